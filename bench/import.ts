@@ -1,0 +1,110 @@
+/**
+ * What importing the package costs beside what it needs anyway: `node bench/import.ts`.
+ *
+ * Fresh processes import the peers, or the peers and the package, in turns. Ends with exit code 1 if the second takes
+ * more than `goal` of the first.
+ */
+import { spawnSync } from "node:child_process"
+import { mkdirSync, rmSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { count, lowerQuartile, shuffled, table } from "./measure.ts"
+
+/** The most CPU that importing the peers and the package may take, as a share of importing the peers. */
+const goal = 1.15
+
+const { values: flags } = parseArgs({
+  options: { "no-goal": { type: "boolean", default: false }, runs: { type: "string", default: "15" } }
+})
+const runs = count("runs", flags.runs)
+
+// Inside the repository, so that the peers are found from there.
+const here = fileURLToPath(new URL(".", import.meta.url))
+const temporary = `${here}.tmp`
+const built = `${temporary}/import`
+
+const peers = ["effect", "@anthropic-ai/sdk"]
+const variants = [
+  { key: "nothing", name: "nothing", modules: [] },
+  { key: "peers", name: "effect + SDK", modules: peers },
+  { key: "package", name: "effect + SDK + package", modules: [...peers, `${built}/index.js`] },
+  {
+    key: "wire",
+    name: "effect + SDK + package + Anthropic",
+    modules: [...peers, `${built}/index.js`, `${built}/Anthropic.js`]
+  },
+  {
+    key: "alone",
+    name: "package + Anthropic, without barrels",
+    modules: [`${built}/index.js`, `${built}/Anthropic.js`]
+  },
+  { key: "undici", name: "effect + SDK + undici", modules: [...peers, "undici"] },
+  {
+    key: "node",
+    name: "effect + SDK + undici + package + NodeAnthropic",
+    modules: [...peers, "undici", `${built}/index.js`, `${built}/NodeAnthropic.js`]
+  }
+]
+
+interface Sample {
+  readonly cpu: number
+  readonly wall: number
+}
+
+/** Milliseconds from before the first import until after the last, in a process of its own. */
+const timed = (modules: ReadonlyArray<string>): Sample => {
+  const imports = modules.map((name) => `await import(${JSON.stringify(name)});`).join("")
+  const { NODE_COMPILE_CACHE: _, ...env } = process.env
+  const { status, stderr, stdout } = spawnSync(
+    process.execPath,
+    ["--input-type=module", "-e", `${before}${imports}${after}`],
+    { cwd: here, encoding: "utf8", env }
+  )
+  if (status !== 0) throw new Error(stderr)
+  const [cpu = NaN, wall = NaN] = stdout.split(" ").map(Number)
+  return { cpu, wall }
+}
+
+const before = "const start=performance.now(),used=process.cpuUsage();"
+const after = "const {user,system}=process.cpuUsage(used);console.log((user+system)/1000+' '+(performance.now()-start))"
+
+try {
+  mkdirSync(built, { recursive: true })
+  const build = spawnSync("tsc", ["-p", "tsconfig.build.json", "--outDir", built], {
+    cwd: fileURLToPath(new URL("..", import.meta.url)),
+    encoding: "utf8"
+  })
+  if (build.status !== 0) throw new Error(`the package does not build\n${build.stdout}`)
+
+  const samples = new Map(variants.map((variant) => [variant, [] as Array<Sample>]))
+  for (const { modules } of variants) timed(modules)
+  for (let run = 0; run < runs; run++) {
+    for (const variant of shuffled(variants)) samples.get(variant)?.push(timed(variant.modules))
+  }
+  const quartiles = (key: string): Sample => {
+    const taken = [...samples].find(([variant]) => variant.key === key)?.[1] ?? []
+    return { cpu: lowerQuartile(taken.map(({ cpu }) => cpu)), wall: lowerQuartile(taken.map(({ wall }) => wall)) }
+  }
+  const base = quartiles("peers")
+  console.log(`${runs} fresh processes each, in turns, lower quartiles\n`)
+  console.log(table(
+    ["imports", "cpu ms", "x peers", "wall ms", "x peers"],
+    variants.map(({ key, name }) => {
+      const { cpu, wall } = quartiles(key)
+      return [name, cpu.toFixed(0), (cpu / base.cpu).toFixed(2), wall.toFixed(0), (wall / base.wall).toFixed(2)]
+    })
+  ))
+  const ratio = quartiles("package").cpu / base.cpu
+  if (!flags["no-goal"]) {
+    const verdict = `importing the package with its peers takes ${
+      ratio.toFixed(3)
+    } of the CPU of importing these; the goal is ${goal}`
+    if (ratio <= goal) console.log(`\nGoal met: ${verdict}.`)
+    else {
+      console.error(`\nGoal missed: ${verdict}.`)
+      process.exitCode = 1
+    }
+  }
+} finally {
+  rmSync(temporary, { recursive: true, force: true })
+}

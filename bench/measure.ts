@@ -1,0 +1,70 @@
+/**
+ * What the benchmarks share: how to take a number on a noisy machine, and how to print it.
+ *
+ * A loop runs several times slower for seconds at a time here, so a case is measured in many short slices between
+ * those of its rivals, and its number is the lower quartile: it repeats, where a mean or a median does not.
+ */
+import { type ChildProcess, fork, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { availableParallelism } from "node:os"
+
+/** The value that a quarter of the samples are below. */
+export const lowerQuartile = (samples: ReadonlyArray<number>): number => at(samples, 0.25)
+
+/** The value that half of the samples are below. */
+export const median = (samples: ReadonlyArray<number>): number => at(samples, 0.5)
+
+const at = (samples: ReadonlyArray<number>, share: number): number =>
+  samples.toSorted((a, b) => a - b)[Math.floor((samples.length - 1) * share)] ?? NaN
+
+/** The same, in another order. */
+export const shuffled = <A>(items: ReadonlyArray<A>): ReadonlyArray<A> =>
+  items
+    .map((item) => [Math.random(), item] as const)
+    .toSorted(([a], [b]) => a - b)
+    .map(([, item]) => item)
+
+/** User and system time of this process so far, all threads, in microseconds. */
+export const cpu = (): number => {
+  const { system, user } = process.cpuUsage()
+  return user + system
+}
+
+/** A whole number with its thousands apart. */
+export const whole = (value: number): string => Math.round(value).toLocaleString("en")
+
+/** Columns: the first to the left, the others to the right. */
+export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const all = [head, ...rows]
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
+  return all
+    .map((row) =>
+      widths
+        .map((width, column) => column === 0 ? (row[column] ?? "").padEnd(width) : (row[column] ?? "").padStart(width))
+        .join("   ")
+    )
+    .join("\n")
+}
+
+/** Binds a process, with all its threads, to one processor, where `taskset` is there and a second processor is. */
+export const pin = (pid: number, processor: number): boolean =>
+  availableParallelism() > 1 &&
+  spawnSync("taskset", ["-a", "-c", "-p", String(processor), String(pid)], { stdio: "ignore" }).status === 0
+
+/** A flag that must be a whole number above zero. */
+export const count = (name: string, value: string): number => {
+  const parsed = Number(value)
+  if (!Number.isInteger(parsed) || parsed <= 0) throw new RangeError(`--${name} is ${value}: it must be 1 or more`)
+  return parsed
+}
+
+/** The server of the benchmarks in a process of its own, which sends the events of a stream in so many writes. */
+export const startServer = async (writes: number): Promise<{ readonly server: ChildProcess; readonly url: string }> => {
+  const server = fork(new URL("server.ts", import.meta.url), [String(writes)], { execArgv: [] })
+  const port = await Promise.race([
+    once(server, "message").then(([message]: Array<{ readonly port: number }>) => message?.port),
+    once(server, "exit").then(() => undefined)
+  ])
+  if (port === undefined) throw new Error("the server did not start")
+  return { server, url: `http://127.0.0.1:${port}` }
+}

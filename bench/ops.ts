@@ -1,0 +1,92 @@
+/**
+ * How much is done for one call, counted and not timed: `node bench/ops.ts`.
+ *
+ * Runs calls over real HTTP and counts, with the precise coverage of V8, how often each function of ours and of Effect
+ * is entered. The counts are the same on every machine and in every run, and over HTTP the time follows them: they say
+ * whether a change helped where the clock is too noisy to. `--top=40` lists the functions.
+ */
+import { ManagedRuntime } from "effect"
+import { readFileSync } from "node:fs"
+import { Session } from "node:inspector/promises"
+import { setTimeout as sleep } from "node:timers/promises"
+import { parseArgs } from "node:util"
+import { Claude, Policy } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { count, startServer, table } from "./measure.ts"
+
+const { values: flags } = parseArgs({
+  options: { top: { type: "string" }, writes: { type: "string", default: "1" } }
+})
+const calls = 100
+
+interface Entered {
+  readonly name: string
+  readonly file: string
+  readonly line: number
+  readonly perCall: number
+}
+
+const counted = async (session: Session, call: () => Promise<unknown>): Promise<ReadonlyArray<Entered>> => {
+  for (let i = 0; i < 20; i++) await call()
+  await sleep(20)
+  await session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: false })
+  for (let i = 0; i < calls; i++) await call()
+  // What is left over belongs to the calls.
+  await sleep(20)
+  const { result } = await session.post("Profiler.takePreciseCoverage")
+  await session.post("Profiler.stopPreciseCoverage")
+  return result
+    .filter(({ url }) => /node_modules\/effect\/|\/src\//.test(url) && url.startsWith("file:"))
+    .flatMap(({ functions, url }) => {
+      const source = readFileSync(new URL(url), "utf8")
+      return functions.flatMap(({ functionName, ranges: [range] }) =>
+        range === undefined || range.count < calls / 4 ? [] : [{
+          name: functionName === "" ? "(anonymous)" : functionName,
+          file: url.replace(/.*\/(node_modules\/effect\/dist|src)\//, (_, root) => root === "src" ? "src/" : "effect/"),
+          line: source.slice(0, range.startOffset).split("\n").length,
+          perCall: range.count / calls
+        }]
+      )
+    })
+}
+
+const { server, url } = await startServer(count("writes", flags.writes))
+const runtime = ManagedRuntime.make(NodeAnthropic.layerWith({ apiKey: "sk-ant-bench", baseUrl: url }))
+const session = new Session()
+session.connect()
+try {
+  await session.post("Profiler.enable")
+  const standard = Policy.apply(Policy.standard)
+  const cases = [
+    { name: "text, no policy", call: () => runtime.runPromise(Claude.text("hi")) },
+    { name: "text, Policy.standard", call: () => runtime.runPromise(standard(Claude.text("hi"))) }
+  ]
+  const rows: Array<ReadonlyArray<string>> = []
+  let last: ReadonlyArray<Entered> = []
+  for (const { call, name } of cases) {
+    last = await counted(session, call)
+    const sum = (match: (entered: Entered) => boolean) =>
+      last.filter(match).reduce((all, { perCall }) => all + perCall, 0).toFixed(0)
+    rows.push([
+      name,
+      sum(() => true),
+      sum(({ file }) => file.startsWith("src/")),
+      sum(({ name }) => name === "shouldYield"),
+      sum(({ name }) => name === "FiberImpl")
+    ])
+  }
+  console.log(table(["per call", "functions entered", "of them ours", "effects run", "fibers"], rows))
+  if (flags.top !== undefined) {
+    const listed = last.toSorted((a, b) => b.perCall - a.perCall).slice(0, count("top", flags.top))
+    console.log(`\n${
+      table(
+        ["Policy.standard", "line", "per call"],
+        listed.map(({ file, line, name, perCall }) => [`${file} ${name}`, String(line), perCall.toFixed(1)])
+      )
+    }`)
+  }
+} finally {
+  session.disconnect()
+  await runtime.dispose()
+  server.kill()
+}

@@ -1,0 +1,71 @@
+/**
+ * The answer of the benchmarks: one text, as a message in JSON and as the ten events of a stream.
+ *
+ * Written out here and not taken from `src/testing`, so that the figures do not move when the fakes do.
+ */
+const text = "A circuit breaker stops sending requests to a service that keeps failing. ".repeat(9)
+const deltas = 4
+
+const usage = { input_tokens: 14, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
+const message = {
+  id: "msg_01Bench",
+  type: "message",
+  role: "assistant",
+  model: "claude-sonnet-5-5",
+  content: [],
+  container: null,
+  diagnostics: null,
+  stop_reason: null,
+  stop_sequence: null,
+  stop_details: null,
+  usage: { ...usage, output_tokens: 1, service_tier: "standard" }
+}
+
+/** The message in one piece. */
+export const json = JSON.stringify({
+  ...message,
+  content: [{ type: "text", text, citations: null }],
+  stop_reason: "end_turn",
+  usage: { ...message.usage, output_tokens: 160 }
+})
+
+const event = (type: string, data: object): string => `event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`
+
+const size = Math.ceil(text.length / deltas)
+
+/** The same, event by event. */
+export const events: ReadonlyArray<string> = [
+  event("message_start", { message }),
+  event("content_block_start", { index: 0, content_block: { type: "text", text: "", citations: null } }),
+  event("ping", {}),
+  ...Array.from({ length: deltas }, (_, i) =>
+    event("content_block_delta", {
+      index: 0,
+      delta: { type: "text_delta", text: text.slice(i * size, (i + 1) * size) }
+    })),
+  event("content_block_stop", { index: 0 }),
+  event("message_delta", {
+    delta: { stop_reason: "end_turn", stop_sequence: null, stop_details: null, container: null },
+    usage: { ...usage, output_tokens: 160, output_tokens_details: null, server_tool_use: null }
+  }),
+  event("message_stop", {})
+]
+
+const bucket = (name: string, limit: number) => ({
+  [`anthropic-ratelimit-${name}-limit`]: String(limit),
+  [`anthropic-ratelimit-${name}-remaining`]: String(limit - 1),
+  [`anthropic-ratelimit-${name}-reset`]: "2026-11-22T18:40:00Z"
+})
+
+/** The headers that the API sends with both, names and values in turns. */
+export const headers: ReadonlyArray<string> = Object.entries({
+  "request-id": "req_bench_0001",
+  "anthropic-organization-id": "5a2f0c1e-7d34-4b8a-9f61-2c0de81b7a90",
+  ...bucket("requests", 4000),
+  ...bucket("input-tokens", 2_000_000),
+  ...bucket("output-tokens", 400_000),
+  ...bucket("tokens", 2_400_000),
+  server: "cloudflare",
+  "cf-ray": "8f00bench0a1b2c3d-AMS",
+  via: "1.1 google"
+}).flat()

@@ -1,0 +1,11 @@
+/** The smallest program: ask, print. Retries, time limits and typed errors are in `Policy.standard`. */
+import { Console, Effect } from "effect"
+import { Claude, Policy } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+
+export const program = Claude.text("Write a haiku about patience.").pipe(
+  Policy.apply(Policy.standard),
+  Effect.tap(Console.log)
+)
+
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))

@@ -1,0 +1,23 @@
+/**
+ * By hand: one except-branch for each kind of failure, each with a wait of its own that grows with the attempt, and a
+ * time-out of 30 seconds. As a value, in which every kind counts its own retries:
+ */
+import { Console, Effect } from "effect"
+import { Claude, Policy, Retry } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+
+export const waitsByKind = {
+  attempt: "30 seconds",
+  retry: Retry.byTag({
+    RateLimited: Retry.linear({ times: 3, base: "2 seconds" }),
+    TimedOut: Retry.linear({ times: 3, base: "5 seconds" }),
+    Unreachable: Retry.linear({ times: 3, base: "3 seconds" })
+  })
+} as const satisfies Policy.Policy
+
+export const program = Claude.text("Write a haiku about patience.").pipe(
+  Policy.apply(waitsByKind),
+  Effect.tap(Console.log)
+)
+
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))

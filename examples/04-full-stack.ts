@@ -1,0 +1,53 @@
+/**
+ * The full stack: input is validated before it costs anything, what is transient is retried, an answer that is not the
+ * JSON that was asked for is asked for again with what is wrong with it, another model is asked when the first has no
+ * answer, every failure is logged with its structure, and what comes out is a value.
+ */
+import { NodeFileSystem } from "@effect/platform-node"
+import { Console, Effect, Layer, Schema } from "effect"
+import { CallLog, Claude, Policy, Retry } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+
+class Sentiment extends Schema.Class<Sentiment>("Sentiment")({
+  mood: Schema.Literals(["good", "bad", "mixed"]),
+  score: Schema.Finite
+}) {}
+
+const waits = Retry.backoff({ times: 3, base: "1 second" })
+
+export const production = {
+  retry: Retry.byTag({
+    RateLimited: waits,
+    Overloaded: waits,
+    ServerFault: waits,
+    Unreachable: waits,
+    TimedOut: waits,
+    PartialAnswer: waits,
+    MalformedOutput: Retry.reask(2)
+  }),
+  models: ["claude-haiku-5-5"],
+  overall: "2 minutes"
+} as const satisfies Policy.Policy
+
+/** `{ status: "success", data, tokens }` or `{ status: "error", error, retryable, tokens }`. */
+export const judge = (review: string) =>
+  Claude.object(Sentiment, `How does the customer feel?\n${review}`).pipe(
+    Policy.apply(production),
+    Policy.outcome
+  )
+
+export const program = Effect.gen(function*() {
+  const outcome = yield* judge("Arrived late, but what a machine!")
+  yield* outcome.status === "success"
+    ? Console.log(outcome.data, outcome.tokens)
+    : Console.log(`${outcome.error._tag}, ${outcome.retryable ? "worth trying again later" : "not worth trying again"}`)
+  return outcome
+})
+
+/** To the logger and to a file, one line of JSON each. */
+export const log = CallLog.combine(CallLog.layer, CallLog.layerJsonLines("claude.log.jsonl"))
+
+if (import.meta.main) {
+  const live = NodeAnthropic.layer.pipe(Layer.provide(log), Layer.provide(NodeFileSystem.layer))
+  await Effect.runPromise(program.pipe(Effect.provide(live)))
+}

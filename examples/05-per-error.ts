@@ -1,0 +1,38 @@
+/** A typed answer, a policy that treats every failure on its own terms, and a fallback the type checker can see. */
+import { Console, Effect, Schema } from "effect"
+import { Claude, Fallback, Policy, Retry } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+
+class Invoice extends Schema.Class<Invoice>("Invoice")({
+  supplier: Schema.String,
+  total: Schema.Finite,
+  dueDate: Schema.String
+}) {}
+
+// What to do about each kind of failure. A kind that is not listed is final.
+export const patient: Policy.Policy = {
+  firstToken: "15 seconds",
+  idle: "20 seconds",
+  retry: Retry.byTag({
+    RateLimited: Retry.backoff({ times: 8, base: "2 seconds" }),
+    Overloaded: Retry.backoff({ times: 4, base: "2 seconds" }),
+    MalformedOutput: Retry.reask(2)
+  }),
+  models: ["claude-haiku-5-5"],
+  overall: "2 minutes"
+}
+
+export const readInvoice = (scan: string) =>
+  Claude.object(Invoice, `Extract the invoice:\n${scan}`).pipe(
+    Policy.apply(patient),
+    // `Refused` leaves the error type here, because here it stops being an error.
+    Effect.catchTag("Refused", () => Effect.succeed("needs a human" as const)),
+    // And here everything else does: what is left is something to show a person.
+    Fallback.notice()
+  )
+
+export const program = Effect.forEach(["scan-1", "scan-2"], readInvoice, { concurrency: "unbounded" }).pipe(
+  Effect.tap(Console.log)
+)
+
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The package as a user gets it: packed, installed in an empty folder with its peers, imported, and run.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+bin="$root/node_modules/.bin"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cd "$root"
+npm pack --silent --ignore-scripts --pack-destination "$work" > /dev/null
+cd "$work"
+cat > package.json <<'JSON'
+{ "name": "smoke", "private": true, "type": "module" }
+JSON
+version() { "$bin/node" -p "require('$root/node_modules/$1/package.json').version"; }
+npm install --silent --no-audit --no-fund ./resilient-claude-*.tgz "effect@$(version effect)" "@anthropic-ai/sdk@$(version @anthropic-ai/sdk)"
+
+cat > smoke.mjs <<'JS'
+import { Effect } from "effect"
+import { Claude, Policy } from "resilient-claude"
+import { backoff } from "resilient-claude/policy/Retry"
+import { FakeClaude, FakeServer, Faults } from "resilient-claude/testing"
+import { layerWith } from "resilient-claude/Anthropic"
+
+const call = Claude.text("hi").pipe(Policy.apply({ retry: backoff({ times: 1, base: "10 millis" }) }))
+const turns = [Faults.overloaded, Faults.answer("hello")]
+
+const inMemory = await Effect.runPromise(call.pipe(Effect.provide(FakeClaude.layer(turns))))
+const overSocket = await Effect.runPromise(
+  Effect.flatMap(FakeServer.FakeServer, ({ url }) => Effect.provide(call, layerWith({ apiKey: "k", baseUrl: url })))
+    .pipe(Effect.provide(FakeServer.layer(turns)))
+)
+const closed = await import("resilient-claude/internal/run").then(() => false, () => true)
+if (inMemory !== "hello" || overSocket !== "hello" || !closed) throw new Error(`smoke: ${inMemory} ${overSocket} ${closed}`)
+JS
+"$bin/node" smoke.mjs
+# undici is optional: without it only ./node is missing. With it, that works too.
+npm install --silent --no-audit --no-fund "undici@$(version undici)"
+"$bin/node" -e 'import("resilient-claude/node").then((m) => { if (!m.layerWith) throw new Error("smoke: no layerWith") })'
+timeout 10 "$bin/node" node_modules/.bin/fake-claude --help > /dev/null
+echo "smoke: the packed package installs, imports and runs"

@@ -1,0 +1,234 @@
+/**
+ * What happened, told to whoever listens.
+ *
+ * The service is captured when a `Claude` layer is built and travels on the
+ * service value, so that a caller who provides other loggers does not reroute
+ * it. No event holds a prompt, an answer or a key: what an error holds of an
+ * answer is `Redacted`, for a sink of your own to unwrap if it may.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import type { PlatformError } from "effect/PlatformError"
+import * as Queue from "effect/Queue"
+import * as Ref from "effect/Ref"
+import type { ClaudeError, GaveUp, Table, Tried } from "./ClaudeError.ts"
+import type { Reply, Usage } from "./Message.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** What every event says. `at` is in milliseconds since the epoch, `call` is missing without a policy. */
+export interface Common {
+  readonly at: number
+  readonly call: string | undefined
+  readonly model: string
+}
+
+/** What the end of an attempt says. `took` does not count time spent in our own queues. */
+export interface Attempt extends Common {
+  readonly attempt: number
+  readonly requestId: string | undefined
+  readonly took: Duration.Duration
+}
+
+/** One thing that happened. Attempts are told by `Claude.make`, calls by `Policy`. */
+export type Event =
+  | Common & { readonly _tag: "AttemptStarted"; readonly attempt: number }
+  | Attempt & {
+    readonly _tag: "AttemptSucceeded"
+    readonly timeToFirstToken: Duration.Duration | undefined
+    readonly stopReason: Reply["stopReason"]
+    readonly usage: Usage
+  }
+  | Attempt & { readonly _tag: "AttemptFailed"; readonly error: ClaudeError }
+  | Attempt & { readonly _tag: "AttemptLeft" }
+  | Common & {
+    readonly _tag: "RetryScheduled"
+    readonly attempt: number
+    readonly error: ClaudeError
+    readonly wait: Duration.Duration
+  }
+  | Common & { readonly _tag: "Restarted"; readonly attempt: number; readonly error: ClaudeError }
+  | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
+  | Common & {
+    readonly _tag: "GaveUp"
+    readonly error: ClaudeError
+    readonly reason: GaveUp
+    readonly history: ReadonlyArray<Tried>
+    readonly took: Duration.Duration
+  }
+  | Common & { readonly _tag: "CallSucceeded"; readonly attempts: number; readonly took: Duration.Duration }
+  | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** Receives events. It runs in the fiber of the call: what takes time belongs in a fiber of its own. */
+export interface CallLog {
+  readonly emit: (event: Event) => Effect.Effect<void>
+}
+
+/** Where events go. By default to Effect's `Logger`. */
+export const CallLog = Context.Reference<CallLog>("resilient-claude/CallLog", { defaultValue: () => logger })
+
+/** The log of the place where a layer is built, its loggers included. A sink that dies is reported, and fails no call. */
+export const capture: Effect.Effect<CallLog> = Effect.gen(function*() {
+  const log = yield* CallLog
+  const loggers = yield* Logger.CurrentLoggers
+  const safe = (event: Event) =>
+    Effect.catchCause(log.emit(event), (cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.failCause(cause)
+        : Effect.logWarning("resilient-claude: a log sink failed", cause))
+  return { emit: (event) => Effect.provideService(safe(event), Logger.CurrentLoggers, loggers) }
+})
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+/** Writes events to the `Logger`s of the place where it is built, with their details as annotations. */
+export const layer: Layer.Layer<never> = Layer.effect(CallLog, Effect.sync(() => logger))
+
+/** Tells nobody. */
+export const layerNone: Layer.Layer<never> = Layer.succeed(CallLog, { emit: () => Effect.void })
+
+/** The events so far, oldest first. */
+export class Memory
+  extends Context.Service<Memory, Ref.Ref<ReadonlyArray<Event>>>()("resilient-claude/CallLog/Memory")
+{}
+
+/** Keeps every event, for tests. */
+export const layerMemory: Layer.Layer<Memory> = Layer.effectContext(
+  Effect.map(Ref.make<ReadonlyArray<Event>>([]), (events) =>
+    Context.make(Memory, events).pipe(
+      Context.add(CallLog, { emit: (event) => Ref.update(events, (all) => [...all, event]) })
+    ))
+)
+
+/**
+ * Appends each event to a file, as one line of JSON.
+ *
+ * A fiber of its own writes, so that a slow disk delays no call; what is waiting is written before the layer closes.
+ * A disk that fails, or falls behind by more than 10,000 lines, loses lines and is reported to the `Logger`.
+ */
+export const layerJsonLines = (path: string): Layer.Layer<never, PlatformError, FileSystem.FileSystem> =>
+  Layer.effect(
+    CallLog,
+    Effect.gen(function*() {
+      const file = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.open(path, { flag: "a" }))
+      const lines = yield* Queue.dropping<string, Cause.Done>(10_000)
+      const report = (problem: unknown) =>
+        Effect.logWarning(`resilient-claude: log lines for ${path} were lost`, problem)
+      const encoder = new TextEncoder()
+      const write = Effect.flatMap(
+        Queue.takeAll(lines),
+        (batch) => Effect.catch(file.writeAll(encoder.encode(batch.join(""))), report)
+      )
+      const writer = yield* Effect.forkScoped(Effect.ignore(Effect.forever(write)))
+      yield* Effect.addFinalizer(() => Effect.andThen(Queue.end(lines), Fiber.await(writer)))
+      return {
+        emit: (event) =>
+          Effect.suspend(() =>
+            Queue.offerUnsafe(lines, `${JSON.stringify(record(event))}\n`)
+              ? Effect.void
+              : report("the disk does not keep up")
+          )
+      }
+    })
+  )
+
+/** Tells all of them, in order. */
+export const combine = <const Layers extends ReadonlyArray<Layer.Layer<never, unknown, unknown>>>(
+  ...layers: Layers
+): Layer.Layer<Layer.Success<Layers[number]>, Layer.Error<Layers[number]>, Layer.Services<Layers[number]>> =>
+  // The compiler loses the tuple in `forEach`, and with it which services, errors and needs its members have.
+  Layer.effectContext(Effect.map(
+    Effect.forEach(layers, (layer) => Layer.build(layer)),
+    (contexts) => {
+      const logs = contexts.map((context) => Context.get(context, CallLog))
+      const emit = (event: Event) => Effect.forEach(logs, (log) => log.emit(event), { discard: true })
+      return Context.add(Context.mergeAll(...contexts), CallLog, { emit })
+    }
+  )) as never
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+/** How loudly to report each kind of failure. */
+const severity: Table<LogLevel.Severity> = {
+  InvalidRequest: "Error",
+  Unauthorized: "Error",
+  Forbidden: "Error",
+  NotFound: "Error",
+  RequestTooLarge: "Error",
+  ContextWindowExceeded: "Warn",
+  SpendLimitReached: "Error",
+  RateLimited: "Warn",
+  Overloaded: "Warn",
+  ServerFault: "Warn",
+  Unreachable: "Warn",
+  PartialAnswer: "Warn",
+  UnexpectedResponse: "Warn",
+  Refused: "Info",
+  Truncated: "Info",
+  EmptyAnswer: "Warn",
+  MalformedOutput: "Warn",
+  TimedOut: "Warn",
+  DeadlineExceeded: "Warn",
+  CircuitOpen: "Debug",
+  Saturated: "Warn"
+}
+
+/** How loudly to report each kind of event. */
+const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLevel.Severity } = {
+  AttemptStarted: "Debug",
+  AttemptSucceeded: "Debug",
+  AttemptLeft: "Debug",
+  CallSucceeded: "Debug",
+  RetryScheduled: "Info",
+  Restarted: "Warn",
+  FellBack: "Warn",
+  GaveUp: "Error",
+  Warning: "Warn"
+}
+
+/** An event as plain data: durations in milliseconds, the error as its tag and the first 200 characters of its message. */
+export const record = ({ _tag, at, ...event }: Event): Readonly<Record<string, unknown>> => {
+  const flat: Record<string, unknown> = { event: _tag, at: DateTime.formatIso(DateTime.makeUnsafe(at)) }
+  for (const [key, value] of Object.entries(event)) {
+    if (value === undefined || key === "error") continue
+    flat[key] = Duration.isDuration(value) ? Duration.toMillis(value) : value
+  }
+  if ("error" in event) {
+    flat["error"] = event.error._tag
+    flat["message"] = event.error.message.slice(0, 200)
+    if (event.error.requestId !== undefined) flat["requestId"] = event.error.requestId
+    if (event.error.status !== undefined) flat["status"] = event.error.status
+    if (event.error.errorCode !== undefined) flat["errorCode"] = event.error.errorCode
+  }
+  return flat
+}
+
+const logger: CallLog = {
+  emit: (event) => {
+    const level = event._tag === "AttemptFailed" ? severity[event.error._tag] : loudness[event._tag]
+    // Annotations cost more than the rest of an event: only for those that are written.
+    return Effect.flatMap(LogLevel.isEnabled(level), (enabled) => {
+      if (!enabled) return Effect.void
+      const { at: _, event: name, ...details } = record(event)
+      return Effect.annotateLogs(Effect.logWithLevel(level)(`claude: ${String(name)}`), details)
+    })
+  }
+}

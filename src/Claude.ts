@@ -1,0 +1,230 @@
+/**
+ * The `Claude` service: open a request, get a streamed answer or a `ClaudeError`.
+ *
+ * One primitive is the whole contract. A provider is a `Wire`; `make` puts the
+ * limits on it, and everything users call (`text`, `object`, `stream` …) is a
+ * function over `open`. Every call streams, also those that collect.
+ */
+import type { MessageCountTokensParams } from "@anthropic-ai/sdk/resources/messages"
+import * as AnthropicStructuredOutput from "effect/ai/AnthropicStructuredOutput"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Pull from "effect/Pull"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as CallLog from "./CallLog.ts"
+import { type ClaudeError, InvalidRequest, MalformedOutput, redact } from "./ClaudeError.ts"
+import * as Current from "./Current.ts"
+import { accept } from "./internal/accept.ts"
+import * as Attempt from "./internal/attempt.ts"
+import * as Reading from "./internal/reading.ts"
+import { type Ask, type Options, toRequest } from "./internal/request.ts"
+import { traced } from "./internal/traced.ts"
+import type * as Message from "./Message.ts"
+
+export type { Connection, Opened, WireItem } from "./internal/attempt.ts"
+export type { Answer } from "./internal/reading.ts"
+export type { Ask, Options } from "./internal/request.ts"
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** What a provider supplies. */
+export interface Wire {
+  /** Sends a request: succeeds when the headers are there. Closing the scope closes the socket. */
+  readonly open: (request: Message.Request) => Effect.Effect<Attempt.Connection, ClaudeError, Scope.Scope>
+  /** Counts the input tokens of a request without running it. */
+  readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
+}
+
+/** What tokens are counted of. */
+export type CountParams = MessageCountTokensParams
+
+/** Bounds the attempts that are made on top of the first ones. */
+export interface Budget {
+  /**
+   * Waits until an extra attempt may start, at most until `Current.Deadline`, and charges it; nothing if it may not.
+   * What it gives is settled once, with how the attempt ended.
+   */
+  readonly charge: (because: ClaudeError) => Effect.Effect<Charge | undefined>
+}
+
+/** An extra attempt that may start. */
+export interface Charge {
+  readonly settle: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
+}
+
+/** Sends requests to Claude. */
+export class Claude extends Context.Service<Claude, {
+  /**
+   * Opens one answer: succeeds with the first content. Its scope is the answer's, and is closed with how the answer
+   * ended: that is what guards learn from. `Claude.open` and all other calls see to it.
+   */
+  readonly open: (request: Message.Request) => Effect.Effect<Attempt.Opened, ClaudeError, Scope.Scope>
+  readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
+  readonly log: CallLog.CallLog
+  readonly budget: Budget
+}>()("resilient-claude/Claude") {}
+
+/** Puts limits, accumulation and the log of this place on a wire. */
+export const make = (wire: Wire): Effect.Effect<Claude["Service"]> =>
+  Effect.map(CallLog.capture, (log) =>
+    Claude.of({
+      open: (request) => Attempt.open(wire.open, log, request),
+      countTokens: wire.countTokens,
+      log,
+      budget: unlimited
+    }))
+
+/** `Claude` over a wire. */
+export const layer = (wire: Wire): Layer.Layer<Claude> => Layer.effect(Claude, make(wire))
+
+/** Without guards a call has only its own number of retries. */
+const unlimited: Budget = { charge: () => Effect.succeed({ settle: () => Effect.void }) }
+
+// -----------------------------------------------------------------------------
+// Collected answers
+// -----------------------------------------------------------------------------
+
+/** Asks, and collects the complete answer. */
+export const message: (
+  ask: Ask,
+  options?: Options
+) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (ask, options) =>
+  traced("Claude.message")(collect(ask, options, "content"))
+
+/** Asks for text. */
+export const text: (
+  ask: Ask,
+  options?: Options
+) => Effect.Effect<string, ClaudeError, Claude> = (ask, options) =>
+  traced("Claude.text")(Effect.map(collect(ask, options, "text"), ({ text }) => text))
+
+/** Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode. */
+export const object: <A, I, RD = never>(
+  schema: Schema.ConstraintCodec<A, I, RD>,
+  ask: Ask,
+  options?: Options
+) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, ask, options) =>
+  traced("Claude.object")(decoded(schema, ask, options))
+
+/** Counts the input tokens a request would use. */
+export const countTokens: (
+  ask: Ask,
+  options?: Options
+) => Effect.Effect<number, ClaudeError, Claude> = Effect.fnUntraced(function*(ask, options) {
+  const { params: { max_tokens: _, ...params } } = yield* toRequest(ask, options)
+  return yield* (yield* Claude).countTokens(countable(params))
+})
+
+// -----------------------------------------------------------------------------
+// Streamed answers
+// -----------------------------------------------------------------------------
+
+/**
+ * Asks, and succeeds as soon as the answer begins.
+ *
+ * Opening is an effect, so every policy applies to it. Reading is not, so none
+ * can: a half-read answer is never silently asked for again. What happens when
+ * it breaks is the `onBreak` of the policy it was opened under.
+ */
+export const open: (
+  ask: Ask,
+  options?: Options
+) => Effect.Effect<Reading.Answer, ClaudeError, Claude | Scope.Scope> = (ask, options) =>
+  traced("Claude.open")(begin(ask, options, true))
+
+/** Asks, and gives the events of the answer. */
+export const events: (
+  ask: Ask,
+  options?: Options
+) => Stream.Stream<Message.Event, ClaudeError, Claude> = (ask, options) =>
+  Stream.unwrap(Effect.map(open(ask, options), ({ events }) => events))
+
+/** Asks for text, and gives the pieces of it as they are written. Text cannot say that it begins anew: a break is final. */
+export const stream: (
+  ask: Ask,
+  options?: Options
+) => Stream.Stream<string, ClaudeError, Claude> = (ask, options) =>
+  Stream.unwrap(
+    Effect.map(traced("Claude.stream")(begin(ask, options, false)), ({ events }) =>
+      Stream.filter(Stream.map(events, written), (piece) => piece !== ""))
+  )
+
+// -----------------------------------------------------------------------------
+// Combinators
+// -----------------------------------------------------------------------------
+
+/** Asks `model` inside, where a call does not name another. */
+export const withModel: {
+  (model: Current.ModelId): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(self: Effect.Effect<A, E, R>, model: Current.ModelId): Effect.Effect<A, E, R>
+} = dual(
+  2,
+  <A, E, R>(self: Effect.Effect<A, E, R>, model: Current.ModelId): Effect.Effect<A, E, R> =>
+    Effect.provideService(self, Current.Model, model)
+)
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+/** Asks and reads to the end, in a plain loop: a `Stream` would cost more than all policies together. */
+const collect = (ask: Ask, options: Options | undefined, wanted: "text" | "content") =>
+  Effect.scoped(
+    Effect.flatMap(Claude, (claude) =>
+      Effect.flatMap(toRequest(ask, options), (request) =>
+        Effect.flatMap(claude.open(request), ({ pull, reply }) =>
+          Pull.catchDone(Effect.forever(pull, { disableYield: true }), () =>
+            accept(reply(), wanted, claude.log)))))
+  )
+
+const begin = (ask: Ask, options: Options | undefined, mayRestart: boolean) =>
+  Effect.flatMap(Claude, (claude) => Reading.open(claude.open, toRequest(ask, options), claude.log, mayRestart))
+
+const decoded = Effect.fnUntraced(function*<A, I, RD>(
+  schema: Schema.ConstraintCodec<A, I, RD>,
+  ask: Ask,
+  options: Options | undefined
+) {
+  const structured = Result.try(() => AnthropicStructuredOutput.toCodecAnthropic(schema))
+  if (Result.isFailure(structured)) {
+    const detail = `the output schema cannot be sent to the API (${
+      String(structured.failure)
+    }): use a schema without recursion`
+    return yield* new InvalidRequest({ sent: false, detail })
+  }
+  const { codec, jsonSchema } = structured.success
+  const format = { type: "json_schema", schema: { ...jsonSchema } } as const
+  const { model, requestId, text, usage } = yield* collect(
+    ask,
+    { ...options, output_config: { ...options?.output_config, format } },
+    "text"
+  )
+  return yield* Effect.mapError(
+    Schema.decodeEffect(Schema.fromJsonString(codec), { errors: "all" })(text),
+    ({ message }) => new MalformedOutput({ model, requestId, usage, text: redact(text), issues: redact(message) })
+  )
+})
+
+const countable = (params: Omit<Message.Params, "max_tokens">): CountParams => {
+  const {
+    container: _c,
+    diagnostics: _d,
+    inference_geo: _i,
+    metadata: _m,
+    service_tier: _t,
+    stop_sequences: _s,
+    ...rest
+  } = params
+  return rest
+}
+
+const written = (event: Message.Event) =>
+  event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""

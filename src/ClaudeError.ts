@@ -1,0 +1,276 @@
+/**
+ * Every way a call to Claude can end badly, as one closed union.
+ *
+ * A name states what happened (`Overloaded`, `Refused`), never what to do
+ * about it: retrying, tripping and logging are policies, and each keeps its
+ * own `ClaudeError.Table`. Add a member to the union and the compiler lists
+ * every table that must now take a side.
+ */
+import type * as Duration from "effect/Duration"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import {
+  common,
+  content,
+  duration,
+  flag,
+  type GaveUp as GaveUpSchema,
+  loose,
+  partial,
+  sentence,
+  text,
+  type Tried as TriedSchema,
+  unknown
+} from "./internal/errorFields.ts"
+
+// -----------------------------------------------------------------------------
+// The request was wrong: asking again will not help
+// -----------------------------------------------------------------------------
+
+/** The request was rejected by the API (400, 415, 422 …), or by us before it was sent (`sent: false`). */
+export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
+  ...common,
+  sent: flag,
+  issues: content
+}) {
+  override get message() {
+    return sentence(this.sent === false ? "The request is invalid and was not sent" : "The request was rejected", this)
+  }
+}
+
+/** The key or token is missing, wrong or expired (401). */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", common) {
+  override get message() {
+    return sentence("The credentials were not accepted", this)
+  }
+}
+
+/** The account may not do this (403), or is on hold. */
+export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", common) {
+  override get message() {
+    return sentence("The account is not permitted to do this", this)
+  }
+}
+
+/** The model is unknown or retired (404). */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", common) {
+  override get message() {
+    return sentence("The model, or something else the request names, was not found", this)
+  }
+}
+
+/** The body is over the limit of the API (413; 32 MB). */
+export class RequestTooLarge extends Schema.TaggedError<RequestTooLarge>()("RequestTooLarge", common) {
+  override get message() {
+    return sentence("The request body is too large", this)
+  }
+}
+
+/** The prompt, or prompt and answer together, do not fit the model's window. */
+export class ContextWindowExceeded extends Schema.TaggedError<ContextWindowExceeded>()("ContextWindowExceeded", {
+  ...common,
+  ...partial
+}) {
+  override get message() {
+    return sentence("The conversation does not fit the context window of the model", this)
+  }
+}
+
+/** The account has spent its money (402, or a spend limit reported as 429 or 400). `regainsAt` is an ISO date. */
+export class SpendLimitReached extends Schema.TaggedError<SpendLimitReached>()("SpendLimitReached", {
+  ...common,
+  regainsAt: text
+}) {
+  override get message() {
+    return sentence("The spend limit of the account is reached", this)
+  }
+}
+
+// -----------------------------------------------------------------------------
+// The service could not answer: asking later may help
+// -----------------------------------------------------------------------------
+
+/** The account is over its rate limit (429). `retryAfter` is the server's own hint, `ramp` says it grew too fast. */
+export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
+  ...common,
+  retryAfter: duration,
+  limits: unknown,
+  ramp: flag
+}) {
+  override get message() {
+    return sentence("The account is over its rate limit", this)
+  }
+}
+
+/** The API as a whole is busy (529). */
+export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", { ...common, retryAfter: duration }) {
+  override get message() {
+    return sentence("The API is overloaded", this)
+  }
+}
+
+/** The API failed on its side (5xx). */
+export class ServerFault extends Schema.TaggedError<ServerFault>()("ServerFault", { ...common, retryAfter: duration }) {
+  override get message() {
+    return sentence("The API failed on its side", this)
+  }
+}
+
+/** No answer arrived: DNS, TLS, refused, reset. `code` is the operating system's or OpenSSL's. */
+export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { ...common, code: text }) {
+  override get message() {
+    return sentence(`The API could not be reached${this.code === undefined ? "" : ` (${this.code})`}`, this)
+  }
+}
+
+/** The answer began and then broke off. `cause` is the error of the wire. */
+export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialAnswer", { ...common, ...partial }) {
+  override get message() {
+    return sentence("The answer broke off before its end", this)
+  }
+}
+
+/** A success that is no message: HTML, a JSON error body, nothing at all, malformed events. */
+export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", common) {
+  override get message() {
+    return sentence("The API answered with something that is not a message", this)
+  }
+}
+
+// -----------------------------------------------------------------------------
+// Claude answered, but not with what was asked for
+// -----------------------------------------------------------------------------
+
+/** Claude declined to answer. `text` is what it had said; it should be discarded. */
+export class Refused extends Schema.TaggedError<Refused>()("Refused", { ...common, ...partial, category: text }) {
+  override get message() {
+    return sentence("Claude declined to answer", this)
+  }
+}
+
+/** The answer stopped at a limit. `reason` is the stop reason. */
+export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", { ...common, ...partial, reason: text }) {
+  override get message() {
+    return sentence(`The answer stopped at a limit${this.reason === undefined ? "" : ` (${this.reason})`}`, this)
+  }
+}
+
+/** Claude ended its turn without what was asked for. */
+export class EmptyAnswer extends Schema.TaggedError<EmptyAnswer>()("EmptyAnswer", { ...common, usage: unknown }) {
+  override get message() {
+    return sentence("Claude ended its turn without an answer", this)
+  }
+}
+
+/** The answer does not decode with the requested output schema. */
+export class MalformedOutput extends Schema.TaggedError<MalformedOutput>()("MalformedOutput", {
+  ...common,
+  ...partial,
+  issues: content
+}) {
+  override get message() {
+    return sentence("The answer does not match the output schema", this)
+  }
+}
+
+// -----------------------------------------------------------------------------
+// We gave up before Claude could answer
+// -----------------------------------------------------------------------------
+
+/** A limit on one attempt ran out. `scope` says which one, `text` what had arrived. */
+export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
+  ...common,
+  ...partial,
+  scope: loose(Schema.Literals(["connect", "firstToken", "idle", "attempt"])),
+  limit: duration
+}) {
+  override get message() {
+    return sentence(`The attempt reached its ${String(this.scope)} limit`, this)
+  }
+}
+
+/** The caller's overall limit ran out. */
+export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
+  ...common,
+  limit: duration
+}) {
+  override get message() {
+    return sentence("The call did not end before its deadline", this)
+  }
+}
+
+/** The circuit for this model is open, so nothing was sent. `retryAfter` is when a probe may be sent. */
+export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen", { ...common, retryAfter: duration }) {
+  override get message() {
+    return sentence("The circuit for this model is open, so nothing was sent", this)
+  }
+}
+
+/** Our own queue is full, or the wait in it was too long, so nothing was sent. */
+export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
+  ...common,
+  by: Schema.optional(loose(Schema.Literals(["concurrency", "quota"]))),
+  retryAfter: duration
+}) {
+  override get message() {
+    return sentence("Too many calls are waiting, so nothing was sent", this)
+  }
+}
+
+// -----------------------------------------------------------------------------
+// The union
+// -----------------------------------------------------------------------------
+
+/** Schema of the whole union, for logs, caches and wires. Content is encoded as `<redacted>`. */
+export const ClaudeError = Schema.Union([
+  InvalidRequest,
+  Unauthorized,
+  Forbidden,
+  NotFound,
+  RequestTooLarge,
+  ContextWindowExceeded,
+  SpendLimitReached,
+  RateLimited,
+  Overloaded,
+  ServerFault,
+  Unreachable,
+  PartialAnswer,
+  UnexpectedResponse,
+  Refused,
+  Truncated,
+  EmptyAnswer,
+  MalformedOutput,
+  TimedOut,
+  DeadlineExceeded,
+  CircuitOpen,
+  Saturated
+])
+
+/** Every way a call to Claude can end badly. */
+export type ClaudeError = typeof ClaudeError.Type
+
+/** The tags of `ClaudeError`. */
+export type Tag = ClaudeError["_tag"]
+
+/** The member of `ClaudeError` with the given tag. */
+export type Tagged<T extends Tag> = Extract<ClaudeError, { readonly _tag: T }>
+
+/** A decision for every kind of error. Incomplete tables do not compile. */
+export type Table<A> = { readonly [T in Tag]: A }
+
+/** Why a policy made no further attempt. It is on the error as `gaveUp`, next to the `history` of the attempts. */
+export type GaveUp = typeof GaveUpSchema.Type
+
+/** One failed attempt of a call, in words that hold no content. `waited` is the wait after it, in milliseconds. */
+export type Tried = typeof TriedSchema.Type
+
+/** Whether this is one of ours. An application's own error with the same tag is not. */
+export const is = (error: unknown): error is ClaudeError =>
+  ClaudeError.members.some((member) => error instanceof member)
+
+/** Reads the server's hint for how long to wait, from the errors that carry one. */
+export const retryAfter = (error: ClaudeError): Duration.Duration | undefined =>
+  "retryAfter" in error ? error.retryAfter : undefined
+
+/** Marks content, so that only who asks for it sees it. */
+export const redact = (content: string): Redacted.Redacted<string> => Redacted.make(content)

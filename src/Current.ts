@@ -1,0 +1,95 @@
+/**
+ * What the current call carries, when nobody passes it explicitly.
+ *
+ * These are `Context.Reference`s: they have a default, and a combinator can
+ * change them for everything inside it. So the same program can be re-run on
+ * another model, and a limit set at the call site is enforced where the
+ * request is sent, below every queue and circuit.
+ */
+import type { Model as KnownModel } from "@anthropic-ai/sdk/resources/messages"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type { ClaudeError, MalformedOutput } from "./ClaudeError.ts"
+
+// -----------------------------------------------------------------------------
+// What to ask
+// -----------------------------------------------------------------------------
+
+/** A model id. The known ones complete in the editor, any other string is accepted. */
+export type ModelId = KnownModel
+
+/** The model to ask where the call names none. */
+export const Model = Context.Reference<ModelId>("resilient-claude/Current/Model", {
+  defaultValue: () => "claude-sonnet-5-5"
+})
+
+/** The model that stands in for whatever the call names. Set by `Fallback.models`. */
+export const Substitute = Context.Reference<ModelId | undefined>("resilient-claude/Current/Substitute", {
+  defaultValue: () => undefined
+})
+
+// -----------------------------------------------------------------------------
+// How long to wait
+// -----------------------------------------------------------------------------
+
+/** How long one attempt may wait, and for what. What is not given has a default; `attempt` has none. */
+export interface Limits {
+  /** For the headers of the response: 10 seconds. */
+  readonly connect?: Duration.Input | undefined
+  /** For the first content, from the start of the attempt: 30 seconds, 120 when thinking is on. */
+  readonly firstToken?: Duration.Input | undefined
+  /** For any byte, pings included: 30 seconds. */
+  readonly idle?: Duration.Input | undefined
+  /** For any content: 60 seconds, 180 when thinking is on. */
+  readonly contentIdle?: Duration.Input | undefined
+  /** For the whole attempt, not counting the time in which the reader did not read. */
+  readonly attempt?: Duration.Input | undefined
+}
+
+/** The limits of each attempt. */
+export const Limits = Context.Reference<Limits>("resilient-claude/Current/Limits", { defaultValue: () => ({}) })
+
+/** When the caller stops waiting, in milliseconds since the epoch. */
+export const Deadline = Context.Reference<number>("resilient-claude/Current/Deadline", { defaultValue: () => Infinity })
+
+/** Who goes first in our queues. */
+export const Priority = Context.Reference<"interactive" | "default" | "background">(
+  "resilient-claude/Current/Priority",
+  { defaultValue: () => "default" }
+)
+
+// -----------------------------------------------------------------------------
+// Which call this is
+// -----------------------------------------------------------------------------
+
+/** What a policy knows about the call it is running. One mutable record per call; only the policy writes to it. */
+export interface Call {
+  readonly id: string
+  /** Which attempt this is, from 1, over all models. */
+  attempt: number
+  /** How many models have been given up. */
+  hop: number
+  /** The answer that the next attempt must correct. */
+  correction: MalformedOutput | undefined
+  /** Opens an answer that broke off once more, by the rules of the policy; if there is none, the break is final. */
+  readonly reopen:
+    | (<A, R>(broken: ClaudeError, open: Effect.Effect<A, ClaudeError, R>) => Effect.Effect<A, ClaudeError, R>)
+    | undefined
+}
+
+/** The current call, if a policy runs it. */
+export const Call = Context.Reference<Call | undefined>("resilient-claude/Current/Call", {
+  defaultValue: () => undefined
+})
+
+/** Tokens used so far, over all attempts. One mutable record, added to by every attempt that says what it used. */
+export interface Tally {
+  input: number
+  output: number
+}
+
+/** Where the attempts inside count their tokens, if anybody asks. */
+export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Current/Tally", {
+  defaultValue: () => undefined
+})

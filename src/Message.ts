@@ -1,0 +1,96 @@
+/**
+ * What we send and what comes back.
+ *
+ * The shapes are the SDK's own, imported as types only: nothing here runs SDK
+ * code, and no field of the API is missing because we forgot it.
+ */
+import type {
+  Message,
+  MessageCreateParamsBase,
+  MessageParam,
+  RawMessageStreamEvent
+} from "@anthropic-ai/sdk/resources/messages"
+import type * as Duration from "effect/Duration"
+import type { Tag } from "./ClaudeError.ts"
+import type * as Current from "./Current.ts"
+
+// -----------------------------------------------------------------------------
+// Requests
+// -----------------------------------------------------------------------------
+
+/** What the API is asked for: every parameter of the SDK, except `stream`, which is always on. */
+export type Params = Omit<MessageCreateParamsBase, "stream">
+
+/** One attempt: what to ask, and how long to wait for it. */
+export interface Request {
+  readonly params: Params
+  readonly limits: Current.Limits
+}
+
+/** A question, or a whole conversation. */
+export type Prompt = string | ReadonlyArray<MessageParam>
+
+// -----------------------------------------------------------------------------
+// Events
+// -----------------------------------------------------------------------------
+
+/** The answer broke off and is asked for again: what has been read of it is void. */
+export interface Restarted {
+  readonly type: "restarted"
+  /** The attempt that follows. */
+  readonly attempt: number
+  readonly because: Tag
+}
+
+/** One event of the wire, as the API sends it. Unknown kinds are passed on as they are. */
+export type WireEvent = RawMessageStreamEvent
+
+/** One event of a streamed answer. */
+export type Event = WireEvent | Restarted
+
+/** Whether an event is a sign of an answer, and not only of a request being received. */
+export const isContent = (event: WireEvent): boolean =>
+  event.type === "content_block_start" || event.type === "content_block_delta"
+
+// -----------------------------------------------------------------------------
+// Replies
+// -----------------------------------------------------------------------------
+
+/** What an answer cost, in tokens. */
+export type Usage = Message["usage"]
+
+/** One bucket of the account, as the API last described it. `reset` is when it will be full again, at the latest. */
+export interface RateLimit {
+  readonly limit: number | undefined
+  readonly remaining: number | undefined
+  /** An RFC 3339 date. */
+  readonly reset: string | undefined
+}
+
+/** The buckets of the account. Those that the API did not mention are missing. */
+export interface RateLimits {
+  readonly requests?: RateLimit
+  readonly tokens?: RateLimit
+  readonly inputTokens?: RateLimit
+  readonly outputTokens?: RateLimit
+}
+
+/** An answer, complete or so far. */
+export interface Reply {
+  /** The message as the API would have sent it in one piece. */
+  readonly message: Message
+  /** The text blocks, joined. */
+  readonly text: string
+  /** Null until Claude has stopped. */
+  readonly stopReason: Message["stop_reason"]
+  readonly usage: Usage
+  readonly model: string
+  readonly requestId: string | undefined
+  readonly rateLimits: RateLimits
+  /** From the start of the attempt to its first content. */
+  readonly timeToFirstToken: Duration.Duration | undefined
+  /** From the start of the attempt until now, or until the end of the answer. */
+  readonly duration: Duration.Duration
+  /** Which attempt of the call this was, from 1. */
+  readonly attempt: number
+}

@@ -1,0 +1,20 @@
+/** Errors: everything a call can fail with. */
+export * as ClaudeError from "./ClaudeError.ts"
+/** What the current call carries. */
+export * as Current from "./Current.ts"
+/** Requests and replies. */
+export * as Message from "./Message.ts"
+/** What happened. */
+export * as CallLog from "./CallLog.ts"
+/** The service and its calls. */
+export * as Claude from "./Claude.ts"
+/** The API, by way of the SDK. */
+export * as Anthropic from "./Anthropic.ts"
+/** Retry schedules. */
+export * as Retry from "./policy/Retry.ts"
+/** Limits on waiting. */
+export * as Timeout from "./policy/Timeout.ts"
+/** Asking another model, or doing without. */
+export * as Fallback from "./policy/Fallback.ts"
+/** All of the above as one record. */
+export * as Policy from "./policy/Policy.ts"

@@ -1,0 +1,54 @@
+/** Whether a message that is complete is an answer. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type * as CallLog from "../CallLog.ts"
+import * as ClaudeError from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import type { Reply } from "../Message.ts"
+
+/** Gives the reply, or the failure its stop reason announces: a refusal or a cut-off answer is no success to be inspected. */
+export const accept = (
+  reply: Reply,
+  wanted: "text" | "content",
+  log: CallLog.CallLog
+): Effect.Effect<Reply, ClaudeError.ClaudeError> => {
+  const { message, model, requestId, stopReason, text, usage } = reply
+  const common = { model, requestId, usage }
+  const arrived = { ...common, text: ClaudeError.redact(text), blocks: Redacted.make(message.content) }
+  switch (stopReason) {
+    case "refusal":
+      return Effect.fail(new ClaudeError.Refused({ ...arrived, category: message.stop_details?.category ?? undefined }))
+    case "max_tokens":
+    case "pause_turn":
+      return Effect.fail(new ClaudeError.Truncated({ ...arrived, reason: stopReason }))
+    case "model_context_window_exceeded":
+      return Effect.fail(new ClaudeError.ContextWindowExceeded(arrived))
+  }
+  const tools = message.content.filter((block) => block.type === "tool_use")
+  if (message.content.some((block) => "input" in block && typeof block.input === "string")) {
+    return Effect.fail(new ClaudeError.UnexpectedResponse({ ...common, detail: "the input of a tool is not JSON" }))
+  }
+  if (stopReason === "tool_use" && tools.length === 0) {
+    return Effect.fail(new ClaudeError.EmptyAnswer({ ...common, detail: "it asks for a tool and names none" }))
+  }
+  if (stopReason === "end_turn" && (wanted === "text" ? text.trim() === "" : message.content.length === 0)) {
+    return Effect.fail(new ClaudeError.EmptyAnswer(common))
+  }
+  return stopReason !== null && known.has(stopReason) ? Effect.succeed(reply) : Effect.as(warn(reply, log), reply)
+}
+
+const known: ReadonlySet<string> = new Set(["end_turn", "stop_sequence", "tool_use"])
+
+/** A stop reason that is newer than we are ends no call, but somebody should know. */
+const warn = ({ model, stopReason }: Reply, log: CallLog.CallLog) =>
+  Effect.flatMap(Current.Call, (call) =>
+    Effect.flatMap(Clock.currentTimeMillis, (at) =>
+      log.emit({
+        _tag: "Warning",
+        at,
+        call: call?.id,
+        model,
+        code: "UnknownStopReason",
+        message: `Claude stopped for a reason this version does not know: ${stopReason}`
+      })))

@@ -1,0 +1,166 @@
+/**
+ * One attempt on a wire: limits, accumulation, and the events of the log.
+ *
+ * Opening reads until the first content is there and replays what came before,
+ * so that a request that only seemed to be answered can still be repeated.
+ */
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Pull from "effect/Pull"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import type * as CallLog from "../CallLog.ts"
+import * as ClaudeError from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import * as Message from "../Message.ts"
+import * as Draft from "./draft.ts"
+import * as Watch from "./watch.ts"
+
+/** What one read of the wire brought: how many bytes (pings included), and the events they completed. */
+export interface WireItem {
+  readonly bytes: number
+  readonly events: ReadonlyArray<Message.WireEvent>
+}
+
+/** A response whose headers are here. */
+export interface Connection {
+  readonly requestId: string | undefined
+  readonly rateLimits: Message.RateLimits
+  /** The next socket read; done at the end of the body. */
+  readonly read: Pull.Pull<WireItem, ClaudeError.ClaudeError>
+}
+
+/** An answer that has begun. */
+export interface Opened {
+  readonly requestId: string | undefined
+  readonly rateLimits: Message.RateLimits
+  /** The next events, from the first on; done after the last. */
+  readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Message.WireEvent>, ClaudeError.ClaudeError>
+  /** What has been read so far. */
+  readonly reply: () => Message.Reply
+}
+
+/** Opens a request. Its scope is the answer's: the exit it closes with says how the answer ended. */
+export const open = Effect.fnUntraced(function*(
+  connect: (request: Message.Request) => Effect.Effect<Connection, ClaudeError.ClaudeError, Scope.Scope>,
+  log: CallLog.CallLog,
+  request: Message.Request
+): Effect.fn.Return<Opened, ClaudeError.ClaudeError, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const call = yield* Current.Call
+  const tally = yield* Current.Tally
+  const scope = yield* Effect.scope
+  const attempt = call?.attempt ?? 1
+  const { model } = request.params
+  const draft = Draft.make(model)
+  const start = clock.currentTimeMillisUnsafe()
+  let connection: Connection | undefined
+  let firstAt: number | undefined
+  let endAt: number | undefined
+  let failure: ClaudeError.ClaudeError | undefined
+
+  const now = () => clock.currentTimeMillisUnsafe()
+  const reply = (): Message.Reply => {
+    const message = draft.message()
+    return {
+      message,
+      text: message.content.map((block) => block.type === "text" ? block.text : "").join(""),
+      stopReason: message.stop_reason,
+      usage: message.usage,
+      model: message.model,
+      requestId: connection?.requestId,
+      rateLimits: connection?.rateLimits ?? {},
+      timeToFirstToken: firstAt === undefined ? undefined : Duration.millis(firstAt - start),
+      duration: Duration.millis((endAt ?? now()) - start),
+      attempt
+    }
+  }
+
+  yield* log.emit({ _tag: "AttemptStarted", at: start, call: call?.id, model, attempt })
+  yield* Scope.addFinalizerExit(scope, (exit) => {
+    const { requestId, stopReason, timeToFirstToken, usage } = reply()
+    if (tally !== undefined) {
+      tally.input += usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) +
+        (usage.cache_read_input_tokens ?? 0)
+      tally.output += usage.output_tokens
+    }
+    const error = failure ?? errorOf(exit)
+    const common = { at: now(), call: call?.id, model, attempt, requestId, took: Duration.millis(now() - start) }
+    return log.emit(
+      error !== undefined
+        ? { _tag: "AttemptFailed", ...common, error }
+        : draft.ended()
+        ? { _tag: "AttemptSucceeded", ...common, timeToFirstToken, stopReason, usage }
+        : { _tag: "AttemptLeft", ...common }
+    )
+  })
+
+  /** What a failure of the wire means here: once content has been seen, that the answer broke off. */
+  const failed = (error: ClaudeError.ClaudeError) => {
+    const { message, requestId, text, usage } = reply()
+    const where = { model, requestId }
+    const arrived = draft.begun()
+      ? { ...where, text: ClaudeError.redact(text), blocks: Redacted.make(message.content), usage }
+      : where
+    return failure = error._tag === "TimedOut"
+      ? new ClaudeError.TimedOut({ ...error, ...arrived })
+      : draft.begun()
+      ? new ClaudeError.PartialAnswer({ ...arrived, detail: error.message, errorCode: error.errorCode, cause: error })
+      : error
+  }
+  const odd = (detail: string) =>
+    new ClaudeError.UnexpectedResponse({ model, requestId: connection?.requestId, detail })
+
+  const watch = Watch.make(request, clock, scope)
+  connection = yield* Effect.mapError(watch.during(connect(request)), failed)
+  watch.connected()
+
+  let contradiction: string | undefined
+  /** Takes events until one contradicts those before it, or the message has ended: what follows is not part of it. */
+  const take = (item: WireItem): ReadonlyArray<Message.WireEvent> => {
+    const events: Array<Message.WireEvent> = []
+    for (const event of item.events) {
+      contradiction = draft.add(event)
+      if (contradiction !== undefined) break
+      events.push(event)
+      if (draft.ended()) break
+    }
+    watch.received(events.some(Message.isContent))
+    if (firstAt === undefined && draft.begun()) firstAt = now()
+    if (draft.ended()) endAt = now()
+    return events
+  }
+
+  const next = Pull.catchDone(
+    Effect.map(connection.read, take),
+    () => Effect.fail(odd("it ended before the message did"))
+  )
+  const read = Effect.suspend(() =>
+    Effect.mapError(contradiction === undefined ? watch.during(next) : Effect.fail(odd(contradiction)), failed)
+  )
+
+  let replay: Array<Message.WireEvent> = []
+  while (!draft.begun() && !draft.ended()) replay.push(...(yield* read))
+
+  /** The next events that are not none. */
+  const pull: Opened["pull"] = Effect.suspend(() => {
+    const events = replay
+    replay = []
+    if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
+    if (failure !== undefined) return Effect.fail(failure)
+    if (draft.ended()) return Cause.done()
+    return more
+  })
+  const more = Effect.flatMap(read, (events) => Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull)
+
+  return { requestId: connection.requestId, rateLimits: connection.rateLimits, pull, reply }
+})
+
+const errorOf = (exit: Exit.Exit<unknown, unknown>): ClaudeError.ClaudeError | undefined => {
+  const error = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : undefined
+  return error?._tag === "Some" && ClaudeError.is(error.value) ? error.value : undefined
+}

@@ -1,0 +1,280 @@
+/**
+ * From whatever went wrong to a `ClaudeError`.
+ *
+ * Decided by structure alone (`status`, `error.type`, `error_code`, the chain
+ * of causes), never by class: the SDK's CommonJS and ESM builds have different
+ * ones, and a stream can carry an error without a status. The order is error
+ * code, then the few messages that have no code, then type, then status.
+ */
+import * as Duration from "effect/Duration"
+import * as Headers from "effect/http/Headers"
+import { hasProperty, isNumber, isString } from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as ClaudeError from "../ClaudeError.ts"
+import type { RateLimit, RateLimits } from "../Message.ts"
+
+type Tag = ClaudeError.Tag
+
+/** Reads one header, whatever holds the headers. */
+export type HeaderOf = (name: string) => string | undefined
+
+// -----------------------------------------------------------------------------
+// Tables
+// -----------------------------------------------------------------------------
+
+/** Codes that say more than type and status do. Source: `core/error-classes.ts` of the SDK 1.12. */
+const byCode: Readonly<Record<string, Tag>> = {
+  enforced_spend_limit_reached: "SpendLimitReached",
+  contract_spend_limit_reached: "SpendLimitReached",
+  linked_organization_spend_limit_reached: "SpendLimitReached",
+  linked_organization_billing_unavailable: "SpendLimitReached",
+  ramp_limit_exceeded: "RateLimited",
+  organization_on_hold: "Forbidden",
+  request_body_too_large_after_decoding: "RequestTooLarge",
+  // Transient, although their status is a 4xx.
+  thread_continue_in_flight: "ServerFault",
+  external_key_validation_timed_out: "ServerFault",
+  request_body_timeout: "ServerFault",
+  concurrent_membership_change: "ServerFault",
+  external_key_changed: "ServerFault",
+  scan_pending: "ServerFault",
+  // Permanent, although a 409 usually is not.
+  skill_read_blocked_undecryptable: "InvalidRequest",
+  plugin_name_taken: "InvalidRequest",
+  skill_name_taken: "InvalidRequest",
+  slack_channel_set_up_settings_conflict: "InvalidRequest"
+}
+
+/** Failures that have no code and are known by their words only; all of them arrive as `invalid_request_error`. */
+const byMessage: ReadonlyArray<readonly [RegExp, Tag]> = [
+  [/reached your specified (\w+ )?API usage limits/i, "SpendLimitReached"],
+  [/credit balance is too low/i, "SpendLimitReached"],
+  [/prompt is too long|exceed(s)? (the )?context (limit|window)/i, "ContextWindowExceeded"],
+  [/grammar compilation timed out/i, "ServerFault"],
+  [/unable to parse tool parameter json from model/i, "ServerFault"]
+]
+
+/** `invalid_request_error` is missing: the API uses it for other statuses too. */
+const byType: Readonly<Record<string, Tag>> = {
+  authentication_error: "Unauthorized",
+  billing_error: "SpendLimitReached",
+  permission_error: "Forbidden",
+  not_found_error: "NotFound",
+  request_too_large: "RequestTooLarge",
+  rate_limit_error: "RateLimited",
+  timeout_error: "ServerFault",
+  api_error: "ServerFault",
+  overloaded_error: "Overloaded"
+}
+
+/** 409 is a conflict that may be gone the next time; the permanent ones have codes. */
+const byStatus: Readonly<Record<number, Tag>> = {
+  401: "Unauthorized",
+  402: "SpendLimitReached",
+  403: "Forbidden",
+  404: "NotFound",
+  408: "ServerFault",
+  409: "ServerFault",
+  413: "RequestTooLarge",
+  429: "RateLimited",
+  499: "ServerFault",
+  529: "Overloaded"
+}
+
+const ofStatus = (status: number): Tag =>
+  byStatus[status] ?? (status >= 500 ? "ServerFault" : status >= 400 ? "InvalidRequest" : "UnexpectedResponse")
+
+/** Time-outs of the transport below us. */
+const slow = /^(UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|ETIMEDOUT)$/
+
+/** Codes of the operating system and of undici; `ERR_…` is Node's, for what is wrong on our side. */
+const system = /^(E(?!RR_)|UND_ERR_)/
+
+/** Certificates that do not verify: waiting does not mend them. */
+const certificate = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT)/
+
+// -----------------------------------------------------------------------------
+// Classification
+// -----------------------------------------------------------------------------
+
+/** What is known about the call, besides the failure itself. */
+export interface Context {
+  readonly model?: string | undefined
+  readonly requestId?: string | undefined
+  /** Now, in milliseconds since the epoch: a `retry-after` may be a date. */
+  readonly now: number
+  /** Whether anything was sent. A failure before that is ours. */
+  readonly sent?: boolean | undefined
+}
+
+/** Gives the one kind of error that `failure` is. It may be an error of the SDK, of `fetch`, an SSE error event, or anything. */
+export const classify = (failure: unknown, context: Context): ClaudeError.ClaudeError => {
+  const header = headersOf(failure)
+  const body = property(property(failure, "error"), "error")
+  const type = string(property(body, "type"))
+  const errorCode = string(property(property(body, "details"), "error_code"))
+  const status = number(property(failure, "status"))
+  const words = string(property(body, "message"))
+  const common = {
+    model: context.model,
+    requestId: header("request-id") ?? string(property(failure, "requestID"))
+      ?? string(property(property(failure, "error"), "request_id")) ?? context.requestId,
+    status,
+    errorCode,
+    detail: words ?? (status === undefined ? undefined : plain(failure))
+  }
+  const tag = entry(byCode, errorCode)
+    ?? byMessage.find(([pattern]) => words !== undefined && pattern.test(words))?.[1]
+    ?? entry(byType, type)
+    ?? (status === undefined ? undefined : ofStatus(status))
+    ?? (type === undefined ? undefined : type === "invalid_request_error" ? "InvalidRequest" : "ServerFault")
+    // An error was sent that does not say which.
+    ?? (property(failure, "error") == null ? undefined : "UnexpectedResponse")
+  if (tag === undefined) return unanswered(failure, common, context)
+
+  const retryAfter = retryAfterOf(header, context.now)
+  switch (tag) {
+    case "RateLimited":
+      return new ClaudeError.RateLimited({
+        ...common,
+        retryAfter,
+        limits: rateLimitsOf(header),
+        ramp: errorCode === "ramp_limit_exceeded"
+      })
+    case "SpendLimitReached":
+      return new ClaudeError.SpendLimitReached({ ...common, regainsAt: regainsAt(words) })
+    case "Overloaded":
+      return new ClaudeError.Overloaded({ ...common, retryAfter })
+    case "ServerFault":
+      return new ClaudeError.ServerFault({ ...common, retryAfter })
+    case "Unauthorized":
+      return new ClaudeError.Unauthorized(common)
+    case "Forbidden":
+      return new ClaudeError.Forbidden(common)
+    case "NotFound":
+      return new ClaudeError.NotFound(common)
+    case "RequestTooLarge":
+      return new ClaudeError.RequestTooLarge(common)
+    case "ContextWindowExceeded":
+      return new ClaudeError.ContextWindowExceeded(common)
+    case "UnexpectedResponse":
+      return new ClaudeError.UnexpectedResponse(common)
+    default:
+      return new ClaudeError.InvalidRequest({ ...common, sent: true })
+  }
+}
+
+/** No status and no body: the transport failed, or we did before it. */
+const unanswered = (
+  failure: unknown,
+  common: { readonly model: string | undefined; readonly requestId: string | undefined },
+  { sent = true }: Context
+): ClaudeError.ClaudeError => {
+  const name = string(property(failure, "name"))
+  const code = codeOf(failure)
+  if (name === "APIConnectionTimeoutError" || (code !== undefined && slow.test(code))) {
+    const scope = code === "UND_ERR_BODY_TIMEOUT" ? "idle" : "connect"
+    return new ClaudeError.TimedOut({ ...common, scope, cause: failure })
+  }
+  // Something came that cannot be read. Without the parser's words: they quote it.
+  if (name === "SyntaxError") return new ClaudeError.UnexpectedResponse({ ...common, detail: "it is not JSON" })
+  if (code?.startsWith("Z_")) {
+    return new ClaudeError.UnexpectedResponse({ ...common, detail: "it cannot be decompressed", cause: failure })
+  }
+  if (sent || name === "APIConnectionError" || (code !== undefined && system.test(code))) {
+    return new ClaudeError.Unreachable({ ...common, code, cause: failure })
+  }
+  // Nothing was sent: the SDK could not get a credential, or could not build the request.
+  return /credential|authentication|\btoken\b|WorkloadIdentity/i.test(`${name} ${plain(failure)}`)
+    ? new ClaudeError.Unauthorized({ ...common, detail: plain(failure), cause: failure })
+    : new ClaudeError.InvalidRequest({ ...common, sent: false, detail: plain(failure), cause: failure })
+}
+
+/** Whether asking later cannot help, whatever the kind says: not implemented, or a certificate that does not verify. */
+export const isPermanent = (error: ClaudeError.ClaudeError): boolean =>
+  error._tag === "ServerFault"
+    ? error.status === 501 || error.status === 505
+    : error._tag === "Unreachable" && error.code !== undefined && certificate.test(error.code)
+
+// -----------------------------------------------------------------------------
+// Headers
+// -----------------------------------------------------------------------------
+
+/** The wait the server asks for: milliseconds first, then seconds, then a date; nothing that is past or no time at all. */
+export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration | undefined => {
+  const seconds = header("retry-after")
+  const date = seconds === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(seconds))
+  const millis = [
+    Number.parseFloat(header("retry-after-ms") ?? ""),
+    1000 * Number(seconds ?? NaN),
+    date === undefined ? NaN : date.epochMilliseconds - now
+  ].find((wait) => Number.isFinite(wait) && wait > 0)
+  return millis === undefined ? undefined : Duration.millis(millis)
+}
+
+/** The buckets of the account, from the `anthropic-ratelimit-*` headers. */
+export const rateLimitsOf = (header: HeaderOf): RateLimits => {
+  const bucket = (name: string): RateLimit | undefined => {
+    const [limit, remaining, reset] = ["limit", "remaining", "reset"].map((part) =>
+      header(`anthropic-ratelimit-${name}-${part}`)
+    )
+    return limit === undefined && remaining === undefined && reset === undefined
+      ? undefined
+      : { limit: numeric(limit), remaining: numeric(remaining), reset }
+  }
+  const requests = bucket("requests")
+  const tokens = bucket("tokens")
+  const inputTokens = bucket("input-tokens")
+  const outputTokens = bucket("output-tokens")
+  return {
+    ...(requests && { requests }),
+    ...(tokens && { tokens }),
+    ...(inputTokens && { inputTokens }),
+    ...(outputTokens && { outputTokens })
+  }
+}
+
+const numeric = (value: string | undefined): number | undefined => {
+  const parsed = Number(value ?? NaN)
+  return Number.isFinite(parsed) ? parsed : undefined
+}
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+/** What is under a key, or nothing; also if the value throws when it is asked. */
+const property = (value: unknown, key: string): unknown =>
+  Result.getOrUndefined(Result.try(() => hasProperty(value, key) ? value[key] : undefined))
+
+/** Not what every object has, like `constructor`. */
+const entry = (table: Readonly<Record<string, Tag>>, key: string | undefined): Tag | undefined =>
+  key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined
+
+const string = (value: unknown): string | undefined => isString(value) ? value : undefined
+const number = (value: unknown): number | undefined => isNumber(value) ? value : undefined
+
+/** What a failure says, short enough for a log: a proxy may send a whole page. */
+const plain = (failure: unknown): string | undefined =>
+  string(property(failure, "message"))?.replaceAll(/\s+/g, " ").slice(0, 200)
+
+/** Reads the headers of a failure, if it has any. */
+const headersOf = (failure: unknown): HeaderOf => {
+  const headers = property(failure, "headers")
+  const get = property(headers, "get")
+  return typeof get === "function"
+    ? (name) => string(Result.getOrUndefined(Result.try((): unknown => get.call(headers, name))))
+    : () => undefined
+}
+
+/** The innermost code in the chain of causes: `ECONNRESET` and its like. */
+const codeOf = (failure: unknown, depth = 0): string | undefined =>
+  failure === undefined || depth > 8
+    ? undefined
+    : codeOf(property(failure, "cause"), depth + 1) ?? string(property(failure, "code"))
+
+/** "… You will regain access on 2026-12-01 at 00:00 UTC." */
+const regainsAt = (words: string | undefined): string | undefined => {
+  const [, day, time = "00:00"] = /regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d))?/i.exec(words ?? "") ?? []
+  return day === undefined ? undefined : `${day}T${time}:00Z`
+}

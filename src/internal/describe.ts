@@ -1,0 +1,90 @@
+/** What a policy will do, as text. */
+import type * as Schedule from "effect/Schedule"
+import * as Plan from "./plan.ts"
+import type { Policy } from "./policyRecord.ts"
+import * as Refuse from "./refuse.ts"
+
+/** Order, limits, and the waits each kind of error would see. */
+export const describe = (policy: Policy): string => {
+  const { models = [], onBreak = "fail", overall, retry } = policy
+  return [
+    row("overall", overall === undefined ? "no limit" : `at most ${length(overall)} for everything below`),
+    row("models", models.length === 0 ? "only the one asked for" : `when retrying is over, ${models.join(", then ")}`),
+    ...(retry === undefined ? [row("retry", "never")] : retries(retry)),
+    row("attempt", limits(policy)),
+    row(
+      "on break",
+      onBreak === "restart" ? "ask again, and tell the reader to begin anew" : "fail, with what had arrived"
+    )
+  ].join("\n")
+}
+
+const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
+
+const length = (input: Parameters<typeof Refuse.millis>[1]): string => Refuse.show(Refuse.millis("policy", input))
+
+const limits = ({ attempt, connect, contentIdle, firstToken, idle }: Policy): string =>
+  [
+    `headers in ${length(connect ?? "10 seconds")}`,
+    `first token in ${firstToken === undefined ? "30s (120s thinking)" : length(firstToken)}`,
+    `silence ${length(idle ?? "30 seconds")}`,
+    `no content ${contentIdle === undefined ? "60s (180s thinking)" : length(contentIdle)}`,
+    attempt === undefined ? "no limit in all" : `${length(attempt)} in all`
+  ].join(", ")
+
+type AnySchedule = Schedule.Schedule<unknown, never>
+
+/** One row for each kind of error, kinds that are treated alike together. */
+const retries = (schedule: AnySchedule, most = ""): ReadonlyArray<string> => {
+  const plan = Plan.of(schedule)
+  if (plan?.kind === "atMost") return retries(plan.of, `, at most ${plan.times} in all`)
+  if (plan?.kind !== "byTag") return [row("retry", `${waits(schedule)}${most}`)]
+  const rows = new Map<string, Array<string>>()
+  for (const [tag, entry] of plan.entries) {
+    const what = waits(entry)
+    rows.set(what, [...rows.get(what) ?? [], tag])
+  }
+  return [
+    row("retry", `by kind of error${most}`),
+    ...[...rows].filter(([what]) => what !== never).map(([what, tags]) => row("", `${tags.join(", ")}: ${what}`)),
+    row("", "all others: never"),
+    row("", "never sooner than the server asks, and no wait that cannot end in time")
+  ]
+}
+
+const never = "never"
+
+const waits = (schedule: AnySchedule): string => {
+  const plan = Plan.of(schedule)
+  switch (plan?.kind) {
+    case undefined:
+      return "custom"
+    case "never":
+      return never
+    case "reask":
+      return `${times(plan.times)} at once, with what was wrong`
+    case "waits": {
+      if (plan.times === 0) return never
+      const shown = Array.from({ length: Math.min(plan.times, 5) }, (_, i) => spread(plan, plan.wait(i + 1)))
+      return `${times(plan.times)}, after ${shown.join(", ")}${plan.times > 5 ? " …" : ""}`
+    }
+    case "atMost":
+      return `${waits(plan.of)}, at most ${times(plan.times)}`
+    case "byTag":
+      return "by kind of error"
+  }
+}
+
+const times = (n: number): string => n === 1 ? "once" : n === Infinity ? "without end" : `${n} times`
+
+/** From the shortest to the longest wait. */
+const spread = ({ base, cap, jitter }: Extract<Plan.Plan, { readonly kind: "waits" }>, wait: number): string => {
+  const [from, to] = {
+    none: [wait, wait],
+    full: [0, wait],
+    additive: [wait, wait + base],
+    proportional: [0.8 * wait, 1.2 * wait]
+  }[jitter]
+  const [a = 0, b = 0] = [from, to].map((ms) => Math.min(cap, ms ?? 0) / 1000)
+  return a === b ? `${b}s` : `${a}-${b}s`
+}

@@ -1,0 +1,245 @@
+/**
+ * An answer under construction.
+ *
+ * Mutable and without effects, because it is touched by every event. It takes
+ * what is new in the API as it comes, and refuses what contradicts the
+ * protocol: text that is put in the wrong place is worse than no text.
+ */
+import type {
+  ContentBlock,
+  Message as SdkMessage,
+  MessageDeltaUsage,
+  RawContentBlockDelta,
+  TextCitation
+} from "@anthropic-ai/sdk/resources/messages"
+import * as Option from "effect/Option"
+import { hasProperty, isNullish, isNumber, isString } from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type { WireEvent } from "../Message.ts"
+
+/** An answer so far. */
+export interface Draft {
+  /** Takes one event; gives what is wrong with it, if it contradicts what came before. */
+  readonly add: (event: WireEvent) => string | undefined
+  /** Whether the first content is here. */
+  readonly begun: () => boolean
+  /** Whether `message_stop` is here. */
+  readonly ended: () => boolean
+  /** The message as the API would have sent it in one piece. Tool input that is not JSON stays the text it is. */
+  readonly message: () => SdkMessage
+}
+
+interface Block {
+  readonly start: ContentBlock
+  /** What may be added to it; anything, if it is newer than we are. */
+  readonly kind: "text" | "thinking" | "input" | undefined
+  text: string
+  thinking: string
+  signature: string
+  json: string
+  readonly citations: Array<TextCitation>
+  stopped: boolean
+}
+
+/** Starts an answer from `model`. */
+export const make = (model: string): Draft => {
+  let message = empty(model)
+  let started = false
+  let begun = false
+  let ended = false
+  const blocks: Array<Block> = []
+
+  const open = (index: unknown): Block | undefined => {
+    const block = isNumber(index) ? blocks[index] : undefined
+    return block?.stopped === false ? block : undefined
+  }
+
+  const add = (event: WireEvent): string | undefined => {
+    switch (event.type) {
+      case "message_start": {
+        if (started) return "a second message_start"
+        if (!hasProperty(event, "message") || !hasProperty(event.message, "usage")) {
+          return "a message_start without a message"
+        }
+        started = true
+        message = { ...message, ...event.message, usage: { ...message.usage, ...known(event.message.usage) } }
+        return undefined
+      }
+      case "content_block_start": {
+        if (!started) return "content before message_start"
+        if (event.index !== blocks.length) return `a content_block_start out of order${at(event.index)}`
+        if (!isBlock(event.content_block)) return "a content_block_start without a block"
+        begun = true
+        blocks.push({
+          start: event.content_block,
+          kind: kindOf(event.content_block.type),
+          text: "",
+          thinking: "",
+          signature: "",
+          json: "",
+          citations: [],
+          stopped: false
+        })
+        return undefined
+      }
+      case "content_block_delta": {
+        const block = open(event.index)
+        if (block === undefined) return `a delta for a block that is not open${at(event.index)}`
+        if (!hasProperty(event.delta, "type") || !isString(event.delta.type)) {
+          return "a content_block_delta without a delta"
+        }
+        begun = true
+        return append(block, event.delta)
+      }
+      case "content_block_stop": {
+        const block = open(event.index)
+        if (block === undefined) return `a content_block_stop for a block that is not open${at(event.index)}`
+        block.stopped = true
+        return undefined
+      }
+      case "message_delta": {
+        if (!started || !hasProperty(event.delta, "stop_reason")) {
+          return "a message_delta without a stop reason, or before message_start"
+        }
+        message = { ...message, ...event.delta, usage: { ...message.usage, ...known(event.usage) } }
+        return undefined
+      }
+      case "message_stop": {
+        if (!isString(message.stop_reason)) return "a message_stop without a stop reason"
+        if (blocks.some((block) => !block.stopped)) return "a message_stop inside a block"
+        ended = true
+        return undefined
+      }
+      default:
+        return undefined
+    }
+  }
+
+  return {
+    add,
+    begun: () => begun,
+    ended: () => ended,
+    message: () => ({ ...message, content: blocks.map(finish) })
+  }
+}
+
+/** Where something is, if that is a number. */
+const at = (index: unknown): string => isNumber(index) ? ` (${index})` : ""
+
+/** Whether it is a block, and has what its deltas are added to, or nothing in its place. */
+const isBlock = (block: unknown): block is ContentBlock => {
+  const part = (key: string): unknown => hasProperty(block, key) ? block[key] : undefined
+  const isText = (key: string): boolean => isNullish(part(key)) || isString(part(key))
+  switch (part("type")) {
+    case "text":
+      return isText("text") && (isNullish(part("citations")) || Array.isArray(part("citations")))
+    case "thinking":
+      return isText("thinking") && isText("signature")
+    default:
+      return isString(part("type"))
+  }
+}
+
+/** What an event says of the usage, which is cumulative. Null says nothing, and what cannot be added up is no count. */
+const known = (usage: SdkMessage["usage"] | MessageDeltaUsage | undefined): Partial<SdkMessage["usage"]> =>
+  Object.fromEntries(
+    Object.entries(usage ?? {}).filter(([key, value]) =>
+      value !== null && (isNumber(value) || !key.endsWith("_tokens"))
+    )
+  )
+
+const kindOf = (type: string): Block["kind"] => {
+  switch (type) {
+    case "text":
+    case "thinking":
+      return type
+    case "tool_use":
+    case "server_tool_use":
+    case "mcp_tool_use":
+      return "input"
+    default:
+      return undefined
+  }
+}
+
+const takes = (block: Block, kind: Block["kind"]): boolean => block.kind === undefined || block.kind === kind
+
+/** Deltas of unknown kinds are passed over. */
+const append = (block: Block, delta: RawContentBlockDelta): string | undefined => {
+  switch (delta.type) {
+    case "text_delta":
+      if (!isString(delta.text) || !takes(block, "text")) return "a text_delta without text, or in another block"
+      block.text += delta.text
+      return undefined
+    case "thinking_delta":
+      if (!isString(delta.thinking) || !takes(block, "thinking")) {
+        return "a thinking_delta without thinking, or in another block"
+      }
+      block.thinking += delta.thinking
+      return undefined
+    case "signature_delta":
+      if (!isString(delta.signature) || !takes(block, "thinking")) {
+        return "a signature_delta without one, or in another block"
+      }
+      block.signature += delta.signature
+      return undefined
+    case "input_json_delta":
+      if (!isString(delta.partial_json) || !takes(block, "input")) {
+        return "an input_json_delta without JSON, or in another block"
+      }
+      block.json += delta.partial_json
+      return undefined
+    case "citations_delta":
+      if (!hasProperty(delta.citation, "type") || !takes(block, "text")) {
+        return "a citations_delta without one, or in another block"
+      }
+      block.citations.push(delta.citation)
+      return undefined
+    default:
+      return undefined
+  }
+}
+
+const finish = ({ citations, json, signature, start, text, thinking }: Block): ContentBlock => {
+  switch (start.type) {
+    case "text":
+      return {
+        ...start,
+        text: (start.text ?? "") + text,
+        citations: citations.length === 0 ? start.citations ?? null : [...start.citations ?? [], ...citations]
+      }
+    case "thinking":
+      return { ...start, thinking: (start.thinking ?? "") + thinking, signature: (start.signature ?? "") + signature }
+    default:
+      // Tools, and whatever else is given its input piece by piece.
+      return json === "" ? start : Object.assign({ ...start }, { input: Option.getOrElse(parseJson(json), () => json) })
+  }
+}
+
+const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
+
+/** The message before anything of it is here. */
+const empty = (model: string): SdkMessage => ({
+  id: "",
+  type: "message",
+  role: "assistant",
+  model,
+  content: [],
+  container: null,
+  diagnostics: null,
+  stop_reason: null,
+  stop_sequence: null,
+  stop_details: null,
+  usage: {
+    input_tokens: 0,
+    output_tokens: 0,
+    cache_creation: null,
+    cache_creation_input_tokens: null,
+    cache_read_input_tokens: null,
+    inference_geo: null,
+    output_tokens_details: null,
+    server_tool_use: null,
+    service_tier: null,
+    speed: null
+  }
+})

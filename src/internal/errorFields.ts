@@ -1,0 +1,58 @@
+/** What the errors are made of. */
+import * as Schema from "effect/Schema"
+
+/** Typed as `schema`, unchecked at run time: what the API sent must not make a constructor throw. */
+export const loose = <S extends Schema.Top>(_schema: S): S => Schema.Unknown as Schema.Top as S
+
+export const text = Schema.optional(loose(Schema.String))
+export const number = Schema.optional(loose(Schema.Finite))
+export const flag = Schema.optional(loose(Schema.Boolean))
+export const duration = Schema.optional(loose(Schema.Duration))
+export const unknown = Schema.optional(Schema.Unknown)
+
+/** The model's words, and ours about them. `Redacted`, so that printing an error cannot leak them. */
+export const content = Schema.optional(Schema.Redacted(loose(Schema.String)))
+
+/** What had arrived. */
+export const partial = {
+  text: content,
+  blocks: Schema.optional(Schema.Redacted(Schema.Unknown)),
+  usage: unknown
+}
+
+/** Why no further attempt was made. */
+export const GaveUp = Schema.Literals([
+  "NotRetried",
+  "RetriesSpent",
+  "DeadlineTooClose",
+  "DeadlineExceeded",
+  "BudgetSpent"
+])
+
+/** One failed attempt of a call, in words that hold no content. `waited` is the wait after it, in milliseconds. */
+export const Tried = Schema.Struct({
+  attempt: Schema.Finite,
+  model: Schema.String,
+  error: Schema.String,
+  message: Schema.String,
+  requestId: Schema.optional(Schema.String),
+  waited: Schema.optional(Schema.Finite)
+})
+
+/** What every member may carry. `detail` is the API's own sentence; `gaveUp` and `history` come from the policy. */
+export const common = {
+  model: text,
+  requestId: text,
+  status: number,
+  errorCode: text,
+  detail: text,
+  gaveUp: Schema.optional(loose(GaveUp)),
+  history: Schema.optional(loose(Schema.Array(Tried))),
+  cause: Schema.optional(Schema.Defect())
+}
+
+export const sentence = (
+  what: string,
+  { detail, status }: { readonly detail?: unknown; readonly status?: unknown }
+): string =>
+  `${what}${status === undefined ? "" : ` (${String(status)})`}${detail === undefined ? "." : `: ${String(detail)}`}`

@@ -1,0 +1,92 @@
+/** The record behind `Policy`, and the ones that are refused because they cannot be meant. */
+import type * as Duration from "effect/Duration"
+import type * as Schedule from "effect/Schedule"
+import type { ClaudeError } from "../ClaudeError.ts"
+import type * as Current from "../Current.ts"
+import * as Plan from "./plan.ts"
+import * as Refuse from "./refuse.ts"
+
+/** The parts of a policy. A missing part does nothing, but the limits of an attempt always have a default. */
+export interface Policy extends Current.Limits {
+  /** Which failures to try again, and when. */
+  readonly retry?: Schedule.Schedule<unknown, ClaudeError> | undefined
+  /** Which models to ask next, once retrying is over. */
+  readonly models?: ReadonlyArray<Current.ModelId> | undefined
+  /** The longest the caller waits for all of the above. For a stream: for each opening. */
+  readonly overall?: Duration.Input | undefined
+  /**
+   * What to do when an answer breaks off while it is read: `fail` (what arrived is in the error), or `restart` under
+   * the same retries, which the reader learns from a `restarted` event. Text streams cannot say so, and always fail.
+   */
+  readonly onBreak?: "fail" | "restart" | undefined
+}
+
+const fields: { readonly [K in keyof Required<Policy>]: true } = {
+  connect: true,
+  firstToken: true,
+  idle: true,
+  contentIdle: true,
+  attempt: true,
+  retry: true,
+  models: true,
+  overall: true,
+  onBreak: true
+}
+
+/** The durations of a policy, the shorter ones first: one that is longer than a later one can never be reached. */
+const durations = ["connect", "idle", "contentIdle", "firstToken", "attempt", "overall"] as const
+
+/** Pairs that cannot both be meant, if the first is longer: what the second limits includes what the first does. */
+const dominated: ReadonlyArray<readonly [shorter: typeof durations[number], longer: typeof durations[number]]> = [
+  ["connect", "firstToken"],
+  ["idle", "contentIdle"],
+  ["connect", "attempt"],
+  ["firstToken", "attempt"],
+  ["idle", "attempt"],
+  ["contentIdle", "attempt"],
+  ["connect", "overall"],
+  ["firstToken", "overall"],
+  ["attempt", "overall"]
+]
+
+/** Throws a sentence if the policy contradicts itself. */
+export const check = (policy: Policy): void => {
+  for (const name of Object.keys(policy)) {
+    if (!(name in fields)) Refuse.refuse(`Policy has no field ${name}: it has ${Object.keys(fields).join(", ")}`)
+  }
+  const length = new Map(durations.flatMap((name) => {
+    const input = policy[name]
+    return input === undefined ? [] : [[name, Refuse.millis(`Policy: ${name}`, input)] as const]
+  }))
+  for (const [shorter, longer] of dominated) {
+    const [a, b] = [length.get(shorter), length.get(longer)]
+    if (a !== undefined && b !== undefined && a > b) {
+      Refuse.refuse(
+        `Policy: ${shorter} (${Refuse.show(a)}) is longer than ${longer} (${
+          Refuse.show(b)
+        }), so it is never reached: lower ${shorter} or raise ${longer}`
+      )
+    }
+  }
+  for (const model of policy.models ?? []) {
+    if (model.trim() === "") Refuse.refuse("Policy: models has an empty name: name a model or remove it")
+  }
+  if (new Set(policy.models).size < (policy.models?.length ?? 0)) {
+    Refuse.refuse(
+      `Policy: models names one twice (${policy.models?.join(", ")}): each is asked once, with its own retries`
+    )
+  }
+  if (policy.onBreak === "restart" && policy.retry === undefined) {
+    Refuse.refuse(`Policy: onBreak is "restart", but nothing says how often: add retry, for example Retry.standard`)
+  }
+  const plan = policy.retry === undefined ? undefined : byTag(policy.retry)
+  if (plan?.entries.has("DeadlineExceeded") && Plan.of(plan.entries.get("DeadlineExceeded") ?? {})?.kind !== "never") {
+    Refuse.refuse("Policy: retry has an entry for DeadlineExceeded, which ends the call: remove it, or raise overall")
+  }
+}
+
+/** The choice by kind of error that a schedule is, if it is one. */
+export const byTag = (schedule: object): Extract<Plan.Plan, { readonly kind: "byTag" }> | undefined => {
+  const plan = Plan.of(schedule)
+  return plan?.kind === "byTag" ? plan : plan?.kind === "atMost" ? byTag(plan.of) : undefined
+}

@@ -1,0 +1,30 @@
+/** Settings that cannot be meant are refused when they are written, with a sentence that says what to change. */
+import * as Duration from "effect/Duration"
+
+/** Refuses. It throws, because a policy is built before anything runs. */
+export const refuse = (sentence: string): never => {
+  throw new RangeError(sentence)
+}
+
+/** A duration in milliseconds: positive, and infinite only if allowed. */
+export const millis = (where: string, input: Duration.Input): number => {
+  const parsed = Duration.fromInput(input)
+  const length = parsed._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
+  return length > 0
+    ? length
+    : refuse(
+      `${where} is ${
+        JSON.stringify(input)
+      }: it must be a duration longer than nothing, like "10 seconds" or 10_000 (milliseconds)`
+    )
+}
+
+/** A number of times: a whole number, or `Infinity`. */
+export const count = (where: string, times: number): number =>
+  times >= 0 && (Number.isInteger(times) || times === Infinity)
+    ? times
+    : refuse(`${where} is ${times}: it must be a whole number, 0 or more`)
+
+/** A duration for people. */
+export const show = (length: number): string =>
+  Number.isFinite(length) ? Duration.format(Duration.millis(length)) : "without end"

@@ -1,0 +1,120 @@
+/**
+ * The limits of one attempt, watched by one fiber.
+ *
+ * A timer per element would cost more than the element. Instead reads leave
+ * marks, and one watchdog wakes when the nearest limit could be over, looks at
+ * the marks and sleeps again. Its clock stands still while nobody reads: a
+ * slow reader is not a slow model.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import { TimedOut } from "../ClaudeError.ts"
+import type * as Current from "../Current.ts"
+import type { Request } from "../Message.ts"
+
+/** The limits of one attempt, and the marks they are measured from. */
+export interface Watch {
+  /** Waits for something from the wire, for as long as the limits allow. */
+  readonly during: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TimedOut, R>
+  /** Headers are here. */
+  readonly connected: () => void
+  /** Bytes are here, with or without content. */
+  readonly received: (content: boolean) => void
+}
+
+/** Watches from the first wait on, until the scope closes. */
+export const make = ({ limits, params }: Request, clock: Clock.Clock, scope: Scope.Scope): Watch => {
+  const limit = resolve(limits, params.thinking !== undefined && params.thinking.type !== "disabled")
+  const reading = Latch.makeUnsafe(false)
+  const start = clock.currentTimeMillisUnsafe()
+  let paused = 0
+  let pausedAt = start
+  let connected = false
+  let byteAt = start
+  let contentAt: number | undefined
+  let watched = false
+  let waiting: Fiber.Fiber<unknown, unknown> | undefined
+  let expired: TimedOut | undefined
+
+  /** Time spent on the wire. */
+  const now = () => clock.currentTimeMillisUnsafe() - paused
+
+  /** The limit that ends first, and when. */
+  const nearest = (): readonly [scope: TimedOut["scope"], limit: number, end: number] => {
+    const running: ReadonlyArray<readonly [TimedOut["scope"], limit: number, from: number]> = [
+      ["attempt", limit.attempt, start],
+      connected ? ["idle", limit.idle, byteAt] : ["connect", limit.connect, start],
+      contentAt === undefined ? ["firstToken", limit.firstToken, start] : ["idle", limit.contentIdle, contentAt]
+    ]
+    const [scope, length, from] = running.reduce((a, b) => a[2] + a[1] <= b[2] + b[1] ? a : b)
+    return [scope, length, from + length]
+  }
+  // A mark may start a limit that ends before the one that is waited for.
+  const shortest = Math.min(limit.idle, limit.contentIdle)
+
+  const watchdog: Effect.Effect<void> = Effect.flatMap(reading.await, () => {
+    const [scope, length, end] = nearest()
+    const left = end - now()
+    if (left > 0) return Effect.flatMap(Effect.sleep(Math.min(left, shortest)), () => watchdog)
+    expired = new TimedOut({ scope, limit: Duration.millis(length), model: params.model })
+    return waiting === undefined ? Effect.void : Fiber.interrupt(waiting)
+  })
+
+  const during = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
+    Effect.flatMap(Effect.forkChild(self, { startImmediately: true }), (fiber): Effect.Effect<A, E | TimedOut> => {
+      const exit = fiber.pollUnsafe()
+      if (exit !== undefined) return exit
+      paused += clock.currentTimeMillisUnsafe() - pausedAt
+      waiting = fiber
+      reading.openUnsafe()
+      const pause = Effect.suspend(() => {
+        reading.closeUnsafe()
+        pausedAt = clock.currentTimeMillisUnsafe()
+        waiting = undefined
+        return fiber.pollUnsafe() === undefined ? Fiber.interrupt(fiber) : Effect.void
+      })
+      const joined = Effect.onExit(Fiber.join(fiber), () => pause)
+      const limited = Effect.catchCause(
+        joined,
+        (cause): Effect.Effect<never, E | TimedOut> =>
+          expired === undefined ? Effect.failCause(cause) : Effect.fail(expired)
+      )
+      if (watched) return limited
+      watched = true
+      return Effect.andThen(Effect.forkIn(watchdog, scope, { startImmediately: true }), limited)
+    })
+
+  return {
+    during,
+    connected: () => {
+      connected = true
+      byteAt = now()
+    },
+    received: (content) => {
+      byteAt = now()
+      if (content) contentAt = byteAt
+    }
+  }
+}
+
+/** The limits where nothing else is said, in milliseconds. Source: the time-outs of other clients and gateways. */
+const defaults = { connect: 10_000, firstToken: 30_000, idle: 30_000, contentIdle: 60_000, attempt: Infinity }
+
+/** A thinking model may be silent for longer. */
+const thinkingDefaults = { ...defaults, firstToken: 120_000, contentIdle: 180_000 }
+
+const resolve = (limits: Current.Limits, thinking: boolean): typeof defaults => {
+  const base = thinking ? thinkingDefaults : defaults
+  const of = (key: keyof typeof defaults) => limits[key] === undefined ? base[key] : Duration.toMillis(limits[key])
+  return {
+    connect: of("connect"),
+    firstToken: of("firstToken"),
+    idle: of("idle"),
+    contentIdle: of("contentIdle"),
+    attempt: of("attempt")
+  }
+}

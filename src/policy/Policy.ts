@@ -1,0 +1,129 @@
+/**
+ * The policies of one call, as a record.
+ *
+ * Order is where hand-composed policies go wrong: an overall limit placed
+ * inside a retry is a limit on one attempt. A `Policy` names the parts and
+ * fixes the order once, and being plain data it can be shared, printed,
+ * overridden with a spread, and compared in the simulator.
+ */
+import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Pull from "effect/Pull"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { type ClaudeError, type DeadlineExceeded, is } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import * as Description from "../internal/describe.ts"
+import * as Record from "../internal/policyRecord.ts"
+import { compile, run } from "../internal/run.ts"
+import * as Fallback from "./Fallback.ts"
+import * as Retry from "./Retry.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** The parts of a policy. A missing part does nothing, but the limits of an attempt always have a default. */
+export type Policy = Record.Policy
+
+/** What a policy adds to the errors of a call: `DeadlineExceeded`, if it has an overall limit or its type does not say. */
+export type Adds<P extends Policy> = "overall" extends keyof P ?
+  P["overall"] extends undefined ? never : DeadlineExceeded
+  : never
+
+/** A sensible start: `Retry.standard`, and no call longer than five minutes. */
+export const standard = { retry: Retry.standard, overall: "5 minutes" } as const satisfies Policy
+
+/** One attempt, with the default limits. */
+export const none = {} as const satisfies Policy
+
+// -----------------------------------------------------------------------------
+// Combinators
+// -----------------------------------------------------------------------------
+
+/**
+ * Applies a policy to one call: limits of the attempt, then retry, then models, then overall. Throws a `RangeError`
+ * with a sentence if the policy contradicts itself. One policy is one call: its attempts are counted together.
+ */
+export const apply = <const P extends Policy>(
+  policy: P
+): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Adds<P>, R> => {
+  const compiled = compile(policy)
+  // The one place where a value decides about a type: with `overall`, the error is `E | DeadlineExceeded`.
+  return <A, E, R>(self: Effect.Effect<A, E, R>) => run(compiled, self) as Effect.Effect<A, E | Adds<P>, R>
+}
+
+/**
+ * Applies a policy to the opening of a stream: to everything until its first elements are there. After that nothing is
+ * asked again, unless the policy says `onBreak: "restart"`.
+ */
+export const applyStream = <const P extends Policy>(
+  policy: P
+): <A, E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<A, E | Adds<P>, R> => {
+  const opened = apply(policy)
+  return <A, E, R>(self: Stream.Stream<A, E, R>) =>
+    Stream.unwrap(Effect.map(
+      Effect.flatMap(Effect.scope, (scope) => opened(begin(self, scope))),
+      ({ first, rest }) => {
+        let begun = false
+        return Stream.fromPull(Effect.succeed(Effect.suspend(() => {
+          if (begun) return rest
+          begun = true
+          return first
+        })))
+      }
+    ))
+}
+
+/** What a call came to, as a value for those who want no error channel. Tokens are those of all attempts. */
+export type Outcome<A> =
+  | { readonly status: "success"; readonly data: A; readonly tokens: Tokens }
+  | { readonly status: "error"; readonly error: ClaudeError; readonly retryable: boolean; readonly tokens: Tokens }
+
+/** Tokens used, as far as the API said: at least so many. */
+export type Tokens = Readonly<Current.Tally>
+
+/** Turns success and our errors into a value. Removes our errors from the type, and leaves the others. */
+export const outcome = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<Outcome<A>, Exclude<E, ClaudeError>, R> =>
+  Effect.suspend(() => {
+    const tokens: Current.Tally = { input: 0, output: 0 }
+    return Effect.provideService(self, Current.Tally, tokens).pipe(
+      Effect.map((data): Outcome<A> => ({ status: "success", data, tokens })),
+      Effect.catch((error): Effect.Effect<Outcome<A>, Exclude<E, ClaudeError>> =>
+        is(error)
+          ? Effect.succeed({ status: "error", error, retryable: Fallback.isRetryable(error), tokens })
+          // The compiler does not narrow a type parameter by a negated guard.
+          : Effect.fail(error as Exclude<E, ClaudeError>)
+      )
+    )
+  })
+
+/** What a policy will do, as text: order, limits, and the waits each kind of error would see. */
+export const describe = (policy: Policy): string => {
+  Record.check(policy)
+  return Description.describe(policy)
+}
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+/** Reads the first elements, in a scope that does not outlive a failure to do so. */
+const begin = <A, E, R>(self: Stream.Stream<A, E, R>, parent: Scope.Scope) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Scope.fork(parent), (scope) =>
+      Effect.flatMap(Scope.provide(Stream.toPull(self), scope), (rest) => {
+        type First = Pull.Pull<Arr.NonEmptyReadonlyArray<A>, E>
+        return Effect.catch(
+          Effect.map(restore(rest), (first): First => Effect.succeed(first)),
+          (error): Effect.Effect<First, E> => Cause.isDone(error) ? Effect.succeed(Cause.done()) : Effect.fail(error)
+        ).pipe(
+          Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void),
+          Effect.map((first) => ({ first, rest }))
+        )
+      }))
+  )

@@ -1,0 +1,225 @@
+/**
+ * Retry policies, as `Schedule` values.
+ *
+ * There is no `retry` function here: Effect has one. This module only makes
+ * schedules that understand `ClaudeError`, so everything `Schedule` can do
+ * (cap, jitter, log, combine) still applies. All of them keep three rules: never
+ * sooner than the server said, no wait that cannot end before
+ * `Current.Deadline`, and no retry of what waiting cannot mend.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as ClaudeError from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import { isPermanent } from "../internal/classify.ts"
+import * as Plan from "../internal/plan.ts"
+import * as Refuse from "../internal/refuse.ts"
+
+// -----------------------------------------------------------------------------
+// Waits
+// -----------------------------------------------------------------------------
+
+/** What is random in a wait: nothing; all of it (0 to the wait); up to one `base` on top; a fifth up or down. */
+export type Jitter = Plan.Jitter
+
+/** What all waits have. */
+export interface WaitOptions {
+  /** How many retries: 3 means at most 4 attempts. */
+  readonly times: number
+  /** The first wait: 1 second. */
+  readonly base?: Duration.Input | undefined
+  /** The longest wait: 30 seconds, or `base` if that is longer. A server that asks for more gets more. */
+  readonly cap?: Duration.Input | undefined
+  readonly jitter?: Jitter | undefined
+}
+
+/** Waits that grow by a factor (2), with full jitter. Usable with `Effect.retry`, whatever the error. */
+export const backoff = (
+  options: WaitOptions & { readonly factor?: number | undefined }
+): Schedule.Schedule<unknown, unknown> => {
+  const factor = options.factor ?? 2
+  if (!(factor >= 1 && Number.isFinite(factor))) Refuse.refuse(`backoff: factor is ${factor}: it must be 1 or more`)
+  return waits("backoff", options, "full", (base, n) => base * factor ** (n - 1))
+}
+
+/** Waits that grow by `base` with every retry, without jitter. Usable with `Effect.retry`, whatever the error. */
+export const linear = (options: WaitOptions): Schedule.Schedule<unknown, unknown> =>
+  waits("linear", options, "none", (base, n) => base * n)
+
+/** Asks again at once, with the malformed answer and what is wrong with it. Without a policy, the question is only repeated. */
+export const reask = (times: number): Schedule.Schedule<unknown, ClaudeError.MalformedOutput> =>
+  Plan.note(
+    Schedule.recurs(Refuse.count("reask: times", times)).pipe(
+      Schedule.setInputType<ClaudeError.MalformedOutput>(),
+      Schedule.tap(({ input }) =>
+        Effect.map(Current.Call, (call) => {
+          if (call !== undefined) call.correction = input
+        })
+      )
+    ),
+    { kind: "reask", times }
+  )
+
+/** Gives up at once. */
+export const never: Schedule.Schedule<unknown> = Plan.note(Schedule.recurs(0), { kind: "never" })
+
+// -----------------------------------------------------------------------------
+// Choices
+// -----------------------------------------------------------------------------
+
+/** A class of errors with a tag: one of the application's own. */
+export type ErrorClass = abstract new(...args: ReadonlyArray<never>) => { readonly _tag: string }
+
+/** A schedule for some kinds of error. */
+export type ByTag<E extends { readonly _tag: string }> = {
+  readonly [T in E["_tag"]]?: Schedule.Schedule<unknown, Extract<E, { readonly _tag: T }>> | undefined
+}
+
+/**
+ * Chooses a schedule by the kind of error. Kinds without an entry are final,
+ * and so are errors that are not ours, unless their classes are named to join.
+ *
+ * Every entry counts on its own: two rate limits and one overload are the
+ * second step of one schedule and the first of another.
+ *
+ * ```ts
+ * retry: Retry.byTag({
+ *   RateLimited: Retry.backoff({ times: 8, base: "2 seconds" }),
+ *   Overloaded: Retry.backoff({ times: 4, base: "2 seconds" }),
+ *   MalformedOutput: Retry.reask(2)
+ * })
+ * ```
+ */
+export const byTag = <
+  const Own extends ReadonlyArray<ErrorClass>,
+  T extends ByTag<ClaudeError.ClaudeError | InstanceType<Own[number]>>
+>(
+  table: T & { readonly [K in Exclude<keyof T, ClaudeError.Tag | InstanceType<Own[number]>["_tag"]>]: never },
+  ...own: Own
+): Schedule.Schedule<unknown, unknown> => {
+  // A mapped type forgets that its keys and values are entries, and that what is under a tag takes the error of that tag.
+  const entries = new Map(
+    Object.entries(table).filter(([, schedule]) => schedule !== undefined)
+  ) as ReadonlyMap<string, Schedule.Schedule<unknown, unknown>>
+  const tagOf = (error: unknown): string | undefined =>
+    ClaudeError.is(error)
+      ? error._tag
+      : own.some((member) => error instanceof member)
+      ? (error as Tagged)._tag
+      : undefined
+
+  const schedule = Schedule.fromStep(Effect.sync(() => {
+    // Built at the first failure of their tag: most calls never fail.
+    const steps = new Map<string, Step>()
+    return (now: number, error: unknown) => {
+      const tag = tagOf(error)
+      const schedule = tag === undefined ? undefined : entries.get(tag)
+      if (tag === undefined || schedule === undefined) return Cause.done()
+      const step = steps.get(tag)
+      if (step !== undefined) return step(now, error)
+      return Effect.flatMap(Schedule.toStep(schedule), (step) => {
+        steps.set(tag, step)
+        return step(now, error)
+      })
+    }
+  }))
+  return Plan.note(reasonable(schedule), { kind: "byTag", entries })
+}
+
+/** The same schedule, but at most so many retries over all kinds of error. */
+export const atMost = <I>(times: number, schedule: Schedule.Schedule<unknown, I>): Schedule.Schedule<unknown, I> =>
+  Plan.note(Schedule.upTo(schedule, { times: Refuse.count("atMost: times", times) }), {
+    kind: "atMost",
+    times,
+    of: schedule
+  })
+
+// -----------------------------------------------------------------------------
+// Internals, before what is made with them
+// -----------------------------------------------------------------------------
+
+type Tagged = { readonly _tag: string }
+type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>
+
+/** Where a wait starts and how far it reaches, in milliseconds. A server's hint moves the start, never the reach. */
+const jitters: { readonly [J in Jitter]: (wait: number, base: number) => readonly [start: number, reach: number] } = {
+  none: (wait) => [wait, 0],
+  full: (wait) => [0, wait],
+  additive: (wait, base) => [wait, base],
+  proportional: (wait) => [wait * 0.8, wait * 0.4]
+}
+
+const waits = (
+  where: string,
+  options: WaitOptions,
+  usual: Jitter,
+  grow: (base: number, n: number) => number
+): Schedule.Schedule<unknown, unknown> => {
+  const times = Refuse.count(`${where}: times`, options.times)
+  const base = Refuse.millis(`${where}: base`, options.base ?? "1 second")
+  const cap = Refuse.millis(`${where}: cap`, options.cap ?? Math.max(base, 30_000))
+  const jitter = options.jitter ?? usual
+  if (base > cap) {
+    Refuse.refuse(
+      `${where}: base (${Refuse.show(base)}) is longer than cap (${Refuse.show(cap)}): raise cap or lower base`
+    )
+  }
+  const wait = (n: number) => Math.min(cap, grow(base, n))
+
+  const schedule = Schedule.recurs(times).pipe(
+    Schedule.modifyDelay(({ attempt, input }) =>
+      Effect.map(Random.next, (share) => {
+        const [start, reach] = jitters[jitter](wait(attempt), base)
+        const hint = ClaudeError.is(input) ? ClaudeError.retryAfter(input) : undefined
+        return hint === undefined
+          ? Math.round(Math.min(cap, start + share * reach))
+          : Math.ceil(Math.max(start, Duration.toMillis(hint)) + share * reach)
+      })
+    )
+  )
+  return Plan.note(reasonable(schedule), { kind: "waits", times, base, cap, jitter, wait })
+}
+
+/** Begins no wait that cannot end before the deadline, and none for what waiting cannot mend. */
+const reasonable = <O>(self: Schedule.Schedule<O, unknown>): Schedule.Schedule<O, unknown> =>
+  Schedule.while(
+    self,
+    ({ duration, input, now }) =>
+      Effect.map(Current.Deadline, (deadline) =>
+        now + Duration.toMillis(duration) < deadline && !(ClaudeError.is(input) && isPermanent(input)))
+  )
+
+// -----------------------------------------------------------------------------
+// Policies
+// -----------------------------------------------------------------------------
+
+/** Bases: DESIGN of this library, after what SDKs and gateways do; a 529 lasts longer than a 500, a time-out was a wait already. */
+const defaults: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = {
+  InvalidRequest: never,
+  Unauthorized: never,
+  Forbidden: never,
+  NotFound: never,
+  RequestTooLarge: never,
+  ContextWindowExceeded: never,
+  SpendLimitReached: never,
+  RateLimited: backoff({ times: 3, base: "2 seconds" }),
+  Overloaded: backoff({ times: 3, base: "2 seconds" }),
+  ServerFault: backoff({ times: 3, base: "1 second" }),
+  Unreachable: backoff({ times: 3, base: "3 seconds" }),
+  PartialAnswer: backoff({ times: 3, base: "3 seconds" }),
+  UnexpectedResponse: backoff({ times: 1, base: "1 second" }),
+  Refused: never,
+  Truncated: never,
+  EmptyAnswer: backoff({ times: 1, base: "1 second" }),
+  MalformedOutput: never,
+  TimedOut: backoff({ times: 2, base: "5 seconds" }),
+  DeadlineExceeded: never,
+  CircuitOpen: backoff({ times: 3, base: "1 second" }),
+  Saturated: never
+}
+
+/** What we retry when nobody says otherwise: only what asking later can mend, at most 3 times in all. */
+export const standard: Schedule.Schedule<unknown, unknown> = atMost(3, byTag(defaults))

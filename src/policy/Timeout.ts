@@ -1,0 +1,60 @@
+/**
+ * Limits on how long a caller waits.
+ *
+ * A call has two clocks. The limits on one attempt travel with the request and
+ * are enforced where it is sent, so time spent in our own queues does not count
+ * and a circuit sees a slow model as a failing one. The limit on the whole call
+ * is the caller's, and covers retries, queues and fallbacks.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { DeadlineExceeded } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import * as Refuse from "../internal/refuse.ts"
+
+/** A change to whatever is inside. */
+type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** Limits each attempt. What is not given keeps the limit it had. Going over one is `TimedOut`. */
+export const limits = (limits: Current.Limits): Inside => {
+  const parsed = parse(limits)
+  return (self) => Effect.updateService(self, Current.Limits, (outer) => ({ ...outer, ...parsed }))
+}
+
+/** Limits the wait of each attempt for the first content. */
+export const firstToken = (limit: Duration.Input): Inside => limits({ firstToken: limit })
+
+/** Limits the silence of the wire within each attempt; pings are not silence. */
+export const idle = (limit: Duration.Input): Inside => limits({ idle: limit })
+
+/** Limits each attempt as a whole, without the time its reader takes. */
+export const attempt = (limit: Duration.Input): Inside => limits({ attempt: limit })
+
+/**
+ * Limits everything inside: attempts, waits and fallbacks together. Adds `DeadlineExceeded`. Inside another such limit,
+ * the earlier one holds; `Current.Deadline` says when it is. A limit that is over when it begins runs nothing.
+ */
+export const overall = (
+  limit: Duration.Input
+): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DeadlineExceeded, R> => {
+  const length = Refuse.millis("overall", limit)
+  const exceeded = () => Effect.fail(new DeadlineExceeded({ limit: Duration.millis(length) }))
+  return (self) =>
+    Effect.withFiber((fiber) => {
+      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+      const deadline = Math.min(fiber.getRef(Current.Deadline), now + length)
+      return deadline <= now ? exceeded() : Effect.timeoutOrElse(
+        Effect.provideService(self, Current.Deadline, deadline),
+        { duration: deadline - now, orElse: exceeded }
+      )
+    })
+}
+
+/** Checks the limits that are given, and turns them into milliseconds. */
+const parse = (limits: Current.Limits): Current.Limits =>
+  Object.fromEntries(
+    Object.entries(limits).filter(([, limit]) => limit !== undefined).map(([name, limit]) =>
+      [name, Refuse.millis(name, limit)] as const
+    )
+  )

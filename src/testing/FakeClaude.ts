@@ -1,0 +1,99 @@
+/**
+ * A `Claude` that answers from a script, without a socket.
+ *
+ * The script is played on a wire, so it goes through the same limits,
+ * classification and reading as the real thing, and under `TestClock` its
+ * waits cost no time.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import * as Result from "effect/Result"
+import * as Claude from "../Claude.ts"
+import { Unreachable } from "../ClaudeError.ts"
+import { classify } from "../internal/classify.ts"
+import { connect } from "../internal/response.ts"
+import type { Request } from "../Message.ts"
+import * as Faults from "./Faults.ts"
+
+/** The requests received so far, oldest first. */
+export class Received extends Context.Service<Received, Ref.Ref<ReadonlyArray<Request>>>()(
+  "resilient-claude/testing/FakeClaude/Received"
+) {}
+
+/** The requests received so far, oldest first. */
+export const received: Effect.Effect<ReadonlyArray<Request>, never, Received> = Effect.flatMap(Received, Ref.get)
+
+/** Plays a script. Counting tokens takes four characters for one. */
+export const layer = (playable: Faults.Playable): Layer.Layer<Claude.Claude | Received> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const requests = yield* Ref.make<ReadonlyArray<Request>>([])
+    const claude = yield* Claude.make(
+      yield* wire(playable, (request) => Ref.update(requests, (all) => [...all, request]))
+    )
+    return Context.make(Received, requests).pipe(Context.add(Claude.Claude, claude))
+  }))
+
+/** The wire of it, for a `Claude.make` of your own. */
+export const wire = Effect.fnUntraced(function*(
+  playable: Faults.Playable,
+  receive: (request: Request) => Effect.Effect<void> = () => Effect.void
+): Effect.fn.Return<Claude.Wire> {
+  const script = Faults.toScript(playable)
+  const start = yield* Clock.currentTimeMillis
+  let count = 0
+  return {
+    countTokens: ({ messages }) => Effect.succeed(Math.ceil(JSON.stringify(messages).length / 4)),
+    open: Effect.fnUntraced(function*(request) {
+      const index = count++
+      const { model } = request.params
+      yield* receive(request)
+      const elapsed = (yield* Clock.currentTimeMillis) - start
+      const turn = yield* script({ index, elapsed, params: { ...request.params } })
+      yield* pause(turn.after)
+
+      const { body, end, head } = turn
+      if (head === undefined) return yield* ended(end, model)
+      if ("raw" in head) return yield* new Unreachable({ model, code: "HPE_INVALID_CONSTANT" })
+      const headers: Readonly<Record<string, string>> = head.api
+        ? { ...Faults.apiHeaders(index), ...head.headers }
+        : head.headers
+      const header = (name: string) => headers[name]
+
+      if (head.status !== 200) {
+        for (const { after } of body) yield* pause(after)
+        if (end === "silence") return yield* Effect.never
+        const text = new TextDecoder().decode(Faults.bytesOf(body))
+        const failure = { status: head.status, headers: { get: header }, error: json(text), message: text }
+        return yield* classify(failure, { model, now: yield* Clock.currentTimeMillis })
+      }
+
+      let next = 0
+      const encoder = new TextEncoder()
+      const send = ({ after, bytes }: Faults.Piece) =>
+        Effect.as(pause(after), typeof bytes === "string" ? encoder.encode(bytes) : bytes)
+      return yield* connect({
+        status: head.status,
+        header,
+        model,
+        now: yield* Clock.currentTimeMillis,
+        bytes: Effect.suspend(() => {
+          const piece = body[next++]
+          if (piece !== undefined) return send(piece)
+          return typeof end === "object" ? send(end.forever) : end === "end" ? Effect.undefined : ended(end, model)
+        })
+      })
+    })
+  }
+})
+
+const pause = (millis: number): Effect.Effect<void> => millis > 0 ? Effect.sleep(millis) : Effect.void
+
+const ended = (end: Faults.End, model: string): Effect.Effect<never, Unreachable> =>
+  end === "silence"
+    ? Effect.never
+    : Effect.fail(new Unreachable({ model, code: end === "reset" ? "ECONNRESET" : "UND_ERR_SOCKET" }))
+
+const json = (text: string): unknown => Result.getOrUndefined(Result.try(() => JSON.parse(text)))

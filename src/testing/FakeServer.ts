@@ -1,0 +1,218 @@
+/**
+ * The same scripts over a real socket, for clients of any kind.
+ *
+ * It waits on the clock of the place where it is built, so tests that cross a
+ * socket run live. Requests the real API would refuse as malformed are refused
+ * the way it does, and use up no turn: see `malformed.ts` for the list.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Http from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import * as Faults from "./Faults.ts"
+import { malformed } from "./malformed.ts"
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** One request, as it came. Times in milliseconds since the epoch. */
+export interface Received {
+  readonly method: string
+  readonly path: string
+  readonly headers: Http.IncomingHttpHeaders
+  readonly body: string
+  /** The body, if it is a JSON object. */
+  readonly params: Readonly<Record<string, unknown>>
+  readonly at: number
+  /** Which connection it came on, from 1. */
+  readonly connection: number
+  /** Whether it was refused as malformed. */
+  readonly refused: boolean
+  /** When the response was over, or the client had left. */
+  closedAt: number | undefined
+  /** Whether the response was sent to its end. */
+  complete: boolean
+}
+
+/** A server that plays a script. */
+export class FakeServer extends Context.Service<FakeServer, {
+  readonly url: string
+  readonly port: number
+  /** The requests so far, oldest first. */
+  readonly received: Effect.Effect<ReadonlyArray<Received>>
+  readonly openSockets: Effect.Effect<number>
+}>()("resilient-claude/testing/FakeServer") {}
+
+/** The server could not be started. */
+export class CannotListen extends Data.TaggedError("CannotListen")<{ readonly port: number; readonly code: string }> {
+  override get message() {
+    return this.code === "EADDRINUSE"
+      ? `Port ${this.port} is in use: choose another, or 0 for any that is free.`
+      : /^(EADDRNOTAVAIL|ENOTFOUND|EAI_AGAIN)$/.test(this.code)
+      ? `The host is not an address of this machine (${this.code}): choose another, or leave it out for 127.0.0.1.`
+      : `The server cannot listen on port ${this.port} (${this.code}): choose another, or 0 for any that is free.`
+  }
+}
+
+/** Where to listen. */
+export interface Options {
+  /** 0, any that is free, where nothing is said. */
+  readonly port?: number | undefined
+  /** 127.0.0.1 where nothing is said. */
+  readonly host?: string | undefined
+  /** Called when a request has come, before it is played. */
+  readonly onRequest?: ((request: Received, turn: string) => Effect.Effect<void>) | undefined
+}
+
+/** Plays a script on a port of its own, until the layer closes. */
+export const layer = (
+  playable: Faults.Playable,
+  options: Options = {}
+): Layer.Layer<FakeServer, CannotListen> => Layer.effect(FakeServer, make(playable, options))
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Options) {
+  const script = Faults.toScript(playable)
+  const clock = yield* Clock.Clock
+  const start = clock.currentTimeMillisUnsafe()
+  const run = yield* FiberSet.makeRuntime()
+  const received: Array<Received> = []
+  const sockets = new Map<Socket, number>()
+  let connections = 0
+  let turns = 0
+
+  const handle = (request: Http.IncomingMessage, response: Http.ServerResponse, body: string) =>
+    Effect.gen(function*() {
+      const params = parse(body)
+      const path = (request.url ?? "/").split("?")[0] ?? "/"
+      const method = request.method ?? "GET"
+      const problem = malformed({ method, path, headers: request.headers, body, params })
+      const entry: Received = {
+        method,
+        path,
+        headers: request.headers,
+        body,
+        params: params ?? {},
+        at: clock.currentTimeMillisUnsafe(),
+        connection: sockets.get(request.socket) ?? 0,
+        refused: problem !== undefined,
+        closedAt: undefined,
+        complete: false
+      }
+      received.push(entry)
+      response.on("close", () => {
+        entry.closedAt = clock.currentTimeMillisUnsafe()
+        entry.complete = response.writableFinished
+      })
+      const index = turns
+      if (problem === undefined && path === messages) turns++
+      const turn = problem ?? (path === messages
+        ? yield* script({ index, elapsed: entry.at - start, params: entry.params })
+        : Faults.respond(200, JSON.stringify({ input_tokens: Math.ceil(body.length / 4) }), { name: "a token count" }))
+      yield* options.onRequest?.(entry, turn.name) ?? Effect.void
+      yield* play(turn, index, response)
+    }).pipe(
+      // A script that throws is answered, too: silence would look like a fault that was meant.
+      Effect.catchDefect((defect) =>
+        play(Faults.fails(500, "api_error", `the fault script failed: ${String(defect)}`), turns, response)
+      )
+    )
+
+  const server = Http.createServer((request, response) => {
+    const chunks: Array<Buffer> = []
+    request.on("data", (chunk) => chunks.push(chunk))
+    request.on("end", () => {
+      const fiber = run(handle(request, response, Buffer.concat(chunks).toString("utf8")))
+      response.on("close", () => fiber.interruptUnsafe())
+    })
+  })
+  // The client decides when a connection is too old: a server that closes first makes every test of reuse a race.
+  server.keepAliveTimeout = 600_000
+  server.requestTimeout = 0
+  server.on("connection", (socket) => {
+    sockets.set(socket, ++connections)
+    socket.on("close", () => sockets.delete(socket))
+    socket.on("error", () => {})
+  })
+
+  const { host = "127.0.0.1", port = 0 } = options
+  yield* Effect.acquireRelease(
+    Effect.callback<void, CannotListen>((resume) => {
+      server.once(
+        "error",
+        (error: NodeJS.ErrnoException) =>
+          resume(Effect.fail(new CannotListen({ port, code: error.code ?? error.message })))
+      )
+      server.listen(port, host, () => resume(Effect.void))
+    }),
+    () =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        for (const socket of sockets.keys()) socket.destroy()
+      })
+  )
+  const address = server.address() as AddressInfo // A server that listens on a port has one.
+  return FakeServer.of({
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`,
+    port: address.port,
+    received: Effect.sync(() => [...received]),
+    openSockets: Effect.sync(() => sockets.size)
+  })
+})
+
+const messages = "/v1/messages"
+
+const parse = (body: string): Record<string, unknown> | undefined => {
+  try {
+    const value: unknown = JSON.parse(body)
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What was sent before the end has to arrive before it: a reset discards what the other side has not read. */
+const beforeEnd = Effect.sleep("20 millis")
+
+const play = Effect.fnUntraced(function*(turn: Faults.Turn, index: number, response: Http.ServerResponse) {
+  const { after, body, end, head } = turn
+  if (after > 0) yield* Effect.sleep(after)
+  if (head !== undefined && "raw" in head) {
+    response.socket?.write(head.raw)
+  } else if (head !== undefined) {
+    response.writeHead(head.status, head.api ? { ...Faults.apiHeaders(index), ...head.headers } : head.headers)
+    response.flushHeaders()
+    for (const piece of body) yield* send(piece, response)
+  }
+  if (typeof end === "object") return yield* Effect.forever(send(end.forever, response))
+  switch (end) {
+    case "end":
+      return void response.end()
+    case "reset":
+      yield* beforeEnd
+      return void response.socket?.resetAndDestroy()
+    case "cut":
+      yield* beforeEnd
+      return void response.socket?.destroy()
+    case "silence":
+      return yield* Effect.never
+  }
+})
+
+/** Writes, and waits until the client has room for more. */
+const send = ({ after, bytes }: Faults.Piece, response: Http.ServerResponse): Effect.Effect<void> =>
+  Effect.andThen(
+    after > 0 ? Effect.sleep(after) : Effect.void,
+    Effect.callback((resume) => {
+      if (response.write(bytes)) return resume(Effect.void)
+      response.once("drain", () => resume(Effect.void))
+    })
+  )

@@ -1,0 +1,122 @@
+/** Answers, as the API writes them. */
+import * as Duration from "effect/Duration"
+import { type End, named, type Turn } from "./turn.ts"
+
+/** What an answer is made of, besides its text. */
+export interface AnswerOptions {
+  readonly stopReason?: string | null | undefined
+  readonly category?: string | undefined
+  /** Thinking that comes before the text. */
+  readonly thinking?: string | undefined
+  /** A tool that is called after the text. */
+  readonly tool?: { readonly name: string; readonly input: unknown } | undefined
+  readonly model?: string | undefined
+  readonly inputTokens?: number | undefined
+  readonly outputTokens?: number | undefined
+  /** Between two events. */
+  readonly every?: Duration.Input | undefined
+}
+
+const words = (text: string): ReadonlyArray<string> => text.split(/(?<= )/)
+
+const halves = (json: string): ReadonlyArray<string> => [json.slice(0, json.length / 2), json.slice(json.length / 2)]
+
+/** One event, as the API writes it. */
+export const event = (type: string, data: object): string => {
+  const json = JSON.stringify({ type, ...data })
+  return `event: ${type}\ndata: ${json.slice(0, -1)}${" ".repeat(json.length % 7)}}\n\n`
+}
+
+/** The events of an answer, in their order: start, blocks with a ping after the first start, delta, stop. */
+export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray<string> => {
+  const { inputTokens = 14, outputTokens = Math.max(1, Math.ceil(text.length / 4)), thinking, tool } = options
+  const { stopReason = tool === undefined ? "end_turn" : "tool_use" } = options
+  const blocks = [
+    ...(thinking === undefined ? [] : [{
+      start: { type: "thinking", thinking: "", signature: "" },
+      deltas: [...words(thinking).map((piece) => ({ type: "thinking_delta", thinking: piece })), {
+        type: "signature_delta",
+        signature: "c2lnbmF0dXJl"
+      }]
+    }]),
+    ...(text === "" ? [] : [{
+      start: { type: "text", text: "", citations: null },
+      deltas: words(text).map((piece) => ({ type: "text_delta", text: piece }))
+    }]),
+    ...(tool === undefined ? [] : [{
+      start: { type: "tool_use", id: "toolu_01Fake", name: tool.name, input: {}, caller: { type: "direct" } },
+      deltas: halves(JSON.stringify(tool.input)).map((piece) => ({ type: "input_json_delta", partial_json: piece }))
+    }])
+  ]
+  const usage = { input_tokens: inputTokens, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
+  return [
+    event("message_start", {
+      message: {
+        id: "msg_01FakeB1",
+        type: "message",
+        role: "assistant",
+        model: options.model ?? "claude-sonnet-5-5",
+        content: [],
+        container: null,
+        diagnostics: null,
+        stop_reason: null,
+        stop_sequence: null,
+        stop_details: null,
+        usage: { ...usage, output_tokens: 1, service_tier: "standard" }
+      }
+    }),
+    ...blocks.flatMap(({ deltas, start }, index) => [
+      event("content_block_start", { index, content_block: start }),
+      ...(index === 0 ? [event("ping", {})] : []),
+      ...deltas.map((delta) => event("content_block_delta", { index, delta })),
+      event("content_block_stop", { index })
+    ]),
+    ...(stopReason === null ? [] : [event("message_delta", {
+      delta: {
+        stop_reason: stopReason,
+        stop_sequence: stopReason === "stop_sequence" ? "END" : null,
+        stop_details: stopReason === "refusal"
+          ? { type: "refusal", category: options.category ?? null, explanation: null }
+          : null,
+        container: null
+      },
+      usage: { ...usage, output_tokens: outputTokens, output_tokens_details: null, server_tool_use: null }
+    })]),
+    event("message_stop", {})
+  ]
+}
+
+/** Any body of events. */
+export const stream = (bodies: ReadonlyArray<string | Uint8Array>, options: {
+  readonly name?: string | undefined
+  readonly every?: Duration.Input | undefined
+  readonly end?: End | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+} = {}): Turn => ({
+  name: options.name ?? "a stream",
+  after: 0,
+  head: {
+    status: 200,
+    headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", ...options.headers },
+    api: true
+  },
+  body: bodies.map((bytes) => ({ after: Duration.toMillis(options.every ?? 0), bytes })),
+  end: options.end ?? "end"
+})
+
+/** Answers with text, word by word. */
+export const answer = (text: string, options: AnswerOptions = {}): Turn =>
+  stream(events(text, options), { name: "an answer", every: options.every })
+
+/** Answers with a value, as the JSON the model would have written. */
+export const value = (value: unknown, options?: AnswerOptions): Turn => answer(JSON.stringify(value), options)
+
+/** Declines, after having said `text`. */
+export const refusal = (text = "", category?: string): Turn =>
+  named("a refusal", answer(text, { stopReason: "refusal", category }))
+
+/** Stops at `max_tokens`. */
+export const maxTokens = (text: string): Turn => named("max_tokens", answer(text, { stopReason: "max_tokens" }))
+
+/** Ends its turn with nothing. */
+export const emptyAnswer: Turn = named("an empty answer", answer(""))

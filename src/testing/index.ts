@@ -1,0 +1,5 @@
+/** What a server can do, as data. */
+export * as Faults from "./Faults.ts"
+/** A `Claude` from a script, without a socket. */
+export * as FakeClaude from "./FakeClaude.ts"
+export * as FakeServer from "./FakeServer.ts"

@@ -1,0 +1,82 @@
+/** What happens to one request, as data. */
+import * as Duration from "effect/Duration"
+
+/** Some bytes of a body, sent after a wait in milliseconds. */
+export interface Piece {
+  readonly after: number
+  readonly bytes: string | Uint8Array
+}
+
+/**
+ * How it ends: properly (`end`), with a reset (`reset`), with the connection closed too early (`cut`), with silence
+ * on an open socket (`silence`), or with the same piece for ever.
+ */
+export type End = "end" | "reset" | "cut" | "silence" | { readonly forever: Piece }
+
+/** The status and headers of a response. `api` adds what the API always sends (`request-id`, rate limits …). */
+export interface Head {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly api: boolean
+}
+
+/** What happens to one request. Without a head nothing comes but the end; `raw` is sent instead of HTTP. */
+export interface Turn {
+  readonly name: string
+  /** Milliseconds before anything is sent. */
+  readonly after: number
+  readonly head: Head | { readonly raw: string } | undefined
+  readonly body: ReadonlyArray<Piece>
+  readonly end: End
+}
+
+/** The same, under another name. */
+export const named = (name: string, turn: Turn): Turn => ({ ...turn, name })
+
+/** The same, later. */
+export const delayed = (turn: Turn, after: Duration.Input): Turn => ({
+  ...turn,
+  after: turn.after + Duration.toMillis(after)
+})
+
+/** The same body in pieces of `size` bytes, `every` so often: lines, words and characters are cut anywhere. */
+export const drip = (turn: Turn, size: number, every: Duration.Input = 0): Turn => {
+  const body = bytesOf(turn.body)
+  const count = Math.ceil(body.length / size)
+  return {
+    ...turn,
+    body: Array.from(
+      { length: count },
+      (_, i) => ({ after: Duration.toMillis(every), bytes: body.slice(i * size, (i + 1) * size) })
+    )
+  }
+}
+
+/** All bytes of a body. */
+export const bytesOf = (body: ReadonlyArray<Piece>): Uint8Array => {
+  const encoder = new TextEncoder()
+  const parts = body.map(({ bytes }) => typeof bytes === "string" ? encoder.encode(bytes) : bytes)
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  parts.reduce((at, part) => (all.set(part, at), at + part.length), 0)
+  return all
+}
+
+/** What the API sends with every response. */
+export const apiHeaders = (index: number): Readonly<Record<string, string>> => ({
+  "request-id": `req_fake_${String(index + 1).padStart(4, "0")}`,
+  "anthropic-organization-id": "5a2f0c1e-7d34-4b8a-9f61-2c0de81b7a90",
+  "anthropic-workspace-id": "wrkspc_01FakeWs8h2kPq",
+  ...bucket("requests", 4000),
+  ...bucket("input-tokens", 2_000_000),
+  ...bucket("output-tokens", 400_000),
+  ...bucket("tokens", 2_400_000),
+  server: "cloudflare",
+  "cf-ray": "8f00fake0a1b2c3d-AMS",
+  via: "1.1 google"
+})
+
+const bucket = (name: string, limit: number) => ({
+  [`anthropic-ratelimit-${name}-limit`]: String(limit),
+  [`anthropic-ratelimit-${name}-remaining`]: String(limit - 1),
+  [`anthropic-ratelimit-${name}-reset`]: "2026-11-22T18:40:00Z"
+})

@@ -1,0 +1,892 @@
+import { Anthropic as Sdk, APIError, type ClientOptions } from "@anthropic-ai/sdk"
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Duration, Effect, Exit, Fiber, Layer, Redacted, Result } from "effect"
+import { TestClock } from "effect/testing"
+import { createRequire } from "node:module"
+import { Anthropic, CallLog, Claude, ClaudeError } from "../src/index.ts"
+import { isPermanent } from "../src/internal/classify.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+
+/** Not in the SDK's types, but there. */
+const { ERROR_CODE_CLASSES }: { readonly ERROR_CODE_CLASSES: ReadonlyMap<string, unknown> } = createRequire(
+  import.meta.url
+)("@anthropic-ai/sdk/core/error-classes")
+
+const now = Date.parse("2026-11-22T18:00:00Z")
+
+/** What the SDK would throw for a response. */
+const response = (
+  status: number,
+  body: object | undefined,
+  headers: Readonly<Record<string, string>> = {},
+  text = ""
+) => APIError.generate(status, body, text, new Headers(headers))
+
+const body = (type: string | null, message = "it is so", code?: string) => ({
+  type: "error",
+  error: { type, message, ...(code === undefined ? undefined : { details: { error_code: code } }) },
+  request_id: "req_body"
+})
+
+const tagOf = (failure: unknown) => Anthropic.classify(failure, { now })._tag
+
+// -----------------------------------------------------------------------------
+// Responses
+// -----------------------------------------------------------------------------
+
+const byStatusAndType: ReadonlyArray<readonly [status: number, type: string | null, tag: ClaudeError.Tag]> = [
+  [400, "invalid_request_error", "InvalidRequest"],
+  [401, "authentication_error", "Unauthorized"],
+  [402, "billing_error", "SpendLimitReached"],
+  [403, "permission_error", "Forbidden"],
+  [404, "not_found_error", "NotFound"],
+  [409, "conflict_error", "ServerFault"],
+  [412, "memory_precondition_failed_error", "InvalidRequest"],
+  [409, "memory_path_conflict_error", "ServerFault"],
+  [413, "request_too_large", "RequestTooLarge"],
+  [429, "rate_limit_error", "RateLimited"],
+  [500, "api_error", "ServerFault"],
+  [504, "timeout_error", "ServerFault"],
+  [529, "overloaded_error", "Overloaded"],
+  // The type says more than the status.
+  [400, "rate_limit_error", "RateLimited"],
+  [500, "overloaded_error", "Overloaded"],
+  [503, "overloaded_error", "Overloaded"],
+  // `invalid_request_error` does not: it is also the type of other statuses.
+  [404, "invalid_request_error", "NotFound"],
+  [413, "invalid_request_error", "RequestTooLarge"],
+  [429, "invalid_request_error", "RateLimited"],
+  // An unknown type is as good as none.
+  [529, "tired_error", "Overloaded"],
+  [418, "teapot_error", "InvalidRequest"],
+  // Names that every object has.
+  [529, "constructor", "Overloaded"],
+  [429, "toString", "RateLimited"],
+  [503, "__proto__", "ServerFault"]
+]
+
+const byStatus: ReadonlyArray<readonly [status: number, tag: ClaudeError.Tag]> = [
+  [302, "UnexpectedResponse"],
+  [307, "UnexpectedResponse"],
+  [400, "InvalidRequest"],
+  [401, "Unauthorized"],
+  [402, "SpendLimitReached"],
+  [403, "Forbidden"],
+  [404, "NotFound"],
+  [405, "InvalidRequest"],
+  [408, "ServerFault"],
+  [409, "ServerFault"],
+  [412, "InvalidRequest"],
+  [413, "RequestTooLarge"],
+  [415, "InvalidRequest"],
+  [418, "InvalidRequest"],
+  [422, "InvalidRequest"],
+  [425, "InvalidRequest"],
+  [429, "RateLimited"],
+  [431, "InvalidRequest"],
+  [451, "InvalidRequest"],
+  [499, "ServerFault"],
+  [500, "ServerFault"],
+  [501, "ServerFault"],
+  [502, "ServerFault"],
+  [503, "ServerFault"],
+  [504, "ServerFault"],
+  [505, "ServerFault"],
+  [520, "ServerFault"],
+  [524, "ServerFault"],
+  [529, "Overloaded"],
+  [530, "ServerFault"],
+  [599, "ServerFault"]
+]
+
+/** What proxies and broken servers send instead of the body of an API error: parsed, and as text. */
+const oddBodies: ReadonlyArray<readonly [name: string, body: unknown, text: string]> = [
+  ["HTML", undefined, "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n</html>"],
+  ["nothing", undefined, ""],
+  ["cut JSON", undefined, "{\"type\":\"error\",\"error\":{\"type\":\"api_er"],
+  ["a string", "upstream connect error", ""],
+  ["null", null, "null"],
+  ["an array", [1], ""],
+  ["an error that is a string", { error: "bad thing", message: "top" }, ""],
+  ["an error without a type", { error: {} }, ""],
+  ["a type that is no string", { error: { type: 7, message: { a: 1 }, details: "none" } }, ""],
+  ["a code that is no string", { error: { type: null, details: { error_code: 12 } } }, ""]
+]
+
+/** Codes that decide, next to the type the API sends them with. All others are as good as none. */
+const decisive: Readonly<Record<string, ClaudeError.Tag>> = {
+  enforced_spend_limit_reached: "SpendLimitReached",
+  contract_spend_limit_reached: "SpendLimitReached",
+  linked_organization_spend_limit_reached: "SpendLimitReached",
+  linked_organization_billing_unavailable: "SpendLimitReached",
+  organization_on_hold: "Forbidden",
+  thread_continue_in_flight: "ServerFault",
+  external_key_validation_timed_out: "ServerFault",
+  request_body_timeout: "ServerFault",
+  skill_read_blocked_undecryptable: "InvalidRequest",
+  plugin_name_taken: "InvalidRequest",
+  skill_name_taken: "InvalidRequest",
+  slack_channel_set_up_settings_conflict: "InvalidRequest"
+}
+
+const usual: Readonly<Record<string, readonly [type: string, tag: ClaudeError.Tag]>> = {
+  400: ["invalid_request_error", "InvalidRequest"],
+  402: ["billing_error", "SpendLimitReached"],
+  403: ["permission_error", "Forbidden"],
+  404: ["not_found_error", "NotFound"],
+  409: ["conflict_error", "ServerFault"],
+  412: ["invalid_request_error", "InvalidRequest"],
+  413: ["request_too_large", "RequestTooLarge"],
+  429: ["rate_limit_error", "RateLimited"],
+  503: ["api_error", "ServerFault"],
+  529: ["overloaded_error", "Overloaded"]
+}
+
+/** Every code the SDK knows, so that a new one in a new SDK is seen by this table. */
+const byCode = [...ERROR_CODE_CLASSES.keys()].map((key) => {
+  const [status = "", code = ""] = key.split(" ")
+  const [type, tag] = usual[status] ?? ["?", "InvalidRequest"]
+  return [Number(status), code, type, decisive[code] ?? tag] as const
+})
+
+/** The codes of `messages.create` and what becomes of them; the codes of other endpoints that are transient. */
+const named: ReadonlyArray<readonly [code: string, tag: ClaudeError.Tag]> = [
+  ["available_tools_limit_exceeded", "InvalidRequest"],
+  ["claude_code_key_creator_not_member", "InvalidRequest"],
+  ["claude_code_version_too_old", "InvalidRequest"],
+  ["cmek_key_disabled", "InvalidRequest"],
+  ["cmek_key_network_blocked", "InvalidRequest"],
+  ["compaction_block_ambiguous", "InvalidRequest"],
+  ["compaction_block_misplaced", "InvalidRequest"],
+  ["compaction_content_mismatch", "InvalidRequest"],
+  ["compaction_incomplete_turn", "InvalidRequest"],
+  ["compaction_nothing_to_summarize", "InvalidRequest"],
+  ["compaction_signature_invalid", "InvalidRequest"],
+  ["compaction_too_many_tool_references", "InvalidRequest"],
+  ["compaction_tool_changes_mismatch", "InvalidRequest"],
+  ["image_dimensions_too_large", "InvalidRequest"],
+  ["organization_on_hold", "Forbidden"],
+  ["request_body_encoding_invalid", "InvalidRequest"],
+  ["request_body_encoding_unsupported", "InvalidRequest"],
+  ["thread_already_continued", "InvalidRequest"],
+  ["thread_continue_in_flight", "ServerFault"],
+  ["thread_fingerprint_mismatch", "InvalidRequest"],
+  ["thread_unsupported_request", "InvalidRequest"],
+  ["tool_name_conflict", "InvalidRequest"],
+  ["tool_reference_unresolved", "InvalidRequest"],
+  ["user_profile_required", "InvalidRequest"],
+  ["linked_organization_billing_unavailable", "SpendLimitReached"],
+  ["linked_organization_spend_limit_reached", "SpendLimitReached"],
+  ["user_profile_billing_not_authorized", "Forbidden"],
+  ["user_profile_not_billable", "Forbidden"],
+  ["thread_not_found", "NotFound"],
+  ["skill_read_blocked_undecryptable", "InvalidRequest"],
+  ["request_body_too_large_after_decoding", "RequestTooLarge"],
+  ["contract_spend_limit_reached", "SpendLimitReached"],
+  ["enforced_spend_limit_reached", "SpendLimitReached"],
+  ["ramp_limit_exceeded", "RateLimited"],
+  ["cmek_key_unreachable", "ServerFault"],
+  ["compaction_unavailable", "Overloaded"],
+  // Not of `messages.create`, but transient.
+  ["external_key_validation_timed_out", "ServerFault"],
+  ["request_body_timeout", "ServerFault"],
+  ["concurrent_membership_change", "ServerFault"],
+  ["external_key_changed", "ServerFault"],
+  ["scan_pending", "ServerFault"],
+  ["cmek_context_unavailable", "ServerFault"],
+  ["registration_pending", "ServerFault"]
+]
+
+/** Failures that have no code. All but the last are a 400 `invalid_request_error`. */
+const byMessage: ReadonlyArray<readonly [message: string, tag: ClaudeError.Tag, regainsAt?: string]> = [
+  [
+    "You have reached your specified API usage limits. You will regain access on 2026-11-01 at 00:00 UTC.",
+    "SpendLimitReached",
+    "2026-11-01T00:00:00Z"
+  ],
+  [
+    "You have reached your specified workspace API usage limits. You will regain access on 2026-12-01 at 06:30 UTC.",
+    "SpendLimitReached",
+    "2026-12-01T06:30:00Z"
+  ],
+  ["You have reached your specified API usage limits.", "SpendLimitReached"],
+  ["Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing.", "SpendLimitReached"],
+  ["prompt is too long: 250000 tokens > 200000 maximum", "ContextWindowExceeded"],
+  [
+    "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease input length",
+    "ContextWindowExceeded"
+  ],
+  [
+    "max_tokens: 128001 > 128000, which is the maximum allowed number of output tokens for claude-opus-5",
+    "InvalidRequest"
+  ],
+  ["Grammar compilation timed out.", "ServerFault"],
+  ["The compiled grammar is too large, which would cause performance issues.", "InvalidRequest"],
+  ["Too many strict tools (22). The maximum number of strict tools supported is 20.", "InvalidRequest"],
+  ["Schema is too complex for compilation", "InvalidRequest"],
+  ["`temperature` is deprecated for this model.", "InvalidRequest"],
+  ["\"thinking.type.enabled\" is not supported for this model. Use adaptive thinking.", "InvalidRequest"],
+  ["adaptive thinking is not supported on this model", "InvalidRequest"],
+  [
+    "This model does not support assistant message prefill. The conversation must end with a user message.",
+    "InvalidRequest"
+  ],
+  ["tools.0.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'", "InvalidRequest"],
+  ["messages: text content blocks must be non-empty", "InvalidRequest"],
+  [
+    "messages.0.content.1.image.source.base64: image exceeds 5 MB maximum: 6000000 bytes > 5242880 bytes",
+    "InvalidRequest"
+  ],
+  ["messages.0.content.1: at most 2000 pixels for many-image requests: 2000 pixels", "InvalidRequest"],
+  ["Unable to parse tool parameter JSON from model. Please retry your request or adjust your prompt.", "ServerFault"]
+]
+
+describe("responses", () => {
+  it.each(byStatusAndType)("%i %s is %s", (status, type, tag) => {
+    const error = Anthropic.classify(response(status, body(type), { "request-id": "req_1" }), { now, model: "m" })
+    assert.strictEqual(error._tag, tag)
+    assert.deepInclude({ ...error }, { status, requestId: "req_1", model: "m", detail: "it is so" })
+  })
+
+  it.each(byStatus)("%i without a type is %s, whatever its body", (status, tag) => {
+    for (const [name, odd, text] of oddBodies) {
+      // Typed as an object by the SDK; what it parses may be anything.
+      const failure = response(status, odd as object, { "request-id": "req_1" }, text)
+      const error = Anthropic.classify(failure, { now })
+      assert.strictEqual(error._tag, tag, name)
+      assert.strictEqual(error.status, status, name)
+      assert.strictEqual(error.requestId, "req_1", name)
+      assert.isUndefined(error.errorCode, name)
+      assert.isAtMost(error.message.length, 300, name)
+    }
+  })
+
+  it.each(byCode)("%i %s (%s) is %s", (status, code, type, tag) => {
+    const error = Anthropic.classify(response(status, body(type, "it is so", code), { "request-id": "req_1" }), { now })
+    assert.strictEqual(error._tag, tag)
+    assert.deepInclude({ ...error }, { status, errorCode: code, requestId: "req_1" })
+    if (decisive[code] !== undefined) assert.strictEqual(tagOf(response(status, body(null, "", code))), tag)
+  })
+
+  it("knows the codes of messages.create, and the transient ones of the others", () => {
+    assert.strictEqual(byCode.length, 100)
+    const known = new Map(byCode.map(([status, code]) => [code, status]))
+    for (const [code, tag] of named) {
+      const status = known.get(code) ?? 0
+      const [type = null] = usual[status] ?? []
+      assert.strictEqual(tagOf(response(status, body(type, "", code))), tag, code)
+    }
+  })
+
+  it("an unknown code is as good as none", () => {
+    assert.strictEqual(tagOf(response(400, body("invalid_request_error", "", "brand_new"))), "InvalidRequest")
+    assert.strictEqual(tagOf(response(529, body("overloaded_error", "", "constructor"))), "Overloaded")
+    assert.strictEqual(tagOf(response(500, body(null, "", "hasOwnProperty"))), "ServerFault")
+  })
+
+  it("a known code decides under any status", () => {
+    assert.strictEqual(tagOf(response(400, body("invalid_request_error", "", "ramp_limit_exceeded"))), "RateLimited")
+    assert.strictEqual(tagOf(response(500, body("api_error", "", "enforced_spend_limit_reached"))), "SpendLimitReached")
+  })
+
+  it.each(byMessage)("%s is %s", (message, tag, regainsAt) => {
+    const error = Anthropic.classify(response(400, body("invalid_request_error", message)), { now })
+    assert.strictEqual(error._tag, tag)
+    assert.strictEqual(error.detail, message)
+    if (error._tag === "SpendLimitReached") assert.strictEqual(error.regainsAt, regainsAt)
+  })
+
+  it("the monthly cap says when it ends, and gives no wait", () => {
+    const error = Anthropic.classify(
+      response(
+        429,
+        body(
+          "rate_limit_error",
+          "You have reached your API usage limits: your organization has crossed its monthly API usage threshold. You will regain access on 2026-12-01 at 00:00 UTC.",
+          "enforced_spend_limit_reached"
+        )
+      ),
+      { now }
+    )
+    assert.instanceOf(error, ClaudeError.SpendLimitReached)
+    assert.strictEqual(error.regainsAt, "2026-12-01T00:00:00Z")
+    assert.isUndefined(ClaudeError.retryAfter(error))
+  })
+
+  it("words that only quote a limit are not one", () => {
+    assert.strictEqual(tagOf(response(500, undefined, {}, "prompt is too long")), "ServerFault")
+  })
+
+  it("a whole page does not get into the message", () => {
+    const error = Anthropic.classify(response(502, undefined, {}, `<html>\n${"x".repeat(100_000)}`))
+    assert.isAtMost(error.message.length, 300)
+    assert.notInclude(error.message, "\n")
+  })
+
+  it("not implemented is the permanent kind of fault", () => {
+    const permanent = (status: number) => isPermanent(Anthropic.classify(response(status, undefined)))
+    assert.deepStrictEqual([500, 501, 502, 503, 505, 529].filter(permanent), [501, 505])
+  })
+
+  it("classes do not matter: the CommonJS build, and a plain object", () => {
+    const commonjs: typeof Sdk = createRequire(import.meta.url)("@anthropic-ai/sdk").Anthropic
+    assert.notStrictEqual(commonjs.APIError, Sdk.APIError)
+    for (const [status, type, tag] of byStatusAndType) {
+      const failure = commonjs.APIError.generate(status, body(type), undefined, new Headers())
+      assert.notInstanceOf(failure, Sdk.APIError)
+      assert.strictEqual(tagOf(failure), tag)
+      assert.strictEqual(tagOf({ status, error: body(type) }), tag)
+    }
+  })
+})
+
+describe("request id", () => {
+  it("is the header's, then the error's, then the body's, then the call's", () => {
+    const requestId = (failure: unknown) => Anthropic.classify(failure, { requestId: "req_call" }).requestId
+    assert.strictEqual(requestId(response(500, body("api_error"), { "request-id": "req_header" })), "req_header")
+    assert.strictEqual(requestId({ status: 500, requestID: "req_error", error: body("api_error") }), "req_error")
+    assert.strictEqual(requestId(response(500, body("api_error"))), "req_body")
+    assert.strictEqual(requestId(response(500, undefined)), "req_call")
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Headers
+// -----------------------------------------------------------------------------
+
+const retryAfter: ReadonlyArray<
+  readonly [headers: Readonly<Record<string, string>>, millis: number | undefined]
+> = [
+  [{}, undefined],
+  [{ "retry-after": "17" }, 17_000],
+  [{ "retry-after": "0.2" }, 200],
+  [{ "retry-after": " 3 " }, 3000],
+  [{ "retry-after": "3600" }, 3_600_000],
+  [{ "retry-after-ms": "300", "retry-after": "9" }, 300],
+  [{ "retry-after-ms": "1.5" }, 1.5],
+  // Milliseconds that are none leave it to the seconds.
+  [{ "retry-after-ms": "0", "retry-after": "9" }, 9000],
+  [{ "retry-after-ms": "-300", "retry-after": "9" }, 9000],
+  [{ "retry-after-ms": "soon", "retry-after": "9" }, 9000],
+  [{ "retry-after-ms": "", "retry-after": "9" }, 9000],
+  // Dates, in the three forms of HTTP.
+  [{ "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" }, 2000],
+  [{ "retry-after": "Sunday, 22-Nov-26 18:01:00 GMT" }, 60_000],
+  [{ "retry-after": "Sun Nov 22 18:00:05 2026" }, 5000],
+  [{ "retry-after-ms": "300", "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" }, 300],
+  // Nothing that can be waited for.
+  [{ "retry-after": "Sun, 22 Nov 2026 17:59:59 GMT" }, undefined],
+  [{ "retry-after": "Sun, 22 Nov 2026 18:00:00 GMT" }, undefined],
+  [{ "retry-after": "0" }, undefined],
+  [{ "retry-after": "-5" }, undefined],
+  [{ "retry-after": "soon" }, undefined],
+  [{ "retry-after": "" }, undefined],
+  [{ "retry-after": "NaN" }, undefined],
+  [{ "retry-after": "Infinity" }, undefined],
+  [{ "retry-after": "1e999" }, undefined],
+  [{ "retry-after": "Sun, 31 Feb 2027 18:00:00 GMT" }, undefined]
+]
+
+const kinds = [[429, "RateLimited"], [529, "Overloaded"], [500, "ServerFault"]] as const
+
+describe("retry-after", () => {
+  it.each(retryAfter)("%o is %s ms", (headers, millis) => {
+    for (const [status, tag] of kinds) {
+      const error = Anthropic.classify(response(status, undefined, headers), { now })
+      assert.strictEqual(error._tag, tag)
+      const wait = ClaudeError.retryAfter(error)
+      assert.strictEqual(wait === undefined ? undefined : Duration.toMillis(wait), millis)
+    }
+  })
+
+  it("a date says nothing to who does not know what time it is", () => {
+    const failure = response(429, undefined, { "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" })
+    assert.isUndefined(ClaudeError.retryAfter(Anthropic.classify(failure)))
+  })
+
+  it("is not on errors that no waiting mends", () => {
+    for (const status of [400, 401, 402, 403, 404, 413]) {
+      assert.notProperty(Anthropic.classify(response(status, undefined, { "retry-after": "9" }), { now }), "retryAfter")
+    }
+  })
+})
+
+describe("rate limits", () => {
+  const limited = (headers: Readonly<Record<string, string>>, code?: string) => {
+    const error = Anthropic.classify(response(429, body("rate_limit_error", "", code), headers), { now })
+    return error._tag === "RateLimited" ? error : assert.fail(error._tag)
+  }
+
+  it("says which bucket is empty, and until when", () => {
+    const { limits, ramp } = limited({
+      "anthropic-ratelimit-requests-limit": "4000",
+      "anthropic-ratelimit-requests-remaining": "3999",
+      "anthropic-ratelimit-requests-reset": "2026-11-22T18:40:00Z",
+      "anthropic-ratelimit-input-tokens-limit": "2000000",
+      "anthropic-ratelimit-input-tokens-remaining": "0",
+      "anthropic-ratelimit-input-tokens-reset": "2026-11-22T18:41:00Z",
+      "anthropic-ratelimit-output-tokens-limit": "400000",
+      "anthropic-ratelimit-tokens-remaining": "0"
+    })
+    assert.deepStrictEqual(limits, {
+      requests: { limit: 4000, remaining: 3999, reset: "2026-11-22T18:40:00Z" },
+      inputTokens: { limit: 2_000_000, remaining: 0, reset: "2026-11-22T18:41:00Z" },
+      outputTokens: { limit: 400_000, remaining: undefined, reset: undefined },
+      tokens: { limit: undefined, remaining: 0, reset: undefined }
+    })
+    assert.isFalse(ramp)
+  })
+
+  it("takes no word for a number", () => {
+    assert.deepStrictEqual(limited({ "anthropic-ratelimit-requests-limit": "many" }).limits, {
+      requests: { limit: undefined, remaining: undefined, reset: undefined }
+    })
+    assert.deepStrictEqual(limited({}).limits, {})
+  })
+
+  it("says that it grew too fast", () => {
+    const error = limited({ "retry-after": "17" }, "ramp_limit_exceeded")
+    assert.isTrue(error.ramp)
+    assert.deepStrictEqual(error.retryAfter, Duration.seconds(17))
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Transport
+// -----------------------------------------------------------------------------
+
+/** What undici throws, in the shape in which the SDK passes it on. */
+const transport = (code: string, name = "Error") => {
+  const cause = Object.assign(new Error(`${name} ${code}`), { code, name })
+  return new Sdk.APIConnectionError({ cause: new TypeError("fetch failed", { cause }) })
+}
+
+const unreachable: ReadonlyArray<readonly [code: string, permanent: boolean]> = [
+  ["ECONNREFUSED", false],
+  ["ENOTFOUND", false],
+  ["EAI_AGAIN", false],
+  ["ECONNRESET", false],
+  ["EPIPE", false],
+  ["EHOSTUNREACH", false],
+  ["ENETUNREACH", false],
+  ["UND_ERR_SOCKET", false],
+  ["UND_ERR_HEADERS_OVERFLOW", false],
+  ["HPE_INVALID_CONSTANT", false],
+  ["HPE_INVALID_CHUNK_SIZE", false],
+  ["ERR_SSL_WRONG_VERSION_NUMBER", false],
+  ["DEPTH_ZERO_SELF_SIGNED_CERT", true],
+  ["SELF_SIGNED_CERT_IN_CHAIN", true],
+  ["CERT_HAS_EXPIRED", true],
+  ["CERT_NOT_YET_VALID", true],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", true],
+  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", true],
+  ["ERR_TLS_CERT_ALTNAME_INVALID", true],
+  ["HOSTNAME_MISMATCH", true]
+]
+
+describe("transport", () => {
+  it.each(unreachable)("%s is Unreachable (permanent: %s)", (code, permanent) => {
+    for (const failure of [transport(code), new TypeError("terminated", { cause: { code } }), { code }]) {
+      const error = Anthropic.classify(failure, { now, model: "m", requestId: "req_1" })
+      assert.instanceOf(error, ClaudeError.Unreachable)
+      assert.deepInclude({ ...error }, { code, model: "m", requestId: "req_1" })
+      assert.strictEqual(error.cause, failure)
+      assert.isUndefined(error.status)
+      assert.strictEqual(isPermanent(error), permanent)
+      assert.include(error.message, code)
+    }
+  })
+
+  it.each([
+    ["UND_ERR_CONNECT_TIMEOUT", "connect"],
+    ["UND_ERR_HEADERS_TIMEOUT", "connect"],
+    ["ETIMEDOUT", "connect"],
+    ["UND_ERR_BODY_TIMEOUT", "idle"]
+  ])("%s is TimedOut (%s)", (code, scope) => {
+    const error = Anthropic.classify(transport(code), { now })
+    assert.instanceOf(error, ClaudeError.TimedOut)
+    assert.strictEqual(error.scope, scope)
+  })
+
+  it("the SDK's own time-out is TimedOut, although it hides why", () => {
+    const error = Anthropic.classify(new Sdk.APIConnectionTimeoutError(), { now })
+    assert.instanceOf(error, ClaudeError.TimedOut)
+    assert.strictEqual(error.scope, "connect")
+  })
+
+  it("a body that cannot be read is UnexpectedResponse, and is not quoted", () => {
+    const { failure: syntax } = Result.try(() => JSON.parse("<html>secret</html>") as unknown) as Result.Failure<
+      never,
+      Error
+    >
+    for (const sent of [true, false]) {
+      const error = Anthropic.classify(syntax, { sent })
+      assert.instanceOf(error, ClaudeError.UnexpectedResponse)
+      assert.notInclude(`${error.message} ${String(error.cause)}`, "secret")
+    }
+    assert.strictEqual(tagOf(new TypeError("terminated", { cause: { code: "Z_DATA_ERROR" } })), "UnexpectedResponse")
+  })
+
+  it("the innermost code is the one that counts", () => {
+    const failure = { code: "outer", cause: { code: "ECONNRESET", cause: { cause: { message: "no code" } } } }
+    assert.strictEqual((Anthropic.classify(failure) as ClaudeError.Unreachable).code, "ECONNRESET")
+  })
+
+  it("what failed before it was sent is ours: the credentials, or the request", () => {
+    const unsent = (failure: unknown) => Anthropic.classify(failure, { sent: false })
+    const credentials = [
+      new Error("Could not resolve authentication method. Expected one of apiKey, authToken to be set."),
+      new Sdk.AnthropicError("The `apiKey` function failed: no credential in the vault"),
+      Object.assign(new Error("503"), { name: "WorkloadIdentityError" })
+    ]
+    for (const failure of credentials) assert.strictEqual(unsent(failure)._tag, "Unauthorized")
+    const circular = unsent(new TypeError("Converting circular structure to JSON"))
+    assert.deepInclude({ ...circular }, {
+      _tag: "InvalidRequest",
+      sent: false,
+      detail: "Converting circular structure to JSON"
+    })
+    assert.strictEqual(
+      unsent(Object.assign(new TypeError("Invalid URL"), { code: "ERR_INVALID_URL" }))._tag,
+      "InvalidRequest"
+    )
+    // The way to the token, or to the API, was not there.
+    assert.strictEqual(unsent(transport("ECONNREFUSED"))._tag, "Unreachable")
+    assert.strictEqual(unsent(new TypeError("fetch failed", { cause: { code: "ECONNREFUSED" } }))._tag, "Unreachable")
+    assert.strictEqual(unsent(transport("UND_ERR_CONNECT_TIMEOUT"))._tag, "TimedOut")
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Errors in a stream, and anything else
+// -----------------------------------------------------------------------------
+
+const inStream: ReadonlyArray<readonly [type: string, tag: ClaudeError.Tag]> = [
+  ["overloaded_error", "Overloaded"],
+  ["api_error", "ServerFault"],
+  ["timeout_error", "ServerFault"],
+  ["rate_limit_error", "RateLimited"],
+  ["authentication_error", "Unauthorized"],
+  ["permission_error", "Forbidden"],
+  ["not_found_error", "NotFound"],
+  ["billing_error", "SpendLimitReached"],
+  ["request_too_large", "RequestTooLarge"],
+  ["invalid_request_error", "InvalidRequest"],
+  ["conflict_error", "ServerFault"],
+  ["brand_new_error", "ServerFault"]
+]
+
+describe("errors in a stream", () => {
+  it.each(inStream)("%s without a status is %s", (type, tag) => {
+    const headers = new Headers({ "request-id": "req_1" })
+    for (const failure of [new APIError(undefined, body(type), undefined, headers), { error: body(type) }]) {
+      const error = Anthropic.classify(failure, { requestId: "req_1" })
+      assert.strictEqual(error._tag, tag)
+      assert.isUndefined(error.status)
+      assert.strictEqual(error.detail, "it is so")
+    }
+  })
+
+  it("codes and words decide there too", () => {
+    assert.strictEqual(
+      tagOf({ error: body("rate_limit_error", "", "enforced_spend_limit_reached") }),
+      "SpendLimitReached"
+    )
+    assert.strictEqual(tagOf({ error: body("invalid_request_error", "Grammar compilation timed out.") }), "ServerFault")
+  })
+
+  it("an error that does not say which is no sign of a broken connection", () => {
+    for (const odd of ["boom", 7, [], {}, { error: "boom" }, { error: {} }, { error: { type: 3 } }]) {
+      assert.strictEqual(tagOf({ error: odd }), "UnexpectedResponse")
+    }
+  })
+})
+
+const cyclic: { cause?: unknown; error?: unknown } = {}
+cyclic.cause = cyclic
+cyclic.error = cyclic
+
+const hostile = new Proxy({}, {
+  get: () => {
+    throw new Error("do not touch")
+  },
+  has: () => {
+    throw new Error("do not touch")
+  }
+})
+
+const odd: ReadonlyArray<readonly [name: string, failure: unknown]> = [
+  ["nothing", undefined],
+  ["null", null],
+  ["a string", "boom"],
+  ["a number", 529],
+  ["NaN", NaN],
+  ["a big number", 10n],
+  ["true", true],
+  ["a symbol", Symbol("boom")],
+  ["a function", () => {}],
+  ["an object", {}],
+  ["an array", [1, 2]],
+  ["an object without a prototype", Object.create(null)],
+  ["an error", new Error("boom")],
+  ["an error whose message is no string", Object.assign(new Error(), { message: 7 })],
+  ["an aggregate", new AggregateError([new Error("a"), new Error("b")], "all failed")],
+  ["a cycle", cyclic],
+  ["a status that is a string", { status: "429" }],
+  ["a status that is not a number", { status: NaN }],
+  ["headers that are a string", { headers: "retry-after: 3" }],
+  ["headers whose get is no function", { headers: { get: 3 } }],
+  ["headers that throw", {
+    status: 529,
+    headers: {
+      get: () => {
+        throw new Error("no headers")
+      }
+    }
+  }],
+  ["headers that answer with anything", { status: 429, headers: { get: () => ({}) } }],
+  ["a property that throws", {
+    get status(): number {
+      throw new Error("no status")
+    }
+  }],
+  ["an object that throws whatever is asked of it", hostile],
+  ["a hostile cause", new Error("boom", { cause: hostile })],
+  ["a hostile body", { status: 500, error: hostile }],
+  ["an error of ours", new ClaudeError.Overloaded({})]
+]
+
+describe("anything", () => {
+  it.each(odd)("G16: %s gives one of our errors", (_, failure) => {
+    for (const sent of [true, false, undefined]) {
+      const error = Anthropic.classify(failure, { now, sent })
+      assert.isTrue(ClaudeError.is(error))
+      assert.isString(error.message)
+      assert.isNotEmpty(error.message)
+    }
+  })
+
+  it("a status is believed although the headers cannot be read", () => {
+    assert.strictEqual(tagOf(odd.find(([name]) => name === "headers that throw")?.[1]), "Overloaded")
+    assert.strictEqual(tagOf({ status: 500, error: hostile }), "ServerFault")
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Requests without a socket
+// -----------------------------------------------------------------------------
+
+type Fetch = NonNullable<Anthropic.Options["fetch"]>
+
+/** A `Claude` whose `fetch` is a function of the test, and what it was asked. */
+const fetching = (fetch: Fetch, credentials?: ClientOptions["credentials"]) => {
+  const urls: Array<string> = []
+  const counted: Fetch = (url, init) => {
+    urls.push(String(url))
+    return fetch(url, init)
+  }
+  const options = credentials === undefined
+    ? { apiKey: "sk-ant-x", fetch: counted }
+    : { client: new Sdk({ credentials, baseURL: "https://api.anthropic.com" }), fetch: counted }
+  return { urls, layer: Layer.provide(Anthropic.layerWith(options), CallLog.layerNone) }
+}
+
+const answering = (...responses: ReadonlyArray<readonly [body: string, init?: ResponseInit | undefined]>) => {
+  let next = 0
+  return fetching(() => {
+    const [body, init] = responses[next++] ?? [""]
+    return Promise.resolve(new Response(body, { headers: { "content-type": "application/json" }, ...init }))
+  }, responses.length > 1 ? () => Promise.resolve({ token: `token-${next}`, expiresAt: null }) : undefined)
+}
+
+const inAMinute = { status: 429, headers: { "retry-after": "Thu, 01 Jan 1970 00:01:00 GMT", "request-id": "req_1" } }
+
+describe("countTokens", () => {
+  it.effect("counts", () => {
+    const { layer, urls } = answering(["{\"input_tokens\":14}"])
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* Claude.countTokens("hi"), 14)
+      assert.deepStrictEqual(urls, ["https://api.anthropic.com/v1/messages/count_tokens"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  const failing: ReadonlyArray<readonly [body: string, init: ResponseInit | undefined, tag: ClaudeError.Tag]> = [
+    ["{\"input_tokens\":\"14\"}", undefined, "UnexpectedResponse"],
+    ["{}", undefined, "UnexpectedResponse"],
+    ["null", undefined, "UnexpectedResponse"],
+    ["{\"input_tok", undefined, "UnexpectedResponse"],
+    ["<html>", { headers: { "content-type": "text/html" } }, "UnexpectedResponse"],
+    ["", undefined, "UnexpectedResponse"],
+    ["", { headers: { "content-type": "application/json", "content-length": "0" } }, "UnexpectedResponse"],
+    ["", { status: 529 }, "Overloaded"],
+    ["", { status: 401 }, "Unauthorized"]
+  ]
+
+  it.effect.each(failing)("G16: %s with %o is %s", ([body, init, tag]) => {
+    const { layer, urls } = answering([body, init])
+    return Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(Claude.countTokens("hi")))._tag, tag)
+      assert.strictEqual(urls.length, 1)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("refreshes a token that is refused, once", () => {
+    const { layer, urls } = answering(["", { status: 401 }], ["{\"input_tokens\":14}"])
+    return Effect.gen(function*() {
+      assert.strictEqual(yield* Claude.countTokens("hi"), 14)
+      assert.strictEqual(urls.length, 2)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("does not wait for ever", () => {
+    let aborted = false
+    const { layer } = fetching((_, init) =>
+      new Promise((_, reject) =>
+        init?.signal?.addEventListener("abort", () => {
+          aborted = true
+          reject(new Error("aborted"))
+        })
+      )
+    )
+    return Effect.gen(function*() {
+      const call = yield* Claude.countTokens("hi").pipe(Effect.flip, Effect.forkChild({ startImmediately: true }))
+      yield* TestClock.adjust("29 seconds")
+      assert.isUndefined(call.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(call))._tag, "TimedOut")
+      assert.isTrue(aborted)
+    }).pipe(Effect.provide(layer))
+  })
+})
+
+describe("a fetch", () => {
+  type Call = Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>
+
+  const waits = (call: Call) => {
+    const { layer } = answering(["", inAMinute])
+    return Effect.gen(function*() {
+      const error = yield* Effect.flip(call)
+      assert.deepStrictEqual(ClaudeError.retryAfter(error), Duration.minutes(1))
+      assert.strictEqual(error.requestId, "req_1")
+    }).pipe(Effect.provide(layer))
+  }
+
+  it.effect("a date to wait for is measured by the clock, when asking", () => waits(Claude.text("hi")))
+  it.effect("a date to wait for is measured by the clock, when counting", () => waits(Claude.countTokens("hi")))
+
+  const broken: ReadonlyArray<readonly [name: string, fetch: () => Promise<never>]> = [
+    ["throws", () => {
+      throw new Error("no network here")
+    }],
+    ["rejects with nothing", () => Promise.reject()],
+    ["rejects with a string", () => Promise.reject("no network here")]
+  ]
+
+  it.effect.each(broken)("G16: that %s is an error of ours", ([, fetch]) =>
+    Effect.gen(function*() {
+      const calls: ReadonlyArray<Call> = [Claude.text("hi"), Claude.countTokens("hi")]
+      for (const call of calls) assert.strictEqual((yield* Effect.flip(call))._tag, "Unreachable")
+    }).pipe(Effect.provide(fetching(fetch).layer)))
+})
+
+// -----------------------------------------------------------------------------
+// Construction
+// -----------------------------------------------------------------------------
+
+const layers = [
+  ["Anthropic", Anthropic.layerWith, Anthropic.layer],
+  ["NodeAnthropic", NodeAnthropic.layerWith, NodeAnthropic.layer]
+] as const
+
+describe.each(layers)("%s", (_, layerWith, layer) => {
+  it.each([
+    ["no key", {}],
+    ["an empty key", { apiKey: "" }],
+    ["a key with a newline", { apiKey: "sk-ant-secret\n" }],
+    ["a key with a space", { apiKey: "sk-ant secret" }],
+    ["a key with letters a header cannot carry", { apiKey: "sk-ant-s\u00e9cret" }],
+    ["a redacted key that is empty", { apiKey: Redacted.make("") }]
+  ])("refuses %s with a sentence", (_, options) => {
+    assert.throws(() => layerWith(options), RangeError, /^Anthropic: apiKey is missing, empty, or .*pass the key/)
+  })
+
+  it("does not print the key it refuses", () => {
+    try {
+      layerWith({ apiKey: "sk-ant-secret\n" })
+      assert.fail("it was not refused")
+    } catch (error) {
+      assert.notInclude(String(error), "secret")
+    }
+  })
+
+  it.each(["", "api.anthropic.com", "ftp://api.anthropic.com", "javascript:alert(1)", "http://"])(
+    "refuses the base URL %s with a sentence",
+    (baseUrl) => {
+      assert.throws(() => layerWith({ apiKey: "sk-ant-x", baseUrl }), RangeError, /baseUrl is ".*": it must be an http/)
+    }
+  )
+
+  it("refuses a bad base URL for a client too", () => {
+    const client = new Sdk({ apiKey: "sk-ant-x" })
+    assert.throws(() => layerWith({ client, baseUrl: "nowhere" }), RangeError, /baseUrl is "nowhere"/)
+  })
+
+  const meant: ReadonlyArray<readonly [name: string, options: Omit<Anthropic.Options, "fetch">]> = [
+    ["a redacted key", { apiKey: Redacted.make("sk-ant-x") }],
+    ["a plain key", { apiKey: "sk-ant-x", baseUrl: "http://localhost:1234/prefix/" }],
+    ["a client", { client: new Sdk({ apiKey: "sk-ant-x" }) }]
+  ]
+
+  it.effect.each(meant)("takes %s", ([, options]) => Effect.scoped(Effect.asVoid(Layer.build(layerWith(options)))))
+
+  const configured = (env: Readonly<Record<string, string>>) =>
+    Layer.build(layer).pipe(
+      Effect.scoped,
+      Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...env } }))),
+      Effect.exit
+    )
+
+  const notMeant: ReadonlyArray<readonly [what: string, env: Readonly<Record<string, string>>, name: string]> = [
+    ["no key", {}, "ANTHROPIC_API_KEY"],
+    ["an empty key", { ANTHROPIC_API_KEY: "" }, "ANTHROPIC_API_KEY"],
+    ["a key with a newline", { ANTHROPIC_API_KEY: "sk-ant-secret\nx" }, "ANTHROPIC_API_KEY"],
+    ["a bad base URL", { ANTHROPIC_API_KEY: "sk-ant-secret", ANTHROPIC_BASE_URL: "nowhere" }, "ANTHROPIC_BASE_URL"]
+  ]
+
+  it.effect.each(notMeant)(
+    "a configuration with %s fails, names the variable and does not print the key",
+    ([, env, name]) =>
+      Effect.gen(function*() {
+        const exit = yield* configured(env)
+        assert.isTrue(Exit.isFailure(exit))
+        if (Exit.isSuccess(exit)) return
+        assert.strictEqual(exit.cause.reasons.length, 1)
+        const [reason] = exit.cause.reasons
+        assert.isTrue(reason?._tag === "Fail" && reason.error._tag === "ConfigError")
+        assert.include(String(exit), name)
+        for (const printed of [String(exit), JSON.stringify(exit), exit.cause.toString()]) {
+          assert.notInclude(printed, "secret")
+        }
+      })
+  )
+
+  it.effect("a configuration with a key is enough", () =>
+    Effect.gen(function*() {
+      assert.isTrue(Exit.isSuccess(yield* configured({ ANTHROPIC_API_KEY: "sk-ant-x" })))
+      assert.isTrue(
+        Exit.isSuccess(
+          yield* configured({ ANTHROPIC_API_KEY: "sk-ant-x", ANTHROPIC_BASE_URL: "https://proxy.test/claude" })
+        )
+      )
+    }))
+})
+
+describe("NodeAnthropic", () => {
+  it.each([0, -1, 1.5, NaN])("refuses %d connections with a sentence", (connections) => {
+    assert.throws(
+      () => NodeAnthropic.layerWith({ apiKey: "sk-ant-x", connections }),
+      RangeError,
+      /connections is .*: it must be a whole number, 1 or more/
+    )
+  })
+})

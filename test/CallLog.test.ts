@@ -1,0 +1,188 @@
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, FileSystem, Layer, Logger, PlatformError, Ref, References, Schema, Scope } from "effect"
+import * as nodeFs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import * as util from "node:util"
+import { CallLog, Claude, type ClaudeError, Policy, Retry } from "../src/index.ts"
+import { FakeClaude, Faults } from "../src/testing/index.ts"
+
+const inspect = (value: unknown): string => util.inspect(value, { depth: 20, showHidden: true })
+
+const secret = "the answer is swordfish"
+const question = "what is the password of alice"
+const key = "sk-ant-very-secret"
+
+const policy = Policy.apply({ retry: Retry.byTag({ Overloaded: Retry.linear({ times: 1, base: 1 }) }) })
+
+/** One call that fails in mid-answer, with everything that is said about it. */
+const incident = Claude.text(question).pipe(policy, Effect.flip)
+const layer = FakeClaude.layer(Faults.cycle(Faults.breaks(secret)))
+
+describe("sinks", () => {
+  it.effect("two that are combined both get every event once", () =>
+    Effect.gen(function*() {
+      const one: Array<string> = []
+      const two: Array<string> = []
+      const sink = (into: Array<string>) =>
+        Layer.succeed(CallLog.CallLog, { emit: (event) => Effect.sync(() => void into.push(event._tag)) })
+      yield* incident.pipe(
+        Effect.provide(layer.pipe(Layer.provide(CallLog.combine(sink(one), sink(two), CallLog.layerNone))))
+      )
+      assert.deepStrictEqual(one, ["AttemptStarted", "AttemptFailed", "GaveUp"])
+      assert.deepStrictEqual(two, one)
+    }))
+
+  it.effect("combined layers keep what they provide", () =>
+    Effect.gen(function*() {
+      yield* incident
+      assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 3)
+    }).pipe(Effect.provide(Layer.provideMerge(layer, CallLog.combine(CallLog.layerMemory, CallLog.layerNone)))))
+
+  it.effect("one that dies fails no call, and is reported", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const dying = Layer.succeed(CallLog.CallLog, { emit: () => Effect.die(new Error("disk on fire")) })
+      const text = yield* Claude.text("hi").pipe(
+        Effect.provide(
+          FakeClaude.layer([Faults.answer("hello")]).pipe(
+            Layer.provide(dying),
+            Layer.provide(Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void lines.push(line))]))
+          )
+        )
+      )
+      assert.strictEqual(text, "hello")
+      assert.match(lines.join("\n"), /a log sink failed.*disk on fire/s)
+    }))
+})
+
+describe("layer", () => {
+  it.effect("writes each event at its level, to the loggers of the place where it was built", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const here = Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void lines.push(line))])
+      const claude = layer.pipe(Layer.provide(CallLog.layer), Layer.provide(here))
+      const elsewhere = Logger.layer([Logger.make(() => assert.fail("the wrong logger"))])
+      yield* incident.pipe(
+        Effect.provide(Layer.merge(claude, elsewhere)),
+        Effect.provideService(References.MinimumLogLevel, "Debug")
+      )
+      assert.match(lines[0] ?? "", /level=DEBUG.*message="claude: AttemptStarted".*attempt=1/)
+      assert.match(lines[1] ?? "", /level=WARN.*AttemptFailed.*requestId=req_fake_0001.*error=PartialAnswer/)
+      assert.match(lines[2] ?? "", /level=ERROR.*GaveUp.*reason=NotRetried/)
+      assert.lengthOf(lines, 3)
+    }))
+})
+
+describe("layerJsonLines", () => {
+  const file = Effect.acquireRelease(
+    Effect.sync(() => nodeFs.mkdtempSync(path.join(os.tmpdir(), "resilient-claude-"))),
+    (folder) => Effect.sync(() => nodeFs.rmSync(folder, { recursive: true }))
+  ).pipe(Effect.map((folder) => path.join(folder, "calls.jsonl")))
+
+  it.live("appends each event as one line, and has written all of them when the layer closes", () =>
+    Effect.gen(function*() {
+      const path = yield* file
+      for (const _ of [1, 2]) {
+        yield* incident.pipe(Effect.provide(layer.pipe(Layer.provide(CallLog.layerJsonLines(path)))))
+      }
+      const lines = nodeFs.readFileSync(path, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line))
+      assert.deepStrictEqual(lines.map(({ event }) => event), [
+        "AttemptStarted",
+        "AttemptFailed",
+        "GaveUp",
+        "AttemptStarted",
+        "AttemptFailed",
+        "GaveUp"
+      ])
+      assert.deepInclude(lines[1], { error: "PartialAnswer", requestId: "req_fake_0001", attempt: 1 })
+      assert.isNumber(lines[2].took)
+      assert.match(lines[0].at, /^\d{4}-\d\d-\d\dT/)
+    }).pipe(Effect.provide(NodeFileSystem.layer), Effect.scoped))
+
+  it.live("a path that cannot be opened fails the layer, not a call", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(
+        Effect.provide(incident, layer.pipe(Layer.provide(CallLog.layerJsonLines("/nowhere/at/all"))))
+      )
+      assert.isTrue(Exit.isFailure(exit))
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.effect("G15: a disk that fails later fails no call, and is reported", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const full = PlatformError.systemError({
+        _tag: "Unknown",
+        module: "FileSystem",
+        method: "writeAll",
+        description: "no space left"
+      })
+      const disk = Layer.succeed(
+        FileSystem.FileSystem,
+        FileSystem.makeNoop({
+          open: () => Effect.succeed({ writeAll: () => Effect.fail(full) } as unknown as FileSystem.File)
+        })
+      )
+      const scope = yield* Scope.make()
+      const context = yield* Layer.build(layer.pipe(
+        Layer.provide(CallLog.layerJsonLines("full")),
+        Layer.provide(disk),
+        Layer.provide(Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void lines.push(line))]))
+      )).pipe(Scope.provide(scope))
+      const error: ClaudeError.ClaudeError = yield* Effect.provideContext(incident, context)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(error._tag, "PartialAnswer")
+      assert.match(lines.join("\n"), /log lines for full were lost.*no space left/s)
+    }))
+})
+
+describe("G14: secrets and content stay in", () => {
+  it.effect("an error that holds an answer shows none of it, whoever prints it", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const into = <I>(logger: Logger.Logger<I, unknown>) =>
+        Logger.map(logger, (line) => void lines.push(typeof line === "string" ? line : JSON.stringify(line)))
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const write = console.log
+          console.log = (...args: ReadonlyArray<unknown>) => void lines.push(args.map(inspect).join(" "))
+          return write
+        }),
+        (write) => Effect.sync(() => void (console.log = write))
+      )
+      const error = yield* incident
+      console.log(error)
+      yield* Effect.logError("it failed", error).pipe(Effect.provide(Logger.layer([
+        Logger.consolePretty(),
+        into(Logger.formatJson),
+        into(Logger.formatLogFmt),
+        into(Logger.formatSimple),
+        into(Logger.formatStructured)
+      ])))
+      lines.push(JSON.stringify(error), String(error), error.message, inspect(error), JSON.stringify({ ...error }))
+      assert.isAtLeast(lines.length, 10)
+      for (const line of lines) assert.notMatch(line, /swordfish/)
+      assert.isTrue(error._tag === "PartialAnswer" && error.text !== undefined)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("no event holds a prompt, an answer or a key, and a message has at most 200 characters", () =>
+    Effect.gen(function*() {
+      yield* incident
+      yield* Claude.text(question).pipe(policy, Effect.flip)
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      const said = JSON.stringify(events) + inspect(events) + JSON.stringify(events.map(CallLog.record))
+      for (const word of ["swordfish", "alice", key]) assert.notInclude(said, word)
+      for (const event of events) assert.isAtMost(String(CallLog.record(event)["message"] ?? "").length, 200)
+    }).pipe(Effect.provide(Layer.provideMerge(
+      FakeClaude.layer([Faults.breaks(secret), Faults.fails(500, "api_error", "x".repeat(5000))]),
+      CallLog.layerMemory
+    ))))
+
+  it.effect("malformed output and its issues stay in, too", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Claude.object(Schema.Struct({ n: Schema.Int }), question))
+      assert.strictEqual(error._tag, "MalformedOutput")
+      assert.notMatch(inspect(error) + JSON.stringify(error) + error.message, /swordfish/)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ n: secret })]))))
+})

@@ -1,0 +1,226 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Redacted, Ref, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { CallLog, Claude, ClaudeError, Policy, Retry, Timeout } from "../src/index.ts"
+import { FakeClaude, Faults } from "../src/testing/index.ts"
+
+const fails = (turn: Faults.Turn, after: number, scope: ClaudeError.TimedOut["scope"], thinking = false) =>
+  Effect.gen(function*() {
+    const options = thinking ? { thinking: { type: "adaptive" } } as const : undefined
+    const call = yield* Claude.text("hi", options).pipe(Effect.flip, Effect.forkChild({ startImmediately: true }))
+    yield* TestClock.adjust(Duration.seconds(after - 1))
+    assert.isUndefined(call.pollUnsafe())
+    yield* TestClock.adjust("1 second")
+    const error = yield* Fiber.join(call)
+    assert.instanceOf(error, ClaudeError.TimedOut)
+    assert.strictEqual(error.scope, scope)
+  }).pipe(Effect.provide(FakeClaude.layer([turn])))
+
+const logged = <A>(layer: Layer.Layer<A>) => Layer.provideMerge(layer, CallLog.layerMemory)
+const events = Effect.flatMap(CallLog.Memory, Ref.get)
+
+describe("limits", () => {
+  it.effect("connect", () => fails(Faults.silence, 10, "connect"))
+  it.effect("first token, although pings arrive", () => fails(Faults.pings(), 30, "firstToken"))
+  it.effect("first token of a thinking model", () => fails(Faults.pings(), 120, "firstToken", true))
+  it.effect("wire idle", () => fails(Faults.breaks("a", "silence"), 30, "idle"))
+  it.effect("content idle, although pings arrive", () => fails(Faults.pings("a"), 60, "idle"))
+
+  it.effect("a slow reader is not a slow model", () =>
+    Effect.gen(function*() {
+      const reader = yield* Claude.stream("hi").pipe(
+        Stream.tap(() => Effect.sleep("10 minutes")),
+        Stream.runCollect,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("2 hours")
+      assert.deepStrictEqual(yield* Fiber.join(reader), ["a ", "b"])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b", { every: "9 seconds" })]))))
+
+  it.effect("a shorter limit that begins later is still exact", () =>
+    Effect.gen(function*() {
+      const call = yield* Claude.text("hi").pipe(
+        Timeout.limits({ contentIdle: "3 seconds" }),
+        Effect.flip,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("3999 millis")
+      assert.isUndefined(call.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual((yield* Fiber.join(call))._tag, "TimedOut")
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.delayed(Faults.pings("a", "1 second"), "1 second")]))))
+
+  it.effect("an answer cut by a limit keeps its text", () =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(Effect.flip(Claude.text("hi")), { startImmediately: true })
+      yield* TestClock.adjust("30 seconds")
+      const error = yield* Fiber.join(call)
+      assert.isTrue(error._tag === "TimedOut" && error.text !== undefined && Redacted.value(error.text) === "half")
+      assert.strictEqual(error.requestId, "req_fake_0001")
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.breaks("half", "silence")]))))
+})
+
+describe("answers", () => {
+  it.effect("a reply says everything that is known", () =>
+    Effect.gen(function*() {
+      const call = yield* Claude.message({ messages: [{ role: "user", content: "hi" }] }).pipe(
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("1 minute")
+      const reply = yield* Fiber.join(call)
+      assert.strictEqual(reply.text, "hello there")
+      assert.strictEqual(reply.stopReason, "end_turn")
+      assert.strictEqual(reply.requestId, "req_fake_0001")
+      assert.strictEqual(reply.model, "claude-sonnet-5-5")
+      assert.strictEqual(reply.usage.input_tokens, 14)
+      assert.strictEqual(reply.rateLimits.requests?.remaining, 3999)
+      assert.strictEqual(reply.attempt, 1)
+      assert.deepStrictEqual(reply.timeToFirstToken, Duration.seconds(2))
+      assert.deepStrictEqual(reply.duration, Duration.seconds(8))
+      assert.deepStrictEqual(reply.message.content, [{ type: "text", text: "hello there", citations: null }])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello there", { every: "1 second" })]))))
+
+  it.effect("replays what came before the first content", () =>
+    Effect.gen(function*() {
+      const events = yield* Stream.runCollect(Claude.events("hi"))
+      assert.deepStrictEqual(events.map(({ type }) => type), [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop"
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
+
+  it.effect("thinking and tools arrive whole", () =>
+    Effect.gen(function*() {
+      const { message } = yield* Claude.message("hi")
+      assert.deepInclude(message.content[0], { thinking: "so it is", signature: "c2lnbmF0dXJl" })
+      assert.deepInclude(message.content[2], { name: "get_weather", input: { city: "Oslo" } })
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.answer("Let me see.", { thinking: "so it is", tool: { name: "get_weather", input: { city: "Oslo" } } })
+    ]))))
+
+  it.effect("decodes the answer", () =>
+    Effect.gen(function*() {
+      const Point = Schema.Struct({ x: Schema.Int, y: Schema.Int })
+      assert.deepStrictEqual(yield* Claude.object(Point, "where?"), { x: 1, y: 2 })
+      assert.strictEqual((yield* Effect.flip(Claude.object(Point, "where?")))._tag, "MalformedOutput")
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ x: 1, y: 2 }), Faults.value({ x: "?" })]))))
+})
+
+describe("bad input", () => {
+  const message = { role: "user", content: "hi" } as const
+  it.effect.each(
+    [
+      ["an empty text", "", undefined, /a message is empty/],
+      ["a blank text", " \n", undefined, /a message is empty/],
+      ["no messages", [], undefined, /there are no messages/],
+      ["a message without content", [{ role: "user", content: [] }], undefined, /a message is empty/],
+      ["an empty model", "hi", { model: " " }, /the model is empty/],
+      ["no tokens", "hi", { maxTokens: 0 }, /max_tokens is 0: it must be an integer/],
+      ["negative tokens", "hi", { maxTokens: -1 }, /max_tokens is -1/],
+      ["half a token", "hi", { maxTokens: 1.5 }, /max_tokens is 1.5/],
+      ["absurdly many tokens", "hi", { maxTokens: 1e9 }, /max_tokens is 1000000000/],
+      ["the SDK's own parameters", { messages: [message], max_tokens: Number.NaN }, undefined, /max_tokens is NaN/]
+    ] as ReadonlyArray<readonly [string, Claude.Ask, Claude.Options | undefined, RegExp]>
+  )("%s is refused with a sentence, and nothing is sent", ([, ask, options, sentence]) =>
+    Effect.gen(function*() {
+      for (
+        const call of [
+          Claude.text(ask, options),
+          Claude.message(ask, options),
+          Stream.runDrain(Claude.stream(ask, options))
+        ]
+      ) {
+        const error = yield* Effect.flip<unknown, ClaudeError.ClaudeError, Claude.Claude>(call)
+        assert.isTrue(error._tag === "InvalidRequest" && error.sent === false)
+        assert.match(error.message, sentence)
+      }
+      assert.lengthOf(yield* FakeClaude.received, 0)
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+
+  it.effect("a schema that cannot be sent is refused before anything is", () =>
+    Effect.gen(function*() {
+      interface Tree {
+        readonly children: ReadonlyArray<Tree>
+      }
+      const Tree = Schema.Struct({ children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree)) })
+      const error = yield* Effect.flip(Claude.object(Tree, "hi"))
+      assert.strictEqual(error._tag, "InvalidRequest")
+      assert.match(error.message, /without recursion/)
+      assert.lengthOf(yield* FakeClaude.received, 0)
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+
+  it.effect("a script that runs out says so", () =>
+    Effect.gen(function*() {
+      yield* Claude.text("hi")
+      const error = yield* Effect.flip(Claude.text("hi"))
+      assert.match(error.message, /the fault script ran out: it has 1 turn, and this is request 2/)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
+})
+
+describe("requests", () => {
+  it.effect("options and parameters reach the API as they are", () =>
+    Effect.gen(function*() {
+      yield* Claude.text("hi", { model: "claude-opus-5-5", maxTokens: 7, system: "Be brief.", stop_sequences: ["END"] })
+      yield* Claude.message({ messages: [{ role: "user", content: "hi" }], max_tokens: 9, metadata: { user_id: "u" } })
+      yield* Claude.text([{ role: "user", content: "hi" }]).pipe(Claude.withModel("claude-haiku-5-5"))
+      const params = (yield* FakeClaude.received).map(({ params }) => params)
+      const messages = [{ role: "user", content: "hi" }]
+      assert.deepStrictEqual(params, [
+        { model: "claude-opus-5-5", max_tokens: 7, messages, system: "Be brief.", stop_sequences: ["END"] },
+        { model: "claude-sonnet-5-5", max_tokens: 9, messages, metadata: { user_id: "u" } },
+        { model: "claude-haiku-5-5", max_tokens: 4096, messages }
+      ] as ReadonlyArray<unknown>)
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("hello"))))))
+
+  it.effect("counts tokens", () =>
+    Effect.gen(function*() {
+      assert.isAbove(yield* Claude.countTokens("How many tokens is this?"), 5)
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+})
+
+describe("a stop reason that is newer than we are", () => {
+  it.effect("ends no call, and is told", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* Claude.text("hi"), "hello")
+      const warning = (yield* events).find(({ _tag }) => _tag === "Warning")
+      assert.isTrue(warning?._tag === "Warning" && warning.code === "UnknownStopReason")
+    }).pipe(Effect.provide(logged(FakeClaude.layer([Faults.answer("hello", { stopReason: "sunset" })])))))
+})
+
+describe("log", () => {
+  it.effect("every attempt is told once", () =>
+    Effect.gen(function*() {
+      yield* Effect.flip(Claude.text("hi"))
+      yield* Claude.text("hi")
+      yield* Claude.stream("hi").pipe(Stream.take(1), Stream.runDrain)
+      assert.deepStrictEqual((yield* events).map(({ _tag }) => _tag), [
+        "AttemptStarted",
+        "AttemptFailed",
+        "AttemptStarted",
+        "AttemptSucceeded",
+        "AttemptStarted",
+        "AttemptLeft"
+      ])
+    }).pipe(Effect.provide(logged(FakeClaude.layer(Faults.untilLast(Faults.overloaded, Faults.answer("a b c")))))))
+})
+
+describe("restart", () => {
+  it.effect("G13: a restart is marked, and only then is anything repeated", () =>
+    Effect.gen(function*() {
+      const reader = yield* Claude.events("hi").pipe(
+        Policy.applyStream({ retry: Retry.atMost(5, Retry.standard), onBreak: "restart" }),
+        Stream.runCollect,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("10 minutes")
+      const seen = yield* Fiber.join(reader)
+      const at = seen.findIndex(({ type }) => type === "restarted")
+      assert.isAbove(at, 0)
+      assert.strictEqual(seen.filter(({ type }) => type === "message_stop").length, 1)
+      assert.deepInclude(seen[at], { attempt: 2, because: "PartialAnswer" })
+    }).pipe(Effect.provide(logged(FakeClaude.layer([Faults.breaks("half an"), Faults.answer("half an answer")])))))
+})

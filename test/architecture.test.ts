@@ -1,0 +1,105 @@
+/** The layering, as a test: who may import whom. */
+import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
+import * as path from "node:path"
+
+const src = path.resolve(import.meta.dirname, "../src")
+
+// Bottom to top. A file may only import files that stand before it.
+const layers = [
+  ["internal/errorFields", "ClaudeError", "Current", "Message", "CallLog"],
+  ["internal/refuse", "internal/plan", "internal/traced", "internal/classify", "internal/sse", "internal/draft"],
+  [
+    "internal/watch",
+    "internal/attempt",
+    "internal/accept",
+    "internal/request",
+    "internal/reading",
+    "internal/response"
+  ],
+  ["Claude", "internal/tell"],
+  ["Anthropic", "NodeAnthropic"],
+  ["policy/Retry", "policy/Timeout", "policy/Fallback", "internal/policyRecord", "internal/describe", "internal/run"],
+  ["policy/Policy"],
+  ["index"],
+  [
+    "testing/turn",
+    "testing/answers",
+    "testing/failures",
+    "testing/scripts",
+    "testing/Faults",
+    "testing/FakeClaude",
+    "testing/malformed",
+    "testing/FakeServer",
+    "testing/cli",
+    "testing/index"
+  ]
+].flat()
+
+// Who must not know whom, although one stands above the other.
+const strangers = [
+  ["policy/", "Anthropic"],
+  ["policy/", "guard/"],
+  ["guard/", "policy/"],
+  ["index", "testing/"],
+  ["index", "NodeAnthropic"],
+  ["internal/run", "Anthropic"]
+] as const
+
+// The only files that may name these packages, except as types.
+const owners: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
+  [/^@anthropic-ai\/sdk/, ["Anthropic"]],
+  [/^undici/, ["NodeAnthropic"]],
+  [/^node:/, ["NodeAnthropic", "testing/FakeServer", "testing/cli"]],
+  [/^effect\/ai/, ["Claude"]],
+  [/^effect\/encoding/, ["internal/sse"]],
+  [/^effect\/http/, ["internal/classify"]]
+]
+
+const files = fs.readdirSync(src, { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => file.replace(/\.ts$/, "").replaceAll(path.sep, "/"))
+
+const textOf = (file: string) => fs.readFileSync(path.join(src, `${file}.ts`), "utf8")
+
+const importsOf = (file: string) =>
+  [...textOf(file).matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)\.ts"/g)]
+    .map(([, specifier]) => path.posix.join(path.posix.dirname(file), specifier ?? ""))
+
+const packagesOf = (file: string) =>
+  [...textOf(file).matchAll(/^(?:import|export)\s(?!type\s)(?:[^"]*?from\s*)?"([^."][^"]*)"/gm)].map(([, name]) =>
+    name ?? ""
+  )
+
+describe("architecture", () => {
+  it("every file has a place", () => assert.sameMembers(files, layers))
+
+  for (const file of files) {
+    it(`${file} only looks down`, () => {
+      for (const imported of importsOf(file)) {
+        assert.isBelow(layers.indexOf(imported), layers.indexOf(file), `${file} imports ${imported}`)
+        for (const [from, to] of strangers) {
+          assert.isFalse(file.startsWith(from) && imported.startsWith(to), `${file} imports ${imported}`)
+        }
+      }
+      for (const name of packagesOf(file)) {
+        for (const [pattern, allowed] of owners) {
+          assert.isTrue(!pattern.test(name) || allowed.includes(file), `${file} imports ${name}`)
+        }
+        assert.notStrictEqual(name, "effect", `${file} imports the barrel: import the module`)
+      }
+    })
+  }
+
+  it("time, chance, the console and the environment are reached through services", () => {
+    const services = ["Anthropic", "NodeAnthropic", "testing/FakeServer", "testing/cli"]
+    for (const file of files.filter((file) => !services.includes(file))) {
+      const code = textOf(file).replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, "")
+      assert.notMatch(
+        code,
+        /Date\.now|new Date\(|Math\.random|setTimeout|setInterval|console\.|process\.|\basync\b|\btry \{/,
+        file
+      )
+    }
+  })
+})

@@ -1,0 +1,199 @@
+/** Every example is a test: it type-checks, and it runs against a script. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { execFile } from "node:child_process"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as path from "node:path"
+import { promisify } from "node:util"
+import * as OneLine from "../examples/01-one-line.ts"
+import * as ThreeAttempts from "../examples/02-three-attempts.ts"
+import * as WaitsByKind from "../examples/03-waits-by-kind.ts"
+import * as FullStack from "../examples/04-full-stack.ts"
+import * as PerError from "../examples/05-per-error.ts"
+import * as OwnService from "../examples/06-your-own-service.ts"
+import * as TestIt from "../examples/07-test-it.ts"
+import { Fallback } from "../src/index.ts"
+import { FakeClaude, Faults } from "../src/testing/index.ts"
+
+const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
+
+/** Runs to the end, however long it waits. */
+const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within = "10 minutes" as const) =>
+  Effect.gen(function*() {
+    const running = yield* Effect.forkChild(Effect.result(self))
+    yield* TestClock.adjust(within)
+    return yield* Fiber.join(running)
+  })
+
+const asked = (turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
+
+describe("examples", () => {
+  it("none is forgotten", () => {
+    const files = fs.readdirSync(path.resolve(import.meta.dirname, "../examples")).toSorted()
+    assert.deepStrictEqual(files, [
+      "01-one-line.ts",
+      "02-three-attempts.ts",
+      "03-waits-by-kind.ts",
+      "04-full-stack.ts",
+      "05-per-error.ts",
+      "06-your-own-service.ts",
+      "07-test-it.ts",
+      "incident.ts"
+    ])
+  })
+
+  it.effect("01 asks and prints", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* OneLine.program, "slow water")
+    }).pipe(asked([Faults.answer("slow water")])))
+
+  it.effect("02 makes three attempts, after 1 to 2 and 2 to 3 seconds", () =>
+    Effect.gen(function*() {
+      const running = yield* Effect.forkChild(Effect.flip(ThreeAttempts.program))
+      yield* TestClock.adjust("999 millis")
+      assert.lengthOf(yield* models, 1)
+      yield* TestClock.adjust("1001 millis")
+      assert.lengthOf(yield* models, 2)
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual((yield* Fiber.join(running))._tag, "ServerFault")
+      assert.lengthOf(yield* models, 3)
+    }).pipe(asked([Faults.rateLimited(), Faults.overloaded, Faults.serverError])))
+
+  it.effect("02 raises everything else at once", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(ThreeAttempts.program))._tag, "Unreachable")
+    }).pipe(asked([Faults.reset])))
+
+  it.effect("03 waits 2, 3, 4 and then 30 + 5 seconds, each kind by its own count", () =>
+    Effect.gen(function*() {
+      const running = yield* Effect.forkChild(WaitsByKind.program)
+      for (const [seconds, requests] of [[1, 1], [1, 2], [2, 2], [1, 3], [3, 3], [1, 4], [34, 4], [1, 5]] as const) {
+        yield* TestClock.adjust(seconds * 1000)
+        assert.lengthOf(yield* models, requests)
+      }
+      assert.strictEqual(yield* Fiber.join(running), "slow water")
+    }).pipe(asked([
+      Faults.rateLimited(),
+      Faults.reset,
+      Faults.rateLimited(),
+      Faults.pings("slow", "10 seconds"),
+      Faults.answer("slow water")
+    ])))
+
+  it.effect("04 asks again when it is not JSON, then another model, and gives a value", () =>
+    Effect.gen(function*() {
+      const good = yield* finish(FullStack.program)
+      assert.deepInclude(good._tag === "Success" ? good.success : {}, { status: "success" })
+      assert.deepInclude(good._tag === "Success" && good.success.status === "success" ? good.success.data : {}, {
+        mood: "good",
+        score: 0.9
+      })
+      assert.deepStrictEqual(yield* models, ["claude-sonnet-5-5", "claude-sonnet-5-5"])
+      const bad = yield* finish(FullStack.program)
+      assert.deepInclude(bad._tag === "Success" ? bad.success : {}, { status: "error", retryable: false })
+      assert.deepStrictEqual((yield* models).slice(2), ["claude-sonnet-5-5", "claude-haiku-5-5"])
+    }).pipe(asked([
+      Faults.answer("Well, they seem happy!"),
+      Faults.value({ mood: "good", score: 0.9 }),
+      Faults.refusal(),
+      Faults.refusal()
+    ])))
+
+  it.effect("05 decodes, recovers from a refusal, and has something to say about the rest", () =>
+    Effect.gen(function*() {
+      const results = [
+        yield* PerError.readInvoice("a"),
+        yield* PerError.readInvoice("b"),
+        yield* PerError.readInvoice("c")
+      ]
+      assert.deepInclude(results[0], { supplier: "ACME", total: 12 })
+      assert.strictEqual(results[1], "needs a human")
+      assert.instanceOf(results[2], Fallback.Notice)
+    }).pipe(asked([
+      Faults.value({ supplier: "ACME", total: 12, dueDate: "2026-12-01" }),
+      Faults.refusal(),
+      Faults.refusal(),
+      Faults.unauthorized
+    ])))
+
+  it.effect("06 gives the application what it asked for", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* OwnService.program, ["It says so.", "It says so."])
+    }).pipe(Effect.provide(OwnService.Summaries.layer.pipe(
+      Layer.provide(FakeClaude.layer(Faults.cycle(Faults.answer("It says so."))))
+    ))))
+
+  it.effect("07 plays half a minute of incident in no time", () =>
+    Effect.gen(function*() {
+      const { early, requests, summaries } = yield* TestIt.program
+      assert.isTrue(early)
+      assert.lengthOf(requests, 4)
+      assert.deepStrictEqual(summaries, ["It says so.", "It says so."])
+    }))
+})
+
+const run = (...args: ReadonlyArray<string>) => {
+  const { ANTHROPIC_API_KEY: _, ...env } = process.env
+  return promisify(execFile)(
+    process.execPath,
+    [path.resolve(import.meta.dirname, "../examples/incident.ts"), ...args],
+    {
+      env: { ...env, NO_COLOR: "1" },
+      timeout: 25_000
+    }
+  ).then(
+    ({ stderr, stdout }) => ({ code: 0, stderr, stdout }),
+    ({ code, stderr, stdout }: { readonly code: number; readonly stderr: string; readonly stdout: string }) => ({
+      code,
+      stderr,
+      stdout
+    })
+  )
+}
+
+describe("the main job", () => {
+  it("survives the incident, tells it as it happens, and ends with 0", async () => {
+    const { code, stderr, stdout } = await run("Does it hold?")
+    assert.deepStrictEqual([code, stderr], [0, ""])
+    const order = [
+      /question +Does it hold\?/,
+      /retry +by kind of error, at most 5 in all/,
+      /attempt 1 failed: Overloaded/,
+      /attempt 2 failed: RateLimited/,
+      /waiting \d\.\d\ds: the server asked for 1\.00s/,
+      /attempt 3 failed: Unreachable/,
+      /attempt 4 failed: PartialAnswer/,
+      /begins anew/,
+      /tell the reader when it cannot\./,
+      /attempt 5 answered/,
+      /attempts +5: Overloaded, RateLimited, Unreachable, PartialAnswer, answered/,
+      /waits +4, \d\.\d\ds in all/,
+      /tokens +at least \d+ in, \d+ out/,
+      /requests +req_fake_0001, req_fake_0002, req_fake_0004, req_fake_0005/
+    ].map((pattern) => stdout.search(pattern))
+    assert.notInclude(order, -1)
+    assert.deepStrictEqual(order, order.toSorted((a, b) => a - b))
+    assert.notInclude(stdout, "\u001b")
+  }, 30_000)
+
+  it("explains itself", async () => {
+    const { code, stdout } = await run("--help")
+    assert.strictEqual(code, 0)
+    assert.match(stdout, /npm start[^]*--port N/)
+  })
+
+  it("says in one line what it cannot do, and does not end with 0", async () => {
+    const busy = net.createServer().listen(0, "127.0.0.1")
+    await new Promise((resolve) => busy.once("listening", resolve))
+    const { port } = busy.address() as net.AddressInfo
+    for (const args of [["--nope"], ["--port", "99999"], ["--port", "x"], ["--port", String(port)]]) {
+      const { code, stderr, stdout } = await run(...args)
+      assert.notStrictEqual(code, 0)
+      assert.match(stderr, /^incident: [^\n]+\n$/)
+      assert.strictEqual(stdout, "")
+    }
+    busy.close()
+  }, 30_000)
+})

@@ -1,0 +1,462 @@
+import { assert, describe, expect, it } from "@effect/vitest"
+import {
+  Context,
+  Data,
+  type Duration,
+  Effect,
+  Fiber,
+  Layer,
+  Random,
+  Redacted,
+  Ref,
+  Schedule,
+  Schema,
+  Stream
+} from "effect"
+import { TestClock } from "effect/testing"
+import { CallLog, Claude, ClaudeError, Current, Fallback, Policy, Retry } from "../../src/index.ts"
+import { FakeClaude, Faults } from "../../src/testing/index.ts"
+
+const requests = Effect.map(FakeClaude.received, (all) => all.length)
+const events = Effect.flatMap(CallLog.Memory, Ref.get)
+const logged = <A>(layer: Layer.Layer<A>) => Layer.provideMerge(layer, CallLog.layerMemory)
+const quick = Retry.byTag({
+  Overloaded: Retry.linear({ times: 3, base: "1 second" }),
+  RateLimited: Retry.linear({ times: 3, base: "1 second" }),
+  PartialAnswer: Retry.linear({ times: 3, base: "1 second" })
+})
+
+class Mine extends Data.TaggedError("Overloaded")<{}> {}
+
+describe("types", () => {
+  type ErrorOf<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
+  const equal = <A, B>(same: [A] extends [B] ? [B] extends [A] ? true : false : false) => assert.isTrue(same)
+  const own = Effect.fail(new Mine())
+  const call = Claude.text("hi")
+
+  it("only `overall` adds DeadlineExceeded", () => {
+    const none = Policy.apply({ retry: Retry.standard })(own)
+    equal<ErrorOf<typeof none>, Mine>(true)
+    const some = Policy.apply({ overall: "1 minute" })(own)
+    equal<ErrorOf<typeof some>, Mine | ClaudeError.DeadlineExceeded>(true)
+    const policy: Policy.Policy = {}
+    const unknown = Policy.apply(policy)(own)
+    equal<ErrorOf<typeof unknown>, Mine | ClaudeError.DeadlineExceeded>(true)
+    const stream = Policy.applyStream({ overall: "1 minute" })(Stream.fail(new Mine()))
+    equal<Stream.Error<typeof stream>, Mine | ClaudeError.DeadlineExceeded>(true)
+  })
+
+  it("value, notice and outcome remove our errors and keep the others; models removes nothing", () => {
+    const both = Effect.andThen(call, Effect.fail("mine" as const))
+    const value = Fallback.value("sorry")(both)
+    equal<ErrorOf<typeof value>, "mine">(true)
+    const notice = Fallback.notice()(both)
+    equal<ErrorOf<typeof notice>, "mine">(true)
+    const outcome = Policy.outcome(both)
+    equal<ErrorOf<typeof outcome>, "mine">(true)
+    const models = Fallback.models(["claude-haiku-5-5"])(both)
+    equal<ErrorOf<typeof models>, "mine" | ClaudeError.ClaudeError>(true)
+    const nothing = Fallback.notice()(call)
+    equal<ErrorOf<typeof nothing>, never>(true)
+  })
+})
+
+describe("one call", () => {
+  it.effect("an error that is not ours passes through, untouched and at once", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      const mine = Effect.suspend(() => {
+        runs++
+        return Effect.fail(new Mine())
+      })
+      const error = yield* Effect.flip(Policy.apply({ retry: Schedule.forever, models: ["claude-haiku-5-5"] })(mine))
+      assert.instanceOf(error, Mine)
+      assert.strictEqual(runs, 1)
+    }))
+
+  it.effect("never asks again before the server said so", () =>
+    Effect.gen(function*() {
+      const call = yield* Claude.text("hi").pipe(Policy.apply(Policy.standard), Effect.forkChild)
+      yield* TestClock.adjust("29 seconds")
+      assert.strictEqual(yield* requests, 1)
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* Fiber.join(call), "hello")
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds"), Faults.answer("hello")]))))
+
+  it.effect("G8: begins no wait that cannot end before the deadline, and asks the next model instead", () =>
+    Effect.gen(function*() {
+      const policy = { retry: Retry.standard, models: ["claude-haiku-5-5"], overall: "20 seconds" } as const
+      assert.strictEqual(yield* Claude.text("hi", { model: "claude-opus-5-5" }).pipe(Policy.apply(policy)), "hello")
+      const models = (yield* FakeClaude.received).map(({ params }) => params.model)
+      assert.deepStrictEqual(models, ["claude-opus-5-5", "claude-haiku-5-5"])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds"), Faults.answer("hello")]))))
+
+  it.effect("G8: without another model it fails at once, and says why", () =>
+    Effect.gen(function*() {
+      const error = yield* Claude.text("hi").pipe(
+        Policy.apply({ retry: Retry.standard, overall: "20 seconds" }),
+        Effect.flip
+      )
+      assert.strictEqual(error._tag, "RateLimited")
+      assert.strictEqual(error.gaveUp, "DeadlineTooClose")
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds")]))))
+
+  it.effect("G10: the same seed gives the same trace", () =>
+    Effect.gen(function*() {
+      const trace = (seed: string) =>
+        Effect.gen(function*() {
+          const call = yield* Claude.text("hi").pipe(Policy.apply(Policy.standard), Effect.flip, Effect.forkChild)
+          yield* TestClock.adjust("10 minutes")
+          yield* Fiber.join(call)
+          return (yield* events).map((event) => ({ ...CallLog.record(event), event: event._tag }))
+        }).pipe(
+          Effect.provide(Layer.fresh(
+            Layer.provideMerge(
+              logged(FakeClaude.layer(Faults.cycle(Faults.overloaded, Faults.reset))),
+              TestClock.layer()
+            )
+          )),
+          Random.withSeed(seed)
+        )
+      assert.deepStrictEqual(yield* trace("a"), yield* trace("a"))
+      assert.notDeepEqual(yield* trace("a"), yield* trace("b"))
+    }))
+
+  const ladder = Layer.fresh(logged(FakeClaude.layer(Faults.cycle(Faults.overloaded))))
+  it.effect("G11: giving up has a reason and the history of the attempts, in the log and on the error", () =>
+    Effect.gen(function*() {
+      const call = yield* Claude.text("hi").pipe(
+        Policy.apply({ retry: Retry.byTag({ Overloaded: Retry.linear({ times: 1 }) }), models: ["claude-haiku-5-5"] }),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      const error = yield* Fiber.join(call)
+      assert.strictEqual(error.gaveUp, "RetriesSpent")
+      assert.deepStrictEqual(
+        error.history?.map(({ attempt, model, requestId, waited }) => [attempt, model, requestId, waited]),
+        [
+          [1, "claude-sonnet-5-5", "req_fake_0001", 1000],
+          [2, "claude-sonnet-5-5", "req_fake_0002", undefined],
+          [3, "claude-haiku-5-5", "req_fake_0003", 1000],
+          [4, "claude-haiku-5-5", "req_fake_0004", undefined]
+        ]
+      )
+      const last = (yield* events).at(-1)
+      assert.isTrue(last?._tag === "GaveUp" && last.reason === "RetriesSpent" && last.history.length === 4)
+    }).pipe(Effect.provide(ladder)))
+
+  it.effect.each(
+    [
+      ["NotRetried", Faults.unauthorized, "Unauthorized"],
+      ["RetriesSpent", Faults.overloaded, "Overloaded"],
+      ["DeadlineTooClose", Faults.rateLimited("1 hour"), "RateLimited"],
+      ["DeadlineExceeded", Faults.pings("", "1 second"), "DeadlineExceeded"]
+    ] as const
+  )("G11: gives up because %s", ([reason, turn, tag]) =>
+    Effect.gen(function*() {
+      const call = yield* Claude.text("hi").pipe(
+        Policy.apply({ retry: quick, overall: "20 seconds" }),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      const error = yield* Fiber.join(call)
+      assert.deepStrictEqual([error.gaveUp, error._tag], [reason, tag])
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(turn)))))
+
+  it.effect("G11: gives up because BudgetSpent, with what it failed with before", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      const call = yield* Claude.text("hi").pipe(
+        Policy.apply({ retry: quick }),
+        Effect.provideService(Claude.Claude, {
+          ...claude,
+          budget: { charge: () => Effect.as(Effect.void, undefined) }
+        }),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      const error = yield* Fiber.join(call)
+      assert.deepStrictEqual([error._tag, error.gaveUp], ["Overloaded", "BudgetSpent"])
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.overloaded)))))
+
+  it.effect("extra attempts are charged and settled with how they ended; those after nothing was sent are not", () =>
+    Effect.gen(function*() {
+      const notes: Array<string> = []
+      const claude = yield* Claude.Claude
+      const budget: Claude.Budget = {
+        charge: ({ _tag }) =>
+          Effect.sync(() => {
+            notes.push(`charge ${_tag}`)
+            return { settle: (exit) => Effect.sync(() => void notes.push(exit._tag)) }
+          })
+      }
+      const closed: Claude.Claude["Service"]["open"] = () => Effect.fail(new ClaudeError.CircuitOpen({}))
+      let opened = 0
+      const call = yield* Claude.text("hi").pipe(
+        Policy.apply({ retry: Schedule.spaced("1 second") }),
+        Effect.provideService(Claude.Claude, {
+          ...claude,
+          budget,
+          open: (request) => ++opened === 1 ? closed(request) : claude.open(request)
+        }),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(call)
+      assert.deepStrictEqual(notes, ["charge Overloaded", "Failure", "charge RateLimited", "Success"])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.rateLimited(), Faults.answer("hello")]))))
+})
+
+describe("G1: after an interrupt nothing is started, and every wait ends at once", () => {
+  const at = (name: string, turns: ReadonlyArray<Faults.Turn>, wait: Duration.Input, sent: number) =>
+    it.effect(name, () =>
+      Effect.gen(function*() {
+        const call = yield* Claude.text("hi").pipe(
+          Policy.apply({ retry: quick, models: ["claude-haiku-5-5"], overall: "10 minutes" }),
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust(wait)
+        yield* Fiber.interrupt(call)
+        assert.isDefined(call.pollUnsafe())
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual(yield* requests, sent)
+        const names = (yield* events).map(({ _tag }) => _tag)
+        assert.strictEqual(names.filter((name) => name === "AttemptStarted").length, sent)
+      }).pipe(Effect.provide(Layer.fresh(logged(FakeClaude.layer(turns))))))
+
+  at("before the headers", [Faults.silence], "1 second", 1)
+  at("before the first content", [Faults.pings("", "1 second")], "5 seconds", 1)
+  at("in mid-stream", [Faults.pings("half", "1 second")], "5 seconds", 1)
+  at("during a wait", [Faults.rateLimited("1 minute"), Faults.answer("never")], "30 seconds", 1)
+  at("on another model", [...Array.from({ length: 4 }, () => Faults.overloaded), Faults.silence], "8 seconds", 5)
+})
+
+describe("streams", () => {
+  it.effect("retry and fallback apply to opening", () =>
+    Effect.gen(function*() {
+      const reader = yield* Claude.stream("hi").pipe(
+        Policy.applyStream({
+          retry: Retry.byTag({ Overloaded: Retry.linear({ times: 1 }) }),
+          models: ["claude-haiku-5-5"]
+        }),
+        Stream.runCollect,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(reader)).join(""), "hello there")
+      assert.strictEqual(yield* requests, 3)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.overloaded, Faults.answer("hello there")]))))
+
+  for (const onBreak of ["fail", "restart"] as const) {
+    it.effect(`G13: a text stream never repeats what was read, with onBreak ${onBreak}`, () =>
+      Effect.gen(function*() {
+        const seen: Array<string> = []
+        const reader = yield* Claude.stream("hi").pipe(
+          Policy.applyStream({ retry: quick, models: ["claude-haiku-5-5"], onBreak }),
+          Stream.runForEach((piece) => Effect.sync(() => seen.push(piece))),
+          Effect.flip,
+          Effect.forkChild
+        )
+        yield* TestClock.adjust("1 hour")
+        const error = yield* Fiber.join(reader)
+        assert.isTrue(
+          error._tag === "PartialAnswer" && error.text !== undefined && Redacted.value(error.text) === "half an"
+        )
+        assert.strictEqual(seen.join(""), "half an")
+        assert.strictEqual(yield* requests, 1)
+      }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.breaks("half an"))))))
+  }
+
+  it.effect("G13: restarts are bounded by the retries of the call, and its last error says how they went", () =>
+    Effect.gen(function*() {
+      const reader = yield* Claude.events("hi").pipe(
+        Policy.applyStream({ retry: Retry.atMost(2, quick), onBreak: "restart" }),
+        Stream.runForEach(() => Effect.void),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 hour")
+      const error = yield* Fiber.join(reader)
+      assert.deepStrictEqual([error._tag, error.gaveUp, error.history?.length], ["PartialAnswer", "RetriesSpent", 3])
+      assert.strictEqual(yield* requests, 3)
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.breaks("half an"))))))
+
+  it.effect("a restart has a deadline of its own for opening, and the retries of the call", () =>
+    Effect.gen(function*() {
+      const reader = yield* Claude.events("hi").pipe(
+        Policy.applyStream({ retry: quick, onBreak: "restart", overall: "10 seconds" }),
+        Stream.runCollect,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 hour")
+      const types = (yield* Fiber.join(reader)).map(({ type }) => type)
+      assert.strictEqual(types.filter((type) => type === "restarted").length, 1)
+      assert.strictEqual(types.at(-1), "message_stop")
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.breaks("this takes longer than that", "cut", { every: "4 seconds" }),
+      Faults.overloaded,
+      Faults.answer("whole")
+    ]))))
+
+  it.effect("an empty stream stays empty", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Stream.runCollect(Policy.applyStream({ overall: "1 minute" })(Stream.empty)), [])
+    }))
+})
+
+describe("log and budget travel on the service", () => {
+  class Poet
+    extends Context.Service<Poet, { readonly poem: Effect.Effect<string, ClaudeError.ClaudeError> }>()("Poet")
+  {}
+  const poet = Layer.effect(
+    Poet,
+    Effect.map(Claude.Claude, (claude) => ({
+      poem: Claude.text("hi").pipe(Policy.apply({ retry: quick }), Effect.provideService(Claude.Claude, claude))
+    }))
+  )
+  const layer = poet.pipe(
+    Layer.provide(FakeClaude.layer([Faults.unauthorized])),
+    Layer.provideMerge(CallLog.layerMemory)
+  )
+
+  it.effect("a service that captured Claude reaches the log of its layer, not the caller's", () =>
+    Effect.gen(function*() {
+      const { poem } = yield* Poet
+      const elsewhere: CallLog.CallLog = { emit: () => Effect.die("wrong log") }
+      yield* poem.pipe(Effect.flip, Effect.provideService(CallLog.CallLog, elsewhere))
+      assert.deepStrictEqual((yield* events).map(({ _tag }) => _tag), ["AttemptStarted", "AttemptFailed", "GaveUp"])
+    }).pipe(Effect.provide(Layer.fresh(layer))))
+})
+
+describe("outcome", () => {
+  const run = (turns: ReadonlyArray<Faults.Turn>) =>
+    Effect.gen(function*() {
+      const call = yield* Claude.text("hi").pipe(Policy.apply({ retry: quick }), Policy.outcome, Effect.forkChild)
+      yield* TestClock.adjust("1 minute")
+      return yield* Fiber.join(call)
+    }).pipe(Effect.provide(FakeClaude.layer(turns)))
+
+  it.effect("counts the tokens of all attempts, also of those that broke off", () =>
+    Effect.gen(function*() {
+      const whole = Faults.answer("hello", { inputTokens: 10, outputTokens: 5 })
+      const broken = Faults.breaks("he", "cut", { inputTokens: 10 })
+      assert.deepStrictEqual(yield* run([broken, whole]), {
+        status: "success",
+        data: "hello",
+        tokens: { input: 20, output: 6 }
+      })
+    }))
+
+  it.effect("an error says whether trying again later may help", () =>
+    Effect.gen(function*() {
+      const busy = yield* run([Faults.overloaded, Faults.overloaded, Faults.overloaded, Faults.overloaded])
+      assert.isTrue(busy.status === "error" && busy.retryable && busy.error._tag === "Overloaded")
+      const wrong = yield* run([Faults.unauthorized])
+      assert.isTrue(wrong.status === "error" && !wrong.retryable)
+    }))
+})
+
+describe("G12: a policy that contradicts itself is refused when it is built", () => {
+  it.each([
+    [
+      { attempt: "10 minutes", overall: "5 minutes" },
+      /attempt \(10m\) is longer than overall \(5m\), so it is never reached: lower attempt or raise overall/
+    ],
+    [{ firstToken: "2 minutes", attempt: "1 minute" }, /firstToken \(2m\) is longer than attempt \(1m\)/],
+    [{ connect: "2 minutes", firstToken: "1 minute" }, /connect \(2m\) is longer than firstToken \(1m\)/],
+    [{ idle: "2 minutes", contentIdle: "1 minute" }, /idle \(2m\) is longer than contentIdle \(1m\)/],
+    [{ overall: 0 }, /overall is 0: it must be a duration/],
+    [{ overall: "soon" as "1 second" }, /overall is "soon"/],
+    [{ models: ["claude-haiku-5-5", "claude-haiku-5-5"] }, /models names one twice/],
+    [{ models: [" "] }, /models has an empty name/],
+    [{ onBreak: "restart" }, /onBreak is "restart", but nothing says how often: add retry/],
+    [
+      { retry: Retry.byTag({ DeadlineExceeded: Schedule.forever }) },
+      /an entry for DeadlineExceeded, which ends the call/
+    ],
+    [{ retries: 3 } as Policy.Policy, /Policy has no field retries: it has connect/]
+  ] as ReadonlyArray<readonly [Policy.Policy, RegExp]>)("%o", (policy, sentence) => {
+    assert.throws(() => Policy.apply(policy), sentence)
+    assert.throws(() => Policy.applyStream(policy), sentence)
+    assert.throws(() => Policy.describe(policy), sentence)
+  })
+})
+
+describe("describe", () => {
+  it("shows order, limits and waits, and never runs a schedule that is not ours", () => {
+    const custom: Schedule.Schedule<unknown> = Schedule.map(Schedule.forever, () => Effect.die("it was run"))
+    expect(Policy.describe({
+      retry: Retry.atMost(
+        5,
+        Retry.byTag({
+          RateLimited: Retry.backoff({ times: 8, base: "2 seconds" }),
+          Overloaded: Retry.backoff({ times: 2, base: "2 seconds", jitter: "proportional" }),
+          Unreachable: Retry.linear({ times: 2, base: "3 seconds" }),
+          TimedOut: custom,
+          MalformedOutput: Retry.reask(2),
+          Refused: Retry.never
+        })
+      ),
+      models: ["claude-haiku-5-5"],
+      firstToken: "15 seconds",
+      overall: "2 minutes",
+      onBreak: "restart"
+    })).toMatchInlineSnapshot(`
+      "overall   at most 2m for everything below
+      models    when retrying is over, claude-haiku-5-5
+      retry     by kind of error, at most 5 in all
+                RateLimited: 8 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s …
+                Overloaded: 2 times, after 1.6-2.4s, 3.2-4.8s
+                Unreachable: 2 times, after 3s, 6s
+                TimedOut: custom
+                MalformedOutput: 2 times at once, with what was wrong
+                all others: never
+                never sooner than the server asks, and no wait that cannot end in time
+      attempt   headers in 10s, first token in 15s, silence 30s, no content 60s (180s thinking), no limit in all
+      on break  ask again, and tell the reader to begin anew"
+    `)
+    expect(Policy.describe(Policy.standard)).toMatchInlineSnapshot(`
+      "overall   at most 5m for everything below
+      models    only the one asked for
+      retry     by kind of error, at most 3 in all
+                RateLimited, Overloaded: 3 times, after 0-2s, 0-4s, 0-8s
+                ServerFault, CircuitOpen: 3 times, after 0-1s, 0-2s, 0-4s
+                Unreachable, PartialAnswer: 3 times, after 0-3s, 0-6s, 0-12s
+                UnexpectedResponse, EmptyAnswer: once, after 0-1s
+                TimedOut: 2 times, after 0-5s, 0-10s
+                all others: never
+                never sooner than the server asks, and no wait that cannot end in time
+      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all
+      on break  fail, with what had arrived"
+    `)
+    expect(Policy.describe(Policy.none)).toMatchInlineSnapshot(`
+      "overall   no limit
+      models    only the one asked for
+      retry     never
+      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all
+      on break  fail, with what had arrived"
+    `)
+    expect(Policy.describe({ retry: custom })).toMatchInlineSnapshot(`
+      "overall   no limit
+      models    only the one asked for
+      retry     custom
+      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all
+      on break  fail, with what had arrived"
+    `)
+  })
+})
+
+it.effect("an unknown model name is passed on, and the limits of the policy reach the wire", () =>
+  Effect.gen(function*() {
+    const Point = Schema.Struct({ x: Schema.Int })
+    yield* Claude.object(Point, "where?").pipe(Policy.apply({ idle: "7 seconds" }), Claude.withModel("claude-next"))
+    const [request] = yield* FakeClaude.received
+    assert.strictEqual(request?.params.model, "claude-next")
+    assert.strictEqual(request?.limits.idle, 7000)
+    assert.strictEqual(yield* Current.Model, "claude-sonnet-5-5")
+  }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ x: 1 })]))))

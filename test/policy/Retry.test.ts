@@ -1,0 +1,244 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Data, Duration, Effect, Fiber, Random, Schedule, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { Claude, ClaudeError, Current, Policy, Retry } from "../../src/index.ts"
+import { FakeClaude, Faults } from "../../src/testing/index.ts"
+
+const { Overloaded, RateLimited, ServerFault, Unreachable } = ClaudeError
+const requests = Effect.map(FakeClaude.received, (all) => all.length)
+const Millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100_000 }))
+
+/** The waits of a schedule for errors that come one after another, in milliseconds; shorter if it gives up. */
+const waits = (schedule: Schedule.Schedule<unknown, unknown>, errors: ReadonlyArray<unknown>, share = 0.5) =>
+  Effect.gen(function*() {
+    const step = yield* Schedule.toStep(schedule)
+    const found: Array<number> = []
+    for (const error of errors) {
+      const next = yield* Effect.option(step(0, error))
+      if (next._tag === "None") break
+      found.push(Duration.toMillis(next.value[1]))
+    }
+    return found
+  }).pipe(Effect.provideService(Random.Random, { nextDoubleUnsafe: () => share, nextIntUnsafe: () => 0 }))
+
+const times = <A>(n: number, error: A) => Array.from({ length: n }, () => error)
+const plain = new Overloaded({})
+
+describe("waits", () => {
+  it.effect.each(
+    [
+      ["none", 0.5, [1000, 2000, 4000, 8000, 10_000]],
+      ["full", 0, [0, 0, 0, 0, 0]],
+      ["full", 0.5, [500, 1000, 2000, 4000, 5000]],
+      ["additive", 0, [1000, 2000, 4000, 8000, 10_000]],
+      ["additive", 0.5, [1500, 2500, 4500, 8500, 10_000]],
+      ["proportional", 0, [800, 1600, 3200, 6400, 8000]],
+      ["proportional", 0.5, [1000, 2000, 4000, 8000, 10_000]],
+      ["proportional", 1, [1200, 2400, 4800, 9600, 10_000]]
+    ] as const
+  )("%s jitter at %s", ([jitter, share, expected]) =>
+    Effect.gen(function*() {
+      const schedule = Retry.backoff({ times: 5, base: "1 second", cap: "10 seconds", jitter })
+      assert.deepStrictEqual(yield* waits(schedule, times(9, plain), share), [...expected])
+    }))
+
+  it.effect("grow by another factor, or by the base", () =>
+    Effect.gen(function*() {
+      const tripled = Retry.backoff({ times: 3, base: "1 second", factor: 3, jitter: "none" })
+      assert.deepStrictEqual(yield* waits(tripled, times(9, plain)), [1000, 3000, 9000])
+      const line = Retry.linear({ times: 4, base: "2 seconds", cap: "5 seconds" })
+      assert.deepStrictEqual(yield* waits(line, times(9, plain)), [2000, 4000, 5000, 5000])
+    }))
+
+  it.effect.prop("are never shorter than the server asked for, and stay below the cap where it did not", {
+    hint: Millis,
+    base: Millis,
+    jitter: Schema.Literals(["none", "full", "additive", "proportional"]),
+    seed: Schema.String
+  }, ({ base, hint, jitter, seed }) =>
+    Effect.gen(function*() {
+      const cap = Math.max(base, 30_000)
+      const step = yield* Schedule.toStep(Retry.backoff({ times: 2, base, cap, jitter }))
+      const [, asked] = yield* step(0, new RateLimited({ retryAfter: Duration.millis(hint) }))
+      const [, own] = yield* step(0, plain)
+      assert.isAtLeast(Duration.toMillis(asked), hint)
+      assert.isAtMost(Duration.toMillis(own), cap)
+    }).pipe(Random.withSeed(seed)))
+
+  it.effect("G10: the same seed gives the same waits", () =>
+    Effect.gen(function*() {
+      const run = (seed: string) =>
+        Effect.gen(function*() {
+          const step = yield* Schedule.toStep(Retry.standard)
+          return yield* Effect.forEach(
+            [plain, plain, plain],
+            (error) => Effect.map(step(0, error), ([, wait]) => Duration.toMillis(wait))
+          )
+        }).pipe(Random.withSeed(seed))
+      assert.deepStrictEqual(yield* run("a"), yield* run("a"))
+      assert.notDeepEqual(yield* run("a"), yield* run("b"))
+    }))
+
+  it.effect("are not begun if they cannot end before the deadline", () =>
+    Effect.gen(function*() {
+      const schedule = Retry.backoff({ times: 9, base: "1 second", jitter: "none" })
+      const found = yield* Effect.provideService(waits(schedule, times(9, plain)), Current.Deadline, 5000)
+      assert.deepStrictEqual(found, [1000, 2000, 4000])
+    }))
+
+  it.effect("are not begun for what waiting cannot mend", () =>
+    Effect.gen(function*() {
+      const schedule = Retry.backoff({ times: 9 })
+      for (
+        const error of [
+          new ServerFault({ status: 501 }),
+          new ServerFault({ status: 505 }),
+          new Unreachable({ code: "CERT_HAS_EXPIRED" }),
+          new Unreachable({ code: "DEPTH_ZERO_SELF_SIGNED_CERT" })
+        ]
+      ) {
+        assert.deepStrictEqual(yield* waits(schedule, [error]), [])
+        const forever = Retry.byTag({ ServerFault: Schedule.forever, Unreachable: Schedule.forever })
+        assert.deepStrictEqual(yield* waits(forever, [error]), [])
+      }
+      assert.lengthOf(
+        yield* waits(schedule, [new ServerFault({ status: 503 }), new Unreachable({ code: "ECONNRESET" })]),
+        2
+      )
+    }))
+
+  it.effect("are usable with `Effect.retry`, whatever the error", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      const failing = Effect.suspend(() => {
+        runs++
+        return Effect.fail("mine")
+      })
+      const fiber = yield* Effect.forkChild(Effect.flip(Effect.retry(failing, Retry.linear({ times: 2 }))))
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* Fiber.join(fiber), "mine")
+      assert.strictEqual(runs, 3)
+    }))
+})
+
+class Busy extends Data.TaggedError("Busy")<{}> {}
+class Mine extends Data.TaggedError("Overloaded")<{}> {}
+
+describe("byTag", () => {
+  it.effect("gives every kind of error its own budget, built when it first fails", () =>
+    Effect.gen(function*() {
+      const each = (base: Duration.Input, n: number) => Retry.backoff({ times: n, base, jitter: "none" })
+      const schedule = Retry.byTag({ RateLimited: each("1 second", 3), Overloaded: each("5 seconds", 2) })
+      const [N, O] = [new RateLimited({}), plain]
+      assert.deepStrictEqual(yield* waits(schedule, [N, O, N, N, O]), [1000, 5000, 2000, 4000, 10_000])
+      assert.deepStrictEqual(yield* waits(schedule, [O, O, O, N]), [5000, 10_000])
+    }))
+
+  it.effect("an error that is not ours is final, also with one of our tags", () =>
+    Effect.gen(function*() {
+      const schedule = Retry.byTag({ Overloaded: Schedule.forever })
+      assert.deepStrictEqual(yield* waits(schedule, [new Mine()]), [])
+      assert.deepStrictEqual(yield* waits(schedule, ["a string", null, undefined].slice(0, 1)), [])
+    }))
+
+  it.effect("an application's own errors may join by their class", () =>
+    Effect.gen(function*() {
+      const schedule = Retry.byTag({ Busy: Retry.linear({ times: 2 }), Overloaded: Retry.never }, Busy)
+      assert.deepStrictEqual(yield* waits(schedule, times(5, new Busy())), [1000, 2000])
+    }))
+
+  it("a misspelt tag does not compile, fresh or not", () => {
+    // @ts-expect-error
+    Retry.byTag({ OverLoaded: Schedule.recurs(1) })
+    const table = { Overloaded: Schedule.recurs(1), RateLimitted: Schedule.recurs(1) }
+    // @ts-expect-error
+    Retry.byTag(table)
+    // @effect-diagnostics missingEffectError:off
+    // @ts-expect-error
+    Retry.byTag({ Overloaded: Retry.reask(1) })
+    // @ts-expect-error
+    Retry.byTag({ Bussy: Schedule.recurs(1) }, Busy)
+  })
+
+  it.effect("atMost bounds the retries of all kinds together", () =>
+    Effect.gen(function*() {
+      const schedule = Retry.atMost(
+        3,
+        Retry.byTag({ RateLimited: Retry.linear({ times: 9 }), Overloaded: Retry.linear({ times: 9 }) })
+      )
+      assert.lengthOf(yield* waits(schedule, [plain, new RateLimited({}), plain, plain]), 3)
+    }))
+})
+
+describe("standard", () => {
+  const retried: ClaudeError.Table<number> = {
+    InvalidRequest: 0,
+    Unauthorized: 0,
+    Forbidden: 0,
+    NotFound: 0,
+    RequestTooLarge: 0,
+    ContextWindowExceeded: 0,
+    SpendLimitReached: 0,
+    RateLimited: 3,
+    Overloaded: 3,
+    ServerFault: 3,
+    Unreachable: 3,
+    PartialAnswer: 3,
+    UnexpectedResponse: 1,
+    Refused: 0,
+    Truncated: 0,
+    EmptyAnswer: 1,
+    MalformedOutput: 0,
+    TimedOut: 2,
+    DeadlineExceeded: 0,
+    CircuitOpen: 3,
+    Saturated: 0
+  }
+  for (const member of ClaudeError.ClaudeError.members) {
+    it.effect(`${member.identifier.replace(/.*\//, "")} is retried as the table of the README says`, () =>
+      Effect.gen(function*() {
+        const error = new (member as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle" })
+        assert.lengthOf(yield* waits(Retry.standard, times(9, error)), retried[error._tag])
+      }))
+  }
+})
+
+describe("refusals", () => {
+  it.each([
+    [() => Retry.backoff({ times: -1 }), /times is -1/],
+    [() => Retry.backoff({ times: 1.5 }), /times is 1.5/],
+    [() => Retry.backoff({ times: NaN }), /times is NaN/],
+    [() => Retry.backoff({ times: 1, base: "soon" as "1 second" }), /base is "soon".*"10 seconds"/],
+    [() => Retry.backoff({ times: 1, base: -5 }), /base is -5/],
+    [
+      () => Retry.backoff({ times: 1, base: "1 minute", cap: "1 second" }),
+      /base \(1m\) is longer than cap \(1s\).*raise cap/
+    ],
+    [() => Retry.backoff({ times: 1, factor: 0.5 }), /factor is 0.5/],
+    [() => Retry.linear({ times: 1, cap: 0 }), /cap is 0/],
+    [() => Retry.reask(-1), /reask: times is -1/],
+    [() => Retry.atMost(-1, Retry.never), /atMost: times is -1/]
+  ])("%s", (build, sentence) => assert.throws(build, sentence))
+})
+
+describe("reask", () => {
+  it.effect("asks again with the malformed answer and what is wrong with it, also after another failure in between", () =>
+    Effect.gen(function*() {
+      const Point = Schema.Struct({ x: Schema.Int })
+      const fiber = yield* Claude.object(Point, "where?").pipe(
+        Policy.apply({
+          retry: Retry.byTag({ MalformedOutput: Retry.reask(1), RateLimited: Retry.linear({ times: 1 }) })
+        }),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { x: 1 })
+      const roles = (yield* FakeClaude.received).map(({ params }) => params.messages.map(({ role }) => role).join(" "))
+      assert.deepStrictEqual(roles, ["user", "user assistant user", "user assistant user"])
+      assert.strictEqual(yield* requests, 3)
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.value({ x: "?" }),
+      Faults.rateLimited(),
+      Faults.value({ x: 1 })
+    ]))))
+})

@@ -1,0 +1,96 @@
+/** Every kind of error that the wire, Claude's answer or a limit can produce, once by a script and once over a socket. */
+import { assert, describe, it } from "@effect/vitest"
+import { type Duration, Effect, Fiber, Layer, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { Claude, ClaudeError, Policy } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { FakeClaude, FakeServer, Faults } from "../src/testing/index.ts"
+
+interface Case {
+  readonly turn?: Faults.Turn
+  readonly call?: Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>
+  /** What must be on the error. */
+  readonly has?: ReadonlyArray<string>
+}
+
+const limited = (limit: Duration.Input) => Claude.text("hi").pipe(Policy.apply({ attempt: limit }))
+
+/** Produced by the guards, which come later. */
+const excused: ReadonlyArray<ClaudeError.Tag> = ["CircuitOpen", "Saturated"]
+
+const cases: { readonly [T in ClaudeError.Tag]?: Case } = {
+  InvalidRequest: {
+    turn: Faults.fails(400, "invalid_request_error", "messages: Input should be a valid list"),
+    has: ["status", "requestId", "detail"]
+  },
+  Unauthorized: { turn: Faults.unauthorized, has: ["status", "requestId"] },
+  Forbidden: { turn: Faults.forbidden, has: ["status", "requestId"] },
+  NotFound: { turn: Faults.notFound, has: ["status", "requestId"] },
+  RequestTooLarge: { turn: Faults.tooLarge, has: ["status"] },
+  ContextWindowExceeded: { turn: Faults.promptTooLong, has: ["status", "requestId"] },
+  SpendLimitReached: { turn: Faults.spendLimited, has: ["status", "requestId", "errorCode", "regainsAt"] },
+  RateLimited: { turn: Faults.rateLimited("17 seconds"), has: ["status", "requestId", "retryAfter", "limits"] },
+  Overloaded: { turn: Faults.overloaded, has: ["status", "requestId"] },
+  ServerFault: { turn: Faults.serverError, has: ["status", "requestId"] },
+  Unreachable: { turn: Faults.reset, has: ["code", "model"] },
+  PartialAnswer: { turn: Faults.breaks("half"), has: ["text", "blocks", "usage", "requestId", "cause"] },
+  UnexpectedResponse: { turn: Faults.html(200), has: ["status", "detail"] },
+  Refused: { turn: Faults.refusal("I would rather", "cyber"), has: ["text", "category", "requestId", "usage"] },
+  Truncated: { turn: Faults.maxTokens("and so"), has: ["text", "reason", "requestId", "usage"] },
+  EmptyAnswer: { turn: Faults.emptyAnswer, has: ["requestId", "usage"] },
+  MalformedOutput: {
+    turn: Faults.value({ n: "one" }),
+    call: Claude.object(Schema.Struct({ n: Schema.Int }), "hi"),
+    has: ["text", "issues", "requestId", "usage"]
+  },
+  TimedOut: {
+    turn: Faults.pings("half", "50 millis"),
+    call: limited("300 millis"),
+    has: ["scope", "limit", "text", "requestId"]
+  },
+  DeadlineExceeded: {
+    turn: Faults.silence,
+    call: Claude.text("hi").pipe(Policy.apply({ overall: "300 millis" })),
+    has: ["limit", "gaveUp"]
+  }
+}
+
+const tags = ClaudeError.ClaudeError.members.map((member) =>
+  new (member as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle" })._tag
+)
+
+it("no kind is forgotten", () => {
+  const missing = tags.filter((tag) => cases[tag] === undefined && !excused.includes(tag))
+  assert.deepStrictEqual(missing, [])
+  assert.lengthOf(tags, 21)
+})
+
+const check = (tag: string, { has = [] }: Case, error: ClaudeError.ClaudeError) => {
+  assert.strictEqual(error._tag, tag)
+  for (const name of has) assert.isDefined(Reflect.get(error, name), name)
+}
+
+describe("by a script", () => {
+  for (const [tag, one] of Object.entries(cases)) {
+    it.effect(tag, () =>
+      Effect.gen(function*() {
+        const call = yield* (one.call ?? Claude.text("hi")).pipe(Effect.flip, Effect.forkChild)
+        yield* TestClock.adjust("1 minute")
+        check(tag, one, yield* Fiber.join(call))
+        assert.lengthOf(yield* FakeClaude.received, 1)
+      }).pipe(Effect.provide(FakeClaude.layer([one.turn ?? Faults.silence]))))
+  }
+})
+
+describe("over a socket", () => {
+  const claude = Layer.unwrap(
+    Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layerWith({ apiKey: "key", baseUrl: url }))
+  )
+  for (const [tag, one] of Object.entries(cases)) {
+    it.live(tag, () =>
+      Effect.gen(function*() {
+        check(tag, one, yield* Effect.flip(one.call ?? Claude.text("hi")))
+        assert.lengthOf(yield* Effect.flatMap(FakeServer.FakeServer, ({ received }) => received), 1)
+      }).pipe(Effect.provide(Layer.provideMerge(claude, FakeServer.layer([one.turn ?? Faults.silence])))))
+  }
+})
