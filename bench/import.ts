@@ -2,7 +2,7 @@
  * What importing the package costs beside what it needs anyway: `node bench/import.ts`.
  *
  * Fresh processes import the peers, or the peers and the package, in turns. Ends with exit code 1 if the second takes
- * more than `goal` of the first.
+ * more CPU than `goal` of the first. The wall clock is printed too, and depends on what else the machine does.
  */
 import { spawnSync } from "node:child_process"
 import { mkdirSync, rmSync } from "node:fs"

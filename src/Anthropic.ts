@@ -105,59 +105,53 @@ const config = Effect.gen(function*() {
 
 /** The wire over a client. */
 const wire = (client: Sdk): Claude.Wire => ({
-  open: Effect.fnUntraced(function*(request) {
-    const controller = new AbortController()
-    const scope = yield* Effect.scope
-    const clock = yield* Clock.Clock
-    const { model } = request.params
+  open: (request) =>
+    Effect.flatMap(Effect.scope, (scope) =>
+      Effect.withFiber((fiber) => {
+        const controller = new AbortController()
+        const clock = fiber.getRef(Clock.Clock)
+        const { model } = request.params
+        let reader: Reader | undefined
+        let whole = false
 
-    let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
-    let whole = false
-    yield* Scope.addFinalizer(
-      scope,
-      Effect.suspend(() => {
         // An answer that is complete leaves its connection to the next, if the body ends now; any other closes it at once.
-        if (whole && reader !== undefined) return Effect.asVoid(Effect.forkDetach(drain(reader, controller)))
-        return Effect.sync(() => controller.abort(closed))
-      })
-    )
-
-    const response = yield* send(
-      client,
-      model,
-      () =>
-        client.post("/v1/messages", {
-          ...requestOf({ ...request.params, stream: true }),
-          stream: true,
-          signal: controller.signal
-        }).asResponse()
-    )
-    const header = (name: string) => response.headers.get(name) ?? undefined
-    const broken = (failure: unknown) =>
-      classifyFailure(failure, { model, requestId: header("request-id"), now: clock.currentTimeMillisUnsafe() })
-    reader = response.body?.getReader()
-
-    const connection = yield* connect({
-      status: response.status,
-      header,
-      model,
-      now: clock.currentTimeMillisUnsafe(),
-      bytes: Effect.callback((resume) => {
-        if (reader === undefined) return resume(Effect.undefined)
-        reader.read().then(
-          ({ value }) => resume(Effect.succeed(value)),
-          (failure) => resume(Effect.fail(broken(failure)))
+        const close = Effect.sync(() =>
+          whole && reader !== undefined ? drain(reader, controller) : controller.abort(closed)
         )
-      })
-    })
-    return {
-      ...connection,
-      read: Effect.tap(connection.read, ({ events }) => {
-        if (events.at(-1)?.type === "message_stop") whole = true
-        return Effect.void
-      })
-    }
-  }),
+        const sent = send(
+          client,
+          model,
+          () =>
+            client.post("/v1/messages", {
+              ...requestOf({ ...request.params, stream: true }),
+              stream: true,
+              signal: controller.signal
+            }).asResponse()
+        )
+        const received = (response: Response) => {
+          const header = (name: string) => response.headers.get(name) ?? undefined
+          const broken = (failure: unknown) =>
+            classifyFailure(failure, { model, requestId: header("request-id"), now: clock.currentTimeMillisUnsafe() })
+          reader = response.body?.getReader()
+          return connect({
+            status: response.status,
+            header,
+            model,
+            now: clock.currentTimeMillisUnsafe(),
+            onWhole: () => {
+              whole = true
+            },
+            bytes: Effect.callback((resume) => {
+              if (reader === undefined) return resume(Effect.undefined)
+              reader.read().then(
+                ({ value }) => resume(Effect.succeed(value)),
+                (failure) => resume(Effect.fail(broken(failure)))
+              )
+            })
+          })
+        }
+        return Effect.andThen(Scope.addFinalizer(scope, close), Effect.flatMap(sent, received))
+      })),
   countTokens: (params) =>
     send(client, params.model, (signal) => client.post("/v1/messages/count_tokens", { ...requestOf(params), signal }))
       .pipe(
@@ -206,12 +200,19 @@ const requestOf = <P extends Partial<Pick<Message.Params, "user_profile_id" | "w
   }
 }
 
-/** Waits a second for the end of a body that has nothing more to say. */
-const drain = (reader: ReadableStreamDefaultReader<Uint8Array>, controller: AbortController): Effect.Effect<void> =>
-  Effect.promise(() => reader.read().then(({ done }) => done, () => true)).pipe(
-    Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.succeed(false) }),
-    Effect.map((done) => done ? undefined : controller.abort(closed))
+type Reader = ReadableStreamDefaultReader<Uint8Array>
+
+/** Waits a second for the end of a body that has nothing more to say. A plain timer: three fibers would wait for it. */
+const drain = (reader: Reader, controller: AbortController): void => {
+  const late = setTimeout(() => controller.abort(closed), 1000)
+  reader.read().then(
+    ({ done }) => {
+      clearTimeout(late)
+      if (!done) controller.abort(closed)
+    },
+    () => clearTimeout(late)
   )
+}
 
 const silent = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} }
 

@@ -19,6 +19,7 @@ import * as LogLevel from "effect/LogLevel"
 import type { PlatformError } from "effect/PlatformError"
 import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
+import * as References from "effect/References"
 import type { ClaudeError, GaveUp, Table, Tried } from "./ClaudeError.ts"
 import type { Reply, Usage } from "./Message.ts"
 
@@ -90,7 +91,14 @@ export const capture: Effect.Effect<CallLog> = Effect.gen(function*() {
       Cause.hasInterruptsOnly(cause)
         ? Effect.failCause(cause)
         : Effect.logWarning("resilient-claude: a log sink failed", cause))
-  return { emit: (event) => Effect.provideService(safe(event), Logger.CurrentLoggers, loggers) }
+  const tell = (event: Event) => Effect.provideService(safe(event), Logger.CurrentLoggers, loggers)
+  return log !== logger ? { emit: tell } : {
+    // Most events are for nobody: they cost a look at the level.
+    emit: (event) =>
+      Effect.withFiber((fiber) =>
+        LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), levelOf(event)) ? Effect.void : tell(event)
+      )
+  }
 })
 
 // -----------------------------------------------------------------------------
@@ -221,14 +229,12 @@ export const record = ({ _tag, at, ...event }: Event): Readonly<Record<string, u
   return flat
 }
 
+const levelOf = (event: Event): LogLevel.Severity =>
+  event._tag === "AttemptFailed" ? severity[event.error._tag] : loudness[event._tag]
+
 const logger: CallLog = {
   emit: (event) => {
-    const level = event._tag === "AttemptFailed" ? severity[event.error._tag] : loudness[event._tag]
-    // Annotations cost more than the rest of an event: only for those that are written.
-    return Effect.flatMap(LogLevel.isEnabled(level), (enabled) => {
-      if (!enabled) return Effect.void
-      const { at: _, event: name, ...details } = record(event)
-      return Effect.annotateLogs(Effect.logWithLevel(level)(`claude: ${String(name)}`), details)
-    })
+    const { at: _, event: name, ...details } = record(event)
+    return Effect.annotateLogs(Effect.logWithLevel(levelOf(event))(`claude: ${String(name)}`), details)
   }
 }

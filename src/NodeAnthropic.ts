@@ -1,5 +1,5 @@
 /**
- * The wire of `@anthropic-ai/sdk` on `undici.request`, for Node.
+ * The wire of `@anthropic-ai/sdk` on undici, for Node.
  *
  * It costs half of what the global `fetch` does, and has none of its ceilings
  * of 300 seconds for headers and body: the limits of `Current.Limits` are the
@@ -8,8 +8,8 @@
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Readable } from "node:stream"
-import { Agent, type Dispatcher, fetch as undiciFetch, request } from "undici"
+import type { IncomingHttpHeaders } from "node:http"
+import { Agent, type Dispatcher, fetch as undiciFetch } from "undici"
 import * as Anthropic from "./Anthropic.ts"
 import type * as Claude from "./Claude.ts"
 import * as Refuse from "./internal/refuse.ts"
@@ -55,69 +55,157 @@ type Fetch = NonNullable<Anthropic.Options["fetch"]>
 const allOfFetchOn = (dispatcher: Dispatcher): Fetch => (url, init) =>
   (undiciFetch as object as Fetch)(url, { ...init, dispatcher } as RequestInit)
 
-/** As much of `fetch` as the SDK and our reading ask for. */
-const fetchOn = (dispatcher: Dispatcher): Fetch => async (url, init) => {
-  const { body, headers, statusCode } = await request(String(url), {
-    dispatcher,
+/**
+ * As much of `fetch` as the SDK and our reading ask for. It hears undici's own events: a Node stream and a web stream
+ * in between would cost as much as the request.
+ */
+const fetchOn = (dispatcher: Dispatcher): Fetch => (url, init) =>
+  new Promise((resolve, reject) => {
+    const { origin, pathname, search } = new URL(String(url))
     // The SDK calls it with a method, a string, its own headers and a signal; `fetch` would allow more.
-    method: (init?.method ?? "GET") as Dispatcher.HttpMethod,
-    body: (init?.body ?? null) as string | null,
-    headers: new Headers(init?.headers),
-    signal: init?.signal ?? null
+    const request: Dispatcher.DispatchOptions = {
+      origin,
+      path: pathname + search,
+      method: (init?.method ?? "GET") as Dispatcher.HttpMethod,
+      body: (init?.body ?? null) as string | null,
+      headers: (init?.headers ?? {}) as Headers
+    }
+    dispatcher.dispatch(request, new Exchange(String(url), init?.signal ?? undefined, resolve, reject))
   })
-  return {
-    ok: statusCode >= 200 && statusCode < 300,
-    status: statusCode,
-    url: String(url),
-    headers: {
-      get: (name: string) => headers[name.toLowerCase()]?.toString() ?? null,
-      entries: () => Object.entries(headers).values()
-    },
-    body: { getReader: () => readerOf(body), cancel: () => Promise.resolve(void body.destroy()) },
-    text: () => body.text(),
-    json: () => body.json()
-  } as object as Response
-}
 
-interface Waiting {
-  readonly resolve: (next: { readonly done: boolean; readonly value: Uint8Array | undefined }) => void
+/** One chunk of a body, or its end. */
+type Next = { readonly done: boolean; readonly value: Uint8Array | undefined }
+
+/** How much of a body waits for a slow reader, in bytes, before the socket is paused. */
+const highWaterMark = 65_536
+
+/** One request and its response: what undici tells, and what is asked of a response and of the reader of its body. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly url: string
+  readonly signal: AbortSignal | undefined
+  readonly resolve: (response: Response) => void
   readonly reject: (failure: unknown) => void
-}
+  controller: Dispatcher.DispatchController | undefined
+  chunks: Array<Uint8Array> = []
+  size = 0
+  over = false
+  failure: unknown
+  waiting: { readonly resolve: (next: Next) => void; readonly reject: (failure: unknown) => void } | undefined
 
-/** A reader that gives what has arrived, in one piece: a web stream would cost more than the rest of the request. */
-const readerOf = (body: Readable) => {
-  let waiting: Waiting | undefined
-  let failure: unknown
-  let over = false
-
-  const settle = () => {
-    if (waiting === undefined) return
-    const { reject, resolve } = waiting
-    const chunk: Uint8Array | null = failure === undefined ? body.read() : null
-    if (chunk === null && !over && failure === undefined) return
-    waiting = undefined
-    if (failure !== undefined) reject(failure)
-    else resolve({ done: chunk === null, value: chunk ?? undefined })
+  constructor(
+    url: string,
+    signal: AbortSignal | undefined,
+    resolve: (response: Response) => void,
+    reject: (failure: unknown) => void
+  ) {
+    this.url = url
+    this.signal = signal
+    this.resolve = resolve
+    this.reject = reject
+    if (signal?.aborted) this.abort()
+    signal?.addEventListener("abort", this.abort)
   }
-  body.on("readable", settle)
-  body.on("end", () => {
-    over = true
-    settle()
-  })
-  body.on("error", (error) => {
-    failure = error
-    settle()
-  })
-  body.on("close", () => {
-    if (!over) failure ??= new Error("the connection was closed")
-    settle()
-  })
-  return {
-    read: () =>
-      new Promise((resolve, reject) => {
-        waiting = { resolve, reject }
-        settle()
-      }),
-    cancel: () => Promise.resolve(void body.destroy())
+
+  readonly abort = (): void => {
+    const reason = new Error("the request was aborted")
+    if (this.controller === undefined) this.end(reason)
+    else this.controller.abort(reason)
+  }
+
+  /** Nothing more comes; the first word counts. */
+  end(failure: unknown): void {
+    if (this.over) return
+    this.over = true
+    this.failure = failure
+    this.signal?.removeEventListener("abort", this.abort)
+    this.settle()
+  }
+
+  /** Gives the reader that waits, if there is one, what there is, if there is anything. */
+  settle(): void {
+    if (this.waiting === undefined || this.size === 0 && !this.over) return
+    const { reject, resolve } = this.waiting
+    this.waiting = undefined
+    if (this.size > 0) resolve({ done: false, value: this.take() })
+    else if (this.failure !== undefined) reject(this.failure)
+    else resolve({ done: true, value: undefined })
+  }
+
+  take(): Uint8Array {
+    const [first = new Uint8Array(), ...rest] = this.chunks
+    const value = rest.length === 0 ? first : Buffer.concat(this.chunks)
+    this.chunks = []
+    this.size = 0
+    if (this.controller?.paused) this.controller.resume()
+    return value
+  }
+
+  // ---------------------------------------------------------------------------
+  // What undici tells
+  // ---------------------------------------------------------------------------
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller
+    if (this.over) controller.abort(new Error("the request was aborted"))
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200) return
+    const response = {
+      ok: status < 300,
+      status,
+      url: this.url,
+      headers: {
+        get: (name: string) => headers[name]?.toString() ?? headers[name.toLowerCase()]?.toString() ?? null,
+        // For its own log, the SDK looks for these two.
+        entries: () =>
+          ["request-id", "anthropic-workspace-id"].flatMap((name) => name in headers ? [[name, headers[name]]] : [])
+      },
+      body: { getReader: () => this, cancel: () => this.cancel() },
+      text: () => this.text(),
+      json: async (): Promise<unknown> => JSON.parse(await this.text())
+    }
+    this.resolve(response as object as Response)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    this.chunks.push(chunk)
+    this.size += chunk.length
+    this.settle()
+    if (this.size > highWaterMark) controller.pause()
+  }
+
+  onResponseEnd(): void {
+    this.end(undefined)
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, failure: unknown): void {
+    this.end(failure)
+    this.reject(failure)
+  }
+
+  // ---------------------------------------------------------------------------
+  // What the reader of the body asks
+  // ---------------------------------------------------------------------------
+
+  read(): Promise<Next> {
+    return new Promise((resolve, reject) => {
+      this.waiting = { resolve, reject }
+      this.settle()
+    })
+  }
+
+  async text(): Promise<string> {
+    const decoder = new TextDecoder()
+    let text = ""
+    for (let next = await this.read(); !next.done; next = await this.read()) {
+      text += decoder.decode(next.value, { stream: true })
+    }
+    return text + decoder.decode()
+  }
+
+  cancel(): Promise<void> {
+    this.abort()
+    return Promise.resolve()
   }
 }

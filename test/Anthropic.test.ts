@@ -602,9 +602,11 @@ describe("errors in a stream", () => {
   })
 })
 
-const cyclic: { cause?: unknown; error?: unknown } = {}
-cyclic.cause = cyclic
+const cyclic: { error?: unknown } = {}
 cyclic.error = cyclic
+
+const causedByItself = new Error("boom")
+causedByItself.cause = causedByItself
 
 const hostile = new Proxy({}, {
   get: () => {
@@ -632,6 +634,7 @@ const odd: ReadonlyArray<readonly [name: string, failure: unknown]> = [
   ["an error whose message is no string", Object.assign(new Error(), { message: 7 })],
   ["an aggregate", new AggregateError([new Error("a"), new Error("b")], "all failed")],
   ["a cycle", cyclic],
+  ["an error that is its own cause", causedByItself],
   ["a status that is a string", { status: "429" }],
   ["a status that is not a number", { status: NaN }],
   ["headers that are a string", { headers: "retry-after: 3" }],

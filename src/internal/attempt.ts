@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
@@ -45,25 +46,38 @@ export interface Opened {
 }
 
 /** Opens a request. Its scope is the answer's: the exit it closes with says how the answer ended. */
-export const open = Effect.fnUntraced(function*(
+export const open = (
   connect: (request: Message.Request) => Effect.Effect<Connection, ClaudeError.ClaudeError, Scope.Scope>,
   log: CallLog.CallLog,
   request: Message.Request
-): Effect.fn.Return<Opened, ClaudeError.ClaudeError, Scope.Scope> {
-  const clock = yield* Clock.Clock
-  const call = yield* Current.Call
-  const tally = yield* Current.Tally
-  const scope = yield* Effect.scope
+): Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope> =>
+  Effect.flatMap(Effect.scope, (scope) => Effect.withFiber((fiber) => begin(connect, log, request, scope, fiber)))
+
+// No generator: this runs for every attempt, and one would cost as much as a limit.
+const begin = (
+  connect: (request: Message.Request) => Effect.Effect<Connection, ClaudeError.ClaudeError, Scope.Scope>,
+  log: CallLog.CallLog,
+  request: Message.Request,
+  scope: Scope.Scope,
+  fiber: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope> => {
+  const clock = fiber.getRef(Clock.Clock)
+  const call = fiber.getRef(Current.Call)
+  const tally = fiber.getRef(Current.Tally)
   const attempt = call?.attempt ?? 1
   const { model } = request.params
   const draft = Draft.make(model)
-  const start = clock.currentTimeMillisUnsafe()
+  const now = () => clock.currentTimeMillisUnsafe()
+  const start = now()
+  const watch = Watch.make(request, clock, scope)
   let connection: Connection | undefined
   let firstAt: number | undefined
   let endAt: number | undefined
   let failure: ClaudeError.ClaudeError | undefined
+  let contradiction: string | undefined
+  let replay: Array<Message.WireEvent> = []
 
-  const now = () => clock.currentTimeMillisUnsafe()
+  const timeToFirstToken = () => firstAt === undefined ? undefined : Duration.millis(firstAt - start)
   const reply = (): Message.Reply => {
     const message = draft.message()
     return {
@@ -74,30 +88,31 @@ export const open = Effect.fnUntraced(function*(
       model: message.model,
       requestId: connection?.requestId,
       rateLimits: connection?.rateLimits ?? {},
-      timeToFirstToken: firstAt === undefined ? undefined : Duration.millis(firstAt - start),
+      timeToFirstToken: timeToFirstToken(),
       duration: Duration.millis((endAt ?? now()) - start),
       attempt
     }
   }
 
-  yield* log.emit({ _tag: "AttemptStarted", at: start, call: call?.id, model, attempt })
-  yield* Scope.addFinalizerExit(scope, (exit) => {
-    const { requestId, stopReason, timeToFirstToken, usage } = reply()
+  const ended = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+    const { stop_reason: stopReason, usage } = draft.head()
     if (tally !== undefined) {
       tally.input += usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) +
         (usage.cache_read_input_tokens ?? 0)
       tally.output += usage.output_tokens
     }
     const error = failure ?? errorOf(exit)
-    const common = { at: now(), call: call?.id, model, attempt, requestId, took: Duration.millis(now() - start) }
+    const at = now()
+    const requestId = connection?.requestId
+    const common = { at, call: call?.id, model, attempt, requestId, took: Duration.millis(at - start) }
     return log.emit(
       error !== undefined
         ? { _tag: "AttemptFailed", ...common, error }
         : draft.ended()
-        ? { _tag: "AttemptSucceeded", ...common, timeToFirstToken, stopReason, usage }
+        ? { _tag: "AttemptSucceeded", ...common, timeToFirstToken: timeToFirstToken(), stopReason, usage }
         : { _tag: "AttemptLeft", ...common }
     )
-  })
+  }
 
   /** What a failure of the wire means here: once content has been seen, that the answer broke off. */
   const failed = (error: ClaudeError.ClaudeError) => {
@@ -113,13 +128,8 @@ export const open = Effect.fnUntraced(function*(
       : error
   }
   const odd = (detail: string) =>
-    new ClaudeError.UnexpectedResponse({ model, requestId: connection?.requestId, detail })
+    Effect.fail(new ClaudeError.UnexpectedResponse({ model, requestId: connection?.requestId, detail }))
 
-  const watch = Watch.make(request, clock, scope)
-  connection = yield* Effect.mapError(watch.during(connect(request)), failed)
-  watch.connected()
-
-  let contradiction: string | undefined
   /** Takes events until one contradicts those before it, or the message has ended: what follows is not part of it. */
   const take = (item: WireItem): ReadonlyArray<Message.WireEvent> => {
     const events: Array<Message.WireEvent> = []
@@ -135,30 +145,55 @@ export const open = Effect.fnUntraced(function*(
     return events
   }
 
-  const next = Pull.catchDone(
-    Effect.map(connection.read, take),
-    () => Effect.fail(odd("it ended before the message did"))
+  const opened = (made: Connection): Effect.Effect<Opened, ClaudeError.ClaudeError> => {
+    connection = made
+    watch.connected()
+
+    const next = Pull.catchDone(Effect.map(made.read, take), () => odd("it ended before the message did"))
+    const read = Effect.suspend(() => contradiction === undefined ? next : odd(contradiction))
+    const watched = Effect.mapError(watch.during(read), failed)
+
+    /** The next events that are not none. */
+    const pull: Opened["pull"] = Effect.suspend(() => {
+      const events = replay
+      replay = []
+      if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
+      if (failure !== undefined) return Effect.fail(failure)
+      if (draft.ended()) return Cause.done()
+      return more
+    })
+    const more = Effect.flatMap(
+      watched,
+      (events) => Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull
+    )
+
+    const answer: Opened = {
+      requestId: made.requestId,
+      get rateLimits() {
+        return made.rateLimits
+      },
+      pull,
+      reply
+    }
+
+    /** Reads until the first content. */
+    const untilContent: Effect.Effect<Opened, ClaudeError.ClaudeError> = Effect.flatMap(read, (events) => {
+      replay.push(...events)
+      return draft.begun() || draft.ended()
+        ? Effect.succeed(answer)
+        : untilContent
+    })
+    return untilContent
+  }
+
+  return Effect.andThen(
+    Effect.andThen(
+      log.emit({ _tag: "AttemptStarted", at: start, call: call?.id, model, attempt }),
+      Scope.addFinalizerExit(scope, ended)
+    ),
+    Effect.mapError(watch.during(Effect.flatMap(connect(request), opened)), failed)
   )
-  const read = Effect.suspend(() =>
-    Effect.mapError(contradiction === undefined ? watch.during(next) : Effect.fail(odd(contradiction)), failed)
-  )
-
-  let replay: Array<Message.WireEvent> = []
-  while (!draft.begun() && !draft.ended()) replay.push(...(yield* read))
-
-  /** The next events that are not none. */
-  const pull: Opened["pull"] = Effect.suspend(() => {
-    const events = replay
-    replay = []
-    if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
-    if (failure !== undefined) return Effect.fail(failure)
-    if (draft.ended()) return Cause.done()
-    return more
-  })
-  const more = Effect.flatMap(read, (events) => Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull)
-
-  return { requestId: connection.requestId, rateLimits: connection.rateLimits, pull, reply }
-})
+}
 
 const errorOf = (exit: Exit.Exit<unknown, unknown>): ClaudeError.ClaudeError | undefined => {
   const error = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : undefined

@@ -25,6 +25,8 @@ export interface Draft {
   readonly begun: () => boolean
   /** Whether `message_stop` is here. */
   readonly ended: () => boolean
+  /** The message without its content. */
+  readonly head: () => SdkMessage
   /** The message as the API would have sent it in one piece. Tool input that is not JSON stays the text it is. */
   readonly message: () => SdkMessage
 }
@@ -119,6 +121,7 @@ export const make = (model: string): Draft => {
     add,
     begun: () => begun,
     ended: () => ended,
+    head: () => message,
     message: () => ({ ...message, content: blocks.map(finish) })
   }
 }

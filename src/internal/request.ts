@@ -24,27 +24,25 @@ const defaultMaxTokens = 4096
 const absurdMaxTokens = 1_000_000
 
 /** The request for `ask` under what the call carries. */
-export const toRequest = Effect.fnUntraced(function*(
-  ask: Ask,
-  options: Options | undefined
-): Effect.fn.Return<Request, InvalidRequest> {
-  const model = yield* Current.Model
-  const substitute = yield* Current.Substitute
-  const limits = yield* Current.Limits
-  const call = yield* Current.Call
-  const { maxTokens = defaultMaxTokens, ...rest } = options ?? {}
-  const given = isString(ask)
-    ? { messages: [{ role: "user", content: ask } satisfies MessageParam] }
-    : isConversation(ask)
-    ? { messages: [...ask] }
-    : ask
-  const params: Params = { model, max_tokens: maxTokens, ...given, ...rest }
-  if (substitute !== undefined) params.model = substitute
-  const wrong = reject(params)
-  if (wrong !== undefined) return yield* new InvalidRequest({ sent: false, model: params.model, detail: wrong })
-  if (call?.correction !== undefined) params.messages = [...params.messages, ...correct(call.correction)]
-  return { params, limits }
-})
+export const toRequest = (ask: Ask, options: Options | undefined): Effect.Effect<Request, InvalidRequest> =>
+  Effect.withFiber((fiber) => {
+    const model = fiber.getRef(Current.Model)
+    const substitute = fiber.getRef(Current.Substitute)
+    const limits = fiber.getRef(Current.Limits)
+    const call = fiber.getRef(Current.Call)
+    const { maxTokens = defaultMaxTokens, ...rest } = options ?? {}
+    const given = isString(ask)
+      ? { messages: [{ role: "user", content: ask } satisfies MessageParam] }
+      : isConversation(ask)
+      ? { messages: [...ask] }
+      : ask
+    const params: Params = { model, max_tokens: maxTokens, ...given, ...rest }
+    if (substitute !== undefined) params.model = substitute
+    const wrong = reject(params)
+    if (wrong !== undefined) return Effect.fail(new InvalidRequest({ sent: false, model: params.model, detail: wrong }))
+    if (call?.correction !== undefined) params.messages = [...params.messages, ...correct(call.correction)]
+    return Effect.succeed({ params, limits })
+  })
 
 const isConversation = (ask: Ask): ask is ReadonlyArray<MessageParam> => Array.isArray(ask)
 

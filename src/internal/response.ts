@@ -2,6 +2,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as ClaudeError from "../ClaudeError.ts"
+import type { RateLimits } from "../Message.ts"
 import type { Connection, WireItem } from "./attempt.ts"
 import { classify, type HeaderOf, rateLimitsOf } from "./classify.ts"
 import * as Sse from "./sse.ts"
@@ -12,6 +13,8 @@ export interface Response {
   readonly header: HeaderOf
   /** The next bytes of the body, or nothing at its end. */
   readonly bytes: Effect.Effect<Uint8Array | undefined, ClaudeError.ClaudeError>
+  /** Told when the message is complete, whatever the body does after it. */
+  readonly onWhole?: () => void
   readonly model: string
   /** When the headers came, in milliseconds since the epoch. */
   readonly now: number
@@ -19,7 +22,7 @@ export interface Response {
 
 /** Reads the events of a success; fails at once if it cannot be a message. */
 export const connect = (
-  { bytes, header, model, now, status }: Response
+  { bytes, header, model, now, onWhole, status }: Response
 ): Effect.Effect<Connection, ClaudeError.UnexpectedResponse> => {
   const requestId = header("request-id")
   const odd = (detail: string) => new ClaudeError.UnexpectedResponse({ model, requestId, status, detail })
@@ -45,8 +48,17 @@ export const connect = (
   const next = Effect.flatMap(bytes, (chunk): Connection["read"] => {
     const events = decoder.push(chunk)
     over = chunk === undefined
+    if (events.at(-1)?.type === "message_stop") onWhole?.()
     const item: WireItem = { bytes: chunk?.length ?? 0, events }
     return item.bytes > 0 || events.length > 0 ? Effect.succeed(item) : read
   })
-  return Effect.succeed({ requestId, rateLimits: rateLimitsOf(header), read })
+  let rateLimits: RateLimits | undefined
+  return Effect.succeed({
+    requestId,
+    // Twelve headers, which most calls never look at.
+    get rateLimits() {
+      return rateLimits ??= rateLimitsOf(header)
+    },
+    read
+  })
 }
