@@ -39,6 +39,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/open.test.ts"
   },
   {
+    name: "answers: one that begins anew is lost when it is interrupted",
+    file: "src/internal/reading.ts",
+    find: "(opened): Reading => current = { opened, scope }",
+    replace: "(opened): Reading => ({ opened, scope })",
+    test: "test/open.test.ts"
+  },
+  {
+    name: "G13: restarts climb the ladder again and again",
+    file: "src/internal/run.ts",
+    find: "policy.models.slice(call.hop)",
+    replace: "policy.models.slice(0)",
+    test: "test/policy/Policy.test.ts"
+  },
+  {
     name: "limits: content idle is not watched",
     file: "src/internal/watch.ts",
     find: `["idle", limit.contentIdle, contentAt]`,

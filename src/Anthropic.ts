@@ -205,6 +205,8 @@ type Reader = ReadableStreamDefaultReader<Uint8Array>
 /** Waits a second for the end of a body that has nothing more to say. A plain timer: three fibers would wait for it. */
 const drain = (reader: Reader, controller: AbortController): void => {
   const late = setTimeout(() => controller.abort(closed), 1000)
+  // Nobody waits for it: a process may end before (timers are numbers in browsers).
+  if (typeof late === "object") late.unref()
   reader.read().then(
     ({ done }) => {
       clearTimeout(late)

@@ -82,16 +82,18 @@ export interface CallLog {
 /** Where events go. By default to Effect's `Logger`. */
 export const CallLog = Context.Reference<CallLog>("resilient-claude/CallLog", { defaultValue: () => logger })
 
+/** A sink that dies is reported, and takes nothing with it. */
+const safely = (log: CallLog, event: Event): Effect.Effect<void> =>
+  Effect.catchCause(log.emit(event), (cause) =>
+    Cause.hasInterruptsOnly(cause)
+      ? Effect.failCause(cause)
+      : Effect.logWarning("resilient-claude: a log sink failed", cause))
+
 /** The log of the place where a layer is built, its loggers included. A sink that dies is reported, and fails no call. */
 export const capture: Effect.Effect<CallLog> = Effect.gen(function*() {
   const log = yield* CallLog
   const loggers = yield* Logger.CurrentLoggers
-  const safe = (event: Event) =>
-    Effect.catchCause(log.emit(event), (cause) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.failCause(cause)
-        : Effect.logWarning("resilient-claude: a log sink failed", cause))
-  const tell = (event: Event) => Effect.provideService(safe(event), Logger.CurrentLoggers, loggers)
+  const tell = (event: Event) => Effect.provideService(safely(log, event), Logger.CurrentLoggers, loggers)
   return log !== logger ? { emit: tell } : {
     // Most events are for nobody: they cost a look at the level.
     emit: (event) =>
@@ -150,7 +152,7 @@ export const layerJsonLines = (path: string): Layer.Layer<never, PlatformError, 
           Effect.suspend(() =>
             Queue.offerUnsafe(lines, `${JSON.stringify(record(event))}\n`)
               ? Effect.void
-              : report("the disk does not keep up")
+              : report("the disk does not keep up, or the layer is closed")
           )
       }
     })
@@ -165,7 +167,7 @@ export const combine = <const Layers extends ReadonlyArray<Layer.Layer<never, un
     Effect.forEach(layers, (layer) => Layer.build(layer)),
     (contexts) => {
       const logs = contexts.map((context) => Context.get(context, CallLog))
-      const emit = (event: Event) => Effect.forEach(logs, (log) => log.emit(event), { discard: true })
+      const emit = (event: Event) => Effect.forEach(logs, (log) => safely(log, event), { discard: true })
       return Context.add(Context.mergeAll(...contexts), CallLog, { emit })
     }
   )) as never

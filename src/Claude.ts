@@ -50,6 +50,7 @@ export type CountParams = MessageCountTokensParams
 export interface Budget {
   /**
    * Waits until an extra attempt may start, at most until `Current.Deadline`, and charges it; nothing if it may not.
+   * Runs uninterruptibly, so that what is charged is never lost: put `Effect.interruptible` on the wait, and nowhere else.
    * What it gives is settled once, with how the attempt ended.
    */
   readonly charge: (because: ClaudeError) => Effect.Effect<Charge | undefined>

@@ -16,7 +16,7 @@ import * as Refuse from "./internal/refuse.ts"
 
 /** How to connect. */
 export interface AgentOptions {
-  /** The most sockets to the API: 256. Calls above that wait for one. */
+  /** The most sockets to the API: 256. A call above that waits for one, which counts as its `connect`. */
   readonly connections?: number | undefined
 }
 

@@ -40,6 +40,18 @@ describe("sinks", () => {
       assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 3)
     }).pipe(Effect.provide(Layer.provideMerge(layer, CallLog.combine(CallLog.layerMemory, CallLog.layerNone)))))
 
+  it.effect("one that dies takes no other with it", () =>
+    Effect.gen(function*() {
+      yield* incident
+      assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 3)
+    }).pipe(Effect.provide(layer.pipe(
+      Layer.provideMerge(CallLog.combine(
+        Layer.succeed(CallLog.CallLog, { emit: () => Effect.die("boom") }),
+        CallLog.layerMemory
+      )),
+      Layer.provide(Logger.layer([]))
+    ))))
+
   it.effect("one that dies fails no call, and is reported", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []

@@ -118,6 +118,8 @@ describe("bad input", () => {
       ["a blank text", " \n", undefined, /a message is empty/],
       ["no messages", [], undefined, /there are no messages/],
       ["a message without content", [{ role: "user", content: [] }], undefined, /a message is empty/],
+      ["a message that is none", [null as never], undefined, /a message is empty/],
+      ["content that is a number", [{ role: "user", content: 5 as never }], undefined, /a message is empty/],
       ["an empty model", "hi", { model: " " }, /the model is empty/],
       ["no tokens", "hi", { maxTokens: 0 }, /max_tokens is 0: it must be an integer/],
       ["negative tokens", "hi", { maxTokens: -1 }, /max_tokens is -1/],

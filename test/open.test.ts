@@ -108,6 +108,26 @@ describe("an answer that is opened", () => {
       assert.deepStrictEqual(yield* ends, ["neutral"])
     }).pipe(Effect.provide(spied([Faults.pings()]))))
 
+  it.effect("and interrupted while it begins anew is closed all the same", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      const budget = { charge: () => Effect.succeed({ settle: () => Effect.sleep("10 seconds") }) }
+      const reader = yield* Claude.events("hi").pipe(
+        Policy.applyStream({
+          retry: Retry.byTag({ PartialAnswer: Retry.linear({ times: 1, base: "1 second" }) }),
+          onBreak: "restart"
+        }),
+        Stream.runDrain,
+        Effect.provideService(Claude.Claude, { ...claude, budget }),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("5 seconds")
+      reader.interruptUnsafe()
+      yield* TestClock.adjust("1 minute")
+      assert.isDefined(reader.pollUnsafe())
+      assert.deepStrictEqual(yield* ends, ["PartialAnswer", "neutral"])
+    }).pipe(Effect.provide(spied([Faults.breaks("half"), Faults.answer("whole")]))))
+
   it.effect("stops reading before it is closed, when it is interrupted", () =>
     Effect.gen(function*() {
       const notes: Array<string> = []

@@ -109,6 +109,11 @@ const message = (more: object) =>
 const ok = (headers: Readonly<Record<string, string>>, body: string, api = false) =>
   respond(200, body, { headers, api })
 
+const endless: Faults.Turn = {
+  ...respond(529, "{"),
+  end: { forever: { after: 0, bytes: "x".repeat(16_384) } }
+}
+
 const html = { "content-type": "text/html" }
 const page = "<html><head><title>Welcome to the hotel</title></head></html>"
 
@@ -342,10 +347,7 @@ const failures: ReadonlyArray<Case> = [
     retryAfter: 3000,
     requestId
   }],
-  ["a 529 whose body never ends", {
-    ...respond(529, "{"),
-    end: { forever: { after: 0, bytes: "x".repeat(16_384) } }
-  }, { tag: "Overloaded", status: 529, requestId }],
+  ["a 529 whose body never ends", endless, { tag: "Overloaded", status: 529, requestId }],
   ["a 529 whose body drips for ever", {
     ...respond(529, "{"),
     end: { forever: { after: 20, bytes: " " } }
@@ -556,6 +558,11 @@ const answers: ReadonlyArray<Answer> = [
   ],
   ["N: pings anywhere", changed((text) => `${ping}${text}${ping}`), "Paris"],
   ["N: a second message_stop", stream([...paris, messageStop]), "Paris"],
+  [
+    "N: content after message_stop",
+    stream([[...paris, blockStart.replace("\"index\":0", "\"index\":1"), textDelta(" is", 1)].join("")]),
+    "Paris"
+  ],
   ["N: an error after message_stop", stream([...paris, errorEvent("overloaded_error")]), "Paris"],
   [
     "N: an error after message_stop, later",
@@ -632,6 +639,13 @@ describe.each(wires)("%s", (_, layerWith) => {
       }).pipe(Effect.provide(playing(layerWith, [turn]))))
   })
 
+  it.live("an error without end is not read any further than it has to be", () =>
+    Effect.gen(function*() {
+      const { took } = yield* timed(Effect.flip(Claude.text("hi")))
+      assert.isBelow(took, 900)
+      yield* first(true, 500)
+    }).pipe(Effect.provide(playing(layerWith, [endless]))))
+
   describe("answers", () => {
     it.live.each(answers)("%s", ([, turn, text]) =>
       Effect.gen(function*() {
@@ -672,7 +686,8 @@ describe.each(wires)("%s", (_, layerWith) => {
         const connections = (yield* received).map(({ connection }) => connection)
         assert.strictEqual(connections.length, 20)
         assert.isAtMost(Math.max(...connections), 3)
-      }).pipe(Effect.provide(playing(layerWith, Faults.cycle(stream(paris))))))
+        // The body ends a little after the answer.
+      }).pipe(Effect.provide(playing(layerWith, Faults.cycle(stream([paris.join(""), ""], { every: "20 millis" }))))))
 
     it.live("are reused after errors", () =>
       Effect.gen(function*() {

@@ -87,7 +87,9 @@ const begin = (
       usage: message.usage,
       model: message.model,
       requestId: connection?.requestId,
-      rateLimits: connection?.rateLimits ?? {},
+      get rateLimits() {
+        return connection?.rateLimits ?? {}
+      },
       timeToFirstToken: timeToFirstToken(),
       duration: Duration.millis((endAt ?? now()) - start),
       attempt

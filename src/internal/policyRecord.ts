@@ -1,6 +1,6 @@
 /** The record behind `Policy`, and the ones that are refused because they cannot be meant. */
 import type * as Duration from "effect/Duration"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import * as Plan from "./plan.ts"
@@ -20,6 +20,8 @@ export interface Policy extends Current.Limits {
    */
   readonly onBreak?: "fail" | "restart" | undefined
 }
+
+const breaks: ReadonlySet<string> = new Set(["fail", "restart"])
 
 const fields: { readonly [K in keyof Required<Policy>]: true } = {
   connect: true,
@@ -52,7 +54,9 @@ const dominated: ReadonlyArray<readonly [shorter: typeof durations[number], long
 /** Throws a sentence if the policy contradicts itself. */
 export const check = (policy: Policy): void => {
   for (const name of Object.keys(policy)) {
-    if (!(name in fields)) Refuse.refuse(`Policy has no field ${name}: it has ${Object.keys(fields).join(", ")}`)
+    if (!Object.hasOwn(fields, name)) {
+      Refuse.refuse(`Policy has no field ${name}: it has ${Object.keys(fields).join(", ")}`)
+    }
   }
   const length = new Map(durations.flatMap((name) => {
     const input = policy[name]
@@ -67,6 +71,15 @@ export const check = (policy: Policy): void => {
         }), so it is never reached: lower ${shorter} or raise ${longer}`
       )
     }
+  }
+  if (policy.retry !== undefined && !Schedule.isSchedule(policy.retry)) {
+    Refuse.refuse("Policy: retry is not a Schedule: use Retry.backoff, Retry.byTag, or one of your own")
+  }
+  if (policy.models !== undefined && !Array.isArray(policy.models)) {
+    Refuse.refuse(`Policy: models is ${String(policy.models)}: it must be a list of models`)
+  }
+  if (policy.onBreak !== undefined && !breaks.has(policy.onBreak)) {
+    Refuse.refuse(`Policy: onBreak is ${policy.onBreak}: it must be "fail" or "restart"`)
   }
   for (const model of policy.models ?? []) {
     if (model.trim() === "") Refuse.refuse("Policy: models has an empty name: name a model or remove it")

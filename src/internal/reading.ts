@@ -47,24 +47,25 @@ export const open = Effect.fnUntraced(function*(
   const reopen = mayRestart ? call?.reopen : undefined
   const context = yield* Effect.context()
 
-  /** One attempt, in a scope of its own. */
+  let current: Reading | undefined
+  const leave = (exit: Exit.Exit<unknown, unknown>) =>
+    Effect.suspend(() => current === undefined ? Effect.void : Scope.close(current.scope, exit))
+  // The backstop of an answer that nobody reads to its end.
+  yield* Effect.addFinalizer(() => leave(Exit.interrupt()))
+
+  /** One attempt, in a scope of its own, which is known to the backstop before anything can interrupt. */
   const start: Effect.Effect<Reading, ClaudeError.ClaudeError> = Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
       Scope.make(),
       (scope) =>
         restore(Effect.flatMap(toRequest, (request) => Scope.provide(send(request), scope))).pipe(
           Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void),
-          Effect.map((opened): Reading => ({ opened, scope }))
+          Effect.map((opened): Reading => current = { opened, scope })
         )
     )
   )
-
-  let current: Reading = yield* Effect.acquireRelease(
-    start,
-    // The backstop of an answer that nobody reads to its end.
-    () => Effect.suspend(() => Scope.close(current.scope, Exit.interrupt())),
-    { interruptible: true }
-  )
+  const first = yield* start
+  const opened = () => (current ?? first).opened
 
   /** Begins anew, if the policy wants it; else the break is final. */
   const broke = (
@@ -73,10 +74,9 @@ export const open = Effect.fnUntraced(function*(
     reopen === undefined
       ? Effect.fail(broken)
       : Effect.uninterruptibleMask((restore) =>
-        Scope.close(current.scope, Exit.fail(broken)).pipe(
+        leave(Exit.fail(broken)).pipe(
           Effect.andThen(restore(Effect.provideContext(reopen(broken, start), context))),
           Effect.flatMap((reading) => {
-            current = reading
             const event = { type: "restarted", attempt: reading.opened.reply().attempt, because: broken._tag } as const
             return Effect.as(told(broken, event.attempt), Arr.of(event))
           })
@@ -86,21 +86,21 @@ export const open = Effect.fnUntraced(function*(
   const told = (error: ClaudeError.ClaudeError, attempt: number) =>
     Effect.flatMap(
       Clock.currentTimeMillis,
-      (at) => log.emit({ _tag: "Restarted", at, call: call?.id, model: current.opened.reply().model, attempt, error })
+      (at) => log.emit({ _tag: "Restarted", at, call: call?.id, model: opened().reply().model, attempt, error })
     )
 
   const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError> = Effect.suspend(() =>
-    Effect.catch(current.opened.pull, (error): typeof pull =>
+    Effect.catch(opened().pull, (error): typeof pull =>
       Cause.isDone(error)
-        ? Effect.andThen(accept(current.opened.reply(), "content", log), Cause.done())
+        ? Effect.andThen(accept(opened().reply(), "content", log), Cause.done())
         : broke(error))
   )
 
   return {
-    requestId: current.opened.requestId,
-    rateLimits: current.opened.rateLimits,
-    events: Stream.onExit(Stream.fromPull(Effect.succeed(pull)), (exit) => Scope.close(current.scope, verdict(exit))),
-    reply: Effect.sync(() => current.opened.reply())
+    requestId: first.opened.requestId,
+    rateLimits: first.opened.rateLimits,
+    events: Stream.onExit(Stream.fromPull(Effect.succeed(pull)), (exit) => leave(verdict(exit))),
+    reply: Effect.sync(() => opened().reply())
   }
 })
 

@@ -14,10 +14,12 @@ export const millis = (where: string, input: Duration.Input): number => {
     ? length
     : refuse(
       `${where} is ${
-        JSON.stringify(input)
+        shown(input)
       }: it must be a duration longer than nothing, like "10 seconds" or 10_000 (milliseconds)`
     )
 }
+
+const shown = (input: unknown): string => typeof input === "string" ? JSON.stringify(input) : String(input)
 
 /** A number of times: a whole number, or `Infinity`. */
 export const count = (where: string, times: number): number =>

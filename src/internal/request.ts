@@ -2,7 +2,7 @@
 import type { MessageParam } from "@anthropic-ai/sdk/resources/messages"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
-import { isString } from "effect/Predicate"
+import { hasProperty, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
@@ -51,11 +51,7 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
   if (!Array.isArray(messages) || !Arr.isArrayNonEmpty(messages)) {
     return "there are no messages: ask with a text or at least one message"
   }
-  if (
-    messages.some(({ content }) =>
-      content === undefined || content.length === 0 || isString(content) && content.trim() === ""
-    )
-  ) {
+  if (!messages.every((message) => hasProperty(message, "content") && hasWords(message.content))) {
     return "a message is empty: every message needs text that is not blank, or at least one block"
   }
   if (!isString(model) || model.trim() === "") return "the model is empty: name one, or leave it out for the default"
@@ -64,6 +60,9 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
   }
   return undefined
 }
+
+const hasWords = (content: unknown): boolean =>
+  isString(content) ? content.trim() !== "" : Array.isArray(content) && content.length > 0
 
 /** The conversation about an answer that did not decode. */
 const correct = ({ issues, text }: MalformedOutput): ReadonlyArray<MessageParam> => [

@@ -209,7 +209,11 @@ export const run = <A, E, R>(
     /** The fixed order. */
     const ordered = <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E | DeadlineExceeded, R> => {
       const tried = policy.retry === undefined ? attempt : retrying(attempt)
-      const hopped = policy.models.length === 0 ? tried : Fallback.models(policy.models, { onChange })(tried)
+      // What is opened again goes on where the ladder is: a model that was given up is not asked again.
+      const asked = policy.models[call.hop - 1]
+      const left = policy.models.slice(call.hop)
+      const laddered = left.length === 0 ? tried : Fallback.models(left, { onChange })(tried)
+      const hopped = asked === undefined ? laddered : Effect.provideService(laddered, Current.Substitute, asked)
       const ended: Effect.Effect<A, E | DeadlineExceeded, R> = policy.overall === undefined
         ? hopped
         : policy.overall(hopped)

@@ -45,7 +45,8 @@ export const none = {} as const satisfies Policy
 
 /**
  * Applies a policy to one call: limits of the attempt, then retry, then models, then overall. Throws a `RangeError`
- * with a sentence if the policy contradicts itself. One policy is one call: its attempts are counted together.
+ * with a sentence if the policy contradicts itself. One policy is one call: its attempts are counted together. It runs the
+ * effect again, so it belongs on what asks, not on what reads: for a stream there is `applyStream`.
  */
 export const apply = <const P extends Policy>(
   policy: P

@@ -286,6 +286,31 @@ describe("streams", () => {
       assert.strictEqual(yield* requests, 3)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.breaks("half an"))))))
 
+  it.effect("restarts go on where the ladder is, and end with it", () =>
+    Effect.gen(function*() {
+      const reader = yield* Claude.events("hi").pipe(
+        Policy.applyStream({
+          retry: Retry.atMost(1, quick),
+          models: ["claude-haiku-5-5", "claude-opus-5-5"],
+          onBreak: "restart"
+        }),
+        Stream.runDrain,
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* Fiber.join(reader)).gaveUp, "RetriesSpent")
+      const models = (yield* FakeClaude.received).map(({ params }) => params.model)
+      assert.deepStrictEqual(models, [
+        "claude-sonnet-5-5",
+        "claude-sonnet-5-5",
+        "claude-haiku-5-5",
+        "claude-haiku-5-5",
+        "claude-opus-5-5",
+        "claude-opus-5-5"
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.breaks("half an"))))))
+
   it.effect("a restart has a deadline of its own for opening, and the retries of the call", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
@@ -379,7 +404,12 @@ describe("G12: a policy that contradicts itself is refused when it is built", ()
       { retry: Retry.byTag({ DeadlineExceeded: Schedule.forever }) },
       /an entry for DeadlineExceeded, which ends the call/
     ],
-    [{ retries: 3 } as Policy.Policy, /Policy has no field retries: it has connect/]
+    [{ retries: 3 } as Policy.Policy, /Policy has no field retries: it has connect/],
+    [{ constructor: 1 } as Policy.Policy, /Policy has no field constructor/],
+    [{ overall: -5n }, /overall is -5: it must be a duration/],
+    [{ onBreak: "Restart" as "restart" }, /onBreak is Restart: it must be "fail" or "restart"/],
+    [{ retry: 3 as never }, /retry is not a Schedule/],
+    [{ models: "claude-haiku-5-5" as never }, /models is claude-haiku-5-5: it must be a list/]
   ] as ReadonlyArray<readonly [Policy.Policy, RegExp]>)("%o", (policy, sentence) => {
     assert.throws(() => Policy.apply(policy), sentence)
     assert.throws(() => Policy.applyStream(policy), sentence)

@@ -82,6 +82,6 @@ describe("overall", () => {
   it("an invalid duration is refused when it is written", () => {
     assert.throws(() => Timeout.overall("soon" as "1 second"), /overall is "soon": it must be a duration/)
     assert.throws(() => Timeout.firstToken(0), /firstToken is 0/)
-    assert.throws(() => Timeout.limits({ idle: Number.NaN }), /idle is null/)
+    assert.throws(() => Timeout.limits({ idle: Number.NaN }), /idle is NaN/)
   })
 })
