@@ -34,8 +34,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "answers: one that is never read is a success",
     file: "src/internal/reading.ts",
-    find: "Scope.close(current.scope, Exit.interrupt())",
-    replace: "Scope.close(current.scope, Exit.void)",
+    find: "leave(Exit.interrupt())",
+    replace: "leave(Exit.void)",
     test: "test/open.test.ts"
   },
   {

@@ -44,9 +44,9 @@ export const overall = (
     Effect.withFiber((fiber) => {
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const deadline = Math.min(fiber.getRef(Current.Deadline), now + length)
-      return deadline <= now ? exceeded() : Effect.raceFirst(
+      return deadline <= now ? exceeded() : Effect.timeoutOrElse(
         Effect.provideService(self, Current.Deadline, deadline),
-        Effect.flatMap(Effect.sleep(deadline - now), exceeded)
+        { duration: deadline - now, orElse: exceeded }
       )
     })
 }
