@@ -2,8 +2,8 @@
  * How much is done for one call, counted and not timed: `node bench/ops.ts`.
  *
  * Runs calls over real HTTP and counts, with the precise coverage of V8, how often each function of ours and of Effect
- * is entered. The counts are the same on every machine and in every run, and over HTTP the time follows them: they say
- * whether a change helped where the clock is too noisy to. `--top=40` lists the functions.
+ * is entered. The counts do not depend on the pace of the machine: they show a change where the clock is too noisy to.
+ * They do not see the SDK and undici, so a lower count is a hint, and `call.ts` decides. `--top=40` lists the functions.
  */
 import { ManagedRuntime } from "effect"
 import { readFileSync } from "node:fs"
