@@ -1,8 +1,8 @@
 /**
  * The wire of `@anthropic-ai/sdk` on undici, for Node.
  *
- * It costs half of what the global `fetch` does, and has none of its ceilings
- * of 300 seconds for headers and body: the limits of `Current.Limits` are the
+ * It costs less than the global `fetch` (`npm run bench`), and has none of its
+ * ceilings of 300 seconds for headers and body: the limits of `Current.Limits` are the
  * only ones. Needs `undici`, an optional peer.
  */
 import type * as Config from "effect/Config"
