@@ -47,8 +47,8 @@ export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyA
 }
 
 /** Binds a process, with all its threads, to one processor, where `taskset` is there and a second processor is. */
-export const pin = (pid: number, processor: number): boolean =>
-  availableParallelism() > 1 &&
+export const pin = (pid: number | undefined, processor: number): boolean =>
+  pid !== undefined && availableParallelism() > 1 &&
   spawnSync("taskset", ["-a", "-c", "-p", String(processor), String(pid)], { stdio: "ignore" }).status === 0
 
 /** A flag that must be a whole number above zero. */
@@ -58,13 +58,29 @@ export const count = (name: string, value: string): number => {
   return parsed
 }
 
-/** The server of the benchmarks in a process of its own, which sends the events of a stream in so many writes. */
+/** A file of this folder in a process of its own, which answers each message, and has sent one when it was ready. */
+export const startChild = async (file: string, args: ReadonlyArray<string>) => {
+  const child = fork(new URL(file, import.meta.url), args, { execArgv: [] })
+  let ended = false
+  child.once("exit", () => {
+    ended = true
+    child.emit("message", undefined)
+  })
+  const next = async () => {
+    const [answer] = ended ? [] : await once(child, "message")
+    if (answer === undefined) throw new Error(`${file} ended`)
+    return answer
+  }
+  const ready = await next()
+  const ask = (question: object) => {
+    child.send(question)
+    return next()
+  }
+  return { child, ready, ask }
+}
+
+/** The server of the benchmarks, which sends the events of a stream in so many writes. */
 export const startServer = async (writes: number): Promise<{ readonly server: ChildProcess; readonly url: string }> => {
-  const server = fork(new URL("server.ts", import.meta.url), [String(writes)], { execArgv: [] })
-  const port = await Promise.race([
-    once(server, "message").then(([message]: Array<{ readonly port: number }>) => message?.port),
-    once(server, "exit").then(() => undefined)
-  ])
-  if (port === undefined) throw new Error("the server did not start")
-  return { server, url: `http://127.0.0.1:${port}` }
+  const { child, ready } = await startChild("server.ts", [String(writes)])
+  return { server: child, url: `http://127.0.0.1:${ready.port}` }
 }

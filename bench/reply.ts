@@ -3,7 +3,8 @@
  *
  * Written out here and not taken from `src/testing`, so that the figures do not move when the fakes do.
  */
-const text = "A circuit breaker stops sending requests to a service that keeps failing. ".repeat(9)
+/** The whole text. */
+export const text = "A circuit breaker stops sending requests to a service that keeps failing. ".repeat(9)
 const deltas = 4
 
 const usage = { input_tokens: 14, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }

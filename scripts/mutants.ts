@@ -19,8 +19,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "G1: an interrupt of a read leaves the read running",
-    file: "src/internal/watch.ts",
-    find: "return fiber.pollUnsafe() === undefined ? Fiber.interrupt(fiber) : Effect.void",
+    file: "src/internal/supervised.ts",
+    find: "return Fiber.interrupt(fiber)",
     replace: "return Effect.void",
     test: "test/open.test.ts"
   },
@@ -48,8 +48,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G13: restarts climb the ladder again and again",
     file: "src/internal/run.ts",
-    find: "policy.models.slice(call.hop)",
-    replace: "policy.models.slice(0)",
+    find: "models.slice(this.hop)",
+    replace: "models.slice(0)",
     test: "test/policy/Policy.test.ts"
   },
   {
@@ -124,14 +124,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "retry: the SDK retries too",
-    file: "src/Anthropic.ts",
+    file: "src/internal/sdk.ts",
     find: "const once = { maxRetries: 0,",
     replace: "const once = { maxRetries: 1,",
     test: "test/wire.test.ts"
   },
   {
     name: "G11: the history is lost",
-    file: "src/internal/run.ts",
+    file: "src/internal/history.ts",
     find: "({ ...error, gaveUp, history })",
     replace: "({ ...error, gaveUp })",
     test: "test/policy/Policy.test.ts"
@@ -230,8 +230,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "policy: the overall limit is ignored",
     file: "src/internal/run.ts",
-    find: ": policy.overall(",
-    replace: ": (<T>(same: T) => same)(",
+    find: ": overall(hopped)",
+    replace: ": hopped",
     test: "test/policy/Policy.test.ts"
   }
 ]

@@ -179,11 +179,12 @@ export const withModel: {
 /** Asks and reads to the end, in a plain loop: a `Stream` would cost more than all policies together. */
 const collect = (ask: Ask, options: Options | undefined, wanted: "text" | "content") =>
   Effect.scoped(
-    Effect.flatMap(Claude, (claude) =>
-      Effect.flatMap(toRequest(ask, options), (request) =>
-        Effect.flatMap(claude.open(request), ({ pull, reply }) =>
-          Pull.catchDone(Effect.forever(pull, { disableYield: true }), () =>
-            accept(reply(), wanted, claude.log)))))
+    Effect.withFiber<Message.Reply, ClaudeError, Claude | Scope.Scope>((fiber) => {
+      const { log, open } = Context.getUnsafe(fiber.context, Claude)
+      return Effect.flatMap(Effect.flatMap(toRequest(ask, options), open), ({ pull, reply }) =>
+        Pull.catchDone(Effect.forever(pull, { disableYield: true }), () =>
+          accept(reply(), wanted, log)))
+    })
   )
 
 const begin = (ask: Ask, options: Options | undefined, mayRestart: boolean) =>

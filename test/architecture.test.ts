@@ -8,7 +8,15 @@ const src = path.resolve(import.meta.dirname, "../src")
 // Bottom to top. A file may only import files that stand before it.
 const layers = [
   ["internal/errorFields", "ClaudeError", "Current", "Message", "CallLog"],
-  ["internal/refuse", "internal/plan", "internal/traced", "internal/classify", "internal/sse", "internal/draft"],
+  [
+    "internal/refuse",
+    "internal/plan",
+    "internal/traced",
+    "internal/supervised",
+    "internal/classify",
+    "internal/sse",
+    "internal/draft"
+  ],
   [
     "internal/watch",
     "internal/attempt",
@@ -17,9 +25,18 @@ const layers = [
     "internal/reading",
     "internal/response"
   ],
-  ["Claude", "internal/tell"],
+  ["Claude", "internal/sdk", "internal/tell"],
   ["Anthropic", "NodeAnthropic"],
-  ["policy/Retry", "policy/Timeout", "policy/Fallback", "internal/policyRecord", "internal/describe", "internal/run"],
+  [
+    "policy/Retry",
+    "policy/Timeout",
+    "policy/Fallback",
+    "internal/policyRecord",
+    "internal/compile",
+    "internal/describe",
+    "internal/history",
+    "internal/run"
+  ],
   ["policy/Policy"],
   ["index"],
   [
@@ -48,7 +65,7 @@ const strangers = [
 
 // The only files that may name these packages, except as types.
 const owners: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
-  [/^@anthropic-ai\/sdk/, ["Anthropic"]],
+  [/^@anthropic-ai\/sdk/, ["internal/sdk"]],
   [/^undici/, ["NodeAnthropic"]],
   [/^node:/, ["NodeAnthropic", "testing/FakeServer", "testing/cli"]],
   [/^effect\/ai/, ["Claude"]],
@@ -92,7 +109,7 @@ describe("architecture", () => {
   }
 
   it("time, chance, the console and the environment are reached through services", () => {
-    const services = ["Anthropic", "NodeAnthropic", "testing/FakeServer", "testing/cli"]
+    const services = ["Anthropic", "NodeAnthropic", "internal/sdk", "testing/FakeServer", "testing/cli"]
     for (const file of files.filter((file) => !services.includes(file))) {
       const code = textOf(file).replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, "")
       assert.notMatch(

@@ -15,15 +15,17 @@ export const accept = (
 ): Effect.Effect<Reply, ClaudeError.ClaudeError> => {
   const { message, model, requestId, stopReason, text, usage } = reply
   const common = { model, requestId, usage }
-  const arrived = { ...common, text: ClaudeError.redact(text), blocks: Redacted.make(message.content) }
+  const arrived = () => ({ ...common, text: ClaudeError.redact(text), blocks: Redacted.make(message.content) })
   switch (stopReason) {
     case "refusal":
-      return Effect.fail(new ClaudeError.Refused({ ...arrived, category: message.stop_details?.category ?? undefined }))
+      return Effect.fail(
+        new ClaudeError.Refused({ ...arrived(), category: message.stop_details?.category ?? undefined })
+      )
     case "max_tokens":
     case "pause_turn":
-      return Effect.fail(new ClaudeError.Truncated({ ...arrived, reason: stopReason }))
+      return Effect.fail(new ClaudeError.Truncated({ ...arrived(), reason: stopReason }))
     case "model_context_window_exceeded":
-      return Effect.fail(new ClaudeError.ContextWindowExceeded(arrived))
+      return Effect.fail(new ClaudeError.ContextWindowExceeded(arrived()))
   }
   const tools = message.content.filter((block) => block.type === "tool_use")
   if (message.content.some((block) => "input" in block && typeof block.input === "string")) {

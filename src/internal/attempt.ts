@@ -7,6 +7,7 @@
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -51,17 +52,17 @@ export const open = (
   log: CallLog.CallLog,
   request: Message.Request
 ): Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope> =>
-  Effect.flatMap(Effect.scope, (scope) => Effect.withFiber((fiber) => begin(connect, log, request, scope, fiber)))
+  Effect.withFiber((fiber) => begin(connect, log, request, fiber))
 
 // No generator: this runs for every attempt, and one would cost as much as a limit.
 const begin = (
   connect: (request: Message.Request) => Effect.Effect<Connection, ClaudeError.ClaudeError, Scope.Scope>,
   log: CallLog.CallLog,
   request: Message.Request,
-  scope: Scope.Scope,
   fiber: Fiber.Fiber<unknown, unknown>
 ): Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope> => {
   const clock = fiber.getRef(Clock.Clock)
+  const scope = Context.getUnsafe(fiber.context, Scope.Scope)
   const call = fiber.getRef(Current.Call)
   const tally = fiber.getRef(Current.Tally)
   const attempt = call?.attempt ?? 1
@@ -69,7 +70,7 @@ const begin = (
   const draft = Draft.make(model)
   const now = () => clock.currentTimeMillisUnsafe()
   const start = now()
-  const watch = Watch.make(request, clock, scope)
+  const watch = Watch.make(request, clock)
   let connection: Connection | undefined
   let firstAt: number | undefined
   let endAt: number | undefined
@@ -97,6 +98,7 @@ const begin = (
   }
 
   const ended = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+    watch.stop()
     const { stop_reason: stopReason, usage } = draft.head()
     if (tally !== undefined) {
       tally.input += usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) +

@@ -144,12 +144,13 @@ const isBlock = (block: unknown): block is ContentBlock => {
 }
 
 /** What an event says of the usage, which is cumulative. Null says nothing, and what cannot be added up is no count. */
-const known = (usage: SdkMessage["usage"] | MessageDeltaUsage | undefined): Partial<SdkMessage["usage"]> =>
-  Object.fromEntries(
-    Object.entries(usage ?? {}).filter(([key, value]) =>
-      value !== null && (isNumber(value) || !key.endsWith("_tokens"))
-    )
-  )
+const known = (usage: SdkMessage["usage"] | MessageDeltaUsage | undefined): Partial<SdkMessage["usage"]> => {
+  const said: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(usage ?? {})) {
+    if (value !== null && (isNumber(value) || !key.endsWith("_tokens"))) said[key] = value
+  }
+  return said
+}
 
 const kindOf = (type: string): Block["kind"] => {
   switch (type) {

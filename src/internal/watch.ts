@@ -9,12 +9,12 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
-import type * as Scope from "effect/Scope"
 import { TimedOut } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import type { Request } from "../Message.ts"
+import { supervised, type Supervisor } from "./supervised.ts"
 
 /** The limits of one attempt, and the marks they are measured from. */
 export interface Watch {
@@ -24,10 +24,12 @@ export interface Watch {
   readonly connected: () => void
   /** Bytes are here, with or without content. */
   readonly received: (content: boolean) => void
+  /** The attempt is over. */
+  readonly stop: () => void
 }
 
-/** Watches from the first wait on, until the scope closes. */
-export const make = ({ limits, params }: Request, clock: Clock.Clock, scope: Scope.Scope): Watch => {
+/** Watches from the first wait on, until it is stopped. */
+export const make = ({ limits, params }: Request, clock: Clock.Clock): Watch => {
   const limit = resolve(limits, params.thinking !== undefined && params.thinking.type !== "disabled")
   const reading = Latch.makeUnsafe(false)
   const start = clock.currentTimeMillisUnsafe()
@@ -36,8 +38,8 @@ export const make = ({ limits, params }: Request, clock: Clock.Clock, scope: Sco
   let connected = false
   let byteAt = start
   let contentAt: number | undefined
-  let watched = false
   let waiting: Fiber.Fiber<unknown, unknown> | undefined
+  let watcher: Fiber.Fiber<unknown, unknown> | undefined
   let expired: TimedOut | undefined
 
   /** Time spent on the wire. */
@@ -61,35 +63,31 @@ export const make = ({ limits, params }: Request, clock: Clock.Clock, scope: Sco
     const left = end - now()
     if (left > 0) return Effect.flatMap(Effect.sleep(Math.min(left, shortest)), () => watchdog)
     expired = new TimedOut({ scope, limit: Duration.millis(length), model: params.model })
-    return waiting === undefined ? Effect.void : Fiber.interrupt(waiting)
+    waiting?.interruptUnsafe()
+    return Effect.void
+  })
+  const watch = Effect.map(Effect.forkDetach(watchdog, { startImmediately: true }), (fiber) => {
+    watcher = fiber
   })
 
-  const during = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
-    Effect.flatMap(Effect.forkChild(self, { startImmediately: true }), (fiber): Effect.Effect<A, E | TimedOut> => {
-      const exit = fiber.pollUnsafe()
-      if (exit !== undefined) return exit
+  const supervisor: Supervisor<TimedOut> = {
+    began: (fiber) => {
       paused += clock.currentTimeMillisUnsafe() - pausedAt
       waiting = fiber
       reading.openUnsafe()
-      const pause = Effect.suspend(() => {
-        reading.closeUnsafe()
-        pausedAt = clock.currentTimeMillisUnsafe()
-        waiting = undefined
-        return fiber.pollUnsafe() === undefined ? Fiber.interrupt(fiber) : Effect.void
-      })
-      const joined = Effect.onExit(Fiber.join(fiber), () => pause)
-      const limited = Effect.catchCause(
-        joined,
-        (cause): Effect.Effect<never, E | TimedOut> =>
-          expired === undefined ? Effect.failCause(cause) : Effect.fail(expired)
-      )
-      if (watched) return limited
-      watched = true
-      return Effect.andThen(Effect.forkIn(watchdog, scope, { startImmediately: true }), limited)
-    })
+      return watcher === undefined ? watch : undefined
+    },
+    ended: () => {
+      reading.closeUnsafe()
+      pausedAt = clock.currentTimeMillisUnsafe()
+      waiting = undefined
+      return expired === undefined ? undefined : Effect.fail(expired)
+    }
+  }
 
   return {
-    during,
+    during: (self) => supervised(self, supervisor),
+    stop: () => watcher?.interruptUnsafe(),
     connected: () => {
       connected = true
       byteAt = now()

@@ -9,9 +9,11 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as Refuse from "../internal/refuse.ts"
+import { supervised } from "../internal/supervised.ts"
 
 /** A change to whatever is inside. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -39,15 +41,29 @@ export const overall = (
   limit: Duration.Input
 ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DeadlineExceeded, R> => {
   const length = Refuse.millis("overall", limit)
-  const exceeded = () => Effect.fail(new DeadlineExceeded({ limit: Duration.millis(length) }))
   return (self) =>
     Effect.withFiber((fiber) => {
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const deadline = Math.min(fiber.getRef(Current.Deadline), now + length)
-      return deadline <= now ? exceeded() : Effect.timeoutOrElse(
-        Effect.provideService(self, Current.Deadline, deadline),
-        { duration: deadline - now, orElse: exceeded }
-      )
+      const exceeded = () => Effect.fail(new DeadlineExceeded({ limit: Duration.millis(length) }))
+      if (deadline <= now) return exceeded()
+      let over = false
+      let alarm: Fiber.Fiber<void> | undefined
+      return supervised(Effect.provideService(self, Current.Deadline, deadline), {
+        began: (fiber) => {
+          const ring = Effect.map(Effect.sleep(deadline - now), () => {
+            over = true
+            fiber.interruptUnsafe()
+          })
+          return Effect.map(Effect.forkChild(ring, { startImmediately: true }), (started) => {
+            alarm = started
+          })
+        },
+        ended: () => {
+          alarm?.interruptUnsafe()
+          return over ? exceeded() : undefined
+        }
+      })
     })
 }
 

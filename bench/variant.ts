@@ -1,0 +1,124 @@
+/**
+ * One way to call, in a process of its own: `node bench/variant.ts <key> <url>`, asked for slices by `call.ts`.
+ *
+ * Imports what its way needs and nothing else: the package undici and Node's `fetch` share a global dispatcher, which
+ * is the one of whoever was loaded first.
+ */
+import { setTimeout as sleep } from "node:timers/promises"
+import { cpu, median } from "./measure.ts"
+import { text } from "./reply.ts"
+
+/** How to spend some time: calls from so many loops at once. */
+export interface Slice {
+  readonly concurrency: number
+  readonly millis: number
+}
+
+/** What a call cost in it: microseconds of CPU, and the median of how long it took. */
+export interface Sample {
+  readonly cpu: number
+  readonly p50: number
+  readonly calls: number
+}
+
+/** One call, to its last byte. Gives the text, where it reads one. */
+type Call = () => Promise<string | undefined>
+
+const [key = "", baseUrl = ""] = process.argv.slice(2)
+const apiKey = "sk-ant-bench"
+const prompt = "Explain in a few sentences what a circuit breaker does, and when it should not be used."
+const params = {
+  model: "claude-sonnet-5-5",
+  max_tokens: 4096,
+  messages: [{ role: "user" as const, content: prompt }]
+}
+
+const bare = async () => {
+  const { Anthropic } = await import("@anthropic-ai/sdk")
+  return new Anthropic({ apiKey, baseURL: baseUrl, maxRetries: 0 })
+}
+
+const makeCall: Readonly<Record<string, () => Promise<Call>>> = {
+  bare: async () => {
+    const sdk = await bare()
+    return async () => {
+      const { content: [block] } = await sdk.messages.create(params)
+      return block?.type === "text" ? block.text : undefined
+    }
+  },
+  "bare-stream": async () => {
+    const sdk = await bare()
+    return async () => {
+      let text = ""
+      for await (const event of await sdk.messages.create({ ...params, stream: true })) {
+        if (event.type === "content_block_delta" && event.delta.type === "text_delta") text += event.delta.text
+      }
+      return text
+    }
+  },
+  ours: async () => {
+    const { Claude, Policy, runtime } = await onUndici()
+    const resilient = Policy.apply(Policy.standard)
+    return () => runtime.runPromise(Claude.text(prompt).pipe(resilient))
+  },
+  "ours-plain": async () => {
+    const { Claude, runtime } = await onUndici()
+    return () => runtime.runPromise(Claude.text(prompt))
+  },
+  "ours-fetch": async () => {
+    const [{ ManagedRuntime }, { Anthropic, Claude, Policy }] = await library()
+    const runtime = ManagedRuntime.make(Anthropic.layerWith({ apiKey, baseUrl }))
+    const resilient = Policy.apply(Policy.standard)
+    return () => runtime.runPromise(Claude.text(prompt).pipe(resilient))
+  },
+  floor: async () => {
+    const { Agent, request } = await import("undici")
+    const dispatcher = new Agent()
+    const body = JSON.stringify({ ...params, stream: true })
+    return async () => {
+      const reply = await request(`${baseUrl}/v1/messages`, {
+        method: "POST",
+        body,
+        headers: { "content-type": "application/json", "x-api-key": apiKey },
+        dispatcher
+      })
+      for await (const _ of reply.body);
+      return undefined
+    }
+  }
+}
+
+const library = () => Promise.all([import("effect"), import("../src/index.ts")])
+
+const onUndici = async () => {
+  const [[{ ManagedRuntime }, { Claude, Policy }], NodeAnthropic] = await Promise.all([
+    library(),
+    import("../src/NodeAnthropic.ts")
+  ])
+  return { Claude, Policy, runtime: ManagedRuntime.make(NodeAnthropic.layerWith({ apiKey, baseUrl })) }
+}
+
+/** Calls from so many loops for a slice, and waits for what is left over: closing is part of the cost. */
+const sample = async (call: Call, { concurrency, millis }: Slice): Promise<Sample> => {
+  const waits: Array<number> = []
+  const cpuBefore = cpu()
+  const end = performance.now() + millis
+  await Promise.all(Array.from({ length: concurrency }, async () => {
+    for (let start = performance.now(); start < end; start = performance.now()) {
+      await call()
+      waits.push((performance.now() - start) * 1000)
+    }
+  }))
+  await sleep(5)
+  return { cpu: (cpu() - cpuBefore) / waits.length, p50: median(waits), calls: waits.length }
+}
+
+const make = makeCall[key]
+if (make === undefined) throw new RangeError(`there is no variant ${key}: ${Object.keys(makeCall).join(", ")}`)
+const call = await make()
+// A variant that does less than the others would win.
+const read = await call()
+if (read !== undefined && read !== text) throw new Error(`${key} does not read the whole text`)
+process.on("message", (slice: Slice) => void sample(call, slice).then((taken) => process.send?.(taken)))
+process.on("disconnect", () => process.exit())
+process.send?.({})

@@ -1,0 +1,28 @@
+/** What was tried before a call was given up. */
+import type { ClaudeError, GaveUp, Tried } from "../ClaudeError.ts"
+
+/** A call that never stops trying keeps no more than this. */
+const longest = 100
+
+/** The history with one more failure in it. */
+export const remember = (
+  history: ReadonlyArray<Tried>,
+  { _tag, message, model: named, requestId }: ClaudeError,
+  attempt: number,
+  model: string
+): ReadonlyArray<Tried> => {
+  const tried = { attempt, model: named ?? model, error: _tag, message: message.slice(0, 200) }
+  return [...history.slice(1 - longest), requestId === undefined ? tried : { ...tried, requestId }]
+}
+
+/** The history with what was waited after its last failure, in milliseconds. */
+export const waited = (history: ReadonlyArray<Tried>, millis: number): ReadonlyArray<Tried> =>
+  history.map((tried, i) => i === history.length - 1 ? { ...tried, waited: millis } : tried)
+
+/** The same error, with what was tried before it and why nothing more was. */
+export const explain = <E extends ClaudeError>(error: E, gaveUp: GaveUp, history: ReadonlyArray<Tried>): E => {
+  // The class of an error takes its own fields; the compiler sees only that it is a function.
+  const copy = new (error.constructor as new(fields: object) => E)({ ...error, gaveUp, history })
+  if (error.stack !== undefined) copy.stack = error.stack
+  return copy
+}

@@ -1,0 +1,188 @@
+/**
+ * What is left to `@anthropic-ai/sdk`: how to authenticate, and what to send.
+ *
+ * It neither retries, nor reads a stream, nor logs, nor traces. Its generic
+ * `post` is used, because `messages.create` writes to the console on behalf of
+ * some models; and for a key that stays the same not even that, because what it
+ * sends then is the same for every request but for the body.
+ */
+import { Anthropic as Client, APIConnectionError, APIError, type ClientOptions } from "@anthropic-ai/sdk"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type { CountParams } from "../Claude.ts"
+import type { Params } from "../Message.ts"
+import * as Refuse from "./refuse.ts"
+
+export { VERSION as version } from "@anthropic-ai/sdk/version"
+
+/** How to reach the API. */
+export interface Options {
+  /** The key. Needed unless there is a `client`. */
+  readonly apiKey?: string | Redacted.Redacted<string> | undefined
+  /** Where the API is: `https://api.anthropic.com`. */
+  readonly baseUrl?: string | undefined
+  /** A client of your own, with its credentials, headers and middleware. Its retries, logs and spans are turned off. */
+  readonly client?: Client | undefined
+  /** What sends the requests: the global `fetch`. */
+  readonly fetch?: Fetch | undefined
+}
+
+/** The SDK's type of `fetch`. */
+export type Fetch = NonNullable<ClientOptions["fetch"]>
+
+/** Sends once. What it throws has a status if there was a response, and a cause if the network failed. */
+export interface Sender {
+  /** Gives the response when its headers are there, if they are those of a success. */
+  readonly message: (params: Params, signal: AbortSignal) => Promise<Response>
+  readonly count: (params: CountParams, signal: AbortSignal) => PromiseLike<unknown>
+  /** Whether a token that was refused is followed by a fresh one. */
+  readonly renews: boolean
+}
+
+/** A sender by these options. Throws a `RangeError` with a sentence if they cannot be meant. */
+export const make = ({ apiKey, baseUrl, client, fetch }: Options): Sender => {
+  if (baseUrl !== undefined && !isUrl(baseUrl)) {
+    Refuse.refuse(`Anthropic: baseUrl is ${JSON.stringify(baseUrl)}: it must be an http or https URL, without a user`)
+  }
+  const options = {
+    maxRetries: 0,
+    logLevel: "off",
+    logger: silent,
+    openTelemetry: false,
+    ...(baseUrl && { baseURL: baseUrl })
+  } as const
+  if (client !== undefined) {
+    return through(client.withOptions(fetch === undefined ? options : { ...options, fetch }))
+  }
+  const key = Redacted.isRedacted(apiKey) ? Redacted.value(apiKey) : apiKey
+  if (key === undefined || !isKey(key)) {
+    return Refuse.refuse(
+      "Anthropic: apiKey is missing, empty, or has characters a header cannot carry: pass the key, or a client"
+    )
+  }
+  const bounded = careful(fetch ?? globalThis.fetch)
+  return direct(
+    new Client({
+      baseURL: "https://api.anthropic.com",
+      ...options,
+      apiKey: key,
+      fetch: bounded,
+      fetchOptions: { redirect }
+    }),
+    bounded
+  )
+}
+
+/** Whether a header can carry it. */
+export const isKey = (key: string): boolean => /^[\x21-\x7e]+$/.test(key)
+
+/** Whether it can be sent to. A `fetch` refuses a URL with a user. */
+export const isUrl = (url: string): boolean => {
+  const parsed = URL.parse(url)
+  return parsed !== null && /^https?:$/.test(parsed.protocol) && parsed.username === "" && parsed.password === ""
+}
+
+// -----------------------------------------------------------------------------
+// Senders
+// -----------------------------------------------------------------------------
+
+/** Nothing of the SDK's own: no retries, and a time-out so long (the longest a timer can be) that ours come first. */
+const once = { maxRetries: 0, timeout: 2 ** 31 - 1 } as const
+
+const path = "/v1/messages"
+
+/** Whatever the client is: its credentials, its middleware and its own `fetch` see every request. */
+const through = (client: Client): Sender => ({
+  renews: client.credentials !== null,
+  message: (params, signal) => {
+    const { body, headers } = split(params)
+    return client.post(path, { ...once, body: { ...body, stream: true }, headers, stream: true, signal }).asResponse()
+  },
+  count: (params, signal) => {
+    const { body, headers } = split(params)
+    return client.post(`${path}/count_tokens`, { ...once, body, headers, signal })
+  }
+})
+
+/** A client whose key stays the same. To build its URL and headers for every request would cost as much as all of ours. */
+const direct = (client: Client, fetch: Fetch): Sender => {
+  const any = through(client)
+  let head: { readonly url: string; readonly headers: Record<string, string> } | undefined
+  const build = async () => {
+    const { req: { headers }, url } = await client.buildRequest({
+      ...once,
+      method: "post",
+      path,
+      body: {},
+      stream: true
+    })
+    return { url, headers: Object.fromEntries(headers) }
+  }
+  return {
+    ...any,
+    message: async (params, signal) => {
+      if (namesOwner(params)) return any.message(params, signal)
+      head ??= await build()
+      const body = JSON.stringify({ ...params, stream: true })
+      const response = await fetch(head.url, { method: "POST", headers: head.headers, body, signal, redirect }).catch(
+        (cause: Error) => {
+          throw new APIConnectionError({ cause })
+        }
+      )
+      if (response.ok) return response
+      const text = await response.text()
+      throw APIError.generate(response.status, json(text), text, response.headers)
+    }
+  }
+}
+
+/** A redirect is somebody's login page, and would be followed with the key. */
+const redirect: RequestRedirect = "manual"
+
+const silent = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} }
+
+/** Two parameters are headers. */
+const split = <P extends Partial<Pick<Params, "user_profile_id" | "workspace_id">>>(params: P) => {
+  const { user_profile_id, workspace_id, ...body } = params
+  return {
+    body,
+    headers: {
+      ...(user_profile_id === undefined ? undefined : { "anthropic-user-profile-id": user_profile_id }),
+      ...(workspace_id === undefined ? undefined : { "anthropic-workspace-id": workspace_id })
+    }
+  }
+}
+
+const namesOwner = (params: Params): boolean => "user_profile_id" in params || "workspace_id" in params
+
+const json = (text: string) => Result.getOrUndefined(Result.try((): object => JSON.parse(text)))
+
+// -----------------------------------------------------------------------------
+// Bodies of errors
+// -----------------------------------------------------------------------------
+
+/** How much of the body of an error is read, in characters, and for how long, in milliseconds: its status is known. */
+const errorLimit = { length: 65_536, time: 1000 }
+
+/** A `fetch` whose error bodies end: they would be read for ever. */
+const careful = (fetch: Fetch): Fetch => async (url, init) => {
+  const response = await fetch(url, init)
+  if (response.ok || response.body === null) return response
+  const reader = response.body.getReader()
+  const decoder = new TextDecoder()
+  let text = ""
+  const enough = setTimeout(() => void reader.cancel().catch(() => {}), errorLimit.time)
+  try {
+    for (let next = await reader.read(); !next.done && text.length < errorLimit.length; next = await reader.read()) {
+      text += decoder.decode(next.value, { stream: true })
+    }
+    void reader.cancel().catch(() => {})
+  } catch {
+    // What came of it has to do.
+  } finally {
+    clearTimeout(enough)
+  }
+  const { headers, status } = response
+  // No more is asked of a response that becomes an error.
+  return { ok: false, status, headers, url: response.url, body: null, text: () => Promise.resolve(text) } as Response
+}
