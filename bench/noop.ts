@@ -43,7 +43,11 @@ const wire = (first: Effect.Effect<Claude.WireItem>, headers: Effect.Effect<void
       })
     }
   })
-  return { open: () => Effect.andThen(headers, connection), countTokens: () => Effect.succeed(0) }
+  return {
+    open: () => Effect.andThen(headers, connection),
+    countTokens: () => Effect.succeed(0),
+    models: Effect.succeed([])
+  }
 }
 
 const turn = Effect.callback<void>((resume) => {

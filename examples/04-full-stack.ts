@@ -29,7 +29,7 @@ export const production = {
   overall: "2 minutes"
 } as const satisfies Policy.Policy
 
-/** `{ status: "success", data, tokens }` or `{ status: "error", error, retryable, tokens }`. */
+/** `{ status: "success", data, tokens, cost }` or `{ status: "error", error, retryable, tokens, cost }`. */
 export const judge = (review: string) =>
   Claude.object(Sentiment, `How does the customer feel?\n${review}`).pipe(
     Policy.apply(production),

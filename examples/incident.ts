@@ -163,6 +163,8 @@ export const program = (question: string, wire: string) =>
     yield* row("attempts", `${tally.attempts.length}: ${tally.attempts.join(", ")}`)
     yield* row("waits", `${tally.waits.length}, ${seconds(tally.waits.reduce(Duration.sum, Duration.zero))} in all`)
     yield* row("tokens", `at least ${outcome.tokens.input} in, ${outcome.tokens.output} out, failed attempts included`)
+    const { dollars } = outcome.cost
+    yield* row("cost", dollars === 0 ? "unknown" : `at least $${dollars.toFixed(5)}`)
     yield* row("requests", tally.requestIds.join(", "))
     yield* row("took", seconds(took))
     return outcome.status === "success"

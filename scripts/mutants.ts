@@ -48,7 +48,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G13: restarts climb the ladder again and again",
     file: "src/internal/run.ts",
-    find: "models.slice(this.hop)",
+    find: "models.slice(this.call.hop)",
     replace: "models.slice(0)",
     test: "test/policy/Policy.test.ts"
   },
@@ -118,8 +118,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "retry: the correction is forgotten",
     file: "src/policy/Retry.ts",
-    find: "if (call !== undefined) call.correction = input",
-    replace: "if (call !== undefined) call.correction = undefined",
+    find: "call.corrections = [...call.corrections, input]",
+    replace: "call.corrections = []",
     test: "test/policy/Retry.test.ts"
   },
   {
@@ -139,7 +139,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G11: every reason is RetriesSpent",
     file: "src/internal/run.ts",
-    find: `retried.has(error._tag) ? "RetriesSpent" : "NotRetried"`,
+    find: `this.retried.has(error._tag) ? "RetriesSpent" : "NotRetried"`,
     replace: `"RetriesSpent"`,
     test: "test/policy/Policy.test.ts"
   },
@@ -233,5 +233,152 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: ": overall(hopped)",
     replace: ": hopped",
     test: "test/policy/Policy.test.ts"
+  },
+  {
+    name: "sending: a fetch of the caller shares its headers",
+    file: "src/internal/sdk.ts",
+    find: "fetch !== undefined && plain.has(fetch) ?",
+    replace: "fetch !== undefined ?",
+    test: "test/internal/sdk.test.ts"
+  },
+  {
+    name: "sending: what is given up is sent",
+    file: "src/internal/sdk.ts",
+    find: "if (signal.aborted) throw",
+    replace: "if (false as boolean) throw",
+    test: "test/internal/sdk.test.ts"
+  },
+  {
+    name: "input: a request that cannot work is sent",
+    file: "src/internal/validating.ts",
+    find: "if (errors.length > 0) {",
+    replace: "if (false as boolean) {",
+    test: "test/policy/Validate.test.ts"
+  },
+  {
+    name: "input: a stale catalogue stops calls",
+    file: "src/policy/Validate.ts",
+    find: "const certain = strict || catalogue.refreshed",
+    replace: "const certain = true || catalogue.refreshed",
+    test: "test/policy/Validate.test.ts"
+  },
+  {
+    name: "input: a strict policy only warns",
+    file: "src/policy/Validate.ts",
+    find: "const certain = strict || catalogue.refreshed",
+    replace: "const certain = catalogue.refreshed",
+    test: "test/policy/Validate.test.ts"
+  },
+  {
+    name: "input: a deprecated model is told with every call",
+    file: "src/internal/validating.ts",
+    find: "if (warned.has(key)) return false",
+    replace: "if (warned.has(key)) return true",
+    test: "test/policy/Validate.test.ts"
+  },
+  {
+    name: "input: a prompt is counted with every attempt",
+    file: "src/internal/run.ts",
+    find: "count: count && !this.counted.has(params.model)",
+    replace: "count",
+    test: "test/policy/Validate.test.ts"
+  },
+  {
+    name: "input: a request that is wrong is tried again",
+    file: "src/internal/classify.ts",
+    find: `    case "InvalidRequest":\n    case "RequestTooLarge":`,
+    replace: `    case "RequestTooLarge":`,
+    test: "test/policy/Validate.test.ts"
+  },
+  {
+    name: "output: of two values, the first is taken",
+    file: "src/internal/json.ts",
+    find: "if (values.length === 1)",
+    replace: "if (values.length >= 1)",
+    test: "test/internal/json.test.ts"
+  },
+  {
+    name: "output: a piece of broken JSON is taken for the whole",
+    file: "src/internal/json.ts",
+    find: "if (to !== undefined) openings.lastIndex = to",
+    replace: "",
+    test: "test/internal/json.test.ts"
+  },
+  {
+    name: "output: what a schema throws is a defect",
+    file: "src/internal/output.ts",
+    find: "Effect.catchDefect((defect) =>",
+    replace: "Effect.catchIf((_): _ is never => false, (defect) =>",
+    test: "test/structured.test.ts"
+  },
+  {
+    name: "output: a schema is sent to a model that takes none",
+    file: "src/internal/output.ts",
+    find: "if (!able || Result.isFailure(held)) return",
+    replace: "if (Result.isFailure(held)) return",
+    test: "test/structured.test.ts"
+  },
+  {
+    name: "output: a value that does not decode passes",
+    file: "src/Claude.ts",
+    find: "Output.decode(codec, reply)",
+    replace: "Effect.orElseSucceed(Output.decode(codec, reply), () => undefined as never)",
+    test: "test/structured.test.ts"
+  },
+  {
+    name: "re-ask: only the last answer is corrected",
+    file: "src/policy/Retry.ts",
+    find: "[...call.corrections, input]",
+    replace: "[input]",
+    test: "test/structured.test.ts"
+  },
+  {
+    name: "re-ask: an answer that Claude did not end is asked for again",
+    file: "src/policy/Retry.ts",
+    find: `input.stopReason === "end_turn"`,
+    replace: `input.stopReason !== "tool_use"`,
+    test: "test/structured.test.ts"
+  },
+  {
+    name: "re-ask: a cut answer is asked for again",
+    file: "src/internal/classify.ts",
+    find: `    case "Truncated":\n`,
+    replace: "",
+    test: "test/structured.test.ts"
+  },
+  {
+    name: "costs: failed attempts cost nothing",
+    file: "src/internal/attempt.ts",
+    find: "if (tally !== undefined) count(tally, free)",
+    replace: "if (tally !== undefined && error === undefined) count(tally, free)",
+    test: "test/policy/Policy.test.ts"
+  },
+  {
+    name: "costs: an attempt that broke off is counted as whole",
+    file: "src/internal/attempt.ts",
+    find: "|| !draft.ended()",
+    replace: "|| false",
+    test: "test/policy/Policy.test.ts"
+  },
+  {
+    name: "costs: a long prompt costs as much as a short one",
+    file: "src/internal/catalogue.ts",
+    find: "> long.above ? long.times : 1",
+    replace: "> long.above ? 1 : 1",
+    test: "test/Models.test.ts"
+  },
+  {
+    name: "tools: an input that is cut is seen",
+    file: "src/internal/draft.ts",
+    find: "block.stopped && isReadable(block)",
+    replace: "true",
+    test: "test/internal/draft.test.ts"
+  },
+  {
+    name: "tools: an input is not decoded",
+    file: "src/internal/tools.ts",
+    find: "if (codecs.size === 0)",
+    replace: "if (codecs.size >= 0)",
+    test: "test/Tool.test.ts"
   }
 ]

@@ -1,13 +1,14 @@
 /**
  * The wire of `@anthropic-ai/sdk`: sends with it, and reads what comes back.
  */
+import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { hasProperty, isNumber } from "effect/Predicate"
+import { hasProperty, isNumber, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -120,23 +121,51 @@ const wire = (sender: Sdk.Sender): Claude.Wire => ({
       return Effect.andThen(Scope.addFinalizer(scope, close), Effect.flatMap(sent, received))
     }),
   countTokens: (params) =>
-    Clock.clockWith((clock) => send(sender, params.model, clock, (signal) => sender.count(params, signal))).pipe(
+    asked(sender, params.model, (signal) => sender.count(params, signal)).pipe(
       Effect.flatMap((counted) =>
         hasProperty(counted, "input_tokens") && isNumber(counted.input_tokens)
           ? Effect.succeed(counted.input_tokens)
           : Effect.fail(new UnexpectedResponse({ model: params.model, detail: "it has no input_tokens" }))
-      ),
-      Effect.timeoutOrElse({
-        duration: "30 seconds",
-        orElse: () => Effect.fail(new TimedOut({ model: params.model, scope: "attempt" }))
-      })
-    )
+      )
+    ),
+  models: listed(sender)
 })
+
+/** The most pages of models that are read; each has up to 1000. */
+const mostPages = 10
+
+/** All pages of the list of models. */
+const listed = (sender: Sdk.Sender, pages = mostPages, after?: string): Claude.Wire["models"] =>
+  Effect.flatMap(asked(sender, undefined, (signal) => sender.models(after, signal)), (page) => {
+    const { data, has_more: more, last_id: last } = { data: undefined, has_more: false, last_id: null, ...Object(page) }
+    if (!Array.isArray(data) || !data.every(isModel) || data.length === 0) {
+      return Effect.fail(new UnexpectedResponse({ detail: "it is not a list of models" }))
+    }
+    return more === true && isString(last) && pages > 1
+      ? Effect.map(listed(sender, pages - 1, last), (rest) => [...data, ...rest])
+      : Effect.succeed(data)
+  })
+
+/** Whether it is a model, as far as we read it. */
+const isModel = (value: unknown): value is ModelInfo =>
+  hasProperty(value, "id") && isString(value.id) && hasProperty(value, "lifecycle") &&
+  ["active", "deprecated", "retired"].includes(String(value.lifecycle))
+
+/** A request that is answered in one piece, in 30 seconds. */
+const asked = (
+  sender: Sdk.Sender,
+  model: string | undefined,
+  request: (signal: AbortSignal) => PromiseLike<unknown>
+): Effect.Effect<unknown, ClaudeError> =>
+  Effect.timeoutOrElse(Clock.clockWith((clock) => send(sender, model, clock, request)), {
+    duration: "30 seconds",
+    orElse: () => Effect.fail(new TimedOut({ model, scope: "attempt" }))
+  })
 
 /** Sends. What fails before there is a response is an error of the way to it, or of what we wanted to send. */
 const send = <A>(
   sender: Sdk.Sender,
-  model: string,
+  model: string | undefined,
   clock: Clock.Clock,
   request: (signal: AbortSignal) => PromiseLike<A>
 ): Effect.Effect<A, ClaudeError> => {

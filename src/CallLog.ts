@@ -21,6 +21,7 @@ import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
 import * as References from "effect/References"
 import type { ClaudeError, GaveUp, Table, Tried } from "./ClaudeError.ts"
+import type { Tally } from "./Current.ts"
 import type { Reply, Usage } from "./Message.ts"
 
 // -----------------------------------------------------------------------------
@@ -40,6 +41,9 @@ export interface Attempt extends Common {
   readonly requestId: string | undefined
   readonly took: Duration.Duration
 }
+
+/** What all attempts of a call used, in tokens and US dollars: at least so much, where that is marked. */
+export type Spent = Readonly<Tally>
 
 /** One thing that happened. Attempts are told by `Claude.make`, calls by `Policy`. */
 export type Event =
@@ -65,9 +69,15 @@ export type Event =
     readonly error: ClaudeError
     readonly reason: GaveUp
     readonly history: ReadonlyArray<Tried>
+    readonly spent: Spent
     readonly took: Duration.Duration
   }
-  | Common & { readonly _tag: "CallSucceeded"; readonly attempts: number; readonly took: Duration.Duration }
+  | Common & {
+    readonly _tag: "CallSucceeded"
+    readonly attempts: number
+    readonly spent: Spent
+    readonly took: Duration.Duration
+  }
   | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
 
 // -----------------------------------------------------------------------------

@@ -6,7 +6,7 @@
  * function over `open`. Every call streams, also those that collect.
  */
 import type { MessageCountTokensParams } from "@anthropic-ai/sdk/resources/messages"
-import * as AnthropicStructuredOutput from "effect/ai/AnthropicStructuredOutput"
+import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -14,20 +14,23 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as CallLog from "./CallLog.ts"
-import { type ClaudeError, InvalidRequest, MalformedOutput, redact } from "./ClaudeError.ts"
+import { type ClaudeError, InvalidRequest } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
 import { accept } from "./internal/accept.ts"
 import * as Attempt from "./internal/attempt.ts"
+import * as Output from "./internal/output.ts"
 import * as Reading from "./internal/reading.ts"
-import { type Ask, type Options, toRequest } from "./internal/request.ts"
+import { type Amend, type Ask, countable, type Options, toolsOf, toRequest } from "./internal/request.ts"
+import * as Tools from "./internal/tools.ts"
 import { traced } from "./internal/traced.ts"
 import type * as Message from "./Message.ts"
 
 export type { Connection, Opened, WireItem } from "./internal/attempt.ts"
+export type { Form } from "./internal/output.ts"
 export type { Answer } from "./internal/reading.ts"
 export type { Ask, Options } from "./internal/request.ts"
 
@@ -41,6 +44,8 @@ export interface Wire {
   readonly open: (request: Message.Request) => Effect.Effect<Attempt.Connection, ClaudeError, Scope.Scope>
   /** Counts the input tokens of a request without running it. */
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
+  /** Lists the models, also those that are retired. */
+  readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
 }
 
 /** What tokens are counted of. */
@@ -69,6 +74,7 @@ export class Claude extends Context.Service<Claude, {
    */
   readonly open: (request: Message.Request) => Effect.Effect<Attempt.Opened, ClaudeError, Scope.Scope>
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
+  readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
   readonly log: CallLog.CallLog
   readonly budget: Budget
 }>()("resilient-claude/Claude") {}
@@ -79,6 +85,7 @@ export const make = (wire: Wire): Effect.Effect<Claude["Service"]> =>
     Claude.of({
       open: (request) => Attempt.open(wire.open, log, request),
       countTokens: wire.countTokens,
+      models: wire.models,
       log,
       budget: unlimited
     }))
@@ -93,12 +100,14 @@ const unlimited: Budget = { charge: () => Effect.succeed({ settle: () => Effect.
 // Collected answers
 // -----------------------------------------------------------------------------
 
-/** Asks, and collects the complete answer. */
+/** Asks, and collects the complete answer. The input of tools made with `Tool.make` is decoded. */
 export const message: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (ask, options) =>
-  traced("Claude.message")(collect(ask, options, "content"))
+  traced("Claude.message")(
+    Effect.flatMap(collect(ask, options, "content"), (reply) => Tools.decode(toolsOf(ask, options), reply))
+  )
 
 /** Asks for text. */
 export const text: (
@@ -107,22 +116,49 @@ export const text: (
 ) => Effect.Effect<string, ClaudeError, Claude> = (ask, options) =>
   traced("Claude.text")(Effect.map(collect(ask, options, "text"), ({ text }) => text))
 
-/** Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode. */
+/**
+ * Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode, with every issue
+ * and its path. `Claude.formOf` says how it is asked for.
+ */
 export const object: <A, I, RD = never>(
   schema: Schema.ConstraintCodec<A, I, RD>,
   ask: Ask,
   options?: Options
 ) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, ask, options) =>
-  traced("Claude.object")(decoded(schema, ask, options))
+  traced("Claude.object")(valued(() => Output.of(schema), ask, options))
+
+/** Asks for one of a list: the answer is nothing else. */
+export const choice: <const C extends ReadonlyArray<string>>(
+  choices: C,
+  ask: Ask,
+  options?: Options
+) => Effect.Effect<C[number], ClaudeError, Claude> = (choices, ask, options) =>
+  traced("Claude.choice")(Effect.map(valued(() => Output.choice(choices), ask, options), ({ choice }) => choice))
+
+/** Asks for JSON of any shape, in words. Where the shape is known, `Claude.object` is held to it. */
+export const json: (
+  ask: Ask,
+  options?: Options
+) => Effect.Effect<Schema.Json, ClaudeError, Claude> = (ask, options) =>
+  traced("Claude.json")(valued(() => Output.json, ask, options))
+
+/**
+ * How `Claude.object` asks for a value of this schema: by the schema, to which the API holds the model (if it is not one
+ * of the few that cannot), or by words in the last message, where a schema is recursive, or has a part that may be
+ * anything, or more than 16 unions and optional fields. Not at all, if it has no JSON form.
+ */
+export const formOf = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output.Form =>
+  Output.formOf(Output.of(schema))
 
 /** Counts the input tokens a request would use. */
 export const countTokens: (
   ask: Ask,
   options?: Options
-) => Effect.Effect<number, ClaudeError, Claude> = Effect.fnUntraced(function*(ask, options) {
-  const { params: { max_tokens: _, ...params } } = yield* toRequest(ask, options)
-  return yield* (yield* Claude).countTokens(countable(params))
-})
+) => Effect.Effect<number, ClaudeError, Claude> = (ask, options) =>
+  Effect.flatMap(
+    Claude,
+    (claude) => Effect.flatMap(toRequest(ask, options), ({ params }) => claude.countTokens(countable(params)))
+  )
 
 // -----------------------------------------------------------------------------
 // Streamed answers
@@ -177,56 +213,48 @@ export const withModel: {
 // -----------------------------------------------------------------------------
 
 /** Asks and reads to the end, in a plain loop: a `Stream` would cost more than all policies together. */
-const collect = (ask: Ask, options: Options | undefined, wanted: "text" | "content") =>
+const collect = (ask: Ask, options: Options | undefined, wanted: "text" | "content", amend?: Amend) =>
   Effect.scoped(
     Effect.withFiber<Message.Reply, ClaudeError, Claude | Scope.Scope>((fiber) => {
-      const { log, open } = Context.getUnsafe(fiber.context, Claude)
-      return Effect.flatMap(Effect.flatMap(toRequest(ask, options), open), ({ pull, reply }) =>
-        Pull.catchDone(Effect.forever(pull, { disableYield: true }), () =>
-          accept(reply(), wanted, log)))
+      const claude = Context.getUnsafe(fiber.context, Claude)
+      const opened = Effect.flatMap(toRequest(ask, options, amend), (request) => claude.open(request))
+      return Effect.flatMap(opened, ({ pull, reply }) =>
+        Pull.catchDone(
+          Effect.forever(pull, { disableYield: true }),
+          () => accept(reply(), wanted, claude.log)
+        ))
     })
   )
 
-const begin = (ask: Ask, options: Options | undefined, mayRestart: boolean) =>
-  Effect.flatMap(Claude, (claude) => Reading.open(claude.open, toRequest(ask, options), claude.log, mayRestart))
-
-const decoded = Effect.fnUntraced(function*<A, I, RD>(
-  schema: Schema.ConstraintCodec<A, I, RD>,
+/** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
+const valued = <A, RD>(
+  wanted: () => Result.Result<Output.Output<A, RD>, string>,
   ask: Ask,
   options: Options | undefined
-) {
-  const structured = Result.try(() => AnthropicStructuredOutput.toCodecAnthropic(schema))
-  if (Result.isFailure(structured)) {
-    const detail = `the output schema cannot be sent to the API (${
-      String(structured.failure)
-    }): use a schema without recursion`
-    return yield* new InvalidRequest({ sent: false, detail })
-  }
-  const { codec, jsonSchema } = structured.success
-  const format = { type: "json_schema", schema: { ...jsonSchema } } as const
-  const { model, requestId, text, usage } = yield* collect(
-    ask,
-    { ...options, output_config: { ...options?.output_config, format } },
-    "text"
-  )
-  return yield* Effect.mapError(
-    Schema.decodeEffect(Schema.fromJsonString(codec), { errors: "all" })(text),
-    ({ message }) => new MalformedOutput({ model, requestId, usage, text: redact(text), issues: redact(message) })
-  )
+) =>
+  Effect.suspend(() => {
+    const output = wanted()
+    if (Result.isFailure(output)) return Effect.fail(new InvalidRequest({ sent: false, detail: output.failure }))
+    let { codec } = output.success.words
+    const amend: Amend = (params, model) => {
+      const asked = Output.ask(output.success, params, model?.capabilities.structuredOutputs !== false)
+      codec = asked.codec
+      return asked.params
+    }
+    const decoded = Effect.flatMap(collect(ask, options, "text", amend), (reply) => Output.decode(codec, reply))
+    return Effect.tap(decoded, () => answered)
+  })
+
+/** What was to be corrected is: the next question under the same policy is another one. */
+const answered = Effect.map(Current.Call, (call) => {
+  if (call !== undefined && call.corrections.length > 0) call.corrections = []
 })
 
-const countable = (params: Omit<Message.Params, "max_tokens">): CountParams => {
-  const {
-    container: _c,
-    diagnostics: _d,
-    inference_geo: _i,
-    metadata: _m,
-    service_tier: _t,
-    stop_sequences: _s,
-    ...rest
-  } = params
-  return rest
-}
+const begin = (ask: Ask, options: Options | undefined, mayRestart: boolean) =>
+  Effect.flatMap(
+    Claude,
+    (claude) => Reading.open((request) => claude.open(request), toRequest(ask, options), claude.log, mayRestart)
+  )
 
 const written = (event: Message.Event) =>
   event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""

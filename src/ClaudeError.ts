@@ -11,12 +11,14 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import {
   common,
-  content,
   duration,
   flag,
   type GaveUp as GaveUpSchema,
+  type Issue as IssueSchema,
+  issues,
   loose,
   partial,
+  secretIssues,
   sentence,
   text,
   type Tried as TriedSchema,
@@ -31,7 +33,7 @@ import {
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
   ...common,
   sent: flag,
-  issues: content
+  issues
 }) {
   override get message() {
     return sentence(this.sent === false ? "The request is invalid and was not sent" : "The request was rejected", this)
@@ -166,7 +168,8 @@ export class EmptyAnswer extends Schema.TaggedError<EmptyAnswer>()("EmptyAnswer"
 export class MalformedOutput extends Schema.TaggedError<MalformedOutput>()("MalformedOutput", {
   ...common,
   ...partial,
-  issues: content
+  issues: secretIssues,
+  stopReason: text
 }) {
   override get message() {
     return sentence("The answer does not match the output schema", this)
@@ -263,6 +266,9 @@ export type GaveUp = typeof GaveUpSchema.Type
 
 /** One failed attempt of a call, in words that hold no content. `waited` is the wait after it, in milliseconds. */
 export type Tried = typeof TriedSchema.Type
+
+/** What is wrong, and where in what we were given. */
+export type Issue = typeof IssueSchema.Type
 
 /** Whether this is one of ours. An application's own error with the same tag is not. */
 export const is = (error: unknown): error is ClaudeError =>

@@ -6,11 +6,13 @@
  * another model, and a limit set at the call site is enforced where the
  * request is sent, below every queue and circuit.
  */
-import type { Model as KnownModel } from "@anthropic-ai/sdk/resources/messages"
+import type { MessageCreateParamsBase, Model as KnownModel } from "@anthropic-ai/sdk/resources/messages"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { ClaudeError, MalformedOutput } from "./ClaudeError.ts"
+import * as Models from "./internal/catalogue.ts"
+import { known } from "./internal/models.ts"
 
 // -----------------------------------------------------------------------------
 // What to ask
@@ -22,6 +24,11 @@ export type ModelId = KnownModel
 /** The model to ask where the call names none. */
 export const Model = Context.Reference<ModelId>("resilient-claude/Current/Model", {
   defaultValue: () => "claude-sonnet-5-5"
+})
+
+/** What is known of the models: by default one catalogue for the process. `Models` has what reads and changes it. */
+export const Catalogue = Context.Reference<Models.Catalogue>("resilient-claude/Current/Catalogue", {
+  defaultValue: () => Models.make(known)
 })
 
 /** The model that stands in for whatever the call names. Set by `Fallback.models`. */
@@ -70,8 +77,14 @@ export interface Call {
   attempt: number
   /** How many models have been given up. */
   hop: number
-  /** The answer that the next attempt must correct. */
-  correction: MalformedOutput | undefined
+  /** The answers that the next attempt must correct, oldest first. */
+  corrections: ReadonlyArray<MalformedOutput>
+  /** What the attempts have used so far. */
+  readonly spent: Tally
+  /** Looks at what is about to be sent: nothing if there is nothing to say, else what there is to do or to fail with. */
+  readonly validate:
+    | ((params: Omit<MessageCreateParamsBase, "stream">) => Effect.Effect<void, ClaudeError> | undefined)
+    | undefined
   /** Opens an answer that broke off once more, by the rules of the policy; if there is none, the break is final. */
   readonly reopen:
     | (<A, R>(broken: ClaudeError, open: Effect.Effect<A, ClaudeError, R>) => Effect.Effect<A, ClaudeError, R>)
@@ -83,13 +96,17 @@ export const Call = Context.Reference<Call | undefined>("resilient-claude/Curren
   defaultValue: () => undefined
 })
 
-/** Tokens used so far, over all attempts. One mutable record, added to by every attempt that says what it used. */
+/** What attempts have used: one mutable record, added to by every attempt that says what it used. */
 export interface Tally {
   input: number
   output: number
+  /** US dollars, by the catalogue. */
+  dollars: number
+  /** Whether it is more, because an attempt broke off or has no known price. */
+  atLeast: boolean
 }
 
-/** Where the attempts inside count their tokens, if anybody asks. */
+/** Where the attempts inside count what they use, if anybody asks. */
 export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Current/Tally", {
   defaultValue: () => undefined
 })

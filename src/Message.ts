@@ -13,6 +13,7 @@ import type {
 import type * as Duration from "effect/Duration"
 import type { Tag } from "./ClaudeError.ts"
 import type * as Current from "./Current.ts"
+import type * as Models from "./internal/catalogue.ts"
 
 // -----------------------------------------------------------------------------
 // Requests
@@ -59,6 +60,9 @@ export const isContent = (event: WireEvent): boolean =>
 /** What an answer cost, in tokens. */
 export type Usage = Message["usage"]
 
+/** What an answer cost in US dollars, by the catalogue, or at least cost. */
+export type Cost = Models.Cost
+
 /** One bucket of the account, as the API last described it. `reset` is when it will be full again, at the latest. */
 export interface RateLimit {
   readonly limit: number | undefined
@@ -75,15 +79,35 @@ export interface RateLimits {
   readonly outputTokens?: RateLimit
 }
 
+/** A tool that Claude wants to be used. The input is decoded, if the tool was made with a schema. */
+export interface ToolUse {
+  readonly id: string
+  readonly name: string
+  readonly input: unknown
+}
+
+/** A tool of the API's own that failed, in an answer that did not. */
+export interface ServerToolError {
+  /** The kind of its result: `web_search_tool_result` … */
+  readonly type: string
+  readonly toolUseId: string
+  readonly errorCode: string
+}
+
 /** An answer, complete or so far. */
 export interface Reply {
   /** The message as the API would have sent it in one piece. */
   readonly message: Message
   /** The text blocks, joined. */
   readonly text: string
+  /** The tools to be used, whose input is whole. */
+  readonly toolUses: ReadonlyArray<ToolUse>
+  readonly serverToolErrors: ReadonlyArray<ServerToolError>
   /** Null until Claude has stopped. */
   readonly stopReason: Message["stop_reason"]
   readonly usage: Usage
+  /** What it cost; missing, where the catalogue has no price for the model. */
+  readonly cost: Cost | undefined
   readonly model: string
   readonly requestId: string | undefined
   readonly rateLimits: RateLimits

@@ -13,6 +13,7 @@ import { Agent, type Dispatcher, fetch as undiciFetch } from "undici"
 import * as Anthropic from "./Anthropic.ts"
 import type * as Claude from "./Claude.ts"
 import * as Refuse from "./internal/refuse.ts"
+import { takesPlain } from "./internal/sdk.ts"
 
 /** How to connect. */
 export interface AgentOptions {
@@ -59,19 +60,21 @@ const allOfFetchOn = (dispatcher: Dispatcher): Fetch => (url, init) =>
  * As much of `fetch` as the SDK and our reading ask for. It hears undici's own events: a Node stream and a web stream
  * in between would cost as much as the request.
  */
-const fetchOn = (dispatcher: Dispatcher): Fetch => (url, init) =>
-  new Promise((resolve, reject) => {
-    const { origin, pathname, search } = new URL(String(url))
-    // The SDK calls it with a method, a string, its own headers and a signal; `fetch` would allow more.
-    const request: Dispatcher.DispatchOptions = {
-      origin,
-      path: pathname + search,
-      method: (init?.method ?? "GET") as Dispatcher.HttpMethod,
-      body: (init?.body ?? null) as string | null,
-      headers: (init?.headers ?? {}) as Headers
-    }
-    dispatcher.dispatch(request, new Exchange(String(url), init?.signal ?? undefined, resolve, reject))
-  })
+const fetchOn = (dispatcher: Dispatcher): Fetch =>
+  takesPlain((url, init) =>
+    new Promise((resolve, reject) => {
+      const { origin, pathname, search } = new URL(String(url))
+      // It is called with a method, a string, headers and a signal; `fetch` would allow more.
+      const request: Dispatcher.DispatchOptions = {
+        origin,
+        path: pathname + search,
+        method: (init?.method ?? "GET") as Dispatcher.HttpMethod,
+        body: (init?.body ?? null) as string | null,
+        headers: (init?.headers ?? {}) as Headers
+      }
+      dispatcher.dispatch(request, new Exchange(String(url), init?.signal ?? undefined, resolve, reject))
+    })
+  )
 
 /** One chunk of a body, or its end. */
 type Next = { readonly done: boolean; readonly value: Uint8Array | undefined }

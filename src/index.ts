@@ -8,8 +8,14 @@ export * as Message from "./Message.ts"
 export * as CallLog from "./CallLog.ts"
 /** The service and its calls. */
 export * as Claude from "./Claude.ts"
+/** What is known of the models, and what they cost. */
+export * as Models from "./Models.ts"
+/** Tools with a schema. */
+export * as Tool from "./Tool.ts"
 /** The API, by way of the SDK. */
 export * as Anthropic from "./Anthropic.ts"
+/** Requests that cannot work. */
+export * as Validate from "./policy/Validate.ts"
 /** Retry schedules. */
 export * as Retry from "./policy/Retry.ts"
 /** Limits on waiting. */

@@ -7,7 +7,7 @@ const src = path.resolve(import.meta.dirname, "../src")
 
 // Bottom to top. A file may only import files that stand before it.
 const layers = [
-  ["internal/errorFields", "ClaudeError", "Current", "Message", "CallLog"],
+  ["internal/errorFields", "ClaudeError", "internal/catalogue", "internal/models", "Current", "Message", "CallLog"],
   [
     "internal/refuse",
     "internal/plan",
@@ -15,7 +15,10 @@ const layers = [
     "internal/supervised",
     "internal/classify",
     "internal/sse",
-    "internal/draft"
+    "internal/draft",
+    "internal/json",
+    "internal/output",
+    "internal/tools"
   ],
   [
     "internal/watch",
@@ -25,8 +28,23 @@ const layers = [
     "internal/reading",
     "internal/response"
   ],
-  ["Claude", "internal/sdk", "internal/tell"],
+  ["Claude", "internal/sdk", "internal/tell", "Models", "Tool"],
   ["Anthropic", "NodeAnthropic"],
+  [
+    "internal/shapeRule",
+    "internal/shapeBlocks",
+    "internal/shapeLoop",
+    "internal/shapeMedia",
+    "internal/shapeMessages",
+    "internal/shapeParameters",
+    "internal/shapeSchema",
+    "internal/shapeSize",
+    "internal/shapeTools",
+    "internal/shape",
+    "internal/bounds",
+    "policy/Validate",
+    "internal/validating"
+  ],
   [
     "policy/Retry",
     "policy/Timeout",
@@ -68,7 +86,7 @@ const owners: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
   [/^@anthropic-ai\/sdk/, ["internal/sdk"]],
   [/^undici/, ["NodeAnthropic"]],
   [/^node:/, ["NodeAnthropic", "testing/FakeServer", "testing/cli"]],
-  [/^effect\/ai/, ["Claude"]],
+  [/^effect\/ai/, ["internal/output"]],
   [/^effect\/encoding/, ["internal/sse"]],
   [/^effect\/http/, ["internal/classify"]]
 ]

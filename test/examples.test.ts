@@ -1,6 +1,6 @@
 /** Every example is a test: it type-checks, and it runs against a script. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { DateTime, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
@@ -14,10 +14,15 @@ import * as FullStack from "../examples/04-full-stack.ts"
 import * as PerError from "../examples/05-per-error.ts"
 import * as OwnService from "../examples/06-your-own-service.ts"
 import * as TestIt from "../examples/07-test-it.ts"
+import * as InvoiceBySchema from "../examples/08-invoice.ts"
+import * as Triage from "../examples/09-triage.ts"
+import * as JsonReask from "../examples/10-json-reask.ts"
+import * as Tools from "../examples/11-tools.ts"
 import { Fallback } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
+const messages = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.messages))
 
 /** Runs to the end, however long it waits. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within = "10 minutes" as const) =>
@@ -40,6 +45,10 @@ describe("examples", () => {
       "05-per-error.ts",
       "06-your-own-service.ts",
       "07-test-it.ts",
+      "08-invoice.ts",
+      "09-triage.ts",
+      "10-json-reask.ts",
+      "11-tools.ts",
       "incident.ts"
     ])
   })
@@ -132,6 +141,93 @@ describe("examples", () => {
       assert.lengthOf(requests, 4)
       assert.deepStrictEqual(summaries, ["It says so.", "It says so."])
     }))
+
+  const lines = [{ what: "anvil", quantity: 3, cents: 4000 }, { what: "rocket", quantity: 1, cents: 9950 }]
+  const invoice = { supplier: "ACME Ltd.", lines, totalCents: 21950, due: "2026-12-01" }
+  const wrong = { ...invoice, totalCents: 219 }
+
+  it.effect("08 asks again when the sums are wrong, and gives dates and what it cost", () =>
+    Effect.gen(function*() {
+      const outcome = yield* InvoiceBySchema.program
+      const due = DateTime.makeUnsafe("2026-12-01")
+      assert.deepStrictEqual(outcome.status === "success" ? outcome.data : outcome.error, { ...invoice, due })
+      // Twice 100 tokens read at 2 dollars a million, and 50 written at 10.
+      assert.closeTo(outcome.cost.dollars, 2 * (100 * 2 + 50 * 10) / 1e6, 1e-12)
+      assert.isFalse(outcome.cost.atLeast)
+      const [first = [], second = []] = yield* messages
+      assert.lengthOf(first, 1)
+      assert.deepStrictEqual(second, [
+        ...first,
+        { role: "assistant", content: JSON.stringify(wrong) },
+        {
+          role: "user",
+          content: "That is not what was asked for:\n- the lines come to 21950 cents, and the total says 219\n" +
+            "Answer again, with the corrected JSON only."
+        }
+      ])
+    }).pipe(asked([wrong, invoice].map((value) => Faults.value(value, { inputTokens: 100, outputTokens: 50 })))))
+
+  it.effect("08 gives a value also when the sums stay wrong", () =>
+    Effect.gen(function*() {
+      const outcome = yield* InvoiceBySchema.program
+      assert.strictEqual(outcome.status === "error" && outcome.error._tag, "MalformedOutput")
+      assert.deepStrictEqual((yield* messages).map(({ length }) => length), [1, 3, 5])
+    }).pipe(asked([Faults.value(wrong), Faults.value(wrong), Faults.value(wrong)])))
+
+  it.effect("09 names a queue of the list, or fails", () =>
+    Effect.gen(function*() {
+      const queue: "billing" | "technical" | "sales" | "other" = yield* Triage.program
+      assert.strictEqual(queue, "billing")
+      assert.strictEqual((yield* Effect.flip(Triage.program))._tag, "MalformedOutput")
+    }).pipe(asked([Faults.value({ choice: "billing" }), Faults.value({ choice: "complaints" })])))
+
+  it.effect("10 asks for both in words, and again with what was wrong", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(JsonReask.form, {
+        form: "prompt",
+        because: "the schema is recursive, which the API does not take"
+      })
+      const tree = { title: "Tea", parts: [{ title: "Water", parts: [] }] }
+      assert.deepStrictEqual(yield* JsonReask.program, { tree, values: { port: 8080 } })
+      const formats = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.output_config?.format))
+      assert.deepStrictEqual(yield* formats, [undefined, undefined, undefined, undefined])
+      const all = yield* messages
+      assert.deepStrictEqual(all.map(({ length }) => length), [1, 3, 1, 3])
+      assert.match(JSON.stringify(all[0]), /matches this JSON Schema, and nothing else/)
+      assert.match(JSON.stringify(all[1]?.at(-1)), /- parts\.0\.parts: Missing key/)
+      assert.match(JSON.stringify(all[2]), /Answer with one JSON value, and nothing else/)
+      assert.match(JSON.stringify(all[3]?.at(-1)), /- there is no JSON value in it/)
+    }).pipe(asked([
+      Faults.value({ title: "Tea", parts: [{ title: "Water" }] }),
+      Faults.value({ title: "Tea", parts: [{ title: "Water", parts: [] }] }),
+      Faults.answer("{port: 8080}"),
+      Faults.answer("Sorry!\n```json\n{\"port\": 8080}\n```")
+    ])))
+
+  const uses = (input: object) => Faults.answer("Let me see.", { tool: { name: "stock", input } })
+
+  it.effect("11 sends back what came of the tool", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* Tools.program, "Yes, four.")
+      const [first = [], second = []] = yield* messages
+      assert.lengthOf(second, 3)
+      assert.deepStrictEqual(second[0], first[0])
+      assert.deepInclude(second[1]?.content[1], { type: "tool_use", id: "toolu_01Fake", name: "stock" })
+      assert.deepStrictEqual(second[2]?.content, [
+        { type: "tool_result", tool_use_id: "toolu_01Fake", content: "4 left" }
+      ])
+    }).pipe(asked([uses({ color: "blue", size: "M" }), Faults.answer("Yes, four.")])))
+
+  it.effect("11 runs no tool with what does not match its schema", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(Tools.program))._tag, "MalformedOutput")
+      assert.lengthOf(yield* messages, 1)
+    }).pipe(asked([uses({ color: "blue", size: "XL" })])))
+
+  it.effect("11 is content with an answer that needs no tool", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* Tools.program, "Only in red.")
+    }).pipe(asked([Faults.answer("Only in red.")])))
 })
 
 const run = (...args: ReadonlyArray<string>) => {

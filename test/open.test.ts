@@ -134,6 +134,7 @@ describe("an answer that is opened", () => {
       const note = (what: string) => Effect.sync(() => void notes.push(what))
       const claude = yield* Claude.make({
         countTokens: () => Effect.succeed(1),
+        models: Effect.succeed([]),
         open: () =>
           Effect.as(Effect.addFinalizer(() => note("closed")), {
             requestId: undefined,

@@ -1,11 +1,12 @@
 /** The README tells the truth: its code exists and runs, its table is made from the code, its output was printed. */
+import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Console, Effect, Layer, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { outage, policy } from "../examples/incident.ts"
 import { errorTable } from "../scripts/readme.ts"
-import { Claude, Policy, Retry } from "../src/index.ts"
+import { Claude, Models, Policy, Retry } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
@@ -61,7 +62,48 @@ describe("code", () => {
       yield* reader
       assert.strictEqual(screen.join(""), "Once upon a time.")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("Once upon a time.")]))))
+
+  it.effect("the models of the README are asked for, and an answer has a price", () =>
+    Effect.gen(function*() {
+      // When a program starts. If the list cannot be had, the built-in one is still there.
+      const refreshed = Models.refresh.pipe(
+        Policy.apply(Policy.standard),
+        Effect.catch((error) => Console.log(`the models are as they were: ${error.message}`))
+      )
+
+      const asked = Effect.gen(function*() {
+        const { cost, model } = yield* Claude.message("Tell me a story.")
+        const { contextWindow, retiresAt } = (yield* Models.get(model)) ?? {}
+        return { model, dollars: cost?.dollars, contextWindow, retiresAt }
+      })
+
+      yield* refreshed
+      assert.deepStrictEqual(yield* asked, {
+        model: "claude-sonnet-5-5",
+        dollars: (100 * 2 + 50 * 10) / 1e6,
+        contextWindow: 400_000,
+        retiresAt: undefined
+      })
+    }).pipe(Effect.provide(Layer.mergeAll(
+      Models.layer(),
+      FakeClaude.layer([Faults.answer("Once.", { inputTokens: 100, outputTokens: 50 })], { models: [listed] })
+    ))))
 })
+
+/** As the API lists it: it reads less than the built-in catalogue says. */
+const listed: ModelInfo = {
+  id: "claude-sonnet-5-5",
+  type: "model",
+  display_name: "Claude Sonnet 5.5",
+  created_at: "2026-01-01T00:00:00Z",
+  lifecycle: "active",
+  line: "sonnet",
+  deprecated_at: null,
+  retires_at: null,
+  max_input_tokens: 400_000,
+  max_tokens: 128_000,
+  capabilities: null
+}
 
 describe("figures", () => {
   it("the table of errors is what the code does", () => {

@@ -28,9 +28,6 @@ export const accept = (
       return Effect.fail(new ClaudeError.ContextWindowExceeded(arrived()))
   }
   const tools = message.content.filter((block) => block.type === "tool_use")
-  if (message.content.some((block) => "input" in block && typeof block.input === "string")) {
-    return Effect.fail(new ClaudeError.UnexpectedResponse({ ...common, detail: "the input of a tool is not JSON" }))
-  }
   if (stopReason === "tool_use" && tools.length === 0) {
     return Effect.fail(new ClaudeError.EmptyAnswer({ ...common, detail: "it asks for a tool and names none" }))
   }

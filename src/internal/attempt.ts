@@ -19,7 +19,9 @@ import type * as CallLog from "../CallLog.ts"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as Message from "../Message.ts"
+import * as Models from "./catalogue.ts"
 import * as Draft from "./draft.ts"
+import * as Tools from "./tools.ts"
 import * as Watch from "./watch.ts"
 
 /** What one read of the wire brought: how many bytes (pings included), and the events they completed. */
@@ -67,6 +69,7 @@ const begin = (
   const tally = fiber.getRef(Current.Tally)
   const attempt = call?.attempt ?? 1
   const { model } = request.params
+  const { models } = fiber.getRef(Current.Catalogue)
   const draft = Draft.make(model)
   const now = () => clock.currentTimeMillisUnsafe()
   const start = now()
@@ -86,6 +89,15 @@ const begin = (
       text: message.content.map((block) => block.type === "text" ? block.text : "").join(""),
       stopReason: message.stop_reason,
       usage: message.usage,
+      get cost() {
+        return costOf(message)
+      },
+      get toolUses() {
+        return Tools.uses(message.content)
+      },
+      get serverToolErrors() {
+        return Tools.serverErrors(message.content)
+      },
       model: message.model,
       requestId: connection?.requestId,
       get rateLimits() {
@@ -97,15 +109,28 @@ const begin = (
     }
   }
 
+  const costOf = ({ model: answering, usage }: { readonly model: string; readonly usage: Message.Usage }) => {
+    const prices = (models.get(answering) ?? models.get(model))?.prices
+    return prices === undefined ? undefined : Models.cost(usage, prices)
+  }
+  const count = (tally: Current.Tally, free: boolean) => {
+    const head = draft.head()
+    const { usage } = head
+    const cost = costOf(head)
+    tally.input += usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0)
+    tally.output += usage.output_tokens
+    tally.dollars += cost?.dollars ?? 0
+    tally.atLeast ||= !free && (cost?.atLeast !== false || !draft.ended())
+  }
+
   const ended = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
     watch.stop()
     const { stop_reason: stopReason, usage } = draft.head()
-    if (tally !== undefined) {
-      tally.input += usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) +
-        (usage.cache_read_input_tokens ?? 0)
-      tally.output += usage.output_tokens
-    }
     const error = failure ?? errorOf(exit)
+    // A request that was refused costs nothing.
+    const free = !draft.begun() && error?.status !== undefined && error.status >= 400
+    if (tally !== undefined) count(tally, free)
+    if (call !== undefined) count(call.spent, free)
     const at = now()
     const requestId = connection?.requestId
     const common = { at, call: call?.id, model, attempt, requestId, took: Duration.millis(at - start) }
@@ -163,8 +188,13 @@ const begin = (
       replay = []
       if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
       if (failure !== undefined) return Effect.fail(failure)
-      if (draft.ended()) return Cause.done()
-      return more
+      return draft.ended() ? end : more
+    })
+    const end: Opened["pull"] = Effect.suspend((): Opened["pull"] => {
+      const flaw = draft.flaw()
+      if (flaw === undefined) return Cause.done()
+      failure = new ClaudeError.UnexpectedResponse({ model, requestId: made.requestId, detail: flaw })
+      return Effect.fail(failure)
     })
     const more = Effect.flatMap(
       watched,

@@ -190,11 +190,25 @@ const unanswered = (
     : new ClaudeError.InvalidRequest({ ...common, sent: false, detail: plain(failure), cause: failure })
 }
 
-/** Whether asking later cannot help, whatever the kind says: not implemented, or a certificate that does not verify. */
-export const isPermanent = (error: ClaudeError.ClaudeError): boolean =>
-  error._tag === "ServerFault"
-    ? error.status === 501 || error.status === 505
-    : error._tag === "Unreachable" && error.code !== undefined && certificate.test(error.code)
+/**
+ * Whether asking the same later cannot help, whatever a schedule says: a request that is wrong or too large, an answer
+ * longer than it may be, what is not implemented, a certificate that does not verify.
+ */
+export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
+  switch (error._tag) {
+    case "InvalidRequest":
+    case "RequestTooLarge":
+    case "ContextWindowExceeded":
+    case "Truncated":
+      return true
+    case "ServerFault":
+      return error.status === 501 || error.status === 505
+    case "Unreachable":
+      return error.code !== undefined && certificate.test(error.code)
+    default:
+      return false
+  }
+}
 
 // -----------------------------------------------------------------------------
 // Headers

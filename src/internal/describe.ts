@@ -6,8 +6,9 @@ import * as Refuse from "./refuse.ts"
 
 /** Order, limits, and the waits each kind of error would see. */
 export const describe = (policy: Policy): string => {
-  const { models = [], onBreak = "fail", overall, retry } = policy
+  const { models = [], onBreak = "fail", overall, precheck, retry, strict = false, validate = true } = policy
   return [
+    row("validate", validate ? validation(strict, precheck === "count") : "no"),
     row("overall", overall === undefined ? "no limit" : `at most ${length(overall)} for everything below`),
     row("models", models.length === 0 ? "only the one asked for" : `when retrying is over, ${models.join(", then ")}`),
     ...(retry === undefined ? [row("retry", "never")] : retries(retry)),
@@ -18,6 +19,13 @@ export const describe = (policy: Policy): string => {
     )
   ].join("\n")
 }
+
+const validation = (strict: boolean, counts: boolean): string =>
+  [
+    "shape fails",
+    strict ? "the model catalogue fails" : "the model catalogue warns",
+    counts ? "the prompt is counted" : "the prompt is estimated"
+  ].join(", ")
 
 const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
 

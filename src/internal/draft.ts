@@ -27,7 +27,9 @@ export interface Draft {
   readonly ended: () => boolean
   /** The message without its content. */
   readonly head: () => SdkMessage
-  /** The message as the API would have sent it in one piece. Tool input that is not JSON stays the text it is. */
+  /** What is wrong with the message as a whole, once it has ended. */
+  readonly flaw: () => string | undefined
+  /** The message as the API would have sent it in one piece. A tool whose input is cut is not in it. */
   readonly message: () => SdkMessage
 }
 
@@ -122,7 +124,13 @@ export const make = (model: string): Draft => {
     begun: () => begun,
     ended: () => ended,
     head: () => message,
-    message: () => ({ ...message, content: blocks.map(finish) })
+    flaw: () => cutShort(message) || blocks.every(isReadable) ? undefined : "the input of a tool is not JSON",
+    message: () => {
+      // Cut at a limit, the last tool may have no input at all yet.
+      const last = cutShort(message) ? blocks.at(-1) : undefined
+      const whole = blocks.filter((block) => isWhole(block) && !(block === last && isTool(block) && block.json === ""))
+      return { ...message, content: whole.map(finish) }
+    }
   }
 }
 
@@ -204,6 +212,21 @@ const append = (block: Block, delta: RawContentBlockDelta): string | undefined =
   }
 }
 
+const isTool = ({ json, kind }: Block): boolean => kind === "input" || json !== ""
+
+/** The input of a tool arrives in pieces, and half of it must not be taken for one. */
+const isWhole = (block: Block): boolean => !isTool(block) || block.stopped && isReadable(block)
+
+const isReadable = (block: Block): boolean =>
+  !isTool(block) ||
+  (block.json === "" ? !isString(property(block.start, "input")) : Option.isSome(parseJson(block.json)))
+
+const property = (value: object, key: string): unknown => hasProperty(value, key) ? value[key] : undefined
+
+/** Whether the answer stopped at a limit. */
+const cutShort = ({ stop_reason }: SdkMessage): boolean =>
+  stop_reason === "max_tokens" || stop_reason === "model_context_window_exceeded"
+
 const finish = ({ citations, json, signature, start, text, thinking }: Block): ContentBlock => {
   switch (start.type) {
     case "text":
@@ -216,7 +239,7 @@ const finish = ({ citations, json, signature, start, text, thinking }: Block): C
       return { ...start, thinking: (start.thinking ?? "") + thinking, signature: (start.signature ?? "") + signature }
     default:
       // Tools, and whatever else is given its input piece by piece.
-      return json === "" ? start : Object.assign({ ...start }, { input: Option.getOrElse(parseJson(json), () => json) })
+      return json === "" ? start : Object.assign({ ...start }, { input: Option.getOrUndefined(parseJson(json)) })
   }
 }
 

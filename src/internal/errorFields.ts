@@ -13,6 +13,18 @@ export const unknown = Schema.optional(Schema.Unknown)
 /** The model's words, and ours about them. `Redacted`, so that printing an error cannot leak them. */
 export const content = Schema.optional(Schema.Redacted(loose(Schema.String)))
 
+/** What is wrong, and where. The shape of Standard Schema's issues. */
+export const Issue = Schema.Struct({
+  path: Schema.Array(Schema.Union([Schema.String, Schema.Finite])),
+  message: Schema.String
+})
+
+/** What is wrong with what we were given. Our words only. */
+export const issues = Schema.optional(loose(Schema.Array(Issue)))
+
+/** What is wrong with an answer. `Redacted`, because it quotes the answer. */
+export const secretIssues = Schema.optional(Schema.Redacted(loose(Schema.Array(Issue))))
+
 /** What had arrived. */
 export const partial = {
   text: content,

@@ -19,9 +19,21 @@ export interface Policy extends Current.Limits {
    * the same retries, which the reader learns from a `restarted` event. Text streams cannot say so, and always fail.
    */
   readonly onBreak?: "fail" | "restart" | undefined
+  /** Whether requests are validated before they are sent: yes. */
+  readonly validate?: boolean | undefined
+  /** Whether what only the catalogue of models says fails a request, and does not only warn: no. */
+  readonly strict?: boolean | undefined
+  /** Whether the prompt is counted by the API before it is sent, once for each model (a request more), or estimated. */
+  readonly precheck?: "count" | "estimate" | undefined
 }
 
-const breaks: ReadonlySet<string> = new Set(["fail", "restart"])
+/** The fields that are one of a list. */
+const choices = {
+  onBreak: ["fail", "restart"],
+  validate: [true, false],
+  strict: [true, false],
+  precheck: ["count", "estimate"]
+} as const
 
 const fields: { readonly [K in keyof Required<Policy>]: true } = {
   connect: true,
@@ -32,7 +44,10 @@ const fields: { readonly [K in keyof Required<Policy>]: true } = {
   retry: true,
   models: true,
   overall: true,
-  onBreak: true
+  onBreak: true,
+  validate: true,
+  strict: true,
+  precheck: true
 }
 
 /** The durations of a policy, the shorter ones first: one that is longer than a later one can never be reached. */
@@ -78,8 +93,15 @@ export const check = (policy: Policy): void => {
   if (policy.models !== undefined && !Array.isArray(policy.models)) {
     Refuse.refuse(`Policy: models is ${String(policy.models)}: it must be a list of models`)
   }
-  if (policy.onBreak !== undefined && !breaks.has(policy.onBreak)) {
-    Refuse.refuse(`Policy: onBreak is ${policy.onBreak}: it must be "fail" or "restart"`)
+  for (const name of ["onBreak", "validate", "strict", "precheck"] as const) {
+    const [value, allowed]: [unknown, ReadonlyArray<unknown>] = [policy[name], choices[name]]
+    if (value !== undefined && !allowed.includes(value)) {
+      const list = allowed.map((choice) => JSON.stringify(choice)).join(" or ")
+      Refuse.refuse(`Policy: ${name} is ${String(value)}: it must be ${list}`)
+    }
+  }
+  if (policy.validate === false && (policy.strict === true || policy.precheck !== undefined)) {
+    Refuse.refuse("Policy: validate is false, so strict and precheck do nothing: remove them, or validate")
   }
   for (const model of policy.models ?? []) {
     if (model.trim() === "") Refuse.refuse("Policy: models has an empty name: name a model or remove it")

@@ -1,12 +1,14 @@
 /** From what was asked to a request, or to why it cannot be sent. */
-import type { MessageParam } from "@anthropic-ai/sdk/resources/messages"
+import type { MessageCountTokensParams, MessageParam } from "@anthropic-ai/sdk/resources/messages"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import { hasProperty, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import { InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
+import { type ClaudeError, InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Params, Prompt, Request } from "../Message.ts"
+import type { Model } from "./catalogue.ts"
 
 /** A question, a conversation, or the parameters of the SDK, of which `model` and `max_tokens` may be left out. */
 export type Ask = Prompt | Omit<Params, "model" | "max_tokens"> & Partial<Pick<Params, "model" | "max_tokens">>
@@ -23,28 +25,55 @@ const defaultMaxTokens = 4096
 /** No model writes as much (the largest: 128,000), so it is a slip. */
 const absurdMaxTokens = 1_000_000
 
-/** The request for `ask` under what the call carries. */
-export const toRequest = (ask: Ask, options: Options | undefined): Effect.Effect<Request, InvalidRequest> =>
+/** A change to the parameters, which may depend on what the model can do. */
+export type Amend = (params: Params, model: Model | undefined) => Params
+
+/** The request for `ask` under what the call carries: validated, amended, and with the corrections it needs. */
+export const toRequest = (
+  ask: Ask,
+  options: Options | undefined,
+  amend: Amend | undefined = undefined
+): Effect.Effect<Request, ClaudeError> =>
   Effect.withFiber((fiber) => {
-    const model = fiber.getRef(Current.Model)
-    const substitute = fiber.getRef(Current.Substitute)
-    const limits = fiber.getRef(Current.Limits)
     const call = fiber.getRef(Current.Call)
-    const { maxTokens = defaultMaxTokens, ...rest } = options ?? {}
-    const given = isString(ask)
-      ? { messages: [{ role: "user", content: ask } satisfies MessageParam] }
-      : isConversation(ask)
-      ? { messages: [...ask] }
-      : ask
-    const params: Params = { model, max_tokens: maxTokens, ...given, ...rest }
-    if (substitute !== undefined) params.model = substitute
+    const limits = fiber.getRef(Current.Limits)
+    const { models } = fiber.getRef(Current.Catalogue)
+    const params = paramsOf(fiber, ask, options)
+    const amended = (): Effect.Effect<Request, ClaudeError> => {
+      if (amend === undefined) return Effect.succeed({ params: corrected(params, call), limits })
+      return params.messages.at(-1)?.role === "user"
+        ? Effect.succeed({ params: corrected(amend(params, models.get(params.model)), call), limits })
+        : invalid(params, "a value is asked for at the end of the last message, which must be the user's")
+    }
+    if (call?.validate !== undefined) {
+      const validated = call.validate(params)
+      return validated === undefined ? amended() : Effect.flatMap(validated, amended)
+    }
     const wrong = reject(params)
-    if (wrong !== undefined) return Effect.fail(new InvalidRequest({ sent: false, model: params.model, detail: wrong }))
-    if (call?.correction !== undefined) params.messages = [...params.messages, ...correct(call.correction)]
-    return Effect.succeed({ params, limits })
+    return wrong === undefined ? amended() : invalid(params, wrong)
   })
 
+const invalid = ({ model }: Params, detail: string): Effect.Effect<never, InvalidRequest> =>
+  Effect.fail(new InvalidRequest({ sent: false, model, detail }))
+
+const paramsOf = (fiber: Fiber.Fiber<unknown, unknown>, ask: Ask, options: Options | undefined): Params => {
+  const { maxTokens = defaultMaxTokens, ...rest } = options ?? {}
+  const given = isString(ask)
+    ? { messages: [{ role: "user", content: ask } satisfies MessageParam] }
+    : isConversation(ask)
+    ? { messages: [...ask] }
+    : ask
+  const params: Params = { model: fiber.getRef(Current.Model), max_tokens: maxTokens, ...given, ...rest }
+  const substitute = fiber.getRef(Current.Substitute)
+  if (substitute !== undefined) params.model = substitute
+  return params
+}
+
 const isConversation = (ask: Ask): ask is ReadonlyArray<MessageParam> => Array.isArray(ask)
+
+/** The tools that are asked with. */
+export const toolsOf = (ask: Ask, options: Options | undefined): Params["tools"] =>
+  options?.tools ?? (isString(ask) || isConversation(ask) ? undefined : ask.tools)
 
 /** What is wrong with it, and what to do. More is checked by the API. */
 const reject = ({ max_tokens, messages, model }: Params): string | undefined => {
@@ -64,13 +93,40 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
 const hasWords = (content: unknown): boolean =>
   isString(content) ? content.trim() !== "" : Array.isArray(content) && content.length > 0
 
+/** The request with what was said about the answers so far, in the order they came, so that the cache still knows it. */
+const corrected = (params: Params, call: Current.Call | undefined): Params =>
+  call === undefined || call.corrections.length === 0
+    ? params
+    : { ...params, messages: [...params.messages, ...call.corrections.flatMap(correct)] }
+
 /** The conversation about an answer that did not decode. */
-const correct = ({ issues, text }: MalformedOutput): ReadonlyArray<MessageParam> => [
-  { role: "assistant", content: text === undefined ? "" : Redacted.value(text) },
-  {
-    role: "user",
-    content: `That does not match the schema:\n${
-      issues === undefined ? "" : Redacted.value(issues)
-    }\nAnswer again, with the corrected JSON only.`
-  }
-]
+const correct = ({ issues, text }: MalformedOutput): ReadonlyArray<MessageParam> => {
+  if (text === undefined) return []
+  const wrong = issues === undefined ? [] : Redacted.value(issues)
+  return [
+    { role: "assistant", content: Redacted.value(text) },
+    {
+      role: "user",
+      content: [
+        "That is not what was asked for:",
+        ...wrong.map(({ message, path }) => path.length === 0 ? `- ${message}` : `- ${path.join(".")}: ${message}`),
+        "Answer again, with the corrected JSON only."
+      ].join("\n")
+    }
+  ]
+}
+
+/** What of a request tokens can be counted of. */
+export const countable = (params: Omit<Params, "max_tokens">): MessageCountTokensParams => {
+  const {
+    max_tokens: _max,
+    container: _c,
+    diagnostics: _d,
+    inference_geo: _i,
+    metadata: _m,
+    service_tier: _t,
+    stop_sequences: _s,
+    ...rest
+  }: Partial<Params> & Omit<Params, "max_tokens"> = params
+  return rest
+}

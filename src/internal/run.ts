@@ -11,20 +11,14 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { Event } from "../CallLog.ts"
 import { Claude } from "../Claude.ts"
-import {
-  type ClaudeError,
-  type DeadlineExceeded,
-  type GaveUp,
-  is,
-  type MalformedOutput,
-  type Table,
-  type Tag,
-  type Tried
-} from "../ClaudeError.ts"
+import { type ClaudeError, type DeadlineExceeded, type GaveUp, is, type Table, type Tried } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
+import type { Params } from "../Message.ts"
 import * as Fallback from "../policy/Fallback.ts"
+import type { Catalogue } from "./catalogue.ts"
 import type { Compiled } from "./compile.ts"
 import * as History from "./history.ts"
+import { type How, validate } from "./validating.ts"
 
 /** Whether an attempt after this failure is extra load. Where nothing was sent, it is none. */
 const charged: Table<boolean> = {
@@ -62,23 +56,22 @@ export const run = <A, E, R>(
   })
 
 /** A call that is running. A class, because it is made for every call, and most of it is needed only after a failure. */
-class Running implements Current.Call {
+class Running {
   readonly policy: Compiled
   readonly clock: Clock.Clock
   readonly claude: Claude["Service"] | undefined
   readonly outerDeadline: number
   readonly start: number
-  readonly id: string
-  readonly reopen: Current.Call["reopen"]
-  attempt = 0
-  hop = 0
-  correction: MalformedOutput | undefined
+  /** As much as others see of it. */
+  readonly call: Current.Call
   history: ReadonlyArray<Tried> = []
   last: ClaudeError | undefined
   gaveUp: GaveUp | undefined
   step: Step | undefined
   /** The kinds that were tried again, on the model that is asked now. */
   retried = none
+  /** The models the prompt was counted for. */
+  counted = none
 
   constructor(policy: Compiled, fiber: Fiber.Fiber<unknown, unknown>) {
     this.policy = policy
@@ -86,8 +79,17 @@ class Running implements Current.Call {
     this.claude = Option.getOrUndefined(Context.getOption(fiber.context, Claude))
     this.outerDeadline = fiber.getRef(Current.Deadline)
     this.start = this.clock.currentTimeMillisUnsafe()
-    this.id = fiber.getRef(Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12)
-    this.reopen = policy.restart ? (broken, open) => this.again(broken, open) : undefined
+    const { restart, validate } = policy
+    const catalogue = fiber.getRef(Current.Catalogue)
+    this.call = {
+      id: fiber.getRef(Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12),
+      attempt: 0,
+      hop: 0,
+      corrections: [],
+      spent: { input: 0, output: 0, dollars: 0, atLeast: false },
+      validate: validate && ((params) => this.validated(params, validate, catalogue)),
+      reopen: restart ? (broken, open) => this.again(broken, open) : undefined
+    }
   }
 
   // ---------------------------------------------------------------------------
@@ -97,7 +99,7 @@ class Running implements Current.Call {
   /** One attempt. Any but the first is paid for, unless nothing was sent before it. */
   attempted<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     const once = Effect.withFiber<A, E, R>((fiber) => {
-      this.attempt++
+      this.call.attempt++
       return Effect.tapError(self, (error) => {
         if (is(error)) this.remember(error, modelOf(fiber))
         return Effect.void
@@ -122,8 +124,8 @@ class Running implements Current.Call {
     const { limits, models, overall, retry } = this.policy
     const tried = retry === undefined ? attempt : this.retrying(attempt)
     // What is opened again goes on where the ladder is: a model that was given up is not asked again.
-    const asked = models[this.hop - 1]
-    const left = models.slice(this.hop)
+    const asked = models[this.call.hop - 1]
+    const left = models.slice(this.call.hop)
     const laddered = left.length === 0 ? tried : Fallback.models(left, { onChange: (to) => this.changed(to) })(tried)
     const hopped = asked === undefined ? laddered : Effect.provideService(laddered, Current.Substitute, asked)
     const ended: Effect.Effect<A, E | DeadlineExceeded, R> = overall === undefined ? hopped : overall(hopped)
@@ -132,7 +134,7 @@ class Running implements Current.Call {
       (error): Effect.Effect<never, E | DeadlineExceeded> =>
         is(error) ? Effect.flatMap(this.explain(error), Effect.fail) : Effect.fail(error)
     )
-    const within = Effect.provideService(told, Current.Call, this)
+    const within = Effect.provideService(told, Current.Call, this.call)
     return limits === undefined ? within : limits(within)
   }
 
@@ -157,13 +159,29 @@ class Running implements Current.Call {
     })
   }
 
+  /** Looks at a request before it is sent. */
+  validated(
+    params: Params,
+    { count, strict }: How,
+    catalogue: Catalogue
+  ): Effect.Effect<void, ClaudeError> | undefined {
+    const how = { strict, count: count && !this.counted.has(params.model) }
+    if (how.count) this.counted = new Set([...this.counted, params.model])
+    return validate(params, how, {
+      catalogue,
+      claude: this.claude,
+      warn: (code, message) =>
+        this.emit((common) => ({ _tag: "Warning", ...common, model: params.model, code, message }))
+    })
+  }
+
   // ---------------------------------------------------------------------------
   // What is done after a failure
   // ---------------------------------------------------------------------------
 
   remember(error: ClaudeError, model: string): void {
     this.last = error
-    this.history = History.remember(this.history, error, this.attempt, model)
+    this.history = History.remember(this.history, error, this.call.attempt, model)
   }
 
   /** Asks the schedule of the policy, and notes what it says. */
@@ -189,7 +207,7 @@ class Running implements Current.Call {
         this.retried = new Set([...this.retried, error._tag])
         this.history = History.waited(this.history, waited)
         return Effect.as(
-          this.emit((common) => ({ _tag: "RetryScheduled", ...common, attempt: this.attempt + 1, error, wait })),
+          this.emit((common) => ({ _tag: "RetryScheduled", ...common, attempt: this.call.attempt + 1, error, wait })),
           [output, wait]
         )
       }))
@@ -205,8 +223,8 @@ class Running implements Current.Call {
 
   /** Another model is asked: from the start. */
   changed({ error, to }: Parameters<Fallback.OnChange>[0]): Effect.Effect<void> {
-    this.hop++
-    this.correction = undefined
+    this.call.hop++
+    this.call.corrections = []
     this.gaveUp = undefined
     this.step = undefined
     this.retried = none
@@ -221,7 +239,8 @@ class Running implements Current.Call {
     return this.emit((common) => ({
       _tag: "CallSucceeded",
       ...common,
-      attempts: this.attempt,
+      attempts: this.call.attempt,
+      spent: { ...this.call.spent },
       took: Duration.millis(common.at - this.start)
     }))
   }
@@ -238,6 +257,7 @@ class Running implements Current.Call {
       error: explained,
       reason,
       history,
+      spent: { ...this.call.spent },
       took: Duration.millis(common.at - start)
     }))
     return Effect.as(emitted, explained)
@@ -246,7 +266,7 @@ class Running implements Current.Call {
   emit(
     event: (common: { readonly at: number; readonly call: string; readonly model: string }) => Event
   ): Effect.Effect<void> {
-    const { claude, clock, id } = this
+    const { call: { id }, claude, clock } = this
     return claude === undefined ?
       Effect.void :
       Effect.withFiber((fiber) =>
@@ -255,8 +275,8 @@ class Running implements Current.Call {
   }
 }
 
-/** No kind of error. */
-const none: ReadonlySet<Tag> = new Set()
+/** Nothing yet. */
+const none: ReadonlySet<string> = new Set()
 
 /** Fails once with what has failed already, and then does it again. */
 const afterFailure = <A, E, R>(error: E, attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {

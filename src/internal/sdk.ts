@@ -3,10 +3,16 @@
  *
  * It neither retries, nor reads a stream, nor logs, nor traces. Its generic
  * `post` is used, because `messages.create` writes to the console on behalf of
- * some models; and for a key that stays the same not even that, because what it
- * sends then is the same for every request but for the body.
+ * some models; and with a key and a `fetch` of ours not even that, because what
+ * it sends then is the same for every request but for the body.
  */
-import { Anthropic as Client, APIConnectionError, APIError, type ClientOptions } from "@anthropic-ai/sdk"
+import {
+  Anthropic as Client,
+  APIConnectionError,
+  APIError,
+  APIUserAbortError,
+  type ClientOptions
+} from "@anthropic-ai/sdk"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CountParams } from "../Claude.ts"
@@ -35,6 +41,8 @@ export interface Sender {
   /** Gives the response when its headers are there, if they are those of a success. */
   readonly message: (params: Params, signal: AbortSignal) => Promise<Response>
   readonly count: (params: CountParams, signal: AbortSignal) => PromiseLike<unknown>
+  /** Gives a page of the list of models: the first, or the one after a model. */
+  readonly models: (after: string | undefined, signal: AbortSignal) => PromiseLike<unknown>
   /** Whether a token that was refused is followed by a fresh one. */
   readonly renews: boolean
 }
@@ -42,7 +50,9 @@ export interface Sender {
 /** A sender by these options. Throws a `RangeError` with a sentence if they cannot be meant. */
 export const make = ({ apiKey, baseUrl, client, fetch }: Options): Sender => {
   if (baseUrl !== undefined && !isUrl(baseUrl)) {
-    Refuse.refuse(`Anthropic: baseUrl is ${JSON.stringify(baseUrl)}: it must be an http or https URL, without a user`)
+    // It may hold a password.
+    const shown = baseUrl.replace(/\/\/[^/]*@/, "//…@")
+    Refuse.refuse(`Anthropic: baseUrl is ${JSON.stringify(shown)}: it must be an http or https URL, without a user`)
   }
   const options = {
     maxRetries: 0,
@@ -61,16 +71,15 @@ export const make = ({ apiKey, baseUrl, client, fetch }: Options): Sender => {
     )
   }
   const bounded = careful(fetch ?? globalThis.fetch)
-  return direct(
-    new Client({
-      baseURL: "https://api.anthropic.com",
-      ...options,
-      apiKey: key,
-      fetch: bounded,
-      fetchOptions: { redirect }
-    }),
-    bounded
-  )
+  const own = new Client({
+    baseURL: "https://api.anthropic.com",
+    ...options,
+    apiKey: key,
+    fetch: bounded,
+    // A redirect is somebody's login page, and would be followed with the key.
+    fetchOptions: { redirect: "manual" }
+  })
+  return fetch !== undefined && plain.has(fetch) ? direct(own, bounded) : through(own)
 }
 
 /** Whether a header can carry it. */
@@ -101,10 +110,31 @@ const through = (client: Client): Sender => ({
   count: (params, signal) => {
     const { body, headers } = split(params)
     return client.post(`${path}/count_tokens`, { ...once, body, headers, signal })
-  }
+  },
+  models: (after_id, signal) =>
+    client.get("/v1/models", {
+      ...once,
+      signal,
+      query: {
+        limit: 1000,
+        lifecycle: ["active", "deprecated", "retired"],
+        ...(after_id !== undefined && { after_id })
+      }
+    })
 })
 
-/** A client whose key stays the same. To build its URL and headers for every request would cost as much as all of ours. */
+/** Says of a `fetch` that it takes its headers as a plain record, and never changes them. */
+export const takesPlain = (fetch: Fetch): Fetch => {
+  plain.add(fetch)
+  return fetch
+}
+
+const plain = new WeakSet<Fetch>()
+
+/**
+ * A client whose key stays the same, on a `fetch` of ours. To build its URL and headers for every request would cost as
+ * much as all of ours.
+ */
 const direct = (client: Client, fetch: Fetch): Sender => {
   const any = through(client)
   let head: { readonly url: string; readonly headers: Record<string, string> } | undefined
@@ -123,8 +153,9 @@ const direct = (client: Client, fetch: Fetch): Sender => {
     message: async (params, signal) => {
       if (namesOwner(params)) return any.message(params, signal)
       head ??= await build()
+      if (signal.aborted) throw new APIUserAbortError()
       const body = JSON.stringify({ ...params, stream: true })
-      const response = await fetch(head.url, { method: "POST", headers: head.headers, body, signal, redirect }).catch(
+      const response = await fetch(head.url, { method: "POST", headers: head.headers, body, signal }).catch(
         (cause: Error) => {
           throw new APIConnectionError({ cause })
         }
@@ -135,9 +166,6 @@ const direct = (client: Client, fetch: Fetch): Sender => {
     }
   }
 }
-
-/** A redirect is somebody's login page, and would be followed with the key. */
-const redirect: RequestRedirect = "manual"
 
 const silent = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} }
 

@@ -1,11 +1,12 @@
 /** An effect that somebody may end from outside. */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
 /** Who watches over an effect while it is waited for. */
 export interface Supervisor<E> {
-  /** The effect waits for something: whoever interrupts the fiber ends it. Gives what to do before it is waited for. */
-  readonly began: (fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<unknown> | undefined
+  /** The effect waits for something. `end` interrupts it; `fork` is for what watches, and `ended` must end that. */
+  readonly began: (end: () => void, fork: (self: Effect.Effect<void>) => Fiber.Fiber<void>) => void
   /** It is over: with what it came to, or with what is returned here. */
   readonly ended: () => Effect.Effect<never, E> | undefined
 }
@@ -18,13 +19,16 @@ export const supervised = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
   { began, ended }: Supervisor<E2>
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.flatMap(Effect.forkChild(self, { startImmediately: true }), (fiber): Effect.Effect<A, E | E2> => {
-    const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return exit
-    const wait = Effect.callback<A, E | E2>((resume) => {
+  Effect.withFiber<A, E | E2, R>((parent) =>
+    // Forked in the step that knows how to end it: between two, the parent could be interrupted, and leave it running.
+    Effect.callback((resume) => {
+      // What runs an effect has what it needs.
+      const fork = Effect.runForkWith(parent.context as Context.Context<R>)
+      const fiber = fork(self)
+      const exit = fiber.pollUnsafe()
+      if (exit !== undefined) return resume(exit)
+      began(() => fiber.interruptUnsafe(parent.id), fork)
       fiber.addObserver((exit) => resume(ended() ?? exit))
       return Fiber.interrupt(fiber)
     })
-    const first = began(fiber)
-    return first === undefined ? wait : Effect.flatMap(first, () => wait)
-  })
+  )

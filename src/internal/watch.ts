@@ -11,9 +11,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import { isNotNullish } from "effect/Predicate"
 import { TimedOut } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
-import type { Request } from "../Message.ts"
+import type { Params, Request } from "../Message.ts"
 import { supervised, type Supervisor } from "./supervised.ts"
 
 /** The limits of one attempt, and the marks they are measured from. */
@@ -30,7 +31,7 @@ export interface Watch {
 
 /** Watches from the first wait on, until it is stopped. */
 export const make = ({ limits, params }: Request, clock: Clock.Clock): Watch => {
-  const limit = resolve(limits, params.thinking !== undefined && params.thinking.type !== "disabled")
+  const limit = resolve(limits, thinks(params))
   const reading = Latch.makeUnsafe(false)
   const start = clock.currentTimeMillisUnsafe()
   let paused = 0
@@ -38,7 +39,7 @@ export const make = ({ limits, params }: Request, clock: Clock.Clock): Watch => 
   let connected = false
   let byteAt = start
   let contentAt: number | undefined
-  let waiting: Fiber.Fiber<unknown, unknown> | undefined
+  let end: (() => void) | undefined
   let watcher: Fiber.Fiber<unknown, unknown> | undefined
   let expired: TimedOut | undefined
 
@@ -59,28 +60,25 @@ export const make = ({ limits, params }: Request, clock: Clock.Clock): Watch => 
   const shortest = Math.min(limit.idle, limit.contentIdle)
 
   const watchdog: Effect.Effect<void> = Effect.flatMap(reading.await, () => {
-    const [scope, length, end] = nearest()
-    const left = end - now()
+    const [scope, length, at] = nearest()
+    const left = at - now()
     if (left > 0) return Effect.flatMap(Effect.sleep(Math.min(left, shortest)), () => watchdog)
     expired = new TimedOut({ scope, limit: Duration.millis(length), model: params.model })
-    waiting?.interruptUnsafe()
+    end?.()
     return Effect.void
-  })
-  const watch = Effect.map(Effect.forkDetach(watchdog, { startImmediately: true }), (fiber) => {
-    watcher = fiber
   })
 
   const supervisor: Supervisor<TimedOut> = {
-    began: (fiber) => {
+    began: (interrupt, fork) => {
       paused += clock.currentTimeMillisUnsafe() - pausedAt
-      waiting = fiber
+      end = interrupt
       reading.openUnsafe()
-      return watcher === undefined ? watch : undefined
+      watcher ??= fork(watchdog)
     },
     ended: () => {
       reading.closeUnsafe()
       pausedAt = clock.currentTimeMillisUnsafe()
-      waiting = undefined
+      end = undefined
       return expired === undefined ? undefined : Effect.fail(expired)
     }
   }
@@ -104,6 +102,9 @@ const defaults = { connect: 10_000, firstToken: 30_000, idle: 30_000, contentIdl
 
 /** A thinking model may be silent for longer. */
 const thinkingDefaults = { ...defaults, firstToken: 120_000, contentIdle: 180_000 }
+
+/** From untyped code, it may be null, which the API takes. */
+const thinks = ({ thinking }: Params): boolean => isNotNullish(thinking) && thinking.type !== "disabled"
 
 const resolve = (limits: Current.Limits, thinking: boolean): typeof defaults => {
   const base = thinking ? thinkingDefaults : defaults

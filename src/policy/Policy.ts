@@ -19,6 +19,7 @@ import { compile } from "../internal/compile.ts"
 import * as Description from "../internal/describe.ts"
 import * as Record from "../internal/policyRecord.ts"
 import { run } from "../internal/run.ts"
+import type { Cost } from "../Message.ts"
 import * as Fallback from "./Fallback.ts"
 import * as Retry from "./Retry.ts"
 
@@ -79,25 +80,28 @@ export const applyStream = <const P extends Policy>(
     ))
 }
 
-/** What a call came to, as a value for those who want no error channel. Tokens are those of all attempts. */
+/** What a call came to, as a value for those who want no error channel. Tokens and cost are those of all attempts. */
 export type Outcome<A> =
-  | { readonly status: "success"; readonly data: A; readonly tokens: Tokens }
-  | { readonly status: "error"; readonly error: ClaudeError; readonly retryable: boolean; readonly tokens: Tokens }
+  | { readonly status: "success"; readonly data: A } & Used
+  | { readonly status: "error"; readonly error: ClaudeError; readonly retryable: boolean } & Used
 
-/** Tokens used, as far as the API said: at least so many. */
-export type Tokens = Readonly<Current.Tally>
+/** What all attempts used, as far as the API said. */
+export interface Used {
+  readonly tokens: { readonly input: number; readonly output: number }
+  readonly cost: Cost
+}
 
 /** Turns success and our errors into a value. Removes our errors from the type, and leaves the others. */
 export const outcome = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<Outcome<A>, Exclude<E, ClaudeError>, R> =>
   Effect.suspend(() => {
-    const tokens: Current.Tally = { input: 0, output: 0 }
-    return Effect.provideService(self, Current.Tally, tokens).pipe(
-      Effect.map((data): Outcome<A> => ({ status: "success", data, tokens })),
+    const spent: Current.Tally = { input: 0, output: 0, dollars: 0, atLeast: false }
+    return Effect.provideService(self, Current.Tally, spent).pipe(
+      Effect.map((data): Outcome<A> => ({ status: "success", data, ...used(spent) })),
       Effect.catch((error): Effect.Effect<Outcome<A>, Exclude<E, ClaudeError>> =>
         is(error)
-          ? Effect.succeed({ status: "error", error, retryable: Fallback.isRetryable(error), tokens })
+          ? Effect.succeed({ status: "error", error, retryable: Fallback.isRetryable(error), ...used(spent) })
           // The compiler does not narrow a type parameter by a negated guard.
           : Effect.fail(error as Exclude<E, ClaudeError>)
       )
@@ -113,6 +117,11 @@ export const describe = (policy: Policy): string => {
 // -----------------------------------------------------------------------------
 // Internals
 // -----------------------------------------------------------------------------
+
+const used = ({ atLeast, dollars, input, output }: Current.Tally): Used => ({
+  tokens: { input, output },
+  cost: { dollars, atLeast }
+})
 
 /** Reads the first elements, in a scope that does not outlive a failure to do so. */
 const begin = <A, E, R>(self: Stream.Stream<A, E, R>, parent: Scope.Scope) =>

@@ -49,14 +49,18 @@ export const backoff = (
 export const linear = (options: WaitOptions): Schedule.Schedule<unknown, unknown> =>
   waits("linear", options, "none", (base, n) => base * n)
 
-/** Asks again at once, with the malformed answer and what is wrong with it. Without a policy, the question is only repeated. */
+/**
+ * Asks again at once, with the malformed answers so far and what is wrong with them as further turns; for answers that
+ * Claude ended by itself (`end_turn`). Without a policy, the question is only repeated.
+ */
 export const reask = (times: number): Schedule.Schedule<unknown, ClaudeError.MalformedOutput> =>
   Plan.note(
     Schedule.recurs(Refuse.count("reask: times", times)).pipe(
       Schedule.setInputType<ClaudeError.MalformedOutput>(),
+      Schedule.while(({ input }) => Effect.succeed(input.stopReason === "end_turn")),
       Schedule.tap(({ input }) =>
         Effect.map(Current.Call, (call) => {
-          if (call !== undefined) call.correction = input
+          if (call !== undefined) call.corrections = [...call.corrections, input]
         })
       )
     ),

@@ -50,14 +50,11 @@ export const overall = (
       let over = false
       let alarm: Fiber.Fiber<void> | undefined
       return supervised(Effect.provideService(self, Current.Deadline, deadline), {
-        began: (fiber) => {
-          const ring = Effect.map(Effect.sleep(deadline - now), () => {
+        began: (end, fork) => {
+          alarm = fork(Effect.map(Effect.sleep(deadline - now), () => {
             over = true
-            fiber.interruptUnsafe()
-          })
-          return Effect.map(Effect.forkChild(ring, { startImmediately: true }), (started) => {
-            alarm = started
-          })
+            end()
+          }))
         },
         ended: () => {
           alarm?.interruptUnsafe()

@@ -5,6 +5,7 @@
  * classification and reading as the real thing, and under `TestClock` its
  * waits cost no time.
  */
+import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as Claude from "../Claude.ts"
-import { Unreachable } from "../ClaudeError.ts"
+import { UnexpectedResponse, Unreachable } from "../ClaudeError.ts"
 import { classify } from "../internal/classify.ts"
 import { connect } from "../internal/response.ts"
 import type { Request } from "../Message.ts"
@@ -26,12 +27,18 @@ export class Received extends Context.Service<Received, Ref.Ref<ReadonlyArray<Re
 /** The requests received so far, oldest first. */
 export const received: Effect.Effect<ReadonlyArray<Request>, never, Received> = Effect.flatMap(Received, Ref.get)
 
+/** What else there is. */
+export interface Options {
+  /** What the API lists as its models: none. */
+  readonly models?: ReadonlyArray<ModelInfo> | undefined
+}
+
 /** Plays a script. Counting tokens takes four characters for one. */
-export const layer = (playable: Faults.Playable): Layer.Layer<Claude.Claude | Received> =>
+export const layer = (playable: Faults.Playable, options: Options = {}): Layer.Layer<Claude.Claude | Received> =>
   Layer.effectContext(Effect.gen(function*() {
     const requests = yield* Ref.make<ReadonlyArray<Request>>([])
     const claude = yield* Claude.make(
-      yield* wire(playable, (request) => Ref.update(requests, (all) => [...all, request]))
+      yield* wire(playable, (request) => Ref.update(requests, (all) => [...all, request]), options)
     )
     return Context.make(Received, requests).pipe(Context.add(Claude.Claude, claude))
   }))
@@ -39,12 +46,16 @@ export const layer = (playable: Faults.Playable): Layer.Layer<Claude.Claude | Re
 /** The wire of it, for a `Claude.make` of your own. */
 export const wire = Effect.fnUntraced(function*(
   playable: Faults.Playable,
-  receive: (request: Request) => Effect.Effect<void> = () => Effect.void
+  receive: (request: Request) => Effect.Effect<void> = () => Effect.void,
+  { models = [] }: Options = {}
 ): Effect.fn.Return<Claude.Wire> {
   const script = Faults.toScript(playable)
   const start = yield* Clock.currentTimeMillis
   let count = 0
   return {
+    models: models.length > 0
+      ? Effect.succeed(models)
+      : Effect.fail(new UnexpectedResponse({ detail: "it is not a list of models" })),
     countTokens: ({ messages }) => Effect.succeed(Math.ceil(JSON.stringify(messages).length / 4)),
     open: Effect.fnUntraced(function*(request) {
       const index = count++

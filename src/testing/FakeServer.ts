@@ -5,6 +5,7 @@
  * socket run live. Requests the real API would refuse as malformed are refused
  * the way it does, and use up no turn: see `malformed.ts` for the list.
  */
+import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -65,6 +66,8 @@ export interface Options {
   readonly port?: number | undefined
   /** 127.0.0.1 where nothing is said. */
   readonly host?: string | undefined
+  /** What is listed as the models: none. */
+  readonly models?: ReadonlyArray<ModelInfo> | undefined
   /** Called when a request has come, before it is played. */
   readonly onRequest?: ((request: Received, turn: string) => Effect.Effect<void>) | undefined
 }
@@ -94,7 +97,8 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
       const params = parse(body)
       const path = (request.url ?? "/").split("?")[0] ?? "/"
       const method = request.method ?? "GET"
-      const problem = malformed({ method, path, headers: request.headers, body, params })
+      const lists = method === "GET" && path === "/v1/models"
+      const problem = lists ? undefined : malformed({ method, path, headers: request.headers, body, params })
       const entry: Received = {
         method,
         path,
@@ -116,6 +120,8 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
       if (problem === undefined && path === messages) turns++
       const turn = problem ?? (path === messages
         ? yield* script({ index, elapsed: entry.at - start, params: entry.params })
+        : lists
+        ? Faults.respond(200, JSON.stringify({ data: options.models ?? [], has_more: false }), { name: "the models" })
         : Faults.respond(200, JSON.stringify({ input_tokens: Math.ceil(body.length / 4) }), { name: "a token count" }))
       yield* options.onRequest?.(entry, turn.name) ?? Effect.void
       yield* play(turn, index, response)

@@ -219,15 +219,38 @@ describe("blocks", () => {
     ["a tool of an MCP server", { ...tool, type: "mcp_tool_use" }],
     ["a tool that is new", { ...tool, type: "brand_new_tool_use" }]
   ])("%s has its input", (_, start_) => {
-    assert.deepStrictEqual(content(start(0, start_), json(""), json("{\"a\":"), json("[1]}")), [
+    assert.deepStrictEqual(content(start(0, start_), json(""), json("{\"a\":"), json("[1]}"), stop(0)), [
       { ...start_, input: { a: [1] } }
     ])
-    assert.deepStrictEqual(content(start(0, start_), json("")), [start_])
-    assert.deepStrictEqual(content(start(0, { ...start_, input: { a: 1 } })), [{ ...start_, input: { a: 1 } }])
+    assert.deepStrictEqual(content(start(0, start_), json(""), stop(0)), [start_])
+    const whole = { ...start_, input: { a: 1 } }
+    assert.deepStrictEqual(content(start(0, whole), stop(0)), [whole])
   })
 
-  it("an input that is not JSON, or not yet, stays the text it is", () => {
-    assert.deepStrictEqual(content(start(0, tool), json("{\"city\": \"Os")), [{ ...tool, input: "{\"city\": \"Os" }])
+  it.each([
+    ["is not over", [json("{\"city\": \"Oslo\"}")]],
+    ["is cut", [json("{\"city\": \"Os"), stop(0)]],
+    ["is cut at a limit", [json("{\"city\": \"Os"), stop(0), end("max_tokens"), messageStop]],
+    ["is not there at a limit", [json(""), stop(0), end("max_tokens"), messageStop]],
+    ["does not fit the window", [stop(0), end("model_context_window_exceeded"), messageStop]]
+  ])("a tool whose input %s is not seen", (_, events) => {
+    assert.deepStrictEqual(content(start(0, tool), ...events), [])
+  })
+
+  it.each([
+    ["is JSON", ["{\"city\": \"Oslo\"}"], "tool_use", undefined],
+    ["is not JSON", ["{\"city\": nope"], "tool_use", "the input of a tool is not JSON"],
+    ["is cut at a limit", ["{\"city\": \"Os"], "max_tokens", undefined]
+  ])("the input of a tool that %s is a flaw or not", (_, pieces, reason, flaw) => {
+    const draft = after(
+      messageStart,
+      start(0, tool),
+      ...pieces.map((piece) => json(piece)),
+      stop(0),
+      end(reason),
+      messageStop
+    )
+    assert.strictEqual(draft.flaw(), flaw)
   })
 })
 

@@ -370,11 +370,11 @@ describe("outcome", () => {
     Effect.gen(function*() {
       const whole = Faults.answer("hello", { inputTokens: 10, outputTokens: 5 })
       const broken = Faults.breaks("he", "cut", { inputTokens: 10 })
-      assert.deepStrictEqual(yield* run([broken, whole]), {
-        status: "success",
-        data: "hello",
-        tokens: { input: 20, output: 6 }
-      })
+      const { cost, ...outcome } = yield* run([broken, whole])
+      assert.deepStrictEqual(outcome, { status: "success", data: "hello", tokens: { input: 20, output: 6 } })
+      // 20 tokens read at 2 dollars a million, 6 written at 10: and the broken attempt may have written more.
+      assert.closeTo(cost.dollars, 0.0001, 1e-9)
+      assert.isTrue(cost.atLeast)
     }))
 
   it.effect("an error says whether trying again later may help", () =>
@@ -437,7 +437,8 @@ describe("describe", () => {
       overall: "2 minutes",
       onBreak: "restart"
     })).toMatchInlineSnapshot(`
-      "overall   at most 2m for everything below
+      "validate  shape fails, the model catalogue warns, the prompt is estimated
+      overall   at most 2m for everything below
       models    when retrying is over, claude-haiku-5-5
       retry     by kind of error, at most 5 in all
                 RateLimited: 8 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s …
@@ -451,7 +452,8 @@ describe("describe", () => {
       on break  ask again, and tell the reader to begin anew"
     `)
     expect(Policy.describe(Policy.standard)).toMatchInlineSnapshot(`
-      "overall   at most 5m for everything below
+      "validate  shape fails, the model catalogue warns, the prompt is estimated
+      overall   at most 5m for everything below
       models    only the one asked for
       retry     by kind of error, at most 3 in all
                 RateLimited, Overloaded: 3 times, after 0-2s, 0-4s, 0-8s
@@ -465,14 +467,16 @@ describe("describe", () => {
       on break  fail, with what had arrived"
     `)
     expect(Policy.describe(Policy.none)).toMatchInlineSnapshot(`
-      "overall   no limit
+      "validate  shape fails, the model catalogue warns, the prompt is estimated
+      overall   no limit
       models    only the one asked for
       retry     never
       attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all
       on break  fail, with what had arrived"
     `)
     expect(Policy.describe({ retry: custom })).toMatchInlineSnapshot(`
-      "overall   no limit
+      "validate  shape fails, the model catalogue warns, the prompt is estimated
+      overall   no limit
       models    only the one asked for
       retry     custom
       attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all

@@ -1,0 +1,47 @@
+/**
+ * An invoice by schema: lines inside it, a date that arrives as a date, and sums that add up. The API holds the answer to
+ * the shape. What no shape can say is checked when the answer is decoded, and Claude is told what was wrong with it.
+ */
+import { Console, DateTime, Effect, Schema } from "effect"
+import { Claude, Policy, Retry } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+
+const Line = Schema.Struct({
+  what: Schema.String,
+  quantity: Schema.Int,
+  cents: Schema.Int.annotate({ description: "the price of one, in cents" })
+})
+
+export const Invoice = Schema.Struct({
+  supplier: Schema.String,
+  lines: Schema.Array(Line),
+  totalCents: Schema.Int,
+  due: Schema.DateTimeUtcFromString
+}).check(Schema.makeFilter(({ lines, totalCents }) => {
+  const sum = lines.reduce((sum, { cents, quantity }) => sum + cents * quantity, 0)
+  return sum === totalCents || `the lines come to ${sum} cents, and the total says ${totalCents}`
+}))
+
+export const readInvoice = (scan: string) =>
+  Claude.object(Invoice, `Extract the invoice. All amounts are in cents.\n${scan}`).pipe(
+    Policy.apply({ retry: Retry.byTag({ MalformedOutput: Retry.reask(2) }), overall: "2 minutes" }),
+    Policy.outcome
+  )
+
+export const program = Effect.gen(function*() {
+  const outcome = yield* readInvoice(
+    "ACME Ltd. 3 anvils at $40.00, 1 rocket at $99.50. Total $219.50, due December 1, 2026."
+  )
+  if (outcome.status === "success") {
+    const { due, supplier, totalCents } = outcome.data
+    yield* Console.log(`${supplier} wants ${totalCents} cents by ${DateTime.formatIsoDateUtc(due)}`)
+  } else {
+    yield* Console.log(outcome.error.message)
+  }
+  // Of all attempts: what was asked for again was paid for again.
+  const { atLeast, dollars } = outcome.cost
+  yield* Console.log(`It cost ${atLeast ? "at least " : ""}$${dollars.toFixed(4)}.`)
+  return outcome
+})
+
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))

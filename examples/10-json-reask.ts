@@ -1,0 +1,40 @@
+/**
+ * JSON that the API cannot be held to: of any shape, or of one that contains itself. It is asked for in words, so that
+ * now and then it is not quite right, and then it is asked for again, with the answer and what is wrong with it.
+ */
+import { Console, Effect, Schema } from "effect"
+import { Claude, Policy, Retry } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+
+interface Section {
+  readonly title: string
+  readonly parts: ReadonlyArray<Section>
+}
+const Section: Schema.Codec<Section> = Schema.Struct({
+  title: Schema.String,
+  parts: Schema.Array(Schema.suspend((): Schema.Codec<Section> => Section))
+})
+
+/** `{ form: "prompt", because: "the schema is recursive, which the API does not take" }` */
+export const form = Claude.formOf(Section)
+
+const reasked = Policy.apply({ retry: Retry.byTag({ MalformedOutput: Retry.reask(2) }), overall: "2 minutes" })
+
+/** Of a shape that contains itself. */
+export const outline = (text: string) => Claude.object(Section, `Outline this text:\n${text}`).pipe(reasked)
+
+/** Of any shape: nothing is known of it but that it is JSON. */
+export const settings = (file: string) => Claude.json(`Write these settings as JSON:\n${file}`).pipe(reasked)
+
+export const program = Effect.gen(function*() {
+  const tree = yield* outline(
+    "Tea. First boil water; fresh water is best. Then wait: green tea for two minutes, black for four."
+  )
+  const values = yield* settings("port 8080; hosts a.example, b.example; debug off")
+  yield* Console.log(form)
+  yield* Console.log(JSON.stringify(tree))
+  yield* Console.log(JSON.stringify(values))
+  return { tree, values }
+})
+
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))

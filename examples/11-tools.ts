@@ -1,0 +1,35 @@
+/** A tool: Claude says what it wants to know, as values of a schema, and is sent what came of it in a second message. */
+import { Console, Effect, Schema } from "effect"
+import { Claude, type Message, Policy, Tool } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+
+class Shirt extends Schema.Class<Shirt>("Shirt")({
+  color: Schema.String,
+  size: Schema.Literals(["S", "M", "L"])
+}) {}
+
+const stock = Tool.make("stock", { description: "Says how many shirts of a kind are in stock.", input: Shirt })
+
+/** The application's own: it is given shirts, and never anything else. */
+const count = ({ color, size }: Shirt) => Effect.succeed(color === "blue" && size === "M" ? 4 : 0)
+
+const ask = (messages: Message.Prompt) =>
+  Claude.message(messages, { tools: [stock] }).pipe(Policy.apply(Policy.standard))
+
+export const program = Effect.gen(function*() {
+  const question = { role: "user", content: "Do you have this shirt in blue? I wear M." } as const
+  const reply = yield* ask([question])
+  const results = yield* Effect.forEach(
+    yield* stock.uses(reply),
+    ({ id, input }) =>
+      Effect.map(count(input), (left) => ({ type: "tool_result", tool_use_id: id, content: `${left} left` } as const))
+  )
+  // Claude may know the answer without asking.
+  const { text } = results.length === 0
+    ? reply
+    : yield* ask([question, { role: "assistant", content: reply.message.content }, { role: "user", content: results }])
+  yield* Console.log(text)
+  return text
+})
+
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))

@@ -1,0 +1,93 @@
+/**
+ * What is known of the models: what they can do, for how long, and what they cost.
+ *
+ * Data with its date and source, and so never the last word: it warns, and the
+ * API decides. `refresh` asks the API itself, for everything but prices, which
+ * the API does not tell.
+ */
+import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { hasProperty } from "effect/Predicate"
+import { Claude } from "./Claude.ts"
+import type { ClaudeError } from "./ClaudeError.ts"
+import * as Current from "./Current.ts"
+import * as Catalogue from "./internal/catalogue.ts"
+
+export type { Capabilities, Model, Prices } from "./internal/catalogue.ts"
+export { known } from "./internal/models.ts"
+
+/** All models that are known here. */
+export const all: Effect.Effect<ReadonlyArray<Catalogue.Model>> = Effect.map(
+  Current.Catalogue,
+  ({ models }) => [...models.values()]
+)
+
+/** What is known of a model, if anything. */
+export const get = (id: Current.ModelId): Effect.Effect<Catalogue.Model | undefined> =>
+  Effect.map(Current.Catalogue, ({ models }) => models.get(id))
+
+/**
+ * Asks the API which models there are, and gives them. From then on, validation fails what they cannot do, and no longer
+ * only warns. Prices stay as they were. Goes the way of all calls: policies apply to it.
+ */
+export const refresh: Effect.Effect<ReadonlyArray<Catalogue.Model>, ClaudeError, Claude> = Effect.gen(function*() {
+  const claude = yield* Claude
+  const catalogue = yield* Current.Catalogue
+  const listed = yield* claude.models
+  const asOf = DateTime.formatIsoDateUtc(yield* DateTime.now)
+  const models = listed.map((info) => fromApi(info, catalogue.models.get(info.id), asOf))
+  // An alias is not listed: what is known of it stays.
+  catalogue.models = new Map([...catalogue.models, ...models.map((model) => [model.id, model] as const)])
+  catalogue.refreshed = true
+  return models
+})
+
+/** A catalogue of one's own, with what is said here in place of what is known, or besides it. */
+export const layer = (
+  models: ReadonlyArray<Pick<Catalogue.Model, "id"> & Partial<Catalogue.Model>> = []
+): Layer.Layer<never> =>
+  Layer.effect(
+    Current.Catalogue,
+    Effect.map(Current.Catalogue, (outer) => {
+      const added = models.map((model): Catalogue.Model => ({ ...unknown, ...outer.models.get(model.id), ...model }))
+      return { ...Catalogue.make([...outer.models.values(), ...added]), refreshed: outer.refreshed }
+    })
+  )
+
+const unknown = { lifecycle: "active", capabilities: {}, source: "the application", asOf: "" } as const
+
+/** What the API says of a model; what it does not say is as before. */
+const fromApi = (info: ModelInfo, before: Catalogue.Model | undefined, asOf: string): Catalogue.Model => {
+  const { capabilities, deprecated_at, id, lifecycle, line, max_input_tokens, max_tokens, retires_at } = info
+  return {
+    id,
+    line: line ?? before?.line,
+    lifecycle,
+    deprecatedAt: deprecated_at?.slice(0, 10),
+    retiresAt: retires_at?.slice(0, 10),
+    contextWindow: max_input_tokens ?? before?.contextWindow,
+    maxOutput: max_tokens ?? before?.maxOutput,
+    capabilities: { ...before?.capabilities, ...able(capabilities) },
+    prices: before?.prices,
+    source: "Models API",
+    asOf,
+    live: true
+  }
+}
+
+const able = (said: ModelInfo["capabilities"]): Catalogue.Capabilities =>
+  said === null ? {} : {
+    structuredOutputs: said.structured_outputs.supported,
+    images: said.image_input.supported,
+    pdfs: said.pdf_input.supported,
+    effort: supported(said.effort),
+    thinking: supported(said.thinking.types)
+  }
+
+/** The names of what is supported, in a record of such. */
+const supported = (record: object): ReadonlyArray<string> =>
+  Object.entries(record).flatMap(([name, support]: [string, unknown]) =>
+    hasProperty(support, "supported") && support.supported === true ? [name] : []
+  )

@@ -1,0 +1,84 @@
+/** The tools in an answer. */
+import type { Message, ToolUnion } from "@anthropic-ai/sdk/resources/messages"
+import * as Effect from "effect/Effect"
+import { hasProperty, isString } from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import type * as Schema from "effect/Schema"
+import { type Issue, MalformedOutput, redact } from "../ClaudeError.ts"
+import type { Reply, ServerToolError, ToolUse } from "../Message.ts"
+import * as Output from "./output.ts"
+
+/** Where a tool has the codec of its input. A symbol, so that it is not sent. */
+export const codec = Symbol("resilient-claude/Tool/codec")
+
+/** A codec of some input. */
+export type Codec<A> = Schema.ConstraintCodec<A, unknown>
+
+/** The tools to be used. */
+export const uses = (content: Message["content"]): ReadonlyArray<ToolUse> =>
+  content.flatMap((block) => block.type === "tool_use" ? [{ id: block.id, name: block.name, input: block.input }] : [])
+
+/** The tools of the API's own that failed. */
+export const serverErrors = (content: Message["content"]): ReadonlyArray<ServerToolError> =>
+  content.flatMap((block) =>
+    hasProperty(block, "tool_use_id") && isString(block.tool_use_id) && hasProperty(block, "content") &&
+      hasProperty(block.content, "error_code") && isString(block.content.error_code)
+      ? [{ type: block.type, toolUseId: block.tool_use_id, errorCode: block.content.error_code }]
+      : []
+  )
+
+/** The reply, with the input of tools that have a codec decoded. */
+export const decode = (
+  tools: ReadonlyArray<ToolUnion> | undefined,
+  reply: Reply
+): Effect.Effect<Reply, MalformedOutput> => {
+  const codecs = new Map(
+    (tools ?? []).flatMap((tool) =>
+      hasProperty(tool, codec) && "name" in tool ? [[tool.name, tool[codec] as Codec<unknown>]] : []
+    )
+  )
+  if (codecs.size === 0) return Effect.succeed(reply)
+  return Effect.map(
+    Effect.forEach(reply.toolUses, (use) => {
+      const codec = codecs.get(use.name)
+      return codec === undefined ? Effect.succeed(use) : decodeUse(codec, use, reply)
+    }),
+    (toolUses) => ({ ...reply, toolUses })
+  )
+}
+
+/** One use of a tool, its input decoded. What is decoded already stays as it is. */
+export const decodeUse = <A>(
+  codec: Codec<A>,
+  use: ToolUse,
+  reply: Reply
+): Effect.Effect<ToolUse & { readonly input: A }, MalformedOutput> =>
+  decoded.has(use)
+    // By this codec, or by one of a tool with the same name, of which a request has only one.
+    ? Effect.succeed(use as ToolUse & { readonly input: A })
+    : Effect.map(
+      Output.decodeValue(codec, use.input, (issues) => malformed(reply, use, issues)),
+      (input) => {
+        const made = { ...use, input }
+        decoded.add(made)
+        return made
+      }
+    )
+
+const decoded = new WeakSet<ToolUse>()
+
+const malformed = (
+  { message, model, requestId, stopReason, text, usage }: Reply,
+  { name }: ToolUse,
+  issues: ReadonlyArray<Issue>
+) =>
+  new MalformedOutput({
+    model,
+    requestId,
+    usage,
+    text: redact(text),
+    blocks: Redacted.make(message.content),
+    issues: Redacted.make(issues.map((issue) => ({ ...issue, path: [name, ...issue.path] }))),
+    stopReason: stopReason ?? undefined,
+    detail: `the input of ${name} has ${Output.countOf(issues)}`
+  })

@@ -1,0 +1,40 @@
+/**
+ * Requests that cannot work, found before they cost anything.
+ *
+ * On in every policy. What is wrong with the shape of a request fails it, all
+ * of it at once. What only our catalogue of models says is a warning, until the
+ * API itself was asked (`Models.refresh`) or the policy is `strict`: a stale
+ * table of ours must not be anybody's outage.
+ */
+import type { Issue } from "../ClaudeError.ts"
+import { bounds, estimate } from "../internal/bounds.ts"
+import type * as Catalogue from "../internal/catalogue.ts"
+import { shape } from "../internal/shape.ts"
+import type { Params } from "../Message.ts"
+
+/** What was found: errors stop a request, warnings are told to the log. */
+export interface Findings {
+  readonly errors: ReadonlyArray<Issue>
+  readonly warnings: ReadonlyArray<Issue>
+}
+
+/** Looks at a request with all rules. `catalogue` is what is known of the models: without it, nothing is said of them. */
+export const check = (
+  params: Params,
+  { catalogue, strict = false }: {
+    readonly catalogue?: Catalogue.Catalogue | undefined
+    readonly strict?: boolean | undefined
+  } = {}
+): Findings => {
+  const errors = shape(params)
+  // Of a model whose name is no name, or a prompt that is none, the catalogue has nothing to say.
+  if (catalogue === undefined || errors.length > 0) return { errors, warnings: [] }
+  const model = catalogue.models.get(params.model)
+  const guessed = estimate(params, model)
+  const found = bounds(params, model)
+  const certain = strict || catalogue.refreshed && (model === undefined || model.live === true)
+  return certain ? { errors: found, warnings: guessed } : { errors, warnings: [...found, ...guessed] }
+}
+
+/** An issue as one line: where, and what. */
+export const show = ({ message, path }: Issue): string => path.length === 0 ? message : `${path.join(".")}: ${message}`

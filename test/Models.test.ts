@@ -1,0 +1,468 @@
+import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { Anthropic, Claude, ClaudeError, Models, Policy, Retry } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { FakeClaude, FakeServer, Faults } from "../src/testing/index.ts"
+
+const [yes, no] = [{ supported: true }, { supported: false }]
+
+/** A model as the API lists it. */
+const info = (id: string, changes: Partial<ModelInfo> = {}): ModelInfo => ({
+  type: "model",
+  id,
+  display_name: id,
+  created_at: "2026-01-01T00:00:00Z",
+  lifecycle: "active",
+  line: null,
+  deprecated_at: null,
+  retires_at: null,
+  max_input_tokens: null,
+  max_tokens: null,
+  capabilities: null,
+  ...changes
+})
+
+const capabilities: NonNullable<ModelInfo["capabilities"]> = {
+  batch: yes,
+  citations: yes,
+  code_execution: yes,
+  context_management: {
+    supported: true,
+    clear_thinking_20251015: yes,
+    clear_tool_uses_20250919: yes,
+    compact_20260112: null
+  },
+  effort: { supported: true, low: yes, medium: no, high: yes, xhigh: null, max: yes },
+  image_input: yes,
+  pdf_input: no,
+  server_tools: { supported: true, code_execution: yes, web_search: yes },
+  structured_outputs: no,
+  thinking: { supported: true, types: { adaptive: yes, between_tools: no, disabled: yes, enabled: no } }
+}
+
+/** In a catalogue of its own: the one of the process stays as it is. */
+const apart = Effect.provide(Models.layer())
+
+describe("what is known", () => {
+  it.effect("is all that is known", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Models.all, Models.known)
+      assert.isAbove(Models.known.length, 10)
+    }))
+
+  it.effect("is told of one model by its id", () =>
+    Effect.gen(function*() {
+      const model = yield* Models.get("claude-haiku-5-5")
+      assert.strictEqual(model, Models.known.find(({ id }) => id === "claude-haiku-5-5"))
+      assert.strictEqual(model?.contextWindow, 1_000_000)
+    }))
+
+  it.effect("is nothing of a model that is not known", () =>
+    Effect.gen(function*() {
+      assert.isUndefined(yield* Models.get("claude-nope-1"))
+      assert.isUndefined(yield* Models.get("toString"))
+    }))
+})
+
+describe("layer", () => {
+  it.effect("says something else of a model, and the rest stays", () =>
+    Effect.gen(function*() {
+      const before = Models.known.find(({ id }) => id === "claude-haiku-5-5")
+      const model = yield* Models.get("claude-haiku-5-5")
+      assert.deepStrictEqual(model, { ...before, maxOutput: 1000 } as Models.Model)
+      assert.lengthOf(yield* Models.all, Models.known.length)
+    }).pipe(Effect.provide(Models.layer([{ id: "claude-haiku-5-5", maxOutput: 1000 }]))))
+
+  it.effect("adds a model", () =>
+    Effect.gen(function*() {
+      assert.deepInclude(yield* Models.get("my-model"), {
+        id: "my-model",
+        lifecycle: "active",
+        capabilities: {},
+        contextWindow: 7
+      })
+      assert.lengthOf(yield* Models.all, Models.known.length + 1)
+    }).pipe(Effect.provide(Models.layer([{ id: "my-model", contextWindow: 7 }]))))
+
+  it.effect("adds to the layer around it", () =>
+    Effect.gen(function*() {
+      assert.deepInclude(yield* Models.get("mine"), { contextWindow: 7, maxOutput: 2 })
+      assert.isDefined(yield* Models.get("yours"))
+    }).pipe(
+      Effect.provide(
+        Layer.provide(
+          Models.layer([{ id: "mine", maxOutput: 2 }]),
+          Models.layer([{ id: "mine", contextWindow: 7, maxOutput: 1 }, { id: "yours" }])
+        )
+      )
+    ))
+
+  it.effect("does nothing outside", () =>
+    Effect.gen(function*() {
+      yield* Models.refresh.pipe(Effect.provide(Models.layer([{ id: "mine" }])))
+      assert.deepStrictEqual(yield* Models.all, Models.known)
+    }).pipe(Effect.provide(FakeClaude.layer([], { models: [info("new"), info("claude-haiku-5-5")] }))))
+})
+
+describe("refresh", () => {
+  const listed = [
+    info("claude-sonnet-4-5-20250929", {
+      line: "sonnet",
+      lifecycle: "retired",
+      deprecated_at: "2026-09-30",
+      retires_at: "2026-11-30",
+      max_input_tokens: 1000,
+      max_tokens: 100,
+      capabilities
+    }),
+    info("claude-new-6")
+  ]
+  const told: Models.Model = {
+    id: "claude-sonnet-4-5-20250929",
+    line: "sonnet",
+    lifecycle: "retired",
+    deprecatedAt: "2026-09-30",
+    retiresAt: "2026-11-30",
+    contextWindow: 1000,
+    maxOutput: 100,
+    capabilities: {
+      structuredOutputs: false,
+      // The API does not say.
+      prefill: true,
+      images: true,
+      pdfs: false,
+      effort: ["low", "high", "max"],
+      thinking: ["adaptive", "disabled"]
+    },
+    prices: { input: 3, output: 15, cacheWrite: 3.75, cacheWriteHour: 6, cacheRead: 0.3 },
+    source: "Models API",
+    asOf: "2026-12-24",
+    live: true
+  }
+  const sorted = (model: Models.Model | undefined) =>
+    model && {
+      ...model,
+      capabilities: {
+        ...model.capabilities,
+        effort: model.capabilities.effort?.toSorted(),
+        thinking: model.capabilities.thinking?.toSorted()
+      }
+    }
+
+  it.effect("takes what the API says, and keeps what it does not say", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.parse("2026-12-24T12:00:00Z"))
+      const models = yield* Models.refresh
+      assert.deepStrictEqual(models.map(({ id }) => id), listed.map(({ id }) => id))
+      assert.deepStrictEqual(sorted(models[0]), sorted(told))
+      assert.strictEqual(yield* Models.get("claude-sonnet-4-5-20250929"), models[0])
+    }).pipe(apart, Effect.provide(FakeClaude.layer([], { models: listed }))))
+
+  it.effect("adds models, of which it knows no price", () =>
+    Effect.gen(function*() {
+      const [, added] = yield* Models.refresh
+      assert.deepInclude(added, {
+        id: "claude-new-6",
+        lifecycle: "active",
+        capabilities: {},
+        prices: undefined,
+        live: true
+      })
+      assert.deepStrictEqual((yield* Models.all).at(-1), added)
+    }).pipe(apart, Effect.provide(FakeClaude.layer([], { models: listed }))))
+
+  it.effect("keeps what is not listed: aliases, and all others", () =>
+    Effect.gen(function*() {
+      yield* Models.refresh
+      for (const before of Models.known.filter(({ id }) => id !== "claude-sonnet-4-5-20250929")) {
+        assert.strictEqual(yield* Models.get(before.id), before)
+      }
+      assert.lengthOf(yield* Models.all, Models.known.length + 1)
+    }).pipe(apart, Effect.provide(FakeClaude.layer([], { models: listed }))))
+
+  it.effect("changes what calls are held to", () =>
+    Effect.gen(function*() {
+      const ask = Claude.text("hi", { model: "claude-sonnet-4-5-20250929", maxTokens: 2000 }).pipe(
+        Policy.apply(Policy.none)
+      )
+      assert.strictEqual(yield* ask, "Paris")
+      yield* Models.refresh
+      const error = yield* Effect.flip(ask)
+      assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false })
+      assert.lengthOf(yield* FakeClaude.received, 1)
+    }).pipe(apart, Effect.provide(FakeClaude.layer([Faults.answer("Paris")], { models: listed }))))
+
+  it.effect("is tried again by a policy", () =>
+    Effect.gen(function*() {
+      const call = yield* Models.refresh.pipe(
+        Policy.apply({ retry: Retry.byTag({ Overloaded: Retry.linear({ times: 2, base: "1 second" }) }) }),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(yield* Fiber.join(call), 2)
+    }).pipe(apart, Effect.provide(failing(2, listed))))
+
+  it.effect("fails once its policy is spent, and then nothing has changed", () =>
+    Effect.gen(function*() {
+      const call = yield* Models.refresh.pipe(
+        Policy.apply({ retry: Retry.byTag({ Overloaded: Retry.linear({ times: 1, base: "1 second" }) }) }),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude({ ...(yield* Fiber.join(call)) }, { _tag: "Overloaded", gaveUp: "RetriesSpent" })
+      assert.deepStrictEqual(yield* Models.all, Models.known)
+    }).pipe(apart, Effect.provide(failing(2, listed))))
+
+  const wires = [
+    ["Anthropic", (url: string) => Anthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url })],
+    ["NodeAnthropic", (url: string) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url })]
+  ] as const
+
+  it.live.each(wires)("%s asks over a socket", ([, layerOf]) =>
+    Effect.gen(function*() {
+      const { received, url } = yield* FakeServer.FakeServer
+      const [model] = yield* Models.refresh.pipe(Effect.provide(layerOf(url)))
+      assert.deepStrictEqual(sorted(model), { ...sorted(told), asOf: new Date().toJSON().slice(0, 10) } as Models.Model)
+      assert.strictEqual(yield* Models.get(told.id), model)
+      const [request, ...more] = yield* received
+      assert.deepInclude(request, { method: "GET", path: "/v1/models" })
+      assert.strictEqual(request?.headers.authorization, "Bearer sk-ant-test")
+      assert.deepStrictEqual(more, [])
+    }).pipe(apart, Effect.provide(FakeServer.layer([], { models: listed }))))
+
+  it.live.each(wires)("%s asks, and goes on to answer", ([, layerOf]) =>
+    Effect.gen(function*() {
+      const { url } = yield* FakeServer.FakeServer
+      yield* Effect.gen(function*() {
+        yield* Models.refresh
+        assert.strictEqual(yield* Claude.text("hi"), "Paris")
+      }).pipe(Effect.provide(layerOf(url)))
+    }).pipe(apart, Effect.provide(FakeServer.layer([Faults.answer("Paris")], { models: listed }))))
+
+  const answering = (...bodies: ReadonlyArray<unknown>) => {
+    const urls: Array<string> = []
+    const layer = Anthropic.layerWith({
+      apiKey: "sk-ant-test",
+      fetch: (url) => Promise.resolve(Response.json(bodies[urls.push(String(url)) - 1]))
+    })
+    return { layer, urls }
+  }
+
+  it.effect("reads page after page, also of what is retired", () => {
+    const { layer, urls } = answering(
+      { data: [listed[0]], has_more: true, first_id: listed[0]?.id, last_id: listed[0]?.id },
+      { data: [listed[1]], has_more: false, first_id: listed[1]?.id, last_id: listed[1]?.id }
+    )
+    return Effect.gen(function*() {
+      assert.deepStrictEqual((yield* Models.refresh).map(({ id }) => id), listed.map(({ id }) => id))
+      assert.lengthOf(urls, 2)
+      assert.include(urls[0], "retired")
+      assert.notInclude(urls[0], "after_id")
+      assert.include(urls[1], `after_id=${told.id}`)
+    }).pipe(apart, Effect.provide(layer))
+  })
+
+  it.effect.each<readonly [what: string, body: unknown]>([
+    ["nothing", null],
+    ["a text", "models"],
+    ["a list", listed],
+    ["an object of another kind", { type: "message" }],
+    ["data that is no list", { data: {}, has_more: false }],
+    ["no models", { data: [], has_more: false }],
+    ["models without an id", { data: [listed[0], { lifecycle: "active" }], has_more: false }],
+    ["models without a lifecycle", { data: [listed[0], { id: "a" }], has_more: false }],
+    ["models whose lifecycle is new", { data: [{ ...listed[0], lifecycle: "asleep" }], has_more: false }],
+    ["null among the models", { data: [listed[0], null], has_more: false }]
+  ])("fails at %s, and then nothing has changed", ([, body]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Models.refresh)
+      assert.strictEqual(error._tag, "UnexpectedResponse")
+      assert.match(error.message, /it is not a list of models/)
+      assert.deepStrictEqual(yield* Models.all, Models.known)
+    }).pipe(apart, Effect.provide(answering(body).layer)))
+
+  it.effect("fails, if a later page is no list, and then nothing has changed", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Models.refresh)
+      assert.strictEqual(error._tag, "UnexpectedResponse")
+      assert.deepStrictEqual(yield* Models.all, Models.known)
+    }).pipe(
+      apart,
+      Effect.provide(answering({ data: [listed[0]], has_more: true, last_id: listed[0]?.id }, { data: null }).layer)
+    ))
+})
+
+// -----------------------------------------------------------------------------
+// Costs
+// -----------------------------------------------------------------------------
+
+interface Used {
+  readonly input: number
+  readonly output: number
+  readonly read?: number
+  readonly written?: number
+  readonly hour?: number
+  readonly more?: object
+}
+
+/** An answer that used so much. The API tells of the prompt when it begins, and of tools when it ends. */
+const answer = (model: string, { hour = 0, input, more = {}, output, read = 0, written = 0 }: Used): Faults.Turn => {
+  const [start, ...rest] = Faults.events("Paris", { model })
+  const begun: { readonly message: { readonly usage: object } } = JSON.parse(
+    /^data: (.*)$/m.exec(start ?? "")?.[1] ?? ""
+  )
+  const usage = {
+    input_tokens: input,
+    cache_creation_input_tokens: written,
+    cache_read_input_tokens: read,
+    cache_creation: { ephemeral_5m_input_tokens: written - hour, ephemeral_1h_input_tokens: hour }
+  }
+  return Faults.stream([
+    Faults.event("message_start", {
+      message: { ...begun.message, usage: { ...begun.message.usage, ...usage, ...more } }
+    }),
+    ...rest.slice(0, -2),
+    Faults.event("message_delta", {
+      delta: { stop_reason: "end_turn", stop_sequence: null, stop_details: null, container: null },
+      usage: { output_tokens: output, server_tool_use: null, ...more }
+    }),
+    Faults.event("message_stop", {})
+  ])
+}
+
+const sonnet = "claude-sonnet-5-5"
+const haiku = "claude-haiku-5-5"
+
+/** In US dollars, by hand. Per million tokens, Sonnet 5.5: 2, 10, 2.50, 4, 0.10; Haiku 5.5: 0.10, 0.50, 0.125, 0.20, 0.01. */
+const costs: ReadonlyArray<
+  readonly [what: string, model: string, used: Used, dollars: number | undefined, atLeast?: boolean]
+> = [
+  ["input and output", sonnet, { input: 1000, output: 200 }, 0.004],
+  ["nothing", sonnet, { input: 0, output: 0 }, 0],
+  ["input", sonnet, { input: 1_000_000, output: 0 }, 2],
+  ["output", sonnet, { input: 0, output: 1_000_000 }, 10],
+  ["what is read from the cache", sonnet, { input: 0, output: 0, read: 1_000_000 }, 0.1],
+  ["what is written for five minutes", sonnet, { input: 0, output: 0, written: 1_000_000 }, 2.5],
+  ["what is written for an hour", sonnet, { input: 0, output: 0, written: 1_000_000, hour: 1_000_000 }, 4],
+  ["what is written for both", sonnet, { input: 0, output: 0, written: 1_000_000, hour: 400_000 }, 3.1],
+  ["all of it", sonnet, { input: 100, output: 50, read: 2000, written: 3000, hour: 1000 }, 0.0099],
+  ["a model that reads at another price", "claude-opus-5", { input: 100, output: 50, read: 2000 }, 0.00275],
+  ["a long prompt, where that costs no more", sonnet, { input: 900_000, output: 0 }, 1.8],
+
+  ["a short prompt", haiku, { input: 100_000, output: 1000 }, 0.0105],
+  ["a prompt that is one token too long", haiku, { input: 100_001, output: 1000 }, 0.0525005],
+  ["a prompt that is long by what is read", haiku, { input: 1000, output: 0, read: 100_000 }, 0.0055],
+  ["a prompt that is long by what is written", haiku, { input: 1000, output: 0, written: 100_000 }, 0.063],
+  ["a prompt that is long by an hour", haiku, { input: 0, output: 0, written: 200_000, hour: 200_000 }, 0.2],
+  ["a long answer to a short prompt", haiku, { input: 1000, output: 120_000 }, 0.0601],
+
+  ["a search", sonnet, { input: 1000, output: 200, more: tools(1, 0) }, 0.004, true],
+  ["a page that is fetched", sonnet, { input: 1000, output: 200, more: tools(0, 2) }, 0.004, true],
+  ["no search", sonnet, { input: 1000, output: 200, more: tools(0, 0) }, 0.004],
+  ["haste", sonnet, { input: 1000, output: 200, more: { speed: "fast" } }, 0.004, true],
+  ["no haste", sonnet, { input: 1000, output: 200, more: { speed: "standard" } }, 0.004],
+  ["priority", sonnet, { input: 1000, output: 200, more: { service_tier: "priority" } }, 0.004, true],
+  ["a place", sonnet, { input: 1000, output: 200, more: { inference_geo: "us" } }, 0.004, true],
+  ["any place", sonnet, { input: 1000, output: 200, more: { inference_geo: "global" } }, 0.004],
+
+  ["a model without a price", "free", { input: 1000, output: 200 }, undefined],
+  ["a model that is not known", "claude-nope-1", { input: 1000, output: 200 }, undefined],
+  ["a model of one's own", "mine", { input: 1_000_000, output: 1_000_000 }, 8]
+]
+
+const priced = Models.layer([
+  { id: "free" },
+  { id: "mine", prices: { input: 1, output: 7, cacheRead: 0, cacheWrite: 0, cacheWriteHour: 0 } }
+])
+
+describe("the cost of", () => {
+  it.effect.each(costs)("%s", ([, model, used, dollars, atLeast = dollars === undefined]) =>
+    Effect.gen(function*() {
+      const { cost } = yield* Claude.message("hi", { model })
+      if (dollars === undefined) {
+        assert.isUndefined(cost)
+      } else {
+        assert.closeTo(cost?.dollars ?? NaN, dollars, 1e-12)
+        assert.strictEqual(cost?.atLeast, atLeast)
+      }
+
+      const outcome = yield* Policy.outcome(Claude.text("hi", { model }))
+      assert.strictEqual(outcome.status, "success")
+      assert.closeTo(outcome.cost.dollars, dollars ?? 0, 1e-12)
+      assert.strictEqual(outcome.cost.atLeast, atLeast)
+      const { input, output, read = 0, written = 0 } = used
+      assert.deepStrictEqual(outcome.tokens, { input: input + read + written, output })
+    }).pipe(Effect.provide([priced, FakeClaude.layer(Faults.cycle(answer(model, used)))])))
+
+  it.effect("a model that answers for an alias is that of the alias, if it is not known itself", () =>
+    Effect.gen(function*() {
+      const { cost, model } = yield* Claude.message("hi", { model: sonnet })
+      assert.strictEqual(model, "claude-sonnet-5-5-20261101")
+      assert.closeTo(cost?.dollars ?? NaN, 0.004, 1e-12)
+    }).pipe(Effect.provide(FakeClaude.layer([answer("claude-sonnet-5-5-20261101", { input: 1000, output: 200 })]))))
+
+  it.effect("all attempts is that of each, also of another model, and at least that if one broke off", () =>
+    Effect.gen(function*() {
+      const policy = Policy.apply({ retry: Retry.byTag({ EmptyAnswer: Retry.linear({ times: 1, base: "1 milli" }) }) })
+      const outcome = (turns: ReadonlyArray<Faults.Turn>) =>
+        Effect.gen(function*() {
+          const call = yield* Claude.text("hi").pipe(policy, Policy.outcome, Effect.forkChild)
+          yield* TestClock.adjust("1 minute")
+          return yield* Fiber.join(call)
+        }).pipe(Effect.provide(FakeClaude.layer(turns)))
+
+      const empty = Faults.answer("", { inputTokens: 1000, outputTokens: 0 })
+      const both = yield* outcome([empty, answer(haiku, { input: 1000, output: 200 })])
+      assert.strictEqual(both.status, "success")
+      assert.closeTo(both.cost.dollars, 0.002 + 0.0002, 1e-12)
+      assert.isFalse(both.cost.atLeast)
+      assert.deepStrictEqual(both.tokens, { input: 2000, output: 200 })
+
+      const failed = yield* outcome([empty, Faults.answer("", { inputTokens: 500, outputTokens: 0 })])
+      assert.strictEqual(failed.status, "error")
+      assert.closeTo(failed.cost.dollars, 0.003, 1e-12)
+
+      const broken = yield* outcome([Faults.breaks("Par", "cut", { inputTokens: 1000 })])
+      assert.strictEqual(broken.status, "error")
+      assert.closeTo(broken.cost.dollars, 0.00201, 1e-12)
+      assert.isTrue(broken.cost.atLeast)
+
+      const refused = yield* outcome([Faults.unauthorized])
+      assert.deepStrictEqual(refused.cost, { dollars: 0, atLeast: false })
+    }))
+
+  it.effect("an answer is by what the catalogue says where it is asked", () =>
+    Effect.gen(function*() {
+      const { cost } = yield* Claude.message("hi")
+      assert.closeTo(cost?.dollars ?? NaN, 0.0012, 1e-12)
+    }).pipe(
+      Effect.provide([
+        Models.layer([{
+          id: sonnet,
+          prices: { input: 1, output: 1, cacheRead: 0, cacheWrite: 0, cacheWriteHour: 0 }
+        }]),
+        FakeClaude.layer([answer(sonnet, { input: 1000, output: 200 })])
+      ])
+    ))
+})
+
+function tools(web_search_requests: number, web_fetch_requests: number) {
+  return { server_tool_use: { web_search_requests, web_fetch_requests } }
+}
+
+/** Lists models after so many failures. */
+function failing(times: number, models: ReadonlyArray<ModelInfo>) {
+  return Layer.unwrap(Effect.gen(function*() {
+    let left = times
+    const wire = yield* FakeClaude.wire([])
+    return Claude.layer({
+      ...wire,
+      models: Effect.suspend(() =>
+        left-- > 0 ? Effect.fail(new ClaudeError.Overloaded({ status: 529 })) : Effect.succeed(models)
+      )
+    })
+  }))
+}

@@ -1,0 +1,442 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted, Result, Schema, Stream } from "effect"
+import { Claude, type ClaudeError, Policy, Tool } from "../src/index.ts"
+import { FakeClaude, Faults } from "../src/testing/index.ts"
+
+const Booking = Schema.Struct({
+  city: Schema.String,
+  day: Schema.Date,
+  nights: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 30 })),
+  note: Schema.optional(Schema.String)
+})
+const book = Tool.make("book_hotel", { description: "Books a hotel.", input: Booking })
+const weather = Tool.make("get_weather", { input: Schema.Struct({ city: Schema.String, at: Schema.BigInt }) })
+
+interface Tree {
+  readonly name: string
+  readonly children: ReadonlyArray<Tree>
+}
+const Tree: Schema.Codec<Tree> = Schema.Struct({
+  name: Schema.String,
+  children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
+})
+
+const input = { city: "Oslo", day: "2026-12-24T00:00:00.000Z", nights: 2, note: null }
+const calls = (name: string, input: unknown, options: Faults.AnswerOptions = {}) =>
+  Faults.answer("Let me see.", { ...options, tool: { name, input } })
+
+const ask = (...tools: ReadonlyArray<Tool.Tool<unknown>>) => Claude.message("book it", { tools: [...tools] })
+const sent = Effect.map(FakeClaude.received, (requests) => requests.map(({ params }) => params))
+
+/** What is wrong with the answer. */
+const issues = (error: ClaudeError.ClaudeError) =>
+  error._tag === "MalformedOutput" && error.issues !== undefined
+    ? Redacted.value(error.issues)
+    : assert.fail(`not malformed: ${error._tag}`)
+
+describe("a tool is sent", () => {
+  it.effect("as the parameter of the SDK, without what it decodes with", () =>
+    Effect.gen(function*() {
+      yield* ask(book)
+      const [params] = yield* sent
+      assert.deepStrictEqual(JSON.parse(JSON.stringify(params?.tools)), [{
+        description: "Books a hotel.",
+        name: "book_hotel",
+        input_schema: {
+          type: "object",
+          properties: {
+            city: { type: "string" },
+            day: { type: "string", description: "a string that will be decoded as a Date" },
+            nights: { type: "integer", description: "a value between 1 and 30" },
+            note: { anyOf: [{ type: "string" }, { type: "null" }, { type: "null" }] }
+          },
+          required: ["city", "day", "nights", "note"],
+          additionalProperties: false
+        }
+      }])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("No.")]))))
+
+  it("in the same bytes as one that is written by hand", () => {
+    const tool = Tool.make("a", { input: Schema.Struct({ b: Schema.String }), strict: true })
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(tool)), {
+      name: "a",
+      input_schema: {
+        type: "object",
+        properties: { b: { type: "string" } },
+        required: ["b"],
+        additionalProperties: false
+      },
+      strict: true
+    })
+  })
+
+  it("with whatever else the SDK's parameter has", () => {
+    const options = {
+      description: "Books a hotel.",
+      cache_control: { type: "ephemeral", ttl: "1h" },
+      strict: true,
+      eager_input_streaming: true,
+      input_examples: [{ city: "Oslo" }],
+      type: "custom"
+    } as const
+    const written: unknown = JSON.parse(
+      JSON.stringify(Tool.make("book_hotel", { input: Booking, ...options, input_examples: [{ city: "Oslo" }] }))
+    )
+    assert.deepInclude(written, { name: "book_hotel", ...options })
+    assert.notProperty(written, "input")
+  })
+
+  it.effect("by a policy that validates", () =>
+    Effect.gen(function*() {
+      const { toolUses } = yield* ask(book, weather).pipe(Policy.apply({ strict: true }))
+      assert.lengthOf(toolUses, 1)
+      assert.lengthOf(yield* sent, 1)
+    }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
+
+  it.effect("in the conversation, too", () =>
+    Effect.gen(function*() {
+      const reply = yield* Claude.message({ messages: [{ role: "user", content: "book it" }], tools: [book] })
+      assert.deepStrictEqual((yield* book.uses(reply))[0]?.input.day, new Date(input.day))
+    }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
+})
+
+describe("the input of a tool", () => {
+  it.effect("is decoded", () =>
+    Effect.gen(function*() {
+      const reply = yield* ask(book)
+      const decoded = { city: "Oslo", day: new Date(input.day), nights: 2 }
+      assert.deepStrictEqual(reply.toolUses, [{ id: "toolu_01Fake", name: "book_hotel", input: decoded }])
+      // The message stays what Claude said: it goes back as it was.
+      assert.deepInclude(reply.message.content[1], { type: "tool_use", input })
+      assert.strictEqual(reply.text, "Let me see.")
+    }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
+
+  it.effect("has the type of the schema, and the id for the result", () =>
+    Effect.gen(function*() {
+      const [use, ...more] = yield* book.uses(yield* ask(book))
+      const day: Date | undefined = use?.input.day
+      assert.deepStrictEqual(day, new Date("2026-12-24T00:00:00.000Z"))
+      assert.strictEqual(use?.id, "toolu_01Fake")
+      assert.deepStrictEqual(more, [])
+    }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
+
+  it.effect("is malformed output, if it is wrong, with every issue below the name of the tool", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(ask(book, weather))
+      assert.deepStrictEqual(issues(error), [
+        { path: ["book_hotel", "city"], message: "Missing key" },
+        { path: ["book_hotel", "day"], message: "Expected string" },
+        { path: ["book_hotel", "nights"], message: "Expected a value between 1 and 30" }
+      ])
+      assert.deepInclude({ ...error }, {
+        model: "claude-sonnet-5-5",
+        requestId: "req_fake_0001",
+        stopReason: "tool_use"
+      })
+      const { blocks, text } = error._tag === "MalformedOutput" ? error : assert.fail()
+      assert.strictEqual(text && Redacted.value(text), "Let me see.")
+      assert.include(JSON.stringify(blocks && Redacted.value(blocks)), "book_hotel")
+      for (const secret of ["Let me see.", "between 1 and 30"]) assert.notInclude(JSON.stringify(error), secret)
+    }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", { day: 7, nights: 31, note: null })]))))
+
+  it.effect.each([
+    ["no object", "Oslo"],
+    ["null", null],
+    ["a list", [input]]
+  ])("is malformed output, if it is %s", ([, input]) =>
+    Effect.gen(function*() {
+      const [issue, ...more] = issues(yield* Effect.flip(ask(book)))
+      assert.deepStrictEqual(issue?.path, ["book_hotel"])
+      assert.isNotEmpty(issue?.message)
+      assert.deepStrictEqual(more, [])
+    }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
+
+  it.effect("is malformed output, if the schema throws", () =>
+    Effect.gen(function*() {
+      const broken = Tool.make("broken", {
+        input: Schema.Struct({
+          a: Schema.String.check(Schema.makeFilter((): boolean => {
+            throw new Error("cannot check")
+          }))
+        })
+      })
+      assert.deepStrictEqual(issues(yield* Effect.flip(ask(broken))), [
+        { path: ["broken"], message: "the schema cannot decode it: Error: cannot check" }
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([calls("broken", { a: "x" })]))))
+
+  it.effect("is as Claude wrote it, if the tool has no schema of ours", () =>
+    Effect.gen(function*() {
+      const plain = { name: "search", input_schema: { type: "object" } } as const
+      const reply = yield* Claude.message("book it", { tools: [plain, book] })
+      assert.deepStrictEqual(reply.toolUses, [{ id: "toolu_01Fake", name: "search", input: { day: 7 } }])
+      assert.deepStrictEqual(yield* book.uses(reply), [])
+    }).pipe(Effect.provide(FakeClaude.layer([calls("search", { day: 7 })]))))
+
+  it.effect("is as Claude wrote it, if the call knows no such tool", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual((yield* ask(weather)).toolUses[0]?.input, { day: 7 })
+    }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", { day: 7 })]))))
+
+  it.effect("is decoded by the tool, if the answer was streamed", () =>
+    Effect.gen(function*() {
+      const answer = yield* Claude.open("book it", { tools: [book] })
+      yield* Stream.runDrain(answer.events)
+      const reply = yield* answer.reply
+      assert.deepStrictEqual(reply.toolUses[0]?.input, input)
+      const [use] = yield* book.uses(reply)
+      assert.deepStrictEqual(use?.input.day, new Date(input.day))
+    }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
+
+  it.effect("is malformed output by the tool, if the answer was streamed and it is wrong", () =>
+    Effect.gen(function*() {
+      const answer = yield* Claude.open("book it", { tools: [book] })
+      yield* Stream.runDrain(answer.events)
+      const error = yield* Effect.flip(book.uses(yield* answer.reply))
+      assert.deepStrictEqual(issues(error), [{ path: ["book_hotel", "city"], message: "Expected string" }])
+    }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", { ...input, city: 7 })]))))
+
+  it.effect("may be a class", () =>
+    Effect.gen(function*() {
+      class City extends Schema.Class<City>("City")({ name: Schema.String }) {}
+      const tool = Tool.make("city", { input: City })
+      const [use] = yield* tool.uses(yield* ask(tool))
+      assert.isTrue(use?.input instanceof City && use.input.name === "Oslo")
+    }).pipe(Effect.provide(FakeClaude.layer([calls("city", { name: "Oslo" })]))))
+
+  it.effect("may be recursive, if it is not strict", () =>
+    Effect.gen(function*() {
+      const tool = Tool.make("tree", { input: Tree })
+      const [use] = yield* tool.uses(yield* ask(tool))
+      assert.deepStrictEqual(use?.input, { name: "a", children: [{ name: "b", children: [] }] })
+      const [params] = yield* sent
+      assert.match(JSON.stringify(params?.tools), /"type":"object".*"\$ref":"#\/\$defs\//)
+    }).pipe(Effect.provide(FakeClaude.layer([
+      calls("tree", { name: "a", children: [{ name: "b", children: [] }] })
+    ]))))
+
+  it.effect("may be nothing", () =>
+    Effect.gen(function*() {
+      const tool = Tool.make("now", { input: Schema.Struct({}), strict: true })
+      assert.deepStrictEqual(yield* tool.uses(yield* ask(tool)), [{ id: "toolu_01Fake", input: {} }])
+      const [params] = yield* sent
+      assert.deepInclude(JSON.parse(JSON.stringify(params?.tools?.[0])), {
+        input_schema: { type: "object", properties: {}, required: [], additionalProperties: false }
+      })
+    }).pipe(Effect.provide(FakeClaude.layer([calls("now", {})]))))
+
+  it.effect("may have a part that is anything, if it is not strict", () =>
+    Effect.gen(function*() {
+      const tool = Tool.make("any", { input: Schema.Struct({ what: Schema.Unknown, when: Schema.Date }) })
+      const [use] = yield* tool.uses(yield* ask(tool))
+      assert.deepStrictEqual(use?.input, { what: [1, { a: null }], when: new Date(0) })
+    }).pipe(Effect.provide(FakeClaude.layer([calls("any", { what: [1, { a: null }], when: new Date(0).toJSON() })]))))
+})
+
+describe("two tools", () => {
+  const two = [use("toolu_1", "get_weather", { city: "Oslo", at: "7" }), use("toolu_2", "book_hotel", input)]
+
+  it.effect("are decoded each with its own schema, in the order they are used", () =>
+    Effect.gen(function*() {
+      const reply = yield* ask(book, weather)
+      assert.deepStrictEqual(reply.toolUses, [
+        { id: "toolu_1", name: "get_weather", input: { city: "Oslo", at: 7n } },
+        { id: "toolu_2", name: "book_hotel", input: { city: "Oslo", day: new Date(input.day), nights: 2 } }
+      ])
+      assert.deepStrictEqual(yield* weather.uses(reply), [{ id: "toolu_1", input: { city: "Oslo", at: 7n } }])
+      assert.deepStrictEqual((yield* book.uses(reply)).map(({ id }) => id), ["toolu_2"])
+    }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
+
+  it.effect("are malformed output, if one is wrong", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(issues(yield* Effect.flip(ask(book, weather))), [
+        { path: ["book_hotel", "city"], message: "Expected string" }
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([answer([...two, use("toolu_3", "book_hotel", { ...input, city: 1 })])]))))
+
+  it.effect("of one kind are two uses", () =>
+    Effect.gen(function*() {
+      const reply = yield* ask(weather)
+      assert.deepStrictEqual((yield* weather.uses(reply)).map(({ id, input: { at } }) => [id, at]), [["a", 1n], [
+        "b",
+        2n
+      ]])
+    }).pipe(
+      Effect.provide(FakeClaude.layer([
+        answer([use("a", "get_weather", { city: "A", at: "1" }), use("b", "get_weather", { city: "B", at: "2" })])
+      ]))
+    ))
+})
+
+describe("input that is cut at max_tokens", () => {
+  /** The error, with all that it keeps to itself. */
+  const error = Effect.gen(function*() {
+    const error = yield* Effect.flip(ask(book, weather))
+    if (error._tag !== "Truncated" || error.blocks === undefined) return assert.fail(`it is a ${error._tag}`)
+    return { ...error, text: error.text && Redacted.value(error.text), blocks: Redacted.value(error.blocks) }
+  })
+
+  it.effect("is nowhere in the error", () =>
+    Effect.gen(function*() {
+      const { blocks, reason, text } = yield* error
+      assert.strictEqual(reason, "max_tokens")
+      assert.strictEqual(text, "Let me see.")
+      assert.deepStrictEqual(blocks, [{ type: "text", text: "Let me see.", citations: null }])
+    }).pipe(Effect.provide(FakeClaude.layer([answer([cut("{\"city\": \"Osl")], "max_tokens")]))))
+
+  it.effect("is nowhere in the error, also if nothing of it is there", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual((yield* error).blocks, [{ type: "text", text: "Let me see.", citations: null }])
+    }).pipe(Effect.provide(FakeClaude.layer([answer([cut("")], "max_tokens")]))))
+
+  it.effect("is nowhere in the error, but what is before it is", () =>
+    Effect.gen(function*() {
+      const { blocks } = yield* error
+      assert.deepInclude(blocks, {
+        type: "tool_use",
+        id: "toolu_1",
+        name: "get_weather",
+        input: { city: "Oslo", at: "7" },
+        caller: { type: "direct" }
+      })
+      assert.notInclude(JSON.stringify(blocks), "book_hotel")
+    }).pipe(
+      Effect.provide(FakeClaude.layer([
+        answer([use("toolu_1", "get_weather", { city: "Oslo", at: "7" }), cut("{\"city\": \"Osl")], "max_tokens")
+      ]))
+    ))
+})
+
+describe("make refuses", () => {
+  const noObject = "Tool t: its input must be an object: put it into a Schema.Struct"
+
+  it.each<readonly [what: string, make: () => unknown, sentence: string | RegExp]>([
+    ["a text", () => Tool.make("t", { input: Schema.String }), noObject],
+    ["a list", () => Tool.make("t", { input: Schema.Array(Booking) }), noObject],
+    [
+      "one of two",
+      () => Tool.make("t", { input: Schema.Union([Booking, Schema.Struct({ a: Schema.Date })]) }),
+      noObject
+    ],
+    ["an object or null", () => Tool.make("t", { input: Schema.NullOr(Booking) }), noObject],
+    ["anything", () => Tool.make("t", { input: Schema.Unknown }), noObject],
+    [
+      "what is recursive, if it is strict",
+      () => Tool.make("t", { input: Schema.Struct({ tree: Tree }), strict: true }),
+      "Tool t: it is strict, but the schema is recursive, which the API does not take: leave strict out, or change the schema"
+    ],
+    [
+      "what may be anything, if it is strict",
+      () => Tool.make("t", { input: Schema.Struct({ a: Schema.Unknown }), strict: true }),
+      "Tool t: it is strict, but a part of the schema may be anything, which the API does not take: " +
+      "leave strict out, or change the schema"
+    ],
+    [
+      "what cannot be written",
+      () => Tool.make("t", { input: Schema.Struct({ [Symbol.for("a")]: Schema.String }) }),
+      /^Tool t: .*no JSON form: Error: Objects property names must be strings$/
+    ]
+  ])("%s", (_, make, sentence) => {
+    const made = Result.try(make)
+    if (Result.isSuccess(made) || !(made.failure instanceof RangeError)) return assert.fail("not refused")
+    const { message } = made.failure
+    if (typeof sentence === "string") assert.strictEqual(message, sentence)
+    else assert.match(message, sentence)
+  })
+
+  it.effect("nothing that is recursive below an object, if it is not strict", () =>
+    Effect.gen(function*() {
+      const tool = Tool.make("plant", { input: Schema.Struct({ tree: Tree, on: Schema.Date }) })
+      const [use] = yield* tool.uses(yield* ask(tool))
+      const leaf: string | undefined = use?.input.tree.children[0]?.name
+      assert.strictEqual(leaf, "b")
+      assert.deepStrictEqual(use?.input.on, new Date(0))
+      const [params] = yield* sent
+      assert.match(JSON.stringify(params?.tools), /"type":"object".*"\$ref":"#\/\$defs\//)
+    }).pipe(Effect.provide(FakeClaude.layer([
+      calls("plant", { tree: { name: "a", children: [{ name: "b", children: [] }] }, on: new Date(0).toJSON() })
+    ]))))
+})
+
+describe("a tool of the API's own", () => {
+  const result = (content: object) =>
+    block({ type: "web_search_tool_result", tool_use_id: "srvtoolu_1", caller: { type: "direct" }, content })
+  const search = block({
+    type: "server_tool_use",
+    id: "srvtoolu_1",
+    name: "web_search",
+    input: { query: "Oslo" },
+    caller: { type: "direct" }
+  })
+  const failed = result({ type: "web_search_tool_result_error", error_code: "max_uses_exceeded" })
+
+  it.effect("that fails is data, and no error", () =>
+    Effect.gen(function*() {
+      const reply = yield* ask(book)
+      assert.deepStrictEqual(reply.serverToolErrors, [
+        { type: "web_search_tool_result", toolUseId: "srvtoolu_1", errorCode: "max_uses_exceeded" }
+      ])
+      assert.strictEqual(reply.text, "Let me see.")
+      assert.deepStrictEqual(reply.toolUses, [])
+      assert.lengthOf(reply.message.content, 3)
+    }).pipe(Effect.provide(FakeClaude.layer([answer([search, failed], "end_turn")]))))
+
+  it.effect("that fails is told of next to tools of one's own", () =>
+    Effect.gen(function*() {
+      const reply = yield* ask(weather)
+      assert.lengthOf(reply.serverToolErrors, 1)
+      assert.deepStrictEqual((yield* weather.uses(reply)).map(({ input }) => input.at), [7n])
+    }).pipe(
+      Effect.provide(FakeClaude.layer([
+        answer([search, failed, use("toolu_1", "get_weather", { city: "Oslo", at: "7" })])
+      ]))
+    ))
+
+  it.effect("that works is not told of", () =>
+    Effect.gen(function*() {
+      const reply = yield* ask(book)
+      assert.deepStrictEqual(reply.serverToolErrors, [])
+      assert.lengthOf(reply.message.content, 3)
+    }).pipe(Effect.provide(FakeClaude.layer([answer([search, result([])], "end_turn")]))))
+})
+
+// -----------------------------------------------------------------------------
+// Answers
+// -----------------------------------------------------------------------------
+
+type Block = (index: number) => ReadonlyArray<string>
+
+/** A block that comes in one piece. */
+function block(content_block: object): Block {
+  return (index) => [
+    Faults.event("content_block_start", { index, content_block }),
+    Faults.event("content_block_stop", { index })
+  ]
+}
+
+/** A tool that is used, in the pieces the API writes it in. */
+function use(id: string, name: string, input: unknown): Block {
+  return written(id, name, JSON.stringify(input))
+}
+
+/** A tool whose input ends where the answer does. */
+function cut(json: string): Block {
+  return written("toolu_cut", "book_hotel", json)
+}
+
+function written(id: string, name: string, json: string): Block {
+  return (index) => [
+    Faults.event("content_block_start", {
+      index,
+      content_block: { type: "tool_use", id, name, input: {}, caller: { type: "direct" } }
+    }),
+    Faults.event("content_block_delta", { index, delta: { type: "input_json_delta", partial_json: json } }),
+    Faults.event("content_block_stop", { index })
+  ]
+}
+
+/** An answer that begins with words. */
+function answer(blocks: ReadonlyArray<Block>, stopReason = "tool_use"): Faults.Turn {
+  const all = Faults.events("Let me see.", { stopReason })
+  return Faults.stream([...all.slice(0, -2), ...blocks.flatMap((block, i) => block(i + 1)), ...all.slice(-2)])
+}

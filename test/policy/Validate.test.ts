@@ -1,0 +1,211 @@
+import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Ref } from "effect"
+import { TestClock } from "effect/testing"
+import { CallLog, Claude, ClaudeError, Current, Models, Policy, Retry, Validate } from "../../src/index.ts"
+import * as Catalogue from "../../src/internal/catalogue.ts"
+import { FakeClaude, Faults } from "../../src/testing/index.ts"
+
+const params = { model: "claude-sonnet-5-5", max_tokens: 100, messages: [{ role: "user" as const, content: "hi" }] }
+const answers = Array.from({ length: 9 }, () => Faults.answer("hello"))
+
+/** A `Claude` that answers, with a catalogue and a log of its own. */
+const world = (
+  models: Parameters<typeof Models.layer>[0] = [],
+  turns: ReadonlyArray<Faults.Turn> = answers,
+  listed: FakeClaude.Options["models"] = []
+) =>
+  Layer.mergeAll(FakeClaude.layer(turns, { models: listed }), Models.layer(models)).pipe(
+    Layer.provideMerge(Layer.fresh(CallLog.layerMemory))
+  )
+
+const requests = Effect.map(FakeClaude.received, ({ length }) => length)
+const warnings = Effect.map(
+  Effect.flatMap(CallLog.Memory, Ref.get),
+  (events) => events.flatMap((event) => event._tag === "Warning" ? [`${event.code}: ${event.message}`] : [])
+)
+
+const gone = { id: "claude-gone", lifecycle: "retired", capabilities: { prefill: false } } as const
+const small = { id: "claude-small", contextWindow: 100, maxOutput: 50, lifecycle: "active" } as const
+
+const refusedCount = new ClaudeError.RateLimited({})
+
+/** A model as the API lists it. */
+const info = (id: string, lifecycle: "active" | "retired"): ModelInfo => ({
+  id,
+  type: "model",
+  display_name: id,
+  created_at: "2026-01-01T00:00:00Z",
+  lifecycle,
+  line: null,
+  deprecated_at: null,
+  retires_at: null,
+  max_input_tokens: null,
+  max_tokens: null,
+  capabilities: null
+})
+
+describe("shape", () => {
+  it.effect("fails with all issues at once, before anything is sent, and is not tried again", () =>
+    Effect.gen(function*() {
+      const bad = { max_tokens: 0, temperature: 1, messages: [{ role: "user" as const, content: " " }] }
+      const error = yield* Claude.message(bad).pipe(Policy.apply({ retry: Retry.backoff({ times: 3 }) }), Effect.flip)
+      if (error._tag !== "InvalidRequest") return assert.fail(error._tag)
+      assert.isFalse(error.sent)
+      assert.deepStrictEqual(error.issues?.map(({ path }) => path.join(".")).toSorted(), [
+        "max_tokens",
+        "messages.0.content",
+        "temperature"
+      ])
+      assert.match(error.message, /and was not sent: .*max_tokens: .*; /)
+      assert.strictEqual(yield* requests, 0)
+    }).pipe(Effect.provide(world())))
+
+  it.effect("is not looked at where the policy says so, but for what no request can be without", () =>
+    Effect.gen(function*() {
+      const blind = Policy.apply({ validate: false })
+      const odd = { ...params, temperature: 1 }
+      assert.strictEqual((yield* blind(Claude.message(odd))).text, "hello")
+      assert.strictEqual((yield* Effect.flip(blind(Claude.text(" "))))._tag, "InvalidRequest")
+      assert.strictEqual((yield* Effect.flip(Policy.apply(Policy.none)(Claude.message(odd))))._tag, "InvalidRequest")
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(Effect.provide(world())))
+
+  it.effect("is looked at for each model of the ladder", () =>
+    Effect.gen(function*() {
+      const call = yield* Claude.text("hi").pipe(
+        Policy.apply({ models: ["claude-small"], strict: true }),
+        Claude.withModel("claude-sonnet-5-5"),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      const error = yield* Fiber.join(call)
+      assert.deepInclude({ ...error }, { _tag: "InvalidRequest", model: "claude-small" })
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(Effect.provide(world([small], [Faults.overloaded]))))
+})
+
+describe("a stale catalogue", () => {
+  it.effect("never stops a call by default: an unknown model, a retired one, a date in the past, a bound", () =>
+    Effect.gen(function*() {
+      const ask = (model: string) => Claude.text("hi", { model, maxTokens: 60 }).pipe(Policy.apply(Policy.standard))
+      for (const model of ["claude-of-tomorrow", "claude-gone", "claude-late", "claude-small"]) {
+        assert.strictEqual(yield* ask(model), "hello")
+      }
+      const told = yield* warnings
+      assert.lengthOf(told, 4)
+      assert.match(told[0] ?? "", /^Validation: model: .*claude-of-tomorrow/)
+      assert.match(told[1] ?? "", /^Validation: model: .*retired/)
+      assert.strictEqual(
+        told[2],
+        "DeprecatedModel: claude-late is deprecated and to be retired on 2020-01-01: move to a newer model"
+      )
+      assert.match(told[3] ?? "", /^Validation: max_tokens: /)
+    }).pipe(Effect.provide(world([
+      gone,
+      small,
+      { id: "claude-late", lifecycle: "deprecated", retiresAt: "2020-01-01" }
+    ]))))
+
+  it.effect("what it says of a model is said once, what it says of a request every time", () =>
+    Effect.gen(function*() {
+      const late = { model: "claude-late", maxTokens: 60 }
+      for (let i = 0; i < 3; i++) yield* Claude.text("hi", late).pipe(Policy.apply(Policy.standard))
+      const told = yield* warnings
+      assert.lengthOf(told.filter((warning) => warning.startsWith("DeprecatedModel")), 1)
+      assert.lengthOf(told.filter((warning) => warning.startsWith("Validation: max_tokens")), 3)
+    }).pipe(Effect.provide(world([{ id: "claude-late", lifecycle: "deprecated", maxOutput: 50 }]))))
+
+  it.effect("stops a call if the policy is strict", () =>
+    Effect.gen(function*() {
+      const strict = Policy.apply({ strict: true })
+      for (const model of ["claude-of-tomorrow", "claude-gone"]) {
+        const error = yield* Effect.flip(strict(Claude.text("hi", { model })))
+        assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false, model })
+      }
+      assert.strictEqual(yield* strict(Claude.text("hi")), "hello")
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(Effect.provide(world([gone]))))
+
+  it.effect("stops a call once the API itself has said so", () =>
+    Effect.gen(function*() {
+      const ask = (model: string) => Claude.text("hi", { model }).pipe(Policy.apply(Policy.standard))
+      assert.strictEqual(yield* ask("claude-of-tomorrow"), "hello")
+      yield* Models.refresh
+      const unknown = yield* Effect.flip(ask("claude-of-tomorrow"))
+      assert.deepInclude({ ...unknown }, { _tag: "InvalidRequest", sent: false })
+      const retired = yield* Effect.flip(ask("claude-listed"))
+      assert.match(retired.message, /retired/)
+      // Ours, which the API did not list: still no more than a warning.
+      assert.strictEqual(yield* ask("claude-gone"), "hello")
+      assert.strictEqual(yield* ask("claude-sonnet-5-5"), "hello")
+      assert.strictEqual(yield* requests, 3)
+    }).pipe(Effect.provide(world([gone], answers, [info("claude-listed", "retired")]))))
+
+  it.effect("belongs to the process, unless a layer says otherwise", () =>
+    Effect.gen(function*() {
+      const outer = yield* Current.Catalogue
+      const inner = yield* Effect.provide(Current.Catalogue, Models.layer())
+      assert.notStrictEqual(outer, inner)
+      assert.strictEqual(yield* Current.Catalogue, outer)
+    }))
+})
+
+describe("precheck", () => {
+  const long = "word ".repeat(200)
+  const counting = Policy.apply({ precheck: "count", retry: Retry.backoff({ times: 2 }) })
+
+  it.effect("a prompt that does not fit is a warning by its estimate", () =>
+    Effect.gen(function*() {
+      yield* Claude.text(long, { model: "claude-small", maxTokens: 10 }).pipe(Policy.apply(Policy.standard))
+      assert.match((yield* warnings).join("\n"), /^Validation: the prompt seems to have .*estimate/)
+    }).pipe(Effect.provide(world([small]))))
+
+  it.effect("and an error by its count", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(counting(Claude.text(long, { model: "claude-small", maxTokens: 10 })))
+      assert.strictEqual(error._tag, "ContextWindowExceeded")
+      assert.match(error.message, /the prompt has 2\d\d tokens, and the window 100: nothing was sent/)
+      assert.strictEqual(yield* requests, 0)
+    }).pipe(Effect.provide(world([small]))))
+
+  it.effect("is made once for each model, and what it costs in failures is a warning", () =>
+    Effect.gen(function*() {
+      let counts = 0
+      const claude = yield* Claude.Claude
+      const busy = Claude.Claude.of({
+        ...claude,
+        countTokens: () =>
+          Effect.suspend(() => {
+            counts++
+            return Effect.fail(refusedCount)
+          })
+      })
+      const call = yield* counting(Claude.text("hi")).pipe(
+        Effect.provideService(Claude.Claude, busy),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(call), "hello")
+      assert.strictEqual(counts, 1)
+      assert.match((yield* warnings).join("\n"), /^PrecheckFailed: the prompt was not counted: /)
+    }).pipe(Effect.provide(world([], [Faults.overloaded, ...answers]))))
+})
+
+describe("check", () => {
+  it("gives errors and warnings, and no warnings without a catalogue", () => {
+    const catalogue = Catalogue.make([{ ...gone, source: "here", asOf: "2026-11-23" }])
+    const asked = { ...params, model: "claude-gone" }
+    assert.deepStrictEqual(Validate.check(asked), { errors: [], warnings: [] })
+    assert.lengthOf(Validate.check(asked, { catalogue }).warnings, 1)
+    assert.lengthOf(Validate.check(asked, { catalogue, strict: true }).errors, 1)
+    assert.deepStrictEqual(Validate.check({ ...asked, messages: [] }, { catalogue }).warnings, [])
+  })
+
+  it.each([
+    [() => Policy.apply({ validate: false, strict: true }), /validate is false, so strict and precheck do nothing/],
+    [() => Policy.apply({ precheck: "guess" as "count" }), /precheck is guess: it must be "count" or "estimate"/],
+    [() => Policy.apply({ strict: "yes" as never }), /strict is yes: it must be true or false/]
+  ])("%s is refused", (build, sentence) => assert.throws(build, RangeError, sentence))
+})

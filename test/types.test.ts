@@ -1,0 +1,193 @@
+/** Types that are inferred: `tsc` is what fails here. */
+import type { Message as SdkMessage, Tool as SdkTool } from "@anthropic-ai/sdk/resources/messages"
+import { it } from "@effect/vitest"
+import { Context, Effect, type Option, Schema, SchemaGetter, type Stream } from "effect"
+import { describe, expectTypeOf } from "vitest"
+import { Claude, type ClaudeError, type Message, Models, Policy, Tool } from "../src/index.ts"
+
+type Failure = ClaudeError.ClaudeError
+
+/** A schema that needs a service to be decoded. */
+class Rates extends Context.Service<Rates, { readonly rate: Effect.Effect<number> }>()("test/Rates") {}
+const Converted = Schema.Finite.pipe(
+  Schema.decodeTo(Schema.Finite, {
+    decode: SchemaGetter.transformEffect((amount: number) =>
+      Effect.flatMap(Rates, ({ rate }) => Effect.map(rate, (rate) => amount * rate))
+    ),
+    encode: SchemaGetter.passthrough<number>()
+  })
+)
+
+const Invoice = Schema.Struct({
+  number: Schema.String,
+  due: Schema.Date,
+  total: Schema.BigInt,
+  paid: Schema.optional(Schema.FiniteFromString),
+  note: Schema.Option(Schema.String)
+})
+interface Invoice {
+  readonly number: string
+  readonly due: Date
+  readonly total: bigint
+  readonly paid?: number | undefined
+  readonly note: Option.Option<string>
+}
+
+class Person extends Schema.Class<Person>("Person")({ name: Schema.String }) {
+  get greeting() {
+    return `Hello ${this.name}`
+  }
+}
+
+interface Tree {
+  readonly name: string
+  readonly children: ReadonlyArray<Tree>
+}
+const Tree: Schema.Codec<Tree> = Schema.Struct({
+  name: Schema.String,
+  children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
+})
+
+describe("object", () => {
+  it("is of the type of the schema, not of its encoded side", () => {
+    expectTypeOf(Claude.object(Invoice, "read it")).toEqualTypeOf<Effect.Effect<Invoice, Failure, Claude.Claude>>()
+    expectTypeOf(Claude.object(Schema.Date, "when?")).toEqualTypeOf<Effect.Effect<Date, Failure, Claude.Claude>>()
+    expectTypeOf(Claude.object(Schema.Literals(["a", "b"]), "which?")).toEqualTypeOf<
+      Effect.Effect<"a" | "b", Failure, Claude.Claude>
+    >()
+    expectTypeOf(Claude.object(Schema.Array(Schema.NullOr(Schema.Date)), "when?")).toEqualTypeOf<
+      Effect.Effect<ReadonlyArray<Date | null>, Failure, Claude.Claude>
+    >()
+  })
+
+  it("may be a class, or recursive", () => {
+    expectTypeOf(Claude.object(Person, "who?")).toEqualTypeOf<Effect.Effect<Person, Failure, Claude.Claude>>()
+    expectTypeOf(Claude.object(Tree, "what?")).toEqualTypeOf<Effect.Effect<Tree, Failure, Claude.Claude>>()
+  })
+
+  it("needs what the schema needs", () => {
+    expectTypeOf(Claude.object(Converted, "how much?")).toEqualTypeOf<
+      Effect.Effect<number, Failure, Claude.Claude | Rates>
+    >()
+    expectTypeOf(Claude.object(Schema.Struct({ a: Schema.Array(Converted) }), "how much?")).toEqualTypeOf<
+      Effect.Effect<{ readonly a: ReadonlyArray<number> }, Failure, Claude.Claude | Rates>
+    >()
+  })
+
+  it("takes a schema, and no other thing", () => {
+    // @ts-expect-error a type is no schema
+    expectTypeOf(() => Claude.object(String, "what?")).toBeFunction()
+    // @ts-expect-error it needs a question
+    expectTypeOf(() => Claude.object(Invoice)).toBeFunction()
+  })
+})
+
+describe("choice", () => {
+  it("is one of the list", () => {
+    expectTypeOf(Claude.choice(["billing", "other"], "which?")).toEqualTypeOf<
+      Effect.Effect<"billing" | "other", Failure, Claude.Claude>
+    >()
+    const teams = ["a", "b"] as const
+    expectTypeOf(Claude.choice(teams, "which?")).toEqualTypeOf<Effect.Effect<"a" | "b", Failure, Claude.Claude>>()
+  })
+
+  it("is a text, if the list is only known when it runs", () => {
+    const teams: ReadonlyArray<string> = ["a", "b"]
+    expectTypeOf(Claude.choice(teams, "which?")).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
+  })
+
+  it("takes texts only", () => {
+    // @ts-expect-error a number is no text
+    expectTypeOf(() => Claude.choice([1, 2], "which?")).toBeFunction()
+  })
+})
+
+describe("json, text and message", () => {
+  it("are what they are called", () => {
+    expectTypeOf(Claude.json("what?")).toEqualTypeOf<Effect.Effect<Schema.Json, Failure, Claude.Claude>>()
+    expectTypeOf(Claude.text("what?")).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
+    expectTypeOf(Claude.message("what?")).toEqualTypeOf<Effect.Effect<Message.Reply, Failure, Claude.Claude>>()
+    expectTypeOf(Claude.stream("what?")).toEqualTypeOf<Stream.Stream<string, Failure, Claude.Claude>>()
+    expectTypeOf(Claude.events("what?")).toEqualTypeOf<Stream.Stream<Message.Event, Failure, Claude.Claude>>()
+    expectTypeOf(Claude.countTokens("what?")).toEqualTypeOf<Effect.Effect<number, Failure, Claude.Claude>>()
+  })
+
+  it("a reply has the message of the SDK, and what is read from it", () => {
+    expectTypeOf<Message.Reply["message"]>().toEqualTypeOf<SdkMessage>()
+    expectTypeOf<Message.Reply["toolUses"][number]["input"]>().toBeUnknown()
+    expectTypeOf<Message.Reply["serverToolErrors"][number]["errorCode"]>().toBeString()
+    expectTypeOf<Message.Reply["cost"]>().toEqualTypeOf<
+      { readonly dollars: number; readonly atLeast: boolean } | undefined
+    >()
+  })
+})
+
+describe("a tool", () => {
+  const tool = Tool.make("read", { description: "Reads.", input: Invoice })
+
+  it("is used with a value of its schema", () => {
+    expectTypeOf(tool).toEqualTypeOf<Tool.Tool<Invoice>>()
+    expectTypeOf(tool.uses).parameters.toEqualTypeOf<[Message.Reply]>()
+    expectTypeOf(tool.uses).returns.toEqualTypeOf<
+      Effect.Effect<ReadonlyArray<{ readonly id: string; readonly input: Invoice }>, ClaudeError.MalformedOutput>
+    >()
+    expectTypeOf(Tool.make("who", { input: Person }).uses).returns.toEqualTypeOf<
+      Effect.Effect<ReadonlyArray<Tool.Use<Person>>, ClaudeError.MalformedOutput>
+    >()
+  })
+
+  it("is a tool of the SDK's", () => {
+    expectTypeOf(tool).toExtend<SdkTool>()
+    expectTypeOf(Claude.message("read it", { tools: [tool, { type: "web_search_20250305", name: "web_search" }] }))
+      .toEqualTypeOf<Effect.Effect<Message.Reply, Failure, Claude.Claude>>()
+  })
+
+  it("has no services, and no schema of the SDK's", () => {
+    // @ts-expect-error its input is decoded where no service is
+    expectTypeOf(() => Tool.make("much", { input: Schema.Struct({ a: Converted }) })).toBeFunction()
+    // @ts-expect-error the schema of the SDK's is made from the input
+    expectTypeOf(() => Tool.make("much", { input: Invoice, input_schema: { type: "object" } })).toBeFunction()
+    // @ts-expect-error it needs an input
+    expectTypeOf(() => Tool.make("much", {})).toBeFunction()
+  })
+})
+
+describe("outcome", () => {
+  it("has the data of the call, and leaves the errors of others", () => {
+    expectTypeOf(Policy.outcome(Claude.object(Invoice, "read it"))).toEqualTypeOf<
+      Effect.Effect<Policy.Outcome<Invoice>, never, Claude.Claude>
+    >()
+    const mixed = Effect.flatMap(Claude.text("hi"), (text) => text === "" ? Effect.fail("mine" as const) : Effect.void)
+    expectTypeOf(Policy.outcome(mixed)).toEqualTypeOf<Effect.Effect<Policy.Outcome<void>, "mine", Claude.Claude>>()
+  })
+
+  it("is narrowed by its status", () => {
+    type Of<S> = Extract<Policy.Outcome<Invoice>, { readonly status: S }>
+    expectTypeOf<Policy.Outcome<Invoice>["status"]>().toEqualTypeOf<"success" | "error">()
+    expectTypeOf<Of<"success">["data"]>().toEqualTypeOf<Invoice>()
+    expectTypeOf<Of<"error">["error"]>().toEqualTypeOf<Failure>()
+    expectTypeOf<Of<"error">["retryable"]>().toBeBoolean()
+    expectTypeOf<Policy.Outcome<Invoice>["cost"]>().toEqualTypeOf<Message.Cost>()
+    expectTypeOf<Policy.Outcome<Invoice>["tokens"]>().toEqualTypeOf<
+      { readonly input: number; readonly output: number }
+    >()
+    expectTypeOf<Of<"success">>().not.toHaveProperty("error")
+    expectTypeOf<Of<"error">>().not.toHaveProperty("data")
+  })
+})
+
+describe("models", () => {
+  it("are read without a service, and refreshed with Claude", () => {
+    expectTypeOf(Models.all).toEqualTypeOf<Effect.Effect<ReadonlyArray<Models.Model>>>()
+    expectTypeOf(Models.get("claude-haiku-5-5")).toEqualTypeOf<Effect.Effect<Models.Model | undefined>>()
+    expectTypeOf(Models.refresh).toEqualTypeOf<Effect.Effect<ReadonlyArray<Models.Model>, Failure, Claude.Claude>>()
+  })
+
+  it("need a name, and nothing else", () => {
+    expectTypeOf(Models.layer).parameter(0).toEqualTypeOf<
+      ReadonlyArray<Pick<Models.Model, "id"> & Partial<Models.Model>> | undefined
+    >()
+    // @ts-expect-error it needs a name
+    expectTypeOf(() => Models.layer([{ maxOutput: 1 }])).toBeFunction()
+  })
+})
