@@ -8,13 +8,13 @@ import { spawnSync } from "node:child_process"
 import { mkdirSync, rmSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { count, lowerQuartile, shuffled, table } from "./measure.ts"
+import { count, lowerDecile, pin, shuffled, table } from "./measure.ts"
 
 /** The most CPU that importing the peers and the package may take, as a share of importing the peers. */
 const goal = 1.15
 
 const { values: flags } = parseArgs({
-  options: { "no-goal": { type: "boolean", default: false }, runs: { type: "string", default: "15" } }
+  options: { "no-goal": { type: "boolean", default: false }, runs: { type: "string", default: "31" } }
 })
 const runs = count("runs", flags.runs)
 
@@ -68,10 +68,10 @@ const timed = (modules: ReadonlyArray<string>): Sample => {
 const before = "const start=performance.now(),used=process.cpuUsage();"
 const after = "const {user,system}=process.cpuUsage(used);console.log((user+system)/1000+' '+(performance.now()-start))"
 
+pin(process.pid, 1)
 try {
   mkdirSync(built, { recursive: true })
-  const build = spawnSync("tsc", ["-p", "tsconfig.build.json", "--outDir", built], {
-    cwd: fileURLToPath(new URL("..", import.meta.url)),
+  const build = spawnSync(process.execPath, [fileURLToPath(new URL("../scripts/build.ts", import.meta.url)), built], {
     encoding: "utf8"
   })
   if (build.status !== 0) throw new Error(`the package does not build\n${build.stdout}`)
@@ -81,20 +81,20 @@ try {
   for (let run = 0; run < runs; run++) {
     for (const variant of shuffled(variants)) samples.get(variant)?.push(timed(variant.modules))
   }
-  const quartiles = (key: string): Sample => {
+  const deciles = (key: string): Sample => {
     const taken = [...samples].find(([variant]) => variant.key === key)?.[1] ?? []
-    return { cpu: lowerQuartile(taken.map(({ cpu }) => cpu)), wall: lowerQuartile(taken.map(({ wall }) => wall)) }
+    return { cpu: lowerDecile(taken.map(({ cpu }) => cpu)), wall: lowerDecile(taken.map(({ wall }) => wall)) }
   }
-  const base = quartiles("peers")
-  console.log(`${runs} fresh processes each, in turns, lower quartiles\n`)
+  const base = deciles("peers")
+  console.log(`${runs} fresh processes each, in turns, lower deciles\n`)
   console.log(table(
     ["imports", "cpu ms", "x peers", "wall ms", "x peers"],
     variants.map(({ key, name }) => {
-      const { cpu, wall } = quartiles(key)
+      const { cpu, wall } = deciles(key)
       return [name, cpu.toFixed(0), (cpu / base.cpu).toFixed(2), wall.toFixed(0), (wall / base.wall).toFixed(2)]
     })
   ))
-  const ratio = quartiles("package").cpu / base.cpu
+  const ratio = deciles("package").cpu / base.cpu
   if (!flags["no-goal"]) {
     const verdict = `importing the package with its peers takes ${
       ratio.toFixed(3)

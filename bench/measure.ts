@@ -11,6 +11,9 @@ import { availableParallelism } from "node:os"
 /** The value that a quarter of the samples are below. */
 export const lowerQuartile = (samples: ReadonlyArray<number>): number => at(samples, 0.25)
 
+/** The value that a tenth of the samples are below: for what does the same each time, and is only ever delayed. */
+export const lowerDecile = (samples: ReadonlyArray<number>): number => at(samples, 0.1)
+
 /** The value that half of the samples are below. */
 export const median = (samples: ReadonlyArray<number>): number => at(samples, 0.5)
 

@@ -1,0 +1,44 @@
+/**
+ * Builds the package into `dist`, or the folder that is named.
+ *
+ * The modules of the package are one file, and what users import are thin doors to it: to find and open a file costs a
+ * program that starts more than to compile it, and there would be sixty. The indexes stay as `tsc` writes them, so that
+ * a bundler can still leave out what is not used.
+ */
+import { spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { rolldown } from "rolldown"
+
+const root = path.resolve(import.meta.dirname, "..")
+const src = path.join(root, "src")
+const dist = path.resolve(process.argv[2] ?? path.join(root, "dist"))
+
+fs.rmSync(dist, { recursive: true, force: true })
+const tsc = spawnSync("tsc", ["-p", path.join(root, "tsconfig.build.json"), "--outDir", dist], { stdio: "inherit" })
+if (tsc.status !== 0) process.exit(1)
+
+const files = fs.readdirSync(src, { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => file.replace(/\.ts$/, ""))
+const internal = files.filter((file) => file.startsWith("internal"))
+for (const file of internal) for (const end of ["js", "js.map"]) fs.rmSync(path.join(dist, `${file}.${end}`))
+
+const bundle = await rolldown({
+  cwd: root,
+  input: Object.fromEntries(
+    files
+      .filter((file) => !internal.includes(file) && path.basename(file) !== "index")
+      .map((file) => [file, path.join(src, `${file}.ts`)])
+  ),
+  external: (id) => !id.startsWith(".") && !path.isAbsolute(id),
+  platform: "neutral",
+  preserveEntrySignatures: "strict"
+})
+await bundle.write({
+  dir: dist,
+  sourcemap: true,
+  chunkFileNames: "internal/[name].js",
+  minifyInternalExports: false,
+  codeSplitting: { groups: [{ name: "core", test: /[\\/]src[\\/](?!testing|NodeAnthropic)/ }] }
+})
