@@ -279,7 +279,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "input: a prompt is counted with every attempt",
     file: "src/internal/run.ts",
-    find: "count: count && !this.counted.has(params.model)",
+    find: "count: count && this.first(JSON.stringify([params.model, params.messages]))",
     replace: "count",
     test: "test/policy/Validate.test.ts"
   },
@@ -301,7 +301,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "output: a piece of broken JSON is taken for the whole",
     file: "src/internal/json.ts",
     find: "if (to !== undefined) openings.lastIndex = to",
-    replace: "",
+    replace: "if (to !== undefined && to > 100) openings.lastIndex = to",
     test: "test/internal/json.test.ts"
   },
   {
@@ -380,5 +380,26 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "if (codecs.size === 0)",
     replace: "if (codecs.size >= 0)",
     test: "test/Tool.test.ts"
+  },
+  {
+    name: "re-ask: the correction of one question is put to another",
+    file: "src/internal/request.ts",
+    find: "questions.get(error) === question",
+    replace: "questions.has(error)",
+    test: "test/structured.test.ts"
+  },
+  {
+    name: "input: what is validated is not what is sent",
+    file: "src/internal/request.ts",
+    find: "const validated = call.validate(params)",
+    replace: "const validated = call.validate(given)",
+    test: "test/structured.test.ts"
+  },
+  {
+    name: "tools: a refusal in the middle of an input is no refusal",
+    file: "src/internal/draft.ts",
+    find: "|| stop_reason === \"refusal\"",
+    replace: "",
+    test: "test/internal/draft.test.ts"
   }
 ]

@@ -24,7 +24,7 @@ import { accept } from "./internal/accept.ts"
 import * as Attempt from "./internal/attempt.ts"
 import * as Output from "./internal/output.ts"
 import * as Reading from "./internal/reading.ts"
-import { type Amend, type Ask, countable, type Options, toolsOf, toRequest } from "./internal/request.ts"
+import { type Amend, answered, type Ask, countable, type Options, toolsOf, toRequest } from "./internal/request.ts"
 import * as Tools from "./internal/tools.ts"
 import { traced } from "./internal/traced.ts"
 import type * as Message from "./Message.ts"
@@ -236,19 +236,18 @@ const valued = <A, RD>(
     const output = wanted()
     if (Result.isFailure(output)) return Effect.fail(new InvalidRequest({ sent: false, detail: output.failure }))
     let { codec } = output.success.words
+    let question: Message.Params["messages"] = []
     const amend: Amend = (params, model) => {
       const asked = Output.ask(output.success, params, model?.capabilities.structuredOutputs !== false)
       codec = asked.codec
+      question = params.messages
       return asked.params
     }
-    const decoded = Effect.flatMap(collect(ask, options, "text", amend), (reply) => Output.decode(codec, reply))
-    return Effect.tap(decoded, () => answered)
+    return Effect.tapError(
+      Effect.flatMap(collect(ask, options, "text", amend), (reply) => Output.decode(output.success, codec, reply)),
+      (error) => Effect.sync(() => error._tag === "MalformedOutput" && answered(error, question))
+    )
   })
-
-/** What was to be corrected is: the next question under the same policy is another one. */
-const answered = Effect.map(Current.Call, (call) => {
-  if (call !== undefined && call.corrections.length > 0) call.corrections = []
-})
 
 const begin = (ask: Ask, options: Options | undefined, mayRestart: boolean) =>
   Effect.flatMap(

@@ -9,13 +9,13 @@ import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { hasProperty } from "effect/Predicate"
+import { hasProperty, isBoolean, isNumber, isObject, isString } from "effect/Predicate"
 import { Claude } from "./Claude.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
 import * as Catalogue from "./internal/catalogue.ts"
 
-export type { Capabilities, Model, Prices } from "./internal/catalogue.ts"
+export type { Capabilities, Catalogue, Model, Prices } from "./internal/catalogue.ts"
 export { known } from "./internal/models.ts"
 
 /** All models that are known here. */
@@ -63,12 +63,12 @@ const fromApi = (info: ModelInfo, before: Catalogue.Model | undefined, asOf: str
   const { capabilities, deprecated_at, id, lifecycle, line, max_input_tokens, max_tokens, retires_at } = info
   return {
     id,
-    line: line ?? before?.line,
+    line: text(line) ?? before?.line,
     lifecycle,
-    deprecatedAt: deprecated_at?.slice(0, 10),
-    retiresAt: retires_at?.slice(0, 10),
-    contextWindow: max_input_tokens ?? before?.contextWindow,
-    maxOutput: max_tokens ?? before?.maxOutput,
+    deprecatedAt: date(deprecated_at),
+    retiresAt: date(retires_at),
+    contextWindow: count(max_input_tokens) ?? before?.contextWindow,
+    maxOutput: count(max_tokens) ?? before?.maxOutput,
     capabilities: { ...before?.capabilities, ...able(capabilities) },
     prices: before?.prices,
     source: "Models API",
@@ -77,17 +77,29 @@ const fromApi = (info: ModelInfo, before: Catalogue.Model | undefined, asOf: str
   }
 }
 
-const able = (said: ModelInfo["capabilities"]): Catalogue.Capabilities =>
-  said === null ? {} : {
-    structuredOutputs: said.structured_outputs.supported,
-    images: said.image_input.supported,
-    pdfs: said.pdf_input.supported,
-    effort: supported(said.effort),
-    thinking: supported(said.thinking.types)
-  }
+/** What a list says may be anything: a gateway may have written it. */
+const able = (given: unknown): Catalogue.Capabilities => ({
+  ...said(isSupported(field(given, "structured_outputs")), (structuredOutputs) => ({ structuredOutputs })),
+  ...said(isSupported(field(given, "image_input")), (images) => ({ images })),
+  ...said(isSupported(field(given, "pdf_input")), (pdfs) => ({ pdfs })),
+  ...said(supported(field(given, "effort")), (effort) => ({ effort })),
+  ...said(supported(field(field(given, "thinking"), "types")), (thinking) => ({ thinking }))
+})
+
+const said = <A, B>(value: A | undefined, make: (value: A) => B): B | undefined =>
+  value === undefined ? undefined : make(value)
+
+const field = (value: unknown, key: string): unknown => hasProperty(value, key) ? value[key] : undefined
+
+const isSupported = (support: unknown): boolean | undefined => {
+  const value = field(support, "supported")
+  return isBoolean(value) ? value : undefined
+}
 
 /** The names of what is supported, in a record of such. */
-const supported = (record: object): ReadonlyArray<string> =>
-  Object.entries(record).flatMap(([name, support]: [string, unknown]) =>
-    hasProperty(support, "supported") && support.supported === true ? [name] : []
-  )
+const supported = (record: unknown): ReadonlyArray<string> | undefined =>
+  isObject(record) ? Object.keys(record).filter((name) => isSupported(record[name]) === true) : undefined
+
+const text = (value: unknown): string | undefined => isString(value) ? value : undefined
+const date = (value: unknown): string | undefined => text(value)?.slice(0, 10)
+const count = (value: unknown): number | undefined => isNumber(value) ? value : undefined

@@ -41,14 +41,13 @@ export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): 
   if (options.strict === true && Result.isFailure(output.held)) {
     Refuse.refuse(`Tool ${name}: it is strict, but ${output.held.failure}: leave strict out, or change the schema`)
   }
-  // A record is a list where the API is to hold Claude to it, and an object in words.
-  const written = [...Result.isSuccess(output.held) ? [output.held.success] : [], output.words]
-    .slice(0, options.strict === true ? 1 : 2)
-    .find(({ jsonSchema }) => jsonSchema["type"] === "object")
-  if (written === undefined) {
+  // Where the API does not hold Claude to it, the schema is sent as it is.
+  const { codec, jsonSchema } = options.strict === true
+    ? Result.getOrElse(output.held, () => output.words)
+    : output.words
+  if (jsonSchema["type"] !== "object") {
     return Refuse.refuse(`Tool ${name}: its input must be an object: put it into a Schema.Struct`)
   }
-  const { codec, jsonSchema } = written
   const tool = {
     ...options,
     name,

@@ -21,7 +21,7 @@ const Tree: Schema.Codec<Tree> = Schema.Struct({
   children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
 })
 
-const input = { city: "Oslo", day: "2026-12-24T00:00:00.000Z", nights: 2, note: null }
+const input = { city: "Oslo", day: "2026-12-24T00:00:00.000Z", nights: 2 }
 const calls = (name: string, input: unknown, options: Faults.AnswerOptions = {}) =>
   Faults.answer("Let me see.", { ...options, tool: { name, input } })
 
@@ -46,12 +46,12 @@ describe("a tool is sent", () => {
           type: "object",
           properties: {
             city: { type: "string" },
-            day: { type: "string", description: "a string that will be decoded as a Date" },
-            nights: { type: "integer", description: "a value between 1 and 30" },
-            note: { anyOf: [{ type: "string" }, { type: "null" }, { type: "null" }] }
+            day: { type: "string" },
+            nights: { type: "integer", minimum: 1, maximum: 30 },
+            note: { anyOf: [{ type: "string" }, { type: "null" }] }
           },
-          required: ["city", "day", "nights", "note"],
-          additionalProperties: false
+          required: ["city", "day", "nights"],
+          additionalProperties: true
         }
       }])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("No.")]))))

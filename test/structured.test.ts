@@ -83,6 +83,9 @@ describe("asking", () => {
       form: "none",
       because: "the schema has no JSON form: Error: no such schema"
     })
+    // @effect-diagnostics-next-line schemaNumber:off
+    const numbers = Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`f${i}`, Schema.Number]))
+    assert.deepStrictEqual(Claude.formOf(Schema.Struct(numbers)), { form: "schema" })
     assert.deepStrictEqual(Claude.formOf(Tree), {
       form: "prompt",
       because: "the schema is recursive, which the API does not take"
@@ -116,12 +119,34 @@ describe("asking", () => {
       ])
     ))
 
+  it.effect("what is sent is what is validated: the schema and the words too", () =>
+    Effect.gen(function*() {
+      const source = { type: "text", media_type: "text/plain", data: "a" } as const
+      const cited = { type: "document", source, citations: { enabled: true } } as const
+      const error = yield* Claude.object(Invoice, [{ role: "user", content: [cited] }]).pipe(
+        Policy.apply(Policy.none),
+        Effect.flip
+      )
+      assert.strictEqual(error._tag, "InvalidRequest")
+      assert.match(error.message, /citations/)
+      assert.deepStrictEqual(yield* sent, [])
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+
+  it.effect("a message of the system may come last", () =>
+    Effect.gen(function*() {
+      const messages = [{ role: "user", content: "a" }, { role: "system", content: "be brief" }] as const
+      assert.deepStrictEqual(yield* Claude.json(messages), 1)
+      const [params] = yield* sent
+      assert.deepStrictEqual(params?.messages.map(({ role }) => role), ["user", "system"])
+      assert.match(JSON.stringify(params?.messages[0]), /one JSON value/)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value(1)]))))
+
   it.effect("an answer that is begun for Claude is refused", () =>
     Effect.gen(function*() {
       const prefilled = [{ role: "user", content: "read it" }, { role: "assistant", content: "{" }] as const
       const error = yield* Effect.flip(Claude.object(Invoice, prefilled))
       assert.strictEqual(error._tag, "InvalidRequest")
-      assert.match(error.message, /the last message, which must be the user's/)
+      assert.match(error.message, /cannot be asked for after a message of the assistant's/)
       assert.deepStrictEqual(yield* sent, [])
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 })
@@ -301,6 +326,37 @@ describe("asking again", () => {
       Faults.answer(bad),
       Faults.value({ number: "A1", total: 7, due: null }),
       Faults.answer("You are welcome.")
+    ]))))
+
+  it.effect("is about the question that was answered badly, and no other", () =>
+    Effect.gen(function*() {
+      const Rating = Schema.Struct({ stars: Schema.Int })
+      const both = Effect.gen(function*() {
+        const summary = yield* Claude.text("summarise")
+        return yield* Claude.object(Rating, `rate ${summary}`)
+      })
+      assert.deepStrictEqual(yield* patient(both), { stars: 5 })
+      const asked = (yield* sent).map(({ messages }) => messages)
+      const rate = { role: "user" as const, content: "rate short" }
+      assert.deepStrictEqual(asked, [
+        [{ role: "user", content: "summarise" }],
+        [rate],
+        [{ role: "user", content: "summarise" }],
+        [
+          rate,
+          { role: "assistant", content: "{\"stars\":4.5}" },
+          {
+            role: "user",
+            content: "That is not what was asked for:\n- stars: Expected an integer\n" +
+              "Answer again, with the corrected JSON only."
+          }
+        ]
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.answer("short"),
+      Faults.value({ stars: 4.5 }),
+      Faults.answer("short"),
+      Faults.value({ stars: 5 })
     ]))))
 
   it.live("ends after as many times as it was told", () =>

@@ -31,6 +31,11 @@ export const accept = (
   if (stopReason === "tool_use" && tools.length === 0) {
     return Effect.fail(new ClaudeError.EmptyAnswer({ ...common, detail: "it asks for a tool and names none" }))
   }
+  if (stopReason === "tool_use" && wanted === "text" && text.trim() === "") {
+    return Effect.fail(
+      new ClaudeError.EmptyAnswer({ ...common, detail: "it asks for a tool: ask with Claude.message" })
+    )
+  }
   if (stopReason === "end_turn" && (wanted === "text" ? text.trim() === "" : message.content.length === 0)) {
     return Effect.fail(new ClaudeError.EmptyAnswer(common))
   }

@@ -124,7 +124,7 @@ export const make = (model: string): Draft => {
     begun: () => begun,
     ended: () => ended,
     head: () => message,
-    flaw: () => cutShort(message) || blocks.every(isReadable) ? undefined : "the input of a tool is not JSON",
+    flaw: () => stopsAnywhere(message) || blocks.every(isReadable) ? undefined : "the input of a tool is not JSON",
     message: () => {
       // Cut at a limit, the last tool may have no input at all yet.
       const last = cutShort(message) ? blocks.at(-1) : undefined
@@ -223,9 +223,12 @@ const isReadable = (block: Block): boolean =>
 
 const property = (value: object, key: string): unknown => hasProperty(value, key) ? value[key] : undefined
 
-/** Whether the answer stopped at a limit. */
+/** Whether the answer stopped wherever it was: no tool of it may be whole. */
+const stopsAnywhere = (message: SdkMessage): boolean => cutShort(message) || message.stop_reason === "pause_turn"
+
+/** Whether the answer was cut: what came last may be half of it. */
 const cutShort = ({ stop_reason }: SdkMessage): boolean =>
-  stop_reason === "max_tokens" || stop_reason === "model_context_window_exceeded"
+  stop_reason === "max_tokens" || stop_reason === "model_context_window_exceeded" || stop_reason === "refusal"
 
 const finish = ({ citations, json, signature, start, text, thinking }: Block): ContentBlock => {
   switch (start.type) {

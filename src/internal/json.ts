@@ -26,14 +26,16 @@ export const find = (text: string): Result.Result<unknown, string> => {
 const unfenced = (text: string): string =>
   text.startsWith("```") && text.endsWith("```") ? text.slice(text.indexOf("\n") + 1, -3) : ""
 
-/** How many brackets that begin no JSON are looked at: for each, the text may be read to its end. */
+/** How many brackets that begin no JSON are looked at, and how many characters: for each, the text may be read to its end. */
 const mostMisses = 256
+const mostMissed = 4_000_000
 
 /** The objects and arrays that stand between words. Fails if one of them seems to be cut. */
 const scan = (text: string): Result.Result<ReadonlyArray<unknown>, string> => {
   const values: Array<unknown> = []
   const openings = /[{[]/g
   let misses = 0
+  let missed = 0
   for (let at = openings.exec(text); at !== null; at = openings.exec(text)) {
     const to = closing(text, at.index)
     if (to === undefined && isJson(text, at.index)) return Result.fail("there is a JSON value in it that does not end")
@@ -41,7 +43,7 @@ const scan = (text: string): Result.Result<ReadonlyArray<unknown>, string> => {
     if (to !== undefined) openings.lastIndex = to
     const parsed = to === undefined ? undefined : parse(text.slice(at.index, to))
     if (parsed !== undefined && Result.isSuccess(parsed)) values.push(parsed.success)
-    else if (++misses > mostMisses) {
+    else if (++misses > mostMisses || (missed += (to ?? text.length) - at.index) > mostMissed) {
       return Result.fail("there are too many brackets to tell the JSON from the words around it")
     }
   }

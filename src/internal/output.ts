@@ -96,7 +96,7 @@ const held = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result
       catch: () => "the schema is recursive, which the API does not take"
     }),
     ({ codec, jsonSchema: { $defs, ...top } }) => {
-      const jsonSchema = rooted(isEmpty(schema) ? nothing : top, isObject($defs) ? $defs : {})
+      const jsonSchema = finite(rooted(isEmpty(schema) ? nothing : top, isObject($defs) ? $defs : {}))
       const because = refusal(jsonSchema)
       return because === undefined ? Result.succeed({ codec, jsonSchema }) : Result.fail(because)
     }
@@ -128,6 +128,24 @@ const rooted = (
   const schema = isObject(top) ? { ...top } : root
   visit(schema)
   return needed.size === 0 ? schema : { ...schema, $defs: Object.fromEntries(needed) }
+}
+
+/** The same schema, with numbers that are no text: Effect writes those that JSON lacks as `"NaN"` and `"Infinity"`. */
+const finite = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
+  const visit = (node: unknown): unknown => {
+    if (Array.isArray(node)) return node.map(visit)
+    if (!isObject(node)) return node
+    const { anyOf } = node
+    const isNumber = Array.isArray(anyOf) && anyOf.length === 2 &&
+      anyOf.every((member) =>
+        isObject(member) && (member["type"] === "number" || String(member["enum"]) === "Infinity,-Infinity,NaN")
+      )
+    return isNumber
+      ? { type: "number" }
+      : Object.fromEntries(Object.entries(node).map(([key, value]) => [key, visit(value)]))
+  }
+  // What is made of an object by this is one.
+  return visit(schema) as JsonSchema.JsonSchema
 }
 
 /** The definition that a schema refers to, if it does. Its name is in an escaped form (RFC 6901, 6). */
@@ -184,29 +202,42 @@ export const ask = <A, RD>(output: Output<A, RD>, params: Params, able: boolean)
   return { codec, params: { ...params, output_config: { ...params.output_config, format } } }
 }
 
-/** The same request, with an instruction at the end of its last message: what is before it stays in the cache. */
+/** The same request, with an instruction at the end of the last message of the user's: what is before it stays cached. */
 const instruct = (params: Params, instruction: string): Params => {
-  const last = params.messages.at(-1)
+  const at = params.messages.findLastIndex(({ role }) => role === "user")
+  const last = params.messages[at]
   if (last?.role !== "user") return params
   const content: Array<ContentBlockParam> = isString(last.content)
     ? [{ type: "text", text: last.content }]
     : [...last.content]
   content.push({ type: "text", text: instruction })
-  return { ...params, messages: [...params.messages.slice(0, -1), { ...last, content }] }
+  return { ...params, messages: params.messages.with(at, { ...last, content }) }
 }
 
 // -----------------------------------------------------------------------------
 // Decoding
 // -----------------------------------------------------------------------------
 
-/** The value in an answer that is complete. */
+/** The value in an answer that is complete. What is wrong is said in the words of the schema, not of the API's form. */
 export const decode = <A, RD>(
+  { words }: Output<A, RD>,
   codec: Codec<A, RD>,
   reply: Reply
 ): Effect.Effect<A, MalformedOutput, RD> =>
   Result.match(Json.find(reply.text), {
     onFailure: (message) => Effect.fail(malformed(reply, [{ path: [], message }])),
-    onSuccess: (value) => decodeValue(codec, value, (issues) => malformed(reply, issues))
+    onSuccess: (value) => {
+      const decoded = decodeValue(codec, value, (issues) => issues)
+      return Effect.catch(decoded, (issues) =>
+        codec === words.codec ? Effect.fail(malformed(reply, issues)) : Effect.matchEffect(
+          decodeValue(words.codec, value, (plain) =>
+            plain),
+          {
+            onFailure: (plain) => Effect.fail(malformed(reply, plain)),
+            onSuccess: () => Effect.fail(malformed(reply, issues))
+          }
+        ))
+    }
   })
 
 /** The value of a codec, or what is wrong with it. What a schema throws is wrong with the value too. */

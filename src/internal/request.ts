@@ -28,7 +28,7 @@ const absurdMaxTokens = 1_000_000
 /** A change to the parameters, which may depend on what the model can do. */
 export type Amend = (params: Params, model: Model | undefined) => Params
 
-/** The request for `ask` under what the call carries: validated, amended, and with the corrections it needs. */
+/** The request for `ask` under what the call carries: amended, with the corrections it needs, and validated. */
 export const toRequest = (
   ask: Ask,
   options: Options | undefined,
@@ -36,37 +36,48 @@ export const toRequest = (
 ): Effect.Effect<Request, ClaudeError> =>
   Effect.withFiber((fiber) => {
     const call = fiber.getRef(Current.Call)
-    const limits = fiber.getRef(Current.Limits)
-    const { models } = fiber.getRef(Current.Catalogue)
-    const params = paramsOf(fiber, ask, options)
-    const amended = (): Effect.Effect<Request, ClaudeError> => {
-      if (amend === undefined) return Effect.succeed({ params: corrected(params, call), limits })
-      return params.messages.at(-1)?.role === "user"
-        ? Effect.succeed({ params: corrected(amend(params, models.get(params.model)), call), limits })
-        : invalid(params, "a value is asked for at the end of the last message, which must be the user's")
-    }
+    const given = paramsOf(fiber, ask, options)
+    const amendable = amend !== undefined && isAmendable(given)
+    const params = amendable
+      ? corrected(amend(given, fiber.getRef(Current.Catalogue).models.get(given.model)), given, call)
+      : given
+    const request = amend === undefined || amendable
+      ? Effect.succeed({ params, limits: fiber.getRef(Current.Limits) })
+      : invalid(params, "a value cannot be asked for after a message of the assistant's: end with one of the user's")
     if (call?.validate !== undefined) {
       const validated = call.validate(params)
-      return validated === undefined ? amended() : Effect.flatMap(validated, amended)
+      return validated === undefined ? request : Effect.andThen(validated, request)
     }
     const wrong = reject(params)
-    return wrong === undefined ? amended() : invalid(params, wrong)
+    return wrong === undefined ? request : invalid(params, wrong)
   })
+
+/** Whether there is a last message that is not the assistant's. What else is wrong with it is said by the rules. */
+const isAmendable = ({ messages }: Params): boolean => {
+  if (!Array.isArray(messages)) return false
+  const last: unknown = messages.at(-1)
+  return hasProperty(last, "role") && last.role !== "assistant" &&
+    messages.every((message) => hasProperty(message, "content") && hasWords(message.content))
+}
 
 const invalid = ({ model }: Params, detail: string): Effect.Effect<never, InvalidRequest> =>
   Effect.fail(new InvalidRequest({ sent: false, model, detail }))
 
 const paramsOf = (fiber: Fiber.Fiber<unknown, unknown>, ask: Ask, options: Options | undefined): Params => {
-  const { maxTokens = defaultMaxTokens, ...rest } = options ?? {}
+  const { maxTokens, ...rest } = options ?? {}
   const given = isString(ask)
     ? { messages: [{ role: "user", content: ask } satisfies MessageParam] }
     : isConversation(ask)
     ? { messages: [...ask] }
     : ask
-  const params: Params = { model: fiber.getRef(Current.Model), max_tokens: maxTokens, ...given, ...rest }
+  const params = { max_tokens: undefined, model: undefined, ...given, ...rest }
   const substitute = fiber.getRef(Current.Substitute)
-  if (substitute !== undefined) params.model = substitute
-  return params
+  return {
+    ...params,
+    // What is there and undefined is not said: `{ model: env.MODEL }`.
+    max_tokens: maxTokens ?? params.max_tokens ?? defaultMaxTokens,
+    model: substitute ?? params.model ?? fiber.getRef(Current.Model)
+  }
 }
 
 const isConversation = (ask: Ask): ask is ReadonlyArray<MessageParam> => Array.isArray(ask)
@@ -93,16 +104,29 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
 const hasWords = (content: unknown): boolean =>
   isString(content) ? content.trim() !== "" : Array.isArray(content) && content.length > 0
 
-/** The request with what was said about the answers so far, in the order they came, so that the cache still knows it. */
-const corrected = (params: Params, call: Current.Call | undefined): Params =>
-  call === undefined || call.corrections.length === 0
-    ? params
-    : { ...params, messages: [...params.messages, ...call.corrections.flatMap(correct)] }
+/** Which question an answer that did not decode was for. */
+const questions = new WeakMap<MalformedOutput, string>()
+
+/** Remembers it, for whoever asks again. */
+export const answered = (error: MalformedOutput, messages: Params["messages"]): void =>
+  void questions.set(error, JSON.stringify(messages))
+
+/** The request with what was said about the answers to it so far, in the order they came: the cache still knows it. */
+const corrected = (params: Params, { messages }: Params, call: Current.Call | undefined): Params => {
+  if (call === undefined || call.corrections.length === 0) return params
+  const question = JSON.stringify(messages)
+  const wrong = call.corrections.filter((error) => questions.get(error) === question)
+  return { ...params, messages: [...params.messages, ...wrong.flatMap(correct)] }
+}
+
+/** The most issues that are told of one answer. */
+const mostIssues = 20
 
 /** The conversation about an answer that did not decode. */
 const correct = ({ issues, text }: MalformedOutput): ReadonlyArray<MessageParam> => {
   if (text === undefined) return []
-  const wrong = issues === undefined ? [] : Redacted.value(issues)
+  const all = issues === undefined ? [] : Redacted.value(issues)
+  const wrong = all.slice(0, mostIssues)
   return [
     { role: "assistant", content: Redacted.value(text) },
     {
@@ -110,6 +134,7 @@ const correct = ({ issues, text }: MalformedOutput): ReadonlyArray<MessageParam>
       content: [
         "That is not what was asked for:",
         ...wrong.map(({ message, path }) => path.length === 0 ? `- ${message}` : `- ${path.join(".")}: ${message}`),
+        ...all.length > mostIssues ? [`- and ${all.length - mostIssues} more`] : [],
         "Answer again, with the corrected JSON only."
       ].join("\n")
     }

@@ -70,8 +70,8 @@ class Running {
   step: Step | undefined
   /** The kinds that were tried again, on the model that is asked now. */
   retried = none
-  /** The models the prompt was counted for. */
-  counted = none
+  /** What was counted, and what was warned of: once in a call is enough. */
+  readonly done = new Set<string>()
 
   constructor(policy: Compiled, fiber: Fiber.Fiber<unknown, unknown>) {
     this.policy = policy
@@ -165,14 +165,26 @@ class Running {
     { count, strict }: How,
     catalogue: Catalogue
   ): Effect.Effect<void, ClaudeError> | undefined {
-    const how = { strict, count: count && !this.counted.has(params.model) }
-    if (how.count) this.counted = new Set([...this.counted, params.model])
-    return validate(params, how, {
+    return validate(params, { strict, count: count && this.first(JSON.stringify([params.model, params.messages])) }, {
       catalogue,
       claude: this.claude,
       warn: (code, message) =>
-        this.emit((common) => ({ _tag: "Warning", ...common, model: params.model, code, message }))
+        this.first(`${params.model} ${message}`)
+          ? this.emit((common) => ({
+            _tag: "Warning",
+            ...common,
+            model: params.model,
+            code,
+            message: message.slice(0, 200)
+          }))
+          : Effect.void
     })
+  }
+
+  first(what: string): boolean {
+    const isFirst = !this.done.has(what)
+    this.done.add(what)
+    return isFirst
   }
 
   // ---------------------------------------------------------------------------

@@ -26,7 +26,8 @@ export const validate = (params: Params, how: How, place: Place): Effect.Effect<
   const { catalogue, warn } = place
   const { errors, warnings } = Validate.check(params, { catalogue, strict: how.strict })
   if (errors.length > 0) {
-    const detail = errors.map(Validate.show).join("; ")
+    const more = errors.length > mostShown ? [`and ${errors.length - mostShown} more`] : []
+    const detail = [...errors.slice(0, mostShown).map(Validate.show), ...more].join("; ")
     return Effect.fail(new InvalidRequest({ sent: false, model: modelOf(params), detail, issues: errors }))
   }
   const model = catalogue.models.get(params.model)
@@ -39,6 +40,9 @@ export const validate = (params: Params, how: How, place: Place): Effect.Effect<
   if (how.count) tells.push(count(params, model, place))
   return tells.length === 0 ? undefined : Effect.all(tells, { discard: true })
 }
+
+/** The most issues that an error says in its message; all of them are its `issues`. */
+const mostShown = 10
 
 /** Counts the prompt, and fails if it does not fit. A count that fails stops nothing: the request itself will say why. */
 const count = (params: Params, model: Model | undefined, { claude, warn }: Place): Effect.Effect<void, ClaudeError> => {

@@ -31,10 +31,14 @@ export const check = (
   if (catalogue === undefined || errors.length > 0) return { errors, warnings: [] }
   const model = catalogue.models.get(params.model)
   const guessed = estimate(params, model)
-  const found = bounds(params, model)
+  const found = model === undefined && isAlias(params.model, catalogue) ? [] : bounds(params, model)
   const certain = strict || catalogue.refreshed && (model === undefined || model.live === true)
   return certain ? { errors: found, warnings: guessed } : { errors, warnings: [...found, ...guessed] }
 }
+
+/** Whether it is the name of a model whose id has a date: the API lists only the ids. */
+const isAlias = (name: string, { models }: Catalogue.Catalogue): boolean =>
+  [...models.keys()].some((id) => id.startsWith(`${name}-`) && /^\d{8}$/.test(id.slice(name.length + 1)))
 
 /** An issue as one line: where, and what. */
 export const show = ({ message, path }: Issue): string => path.length === 0 ? message : `${path.join(".")}: ${message}`

@@ -232,6 +232,9 @@ describe("blocks", () => {
     ["is cut", [json("{\"city\": \"Os"), stop(0)]],
     ["is cut at a limit", [json("{\"city\": \"Os"), stop(0), end("max_tokens"), messageStop]],
     ["is not there at a limit", [json(""), stop(0), end("max_tokens"), messageStop]],
+    ["is cut by a refusal", [json("{\"city\": \"Os"), stop(0), end("refusal"), messageStop]],
+    ["is not there at a refusal", [stop(0), end("refusal"), messageStop]],
+    ["is cut by a pause", [json("{\"city\": \"Os"), stop(0), end("pause_turn"), messageStop]],
     ["does not fit the window", [stop(0), end("model_context_window_exceeded"), messageStop]]
   ])("a tool whose input %s is not seen", (_, events) => {
     assert.deepStrictEqual(content(start(0, tool), ...events), [])
@@ -240,7 +243,9 @@ describe("blocks", () => {
   it.each([
     ["is JSON", ["{\"city\": \"Oslo\"}"], "tool_use", undefined],
     ["is not JSON", ["{\"city\": nope"], "tool_use", "the input of a tool is not JSON"],
-    ["is cut at a limit", ["{\"city\": \"Os"], "max_tokens", undefined]
+    ["is cut at a limit", ["{\"city\": \"Os"], "max_tokens", undefined],
+    ["is cut by a refusal", ["{\"city\": \"Os"], "refusal", undefined],
+    ["is cut by a pause", ["{\"city\": \"Os"], "pause_turn", undefined]
   ])("the input of a tool that %s is a flaw or not", (_, pieces, reason, flaw) => {
     const draft = after(
       messageStart,

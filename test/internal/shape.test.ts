@@ -37,7 +37,7 @@ const inTool = ["tools", 0, "input_schema"]
 
 const mebibyte = 2 ** 20
 /** Exactly 5 MB. */
-const image5 = "A".repeat(4 * Math.floor(5 * mebibyte / 3)) + "AAA="
+const image5 = "A".repeat(5 * mebibyte)
 
 const cyclic: { [key: string]: unknown } = { type: "object", additionalProperties: false }
 cyclic["properties"] = { self: cyclic }
@@ -248,7 +248,7 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: Path
     "an image over 5 MB",
     asking(png(`AAAA${image5}`)),
     ["messages", 0, "content", 0, "source", "data"],
-    /^the image has 5242883 bytes: shrink it to at most 5242880$/
+    /^the image has 5242884 bytes as base64: shrink it to at most 5242880$/
   ],
   [
     "an image at a path",
@@ -675,7 +675,9 @@ describe("a call", () => {
 
   it.live("with a request that cannot work is not sent", () =>
     Effect.gen(function*() {
-      for (const [name, params, path] of invalid) {
+      // What is there and undefined is not said, and has a default.
+      const unsaid = ["no model", "no max_tokens"]
+      for (const [name, params, path] of invalid.filter(([name]) => !unsaid.includes(name))) {
         const error = yield* Effect.flip(ask(params))
         assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false }, name)
         const paths = error._tag === "InvalidRequest" ? error.issues?.map(({ path }) => path.join(".")) : undefined

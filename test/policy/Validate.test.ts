@@ -143,6 +143,25 @@ describe("a stale catalogue", () => {
       assert.strictEqual(yield* requests, 3)
     }).pipe(Effect.provide(world([gone], answers, [info("claude-listed", "retired")]))))
 
+  it.effect("does not know the aliases of what the API lists, and lets them pass", () =>
+    Effect.gen(function*() {
+      yield* Models.refresh
+      const ask = (model: string) => Claude.text("hi", { model }).pipe(Policy.apply(Policy.standard))
+      assert.strictEqual(yield* ask("claude-nova-6"), "hello")
+      assert.strictEqual((yield* Effect.flip(ask("claude-nova")))._tag, "InvalidRequest")
+    }).pipe(Effect.provide(world([], answers, [info("claude-nova-6-20270101", "active")]))))
+
+  it.effect.each([
+    { capabilities: {} },
+    { capabilities: undefined },
+    { capabilities: { structured_outputs: { supported: true }, effort: null, thinking: { types: 5 } } },
+    { retires_at: 5, deprecated_at: {}, max_tokens: "many", line: 7 }
+  ])("takes from a list what it can read: %o", (odd) =>
+    Effect.gen(function*() {
+      const [model] = yield* Models.refresh
+      assert.deepInclude(model, { id: "claude-odd", lifecycle: "active", retiresAt: undefined })
+    }).pipe(Effect.provide(world([], answers, [{ ...info("claude-odd", "active"), ...odd } as never]))))
+
   it.effect("belongs to the process, unless a layer says otherwise", () =>
     Effect.gen(function*() {
       const outer = yield* Current.Catalogue
