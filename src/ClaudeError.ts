@@ -224,7 +224,10 @@ export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
 // The union
 // -----------------------------------------------------------------------------
 
-/** Schema of the whole union, for logs, caches and wires. Content is encoded as `<redacted>`. */
+/**
+ * Schema of the whole union, for stores and wires of your own. Its JSON codec (`Schema.toCodecJson`) carries content in
+ * clear, as whoever decodes it wants it: logs are what `CallLog.record` is for.
+ */
 export const ClaudeError = Schema.Union([
   InvalidRequest,
   Unauthorized,
