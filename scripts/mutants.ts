@@ -321,8 +321,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "output: a value that does not decode passes",
     file: "src/Claude.ts",
-    find: "Output.decode(codec, reply)",
-    replace: "Effect.orElseSucceed(Output.decode(codec, reply), () => undefined as never)",
+    find: "Output.decode(output.success, codec, reply)",
+    replace: "Effect.orElseSucceed(Output.decode(output.success, codec, reply), () => undefined as never)",
     test: "test/structured.test.ts"
   },
   {
