@@ -359,6 +359,18 @@ describe("asking again", () => {
       Faults.value({ stars: 5 })
     ]))))
 
+  it.effect("of two questions for a value, only the one that was answered badly", () =>
+    Effect.gen(function*() {
+      yield* patient(Effect.zip(Claude.json("one"), Claude.object(Invoice, "read it")))
+      const asked = (yield* sent).map(({ messages }) => messages.length)
+      assert.deepStrictEqual(asked, [1, 1, 1, 3])
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.value(1),
+      Faults.answer(bad),
+      Faults.value(1),
+      Faults.value({ number: "A1", total: 7, due: null })
+    ]))))
+
   it.live("ends after as many times as it was told", () =>
     Effect.gen(function*() {
       const { bodies: sent, outcome } = yield* bodies([1, 2, 3].map(() => Faults.answer(bad)))
