@@ -50,6 +50,7 @@ const layers = [
     "policy/Timeout",
     "policy/Fallback",
     "internal/policyRecord",
+    "internal/charged",
     "internal/compile",
     "internal/describe",
     "internal/history",

@@ -248,6 +248,27 @@ describe("decoding", () => {
     }).pipe(Effect.provide(FakeClaude.layer([turn]))))
 })
 
+describe("what is no answer", () => {
+  const uses = Faults.answer("", { tool: { name: "get_weather", input: {} } })
+
+  it.effect("is the use of a tool, where text or a value was asked for", () =>
+    Effect.gen(function*() {
+      for (const ask of [Effect.asVoid(Claude.text("hi")), Effect.asVoid(Claude.object(Invoice, "read it"))]) {
+        const error = yield* Effect.flip(ask)
+        assert.strictEqual(error._tag, "EmptyAnswer")
+        assert.match(error.message, /it asks for a tool: ask with Claude\.message/)
+      }
+    }).pipe(Effect.provide(FakeClaude.layer([uses, uses]))))
+
+  it.effect("an option that is undefined is not given", () =>
+    Effect.gen(function*() {
+      const unset = { model: undefined, max_tokens: undefined, maxTokens: undefined }
+      // Not what the types allow: it is what arrives from untyped code.
+      yield* Claude.text("hi", unset as object).pipe(Policy.apply(Policy.none))
+      assert.deepInclude((yield* sent)[0], { model: "claude-sonnet-5-5", max_tokens: 4096 })
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
+})
+
 describe("asking again", () => {
   const question = { role: "user" as const, content: "read it" }
   const patient = Policy.apply({

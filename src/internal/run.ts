@@ -11,39 +11,15 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { Event } from "../CallLog.ts"
 import { Claude } from "../Claude.ts"
-import { type ClaudeError, type DeadlineExceeded, type GaveUp, is, type Table, type Tried } from "../ClaudeError.ts"
+import { type ClaudeError, type DeadlineExceeded, type GaveUp, is, type Tried } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Params } from "../Message.ts"
 import * as Fallback from "../policy/Fallback.ts"
 import type { Catalogue } from "./catalogue.ts"
+import { charged } from "./charged.ts"
 import type { Compiled } from "./compile.ts"
 import * as History from "./history.ts"
 import { type How, validate } from "./validating.ts"
-
-/** Whether an attempt after this failure is extra load. Where nothing was sent, it is none. */
-const charged: Table<boolean> = {
-  InvalidRequest: true,
-  Unauthorized: true,
-  Forbidden: true,
-  NotFound: true,
-  RequestTooLarge: true,
-  ContextWindowExceeded: true,
-  SpendLimitReached: true,
-  RateLimited: true,
-  Overloaded: true,
-  ServerFault: true,
-  Unreachable: true,
-  PartialAnswer: true,
-  UnexpectedResponse: true,
-  Refused: true,
-  Truncated: true,
-  EmptyAnswer: true,
-  MalformedOutput: true,
-  TimedOut: true,
-  DeadlineExceeded: true,
-  CircuitOpen: false,
-  Saturated: false
-}
 
 /** Runs `self` as one call: its attempts share a number, a history and a budget. */
 export const run = <A, E, R>(

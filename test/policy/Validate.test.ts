@@ -117,6 +117,26 @@ describe("a stale catalogue", () => {
       assert.lengthOf(told.filter((warning) => warning.startsWith("Validation: max_tokens")), 3)
     }).pipe(Effect.provide(world([{ id: "claude-late", lifecycle: "deprecated", maxOutput: 50 }]))))
 
+  it.effect("says it once in a call, however often that is tried, and in 200 characters", () =>
+    Effect.gen(function*() {
+      const model = "claude-".padEnd(400, "x")
+      const call = yield* Claude.text("hi", { model: "claude-small", maxTokens: 60 }).pipe(
+        Policy.apply({ retry: Retry.backoff({ times: 2 }), models: [model] }),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(call)
+      const told = yield* warnings
+      // Once for each of the two models.
+      assert.lengthOf(told.filter((warning) => warning.startsWith("Validation: max_tokens")), 2)
+      for (const warning of told) assert.isAtMost(warning.length, "Validation: ".length + 200)
+    }).pipe(Effect.provide(world([small, { id: "claude-".padEnd(400, "x"), maxOutput: 50 }], [
+      Faults.overloaded,
+      Faults.overloaded,
+      Faults.overloaded,
+      ...answers
+    ]))))
+
   it.effect("stops a call if the policy is strict", () =>
     Effect.gen(function*() {
       const strict = Policy.apply({ strict: true })
