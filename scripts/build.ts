@@ -40,5 +40,5 @@ await bundle.write({
   sourcemap: true,
   chunkFileNames: "internal/[name].js",
   minifyInternalExports: false,
-  codeSplitting: { groups: [{ name: "core", test: /[\\/]src[\\/](?!testing|NodeAnthropic)/ }] }
+  codeSplitting: { groups: [{ name: "core", test: /[\\/]src[\\/](?!testing|NodeAnthropic|PersistedAnswers)/ }] }
 })

@@ -48,8 +48,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G13: restarts climb the ladder again and again",
     file: "src/internal/run.ts",
-    find: "models.slice(this.call.hop)",
-    replace: "models.slice(0)",
+    find: "    this.ladder = to\n",
+    replace: "",
     test: "test/policy/Policy.test.ts"
   },
   {
@@ -75,8 +75,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "G8: a wait is begun that cannot end before the deadline",
-    file: "src/internal/run.ts",
-    find: "if (now + waited >= deadline) {",
+    file: "src/internal/retrying.ts",
+    find: "if (now + Duration.toMillis(wait) >= deadline) {",
     replace: "if (false as boolean) {",
     test: "test/policy/Policy.test.ts"
   },
@@ -132,13 +132,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G11: the history is lost",
     file: "src/internal/history.ts",
-    find: "({ ...error, gaveUp, history })",
-    replace: "({ ...error, gaveUp })",
+    find: "copy(error, { gaveUp, history })",
+    replace: "copy(error, { gaveUp })",
     test: "test/policy/Policy.test.ts"
   },
   {
     name: "G11: every reason is RetriesSpent",
-    file: "src/internal/run.ts",
+    file: "src/internal/retrying.ts",
     find: `this.retried.has(error._tag) ? "RetriesSpent" : "NotRetried"`,
     replace: `"RetriesSpent"`,
     test: "test/policy/Policy.test.ts"
@@ -208,9 +208,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "fallback: a spend limit asks another model",
-    file: "src/policy/Fallback.ts",
-    find: "SpendLimitReached: false,\n  RateLimited: true",
-    replace: "SpendLimitReached: true,\n  RateLimited: true",
+    file: "src/internal/worth.ts",
+    find: "ContextWindowExceeded: \"larger\",\n  SpendLimitReached: false",
+    replace: "ContextWindowExceeded: \"larger\",\n  SpendLimitReached: true",
     test: "test/policy/Fallback.test.ts"
   },
   {
@@ -279,7 +279,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "input: a prompt is counted with every attempt",
     file: "src/internal/run.ts",
-    find: "count: count && this.first(JSON.stringify([params.model, params.messages]))",
+    find: "count: count && this.log.isFirst(JSON.stringify([params.model, params.messages]))",
     replace: "count",
     test: "test/policy/Validate.test.ts"
   },
@@ -391,8 +391,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "input: what is validated is not what is sent",
     file: "src/internal/request.ts",
-    find: "const validated = call.validate(params)",
-    replace: "const validated = call.validate(given)",
+    find: "check(request.params, changes, call)",
+    replace: "check(given, changes, call)",
     test: "test/structured.test.ts"
   },
   {
@@ -401,5 +401,187 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "|| stop_reason === \"refusal\"",
     replace: "",
     test: "test/internal/draft.test.ts"
+  },
+  {
+    name: "half-way: the same is asked again",
+    file: "src/internal/unfinished.ts",
+    find: "return maxTokens > asked",
+    replace: "return maxTokens >= asked",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "half-way: more is asked for than the model writes",
+    file: "src/internal/unfinished.ts",
+    find: "Math.min(raiseTo, model?.maxOutput ?? raiseTo)",
+    replace: "raiseTo",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "half-way: a continuation is joined wherever it begins",
+    file: "src/internal/unfinished.ts",
+    find: "after(first.text, lastWords(before.text))",
+    replace: "first.text",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "half-way: an older model goes on from a blank",
+    file: "src/internal/unfinished.ts",
+    find: "text: block.text.trimEnd()",
+    replace: "text: block.text",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "half-way: a pause is answered by the user",
+    file: "src/internal/unfinished.ts",
+    find: "const cut = before.stopReason === \"max_tokens\"",
+    replace: "const cut = true",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "half-way: only the last piece is counted",
+    file: "src/internal/unfinished.ts",
+    find: "add(before.usage, reply.usage) as Usage",
+    replace: "reply.usage",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "half-way: without end",
+    file: "src/internal/unfinished.ts",
+    find: "rest.continued < most",
+    replace: "rest.continued <= most",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "half-way: a value that was cut is continued",
+    file: "src/internal/unfinished.ts",
+    find: "if (isNotNullish(params.output_config?.format)) {",
+    replace: "if (false as boolean) {",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "half-way: what is whole is continued the next time",
+    file: "src/internal/unfinished.ts",
+    find: "of(call).delete(keyOf(before.params))",
+    replace: "of(call)",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "half-way: another model goes on with what one has begun",
+    file: "src/internal/run.ts",
+    find: "    Unfinished.of(this.call).clear()\n",
+    replace: "",
+    test: "test/internal/unfinished.test.ts"
+  },
+  {
+    name: "ladder: a window that is no larger",
+    file: "src/internal/ladder.ts",
+    find: "> exceeded",
+    replace: "> 0",
+    test: "test/ladder.test.ts"
+  },
+  {
+    name: "ladder: a model that hangs takes the time of the others",
+    file: "src/internal/ladder.ts",
+    find: "reserve * models.length,",
+    replace: "0,",
+    test: "test/ladder.test.ts"
+  },
+  {
+    name: "ladder: the rest of the time is not shared fairly",
+    file: "src/internal/ladder.ts",
+    find: "left * models.length / (models.length + 1)",
+    replace: "Infinity",
+    test: "test/ladder.test.ts"
+  },
+  {
+    name: "ladder: a circuit is waited for",
+    file: "src/internal/run.ts",
+    find: "error._tag === \"CircuitOpen\" &&",
+    replace: "error._tag === \"Saturated\" &&",
+    test: "test/ladder.test.ts"
+  },
+  {
+    name: "ladder: thinking of another model is refused for good",
+    file: "src/internal/ladder.ts",
+    find: "is(error) && isSignatureError(error)",
+    replace: "false && is(error)",
+    test: "test/ladder.test.ts"
+  },
+  {
+    name: "ladder: a refusal goes the way of other failures",
+    file: "src/internal/ladder.ts",
+    find: "error._tag === \"Refused\" && ladder.refused !== undefined",
+    replace: "false",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "G11: a ladder without a policy has no history",
+    file: "src/policy/Fallback.ts",
+    find: "history = History.remember(history ?? [], error, 1, model)",
+    replace: "history = []",
+    test: "test/ladder.test.ts"
+  },
+  {
+    name: "adapt: forced tools stay",
+    file: "src/internal/adapt.ts",
+    find: "change: forcedTools",
+    replace: "change: () => undefined",
+    test: "test/internal/adapt.test.ts"
+  },
+  {
+    name: "accounts: a spend limit stays in the account",
+    file: "src/internal/worth.ts",
+    find: "  Forbidden: true,\n  SpendLimitReached: true\n}",
+    replace: "  Forbidden: true,\n  SpendLimitReached: false\n}",
+    test: "test/policy/Fallback.test.ts"
+  },
+  {
+    name: "last good: another tenant's",
+    file: "src/internal/heard.ts",
+    find: "[name, asker ?? null,",
+    replace: "[name, null,",
+    test: "test/policy/lastGood.test.ts"
+  },
+  {
+    name: "last good: what stood in for an answer is remembered",
+    file: "src/internal/lastGood.ts",
+    find: "id === undefined || !heard.isWhole()",
+    replace: "id === undefined",
+    test: "test/policy/lastGood.test.ts"
+  },
+  {
+    name: "G15: a store that fails is an error",
+    file: "src/internal/lastGood.ts",
+    find: "Effect.andThen(warn(site.name, \"LastGoodNotRead\", \"was not read\", why), failed)",
+    replace: "Effect.failCause(why) as never",
+    test: "test/policy/lastGood.test.ts"
+  },
+  {
+    name: "G15: a store that hangs holds up the answer",
+    file: "src/internal/lastGood.ts",
+    find: "restore(Effect.timeout(Fiber.join(fiber), patience))",
+    replace: "restore(Fiber.join(fiber))",
+    test: "test/policy/lastGood.test.ts"
+  },
+  {
+    name: "last good: the memory grows",
+    file: "src/internal/answerStore.ts",
+    find: "if (entries.size <= capacity) return",
+    replace: "return",
+    test: "test/policy/lastGood.test.ts"
+  },
+  {
+    name: "last good: an old answer will do",
+    file: "src/internal/lastGood.ts",
+    find: "Duration.isGreaterThan(age, maxAge)",
+    replace: "false",
+    test: "test/policy/lastGood.test.ts"
+  },
+  {
+    name: "fallback: kinds that are not listed are answered for",
+    file: "src/policy/Fallback.ts",
+    find: "options?.on?.includes(error._tag) !== false",
+    replace: "options !== null",
+    test: "test/policy/Fallback.test.ts"
   }
 ]

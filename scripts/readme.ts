@@ -1,8 +1,9 @@
-/** Writes what the README shows of the program: its output, and the table of errors (`npm run readme`). */
+/** Writes what the README shows of the program: its output, and its tables (`npm run readme`). */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { ClaudeError, Fallback, Policy, Retry } from "../src/index.ts"
+import * as worth from "../src/internal/worth.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 
@@ -13,6 +14,27 @@ const meaning = (tag: string): string => {
   return before.slice(before.lastIndexOf("/** ") + 4, before.lastIndexOf(" */"))
 }
 
+/** An error of each kind. */
+const errors = ClaudeError.ClaudeError.members.map((member) =>
+  new (member as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle" })
+)
+
+/** Where else an answer is looked for after each kind of error, and what a person is told, as Markdown. */
+export const decisionTable = (): string => {
+  const say = (decision: boolean | string) =>
+    decision === true ? "yes" : decision === false ? "no" : `a ${decision} one`
+  const rows = errors.map((error) => {
+    const { _tag: tag } = error
+    const where = [worth.anotherModel, worth.anotherAccount, worth.lastGood].map((table) => say(table[tag]))
+    return `| \`${tag}\` | ${[...where, Fallback.toNotice(error).text].join(" | ")} |`
+  })
+  return [
+    "| after | another model | another account | the last good answer | what `notice` says |",
+    "|---|---|---|---|---|",
+    ...rows
+  ].join("\n")
+}
+
 /** What happens to each kind of error by default, as Markdown. */
 export const errorTable = (): string => {
   const waits = new Map(
@@ -21,12 +43,8 @@ export const errorTable = (): string => {
       return tags.split(", ").map((tag) => [tag, what] as const)
     })
   )
-  const rows = ClaudeError.ClaudeError.members.map((member) => {
-    const error = new (member as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle" })
-    const another = Fallback.isWorthAnotherModel(error) ? "yes" : "no"
-    return `| \`${error._tag}\` | ${meaning(error._tag)} | ${waits.get(error._tag) ?? "never"} | ${another} |`
-  })
-  return ["| error | what happened | retried | another model asked |", "|---|---|---|---|", ...rows].join("\n")
+  const rows = errors.map(({ _tag: tag }) => `| \`${tag}\` | ${meaning(tag)} | ${waits.get(tag) ?? "never"} |`)
+  return ["| error | what happened | retried |", "|---|---|---|", ...rows].join("\n")
 }
 
 if (import.meta.main) {
@@ -39,5 +57,6 @@ if (import.meta.main) {
   const readme = fs.readFileSync(file, "utf8")
     .replace(/(?<=<!-- output of npm start -->\n```text\n)[^]*?(?=\n```)/, () => output)
     .replace(/(?<=<!-- table of errors -->\n)[^]*?(?=\n\n)/, () => errorTable())
+    .replace(/(?<=<!-- table of decisions -->\n)[^]*?(?=\n\n)/, () => decisionTable())
   fs.writeFileSync(file, readme)
 }

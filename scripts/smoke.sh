@@ -37,5 +37,6 @@ JS
 # undici is optional: without it only ./node is missing. With it, that works too.
 npm install --silent --no-audit --no-fund "undici@$(version undici)"
 "$bin/node" -e 'import("resilient-claude/node").then((m) => { if (!m.layerWith) throw new Error("smoke: no layerWith") })'
+"$bin/node" -e 'import("resilient-claude/PersistedAnswers").then((m) => { if (!m.layer) throw new Error("smoke: no layer") })'
 timeout 10 "$bin/node" node_modules/.bin/fake-claude --help > /dev/null
 echo "smoke: the packed package installs, imports and runs"

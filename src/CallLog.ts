@@ -62,6 +62,13 @@ export type Event =
     readonly error: ClaudeError
     readonly wait: Duration.Duration
   }
+  | Common & {
+    readonly _tag: "Continued"
+    readonly attempt: number
+    readonly error: ClaudeError
+    /** How more of an answer that stopped half-way is asked for. */
+    readonly how: "raise" | "continue" | "resume" | "nudge"
+  }
   | Common & { readonly _tag: "Restarted"; readonly attempt: number; readonly error: ClaudeError }
   | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
   | Common & {
@@ -218,6 +225,7 @@ const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLe
   AttemptLeft: "Debug",
   CallSucceeded: "Debug",
   RetryScheduled: "Info",
+  Continued: "Info",
   Restarted: "Warn",
   FellBack: "Warn",
   GaveUp: "Error",

@@ -9,7 +9,7 @@ import type { MessageCountTokensParams } from "@anthropic-ai/sdk/resources/messa
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Pull from "effect/Pull"
@@ -20,13 +20,14 @@ import * as Stream from "effect/Stream"
 import * as CallLog from "./CallLog.ts"
 import { type ClaudeError, InvalidRequest } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
-import { accept } from "./internal/accept.ts"
+import { accepted, failureOf, type Wanted } from "./internal/accept.ts"
 import * as Attempt from "./internal/attempt.ts"
 import * as Output from "./internal/output.ts"
 import * as Reading from "./internal/reading.ts"
 import { type Amend, answered, type Ask, countable, type Options, toolsOf, toRequest } from "./internal/request.ts"
 import * as Tools from "./internal/tools.ts"
 import { traced } from "./internal/traced.ts"
+import * as Unfinished from "./internal/unfinished.ts"
 import type * as Message from "./Message.ts"
 
 export type { Connection, Opened, WireItem } from "./internal/attempt.ts"
@@ -106,7 +107,7 @@ export const message: (
   options?: Options
 ) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (ask, options) =>
   traced("Claude.message")(
-    Effect.flatMap(collect(ask, options, "content"), (reply) => Tools.decode(toolsOf(ask, options), reply))
+    heard(Effect.flatMap(collect(ask, options, "content"), (reply) => Tools.decode(toolsOf(ask, options), reply)))
   )
 
 /** Asks for text. */
@@ -114,7 +115,7 @@ export const text: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<string, ClaudeError, Claude> = (ask, options) =>
-  traced("Claude.text")(Effect.map(collect(ask, options, "text"), ({ text }) => text))
+  traced("Claude.text")(heard(Effect.map(collect(ask, options, "text"), ({ text }) => text)))
 
 /**
  * Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode, with every issue
@@ -157,7 +158,7 @@ export const countTokens: (
 ) => Effect.Effect<number, ClaudeError, Claude> = (ask, options) =>
   Effect.flatMap(
     Claude,
-    (claude) => Effect.flatMap(toRequest(ask, options), ({ params }) => claude.countTokens(countable(params)))
+    (claude) => Effect.flatMap(toRequest(ask, options, "count"), ({ params }) => claude.countTokens(countable(params)))
   )
 
 // -----------------------------------------------------------------------------
@@ -213,18 +214,42 @@ export const withModel: {
 // -----------------------------------------------------------------------------
 
 /** Asks and reads to the end, in a plain loop: a `Stream` would cost more than all policies together. */
-const collect = (ask: Ask, options: Options | undefined, wanted: "text" | "content", amend?: Amend) =>
+const collect = (ask: Ask, options: Options | undefined, wanted: Wanted, amend?: Amend) =>
   Effect.scoped(
     Effect.withFiber<Message.Reply, ClaudeError, Claude | Scope.Scope>((fiber) => {
       const claude = Context.getUnsafe(fiber.context, Claude)
-      const opened = Effect.flatMap(toRequest(ask, options, amend), (request) => claude.open(request))
-      return Effect.flatMap(opened, ({ pull, reply }) =>
-        Pull.catchDone(
-          Effect.forever(pull, { disableYield: true }),
-          () => accept(reply(), wanted, claude.log)
-        ))
+      return Effect.flatMap(toRequest(ask, options, "collect", amend), (request) =>
+        Effect.flatMap(claude.open(request), ({ pull, reply }) =>
+          Pull.catchDone(
+            Effect.forever(pull, { disableYield: true }),
+            () =>
+              finish(request, reply(), wanted, claude.log)
+          )))
     })
   )
+
+/** The whole answer, of which this may be the rest. If it is none, the policy may ask for more. */
+const finish = (request: Message.Request, reply: Message.Reply, wanted: Wanted, log: CallLog.CallLog) =>
+  Effect.withFiber<Message.Reply, ClaudeError>((fiber) => {
+    const call = fiber.getRef(Current.Call)
+    const whole = call === undefined ? reply : Unfinished.join(request, reply, fiber.getRef(Current.Catalogue))
+    const failure = failureOf(whole, wanted)
+    if (failure !== undefined) {
+      Unfinished.note(failure, request, whole)
+      return Effect.fail(failure)
+    }
+    if (call !== undefined) Unfinished.ended(request, call)
+    return accepted(whole, log)
+  })
+
+/** Tells who listens, if anybody does, how what was asked ended. */
+const heard = <A, R>(self: Effect.Effect<A, ClaudeError, R>): Effect.Effect<A, ClaudeError, R> =>
+  Effect.withFiber((fiber) => {
+    const listener = fiber.getRef(Current.Listener)
+    return listener === undefined
+      ? self
+      : Effect.onExit(self, (exit) => Effect.sync(() => listener.answered(Exit.isSuccess(exit))))
+  })
 
 /** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
 const valued = <A, RD>(
@@ -243,16 +268,16 @@ const valued = <A, RD>(
       question = params.messages
       return asked.params
     }
-    return Effect.tapError(
+    return heard(Effect.tapError(
       Effect.flatMap(collect(ask, options, "text", amend), (reply) => Output.decode(output.success, codec, reply)),
       (error) => Effect.sync(() => error._tag === "MalformedOutput" && answered(error, question))
-    )
+    ))
   })
 
 const begin = (ask: Ask, options: Options | undefined, mayRestart: boolean) =>
   Effect.flatMap(
     Claude,
-    (claude) => Reading.open((request) => claude.open(request), toRequest(ask, options), claude.log, mayRestart)
+    (claude) => Reading.open((request) => claude.open(request), toRequest(ask, options, "read"), claude.log, mayRestart)
   )
 
 const written = (event: Message.Event) =>

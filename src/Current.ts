@@ -36,6 +36,11 @@ export const Substitute = Context.Reference<ModelId | undefined>("resilient-clau
   defaultValue: () => undefined
 })
 
+/** Whose call it is, in a program that serves many: what is remembered for one tenant is never given to another. */
+export const Tenant = Context.Reference<string | undefined>("resilient-claude/Current/Tenant", {
+  defaultValue: () => undefined
+})
+
 // -----------------------------------------------------------------------------
 // How long to wait
 // -----------------------------------------------------------------------------
@@ -85,6 +90,8 @@ export interface Call {
   readonly validate:
     | ((params: Omit<MessageCreateParamsBase, "stream">) => Effect.Effect<void, ClaudeError> | undefined)
     | undefined
+  /** Tells the log, once in a call. */
+  readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
   /** Opens an answer that broke off once more, by the rules of the policy; if there is none, the break is final. */
   readonly reopen:
     | (<A, R>(broken: ClaudeError, open: Effect.Effect<A, ClaudeError, R>) => Effect.Effect<A, ClaudeError, R>)
@@ -108,5 +115,16 @@ export interface Tally {
 
 /** Where the attempts inside count what they use, if anybody asks. */
 export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Current/Tally", {
+  defaultValue: () => undefined
+})
+
+/** Told what is asked inside, as the caller asked it, and whether that was answered: what came last counts. */
+export interface Listener {
+  readonly asked: (params: Omit<MessageCreateParamsBase, "stream">) => void
+  readonly answered: (whole: boolean) => void
+}
+
+/** Who is told, if anybody. Set by `Fallback.lastGood`. */
+export const Listener = Context.Reference<Listener | undefined>("resilient-claude/Current/Listener", {
   defaultValue: () => undefined
 })

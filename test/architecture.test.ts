@@ -18,7 +18,13 @@ const layers = [
     "internal/draft",
     "internal/json",
     "internal/output",
-    "internal/tools"
+    "internal/tools",
+    "internal/shapeRule",
+    "internal/shapeBlocks",
+    "internal/bounds",
+    "internal/adapt",
+    "internal/unfinished",
+    "internal/until"
   ],
   [
     "internal/watch",
@@ -31,8 +37,6 @@ const layers = [
   ["Claude", "internal/sdk", "internal/tell", "Models", "Tool"],
   ["Anthropic", "NodeAnthropic"],
   [
-    "internal/shapeRule",
-    "internal/shapeBlocks",
     "internal/shapeLoop",
     "internal/shapeMedia",
     "internal/shapeMessages",
@@ -41,19 +45,29 @@ const layers = [
     "internal/shapeSize",
     "internal/shapeTools",
     "internal/shape",
-    "internal/bounds",
     "policy/Validate",
     "internal/validating"
   ],
   [
     "policy/Retry",
     "policy/Timeout",
-    "policy/Fallback",
-    "internal/policyRecord",
     "internal/charged",
+    "internal/worth",
+    "internal/notices",
+    "internal/history",
+    "internal/ladder",
+    "internal/fellBack",
+    "internal/digest",
+    "internal/answerStore",
+    "internal/heard",
+    "internal/lastGood",
+    "policy/Fallback",
+    "PersistedAnswers",
+    "internal/policyRecord",
     "internal/compile",
     "internal/describe",
-    "internal/history",
+    "internal/retrying",
+    "internal/telling",
     "internal/run"
   ],
   ["policy/Policy"],
@@ -65,6 +79,7 @@ const layers = [
     "testing/scripts",
     "testing/Faults",
     "testing/FakeClaude",
+    "testing/unable",
     "testing/malformed",
     "testing/FakeServer",
     "testing/cli",
@@ -79,6 +94,7 @@ const strangers = [
   ["guard/", "policy/"],
   ["index", "testing/"],
   ["index", "NodeAnthropic"],
+  ["index", "PersistedAnswers"],
   ["internal/run", "Anthropic"]
 ] as const
 
@@ -89,7 +105,9 @@ const owners: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
   [/^node:/, ["NodeAnthropic", "testing/FakeServer", "testing/cli"]],
   [/^effect\/ai/, ["internal/output"]],
   [/^effect\/encoding/, ["internal/sse"]],
-  [/^effect\/http/, ["internal/classify"]]
+  [/^effect\/http/, ["internal/classify"]],
+  [/^effect\/crypto/, ["internal/digest"]],
+  [/^effect\/persistence/, ["PersistedAnswers"]]
 ]
 
 const files = fs.readdirSync(src, { recursive: true, encoding: "utf8" })

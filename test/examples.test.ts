@@ -1,6 +1,6 @@
 /** Every example is a test: it type-checks, and it runs against a script. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Fiber, Layer } from "effect"
+import { DateTime, Effect, Fiber, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
@@ -18,6 +18,9 @@ import * as InvoiceBySchema from "../examples/08-invoice.ts"
 import * as Triage from "../examples/09-triage.ts"
 import * as JsonReask from "../examples/10-json-reask.ts"
 import * as Tools from "../examples/11-tools.ts"
+import * as ChatReply from "../examples/12-chat-reply.ts"
+import * as LongAnswer from "../examples/13-long-answer.ts"
+import * as Ladder from "../examples/14-ladder.ts"
 import { Fallback } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
@@ -25,7 +28,7 @@ const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => 
 const messages = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.messages))
 
 /** Runs to the end, however long it waits. */
-const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within = "10 minutes" as const) =>
+const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within: "1 minute" | "10 minutes" = "10 minutes") =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(Effect.result(self))
     yield* TestClock.adjust(within)
@@ -49,6 +52,9 @@ describe("examples", () => {
       "09-triage.ts",
       "10-json-reask.ts",
       "11-tools.ts",
+      "12-chat-reply.ts",
+      "13-long-answer.ts",
+      "14-ladder.ts",
       "incident.ts"
     ])
   })
@@ -228,6 +234,44 @@ describe("examples", () => {
     Effect.gen(function*() {
       assert.strictEqual(yield* Tools.program, "Only in red.")
     }).pipe(asked([Faults.answer("Only in red.")])))
+
+  it.effect("12 shows the last good answer, and to nobody else; then words", () =>
+    Effect.gen(function*() {
+      const ask = (question: string, customer: string) => finish(ChatReply.program(question, customer), "1 minute")
+      const good = yield* ask("When do you open?", "acme")
+      yield* TestClock.adjust("2 hours")
+      const stale = yield* ask("When do you open?", "acme")
+      const other = yield* ask("When do you open?", "globex")
+      assert.strictEqual(Result.getOrThrow(good), "At nine.")
+      assert.match(Result.getOrThrow(stale), /^At nine\.\n\(2h \d+m old\)$/)
+      assert.match(
+        Result.getOrThrow(other),
+        /^The assistant is very busy right now\. Please try again in a moment\. Ref/
+      )
+    }).pipe(
+      Effect.provide(FakeClaude.layer(Faults.untilLast(Faults.answer("At nine."), Faults.overloaded))),
+      Effect.provideService(Fallback.Store, Fallback.memoryStore(10))
+    ))
+
+  it.effect("13 continues what was cut, and counts all of it", () =>
+    Effect.gen(function*() {
+      const { text, tokens } = yield* LongAnswer.program
+      assert.strictEqual(text, "Tea is a leaf. It is put in water.")
+      assert.strictEqual(tokens, 4 + 9)
+    }).pipe(asked([Faults.maxTokens("Tea is a leaf."), Faults.answer("Tea is a leaf. It is put in water.")])))
+
+  it.effect("14 asks another model, and another account when the money is spent", () =>
+    Effect.gen(function*() {
+      const [ours, backup] = yield* Effect.all([
+        Effect.provide(
+          Effect.zip(finish(Ladder.program), models),
+          FakeClaude.layer([Faults.notFound, Faults.refusal(), Faults.answer("Soup.")])
+        ),
+        Effect.flip(Effect.provide(Ladder.program, FakeClaude.layer([Faults.spendLimited])))
+      ])
+      assert.deepStrictEqual(ours[1], ["claude-sonnet-5-5", "claude-opus-5", "claude-opus-5"])
+      assert.strictEqual(backup._tag, "ConfigError", "it looked for the key of the other account")
+    }))
 })
 
 const run = (...args: ReadonlyArray<string>) => {

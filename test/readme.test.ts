@@ -5,7 +5,7 @@ import { Console, Effect, Layer, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { outage, policy } from "../examples/incident.ts"
-import { errorTable } from "../scripts/readme.ts"
+import { decisionTable, errorTable } from "../scripts/readme.ts"
 import { Claude, Models, Policy, Retry } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
@@ -109,6 +109,11 @@ describe("figures", () => {
   it("the table of errors is what the code does", () => {
     const [, written = ""] = /<!-- table of errors -->\n([^]*?)\n\n/.exec(read("README.md")) ?? []
     assert.strictEqual(written, errorTable())
+  })
+
+  it("the table of decisions is what the code does", () => {
+    const [, written = ""] = /<!-- table of decisions -->\n([^]*?)\n\n/.exec(read("README.md")) ?? []
+    assert.strictEqual(written, decisionTable())
   })
 
   it("the output of npm start is what it prints", () => {

@@ -7,39 +7,48 @@ import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Reply } from "../Message.ts"
 
+/** What was asked for. */
+export type Wanted = "text" | "content"
+
 /** Gives the reply, or the failure its stop reason announces: a refusal or a cut-off answer is no success to be inspected. */
 export const accept = (
   reply: Reply,
-  wanted: "text" | "content",
+  wanted: Wanted,
   log: CallLog.CallLog
 ): Effect.Effect<Reply, ClaudeError.ClaudeError> => {
+  const failure = failureOf(reply, wanted)
+  return failure === undefined ? accepted(reply, log) : Effect.fail(failure)
+}
+
+/** Gives a reply that is an answer. */
+export const accepted = (reply: Reply, log: CallLog.CallLog): Effect.Effect<Reply> =>
+  reply.stopReason !== null && known.has(reply.stopReason) ? Effect.succeed(reply) : Effect.as(warn(reply, log), reply)
+
+/** Why it is no answer, if it is none. */
+export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError | undefined => {
   const { message, model, requestId, stopReason, text, usage } = reply
   const common = { model, requestId, usage }
   const arrived = () => ({ ...common, text: ClaudeError.redact(text), blocks: Redacted.make(message.content) })
   switch (stopReason) {
     case "refusal":
-      return Effect.fail(
-        new ClaudeError.Refused({ ...arrived(), category: message.stop_details?.category ?? undefined })
-      )
+      return new ClaudeError.Refused({ ...arrived(), category: message.stop_details?.category ?? undefined })
     case "max_tokens":
     case "pause_turn":
-      return Effect.fail(new ClaudeError.Truncated({ ...arrived(), reason: stopReason }))
+      return new ClaudeError.Truncated({ ...arrived(), reason: stopReason })
     case "model_context_window_exceeded":
-      return Effect.fail(new ClaudeError.ContextWindowExceeded(arrived()))
+      return new ClaudeError.ContextWindowExceeded(arrived())
   }
   const tools = message.content.filter((block) => block.type === "tool_use")
   if (stopReason === "tool_use" && tools.length === 0) {
-    return Effect.fail(new ClaudeError.EmptyAnswer({ ...common, detail: "it asks for a tool and names none" }))
+    return new ClaudeError.EmptyAnswer({ ...common, detail: "it asks for a tool and names none" })
   }
   if (stopReason === "tool_use" && wanted === "text" && text.trim() === "") {
-    return Effect.fail(
-      new ClaudeError.EmptyAnswer({ ...common, detail: "it asks for a tool: ask with Claude.message" })
-    )
+    return new ClaudeError.EmptyAnswer({ ...common, detail: "it asks for a tool: ask with Claude.message" })
   }
   if (stopReason === "end_turn" && (wanted === "text" ? text.trim() === "" : message.content.length === 0)) {
-    return Effect.fail(new ClaudeError.EmptyAnswer(common))
+    return new ClaudeError.EmptyAnswer(common)
   }
-  return stopReason !== null && known.has(stopReason) ? Effect.succeed(reply) : Effect.as(warn(reply, log), reply)
+  return undefined
 }
 
 const known: ReadonlySet<string> = new Set(["end_turn", "stop_sequence", "tool_use"])

@@ -86,7 +86,7 @@ const begin = (
     const message = draft.message()
     return {
       message,
-      text: message.content.map((block) => block.type === "text" ? block.text : "").join(""),
+      text: Draft.textOf(message.content),
       stopReason: message.stop_reason,
       usage: message.usage,
       get cost() {

@@ -50,6 +50,16 @@ const prefill = ({ messages }: Given, { capabilities, id }: Model): Issues =>
     )
     : none
 
+const forcedTools = ({ tool_choice }: Given, { capabilities, id }: Model): Issues =>
+  capabilities.forcedTools === false && isForced(tool_choice)
+    ? issue(["tool_choice", "type"], `${id} cannot be forced to use a tool: use "auto", and ask for it in words`)
+    : none
+
+/** Whether a `tool_choice` forces the use of a tool. */
+export const isForced = (choice: unknown): boolean => forcing.has(field(choice, "type"))
+
+const forcing: ReadonlySet<unknown> = new Set(["any", "tool"])
+
 const structured = (given: Given, { capabilities, id }: Model): Issues => {
   if (capabilities.structuredOutputs !== false) return none
   const lacks = `${id} has no structured outputs: remove`
@@ -119,6 +129,11 @@ export const boundsRules: ReadonlyArray<Rule<[Model]>> = [
   { name: "thinking", source: "Models API: capabilities.thinking", check: thinking },
   { name: "max_tokens", source: "Models API: max_tokens", check: maxOutput },
   { name: "prefill", source: "platform.claude.com/docs/en/api/errors#prefill-not-supported", check: prefill },
+  {
+    name: "forced tools",
+    source: "platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5#forced-tool-use-is-not-supported",
+    check: forcedTools
+  },
   { name: "structured outputs", source: "Models API: capabilities.structured_outputs", check: structured },
   { name: "images", source: "Models API: capabilities.image_input", check: images },
   { name: "PDFs", source: "Models API: capabilities.pdf_input", check: pdfs }

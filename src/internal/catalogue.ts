@@ -24,6 +24,11 @@ export interface Capabilities {
   readonly effort?: ReadonlyArray<string> | undefined
   /** The types of `thinking`; none, if it does not think. */
   readonly thinking?: ReadonlyArray<string> | undefined
+  /**
+   * Whether a `tool_choice` may force the use of a tool, even while the model thinks adaptively: while thinking is
+   * `enabled`, it never may.
+   */
+  readonly forcedTools?: boolean | undefined
 }
 
 /** One model; what is not known is missing. */

@@ -191,14 +191,15 @@ const unanswered = (
 }
 
 /**
- * Whether asking the same later cannot help, whatever a schedule says: a request that is wrong or too large, an answer
- * longer than it may be, what is not implemented, a certificate that does not verify.
+ * Whether asking the same later cannot help, whatever a schedule says: a request that is wrong or too large, an account
+ * without money, an answer longer than it may be, what is not implemented, a certificate that does not verify.
  */
 export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
   switch (error._tag) {
     case "InvalidRequest":
     case "RequestTooLarge":
     case "ContextWindowExceeded":
+    case "SpendLimitReached":
     case "Truncated":
       return true
     case "ServerFault":

@@ -1,17 +1,24 @@
 /** A policy that was checked, its parts ready to be used. */
+import { isString } from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import type { ClaudeError } from "../ClaudeError.ts"
-import type * as Current from "../Current.ts"
 import * as Timeout from "../policy/Timeout.ts"
+import { defaultReserve, type Ladder } from "./ladder.ts"
 import * as Record from "./policyRecord.ts"
+import * as Refuse from "./refuse.ts"
+import { defaultPaused, type Rules } from "./unfinished.ts"
 import type { How } from "./validating.ts"
+import { anotherModel } from "./worth.ts"
 
 /** A policy that was checked, its parts ready to be used. */
 export interface Compiled {
   readonly retry: Schedule.Schedule<unknown, ClaudeError> | undefined
   /** Whether the schedule knows by itself which errors it is for. */
   readonly choosy: boolean
-  readonly models: ReadonlyArray<Current.ModelId>
+  /** Which models are asked, if others may be. */
+  readonly ladder: Ladder | undefined
+  /** What is done about answers that stopped half-way. */
+  readonly unfinished: Rules
   readonly limits: ReturnType<typeof Timeout.limits> | undefined
   readonly overall: ReturnType<typeof Timeout.overall> | undefined
   readonly restart: boolean
@@ -22,11 +29,33 @@ export interface Compiled {
 /** Checks a policy, and parses everything in it once. */
 export const compile = (policy: Record.Policy): Compiled => {
   Record.check(policy)
-  const { models = [], onBreak, overall, precheck, retry, strict = false, validate = true, ...limits } = policy
+  const {
+    empty = "fail",
+    models = [],
+    onBreak,
+    overall,
+    paused = defaultPaused,
+    precheck,
+    refused,
+    reserve,
+    retry,
+    strict = false,
+    truncated = "fail",
+    validate = true,
+    ...limits
+  } = policy
+  const others = isString(refused) ? undefined : refused
   return {
     retry,
     choosy: retry !== undefined && Record.byTag(retry) !== undefined,
-    models,
+    ladder: models.length === 0 && others === undefined ? undefined : {
+      model: undefined,
+      models,
+      refused: others,
+      on: refused === "fail" ? { ...anotherModel, Refused: false } : anotherModel,
+      reserve: reserve === undefined ? defaultReserve : Refuse.millis("Policy: reserve", reserve)
+    },
+    unfinished: { truncated, paused, empty },
     limits: Object.values(limits).every((limit) => limit === undefined) ? undefined : Timeout.limits(limits),
     overall: overall === undefined ? undefined : Timeout.overall(overall),
     restart: onBreak === "restart",

@@ -1,18 +1,21 @@
 /** What a policy will do, as text. */
 import type * as Schedule from "effect/Schedule"
+import { defaultReserve } from "./ladder.ts"
 import * as Plan from "./plan.ts"
 import type { Policy } from "./policyRecord.ts"
 import * as Refuse from "./refuse.ts"
+import { defaultPaused } from "./unfinished.ts"
 
 /** Order, limits, and the waits each kind of error would see. */
 export const describe = (policy: Policy): string => {
-  const { models = [], onBreak = "fail", overall, precheck, retry, strict = false, validate = true } = policy
+  const { onBreak = "fail", overall, precheck, retry, strict = false, validate = true } = policy
   return [
     row("validate", validate ? validation(strict, precheck === "count") : "no"),
     row("overall", overall === undefined ? "no limit" : `at most ${length(overall)} for everything below`),
-    row("models", models.length === 0 ? "only the one asked for" : `when retrying is over, ${models.join(", then ")}`),
+    ...ladder(policy),
     ...(retry === undefined ? [row("retry", "never")] : retries(retry)),
     row("attempt", limits(policy)),
+    row("half-way", halfWay(policy)),
     row(
       "on break",
       onBreak === "restart" ? "ask again, and tell the reader to begin anew" : "fail, with what had arrived"
@@ -25,6 +28,29 @@ const validation = (strict: boolean, counts: boolean): string =>
     "shape fails",
     strict ? "the model catalogue fails" : "the model catalogue warns",
     counts ? "the prompt is counted" : "the prompt is estimated"
+  ].join(", ")
+
+const ladder = ({ models = [], overall, refused, reserve }: Policy): ReadonlyArray<string> => [
+  row("models", models.length === 0 ? "only the one asked for" : `when retrying is over, ${models.join(", then ")}`),
+  ...refused === undefined
+    ? []
+    : [row("", refused === "fail" ? "none after a refusal" : `after a refusal, ${refused.join(", then ")}`)],
+  ...models.length === 0 || overall === undefined
+    ? []
+    : [row("", `each of them keeps ${length(reserve ?? defaultReserve)} of the time, or a fair share of less`)]
+]
+
+const halfWay = ({ empty = "fail", paused = defaultPaused, truncated = "fail" }: Policy): string =>
+  [
+    `paused: goes on ${times(paused.continue)}`,
+    `cut off: ${
+      truncated === "fail"
+        ? truncated
+        : "raiseTo" in truncated
+        ? `asked once more with up to ${truncated.raiseTo} tokens`
+        : `continued ${times(truncated.continue)}`
+    }`,
+    `empty: ${empty === "fail" ? empty : "asked once to go on"}`
   ].join(", ")
 
 const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`

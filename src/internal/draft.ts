@@ -248,6 +248,10 @@ const finish = ({ citations, json, signature, start, text, thinking }: Block): C
 
 const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 
+/** The text blocks, joined. */
+export const textOf = (content: SdkMessage["content"]): string =>
+  content.map((block) => block.type === "text" ? block.text : "").join("")
+
 /** The message before anything of it is here. */
 const empty = (model: string): SdkMessage => ({
   id: "",

@@ -9,6 +9,9 @@
  * about-claude/model-deprecations (lifecycle), build-with-claude/effort,
  * /thinking and /structured-outputs (from 4.5 on), /working-with-messages (no
  * prefill from 4.6 on), /vision and /pdf-support (all active models).
+ * `forcedTools` is from models/…/whats-new-… and /migration-guide: no, where they
+ * say so; yes, where they say it is new that it no longer works, or where others
+ * have tried it (github.com/langchain-ai/langchain-aws/pull/1141).
  * `retiresAt` is a date that was announced: "not sooner than" is none.
  */
 import type { Capabilities, Model, Prices } from "./catalogue.ts"
@@ -52,6 +55,7 @@ const fable5: Model = {
   ...large,
   id: "claude-fable-5",
   line: "fable",
+  // Whether it takes forced tools, reports do not agree (github.com/pydantic/pydantic-ai/issues/5911).
   capabilities: always,
   prices: prices(10, 50),
   source: `${docs}/models/fable-5/overview`
@@ -60,19 +64,20 @@ const fable51: Model = {
   ...large,
   id: "claude-fable-5-1",
   line: "fable",
-  capabilities: always,
+  capabilities: { ...always, forcedTools: false },
   prices: prices(10, 50, 40),
   source: `${docs}/models/fable-5-1/overview`
 }
-// The cache prices and the levels of effort are told by others who read the pages of Anthropic.
+// The cache prices, the levels of effort and forced tools are told by others who read the pages of Anthropic.
 const fable52: Model = {
   ...large,
   id: "claude-fable-5-2",
   line: "fable",
-  capabilities: always,
+  capabilities: { ...always, forcedTools: false },
   prices: prices(8, 40, 40),
   source: `${docs}/models/fable-5-2/whats-new-fable-5-2, ${docs}/models/overview, ` +
     "https://github.com/archid21/rightsize/releases/tag/v0.10.2, " +
+    "https://dev.to/akaranjkar08/claude-fable-52-api-migration-what-breaks-what-it-costs-3gi3, " +
     "https://docs.aws.amazon.com/bedrock/latest/userguide/model-card-anthropic-claude-fable-5-2.md"
 }
 
@@ -80,7 +85,7 @@ const opus48: Model = {
   ...large,
   id: "claude-opus-4-8",
   line: "opus",
-  capabilities: optional,
+  capabilities: { ...optional, forcedTools: true },
   prices: prices(5, 25),
   source: `${docs}/about-claude/pricing, ` +
     "https://github.com/anthropics/skills/blob/main/skills/claude-api/shared/models.md"
@@ -135,7 +140,7 @@ export const known: ReadonlyArray<Model> = [
     ...large,
     id: "claude-sonnet-5-5",
     line: "sonnet",
-    capabilities: able(five, ["adaptive", "between_tools"]),
+    capabilities: { ...able(five, ["adaptive", "between_tools"]), forcedTools: false },
     prices: prices(2, 10, 20),
     source: `${docs}/models/sonnet-5-5/overview`
   },
@@ -144,7 +149,7 @@ export const known: ReadonlyArray<Model> = [
     ...large,
     id: "claude-opus-5-5",
     line: "opus",
-    capabilities: always,
+    capabilities: { ...always, forcedTools: false },
     prices: prices(4, 20, 20),
     source: `${docs}/models/opus-5-5/overview`
   },
@@ -153,7 +158,7 @@ export const known: ReadonlyArray<Model> = [
     ...large,
     id: "claude-sonnet-5",
     line: "sonnet",
-    capabilities: optional,
+    capabilities: { ...optional, forcedTools: true },
     prices: prices(2, 10),
     source: `${docs}/models/sonnet-5/overview`
   },
@@ -163,12 +168,12 @@ export const known: ReadonlyArray<Model> = [
     ...large,
     id: "claude-opus-5",
     line: "opus",
-    capabilities: optional,
+    capabilities: { ...optional, forcedTools: true },
     prices: prices(5, 25),
     source: `${docs}/models/opus-5/overview`
   },
   opus48,
-  { ...opus48, id: "claude-opus-4-7" },
+  { ...opus48, id: "claude-opus-4-7", capabilities: optional },
   {
     id: "claude-mythos-preview",
     lifecycle: "deprecated",

@@ -86,7 +86,8 @@ const inWords = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output<A, 
   return { codec, jsonSchema, instruction: inSchema(jsonSchema) }
 }
 
-const inSchema = (schema: object): string =>
+/** Asks for a value of a JSON schema, in words. */
+export const inSchema = (schema: object): string =>
   `Answer with one JSON value that matches this JSON Schema, and nothing else:\n${JSON.stringify(schema)}`
 
 const held = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result<Held<A, RD>, string> =>
@@ -203,7 +204,7 @@ export const ask = <A, RD>(output: Output<A, RD>, params: Params, able: boolean)
 }
 
 /** The same request, with an instruction at the end of the last message of the user's: what is before it stays cached. */
-const instruct = (params: Params, instruction: string): Params => {
+export const instruct = (params: Params, instruction: string): Params => {
   const at = params.messages.findLastIndex(({ role }) => role === "user")
   const last = params.messages[at]
   if (last?.role !== "user") return params

@@ -1,5 +1,6 @@
 /** The record behind `Policy`, and the ones that are refused because they cannot be meant. */
 import type * as Duration from "effect/Duration"
+import { isObject, isString } from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
@@ -12,6 +13,20 @@ export interface Policy extends Current.Limits {
   readonly retry?: Schedule.Schedule<unknown, ClaudeError> | undefined
   /** Which models to ask next, once retrying is over. */
   readonly models?: ReadonlyArray<Current.ModelId> | undefined
+  /** Which models to ask after a refusal, where they are not `models`; or `fail`. What was said before it is discarded. */
+  readonly refused?: "fail" | ReadonlyArray<Current.ModelId> | undefined
+  /** What each of the models that are left keeps of the time: 10 seconds, or a fair share if that is less. */
+  readonly reserve?: Duration.Input | undefined
+  /**
+   * What to do about a collected answer that reached its limit: `fail`; ask once more with up to so many tokens, or as
+   * many as the model writes, if that is more than before; or have it continued, so many times. What is held to a schema
+   * cannot be continued.
+   */
+  readonly truncated?: "fail" | { readonly raiseTo: number } | { readonly continue: number } | undefined
+  /** How often to let Claude go on with a collected answer that it paused: 5 times. */
+  readonly paused?: { readonly continue: number } | undefined
+  /** What to do about an answer without content: `fail`, or ask it, once, to go on. */
+  readonly empty?: "fail" | { readonly nudge: 1 } | undefined
   /** The longest the caller waits for all of the above. For a stream: for each opening. */
   readonly overall?: Duration.Input | undefined
   /**
@@ -43,6 +58,11 @@ const fields: { readonly [K in keyof Required<Policy>]: true } = {
   attempt: true,
   retry: true,
   models: true,
+  refused: true,
+  reserve: true,
+  truncated: true,
+  paused: true,
+  empty: true,
   overall: true,
   onBreak: true,
   validate: true,
@@ -90,9 +110,6 @@ export const check = (policy: Policy): void => {
   if (policy.retry !== undefined && !Schedule.isSchedule(policy.retry)) {
     Refuse.refuse("Policy: retry is not a Schedule: use Retry.backoff, Retry.byTag, or one of your own")
   }
-  if (policy.models !== undefined && !Array.isArray(policy.models)) {
-    Refuse.refuse(`Policy: models is ${String(policy.models)}: it must be a list of models`)
-  }
   for (const name of ["onBreak", "validate", "strict", "precheck"] as const) {
     const [value, allowed]: [unknown, ReadonlyArray<unknown>] = [policy[name], choices[name]]
     if (value !== undefined && !allowed.includes(value)) {
@@ -103,14 +120,10 @@ export const check = (policy: Policy): void => {
   if (policy.validate === false && (policy.strict === true || policy.precheck !== undefined)) {
     Refuse.refuse("Policy: validate is false, so strict and precheck do nothing: remove them, or validate")
   }
-  for (const model of policy.models ?? []) {
-    if (model.trim() === "") Refuse.refuse("Policy: models has an empty name: name a model or remove it")
-  }
-  if (new Set(policy.models).size < (policy.models?.length ?? 0)) {
-    Refuse.refuse(
-      `Policy: models names one twice (${policy.models?.join(", ")}): each is asked once, with its own retries`
-    )
-  }
+  checkModels("models", policy.models)
+  checkModels("refused", policy.refused === "fail" ? undefined : policy.refused)
+  checkReserve(policy)
+  checkUnfinished(policy)
   if (policy.onBreak === "restart" && policy.retry === undefined) {
     Refuse.refuse(`Policy: onBreak is "restart", but nothing says how often: add retry, for example Retry.standard`)
   }
@@ -124,4 +137,65 @@ export const check = (policy: Policy): void => {
 export const byTag = (schedule: object): Extract<Plan.Plan, { readonly kind: "byTag" }> | undefined => {
   const plan = Plan.of(schedule)
   return plan?.kind === "byTag" ? plan : plan?.kind === "atMost" ? byTag(plan.of) : undefined
+}
+
+/** Whether it is a list of names, each once. */
+const checkModels = (field: "models" | "refused", models: unknown): void => {
+  if (models === undefined) return
+  if (!Array.isArray(models)) return Refuse.refuse(`Policy: ${field} is ${String(models)}: it must be a list of models`)
+  if (field === "refused" && models.length === 0) {
+    Refuse.refuse(`Policy: refused is an empty list: name the models to ask after a refusal, or write "fail"`)
+  }
+  if (!models.every((model) => isString(model) && model.trim() !== "")) {
+    Refuse.refuse(`Policy: ${field} has an empty name: name a model or remove it`)
+  }
+  if (new Set(models).size < models.length) {
+    Refuse.refuse(
+      `Policy: ${field} names one twice (${models.join(", ")}): each is asked once, with its own retries`
+    )
+  }
+}
+
+const checkReserve = ({ models = [], overall, refused, reserve }: Policy): void => {
+  if (reserve === undefined) return
+  const least = Refuse.millis("Policy: reserve", reserve)
+  const others = Math.max(models.length, isString(refused) ? 0 : refused?.length ?? 0)
+  if (others === 0) Refuse.refuse("Policy: reserve is the time of further models, and there are none: add models")
+  if (overall === undefined) Refuse.refuse("Policy: reserve is a part of overall, which is missing: add overall")
+  else if (least * others >= Refuse.millis("Policy: overall", overall)) {
+    Refuse.refuse(
+      `Policy: reserve (${Refuse.show(least)}) for ${others} further models leaves nothing of overall (${
+        Refuse.show(Refuse.millis("Policy: overall", overall))
+      }) for the first one: lower reserve or raise overall`
+    )
+  }
+}
+
+/** What the fields about unfinished answers may be: one number under one name. */
+const unfinished = {
+  truncated: { names: ["raiseTo", "continue"], least: 1, most: Infinity },
+  paused: { names: ["continue"], least: 0, most: Infinity },
+  empty: { names: ["nudge"], least: 1, most: 1 }
+} as const
+
+const checkUnfinished = (policy: Policy): void => {
+  for (const field of ["truncated", "paused", "empty"] as const) {
+    const { least, most, names }: { names: ReadonlyArray<string>; least: number; most: number } = unfinished[field]
+    const value: unknown = policy[field]
+    if (value === undefined || value === "fail" && field !== "paused") continue
+    const [entry, ...more] = isObject(value) ? Object.entries(value) : []
+    const [name, times] = entry ?? []
+    if (name === undefined || !names.includes(name) || more.length > 0) {
+      const shapes = names.map((name) => `{ ${name}: ${field === "empty" ? 1 : "a number"} }`)
+      Refuse.refuse(
+        `Policy: ${field} is ${JSON.stringify(value)}: it must be ${
+          [...field === "paused" ? [] : [`"fail"`], ...shapes].join(" or ")
+        }`
+      )
+    }
+    if (!Number.isInteger(times) || Number(times) < least || Number(times) > most) {
+      const range = least === most ? `${least}` : `a whole number, ${least} or more`
+      Refuse.refuse(`Policy: ${field}: ${name} is ${String(times)}: it must be ${range}`)
+    }
+  }
 }

@@ -46,6 +46,7 @@ export const open = Effect.fnUntraced(function*(
   const call = yield* Current.Call
   const reopen = mayRestart ? call?.reopen : undefined
   const context = yield* Effect.context()
+  const listener = yield* Current.Listener
 
   let current: Reading | undefined
   const leave = (exit: Exit.Exit<unknown, unknown>) =>
@@ -92,9 +93,14 @@ export const open = Effect.fnUntraced(function*(
   const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError> = Effect.suspend(() =>
     Effect.catch(opened().pull, (error): typeof pull =>
       Cause.isDone(error)
-        ? Effect.andThen(accept(opened().reply(), "content", log), Cause.done())
+        ? Effect.andThen(accept(opened().reply(), "content", log), Effect.suspend(whole))
         : broke(error))
   )
+
+  const whole = () => {
+    listener?.answered(true)
+    return Cause.done()
+  }
 
   return {
     requestId: first.opened.requestId,

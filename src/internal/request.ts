@@ -1,6 +1,7 @@
 /** From what was asked to a request, or to why it cannot be sent. */
 import type { MessageCountTokensParams, MessageParam } from "@anthropic-ai/sdk/resources/messages"
 import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { hasProperty, isString } from "effect/Predicate"
@@ -8,7 +9,9 @@ import * as Redacted from "effect/Redacted"
 import { type ClaudeError, InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Params, Prompt, Request } from "../Message.ts"
+import * as Adapt from "./adapt.ts"
 import type { Model } from "./catalogue.ts"
+import * as Unfinished from "./unfinished.ts"
 
 /** A question, a conversation, or the parameters of the SDK, of which `model` and `max_tokens` may be left out. */
 export type Ask = Prompt | Omit<Params, "model" | "max_tokens"> & Partial<Pick<Params, "model" | "max_tokens">>
@@ -28,29 +31,65 @@ const absurdMaxTokens = 1_000_000
 /** A change to the parameters, which may depend on what the model can do. */
 export type Amend = (params: Params, model: Model | undefined) => Params
 
-/** The request for `ask` under what the call carries: amended, with the corrections it needs, and validated. */
+/** Asks without the thinking of earlier turns. Set where another model has refused it. */
+export const WithoutThinking = Context.Reference<boolean>("resilient-claude/WithoutThinking", {
+  defaultValue: () => false
+})
+
+/** What it is for: an answer that is collected, which may be put together of several; one that is read; or none. */
+type Purpose = "collect" | "read" | "count"
+
+/**
+ * The request for `ask` under what the call carries: fit for the model that stands in, amended, with the corrections it
+ * needs, for the rest of the answer if it may be, and validated.
+ */
 export const toRequest = (
   ask: Ask,
   options: Options | undefined,
+  purpose: Purpose,
   amend: Amend | undefined = undefined
 ): Effect.Effect<Request, ClaudeError> =>
   Effect.withFiber((fiber) => {
     const call = fiber.getRef(Current.Call)
-    const given = paramsOf(fiber, ask, options)
+    const substitute = fiber.getRef(Current.Substitute)
+    const { models } = fiber.getRef(Current.Catalogue)
+    const given = paramsOf(fiber, ask, options, substitute)
     const amendable = amend !== undefined && isAmendable(given)
-    const params = amendable
-      ? corrected(amend(given, fiber.getRef(Current.Catalogue).models.get(given.model)), given, call)
-      : given
-    const request = amend === undefined || amendable
-      ? Effect.succeed({ params, limits: fiber.getRef(Current.Limits) })
-      : invalid(params, "a value cannot be asked for after a message of the assistant's: end with one of the user's")
-    if (call?.validate !== undefined) {
-      const validated = call.validate(params)
-      return validated === undefined ? request : Effect.andThen(validated, request)
+    const amended = (params: Params) => amendable ? amend(params, models.get(params.model)) : params
+    const listener = purpose === "count" ? undefined : fiber.getRef(Current.Listener)
+    if (listener !== undefined) {
+      listener.asked(amended(substitute === undefined ? given : paramsOf(fiber, ask, options, undefined)))
     }
-    const wrong = reject(params)
-    return wrong === undefined ? request : invalid(params, wrong)
+
+    const model = models.get(given.model)
+    const thoughtless = fiber.getRef(WithoutThinking) ? Adapt.withoutThinking(given) : undefined
+    const known = thoughtless ?? given
+    const { changes, params } = substitute === undefined ? { changes: none, params: known } : Adapt.adapt(known, model)
+    const question = amendable ? corrected(amended(params), params, call) : params
+    const first = { params: question, limits: fiber.getRef(Current.Limits) }
+    const request = purpose === "collect" && call !== undefined ? Unfinished.request(first, call, model) : first
+    const end = amend === undefined || amendable
+      ? Effect.succeed(request)
+      : invalid(params, "a value cannot be asked for after a message of the assistant's: end with one of the user's")
+    const checked = check(request.params, changes, call)
+    return checked === undefined ? end : Effect.andThen(checked, end)
   })
+
+const none: ReadonlyArray<string> = []
+
+/** What there is to do before a request is sent, or to fail with: usually nothing. */
+const check = (
+  params: Params,
+  changes: ReadonlyArray<string>,
+  call: Current.Call | undefined
+): Effect.Effect<void, ClaudeError> | undefined => {
+  const wrong = call?.validate === undefined ? reject(params) : undefined
+  if (wrong !== undefined) return invalid(params, wrong)
+  const validated = call?.validate?.(params)
+  if (call === undefined || changes.length === 0) return validated
+  const told = call.warn(params.model, "Adapted", `the request was changed for this model: ${changes.join(", ")}`)
+  return validated === undefined ? told : Effect.andThen(told, validated)
+}
 
 /** Whether there is a last message that is not the assistant's. What else is wrong with it is said by the rules. */
 const isAmendable = ({ messages }: Params): boolean => {
@@ -63,7 +102,12 @@ const isAmendable = ({ messages }: Params): boolean => {
 const invalid = ({ model }: Params, detail: string): Effect.Effect<never, InvalidRequest> =>
   Effect.fail(new InvalidRequest({ sent: false, model, detail }))
 
-const paramsOf = (fiber: Fiber.Fiber<unknown, unknown>, ask: Ask, options: Options | undefined): Params => {
+const paramsOf = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  ask: Ask,
+  options: Options | undefined,
+  substitute: string | undefined
+): Params => {
   const { maxTokens, ...rest } = options ?? {}
   const given = isString(ask)
     ? { messages: [{ role: "user", content: ask } satisfies MessageParam] }
@@ -71,7 +115,6 @@ const paramsOf = (fiber: Fiber.Fiber<unknown, unknown>, ask: Ask, options: Optio
     ? { messages: [...ask] }
     : ask
   const params = { max_tokens: undefined, model: undefined, ...given, ...rest }
-  const substitute = fiber.getRef(Current.Substitute)
   return {
     ...params,
     // What is there and undefined is not said: `{ model: env.MODEL }`.

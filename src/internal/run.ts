@@ -6,19 +6,21 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type * as Pull from "effect/Pull"
+import { isString } from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import type { Event } from "../CallLog.ts"
 import { Claude } from "../Claude.ts"
-import { type ClaudeError, type DeadlineExceeded, type GaveUp, is, type Tried } from "../ClaudeError.ts"
+import { type ClaudeError, type DeadlineExceeded, is, type Tried } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Params } from "../Message.ts"
-import * as Fallback from "../policy/Fallback.ts"
 import type { Catalogue } from "./catalogue.ts"
-import { charged } from "./charged.ts"
+import { pay } from "./charged.ts"
 import type { Compiled } from "./compile.ts"
 import * as History from "./history.ts"
+import * as Ladder from "./ladder.ts"
+import { Retrying } from "./retrying.ts"
+import { modelOf, Telling } from "./telling.ts"
+import * as Unfinished from "./unfinished.ts"
 import { type How, validate } from "./validating.ts"
 
 /** Runs `self` as one call: its attempts share a number, a history and a budget. */
@@ -34,36 +36,40 @@ export const run = <A, E, R>(
 /** A call that is running. A class, because it is made for every call, and most of it is needed only after a failure. */
 class Running {
   readonly policy: Compiled
-  readonly clock: Clock.Clock
   readonly claude: Claude["Service"] | undefined
   readonly outerDeadline: number
   readonly start: number
+  readonly catalogue: Catalogue
   /** As much as others see of it. */
   readonly call: Current.Call
   history: ReadonlyArray<Tried> = []
   last: ClaudeError | undefined
-  gaveUp: GaveUp | undefined
-  step: Step | undefined
-  /** The kinds that were tried again, on the model that is asked now. */
-  retried = none
-  /** What was counted, and what was warned of: once in a call is enough. */
-  readonly done = new Set<string>()
+  /** Which model is asked, and which are left. */
+  ladder: Ladder.Ladder | undefined
+  /** On the model that is asked. */
+  retrying: Retrying
+  readonly log: Telling
 
   constructor(policy: Compiled, fiber: Fiber.Fiber<unknown, unknown>) {
     this.policy = policy
-    this.clock = fiber.getRef(Clock.Clock)
+    const clock = fiber.getRef(Clock.Clock)
     this.claude = Option.getOrUndefined(Context.getOption(fiber.context, Claude))
     this.outerDeadline = fiber.getRef(Current.Deadline)
-    this.start = this.clock.currentTimeMillisUnsafe()
+    this.start = clock.currentTimeMillisUnsafe()
     const { restart, validate } = policy
-    const catalogue = fiber.getRef(Current.Catalogue)
+    this.ladder = policy.ladder
+    this.retrying = this.retries()
+    this.catalogue = fiber.getRef(Current.Catalogue)
+    const id = fiber.getRef(Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12)
+    this.log = new Telling(this.claude, clock, id)
     this.call = {
-      id: fiber.getRef(Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12),
+      id,
       attempt: 0,
       hop: 0,
       corrections: [],
       spent: { input: 0, output: 0, dollars: 0, atLeast: false },
-      validate: validate && ((params) => this.validated(params, validate, catalogue)),
+      validate: validate && ((params) => this.validated(params, validate)),
+      warn: (model, code, message) => this.log.warn(model, code, message),
       reopen: restart ? (broken, open) => this.again(broken, open) : undefined
     }
   }
@@ -81,29 +87,27 @@ class Running {
         return Effect.void
       })
     })
-    return Effect.suspend(() => {
-      const { claude, last } = this
-      if (claude === undefined || last === undefined || !charged[last._tag]) return once
-      return Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(claude.budget.charge(last), (charge): Effect.Effect<A, E, R> => {
-          if (charge !== undefined) return Effect.onExit(restore(once), charge.settle)
-          this.gaveUp = "BudgetSpent"
-          // It is what the attempt before this one failed with.
-          return Effect.fail(last as ClaudeError & E)
-        })
-      )
-    })
+    return Effect.suspend(() =>
+      pay(this.claude, this.last, once, (last) => {
+        this.retrying.gaveUp = "BudgetSpent"
+        // It is what the attempt before this one failed with.
+        return Effect.fail(last as ClaudeError & E)
+      })
+    )
+  }
+
+  isBroke(): boolean {
+    return this.retrying.gaveUp === "BudgetSpent"
   }
 
   /** The fixed order. */
   ordered<A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E | DeadlineExceeded, R> {
-    const { limits, models, overall, retry } = this.policy
-    const tried = retry === undefined ? attempt : this.retrying(attempt)
+    const { limits, overall } = this.policy
+    const tried = Effect.catch(attempt, (error) => this.failed(error, attempt))
     // What is opened again goes on where the ladder is: a model that was given up is not asked again.
-    const asked = models[this.call.hop - 1]
-    const left = models.slice(this.call.hop)
-    const laddered = left.length === 0 ? tried : Fallback.models(left, { onChange: (to) => this.changed(to) })(tried)
-    const hopped = asked === undefined ? laddered : Effect.provideService(laddered, Current.Substitute, asked)
+    const hopped = this.ladder === undefined
+      ? tried
+      : Ladder.climb(tried, this.ladder, (error, to) => this.changed(error, to), () => this.isBroke())
     const ended: Effect.Effect<A, E | DeadlineExceeded, R> = overall === undefined ? hopped : overall(hopped)
     const told = Effect.catch(
       ended,
@@ -114,13 +118,39 @@ class Running {
     return limits === undefined ? within : limits(within)
   }
 
-  /** Retries, once something has failed: until then a schedule would cost more than all other policies. */
-  retrying<A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.catch(attempt, (error) =>
-      Effect.retry(
-        afterFailure(error, attempt),
-        Schedule.fromStep(Effect.succeed((now: number, error: unknown) => this.next(now, error)))
-      ))
+  /** What is made only once something has failed: until then a schedule would cost more than all other policies. */
+  failed<A, E, R>(error: E, attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    const whole = this.finishing(afterFailure(error, attempt))
+    return this.policy.retry === undefined ? whole : Effect.retry(
+      whole,
+      Schedule.fromStep(
+        Effect.succeed((now: number, error: unknown) =>
+          this.isPointless(error) ? Cause.done() : this.retrying.next(now, error)
+        )
+      )
+    )
+  }
+
+  /** Asks for the rest of answers that stopped half-way. */
+  finishing<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.catch(self, (error): Effect.Effect<A, E, R> => {
+      if (!is(error) || this.isBroke()) return Effect.fail(error)
+      const next = Unfinished.next(error, this.policy.unfinished, this.catalogue.models)
+      if (next === undefined) return Effect.fail(error)
+      // It is the same error, with why nothing more is asked for.
+      if (isString(next)) return Effect.fail(History.copy(error, { detail: next }))
+      Unfinished.of(this.call).set(next.key, next.rest)
+      this.retrying.again(error)
+      const { how } = next
+      const told = this.log.tell((common) => ({
+        _tag: "Continued",
+        ...common,
+        attempt: this.call.attempt + 1,
+        error,
+        how
+      }))
+      return Effect.andThen(told, this.finishing(self))
+    })
   }
 
   /** Opens an answer that broke off once more. */
@@ -136,31 +166,15 @@ class Running {
   }
 
   /** Looks at a request before it is sent. */
-  validated(
-    params: Params,
-    { count, strict }: How,
-    catalogue: Catalogue
-  ): Effect.Effect<void, ClaudeError> | undefined {
-    return validate(params, { strict, count: count && this.first(JSON.stringify([params.model, params.messages])) }, {
-      catalogue,
+  validated(params: Params, { count, strict }: How): Effect.Effect<void, ClaudeError> | undefined {
+    return validate(params, {
+      strict,
+      count: count && this.log.isFirst(JSON.stringify([params.model, params.messages]))
+    }, {
+      catalogue: this.catalogue,
       claude: this.claude,
-      warn: (code, message) =>
-        this.first(`${params.model} ${message}`)
-          ? this.emit((common) => ({
-            _tag: "Warning",
-            ...common,
-            model: params.model,
-            code,
-            message: message.slice(0, 200)
-          }))
-          : Effect.void
+      warn: (code, message) => this.log.warn(params.model, code, message)
     })
-  }
-
-  first(what: string): boolean {
-    const isFirst = !this.done.has(what)
-    this.done.add(what)
-    return isFirst
   }
 
   // ---------------------------------------------------------------------------
@@ -172,51 +186,35 @@ class Running {
     this.history = History.remember(this.history, error, this.call.attempt, model)
   }
 
-  /** Asks the schedule of the policy, and notes what it says. */
-  next(now: number, error: unknown): Pull.Pull<[unknown, Duration.Duration], never, unknown> {
-    const { choosy, retry } = this.policy
-    if (retry === undefined || this.gaveUp === "BudgetSpent") return Cause.done()
-    if (!is(error)) return choosy ? this.stepped(retry, now, error as ClaudeError) : Cause.done()
-    const asked = Effect.tapError(
-      // Whether the deadline forbids the wait is asked below, to know that it did.
-      Effect.provideService(this.stepped(retry, now, error), Current.Deadline, Infinity),
-      () =>
-        Effect.sync(() => {
-          this.gaveUp = this.retried.has(error._tag) ? "RetriesSpent" : "NotRetried"
-        })
-    )
-    return Effect.flatMap(asked, ([output, wait]) =>
-      Effect.flatMap(Current.Deadline, (deadline): typeof asked => {
-        const waited = Duration.toMillis(wait)
-        if (now + waited >= deadline) {
-          this.gaveUp = "DeadlineTooClose"
-          return Cause.done(output)
-        }
-        this.retried = new Set([...this.retried, error._tag])
-        this.history = History.waited(this.history, waited)
-        return Effect.as(
-          this.emit((common) => ({ _tag: "RetryScheduled", ...common, attempt: this.call.attempt + 1, error, wait })),
-          [output, wait]
-        )
-      }))
-  }
-
-  stepped(retry: Schedule.Schedule<unknown, ClaudeError>, now: number, error: ClaudeError): ReturnType<Step> {
-    if (this.step !== undefined) return this.step(now, error)
-    return Effect.flatMap(Schedule.toStep(retry), (step) => {
-      this.step = step
-      return step(now, error)
+  retries(): Retrying {
+    return new Retrying(this.policy, (error, wait) => {
+      this.history = History.waited(this.history, Duration.toMillis(wait))
+      const attempt = this.call.attempt + 1
+      return this.log.tell((common) => ({ _tag: "RetryScheduled", ...common, attempt, error, wait }))
     })
   }
 
+  /** Whether a wait is pointless: for a circuit, where another model may be asked. */
+  isPointless(error: unknown): boolean {
+    return is(error) && error._tag === "CircuitOpen" && this.ladder !== undefined &&
+      Ladder.next(this.ladder, error, this.catalogue) !== undefined
+  }
+
   /** Another model is asked: from the start. */
-  changed({ error, to }: Parameters<Fallback.OnChange>[0]): Effect.Effect<void> {
+  changed(error: ClaudeError, to: Ladder.To): Effect.Effect<void> {
+    if (error._tag === "DeadlineExceeded") this.remember(error, error.model ?? to.model)
+    this.ladder = to
     this.call.hop++
     this.call.corrections = []
-    this.gaveUp = undefined
-    this.step = undefined
-    this.retried = none
-    return this.emit((common) => ({ _tag: "FellBack", ...common, model: error.model ?? common.model, to, error }))
+    Unfinished.of(this.call).clear()
+    this.retrying = this.retries()
+    return this.log.tell((common) => ({
+      _tag: "FellBack",
+      ...common,
+      model: error.model ?? common.model,
+      to: to.model,
+      error
+    }))
   }
 
   // ---------------------------------------------------------------------------
@@ -224,7 +222,7 @@ class Running {
   // ---------------------------------------------------------------------------
 
   succeeded(): Effect.Effect<void> {
-    return this.emit((common) => ({
+    return this.log.tell((common) => ({
       _tag: "CallSucceeded",
       ...common,
       attempts: this.call.attempt,
@@ -236,9 +234,11 @@ class Running {
   /** The error with why it is the last one, told to the log. */
   explain<E extends ClaudeError>(error: E): Effect.Effect<E> {
     const { history, start } = this
-    const reason = error._tag === "DeadlineExceeded" ? "DeadlineExceeded" : this.gaveUp ?? "NotRetried"
+    const reason = error._tag === "DeadlineExceeded"
+      ? "DeadlineExceeded"
+      : this.retrying.gaveUp ?? this.retrying.reason(error)
     const explained = History.explain(error, reason, history)
-    const emitted = this.emit((common) => ({
+    const emitted = this.log.tell((common) => ({
       _tag: "GaveUp",
       ...common,
       model: error.model ?? common.model,
@@ -250,21 +250,7 @@ class Running {
     }))
     return Effect.as(emitted, explained)
   }
-
-  emit(
-    event: (common: { readonly at: number; readonly call: string; readonly model: string }) => Event
-  ): Effect.Effect<void> {
-    const { call: { id }, claude, clock } = this
-    return claude === undefined ?
-      Effect.void :
-      Effect.withFiber((fiber) =>
-        claude.log.emit(event({ at: clock.currentTimeMillisUnsafe(), call: id, model: modelOf(fiber) }))
-      )
-  }
 }
-
-/** Nothing yet. */
-const none: ReadonlySet<string> = new Set()
 
 /** Fails once with what has failed already, and then does it again. */
 const afterFailure = <A, E, R>(error: E, attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
@@ -275,8 +261,3 @@ const afterFailure = <A, E, R>(error: E, attempt: Effect.Effect<A, E, R>): Effec
     return Effect.fail(error)
   })
 }
-
-const modelOf = (fiber: Fiber.Fiber<unknown, unknown>): string =>
-  fiber.getRef(Current.Substitute) ?? fiber.getRef(Current.Model)
-
-type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, ClaudeError, never, never>>>

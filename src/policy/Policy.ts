@@ -94,16 +94,16 @@ export interface Used {
 /** Turns success and our errors into a value. Removes our errors from the type, and leaves the others. */
 export const outcome = <A, E, R>(
   self: Effect.Effect<A, E, R>
-): Effect.Effect<Outcome<A>, Exclude<E, ClaudeError>, R> =>
+): Effect.Effect<Outcome<A>, Fallback.Left<E, undefined>, R> =>
   Effect.suspend(() => {
     const spent: Current.Tally = { input: 0, output: 0, dollars: 0, atLeast: false }
     return Effect.provideService(self, Current.Tally, spent).pipe(
       Effect.map((data): Outcome<A> => ({ status: "success", data, ...used(spent) })),
-      Effect.catch((error): Effect.Effect<Outcome<A>, Exclude<E, ClaudeError>> =>
+      Effect.catch((error): Effect.Effect<Outcome<A>, Fallback.Left<E, undefined>> =>
         is(error)
           ? Effect.succeed({ status: "error", error, retryable: Fallback.isRetryable(error), ...used(spent) })
-          // The compiler does not narrow a type parameter by a negated guard.
-          : Effect.fail(error as Exclude<E, ClaudeError>)
+          // What is not one of ours is left, which the compiler does not follow.
+          : Effect.fail(error as Fallback.Left<E, undefined>)
       )
     )
   })

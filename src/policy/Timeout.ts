@@ -9,11 +9,10 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as Refuse from "../internal/refuse.ts"
-import { supervised } from "../internal/supervised.ts"
+import { until } from "../internal/until.ts"
 
 /** A change to whatever is inside. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -45,25 +44,9 @@ export const overall = (
     Effect.withFiber((fiber) => {
       const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const deadline = Math.min(fiber.getRef(Current.Deadline), now + length)
-      const exceeded = () => Effect.fail(new DeadlineExceeded({ limit: Duration.millis(length) }))
-      if (deadline <= now) return exceeded()
-      let over = false
-      let alarm: Fiber.Fiber<void> | undefined
-      return supervised(Effect.provideService(self, Current.Deadline, deadline), {
-        began: (end, fork) => {
-          alarm = fork(Effect.map(Effect.sleep(deadline - now), () => {
-            over = true
-            end()
-          }))
-        },
-        ended: () => {
-          alarm?.interruptUnsafe()
-          return over ? exceeded() : undefined
-        }
-      })
+      return until(self, deadline, () => new DeadlineExceeded({ limit: Duration.millis(length) }))
     })
 }
-
 /** Checks the limits that are given, and turns them into milliseconds. */
 const parse = (limits: Current.Limits): Current.Limits =>
   Object.fromEntries(

@@ -10,6 +10,8 @@ export interface AnswerOptions {
   readonly thinking?: string | undefined
   /** A tool that is called after the text. */
   readonly tool?: { readonly name: string; readonly input: unknown } | undefined
+  /** A tool of the API's own, whose use comes after the text. */
+  readonly serverTool?: { readonly name: string; readonly input: unknown } | undefined
   readonly model?: string | undefined
   readonly inputTokens?: number | undefined
   readonly outputTokens?: number | undefined
@@ -29,7 +31,8 @@ export const event = (type: string, data: object): string => {
 
 /** The events of an answer, in their order: start, blocks with a ping after the first start, delta, stop. */
 export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray<string> => {
-  const { inputTokens = 14, outputTokens = Math.max(1, Math.ceil(text.length / 4)), thinking, tool } = options
+  const { inputTokens = 14, outputTokens = Math.max(1, Math.ceil(text.length / 4)), serverTool, thinking, tool } =
+    options
   const { stopReason = tool === undefined ? "end_turn" : "tool_use" } = options
   const blocks = [
     ...(thinking === undefined ? [] : [{
@@ -42,6 +45,19 @@ export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray
     ...(text === "" ? [] : [{
       start: { type: "text", text: "", citations: null },
       deltas: words(text).map((piece) => ({ type: "text_delta", text: piece }))
+    }]),
+    ...(serverTool === undefined ? [] : [{
+      start: {
+        type: "server_tool_use",
+        id: "srvtoolu_01Fake",
+        name: serverTool.name,
+        input: {},
+        caller: { type: "direct" }
+      },
+      deltas: halves(JSON.stringify(serverTool.input)).map((piece) => ({
+        type: "input_json_delta",
+        partial_json: piece
+      }))
     }]),
     ...(tool === undefined ? [] : [{
       start: { type: "tool_use", id: "toolu_01Fake", name: tool.name, input: {}, caller: { type: "direct" } },
@@ -120,3 +136,10 @@ export const maxTokens = (text: string): Turn => named("max_tokens", answer(text
 
 /** Ends its turn with nothing. */
 export const emptyAnswer: Turn = named("an empty answer", answer(""))
+
+/** Pauses its turn, after having said `text` and begun a search. */
+export const paused = (text: string): Turn =>
+  named(
+    "a pause",
+    answer(text, { stopReason: "pause_turn", serverTool: { name: "web_search", input: { query: "news" } } })
+  )

@@ -17,12 +17,15 @@
  *   an image of an unknown type or over 5 MB, a `tool_use` without its
  *   `tool_result` and the other way round;
  * - thinking of an unknown type, below 1,024 tokens or not below `max_tokens`;
- * - tools: a bad or repeated name, a schema not of an object, an unknown choice.
+ * - tools: a bad or repeated name, a schema not of an object, an unknown choice;
+ * - a beginning of the answer that ends with a blank;
+ * - what the model cannot do: see `unable.ts`.
  */
 import { isBoolean, isNotUndefined, isNullish, isObject, isString, isUndefined } from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { IncomingHttpHeaders } from "node:http"
 import * as Faults from "./Faults.ts"
+import { maxOutput, unable } from "./unable.ts"
 
 /** A request before it is played. `params` is missing if the body is no JSON object. */
 export interface Raw {
@@ -37,17 +40,24 @@ export interface Raw {
 export const malformed = (raw: Raw): Faults.Turn | undefined => {
   const ask: Ask = { ...raw, turnOf: turnsOf(raw) }
   const root = { ...raw.params, http: raw, names: Object.keys(raw.params ?? {}) }
-  for (const [place, ok, says, status = 400, type = "invalid_request_error"] of isCount(raw) ? shared : rules) {
+  for (const [place, ok, says, status, type] of isCount(raw) ? shared : rules) {
     const found = find((value) => !ok(value, ask), root, place.split("."))
     if (found === undefined) continue
     const value = found.at(-1)
     const message = (isUndefined(value) && !place.startsWith("http") ? "{place}: Field required" : says)
       .replace(/\{place(\d?)\}/, (_, steps) => found.slice(0, Number(steps) || -1).join("."))
-      .replaceAll(/\{(value|model)\}/g, (word) => words(word === "{model}" ? raw.params?.model : value))
-    return Faults.named(`refused: ${message}`, Faults.fails(status, type, message))
+      .replaceAll(
+        /\{(value|model|most)\}/g,
+        (word) => words(word === "{model}" ? raw.params?.model : word === "{most}" ? most(raw) : value)
+      )
+    return refusal(message, status, type)
   }
-  return undefined
+  const lacks = isCount(raw) ? undefined : unable(raw.params ?? {})
+  return lacks === undefined ? undefined : refusal(lacks)
 }
+
+const refusal = (message: string, status = 400, type = "invalid_request_error"): Faults.Turn =>
+  Faults.named(`refused: ${message}`, Faults.fails(status, type, message))
 
 type Ask = Raw & { readonly turnOf: ReturnType<typeof turnsOf> }
 type Is = (value: unknown) => boolean
@@ -77,10 +87,16 @@ const isUnder32MB: Is = (body) => Buffer.byteLength(String(body)) <= 32 * 2 ** 2
 const isSigned: Is = (headers) => isObject(headers) && Boolean(headers.authorization ?? headers["x-api-key"])
 const isJson: Test = (_, { body, params }) => isObject(params) || Result.isSuccess(Result.try(() => JSON.parse(body)))
 const isKnown: Test = (name, ask) => known.some(([names, when]) => when(ask) && names.split(" ").includes(String(name)))
-const isPossible: Test = (tokens, ask) => Number(tokens) <= (isBeta(ask, "output-300k") ? 300_000 : 128_000)
+const isPossible: Test = (tokens, ask) => Number(tokens) <= most(ask)
+const most = (raw: Raw) => isBeta(raw, "output-300k") ? 300_000 : maxOutput(raw.params?.model)
 const isBelow: Test = (budget, ask) => Number(budget) < Number(ask.params?.max_tokens) || isBeta(ask, "interleaved")
 const isLastOrFilled: Test = (one, { params }) =>
   isObject(one) && (isFilled(one.content) || one.role === "assistant" && one === list(params?.messages).at(-1))
+const isTrimmed: Is = (messages) => {
+  const { content, role } = objects(messages).at(-1) ?? {}
+  const last = isString(content) ? content : objects(content).at(-1)?.text
+  return role !== "assistant" || !isString(last) || !/\s$/.test(last)
+}
 const isAnswered: Test = (id, { turnOf }) => turnOf("tool_result", id) === turnOf("tool_use", id) + 1
 /** A thread has more messages on the server. */
 const isAsked: Test = (id, ask) => isAnswered(id, ask) || !isNullish(ask.params?.thread)
@@ -144,7 +160,7 @@ const unanswered = "{place2}: `tool_use` ids were found without `tool_result` bl
   + "Each `tool_use` block must have a corresponding `tool_result` block in the next message."
 const unasked = "{place4}: unexpected `tool_use_id` found in `tool_result` blocks: {value}. "
   + "Each `tool_result` block must have a corresponding `tool_use` block in the previous message."
-const tooMany = "{place}: {value} > 128000, which is the maximum allowed number of output tokens for {model}"
+const tooMany = "{place}: {value} > {most}, which is the maximum allowed number of output tokens for {model}"
 const toolName = /^[a-zA-Z0-9_-]{1,128}$/
 /** The last is that of the SDK 1.12, the others those of older clients. */
 const versions = /^(2023-01-01|2023-06-01|2026-10-21)$/
@@ -214,5 +230,6 @@ const rules: ReadonlyArray<Rule> = [
   ): Rule => [name, isUndefined, "`{place}` is deprecated for this model."]),
   ["stop_sequences", maybe(Array.isArray), aList],
   ["stop_sequences.*", isString, aString],
-  ["stream", maybe(isBoolean), "stream: Input should be a valid boolean"]
+  ["stream", maybe(isBoolean), "stream: Input should be a valid boolean"],
+  ["messages", isTrimmed, "messages: final assistant content cannot end with trailing whitespace"]
 ]

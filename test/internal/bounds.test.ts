@@ -107,6 +107,20 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     /cannot go on from it/
   ],
   [
+    "any tool that must be used",
+    request({ tools: [{ ...strict, strict: false }], tool_choice: { type: "any" } }),
+    able({ forcedTools: false }),
+    ["tool_choice", "type"],
+    /^claude-test-1 cannot be forced to use a tool: use "auto", and ask for it in words$/
+  ],
+  [
+    "one tool that must be used",
+    request({ tools: [{ ...strict, strict: false }], tool_choice: { type: "tool", name: "a" } }),
+    able({ forcedTools: false }),
+    ["tool_choice", "type"],
+    /cannot be forced/
+  ],
+  [
     "structured output",
     request(format),
     able({ structuredOutputs: false }),
@@ -186,6 +200,9 @@ const valid: ReadonlyArray<readonly [name: string, Params, Model]> = [
     answering([{ type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: {} }, text]),
     able({ prefill: false })
   ],
+  ["a tool that must be used", request({ tool_choice: { type: "any" } }), able({ forcedTools: true })],
+  ["a tool that may be used", request({ tool_choice: { type: "auto" } }), able({ forcedTools: false })],
+  ["no tool", request({ tool_choice: { type: "none" } }), able({ forcedTools: false })],
   ["tools that are not strict", request({ tools: [{ ...strict, strict: false }] }), able({ structuredOutputs: false })],
   ["a format that is null", request({ output_config: { format: null } }), able({ structuredOutputs: false })],
   [
@@ -225,18 +242,19 @@ describe("what the model cannot do", () => {
 
   it("is told of all at once", () => {
     const issues = bounds(
-      request({ ...asking(image, pdf), ...format, thinking: { type: "adaptive" } }),
+      request({ ...asking(image, pdf), ...format, thinking: { type: "adaptive" }, tool_choice: { type: "any" } }),
       model({
         lifecycle: "retired",
         maxOutput: 1,
         contextWindow: 1,
-        capabilities: { structuredOutputs: false, images: false, pdfs: false, thinking: [] }
+        capabilities: { structuredOutputs: false, images: false, pdfs: false, thinking: [], forcedTools: false }
       })
     )
     assert.deepStrictEqual(issues.map(({ path }) => path.join(".")), [
       "model",
       "thinking.type",
       "max_tokens",
+      "tool_choice.type",
       "output_config.format",
       "messages.0.content.0",
       "messages.0.content.1",
@@ -271,7 +289,8 @@ describe("whatever it is given", () => {
       images: false,
       pdfs: false,
       effort: ["low"],
-      thinking: []
+      thinking: [],
+      forcedTools: false
     }
   })
   const isSound = (params: unknown) =>
@@ -287,6 +306,7 @@ describe("whatever it is given", () => {
       tools: json,
       thinking: json,
       output_config: json,
+      tool_choice: json,
       max_tokens: json
     },
     (params) => assert.isTrue(isSound(params)),

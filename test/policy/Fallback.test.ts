@@ -1,7 +1,33 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Ref } from "effect"
-import { CallLog, Claude, ClaudeError, Current, Fallback } from "../../src/index.ts"
-import { FakeClaude, Faults } from "../../src/testing/index.ts"
+import { assert, describe, expect, it } from "@effect/vitest"
+import {
+  Arbitrary,
+  Cause,
+  Context,
+  Data,
+  DateTime,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  ManagedRuntime,
+  Ref,
+  Schema
+} from "effect"
+import { TestClock } from "effect/testing"
+import {
+  Anthropic,
+  CallLog,
+  Claude,
+  ClaudeError,
+  Current,
+  Fallback,
+  type Message,
+  Policy,
+  Retry
+} from "../../src/index.ts"
+import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
 
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
 const make = (tag: ClaudeError.Tag, fields: object = {}) => {
@@ -16,7 +42,7 @@ describe("models", () => {
     Forbidden: false,
     NotFound: true,
     RequestTooLarge: false,
-    ContextWindowExceeded: false,
+    ContextWindowExceeded: false, // Of these models nobody knows the window.
     SpendLimitReached: false,
     RateLimited: true,
     Overloaded: true,
@@ -71,29 +97,558 @@ describe("models", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded]))))
 })
 
-describe("value and notice", () => {
-  it.effect("answer for our errors, and leave the others", () =>
-    Effect.gen(function*() {
-      assert.strictEqual(yield* Fallback.value("sorry")(Effect.fail(make("Overloaded"))), "sorry")
-      assert.strictEqual(yield* Effect.flip(Fallback.value("sorry")(Effect.fail("mine"))), "mine")
-      assert.strictEqual(yield* Effect.flip(Fallback.notice()(Effect.fail("mine"))), "mine")
-    }))
+/** An error of the application's, by a name that we use too. */
+class Overloaded extends Data.TaggedError("Overloaded")<{ readonly by: string }> {}
+class Mine extends Data.TaggedError("Mine") {}
 
-  it("a notice has plain words, the request id, and whether and when to try again", () => {
-    const error = make("RateLimited", { requestId: "req_1", retryAfter: Duration.millis(1500) })
-    const notice = Fallback.toNotice(error)
-    assert.strictEqual(notice.text, "The assistant is very busy right now. Please try again in 2s.")
-    assert.deepInclude(notice, { requestId: "req_1", retryable: true, error: "RateLimited" })
-    assert.strictEqual(Fallback.toNotice(error, { RateLimited: "Zu viel los." }).text, "Zu viel los.")
+const events = Effect.flatMap(CallLog.Memory, Ref.get)
+const changes = Effect.map(
+  events,
+  (all) => all.flatMap((event) => event._tag === "FellBack" ? [[event.error._tag, event.to]] : [])
+)
+// The classes are named by their tags.
+const tags = ClaudeError.ClaudeError.members.map((member) => make(member.identifier as ClaudeError.Tag)._tag)
+
+describe("value, notice and effect", () => {
+  type Fallen = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<unknown, E, R>
+  const fallbacks: Readonly<Record<string, (on?: ReadonlyArray<ClaudeError.Tag>) => Fallen>> = {
+    value: (on) => Fallback.value("sorry", { on }),
+    notice: (on) => Fallback.notice({ on }),
+    effect: (on) => Fallback.effect(() => Effect.succeed("sorry"), { on })
+  }
+  for (const [name, fallback] of Object.entries(fallbacks)) {
+    const run = (error: unknown, on?: ReadonlyArray<ClaudeError.Tag>) => Effect.exit(fallback(on)(Effect.fail(error)))
+
+    it.effect(`${name} answers for every kind where none is named`, () =>
+      Effect.gen(function*() {
+        for (const tag of tags) assert.isTrue(Exit.isSuccess(yield* run(make(tag))), tag)
+      }))
+
+    it.effect(`${name} answers for the named kinds only`, () =>
+      Effect.gen(function*() {
+        for (const tag of tags) {
+          const error = make(tag)
+          const exit = yield* run(error, ["Refused", "Truncated"])
+          if (tag === "Refused" || tag === "Truncated") assert.isTrue(Exit.isSuccess(exit), tag)
+          else assert.deepStrictEqual(exit, Exit.fail(error))
+          assert.deepStrictEqual(yield* run(error, []), Exit.fail(error))
+        }
+      }))
+
+    it.effect(`${name} leaves an application's own errors, also those with a tag of ours`, () =>
+      Effect.gen(function*() {
+        for (const error of ["mine", new Mine(), new Overloaded({ by: "me" }), { _tag: "Overloaded" }, undefined]) {
+          assert.deepStrictEqual(yield* run(error), Exit.fail(error))
+          assert.deepStrictEqual(yield* run(error, ["Overloaded"]), Exit.fail(error))
+        }
+      }))
+
+    it.effect(`${name} leaves answers, defects and interrupts`, () =>
+      Effect.gen(function*() {
+        assert.strictEqual(yield* fallback()(Effect.succeed(1)), 1)
+        assert.deepStrictEqual(yield* Effect.exit(fallback()(Effect.die("bug"))), Exit.die("bug"))
+        const interrupted = yield* Effect.exit(fallback()(Effect.interrupt))
+        assert.isTrue(Exit.isFailure(interrupted) && Cause.hasInterruptsOnly(interrupted.cause))
+      }))
+
+    it.effect(`${name} is told to the log, if it answers`, () =>
+      Effect.gen(function*() {
+        yield* fallback()(Claude.text("hi"))
+        yield* Effect.flip(fallback(["Refused"])(Claude.text("hi")))
+        assert.deepStrictEqual(yield* changes, [["Overloaded", name]])
+      }).pipe(Effect.provide(Layer.provideMerge(
+        FakeClaude.layer(Faults.cycle(Faults.overloaded)),
+        CallLog.layerMemory
+      ))))
+  }
+
+  it.effect("effect is given the error, may fail with its own, and is not asked about its own", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const fallback = Fallback.effect((error) => {
+        seen.push(error._tag)
+        return Effect.fail(make("Refused"))
+      }, { on: ["Refused", "Truncated"] })
+      assert.strictEqual((yield* Effect.flip(fallback(Effect.fail(make("Truncated")))))._tag, "Refused")
+      assert.deepStrictEqual(seen, ["Truncated"])
+    }))
+})
+
+describe("notices", () => {
+  const said = (tag: ClaudeError.Tag, fields?: object) => Fallback.toNotice(make(tag, fields)).text
+
+  it("every kind says what happened, and whether to try again or what helps instead", () => {
+    expect(tags.map((tag) => `${tag}: ${said(tag)}`)).toMatchInlineSnapshot(`
+      [
+        "InvalidRequest: The assistant could not understand this request. Please put it in another way.",
+        "Unauthorized: The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+        "Forbidden: The assistant is not available for this account. Trying again will not help: please ask for access.",
+        "NotFound: The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+        "RequestTooLarge: That is more than the assistant can take at once. Please shorten it.",
+        "ContextWindowExceeded: This conversation has become too long for the assistant. Please start a new one.",
+        "SpendLimitReached: The assistant has reached its spending limit. Trying again will not help for now.",
+        "RateLimited: The assistant is very busy right now. Please try again in a moment.",
+        "Overloaded: The assistant is very busy right now. Please try again in a moment.",
+        "ServerFault: The assistant had a problem answering. Please try again in a moment.",
+        "Unreachable: The assistant could not be reached. Please try again in a moment.",
+        "PartialAnswer: The assistant was interrupted while answering. Please try again in a moment.",
+        "UnexpectedResponse: The assistant had a problem answering. Please try again in a moment.",
+        "Refused: The assistant cannot help with this request. Please ask for something else.",
+        "Truncated: The answer became too long. Please ask for a shorter one.",
+        "EmptyAnswer: The assistant had no answer this time. Please try again in a moment.",
+        "MalformedOutput: The assistant gave an answer that could not be used. Please try again in a moment.",
+        "TimedOut: The assistant took too long to answer. Please try again in a moment.",
+        "DeadlineExceeded: The assistant took too long to answer. Please try again in a moment.",
+        "CircuitOpen: The assistant is having problems at the moment. Please try again in a moment.",
+        "Saturated: The assistant is very busy right now. Please try again in a moment.",
+      ]
+    `)
   })
 
   it("every kind has words for a person, without a word of ours", () => {
-    for (const member of ClaudeError.ClaudeError.members) {
-      const error = new (member as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle", detail: "secret" })
-      const { retryable, text } = Fallback.toNotice(error)
-      assert.match(text, /^[A-Z].*\.$/)
-      assert.notMatch(text, /Claude|secret|API|\d{3}|Error/)
-      assert.strictEqual(retryable, /try again/.test(text))
+    for (const tag of tags) {
+      const odd = { detail: "secret", text: ClaudeError.redact("secret"), model: "claude-opus-5-5", status: 429 }
+      const { error, retryable, text } = Fallback.toNotice(
+        make(tag, { ...odd, requestId: "req_011CQabcdefghijklmnopqr1", retryAfter: Duration.hours(40) })
+      )
+      assert.strictEqual(error, tag)
+      assert.match(text, /^[A-Z].*\. Reference: req_011CQabcdefghijklmnopqr1\.$/)
+      assert.isBelow(text.length, 200)
+      assert.notMatch(text, /Claude|opus|secret|\bAPI\b|HTTP|429|Error|model|token|schema|JSON|undefined|\n/i)
+      assert.strictEqual(retryable, /Please try again in/.test(text))
+      assert.strictEqual(retryable, Fallback.isRetryable(make(tag)))
+      assert.isTrue(retryable || /Trying again will not help|Please/.test(text), tag)
     }
   })
+
+  it("has the request id, and whether and when to try again", () => {
+    const notice = Fallback.toNotice(make("RateLimited", { requestId: "req_1", retryAfter: Duration.millis(1500) }))
+    assert.deepInclude({ ...notice }, {
+      text: "The assistant is very busy right now. Please try again in 2 seconds. Reference: req_1.",
+      requestId: "req_1",
+      retryable: true,
+      retryAfter: Duration.millis(1500),
+      error: "RateLimited"
+    })
+  })
+
+  it.each(
+    [
+      ["0 millis", "in a moment"],
+      ["1 milli", "in 1 second"],
+      ["20 seconds", "in 20 seconds"],
+      ["59 seconds", "in 59 seconds"],
+      ["59001 millis", "in about 1 minute"],
+      ["60 seconds", "in about 1 minute"],
+      ["61 seconds", "in about 2 minutes"],
+      ["150 seconds", "in about 3 minutes"],
+      ["59 minutes", "in about 59 minutes"],
+      ["3541 seconds", "in about 1 hour"],
+      ["61 minutes", "in about 2 hours"],
+      ["47 hours", "in about 47 hours"],
+      ["48 hours", "in about 2 days"],
+      ["Infinity", "in a moment"]
+    ] as const
+  )("a wait of %s is said as %s", (wait, words) => {
+    assert.strictEqual(
+      said("Overloaded", { retryAfter: Duration.fromInputUnsafe(wait) }),
+      `The assistant is very busy right now. Please try again ${words}.`
+    )
+  })
+
+  it.each([
+    ["2026-12-01T00:00:00Z", " It should be available again on 1 December 2026."],
+    ["2026-12-01", " It should be available again on 1 December 2026."],
+    ["2026-12-01T23:30:00-02:00", " It should be available again on 2 December 2026."],
+    ["2026-02-30T00:00:00Z", ""],
+    ["2026-12-01T99:00:00Z", ""],
+    ["2026-13-01", ""],
+    ["tomorrow", ""],
+    ["", ""],
+    [12, ""],
+    [{ toString: "x" }, ""],
+    [undefined, ""]
+  ])("a spend limit that ends at %j", (regainsAt, words) => {
+    assert.strictEqual(
+      said("SpendLimitReached", { regainsAt }),
+      `The assistant has reached its spending limit. Trying again will not help for now.${words}`
+    )
+  })
+
+  it("a request id that is none is not quoted", () => {
+    for (const requestId of ["", "a b", "<script>", "x".repeat(65), 12, {}, null]) {
+      assert.notInclude(said("Refused", { requestId }), "Reference")
+    }
+  })
+
+  it("may have words of its own for some kinds, which then are all of them", () => {
+    const text: Fallback.Words["text"] = {
+      RateLimited: "Zu viel los",
+      SpendLimitReached: ({ regainsAt }) => `Kein Geld bis ${regainsAt}`
+    }
+    const fields = { requestId: "req_1", retryAfter: Duration.seconds(1), regainsAt: "morgen" }
+    assert.strictEqual(Fallback.toNotice(make("RateLimited", fields), { text }).text, "Zu viel los")
+    assert.strictEqual(Fallback.toNotice(make("SpendLimitReached", fields), { text }).text, "Kein Geld bis morgen")
+    assert.strictEqual(Fallback.toNotice(make("Refused"), { text }).text, said("Refused"))
+  })
+
+  const units = {
+    second: ["Sekunde", "Sekunden"],
+    minute: ["Minute", "Minuten"],
+    hour: ["Stunde", "Stunden"],
+    day: ["Tag", "Tagen"]
+  } as const
+  const german: Fallback.Language = {
+    kinds: {
+      ...Fallback.english.kinds,
+      Overloaded: "Der Assistent ist überlastet.",
+      SpendLimitReached: "Kein Guthaben."
+    },
+    soon: "Bitte gleich noch einmal versuchen.",
+    after: (amount, unit) => `Bitte in ${amount} ${units[unit][amount === 1 ? 0 : 1]} noch einmal versuchen.`,
+    from: (day) => `Wieder ab ${DateTime.formatUtc(day, { locale: "de-DE", dateStyle: "long" })}.`,
+    reference: (requestId) => `Vorgang: ${requestId}.`
+  }
+
+  it.effect("may be in another language", () =>
+    Effect.gen(function*() {
+      const notice = (tag: ClaudeError.Tag, fields: object) =>
+        Effect.map(
+          Effect.fail(make(tag, fields)).pipe(Fallback.notice({ language: german })),
+          ({ text }) => text
+        )
+      assert.strictEqual(
+        yield* notice("Overloaded", { requestId: "req_1", retryAfter: Duration.minutes(3) }),
+        "Der Assistent ist überlastet. Bitte in 3 Minuten noch einmal versuchen. Vorgang: req_1."
+      )
+      assert.strictEqual(
+        yield* notice("Overloaded", {}),
+        "Der Assistent ist überlastet. Bitte gleich noch einmal versuchen."
+      )
+      assert.strictEqual(
+        yield* notice("SpendLimitReached", { regainsAt: "2026-12-01T00:00:00Z" }),
+        "Kein Guthaben. Wieder ab 1. Dezember 2026."
+      )
+    }))
+
+  const values = [{ toString: 1, valueOf: 1 }, NaN, null, Duration.infinity, Duration.millis(-5), "2026-99-99T25:00"]
+  const odd = Arbitrary.flatMap(
+    Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: values.length }))),
+    (i): Arbitrary.Arbitrary<unknown> =>
+      i < values.length ? Arbitrary.Constant(values[i]) : Arbitrary.schema(Schema.Json)
+  )
+  it.prop("never throws, whatever an error carries", {
+    tag: Schema.Literals(tags),
+    requestId: odd,
+    retryAfter: odd,
+    regainsAt: odd,
+    model: odd
+  }, ({ tag, ...fields }) => {
+    const { text } = Fallback.toNotice(make(tag, fields))
+    assert.match(text, /\.$/)
+    assert.isBelow(text.length, 250)
+  }, { arbitrary: { runs: 500 } })
+})
+
+describe("accounts", () => {
+  /** An account that plays, and what it was asked; its life is told to `life`. */
+  const account = (playable: Faults.Playable, life: Array<string> = [], name = "b") => {
+    const requests: Array<Message.Request> = []
+    const wire = FakeClaude.wire(playable, (request) => Effect.sync(() => void requests.push(request)))
+    const layer = Layer.effect(
+      Claude.Claude,
+      Effect.acquireRelease(
+        Effect.tap(Effect.flatMap(wire, Claude.make), () => Effect.sync(() => life.push(`+${name}`))),
+        () => Effect.sync(() => life.push(`-${name}`))
+      )
+    )
+    return { layer, requests }
+  }
+  const logged = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provide(self, CallLog.layerMemory)
+  const refused = Faults.spendLimited
+
+  const worth: ClaudeError.Table<boolean> = {
+    InvalidRequest: false,
+    Unauthorized: true,
+    Forbidden: true,
+    NotFound: true,
+    RequestTooLarge: false,
+    ContextWindowExceeded: false,
+    SpendLimitReached: true,
+    RateLimited: true,
+    Overloaded: true,
+    ServerFault: true,
+    Unreachable: false,
+    PartialAnswer: true,
+    UnexpectedResponse: true,
+    Refused: true,
+    Truncated: false,
+    EmptyAnswer: true,
+    MalformedOutput: true,
+    TimedOut: true,
+    DeadlineExceeded: false,
+    CircuitOpen: true,
+    Saturated: true
+  }
+  it.effect.each(tags)("asks another for what it may be worth: %s", (tag) =>
+    Effect.gen(function*() {
+      let runs = 0
+      const program = Effect.suspend(() => {
+        runs++
+        return Effect.fail(make(tag))
+      })
+      const { layer } = account([])
+      yield* Effect.flip(Fallback.accounts([layer, layer])(program))
+      assert.strictEqual(runs, worth[tag] ? 3 : 1)
+      yield* Effect.flip(Fallback.accounts([layer], { on: { [tag]: !worth[tag] } })(program))
+      assert.strictEqual(runs, worth[tag] ? 4 : 3)
+    }))
+
+  it.effect("asks each in turn the same, until one answers", () =>
+    logged(Effect.gen(function*() {
+      const a = account([refused])
+      const b = account([Faults.rateLimited()])
+      const c = account([Faults.answer("hello")])
+      const d = account([])
+      const text = yield* Claude.text("hi", { system: "Be brief.", maxTokens: 100 }).pipe(
+        Fallback.accounts([b.layer, c.layer, d.layer]),
+        Effect.provide(a.layer)
+      )
+      assert.strictEqual(text, "hello")
+      assert.lengthOf(a.requests, 1)
+      assert.deepStrictEqual(b.requests.map(({ params }) => params), a.requests.map(({ params }) => params))
+      assert.deepStrictEqual(c.requests.map(({ params }) => params), a.requests.map(({ params }) => params))
+      assert.deepStrictEqual(d.requests, [])
+      assert.deepStrictEqual(yield* changes, [["SpendLimitReached", "account 2"], ["RateLimited", "account 3"]])
+    })))
+
+  it.effect("tells the log of the account that is left, or who asked to be told instead", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const log = (name: string) =>
+        Layer.succeed(CallLog.CallLog, {
+          emit: (event) => Effect.sync(() => event._tag === "FellBack" && told.push(`${name}: ${event.to}`))
+        })
+      const on = (name: string) => Layer.provide(account(Faults.cycle(refused)).layer, log(name))
+      const call = Effect.flip(Fallback.accounts([on("b"), on("c")])(Claude.text("hi")))
+      yield* Effect.provide(call, on("a"))
+      assert.deepStrictEqual(told, ["a: account 2", "b: account 3"])
+      const onChange: Fallback.OnAccount = ({ error, to }) => Effect.sync(() => told.push(`${error._tag} ${to}`))
+      yield* Effect.flip(Fallback.accounts([on("b"), on("c")], { onChange })(Claude.text("hi"))).pipe(
+        Effect.provide(on("a"))
+      )
+      assert.deepStrictEqual(told.slice(2), ["SpendLimitReached 2", "SpendLimitReached 3"])
+    }))
+
+  it.effect("G11: the error has the history of all accounts", () =>
+    logged(Effect.gen(function*() {
+      const call = Claude.text("hi").pipe(
+        Policy.apply({ retry: Retry.byTag({ Overloaded: Retry.backoff({ times: 1 }) }) })
+      )
+      const running = yield* call.pipe(
+        Fallback.accounts([account([Faults.forbidden]).layer, account([Faults.overloaded, Faults.refusal()]).layer]),
+        Effect.provide(account([Faults.overloaded, Faults.overloaded]).layer),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("10 seconds")
+      const error = yield* Fiber.join(running)
+      const history = error.history?.map(({ attempt, error }) => [attempt, error])
+      assert.deepStrictEqual(history, [
+        [1, "Overloaded"],
+        [2, "Overloaded"],
+        [1, "Forbidden"],
+        [1, "Overloaded"],
+        [2, "Refused"]
+      ])
+      assert.strictEqual(error.gaveUp, "NotRetried")
+    })))
+
+  it.effect("an account without a policy is one entry, with the model that was asked", () =>
+    Effect.gen(function*() {
+      const failures = [make("Refused", { requestId: "req_1" }), make("Overloaded", { model: "m" })]
+      const error = yield* Effect.suspend(() => Effect.fail(failures.shift() ?? make("Truncated"))).pipe(
+        Fallback.accounts([account([]).layer, account([]).layer]),
+        Claude.withModel("claude-haiku-5-5"),
+        Effect.flip
+      )
+      assert.deepInclude({ ...error }, { _tag: "Truncated", gaveUp: "NotRetried" })
+      assert.deepStrictEqual(
+        error.history?.map(({ attempt, error, model, requestId }) => [attempt, error, model, requestId]),
+        [
+          [1, "Refused", "claude-haiku-5-5", "req_1"],
+          [1, "Overloaded", "m", undefined],
+          [1, "Truncated", "claude-haiku-5-5", undefined]
+        ]
+      )
+    }))
+
+  it.effect("a history has a bound, and keeps what was last", () =>
+    Effect.gen(function*() {
+      const tried = (error: string) =>
+        Array.from({ length: 60 }, (_, i) => ({ attempt: i + 1, model: "m", error, message: "" }))
+      let account1 = true
+      const error = yield* Effect.suspend(() => {
+        const error = make("Overloaded", { history: tried(account1 ? "first" : "second"), gaveUp: "BudgetSpent" })
+        account1 = false
+        return Effect.fail(error)
+      }).pipe(Fallback.accounts([account([]).layer]), Effect.flip)
+      assert.deepStrictEqual(error.history, [...tried("first").slice(20), ...tried("second")])
+      assert.strictEqual(error.gaveUp, "BudgetSpent")
+    }))
+
+  it.effect("the error of a single account, of the application and of a layer is untouched", () =>
+    Effect.gen(function*() {
+      const { layer } = account([])
+      for (const error of [make("Truncated"), new Mine(), new Overloaded({ by: "me" })]) {
+        assert.strictEqual(yield* Effect.flip(Fallback.accounts([layer])(Effect.fail(error))), error)
+      }
+      const failing = Layer.effect(Claude.Claude, Effect.fail(new Mine()))
+      assert.instanceOf(yield* Effect.flip(Fallback.accounts([failing, layer])(Effect.fail(make("Refused")))), Mine)
+    }))
+
+  it.effect("a defect or an interrupt is no reason to switch", () =>
+    Effect.gen(function*() {
+      const life: Array<string> = []
+      const switching = Fallback.accounts([account([Faults.answer("hello")], life).layer])
+      const asked = <E>(self: Effect.Effect<never, E>) => Effect.exit(switching(self))
+      assert.deepStrictEqual(yield* asked(Effect.die("bug")), Exit.die("bug"))
+      const interrupted = yield* asked(Effect.interrupt)
+      assert.isTrue(Exit.isFailure(interrupted) && Cause.hasInterruptsOnly(interrupted.cause))
+      yield* asked(Effect.ensuring(Effect.fail(make("Refused")), Effect.die("bug")))
+
+      const fiber = yield* Effect.forkChild(switching(Effect.never))
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(life, [])
+    }))
+
+  it.effect("G1: an interrupt of the second account closes it, and no third is asked", () =>
+    Effect.gen(function*() {
+      const life: Array<string> = []
+      const fiber = yield* Claude.text("hi").pipe(
+        Fallback.accounts([account([Faults.silence], life).layer, account([], life, "c").layer]),
+        Effect.provide(account([refused]).layer),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(life, ["+b"])
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(life, ["+b", "-b"])
+    }))
+
+  it("no list, no further account; and what is not a list of layers is refused", () => {
+    const self = Effect.fail(make("Refused"))
+    assert.strictEqual(Fallback.accounts([])(self), self)
+    for (const wrong of [undefined, "b", account([]).layer, ["b"], [undefined]]) {
+      // Not what the types allow: it is what arrives from untyped code.
+      assert.throws(() => Fallback.accounts(wrong as unknown as []), RangeError, /list of layers/)
+    }
+  })
+
+  it.effect("what is current stays as it is", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      const call = { id: "mine" }
+      const current = Effect.gen(function*() {
+        seen.push([
+          yield* Current.Substitute,
+          (yield* Current.Call)?.id,
+          yield* Current.Tenant,
+          yield* Current.Deadline
+        ])
+        return yield* make("Refused")
+      })
+      yield* Fallback.accounts([account([]).layer])(current).pipe(
+        Effect.provideService(Current.Substitute, "claude-haiku-5-5"),
+        // Only its id is looked at.
+        Effect.provideService(Current.Call, call as unknown as Current.Call),
+        Effect.provideService(Current.Tenant, "tenant"),
+        Effect.provideService(Current.Deadline, 5),
+        Effect.flip
+      )
+      assert.deepStrictEqual(seen, [["claude-haiku-5-5", "mine", "tenant", 5], [
+        "claude-haiku-5-5",
+        "mine",
+        "tenant",
+        5
+      ]])
+    }))
+
+  describe("layers", () => {
+    const twice = (Backup: Layer.Layer<Claude.Claude>) =>
+      Effect.forEach([1, 2], () => Fallback.accounts([Backup])(Claude.text("hi")))
+    const setup = () => {
+      const life: Array<string> = []
+      const quiet = Layer.provide(CallLog.layerNone)
+      const Main = quiet(account(Faults.cycle(refused), life, "main").layer)
+      const Backup = quiet(account(Faults.cycle(Faults.answer("hello")), life, "backup").layer)
+      return { life, Main, Backup }
+    }
+
+    it.effect("are built when they are needed, and closed after", () =>
+      Effect.gen(function*() {
+        const { Backup, Main, life } = setup()
+        yield* Effect.provide(Fallback.accounts([Backup])(Effect.succeed(1)), Main)
+        assert.deepStrictEqual(life, ["+main", "-main"])
+        yield* Effect.provide(twice(Backup), Main)
+        assert.deepStrictEqual(life.slice(2), ["+main", "+backup", "-backup", "+backup", "-backup", "-main"])
+      }))
+
+    it.effect("are closed before the next account is asked", () =>
+      Effect.gen(function*() {
+        const life: Array<string> = []
+        const on = (name: string, turn: Faults.Turn) => account([turn], life, name).layer
+        yield* Claude.text("hi").pipe(
+          Fallback.accounts([on("b", refused), on("c", Faults.answer("hello"))]),
+          Effect.provide(on("a", refused))
+        )
+        assert.deepStrictEqual(life, ["+a", "+b", "-b", "+c", "-c", "-a"])
+      }))
+
+    it.effect("are built once, if they are built with the program", () =>
+      Effect.gen(function*() {
+        const { Backup, Main, life } = setup()
+        const Accounts = Layer.merge(Main, Layer.provide(Layer.empty, Backup))
+        assert.deepStrictEqual(yield* Effect.provide(twice(Backup), Accounts), ["hello", "hello"])
+        assert.deepStrictEqual(life, ["+main", "+backup", "-backup", "-main"])
+
+        const runtime = ManagedRuntime.make(Accounts)
+        yield* Effect.promise(() => runtime.runPromise(twice(Backup)))
+        yield* Effect.promise(() => runtime.runPromise(twice(Backup)))
+        yield* Effect.promise(() => runtime.dispose())
+        assert.deepStrictEqual(life.slice(4), ["+main", "+backup", "-backup", "-main"])
+      }))
+
+    it.effect("may be built by hand", () =>
+      Effect.gen(function*() {
+        const { Backup, Main, life } = setup()
+        yield* Effect.scoped(
+          Effect.flatMap(Layer.build(Backup), (context) => Effect.provide(twice(Layer.succeedContext(context)), Main))
+        )
+        assert.deepStrictEqual(life, ["+backup", "+main", "-main", "-backup"])
+      }))
+  })
+
+  it.live("G14: over sockets the bodies are the same, byte for byte, and the keys are their own", () =>
+    Effect.gen(function*() {
+      const server = (turn: Faults.Turn) =>
+        Effect.map(Layer.build(FakeServer.layer([turn])), Context.get(FakeServer.FakeServer))
+      const [a, b] = [yield* server(refused), yield* server(Faults.answer("hello"))]
+      const text = yield* Claude.text("Schöne Grüße", { system: "Be brief." }).pipe(
+        Policy.apply(Policy.standard),
+        Fallback.accounts([Anthropic.layerWith({ apiKey: "sk-ant-b", baseUrl: b.url })]),
+        Effect.provide(NodeAnthropic.layerWith({ apiKey: "sk-ant-a", baseUrl: a.url }))
+      )
+      assert.strictEqual(text, "hello")
+      const [first, ...more] = yield* a.received
+      const [second, ...others] = yield* b.received
+      assert.deepStrictEqual([more, others], [[], []])
+      assert.include(first?.body, "Schöne Grüße")
+      assert.strictEqual(second?.body, first?.body)
+      assert.deepStrictEqual(
+        [first, second].map((request) => request?.headers.authorization),
+        ["Bearer sk-ant-a", "Bearer sk-ant-b"]
+      )
+    }).pipe(Effect.provide(CallLog.layerNone)))
 })

@@ -409,7 +409,29 @@ describe("G12: a policy that contradicts itself is refused when it is built", ()
     [{ overall: -5n }, /overall is -5: it must be a duration/],
     [{ onBreak: "Restart" as "restart" }, /onBreak is Restart: it must be "fail" or "restart"/],
     [{ retry: 3 as never }, /retry is not a Schedule/],
-    [{ models: "claude-haiku-5-5" as never }, /models is claude-haiku-5-5: it must be a list/]
+    [{ models: "claude-haiku-5-5" as never }, /models is claude-haiku-5-5: it must be a list/],
+    [{ refused: "no" as "fail" }, /refused is no: it must be a list of models/],
+    [{ refused: [] }, /refused is an empty list: name the models to ask after a refusal, or write "fail"/],
+    [{ refused: ["claude-opus-5", "claude-opus-5"] }, /refused names one twice/],
+    [{ reserve: "5 seconds", overall: "1 minute" }, /reserve is the time of further models, and there are none/],
+    [{ reserve: "5 seconds", models: ["claude-opus-5"] }, /reserve is a part of overall, which is missing/],
+    [
+      { reserve: "30 seconds", models: ["claude-opus-5", "claude-haiku-5-5"], overall: "1 minute" },
+      /reserve \(30s\) for 2 further models leaves nothing of overall \(1m\) for the first one/
+    ],
+    [{ reserve: 0, models: ["claude-opus-5"], overall: "1 minute" }, /reserve is 0: it must be a duration/],
+    [
+      { truncated: "raise" as "fail" },
+      /truncated is "raise": it must be "fail" or { raiseTo: a number } or { continue: a number }/
+    ],
+    [{ truncated: { raiseTo: 100, continue: 2 } }, /truncated is {"raiseTo":100,"continue":2}: it must be/],
+    [{ truncated: { raiseTo: 0 } }, /truncated: raiseTo is 0: it must be a whole number, 1 or more/],
+    [{ truncated: { continue: 1.5 } }, /truncated: continue is 1.5: it must be a whole number, 1 or more/],
+    [{ truncated: null as never }, /truncated is null: it must be/],
+    [{ paused: "fail" as never }, /paused is "fail": it must be { continue: a number }/],
+    [{ paused: { continue: -1 } }, /paused: continue is -1: it must be a whole number, 0 or more/],
+    [{ empty: { nudge: 2 as 1 } }, /empty: nudge is 2: it must be 1/],
+    [{ empty: { nudge: true } as never }, /empty: nudge is true: it must be 1/]
   ] as ReadonlyArray<readonly [Policy.Policy, RegExp]>)("%o", (policy, sentence) => {
     assert.throws(() => Policy.apply(policy), sentence)
     assert.throws(() => Policy.applyStream(policy), sentence)
@@ -418,6 +440,29 @@ describe("G12: a policy that contradicts itself is refused when it is built", ()
 })
 
 describe("describe", () => {
+  it("shows what is done about models and about answers that stop half-way", () => {
+    const shown = Policy.describe({
+      models: ["claude-opus-5", "claude-haiku-5-5"],
+      refused: ["claude-opus-5"],
+      reserve: "12 seconds",
+      overall: "1 minute",
+      truncated: { continue: 4 },
+      paused: { continue: 1 },
+      empty: { nudge: 1 }
+    })
+    assert.include(
+      shown,
+      [
+        "models    when retrying is over, claude-opus-5, then claude-haiku-5-5",
+        "          after a refusal, claude-opus-5",
+        "          each of them keeps 12s of the time, or a fair share of less"
+      ].join("\n")
+    )
+    assert.include(shown, "half-way  paused: goes on once, cut off: continued 4 times, empty: asked once to go on")
+    assert.include(Policy.describe({ refused: "fail", models: ["claude-opus-5"] }), "          none after a refusal")
+    assert.include(Policy.describe({ truncated: { raiseTo: 9000 } }), "cut off: asked once more with up to 9000 tokens")
+  })
+
   it("shows order, limits and waits, and never runs a schedule that is not ours", () => {
     const custom: Schedule.Schedule<unknown> = Schedule.map(Schedule.forever, () => Effect.die("it was run"))
     expect(Policy.describe({
@@ -440,6 +485,7 @@ describe("describe", () => {
       "validate  shape fails, the model catalogue warns, the prompt is estimated
       overall   at most 2m for everything below
       models    when retrying is over, claude-haiku-5-5
+                each of them keeps 10s of the time, or a fair share of less
       retry     by kind of error, at most 5 in all
                 RateLimited: 8 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s …
                 Overloaded: 2 times, after 1.6-2.4s, 3.2-4.8s
@@ -449,6 +495,7 @@ describe("describe", () => {
                 all others: never
                 never sooner than the server asks, and no wait that cannot end in time
       attempt   headers in 10s, first token in 15s, silence 30s, no content 60s (180s thinking), no limit in all
+      half-way  paused: goes on 5 times, cut off: fail, empty: fail
       on break  ask again, and tell the reader to begin anew"
     `)
     expect(Policy.describe(Policy.standard)).toMatchInlineSnapshot(`
@@ -464,6 +511,7 @@ describe("describe", () => {
                 all others: never
                 never sooner than the server asks, and no wait that cannot end in time
       attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all
+      half-way  paused: goes on 5 times, cut off: fail, empty: fail
       on break  fail, with what had arrived"
     `)
     expect(Policy.describe(Policy.none)).toMatchInlineSnapshot(`
@@ -472,6 +520,7 @@ describe("describe", () => {
       models    only the one asked for
       retry     never
       attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all
+      half-way  paused: goes on 5 times, cut off: fail, empty: fail
       on break  fail, with what had arrived"
     `)
     expect(Policy.describe({ retry: custom })).toMatchInlineSnapshot(`
@@ -480,6 +529,7 @@ describe("describe", () => {
       models    only the one asked for
       retry     custom
       attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all
+      half-way  paused: goes on 5 times, cut off: fail, empty: fail
       on break  fail, with what had arrived"
     `)
   })

@@ -53,6 +53,11 @@ const tool = { name: "get_weather", input_schema: { type: "object" } }
 const tools = (change: object) => ({ tools: [{ ...tool, ...change }] })
 const image = (media_type: string, data = "aGk=") => ({ type: "image", source: { type: "base64", media_type, data } })
 const count = "/v1/messages/count_tokens"
+/** It takes a beginning of the answer, and thinking that is `enabled`. */
+const older = { model: "claude-opus-4-5" }
+const begun = (content: unknown) => ({ messages: [first, { role: "assistant", content }] })
+const enabled = { type: "enabled", budget_tokens: 1024 }
+const format = { type: "json_schema", schema: { type: "object" } }
 const beta = (name: string) => ({ "anthropic-beta": name })
 
 // -----------------------------------------------------------------------------
@@ -105,6 +110,13 @@ const invalid: ReadonlyArray<readonly [title: string, message: string, Request]>
       body: { max_tokens: 128_001 }
     }
   ],
+  ["more tokens than this model has", "64001 > 64000, which is the maximum allowed number of output tokens", {
+    body: { ...older, max_tokens: 64_001 }
+  }],
+  ["more tokens than a beta allows", "300001 > 300000, which is the maximum", {
+    headers: beta("output-300k-2026-03-24"),
+    body: { ...older, max_tokens: 300_001 }
+  }],
   ["temperature", "`temperature` is deprecated for this model.", { body: { temperature: 1 } }],
   ["top_p", "`top_p` is deprecated for this model.", { body: { top_p: 0.9 } }],
   ["top_k", "`top_k` is deprecated for this model.", { body: { top_k: 40 } }],
@@ -235,6 +247,59 @@ const invalid: ReadonlyArray<readonly [title: string, message: string, Request]>
   }],
   ["a result without a call", "messages.0.content.0: unexpected `tool_use_id` found in `tool_result` blocks: a.", {
     body: says(result("a"))
+  }],
+
+  ["a beginning of the answer that ends with a blank", "final assistant content cannot end with trailing whitespace", {
+    body: { ...older, ...begun("The best answer is ") }
+  }],
+  ["a beginning that ends with a new line in a block, for any model", "cannot end with trailing whitespace", {
+    body: {
+      model: "claude-next",
+      ...begun([{ type: "thinking", thinking: "", signature: "s" }, { type: "text", text: "Yes:\n" }])
+    }
+  }],
+  [
+    "a beginning of the answer",
+    "This model does not support assistant message prefill. The conversation must end with a user message.",
+    { body: begun("The best answer is (") }
+  ],
+  ["a beginning in blocks", "does not support assistant message prefill", {
+    body: begun([{ type: "thinking", thinking: "", signature: "s" }, { type: "text", text: "Yes." }])
+  }],
+  ["an empty beginning", "does not support assistant message prefill", { body: begun("") }],
+  ["a format and a beginning", "output_config.format: structured outputs cannot be used with", {
+    body: { ...older, ...begun("{"), output_config: { format } }
+  }],
+  [
+    "thinking that is enabled",
+    "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\"",
+    {
+      body: { max_tokens: 2000, thinking: enabled }
+    }
+  ],
+  ["thinking that is adaptive", "adaptive thinking is not supported on this model", {
+    body: { ...older, thinking: { type: "adaptive" } }
+  }],
+  ["no thinking", "\"thinking.type.disabled\" is not supported for this model.", {
+    body: { thinking: { type: "disabled" } }
+  }],
+  ["thinking between tools", "\"thinking.type.between_tools\" is not supported for this model.", {
+    body: { thinking: { type: "between_tools" } }
+  }],
+  ["an effort of a model without any", "This model does not support the effort parameter.", {
+    body: { model: "claude-haiku-4-5", output_config: { effort: "low" } }
+  }],
+  ["another effort", "does not support effort level 'max'. Supported levels: low, medium, high.", {
+    body: { ...older, output_config: { effort: "max" } }
+  }],
+  ["a tool that is forced", "tool_choice: type \"tool\" and \"any\" are not supported for this model.", {
+    body: { tools: [tool], tool_choice: { type: "tool", name: "get_weather" } }
+  }],
+  ["any tool that is forced", "tool_choice: type \"tool\" and \"any\" are not supported for this model.", {
+    body: { tools: [tool], tool_choice: { type: "any" } }
+  }],
+  ["a tool that is forced while it thinks", "Thinking may not be enabled when tool_choice forces tool use.", {
+    body: { ...older, max_tokens: 2000, thinking: enabled, tools: [tool], tool_choice: { type: "any" } }
   }]
 ]
 
@@ -272,6 +337,7 @@ describe("refused", () => {
 /** Every parameter of an answer: the types see to it that none is missing. */
 const every: Required<Sdk.MessageCreateParamsBase> = {
   ...hello,
+  model: "claude-opus-5",
   cache_control: { type: "ephemeral" },
   container: { id: "container_1", skills: [{ type: "anthropic", skill_id: "pptx" }] },
   diagnostics: { previous_message_id: "msg_1" },
@@ -361,10 +427,46 @@ const accepted: ReadonlyArray<readonly [title: string, Request]> = [
   ["several messages of one role", {
     body: { messages: [first, first, { role: "assistant", content: "Hi" }, first, first] }
   }],
-  ["the beginning of the answer", {
-    body: { messages: [first, { role: "assistant", content: "The best answer is (" }] }
+  ["the beginning of the answer", { body: { ...older, ...begun("The best answer is (") } }],
+  ["the beginning of the answer in blocks", {
+    body: { ...older, ...begun([{ type: "text", text: "Well," }, { type: "text", text: "The best" }]) }
   }],
-  ["an empty answer at the end", { body: { messages: [first, { role: "assistant", content: "" }] } }],
+  ["an empty answer at the end", { body: { ...older, ...begun("") } }],
+  ["an answer that was paused", {
+    body: begun([
+      { type: "text", text: "Let me look. " },
+      { type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: {} }
+    ])
+  }],
+  ["a question that ends with a blank", { body: { messages: [{ role: "user", content: "Why? " }] } }],
+  ["a blank at the end of another message", { body: { messages: [...begun("Yes. ").messages, first] } }],
+  ["as many tokens as this model has", { body: { ...older, max_tokens: 64_000 } }],
+  ["more of them with a beta from a smaller one", {
+    headers: beta("output-300k-2026-03-24"),
+    body: { ...older, max_tokens: 300_000 }
+  }],
+  ["everything, from a model nobody knows", {
+    body: {
+      model: "claude-next",
+      ...begun("{"),
+      max_tokens: 128_000,
+      output_config: { effort: "utmost", format },
+      thinking: enabled,
+      tools: [tool],
+      tool_choice: { type: "any" }
+    }
+  }],
+  ["what a model cannot do, counted", {
+    path: count,
+    body: { max_tokens: undefined, ...begun("Yes "), output_config: { effort: "utmost" }, thinking: enabled }
+  }],
+  ["an effort that the model knows", { body: { ...older, output_config: { effort: "high" } } }],
+  ["an effort of nothing", { body: { ...older, output_config: { effort: null } } }],
+  ["a format without a beginning", { body: { ...older, output_config: { format } } }],
+  ["a choice while it thinks", {
+    body: { ...older, max_tokens: 2000, thinking: enabled, tools: [tool], tool_choice: { type: "auto" } }
+  }],
+  ["a tool that is forced where it may be", { body: { ...older, tools: [tool], tool_choice: { type: "any" } } }],
   ["a conversation that begins with an answer", { body: { messages: [{ role: "assistant", content: "Hi" }, first] } }],
   ["a system message in between", { body: { messages: [first, { role: "system", content: "Be brief." }, first] } }],
   ["blocks of many kinds", { body: { messages: [user(...kinds), assistant(...answered), first] } }],
@@ -407,26 +509,27 @@ const accepted: ReadonlyArray<readonly [title: string, Request]> = [
   ["a tool whose type is null", { body: tools({ type: null, strict: true }) }],
   ["a choice of a server tool", {
     body: {
+      ...older,
       tools: [{ type: "web_search_20250305", name: "web_search" }],
       tool_choice: { type: "tool", name: "web_search" }
     }
   }],
   ["a choice of a tool in a toolset", {
-    body: { tools: [{ type: "browser_toolset_20260801" }], tool_choice: { type: "tool", name: "left_click" } }
+    body: { ...older, tools: [{ type: "browser_toolset_20260801" }], tool_choice: { type: "tool", name: "left_click" } }
   }],
   ["a choice of a tool in a message", {
     headers: beta("inline-tools-2026-09-15"),
-    body: { tool_choice: { type: "tool", name: "get_time" } }
+    body: { ...older, tool_choice: { type: "tool", name: "get_time" } }
   }],
   ["no tool", { body: { tool_choice: { type: "none" } } }],
-  ["thinking between tools", { body: { thinking: { type: "between_tools" } } }],
-  ["no thinking", { body: { thinking: { type: "disabled" } } }],
+  ["thinking between tools", { body: { model: "claude-sonnet-5-5", thinking: { type: "between_tools" } } }],
+  ["no thinking", { body: { ...older, thinking: { type: "disabled" } } }],
   ["as much thinking as there is room", {
-    body: { max_tokens: 1025, thinking: { type: "enabled", budget_tokens: 1024 } }
+    body: { ...older, max_tokens: 1025, thinking: { type: "enabled", budget_tokens: 1024 } }
   }],
   ["thinking between tools beyond that", {
     headers: beta("interleaved-thinking-2025-05-14"),
-    body: { thinking: { type: "enabled", budget_tokens: 20_000 } }
+    body: { ...older, thinking: { type: "enabled", budget_tokens: 20_000 } }
   }],
   ["thinking, counted", {
     path: count,

@@ -1,0 +1,46 @@
+/**
+ * A reply in a chat: whatever happens, there is something to show. The best that can be had comes first: an answer, then
+ * the last good answer to the same question, then words that say what is wrong. No error is left, and the type says so.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { Console, Duration, Effect, Layer, Predicate, Schema } from "effect"
+import { KeyValueStore, Persistence } from "effect/persistence"
+import { Claude, Current, Fallback, Policy, Retry } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import * as PersistedAnswers from "../src/PersistedAnswers.ts"
+
+const policy = { retry: Retry.standard, models: ["claude-haiku-5-5"], overall: "20 seconds" } as const
+
+/** `Effect<string | Stale<string> | Notice, never, Claude>` */
+export const reply = (question: string) =>
+  Claude.text(question).pipe(
+    Policy.apply(policy),
+    Fallback.lastGood({ name: "chat reply", schema: Schema.String, maxAge: "1 day" }),
+    Fallback.notice()
+  )
+
+const show = (answer: Effect.Success<ReturnType<typeof reply>>): string => {
+  if (Predicate.isString(answer)) return answer
+  if (answer._tag === "Notice") return answer.text
+  const age = Duration.minutes(Math.ceil(Duration.toMinutes(answer.age)))
+  return `${answer.value}\n(${Duration.format(age)} old)`
+}
+
+/** Answers in files outlive the process; without this, they are in its memory. */
+export const remembered = PersistedAnswers.layer.pipe(
+  Layer.provide(Persistence.layerKvs),
+  Layer.provide(KeyValueStore.layerFileSystem("answers")),
+  Layer.provide(NodeServices.layer)
+)
+
+/** What is remembered for one customer is never shown to another. */
+export const program = (question: string, customer: string) =>
+  reply(question).pipe(
+    Effect.map(show),
+    Effect.tap(Console.log),
+    Effect.provideService(Current.Tenant, customer)
+  )
+
+if (import.meta.main) {
+  await Effect.runPromise(program("When do you open?", "acme").pipe(Effect.provide([NodeAnthropic.layer, remembered])))
+}

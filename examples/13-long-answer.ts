@@ -1,0 +1,21 @@
+/**
+ * An answer that is longer than one request may write: what was cut is continued, and joined where it was cut. A refusal
+ * on the way is a refusal, and what cannot be joined with certainty is not.
+ */
+import { Console, Effect } from "effect"
+import { Claude, Policy, Retry } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+
+export const report = (topic: string) =>
+  Claude.message(`Write a report of about 5,000 words about ${topic}.`, { maxTokens: 4000 }).pipe(
+    Policy.apply({ retry: Retry.standard, truncated: { continue: 4 }, overall: "10 minutes" })
+  )
+
+export const program = Effect.gen(function*() {
+  const { cost, text, usage } = yield* report("tea")
+  yield* Console.log(text)
+  yield* Console.log(`${usage.output_tokens} tokens in all pieces, $${cost?.dollars.toFixed(4)}`)
+  return { text, tokens: usage.output_tokens }
+})
+
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))

@@ -1,0 +1,27 @@
+/**
+ * A ladder of models: when one is down, refuses, or cannot hold the conversation, the next one is asked, with a request
+ * that it takes, and with time enough to answer. When the account has no money left, another one pays.
+ */
+import { Config, Console, Effect, Layer } from "effect"
+import { Claude, Fallback, Policy, Retry } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+
+export const policy = {
+  retry: Retry.standard,
+  models: ["claude-opus-5", "claude-haiku-5-5"],
+  refused: ["claude-opus-5"],
+  overall: "1 minute",
+  reserve: "12 seconds"
+} as const satisfies Policy.Policy
+
+const Backup = Layer.unwrap(
+  Effect.map(Config.Redacted("BACKUP_ANTHROPIC_API_KEY"), (apiKey) => NodeAnthropic.layerWith({ apiKey }))
+)
+
+export const program = Claude.message("Plan a week of meals for a family of four.").pipe(
+  Policy.apply(policy),
+  Fallback.accounts([Backup]),
+  Effect.tap(({ model, text }) => Console.log(`${model}: ${text}`))
+)
+
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))

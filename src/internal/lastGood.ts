@@ -1,0 +1,204 @@
+/**
+ * The last good answer, for when there is no new one.
+ *
+ * Only what was asked for and answered as a whole is remembered: a value that
+ * somebody inside put in the place of an answer is not one.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import { hasProperty, isString } from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { type ClaudeError, is, type Table } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import { Store } from "./answerStore.ts"
+import { sha256 } from "./digest.ts"
+import { fellBack } from "./fellBack.ts"
+import { type Heard, listen } from "./heard.ts"
+import * as Refuse from "./refuse.ts"
+import { tell } from "./tell.ts"
+import * as worth from "./worth.ts"
+
+/** An answer of before, in the place of a new one. */
+export class Stale<A> extends Data.TaggedClass("Stale")<{
+  readonly value: A
+  /** How long ago it was given. */
+  readonly age: Duration.Duration
+  /** Why there is no newer one. */
+  readonly error: ClaudeError
+}> {}
+
+/** What is remembered, and for how long. */
+export interface LastGood<A, I, RD = never, RE = never> {
+  /** The name of this place in the program. What is remembered under one name is never found under another. */
+  readonly name: string
+  /** What the answer is. It is remembered as the JSON of this schema. */
+  readonly schema: Schema.ConstraintCodec<A, I, RD, RE>
+  /** How old an answer may be that still will do. */
+  readonly maxAge: Duration.Input
+  /** What tells questions apart, where it is not the request: for a program that asks more than once. */
+  readonly key?: string | undefined
+  /** For which errors, where that differs from the usual. */
+  readonly on?: Partial<Table<boolean>> | undefined
+}
+
+/**
+ * Answers with the last good answer to the same question when Claude cannot, as a `Stale` that says how old it is. Where
+ * there is none, the error stays. Questions are the same if model and parameters are, and the `Current.Tenant`.
+ */
+export const lastGood = <A, I, RD = never, RE = never>(options: LastGood<A, I, RD, RE>): <E, R>(
+  self: Effect.Effect<A, E, R>
+) => Effect.Effect<A | Stale<A>, E, R | RD | RE> => {
+  const site = toSite(options)
+  return (self) =>
+    Effect.withFiber((fiber) => {
+      const heard = listen(site.name, site.key, fiber.getRef(Current.Tenant), fiber.getRef(Current.Listener))
+      return Effect.matchCauseEffect(Effect.provideService(self, Current.Listener, heard), {
+        onFailure: (cause) => recall(site, heard, cause),
+        onSuccess: (value) => Effect.as(settle(site, heard, value), value)
+      })
+    })
+}
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+interface Site<A, RD, RE> {
+  readonly name: string
+  readonly codec: Schema.ConstraintCodec<A, unknown, RD, RE>
+  readonly maxAge: Duration.Duration
+  readonly key: string | undefined
+  readonly on: Table<boolean>
+}
+
+const toSite = <A, I, RD, RE>({ key, maxAge, name, on, schema }: LastGood<A, I, RD, RE>): Site<A, RD, RE> => {
+  if (!isString(name) || name.trim() === "") {
+    Refuse.refuse("the name of Fallback.lastGood is blank: give each place in the program a name of its own")
+  }
+  const where = `Fallback.lastGood "${name}"`
+  if (key !== undefined && (!isString(key) || key.trim() === "")) {
+    Refuse.refuse(`the key of ${where} is blank: leave it out, or say what tells its questions apart`)
+  }
+  const codec = Result.getOrElse(
+    Result.try(() => Schema.toCodecJson(schema)),
+    (reason) => Refuse.refuse(`the schema of ${where} has no JSON form: ${String(reason)}`)
+  )
+  const longest = Duration.millis(Refuse.millis(`the maxAge of ${where}`, maxAge))
+  return { name, codec, maxAge: longest, key, on: { ...worth.lastGood, ...on } }
+}
+
+// -----------------------------------------------------------------------------
+// The answer
+// -----------------------------------------------------------------------------
+
+/** How long a store may take. It holds up a call that has failed already, which nobody should wait for much longer. */
+const patience = "1 second"
+
+/** Remembers what was answered as a whole, if it is known to what. */
+const settle = <A, RD, RE>(site: Site<A, RD, RE>, heard: Heard, value: A): Effect.Effect<void, never, RE> => {
+  if (heard.needsKey()) return needsKey(site.name)
+  const id = heard.id()
+  return id === undefined || !heard.isWhole() ? Effect.void : remember(site, id, value)
+}
+
+/** Remembers an answer, in a fiber of its own: a slow store delays nobody, and one in memory has it at once. */
+const remember = <A, RD, RE>(site: Site<A, RD, RE>, id: string, value: A): Effect.Effect<void, never, RE> =>
+  Effect.flatMap(Clock.currentTimeMillis, (at) => {
+    const notKept = (cause: Cause.Cause<unknown>) => warn(site.name, "LastGoodNotKept", "was not kept", cause)
+    const keep = (key: string) =>
+      Effect.flatMap(
+        Schema.encodeEffect(site.codec)(value),
+        (json) => Effect.flatMap(Store, (store) => store.set(key, { at, value: json }, site.maxAge))
+      )
+    return sha256(id).pipe(
+      Effect.flatMap((key) =>
+        Effect.forkDetach(Effect.catchCause(bounded(Effect.suspend(() => keep(key))), notKept), {
+          startImmediately: true
+        })
+      ),
+      Effect.catchCause(notKept)
+    )
+  })
+
+/** What there is instead of an answer that failed, or how it failed. */
+const recall = <A, E, RD, RE>(
+  site: Site<A, RD, RE>,
+  heard: Heard,
+  cause: Cause.Cause<E>
+): Effect.Effect<Stale<A>, E, RD> => {
+  const failed = Effect.failCause(cause)
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  if (!is(error) || !site.on[error._tag]) return failed
+  if (heard.needsKey()) return Effect.andThen(needsKey(site.name), failed)
+  const id = heard.id()
+  if (id === undefined) return failed
+  return Effect.matchCauseEffect(find(site, id), {
+    onFailure: (why) => Effect.andThen(warn(site.name, "LastGoodNotRead", "was not read", why), failed),
+    onSuccess: (found) =>
+      found === undefined
+        ? failed
+        : Effect.as(fellBack(error, "last good answer"), new Stale({ ...found, error }))
+  })
+}
+
+/** The answer that is kept, if it is young enough. Fails with anything if what is kept is no answer. */
+const find = Effect.fnUntraced(function*<A, RD, RE>({ codec, maxAge }: Site<A, RD, RE>, id: string) {
+  const now = yield* Clock.currentTimeMillis
+  const key = yield* sha256(id)
+  // A store of one's own may hold anything.
+  const kept: unknown = yield* bounded(Effect.flatMap(Store, (store) => store.get(key)))
+  if (kept === undefined) return undefined
+  const { at, value } = yield* Schema.decodeUnknownEffect(Kept)(kept)
+  // Another machine's clock may be ahead of ours.
+  const age = Duration.millis(Math.max(0, now - at))
+  return Duration.isGreaterThan(age, maxAge)
+    ? undefined
+    : { age, value: yield* Schema.decodeUnknownEffect(codec)(value) }
+})
+
+const Kept = Schema.Struct({ at: Schema.Finite, value: Schema.Unknown })
+
+/** Ends in time, also where what it waits for cannot be interrupted. */
+const bounded = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | Cause.TimeoutError, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkDetach(self, { startImmediately: true }), (fiber) =>
+      Effect.onExit(
+        restore(Effect.timeout(Fiber.join(fiber), patience)),
+        () => Effect.sync(() => fiber.interruptUnsafe())
+      ))
+  )
+
+// -----------------------------------------------------------------------------
+// What is told
+// -----------------------------------------------------------------------------
+
+/** Tells that a store failed, and how: by the name of the error, for its words may quote an answer. */
+const warn = (name: string, code: string, what: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  tellOf(code, `${name}: the last good answer ${what} (${nameOf(Cause.squash(cause))})`)
+
+const nameOf = (error: unknown): string =>
+  hasProperty(error, "_tag") && isString(error._tag) ? error._tag : error instanceof Error ? error.name : typeof error
+
+/** Tells once that there is no telling what an answer was to. */
+const needsKey = (name: string): Effect.Effect<void> =>
+  Effect.flatMap(Current.Catalogue, ({ warned }) => {
+    const once = `LastGoodNeedsKey ${name}`
+    if (warned.has(once)) return Effect.void
+    warned.add(once)
+    return tellOf(
+      "LastGoodNeedsKey",
+      `${name}: more than one thing was asked, so nothing is remembered: give lastGood a key`
+    )
+  })
+
+const tellOf = (code: string, message: string): Effect.Effect<void> =>
+  Effect.flatMap(
+    Current.Call,
+    (call) => tell((at, model) => ({ _tag: "Warning", at, call: call?.id, model, code, message }))
+  )

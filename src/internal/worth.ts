@@ -1,0 +1,61 @@
+/** Where else an answer may be had, for each kind of failure. */
+import type { Table } from "../ClaudeError.ts"
+
+/** Whether another model may succeed where one failed; `larger`: only one with a larger window. */
+export const anotherModel = {
+  InvalidRequest: false,
+  Unauthorized: false,
+  Forbidden: false,
+  NotFound: true,
+  RequestTooLarge: false,
+  ContextWindowExceeded: "larger",
+  SpendLimitReached: false,
+  RateLimited: true,
+  Overloaded: true,
+  ServerFault: true,
+  Unreachable: false,
+  PartialAnswer: true,
+  UnexpectedResponse: true,
+  Refused: true,
+  Truncated: false,
+  EmptyAnswer: true,
+  MalformedOutput: true,
+  TimedOut: true,
+  DeadlineExceeded: false,
+  CircuitOpen: true,
+  Saturated: true
+} as const satisfies Table<boolean | "larger">
+
+/** Whether another account may succeed: it has money and rights of its own, and what is true of models. */
+export const anotherAccount: Table<boolean> = {
+  ...anotherModel,
+  ContextWindowExceeded: false,
+  Unauthorized: true,
+  Forbidden: true,
+  SpendLimitReached: true
+}
+
+/** Whether the last good answer to the same question will do: not where the question itself is at fault. */
+export const lastGood: Table<boolean> = {
+  InvalidRequest: false,
+  Unauthorized: true,
+  Forbidden: true,
+  NotFound: true,
+  RequestTooLarge: false,
+  ContextWindowExceeded: false,
+  SpendLimitReached: true,
+  RateLimited: true,
+  Overloaded: true,
+  ServerFault: true,
+  Unreachable: true,
+  PartialAnswer: true,
+  UnexpectedResponse: true,
+  Refused: false,
+  Truncated: true,
+  EmptyAnswer: true,
+  MalformedOutput: true,
+  TimedOut: true,
+  DeadlineExceeded: true,
+  CircuitOpen: true,
+  Saturated: true
+}
