@@ -22,8 +22,8 @@ export const reply = (question: string) =>
 const show = (answer: Effect.Success<ReturnType<typeof reply>>): string => {
   if (Predicate.isString(answer)) return answer
   if (answer._tag === "Notice") return answer.text
-  const age = Duration.minutes(Math.ceil(Duration.toMinutes(answer.age)))
-  return `${answer.value}\n(${Duration.format(age)} old)`
+  const minutes = Math.floor(Duration.toMinutes(answer.age))
+  return `${answer.value}\n(${minutes === 0 ? "just now" : `${Duration.format(Duration.minutes(minutes))} old`})`
 }
 
 /** Answers in files outlive the process; without this, they are in its memory. */

@@ -24,4 +24,10 @@ export const program = Claude.message("Plan a week of meals for a family of four
   Effect.tap(({ model, text }) => Console.log(`${model}: ${text}`))
 )
 
-if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))
+/**
+ * Where many calls are made, the other account is built once, with the program, and keeps its guards from call to call.
+ * Only what runs inside shares it; and without its key, nothing starts.
+ */
+const Accounts = Layer.merge(NodeAnthropic.layer, Layer.provide(Layer.empty, Backup))
+
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(Accounts)))

@@ -279,8 +279,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "input: a prompt is counted with every attempt",
     file: "src/internal/run.ts",
-    find: "count: count && this.log.isFirst(JSON.stringify([params.model, params.messages]))",
-    replace: "count",
+    find: "!isRest && this.log.isFirst(JSON.stringify([params.model, params.messages]))",
+    replace: "!isRest",
     test: "test/policy/Validate.test.ts"
   },
   {
@@ -384,15 +384,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "re-ask: the correction of one question is put to another",
     file: "src/internal/request.ts",
-    find: "questions.get(error) === question",
+    find: "questions.get(error) === key",
     replace: "questions.has(error)",
     test: "test/structured.test.ts"
   },
   {
     name: "input: what is validated is not what is sent",
     file: "src/internal/request.ts",
-    find: "check(request.params, changes, call)",
-    replace: "check(given, changes, call)",
+    find: "check(request.params, changes, call, rest !== undefined)",
+    replace: "check(given, changes, call, rest !== undefined)",
     test: "test/structured.test.ts"
   },
   {
@@ -419,8 +419,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "half-way: a continuation is joined wherever it begins",
     file: "src/internal/unfinished.ts",
-    find: "after(first.text, lastWords(before.text))",
-    replace: "first.text",
+    find: "if (at === \"none\") return undefined\n",
+    replace: "if (at === \"none\") return content\n",
     test: "test/incomplete.test.ts"
   },
   {
@@ -433,13 +433,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "half-way: a pause is answered by the user",
     file: "src/internal/unfinished.ts",
-    find: "const cut = before.stopReason === \"max_tokens\"",
+    find: "const cut = before.stopReason !== \"pause_turn\"",
     replace: "const cut = true",
     test: "test/incomplete.test.ts"
   },
   {
     name: "half-way: only the last piece is counted",
-    file: "src/internal/unfinished.ts",
+    file: "src/internal/joined.ts",
     find: "add(before.usage, reply.usage) as Usage",
     replace: "reply.usage",
     test: "test/incomplete.test.ts"
@@ -454,23 +454,23 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "half-way: a value that was cut is continued",
     file: "src/internal/unfinished.ts",
-    find: "if (isNotNullish(params.output_config?.format)) {",
-    replace: "if (false as boolean) {",
+    find: "isNotNullish(params.output_config?.format)",
+    replace: "isNotNullish(undefined)",
     test: "test/incomplete.test.ts"
   },
   {
-    name: "half-way: what is whole is continued the next time",
-    file: "src/internal/unfinished.ts",
-    find: "of(call).delete(keyOf(before.params))",
-    replace: "of(call)",
-    test: "test/incomplete.test.ts"
-  },
-  {
-    name: "half-way: another model goes on with what one has begun",
+    name: "half-way: a piece that failed is tried again with all of it",
     file: "src/internal/run.ts",
-    find: "    Unfinished.of(this.call).clear()\n",
-    replace: "",
-    test: "test/internal/unfinished.test.ts"
+    find: "this.settled = this.last = last",
+    replace: "this.last = last",
+    test: "test/incomplete.test.ts"
+  },
+  {
+    name: "half-way: the container of a pause is lost",
+    file: "src/internal/unfinished.ts",
+    find: "params.container ?? before?.message.container?.id",
+    replace: "params.container",
+    test: "test/incomplete.test.ts"
   },
   {
     name: "ladder: a window that is no larger",
@@ -510,14 +510,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "ladder: a refusal goes the way of other failures",
     file: "src/internal/ladder.ts",
-    find: "error._tag === \"Refused\" && ladder.refused !== undefined",
-    replace: "false",
+    find: "error._tag === \"Refused\" && others.refused !== undefined",
+    replace: "false as boolean",
     test: "test/incomplete.test.ts"
   },
   {
     name: "G11: a ladder without a policy has no history",
     file: "src/policy/Fallback.ts",
-    find: "history = History.remember(history ?? [], error, 1, model)",
+    find: "history = History.remember(history ?? [], error, ++hop, model)",
     replace: "history = []",
     test: "test/ladder.test.ts"
   },
@@ -538,21 +538,21 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "last good: another tenant's",
     file: "src/internal/heard.ts",
-    find: "[name, asker ?? null,",
-    replace: "[name, null,",
+    find: "        asker ?? null,\n",
+    replace: "        null,\n",
     test: "test/policy/lastGood.test.ts"
   },
   {
     name: "last good: what stood in for an answer is remembered",
     file: "src/internal/lastGood.ts",
-    find: "id === undefined || !heard.isWhole()",
-    replace: "id === undefined",
+    find: "subject.whole === \"all\" ?",
+    replace: "subject.id !== \"\" ?",
     test: "test/policy/lastGood.test.ts"
   },
   {
     name: "G15: a store that fails is an error",
     file: "src/internal/lastGood.ts",
-    find: "Effect.andThen(warn(site.name, \"LastGoodNotRead\", \"was not read\", why), failed)",
+    find: "Effect.andThen(broken(site, heard, \"LastGoodNotRead\", \"was not read\", why), failed)",
     replace: "Effect.failCause(why) as never",
     test: "test/policy/lastGood.test.ts"
   },
@@ -572,10 +572,45 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "last good: an old answer will do",
-    file: "src/internal/lastGood.ts",
-    find: "Duration.isGreaterThan(age, maxAge)",
-    replace: "false",
+    file: "src/internal/answerStore.ts",
+    find: "Math.abs(now - at) <= maxAge",
+    replace: "true",
     test: "test/policy/lastGood.test.ts"
+  },
+  {
+    name: "last good: a failure beside an answer is a retry",
+    file: "src/internal/heard.ts",
+    find: "count.open--\n        count[how]++",
+    replace: "count.open--\n        if (how !== \"not\") count[how]++",
+    test: "test/policy/lastGood.test.ts"
+  },
+  {
+    name: "last good: the memory of another Claude",
+    file: "src/internal/lastGood.ts",
+    find: "fiber.getRef(Store) ?? claude?.answers",
+    replace: "fiber.getRef(Store)",
+    test: "test/policy/lastGood.test.ts"
+  },
+  {
+    name: "last good: the layer closes before its answers are written",
+    file: "src/PersistedAnswers.ts",
+    find: "idle.closeUnsafe()",
+    replace: "",
+    test: "test/policy/lastGood.test.ts"
+  },
+  {
+    name: "accounts: one that cannot be built is the end",
+    file: "src/policy/Fallback.ts",
+    find: "Cause.hasDies(cause) || Cause.hasInterrupts(cause)",
+    replace: "true",
+    test: "test/policy/Fallback.test.ts"
+  },
+  {
+    name: "accounts: a defect is passed over",
+    file: "src/policy/Fallback.ts",
+    find: "Cause.hasDies(cause) || Cause.hasInterrupts(cause)",
+    replace: "Cause.hasInterrupts(cause)",
+    test: "test/policy/Fallback.test.ts"
   },
   {
     name: "fallback: kinds that are not listed are answered for",

@@ -7,6 +7,7 @@
  */
 import type { MessageCountTokensParams } from "@anthropic-ai/sdk/resources/messages"
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,11 +21,22 @@ import * as Stream from "effect/Stream"
 import * as CallLog from "./CallLog.ts"
 import { type ClaudeError, InvalidRequest } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
-import { accepted, failureOf, type Wanted } from "./internal/accept.ts"
+import { accepted, failureOf, fruitless, type Wanted } from "./internal/accept.ts"
+import { capture as captureAnswers, type Store } from "./internal/answerStore.ts"
 import * as Attempt from "./internal/attempt.ts"
 import * as Output from "./internal/output.ts"
 import * as Reading from "./internal/reading.ts"
-import { type Amend, answered, type Ask, countable, type Options, toolsOf, toRequest } from "./internal/request.ts"
+import {
+  type Amend,
+  answered,
+  type Ask,
+  countable,
+  type Options,
+  type Prepared,
+  questionOf,
+  toolsOf,
+  toRequest
+} from "./internal/request.ts"
 import * as Tools from "./internal/tools.ts"
 import { traced } from "./internal/traced.ts"
 import * as Unfinished from "./internal/unfinished.ts"
@@ -78,17 +90,20 @@ export class Claude extends Context.Service<Claude, {
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
   readonly log: CallLog.CallLog
   readonly budget: Budget
+  /** Where `Fallback.lastGood` remembers answers, if it is told of no other store. */
+  readonly answers: Store
 }>()("resilient-claude/Claude") {}
 
-/** Puts limits, accumulation and the log of this place on a wire. */
+/** Puts limits, accumulation, and the log and the `Fallback.Store` of this place on a wire. */
 export const make = (wire: Wire): Effect.Effect<Claude["Service"]> =>
-  Effect.map(CallLog.capture, (log) =>
+  Effect.zipWith(CallLog.capture, captureAnswers, (log, answers) =>
     Claude.of({
       open: (request) => Attempt.open(wire.open, log, request),
       countTokens: wire.countTokens,
       models: wire.models,
       log,
-      budget: unlimited
+      budget: unlimited,
+      answers
     }))
 
 /** `Claude` over a wire. */
@@ -107,7 +122,11 @@ export const message: (
   options?: Options
 ) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (ask, options) =>
   traced("Claude.message")(
-    heard(Effect.flatMap(collect(ask, options, "content"), (reply) => Tools.decode(toolsOf(ask, options), reply)))
+    heard(
+      Effect.flatMap(collect(ask, options, "content"), (reply) => Tools.decode(toolsOf(ask, options), reply)),
+      ask,
+      options
+    )
   )
 
 /** Asks for text. */
@@ -115,7 +134,7 @@ export const text: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<string, ClaudeError, Claude> = (ask, options) =>
-  traced("Claude.text")(heard(Effect.map(collect(ask, options, "text"), ({ text }) => text)))
+  traced("Claude.text")(heard(Effect.map(collect(ask, options, "text"), ({ text }) => text), ask, options))
 
 /**
  * Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode, with every issue
@@ -158,7 +177,8 @@ export const countTokens: (
 ) => Effect.Effect<number, ClaudeError, Claude> = (ask, options) =>
   Effect.flatMap(
     Claude,
-    (claude) => Effect.flatMap(toRequest(ask, options, "count"), ({ params }) => claude.countTokens(countable(params)))
+    (claude) =>
+      Effect.flatMap(toRequest(ask, options), ({ request: { params } }) => claude.countTokens(countable(params)))
   )
 
 // -----------------------------------------------------------------------------
@@ -213,42 +233,53 @@ export const withModel: {
 // Internals
 // -----------------------------------------------------------------------------
 
-/** Asks and reads to the end, in a plain loop: a `Stream` would cost more than all policies together. */
+/** Asks and reads to the end. Where a policy wants it, what stopped half-way is asked for to its end. */
 const collect = (ask: Ask, options: Options | undefined, wanted: Wanted, amend?: Amend) =>
-  Effect.scoped(
-    Effect.withFiber<Message.Reply, ClaudeError, Claude | Scope.Scope>((fiber) => {
-      const claude = Context.getUnsafe(fiber.context, Claude)
-      return Effect.flatMap(toRequest(ask, options, "collect", amend), (request) =>
-        Effect.flatMap(claude.open(request), ({ pull, reply }) =>
-          Pull.catchDone(
-            Effect.forever(pull, { disableYield: true }),
-            () =>
-              finish(request, reply(), wanted, claude.log)
-          )))
-    })
-  )
-
-/** The whole answer, of which this may be the rest. If it is none, the policy may ask for more. */
-const finish = (request: Message.Request, reply: Message.Reply, wanted: Wanted, log: CallLog.CallLog) =>
-  Effect.withFiber<Message.Reply, ClaudeError>((fiber) => {
+  Effect.withFiber<Message.Reply, ClaudeError, Claude>((fiber) => {
+    const claude = Context.getUnsafe(fiber.context, Claude)
     const call = fiber.getRef(Current.Call)
-    const whole = call === undefined ? reply : Unfinished.join(request, reply, fiber.getRef(Current.Catalogue))
-    const failure = failureOf(whole, wanted)
-    if (failure !== undefined) {
-      Unfinished.note(failure, request, whole)
-      return Effect.fail(failure)
+    let last: { readonly error: ClaudeError; readonly stopped: Unfinished.Stopped } | undefined
+
+    const judge = ({ model, whole: { params } }: Prepared, rest: Unfinished.Rest, piece: Message.Reply) => {
+      const { before } = rest
+      const reply = before === undefined ? piece : Unfinished.join(before, piece, Unfinished.goesOn(params, model))
+      const error = (before && fruitless(before, piece)) ?? failureOf(reply, wanted)
+      if (error === undefined) return accepted(reply, claude.log)
+      last = { error, stopped: { params, model, reply, rest } }
+      return Effect.fail(error)
     }
-    if (call !== undefined) Unfinished.ended(request, call)
-    return accepted(whole, log)
+    // A plain loop: a `Stream` would cost more than all policies together.
+    const asked = (rest?: Unfinished.Rest) =>
+      Effect.scoped(
+        Effect.flatMap(toRequest(ask, options, amend, rest), (prepared) =>
+          Effect.flatMap(claude.open(prepared.request), ({ pull, reply }) =>
+            Pull.catchDone(
+              Effect.forever(pull, { disableYield: true }),
+              () =>
+                judge(prepared, rest ?? Unfinished.nothing, reply())
+            )))
+      )
+    return call === undefined ? asked() : Effect.catch(asked(), (error) => {
+      const stopped = (error: ClaudeError) => last?.error === error ? last.stopped : undefined
+      return Unfinished.finishers.get(call)?.finish(error, { ask: asked, stopped }) ?? Effect.fail(error)
+    })
   })
 
-/** Tells who listens, if anybody does, how what was asked ended. */
-const heard = <A, R>(self: Effect.Effect<A, ClaudeError, R>): Effect.Effect<A, ClaudeError, R> =>
+/** Tells who listens, if anybody does, what is asked, and how that ended. */
+const heard = <A, R>(
+  self: Effect.Effect<A, ClaudeError, R>,
+  ask: Ask,
+  options: Options | undefined,
+  amend?: Amend
+): Effect.Effect<A, ClaudeError, R> =>
   Effect.withFiber((fiber) => {
     const listener = fiber.getRef(Current.Listener)
-    return listener === undefined
-      ? self
-      : Effect.onExit(self, (exit) => Effect.sync(() => listener.answered(Exit.isSuccess(exit))))
+    if (listener === undefined) return self
+    const ended = listener.asked(questionOf(fiber, ask, options, amend))
+    return Effect.onExit(self, (exit) =>
+      Effect.sync(() =>
+        ended(Exit.isSuccess(exit) ? "whole" : Cause.hasInterrupts(exit.cause) ? "left" : "not")
+      ))
   })
 
 /** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
@@ -261,24 +292,31 @@ const valued = <A, RD>(
     const output = wanted()
     if (Result.isFailure(output)) return Effect.fail(new InvalidRequest({ sent: false, detail: output.failure }))
     let { codec } = output.success.words
-    let question: Message.Params["messages"] = []
+    let question: Message.Params | undefined
     const amend: Amend = (params, model) => {
       const asked = Output.ask(output.success, params, model?.capabilities.structuredOutputs !== false)
       codec = asked.codec
-      question = params.messages
+      question = params
       return asked.params
     }
-    return heard(Effect.tapError(
-      Effect.flatMap(collect(ask, options, "text", amend), (reply) => Output.decode(output.success, codec, reply)),
-      (error) => Effect.sync(() => error._tag === "MalformedOutput" && answered(error, question))
-    ))
+    const decoded = Effect.flatMap(
+      collect(ask, options, "text", amend),
+      (reply) => Output.decode(output.success, codec, reply)
+    )
+    const noted = Effect.tapError(decoded, (error) =>
+      Effect.sync(() => {
+        if (error._tag === "MalformedOutput" && question !== undefined) answered(error, question)
+      }))
+    return heard(noted, ask, options, amend)
   })
 
 const begin = (ask: Ask, options: Options | undefined, mayRestart: boolean) =>
-  Effect.flatMap(
-    Claude,
-    (claude) => Reading.open((request) => claude.open(request), toRequest(ask, options, "read"), claude.log, mayRestart)
-  )
+  Effect.withFiber<Reading.Answer, ClaudeError, Claude | Scope.Scope>((fiber) => {
+    const claude = Context.getUnsafe(fiber.context, Claude)
+    const ended = fiber.getRef(Current.Listener)?.asked(questionOf(fiber, ask, options, undefined))
+    const request = Effect.map(toRequest(ask, options), ({ request }) => request)
+    return Reading.open((request) => claude.open(request), request, claude.log, mayRestart, ended)
+  })
 
 const written = (event: Message.Event) =>
   event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""

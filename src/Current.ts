@@ -31,7 +31,7 @@ export const Catalogue = Context.Reference<Models.Catalogue>("resilient-claude/C
   defaultValue: () => Models.make(known)
 })
 
-/** The model that stands in for whatever the call names. Set by `Fallback.models`. */
+/** The model that stands in for whatever the call names. Set by `Fallback.models`, and by the `models` of a policy. */
 export const Substitute = Context.Reference<ModelId | undefined>("resilient-claude/Current/Substitute", {
   defaultValue: () => undefined
 })
@@ -80,6 +80,8 @@ export interface Call {
   readonly id: string
   /** Which attempt this is, from 1, over all models. */
   attempt: number
+  /** The model that was asked last. */
+  model: string | undefined
   /** How many models have been given up. */
   hop: number
   /** The answers that the next attempt must correct, oldest first. */
@@ -88,7 +90,10 @@ export interface Call {
   readonly spent: Tally
   /** Looks at what is about to be sent: nothing if there is nothing to say, else what there is to do or to fail with. */
   readonly validate:
-    | ((params: Omit<MessageCreateParamsBase, "stream">) => Effect.Effect<void, ClaudeError> | undefined)
+    | ((
+      params: Omit<MessageCreateParamsBase, "stream">,
+      isRest: boolean
+    ) => Effect.Effect<void, ClaudeError> | undefined)
     | undefined
   /** Tells the log, once in a call. */
   readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
@@ -118,10 +123,9 @@ export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Curr
   defaultValue: () => undefined
 })
 
-/** Told what is asked inside, as the caller asked it, and whether that was answered: what came last counts. */
+/** Told of each question that is put inside, as the caller put it; what it gives is told, once, how that ended. */
 export interface Listener {
-  readonly asked: (params: Omit<MessageCreateParamsBase, "stream">) => void
-  readonly answered: (whole: boolean) => void
+  readonly asked: (params: Omit<MessageCreateParamsBase, "stream">) => (how: "whole" | "not" | "left") => void
 }
 
 /** Who is told, if anybody. Set by `Fallback.lastGood`. */

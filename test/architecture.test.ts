@@ -10,6 +10,7 @@ const layers = [
   ["internal/errorFields", "ClaudeError", "internal/catalogue", "internal/models", "Current", "Message", "CallLog"],
   [
     "internal/refuse",
+    "internal/answerStore",
     "internal/plan",
     "internal/traced",
     "internal/supervised",
@@ -23,6 +24,7 @@ const layers = [
     "internal/shapeBlocks",
     "internal/bounds",
     "internal/adapt",
+    "internal/joined",
     "internal/unfinished",
     "internal/until"
   ],
@@ -58,7 +60,6 @@ const layers = [
     "internal/ladder",
     "internal/fellBack",
     "internal/digest",
-    "internal/answerStore",
     "internal/heard",
     "internal/lastGood",
     "policy/Fallback",

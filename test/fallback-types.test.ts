@@ -75,6 +75,39 @@ describe("value", () => {
     >()
   })
 
+  it("removes what is certain: of several lists what is in each, and no kind that is one of several", () => {
+    const kind = "Refused" as "Refused" | "Truncated"
+    const list = ["Refused", "Truncated"] as ["Refused", "Truncated"] | ["Refused", "Overloaded"]
+    expectTypeOf(() => Fallback.value(null, { on: [kind] })(call)).returns.toEqualTypeOf<
+      Effect.Effect<string | null, Failure, Claude.Claude>
+    >()
+    expectTypeOf(() => Fallback.value(null, { on: ["Overloaded", kind] })(call)).returns.toEqualTypeOf<
+      Effect.Effect<string | null, Exclude<Failure, ClaudeError.Overloaded>, Claude.Claude>
+    >()
+    expectTypeOf(() => Fallback.notice({ on: list })(call)).returns.toEqualTypeOf<
+      Effect.Effect<string | Fallback.Notice, Exclude<Failure, ClaudeError.Refused>, Claude.Claude>
+    >()
+    const apart = ["Refused"] as ["Refused"] | ["Truncated"]
+    expectTypeOf(() => Fallback.value(null, { on: apart })(call)).returns.toEqualTypeOf<
+      Effect.Effect<string | null, Failure, Claude.Claude>
+    >()
+    const maybe = ["Refused"] as ["Refused"] | undefined
+    expectTypeOf(() => Fallback.value(null, { on: maybe })(call)).returns.toEqualTypeOf<
+      Effect.Effect<string | null, Exclude<Failure, ClaudeError.Refused>, Claude.Claude>
+    >()
+    const more = ["Refused"] as ["Refused", ...Array<"Truncated">]
+    expectTypeOf(() => Fallback.value(null, { on: more })(call)).returns.toEqualTypeOf<
+      Effect.Effect<string | null, Exclude<Failure, ClaudeError.Refused>, Claude.Claude>
+    >()
+    const fixed = ["Refused", "Truncated"] as const
+    expectTypeOf(() => Fallback.value(null, { on: fixed })(call)).returns.toEqualTypeOf<
+      Effect.Effect<string | null, Rest, Claude.Claude>
+    >()
+    expectTypeOf(() => Fallback.effect(() => Effect.void, { on: [kind] })(call)).returns.toEqualTypeOf<
+      Effect.Effect<string | void, Failure, Claude.Claude>
+    >()
+  })
+
   it("takes kinds that there are", () => {
     // @ts-expect-error there is no such kind
     expectTypeOf(() => Fallback.value(null, { on: ["Refuse"] })).toBeFunction()
@@ -158,16 +191,14 @@ describe("accounts", () => {
   )
   const more = Layer.merge(Layer.effect(Claude.Claude, Effect.never), Layer.succeed(Cache, { get: Effect.succeed(1) }))
 
-  it("adds what the layers may fail with and need, and removes nothing", () => {
+  it("adds what the layers need, not what they may fail with, and removes nothing", () => {
     expectTypeOf(Fallback.accounts([one, other])(call)).toEqualTypeOf<
-      Effect.Effect<string, Failure | Mine | Overloaded, Claude.Claude | Cache>
+      Effect.Effect<string, Failure, Claude.Claude | Cache>
     >()
     expectTypeOf(Fallback.accounts([more])(both)).toEqualTypeOf<typeof both>()
     expectTypeOf(Fallback.accounts([])(call)).toEqualTypeOf<typeof call>()
     const list: ReadonlyArray<Layer.Layer<Claude.Claude, Mine>> = [one]
-    expectTypeOf(Fallback.accounts(list)(call)).toEqualTypeOf<
-      Effect.Effect<string, Failure | Mine, Claude.Claude>
-    >()
+    expectTypeOf(Fallback.accounts(list)(call)).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
   })
 
   it("takes layers of Claude", () => {

@@ -24,7 +24,10 @@ const withoutStream = (params: object): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(params).filter(([name]) => name !== "stream"))
 
 /** Runs against a server that plays the turns; gives how it ended, what was received, and what was told. */
-const play = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, ...turns: ReadonlyArray<Faults.Turn>) => {
+const play = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, ...turns: ReadonlyArray<Faults.Turn>) =>
+  playing(self, turns)
+
+const playing = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, turns: Faults.Playable) => {
   const log: Array<CallLog.Event> = []
   const sink = Layer.succeed(CallLog.CallLog, { emit: (event) => Effect.sync(() => void log.push(event)) })
   const world = Layer.unwrap(
@@ -235,7 +238,7 @@ describe("truncated: continue", () => {
         Claude.message("hi", { model: newer }).pipe(go(2)),
         Faults.answer("Look:", { tool: { name: "look", input: { at: "x" } }, stopReason: "max_tokens" })
       )
-      assert.match(failed(tool).detail ?? "", /^it was not cut in a text/)
+      assert.match(failed(tool).detail ?? "", /^a tool was to be used before it was cut/)
     }))
 
   it.live("repeats only the piece that failed, by its own rule", () =>
@@ -363,6 +366,189 @@ describe("refused", () => {
       const played = yield* play(Claude.text("hi").pipe(Policy.apply(policy)), Faults.refusal("I might"))
       assert.strictEqual(failed(played)._tag, "Refused")
       assert.lengthOf(played.bodies, 1)
+    }))
+})
+
+/** An answer of these blocks, each in one piece. */
+const made = (content: ReadonlyArray<object>, stopReason: string, message: object = {}): Faults.Turn => {
+  const [start = "", delta = "", stop = ""] = [0, -2, -1].map((at) => Faults.events("", { stopReason }).at(at))
+  return Faults.stream([
+    start.replace(`"container":null`, JSON.stringify(message).slice(1, -1) || `"container":null`),
+    ...content.flatMap((block, index) => [
+      Faults.event("content_block_start", { index, content_block: block }),
+      Faults.event("content_block_stop", { index })
+    ]),
+    delta.replace(`"container":null`, JSON.stringify(message).slice(1, -1) || `"container":null`),
+    stop
+  ])
+}
+const cited = (words: string, source: string) => ({ ...text(words), citations: [{ type: "char_location", source }] })
+const toolUse = { type: "tool_use", id: "toolu_1", name: "look", input: {}, caller: { type: "direct" } }
+const contentOf = (played: { readonly exit: { readonly _tag: string } }) =>
+  succeeded<Effect.Success<ReturnType<typeof Claude.message>>>(played).message.content as ReadonlyArray<unknown>
+
+describe("several questions under one policy", () => {
+  const once = Policy.apply({ truncated: { continue: 1 } })
+
+  it.live("never share an answer, though they differ only in what is said besides", () =>
+    Effect.gen(function*() {
+      const ask = (system: string) => Claude.text("Cats.", { system, model: older })
+      const played = yield* play(
+        Effect.all([ask("In French."), ask("In German.")]).pipe(once),
+        Faults.answer("Les chats."),
+        Faults.maxTokens("Katzen sind"),
+        Faults.answer(" Tiere.")
+      )
+      assert.deepStrictEqual(succeeded(played), ["Les chats.", "Katzen sind Tiere."])
+    }))
+
+  it.live("each asks only for its own rest, however many they are, also the same ones", () =>
+    Effect.gen(function*() {
+      for (const questions of [["joke", "joke"], ["a", "b", "c", "d", "e", "f", "g", "h"]]) {
+        for (const concurrency of [1, "unbounded"] as const) {
+          const ask = (question: string) => Claude.text(question, { model: older })
+          // Whoever has begun goes on.
+          const script = Faults.by(({ params: { messages } }) =>
+            (messages as ReadonlyArray<unknown>).length > 1 ? Faults.answer(" end.") : Faults.maxTokens("begin,")
+          )
+          const played = yield* playing(Effect.forEach(questions, ask, { concurrency }).pipe(once), script)
+          assert.deepStrictEqual(succeeded(played), questions.map(() => "begin, end."))
+          assert.lengthOf(played.bodies, questions.length * 2)
+        }
+      }
+    }))
+
+  it.live("a piece that cannot be had sends nobody back to the start", () =>
+    Effect.gen(function*() {
+      const retry = Retry.byTag({ Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) })
+      const played = yield* play(
+        Claude.text("hi", { model: older }).pipe(Policy.apply({ truncated: { continue: 3 }, retry })),
+        Faults.maxTokens("One,"),
+        Faults.overloaded,
+        Faults.overloaded
+      )
+      assert.deepInclude({ ...failed(played) }, { _tag: "Overloaded", gaveUp: "RetriesSpent" })
+      assert.lengthOf(played.bodies, 3)
+      assert.deepStrictEqual(failed(played).history?.map(({ attempt, error }) => [attempt, error]), [
+        [1, "Truncated"],
+        [2, "Overloaded"],
+        [3, "Overloaded"]
+      ])
+    }))
+})
+
+describe("what is not as usual", () => {
+  const go = Policy.apply({ truncated: { continue: 2 } })
+  const ask = (model: string) => Claude.message("hi", { model })
+
+  it.live("the container of a paused turn goes with it, and stays with the answer", () =>
+    Effect.gen(function*() {
+      const container = { id: "container_1", expires_at: "2026-01-01T00:00:00Z" }
+      const played = yield* play(
+        ask(newer).pipe(Policy.apply(Policy.none)),
+        made([{ type: "server_tool_use", id: "srv_1", name: "code_execution", input: {} }], "pause_turn", {
+          container
+        }),
+        made([text("Done.")], "end_turn")
+      )
+      assert.strictEqual(played.bodies[1]?.["container"], "container_1")
+      const reply = succeeded<Effect.Success<ReturnType<typeof Claude.message>>>(played)
+      assert.deepStrictEqual(reply.message.container as unknown, container)
+    }))
+
+  it.live("a paused turn of which nothing comes is no answer", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: newer }).pipe(Policy.apply({ empty: { nudge: 1 } })),
+        Faults.paused("Let me look."),
+        Faults.emptyAnswer
+      )
+      assert.deepInclude({ ...failed(played) }, { _tag: "EmptyAnswer", detail: "nothing came of what was paused" })
+      assert.lengthOf(played.bodies, 2)
+    }))
+
+  it.live("an older model that has nothing to add, or a tool to use, has done so", () =>
+    Effect.gen(function*() {
+      for (const stop of ["end_turn", "stop_sequence"]) {
+        const played = yield* play(ask(older).pipe(go), Faults.maxTokens("One two"), made([], stop))
+        assert.deepStrictEqual(contentOf(played), [text("One two")])
+      }
+      const played = yield* play(ask(older).pipe(go), Faults.maxTokens("Let me look."), made([toolUse], "tool_use"))
+      assert.deepStrictEqual(contentOf(played), [text("Let me look."), toolUse])
+    }))
+
+  it.live("the last words are those after the last tool, and may be repeated in pieces", () =>
+    Effect.gen(function*() {
+      const tool = { type: "server_tool_use", id: "srv_1", name: "web_search", input: {}, caller: { type: "direct" } }
+      const played = yield* play(
+        ask(newer).pipe(go),
+        made([text("I will search."), tool, text("The weather is")], "max_tokens"),
+        made([text("The weath"), text("er is fine."), text(" Go out.")], "end_turn")
+      )
+      assert.deepStrictEqual(contentOf(played), [
+        text("I will search."),
+        tool,
+        text("The weather is fine."),
+        text(" Go out.")
+      ])
+      assert.include(JSON.stringify(played.bodies[1]), String.raw`<last_words>\nThe weather is\n</last_words>`)
+    }))
+
+  it.live("a source is that of its own words", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        ask(older).pipe(go),
+        made([text("My opinion.")], "max_tokens"),
+        made([cited(" Theirs.", "a")], "end_turn")
+      )
+      assert.deepStrictEqual(contentOf(played), [text("My opinion."), cited(" Theirs.", "a")])
+    }))
+
+  it.live("a window that is full while it goes on is told as that, and a larger one may help", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        ask(older).pipe(Policy.apply({ truncated: { continue: 2 }, models: ["claude-sonnet-5"] })),
+        Faults.maxTokens("One two"),
+        made([], "model_context_window_exceeded"),
+        Faults.answer("One two three.")
+      )
+      assert.deepStrictEqual(contentOf(played), [text("One two three.")])
+      assert.deepStrictEqual(played.bodies.map(({ model }) => model), [older, older, "claude-sonnet-5"])
+    }))
+
+  it.live("an empty text is not sent back", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        ask(older).pipe(go),
+        made([text(""), text("One")], "max_tokens"),
+        Faults.answer(" two.")
+      )
+      assert.deepStrictEqual(played.bodies[1]?.["messages"], [user("hi"), assistant(text("One"))])
+    }))
+
+  it.live("the log names the model that was asked", () =>
+    Effect.gen(function*() {
+      const played = yield* play(ask(older).pipe(go), Faults.maxTokens("One"), Faults.answer(" two."))
+      assert.deepInclude(played.log.find(({ _tag }) => _tag === "Continued"), { model: older })
+    }))
+
+  it.live("a prompt is counted once, and not again for its pieces", () =>
+    Effect.gen(function*() {
+      const counted: Array<unknown> = []
+      const spy = Effect.updateService(Claude.Claude, (claude) => ({
+        ...claude,
+        countTokens: (params) => {
+          counted.push(params)
+          return Effect.succeed(1)
+        }
+      }))
+      const played = yield* play(
+        ask(older).pipe(Policy.apply({ truncated: { continue: 2 }, precheck: "count" }), spy),
+        Faults.maxTokens("One"),
+        Faults.answer(" two.")
+      )
+      assert.strictEqual(played.exit._tag, "Success")
+      assert.lengthOf(counted, 1)
     }))
 })
 

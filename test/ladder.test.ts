@@ -172,6 +172,50 @@ describe("which model is asked", () => {
       assert.deepStrictEqual(none.models, ["claude-sonnet-5"])
     }))
 
+  it.live("for a window, also where the answer names its model with a date", () =>
+    Effect.gen(function*() {
+      const full = Faults.answer("Half", {
+        model: "claude-haiku-4-5-20991231",
+        stopReason: "model_context_window_exceeded"
+      })
+      const call = Claude.text("hi", { model: "claude-haiku-4-5" }).pipe(Policy.apply({ models: ["claude-sonnet-5"] }))
+      const { models } = yield* play(call, full, prose("claude-sonnet-5"))
+      assert.deepStrictEqual(models, ["claude-haiku-4-5", "claude-sonnet-5"])
+    }))
+
+  it.live("none that has failed in this call, whatever list it is in", () =>
+    Effect.gen(function*() {
+      const call = Claude.text("hi").pipe(
+        Policy.apply({ models: ["claude-opus-5", "claude-haiku-5-5"], refused: ["claude-opus-5", "claude-opus-4-8"] })
+      )
+      const refusing = yield* play(
+        call,
+        Faults.overloaded,
+        Faults.refusal("I", undefined),
+        Faults.overloaded,
+        prose("claude-haiku-5-5")
+      )
+      assert.deepStrictEqual(refusing.models, [
+        "claude-sonnet-5-5",
+        "claude-opus-5",
+        "claude-opus-4-8",
+        "claude-haiku-5-5"
+      ])
+      const same = yield* play(
+        Claude.text("hi", { model: "claude-opus-5" }).pipe(Fallback.models(["claude-opus-5", "claude-haiku-5-5"])),
+        Faults.overloaded,
+        prose("claude-haiku-5-5")
+      )
+      assert.deepStrictEqual(same.models, ["claude-opus-5", "claude-haiku-5-5"])
+    }))
+
+  it("G12: a ladder that is none is refused", () => {
+    assert.throws(() => Fallback.models("claude-haiku-5-5" as never), /is claude-haiku-5-5: it must be a list/)
+    assert.throws(() => Fallback.models(undefined as never), /is undefined: it must be a list/)
+    assert.throws(() => Fallback.models([""]), /has an empty name/)
+    assert.throws(() => Fallback.models(["a", "a"]), /names one twice/)
+  })
+
   it.live("for an invalid request, none", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(Policy.apply({ models: ["claude-haiku-5-5"] }))
@@ -376,6 +420,27 @@ describe("one deadline", () => {
       yield* TestClock.adjust("20 seconds")
       assert.strictEqual(tagOf(yield* Fiber.join(call)), "DeadlineExceeded")
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence))))
+
+  it.effect("holds also where what is inside has a longer limit of its own", () =>
+    Effect.gen(function*() {
+      const inner = Policy.apply({ ...limits, overall: "5 minutes" })
+      const outer = [
+        (self: ReturnType<typeof Claude.text>) =>
+          self.pipe(inner, Fallback.models(["claude-haiku-5-5"]), Timeout.overall("60 seconds")),
+        (self: ReturnType<typeof Claude.text>) =>
+          self.pipe(inner, Policy.apply({ models: ["claude-haiku-5-5"], overall: "60 seconds" }))
+      ]
+      for (const through of outer) {
+        const call = yield* Effect.forkChild(through(Claude.text("hi")))
+        yield* TestClock.adjust("60 seconds")
+        assert.strictEqual(yield* Fiber.join(call), "Hello.")
+      }
+    }).pipe(Effect.provide(world(
+      Faults.silence,
+      prose("claude-haiku-5-5"),
+      Faults.silence,
+      prose("claude-haiku-5-5")
+    ))))
 
   it.effect("holds for the opening of a stream, and not for its reading", () =>
     Effect.gen(function*() {

@@ -51,6 +51,15 @@ export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError
   return undefined
 }
 
+/** Why a turn that was paused is no answer, if nothing came of it. */
+export const fruitless = (
+  paused: Reply,
+  { message: { content }, model, requestId, stopReason, usage }: Reply
+): ClaudeError.EmptyAnswer | undefined =>
+  paused.stopReason === "pause_turn" && stopReason === "end_turn" && content.length === 0
+    ? new ClaudeError.EmptyAnswer({ model, requestId, usage, detail: "nothing came of what was paused" })
+    : undefined
+
 const known: ReadonlySet<string> = new Set(["end_turn", "stop_sequence", "tool_use"])
 
 /** A stop reason that is newer than we are ends no call, but somebody should know. */

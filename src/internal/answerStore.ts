@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Refuse from "./refuse.ts"
 
 /** A remembered answer. */
 export interface Kept {
@@ -25,11 +26,26 @@ export interface Store {
   readonly set: (key: string, kept: Kept, maxAge: Duration.Duration) => Effect.Effect<void, unknown>
 }
 
-/** The most answers that are remembered in a process: 10 MB if they are as long as answers are by default. */
-const capacity = 1000
+/** Where `Fallback.lastGood` remembers answers: where nothing is said, in the memory of the `Claude` that answers. */
+export const Store = Context.Reference<Store | undefined>("resilient-claude/Fallback/Store", {
+  defaultValue: () => undefined
+})
+
+/** The store of this place, or one of its own: 1,000 answers are 10 MB if they are as long as answers are by default. */
+export const capture: Effect.Effect<Store> = Effect.map(Store, (store) => store ?? memory(1000))
+
+/**
+ * How old an answer is, in milliseconds: nothing, if it is too old. Another machine's clock may be ahead of ours, so that
+ * one from a time to come is new; from further ahead than an answer may be old, its time is wrong.
+ */
+export const ageOf = (at: number, maxAge: number, now: number): number | undefined =>
+  Number.isSafeInteger(at) && Math.abs(now - at) <= maxAge ? Math.max(0, now - at) : undefined
 
 /** Remembers answers in memory: so many, of which those that were not used for longest go first. */
 export const memory = (capacity: number): Store => {
+  if (!Number.isSafeInteger(capacity) || capacity <= 0) {
+    Refuse.refuse(`the capacity of Fallback.memoryStore is ${capacity}: it must be a whole number, 1 or more`)
+  }
   // A Map knows the order in which keys were put in: the first is the one that was not used for longest.
   const entries = new Map<string, { readonly at: number; readonly json: string; readonly maxAge: number }>()
   return {
@@ -38,7 +54,7 @@ export const memory = (capacity: number): Store => {
         const entry = entries.get(key)
         if (entry === undefined) return undefined
         entries.delete(key)
-        if (now - entry.at > entry.maxAge) return undefined
+        if (ageOf(entry.at, entry.maxAge, now) === undefined) return undefined
         entries.set(key, entry)
         const value: unknown = JSON.parse(entry.json)
         return { at: entry.at, value }
@@ -58,8 +74,3 @@ export const memory = (capacity: number): Store => {
       })
   }
 }
-
-/** Where `Fallback.lastGood` remembers answers: by default 1,000 of them in the memory of the process. */
-export const Store = Context.Reference<Store>("resilient-claude/Fallback/Store", {
-  defaultValue: () => memory(capacity)
-})

@@ -42,7 +42,7 @@ const ladder = ({ models = [], overall, refused, reserve }: Policy): ReadonlyArr
 
 const halfWay = ({ empty = "fail", paused = defaultPaused, truncated = "fail" }: Policy): string =>
   [
-    `paused: goes on ${times(paused.continue)}`,
+    `paused: ${paused.continue === 0 ? "fail" : `goes on ${times(paused.continue)}`}`,
     `cut off: ${
       truncated === "fail"
         ? truncated

@@ -1,22 +1,36 @@
 /**
- * What is asked inside an effect, and whether that was answered.
+ * What is asked inside an effect, and whether all of that was answered.
  *
- * Answers do not say which question they are to. Where several are open at a
- * time, it is enough that there are as many: what is doubtful is not whole.
+ * A question is known by its parameters, of which long texts are compared and
+ * not copied: only what is looked up or kept is written out, once.
  */
 import * as Fiber from "effect/Fiber"
-import { isObject } from "effect/Predicate"
+import { isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Current from "../Current.ts"
 
+/** What the answer to what was asked may be remembered under. */
+export type Subject = "nothing" | "ambiguous" | {
+  readonly id: string
+  /** How many of the questions were answered as a whole. */
+  readonly whole: "all" | "some" | "none"
+}
+
 /** What was asked inside, and what came of it. */
 export interface Heard extends Current.Listener {
-  /** What the answer is remembered under: nothing, if nothing was asked or no single thing. */
-  readonly id: () => string | undefined
-  /** Whether the questions are too many for one answer, and there is no key for all of them. */
-  readonly needsKey: () => boolean
-  /** Whether every question was answered as a whole, and nothing was refused after the last of them was put. */
-  readonly isWhole: () => boolean
+  readonly subject: () => Subject
+  /** The last call inside, if a policy ran it. */
+  readonly call: () => string | undefined
+}
+
+/** How often a question was put without an answer yet, and how it was answered. A failure that was put again is none. */
+interface Count {
+  readonly asker: string | undefined
+  open: number
+  whole: number
+  not: number
+  /** Left early: that of two which lost is not needed, and one that was alone was not whole. */
+  left: number
 }
 
 /** Hears what is asked inside, and tells it to who listens outside. */
@@ -26,41 +40,56 @@ export const listen = (
   tenant: string | undefined,
   outer: Current.Listener | undefined
 ): Heard => {
-  const toId = (asker: string | undefined, question: string): string =>
-    JSON.stringify([name, asker ?? null, ...key === undefined ? ["request", question] : ["key", key]])
-  const ids = new Set<string>()
-  // The questions that are not yet answered, in the order they were put.
-  const open = new Set<string>()
-  let spoiled = false
+  const counts = new Map<string, Count>()
+  const texts = new Map<string, number>()
+  let call: string | undefined
+  let isUnknown = false
+  /** The same for the same parameters, in whatever order they are written: each text is the number of its first use. */
+  const outline = (params: object): string =>
+    JSON.stringify(params, (_, part: unknown) => {
+      if (isString(part)) {
+        const number = texts.get(part) ?? texts.size
+        texts.set(part, number)
+        return `${number}`
+      }
+      return isObject(part)
+        ? Object.fromEntries(Object.entries(part).toSorted(([one], [other]) => one < other ? -1 : 1))
+        : part
+    })
+
   return {
     asked: (params) => {
-      outer?.asked(params)
+      const tell = outer?.asked(params)
       // The tenant may be named inside.
       const fiber = Fiber.getCurrent()
       const asker = fiber === undefined ? tenant : fiber.getRef(Current.Tenant)
-      const question = Result.getOrElse(Result.try(() => canonical(params)), () => undefined)
+      call = fiber?.getRef(Current.Call)?.id ?? call
+      const question = Result.getOrUndefined(Result.try(() => outline(params)))
+      if (question === undefined) isUnknown = true
       const put = JSON.stringify([asker ?? null, question])
-      spoiled = question === undefined
-      open.delete(put)
-      open.add(put)
-      if (question !== undefined) ids.add(toId(asker, question))
+      const count = counts.get(put) ?? { asker, open: 0, whole: 0, not: 0, left: 0 }
+      counts.set(put, count)
+      count.open++
+      if (count.not > 0) count.not--
+      return (how) => {
+        tell?.(how)
+        count.open--
+        count[how]++
+      }
     },
-    answered: (whole) => {
-      outer?.answered(whole)
-      // Whose answer it is, is not said: it is taken for that of the last.
-      if (whole) open.delete([...open].at(-1) ?? "")
-      else spoiled = true
+    subject: () => {
+      const [first, ...more] = counts.values()
+      if (key === undefined && (isUnknown || first === undefined)) return "nothing"
+      if (more.some(({ asker }) => key === undefined || asker !== first?.asker)) return "ambiguous"
+      const asker = first === undefined ? tenant : first.asker
+      const id = [
+        name,
+        asker ?? null,
+        ...key === undefined ? ["request", ...counts.keys(), ...texts.keys()] : ["key", key]
+      ]
+      const whole = [...counts.values()].filter(({ not, open, whole }) => whole > 0 && open + not === 0).length
+      return { id: JSON.stringify(id), whole: whole === 0 ? "none" : whole === counts.size ? "all" : "some" }
     },
-    id: () =>
-      ids.size > 1 ? undefined : ids.size === 1 ? [...ids][0] : key === undefined ? undefined : toId(tenant, key),
-    needsKey: () => ids.size > 1 && key === undefined,
-    isWhole: () => ids.size > 0 && open.size === 0 && !spoiled
+    call: () => call
   }
 }
-
-/** The same text for the same parameters, in whatever order they are written. */
-const canonical = (params: object): string =>
-  JSON.stringify(params, (_, part: unknown) =>
-    isObject(part)
-      ? Object.fromEntries(Object.entries(part).toSorted(([one], [other]) => one < other ? -1 : 1))
-      : part)

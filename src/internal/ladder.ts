@@ -7,10 +7,12 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { isString } from "effect/Predicate"
 import { type ClaudeError, DeadlineExceeded, is, type Table } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { isSignatureError } from "./adapt.ts"
 import type { Catalogue } from "./catalogue.ts"
+import * as Refuse from "./refuse.ts"
 import { WithoutThinking } from "./request.ts"
 import { until } from "./until.ts"
 
@@ -20,7 +22,7 @@ export interface Ladder {
   readonly model: Current.ModelId | undefined
   /** Those that are left. */
   readonly models: ReadonlyArray<Current.ModelId>
-  /** Those that are asked after a refusal, where they are others. */
+  /** Those that are left after a refusal, where these are others. */
   readonly refused: ReadonlyArray<Current.ModelId> | undefined
   /** Which failures another model may help, and which only a larger one. */
   readonly on: Table<boolean | "larger">
@@ -28,11 +30,29 @@ export interface Ladder {
   readonly reserve: number
 }
 
-/** The time of a model is kept for those after it: as much, where nothing is said. Enough for a short answer. */
+/** Refuses what is no list of names, each once. */
+export const check = (where: string, models: unknown): void => {
+  if (!Array.isArray(models)) return Refuse.refuse(`${where} is ${String(models)}: it must be a list of models`)
+  if (!models.every((model) => isString(model) && model.trim() !== "")) {
+    Refuse.refuse(`${where} has an empty name: name a model or remove it`)
+  }
+  if (new Set(models).size < models.length) {
+    Refuse.refuse(`${where} names one twice (${models.join(", ")}): each is asked once, with its own retries`)
+  }
+}
+
+/** How much of the time each later model keeps where nothing is said, in milliseconds: enough for a short answer. */
 export const defaultReserve = 10_000
 
-/** Told before a model is asked for which the ladder has changed. */
-export type Climb = (error: ClaudeError, to: To) => Effect.Effect<void>
+/** Who climbs. */
+export interface Climber {
+  /** Told before another model is asked. */
+  readonly onClimb: (error: ClaudeError, to: To) => Effect.Effect<void>
+  /** Whether nothing more can be paid for. */
+  readonly isBroke: () => boolean
+  /** The model that was asked, where that is known: an error may name it with a date. */
+  readonly asked: () => string | undefined
+}
 
 /** A ladder on which another model is asked. */
 export type To = Ladder & { readonly model: Current.ModelId }
@@ -41,65 +61,78 @@ export type To = Ladder & { readonly model: Current.ModelId }
 export const climb = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   ladder: Ladder,
-  onClimb: Climb,
-  isBroke: () => boolean
+  climber: Climber
 ): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     const { model } = ladder
-    const asked = sane(model === undefined ? self : Effect.provideService(self, Current.Substitute, model))
-    const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+    const clock = fiber.getRef(Clock.Clock)
+    const now = clock.currentTimeMillisUnsafe()
     const share = shareOf(ladder, fiber.getRef(Current.Deadline), now)
-    let over: DeadlineExceeded | undefined
-    const timed = share === undefined
-      ? asked
-      : until(asked, now + share, () => over ??= timeIsOver(share, model ?? fiber.getRef(Current.Model)))
+    const end = now + share
+    const asked = withoutRefusedThinking(
+      model === undefined ? self : Effect.provideService(self, Current.Substitute, model)
+    )
+    const timed = share === Infinity ? asked : until(asked, end, () => timeIsOver(share, model))
     return Effect.catch(timed, (error) => {
-      const to = !is(error) || isBroke()
-        ? undefined
-        : error === over
-        ? first(ladder)
-        : next(ladder, error, fiber.getRef(Current.Catalogue))
-      return is(error) && to !== undefined
-        ? Effect.andThen(onClimb(error, to), climb(self, to, onClimb, isBroke))
-        // What is over is no error of ours to tell: where there is a share, there is a next model.
-        : Effect.fail(error as E)
+      if (!is(error) || climber.isBroke()) return Effect.fail(error as E)
+      // A limit inside, which would be over later, is over with the share.
+      const isOver = error._tag === "DeadlineExceeded" && clock.currentTimeMillisUnsafe() >= end
+      const to = isOver
+        ? climbTo(ladder, ladder.models[0])
+        : next(ladder, error, climber.asked(), fiber.getRef(Current.Catalogue))
+      return to === undefined
+        // Where the share is over there is another model, so that this is an error of `self`.
+        ? Effect.fail(error as E & ClaudeError)
+        : Effect.andThen(climber.onClimb(error, to), climb(self, to, climber))
     })
   })
 
-const first = (ladder: Ladder): To | undefined => {
-  const [model, ...models] = ladder.models
-  return model === undefined ? undefined : { ...ladder, model, models }
+/** The ladder from the model on that may do better, if there is one. */
+export const next = (
+  ladder: Ladder,
+  error: ClaudeError,
+  known: string | undefined,
+  { models }: Catalogue
+): To | undefined => {
+  const asked = ladder.model ?? known ?? error.model
+  // Who has failed is not asked the same again.
+  const others = { ...ladder, models: without(ladder.models, asked), refused: without(ladder.refused, asked) }
+  if (error._tag === "Refused" && others.refused !== undefined) return climbTo(others, others.refused[0])
+  const helps = ladder.on[error._tag]
+  if (helps !== "larger") return helps ? climbTo(others, others.models[0]) : undefined
+  const window = (id: string | undefined) => (models.get(id ?? "") ?? models.get(undated(id ?? "")))?.contextWindow
+  const exceeded = window(asked) ?? Infinity
+  const larger = others.models.filter((model) => (window(model) ?? 0) > exceeded)
+  return climbTo({ ...others, models: larger }, larger[0])
 }
 
-/** The ladder from the model on that may do better, if there is one. */
-export const next = (ladder: Ladder, error: ClaudeError, { models }: Catalogue): To | undefined => {
-  if (error._tag === "Refused" && ladder.refused !== undefined) {
-    return first({ ...ladder, models: ladder.refused, refused: undefined })
-  }
-  const helps = ladder.on[error._tag]
-  if (helps !== "larger") return helps ? first(ladder) : undefined
-  const window = (id: string | undefined) => models.get(id ?? "")?.contextWindow
-  const exceeded = window(ladder.model ?? error.model) ?? Infinity
-  const at = ladder.models.findIndex((model) => (window(model) ?? 0) > exceeded)
-  return at === -1 ? undefined : first({ ...ladder, models: ladder.models.slice(at) })
-}
+/** An answer may name its model with the date of it. */
+const undated = (id: string): string => id.replace(/-\d{8}$/, "")
+
+const climbTo = (ladder: Ladder, model: Current.ModelId | undefined): To | undefined =>
+  model === undefined
+    ? undefined
+    : { ...ladder, model, models: without(ladder.models, model), refused: without(ladder.refused, model) }
+
+const without = <Models extends ReadonlyArray<string> | undefined>(models: Models, model: string | undefined) =>
+  models?.filter((other) => other !== model) as Models
 
 /** Another model may refuse what was thought by the one before: it is asked once more, without that. */
-const sane = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+const withoutRefusedThinking = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.catch(self, (error) =>
     is(error) && isSignatureError(error)
       ? Effect.provideService(self, WithoutThinking, true)
       : Effect.fail(error))
 
-/** How long the next model may take, in milliseconds: all but the least of those after it, and never less than a fair share. */
-const shareOf = ({ models, reserve }: Ladder, deadline: number, now: number): number | undefined => {
+/** How long a model may take, in milliseconds: all but the least of those after it, and never less than a fair share. */
+const shareOf = ({ models, reserve }: Ladder, deadline: number, now: number): number => {
   const left = deadline - now
   return models.length === 0 || left === Infinity
-    ? undefined
+    ? Infinity
     : left - Math.min(reserve * models.length, left * models.length / (models.length + 1))
 }
 
-const timeIsOver = (share: number, model: string): DeadlineExceeded =>
+const timeIsOver = (share: number, model: string | undefined): DeadlineExceeded =>
   new DeadlineExceeded({
     model,
     limit: Duration.millis(share),

@@ -2,26 +2,29 @@
  * The last good answer, for when there is no new one.
  *
  * Only what was asked for and answered as a whole is remembered: a value that
- * somebody inside put in the place of an answer is not one.
+ * somebody inside put in the place of an answer is not one. What the program
+ * then makes of a whole answer is taken as it is, also what it makes of an error
+ * of its own that it caught: that is why this belongs next to the question.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { hasProperty, isString } from "effect/Predicate"
+import { isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { type ClaudeError, is, type Table } from "../ClaudeError.ts"
+import { Claude } from "../Claude.ts"
+import { type ClaudeError, is, type Table, type Tag } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import { Store } from "./answerStore.ts"
+import { ageOf, Store } from "./answerStore.ts"
 import { sha256 } from "./digest.ts"
-import { fellBack } from "./fellBack.ts"
+import { fellBack, nameOf, warn } from "./fellBack.ts"
 import { type Heard, listen } from "./heard.ts"
 import * as Refuse from "./refuse.ts"
-import { tell } from "./tell.ts"
 import * as worth from "./worth.ts"
 
 /** An answer of before, in the place of a new one. */
@@ -44,12 +47,16 @@ export interface LastGood<A, I, RD = never, RE = never> {
   /** What tells questions apart, where it is not the request: for a program that asks more than once. */
   readonly key?: string | undefined
   /** For which errors, where that differs from the usual. */
-  readonly on?: Partial<Table<boolean>> | undefined
+  readonly on?: { readonly [T in Tag]?: boolean | undefined } | undefined
 }
 
 /**
  * Answers with the last good answer to the same question when Claude cannot, as a `Stale` that says how old it is. Where
  * there is none, the error stays. Questions are the same if model and parameters are, and the `Current.Tenant`.
+ *
+ * It belongs next to the question: policy, models and accounts inside, and what is made of the answer outside. Whatever
+ * is made of a whole answer inside is remembered as it is. Answers are in the `Fallback.Store` of this place, or else
+ * with the `Claude` in context; where there is neither, none is remembered.
  */
 export const lastGood = <A, I, RD = never, RE = never>(options: LastGood<A, I, RD, RE>): <E, R>(
   self: Effect.Effect<A, E, R>
@@ -57,10 +64,13 @@ export const lastGood = <A, I, RD = never, RE = never>(options: LastGood<A, I, R
   const site = toSite(options)
   return (self) =>
     Effect.withFiber((fiber) => {
+      const claude = Option.getOrUndefined(Context.getOption(fiber.context, Claude))
+      const store = fiber.getRef(Store) ?? claude?.answers
+      if (store === undefined) return self
       const heard = listen(site.name, site.key, fiber.getRef(Current.Tenant), fiber.getRef(Current.Listener))
       return Effect.matchCauseEffect(Effect.provideService(self, Current.Listener, heard), {
-        onFailure: (cause) => recall(site, heard, cause),
-        onSuccess: (value) => Effect.as(settle(site, heard, value), value)
+        onFailure: (cause) => recall(site, store, heard, cause),
+        onSuccess: (value) => Effect.as(settle(site, store, heard, value), value)
       })
     })
 }
@@ -85,12 +95,15 @@ const toSite = <A, I, RD, RE>({ key, maxAge, name, on, schema }: LastGood<A, I, 
   if (key !== undefined && (!isString(key) || key.trim() === "")) {
     Refuse.refuse(`the key of ${where} is blank: leave it out, or say what tells its questions apart`)
   }
+  if (!Schema.isSchema(schema)) {
+    Refuse.refuse(`${where} has no schema: say what the answer is, like Schema.String for a text`)
+  }
   const codec = Result.getOrElse(
     Result.try(() => Schema.toCodecJson(schema)),
     (reason) => Refuse.refuse(`the schema of ${where} has no JSON form: ${String(reason)}`)
   )
   const longest = Duration.millis(Refuse.millis(`the maxAge of ${where}`, maxAge))
-  return { name, codec, maxAge: longest, key, on: { ...worth.lastGood, ...on } }
+  return { name, codec, maxAge: longest, key, on: worth.decided(worth.lastGood, on) }
 }
 
 // -----------------------------------------------------------------------------
@@ -101,20 +114,33 @@ const toSite = <A, I, RD, RE>({ key, maxAge, name, on, schema }: LastGood<A, I, 
 const patience = "1 second"
 
 /** Remembers what was answered as a whole, if it is known to what. */
-const settle = <A, RD, RE>(site: Site<A, RD, RE>, heard: Heard, value: A): Effect.Effect<void, never, RE> => {
-  if (heard.needsKey()) return needsKey(site.name)
-  const id = heard.id()
-  return id === undefined || !heard.isWhole() ? Effect.void : remember(site, id, value)
+const settle = <A, RD, RE>(
+  site: Site<A, RD, RE>,
+  store: Store,
+  heard: Heard,
+  value: A
+): Effect.Effect<void, never, RE> => {
+  const subject = heard.subject()
+  if (subject === "nothing") return Effect.void
+  if (subject === "ambiguous") return ambiguous(site, heard)
+  if (subject.whole === "some") return notWhole(site, heard)
+  return subject.whole === "all" ? remember(site, store, heard, subject.id, value) : Effect.void
 }
 
 /** Remembers an answer, in a fiber of its own: a slow store delays nobody, and one in memory has it at once. */
-const remember = <A, RD, RE>(site: Site<A, RD, RE>, id: string, value: A): Effect.Effect<void, never, RE> =>
+const remember = <A, RD, RE>(
+  site: Site<A, RD, RE>,
+  store: Store,
+  heard: Heard,
+  id: string,
+  value: A
+): Effect.Effect<void, never, RE> =>
   Effect.flatMap(Clock.currentTimeMillis, (at) => {
-    const notKept = (cause: Cause.Cause<unknown>) => warn(site.name, "LastGoodNotKept", "was not kept", cause)
+    const notKept = (cause: Cause.Cause<unknown>) => broken(site, heard, "LastGoodNotKept", "was not kept", cause)
     const keep = (key: string) =>
       Effect.flatMap(
         Schema.encodeEffect(site.codec)(value),
-        (json) => Effect.flatMap(Store, (store) => store.set(key, { at, value: json }, site.maxAge))
+        (json) => store.set(key, { at, value: json }, site.maxAge)
       )
     return sha256(id).pipe(
       Effect.flatMap((key) =>
@@ -129,37 +155,37 @@ const remember = <A, RD, RE>(site: Site<A, RD, RE>, id: string, value: A): Effec
 /** What there is instead of an answer that failed, or how it failed. */
 const recall = <A, E, RD, RE>(
   site: Site<A, RD, RE>,
+  store: Store,
   heard: Heard,
   cause: Cause.Cause<E>
 ): Effect.Effect<Stale<A>, E, RD> => {
   const failed = Effect.failCause(cause)
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (!is(error) || !site.on[error._tag]) return failed
-  if (heard.needsKey()) return Effect.andThen(needsKey(site.name), failed)
-  const id = heard.id()
-  if (id === undefined) return failed
-  return Effect.matchCauseEffect(find(site, id), {
-    onFailure: (why) => Effect.andThen(warn(site.name, "LastGoodNotRead", "was not read", why), failed),
+  const subject = heard.subject()
+  if (subject === "nothing") return failed
+  if (subject === "ambiguous") return Effect.andThen(ambiguous(site, heard), failed)
+  return Effect.matchCauseEffect(find(site, store, subject.id), {
+    onFailure: (why) => Effect.andThen(broken(site, heard, "LastGoodNotRead", "was not read", why), failed),
     onSuccess: (found) =>
       found === undefined
         ? failed
-        : Effect.as(fellBack(error, "last good answer"), new Stale({ ...found, error }))
+        : Effect.as(fellBack(error, "last good answer", heard.call()), new Stale({ ...found, error }))
   })
 }
 
 /** The answer that is kept, if it is young enough. Fails with anything if what is kept is no answer. */
-const find = Effect.fnUntraced(function*<A, RD, RE>({ codec, maxAge }: Site<A, RD, RE>, id: string) {
+const find = Effect.fnUntraced(function*<A, RD, RE>({ codec, maxAge }: Site<A, RD, RE>, store: Store, id: string) {
   const now = yield* Clock.currentTimeMillis
   const key = yield* sha256(id)
   // A store of one's own may hold anything.
-  const kept: unknown = yield* bounded(Effect.flatMap(Store, (store) => store.get(key)))
+  const kept: unknown = yield* bounded(Effect.suspend(() => store.get(key)))
   if (kept === undefined) return undefined
   const { at, value } = yield* Schema.decodeUnknownEffect(Kept)(kept)
-  // Another machine's clock may be ahead of ours.
-  const age = Duration.millis(Math.max(0, now - at))
-  return Duration.isGreaterThan(age, maxAge)
+  const age = ageOf(at, Duration.toMillis(maxAge), now)
+  return age === undefined
     ? undefined
-    : { age, value: yield* Schema.decodeUnknownEffect(codec)(value) }
+    : { age: Duration.millis(age), value: yield* Schema.decodeUnknownEffect(codec)(value) }
 })
 
 const Kept = Schema.Struct({ at: Schema.Finite, value: Schema.Unknown })
@@ -178,27 +204,40 @@ const bounded = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | Ca
 // What is told
 // -----------------------------------------------------------------------------
 
+interface Named {
+  readonly name: string
+  readonly key: string | undefined
+}
+
 /** Tells that a store failed, and how: by the name of the error, for its words may quote an answer. */
-const warn = (name: string, code: string, what: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  tellOf(code, `${name}: the last good answer ${what} (${nameOf(Cause.squash(cause))})`)
+const broken = ({ name }: Named, heard: Heard, code: string, what: string, cause: Cause.Cause<unknown>) =>
+  warn(code, `${name}: the last good answer ${what} (${nameOf(Cause.squash(cause))})`, heard.call())
 
-const nameOf = (error: unknown): string =>
-  hasProperty(error, "_tag") && isString(error._tag) ? error._tag : error instanceof Error ? error.name : typeof error
-
-/** Tells once that there is no telling what an answer was to. */
-const needsKey = (name: string): Effect.Effect<void> =>
-  Effect.flatMap(Current.Catalogue, ({ warned }) => {
-    const once = `LastGoodNeedsKey ${name}`
-    if (warned.has(once)) return Effect.void
-    warned.add(once)
-    return tellOf(
+/** Tells that there is no telling what an answer was to. */
+const ambiguous = ({ key, name }: Named, heard: Heard): Effect.Effect<void> =>
+  key === undefined
+    ? once(
+      name,
+      heard,
       "LastGoodNeedsKey",
-      `${name}: more than one thing was asked, so nothing is remembered: give lastGood a key`
+      "more than one thing was asked, so nothing is remembered: give lastGood a key"
     )
-  })
+    : once(name, heard, "LastGoodNotWhole", "it was asked for more than one tenant, so nothing is remembered")
 
-const tellOf = (code: string, message: string): Effect.Effect<void> =>
-  Effect.flatMap(
-    Current.Call,
-    (call) => tell((at, model) => ({ _tag: "Warning", at, call: call?.id, model, code, message }))
+/** Tells that something else than the answer to one of several questions is in what they gave. */
+const notWhole = ({ name }: Named, heard: Heard): Effect.Effect<void> =>
+  once(
+    name,
+    heard,
+    "LastGoodNotWhole",
+    "of several questions not all were answered as a whole, so nothing is remembered: put lastGood next to each"
   )
+
+/** Tells it once under each name. */
+const once = (name: string, heard: Heard, code: string, why: string): Effect.Effect<void> =>
+  Effect.flatMap(Current.Catalogue, ({ warned }) => {
+    const what = `${code} ${name}`
+    if (warned.has(what)) return Effect.void
+    warned.add(what)
+    return warn(code, `${name}: ${why}`, heard.call())
+  })

@@ -1,12 +1,13 @@
 /** What is said to a person about each kind of failure. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import { isString } from "effect/Predicate"
 import { type ClaudeError, retryAfter, type Table } from "../ClaudeError.ts"
 
 /** A measure of time that a person waits by. */
 export type Unit = "second" | "minute" | "hour" | "day"
 
-/** How notices are put, in one language. Every part is whole sentences; those that apply are said in this order. */
+/** How notices are put, in one language. Those parts that apply are said in this order: whole sentences, and a reference. */
 export interface Language {
   /** What happened; and where trying again will not help, that, or what helps instead. */
   readonly kinds: Table<string>
@@ -16,7 +17,7 @@ export interface Language {
   readonly after: (amount: number, unit: Unit) => string
   /** That it can be used again from a day on. */
   readonly from: (day: DateTime.Utc) => string
-  /** What to quote to support. */
+  /** What to quote to support: best without a full stop after it, which would be copied with it. */
   readonly reference: (requestId: string) => string
 }
 
@@ -75,58 +76,57 @@ export const english: Language = {
   after: (amount, unit) =>
     `Please try again in ${unit === "second" ? "" : "about "}${amount} ${unit}${amount === 1 ? "" : "s"}.`,
   from: (day) => `It should be available again on ${DateTime.formatUtc(day, { locale: "en-GB", dateStyle: "long" })}.`,
-  reference: (requestId) => `Reference: ${requestId}.`
+  reference: (requestId) => `Reference: ${requestId}`
 }
 
-/** All that is said about an error. */
-export const sentences = (error: ClaudeError, language: Language): string =>
-  [
+/** All that is said about an error, at a time in milliseconds since the epoch. */
+export const sentences = (error: ClaudeError, language: Language, now: number): string => {
+  const requestId = quotable(error)
+  return [
     language.kinds[error._tag],
     retryable[error._tag] ? wait(hint(error), language) : undefined,
-    error._tag === "SpendLimitReached" ? regained(error.regainsAt, language) : undefined,
-    isQuotable(error.requestId) ? language.reference(error.requestId) : undefined
+    error._tag === "SpendLimitReached" ? regained(error.regainsAt, language, now) : undefined,
+    requestId === undefined ? undefined : language.reference(requestId)
   ].filter((sentence) => sentence !== undefined).join(" ")
+}
 
 /** The server's hint for how long to wait, if it is one: what an error carries is not checked when it is made. */
 export const hint = (error: ClaudeError): Duration.Duration | undefined => {
   const hint: unknown = retryAfter(error)
-  return Duration.isDuration(hint) ? hint : undefined
+  return Duration.isDuration(hint) && Duration.isPositive(hint) && Duration.isFinite(hint) ? hint : undefined
 }
+
+/** The request id, if it is one: what a header says may be anything. */
+export const quotable = ({ requestId }: { readonly requestId?: unknown }): string | undefined =>
+  isString(requestId) && /^[\w.:-]{1,64}$/.test(requestId) ? requestId : undefined
 
 // -----------------------------------------------------------------------------
 // Internals
 // -----------------------------------------------------------------------------
 
-/** The largest of each unit that is still said in it, and its length in seconds. */
+/** The largest of each unit that is still said in it, and its length in seconds. Nobody waits longer than a year. */
 const units: ReadonlyArray<readonly [unit: Unit, most: number, seconds: number]> = [
   ["second", 59, 1],
   ["minute", 59, 60],
   ["hour", 47, 3600],
-  ["day", Infinity, 86_400]
+  ["day", 400, 86_400]
 ]
 
 const wait = (hint: Duration.Duration | undefined, language: Language): string => {
-  const seconds = hint === undefined ? 0 : Duration.toSeconds(hint)
-  if (seconds > 0 && Number.isFinite(seconds)) {
-    for (const [unit, most, length] of units) {
-      const amount = Math.ceil(seconds / length)
-      if (amount <= most) return language.after(amount, unit)
-    }
+  if (hint === undefined) return language.soon
+  for (const [unit, most, length] of units) {
+    const amount = Math.ceil(Duration.toSeconds(hint) / length)
+    if (amount <= most) return language.after(amount, unit)
   }
   return language.soon
 }
 
-/** The day of an ISO date. One that is not in the calendar is not said: it would be read as another. */
-const regained = (regainsAt: unknown, language: Language): string | undefined => {
-  const [text = "", written = ""] =
-    /^(\d{4}-\d\d-\d\d)(?:$|T.*)/.exec(typeof regainsAt === "string" ? regainsAt : "") ??
-      []
+/** The day of an ISO date that is to come. One that is not in the calendar is not said: it would be read as another. */
+const regained = (regainsAt: unknown, language: Language, now: number): string | undefined => {
+  const [text = "", written = ""] = /^(\d{4}-\d\d-\d\d)(?:$|T.*)/.exec(isString(regainsAt) ? regainsAt : "") ?? []
   const [moment, day] = [DateTime.make(text), DateTime.make(written)]
-  return moment._tag === "Some" && day._tag === "Some" && DateTime.formatIsoDateUtc(day.value) === written
+  return moment._tag === "Some" && day._tag === "Some" && DateTime.formatIsoDateUtc(day.value) === written &&
+      DateTime.toEpochMillis(moment.value) > now
     ? language.from(DateTime.toUtc(moment.value))
     : undefined
 }
-
-/** What a header says may be anything. */
-const isQuotable = (requestId: unknown): requestId is string =>
-  typeof requestId === "string" && /^[\w.:-]{1,64}$/.test(requestId)

@@ -1,9 +1,11 @@
 /** The record behind `Policy`, and the ones that are refused because they cannot be meant. */
 import type * as Duration from "effect/Duration"
-import { isObject, isString } from "effect/Predicate"
+import { isObject } from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
+import * as Ladder from "./ladder.ts"
 import * as Plan from "./plan.ts"
 import * as Refuse from "./refuse.ts"
 
@@ -120,8 +122,8 @@ export const check = (policy: Policy): void => {
   if (policy.validate === false && (policy.strict === true || policy.precheck !== undefined)) {
     Refuse.refuse("Policy: validate is false, so strict and precheck do nothing: remove them, or validate")
   }
-  checkModels("models", policy.models)
-  checkModels("refused", policy.refused === "fail" ? undefined : policy.refused)
+  if (policy.models !== undefined) Ladder.check("Policy: models", policy.models)
+  if (policy.refused !== undefined && policy.refused !== "fail") checkRefused(policy.refused)
   checkReserve(policy)
   checkUnfinished(policy)
   if (policy.onBreak === "restart" && policy.retry === undefined) {
@@ -139,27 +141,20 @@ export const byTag = (schedule: object): Extract<Plan.Plan, { readonly kind: "by
   return plan?.kind === "byTag" ? plan : plan?.kind === "atMost" ? byTag(plan.of) : undefined
 }
 
-/** Whether it is a list of names, each once. */
-const checkModels = (field: "models" | "refused", models: unknown): void => {
-  if (models === undefined) return
-  if (!Array.isArray(models)) return Refuse.refuse(`Policy: ${field} is ${String(models)}: it must be a list of models`)
-  if (field === "refused" && models.length === 0) {
-    Refuse.refuse(`Policy: refused is an empty list: name the models to ask after a refusal, or write "fail"`)
+const checkRefused = (models: unknown): void => {
+  if (!Array.isArray(models) || models.length === 0) {
+    Refuse.refuse(`Policy: refused is ${shown(models)}: name the models to ask after a refusal, or write "fail"`)
   }
-  if (!models.every((model) => isString(model) && model.trim() !== "")) {
-    Refuse.refuse(`Policy: ${field} has an empty name: name a model or remove it`)
-  }
-  if (new Set(models).size < models.length) {
-    Refuse.refuse(
-      `Policy: ${field} names one twice (${models.join(", ")}): each is asked once, with its own retries`
-    )
-  }
+  Ladder.check("Policy: refused", models)
 }
 
-const checkReserve = ({ models = [], overall, refused, reserve }: Policy): void => {
+const shown = (value: unknown): string =>
+  Result.getOrElse(Result.try(() => JSON.stringify(value) ?? String(value)), () => typeof value)
+
+const checkReserve = ({ models = [], overall, reserve }: Policy): void => {
   if (reserve === undefined) return
   const least = Refuse.millis("Policy: reserve", reserve)
-  const others = Math.max(models.length, isString(refused) ? 0 : refused?.length ?? 0)
+  const others = models.length
   if (others === 0) Refuse.refuse("Policy: reserve is the time of further models, and there are none: add models")
   if (overall === undefined) Refuse.refuse("Policy: reserve is a part of overall, which is missing: add overall")
   else if (least * others >= Refuse.millis("Policy: overall", overall)) {
@@ -171,9 +166,12 @@ const checkReserve = ({ models = [], overall, refused, reserve }: Policy): void 
   }
 }
 
+/** No model writes as much (the largest: 128,000), so it is a slip. */
+const absurdMaxTokens = 1_000_000
+
 /** What the fields about unfinished answers may be: one number under one name. */
 const unfinished = {
-  truncated: { names: ["raiseTo", "continue"], least: 1, most: Infinity },
+  truncated: { names: ["raiseTo", "continue"], least: 1, most: absurdMaxTokens },
   paused: { names: ["continue"], least: 0, most: Infinity },
   empty: { names: ["nudge"], least: 1, most: 1 }
 } as const
@@ -183,19 +181,23 @@ const checkUnfinished = (policy: Policy): void => {
     const { least, most, names }: { names: ReadonlyArray<string>; least: number; most: number } = unfinished[field]
     const value: unknown = policy[field]
     if (value === undefined || value === "fail" && field !== "paused") continue
-    const [entry, ...more] = isObject(value) ? Object.entries(value) : []
+    const [entry, ...more] = isObject(value) ? Object.entries(value).filter(([, number]) => number !== undefined) : []
     const [name, times] = entry ?? []
     if (name === undefined || !names.includes(name) || more.length > 0) {
       const shapes = names.map((name) => `{ ${name}: ${field === "empty" ? 1 : "a number"} }`)
       Refuse.refuse(
-        `Policy: ${field} is ${JSON.stringify(value)}: it must be ${
+        `Policy: ${field} is ${shown(value)}: it must be ${
           [...field === "paused" ? [] : [`"fail"`], ...shapes].join(" or ")
         }`
       )
     }
     if (!Number.isInteger(times) || Number(times) < least || Number(times) > most) {
-      const range = least === most ? `${least}` : `a whole number, ${least} or more`
-      Refuse.refuse(`Policy: ${field}: ${name} is ${String(times)}: it must be ${range}`)
+      const range = least === most
+        ? `${least}`
+        : most === Infinity
+        ? `a whole number, ${least} or more`
+        : `a whole number from ${least} to ${most}`
+      Refuse.refuse(`Policy: ${field}: ${name} is ${shown(times)}: it must be ${range}`)
     }
   }
 }

@@ -41,13 +41,15 @@ export const open = Effect.fnUntraced(function*(
   send: (request: Request) => Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope>,
   toRequest: Effect.Effect<Request, ClaudeError.ClaudeError>,
   log: CallLog.CallLog,
-  mayRestart: boolean
+  mayRestart: boolean,
+  ended: ((how: "whole" | "not" | "left") => void) | undefined
 ): Effect.fn.Return<Answer, ClaudeError.ClaudeError, Scope.Scope> {
   const call = yield* Current.Call
   const reopen = mayRestart ? call?.reopen : undefined
   const context = yield* Effect.context()
-  const listener = yield* Current.Listener
 
+  let how: "whole" | "not" | "left" = "not"
+  if (ended !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => ended(how)))
   let current: Reading | undefined
   const leave = (exit: Exit.Exit<unknown, unknown>) =>
     Effect.suspend(() => current === undefined ? Effect.void : Scope.close(current.scope, exit))
@@ -66,6 +68,7 @@ export const open = Effect.fnUntraced(function*(
     )
   )
   const first = yield* start
+  how = "left"
   const opened = () => (current ?? first).opened
 
   /** Begins anew, if the policy wants it; else the break is final. */
@@ -91,14 +94,16 @@ export const open = Effect.fnUntraced(function*(
     )
 
   const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError> = Effect.suspend(() =>
-    Effect.catch(opened().pull, (error): typeof pull =>
-      Cause.isDone(error)
+    Effect.catch(opened().pull, (error): typeof pull => {
+      how = "not"
+      return Cause.isDone(error)
         ? Effect.andThen(accept(opened().reply(), "content", log), Effect.suspend(whole))
-        : broke(error))
+        : broke(error)
+    })
   )
 
   const whole = () => {
-    listener?.answered(true)
+    how = "whole"
     return Cause.done()
   }
 

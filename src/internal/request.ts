@@ -36,44 +36,57 @@ export const WithoutThinking = Context.Reference<boolean>("resilient-claude/With
   defaultValue: () => false
 })
 
-/** What it is for: an answer that is collected, which may be put together of several; one that is read; or none. */
-type Purpose = "collect" | "read" | "count"
+/** A request, and what it is made for. */
+export interface Prepared {
+  /** What is sent: for all of an answer, or for the rest of it. */
+  readonly request: Request
+  /** What is asked for all of it. */
+  readonly whole: Request
+  readonly model: Model | undefined
+}
 
 /**
  * The request for `ask` under what the call carries: fit for the model that stands in, amended, with the corrections it
- * needs, for the rest of the answer if it may be, and validated.
+ * needs, for the rest of the answer if there is some of it, and validated.
  */
 export const toRequest = (
   ask: Ask,
   options: Options | undefined,
-  purpose: Purpose,
-  amend: Amend | undefined = undefined
-): Effect.Effect<Request, ClaudeError> =>
+  amend: Amend | undefined = undefined,
+  rest: Unfinished.Rest | undefined = undefined
+): Effect.Effect<Prepared, ClaudeError> =>
   Effect.withFiber((fiber) => {
     const call = fiber.getRef(Current.Call)
     const substitute = fiber.getRef(Current.Substitute)
-    const { models } = fiber.getRef(Current.Catalogue)
     const given = paramsOf(fiber, ask, options, substitute)
-    const amendable = amend !== undefined && isAmendable(given)
-    const amended = (params: Params) => amendable ? amend(params, models.get(params.model)) : params
-    const listener = purpose === "count" ? undefined : fiber.getRef(Current.Listener)
-    if (listener !== undefined) {
-      listener.asked(amended(substitute === undefined ? given : paramsOf(fiber, ask, options, undefined)))
-    }
-
-    const model = models.get(given.model)
+    const model = fiber.getRef(Current.Catalogue).models.get(given.model)
     const thoughtless = fiber.getRef(WithoutThinking) ? Adapt.withoutThinking(given) : undefined
     const known = thoughtless ?? given
     const { changes, params } = substitute === undefined ? { changes: none, params: known } : Adapt.adapt(known, model)
-    const question = amendable ? corrected(amended(params), params, call) : params
-    const first = { params: question, limits: fiber.getRef(Current.Limits) }
-    const request = purpose === "collect" && call !== undefined ? Unfinished.request(first, call, model) : first
+    const amendable = amend !== undefined && isAmendable(given)
+    const question = amendable ? corrected(amend(params, model), params, call) : params
+    const whole = { params: question, limits: fiber.getRef(Current.Limits) }
+    const request = rest === undefined ? whole : Unfinished.ask(whole, rest, model)
+    if (call !== undefined) call.model = given.model
     const end = amend === undefined || amendable
-      ? Effect.succeed(request)
+      ? Effect.succeed({ request, whole, model })
       : invalid(params, "a value cannot be asked for after a message of the assistant's: end with one of the user's")
-    const checked = check(request.params, changes, call)
+    const checked = check(request.params, changes, call, rest !== undefined)
     return checked === undefined ? end : Effect.andThen(checked, end)
   })
+
+/** What was asked, as the caller asked it: what stands in for a model, and what was answered before, is not in it. */
+export const questionOf = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  ask: Ask,
+  options: Options | undefined,
+  amend: Amend | undefined
+): Params => {
+  const params = paramsOf(fiber, ask, options, undefined)
+  return amend !== undefined && isAmendable(params)
+    ? amend(params, fiber.getRef(Current.Catalogue).models.get(params.model))
+    : params
+}
 
 const none: ReadonlyArray<string> = []
 
@@ -81,11 +94,12 @@ const none: ReadonlyArray<string> = []
 const check = (
   params: Params,
   changes: ReadonlyArray<string>,
-  call: Current.Call | undefined
+  call: Current.Call | undefined,
+  isRest: boolean
 ): Effect.Effect<void, ClaudeError> | undefined => {
   const wrong = call?.validate === undefined ? reject(params) : undefined
   if (wrong !== undefined) return invalid(params, wrong)
-  const validated = call?.validate?.(params)
+  const validated = call?.validate?.(params, isRest)
   if (call === undefined || changes.length === 0) return validated
   const told = call.warn(params.model, "Adapted", `the request was changed for this model: ${changes.join(", ")}`)
   return validated === undefined ? told : Effect.andThen(told, validated)
@@ -151,14 +165,14 @@ const hasWords = (content: unknown): boolean =>
 const questions = new WeakMap<MalformedOutput, string>()
 
 /** Remembers it, for whoever asks again. */
-export const answered = (error: MalformedOutput, messages: Params["messages"]): void =>
-  void questions.set(error, JSON.stringify(messages))
+export const answered = (error: MalformedOutput, question: Params): void =>
+  void questions.set(error, JSON.stringify(question))
 
 /** The request with what was said about the answers to it so far, in the order they came: the cache still knows it. */
-const corrected = (params: Params, { messages }: Params, call: Current.Call | undefined): Params => {
+const corrected = (params: Params, question: Params, call: Current.Call | undefined): Params => {
   if (call === undefined || call.corrections.length === 0) return params
-  const question = JSON.stringify(messages)
-  const wrong = call.corrections.filter((error) => questions.get(error) === question)
+  const key = JSON.stringify(question)
+  const wrong = call.corrections.filter((error) => questions.get(error) === key)
   return { ...params, messages: [...params.messages, ...wrong.flatMap(correct)] }
 }
 

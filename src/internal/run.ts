@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { isString } from "effect/Predicate"
@@ -14,7 +15,7 @@ import { type ClaudeError, type DeadlineExceeded, is, type Tried } from "../Clau
 import * as Current from "../Current.ts"
 import type { Params } from "../Message.ts"
 import type { Catalogue } from "./catalogue.ts"
-import { pay } from "./charged.ts"
+import { pay, type Settle } from "./charged.ts"
 import type { Compiled } from "./compile.ts"
 import * as History from "./history.ts"
 import * as Ladder from "./ladder.ts"
@@ -39,11 +40,17 @@ class Running {
   readonly claude: Claude["Service"] | undefined
   readonly outerDeadline: number
   readonly start: number
+  /** The model that is asked where a call names none. */
+  readonly model: string
   readonly catalogue: Catalogue
   /** As much as others see of it. */
   readonly call: Current.Call
   history: ReadonlyArray<Tried> = []
   last: ClaudeError | undefined
+  /** The failure after which no more of an answer was asked for. */
+  settled: ClaudeError | undefined
+  /** Says how the attempt ended that was paid for last. */
+  settle: Settle | undefined
   /** Which model is asked, and which are left. */
   ladder: Ladder.Ladder | undefined
   /** On the model that is asked. */
@@ -59,19 +66,21 @@ class Running {
     const { restart, validate } = policy
     this.ladder = policy.ladder
     this.retrying = this.retries()
+    this.model = modelOf(fiber)
     this.catalogue = fiber.getRef(Current.Catalogue)
-    const id = fiber.getRef(Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12)
-    this.log = new Telling(this.claude, clock, id)
     this.call = {
-      id,
+      id: fiber.getRef(Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12),
       attempt: 0,
+      model: undefined,
       hop: 0,
       corrections: [],
       spent: { input: 0, output: 0, dollars: 0, atLeast: false },
-      validate: validate && ((params) => this.validated(params, validate)),
+      validate: validate && ((params, isRest) => this.validated(params, isRest, validate)),
       warn: (model, code, message) => this.log.warn(model, code, message),
       reopen: restart ? (broken, open) => this.again(broken, open) : undefined
     }
+    this.log = new Telling(this.claude, clock, this.call)
+    Unfinished.finishers.set(this.call, this)
   }
 
   // ---------------------------------------------------------------------------
@@ -80,10 +89,10 @@ class Running {
 
   /** One attempt. Any but the first is paid for, unless nothing was sent before it. */
   attempted<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    const once = Effect.withFiber<A, E, R>((fiber) => {
+    const once = Effect.suspend(() => {
       this.call.attempt++
       return Effect.tapError(self, (error) => {
-        if (is(error)) this.remember(error, modelOf(fiber))
+        if (is(error) && error !== this.last) this.remember(error)
         return Effect.void
       })
     })
@@ -92,8 +101,14 @@ class Running {
         this.retrying.gaveUp = "BudgetSpent"
         // It is what the attempt before this one failed with.
         return Effect.fail(last as ClaudeError & E)
+      }, (settle) => {
+        this.settle = settle
       })
     )
+  }
+
+  asked(): string | undefined {
+    return this.call.model
   }
 
   isBroke(): boolean {
@@ -103,11 +118,11 @@ class Running {
   /** The fixed order. */
   ordered<A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E | DeadlineExceeded, R> {
     const { limits, overall } = this.policy
-    const tried = Effect.catch(attempt, (error) => this.failed(error, attempt))
+    const tried = Effect.catch(attempt, (error) => this.failed(error, attempt, (error) => this.isFinal(error)))
     // What is opened again goes on where the ladder is: a model that was given up is not asked again.
     const hopped = this.ladder === undefined
       ? tried
-      : Ladder.climb(tried, this.ladder, (error, to) => this.changed(error, to), () => this.isBroke())
+      : Ladder.climb(tried, this.ladder, this)
     const ended: Effect.Effect<A, E | DeadlineExceeded, R> = overall === undefined ? hopped : overall(hopped)
     const told = Effect.catch(
       ended,
@@ -118,30 +133,49 @@ class Running {
     return limits === undefined ? within : limits(within)
   }
 
-  /** What is made only once something has failed: until then a schedule would cost more than all other policies. */
-  failed<A, E, R>(error: E, attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    const whole = this.finishing(afterFailure(error, attempt))
-    return this.policy.retry === undefined ? whole : Effect.retry(
-      whole,
+  /** Tries again what has failed, by the schedule. What is made for it would cost more than all else until then. */
+  failed<A, E, R>(
+    error: E,
+    attempt: Effect.Effect<A, E, R>,
+    isFinal: (error: unknown) => boolean
+  ): Effect.Effect<A, E, R> {
+    if (this.policy.retry === undefined || isFinal(error)) return Effect.fail(error)
+    return Effect.retry(
+      afterFailure(error, attempt),
       Schedule.fromStep(
-        Effect.succeed((now: number, error: unknown) =>
-          this.isPointless(error) ? Cause.done() : this.retrying.next(now, error)
-        )
+        Effect.succeed((now: number, error: unknown) => isFinal(error) ? Cause.done() : this.retrying.next(now, error))
       )
     )
   }
 
-  /** Asks for the rest of answers that stopped half-way. */
-  finishing<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.catch(self, (error): Effect.Effect<A, E, R> => {
-      if (!is(error) || this.isBroke()) return Effect.fail(error)
-      const next = Unfinished.next(error, this.policy.unfinished, this.catalogue.models)
-      if (next === undefined) return Effect.fail(error)
-      // It is the same error, with why nothing more is asked for.
-      if (isString(next)) return Effect.fail(History.copy(error, { detail: next }))
-      Unfinished.of(this.call).set(next.key, next.rest)
+  /** What is not tried again: what was, as a part of an answer; and what waits for a circuit, if others may be asked. */
+  isFinal(error: unknown): boolean {
+    return error === this.settled || is(error) && error._tag === "CircuitOpen" && this.ladder !== undefined &&
+        Ladder.next(this.ladder, error, this.call.model, this.catalogue) !== undefined
+  }
+
+  /** Asks for the rest of an answer that stopped half-way; each piece is an attempt, and is tried again by itself. */
+  finish<A, R>(error: ClaudeError, question: Unfinished.Question<A, R>): Effect.Effect<A, ClaudeError, R> {
+    const more = (error: unknown) => {
+      const stopped = is(error) && !this.isBroke() ? question.stopped(error) : undefined
+      return stopped && Unfinished.next(stopped, this.policy.unfinished)
+    }
+    const go = (error: ClaudeError): Effect.Effect<A, ClaudeError, R> => {
+      const next = more(error)
+      if (next === undefined || isString(next)) {
+        // Why no more is asked for is told with the failure.
+        const last = next === undefined ? error : History.copy(error, { detail: next })
+        if (error === this.last) this.settled = this.last = last
+        return Effect.fail(last)
+      }
+      const { how, rest } = next
+      if (error !== this.last) this.remember(error)
       this.retrying.again(error)
-      const { how } = next
+      const piece = this.attempted(question.ask(rest))
+      const whole = Effect.catch(
+        piece,
+        (error) => this.failed(error, piece, (error) => this.isFinal(error) || more(error) !== undefined)
+      )
       const told = this.log.tell((common) => ({
         _tag: "Continued",
         ...common,
@@ -149,8 +183,11 @@ class Running {
         error,
         how
       }))
-      return Effect.andThen(told, this.finishing(self))
-    })
+      // What failed is not mended by what follows it.
+      const settled = this.settle?.(Exit.fail(error)) ?? Effect.void
+      return Effect.andThen(Effect.andThen(settled, told), Effect.catch(whole, go))
+    }
+    return go(error)
   }
 
   /** Opens an answer that broke off once more. */
@@ -158,18 +195,18 @@ class Running {
     broken: ClaudeError,
     open: Effect.Effect<A, ClaudeError, R>
   ): Effect.Effect<A, ClaudeError, R> {
-    return Effect.withFiber((fiber) => {
-      this.remember(broken, modelOf(fiber))
+    return Effect.suspend(() => {
+      this.remember(broken)
       const opened = this.ordered(afterFailure(broken, this.attempted(open)))
       return Effect.provideService(opened, Current.Deadline, this.outerDeadline)
     })
   }
 
   /** Looks at a request before it is sent. */
-  validated(params: Params, { count, strict }: How): Effect.Effect<void, ClaudeError> | undefined {
+  validated(params: Params, isRest: boolean, { count, strict }: How): Effect.Effect<void, ClaudeError> | undefined {
     return validate(params, {
       strict,
-      count: count && this.log.isFirst(JSON.stringify([params.model, params.messages]))
+      count: count && !isRest && this.log.isFirst(JSON.stringify([params.model, params.messages]))
     }, {
       catalogue: this.catalogue,
       claude: this.claude,
@@ -181,9 +218,9 @@ class Running {
   // What is done after a failure
   // ---------------------------------------------------------------------------
 
-  remember(error: ClaudeError, model: string): void {
+  remember(error: ClaudeError): void {
     this.last = error
-    this.history = History.remember(this.history, error, this.call.attempt, model)
+    this.history = History.remember(this.history, error, this.call.attempt, this.call.model ?? this.model)
   }
 
   retries(): Retrying {
@@ -194,19 +231,12 @@ class Running {
     })
   }
 
-  /** Whether a wait is pointless: for a circuit, where another model may be asked. */
-  isPointless(error: unknown): boolean {
-    return is(error) && error._tag === "CircuitOpen" && this.ladder !== undefined &&
-      Ladder.next(this.ladder, error, this.catalogue) !== undefined
-  }
-
   /** Another model is asked: from the start. */
-  changed(error: ClaudeError, to: Ladder.To): Effect.Effect<void> {
-    if (error._tag === "DeadlineExceeded") this.remember(error, error.model ?? to.model)
+  onClimb(error: ClaudeError, to: Ladder.To): Effect.Effect<void> {
+    if (error !== this.last) this.remember(error)
     this.ladder = to
     this.call.hop++
     this.call.corrections = []
-    Unfinished.of(this.call).clear()
     this.retrying = this.retries()
     return this.log.tell((common) => ({
       _tag: "FellBack",
@@ -234,7 +264,7 @@ class Running {
   /** The error with why it is the last one, told to the log. */
   explain<E extends ClaudeError>(error: E): Effect.Effect<E> {
     const { history, start } = this
-    const reason = error._tag === "DeadlineExceeded"
+    const reason = error._tag === "DeadlineExceeded" && !this.isBroke()
       ? "DeadlineExceeded"
       : this.retrying.gaveUp ?? this.retrying.reason(error)
     const explained = History.explain(error, reason, history)

@@ -17,22 +17,24 @@ interface Common {
 export class Telling {
   readonly claude: Claude["Service"] | undefined
   readonly clock: Clock.Clock
-  readonly id: string
+  readonly call: Current.Call
   /** What was done or told already: once in a call is enough. */
   readonly done = new Set<string>()
 
-  constructor(claude: Claude["Service"] | undefined, clock: Clock.Clock, id: string) {
+  constructor(claude: Claude["Service"] | undefined, clock: Clock.Clock, call: Current.Call) {
     this.claude = claude
     this.clock = clock
-    this.id = id
+    this.call = call
   }
 
   tell(event: (common: Common) => Event): Effect.Effect<void> {
-    const { claude, clock, id } = this
+    const { call, claude, clock } = this
     return claude === undefined ?
       Effect.void :
       Effect.withFiber((fiber) =>
-        claude.log.emit(event({ at: clock.currentTimeMillisUnsafe(), call: id, model: modelOf(fiber) }))
+        claude.log.emit(
+          event({ at: clock.currentTimeMillisUnsafe(), call: call.id, model: call.model ?? modelOf(fiber) })
+        )
       )
   }
 

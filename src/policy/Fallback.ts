@@ -6,22 +6,26 @@
  * has what only we can know: how to ask another model or account the same
  * thing, which errors are ours, and what to tell a person about them.
  */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { isString } from "effect/Predicate"
+import * as Result from "effect/Result"
 import { Claude } from "../Claude.ts"
 import { type ClaudeError, is, type Table, type Tag, type Tagged, type Tried } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { pay } from "../internal/charged.ts"
-import { fellBack } from "../internal/fellBack.ts"
+import { fellBack, nameOf, warn } from "../internal/fellBack.ts"
 import * as History from "../internal/history.ts"
 import * as Ladder from "../internal/ladder.ts"
-import { english, hint, type Language, retryable, sentences } from "../internal/notices.ts"
+import { english, hint, type Language, quotable, retryable, sentences } from "../internal/notices.ts"
 import * as Refuse from "../internal/refuse.ts"
-import { anotherAccount, anotherModel } from "../internal/worth.ts"
+import { anotherAccount, anotherModel, decided } from "../internal/worth.ts"
 
 export { type Kept, memory as memoryStore, Store } from "../internal/answerStore.ts"
 export { type LastGood, lastGood, Stale } from "../internal/lastGood.ts"
@@ -51,11 +55,12 @@ export const models = (ladder: ReadonlyArray<Current.ModelId>, options?: {
   readonly reserve?: Duration.Input | undefined
   readonly onChange?: OnChange | undefined
 }): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> => {
+  Ladder.check("Fallback.models", ladder)
   const start: Ladder.Ladder = {
     model: undefined,
     models: ladder,
     refused: undefined,
-    on: { ...anotherModel, ...options?.on },
+    on: decided(anotherModel, options?.on),
     reserve: options?.reserve === undefined ? Ladder.defaultReserve : Refuse.millis("reserve", options.reserve)
   }
   const change: OnChange = options?.onChange ?? (({ error, to }) => fellBack(error, to))
@@ -72,16 +77,23 @@ export const models = (ladder: ReadonlyArray<Current.ModelId>, options?: {
           return Effect.fail(last as ClaudeError & E)
         })
       )
-      const climbed = Ladder.climb(asked, start, (error, { model }) => {
-        history = History.remember(history ?? [], error, 1, model)
-        last = error
-        return change({ error, to: model })
-      }, () => isBroke)
+      let model = fiber.getRef(Current.Substitute) ?? fiber.getRef(Current.Model)
+      let hop = 0
+      const climbed = Ladder.climb(asked, start, {
+        onClimb: (error, to) => {
+          history = History.remember(history ?? [], error, ++hop, model)
+          last = error
+          model = to.model
+          return change({ error, to: model })
+        },
+        isBroke: () => isBroke,
+        asked: () => undefined
+      })
       return Effect.mapError(climbed, (error) => {
         if (!is(error) || history === undefined) return error
         return isBroke
           ? History.explain(error, "BudgetSpent", history)
-          : History.explain(error, error.gaveUp ?? "NotRetried", History.remember(history, error, 1, ""))
+          : History.explain(error, error.gaveUp ?? "NotRetried", History.remember(history, error, ++hop, model))
       })
     })
 }
@@ -99,8 +111,9 @@ export type OnAccount = (change: { readonly error: ClaudeError; readonly to: num
  * policy belongs inside, because outside it would take all of them for one attempt.
  *
  * A layer is built when its account is needed, and closed when that is done: what is opened inside and read outside
- * needs one that stays open. To build it once, and to keep its guards from call to call, name the same layer where the
- * program is provided: what is built there is not built again.
+ * needs one that stays open. An account whose layer cannot be built is passed over, with a warning. To build a layer
+ * once, and to keep its guards from call to call, name the same layer where the program is provided: what is built
+ * there is not built again, for effects that run inside of it.
  *
  * ```ts
  * const Accounts = Layer.merge(Main, Layer.provide(Layer.empty, Backup))
@@ -110,46 +123,58 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
   layers: Layers,
   options?: {
     /** For which errors, where that differs from the usual. */
-    readonly on?: Partial<Table<boolean>> | undefined
+    readonly on?: { readonly [T in Tag]?: boolean | undefined } | undefined
     readonly onChange?: OnAccount | undefined
   }
-): <A, E, R>(
-  self: Effect.Effect<A, E, R>
-) => Effect.Effect<A, E | Layer.Error<Layers[number]>, R | Layer.Services<Layers[number]>> => {
+): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Layer.Services<Layers[number]>> => {
   if (!Array.isArray(layers) || !layers.every(Layer.isLayer)) {
     Refuse.refuse("Fallback.accounts: it must be given a list of layers, one for each further account")
   }
-  type LE = Layer.Error<Layers[number]>
   type LR = Layer.Services<Layers[number]>
-  // The compiler does not gather what the members of a list that it knows by name may fail with and need.
-  const others = layers as ReadonlyArray<Layer.Layer<Claude, LE, LR>>
-  const on = { ...anotherAccount, ...options?.on }
+  // The compiler does not gather what the members of a list that it knows by name need.
+  const others = layers as ReadonlyArray<Layer.Layer<Claude, unknown, LR>>
+  const on = decided(anotherAccount, options?.on)
   const change: OnAccount = options?.onChange ?? (({ error, to }) => fellBack(error, `account ${to}`))
 
   return <A, E, R>(self: Effect.Effect<A, E, R>) => {
-    type Asked = Effect.Effect<A, E | LE, R | LR>
-    const ask = (account: number, history: ReadonlyArray<Tried>): Asked => {
-      const layer = others[account - 2]
-      // What comes next is given to the outside: what this account was built for is closed before, and was told first.
-      const here = Effect.catch(
+    type Asked = Effect.Effect<A, E, R | LR>
+    // What comes next is given to the outside: what this account was built for is closed before, and was told first.
+    const ask = (account: number, history: ReadonlyArray<Tried>): Effect.Effect<Asked, never, R> =>
+      Effect.catch(
         Effect.map(self, (answer): Asked => Effect.succeed(answer)),
-        (error): Effect.Effect<Asked, E> => {
-          if (!is(error)) return Effect.fail(error)
+        (error): Effect.Effect<Asked> => {
+          if (!is(error)) return Effect.succeed(Effect.fail(error))
           return Effect.withFiber((fiber) => {
             const model = fiber.getRef(Current.Substitute) ?? fiber.getRef(Current.Model)
             const merged = History.remember(history, error, 1, model)
-            if (on[error._tag] && account <= others.length) {
-              return Effect.as(change({ error, to: account + 1 }), ask(account + 1, merged))
-            }
-            return Effect.fail(account === 1 ? error : History.explain(error, error.gaveUp ?? "NotRetried", merged))
+            const last = account === 1 ? error : History.explain(error, error.gaveUp ?? "NotRetried", merged)
+            return next(account + 1, error, Effect.fail(last), merged)
           })
         }
       )
-      return Effect.flatten(layer === undefined ? here : Effect.provide(here, layer))
+    /** Tells that an account is asked next, and gives what asks it: where none is left, the last failure. */
+    const next = (
+      account: number,
+      error: ClaudeError,
+      last: Effect.Effect<never, E>,
+      history: ReadonlyArray<Tried>
+    ): Effect.Effect<Asked> => {
+      const layer = on[error._tag] ? others[account - 2] : undefined
+      if (layer === undefined) return Effect.succeed(last)
+      const asked = Effect.catchCause(Effect.provide(ask(account, history), layer), (cause): Effect.Effect<Asked> => {
+        // A defect or an interrupt is nothing that another account makes good.
+        if (Cause.hasDies(cause) || Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+        return Effect.andThen(notBuilt(account, cause), next(account + 1, error, last, history))
+      })
+      return Effect.as(change({ error, to: account }), Effect.flatten(asked))
     }
-    return others.length === 0 ? self : Effect.suspend(() => ask(1, []))
+    return others.length === 0 ? self : Effect.flatten(Effect.suspend(() => ask(1, [])))
   }
 }
+
+/** Tells that an account cannot be used, and why: by the name of the error, for its words may quote a secret. */
+const notBuilt = (account: number, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  warn("AccountNotBuilt", `account ${account}: its layer was not built (${nameOf(Cause.squash(cause))})`)
 
 // -----------------------------------------------------------------------------
 // No model
@@ -165,8 +190,8 @@ export interface For<Tags extends ReadonlyArray<Tag> | undefined> {
 export type Answered<Tags> = Tags extends ReadonlyArray<infer T extends Tag> ? Tagged<T> : ClaudeError
 
 /**
- * The errors that are left. An application's own error is, also where its shape is that of one of ours; and so are all
- * errors, where the listed kinds are only known when it runs.
+ * The errors that are left. An application's own error is, also where its shape is that of one of ours; and so is each
+ * kind that may or may not be listed, which is only known when it runs.
  */
 export type Left<E, Tags> = E extends { readonly _tag: infer T extends Certain<Tags> }
   ? Same<E, Tagged<T>> extends true ? never : E
@@ -190,11 +215,11 @@ export const effect = <B, E2, R2, const Tags extends ReadonlyArray<Tag> | undefi
 export class Notice extends Data.TaggedClass("Notice")<{
   /** What happened, in plain words, and what to do. */
   readonly text: string
-  /** To quote to support, if a request was made. */
+  /** To quote to support, if a request was made and its id looks like one. */
   readonly requestId: string | undefined
   /** Whether trying again later makes sense. */
   readonly retryable: boolean
-  /** How long to wait before, if the server said. */
+  /** How long to wait before, if the server said: longer than nothing, and not for ever. */
   readonly retryAfter: Duration.Duration | undefined
   readonly error: Tag
 }> {}
@@ -203,7 +228,7 @@ export class Notice extends Data.TaggedClass("Notice")<{
 export interface Words {
   /** In another language: in English where nothing is said. */
   readonly language?: Language | undefined
-  /** Words of your own for some kinds, instead of all that is said about them. */
+  /** Words of your own for some kinds, instead of all that is said about them; not where they are empty or throw. */
   readonly text?: { readonly [T in Tag]?: string | ((error: Tagged<T>) => string) | undefined } | undefined
 }
 
@@ -214,15 +239,23 @@ export const isRetryable = (error: ClaudeError): boolean => retryable[error._tag
 export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undefined>(
   options?: For<Tags> & Words
 ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | Notice, Left<E, Tags>, R> =>
-  instead("notice", options, (error) => Effect.succeed(toNotice(error, options)))
+  instead(
+    "notice",
+    options,
+    (error) => Effect.map(Clock.currentTimeMillis, (now) => toNotice(error, { ...options, now }))
+  )
 
-/** The notice for an error. */
-export const toNotice = (error: ClaudeError, options?: Words): Notice => {
+/** The notice for an error. What has passed at `now`, in milliseconds since the epoch, is not said. */
+export const toNotice = (error: ClaudeError, options?: Words & { readonly now?: number | undefined }): Notice => {
   // What is under a tag takes the error of that tag.
   const own = options?.text?.[error._tag] as string | ((error: ClaudeError) => string) | undefined
+  // It is the last that can be said to a person: words of one's own that fail are no reason to say nothing.
+  const said = Result.getOrUndefined(Result.try(() => typeof own === "function" ? own(error) : own))
   return new Notice({
-    text: typeof own === "function" ? own(error) : own ?? sentences(error, options?.language ?? english),
-    requestId: error.requestId,
+    text: isString(said) && said.trim() !== ""
+      ? said
+      : sentences(error, options?.language ?? english, options?.now ?? -Infinity),
+    requestId: quotable(error),
     retryable: isRetryable(error),
     retryAfter: hint(error),
     error: error._tag
@@ -233,8 +266,14 @@ export const toNotice = (error: ClaudeError, options?: Words): Notice => {
 // Internals
 // -----------------------------------------------------------------------------
 
-/** The kinds that are answered for, whatever happens. */
-type Certain<Tags> = Tags extends ReadonlyArray<Tag> ? number extends Tags["length"] ? never : Tags[number] : Tag
+/** The kinds that are answered for, whatever happens: with one of several lists, those that are certain in each. */
+type Certain<Tags> = Exclude<Tag, Tags extends ReadonlyArray<Tag> ? Exclude<Tag, Listed<Tags>> : never>
+
+/** The kinds that a list is known to have. */
+type Listed<Tags> = Tags extends readonly [infer T, ...infer Rest] ? Single<T> | Listed<Rest> : never
+
+/** A kind, and not one of several. */
+type Single<T, All = T> = T extends unknown ? [All] extends [T] ? T : never : never
 
 /** Whether two types are one: each being assignable to the other is less, as most fields of our errors are optional. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false

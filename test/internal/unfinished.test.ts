@@ -6,8 +6,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Fiber, Layer, Redacted, Ref, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { CallLog, Claude, type ClaudeError, Policy, Retry } from "../../src/index.ts"
-import { after, lastWords } from "../../src/internal/unfinished.ts"
+import { CallLog, Claude, type ClaudeError, type Message, Policy, Retry } from "../../src/index.ts"
+import * as Unfinished from "../../src/internal/unfinished.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
@@ -65,6 +65,17 @@ const loosened = (words: string, blank: string): string => words.replaceAll(/\s+
 // -----------------------------------------------------------------------------
 // Seams
 // -----------------------------------------------------------------------------
+
+/** Of an answer that is nothing but this text. */
+const lastWords = (text: string): string =>
+  // Only its content is looked at.
+  Unfinished.lastWords({ message: { content: [{ type: "text", text, citations: null }] } } as unknown as Message.Reply)
+
+/** What follows the words, if the text begins with them. */
+const after = (text: string, words: string): string | undefined => {
+  const at = Unfinished.seam(text, words)
+  return typeof at === "number" ? text.slice(at) : undefined
+}
 
 describe("seam", () => {
   it.effect.prop(

@@ -212,7 +212,7 @@ describe("notices", () => {
         make(tag, { ...odd, requestId: "req_011CQabcdefghijklmnopqr1", retryAfter: Duration.hours(40) })
       )
       assert.strictEqual(error, tag)
-      assert.match(text, /^[A-Z].*\. Reference: req_011CQabcdefghijklmnopqr1\.$/)
+      assert.match(text, /^[A-Z].*\. Reference: req_011CQabcdefghijklmnopqr1$/)
       assert.isBelow(text.length, 200)
       assert.notMatch(text, /Claude|opus|secret|\bAPI\b|HTTP|429|Error|model|token|schema|JSON|undefined|\n/i)
       assert.strictEqual(retryable, /Please try again in/.test(text))
@@ -224,7 +224,7 @@ describe("notices", () => {
   it("has the request id, and whether and when to try again", () => {
     const notice = Fallback.toNotice(make("RateLimited", { requestId: "req_1", retryAfter: Duration.millis(1500) }))
     assert.deepInclude({ ...notice }, {
-      text: "The assistant is very busy right now. Please try again in 2 seconds. Reference: req_1.",
+      text: "The assistant is very busy right now. Please try again in 2 seconds. Reference: req_1",
       requestId: "req_1",
       retryable: true,
       retryAfter: Duration.millis(1500),
@@ -247,6 +247,8 @@ describe("notices", () => {
       ["61 minutes", "in about 2 hours"],
       ["47 hours", "in about 47 hours"],
       ["48 hours", "in about 2 days"],
+      ["400 days", "in about 400 days"],
+      ["401 days", "in a moment"],
       ["Infinity", "in a moment"]
     ] as const
   )("a wait of %s is said as %s", (wait, words) => {
@@ -275,9 +277,38 @@ describe("notices", () => {
     )
   })
 
+  it.effect("a day that has passed is not said", () =>
+    Effect.gen(function*() {
+      const error = make("SpendLimitReached", { regainsAt: "2026-12-01T00:00:00Z" })
+      const notice = Effect.map(Fallback.notice()(Effect.fail(error)), ({ text }) => text)
+      const end = Date.parse("2026-12-01T00:00:00Z")
+      yield* TestClock.setTime(end - 1)
+      assert.include(yield* notice, "available again on 1 December 2026.")
+      assert.strictEqual(yield* notice, Fallback.toNotice(error, { now: end - 1 }).text)
+      yield* TestClock.setTime(end)
+      assert.strictEqual(yield* notice, said("SpendLimitReached"))
+      assert.strictEqual(yield* notice, Fallback.toNotice(error, { now: end }).text)
+    }))
+
   it("a request id that is none is not quoted", () => {
     for (const requestId of ["", "a b", "<script>", "x".repeat(65), 12, {}, null]) {
       assert.notInclude(said("Refused", { requestId }), "Reference")
+      assert.isUndefined(Fallback.toNotice(make("Refused", { requestId })).requestId)
+    }
+  })
+
+  it("a wait that is none is not given", () => {
+    for (const retryAfter of [Duration.zero, Duration.millis(-5), Duration.infinity, 5, "5 seconds", null]) {
+      assert.isUndefined(Fallback.toNotice(make("Overloaded", { retryAfter })).retryAfter)
+    }
+  })
+
+  it("words of one's own that fail or are empty are no reason to say nothing", () => {
+    const fails = () => {
+      throw new Error("mine")
+    }
+    for (const own of ["", " ", () => "", fails, () => undefined as never, 12 as never]) {
+      assert.strictEqual(Fallback.toNotice(make("Refused"), { text: { Refused: own } }).text, said("Refused"))
     }
   })
 
@@ -345,7 +376,7 @@ describe("notices", () => {
     model: odd
   }, ({ tag, ...fields }) => {
     const { text } = Fallback.toNotice(make(tag, fields))
-    assert.match(text, /\.$/)
+    assert.match(text, /\.$|\. Reference: \S+$/)
     assert.isBelow(text.length, 250)
   }, { arbitrary: { runs: 500 } })
 })
@@ -402,6 +433,8 @@ describe("accounts", () => {
       assert.strictEqual(runs, worth[tag] ? 3 : 1)
       yield* Effect.flip(Fallback.accounts([layer], { on: { [tag]: !worth[tag] } })(program))
       assert.strictEqual(runs, worth[tag] ? 4 : 3)
+      yield* Effect.flip(Fallback.accounts([layer], { on: { [tag]: undefined } })(program))
+      assert.strictEqual(runs, worth[tag] ? 6 : 4)
     }))
 
   it.effect("asks each in turn the same, until one answers", () =>
@@ -497,15 +530,57 @@ describe("accounts", () => {
       assert.strictEqual(error.gaveUp, "BudgetSpent")
     }))
 
-  it.effect("the error of a single account, of the application and of a layer is untouched", () =>
+  it.effect("the error of a single account and of the application is untouched", () =>
     Effect.gen(function*() {
       const { layer } = account([])
       for (const error of [make("Truncated"), new Mine(), new Overloaded({ by: "me" })]) {
         assert.strictEqual(yield* Effect.flip(Fallback.accounts([layer])(Effect.fail(error))), error)
       }
-      const failing = Layer.effect(Claude.Claude, Effect.fail(new Mine()))
-      assert.instanceOf(yield* Effect.flip(Fallback.accounts([failing, layer])(Effect.fail(make("Refused")))), Mine)
     }))
+
+  describe("whose layer cannot be built", () => {
+    class NoKey extends Data.TaggedError("NoKey")<{ readonly message: string }> {}
+    const unbuilt = Layer.effect(Claude.Claude, Effect.fail(new NoKey({ message: "secret" })))
+    const warnings = Effect.map(
+      events,
+      (all) => all.flatMap((event) => event._tag === "Warning" ? [`${event.code}: ${event.message}`] : [])
+    )
+
+    it.effect("are passed over, with a warning that says which and has no words of the error (G14)", () =>
+      Effect.gen(function*() {
+        const { layer } = account([Faults.answer("hello")])
+        assert.strictEqual(yield* Fallback.accounts([unbuilt, layer])(Claude.text("hi")), "hello")
+        assert.deepStrictEqual(yield* warnings, ["AccountNotBuilt: account 2: its layer was not built (NoKey)"])
+        assert.deepStrictEqual(yield* changes, [["SpendLimitReached", "account 2"], ["SpendLimitReached", "account 3"]])
+      }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer([refused]), CallLog.layerMemory))))
+
+    it.effect("leave the failure of those before them", () =>
+      Effect.gen(function*() {
+        const error = make("SpendLimitReached")
+        const only = Fallback.accounts([unbuilt, unbuilt])(Effect.fail(error))
+        assert.strictEqual(yield* Effect.flip(only), error)
+
+        const { layer } = account([])
+        const errors = [make("Forbidden"), make("Refused")]
+        const tried = Fallback.accounts([unbuilt, layer, unbuilt])(
+          Effect.suspend(() => Effect.fail(errors.shift() ?? make("Truncated")))
+        )
+        const last = yield* Effect.flip(tried)
+        assert.strictEqual(last._tag, "Refused")
+        assert.deepStrictEqual(last.history?.map(({ error }) => error), ["Forbidden", "Refused"])
+      }))
+
+    it.effect("by a defect or an interrupt are no account that is passed over", () =>
+      Effect.gen(function*() {
+        const { layer } = account([Faults.answer("hello")])
+        const building = (effect: Effect.Effect<never, NoKey>) =>
+          Effect.exit(Fallback.accounts([Layer.effect(Claude.Claude, effect), layer])(Effect.fail(make("Refused"))))
+        assert.deepStrictEqual(yield* building(Effect.die("bug")), Exit.die("bug"))
+        const both = yield* building(Effect.ensuring(Effect.fail(new NoKey({ message: "" })), Effect.die("bug")))
+        assert.isTrue(Exit.hasDies(both))
+        assert.isTrue(Exit.hasInterrupts(yield* building(Effect.interrupt)))
+      }))
+  })
 
   it.effect("a defect or an interrupt is no reason to switch", () =>
     Effect.gen(function*() {

@@ -4,9 +4,10 @@ import { Context, Duration, Effect, Exit, Fiber, FileSystem, Layer, Ref, Schema,
 import { WebCrypto } from "effect/crypto"
 import { KeyValueStore, Persistence } from "effect/persistence"
 import { TestClock } from "effect/testing"
-import { expectTypeOf } from "vitest"
+import { expectTypeOf, vi } from "vitest"
 import { CallLog, Claude, ClaudeError, Current, Fallback, Policy, Retry } from "../../src/index.ts"
 import { type Kept, memory, Store } from "../../src/internal/answerStore.ts"
+import { listen } from "../../src/internal/heard.ts"
 import { lastGood, Stale } from "../../src/internal/lastGood.ts"
 import * as PersistedAnswers from "../../src/PersistedAnswers.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
@@ -91,9 +92,22 @@ describe("an answer of before", () => {
       assert(stale instanceof Stale)
       assert.strictEqual(Duration.toMillis(stale.age), 0)
     }).pipe(Effect.provide(world([Faults.overloaded], {
-      get: () => Effect.succeed({ at: 1e12, value: "from tomorrow" }),
+      get: () => Effect.succeed({ at: 3_600_000, value: "from soon" }),
       set: () => Effect.void
     }))))
+
+  it.effect("is none where its time is further ahead than it may be old, or is no time", () =>
+    Effect.gen(function*() {
+      for (const at of [3_600_001, 1e300, 0.5, Number.MAX_SAFE_INTEGER + 1]) {
+        const store = { get: () => Effect.succeed({ at, value: "from tomorrow" }), set: () => Effect.void }
+        assert.strictEqual(yield* shown(Effect.provideService(text(Claude.text("hi")), Store, store)), "Overloaded")
+        const kept = memory(1)
+        yield* kept.set("k", { at, value: 1 }, Duration.hours(1))
+        assert.isUndefined(yield* kept.get("k"))
+        yield* kept.set("k", { at: 0, value: 2 }, Duration.hours(1))
+        assert.deepStrictEqual(yield* kept.get("k"), { at: 0, value: 2 })
+      }
+    }).pipe(Effect.provide(world(Faults.cycle(Faults.overloaded)))))
 
   it.effect("is the newest of several", () =>
     Effect.gen(function*() {
@@ -303,6 +317,31 @@ describe("who it is for", () => {
     }).pipe(Effect.provide(world(thenOverloaded("hello")))))
 })
 
+describe("a tenant that is named inside", () => {
+  const keyed = lastGood({ ...options, key: "k", schema: Schema.Unknown })
+  const inside = (tenant: string) => Effect.provideService(Claude.text("hi"), Current.Tenant, tenant)
+
+  it.effect("has its own answers under a key, too", () =>
+    Effect.gen(function*() {
+      yield* keyed(inside("a"))
+      assert.strictEqual(yield* shown(keyed(inside("b"))), "Overloaded")
+      assert.strictEqual(yield* shown(keyed(Claude.text("hi"))), "Overloaded")
+      assert.strictEqual(yield* shown(keyed(inside("a"))), "stale hello")
+      assert.strictEqual(
+        yield* shown(Effect.provideService(keyed(Claude.text("hi")), Current.Tenant, "a")),
+        "stale hello"
+      )
+    }).pipe(Effect.provide(world(thenOverloaded("hello")))))
+
+  it.effect("is no other tenant's where there are two, which is told once", () =>
+    Effect.gen(function*() {
+      yield* keyed(Effect.all([inside("a"), inside("b")]))
+      yield* keyed(Effect.all([inside("b"), inside("a")]))
+      for (const tenant of ["a", "b"]) assert.strictEqual(yield* shown(keyed(inside(tenant))), "Overloaded")
+      assert.deepStrictEqual(yield* warnings, ["LastGoodNotWhole"])
+    }).pipe(Effect.provide(world(thenOverloaded("one", "two", "three", "four")))))
+})
+
 describe("which errors", () => {
   const expected: ClaudeError.Table<boolean> = {
     InvalidRequest: false,
@@ -334,6 +373,8 @@ describe("which errors", () => {
       for (const [tag, worth] of Object.entries(expected) as Array<[ClaudeError.Tag, boolean]>) {
         const failed = Effect.fail(make(tag))
         const otherwise = lastGood({ ...options, key: "k", on: { [tag]: !worth } })
+        const unsaid = lastGood({ ...options, key: "k", on: { [tag]: undefined } })
+        assert.strictEqual(yield* shown(unsaid(failed)), worth ? "stale hello" : tag)
         assert.strictEqual(yield* shown(keyed(failed)), worth ? "stale hello" : tag)
         assert.strictEqual(yield* shown(otherwise(failed)), worth ? tag : "stale hello")
       }
@@ -417,6 +458,111 @@ describe("only whole answers are remembered", () => {
       assert.strictEqual(yield* shown(any({ key: "two" })(two)), "stale hello,hello")
     }).pipe(Effect.provide(world(thenOverloaded("hello", "hello")))))
 
+  // "+a" puts the question a; "a whole" ends the first of those that are open, "a' whole" the second.
+  const ends: ReadonlyArray<readonly [what: string, steps: string, whole: "all" | "some" | "none"]> = [
+    ["nothing was asked", "", "none"],
+    ["all were answered", "+a, +b, a whole, b whole", "all"],
+    ["a failure was put again", "+a, a not, +a, a not, +a, a whole", "all"],
+    ["what was left was put again", "+a, a left, +a, a whole", "all"],
+    ["one of two lost", "+a, +a, a' whole, a left", "all"],
+    ["one of two lost before", "+a, +a, a left, a whole", "all"],
+    ["one failed while the same was open", "+a, +a, a not, a whole", "none"],
+    ["one of two that failed was put again", "+a, +a, a not, a not, +a, a whole", "none"],
+    ["a second time was not whole", "+a, a whole, +a, a not", "none"],
+    ["one was only left", "+a, a left", "none"],
+    ["one failed", "+a, a not", "none"],
+    ["one is open", "+a, +b, a whole", "some"],
+    ["the same is still open", "+a, +a, a whole", "none"],
+    ["another stood in for one that failed", "+a, a not, +b, b whole", "some"],
+    ["another stood in for one that was left", "+a, a left, +b, b whole", "some"]
+  ]
+  it.each(ends)("%s: %s", (_, steps, whole) => {
+    const heard = listen("name", "key", undefined, undefined)
+    const open: Array<{ readonly question: string; readonly end: (how: "whole" | "not" | "left") => void }> = []
+    for (const step of steps === "" ? [] : steps.split(", ")) {
+      if (step.startsWith("+")) {
+        const params = { model: "m", max_tokens: 1, messages: [{ role: "user" as const, content: step.slice(1) }] }
+        open.push({ question: step.slice(1), end: heard.asked(params) })
+      } else {
+        const [who = "", how] = step.split(" ")
+        const mine = open.filter(({ question }) => question === who[0])
+        const one = mine[who.length - 1]
+        assert(one !== undefined)
+        open.splice(open.indexOf(one), 1)
+        one.end(how as "whole")
+      }
+    }
+    const subject = heard.subject()
+    assert.strictEqual(typeof subject === "string" ? subject : subject.whole, whole)
+  })
+
+  it("a long question is written out once, however often it is put, and under a key never", () => {
+    const content = "long ".repeat(100_000)
+    for (const [key, times] of [[undefined, 1], ["key", 0]] as const) {
+      const heard = listen("name", key, undefined, undefined)
+      const stringify = vi.spyOn(JSON, "stringify")
+      for (let i = 0; i < 5; i++) {
+        heard.asked({ model: "m", max_tokens: 1, messages: [{ role: "user", content: `${content}` }] })("whole")
+      }
+      assert.deepInclude(heard.subject() as object, { whole: "all" })
+      const long = stringify.mock.results.filter(({ value }) => String(value).length >= content.length)
+      stringify.mockRestore()
+      assert.lengthOf(long, times)
+    }
+  })
+
+  /** At first a hard question fails and a slow one waits; all else is "yes". */
+  const stubborn = Effect.provide(
+    world(Faults.by(({ index, params }) => {
+      const asked = JSON.stringify(params["messages"])
+      if (asked.includes("later")) return Faults.overloaded
+      const turn = asked.includes("hard") && index === 0 ? Faults.overloaded : Faults.answer("yes")
+      return asked.includes("slow") && index === 0 ? Faults.delayed(turn, "1 hour") : turn
+    }))
+  )
+  /** What is there for a question when Claude is down, after the call. */
+  const then = (call: Effect.Effect<unknown, unknown, Claude.Claude>, question: string) =>
+    Effect.gen(function*() {
+      const running = yield* Effect.forkChild(any()(call))
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(running)
+      const claude = yield* Claude.Claude
+      const down = Claude.Claude.of({ ...claude, open: () => Effect.fail(make("Overloaded")) })
+      return yield* shown(any()(Effect.provideService(Claude.text(question), Claude.Claude, down)))
+    })
+
+  it.effect("one that the program itself puts again is", () =>
+    Effect.gen(function*() {
+      const call = Effect.retry(Claude.text("hard"), { times: 1 })
+      assert.strictEqual(yield* then(call, "hard"), "stale yes")
+    }).pipe(stubborn))
+
+  it.effect("one of which a second run is faster is", () =>
+    Effect.gen(function*() {
+      const call = Effect.race(Claude.text("slow"), Effect.delay(Claude.text("slow"), "1 second"))
+      assert.strictEqual(yield* then(call, "slow"), "stale yes")
+    }).pipe(stubborn))
+
+  it.effect("not where the program asks something else instead, which is told once with its key", () =>
+    Effect.gen(function*() {
+      const call = Effect.catchTag(Claude.text("hard"), "Overloaded", () => Claude.text("easy"))
+      const site = any({ key: "k", name: "instead" })
+      assert.strictEqual(yield* site(call), "yes")
+      assert.strictEqual(yield* shown(site(Effect.fail(make("Overloaded")))), "Overloaded")
+      yield* site(Effect.andThen(Effect.ignore(Claude.text("later")), Claude.text("easy")))
+      const told = (yield* events).filter((event) => event._tag === "Warning")
+      assert.deepStrictEqual(told.map(({ code, message }) => [code, message]), [[
+        "LastGoodNotWhole",
+        "instead: of several questions not all were answered as a whole, so nothing is remembered: put lastGood next to each"
+      ]])
+    }).pipe(stubborn))
+
+  it.effect("what the program makes of a whole answer is remembered as it is", () =>
+    Effect.gen(function*() {
+      const call = Effect.orElseSucceed(Effect.flatMap(Claude.text("easy"), () => Effect.fail("mine")), () => "made")
+      assert.strictEqual(yield* then(call, "easy"), "stale made")
+    }).pipe(stubborn))
+
   it.effect("a stream counts when it was read to its end, not before", () =>
     Effect.gen(function*() {
       const opened = any()(Effect.scoped(Effect.as(Claude.open("hi"), "opened")))
@@ -425,19 +571,87 @@ describe("only whole answers are remembered", () => {
     }).pipe(Effect.provide(world(thenOverloaded("hello")))))
 })
 
+describe("where answers are", () => {
+  class Replies extends Context.Service<Replies, { readonly reply: Effect.Effect<unknown> }>()("test/Replies") {
+    static readonly layer = Layer.effect(
+      Replies,
+      Effect.map(
+        Claude.Claude,
+        (claude) => Replies.of({ reply: shown(Effect.provideService(text(Claude.text("hi")), Claude.Claude, claude)) })
+      )
+    )
+  }
+  const fake = (...answers: ReadonlyArray<string>) => Layer.fresh(FakeClaude.layer(thenOverloaded(...answers)))
+
+  it.effect("a service that captures Claude finds what was remembered with it", () =>
+    Effect.gen(function*() {
+      const { reply } = yield* Replies
+      assert.strictEqual(yield* reply, "hello")
+      assert.strictEqual(yield* reply, "stale hello")
+      assert.strictEqual(yield* shown(text(Claude.text("hi"))), "stale hello")
+    }).pipe(Effect.provide(Layer.provideMerge(Replies.layer, fake("hello")))))
+
+  it.effect("it is in the store of where Claude was built", () =>
+    Effect.gen(function*() {
+      const store = memory(1)
+      const built = Layer.provide(fake("hello"), Layer.succeed(Store, store))
+      assert.strictEqual((yield* Effect.provide(Claude.Claude, built)).answers, store)
+      const replies = Effect.flatMap(Replies, ({ reply }) => reply)
+      yield* Effect.provide(replies, Layer.provide(Replies.layer, built))
+      const other = Layer.provide(fake(), Layer.succeed(Store, store))
+      const down = Effect.provideService(Claude.text("hi"), Store, undefined)
+      assert.strictEqual(yield* shown(Effect.provide(text(failing(down)), other)), "stale hello")
+    }))
+
+  it.effect("two never share, and the store of the place comes first", () =>
+    Effect.gen(function*() {
+      const both = Effect.zip(shown(text(Claude.text("hi"))), shown(text(Claude.text("hi"))))
+      assert.deepStrictEqual(yield* Effect.provide(both, fake("hello"), { local: true }), ["hello", "stale hello"])
+      assert.deepStrictEqual(yield* Effect.provide(both, fake("other"), { local: true }), ["other", "stale other"])
+      const here = Effect.provideService(both, Store, memory(1))
+      const then = Effect.zip(here, shown(text(failing(Claude.text("hi")))))
+      assert.deepStrictEqual(
+        yield* Effect.provide(then, fake("here"), { local: true }),
+        [["here", "stale here"], "Overloaded"]
+      )
+    }))
+
+  it.effect("without a Claude and a store there is none", () =>
+    Effect.gen(function*() {
+      const call = shown(text(Effect.provide(Claude.text("hi"), fake("hello"), { local: true })))
+      assert.strictEqual(yield* call, "hello")
+      assert.strictEqual(
+        yield* shown(lastGood({ ...options, key: "k" })(Effect.fail(make("Overloaded")))),
+        "Overloaded"
+      )
+    }))
+
+  const failing = (call: Effect.Effect<string, ClaudeError.ClaudeError, Claude.Claude>) =>
+    Effect.flatMap(
+      Claude.Claude,
+      (claude) => Effect.provideService(call, Claude.Claude, { ...claude, open: () => Effect.fail(make("Overloaded")) })
+    )
+
+  it("a memory has room for something", () => {
+    for (const capacity of [0, -1, 1.5, NaN, Infinity, "10" as never]) {
+      assert.throws(() => Fallback.memoryStore(capacity), RangeError, /must be a whole number, 1 or more/)
+    }
+  })
+})
+
 describe("in memory", () => {
   const kept = (at: number, value: unknown = at): Kept => ({ at, value })
   const hour = Duration.hours(1)
 
   it.effect("1,000 are remembered, and the one that was not used for longest goes", () =>
     Effect.gen(function*() {
-      const store = yield* Store
+      const { answers: store } = yield* Claude.Claude
       for (let index = 0; index < 1000; index++) yield* store.set(`bound ${index}`, kept(0, index), hour)
       assert.deepStrictEqual(yield* store.get("bound 0"), kept(0, 0))
       yield* store.set("bound 1000", kept(0, 1000), hour)
       assert.isUndefined(yield* store.get("bound 1"))
       for (const index of [0, 2, 999, 1000]) assert.isDefined(yield* store.get(`bound ${index}`))
-    }))
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
 
   it.effect("what has expired is dropped when it is read", () =>
     Effect.gen(function*() {
@@ -550,7 +764,7 @@ describe("G15: a store that fails fails no call", () => {
   const isGood = Schema.is(Schema.Struct({ at: Schema.Finite, value: Schema.String }))
   const isOld = (kept: unknown) =>
     typeof kept === "object" && kept !== null && "value" in kept && "at" in kept && Number.isFinite(kept.at) &&
-    Number(kept.at) < -3_600_000
+    !(Number.isSafeInteger(kept.at) && Math.abs(Number(kept.at)) <= 3_600_000)
 
   it.effect.prop(
     "garbage of any shape is reported, and leaves the error",
@@ -642,6 +856,7 @@ describe("persisted", () => {
       assert.strictEqual(yield* shown(text(Claude.text("hi"))), "stale hello")
       yield* TestClock.adjust("2 minutes")
       const store = yield* Store
+      assert(store !== undefined)
       assert.strictEqual(yield* shown(text(Claude.text("hi"))), "Overloaded")
       assert.deepStrictEqual(yield* warnings, [])
 
@@ -654,6 +869,50 @@ describe("persisted", () => {
       Layer.provideMerge(FakeClaude.layer(thenOverloaded("hello")), CallLog.layerMemory),
       Layer.provide(PersistedAnswers.layer, Persistence.layerMemory)
     ))))
+
+  /** Keeps nothing, and takes its time. */
+  const slow = (write: Effect.Effect<void>) => {
+    const stores: Array<string> = []
+    const store = { get: () => Effect.undefined, set: () => write } as never
+    const persistence = Persistence.Persistence.of({
+      make: ({ storeId }) => Effect.sync(() => (stores.push(storeId), store))
+    })
+    return { stores, layer: Layer.succeed(Persistence.Persistence, persistence) }
+  }
+
+  it.effect.each(
+    [
+      ["slow", 900, true, Effect.sleep(900)],
+      ["hanging", 1000, false, Effect.never],
+      ["stubborn", 1000, false, Effect.uninterruptible(Effect.never)]
+    ] as const
+  )(
+    "the layer closes when what is being written is, or after a second: %s",
+    ([, millis, whole, write]) =>
+      Effect.gen(function*() {
+        const started = yield* Ref.make(false)
+        const written = yield* Ref.make(false)
+        const writing = Effect.andThen(Ref.set(started, true), Effect.andThen(write, Ref.set(written, true)))
+        const remembering = Layer.provide(PersistedAnswers.layer, slow(writing).layer)
+        const call = yield* Effect.forkChild(once(text(Claude.text("hi")), Faults.answer("hello"), remembering))
+        yield* Effect.repeat(Effect.andThen(tick, Ref.get(started)), { until: (started) => started })
+        yield* TestClock.adjust(millis - 1)
+        assert.isUndefined(call.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(yield* Fiber.join(call), ["hello"])
+        assert.strictEqual(yield* Ref.get(written), whole)
+      })
+  )
+
+  it.effect("under a name of its own, or another", () =>
+    Effect.gen(function*() {
+      const { layer, stores } = slow(Effect.void)
+      const staging = PersistedAnswers.layerWith({ storeId: "staging" })
+      for (const answers of [PersistedAnswers.layer, staging]) {
+        yield* Effect.provide(Effect.void, Layer.provide(answers, layer))
+      }
+      assert.deepStrictEqual(stores, ["resilient-claude/last-good", "staging"])
+    }))
 
   it.live("in files, answers outlive the layer; without the directory the error stays, and it is reported (G15)", () =>
     Effect.gen(function*() {
@@ -717,6 +976,34 @@ describe("persisted", () => {
     }).pipe(Effect.provide(NodeServices.layer)))
 })
 
+describe("what is told", () => {
+  const policed = Policy.apply({ retry: Retry.never })
+
+  it.effect("carries the call of the policy inside", () =>
+    Effect.gen(function*() {
+      const get = () => Effect.fail("x")
+      yield* text(policed(Claude.text("hi")))
+      yield* text(policed(Claude.text("hi")))
+      yield* shown(Effect.provideService(text(policed(Claude.text("hi"))), Store, { get, set: get }))
+      const all = yield* events
+      const calls = all.flatMap((event) => event._tag === "GaveUp" ? [event.call] : [])
+      const told = all.flatMap((event) =>
+        event._tag === "FellBack" || event._tag === "Warning" ? [[event._tag, event.call]] : []
+      )
+      assert.deepStrictEqual(told, [["FellBack", calls[0]], ["Warning", calls[1]]])
+      assert.isDefined(calls[1])
+    }).pipe(Effect.provide(world(thenOverloaded("hello")))))
+
+  it.effect("is no longer than 200 characters (G14)", () =>
+    Effect.gen(function*() {
+      const get = () => Effect.fail("x")
+      const site = lastGood({ ...options, name: "long ".repeat(100) })
+      yield* shown(Effect.provideService(site(Claude.text("hi")), Store, { get, set: get }))
+      const [told] = (yield* events).flatMap((event) => event._tag === "Warning" ? [event.message] : [])
+      assert.lengthOf(told ?? "", 200)
+    }).pipe(Effect.provide(world([Faults.overloaded]))))
+})
+
 describe("options that cannot be meant are refused", () => {
   const bad: ReadonlyArray<readonly [object, RegExp]> = [
     [{ name: " " }, /name of Fallback.lastGood is blank/],
@@ -725,6 +1012,8 @@ describe("options that cannot be meant are refused", () => {
     [{ maxAge: 0 }, /maxAge of Fallback.lastGood "test" is 0/],
     [{ maxAge: "-1 second" }, /maxAge/],
     [{ maxAge: "soon" }, /maxAge/],
+    [{ schema: undefined }, /Fallback.lastGood "test" has no schema: say what the answer is, like Schema.String/],
+    [{ schema: "string" }, /Fallback.lastGood "test" has no schema/],
     [
       { schema: Schema.Struct({ [Symbol.iterator]: Schema.String }) },
       /schema of Fallback.lastGood "test" has no JSON form/
