@@ -1,6 +1,6 @@
 /** Answers that stop half-way, by the exact requests that a server received. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Redacted, Schema } from "effect"
+import { Duration, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { CallLog, Claude, type ClaudeError, Policy, Retry } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 import { FakeServer, Faults } from "../src/testing/index.ts"
@@ -416,6 +416,19 @@ describe("several questions under one policy", () => {
           assert.lengthOf(played.bodies, questions.length * 2)
         }
       }
+    }))
+
+  it.live("what was continued as often as it may is not begun anew, whatever the schedule", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: older }).pipe(
+          Policy.apply({ truncated: { continue: 1 }, retry: Schedule.recurs(3) })
+        ),
+        Faults.maxTokens("One,"),
+        Faults.maxTokens(" two,")
+      )
+      assert.deepInclude({ ...failed(played) }, { _tag: "Truncated", gaveUp: "RetriesSpent" })
+      assert.lengthOf(played.bodies, 2)
     }))
 
   it.live("a piece that cannot be had sends nobody back to the start", () =>
