@@ -41,8 +41,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "answers: one that begins anew is lost when it is interrupted",
     file: "src/internal/reading.ts",
-    find: "(opened): Reading => current = { opened, scope }",
-    replace: "(opened): Reading => ({ opened, scope })",
+    find: "(reading): Reading => current = reading",
+    replace: "(reading): Reading => reading",
     test: "test/open.test.ts"
   },
   {
@@ -153,15 +153,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G13: a restart is not marked",
     file: "src/internal/reading.ts",
-    find: "return Effect.as(told(broken, event.attempt), Arr.of(event))",
-    replace: "return Effect.andThen(told(broken, event.attempt), pull)",
+    find: "return Effect.as(told(broken, event), Arr.of(event))",
+    replace: "return Effect.andThen(told(broken, event), pull)",
     test: "test/Claude.test.ts test/policy/Policy.test.ts"
   },
   {
     name: "G13: a text stream restarts",
     file: "src/internal/reading.ts",
-    find: "const reopen = mayRestart ? call?.reopen : undefined",
-    replace: "const reopen = call?.reopen",
+    find: `call?.onBreak === "restart" && !mayRestart ? "fail" : `,
+    replace: "",
     test: "test/policy/Policy.test.ts"
   },
   {
@@ -188,8 +188,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G16: an answer without an end is whole",
     file: "src/internal/attempt.ts",
-    find: `() => odd("it ended before the message did")`,
-    replace: "() => Effect.sync((): ReadonlyArray<Message.WireEvent> => (draft.add({ type: \"message_stop\" }), []))",
+    find: `: odd("it ended before the message did")`,
+    replace: ": Effect.sync((): ReadonlyArray<Message.WireEvent> => (draft.add({ type: \"message_stop\" }), []))",
     test: "test/Claude.test.ts test/tags.test.ts test/properties.test.ts"
   },
   {
@@ -618,5 +618,40 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "options?.on?.includes(error._tag) !== false",
     replace: "options !== null",
     test: "test/policy/Fallback.test.ts"
+  },
+  {
+    name: "G13: a resumed stream repeats the last words",
+    file: "src/internal/resuming.ts",
+    find: "return goOn(pending.slice(at))",
+    replace: "return goOn(pending)",
+    test: "test/resume.test.ts"
+  },
+  {
+    name: "G13: a continuation that begins elsewhere is shown",
+    file: "src/internal/resuming.ts",
+    find: "if (at === \"none\") return undefined",
+    replace: "if (at === \"none\") return text",
+    test: "test/resume.test.ts"
+  },
+  {
+    name: "streams: the beginning of the further answer is shown",
+    file: "src/internal/resuming.ts",
+    find: "      case \"message_start\":\n        return \"hidden\"",
+    replace: "      case \"message_start\":\n        return event",
+    test: "test/resume.test.ts"
+  },
+  {
+    name: "streams: without end, though a limit is set",
+    file: "src/policy/Policy.ts",
+    find: "compiled.streamOverall === undefined ? opened",
+    replace: "true as boolean ? opened",
+    test: "test/resume.test.ts"
+  },
+  {
+    name: "streams: an answer without a stop reason is whole",
+    file: "src/internal/attempt.ts",
+    find: "made.mayEndEarly === true && draft.head().stop_reason !== null",
+    replace: "true as boolean",
+    test: "test/resume.test.ts"
   }
 ]

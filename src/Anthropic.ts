@@ -47,7 +47,10 @@ export const layerWith = (options: Options): Layer.Layer<Claude.Claude> => {
   const sender = Sdk.make(options)
   return Layer.effect(
     Claude.Claude,
-    Effect.tap(Claude.make(wire(sender)), (claude) => Effect.provideService(warnIfOld, Claude.Claude, claude))
+    Effect.tap(
+      Claude.make(wire(sender, options.messageStop === "optional")),
+      (claude) => Effect.provideService(warnIfOld, Claude.Claude, claude)
+    )
   )
 }
 
@@ -81,7 +84,7 @@ const config = Effect.gen(function*() {
 // -----------------------------------------------------------------------------
 
 /** The wire over a sender. */
-const wire = (sender: Sdk.Sender): Claude.Wire => ({
+const wire = (sender: Sdk.Sender, mayEndEarly: boolean): Claude.Wire => ({
   open: (request) =>
     Effect.withFiber<Claude.Connection, ClaudeError, Scope.Scope>((fiber) => {
       const scope = Context.getUnsafe(fiber.context, Scope.Scope)
@@ -106,6 +109,7 @@ const wire = (sender: Sdk.Sender): Claude.Wire => ({
           header,
           model,
           now: clock.currentTimeMillisUnsafe(),
+          mayEndEarly,
           onWhole: () => {
             whole = true
           },

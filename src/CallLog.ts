@@ -69,7 +69,7 @@ export type Event =
     /** How more of an answer that stopped half-way is asked for. */
     readonly how: "raise" | "continue" | "resume" | "nudge"
   }
-  | Common & { readonly _tag: "Restarted"; readonly attempt: number; readonly error: ClaudeError }
+  | Common & { readonly _tag: "Restarted" | "Resumed"; readonly attempt: number; readonly error: ClaudeError }
   | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
   | Common & {
     readonly _tag: "GaveUp"
@@ -227,6 +227,7 @@ const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLe
   RetryScheduled: "Info",
   Continued: "Info",
   Restarted: "Warn",
+  Resumed: "Warn",
   FellBack: "Warn",
   GaveUp: "Error",
   Warning: "Warn"

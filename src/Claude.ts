@@ -314,7 +314,7 @@ const begin = (ask: Ask, options: Options | undefined, mayRestart: boolean) =>
   Effect.withFiber<Reading.Answer, ClaudeError, Claude | Scope.Scope>((fiber) => {
     const claude = Context.getUnsafe(fiber.context, Claude)
     const ended = fiber.getRef(Current.Listener)?.asked(questionOf(fiber, ask, options, undefined))
-    const request = Effect.map(toRequest(ask, options), ({ request }) => request)
+    const request = (rest?: Unfinished.Rest) => toRequest(ask, options, undefined, rest)
     return Reading.open((request) => claude.open(request), request, claude.log, mayRestart, ended)
   })
 

@@ -97,6 +97,8 @@ export interface Call {
     | undefined
   /** Tells the log, once in a call. */
   readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
+  /** What to do when an answer breaks off while it is read. */
+  readonly onBreak: "fail" | "restart" | "resume"
   /** Opens an answer that broke off once more, by the rules of the policy; if there is none, the break is final. */
   readonly reopen:
     | (<A, R>(broken: ClaudeError, open: Effect.Effect<A, ClaudeError, R>) => Effect.Effect<A, ClaudeError, R>)

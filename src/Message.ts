@@ -43,11 +43,21 @@ export interface Restarted {
   readonly because: Tag
 }
 
+/** The answer broke off and goes on: what has been read of it stays, except for blocks after `index`, which were not whole. */
+export interface Resumed {
+  readonly type: "resumed"
+  /** The attempt that follows. */
+  readonly attempt: number
+  readonly because: Tag
+  /** The block of text that goes on. */
+  readonly index: number
+}
+
 /** One event of the wire, as the API sends it. Unknown kinds are passed on as they are. */
 export type WireEvent = RawMessageStreamEvent
 
 /** One event of a streamed answer. */
-export type Event = WireEvent | Restarted
+export type Event = WireEvent | Restarted | Resumed
 
 /** Whether an event is a sign of an answer, and not only of a request being received. */
 export const isContent = (event: WireEvent): boolean =>

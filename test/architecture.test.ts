@@ -29,6 +29,8 @@ const layers = [
     "internal/until"
   ],
   [
+    "internal/history",
+    "internal/resuming",
     "internal/watch",
     "internal/attempt",
     "internal/accept",
@@ -56,7 +58,6 @@ const layers = [
     "internal/charged",
     "internal/worth",
     "internal/notices",
-    "internal/history",
     "internal/ladder",
     "internal/fellBack",
     "internal/digest",

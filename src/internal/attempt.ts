@@ -34,6 +34,8 @@ export interface WireItem {
 export interface Connection {
   readonly requestId: string | undefined
   readonly rateLimits: Message.RateLimits
+  /** Whether the message may end with its stop reason, and without a `message_stop`. */
+  readonly mayEndEarly?: boolean
   /** The next socket read; done at the end of the body. */
   readonly read: Pull.Pull<WireItem, ClaudeError.ClaudeError>
 }
@@ -178,7 +180,13 @@ const begin = (
     connection = made
     watch.connected()
 
-    const next = Pull.catchDone(Effect.map(made.read, take), () => odd("it ended before the message did"))
+    const next = Pull.catchDone(
+      Effect.map(made.read, take),
+      () =>
+        made.mayEndEarly === true && draft.head().stop_reason !== null
+          ? Effect.sync(() => take({ bytes: 0, events: [{ type: "message_stop" }] }))
+          : odd("it ended before the message did")
+    )
     const read = Effect.suspend(() => contradiction === undefined ? next : odd(contradiction))
     const watched = Effect.mapError(watch.during(read), failed)
 

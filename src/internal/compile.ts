@@ -21,7 +21,9 @@ export interface Compiled {
   readonly unfinished: Rules
   readonly limits: ReturnType<typeof Timeout.limits> | undefined
   readonly overall: ReturnType<typeof Timeout.overall> | undefined
-  readonly restart: boolean
+  readonly onBreak: "fail" | "restart" | "resume"
+  /** The time of a stream, in milliseconds. */
+  readonly streamOverall: number | undefined
   /** How requests are validated, if they are. */
   readonly validate: How | undefined
 }
@@ -32,13 +34,14 @@ export const compile = (policy: Record.Policy): Compiled => {
   const {
     empty = "fail",
     models = [],
-    onBreak,
+    onBreak = "fail",
     overall,
     paused = defaultPaused,
     precheck,
     refused,
     reserve,
     retry,
+    streamOverall,
     strict = false,
     truncated = "fail",
     validate = true,
@@ -58,7 +61,8 @@ export const compile = (policy: Record.Policy): Compiled => {
     unfinished: { truncated, paused, empty },
     limits: Object.values(limits).every((limit) => limit === undefined) ? undefined : Timeout.limits(limits),
     overall: overall === undefined ? undefined : Timeout.overall(overall),
-    restart: onBreak === "restart",
+    onBreak,
+    streamOverall: streamOverall === undefined ? undefined : Refuse.millis("Policy: streamOverall", streamOverall),
     validate: validate ? { strict, count: precheck === "count" } : undefined
   }
 }

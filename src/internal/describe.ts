@@ -8,17 +8,22 @@ import { defaultPaused } from "./unfinished.ts"
 
 /** Order, limits, and the waits each kind of error would see. */
 export const describe = (policy: Policy): string => {
-  const { onBreak = "fail", overall, precheck, retry, strict = false, validate = true } = policy
+  const { onBreak = "fail", overall, precheck, retry, streamOverall, strict = false, validate = true } = policy
   return [
     row("validate", validate ? validation(strict, precheck === "count") : "no"),
     row("overall", overall === undefined ? "no limit" : `at most ${length(overall)} for everything below`),
+    ...streamOverall === undefined ? [] : [row("", `a stream at most ${length(streamOverall)}, until it is read`)],
     ...ladder(policy),
     ...(retry === undefined ? [row("retry", "never")] : retries(retry)),
     row("attempt", limits(policy)),
     row("half-way", halfWay(policy)),
     row(
       "on break",
-      onBreak === "restart" ? "ask again, and tell the reader to begin anew" : "fail, with what had arrived"
+      onBreak === "restart"
+        ? "ask again, and tell the reader to begin anew"
+        : onBreak === "resume"
+        ? "ask for the rest, and go on where the text ends"
+        : "fail, with what had arrived"
     )
   ].join("\n")
 }

@@ -31,11 +31,14 @@ export interface Policy extends Current.Limits {
   readonly empty?: "fail" | { readonly nudge: 1 } | undefined
   /** The longest the caller waits for all of the above. For a stream: for each opening. */
   readonly overall?: Duration.Input | undefined
+  /** The longest a stream may take from its opening to its end, its reader included. Only for `applyStream`. */
+  readonly streamOverall?: Duration.Input | undefined
   /**
-   * What to do when an answer breaks off while it is read: `fail` (what arrived is in the error), or `restart` under
-   * the same retries, which the reader learns from a `restarted` event. Text streams cannot say so, and always fail.
+   * What to do when an answer breaks off while it is read, under the same retries: `fail` (what arrived is in the
+   * error); `restart`, which the reader learns from a `restarted` event, and text streams cannot say, so that they fail; or
+   * `resume`, which asks for the rest, and goes on where the text ends. A `resumed` event tells that it does.
    */
-  readonly onBreak?: "fail" | "restart" | undefined
+  readonly onBreak?: "fail" | "restart" | "resume" | undefined
   /** Whether requests are validated before they are sent: yes. */
   readonly validate?: boolean | undefined
   /** Whether what only the catalogue of models says fails a request, and does not only warn: no. */
@@ -46,7 +49,7 @@ export interface Policy extends Current.Limits {
 
 /** The fields that are one of a list. */
 const choices = {
-  onBreak: ["fail", "restart"],
+  onBreak: ["fail", "restart", "resume"],
   validate: [true, false],
   strict: [true, false],
   precheck: ["count", "estimate"]
@@ -66,6 +69,7 @@ const fields: { readonly [K in keyof Required<Policy>]: true } = {
   paused: true,
   empty: true,
   overall: true,
+  streamOverall: true,
   onBreak: true,
   validate: true,
   strict: true,
@@ -73,7 +77,7 @@ const fields: { readonly [K in keyof Required<Policy>]: true } = {
 }
 
 /** The durations of a policy, the shorter ones first: one that is longer than a later one can never be reached. */
-const durations = ["connect", "idle", "contentIdle", "firstToken", "attempt", "overall"] as const
+const durations = ["connect", "idle", "contentIdle", "firstToken", "attempt", "overall", "streamOverall"] as const
 
 /** Pairs that cannot both be meant, if the first is longer: what the second limits includes what the first does. */
 const dominated: ReadonlyArray<readonly [shorter: typeof durations[number], longer: typeof durations[number]]> = [
@@ -85,7 +89,9 @@ const dominated: ReadonlyArray<readonly [shorter: typeof durations[number], long
   ["contentIdle", "attempt"],
   ["connect", "overall"],
   ["firstToken", "overall"],
-  ["attempt", "overall"]
+  ["attempt", "overall"],
+  ["firstToken", "streamOverall"],
+  ["overall", "streamOverall"]
 ]
 
 /** Throws a sentence if the policy contradicts itself. */
@@ -126,8 +132,10 @@ export const check = (policy: Policy): void => {
   if (policy.refused !== undefined && policy.refused !== "fail") checkRefused(policy.refused)
   checkReserve(policy)
   checkUnfinished(policy)
-  if (policy.onBreak === "restart" && policy.retry === undefined) {
-    Refuse.refuse(`Policy: onBreak is "restart", but nothing says how often: add retry, for example Retry.standard`)
+  if (policy.onBreak !== undefined && policy.onBreak !== "fail" && policy.retry === undefined) {
+    Refuse.refuse(
+      `Policy: onBreak is "${policy.onBreak}", but nothing says how often: add retry, for example Retry.standard`
+    )
   }
   const plan = policy.retry === undefined ? undefined : byTag(policy.retry)
   if (plan?.entries.has("DeadlineExceeded") && Plan.of(plan.entries.get("DeadlineExceeded") ?? {})?.kind !== "never") {

@@ -11,15 +11,21 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { isString } from "effect/Predicate"
 import type * as Pull from "effect/Pull"
+import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as CallLog from "../CallLog.ts"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import type { Event, RateLimits, Reply, Request } from "../Message.ts"
+import type { Event, RateLimits, Reply, Request, Restarted, Resumed } from "../Message.ts"
 import { accept } from "./accept.ts"
 import type { Opened } from "./attempt.ts"
+import * as History from "./history.ts"
+import type { Prepared } from "./request.ts"
+import * as Resuming from "./resuming.ts"
+import * as Unfinished from "./unfinished.ts"
 
 /** An answer that has begun. */
 export interface Answer {
@@ -34,18 +40,20 @@ export interface Answer {
 interface Reading {
   readonly opened: Opened
   readonly scope: Scope.Closeable
+  /** Puts it in the place of what did not come, if it goes on from a break. */
+  readonly resuming: Resuming.Resuming | undefined
 }
 
 /** Opens an answer in the scope of its reader, who says whether it can be told that the answer begins anew. */
 export const open = Effect.fnUntraced(function*(
   send: (request: Request) => Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope>,
-  toRequest: Effect.Effect<Request, ClaudeError.ClaudeError>,
+  toRequest: (rest?: Unfinished.Rest) => Effect.Effect<Prepared, ClaudeError.ClaudeError>,
   log: CallLog.CallLog,
   mayRestart: boolean,
   ended: ((how: "whole" | "not" | "left") => void) | undefined
 ): Effect.fn.Return<Answer, ClaudeError.ClaudeError, Scope.Scope> {
   const call = yield* Current.Call
-  const reopen = mayRestart ? call?.reopen : undefined
+  const onBreak = call?.onBreak === "restart" && !mayRestart ? "fail" : call?.onBreak ?? "fail"
   const context = yield* Effect.context()
 
   let how: "whole" | "not" | "left" = "not"
@@ -57,48 +65,77 @@ export const open = Effect.fnUntraced(function*(
   yield* Effect.addFinalizer(() => leave(Exit.interrupt()))
 
   /** One attempt, in a scope of its own, which is known to the backstop before anything can interrupt. */
-  const start: Effect.Effect<Reading, ClaudeError.ClaudeError> = Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(
-      Scope.make(),
-      (scope) =>
-        restore(Effect.flatMap(toRequest, (request) => Scope.provide(send(request), scope))).pipe(
-          Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void),
-          Effect.map((opened): Reading => current = { opened, scope })
-        )
-    )
-  )
-  const first = yield* start
-  how = "left"
-  const opened = () => (current ?? first).opened
-
-  /** Begins anew, if the policy wants it; else the break is final. */
-  const broke = (
-    broken: ClaudeError.ClaudeError
-  ): Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError> =>
-    reopen === undefined
-      ? Effect.fail(broken)
-      : Effect.uninterruptibleMask((restore) =>
-        leave(Exit.fail(broken)).pipe(
-          Effect.andThen(restore(Effect.provideContext(reopen(broken, start), context))),
-          Effect.flatMap((reading) => {
-            const event = { type: "restarted", attempt: reading.opened.reply().attempt, because: broken._tag } as const
-            return Effect.as(told(broken, event.attempt), Arr.of(event))
-          })
-        )
+  const start = (broken?: Resuming.Broken): Effect.Effect<Reading, ClaudeError.ClaudeError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        Scope.make(),
+        (scope) =>
+          restore(Effect.flatMap(
+            toRequest(broken && { ...Unfinished.nothing, before: broken.reply }),
+            ({ model, request, whole }) =>
+              Effect.map(Scope.provide(send(request), scope), (opened) => {
+                const goesOn = Unfinished.goesOn(whole.params, model)
+                return { opened, scope, resuming: broken && Resuming.make(broken, goesOn) }
+              })
+          )).pipe(
+            Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void),
+            Effect.map((reading): Reading => current = reading)
+          )
       )
-
-  const told = (error: ClaudeError.ClaudeError, attempt: number) =>
-    Effect.flatMap(
-      Clock.currentTimeMillis,
-      (at) => log.emit({ _tag: "Restarted", at, call: call?.id, model: opened().reply().model, attempt, error })
     )
+  const first = yield* start()
+  how = "left"
+  const now = () => current ?? first
+  const reply = () => {
+    const { opened, resuming } = now()
+    return resuming === undefined ? opened.reply() : resuming.reply(opened.reply())
+  }
 
-  const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError> = Effect.suspend(() =>
-    Effect.catch(opened().pull, (error): typeof pull => {
-      how = "not"
-      return Cause.isDone(error)
-        ? Effect.andThen(accept(opened().reply(), "content", log), Effect.suspend(whole))
-        : broke(error)
+  /** Begins anew or goes on, if the policy wants it; else the break is final. */
+  const broke = (broken: ClaudeError.ClaudeError): Pulled => {
+    const reopen = call?.reopen
+    if (reopen === undefined || onBreak === "fail") return Effect.fail(broken)
+    const rest = onBreak === "resume" ? Resuming.from(reply()) : undefined
+    if (isString(rest)) return Effect.fail(History.copy(broken, { detail: `it cannot be resumed: ${rest}` }))
+    return Effect.uninterruptibleMask((restore) =>
+      leave(Exit.fail(broken)).pipe(
+        Effect.andThen(restore(Effect.provideContext(reopen(broken, start(rest)), context))),
+        Effect.flatMap(({ opened }) => {
+          const common = { attempt: opened.reply().attempt, because: broken._tag }
+          const event: Restarted | Resumed = rest === undefined
+            ? { type: "restarted", ...common }
+            : { type: "resumed", index: rest.index, ...common }
+          return Effect.as(told(broken, event), Arr.of(event))
+        })
+      )
+    )
+  }
+
+  const told = (error: ClaudeError.ClaudeError, { attempt, type }: Restarted | Resumed) =>
+    Effect.flatMap(Clock.currentTimeMillis, (at) =>
+      log.emit({
+        _tag: type === "restarted" ? "Restarted" : "Resumed",
+        at,
+        call: call?.id,
+        model: now().opened.reply().model,
+        attempt,
+        error
+      }))
+
+  const pull: Pulled = Effect.suspend(() =>
+    Effect.matchEffect(now().opened.pull, {
+      onFailure: (error): Pulled => {
+        how = "not"
+        return Cause.isDone(error)
+          ? Effect.andThen(accept(reply(), "content", log), Effect.suspend(whole))
+          : broke(error)
+      },
+      onSuccess: (events): Pulled => {
+        const { resuming } = now()
+        const taken = resuming === undefined ? events : resuming.take(events)
+        if (taken === undefined) return broke(misfit(reply()))
+        return Arr.isReadonlyArrayNonEmpty(taken) ? Effect.succeed(taken) : pull
+      }
     })
   )
 
@@ -111,9 +148,22 @@ export const open = Effect.fnUntraced(function*(
     requestId: first.opened.requestId,
     rateLimits: first.opened.rateLimits,
     events: Stream.onExit(Stream.fromPull(Effect.succeed(pull)), (exit) => leave(verdict(exit))),
-    reply: Effect.sync(() => opened().reply())
+    reply: Effect.sync(reply)
   }
 })
+
+type Pulled = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError>
+
+/** A further request that does not go on from what there is: nothing of it is shown. */
+const misfit = ({ message, model, requestId, text, usage }: Reply): ClaudeError.PartialAnswer =>
+  new ClaudeError.PartialAnswer({
+    model,
+    requestId,
+    usage,
+    text: ClaudeError.redact(text),
+    blocks: Redacted.make(message.content),
+    detail: "the continuation does not begin where the answer broke off"
+  })
 
 /** How an answer ended, from how its reading did: what fails in the reader is not the model's failure. */
 const verdict = (exit: Exit.Exit<unknown, unknown>): Exit.Exit<void, ClaudeError.ClaudeError> => {

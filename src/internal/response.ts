@@ -13,6 +13,8 @@ export interface Response {
   readonly header: HeaderOf
   /** The next bytes of the body, or nothing at its end. */
   readonly bytes: Effect.Effect<Uint8Array | undefined, ClaudeError.ClaudeError>
+  /** Whether the message may end with its stop reason. */
+  readonly mayEndEarly?: boolean
   /** Told when the message is complete, whatever the body does after it. */
   readonly onWhole?: () => void
   readonly model: string
@@ -22,7 +24,7 @@ export interface Response {
 
 /** Reads the events of a success; fails at once if it cannot be a message. */
 export const connect = (
-  { bytes, header, model, now, onWhole, status }: Response
+  { bytes, header, mayEndEarly, model, now, onWhole, status }: Response
 ): Effect.Effect<Connection, ClaudeError.UnexpectedResponse> => {
   const requestId = header("request-id")
   const odd = (detail: string) => new ClaudeError.UnexpectedResponse({ model, requestId, status, detail })
@@ -55,6 +57,7 @@ export const connect = (
   let rateLimits: RateLimits | undefined
   return Effect.succeed({
     requestId,
+    mayEndEarly: mayEndEarly === true,
     // Twelve headers, which most calls never look at.
     get rateLimits() {
       return rateLimits ??= rateLimitsOf(header)

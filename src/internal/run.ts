@@ -63,7 +63,7 @@ class Running {
     this.claude = Option.getOrUndefined(Context.getOption(fiber.context, Claude))
     this.outerDeadline = fiber.getRef(Current.Deadline)
     this.start = clock.currentTimeMillisUnsafe()
-    const { restart, validate } = policy
+    const { onBreak, validate } = policy
     this.ladder = policy.ladder
     this.retrying = this.retries()
     this.model = modelOf(fiber)
@@ -77,7 +77,8 @@ class Running {
       spent: { input: 0, output: 0, dollars: 0, atLeast: false },
       validate: validate && ((params, isRest) => this.validated(params, isRest, validate)),
       warn: (model, code, message) => this.log.warn(model, code, message),
-      reopen: restart ? (broken, open) => this.again(broken, open) : undefined
+      onBreak,
+      reopen: onBreak !== "fail" ? (broken, open) => this.again(broken, open) : undefined
     }
     this.log = new Telling(this.claude, clock, this.call)
     Unfinished.finishers.set(this.call, this)

@@ -31,6 +31,11 @@ export interface Options {
   readonly client?: Client | undefined
   /** What sends the requests: the global `fetch`. */
   readonly fetch?: Fetch | undefined
+  /**
+   * Whether an answer must end with `message_stop`: yes. Where a gateway leaves it out, `optional` takes an answer for
+   * whole that has a stop reason, and no block that is not whole.
+   */
+  readonly messageStop?: "required" | "optional" | undefined
 }
 
 /** The SDK's type of `fetch`. */
@@ -48,7 +53,10 @@ export interface Sender {
 }
 
 /** A sender by these options. Throws a `RangeError` with a sentence if they cannot be meant. */
-export const make = ({ apiKey, baseUrl, client, fetch }: Options): Sender => {
+export const make = ({ apiKey, baseUrl, client, fetch, messageStop }: Options): Sender => {
+  if (messageStop !== undefined && messageStop !== "required" && messageStop !== "optional") {
+    Refuse.refuse(`Anthropic: messageStop is ${String(messageStop)}: it must be "required" or "optional"`)
+  }
   if (baseUrl !== undefined && !isUrl(baseUrl)) {
     // It may hold a password.
     const shown = baseUrl.replace(/\/\/[^/]*@/, "//…@")

@@ -8,12 +8,14 @@
  */
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type ClaudeError, type DeadlineExceeded, is } from "../ClaudeError.ts"
+import { type ClaudeError, DeadlineExceeded, is } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { compile } from "../internal/compile.ts"
 import * as Description from "../internal/describe.ts"
@@ -31,8 +33,13 @@ import * as Retry from "./Retry.ts"
 export type Policy = Record.Policy
 
 /** What a policy adds to the errors of a call: `DeadlineExceeded`, if it has an overall limit or its type does not say. */
-export type Adds<P extends Policy> = "overall" extends keyof P ?
-  P["overall"] extends undefined ? never : DeadlineExceeded
+export type Adds<P extends Policy> = Limited<P, "overall">
+
+/** What a policy adds to the errors of a stream: the same, and also if it has a limit for streams. */
+export type AddsToStream<P extends Policy> = Limited<P, "overall"> | Limited<P, "streamOverall">
+
+type Limited<P extends Policy, Field extends keyof Policy> = Field extends keyof P
+  ? P[Field] extends undefined ? never : DeadlineExceeded
   : never
 
 /** A sensible start: `Retry.standard`, and no call longer than five minutes. */
@@ -60,15 +67,15 @@ export const apply = <const P extends Policy>(
 
 /**
  * Applies a policy to the opening of a stream: to everything until its first elements are there. After that nothing is
- * asked again, unless the policy says `onBreak: "restart"`.
+ * asked again, unless the policy says `onBreak: "restart"` or `"resume"`. Its `streamOverall` limits all of it.
  */
 export const applyStream = <const P extends Policy>(
   policy: P
-): <A, E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<A, E | Adds<P>, R> => {
-  const opened = apply(policy)
-  return <A, E, R>(self: Stream.Stream<A, E, R>) =>
-    Stream.unwrap(Effect.map(
-      Effect.flatMap(Effect.scope, (scope) => opened(begin(self, scope))),
+): <A, E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<A, E | AddsToStream<P>, R> => {
+  const compiled = compile(policy)
+  return <A, E, R>(self: Stream.Stream<A, E, R>) => {
+    const opened = Stream.unwrap(Effect.map(
+      Effect.flatMap(Effect.scope, (scope) => run(compiled, begin(self, scope))),
       ({ first, rest }) => {
         let begun = false
         return Stream.fromPull(Effect.succeed(Effect.suspend(() => {
@@ -78,6 +85,10 @@ export const applyStream = <const P extends Policy>(
         })))
       }
     ))
+    const limited = compiled.streamOverall === undefined ? opened : within(opened, compiled.streamOverall)
+    // As in `apply`: the value decides about the type.
+    return limited as Stream.Stream<A, E | AddsToStream<P>, R>
+  }
 }
 
 /** What a call came to, as a value for those who want no error channel. Tokens and cost are those of all attempts. */
@@ -122,6 +133,19 @@ const used = ({ atLeast, dollars, input, output }: Current.Tally): Used => ({
   tokens: { input, output },
   cost: { dollars, atLeast }
 })
+
+/** Ends a stream after so many milliseconds, which is the deadline of everything inside. */
+const within = <A, E, R>(self: Stream.Stream<A, E, R>, length: number): Stream.Stream<A, E | DeadlineExceeded, R> =>
+  Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) =>
+    self.pipe(
+      Stream.updateService(Current.Deadline, (outer) => Math.min(outer, now + length)),
+      Stream.interruptWhen(
+        Effect.flatMap(
+          Effect.sleep(length),
+          () => Effect.fail(new DeadlineExceeded({ limit: Duration.millis(length) }))
+        )
+      )
+    )))
 
 /** Reads the first elements, in a scope that does not outlive a failure to do so. */
 const begin = <A, E, R>(self: Stream.Stream<A, E, R>, parent: Scope.Scope) =>

@@ -29,6 +29,8 @@ export const received: Effect.Effect<ReadonlyArray<Request>, never, Received> = 
 
 /** What else there is. */
 export interface Options {
+  /** Whether an answer must end with `message_stop`, as `Anthropic` has it: yes. */
+  readonly messageStop?: "required" | "optional" | undefined
   /** What the API lists as its models: none. */
   readonly models?: ReadonlyArray<ModelInfo> | undefined
 }
@@ -47,7 +49,7 @@ export const layer = (playable: Faults.Playable, options: Options = {}): Layer.L
 export const wire = Effect.fnUntraced(function*(
   playable: Faults.Playable,
   receive: (request: Request) => Effect.Effect<void> = () => Effect.void,
-  { models = [] }: Options = {}
+  { messageStop, models = [] }: Options = {}
 ): Effect.fn.Return<Claude.Wire> {
   const script = Faults.toScript(playable)
   const start = yield* Clock.currentTimeMillis
@@ -90,6 +92,7 @@ export const wire = Effect.fnUntraced(function*(
         header,
         model,
         now: yield* Clock.currentTimeMillis,
+        mayEndEarly: messageStop === "optional",
         bytes: Effect.suspend(() => {
           const piece = body[next++]
           if (piece !== undefined) return send(piece)
