@@ -55,6 +55,8 @@ describe("examples", () => {
       "12-chat-reply.ts",
       "13-long-answer.ts",
       "14-ladder.ts",
+      // Over HTTP, in a file of its own.
+      "15-relay.ts",
       "incident.ts"
     ])
   })

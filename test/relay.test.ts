@@ -1,0 +1,283 @@
+/** The relay of the examples, over HTTP: what a browser is told, and what becomes of the request to Claude. */
+import { NodeHttpServer } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer, Schema, type Scope } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
+import { execFile } from "node:child_process"
+import { createServer } from "node:http"
+import * as path from "node:path"
+import { promisify } from "node:util"
+import * as Relay from "../examples/15-relay.ts"
+import { CallLog, type Policy, Retry } from "../src/index.ts"
+import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { FakeServer, Faults } from "../src/testing/index.ts"
+
+// -----------------------------------------------------------------------------
+// Browser, relay, Claude
+// -----------------------------------------------------------------------------
+
+/** Where the relay is. */
+class Site extends Context.Service<Site, string>()("test/Site") {}
+
+const soon = Retry.backoff({ times: 2, base: "20 millis" })
+
+/** A relay between a reader and a Claude that plays a script. */
+const world = (
+  turns: Faults.Playable,
+  policy: Policy.Policy = {},
+  heartbeat: Relay.Options["heartbeat"] = "1 minute"
+) => {
+  const claude = Layer.unwrap(
+    Effect.map(
+      FakeServer.FakeServer,
+      ({ url }) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url, connections: 10 })
+    )
+  )
+  const site = Layer.effect(Site, HttpServer.addressFormattedWith((address) => Effect.succeed(address)))
+  const served = HttpRouter.serve(Relay.routes({ policy: { retry: soon, ...policy }, heartbeat }), {
+    disableLogger: true,
+    disableListenLog: true
+  })
+  return Layer.mergeAll(site, served).pipe(
+    Layer.provide(NodeHttpServer.layer(createServer, {
+      host: "127.0.0.1",
+      port: 0,
+      gracefulShutdownTimeout: "100 millis"
+    })),
+    Layer.provide(claude),
+    Layer.provideMerge(FakeServer.layer(turns)),
+    Layer.provide(CallLog.layerNone)
+  )
+}
+
+const fromJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
+
+/** What a reader has: events and comments, as far as they are whole. */
+interface Reader {
+  readonly status: number
+  readonly body: () => string
+  readonly kinds: () => ReadonlyArray<string>
+  /** The text as the page shows it. */
+  readonly shown: () => string
+  readonly last: () => Readonly<Record<string, unknown>> | undefined
+  /** Done when the response is over, in whatever way. */
+  readonly over: Effect.Effect<void>
+  readonly leave: Effect.Effect<void>
+}
+
+const ask = (
+  question: unknown = { question: "hi" },
+  type = "application/json"
+): Effect.Effect<Reader, never, Site | Scope.Scope> =>
+  Effect.gen(function*() {
+    const url = yield* Site
+    const controller = new AbortController()
+    yield* Effect.addFinalizer(() => Effect.sync(() => controller.abort()))
+    const response = yield* Effect.promise(() =>
+      fetch(`${url}/answer`, {
+        method: "POST",
+        headers: { "content-type": type },
+        body: JSON.stringify(question),
+        signal: controller.signal
+      })
+    )
+    let body = ""
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+    const read = async () => {
+      for (let next = await reader?.read(); next?.done === false; next = await reader?.read()) body += next.value
+    }
+    const over = yield* Effect.forkScoped(Effect.ignore(Effect.tryPromise(read)))
+    const events = () =>
+      body.split("\n\n").slice(0, -1).map((block) => {
+        const [, kind = ":", data = "{}"] = /^event: (.*)\ndata: (.*)$/.exec(block) ?? []
+        return { kind, data: fromJson(data) }
+      })
+    return {
+      status: response.status,
+      body: () => body,
+      kinds: () => events().map(({ kind }) => kind),
+      shown: () =>
+        events().reduce(
+          (shown, { data, kind }) => kind === "text" ? shown + String(data["text"]) : kind === "restarted" ? "" : shown,
+          ""
+        ),
+      last: () => events().at(-1)?.data,
+      over: Fiber.await(over).pipe(Effect.timeout("20 seconds"), Effect.orDie, Effect.asVoid),
+      leave: Effect.sync(() => controller.abort())
+    }
+  })
+
+/** Looks again until it holds, or for ten seconds. */
+const until = <E, R>(what: string, holds: Effect.Effect<boolean, E, R>, left = 500): Effect.Effect<void, E, R> =>
+  Effect.flatMap(holds, (yes) => {
+    if (yes) return Effect.void
+    assert.isAbove(left, 0, what)
+    return Effect.andThen(Effect.sleep("20 millis"), until(what, holds, left - 1))
+  })
+
+const closed = Effect.flatMap(
+  FakeServer.FakeServer,
+  ({ received }) => Effect.map(received, (all) => all.length > 0 && all.every(({ closedAt }) => closedAt !== undefined))
+)
+
+const asked = Effect.flatMap(FakeServer.FakeServer, ({ received }) => Effect.map(received, (all) => all.length))
+
+/** Of all that was said, the events. */
+const events = (reader: Reader) => reader.kinds().filter((kind) => kind !== ":")
+
+// -----------------------------------------------------------------------------
+// What a reader is told
+// -----------------------------------------------------------------------------
+
+describe("the relay", () => {
+  it.live("gives the whole answer, and says that it is whole", () =>
+    Effect.gen(function*() {
+      const reader = yield* ask()
+      yield* reader.over
+      assert.strictEqual(reader.status, 200)
+      assert.strictEqual(reader.shown(), "Once upon a time —\n\n狐 <b>&amp;</b>.")
+      assert.strictEqual(events(reader).at(-1), "end")
+      assert.lengthOf(events(reader).filter((kind) => kind === "end"), 1)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        world([Faults.drip(Faults.answer("Once upon a time —\n\n狐 <b>&amp;</b>.", { thinking: "Hm." }), 7)])
+      )
+    ))
+
+  it.live("gives signs of life while nothing comes, before the answer and in it", () =>
+    Effect.gen(function*() {
+      const reader = yield* ask()
+      yield* until("no sign of life before", Effect.sync(() => reader.kinds().length >= 3))
+      assert.deepStrictEqual(events(reader), [])
+      yield* reader.over
+      assert.isAbove(reader.kinds().slice(reader.kinds().indexOf("text")).filter((kind) => kind === ":").length, 1)
+      assert.strictEqual(reader.shown(), "a b")
+      assert.strictEqual(events(reader).at(-1), "end")
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        world([Faults.delayed(Faults.answer("a b", { every: "120 millis" }), "300 millis")], {}, "50 millis")
+      )
+    ))
+
+  it.live("closes the request to Claude when the reader leaves, in an answer or before it", () =>
+    Effect.gen(function*() {
+      for (const begun of [true, false]) {
+        const reader = yield* ask()
+        yield* until(
+          "nothing came",
+          Effect.map(asked, (requests) => begun ? reader.shown() !== "" : requests === 2 && reader.kinds().length > 0)
+        )
+        assert.isFalse(yield* closed)
+        yield* reader.leave
+        yield* until("the request to Claude goes on", closed)
+      }
+      assert.strictEqual(yield* asked, 2, "nobody asks again for a reader who left")
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(world([Faults.pings("half", "100 millis"), Faults.silence], { onBreak: "resume" }, "50 millis"))
+    ))
+
+  it.live("makes a break visible, in words for a person, and ends nothing", () =>
+    Effect.gen(function*() {
+      const reader = yield* ask()
+      yield* reader.over
+      assert.strictEqual(reader.shown(), "Once upon")
+      assert.strictEqual(events(reader).at(-1), "failed")
+      assert.notInclude(events(reader), "end")
+      assert.deepStrictEqual(reader.last(), {
+        text: "The assistant was interrupted while answering. Please try again in a moment. Reference: req_fake_0001",
+        requestId: "req_fake_0001",
+        retryable: true,
+        void: false
+      })
+    }).pipe(Effect.scoped, Effect.provide(world([Faults.breaks("Once upon")], { onBreak: "fail" }))))
+
+  it.live("says that what was shown is void, when the answer begins anew", () =>
+    Effect.gen(function*() {
+      const reader = yield* ask()
+      yield* reader.over
+      assert.strictEqual(reader.shown(), "A fox.")
+      assert.deepStrictEqual(events(reader).filter((kind) => kind !== "text"), ["restarted", "end"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(world([Faults.breaks("Once upon"), Faults.answer("A fox.")], { onBreak: "restart" }))
+    ))
+
+  it.live("says where an answer goes on, and shows nothing twice", () =>
+    Effect.gen(function*() {
+      const reader = yield* ask()
+      yield* reader.over
+      assert.strictEqual(reader.shown(), "Once upon a time.")
+      assert.deepStrictEqual(events(reader).filter((kind) => kind !== "text"), ["resumed", "end"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(world([Faults.breaks("Once upon"), Faults.answer("Once upon a time.")], { onBreak: "resume" }))
+    ))
+
+  it.live("says that Claude declined, and that what came before is void", () =>
+    Effect.gen(function*() {
+      const reader = yield* ask()
+      yield* reader.over
+      assert.strictEqual(events(reader).at(-1), "failed")
+      assert.deepInclude(reader.last(), { retryable: false, void: true })
+      assert.match(String(reader.last()?.["text"]), /cannot help with this request/)
+    }).pipe(Effect.scoped, Effect.provide(world([Faults.refusal("Well, ")]))))
+
+  it.live("says what is wrong before an answer in the same way, and never the error's own words", () =>
+    Effect.gen(function*() {
+      const reader = yield* ask()
+      yield* reader.over
+      assert.deepStrictEqual(events(reader), ["failed"])
+      assert.notMatch(reader.body(), /bearer|401|authentication/i)
+    }).pipe(Effect.scoped, Effect.provide(world([Faults.unauthorized]))))
+
+  it.live("keeps two readers apart, and goes on for one when the other leaves", () =>
+    Effect.gen(function*() {
+      const [one, two] = yield* Effect.all([ask({ question: "one" }), ask({ question: "two" })], { concurrency: 2 })
+      yield* until("they did not begin", Effect.sync(() => one.shown() !== "" && two.shown() !== ""))
+      yield* one.leave
+      yield* two.over
+      assert.strictEqual(two.shown(), "You said two, and nothing else.")
+      assert.strictEqual(events(two).at(-1), "end")
+      assert.notInclude(one.kinds(), "end")
+      yield* until("a request was left open", closed)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(world(Faults.by(({ params }) =>
+        Faults.answer(
+          `You said ${JSON.stringify(params["messages"]).includes("one") ? "one" : "two"}, and nothing else.`,
+          { every: "100 millis" }
+        )
+      )))
+    ))
+
+  it.live("asks nothing for what is no question, or comes from another site", () =>
+    Effect.gen(function*() {
+      const bad = yield* Effect.all([ask({ question: "" }), ask({}), ask("hi"), ask({ question: "hi" }, "text/plain")])
+      assert.deepStrictEqual(bad.map(({ status }) => status), [400, 400, 400, 400])
+      assert.strictEqual(yield* asked, 0)
+    }).pipe(Effect.scoped, Effect.provide(world([]))))
+
+  it.live("has a page that puts nothing but text into itself", () =>
+    Effect.gen(function*() {
+      const url = yield* Site
+      const page = yield* Effect.promise(async () => (await fetch(url)).text())
+      assert.match(page, /^<!doctype html>/)
+      assert.notMatch(page, /innerHTML|insertAdjacent|outerHTML|document\.write|src=/)
+    }).pipe(Effect.provide(world([]))))
+
+  it("without a key says so in one line", async () => {
+    const { ANTHROPIC_API_KEY: _, ...env } = process.env
+    const run = promisify(execFile)(process.execPath, [path.resolve(import.meta.dirname, "../examples/15-relay.ts")], {
+      env
+    })
+    const { code, stderr, stdout } = await run.then(
+      () => assert.fail("it started"),
+      (error: { code: number; stdout: string; stderr: string }) => error
+    )
+    assert.notStrictEqual(code, 0)
+    assert.match(stdout + stderr, /^[^\n]*ANTHROPIC_API_KEY[^\n]*\n$/)
+  }, 20_000)
+})
