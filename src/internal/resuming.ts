@@ -30,6 +30,8 @@ export const from = (reply: Reply): Broken | string | undefined => {
   if (last.type !== "text") return "a tool had been used after the text"
   if (last.text.trim() === "") return "no words had arrived"
   const kept = content.slice(0, index + 1)
+  // Only its result could follow it.
+  if (kept.some(({ type }) => type === "tool_use")) return "a tool was to be used before the text"
   return { reply: { ...reply, text: textOf(kept), message: { ...reply.message, content: kept } }, index, last }
 }
 
@@ -59,9 +61,20 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
   let pending = ""
   let written = ""
 
-  /** What of a text goes on where the reader is: no blank after the one that is there. */
+  /** The blank that the reader has, and the model was not shown. */
+  const shown = last.text.slice(last.text.trimEnd().length)
+  let blank = ""
+
+  /** What of a text goes on where the reader is: what is blank at its start may be there already. */
   const goOn = (text: string): string => {
-    const own = written === "" && /\s$/.test(last.text) ? text.trimStart() : text
+    let own = text
+    if (written === "" && shown !== "") {
+      blank += text
+      const words = blank.trimStart()
+      if (words === "") return ""
+      blank = blank.slice(0, -words.length)
+      own = (blank.startsWith(shown) ? blank.slice(shown.length) : "") + words
+    }
     written += own
     return own
   }
@@ -114,6 +127,9 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
         return event.index === first && !begun ? undefined : { ...event, index: at }
       }
       case "message_delta":
+        // A refusal is one wherever it comes.
+        if (event.delta.stop_reason === "refusal") begun = true
+        if (!begun) return undefined
         // The sum has what both have.
         return { ...event, usage: add(before.usage, event.usage) as typeof event.usage }
       case "message_stop":
