@@ -100,6 +100,7 @@ export const open = Effect.fnUntraced(function*(
     return Effect.uninterruptibleMask((restore) =>
       leave(Exit.fail(broken)).pipe(
         Effect.andThen(restore(Effect.provideContext(reopen(broken, start(rest)), context))),
+        Effect.mapError((error) => still(broken, error)),
         Effect.flatMap(({ opened }) => {
           const common = { attempt: opened.reply().attempt, because: broken._tag }
           const event: Restarted | Resumed = rest === undefined
@@ -144,15 +145,33 @@ export const open = Effect.fnUntraced(function*(
     return Cause.done()
   }
 
+  let wasRead = false
+  const events = Stream.suspend(() => {
+    // What it would take belongs to the reader that is there, or was.
+    if (wasRead) return Stream.die(new Error("The events of an answer can be read once, and were read before."))
+    wasRead = true
+    return Stream.onExit(Stream.fromPull(Effect.succeed(pull)), (exit) => leave(verdict(exit)))
+  })
+
   return {
     requestId: first.opened.requestId,
     rateLimits: first.opened.rateLimits,
-    events: Stream.onExit(Stream.fromPull(Effect.succeed(pull)), (exit) => leave(verdict(exit))),
+    events,
     reply: Effect.sync(reply)
   }
 })
 
 type Pulled = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError>
+
+/** The failure to go on from a break, which holds what had arrived. */
+const still = (broken: ClaudeError.ClaudeError, error: ClaudeError.ClaudeError): ClaudeError.ClaudeError =>
+  "text" in error || !("text" in broken)
+    ? error
+    : History.copy(broken, {
+      gaveUp: error.gaveUp,
+      history: error.history,
+      detail: `nothing came after it broke off: ${error.message}`
+    })
 
 /** A further request that does not go on from what there is: nothing of it is shown. */
 const misfit = ({ message, model, requestId, text, usage }: Reply): ClaudeError.PartialAnswer =>
