@@ -653,5 +653,124 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "made.mayEndEarly === true && draft.head().stop_reason !== null",
     replace: "true as boolean",
     test: "test/resume.test.ts"
+  },
+  {
+    name: "streams: the end of an answer is not its message_stop",
+    file: "src/internal/attempt.ts",
+    find: "return draft.ended() ? end : more",
+    replace: "return draft.ended() && draft.flaw() !== undefined ? end : more",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "streams: what had arrived is lost where nothing came after it",
+    file: "src/internal/reading.ts",
+    find: "Effect.mapError((error) => still(broken, error)),",
+    replace: "",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "streams: a second reader takes what the first should have",
+    file: "src/internal/reading.ts",
+    find: "wasRead = true",
+    replace: "wasRead = false",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "answers: one whose reader is interrupted is a success",
+    file: "src/internal/reading.ts",
+    find: "return Cause.hasInterrupts(exit.cause) ? Exit.interrupt() : Exit.void",
+    replace: "return Exit.void",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "streams: blanks are lost at the seam",
+    file: "src/internal/resuming.ts",
+    find: "(blank.startsWith(shown) ? blank.slice(shown.length) : \"\")",
+    replace: "\"\"",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "G13: blanks are there twice at the seam",
+    file: "src/internal/resuming.ts",
+    find: "(blank.startsWith(shown) ? blank.slice(shown.length) : \"\")",
+    replace: "blank",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "streams: a text goes on after a tool",
+    file: "src/internal/resuming.ts",
+    find: "if (kept.some(({ type }) => type === \"tool_use\")) return",
+    replace: "if (kept.length === 0) return",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "streams: a text goes on before a tool that was used",
+    file: "src/internal/resuming.ts",
+    find: "!lost.has(block.type) && !isBlank(block)",
+    replace: "block.type === \"text\" && !isBlank(block)",
+    test: "test/resume.test.ts"
+  },
+  {
+    name: "streams: a refusal to go on is no refusal",
+    file: "src/internal/resuming.ts",
+    find: "if (event.delta.stop_reason === \"refusal\") begun = true",
+    replace: "",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "streams: a continuation that is not used ends the answer",
+    file: "src/internal/resuming.ts",
+    find: "if (!begun) return undefined\n        // The sum",
+    replace: "// The sum",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "streams: only the last request is counted",
+    file: "src/internal/resuming.ts",
+    find: "usage: add(before.usage, event.usage) as typeof event.usage",
+    replace: "usage: event.usage",
+    test: "test/resume.test.ts"
+  },
+  {
+    name: "streams: a server is not held back by a slow reader",
+    file: "src/NodeAnthropic.ts",
+    find: "if (this.size > highWaterMark) controller.pause()",
+    replace: "void controller",
+    test: "test/streams.test.ts"
+  },
+  {
+    name: "streams: their calls stay in memory",
+    file: "src/internal/unfinished.ts",
+    find: "new WeakMap<Current.Call, Finisher>()",
+    replace: "new Map<Current.Call, Finisher>()",
+    test: "test/streams.test.ts"
+  },
+  {
+    name: "relay: a failure looks like an end",
+    file: "examples/15-relay.ts",
+    find: "return sse(\"failed\", ",
+    replace: "return sse(\"end\", ",
+    test: "test/relay.test.ts"
+  },
+  {
+    name: "relay: the reader does not learn that it begins anew",
+    file: "examples/15-relay.ts",
+    find: "if (event.type === \"restarted\" || event.type === \"resumed\") return",
+    replace: "if (event.type === \"resumed\") return",
+    test: "test/relay.test.ts"
+  },
+  {
+    name: "relay: nothing comes while nothing comes",
+    file: "examples/15-relay.ts",
+    find: "silent ? \": waiting\\n\\n\" : \"\"",
+    replace: "\"\"",
+    test: "test/relay.test.ts"
+  },
+  {
+    name: "relay: anybody's page may ask",
+    file: "examples/15-relay.ts",
+    find: "headers: Schema.Struct({ \"content-type\": Schema.Literal(\"application/json\") }),",
+    replace: "",
+    test: "test/relay.test.ts"
   }
 ]
