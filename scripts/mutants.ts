@@ -62,15 +62,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "limits: a slow reader is a slow model",
     file: "src/internal/watch.ts",
-    find: "paused += clock.currentTimeMillisUnsafe() - pausedAt",
-    replace: "paused += 0",
+    find: "this.paused += clock.currentTimeMillisUnsafe() - this.pausedAt",
+    replace: "this.paused += 0",
     test: "test/Claude.test.ts"
   },
   {
     name: "limits: pings count as content",
     file: "src/internal/attempt.ts",
-    find: "watch.received(events.some(Message.isContent))",
-    replace: "watch.received(true)",
+    find: "this.watch.received(at, hasContent)",
+    replace: "this.watch.received(at, true)",
     test: "test/Claude.test.ts"
   },
   {
@@ -188,8 +188,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G16: an answer without an end is whole",
     file: "src/internal/attempt.ts",
-    find: `: odd("it ended before the message did")`,
-    replace: ": Effect.sync((): ReadonlyArray<Message.WireEvent> => (draft.add({ type: \"message_stop\" }), []))",
+    find: `: this.odd("it ended before the message did")`,
+    replace: ": Effect.sync((): ReadonlyArray<Message.WireEvent> => (this.draft.add({ type: \"message_stop\" }), []))",
     test: "test/Claude.test.ts test/tags.test.ts test/properties.test.ts"
   },
   {
@@ -230,8 +230,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "policy: the overall limit is ignored",
     file: "src/internal/run.ts",
-    find: ": overall(hopped)",
-    replace: ": hopped",
+    find: "overall === undefined\n      ?",
+    replace: "(true as boolean) || overall === undefined\n      ?",
     test: "test/policy/Policy.test.ts"
   },
   {
@@ -349,14 +349,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "costs: failed attempts cost nothing",
     file: "src/internal/attempt.ts",
-    find: "if (tally !== undefined) count(tally, free)",
-    replace: "if (tally !== undefined && error === undefined) count(tally, free)",
+    find: "if (tally !== undefined) this.count(tally, isFree)",
+    replace: "if (tally !== undefined && error === undefined) this.count(tally, isFree)",
     test: "test/policy/Policy.test.ts"
   },
   {
     name: "costs: an attempt that broke off is counted as whole",
     file: "src/internal/attempt.ts",
-    find: "|| !draft.ended()",
+    find: "|| !this.draft.ended()",
     replace: "|| false",
     test: "test/policy/Policy.test.ts"
   },
@@ -391,8 +391,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "input: what is validated is not what is sent",
     file: "src/internal/request.ts",
-    find: "check(request.params, changes, call, rest !== undefined)",
-    replace: "check(given, changes, call, rest !== undefined)",
+    find: "check(request.params, adapted?.changes ?? none",
+    replace: "check(given, adapted?.changes ?? none",
     test: "test/structured.test.ts"
   },
   {
@@ -650,7 +650,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "streams: an answer without a stop reason is whole",
     file: "src/internal/attempt.ts",
-    find: "made.mayEndEarly === true && draft.head().stop_reason !== null",
+    find: "made.mayEndEarly === true && this.draft.head().stop_reason !== null",
     replace: "true as boolean",
     test: "test/resume.test.ts"
   },

@@ -19,9 +19,9 @@ import * as LogLevel from "effect/LogLevel"
 import type { PlatformError } from "effect/PlatformError"
 import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
-import * as References from "effect/References"
 import type { ClaudeError, GaveUp, Table, Tried } from "./ClaudeError.ts"
 import type { Tally } from "./Current.ts"
+import { type Log, routine } from "./internal/listening.ts"
 import type { Reply, Usage } from "./Message.ts"
 
 // -----------------------------------------------------------------------------
@@ -111,13 +111,16 @@ export const capture: Effect.Effect<CallLog> = Effect.gen(function*() {
   const log = yield* CallLog
   const loggers = yield* Logger.CurrentLoggers
   const tell = (event: Event) => Effect.provideService(safely(log, event), Logger.CurrentLoggers, loggers)
-  return log !== logger ? { emit: tell } : {
-    // Most events are for nobody: they cost a look at the level.
-    emit: (event) =>
-      Effect.withFiber((fiber) =>
-        LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), levelOf(event)) ? Effect.void : tell(event)
-      )
+  if (log === nobody) return log
+  if (log !== logger) return { emit: tell }
+  // Most events are for nobody: they cost a look at the level, and what goes well is not even made an event.
+  const isHeard = (fiber: Fiber.Fiber<unknown, unknown>, level: LogLevel.Severity) =>
+    !LogLevel.isGreaterThan(fiber.cache.minimumLogLevel, level)
+  const choosy: CallLog & Log = {
+    emit: (event) => Effect.withFiber((fiber) => isHeard(fiber, levelOf(event)) ? tell(event) : Effect.void),
+    [routine]: (fiber) => isHeard(fiber, routineLevel)
   }
+  return choosy
 })
 
 // -----------------------------------------------------------------------------
@@ -128,7 +131,7 @@ export const capture: Effect.Effect<CallLog> = Effect.gen(function*() {
 export const layer: Layer.Layer<never> = Layer.effect(CallLog, Effect.sync(() => logger))
 
 /** Tells nobody. */
-export const layerNone: Layer.Layer<never> = Layer.succeed(CallLog, { emit: () => Effect.void })
+export const layerNone: Layer.Layer<never> = Layer.suspend(() => Layer.succeed(CallLog, nobody))
 
 /** The events so far, oldest first. */
 export class Memory
@@ -218,12 +221,15 @@ const severity: Table<LogLevel.Severity> = {
   Saturated: "Warn"
 }
 
+/** How loudly to report what goes well. */
+const routineLevel = "Debug"
+
 /** How loudly to report each kind of event. */
 const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLevel.Severity } = {
-  AttemptStarted: "Debug",
-  AttemptSucceeded: "Debug",
-  AttemptLeft: "Debug",
-  CallSucceeded: "Debug",
+  AttemptStarted: routineLevel,
+  AttemptSucceeded: routineLevel,
+  AttemptLeft: routineLevel,
+  CallSucceeded: routineLevel,
   RetryScheduled: "Info",
   Continued: "Info",
   Restarted: "Warn",
@@ -252,6 +258,8 @@ export const record = ({ _tag, at, ...event }: Event): Readonly<Record<string, u
 
 const levelOf = (event: Event): LogLevel.Severity =>
   event._tag === "AttemptFailed" ? severity[event.error._tag] : loudness[event._tag]
+
+const nobody: CallLog & Log = { emit: () => Effect.void, [routine]: () => false }
 
 const logger: CallLog = {
   emit: (event) => {

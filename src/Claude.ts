@@ -11,6 +11,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Pull from "effect/Pull"
@@ -34,6 +35,7 @@ import {
   type Options,
   type Prepared,
   questionOf,
+  requested,
   toolsOf,
   toRequest
 } from "./internal/request.ts"
@@ -121,20 +123,20 @@ export const message: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (ask, options) =>
-  traced("Claude.message")(
-    heard(
-      Effect.flatMap(collect(ask, options, "content"), (reply) => Tools.decode(toolsOf(ask, options), reply)),
-      ask,
-      options
-    )
-  )
+  traced("Claude.message", (fiber) => {
+    const reply = collect(fiber, ask, options, "content")
+    return heard(fiber, Effect.flatMap(reply, (reply) => Tools.decode(toolsOf(ask, options), reply)), ask, options)
+  })
 
 /** Asks for text. */
 export const text: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<string, ClaudeError, Claude> = (ask, options) =>
-  traced("Claude.text")(heard(Effect.map(collect(ask, options, "text"), ({ text }) => text), ask, options))
+  traced(
+    "Claude.text",
+    (fiber) => heard(fiber, Effect.map(collect(fiber, ask, options, "text"), ({ text }) => text), ask, options)
+  )
 
 /**
  * Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode, with every issue
@@ -145,7 +147,7 @@ export const object: <A, I, RD = never>(
   ask: Ask,
   options?: Options
 ) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, ask, options) =>
-  traced("Claude.object")(valued(() => Output.of(schema), ask, options))
+  traced("Claude.object", (fiber) => valued(fiber, () => Output.of(schema), ask, options))
 
 /** Asks for one of a list: the answer is nothing else. */
 export const choice: <const C extends ReadonlyArray<string>>(
@@ -153,14 +155,17 @@ export const choice: <const C extends ReadonlyArray<string>>(
   ask: Ask,
   options?: Options
 ) => Effect.Effect<C[number], ClaudeError, Claude> = (choices, ask, options) =>
-  traced("Claude.choice")(Effect.map(valued(() => Output.choice(choices), ask, options), ({ choice }) => choice))
+  traced(
+    "Claude.choice",
+    (fiber) => Effect.map(valued(fiber, () => Output.choice(choices), ask, options), ({ choice }) => choice)
+  )
 
 /** Asks for JSON of any shape, in words. Where the shape is known, `Claude.object` is held to it. */
 export const json: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<Schema.Json, ClaudeError, Claude> = (ask, options) =>
-  traced("Claude.json")(valued(() => Output.json, ask, options))
+  traced("Claude.json", (fiber) => valued(fiber, () => Output.json, ask, options))
 
 /**
  * How `Claude.object` asks for a value of this schema: by the schema, to which the API holds the model (if it is not one
@@ -196,7 +201,7 @@ export const open: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<Reading.Answer, ClaudeError, Claude | Scope.Scope> = (ask, options) =>
-  traced("Claude.open")(begin(ask, options, true))
+  traced("Claude.open", (fiber) => begin(fiber, ask, options, true))
 
 /** Asks, and gives the events of the answer. */
 export const events: (
@@ -211,7 +216,7 @@ export const stream: (
   options?: Options
 ) => Stream.Stream<string, ClaudeError, Claude> = (ask, options) =>
   Stream.unwrap(
-    Effect.map(traced("Claude.stream")(begin(ask, options, false)), ({ events }) =>
+    Effect.map(traced("Claude.stream", (fiber) => begin(fiber, ask, options, false)), ({ events }) =>
       Stream.filter(Stream.map(events, written), (piece) => piece !== ""))
   )
 
@@ -234,24 +239,30 @@ export const withModel: {
 // -----------------------------------------------------------------------------
 
 /** Asks and reads to the end. Where a policy wants it, what stopped half-way is asked for to its end. */
-const collect = (ask: Ask, options: Options | undefined, wanted: Wanted, amend?: Amend) =>
-  Effect.withFiber<Message.Reply, ClaudeError, Claude>((fiber) => {
-    const claude = Context.getUnsafe(fiber.context, Claude)
-    const call = fiber.getRef(Current.Call)
-    let last: { readonly error: ClaudeError; readonly stopped: Unfinished.Stopped } | undefined
+const collect = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  ask: Ask,
+  options: Options | undefined,
+  wanted: Wanted,
+  amend?: Amend
+): Effect.Effect<Message.Reply, ClaudeError, Claude> => {
+  const claude = Context.getUnsafe(fiber.context as Context.Context<Claude>, Claude)
+  const call: Unfinished.Finishing | undefined = fiber.getRef(Current.Call)
+  let last: { readonly error: ClaudeError; readonly stopped: Unfinished.Stopped } | undefined
 
-    const judge = ({ model, whole: { params } }: Prepared, rest: Unfinished.Rest, piece: Message.Reply) => {
-      const { before } = rest
-      const reply = before === undefined ? piece : Unfinished.join(before, piece, Unfinished.goesOn(params, model))
-      const error = (before && fruitless(before, piece)) ?? failureOf(reply, wanted)
-      if (error === undefined) return accepted(reply, claude.log)
-      last = { error, stopped: { params, model, reply, rest } }
-      return Effect.fail(error)
-    }
-    // A plain loop: a `Stream` would cost more than all policies together.
-    const asked = (rest?: Unfinished.Rest) =>
-      Effect.scoped(
-        Effect.flatMap(toRequest(ask, options, amend, rest), (prepared) =>
+  const judge = ({ model, whole: { params } }: Prepared, rest: Unfinished.Rest, piece: Message.Reply) => {
+    const { before } = rest
+    const reply = before === undefined ? piece : Unfinished.join(before, piece, Unfinished.goesOn(params, model))
+    const error = (before && fruitless(before, piece)) ?? failureOf(reply, wanted)
+    if (error === undefined) return accepted(reply, claude.log)
+    last = { error, stopped: { params, model, reply, rest } }
+    return Effect.fail(error)
+  }
+  // A plain loop: a `Stream` would cost more than all policies together.
+  const asked = (rest?: Unfinished.Rest) =>
+    Effect.scoped(
+      Effect.withFiber<Message.Reply, ClaudeError, Scope.Scope>((fiber) =>
+        requested(fiber, ask, options, amend, rest, (prepared) =>
           Effect.flatMap(claude.open(prepared.request), ({ pull, reply }) =>
             Pull.catchDone(
               Effect.forever(pull, { disableYield: true }),
@@ -259,60 +270,69 @@ const collect = (ask: Ask, options: Options | undefined, wanted: Wanted, amend?:
                 judge(prepared, rest ?? Unfinished.nothing, reply())
             )))
       )
-    return call === undefined ? asked() : Effect.catch(asked(), (error) => {
-      const stopped = (error: ClaudeError) => last?.error === error ? last.stopped : undefined
-      return Unfinished.finishers.get(call)?.finish(error, { ask: asked, stopped }) ?? Effect.fail(error)
-    })
+    )
+  return call?.finish === undefined ? asked() : Effect.catch(asked(), (error) => {
+    const stopped = (error: ClaudeError) => last?.error === error ? last.stopped : undefined
+    return call.finish?.(error, { ask: asked, stopped }) ?? Effect.fail(error)
   })
+}
 
 /** Tells who listens, if anybody does, what is asked, and how that ended. */
 const heard = <A, R>(
+  fiber: Fiber.Fiber<unknown, unknown>,
   self: Effect.Effect<A, ClaudeError, R>,
   ask: Ask,
   options: Options | undefined,
   amend?: Amend
-): Effect.Effect<A, ClaudeError, R> =>
-  Effect.withFiber((fiber) => {
-    const listener = fiber.getRef(Current.Listener)
-    if (listener === undefined) return self
+): Effect.Effect<A, ClaudeError, R> => {
+  const listener = fiber.getRef(Current.Listener)
+  if (listener === undefined) return self
+  return Effect.suspend(() => {
     const ended = listener.asked(questionOf(fiber, ask, options, amend))
-    return Effect.onExit(self, (exit) =>
-      Effect.sync(() =>
-        ended(Exit.isSuccess(exit) ? "whole" : Cause.hasInterrupts(exit.cause) ? "left" : "not")
-      ))
+    return Effect.onExit(
+      self,
+      (exit) =>
+        Effect.sync(() => ended(Exit.isSuccess(exit) ? "whole" : Cause.hasInterrupts(exit.cause) ? "left" : "not"))
+    )
   })
+}
 
 /** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
 const valued = <A, RD>(
+  fiber: Fiber.Fiber<unknown, unknown>,
   wanted: () => Result.Result<Output.Output<A, RD>, string>,
   ask: Ask,
   options: Options | undefined
-) =>
-  Effect.suspend(() => {
-    const output = wanted()
-    if (Result.isFailure(output)) return Effect.fail(new InvalidRequest({ sent: false, detail: output.failure }))
-    let { codec } = output.success.words
-    let question: Message.Params | undefined
-    const amend: Amend = (params, model) => {
-      const asked = Output.ask(output.success, params, model?.capabilities.structuredOutputs !== false)
-      codec = asked.codec
-      question = params
-      return asked.params
-    }
-    const decoded = Effect.flatMap(
-      collect(ask, options, "text", amend),
-      (reply) => Output.decode(output.success, codec, reply)
-    )
-    const noted = Effect.tapError(decoded, (error) =>
-      Effect.sync(() => {
-        if (error._tag === "MalformedOutput" && question !== undefined) answered(error, question)
-      }))
-    return heard(noted, ask, options, amend)
-  })
+): Effect.Effect<A, ClaudeError, Claude | RD> => {
+  const output = wanted()
+  if (Result.isFailure(output)) return Effect.fail(new InvalidRequest({ sent: false, detail: output.failure }))
+  let { codec } = output.success.words
+  let question: Message.Params | undefined
+  const amend: Amend = (params, model) => {
+    const asked = Output.ask(output.success, params, model?.capabilities.structuredOutputs !== false)
+    codec = asked.codec
+    question = params
+    return asked.params
+  }
+  const decoded = Effect.flatMap(
+    collect(fiber, ask, options, "text", amend),
+    (reply) => Output.decode(output.success, codec, reply)
+  )
+  const noted = Effect.tapError(decoded, (error) =>
+    Effect.sync(() => {
+      if (error._tag === "MalformedOutput" && question !== undefined) answered(error, question)
+    }))
+  return heard(fiber, noted, ask, options, amend)
+}
 
-const begin = (ask: Ask, options: Options | undefined, mayRestart: boolean) =>
-  Effect.withFiber<Reading.Answer, ClaudeError, Claude | Scope.Scope>((fiber) => {
-    const claude = Context.getUnsafe(fiber.context, Claude)
+const begin = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  ask: Ask,
+  options: Options | undefined,
+  mayRestart: boolean
+): Effect.Effect<Reading.Answer, ClaudeError, Claude | Scope.Scope> =>
+  Effect.suspend(() => {
+    const claude = Context.getUnsafe(fiber.context as Context.Context<Claude>, Claude)
     const ended = fiber.getRef(Current.Listener)?.asked(questionOf(fiber, ask, options, undefined))
     const request = (rest?: Unfinished.Rest) => toRequest(ask, options, undefined, rest)
     return Reading.open((request) => claude.open(request), request, claude.log, mayRestart, ended)

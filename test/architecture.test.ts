@@ -7,7 +7,16 @@ const src = path.resolve(import.meta.dirname, "../src")
 
 // Bottom to top. A file may only import files that stand before it.
 const layers = [
-  ["internal/errorFields", "ClaudeError", "internal/catalogue", "internal/models", "Current", "Message", "CallLog"],
+  [
+    "internal/errorFields",
+    "ClaudeError",
+    "internal/catalogue",
+    "internal/models",
+    "Current",
+    "Message",
+    "internal/listening",
+    "CallLog"
+  ],
   [
     "internal/refuse",
     "internal/answerStore",
@@ -16,6 +25,7 @@ const layers = [
     "internal/supervised",
     "internal/classify",
     "internal/sse",
+    "internal/head",
     "internal/draft",
     "internal/json",
     "internal/output",

@@ -11,7 +11,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
@@ -21,8 +21,9 @@ import * as Current from "../Current.ts"
 import * as Message from "../Message.ts"
 import * as Models from "./catalogue.ts"
 import * as Draft from "./draft.ts"
+import { isToldRoutine } from "./listening.ts"
 import * as Tools from "./tools.ts"
-import * as Watch from "./watch.ts"
+import { Watch } from "./watch.ts"
 
 /** What one read of the wire brought: how many bytes (pings included), and the events they completed. */
 export interface WireItem {
@@ -56,186 +57,235 @@ export const open = (
   log: CallLog.CallLog,
   request: Message.Request
 ): Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope> =>
-  Effect.withFiber((fiber) => begin(connect, log, request, fiber))
+  Effect.withFiber((fiber) => new Attempt(log, request, fiber).begin(connect(request), fiber))
 
-// No generator: this runs for every attempt, and one would cost as much as a limit.
-const begin = (
-  connect: (request: Message.Request) => Effect.Effect<Connection, ClaudeError.ClaudeError, Scope.Scope>,
-  log: CallLog.CallLog,
-  request: Message.Request,
-  fiber: Fiber.Fiber<unknown, unknown>
-): Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope> => {
-  const clock = fiber.getRef(Clock.Clock)
-  const scope = Context.getUnsafe(fiber.context, Scope.Scope)
-  const call = fiber.getRef(Current.Call)
-  const tally = fiber.getRef(Current.Tally)
-  const attempt = call?.attempt ?? 1
-  const { model } = request.params
-  const { models } = fiber.getRef(Current.Catalogue)
-  const draft = Draft.make(model)
-  const now = () => clock.currentTimeMillisUnsafe()
-  const start = now()
-  const watch = Watch.make(request, clock)
-  let connection: Connection | undefined
-  let firstAt: number | undefined
-  let endAt: number | undefined
-  let failure: ClaudeError.ClaudeError | undefined
-  let contradiction: string | undefined
-  let replay: Array<Message.WireEvent> = []
+/** An attempt that is made. No generator: this runs for every attempt, and one would cost as much as a limit. */
+class Attempt {
+  readonly log: CallLog.CallLog
+  readonly model: string
+  readonly clock: Clock.Clock
+  readonly call: Current.Call | undefined
+  readonly tally: Current.Tally | undefined
+  readonly models: Models.Catalogue["models"]
+  readonly number: number
+  readonly draft: Draft.Draft
+  readonly watch: Watch
+  connection: Connection | undefined
+  firstAt: number | undefined
+  endAt: number | undefined
+  failure: ClaudeError.ClaudeError | undefined
+  contradiction: string | undefined
+  /** What was read before the first content. */
+  replay = none
 
-  const timeToFirstToken = () => firstAt === undefined ? undefined : Duration.millis(firstAt - start)
-  const reply = (): Message.Reply => {
-    const message = draft.message()
-    return {
-      message,
-      text: Draft.textOf(message.content),
-      stopReason: message.stop_reason,
-      usage: message.usage,
-      get cost() {
-        return costOf(message)
-      },
-      get toolUses() {
-        return Tools.uses(message.content)
-      },
-      get serverToolErrors() {
-        return Tools.serverErrors(message.content)
-      },
-      model: message.model,
-      requestId: connection?.requestId,
-      get rateLimits() {
-        return connection?.rateLimits ?? {}
-      },
-      timeToFirstToken: timeToFirstToken(),
-      duration: Duration.millis((endAt ?? now()) - start),
-      attempt
-    }
+  constructor(log: CallLog.CallLog, request: Message.Request, fiber: Fiber.Fiber<unknown, unknown>) {
+    this.log = log
+    this.model = request.params.model
+    this.clock = fiber.getRef(Clock.Clock)
+    this.call = fiber.getRef(Current.Call)
+    this.tally = fiber.getRef(Current.Tally)
+    this.models = fiber.getRef(Current.Catalogue).models
+    this.number = this.call?.attempt ?? 1
+    this.draft = Draft.make(this.model)
+    this.watch = new Watch(request, this.clock)
   }
 
-  const costOf = ({ model: answering, usage }: { readonly model: string; readonly usage: Message.Usage }) => {
-    const prices = (models.get(answering) ?? models.get(model))?.prices
-    return prices === undefined ? undefined : Models.cost(usage, prices)
-  }
-  const count = (tally: Current.Tally, free: boolean) => {
-    const head = draft.head()
-    const { usage } = head
-    const cost = costOf(head)
-    tally.input += usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0)
-    tally.output += usage.output_tokens
-    tally.dollars += cost?.dollars ?? 0
-    tally.atLeast ||= !free && (cost?.atLeast !== false || !draft.ended())
+  now(): number {
+    return this.clock.currentTimeMillisUnsafe()
   }
 
-  const ended = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
-    watch.stop()
-    const { stop_reason: stopReason, usage } = draft.head()
-    const error = failure ?? errorOf(exit)
-    // A request that was refused costs nothing.
-    const free = !draft.begun() && error?.status !== undefined && error.status >= 400
-    if (tally !== undefined) count(tally, free)
-    if (call !== undefined) count(call.spent, free)
-    const at = now()
-    const requestId = connection?.requestId
-    const common = { at, call: call?.id, model, attempt, requestId, took: Duration.millis(at - start) }
-    return log.emit(
-      error !== undefined
-        ? { _tag: "AttemptFailed", ...common, error }
-        : draft.ended()
-        ? { _tag: "AttemptSucceeded", ...common, timeToFirstToken: timeToFirstToken(), stopReason, usage }
-        : { _tag: "AttemptLeft", ...common }
+  // ---------------------------------------------------------------------------
+  // Opening and reading
+  // ---------------------------------------------------------------------------
+
+  begin<R>(
+    connecting: Effect.Effect<Connection, ClaudeError.ClaudeError, R>,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Effect.Effect<Opened, ClaudeError.ClaudeError, R | Scope.Scope> {
+    const { call, log, model, number: attempt, watch } = this
+    const scope = Context.getUnsafe(fiber.context, Scope.Scope)
+    const registered = Scope.addFinalizerExit(scope, (exit) => this.ended(exit))
+    const told = isToldRoutine(log, fiber)
+      ? Effect.andThen(
+        log.emit({ _tag: "AttemptStarted", at: watch.start, call: call?.id, model, attempt }),
+        registered
+      )
+      : registered
+    const opened = Effect.flatMap(connecting, (made) => this.opened(made))
+    return Effect.andThen(told, this.watched(opened))
+  }
+
+  /** As long as the limits allow, and what a failure of it means here. */
+  watched<A, R>(self: Effect.Effect<A, ClaudeError.ClaudeError, R>): Effect.Effect<A, ClaudeError.ClaudeError, R> {
+    return Effect.mapError(this.watch.during(self), (error) => this.failed(error))
+  }
+
+  opened(made: Connection): Effect.Effect<Opened, ClaudeError.ClaudeError> {
+    this.connection = made
+    this.watch.connected()
+
+    const next = Pull.catchDone(
+      Effect.map(made.read, (item) => this.take(item)),
+      () =>
+        made.mayEndEarly === true && this.draft.head().stop_reason !== null
+          ? Effect.sync(() => this.take({ bytes: 0, events: [{ type: "message_stop" }] }))
+          : this.odd("it ended before the message did")
     )
+    const read = Effect.suspend(() => this.contradiction === undefined ? next : this.odd(this.contradiction))
+    let watched: typeof read | undefined
+
+    /** The next events that are not none. */
+    const pull: Opened["pull"] = Effect.suspend(() => {
+      const events = this.replay
+      this.replay = none
+      if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
+      if (this.failure !== undefined) return Effect.fail(this.failure)
+      // Many answers are read as a whole when they are opened.
+      return this.draft.ended() ? this.end() : Effect.flatMap(watched ??= this.watched(read), given)
+    })
+    const given = (events: ReadonlyArray<Message.WireEvent>) =>
+      Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull
+
+    /** Reads until the first content. */
+    const untilContent = (events: ReadonlyArray<Message.WireEvent>): Effect.Effect<Opened, ClaudeError.ClaudeError> => {
+      this.replay = this.replay.length === 0 ? events : [...this.replay, ...events]
+      return this.draft.begun() || this.draft.ended()
+        ? Effect.succeed({
+          requestId: made.requestId,
+          rateLimits: made.rateLimits,
+          pull,
+          reply: () => this.reply()
+        })
+        : Effect.flatMap(read, untilContent)
+    }
+    return Effect.flatMap(next, untilContent)
+  }
+
+  /** Takes events until one contradicts those before it, or the message has ended: what follows is not part of it. */
+  take({ events }: WireItem): ReadonlyArray<Message.WireEvent> {
+    const { draft } = this
+    let taken = 0
+    let hasContent = false
+    for (const event of events) {
+      this.contradiction = draft.add(event)
+      if (this.contradiction !== undefined) break
+      taken++
+      hasContent ||= Message.isContent(event)
+      if (draft.ended()) break
+    }
+    const at = this.now()
+    this.watch.received(at, hasContent)
+    if (draft.begun()) this.firstAt ??= at
+    if (draft.ended()) this.endAt = at
+    return taken === events.length ? events : events.slice(0, taken)
+  }
+
+  end(): Opened["pull"] {
+    const detail = this.draft.flaw()
+    if (detail === undefined) return done
+    this.failure = new ClaudeError.UnexpectedResponse({
+      model: this.model,
+      requestId: this.connection?.requestId,
+      detail
+    })
+    return Effect.fail(this.failure)
+  }
+
+  odd(detail: string): Effect.Effect<never, ClaudeError.UnexpectedResponse> {
+    const requestId = this.connection?.requestId
+    return Effect.fail(new ClaudeError.UnexpectedResponse({ model: this.model, requestId, detail }))
   }
 
   /** What a failure of the wire means here: once content has been seen, that the answer broke off. */
-  const failed = (error: ClaudeError.ClaudeError) => {
-    const { message, requestId, text, usage } = reply()
+  failed(error: ClaudeError.ClaudeError): ClaudeError.ClaudeError {
+    const { draft, model } = this
+    const { message, requestId, text, usage } = this.reply()
     const where = { model, requestId }
     const arrived = draft.begun()
       ? { ...where, text: ClaudeError.redact(text), blocks: Redacted.make(message.content), usage }
       : where
-    return failure = error._tag === "TimedOut"
+    return this.failure = error._tag === "TimedOut"
       ? new ClaudeError.TimedOut({ ...error, ...arrived })
       : draft.begun()
       ? new ClaudeError.PartialAnswer({ ...arrived, detail: error.message, errorCode: error.errorCode, cause: error })
       : error
   }
-  const odd = (detail: string) =>
-    Effect.fail(new ClaudeError.UnexpectedResponse({ model, requestId: connection?.requestId, detail }))
 
-  /** Takes events until one contradicts those before it, or the message has ended: what follows is not part of it. */
-  const take = (item: WireItem): ReadonlyArray<Message.WireEvent> => {
-    const events: Array<Message.WireEvent> = []
-    for (const event of item.events) {
-      contradiction = draft.add(event)
-      if (contradiction !== undefined) break
-      events.push(event)
-      if (draft.ended()) break
+  // ---------------------------------------------------------------------------
+  // What is told of it
+  // ---------------------------------------------------------------------------
+
+  /** What has been read so far. Nothing in it is a getter: to make one takes longer than to find out. */
+  reply(): Message.Reply {
+    const { connection, draft, endAt, number: attempt, watch: { start } } = this
+    const message = draft.message()
+    const { content, model, stop_reason: stopReason, usage } = message
+    return {
+      message,
+      text: Draft.textOf(content),
+      stopReason,
+      usage,
+      cost: this.cost(message),
+      toolUses: Tools.uses(content),
+      serverToolErrors: Tools.serverErrors(content),
+      model,
+      requestId: connection?.requestId,
+      rateLimits: connection?.rateLimits ?? {},
+      timeToFirstToken: this.timeToFirstToken(),
+      duration: Duration.millis((endAt ?? this.now()) - start),
+      attempt
     }
-    watch.received(events.some(Message.isContent))
-    if (firstAt === undefined && draft.begun()) firstAt = now()
-    if (draft.ended()) endAt = now()
-    return events
   }
 
-  const opened = (made: Connection): Effect.Effect<Opened, ClaudeError.ClaudeError> => {
-    connection = made
-    watch.connected()
-
-    const next = Pull.catchDone(
-      Effect.map(made.read, take),
-      () =>
-        made.mayEndEarly === true && draft.head().stop_reason !== null
-          ? Effect.sync(() => take({ bytes: 0, events: [{ type: "message_stop" }] }))
-          : odd("it ended before the message did")
-    )
-    const read = Effect.suspend(() => contradiction === undefined ? next : odd(contradiction))
-    const watched = Effect.mapError(watch.during(read), failed)
-
-    /** The next events that are not none. */
-    const pull: Opened["pull"] = Effect.suspend(() => {
-      const events = replay
-      replay = []
-      if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
-      if (failure !== undefined) return Effect.fail(failure)
-      return draft.ended() ? end : more
-    })
-    const end: Opened["pull"] = Effect.suspend((): Opened["pull"] => {
-      const flaw = draft.flaw()
-      if (flaw === undefined) return Cause.done()
-      failure = new ClaudeError.UnexpectedResponse({ model, requestId: made.requestId, detail: flaw })
-      return Effect.fail(failure)
-    })
-    const more = Effect.flatMap(
-      watched,
-      (events) => Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull
-    )
-
-    const answer: Opened = {
-      requestId: made.requestId,
-      get rateLimits() {
-        return made.rateLimits
-      },
-      pull,
-      reply
-    }
-
-    /** Reads until the first content. */
-    const untilContent: Effect.Effect<Opened, ClaudeError.ClaudeError> = Effect.flatMap(read, (events) => {
-      replay.push(...events)
-      return draft.begun() || draft.ended()
-        ? Effect.succeed(answer)
-        : untilContent
-    })
-    return untilContent
+  timeToFirstToken(): Duration.Duration | undefined {
+    return this.firstAt === undefined ? undefined : Duration.millis(this.firstAt - this.watch.start)
   }
 
-  return Effect.andThen(
-    Effect.andThen(
-      log.emit({ _tag: "AttemptStarted", at: start, call: call?.id, model, attempt }),
-      Scope.addFinalizerExit(scope, ended)
-    ),
-    Effect.mapError(watch.during(Effect.flatMap(connect(request), opened)), failed)
-  )
+  cost({ model, usage }: { readonly model: string; readonly usage: Message.Usage }): Message.Cost | undefined {
+    const prices = (this.models.get(model) ?? this.models.get(this.model))?.prices
+    return prices === undefined ? undefined : Models.cost(usage, prices)
+  }
+
+  count(tally: Current.Tally, isFree: boolean): void {
+    const head = this.draft.head()
+    const { usage } = head
+    const cost = this.cost(head)
+    tally.input += usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0)
+    tally.output += usage.output_tokens
+    tally.dollars += cost?.dollars ?? 0
+    tally.atLeast ||= !isFree && (cost?.atLeast !== false || !this.draft.ended())
+  }
+
+  /** The scope of the answer closes: with how it ended. */
+  ended(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    const { call, connection, draft, log, model, number: attempt, tally, watch } = this
+    watch.stop()
+    const error = this.failure ?? errorOf(exit)
+    // A request that was refused costs nothing.
+    const isFree = !draft.begun() && error?.status !== undefined && error.status >= 400
+    if (tally !== undefined) this.count(tally, isFree)
+    if (call !== undefined) this.count(call.spent, isFree)
+    const fiber = Fiber.getCurrent()
+    if (error === undefined && fiber !== undefined && !isToldRoutine(log, fiber)) return Effect.void
+    const at = this.now()
+    const requestId = connection?.requestId
+    const common = { at, call: call?.id, model, attempt, requestId, took: Duration.millis(at - watch.start) }
+    if (error !== undefined) return log.emit({ _tag: "AttemptFailed", ...common, error })
+    if (!draft.ended()) return log.emit({ _tag: "AttemptLeft", ...common })
+    const { stop_reason: stopReason, usage } = draft.head()
+    return log.emit({
+      _tag: "AttemptSucceeded",
+      ...common,
+      timeToFirstToken: this.timeToFirstToken(),
+      stopReason,
+      usage
+    })
+  }
 }
+
+const none: ReadonlyArray<Message.WireEvent> = []
+
+const done: Opened["pull"] = Cause.done()
 
 const errorOf = (exit: Exit.Exit<unknown, unknown>): ClaudeError.ClaudeError | undefined => {
   const error = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : undefined

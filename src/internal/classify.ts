@@ -11,7 +11,7 @@ import * as Headers from "effect/http/Headers"
 import { hasProperty, isNumber, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as ClaudeError from "../ClaudeError.ts"
-import type { RateLimit, RateLimits } from "../Message.ts"
+import type { RateLimits } from "../Message.ts"
 
 type Tag = ClaudeError.Tag
 
@@ -229,25 +229,30 @@ export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration |
 
 /** The buckets of the account, from the `anthropic-ratelimit-*` headers. */
 export const rateLimitsOf = (header: HeaderOf): RateLimits => {
-  const bucket = (name: string): RateLimit | undefined => {
-    const [limit, remaining, reset] = ["limit", "remaining", "reset"].map((part) =>
-      header(`anthropic-ratelimit-${name}-${part}`)
-    )
-    return limit === undefined && remaining === undefined && reset === undefined
-      ? undefined
-      : { limit: numeric(limit), remaining: numeric(remaining), reset }
+  const limits: { -readonly [K in keyof RateLimits]: RateLimits[K] } = {}
+  for (const [key, limit, remaining, reset] of buckets) {
+    const bucket = { limit: header(limit), remaining: header(remaining), reset: header(reset) }
+    if (bucket.limit === undefined && bucket.remaining === undefined && bucket.reset === undefined) continue
+    limits[key] = { limit: numeric(bucket.limit), remaining: numeric(bucket.remaining), reset: bucket.reset }
   }
-  const requests = bucket("requests")
-  const tokens = bucket("tokens")
-  const inputTokens = bucket("input-tokens")
-  const outputTokens = bucket("output-tokens")
-  return {
-    ...(requests && { requests }),
-    ...(tokens && { tokens }),
-    ...(inputTokens && { inputTokens }),
-    ...(outputTokens && { outputTokens })
-  }
+  return limits
 }
+
+const bucket = (key: keyof RateLimits, name: string) =>
+  [
+    key,
+    `anthropic-ratelimit-${name}-limit`,
+    `anthropic-ratelimit-${name}-remaining`,
+    `anthropic-ratelimit-${name}-reset`
+  ] as const
+
+/** The headers of each bucket. */
+const buckets = [
+  bucket("requests", "requests"),
+  bucket("tokens", "tokens"),
+  bucket("inputTokens", "input-tokens"),
+  bucket("outputTokens", "output-tokens")
+]
 
 const numeric = (value: string | undefined): number | undefined => {
   const parsed = Number(value ?? NaN)

@@ -20,7 +20,8 @@ export interface Compiled {
   /** What is done about answers that stopped half-way. */
   readonly unfinished: Rules
   readonly limits: ReturnType<typeof Timeout.limits> | undefined
-  readonly overall: ReturnType<typeof Timeout.overall> | undefined
+  /** The time of a call, in milliseconds. */
+  readonly overall: number | undefined
   readonly onBreak: "fail" | "restart" | "resume"
   /** The time of a stream, in milliseconds. */
   readonly streamOverall: number | undefined
@@ -60,7 +61,7 @@ export const compile = (policy: Record.Policy): Compiled => {
     },
     unfinished: { truncated, paused, empty },
     limits: Object.values(limits).every((limit) => limit === undefined) ? undefined : Timeout.limits(limits),
-    overall: overall === undefined ? undefined : Timeout.overall(overall),
+    overall: overall === undefined ? undefined : Refuse.millis("overall", overall),
     onBreak,
     streamOverall: streamOverall === undefined ? undefined : Refuse.millis("Policy: streamOverall", streamOverall),
     validate: validate ? { strict, count: precheck === "count" } : undefined

@@ -8,14 +8,15 @@
 import type {
   ContentBlock,
   Message as SdkMessage,
-  MessageDeltaUsage,
   RawContentBlockDelta,
+  RawMessageDeltaEvent,
   TextCitation
 } from "@anthropic-ai/sdk/resources/messages"
 import * as Option from "effect/Option"
 import { hasProperty, isNullish, isNumber, isString } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { WireEvent } from "../Message.ts"
+import { merged } from "./head.ts"
 
 /** An answer so far. */
 export interface Draft {
@@ -41,39 +42,82 @@ interface Block {
   thinking: string
   signature: string
   json: string
-  readonly citations: Array<TextCitation>
+  citations: Array<TextCitation> | undefined
   stopped: boolean
 }
 
 /** Starts an answer from `model`. */
-export const make = (model: string): Draft => {
-  let message = empty(model)
-  let started = false
-  let begun = false
-  let ended = false
-  const blocks: Array<Block> = []
+export const make = (model: string): Draft => new Drafting(model)
 
-  const open = (index: unknown): Block | undefined => {
-    const block = isNumber(index) ? blocks[index] : undefined
-    return block?.stopped === false ? block : undefined
+/** A class, because there is one for every attempt. */
+class Drafting implements Draft {
+  readonly model: string
+  /** What `message_start` said, and what was said after it, in order. */
+  start: SdkMessage | undefined
+  readonly changes: Array<RawMessageDeltaEvent> = []
+  /** All of that, put together when it is asked for. */
+  known: SdkMessage | undefined
+  readonly blocks: Array<Block> = []
+  hasBegun = false
+  hasEnded = false
+
+  constructor(model: string) {
+    this.model = model
   }
 
-  const add = (event: WireEvent): string | undefined => {
+  begun(): boolean {
+    return this.hasBegun
+  }
+
+  ended(): boolean {
+    return this.hasEnded
+  }
+
+  head(): SdkMessage {
+    return this.known ??= merged(this.model, this.start, this.changes)
+  }
+
+  flaw(): string | undefined {
+    return this.blocks.every(isReadable) || stopsAnywhere(this.head()) ? undefined : "the input of a tool is not JSON"
+  }
+
+  message(): SdkMessage {
+    const message = this.head()
+    // Cut at a limit, the last tool may have no input at all yet.
+    const last = cutShort(message) ? this.blocks.at(-1) : undefined
+    const content: Array<ContentBlock> = []
+    for (const block of this.blocks) {
+      if (isWhole(block) && !(block === last && isTool(block) && block.json === "")) content.push(finish(block))
+    }
+    return { ...message, content }
+  }
+
+  add(event: WireEvent): string | undefined {
     switch (event.type) {
+      case "content_block_delta": {
+        const block = this.open(event.index)
+        if (block === undefined) return `a delta for a block that is not open${at(event.index)}`
+        if (!hasProperty(event.delta, "type") || !isString(event.delta.type)) {
+          return "a content_block_delta without a delta"
+        }
+        this.hasBegun = true
+        return append(block, event.delta)
+      }
       case "message_start": {
-        if (started) return "a second message_start"
+        if (this.start !== undefined) return "a second message_start"
         if (!hasProperty(event, "message") || !hasProperty(event.message, "usage")) {
           return "a message_start without a message"
         }
-        started = true
-        message = { ...message, ...event.message, usage: { ...message.usage, ...known(event.message.usage) } }
+        this.start = event.message
+        this.known = undefined
         return undefined
       }
       case "content_block_start": {
-        if (!started) return "content before message_start"
+        const { blocks } = this
+        if (this.start === undefined) return "content before message_start"
         if (event.index !== blocks.length) return `a content_block_start out of order${at(event.index)}`
         if (!isBlock(event.content_block)) return "a content_block_start without a block"
-        begun = true
+        this.hasBegun = true
         blocks.push({
           start: event.content_block,
           kind: kindOf(event.content_block.type),
@@ -81,37 +125,29 @@ export const make = (model: string): Draft => {
           thinking: "",
           signature: "",
           json: "",
-          citations: [],
+          citations: undefined,
           stopped: false
         })
         return undefined
       }
-      case "content_block_delta": {
-        const block = open(event.index)
-        if (block === undefined) return `a delta for a block that is not open${at(event.index)}`
-        if (!hasProperty(event.delta, "type") || !isString(event.delta.type)) {
-          return "a content_block_delta without a delta"
-        }
-        begun = true
-        return append(block, event.delta)
-      }
       case "content_block_stop": {
-        const block = open(event.index)
+        const block = this.open(event.index)
         if (block === undefined) return `a content_block_stop for a block that is not open${at(event.index)}`
         block.stopped = true
         return undefined
       }
       case "message_delta": {
-        if (!started || !hasProperty(event.delta, "stop_reason")) {
+        if (this.start === undefined || !hasProperty(event.delta, "stop_reason")) {
           return "a message_delta without a stop reason, or before message_start"
         }
-        message = { ...message, ...event.delta, usage: { ...message.usage, ...known(event.usage) } }
+        this.changes.push(event)
+        this.known = undefined
         return undefined
       }
       case "message_stop": {
-        if (!isString(message.stop_reason)) return "a message_stop without a stop reason"
-        if (blocks.some((block) => !block.stopped)) return "a message_stop inside a block"
-        ended = true
+        if (!isString(this.head().stop_reason)) return "a message_stop without a stop reason"
+        if (this.blocks.some((block) => !block.stopped)) return "a message_stop inside a block"
+        this.hasEnded = true
         return undefined
       }
       default:
@@ -119,18 +155,10 @@ export const make = (model: string): Draft => {
     }
   }
 
-  return {
-    add,
-    begun: () => begun,
-    ended: () => ended,
-    head: () => message,
-    flaw: () => stopsAnywhere(message) || blocks.every(isReadable) ? undefined : "the input of a tool is not JSON",
-    message: () => {
-      // Cut at a limit, the last tool may have no input at all yet.
-      const last = cutShort(message) ? blocks.at(-1) : undefined
-      const whole = blocks.filter((block) => isWhole(block) && !(block === last && isTool(block) && block.json === ""))
-      return { ...message, content: whole.map(finish) }
-    }
+  /** The block, if it is there and something may be added to it. */
+  open(index: unknown): Block | undefined {
+    const block = isNumber(index) ? this.blocks[index] : undefined
+    return block?.stopped === false ? block : undefined
   }
 }
 
@@ -149,15 +177,6 @@ const isBlock = (block: unknown): block is ContentBlock => {
     default:
       return isString(part("type"))
   }
-}
-
-/** What an event says of the usage, which is cumulative. Null says nothing, and what cannot be added up is no count. */
-const known = (usage: SdkMessage["usage"] | MessageDeltaUsage | undefined): Partial<SdkMessage["usage"]> => {
-  const said: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(usage ?? {})) {
-    if (value !== null && (isNumber(value) || !key.endsWith("_tokens"))) said[key] = value
-  }
-  return said
 }
 
 const kindOf = (type: string): Block["kind"] => {
@@ -205,7 +224,7 @@ const append = (block: Block, delta: RawContentBlockDelta): string | undefined =
       if (!hasProperty(delta.citation, "type") || !takes(block, "text")) {
         return "a citations_delta without one, or in another block"
       }
-      block.citations.push(delta.citation)
+      ;(block.citations ??= []).push(delta.citation)
       return undefined
     default:
       return undefined
@@ -236,7 +255,7 @@ const finish = ({ citations, json, signature, start, text, thinking }: Block): C
       return {
         ...start,
         text: (start.text ?? "") + text,
-        citations: citations.length === 0 ? start.citations ?? null : [...start.citations ?? [], ...citations]
+        citations: citations === undefined ? start.citations ?? null : [...start.citations ?? [], ...citations]
       }
     case "thinking":
       return { ...start, thinking: (start.thinking ?? "") + thinking, signature: (start.signature ?? "") + signature }
@@ -249,31 +268,8 @@ const finish = ({ citations, json, signature, start, text, thinking }: Block): C
 const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 
 /** The text blocks, joined. */
-export const textOf = (content: SdkMessage["content"]): string =>
-  content.map((block) => block.type === "text" ? block.text : "").join("")
-
-/** The message before anything of it is here. */
-const empty = (model: string): SdkMessage => ({
-  id: "",
-  type: "message",
-  role: "assistant",
-  model,
-  content: [],
-  container: null,
-  diagnostics: null,
-  stop_reason: null,
-  stop_sequence: null,
-  stop_details: null,
-  usage: {
-    input_tokens: 0,
-    output_tokens: 0,
-    cache_creation: null,
-    cache_creation_input_tokens: null,
-    cache_read_input_tokens: null,
-    inference_geo: null,
-    output_tokens_details: null,
-    server_tool_use: null,
-    service_tier: null,
-    speed: null
-  }
-})
+export const textOf = (content: SdkMessage["content"]): string => {
+  let text = ""
+  for (const block of content) if (block.type === "text") text += block.text
+  return text
+}

@@ -55,25 +55,39 @@ export const toRequest = (
   amend: Amend | undefined = undefined,
   rest: Unfinished.Rest | undefined = undefined
 ): Effect.Effect<Prepared, ClaudeError> =>
-  Effect.withFiber((fiber) => {
-    const call = fiber.getRef(Current.Call)
-    const substitute = fiber.getRef(Current.Substitute)
-    const given = paramsOf(fiber, ask, options, substitute)
-    const model = fiber.getRef(Current.Catalogue).models.get(given.model)
-    const thoughtless = fiber.getRef(WithoutThinking) ? Adapt.withoutThinking(given) : undefined
-    const known = thoughtless ?? given
-    const { changes, params } = substitute === undefined ? { changes: none, params: known } : Adapt.adapt(known, model)
-    const amendable = amend !== undefined && isAmendable(given)
-    const question = amendable ? corrected(amend(params, model), params, call) : params
-    const whole = { params: question, limits: fiber.getRef(Current.Limits) }
-    const request = rest === undefined ? whole : Unfinished.ask(whole, rest, model)
-    if (call !== undefined) call.model = given.model
-    const end = amend === undefined || amendable
-      ? Effect.succeed({ request, whole, model })
-      : invalid(params, "a value cannot be asked for after a message of the assistant's: end with one of the user's")
-    const checked = check(request.params, changes, call, rest !== undefined)
-    return checked === undefined ? end : Effect.andThen(checked, end)
-  })
+  Effect.withFiber((fiber) => requested(fiber, ask, options, amend, rest, Effect.succeed))
+
+/** The same, for a fiber, and what is done with it. */
+export const requested = <A, E, R>(
+  fiber: Fiber.Fiber<unknown, unknown>,
+  ask: Ask,
+  options: Options | undefined,
+  amend: Amend | undefined,
+  rest: Unfinished.Rest | undefined,
+  use: (prepared: Prepared) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | ClaudeError, R> => {
+  const call = fiber.getRef(Current.Call)
+  const substitute = fiber.getRef(Current.Substitute)
+  const given = paramsOf(fiber, ask, options, substitute)
+  const model = fiber.getRef(Current.Catalogue).models.get(given.model)
+  const thoughtless = fiber.getRef(WithoutThinking) ? Adapt.withoutThinking(given) : undefined
+  const known = thoughtless ?? given
+  const adapted = substitute === undefined ? undefined : Adapt.adapt(known, model)
+  const params = adapted?.params ?? known
+  const isAmended = amend !== undefined && isAmendable(given)
+  const question = isAmended ? corrected(amend(params, model), params, call) : params
+  const whole = { params: question, limits: fiber.getRef(Current.Limits) }
+  const request = rest === undefined ? whole : Unfinished.ask(whole, rest, model)
+  if (call !== undefined) call.model = given.model
+  const checked = check(request.params, adapted?.changes ?? none, call, rest !== undefined)
+  const prepared = { request, whole, model }
+  if (amend !== undefined && !isAmended) {
+    const detail = "a value cannot be asked for after a message of the assistant's: end with one of the user's"
+    const wrong = invalid(params, detail)
+    return checked === undefined ? wrong : Effect.andThen(checked, wrong)
+  }
+  return checked === undefined ? use(prepared) : Effect.flatMap(checked, () => use(prepared))
+}
 
 /** What was asked, as the caller asked it: what stands in for a model, and what was answered before, is not in it. */
 export const questionOf = (
@@ -122,6 +136,10 @@ const paramsOf = (
   options: Options | undefined,
   substitute: string | undefined
 ): Params => {
+  if (options === undefined && isString(ask)) {
+    const model = substitute ?? fiber.getRef(Current.Model)
+    return { max_tokens: defaultMaxTokens, model, messages: [{ role: "user", content: ask }] }
+  }
   const { maxTokens, ...rest } = options ?? {}
   const given = isString(ask)
     ? { messages: [{ role: "user", content: ask } satisfies MessageParam] }

@@ -2,7 +2,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as ClaudeError from "../ClaudeError.ts"
-import type { RateLimits } from "../Message.ts"
 import type { Connection, WireItem } from "./attempt.ts"
 import { classify, type HeaderOf, rateLimitsOf } from "./classify.ts"
 import * as Sse from "./sse.ts"
@@ -54,14 +53,5 @@ export const connect = (
     const item: WireItem = { bytes: chunk?.length ?? 0, events }
     return item.bytes > 0 || events.length > 0 ? Effect.succeed(item) : read
   })
-  let rateLimits: RateLimits | undefined
-  return Effect.succeed({
-    requestId,
-    mayEndEarly: mayEndEarly === true,
-    // Twelve headers, which most calls never look at.
-    get rateLimits() {
-      return rateLimits ??= rateLimitsOf(header)
-    },
-    read
-  })
+  return Effect.succeed({ requestId, mayEndEarly: mayEndEarly === true, rateLimits: rateLimitsOf(header), read })
 }

@@ -6,12 +6,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import { isString } from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import { Claude } from "../Claude.ts"
-import { type ClaudeError, type DeadlineExceeded, is, type Tried } from "../ClaudeError.ts"
+import { type ClaudeError, type DeadlineExceeded, is, type MalformedOutput, type Tried } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Params } from "../Message.ts"
 import type { Catalogue } from "./catalogue.ts"
@@ -22,29 +21,32 @@ import * as Ladder from "./ladder.ts"
 import { Retrying } from "./retrying.ts"
 import { modelOf, Telling } from "./telling.ts"
 import * as Unfinished from "./unfinished.ts"
+import { overallIn } from "./until.ts"
 import { type How, validate } from "./validating.ts"
 
 /** Runs `self` as one call: its attempts share a number, a history and a budget. */
 export const run = <A, E, R>(
   policy: Compiled,
   self: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | DeadlineExceeded, R> =>
-  Effect.withFiber((fiber) => {
+): Effect.Effect<A, E | DeadlineExceeded, R> => {
+  const asked = Effect.withFiber<A, E | DeadlineExceeded, R>((fiber) => {
     const call = new Running(policy, fiber)
-    return Effect.tap(call.ordered(call.attempted(self)), () => call.succeeded())
+    const ended = call.ordered(fiber, call.tried(self))
+    return call.log.isRoutineTold(fiber) ? Effect.tap(ended, () => call.succeeded()) : ended
   })
+  return policy.limits === undefined ? asked : policy.limits(asked)
+}
 
 /** A call that is running. A class, because it is made for every call, and most of it is needed only after a failure. */
-class Running {
+class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber {
   readonly policy: Compiled
   readonly claude: Claude["Service"] | undefined
   readonly outerDeadline: number
   readonly start: number
   /** The model that is asked where a call names none. */
-  readonly model: string
+  readonly named: string
   readonly catalogue: Catalogue
-  /** As much as others see of it. */
-  readonly call: Current.Call
+  readonly log: Telling
   history: ReadonlyArray<Tried> = []
   last: ClaudeError | undefined
   /** The failure after which no more of an answer was asked for. */
@@ -53,49 +55,72 @@ class Running {
   settle: Settle | undefined
   /** Which model is asked, and which are left. */
   ladder: Ladder.Ladder | undefined
-  /** On the model that is asked. */
-  retrying: Retrying
-  readonly log: Telling
+  /** On the model that is asked, if anything failed there. */
+  retries: Retrying | undefined
+
+  // As much as others see of it.
+  readonly random: number
+  attempt = 0
+  model: string | undefined
+  hop = 0
+  corrections: ReadonlyArray<MalformedOutput> = []
+  readonly spent: Current.Tally = { input: 0, output: 0, dollars: 0, atLeast: false }
+  readonly validate: Current.Call["validate"]
+  readonly onBreak: Current.Call["onBreak"]
+  readonly reopen: Current.Call["reopen"]
 
   constructor(policy: Compiled, fiber: Fiber.Fiber<unknown, unknown>) {
     this.policy = policy
     const clock = fiber.getRef(Clock.Clock)
-    this.claude = Option.getOrUndefined(Context.getOption(fiber.context, Claude))
+    this.claude = Context.getOrUndefined(fiber.context, Claude)
     this.outerDeadline = fiber.getRef(Current.Deadline)
     this.start = clock.currentTimeMillisUnsafe()
-    const { onBreak, validate } = policy
-    this.ladder = policy.ladder
-    this.retrying = this.retries()
-    this.model = modelOf(fiber)
+    const { ladder, onBreak, validate } = policy
+    this.ladder = ladder
+    this.named = modelOf(fiber)
     this.catalogue = fiber.getRef(Current.Catalogue)
-    this.call = {
-      id: fiber.getRef(Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12),
-      attempt: 0,
-      model: undefined,
-      hop: 0,
-      corrections: [],
-      spent: { input: 0, output: 0, dollars: 0, atLeast: false },
-      validate: validate && ((params, isRest) => this.validated(params, isRest, validate)),
-      warn: (model, code, message) => this.log.warn(model, code, message),
-      onBreak,
-      reopen: onBreak !== "fail" ? (broken, open) => this.again(broken, open) : undefined
-    }
-    this.log = new Telling(this.claude, clock, this.call)
-    Unfinished.finishers.set(this.call, this)
+    this.random = fiber.getRef(Random.Random).nextDoubleUnsafe()
+    this.validate = validate && ((params, isRest) => this.validated(params, isRest, validate))
+    this.onBreak = onBreak
+    this.reopen = onBreak !== "fail" ? (broken, open) => this.again(broken, open) : undefined
+    this.log = new Telling(this.claude, clock, this)
+  }
+
+  /** Written out when it is asked for: of most calls that go well, nobody wants to know it. */
+  get id(): string {
+    return this.random.toString(36).slice(2, 12)
+  }
+
+  warn(model: string, code: string, message: string): Effect.Effect<void> {
+    return this.log.warn(model, code, message)
   }
 
   // ---------------------------------------------------------------------------
   // What is asked
   // ---------------------------------------------------------------------------
 
-  /** One attempt. Any but the first is paid for, unless nothing was sent before it. */
+  /** An attempt, and what follows it if it fails. */
+  tried<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      // Only the first one, of which most are, is for nothing.
+      if (this.last !== undefined) return this.retried(this.attempted(self))
+      this.attempt++
+      return Effect.catch(self, (error) => {
+        this.note(error)
+        return this.failed(error, this.attempted(self), (error) => this.isFinal(error))
+      })
+    })
+  }
+
+  retried<A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.catch(attempt, (error) => this.failed(error, attempt, (error) => this.isFinal(error)))
+  }
+
+  /** One more attempt. It is paid for, unless nothing was sent before it. */
   attempted<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     const once = Effect.suspend(() => {
-      this.call.attempt++
-      return Effect.tapError(self, (error) => {
-        if (is(error) && error !== this.last) this.remember(error)
-        return Effect.void
-      })
+      this.attempt++
+      return Effect.tapError(self, (error) => Effect.sync(() => this.note(error)))
     })
     return Effect.suspend(() =>
       pay(this.claude, this.last, once, (last) => {
@@ -109,29 +134,31 @@ class Running {
   }
 
   asked(): string | undefined {
-    return this.call.model
+    return this.model
   }
 
   isBroke(): boolean {
-    return this.retrying.gaveUp === "BudgetSpent"
+    return this.retries?.gaveUp === "BudgetSpent"
   }
 
-  /** The fixed order. */
-  ordered<A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E | DeadlineExceeded, R> {
-    const { limits, overall } = this.policy
-    const tried = Effect.catch(attempt, (error) => this.failed(error, attempt, (error) => this.isFinal(error)))
+  /** The fixed order: `tried` was asked, and is tried again where it fails. */
+  ordered<A, E, R>(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    tried: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | DeadlineExceeded, R> {
+    const { overall } = this.policy
     // What is opened again goes on where the ladder is: a model that was given up is not asked again.
     const hopped = this.ladder === undefined
       ? tried
       : Ladder.climb(tried, this.ladder, this)
-    const ended: Effect.Effect<A, E | DeadlineExceeded, R> = overall === undefined ? hopped : overall(hopped)
-    const told = Effect.catch(
+    const ended: Effect.Effect<A, E | DeadlineExceeded, R> = overall === undefined
+      ? Effect.provideService(hopped, Current.Call, this)
+      : overallIn(fiber, Context.add(fiber.context as Context.Context<R>, Current.Call, this), hopped, overall)
+    return Effect.catch(
       ended,
       (error): Effect.Effect<never, E | DeadlineExceeded> =>
         is(error) ? Effect.flatMap(this.explain(error), Effect.fail) : Effect.fail(error)
     )
-    const within = Effect.provideService(told, Current.Call, this.call)
-    return limits === undefined ? within : limits(within)
   }
 
   /** Tries again what has failed, by the schedule. What is made for it would cost more than all else until then. */
@@ -152,7 +179,7 @@ class Running {
   /** What is not tried again: what was, as a part of an answer; and what waits for a circuit, if others may be asked. */
   isFinal(error: unknown): boolean {
     return error === this.settled || is(error) && error._tag === "CircuitOpen" && this.ladder !== undefined &&
-        Ladder.next(this.ladder, error, this.call.model, this.catalogue) !== undefined
+        Ladder.next(this.ladder, error, this.model, this.catalogue) !== undefined
   }
 
   /** Asks for the rest of an answer that stopped half-way; each piece is an attempt, and is tried again by itself. */
@@ -180,7 +207,7 @@ class Running {
       const told = this.log.tell((common) => ({
         _tag: "Continued",
         ...common,
-        attempt: this.call.attempt + 1,
+        attempt: this.attempt + 1,
         error,
         how
       }))
@@ -196,11 +223,11 @@ class Running {
     broken: ClaudeError,
     open: Effect.Effect<A, ClaudeError, R>
   ): Effect.Effect<A, ClaudeError, R> {
-    return Effect.suspend(() => {
+    const opened = Effect.withFiber<A, ClaudeError, R>((fiber) => {
       this.remember(broken)
-      const opened = this.ordered(afterFailure(broken, this.attempted(open)))
-      return Effect.provideService(opened, Current.Deadline, this.outerDeadline)
+      return this.ordered(fiber, this.retried(afterFailure(broken, this.attempted(open))))
     })
+    return Effect.provideService(opened, Current.Deadline, this.outerDeadline)
   }
 
   /** Looks at a request before it is sent. */
@@ -219,15 +246,20 @@ class Running {
   // What is done after a failure
   // ---------------------------------------------------------------------------
 
-  remember(error: ClaudeError): void {
-    this.last = error
-    this.history = History.remember(this.history, error, this.call.attempt, this.call.model ?? this.model)
+  /** The attempt has failed. */
+  note(error: unknown): void {
+    if (is(error) && error !== this.last) this.remember(error)
   }
 
-  retries(): Retrying {
-    return new Retrying(this.policy, (error, wait) => {
+  remember(error: ClaudeError): void {
+    this.last = error
+    this.history = History.remember(this.history, error, this.attempt, this.model ?? this.named)
+  }
+
+  get retrying(): Retrying {
+    return this.retries ??= new Retrying(this.policy, (error, wait) => {
       this.history = History.waited(this.history, Duration.toMillis(wait))
-      const attempt = this.call.attempt + 1
+      const attempt = this.attempt + 1
       return this.log.tell((common) => ({ _tag: "RetryScheduled", ...common, attempt, error, wait }))
     })
   }
@@ -236,9 +268,9 @@ class Running {
   onClimb(error: ClaudeError, to: Ladder.To): Effect.Effect<void> {
     if (error !== this.last) this.remember(error)
     this.ladder = to
-    this.call.hop++
-    this.call.corrections = []
-    this.retrying = this.retries()
+    this.hop++
+    this.corrections = []
+    this.retries = undefined
     return this.log.tell((common) => ({
       _tag: "FellBack",
       ...common,
@@ -256,8 +288,8 @@ class Running {
     return this.log.tell((common) => ({
       _tag: "CallSucceeded",
       ...common,
-      attempts: this.call.attempt,
-      spent: { ...this.call.spent },
+      attempts: this.attempt,
+      spent: { ...this.spent },
       took: Duration.millis(common.at - this.start)
     }))
   }
@@ -276,7 +308,7 @@ class Running {
       error: explained,
       reason,
       history,
-      spent: { ...this.call.spent },
+      spent: { ...this.spent },
       took: Duration.millis(common.at - start)
     }))
     return Effect.as(emitted, explained)

@@ -17,18 +17,25 @@ export interface Supervisor<E> {
  */
 export const supervised = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
-  { began, ended }: Supervisor<E2>
+  supervisor: Supervisor<E2>
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.withFiber<A, E | E2, R>((parent) =>
-    // Forked in the step that knows how to end it: between two, the parent could be interrupted, and leave it running.
-    Effect.callback((resume) => {
-      // What runs an effect has what it needs.
-      const fork = Effect.runForkWith(parent.context as Context.Context<R>)
-      const fiber = fork(self)
-      const exit = fiber.pollUnsafe()
-      if (exit !== undefined) return resume(exit)
-      began(() => fiber.interruptUnsafe(parent.id), fork)
-      fiber.addObserver((exit) => resume(ended() ?? exit))
-      return Fiber.interrupt(fiber)
-    })
-  )
+  // What runs an effect has what it needs.
+  Effect.withFiber((parent) => supervisedIn(parent, parent.context as Context.Context<R>, self, supervisor))
+
+/** The same, where the fiber that waits for it is known, and what `self` is run with. */
+export const supervisedIn = <A, E, R, E2>(
+  parent: Fiber.Fiber<unknown, unknown>,
+  context: Context.Context<R>,
+  self: Effect.Effect<A, E, R>,
+  supervisor: Supervisor<E2>
+): Effect.Effect<A, E | E2> =>
+  // Forked in the step that knows how to end it: between two, the parent could be interrupted, and leave it running.
+  Effect.callback((resume) => {
+    const fork = Effect.runForkWith(context)
+    const fiber = fork(self)
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return resume(exit)
+    supervisor.began(() => fiber.interruptUnsafe(parent.id), fork)
+    fiber.addObserver((exit) => resume(supervisor.ended() ?? exit))
+    return Fiber.interrupt(fiber)
+  })

@@ -5,6 +5,7 @@ import type * as Fiber from "effect/Fiber"
 import type { Event } from "../CallLog.ts"
 import type { Claude } from "../Claude.ts"
 import * as Current from "../Current.ts"
+import { isToldRoutine } from "./listening.ts"
 
 /** What every event says. */
 interface Common {
@@ -19,12 +20,17 @@ export class Telling {
   readonly clock: Clock.Clock
   readonly call: Current.Call
   /** What was done or told already: once in a call is enough. */
-  readonly done = new Set<string>()
+  done: Set<string> | undefined
 
   constructor(claude: Claude["Service"] | undefined, clock: Clock.Clock, call: Current.Call) {
     this.claude = claude
     this.clock = clock
     this.call = call
+  }
+
+  /** Whether it is told to anybody that the call went well. */
+  isRoutineTold(fiber: Fiber.Fiber<unknown, unknown>): boolean {
+    return this.claude !== undefined && isToldRoutine(this.claude.log, fiber)
   }
 
   tell(event: (common: Common) => Event): Effect.Effect<void> {
@@ -46,6 +52,7 @@ export class Telling {
   }
 
   isFirst(what: string): boolean {
+    this.done ??= new Set()
     const isFirst = !this.done.has(what)
     this.done.add(what)
     return isFirst

@@ -16,16 +16,25 @@ export type Codec<A> = Schema.ConstraintCodec<A, unknown>
 
 /** The tools to be used. */
 export const uses = (content: Message["content"]): ReadonlyArray<ToolUse> =>
-  content.flatMap((block) => block.type === "tool_use" ? [{ id: block.id, name: block.name, input: block.input }] : [])
+  content.every(isText)
+    ? []
+    : content.flatMap((block) =>
+      block.type === "tool_use" ? [{ id: block.id, name: block.name, input: block.input }] : []
+    )
 
 /** The tools of the API's own that failed. */
 export const serverErrors = (content: Message["content"]): ReadonlyArray<ServerToolError> =>
-  content.flatMap((block) =>
-    hasProperty(block, "tool_use_id") && isString(block.tool_use_id) && hasProperty(block, "content") &&
-      hasProperty(block.content, "error_code") && isString(block.content.error_code)
-      ? [{ type: block.type, toolUseId: block.tool_use_id, errorCode: block.content.error_code }]
-      : []
-  )
+  content.every(isText) ?
+    [] :
+    content.flatMap((block) =>
+      hasProperty(block, "tool_use_id") && isString(block.tool_use_id) && hasProperty(block, "content") &&
+        hasProperty(block.content, "error_code") && isString(block.content.error_code)
+        ? [{ type: block.type, toolUseId: block.tool_use_id, errorCode: block.content.error_code }]
+        : []
+    )
+
+/** Most answers have nothing else. */
+const isText = ({ type }: Message["content"][number]): boolean => type === "text"
 
 /** The reply, with the input of tools that have a codec decoded. */
 export const decode = (

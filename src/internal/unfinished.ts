@@ -198,8 +198,8 @@ export interface Finisher {
   readonly finish: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
 }
 
-/** The policies of the calls that are running. */
-export const finishers = new WeakMap<Current.Call, Finisher>()
+/** A call whose policy may decide about its answers. */
+export type Finishing = Current.Call & Partial<Finisher>
 
 /** Whether more is to be asked for, and how; or a sentence, if more is wanted and cannot be had. */
 export const next = (stopped: Stopped, rules: Rules): Next | string | undefined => {

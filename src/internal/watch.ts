@@ -17,83 +17,107 @@ import type * as Current from "../Current.ts"
 import type { Params, Request } from "../Message.ts"
 import { supervised, type Supervisor } from "./supervised.ts"
 
-/** The limits of one attempt, and the marks they are measured from. */
-export interface Watch {
-  /** Waits for something from the wire, for as long as the limits allow. */
-  readonly during: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TimedOut, R>
-  /** Headers are here. */
-  readonly connected: () => void
-  /** Bytes are here, with or without content. */
-  readonly received: (content: boolean) => void
-  /** The attempt is over. */
-  readonly stop: () => void
-}
+/** The limits of one attempt, and the marks they are measured from. Watches from the first wait on, until it is stopped. */
+export class Watch implements Supervisor<TimedOut> {
+  readonly clock: Clock.Clock
+  readonly model: string
+  readonly limit: typeof defaults
+  /** When the attempt began, in milliseconds since the epoch. */
+  readonly start: number
+  paused = 0
+  pausedAt: number
+  isConnected = false
+  byteAt: number
+  contentAt: number | undefined
+  end: (() => void) | undefined
+  expired: TimedOut | undefined
+  /** Open while somebody waits for the wire. There is none, and no watchdog, until somebody does. */
+  reading: Latch.Latch | undefined
+  watcher: Fiber.Fiber<unknown, unknown> | undefined
 
-/** Watches from the first wait on, until it is stopped. */
-export const make = ({ limits, params }: Request, clock: Clock.Clock): Watch => {
-  const limit = resolve(limits, thinks(params))
-  const reading = Latch.makeUnsafe(false)
-  const start = clock.currentTimeMillisUnsafe()
-  let paused = 0
-  let pausedAt = start
-  let connected = false
-  let byteAt = start
-  let contentAt: number | undefined
-  let end: (() => void) | undefined
-  let watcher: Fiber.Fiber<unknown, unknown> | undefined
-  let expired: TimedOut | undefined
+  constructor({ limits, params }: Request, clock: Clock.Clock) {
+    this.clock = clock
+    this.model = params.model
+    this.limit = resolve(limits, thinks(params) ? thinkingDefaults : defaults)
+    this.start = clock.currentTimeMillisUnsafe()
+    this.pausedAt = this.start
+    this.byteAt = this.start
+  }
+
+  /** Waits for something from the wire, for as long as the limits allow. */
+  during<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> {
+    return supervised(self, this)
+  }
+
+  /** The attempt is over. */
+  stop(): void {
+    this.watcher?.interruptUnsafe()
+  }
+
+  /** Headers are here. */
+  connected(): void {
+    this.isConnected = true
+    this.byteAt = this.now()
+  }
+
+  /** Bytes are here since a moment, with or without content. */
+  received(at: number, hasContent: boolean): void {
+    this.byteAt = at - this.paused
+    if (hasContent) this.contentAt = this.byteAt
+  }
+
+  // ---------------------------------------------------------------------------
+  // Watching
+  // ---------------------------------------------------------------------------
+
+  began(interrupt: () => void, fork: (self: Effect.Effect<void>) => Fiber.Fiber<void>): void {
+    const { clock } = this
+    this.paused += clock.currentTimeMillisUnsafe() - this.pausedAt
+    this.end = interrupt
+    if (this.reading === undefined) {
+      this.reading = Latch.makeUnsafe(true)
+      this.watcher = fork(this.watchdog(this.reading.await))
+    } else {
+      this.reading.openUnsafe()
+    }
+  }
+
+  ended(): Effect.Effect<never, TimedOut> | undefined {
+    this.reading?.closeUnsafe()
+    this.pausedAt = this.clock.currentTimeMillisUnsafe()
+    this.end = undefined
+    return this.expired === undefined ? undefined : Effect.fail(this.expired)
+  }
+
+  watchdog(somebodyReads: Effect.Effect<unknown>): Effect.Effect<void> {
+    // A mark may start a limit that ends before the one that is waited for.
+    const shortest = Math.min(this.limit.idle, this.limit.contentIdle)
+    const watch: Effect.Effect<void> = Effect.flatMap(somebodyReads, () => {
+      const [scope, length, at] = this.nearest()
+      const left = at - this.now()
+      if (left > 0) return Effect.flatMap(Effect.sleep(Math.min(left, shortest)), () => watch)
+      this.expired = new TimedOut({ scope, limit: Duration.millis(length), model: this.model })
+      this.end?.()
+      return Effect.void
+    })
+    return watch
+  }
 
   /** Time spent on the wire. */
-  const now = () => clock.currentTimeMillisUnsafe() - paused
+  now(): number {
+    return this.clock.currentTimeMillisUnsafe() - this.paused
+  }
 
   /** The limit that ends first, and when. */
-  const nearest = (): readonly [scope: TimedOut["scope"], limit: number, end: number] => {
+  nearest(): readonly [scope: TimedOut["scope"], limit: number, end: number] {
+    const { byteAt, contentAt, limit, start } = this
     const running: ReadonlyArray<readonly [TimedOut["scope"], limit: number, from: number]> = [
       ["attempt", limit.attempt, start],
-      connected ? ["idle", limit.idle, byteAt] : ["connect", limit.connect, start],
+      this.isConnected ? ["idle", limit.idle, byteAt] : ["connect", limit.connect, start],
       contentAt === undefined ? ["firstToken", limit.firstToken, start] : ["idle", limit.contentIdle, contentAt]
     ]
     const [scope, length, from] = running.reduce((a, b) => a[2] + a[1] <= b[2] + b[1] ? a : b)
     return [scope, length, from + length]
-  }
-  // A mark may start a limit that ends before the one that is waited for.
-  const shortest = Math.min(limit.idle, limit.contentIdle)
-
-  const watchdog: Effect.Effect<void> = Effect.flatMap(reading.await, () => {
-    const [scope, length, at] = nearest()
-    const left = at - now()
-    if (left > 0) return Effect.flatMap(Effect.sleep(Math.min(left, shortest)), () => watchdog)
-    expired = new TimedOut({ scope, limit: Duration.millis(length), model: params.model })
-    end?.()
-    return Effect.void
-  })
-
-  const supervisor: Supervisor<TimedOut> = {
-    began: (interrupt, fork) => {
-      paused += clock.currentTimeMillisUnsafe() - pausedAt
-      end = interrupt
-      reading.openUnsafe()
-      watcher ??= fork(watchdog)
-    },
-    ended: () => {
-      reading.closeUnsafe()
-      pausedAt = clock.currentTimeMillisUnsafe()
-      end = undefined
-      return expired === undefined ? undefined : Effect.fail(expired)
-    }
-  }
-
-  return {
-    during: (self) => supervised(self, supervisor),
-    stop: () => watcher?.interruptUnsafe(),
-    connected: () => {
-      connected = true
-      byteAt = now()
-    },
-    received: (content) => {
-      byteAt = now()
-      if (content) contentAt = byteAt
-    }
   }
 }
 
@@ -106,14 +130,15 @@ const thinkingDefaults = { ...defaults, firstToken: 120_000, contentIdle: 180_00
 /** From untyped code, it may be null, which the API takes. */
 const thinks = ({ thinking }: Params): boolean => isNotNullish(thinking) && thinking.type !== "disabled"
 
-const resolve = (limits: Current.Limits, thinking: boolean): typeof defaults => {
-  const base = thinking ? thinkingDefaults : defaults
-  const of = (key: keyof typeof defaults) => limits[key] === undefined ? base[key] : Duration.toMillis(limits[key])
-  return {
-    connect: of("connect"),
-    firstToken: of("firstToken"),
-    idle: of("idle"),
-    contentIdle: of("contentIdle"),
-    attempt: of("attempt")
+const resolve = (limits: Current.Limits, base: typeof defaults): typeof defaults => {
+  let limit = base
+  for (const key in limits) {
+    if (!isLimit(key)) continue
+    const length = limits[key]
+    // Usually none is given.
+    if (length !== undefined) limit = { ...limit, [key]: Duration.toMillis(length) }
   }
+  return limit
 }
+
+const isLimit = (key: string): key is keyof typeof defaults => key in defaults

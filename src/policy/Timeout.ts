@@ -6,13 +6,13 @@
  * and a circuit sees a slow model as a failing one. The limit on the whole call
  * is the caller's, and covers retries, queues and fallbacks.
  */
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { DeadlineExceeded } from "../ClaudeError.ts"
+import type { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as Refuse from "../internal/refuse.ts"
-import { until } from "../internal/until.ts"
+import { overallIn } from "../internal/until.ts"
 
 /** A change to whatever is inside. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -40,13 +40,13 @@ export const overall = (
   limit: Duration.Input
 ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DeadlineExceeded, R> => {
   const length = Refuse.millis("overall", limit)
-  return (self) =>
-    Effect.withFiber((fiber) => {
-      const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-      const deadline = Math.min(fiber.getRef(Current.Deadline), now + length)
-      return until(self, deadline, () => new DeadlineExceeded({ limit: Duration.millis(length) }))
-    })
+  return <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    // What runs an effect has what it needs.
+    Effect.withFiber<A, E | DeadlineExceeded, R>((fiber) =>
+      overallIn(fiber, fiber.context as Context.Context<R>, self, length)
+    )
 }
+
 /** Checks the limits that are given, and turns them into milliseconds. */
 const parse = (limits: Current.Limits): Current.Limits =>
   Object.fromEntries(
