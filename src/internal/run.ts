@@ -22,7 +22,7 @@ import { Retrying } from "./retrying.ts"
 import { modelOf, Telling } from "./telling.ts"
 import * as Unfinished from "./unfinished.ts"
 import { overallIn } from "./until.ts"
-import { type How, validate } from "./validating.ts"
+import { type How, type Place, validate } from "./validating.ts"
 
 /** Runs `self` as one call: its attempts share a number, a history and a budget. */
 export const run = <A, E, R>(
@@ -38,7 +38,7 @@ export const run = <A, E, R>(
 }
 
 /** A call that is running. A class, because it is made for every call, and most of it is needed only after a failure. */
-class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber {
+class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Place {
   readonly policy: Compiled
   readonly claude: Claude["Service"] | undefined
   readonly outerDeadline: number
@@ -231,15 +231,10 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber {
   }
 
   /** Looks at a request before it is sent. */
-  validated(params: Params, isRest: boolean, { count, strict }: How): Effect.Effect<void, ClaudeError> | undefined {
-    return validate(params, {
-      strict,
-      count: count && !isRest && this.log.isFirst(JSON.stringify([params.model, params.messages]))
-    }, {
-      catalogue: this.catalogue,
-      claude: this.claude,
-      warn: (code, message) => this.log.warn(params.model, code, message)
-    })
+  validated(params: Params, isRest: boolean, how: How): Effect.Effect<void, ClaudeError> | undefined {
+    if (!how.count) return validate(params, how, this)
+    const count = !isRest && this.log.isFirst(JSON.stringify([params.model, params.messages]))
+    return validate(params, { ...how, count }, this)
   }
 
   // ---------------------------------------------------------------------------

@@ -2,9 +2,14 @@
 import { isObject } from "effect/Predicate"
 import { at, both, each, field, type Given, type Issues, none } from "./shapeRule.ts"
 
+/** Whether a message has blocks, and not only a text: if none has, the rules about blocks need not look. */
+export const hasBlocks = ({ messages }: Given): boolean => Array.isArray(messages) && messages.some(isOfBlocks)
+
+const isOfBlocks = (message: unknown): boolean => Array.isArray(field(message, "content"))
+
 /** What is wrong with the blocks of the messages. */
 export const blocks = (given: Given, check: (block: Given) => Issues): Issues =>
-  at(
+  !hasBlocks(given) ? none : at(
     "messages",
     each(given.messages, (message) =>
       at("content", each(field(message, "content"), (block) => isObject(block) ? check(block) : none)))
@@ -12,7 +17,7 @@ export const blocks = (given: Given, check: (block: Given) => Issues): Issues =>
 
 /** The same, with the blocks inside results and documents. */
 export const allBlocks = (given: Given, check: (block: Given) => Issues): Issues =>
-  blocks(given, (block) => nested(block, check, 0))
+  !hasBlocks(given) ? none : blocks(given, (block) => nested(block, check, 0))
 
 /** A result can hold a document, and that an image: what is deeper is no block. */
 const nested = (block: Given, check: (block: Given) => Issues, depth: number): Issues => {

@@ -5,6 +5,7 @@
  */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../ClaudeError.ts"
+import { hasBlocks } from "./shapeBlocks.ts"
 import { field, type Given, type Issues, none, type Path, type Rule, show } from "./shapeRule.ts"
 
 /** What an assistant's turn has asked, by id. */
@@ -17,7 +18,9 @@ interface Turn {
 
 const begin = (): Turn => ({ asked: new Map(), answered: new Set(), served: new Set() })
 
-const loop = ({ messages, thread }: Given): Issues => {
+const loop = (given: Given): Issues => hasBlocks(given) ? inBlocks(given) : none
+
+const inBlocks = ({ messages, thread }: Given): Issues => {
   if (!Array.isArray(messages)) return none
   const found: Array<Issue> = []
   const report = (path: Path, message: string) => void found.push({ path: ["messages", ...path], message })

@@ -1,6 +1,6 @@
 /** Rules about images and documents. */
 import { isObject, isString } from "effect/Predicate"
-import { allBlocks } from "./shapeBlocks.ts"
+import { allBlocks, hasBlocks } from "./shapeBlocks.ts"
 import { at, both, type Given, issue, type Issues, kind, none, type Rule, show } from "./shapeRule.ts"
 
 const maxImageBytes = 5 * 2 ** 20
@@ -21,7 +21,9 @@ const document = (source: Given): Issues =>
 
 /** What is wrong with the sources of all blocks of a type. */
 const sources = (given: Given, type: string, check: (source: Given) => Issues): Issues =>
-  allBlocks(given, (block) => block.type === type ? at("source", sourceOf(block.source, check)) : none)
+  !hasBlocks(given)
+    ? none
+    : allBlocks(given, (block) => block.type === type ? at("source", sourceOf(block.source, check)) : none)
 
 const sourceOf = (source: unknown, check: (source: Given) => Issues): Issues =>
   !isObject(source)

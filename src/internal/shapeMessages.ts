@@ -1,6 +1,6 @@
 /** Rules about what is said, and by whom. */
 import { isNullish, isObject, isString } from "effect/Predicate"
-import { blocks, hasFormat } from "./shapeBlocks.ts"
+import { blocks, hasBlocks, hasFormat } from "./shapeBlocks.ts"
 import {
   at,
   both,
@@ -27,18 +27,20 @@ const messages = ({ messages }: Given): Issues => {
   if (messages.length > maxMessages) {
     return issue([], `there are ${messages.length} messages: keep at most ${maxMessages}`)
   }
-  return each(messages, (message, i) => {
-    if (!isObject(message)) {
-      return issue([], `a message is ${kind(message)}: it must be an object with a role and content`)
-    }
-    const { content, role } = message
-    return both(
-      roles.has(role) ? none : issue(["role"], `the role is ${show(role)}: it must be "user", "assistant" or "system"`),
-      isString(content) || role === "system" && isNullish(content) // A beta has messages that only set something.
-        ? none
-        : at("content", blocksOf(content, isPrefill(messages, i)))
-    )
-  })
+  return each(messages, messageOf)
+}
+
+const messageOf = (message: unknown, i: number, messages: ReadonlyArray<unknown>): Issues => {
+  if (!isObject(message)) {
+    return issue([], `a message is ${kind(message)}: it must be an object with a role and content`)
+  }
+  const { content, role } = message
+  return both(
+    roles.has(role) ? none : issue(["role"], `the role is ${show(role)}: it must be "user", "assistant" or "system"`),
+    isString(content) || role === "system" && isNullish(content) // A beta has messages that only set something.
+      ? none
+      : at("content", blocksOf(content, isPrefill(messages, i)))
+  )
 }
 
 /** The API lets the last message be empty, if it is the assistant's. */
@@ -62,7 +64,7 @@ const blockOf = (block: unknown): Issues =>
     : none
 
 const notBlank = ({ messages }: Given): Issues =>
-  !Array.isArray(messages) ? none : each(messages, (message, i) => {
+  each(messages, (message, i, messages) => {
     const content = field(message, "content")
     if (!isString(content)) {
       const blank = at("content", each(content, textOf))
@@ -94,7 +96,10 @@ const system = ({ system }: Given): Issues =>
     ? issue([], `system is ${kind(system)}: it must be a text or a list of text blocks`)
     : both(each(system, blockOf), each(system, textOf))
 
-const marks = (given: Given): Issues => {
+const marks = (given: Given): Issues =>
+  isNullish(given.tools) && isNullish(given.system) && !hasBlocks(given) ? none : marksIn(given)
+
+const marksIn = (given: Given): Issues => {
   let marked = 0
   const mark = (block: unknown): Issues =>
     isNullish(field(block, "cache_control")) || ++marked !== maxMarked + 1

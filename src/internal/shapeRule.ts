@@ -29,11 +29,14 @@ export const both = (some: Issues, more: Issues): Issues =>
   some.length === 0 ? more : more.length === 0 ? some : [...some, ...more]
 
 /** What is wrong with the elements of a list. What is no list has none. */
-export const each = (list: unknown, check: (element: unknown, index: number) => Issues): Issues => {
+export const each = (
+  list: unknown,
+  check: (element: unknown, index: number, list: ReadonlyArray<unknown>) => Issues
+): Issues => {
   if (!Array.isArray(list)) return none
   let found: Array<Issue> | undefined
   for (let i = 0; i < list.length; i++) {
-    const issues = check(list[i], i)
+    const issues = check(list[i], i, list)
     if (issues.length === 0) continue
     found ??= []
     for (const { message, path } of issues) found.push({ path: [i, ...path], message })

@@ -127,7 +127,9 @@ const format = ({ output_config }: Given): Issues => {
     : issue(["output_config", "format", "schema"], `the schema is ${kind(schema)}: it must be a JSON schema`)
 }
 
-const counts = (given: Given): Issues => {
+const counts = (given: Given): Issues => Array.isArray(given.tools) || hasFormat(given) ? countsIn(given) : none
+
+const countsIn = (given: Given): Issues => {
   let optional = 0
   let unions = 0
   schemas(given, (schema) => {

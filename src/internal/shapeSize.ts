@@ -5,11 +5,11 @@ import { type Given, issue, type Issues, none, type Rule } from "./shapeRule.ts"
 const maxBytes = 32 * 2 ** 20
 /** What is deeper may contain itself. */
 const maxDepth = 100
-/** How many bytes a character has at most, if it need not be escaped. */
-const maxWidth = 3
+/** A request of so many characters is small enough: a character has at most 3 bytes, if it need not be escaped. */
+const enough = Math.floor(maxBytes / 3)
 
 const size = (given: Given): Issues => {
-  if (characters(given, maxBytes / maxWidth, 0) <= maxBytes / maxWidth) return none
+  if (characters(given, enough, 0) <= enough) return none
   const json = Result.try(() => JSON.stringify(given))
   if (Result.isFailure(json)) {
     return issue([], "the request cannot be written as JSON: send plain data, that does not contain itself")

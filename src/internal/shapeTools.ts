@@ -33,6 +33,7 @@ const schemaOf = ({ input_schema: schema }: Given): Issues =>
     : issue(["type"], `the type of an input_schema is ${show(schema.type)}: it must be "object"`)
 
 const unique = ({ tools }: Given): Issues => {
+  if (!Array.isArray(tools)) return none
   const names = new Set<unknown>()
   return each(tools, (tool) => {
     const name = field(tool, "name")

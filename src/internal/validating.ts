@@ -18,19 +18,34 @@ export interface How {
 export interface Place {
   readonly catalogue: Catalogue
   readonly claude: Claude["Service"] | undefined
-  readonly warn: (code: string, message: string) => Effect.Effect<void>
+  readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
 }
 
 /** What there is to do before a request is sent, or to fail with: usually nothing. */
 export const validate = (params: Params, how: How, place: Place): Effect.Effect<void, ClaudeError> | undefined => {
-  const { catalogue, warn } = place
+  const { catalogue } = place
   const { errors, warnings } = Validate.check(params, { catalogue, strict: how.strict })
+  const model = catalogue.models.get(params.model)
+  return errors.length === 0 && warnings.length === 0 && model?.lifecycle !== "deprecated" && !how.count
+    ? undefined
+    : told(params, model, errors, warnings, how, place)
+}
+
+const told = (
+  params: Params,
+  model: Model | undefined,
+  errors: ReadonlyArray<Issue>,
+  warnings: ReadonlyArray<Issue>,
+  how: How,
+  place: Place
+): Effect.Effect<void, ClaudeError> | undefined => {
+  const { catalogue } = place
+  const warn = (code: string, message: string) => place.warn(params.model, code, message)
   if (errors.length > 0) {
     const more = errors.length > mostShown ? [`and ${errors.length - mostShown} more`] : []
     const detail = [...errors.slice(0, mostShown).map(Validate.show), ...more].join("; ")
     return Effect.fail(new InvalidRequest({ sent: false, model: modelOf(params), detail, issues: errors }))
   }
-  const model = catalogue.models.get(params.model)
   const tells: Array<Effect.Effect<void, ClaudeError>> = warnings.filter((issue) =>
     isNew(issue, params.model, catalogue)
   ).map((issue) => warn("Validation", Validate.show(issue)))
@@ -45,11 +60,12 @@ export const validate = (params: Params, how: How, place: Place): Effect.Effect<
 const mostShown = 10
 
 /** Counts the prompt, and fails if it does not fit. A count that fails stops nothing: the request itself will say why. */
-const count = (params: Params, model: Model | undefined, { claude, warn }: Place): Effect.Effect<void, ClaudeError> => {
+const count = (params: Params, model: Model | undefined, place: Place): Effect.Effect<void, ClaudeError> => {
+  const { claude } = place
   const window = model?.contextWindow
   if (claude === undefined || window === undefined) return Effect.void
   return Effect.matchEffect(claude.countTokens(countable(params)), {
-    onFailure: (error) => warn("PrecheckFailed", `the prompt was not counted: ${error.message}`),
+    onFailure: (error) => place.warn(params.model, "PrecheckFailed", `the prompt was not counted: ${error.message}`),
     onSuccess: (input) =>
       input <= window ? Effect.void : Effect.fail(
         new ContextWindowExceeded({
