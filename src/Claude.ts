@@ -39,6 +39,7 @@ import {
   toolsOf,
   toRequest
 } from "./internal/request.ts"
+import { rescue } from "./internal/rescue.ts"
 import * as Tools from "./internal/tools.ts"
 import { traced } from "./internal/traced.ts"
 import * as Unfinished from "./internal/unfinished.ts"
@@ -258,23 +259,31 @@ const collect = (
     last = { error, stopped: { params, model, reply, rest } }
     return Effect.fail(error)
   }
-  // A plain loop: a `Stream` would cost more than all policies together.
   const asked = (rest?: Unfinished.Rest) =>
     Effect.scoped(
       Effect.withFiber<Message.Reply, ClaudeError, Scope.Scope>((fiber) =>
         requested(fiber, ask, options, amend, rest, (prepared) =>
           Effect.flatMap(claude.open(prepared.request), ({ pull, reply }) =>
-            Pull.catchDone(
-              Effect.forever(pull, { disableYield: true }),
-              () =>
-                judge(prepared, rest ?? Unfinished.nothing, reply())
-            )))
+            toEnd(pull, () =>
+              judge(prepared, rest ?? Unfinished.nothing, reply()))))
       )
     )
-  return call?.finish === undefined ? asked() : Effect.catch(asked(), (error) => {
+  return call?.finish === undefined ? asked() : rescue(asked(), (error) => {
     const stopped = (error: ClaudeError) => last?.error === error ? last.stopped : undefined
     return call.finish?.(error, { ask: asked, stopped }) ?? Effect.fail(error)
   })
+}
+
+/** Reads what nobody looks at while it comes. A plain loop: a `Stream` would cost more than all policies together. */
+const toEnd = <A, E, R>(
+  pull: Attempt.Opened["pull"],
+  ended: () => Effect.Effect<A, E, R>
+): Effect.Effect<A, ClaudeError | E, R> => {
+  const loop: Effect.Effect<A, ClaudeError | E, R> = Effect.matchCauseEffect(pull, {
+    onSuccess: () => loop,
+    onFailure: (cause) => Pull.catchDone(Effect.failCause(cause), ended)
+  })
+  return loop
 }
 
 /** Tells who listens, if anybody does, what is asked, and how that ended. */

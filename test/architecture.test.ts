@@ -22,6 +22,7 @@ const layers = [
     "internal/answerStore",
     "internal/plan",
     "internal/traced",
+    "internal/rescue",
     "internal/supervised",
     "internal/classify",
     "internal/sse",

@@ -23,7 +23,7 @@ import * as Models from "./catalogue.ts"
 import * as Draft from "./draft.ts"
 import { isToldRoutine } from "./listening.ts"
 import * as Tools from "./tools.ts"
-import { Watch } from "./watch.ts"
+import { Watch, type Watched } from "./watch.ts"
 
 /** What one read of the wire brought: how many bytes (pings included), and the events they completed. */
 export interface WireItem {
@@ -60,7 +60,7 @@ export const open = (
   Effect.withFiber((fiber) => new Attempt(log, request, fiber).begin(connect(request), fiber))
 
 /** An attempt that is made. No generator: this runs for every attempt, and one would cost as much as a limit. */
-class Attempt {
+class Attempt implements Watched {
   readonly log: CallLog.CallLog
   readonly model: string
   readonly clock: Clock.Clock
@@ -77,6 +77,9 @@ class Attempt {
   contradiction: string | undefined
   /** What was read before the first content. */
   replay = none
+  /** What it is read with, once it has been. */
+  next: ReturnType<Attempt["read"]> | undefined
+  more: Opened["pull"] | undefined
 
   constructor(log: CallLog.CallLog, request: Message.Request, fiber: Fiber.Fiber<unknown, unknown>) {
     this.log = log
@@ -87,7 +90,7 @@ class Attempt {
     this.models = fiber.getRef(Current.Catalogue).models
     this.number = this.call?.attempt ?? 1
     this.draft = Draft.make(this.model)
-    this.watch = new Watch(request, this.clock)
+    this.watch = new Watch(request, this.clock, this)
   }
 
   now(): number {
@@ -112,53 +115,54 @@ class Attempt {
       )
       : registered
     const opened = Effect.flatMap(connecting, (made) => this.opened(made))
-    return Effect.andThen(told, this.watched(opened))
-  }
-
-  /** As long as the limits allow, and what a failure of it means here. */
-  watched<A, R>(self: Effect.Effect<A, ClaudeError.ClaudeError, R>): Effect.Effect<A, ClaudeError.ClaudeError, R> {
-    return Effect.mapError(this.watch.during(self), (error) => this.failed(error))
+    return Effect.andThen(told, watch.during(opened))
   }
 
   opened(made: Connection): Effect.Effect<Opened, ClaudeError.ClaudeError> {
     this.connection = made
     this.watch.connected()
+    return this.untilContent(made)
+  }
 
-    const next = Pull.catchDone(
-      Effect.map(made.read, (item) => this.take(item)),
-      () =>
-        made.mayEndEarly === true && this.draft.head().stop_reason !== null
-          ? Effect.sync(() => this.take({ bytes: 0, events: [{ type: "message_stop" }] }))
-          : this.odd("it ended before the message did")
-    )
-    const read = Effect.suspend(() => this.contradiction === undefined ? next : this.odd(this.contradiction))
-    let watched: typeof read | undefined
-
-    /** The next events that are not none. */
-    const pull: Opened["pull"] = Effect.suspend(() => {
-      const events = this.replay
-      this.replay = none
-      if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
-      if (this.failure !== undefined) return Effect.fail(this.failure)
-      // Many answers are read as a whole when they are opened.
-      return this.draft.ended() ? this.end() : Effect.flatMap(watched ??= this.watched(read), given)
-    })
-    const given = (events: ReadonlyArray<Message.WireEvent>) =>
-      Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull
-
-    /** Reads until the first content. */
-    const untilContent = (events: ReadonlyArray<Message.WireEvent>): Effect.Effect<Opened, ClaudeError.ClaudeError> => {
+  /** Reads until the first content. */
+  untilContent(made: Connection): Effect.Effect<Opened, ClaudeError.ClaudeError> {
+    return Effect.flatMap(this.read(made), (events) => {
       this.replay = this.replay.length === 0 ? events : [...this.replay, ...events]
-      return this.draft.begun() || this.draft.ended()
-        ? Effect.succeed({
-          requestId: made.requestId,
-          rateLimits: made.rateLimits,
-          pull,
-          reply: () => this.reply()
-        })
-        : Effect.flatMap(read, untilContent)
-    }
-    return Effect.flatMap(next, untilContent)
+      if (!this.draft.begun() && !this.draft.ended()) return this.untilContent(made)
+      const pull: Opened["pull"] = Effect.suspend(() => this.pulled(made, pull))
+      const { rateLimits, requestId } = made
+      return Effect.succeed({ requestId, rateLimits, pull, reply: () => this.reply() })
+    })
+  }
+
+  /** The next read, taken. */
+  read(made: Connection): Effect.Effect<ReadonlyArray<Message.WireEvent>, ClaudeError.ClaudeError> {
+    if (this.contradiction !== undefined) return this.odd(this.contradiction)
+    return this.next ??= Effect.catchCause(
+      Effect.map(made.read, (item) => this.take(item)),
+      // What is made for the end is made there: many answers are whole before it.
+      (cause) => Pull.catchDone(Effect.failCause(cause), () => this.over(made))
+    )
+  }
+
+  /** The body is over, and the message is not. */
+  over(made: Connection): Effect.Effect<ReadonlyArray<Message.WireEvent>, ClaudeError.ClaudeError> {
+    return made.mayEndEarly === true && this.draft.head().stop_reason !== null
+      ? Effect.sync(() => this.take({ bytes: 0, events: [{ type: "message_stop" }] }))
+      : this.odd("it ended before the message did")
+  }
+
+  /** The next events that are not none. */
+  pulled(made: Connection, pull: Opened["pull"]): Opened["pull"] {
+    const events = this.replay
+    this.replay = none
+    if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
+    if (this.failure !== undefined) return Effect.fail(this.failure)
+    if (this.draft.ended()) return this.end()
+    return this.more ??= Effect.flatMap(
+      this.watch.during(Effect.suspend(() => this.read(made))),
+      (events) => Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull
+    )
   }
 
   /** Takes events until one contradicts those before it, or the message has ended: what follows is not part of it. */

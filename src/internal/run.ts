@@ -18,6 +18,7 @@ import { pay, type Settle } from "./charged.ts"
 import type { Compiled } from "./compile.ts"
 import * as History from "./history.ts"
 import * as Ladder from "./ladder.ts"
+import { rescue } from "./rescue.ts"
 import { Retrying } from "./retrying.ts"
 import { modelOf, Telling } from "./telling.ts"
 import * as Unfinished from "./unfinished.ts"
@@ -105,7 +106,7 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
       // Only the first one, of which most are, is for nothing.
       if (this.last !== undefined) return this.retried(this.attempted(self))
       this.attempt++
-      return Effect.catch(self, (error) => {
+      return rescue(self, (error) => {
         this.note(error)
         return this.failed(error, this.attempted(self), (error) => this.isFinal(error))
       })
@@ -154,7 +155,7 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
     const ended: Effect.Effect<A, E | DeadlineExceeded, R> = overall === undefined
       ? Effect.provideService(hopped, Current.Call, this)
       : overallIn(fiber, Context.add(fiber.context as Context.Context<R>, Current.Call, this), hopped, overall)
-    return Effect.catch(
+    return rescue(
       ended,
       (error): Effect.Effect<never, E | DeadlineExceeded> =>
         is(error) ? Effect.flatMap(this.explain(error), Effect.fail) : Effect.fail(error)

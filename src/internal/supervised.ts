@@ -1,14 +1,17 @@
 /** An effect that somebody may end from outside. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
-/** Who watches over an effect while it is waited for. */
-export interface Supervisor<E> {
+/** Who watches over an effect, that may fail with `E`, while it is waited for. */
+export interface Supervisor<E, E2> {
   /** The effect waits for something. `end` interrupts it; `fork` is for what watches, and `ended` must end that. */
   readonly began: (end: () => void, fork: (self: Effect.Effect<void>) => Fiber.Fiber<void>) => void
   /** It is over: with what it came to, or with what is returned here. */
   readonly ended: () => Effect.Effect<never, E> | undefined
+  /** What a failure means outside, be it that of the effect or what `ended` has returned. */
+  readonly failed: (error: E) => E2
 }
 
 /**
@@ -17,8 +20,8 @@ export interface Supervisor<E> {
  */
 export const supervised = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
-  supervisor: Supervisor<E2>
-): Effect.Effect<A, E | E2, R> =>
+  supervisor: Supervisor<E, E2>
+): Effect.Effect<A, E2, R> =>
   // What runs an effect has what it needs.
   Effect.withFiber((parent) => supervisedIn(parent, parent.context as Context.Context<R>, self, supervisor))
 
@@ -27,15 +30,22 @@ export const supervisedIn = <A, E, R, E2>(
   parent: Fiber.Fiber<unknown, unknown>,
   context: Context.Context<R>,
   self: Effect.Effect<A, E, R>,
-  supervisor: Supervisor<E2>
-): Effect.Effect<A, E | E2> =>
+  supervisor: Supervisor<E, E2>
+): Effect.Effect<A, E2> =>
   // Forked in the step that knows how to end it: between two, the parent could be interrupted, and leave it running.
   Effect.callback((resume) => {
     const fork = Effect.runForkWith(context)
     const fiber = fork(self)
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return resume(exit)
+    if (exit !== undefined) return resume(outside(exit, supervisor))
     supervisor.began(() => fiber.interruptUnsafe(parent.id), fork)
-    fiber.addObserver((exit) => resume(supervisor.ended() ?? exit))
+    fiber.addObserver((exit) => resume(outside(supervisor.ended() ?? exit, supervisor)))
     return Fiber.interrupt(fiber)
   })
+
+/** What has succeeded has no error, of whatever type. */
+const isSuccess = <A>(self: Effect.Effect<A, unknown>): self is Exit.Success<A> =>
+  Exit.isExit(self) && Exit.isSuccess(self)
+
+const outside = <A, E, E2>(self: Effect.Effect<A, E>, supervisor: Supervisor<E, E2>): Effect.Effect<A, E2> =>
+  isSuccess(self) ? self : Effect.mapError(self, (error) => supervisor.failed(error))

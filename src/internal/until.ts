@@ -47,13 +47,13 @@ const untilIn = <A, E, R, E2>(
 const now = (fiber: Fiber.Fiber<unknown, unknown>): number => fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
 
 /** Rings once, after so many milliseconds, if it takes as long. */
-class Alarm<E> implements Supervisor<E> {
+class Alarm<E, E2> implements Supervisor<E | E2, E | E2> {
   readonly left: number
-  readonly exceeded: () => E
+  readonly exceeded: () => E2
   over = false
   alarm: Fiber.Fiber<void> | undefined
 
-  constructor(left: number, exceeded: () => E) {
+  constructor(left: number, exceeded: () => E2) {
     this.left = left
     this.exceeded = exceeded
   }
@@ -65,8 +65,12 @@ class Alarm<E> implements Supervisor<E> {
     }))
   }
 
-  ended(): Effect.Effect<never, E> | undefined {
+  ended(): Effect.Effect<never, E2> | undefined {
     this.alarm?.interruptUnsafe()
     return this.over ? Effect.fail(this.exceeded()) : undefined
+  }
+
+  failed(error: E | E2): E | E2 {
+    return error
   }
 }

@@ -12,14 +12,21 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import { isNotNullish } from "effect/Predicate"
-import { TimedOut } from "../ClaudeError.ts"
+import { type ClaudeError, TimedOut } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import type { Params, Request } from "../Message.ts"
 import { supervised, type Supervisor } from "./supervised.ts"
 
+/** What is watched. */
+export interface Watched {
+  /** What a failure of the wire means: what a limit that is over is, included. */
+  readonly failed: (error: ClaudeError) => ClaudeError
+}
+
 /** The limits of one attempt, and the marks they are measured from. Watches from the first wait on, until it is stopped. */
-export class Watch implements Supervisor<TimedOut> {
+export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   readonly clock: Clock.Clock
+  readonly attempt: Watched
   readonly model: string
   readonly limit: typeof defaults
   /** When the attempt began, in milliseconds since the epoch. */
@@ -35,8 +42,9 @@ export class Watch implements Supervisor<TimedOut> {
   reading: Latch.Latch | undefined
   watcher: Fiber.Fiber<unknown, unknown> | undefined
 
-  constructor({ limits, params }: Request, clock: Clock.Clock) {
+  constructor({ limits, params }: Request, clock: Clock.Clock, attempt: Watched) {
     this.clock = clock
+    this.attempt = attempt
     this.model = params.model
     this.limit = resolve(limits, thinks(params) ? thinkingDefaults : defaults)
     this.start = clock.currentTimeMillisUnsafe()
@@ -45,7 +53,7 @@ export class Watch implements Supervisor<TimedOut> {
   }
 
   /** Waits for something from the wire, for as long as the limits allow. */
-  during<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> {
+  during<A, R>(self: Effect.Effect<A, ClaudeError, R>): Effect.Effect<A, ClaudeError, R> {
     return supervised(self, this)
   }
 
@@ -87,6 +95,10 @@ export class Watch implements Supervisor<TimedOut> {
     this.pausedAt = this.clock.currentTimeMillisUnsafe()
     this.end = undefined
     return this.expired === undefined ? undefined : Effect.fail(this.expired)
+  }
+
+  failed(error: ClaudeError): ClaudeError {
+    return this.attempt.failed(error)
   }
 
   watchdog(somebodyReads: Effect.Effect<unknown>): Effect.Effect<void> {

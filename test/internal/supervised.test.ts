@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scheduler } from "effect"
 import { supervised } from "../../src/internal/supervised.ts"
 
-const unwatched = { began: () => {}, ended: () => undefined }
+const unwatched = { began: () => {}, ended: () => undefined, failed: <E>(error: E) => error }
 
 describe("supervised", () => {
   /** What ended in which order, where the caller is interrupted at its nth step. */
@@ -45,7 +45,7 @@ describe("supervised", () => {
   it.effect("what needs no time is not watched", () =>
     Effect.gen(function*() {
       let watched = false
-      const watch = { began: () => void (watched = true), ended: () => undefined }
+      const watch = { ...unwatched, began: () => void (watched = true) }
       assert.strictEqual(yield* supervised(Effect.succeed(1), watch), 1)
       assert.isFalse(watched)
       assert.strictEqual(yield* supervised(Effect.as(Effect.yieldNow, 2), watch), 2)
@@ -57,10 +57,7 @@ describe("supervised", () => {
       const by: Array<number> = []
       const self = Effect.onInterrupt(Effect.never, (ids) => Effect.sync(() => void by.push(...ids)))
       const parent = yield* Effect.fiberId
-      yield* supervised(self, {
-        began: (end, fork) => void fork(Effect.sync(end)),
-        ended: () => undefined
-      }).pipe(Effect.exit)
+      yield* supervised(self, { ...unwatched, began: (end, fork) => void fork(Effect.sync(end)) }).pipe(Effect.exit)
       assert.deepStrictEqual(by, [parent])
     }))
 })
