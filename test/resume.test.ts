@@ -12,6 +12,11 @@ const user = (content: unknown) => ({ role: "user", content })
 const assistant = (...content: ReadonlyArray<unknown>) => ({ role: "assistant", content })
 const text = (text: string) => ({ type: "text", text, citations: null })
 
+const goOn = (words: string) =>
+  "Your answer was interrupted. Go on exactly where it ends: first repeat its last words, which are given below, letter by "
+  + "letter and without anything before them, then write what follows. Repeat nothing else, and do not mention the "
+  + `interruption.\n<last_words>\n${words}\n</last_words>`
+
 const resume = { onBreak: "resume", retry: Retry.byTag({ PartialAnswer: Retry.backoff({ times: 3 }) }) } as const
 
 /** Reads to the end, however long it waits: what was read, and how it ended. */
@@ -42,10 +47,15 @@ describe("onBreak: resume", () => {
         const { events, exit, shown } = yield* read(model)
         assert.strictEqual(exit._tag, "Success")
         assert.strictEqual(shown, "The quick brown fox jumps.")
-        const [, messages] = yield* asked
+        const [whole, rest, ...others] = (yield* FakeClaude.received).map(({ params }) => params)
+        assert.lengthOf(others, 0)
+        // The same request in all but its messages.
+        assert.deepStrictEqual<object>({ ...rest, messages: [] }, { ...whole, messages: [] })
         const begun = assistant(text("The quick bro"))
-        assert.deepStrictEqual(messages?.slice(0, 2) as unknown, [user("hi"), begun])
-        assert.lengthOf(messages ?? [], model === older ? 2 : 3)
+        assert.deepStrictEqual<unknown>(
+          rest?.messages,
+          model === older ? [user("hi"), begun] : [user("hi"), begun, user(goOn("The quick bro"))]
+        )
         const seam = events.find((event) => event.type === "resumed")
         assert.deepStrictEqual(seam, { type: "resumed", attempt: 2, because: "PartialAnswer", index: 0 })
         assert.lengthOf(events.filter(({ type }) => type === "message_start"), 1)
@@ -57,6 +67,18 @@ describe("onBreak: resume", () => {
         assert.isTrue(log.some(({ _tag }) => _tag === "Resumed"))
       }).pipe(Effect.provide(world([Faults.breaks("The quick bro"), Faults.answer(further, { model })]))))
   }
+
+  it.effect("asks in the same way, if it broke off when it had said why it would stop", () =>
+    Effect.gen(function*() {
+      const { exit, shown } = yield* read(newer)
+      assert.strictEqual(exit._tag, "Success")
+      assert.strictEqual(shown, "The quick brown fox.")
+      const [, messages] = yield* asked
+      assert.deepStrictEqual<unknown>(messages, [user("hi"), assistant(text("The quick")), user(goOn("The quick"))])
+    }).pipe(Effect.provide(world([
+      Faults.stream(Faults.events("The quick", { stopReason: "pause_turn" }).slice(0, -1), { end: "cut" }),
+      Faults.answer("The quick brown fox.")
+    ]))))
 
   it.effect("is for text, too, which needs no mark", () =>
     Effect.gen(function*() {

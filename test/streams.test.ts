@@ -463,7 +463,13 @@ const troubles: Faults.Script = (question) => {
 const crowd = (count: number) =>
   Effect.gen(function*() {
     const server = yield* FakeServer.FakeServer
-    const limits = { firstToken: "2 seconds", idle: "500 millis", contentIdle: "1 second" } as const
+    // Long enough for a machine that has a thousand other things to do.
+    const limits = {
+      connect: "10 seconds",
+      firstToken: "10 seconds",
+      idle: "2 seconds",
+      contentIdle: "3 seconds"
+    } as const
     const policies = (["resume", "restart"] as const).map((onBreak): Policy.Policy => ({
       ...limits,
       onBreak,
@@ -479,7 +485,7 @@ const crowd = (count: number) =>
           return isSlow ? Effect.sleep("10 millis") : Effect.void
         }),
         Effect.result,
-        Effect.timeout("60 seconds"),
+        Effect.timeout("2 minutes"),
         Effect.map((end) => {
           if (Result.isSuccess(end)) {
             assert.strictEqual(said, story, `stream ${i}`)
@@ -540,7 +546,7 @@ describe("a thousand streams at once", () => {
       assert.isAbove(requests, 1000)
       assert.isTrue(resumed)
       assert.isBelow(after - before, 10, "megabytes")
-    }), 180_000)
+    }), 300_000)
 })
 
 const wires = [

@@ -32,7 +32,9 @@ export const from = (reply: Reply): Broken | string | undefined => {
   const kept = content.slice(0, index + 1)
   // Only its result could follow it.
   if (kept.some(({ type }) => type === "tool_use")) return "a tool was to be used before the text"
-  return { reply: { ...reply, text: textOf(kept), message: { ...reply.message, content: kept } }, index, last }
+  // Whatever it was about to stop for, it broke off.
+  const message = { ...reply.message, content: kept, stop_reason: null }
+  return { reply: { ...reply, text: textOf(kept), stopReason: null, message }, index, last }
 }
 
 const isBlank = (block: ContentBlock): boolean => block.type === "text" && block.text === ""

@@ -73,9 +73,10 @@ const trimmed = ({ message: { content } }: Reply): Array<ContentBlock> =>
 const isFilled = (block: ContentBlock): boolean => block.type !== "text" || block.text !== ""
 
 const goOn = (before: Reply): string =>
-  "Your answer was cut off because it reached its length limit. Go on exactly where it ends: first repeat its last "
-  + "words, which are given below, letter by letter and without anything before them, then write what follows. Repeat "
-  + `nothing else, and do not mention the interruption.\n<last_words>\n${lastWords(before)}\n</last_words>`
+  `Your answer was ${before.stopReason === null ? "interrupted" : "cut off because it reached its length limit"}. `
+  + "Go on exactly where it ends: first repeat its last words, which are given below, letter by letter and without "
+  + "anything before them, then write what follows. Repeat nothing else, and do not mention the interruption."
+  + `\n<last_words>\n${lastWords(before)}\n</last_words>`
 
 /** Long enough to be at one place only, of most texts. */
 const longestSeam = 100
