@@ -25,6 +25,7 @@ describe("limits", () => {
   it.effect("first token of a thinking model", () => fails(Faults.pings(), 120, "firstToken", true))
   it.effect("wire idle", () => fails(Faults.breaks("a", "silence"), 30, "idle"))
   it.effect("content idle, although pings arrive", () => fails(Faults.pings("a"), 60, "idle"))
+  it.effect("content idle of a thinking model", () => fails(Faults.pings("a"), 180, "idle", true))
 
   it.effect("a slow reader is not a slow model", () =>
     Effect.gen(function*() {
