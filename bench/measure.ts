@@ -83,7 +83,13 @@ export const startChild = async (file: string, args: ReadonlyArray<string>) => {
 }
 
 /** The server of the benchmarks, which sends the events of a stream in so many writes. */
-export const startServer = async (writes: number): Promise<{ readonly server: ChildProcess; readonly url: string }> => {
-  const { child, ready } = await startChild("server.ts", [String(writes)])
+export const startServer = (writes: number) => startServing("server.ts", writes)
+
+/** A file of this folder that serves, with one argument. */
+export const startServing = async (
+  file: string,
+  argument: number
+): Promise<{ readonly server: ChildProcess; readonly url: string }> => {
+  const { child, ready } = await startChild(file, [String(argument)])
   return { server: child, url: `http://127.0.0.1:${ready.port}` }
 }

@@ -34,16 +34,11 @@ const event = (type: string, data: object): string => `event: ${type}\ndata: ${J
 
 const size = Math.ceil(text.length / deltas)
 
-/** The same, event by event. */
-export const events: ReadonlyArray<string> = [
+const streamed = (pieces: ReadonlyArray<string>): ReadonlyArray<string> => [
   event("message_start", { message }),
   event("content_block_start", { index: 0, content_block: { type: "text", text: "", citations: null } }),
   event("ping", {}),
-  ...Array.from({ length: deltas }, (_, i) =>
-    event("content_block_delta", {
-      index: 0,
-      delta: { type: "text_delta", text: text.slice(i * size, (i + 1) * size) }
-    })),
+  ...pieces.map((text) => event("content_block_delta", { index: 0, delta: { type: "text_delta", text } })),
   event("content_block_stop", { index: 0 }),
   event("message_delta", {
     delta: { stop_reason: "end_turn", stop_sequence: null, stop_details: null, container: null },
@@ -51,6 +46,13 @@ export const events: ReadonlyArray<string> = [
   }),
   event("message_stop", {})
 ]
+
+/** The same, event by event. */
+export const events = streamed(Array.from({ length: deltas }, (_, i) => text.slice(i * size, (i + 1) * size)))
+
+/** A long answer, in so many pieces of a few words, as a model writes them. */
+export const longEvents = (pieces: number): ReadonlyArray<string> =>
+  streamed(Array.from({ length: pieces }, (_, i) => `word ${i} of many `))
 
 const bucket = (name: string, limit: number) => ({
   [`anthropic-ratelimit-${name}-limit`]: String(limit),

@@ -1,0 +1,108 @@
+/**
+ * How fast a stream is read, over real HTTP: `node bench/stream.ts`.
+ *
+ * Ours is `Claude.events`, whose limits are on, beside the SDK's own iterator and its helper. The answer has 1,000
+ * pieces, sent as fast as the server can: in bulk, and in as many small chunks. Each variant has a process of its own,
+ * and they take turns in short slices, as in `call.ts`. Ends with exit code 1 if ours reads fewer events than `goals`.
+ *
+ * The rate is that of events in a second of the client's processor: in chunks, all of them wait for the server.
+ */
+import { parseArgs } from "node:util"
+import { count, lowerQuartile, pin, shuffled, startChild, startServing, table, whole } from "./measure.ts"
+import type { Sample, Slice } from "./stream-variant.ts"
+
+/** The least that ours reads, as a multiple of what the others do. */
+const goals = { raw: 1, helper: 1.6 } as const
+
+const { values: flags } = parseArgs({
+  options: {
+    "no-goal": { type: "boolean", default: false },
+    "no-pin": { type: "boolean", default: false },
+    rounds: { type: "string", default: "21" },
+    slice: { type: "string", default: "200" },
+    events: { type: "string", default: "1000" },
+    only: { type: "string" }
+  }
+})
+const rounds = count("rounds", flags.rounds)
+const slice = count("slice", flags.slice)
+const events = count("events", flags.events)
+
+const names = {
+  raw: "bare SDK, create({ stream: true }), for await",
+  helper: "bare SDK, messages.stream(), for await",
+  ours: "ours, Claude.events, runForEachArray",
+  "ours-each": "ours, Claude.events, runForEach"
+} as const
+
+const { server, url } = await startServing("stream-server.ts", events)
+const pinned = !flags["no-pin"] && pin(server.pid, 1)
+
+const start = async (key: string, name: string) => {
+  const { ask, child } = await startChild("stream-variant.ts", [key, url, String(events)])
+  if (pinned) pin(child.pid, 0)
+  const sample = (slice: Slice): Promise<Sample> => ask(slice)
+  return { key, name, sample, kill: () => child.kill() }
+}
+const variants: Array<Awaited<ReturnType<typeof start>>> = []
+
+/** What ours reads in the time in which another reads one event, if it is not enough. */
+const measure = async (mode: Slice["mode"]): Promise<ReadonlyArray<string>> => {
+  const samples = new Map(variants.map((variant) => [variant, [] as Array<Sample>]))
+  for (let round = 0; round < rounds; round++) {
+    for (const variant of shuffled(variants)) {
+      samples.get(variant)?.push(await variant.sample({ mode, millis: slice }))
+    }
+  }
+  const costs = new Map([...samples].map(([{ key }, taken]) => [key, lowerQuartile(taken.map(({ cpu }) => cpu))]))
+  const raw = costs.get("raw") ?? NaN
+  const rows = [...samples].map(([{ key, name }, taken]) => {
+    const cost = costs.get(key) ?? NaN
+    return [
+      name,
+      whole(1e6 / cost),
+      Number.isNaN(raw) ? "" : (raw / cost).toFixed(2),
+      whole(1e6 / lowerQuartile(taken.map(({ wall }) => wall))),
+      whole(lowerQuartile(taken.map(({ first }) => first))),
+      whole(taken.reduce((sum, { streams }) => sum + streams, 0))
+    ]
+  })
+  console.log(
+    `\n${table([mode, "events/s of CPU", "x raw", "events/s", "first event us", "streams"], rows)}`
+  )
+  const ours = costs.get("ours") ?? NaN
+  return Object.entries(goals).flatMap(([key, goal]) => {
+    const ratio = (costs.get(key) ?? NaN) / ours
+    return ratio < goal ? [`${ratio.toFixed(2)} times ${key} and not ${goal} in ${mode}`] : []
+  })
+}
+
+try {
+  const wanted = flags.only?.split(",")
+  for (const [key, name] of Object.entries(names)) {
+    if (wanted?.includes(key) ?? true) variants.push(await start(key, name))
+  }
+  console.log(
+    `${rounds} slices of ${slice} ms per variant, lower quartiles; ${events} pieces of text in a stream; ${
+      pinned ? "clients on one processor, the server on another" : "not pinned"
+    }`
+  )
+  // Compiled code, not the compiling of it.
+  for (const mode of ["bulk", "chunks"] as const) {
+    for (const { sample } of variants) await sample({ mode, millis: 1500 })
+  }
+  const missed = [...await measure("bulk"), ...await measure("chunks")]
+  if (!flags["no-goal"]) {
+    if (missed.length > 0) {
+      console.error(`\nOurs reads fewer events than it should: ${missed.join("; ")}.`)
+      process.exitCode = 1
+    } else if (variants.length === Object.keys(names).length) {
+      console.log(
+        `\nGoal met: at least ${goals.raw} times the iterator's events, and ${goals.helper} times the helper's.`
+      )
+    }
+  }
+} finally {
+  for (const { kill } of variants) kill()
+  server.kill()
+}
