@@ -54,6 +54,45 @@ describe("events", () => {
     }
   })
 
+  const named = (event: { readonly type: string }) => `event: ${event.type}\n${line(event)}`
+
+  it.each([
+    ["always", named(a) + named(b), [a, b]],
+    ["with pings", named(a) + named({ type: "ping" }) + named(b), [a, b]],
+    ["and then in another one", named(a) + line(b) + named(a), [a, b, a]],
+    ["and then with other line ends", named(a) + named(b).replaceAll("\n", "\r\n") + named(a), [a, b, a]],
+    ["and then with data in lines", named(a) + named(b).replace("{", "{\ndata:") + named(a), [a, b, a]],
+    ["and then with a name alone", `${named(a)}event: b\n\n${named(b)}`, [a, b]],
+    ["and then with a comment", `${named(a)}: hello\n\n${named(b)}`, [a, b]],
+    ["and then with what begins a body only", `${named(a)}\uFEFF${line(b)}`, [a]],
+    ["without its last blank line", named(a) + named(b).trimEnd(), [a, b]],
+    ["cut in its last event", named(a) + named(b).slice(0, -6), [a]]
+  ])("come in the form that the API uses %s, in pieces of any size", (_, body, events) => {
+    for (let size = 1; size <= encoder.encode(body).length; size++) {
+      assert.deepStrictEqual(read(body, size), { events, problem: undefined })
+    }
+  })
+
+  it("may be long in that form too", () => {
+    const long = { type: "long", text: "x".repeat(200_000) }
+    assert.deepStrictEqual(read(named(a) + named(long) + named(b), 1000).events, [a, long, b])
+  })
+
+  it("end with what is none in that form", () => {
+    for (const size of [1, 7, Infinity]) {
+      assert.deepStrictEqual(read(`${named(a)}event: error\ndata: busy\n\n${named(b)}`, size), {
+        events: [a],
+        problem: { malformed: "an error event without a JSON body" }
+      })
+      assert.deepStrictEqual(read(`${named(a)}event: b\ndata: [1]\n\n${named(b)}`, size), {
+        events: [a],
+        problem: { malformed: "an event that is not a JSON object with a type" }
+      })
+      const error = { type: "error", error: { type: "overloaded_error" } }
+      assert.deepStrictEqual(read(named(a) + named(error) + named(b), size), { events: [a], problem: { error } })
+    }
+  })
+
   it("may be of kinds that are not known yet", () => {
     assert.deepStrictEqual(read(line({ type: "brand_new", news: [1] })).events, [{ type: "brand_new", news: [1] }])
   })
