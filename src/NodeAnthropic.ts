@@ -174,7 +174,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
     this.chunks.push(chunk)
     this.size += chunk.length
-    this.settle()
+    // One read of the socket may bring many chunks, one after the other: the reader is given all of them at once.
+    if (this.chunks.length === 1 && this.waiting !== undefined) queueMicrotask(() => this.settle())
     if (this.size > highWaterMark) controller.pause()
   }
 

@@ -19,7 +19,7 @@ import * as Stream from "effect/Stream"
 import type * as CallLog from "../CallLog.ts"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import type { Event, RateLimits, Reply, Request, Restarted, Resumed } from "../Message.ts"
+import type { Event, RateLimits, Reply, Request, Restarted, Resumed, WireEvent } from "../Message.ts"
 import { accept } from "./accept.ts"
 import type { Opened } from "./attempt.ts"
 import * as History from "./history.ts"
@@ -123,21 +123,23 @@ export const open = Effect.fnUntraced(function*(
         error
       }))
 
+  const onFailure = (error: ClaudeError.ClaudeError | Cause.Done): Pulled => {
+    how = "not"
+    return Cause.isDone(error)
+      ? Effect.andThen(accept(reply(), "content", log), Effect.suspend(whole))
+      : broke(error)
+  }
+  const onSuccess = (events: Arr.NonEmptyReadonlyArray<WireEvent>): Pulled => {
+    const { resuming } = now()
+    const taken = resuming === undefined ? events : resuming.take(events)
+    if (taken === undefined) return broke(misfit(reply()))
+    return Arr.isReadonlyArrayNonEmpty(taken) ? Effect.succeed(taken) : pull
+  }
+  // For every read of the socket, so that all of it is made once, and what is for a failure when there is one.
+  const onCause = (cause: Cause.Cause<ClaudeError.ClaudeError | Cause.Done>): Pulled =>
+    Effect.matchEffect(Effect.failCause(cause), { onFailure, onSuccess })
   const pull: Pulled = Effect.suspend(() =>
-    Effect.matchEffect(now().opened.pull, {
-      onFailure: (error): Pulled => {
-        how = "not"
-        return Cause.isDone(error)
-          ? Effect.andThen(accept(reply(), "content", log), Effect.suspend(whole))
-          : broke(error)
-      },
-      onSuccess: (events): Pulled => {
-        const { resuming } = now()
-        const taken = resuming === undefined ? events : resuming.take(events)
-        if (taken === undefined) return broke(misfit(reply()))
-        return Arr.isReadonlyArrayNonEmpty(taken) ? Effect.succeed(taken) : pull
-      }
-    })
+    Effect.matchCauseEffect(now().opened.pull, { onFailure: onCause, onSuccess })
   )
 
   const whole = () => {
