@@ -349,8 +349,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "costs: failed attempts cost nothing",
     file: "src/internal/attempt.ts",
-    find: "if (tally !== undefined) this.count(tally, isFree)",
-    replace: "if (tally !== undefined && error === undefined) this.count(tally, isFree)",
+    find: "if (tally !== undefined) this.count(tally, cost, isFree)",
+    replace: "if (tally !== undefined && error === undefined) this.count(tally, cost, isFree)",
     test: "test/policy/Policy.test.ts"
   },
   {

@@ -136,7 +136,7 @@ export const text: (
 ) => Effect.Effect<string, ClaudeError, Claude> = (ask, options) =>
   traced(
     "Claude.text",
-    (fiber) => heard(fiber, Effect.map(collect(fiber, ask, options, "text"), ({ text }) => text), ask, options)
+    (fiber) => heard(fiber, Effect.map(collect(fiber, ask, options, "text"), saidBy), ask, options)
   )
 
 /**
@@ -346,6 +346,8 @@ const begin = (
     const request = (rest?: Unfinished.Rest) => toRequest(ask, options, undefined, rest)
     return Reading.open((request) => claude.open(request), request, claude.log, mayRestart, ended)
   })
+
+const saidBy = ({ text }: Message.Reply) => text
 
 const written = (event: Message.Event) =>
   event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""

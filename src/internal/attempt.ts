@@ -115,7 +115,7 @@ class Attempt implements Watched {
       )
       : registered
     const opened = Effect.flatMap(connecting, (made) => this.opened(made))
-    return Effect.andThen(told, watch.during(opened))
+    return Effect.andThen(told, watch.duringIn(fiber, opened))
   }
 
   opened(made: Connection): Effect.Effect<Opened, ClaudeError.ClaudeError> {
@@ -250,10 +250,8 @@ class Attempt implements Watched {
     return prices === undefined ? undefined : Models.cost(usage, prices)
   }
 
-  count(tally: Current.Tally, isFree: boolean): void {
-    const head = this.draft.head()
-    const { usage } = head
-    const cost = this.cost(head)
+  count(tally: Current.Tally, cost: Message.Cost | undefined, isFree: boolean): void {
+    const { usage } = this.draft.head()
     tally.input += usage.input_tokens + (usage.cache_creation_input_tokens ?? 0) + (usage.cache_read_input_tokens ?? 0)
     tally.output += usage.output_tokens
     tally.dollars += cost?.dollars ?? 0
@@ -267,8 +265,9 @@ class Attempt implements Watched {
     const error = this.failure ?? errorOf(exit)
     // A request that was refused costs nothing.
     const isFree = !draft.begun() && error?.status !== undefined && error.status >= 400
-    if (tally !== undefined) this.count(tally, isFree)
-    if (call !== undefined) this.count(call.spent, isFree)
+    const cost = tally === undefined && call === undefined ? undefined : this.cost(draft.head())
+    if (tally !== undefined) this.count(tally, cost, isFree)
+    if (call !== undefined) this.count(call.spent, cost, isFree)
     const fiber = Fiber.getCurrent()
     if (error === undefined && fiber !== undefined && !isToldRoutine(log, fiber)) return Effect.void
     const at = this.now()

@@ -86,8 +86,15 @@ export const requested = <A, E, R>(
     const wrong = invalid(params, detail)
     return checked === undefined ? wrong : Effect.andThen(checked, wrong)
   }
-  return checked === undefined ? use(prepared) : Effect.flatMap(checked, () => use(prepared))
+  return checked === undefined ? use(prepared) : after(checked, prepared, use)
 }
+
+// Apart, so that what it is made of is made only here.
+const after = <A, E, R>(
+  checked: Effect.Effect<void, ClaudeError>,
+  prepared: Prepared,
+  use: (prepared: Prepared) => Effect.Effect<A, E, R>
+) => Effect.flatMap(checked, () => use(prepared))
 
 /** What was asked, as the caller asked it: what stands in for a model, and what was answered before, is not in it. */
 export const questionOf = (

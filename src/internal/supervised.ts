@@ -37,11 +37,21 @@ export const supervisedIn = <A, E, R, E2>(
     const fork = Effect.runForkWith(context)
     const fiber = fork(self)
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return resume(outside(exit, supervisor))
-    supervisor.began(() => fiber.interruptUnsafe(parent.id), fork)
-    fiber.addObserver((exit) => resume(outside(supervisor.ended() ?? exit, supervisor)))
-    return Fiber.interrupt(fiber)
+    if (exit === undefined) return wait(parent, fiber, fork, supervisor, resume)
+    resume(outside(exit, supervisor))
   })
+
+const wait = <A, E, E2>(
+  parent: Fiber.Fiber<unknown, unknown>,
+  fiber: Fiber.Fiber<A, E>,
+  fork: (self: Effect.Effect<void>) => Fiber.Fiber<void>,
+  supervisor: Supervisor<E, E2>,
+  resume: (outside: Effect.Effect<A, E2>) => void
+): Effect.Effect<void> => {
+  supervisor.began(() => fiber.interruptUnsafe(parent.id), fork)
+  fiber.addObserver((exit) => resume(outside(supervisor.ended() ?? exit, supervisor)))
+  return Fiber.interrupt(fiber)
+}
 
 /** What has succeeded has no error, of whatever type. */
 const isSuccess = <A>(self: Effect.Effect<A, unknown>): self is Exit.Success<A> =>

@@ -7,6 +7,7 @@
  * slow reader is not a slow model.
  */
 import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -15,7 +16,7 @@ import { isNotNullish } from "effect/Predicate"
 import { type ClaudeError, TimedOut } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import type { Params, Request } from "../Message.ts"
-import { supervised, type Supervisor } from "./supervised.ts"
+import { supervised, supervisedIn, type Supervisor } from "./supervised.ts"
 
 /** What is watched. */
 export interface Watched {
@@ -55,6 +56,15 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   /** Waits for something from the wire, for as long as the limits allow. */
   during<A, R>(self: Effect.Effect<A, ClaudeError, R>): Effect.Effect<A, ClaudeError, R> {
     return supervised(self, this)
+  }
+
+  /** The same, where the fiber is known. */
+  duringIn<A, R>(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    self: Effect.Effect<A, ClaudeError, R>
+  ): Effect.Effect<A, ClaudeError, R> {
+    // What runs an effect has what it needs.
+    return supervisedIn(fiber, fiber.context as Context.Context<R>, self, this)
   }
 
   /** The attempt is over. */
