@@ -172,10 +172,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    // One read of the socket may bring many chunks, one after the other: the reader is given all of them at once.
+    if (this.size === 0 && this.waiting !== undefined) queueMicrotask(() => this.settle())
     this.chunks.push(chunk)
     this.size += chunk.length
-    // One read of the socket may bring many chunks, one after the other: the reader is given all of them at once.
-    if (this.chunks.length === 1 && this.waiting !== undefined) queueMicrotask(() => this.settle())
     if (this.size > highWaterMark) controller.pause()
   }
 
