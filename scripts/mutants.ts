@@ -153,8 +153,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G13: a restart is not marked",
     file: "src/internal/reading.ts",
-    find: "return Effect.as(told(broken, event), Arr.of(event))",
-    replace: "return Effect.andThen(told(broken, event), pull)",
+    find: "return Effect.as(told(tag, broken, event.attempt), Arr.of(event))",
+    replace: "return Effect.andThen(told(tag, broken, event.attempt), pull)",
     test: "test/Claude.test.ts test/policy/Policy.test.ts"
   },
   {
@@ -558,7 +558,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "G15: a store that hangs holds up the answer",
-    file: "src/internal/lastGood.ts",
+    file: "src/internal/patience.ts",
     find: "restore(Effect.timeout(Fiber.join(fiber), patience))",
     replace: "restore(Fiber.join(fiber))",
     test: "test/policy/lastGood.test.ts"
@@ -765,5 +765,572 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "headers: Schema.Struct({ \"content-type\": Schema.Literal(\"application/json\") }),",
     replace: "",
     test: "test/relay.test.ts"
+  },
+  {
+    name: "G2 queue: who leaves after its turn has come keeps what was taken",
+    file: "src/internal/turnstile.ts",
+    find: "if (gone) return Effect.void",
+    replace: "if (gone || !gone) return Effect.void",
+    test: "test/internal/turnstile.test.ts"
+  },
+  {
+    name: "G2 queue: what was taken for one that left meanwhile is lost",
+    file: "src/internal/turnstile.ts",
+    find: "else yield* putBack(head.item, now)",
+    replace: "else yield* Effect.void",
+    test: "test/internal/turnstile.test.ts"
+  },
+  {
+    name: "G6 queue: the last of its rank goes first",
+    file: "src/internal/turnstile.ts",
+    find: "rank(other.item) > rank(item)",
+    replace: "rank(other.item) >= rank(item)",
+    test: "test/internal/turnstile.test.ts"
+  },
+  {
+    name: "G6 queue: a newcomer overtakes those who wait",
+    file: "src/internal/turnstile.ts",
+    find: "queue[0] !== undefined && rank(queue[0].item) <= rank(item)",
+    replace: "queue[0] === null",
+    test: "test/internal/turnstile.test.ts"
+  },
+  {
+    name: "G8 queue: a wait is begun that is known to be too long",
+    file: "src/internal/turnstile.ts",
+    find: "firm && wait !== Infinity && wait > within",
+    replace: "false as boolean",
+    test: "test/internal/turnstile.test.ts"
+  },
+  {
+    name: "G6 queue: those who came while a store was asked are forgotten",
+    file: "src/internal/turnstile.ts",
+    find: "          wake()\n          return firm",
+    replace: "          return firm",
+    test: "test/internal/turnstile.test.ts"
+  },
+  {
+    name: "circuit G3: what began before a trip counts after it",
+    file: "src/internal/circuitMachine.ts",
+    find: "if (event.generation !== state.generation || state._tag === \"Isolated\")",
+    replace: "if (state._tag === \"Isolated\")",
+    test: "test/internal/circuitMachine.test.ts test/guard/rivals.test.ts"
+  },
+  {
+    name: "circuit G4: a neutral probe keeps its place",
+    file: "src/internal/circuitMachine.ts",
+    find: "return [{ ...state, generation: state.generation + 1, probe: null }, counted]",
+    replace: "return [state, counted]",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "circuit G5: a probe that died is waited for",
+    file: "src/internal/circuitMachine.ts",
+    find: "state.probe === null ? 0 : state.probe - now",
+    replace: "state.probe === null ? 0 : 1",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "circuit G5: a probe does not keep others out",
+    file: "src/internal/circuitMachine.ts",
+    find: "return busy > 0",
+    replace: "return busy > Infinity",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "circuit G5: a long attempt outlives its lease",
+    file: "src/guard/Circuit.ts",
+    find: "Math.max(settings.probeLease, attempt)",
+    replace: "settings.probeLease",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "circuit G9: no failure is ever too old",
+    file: "src/internal/circuitMachine.ts",
+    find: "Math.floor(now / (window / slicesPerWindow))",
+    replace: "0 * now * window",
+    test: "test/internal/circuitMachine.test.ts"
+  },
+  {
+    name: "circuit: growth is not reset",
+    file: "src/internal/circuitMachine.ts",
+    find: "opened(settings, state, 0, event.jitter",
+    replace: "opened(settings, state, state.generation, event.jitter",
+    test: "test/internal/circuitMachine.test.ts"
+  },
+  {
+    name: "circuit: an end of isolation is told to nobody",
+    file: "src/internal/circuitMachine.ts",
+    find: "closed: !probe",
+    replace: "closed: false",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "circuit: an account without money is asked again",
+    file: "src/internal/circuitEnds.ts",
+    find: "error?._tag === \"SpendLimitReached\"",
+    replace: "(false as boolean)",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "circuit: a retry-after is no floor",
+    file: "src/internal/circuitMachine.ts",
+    find: "(1 - jitter / 2), retryAfter)",
+    replace: "(1 - jitter / 2), 0 * retryAfter)",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "circuit G15: a store that fails, fails calls",
+    file: "src/internal/circuitStore.ts",
+    find: "Effect.catchCause(store.modify(this.key, f), (cause) => Effect.as(onStoreError(cause), otherwise))",
+    replace: "Effect.orDie(store.modify(this.key, f))",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "circuit G15: a store that hangs, hangs calls",
+    file: "src/internal/guardStores.ts",
+    find: "within(() => store.modify(key, f))",
+    replace: "store.modify(key, f)",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "circuit G15: a store that hangs is asked again at once",
+    file: "src/internal/patience.ts",
+    find: "restsUntil = now + rest",
+    replace: "restsUntil = now",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "guard: leases are settled in the order they were given",
+    file: "src/guard/Guard.ts",
+    find: "for (let lease = this.leases.pop(); lease",
+    replace: "for (let lease = this.leases.shift(); lease",
+    test: "test/guard/Guard.test.ts"
+  },
+  {
+    name: "guard G2: a lease that is given during an interrupt is lost",
+    file: "src/guard/Guard.ts",
+    find: "Effect.uninterruptible(admitted)",
+    replace: "Effect.interruptible(admitted)",
+    test: "test/guard/Guard.test.ts"
+  },
+  {
+    name: "guard G2: a settling that dies takes others with it",
+    file: "src/guard/Guard.ts",
+    find: "Effect.ensuring(settled, Effect.suspend(",
+    replace: "Effect.andThen(settled, Effect.suspend(",
+    test: "test/guard/Guard.test.ts"
+  },
+  {
+    name: "guard: a local rejection says something about the model",
+    file: "src/guard/Guard.ts",
+    find: "error === undefined || isLocal(error)",
+    replace: "error === undefined",
+    test: "test/guard/Guard.test.ts"
+  },
+  {
+    name: "G7 budget: no ratio",
+    file: "src/guard/RetryBudget.ts",
+    find: "if (extra + 1 > ratio * calls + burst) return",
+    replace: "if (extra + 1 > Infinity) return",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: one more than the ratio allows",
+    file: "src/guard/RetryBudget.ts",
+    find: "extra + 1 > ratio * calls + burst",
+    replace: "extra > ratio * calls + burst",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: the calls of an old slice count",
+    file: "src/guard/RetryBudget.ts",
+    find: "if (slice.index > oldest) calls",
+    replace: "if (slice.index >= oldest) calls",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: several at once below half",
+    file: "src/guard/RetryBudget.ts",
+    find: "    if (inFlight > 0) return Infinity\n",
+    replace: "",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: no pace below half",
+    file: "src/guard/RetryBudget.ts",
+    find: "Math.ceil(failedAt + pace * 2 ** (short / cost) - now)",
+    replace: "Math.ceil(failedAt - now)",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G2 budget: what an attempt did not use is not given back",
+    file: "src/guard/RetryBudget.ts",
+    find: "            refund(ticket)\n",
+    replace: "",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: a refusal is no load",
+    file: "src/guard/RetryBudget.ts",
+    find: "  Refused: true,",
+    replace: "  Refused: false,",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: one more than the queue holds waits",
+    file: "src/guard/RetryBudget.ts",
+    find: "    room: queue,",
+    replace: "    room: queue + 1,",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: waits until the deadline, and not just before it",
+    file: "src/guard/RetryBudget.ts",
+    find: "fiber.getRef(Current.Deadline) - now - 1",
+    replace: "fiber.getRef(Current.Deadline) - now",
+    test: "test/guard/RetryBudget.test.ts test/guard/budget-calls.test.ts"
+  },
+  {
+    name: "G7 budget: the last to come goes first",
+    file: "src/guard/RetryBudget.ts",
+    find: "rank: () => 0,",
+    replace: "rank: () => -Math.random(),",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: a stream that breaks after its opening is free",
+    file: "src/guard/RetryBudget.ts",
+    find: "if (given === undefined || !isWasted(exit)) return",
+    replace: "if (given !== null) return",
+    test: "test/guard/budget-calls.test.ts"
+  },
+  {
+    name: "G7 budget: a call gives back what its answer did not bring",
+    file: "src/guard/RetryBudget.ts",
+    find: "left = Math.max(0, left - given)",
+    replace: "left = Math.max(0, left)",
+    test: "test/guard/budget-calls.test.ts"
+  },
+  {
+    name: "G7 budget: what follows CircuitOpen is always free",
+    file: "src/internal/run.ts",
+    find: "if (wasSent(error)) this.sent = error",
+    replace: "this.sent = wasSent(error) ? error : undefined",
+    test: "test/guard/budget-calls.test.ts"
+  },
+  {
+    name: "G7 budget: a call under two policies is two",
+    file: "src/internal/run.ts",
+    find: "!fiber.getRef(Counted) && fiber.getRef(Current.Call) === undefined",
+    replace: "!fiber.getRef(Counted)",
+    test: "test/guard/budget-calls.test.ts"
+  },
+  {
+    name: "G7 budget: a call under a fallback is two",
+    file: "src/internal/run.ts",
+    find: "!fiber.getRef(Counted) && fiber.getRef(Current.Call)",
+    replace: "fiber.getRef(Current.Call)",
+    test: "test/guard/budget-calls.test.ts"
+  },
+  {
+    name: "monitor: failures of one window are enough",
+    file: "src/guard/Monitor.ts",
+    find: "if (calls < minimumCalls ||",
+    replace: "if (calls < minimumCalls - 1 ||",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: nothing is forgotten",
+    file: "src/guard/Monitor.ts",
+    find: "recent[0].index <= oldest",
+    replace: "recent[0].index <= -1",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: forgets a slice late",
+    file: "src/guard/Monitor.ts",
+    find: "recent[0].index <= oldest",
+    replace: "recent[0].index < oldest",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: causes in any order",
+    file: "src/guard/Monitor.ts",
+    find: ".toSorted((a, b) => b.count - a.count)",
+    replace: "",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: a call inside of another counts",
+    file: "src/guard/Monitor.ts",
+    find: "outer !== undefined && outer.id !== event.call",
+    replace: "outer === null",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: what the budget stops is a failure",
+    file: "src/guard/Monitor.ts",
+    find: "reason === \"BudgetSpent\" ||",
+    replace: "",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: what was not sent is a failure",
+    file: "src/guard/Monitor.ts",
+    find: " || isLocal(error)",
+    replace: "",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: an attempt under a policy counts",
+    file: "src/guard/Monitor.ts",
+    find: "fiber.getRef(Current.Call) === undefined ? lone(params.model) : Guard.nothing",
+    replace: "fiber.getRef(Current.Call) !== null ? lone(params.model) : Guard.nothing",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: alerts that throw fail the call",
+    file: "src/guard/Guards.ts",
+    find: "Effect.suspend(() => alerts.raise(alert))",
+    replace: "alerts.raise(alert)",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "G12 guards: a field that is none does nothing",
+    file: "src/internal/guardsRecord.ts",
+    find: "  Refuse.unknown(\"Guards\", guards, fields)\n",
+    replace: "",
+    test: "test/guard/config.test.ts"
+  },
+  {
+    name: "G12 config: what contradicts itself is found when it is used",
+    file: "src/internal/guardsConfig.ts",
+    find: ": compile(guards)\n",
+    replace: ": guards\n",
+    test: "test/guard/config.test.ts"
+  },
+  {
+    name: "G2 admission: the tokens of one that left after its turn had come are lost",
+    file: "src/guard/Admission.ts",
+    find: "Eager.map(meter?.add(cost, now) ?? Exit.void, () => {",
+    replace: "Eager.map(Exit.void, () => {",
+    test: "test/guard/Admission.test.ts"
+  },
+  {
+    name: "G2 admission: a slot is not given back",
+    file: "src/guard/Admission.ts",
+    find: "adjust(sign, error)\n    running--",
+    replace: "adjust(sign, error)",
+    test: "test/guard/Admission.test.ts"
+  },
+  {
+    name: "G6 admission: the bound counts those of a lower priority",
+    file: "src/internal/turnstile.ts",
+    find: "place >= room",
+    replace: "queue.length >= room",
+    test: "test/guard/Admission.test.ts"
+  },
+  {
+    name: "G8 admission: who is turned away is told to come back too early",
+    file: "src/internal/meter.ts",
+    find: "Math.max(1, this.notBefore - now, ...waits)",
+    replace: "Math.max(1, ...waits)",
+    test: "test/guard/Admission.test.ts"
+  },
+  {
+    name: "admission: a deadline is not looked at",
+    file: "src/guard/Admission.ts",
+    find: "Math.min(concurrency.maxWait, fiber.getRef(Current.Deadline) - now)",
+    replace: "concurrency.maxWait",
+    test: "test/guard/Admission.test.ts"
+  },
+  {
+    name: "admission: losses change nothing",
+    file: "src/guard/Admission.ts",
+    find: "Math.floor(limit * 0.9)",
+    replace: "limit",
+    test: "test/guard/Admission.test.ts"
+  },
+  {
+    name: "admission: the limit grows while nobody needs it",
+    file: "src/guard/Admission.ts",
+    find: "return 2 * running >= limit ?",
+    replace: "return running > 0 ?",
+    test: "test/guard/Admission.test.ts"
+  },
+  {
+    name: "admission: a slow start gains by failures",
+    file: "src/guard/Admission.ts",
+    find: "if (sign === \"success\") slow++",
+    replace: "slow++",
+    test: "test/guard/Admission.test.ts"
+  },
+  {
+    name: "admission: traffic that grew too fast goes on as it was",
+    file: "src/guard/Admission.ts",
+    find: "error.ramp === true) {",
+    replace: "error.ramp === null) {",
+    test: "test/guard/Admission.test.ts"
+  },
+  {
+    name: "quota: a dimension is not looked at",
+    file: "src/guard/Quota.ts",
+    find: "wait(\"input\"), wait(\"output\"), ",
+    replace: "wait(\"input\"), ",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: a retry-after is not waited for",
+    file: "src/guard/Quota.ts",
+    find: ", bucket.until - now)",
+    replace: ")",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: what the API says is left raises what there is",
+    file: "src/guard/Quota.ts",
+    find: "Math.min(levels[of], atMost[of] ?? Infinity)",
+    replace: "atMost[of] ?? levels[of]",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: an estimate that was too high is not given back",
+    file: "src/internal/admissionEnds.ts",
+    find: "return { ...cost, output: 0 }",
+    replace: "return cost",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: what is read from the cache counts",
+    file: "src/internal/estimate.ts",
+    find: "usage.input_tokens + (",
+    replace: "usage.input_tokens + (usage.cache_read_input_tokens ?? 0) + (",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: answers that broke teach how long answers are",
+    file: "src/internal/meter.ts",
+    find: "if (isAnswer && usage !== undefined)",
+    replace: "if (usage !== undefined)",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: what is in the cache makes a request too large",
+    file: "src/internal/meter.ts",
+    find: "&& !isCached(params)",
+    replace: "&& true",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: what is kept free is used",
+    file: "src/internal/meter.ts",
+    find: "remaining - (limits[of] / minutes) * (1 - quota.headroom)",
+    replace: "remaining",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: lower limits are not learned",
+    file: "src/internal/meter.ts",
+    find: "isCount(limit) && limit > 0 ?",
+    replace: "false as boolean ?",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: only a 429 is heard",
+    file: "src/internal/stated.ts",
+    find: "if (limits !== undefined &&",
+    replace: "if (limits === null &&",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: a model with limits of its own shares those of its line",
+    file: "src/guard/Quota.ts",
+    find: "line === undefined || amounts.has(model) ? model : line",
+    replace: "line ?? model",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "G15 quota: a store that throws stops the queue",
+    file: "src/internal/meter.ts",
+    find: "Effect.suspend(() => ask(store, buckets))",
+    replace: "ask(store, buckets)",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "G12 quota: a slip in the limits of a class is passed over",
+    file: "src/guard/Quota.ts",
+    find: "    Refuse.unknown(`quota: classes.${name}`, limits, ownFields)\n",
+    replace: "",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "simulated: only first attempts fill the budget",
+    file: "src/guard/RetryBudget.ts",
+    find: "given = Exit.isSuccess(exit) ? give() : 0",
+    replace: "given = 0",
+    test: "test/guard/simOutage.test.ts"
+  },
+  {
+    name: "simulated: a budget without a quota",
+    file: "src/guard/RetryBudget.ts",
+    find: "if (left < price) return Infinity",
+    replace: "",
+    test: "test/guard/simExtraLoad.test.ts"
+  },
+  {
+    name: "simulated: a rate limit is no loss",
+    file: "src/internal/admissionEnds.ts",
+    find: "RateLimited: \"loss\"",
+    replace: "RateLimited: \"none\"",
+    test: "test/guard/simLimit.test.ts"
+  },
+  {
+    name: "simulated: what was used is not settled",
+    file: "src/internal/meter.ts",
+    find: "isEven ? Exit.void : this.add(rest, now)",
+    replace: "Exit.void",
+    test: "test/guard/simQuota.test.ts"
+  },
+  {
+    name: "simulated: late answers count",
+    file: "src/internal/circuitMachine.ts",
+    find: "event.generation !== state.generation || ",
+    replace: "",
+    test: "test/guard/simIncident.test.ts"
+  },
+  {
+    name: "simulated: the lease of a probe never ends",
+    file: "src/internal/circuitMachine.ts",
+    find: "state.probe === null ? 0 : state.probe - now",
+    replace: "state.probe === null ? 0 : Infinity",
+    test: "test/guard/simIncident.test.ts"
+  },
+  {
+    name: "simulated: interactive calls wait behind others",
+    file: "src/internal/turnstile.ts",
+    find: "rank(other.item) > rank(item)",
+    replace: "rank(other.item) > rank(item) + 9",
+    test: "test/guard/simIncident.test.ts"
+  },
+  {
+    name: "retry: an error value that comes again is final",
+    file: "src/internal/run.ts",
+    find: "if (isPiece && error === this.last)",
+    replace: "if (error === this.last)",
+    test: "test/policy/Policy.test.ts"
+  },
+  {
+    name: "monitor: answers that break off are nobody's trouble",
+    file: "src/internal/reading.ts",
+    find: "told(\"BrokeOff\", error, now().opened.reply().attempt)",
+    replace: "Effect.void",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: what goes well is not counted where nobody reads the log",
+    file: "src/guard/Monitor.ts",
+    find: "const alert = count(\"success\", at, model)",
+    replace: "const alert = at < 0 ? count(\"success\", at, model) : undefined",
+    test: "test/guard/Monitor.test.ts"
   }
 ]

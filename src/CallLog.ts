@@ -19,7 +19,7 @@ import * as LogLevel from "effect/LogLevel"
 import type { PlatformError } from "effect/PlatformError"
 import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
-import type { ClaudeError, GaveUp, Table, Tried } from "./ClaudeError.ts"
+import type { ClaudeError, GaveUp, Table, Tag, Tried } from "./ClaudeError.ts"
 import type { Tally } from "./Current.ts"
 import { type Log, routine } from "./internal/listening.ts"
 import type { Reply, Usage } from "./Message.ts"
@@ -45,7 +45,16 @@ export interface Attempt extends Common {
 /** What all attempts of a call used, in tokens and US dollars: at least so much, where that is marked. */
 export type Spent = Readonly<Tally>
 
-/** One thing that happened. Attempts are told by `Claude.make`, calls by `Policy`. */
+/** How many calls there were in the window, how many of them failed, and with what, the most frequent first. */
+export interface SuccessRate {
+  /** The share that succeeded, from 0 to 1. */
+  readonly rate: number
+  readonly calls: number
+  readonly failures: number
+  readonly causes: ReadonlyArray<{ readonly tag: Tag; readonly count: number }>
+}
+
+/** One thing that happened. Attempts are told by `Claude.make`, calls by `Policy`, circuits and rates by `Guards`. */
 export type Event =
   | Common & { readonly _tag: "AttemptStarted"; readonly attempt: number }
   | Attempt & {
@@ -70,6 +79,8 @@ export type Event =
     readonly how: "raise" | "continue" | "resume" | "nudge"
   }
   | Common & { readonly _tag: "Restarted" | "Resumed"; readonly attempt: number; readonly error: ClaudeError }
+  /** An answer broke off while it was read, and that is final. */
+  | Common & { readonly _tag: "BrokeOff"; readonly attempt: number; readonly error: ClaudeError }
   | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
   | Common & {
     readonly _tag: "GaveUp"
@@ -86,6 +97,11 @@ export type Event =
     readonly took: Duration.Duration
   }
   | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
+  /** The circuit of a model (or of the account: `*`) lets nothing through, for so long. */
+  | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration }
+  /** One request is let through, to find out; it is closed again; it was isolated by hand. */
+  | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" | "CircuitIsolated" }
+  | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & SuccessRate
 
 // -----------------------------------------------------------------------------
 // Service
@@ -101,7 +117,7 @@ export const CallLog = Context.Reference<CallLog>("resilient-claude/CallLog", { 
 
 /** A sink that dies is reported, and takes nothing with it. */
 const safely = (log: CallLog, event: Event): Effect.Effect<void> =>
-  Effect.catchCause(log.emit(event), (cause) =>
+  Effect.catchCause(Effect.suspend(() => log.emit(event)), (cause) =>
     Cause.hasInterruptsOnly(cause)
       ? Effect.failCause(cause)
       : Effect.logWarning("resilient-claude: a log sink failed", cause))
@@ -234,9 +250,16 @@ const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLe
   Continued: "Info",
   Restarted: "Warn",
   Resumed: "Warn",
+  BrokeOff: "Error",
   FellBack: "Warn",
   GaveUp: "Error",
-  Warning: "Warn"
+  Warning: "Warn",
+  CircuitOpened: "Error",
+  CircuitProbed: "Info",
+  CircuitClosed: "Info",
+  CircuitIsolated: "Warn",
+  SuccessRateLow: "Error",
+  SuccessRateRecovered: "Info"
 }
 
 /** An event as plain data: durations in milliseconds, the error as its tag and the first 200 characters of its message. */

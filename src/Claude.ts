@@ -69,6 +69,8 @@ export type CountParams = MessageCountTokensParams
 
 /** Bounds the attempts that are made on top of the first ones. */
 export interface Budget {
+  /** Counts a call whose first attempt starts, if calls are counted. What it gives is settled as below. */
+  readonly first?: Effect.Effect<Charge> | undefined
   /**
    * Waits until an extra attempt may start, at most until `Current.Deadline`, and charges it; nothing if it may not.
    * Runs uninterruptibly, so that what is charged is never lost: put `Effect.interruptible` on the wait, and nowhere else.
@@ -77,9 +79,11 @@ export interface Budget {
   readonly charge: (because: ClaudeError) => Effect.Effect<Charge | undefined>
 }
 
-/** An extra attempt that may start. */
+/** An attempt that may start. */
 export interface Charge {
   readonly settle: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
+  /** Told how an answer ended that was opened to be read: mostly after its attempt, which succeeded when it was opened. */
+  readonly ended?: ((exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>) | undefined
 }
 
 /** Sends requests to Claude. */

@@ -24,3 +24,17 @@ export * as Timeout from "./policy/Timeout.ts"
 export * as Fallback from "./policy/Fallback.ts"
 /** All of the above as one record. */
 export * as Policy from "./policy/Policy.ts"
+/** What every guard is. */
+export * as Guard from "./guard/Guard.ts"
+/** Not asking a model that keeps failing. */
+export * as Circuit from "./guard/Circuit.ts"
+/** What an account may use. */
+export * as Quota from "./guard/Quota.ts"
+/** How many calls run and wait. */
+export * as Admission from "./guard/Admission.ts"
+/** How much load failures may add. */
+export * as RetryBudget from "./guard/RetryBudget.ts"
+/** When too many calls fail. */
+export * as Monitor from "./guard/Monitor.ts"
+/** All guards of a process as one record. */
+export * as Guards from "./guard/Guards.ts"

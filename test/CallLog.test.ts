@@ -67,6 +67,20 @@ describe("sinks", () => {
       assert.strictEqual(text, "hello")
       assert.match(lines.join("\n"), /a log sink failed.*disk on fire/s)
     }))
+
+  it.effect("one that throws fails no call either", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* Claude.text("hi").pipe(Policy.apply(Policy.standard)), "hello")
+    }).pipe(Effect.provide(
+      FakeClaude.layer([Faults.answer("hello")]).pipe(
+        Layer.provide(Layer.succeed(CallLog.CallLog, {
+          emit: () => {
+            throw new Error("disk on fire")
+          }
+        })),
+        Layer.provide(Logger.layer([]))
+      )
+    )))
 })
 
 describe("layer", () => {

@@ -57,6 +57,7 @@ describe("examples", () => {
       "14-ladder.ts",
       // Over HTTP, in a file of its own.
       "15-relay.ts",
+      "16-health.ts",
       "incident.ts"
     ])
   })

@@ -1,8 +1,8 @@
-/** Every kind of error that the wire, Claude's answer or a limit can produce, once by a script and once over a socket. */
+/** Every kind of error, as the wire, Claude's answer, a limit or a guard produces it, by a script and over a socket. */
 import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Claude, ClaudeError, Policy } from "../src/index.ts"
+import { Claude, ClaudeError, Guards, Policy } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 import { FakeClaude, FakeServer, Faults } from "../src/testing/index.ts"
 
@@ -11,14 +11,13 @@ interface Case {
   readonly call?: Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>
   /** What must be on the error. */
   readonly has?: ReadonlyArray<string>
+  /** What is around Claude. */
+  readonly guards?: Guards.Guards
 }
 
 const limited = (limit: Duration.Input) => Claude.text("hi").pipe(Policy.apply({ attempt: limit }))
 
-/** Produced by the guards, which come later. */
-const excused: ReadonlyArray<ClaudeError.Tag> = ["CircuitOpen", "Saturated"]
-
-const cases: { readonly [T in ClaudeError.Tag]?: Case } = {
+const cases: { readonly [T in ClaudeError.Tag]: Case } = {
   InvalidRequest: {
     turn: Faults.fails(400, "invalid_request_error", "messages: Input should be a valid list"),
     has: ["status", "requestId", "detail"]
@@ -52,6 +51,20 @@ const cases: { readonly [T in ClaudeError.Tag]?: Case } = {
     turn: Faults.silence,
     call: Claude.text("hi").pipe(Policy.apply({ overall: "300 millis" })),
     has: ["limit", "gaveUp"]
+  },
+  CircuitOpen: {
+    // After one failure, the next call is not sent.
+    turn: Faults.overloaded,
+    call: Effect.andThen(Effect.ignore(Claude.text("hi")), Claude.text("hi")),
+    guards: { circuit: { minimumCalls: 1 } },
+    has: ["model", "retryAfter"]
+  },
+  Saturated: {
+    // While one runs, the next has no place to wait, and is not sent.
+    turn: Faults.silence,
+    call: Effect.raceFirst(limited("10 seconds"), Effect.andThen(Effect.sleep("50 millis"), Claude.text("hi"))),
+    guards: { concurrency: { max: 1, queue: 0 } },
+    has: ["model", "by"]
   }
 }
 
@@ -60,10 +73,12 @@ const tags = ClaudeError.ClaudeError.members.map((member) =>
 )
 
 it("no kind is forgotten", () => {
-  const missing = tags.filter((tag) => cases[tag] === undefined && !excused.includes(tag))
-  assert.deepStrictEqual(missing, [])
+  assert.deepStrictEqual(Object.keys(cases).toSorted(), tags.toSorted())
   assert.lengthOf(tags, 21)
 })
+
+const guarded = <A, E, R>({ guards }: Case, claude: Layer.Layer<A | Claude.Claude, E, R>) =>
+  guards === undefined ? claude : Guards.apply(guards)(claude)
 
 const check = (tag: string, { has = [] }: Case, error: ClaudeError.ClaudeError) => {
   assert.strictEqual(error._tag, tag)
@@ -78,7 +93,7 @@ describe("by a script", () => {
         yield* TestClock.adjust("1 minute")
         check(tag, one, yield* Fiber.join(call))
         assert.lengthOf(yield* FakeClaude.received, 1)
-      }).pipe(Effect.provide(FakeClaude.layer([one.turn ?? Faults.silence]))))
+      }).pipe(Effect.provide(guarded(one, FakeClaude.layer([one.turn ?? Faults.silence])))))
   }
 })
 
@@ -91,6 +106,6 @@ describe("over a socket", () => {
       Effect.gen(function*() {
         check(tag, one, yield* Effect.flip(one.call ?? Claude.text("hi")))
         assert.lengthOf(yield* Effect.flatMap(FakeServer.FakeServer, ({ received }) => received), 1)
-      }).pipe(Effect.provide(Layer.provideMerge(claude, FakeServer.layer([one.turn ?? Faults.silence])))))
+      }).pipe(Effect.provide(Layer.provideMerge(guarded(one, claude), FakeServer.layer([one.turn ?? Faults.silence])))))
   }
 })

@@ -22,6 +22,7 @@ import * as Message from "../Message.ts"
 import * as Models from "./catalogue.ts"
 import * as Draft from "./draft.ts"
 import { isToldRoutine } from "./listening.ts"
+import * as Stated from "./stated.ts"
 import * as Tools from "./tools.ts"
 import { Watch, type Watched } from "./watch.ts"
 
@@ -49,6 +50,8 @@ export interface Opened {
   readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Message.WireEvent>, ClaudeError.ClaudeError>
   /** What has been read so far. */
   readonly reply: () => Message.Reply
+  /** What it has used so far, as far as the API said. */
+  readonly usage: () => Message.Usage
 }
 
 /** Opens a request. Its scope is the answer's: the exit it closes with says how the answer ended. */
@@ -131,7 +134,8 @@ class Attempt implements Watched {
       if (!this.draft.begun() && !this.draft.ended()) return this.untilContent(made)
       const pull: Opened["pull"] = Effect.suspend(() => this.pulled(made, pull))
       const { rateLimits, requestId } = made
-      return Effect.succeed({ requestId, rateLimits, pull, reply: () => this.reply() })
+      const [reply, usage] = [() => this.reply(), () => this.draft.head().usage]
+      return Effect.succeed({ requestId, rateLimits, pull, reply, usage })
     })
   }
 
@@ -208,11 +212,13 @@ class Attempt implements Watched {
     const arrived = draft.begun()
       ? { ...where, text: ClaudeError.redact(text), blocks: Redacted.make(message.content), usage }
       : where
-    return this.failure = error._tag === "TimedOut"
+    const meant = error._tag === "TimedOut"
       ? new ClaudeError.TimedOut({ ...error, ...arrived })
       : draft.begun()
       ? new ClaudeError.PartialAnswer({ ...arrived, detail: error.message, errorCode: error.errorCode, cause: error })
       : error
+    // Headers came, and then no answer.
+    return this.failure = Stated.note(meant, this.connection?.rateLimits)
   }
 
   // ---------------------------------------------------------------------------

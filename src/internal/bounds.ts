@@ -92,11 +92,11 @@ const pdfs = (given: Given, { capabilities, id }: Model): Issues => {
 const pdfSources: ReadonlySet<unknown> = new Set(["base64", "url"])
 
 /** Whether the prompt seems too large for the model. An estimate, so that it may warn and never fail. */
-export const estimate = ({ messages, system, tools }: Params, model: Model | undefined): Issues => {
+export const estimate = (params: Params, model: Model | undefined): Issues => {
   if (model?.contextWindow === undefined) return none
   const { contextWindow, id } = model
   const room = contextWindow * charactersPerToken
-  if (textIn([system, tools, messages], room, 0) <= room) return none
+  if (charactersIn(params, room) <= room) return none
   return issue(
     [],
     `the prompt seems to have more than the ${contextWindow} tokens that ${id} reads (an estimate, of `
@@ -104,7 +104,13 @@ export const estimate = ({ messages, system, tools }: Params, model: Model | und
   )
 }
 
-/** About how many characters of text there are, or more than `enough`. Old thinking and encrypted words do not count. */
+/** About how many characters of text there are, or more than `enough`. */
+export const charactersIn = (
+  { messages, system, tools }: Params,
+  enough = Infinity
+): number => textIn([system, tools, messages], enough, 0)
+
+/** Old thinking and encrypted words do not count. */
 const textIn = (value: unknown, enough: number, depth: number): number => {
   if (isString(value)) return value.length
   if (depth > maxDepth || value === null || typeof value !== "object") return 0

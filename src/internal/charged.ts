@@ -1,7 +1,8 @@
 /** What a budget pays for. */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type { Claude } from "../Claude.ts"
+import type { Charge, Claude } from "../Claude.ts"
 import type { ClaudeError, Table } from "../ClaudeError.ts"
 
 /** Whether an attempt after this failure is extra load. Where nothing was sent, it is none. */
@@ -29,30 +30,69 @@ const charged: Table<boolean> = {
   Saturated: false
 }
 
-/** Says how an attempt that was paid for ended: the first time counts. */
-export type Settle = (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
+/** Whether something was sent before this failure. */
+export const wasSent = (error: ClaudeError): boolean => charged[error._tag]
 
-/** Pays for an attempt that follows a failure, if it is to be paid for; does the other thing if it cannot be. */
-export const pay = <A, E, R>(
-  claude: Claude["Service"] | undefined,
-  because: ClaudeError | undefined,
-  attempt: Effect.Effect<A, E, R>,
-  refused: (because: ClaudeError) => Effect.Effect<A, E, R>,
-  onPaid: (settle: Settle) => void = () => {}
-): Effect.Effect<A, E, R> => {
-  if (claude === undefined || because === undefined || !charged[because._tag]) return attempt
-  return Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(claude.budget.charge(because), (charge) => {
-      if (charge === undefined) return refused(because)
-      let settled = false
-      const settle: Settle = (exit) =>
-        Effect.suspend(() => {
-          if (settled) return Effect.void
-          settled = true
-          return charge.settle(exit)
-        })
-      onPaid(settle)
-      return Effect.onExit(restore(attempt), settle)
+/** Whether the call that runs was counted already, by somebody outside of it. */
+export const Counted = Context.Reference<boolean>("resilient-claude/Counted", { defaultValue: () => false })
+
+/** An attempt that is counted or paid for. */
+export class Bill {
+  readonly charge: Charge
+  isSettled = false
+
+  constructor(charge: Charge) {
+    this.charge = charge
+  }
+
+  /** Says how the attempt ended: the first time counts. */
+  settle(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.isSettled) return Effect.void
+      this.isSettled = true
+      return this.charge.settle(exit)
     })
+  }
+
+  /** Says how an answer ended that was opened in the attempt, to be read. */
+  ended(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return this.charge.ended?.(exit) ?? Effect.void
+  }
+}
+
+/** Pays for an attempt that follows a failure after which something was sent; does the other thing if it cannot be. */
+export const pay = <A, E, R>(
+  { budget }: Claude["Service"],
+  because: ClaudeError,
+  attempt: Effect.Effect<A, E, R>,
+  refused: Effect.Effect<A, E, R>,
+  onPaid: (bill: Bill) => void = () => {}
+): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(
+      budget.charge(because),
+      (charge) => charge === undefined ? refused : billed(charge, restore(attempt), onPaid)
+    )
   )
+
+/** Counts a call by its first attempt, where calls are counted. */
+export const counted = <A, E, R>(
+  claude: Claude["Service"] | undefined,
+  attempt: Effect.Effect<A, E, R>,
+  onPaid: (bill: Bill) => void = () => {}
+): Effect.Effect<A, E, R> => {
+  const first = claude?.budget.first
+  return first === undefined
+    ? attempt
+    : Effect.flatMap(first, (charge) => billed(charge, attempt, onPaid))
+}
+
+const billed = <A, E, R>(
+  charge: Charge,
+  attempt: Effect.Effect<A, E, R>,
+  onPaid: (bill: Bill) => void
+): Effect.Effect<A, E, R> => {
+  const bill = new Bill(charge)
+  onPaid(bill)
+  return Effect.onExit(attempt, (exit) => bill.settle(exit))
 }

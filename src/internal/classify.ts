@@ -12,6 +12,7 @@ import { hasProperty, isNumber, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as ClaudeError from "../ClaudeError.ts"
 import type { RateLimits } from "../Message.ts"
+import * as Stated from "./stated.ts"
 
 type Tag = ClaudeError.Tag
 
@@ -132,14 +133,33 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     ?? (property(failure, "error") == null ? undefined : "UnexpectedResponse")
   if (tag === undefined) return unanswered(failure, common, context)
 
-  const retryAfter = retryAfterOf(header, context.now)
+  const limits = rateLimitsOf(header)
+  return Stated.note(answered(tag, common, { words, limits, retryAfter: retryAfterOf(header, context.now) }), limits)
+}
+
+/** The API said what is wrong. */
+const answered = (
+  tag: Tag,
+  common: {
+    readonly model: string | undefined
+    readonly requestId: string | undefined
+    readonly status: number | undefined
+    readonly errorCode: string | undefined
+    readonly detail: string | undefined
+  },
+  { limits, retryAfter, words }: {
+    readonly words: string | undefined
+    readonly limits: RateLimits
+    readonly retryAfter: Duration.Duration | undefined
+  }
+): ClaudeError.ClaudeError => {
   switch (tag) {
     case "RateLimited":
       return new ClaudeError.RateLimited({
         ...common,
         retryAfter,
-        limits: rateLimitsOf(header),
-        ramp: errorCode === "ramp_limit_exceeded"
+        limits,
+        ramp: common.errorCode === "ramp_limit_exceeded"
       })
     case "SpendLimitReached":
       return new ClaudeError.SpendLimitReached({ ...common, regainsAt: regainsAt(words) })
@@ -192,10 +212,14 @@ const unanswered = (
 
 /**
  * Whether asking the same later cannot help, whatever a schedule says: a request that is wrong or too large, an account
- * without money, an answer longer than it may be, what is not implemented, a certificate that does not verify.
+ * without money, an answer longer than it may be, what is not implemented, a certificate that does not verify, a
+ * circuit that says not when to look again.
  */
 export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
   switch (error._tag) {
+    // Isolated by hand.
+    case "CircuitOpen":
+      return error.retryAfter === undefined
     case "InvalidRequest":
     case "RequestTooLarge":
     case "ContextWindowExceeded":

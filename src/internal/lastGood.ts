@@ -12,7 +12,6 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { isString } from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -24,6 +23,7 @@ import { ageOf, Store } from "./answerStore.ts"
 import { sha256 } from "./digest.ts"
 import { fellBack, nameOf, warn } from "./fellBack.ts"
 import { type Heard, listen } from "./heard.ts"
+import { bounded } from "./patience.ts"
 import * as Refuse from "./refuse.ts"
 import * as worth from "./worth.ts"
 
@@ -110,9 +110,6 @@ const toSite = <A, I, RD, RE>({ key, maxAge, name, on, schema }: LastGood<A, I, 
 // The answer
 // -----------------------------------------------------------------------------
 
-/** How long a store may take. It holds up a call that has failed already, which nobody should wait for much longer. */
-const patience = "1 second"
-
 /** Remembers what was answered as a whole, if it is known to what. */
 const settle = <A, RD, RE>(
   site: Site<A, RD, RE>,
@@ -189,16 +186,6 @@ const find = Effect.fnUntraced(function*<A, RD, RE>({ codec, maxAge }: Site<A, R
 })
 
 const Kept = Schema.Struct({ at: Schema.Finite, value: Schema.Unknown })
-
-/** Ends in time, also where what it waits for cannot be interrupted. */
-const bounded = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | Cause.TimeoutError, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.forkDetach(self, { startImmediately: true }), (fiber) =>
-      Effect.onExit(
-        restore(Effect.timeout(Fiber.join(fiber), patience)),
-        () => Effect.sync(() => fiber.interruptUnsafe())
-      ))
-  )
 
 // -----------------------------------------------------------------------------
 // What is told

@@ -96,11 +96,7 @@ const dominated: ReadonlyArray<readonly [shorter: typeof durations[number], long
 
 /** Throws a sentence if the policy contradicts itself. */
 export const check = (policy: Policy): void => {
-  for (const name of Object.keys(policy)) {
-    if (!Object.hasOwn(fields, name)) {
-      Refuse.refuse(`Policy has no field ${name}: it has ${Object.keys(fields).join(", ")}`)
-    }
-  }
+  Refuse.unknown("Policy", policy, fields)
   const length = new Map(durations.flatMap((name) => {
     const input = policy[name]
     return input === undefined ? [] : [[name, Refuse.millis(`Policy: ${name}`, input)] as const]

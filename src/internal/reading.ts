@@ -52,7 +52,7 @@ export const open = Effect.fnUntraced(function*(
   mayRestart: boolean,
   ended: ((how: "whole" | "not" | "left") => void) | undefined
 ): Effect.fn.Return<Answer, ClaudeError.ClaudeError, Scope.Scope> {
-  const call = yield* Current.Call
+  const call: Unfinished.Finishing | undefined = yield* Current.Call
   const onBreak = call?.onBreak === "restart" && !mayRestart ? "fail" : call?.onBreak ?? "fail"
   const context = yield* Effect.context()
 
@@ -73,9 +73,13 @@ export const open = Effect.fnUntraced(function*(
           restore(Effect.flatMap(
             toRequest(broken && { ...Unfinished.nothing, before: broken.reply }),
             ({ model, request, whole }) =>
-              Effect.map(Scope.provide(send(request), scope), (opened) => {
+              Effect.flatMap(Scope.provide(send(request), scope), (opened) => {
                 const goesOn = Unfinished.goesOn(whole.params, model)
-                return { opened, scope, resuming: broken && Resuming.make(broken, goesOn) }
+                const reading = { opened, scope, resuming: broken && Resuming.make(broken, goesOn) }
+                const bill = call?.bill
+                return bill === undefined
+                  ? Effect.succeed(reading)
+                  : Effect.as(Scope.addFinalizerExit(scope, (exit) => bill.ended(exit)), reading)
               })
           )).pipe(
             Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void),
@@ -94,9 +98,9 @@ export const open = Effect.fnUntraced(function*(
   /** Begins anew or goes on, if the policy wants it; else the break is final. */
   const broke = (broken: ClaudeError.ClaudeError): Pulled => {
     const reopen = call?.reopen
-    if (reopen === undefined || onBreak === "fail") return Effect.fail(broken)
+    if (reopen === undefined || onBreak === "fail") return final(broken)
     const rest = onBreak === "resume" ? Resuming.from(reply()) : undefined
-    if (isString(rest)) return Effect.fail(History.copy(broken, { detail: `it cannot be resumed: ${rest}` }))
+    if (isString(rest)) return final(History.copy(broken, { detail: `it cannot be resumed: ${rest}` }))
     return Effect.uninterruptibleMask((restore) =>
       leave(Exit.fail(broken)).pipe(
         Effect.andThen(restore(Effect.provideContext(reopen(broken, start(rest)), context))),
@@ -106,22 +110,20 @@ export const open = Effect.fnUntraced(function*(
           const event: Restarted | Resumed = rest === undefined
             ? { type: "restarted", ...common }
             : { type: "resumed", index: rest.index, ...common }
-          return Effect.as(told(broken, event), Arr.of(event))
+          const tag = rest === undefined ? "Restarted" : "Resumed"
+          return Effect.as(told(tag, broken, event.attempt), Arr.of(event))
         })
       )
     )
   }
 
-  const told = (error: ClaudeError.ClaudeError, { attempt, type }: Restarted | Resumed) =>
-    Effect.flatMap(Clock.currentTimeMillis, (at) =>
-      log.emit({
-        _tag: type === "restarted" ? "Restarted" : "Resumed",
-        at,
-        call: call?.id,
-        model: now().opened.reply().model,
-        attempt,
-        error
-      }))
+  const told = (tag: "Restarted" | "Resumed" | "BrokeOff", error: ClaudeError.ClaudeError, attempt: number) =>
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (at) => log.emit({ _tag: tag, at, call: call?.id, model: now().opened.reply().model, attempt, error })
+    )
+  const final = (error: ClaudeError.ClaudeError): Pulled =>
+    Effect.andThen(told("BrokeOff", error, now().opened.reply().attempt), Effect.fail(error))
 
   const onFailure = (error: ClaudeError.ClaudeError | Cause.Done): Pulled => {
     how = "not"

@@ -19,6 +19,12 @@ export const millis = (where: string, input: Duration.Input): number => {
     )
 }
 
+/** The same, with an end. */
+export const finite = (where: string, input: Duration.Input): number => {
+  const length = millis(where, input)
+  return length < Infinity ? length : refuse(`${where} is without end: name a time`)
+}
+
 const shown = (input: unknown): string => typeof input === "string" ? JSON.stringify(input) : String(input)
 
 /** A number of times: a whole number, or `Infinity`. */
@@ -30,3 +36,20 @@ export const count = (where: string, times: number): number =>
 /** A duration for people. */
 export const show = (length: number): string =>
   Number.isFinite(length) ? Duration.format(Duration.millis(length)) : "without end"
+
+/** A whole number, 1 or more. */
+export const whole = (where: string, value: number): number =>
+  Number.isInteger(value) && value >= 1 ? value : refuse(`${where} is ${value}: it must be a whole number, 1 or more`)
+
+/** A share of something: above 0, and at most all of it. */
+export const share = (where: string, value: number): number =>
+  value > 0 && value <= 1 ? value : refuse(`${where} is ${value}: it must be a share, above 0 and at most 1`)
+
+/** Refuses a record with a field that is none: a slip, which would do nothing. */
+export const unknown = (where: string, record: object, fields: object): void => {
+  for (const name of Object.keys(record)) {
+    if (!Object.hasOwn(fields, name)) {
+      refuse(`${where} has no field ${name}: it has ${Object.keys(fields).join(", ")}`)
+    }
+  }
+}

@@ -14,7 +14,7 @@ import { type ClaudeError, type DeadlineExceeded, is, type MalformedOutput, type
 import * as Current from "../Current.ts"
 import type { Params } from "../Message.ts"
 import type { Catalogue } from "./catalogue.ts"
-import { pay, type Settle } from "./charged.ts"
+import { type Bill, Counted, counted, pay, wasSent } from "./charged.ts"
 import type { Compiled } from "./compile.ts"
 import * as History from "./history.ts"
 import * as Ladder from "./ladder.ts"
@@ -33,7 +33,11 @@ export const run = <A, E, R>(
   const asked = Effect.withFiber<A, E | DeadlineExceeded, R>((fiber) => {
     const call = new Running(policy, fiber)
     const ended = call.ordered(fiber, call.tried(self))
-    return call.log.isRoutineTold(fiber) ? Effect.tap(ended, () => call.succeeded()) : ended
+    return call.log.isRoutineTold(fiber)
+      ? Effect.tap(ended, () => call.succeeded())
+      : call.isFirst && call.log.isSuccessNoted()
+      ? Effect.tap(ended, () => call.log.noteSuccess(call.model ?? call.named))
+      : ended
   })
   return policy.limits === undefined ? asked : policy.limits(asked)
 }
@@ -50,10 +54,14 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
   readonly log: Telling
   history: ReadonlyArray<Tried> = []
   last: ClaudeError | undefined
+  /** The last failure after something was sent: what is sent after it is extra load. */
+  sent: ClaudeError | undefined
+  /** Whether it is to be counted as a call: the outermost policy of one is. */
+  readonly isFirst: boolean
   /** The failure after which no more of an answer was asked for. */
   settled: ClaudeError | undefined
-  /** Says how the attempt ended that was paid for last. */
-  settle: Settle | undefined
+  /** Of the attempt that was counted or paid for last. */
+  bill: Bill | undefined
   /** Which model is asked, and which are left. */
   ladder: Ladder.Ladder | undefined
   /** On the model that is asked, if anything failed there. */
@@ -79,6 +87,7 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
     const { ladder, onBreak, validate } = policy
     this.ladder = ladder
     this.named = modelOf(fiber)
+    this.isFirst = !fiber.getRef(Counted) && fiber.getRef(Current.Call) === undefined
     this.catalogue = fiber.getRef(Current.Catalogue)
     this.random = fiber.getRef(Random.Random).nextDoubleUnsafe()
     this.validate = validate && ((params, isRest) => this.validated(params, isRest, validate))
@@ -106,7 +115,7 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
       // Only the first one, of which most are, is for nothing.
       if (this.last !== undefined) return this.retried(this.attempted(self))
       this.attempt++
-      return rescue(self, (error) => {
+      return rescue(this.isFirst ? counted(this.claude, self, (bill) => this.bill = bill) : self, (error) => {
         this.note(error)
         return this.failed(error, this.attempted(self), (error) => this.isFinal(error))
       })
@@ -123,15 +132,17 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
       this.attempt++
       return Effect.tapError(self, (error) => Effect.sync(() => this.note(error)))
     })
-    return Effect.suspend(() =>
-      pay(this.claude, this.last, once, (last) => {
+    return Effect.suspend(() => {
+      if (this.claude === undefined || this.sent === undefined) return once
+      const refused = Effect.suspend(() => {
         this.retrying.gaveUp = "BudgetSpent"
         // It is what the attempt before this one failed with.
-        return Effect.fail(last as ClaudeError & E)
-      }, (settle) => {
-        this.settle = settle
+        return Effect.fail(this.last as ClaudeError & E)
       })
-    )
+      return pay(this.claude, this.sent, once, refused, (bill) => {
+        this.bill = bill
+      })
+    })
   }
 
   asked(): string | undefined {
@@ -155,6 +166,7 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
     const ended: Effect.Effect<A, E | DeadlineExceeded, R> = overall === undefined
       ? Effect.provideService(hopped, Current.Call, this)
       : overallIn(fiber, Context.add(fiber.context as Context.Context<R>, Current.Call, this), hopped, overall)
+    // Told outside of the call, as its success is: who listens learns from what is current whether it is a part of another.
     return rescue(
       ended,
       (error): Effect.Effect<never, E | DeadlineExceeded> =>
@@ -189,12 +201,13 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
       const stopped = is(error) && !this.isBroke() ? question.stopped(error) : undefined
       return stopped && Unfinished.next(stopped, this.policy.unfinished)
     }
-    const go = (error: ClaudeError): Effect.Effect<A, ClaudeError, R> => {
+    const go = (error: ClaudeError, isPiece: boolean): Effect.Effect<A, ClaudeError, R> => {
       const next = more(error)
       if (next === undefined || isString(next)) {
         // Why no more is asked for is told with the failure.
         const last = next === undefined ? error : History.copy(error, { detail: next })
-        if (error === this.last) this.settled = this.last = last
+        // Some wires fail with the same value again and again: it is this one only if a piece has just failed with it.
+        if (isPiece && error === this.last) this.settled = this.last = last
         return Effect.fail(last)
       }
       const { how, rest } = next
@@ -213,10 +226,10 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
         how
       }))
       // What failed is not mended by what follows it.
-      const settled = this.settle?.(Exit.fail(error)) ?? Effect.void
-      return Effect.andThen(Effect.andThen(settled, told), Effect.catch(whole, go))
+      const settled = this.bill?.settle(Exit.fail(error)) ?? Effect.void
+      return Effect.andThen(Effect.andThen(settled, told), Effect.catch(whole, (error) => go(error, true)))
     }
-    return go(error)
+    return go(error, false)
   }
 
   /** Opens an answer that broke off once more. */
@@ -249,6 +262,7 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
 
   remember(error: ClaudeError): void {
     this.last = error
+    if (wasSent(error)) this.sent = error
     this.history = History.remember(this.history, error, this.attempt, this.model ?? this.named)
   }
 

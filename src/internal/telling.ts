@@ -5,7 +5,7 @@ import type * as Fiber from "effect/Fiber"
 import type { Event } from "../CallLog.ts"
 import type { Claude } from "../Claude.ts"
 import * as Current from "../Current.ts"
-import { isToldRoutine } from "./listening.ts"
+import { isToldRoutine, type Log, wentWell } from "./listening.ts"
 
 /** What every event says. */
 interface Common {
@@ -31,6 +31,17 @@ export class Telling {
   /** Whether it is told to anybody that the call went well. */
   isRoutineTold(fiber: Fiber.Fiber<unknown, unknown>): boolean {
     return this.claude !== undefined && isToldRoutine(this.claude.log, fiber)
+  }
+
+  /** Whether somebody counts the calls that go well. */
+  isSuccessNoted(): boolean {
+    const log: Log | undefined = this.claude?.log
+    return log?.[wentWell] !== undefined
+  }
+
+  noteSuccess(model: string): Effect.Effect<void> {
+    const log: Log | undefined = this.claude?.log
+    return log?.[wentWell]?.(this.clock.currentTimeMillisUnsafe(), model) ?? Effect.void
   }
 
   tell(event: (common: Common) => Event): Effect.Effect<void> {

@@ -8,6 +8,7 @@
  */
 import type { ContentBlock, MessageParam, TextBlock } from "@anthropic-ai/sdk/resources/messages"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import { isNotNullish, isNullish } from "effect/Predicate"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
@@ -197,6 +198,8 @@ export interface Question<A, R> {
 export interface Finisher {
   /** The whole of an answer that failed, by asking for its rest; or the failure, if that is all that can be had. */
   readonly finish: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
+  /** What the attempt that runs was counted or paid for with, if it was. */
+  readonly bill: { readonly ended: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> } | undefined
 }
 
 /** A call whose policy may decide about its answers. */

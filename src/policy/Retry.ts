@@ -133,13 +133,21 @@ export const byTag = <
   return Plan.note(reasonable(schedule), { kind: "byTag", entries })
 }
 
-/** The same schedule, but at most so many retries over all kinds of error. */
-export const atMost = <I>(times: number, schedule: Schedule.Schedule<unknown, I>): Schedule.Schedule<unknown, I> =>
-  Plan.note(Schedule.upTo(schedule, { times: Refuse.count("atMost: times", times) }), {
-    kind: "atMost",
-    times,
-    of: schedule
-  })
+/**
+ * The same schedule, but at most so many retries over all kinds of error. Waiting for a circuit is none, as nothing was
+ * sent before.
+ */
+export const atMost = <I>(times: number, schedule: Schedule.Schedule<unknown, I>): Schedule.Schedule<unknown, I> => {
+  const most = Refuse.count("atMost: times", times)
+  const limited = Schedule.fromStep(Effect.map(Schedule.toStep(schedule), (step) => {
+    let made = 0
+    return (now: number, input: I): ReturnType<typeof step> => {
+      if (ClaudeError.is(input) && input._tag === "CircuitOpen") return step(now, input)
+      return made++ < most ? step(now, input) : Cause.done()
+    }
+  }))
+  return Plan.note(limited, { kind: "atMost", times, of: schedule })
+}
 
 // -----------------------------------------------------------------------------
 // Internals, before what is made with them
@@ -221,9 +229,10 @@ const defaults: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = {
   MalformedOutput: never,
   TimedOut: backoff({ times: 2, base: "5 seconds" }),
   DeadlineExceeded: never,
-  CircuitOpen: backoff({ times: 3, base: "1 second" }),
+  // Its own hint says when to look again; while somebody else does, that is often.
+  CircuitOpen: backoff({ times: 30, base: "1 second", cap: "5 seconds" }),
   Saturated: never
 }
 
-/** What we retry when nobody says otherwise: only what asking later can mend, at most 3 times in all. */
+/** What we retry when nobody says otherwise: only what asking later can mend, at most 3 times, and waits for a circuit. */
 export const standard: Schedule.Schedule<unknown, unknown> = atMost(3, byTag(defaults))

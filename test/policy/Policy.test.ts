@@ -62,6 +62,27 @@ describe("types", () => {
 })
 
 describe("one call", () => {
+  it.effect("is tried again as often where a wire fails with one and the same value", () =>
+    Effect.gen(function*() {
+      const same = new ClaudeError.ServerFault({ status: 500 })
+      let sent = 0
+      const claude = Claude.layer({
+        open: () => Effect.suspend(() => Effect.fail(sent++ < 2 ? same : new ClaudeError.Forbidden({}))),
+        countTokens: () => Effect.fail(same),
+        models: Effect.fail(same)
+      })
+      const retry = Retry.byTag({ ServerFault: Retry.linear({ times: 3, base: "1 second" }) })
+      const call = yield* Claude.text("hi").pipe(
+        Policy.apply({ retry }),
+        Effect.flip,
+        Effect.provide(claude),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Fiber.join(call))._tag, "Forbidden")
+      assert.strictEqual(sent, 3)
+    }))
+
   it.effect("an error that is not ours passes through, untouched and at once", () =>
     Effect.gen(function*() {
       let runs = 0
@@ -504,10 +525,11 @@ describe("describe", () => {
       models    only the one asked for
       retry     by kind of error, at most 3 in all
                 RateLimited, Overloaded: 3 times, after 0-2s, 0-4s, 0-8s
-                ServerFault, CircuitOpen: 3 times, after 0-1s, 0-2s, 0-4s
+                ServerFault: 3 times, after 0-1s, 0-2s, 0-4s
                 Unreachable, PartialAnswer: 3 times, after 0-3s, 0-6s, 0-12s
                 UnexpectedResponse, EmptyAnswer: once, after 0-1s
                 TimedOut: 2 times, after 0-5s, 0-10s
+                CircuitOpen: 30 times, after 0-1s, 0-2s, 0-4s, 0-5s, 0-5s …
                 all others: never
                 never sooner than the server asks, and no wait that cannot end in time
       attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all

@@ -191,16 +191,35 @@ describe("standard", () => {
     MalformedOutput: 0,
     TimedOut: 2,
     DeadlineExceeded: 0,
-    CircuitOpen: 3,
+    // All of them: up to 30.
+    CircuitOpen: 9,
     Saturated: 0
   }
   for (const member of ClaudeError.ClaudeError.members) {
     it.effect(`${member.identifier.replace(/.*\//, "")} is retried as the table of the README says`, () =>
       Effect.gen(function*() {
-        const error = new (member as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle" })
+        const fields = { scope: "idle", retryAfter: Duration.seconds(1) }
+        const error = new (member as new(fields: object) => ClaudeError.ClaudeError)(fields)
         assert.lengthOf(yield* waits(Retry.standard, times(9, error)), retried[error._tag])
       }))
   }
+})
+
+describe("an open circuit", () => {
+  const fault = new ClaudeError.ServerFault({})
+  const open = new ClaudeError.CircuitOpen({ retryAfter: Duration.seconds(20) })
+
+  it.effect("is waited for as long as it says, and that is no retry of those that are counted", () =>
+    Effect.gen(function*() {
+      const seen = yield* waits(Retry.standard, [fault, open, open, open, open, fault, fault, fault])
+      assert.lengthOf(seen, 7)
+      for (const wait of seen.slice(1, 5)) assert.isAtLeast(Duration.toMillis(wait), 20_000)
+    }))
+
+  it.effect("that says not when to look again was isolated by hand, and is not waited for", () =>
+    Effect.gen(function*() {
+      assert.lengthOf(yield* waits(Retry.standard, [new ClaudeError.CircuitOpen({})]), 0)
+    }))
 })
 
 describe("refusals", () => {

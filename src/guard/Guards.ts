@@ -1,0 +1,205 @@
+/**
+ * The guards of a process, as a record.
+ *
+ * Order is where hand-wired guards go wrong: a slot taken before a circuit says
+ * no is a slot wasted. A record names the parts and fixes the order once: all
+ * gates, then slot and quota together, then the lease of the circuit.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as CallLog from "../CallLog.ts"
+import { Claude } from "../Claude.ts"
+import * as Current from "../Current.ts"
+import { nameOf } from "../internal/fellBack.ts"
+import { compile, type Compiled, type Guards } from "../internal/guardsRecord.ts"
+import * as Stores from "../internal/guardStores.ts"
+import * as Refuse from "../internal/refuse.ts"
+import * as Admission from "./Admission.ts"
+import * as Circuit from "./Circuit.ts"
+import * as Guard from "./Guard.ts"
+import * as Monitor from "./Monitor.ts"
+import * as Quota from "./Quota.ts"
+import * as RetryBudget from "./RetryBudget.ts"
+
+export { config } from "../internal/guardsConfig.ts"
+export { describe } from "../internal/guardsDescribe.ts"
+export type { Guards } from "../internal/guardsRecord.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** A circuit and nothing that needs to know the account. */
+export const standard = { circuit: {} } as const satisfies Guards
+
+/** What is going on: plain data, times in milliseconds. */
+export interface Status {
+  /** Of the account as a whole: it is open when the money is spent. */
+  readonly account: Circuit.Status | undefined
+  /** By model, of those that were asked. */
+  readonly circuits: { readonly [model: string]: Circuit.Status }
+  /** By class of models, of those that were asked. */
+  readonly admission: { readonly [line: string]: Admission.Status }
+  readonly budget: RetryBudget.Status | undefined
+  readonly successRate: Monitor.Status | undefined
+}
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** The guards that are at work: to look at, and to isolate or reset circuits by hand. */
+export class Control extends Context.Service<Control, {
+  readonly status: Effect.Effect<Status>
+  readonly isolate: (model: string | undefined, duration: Duration.Input | undefined) => Effect.Effect<void>
+  readonly reset: (model: string | undefined) => Effect.Effect<void>
+}>()("resilient-claude/Guards/Control") {}
+
+/** What is going on, for health endpoints. */
+export const status: Effect.Effect<Status, never, Control> = Effect.flatMap(Control, ({ status }) => status)
+
+/** Lets nothing through to a model, or to any where none is named, for so long, or until it is reset. Needs a circuit. */
+export const isolate = (model?: string, duration?: Duration.Input): Effect.Effect<void, never, Control> =>
+  Effect.flatMap(Control, ({ isolate }) => isolate(model, duration))
+
+/** Closes the circuit of a model, or of the account where none is named. */
+export const reset = (model?: string): Effect.Effect<void, never, Control> =>
+  Effect.flatMap(Control, ({ reset }) => reset(model))
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+/**
+ * Puts guards around a `Claude` layer. Throws a `RangeError` with a sentence if they contradict themselves. They are built
+ * once for each layer; the log, the alerts and the stores are those of the place where that is.
+ */
+export const apply = (guards: Guards) => {
+  const compiled = compile(guards)
+  return <A, E, R>(claude: Layer.Layer<A | Claude, E, R>): Layer.Layer<A | Claude | Control, E, R> =>
+    Layer.effectContext(build(compiled)).pipe(Layer.provideMerge(claude))
+}
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+/** Builds the guards of one layer. */
+const build = Effect.fnUntraced(function*(compiled: Compiled) {
+  const { account, admits, concurrency, extra, quota } = compiled
+  const inner = yield* Claude
+  const scope = yield* Effect.scope
+  const onStoreError = reporting(inner.log)
+  const circuitStore = Stores.circuits(yield* Circuit.Store)
+  const quotaStore = Stores.quota(yield* Quota.Store)
+
+  const monitor = compiled.monitor && Monitor.make(compiled.monitor, inner.log, safe(yield* Monitor.Alerts))
+  const log = monitor?.log ?? inner.log
+  const budget = compiled.budget && RetryBudget.make(compiled.budget, scope)
+
+  const queues = new Map<string, Admission.Admission>()
+  const queueOf = (name: string, limits: Quota.Amount | undefined) => {
+    const known = queues.get(name)
+    if (known !== undefined) return known
+    const made = Admission.make({
+      key: `${account}/${name}`,
+      concurrency,
+      quota: quota && limits && { ...quota, limits, store: quotaStore },
+      countTokens: inner.countTokens,
+      onStoreError,
+      scope
+    })
+    queues.set(name, made)
+    return made
+  }
+  const byModel = new Map<string, Admission.Admission>()
+  /** Models of one line share limits, as the API has it. */
+  const queueOfModel = (model: string, { models }: typeof Current.Catalogue.Service) => {
+    const known = byModel.get(model)
+    if (known !== undefined) return known
+    const line = models.get(model)?.line
+    const { limits, name } = quota?.classOf(line, model) ?? { name: line ?? model, limits: undefined }
+    const made = queueOf(name, limits)
+    byModel.set(model, made)
+    return made
+  }
+  const admission = Guard.make({
+    gate: Guard.open,
+    admit: (request, place) => {
+      const { admit, direct } = queueOfModel(request.params.model, place.fiber.getRef(Current.Catalogue))
+      return direct === undefined ? admit(request) : direct.admit(request, place)
+    }
+  })
+
+  const circuits = compiled.circuit && Circuit.make(compiled.circuit, {
+    account,
+    store: circuitStore,
+    log,
+    onClosed: (model) => byModel.get(model)?.slowStart(),
+    onStoreError
+  })
+
+  const guarded = Guard.apply([
+    ...monitor === undefined ? [] : [monitor],
+    ...admits ? [admission] : [],
+    ...circuits === undefined ? [] : [circuits],
+    ...extra
+  ])({ ...inner, log, budget: budget ?? inner.budget })
+
+  const needsCircuit = Effect.die(
+    new RangeError("Guards: there is no circuit to isolate or reset: add circuit: {} to the guards")
+  )
+  return Context.make(Claude, guarded).pipe(Context.add(
+    Control,
+    Control.of({
+      isolate: (model, duration) => {
+        const length = duration === undefined ? undefined : Refuse.millis("Guards.isolate: duration", duration)
+        return circuits?.isolate(model, length) ?? needsCircuit
+      },
+      reset: (model) => circuits?.reset(model) ?? needsCircuit,
+      status: Effect.gen(function*() {
+        const now = yield* Clock.currentTimeMillis
+        const waiting = yield* Effect.forEach(
+          queues,
+          ([name, { status }]) => Effect.map(status, (status) => [name, status] as const)
+        )
+        return {
+          ...(yield* circuits?.status ?? noCircuits),
+          admission: Object.fromEntries(waiting),
+          budget: budget && (yield* budget.status),
+          successRate: monitor?.status(now)
+        }
+      })
+    })
+  ))
+})
+
+const noCircuits = Effect.succeed({ account: undefined, circuits: {} })
+
+/** How often to say that a store fails, in milliseconds. */
+const reportEvery = 60_000
+
+/** Tells the log that a store fails, now and then: by the name of the error, for its words may quote a secret. */
+const reporting = (log: CallLog.CallLog) => {
+  let reportedAt = -Infinity
+  return (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+    Effect.flatMap(Clock.currentTimeMillis, (at) => {
+      if (Cause.hasInterruptsOnly(cause) || at - reportedAt < reportEvery) return Effect.void
+      reportedAt = at
+      const message = `a store of the guards failed (${nameOf(Cause.squash(cause))}): calls go on as if it were empty`
+      return log.emit({ _tag: "Warning", at, call: undefined, model: "*", code: "GuardStoreFailed", message })
+    })
+}
+
+/** What alerts die of is reported, and fails no call. */
+const safe = (alerts: Monitor.Alerts): Monitor.Alerts => ({
+  raise: (alert) =>
+    Effect.catchCause(Effect.suspend(() => alerts.raise(alert)), (cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.failCause(cause)
+        : Effect.logWarning("resilient-claude: alerts failed", cause))
+})

@@ -1,0 +1,82 @@
+/** What guards will do, as text. */
+import type * as Admission from "../guard/Admission.ts"
+import type * as Circuit from "../guard/Circuit.ts"
+import type * as Monitor from "../guard/Monitor.ts"
+import type * as Quota from "../guard/Quota.ts"
+import type * as RetryBudget from "../guard/RetryBudget.ts"
+import { compile, type Guards } from "./guardsRecord.ts"
+import * as Refuse from "./refuse.ts"
+
+/** What guards will do, from the outside in. Throws a `RangeError` with a sentence if they contradict themselves. */
+export const describe = (guards: Guards): string => {
+  const { account, admits, budget, circuit, concurrency, extra, monitor, quota } = compile(guards)
+  return [
+    ...guards.account === undefined ? [] : [row("account", account)],
+    row("monitor", monitor === undefined ? "no" : watch(monitor)),
+    row("budget", budget === undefined ? "no limit on extra attempts" : bound(budget)),
+    row(
+      "gate",
+      circuit === undefined
+        ? "no"
+        : "fails at once when the account has spent its money, or the circuit of the model is open"
+    ),
+    row("queue", admits ? waits(concurrency) : "no"),
+    ...quota === undefined ? [] : amounts(quota, guards.quota ?? {}),
+    row("circuit", circuit === undefined ? "no" : opens(circuit)),
+    ...circuit === undefined
+      ? []
+      : [row("", "then one probe at a time; after a good one, one call at first, and one more with each success")],
+    ...extra.length === 0 ? [] : [row("extra", `${extra.length} of your own, asked last`)]
+  ].join("\n")
+}
+
+const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
+
+const percent = (share: number): string => `${Math.round(share * 1000) / 10}%`
+
+const watch = ({ below, minimumCalls, window }: Monitor.Settings): string =>
+  `tells when fewer than ${percent(below)} of the calls of the last ${
+    Refuse.show(window)
+  } succeed, of at least ${minimumCalls}, and when enough do again`
+
+const bound = ({ burst, cost, queue, quota, ratio }: RetryBudget.Settings): string =>
+  `extra attempts that fail: for ${percent(ratio)} of the calls of a minute and ${burst} more, and ${
+    Math.floor(quota / cost)
+  } while nothing succeeds; ${queue} may wait their turn`
+
+const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
+  [
+    max === Infinity ? "any number may run" : min < max ? `${min} to ${max} run, fewer after losses` : `${max} run`,
+    queue === 0 ? "none wait" : `${queue === Infinity ? "any number" : queue} wait for ${Refuse.show(maxWait)} at most`,
+    "interactive before default before background, by class of models"
+  ].join("; ")
+
+const amounts = ({ burst, estimate, headroom, per }: Quota.Settings, options: Quota.Options): ReadonlyArray<string> => {
+  const limits = ({ inputTokens, outputTokens, requests }: Quota.Limits): string =>
+    [[requests, "requests"], [inputTokens, "input tokens"], [outputTokens, "output tokens"]]
+      .flatMap(([limit, name]) => limit === undefined ? [] : [`${limit} ${name}`])
+      .join(", ")
+  const usual = limits(options)
+  return [
+    row(
+      "quota",
+      `${percent(headroom)} of ${usual === "" ? "" : `${usual} `}per ${Refuse.show(per)}, ${
+        percent(burst)
+      } at once; input by ${estimate === "count" ? "the API's count" : "its characters"}`
+    ),
+    ...Object.entries(options.classes ?? {}).map(([name, own]) => row("", `${name}: ${limits(own)}`))
+  ]
+}
+
+const opens = (
+  { failureRate, maxOpenFor, minimumCalls, openFor, slowAfter, slowRate, window }: Circuit.Settings
+): string =>
+  [
+    `opens when ${percent(failureRate)} of the calls of the last ${
+      Refuse.show(window)
+    } fail, of at least ${minimumCalls}`,
+    ...slowAfter === Infinity ? [] : [`or ${percent(slowRate)} begin after more than ${Refuse.show(slowAfter)}`],
+    `for ${Refuse.show(openFor / 2)} to ${Refuse.show(openFor)}, doubled with each bad probe up to ${
+      Refuse.show(maxOpenFor)
+    }`
+  ].join(", ")

@@ -1,0 +1,75 @@
+/** The record behind `Guards`, and the ones that are refused because they cannot be meant. */
+import { hasProperty, isFunction } from "effect/Predicate"
+import * as Admission from "../guard/Admission.ts"
+import * as Circuit from "../guard/Circuit.ts"
+import type * as Guard from "../guard/Guard.ts"
+import * as Monitor from "../guard/Monitor.ts"
+import * as Quota from "../guard/Quota.ts"
+import * as RetryBudget from "../guard/RetryBudget.ts"
+import * as Refuse from "./refuse.ts"
+
+/** What all calls of one `Claude` share. A missing part does nothing, but for `budget` and `monitor`, which are there. */
+export interface Guards {
+  /** How many calls may run, and how many may wait, for each class of models. */
+  readonly concurrency?: Admission.Concurrency | undefined
+  /** What the account may use in a minute. */
+  readonly quota?: Quota.Options | undefined
+  /** When to stop asking a model that keeps failing. */
+  readonly circuit?: Circuit.Options | undefined
+  /** How much load failures may add. */
+  readonly budget?: RetryBudget.Options | false | undefined
+  /** When to say that too many calls fail. */
+  readonly monitor?: Monitor.Options | false | undefined
+  /** Guards of one's own: the last to be asked, the first to be told. */
+  readonly extra?: ReadonlyArray<Guard.Guard> | undefined
+  /** Whose account it is, where more than one are kept in one store: `default`. */
+  readonly account?: string | undefined
+}
+
+/** Guards that were checked. */
+export interface Compiled {
+  readonly account: string
+  readonly concurrency: Admission.Settings
+  readonly quota: Quota.Settings | undefined
+  readonly circuit: Circuit.Settings | undefined
+  readonly budget: RetryBudget.Settings | undefined
+  readonly monitor: Monitor.Settings | undefined
+  readonly extra: ReadonlyArray<Guard.Guard>
+  /** Whether anything is queued for. */
+  readonly admits: boolean
+}
+
+const fields: { readonly [K in keyof Required<Guards>]: true } = {
+  concurrency: true,
+  quota: true,
+  circuit: true,
+  budget: true,
+  monitor: true,
+  extra: true,
+  account: true
+}
+
+/** Checks the guards, and parses everything in them once. */
+export const compile = (guards: Guards): Compiled => {
+  Refuse.unknown("Guards", guards, fields)
+  const { account = "default", budget = {}, circuit, concurrency, extra = [], monitor = {}, quota } = guards
+  if (account.trim() === "") Refuse.refuse("Guards: account is empty: name it, or leave it out")
+  if (!Array.isArray(extra) || !extra.every(isGuard)) {
+    Refuse.refuse("Guards: extra is no list of guards: each must have a gate (Guard.open, if it has none) and an admit")
+  }
+  return {
+    account,
+    // Where only a circuit queues, while calls are let in one by one, nobody has said how many may wait.
+    concurrency: Admission.settings(concurrency ?? (quota === undefined ? { queue: Infinity } : {})),
+    quota: quota && Quota.settings(quota),
+    circuit: circuit && Circuit.settings(circuit),
+    budget: budget === false ? undefined : RetryBudget.settings(budget),
+    monitor: monitor === false ? undefined : Monitor.settings(monitor),
+    extra,
+    // A circuit that closes lets calls in one by one, also where their number is not limited.
+    admits: concurrency !== undefined || quota !== undefined || circuit !== undefined
+  }
+}
+
+const isGuard = (guard: unknown): boolean =>
+  hasProperty(guard, "gate") && isFunction(guard.gate) && hasProperty(guard, "admit") && isFunction(guard.admit)

@@ -1,0 +1,149 @@
+/**
+ * A queue in which everybody waits for the same thing.
+ *
+ * Who comes while nobody waits that goes before it tries at once. Everybody else
+ * is served by one fiber, which is there while somebody waits, and sleeps until
+ * it is woken or the first may go: one timer, however many wait, and nothing to
+ * hand over that a cancelled waiter could lose.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import * as Eager from "./eager.ts"
+
+/** What is waited for. */
+export interface Options<in A> {
+  /**
+   * Takes it and answers 0, or takes nothing and answers in how many milliseconds to ask again (`Infinity`: when woken).
+   * What is an `Exit` is taken at once.
+   */
+  readonly take: (item: A, now: number) => Effect.Effect<number>
+  /** Undoes `take`. */
+  readonly putBack: (item: A, now: number) => Effect.Effect<void>
+  /** Lower goes first; equals keep their order. */
+  readonly rank: (item: A) => number
+  /** How many may wait who do not go after it: decided when it comes, and never later. */
+  readonly room: number
+  /** Whether waits get no shorter than `take` says: then one that is longer than may be waited is not begun. */
+  readonly firm: boolean
+}
+
+/** A queue, and who waits in it. */
+export interface Turnstile<in out A> {
+  /**
+   * Waits its turn, at most so many milliseconds, and takes; false if it may not wait, or that is too short. Leaving at
+   * any point leaves no trace. Call it where it cannot be interrupted: only its wait can be. It is decided when it is
+   * called, and an `Exit` where nobody has to wait.
+   */
+  readonly pass: (item: A, within: number, now: number) => Effect.Effect<boolean>
+  /** Something has been given back. */
+  readonly wake: () => void
+  /** Who waits, first to last. */
+  readonly waiting: () => ReadonlyArray<A>
+}
+
+interface Waiter<out A> {
+  readonly item: A
+  readonly turn: Deferred.Deferred<boolean>
+}
+
+const passed = Exit.succeed(true)
+
+/** A turnstile whose fibers end with the scope. */
+export const make = <A>(
+  { firm, putBack, rank, room, take }: Options<A>,
+  scope: Scope.Scope
+): Turnstile<A> => {
+  let queue: ReadonlyArray<Waiter<A>> = []
+  let isServed = false
+  const bell = Latch.makeUnsafe()
+  const wake = () => {
+    if (queue.length > 0) bell.openUnsafe()
+  }
+  const without = (waiter: Waiter<A>): boolean => {
+    const rest = queue.filter((other) => other !== waiter)
+    const was = rest.length < queue.length
+    queue = rest
+    return was
+  }
+
+  /** Lets in whoever may go, and answers when to look again: 0 when nobody waits any more. */
+  const serve = Effect.uninterruptible(Effect.gen(function*() {
+    bell.closeUnsafe()
+    for (let head = queue[0]; head !== undefined; head = queue[0]) {
+      const now = yield* Clock.currentTimeMillis
+      const wait = yield* take(head.item, now)
+      if (wait === 0) {
+        if (without(head)) Deferred.doneUnsafe(head.turn, Effect.succeed(true))
+        // It left while that was asked.
+        else yield* putBack(head.item, now)
+      } else if (head === queue[0]) {
+        // Nobody came in front of it meanwhile.
+        return wait
+      }
+    }
+    isServed = false
+    return 0
+  }))
+  const server: Effect.Effect<void> = Effect.flatMap(serve, (wait) => {
+    if (wait === 0) return Effect.void
+    const woken = wait === Infinity ? bell.await : Effect.raceFirst(bell.await, Effect.sleep(wait))
+    return Effect.flatMap(woken, () => server)
+  })
+  const served = Effect.suspend(() => {
+    bell.openUnsafe()
+    if (isServed) return Effect.void
+    isServed = true
+    return Effect.forkIn(server, scope)
+  })
+
+  const leave = (waiter: Waiter<A>) =>
+    Effect.suspend(() => {
+      const gone = without(waiter)
+      // It looks at once.
+      bell.openUnsafe()
+      if (gone) return Effect.void
+      // Its turn had come, and nobody is there to use it.
+      return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.map(putBack(waiter.item, now), () => {
+          bell.openUnsafe()
+        }))
+    })
+
+  /** Whether somebody who waits goes before it. */
+  const isBehind = (item: A): boolean => queue[0] !== undefined && rank(queue[0].item) <= rank(item)
+
+  const queued = (item: A, within: number): Effect.Effect<boolean> =>
+    Effect.suspend(() => {
+      const behind = queue.findIndex((other) => rank(other.item) > rank(item))
+      const place = behind < 0 ? queue.length : behind
+      if (!(within > 0) || place >= room) return Effect.succeed(false)
+      const waiter = { item, turn: Deferred.makeUnsafe<boolean>() }
+      queue = queue.toSpliced(place, 0, waiter)
+      const turn = Deferred.await(waiter.turn)
+      const waited = within === Infinity
+        ? turn
+        : Effect.timeoutOrElse(turn, { duration: within, orElse: () => Effect.succeed(false) })
+      return Effect.onExit(
+        Effect.andThen(served, Effect.interruptible(waited)),
+        (exit) => Exit.isSuccess(exit) && exit.value ? Effect.void : leave(waiter)
+      )
+    })
+
+  return {
+    pass: (item, within, now) =>
+      isBehind(item)
+        ? queued(item, within)
+        : Eager.flatMap(take(item, now), (wait) => {
+          if (wait === 0) return passed
+          // Those who came while that was asked may have found taken what was not.
+          wake()
+          return firm && wait !== Infinity && wait > within ? Exit.succeed(false) : queued(item, within)
+        }),
+    wake,
+    waiting: () => queue.map((waiter) => waiter.item)
+  }
+}

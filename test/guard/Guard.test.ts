@@ -1,0 +1,318 @@
+/** What `Guard.apply` promises a guard: everything it is told, in which order, once, and not later than the answer's end. */
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Claude, ClaudeError, Guard, Guards } from "../../src/index.ts"
+import { FakeClaude, Faults } from "../../src/testing/index.ts"
+
+const verdict = (exit: Guard.Ending) =>
+  Exit.isSuccess(exit)
+    ? "success"
+    : Guard.errorOf(exit)?._tag ?? (Cause.hasInterrupts(exit.cause) ? "neutral" : "defect")
+
+class Notes extends Context.Service<Notes, Array<string>>()("test/Notes") {}
+
+const notes = Effect.map(Notes, (all) => [...all])
+
+/** A guard that writes down what it is told. */
+type Spy = (note: (what: string) => Effect.Effect<void>) => Partial<Guard.Guard> & Partial<Guard.Lease>
+
+const spied = (spies: { readonly [name: string]: Spy }, playable: Faults.Playable) =>
+  Layer.effectContext(Effect.gen(function*() {
+    const all: Array<string> = []
+    const guards = Object.entries(spies).map(([name, spy]): Guard.Guard => {
+      const note = (what: string) => Effect.sync(() => void all.push(`${name} ${what}`))
+      const own = spy(note)
+      return {
+        gate: own.gate ?? (() => note("gate")),
+        admit: own.admit ?? (() =>
+          Effect.as(note("admit"), {
+            opened: own.opened ?? (() => note("opened")),
+            settle: own.settle ?? ((exit, usage) => note(`settle ${verdict(exit)} ${usage?.output_tokens ?? "-"}`))
+          }))
+      }
+    })
+    const claude = yield* Claude.Claude
+    return Context.make(Notes, all).pipe(Context.add(Claude.Claude, Guard.apply(guards)(claude)))
+  })).pipe(Layer.provideMerge(FakeClaude.layer(playable)))
+
+const plain: Spy = () => ({})
+const two = { a: plain, b: plain }
+const admitted = ["a gate", "b gate", "a admit", "b admit"]
+const opened = [...admitted, "a opened", "b opened"]
+const settled = (how: string) => [`b settle ${how}`, `a settle ${how}`]
+
+const drained = Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events))
+
+describe("all gates first, then every admission in order, and the leases in reverse", () => {
+  it.effect("of an answer that is complete, at its end and not at that of its scope", () =>
+    Effect.gen(function*() {
+      const { events } = yield* Claude.open("hi")
+      assert.deepStrictEqual(yield* notes, opened)
+      yield* Stream.runDrain(events)
+      assert.deepStrictEqual(yield* notes, [...opened, ...settled("success 2")])
+      assert.lengthOf(yield* FakeClaude.received, 1)
+    }).pipe(
+      Effect.scoped,
+      Effect.andThen(Effect.map(notes, (all) => assert.lengthOf(all, 8, "once"))),
+      Effect.provide(spied(two, [Faults.answer("a b c")]))
+    ))
+
+  it.effect("of one that is collected", () =>
+    Effect.gen(function*() {
+      yield* Claude.text("hi")
+      assert.deepStrictEqual(yield* notes, [...opened, ...settled("success 2")])
+    }).pipe(Effect.provide(spied(two, [Faults.answer("a b c")]))))
+
+  it.effect("of one that breaks, also if its reader recovers inside the scope", () =>
+    Effect.gen(function*() {
+      yield* Effect.ignore(drained)
+      assert.deepStrictEqual(yield* notes, [...opened, ...settled("PartialAnswer 1")])
+    }).pipe(
+      Effect.scoped,
+      Effect.andThen(Effect.map(notes, (all) => assert.lengthOf(all, 8, "once"))),
+      Effect.provide(spied(two, [Faults.breaks("half")]))
+    ))
+
+  it.effect("of one that is left early", () =>
+    Effect.gen(function*() {
+      const { events } = yield* Claude.open("hi")
+      yield* Stream.runDrain(Stream.take(events, 2))
+      assert.deepStrictEqual(yield* notes, [...opened, ...settled("success 1")])
+    }).pipe(Effect.scoped, Effect.provide(spied(two, [Faults.answer("a b c")]))))
+
+  it.effect("of one that is never read, at the end of its scope", () =>
+    Effect.gen(function*() {
+      yield* Effect.scoped(Claude.open("hi"))
+      assert.deepStrictEqual(yield* notes, [...opened, ...settled("neutral 1")])
+    }).pipe(Effect.provide(spied(two, [Faults.answer("a b c")]))))
+
+  it.effect("of one that is refused", () =>
+    Effect.gen(function*() {
+      yield* Effect.flip(Claude.text("hi"))
+      assert.deepStrictEqual((yield* notes).slice(6).map((note) => note.slice(0, 16)), [
+        "b settle Refused",
+        "a settle Refused"
+      ])
+    }).pipe(Effect.provide(spied(two, [Faults.refusal("no")]))))
+
+  it.effect("of one that never began", () =>
+    Effect.gen(function*() {
+      yield* Effect.flip(Claude.open("hi"))
+      assert.deepStrictEqual(yield* notes, [...admitted, ...settled("Overloaded -")])
+    }).pipe(Effect.scoped, Effect.provide(spied(two, [Faults.overloaded]))))
+
+  it.effect.each(
+    [
+      ["while it is opened", Faults.pings(), admitted, "neutral -"],
+      ["while it is read", Faults.pings("half"), opened, "neutral 1"]
+    ] as const
+  )("of one that is interrupted %s", ([, turn, before, how]) =>
+    Effect.gen(function*() {
+      const call = yield* Effect.scoped(drained).pipe(Effect.forkChild({ startImmediately: true }))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* notes, before)
+      yield* Fiber.interrupt(call)
+      assert.deepStrictEqual(yield* notes, [...before, ...settled(how)])
+    }).pipe(Effect.provide(spied(two, [turn]))))
+})
+
+describe("what is turned away", () => {
+  const saturated = Effect.fail(new ClaudeError.Saturated({ by: "concurrency" }))
+
+  it.effect("at a gate holds nothing: nobody was asked to admit it", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "Saturated")
+      assert.deepStrictEqual(yield* notes, ["a gate"])
+      assert.lengthOf(yield* FakeClaude.received, 0)
+    }).pipe(Effect.provide(spied({ a: plain, b: () => ({ gate: () => saturated }) }, []))))
+
+  it.effect("at a gate holds nothing, also where a guard does its work before it is run", () =>
+    Effect.gen(function*() {
+      let running = 0
+      const claude = yield* Claude.Claude
+      const eager: Guard.Guard = {
+        gate: () => saturated,
+        admit: () => {
+          running++
+          return Effect.succeed({ settle: () => Effect.sync(() => void running--) })
+        }
+      }
+      yield* Effect.flip(Claude.text("hi")).pipe(
+        Effect.provideService(Claude.Claude, Guard.apply([eager])(claude))
+      )
+      assert.strictEqual(running, 0)
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+
+  it.effect("by a later guard gives back what earlier ones gave, and is not sent", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "Saturated")
+      assert.deepStrictEqual(yield* notes, [
+        "a gate",
+        "b gate",
+        "c gate",
+        "a admit",
+        "b admit",
+        ...settled("Saturated -")
+      ])
+      assert.lengthOf(yield* FakeClaude.received, 0)
+    }).pipe(Effect.provide(spied({ ...two, c: () => ({ admit: () => saturated }) }, []))))
+
+  it.effect("G1 G2: and interrupted while it waits gives back what earlier ones gave, and is not sent", () =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.interrupt(call)
+      assert.deepStrictEqual((yield* notes).slice(3), ["a admit", "b admit", ...settled("neutral -")])
+      assert.lengthOf(yield* FakeClaude.received, 0)
+    }).pipe(Effect.provide(spied({ ...two, c: () => ({ admit: () => Effect.interruptible(Effect.never) }) }, []))))
+})
+
+describe("a lease", () => {
+  it.effect("G2: that is given while the call is interrupted is not lost", () =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      call.interruptUnsafe()
+      assert.deepStrictEqual((yield* notes).slice(2), ["a admit", "b begins"])
+      yield* TestClock.adjust("10 seconds")
+      assert.isDefined(call.pollUnsafe())
+      assert.deepStrictEqual((yield* notes).slice(4), ["b admits", "b settle", "a settle neutral -"])
+      assert.lengthOf(yield* FakeClaude.received, 0)
+    }).pipe(Effect.provide(spied({
+      a: plain,
+      b: (note) => ({
+        // It cannot be interrupted, though it says nothing of that.
+        admit: () =>
+          note("begins").pipe(
+            Effect.andThen(Effect.sleep("10 seconds")),
+            Effect.andThen(note("admits")),
+            Effect.as({ settle: () => note("settle") })
+          )
+      })
+    }, []))))
+
+  it.effect.each(
+    [
+      ["dies", () => Effect.die(new Error("mine"))],
+      ["throws", () => {
+        throw new Error("mine")
+      }],
+      ["is interrupted", () => Effect.interrupt]
+    ] as const satisfies ReadonlyArray<readonly [string, () => Effect.Effect<void>]>
+  )("G2: whose settling %s takes no other with it", ([, settle]) =>
+    Effect.gen(function*() {
+      yield* Effect.exit(Claude.text("hi"))
+      assert.deepStrictEqual((yield* notes).filter((note) => note.includes("settle")), [
+        "c settle success 2",
+        "a settle success 2"
+      ])
+    }).pipe(Effect.provide(spied({ a: plain, b: () => ({ settle }), c: plain }, [Faults.answer("hello")]))))
+
+  it.effect("whose opening dies is settled with the others", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Claude.text("hi"))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      assert.deepStrictEqual((yield* notes).slice(4), ["a opened", ...settled("defect 1")])
+    }).pipe(Effect.provide(spied({ a: plain, b: () => ({ opened: () => Effect.die("mine") }) }, [
+      Faults.answer("hello")
+    ]))))
+})
+
+describe("guards of one's own", () => {
+  it.effect("are asked last, and told first", () =>
+    Effect.gen(function*() {
+      const all: Array<string> = []
+      const note = (what: string) => Effect.sync(() => void all.push(what))
+      const own = (name: string): Guard.Guard => ({
+        gate: () => note(`${name} gate`),
+        admit: () =>
+          Effect.gen(function*() {
+            // All of ours have let it in by now.
+            const { admission } = yield* control.status
+            yield* note(`${name} admit, ${admission["sonnet"]?.running} running`)
+            return {
+              settle: () =>
+                Effect.flatMap(control.status, ({ admission, circuits }) =>
+                  note(
+                    `${name} settle, ${admission["sonnet"]?.running} running, ${
+                      circuits["claude-sonnet-5-5"]?.calls
+                    } counted`
+                  ))
+            }
+          })
+      })
+      const context = yield* Layer.build(
+        FakeClaude.layer([Faults.answer("hello")]).pipe(
+          Guards.apply({ circuit: {}, concurrency: { max: 2 }, extra: [own("a"), own("b")] })
+        )
+      )
+      const control = Context.get(context, Guards.Control)
+      yield* Effect.provide(Claude.text("hi"), context)
+      assert.deepStrictEqual(all, [
+        "a gate",
+        "b gate",
+        "a admit, 1 running",
+        "b admit, 1 running",
+        "b settle, 1 running, 0 counted",
+        "a settle, 1 running, 0 counted"
+      ])
+      assert.deepInclude((yield* control.status).admission["sonnet"], { running: 0 })
+    }).pipe(Effect.scoped))
+
+  it.effect("that turn away what is invalid say nothing about the model", () =>
+    Effect.gen(function*() {
+      const invalid = Effect.fail(new ClaudeError.InvalidRequest({ sent: false, detail: "we do not ask that" }))
+      const context = yield* Layer.build(
+        FakeClaude.layer(Faults.cycle(Faults.overloaded)).pipe(
+          Guards.apply({
+            circuit: { minimumCalls: 1, openFor: "1 second" },
+            quota: { requests: 60, inputTokens: 60_000 },
+            extra: [{
+              gate: Guard.open,
+              admit: ({ params }) => params.max_tokens === 7 ? invalid : Effect.succeed({ settle: () => Effect.void })
+            }]
+          })
+        )
+      )
+      const status = Effect.map(
+        Context.get(context, Guards.Control).status,
+        ({ admission, circuits }) => [circuits["claude-sonnet-5-5"]?.state, admission["sonnet"]?.left] as const
+      )
+      yield* Effect.flip(Claude.text("hi")).pipe(Effect.provide(context))
+      yield* TestClock.adjust("5 minutes")
+      const before = yield* status
+      assert.strictEqual(before[0], "half-open")
+      yield* Effect.flip(Claude.text("hi", { max_tokens: 7 })).pipe(Effect.provide(context))
+      assert.deepStrictEqual(yield* status, before, "the probe and the quota are given back")
+    }).pipe(Effect.scoped))
+})
+
+describe("Guard", () => {
+  it.effect("no guards are no wrapper", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      assert.strictEqual(Guard.apply([])(claude), claude)
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+
+  it("an ending is a success, an error of ours, or neutral", () => {
+    const judge = (exit: Guard.Ending) =>
+      Guard.judge(exit, {
+        success: "success",
+        neutral: "neutral",
+        // Every kind is in the tables of the guards: here they need not differ.
+        failure: new Proxy({} as ClaudeError.Table<string>, { get: (_, tag) => String(tag) })
+      })
+    assert.strictEqual(judge(Exit.void), "success")
+    assert.strictEqual(judge(Exit.fail(new ClaudeError.Overloaded({}))), "Overloaded")
+    assert.strictEqual(judge(Exit.fail({ _tag: "Overloaded" })), "neutral", "not ours")
+    assert.strictEqual(judge(Exit.interrupt()), "neutral")
+    assert.strictEqual(judge(Exit.die(new ClaudeError.Overloaded({}))), "neutral")
+    assert.strictEqual(judge(Exit.fail(new ClaudeError.InvalidRequest({}))), "InvalidRequest")
+    assert.strictEqual(
+      judge(Exit.fail(new ClaudeError.InvalidRequest({ sent: false }))),
+      "neutral",
+      "a local rejection"
+    )
+  })
+})

@@ -1,0 +1,603 @@
+/** Requests and tokens per minute: what they are measured by, how they come back, and what the API says of them. */
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Deferred, Duration, Effect, Exit, Layer, Ref } from "effect"
+import { TestClock } from "effect/testing"
+import { CallLog, Claude, ClaudeError, Guards, type Message, Quota } from "../../src/index.ts"
+import { classify } from "../../src/internal/classify.ts"
+import { FakeClaude, Faults } from "../../src/testing/index.ts"
+import { type Call, caller, type End, failureOf, make, model, request, usage } from "./admission.ts"
+
+const finish = (call: Call, end: End) => Effect.andThen(Deferred.succeed(call.end, end), TestClock.adjust(0))
+const failed = (error: ClaudeError.ClaudeError): End => ({ exit: Exit.fail(error) })
+
+/** All of what is stated is used: numbers are easier to follow. */
+const whole = { requests: 60, inputTokens: 6000, outputTokens: 1200, headroom: 1, estimate: "count" } as const
+
+const limit = (limit: number | undefined, remaining: number | undefined) => ({ limit, remaining, reset: undefined })
+
+/** An answer that has begun, with what its headers say. */
+const answer = (rateLimits: Message.RateLimits): Claude.Opened => ({
+  requestId: undefined,
+  rateLimits,
+  pull: Cause.done(),
+  reply: () => assert.fail("nobody reads it"),
+  usage: () => usage(0, 0)
+})
+
+const opened = (quota: Quota.Options, more: Partial<Parameters<typeof make>[0]> = {}) =>
+  Effect.map(make({ quota, ...more }), (made) => ({
+    ...made,
+    left: Effect.map(made.admission.status, ({ left }) => left ?? assert.fail("there is no quota")),
+    calls: caller(made.admission)
+  }))
+
+describe("a quota", () => {
+  it.effect("is taken in all dimensions or in none", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      yield* calls.call(request(5000))
+      assert.deepStrictEqual(yield* left, { requests: 59, input: 1000, output: 1100 })
+      const waiter = yield* calls.call(request(2000))
+      assert.deepStrictEqual(yield* left, { requests: 59, input: 1000, output: 1100 })
+      yield* TestClock.adjust(9_999)
+      assert.deepStrictEqual(calls.entered, [0])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(calls.entered, [0, waiter.id])
+      assert.deepStrictEqual(yield* left, { requests: 59, input: 0, output: 1100 })
+    }))
+
+  it.effect("comes back continuously, and never to more than there is", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened({ ...whole, per: "10 seconds" })
+      yield* calls.call(request(6000))
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(yield* left, { requests: 60, input: 3000, output: 1200 })
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
+    }))
+
+  it.effect("keeps some of what is stated free, and lets as much of it as is said be used at once", () =>
+    Effect.gen(function*() {
+      const usual = yield* opened({ requests: 60 })
+      assert.approximately((yield* usual.left).requests, 49.8, 1e-9)
+      const sliding = yield* opened({ requests: 60, headroom: 0.83, burst: 0.17 })
+      for (let i = 0; i < 200; i++) yield* sliding.calls.call(request(1))
+      assert.lengthOf(sliding.calls.entered, 10)
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(sliding.calls.entered, 60)
+    }))
+
+  it.effect("always has room for one request, however small the burst", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* opened({ requests: 1 })
+      yield* calls.call(request(1))
+      assert.deepStrictEqual(calls.entered, [0])
+    }))
+
+  it.effect.each(["requests", "inputTokens", "outputTokens"] as const)(
+    "of %s alone limits nothing else, and all its numbers are numbers",
+    (dimension) =>
+      Effect.gen(function*() {
+        const of = dimension === "requests" ? "requests" : dimension === "inputTokens" ? "input" : "output"
+        const { admission, calls, failures, left } = yield* opened({ [dimension]: 200, headroom: 1, estimate: "count" })
+        const first = yield* calls.call(request(100))
+        yield* finish(first, { exit: Exit.void, usage: usage(150, 60) })
+        const second = yield* calls.call(request(20))
+        yield* finish(second, failed(new ClaudeError.ServerFault({})))
+        const third = yield* calls.call(request(20))
+        yield* finish(third, failed(new ClaudeError.RateLimited({ retryAfter: Duration.seconds(1) })))
+        yield* TestClock.adjust("90 seconds")
+        const levels = yield* left
+        assert.deepStrictEqual(levels, { requests: Infinity, input: Infinity, output: Infinity, [of]: 200 })
+        for (let i = 0; i < 300; i++) yield* calls.call(request(50))
+        assert.strictEqual((yield* admission.status).running, { requests: 200, input: 4, output: 2 }[of])
+        for (const call of calls.calls) {
+          const error = failureOf(call)
+          if (error?._tag !== "Saturated") continue
+          assert.isTrue(Number.isFinite(Duration.toMillis(error.retryAfter ?? Duration.zero)))
+        }
+        assert.deepStrictEqual(failures, [])
+      })
+  )
+})
+
+describe("what a call used", () => {
+  const settled = (end: End, input = 1000) =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      const call = yield* calls.call(request(input))
+      assert.deepStrictEqual(yield* left, { requests: 59, input: 6000 - input, output: 1100 })
+      yield* finish(call, end)
+      const after = yield* left
+      return [60 - after.requests, 6000 - after.input, 1200 - after.output]
+    })
+  const { InvalidRequest, NotFound, Overloaded, PartialAnswer, ServerFault, TimedOut, Unreachable } = ClaudeError
+
+  const table: ReadonlyArray<readonly [string, End, readonly [requests: number, input: number, output: number]]> = [
+    ["is what the API says", { exit: Exit.void, usage: usage(700, 30) }, [1, 700, 30]],
+    ["is also more than was estimated", { exit: Exit.void, usage: usage(2500, 400) }, [1, 2500, 400]],
+    [
+      "is without what is read from the cache, and with what is written to it",
+      { exit: Exit.void, usage: usage(10, 30, { cache_read_input_tokens: 900, cache_creation_input_tokens: 90 }) },
+      [1, 100, 30]
+    ],
+    ["is what had come when it broke off", { ...failed(new PartialAnswer({})), usage: usage(900, 7) }, [1, 900, 7]],
+    ["is what had come when it was interrupted", { exit: Exit.interrupt(), usage: usage(900, 7) }, [1, 900, 7]],
+    ["may be its input, if it was interrupted before anything came", { exit: Exit.interrupt() }, [1, 1000, 0]],
+    ["may be its input, if a defect ended it", { exit: Exit.die("a bug") }, [1, 1000, 0]],
+    ["may be its input, if the API failed", failed(new ServerFault({ status: 500 })), [1, 1000, 0]],
+    ["may be its input, if it was too slow", failed(new TimedOut({ scope: "firstToken" })), [1, 1000, 0]],
+    ["may be its input, if the connection broke", failed(new Unreachable({ code: "ECONNRESET" })), [1, 1000, 0]],
+    ["is a request, if it was refused", failed(new InvalidRequest({ status: 400, sent: true })), [1, 0, 0]],
+    ["is a request, if there is no such model", failed(new NotFound({ status: 404 })), [1, 0, 0]],
+    ["is a request, if the API is overloaded", failed(new Overloaded({ status: 529 })), [1, 0, 0]],
+    ["is nothing, if nobody listened", failed(new Unreachable({ code: "ECONNREFUSED" })), [0, 0, 0]],
+    ["is nothing, if the name is not known", failed(new Unreachable({ code: "ENOTFOUND" })), [0, 0, 0]],
+    ["is nothing, if it could not be sent", failed(new InvalidRequest({ sent: false })), [0, 0, 0]],
+    ["is nothing, if the circuit is open", failed(new ClaudeError.CircuitOpen({})), [0, 0, 0]]
+  ]
+  it.effect.each(table)("%s", ([, end, used]) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* settled(end), [...used])
+    }))
+
+  it.effect("is nothing, if it left the queue", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      yield* calls.call(request(6000))
+      const waiter = yield* calls.call(request(6000))
+      waiter.fiber.interruptUnsafe()
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
+    }))
+
+  it.effect("beyond what there is becomes a debt, which is waited off", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      const call = yield* calls.call(request(1000))
+      yield* finish(call, { exit: Exit.void, usage: usage(9000, 10) })
+      assert.strictEqual((yield* left).input, -3000)
+      const next = yield* calls.call(request(1000))
+      yield* TestClock.adjust(39_999)
+      assert.deepStrictEqual(calls.entered, [0])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(calls.entered, [0, next.id])
+    }))
+
+  it.effect("is known before it wakes those who wait: what comes back lets them go at once", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* opened(whole)
+      const call = yield* calls.call(request(6000))
+      yield* calls.call(request(2000))
+      assert.deepStrictEqual(calls.entered, [0])
+      yield* finish(call, { exit: Exit.void, usage: usage(100, 10) })
+      assert.deepStrictEqual(calls.entered, [0, 1])
+    }))
+})
+
+describe("a request that is too large", () => {
+  it.effect("for the account fails at once, is not sent, and says what to change", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      const error = failureOf(yield* calls.call(request(6001)))
+      if (error?._tag !== "InvalidRequest") return assert.fail(`it is ${error?._tag}`)
+      assert.isFalse(error.sent)
+      assert.include(
+        error.message,
+        "it has at least 6001 tokens, and the account may send 6000 in 1m: make it shorter, or raise the limit"
+      )
+      assert.strictEqual((yield* left).input, 6000)
+    }))
+
+  it.effect("by its characters fails too, if no text has so few tokens", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* opened({ inputTokens: 6000 })
+      const content = (length: number) => request(0, { messages: [{ role: "user", content: "x".repeat(length) }] })
+      assert.strictEqual(failureOf(yield* calls.call(content(37_000)))?._tag, "InvalidRequest")
+      // Estimated as 12,000, but it may be less: it goes, when all is there.
+      yield* calls.call(content(35_000))
+      assert.deepStrictEqual(calls.entered, [1])
+    }))
+
+  it.effect("only because of what is in the cache goes, when all is there", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      const cached = request(50_000, { cache_control: { type: "ephemeral" } })
+      const call = yield* calls.call(cached)
+      assert.deepStrictEqual(calls.entered, [0])
+      assert.strictEqual((yield* left).input, 0)
+      yield* finish(call, { exit: Exit.void, usage: usage(50, 10, { cache_read_input_tokens: 49_950 }) })
+      assert.strictEqual((yield* left).input, 5950)
+      yield* calls.call(cached)
+      assert.lengthOf(calls.entered, 1)
+      yield* TestClock.adjust(500)
+      assert.lengthOf(calls.entered, 2)
+    }))
+
+  it.effect("only for what may be used at once goes, when all of that is there", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened({ ...whole, burst: 0.5 })
+      yield* calls.call(request(5000))
+      assert.deepStrictEqual(calls.entered, [0])
+      assert.strictEqual((yield* left).input, 0)
+    }))
+
+  it.effect.each([NaN, 0, -5])("max_tokens of %d spoils no numbers", (max_tokens) =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened({ ...whole, outputTokens: 12_000 })
+      yield* calls.call(request(10, { max_tokens }))
+      assert.deepStrictEqual(yield* left, { requests: 59, input: 5990, output: 12_000 - 1024 })
+    }))
+})
+
+describe("the estimate", () => {
+  it.effect("is the count of the API, and the characters where that fails", () =>
+    Effect.gen(function*() {
+      const countTokens = () => Effect.fail(new ClaudeError.Overloaded({}))
+      const { calls, left } = yield* opened({ inputTokens: 6000, headroom: 1, estimate: "count" }, { countTokens })
+      yield* calls.call(request(0, { messages: [{ role: "user", content: "x".repeat(2991) }] }))
+      assert.approximately((yield* left).input, 5000, 5)
+    }))
+
+  it.effect("can be interrupted while it is counted, and holds nothing then", () =>
+    Effect.gen(function*() {
+      const { admission, calls, left } = yield* opened(whole, { countTokens: () => Effect.never })
+      const call = yield* calls.call(request(10))
+      call.fiber.interruptUnsafe()
+      yield* TestClock.adjust(0)
+      assert.isDefined(call.fiber.pollUnsafe())
+      assert.include(yield* admission.status, { running: 0, waiting: 0 })
+      assert.strictEqual((yield* left).input, 6000)
+    }))
+
+  it.effect.each([1, 2, 3.5, 5])("learns how many characters a token has: %d", (characters) =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened({ inputTokens: 1_000_000, outputTokens: 1_000_000, headroom: 1 })
+      const asked = request(0, { max_tokens: 4000, messages: [{ role: "user", content: "x".repeat(7000) }] })
+      const tokens = 7000 / characters
+      for (let i = 0; i < 60; i++) {
+        yield* finish(yield* calls.call(asked), { exit: Exit.void, usage: usage(tokens, 300) })
+        yield* TestClock.adjust("1 minute")
+      }
+      yield* calls.call(asked)
+      const { input, output } = yield* left
+      assert.approximately(1_000_000 - input, tokens, tokens * 0.02)
+      // Twice what answers have on average.
+      assert.approximately(1_000_000 - output, 600, 10)
+    }))
+
+  it.effect("learns nothing of what failed", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened({ outputTokens: 100_000, headroom: 1 })
+      const asked = request(10, { max_tokens: 4000 })
+      for (let i = 0; i < 20; i++) {
+        const end = { ...failed(new ClaudeError.PartialAnswer({})), usage: usage(1, 1) }
+        yield* finish(yield* calls.call(asked), end)
+      }
+      yield* TestClock.adjust("1 minute")
+      yield* calls.call(asked)
+      assert.strictEqual((yield* left).output, 100_000 - 1024)
+    }))
+})
+
+describe("what the API says", () => {
+  const opening = (quota: Quota.Options, rateLimits: Message.RateLimits) =>
+    Effect.gen(function*() {
+      const { admission, left } = yield* opened(quota)
+      const lease = yield* admission.admit(request(10))
+      if (lease.opened) yield* lease.opened(answer(rateLimits))
+      yield* lease.settle(Exit.void, usage(10, 100))
+      return { admission, levels: yield* left }
+    })
+
+  it.effect("lowers what is left, less what is kept free, and never raises it", () =>
+    Effect.gen(function*() {
+      const quota = { ...whole, headroom: 0.8 }
+      const { levels } = yield* opening(quota, { requests: limit(60, 20), inputTokens: limit(6000, 6000) })
+      assert.approximately(levels.requests, 8, 1e-9)
+      assert.approximately(levels.input, 4790, 1e-9)
+      const { levels: none } = yield* opening(quota, { requests: limit(60, 3) })
+      assert.strictEqual(none.requests, 0)
+    }))
+
+  it.effect("of its limits is learned, if they are lower than was set, and forgotten when they are raised", () =>
+    Effect.gen(function*() {
+      const { admission, left } = yield* opened(whole)
+      const say = (inputTokens: Message.RateLimit) =>
+        Effect.flatMap(
+          admission.admit(request(1)),
+          (lease) =>
+            Effect.andThen(lease.opened?.(answer({ inputTokens })) ?? Effect.void, lease.settle(Exit.void, usage(1, 1)))
+        )
+      yield* say(limit(600, 500))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* left, { requests: 60, input: 600, output: 1200 })
+      assert.strictEqual((yield* Effect.flip(admission.admit(request(601))))._tag, "InvalidRequest")
+      yield* say(limit(60_000, 60_000))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
+    }))
+
+  it.effect("is per minute, whatever the time is in which the quota was given", () =>
+    Effect.gen(function*() {
+      const { admission, levels } = yield* opening(
+        { requests: 1000, per: "1 hour", headroom: 0.8 },
+        { requests: limit(60, 50) }
+      )
+      // A fifth of 1000 an hour, which are 17 a minute, is kept free.
+      assert.approximately(levels.requests, 50 - 1000 / 60 / 5, 1e-9)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* admission.status).left?.requests, 800)
+    }))
+
+  it.effect.each([
+    limit(0, undefined),
+    limit(-5, -5),
+    limit(NaN, NaN),
+    limit(undefined, undefined)
+  ])("is passed over where it cannot be meant: %j", (requests) =>
+    Effect.gen(function*() {
+      const { levels } = yield* opening(whole, { requests, inputTokens: requests })
+      assert.deepStrictEqual(levels, { requests: 59, input: 5990, output: 1100 })
+    }))
+
+  it.effect.each([null, "none", { requests: null }, { requests: "x" }, { requests: { limit: "x", remaining: {} } }, [
+    1
+  ]])(
+    "G16: is passed over in an error that holds anything: %j",
+    (limits) =>
+      Effect.gen(function*() {
+        const { calls, left } = yield* opened(whole)
+        yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({ limits })))
+        yield* TestClock.adjust("2 minutes")
+        assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
+      })
+  )
+
+  it.effect("in a 429 that there is nothing left is believed, until it says to come back", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      const limits = { requests: limit(60, 30), inputTokens: limit(6000, 0) }
+      const error = new ClaudeError.RateLimited({ retryAfter: Duration.seconds(20), limits })
+      yield* finish(yield* calls.call(request(10)), failed(error))
+      assert.deepStrictEqual(yield* left, { requests: 30, input: 0, output: 1200 })
+      yield* calls.call(request(1000))
+      yield* TestClock.adjust(19_999)
+      assert.deepStrictEqual(calls.entered, [0])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(calls.entered, [0, 1])
+    }))
+
+  it.effect("in a 429 that does not say what was used up, is that there are no requests left", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({})))
+      assert.deepStrictEqual(yield* left, { requests: 0, input: 6000, output: 1200 })
+    }))
+
+  it.effect("in a 429 that the traffic grew too fast, is not that anything was used up", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({ ramp: true })))
+      assert.deepStrictEqual(yield* left, { requests: 59, input: 6000, output: 1200 })
+    }))
+
+  const remaining = (tokens: number) => ({
+    "anthropic-ratelimit-input-tokens-limit": "6000",
+    "anthropic-ratelimit-input-tokens-remaining": `${tokens}`
+  })
+  it.effect.each([400, 401, 404, 413, 500, 529])(
+    "next to any other error is heard too: %d",
+    (status) =>
+      Effect.gen(function*() {
+        const { calls, left } = yield* opened(whole)
+        const error = classify({ status, headers: new Headers(remaining(120)) }, { model, now: 0 })
+        yield* finish(yield* calls.call(request(10)), failed(error))
+        assert.strictEqual((yield* left).input, 120)
+      })
+  )
+
+  it.effect("is heard by a guarded Claude, in answers and in errors", () =>
+    Effect.gen(function*() {
+      const input = Effect.map(Guards.status, ({ admission }) => admission["sonnet"]?.left?.input)
+      yield* Claude.text("hi")
+      assert.isAtMost((yield* input) ?? NaN, 1000)
+      yield* Effect.flip(Claude.text("hi"))
+      assert.strictEqual(yield* input, 70)
+    }).pipe(Effect.provide(
+      FakeClaude.layer([
+        Faults.stream(Faults.events("hello"), { name: "an answer", headers: remaining(1000) }),
+        Faults.fails(529, "overloaded_error", "Overloaded", { headers: remaining(70) })
+      ]).pipe(Guards.apply({ quota: { inputTokens: 6000, headroom: 1 } }), Layer.provideMerge(CallLog.layerMemory))
+    )))
+})
+
+// -----------------------------------------------------------------------------
+// Classes
+// -----------------------------------------------------------------------------
+
+describe("classes of models", () => {
+  const ask = (model: string) => Effect.exit(Claude.text("hi", { model }))
+  const admission = Effect.map(Guards.status, ({ admission }) => admission)
+  const guarded = (quota: Quota.Options) =>
+    FakeClaude.layer(Faults.by(() => Faults.answer("hello"))).pipe(
+      Guards.apply({ quota, concurrency: { maxWait: "1 second" } }),
+      Layer.provideMerge(CallLog.layerMemory)
+    )
+
+  it.effect("have a queue each: models of one line share theirs", () =>
+    Effect.gen(function*() {
+      yield* ask("claude-sonnet-5-5")
+      yield* ask("claude-sonnet-4-5")
+      yield* ask("claude-opus-4-5")
+      yield* ask("somebody-elses-model")
+      const queues = yield* admission
+      assert.deepStrictEqual(
+        Object.fromEntries(Object.entries(queues).map(([name, { left }]) => [name, left?.requests])),
+        { sonnet: 8, opus: 1, "somebody-elses-model": 9 }
+      )
+      assert.isTrue(Exit.isSuccess(yield* ask("claude-opus-4-5")))
+      // None is left for opus, and all others go on.
+      assert.isTrue(Exit.isFailure(yield* ask("claude-opus-4-5")))
+      assert.isTrue(Exit.isSuccess(yield* ask("claude-sonnet-5-5")))
+    }).pipe(Effect.provide(guarded({ requests: 10, headroom: 1, classes: { opus: { requests: 2 } } }))))
+
+  it.effect("may be one model, whichever of its line is asked first", () =>
+    Effect.gen(function*() {
+      yield* ask("claude-sonnet-5-5")
+      yield* ask("claude-sonnet-4-5")
+      yield* ask("claude-sonnet-4-5")
+      const queues = yield* admission
+      assert.deepStrictEqual(
+        Object.fromEntries(Object.entries(queues).map(([name, { left }]) => [name, left?.requests])),
+        { sonnet: 9, "claude-sonnet-4-5": 1 }
+      )
+    }).pipe(Effect.provide(guarded({ requests: 10, headroom: 1, classes: { "claude-sonnet-4-5": { requests: 3 } } }))))
+
+  it("have what they do not say themselves like all others", () => {
+    const { classOf } = Quota.settings({
+      requests: 10,
+      inputTokens: 1000,
+      classes: { opus: { requests: 2, inputTokens: undefined }, "claude-opus-4-5": { outputTokens: 5 } }
+    })
+    assert.deepStrictEqual(classOf("opus", "claude-opus-5"), {
+      name: "opus",
+      limits: { requests: 2, input: 1000, output: Infinity }
+    })
+    assert.deepStrictEqual(classOf("opus", "claude-opus-4-5"), {
+      name: "claude-opus-4-5",
+      limits: { requests: 10, input: 1000, output: 5 }
+    })
+    const usual = { requests: 10, input: 1000, output: Infinity }
+    assert.deepStrictEqual(classOf("haiku", "claude-haiku-4-5"), { name: "haiku", limits: usual })
+    assert.deepStrictEqual(classOf(undefined, "toString"), { name: "toString", limits: usual })
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Stores
+// -----------------------------------------------------------------------------
+
+describe("a store that does not work", () => {
+  const all = (answer: () => Effect.Effect<never, unknown>): Quota.Store => ({
+    take: answer,
+    add: answer,
+    sync: answer,
+    levels: answer
+  })
+  const broken: ReadonlyArray<readonly [string, Quota.Store]> = [
+    ["fails", all(() => Effect.fail("down"))],
+    ["dies", all(() => Effect.die(new Error("down")))],
+    [
+      "throws",
+      all(() => {
+        throw new Error("down")
+      })
+    ]
+  ]
+
+  it.effect.each(broken)(
+    "G15: because it %s fails no call, holds up none, and is reported",
+    ([, store]) =>
+      Effect.gen(function*() {
+        const { admission, calls, failures } = yield* opened(whole, { store, concurrency: { max: 2 } })
+        for (let i = 0; i < 4; i++) yield* calls.call(request(6000))
+        assert.deepStrictEqual(calls.entered, [0, 1])
+        for (const end of [{ exit: Exit.void, usage: usage(9, 9) }, failed(new ClaudeError.RateLimited({}))]) {
+          const call = calls.calls.find(({ id }) => calls.running.has(id))
+          if (call) yield* finish(call, end)
+        }
+        assert.deepStrictEqual(calls.entered, [0, 1, 2, 3])
+        assert.deepStrictEqual(yield* admission.status, { running: 2, waiting: 0, limit: 2, left: undefined })
+        assert.isAbove(failures.length, 4)
+        for (const { fiber } of calls.calls) fiber.interruptUnsafe()
+        yield* TestClock.adjust(0)
+        assert.include(yield* admission.status, { running: 0 })
+      })
+  )
+
+  it.effect.each([NaN, -1, -Infinity])(
+    "G15: and one that says to wait %d ms is taken to have nothing against it",
+    (wait) =>
+      Effect.gen(function*() {
+        const store = { ...Quota.memory(), take: () => Effect.succeed(wait) }
+        const { admission, calls } = yield* opened(whole, { store, concurrency: { max: 2 } })
+        for (let i = 0; i < 3; i++) yield* calls.call(request(10))
+        assert.deepStrictEqual(calls.entered, [0, 1])
+        assert.include(yield* admission.status, { running: 2, waiting: 1 })
+      })
+  )
+
+  it.effect("G15: that is said in the log, once a minute, by the name of the error", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 3; i++) assert.strictEqual(yield* Claude.text("hi"), "hello")
+      yield* TestClock.adjust("1 minute")
+      yield* Claude.text("hi")
+      const warnings = (yield* Effect.flatMap(CallLog.Memory, Ref.get)).filter(({ _tag }) => _tag === "Warning")
+      assert.lengthOf(warnings, 2)
+      assert.include(warnings[0], { code: "GuardStoreFailed" })
+      assert.notInclude(JSON.stringify(warnings), "secret")
+    }).pipe(Effect.provide(
+      FakeClaude.layer(Faults.by(() => Faults.answer("hello"))).pipe(
+        Guards.apply({ quota: { requests: 1 } }),
+        Layer.provide(Layer.succeed(Quota.Store, all(() => Effect.die(new Error("redis://user:secret@host"))))),
+        Layer.provideMerge(CallLog.layerMemory)
+      )
+    )))
+})
+
+// -----------------------------------------------------------------------------
+// Settings
+// -----------------------------------------------------------------------------
+
+describe("Quota.settings", () => {
+  const above = "it must be above 0"
+  const slip = { requests: undefined, request: 5 }
+  const otherSlip = { input_tokens: 5 }
+  const refused: ReadonlyArray<readonly [Quota.Options, string]> = [
+    [{}, "quota limits nothing: give requests, inputTokens or outputTokens, or leave it out"],
+    [{ requests: Infinity }, "quota limits nothing: give requests, inputTokens or outputTokens, or leave it out"],
+    [{ classes: { opus: {} } }, "quota limits nothing: give requests, inputTokens or outputTokens, or leave it out"],
+    [{ requests: 0 }, `quota.requests is 0: ${above}`],
+    [{ requests: -1 }, `quota.requests is -1: ${above}`],
+    [{ inputTokens: NaN }, `quota.inputTokens is NaN: ${above}`],
+    [{ outputTokens: 0 }, `quota.outputTokens is 0: ${above}`],
+    [{ requests: 1, classes: { opus: { requests: 0 } } }, `quota: classes.opus.requests is 0: ${above}`],
+    [
+      { requests: 1, classes: { opus: slip } },
+      "quota: classes.opus has no field request: it has requests, inputTokens, outputTokens"
+    ],
+    [{ requests: 1, headroom: 0 }, "quota: headroom is 0: it must be a share, above 0 and at most 1"],
+    [{ requests: 1, headroom: 83 }, "quota: headroom is 83: it must be a share, above 0 and at most 1"],
+    [{ requests: 1, burst: 0 }, "quota: burst is 0: it must be a share, above 0 and at most 1"],
+    [{ requests: 1, burst: NaN }, "quota: burst is NaN: it must be a share, above 0 and at most 1"],
+    [
+      { requests: 1, burst: 0.9 },
+      "quota: burst (0.9) is more than headroom (0.83), which is all there is: lower burst"
+    ],
+    [{ requests: 1, per: 0 }, "quota: per is 0: it must be a duration longer than nothing"],
+    [{ requests: 1, per: "-1 minute" }, "quota: per is \"-1 minute\": it must be a duration longer than nothing"],
+    [{ requests: 1, per: Infinity }, "quota: per is without end: name a time"],
+    [
+      // As it may come from a file.
+      { requests: 1, estimate: "tokens" as "count" },
+      "quota: estimate is tokens: it must be \"characters\" or \"count\""
+    ],
+    [
+      { requests: 1, ...otherSlip },
+      "quota has no field input_tokens: it has requests, inputTokens, outputTokens, per, headroom, burst, classes, estimate"
+    ]
+  ]
+
+  it.each(refused)(
+    "G12: %j is refused, with a sentence that names the field and what to change",
+    (options, sentence) => {
+      assert.throws(() => Quota.settings(options), RangeError, sentence)
+    }
+  )
+
+  it("what is not said has its default", () => {
+    const { classOf: _, ...usual } = Quota.settings({ requests: 60 })
+    assert.deepStrictEqual(usual, { per: 60_000, headroom: 0.83, burst: 0.83, estimate: "characters" })
+  })
+})

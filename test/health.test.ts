@@ -1,0 +1,59 @@
+/** The health endpoint of the examples, over HTTP: what a load balancer sees while Claude is well, and while it is not. */
+import { NodeHttpServer } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Schema } from "effect"
+import { HttpServer } from "effect/http"
+import { createServer } from "node:http"
+import * as Health from "../examples/16-health.ts"
+import { CallLog, Claude, Guards } from "../src/index.ts"
+import { FakeClaude, Faults } from "../src/testing/index.ts"
+
+const fromJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
+
+const look = Effect.gen(function*() {
+  const url = yield* HttpServer.addressFormattedWith((address) => Effect.succeed(address))
+  const response = yield* Effect.promise(() => fetch(`${url}/health`))
+  const body = fromJson(yield* Effect.promise(() => response.text()))
+  return { status: response.status, body }
+})
+
+const world = (playable: Faults.Playable) =>
+  FakeClaude.layer(playable).pipe(
+    Guards.apply(Health.guards),
+    Layer.provideMerge(NodeHttpServer.layer(createServer, {
+      host: "127.0.0.1",
+      port: 0,
+      gracefulShutdownTimeout: "100 millis"
+    })),
+    Layer.provide(CallLog.layerNone)
+  )
+
+describe("the health of the examples", () => {
+  it.live("is 200 with every guard while calls succeed", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Health.program)
+      yield* Claude.text("hi")
+      const { body, status } = yield* look
+      assert.strictEqual(status, 200)
+      assert.strictEqual(body["ok"], true)
+      assert.deepInclude(body["circuits"], {
+        "claude-sonnet-5-5": { state: "closed", calls: 1, failures: 0 }
+      })
+      assert.deepInclude(body["successRate"], { rate: 1, calls: 1, failures: 0, low: false })
+      assert.containsAllKeys(body, ["account", "admission", "budget"])
+      yield* Fiber.interrupt(server)
+    }).pipe(Effect.provide(world(Faults.cycle(Faults.answer("hello"))))))
+
+  it.live("is 503 while nothing may be sent, because the money is spent", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Health.program)
+      assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "SpendLimitReached")
+      assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "SpendLimitReached")
+      assert.lengthOf(yield* FakeClaude.received, 1)
+      const { body, status } = yield* look
+      assert.strictEqual(status, 503)
+      assert.strictEqual(body["ok"], false)
+      assert.deepInclude(body["account"], { state: "open" })
+      yield* Fiber.interrupt(server)
+    }).pipe(Effect.provide(world(Faults.cycle(Faults.spendLimited)))))
+})

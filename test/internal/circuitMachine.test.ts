@@ -1,0 +1,302 @@
+/**
+ * The rules of a circuit, one by one, and what holds of the window whenever things happen.
+ *
+ * `SEED=anything vitest run test/internal/circuitMachine.test.ts` looks elsewhere.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Effect, Schema } from "effect"
+import * as Machine from "../../src/internal/circuitMachine.ts"
+
+const seed = process.env["SEED"] ?? "resilient-claude"
+
+const settings: Machine.Settings = {
+  window: 10_000,
+  minimumCalls: 4,
+  failureRate: 0.5,
+  slowRate: 0.75,
+  openFor: 30_000,
+  maxOpenFor: 600_000,
+  recheck: 1000
+}
+
+type Step = readonly [at: number, event: Machine.Event]
+
+/** What follows from events, one after another. Between two of them the state is written down and read again. */
+const play = (steps: ReadonlyArray<Step>, from: Machine.State = Machine.initial, using = settings) => {
+  let state = from
+  const said: Array<string> = []
+  for (const [at, event] of steps) {
+    const [next, decision] = Machine.step(using, JSON.parse(JSON.stringify(state)), event, at)
+    state = next
+    said.push(decision._tag)
+  }
+  return { state, said, last: said.at(-1) }
+}
+
+const int = (minimum: number, maximum: number) =>
+  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+
+const lease = 150_000
+const ask: Machine.Event = { _tag: "Ask", lease }
+const fail = (generation = 0, { jitter = 0, retryAfter = 0 } = {}): Machine.Event => ({
+  _tag: "Failure",
+  generation,
+  retryAfter,
+  jitter
+})
+const succeed = (generation = 0, slow = false): Machine.Event => ({ _tag: "Success", generation, slow, jitter: 0 })
+const ignored = (generation = 0): Machine.Event => ({ _tag: "Ignored", generation })
+const trip = (generation: number): Machine.Event => ({ _tag: "Trip", generation, until: 77_000 })
+const times = (n: number, at: number, event: Machine.Event): ReadonlyArray<Step> =>
+  Array.from({ length: n }, () => [
+    at,
+    event
+  ])
+
+/** Open since 0, for 30 seconds. */
+const open = play(times(4, 0, fail())).state
+/** Its probe is under way since 30 seconds: generation 2. */
+const probing = play([[30_000, ask]], open).state
+
+/** It succeeded, ten seconds later. */
+const closedAgain = play([[40_000, succeed(2)]], probing).state
+
+const until = (state: Machine.State) => state._tag === "Open" ? state.until : assert.fail(state._tag)
+
+const slicesOf = (state: Machine.State) => state._tag === "Closed" ? state.slices : assert.fail(state._tag)
+
+describe("a circuit that is closed", () => {
+  it("lets everything through", () => {
+    assert.deepStrictEqual(Machine.step(settings, Machine.initial, ask, 5), [
+      Machine.initial,
+      { _tag: "Admitted", generation: 0, probe: false, closed: false }
+    ])
+  })
+
+  it("opens with the failure that makes enough of enough calls", () => {
+    const table: ReadonlyArray<readonly [why: string, steps: ReadonlyArray<Step>, last: string]> = [
+      ["three of three are too few calls", times(3, 0, fail()), "Counted"],
+      ["four of four", times(4, 0, fail()), "Opened"],
+      ["two of four are half of them", [...times(2, 0, succeed()), ...times(2, 0, fail())], "Opened"],
+      ["two of five are not", [...times(3, 0, succeed()), ...times(2, 0, fail())], "Counted"],
+      ["a success opens nothing, whatever came before", [...times(3, 0, fail()), [0, succeed()]], "Counted"],
+      ["and the next failure does", [...times(3, 0, fail()), [0, succeed()], [0, fail()]], "Opened"],
+      ["what says nothing is no call", [...times(3, 0, fail()), ...times(9, 0, ignored())], "Counted"]
+    ]
+    for (const [why, steps, last] of table) assert.strictEqual(play(steps).last, last, why)
+  })
+
+  it("opens where all of three calls of a hundred must fail, and not where two do", () => {
+    const strict = { ...settings, minimumCalls: 1, failureRate: 1 }
+    assert.strictEqual(play([[0, succeed()], ...times(50, 0, fail())], undefined, strict).last, "Counted")
+    assert.strictEqual(play([[0, fail()]], undefined, strict).last, "Opened")
+  })
+
+  it("opens with the slow answer that makes enough of them, and counts it as no failure", () => {
+    const slow = succeed(0, true)
+    assert.strictEqual(play(times(4, 0, slow)).last, "Opened")
+    assert.strictEqual(play([[0, succeed()], ...times(3, 0, slow)]).last, "Opened", "three of four")
+    assert.strictEqual(play([...times(2, 0, succeed()), ...times(3, 0, slow)]).last, "Counted", "three of five")
+    assert.strictEqual(play([...times(2, 0, fail()), ...times(3, 0, slow)]).last, "Counted", "three of five")
+    assert.strictEqual(play(times(100, 0, slow), undefined, { ...settings, slowRate: Infinity }).last, "Counted")
+  })
+
+  it("G9: forgets a failure that is older than the window, and after an idle hour all of them", () => {
+    assert.strictEqual(play([...times(3, 0, fail()), [8999, fail()]]).last, "Opened")
+    assert.strictEqual(play([...times(3, 0, fail()), [10_000, fail()]]).last, "Counted")
+    assert.strictEqual(play([...times(3, 999, fail()), [10_000, fail()]]).last, "Counted", "a tenth at a time")
+    assert.strictEqual(play([...times(3, 0, fail()), [3_600_000, fail()]]).last, "Counted")
+    assert.deepStrictEqual(Machine.sum(settings, slicesOf(play(times(3, 0, fail())).state), 10_000), {
+      calls: 0,
+      failures: 0,
+      slow: 0
+    })
+  })
+
+  it("keeps no more than the window, however long it runs", () => {
+    const steps = Array.from({ length: 1000 }, (_, i): Step => [i * 500, succeed()])
+    assert.isAtMost(slicesOf(play(steps).state).length, 10)
+  })
+
+  it.effect.prop(
+    "G9: counts what failed in the last nine tenths of the window, nothing that is older than it, and no idle time",
+    {
+      gaps: Arbitrary.array(
+        Arbitrary.flatMap(
+          int(0, 9),
+          (i) => i === 0 ? int(0, 100_000) : i < 4 ? int(2000, 8000) : int(0, 1500)
+        ),
+        { minLength: 40, maxLength: 40 }
+      ),
+      window: int(10, 20_000)
+    },
+    ({ gaps, window }) =>
+      Effect.sync(() => {
+        const using = { ...settings, window }
+        const failures: Array<number> = []
+        let [state, now] = [Machine.initial, 1_700_000_000_000]
+        for (const gap of gaps) {
+          now += gap
+          const before = state
+          const [next, { _tag }] = Machine.step(using, before, fail(), now)
+          failures.push(now)
+          const within = (length: number) => failures.filter((at) => at > now - length).length
+          if (within(window * 0.9) >= using.minimumCalls) assert.strictEqual(_tag, "Opened")
+          if (within(window) < using.minimumCalls) assert.strictEqual(_tag, "Counted")
+          if (_tag === "Opened") failures.length = 0
+          state = _tag === "Opened" ? Machine.initial : next
+        }
+      }),
+    { arbitrary: { runs: 250, seed, size: 100 }, timeout: 25_000 }
+  )
+})
+
+describe("a circuit that is open", () => {
+  it("lets nothing through until its time, and says when", () => {
+    const [state, decision] = Machine.step(settings, open, ask, 10_000)
+    assert.deepStrictEqual(decision, { _tag: "Rejected", retryAfter: 20_000, isolated: false })
+    assert.strictEqual(state, open)
+    assert.strictEqual(play([[29_999, ask]], open).last, "Rejected")
+  })
+
+  it("G9: stays open while nobody asks, however long, and then sends one probe", () => {
+    assert.deepStrictEqual(Machine.step(settings, open, ask, 1e9)[1], {
+      _tag: "Admitted",
+      generation: 2,
+      probe: true,
+      closed: false
+    })
+  })
+
+  it("G3: learns nothing from what began before", () => {
+    for (const event of [succeed(0), fail(0), ignored(0), trip(0)]) {
+      for (const state of [open, probing, closedAgain]) {
+        assert.deepStrictEqual(Machine.step(settings, state, event, 31_000), [state, { _tag: "Stale" }])
+      }
+    }
+  })
+
+  it("stays open for twice as long after each probe that failed, up to ten minutes, and begins anew after a good one", () => {
+    let [state, now] = [open, 0]
+    const found: Array<number> = [until(state) - now]
+    for (let i = 0; i < 7; i++) {
+      now = until(state)
+      state = play([[now, ask]], state).state
+      state = play([[now, fail(state.generation)]], state).state
+      found.push(until(state) - now)
+    }
+    assert.deepStrictEqual(found, [30_000, 60_000, 120_000, 240_000, 480_000, 600_000, 600_000, 600_000])
+
+    now = until(state)
+    state = play([[now, ask]], state).state
+    state = play([[now, succeed(state.generation)]], state).state
+    assert.deepInclude(state, { _tag: "Closed", since: now, slices: [] })
+    state = play(times(4, now, fail(state.generation)), state).state
+    assert.strictEqual(until(state) - now, 30_000)
+  })
+
+  it("is shorter by a random part of up to half, and never shorter than the server asked for", () => {
+    const length = (jitter: number, retryAfter: number) =>
+      until(play([...times(3, 0, fail()), [0, fail(0, { jitter, retryAfter })]]).state)
+    assert.strictEqual(length(0, 0), 30_000)
+    assert.strictEqual(length(0.5, 0), 22_500)
+    assert.strictEqual(length(1 - 1e-9, 0), 15_001, "whole milliseconds")
+    assert.strictEqual(length(0.5, 22_000), 22_500)
+    assert.strictEqual(length(0.5, 29_000), 29_000)
+    assert.strictEqual(length(0.5, 3_600_000), 3_600_000, "also beyond the longest")
+  })
+
+  it("opens at once and until then when it is told to, for what began since it closed", () => {
+    assert.deepStrictEqual(Machine.step(settings, Machine.initial, trip(0), 5), [
+      { _tag: "Open", generation: 1, trips: 0, until: 77_000, probe: null },
+      { _tag: "Opened" }
+    ])
+    assert.strictEqual(play([[30_000, trip(2)]], probing).last, "Opened", "a probe")
+    assert.strictEqual(play([[30_000, trip(1)]], probing).last, "Stale")
+  })
+})
+
+describe("a probe", () => {
+  it("is alone: others are told to come again, after at most a second", () => {
+    const rejected = (at: number) => Machine.step(settings, probing, ask, at)
+    assert.deepStrictEqual(rejected(30_000), [probing, { _tag: "Rejected", retryAfter: 1000, isolated: false }])
+    assert.deepStrictEqual(rejected(30_000 + lease - 300)[1], { _tag: "Rejected", retryAfter: 300, isolated: false })
+  })
+
+  it("closes the circuit when it succeeds, also when that was slow", () => {
+    assert.deepStrictEqual(closedAgain, { _tag: "Closed", generation: 3, since: 40_000, slices: [] })
+    assert.deepStrictEqual(play([[40_000, succeed(2, true)]], probing).state, closedAgain)
+  })
+
+  it("G4: that says nothing neither opens nor closes, and another may be sent at once", () => {
+    const { said, state } = play([[31_000, ignored(2)], [31_000, ask]], probing)
+    assert.deepStrictEqual(said, ["Counted", "Admitted"])
+    assert.deepInclude(state, { _tag: "Open", generation: 4, trips: 1, until: 30_000, probe: 31_000 + lease })
+    assert.deepStrictEqual(play([[31_000, succeed(2)], [31_000, fail(2)]], state), {
+      state,
+      said: ["Stale", "Stale"],
+      last: "Stale"
+    })
+  })
+
+  it("G5: whose process died is replaced when its lease has ended, and its late answer changes nothing", () => {
+    assert.strictEqual(play([[30_000 + lease - 1, ask]], probing).last, "Rejected")
+    const { last, state } = play([[30_000 + lease, ask]], probing)
+    assert.strictEqual(last, "Admitted")
+    for (const event of [succeed(2), fail(2), ignored(2)]) {
+      assert.deepStrictEqual(Machine.step(settings, state, event, 200_000), [state, { _tag: "Stale" }])
+    }
+    assert.strictEqual(play([[200_001, succeed(3)]], state).last, "Closed")
+  })
+
+  it("G5: that is late, and was not replaced, counts", () => {
+    assert.strictEqual(play([[1e7, succeed(2)]], probing).last, "Closed")
+    assert.strictEqual(play([[1e7, fail(2)]], probing).last, "Opened")
+  })
+})
+
+describe("a circuit that is isolated", () => {
+  const isolated = play([[0, { _tag: "Isolate", until: null }]]).state
+  const forAMinute = play([[0, { _tag: "Isolate", until: 60_000 }]]).state
+
+  it("lets nothing through, and learns nothing, until it is reset", () => {
+    assert.deepStrictEqual(Machine.step(settings, isolated, ask, 1e12), [
+      isolated,
+      { _tag: "Rejected", retryAfter: null, isolated: true }
+    ])
+    for (const event of [succeed(1), fail(1), ignored(1), trip(1), succeed(0), trip(0)]) {
+      assert.deepStrictEqual(Machine.step(settings, isolated, event, 5), [isolated, { _tag: "Stale" }])
+    }
+    assert.deepStrictEqual(Machine.step(settings, isolated, { _tag: "Reset" }, 5), [
+      { _tag: "Closed", generation: 2, since: null, slices: [] },
+      { _tag: "Closed" }
+    ])
+  })
+
+  it("for so long is closed again after that, once, and what began before says nothing", () => {
+    assert.deepStrictEqual(Machine.step(settings, forAMinute, ask, 20_000)[1], {
+      _tag: "Rejected",
+      retryAfter: 40_000,
+      isolated: true
+    })
+    const [state, decision] = Machine.step(settings, forAMinute, ask, 60_000)
+    assert.deepStrictEqual(state, { _tag: "Closed", generation: 2, since: 60_000, slices: [] })
+    assert.deepStrictEqual(decision, { _tag: "Admitted", generation: 2, probe: false, closed: true })
+    assert.deepInclude(Machine.step(settings, state, ask, 60_000)[1], { closed: false })
+    assert.strictEqual(play(times(4, 60_000, fail(0)), state).last, "Stale")
+  })
+
+  it("also by hand while it is open, or probing; and reset closes what is open", () => {
+    for (const state of [open, probing]) {
+      assert.deepStrictEqual(play([[31_000, { _tag: "Isolate", until: null }], [31_000, succeed(2)]], state).said, [
+        "Isolated",
+        "Stale"
+      ])
+      assert.deepStrictEqual(play([[31_000, { _tag: "Reset" }], [31_000, ask], [31_000, fail(2)]], state).said, [
+        "Closed",
+        "Admitted",
+        state === open ? "Counted" : "Stale"
+      ])
+    }
+  })
+})
