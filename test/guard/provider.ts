@@ -1,0 +1,166 @@
+/** A provider in memory, for simulations: a `Wire` without bytes, whose answers come when and as they are told to. */
+import { Cause, Clock, Effect, FiberSet, Layer, Random } from "effect"
+import { CallLog, Claude, type ClaudeError, Guards, type Message } from "../../src/index.ts"
+
+/** An answer: its times in milliseconds from the headers on, and what it used. */
+export interface Answer {
+  /** To the first content. */
+  readonly first?: number | undefined
+  /** From there to the end, with some content at least every 20 seconds. */
+  readonly rest?: number | undefined
+  /** What it breaks off with, instead of ending. */
+  readonly broken?: ClaudeError.ClaudeError | undefined
+  readonly input?: number | undefined
+  readonly output?: number | undefined
+  readonly rateLimits?: Message.RateLimits | undefined
+}
+
+/** What becomes of a request: an answer, or a failure, after however long. */
+export type Serve = (request: Message.Request) => Effect.Effect<Answer, ClaudeError.ClaudeError>
+
+const usage = { cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
+const delta: Message.WireEvent = {
+  type: "content_block_delta",
+  index: 0,
+  delta: { type: "text_delta", text: "well " }
+}
+const content: Claude.WireItem = { bytes: 1, events: [delta] }
+
+const begin = (model: string, input: number): ReadonlyArray<Message.WireEvent> => [
+  {
+    type: "message_start",
+    message: {
+      id: "msg",
+      type: "message",
+      role: "assistant",
+      model,
+      content: [],
+      container: null,
+      diagnostics: null,
+      stop_reason: null,
+      stop_sequence: null,
+      stop_details: null,
+      usage: { ...zero, input_tokens: input }
+    }
+  },
+  { type: "content_block_start", index: 0, content_block: { type: "text", text: "", citations: null } },
+  delta
+]
+
+const zero: Message.Usage = {
+  ...usage,
+  input_tokens: 0,
+  output_tokens: 1,
+  cache_creation: null,
+  inference_geo: null,
+  output_tokens_details: null,
+  server_tool_use: null,
+  service_tier: null,
+  speed: null
+}
+
+const end = (input: number, output: number): ReadonlyArray<Message.WireEvent> => [
+  { type: "content_block_stop", index: 0 },
+  {
+    type: "message_delta",
+    delta: { stop_reason: "end_turn", stop_sequence: null, stop_details: null, container: null },
+    usage: {
+      ...usage,
+      input_tokens: input,
+      output_tokens: output,
+      output_tokens_details: null,
+      server_tool_use: null
+    }
+  },
+  { type: "message_stop" }
+]
+
+const connection = (model: string, answer: Answer): Claude.Connection => {
+  const { broken, first = 0, input = 10, output = 10, rateLimits = {}, rest = 0 } = answer
+  let begun = false
+  let left = rest
+  const after = (millis: number, item: Claude.WireItem) =>
+    millis === 0 ? Effect.succeed(item) : Effect.as(Effect.sleep(millis), item)
+  return {
+    requestId: "req",
+    rateLimits,
+    read: Effect.suspend((): Claude.Connection["read"] => {
+      if (left < 0) return Cause.done()
+      if (!begun) {
+        begun = true
+        if (left > 0) return after(first, { bytes: 1, events: begin(model, input) })
+        left = -1
+        return after(first, { bytes: 1, events: [...begin(model, input), ...end(input, output)] })
+      }
+      const wait = Math.min(left, 20_000)
+      const isLast = wait === left
+      left = isLast ? -1 : left - wait
+      if (isLast && broken !== undefined) return Effect.andThen(Effect.sleep(wait), Effect.fail(broken))
+      return after(wait, isLast ? { bytes: 1, events: end(input, output) } : content)
+    })
+  }
+}
+
+/** The wire of it. */
+export const wire = (serve: Serve): Claude.Wire => ({
+  open: (request) => Effect.map(serve(request), (answer) => connection(request.params.model, answer)),
+  countTokens: () => Effect.succeed(0),
+  models: Effect.succeed([])
+})
+
+/** A whole number of milliseconds with this median, log-normal: few take much longer. */
+export const logNormal = (median: number, sigma: number): Effect.Effect<number> =>
+  Effect.zipWith(
+    Random.next,
+    Random.next,
+    (a, b) => Math.round(median * Math.exp(sigma * Math.sqrt(-2 * Math.log(1 - a)) * Math.cos(2 * Math.PI * b)))
+  )
+
+/** Counts requests, and when they came. */
+export interface Counter {
+  total: number
+  /** By second. */
+  readonly seconds: Map<number, number>
+}
+
+export const counter = (): Counter => ({ total: 0, seconds: new Map() })
+
+/** Counts a request that comes now. */
+export const count = (counter: Counter): Effect.Effect<number> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const second = Math.floor(now / 1000)
+    counter.total++
+    counter.seconds.set(second, (counter.seconds.get(second) ?? 0) + 1)
+    return now
+  })
+
+/** The most that came in so many seconds, from one second on. */
+export const busiest = ({ seconds }: Counter, from: number, to = Infinity, width = 1): number => {
+  const end = Math.min(to, Math.max(...seconds.keys()) + 1)
+  const sum = (second: number) =>
+    Array.from({ length: width }, (_, i) => seconds.get(second + i) ?? 0).reduce((a, b) => a + b)
+  return Math.max(0, ...Array.from({ length: Math.max(0, end - from) }, (_, i) => sum(from + i)))
+}
+
+/** The value below which this share lies. */
+export const quantile = (values: ReadonlyArray<number>, share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? NaN
+
+/** A guarded `Claude` over it, which tells nobody. */
+export const guarded = (serve: Serve, guards: Guards.Guards) =>
+  Claude.layer(wire(serve)).pipe(Guards.apply(guards), Layer.provide(CallLog.layerNone))
+
+/** Starts something every so many milliseconds, so many times, and waits for all of it. */
+export const every = <R>(
+  millis: number,
+  times: number,
+  start: (index: number) => Effect.Effect<unknown, never, R>
+): Effect.Effect<void, never, R> =>
+  Effect.scoped(Effect.gen(function*() {
+    const fibers = yield* FiberSet.make()
+    for (let i = 0; i < times; i++) {
+      yield* FiberSet.run(fibers, start(i))
+      yield* Effect.sleep(millis)
+    }
+    yield* FiberSet.awaitEmpty(fibers)
+  }))
