@@ -67,6 +67,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/Claude.test.ts"
   },
   {
+    name: "limits: a slow reader of what is there already gets more time",
+    file: "src/internal/watch.ts",
+    find: "(this.end === undefined ? this.pausedAt : at)",
+    replace: "at",
+    test: "test/Claude.test.ts"
+  },
+  {
     name: "limits: pings count as content",
     file: "src/internal/attempt.ts",
     find: "this.watch.received(at, hasContent)",

@@ -38,6 +38,21 @@ describe("limits", () => {
       assert.deepStrictEqual(yield* Fiber.join(reader), ["a ", "b"])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b", { every: "9 seconds" })]))))
 
+  it.effect("a slow reader of what is there already does not make a limit longer", () =>
+    Effect.gen(function*() {
+      const reader = yield* Claude.stream("hi").pipe(
+        Stream.tap(() => Effect.sleep("10 minutes")),
+        Stream.runDrain,
+        Effect.flip,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust(Duration.sum(Duration.minutes(30), Duration.seconds(29)))
+      assert.isUndefined(reader.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(reader.pollUnsafe())
+      assert.strictEqual((yield* Fiber.join(reader))._tag, "TimedOut")
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.breaks("a b c", "silence")]))))
+
   it.effect("a shorter limit that begins later is still exact", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(

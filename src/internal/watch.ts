@@ -75,12 +75,12 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   /** Headers are here. */
   connected(): void {
     this.isConnected = true
-    this.byteAt = this.now()
+    this.byteAt = this.mark(this.clock.currentTimeMillisUnsafe())
   }
 
   /** Bytes are here since a moment, with or without content. */
   received(at: number, hasContent: boolean): void {
-    this.byteAt = at - this.paused
+    this.byteAt = this.mark(at)
     if (hasContent) this.contentAt = this.byteAt
   }
 
@@ -125,7 +125,12 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
     return watch
   }
 
-  /** Time spent on the wire. */
+  /** A moment, in time spent on the wire. What was there at once was not waited for: the clock stands still since then. */
+  mark(at: number): number {
+    return (this.end === undefined ? this.pausedAt : at) - this.paused
+  }
+
+  /** Time spent on the wire, while somebody waits for it. */
   now(): number {
     return this.clock.currentTimeMillisUnsafe() - this.paused
   }
