@@ -41,9 +41,30 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "answers: one that begins anew is lost when it is interrupted",
     file: "src/internal/reading.ts",
-    find: "(reading): Reading => current = reading",
-    replace: "(reading): Reading => reading",
+    find: "(made) => scope = made",
+    replace: "(made) => made",
     test: "test/open.test.ts"
+  },
+  {
+    name: "G1: an answer is asked for again whose scope is closed",
+    file: "src/internal/reading.ts",
+    find: "isClosed ? Effect.interrupt : Effect.map(",
+    replace: "Effect.map(",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "answers: what is read after its scope is closed is a failure of the model",
+    file: "src/internal/reading.ts",
+    find: "isClosed ? Effect.interrupt : Effect.matchCauseEffect(",
+    replace: "Effect.matchCauseEffect(",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "limits: who waits when the scope is closed waits for ever",
+    file: "src/internal/watch.ts",
+    find: "    // Who waits still would wait without a limit.\n    this.end?.()\n",
+    replace: "",
+    test: "test/readers.test.ts"
   },
   {
     name: "G13: restarts climb the ladder again and again",

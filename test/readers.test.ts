@@ -171,6 +171,64 @@ describe("a reader", () => {
       }).pipe(Effect.scoped, Effect.provide(spied(Faults.cycle(Faults.pings("a", "1 second"))))))
   }
 
+  for (const onBreak of ["fail", "restart", "resume"] as const) {
+    it.effect(`whose scope is closed elsewhere is interrupted, and nothing is asked again, onBreak: ${onBreak}`, () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const opening = yield* Claude.open("hi").pipe(
+          Policy.apply(onBreak === "fail" ? {} : { onBreak, retry }),
+          Scope.provide(scope),
+          Effect.forkChild
+        )
+        yield* TestClock.adjust("2 seconds")
+        const { events } = yield* Fiber.join(opening)
+        const reader = yield* Stream.runDrain(events).pipe(Effect.exit, Effect.forkChild({ startImmediately: true }))
+        yield* TestClock.adjust("2 seconds")
+        assert.isUndefined(reader.pollUnsafe())
+        yield* Scope.close(scope, Exit.void)
+        yield* TestClock.adjust("10 minutes")
+        const exit = yield* Fiber.join(reader)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause), String(exit))
+        assert.deepStrictEqual(yield* ends, ["neutral"])
+        assert.strictEqual(yield* asked, 1)
+      }).pipe(Effect.provide(spied(Faults.cycle(Faults.delayed(Faults.pings("a", "1 second"), "1 second"))))))
+
+    it.effect(`who comes when the scope is closed is interrupted, and nothing is asked again, onBreak: ${onBreak}`, () =>
+      Effect.gen(function*() {
+        const { events } = yield* Claude.open("hi").pipe(
+          Policy.apply(onBreak === "fail" ? {} : { onBreak, retry }),
+          Effect.scoped
+        )
+        const read: Array<Message.Event> = []
+        const exit = yield* Effect.exit(Stream.runForEach(events, (event) => Effect.sync(() => void read.push(event))))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause), String(exit))
+        assert.deepStrictEqual(read, [])
+        assert.strictEqual(yield* asked, 1)
+      }).pipe(Effect.provide(spied(Faults.cycle(Faults.breaks("a"))))))
+  }
+
+  for (const seconds of [0.5, 1.5]) {
+    it.effect(`whose scope is closed after a break is interrupted, and leaves nothing open: ${seconds} seconds after it`, () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const { events } = yield* Claude.open("hi").pipe(
+          Policy.apply({ onBreak: "restart", retry }),
+          Scope.provide(scope)
+        )
+        const reader = yield* Stream.runDrain(events).pipe(Effect.exit, Effect.forkChild({ startImmediately: true }))
+        // It waits for a second before it asks again, and then for an answer.
+        yield* TestClock.adjust(`${seconds} seconds`)
+        assert.isUndefined(reader.pollUnsafe())
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual((yield* ends).length, yield* asked)
+        const before = yield* asked
+        yield* TestClock.adjust("10 minutes")
+        const exit = yield* Fiber.join(reader)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause), String(exit))
+        assert.strictEqual(yield* asked, before)
+      }).pipe(Effect.provide(spied([Faults.breaks("a"), Faults.delayed(Faults.answer("a b c"), "5 seconds")]))))
+  }
+
   it.effect("who reads an answer in two places at once is told in the second, and the first goes on", () =>
     Effect.gen(function*() {
       const opening = yield* Effect.forkChild(Claude.open("hi"), { startImmediately: true })

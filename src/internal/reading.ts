@@ -39,7 +39,6 @@ export interface Answer {
 
 interface Reading {
   readonly opened: Opened
-  readonly scope: Scope.Closeable
   /** Puts it in the place of what did not come, if it goes on from a break. */
   readonly resuming: Resuming.Resuming | undefined
 }
@@ -59,23 +58,28 @@ export const open = Effect.fnUntraced(function*(
   let how: "whole" | "not" | "left" = "not"
   if (ended !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => ended(how)))
   let current: Reading | undefined
+  let scope: Scope.Closeable | undefined
   const leave = (exit: Exit.Exit<unknown, unknown>) =>
-    Effect.suspend(() => current === undefined ? Effect.void : Scope.close(current.scope, exit))
-  // The backstop of an answer that nobody reads to its end.
-  yield* Effect.addFinalizer(() => leave(Exit.interrupt()))
+    Effect.suspend(() => scope === undefined ? Effect.void : Scope.close(scope, exit))
+  // The backstop of an answer that nobody reads to its end. Nothing is asked after it, whoever reads still.
+  let isClosed = false
+  yield* Effect.addFinalizer(() => {
+    isClosed = true
+    return leave(Exit.interrupt())
+  })
 
   /** One attempt, in a scope of its own, which is known to the backstop before anything can interrupt. */
   const start = (broken?: Resuming.Broken): Effect.Effect<Reading, ClaudeError.ClaudeError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
-        Scope.make(),
+        Effect.suspend(() => isClosed ? Effect.interrupt : Effect.map(Scope.make(), (made) => scope = made)),
         (scope) =>
           restore(Effect.flatMap(
             toRequest(broken && { ...Unfinished.nothing, before: broken.reply }),
             ({ model, request, whole }) =>
               Effect.flatMap(Scope.provide(send(request), scope), (opened) => {
                 const goesOn = Unfinished.goesOn(whole.params, model)
-                const reading = { opened, scope, resuming: broken && Resuming.make(broken, goesOn) }
+                const reading = { opened, resuming: broken && Resuming.make(broken, goesOn) }
                 const bill = call?.bill
                 return bill === undefined
                   ? Effect.succeed(reading)
@@ -127,6 +131,7 @@ export const open = Effect.fnUntraced(function*(
 
   const onFailure = (error: ClaudeError.ClaudeError | Cause.Done): Pulled => {
     how = "not"
+    if (isClosed) return Effect.interrupt
     return Cause.isDone(error)
       ? Effect.andThen(accept(reply(), "content", log), Effect.suspend(whole))
       : broke(error)
@@ -141,7 +146,7 @@ export const open = Effect.fnUntraced(function*(
   const onCause = (cause: Cause.Cause<ClaudeError.ClaudeError | Cause.Done>): Pulled =>
     Effect.matchEffect(Effect.failCause(cause), { onFailure, onSuccess })
   const pull: Pulled = Effect.suspend(() =>
-    Effect.matchCauseEffect(now().opened.pull, { onFailure: onCause, onSuccess })
+    isClosed ? Effect.interrupt : Effect.matchCauseEffect(now().opened.pull, { onFailure: onCause, onSuccess })
   )
 
   const whole = () => {

@@ -70,6 +70,8 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   /** The attempt is over. */
   stop(): void {
     this.watcher?.interruptUnsafe()
+    // Who waits still would wait without a limit.
+    this.end?.()
   }
 
   /** Headers are here. */
