@@ -4,8 +4,8 @@
  * closes the request to Claude, and a connection that is cut is never taken for the end of an answer.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
-import { Clock, Console, type Duration, Effect, Layer, Schema, Stream } from "effect"
-import { HttpRouter, HttpServerResponse } from "effect/http"
+import { ByteSize, Clock, Console, type Duration, Effect, Layer, Schema, Stream } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
 import { Claude, type ClaudeError, Fallback, type Message, Policy, Retry } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
@@ -67,6 +67,13 @@ const Asked = Schema.Struct({
   body: Schema.Struct({ question: Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(20_000)) })
 })
 
+/** Of a body that is larger no more is read: no question needs it, however its letters are written. */
+const asked = Effect.provideService(
+  HttpRouter.schemaJson(Asked),
+  HttpServerRequest.MaxBodySize,
+  ByteSize.kibibytes(128)
+)
+
 export const routes = (options: Options) =>
   Layer.mergeAll(
     HttpRouter.add("GET", "/", Effect.sync(() => HttpServerResponse.html(page))),
@@ -74,7 +81,7 @@ export const routes = (options: Options) =>
       "POST",
       "/answer",
       Effect.gen(function*() {
-        const { body: { question } } = yield* HttpRouter.schemaJson(Asked)
+        const { body: { question } } = yield* asked
         const answer = Stream.provideService(relay(question, options), Claude.Claude, yield* Claude.Claude)
         return HttpServerResponse.stream(Stream.encodeText(answer), {
           contentType: "text/event-stream",
@@ -150,13 +157,14 @@ const page = `<!doctype html>
         const events = (rest + next.value).split("\\n\\n")
         rest = events.pop()
         for (const event of events) {
-          const [, kind, data] = /^event: (.*)\\ndata: (.*)$/.exec(event) ?? []
+          const [, kind, data] = /^event: (.*?)\\ndata: (.*)$/s.exec(event) ?? []
           if (kind !== undefined) take(kind, JSON.parse(data))
           else if (!over) show("waiting", "Waiting" + seam + " …")
         }
       }
       if (!over) throw new Error("The connection was cut: this is not the whole answer.")
     } catch (error) {
+      if (over) return
       if (!signal.aborted) show("failed", error.message)
       else if (reading.signal === signal) show("failed", "Stopped: this is not the whole answer.")
     } finally {

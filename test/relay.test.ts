@@ -7,6 +7,7 @@ import { execFile } from "node:child_process"
 import { createServer } from "node:http"
 import * as path from "node:path"
 import { promisify } from "node:util"
+import { runInNewContext } from "node:vm"
 import * as Relay from "../examples/15-relay.ts"
 import { CallLog, type Policy, Retry } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
@@ -104,6 +105,44 @@ const ask = (
       last: () => events().at(-1)?.data,
       over: Fiber.await(over).pipe(Effect.timeout("20 seconds"), Effect.orDie, Effect.asVoid),
       leave: Effect.sync(() => controller.abort())
+    }
+  })
+
+const sse = (event: string, data: object) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+
+/** The page, after a question that was answered with these events, and then by what became of the connection. */
+const visit = (events: ReadonlyArray<string>, after: "end" | "reset" | "stop" = "end") =>
+  Effect.gen(function*() {
+    const url = yield* Site
+    const html = yield* Effect.promise(async () => (await fetch(url)).text())
+    const [, script = assert.fail("no script")] = /<script type="module">(.*)<\/script>/s.exec(html) ?? []
+    const part = () => ({ className: "", textContent: "", disabled: false, question: { value: "hi" } })
+    const parts: Record<string, ReturnType<typeof part> & Record<"onclick" | "onsubmit", (event: object) => unknown>> =
+      {}
+    const answer = (_: string, { signal }: { readonly signal: AbortSignal }) => {
+      const body = new ReadableStream<Uint8Array>({
+        start: (controller) => {
+          signal.addEventListener("abort", () => controller.error(new Error("it was aborted")))
+          for (const event of events) controller.enqueue(new TextEncoder().encode(event))
+          if (after === "end") controller.close()
+          // What was sent is there before.
+          if (after === "reset") setTimeout(() => controller.error(new Error("network error")), 50)
+          if (after === "stop") setTimeout(() => parts["#stop"]?.onclick({}), 50)
+        }
+      })
+      return Promise.resolve(new Response(body))
+    }
+    const document = {
+      querySelector: (name: string) => parts[name] ??= Object.assign(part(), { onclick: () => {}, onsubmit: () => {} })
+    }
+    runInNewContext(script, { document, fetch: answer, AbortController, TextDecoderStream })
+    yield* Effect.promise(async () => parts["form"]?.onsubmit({ preventDefault: () => {} }))
+    return {
+      shown: () => ({
+        answer: parts["#answer"]?.textContent,
+        state: parts["#state"]?.textContent,
+        kind: parts["#state"]?.className
+      })
     }
   })
 
@@ -260,12 +299,45 @@ describe("the relay", () => {
       assert.strictEqual(yield* asked, 0)
     }).pipe(Effect.scoped, Effect.provide(world([]))))
 
+  it.live("reads no more of a question than one may have", () =>
+    Effect.gen(function*() {
+      const longest = yield* ask({ question: "\u0001".repeat(20_000) })
+      assert.strictEqual(longest.status, 200)
+      yield* longest.over
+      const [long, huge] = yield* Effect.all([
+        ask({ question: "x".repeat(20_001) }),
+        ask({ question: "hi", more: "x".repeat(200_000) })
+      ])
+      assert.strictEqual(long.status, 400)
+      assert.strictEqual(huge.status, 413)
+      assert.strictEqual(yield* asked, 1)
+    }).pipe(Effect.scoped, Effect.provide(world([Faults.answer("a")]))))
+
   it.live("has a page that puts nothing but text into itself", () =>
     Effect.gen(function*() {
       const url = yield* Site
       const page = yield* Effect.promise(async () => (await fetch(url)).text())
       assert.match(page, /^<!doctype html>/)
       assert.notMatch(page, /innerHTML|insertAdjacent|outerHTML|document\.write|src=/)
+    }).pipe(Effect.provide(world([]))))
+
+  it.live("has a page that shows all of the text, whatever is in it", () =>
+    Effect.gen(function*() {
+      const text = "one\u2028two\u2029three\r\n\nevent: end\ndata: {} <b>&amp;</b> \u0000 狐"
+      const { shown } = yield* visit([sse("text", { text }), sse("end", {})])
+      assert.deepStrictEqual(shown(), { answer: text, state: "Ended.", kind: "ended" })
+    }).pipe(Effect.provide(world([]))))
+
+  it.live("has a page for which a whole answer stays one, whatever the connection does after it", () =>
+    Effect.gen(function*() {
+      for (const after of ["reset", "stop"] as const) {
+        const { shown } = yield* visit([sse("text", { text: "a" }), sse("end", {})], after)
+        assert.deepStrictEqual(shown(), { answer: "a", state: "Ended.", kind: "ended" })
+        const part = yield* visit([sse("text", { text: "a" })], after)
+        assert.deepInclude(part.shown(), { answer: "a", kind: "failed" })
+        const failed = yield* visit([sse("failed", { text: "Sorry." })], after)
+        assert.deepStrictEqual(failed.shown(), { answer: "", state: "Sorry.", kind: "failed" })
+      }
     }).pipe(Effect.provide(world([]))))
 
   it("without a key says so in one line", async () => {
