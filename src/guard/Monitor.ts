@@ -155,6 +155,7 @@ export const make = (
     }
   }
 
+  const inner: Log = log
   const heard: CallLog.CallLog & Log = {
     emit: (event) => {
       const end = endOf(event)
@@ -169,7 +170,9 @@ export const make = (
     [routine]: (fiber) => isToldRoutine(log, fiber),
     [wentWell]: (at, model) => {
       const alert = count("success", at, model)
-      return alert === undefined ? Effect.void : tell(alert)
+      // Guards inside of these have a monitor too.
+      const noted = inner[wentWell]?.(at, model) ?? Effect.void
+      return alert === undefined ? noted : Effect.andThen(noted, tell(alert))
     }
   }
 

@@ -35,7 +35,7 @@ export const run = <A, E, R>(
     const ended = call.ordered(fiber, call.tried(self))
     return call.log.isRoutineTold(fiber)
       ? Effect.tap(ended, () => call.succeeded())
-      : call.isFirst && call.log.isSuccessNoted()
+      : !call.isPart && call.log.isSuccessNoted()
       ? Effect.tap(ended, () => call.log.noteSuccess(call.model ?? call.named))
       : ended
   })
@@ -58,6 +58,8 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
   sent: ClaudeError | undefined
   /** Whether it is to be counted as a call: the outermost policy of one is. */
   readonly isFirst: boolean
+  /** Whether it is an attempt of another call: what it comes to is nobody else's business. */
+  readonly isPart: boolean
   /** The failure after which no more of an answer was asked for. */
   settled: ClaudeError | undefined
   /** Of the attempt that was counted or paid for last. */
@@ -87,6 +89,7 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
     const { ladder, onBreak, validate } = policy
     this.ladder = ladder
     this.named = modelOf(fiber)
+    this.isPart = fiber.getRef(Current.Call) !== undefined
     this.isFirst = !fiber.getRef(Counted) && fiber.getRef(Current.Call) === undefined
     this.catalogue = fiber.getRef(Current.Catalogue)
     this.random = fiber.getRef(Random.Random).nextDoubleUnsafe()

@@ -6,7 +6,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Layer, Ref, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { CallLog, Claude, ClaudeError, Guards, type Message, Monitor, Policy, Retry } from "../../src/index.ts"
+import {
+  CallLog,
+  Claude,
+  ClaudeError,
+  Fallback,
+  Guards,
+  type Message,
+  Monitor,
+  Policy,
+  Retry
+} from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
@@ -475,4 +485,35 @@ describe("a log that nobody reads", () => {
         FakeClaude.layer(Faults.cycle(Faults.answer("well"))).pipe(Guards.apply({}), Layer.provide(CallLog.layerNone))
       )
     ))
+
+  it.effect("nor what goes well under a policy inside of a fallback", () =>
+    Effect.gen(function*() {
+      const ask = Claude.text("hi").pipe(Policy.apply(Policy.standard), Fallback.models(["claude-haiku-5-5"]))
+      for (let i = 0; i < 3; i++) yield* ask
+      const { calls, failures } = yield* successRate
+      assert.deepStrictEqual({ calls, failures }, { calls: 3, failures: 0 })
+    }).pipe(
+      Effect.provide(
+        FakeClaude.layer(Faults.cycle(Faults.answer("well"))).pipe(Guards.apply({}), Layer.provide(CallLog.layerNone))
+      )
+    ))
+
+  it.effect("nor a monitor inside of another", () => {
+    const pager: Array<Monitor.Alert> = []
+    const alerts = Layer.succeed(Monitor.Alerts, { raise: (alert) => Effect.sync(() => void pager.push(alert)) })
+    const playable = Faults.by(({ index }) => index % 25 === 24 ? Faults.serverError : Faults.answer("well"))
+    return Effect.gen(function*() {
+      for (let i = 0; i < 1000; i++) yield* Effect.exit(Claude.text("hi").pipe(Policy.apply({})))
+      assert.deepStrictEqual(pager, [])
+    }).pipe(
+      Effect.provide(
+        FakeClaude.layer(playable).pipe(
+          Guards.apply({}),
+          Guards.apply({}),
+          Layer.provide(CallLog.layerNone),
+          Layer.provide(alerts)
+        )
+      )
+    )
+  })
 })
