@@ -1257,6 +1257,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/Quota.test.ts"
   },
   {
+    name: "quota: who waits for more than there is now holds up all",
+    file: "src/guard/Admission.ts",
+    find: "ticket.priced = meter.fit(ticket.priced)",
+    replace: "meter.fit(ticket.priced)",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
     name: "quota: lower limits are not learned",
     file: "src/internal/meter.ts",
     find: "isCount(limit) && limit > 0 ?",

@@ -111,7 +111,7 @@ export interface Place extends Omit<Meter.Place, "quota"> {
 /** Who waits, and for what. */
 interface Ticket {
   readonly rank: number
-  readonly cost: Quota.Amount
+  priced: Meter.Priced
 }
 
 /** AIMD (Netflix concurrency-limits, `AIMDLimit`): x0.9 on a loss, +1 on a success while at least half is in use. */
@@ -139,26 +139,28 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     rank: (ticket) => ticket.rank,
     firm: true,
     room: concurrency.queue,
-    take: ({ cost }, now) => {
+    take: (ticket, now) => {
       if (running >= most()) return never
       running++
-      return meter === undefined ? atOnce : Eager.map(meter.take(cost, now), (wait) => {
+      if (meter === undefined) return atOnce
+      ticket.priced = meter.fit(ticket.priced)
+      return Eager.map(meter.take(ticket.priced.cost, now), (wait) => {
         if (wait > 0) running--
         return wait
       })
     },
-    putBack: ({ cost }, now) =>
+    putBack: ({ priced: { cost } }, now) =>
       Eager.map(meter?.add(cost, now) ?? Exit.void, () => {
         running--
       })
   }, scope)
 
   /** Why it was turned away: if for the quota, with when there may be enough for it. */
-  const saturated = ({ cost }: Ticket, model: string): Effect.Effect<never, Saturated> =>
+  const saturated = ({ priced }: Ticket, model: string): Effect.Effect<never, Saturated> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
       running >= most() || meter === undefined
         ? Effect.fail(new Saturated({ model, by: "concurrency" }))
-        : Effect.flatMap(meter.waitFor(cost, now), (wait) =>
+        : Effect.flatMap(meter.waitFor(meter.fit(priced).cost, now), (wait) =>
           Effect.fail(new Saturated({ model, by: "quota", retryAfter: Duration.millis(wait) }))))
 
   const release = (priced: Meter.Priced, exit: Guard.Ending, usage: Usage | undefined, now: number) => {
@@ -194,12 +196,12 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
           const { fiber } = place
           // To have it counted takes time.
           const { now } = quota?.estimate === "count" ? Guard.placeOf(fiber) : place
-          const ticket: Ticket = { cost: priced.cost, rank: ranks[fiber.getRef(Current.Priority)] ?? ranks.default }
+          const ticket: Ticket = { priced, rank: ranks[fiber.getRef(Current.Priority)] ?? ranks.default }
           const within = Math.min(concurrency.maxWait, fiber.getRef(Current.Deadline) - now)
           return Eager.flatMap(
             turnstile.pass(ticket, within, now),
             (passed): Effect.Effect<Guard.Lease, Saturated> =>
-              passed ? Exit.succeed(lease(priced)) : saturated(ticket, request.params.model)
+              passed ? Exit.succeed(lease(ticket.priced)) : saturated(ticket, request.params.model)
           )
         })
     }),

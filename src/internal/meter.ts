@@ -58,22 +58,29 @@ export class Meter {
   price({ params }: Request): Effect.Effect<Priced, InvalidRequest> {
     const { countTokens, quota } = this.place
     const { characters, input, output } = this.estimator.of(params)
-    const { capacity } = this.buckets
     const within = (input: number, least: number): Exit.Exit<Priced, InvalidRequest> => {
       if (least > this.stated.input && !isCached(params)) {
         return Exit.fail(tooLarge(params.model, least, this.stated.input, quota.per))
       }
-      // What is estimated to be more than there ever is may be less, and goes when all is there.
-      const cost = { requests: 1, input: Math.min(input, capacity.input), output: Math.min(output, capacity.output) }
-      return Exit.succeed({ cost, characters })
+      return Exit.succeed(this.fit({ cost: { requests: 1, input, output }, characters }))
     }
-    if (quota.estimate === "characters" || capacity.input === Infinity) {
+    if (quota.estimate === "characters" || this.buckets.capacity.input === Infinity) {
       return within(input, Estimate.atLeast(characters))
     }
     return Effect.matchEffect(Effect.interruptible(countTokens(countable(params))), {
       onSuccess: (tokens) => within(tokens, tokens),
       onFailure: () => within(input, Estimate.atLeast(characters))
     })
+  }
+
+  /** What is estimated to be more than there ever is may be less, and goes when all is there: all that is known of now. */
+  fit(priced: Priced): Priced {
+    const { characters, cost: { input, output, requests } } = priced
+    const { capacity } = this.buckets
+    return input <= capacity.input && output <= capacity.output ? priced : {
+      characters,
+      cost: { requests, input: Math.min(input, capacity.input), output: Math.min(output, capacity.output) }
+    }
   }
 
   /** Takes it and answers 0, or takes nothing and answers in how many milliseconds it may be there. */
@@ -185,7 +192,9 @@ export class Meter {
   drain({ limits, ramp, retryAfter }: RateLimited, now: number): Effect.Effect<void> {
     const seen: RateLimits = isObject(limits) ? limits : {}
     const isKnown = Quota.dimensions.some((of) => seen[names[of]]?.remaining === 0)
-    const drained = ramp === true || isKnown ? seen : { requests: { ...nothingKnown, ...seen.requests, remaining: 0 } }
+    const drained = ramp === true || isKnown
+      ? seen
+      : { ...seen, requests: { ...nothingKnown, ...seen.requests, remaining: 0 } }
     return this.sync(drained, now + (retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)), now)
   }
 

@@ -318,6 +318,23 @@ describe("what the API says", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
+  it.effect("holds up nobody who waits for more than there is now", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole, { concurrency: { maxWait: "5 minutes" } })
+      const first = yield* calls.call(request(6000))
+      const large = yield* calls.call(request(5000))
+      const small = yield* calls.call(request(10))
+      const limits = { inputTokens: limit(600, 0) }
+      yield* finish(first, failed(new ClaudeError.RateLimited({ limits })))
+      // All that there is now comes back in a minute, and what the small one takes in another second.
+      yield* TestClock.adjust("61 seconds")
+      assert.deepStrictEqual(calls.entered, [first.id, large.id, small.id])
+      yield* finish(large, { exit: Exit.interrupt() })
+      yield* finish(small, { exit: Exit.interrupt() })
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* left).input, 600)
+    }))
+
   it.effect("is per minute, whatever the time is in which the quota was given", () =>
     Effect.gen(function*() {
       const { admission, levels } = yield* opening(
@@ -373,6 +390,14 @@ describe("what the API says", () => {
       const { calls, left } = yield* opened(whole)
       yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({})))
       assert.deepStrictEqual(yield* left, { requests: 0, input: 6000, output: 1200 })
+    }))
+
+  it.effect("in a 429 that does not say what was used up, is heard besides", () =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      const first = yield* calls.call(request(10))
+      yield* finish(first, failed(new ClaudeError.RateLimited({ limits: { inputTokens: limit(600, 500) } })))
+      assert.deepStrictEqual(yield* left, { requests: 0, input: 500, output: 1200 })
     }))
 
   it.effect("in a 429 that the traffic grew too fast, is not that anything was used up", () =>
