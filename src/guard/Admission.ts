@@ -104,7 +104,7 @@ export interface Admission extends Guard.Guard {
 export interface Place extends Omit<Meter.Place, "quota"> {
   readonly concurrency: Settings
   readonly quota: Meter.Place["quota"] | undefined
-  /** What the fibers of the queue end with. */
+  /** What the fibers of the queue belong to: when it is closed, those who still wait are served all the same. */
   readonly scope: Scope.Scope
 }
 

@@ -116,7 +116,7 @@ interface Ticket {
   slice: Slice | undefined
 }
 
-/** Opens a budget, in memory. The fibers of its queue end with the scope. */
+/** Opens a budget, in memory. The fibers of its queue belong to the scope, and when that is closed, to those who still wait. */
 export const make = (
   { burst, cost, costRateLimited, queue, quota, ratio }: Settings,
   scope: Scope.Scope

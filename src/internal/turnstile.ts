@@ -52,7 +52,7 @@ interface Waiter<out A> {
 
 const passed = Exit.succeed(true)
 
-/** A turnstile whose fibers end with the scope. */
+/** A turnstile whose fibers belong to the scope, and when that is closed, to those who still wait. */
 export const make = <A>(
   { firm, putBack, rank, room, take }: Options<A>,
   scope: Scope.Scope
@@ -97,7 +97,10 @@ export const make = <A>(
     bell.openUnsafe()
     if (isServed) return Effect.void
     isServed = true
-    return Effect.forkIn(server, scope)
+    // Calls may outlive the layer that let them wait: nobody else would serve those.
+    return scope.state._tag === "Closed"
+      ? Effect.forkDetach(server)
+      : Effect.forkIn(Effect.onInterrupt(server, () => isServed ? Effect.forkDetach(server) : Effect.void), scope)
   })
 
   const leave = (waiter: Waiter<A>) =>

@@ -332,6 +332,23 @@ describe("the fiber that serves", () => {
       assert.isFalse(isServing(state.scope))
     }))
 
+  it.effect("serves those who still wait when its scope is closed, and those who come after it", () =>
+    Effect.gen(function*() {
+      const { enter, holds, names, release, state } = yield* gate(0)
+      yield* enter("a")
+      yield* enter("b")
+      yield* TestClock.adjust(0)
+      yield* Scope.close(state.scope, Exit.void)
+      yield* release()
+      assert.deepStrictEqual([holds, names()], [["a"], ["b"]])
+      yield* release()
+      assert.deepStrictEqual([holds, names()], [["a", "b"], []])
+      yield* enter("c")
+      yield* TestClock.adjust(0)
+      yield* release()
+      assert.deepStrictEqual([holds, names()], [["a", "b", "c"], []])
+    }))
+
   it.effect("asks once for each that comes, leaves or gives back, however many wait", () =>
     Effect.gen(function*() {
       const { enter, release, state } = yield* gate(0)
