@@ -12,6 +12,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { Claude, type Opened } from "../Claude.ts"
 import { type ClaudeError, is, type Table } from "../ClaudeError.ts"
@@ -178,8 +179,9 @@ class Passage {
     return Exit.void
   }
 
-  hold(lease: Lease): void {
-    if (lease !== nothing) this.leases.push(lease)
+  /** What is no lease holds nothing: a guard that the compiler has not seen may give none. */
+  hold(lease: Lease | undefined): void {
+    if (lease !== nothing && lease !== undefined) this.leases.push(lease)
   }
 
   open(claude: Claude["Service"]): Effect.Effect<Opened, ClaudeError, Scope.Scope> {
@@ -203,7 +205,9 @@ class Passage {
     const usage = this.answer?.usage()
     for (let lease = this.leases.pop(); lease !== undefined; lease = this.leases.pop()) {
       const { end, settle } = lease
-      const settled = end?.(exit, usage, place) ?? Effect.suspend(() => settle(exit, usage))
+      const settled = end === undefined
+        ? Effect.suspend(() => settle(exit, usage))
+        : Result.getOrElse(Result.try(() => end(exit, usage, place)), Effect.die)
       if (!Eager.isDone(settled) || Exit.isFailure(settled)) {
         return Effect.ensuring(settled, Effect.suspend(() => this.settle(exit, place)))
       }

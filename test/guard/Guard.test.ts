@@ -209,6 +209,30 @@ describe("a lease", () => {
       ])
     }).pipe(Effect.provide(spied({ a: plain, b: () => ({ settle }), c: plain }, [Faults.answer("hello")]))))
 
+  const thrown: Guard.Lease = {
+    settle: () => Effect.void,
+    end: () => {
+      throw new Error("mine")
+    }
+  }
+  // What no compiler has checked.
+  const missing = undefined as unknown as Guard.Lease
+
+  it.effect.each(
+    [["whose end throws takes no other with it", thrown], ["that gives no lease holds nothing", missing]] as const
+  )("G2: %s", ([, lease]) =>
+    Effect.gen(function*() {
+      yield* Effect.exit(Claude.text("hi"))
+      assert.deepStrictEqual((yield* notes).filter((note) => note.includes("settle")), [
+        "c settle success 2",
+        "a settle success 2"
+      ])
+    }).pipe(
+      Effect.provide(
+        spied({ a: plain, b: () => ({ admit: () => Effect.succeed(lease) }), c: plain }, [Faults.answer("hello")])
+      )
+    ))
+
   it.effect("whose opening dies is settled with the others", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Claude.text("hi"))
