@@ -95,6 +95,7 @@ const fields = {
 export const settings = (options: Options): Settings => {
   Refuse.unknown("quota", options, fields)
   const { classes = {}, estimate = "characters" } = options
+  Refuse.record("quota: classes", classes)
   const headroom = Refuse.share("quota: headroom", options.headroom ?? usual)
   const burst = Refuse.share("quota: burst", options.burst ?? headroom)
   if (burst > headroom) {

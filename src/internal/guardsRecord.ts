@@ -1,5 +1,5 @@
 /** The record behind `Guards`, and the ones that are refused because they cannot be meant. */
-import { hasProperty, isFunction } from "effect/Predicate"
+import { hasProperty, isFunction, isString } from "effect/Predicate"
 import * as Admission from "../guard/Admission.ts"
 import * as Circuit from "../guard/Circuit.ts"
 import type * as Guard from "../guard/Guard.ts"
@@ -53,6 +53,7 @@ const fields: { readonly [K in keyof Required<Guards>]: true } = {
 export const compile = (guards: Guards): Compiled => {
   Refuse.unknown("Guards", guards, fields)
   const { account = "default", budget = {}, circuit, concurrency, extra = [], monitor = {}, quota } = guards
+  if (!isString(account)) Refuse.refuse(`Guards: account is ${String(account)}: it must be a text`)
   if (account.trim() === "") Refuse.refuse("Guards: account is empty: name it, or leave it out")
   if (!Array.isArray(extra) || !extra.every(isGuard)) {
     Refuse.refuse("Guards: extra is no list of guards: each must have a gate (Guard.open, if it has none) and an admit")
@@ -60,9 +61,11 @@ export const compile = (guards: Guards): Compiled => {
   return {
     account,
     // Where only a circuit queues, while calls are let in one by one, nobody has said how many may wait.
-    concurrency: Admission.settings(concurrency ?? (quota === undefined ? { queue: Infinity } : {})),
-    quota: quota && Quota.settings(quota),
-    circuit: circuit && Circuit.settings(circuit),
+    concurrency: Admission.settings(
+      concurrency === undefined ? quota === undefined ? { queue: Infinity } : {} : concurrency
+    ),
+    quota: quota === undefined ? undefined : Quota.settings(quota),
+    circuit: circuit === undefined ? undefined : Circuit.settings(circuit),
     budget: budget === false ? undefined : RetryBudget.settings(budget),
     monitor: monitor === false ? undefined : Monitor.settings(monitor),
     extra,

@@ -1,5 +1,6 @@
 /** Settings that cannot be meant are refused when they are written, with a sentence that says what to change. */
 import * as Duration from "effect/Duration"
+import { isObject } from "effect/Predicate"
 
 /** Refuses. It throws, because a policy is built before anything runs. */
 export const refuse = (sentence: string): never => {
@@ -45,9 +46,17 @@ export const whole = (where: string, value: number): number =>
 export const share = (where: string, value: number): number =>
   value > 0 && value <= 1 ? value : refuse(`${where} is ${value}: it must be a share, above 0 and at most 1`)
 
+/** Refuses what is no record: a number or a `true` has no fields, and would pass for one that says nothing. */
+export const record = (where: string, value: unknown): void => {
+  if (!isObject(value)) {
+    refuse(`${where} is ${Array.isArray(value) ? "a list" : shown(value)}: it must be a record, {} for what is usual`)
+  }
+}
+
 /** Refuses a record with a field that is none: a slip, which would do nothing. */
-export const unknown = (where: string, record: object, fields: object): void => {
-  for (const name of Object.keys(record)) {
+export const unknown = (where: string, value: object, fields: object): void => {
+  record(where, value)
+  for (const name of Object.keys(value)) {
     if (!Object.hasOwn(fields, name)) {
       refuse(`${where} has no field ${name}: it has ${Object.keys(fields).join(", ")}`)
     }

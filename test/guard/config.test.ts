@@ -25,6 +25,22 @@ describe("G12: guards that cannot be meant are refused when they are written", (
       { circiut: {} },
       "Guards has no field circiut: it has concurrency, quota, circuit, budget, monitor, extra, account"
     ],
+    ...[undefined, null, 5, true].map((guards) =>
+      [guards, `Guards is ${guards}: it must be a record, {} for what is usual`] as const
+    ),
+    [[], "Guards is a list: it must be a record, {} for what is usual"],
+    ...["concurrency", "quota", "circuit", "budget", "monitor"].flatMap((name) =>
+      [null, 64, true].map((value) =>
+        [{ [name]: value }, `${name} is ${value}: it must be a record, {} for what is usual`] as const
+      )
+    ),
+    [{ circuit: { slow: true } }, "circuit: slow is true: it must be a record, {} for what is usual"],
+    [{ quota: { requests: 5, classes: 5 } }, "quota: classes is 5: it must be a record, {} for what is usual"],
+    [
+      { quota: { requests: 5, classes: { haiku: 5 } } },
+      "quota: classes.haiku is 5: it must be a record, {} for what is usual"
+    ],
+    [{ account: 5 }, "Guards: account is 5: it must be a text"],
     [{ account: "" }, "Guards: account is empty: name it, or leave it out"],
     [{ account: "  " }, "Guards: account is empty: name it, or leave it out"],
     [
