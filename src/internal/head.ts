@@ -26,10 +26,13 @@ const note = (usage: Message["usage"], said: Message["usage"] | MessageDeltaUsag
   for (const key in news) {
     // What the API says of it, field by field, the newest included.
     const value = (news as Record<string, unknown>)[key]
-    if (value === null || !isNumber(value) && key.endsWith("_tokens")) continue
+    if (value === null || !isCount(value) && key.endsWith("_tokens")) continue
     ;(known as Record<string, unknown>)[key] = value
   }
 }
+
+/** JSON may say `1e999`, which is infinite: nothing that it is added to would come back from that. */
+const isCount = (value: unknown): boolean => isNumber(value) && value >= 0 && value < Infinity
 
 /** The usage before anything of it is known. */
 const noUsage: Message["usage"] = {

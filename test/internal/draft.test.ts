@@ -150,6 +150,12 @@ describe("usage", () => {
 })
 
 describe("usage that is none", () => {
+  it.each([Infinity, -Infinity, NaN, -1])("as a count, %d says nothing", (count) => {
+    const draft = after(messageStart, end("end_turn", {}, { input_tokens: count, output_tokens: count }))
+    const { input_tokens, output_tokens } = draft.message().usage
+    assert.deepStrictEqual({ input_tokens, output_tokens }, { input_tokens: 14, output_tokens: 1 })
+  })
+
   it("does not get into the sums", () => {
     const usage = { input_tokens: "14", output_tokens: [9], cache_read_input_tokens: {}, service_tier: "standard" }
     for (const from of [event("message_start", { message: { usage } }), end("end_turn", {}, usage)]) {
