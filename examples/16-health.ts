@@ -25,7 +25,11 @@ export const ClaudeLive = NodeAnthropic.layer.pipe(Guards.apply(guards), Layer.p
 
 const health = Effect.gen(function*() {
   const status = yield* Guards.status
-  const ok = status.successRate?.low !== true && status.account?.state === "closed"
+  const { account, successRate } = status
+  // Both end by calls alone: who is sent none, because of this, must be well again after a while.
+  const fails = successRate?.low === true && successRate.calls > 0
+  const isShut = account?.state === "open" || account?.state === "isolated"
+  const ok = !fails && !isShut
   return HttpServerResponse.jsonUnsafe({ ok, ...status }, { status: ok ? 200 : 503 })
 })
 

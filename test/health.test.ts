@@ -5,7 +5,7 @@ import { Effect, Fiber, Layer, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import * as Health from "../examples/16-health.ts"
-import { CallLog, Claude, Guards } from "../src/index.ts"
+import { CallLog, Circuit, Claude, Guards } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
 const fromJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
@@ -17,9 +17,9 @@ const look = Effect.gen(function*() {
   return { status: response.status, body }
 })
 
-const world = (playable: Faults.Playable) =>
+const world = (playable: Faults.Playable, more: Guards.Guards = {}) =>
   FakeClaude.layer(playable).pipe(
-    Guards.apply(Health.guards),
+    Guards.apply({ ...Health.guards, ...more }),
     Layer.provideMerge(NodeHttpServer.layer(createServer, {
       host: "127.0.0.1",
       port: 0,
@@ -56,4 +56,35 @@ describe("the health of the examples", () => {
       assert.deepInclude(body["account"], { state: "open" })
       yield* Fiber.interrupt(server)
     }).pipe(Effect.provide(world(Faults.cycle(Faults.spendLimited)))))
+
+  it.live("is 200 again when there may be money, before anybody has asked: nobody would, while it is 503", () => {
+    const circuits = Circuit.memory()
+    circuits.unsafe?.set("default", { _tag: "Open", generation: 1, trips: 0, until: 1, probe: null })
+    return Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Health.program)
+      const { body, status } = yield* look
+      assert.deepInclude(body["account"], { state: "half-open" })
+      assert.strictEqual(status, 200)
+      yield* Fiber.interrupt(server)
+    }).pipe(Effect.provide(world([]).pipe(Layer.provide(Layer.succeed(Circuit.Store, circuits)))))
+  })
+
+  it.live("is 503 while calls fail, and 200 again when the last of them is long ago", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Health.program)
+      yield* Effect.flip(Claude.text("hi"))
+      assert.strictEqual((yield* look).status, 503)
+      yield* Effect.sleep("2 seconds")
+      assert.strictEqual((yield* look).status, 200)
+      yield* Fiber.interrupt(server)
+    }).pipe(
+      Effect.provide(world(Faults.cycle(Faults.serverError), { monitor: { minimumCalls: 1, window: "1 second" } }))
+    ))
+
+  it.live("is 200 where there is no circuit that could be open", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Health.program)
+      assert.strictEqual((yield* look).status, 200)
+      yield* Fiber.interrupt(server)
+    }).pipe(Effect.provide(world([], { circuit: undefined }))))
 })
