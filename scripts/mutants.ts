@@ -53,6 +53,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/readers.test.ts"
   },
   {
+    name: "streams: one that is over in time stays open while its reader is busy",
+    file: "src/policy/Policy.ts",
+    find: "return Scope.close(inner, Exit.interrupt())",
+    replace: "return Effect.void",
+    test: "test/readers.test.ts"
+  },
+  {
     name: "answers: what is read after its scope is closed is a failure of the model",
     file: "src/internal/reading.ts",
     find: "isClosed ? Effect.interrupt : Effect.matchCauseEffect(",

@@ -92,6 +92,7 @@ const ways: ReadonlyArray<readonly [name: string, read: Read]> = [
   ["Claude.open", Stream.unwrap(Effect.map(Claude.open("hi"), ({ events }) => events))],
   ["Claude.stream with a policy", Claude.stream("hi").pipe(Policy.applyStream(policy))],
   ["Claude.events with a policy", Claude.events("hi").pipe(Policy.applyStream(policy))],
+  ["Claude.events with a limit", Claude.events("hi").pipe(Policy.applyStream({ ...policy, streamOverall: "1 hour" }))],
   [
     "Claude.open with a policy",
     Stream.unwrap(Effect.map(Claude.open("hi").pipe(Policy.apply(policy)), ({ events }) => events))
@@ -297,6 +298,23 @@ describe("a reader", () => {
         assert.deepStrictEqual(yield* ends, told)
       }).pipe(Effect.provide(spied([half, second, Faults.answer("never")]))))
   }
+
+  it.effect("who is busy when streamOverall is over holds nothing open any longer", () =>
+    Effect.gen(function*() {
+      const running = yield* Claude.events("hi").pipe(
+        Policy.applyStream({ streamOverall: "15 seconds" }),
+        Stream.runForEach(() => Effect.sleep("1 hour")),
+        Effect.flip,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("14999 millis")
+      assert.deepStrictEqual(yield* ends, [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* ends, ["neutral"])
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual((yield* Fiber.join(running))._tag, "DeadlineExceeded")
+      assert.deepStrictEqual(yield* ends, ["neutral"])
+    }).pipe(Effect.provide(spied([Faults.pings("a", "1 second")]))))
 
   it.effect("who takes longer than streamOverall is told so with the next event", () =>
     Effect.gen(function*() {

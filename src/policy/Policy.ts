@@ -21,6 +21,7 @@ import { compile } from "../internal/compile.ts"
 import * as Description from "../internal/describe.ts"
 import * as Record from "../internal/policyRecord.ts"
 import { run } from "../internal/run.ts"
+import { supervised } from "../internal/supervised.ts"
 import type { Cost } from "../Message.ts"
 import * as Fallback from "./Fallback.ts"
 import * as Retry from "./Retry.ts"
@@ -134,18 +135,41 @@ const used = ({ atLeast, dollars, input, output }: Current.Tally): Used => ({
   cost: { dollars, atLeast }
 })
 
-/** Ends a stream after so many milliseconds, which is the deadline of everything inside. */
+/**
+ * Ends a stream after so many milliseconds, which is the deadline of everything inside. What it holds is given back then,
+ * also if its reader is busy.
+ */
 const within = <A, E, R>(self: Stream.Stream<A, E, R>, length: number): Stream.Stream<A, E | DeadlineExceeded, R> =>
-  Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) =>
-    self.pipe(
-      Stream.updateService(Current.Deadline, (outer) => Math.min(outer, now + length)),
-      Stream.interruptWhen(
-        Effect.flatMap(
-          Effect.sleep(length),
-          () => Effect.fail(new DeadlineExceeded({ limit: Duration.millis(length) }))
-        )
-      )
-    )))
+  Stream.unwrap(limited(self, length))
+
+const limited = Effect.fnUntraced(function*<A, E, R>(self: Stream.Stream<A, E, R>, length: number) {
+  const now = yield* Clock.currentTimeMillis
+  const outer = yield* Effect.scope
+  const inner = yield* Scope.fork(outer)
+  const inside = Stream.updateService(self, Current.Deadline, (outer) => Math.min(outer, now + length))
+  const pull = yield* Scope.provide(Stream.toPull(inside), inner)
+  const exceeded = Effect.suspend(() => Effect.fail(new DeadlineExceeded({ limit: Duration.millis(length) })))
+  let isOver = false
+  let end: (() => void) | undefined
+  const alarm = Effect.flatMap(Effect.sleep(length), () => {
+    isOver = true
+    end?.()
+    return Scope.close(inner, Exit.interrupt())
+  })
+  yield* Effect.forkIn(alarm, outer)
+  type Failure = E | Cause.Done | DeadlineExceeded
+  const read = supervised<Arr.NonEmptyReadonlyArray<A>, Failure, R, Failure>(pull, {
+    began: (interrupt) => {
+      end = interrupt
+    },
+    ended: () => {
+      end = undefined
+      return isOver ? exceeded : undefined
+    },
+    failed: (error) => error
+  })
+  return Stream.fromPull(Effect.succeed(Effect.suspend(() => isOver ? exceeded : read)))
+})
 
 /** Reads the first elements, in a scope that does not outlive a failure to do so. */
 const begin = <A, E, R>(self: Stream.Stream<A, E, R>, parent: Scope.Scope) =>
