@@ -1,6 +1,7 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, FileSystem, Layer, Logger, PlatformError, Ref, References, Schema, Scope } from "effect"
+import { Effect, Exit, Fiber, FileSystem, Layer, Logger, PlatformError, Ref, References, Schema, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import * as nodeFs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -32,6 +33,24 @@ describe("sinks", () => {
       )
       assert.deepStrictEqual(one, ["AttemptStarted", "AttemptFailed", "GaveUp"])
       assert.deepStrictEqual(two, one)
+    }))
+
+  it.effect("one that takes time is told how every attempt ended that it was told of, also after an interrupt", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const slow = Layer.succeed(CallLog.CallLog, {
+        emit: (event) => Effect.andThen(Effect.sync(() => void told.push(event._tag)), Effect.sleep("2 seconds"))
+      })
+      const call = yield* Claude.text(question).pipe(
+        Effect.provide(layer.pipe(Layer.provide(slow))),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(told, ["AttemptStarted"])
+      const left = yield* Effect.forkChild(Fiber.interrupt(call))
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(left)
+      assert.deepStrictEqual(told, ["AttemptStarted", "AttemptLeft"])
     }))
 
   it.effect("combined layers keep what they provide", () =>

@@ -111,10 +111,11 @@ class Attempt implements Watched {
     const { call, log, model, number: attempt, watch } = this
     const scope = Context.getUnsafe(fiber.context, Scope.Scope)
     const registered = Scope.addFinalizerExit(scope, (exit) => this.ended(exit))
+    // What is told that it began is told how it ended, also if it is interrupted while that is told.
     const told = isToldRoutine(log, fiber)
       ? Effect.andThen(
-        log.emit({ _tag: "AttemptStarted", at: watch.start, call: call?.id, model, attempt }),
-        registered
+        registered,
+        log.emit({ _tag: "AttemptStarted", at: watch.start, call: call?.id, model, attempt })
       )
       : registered
     const opened = Effect.flatMap(connecting, (made) => this.opened(made))
