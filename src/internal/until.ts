@@ -29,7 +29,9 @@ export const overallIn = <A, E, R>(
 ): Effect.Effect<A, E | DeadlineExceeded> => {
   const start = now(fiber)
   const deadline = Math.min(fiber.getRef(Current.Deadline), start + length)
-  return untilIn(fiber, context, self, deadline, start, () => new DeadlineExceeded({ limit: Duration.millis(length) }))
+  // An earlier one outside is the limit that it had.
+  const limit = Math.max(0, deadline - start)
+  return untilIn(fiber, context, self, deadline, start, () => new DeadlineExceeded({ limit: Duration.millis(limit) }))
 }
 
 const untilIn = <A, E, R, E2>(

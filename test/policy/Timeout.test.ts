@@ -55,7 +55,8 @@ describe("overall", () => {
         yield* TestClock.adjust("4999 millis")
         assert.isUndefined(call.pollUnsafe())
         yield* TestClock.adjust("1 millis")
-        assert.strictEqual((yield* Fiber.join(call))._tag, "DeadlineExceeded")
+        const error = yield* Fiber.join(call)
+        assert.deepInclude({ ...error }, { _tag: "DeadlineExceeded", limit: Duration.seconds(5) })
       }).pipe(Effect.provide(FakeClaude.layer([Faults.silence])))
   )
 
