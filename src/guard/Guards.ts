@@ -195,11 +195,12 @@ const reporting = (log: CallLog.CallLog) => {
     })
 }
 
-/** What alerts die of is reported, and fails no call. */
+/** No call waits for an alert: who is told may be down just then. What it dies of is reported. */
 const safe = (alerts: Monitor.Alerts): Monitor.Alerts => ({
   raise: (alert) =>
-    Effect.catchCause(Effect.suspend(() => alerts.raise(alert)), (cause) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.failCause(cause)
-        : Effect.logWarning("resilient-claude: alerts failed", cause))
+    Effect.suspend(() => alerts.raise(alert)).pipe(
+      Effect.catchCause((cause) => Effect.logWarning("resilient-claude: alerts failed", cause)),
+      Effect.forkDetach({ startImmediately: true }),
+      Effect.asVoid
+    )
 })

@@ -65,7 +65,7 @@ export interface Status extends CallLog.SuccessRate {
 
 /** Who is told besides the log: a pager, a chat, a health check. What it dies of is reported, and fails no call. */
 export interface Alerts {
-  /** It runs in the fiber of a call: what takes time belongs in a fiber of its own. */
+  /** It runs in a fiber of its own: no call waits for it, and none that ends takes it along. */
   readonly raise: (alert: Alert) => Effect.Effect<void>
 }
 

@@ -258,6 +258,22 @@ describe("what counts", () => {
 })
 
 describe("alerts", () => {
+  it.effect.each([["alone", ask], ["under a policy", Effect.exit(Policy.apply({})(Claude.text("hi")))]] as const)(
+    "that hang hold up no call %s",
+    ([, call]) =>
+      Effect.gen(function*() {
+        const fiber = yield* Effect.forkChild(call)
+        yield* TestClock.adjust(0)
+        assert.isDefined(fiber.pollUnsafe())
+      }).pipe(Effect.provide(
+        FakeClaude.layer([Faults.overloaded]).pipe(
+          Guards.apply({ monitor: { minimumCalls: 1 } }),
+          Layer.provide(Layer.succeed(Monitor.Alerts, { raise: () => Effect.never })),
+          Layer.provide(CallLog.layerNone)
+        )
+      ))
+  )
+
   for (
     const [how, raise] of [
       ["dies", () => Effect.die("the pager is off")],
