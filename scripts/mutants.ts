@@ -1054,6 +1054,34 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/budget-calls.test.ts"
   },
   {
+    name: "G7 budget: an answer that breaks off is no failure that others wait for",
+    file: "src/guard/RetryBudget.ts",
+    find: "given = undefined\n          failedAt = now",
+    replace: "given = undefined",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "circuit: one that closed long ago still lets calls in one by one",
+    file: "src/guard/Circuit.ts",
+    find: "now - since < settings.window",
+    replace: "since > -1",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "monitor: one inside of another sees only failures",
+    file: "src/guard/Monitor.ts",
+    find: "inner[wentWell]?.(at, model) ?? Effect.void",
+    replace: "Effect.void",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "turnstile: who waits when the scope is closed is not served",
+    file: "src/internal/turnstile.ts",
+    find: "isServed ? Effect.forkDetach(server) : Effect.void",
+    replace: "Effect.void",
+    test: "test/internal/turnstile.test.ts"
+  },
+  {
     name: "G7 budget: a call under two policies is two",
     file: "src/internal/run.ts",
     find: "!fiber.getRef(Counted) && fiber.getRef(Current.Call) === undefined",

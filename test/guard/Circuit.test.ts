@@ -33,6 +33,12 @@ const onPaper = (): Circuit.Store => {
   }
 }
 
+/** A store that cannot be had at once. */
+const plain = (): Circuit.Store => {
+  const { modify } = Circuit.memory()
+  return { modify }
+}
+
 /** A store that does not believe what it is told at first. */
 const twice = (): Circuit.Store => {
   const { modify } = Circuit.memory()
@@ -577,6 +583,21 @@ describe("a probe", () => {
       yield* here.circuits.reset("a")
       yield* here.circuits.gate(request())
       assert.deepStrictEqual(here.recovered, ["a"])
+    }).pipe(jittered))
+
+  it.effect("that succeeded longer ago than the window holds nobody back who did not know", () =>
+    Effect.gen(function*() {
+      for (const store of [Circuit.memory(), plain()]) {
+        const [here, there, late] = [watched(nervous, store), watched(nervous, store), watched(nervous, store)]
+        yield* admitAndSettle(here.circuits, failed)
+        yield* TestClock.adjust("1 second")
+        yield* admitAndSettle(here.circuits, Exit.void)
+        yield* TestClock.adjust(59_999)
+        yield* there.circuits.gate(request())
+        yield* TestClock.adjust(1)
+        yield* late.circuits.gate(request())
+        assert.deepStrictEqual([there.recovered, late.recovered], [["a"], []])
+      }
     }).pipe(jittered))
 })
 

@@ -418,6 +418,23 @@ describe("RetryBudget", () => {
       assert.deepStrictEqual(starts, [0, 0, 0, 0, 0, 2100, 6200, 14_300, 30_400, 62_500])
     }).pipe(Effect.scoped))
 
+  it.effect("G7: an answer that breaks off is a failure from then on, and not since it was opened", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* fail(budget, 100)
+      for (let i = 0; i < 5; i++) yield* Effect.flatMap(start(budget), ({ settle }) => settle(Exit.fail(fault)))
+      yield* TestClock.adjust("2 seconds")
+      const charge = yield* start(budget)
+      yield* charge.settle(Exit.void)
+      yield* TestClock.adjust("10 seconds")
+      yield* charge.ended?.(Exit.fail(new ClaudeError.PartialAnswer({}))) ?? assert.fail("answers are read")
+      const next = yield* Effect.forkChild(start(budget))
+      yield* TestClock.adjust(3999)
+      assert.isUndefined(next.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.isDefined(next.pollUnsafe())
+    }).pipe(Effect.scoped))
+
   it.effect("G7: below half of the quota nobody goes while another runs, and the next goes when that has succeeded", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
