@@ -24,7 +24,9 @@ const given = <A extends object>(
   ) as Config.Config<Partial<A>>
 
 /**
- * Guards from Effect's `Config`; what is not set has its default, and `quota` is there if one of its limits is.
+ * Guards from Effect's `Config`; what is not set has its default, and `quota` is there if one of its limits is. Around a
+ * layer: `Layer.unwrap(Effect.map(Guards.config, (guards) => Guards.apply(guards)(layer)))`. What is switched off is off,
+ * whatever else is set for it.
  *
  * | variable | field |
  * |---|---|

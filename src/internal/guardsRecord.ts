@@ -22,7 +22,10 @@ export interface Guards {
   readonly monitor?: Monitor.Options | false | undefined
   /** Guards of one's own: the last to be asked, the first to be told. */
   readonly extra?: ReadonlyArray<Guard.Guard> | undefined
-  /** Whose account it is, where more than one are kept in one store: `default`. */
+  /**
+   * Whose account it is, where more than one are kept in one store: `default`. Guards around guards need one each in a
+   * store that they share: else the inner ones wait for the probe that the outer ones hold, and nothing is sent.
+   */
   readonly account?: string | undefined
 }
 
