@@ -123,6 +123,7 @@ it("exports of resilient-claude", () => {
       "Guard.make",
       "Guard.nothing",
       "Guard.open",
+      "Guard.placeOf",
       "Circuit.Store",
       "Circuit.initial",
       "Circuit.make",
