@@ -4,7 +4,7 @@
  * `SEED=anything vitest run test/guard/Admission.test.ts` looks elsewhere.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Schema } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Scheduler, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Admission from "../../src/guard/Admission.ts"
 import { ClaudeError, Current, Quota } from "../../src/index.ts"
@@ -364,6 +364,33 @@ describe("a waiter that is cancelled", () => {
       }
       return states
     }).pipe(Effect.scoped, Effect.provide(TestClock.layer()))
+
+  it.effect("G2: between its turn and going on has its tokens put back, and its slot", () =>
+    Effect.gen(function*() {
+      // Others go on after every few steps, so that a cancellation can come between any of them.
+      const stepwise = Effect.provideService(Scheduler.MaxOpsBeforeYield, 4)
+      const quota = { requests: 100, inputTokens: 10_000 }
+      for (let steps = 0; steps < 60; steps++) {
+        const { admission } = yield* make({ concurrency: { max: 1, queue: 5 }, quota })
+        const nothing = Exit.fail(new ClaudeError.CircuitOpen({}))
+        const held = yield* admission.admit(request(100))
+        const waiter = yield* Effect.acquireUseRelease(
+          admission.admit(request(100)),
+          () => Effect.never,
+          (lease) => lease.settle(nothing)
+        ).pipe(Effect.forkChild({ startImmediately: true }), stepwise)
+        yield* held.settle(nothing)
+        for (let i = 0; i < steps; i++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(waiter)
+        yield* Effect.repeat(Effect.yieldNow, { times: 100 })
+        const { left, running, waiting } = yield* admission.status
+        assert.deepStrictEqual(
+          { left, running, waiting },
+          { left: { requests: 83, input: 8300, output: Infinity }, running: 0, waiting: 0 },
+          `${steps} steps`
+        )
+      }
+    }))
 
   it.effect.prop(
     "G2: leaves slots, tokens, limits and queue exactly as if it had never come, whenever it is cancelled",
