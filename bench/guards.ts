@@ -70,7 +70,8 @@ const empty = Layer.effect(
       rateLimits: {},
       pull: Cause.done(),
       reply: () => reply,
-      usage: () => usage
+      usage: () => usage,
+      isWhole: () => true
     }
     return { ...claude, open: () => Effect.succeed(opened) }
   })

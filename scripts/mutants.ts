@@ -1402,5 +1402,19 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "const alert = count(\"success\", at, model)",
     replace: "const alert = at < 0 ? count(\"success\", at, model) : undefined",
     test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "quota: answers that were left teach how long answers are",
+    file: "src/guard/Guard.ts",
+    find: "const usage = isLeft ? undefined : this.answer?.usage()",
+    replace: "const usage = this.answer?.usage()",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: whatever a server asks for is waited for",
+    file: "src/internal/meter.ts",
+    find: "Math.min(wait, longestPause)",
+    replace: "wait",
+    test: "test/guard/Quota.test.ts"
   }
 ]

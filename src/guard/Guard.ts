@@ -31,7 +31,7 @@ export type Ending = Exit.Exit<unknown, unknown>
 export interface Lease {
   /** Told when the answer begins, if it does. */
   readonly opened?: ((answer: Opened) => Effect.Effect<void>) | undefined
-  /** Told exactly once how the answer ended, and what it used, as far as the API said. */
+  /** Told exactly once how the answer ended, and what it used, as far as the API said: it says so at the end of an answer. */
   readonly settle: (exit: Ending, usage?: Usage | undefined) => Effect.Effect<void>
   /** The same, done when it is called, in a fiber: what is an `Exit` costs nothing more. Not needed. */
   readonly end?: ((exit: Ending, usage: Usage | undefined, place: Place) => Effect.Effect<void>) | undefined
@@ -202,7 +202,9 @@ class Passage {
 
   /** The last one first. One that dies, or throws, takes no other with it. */
   settle(exit: Ending, place: Place): Effect.Effect<void> {
-    const usage = this.answer?.usage()
+    // One that its reader has left has not said how long it would have been, or had become.
+    const isLeft = this.answer !== undefined && Exit.isSuccess(exit) && !this.answer.isWhole()
+    const usage = isLeft ? undefined : this.answer?.usage()
     for (let lease = this.leases.pop(); lease !== undefined; lease = this.leases.pop()) {
       const { end, settle } = lease
       const settled = end === undefined

@@ -52,6 +52,8 @@ export interface Opened {
   readonly reply: () => Message.Reply
   /** What it has used so far, as far as the API said. */
   readonly usage: () => Message.Usage
+  /** Whether it has come to its end. */
+  readonly isWhole: () => boolean
 }
 
 /** Opens a request. Its scope is the answer's: the exit it closes with says how the answer ended. */
@@ -135,8 +137,12 @@ class Attempt implements Watched {
       if (!this.draft.begun() && !this.draft.ended()) return this.untilContent(made)
       const pull: Opened["pull"] = Effect.suspend(() => this.pulled(made, pull))
       const { rateLimits, requestId } = made
-      const [reply, usage] = [() => this.reply(), () => this.draft.head().usage]
-      return Effect.succeed({ requestId, rateLimits, pull, reply, usage })
+      const [reply, usage, isWhole] = [
+        () => this.reply(),
+        () => this.draft.head().usage,
+        () => this.draft.ended()
+      ]
+      return Effect.succeed({ requestId, rateLimits, pull, reply, usage, isWhole })
     })
   }
 

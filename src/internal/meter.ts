@@ -195,7 +195,8 @@ export class Meter {
     const drained = ramp === true || isKnown
       ? seen
       : { ...seen, requests: { ...nothingKnown, ...seen.requests, remaining: 0 } }
-    return this.sync(drained, now + (retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)), now)
+    const wait = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
+    return this.sync(drained, now + Math.min(wait, longestPause), now)
   }
 
   /** Asks the store: at once, if it is in memory. It may fail: then nobody is limited. */
@@ -213,6 +214,9 @@ export class Meter {
       )
   }
 }
+
+/** A hint that is longer is likelier a mistake than true, and is given again if it is: an hour, in milliseconds. */
+const longestPause = 3_600_000
 
 /** What is free. */
 export const free = Exit.succeed<Priced>({ cost: Quota.none, characters: 0 })

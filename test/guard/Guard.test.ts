@@ -78,7 +78,7 @@ describe("all gates first, then every admission in order, and the leases in reve
     Effect.gen(function*() {
       const { events } = yield* Claude.open("hi")
       yield* Stream.runDrain(Stream.take(events, 2))
-      assert.deepStrictEqual(yield* notes, [...opened, ...settled("success 1")])
+      assert.deepStrictEqual(yield* notes, [...opened, ...settled("success -")])
     }).pipe(Effect.scoped, Effect.provide(spied(two, [Faults.answer("a b c")]))))
 
   it.effect("of one that is never read, at the end of its scope", () =>

@@ -1,6 +1,6 @@
 /** Requests and tokens per minute: what they are measured by, how they come back, and what the API says of them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Duration, Effect, Exit, Layer, Ref } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Layer, Ref, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, ClaudeError, Guards, type Message, Quota } from "../../src/index.ts"
 import { classify } from "../../src/internal/classify.ts"
@@ -21,7 +21,8 @@ const answer = (rateLimits: Message.RateLimits): Claude.Opened => ({
   rateLimits,
   pull: Cause.done(),
   reply: () => assert.fail("nobody reads it"),
-  usage: () => usage(0, 0)
+  usage: () => usage(0, 0),
+  isWhole: () => true
 })
 
 const opened = (quota: Quota.Options, more: Partial<Parameters<typeof make>[0]> = {}) =>
@@ -280,7 +281,37 @@ describe("the estimate", () => {
     }))
 })
 
+describe("an answer that its reader leaves", () => {
+  it.effect("teaches nothing of how long answers are", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 20; i++) yield* Stream.runDrain(Stream.take(Claude.events("hi"), 2))
+      yield* TestClock.adjust("1 minute")
+      yield* Claude.open("hi")
+      const { admission } = yield* Guards.status
+      assert.strictEqual(admission["sonnet"]?.left?.output, 100_000 - 1024)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        FakeClaude.layer(Faults.cycle(Faults.answer("one two three", { outputTokens: 5 }))).pipe(
+          Guards.apply({ quota: { outputTokens: 100_000, headroom: 1 } })
+        )
+      )
+    ))
+})
+
 describe("what the API says", () => {
+  it.effect("is believed for an hour, if it asks for more than that", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* opened({ requests: 60 })
+      const error = new ClaudeError.RateLimited({ retryAfter: Duration.days(20_000) })
+      yield* finish(yield* calls.call(request(10)), failed(error))
+      yield* TestClock.adjust("58 minutes")
+      const early = yield* calls.call(request(10))
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(early.fiber.pollUnsafe()?._tag, "Failure")
+      assert.isUndefined((yield* calls.call(request(10))).fiber.pollUnsafe())
+    }))
+
   const opening = (quota: Quota.Options, rateLimits: Message.RateLimits) =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened(quota)
