@@ -222,9 +222,7 @@ const bodyOf = (blocks: ReadonlyArray<Block>) => {
     end: length += bytesOf([line]).length
   }))
   const whole = all.filter(({ isPing }) => !isPing)
-  const near = new Set(all.flatMap(({ end }) => [end - 2, end - 1, end]))
   const bytes = bytesOf(lines)
-  const head = all[0]?.end ?? 0
   return {
     length,
     whole: whole.map(({ event }) => event),
@@ -233,9 +231,7 @@ const bodyOf = (blocks: ReadonlyArray<Block>) => {
     arrived: (at: number, missing = 0): ReadonlyArray<Message.WireEvent> =>
       whole.filter(({ end }) => end - missing <= at).map(({ event }) => event),
     /** Everywhere before its end. */
-    places: Array.from({ length }, (_, at) => at),
-    /** Where an event ends, just before that, and at every third byte; of the head, in which nothing differs, at few. */
-    fewer: Array.from({ length }, (_, at) => at).filter((at) => at % (at < head ? 30 : 3) === 0 || near.has(at))
+    places: Array.from({ length }, (_, at) => at)
   }
 }
 
@@ -255,8 +251,8 @@ describe("a body that is cut at every byte, onBreak: fail", () => {
     for (const [end, missing, wire] of ends) {
       it.effect(`${name} (${end}): is whole, or fails with exactly what arrived`, () =>
         Effect.gen(function*() {
-          const { arrived: arrivedAt, cutAt, fewer, length, places } = bodyOf(blocks)
-          for (const at of [...end === "cut" ? places : fewer, length]) {
+          const { arrived: arrivedAt, cutAt, length, places } = bodyOf(blocks)
+          for (const at of [...places, length]) {
             const where = `cut at ${at} of ${length}`
             const { asked, error, events, reply } = yield* read([cutAt(at, end)], { onBreak: "fail" })
             const arrived = arrivedAt(at, missing)
@@ -293,8 +289,8 @@ describe("a body that is cut at every byte, onBreak: restart", () => {
   for (const [name, blocks] of [...kinds, ["a tool only", toolOnly] as const]) {
     it.effect(`${name}: what comes after the mark is the whole answer, and no more`, () =>
       Effect.gen(function*() {
-        const { arrived: arrivedAt, cutAt, fewer, length, turn, whole } = bodyOf(blocks)
-        for (const at of fewer) {
+        const { arrived: arrivedAt, cutAt, length, places, turn, whole } = bodyOf(blocks)
+        for (const at of places) {
           const where = `cut at ${at} of ${length}`
           const turns = [cutAt(at), turn]
           const { asked, error, events, reply } = yield* read(turns, { onBreak: "restart", retry })
@@ -355,10 +351,10 @@ describe("a body that is cut at every byte, onBreak: resume", () => {
         `${name}: ${model} goes on, and nothing is there twice; or it says why not`,
         () =>
           Effect.gen(function*() {
-            const { arrived: arrivedAt, cutAt, fewer, length, whole } = bodyOf(blocks)
+            const { arrived: arrivedAt, cutAt, length, places, whole } = bodyOf(blocks)
             const wholeTools = toolsIn(assembled(whole))
             const seen = new Set<string>()
-            for (const at of fewer) {
+            for (const at of places) {
               const where = `cut at ${at} of ${length}`
               const script = goesOn(blocks, cutAt(at))
               const { asked, error, events, reply } = yield* read(script, { onBreak: "resume", retry }, model)
