@@ -1,34 +1,10 @@
 /** How an answer ended, as a guard would learn it: once, not later than the answer's end, and with the right verdict. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Claude, type ClaudeError, Policy, Retry } from "../src/index.ts"
-import { FakeClaude, Faults } from "../src/testing/index.ts"
-
-class Ends extends Context.Service<Ends, Array<string>>()("test/Ends") {}
-
-const verdict = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>) =>
-  Exit.isSuccess(exit)
-    ? "success"
-    : Cause.hasInterrupts(exit.cause)
-    ? "neutral"
-    : Cause.findErrorOption(exit.cause).pipe((error) => error._tag === "Some" ? error.value._tag : "defect")
-
-/** A Claude that notes how each of its answers ended. */
-const spied = (playable: Faults.Playable) =>
-  Layer.effectContext(Effect.gen(function*() {
-    const ends: Array<string> = []
-    const claude = yield* Claude.Claude
-    const open: Claude.Claude["Service"]["open"] = (request) =>
-      Effect.flatMap(Effect.scope, (scope) =>
-        Effect.andThen(
-          Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => void ends.push(verdict(exit)))),
-          claude.open(request)
-        ))
-    return Context.make(Ends, ends).pipe(Context.add(Claude.Claude, { ...claude, open }))
-  })).pipe(Layer.provideMerge(FakeClaude.layer(playable)))
-
-const ends = Effect.map(Ends, (all) => [...all])
+import { Claude, Policy, Retry } from "../src/index.ts"
+import { Faults } from "../src/testing/index.ts"
+import { ends, spied } from "./spied.ts"
 
 describe("an answer that is opened", () => {
   it.effect("and read to its end is a success, at its end", () =>

@@ -1,41 +1,14 @@
 /** What readers do to an answer that is being written, and what they can rely on while it breaks. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Redacted, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Redacted, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { CallLog, Claude, type ClaudeError, type Message, Policy, Retry } from "../src/index.ts"
+import { Claude, type ClaudeError, type Message, Policy, Retry } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
+import { ends, spied } from "./spied.ts"
 
 const newer = "claude-sonnet-5-5"
 const older = "claude-haiku-4-5"
 
-// -----------------------------------------------------------------------------
-// A Claude that is watched
-// -----------------------------------------------------------------------------
-
-class Ends extends Context.Service<Ends, Array<string>>()("test/Ends") {}
-
-const verdict = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>) =>
-  Exit.isSuccess(exit)
-    ? "success"
-    : Cause.hasInterrupts(exit.cause)
-    ? "neutral"
-    : Cause.findErrorOption(exit.cause).pipe((error) => error._tag === "Some" ? error.value._tag : "defect")
-
-/** A Claude that notes how each of its answers ended. */
-const spied = (playable: Faults.Playable) =>
-  Layer.effectContext(Effect.gen(function*() {
-    const ends: Array<string> = []
-    const claude = yield* Claude.Claude
-    const open: Claude.Claude["Service"]["open"] = (request) =>
-      Effect.flatMap(Effect.scope, (scope) =>
-        Effect.andThen(
-          Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => void ends.push(verdict(exit)))),
-          claude.open(request)
-        ))
-    return Context.make(Ends, ends).pipe(Context.add(Claude.Claude, { ...claude, open }))
-  })).pipe(Layer.provideMerge(FakeClaude.layer(playable)), Layer.provide(CallLog.layerNone))
-
-const ends = Effect.map(Ends, (all) => [...all])
 const asked = Effect.map(FakeClaude.received, (all) => all.length)
 
 /** The text as a reader shows it who heeds the marks. */

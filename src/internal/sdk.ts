@@ -200,7 +200,7 @@ const json = (text: string) => Result.getOrUndefined(Result.try((): object => JS
 /** How much of the body of an error is read, in characters, and for how long, in milliseconds: its status is known. */
 const errorLimit = { length: 65_536, time: 1000 }
 
-/** A `fetch` whose error bodies end: they would be read for ever. */
+/** A `fetch` whose error bodies end. The SDK calls it outside of any fiber, so its time is real. */
 const careful = (fetch: Fetch): Fetch => async (url, init) => {
   const response = await fetch(url, init)
   if (response.ok || response.body === null) return response
