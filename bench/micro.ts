@@ -9,16 +9,39 @@ import { parseArgs } from "node:util"
 import type { Claude } from "../src/index.ts"
 import * as Sse from "../src/internal/sse.ts"
 import { count, lowerQuartile, median, shuffled, table, whole } from "./measure.ts"
-import { events } from "./reply.ts"
+import { events, shortest } from "./reply.ts"
 
 // -----------------------------------------------------------------------------
 // A wire in memory
 // -----------------------------------------------------------------------------
 
-const bytes = new TextEncoder().encode(events.join(""))
+/** Events, in one prepared item. */
+const itemOf = (answer: ReadonlyArray<string>): Claude.WireItem => {
+  const bytes = new TextEncoder().encode(answer.join(""))
+  return { bytes: bytes.length, events: Sse.make().push(bytes) }
+}
 
-/** All events of an answer, in one prepared item. */
-export const item: Claude.WireItem = { bytes: bytes.length, events: Sse.make().push(bytes) }
+/** All events of an answer. */
+export const item = itemOf(events)
+
+/** All events of the shortest answer. */
+export const short = itemOf(shortest)
+
+/** A turn of the microtasks. */
+export const turn = Effect.callback<void>((resume) => {
+  queueMicrotask(() => resume(Effect.void))
+})
+
+const unasked = { countTokens: () => Effect.succeed(0), models: Effect.succeed([]) }
+
+const connected = Effect.succeed<Claude.Connection>({
+  requestId: "req_bench",
+  rateLimits: {},
+  read: Effect.succeed(short)
+})
+
+/** A wire that does nothing: the shortest answer is there, and always the same. */
+export const idle: Claude.Wire = { open: () => connected, ...unasked }
 
 /** A wire that gives one item after its headers. */
 export const wire = (
@@ -39,8 +62,7 @@ export const wire = (
   })
   return {
     open: () => Effect.andThen(headers, connection),
-    countTokens: () => Effect.succeed(0),
-    models: Effect.succeed([])
+    ...unasked
   }
 }
 
@@ -137,7 +159,8 @@ const collect = () => {
 const bytesHere = async ({ run }: Case): Promise<number> => {
   const calls = 2000
   const samples: Array<number> = []
-  await run(5000)
+  // Until all is compiled: what an object costs depends on whether it is made at all.
+  await run(50_000)
   for (let i = 0; i < 5; i++) {
     collect()
     const before = process.memoryUsage().heapUsed
@@ -147,12 +170,18 @@ const bytesHere = async ({ run }: Case): Promise<number> => {
   return median(samples)
 }
 
-const bytesOf = (program: string, { name }: Case): number => {
+/** The median of processes: how much is compiled away differs from one to the next, by a tenth. */
+const bytesOf = (program: string, one: Case): number =>
+  median(Array.from({ length: 7 }, () => bytesThere(program, one)))
+
+const bytesThere = (program: string, { name }: Case): number => {
   const young = ["--min-semi-space-size=512", "--max-semi-space-size=512"]
   const child = spawnSync(
     process.execPath,
     ["--expose-gc", ...young, fileURLToPath(program), `--bytes=${name}`],
     { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }
   )
-  return Number(child.stdout)
+  const bytes = Number.parseFloat(child.stdout)
+  if (child.status !== 0 || Number.isNaN(bytes)) throw new Error(`the process for the bytes of ${name} failed`)
+  return bytes
 }

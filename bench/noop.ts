@@ -6,11 +6,7 @@
  */
 import { Effect, ManagedRuntime } from "effect"
 import { Claude, Policy, Retry } from "../src/index.ts"
-import { compare, inFiber, item, promised, wire } from "./micro.ts"
-
-const turn = Effect.callback<void>((resume) => {
-  queueMicrotask(() => resume(Effect.void))
-})
+import { compare, inFiber, item, promised, turn, wire } from "./micro.ts"
 
 /** Everything is there when it is asked for. */
 const ready = ManagedRuntime.make(Claude.layer(wire()))

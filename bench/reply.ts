@@ -34,6 +34,16 @@ const event = (type: string, data: object): string => `event: ${type}\ndata: ${J
 
 const size = Math.ceil(text.length / deltas)
 
+/** The shortest answer. */
+export const shortest: ReadonlyArray<string> = [
+  event("message_start", { message }),
+  event("content_block_start", { index: 0, content_block: { type: "text", text: "", citations: null } }),
+  event("content_block_delta", { index: 0, delta: { type: "text_delta", text: "Yes." } }),
+  event("content_block_stop", { index: 0 }),
+  event("message_delta", { delta: { stop_reason: "end_turn", stop_sequence: null }, usage: { output_tokens: 2 } }),
+  event("message_stop", {})
+]
+
 const streamed = (pieces: ReadonlyArray<string>): ReadonlyArray<string> => [
   event("message_start", { message }),
   event("content_block_start", { index: 0, content_block: { type: "text", text: "", citations: null } }),
