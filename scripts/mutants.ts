@@ -258,8 +258,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "log: the caller's log is used",
     file: "src/Claude.ts",
-    find: "Attempt.open(wire.open, log, request)",
-    replace: "Effect.flatMap(CallLog.CallLog, (log) => Attempt.open(wire.open, log, request))",
+    find: "new Attempt.Attempt(wire.open, log, request, fiber)",
+    replace: "new Attempt.Attempt(wire.open, fiber.getRef(CallLog.CallLog), request, fiber)",
     test: "test/policy/Policy.test.ts"
   },
   {
@@ -314,7 +314,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "input: a prompt is counted with every attempt",
     file: "src/internal/run.ts",
-    find: "!isRest && this.log.isFirst(JSON.stringify([params.model, params.messages]))",
+    find: "!isRest && this.isNew(params)",
     replace: "!isRest",
     test: "test/policy/Validate.test.ts"
   },
@@ -495,9 +495,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "half-way: a piece that failed is tried again with all of it",
-    file: "src/internal/run.ts",
-    find: "this.settled = this.last = last",
-    replace: "this.last = last",
+    file: "src/internal/finishing.ts",
+    find: "call.settled = call.last = last",
+    replace: "call.last = last",
     test: "test/incomplete.test.ts"
   },
   {
@@ -692,8 +692,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "streams: the end of an answer is not its message_stop",
     file: "src/internal/attempt.ts",
-    find: "if (this.draft.ended()) return this.end()",
-    replace: "if (this.draft.ended() && this.draft.flaw() !== undefined) return this.end()",
+    find: "if (this.draft.ended()) return done",
+    replace: "if (this.draft.ended() && this.flaw() !== undefined) return done",
     test: "test/readers.test.ts"
   },
   {
@@ -873,9 +873,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "circuit G5: a long attempt outlives its lease",
-    file: "src/guard/Circuit.ts",
-    find: "Math.max(settings.probeLease, attempt)",
-    replace: "settings.probeLease",
+    file: "src/internal/circuits.ts",
+    find: "Math.max(this.settings.probeLease, attempt)",
+    replace: "this.settings.probeLease",
     test: "test/guard/Circuit.test.ts"
   },
   {
@@ -933,6 +933,148 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "restsUntil = now + rest",
     replace: "restsUntil = now",
     test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "opening G2: an answer that is collected is not ended",
+    file: "src/internal/collecting.ts",
+    find: "(exit) => Eager.left(opening.end(exit))",
+    replace: "() => undefined",
+    test: "test/interrupted.test.ts"
+  },
+  {
+    name: "opening G2: an answer that is collected is opened before anything sees to its end",
+    file: "src/internal/collecting.ts",
+    find: "Effect.suspend(() => Effect.flatMap(opening.open(), (opened) => this.read(opened, prepared, rest)))",
+    replace: "Effect.flatMap(opening.open(), (opened) => this.read(opened, prepared, rest))",
+    test: "test/interrupted.test.ts"
+  },
+  {
+    name: "opening G2: an answer that is read is not ended with its scope",
+    file: "src/internal/opening.ts",
+    find: "Scope.addFinalizerExit(scope, (exit) => opening.end(exit))",
+    replace: "Scope.addFinalizerExit(scope, () => Effect.void)",
+    test: "test/interrupted.test.ts"
+  },
+  {
+    name: "opening G2: a service of one's own is not told how its answer ended",
+    file: "src/internal/opening.ts",
+    find: "end: (exit) => Scope.close(scope, exit)",
+    replace: "end: () => Effect.void",
+    test: "test/Claude.test.ts"
+  },
+  {
+    name: "opening: an answer loses what it can do when it is copied",
+    file: "src/internal/opening.ts",
+    find: "Effect.map(opening.open(), plain)",
+    replace: "opening.open()",
+    test: "test/Claude.test.ts"
+  },
+  {
+    name: "opening: what is opened behind guards is not ended",
+    file: "src/guard/Guard.ts",
+    find: "this.leases.push({ end: (exit) => inner.end(exit) })",
+    replace: "void inner",
+    test: "test/interrupted.test.ts"
+  },
+  {
+    name: "opening G1: the socket of an attempt is left open",
+    file: "src/internal/attempt.ts",
+    find: "Scope.closeUnsafe(this.scope, exit)",
+    replace: "Scope.closeUnsafe(Scope.makeUnsafe(), exit)",
+    test: "test/interrupted.test.ts"
+  },
+  {
+    name: "opening: a collected answer may end with a tool whose input is not JSON",
+    file: "src/internal/attempt.ts",
+    find: "if (failure !== undefined) return Exit.fail(failure)",
+    replace: "if (failure !== undefined && !this.draft.ended()) return Exit.fail(failure)",
+    test: "test/streams.test.ts test/wire.test.ts test/structured.test.ts test/Tool.test.ts test/Claude.test.ts"
+  },
+  {
+    name: "opening G2: a slot that is given after the end is lost",
+    file: "src/guard/Guard.ts",
+    find: "if (this.ending !== undefined) return Effect.andThen(this.end(this.ending), Effect.interrupt)",
+    replace: "if (this.ending !== undefined) return Effect.interrupt",
+    test: "test/guard/Guard.test.ts"
+  },
+  {
+    name: "opening G2: the limits of an attempt outlive it",
+    file: "src/internal/attempt.ts",
+    find: "    watch.stop()\n",
+    replace: "",
+    test: "test/interrupted.test.ts"
+  },
+  {
+    name: "opening G2: an attempt whose socket cannot be closed has no end",
+    file: "src/internal/attempt.ts",
+    find: "Effect.ensuring(closed, Effect.suspend(() => this.ended(exit)))",
+    replace: "Effect.andThen(closed, Effect.suspend(() => this.ended(exit)))",
+    test: "test/Claude.test.ts"
+  },
+  {
+    name: "opening: an attempt is told to have ended before its socket is closed",
+    file: "src/internal/attempt.ts",
+    find: "      : Effect.ensuring(closed, Effect.suspend(() => this.ended(exit)))",
+    replace: "      : Effect.andThen(this.ended(exit), closed)",
+    test: "test/interrupted.test.ts"
+  },
+  {
+    name: "streams: a tool whose input is not JSON is an answer, where it is read",
+    file: "src/internal/attempt.ts",
+    find: "if (failure !== undefined) return Effect.fail(failure)",
+    replace: "if (failure !== undefined && !this.draft.ended()) return Effect.fail(failure)",
+    test: "test/readers.test.ts"
+  },
+  {
+    name: "opening: a lease that dies at its end is not heard of",
+    file: "src/internal/eager.ts",
+    find: "self === Exit.void ? undefined : self",
+    replace: "Exit.isExit(self) ? undefined : self",
+    test: "test/guard/Guard.test.ts"
+  },
+  {
+    name: "G2 budget: what a piece follows is paid for for ever, after an interrupt",
+    file: "src/internal/finishing.ts",
+    find: "Effect.uninterruptible(settled)",
+    replace: "settled",
+    test: "test/interrupted.test.ts"
+  },
+  {
+    name: "G7 budget: who waits is not woken by what a call gives",
+    file: "src/guard/RetryBudget.ts",
+    find: "      left += given\n      turnstile.wake()",
+    replace: "      left += given",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "circuit G3: what succeeded before a trip counts after it",
+    file: "src/internal/circuits.ts",
+    find: "if (generation === state.generation) unsafe.set",
+    replace: "if (generation >= 0) unsafe.set",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "fallback: a value is read in the form that was asked for first",
+    file: "src/Claude.ts",
+    find:
+      "    const ended = listener.asked(questionOf(fiber, ask, options, amend))\n    return Effect.onExit(\n      // Made after that: what is asked in the end is the last that `amend` is told of.\n      self(),",
+    replace:
+      "    const made = self()\n    const ended = listener.asked(questionOf(fiber, ask, options, amend))\n    return Effect.onExit(\n      made,",
+    test: "test/ladder.test.ts"
+  },
+  {
+    name: "guard: an answer that a lease is told of cannot be taken apart",
+    file: "src/guard/Guard.ts",
+    find: "?.opened?.(Opening.plain(answer))",
+    replace: "?.opened?.(answer)",
+    test: "test/guard/Guard.test.ts"
+  },
+  {
+    name: "guard: what comes after a gate that took a while is told an old time",
+    file: "src/guard/Guard.ts",
+    find: "Effect.flatMap(gated, () => this.admit(placeOf(this.fiber)))",
+    replace: "Effect.flatMap(gated, () => this.admit(place))",
+    test: "test/guard/Guard.test.ts"
   },
   {
     name: "guard: leases are settled in the order they were given",
@@ -1042,8 +1184,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G7 budget: a call gives back what its answer did not bring",
     file: "src/guard/RetryBudget.ts",
-    find: "left = Math.max(0, left - given)",
-    replace: "left = Math.max(0, left)",
+    find: "this.purse.take(this.given)",
+    replace: "this.purse.take(0)",
     test: "test/guard/budget-calls.test.ts"
   },
   {
@@ -1062,8 +1204,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "circuit: one that closed long ago still lets calls in one by one",
-    file: "src/guard/Circuit.ts",
-    find: "now - since < settings.window",
+    file: "src/internal/circuits.ts",
+    find: "now - since < this.settings.window",
     replace: "since > -1",
     test: "test/guard/Circuit.test.ts"
   },
@@ -1336,7 +1478,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "simulated: only first attempts fill the budget",
     file: "src/guard/RetryBudget.ts",
-    find: "given = Exit.isSuccess(exit) ? give() : 0",
+    find: "given = Exit.isSuccess(exit) ? purse.give() : 0",
     replace: "given = 0",
     test: "test/guard/simOutage.test.ts"
   },
@@ -1384,9 +1526,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "retry: an error value that comes again is final",
-    file: "src/internal/run.ts",
-    find: "if (isPiece && error === this.last)",
-    replace: "if (error === this.last)",
+    file: "src/internal/finishing.ts",
+    find: "if (isPiece && error === call.last)",
+    replace: "if (error === call.last)",
     test: "test/policy/Policy.test.ts"
   },
   {
@@ -1406,8 +1548,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "quota: answers that were left teach how long answers are",
     file: "src/guard/Guard.ts",
-    find: "const usage = isLeft ? undefined : this.answer?.usage()",
-    replace: "const usage = this.answer?.usage()",
+    find: "const usage = isLeft ? undefined : answer?.usage()",
+    replace: "const usage = answer?.usage()",
     test: "test/guard/Quota.test.ts"
   },
   {

@@ -12,9 +12,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import { dual } from "effect/Function"
+import { dual, identity } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -22,9 +21,11 @@ import * as Stream from "effect/Stream"
 import * as CallLog from "./CallLog.ts"
 import { type ClaudeError, InvalidRequest } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
-import { accepted, failureOf, fruitless, type Wanted } from "./internal/accept.ts"
+import type { Wanted } from "./internal/accept.ts"
 import { capture as captureAnswers, type Store } from "./internal/answerStore.ts"
 import * as Attempt from "./internal/attempt.ts"
+import { Collecting } from "./internal/collecting.ts"
+import * as Opening from "./internal/opening.ts"
 import * as Output from "./internal/output.ts"
 import * as Reading from "./internal/reading.ts"
 import {
@@ -33,19 +34,17 @@ import {
   type Ask,
   countable,
   type Options,
-  type Prepared,
   questionOf,
-  requested,
   toolsOf,
   toRequest
 } from "./internal/request.ts"
-import { rescue } from "./internal/rescue.ts"
 import * as Tools from "./internal/tools.ts"
 import { traced } from "./internal/traced.ts"
-import * as Unfinished from "./internal/unfinished.ts"
+import type * as Unfinished from "./internal/unfinished.ts"
 import type * as Message from "./Message.ts"
 
-export type { Connection, Opened, WireItem } from "./internal/attempt.ts"
+export type { Connection, WireItem } from "./internal/attempt.ts"
+export type { Opened } from "./internal/opening.ts"
 export type { Form } from "./internal/output.ts"
 export type { Answer } from "./internal/reading.ts"
 export type { Ask, Options } from "./internal/request.ts"
@@ -69,8 +68,12 @@ export type CountParams = MessageCountTokensParams
 
 /** Bounds the attempts that are made on top of the first ones. */
 export interface Budget {
-  /** Counts a call whose first attempt starts, if calls are counted. What it gives is settled as below. */
-  readonly first?: Effect.Effect<Charge> | undefined
+  /**
+   * Counts a call, if calls are counted: once, before its first attempt, by the outermost policy (one without a policy is
+   * not counted), in the fiber of the call, at a time in milliseconds. What it gives is settled as below. It may be
+   * interrupted while it runs, and then holds nothing; an `Exit` is only looked at.
+   */
+  readonly first?: ((now: number) => Effect.Effect<Charge>) | undefined
   /**
    * Waits until an extra attempt may start, at most until `Current.Deadline`, and charges it; nothing if it may not.
    * Runs uninterruptibly, so that what is charged is never lost: put `Effect.interruptible` on the wait, and nowhere else.
@@ -79,8 +82,9 @@ export interface Budget {
   readonly charge: (because: ClaudeError) => Effect.Effect<Charge | undefined>
 }
 
-/** An attempt that may start. */
+/** An attempt that was counted or paid for. Both may do their work when they are called, and give an `Exit`. */
 export interface Charge {
+  /** Told once how the attempt ended. */
   readonly settle: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
   /** Told how an answer ended that was opened to be read: mostly after its attempt, which succeeded when it was opened. */
   readonly ended?: ((exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>) | undefined
@@ -92,7 +96,7 @@ export class Claude extends Context.Service<Claude, {
    * Opens one answer: succeeds with the first content. Its scope is the answer's, and is closed with how the answer
    * ended: that is what guards learn from. `Claude.open` and all other calls see to it.
    */
-  readonly open: (request: Message.Request) => Effect.Effect<Attempt.Opened, ClaudeError, Scope.Scope>
+  readonly open: (request: Message.Request) => Effect.Effect<Opening.Opened, ClaudeError, Scope.Scope>
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
   readonly log: CallLog.CallLog
@@ -105,7 +109,7 @@ export class Claude extends Context.Service<Claude, {
 export const make = (wire: Wire): Effect.Effect<Claude["Service"]> =>
   Effect.zipWith(CallLog.capture, captureAnswers, (log, answers) =>
     Claude.of({
-      open: (request) => Attempt.open(wire.open, log, request),
+      open: Opening.make((request, fiber) => new Attempt.Attempt(wire.open, log, request, fiber)),
       countTokens: wire.countTokens,
       models: wire.models,
       log,
@@ -129,8 +133,9 @@ export const message: (
   options?: Options
 ) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (ask, options) =>
   traced("Claude.message", (fiber) => {
-    const reply = collect(fiber, ask, options, "content")
-    return heard(fiber, Effect.flatMap(reply, (reply) => Tools.decode(toolsOf(ask, options), reply)), ask, options)
+    const reply = () => collect(fiber, ask, options, "content", identity)
+    const decoded = () => Effect.flatMap(reply(), (reply) => Tools.decode(toolsOf(ask, options), reply))
+    return heard(fiber, decoded, ask, options)
   })
 
 /** Asks for text. */
@@ -140,7 +145,7 @@ export const text: (
 ) => Effect.Effect<string, ClaudeError, Claude> = (ask, options) =>
   traced(
     "Claude.text",
-    (fiber) => heard(fiber, Effect.map(collect(fiber, ask, options, "text"), saidBy), ask, options)
+    (fiber) => heard(fiber, () => collect(fiber, ask, options, "text", saidBy), ask, options)
   )
 
 /**
@@ -243,67 +248,39 @@ export const withModel: {
 // Internals
 // -----------------------------------------------------------------------------
 
-/** Asks and reads to the end. Where a policy wants it, what stopped half-way is asked for to its end. */
-const collect = (
+/** Asks, reads to the end, and takes what is wanted of the answer. */
+const collect = <A>(
   fiber: Fiber.Fiber<unknown, unknown>,
   ask: Ask,
   options: Options | undefined,
   wanted: Wanted,
+  taken: (reply: Message.Reply) => A,
   amend?: Amend
-): Effect.Effect<Message.Reply, ClaudeError, Claude> => {
-  const claude = Context.getUnsafe(fiber.context as Context.Context<Claude>, Claude)
-  const call: Unfinished.Finishing | undefined = fiber.getRef(Current.Call)
-  let last: { readonly error: ClaudeError; readonly stopped: Unfinished.Stopped } | undefined
-
-  const judge = ({ model, whole: { params } }: Prepared, rest: Unfinished.Rest, piece: Message.Reply) => {
-    const { before } = rest
-    const reply = before === undefined ? piece : Unfinished.join(before, piece, Unfinished.goesOn(params, model))
-    const error = (before && fruitless(before, piece)) ?? failureOf(reply, wanted)
-    if (error === undefined) return accepted(reply, claude.log)
-    last = { error, stopped: { params, model, reply, rest } }
-    return Effect.fail(error)
-  }
-  const asked = (rest?: Unfinished.Rest) =>
-    Effect.scoped(
-      Effect.withFiber<Message.Reply, ClaudeError, Scope.Scope>((fiber) =>
-        requested(fiber, ask, options, amend, rest, (prepared) =>
-          Effect.flatMap(claude.open(prepared.request), ({ pull, reply }) =>
-            toEnd(pull, () =>
-              judge(prepared, rest ?? Unfinished.nothing, reply()))))
-      )
-    )
-  return call?.finish === undefined ? asked() : rescue(asked(), (error) => {
-    const stopped = (error: ClaudeError) => last?.error === error ? last.stopped : undefined
-    return call.finish?.(error, { ask: asked, stopped }) ?? Effect.fail(error)
-  })
-}
-
-/** Reads what nobody looks at while it comes. A plain loop: a `Stream` would cost more than all policies together. */
-const toEnd = <A, E, R>(
-  pull: Attempt.Opened["pull"],
-  ended: () => Effect.Effect<A, E, R>
-): Effect.Effect<A, ClaudeError | E, R> => {
-  const loop: Effect.Effect<A, ClaudeError | E, R> = Effect.matchCauseEffect(pull, {
-    onSuccess: () => loop,
-    onFailure: (cause) => Pull.catchDone(Effect.failCause(cause), ended)
-  })
-  return loop
-}
+): Effect.Effect<A, ClaudeError, Claude> =>
+  new Collecting(
+    Context.getUnsafe(fiber.context as Context.Context<Claude>, Claude),
+    ask,
+    options,
+    wanted,
+    amend,
+    taken
+  ).answer(fiber)
 
 /** Tells who listens, if anybody does, what is asked, and how that ended. */
 const heard = <A, R>(
   fiber: Fiber.Fiber<unknown, unknown>,
-  self: Effect.Effect<A, ClaudeError, R>,
+  self: () => Effect.Effect<A, ClaudeError, R>,
   ask: Ask,
   options: Options | undefined,
   amend?: Amend
 ): Effect.Effect<A, ClaudeError, R> => {
   const listener = fiber.getRef(Current.Listener)
-  if (listener === undefined) return self
+  if (listener === undefined) return self()
   return Effect.suspend(() => {
     const ended = listener.asked(questionOf(fiber, ask, options, amend))
     return Effect.onExit(
-      self,
+      // Made after that: what is asked in the end is the last that `amend` is told of.
+      self(),
       (exit) =>
         Effect.sync(() => ended(Exit.isSuccess(exit) ? "whole" : Cause.hasInterrupts(exit.cause) ? "left" : "not"))
     )
@@ -327,14 +304,16 @@ const valued = <A, RD>(
     question = params
     return asked.params
   }
-  const decoded = Effect.flatMap(
-    collect(fiber, ask, options, "text", amend),
-    (reply) => Output.decode(output.success, codec, reply)
-  )
-  const noted = Effect.tapError(decoded, (error) =>
-    Effect.sync(() => {
-      if (error._tag === "MalformedOutput" && question !== undefined) answered(error, question)
-    }))
+  const decoded = () =>
+    Effect.flatMap(
+      collect(fiber, ask, options, "text", identity, amend),
+      (reply) => Output.decode(output.success, codec, reply)
+    )
+  const noted = () =>
+    Effect.tapError(decoded(), (error) =>
+      Effect.sync(() => {
+        if (error._tag === "MalformedOutput" && question !== undefined) answered(error, question)
+      }))
   return heard(fiber, noted, ask, options, amend)
 }
 

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Redacted, Ref, Schema, Stream } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Layer, Redacted, Ref, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { CallLog, Claude, ClaudeError, Policy, Retry, Timeout } from "../src/index.ts"
+import { CallLog, Claude, ClaudeError, type Message, Policy, Retry, Timeout } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
+import { ends, spied } from "./spied.ts"
 
 const fails = (turn: Faults.Turn, after: number, scope: ClaudeError.TimedOut["scope"], thinking = false) =>
   Effect.gen(function*() {
@@ -15,6 +16,11 @@ const fails = (turn: Faults.Turn, after: number, scope: ClaudeError.TimedOut["sc
     assert.instanceOf(error, ClaudeError.TimedOut)
     assert.strictEqual(error.scope, scope)
   }).pipe(Effect.provide(FakeClaude.layer([turn])))
+
+const request: Message.Request = {
+  params: { model: "claude-sonnet-5-5", max_tokens: 10, messages: [{ role: "user", content: "hi" }] },
+  limits: {}
+}
 
 const logged = <A>(layer: Layer.Layer<A>) => Layer.provideMerge(layer, CallLog.layerMemory)
 const events = Effect.flatMap(CallLog.Memory, Ref.get)
@@ -240,4 +246,56 @@ describe("restart", () => {
       assert.strictEqual(seen.filter(({ type }) => type === "message_stop").length, 1)
       assert.deepInclude(seen[at], { attempt: 2, because: "PartialAnswer" })
     }).pipe(Effect.provide(logged(FakeClaude.layer([Faults.breaks("half an"), Faults.answer("half an answer")])))))
+})
+
+describe("an `open` of one's own, around another", () => {
+  it.effect("is told how each collected answer ended", () =>
+    Effect.gen(function*() {
+      yield* Claude.text("hi")
+      yield* Effect.flip(Claude.text("hi"))
+      yield* Effect.flip(Claude.text("hi"))
+      const waiting = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
+      yield* Fiber.interrupt(waiting)
+      assert.deepStrictEqual(yield* ends, ["success", "Refused", "PartialAnswer", "neutral"])
+    }).pipe(Effect.provide(spied([
+      Faults.answer("a b"),
+      Faults.refusal(),
+      Faults.breaks("a"),
+      Faults.silence
+    ]))))
+
+  it.effect("is asked, if it is a proxy of the other", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      let asked = 0
+      const open = new Proxy(claude.open, {
+        apply: (target, self, [request]: [Message.Request]) => {
+          asked++
+          return Reflect.apply(target, self, [request])
+        }
+      })
+      assert.strictEqual(yield* Effect.provideService(Claude.text("hi"), Claude.Claude, { ...claude, open }), "a b")
+      assert.strictEqual(asked, 1)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b")]))))
+
+  it.effect("has an answer that may be copied", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      const opened = { ...(yield* claude.open(request)) }
+      const { isWhole, reply, usage } = opened
+      assert.strictEqual(yield* Effect.flip(Effect.forever(opened.pull)), Cause.Done())
+      assert.deepStrictEqual([isWhole(), reply().text, usage().output_tokens], [true, "a b", 1])
+    }).pipe(Effect.scoped, Effect.provide(FakeClaude.layer([Faults.answer("a b")]))))
+})
+
+describe("a wire whose socket cannot be closed", () => {
+  it.effect("is a defect of the call, and its attempt is told to have ended", () =>
+    Effect.gen(function*() {
+      const wire = yield* FakeClaude.wire([Faults.answer("a b")])
+      const stuck = Effect.acquireRelease(Effect.void, () => Effect.die("stuck"))
+      const claude = yield* Claude.make({ ...wire, open: (request) => Effect.andThen(stuck, wire.open(request)) })
+      const exit = yield* Effect.exit(Effect.provideService(Claude.text("hi"), Claude.Claude, claude))
+      assert.isTrue(Exit.hasDies(exit))
+      assert.deepStrictEqual((yield* events).map(({ _tag }) => _tag), ["AttemptStarted", "AttemptSucceeded"])
+    }).pipe(Effect.provide(CallLog.layerMemory)))
 })

@@ -1,6 +1,6 @@
 /** Ladders of models: which is asked, with what, and for how long. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Ref, Schema, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Ref, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   CallLog,
@@ -154,6 +154,23 @@ describe("what is asked of each model", () => {
       assert.property(bodies[0], "output_config")
       assert.notProperty(bodies[1], "output_config")
       assert.match(JSON.stringify(bodies[1]), /Answer with one JSON value that matches this JSON Schema/)
+    }))
+
+  it.live("a value is read in the form that was asked for last, also where somebody hears what is asked", () =>
+    Effect.gen(function*() {
+      // In a form that is held to, a tuple is written as an object.
+      const Point = Schema.Struct({ at: Schema.Tuple([Schema.Number, Schema.Number]) })
+      const { bodies, exit } = yield* play(
+        Claude.object(Point, "where?").pipe(
+          Policy.apply({ models: ["claude-of-old"], retry: Retry.byTag({ MalformedOutput: Retry.reask(1) }) }),
+          Fallback.lastGood({ name: "point", schema: Point, maxAge: "1 hour" })
+        ),
+        Faults.overloaded,
+        Faults.value({ near: "Paris" }),
+        Faults.value({ at: [1, 2] })
+      ).pipe(Effect.provide(Models.layer([{ id: "claude-of-old", capabilities: { structuredOutputs: false } }])))
+      assert.deepStrictEqual(Result.getOrUndefined(exit), { at: [1, 2] })
+      assert.deepStrictEqual(bodies.map(({ messages }) => Array.isArray(messages) && messages.length), [1, 1, 3])
     }))
 })
 

@@ -434,6 +434,22 @@ describe("a stream that breaks and cannot go on", () => {
     }
   }
 
+  it.effect("is none whose tool was given what is not JSON: that is no answer, also where it is read", () =>
+    Effect.gen(function*() {
+      const { error } = yield* read({})
+      assert.strictEqual(error?._tag, "UnexpectedResponse")
+      assert.match(error?.message ?? "", /the input of a tool is not JSON/)
+      assert.deepStrictEqual(yield* ends, ["UnexpectedResponse"])
+    }).pipe(Effect.provide(spied([
+      Faults.stream([
+        ...Faults.events("", { stopReason: "tool_use" }).slice(0, 1),
+        started(0, { type: "tool_use", id: "toolu_01Fake", name: "look", input: {} }),
+        added(0, { type: "input_json_delta", partial_json: "{ nope" }),
+        stopped(0),
+        ...Faults.events("", { stopReason: "tool_use" }).slice(-2)
+      ])
+    ]))))
+
   it.effect("says that a tool was to be used before its text, and sends nothing", () =>
     Effect.gen(function*() {
       const { error } = yield* read({ onBreak: "resume", retry })

@@ -95,6 +95,7 @@ export interface Status {
 
 /** The queue of one class of models. */
 export interface Admission extends Guard.Guard {
+  readonly direct: Guard.Direct
   /** Begins with one call, and lets in one more with each that succeeds. */
   readonly slowStart: () => void
   readonly status: Effect.Effect<Status>
@@ -170,13 +171,6 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     running--
     return Eager.map(meter?.settle(priced, exit, error, usage, sign === "success", now) ?? Exit.void, turnstile.wake)
   }
-  const lease = (priced: Meter.Priced): Guard.Lease => ({
-    opened: meter &&
-      (({ rateLimits }) => Effect.flatMap(Clock.currentTimeMillis, (now) => meter.sync(rateLimits, undefined, now))),
-    settle: (exit, usage) => Effect.flatMap(Clock.currentTimeMillis, (now) => release(priced, exit, usage, now)),
-    end: (exit, usage, { now }) => release(priced, exit, usage, now)
-  })
-
   const adjust = (sign: Sign, error: ClaudeError | undefined): void => {
     limit = adapt(limit, sign, running, concurrency)
     if (error?._tag === "RateLimited" && error.ramp === true) {
@@ -200,8 +194,8 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
           const within = Math.min(concurrency.maxWait, fiber.getRef(Current.Deadline) - now)
           return Eager.flatMap(
             turnstile.pass(ticket, within, now),
-            (passed): Effect.Effect<Guard.Lease, Saturated> =>
-              passed ? Exit.succeed(lease(ticket.priced)) : saturated(ticket, request.params.model)
+            (passed): Effect.Effect<Guard.Held, Saturated> =>
+              passed ? Exit.succeed(new Held(ticket.priced, release, meter)) : saturated(ticket, request.params.model)
           )
         })
     }),
@@ -222,6 +216,33 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
 // -----------------------------------------------------------------------------
 // Internals
 // -----------------------------------------------------------------------------
+
+/** A slot, and what was taken of the quota for it. */
+class Held implements Guard.Held {
+  readonly priced: Meter.Priced
+  readonly release: Release
+  readonly opened: Guard.Held["opened"]
+
+  constructor(priced: Meter.Priced, release: Release, meter: Meter.Meter | undefined) {
+    this.priced = priced
+    this.release = release
+    this.opened = meter && synced(meter)
+  }
+
+  end(exit: Guard.Ending, usage: Usage | undefined, { now }: Guard.Place): Effect.Effect<void> {
+    return this.release(this.priced, exit, usage, now)
+  }
+}
+
+const synced = (meter: Meter.Meter): Guard.Held["opened"] => ({ rateLimits }) =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => meter.sync(rateLimits, undefined, now))
+
+type Release = (
+  priced: Meter.Priced,
+  exit: Guard.Ending,
+  usage: Usage | undefined,
+  now: number
+) => Effect.Effect<void>
 
 const atOnce = Exit.succeed(0)
 const never = Exit.succeed(Infinity)

@@ -8,16 +8,15 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
-import * as Scope from "effect/Scope"
 import { Claude, type Opened } from "../Claude.ts"
 import { type ClaudeError, is, type Table } from "../ClaudeError.ts"
 import * as Eager from "../internal/eager.ts"
 import { isLocal } from "../internal/local.ts"
+import * as Opening from "../internal/opening.ts"
 import type { Request, Usage } from "../Message.ts"
 
 // -----------------------------------------------------------------------------
@@ -33,8 +32,6 @@ export interface Lease {
   readonly opened?: ((answer: Opened) => Effect.Effect<void>) | undefined
   /** Told exactly once how the answer ended, and what it used, as far as the API said: it says so at the end of an answer. */
   readonly settle: (exit: Ending, usage?: Usage | undefined) => Effect.Effect<void>
-  /** The same, done when it is called, in a fiber: what is an `Exit` costs nothing more. Not needed. */
-  readonly end?: ((exit: Ending, usage: Usage | undefined, place: Place) => Effect.Effect<void>) | undefined
 }
 
 /** State that calls share about a model or an account. */
@@ -46,14 +43,30 @@ export interface Guard {
    * wait, and nowhere else. What fails or is interrupted holds nothing.
    */
   readonly admit: (request: Request) => Effect.Effect<Lease, ClaudeError>
-  /** The same, decided when it is called, in a fiber: what is an `Exit` costs nothing more. Not needed. */
+  /**
+   * What `Guard.apply` asks instead of these two, which are then never called: leave it out of a guard that is made from
+   * another. Not needed.
+   */
   readonly direct?: Direct | undefined
 }
 
-/** What a guard decides when it is called, in a fiber. */
+/**
+ * What a guard decides when it is called, in the fiber of a call: once for each request, all gates before the first
+ * `admit`. An `Exit` is only looked at, and costs no step; what is none is run, `admit` uninterruptibly: put
+ * `Effect.interruptible` on the wait. What throws is a defect of the call, and holds nothing.
+ */
 export interface Direct {
   readonly gate: (request: Request, place: Place) => Effect.Effect<void, ClaudeError>
-  readonly admit: (request: Request, place: Place) => Effect.Effect<Lease, ClaudeError>
+  readonly admit: (request: Request, place: Place) => Effect.Effect<Held, ClaudeError>
+}
+
+/**
+ * What a request holds. `end` is called once, after what was opened behind the guards has ended, and may do its work when
+ * it is called. One that throws or dies is a defect of the call, and keeps no other from being ended.
+ */
+export interface Held {
+  readonly opened?: ((answer: Opened) => Effect.Effect<void>) | undefined
+  readonly end: (exit: Ending, usage: Usage | undefined, place: Place) => Effect.Effect<void>
 }
 
 /** Where and when it is called: in the fiber of a call, at a time in milliseconds. */
@@ -62,12 +75,31 @@ export interface Place {
   readonly now: number
 }
 
-/** A guard by what it decides when it is called. */
-export const make = (direct: Direct): Guard => ({
+/** A guard that decides when it is called, and not when it runs. Its `gate` and `admit` are the same as effects. */
+export const make = (direct: Direct): Guard & { readonly direct: Direct } => ({
   gate: (request) => Effect.withFiber((fiber) => direct.gate(request, placeOf(fiber))),
-  admit: (request) => Effect.withFiber((fiber) => direct.admit(request, placeOf(fiber))),
+  admit: (request) => Effect.withFiber((fiber) => Effect.map(direct.admit(request, placeOf(fiber)), leaseOf)),
   direct
 })
+
+const leaseOf = (held: Held): Lease => ({
+  opened: (answer) => held.opened?.(answer) ?? Exit.void,
+  settle: (exit, usage) => Effect.withFiber((fiber) => held.end(exit, usage, placeOf(fiber)))
+})
+
+/** A guard that decides when it runs. */
+const directOf = (guard: Guard): Direct =>
+  guard.direct ?? {
+    gate: guard.gate === open ? open : (request) => guard.gate(request),
+    admit: (request) => Effect.map(guard.admit(request), heldOf)
+  }
+
+/** What is no lease holds nothing: a guard that the compiler has not seen may give none. */
+const heldOf = (lease: Lease | undefined): Held =>
+  lease === undefined ? nothing : {
+    opened: (answer) => lease.opened?.(answer) ?? Exit.void,
+    end: (exit, usage) => Effect.suspend(() => lease.settle(exit, usage))
+  }
 
 /** The place of a fiber, now. */
 export const placeOf = (fiber: Place["fiber"]): Place => ({
@@ -78,8 +110,8 @@ export const placeOf = (fiber: Place["fiber"]): Place => ({
 /** A gate that lets everything through. */
 export const open: (request: Request) => Effect.Effect<void> = () => Exit.void
 
-/** A lease of nothing. */
-export const nothing: Lease = { settle: () => Exit.void }
+/** Nothing is held: as a `Lease`, and as a `Held`. */
+export const nothing: Lease & Held = { settle: () => Exit.void, end: () => Exit.void }
 
 /** The error of ours that an answer ended with; nothing after a success, a defect or an interrupt. */
 export const errorOf = (exit: Ending): ClaudeError | undefined => {
@@ -108,20 +140,12 @@ export const judge = <A>(
 /** Makes every request pass the guards: all gates first, then every admission in order. Leases are settled in reverse. */
 export const apply = (guards: ReadonlyArray<Guard>) => (claude: Claude["Service"]): Claude["Service"] => {
   if (guards.length === 0) return claude
-  const all = guards.map((guard): Direct => guard.direct ?? guard)
+  const all = guards.map(directOf)
   const gates = all.filter(({ gate }) => gate !== open)
+  const begin = Opening.of(claude.open)
   return Claude.of({
     ...claude,
-    open: (request) =>
-      Effect.withFiber((fiber) => {
-        const passage = new Passage(all, gates, request, fiber)
-        // Before anything is taken: what is held is settled, whatever comes between.
-        const settled = Scope.addFinalizerExit(
-          Context.getUnsafe(fiber.context, Scope.Scope),
-          (exit) => passage.settle(exit, placeOf(Fiber.getCurrent() ?? fiber))
-        )
-        return Effect.flatMap(settled, () => Eager.flatMap(passage.enter(), () => passage.open(claude)))
-      })
+    open: Opening.make((request, fiber) => new Passage(all, gates, begin, request, fiber))
   })
 }
 
@@ -130,28 +154,61 @@ export const apply = (guards: ReadonlyArray<Guard>) => (claude: Claude["Service"
 // -----------------------------------------------------------------------------
 
 /** The way of one request past the guards. A class, and loops, because it is made for every attempt. */
-class Passage {
+class Passage implements Opening.Opening {
   readonly guards: ReadonlyArray<Direct>
   readonly gates: ReadonlyArray<Direct>
+  readonly begin: Opening.Begin
   readonly request: Request
   readonly fiber: Place["fiber"]
-  /** What is held. */
-  readonly leases: Array<Lease> = []
+  /** What is held, and last what is opened behind the guards. */
+  readonly leases: Array<Held> = []
   answer: Opened | undefined
+  /** How it ended, if it has: as it may while it waits, where somebody else closes its scope. */
+  ending: Ending | undefined
 
-  constructor(guards: ReadonlyArray<Direct>, gates: ReadonlyArray<Direct>, request: Request, fiber: Place["fiber"]) {
+  constructor(
+    guards: ReadonlyArray<Direct>,
+    gates: ReadonlyArray<Direct>,
+    begin: Opening.Begin,
+    request: Request,
+    fiber: Place["fiber"]
+  ) {
     this.guards = guards
     this.gates = gates
+    this.begin = begin
     this.request = request
     this.fiber = fiber
   }
 
+  open(): Effect.Effect<Opened, ClaudeError> {
+    const entered = this.enter()
+    return entered === Exit.void ? this.pass() : Effect.flatMap(entered, () => this.pass())
+  }
+
+  pass(): Effect.Effect<Opened, ClaudeError> {
+    if (this.ending !== undefined) return Effect.interrupt
+    const inner = this.begin(this.request, this.fiber)
+    // Not itself: guards behind these have an `opened` of their own.
+    this.leases.push({ end: (exit) => inner.end(exit) })
+    return Effect.flatMap(inner.open(), (answer) => this.begun(answer))
+  }
+
+  begun(answer: Opened): Effect.Effect<Opened> {
+    this.answer = answer
+    const told = this.opened(answer, 0)
+    return told === Exit.void ? Exit.succeed(answer) : Effect.as(told, answer)
+  }
+
   enter(): Effect.Effect<void, ClaudeError> {
     const place = placeOf(this.fiber)
-    return Eager.flatMap(this.gated(0, place), () => {
-      const admitted = this.admitted(0, place)
-      return Exit.isExit(admitted) ? admitted : Effect.uninterruptible(admitted)
-    })
+    const gated = this.gated(0, place)
+    return gated === Exit.void ? this.admit(place) : Effect.flatMap(gated, () => this.admit(placeOf(this.fiber)))
+  }
+
+  admit(place: Place): Effect.Effect<void, ClaudeError> {
+    if (this.ending !== undefined) return Effect.interrupt
+    const admitted = this.admitted(0, place)
+    return Eager.isDone(admitted) ? admitted : Effect.uninterruptible(admitted)
   }
 
   gated(from: number, place: Place): Effect.Effect<void, ClaudeError> {
@@ -169,6 +226,7 @@ class Passage {
       if (!Eager.isDone(admitted)) {
         return Effect.flatMap(admitted, (lease) => {
           this.hold(lease)
+          if (this.ending !== undefined) return Effect.andThen(this.end(this.ending), Effect.interrupt)
           // It may have waited.
           return this.admitted(i + 1, placeOf(this.fiber))
         })
@@ -179,40 +237,41 @@ class Passage {
     return Exit.void
   }
 
-  /** What is no lease holds nothing: a guard that the compiler has not seen may give none. */
-  hold(lease: Lease | undefined): void {
-    if (lease !== nothing && lease !== undefined) this.leases.push(lease)
+  hold(lease: Held): void {
+    if (lease !== nothing) this.leases.push(lease)
   }
 
-  open(claude: Claude["Service"]): Effect.Effect<Opened, ClaudeError, Scope.Scope> {
-    return Effect.flatMap(claude.open(this.request), (answer) => {
-      this.answer = answer
-      const told = this.opened(answer, 0)
-      return Eager.isDone(told) ? Exit.succeed(answer) : Effect.as(told, answer)
-    })
-  }
-
+  /** Few leases want to know. */
   opened(answer: Opened, from: number): Effect.Effect<void> {
     for (let i = from; i < this.leases.length; i++) {
-      const told = this.leases[i]?.opened?.(answer)
+      const told = this.leases[i]?.opened?.(Opening.plain(answer))
       if (told !== undefined) return Eager.flatMap(told, () => this.opened(answer, i + 1))
     }
     return Exit.void
   }
 
   /** The last one first. One that dies, or throws, takes no other with it. */
-  settle(exit: Ending, place: Place): Effect.Effect<void> {
+  end(exit: Ending): Effect.Effect<void> {
+    this.ending = exit
+    const settled = Result.getOrElse(Result.try(() => this.settled(exit)), Effect.die)
+    return this.leases.length === 0
+      ? settled
+      : Effect.ensuring(settled, Effect.suspend(() => this.end(exit)))
+  }
+
+  /** Those that are settled at once, up to one that is not, or dies. */
+  settled(exit: Ending): Effect.Effect<void> {
+    const place = placeOf(Fiber.getCurrent() ?? this.fiber)
+    const { answer } = this
+    // One that throws when it is asked what it used is not asked again.
+    this.answer = undefined
     // One that its reader has left has not said how long it would have been, or had become.
-    const isLeft = this.answer !== undefined && Exit.isSuccess(exit) && !this.answer.isWhole()
-    const usage = isLeft ? undefined : this.answer?.usage()
+    const isLeft = answer !== undefined && Exit.isSuccess(exit) && !answer.isWhole()
+    const usage = isLeft ? undefined : answer?.usage()
+    this.answer = answer
     for (let lease = this.leases.pop(); lease !== undefined; lease = this.leases.pop()) {
-      const { end, settle } = lease
-      const settled = end === undefined
-        ? Effect.suspend(() => settle(exit, usage))
-        : Result.getOrElse(Result.try(() => end(exit, usage, place)), Effect.die)
-      if (!Eager.isDone(settled) || Exit.isFailure(settled)) {
-        return Effect.ensuring(settled, Effect.suspend(() => this.settle(exit, place)))
-      }
+      const settled = lease.end(exit, usage, place)
+      if (!Eager.isDone(settled) || Exit.isFailure(settled)) return settled
     }
     return Exit.void
   }

@@ -129,10 +129,8 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   }
   const admission = Guard.make({
     gate: Guard.open,
-    admit: (request, place) => {
-      const { admit, direct } = queueOfModel(request.params.model, place.fiber.getRef(Current.Catalogue))
-      return direct === undefined ? admit(request) : direct.admit(request, place)
-    }
+    admit: (request, place) =>
+      queueOfModel(request.params.model, place.fiber.getRef(Current.Catalogue)).direct.admit(request, place)
   })
 
   const circuits = compiled.circuit && Circuit.make(compiled.circuit, {

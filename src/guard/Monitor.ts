@@ -5,7 +5,6 @@
  * trouble of anybody's. It looks only when a call ends, so that a program that
  * starts, or is idle, raises nothing.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -142,18 +141,14 @@ export const make = (
   const tell = (alert: Alert) => Effect.andThen(log.emit(alert), alerts.raise(alert))
 
   /** The end of a call that no policy runs. */
-  const lone = (model: string): Guard.Lease => {
-    const end = (exit: Guard.Ending, now: number) => {
+  const lone = (model: string): Guard.Held => ({
+    end: (exit, _, { now }) => {
       const error = Guard.errorOf(exit)
       const how = error !== undefined ? failure(error, undefined) : Exit.isSuccess(exit) ? "success" : undefined
       const alert = how && count(how, now, model)
       return alert === undefined ? Exit.void : tell(alert)
     }
-    return {
-      settle: (exit) => Effect.flatMap(Clock.currentTimeMillis, (now) => end(exit, now)),
-      end: (exit, _, { now }) => end(exit, now)
-    }
-  }
+  })
 
   const inner: Log = log
   const heard: CallLog.CallLog & Log = {

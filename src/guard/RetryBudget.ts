@@ -97,6 +97,7 @@ export interface Status {
 
 /** The budget that retry, re-ask, continuation and fallback share. */
 export interface RetryBudget extends Budget {
+  readonly first: NonNullable<Budget["first"]>
   readonly status: Effect.Effect<Status>
 }
 
@@ -183,28 +184,15 @@ export const make = (
     putBack: (ticket) => Effect.sync(() => refund(ticket))
   }, scope)
 
-  /** What succeeds gives back 1, also after a failure: where all who ask wait here, nobody else succeeds. */
-  const give = (): number => {
-    const given = Math.min(1, quota - left)
-    left += given
-    return given
-  }
-  // At once: nobody waits for an answer to be read. One that then breaks off takes it again.
-  const first = (): Charge => {
-    let given = 0
-    return {
-      settle: (exit) =>
-        Effect.sync(() => {
-          if (!Exit.isSuccess(exit)) return
-          given = give()
-          turnstile.wake()
-        }),
-      ended: (exit) =>
-        Effect.sync(() => {
-          if (!isWasted(exit)) return
-          left = Math.max(0, left - given)
-          given = 0
-        })
+  const purse: Purse = {
+    give: () => {
+      const given = Math.min(1, quota - left)
+      left += given
+      turnstile.wake()
+      return given
+    },
+    take: (amount) => {
+      left = Math.max(0, left - amount)
     }
   }
   const charge = (ticket: Ticket): Charge => {
@@ -217,14 +205,14 @@ export const make = (
             failedAt = now
           } else {
             refund(ticket)
-            given = Exit.isSuccess(exit) ? give() : 0
+            given = Exit.isSuccess(exit) ? purse.give() : 0
           }
           turnstile.wake()
         }),
       ended: (exit) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           if (given === undefined || !isWasted(exit)) return
-          left = Math.max(0, left - ticket.cost - given)
+          purse.take(ticket.cost + given)
           given = undefined
           failedAt = now
           if (ticket.slice !== undefined) ticket.slice.extra++
@@ -233,10 +221,10 @@ export const make = (
   }
 
   return {
-    first: Effect.map(Clock.currentTimeMillis, (now) => {
+    first: (now) => {
       current(now).calls++
-      return first()
-    }),
+      return Exit.succeed(new First(purse))
+    },
     charge: (because) =>
       Effect.withFiber((fiber) => {
         const told = because._tag === "RateLimited" && retryAfter(because) !== undefined
@@ -257,6 +245,35 @@ export const make = (
 // -----------------------------------------------------------------------------
 // Internals
 // -----------------------------------------------------------------------------
+
+interface Purse {
+  /** What succeeds gives back 1, also after a failure: where all who ask wait here, nobody else succeeds. */
+  readonly give: () => number
+  readonly take: (amount: number) => void
+}
+
+/** The first attempt of a call. What it gives back is there at once; an answer that then breaks off takes it again. */
+class First implements Charge {
+  readonly purse: Purse
+  given = 0
+
+  constructor(purse: Purse) {
+    this.purse = purse
+  }
+
+  settle(exit: Guard.Ending): Effect.Effect<void> {
+    if (Exit.isSuccess(exit)) this.given = this.purse.give()
+    return Exit.void
+  }
+
+  ended(exit: Guard.Ending): Effect.Effect<void> {
+    if (isWasted(exit)) {
+      this.purse.take(this.given)
+      this.given = 0
+    }
+    return Exit.void
+  }
+}
 
 const isWasted = (exit: Guard.Ending): boolean => Guard.judge(exit, { success: false, neutral: false, failure: wasted })
 

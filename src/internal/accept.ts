@@ -17,39 +17,52 @@ export const accept = (
   log: CallLog.CallLog
 ): Effect.Effect<Reply, ClaudeError.ClaudeError> => {
   const failure = failureOf(reply, wanted)
-  return failure === undefined ? accepted(reply, log) : Effect.fail(failure)
+  return failure === undefined ? Effect.as(warnOfUnknown(reply, log) ?? Effect.void, reply) : Effect.fail(failure)
 }
 
-/** Gives a reply that is an answer. */
-export const accepted = (reply: Reply, log: CallLog.CallLog): Effect.Effect<Reply> =>
-  reply.stopReason !== null && known.has(reply.stopReason) ? Effect.succeed(reply) : Effect.as(warn(reply, log), reply)
+/** A stop reason that is newer than we are ends no call, but somebody should know. */
+export const warnOfUnknown = (reply: Reply, log: CallLog.CallLog): Effect.Effect<void> | undefined =>
+  reply.stopReason !== null && known.has(reply.stopReason) ? undefined : warn(reply, log)
 
-/** Why it is no answer, if it is none. */
+/** Why it is no answer, if it is none. What an error says is put together only for one. */
 export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError | undefined => {
-  const { message, model, requestId, stopReason, text, usage } = reply
-  const common = { model, requestId, usage }
-  const arrived = () => ({ ...common, text: ClaudeError.redact(text), blocks: Redacted.make(message.content) })
+  const { message: { content }, stopReason } = reply
   switch (stopReason) {
     case "refusal":
-      return new ClaudeError.Refused({ ...arrived(), category: message.stop_details?.category ?? undefined })
+      return new ClaudeError.Refused({
+        ...arrived(reply),
+        category: reply.message.stop_details?.category ?? undefined
+      })
     case "max_tokens":
     case "pause_turn":
-      return new ClaudeError.Truncated({ ...arrived(), reason: stopReason })
+      return new ClaudeError.Truncated({ ...arrived(reply), reason: stopReason })
     case "model_context_window_exceeded":
-      return new ClaudeError.ContextWindowExceeded(arrived())
+      return new ClaudeError.ContextWindowExceeded(arrived(reply))
+    case "tool_use":
+      if (content.every((block) => block.type !== "tool_use")) {
+        return new ClaudeError.EmptyAnswer({ ...common(reply), detail: "it asks for a tool and names none" })
+      }
+      return wanted === "text" && isBlank(reply)
+        ? new ClaudeError.EmptyAnswer({ ...common(reply), detail: "it asks for a tool: ask with Claude.message" })
+        : undefined
+    case "end_turn":
+      return (wanted === "text" ? isBlank(reply) : content.length === 0)
+        ? new ClaudeError.EmptyAnswer(common(reply))
+        : undefined
+    default:
+      return undefined
   }
-  const tools = message.content.filter((block) => block.type === "tool_use")
-  if (stopReason === "tool_use" && tools.length === 0) {
-    return new ClaudeError.EmptyAnswer({ ...common, detail: "it asks for a tool and names none" })
-  }
-  if (stopReason === "tool_use" && wanted === "text" && text.trim() === "") {
-    return new ClaudeError.EmptyAnswer({ ...common, detail: "it asks for a tool: ask with Claude.message" })
-  }
-  if (stopReason === "end_turn" && (wanted === "text" ? text.trim() === "" : message.content.length === 0)) {
-    return new ClaudeError.EmptyAnswer(common)
-  }
-  return undefined
 }
+
+const common = ({ model, requestId, usage }: Reply) => ({ model, requestId, usage })
+
+const arrived = (reply: Reply) => ({
+  ...common(reply),
+  text: ClaudeError.redact(reply.text),
+  blocks: Redacted.make(reply.message.content)
+})
+
+const isBlank = ({ text }: Reply): boolean => text.trim() === ""
 
 /** Why a turn that was paused is no answer, if nothing came of it. */
 export const fruitless = (
@@ -62,7 +75,6 @@ export const fruitless = (
 
 const known: ReadonlySet<string> = new Set(["end_turn", "stop_sequence", "tool_use"])
 
-/** A stop reason that is newer than we are ends no call, but somebody should know. */
 const warn = ({ model, stopReason }: Reply, log: CallLog.CallLog) =>
   Effect.flatMap(Current.Call, (call) =>
     Effect.flatMap(Clock.currentTimeMillis, (at) =>

@@ -22,6 +22,7 @@ import * as Message from "../Message.ts"
 import * as Models from "./catalogue.ts"
 import * as Draft from "./draft.ts"
 import { isToldRoutine } from "./listening.ts"
+import type { Collectable, Opened, Opening } from "./opening.ts"
 import * as Stated from "./stated.ts"
 import * as Tools from "./tools.ts"
 import { Watch, type Watched } from "./watch.ts"
@@ -42,30 +43,17 @@ export interface Connection {
   readonly read: Pull.Pull<WireItem, ClaudeError.ClaudeError>
 }
 
-/** An answer that has begun. */
-export interface Opened {
-  readonly requestId: string | undefined
-  readonly rateLimits: Message.RateLimits
-  /** The next events, from the first on; done after the last. */
-  readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Message.WireEvent>, ClaudeError.ClaudeError>
-  /** What has been read so far. */
-  readonly reply: () => Message.Reply
-  /** What it has used so far, as far as the API said. */
-  readonly usage: () => Message.Usage
-  /** Whether it has come to its end. */
-  readonly isWhole: () => boolean
-}
-
-/** Opens a request. Its scope is the answer's: the exit it closes with says how the answer ended. */
-export const open = (
-  connect: (request: Message.Request) => Effect.Effect<Connection, ClaudeError.ClaudeError, Scope.Scope>,
-  log: CallLog.CallLog,
+/** Sends a request. */
+export type Connect = (
   request: Message.Request
-): Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope> =>
-  Effect.withFiber((fiber) => new Attempt(log, request, fiber).begin(connect(request), fiber))
+) => Effect.Effect<Connection, ClaudeError.ClaudeError, Scope.Scope>
 
 /** An attempt that is made. No generator: this runs for every attempt, and one would cost as much as a limit. */
-class Attempt implements Watched {
+export class Attempt implements Collectable, Opening, Watched {
+  readonly connect: Connect
+  /** What is to be sent: nothing more, once it was opened or ended. */
+  request: Message.Request | undefined
+  readonly fiber: Fiber.Fiber<unknown, unknown>
   readonly log: CallLog.CallLog
   readonly model: string
   readonly clock: Clock.Clock
@@ -75,6 +63,8 @@ class Attempt implements Watched {
   readonly number: number
   readonly draft: Draft.Draft
   readonly watch: Watch
+  /** What the wire holds for it, from when it is opened. */
+  scope: Scope.Closeable | undefined
   connection: Connection | undefined
   firstAt: number | undefined
   endAt: number | undefined
@@ -82,11 +72,21 @@ class Attempt implements Watched {
   contradiction: string | undefined
   /** What was read before the first content. */
   replay = none
-  /** What it is read with, once it has been. */
-  next: ReturnType<Attempt["read"]> | undefined
-  more: Opened["pull"] | undefined
+  /** The next read, taken: of nothing, until it is connected. */
+  next: Reading = Effect.never
+  awaited: Reading | undefined
+  onward: Opened["pull"] | undefined
+  pulling: Opened["pull"] | undefined
 
-  constructor(log: CallLog.CallLog, request: Message.Request, fiber: Fiber.Fiber<unknown, unknown>) {
+  constructor(
+    connect: Connect,
+    log: CallLog.CallLog,
+    request: Message.Request,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ) {
+    this.connect = connect
+    this.request = request
+    this.fiber = fiber
     this.log = log
     this.model = request.params.model
     this.clock = fiber.getRef(Clock.Clock)
@@ -106,74 +106,78 @@ class Attempt implements Watched {
   // Opening and reading
   // ---------------------------------------------------------------------------
 
-  begin<R>(
-    connecting: Effect.Effect<Connection, ClaudeError.ClaudeError, R>,
-    fiber: Fiber.Fiber<unknown, unknown>
-  ): Effect.Effect<Opened, ClaudeError.ClaudeError, R | Scope.Scope> {
-    const { call, log, model, number: attempt, watch } = this
-    const scope = Context.getUnsafe(fiber.context, Scope.Scope)
-    const registered = Scope.addFinalizerExit(scope, (exit) => this.ended(exit))
-    // What is told that it began is told how it ended, also if it is interrupted while that is told.
-    const told = isToldRoutine(log, fiber)
+  open(): Effect.Effect<Collectable, ClaudeError.ClaudeError> {
+    const { call, fiber, log, model, number: attempt, request, watch } = this
+    if (request === undefined) return Effect.interrupt
+    this.request = undefined
+    const connected = Effect.flatMap(this.connect(request), (made) => this.connected(made))
+    this.scope = Scope.makeUnsafe()
+    const opened = watch.duringIn(fiber, Context.add(fiber.context, Scope.Scope, this.scope), connected)
+    return isToldRoutine(log, fiber)
       ? Effect.andThen(
-        registered,
-        log.emit({ _tag: "AttemptStarted", at: watch.start, call: call?.id, model, attempt })
+        log.emit({ _tag: "AttemptStarted", at: watch.start, call: call?.id, model, attempt }),
+        opened
       )
-      : registered
-    const opened = Effect.flatMap(connecting, (made) => this.opened(made))
-    return Effect.andThen(told, watch.duringIn(fiber, opened))
+      : opened
   }
 
-  opened(made: Connection): Effect.Effect<Opened, ClaudeError.ClaudeError> {
+  connected(made: Connection): Effect.Effect<Collectable, ClaudeError.ClaudeError> {
     this.connection = made
+    this.next = Effect.matchCauseEffect(made.read, {
+      onSuccess: (item) => Exit.succeed(this.take(item)),
+      // What is made for the end is made there: many answers are whole before it.
+      onFailure: (cause) => Pull.catchDone(Effect.failCause(cause), () => this.brokenOff(made))
+    })
     this.watch.connected()
-    return this.untilContent(made)
+    return this.untilContent()
   }
 
   /** Reads until the first content. */
-  untilContent(made: Connection): Effect.Effect<Opened, ClaudeError.ClaudeError> {
-    return Effect.flatMap(this.read(made), (events) => {
+  untilContent(): Effect.Effect<Collectable, ClaudeError.ClaudeError> {
+    return Effect.flatMap(this.read(), (events) => {
       this.replay = this.replay.length === 0 ? events : [...this.replay, ...events]
-      if (!this.draft.begun() && !this.draft.ended()) return this.untilContent(made)
-      const pull: Opened["pull"] = Effect.suspend(() => this.pulled(made, pull))
-      const { rateLimits, requestId } = made
-      const [reply, usage, isWhole] = [
-        () => this.reply(),
-        () => this.draft.head().usage,
-        () => this.draft.ended()
-      ]
-      return Effect.succeed({ requestId, rateLimits, pull, reply, usage, isWhole })
+      return this.draft.begun() || this.draft.ended() ? Effect.succeed(this) : this.untilContent()
     })
   }
 
-  /** The next read, taken. */
-  read(made: Connection): Effect.Effect<ReadonlyArray<Message.WireEvent>, ClaudeError.ClaudeError> {
-    if (this.contradiction !== undefined) return this.odd(this.contradiction)
-    return this.next ??= Effect.catchCause(
-      Effect.map(made.read, (item) => this.take(item)),
-      // What is made for the end is made there: many answers are whole before it.
-      (cause) => Pull.catchDone(Effect.failCause(cause), () => this.over(made))
-    )
+  read(): Reading {
+    return this.contradiction === undefined ? this.next : this.odd(this.contradiction)
   }
 
   /** The body is over, and the message is not. */
-  over(made: Connection): Effect.Effect<ReadonlyArray<Message.WireEvent>, ClaudeError.ClaudeError> {
+  brokenOff(made: Connection): Reading {
     return made.mayEndEarly === true && this.draft.head().stop_reason !== null
       ? Effect.sync(() => this.take({ bytes: 0, events: [{ type: "message_stop" }] }))
       : this.odd("it ended before the message did")
   }
 
+  /** The next read, waited for as long as the limits allow. */
+  more(): Reading {
+    return this.awaited ??= this.watch.during(Effect.suspend(() => this.read()))
+  }
+
+  get pull(): Opened["pull"] {
+    return this.pulling ??= Effect.suspend(() => this.pulled())
+  }
+
   /** The next events that are not none. */
-  pulled(made: Connection, pull: Opened["pull"]): Opened["pull"] {
+  pulled(): Opened["pull"] {
     const events = this.replay
     this.replay = none
     if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
-    if (this.failure !== undefined) return Effect.fail(this.failure)
-    if (this.draft.ended()) return this.end()
-    return this.more ??= Effect.flatMap(
-      this.watch.during(Effect.suspend(() => this.read(made))),
-      (events) => Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull
+    const failure = this.flaw()
+    if (failure !== undefined) return Effect.fail(failure)
+    if (this.draft.ended()) return done
+    return this.onward ??= Effect.flatMap(
+      this.more(),
+      (events) => Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : this.pull
     )
+  }
+
+  toEnd(): Effect.Effect<void, ClaudeError.ClaudeError> {
+    const failure = this.flaw()
+    if (failure !== undefined) return Exit.fail(failure)
+    return this.draft.ended() ? Exit.void : Effect.flatMap(this.more(), () => this.toEnd())
   }
 
   /** Takes events until one contradicts those before it, or the message has ended: what follows is not part of it. */
@@ -195,20 +199,18 @@ class Attempt implements Watched {
     return taken === events.length ? events : events.slice(0, taken)
   }
 
-  end(): Opened["pull"] {
-    const detail = this.draft.flaw()
-    if (detail === undefined) return done
-    this.failure = new ClaudeError.UnexpectedResponse({
-      model: this.model,
-      requestId: this.connection?.requestId,
-      detail
-    })
-    return Effect.fail(this.failure)
+  /** Why there is nothing more to read, if it is not that the message has come to its end. */
+  flaw(): ClaudeError.ClaudeError | undefined {
+    const detail = this.failure === undefined && this.draft.ended() ? this.draft.flaw() : undefined
+    return this.failure ??= detail === undefined ? undefined : this.unexpected(detail)
+  }
+
+  unexpected(detail: string): ClaudeError.UnexpectedResponse {
+    return new ClaudeError.UnexpectedResponse({ model: this.model, requestId: this.requestId, detail })
   }
 
   odd(detail: string): Effect.Effect<never, ClaudeError.UnexpectedResponse> {
-    const requestId = this.connection?.requestId
-    return Effect.fail(new ClaudeError.UnexpectedResponse({ model: this.model, requestId, detail }))
+    return Effect.fail(this.unexpected(detail))
   }
 
   /** What a failure of the wire means here: once content has been seen, that the answer broke off. */
@@ -232,9 +234,25 @@ class Attempt implements Watched {
   // What is told of it
   // ---------------------------------------------------------------------------
 
+  get requestId(): string | undefined {
+    return this.connection?.requestId
+  }
+
+  get rateLimits(): Message.RateLimits {
+    return this.connection?.rateLimits ?? noLimits
+  }
+
+  usage(): Message.Usage {
+    return this.draft.head().usage
+  }
+
+  isWhole(): boolean {
+    return this.draft.ended()
+  }
+
   /** What has been read so far. Nothing in it is a getter: to make one takes longer than to find out. */
   reply(): Message.Reply {
-    const { connection, draft, endAt, number: attempt, watch: { start } } = this
+    const { draft, endAt, number: attempt, rateLimits, requestId, watch: { start } } = this
     const message = draft.message()
     const { content, model, stop_reason: stopReason, usage } = message
     return {
@@ -246,8 +264,8 @@ class Attempt implements Watched {
       toolUses: Tools.uses(content),
       serverToolErrors: Tools.serverErrors(content),
       model,
-      requestId: connection?.requestId,
-      rateLimits: connection?.rateLimits ?? {},
+      requestId,
+      rateLimits,
       timeToFirstToken: this.timeToFirstToken(),
       duration: Duration.millis((endAt ?? this.now()) - start),
       attempt
@@ -271,9 +289,18 @@ class Attempt implements Watched {
     tally.atLeast ||= !isFree && (cost?.atLeast !== false || !this.draft.ended())
   }
 
-  /** The scope of the answer closes: with how it ended. */
+  /** What the wire holds is given back first. */
+  end(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    this.request = undefined
+    if (this.scope === undefined) return Exit.void
+    const closed = Scope.closeUnsafe(this.scope, exit)
+    return closed === undefined
+      ? this.ended(exit)
+      : Effect.ensuring(closed, Effect.suspend(() => this.ended(exit)))
+  }
+
   ended(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    const { call, connection, draft, log, model, number: attempt, tally, watch } = this
+    const { call, draft, log, model, number: attempt, requestId, tally, watch } = this
     watch.stop()
     const error = this.failure ?? errorOf(exit)
     // A request that was refused costs nothing.
@@ -282,9 +309,8 @@ class Attempt implements Watched {
     if (tally !== undefined) this.count(tally, cost, isFree)
     if (call !== undefined) this.count(call.spent, cost, isFree)
     const fiber = Fiber.getCurrent()
-    if (error === undefined && fiber !== undefined && !isToldRoutine(log, fiber)) return Effect.void
+    if (error === undefined && fiber !== undefined && !isToldRoutine(log, fiber)) return Exit.void
     const at = this.now()
-    const requestId = connection?.requestId
     const common = { at, call: call?.id, model, attempt, requestId, took: Duration.millis(at - watch.start) }
     if (error !== undefined) return log.emit({ _tag: "AttemptFailed", ...common, error })
     if (!draft.ended()) return log.emit({ _tag: "AttemptLeft", ...common })
@@ -299,7 +325,12 @@ class Attempt implements Watched {
   }
 }
 
+/** What a read brings, events that may be none. */
+type Reading = Effect.Effect<ReadonlyArray<Message.WireEvent>, ClaudeError.ClaudeError>
+
 const none: ReadonlyArray<Message.WireEvent> = []
+
+const noLimits: Message.RateLimits = {}
 
 const done: Opened["pull"] = Cause.done()
 

@@ -1,4 +1,5 @@
 /** What is known of the models: the shape of it, and where a program keeps it. */
+import { isNotNullish } from "effect/Predicate"
 
 /** US dollars per million tokens. */
 export interface Prices {
@@ -94,6 +95,10 @@ interface Usage {
   readonly speed: string | null
 }
 
+/** Usually it says nothing of tools. */
+const usesTools = (tools: object | null | undefined): boolean =>
+  isNotNullish(tools) && Object.values(tools).some((uses) => uses > 0)
+
 /** The price of what was used. At least that, where something has a price of its own: tools, speed, place, tier. */
 export const cost = (usage: Usage, { cacheRead, cacheWrite, cacheWriteHour, input, long, output }: Prices): Cost => {
   const read = usage.cache_read_input_tokens ?? 0
@@ -104,7 +109,7 @@ export const cost = (usage: Usage, { cacheRead, cacheWrite, cacheWriteHour, inpu
   const times = long !== undefined && usage.input_tokens + read + written > long.above ? long.times : 1
   return {
     dollars: times * perMillion / 1_000_000,
-    atLeast: Object.values(usage.server_tool_use ?? {}).some((uses) => uses > 0) || usage.speed === "fast" ||
+    atLeast: usesTools(usage.server_tool_use) || usage.speed === "fast" ||
       usage.service_tier === "priority" || usage.inference_geo === "us"
   }
 }

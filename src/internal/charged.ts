@@ -1,9 +1,10 @@
 /** What a budget pays for. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type { Charge, Claude } from "../Claude.ts"
 import type { ClaudeError, Table } from "../ClaudeError.ts"
+import * as Eager from "./eager.ts"
 
 /** Whether an attempt after this failure is extra load. Where nothing was sent, it is none. */
 const charged: Table<boolean> = {
@@ -47,17 +48,21 @@ export class Bill {
 
   /** Says how the attempt ended: the first time counts. */
   settle(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.isSettled) return Effect.void
-      this.isSettled = true
-      return this.charge.settle(exit)
-    })
+    if (this.isSettled) return Exit.void
+    this.isSettled = true
+    return this.charge.settle(exit)
   }
 
   /** Says how an answer ended that was opened in the attempt, to be read. */
   ended(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return this.charge.ended?.(exit) ?? Effect.void
+    return this.charge.ended?.(exit) ?? Exit.void
   }
+}
+
+/** Who is billed. */
+export interface Payer {
+  /** For the attempt that was counted or paid for last. */
+  bill: Bill | undefined
 }
 
 /** Pays for an attempt that follows a failure after which something was sent; does the other thing if it cannot be. */
@@ -66,33 +71,32 @@ export const pay = <A, E, R>(
   because: ClaudeError,
   attempt: Effect.Effect<A, E, R>,
   refused: Effect.Effect<A, E, R>,
-  onPaid: (bill: Bill) => void = () => {}
+  payer?: Payer
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
       budget.charge(because),
-      (charge) => charge === undefined ? refused : billed(charge, restore(attempt), onPaid)
+      (charge) => charge === undefined ? refused : billed(charge, restore(attempt), payer)
     )
   )
 
-/** Counts a call by its first attempt, where calls are counted. */
+/** Counts a call by its first attempt, now, where calls are counted. */
 export const counted = <A, E, R>(
   claude: Claude["Service"] | undefined,
+  now: number,
   attempt: Effect.Effect<A, E, R>,
-  onPaid: (bill: Bill) => void = () => {}
+  payer?: Payer
 ): Effect.Effect<A, E, R> => {
-  const first = claude?.budget.first
-  return first === undefined
-    ? attempt
-    : Effect.flatMap(first, (charge) => billed(charge, attempt, onPaid))
+  const charge = claude?.budget.first?.(now)
+  return charge === undefined ? attempt : Eager.flatMap(charge, (charge) => billed(charge, attempt, payer))
 }
 
 const billed = <A, E, R>(
   charge: Charge,
   attempt: Effect.Effect<A, E, R>,
-  onPaid: (bill: Bill) => void
+  payer: Payer | undefined
 ): Effect.Effect<A, E, R> => {
   const bill = new Bill(charge)
-  onPaid(bill)
-  return Effect.onExit(attempt, (exit) => bill.settle(exit))
+  if (payer !== undefined) payer.bill = bill
+  return Effect.onExitPrimitive(attempt, (exit) => Eager.left(bill.settle(exit)))
 }

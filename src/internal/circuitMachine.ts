@@ -30,6 +30,8 @@ interface Slice {
 /** Into how many slices a window is cut: one tenth of it is forgotten at a time. */
 const slicesPerWindow = 10
 
+export type Closed = State & { readonly _tag: "Closed" }
+
 /** Plain data. A lease is the `generation` it was given in: any other has nothing to say any more. */
 export type State =
   & { readonly generation: number }
@@ -100,8 +102,8 @@ export const step = (settings: Settings, state: State, event: Event, now: number
 
   const failed = event._tag === "Failure"
   const slow = event._tag === "Success" && event.slow
+  if (!failed && !slow) return [succeeded(settings, state, now), counted]
   const slices = count(settings, state.slices, failed, slow, now)
-  if (!failed && !slow) return [{ ...state, slices }, counted]
   const total = sum(settings, slices, now)
   const trips = total.calls >= settings.minimumCalls && (
     failed && total.failures >= total.calls * settings.failureRate ||
@@ -111,6 +113,12 @@ export const step = (settings: Settings, state: State, event: Event, now: number
     ? [opened(settings, state, 0, event.jitter, failed ? event.retryAfter : 0, now), { _tag: "Opened" }]
     : [{ ...state, slices }, counted]
 }
+
+/** A call went well and in time, as nearly all do: what that makes of a circuit that is closed. */
+export const succeeded = (settings: Settings, state: Closed, now: number): State => ({
+  ...state,
+  slices: count(settings, state.slices, false, false, now)
+})
 
 const ask = (settings: Settings, state: State, lease: number, now: number): readonly [State, Decision] => {
   switch (state._tag) {

@@ -13,7 +13,7 @@ import type {
   TextCitation
 } from "@anthropic-ai/sdk/resources/messages"
 import * as Option from "effect/Option"
-import { hasProperty, isNullish, isNumber, isString } from "effect/Predicate"
+import { hasProperty, isNullish, isNumber, isObject, isString } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { WireEvent } from "../Message.ts"
 import { merged } from "./head.ts"
@@ -54,10 +54,10 @@ class Drafting implements Draft {
   readonly model: string
   /** What `message_start` said, and what was said after it, in order. */
   start: SdkMessage | undefined
-  readonly changes: Array<RawMessageDeltaEvent> = []
+  changes: Array<RawMessageDeltaEvent> = none
   /** All of that, put together when it is asked for. */
   known: SdkMessage | undefined
-  readonly blocks: Array<Block> = []
+  blocks: Array<Block> = none
   hasBegun = false
   hasEnded = false
 
@@ -85,11 +85,9 @@ class Drafting implements Draft {
     const message = this.head()
     // Cut at a limit, the last tool may have no input at all yet.
     const last = cutShort(message) ? this.blocks.at(-1) : undefined
-    const content: Array<ContentBlock> = []
-    for (const block of this.blocks) {
-      if (isWhole(block) && !(block === last && isTool(block) && block.json === "")) content.push(finish(block))
-    }
-    return { ...message, content }
+    const isKept = (block: Block) => isWhole(block) && !(block === last && isTool(block) && block.json === "")
+    const blocks = this.blocks.every(isKept) ? this.blocks : this.blocks.filter(isKept)
+    return { ...message, content: blocks.map(finish) }
   }
 
   add(event: WireEvent): string | undefined {
@@ -97,7 +95,7 @@ class Drafting implements Draft {
       case "content_block_delta": {
         const block = this.open(event.index)
         if (block === undefined) return `a delta for a block that is not open${at(event.index)}`
-        if (!hasProperty(event.delta, "type") || !isString(event.delta.type)) {
+        if (!isObject(event.delta) || !isString(event.delta.type)) {
           return "a content_block_delta without a delta"
         }
         this.hasBegun = true
@@ -105,7 +103,7 @@ class Drafting implements Draft {
       }
       case "message_start": {
         if (this.start !== undefined) return "a second message_start"
-        if (!hasProperty(event, "message") || !hasProperty(event.message, "usage")) {
+        if (!isObject(event.message) || !("usage" in event.message)) {
           return "a message_start without a message"
         }
         this.start = event.message
@@ -118,7 +116,7 @@ class Drafting implements Draft {
         if (event.index !== blocks.length) return `a content_block_start out of order${at(event.index)}`
         if (!isBlock(event.content_block)) return "a content_block_start without a block"
         this.hasBegun = true
-        blocks.push({
+        this.blocks = appended(blocks, {
           start: event.content_block,
           kind: kindOf(event.content_block.type),
           text: "",
@@ -137,10 +135,10 @@ class Drafting implements Draft {
         return undefined
       }
       case "message_delta": {
-        if (this.start === undefined || !hasProperty(event.delta, "stop_reason")) {
+        if (this.start === undefined || !isObject(event.delta) || !("stop_reason" in event.delta)) {
           return "a message_delta without a stop reason, or before message_start"
         }
-        this.changes.push(event)
+        this.changes = appended(this.changes, event)
         this.known = undefined
         return undefined
       }
@@ -160,6 +158,16 @@ class Drafting implements Draft {
     const block = isNumber(index) ? this.blocks[index] : undefined
     return block?.stopped === false ? block : undefined
   }
+}
+
+/** Nothing yet: it is not added to. */
+const none: Array<never> = []
+
+/** Most answers have one block: an array that is made for one takes a tenth of what `push` makes room for. */
+const appended = <A>(list: Array<A>, item: A): Array<A> => {
+  if (list.length === 0) return [item]
+  list.push(item)
+  return list
 }
 
 /** Where something is, if that is a number. */

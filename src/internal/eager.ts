@@ -23,3 +23,7 @@ export const flatMap = <A, E, R, B, E2, R2>(
 /** Maps at once if `self` is done, or else when it is. */
 export const map = <A, E, R, B>(self: Effect.Effect<A, E, R>, f: (value: A) => B): Effect.Effect<B, E, R> =>
   flatMap(self, (value) => Exit.succeed(f(value)))
+
+/** What there is left to do: nothing, if it is `Exit.void`. What `Effect.onExitPrimitive` is told costs no step then. */
+export const left = <E, R>(self: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> | undefined =>
+  self === Exit.void ? undefined : self

@@ -68,5 +68,22 @@ export class Retrying {
   }
 }
 
+/** Tries again what has failed already, as long as a schedule says so. */
+export const again = <A, E, R>(
+  error: E,
+  attempt: Effect.Effect<A, E, R>,
+  next: (now: number, error: unknown) => ReturnType<Retrying["next"]>
+): Effect.Effect<A, E, R> => Effect.retry(afterFailure(error, attempt), Schedule.fromStep(Effect.succeed(next)))
+
+/** Fails once with what has failed already, and then does it again. */
+export const afterFailure = <A, E, R>(error: E, attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  let failed = false
+  return Effect.suspend(() => {
+    if (failed) return attempt
+    failed = true
+    return Effect.fail(error)
+  })
+}
+
 /** Nothing yet. */
 const none: ReadonlySet<string> = new Set()

@@ -6,44 +6,36 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import { isString } from "effect/Predicate"
 import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
 import { Claude } from "../Claude.ts"
 import { type ClaudeError, type DeadlineExceeded, is, type MalformedOutput, type Tried } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Params } from "../Message.ts"
 import type { Catalogue } from "./catalogue.ts"
-import { type Bill, Counted, counted, pay, wasSent } from "./charged.ts"
+import { type Bill, Counted, counted, pay, type Payer, wasSent } from "./charged.ts"
 import type { Compiled } from "./compile.ts"
+import { type Course, finish } from "./finishing.ts"
 import * as History from "./history.ts"
 import * as Ladder from "./ladder.ts"
-import { rescue } from "./rescue.ts"
-import { Retrying } from "./retrying.ts"
+import { isToldRoutine, type Log, wentWell } from "./listening.ts"
+import { recovered } from "./recovered.ts"
+import { afterFailure, again, Retrying } from "./retrying.ts"
 import { modelOf, Telling } from "./telling.ts"
-import * as Unfinished from "./unfinished.ts"
+import type * as Unfinished from "./unfinished.ts"
 import { overallIn } from "./until.ts"
-import { type How, type Place, validate } from "./validating.ts"
+import { type Place, validate } from "./validating.ts"
 
 /** Runs `self` as one call: its attempts share a number, a history and a budget. */
 export const run = <A, E, R>(
   policy: Compiled,
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | DeadlineExceeded, R> => {
-  const asked = Effect.withFiber<A, E | DeadlineExceeded, R>((fiber) => {
-    const call = new Running(policy, fiber)
-    const ended = call.ordered(fiber, call.tried(self))
-    return call.log.isRoutineTold(fiber)
-      ? Effect.tap(ended, () => call.succeeded())
-      : !call.isPart && call.log.isSuccessNoted()
-      ? Effect.tap(ended, () => call.log.noteSuccess(call.model ?? call.named))
-      : ended
-  })
+  const asked = Effect.withFiber<A, E | DeadlineExceeded, R>((fiber) => new Running(policy, fiber).run(fiber, self))
   return policy.limits === undefined ? asked : policy.limits(asked)
 }
 
 /** A call that is running. A class, because it is made for every call, and most of it is needed only after a failure. */
-class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Place {
+class Running implements Course, Current.Call, Ladder.Climber, Payer, Place, Unfinished.Finisher {
   readonly policy: Compiled
   readonly claude: Claude["Service"] | undefined
   readonly outerDeadline: number
@@ -51,7 +43,8 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
   /** The model that is asked where a call names none. */
   readonly named: string
   readonly catalogue: Catalogue
-  readonly log: Telling
+  readonly clock: Clock.Clock
+  telling: Telling | undefined
   history: ReadonlyArray<Tried> = []
   last: ClaudeError | undefined
   /** The last failure after something was sent: what is sent after it is extra load. */
@@ -62,7 +55,6 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
   readonly isPart: boolean
   /** The failure after which no more of an answer was asked for. */
   settled: ClaudeError | undefined
-  /** Of the attempt that was counted or paid for last. */
   bill: Bill | undefined
   /** Which model is asked, and which are left. */
   ladder: Ladder.Ladder | undefined
@@ -76,32 +68,37 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
   hop = 0
   corrections: ReadonlyArray<MalformedOutput> = []
   readonly spent: Current.Tally = { input: 0, output: 0, dollars: 0, atLeast: false }
-  readonly validate: Current.Call["validate"]
   readonly onBreak: Current.Call["onBreak"]
   readonly reopen: Current.Call["reopen"]
 
   constructor(policy: Compiled, fiber: Fiber.Fiber<unknown, unknown>) {
     this.policy = policy
-    const clock = fiber.getRef(Clock.Clock)
+    this.clock = fiber.getRef(Clock.Clock)
     this.claude = Context.getOrUndefined(fiber.context, Claude)
     this.outerDeadline = fiber.getRef(Current.Deadline)
-    this.start = clock.currentTimeMillisUnsafe()
-    const { ladder, onBreak, validate } = policy
+    this.start = this.now()
+    const { ladder, onBreak } = policy
     this.ladder = ladder
     this.named = modelOf(fiber)
     this.isPart = fiber.getRef(Current.Call) !== undefined
     this.isFirst = !fiber.getRef(Counted) && fiber.getRef(Current.Call) === undefined
     this.catalogue = fiber.getRef(Current.Catalogue)
     this.random = fiber.getRef(Random.Random).nextDoubleUnsafe()
-    this.validate = validate && ((params, isRest) => this.validated(params, isRest, validate))
     this.onBreak = onBreak
     this.reopen = onBreak !== "fail" ? (broken, open) => this.again(broken, open) : undefined
-    this.log = new Telling(this.claude, clock, this)
   }
 
   /** Written out when it is asked for: of most calls that go well, nobody wants to know it. */
   get id(): string {
     return this.random.toString(36).slice(2, 12)
+  }
+
+  get log(): Telling {
+    return this.telling ??= new Telling(this.claude, this.clock, this)
+  }
+
+  now(): number {
+    return this.clock.currentTimeMillisUnsafe()
   }
 
   warn(model: string, code: string, message: string): Effect.Effect<void> {
@@ -112,16 +109,29 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
   // What is asked
   // ---------------------------------------------------------------------------
 
+  run<A, E, R>(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    self: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | DeadlineExceeded, R> {
+    return Effect.matchCauseEffect(this.ordered(fiber, Effect.suspend(() => this.tried(self))), {
+      onFailure: (cause) => this.failedFor(cause),
+      onSuccess: (value) => this.succeeded(fiber, value)
+    })
+  }
+
   /** An attempt, and what follows it if it fails. */
   tried<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.suspend(() => {
-      // Only the first one, of which most are, is for nothing.
-      if (this.last !== undefined) return this.retried(this.attempted(self))
-      this.attempt++
-      return rescue(this.isFirst ? counted(this.claude, self, (bill) => this.bill = bill) : self, (error) => {
-        this.note(error)
-        return this.failed(error, this.attempted(self), (error) => this.isFinal(error))
-      })
+    // Only the first one, of which most are, is for nothing.
+    if (this.last !== undefined) return this.retried(this.attempted(self))
+    this.attempt++
+    const first = this.isFirst ? counted(this.claude, this.now(), self, this) : self
+    return Effect.catchCause(first, (cause) => this.followed(cause, self))
+  }
+
+  followed<A, E, R>(cause: Cause.Cause<E>, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return recovered(cause, (error) => {
+      this.note(error)
+      return this.failed(error, this.attempted(self), (error) => this.isFinal(error))
     })
   }
 
@@ -142,9 +152,7 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
         // It is what the attempt before this one failed with.
         return Effect.fail(this.last as ClaudeError & E)
       })
-      return pay(this.claude, this.sent, once, refused, (bill) => {
-        this.bill = bill
-      })
+      return pay(this.claude, this.sent, once, refused, this)
     })
   }
 
@@ -166,15 +174,9 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
     const hopped = this.ladder === undefined
       ? tried
       : Ladder.climb(tried, this.ladder, this)
-    const ended: Effect.Effect<A, E | DeadlineExceeded, R> = overall === undefined
+    return overall === undefined
       ? Effect.provideService(hopped, Current.Call, this)
       : overallIn(fiber, Context.add(fiber.context as Context.Context<R>, Current.Call, this), hopped, overall)
-    // Told outside of the call, as its success is: who listens learns from what is current whether it is a part of another.
-    return rescue(
-      ended,
-      (error): Effect.Effect<never, E | DeadlineExceeded> =>
-        is(error) ? Effect.flatMap(this.explain(error), Effect.fail) : Effect.fail(error)
-    )
   }
 
   /** Tries again what has failed, by the schedule. What is made for it would cost more than all else until then. */
@@ -184,12 +186,7 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
     isFinal: (error: unknown) => boolean
   ): Effect.Effect<A, E, R> {
     if (this.policy.retry === undefined || isFinal(error)) return Effect.fail(error)
-    return Effect.retry(
-      afterFailure(error, attempt),
-      Schedule.fromStep(
-        Effect.succeed((now: number, error: unknown) => isFinal(error) ? Cause.done() : this.retrying.next(now, error))
-      )
-    )
+    return again(error, attempt, (now, error) => isFinal(error) ? Cause.done() : this.retrying.next(now, error))
   }
 
   /** What is not tried again: what was, as a part of an answer; and what waits for a circuit, if others may be asked. */
@@ -198,41 +195,9 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
         Ladder.next(this.ladder, error, this.model, this.catalogue) !== undefined
   }
 
-  /** Asks for the rest of an answer that stopped half-way; each piece is an attempt, and is tried again by itself. */
+  /** Asks for the rest of an answer that stopped half-way. */
   finish<A, R>(error: ClaudeError, question: Unfinished.Question<A, R>): Effect.Effect<A, ClaudeError, R> {
-    const more = (error: unknown) => {
-      const stopped = is(error) && !this.isBroke() ? question.stopped(error) : undefined
-      return stopped && Unfinished.next(stopped, this.policy.unfinished)
-    }
-    const go = (error: ClaudeError, isPiece: boolean): Effect.Effect<A, ClaudeError, R> => {
-      const next = more(error)
-      if (next === undefined || isString(next)) {
-        // Why no more is asked for is told with the failure.
-        const last = next === undefined ? error : History.copy(error, { detail: next })
-        // Some wires fail with the same value again and again: it is this one only if a piece has just failed with it.
-        if (isPiece && error === this.last) this.settled = this.last = last
-        return Effect.fail(last)
-      }
-      const { how, rest } = next
-      if (error !== this.last) this.remember(error)
-      this.retrying.again(error)
-      const piece = this.attempted(question.ask(rest))
-      const whole = Effect.catch(
-        piece,
-        (error) => this.failed(error, piece, (error) => this.isFinal(error) || more(error) !== undefined)
-      )
-      const told = this.log.tell((common) => ({
-        _tag: "Continued",
-        ...common,
-        attempt: this.attempt + 1,
-        error,
-        how
-      }))
-      // What failed is not mended by what follows it.
-      const settled = this.bill?.settle(Exit.fail(error)) ?? Effect.void
-      return Effect.andThen(Effect.andThen(settled, told), Effect.catch(whole, (error) => go(error, true)))
-    }
-    return go(error, false)
+    return finish(this, error, question)
   }
 
   /** Opens an answer that broke off once more. */
@@ -242,16 +207,26 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
   ): Effect.Effect<A, ClaudeError, R> {
     const opened = Effect.withFiber<A, ClaudeError, R>((fiber) => {
       this.remember(broken)
-      return this.ordered(fiber, this.retried(afterFailure(broken, this.attempted(open))))
+      const opened = this.ordered(fiber, this.retried(afterFailure(broken, this.attempted(open))))
+      return Effect.catch(opened, (error) => Effect.flatMap(this.explain(error), Effect.fail))
     })
     return Effect.provideService(opened, Current.Deadline, this.outerDeadline)
   }
 
+  get validate(): Current.Call["validate"] {
+    return this.policy.validate === undefined ? undefined : this.validated
+  }
+
   /** Looks at a request before it is sent. */
-  validated(params: Params, isRest: boolean, how: How): Effect.Effect<void, ClaudeError> | undefined {
-    if (!how.count) return validate(params, how, this)
-    const count = !isRest && this.log.isFirst(JSON.stringify([params.model, params.messages]))
-    return validate(params, { ...how, count }, this)
+  validated(params: Params, isRest: boolean): Effect.Effect<void, ClaudeError> | undefined {
+    const how = this.policy.validate
+    if (how === undefined) return undefined
+    return validate(params, how.count ? { ...how, count: !isRest && this.isNew(params) } : how, this)
+  }
+
+  /** Whether it is not counted yet. */
+  isNew({ messages, model }: Params): boolean {
+    return this.log.isFirst(JSON.stringify([model, messages]))
   }
 
   // ---------------------------------------------------------------------------
@@ -297,14 +272,38 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
   // What is told
   // ---------------------------------------------------------------------------
 
-  succeeded(): Effect.Effect<void> {
-    return this.log.tell((common) => ({
-      _tag: "CallSucceeded",
-      ...common,
-      attempts: this.attempt,
-      spent: { ...this.spent },
-      took: Duration.millis(common.at - this.start)
-    }))
+  // Told outside of the call: who listens learns from what is current whether it is a part of another.
+
+  /** The end of a call that went well, which may be told, or only be counted. */
+  succeeded<A>(fiber: Fiber.Fiber<unknown, unknown>, value: A): Effect.Effect<A> {
+    const told = this.isRoutineTold(fiber) ?
+      this.log.tell((common) => ({
+        _tag: "CallSucceeded",
+        ...common,
+        attempts: this.attempt,
+        spent: { ...this.spent },
+        took: Duration.millis(common.at - this.start)
+      })) :
+      this.noted()
+    return told === Exit.void ? Exit.succeed(value) : Effect.as(told, value)
+  }
+
+  isRoutineTold(fiber: Fiber.Fiber<unknown, unknown>): boolean {
+    return this.claude !== undefined && isToldRoutine(this.claude.log, fiber)
+  }
+
+  noted(): Effect.Effect<void> {
+    const log: Log | undefined = this.isPart ? undefined : this.claude?.log
+    return log?.[wentWell]?.(this.now(), this.model ?? this.named) ?? Exit.void
+  }
+
+  /** The end of one that did not. */
+  failedFor<E>(cause: Cause.Cause<E>): Effect.Effect<never, E> {
+    return recovered(
+      cause,
+      (error): Effect.Effect<never, E> =>
+        is(error) ? Effect.flatMap(this.explain(error), Effect.fail) : Effect.fail(error)
+    )
   }
 
   /** The error with why it is the last one, told to the log. */
@@ -326,14 +325,4 @@ class Running implements Current.Call, Unfinished.Finisher, Ladder.Climber, Plac
     }))
     return Effect.as(emitted, explained)
   }
-}
-
-/** Fails once with what has failed already, and then does it again. */
-const afterFailure = <A, E, R>(error: E, attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
-  let failed = false
-  return Effect.suspend(() => {
-    if (failed) return attempt
-    failed = true
-    return Effect.fail(error)
-  })
 }

@@ -1,7 +1,7 @@
 /** An effect that somebody may end from outside. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /** Who watches over an effect, that may fail with `E`, while it is waited for. */
@@ -34,28 +34,32 @@ export const supervisedIn = <A, E, R, E2>(
 ): Effect.Effect<A, E2> =>
   // Forked in the step that knows how to end it: between two, the parent could be interrupted, and leave it running.
   Effect.callback((resume) => {
-    const fork = Effect.runForkWith(context)
-    const fiber = fork(self)
+    const fiber = Effect.runForkWith(context)(self)
     const exit = fiber.pollUnsafe()
-    if (exit === undefined) return wait(parent, fiber, fork, supervisor, resume)
+    if (exit === undefined) return wait(parent, context, fiber, supervisor, resume)
     resume(outside(exit, supervisor))
   })
 
 const wait = <A, E, E2>(
   parent: Fiber.Fiber<unknown, unknown>,
+  context: Context.Context<never>,
   fiber: Fiber.Fiber<A, E>,
-  fork: (self: Effect.Effect<void>) => Fiber.Fiber<void>,
   supervisor: Supervisor<E, E2>,
   resume: (outside: Effect.Effect<A, E2>) => void
 ): Effect.Effect<void> => {
-  supervisor.began(() => fiber.interruptUnsafe(parent.id), fork)
-  fiber.addObserver((exit) => resume(outside(supervisor.ended() ?? exit, supervisor)))
+  supervisor.began(() => fiber.interruptUnsafe(parent.id), Effect.runForkWith(context))
+  fiber.addObserver((exit) => {
+    const ended = supervisor.ended()
+    resume(ended === undefined ? outside(exit, supervisor) : failed(ended, supervisor))
+  })
   return Fiber.interrupt(fiber)
 }
 
-/** What has succeeded has no error, of whatever type. */
-const isSuccess = <A>(self: Effect.Effect<A, unknown>): self is Exit.Success<A> =>
-  Exit.isExit(self) && Exit.isSuccess(self)
+const outside = <A, E, E2>(exit: Exit.Exit<A, E>, supervisor: Supervisor<E, E2>): Effect.Effect<A, E2> =>
+  isSuccess(exit) ? exit : failed(exit, supervisor)
 
-const outside = <A, E, E2>(self: Effect.Effect<A, E>, supervisor: Supervisor<E, E2>): Effect.Effect<A, E2> =>
-  isSuccess(self) ? self : Effect.mapError(self, (error) => supervisor.failed(error))
+/** What has succeeded has no error, of whatever type. */
+const isSuccess = <A>(exit: Exit.Exit<A, unknown>): exit is Exit.Success<A> => exit._tag === "Success"
+
+const failed = <A, E, E2>(self: Effect.Effect<A, E>, supervisor: Supervisor<E, E2>): Effect.Effect<A, E2> =>
+  Effect.mapError(self, (error) => supervisor.failed(error))

@@ -5,7 +5,6 @@ import type * as Fiber from "effect/Fiber"
 import type { Event } from "../CallLog.ts"
 import type { Claude } from "../Claude.ts"
 import * as Current from "../Current.ts"
-import { isToldRoutine, type Log, wentWell } from "./listening.ts"
 
 /** What every event says. */
 interface Common {
@@ -26,22 +25,6 @@ export class Telling {
     this.claude = claude
     this.clock = clock
     this.call = call
-  }
-
-  /** Whether it is told to anybody that the call went well. */
-  isRoutineTold(fiber: Fiber.Fiber<unknown, unknown>): boolean {
-    return this.claude !== undefined && isToldRoutine(this.claude.log, fiber)
-  }
-
-  /** Whether somebody counts the calls that go well. */
-  isSuccessNoted(): boolean {
-    const log: Log | undefined = this.claude?.log
-    return log?.[wentWell] !== undefined
-  }
-
-  noteSuccess(model: string): Effect.Effect<void> {
-    const log: Log | undefined = this.claude?.log
-    return log?.[wentWell]?.(this.clock.currentTimeMillisUnsafe(), model) ?? Effect.void
   }
 
   tell(event: (common: Common) => Event): Effect.Effect<void> {

@@ -30,9 +30,11 @@ export const overallIn = <A, E, R>(
   const start = now(fiber)
   const deadline = Math.min(fiber.getRef(Current.Deadline), start + length)
   // An earlier one outside is the limit that it had.
-  const limit = Math.max(0, deadline - start)
-  return untilIn(fiber, context, self, deadline, start, () => new DeadlineExceeded({ limit: Duration.millis(limit) }))
+  return untilIn(fiber, context, self, deadline, start, exceededAfter)
 }
+
+const exceededAfter = (millis: number): DeadlineExceeded =>
+  new DeadlineExceeded({ limit: Duration.millis(Math.max(0, millis)) })
 
 const untilIn = <A, E, R, E2>(
   fiber: Fiber.Fiber<unknown, unknown>,
@@ -40,10 +42,10 @@ const untilIn = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
   deadline: number,
   now: number,
-  exceeded: () => E2
+  exceeded: (millis: number) => E2
 ): Effect.Effect<A, E | E2> =>
   deadline <= now
-    ? Effect.fail(exceeded())
+    ? Effect.fail(exceeded(deadline - now))
     : supervisedIn(fiber, Context.add(context, Current.Deadline, deadline), self, new Alarm(deadline - now, exceeded))
 
 const now = (fiber: Fiber.Fiber<unknown, unknown>): number => fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
@@ -51,11 +53,11 @@ const now = (fiber: Fiber.Fiber<unknown, unknown>): number => fiber.getRef(Clock
 /** Rings once, after so many milliseconds, if it takes as long. */
 class Alarm<E, E2> implements Supervisor<E | E2, E | E2> {
   readonly left: number
-  readonly exceeded: () => E2
+  readonly exceeded: (millis: number) => E2
   over = false
   alarm: Fiber.Fiber<void> | undefined
 
-  constructor(left: number, exceeded: () => E2) {
+  constructor(left: number, exceeded: (millis: number) => E2) {
     this.left = left
     this.exceeded = exceeded
   }
@@ -69,7 +71,7 @@ class Alarm<E, E2> implements Supervisor<E | E2, E | E2> {
 
   ended(): Effect.Effect<never, E2> | undefined {
     this.alarm?.interruptUnsafe()
-    return this.over ? Effect.fail(this.exceeded()) : undefined
+    return this.over ? Effect.fail(this.exceeded(this.left)) : undefined
   }
 
   failed(error: E | E2): E | E2 {

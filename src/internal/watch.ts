@@ -58,13 +58,13 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
     return supervised(self, this)
   }
 
-  /** The same, where the fiber is known. */
+  /** The same, where the fiber is known, and what is needed. */
   duringIn<A, R>(
     fiber: Fiber.Fiber<unknown, unknown>,
+    context: Context.Context<R>,
     self: Effect.Effect<A, ClaudeError, R>
-  ): Effect.Effect<A, ClaudeError, R> {
-    // What runs an effect has what it needs.
-    return supervisedIn(fiber, fiber.context as Context.Context<R>, self, this)
+  ): Effect.Effect<A, ClaudeError> {
+    return supervisedIn(fiber, context, self, this)
   }
 
   /** The attempt is over. */

@@ -76,7 +76,11 @@ export const models = (ladder: ReadonlyArray<Current.ModelId>, options?: {
       // Another model is an extra attempt. If nothing can pay for it, the failure before it stands.
       const asked = Effect.suspend(() => {
         if (claude === undefined) return self
-        if (last === undefined) return isCounted ? self : counted(claude, own)
+        if (last === undefined) {
+          return isCounted
+            ? self
+            : counted(claude, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(), own)
+        }
         const refused = Effect.suspend(() => {
           isBroke = true
           return Effect.fail(last as ClaudeError & E)

@@ -10,6 +10,7 @@ import type { Issue } from "../ClaudeError.ts"
 import { bounds, estimate } from "../internal/bounds.ts"
 import type * as Catalogue from "../internal/catalogue.ts"
 import { shape } from "../internal/shape.ts"
+import { both, none } from "../internal/shapeRule.ts"
 import type { Params } from "../Message.ts"
 
 /** What was found: errors stop a request, warnings are told to the log. */
@@ -28,13 +29,18 @@ export const check = (
 ): Findings => {
   const errors = shape(params)
   // Of a model whose name is no name, or a prompt that is none, the catalogue has nothing to say.
-  if (catalogue === undefined || errors.length > 0) return { errors, warnings: [] }
+  if (catalogue === undefined || errors.length > 0) return findings(errors, none)
   const model = catalogue.models.get(params.model)
   const guessed = estimate(params, model)
   const found = model === undefined && isAlias(params.model, catalogue) ? [] : bounds(params, model)
   const certain = strict || catalogue.refreshed && (model === undefined || model.live === true)
-  return certain ? { errors: found, warnings: guessed } : { errors, warnings: [...found, ...guessed] }
+  return certain ? findings(found, guessed) : findings(none, both(found, guessed))
 }
+
+const findings = (errors: ReadonlyArray<Issue>, warnings: ReadonlyArray<Issue>): Findings =>
+  errors.length === 0 && warnings.length === 0 ? nothing : { errors, warnings }
+
+const nothing: Findings = { errors: none, warnings: none }
 
 /** Whether it is the name of a model whose id has a date: the API lists only the ids. */
 const isAlias = (name: string, { models }: Catalogue.Catalogue): boolean =>

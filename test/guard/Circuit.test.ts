@@ -585,6 +585,21 @@ describe("a probe", () => {
       assert.deepStrictEqual(here.recovered, ["a"])
     }).pipe(jittered))
 
+  it.effect("G3: a success from before a trip is counted no more when it is closed again", () =>
+    Effect.gen(function*() {
+      for (const store of [Circuit.memory(), plain()]) {
+        const { circuits } = watched(nervous, store)
+        const old = yield* circuits.admit(request())
+        yield* admitAndSettle(circuits, failed)
+        yield* TestClock.adjust("1 second")
+        yield* admitAndSettle(circuits, Exit.void)
+        yield* old.settle(Exit.void)
+        assert.deepInclude((yield* circuits.status).circuits["a"], { state: "closed", calls: 0 })
+        yield* admitAndSettle(circuits, Exit.void)
+        assert.deepInclude((yield* circuits.status).circuits["a"], { state: "closed", calls: 1 })
+      }
+    }).pipe(jittered))
+
   it.effect("that succeeded longer ago than the window holds nobody back who did not know", () =>
     Effect.gen(function*() {
       for (const store of [Circuit.memory(), plain()]) {

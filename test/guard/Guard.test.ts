@@ -1,8 +1,8 @@
 /** What `Guard.apply` promises a guard: everything it is told, in which order, once, and not later than the answer's end. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Claude, ClaudeError, Guard, Guards } from "../../src/index.ts"
+import { Claude, ClaudeError, Guard, Guards, type Message, Policy } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const verdict = (exit: Guard.Ending) =>
@@ -29,7 +29,8 @@ const spied = (spies: { readonly [name: string]: Spy }, playable: Faults.Playabl
           Effect.as(note("admit"), {
             opened: own.opened ?? (() => note("opened")),
             settle: own.settle ?? ((exit, usage) => note(`settle ${verdict(exit)} ${usage?.output_tokens ?? "-"}`))
-          }))
+          })),
+        direct: own.direct
       }
     })
     const claude = yield* Claude.Claude
@@ -200,38 +201,76 @@ describe("a lease", () => {
       }],
       ["is interrupted", () => Effect.interrupt]
     ] as const satisfies ReadonlyArray<readonly [string, () => Effect.Effect<void>]>
-  )("G2: whose settling %s takes no other with it", ([, settle]) =>
+  )("G2: whose settling %s takes no other with it", ([how, settle]) =>
     Effect.gen(function*() {
-      yield* Effect.exit(Claude.text("hi"))
+      const exit = yield* Effect.exit(Claude.text("hi"))
+      assert.isTrue(how === "is interrupted" ? Exit.hasInterrupts(exit) : Exit.hasDies(exit))
       assert.deepStrictEqual((yield* notes).filter((note) => note.includes("settle")), [
         "c settle success 2",
         "a settle success 2"
       ])
     }).pipe(Effect.provide(spied({ a: plain, b: () => ({ settle }), c: plain }, [Faults.answer("hello")]))))
 
-  const thrown: Guard.Lease = {
-    settle: () => Effect.void,
-    end: () => {
-      throw new Error("mine")
-    }
-  }
+  const thrown = Guard.make({
+    gate: Guard.open,
+    admit: () =>
+      Exit.succeed({
+        end: () => {
+          throw new Error("mine")
+        }
+      })
+  })
   // What no compiler has checked.
-  const missing = undefined as unknown as Guard.Lease
+  const missing = { admit: () => Effect.succeed(undefined as unknown as Guard.Lease) }
 
   it.effect.each(
     [["whose end throws takes no other with it", thrown], ["that gives no lease holds nothing", missing]] as const
-  )("G2: %s", ([, lease]) =>
+  )("G2: %s", ([, guard]) =>
     Effect.gen(function*() {
-      yield* Effect.exit(Claude.text("hi"))
+      const exit = yield* Effect.exit(Claude.text("hi"))
+      assert.strictEqual(Exit.hasDies(exit), guard === thrown)
       assert.deepStrictEqual((yield* notes).filter((note) => note.includes("settle")), [
         "c settle success 2",
         "a settle success 2"
       ])
     }).pipe(
       Effect.provide(
-        spied({ a: plain, b: () => ({ admit: () => Effect.succeed(lease) }), c: plain }, [Faults.answer("hello")])
+        spied({ a: plain, b: () => guard, c: plain }, [Faults.answer("hello")])
       )
     ))
+
+  it.effect("whose end throws alone is a defect of the call", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      const asked = Effect.provideService(Claude.text("hi"), Claude.Claude, Guard.apply([thrown])(claude))
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(asked)))
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
+
+  it.effect("G2: of an answer that throws when it is asked what it used are settled all the same", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      const settled: Array<string> = []
+      const guard = (name: string): Guard.Guard => ({
+        gate: Guard.open,
+        admit: () => Effect.succeed({ settle: () => Effect.sync(() => void settled.push(name)) })
+      })
+      const broken = Claude.Claude.of({
+        ...claude,
+        open: (request) =>
+          Effect.map(claude.open(request), (opened) => ({
+            ...opened,
+            usage: () => {
+              throw new Error("mine")
+            }
+          }))
+      })
+      const exit = yield* Claude.text("hi").pipe(
+        Effect.provideService(Claude.Claude, Guard.apply([guard("a"), guard("b")])(broken)),
+        Effect.exit
+      )
+      assert.isTrue(Exit.hasDies(exit))
+      assert.deepStrictEqual(settled, ["b", "a"])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
 
   it.effect("whose opening dies is settled with the others", () =>
     Effect.gen(function*() {
@@ -241,6 +280,88 @@ describe("a lease", () => {
     }).pipe(Effect.provide(spied({ a: plain, b: () => ({ opened: () => Effect.die("mine") }) }, [
       Faults.answer("hello")
     ]))))
+})
+
+describe("a scope that is closed by somebody else", () => {
+  const request: Message.Request = {
+    params: { model: "claude-sonnet-5-5", max_tokens: 10, messages: [{ role: "user", content: "hi" }] },
+    limits: {}
+  }
+  /** One at a time, over a wire that counts its sockets. */
+  const crowded = (playable: Faults.Playable) =>
+    Effect.gen(function*() {
+      const sockets = { open: 0, opened: 0 }
+      const socket = Effect.acquireRelease(
+        Effect.sync(() => {
+          sockets.open++
+          sockets.opened++
+        }),
+        () => Effect.sync(() => void sockets.open--)
+      )
+      const wire = yield* FakeClaude.wire(playable)
+      const context = yield* Layer.build(
+        Claude.layer({
+          ...wire,
+          countTokens: () => Effect.as(Effect.sleep("1 second"), 5),
+          open: (request) => Effect.andThen(socket, wire.open(request))
+        }).pipe(Guards.apply({ concurrency: { max: 1 } }))
+      )
+      const running = Effect.map(
+        Context.get(context, Guards.Control).status,
+        ({ admission }) => [admission["sonnet"]?.running ?? 0, admission["sonnet"]?.waiting ?? 0, sockets.open]
+      )
+      return { context, running, sockets }
+    })
+
+  it.effect("G1 G2: before an answer is opened leaves nothing open", () =>
+    Effect.gen(function*() {
+      const { context, running, sockets } = yield* crowded([Faults.lingers("hello")])
+      const scope = yield* Scope.make()
+      yield* Scope.close(scope, Exit.void)
+      const claude = Context.get(context, Claude.Claude)
+      assert.isTrue(Exit.hasInterrupts(yield* Effect.exit(Scope.provide(claude.open(request), scope))))
+      assert.deepStrictEqual(yield* running, [0, 0, 0])
+      assert.strictEqual(sockets.opened, 0)
+    }).pipe(Effect.scoped))
+
+  it.effect("G1 G2: while its prompt is counted leaves nothing open", () =>
+    Effect.gen(function*() {
+      const { context, running, sockets } = yield* crowded([Faults.lingers("hello")])
+      const scope = yield* Scope.make()
+      const open = yield* Claude.open("hi").pipe(
+        Policy.apply({ precheck: "count" }),
+        Scope.provide(scope),
+        Effect.provide(context),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
+      assert.deepStrictEqual(yield* running, [0, 0, 0])
+      assert.strictEqual(sockets.opened, 0)
+    }).pipe(Effect.scoped))
+
+  it.effect("G1 G2: while it waits for its turn leaves no slot taken and nothing open", () =>
+    Effect.gen(function*() {
+      const { context, running, sockets } = yield* crowded([
+        Faults.delayed(Faults.answer("first"), "1 second"),
+        Faults.lingers("hello")
+      ])
+      const first = yield* Claude.text("hi").pipe(Effect.provide(context), Effect.forkChild({ startImmediately: true }))
+      const scope = yield* Scope.make()
+      const open = yield* Claude.open("hi").pipe(
+        Scope.provide(scope),
+        Effect.provide(context),
+        Effect.forkChild({ startImmediately: true })
+      )
+      assert.deepStrictEqual(yield* running, [1, 1, 1])
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(first), "first")
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
+      assert.deepStrictEqual(yield* running, [0, 0, 0])
+      assert.strictEqual(sockets.opened, 1)
+    }).pipe(Effect.scoped))
 })
 
 describe("guards of one's own", () => {
@@ -282,6 +403,77 @@ describe("guards of one's own", () => {
         "a settle, 1 running, 0 counted"
       ])
       assert.deepInclude((yield* control.status).admission["sonnet"], { running: 0 })
+    }).pipe(Effect.scoped))
+
+  it.effect("may be objects that know themselves", () =>
+    Effect.gen(function*() {
+      class Mine implements Guard.Guard, Guard.Lease {
+        readonly seen: Array<string> = []
+        gate() {
+          return this.note("gate")
+        }
+        admit() {
+          return Effect.as(this.note("admit"), this)
+        }
+        opened() {
+          return this.note("opened")
+        }
+        settle() {
+          return this.note("settle")
+        }
+        note(what: string) {
+          return Effect.sync(() => void this.seen.push(what))
+        }
+      }
+      const mine = new Mine()
+      const context = yield* Layer.build(
+        FakeClaude.layer([Faults.answer("hello")]).pipe(Guards.apply({ extra: [mine] }))
+      )
+      yield* Effect.provide(Claude.text("hi"), context)
+      assert.deepStrictEqual(mine.seen, ["gate", "admit", "opened", "settle"])
+    }).pipe(Effect.scoped))
+
+  it.effect("may take apart the answer that they are told of", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      const mine: Guard.Guard = {
+        gate: Guard.open,
+        admit: () =>
+          Effect.succeed({
+            opened: ({ isWhole, reply, requestId, usage }) =>
+              Effect.sync(() => void seen.push(requestId, isWhole(), reply().text, usage().output_tokens)),
+            settle: () => Effect.void
+          })
+      }
+      const context = yield* Layer.build(
+        FakeClaude.layer([Faults.answer("hello")]).pipe(Guards.apply({ extra: [mine] }))
+      )
+      yield* Effect.provide(Claude.text("hi"), context)
+      assert.deepStrictEqual(seen.slice(1), [false, "", 1])
+      assert.isString(seen[0])
+    }).pipe(Effect.scoped))
+
+  it.effect("are told the time after a gate that took a while", () =>
+    Effect.gen(function*() {
+      const seen: Array<number> = []
+      const slow: Guard.Guard = {
+        gate: () => Effect.sleep("2 seconds"),
+        admit: () => Effect.succeed({ settle: () => Effect.void })
+      }
+      const next = Guard.make({
+        gate: (_, { now }) => Effect.sync(() => void seen.push(now)),
+        admit: (_, { now }) => {
+          seen.push(now)
+          return Exit.succeed(Guard.nothing)
+        }
+      })
+      const context = yield* Layer.build(
+        FakeClaude.layer([Faults.answer("hello")]).pipe(Guards.apply({ extra: [next, slow] }))
+      )
+      const call = yield* Effect.forkChild(Effect.provide(Claude.text("hi"), context))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(call)
+      assert.deepStrictEqual(seen, [0, 2000])
     }).pipe(Effect.scoped))
 
   it.effect("that turn away what is invalid say nothing about the model", () =>

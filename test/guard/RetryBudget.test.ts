@@ -246,7 +246,7 @@ describe("RetryBudget", () => {
           switch (op.do) {
             case "call": {
               calls.push(now)
-              const charge = yield* budget.first ?? assert.fail("calls are counted")
+              const charge = yield* budget.first(now)
               if (op.how === "runs") running.push(charge)
               else {
                 if (op.how === "succeeds") changes.push(1)
@@ -318,10 +318,12 @@ describe("RetryBudget", () => {
   // One by one
   // ---------------------------------------------------------------------------
 
+  /** Counts a call. */
+  const counted = (budget: RetryBudget.RetryBudget) => Effect.flatMap(Clock.currentTimeMillis, budget.first)
   /** Counts calls whose first attempt fails. */
   const fail = (budget: RetryBudget.RetryBudget, calls = 1) =>
     Effect.replicateEffect(
-      Effect.flatMap(budget.first ?? assert.fail("calls are counted"), ({ settle }) => settle(Exit.fail(fault))),
+      Effect.flatMap(counted(budget), (charge) => charge.settle(Exit.fail(fault))),
       calls,
       { discard: true }
     )
@@ -360,13 +362,12 @@ describe("RetryBudget", () => {
       const budget = yield* opened()
       const charge = yield* start(budget)
       yield* charge.settle(Exit.fail(fault))
-      const first = budget.first ?? assert.fail("calls are counted")
       for (const exit of [Exit.fail(fault), Exit.interrupt(), Exit.die("a defect")]) {
-        yield* Effect.flatMap(first, ({ settle }) => settle(exit))
+        yield* Effect.flatMap(counted(budget), (charge) => charge.settle(exit))
         assert.strictEqual(yield* left(budget), 126)
       }
       for (let i = 1; i <= 20; i++) {
-        yield* Effect.flatMap(first, ({ settle }) => settle(Exit.void))
+        yield* Effect.flatMap(counted(budget), (charge) => charge.settle(Exit.void))
         assert.strictEqual(yield* left(budget), Math.min(140, 126 + i))
       }
     }).pipe(Effect.scoped))
@@ -383,6 +384,20 @@ describe("RetryBudget", () => {
         assert.strictEqual((yield* budget.status).extra, 3 + Math.floor(Math.min(calls, 11) / 4), `${calls} calls`)
       }
       yield* Fiber.interrupt(started)
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: who waits for the quota goes when a call has given what it takes, and not later", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened({ quota: 14 })
+      yield* Effect.flatMap(start(budget), (charge) => charge.settle(Exit.fail(fault)))
+      const waiting = yield* Effect.forkChild(start(budget))
+      yield* TestClock.adjust("30 seconds")
+      for (let calls = 1; calls <= 14; calls++) {
+        assert.isUndefined(waiting.pollUnsafe(), `after ${calls - 1} calls`)
+        yield* Effect.flatMap(counted(budget), (charge) => charge.settle(Exit.void))
+        yield* Effect.replicateEffect(Effect.yieldNow, 10, { discard: true })
+      }
+      assert.isDefined(waiting.pollUnsafe(), "after 14 calls")
     }).pipe(Effect.scoped))
 
   it.effect("G7: what failed more than a minute ago is forgotten, and not before", () =>

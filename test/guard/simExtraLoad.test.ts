@@ -39,7 +39,6 @@ const simulate = (
 const simulateBudget = (calls: number, gap: number) =>
   Effect.gen(function*() {
     const budget = RetryBudget.make(RetryBudget.settings({}), yield* Effect.scope)
-    const first = budget.first ?? Effect.die("it counts no calls")
     const error = new ClaudeError.ServerFault({ status: 500 })
     let attempts = 0
     const attempt = Effect.sync(() => {
@@ -57,8 +56,8 @@ const simulateBudget = (calls: number, gap: number) =>
           )
         ))
     const call = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.flatMap(first, (charge) =>
-        Effect.flatMap(attempt, charge.settle)).pipe(
+      Effect.flatMap(budget.first(now), (charge) =>
+        Effect.flatMap(attempt, (exit) => charge.settle(exit))).pipe(
           Effect.andThen(again(0)),
           Effect.provideService(Current.Deadline, now + 300_000)
         ))

@@ -205,6 +205,34 @@ describe("one call", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.overloaded)))))
 
+  it.effect("a first attempt waits for a budget that takes its time, and is then settled, or holds nothing", () =>
+    Effect.gen(function*() {
+      const notes: Array<string> = []
+      const claude = yield* Claude.Claude
+      const note = (what: string) => Effect.sync(() => void notes.push(what))
+      const call = Claude.text("hi").pipe(
+        Policy.apply({}),
+        Effect.provideService(Claude.Claude, {
+          ...claude,
+          budget: {
+            ...claude.budget,
+            first: (now) =>
+              note(`first at ${now}`).pipe(
+                Effect.andThen(Effect.sleep("3 seconds")),
+                Effect.as({ settle: (exit) => note(`settled ${exit._tag}`) })
+              )
+          }
+        }),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* Fiber.interrupt(yield* call)
+      assert.strictEqual(yield* requests, 0)
+      const answered = yield* call
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* Fiber.join(answered), "hello")
+      assert.deepStrictEqual(notes, ["first at 0", "first at 0", "settled Success"])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
+
   it.effect("extra attempts are charged and settled with how they ended; those after nothing was sent are not", () =>
     Effect.gen(function*() {
       const notes: Array<string> = []
