@@ -979,7 +979,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "opening G1: the socket of an attempt is left open",
     file: "src/internal/attempt.ts",
-    find: "Scope.closeUnsafe(this.scope, exit)",
+    find: "Scope.closeUnsafe(scope, exit)",
     replace: "Scope.closeUnsafe(Scope.makeUnsafe(), exit)",
     test: "test/interrupted.test.ts"
   },
@@ -995,6 +995,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "src/guard/Guard.ts",
     find: "if (this.ending !== undefined) return Effect.andThen(this.end(this.ending), Effect.interrupt)",
     replace: "if (this.ending !== undefined) return Effect.interrupt",
+    test: "test/guard/Guard.test.ts"
+  },
+  {
+    name: "opening G1: what was ended while its beginning was told is opened",
+    file: "src/internal/attempt.ts",
+    find: "() => this.scope === undefined ? Effect.interrupt : opened",
+    replace: "() => opened",
     test: "test/guard/Guard.test.ts"
   },
   {

@@ -159,7 +159,7 @@ describe("what is asked of each model", () => {
   it.live("a value is read in the form that was asked for last, also where somebody hears what is asked", () =>
     Effect.gen(function*() {
       // In a form that is held to, a tuple is written as an object.
-      const Point = Schema.Struct({ at: Schema.Tuple([Schema.Number, Schema.Number]) })
+      const Point = Schema.Struct({ at: Schema.Tuple([Schema.Finite, Schema.Finite]) })
       const { bodies, exit } = yield* play(
         Claude.object(Point, "where?").pipe(
           Policy.apply({ models: ["claude-of-old"], retry: Retry.byTag({ MalformedOutput: Retry.reask(1) }) }),

@@ -63,7 +63,7 @@ export class Attempt implements Collectable, Opening, Watched {
   readonly number: number
   readonly draft: Draft.Draft
   readonly watch: Watch
-  /** What the wire holds for it, from when it is opened. */
+  /** What the wire holds for it, from when it is opened until it is ended. */
   scope: Scope.Closeable | undefined
   connection: Connection | undefined
   firstAt: number | undefined
@@ -114,9 +114,10 @@ export class Attempt implements Collectable, Opening, Watched {
     this.scope = Scope.makeUnsafe()
     const opened = watch.duringIn(fiber, Context.add(fiber.context, Scope.Scope, this.scope), connected)
     return isToldRoutine(log, fiber)
-      ? Effect.andThen(
+      ? Effect.flatMap(
         log.emit({ _tag: "AttemptStarted", at: watch.start, call: call?.id, model, attempt }),
-        opened
+        // It may have been ended while that was told.
+        () => this.scope === undefined ? Effect.interrupt : opened
       )
       : opened
   }
@@ -291,9 +292,10 @@ export class Attempt implements Collectable, Opening, Watched {
 
   /** What the wire holds is given back first. */
   end(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    this.request = undefined
-    if (this.scope === undefined) return Exit.void
-    const closed = Scope.closeUnsafe(this.scope, exit)
+    const { scope } = this
+    this.request = this.scope = undefined
+    if (scope === undefined) return Exit.void
+    const closed = Scope.closeUnsafe(scope, exit)
     return closed === undefined
       ? this.ended(exit)
       : Effect.ensuring(closed, Effect.suspend(() => this.ended(exit)))

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Claude, ClaudeError, Guard, Guards, type Message, Policy } from "../../src/index.ts"
+import { CallLog, Claude, ClaudeError, Guard, Guards, type Message, Policy } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const verdict = (exit: Guard.Ending) =>
@@ -322,6 +322,33 @@ describe("a scope that is closed by somebody else", () => {
       assert.isTrue(Exit.hasInterrupts(yield* Effect.exit(Scope.provide(claude.open(request), scope))))
       assert.deepStrictEqual(yield* running, [0, 0, 0])
       assert.strictEqual(sockets.opened, 0)
+    }).pipe(Effect.scoped))
+
+  it.effect("G1 G2: while it is told that it begins leaves nothing open", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const slow: CallLog.CallLog = {
+        emit: ({ _tag }) =>
+          Effect.andThen(
+            Effect.sync(() => void told.push(_tag)),
+            _tag === "AttemptStarted" ? Effect.sleep("1 second") : Effect.void
+          )
+      }
+      const { context, running, sockets } = yield* crowded([Faults.lingers("hello")]).pipe(
+        Effect.provideService(CallLog.CallLog, slow)
+      )
+      const scope = yield* Scope.make()
+      const open = yield* Claude.open("hi").pipe(
+        Scope.provide(scope),
+        Effect.provide(context),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
+      assert.deepStrictEqual(yield* running, [0, 0, 0])
+      assert.strictEqual(sockets.opened, 0)
+      assert.deepStrictEqual(told, ["AttemptStarted", "AttemptLeft"])
     }).pipe(Effect.scoped))
 
   it.effect("G1 G2: while its prompt is counted leaves nothing open", () =>
