@@ -83,8 +83,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "limits: content idle is not watched",
     file: "src/internal/watch.ts",
-    find: `["idle", limit.contentIdle, contentAt]`,
-    replace: `["idle", Infinity, contentAt]`,
+    find: ": [limit.contentIdle, contentAt]",
+    replace: ": [Infinity, contentAt]",
+    test: "test/Claude.test.ts"
+  },
+  {
+    name: "limits: whoever reads slowly is watched no more",
+    file: "src/internal/watch.ts",
+    find: "        this.watcher = undefined\n",
+    replace: "",
     test: "test/Claude.test.ts"
   },
   {

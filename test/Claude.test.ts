@@ -44,6 +44,19 @@ describe("limits", () => {
       assert.deepStrictEqual(yield* Fiber.join(reader), ["a ", "b"])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b", { every: "9 seconds" })]))))
 
+  it.effect("a slow reader is watched again when it reads on", () =>
+    Effect.gen(function*() {
+      const reader = yield* Claude.stream("hi").pipe(
+        Stream.tap(() => Effect.sleep("10 minutes")),
+        Stream.runDrain,
+        Effect.flip,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("2 hours")
+      const error = yield* Fiber.join(reader)
+      assert.deepInclude(error, { _tag: "TimedOut", scope: "idle" })
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.breaks("a b c", "silence", { every: "9 seconds" })]))))
+
   it.effect("a slow reader of what is there already does not make a limit longer", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.stream("hi").pipe(

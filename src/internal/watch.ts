@@ -11,7 +11,6 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Latch from "effect/Latch"
 import { isNotNullish } from "effect/Predicate"
 import { type ClaudeError, TimedOut } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
@@ -39,8 +38,7 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   contentAt: number | undefined
   end: (() => void) | undefined
   expired: TimedOut | undefined
-  /** Open while somebody waits for the wire. There is none, and no watchdog, until somebody does. */
-  reading: Latch.Latch | undefined
+  /** Who watches. There is none until somebody waits for the wire. */
   watcher: Fiber.Fiber<unknown, unknown> | undefined
 
   constructor({ limits, params }: Request, clock: Clock.Clock, attempt: Watched) {
@@ -94,16 +92,10 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
     const { clock } = this
     this.paused += clock.currentTimeMillisUnsafe() - this.pausedAt
     this.end = interrupt
-    if (this.reading === undefined) {
-      this.reading = Latch.makeUnsafe(true)
-      this.watcher = fork(this.watchdog(this.reading.await))
-    } else {
-      this.reading.openUnsafe()
-    }
+    this.watcher ??= fork(this.watch())
   }
 
   ended(): Effect.Effect<never, TimedOut> | undefined {
-    this.reading?.closeUnsafe()
     this.pausedAt = this.clock.currentTimeMillisUnsafe()
     this.end = undefined
     return this.expired === undefined ? undefined : Effect.fail(this.expired)
@@ -113,18 +105,25 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
     return this.attempt.failed(error)
   }
 
-  watchdog(somebodyReads: Effect.Effect<unknown>): Effect.Effect<void> {
-    // A mark may start a limit that ends before the one that is waited for.
-    const shortest = Math.min(this.limit.idle, this.limit.contentIdle)
-    const watch: Effect.Effect<void> = Effect.flatMap(somebodyReads, () => {
+  /** Sleeps until a limit could be over. */
+  watch(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.end === undefined) {
+        // Nobody waits: who does next is watched by another.
+        this.watcher = undefined
+        return Effect.void
+      }
       const [scope, length, at] = this.nearest()
       const left = at - this.now()
-      if (left > 0) return Effect.flatMap(Effect.sleep(Math.min(left, shortest)), () => watch)
+      if (left > 0) {
+        // A mark may start a limit that ends before the one that is waited for.
+        const shortest = Math.min(left, this.limit.idle, this.limit.contentIdle)
+        return Effect.flatMap(Effect.sleep(shortest), () => this.watch())
+      }
       this.expired = new TimedOut({ scope, limit: Duration.millis(length), model: this.model })
-      this.end?.()
+      this.end()
       return Effect.void
     })
-    return watch
   }
 
   /** A moment, in time spent on the wire. What was there at once was not waited for: the clock stands still since then. */
@@ -140,13 +139,14 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   /** The limit that ends first, and when. */
   nearest(): readonly [scope: TimedOut["scope"], limit: number, end: number] {
     const { byteAt, contentAt, limit, start } = this
-    const running: ReadonlyArray<readonly [TimedOut["scope"], limit: number, from: number]> = [
-      ["attempt", limit.attempt, start],
-      this.isConnected ? ["idle", limit.idle, byteAt] : ["connect", limit.connect, start],
-      contentAt === undefined ? ["firstToken", limit.firstToken, start] : ["idle", limit.contentIdle, contentAt]
-    ]
-    const [scope, length, from] = running.reduce((a, b) => a[2] + a[1] <= b[2] + b[1] ? a : b)
-    return [scope, length, from + length]
+    const [wire, wireFrom] = this.isConnected ? [limit.idle, byteAt] : [limit.connect, start]
+    const [content, contentFrom] = contentAt === undefined ? [limit.firstToken, start] : [limit.contentIdle, contentAt]
+    const [attemptEnd, wireEnd, contentEnd] = [start + limit.attempt, wireFrom + wire, contentFrom + content]
+    return attemptEnd <= Math.min(wireEnd, contentEnd)
+      ? ["attempt", limit.attempt, attemptEnd]
+      : wireEnd <= contentEnd
+      ? [this.isConnected ? "idle" : "connect", wire, wireEnd]
+      : [contentAt === undefined ? "firstToken" : "idle", content, contentEnd]
   }
 }
 
