@@ -41,15 +41,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "answers: one that begins anew is lost when it is interrupted",
     file: "src/internal/reading.ts",
-    find: "(made) => scope = made",
-    replace: "(made) => made",
+    find: "Effect.succeed(scope = Scope.makeUnsafe())",
+    replace: "Effect.succeed(Scope.makeUnsafe())",
     test: "test/open.test.ts"
   },
   {
     name: "G1: an answer is asked for again whose scope is closed",
     file: "src/internal/reading.ts",
-    find: "isClosed ? Effect.interrupt : Effect.map(",
-    replace: "Effect.map(",
+    find: "isClosed ? Effect.interrupt : Effect.succeed(scope",
+    replace: "Effect.succeed(scope",
     test: "test/readers.test.ts"
   },
   {
@@ -1007,9 +1007,30 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "opening G1: what was ended while its beginning was told is opened",
     file: "src/internal/attempt.ts",
-    find: "() => this.scope === undefined ? Effect.interrupt : opened",
-    replace: "() => opened",
+    find: "return this.scope === undefined ? Effect.interrupt : this.connect(request)",
+    replace: "return this.connect(request)",
     test: "test/guard/Guard.test.ts"
+  },
+  {
+    name: "limits: nobody watches who reads an answer after its end",
+    file: "src/internal/watch.ts",
+    find: "    if (this.isStopped) return interrupt()\n",
+    replace: "",
+    test: "test/Claude.test.ts"
+  },
+  {
+    name: "opening G2: what a reader opens is known to its scope too late",
+    file: "src/internal/reading.ts",
+    find: "Effect.succeed(scope = Scope.makeUnsafe())",
+    replace: "Effect.map(Scope.make(), (made) => scope = made)",
+    test: "test/interrupted.test.ts"
+  },
+  {
+    name: "opening: an `open` that is a method does not know itself",
+    file: "src/internal/opening.ts",
+    find: "Scope.provide(service.open(request), scope)",
+    replace: "Scope.provide((0, service.open)(request), scope)",
+    test: "test/Claude.test.ts"
   },
   {
     name: "opening G2: the limits of an attempt outlive it",

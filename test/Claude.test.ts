@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Layer, Redacted, Ref, Schema, Stream } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Layer, Redacted, Ref, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { CallLog, Claude, ClaudeError, type Message, Policy, Retry, Timeout } from "../src/index.ts"
+import { vi } from "vitest"
+import { CallLog, Claude, ClaudeError, Guard, type Message, Policy, Retry, Timeout } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 import { ends, spied } from "./spied.ts"
 
@@ -291,6 +292,27 @@ describe("an `open` of one's own, around another", () => {
       assert.strictEqual(asked, 1)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b")]))))
 
+  it.effect("may be a method that knows itself, also behind guards, and a spy that is put there later", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      const mine = {
+        ...claude,
+        asked: 0,
+        open(request: Message.Request) {
+          this.asked++
+          return claude.open(request)
+        }
+      }
+      const guarded = Guard.apply([{ gate: Guard.open, admit: () => Effect.succeed(Guard.nothing) }])(mine)
+      for (const service of [mine, guarded]) {
+        assert.strictEqual(yield* Effect.provideService(Claude.text("hi"), Claude.Claude, service), "a b")
+      }
+      assert.strictEqual(mine.asked, 2)
+      const spy = vi.spyOn(mine, "open")
+      yield* Effect.provideService(Claude.text("hi"), Claude.Claude, guarded)
+      assert.strictEqual(spy.mock.calls.length, 1)
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("a b"))))))
+
   it.effect("has an answer that may be copied", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
@@ -299,6 +321,17 @@ describe("an `open` of one's own, around another", () => {
       assert.strictEqual(yield* Effect.flip(Effect.forever(opened.pull)), Cause.Done())
       assert.deepStrictEqual([isWhole(), reply().text, usage().output_tokens], [true, "a b", 1])
     }).pipe(Effect.scoped, Effect.provide(FakeClaude.layer([Faults.answer("a b")]))))
+})
+
+describe("an answer whose scope is closed", () => {
+  it.effect("interrupts who reads on, for nobody would watch", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      const scope = yield* Scope.make()
+      const { pull } = yield* Scope.provide(claude.open(request), scope)
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(Exit.hasInterrupts(yield* Effect.exit(Effect.forever(pull))))
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.breaks("a", "silence")]))))
 })
 
 describe("a wire whose socket cannot be closed", () => {

@@ -1,6 +1,6 @@
 /** Calls that are interrupted at their first step, at their second, and so on to their last. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, type Duration, Effect, Fiber, Layer, Schedule, Scheduler, Stream } from "effect"
+import { Clock, Context, type Duration, Effect, Exit, Fiber, Layer, Schedule, Scheduler, Scope, Stream } from "effect"
 import { CallLog, Claude, type Guard, Guards, Policy } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
@@ -160,4 +160,43 @@ describe("G1 G2: wherever it is interrupted, everything is given back by", () =>
         assert.isAbove(step, 30)
       }), 30_000)
   }
+})
+
+/** Closes the scope of an answer at a step, or when it is opened. */
+const closed = (step: number, isSlow: boolean) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const at = new At(step, () => void Effect.runFork(Scope.close(scope, Exit.void)))
+    const { counted, sleepers } = counting(yield* Clock.Clock)
+    const opening = yield* Claude.open("hi").pipe(
+      Scope.provide(scope),
+      Effect.provideService(Scheduler.Scheduler, at),
+      Effect.provideService(Clock.Clock, counted),
+      Effect.forkChild
+    )
+    yield* Fiber.await(opening)
+    yield* Scope.close(scope, Exit.void)
+    yield* Effect.replicateEffect(Effect.yieldNow, 20, { discard: true })
+    const { admission } = yield* Guards.status
+    const { attempts, sockets } = yield* Seen
+    const line = admission["sonnet"]
+    assert.deepStrictEqual(
+      [sockets, attempts, line?.running ?? 0, line?.waiting ?? 0, sleepers.count],
+      [0, 0, 0, 0, 0],
+      `sockets, attempts, running, waiting and timers, at step ${step}`
+    )
+    return at.steps < step
+  }).pipe(Effect.provide(guarded([Faults.lingers("hello")], isSlow, false)))
+
+describe("G1 G2: wherever its scope is closed by somebody else, an answer gives everything back", () => {
+  it.effect.each([["", false], ["with a log and a guard that take their time", true]] as const)(
+    "%s",
+    ([, isSlow]) =>
+      Effect.gen(function*() {
+        let step = 1
+        while (!(yield* closed(step, isSlow))) step++
+        assert.isAbove(step, 30)
+      }),
+    30_000
+  )
 })

@@ -142,10 +142,9 @@ export const apply = (guards: ReadonlyArray<Guard>) => (claude: Claude["Service"
   if (guards.length === 0) return claude
   const all = guards.map(directOf)
   const gates = all.filter(({ gate }) => gate !== open)
-  const begin = Opening.of(claude.open)
   return Claude.of({
     ...claude,
-    open: Opening.make((request, fiber) => new Passage(all, gates, begin, request, fiber))
+    open: Opening.make((request, fiber) => new Passage(all, gates, claude, request, fiber))
   })
 }
 
@@ -157,7 +156,7 @@ export const apply = (guards: ReadonlyArray<Guard>) => (claude: Claude["Service"
 class Passage implements Opening.Opening {
   readonly guards: ReadonlyArray<Direct>
   readonly gates: ReadonlyArray<Direct>
-  readonly begin: Opening.Begin
+  readonly claude: Opening.Service
   readonly request: Request
   readonly fiber: Place["fiber"]
   /** What is held, and last what is opened behind the guards. */
@@ -169,13 +168,13 @@ class Passage implements Opening.Opening {
   constructor(
     guards: ReadonlyArray<Direct>,
     gates: ReadonlyArray<Direct>,
-    begin: Opening.Begin,
+    claude: Opening.Service,
     request: Request,
     fiber: Place["fiber"]
   ) {
     this.guards = guards
     this.gates = gates
-    this.begin = begin
+    this.claude = claude
     this.request = request
     this.fiber = fiber
   }
@@ -187,7 +186,7 @@ class Passage implements Opening.Opening {
 
   pass(): Effect.Effect<Opened, ClaudeError> {
     if (this.ending !== undefined) return Effect.interrupt
-    const inner = this.begin(this.request, this.fiber)
+    const inner = Opening.of(this.claude, this.request, this.fiber)
     // Not itself: guards behind these have an `opened` of their own.
     this.leases.push({ end: (exit) => inner.end(exit) })
     return Effect.flatMap(inner.open(), (answer) => this.begun(answer))
@@ -196,7 +195,9 @@ class Passage implements Opening.Opening {
   begun(answer: Opened): Effect.Effect<Opened> {
     this.answer = answer
     const told = this.opened(answer, 0)
-    return told === Exit.void ? Exit.succeed(answer) : Effect.as(told, answer)
+    return told === Exit.void
+      ? Exit.succeed(answer)
+      : Effect.flatMap(told, () => this.ending === undefined ? Effect.succeed(answer) : Effect.interrupt)
   }
 
   enter(): Effect.Effect<void, ClaudeError> {

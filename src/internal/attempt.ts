@@ -110,19 +110,24 @@ export class Attempt implements Collectable, Opening, Watched {
     const { call, fiber, log, model, number: attempt, request, watch } = this
     if (request === undefined) return Effect.interrupt
     this.request = undefined
-    const connected = Effect.flatMap(this.connect(request), (made) => this.connected(made))
+    const connection = Effect.suspend(() => this.connected(request))
+    const begun = Effect.flatMap(connection, (made) => this.begun(made))
     this.scope = Scope.makeUnsafe()
-    const opened = watch.duringIn(fiber, Context.add(fiber.context, Scope.Scope, this.scope), connected)
+    const opened = watch.duringIn(fiber, Context.add(fiber.context, Scope.Scope, this.scope), begun)
     return isToldRoutine(log, fiber)
-      ? Effect.flatMap(
+      ? Effect.andThen(
         log.emit({ _tag: "AttemptStarted", at: watch.start, call: call?.id, model, attempt }),
-        // It may have been ended while that was told.
-        () => this.scope === undefined ? Effect.interrupt : opened
+        opened
       )
       : opened
   }
 
-  connected(made: Connection): Effect.Effect<Collectable, ClaudeError.ClaudeError> {
+  /** Sends the request, if it was not ended meanwhile. */
+  connected(request: Message.Request): ReturnType<Connect> {
+    return this.scope === undefined ? Effect.interrupt : this.connect(request)
+  }
+
+  begun(made: Connection): Effect.Effect<Collectable, ClaudeError.ClaudeError> {
     this.connection = made
     this.next = Effect.matchCauseEffect(made.read, {
       onSuccess: (item) => Exit.succeed(this.take(item)),

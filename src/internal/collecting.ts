@@ -16,8 +16,7 @@ import { type Amend, type Ask, type Options, type Prepared, requested } from "./
 import * as Unfinished from "./unfinished.ts"
 
 /** The service that is asked. */
-export interface Service {
-  readonly open: Opening.Open
+export interface Service extends Opening.Service {
   readonly log: CallLog.CallLog
 }
 
@@ -55,7 +54,7 @@ export class Collecting<A> {
   ): Effect.Effect<A, ClaudeError> {
     const { amend, ask, claude, options } = this
     return requested(fiber, ask, options, amend, rest, (prepared) => {
-      const opening = Opening.of(claude.open)(prepared.request, fiber)
+      const opening = Opening.of(claude, prepared.request, fiber)
       return Effect.onExitPrimitive(
         Effect.suspend(() => Effect.flatMap(opening.open(), (opened) => this.read(opened, prepared, rest))),
         (exit) => Eager.left(opening.end(exit))

@@ -52,6 +52,11 @@ export type Begin = (request: Request, fiber: Fiber.Fiber<unknown, unknown>) => 
 /** The `open` of a service. */
 export type Open = (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
 
+/** What opens answers. */
+export interface Service {
+  readonly open: Open
+}
+
 /** What is known of the functions themselves: a spy or a proxy around one is asked as any other. */
 const begins = new WeakMap<Open, Begin>()
 
@@ -71,13 +76,17 @@ export const make = (begin: Begin): Open => {
   return open
 }
 
-/** The openings of an `open`, also of one that is not ours. */
-export const of = (open: Open): Begin => begins.get(open) ?? ((request) => scoped(open, request))
+/** The opening of a request by a service, also by one whose `open` is not ours. */
+export const of = (service: Service, request: Request, fiber: Fiber.Fiber<unknown, unknown>): Opening => {
+  const begin = begins.get(service.open)
+  return begin === undefined ? scoped(service, request) : begin(request, fiber)
+}
 
-const scoped = (open: Open, request: Request): Opening => {
+const scoped = (service: Service, request: Request): Opening => {
   const scope = Scope.makeUnsafe()
   return {
-    open: () => Scope.provide(open(request), scope),
+    // It may know itself.
+    open: () => Scope.provide(service.open(request), scope),
     end: (exit) => Scope.close(scope, exit)
   }
 }

@@ -72,7 +72,7 @@ export const open = Effect.fnUntraced(function*(
   const start = (broken?: Resuming.Broken): Effect.Effect<Reading, ClaudeError.ClaudeError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
-        Effect.suspend(() => isClosed ? Effect.interrupt : Effect.map(Scope.make(), (made) => scope = made)),
+        Effect.suspend(() => isClosed ? Effect.interrupt : Effect.succeed(scope = Scope.makeUnsafe())),
         (scope) =>
           restore(Effect.flatMap(
             toRequest(broken && { ...Unfinished.nothing, before: broken.reply }),

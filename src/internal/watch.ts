@@ -34,6 +34,7 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   paused = 0
   pausedAt: number
   isConnected = false
+  isStopped = false
   byteAt: number
   contentAt: number | undefined
   end: (() => void) | undefined
@@ -67,6 +68,7 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
 
   /** The attempt is over. */
   stop(): void {
+    this.isStopped = true
     this.watcher?.interruptUnsafe()
     // Who waits still would wait without a limit.
     this.end?.()
@@ -90,6 +92,8 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
 
   began(interrupt: () => void, fork: (self: Effect.Effect<void>) => Fiber.Fiber<void>): void {
     const { clock } = this
+    // Nobody would watch who waits after the end.
+    if (this.isStopped) return interrupt()
     this.paused += clock.currentTimeMillisUnsafe() - this.pausedAt
     this.end = interrupt
     this.watcher ??= fork(this.watch())
