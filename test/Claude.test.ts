@@ -26,6 +26,14 @@ const request: Message.Request = {
 const logged = <A>(layer: Layer.Layer<A>) => Layer.provideMerge(layer, CallLog.layerMemory)
 const events = Effect.flatMap(CallLog.Memory, Ref.get)
 
+/** Reads a broken answer with pauses of ten minutes: the error, when it is there. */
+const slowly = Claude.stream("hi").pipe(
+  Stream.tap(() => Effect.sleep("10 minutes")),
+  Stream.runDrain,
+  Effect.flip,
+  Effect.forkChild({ startImmediately: true })
+)
+
 describe("limits", () => {
   it.effect("connect", () => fails(Faults.silence, 10, "connect"))
   it.effect("first token, although pings arrive", () => fails(Faults.pings(), 30, "firstToken"))
@@ -47,12 +55,7 @@ describe("limits", () => {
 
   it.effect("a slow reader is watched again when it reads on", () =>
     Effect.gen(function*() {
-      const reader = yield* Claude.stream("hi").pipe(
-        Stream.tap(() => Effect.sleep("10 minutes")),
-        Stream.runDrain,
-        Effect.flip,
-        Effect.forkChild({ startImmediately: true })
-      )
+      const reader = yield* slowly
       yield* TestClock.adjust("2 hours")
       const error = yield* Fiber.join(reader)
       assert.deepInclude(error, { _tag: "TimedOut", scope: "idle" })
@@ -60,12 +63,7 @@ describe("limits", () => {
 
   it.effect("a slow reader of what is there already does not make a limit longer", () =>
     Effect.gen(function*() {
-      const reader = yield* Claude.stream("hi").pipe(
-        Stream.tap(() => Effect.sleep("10 minutes")),
-        Stream.runDrain,
-        Effect.flip,
-        Effect.forkChild({ startImmediately: true })
-      )
+      const reader = yield* slowly
       yield* TestClock.adjust(Duration.sum(Duration.minutes(30), Duration.seconds(29)))
       assert.isUndefined(reader.pollUnsafe())
       yield* TestClock.adjust("1 second")

@@ -313,6 +313,21 @@ describe("a scope that is closed by somebody else", () => {
       return { context, running, sockets }
     })
 
+  /** Is closed while an answer is opened in it, under a policy, if one is given. */
+  const closing = (context: Context.Context<Claude.Claude>, policy: Policy.Policy = Policy.none) =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const open = yield* Claude.open("hi").pipe(
+        Policy.apply(policy),
+        Scope.provide(scope),
+        Effect.provide(context),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
+    })
+
   it.effect("G1 G2: before an answer is opened leaves nothing open", () =>
     Effect.gen(function*() {
       const { context, running, sockets } = yield* crowded([Faults.lingers("hello")])
@@ -337,15 +352,7 @@ describe("a scope that is closed by somebody else", () => {
       const { context, running, sockets } = yield* crowded([Faults.lingers("hello")]).pipe(
         Effect.provideService(CallLog.CallLog, slow)
       )
-      const scope = yield* Scope.make()
-      const open = yield* Claude.open("hi").pipe(
-        Scope.provide(scope),
-        Effect.provide(context),
-        Effect.forkChild({ startImmediately: true })
-      )
-      yield* Scope.close(scope, Exit.void)
-      yield* TestClock.adjust("1 second")
-      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
+      yield* closing(context)
       assert.deepStrictEqual(yield* running, [0, 0, 0])
       assert.strictEqual(sockets.opened, 0)
       assert.deepStrictEqual(told, ["AttemptStarted", "AttemptLeft"])
@@ -354,16 +361,7 @@ describe("a scope that is closed by somebody else", () => {
   it.effect("G1 G2: while its prompt is counted leaves nothing open", () =>
     Effect.gen(function*() {
       const { context, running, sockets } = yield* crowded([Faults.lingers("hello")])
-      const scope = yield* Scope.make()
-      const open = yield* Claude.open("hi").pipe(
-        Policy.apply({ precheck: "count" }),
-        Scope.provide(scope),
-        Effect.provide(context),
-        Effect.forkChild({ startImmediately: true })
-      )
-      yield* Scope.close(scope, Exit.void)
-      yield* TestClock.adjust("1 second")
-      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
+      yield* closing(context, { precheck: "count" })
       assert.deepStrictEqual(yield* running, [0, 0, 0])
       assert.strictEqual(sockets.opened, 0)
     }).pipe(Effect.scoped))
@@ -375,17 +373,8 @@ describe("a scope that is closed by somebody else", () => {
         Faults.lingers("hello")
       ])
       const first = yield* Claude.text("hi").pipe(Effect.provide(context), Effect.forkChild({ startImmediately: true }))
-      const scope = yield* Scope.make()
-      const open = yield* Claude.open("hi").pipe(
-        Scope.provide(scope),
-        Effect.provide(context),
-        Effect.forkChild({ startImmediately: true })
-      )
-      assert.deepStrictEqual(yield* running, [1, 1, 1])
-      yield* Scope.close(scope, Exit.void)
-      yield* TestClock.adjust("1 second")
+      yield* closing(context)
       assert.strictEqual(yield* Fiber.join(first), "first")
-      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
       assert.deepStrictEqual(yield* running, [0, 0, 0])
       assert.strictEqual(sockets.opened, 1)
     }).pipe(Effect.scoped))
