@@ -4,11 +4,16 @@
  * The modules of the package are one file, and what users import are thin doors to it: to find and open a file costs a
  * program that starts more than to compile it, and there would be sixty. The indexes stay as `tsc` writes them, so that
  * a bundler can still leave out what is not used.
+ *
+ * Documentation is in the declarations, and left out of the code: what is read at the start counts too. One module of
+ * Effect is taken in, because it imports the whole of `effect/ai` for one function of three lines; that was half of
+ * what importing the package cost (`node bench/import.ts`).
  */
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { rolldown } from "rolldown"
+import { fileURLToPath } from "node:url"
+import { type Plugin, rolldown } from "rolldown"
 
 const root = path.resolve(import.meta.dirname, "..")
 const src = path.join(root, "src")
@@ -24,6 +29,21 @@ const files = fs.readdirSync(src, { recursive: true, encoding: "utf8" })
 const internal = files.filter((file) => file.startsWith("internal"))
 for (const file of internal) for (const end of ["js", "js.map"]) fs.rmSync(path.join(dist, `${file}.${end}`))
 
+const taken = "effect/ai/AnthropicStructuredOutput"
+const effect = path.dirname(fileURLToPath(import.meta.resolve("effect")))
+fs.copyFileSync(path.join(effect, "../LICENSE"), path.join(dist, "internal/effect.LICENSE"))
+
+/** Takes a module of Effect in, and of what it imports what the package has no other way to. */
+const takeIn: Plugin = {
+  name: "take-in",
+  resolveId(id, importer) {
+    if (id === taken) return fileURLToPath(import.meta.resolve(id))
+    if (!importer?.startsWith(effect)) return null
+    const module = path.relative(effect, path.resolve(path.dirname(importer), id)).replace(/\.js$/, "")
+    return /^(ai|internal)[\\/]/.test(module) ? null : { id: `effect/${module}`, external: true }
+  }
+}
+
 const bundle = await rolldown({
   cwd: root,
   input: Object.fromEntries(
@@ -31,7 +51,8 @@ const bundle = await rolldown({
       .filter((file) => !internal.includes(file) && path.basename(file) !== "index")
       .map((file) => [file, path.join(src, `${file}.ts`)])
   ),
-  external: (id) => !id.startsWith(".") && !path.isAbsolute(id),
+  external: (id) => id !== taken && !id.startsWith(".") && !path.isAbsolute(id),
+  plugins: [takeIn],
   platform: "neutral",
   preserveEntrySignatures: "strict"
 })
@@ -40,5 +61,8 @@ await bundle.write({
   sourcemap: true,
   chunkFileNames: "internal/[name].js",
   minifyInternalExports: false,
-  codeSplitting: { groups: [{ name: "core", test: /[\\/]src[\\/](?!testing|NodeAnthropic|PersistedAnswers)/ }] }
+  comments: { annotation: true, jsdoc: false, legal: false },
+  codeSplitting: {
+    groups: [{ name: "core", test: /[\\/]src[\\/](?!testing|NodeAnthropic|PersistedAnswers)|effect[\\/]dist[\\/]/ }]
+  }
 })

@@ -16,7 +16,7 @@ version() { "$bin/node" -p "require('$root/node_modules/$1/package.json').versio
 npm install --silent --no-audit --no-fund ./resilient-claude-*.tgz "effect@$(version effect)" "@anthropic-ai/sdk@$(version @anthropic-ai/sdk)"
 
 cat > smoke.mjs <<'JS'
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { Claude, Policy } from "resilient-claude"
 import { backoff } from "resilient-claude/policy/Retry"
 import { FakeClaude, FakeServer, Faults } from "resilient-claude/testing"
@@ -30,8 +30,15 @@ const overSocket = await Effect.runPromise(
   Effect.flatMap(FakeServer.FakeServer, ({ url }) => Effect.provide(call, layerWith({ apiKey: "k", baseUrl: url })))
     .pipe(Effect.provide(FakeServer.layer(turns)))
 )
+const Place = Schema.Struct({ name: Schema.String, at: Schema.Tuple([Schema.Number, Schema.Number]) })
+const place = await Effect.runPromise(
+  Claude.object(Place, "where?").pipe(
+    Effect.provide(FakeClaude.layer([Faults.answer('{"name":"here","at":{"0":1,"1":2}}')]))
+  )
+)
 const closed = await import("resilient-claude/internal/run").then(() => false, () => true)
-if (inMemory !== "hello" || overSocket !== "hello" || !closed) throw new Error(`smoke: ${inMemory} ${overSocket} ${closed}`)
+const got = JSON.stringify([inMemory, overSocket, place, closed])
+if (got !== '["hello","hello",{"name":"here","at":[1,2]},true]') throw new Error(`smoke: ${got}`)
 JS
 "$bin/node" smoke.mjs
 # undici is optional: without it only ./node is missing. With it, that works too.
