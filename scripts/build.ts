@@ -6,7 +6,7 @@
  * a bundler can still leave out what is not used.
  *
  * Documentation is in the declarations, and left out of the code: what is read at the start counts too. One module of
- * Effect is taken in, because it imports the whole of `effect/ai` for one function of three lines; that was half of
+ * Effect is taken in, because it imports the whole of `effect/ai` for one function of three lines; that was two fifths of
  * what importing the package cost (`node bench/import.ts`).
  */
 import { spawnSync } from "node:child_process"
@@ -29,18 +29,27 @@ const files = fs.readdirSync(src, { recursive: true, encoding: "utf8" })
 const internal = files.filter((file) => file.startsWith("internal"))
 for (const file of internal) for (const end of ["js", "js.map"]) fs.rmSync(path.join(dist, `${file}.${end}`))
 
-const taken = "effect/ai/AnthropicStructuredOutput"
 const effect = path.dirname(fileURLToPath(import.meta.resolve("effect")))
 fs.copyFileSync(path.join(effect, "../LICENSE"), path.join(dist, "internal/effect.LICENSE"))
 
-/** Takes a module of Effect in, and of what it imports what the package has no other way to. */
+/** The module of Effect that is taken in, and what it needs that nobody else can import. */
+const taken = "ai/AnthropicStructuredOutput"
+const parts = [taken, "ai/Tool", "ai/internal/structured-output", "internal/record"]
+
+/** What a file is called in its folder, or nothing if it is elsewhere. */
+const within = (folder: string, file: string): string | undefined =>
+  file.startsWith(folder + path.sep)
+    ? path.relative(folder, file).split(path.sep).join("/").replace(/\.[jt]s$/, "")
+    : undefined
+
 const takeIn: Plugin = {
   name: "take-in",
   resolveId(id, importer) {
-    if (id === taken) return fileURLToPath(import.meta.resolve(id))
-    if (!importer?.startsWith(effect)) return null
-    const module = path.relative(effect, path.resolve(path.dirname(importer), id)).replace(/\.js$/, "")
-    return /^(ai|internal)[\\/]/.test(module) ? null : { id: `effect/${module}`, external: true }
+    if (id === `effect/${taken}`) return path.join(effect, `${taken}.js`)
+    if (importer === undefined || within(effect, importer) === undefined) return null
+    const file = path.resolve(path.dirname(importer), id)
+    const module = within(effect, file) ?? id
+    return parts.includes(module) ? file : { id: `effect/${module}`, external: true, moduleSideEffects: false }
   }
 }
 
@@ -51,18 +60,29 @@ const bundle = await rolldown({
       .filter((file) => !internal.includes(file) && path.basename(file) !== "index")
       .map((file) => [file, path.join(src, `${file}.ts`)])
   ),
-  external: (id) => id !== taken && !id.startsWith(".") && !path.isAbsolute(id),
+  external: (id) => id !== `effect/${taken}` && !id.startsWith(".") && !path.isAbsolute(id),
   plugins: [takeIn],
   platform: "neutral",
-  preserveEntrySignatures: "strict"
+  preserveEntrySignatures: "strict",
+  treeshake: { propertyReadSideEffects: false }
 })
-await bundle.write({
+const { output } = await bundle.write({
   dir: dist,
   sourcemap: true,
   chunkFileNames: "internal/[name].js",
   minifyInternalExports: false,
   comments: { annotation: true, jsdoc: false, legal: false },
+  sourcemapPathTransform: (source) => source.replace(/^.*[\\/]node_modules[\\/]/, ""),
   codeSplitting: {
-    groups: [{ name: "core", test: /[\\/]src[\\/](?!testing|NodeAnthropic|PersistedAnswers)|effect[\\/]dist[\\/]/ }]
+    groups: [{
+      name: "core",
+      test: (id) =>
+        !/^(testing|NodeAnthropic|PersistedAnswers)/.test(within(src, id) ?? within(effect, id) ?? "testing")
+    }]
   }
 })
+// Another version of Effect may need more of itself than users can import. Then this throws.
+for (const chunk of output) {
+  if (chunk.type !== "chunk") continue
+  for (const [, id = ""] of chunk.code.matchAll(/ from "(effect\/[^"]+)"/g)) import.meta.resolve(id)
+}

@@ -30,15 +30,27 @@ const overSocket = await Effect.runPromise(
   Effect.flatMap(FakeServer.FakeServer, ({ url }) => Effect.provide(call, layerWith({ apiKey: "k", baseUrl: url })))
     .pipe(Effect.provide(FakeServer.layer(turns)))
 )
-const Place = Schema.Struct({ name: Schema.String, at: Schema.Tuple([Schema.Number, Schema.Number]) })
+const Point = Schema.Struct({ x: Schema.Int, y: Schema.Number.check(Schema.isGreaterThan(0)) }).annotate({ identifier: "Point" })
+const Place = Schema.Struct({
+  name: Schema.String,
+  at: Schema.Tuple([Point, Point]),
+  note: Schema.optional(Schema.String),
+  tags: Schema.Record(Schema.String, Schema.Finite)
+})
 const place = await Effect.runPromise(
   Claude.object(Place, "where?").pipe(
-    Effect.provide(FakeClaude.layer([Faults.answer('{"name":"here","at":{"0":1,"1":2}}')]))
+    Effect.provide(FakeClaude.layer([Faults.value({ name: "here", at: { 0: { x: 1, y: 2 }, 1: { x: 3, y: 4 } }, note: null, tags: [{ 0: "a", 1: 1 }] })]))
   )
 )
 const closed = await import("resilient-claude/internal/run").then(() => false, () => true)
-const got = JSON.stringify([inMemory, overSocket, place, closed])
-if (got !== '["hello","hello",{"name":"here","at":[1,2]},true]') throw new Error(`smoke: ${got}`)
+const [{ form }, { form: top }] = [Claude.formOf(Place), Claude.formOf(Point)]
+const got = JSON.stringify([inMemory, overSocket, place, form, top, closed])
+const expected = [
+  ...["hello", "hello"],
+  { name: "here", at: [{ x: 1, y: 2 }, { x: 3, y: 4 }], tags: { a: 1 } },
+  ...["schema", "schema", true]
+]
+if (got !== JSON.stringify(expected)) throw new Error(`smoke: ${got}`)
 JS
 "$bin/node" smoke.mjs
 # undici is optional: without it only ./node is missing. With it, that works too.

@@ -94,7 +94,10 @@ const held = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result
   Result.flatMap(
     Result.try({
       try: () => AnthropicStructuredOutput.toCodecAnthropic(schema),
-      catch: () => "the schema is recursive, which the API does not take"
+      catch: (reason) =>
+        String(reason).includes("Recursive")
+          ? "the schema is recursive, which the API does not take"
+          : `the schema has no form that the API takes: ${String(reason)}`
     }),
     ({ codec, jsonSchema: { $defs, ...top } }) => {
       const jsonSchema = finite(rooted(isEmpty(schema) ? nothing : top, isObject($defs) ? $defs : {}))
