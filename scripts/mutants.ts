@@ -27,15 +27,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "answers: a broken one that its reader recovers from is a success",
     file: "src/internal/reading.ts",
-    find: "if (error._tag === \"Some\" && ClaudeError.is(error.value)) return Exit.fail(error.value)",
-    replace: "if (error._tag === \"Some\") return Exit.void",
+    find: "leave(Exit.fail(failure = error))",
+    replace: "leave(Exit.void)",
     test: "test/open.test.ts"
   },
   {
     name: "answers: one that is never read is a success",
     file: "src/internal/reading.ts",
-    find: "leave(Exit.interrupt())",
-    replace: "leave(Exit.void)",
+    find: "return end(Exit.interrupt())",
+    replace: "return end(Exit.void)",
     test: "test/open.test.ts"
   },
   {
@@ -65,6 +65,41 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "isClosed ? Effect.interrupt : Effect.matchCauseEffect(",
     replace: "Effect.matchCauseEffect(",
     test: "test/readers.test.ts"
+  },
+  {
+    name: "G11 endings: a stream has succeeded when it opens",
+    file: "src/internal/ending.ts",
+    find: "this.isHandedOver = this.answers > 0",
+    replace: "this.isHandedOver = this.answers < 0",
+    test: "test/endings.test.ts"
+  },
+  {
+    name: "G11 endings: a stream that breaks has no history",
+    file: "src/internal/ending.ts",
+    find: "    this.call.note(error)\n",
+    replace: "",
+    test: "test/endings.test.ts"
+  },
+  {
+    name: "G11 endings: a call ends more than once",
+    file: "src/internal/ending.ts",
+    find: "    if (this.isOver) return Exit.succeed(error)\n",
+    replace: "",
+    test: "test/endings.test.ts"
+  },
+  {
+    name: "endings: what fails in a reader is the failure of the model",
+    file: "src/internal/reading.ts",
+    find: "end(verdict(exit, failure))",
+    replace: "end(exit)",
+    test: "test/endings.test.ts"
+  },
+  {
+    name: "G11 an error that is given up loses its cause",
+    file: "src/internal/history.ts",
+    find: "cause === undefined ? fields : { ...fields, cause }",
+    replace: "fields",
+    test: "test/endings.test.ts"
   },
   {
     name: "limits: who waits when the scope is closed waits for ever",
@@ -685,8 +720,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "streams: without end, though a limit is set",
     file: "src/policy/Policy.ts",
-    find: "compiled.streamOverall === undefined ? opened",
-    replace: "true as boolean ? opened",
+    find: "return compiled.streamOverall === undefined\n",
+    replace: "return true as boolean\n",
     test: "test/resume.test.ts"
   },
   {
@@ -706,7 +741,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "streams: what had arrived is lost where nothing came after it",
     file: "src/internal/reading.ts",
-    find: "Effect.mapError((error) => still(broken, error)),",
+    find: "Effect.mapError((error) => failure = still(broken, error)),",
     replace: "",
     test: "test/readers.test.ts"
   },
@@ -720,8 +755,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "answers: one whose reader is interrupted is a success",
     file: "src/internal/reading.ts",
-    find: "return Cause.hasInterrupts(exit.cause) ? Exit.interrupt() : Exit.void",
-    replace: "return Exit.void",
+    find: "? Exit.interrupt()\n    : Exit.void",
+    replace: "? Exit.void\n    : Exit.void",
     test: "test/readers.test.ts"
   },
   {
@@ -1568,9 +1603,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "monitor: answers that break off are nobody's trouble",
-    file: "src/internal/reading.ts",
-    find: "told(\"BrokeOff\", error, now().opened.reply().attempt)",
-    replace: "Effect.void",
+    file: "src/internal/ending.ts",
+    find: "if (!this.isHandedOver) return Exit.succeed(error)",
+    replace: "return Exit.succeed(error)",
     test: "test/guard/Monitor.test.ts"
   },
   {

@@ -79,9 +79,8 @@ export type Event =
     readonly how: "raise" | "continue" | "resume" | "nudge"
   }
   | Common & { readonly _tag: "Restarted" | "Resumed"; readonly attempt: number; readonly error: ClaudeError }
-  /** An answer broke off while it was read, and that is final. */
-  | Common & { readonly _tag: "BrokeOff"; readonly attempt: number; readonly error: ClaudeError }
   | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
+  /** How a call ended: one that opened a stream ends with that. One that is interrupted has no end. */
   | Common & {
     readonly _tag: "GaveUp"
     readonly error: ClaudeError
@@ -250,7 +249,6 @@ const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLe
   Continued: "Info",
   Restarted: "Warn",
   Resumed: "Warn",
-  BrokeOff: "Error",
   FellBack: "Warn",
   GaveUp: "Error",
   Warning: "Warn",

@@ -40,6 +40,7 @@ const layers = [
     "internal/bounds",
     "internal/adapt",
     "internal/joined",
+    "internal/ending",
     "internal/unfinished",
     "internal/until"
   ],

@@ -165,7 +165,7 @@ describe("a reader", () => {
         assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause), String(exit))
         assert.deepStrictEqual(yield* ends, ["neutral"])
         assert.strictEqual(yield* asked, 1)
-      }).pipe(Effect.provide(spied(Faults.cycle(Faults.delayed(Faults.pings("a", "1 second"), "1 second"))))))
+      }).pipe(Effect.provide(spied(Faults.cycle(Faults.delayed(Faults.breaks("a", "silence"), "1 second"))))))
 
     it.effect(`who comes when the scope is closed is interrupted, and nothing is asked again, onBreak: ${onBreak}`, () =>
       Effect.gen(function*() {

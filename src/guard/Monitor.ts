@@ -190,19 +190,13 @@ export const make = (
 // Internals
 // -----------------------------------------------------------------------------
 
-/**
- * What a call came to, if this is the end of one that says something. A stream has succeeded when it opened, and has
- * failed once more if it then breaks off.
- */
+/** What a call came to, if this is the end of one that says something. */
 const endOf = (event: CallLog.Event): "success" | Tag | undefined => {
   switch (event._tag) {
     case "CallSucceeded":
       return "success"
     case "GaveUp":
       return failure(event.error, event.reason)
-    case "BrokeOff":
-      // Without a policy, it is the end of an attempt.
-      return event.call === undefined ? undefined : failure(event.error, undefined)
     default:
       return undefined
   }

@@ -31,7 +31,10 @@ export const copy = <E extends ClaudeError>(
   fields: Partial<Pick<ClaudeError, "gaveUp" | "history" | "detail">>
 ): E => {
   // The class of an error takes its own fields; the compiler sees only that it is a function.
-  const copy = new (error.constructor as new(fields: object) => E)({ ...error, ...fields })
+  const { cause } = error
+  // A cause is not among what is copied of an error.
+  const more = cause === undefined ? fields : { ...fields, cause }
+  const copy = new (error.constructor as new(fields: object) => E)({ ...error, ...more })
   if (error.stack !== undefined) copy.stack = error.stack
   return copy
 }

@@ -61,11 +61,18 @@ export const open = Effect.fnUntraced(function*(
   let scope: Scope.Closeable | undefined
   const leave = (exit: Exit.Exit<unknown, unknown>) =>
     Effect.suspend(() => scope === undefined ? Effect.void : Scope.close(scope, exit))
+  let isEnded = true
+  const end = (exit: Exit.Exit<unknown, unknown>) =>
+    Effect.flatMap(leave(exit), () => {
+      if (isEnded) return Effect.void
+      isEnded = true
+      return call?.ending?.read(Exit.isSuccess(exit)) ?? Effect.void
+    })
   // The backstop of an answer that nobody reads to its end. Nothing is asked after it, whoever reads still.
   let isClosed = false
   yield* Effect.addFinalizer(() => {
     isClosed = true
-    return leave(Exit.interrupt())
+    return end(Exit.interrupt())
   })
 
   /** One attempt, in a scope of its own, which is known to the backstop before anything can interrupt. */
@@ -93,6 +100,8 @@ export const open = Effect.fnUntraced(function*(
     )
   const first = yield* start()
   how = "left"
+  isEnded = false
+  call?.ending?.opened()
   const now = () => current ?? first
   const reply = () => {
     const { opened, resuming } = now()
@@ -108,7 +117,7 @@ export const open = Effect.fnUntraced(function*(
     return Effect.uninterruptibleMask((restore) =>
       leave(Exit.fail(broken)).pipe(
         Effect.andThen(restore(Effect.provideContext(reopen(broken, start(rest)), context))),
-        Effect.mapError((error) => still(broken, error)),
+        Effect.mapError((error) => failure = still(broken, error)),
         Effect.flatMap(({ opened }) => {
           const common = { attempt: opened.reply().attempt, because: broken._tag }
           const event: Restarted | Resumed = rest === undefined
@@ -121,19 +130,25 @@ export const open = Effect.fnUntraced(function*(
     )
   }
 
-  const told = (tag: "Restarted" | "Resumed" | "BrokeOff", error: ClaudeError.ClaudeError, attempt: number) =>
+  const told = (tag: "Restarted" | "Resumed", error: ClaudeError.ClaudeError, attempt: number) =>
     Effect.flatMap(
       Clock.currentTimeMillis,
       (at) => log.emit({ _tag: tag, at, call: call?.id, model: now().opened.reply().model, attempt, error })
     )
+
+  /** What the answer failed with, whatever its reader does about it, or fails with. */
+  let failure: ClaudeError.ClaudeError | undefined
   const final = (error: ClaudeError.ClaudeError): Pulled =>
-    Effect.andThen(told("BrokeOff", error, now().opened.reply().attempt), Effect.fail(error))
+    Effect.flatMap(
+      leave(Exit.fail(failure = error)),
+      () => Effect.flatMap(call?.ending?.broke(error) ?? Exit.succeed(error), Effect.fail)
+    )
 
   const onFailure = (error: ClaudeError.ClaudeError | Cause.Done): Pulled => {
     how = "not"
     if (isClosed) return Effect.interrupt
     return Cause.isDone(error)
-      ? Effect.andThen(accept(reply(), "content", log), Effect.suspend(whole))
+      ? Effect.matchEffect(accept(reply(), "content", log), { onFailure: final, onSuccess: whole })
       : broke(error)
   }
   const onSuccess = (events: Arr.NonEmptyReadonlyArray<WireEvent>): Pulled => {
@@ -159,7 +174,7 @@ export const open = Effect.fnUntraced(function*(
     // What it would take belongs to the reader that is there, or was.
     if (wasRead) return Stream.die(new Error("The events of an answer can be read once, and were read before."))
     wasRead = true
-    return Stream.onExit(Stream.fromPull(Effect.succeed(pull)), (exit) => leave(verdict(exit)))
+    return Stream.onExit(Stream.fromPull(Effect.succeed(pull)), (exit) => end(verdict(exit, failure)))
   })
 
   return {
@@ -194,9 +209,12 @@ const misfit = ({ message, model, requestId, text, usage }: Reply): ClaudeError.
   })
 
 /** How an answer ended, from how its reading did: what fails in the reader is not the model's failure. */
-const verdict = (exit: Exit.Exit<unknown, unknown>): Exit.Exit<void, ClaudeError.ClaudeError> => {
-  if (Exit.isSuccess(exit)) return Exit.void
-  const error = Cause.findErrorOption(exit.cause)
-  if (error._tag === "Some" && ClaudeError.is(error.value)) return Exit.fail(error.value)
-  return Cause.hasInterrupts(exit.cause) ? Exit.interrupt() : Exit.void
-}
+const verdict = (
+  exit: Exit.Exit<unknown, unknown>,
+  failure: ClaudeError.ClaudeError | undefined
+): Exit.Exit<void, ClaudeError.ClaudeError> =>
+  failure !== undefined
+    ? Exit.fail(failure)
+    : Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
+    ? Exit.interrupt()
+    : Exit.void

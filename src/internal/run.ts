@@ -14,6 +14,7 @@ import type { Params } from "../Message.ts"
 import type { Catalogue } from "./catalogue.ts"
 import { type Bill, Counted, counted, pay, type Payer, wasSent } from "./charged.ts"
 import type { Compiled } from "./compile.ts"
+import { type Ended, Ending } from "./ending.ts"
 import { type Course, finish } from "./finishing.ts"
 import * as History from "./history.ts"
 import * as Ladder from "./ladder.ts"
@@ -28,14 +29,19 @@ import { type Place, validate } from "./validating.ts"
 /** Runs `self` as one call: its attempts share a number, a history and a budget. */
 export const run = <A, E, R>(
   policy: Compiled,
-  self: Effect.Effect<A, E, R>
+  self: Effect.Effect<A, E, R>,
+  began?: (ending: Ending) => void
 ): Effect.Effect<A, E | DeadlineExceeded, R> => {
-  const asked = Effect.withFiber<A, E | DeadlineExceeded, R>((fiber) => new Running(policy, fiber).run(fiber, self))
+  const asked = Effect.withFiber<A, E | DeadlineExceeded, R>((fiber) => {
+    const call = new Running(policy, fiber)
+    began?.(call.ending)
+    return call.run(fiber, self)
+  })
   return policy.limits === undefined ? asked : policy.limits(asked)
 }
 
 /** A call that is running. A class, because it is made for every call, and most of it is needed only after a failure. */
-class Running implements Course, Current.Call, Ladder.Climber, Payer, Place, Unfinished.Finisher {
+class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Place, Unfinished.Finisher {
   readonly policy: Compiled
   readonly claude: Claude["Service"] | undefined
   readonly outerDeadline: number
@@ -60,6 +66,8 @@ class Running implements Course, Current.Call, Ladder.Climber, Payer, Place, Unf
   ladder: Ladder.Ladder | undefined
   /** On the model that is asked, if anything failed there. */
   retries: Retrying | undefined
+  /** If it has opened an answer. */
+  ends: Ending | undefined
 
   // As much as others see of it.
   readonly random: number
@@ -208,7 +216,7 @@ class Running implements Course, Current.Call, Ladder.Climber, Payer, Place, Unf
     const opened = Effect.withFiber<A, ClaudeError, R>((fiber) => {
       this.remember(broken)
       const opened = this.ordered(fiber, this.retried(afterFailure(broken, this.attempted(open))))
-      return Effect.catch(opened, (error) => Effect.flatMap(this.explain(error), Effect.fail))
+      return Effect.catch(opened, (error) => Effect.flatMap(this.ending.broke(error), Effect.fail))
     })
     return Effect.provideService(opened, Current.Deadline, this.outerDeadline)
   }
@@ -272,10 +280,15 @@ class Running implements Course, Current.Call, Ladder.Climber, Payer, Place, Unf
   // What is told
   // ---------------------------------------------------------------------------
 
+  get ending(): Ending {
+    return this.ends ??= new Ending(this)
+  }
+
   // Told outside of the call: who listens learns from what is current whether it is a part of another.
 
   /** The end of a call that went well, which may be told, or only be counted. */
   succeeded<A>(fiber: Fiber.Fiber<unknown, unknown>, value: A): Effect.Effect<A> {
+    if (this.ends?.handOver() === true) return Exit.succeed(value)
     const told = this.isRoutineTold(fiber) ?
       this.log.tell((common) => ({
         _tag: "CallSucceeded",
@@ -286,6 +299,10 @@ class Running implements Course, Current.Call, Ladder.Climber, Payer, Place, Unf
       })) :
       this.noted()
     return told === Exit.void ? Exit.succeed(value) : Effect.as(told, value)
+  }
+
+  get wentWell(): Effect.Effect<void> {
+    return Effect.withFiber((fiber) => this.succeeded(fiber, undefined))
   }
 
   isRoutineTold(fiber: Fiber.Fiber<unknown, unknown>): boolean {
@@ -302,7 +319,7 @@ class Running implements Course, Current.Call, Ladder.Climber, Payer, Place, Unf
     return recovered(
       cause,
       (error): Effect.Effect<never, E> =>
-        is(error) ? Effect.flatMap(this.explain(error), Effect.fail) : Effect.fail(error)
+        is(error) ? Effect.flatMap(this.ending.failed(error), Effect.fail) : Effect.fail(error)
     )
   }
 

@@ -14,6 +14,7 @@ import type { ClaudeError } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import type { Params, Reply, Request } from "../Message.ts"
 import type { Model } from "./catalogue.ts"
+import type { Ending } from "./ending.ts"
 import { joined } from "./joined.ts"
 
 /** What a policy does about them. */
@@ -200,6 +201,8 @@ export interface Finisher {
   readonly finish: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
   /** What the attempt that runs was counted or paid for with, if it was. */
   readonly bill: { readonly ended: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> } | undefined
+  /** How the call ends with what it opens. */
+  readonly ending: Ending
 }
 
 /** A call whose policy may decide about its answers. */

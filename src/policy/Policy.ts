@@ -19,6 +19,7 @@ import { type ClaudeError, DeadlineExceeded, is } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { compile } from "../internal/compile.ts"
 import * as Description from "../internal/describe.ts"
+import type { Ending } from "../internal/ending.ts"
 import * as Record from "../internal/policyRecord.ts"
 import { run } from "../internal/run.ts"
 import { supervised } from "../internal/supervised.ts"
@@ -74,9 +75,13 @@ export const applyStream = <const P extends Policy>(
   policy: P
 ): <A, E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<A, E | AddsToStream<P>, R> => {
   const compiled = compile(policy)
-  return <A, E, R>(self: Stream.Stream<A, E, R>) => {
+  const once = <A, E, R>(self: Stream.Stream<A, E, R>) => {
+    let ending: Ending | undefined
+    const began = (call: Ending) => {
+      ending = call
+    }
     const opened = Stream.unwrap(Effect.map(
-      Effect.flatMap(Effect.scope, (scope) => run(compiled, begin(self, scope))),
+      Effect.flatMap(Effect.scope, (scope) => run(compiled, begin(self, scope), began)),
       ({ first, rest }) => {
         let begun = false
         return Stream.fromPull(Effect.succeed(Effect.suspend(() => {
@@ -86,10 +91,13 @@ export const applyStream = <const P extends Policy>(
         })))
       }
     ))
-    const limited = compiled.streamOverall === undefined ? opened : within(opened, compiled.streamOverall)
-    // As in `apply`: the value decides about the type.
-    return limited as Stream.Stream<A, E | AddsToStream<P>, R>
+    return compiled.streamOverall === undefined
+      ? opened
+      : within(opened, compiled.streamOverall, (error) => ending?.failed(error) ?? Effect.succeed(error))
   }
+  // As in `apply`: the value decides about the type.
+  return <A, E, R>(self: Stream.Stream<A, E, R>) =>
+    Stream.suspend(() => once(self)) as Stream.Stream<A, E | AddsToStream<P>, R>
 }
 
 /** What a call came to, as a value for those who want no error channel. Tokens and cost are those of all attempts. */
@@ -139,16 +147,25 @@ const used = ({ atLeast, dollars, input, output }: Current.Tally): Used => ({
  * Ends a stream after so many milliseconds, which is the deadline of everything inside. What it holds is given back then,
  * also if its reader is busy.
  */
-const within = <A, E, R>(self: Stream.Stream<A, E, R>, length: number): Stream.Stream<A, E | DeadlineExceeded, R> =>
-  Stream.unwrap(limited(self, length))
+const within = <A, E, R>(
+  self: Stream.Stream<A, E, R>,
+  length: number,
+  told: (error: DeadlineExceeded) => Effect.Effect<DeadlineExceeded>
+): Stream.Stream<A, E | DeadlineExceeded, R> => Stream.unwrap(limited(self, length, told))
 
-const limited = Effect.fnUntraced(function*<A, E, R>(self: Stream.Stream<A, E, R>, length: number) {
+const limited = Effect.fnUntraced(function*<A, E, R>(
+  self: Stream.Stream<A, E, R>,
+  length: number,
+  told: (error: DeadlineExceeded) => Effect.Effect<DeadlineExceeded>
+) {
   const now = yield* Clock.currentTimeMillis
   const outer = yield* Effect.scope
   const inner = yield* Scope.fork(outer)
   const inside = Stream.updateService(self, Current.Deadline, (outer) => Math.min(outer, now + length))
   const pull = yield* Scope.provide(Stream.toPull(inside), inner)
-  const exceeded = Effect.suspend(() => Effect.fail(new DeadlineExceeded({ limit: Duration.millis(length) })))
+  const exceeded = Effect.suspend(() =>
+    Effect.flatMap(told(new DeadlineExceeded({ limit: Duration.millis(length) })), Effect.fail)
+  )
   let isOver = false
   let end: (() => void) | undefined
   const alarm = Effect.flatMap(Effect.sleep(length), () => {

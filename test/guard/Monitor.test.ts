@@ -471,14 +471,12 @@ describe("any order of endings", () => {
 describe("a stream that opens and then breaks off for good", () => {
   const read = Claude.events("hi").pipe(Policy.applyStream({ retry: quick, onBreak: "fail" }), Stream.runDrain)
 
-  it.effect("is a failure besides the success of its opening, and is told to the log", () =>
+  it.effect("is one failure, at its end", () =>
     Effect.gen(function*() {
-      for (let i = 0; i < 10; i++) yield* Effect.flip(read)
+      for (let i = 0; i < 20; i++) yield* Effect.flip(read)
       const { calls, causes, failures, low } = yield* successRate
-      assert.deepStrictEqual({ calls, failures, low }, { calls: 20, failures: 10, low: true })
-      assert.deepStrictEqual(causes, [{ tag: "PartialAnswer", count: 10 }])
-      const broke = (yield* events).filter(({ _tag }) => _tag === "BrokeOff")
-      assert.lengthOf(broke, 10)
+      assert.deepStrictEqual({ calls, failures, low }, { calls: 20, failures: 20, low: true })
+      assert.deepStrictEqual(causes, [{ tag: "PartialAnswer", count: 20 }])
       assert.lengthOf(yield* rates, 1)
     }).pipe(Effect.provide(watched(Faults.cycle(Faults.breaks("half"))))))
 
