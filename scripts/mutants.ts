@@ -1282,8 +1282,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "monitor: one inside of another sees only failures",
     file: "src/guard/Monitor.ts",
-    find: "inner[wentWell]?.(at, model) ?? Effect.void",
-    replace: "Effect.void",
+    find: "inner[wentWell]?.(at, model) ?? Exit.void",
+    replace: "Exit.void",
     test: "test/guard/Monitor.test.ts"
   },
   {
@@ -1309,28 +1309,28 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "monitor: failures of one window are enough",
-    file: "src/guard/Monitor.ts",
-    find: "if (calls < minimumCalls ||",
-    replace: "if (calls < minimumCalls - 1 ||",
+    file: "src/internal/measure.ts",
+    find: "if (this.calls < minimumCalls ||",
+    replace: "if (this.calls < minimumCalls - 1 ||",
     test: "test/guard/Monitor.test.ts"
   },
   {
     name: "monitor: nothing is forgotten",
-    file: "src/guard/Monitor.ts",
+    file: "src/internal/measure.ts",
     find: "recent[0].index <= oldest",
     replace: "recent[0].index <= -1",
     test: "test/guard/Monitor.test.ts"
   },
   {
     name: "monitor: forgets a slice late",
-    file: "src/guard/Monitor.ts",
+    file: "src/internal/measure.ts",
     find: "recent[0].index <= oldest",
     replace: "recent[0].index < oldest",
     test: "test/guard/Monitor.test.ts"
   },
   {
     name: "monitor: causes in any order",
-    file: "src/guard/Monitor.ts",
+    file: "src/internal/measure.ts",
     find: ".toSorted((a, b) => b.count - a.count)",
     replace: "",
     test: "test/guard/Monitor.test.ts"
@@ -1344,16 +1344,58 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "monitor: what the budget stops is a failure",
-    file: "src/guard/Monitor.ts",
+    file: "src/internal/monitorEnds.ts",
     find: "reason === \"BudgetSpent\" ||",
     replace: "",
     test: "test/guard/Monitor.test.ts"
   },
   {
     name: "monitor: what was not sent is a failure",
-    file: "src/guard/Monitor.ts",
+    file: "src/internal/monitorEnds.ts",
     find: " || isLocal(error)",
     replace: "",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: what the circuit or the queue stops was not to be answered",
+    file: "src/internal/monitorEnds.ts",
+    find: "how === \"none\" ? error._tag",
+    replace: "how === \"none\" && failures[error._tag] ? error._tag",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: what was isolated by hand was to be answered",
+    file: "src/internal/monitorEnds.ts",
+    find: " || isByHand(error)",
+    replace: "",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: what a gate turns away is not seen without a policy",
+    file: "src/guard/Guards.ts",
+    find: "monitor === undefined ? circuits : Guard.make(monitor.watch(circuits.direct))",
+    replace: "circuits",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: an alert does not stand",
+    file: "src/internal/measure.ts",
+    find: "isHeld ? this.low || ",
+    replace: "isHeld && !this.low ? ",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: an alert is raised again at once",
+    file: "src/internal/measure.ts",
+    find: "(1 + rate) / 2 < below",
+    replace: "rate < below",
+    test: "test/guard/Monitor.test.ts"
+  },
+  {
+    name: "monitor: an alert is not raised again, however bad it is",
+    file: "src/internal/measure.ts",
+    find: "this.low || (1 + rate) / 2 < below",
+    replace: "this.low",
     test: "test/guard/Monitor.test.ts"
   },
   {
@@ -1611,8 +1653,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "monitor: what goes well is not counted where nobody reads the log",
     file: "src/guard/Monitor.ts",
-    find: "const alert = count(\"success\", at, model)",
-    replace: "const alert = at < 0 ? count(\"success\", at, model) : undefined",
+    find: "const told = count(well, at, model)",
+    replace: "const told = at < 0 ? count(well, at, model) : Exit.void",
     test: "test/guard/Monitor.test.ts"
   },
   {

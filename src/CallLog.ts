@@ -45,9 +45,12 @@ export interface Attempt extends Common {
 /** What all attempts of a call used, in tokens and US dollars: at least so much, where that is marked. */
 export type Spent = Readonly<Tally>
 
-/** How many calls there were in the window, how many of them failed, and with what, the most frequent first. */
-export interface SuccessRate {
-  /** The share that succeeded, from 0 to 1. */
+/**
+ * How many calls there were in the window, how many of them failed, and with what, the most frequent first. Of the
+ * availability, those failed that got no answer.
+ */
+export interface Rate {
+  /** The share that did not fail, from 0 to 1. */
   readonly rate: number
   readonly calls: number
   readonly failures: number
@@ -100,7 +103,10 @@ export type Event =
   | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration }
   /** One request is let through, to find out; it is closed again; it was isolated by hand. */
   | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" | "CircuitIsolated" }
-  | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & SuccessRate
+  /** Too many calls fail, and no longer do. */
+  | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & Rate
+  /** Too many calls get no answer, and no longer do. */
+  | Common & { readonly _tag: "AvailabilityLow" | "AvailabilityRecovered" } & Rate
 
 // -----------------------------------------------------------------------------
 // Service
@@ -257,7 +263,9 @@ const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLe
   CircuitClosed: "Info",
   CircuitIsolated: "Warn",
   SuccessRateLow: "Error",
-  SuccessRateRecovered: "Info"
+  SuccessRateRecovered: "Info",
+  AvailabilityLow: "Error",
+  AvailabilityRecovered: "Info"
 }
 
 /** An event as plain data: durations in milliseconds, the error as its tag and the first 200 characters of its message. */

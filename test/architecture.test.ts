@@ -106,6 +106,8 @@ const layers = [
     "internal/meter",
     "guard/Admission",
     "guard/RetryBudget",
+    "internal/measure",
+    "internal/monitorEnds",
     "guard/Monitor",
     "internal/guardStores",
     "internal/guardsRecord",

@@ -88,6 +88,7 @@ export const settings = (options: Options): Settings => {
 
 /** The circuits of an account. */
 export interface Circuits extends Guard.Guard {
+  readonly direct: Guard.Direct
   /** Lets nothing through to a model, or any where none is named: for so many milliseconds, or until it is reset. */
   readonly isolate: (model: string | undefined, length: number | undefined) => Effect.Effect<void>
   /** Closes the circuit of a model, or of the account where none is named. */

@@ -45,7 +45,9 @@ export interface Status {
   /** By class of models, of those that were asked. */
   readonly admission: { readonly [line: string]: Admission.Status }
   readonly budget: RetryBudget.Status | undefined
+  /** Of calls that succeed, and of calls that are answered at all. */
   readonly successRate: Monitor.Status | undefined
+  readonly availability: Monitor.Status | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -144,7 +146,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   const guarded = Guard.apply([
     ...monitor === undefined ? [] : [monitor],
     ...admits ? [admission] : [],
-    ...circuits === undefined ? [] : [circuits],
+    ...circuits === undefined ? [] : [monitor === undefined ? circuits : Guard.make(monitor.watch(circuits.direct))],
     ...extra
   ])({ ...inner, log, budget: budget ?? inner.budget })
 
@@ -165,11 +167,13 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
           queues,
           ([name, { status }]) => Effect.map(status, (status) => [name, status] as const)
         )
+        const rates = monitor?.status(now)
         return {
           ...(yield* circuits?.status ?? noCircuits),
           admission: Object.fromEntries(waiting),
           budget: budget && (yield* budget.status),
-          successRate: monitor?.status(now)
+          successRate: rates?.successRate,
+          availability: rates?.availability
         }
       })
     })

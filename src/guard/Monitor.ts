@@ -1,5 +1,9 @@
 /**
- * Tells when calls begin to fail, and when they are well again.
+ * Tells when calls begin to fail or get no answer, and when they are well again.
+ *
+ * The success rate leaves out what was decided here: in an outage, the budget and
+ * the circuit soon end nearly all calls, and it is silent. The availability, which
+ * is the share of calls that got an answer as SREs have it, counts those too.
  *
  * It counts what calls come to, not attempts: one that a retry has saved is no
  * trouble of anybody's. It looks only when a call ends, so that a program that
@@ -10,10 +14,11 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as CallLog from "../CallLog.ts"
-import type { ClaudeError, GaveUp, Table, Tag } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
+import * as Eager from "../internal/eager.ts"
 import { isToldRoutine, type Log, routine, wentWell } from "../internal/listening.ts"
-import { isLocal } from "../internal/local.ts"
+import { type Alert, Measure, type Status } from "../internal/measure.ts"
+import { badly, type End, endOf, turnedAway, well } from "../internal/monitorEnds.ts"
 import * as Refuse from "../internal/refuse.ts"
 import * as Guard from "./Guard.ts"
 
@@ -21,11 +26,13 @@ import * as Guard from "./Guard.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** When to say that too many calls fail. */
+/** When to say that too many calls fail, or get no answer. */
 export interface Options {
   /** Below which share of calls that succeed: 0.95. */
   readonly below?: number | undefined
-  /** Over which time: 5 minutes. */
+  /** Below which share of calls that are answered: 0.5. */
+  readonly availability?: number | undefined
+  /** Over which time: 5 minutes. An alert stands for as long, and for as long it is hard to raise again. */
   readonly window?: Duration.Input | undefined
   /** With how many calls in it, at least: 20. */
   readonly minimumCalls?: number | undefined
@@ -34,28 +41,30 @@ export interface Options {
 /** The settings that were meant. */
 export interface Settings {
   readonly below: number
+  readonly availability: number
   readonly window: number
   readonly minimumCalls: number
 }
 
-const defaults = { below: 0.95, window: "5 minutes", minimumCalls: 20 } as const
+const defaults = { below: 0.95, availability: 0.5, window: "5 minutes", minimumCalls: 20 } as const
 
 /** What is meant by the options. Throws a `RangeError` with a sentence if they cannot be meant. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("monitor", options, defaults)
   return {
     below: Refuse.share("monitor: below", options.below ?? defaults.below),
+    availability: Refuse.share("monitor: availability", options.availability ?? defaults.availability),
     window: Refuse.finite("monitor: window", options.window ?? defaults.window),
     minimumCalls: Refuse.whole("monitor: minimumCalls", options.minimumCalls ?? defaults.minimumCalls)
   }
 }
 
-/** What somebody should know now. */
-export type Alert = Extract<CallLog.Event, { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" }>
+export type { Alert, Status } from "../internal/measure.ts"
 
-/** The rate now, and whether it was said to be low. `rate` is 1 where there are no calls. */
-export interface Status extends CallLog.SuccessRate {
-  readonly low: boolean
+/** What is measured. */
+export interface Rates {
+  readonly successRate: Status
+  readonly availability: Status
 }
 
 // -----------------------------------------------------------------------------
@@ -76,77 +85,41 @@ export const Alerts = Context.Reference<Alerts>("resilient-claude/Monitor/Alerts
 /** A log that is listened to, and a guard for the calls that no policy runs, which end without a word. */
 export interface Monitor extends Guard.Guard {
   readonly log: CallLog.CallLog
-  readonly status: (now: number) => Status
-}
-
-/** Into how many slices the window is cut: a tenth of a minute, of five. */
-const slices = 50
-
-interface Slice {
-  readonly index: number
-  calls: number
-  readonly failures: Array<Tag>
+  /** Listens to a gate too: what it turns away without a policy ends without a word, and is never admitted. */
+  readonly watch: (direct: Guard.Direct) => Guard.Direct
+  readonly status: (now: number) => Rates
 }
 
 /** Listens to the ends of calls on their way to the log, and tells both the log and `alerts`. */
 export const make = (
-  { below, minimumCalls, window }: Settings,
+  { availability: answered, below, minimumCalls, window }: Settings,
   log: CallLog.CallLog,
   alerts: Alerts
 ): Monitor => {
-  const width = window / slices
-  const recent: Array<Slice> = []
-  let [calls, failures] = [0, 0]
-  let low = false
+  const common = { window, minimumCalls }
+  const successRate = new Measure({ ...common, below, low: "SuccessRateLow", recovered: "SuccessRateRecovered" })
+  const availability = new Measure({
+    ...common,
+    below: answered,
+    low: "AvailabilityLow",
+    recovered: "AvailabilityRecovered"
+  })
 
-  const rate = () => calls === 0 ? 1 : (calls - failures) / calls
-  const forget = (now: number) => {
-    const oldest = Math.floor(now / width) - slices
-    while (recent[0] !== undefined && recent[0].index <= oldest) {
-      calls -= recent[0].calls
-      failures -= recent[0].failures.length
-      recent.shift()
-    }
+  const tell = (alert: Alert | undefined): Effect.Effect<void> =>
+    alert === undefined ? Exit.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
+  /** Counts the end of a call, at once, and tells what it calls for. */
+  const count = (end: End, at: number, model: string): Effect.Effect<void> => {
+    const first = tell(successRate.count(end.successRate, at, model))
+    const second = tell(availability.count(end.availability, at, model))
+    return Eager.flatMap(first, () => second)
   }
-  const state = (): CallLog.SuccessRate => {
-    const causes = new Map<Tag, number>()
-    for (const tag of recent.flatMap(({ failures }) => failures)) causes.set(tag, (causes.get(tag) ?? 0) + 1)
-    return {
-      rate: rate(),
-      calls,
-      failures,
-      causes: [...causes].map(([tag, count]) => ({ tag, count })).toSorted((a, b) => b.count - a.count)
-    }
-  }
-
-  /** Counts the end of a call, and gives the alert that it calls for, if it does. */
-  const count = (end: "success" | Tag, at: number, model: string): Alert | undefined => {
-    forget(at)
-    const index = Math.floor(at / width)
-    let last = recent.at(-1)
-    if (last === undefined || last.index < index) {
-      last = { index, calls: 0, failures: [] }
-      recent.push(last)
-    }
-    last.calls++
-    calls++
-    if (end !== "success") {
-      last.failures.push(end)
-      failures++
-    }
-    if (calls < minimumCalls || rate() < below === low) return undefined
-    low = !low
-    return { _tag: low ? "SuccessRateLow" : "SuccessRateRecovered", at, call: undefined, model, ...state() }
-  }
-  const tell = (alert: Alert) => Effect.andThen(log.emit(alert), alerts.raise(alert))
 
   /** The end of a call that no policy runs. */
   const lone = (model: string): Guard.Held => ({
     end: (exit, _, { now }) => {
       const error = Guard.errorOf(exit)
-      const how = error !== undefined ? failure(error, undefined) : Exit.isSuccess(exit) ? "success" : undefined
-      const alert = how && count(how, now, model)
-      return alert === undefined ? Exit.void : tell(alert)
+      const end = error !== undefined ? badly(error) : Exit.isSuccess(exit) ? well : undefined
+      return end === undefined ? Exit.void : count(end, now, model)
     }
   })
 
@@ -158,16 +131,16 @@ export const make = (
         const outer = fiber.getRef(Current.Call)
         // A call inside of another is one of its attempts.
         const isPart = outer !== undefined && outer.id !== event.call
-        const alert = isPart ? undefined : count(end, event.at, event.model)
-        return alert === undefined ? log.emit(event) : Effect.andThen(log.emit(event), tell(alert))
+        const told = isPart ? Exit.void : count(end, event.at, event.model)
+        return told === Exit.void ? log.emit(event) : Effect.andThen(log.emit(event), told)
       })
     },
     [routine]: (fiber) => isToldRoutine(log, fiber),
     [wentWell]: (at, model) => {
-      const alert = count("success", at, model)
+      const told = count(well, at, model)
       // Guards inside of these have a monitor too.
-      const noted = inner[wentWell]?.(at, model) ?? Effect.void
-      return alert === undefined ? noted : Effect.andThen(noted, tell(alert))
+      const noted = inner[wentWell]?.(at, model) ?? Exit.void
+      return Eager.flatMap(noted, () => told)
     }
   }
 
@@ -178,56 +151,16 @@ export const make = (
       admit: ({ params }, { fiber }) =>
         Exit.succeed(fiber.getRef(Current.Call) === undefined ? lone(params.model) : Guard.nothing)
     }),
+    watch: (direct) => ({
+      ...direct,
+      gate: (request, place) => {
+        const gated = direct.gate(request, place)
+        return gated === Exit.void || place.fiber.getRef(Current.Call) !== undefined
+          ? gated
+          : Effect.tapError(gated, (error) => count(turnedAway(error), place.now, request.params.model))
+      }
+    }),
     log: heard,
-    status: (now) => {
-      forget(now)
-      return { ...state(), low }
-    }
+    status: (now) => ({ successRate: successRate.status(now), availability: availability.status(now) })
   }
-}
-
-// -----------------------------------------------------------------------------
-// Internals
-// -----------------------------------------------------------------------------
-
-/** What a call came to, if this is the end of one that says something. */
-const endOf = (event: CallLog.Event): "success" | Tag | undefined => {
-  switch (event._tag) {
-    case "CallSucceeded":
-      return "success"
-    case "GaveUp":
-      return failure(event.error, event.reason)
-    default:
-      return undefined
-  }
-}
-
-const failure = (error: ClaudeError, reason: GaveUp | undefined): Tag | undefined =>
-  reason === "BudgetSpent" || !failures[error._tag] || isLocal(error)
-    ? undefined
-    : error._tag
-
-/** What counts as a failure: not what was decided here, nor what Claude declined. */
-const failures: Table<boolean> = {
-  InvalidRequest: true,
-  Unauthorized: true,
-  Forbidden: true,
-  NotFound: true,
-  RequestTooLarge: true,
-  ContextWindowExceeded: true,
-  SpendLimitReached: true,
-  RateLimited: true,
-  Overloaded: true,
-  ServerFault: true,
-  Unreachable: true,
-  PartialAnswer: true,
-  UnexpectedResponse: true,
-  Refused: false,
-  Truncated: true,
-  EmptyAnswer: true,
-  MalformedOutput: true,
-  TimedOut: true,
-  DeadlineExceeded: true,
-  CircuitOpen: false,
-  Saturated: false
 }

@@ -33,12 +33,18 @@ export const reject = (
     })
     : new ClaudeError.CircuitOpen({
       model,
-      detail: isolated ? "it was isolated by hand" : undefined,
+      detail: isolated ? byHand : undefined,
       retryAfter: retryAfter === null ? undefined : Duration.millis(retryAfter)
     })
 }
 
 const unknown = { isolated: false, retryAfter: null }
+
+const byHand = "it was isolated by hand"
+
+/** Whether nothing was sent because somebody has isolated the circuit. */
+export const isByHand = (error: ClaudeError.ClaudeError): boolean =>
+  error._tag === "CircuitOpen" && error.detail === byHand
 
 /** When there is money again: as the API said, or when it is worth a look. */
 const regains = (

@@ -34,10 +34,10 @@ const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
 
 const percent = (share: number): string => `${Math.round(share * 1000) / 10}%`
 
-const watch = ({ below, minimumCalls, window }: Monitor.Settings): string =>
-  `tells when fewer than ${percent(below)} of the calls of the last ${
-    Refuse.show(window)
-  } succeed, of at least ${minimumCalls}, and when enough do again`
+const watch = ({ availability, below, minimumCalls, window }: Monitor.Settings): string =>
+  `tells when fewer than ${percent(below)} of the calls of the last ${Refuse.show(window)} succeed, or fewer than ${
+    percent(availability)
+  } get an answer, of at least ${minimumCalls}, and when enough do again`
 
 const bound = ({ burst, cost, queue, quota, ratio }: RetryBudget.Settings): string =>
   `extra attempts that fail: for ${percent(ratio)} of the calls of a minute and ${burst} more, and ${

@@ -18,7 +18,7 @@ export interface Guards {
   readonly circuit?: Circuit.Options | undefined
   /** How much load failures may add. */
   readonly budget?: RetryBudget.Options | false | undefined
-  /** When to say that too many calls fail. */
+  /** When to say that too many calls fail, or get no answer. */
   readonly monitor?: Monitor.Options | false | undefined
   /** Guards of one's own: the last to be asked, the first to be told. */
   readonly extra?: ReadonlyArray<Guard.Guard> | undefined

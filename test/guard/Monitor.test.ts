@@ -4,13 +4,14 @@
  * `SEED=anything vitest run test/guard/Monitor.test.ts` looks elsewhere.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Layer, Ref, Schema, Stream } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Layer, Random, Ref, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
   CallLog,
   Claude,
   ClaudeError,
   Fallback,
+  Guard,
   Guards,
   type Message,
   Monitor,
@@ -22,10 +23,13 @@ import { FakeClaude, Faults } from "../../src/testing/index.ts"
 const seed = process.env["SEED"] ?? "resilient-claude"
 
 const events = Effect.flatMap(CallLog.Memory, Ref.get)
-const rates = Effect.map(events, (all) => all.filter(isAlert))
-const isAlert = (event: CallLog.Event): event is Monitor.Alert =>
-  event._tag === "SuccessRateLow" || event._tag === "SuccessRateRecovered"
+const rates = Effect.map(events, (all) => all.filter(isSuccessRate))
+const alerts = Effect.map(events, (all) => all.filter(isAlert))
+const isAlert = (event: CallLog.Event): event is Monitor.Alert => isSuccessRate(event) || isAvailability(event)
+const isSuccessRate = ({ _tag }: CallLog.Event) => _tag === "SuccessRateLow" || _tag === "SuccessRateRecovered"
+const isAvailability = ({ _tag }: CallLog.Event) => _tag === "AvailabilityLow" || _tag === "AvailabilityRecovered"
 const successRate = Effect.map(Guards.status, (status) => status.successRate ?? assert.fail("there is a monitor"))
+const availability = Effect.map(Guards.status, (status) => status.availability ?? assert.fail("there is a monitor"))
 
 /** A fake that is watched, and the log of it. The budget is left out: calls have their own number of retries. */
 const watched = (playable: Faults.Playable, guards: Guards.Guards = {}, pager: Array<Monitor.Alert> = []) =>
@@ -38,6 +42,8 @@ const watched = (playable: Faults.Playable, guards: Guards.Guards = {}, pager: A
   )
 
 const ask = Effect.exit(Claude.text("hi"))
+/** What `admit` looks at is the name of the model. */
+const request = { params: { model: "claude-haiku-5-5" } } as Message.Request
 const every = (length: Duration.Input, times: number) =>
   Effect.replicateEffect(Effect.andThen(ask, TestClock.adjust(length)), times, { discard: true })
 const quick = Retry.byTag({ Overloaded: Retry.linear({ times: 3, base: "1 second" }) })
@@ -80,7 +86,7 @@ describe("an incident", () => {
           causes: [{ tag: "Overloaded", count: 1 }]
         }
       ])
-      assert.deepStrictEqual(pager, [...told])
+      assert.deepStrictEqual(pager.filter(isSuccessRate), [...told])
     }).pipe(Effect.provide(watched(incident, {}, pager))))
 
   it.effect("tells the most frequent cause first", () =>
@@ -123,6 +129,95 @@ describe("an incident", () => {
     )))))
 })
 
+describe("an outage of ten minutes, with a call every second", () => {
+  const [from, to] = [600_000, 1_200_000]
+  const outage = Faults.by(({ elapsed }) => elapsed >= from && elapsed < to ? Faults.overloaded : Faults.answer("well"))
+  const under = (policy: Policy.Policy) => Effect.exit(Claude.text("hi").pipe(Policy.apply(policy)))
+  const standard = under(Policy.standard)
+  // Measured, in minutes: 4.6, 3.2 to 6.8, 3.6 to 6.4, 2.5 to 3.3, 2.5. A call that waits for a circuit ends with its
+  // deadline, five minutes in `Policy.standard`: nothing is known of it before.
+  const cases: ReadonlyArray<readonly [title: string, guards: Guards.Guards, call: typeof standard, minutes: number]> =
+    [
+      ["where no guards are named", { budget: {} }, standard, 5],
+      ["with Guards.standard", { ...Guards.standard, budget: {} }, standard, 7.5],
+      ["with a circuit and no budget", { circuit: {}, budget: false }, standard, 7.5],
+      [
+        "with Guards.standard, in calls of a minute",
+        { circuit: {}, budget: {} },
+        under({ ...Policy.standard, overall: "1 minute" }),
+        5
+      ],
+      ["with Guards.standard, in calls without a policy", { circuit: {}, budget: {} }, ask, 5]
+    ]
+  for (const [title, guards, call, minutes] of cases) {
+    for (const draw of ["a", "b"]) {
+      it.effect(`is told once, and its end once, ${title} (${draw})`, () => {
+        const pager: Array<Monitor.Alert> = []
+        return Effect.gen(function*() {
+          for (let second = 0; second < 2400; second++) {
+            yield* Effect.forkChild(call, { startImmediately: true })
+            yield* TestClock.adjust("1 second")
+          }
+          const [low, recovered, ...more] = pager.filter(isAvailability)
+          assert.deepStrictEqual([low?._tag, recovered?._tag, ...more], ["AvailabilityLow", "AvailabilityRecovered"])
+          assert.isAbove(low?.at ?? 0, from)
+          assert.isAtMost(low?.at ?? Infinity, from + minutes * 60_000)
+          assert.isAbove(recovered?.at ?? 0, to)
+          assert.includeMembers(["Overloaded", "CircuitOpen"], low?.causes.map(({ tag }) => tag) ?? [])
+          assert.deepStrictEqual(yield* alerts, pager)
+        }).pipe(Random.withSeed(`${seed}/${draw}`), Effect.provide(watched(outage, guards, pager)))
+      }, 60_000)
+    }
+  }
+})
+
+describe("what was said is held on to", () => {
+  it.effect("at a rate near the threshold: 5 % of a call a second fail, for two hours", () => {
+    const pager: Array<Monitor.Alert> = []
+    return Effect.gen(function*() {
+      yield* every("1 second", 7200)
+      const low = pager.filter(({ _tag }) => _tag === "SuccessRateLow").length
+      // It was 118 times. Five minutes low and five minutes well are 12.
+      assert.isAtLeast(low, 1)
+      assert.isAtMost(low, 13)
+    }).pipe(Effect.provide(watched(
+      Faults.random({ seed, faults: [[0.05, Faults.overloaded]], otherwise: Faults.answer("well") }),
+      {},
+      pager
+    )))
+  }, 60_000)
+
+  const turns = (fails: (second: number) => boolean) =>
+    watched(Faults.by(({ elapsed }) => fails(elapsed / 1000) ? Faults.overloaded : Faults.answer("well")), {
+      monitor: { window: "50 seconds", minimumCalls: 20 }
+    })
+  const told = Effect.map(rates, (all) => all.map(({ _tag, at }) => [_tag, at / 1000]))
+
+  it.effect("an alert stands for a window, although all is well before that", () =>
+    Effect.gen(function*() {
+      yield* every("1 second", 200)
+      // Two of 21 fail. Two of 40 may: it would be over at second 39.
+      assert.deepStrictEqual(yield* told, [["SuccessRateLow", 20], ["SuccessRateRecovered", 70]])
+    }).pipe(Effect.provide(turns((second) => second === 1 || second === 20))))
+
+  it.effect("and is not raised again within a window, unless it fails twice as much", () =>
+    Effect.gen(function*() {
+      yield* every("1 second", 130)
+      assert.deepStrictEqual(yield* told, [
+        ["SuccessRateLow", 20],
+        ["SuccessRateRecovered", 70],
+        // From the third of 50 on fewer than 95 % succeed, from the sixth on fewer than 90 %.
+        ["SuccessRateLow", 85]
+      ])
+    }).pipe(Effect.provide(turns((second) => second === 1 || second === 20 || second >= 80 && second < 90))))
+
+  it.effect("but is after it", () =>
+    Effect.gen(function*() {
+      yield* every("1 second", 122)
+      assert.deepStrictEqual((yield* told).at(-1), ["SuccessRateLow", 120])
+    }).pipe(Effect.provide(turns((second) => second === 1 || second === 20 || second >= 115 && second < 120))))
+})
+
 describe("G9: time alone raises and clears nothing", () => {
   it.effect("a start, and an idle hour", () =>
     Effect.gen(function*() {
@@ -158,27 +253,29 @@ describe("G9: time alone raises and clears nothing", () => {
     }).pipe(Effect.provide(watched(Faults.cycle(Faults.overloaded)))))
 })
 
+/** Looks at a rate when a call has ended. */
+const counts = <E, R>(
+  title: string,
+  run: Effect.Effect<unknown, E, R>,
+  playable: Faults.Playable,
+  expected: { readonly calls: number; readonly failures: number },
+  guards: Guards.Guards = {},
+  of = successRate
+) =>
+  it.effect(title, () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(Effect.exit(run))
+      yield* TestClock.adjust("2 minutes")
+      yield* Fiber.interrupt(fiber)
+      assert.deepInclude(yield* of, expected)
+    }).pipe(Effect.provide(watched(playable, guards) as Layer.Layer<R | Guards.Control>)))
+
+const text = Claude.text("hi")
+const none = { calls: 0, failures: 0 }
+const failure = { calls: 1, failures: 1 }
+const success = { calls: 1, failures: 0 }
+
 describe("what counts", () => {
-  const counts = <E, R>(
-    title: string,
-    run: Effect.Effect<unknown, E, R>,
-    playable: Faults.Playable,
-    expected: { readonly calls: number; readonly failures: number },
-    guards: Guards.Guards = {}
-  ) =>
-    it.effect(title, () =>
-      Effect.gen(function*() {
-        const fiber = yield* Effect.forkChild(Effect.exit(run))
-        yield* TestClock.adjust("2 minutes")
-        yield* Fiber.interrupt(fiber)
-        assert.deepInclude(yield* successRate, expected)
-      }).pipe(Effect.provide(watched(playable, guards) as Layer.Layer<R | Guards.Control>)))
-
-  const text = Claude.text("hi")
-  const none = { calls: 0, failures: 0 }
-  const failure = { calls: 1, failures: 1 }
-  const success = { calls: 1, failures: 0 }
-
   counts("a call without a policy, by its attempt", text, [Faults.overloaded], failure)
   counts("a call with a policy, once: its retries are no calls", text.pipe(Policy.apply({ retry: quick })), [
     Faults.overloaded,
@@ -257,6 +354,93 @@ describe("what counts", () => {
   )
 })
 
+describe("what counts as an answer", () => {
+  const opens = { circuit: { minimumCalls: 1 } }
+  const answers = (
+    title: string,
+    run: Effect.Effect<unknown, unknown, Claude.Claude | Guards.Control>,
+    playable: Faults.Playable,
+    expected: { readonly calls: number; readonly failures: number },
+    guards: Guards.Guards = {}
+  ) => counts(title, run, playable, expected, guards, availability)
+
+  answers("what is answered", text, [Faults.answer("well")], success)
+  answers("not what fails", text, [Faults.overloaded], failure)
+  answers(
+    "not what the budget stops",
+    text.pipe(Policy.apply({ retry: quick, overall: "1 minute" })),
+    [Faults.overloaded],
+    failure,
+    { budget: { burst: 0 } }
+  )
+  answers(
+    "not what the circuit stops",
+    Effect.andThen(ask, text),
+    [Faults.overloaded],
+    { calls: 2, failures: 2 },
+    opens
+  )
+  answers(
+    "nor under a policy, once",
+    Effect.andThen(ask, text.pipe(Policy.apply({}))),
+    [Faults.overloaded],
+    { calls: 2, failures: 2 },
+    opens
+  )
+  for (
+    const [what, isolate] of [
+      ["a model", Guards.isolate("claude-sonnet-5-5")],
+      ["the account for a time", Guards.isolate(undefined, "1 hour")]
+    ] as const
+  ) {
+    answers(`nothing of ${what} that is isolated by hand`, Effect.andThen(isolate, text), [], none, { circuit: {} })
+    const policed = Effect.andThen(isolate, text.pipe(Policy.apply({})))
+    answers(`nor under a policy: ${what}`, policed, [], none, { circuit: {} })
+  }
+  answers(
+    "not what the queue stops",
+    Effect.all([text, text], { concurrency: 2 }),
+    [Faults.delayed(Faults.answer("well"), "5 seconds")],
+    failure,
+    { concurrency: { max: 1, queue: 0 } }
+  )
+  answers("nothing of what is interrupted", Effect.timeoutOption(text, "5 seconds"), [Faults.silence], none)
+
+  const kinds: ClaudeError.Table<typeof none> = {
+    InvalidRequest: none,
+    Unauthorized: none,
+    Forbidden: none,
+    NotFound: none,
+    RequestTooLarge: none,
+    ContextWindowExceeded: none,
+    SpendLimitReached: failure,
+    RateLimited: failure,
+    Overloaded: failure,
+    ServerFault: failure,
+    Unreachable: failure,
+    PartialAnswer: failure,
+    UnexpectedResponse: failure,
+    Refused: none,
+    Truncated: success,
+    EmptyAnswer: success,
+    MalformedOutput: success,
+    TimedOut: failure,
+    DeadlineExceeded: failure,
+    CircuitOpen: failure,
+    Saturated: failure
+  }
+  it.effect.each(ClaudeError.ClaudeError.members.map((Kind) => new Kind({ scope: "idle" })))(
+    "$_tag",
+    (error) =>
+      Effect.gen(function*() {
+        const monitor = Monitor.make(Monitor.settings({}), { emit: () => Effect.void }, { raise: () => Effect.void })
+        const { settle } = yield* monitor.admit(request)
+        yield* settle(Exit.fail(error))
+        assert.deepInclude(monitor.status(0).availability, kinds[error._tag])
+      })
+  )
+})
+
 describe("alerts", () => {
   it.effect.each([["alone", ask], ["under a policy", Effect.exit(Policy.apply({})(Claude.text("hi")))]] as const)(
     "that hang hold up no call %s",
@@ -324,34 +508,48 @@ describe("any order of endings", () => {
   const window = 60_000
   const slice = window / 50
   const minimumCalls = 8
-  const below = 0.7
+  const thresholds = { SuccessRate: 0.8, Availability: 0.75 }
+  type Rate = keyof typeof thresholds
+  /** Shares are compared as the sums of doubles that they are. */
+  const tiny = 1e-9
   const seen = new Map<string, number>()
+  const met = new Map<string, number>()
+  const meet = (what: string) => void met.set(what, (met.get(what) ?? 0) + 1)
 
   const errors = {
     Overloaded: new ClaudeError.Overloaded({}),
     ServerFault: new ClaudeError.ServerFault({}),
     MalformedOutput: new ClaudeError.MalformedOutput({})
   }
+  const unsent = [new ClaudeError.CircuitOpen({}), new ClaudeError.Saturated({}), errors.Overloaded]
+  const place = Effect.withFiber((fiber) => Effect.succeed(Guard.placeOf(fiber)))
+  const shut = (error: ClaudeError.ClaudeError): Guard.Direct => ({
+    gate: () => Exit.fail(error),
+    admit: () => Exit.succeed(Guard.nothing)
+  })
   const neutral = [
     new ClaudeError.Refused({}),
-    new ClaudeError.CircuitOpen({}),
-    new ClaudeError.Saturated({}),
+    new ClaudeError.CircuitOpen({ detail: "it was isolated by hand" }),
     new ClaudeError.InvalidRequest({ sent: false })
   ]
-  // What `admit` looks at is the name of the model.
-  const request = { params: { model: "claude-haiku-5-5" } } as Message.Request
 
   const Kind = Schema.Literals(["Overloaded", "ServerFault", "MalformedOutput"])
+  /** Enough of a kind in a row, now and then, to be far off soon after it was well. */
+  const Times = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 8 }))
   const Step = Schema.Union([
     Schema.Struct({ do: Schema.Literal("succeed") }),
     Schema.Struct({ do: Schema.Literal("succeed") }),
-    Schema.Struct({ do: Schema.Literal("succeed alone") }),
-    Schema.Struct({ do: Schema.Literal("succeed alone") }),
+    Schema.Struct({ do: Schema.Literal("succeed alone"), times: Times }),
+    Schema.Struct({ do: Schema.Literal("succeed alone"), times: Times }),
     Schema.Struct({ do: Schema.Literal("give up"), kind: Kind }),
-    Schema.Struct({ do: Schema.Literal("fail alone"), kind: Kind }),
+    Schema.Struct({ do: Schema.Literal("fail alone"), kind: Kind, times: Times }),
     Schema.Struct({
       do: Schema.Literal("say nothing"),
       which: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 9 }))
+    }),
+    Schema.Struct({
+      do: Schema.Literal("do not ask"),
+      which: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8 }))
     }),
     Schema.Struct({
       do: Schema.Literal("pass"),
@@ -371,22 +569,44 @@ describe("any order of endings", () => {
       const logged: Array<CallLog.Event> = []
       const raised: Array<Monitor.Alert> = []
       const monitor = Monitor.make(
-        Monitor.settings({ window, minimumCalls, below }),
+        Monitor.settings({
+          window,
+          minimumCalls,
+          below: thresholds.SuccessRate,
+          availability: thresholds.Availability
+        }),
         { emit: (event) => Effect.sync(() => void logged.push(event)) },
         { raise: (alert) => Effect.sync(() => void raised.push(alert)) }
       )
-      const ends: Array<{ readonly at: number; readonly failed: ClaudeError.Tag | undefined }> = []
+      const ends: Array<{ readonly of: Rate; readonly at: number; readonly failed: ClaudeError.Tag | undefined }> = []
       const expected: Array<Pick<Monitor.Alert, "_tag" | "at" | "calls" | "failures">> = []
-      const inWindow = (now: number) => ends.filter(({ at }) => Math.floor(at / slice) > Math.floor(now / slice) - 50)
-      const ended = (at: number, failed: ClaudeError.Tag | undefined) => {
-        ends.push({ at, failed })
-        const recent = inWindow(at)
+      const inWindow = (rate: Rate, now: number) =>
+        ends.filter(({ at, of }) => of === rate && Math.floor(at / slice) > Math.floor(now / slice) - 50)
+      const lastOf = (rate: Rate) => expected.findLast(({ _tag }) => _tag.startsWith(rate))
+      const endedOf = (of: Rate, at: number, failed: ClaudeError.Tag | undefined) => {
+        ends.push({ of, at, failed })
+        const recent = inWindow(of, at)
         const failures = recent.filter(({ failed }) => failed !== undefined).length
-        const wasLow = expected.at(-1)?._tag === "SuccessRateLow"
         if (recent.length < minimumCalls) return
-        const isLow = (recent.length - failures) / recent.length < below
-        if (isLow === wasLow) return
-        expected.push({ _tag: isLow ? "SuccessRateLow" : "SuccessRateRecovered", at, calls: recent.length, failures })
+        const share = failures / recent.length
+        const tolerated = 1 - thresholds[of]
+        const last = lastOf(of)
+        const isFresh = last !== undefined && at - last.at < window
+        if (last?._tag === `${of}Low`) {
+          if (share > tolerated + tiny) return
+          if (isFresh) return meet("stands")
+          expected.push({ _tag: `${of}Recovered`, at, calls: recent.length, failures })
+        } else {
+          if (share <= tolerated + tiny) return
+          if (isFresh && share <= 2 * tolerated + tiny) return meet("is not raised again")
+          if (isFresh) meet("is raised again")
+          expected.push({ _tag: `${of}Low`, at, calls: recent.length, failures })
+        }
+      }
+      const ended = (at: number, failed: ClaudeError.Tag | undefined) => {
+        endedOf("SuccessRate", at, failed)
+        // What does not decode is an answer.
+        endedOf("Availability", at, failed === "MalformedOutput" ? undefined : failed)
       }
       const common = { call: "c", model: "claude-sonnet-5-5", took: Duration.zero } as const
       const spent = { input: 0, output: 0, dollars: 0, atLeast: false }
@@ -411,23 +631,35 @@ describe("any order of endings", () => {
             yield* monitor.log.emit({ _tag: "CallSucceeded", ...common, at, attempts: 1, spent })
             break
           case "succeed alone":
-            ended(at, undefined)
-            yield* alone(Exit.void)
+            for (let i = 0; i < step.times; i++) {
+              ended(at, undefined)
+              yield* alone(Exit.void)
+            }
             break
           case "give up":
             ended(at, step.kind)
             yield* monitor.log.emit(gaveUp(at, errors[step.kind], "RetriesSpent"))
             break
           case "fail alone":
-            ended(at, step.kind)
-            yield* alone(Exit.fail(errors[step.kind]))
+            for (let i = 0; i < step.times; i++) {
+              ended(at, step.kind)
+              yield* alone(Exit.fail(errors[step.kind]))
+            }
             break
           case "say nothing": {
             const error = neutral[step.which % neutral.length] ?? assert.fail("there are some")
-            if (step.which === 8) yield* alone(Exit.interrupt())
-            else if (step.which === 9) yield* monitor.log.emit(gaveUp(at, errors.Overloaded, "BudgetSpent"))
+            if (step.which > 7) yield* alone(Exit.interrupt())
             else if (step.which < 4) yield* alone(Exit.fail(error))
             else yield* monitor.log.emit(gaveUp(at, error, "NotRetried"))
+            break
+          }
+          case "do not ask": {
+            const error = unsent[step.which % unsent.length] ?? assert.fail("there are some")
+            endedOf("Availability", at, error._tag)
+            if (error._tag === "Overloaded") yield* monitor.log.emit(gaveUp(at, error, "BudgetSpent"))
+            else if (step.which < 3) yield* alone(Exit.fail(error))
+            else if (step.which < 6) yield* monitor.log.emit(gaveUp(at, error, "NotRetried"))
+            else yield* Effect.ignore(monitor.watch(shut(error)).gate(request, yield* place))
             break
           }
           case "pass":
@@ -437,34 +669,45 @@ describe("any order of endings", () => {
             yield* TestClock.adjust(Duration.minutes(step.minutes))
         }
         const now = yield* Clock.currentTimeMillis
-        const recent = inWindow(now).flatMap(({ failed }) => failed ?? [])
-        const { causes, ...status } = monitor.status(now)
-        const calls = inWindow(now).length
-        assert.deepStrictEqual(status, {
-          rate: calls === 0 ? 1 : (calls - recent.length) / calls,
-          calls,
-          failures: recent.length,
-          low: expected.at(-1)?._tag === "SuccessRateLow"
-        })
-        assert.deepStrictEqual(
-          new Map(causes.map(({ count, tag }) => [tag, count])),
-          new Map(recent.map((tag) => [tag, recent.filter((other) => other === tag).length]))
-        )
-        assert.isTrue(causes.every(({ count }, i) => count <= (causes[i - 1]?.count ?? Infinity)))
+        for (const [of, status] of [["SuccessRate", "successRate"], ["Availability", "availability"]] as const) {
+          const recent = inWindow(of, now).flatMap(({ failed }) => failed ?? [])
+          const { causes, ...rest } = monitor.status(now)[status]
+          const calls = inWindow(of, now).length
+          assert.deepStrictEqual(rest, {
+            rate: calls === 0 ? 1 : (calls - recent.length) / calls,
+            calls,
+            failures: recent.length,
+            low: lastOf(of)?._tag === `${of}Low`
+          })
+          assert.deepStrictEqual(
+            new Map(causes.map(({ count, tag }) => [tag, count])),
+            new Map(recent.map((tag) => [tag, recent.filter((other) => other === tag).length]))
+          )
+          assert.isTrue(causes.every(({ count }, i) => count <= (causes[i - 1]?.count ?? Infinity)))
+        }
       }
       const told = raised.map(({ _tag, at, calls, failures }) => ({ _tag, at, calls, failures }))
       assert.deepStrictEqual(told, expected)
       assert.deepStrictEqual(logged.filter(isAlert), raised)
-      seen.set("alerts", (seen.get("alerts") ?? 0) + raised.length)
+      for (const { _tag } of raised) meet(_tag)
     }), { arbitrary: { runs: 50, seed }, timeout: 60_000 })
 
   it("went 10,000 steps, each kind of them at least one in twenty times, and raised and cleared", () => {
-    const { alerts = 0, ...steps } = Object.fromEntries(seen)
-    const total = Object.values(steps).reduce((a, b) => a + b, 0)
+    const total = [...seen.values()].reduce((a, b) => a + b, 0)
     assert.isAtLeast(total, 10_000)
-    assert.lengthOf(Object.keys(steps), 7)
-    for (const [step, count] of Object.entries(steps)) assert.isAtLeast(count, total * 0.05, step)
-    assert.isAtLeast(alerts, 100)
+    assert.strictEqual(seen.size, 8)
+    for (const [step, count] of seen) assert.isAtLeast(count, total * 0.05, step)
+    for (
+      const { kind, least } of [
+        { kind: "SuccessRateLow", least: 50 },
+        { kind: "SuccessRateRecovered", least: 50 },
+        { kind: "AvailabilityLow", least: 50 },
+        { kind: "AvailabilityRecovered", least: 50 },
+        { kind: "stands", least: 50 },
+        { kind: "is not raised again", least: 50 },
+        { kind: "is raised again", least: 5 }
+      ]
+    ) assert.isAtLeast(met.get(kind) ?? 0, least, kind)
   })
 })
 

@@ -55,10 +55,13 @@ describe("G12: guards that cannot be meant are refused when they are written", (
       { budget: { attempts: 3 } },
       "budget has no field attempts: it has quota, cost, costRateLimited, ratio, burst, queue"
     ],
-    [{ monitor: { minimum: 3 } }, "monitor has no field minimum: it has below, window, minimumCalls"],
+    [{ monitor: { minimum: 3 } }, "monitor has no field minimum: it has below, availability, window, minimumCalls"],
     [{ monitor: { below: 0 } }, "monitor: below is 0: it must be a share, above 0 and at most 1"],
     [{ monitor: { below: 95 } }, "monitor: below is 95: it must be a share, above 0 and at most 1"],
     [{ monitor: { below: NaN } }, "monitor: below is NaN: it must be a share, above 0 and at most 1"],
+    [{ monitor: { availability: 0 } }, "monitor: availability is 0: it must be a share, above 0 and at most 1"],
+    [{ monitor: { availability: 50 } }, "monitor: availability is 50: it must be a share, above 0 and at most 1"],
+    [{ monitor: { availability: NaN } }, "monitor: availability is NaN: it must be a share, above 0 and at most 1"],
     [{ monitor: { minimumCalls: 0 } }, "monitor: minimumCalls is 0: it must be a whole number, 1 or more"],
     [{ monitor: { minimumCalls: 1.5 } }, "monitor: minimumCalls is 1.5: it must be a whole number, 1 or more"],
     [
@@ -131,7 +134,12 @@ describe("G12: guards that cannot be meant are refused when they are written", (
   })
 
   it("the settings that are usual are those of the documentation", () => {
-    assert.deepStrictEqual(Monitor.settings({}), { below: 0.95, window: 300_000, minimumCalls: 20 })
+    assert.deepStrictEqual(Monitor.settings({}), {
+      below: 0.95,
+      availability: 0.5,
+      window: 300_000,
+      minimumCalls: 20
+    })
     assert.deepInclude(Circuit.settings({}), {
       window: 60_000,
       minimumCalls: 10,
@@ -173,7 +181,8 @@ describe("Guards.config", () => {
         CLAUDE_CIRCUIT_OPEN_FOR: "10 seconds",
         CLAUDE_BUDGET: "true",
         CLAUDE_MONITOR: "true",
-        CLAUDE_MONITOR_BELOW: "0.9"
+        CLAUDE_MONITOR_BELOW: "0.9",
+        CLAUDE_MONITOR_AVAILABILITY: "0.6"
       })
       assert.deepStrictEqual(guards, {
         account: "acme",
@@ -181,7 +190,7 @@ describe("Guards.config", () => {
         quota: { requests: 50, inputTokens: 30_000, outputTokens: 8000, headroom: 0.5, per: "1 minute" },
         circuit: { failureRate: 0.4, minimumCalls: 5, openFor: Duration.seconds(10) },
         budget: {},
-        monitor: { below: 0.9 }
+        monitor: { below: 0.9, availability: 0.6 }
       })
       assert.doesNotThrow(() => Guards.apply(guards))
     }))
@@ -202,6 +211,7 @@ describe("Guards.config", () => {
           [{ CLAUDE_CONCURRENCY_MIN: "8", CLAUDE_CONCURRENCY_MAX: "4" }, "min (8) is more than max (4)"],
           [{ CLAUDE_CIRCUIT_FAILURE_RATE: "50" }, "circuit: failureRate is 50: it must be a share"],
           [{ CLAUDE_MONITOR_BELOW: "95" }, "monitor: below is 95: it must be a share"],
+          [{ CLAUDE_MONITOR_AVAILABILITY: "1.5" }, "monitor: availability is 1.5: it must be a share"],
           [{ CLAUDE_ACCOUNT: " " }, "account is empty"],
           [{ CLAUDE_QUEUE: "-1" }, "queue is -1: it must be a whole number"],
           [{ CLAUDE_REQUESTS_PER_MINUTE: "0" }, "requests is 0: it must be above 0"],
@@ -223,7 +233,7 @@ describe("Guards.config", () => {
 describe("Guards.describe", () => {
   it("shows what is there where nothing is asked for", () => {
     expect(Guards.describe({})).toMatchInlineSnapshot(`
-      "monitor   tells when fewer than 95% of the calls of the last 5m succeed, of at least 20, and when enough do again
+      "monitor   tells when fewer than 95% of the calls of the last 5m succeed, or fewer than 50% get an answer, of at least 20, and when enough do again
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
       gate      no
       queue     no
@@ -240,7 +250,7 @@ describe("Guards.describe", () => {
 
   it("shows the usual guards", () => {
     expect(Guards.describe(Guards.standard)).toMatchInlineSnapshot(`
-      "monitor   tells when fewer than 95% of the calls of the last 5m succeed, of at least 20, and when enough do again
+      "monitor   tells when fewer than 95% of the calls of the last 5m succeed, or fewer than 50% get an answer, of at least 20, and when enough do again
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
       gate      fails at once when the account has spent its money, or the circuit of the model is open
       queue     any number may run; any number wait for 1m at most; interactive before default before background, by class of models
@@ -263,11 +273,11 @@ describe("Guards.describe", () => {
       },
       circuit: { openFor: "20 seconds", slow: { after: "10 seconds", rate: 0.4 } },
       budget: { quota: 280, queue: 10 },
-      monitor: { below: 0.9 },
+      monitor: { below: 0.9, availability: 0.6 },
       extra: [own]
     })).toMatchInlineSnapshot(`
       "account   acme
-      monitor   tells when fewer than 90% of the calls of the last 5m succeed, of at least 20, and when enough do again
+      monitor   tells when fewer than 90% of the calls of the last 5m succeed, or fewer than 60% get an answer, of at least 20, and when enough do again
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 20 while nothing succeeds; 10 may wait their turn
       gate      fails at once when the account has spent its money, or the circuit of the model is open
       queue     4 to 64 run, fewer after losses; 200 wait for 30s at most; interactive before default before background, by class of models
@@ -296,10 +306,12 @@ describe("Guards.status", () => {
         circuits: {},
         admission: {},
         budget: { left: 140, waiting: 0, calls: 0, extra: 0 },
-        successRate: { rate: 1, calls: 0, failures: 0, causes: [], low: false }
+        successRate: { rate: 1, calls: 0, failures: 0, causes: [], low: false },
+        availability: { rate: 1, calls: 0, failures: 0, causes: [], low: false }
       })
       yield* Claude.text("hi")
       yield* Effect.flip(Claude.text("hi", { model: "claude-haiku-5-5" }))
+      const half = { rate: 0.5, calls: 2, failures: 1, causes: [{ tag: "Overloaded", count: 1 }], low: false }
       assert.deepStrictEqual(yield* json, {
         account: { state: "closed", calls: 0, failures: 0 },
         circuits: {
@@ -311,13 +323,8 @@ describe("Guards.status", () => {
           haiku: { running: 0, waiting: 0, limit: 8 }
         },
         budget: { left: 140, waiting: 0, calls: 0, extra: 0 },
-        successRate: {
-          rate: 0.5,
-          calls: 2,
-          failures: 1,
-          causes: [{ tag: "Overloaded", count: 1 }],
-          low: false
-        }
+        successRate: half,
+        availability: half
       })
     }).pipe(
       Effect.provide(guarded({ concurrency: { max: 8 }, circuit: {} }, [Faults.answer("well"), Faults.overloaded]))
