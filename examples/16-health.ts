@@ -1,12 +1,13 @@
 /**
  * Guards around Claude, and what they see behind `/health`: for a load balancer, a dashboard, and whoever is called at
- * night. It says 503 while too many calls fail, or nothing may be sent.
+ * night. It says 503 only while this process cannot serve: nothing may be sent, or most calls get no answer. While some
+ * calls fail, or one of its models is shut, it serves, and says that it is degraded.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
-import { Guards, Monitor } from "../src/index.ts"
+import { type Circuit, Guards, Monitor } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 
 /** What the calls of this process share. */
@@ -16,21 +17,24 @@ export const guards: Guards.Guards = {
   circuit: { openFor: "30 seconds" }
 }
 
-/** Who is told when more than one call in twenty fails, and when that is over. */
+/** Who is told when more than one call in twenty fails, or more than half get no answer, and when that is over. */
 const pager = Layer.succeed(Monitor.Alerts, {
-  raise: ({ _tag, causes, rate }) => Console.error(`${_tag}: ${Math.round(rate * 100)}% of calls succeed`, causes)
+  raise: ({ _tag, causes, rate }) => Console.error(`${_tag}: ${Math.round(rate * 100)}% of calls`, causes)
 })
 
 export const ClaudeLive = NodeAnthropic.layer.pipe(Guards.apply(guards), Layer.provide(pager))
 
+const isShut = (circuit?: Circuit.Status) => circuit?.state === "open" || circuit?.state === "isolated"
+
 const health = Effect.gen(function*() {
   const status = yield* Guards.status
-  const { account, successRate } = status
-  // Both end by calls alone: who is sent none, because of this, must be well again after a while.
-  const fails = successRate?.low === true && successRate.calls > 0
-  const isShut = account?.state === "open" || account?.state === "isolated"
-  const ok = !fails && !isShut
-  return HttpServerResponse.jsonUnsafe({ ok, ...status }, { status: ok ? 200 : 503 })
+  const { account, availability, circuits, successRate } = status
+  const models = Object.values(circuits)
+  // Only calls end what is low: who is sent none, because of this, is well again when the last of them is forgotten.
+  const isUnavailable = availability?.low === true && availability.rate < 0.5
+  const isDown = isUnavailable || isShut(account) || models.length > 0 && models.every(isShut)
+  const isDegraded = isDown || models.some(isShut) || successRate?.low === true
+  return HttpServerResponse.jsonUnsafe({ ok: !isDown, isDegraded, ...status }, { status: isDown ? 503 : 200 })
 })
 
 /** Serves until it is interrupted. */

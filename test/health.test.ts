@@ -40,6 +40,8 @@ describe("the health of the examples", () => {
         "claude-sonnet-5-5": { state: "closed", calls: 1, failures: 0 }
       })
       assert.deepInclude(body["successRate"], { rate: 1, calls: 1, failures: 0, low: false })
+      assert.deepInclude(body["availability"], { rate: 1, calls: 1, failures: 0, low: false })
+      assert.strictEqual(body["isDegraded"], false)
       assert.containsAllKeys(body, ["account", "admission", "budget"])
       yield* Fiber.interrupt(server)
     }).pipe(Effect.provide(world(Faults.cycle(Faults.answer("hello"))))))
@@ -69,7 +71,7 @@ describe("the health of the examples", () => {
     }).pipe(Effect.provide(world([]).pipe(Layer.provide(Layer.succeed(Circuit.Store, circuits)))))
   })
 
-  it.live("is 503 while calls fail, and 200 again when the last of them is long ago", () =>
+  it.live("is 503 while no call is answered, and 200 again when the last of them is long ago", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       yield* Effect.flip(Claude.text("hi"))
@@ -80,6 +82,56 @@ describe("the health of the examples", () => {
     }).pipe(
       Effect.provide(world(Faults.cycle(Faults.serverError), { monitor: { minimumCalls: 1, window: "1 second" } }))
     ))
+
+  it.live("is 200 and degraded while some calls fail", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Health.program)
+      for (let i = 0; i < 4; i++) yield* Effect.exit(Claude.text("hi"))
+      const { body, status } = yield* look
+      assert.strictEqual(status, 200)
+      assert.deepInclude(body, { ok: true, isDegraded: true })
+      assert.deepInclude(body["successRate"], { rate: 0.75, low: true })
+      yield* Fiber.interrupt(server)
+    }).pipe(Effect.provide(
+      world(Faults.by(({ index }) => index === 3 ? Faults.serverError : Faults.answer("hello")), {
+        monitor: { minimumCalls: 4 }
+      })
+    )))
+
+  it.live("is 200 again with the first answer, although it takes 20 to end the alert", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Health.program)
+      for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
+      assert.strictEqual((yield* look).status, 503)
+      yield* Effect.sleep("2 seconds")
+      yield* Claude.text("hi")
+      const { body, status } = yield* look
+      assert.strictEqual(status, 200)
+      assert.deepInclude(body["availability"], { low: true, rate: 1, calls: 1 })
+      yield* Fiber.interrupt(server)
+    }).pipe(Effect.provide(
+      world(Faults.by(({ index }) => index < 20 ? Faults.serverError : Faults.answer("hello")), {
+        circuit: undefined,
+        monitor: { window: "1 second" }
+      })
+    )))
+
+  it.live("is 503 while all its models are shut, and degraded while one of them is", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Health.program)
+      for (let i = 0; i < 10; i++) yield* Effect.flip(Claude.text("hi"))
+      assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "CircuitOpen")
+      const shut = yield* look
+      assert.strictEqual(shut.status, 503)
+      assert.deepInclude(shut.body, { ok: false, isDegraded: true })
+      yield* Claude.text("hi", { model: "claude-haiku-5-5" })
+      const open = yield* look
+      assert.strictEqual(open.status, 200)
+      assert.deepInclude(open.body, { ok: true, isDegraded: true })
+      yield* Fiber.interrupt(server)
+    }).pipe(Effect.provide(
+      world(Faults.by(({ index }) => index < 10 ? Faults.serverError : Faults.answer("hello")))
+    )))
 
   it.live("is 200 where there is no circuit that could be open", () =>
     Effect.gen(function*() {
