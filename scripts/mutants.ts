@@ -1294,6 +1294,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/internal/turnstile.test.ts"
   },
   {
+    name: "G6 turnstile: who serves is gone if the scope is closed before it begins",
+    file: "src/internal/turnstile.ts",
+    find: "        { uninterruptible: true }\n",
+    replace: "        {}\n",
+    test: "test/internal/turnstile.test.ts"
+  },
+  {
     name: "G7 budget: a call under two policies is two",
     file: "src/internal/run.ts",
     find: "!fiber.getRef(Counted) && fiber.getRef(Current.Call) === undefined",

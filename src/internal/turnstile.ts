@@ -100,7 +100,12 @@ export const make = <A>(
     // Calls may outlive the layer that let them wait: nobody else would serve those.
     return scope.state._tag === "Closed"
       ? Effect.forkDetach(server)
-      : Effect.forkIn(Effect.onInterrupt(server, () => isServed ? Effect.forkDetach(server) : Effect.void), scope)
+      // It begins uninterruptible: else one whose scope is closed before it runs would leave nobody to serve.
+      : Effect.forkIn(
+        Effect.onInterrupt(Effect.interruptible(server), () => isServed ? Effect.forkDetach(server) : Effect.void),
+        scope,
+        { uninterruptible: true }
+      )
   })
 
   const leave = (waiter: Waiter<A>) =>

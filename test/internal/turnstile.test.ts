@@ -349,6 +349,22 @@ describe("the fiber that serves", () => {
       assert.deepStrictEqual([holds, names()], [["a", "b", "c"], []])
     }))
 
+  it.effect.each([0, 1, 2, 5])(
+    "G6: serves who joined just before its scope is closed, also if it could not begin (%d steps before)",
+    (steps) =>
+      Effect.gen(function*() {
+        const { enter, holds, names, release, state } = yield* gate(0)
+        yield* enter("a")
+        for (let i = 0; i < steps; i++) yield* Effect.yieldNow
+        yield* Scope.close(state.scope, Exit.void)
+        yield* release()
+        assert.deepStrictEqual([holds, names()], [["a"], []])
+        yield* enter("b")
+        yield* release()
+        assert.deepStrictEqual([holds, names()], [["a", "b"], []])
+      })
+  )
+
   it.effect("asks once for each that comes, leaves or gives back, however many wait", () =>
     Effect.gen(function*() {
       const { enter, release, state } = yield* gate(0)
