@@ -291,6 +291,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/policy/Fallback.test.ts"
   },
   {
+    name: "classify: a rate-limit header that is empty says that nothing is left",
+    file: "src/internal/classify.ts",
+    find: "value !== undefined && digits.test(value) ?",
+    replace: "value !== undefined ?",
+    test: "test/Anthropic.test.ts"
+  },
+  {
     name: "classify: a spend limit is a rate limit",
     file: "src/internal/classify.ts",
     find: `enforced_spend_limit_reached: "SpendLimitReached"`,

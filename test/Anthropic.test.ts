@@ -369,6 +369,7 @@ const retryAfter: ReadonlyArray<
   [{ "retry-after-ms": "-300", "retry-after": "9" }, 9000],
   [{ "retry-after-ms": "soon", "retry-after": "9" }, 9000],
   [{ "retry-after-ms": "", "retry-after": "9" }, 9000],
+  [{ "retry-after-ms": "3 s", "retry-after": "9" }, 9000],
   // Dates, in the three forms of HTTP.
   [{ "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" }, 2000],
   [{ "retry-after": "Sunday, 22-Nov-26 18:01:00 GMT" }, 60_000],
@@ -442,6 +443,18 @@ describe("rate limits", () => {
       requests: { limit: undefined, remaining: undefined, reset: undefined }
     })
     assert.deepStrictEqual(limited({}).limits, {})
+  })
+
+  it.each(["", " ", "-5", "0x10", "1e3", "1,000", "5 left", "Infinity"])("takes %j for no number", (value) => {
+    assert.deepStrictEqual(
+      limited({ "anthropic-ratelimit-requests-remaining": value, "anthropic-ratelimit-requests-limit": " 60 " }).limits,
+      { requests: { limit: 60, remaining: undefined, reset: undefined } }
+    )
+  })
+
+  it("takes headers that are empty for none", () => {
+    const names = ["limit", "remaining", "reset"].map((name) => `anthropic-ratelimit-requests-${name}`)
+    assert.deepStrictEqual(limited(Object.fromEntries(names.map((name) => [name, ""]))).limits, {})
   })
 
   it("says that it grew too fast", () => {

@@ -244,10 +244,10 @@ export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration |
   const seconds = header("retry-after")
   const date = seconds === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(seconds))
   const millis = [
-    Number.parseFloat(header("retry-after-ms") ?? ""),
-    1000 * Number(seconds ?? NaN),
-    date === undefined ? NaN : date.epochMilliseconds - now
-  ].find((wait) => Number.isFinite(wait) && wait > 0)
+    numeric(header("retry-after-ms")),
+    1000 * (numeric(seconds) ?? NaN),
+    date === undefined ? undefined : date.epochMilliseconds - now
+  ].find((wait) => wait !== undefined && Number.isFinite(wait) && wait > 0)
   return millis === undefined ? undefined : Duration.millis(millis)
 }
 
@@ -255,7 +255,12 @@ export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration |
 export const rateLimitsOf = (header: HeaderOf): RateLimits => {
   const limits: { -readonly [K in keyof RateLimits]: RateLimits[K] } = {}
   for (const [key, limit, remaining, reset] of buckets) {
-    const bucket = { limit: header(limit), remaining: header(remaining), reset: header(reset) }
+    // One that is empty says nothing.
+    const bucket = {
+      limit: header(limit) || undefined,
+      remaining: header(remaining) || undefined,
+      reset: header(reset) || undefined
+    }
     if (bucket.limit === undefined && bucket.remaining === undefined && bucket.reset === undefined) continue
     limits[key] = { limit: numeric(bucket.limit), remaining: numeric(bucket.remaining), reset: bucket.reset }
   }
@@ -278,10 +283,13 @@ const buckets = [
   bucket("outputTokens", "output-tokens")
 ]
 
+/** What is written in digits: nothing else is a number here, an empty text least of all. */
 const numeric = (value: string | undefined): number | undefined => {
-  const parsed = Number(value ?? NaN)
+  const parsed = value !== undefined && digits.test(value) ? Number(value) : NaN
   return Number.isFinite(parsed) ? parsed : undefined
 }
+
+const digits = /^\s*\d+(\.\d+)?\s*$/
 
 // -----------------------------------------------------------------------------
 // Internals
