@@ -963,6 +963,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/Circuit.test.ts"
   },
   {
+    name: "circuit: a hint that cannot be meant is believed",
+    file: "src/internal/circuitEnds.ts",
+    find: "millis <= longestHint ? millis : 0",
+    replace: "millis",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "classify: a retry-after of years is waited for",
+    file: "src/internal/classify.ts",
+    find: " && wait <= longestHint",
+    replace: "",
+    test: "test/Anthropic.test.ts"
+  },
+  {
     name: "circuit G15: a store that fails, fails calls",
     file: "src/internal/circuitStore.ts",
     find: "Effect.catchCause(store.modify(this.key, f), (cause) => Effect.as(onStoreError(cause), otherwise))",

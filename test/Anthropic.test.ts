@@ -375,6 +375,14 @@ const retryAfter: ReadonlyArray<
   [{ "retry-after": "Sunday, 22-Nov-26 18:01:00 GMT" }, 60_000],
   [{ "retry-after": "Sun Nov 22 18:00:05 2026" }, 5000],
   [{ "retry-after-ms": "300", "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" }, 300],
+  // More than a day is likelier a mistake, like a time in seconds or a year.
+  [{ "retry-after": "86400" }, 86_400_000],
+  [{ "retry-after": "86401" }, undefined],
+  [{ "retry-after": "1764164015" }, undefined],
+  [{ "retry-after-ms": "1764164015000" }, undefined],
+  [{ "retry-after-ms": "1764164015000", "retry-after": "9" }, 9000],
+  [{ "retry-after": "Mon, 23 Nov 2026 18:00:00 GMT" }, 86_400_000],
+  [{ "retry-after": "Mon, 22 Nov 2027 18:00:00 GMT" }, undefined],
   // Nothing that can be waited for.
   [{ "retry-after": "Sun, 22 Nov 2026 17:59:59 GMT" }, undefined],
   [{ "retry-after": "Sun, 22 Nov 2026 18:00:00 GMT" }, undefined],

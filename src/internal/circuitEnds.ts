@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Machine from "./circuitMachine.ts"
+import { longestHint } from "./classify.ts"
 
 /** A circuit, for those who look at it. `retryAfter` is when a probe may be sent, in milliseconds from now. */
 export interface Status {
@@ -93,7 +94,9 @@ export const eventOf = (
   if (how === "Ignored") return { _tag: how, generation }
   if (how === "Success") return { _tag: how, generation, slow, jitter }
   const hint = error && ClaudeError.retryAfter(error)
-  return { _tag: how, generation, jitter, retryAfter: hint === undefined ? 0 : Duration.toMillis(hint) }
+  const millis = hint === undefined ? 0 : Duration.toMillis(hint)
+  // An error of another wire may say anything.
+  return { _tag: how, generation, jitter, retryAfter: millis <= longestHint ? millis : 0 }
 }
 
 /** What an ending says to the gate of the account: nothing, unless there is no money, or this was its probe. */

@@ -239,6 +239,9 @@ export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
 // Headers
 // -----------------------------------------------------------------------------
 
+/** A hint that is longer is likelier a mistake (a date in seconds, a year) than true, and is none: a day, in milliseconds. */
+export const longestHint = 86_400_000
+
 /** The wait the server asks for: milliseconds first, then seconds, then a date; nothing that is past or no time at all. */
 export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration | undefined => {
   const seconds = header("retry-after")
@@ -247,7 +250,7 @@ export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration |
     numeric(header("retry-after-ms")),
     1000 * (numeric(seconds) ?? NaN),
     date === undefined ? undefined : date.epochMilliseconds - now
-  ].find((wait) => wait !== undefined && Number.isFinite(wait) && wait > 0)
+  ].find((wait) => wait !== undefined && wait > 0 && wait <= longestHint)
   return millis === undefined ? undefined : Duration.millis(millis)
 }
 

@@ -616,6 +616,20 @@ describe("a probe", () => {
     }).pipe(jittered))
 })
 
+describe("a circuit that is told to wait", () => {
+  it.effect("believes nothing beyond a day, also from a wire that is not ours", () =>
+    Effect.gen(function*() {
+      jitter = 0
+      const waits = [["1 day", 86_400_000], ["25 hours", 1000], ["20000 days", 1000], ["Infinity", 1000]] as const
+      for (const [retryAfter, wait] of waits) {
+        const { circuits } = watched(nervous)
+        const error = new ClaudeError.ServerFault({ retryAfter: Duration.fromInputUnsafe(retryAfter) })
+        yield* admitAndSettle(circuits, Exit.fail(error))
+        assert.deepInclude((yield* circuits.status).circuits["a"], { state: "open", retryAfter: wait })
+      }
+    }).pipe(jittered))
+})
+
 describe("a circuit that is isolated for so long", () => {
   it.effect("is told to be closed again, once, when somebody asks after that", () =>
     Effect.gen(function*() {
