@@ -1441,6 +1441,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/Monitor.test.ts"
   },
   {
+    name: "admission: a slow start turns away who waits where nobody named a wait",
+    file: "src/internal/guardsRecord.ts",
+    find: ", maxWait: Infinity }",
+    replace: " }",
+    test: "test/guard/Guards.test.ts"
+  },
+  {
+    name: "admission: a slow start keeps what it gained by an answer that ended badly",
+    file: "src/guard/Admission.ts",
+    find: "if (sign !== \"success\" && grew)",
+    replace: "if (grew === null)",
+    test: "test/guard/Admission.test.ts"
+  },
+  {
     name: "G12 guards: a field that is none does nothing",
     file: "src/internal/guardsRecord.ts",
     find: "  Refuse.unknown(\"Guards\", guards, fields)\n",
@@ -1464,8 +1478,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G2 admission: a slot is not given back",
     file: "src/guard/Admission.ts",
-    find: "adjust(sign, error)\n    running--",
-    replace: "adjust(sign, error)",
+    find: "adjust(sign, error, grew)\n    running--",
+    replace: "adjust(sign, error, grew)",
     test: "test/guard/Admission.test.ts"
   },
   {
@@ -1506,7 +1520,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "admission: a slow start gains by failures",
     file: "src/guard/Admission.ts",
-    find: "if (sign === \"success\") slow++",
+    find: "if (sign === \"success\" && !grew) slow++",
     replace: "slow++",
     test: "test/guard/Admission.test.ts"
   },

@@ -96,7 +96,7 @@ export interface Status {
 /** The queue of one class of models. */
 export interface Admission extends Guard.Guard {
   readonly direct: Guard.Direct
-  /** Begins with one call, and lets in one more with each that succeeds. */
+  /** Begins with one call, and lets in one more with each answer that begins. */
   readonly slowStart: () => void
   readonly status: Effect.Effect<Status>
 }
@@ -164,20 +164,28 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
         : Effect.flatMap(meter.waitFor(meter.fit(priced).cost, now), (wait) =>
           Effect.fail(new Saturated({ model, by: "quota", retryAfter: Duration.millis(wait) }))))
 
-  const release = (priced: Meter.Priced, exit: Guard.Ending, usage: Usage | undefined, now: number) => {
+  /** That an answer begins is enough: its length says nothing about the load. */
+  const began: Began = (held) => {
+    if (slow === Infinity || held.grew) return
+    held.grew = true
+    slow++
+    turnstile.wake()
+  }
+  const release = ({ grew, priced }: Held, exit: Guard.Ending, usage: Usage | undefined, now: number) => {
     const sign = Guard.judge<Sign>(exit, { success: "success", neutral: "none", failure: signs })
     const error = Guard.errorOf(exit)
-    adjust(sign, error)
+    adjust(sign, error, grew)
     running--
     return Eager.map(meter?.settle(priced, exit, error, usage, sign === "success", now) ?? Exit.void, turnstile.wake)
   }
-  const adjust = (sign: Sign, error: ClaudeError | undefined): void => {
+  const adjust = (sign: Sign, error: ClaudeError | undefined, grew: boolean): void => {
     limit = adapt(limit, sign, running, concurrency)
     if (error?._tag === "RateLimited" && error.ramp === true) {
       slow = Math.max(1, Math.floor(Math.min(running, most()) / 2))
     }
     if (slow === Infinity) return
-    if (sign === "success") slow++
+    if (sign === "success" && !grew) slow++
+    if (sign !== "success" && grew) slow = Math.max(1, slow - 1)
     // There is nothing left to hold back.
     if (slow >= limit || turnstile.waiting().length === 0 && 2 * running < slow) slow = Infinity
   }
@@ -195,7 +203,9 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
           return Eager.flatMap(
             turnstile.pass(ticket, within, now),
             (passed): Effect.Effect<Guard.Held, Saturated> =>
-              passed ? Exit.succeed(new Held(ticket.priced, release, meter)) : saturated(ticket, request.params.model)
+              passed
+                ? Exit.succeed(new Held(ticket.priced, release, meter, slow < Infinity ? began : undefined))
+                : saturated(ticket, request.params.model)
           )
         })
     }),
@@ -222,27 +232,31 @@ class Held implements Guard.Held {
   readonly priced: Meter.Priced
   readonly release: Release
   readonly opened: Guard.Held["opened"]
+  /** Whether one more was let in because its answer began. */
+  grew = false
 
-  constructor(priced: Meter.Priced, release: Release, meter: Meter.Meter | undefined) {
+  constructor(priced: Meter.Priced, release: Release, meter: Meter.Meter | undefined, began: Began | undefined) {
     this.priced = priced
     this.release = release
-    this.opened = meter && synced(meter)
+    // Usually nobody wants to know.
+    this.opened = meter || began ? heard(this, meter, began) : undefined
   }
 
   end(exit: Guard.Ending, usage: Usage | undefined, { now }: Guard.Place): Effect.Effect<void> {
-    return this.release(this.priced, exit, usage, now)
+    return this.release(this, exit, usage, now)
   }
 }
 
-const synced = (meter: Meter.Meter): Guard.Held["opened"] => ({ rateLimits }) =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => meter.sync(rateLimits, undefined, now))
+const heard =
+  (held: Held, meter: Meter.Meter | undefined, began: Began | undefined): Guard.Held["opened"] => ({ rateLimits }) => {
+    began?.(held)
+    return meter === undefined
+      ? Exit.void
+      : Effect.flatMap(Clock.currentTimeMillis, (now) => meter.sync(rateLimits, undefined, now))
+  }
 
-type Release = (
-  priced: Meter.Priced,
-  exit: Guard.Ending,
-  usage: Usage | undefined,
-  now: number
-) => Effect.Effect<void>
+type Began = (held: Held) => void
+type Release = (held: Held, exit: Guard.Ending, usage: Usage | undefined, now: number) => Effect.Effect<void>
 
 const atOnce = Exit.succeed(0)
 const never = Exit.succeed(Infinity)

@@ -25,7 +25,12 @@ export const describe = (guards: Guards): string => {
     row("circuit", circuit === undefined ? "no" : opens(circuit)),
     ...circuit === undefined
       ? []
-      : [row("", "then one probe at a time; after a good one, one call at first, and one more with each success")],
+      : [
+        row(
+          "",
+          "then one probe at a time; after a good one, one call at first, and one more with each answer that begins"
+        )
+      ],
     ...extra.length === 0 ? [] : [row("extra", `${extra.length} of your own, asked last`)]
   ].join("\n")
 }
@@ -47,7 +52,11 @@ const bound = ({ burst, cost, queue, quota, ratio }: RetryBudget.Settings): stri
 const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
   [
     max === Infinity ? "any number may run" : min < max ? `${min} to ${max} run, fewer after losses` : `${max} run`,
-    queue === 0 ? "none wait" : `${queue === Infinity ? "any number" : queue} wait for ${Refuse.show(maxWait)} at most`,
+    queue === 0
+      ? "none wait"
+      : `${queue === Infinity ? "any number" : queue} wait${
+        maxWait === Infinity ? ", until their deadline" : ` for ${Refuse.show(maxWait)} at most`
+      }`,
     "interactive before default before background, by class of models"
   ].join("; ")
 

@@ -63,9 +63,9 @@ export const compile = (guards: Guards): Compiled => {
   }
   return {
     account,
-    // Where only a circuit queues, while calls are let in one by one, nobody has said how many may wait.
+    // Where only a circuit queues, while calls are let in one by one, nobody has said how many may wait, or how long.
     concurrency: Admission.settings(
-      concurrency === undefined ? quota === undefined ? { queue: Infinity } : {} : concurrency
+      concurrency === undefined ? quota === undefined ? { queue: Infinity, maxWait: Infinity } : {} : concurrency
     ),
     quota: quota === undefined ? undefined : Quota.settings(quota),
     circuit: circuit === undefined ? undefined : Circuit.settings(circuit),

@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Scheduler, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Admission from "../../src/guard/Admission.ts"
-import { ClaudeError, Current, Quota } from "../../src/index.ts"
+import { type Claude, ClaudeError, Current, Quota } from "../../src/index.ts"
 import { type Call, caller, type End, failureOf, make, request, usage } from "./admission.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
@@ -18,6 +18,9 @@ type Priority = (typeof priorities)[number]
 const now = TestClock.testClockWith((clock) => Effect.sync(() => clock.currentTimeMillisUnsafe()))
 const finish = (call: Call, end: End) => Effect.andThen(Deferred.succeed(call.end, end), TestClock.adjust(0))
 const failed = (error: ClaudeError.ClaudeError): End => ({ exit: Exit.fail(error) })
+
+/** An answer of which no more is looked at than that it has begun. */
+const begun = {} as Claude.Opened
 
 const success: End = { exit: Exit.void, usage: usage(10, 60) }
 const overloaded = failed(new ClaudeError.Overloaded({ status: 529 }))
@@ -735,6 +738,36 @@ describe("concurrency", () => {
         rounds.push(yield* round(calls, end))
       }
       assert.deepStrictEqual(rounds, [1, 1, 1, 2])
+    }))
+
+  it.effect("a slow start lets in one more with each answer that begins, and takes that back if it ends badly", () =>
+    Effect.gen(function*() {
+      const { admission } = yield* make({ concurrency: { max: 16 } })
+      const calls = caller(admission)
+      admission.slowStart()
+      const first = yield* admission.admit(request(1))
+      yield* many(calls, 20)
+      assert.include(yield* admission.status, { limit: 1, running: 1 })
+      for (let i = 0; i < 3; i++) yield* first.opened?.(begun) ?? Effect.void
+      yield* TestClock.adjust(0)
+      assert.include(yield* admission.status, { limit: 2, running: 2 }, "at once, and once only")
+      yield* first.settle(Exit.void)
+      assert.include(yield* admission.status, { limit: 2 }, "not once more at its end")
+      yield* TestClock.adjust(0)
+      assert.strictEqual(yield* round(calls, overloaded), 2)
+      assert.include(yield* admission.status, { limit: 2, running: 2 })
+
+      for (const exit of [failed(new ClaudeError.Overloaded({})).exit, Exit.interrupt()]) {
+        const { admission } = yield* make({ concurrency: { max: 16 } })
+        admission.slowStart()
+        const only = yield* admission.admit(request(1))
+        const waiting = yield* Effect.forkChild(admission.admit(request(1)))
+        yield* TestClock.adjust(0)
+        yield* only.opened?.(begun) ?? Effect.void
+        yield* Fiber.join(waiting)
+        yield* only.settle(exit)
+        assert.include(yield* admission.status, { limit: 1, running: 1 })
+      }
     }))
 
   it.effect("a rate limit that says the traffic grew too fast halves it, and it grows again by successes", () =>

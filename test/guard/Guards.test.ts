@@ -49,4 +49,26 @@ describe("Guards.apply", () => {
         guarded({ circuit: {} }, Faults.by(({ index }) => index < 10 ? Faults.overloaded : Faults.answer("well")))
       )
     ))
+
+  it.effect("turns nobody away who waits after a recovery, where neither a number nor a wait was named", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 10; i++) yield* Effect.flip(Claude.text("hi"))
+      yield* TestClock.adjust("30 seconds")
+      const probe = yield* Effect.forkChild(Claude.text("hi"))
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(yield* Fiber.join(probe), "a b c d e f g h")
+      const calls = yield* Effect.forEach(Array.from({ length: 30 }), () => Effect.forkChild(Claude.text("hi")))
+      yield* TestClock.adjust("10 minutes")
+      for (const call of calls) assert.strictEqual(yield* Fiber.join(call), "a b c d e f g h")
+    }).pipe(
+      Effect.provide(
+        guarded(
+          { circuit: {} },
+          // Each answer takes more than a minute.
+          Faults.by(({ index }) =>
+            index < 10 ? Faults.overloaded : Faults.answer("a b c d e f g h", { every: "7 seconds" })
+          )
+        )
+      )
+    ))
 })

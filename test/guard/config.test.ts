@@ -253,9 +253,9 @@ describe("Guards.describe", () => {
       "monitor   tells when fewer than 95% of the calls of the last 5m succeed, or fewer than 50% get an answer, of at least 20, and when enough do again
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
       gate      fails at once when the account has spent its money, or the circuit of the model is open
-      queue     any number may run; any number wait for 1m at most; interactive before default before background, by class of models
+      queue     any number may run; any number wait, until their deadline; interactive before default before background, by class of models
       circuit   opens when 50% of the calls of the last 1m fail, of at least 10, for 15s to 30s, doubled with each bad probe up to 10m
-                then one probe at a time; after a good one, one call at first, and one more with each success"
+                then one probe at a time; after a good one, one call at first, and one more with each answer that begins"
     `)
   })
 
@@ -284,7 +284,7 @@ describe("Guards.describe", () => {
       quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m, 20% at once; input by the API's count
                 haiku: 100 requests
       circuit   opens when 50% of the calls of the last 1m fail, of at least 10, or 40% begin after more than 10s, for 10s to 20s, doubled with each bad probe up to 10m
-                then one probe at a time; after a good one, one call at first, and one more with each success
+                then one probe at a time; after a good one, one call at first, and one more with each answer that begins
       extra     1 of your own, asked last"
     `)
   })
