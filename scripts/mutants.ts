@@ -116,6 +116,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/policy/Policy.test.ts"
   },
   {
+    name: "limits: a clock that is set back makes them as much longer",
+    file: "src/internal/watch.ts",
+    find: "if (now < this.latest) this.behind += this.latest - now\n    else this.latest = now",
+    replace: "this.latest = now",
+    test: "test/Claude.test.ts"
+  },
+  {
     name: "limits: content idle is not watched",
     file: "src/internal/watch.ts",
     find: ": [limit.contentIdle, contentAt]",
@@ -132,7 +139,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "limits: a slow reader is a slow model",
     file: "src/internal/watch.ts",
-    find: "this.paused += clock.currentTimeMillisUnsafe() - this.pausedAt",
+    find: "this.paused += this.steady() - this.pausedAt",
     replace: "this.paused += 0",
     test: "test/Claude.test.ts"
   },

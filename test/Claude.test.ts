@@ -5,6 +5,7 @@ import { vi } from "vitest"
 import { CallLog, Claude, ClaudeError, Guard, type Message, Policy, Retry, Timeout } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 import { ends, spied } from "./spied.ts"
+import { steppedBack } from "./steppedBack.ts"
 
 const fails = (turn: Faults.Turn, after: number, scope: ClaudeError.TimedOut["scope"], thinking = false) =>
   Effect.gen(function*() {
@@ -83,6 +84,51 @@ describe("limits", () => {
       yield* TestClock.adjust("1 millis")
       assert.strictEqual((yield* Fiber.join(call))._tag, "TimedOut")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.delayed(Faults.pings("a", "1 second"), "1 second")]))))
+
+  it.effect.each(
+    [
+      ["connect", Faults.silence, 10],
+      ["firstToken", Faults.pings(), 30],
+      ["idle", Faults.breaks("a b c", "silence", { every: "1 second" }), 35],
+      ["idle", Faults.pings("a", "1 second"), 60]
+    ] as const
+  )(
+    "%s is hardly longer when the clock is set back, and never shorter",
+    ([scope, turn, seconds]) =>
+      Effect.gen(function*() {
+        for (let moment = 0; moment < 12; moment++) {
+          yield* steppedBack((back) =>
+            Effect.gen(function*() {
+              const call = yield* Claude.text("hi").pipe(Effect.flip, Effect.forkChild({ startImmediately: true }))
+              yield* TestClock.adjust(Duration.seconds(Math.min(moment, seconds - 1)))
+              yield* back(3_600_000)
+              yield* TestClock.adjust(Duration.seconds(seconds - 1 - Math.min(moment, seconds - 1)))
+              assert.isUndefined(call.pollUnsafe(), `${moment}`)
+              yield* TestClock.adjust("30 seconds")
+              assert.deepInclude(yield* Fiber.join(call), { _tag: "TimedOut", scope })
+            })
+          ).pipe(Effect.provide(Layer.fresh(FakeClaude.layer([turn]))))
+        }
+      })
+  )
+
+  it.effect("the attempt as a whole is hardly longer when the clock is set back", () =>
+    steppedBack((back) =>
+      Effect.gen(function*() {
+        const call = yield* Claude.text("hi").pipe(
+          Timeout.limits({ attempt: "20 seconds" }),
+          Effect.flip,
+          Effect.forkChild({ startImmediately: true })
+        )
+        yield* TestClock.adjust("10 seconds")
+        yield* back(3_600_000)
+        yield* TestClock.adjust("9 seconds")
+        assert.isUndefined(call.pollUnsafe())
+        // What passed since the last read is not known.
+        yield* TestClock.adjust("4 seconds")
+        assert.deepInclude(yield* Fiber.join(call), { _tag: "TimedOut", scope: "attempt" })
+      })
+    ).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b c d e f g h i", { every: "3 seconds" })]))))
 
   it.effect("an answer cut by a limit keeps its text", () =>
     Effect.gen(function*() {

@@ -31,6 +31,9 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   readonly limit: typeof defaults
   /** When the attempt began, in milliseconds since the epoch. */
   readonly start: number
+  /** The latest reading, and how far the clock has been set back since the attempt began. */
+  latest: number
+  behind = 0
   paused = 0
   pausedAt: number
   isConnected = false
@@ -48,6 +51,7 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
     this.model = params.model
     this.limit = resolve(limits, thinks(params) ? thinkingDefaults : defaults)
     this.start = clock.currentTimeMillisUnsafe()
+    this.latest = this.start
     this.pausedAt = this.start
     this.byteAt = this.start
   }
@@ -77,12 +81,12 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   /** Headers are here. */
   connected(): void {
     this.isConnected = true
-    this.byteAt = this.mark(this.clock.currentTimeMillisUnsafe())
+    this.byteAt = this.mark(this.steady())
   }
 
   /** Bytes are here since a moment, with or without content. */
   received(at: number, hasContent: boolean): void {
-    this.byteAt = this.mark(at)
+    this.byteAt = this.mark(this.steady(at))
     if (hasContent) this.contentAt = this.byteAt
   }
 
@@ -91,16 +95,15 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   // ---------------------------------------------------------------------------
 
   began(interrupt: () => void, fork: (self: Effect.Effect<void>) => Fiber.Fiber<void>): void {
-    const { clock } = this
     // Nobody would watch who waits after the end.
     if (this.isStopped) return interrupt()
-    this.paused += clock.currentTimeMillisUnsafe() - this.pausedAt
+    this.paused += this.steady() - this.pausedAt
     this.end = interrupt
     this.watcher ??= fork(this.watch())
   }
 
   ended(): Effect.Effect<never, TimedOut> | undefined {
-    this.pausedAt = this.clock.currentTimeMillisUnsafe()
+    this.pausedAt = this.steady()
     this.end = undefined
     return this.expired === undefined ? undefined : Effect.fail(this.expired)
   }
@@ -137,7 +140,15 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
 
   /** Time spent on the wire, while somebody waits for it. */
   now(): number {
-    return this.clock.currentTimeMillisUnsafe() - this.paused
+    return this.steady() - this.paused
+  }
+
+  /** The time, for which a clock that was set back has stood still: or a silent wire were waited for as long. */
+  steady(at = this.clock.currentTimeMillisUnsafe()): number {
+    const now = at + this.behind
+    if (now < this.latest) this.behind += this.latest - now
+    else this.latest = now
+    return this.latest
   }
 
   /** The limit that ends first, and when. */
