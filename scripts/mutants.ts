@@ -1546,6 +1546,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/Quota.test.ts"
   },
   {
+    name: "quota: a clock that is set back lets nothing come back for as long",
+    file: "src/guard/Quota.ts",
+    find: "bucket.at = now\n",
+    replace: "bucket.at = Math.max(bucket.at, now)\n",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
+    name: "quota: a clock that is set back makes a pause as much longer",
+    file: "src/guard/Quota.ts",
+    find: "bucket.until -= bucket.at - now",
+    replace: "bucket.until -= 0",
+    test: "test/guard/Quota.test.ts"
+  },
+  {
     name: "quota: a retry-after is not waited for",
     file: "src/guard/Quota.ts",
     find: ", bucket.until - now)",

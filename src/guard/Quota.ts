@@ -204,11 +204,13 @@ export const memory = (): Store => {
       kept.set(key, made)
       return made
     }
+    // Where the clock was set back, none has passed: a pause ends as much sooner.
     const passed = Math.max(0, now - bucket.at)
+    if (now < bucket.at) bucket.until -= bucket.at - now
     bucket.levels = build((of) =>
       capacity[of] === Infinity ? Infinity : Math.min(capacity[of], bucket.levels[of] + refill[of] * passed)
     )
-    bucket.at = Math.max(bucket.at, now)
+    bucket.at = now
     return bucket
   }
 

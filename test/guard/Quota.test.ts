@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { CallLog, Claude, ClaudeError, Guards, type Message, Quota } from "../../src/index.ts"
 import { classify } from "../../src/internal/classify.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
+import { steppedBack } from "../steppedBack.ts"
 import { type Call, caller, type End, failureOf, make, model, request, usage } from "./admission.ts"
 
 const finish = (call: Call, end: End) => Effect.andThen(Deferred.succeed(call.end, end), TestClock.adjust(0))
@@ -100,6 +101,52 @@ describe("a quota", () => {
         assert.deepStrictEqual(failures, [])
       })
   )
+})
+
+describe("levels in memory, when the clock is set back", () => {
+  const key = "default/sonnet"
+  /** A request a second, at most ten. */
+  const buckets: Quota.Buckets = {
+    capacity: { requests: 10, input: Infinity, output: Infinity },
+    refill: { requests: 0.001, input: Infinity, output: Infinity }
+  }
+  const of = (requests: number): Quota.Amount => ({ requests, input: 0, output: 0 })
+  const [hour, now] = [3_600_000, 1_700_000_000_000]
+
+  it.effect("come back as ever, and no sooner", () =>
+    Effect.gen(function*() {
+      const store = Quota.memory()
+      assert.strictEqual(yield* store.take(key, buckets, of(10), now), 0)
+      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour), 1000)
+      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 999), 1)
+      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 1000), 0)
+      assert.strictEqual((yield* store.levels(key, buckets, now - hour + 6000)).requests, 5)
+      assert.strictEqual((yield* store.levels(key, buckets, now - 2 * hour)).requests, 5)
+      assert.strictEqual((yield* store.levels(key, buckets, now)).requests, 10)
+    }))
+
+  it.effect("are there again when the pause is over that the API named", () =>
+    Effect.gen(function*() {
+      const store = Quota.memory()
+      yield* store.sync(key, buckets, { atMost: {}, until: now + 20_000 }, now)
+      assert.strictEqual(yield* store.take(key, buckets, of(1), now + 5000), 15_000)
+      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour), 15_000)
+      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 14_999), 1)
+      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 15_000), 0)
+    }))
+
+  it.effect("let calls go on that wait for them", () =>
+    steppedBack((back) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("10 hours")
+        const { calls } = yield* opened({ requests: 60, headroom: 1 })
+        for (let i = 0; i < 62; i++) yield* calls.call(request(1))
+        assert.lengthOf(calls.entered, 60)
+        yield* back(hour)
+        yield* TestClock.adjust("3 seconds")
+        assert.lengthOf(calls.entered, 62)
+      })
+    ))
 })
 
 describe("what a call used", () => {
