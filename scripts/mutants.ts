@@ -970,6 +970,34 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/Circuit.test.ts"
   },
   {
+    name: "circuit: a clock that is set back keeps it open for as long",
+    file: "src/internal/circuitMachine.ts",
+    find: "state.at === undefined || now >= state.at",
+    replace: "state.at !== null",
+    test: "test/internal/circuitMachine.test.ts"
+  },
+  {
+    name: "circuit: a clock that is set back is known only to who has sent something",
+    file: "src/internal/circuits.ts",
+    find: "return [Machine.steadied(state, now), ",
+    replace: "return [state, ",
+    test: "test/guard/Circuit.test.ts"
+  },
+  {
+    name: "circuit G5: a clock that is set back makes a lease as much longer",
+    file: "src/internal/circuitMachine.ts",
+    find: "state.probe === null ? null : state.probe - back",
+    replace: "state.probe",
+    test: "test/internal/circuitMachine.test.ts"
+  },
+  {
+    name: "circuit G9: what is far ahead is counted",
+    file: "src/internal/circuitMachine.ts",
+    find: "Math.abs(slice.index - newest) >=",
+    replace: "newest - slice.index >=",
+    test: "test/internal/circuitMachine.test.ts"
+  },
+  {
     name: "circuit: a hint that cannot be meant is believed",
     file: "src/internal/circuitEnds.ts",
     find: "millis <= longestHint ? millis : 0",

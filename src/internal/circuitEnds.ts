@@ -115,7 +115,8 @@ export const eventOfAccount = (
     ? { _tag: "Success", generation, slow: false, jitter: 0 }
     : { _tag: "Ignored", generation }
 
-export const statusOf = (settings: Machine.Settings, state: Machine.State, now: number): Status => {
+export const statusOf = (settings: Machine.Settings, before: Machine.State, now: number): Status => {
+  const state = Machine.steadied(before, now)
   const none = { calls: 0, failures: 0, retryAfter: undefined }
   if (state._tag === "Closed") {
     const { calls, failures } = Machine.sum(settings, state.slices, now)

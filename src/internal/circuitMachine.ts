@@ -38,8 +38,14 @@ export type State =
   & (
     /** `since` is when it was closed after having been open. */
     | { readonly _tag: "Closed"; readonly since: number | null; readonly slices: ReadonlyArray<Slice> }
-    /** `probe` is when the lease of the probe under way ends. */
-    | { readonly _tag: "Open"; readonly trips: number; readonly until: number; readonly probe: number | null }
+    /** `probe` is when the lease of the probe under way ends; `at`, if known, is when it was opened or that began. */
+    | {
+      readonly _tag: "Open"
+      readonly trips: number
+      readonly until: number
+      readonly probe: number | null
+      readonly at?: number | undefined
+    }
     /** By hand, until then, or until it is reset. */
     | { readonly _tag: "Isolated"; readonly until: number | null }
   )
@@ -75,7 +81,8 @@ const rejected = (retryAfter: number | null, isolated: boolean): Decision => ({
 })
 
 /** What becomes of a state, and what was decided. The same state, if nothing changed. */
-export const step = (settings: Settings, state: State, event: Event, now: number): readonly [State, Decision] => {
+export const step = (settings: Settings, before: State, event: Event, now: number): readonly [State, Decision] => {
+  const state = steadied(before, now)
   switch (event._tag) {
     case "Ask":
       return ask(settings, state, event.lease, now)
@@ -86,7 +93,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
   }
   // What began before the last transition says nothing about what is now.
   if (event.generation !== state.generation || state._tag === "Isolated") return [state, stale]
-  if (event._tag === "Trip") return [tripped(state, event.until), { _tag: "Opened" }]
+  if (event._tag === "Trip") return [tripped(state, event.until, now), { _tag: "Opened" }]
   if (state._tag === "Open") {
     if (state.probe === null) return [state, stale]
     switch (event._tag) {
@@ -114,6 +121,13 @@ export const step = (settings: Settings, state: State, event: Event, now: number
     : [{ ...state, slices }, counted]
 }
 
+/** What it is to a clock that was set back: what was waited for takes no longer than it was to take. */
+export const steadied = (state: State, now: number): State => {
+  if (state._tag !== "Open" || state.at === undefined || now >= state.at) return state
+  const back = state.at - now
+  return { ...state, until: state.until - back, probe: state.probe === null ? null : state.probe - back, at: now }
+}
+
 /** A call went well and in time, as nearly all do: what that makes of a circuit that is closed. */
 export const succeeded = (settings: Settings, state: Closed, now: number): State => ({
   ...state,
@@ -134,7 +148,7 @@ const ask = (settings: Settings, state: State, lease: number, now: number): read
       const busy = state.probe === null ? 0 : state.probe - now
       return busy > 0
         ? [state, rejected(Math.min(busy, settings.recheck), false)]
-        : [{ ...state, generation: state.generation + 1, probe: now + lease }, admitted(state, true)]
+        : [{ ...state, generation: state.generation + 1, probe: now + lease, at: now }, admitted(state, true)]
     }
   }
 }
@@ -166,15 +180,17 @@ const opened = (
   generation: state.generation + 1,
   trips: trips + 1,
   until: now + Math.ceil(Math.max(Math.min(maxOpenFor, openFor * 2 ** trips) * (1 - jitter / 2), retryAfter)),
-  probe: null
+  probe: null,
+  at: now
 })
 
-const tripped = (state: State, until: number): State => ({
+const tripped = (state: State, until: number, now: number): State => ({
   _tag: "Open",
   generation: state.generation + 1,
   trips: state._tag === "Open" ? state.trips : 0,
   until,
-  probe: null
+  probe: null,
+  at: now
 })
 
 const indexOf = ({ window }: Settings, now: number): number => Math.floor(now / (window / slicesPerWindow))
@@ -195,7 +211,7 @@ const count = (
     slow: (same?.slow ?? 0) + (slow ? 1 : 0)
   }
   return same === undefined
-    ? [...slices.filter((slice) => slice.index > index - slicesPerWindow), slice]
+    ? [...slices.filter((slice) => Math.abs(slice.index - index) < slicesPerWindow), slice]
     : slices.map((other) => other === same ? slice : other)
 }
 
@@ -205,10 +221,11 @@ export const sum = (
   slices: ReadonlyArray<Slice>,
   now: number
 ): { readonly calls: number; readonly failures: number; readonly slow: number } => {
-  const oldest = indexOf(settings, now) - slicesPerWindow
+  const newest = indexOf(settings, now)
   let [calls, failures, slow] = [0, 0, 0]
   for (const slice of slices) {
-    if (slice.index <= oldest) continue
+    // What is far ahead was counted before the clock was set back.
+    if (Math.abs(slice.index - newest) >= slicesPerWindow) continue
     calls += slice.calls
     failures += slice.failures
     slow += slice.slow

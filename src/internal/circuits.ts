@@ -154,7 +154,7 @@ export class Panel {
   look(model: string | undefined, now: number): Effect.Effect<Machine.Decision> {
     return this.of(model).modify((state) => {
       if (state._tag === "Closed") this.seen(model, state.since, now)
-      return [state, Machine.step(this.settings, state, ask, now)[1]]
+      return [Machine.steadied(state, now), Machine.step(this.settings, state, ask, now)[1]]
     }, letThrough)
   }
 

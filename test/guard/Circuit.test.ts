@@ -8,6 +8,7 @@ import { Arbitrary, Cause, DateTime, Duration, Effect, Exit, Fiber, Layer, Rando
 import { TestClock } from "effect/testing"
 import { CallLog, Circuit, Claude, ClaudeError, type Current, type Guard, Guards, Quota } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
+import { steppedBack } from "../steppedBack.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 
@@ -628,6 +629,26 @@ describe("a circuit that is told to wait", () => {
         assert.deepInclude((yield* circuits.status).circuits["a"], { state: "open", retryAfter: wait })
       }
     }).pipe(jittered))
+})
+
+describe("a circuit whose clock is set back by an hour", () => {
+  it.effect("is asked again after as long as ever, on any store", () =>
+    steppedBack((back) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("10 hours")
+        for (const store of [Circuit.memory(), plain(), onPaper()]) {
+          const { circuits } = watched(nervous, store)
+          yield* admitAndSettle(circuits, failed)
+          yield* back(3_600_000)
+          yield* Effect.flip(circuits.gate(request()))
+          assert.isAtMost((yield* circuits.status).circuits["a"]?.retryAfter ?? NaN, 1000)
+          yield* TestClock.adjust("1 second")
+          assert.deepInclude((yield* circuits.status).circuits["a"], { state: "half-open" })
+          yield* circuits.gate(request())
+          yield* circuits.admit(request())
+        }
+      })
+    ).pipe(jittered))
 })
 
 describe("a circuit that is isolated for so long", () => {

@@ -208,7 +208,7 @@ describe("a circuit that is open", () => {
 
   it("opens at once and until then when it is told to, for what began since it closed", () => {
     assert.deepStrictEqual(Machine.step(settings, Machine.initial, trip(0), 5), [
-      { _tag: "Open", generation: 1, trips: 0, until: 77_000, probe: null },
+      { _tag: "Open", generation: 1, trips: 0, until: 77_000, probe: null, at: 5 },
       { _tag: "Opened" }
     ])
     assert.strictEqual(play([[30_000, trip(2)]], probing).last, "Opened", "a probe")
@@ -298,5 +298,47 @@ describe("a circuit that is isolated", () => {
         state === open ? "Counted" : "Stale"
       ])
     }
+  })
+})
+
+describe("a circuit whose clock is set back", () => {
+  const [hour, now] = [3_600_000, 1_700_000_000_000]
+  const opened = play(times(4, now, fail())).state
+  const asked = (state: Machine.State, at: number) => Machine.step(settings, state, ask, at)
+
+  it("is open for no longer than it was to be", () => {
+    const [waiting, decision] = asked(opened, now - hour)
+    assert.deepStrictEqual(decision, { _tag: "Rejected", retryAfter: 30_000, isolated: false })
+    assert.deepInclude(asked(waiting, now - hour + 29_999)[1], { _tag: "Rejected", retryAfter: 1 })
+    assert.deepInclude(asked(waiting, now - hour + 30_000)[1], { _tag: "Admitted", probe: true })
+    const tripped = play([[now, { _tag: "Trip", generation: 0, until: now + 9000 }]]).state
+    assert.deepInclude(asked(tripped, now - hour)[1], { _tag: "Rejected", retryAfter: 9000 })
+  })
+
+  it("G5: waits for no probe longer than its lease, and for nothing else while that is under way", () => {
+    const probing = play([[now + 30_000, ask]], opened).state
+    const [waiting, decision] = asked(probing, now - hour)
+    assert.deepInclude(decision, { _tag: "Rejected", retryAfter: 1000 })
+    assert.strictEqual(play([[now - hour, succeed(2)]], waiting).last, "Closed", "it may still tell how it went")
+    assert.deepInclude(asked(waiting, now - hour + lease - 1)[1], { _tag: "Rejected", retryAfter: 1 })
+    assert.deepInclude(asked(waiting, now - hour + lease)[1], { _tag: "Admitted", probe: true })
+    const freed = play([[now - hour, ignored(2)]], probing).state
+    assert.deepInclude(asked(freed, now - hour)[1], { _tag: "Admitted", probe: true })
+  })
+
+  it("G9: counts nothing that is more than a window ahead, and keeps no more than two windows", () => {
+    const { state } = play(times(3, now, fail()))
+    assert.strictEqual(play([[now - hour, fail()]], state).last, "Counted")
+    assert.deepInclude(Machine.sum(settings, slicesOf(state), now - hour), { calls: 0, failures: 0 })
+    assert.strictEqual(play([[now - 1000, fail()]], state).last, "Opened", "another machine may be a little behind")
+    const back = Array.from({ length: 1000 }, (_, i): Step => [now - i * 500, succeed()])
+    assert.isAtMost(slicesOf(play(back).state).length, 20)
+  })
+
+  it("knows no better where a state was written before it said when", () => {
+    const { at: _, ...old } = opened._tag === "Open" ? opened : assert.fail(opened._tag)
+    assert.deepInclude(asked(old, now + 10_000)[1], { _tag: "Rejected", retryAfter: 20_000 })
+    assert.deepInclude(asked(old, now - 10_000)[1], { _tag: "Rejected", retryAfter: 40_000 })
+    assert.deepInclude(asked(old, now + 30_000)[1], { _tag: "Admitted", probe: true })
   })
 })
