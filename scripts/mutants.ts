@@ -970,6 +970,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/Circuit.test.ts"
   },
   {
+    name: "G7 budget: a clock that is set back keeps what failed in the minute for as long",
+    file: "src/guard/RetryBudget.ts",
+    find: "slice.index -= back",
+    replace: "slice.index -= 0",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: a clock that is set back makes the wait after a failure as much longer",
+    file: "src/guard/RetryBudget.ts",
+    find: "failedAt = Math.min(failedAt, now)",
+    replace: "failedAt = Math.min(failedAt, Infinity)",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
     name: "circuit: a clock that is set back keeps it open for as long",
     file: "src/internal/circuitMachine.ts",
     find: "state.at === undefined || now >= state.at",

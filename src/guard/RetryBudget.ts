@@ -106,7 +106,7 @@ export interface RetryBudget extends Budget {
 // -----------------------------------------------------------------------------
 
 interface Slice {
-  readonly index: number
+  index: number
   calls: number
   /** Extra attempts that failed or have not ended yet, by when they began. */
   extra: number
@@ -131,8 +131,13 @@ export const make = (
   const current = (now: number): Slice => {
     const index = Math.floor(now / width)
     const last = recent.at(-1)
-    // A clock that went back counts where it was.
-    if (last !== undefined && last.index >= index) return last
+    if (last?.index === index) return last
+    if (last !== undefined && last.index > index) {
+      // Where the clock was set back, no time has passed.
+      const back = last.index - index
+      for (const slice of recent) slice.index -= back
+      return last
+    }
     while (recent[0] !== undefined && recent[0].index < index - slices) recent.shift()
     const slice = { index, calls: 0, extra: 0 }
     recent.push(slice)
@@ -158,6 +163,8 @@ export const make = (
     const short = quota / 2 - (left - price)
     if (short <= 0) return 0
     if (inFlight > 0) return Infinity
+    // Also where the clock was set back since then.
+    failedAt = Math.min(failedAt, now)
     return Math.max(0, Math.ceil(failedAt + pace * 2 ** (short / cost) - now))
   }
 

@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Duration, Effect, Exit, Fiber, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { ClaudeError, Current, RetryBudget } from "../../src/index.ts"
+import { steppedBack } from "../steppedBack.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 
@@ -563,6 +564,46 @@ describe("RetryBudget", () => {
       yield* TestClock.adjust("1 hour")
       assert.deepStrictEqual(yield* budget.status, { left: 126, waiting: 0, calls: 0, extra: 0 })
     }).pipe(Effect.scoped))
+
+  it.effect("G7: who waits for its share waits for a minute, also where the clock is set back meanwhile", () =>
+    steppedBack((back) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("10 hours")
+        const budget = yield* opened()
+        for (let i = 0; i < 3; i++) yield* Effect.flatMap(start(budget), ({ settle }) => settle(Exit.fail(fault)))
+        const waiting = yield* Effect.forkChild(start(budget), { startImmediately: true })
+        yield* TestClock.adjust("10 seconds")
+        yield* back(3_600_000)
+        yield* TestClock.adjust("49 seconds")
+        assert.isUndefined(waiting.pollUnsafe())
+        assert.include(yield* budget.status, { extra: 3, waiting: 1 })
+        // What passed before is not known to have passed, and slices are of five seconds.
+        yield* TestClock.adjust("16 seconds")
+        assert.isDefined(waiting.pollUnsafe())
+        // Calls are counted where they are.
+        yield* fail(budget, 4)
+        yield* back(3_600_000)
+        yield* fail(budget, 4)
+        assert.include(yield* budget.status, { extra: 1, calls: 8 })
+        yield* TestClock.adjust("65 seconds")
+        assert.include(yield* budget.status, { extra: 0, calls: 0 })
+      })
+    ).pipe(Effect.scoped))
+
+  it.effect("G7: below half, who waits for the last failure waits as long as ever where the clock is set back", () =>
+    steppedBack((back) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("10 hours")
+        const budget = yield* opened({ quota: 28 })
+        yield* Effect.flatMap(start(budget), ({ settle }) => settle(Exit.fail(fault)))
+        yield* back(3_600_000)
+        const waiting = yield* Effect.forkChild(start(budget), { startImmediately: true })
+        yield* TestClock.adjust(1999)
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.isDefined(waiting.pollUnsafe())
+      })
+    ).pipe(Effect.scoped))
 
   it.effect("G7: an hour of full outage costs ten extra attempts, at any rate", () =>
     Effect.gen(function*() {
