@@ -1541,8 +1541,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G8 admission: who is turned away is told to come back too early",
     file: "src/internal/meter.ts",
-    find: "Math.max(1, this.notBefore - now, ...waits)",
-    replace: "Math.max(1, ...waits)",
+    find: "Math.min(this.waited, this.notBefore - now), ",
+    replace: "",
     test: "test/guard/Admission.test.ts"
   },
   {

@@ -41,8 +41,9 @@ export class Meter {
   /** What is known of the limits of the account: what was said, or less, if the API says so. */
   stated: Quota.Amount
   buckets: Quota.Buckets
-  /** When the store said last that it may have what was asked for. */
+  /** When the store said last that it may have what was asked for, and how long that was then. */
   notBefore = 0
+  waited = 0
 
   constructor(place: Place) {
     this.place = place
@@ -94,7 +95,10 @@ export class Meter {
     return Eager.map(taken, (wait) => {
       // Another answer than a time is none.
       if (!(wait > 0)) return 0
-      if (wait < Infinity) this.notBefore = now + wait
+      if (wait < Infinity) {
+        this.notBefore = now + wait
+        this.waited = wait
+      }
       return wait
     })
   }
@@ -105,7 +109,7 @@ export class Meter {
       const waits = Quota.dimensions.map((of) =>
         left === undefined || cost[of] <= left[of] ? 0 : (cost[of] - left[of]) / this.buckets.refill[of]
       )
-      return Math.ceil(Math.max(1, this.notBefore - now, ...waits))
+      return Math.ceil(Math.max(1, Math.min(this.waited, this.notBefore - now), ...waits))
     })
   }
 

@@ -28,7 +28,10 @@ export const patient = (): Patient => {
   let restsUntil = -Infinity
   return (ask) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (now < restsUntil) return Effect.fail(new Cause.TimeoutError("the store was too slow, and is left alone"))
+      // What is longer than a rest is a clock that was set back.
+      if (now < restsUntil && restsUntil - now <= rest) {
+        return Effect.fail(new Cause.TimeoutError("the store was too slow, and is left alone"))
+      }
       return Effect.tapError(bounded(Effect.suspend(ask)), (error) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           if (Cause.isTimeoutError(error)) restsUntil = now + rest

@@ -135,6 +135,18 @@ describe("levels in memory, when the clock is set back", () => {
       assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 15_000), 0)
     }))
 
+  it.effect("are told who is turned away as if it had not been", () =>
+    steppedBack((back) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("10 hours")
+        const { calls } = yield* opened({ requests: 60, headroom: 1 }, { concurrency: { queue: 1 } })
+        for (let i = 0; i < 61; i++) yield* calls.call(request(1))
+        yield* back(hour)
+        const late = yield* calls.call(request(1))
+        assert.deepInclude(failureOf(late), { by: "quota", retryAfter: Duration.seconds(1) })
+      })
+    ))
+
   it.effect("let calls go on that wait for them", () =>
     steppedBack((back) =>
       Effect.gen(function*() {

@@ -3,7 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, Guards, Quota } from "../../src/index.ts"
+import { patient } from "../../src/internal/patience.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
+import { steppedBack } from "../steppedBack.ts"
 
 const all = (answer: Effect.Effect<never>): Quota.Store => ({
   take: () => answer,
@@ -41,4 +43,21 @@ describe("a store of levels that does not answer", () => {
         )
       ))
   )
+
+  it.effect("is left alone for no longer than ever where the clock is set back", () =>
+    steppedBack((back) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("10 hours")
+        let asked = 0
+        const ask = patient()
+        const store = ask(() => Effect.suspend(() => asked++ === 0 ? Effect.never : Effect.succeed("well")))
+        const first = yield* Effect.forkChild(Effect.exit(store))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(first)
+        yield* Effect.flip(store)
+        assert.strictEqual(asked, 1)
+        yield* back(3_600_000)
+        assert.strictEqual(yield* store, "well")
+      })
+    ))
 })
