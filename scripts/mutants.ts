@@ -1520,8 +1520,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G2 admission: the tokens of one that left after its turn had come are lost",
     file: "src/guard/Admission.ts",
-    find: "Eager.map(meter?.add(cost, now) ?? Exit.void, () => {",
-    replace: "Eager.map(Exit.void, () => {",
+    find: "Effect.mapEager(meter?.add(cost, now) ?? Exit.void, () => {",
+    replace: "Effect.mapEager(Exit.void, () => {",
     test: "test/guard/Admission.test.ts"
   },
   {

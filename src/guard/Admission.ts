@@ -15,7 +15,6 @@ import type * as Scope from "effect/Scope"
 import { type ClaudeError, Saturated } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { type Sign, signs } from "../internal/admissionEnds.ts"
-import * as Eager from "../internal/eager.ts"
 import * as Meter from "../internal/meter.ts"
 import * as Refuse from "../internal/refuse.ts"
 import * as Turnstile from "../internal/turnstile.ts"
@@ -145,13 +144,13 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
       running++
       if (meter === undefined) return atOnce
       ticket.priced = meter.fit(ticket.priced)
-      return Eager.map(meter.take(ticket.priced.cost, now), (wait) => {
+      return Effect.mapEager(meter.take(ticket.priced.cost, now), (wait) => {
         if (wait > 0) running--
         return wait
       })
     },
     putBack: ({ priced: { cost } }, now) =>
-      Eager.map(meter?.add(cost, now) ?? Exit.void, () => {
+      Effect.mapEager(meter?.add(cost, now) ?? Exit.void, () => {
         running--
       })
   }, scope)
@@ -176,7 +175,10 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     const error = Guard.errorOf(exit)
     adjust(sign, error, grew)
     running--
-    return Eager.map(meter?.settle(priced, exit, error, usage, sign === "success", now) ?? Exit.void, turnstile.wake)
+    return Effect.mapEager(
+      meter?.settle(priced, exit, error, usage, sign === "success", now) ?? Exit.void,
+      turnstile.wake
+    )
   }
   const adjust = (sign: Sign, error: ClaudeError | undefined, grew: boolean): void => {
     limit = adapt(limit, sign, running, concurrency)
@@ -194,13 +196,13 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     ...Guard.make({
       gate: Guard.open,
       admit: (request, place) =>
-        Eager.flatMap(meter?.price(request) ?? Meter.free, (priced) => {
+        Effect.flatMapEager(meter?.price(request) ?? Meter.free, (priced) => {
           const { fiber } = place
           // To have it counted takes time.
           const { now } = quota?.estimate === "count" ? Guard.placeOf(fiber) : place
           const ticket: Ticket = { priced, rank: ranks[fiber.getRef(Current.Priority)] ?? ranks.default }
           const within = Math.min(concurrency.maxWait, fiber.getRef(Current.Deadline) - now)
-          return Eager.flatMap(
+          return Effect.flatMapEager(
             turnstile.pass(ticket, within, now),
             (passed): Effect.Effect<Guard.Held, Saturated> =>
               passed

@@ -246,7 +246,7 @@ class Passage implements Opening.Opening {
   opened(answer: Opened, from: number): Effect.Effect<void> {
     for (let i = from; i < this.leases.length; i++) {
       const told = this.leases[i]?.opened?.(Opening.plain(answer))
-      if (told !== undefined) return Eager.flatMap(told, () => this.opened(answer, i + 1))
+      if (told !== undefined) return Effect.flatMapEager(told, () => this.opened(answer, i + 1))
     }
     return Exit.void
   }

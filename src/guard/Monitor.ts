@@ -15,7 +15,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as CallLog from "../CallLog.ts"
 import * as Current from "../Current.ts"
-import * as Eager from "../internal/eager.ts"
 import { isToldRoutine, type Log, routine, wentWell } from "../internal/listening.ts"
 import { type Alert, Measure, type Status } from "../internal/measure.ts"
 import { badly, type End, endOf, turnedAway, well } from "../internal/monitorEnds.ts"
@@ -105,13 +104,15 @@ export const make = (
     recovered: "AvailabilityRecovered"
   })
 
-  const tell = (alert: Alert | undefined): Effect.Effect<void> =>
-    alert === undefined ? Exit.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
+  const tell = (alert: Alert): Effect.Effect<void> => Effect.andThen(log.emit(alert), alerts.raise(alert))
   /** Counts the end of a call, at once, and tells what it calls for. */
   const count = (end: End, at: number, model: string): Effect.Effect<void> => {
-    const first = tell(successRate.count(end.successRate, at, model))
-    const second = tell(availability.count(end.availability, at, model))
-    return Eager.flatMap(first, () => second)
+    const first = successRate.count(end.successRate, at, model)
+    const second = availability.count(end.availability, at, model)
+    // Usually there is nothing to tell.
+    return first === undefined && second === undefined
+      ? Exit.void
+      : Effect.forEach([first, second], (alert) => alert === undefined ? Effect.void : tell(alert), { discard: true })
   }
 
   /** The end of a call that no policy runs. */
@@ -140,7 +141,7 @@ export const make = (
       const told = count(well, at, model)
       // Guards inside of these have a monitor too.
       const noted = inner[wentWell]?.(at, model) ?? Exit.void
-      return Eager.flatMap(noted, () => told)
+      return told === Exit.void ? noted : Effect.andThen(noted, told)
     }
   }
 

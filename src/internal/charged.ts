@@ -88,7 +88,7 @@ export const counted = <A, E, R>(
   payer?: Payer
 ): Effect.Effect<A, E, R> => {
   const charge = claude?.budget.first?.(now)
-  return charge === undefined ? attempt : Eager.flatMap(charge, (charge) => billed(charge, attempt, payer))
+  return charge === undefined ? attempt : Effect.flatMapEager(charge, (charge) => billed(charge, attempt, payer))
 }
 
 const billed = <A, E, R>(

@@ -11,7 +11,6 @@ import type { Request } from "../Message.ts"
 import { ask, eventOf, eventOfAccount, type How, reject, type Status, statusOf, verdict } from "./circuitEnds.ts"
 import * as Machine from "./circuitMachine.ts"
 import { type Asked, initial, Kept, letThrough, nothingKnown, unknown } from "./circuitStore.ts"
-import * as Eager from "./eager.ts"
 
 /** The settings that were meant, in milliseconds. */
 export interface Settings extends Machine.Settings {
@@ -56,12 +55,12 @@ export class Panel {
 
   gate(model: string, now: number): Effect.Effect<void, ClaudeError> {
     if (this.closed(undefined, now) !== undefined && this.closed(model, now) !== undefined) return Exit.void
-    return Eager.flatMap(
+    return Effect.flatMapEager(
       this.look(undefined, now),
       (whole): Effect.Effect<void, ClaudeError> =>
         whole._tag === "Rejected"
           ? Exit.fail(reject(undefined, model, whole, now))
-          : Eager.flatMap(
+          : Effect.flatMapEager(
             this.look(model, now),
             (own) => own._tag === "Rejected" ? Exit.fail(reject(model, model, own, now)) : Exit.void
           )
@@ -78,15 +77,15 @@ export class Panel {
     // A probe without end would be waited for without end, if its process died.
     const attempt = limit < Infinity ? limit : 0
     const asked: Machine.Event = { _tag: "Ask", lease: Math.max(this.settings.probeLease, attempt) }
-    return Eager.flatMap(this.send(undefined, asked, now), (whole): Effect.Effect<Guard.Held, ClaudeError> => {
+    return Effect.flatMapEager(this.send(undefined, asked, now), (whole): Effect.Effect<Guard.Held, ClaudeError> => {
       if (whole._tag !== "Admitted") return Exit.fail(reject(undefined, model, whole, now))
       const { generation, probe } = whole
-      return Eager.flatMap(this.send(model, asked, now), (own): Effect.Effect<Guard.Held, ClaudeError> => {
+      return Effect.flatMapEager(this.send(model, asked, now), (own): Effect.Effect<Guard.Held, ClaudeError> => {
         if (own._tag === "Admitted") return Exit.succeed(new Held(this, model, generation, probe, own.generation, now))
         const rejected = Exit.fail(reject(model, model, own, now))
         // What was taken of the account is given back.
         return probe
-          ? Eager.flatMap(this.send(undefined, { _tag: "Ignored", generation }, now), () => rejected)
+          ? Effect.flatMapEager(this.send(undefined, { _tag: "Ignored", generation }, now), () => rejected)
           : rejected
       })
     })
@@ -115,7 +114,7 @@ export class Panel {
       const next = Machine.step(this.settings, state, event, now)
       return [next[0], next]
     }, unknown)
-    return Eager.flatMap(sent, ([state, decision]) => {
+    return Effect.flatMapEager(sent, ([state, decision]) => {
       const told = this.tell(model, now, state, decision)
       return told === undefined ? Exit.succeed(decision) : Effect.as(told, decision)
     })
@@ -218,9 +217,9 @@ class Held implements Guard.Held {
     const error = Guard.errorOf(exit)
     const event = eventOf(how, own, slow, fiber.getRef(Random.Random).nextDoubleUnsafe(), error)
     const ofAccount = eventOfAccount(how, this, error, panel.settings, now)
-    return Eager.flatMap(
+    return Effect.flatMapEager(
       panel.send(model, event, now),
-      () => ofAccount === undefined ? Exit.void : Eager.map(panel.send(undefined, ofAccount, now), () => {})
+      () => ofAccount === undefined ? Exit.void : Effect.mapEager(panel.send(undefined, ofAccount, now), () => {})
     )
   }
 }

@@ -3,26 +3,15 @@
  *
  * An `Exit` is an effect, and one that costs no step of a fiber if it is looked
  * at instead of run. What usually has nothing to wait for, and runs for every
- * attempt, is written with this `flatMap`: the same code serves a store in
- * memory at the price of a function call, and one elsewhere.
+ * attempt, is written with `Effect.flatMapEager`: the same code serves a store
+ * in memory at the price of a function call, and one elsewhere.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 
 /** Whether it is done, and only to be looked at. */
 export const isDone = <A, E, R>(self: Effect.Effect<A, E, R>): self is Effect.Effect<A, E, R> & Exit.Exit<A, E> =>
   Exit.isExit(self)
-
-/** Goes on at once if `self` is done, or else when it is. */
-export const flatMap = <A, E, R, B, E2, R2>(
-  self: Effect.Effect<A, E, R>,
-  f: (value: A) => Effect.Effect<B, E2, R2>
-): Effect.Effect<B, E | E2, R | R2> =>
-  !isDone(self) ? Effect.flatMap(self, f) : Exit.isSuccess(self) ? f(self.value) : Exit.failCause(self.cause)
-
-/** Maps at once if `self` is done, or else when it is. */
-export const map = <A, E, R, B>(self: Effect.Effect<A, E, R>, f: (value: A) => B): Effect.Effect<B, E, R> =>
-  flatMap(self, (value) => Exit.succeed(f(value)))
 
 /** What there is left to do: nothing, if it is `Exit.void`. What `Effect.onExitPrimitive` is told costs no step then. */
 export const left = <E, R>(self: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> | undefined =>

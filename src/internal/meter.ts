@@ -13,7 +13,6 @@ import type * as Guard from "../guard/Guard.ts"
 import * as Quota from "../guard/Quota.ts"
 import type { RateLimits, Request, Usage } from "../Message.ts"
 import { isCached, spent, tooLarge } from "./admissionEnds.ts"
-import * as Eager from "./eager.ts"
 import * as Estimate from "./estimate.ts"
 import { countable } from "./request.ts"
 import * as Stated from "./stated.ts"
@@ -92,7 +91,7 @@ export class Meter {
       ({ take }, buckets) => take(key, buckets, cost, now),
       0
     )
-    return Eager.map(taken, (wait) => {
+    return Effect.mapEager(taken, (wait) => {
       // Another answer than a time is none.
       if (!(wait > 0)) return 0
       if (wait < Infinity) {
@@ -105,7 +104,7 @@ export class Meter {
 
   /** In how many milliseconds it may be there, for the first of those who wait or for this one. */
   waitFor(cost: Quota.Amount, now: number): Effect.Effect<number> {
-    return Eager.map(this.left(now), (left) => {
+    return Effect.mapEager(this.left(now), (left) => {
       const waits = Quota.dimensions.map((of) =>
         left === undefined || cost[of] <= left[of] ? 0 : (cost[of] - left[of]) / this.buckets.refill[of]
       )
@@ -150,7 +149,7 @@ export class Meter {
     const used = spent(cost, exit, error, usage)
     const rest = Quota.build((of) => cost[of] - used[of])
     const isEven = rest.requests === 0 && rest.input === 0 && rest.output === 0
-    return Eager.flatMap(isEven ? Exit.void : this.add(rest, now), () => this.heard(error, now))
+    return Effect.flatMapEager(isEven ? Exit.void : this.add(rest, now), () => this.heard(error, now))
   }
 
   // ---------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
-import * as Eager from "./eager.ts"
 
 /** What is waited for. */
 export interface Options<in A> {
@@ -145,7 +144,7 @@ export const make = <A>(
     pass: (item, within, now) =>
       isBehind(item)
         ? queued(item, within)
-        : Eager.flatMap(take(item, now), (wait) => {
+        : Effect.flatMapEager(take(item, now), (wait) => {
           if (wait === 0) return passed
           // Those who came while that was asked may have found taken what was not.
           wake()
