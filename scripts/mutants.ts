@@ -172,6 +172,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/policy/Retry.test.ts"
   },
   {
+    name: "G8: a schedule of one's own waits less than the server asks for",
+    file: "src/internal/retrying.ts",
+    find: "Duration.max(own, retryAfter(error) ?? Duration.zero)",
+    replace: "own",
+    test: "test/policy/Policy.test.ts"
+  },
+  {
     name: "retry: the server's hint is ignored",
     file: "src/policy/Retry.ts",
     find: "Math.max(start, Duration.toMillis(hint)) + share * reach",

@@ -4,7 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
-import { type ClaudeError, type GaveUp, is } from "../ClaudeError.ts"
+import { type ClaudeError, type GaveUp, is, retryAfter } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Compiled } from "./compile.ts"
 
@@ -38,8 +38,10 @@ export class Retrying {
       Effect.provideService(this.stepped(retry, now, error), Current.Deadline, Infinity),
       () => Effect.sync(() => this.gaveUp = this.reason(error))
     )
-    return Effect.flatMap(asked, ([output, wait]) =>
+    return Effect.flatMap(asked, ([output, own]) =>
       Effect.flatMap(Current.Deadline, (deadline): typeof asked => {
+        // A schedule that is not ours knows nothing of what the server asks for.
+        const wait = Duration.max(own, retryAfter(error) ?? Duration.zero)
         if (now + Duration.toMillis(wait) >= deadline) {
           this.gaveUp = "DeadlineTooClose"
           return Cause.done(output)

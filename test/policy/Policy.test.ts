@@ -104,6 +104,21 @@ describe("one call", () => {
       assert.strictEqual(yield* Fiber.join(call), "hello")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds"), Faults.answer("hello")]))))
 
+  it.effect("never asks again before the server said so, by a schedule of one's own either", () =>
+    Effect.gen(function*() {
+      const own = Schedule.max([Schedule.spaced("1 second"), Schedule.recurs(2)])
+      for (const retry of [Retry.byTag({ RateLimited: own }), own]) {
+        const before = yield* requests
+        const call = yield* Claude.text("hi").pipe(Policy.apply({ retry }), Effect.forkChild)
+        yield* TestClock.adjust("19 seconds")
+        assert.strictEqual(yield* requests, before + 1)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(call), "hello")
+      }
+    }).pipe(
+      Effect.provide(FakeClaude.layer(Faults.cycle(Faults.rateLimited("20 seconds"), Faults.answer("hello"))))
+    ))
+
   it.effect("G8: begins no wait that cannot end before the deadline, and asks the next model instead", () =>
     Effect.gen(function*() {
       const policy = { retry: Retry.standard, models: ["claude-haiku-5-5"], overall: "20 seconds" } as const
@@ -116,6 +131,17 @@ describe("one call", () => {
     Effect.gen(function*() {
       const error = yield* Claude.text("hi").pipe(
         Policy.apply({ retry: Retry.standard, overall: "20 seconds" }),
+        Effect.flip
+      )
+      assert.strictEqual(error._tag, "RateLimited")
+      assert.strictEqual(error.gaveUp, "DeadlineTooClose")
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds")]))))
+
+  it.effect("G8: fails at once by a schedule of one's own, if the server asks for more than is left", () =>
+    Effect.gen(function*() {
+      const error = yield* Claude.text("hi").pipe(
+        Policy.apply({ retry: Retry.byTag({ RateLimited: Schedule.spaced("1 second") }), overall: "20 seconds" }),
         Effect.flip
       )
       assert.strictEqual(error._tag, "RateLimited")
