@@ -18,6 +18,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/wire.test.ts"
   },
   {
+    name: "answers: a read that is interrupted takes what comes after it",
+    file: "src/Anthropic.ts",
+    find: "chunk = value\n                resume(taken)",
+    replace: "pending = undefined\n                resume(Effect.succeed(value))",
+    test: "test/wire.test.ts"
+  },
+  {
     name: "G1: an interrupt of a read leaves the read running",
     file: "src/internal/supervised.ts",
     find: "return Fiber.interrupt(fiber)",

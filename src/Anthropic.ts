@@ -104,6 +104,13 @@ const wire = (sender: Sdk.Sender, mayEndEarly: boolean): Claude.Wire => ({
         const broken = (failure: unknown) =>
           classifyFailure(failure, { model, requestId: header("request-id"), now: clock.currentTimeMillisUnsafe() })
         reader = response.body?.getReader()
+        let pending: ReturnType<Reader["read"]> | undefined
+        let chunk: Uint8Array | undefined
+        // Runs only for who still waits: what comes after an interrupt is left to the next read.
+        const taken = Effect.sync(() => {
+          pending = undefined
+          return chunk
+        })
         return connect({
           status: response.status,
           header,
@@ -115,8 +122,12 @@ const wire = (sender: Sdk.Sender, mayEndEarly: boolean): Claude.Wire => ({
           },
           bytes: Effect.callback((resume) => {
             if (reader === undefined) return resume(Effect.undefined)
-            reader.read().then(
-              ({ value }) => resume(Effect.succeed(value)),
+            pending ??= reader.read()
+            pending.then(
+              ({ value }) => {
+                chunk = value
+                resume(taken)
+              },
               (failure) => resume(Effect.fail(broken(failure)))
             )
           })

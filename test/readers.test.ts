@@ -217,6 +217,29 @@ describe("a reader", () => {
       assert.deepStrictEqual(yield* ends, ["success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer("a b c", { every: "1 second" })]))))
 
+  it.effect("who gives up a read and comes again loses nothing, and waits no longer for it", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      const params = {
+        model: "claude-sonnet-5-5",
+        max_tokens: 99,
+        messages: [{ role: "user" as const, content: "hi" }]
+      }
+      const reader = yield* claude.open({ params, limits: {} }).pipe(
+        Effect.flatMap(({ isWhole, pull, reply }) =>
+          Effect.map(
+            Effect.ignore(Effect.forever(Effect.timeoutOption(pull, "3 seconds"))),
+            () => [reply().text, isWhole()]
+          )
+        ),
+        Effect.scoped,
+        Effect.forkChild({ startImmediately: true })
+      )
+      // Nine events, four seconds apart.
+      yield* TestClock.adjust("36 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(reader), ["a b c", true])
+    }).pipe(Effect.provide(spied([Faults.answer("a b c", { every: "4 seconds" })]))))
+
   it.effect("who runs a stream twice asks twice, and gets all of it each time", () =>
     Effect.gen(function*() {
       const stream = Claude.stream("hi").pipe(Policy.applyStream(policy))

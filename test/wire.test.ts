@@ -670,6 +670,25 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.isFalse(complete)
       }).pipe(Effect.provide(playing(layerWith, [Faults.lingers("Paris")]))))
 
+    it.live("loses nothing of what comes after a read was interrupted", () =>
+      Effect.gen(function*() {
+        const claude = yield* Claude.Claude
+        const params = {
+          model: "claude-sonnet-5-5",
+          max_tokens: 99,
+          messages: [{ role: "user" as const, content: "hi" }]
+        }
+        const { isWhole, pull, reply } = yield* claude.open({ params, limits: {} })
+        // It reads again only when more has come.
+        const impatient = Effect.andThen(Effect.timeoutOption(pull, "5 millis"), Effect.sleep("25 millis"))
+        yield* Effect.ignore(Effect.forever(impatient))
+        assert.strictEqual(reply().text, "one two three four")
+        assert.isTrue(isWhole())
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(playing(layerWith, [Faults.answer("one two three four", { every: "20 millis" })]))
+      ))
+
     it.live("tokens are counted", () =>
       Effect.gen(function*() {
         assert.isAbove(yield* Claude.countTokens("hi"), 0)

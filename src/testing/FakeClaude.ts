@@ -85,8 +85,17 @@ export const wire = Effect.fnUntraced(function*(
 
       let next = 0
       const encoder = new TextEncoder()
-      const send = ({ after, bytes }: Faults.Piece) =>
-        Effect.as(pause(after), typeof bytes === "string" ? encoder.encode(bytes) : bytes)
+      // A read that is interrupted takes nothing, and the next one waits for the rest of the time.
+      let due: number | undefined
+      const arriving = ({ after, bytes }: Faults.Piece) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          due ??= now + after
+          return Effect.map(pause(due - now), () => {
+            due = undefined
+            next++
+            return typeof bytes === "string" ? encoder.encode(bytes) : bytes
+          })
+        })
       return yield* connect({
         status: head.status,
         header,
@@ -94,9 +103,9 @@ export const wire = Effect.fnUntraced(function*(
         now: yield* Clock.currentTimeMillis,
         mayEndEarly: messageStop === "optional",
         bytes: Effect.suspend(() => {
-          const piece = body[next++]
-          if (piece !== undefined) return send(piece)
-          return typeof end === "object" ? send(end.forever) : end === "end" ? Effect.undefined : ended(end, model)
+          const piece = body[next]
+          if (piece !== undefined) return arriving(piece)
+          return typeof end === "object" ? arriving(end.forever) : end === "end" ? Effect.undefined : ended(end, model)
         })
       })
     })
