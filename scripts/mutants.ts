@@ -179,6 +179,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/policy/Retry.test.ts"
   },
   {
+    name: "G16: a model whose name is no text is taken for one",
+    file: "src/internal/head.ts",
+    find: "if (!isString(message.model)) message.model = model",
+    replace: "void isString",
+    test: "test/ladder.test.ts"
+  },
+  {
     name: "G8: a schedule of one's own waits less than the server asks for",
     file: "src/internal/retrying.ts",
     find: "Duration.max(own, retryAfter(error) ?? Duration.zero)",

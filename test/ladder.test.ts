@@ -200,6 +200,20 @@ describe("which model is asked", () => {
       assert.deepStrictEqual(models, ["claude-haiku-4-5", "claude-sonnet-5"])
     }))
 
+  it.live("G16: for a window, also where the answer names as its model what is no text", () =>
+    Effect.gen(function*() {
+      for (const named of [5, null, ["claude-haiku-4-5"]]) {
+        const full = Faults.stream(
+          Faults.events("Half", { stopReason: "model_context_window_exceeded" }).map((event) =>
+            event.replace(`"model":"claude-sonnet-5-5"`, `"model":${JSON.stringify(named)}`)
+          )
+        )
+        const call = Claude.text("hi", { model: "claude-haiku-4-5" })
+        const { models } = yield* play(Fallback.models(["claude-sonnet-5"])(call), full, prose("claude-sonnet-5"))
+        assert.deepStrictEqual(models, ["claude-haiku-4-5", "claude-sonnet-5"])
+      }
+    }))
+
   it.live("none that has failed in this call, whatever list it is in", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(

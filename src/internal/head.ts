@@ -1,6 +1,6 @@
 /** A message without its content: what an answer says of itself, put together from the events that say it. */
 import type { Message, MessageDeltaUsage, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
-import { isNumber } from "effect/Predicate"
+import { isNumber, isString } from "effect/Predicate"
 
 /** The message of `model`, from what was said of it. */
 export const merged = (
@@ -16,6 +16,8 @@ export const merged = (
     note(usage, change.usage)
   }
   message.usage = usage
+  // Its name is looked up and told, whatever was sent as one.
+  if (!isString(message.model)) message.model = model
   return message
 }
 
