@@ -179,6 +179,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/policy/Retry.test.ts"
   },
   {
+    name: "G16: a cost is summed up from what is no count",
+    file: "src/internal/catalogue.ts",
+    find: "isCount(hours) ? Math.min(written, hours) : 0",
+    replace: "Math.min(written, hours as number)",
+    test: "test/Models.test.ts"
+  },
+  {
     name: "G16: a model whose name is no text is taken for one",
     file: "src/internal/head.ts",
     find: "if (!isString(message.model)) message.model = model",

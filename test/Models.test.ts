@@ -397,6 +397,21 @@ describe("the cost of", () => {
       assert.deepStrictEqual(outcome.tokens, { input: input + read + written, output })
     }).pipe(Effect.provide([priced, FakeClaude.layer(Faults.cycle(answer(model, used)))])))
 
+  const odd: ReadonlyArray<readonly [what: string, more: object]> = [
+    ["text", { cache_creation: { ephemeral_1h_input_tokens: "many" } }],
+    ["less than nothing", { cache_creation: { ephemeral_1h_input_tokens: -5 } }],
+    ["a list", { cache_creation: { ephemeral_1h_input_tokens: [5] } }],
+    ["no record", { cache_creation: "much" }],
+    ["a tool's, and no number", { server_tool_use: { web_search_requests: { valueOf: 1, toString: 1 } } }],
+    ["a tool's, and text", { server_tool_use: { web_search_requests: "5" } }]
+  ]
+  it.effect.each(odd)("G16: a count that is none is left out: %s", ([, more]) =>
+    Effect.gen(function*() {
+      const { cost } = yield* Claude.message("hi")
+      assert.closeTo(cost?.dollars ?? NaN, 2.5, 1e-12)
+      assert.isFalse(cost?.atLeast)
+    }).pipe(Effect.provide(FakeClaude.layer([answer(sonnet, { input: 0, output: 0, written: 1_000_000, more })]))))
+
   it.effect("a model that answers for an alias is that of the alias, if it is not known itself", () =>
     Effect.gen(function*() {
       const { cost, model } = yield* Claude.message("hi", { model: sonnet })

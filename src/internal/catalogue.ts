@@ -1,5 +1,5 @@
 /** What is known of the models: the shape of it, and where a program keeps it. */
-import { isNotNullish } from "effect/Predicate"
+import { isNotNullish, isNumber } from "effect/Predicate"
 
 /** US dollars per million tokens. */
 export interface Prices {
@@ -82,13 +82,13 @@ export interface Cost {
   readonly atLeast: boolean
 }
 
-/** What tokens were used for. The names are the API's. */
+/** What tokens were used for. The names are the API's. What is inside of a record may be anything that was sent. */
 interface Usage {
   readonly input_tokens: number
   readonly output_tokens: number
   readonly cache_creation_input_tokens: number | null
   readonly cache_read_input_tokens: number | null
-  readonly cache_creation: { readonly ephemeral_1h_input_tokens: number } | null
+  readonly cache_creation: { readonly ephemeral_1h_input_tokens: unknown } | null
   readonly inference_geo: string | null
   readonly server_tool_use: object | null
   readonly service_tier: string | null
@@ -97,13 +97,17 @@ interface Usage {
 
 /** Usually it says nothing of tools. */
 const usesTools = (tools: object | null | undefined): boolean =>
-  isNotNullish(tools) && Object.values(tools).some((uses) => uses > 0)
+  isNotNullish(tools) && Object.values(tools).some((uses) => isNumber(uses) && uses > 0)
+
+/** JSON may say `1e999`, which is infinite: nothing that it is added to would come back from that. */
+export const isCount = (value: unknown): value is number => isNumber(value) && value >= 0 && value < Infinity
 
 /** The price of what was used. At least that, where something has a price of its own: tools, speed, place, tier. */
 export const cost = (usage: Usage, { cacheRead, cacheWrite, cacheWriteHour, input, long, output }: Prices): Cost => {
   const read = usage.cache_read_input_tokens ?? 0
   const written = usage.cache_creation_input_tokens ?? 0
-  const hour = Math.min(written, usage.cache_creation?.ephemeral_1h_input_tokens ?? 0)
+  const hours = usage.cache_creation?.ephemeral_1h_input_tokens
+  const hour = isCount(hours) ? Math.min(written, hours) : 0
   const perMillion = usage.input_tokens * input + usage.output_tokens * output + read * cacheRead +
     (written - hour) * cacheWrite + hour * cacheWriteHour
   const times = long !== undefined && usage.input_tokens + read + written > long.above ? long.times : 1

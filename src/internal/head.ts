@@ -1,6 +1,7 @@
 /** A message without its content: what an answer says of itself, put together from the events that say it. */
 import type { Message, MessageDeltaUsage, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
-import { isNumber, isString } from "effect/Predicate"
+import { isString } from "effect/Predicate"
+import { isCount } from "./catalogue.ts"
 
 /** The message of `model`, from what was said of it. */
 export const merged = (
@@ -32,9 +33,6 @@ const note = (usage: Message["usage"], said: Message["usage"] | MessageDeltaUsag
     ;(known as Record<string, unknown>)[key] = value
   }
 }
-
-/** JSON may say `1e999`, which is infinite: nothing that it is added to would come back from that. */
-const isCount = (value: unknown): boolean => isNumber(value) && value >= 0 && value < Infinity
 
 /** The usage before anything of it is known. */
 const noUsage: Message["usage"] = {
