@@ -186,6 +186,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/Models.test.ts"
   },
   {
+    name: "G11: the same failure again is no attempt of its own",
+    file: "src/internal/run.ts",
+    find: " || this.attempt !== this.lastAttempt",
+    replace: "",
+    test: "test/policy/Policy.test.ts"
+  },
+  {
     name: "G16: a model whose name is no text is taken for one",
     file: "src/internal/head.ts",
     find: "if (!isString(message.model)) message.model = model",

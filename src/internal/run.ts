@@ -53,6 +53,8 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
   telling: Telling | undefined
   history: ReadonlyArray<Tried> = []
   last: ClaudeError | undefined
+  /** The attempt that failed with it. */
+  lastAttempt = 0
   /** The last failure after something was sent: what is sent after it is extra load. */
   sent: ClaudeError | undefined
   /** Whether it is to be counted as a call: the outermost policy of one is. */
@@ -243,11 +245,13 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
 
   /** The attempt has failed. */
   note(error: unknown): void {
-    if (is(error) && error !== this.last) this.remember(error)
+    // Some wires fail with the same value again and again.
+    if (is(error) && (error !== this.last || this.attempt !== this.lastAttempt)) this.remember(error)
   }
 
   remember(error: ClaudeError): void {
     this.last = error
+    this.lastAttempt = this.attempt
     if (wasSent(error)) this.sent = error
     this.history = History.remember(this.history, error, this.attempt, this.model ?? this.named)
   }

@@ -83,6 +83,32 @@ describe("one call", () => {
       assert.strictEqual(sent, 3)
     }))
 
+  it.effect("G11: its history has every attempt, where a wire fails with one and the same value", () =>
+    Effect.gen(function*() {
+      const same = new ClaudeError.Overloaded({})
+      const claude = Claude.layer({
+        open: () => Effect.fail(same),
+        countTokens: () => Effect.fail(same),
+        models: Effect.fail(same)
+      })
+      const call = yield* Claude.text("hi").pipe(
+        Policy.apply({ retry: Retry.linear({ times: 2, base: "1 second" }), models: ["claude-haiku-5-5"] }),
+        Effect.flip,
+        Effect.provide(claude),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("10 seconds")
+      const { history = [] } = yield* Fiber.join(call)
+      assert.deepStrictEqual(history.map(({ attempt, waited }) => [attempt, waited]), [
+        [1, 1000],
+        [2, 2000],
+        [3, undefined],
+        [4, 1000],
+        [5, 2000],
+        [6, undefined]
+      ])
+    }))
+
   it.effect("an error that is not ours passes through, untouched and at once", () =>
     Effect.gen(function*() {
       let runs = 0
