@@ -193,6 +193,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/policy/Policy.test.ts"
   },
   {
+    name: "G16: a request is counted before it is looked at",
+    file: "src/internal/run.ts",
+    find: "how.count && isRest ?",
+    replace: "how.count && (isRest || JSON.stringify(params) === \"\") ?",
+    test: "test/policy/Validate.test.ts"
+  },
+  {
     name: "G16: a model whose name is no text is taken for one",
     file: "src/internal/head.ts",
     find: "if (!isString(message.model)) message.model = model",
@@ -404,9 +411,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "input: a prompt is counted with every attempt",
-    file: "src/internal/run.ts",
-    find: "!isRest && this.isNew(params)",
-    replace: "!isRest",
+    file: "src/internal/validating.ts",
+    find: "how.count && place.isNew(params)",
+    replace: "how.count",
     test: "test/policy/Validate.test.ts"
   },
   {

@@ -231,7 +231,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
   validated(params: Params, isRest: boolean): Effect.Effect<void, ClaudeError> | undefined {
     const how = this.policy.validate
     if (how === undefined) return undefined
-    return validate(params, how.count ? { ...how, count: !isRest && this.isNew(params) } : how, this)
+    return validate(params, how.count && isRest ? { ...how, count: false } : how, this)
   }
 
   /** Whether it is not counted yet. */

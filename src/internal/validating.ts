@@ -19,6 +19,8 @@ export interface Place {
   readonly catalogue: Catalogue
   readonly claude: Claude["Service"] | undefined
   readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
+  /** Whether it is not counted yet. Asked only of what can be sent: it is made text of. */
+  readonly isNew: (params: Params) => boolean
 }
 
 /** What there is to do before a request is sent, or to fail with: usually nothing. */
@@ -52,7 +54,7 @@ const told = (
   if (model?.lifecycle === "deprecated" && once(catalogue, `deprecated ${model.id}`)) {
     tells.push(warn("DeprecatedModel", deprecation(model)))
   }
-  if (how.count) tells.push(count(params, model, place))
+  if (how.count && place.isNew(params)) tells.push(count(params, model, place))
   return tells.length === 0 ? undefined : Effect.all(tells, { discard: true })
 }
 

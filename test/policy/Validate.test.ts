@@ -210,6 +210,17 @@ describe("precheck", () => {
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(world([small]))))
 
+  it.effect("G16: is not made of what cannot be sent: a request that contains itself, or a BigInt", () =>
+    Effect.gen(function*() {
+      const text: Record<string, unknown> = { type: "text", text: "hi" }
+      text["cache_control"] = { of: text }
+      for (const content of [text, { type: "text", text: "hi", cache_control: { ttl: 1n } }]) {
+        const error = yield* Effect.flip(counting(Claude.text([{ role: "user", content: [content] }] as never)))
+        assert.strictEqual(error._tag, "InvalidRequest")
+      }
+      assert.strictEqual(yield* requests, 0)
+    }).pipe(Effect.provide(world())))
+
   it.effect("is made once for each model, and what it costs in failures is a warning", () =>
     Effect.gen(function*() {
       let counts = 0
