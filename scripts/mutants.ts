@@ -200,6 +200,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/policy/Validate.test.ts"
   },
   {
+    name: "G12: a schedule that is none is found out when it is asked",
+    file: "src/policy/Retry.ts",
+    find: "schedule !== undefined && !Schedule.isSchedule(schedule)",
+    replace: "false as boolean",
+    test: "test/policy/Retry.test.ts"
+  },
+  {
+    name: "G12: a kind of error that is none is waited for",
+    file: "src/internal/refuse.ts",
+    find: "const slip = list.find((name) => !isTag(name))",
+    replace: "const slip = undefined",
+    test: "test/policy/Fallback.test.ts"
+  },
+  {
     name: "G16: a model whose name is no text is taken for one",
     file: "src/internal/head.ts",
     find: "if (!isString(message.model)) message.model = model",

@@ -103,7 +103,7 @@ const toSite = <A, I, RD, RE>({ key, maxAge, name, on, schema }: LastGood<A, I, 
     (reason) => Refuse.refuse(`the schema of ${where} has no JSON form: ${String(reason)}`)
   )
   const longest = Duration.millis(Refuse.millis(`the maxAge of ${where}`, maxAge))
-  return { name, codec, maxAge: longest, key, on: worth.decided(worth.lastGood, on) }
+  return { name, codec, maxAge: longest, key, on: worth.decided(where, worth.lastGood, on) }
 }
 
 // -----------------------------------------------------------------------------

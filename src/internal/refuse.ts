@@ -1,6 +1,7 @@
 /** Settings that cannot be meant are refused when they are written, with a sentence that says what to change. */
 import * as Duration from "effect/Duration"
 import { isObject } from "effect/Predicate"
+import { ClaudeError } from "../ClaudeError.ts"
 
 /** Refuses. It throws, because a policy is built before anything runs. */
 export const refuse = (sentence: string): never => {
@@ -50,6 +51,18 @@ export const share = (where: string, value: number): number =>
 export const record = (where: string, value: unknown): void => {
   if (!isObject(value)) {
     refuse(`${where} is ${Array.isArray(value) ? "a list" : shown(value)}: it must be a record, {} for what is usual`)
+  }
+}
+
+/** Whether it names one of our kinds of error. */
+export const isTag = (name: unknown): boolean => ClaudeError.members.some(({ identifier }) => identifier === name)
+
+/** Refuses what is no list of our kinds of error. */
+export const tags = (where: string, list: unknown): void => {
+  if (!Array.isArray(list)) return refuse(`${where} is ${String(list)}: it must be a list of kinds of error`)
+  const slip = list.find((name) => !isTag(name))
+  if (slip !== undefined) {
+    refuse(`${where} has ${String(slip)}, which is none of our kinds of error: correct it or leave it out`)
   }
 }
 

@@ -1,14 +1,17 @@
 /** Where else an answer may be had, for each kind of failure. */
 import type { Table } from "../ClaudeError.ts"
+import * as Refuse from "./refuse.ts"
 
 /** What is decided for each kind: by the caller, or as usual. What is there and undefined is not said. */
 export const decided = <A>(
+  where: string,
   usual: Table<A>,
   on: { readonly [T in keyof Table<A>]?: A | undefined } | undefined
-): Table<A> => ({
-  ...usual,
-  ...Object.fromEntries(Object.entries(on ?? {}).filter(([, decision]) => decision !== undefined))
-})
+): Table<A> => {
+  if (on === undefined) return usual
+  Refuse.unknown(`${where}: on`, on, usual)
+  return { ...usual, ...Object.fromEntries(Object.entries(on).filter(([, decision]) => decision !== undefined)) }
+}
 
 /** Whether another model may succeed where one failed; `larger`: only one with a larger window. */
 export const anotherModel = {

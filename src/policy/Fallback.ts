@@ -60,7 +60,7 @@ export const models = (ladder: ReadonlyArray<Current.ModelId>, options?: {
     model: undefined,
     models: ladder,
     refused: undefined,
-    on: decided(anotherModel, options?.on),
+    on: decided("Fallback.models", anotherModel, options?.on),
     reserve: options?.reserve === undefined ? Ladder.defaultReserve : Refuse.millis("reserve", options.reserve)
   }
   const change: OnChange = options?.onChange ?? (({ error, to }) => fellBack(error, to))
@@ -144,7 +144,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
   type LR = Layer.Services<Layers[number]>
   // The compiler does not gather what the members of a list that it knows by name need.
   const others = layers as ReadonlyArray<Layer.Layer<Claude, unknown, LR>>
-  const on = decided(anotherAccount, options?.on)
+  const on = decided("Fallback.accounts", anotherAccount, options?.on)
   const change: OnAccount = options?.onChange ?? (({ error, to }) => fellBack(error, `account ${to}`))
 
   return <A, E, R>(self: Effect.Effect<A, E, R>) => {
@@ -294,13 +294,15 @@ const instead = <B, E2, R2, Tags extends ReadonlyArray<Tag> | undefined>(
   name: string,
   options: For<Tags> | undefined,
   recover: (error: Answered<Tags>) => Effect.Effect<B, E2, R2>
-) =>
-<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A | B, Left<E, Tags> | E2, R | R2> =>
-  Effect.catch(
-    self,
-    (error): Effect.Effect<B, Left<E, Tags> | E2, R2> =>
-      is(error) && options?.on?.includes(error._tag) !== false
-        // The list decides about both types, where the compiler does not follow.
-        ? Effect.flatMap(fellBack(error, name), () => recover(error as Answered<Tags>))
-        : Effect.fail(error as Left<E, Tags>)
-  )
+): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, Left<E, Tags> | E2, R | R2> => {
+  if (options?.on !== undefined) Refuse.tags(`Fallback.${name}: on`, options.on)
+  return <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    Effect.catch(
+      self,
+      (error): Effect.Effect<B, Left<E, Tags> | E2, R2> =>
+        is(error) && options?.on?.includes(error._tag) !== false
+          // The list decides about both types, where the compiler does not follow.
+          ? Effect.flatMap(fellBack(error, name), () => recover(error as Answered<Tags>))
+          : Effect.fail(error as Left<E, Tags>)
+    )
+}

@@ -104,6 +104,16 @@ export const byTag = <
   table: T & { readonly [K in Exclude<keyof T, ClaudeError.Tag | InstanceType<Own[number]>["_tag"]>]: never },
   ...own: Own
 ): Schedule.Schedule<unknown, unknown> => {
+  Refuse.record("byTag", table)
+  for (const [tag, schedule] of Object.entries(table)) {
+    if (schedule !== undefined && !Schedule.isSchedule(schedule)) {
+      Refuse.refuse(`byTag: ${tag} is ${String(schedule)}: it must be a Schedule, like Retry.backoff({ times: 3 })`)
+    }
+    // Of a class that joins, only its errors know the tag.
+    if (own.length === 0 && !Refuse.isTag(tag)) {
+      Refuse.refuse(`byTag: ${tag} is none of our kinds of error: correct it, or name its class after the table`)
+    }
+  }
   // A mapped type forgets that its keys and values are entries, and that what is under a tag takes the error of that tag.
   const entries = new Map(
     Object.entries(table).filter(([, schedule]) => schedule !== undefined)
@@ -174,6 +184,9 @@ const waits = (
   const base = Refuse.millis(`${where}: base`, options.base ?? "1 second")
   const cap = Refuse.millis(`${where}: cap`, options.cap ?? Math.max(base, 30_000))
   const jitter = options.jitter ?? usual
+  if (!Object.hasOwn(jitters, jitter)) {
+    Refuse.refuse(`${where}: jitter is ${jitter}: it must be "none", "full", "additive" or "proportional"`)
+  }
   if (base > cap) {
     Refuse.refuse(
       `${where}: base (${Refuse.show(base)}) is longer than cap (${Refuse.show(cap)}): raise cap or lower base`

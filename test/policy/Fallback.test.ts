@@ -727,3 +727,25 @@ describe("accounts", () => {
       )
     }).pipe(Effect.provide(CallLog.layerNone)))
 })
+
+describe("a kind of error that is none", () => {
+  // Not what the types allow: it is what arrives from untyped code.
+  const slip = ["OverLoaded"] as unknown as ReadonlyArray<never>
+  const table = { OverLoaded: true } as {}
+  const place = { name: "refusals", schema: Schema.String, maxAge: "1 hour" } as const
+  it.each<readonly [build: () => unknown, sentence: RegExp]>([
+    [() => Fallback.value("", { on: slip }), /Fallback.value: on has OverLoaded, which is none of our kinds of error/],
+    [() => Fallback.effect(Effect.succeed, { on: slip }), /Fallback.effect: on has OverLoaded/],
+    [() => Fallback.notice({ on: slip }), /Fallback.notice: on has OverLoaded/],
+    [() => Fallback.value("", { on: "Overloaded" as never }), /Fallback.value: on is Overloaded: it must be a list/],
+    [() => Fallback.models(["a"], { on: table }), /Fallback.models: on has no field OverLoaded: it has InvalidRequest/],
+    [() => Fallback.models(["a"], { on: ["Overloaded"] as {} }), /Fallback.models: on is a list: it must be a record/],
+    [() => Fallback.accounts([], { on: table }), /Fallback.accounts: on has no field OverLoaded/],
+    [() => Fallback.lastGood({ ...place, on: table }), /Fallback.lastGood "refusals": on has no field OverLoaded/]
+  ])("G12: %s is refused", (build, sentence) => assert.throws(build, RangeError, sentence))
+
+  it("is not looked for where no list is given", () => {
+    assert.doesNotThrow(() => Fallback.value("", { on: undefined }))
+    assert.doesNotThrow(() => Fallback.models(["a"], { on: undefined }))
+  })
+})

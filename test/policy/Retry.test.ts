@@ -147,12 +147,12 @@ describe("byTag", () => {
       assert.deepStrictEqual(yield* waits(schedule, times(5, new Busy())), [1000, 2000])
     }))
 
-  it("a misspelt tag does not compile, fresh or not", () => {
+  it("a misspelt tag does not compile, fresh or not, and is refused", () => {
     // @ts-expect-error
-    Retry.byTag({ OverLoaded: Schedule.recurs(1) })
+    assert.throws(() => Retry.byTag({ OverLoaded: Schedule.recurs(1) }), RangeError)
     const table = { Overloaded: Schedule.recurs(1), RateLimitted: Schedule.recurs(1) }
     // @ts-expect-error
-    Retry.byTag(table)
+    assert.throws(() => Retry.byTag(table), RangeError)
     // @effect-diagnostics missingEffectError:off
     // @ts-expect-error
     Retry.byTag({ Overloaded: Retry.reask(1) })
@@ -235,6 +235,16 @@ describe("refusals", () => {
     ],
     [() => Retry.backoff({ times: 1, factor: 0.5 }), /factor is 0.5/],
     [() => Retry.linear({ times: 1, cap: 0 }), /cap is 0/],
+    [
+      () => Retry.backoff({ times: 1, jitter: "ful" as "full" }),
+      /backoff: jitter is ful: it must be "none", "full", "additive" or "proportional"/
+    ],
+    [() => Retry.linear({ times: 1, jitter: "toString" as "none" }), /linear: jitter is toString/],
+    [() => Retry.byTag({ Overloaded: 3 as never }), /byTag: Overloaded is 3: it must be a Schedule, .*Retry.backoff/],
+    [() => Retry.byTag({ Busy: {} as never }, Busy), /byTag: Busy is \[object Object\]: it must be a Schedule/],
+    [() => Retry.byTag({ OverLoaded: Retry.never } as {}), /byTag: OverLoaded is none of our kinds of error/],
+    [() => Retry.byTag([Retry.never] as {}), /byTag is a list: it must be a record/],
+    [() => Retry.byTag(undefined as never), /byTag is undefined: it must be a record/],
     [() => Retry.reask(-1), /reask: times is -1/],
     [() => Retry.atMost(-1, Retry.never), /atMost: times is -1/]
   ])("%s", (build, sentence) => assert.throws(build, sentence))
