@@ -214,6 +214,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/policy/Fallback.test.ts"
   },
   {
+    name: "classify: an error without end loses its status, where the client is somebody's own",
+    file: "src/internal/sdk.ts",
+    find: "[...client.middleware, bounding]",
+    replace: "client.middleware",
+    test: "test/wire.test.ts"
+  },
+  {
     name: "G16: a model whose name is no text is taken for one",
     file: "src/internal/head.ts",
     find: "if (!isString(message.model)) message.model = model",

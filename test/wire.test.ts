@@ -887,6 +887,36 @@ describe.each(wires)("%s", (_, layerWith) => {
       )))
     const seen: Array<string> = []
 
+    it.live("a client of one's own keeps the status of an error whose body never ends, and its middleware sees it", () =>
+      Effect.gen(function*() {
+        const { took, value } = yield* timed(Effect.flip(Claude.text("hi")))
+        check(value, { tag: "Overloaded", status: 529, requestId })
+        assert.isBelow(took, bound)
+        assert.deepStrictEqual(passed, [[529, false, true, "{\"type\":\"error\""]])
+        yield* first(true, 500)
+      }).pipe(withClient(
+        (baseURL) =>
+          new Sdk({
+            baseURL,
+            apiKey: "sk-ant-mine",
+            middleware: [async (request, next) => {
+              const response = await next(request)
+              const { ok, status, url } = response
+              passed.push([status, ok, url.startsWith(baseURL), (await response.clone().text()).slice(0, 15)])
+              return response
+            }]
+          }),
+        Faults.respond(529, `{"type":"error","error":{"type":"overloaded_error","message":"Busy"}}`, { end: "silence" })
+      )))
+    const passed: Array<unknown> = []
+
+    it.live("a client of one's own is not changed", () =>
+      Effect.sync(() => {
+        const client = new Sdk({ apiKey: "sk-ant-mine" })
+        layerWith({ client })
+        assert.deepStrictEqual(client.middleware, [])
+      }))
+
     it.live("a client of one's own is answered", () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* Claude.text("hi"), "Paris")

@@ -11,7 +11,8 @@ import {
   APIConnectionError,
   APIError,
   APIUserAbortError,
-  type ClientOptions
+  type ClientOptions,
+  type Middleware
 } from "@anthropic-ai/sdk"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -70,7 +71,9 @@ export const make = ({ apiKey, baseUrl, client, fetch, messageStop }: Options): 
     ...(baseUrl && { baseURL: baseUrl })
   } as const
   if (client !== undefined) {
-    return through(client.withOptions(fetch === undefined ? options : { ...options, fetch }))
+    // A copy: the client itself stays as it is. What is last is next to its `fetch`.
+    const middleware = [...client.middleware, bounding]
+    return through(client.withOptions({ ...options, middleware, ...(fetch !== undefined && { fetch }) }))
   }
   const key = Redacted.isRedacted(apiKey) ? Redacted.value(apiKey) : apiKey
   if (key === undefined || !isKey(key)) {
@@ -200,10 +203,30 @@ const json = (text: string) => Result.getOrUndefined(Result.try((): object => JS
 /** How much of the body of an error is read, in characters, and for how long, in milliseconds: its status is known. */
 const errorLimit = { length: 65_536, time: 1000 }
 
-/** A `fetch` whose error bodies end. The SDK calls it outside of any fiber, so its time is real. */
+/** A `fetch` whose error bodies end. */
 const careful = (fetch: Fetch): Fetch => async (url, init) => {
   const response = await fetch(url, init)
-  if (response.ok || response.body === null) return response
+  const text = await bodyOf(response)
+  if (text === undefined) return response
+  const { headers, status, url: from } = response
+  // No more is asked of a response that becomes an error.
+  return { ok: false, status, headers, url: from, body: null, text: () => Promise.resolve(text) } as Response
+}
+
+/** The same, for a client of one's own, whose middleware may ask anything of a response. */
+const bounding: Middleware = async (request, next) => {
+  const response = await next(request)
+  const text = await bodyOf(response)
+  if (text === undefined) return response
+  const { headers, status, statusText, url } = response
+  // A server may send a status that no `Response` is made with.
+  const whole = new Response(text, { headers: [...headers.entries()], status: Math.min(status, 599), statusText })
+  return Object.defineProperties(whole, { status: { value: status }, url: { value: url } })
+}
+
+/** The body of an error, as much of it as is read. The SDK asks for it outside of any fiber, so that its time is real. */
+const bodyOf = async (response: Response): Promise<string | undefined> => {
+  if (response.ok || response.body === null) return undefined
   const reader = response.body.getReader()
   const decoder = new TextDecoder()
   let text = ""
@@ -218,7 +241,5 @@ const careful = (fetch: Fetch): Fetch => async (url, init) => {
   } finally {
     clearTimeout(enough)
   }
-  const { headers, status } = response
-  // No more is asked of a response that becomes an error.
-  return { ok: false, status, headers, url: response.url, body: null, text: () => Promise.resolve(text) } as Response
+  return text
 }
