@@ -12,6 +12,7 @@ export interface AnswerOptions {
   readonly tool?: { readonly name: string; readonly input: unknown } | undefined
   /** A tool of the API's own, whose use comes after the text. */
   readonly serverTool?: { readonly name: string; readonly input: unknown } | undefined
+  /** The model that answers: the one that was asked. */
   readonly model?: string | undefined
   readonly inputTokens?: number | undefined
   readonly outputTokens?: number | undefined
@@ -29,7 +30,10 @@ export const event = (type: string, data: object): string => {
   return `event: ${type}\ndata: ${json.slice(0, -1)}${" ".repeat(json.length % 7)}}\n\n`
 }
 
-/** The events of an answer, in their order: start, blocks with a ping after the first start, delta, stop. */
+/**
+ * The events of an answer, in their order: start, blocks with a ping after the first start, delta, stop. Where no model
+ * is named, it is that of `claude-sonnet-5-5`, whatever was asked.
+ */
 export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray<string> => {
   const { inputTokens = 14, outputTokens = Math.max(1, Math.ceil(text.length / 4)), serverTool, thinking, tool } =
     options
@@ -108,6 +112,8 @@ export const stream = (bodies: ReadonlyArray<string | Uint8Array>, options: {
   readonly every?: Duration.Input | undefined
   readonly end?: End | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Whether the events name no model of their own, so that the one answers that was asked: no. */
+  readonly anyModel?: boolean | undefined
 } = {}): Turn => ({
   name: options.name ?? "a stream",
   after: 0,
@@ -117,12 +123,13 @@ export const stream = (bodies: ReadonlyArray<string | Uint8Array>, options: {
     api: true
   },
   body: bodies.map((bytes) => ({ after: Duration.toMillis(options.every ?? 0), bytes })),
-  end: options.end ?? "end"
+  end: options.end ?? "end",
+  anyModel: options.anyModel
 })
 
 /** Answers with text, word by word. */
 export const answer = (text: string, options: AnswerOptions = {}): Turn =>
-  stream(events(text, options), { name: "an answer", every: options.every })
+  stream(events(text, options), { name: "an answer", every: options.every, anyModel: options.model === undefined })
 
 /** Answers with a value, as the JSON the model would have written. */
 export const value = (value: unknown, options?: AnswerOptions): Turn => answer(JSON.stringify(value), options)

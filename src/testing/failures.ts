@@ -152,7 +152,8 @@ export const breaks = (text: string, end: End = "cut", options?: AnswerOptions):
   stream(events(text, options).slice(0, -3), {
     name: `a stream that breaks (${typeof end === "string" ? end : "forever"})`,
     every: options?.every,
-    end
+    end,
+    anyModel: options?.model === undefined
   })
 
 /** Says `text` and then that something went wrong. */
@@ -160,7 +161,8 @@ export const errorAfter = (text: string, type = "overloaded_error", message = "O
   stream(
     [...text === "" ? [] : events(text).slice(0, -3), event("error", { error: { details: null, type, message } })],
     {
-      name: `a stream with an ${type}`
+      name: `a stream with an ${type}`,
+      anyModel: true
     }
   )
 
@@ -170,7 +172,12 @@ const pinging = (every: Duration.Input): End => ({
 
 /** Says `text` (if any) and then only pings, for ever. */
 export const pings = (text = "", every: Duration.Input = "5 seconds"): Turn =>
-  stream(text === "" ? events("").slice(0, 1) : events(text).slice(0, -3), { name: "pings only", end: pinging(every) })
+  stream(text === "" ? events("").slice(0, 1) : events(text).slice(0, -3), {
+    name: "pings only",
+    end: pinging(every),
+    anyModel: true
+  })
 
 /** Says everything, and keeps the socket open. */
-export const lingers = (text: string): Turn => stream(events(text), { name: "an answer that lingers", end: "silence" })
+export const lingers = (text: string): Turn =>
+  stream(events(text), { name: "an answer that lingers", end: "silence", anyModel: true })

@@ -1,5 +1,6 @@
 /** Which turn comes when. */
 import * as Effect from "effect/Effect"
+import { isString } from "effect/Predicate"
 import * as Random from "effect/Random"
 import { fails } from "./failures.ts"
 import { named, type Turn } from "./turn.ts"
@@ -44,9 +45,25 @@ export const random = (options: {
     return options.faults.find(([rate]) => (left -= rate) < 0)?.[1] ?? options.otherwise
   }).pipe(Random.withSeed(`${options.seed}/${index}`))
 
-/** Makes a script of what can be played. */
-export const toScript = (playable: Playable): Script =>
-  typeof playable === "function" ? playable : sequence(...playable)
+/** Makes a script of what can be played, in which the model answers that was asked, where a turn names none. */
+export const toScript = (playable: Playable): Script => {
+  const script = typeof playable === "function" ? playable : sequence(...playable)
+  return (question) => Effect.map(script(question), (turn) => answeredBy(turn, question.params["model"]))
+}
+
+const answeredBy = (turn: Turn, model: unknown): Turn =>
+  turn.anyModel !== true || !isString(model) ? turn : {
+    ...turn,
+    body: turn.body.map(({ after, bytes }) => ({
+      after,
+      bytes: isString(bytes) && bytes.startsWith("event: message_start")
+        ? bytes.replace(unnamed, () => `"model":${JSON.stringify(model)}`)
+        : bytes
+    }))
+  }
+
+/** What `events` writes where no model is named. */
+const unnamed = `"model":"claude-sonnet-5-5"`
 
 const ranOut = (index: number, length: number): Turn =>
   named(

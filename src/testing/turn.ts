@@ -28,6 +28,8 @@ export interface Turn {
   readonly head: Head | { readonly raw: string } | undefined
   readonly body: ReadonlyArray<Piece>
   readonly end: End
+  /** Whether no model was named for its answer: it is played as that of the model that was asked. Cut bytes stay. */
+  readonly anyModel?: boolean | undefined
 }
 
 /** The same, under another name. */

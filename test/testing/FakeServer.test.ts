@@ -79,8 +79,8 @@ describe("FakeServer", () => {
       assert.strictEqual(url, `http://127.0.0.1:${port}`)
       const { status, text } = yield* send(url)
       assert.strictEqual(status, 200)
-      assert.strictEqual(text, Faults.events("Hello there").join(""))
-    }).pipe(Effect.provide(FakeServer.layer([Faults.answer("Hello there")]))))
+      assert.strictEqual(text, Faults.events("Hello there", { model: ask.model }).join(""))
+    }).pipe(Effect.provide(FakeServer.layer([Faults.answer("Hello there", { model: ask.model })]))))
 
   it.live("keeps the requests as they came", () =>
     Effect.gen(function*() {

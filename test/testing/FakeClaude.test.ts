@@ -1,0 +1,64 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Stream } from "effect"
+import { Anthropic, CallLog, Claude, Fallback } from "../../src/index.ts"
+import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
+
+const fakes: ReadonlyArray<readonly [name: string, playing: (script: Faults.Playable) => Layer.Layer<Claude.Claude>]> =
+  [
+    ["FakeClaude", (script) => Layer.provide(FakeClaude.layer(script), CallLog.layerNone)],
+    ["FakeServer", (script) =>
+      Layer.unwrap(
+        Effect.map(FakeServer.FakeServer, ({ url }) => Anthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }))
+      ).pipe(Layer.provide([FakeServer.layer(script), CallLog.layerNone]), Layer.orDie)]
+  ]
+
+describe.each(fakes)("the model of an answer of %s", (_, playing) => {
+  const cheap = "claude-haiku-5-5"
+
+  it.live("is the one that was asked, and so is the cost", () =>
+    Effect.gen(function*() {
+      const reply = yield* Fallback.models([cheap])(Claude.message("hi", { model: "claude-opus-5" }))
+      assert.strictEqual(reply.model, cheap)
+      // 1000 at $0.10 and 200 at $0.50 per million.
+      assert.closeTo(reply.cost?.dollars ?? NaN, 0.0002, 1e-12)
+    }).pipe(
+      Effect.provide(playing([Faults.overloaded, Faults.answer("hello", { inputTokens: 1000, outputTokens: 200 })]))
+    ))
+
+  it.live("is the one that the script names, also where it is the usual one", () =>
+    Effect.gen(function*() {
+      for (const named of ["claude-sonnet-5-5", "claude-opus-5-20991231"]) {
+        assert.strictEqual((yield* Claude.message("hi", { model: cheap })).model, named)
+      }
+    }).pipe(
+      Effect.provide(playing(({ index }) =>
+        Effect.succeed(
+          Faults.answer("hello", { model: index === 0 ? "claude-sonnet-5-5" : "claude-opus-5-20991231" })
+        )
+      ))
+    ))
+
+  const broken: ReadonlyArray<Faults.Turn> = [
+    Faults.breaks("half"),
+    Faults.errorAfter("half"),
+    Faults.delayed(Faults.named("mine", Faults.pings("half", "1 second")), "1 milli"),
+    Faults.lingers("half"),
+    Faults.refusal("half")
+  ]
+  for (const turn of broken) {
+    it.live(`is the one that was asked: ${turn.name}`, () =>
+      Effect.gen(function*() {
+        const { events, reply } = yield* Claude.open("hi", { model: cheap })
+        yield* Effect.ignore(Stream.runDrain(Stream.take(events, 2)))
+        assert.strictEqual((yield* reply).model, cheap)
+      }).pipe(Effect.scoped, Effect.provide(playing([turn]))))
+  }
+})
+
+it("a turn is played as it is where its bytes are cut, or its events are one's own", () => {
+  const played = (turn: Faults.Turn) =>
+    Effect.runSync(Faults.toScript([turn])({ index: 0, elapsed: 0, params: { model: "claude-haiku-5-5" } }))
+  for (const turn of [Faults.drip(Faults.answer("a"), 7, Duration.millis(1)), Faults.stream(Faults.events("a"))]) {
+    assert.deepStrictEqual(played(turn), turn)
+  }
+})
