@@ -150,7 +150,8 @@ export const text: (
 
 /**
  * Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode, with every issue
- * and its path. `Claude.formOf` says how it is asked for.
+ * and its path. `Claude.formOf` says how it is asked for. Where that is by a schema, a fake answers as the API does: a
+ * record is a list of pairs, and pairs and tuples are objects with numeric keys (`{ "0": key, "1": value }`).
  */
 export const object: <A, I, RD = never>(
   schema: Schema.ConstraintCodec<A, I, RD>,
@@ -159,7 +160,7 @@ export const object: <A, I, RD = never>(
 ) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, ask, options) =>
   traced("Claude.object", (fiber) => valued(fiber, () => Output.of(schema), ask, options))
 
-/** Asks for one of a list: the answer is nothing else. */
+/** Asks for one of a list: the answer is nothing else. A fake must answer `{ choice: "…" }`. */
 export const choice: <const C extends ReadonlyArray<string>>(
   choices: C,
   ask: Ask,

@@ -53,6 +53,18 @@ describe("asking", () => {
       })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ number: "A1", total: 7, due: null })]))))
 
+  it.effect("a record is answered as a list of pairs, and a tuple as an object with numeric keys", () =>
+    Effect.gen(function*() {
+      const Counts = Schema.Struct({
+        byName: Schema.Record(Schema.String, Schema.Int),
+        pair: Schema.Tuple([Schema.String, Schema.Int])
+      })
+      assert.deepStrictEqual(Claude.formOf(Counts), { form: "schema" })
+      assert.deepStrictEqual(yield* Claude.object(Counts, "count"), { byName: { a: 1 }, pair: ["b", 2] })
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.value({ byName: [{ 0: "a", 1: 1 }], pair: { 0: "b", 1: 2 } })
+    ]))))
+
   it.effect("what the API does not take is asked for in words, at the end of the last message", () =>
     Effect.gen(function*() {
       const tree = { name: "a", children: [{ name: "b", children: [] }] }
