@@ -44,7 +44,7 @@ export interface Connection {
 }
 
 /** Sends a request. */
-export type Connect = (
+type Connect = (
   request: Message.Request
 ) => Effect.Effect<Connection, ClaudeError.ClaudeError, Scope.Scope>
 

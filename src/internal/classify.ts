@@ -243,7 +243,7 @@ export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
 export const longestHint = 86_400_000
 
 /** The wait the server asks for: milliseconds first, then seconds, then a date; nothing that is past or no time at all. */
-export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration | undefined => {
+const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration | undefined => {
   const seconds = header("retry-after")
   const date = seconds === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(seconds))
   const millis = [

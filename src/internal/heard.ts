@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as Current from "../Current.ts"
 
 /** What the answer to what was asked may be remembered under. */
-export type Subject = "nothing" | "ambiguous" | {
+type Subject = "nothing" | "ambiguous" | {
   readonly id: string
   /** How many of the questions were answered as a whole. */
   readonly whole: "all" | "some" | "none"

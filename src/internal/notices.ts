@@ -5,7 +5,7 @@ import { isString } from "effect/Predicate"
 import { type ClaudeError, retryAfter, type Table } from "../ClaudeError.ts"
 
 /** A measure of time that a person waits by. */
-export type Unit = "second" | "minute" | "hour" | "day"
+type Unit = "second" | "minute" | "hour" | "day"
 
 /** How notices are put, in one language. Those parts that apply are said in this order: whole sentences, and a reference. */
 export interface Language {

@@ -47,7 +47,7 @@ export interface Opening {
 }
 
 /** What makes openings. */
-export type Begin = (request: Request, fiber: Fiber.Fiber<unknown, unknown>) => Opening
+type Begin = (request: Request, fiber: Fiber.Fiber<unknown, unknown>) => Opening
 
 /** The `open` of a service. */
 export type Open = (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>

@@ -21,7 +21,7 @@ export const bounded = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A,
   )
 
 /** Asks a store in time, and not at all for a while after it was too slow. */
-export type Patient = <A>(ask: () => Effect.Effect<A, unknown>) => Effect.Effect<A, unknown>
+type Patient = <A>(ask: () => Effect.Effect<A, unknown>) => Effect.Effect<A, unknown>
 
 /** Patience with one store. */
 export const patient = (): Patient => {

@@ -15,7 +15,7 @@ import type { WireEvent } from "../Message.ts"
 export type Problem = { readonly error: unknown } | { readonly malformed: string }
 
 /** Takes what was read, or nothing at the end of the body, and gives the events it completed. */
-export interface Decoder {
+interface Decoder {
   readonly push: (bytes: Uint8Array | undefined) => ReadonlyArray<WireEvent>
   readonly problem: () => Problem | undefined
 }
