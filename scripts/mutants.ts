@@ -62,8 +62,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "streams: one that is over in time stays open while its reader is busy",
     file: "src/policy/Policy.ts",
-    find: "return Scope.close(inner, Exit.interrupt())",
-    replace: "return Effect.void",
+    find: "Effect.andThen(Scope.close(inner, Exit.interrupt()), error)",
+    replace: "error",
     test: "test/readers.test.ts"
   },
   {
@@ -99,6 +99,41 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "src/internal/reading.ts",
     find: "end(verdict(exit, failure))",
     replace: "end(exit)",
+    test: "test/endings.test.ts"
+  },
+  {
+    name: "endings: a stream under a policy ends with its last answer",
+    file: "src/policy/Policy.ts",
+    find: "Effect.sync(() => ending?.opened())",
+    replace: "Effect.void",
+    test: "test/endings.test.ts"
+  },
+  {
+    name: "endings: a call inside of another ends alone",
+    file: "src/internal/run.ts",
+    find: "new Ending(this, this.outer?.ending)",
+    replace: "new Ending(this, undefined)",
+    test: "test/endings.test.ts"
+  },
+  {
+    name: "endings: an end is taken for that of a part",
+    file: "src/internal/run.ts",
+    find: "return Effect.provideService(self, Current.Call, this.outer)",
+    replace: "return self",
+    test: "test/endings.test.ts"
+  },
+  {
+    name: "G11 endings: what nothing came after is in the history twice",
+    file: "src/internal/run.ts",
+    find: "    this.last = error\n    this.lastAttempt = this.attempt\n    return Effect.fail(error)",
+    replace: "    return Effect.fail(error)",
+    test: "test/endings.test.ts"
+  },
+  {
+    name: "endings: an interrupt after enough is a success",
+    file: "src/policy/Policy.ts",
+    find: "if (isLost) ending?.cut()",
+    replace: "",
     test: "test/endings.test.ts"
   },
   {
@@ -817,9 +852,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "streams: what had arrived is lost where nothing came after it",
-    file: "src/internal/reading.ts",
-    find: "Effect.mapError((error) => failure = still(broken, error)),",
-    replace: "",
+    file: "src/internal/run.ts",
+    find: "History.still(broken, error)",
+    replace: "error",
     test: "test/readers.test.ts"
   },
   {
@@ -1436,15 +1471,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G7 budget: a call under two policies is two",
     file: "src/internal/run.ts",
-    find: "!fiber.getRef(Counted) && fiber.getRef(Current.Call) === undefined",
+    find: "!fiber.getRef(Counted) && this.outer === undefined",
     replace: "!fiber.getRef(Counted)",
     test: "test/guard/budget-calls.test.ts"
   },
   {
     name: "G7 budget: a call under a fallback is two",
     file: "src/internal/run.ts",
-    find: "!fiber.getRef(Counted) && fiber.getRef(Current.Call)",
-    replace: "fiber.getRef(Current.Call)",
+    find: "!fiber.getRef(Counted) && this.outer",
+    replace: "this.outer",
     test: "test/guard/budget-calls.test.ts"
   },
   {
@@ -1814,7 +1849,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "monitor: answers that break off are nobody's trouble",
     file: "src/internal/ending.ts",
-    find: "if (!this.isHandedOver) return Exit.succeed(error)",
+    find: "if (!this.isHandedOver || this.isOver) return Exit.succeed(error)",
     replace: "return Exit.succeed(error)",
     test: "test/guard/Monitor.test.ts"
   },

@@ -164,6 +164,101 @@ describe("a stream under a policy", () => {
     }).pipe(Effect.provide(fake([Faults.answer("a"), Faults.breaks("half")]))))
 })
 
+// -----------------------------------------------------------------------------
+// Streams that are more than an answer
+// -----------------------------------------------------------------------------
+
+const whole = Faults.answer("a b c")
+const half = Faults.breaks("half")
+const endless = Faults.pings("b", "1 second")
+const under = Policy.applyStream({ retry })
+const limited = Policy.applyStream({ retry, streamOverall: "10 seconds" })
+const both = Stream.unwrap(Effect.map(
+  Effect.all([Claude.open("1"), Claude.open("2")]),
+  ([a, b]) => Stream.concat(a.events, b.events)
+))
+
+type Read = Stream.Stream<unknown, ClaudeError.ClaudeError, Claude.Claude>
+
+const combined: ReadonlyArray<
+  readonly [
+    name: string,
+    read: Read,
+    script: Faults.Playable,
+    end: "CallSucceeded" | ClaudeError.Tag | "none"
+  ]
+> = [
+  ["two, whole", under(Stream.concat(Claude.stream("1"), Claude.stream("2"))), [whole, whole], "CallSucceeded"],
+  ["two, of which the second breaks", under(Stream.concat(Claude.stream("1"), Claude.stream("2"))), [
+    whole,
+    half
+  ], "PartialAnswer"],
+  ["two at once, of which one fails", under(Stream.merge(Claude.stream("1"), Claude.stream("2"))), [
+    whole,
+    Faults.delayed(Faults.overloaded, "3 seconds")
+  ], "Overloaded"],
+  ["one that asks for each piece", under(Stream.mapEffect(Claude.stream("1"), (piece) => Claude.text(piece))), [
+    whole,
+    whole,
+    Faults.overloaded
+  ], "Overloaded"],
+  [
+    "one that never ends, after an answer",
+    limited(
+      Stream.concat(Stream.fromEffect(Claude.text("1")), Stream.never)
+    ),
+    [whole],
+    "DeadlineExceeded"
+  ],
+  ["two of one call, when its time is over", limited(both), [whole, endless], "DeadlineExceeded"],
+  ["one under two policies", under(under(Claude.stream("1"))), [whole], "CallSucceeded"],
+  ["one under two policies that breaks", under(under(Claude.stream("1"))), [half], "PartialAnswer"],
+  ["one under two policies, when the outer time is over", limited(under(Claude.stream("1"))), [
+    endless
+  ], "DeadlineExceeded"],
+  [
+    "one whose reader is busy when its time is over",
+    Stream.take(
+      Stream.tap(limited(Claude.stream("1")), () => Effect.sleep("20 seconds")),
+      1
+    ),
+    [endless],
+    "DeadlineExceeded"
+  ],
+  [
+    "two, of which the second is left by an interrupt",
+    Stream.interruptWhen(
+      under(Stream.concat(Claude.stream("1"), Claude.stream("2"))),
+      Effect.andThen(Effect.sleep("20 seconds"), Effect.interrupt)
+    ),
+    [whole, endless],
+    "none"
+  ]
+]
+
+describe("a stream under a policy that is more than an answer", () => {
+  for (const [name, read, script, end] of combined) {
+    it.effect(`has one end for each of its policies: ${name}`, () =>
+      Effect.gen(function*() {
+        const reader = yield* Effect.forkChild(Effect.exit(Stream.runDrain(read)))
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(reader)
+        const told = yield* ends
+        const calls = new Set((yield* events).flatMap(({ call }) => call ?? []))
+        assert.lengthOf(new Set(told.map(({ call }) => call)), told.length)
+        const expected = end === "none" ? [] : Array.from({ length: name.includes("two policies") ? 2 : 1 }, () => end)
+        const shown = told.map((event) => event._tag === "GaveUp" ? event.error._tag : event._tag)
+        // What is inside may be cut off by what is outside, and has no end then.
+        assert.deepStrictEqual(shown, name.includes("outer time") ? expected.slice(1) : expected)
+        assert.isAtLeast(calls.size, 1)
+        for (const event of told) if (event._tag === "GaveUp") assert.isDefined(event.error.history)
+        const rate = (yield* Guards.status).successRate ?? assert.fail()
+        const count = end === "none" ? 0 : 1
+        assert.deepStrictEqual([rate.calls, rate.failures], [count, end === "CallSucceeded" ? 0 : count])
+      }).pipe(Effect.provide(fake(script))))
+  }
+})
+
 describe("an answer that is opened under a policy", () => {
   it.effect("ends its call when it was read", () =>
     Effect.gen(function*() {
@@ -194,6 +289,37 @@ describe("an answer that is opened under a policy", () => {
       assert.deepStrictEqual(others, [])
     }).pipe(Effect.scoped, Effect.provide(fake(Faults.cycle(Faults.breaks("half"))))))
 
+  it.effect("ends it once, also where both are opened again in vain", () =>
+    Effect.gen(function*() {
+      const opened = Policy.apply({ retry, onBreak: "restart" })(Effect.all([Claude.open("1"), Claude.open("2")]))
+      const reading = Effect.flatMap(opened, (all) =>
+        Effect.forEach(all, ({ events }) => Effect.flip(Stream.runDrain(events))))
+      const [first] = yield* soon(reading)
+      const [end, ...others] = yield* ends
+      assert.isTrue(end?._tag === "GaveUp" && end.error === first)
+      assert.deepStrictEqual(others, [])
+    }).pipe(Effect.scoped, Effect.provide(fake(Faults.untilLast(half, half, Faults.serverError)))))
+
+  for (const [script, end] of [[whole, "CallSucceeded"], [half, "GaveUp"]] as const) {
+    it.effect(`ends all the calls that it is of: ${end}`, () =>
+      Effect.gen(function*() {
+        const { events } = yield* Policy.apply({ retry })(Policy.apply({ retry })(Claude.open("hi")))
+        assert.deepStrictEqual(yield* ends, [])
+        yield* Effect.exit(Stream.runDrain(events))
+        assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), [end, end])
+        const { calls } = (yield* Guards.status).successRate ?? assert.fail()
+        assert.strictEqual(calls, 1)
+      }).pipe(Effect.scoped, Effect.provide(fake([script]))))
+  }
+
+  it.effect("is no part of another call in which it is read", () =>
+    Effect.gen(function*() {
+      const { events } = yield* Policy.apply({ retry })(Claude.open("hi"))
+      yield* Policy.apply({ retry })(Effect.ignore(Stream.runDrain(events)))
+      const { calls, failures } = (yield* Guards.status).successRate ?? assert.fail()
+      assert.deepStrictEqual({ calls, failures }, { calls: 2, failures: 1 })
+    }).pipe(Effect.scoped, Effect.provide(fake([half]))))
+
   it.effect("and read inside of it is a part of it", () =>
     Effect.gen(function*() {
       const reading = Effect.scoped(
@@ -202,6 +328,22 @@ describe("an answer that is opened under a policy", () => {
       yield* soon(Policy.apply({ retry: Retry.byTag({ PartialAnswer: retry }) })(reading))
       assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), ["CallSucceeded"])
     }).pipe(Effect.provide(fake([Faults.breaks("half"), Faults.answer("a")]))))
+})
+
+describe("an answer that is opened again inside of its policy", () => {
+  for (const onBreak of ["restart", "resume"] as const) {
+    it.effect(`and fails has each attempt once in its history: ${onBreak}`, () =>
+      Effect.gen(function*() {
+        const reading = Effect.scoped(Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events)))
+        const error = yield* soon(Effect.flip(Policy.apply({ retry, onBreak })(reading)))
+        assert.deepStrictEqual(explained(error), {
+          _tag: "PartialAnswer",
+          gaveUp: "RetriesSpent",
+          tried: [[1, "PartialAnswer"], [2, "ServerFault"], [3, "ServerFault"]]
+        })
+        assert.lengthOf(yield* ends, 1)
+      }).pipe(Effect.provide(fake(Faults.untilLast(half, Faults.serverError)))))
+  }
 })
 
 describe("a reader that fails", () => {

@@ -3,9 +3,10 @@
  *
  * Until its policy is done, what becomes of its answers is the policy's
  * business: it may ask again. After that, the first of them that fails ends the
- * call, or else the last that is read.
+ * call, or else the last that is read. What one opens is of the calls around it,
+ * too. A stream under a policy is itself an answer of its call.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ClaudeError } from "../ClaudeError.ts"
 
@@ -14,12 +15,14 @@ export interface Ended {
   readonly note: (error: ClaudeError) => void
   readonly wentWell: Effect.Effect<void>
   /** The error with why it is the last one. */
-  readonly explain: <E extends ClaudeError>(error: E) => Effect.Effect<E>
+  readonly explain: <E extends ClaudeError>(error: E, because?: ClaudeError) => Effect.Effect<E>
 }
 
 /** A class, because most calls have no use for one. */
 export class Ending {
   readonly call: Ended
+  /** That of the call around it. */
+  readonly outer: Ending | undefined
   /** How many answers are still to be read. */
   answers = 0
   /** Its policy is done, and what it opened is not. */
@@ -27,40 +30,52 @@ export class Ending {
   wasGood = false
   isOver = false
 
-  constructor(call: Ended) {
+  constructor(call: Ended, outer: Ending | undefined) {
     this.call = call
+    this.outer = outer
   }
 
   /** An answer is there to be read. */
   opened(): void {
     this.answers++
+    this.outer?.opened()
   }
 
   /** An answer has failed: with this, if with why that is final. */
-  broke(error: ClaudeError): Effect.Effect<ClaudeError> {
-    if (!this.isHandedOver) return Exit.succeed(error)
+  broke<E extends ClaudeError>(error: E): Effect.Effect<E> {
+    if (!this.isHandedOver || this.isOver) return Exit.succeed(error)
     this.call.note(error)
-    return this.failed(error)
+    return Effect.flatMap(this.failed(error), (error) => this.outer?.broke(error) ?? Exit.succeed(error))
   }
 
   /** An answer is not read any more: was it read to its end, or left with what was enough? */
   read(isGood: boolean): Effect.Effect<void> {
     this.answers--
     this.wasGood ||= isGood
-    if (!this.wasGood || this.answers > 0 || !this.isHandedOver || this.isOver) return Exit.void
+    const outer = this.outer?.read(isGood) ?? Exit.void
+    if (!this.wasGood || this.answers > 0 || !this.isHandedOver || this.isOver) return outer
     this.isOver = true
-    return this.call.wentWell
+    return Effect.andThen(this.call.wentWell, outer)
+  }
+
+  /** What was read until now is not enough. */
+  cut(): void {
+    this.wasGood = false
+    this.outer?.cut()
   }
 
   /** The policy is done. Says whether the call is not. */
   handOver(): boolean {
-    return this.isHandedOver = this.answers > 0
+    this.wasGood = false
+    this.isHandedOver = this.answers > 0
+    this.isOver ||= !this.isHandedOver
+    return this.isHandedOver
   }
 
   /** The call has failed. */
-  failed<E extends ClaudeError>(error: E): Effect.Effect<E> {
+  failed<E extends ClaudeError>(error: E, because?: ClaudeError): Effect.Effect<E> {
     if (this.isOver) return Exit.succeed(error)
     this.isOver = true
-    return this.call.explain(error)
+    return this.call.explain(error, because)
   }
 }

@@ -25,6 +25,12 @@ export const waited = (history: ReadonlyArray<Tried>, millis: number): ReadonlyA
 export const explain = <E extends ClaudeError>(error: E, gaveUp: GaveUp, history: ReadonlyArray<Tried>): E =>
   copy(error, { gaveUp, history })
 
+/** The failure to go on from a break, which holds what had arrived. */
+export const still = (broken: ClaudeError, error: ClaudeError): ClaudeError =>
+  "text" in error || !("text" in broken)
+    ? error
+    : copy(broken, { detail: `nothing came after it broke off: ${error.message}` })
+
 /** The same error, with more said about it. */
 export const copy = <E extends ClaudeError>(
   error: E,

@@ -117,7 +117,7 @@ export const open = Effect.fnUntraced(function*(
     return Effect.uninterruptibleMask((restore) =>
       leave(Exit.fail(broken)).pipe(
         Effect.andThen(restore(Effect.provideContext(reopen(broken, start(rest)), context))),
-        Effect.mapError((error) => failure = still(broken, error)),
+        Effect.mapError((error) => failure = error),
         Effect.flatMap(({ opened }) => {
           const common = { attempt: opened.reply().attempt, because: broken._tag }
           const event: Restarted | Resumed = rest === undefined
@@ -186,16 +186,6 @@ export const open = Effect.fnUntraced(function*(
 })
 
 type Pulled = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError>
-
-/** The failure to go on from a break, which holds what had arrived. */
-const still = (broken: ClaudeError.ClaudeError, error: ClaudeError.ClaudeError): ClaudeError.ClaudeError =>
-  "text" in error || !("text" in broken)
-    ? error
-    : History.copy(broken, {
-      gaveUp: error.gaveUp,
-      history: error.history,
-      detail: `nothing came after it broke off: ${error.message}`
-    })
 
 /** A further request that does not go on from what there is: nothing of it is shown. */
 const misfit = ({ message, model, requestId, text, usage }: Reply): ClaudeError.PartialAnswer =>

@@ -59,8 +59,8 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
   sent: ClaudeError | undefined
   /** Whether it is to be counted as a call: the outermost policy of one is. */
   readonly isFirst: boolean
-  /** Whether it is an attempt of another call: what it comes to is nobody else's business. */
-  readonly isPart: boolean
+  /** The call that it is an attempt of, if it is: then what it comes to is nobody else's business. */
+  readonly outer: Unfinished.Finishing | undefined
   /** The failure after which no more of an answer was asked for. */
   settled: ClaudeError | undefined
   bill: Bill | undefined
@@ -90,8 +90,8 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
     const { ladder, onBreak } = policy
     this.ladder = ladder
     this.named = modelOf(fiber)
-    this.isPart = fiber.getRef(Current.Call) !== undefined
-    this.isFirst = !fiber.getRef(Counted) && fiber.getRef(Current.Call) === undefined
+    this.outer = fiber.getRef(Current.Call)
+    this.isFirst = !fiber.getRef(Counted) && this.outer === undefined
     this.catalogue = fiber.getRef(Current.Catalogue)
     this.random = fiber.getRef(Random.Random).nextDoubleUnsafe()
     this.onBreak = onBreak
@@ -218,9 +218,18 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
     const opened = Effect.withFiber<A, ClaudeError, R>((fiber) => {
       this.remember(broken)
       const opened = this.ordered(fiber, this.retried(afterFailure(broken, this.attempted(open))))
-      return Effect.catch(opened, (error) => Effect.flatMap(this.ending.broke(error), Effect.fail))
+      return Effect.catch(opened, (error) => this.goneWith(History.still(broken, error), error))
     })
     return Effect.provideService(opened, Current.Deadline, this.outerDeadline)
+  }
+
+  /** Nothing more comes of an answer: it is final if its policy is done, or else up to that. */
+  goneWith(error: ClaudeError, because: ClaudeError): Effect.Effect<never, ClaudeError> {
+    if (this.ending.isHandedOver) return Effect.flatMap(this.ending.failed(error, because), Effect.fail)
+    // It is told of already, under its own name.
+    this.last = error
+    this.lastAttempt = this.attempt
+    return Effect.fail(error)
   }
 
   get validate(): Current.Call["validate"] {
@@ -285,7 +294,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
   // ---------------------------------------------------------------------------
 
   get ending(): Ending {
-    return this.ends ??= new Ending(this)
+    return this.ends ??= new Ending(this, this.outer?.ending)
   }
 
   // Told outside of the call: who listens learns from what is current whether it is a part of another.
@@ -306,7 +315,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
   }
 
   get wentWell(): Effect.Effect<void> {
-    return Effect.withFiber((fiber) => this.succeeded(fiber, undefined))
+    return this.outside(Effect.withFiber((fiber) => this.succeeded(fiber, undefined)))
   }
 
   isRoutineTold(fiber: Fiber.Fiber<unknown, unknown>): boolean {
@@ -314,7 +323,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
   }
 
   noted(): Effect.Effect<void> {
-    const log: Log | undefined = this.isPart ? undefined : this.claude?.log
+    const log: Log | undefined = this.outer !== undefined ? undefined : this.claude?.log
     return log?.[wentWell]?.(this.now(), this.model ?? this.named) ?? Exit.void
   }
 
@@ -328,11 +337,11 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
   }
 
   /** The error with why it is the last one, told to the log. */
-  explain<E extends ClaudeError>(error: E): Effect.Effect<E> {
+  explain<E extends ClaudeError>(error: E, because: ClaudeError = error): Effect.Effect<E> {
     const { history, start } = this
-    const reason = error._tag === "DeadlineExceeded" && !this.isBroke()
+    const reason = because._tag === "DeadlineExceeded" && !this.isBroke()
       ? "DeadlineExceeded"
-      : this.retrying.gaveUp ?? this.retrying.reason(error)
+      : this.retrying.gaveUp ?? this.retrying.reason(because)
     const explained = History.explain(error, reason, history)
     const emitted = this.log.tell((common) => ({
       _tag: "GaveUp",
@@ -344,6 +353,11 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
       spent: { ...this.spent },
       took: Duration.millis(common.at - start)
     }))
-    return Effect.as(emitted, explained)
+    return Effect.as(this.outside(emitted), explained)
+  }
+
+  /** As it would be outside of the call: what it has opened may end anywhere. */
+  outside<A>(self: Effect.Effect<A>): Effect.Effect<A> {
+    return Effect.provideService(self, Current.Call, this.outer)
   }
 }

@@ -80,17 +80,29 @@ export const applyStream = <const P extends Policy>(
     const began = (call: Ending) => {
       ending = call
     }
-    const opened = Stream.unwrap(Effect.map(
-      Effect.flatMap(Effect.scope, (scope) => run(compiled, begin(self, scope), began)),
-      ({ first, rest }) => {
-        let begun = false
-        return Stream.fromPull(Effect.succeed(Effect.suspend(() => {
-          if (begun) return rest
-          begun = true
-          return first
-        })))
-      }
-    ))
+    const asked = Effect.flatMap(
+      Effect.scope,
+      (scope) => run(compiled, Effect.tap(begin(self, scope), () => Effect.sync(() => ending?.opened())), began)
+    )
+    const opened = Stream.unwrap(Effect.map(asked, ({ first, rest }) => {
+      let begun = false
+      let isOwn = false
+      const told = Effect.catch(rest, (error): typeof rest => {
+        if (is(error)) return Effect.flatMap(ending?.broke(error) ?? Effect.succeed(error), Effect.fail)
+        isOwn = !Cause.isDone(error)
+        return Effect.fail(error)
+      })
+      const pull = Effect.suspend(() => {
+        if (begun) return told
+        begun = true
+        return first
+      })
+      return Stream.onExit(Stream.fromPull(Effect.succeed(pull)), (exit) => {
+        const isLost = isOwn || Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
+        if (isLost) ending?.cut()
+        return ending?.read(!isLost) ?? Effect.void
+      })
+    }))
     return compiled.streamOverall === undefined
       ? opened
       : within(opened, compiled.streamOverall, (error) => ending?.failed(error) ?? Effect.succeed(error))
@@ -163,15 +175,17 @@ const limited = Effect.fnUntraced(function*<A, E, R>(
   const inner = yield* Scope.fork(outer)
   const inside = Stream.updateService(self, Current.Deadline, (outer) => Math.min(outer, now + length))
   const pull = yield* Scope.provide(Stream.toPull(inside), inner)
-  const exceeded = Effect.suspend(() =>
-    Effect.flatMap(told(new DeadlineExceeded({ limit: Duration.millis(length) })), Effect.fail)
+  const error = yield* Effect.cached(
+    Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) })))
   )
+  const exceeded = Effect.flatMap(error, Effect.fail)
   let isOver = false
   let end: (() => void) | undefined
   const alarm = Effect.flatMap(Effect.sleep(length), () => {
     isOver = true
     end?.()
-    return Scope.close(inner, Exit.interrupt())
+    // Also who does not ask for more is to be found in the log.
+    return Effect.andThen(Scope.close(inner, Exit.interrupt()), error)
   })
   yield* Effect.forkIn(alarm, outer)
   type Failure = E | Cause.Done | DeadlineExceeded
