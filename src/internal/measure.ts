@@ -69,6 +69,8 @@ export class Measure {
       last.failures.push(end)
       this.failures++
     }
+    // Usually nothing fails.
+    if (this.failures === 0 && !this.low) return undefined
     const { low, minimumCalls, recovered } = this.settings
     if (this.calls < minimumCalls || this.isLow(at) === this.low) return undefined
     this.low = !this.low
