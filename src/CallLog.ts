@@ -99,8 +99,8 @@ export type Event =
     readonly took: Duration.Duration
   }
   | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
-  /** The circuit of a model (or of the account: `*`) lets nothing through, for so long. */
-  | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration }
+  /** The circuit of a model (or of the account: `*`) lets nothing through, for so long. `why`, in words. */
+  | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration; readonly why: string }
   /** One request is let through, to find out; it is closed again; it was isolated by hand. */
   | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" | "CircuitIsolated" }
   /** Too many calls fail, and no longer do. */

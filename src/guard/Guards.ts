@@ -139,7 +139,6 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     account,
     store: circuitStore,
     log,
-    onClosed: (model) => byModel.get(model)?.slowStart(),
     onStoreError
   })
 
