@@ -105,8 +105,6 @@ export type Event =
   | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" | "CircuitIsolated" }
   /** Too many calls fail, and no longer do. */
   | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & Rate
-  /** Too many calls get no answer, and no longer do. */
-  | Common & { readonly _tag: "AvailabilityLow" | "AvailabilityRecovered" } & Rate
 
 // -----------------------------------------------------------------------------
 // Service
@@ -263,9 +261,7 @@ const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLe
   CircuitClosed: "Info",
   CircuitIsolated: "Warn",
   SuccessRateLow: "Error",
-  SuccessRateRecovered: "Info",
-  AvailabilityLow: "Error",
-  AvailabilityRecovered: "Info"
+  SuccessRateRecovered: "Info"
 }
 
 /** An event as plain data: durations in milliseconds, the error as its tag and the first 200 characters of its message. */

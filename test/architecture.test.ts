@@ -97,6 +97,7 @@ const layers = [
     "internal/estimate",
     "internal/ramp",
     "internal/circuitWindow",
+    "internal/circuitState",
     "internal/circuitMachine",
     "internal/circuitEnds",
     "internal/circuitStore",
