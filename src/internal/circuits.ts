@@ -187,6 +187,7 @@ export class Panel {
   look(circuit: Circuit, now: number): Effect.Effect<Machine.Decision> {
     return circuit.kept.modify((state) => {
       if (state._tag === "Closed") this.seen(circuit, state.since, now)
+      else circuit.line.ramp = undefined
       return [Machine.steadied(state, now), Machine.step(this.settings, state, ask, now)[1]]
     }, letThrough)
   }
