@@ -29,9 +29,12 @@ const withFallbacks = (call: Simulator.Call, strategy: (send: Sending) => Effect
 /** Sends again after each wait, while the error is worth it. `wait` gives milliseconds, or nothing to give up. */
 const retrying = (send: Send, wait: (retry: number, error: unknown) => Effect.Effect<number | undefined>) => {
   const attempt = (retry: number): Send =>
-    Effect.catch(send, (error) =>
-      Effect.flatMap(wait(retry, error), (millis) =>
-        millis === undefined ? Effect.fail(error) : Effect.andThen(Effect.sleep(millis), attempt(retry + 1))))
+    Effect.catch(
+      send,
+      (error) =>
+        Effect.flatMap(wait(retry, error), (millis) =>
+          millis === undefined ? Effect.fail(error) : Effect.andThen(Effect.sleep(millis), attempt(retry + 1)))
+    )
   return attempt(0)
 }
 
@@ -77,12 +80,15 @@ const isRetriedBySdk = ({ headers, kind, status = 0 }: Simulator.Failure): boole
 export const pRetry: Rival = {
   name: "p-retry",
   strategy: () => (call) =>
-    withFallbacks(call, (send) =>
-      retrying(send, (retry) =>
-        Effect.map(Random.next, (random) =>
-          retry < (call.fallbacks.length > 0 ? 2 : 4)
-            ? Math.min(8000, Math.round((1 + random) * 1000 * 2 ** retry))
-            : undefined)))
+    withFallbacks(
+      call,
+      (send) =>
+        retrying(send, (retry) =>
+          Effect.map(Random.next, (random) =>
+            retry < (call.fallbacks.length > 0 ? 2 : 4)
+              ? Math.min(8000, Math.round((1 + random) * 1000 * 2 ** retry))
+              : undefined))
+    )
 }
 
 // -----------------------------------------------------------------------------
@@ -164,7 +170,8 @@ const makeBreaker = (): Breaker => {
 
 /** 5xx, resets, time-outs, broken streams and pages; no 4xx. */
 const isUnwell = (error: unknown): boolean =>
-  hasProperty(error, "kind") && error.kind !== "bulkhead" && !(isFailure(error) && error.kind === "status" && (error.status ?? 0) < 500)
+  hasProperty(error, "kind") && error.kind !== "bulkhead" &&
+  !(isFailure(error) && error.kind === "status" && (error.status ?? 0) < 500)
 
 /** `src/BulkheadPolicy.ts`: who finds the queue full is rejected. */
 const makeBulkhead = (max: number, queue: number) => {
@@ -206,7 +213,8 @@ const transport = HttpClient.make((request, _url, _signal, fiber) => {
   })
 })
 
-const isOverloaded = (error: unknown): boolean => HttpClientError.isHttpClientError(error) && error.response?.status === 529
+const isOverloaded = (error: unknown): boolean =>
+  HttpClientError.isHttpClientError(error) && error.response?.status === 529
 
 /**
  * `effect/http/HttpClient` itself: `filterStatusOk`, `retryTransient` with 3 retries of 1 s doubled and jittered, told that a

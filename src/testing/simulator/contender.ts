@@ -61,11 +61,13 @@ export const start = (
 
 const rival = (strategy: Strategy, machine: Machine, recorder: Recorder): Answer => (traffic) => {
   const params = askOf(traffic)
-  return strategy({
+  const call: Call = {
     send: (model = params.model) => Wire.send(machine, recorder, { ...params, model }),
     model: modelOf(traffic),
     fallbacks: traffic.fallbacks ?? []
-  })
+  }
+  // Anew for each call: it may keep what it did so far.
+  return Effect.suspend(() => strategy(call))
 }
 
 const library = Effect.fnUntraced(function*(

@@ -50,7 +50,7 @@ export interface Provider extends Behaviour {
   /** Shared by all models. */
   readonly limits?: Limits | undefined
   readonly incidents?: ReadonlyArray<Incident> | undefined
-  /** A fleet that comes back slowly: 529 for every request above so many in the last second, `from` a time on. */
+  /** A fleet that comes back slowly: from a time on it admits so many requests in any second, and 529 is for the rest. */
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
 }
@@ -133,7 +133,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     behaviours.set(model, made)
     return made
   }
-  /** Arrivals of the last second, rejected ones included: oldest first. */
+  /** When the requests of the last second were admitted, oldest first. */
   let recent: Array<number> = []
   let running = 0
   let next = 0
@@ -156,8 +156,9 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
   const isFragile = (now: number): boolean => {
     if (config.fragility === undefined || now < fragileFrom) return false
     recent = recent.filter((at) => at > now - 1000)
+    if (recent.length >= config.fragility.perSecond) return true
     recent.push(now)
-    return recent.length > config.fragility.perSecond
+    return false
   }
 
   const arrive: Machine["arrive"] = (now, params) => {
@@ -175,7 +176,6 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
       ...response
     })
 
-    const isFragileNow = isFragile(now)
     const incident = incidents.find((incident) =>
       now >= incident.from && now < incident.to && (incident.models?.includes(params.model) ?? true)
       && chance(index, purpose.incident) < (incident.share ?? 1)
@@ -198,7 +198,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
       const wait = incident?.retryAfter === "end" ? incident.to - now : incident?.retryAfter
       return fail(fault, Responses.responses[fault](index, wait === undefined ? undefined : Math.ceil(wait / 1000)))
     }
-    if (isFragileNow) return fail("fragility", Responses.responses.overloaded(index))
+    if (isFragile(now)) return fail("fragility", Responses.responses.overloaded(index))
 
     requests.take(now, 1)
     input.take(now, counted)
