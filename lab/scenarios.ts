@@ -135,7 +135,7 @@ const limits: ReadonlyArray<Entry> = [
   {
     name: "c",
     about: "a limit of 3 requests/s (burst 4) under 9 calls/s",
-    provider: { limits: { requests: { perMinute: 180, burst: 4 } } },
+    provider: { limits: { requests: { perMinute: 180, burst: 4 } }, firstToken: "90 millis", length: "10 millis" },
     traffic: { arrivals: { perSecond: 9 }, to: "20 seconds" },
     quota: { requests: 180 },
     measured: {
@@ -159,7 +159,7 @@ const limits: ReadonlyArray<Entry> = [
   {
     name: "c4",
     about: "a limit of 4 requests/s (burst 8) under 6 calls/s",
-    provider: { limits: { requests: { perMinute: 240, burst: 8 } } },
+    provider: { limits: { requests: { perMinute: 240, burst: 8 } }, firstToken: "90 millis", length: "10 millis" },
     traffic: { arrivals: { perSecond: 6 }, to: "45 seconds" },
     quota: { requests: 240 },
     measured: {
@@ -214,11 +214,11 @@ const models: ReadonlyArray<Entry> = [
   },
   {
     name: "rare-model",
-    about: "a broken model with 6 calls/min beside one with 20 % errors",
+    about: "a broken model with 2 calls/min beside one with 12, 20 % errors",
     provider: { faults: { overloaded: 0.2 }, models: { [haiku]: { faults: { overloaded: 1 } } } },
     traffic: [
-      { arrivals: { perSecond: 2 }, to: "10 minutes", tenant: "healthy" },
-      { arrivals: { perSecond: 0.1 }, to: "10 minutes", model: haiku, tenant: "broken" }
+      { arrivals: { perSecond: 0.2 }, to: "1 hour", tenant: "healthy" },
+      { arrivals: { perSecond: 0.03 }, to: "1 hour", model: haiku, tenant: "broken" }
     ],
     found: "the healthy model falls from 99.2 to 82.5 %"
   },
@@ -246,7 +246,7 @@ const longAnswers: ReadonlyArray<Entry> = [
     name: "long-errors",
     about: "5 % random 529 at 10 calls/s, answers of 61 s",
     provider: { faults: { overloaded: 0.05 }, firstToken: "1 second", length: "60 seconds" },
-    traffic: { arrivals: { perSecond: 10 }, to: "10 minutes", patience: "2 minutes" },
+    traffic: { arrivals: { perSecond: 10 }, to: "10 minutes", patience: "5 minutes" },
     guards: circuitOnly,
     found: "2–4 trips in ten minutes, 32–73 % lost"
   },
@@ -299,7 +299,7 @@ const load: ReadonlyArray<Entry> = [
     about: "1,000 jobs where 50 may run, 8 s each",
     provider: { limits: { concurrent: 50 }, firstToken: "400 millis", length: "7600 millis" },
     traffic: { arrivals: { jobs: 1000 }, patience: "15 minutes" },
-    guards: { concurrency: { min: 1, max: 100, queue: 1000, maxWait: "15 minutes" }, circuit: {} },
+    guards: { concurrency: { min: 1, max: 64, queue: 1000, maxWait: "15 minutes" }, circuit: {} },
     silence: "15 seconds",
     found: "424–454 s and up to 302 429s; 160 s is ideal"
   },
@@ -315,8 +315,8 @@ const load: ReadonlyArray<Entry> = [
     about: "500 callers wait when an outage ends",
     provider: { incidents: down("10 seconds", "40 seconds") },
     traffic: [
-      { arrivals: { perSecond: 2 }, to: "70 seconds", patience: "1 minute" },
-      { arrivals: { jobs: 500 }, from: "25 seconds", patience: "1 minute" }
+      { arrivals: { perSecond: 2 }, to: "70 seconds", patience: "2 minutes" },
+      { arrivals: { jobs: 500 }, from: "25 seconds", patience: "2 minutes" }
     ],
     found: "227–282 lost"
   },
@@ -339,43 +339,37 @@ const load: ReadonlyArray<Entry> = [
     provider: { firstToken: "400 millis", length: "7600 millis" },
     traffic: [
       { arrivals: { perSecond: 1 }, from: "30 seconds", to: "3 minutes", tenant: "small" },
-      { arrivals: { perSecond: 200 }, to: "3 minutes", tenant: "flood" }
+      { arrivals: { perSecond: 40 }, to: "3 minutes", tenant: "flood" }
     ],
     found: "3 of 150 of the small tenant's calls answered"
   }
 ]
 
-/** The chats after something whose tokens no estimate sees: 100 at 2 a second. */
-const chats: Simulator.Traffic = { arrivals: { perSecond: 2 }, from: "1 minute", to: "110 seconds", tenant: "chats" }
+/** What is asked before the chats, and input tokens per minute that the account has for it. */
+const heavy = [
+  { name: "documents", prompt: { documents: 1 }, inputTokens: 800_000, found: "43 of 100 chats answered" },
+  { name: "images", prompt: { images: 1 }, inputTokens: 30_000 },
+  { name: "web-searches", prompt: { webSearch: true }, inputTokens: 200_000 }
+]
 
 const quota: ReadonlyArray<Entry> = [
-  ...(["documents", "images", "webSearch"] as const).map((what): Entry => ({
-    name: what === "webSearch" ? "web-searches" : what,
-    about: `20 calls with ${what === "webSearch" ? "web searches" : what}, then 100 short chats`,
-    provider: {
-      limits: {
-        requests: { perMinute: 1000 },
-        inputTokens: { perMinute: 2_000_000 },
-        outputTokens: { perMinute: 400_000 }
-      }
-    },
+  ...heavy.map(({ found, inputTokens, name, prompt }): Entry => ({
+    name,
+    about: `20 calls with ${name.replace("-", " ")}, then 100 short chats at once, answers of 8 s`,
+    provider: { length: "8 seconds", limits: { inputTokens: { perMinute: inputTokens } } },
     traffic: [
-      {
-        arrivals: { perSecond: 0.5 },
-        to: "40 seconds",
-        tenant: what,
-        prompt: what === "webSearch" ? { webSearch: true } : { [what]: what === "images" ? 20 : 1 }
-      },
-      chats
+      { arrivals: { perSecond: 0.1 }, to: "200 seconds", patience: "2 minutes", tenant: name, prompt },
+      { arrivals: { jobs: 100 }, from: "270 seconds", tenant: "chats" }
     ],
-    quota: { requests: 1000, inputTokens: 2_000_000, outputTokens: 400_000 },
-    ...(what === "documents" && { found: "43 of 100 chats answered" })
+    quota: { inputTokens },
+    found
   })),
   {
     name: "cached",
     about: "20 calls at once with a cached prompt of 28k tokens, under 30k uncached tokens a minute",
     provider: {
       tokens: { warm: true },
+      length: "3 seconds",
       limits: { requests: { perMinute: 50 }, inputTokens: { perMinute: 30_000 }, outputTokens: { perMinute: 8000 } }
     },
     traffic: { arrivals: { jobs: 20 }, patience: "1 minute", prompt: { cached: 112_000 } },
@@ -397,7 +391,7 @@ const alarms: ReadonlyArray<Entry> = [
     name: "alarm-outage",
     about: "an outage of 20 minutes at 1 call/s",
     provider: { incidents: down("10 minutes", "30 minutes") },
-    traffic: { arrivals: { perSecond: 1 }, to: "40 minutes", patience: "1 minute" },
+    traffic: { arrivals: { perSecond: 1 }, to: "40 minutes", patience: "2 minutes" },
     found: "told after 212 s; the success rate tells 74 s after the recovery"
   },
   {
