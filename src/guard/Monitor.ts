@@ -146,8 +146,10 @@ export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): 
         return gated === Exit.void || place.fiber.getRef(Current.Call) !== undefined
           ? gated
           // It may have waited.
-          : Effect.tapError(gated, (error) =>
-            Effect.flatMap(Clock.currentTimeMillis, (now) => count(failed(error), now, request.params.model)))
+          : Effect.tapError(
+            gated,
+            (error) => Effect.flatMap(Clock.currentTimeMillis, (now) => count(failed(error), now, request.params.model))
+          )
       }
     }),
     log: heard,

@@ -225,5 +225,4 @@ export class Panel {
 
 const admitted = ({ generation }: Machine.Closed): Machine.Right => ({ generation, probe: false })
 
-const waitOf = (decision: Machine.Decision): number | null =>
-  decision._tag === "Rejected" ? decision.retryAfter : null
+const waitOf = (decision: Machine.Decision): number | null => decision._tag === "Rejected" ? decision.retryAfter : null

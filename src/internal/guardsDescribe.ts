@@ -18,7 +18,7 @@ export const describe = (guards: Guards): string => {
       "gate",
       circuit === undefined
         ? "no"
-        : "fails at once when the account has spent its money, or the circuit of the model is open and the call may not wait"
+        : "fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first"
     ),
     row("queue", admits ? waits(concurrency) : "no"),
     ...quota === undefined ? [] : amounts(quota, guards.quota ?? {}),

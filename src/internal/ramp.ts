@@ -51,6 +51,7 @@ export class Pace {
 
 /** A rate that grows to twice what it was before. */
 export class Ramp {
+  readonly before: number
   readonly top: number
   /** By how much the rate grows in a second. */
   readonly slope: number
@@ -63,7 +64,8 @@ export class Ramp {
 
   /** `before` is the rate before the circuit opened. */
   constructor(before: number, now: number) {
-    this.top = 2 * Math.max(defaults.least, before)
+    this.before = Math.max(defaults.least, before)
+    this.top = 2 * this.before
     this.slope = this.top / (defaults.full / 1000)
     this.start = now
     this.at = now
@@ -89,11 +91,14 @@ export class Ramp {
     this.credit--
   }
 
-  /** A call that began at `start` was lost. Those that had begun before the rate was halved say nothing new. */
+  /**
+   * A call that began at `start` was lost: halves the rate, but not below the one from before once that was reached, which
+   * would make a limit of a steady 10 % of failures. Calls that had begun before the last time say nothing new.
+   */
   lose(start: number, now: number): void {
     if (start < this.cutAt) return
     this.advance(now)
-    this.rate /= 2
+    this.rate = this.rate < this.before ? this.rate / 2 : this.before
     this.cutAt = now
   }
 

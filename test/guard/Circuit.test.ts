@@ -310,7 +310,15 @@ class Bench {
       if (Exit.isFailure(looked)) note("turned away while it recovers")
       if (Exit.isFailure(got)) return assert.fail(Cause.pretty(got.cause))
       const ticket = own.admit(now, lease, this.expected)
-      this.running.push({ lease: got.value, model, own: ticket, account, start: now, begunAt: undefined, counted: undefined })
+      this.running.push({
+        lease: got.value,
+        model,
+        own: ticket,
+        account,
+        start: now,
+        begunAt: undefined,
+        counted: undefined
+      })
       return
     }
     if (account?.probe === true) {
@@ -653,7 +661,6 @@ describe("a probe", () => {
         assert.deepInclude((yield* circuits.status).circuits["a"], { state: "closed", calls: 2 })
       }
     }))
-
 })
 
 describe("a circuit whose clock is set back by an hour", () => {
@@ -850,7 +857,10 @@ describe("by hand", () => {
       })
       assert.deepInclude(yield* Guards.status, {
         account: { ...nothing, state: "isolated", retryAfter: 60_000, why: "it was isolated by hand" },
-        circuits: { [sonnet]: { ...nothing, state: "isolated", why: "it was isolated by hand" }, [haiku]: { ...nothing, calls: 1 } }
+        circuits: {
+          [sonnet]: { ...nothing, state: "isolated", why: "it was isolated by hand" },
+          [haiku]: { ...nothing, calls: 1 }
+        }
       })
       yield* Guards.reset(sonnet)
       yield* TestClock.adjust("1 minute")

@@ -39,8 +39,7 @@ const gate = (circuits: Guard.Guard, { patient = true, priority = "default", wit
       Effect.provideService(Current.Priority, priority)
     ))
 
-const fail = (circuits: Guard.Guard) =>
-  Effect.flatMap(circuits.admit(request), ({ settle }) => settle(overloaded))
+const fail = (circuits: Guard.Guard) => Effect.flatMap(circuits.admit(request), ({ settle }) => settle(overloaded))
 const begin = (circuits: Guard.Guard) =>
   Effect.tap(circuits.admit(request), ({ opened }) => opened?.(begun) ?? Effect.void)
 
@@ -208,9 +207,15 @@ describe("calls at a circuit that has closed", () => {
       yield* TestClock.adjust("20 seconds")
       const begun = at.map((now, index) => ({ now: now - closed, index }))
       assert.lengthOf(begun, 100)
-      const [urgent, others] = [begun.filter(({ index }) => index % 10 === 9), begun.filter(({ index }) => index % 10 !== 9)]
+      const [urgent, others] = [
+        begun.filter(({ index }) => index % 10 === 9),
+        begun.filter(({ index }) => index % 10 !== 9)
+      ]
       for (const line of [urgent, others]) {
-        assert.deepStrictEqual(line.toSorted((a, b) => a.now - b.now).map(({ index }) => index), line.map(({ index }) => index))
+        assert.deepStrictEqual(
+          line.toSorted((a, b) => a.now - b.now).map(({ index }) => index),
+          line.map(({ index }) => index)
+        )
       }
       // All but the one that looks wait behind them.
       assert.isBelow(urgent.at(-1)?.now ?? NaN, others[2]?.now ?? NaN)
@@ -330,7 +335,10 @@ describe("any number of calls", () => {
     ({ calls, kept, outage: [from, length] }) =>
       Effect.sync(() => {
         const memory = Circuit.memory()
-        const circuits = make({ minimumCalls: 5, failureRate: 0.5, window: "10 seconds" }, kept === 0 ? memory : { modify: memory.modify })
+        const circuits = make(
+          { minimumCalls: 5, failureRate: 0.5, window: "10 seconds" },
+          kept === 0 ? memory : { modify: memory.modify }
+        )
         const waits: Array<{ readonly index: number; readonly priority: string }> = []
         const isDown = (now: number) => now >= from * 1000 && now < (from + length) * 1000
         let probing = 0

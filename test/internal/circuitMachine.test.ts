@@ -129,7 +129,11 @@ describe("a circuit that is closed", () => {
     assert.deepInclude(state, { _tag: "Open", outage: { began: 800, why: "2 of 4 calls failed: PartialAnswer" } })
     const once = play([[500, breakOff(0)]], begun).state
     assert.deepStrictEqual(sum(settings, slicesOf(once), 500), { calls: 4, failures: 1, slow: 0 })
-    assert.deepStrictEqual(sum(settings, slicesOf(once), 10_000), { calls: 0, failures: 0, slow: 0 }, "in its own tenth")
+    assert.deepStrictEqual(
+      sum(settings, slicesOf(once), 10_000),
+      { calls: 0, failures: 0, slow: 0 },
+      "in its own tenth"
+    )
   })
 
   it("learns nothing from the break of an answer that began longer ago than the window", () => {

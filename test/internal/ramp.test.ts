@@ -56,9 +56,16 @@ describe("a ramp", () => {
     for (const start of [3000, 4000, 5999]) ramp.lose(start, 6000)
     assert.strictEqual(ramp.rate, 10)
     assert.isFalse(ramp.isFull(6000))
-    ramp.lose(6000, 6000)
-    assert.strictEqual(ramp.rate, 5)
-    assert.isTrue(ramp.isFull(10_000), "it grows again")
+    assert.isTrue(ramp.isFull(9000), "it grows again")
+    const early = new Ramp(10, 0)
+    early.lose(0, 2000)
+    assert.strictEqual(early.rate, 4)
+  })
+
+  it("is no less than the rate from before, once that was reached, however many are lost", () => {
+    const ramp = new Ramp(10, 0)
+    for (let now = 2500; now < 10_000; now += 100) ramp.lose(now, now)
+    assert.isAtLeast(ramp.rate, 10)
   })
 
   it("keeps nothing for a burst that nobody took", () => {
