@@ -663,6 +663,24 @@ describe("a probe", () => {
     }))
 })
 
+describe("a circuit that nobody asked for an hour", () => {
+  it.effect("is forgotten when another model is asked for the first time, unless it is open or answers", () =>
+    Effect.gen(function*() {
+      const store = Circuit.memory()
+      const { circuits } = watched(nervous, store)
+      for (let i = 0; i < 100; i++) yield* admitAndSettle(circuits, Exit.void, `model ${i}`)
+      yield* admitAndSettle(circuits, failed, "down")
+      yield* TestClock.adjust("59 minutes")
+      yield* admitAndSettle(circuits, Exit.void, "model 7")
+      yield* TestClock.adjust("1 minute")
+      yield* admitAndSettle(circuits, Exit.void, "new")
+      const names = ["model 7", "down", "new"]
+      assert.sameMembers(Object.keys((yield* circuits.status).circuits), names)
+      assert.sameMembers([...store.unsafe?.keys() ?? []], [...names.map((name) => `account/${name}`)])
+      assert.strictEqual((yield* circuits.status).circuits["down"]?.state, "half-open")
+    }))
+})
+
 describe("a circuit whose clock is set back by an hour", () => {
   it.effect("is asked again after as long as ever, on any store", () =>
     steppedBack((back) =>

@@ -231,7 +231,7 @@ describe("Guards.config", () => {
 describe("Guards.describe", () => {
   it("shows what is there where nothing is asked for", () => {
     expect(Guards.describe({})).toMatchInlineSnapshot(`
-      "monitor   tells when fewer than 95% of the calls of the last 5m succeed, or fewer than 50% get an answer, of at least 20, and when enough do again
+      "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
       gate      no
       queue     no
@@ -248,12 +248,12 @@ describe("Guards.describe", () => {
 
   it("shows the usual guards", () => {
     expect(Guards.describe(Guards.standard)).toMatchInlineSnapshot(`
-      "monitor   tells when fewer than 95% of the calls of the last 5m succeed, or fewer than 50% get an answer, of at least 20, and when enough do again
+      "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
-      gate      fails at once when the account has spent its money, or the circuit of the model is open
+      gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
       queue     any number may run; any number wait, until their deadline; interactive before default before background, by class of models
-      circuit   opens when 50% of the calls of the last 1m fail, of at least 10, for 15s to 30s, doubled with each bad probe up to 10m
-                then one probe at a time; after a good one, one call at first, and one more with each answer that begins"
+      circuit   opens when 90% of the calls of the last 1m fail, of at least 20, for 5s or a quarter of the outage so far, up to 30s
+                then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one from before"
     `)
   })
 
@@ -275,14 +275,14 @@ describe("Guards.describe", () => {
       extra: [own]
     })).toMatchInlineSnapshot(`
       "account   acme
-      monitor   tells when fewer than 90% of the calls of the last 5m succeed, or fewer than 60% get an answer, of at least 20, and when enough do again
+      monitor   tells when a circuit opens, and when fewer than 90% of the calls of the last 5m succeed, of at least 20
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 20 while nothing succeeds; 10 may wait their turn
-      gate      fails at once when the account has spent its money, or the circuit of the model is open
+      gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
       queue     4 to 64 run, fewer after losses; 200 wait for 30s at most; interactive before default before background, by class of models
       quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m, 20% at once; input by the API's count
                 haiku: 100 requests
-      circuit   opens when 50% of the calls of the last 1m fail, of at least 10, or 40% begin after more than 10s, for 10s to 20s, doubled with each bad probe up to 10m
-                then one probe at a time; after a good one, one call at first, and one more with each answer that begins
+      circuit   opens when 90% of the calls of the last 1m fail, of at least 20, or 40% begin after more than 10s, for 20s or a quarter of the outage so far, up to 30s
+                then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one from before
       extra     1 of your own, asked last"
     `)
   })
