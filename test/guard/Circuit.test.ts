@@ -676,7 +676,7 @@ describe("a circuit that nobody asked for an hour", () => {
       yield* admitAndSettle(circuits, Exit.void, "new")
       const names = ["model 7", "down", "new"]
       assert.sameMembers(Object.keys((yield* circuits.status).circuits), names)
-      assert.sameMembers([...store.unsafe?.keys() ?? []], [...names.map((name) => `account/${name}`)])
+      assert.sameMembers([...store.unsafe?.keys() ?? []], names.map((name) => `account/${name}`))
       assert.strictEqual((yield* circuits.status).circuits["down"]?.state, "half-open")
     }))
 })
