@@ -28,7 +28,7 @@ import { tell } from "./internal/tell.ts"
 export type Options = Sdk.Options
 
 /** The oldest SDK this was tested with. */
-export const oldestTested = "1.12.0"
+export const oldestTested = "1.14.0"
 
 /**
  * The one kind of error that `failure` is: an error of the SDK or of `fetch`, an SSE error event (`{ error: body }`), or

@@ -132,8 +132,11 @@ export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialA
   }
 }
 
-/** A success that is no message: HTML, a JSON error body, nothing at all, malformed events. */
-export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", common) {
+/** A success that is no message: HTML, a JSON error body, nothing at all, malformed events (final if `contradiction`). */
+export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", {
+  ...common,
+  contradiction: flag
+}) {
   override get message() {
     return sentence("The API answered with something that is not a message", this)
   }
@@ -276,6 +279,13 @@ export type Issue = typeof IssueSchema.Type
 /** Whether this is one of ours. An application's own error with the same tag is not. */
 export const is = (error: unknown): error is ClaudeError =>
   ClaudeError.members.some((member) => error instanceof member)
+
+/**
+ * The error that decides what to do: for a `PartialAnswer`, the error that broke the answer off; else the error itself.
+ * A 400 in the middle of an answer is as final as one before it.
+ */
+export const underlying = (error: ClaudeError): ClaudeError =>
+  error._tag === "PartialAnswer" && is(error.cause) ? underlying(error.cause) : error
 
 /** Reads the server's hint for how long to wait, from the errors that carry one. */
 export const retryAfter = (error: ClaudeError): Duration.Duration | undefined =>

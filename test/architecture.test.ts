@@ -28,6 +28,7 @@ const layers = [
     "internal/eager",
     "internal/supervised",
     "internal/stated",
+    "internal/errorWords",
     "internal/classify",
     "internal/sse",
     "internal/head",
@@ -56,7 +57,7 @@ const layers = [
     "internal/reading",
     "internal/response"
   ],
-  ["Claude", "internal/sdk", "internal/tell", "Models", "Tool"],
+  ["Claude", "internal/sdk", "internal/contentEncoding", "internal/undiciFetch", "internal/tell", "Models", "Tool"],
   ["Anthropic", "NodeAnthropic"],
   [
     "internal/shapeLoop",
@@ -146,8 +147,8 @@ const strangers = [
 // The only files that may name these packages, except as types.
 const owners: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
   [/^@anthropic-ai\/sdk/, ["internal/sdk"]],
-  [/^undici/, ["NodeAnthropic"]],
-  [/^node:/, ["NodeAnthropic", "testing/FakeServer", "testing/cli"]],
+  [/^undici/, ["NodeAnthropic", "internal/undiciFetch"]],
+  [/^node:/, ["internal/contentEncoding", "testing/FakeServer", "testing/cli"]],
   [/^effect\/ai/, ["internal/output"]],
   [/^effect\/encoding/, ["internal/sse"]],
   [/^effect\/http/, ["internal/classify"]],
@@ -191,7 +192,14 @@ describe("architecture", () => {
   }
 
   it("time, chance, the console and the environment are reached through services", () => {
-    const services = ["Anthropic", "NodeAnthropic", "internal/sdk", "testing/FakeServer", "testing/cli"]
+    const services = [
+      "Anthropic",
+      "internal/sdk",
+      "internal/contentEncoding",
+      "internal/undiciFetch",
+      "testing/FakeServer",
+      "testing/cli"
+    ]
     for (const file of files.filter((file) => !services.includes(file))) {
       const code = textOf(file).replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, "")
       assert.notMatch(

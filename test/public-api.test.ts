@@ -38,6 +38,7 @@ it("exports of resilient-claude", () => {
       "ClaudeError.is",
       "ClaudeError.redact",
       "ClaudeError.retryAfter",
+      "ClaudeError.underlying",
       "Current.Call",
       "Current.Catalogue",
       "Current.Deadline",

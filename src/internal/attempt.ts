@@ -147,7 +147,7 @@ export class Attempt implements Collectable, Opening, Watched {
   }
 
   read(): Reading {
-    return this.contradiction === undefined ? this.next : this.odd(this.contradiction)
+    return this.contradiction === undefined ? this.next : Effect.fail(this.unexpected(this.contradiction, true))
   }
 
   /** The body is over, and the message is not. */
@@ -211,8 +211,8 @@ export class Attempt implements Collectable, Opening, Watched {
     return this.failure ??= detail === undefined ? undefined : this.unexpected(detail)
   }
 
-  unexpected(detail: string): ClaudeError.UnexpectedResponse {
-    return new ClaudeError.UnexpectedResponse({ model: this.model, requestId: this.requestId, detail })
+  unexpected(detail: string, contradiction?: true): ClaudeError.UnexpectedResponse {
+    return new ClaudeError.UnexpectedResponse({ model: this.model, requestId: this.requestId, detail, contradiction })
   }
 
   odd(detail: string): Effect.Effect<never, ClaudeError.UnexpectedResponse> {

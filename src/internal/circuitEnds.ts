@@ -106,14 +106,16 @@ export const eventOfAccount = (
   error: ClaudeError.ClaudeError | undefined,
   settings: Machine.Settings,
   now: number
-): Machine.Event | undefined =>
-  error?._tag === "SpendLimitReached"
-    ? { _tag: "Trip", generation, until: regains(error, settings, now) }
+): Machine.Event | undefined => {
+  const because = error && ClaudeError.underlying(error)
+  return because?._tag === "SpendLimitReached"
+    ? { _tag: "Trip", generation, until: regains(because, settings, now) }
     : !probe
     ? undefined
-    : how === "Success" || error?._tag === "RateLimited"
+    : how === "Success" || because?._tag === "RateLimited"
     ? { _tag: "Success", generation, slow: false, jitter: 0 }
     : { _tag: "Ignored", generation }
+}
 
 export const statusOf = (settings: Machine.Settings, before: Machine.State, now: number): Status => {
   const state = Machine.steadied(before, now)

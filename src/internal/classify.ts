@@ -4,14 +4,16 @@
  * Decided by structure alone (`status`, `error.type`, `error_code`, the chain
  * of causes), never by class: the SDK's CommonJS and ESM builds have different
  * ones, and a stream can carry an error without a status. The order is error
- * code, then the few messages that have no code, then type, then status.
+ * code, then the few messages that have no code, then type, then status. A
+ * gateway may put the error in an array, or its fields at the top.
  */
 import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
-import { hasProperty, isNumber, isString } from "effect/Predicate"
+import { hasProperty, isNumber, isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as ClaudeError from "../ClaudeError.ts"
 import type { RateLimits } from "../Message.ts"
+import * as Words from "./errorWords.ts"
 import * as Stated from "./stated.ts"
 
 type Tag = ClaudeError.Tag
@@ -23,7 +25,7 @@ export type HeaderOf = (name: string) => string | undefined
 // Tables
 // -----------------------------------------------------------------------------
 
-/** Codes that say more than type and status do. Source: `core/error-classes.ts` of the SDK 1.12. */
+/** Codes that say more than type and status do. Source: `core/error-classes.ts` of the SDK 1.14. */
 const byCode: Readonly<Record<string, Tag>> = {
   enforced_spend_limit_reached: "SpendLimitReached",
   contract_spend_limit_reached: "SpendLimitReached",
@@ -39,21 +41,22 @@ const byCode: Readonly<Record<string, Tag>> = {
   concurrent_membership_change: "ServerFault",
   external_key_changed: "ServerFault",
   scan_pending: "ServerFault",
+  storage_changed_concurrently: "ServerFault",
+  workspace_changed_concurrently: "ServerFault",
   // Permanent, although a 409 usually is not.
   skill_read_blocked_undecryptable: "InvalidRequest",
   plugin_name_taken: "InvalidRequest",
   skill_name_taken: "InvalidRequest",
-  slack_channel_set_up_settings_conflict: "InvalidRequest"
+  slack_channel_set_up_settings_conflict: "InvalidRequest",
+  gcp_project_controlled_by_another_organization: "InvalidRequest",
+  storage_already_registered: "InvalidRequest",
+  storage_attached_during_archive: "InvalidRequest",
+  storage_in_use: "InvalidRequest",
+  // Gateways that speak the API of OpenAI: platform.openai.com/docs/guides/error-codes, docs.litellm.ai/docs/proxy/users.
+  insufficient_quota: "SpendLimitReached",
+  budget_exceeded: "SpendLimitReached",
+  billing_hard_limit_reached: "SpendLimitReached"
 }
-
-/** Failures that have no code and are known by their words only; all of them arrive as `invalid_request_error`. */
-const byMessage: ReadonlyArray<readonly [RegExp, Tag]> = [
-  [/reached your specified (\w+ )?API usage limits/i, "SpendLimitReached"],
-  [/credit balance is too low/i, "SpendLimitReached"],
-  [/prompt is too long|exceed(s)? (the )?context (limit|window)/i, "ContextWindowExceeded"],
-  [/grammar compilation timed out/i, "ServerFault"],
-  [/unable to parse tool parameter json from model/i, "ServerFault"]
-]
 
 /** `invalid_request_error` is missing: the API uses it for other statuses too. */
 const byType: Readonly<Record<string, Tag>> = {
@@ -91,6 +94,9 @@ const slow = /^(UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|ETIMEDOUT)$/
 /** Codes of the operating system and of undici; `ERR_…` is Node's, for what is wrong on our side. */
 const system = /^(E(?!RR_)|UND_ERR_)/
 
+/** What was to be sent, or what was to send it, is not what it should be: a dispatcher of another undici, for one. */
+const unsendable = "UND_ERR_INVALID_ARG"
+
 /** Certificates that do not verify: waiting does not mend them. */
 const certificate = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT)/
 
@@ -111,21 +117,18 @@ export interface Context {
 /** Gives the one kind of error that `failure` is. It may be an error of the SDK, of `fetch`, an SSE error event, or anything. */
 export const classify = (failure: unknown, context: Context): ClaudeError.ClaudeError => {
   const header = headersOf(failure)
-  const body = property(property(failure, "error"), "error")
-  const type = string(property(body, "type"))
-  const errorCode = string(property(property(body, "details"), "error_code"))
+  const { body, errorCode, type, words } = saidBy(property(failure, "error"))
   const status = number(property(failure, "status"))
-  const words = string(property(body, "message"))
   const common = {
     model: context.model,
     requestId: header("request-id") ?? string(property(failure, "requestID"))
-      ?? string(property(property(failure, "error"), "request_id")) ?? context.requestId,
+      ?? string(property(body, "request_id")) ?? context.requestId,
     status,
     errorCode,
     detail: words ?? (status === undefined ? undefined : plain(failure))
   }
-  const tag = entry(byCode, errorCode)
-    ?? byMessage.find(([pattern]) => words !== undefined && pattern.test(words))?.[1]
+  const tag = entry(byCode, errorCode) ?? entry(byCode, type)
+    ?? Words.tagOf(words ?? (isPlainRefusal(body, status) ? plain(failure) : undefined))
     ?? entry(byType, type)
     ?? (status === undefined ? undefined : ofStatus(status))
     ?? (type === undefined ? undefined : type === "invalid_request_error" ? "InvalidRequest" : "ServerFault")
@@ -136,6 +139,27 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
   const limits = rateLimitsOf(header)
   return Stated.note(answered(tag, common, { words, limits, retryAfter: retryAfterOf(header, context.now) }), limits)
 }
+
+/** What the body of an error says: `{ error: { type, message } }`, the same without its wrapping, or the first of a list. */
+const saidBy = (sent: unknown) => {
+  const body: unknown = Array.isArray(sent) ? sent[0] : sent
+  const inner = property(body, "error")
+  const fields = isObject(inner) ? inner : body
+  const type = string(property(fields, "type"))
+  return {
+    body,
+    type: type === "error" ? undefined : type,
+    errorCode: string(property(property(fields, "details"), "error_code")) ?? named(property(fields, "code")),
+    words: string(property(fields, "message")) ?? string(inner)
+  }
+}
+
+/** Whether a request was refused by words alone, without JSON. */
+const isPlainRefusal = (body: unknown, status: number | undefined): boolean =>
+  body === undefined && status !== undefined && status >= 400 && status < 500
+
+/** A code that is a word: gateways also repeat the status there. */
+const named = (code: unknown): string | undefined => isString(code) && !/^\d*$/.test(code) ? code : undefined
 
 /** The API said what is wrong. */
 const answered = (
@@ -201,6 +225,10 @@ const unanswered = (
   if (code?.startsWith("Z_")) {
     return new ClaudeError.UnexpectedResponse({ ...common, detail: "it cannot be decompressed", cause: failure })
   }
+  if (code === unsendable) {
+    const detail = plain(innermost(failure))
+    return new ClaudeError.InvalidRequest({ ...common, sent: false, detail, cause: failure })
+  }
   if (sent || name === "APIConnectionError" || (code !== undefined && system.test(code))) {
     return new ClaudeError.Unreachable({ ...common, code, cause: failure })
   }
@@ -217,6 +245,12 @@ const unanswered = (
  */
 export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
   switch (error._tag) {
+    case "PartialAnswer": {
+      const because = ClaudeError.underlying(error)
+      return because !== error && (isPermanent(because) || finalMidway.has(because._tag))
+    }
+    case "UnexpectedResponse":
+      return error.contradiction === true
     // Isolated by hand.
     case "CircuitOpen":
       return error.retryAfter === undefined
@@ -235,6 +269,13 @@ export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
   }
 }
 
+/** Final once an answer has begun. Before it, a schedule of the caller's may know better: a key was replaced. */
+const finalMidway: ReadonlySet<Tag> = new Set<Tag>(["Unauthorized", "Forbidden", "NotFound"])
+
+/** The error that a fallback looks at: an answer that broke off for good counts as the error that broke it. */
+export const decisive = (error: ClaudeError.ClaudeError): ClaudeError.ClaudeError =>
+  isPermanent(error) ? ClaudeError.underlying(error) : error
+
 // -----------------------------------------------------------------------------
 // Headers
 // -----------------------------------------------------------------------------
@@ -242,17 +283,23 @@ export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
 /** A hint that is longer is likelier a mistake (a date in seconds, a year) than true, and is none: a day, in milliseconds. */
 export const longestHint = 86_400_000
 
-/** The wait the server asks for: milliseconds first, then seconds, then a date; nothing that is past or no time at all. */
+/**
+ * The wait the server asks for: milliseconds first, then seconds, then a date; nothing that is past or no time at all. A
+ * date is measured against the server's own `date`, because our clock may be wrong.
+ */
 const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration | undefined => {
   const seconds = header("retry-after")
-  const date = seconds === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(seconds))
+  const date = dateOf(seconds)
   const millis = [
     numeric(header("retry-after-ms")),
     1000 * (numeric(seconds) ?? NaN),
-    date === undefined ? undefined : date.epochMilliseconds - now
+    date === undefined ? undefined : date - (dateOf(header("date")) ?? now)
   ].find((wait) => wait !== undefined && wait > 0 && wait <= longestHint)
   return millis === undefined ? undefined : Duration.millis(millis)
 }
+
+const dateOf = (value: string | undefined): number | undefined =>
+  value === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(value))?.epochMilliseconds
 
 /** The buckets of the account, from the `anthropic-ratelimit-*` headers. */
 export const rateLimitsOf = (header: HeaderOf): RateLimits => {
@@ -327,6 +374,12 @@ const codeOf = (failure: unknown, depth = 0): string | undefined =>
   failure === undefined || depth > 8
     ? undefined
     : codeOf(property(failure, "cause"), depth + 1) ?? string(property(failure, "code"))
+
+/** The last in the chain of causes. */
+const innermost = (failure: unknown, depth = 0): unknown => {
+  const cause = property(failure, "cause")
+  return cause == null || depth > 8 ? failure : innermost(cause, depth + 1)
+}
 
 /** "… You will regain access on 2026-12-01 at 00:00 UTC." */
 const regainsAt = (words: string | undefined): string | undefined => {

@@ -20,10 +20,18 @@ import { Claude } from "../Claude.ts"
 import { type ClaudeError, is, type Table, type Tag, type Tagged, type Tried } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { Counted, counted, pay, wasSent } from "../internal/charged.ts"
+import { decisive } from "../internal/classify.ts"
 import { fellBack, nameOf, warn } from "../internal/fellBack.ts"
 import * as History from "../internal/history.ts"
 import * as Ladder from "../internal/ladder.ts"
-import { english, hint, type Language, quotable, retryable, sentences } from "../internal/notices.ts"
+import {
+  english,
+  hint,
+  isRetryable as isWorthRetrying,
+  type Language,
+  quotable,
+  sentences
+} from "../internal/notices.ts"
 import * as Refuse from "../internal/refuse.ts"
 import { anotherAccount, anotherModel, decided } from "../internal/worth.ts"
 
@@ -36,7 +44,7 @@ export { english, type Language } from "../internal/notices.ts"
 // -----------------------------------------------------------------------------
 
 /** Whether another model may succeed where this one failed, where nothing else is said: for a window, a larger one. */
-export const isWorthAnotherModel = (error: ClaudeError): boolean => anotherModel[error._tag] !== false
+export const isWorthAnotherModel = (error: ClaudeError): boolean => anotherModel[decisive(error)._tag] !== false
 
 /** Told before the next model is asked. */
 export type OnChange = (change: { readonly error: ClaudeError; readonly to: Current.ModelId }) => Effect.Effect<void>
@@ -170,7 +178,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
       last: Effect.Effect<never, E>,
       history: ReadonlyArray<Tried>
     ): Effect.Effect<Asked> => {
-      const layer = on[error._tag] ? others[account - 2] : undefined
+      const layer = on[decisive(error)._tag] ? others[account - 2] : undefined
       if (layer === undefined) return Effect.succeed(last)
       const asked = Effect.catchCause(Effect.provide(ask(account, history), layer), (cause): Effect.Effect<Asked> => {
         // A defect or an interrupt is nothing that another account makes good.
@@ -244,7 +252,7 @@ export interface Words {
 }
 
 /** Whether trying the same again later may help. */
-export const isRetryable = (error: ClaudeError): boolean => retryable[error._tag]
+export const isRetryable: (error: ClaudeError) => boolean = isWorthRetrying
 
 /** Answers with a `Notice` when Claude cannot. Removes our errors from the type, or those of some kinds. */
 export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undefined>(
