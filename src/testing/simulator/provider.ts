@@ -33,7 +33,7 @@ export interface Provider extends Behaviour {
   /** Shared by all models. */
   readonly limits?: Limits | undefined
   readonly incidents?: ReadonlyArray<Incident> | undefined
-  /** A fleet that comes back slowly: from a time on it admits so many requests in any second, and 529 is for the rest. */
+  /** A fleet that comes back slowly: from a time on it admits so many requests in each second, and 529 is for the rest. */
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
 }
@@ -116,8 +116,8 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     behaviours.set(model, made)
     return made
   }
-  /** When the requests of the last second were admitted, oldest first. */
-  let recent: Array<number> = []
+  /** The second of the last request, and how many came in it. */
+  let second = { number: -1, requests: 0 }
   /** Answers that are written, and requests that hang. */
   let running = 0
   let next = 0
@@ -139,10 +139,9 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
 
   const isFragile = (now: number): boolean => {
     if (config.fragility === undefined || now < fragileFrom) return false
-    recent = recent.filter((at) => at > now - 1000)
-    if (recent.length >= config.fragility.perSecond) return true
-    recent.push(now)
-    return false
+    const number = Math.floor(now / 1000)
+    second = { number, requests: second.number === number ? second.requests + 1 : 1 }
+    return second.requests > config.fragility.perSecond
   }
 
   const arrive: Machine["arrive"] = (now, params) => {
