@@ -170,7 +170,7 @@ const quota: ReadonlyArray<Entry> = [
   },
   {
     name: "two-processes",
-    about: "two processes on one account of 1 request/s, 0.5 calls/s each",
+    about: "two processes on one account of 1 request/s, 0.75 calls/s each",
     provider: { limits: { requests: { perMinute: 60 } } },
     traffic: { arrivals: { perSecond: 1.5 }, to: "5 minutes" },
     processes: 2,
