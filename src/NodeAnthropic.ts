@@ -1,8 +1,9 @@
 /**
  * The wire of `@anthropic-ai/sdk` on undici, for Node.
  *
- * It costs less than the global `fetch` (`npm run bench`), and goes where that
- * would: through the global dispatcher of the program, so that a proxy
+ * It costs less than the global `fetch` (`npm run bench`), has none of its
+ * ceilings of 300 seconds for headers and body, and goes where that would:
+ * through the global dispatcher of the program, so that a proxy
  * (`NODE_USE_ENV_PROXY=1`, `setGlobalDispatcher`) or a CA set there holds. Needs
  * `undici`, an optional peer.
  */
@@ -10,11 +11,13 @@ import type { Anthropic as Client } from "@anthropic-ai/sdk"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Agent, type Dispatcher, fetch as undiciFetch, getGlobalDispatcher } from "undici"
+import { hasProperty } from "effect/Predicate"
+import { Agent, type Dispatcher, fetch as undiciFetch } from "undici"
 import * as Anthropic from "./Anthropic.ts"
 import type * as Claude from "./Claude.ts"
+import * as Ambient from "./internal/ambientFetch.ts"
 import * as Refuse from "./internal/refuse.ts"
-import { takesPlain } from "./internal/sdk.ts"
+import { type Fetch, takesPlain } from "./internal/sdk.ts"
 import * as UndiciFetch from "./internal/undiciFetch.ts"
 
 /** How to connect, where that is not up to the global dispatcher. */
@@ -30,13 +33,13 @@ export interface ConnectOptions {
 
 /** Configured by `ANTHROPIC_API_KEY`, and `ANTHROPIC_BASE_URL` if it is set. */
 export const layer: Layer.Layer<Claude.Claude, Config.ConfigError> = Anthropic.layerFetch(
-  takesPlain(UndiciFetch.make(getGlobalDispatcher))
+  takesPlain(Ambient.fetch)
 )
 
 /**
  * `Claude` by way of the SDK and undici. Throws a `RangeError` with a sentence if the options cannot be meant. A `client`
- * sends with its own `fetch` and dispatcher (`new Anthropic({ fetch, fetchOptions: { dispatcher } })`); one without a
- * `fetch` of its own sends with undici's.
+ * sends with its own `fetch` (Node's has ceilings of 300 seconds for headers and body) and its own dispatcher
+ * (`new Anthropic({ fetchOptions: { dispatcher } })`).
  */
 export const layerWith = (options: Omit<Anthropic.Options, "fetch"> & ConnectOptions): Layer.Layer<Claude.Claude> => {
   const { client, connections, dispatcher } = options
@@ -57,20 +60,19 @@ export const layerWith = (options: Omit<Anthropic.Options, "fetch"> & ConnectOpt
     }
     return Anthropic.layerWith({ ...options, client: onUndici(client) })
   }
-  // Built once before there is a pool, to be refused here and not where the layer is built.
-  const on = (dispatcher: () => Dispatcher) =>
-    Anthropic.layerWith({ ...options, fetch: takesPlain(UndiciFetch.make(dispatcher)) })
-  const shared = on(dispatcher === undefined ? getGlobalDispatcher : () => dispatcher)
+  const sendingBy = (fetch: Fetch) => Anthropic.layerWith({ ...options, fetch: takesPlain(fetch) })
+  const shared = sendingBy(dispatcher === undefined ? Ambient.fetch : UndiciFetch.make(() => dispatcher))
+  // What is wrong with the options was refused just now, and not where the layer is provided.
   return connections === undefined
     ? shared
-    : Layer.unwrap(Effect.map(pool(connections), (agent) => on(() => agent)))
+    : Layer.unwrap(Effect.map(pool(connections), (agent) => sendingBy(UndiciFetch.make(() => agent))))
 }
 
 /** Node's own `fetch` is of another version of undici, and refuses the dispatchers of this one. */
 const onUndici = (client: Client): Client =>
-  client["fetch"] === globalThis.fetch
+  hasProperty(client.fetchOptions, "dispatcher") && Ambient.isNodes(client["fetch"])
     // The `fetch` of undici is typed apart from the global one.
-    ? client.withOptions({ fetch: undiciFetch as object as NonNullable<Anthropic.Options["fetch"]> })
+    ? client.withOptions({ fetch: undiciFetch as object as Fetch })
     : client
 
 /** Sockets of our own. They stay open for 30 seconds without a request: undici's 4 are less than a chat pauses. */

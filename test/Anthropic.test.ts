@@ -387,6 +387,7 @@ const retryAfter: ReadonlyArray<
   [{ "retry-after": "Sun, 22 Nov 2026 17:00:02 GMT", "date": "Sun, 22 Nov 2026 17:00:00 GMT" }, 2000],
   [{ "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT", "date": "yesterday" }, 2000],
   [{ "retry-after": "Sun, 22 Nov 2026 17:00:02 GMT", "date": "Sun, 22 Nov 2026 17:00:02 GMT" }, undefined],
+  [{ "retry-after": "Sun, 22 Nov 2026 17:59:20 GMT", "date": "Sun, 22 Nov 2026 17:58:00 GMT", "age": "60" }, 20_000],
   [{ "retry-after": "17", "date": "Sun, 22 Nov 2026 19:00:00 GMT" }, 17_000],
   // More than a day is likelier a mistake, like a time in seconds or a year.
   [{ "retry-after": "86400" }, 86_400_000],

@@ -57,7 +57,16 @@ const layers = [
     "internal/reading",
     "internal/response"
   ],
-  ["Claude", "internal/sdk", "internal/contentEncoding", "internal/undiciFetch", "internal/tell", "Models", "Tool"],
+  [
+    "Claude",
+    "internal/sdk",
+    "internal/contentEncoding",
+    "internal/undiciFetch",
+    "internal/ambientFetch",
+    "internal/tell",
+    "Models",
+    "Tool"
+  ],
   ["Anthropic", "NodeAnthropic"],
   [
     "internal/shapeLoop",
@@ -163,7 +172,7 @@ const strangers = [
 // The only files that may name these packages, except as types.
 const owners: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
   [/^@anthropic-ai\/sdk/, ["internal/sdk"]],
-  [/^undici/, ["NodeAnthropic", "internal/undiciFetch"]],
+  [/^undici/, ["NodeAnthropic", "internal/undiciFetch", "internal/ambientFetch"]],
   [/^node:/, ["internal/contentEncoding", "testing/FakeServer", "testing/cli"]],
   [/^effect\/ai/, ["internal/output"]],
   [/^effect\/encoding/, ["internal/sse"]],
@@ -213,6 +222,7 @@ describe("architecture", () => {
       "internal/sdk",
       "internal/contentEncoding",
       "internal/undiciFetch",
+      "internal/ambientFetch",
       "testing/FakeServer",
       "testing/cli"
     ]

@@ -4,7 +4,7 @@
  */
 import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Stream } from "effect"
+import { Duration, Effect, Layer, Schema, Stream } from "effect"
 import { execFile } from "node:child_process"
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
@@ -12,7 +12,7 @@ import * as Net from "node:net"
 import * as path from "node:path"
 import { promisify } from "node:util"
 import * as Zlib from "node:zlib"
-import { type Agent, EnvHttpProxyAgent, getGlobalDispatcher, ProxyAgent, setGlobalDispatcher } from "undici"
+import { Agent, EnvHttpProxyAgent, getGlobalDispatcher, ProxyAgent, setGlobalDispatcher } from "undici"
 import { Anthropic, CallLog, Claude, ClaudeError, Fallback, Guards, Policy, Retry } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 import { Faults } from "../src/testing/index.ts"
@@ -185,13 +185,28 @@ describe.each(wires)("%s", (_, wire) => {
       assert.include(["PartialAnswer", "UnexpectedResponse"], error?._tag)
     }))
 
-  it.live("an answer that says gzip and is plain is an UnexpectedResponse", () =>
+  it.live.each(["gzip", "deflate", "br", "zstd"])(
+    "an answer that says %s and is plain is an UnexpectedResponse",
+    (encoding) =>
+      Effect.gen(function*() {
+        const { error } = yield* called((_, response) => {
+          response.writeHead(200, { ...sse, "content-encoding": encoding })
+          response.end(paris.join(""))
+        }, Claude.text("hi"))
+        assert.strictEqual(error?._tag, "UnexpectedResponse")
+      })
+  )
+
+  it.live("an answer in two encodings is read, named in one header or in two", () =>
     Effect.gen(function*() {
-      const { error } = yield* called((_, response) => {
-        response.writeHead(200, { ...sse, "content-encoding": "gzip" })
-        response.end(paris.join(""))
-      }, Claude.text("hi"))
-      assert.strictEqual(error?._tag, "UnexpectedResponse")
+      for (const encoding of ["gzip, br", ["gzip", "br"]]) {
+        const { result } = yield* called((_, response) => {
+          response.setHeader("content-encoding", encoding)
+          response.writeHead(200, sse)
+          response.end(Zlib.brotliCompressSync(Zlib.gzipSync(paris.join(""))))
+        }, Claude.text("hi"))
+        assert.strictEqual(result._tag === "Success" && result.success, "Paris")
+      }
     }))
 
   // ---------------------------------------------------------------------------
@@ -241,8 +256,13 @@ describe.each(wires)("%s", (_, wire) => {
           const { error, requests } = yield* called(handler, policy(Claude.text("hi")))
           assert.strictEqual(requests, 1)
           if (!ClaudeError.is(error) || error._tag !== "PartialAnswer") return assert.fail(String(error))
-          assert.strictEqual(ClaudeError.underlying(error)._tag, because)
-          assert.isFalse(Fallback.isRetryable(error))
+          // What is known of the break travels in the value: a copy and a round trip through JSON keep it.
+          const json = Schema.toCodecJson(ClaudeError.PartialAnswer)
+          const decoded = Schema.decodeUnknownSync(json)(Schema.encodeSync(json)(error))
+          for (const same of [error, new ClaudeError.PartialAnswer({ ...error }), decoded]) {
+            assert.strictEqual(ClaudeError.kindOf(same), because)
+            assert.isFalse(Fallback.isRetryable(same))
+          }
         }
       })
   )
@@ -280,6 +300,28 @@ describe.each(wires)("%s", (_, wire) => {
         assert.strictEqual(yield* Claude.text("hi"), "Paris")
       }).pipe(Effect.provide(wire(url).pipe(Guards.apply({ circuit: {} }))))
     }).pipe(Effect.scoped))
+
+  it.live("answers that contradict themselves open no circuit: something in between does that", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serving(breaking(paris[0] ?? ""))
+      yield* Effect.gen(function*() {
+        for (let i = 0; i < 30; i++) assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "PartialAnswer")
+        assert.deepInclude((yield* Guards.status).circuits["claude-sonnet-5-5"], { state: "closed", failures: 0 })
+      }).pipe(Effect.provide(wire(url).pipe(Guards.apply({ circuit: {} }))))
+    }).pipe(Effect.scoped))
+
+  it.live("the notice of a spend limit in the middle of an answer says when there is money again", () =>
+    Effect.gen(function*() {
+      const words =
+        "You have reached your specified API usage limits. You will regain access on 2027-01-01 at 00:00 UTC."
+      const { result } = yield* called(
+        breaking(errorEvent("invalid_request_error", words)),
+        Claude.text("hi").pipe(Fallback.notice())
+      )
+      if (result._tag !== "Success" || typeof result.success === "string") return assert.fail(result._tag)
+      assert.include(result.success.text, "1 January 2027")
+      assert.isFalse(result.success.retryable)
+    }))
 
   it.live("a spend limit in the middle of an answer closes the gate of the account", () =>
     Effect.gen(function*() {
@@ -340,7 +382,68 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(requests, 1)
     }))
 
+  const litellm = "ExceededTokenBudget: Current spend for token: 7.2e-05; Max Budget for Token: 2e-07"
+  const gateways: typeof states = [
+    [401, { error: { message: litellm, type: "auth_error", code: 401 } }, "SpendLimitReached"],
+    [429, { detail: "Max budget limit reached." }, "SpendLimitReached"],
+    [400, { detail: { error: "Budget has been exceeded! Current cost: 14, Max budget: 10" } }, "SpendLimitReached"],
+    [
+      400,
+      { success: false, errors: [{ code: 2001, message: "Input is too long for requested model." }] },
+      "ContextWindowExceeded"
+    ],
+    [400, { error: [{ message: "Input is too long for requested model." }] }, "ContextWindowExceeded"],
+    [400, { Message: "Input is too long for requested model." }, "ContextWindowExceeded"],
+    [400, "\"Input is too long for requested model.\"", "ContextWindowExceeded"],
+    [
+      400,
+      {
+        error: {
+          message: "Provider returned error",
+          code: 400,
+          metadata: {
+            raw: JSON.stringify(apiError("invalid_request_error", "prompt is too long: 2 tokens > 1 maximum"))
+          }
+        }
+      },
+      "ContextWindowExceeded"
+    ]
+  ]
+
+  it.live.each(gateways)(
+    "%i %o of a gateway is %s, after one request",
+    ([status, body, tag]) =>
+      Effect.gen(function*() {
+        const { error, requests } = yield* called(refusing(status, body), soon(Claude.text("hi")))
+        assert.strictEqual(error?._tag, tag)
+        assert.strictEqual(requests, 1)
+      })
+  )
+
   const transient: ReadonlyArray<readonly [status: number, body: unknown, tag: ClaudeError.Tag]> = [
+    [503, { error: { type: "api_error", message: "upstream retry budget has been exceeded" } }, "ServerFault"],
+    [503, "request exceeded budget: 30s", "ServerFault"],
+    [500, apiError("api_error", "prompt is too long"), "ServerFault"],
+    [529, apiError("overloaded_error", "Your account has been suspended from the priority tier."), "Overloaded"],
+    [
+      429,
+      apiError("rate_limit_error", "Token budget limit reached for this minute. Retry in 12 seconds."),
+      "RateLimited"
+    ],
+    [429, { error: { code: 429, message: "You exceeded your current quota. Please retry in 26.3s." } }, "RateLimited"],
+    [
+      400,
+      apiError("invalid_request_error", "thinking.budget_tokens: max budget: must be below max_tokens"),
+      "InvalidRequest"
+    ],
+    [404, apiError("not_found_error", "model: key credit limit exceeded"), "NotFound"],
+    [413, apiError("request_too_large", "Request exceeds the context window of the proxy"), "RequestTooLarge"],
+    [
+      400,
+      apiError("invalid_request_error", "tools.3.custom.name: 'insufficient balance' should match"),
+      "InvalidRequest"
+    ],
+    [400, apiError("invalid_request_error", "not valid: \"my account has been suspended\""), "InvalidRequest"],
     [429, apiError("rate_limit_error", "This request would exceed your account's rate limit."), "RateLimited"],
     [500, apiError("api_error", "Internal server error"), "ServerFault"],
     [500, "prompt is too long", "ServerFault"]
@@ -420,6 +523,43 @@ describe("the caller's network", () => {
       assert.lengthOf(proxy.went, 1)
     }).pipe(Effect.scoped))
 
+  it.live("NodeAnthropic heeds the dispatcher of another undici, by way of Node's fetch", () =>
+    Effect.gen(function*() {
+      const { requests, url } = yield* serving(answering)
+      const legacy = Symbol.for("undici.globalDispatcher.1")
+      const foreign = {
+        dispatch: () => {
+          throw new Error("asked of the other undici")
+        }
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const before = Reflect.get(globalThis, legacy)
+          Reflect.set(globalThis, legacy, foreign)
+          return before
+        }),
+        (before) => Effect.sync(() => Reflect.set(globalThis, legacy, before))
+      )
+      const sent: Array<unknown> = []
+      const { fetch } = globalThis
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          globalThis.fetch = (input, init) => {
+            sent.push(input)
+            return fetch(input, { ...init, dispatcher: new Agent() } as RequestInit)
+          }
+        }),
+        () =>
+          Effect.sync(() => {
+            globalThis.fetch = fetch
+          })
+      )
+      yield* Effect.exit(
+        Effect.provide(Claude.text("hi"), NodeAnthropic.layerWith({ apiKey, baseUrl: url }).pipe(quiet))
+      )
+      assert.deepStrictEqual([sent, requests()], [[`${url}/v1/messages`], 0])
+    }).pipe(Effect.scoped))
+
   it.live("NodeAnthropic heeds the environment's proxy, and the hosts that need none", () =>
     Effect.gen(function*() {
       const { url } = yield* serving(answering)
@@ -475,9 +615,9 @@ describe("the caller's network", () => {
           Claude.text("hi"),
           NodeAnthropic.layerWith({ apiKey, baseUrl: url, dispatcher }).pipe(quiet)
         )
+        // A dispatcher that had been closed would not answer the second time.
         assert.isAtLeast(proxy.went.length, 1)
       }
-      assert.isNotEmpty(proxy.went)
     }).pipe(Effect.scoped))
 
   const clientWithProxy = Effect.gen(function*() {

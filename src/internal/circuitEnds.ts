@@ -49,7 +49,7 @@ export const isByHand = (error: ClaudeError.ClaudeError): boolean =>
 
 /** When there is money again: as the API said, or when it is worth a look. */
 const regains = (
-  { regainsAt }: ClaudeError.SpendLimitReached,
+  regainsAt: string | undefined,
   { maxOpenFor }: Machine.Settings,
   now: number
 ): number => {
@@ -107,12 +107,12 @@ export const eventOfAccount = (
   settings: Machine.Settings,
   now: number
 ): Machine.Event | undefined => {
-  const because = error && ClaudeError.underlying(error)
-  return because?._tag === "SpendLimitReached"
-    ? { _tag: "Trip", generation, until: regains(because, settings, now) }
+  const kind = error && ClaudeError.kindOf(error)
+  return kind === "SpendLimitReached"
+    ? { _tag: "Trip", generation, until: regains(error && ClaudeError.regainsAt(error), settings, now) }
     : !probe
     ? undefined
-    : how === "Success" || because?._tag === "RateLimited"
+    : how === "Success" || kind === "RateLimited"
     ? { _tag: "Success", generation, slow: false, jitter: 0 }
     : { _tag: "Ignored", generation }
 }

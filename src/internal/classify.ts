@@ -1,11 +1,11 @@
 /**
  * From whatever went wrong to a `ClaudeError`.
  *
- * Decided by structure alone (`status`, `error.type`, `error_code`, the chain
- * of causes), never by class: the SDK's CommonJS and ESM builds have different
+ * Decided by structure (`status`, `error.type`, `error_code`, the chain of
+ * causes), never by class: the SDK's CommonJS and ESM builds have different
  * ones, and a stream can carry an error without a status. The order is error
- * code, then the few messages that have no code, then type, then status. A
- * gateway may put the error in an array, or its fields at the top.
+ * code, then the few words that mean more than type and status say
+ * (`errorWords`), then type, then status.
  */
 import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
@@ -97,6 +97,9 @@ const system = /^(E(?!RR_)|UND_ERR_)/
 /** What was to be sent, or what was to send it, is not what it should be: a dispatcher of another undici, for one. */
 const unsendable = "UND_ERR_INVALID_ARG"
 
+/** Codes of zlib, brotli and zstd: a body that is not what its `content-encoding` says. */
+const undecodable = /^(Z_|ZSTD_|ERR_?_ERROR_|ERR_BROTLI)/
+
 /** Certificates that do not verify: waiting does not mend them. */
 const certificate = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT)/
 
@@ -128,7 +131,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     detail: words ?? (status === undefined ? undefined : plain(failure))
   }
   const tag = entry(byCode, errorCode) ?? entry(byCode, type)
-    ?? Words.tagOf(words ?? (isPlainRefusal(body, status) ? plain(failure) : undefined))
+    ?? Words.tagOf(words ?? (body === undefined ? unnumbered(plain(failure)) : undefined), status, type)
     ?? entry(byType, type)
     ?? (status === undefined ? undefined : ofStatus(status))
     ?? (type === undefined ? undefined : type === "invalid_request_error" ? "InvalidRequest" : "ServerFault")
@@ -140,26 +143,42 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
   return Stated.note(answered(tag, common, { words, limits, retryAfter: retryAfterOf(header, context.now) }), limits)
 }
 
-/** What the body of an error says: `{ error: { type, message } }`, the same without its wrapping, or the first of a list. */
+/**
+ * What the body of an error says: `{ error: { type, message } }`, the same without its wrapping, as the first of a list, or
+ * under the names of a gateway: `detail` (LiteLLM), `errors` (Cloudflare), `Message` (AWS), `metadata.raw` (OpenRouter: what
+ * the provider said).
+ */
 const saidBy = (sent: unknown) => {
-  const body: unknown = Array.isArray(sent) ? sent[0] : sent
-  const inner = property(body, "error")
+  const body = first(sent)
+  const inner = first(property(body, "error") ?? property(body, "errors") ?? property(body, "detail"))
   const fields = isObject(inner) ? inner : body
   const type = string(property(fields, "type"))
+  const raw = string(property(property(fields, "metadata"), "raw"))
+  const words = string(property(fields, "message")) ?? string(property(fields, "Message")) ?? string(inner)
+    ?? string(property(fields, "error")) ?? string(body)
   return {
     body,
     type: type === "error" ? undefined : type,
     errorCode: string(property(property(fields, "details"), "error_code")) ?? named(property(fields, "code")),
-    words: string(property(fields, "message")) ?? string(inner)
+    words: raw === undefined ? words : saidInside(raw) ?? words
   }
 }
 
-/** Whether a request was refused by words alone, without JSON. */
-const isPlainRefusal = (body: unknown, status: number | undefined): boolean =>
-  body === undefined && status !== undefined && status >= 400 && status < 500
+const first = (value: unknown): unknown => Array.isArray(value) ? value[0] : value
 
-/** A code that is a word: gateways also repeat the status there. */
-const named = (code: unknown): string | undefined => isString(code) && !/^\d*$/.test(code) ? code : undefined
+/** The words of an error that another one carries as text. */
+const saidInside = (raw: string): string | undefined => {
+  const inner = Result.try((): unknown => JSON.parse(raw))
+  const error = Result.isSuccess(inner) ? first(property(first(inner.success), "error")) : undefined
+  return string(property(error, "message")) ?? (Result.isFailure(inner) ? raw : undefined)
+}
+
+/** A code that is a word: gateways also repeat the status there, or say "None". */
+const named = (code: unknown): string | undefined =>
+  isString(code) && !/^(\d*|none|null)$/i.test(code) ? code : undefined
+
+/** The SDK puts the status before words that are no JSON. */
+const unnumbered = (words: string | undefined): string | undefined => words?.replace(/^\d{3} /, "")
 
 /** The API said what is wrong. */
 const answered = (
@@ -222,7 +241,7 @@ const unanswered = (
   }
   // Something came that cannot be read. Without the parser's words: they quote it.
   if (name === "SyntaxError") return new ClaudeError.UnexpectedResponse({ ...common, detail: "it is not JSON" })
-  if (code?.startsWith("Z_")) {
+  if (code !== undefined && undecodable.test(code)) {
     return new ClaudeError.UnexpectedResponse({ ...common, detail: "it cannot be decompressed", cause: failure })
   }
   if (code === unsendable) {
@@ -240,15 +259,13 @@ const unanswered = (
 
 /**
  * Whether asking the same later cannot help, whatever a schedule says: a request that is wrong or too large, an account
- * without money, an answer longer than it may be, what is not implemented, a certificate that does not verify, a
- * circuit that says not when to look again.
+ * without money, an answer longer than it may be, events that contradict each other, an answer that any of these broke
+ * off, what is not implemented, a certificate that does not verify, a circuit that does not say when to look again.
  */
 export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
   switch (error._tag) {
-    case "PartialAnswer": {
-      const because = ClaudeError.underlying(error)
-      return because !== error && (isPermanent(because) || finalMidway.has(because._tag))
-    }
+    case "PartialAnswer":
+      return error.permanent === true
     case "UnexpectedResponse":
       return error.contradiction === true
     // Isolated by hand.
@@ -269,12 +286,9 @@ export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
   }
 }
 
-/** Final once an answer has begun. Before it, a schedule of the caller's may know better: a key was replaced. */
-const finalMidway: ReadonlySet<Tag> = new Set<Tag>(["Unauthorized", "Forbidden", "NotFound"])
-
-/** The error that a fallback looks at: an answer that broke off for good counts as the error that broke it. */
-export const decisive = (error: ClaudeError.ClaudeError): ClaudeError.ClaudeError =>
-  isPermanent(error) ? ClaudeError.underlying(error) : error
+/** Whether an error in the middle of an answer ends it for good. Before it, a caller may know better: a key was replaced. */
+export const isPermanentMidway = (error: ClaudeError.ClaudeError): boolean =>
+  isPermanent(error) || error._tag === "Unauthorized" || error._tag === "Forbidden" || error._tag === "NotFound"
 
 // -----------------------------------------------------------------------------
 // Headers
@@ -293,9 +307,15 @@ const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration | undefi
   const millis = [
     numeric(header("retry-after-ms")),
     1000 * (numeric(seconds) ?? NaN),
-    date === undefined ? undefined : date - (dateOf(header("date")) ?? now)
+    date === undefined ? undefined : date - (servedAt(header) ?? now)
   ].find((wait) => wait !== undefined && wait > 0 && wait <= longestHint)
   return millis === undefined ? undefined : Duration.millis(millis)
+}
+
+/** When the server says that it is: a cache adds how old its answer is. */
+const servedAt = (header: HeaderOf): number | undefined => {
+  const date = dateOf(header("date"))
+  return date === undefined ? undefined : date + 1000 * (numeric(header("age")) ?? 0)
 }
 
 const dateOf = (value: string | undefined): number | undefined =>

@@ -13,7 +13,7 @@ type Decoder = (source: Chunks) => Chunks
 
 const { BROTLI_OPERATION_FLUSH, Z_SYNC_FLUSH } = Zlib.constants
 
-/** An end that comes too early is no error here: the message is then not complete, and that is noticed. */
+/** What comes is given at once. An end that comes too early is no error: the message is incomplete, and that is noticed. */
 const flush = { flush: Z_SYNC_FLUSH, finishFlush: Z_SYNC_FLUSH }
 const flushBrotli = { flush: BROTLI_OPERATION_FLUSH, finishFlush: BROTLI_OPERATION_FLUSH }
 
@@ -21,7 +21,7 @@ const through = (make: () => Duplex): Decoder => (source) => pipeline(Readable.f
 
 const gunzip = through(() => Zlib.createGunzip(flush))
 
-/** By the standard it is zlib's format, whose first byte ends in 8. Some servers send it raw. */
+/** By the standard this is zlib's format, whose first byte ends in 8 (RFC 1950). Some servers send raw deflate. */
 const inflate: Decoder = async function*(source) {
   const chunks = source[Symbol.asyncIterator]()
   const first = await chunks.next()

@@ -20,7 +20,6 @@ import { Claude } from "../Claude.ts"
 import { type ClaudeError, is, type Table, type Tag } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { ageOf, Store } from "./answerStore.ts"
-import { decisive } from "./classify.ts"
 import { sha256 } from "./digest.ts"
 import { fellBack, nameOf, warn } from "./fellBack.ts"
 import { type Heard, listen } from "./heard.ts"
@@ -159,7 +158,7 @@ const recall = <A, E, RD, RE>(
 ): Effect.Effect<Stale<A>, E, RD> => {
   const failed = Effect.failCause(cause)
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (!is(error) || !site.on[decisive(error)._tag]) return failed
+  if (!is(error) || !site.on[worth.decisive(error)]) return failed
   const subject = heard.subject()
   if (subject === "nothing") return failed
   if (subject === "ambiguous") return Effect.andThen(ambiguous(site, heard), failed)

@@ -1,6 +1,6 @@
 /** What the endings of calls say to a monitor: of the calls that succeed, and of those that are answered at all. */
 import type * as CallLog from "../CallLog.ts"
-import { type ClaudeError, type GaveUp, type Table, underlying } from "../ClaudeError.ts"
+import { type ClaudeError, type GaveUp, kindOf, type Table } from "../ClaudeError.ts"
 import { isByHand } from "./circuitEnds.ts"
 import { isLocal } from "./local.ts"
 import type { Count } from "./measure.ts"
@@ -36,13 +36,13 @@ export const endOf = (event: CallLog.Event): End | undefined => {
 }
 
 const failure = (error: ClaudeError, reason: GaveUp | undefined): Count =>
-  reason === "BudgetSpent" || !failures[underlying(error)._tag] || isLocal(error)
+  reason === "BudgetSpent" || !failures[kindOf(error)] || isLocal(error)
     ? undefined
     : error._tag
 
 /** Whoever isolates a circuit has decided so. */
 const answer = (error: ClaudeError): Count => {
-  const how = answers[underlying(error)._tag]
+  const how = answers[kindOf(error)]
   return how === "own" || isByHand(error) ? undefined : how === "none" ? error._tag : "success"
 }
 

@@ -2,8 +2,9 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { isString } from "effect/Predicate"
-import { type ClaudeError, retryAfter, type Table } from "../ClaudeError.ts"
-import { decisive, isPermanent } from "./classify.ts"
+import { type ClaudeError, regainsAt, retryAfter, type Table } from "../ClaudeError.ts"
+import { isPermanent } from "./classify.ts"
+import { decisive } from "./worth.ts"
 
 /** A measure of time that a person waits by. */
 type Unit = "second" | "minute" | "hour" | "day"
@@ -86,11 +87,11 @@ export const english: Language = {
 /** All that is said about an error, at a time in milliseconds since the epoch. */
 export const sentences = (error: ClaudeError, language: Language, now: number): string => {
   const requestId = quotable(error)
-  const { _tag } = decisive(error)
+  const kind = decisive(error)
   return [
-    language.kinds[_tag],
+    language.kinds[kind],
     isRetryable(error) ? wait(hint(error), language) : undefined,
-    error._tag === "SpendLimitReached" ? regained(error.regainsAt, language, now) : undefined,
+    kind === "SpendLimitReached" ? regained(regainsAt(error), language, now) : undefined,
     requestId === undefined ? undefined : language.reference(requestId)
   ].filter((sentence) => sentence !== undefined).join(" ")
 }

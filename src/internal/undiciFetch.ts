@@ -114,7 +114,7 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200) return
-    const body = decoded(this, headers["content-encoding"])
+    const body = decoded(this, headers["content-encoding"]?.toString())
     const text = () => textOf(body)
     const response = {
       ok: status < 300,
