@@ -65,4 +65,4 @@ export const pRetry: Rival = {
 // -----------------------------------------------------------------------------
 
 /** All of them. */
-export const rivals = (entry: Entry): ReadonlyArray<Rival> => [sdk, pRetry, cockatiel, effect(entry)]
+export const rivals = (entry: Entry): ReadonlyArray<Rival> => [sdk, pRetry, cockatiel(entry), effect(entry)]

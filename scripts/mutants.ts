@@ -922,7 +922,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "streams: a server is not held back by a slow reader",
-    file: "src/NodeAnthropic.ts",
+    file: "src/internal/undiciFetch.ts",
     find: "if (this.size > highWaterMark) controller.pause()",
     replace: "void controller",
     test: "test/streams.test.ts"

@@ -28,12 +28,12 @@ import { tell } from "./internal/tell.ts"
 export type Options = Sdk.Options
 
 /** The oldest SDK this was tested with. */
-export const oldestTested = "1.12.0"
+export const oldestTested = "1.14.0"
 
 /**
  * The one kind of error that `failure` is: an error of the SDK or of `fetch`, an SSE error event (`{ error: body }`), or
  * anything else. Looks at status, type, error code and the chain of causes, never at classes. A `retry-after` that is a
- * date needs `now`.
+ * date needs `now`, or a `date` header beside it.
  */
 export const classify: (failure: unknown, context?: Partial<Known>) => ClaudeError = (failure, context) =>
   classifyFailure(failure, { now: NaN, ...context })

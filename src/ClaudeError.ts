@@ -125,15 +125,23 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
   }
 }
 
-/** The answer began and then broke off. `cause` is the error of the wire. */
-export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialAnswer", { ...common, ...partial }) {
+/** The answer began and then broke off. `cause` is the error of the wire, `because` its kind; `permanent`: a retry won't help. */
+export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialAnswer", {
+  ...common,
+  ...partial,
+  because: text,
+  permanent: flag
+}) {
   override get message() {
     return sentence("The answer broke off before its end", this)
   }
 }
 
-/** A success that is no message: HTML, a JSON error body, nothing at all, malformed events. */
-export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", common) {
+/** A success that is no message: HTML, a JSON error body, nothing at all, malformed events (final if `contradiction`). */
+export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", {
+  ...common,
+  contradiction: flag
+}) {
   override get message() {
     return sentence("The API answered with something that is not a message", this)
   }
@@ -281,13 +289,32 @@ export type Tried = typeof TriedSchema.Type
 /** What is wrong, and where in what we were given. */
 export type Issue = typeof IssueSchema.Type
 
+const tags: ReadonlySet<unknown> = new Set<Tag>(ClaudeError.members.map((member) => member.identifier as Tag))
+
+const isTag = (tag: unknown): tag is Tag => tags.has(tag)
+
 /** Whether this is one of ours. An application's own error with the same tag is not. */
 export const is = (error: unknown): error is ClaudeError =>
   ClaudeError.members.some((member) => error instanceof member)
 
+/**
+ * The kind that decides what to do: for a `PartialAnswer`, that of the error that broke the answer off; else its own. A 400
+ * in the middle of an answer is as final as one before it.
+ */
+export const kindOf = (error: ClaudeError): Tag =>
+  error._tag === "PartialAnswer" && isTag(error.because) ? error.because : error._tag
+
 /** Reads the server's hint for how long to wait, from the errors that carry one. */
 export const retryAfter = (error: ClaudeError): Duration.Duration | undefined =>
   "retryAfter" in error ? error.retryAfter : undefined
+
+/** When there is money again, as an ISO date, from the errors that say so. */
+export const regainsAt = (error: ClaudeError): string | undefined =>
+  error._tag === "SpendLimitReached"
+    ? error.regainsAt
+    : error._tag === "PartialAnswer" && is(error.cause)
+    ? regainsAt(error.cause)
+    : undefined
 
 /** Marks content, so that only who asks for it sees it. */
 export const redact = (content: string): Redacted.Redacted<string> => Redacted.make(content)

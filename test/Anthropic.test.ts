@@ -126,7 +126,11 @@ const decisive: Readonly<Record<string, ClaudeError.Tag>> = {
   skill_read_blocked_undecryptable: "InvalidRequest",
   plugin_name_taken: "InvalidRequest",
   skill_name_taken: "InvalidRequest",
-  slack_channel_set_up_settings_conflict: "InvalidRequest"
+  slack_channel_set_up_settings_conflict: "InvalidRequest",
+  gcp_project_controlled_by_another_organization: "InvalidRequest",
+  storage_already_registered: "InvalidRequest",
+  storage_attached_during_archive: "InvalidRequest",
+  storage_in_use: "InvalidRequest"
 }
 
 const usual: Readonly<Record<string, readonly [type: string, tag: ClaudeError.Tag]>> = {
@@ -193,6 +197,9 @@ const named: ReadonlyArray<readonly [code: string, tag: ClaudeError.Tag]> = [
   ["concurrent_membership_change", "ServerFault"],
   ["external_key_changed", "ServerFault"],
   ["scan_pending", "ServerFault"],
+  ["storage_changed_concurrently", "ServerFault"],
+  ["workspace_changed_concurrently", "ServerFault"],
+  ["authorization_check_unavailable", "ServerFault"],
   ["cmek_context_unavailable", "ServerFault"],
   ["registration_pending", "ServerFault"]
 ]
@@ -269,7 +276,7 @@ describe("responses", () => {
   })
 
   it("knows the codes of messages.create, and the transient ones of the others", () => {
-    assert.strictEqual(byCode.length, 100)
+    assert.strictEqual(byCode.length, 133)
     const known = new Map(byCode.map(([status, code]) => [code, status]))
     for (const [code, tag] of named) {
       const status = known.get(code) ?? 0
@@ -375,6 +382,13 @@ const retryAfter: ReadonlyArray<
   [{ "retry-after": "Sunday, 22-Nov-26 18:01:00 GMT" }, 60_000],
   [{ "retry-after": "Sun Nov 22 18:00:05 2026" }, 5000],
   [{ "retry-after-ms": "300", "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" }, 300],
+  // Measured against the date of the server, where our clock is an hour behind, an hour ahead, or the date is none.
+  [{ "retry-after": "Sun, 22 Nov 2026 19:00:02 GMT", "date": "Sun, 22 Nov 2026 19:00:00 GMT" }, 2000],
+  [{ "retry-after": "Sun, 22 Nov 2026 17:00:02 GMT", "date": "Sun, 22 Nov 2026 17:00:00 GMT" }, 2000],
+  [{ "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT", "date": "yesterday" }, 2000],
+  [{ "retry-after": "Sun, 22 Nov 2026 17:00:02 GMT", "date": "Sun, 22 Nov 2026 17:00:02 GMT" }, undefined],
+  [{ "retry-after": "Sun, 22 Nov 2026 17:59:20 GMT", "date": "Sun, 22 Nov 2026 17:58:00 GMT", "age": "60" }, 20_000],
+  [{ "retry-after": "17", "date": "Sun, 22 Nov 2026 19:00:00 GMT" }, 17_000],
   // More than a day is likelier a mistake, like a time in seconds or a year.
   [{ "retry-after": "86400" }, 86_400_000],
   [{ "retry-after": "86401" }, undefined],
@@ -711,7 +725,7 @@ const fetching = (fetch: Fetch, credentials?: ClientOptions["credentials"]) => {
   }
   const options = credentials === undefined
     ? { apiKey: "sk-ant-x", fetch: counted }
-    : { client: new Sdk({ credentials, baseURL: "https://api.anthropic.com" }), fetch: counted }
+    : { client: new Sdk({ credentials, baseURL: "https://api.anthropic.com", fetch: counted }) }
   return { urls, layer: Layer.provide(Anthropic.layerWith(options), CallLog.layerNone) }
 }
 

@@ -28,6 +28,7 @@ const layers = [
     "internal/eager",
     "internal/supervised",
     "internal/stated",
+    "internal/errorWords",
     "internal/classify",
     "internal/sse",
     "internal/head",
@@ -56,7 +57,16 @@ const layers = [
     "internal/reading",
     "internal/response"
   ],
-  ["Claude", "internal/sdk", "internal/tell", "Models", "Tool"],
+  [
+    "Claude",
+    "internal/sdk",
+    "internal/contentEncoding",
+    "internal/undiciFetch",
+    "internal/ambientFetch",
+    "internal/tell",
+    "Models",
+    "Tool"
+  ],
   ["Anthropic", "NodeAnthropic"],
   [
     "internal/shapeLoop",
@@ -167,8 +177,8 @@ const strangers = [
 // The only files that may name these packages, except as types.
 const owners: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
   [/^@anthropic-ai\/sdk/, ["internal/sdk"]],
-  [/^undici/, ["NodeAnthropic"]],
-  [/^node:/, ["NodeAnthropic", "testing/FakeServer", "testing/cli"]],
+  [/^undici/, ["NodeAnthropic", "internal/undiciFetch", "internal/ambientFetch"]],
+  [/^node:/, ["internal/contentEncoding", "testing/FakeServer", "testing/cli"]],
   [/^effect\/ai/, ["internal/output"]],
   [/^effect\/encoding/, ["internal/sse"]],
   [/^effect\/http/, ["internal/classify"]],
@@ -212,7 +222,15 @@ describe("architecture", () => {
   }
 
   it("time, chance, the console and the environment are reached through services", () => {
-    const services = ["Anthropic", "NodeAnthropic", "internal/sdk", "testing/FakeServer", "testing/cli"]
+    const services = [
+      "Anthropic",
+      "internal/sdk",
+      "internal/contentEncoding",
+      "internal/undiciFetch",
+      "internal/ambientFetch",
+      "testing/FakeServer",
+      "testing/cli"
+    ]
     for (const file of files.filter((file) => !services.includes(file))) {
       const code = textOf(file).replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, "")
       assert.notMatch(

@@ -21,6 +21,7 @@ import * as Tools from "../examples/11-tools.ts"
 import * as ChatReply from "../examples/12-chat-reply.ts"
 import * as LongAnswer from "../examples/13-long-answer.ts"
 import * as Ladder from "../examples/14-ladder.ts"
+import * as Simulate from "../examples/17-simulate.ts"
 import { Fallback } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
@@ -58,9 +59,21 @@ describe("examples", () => {
       // Over HTTP, in a file of its own.
       "15-relay.ts",
       "16-health.ts",
+      "17-simulate.ts",
       "incident.ts"
     ])
   })
+
+  it.effect(
+    "17 proves a policy: 99 % of the calls are answered through an outage of a minute",
+    () =>
+      Effect.gen(function*() {
+        const results = yield* Simulate.program
+        assert.deepStrictEqual(results.map(({ contender }) => contender), ["ours", "without guards"])
+        for (const { answered, calls } of results) assert.isAbove(answered, calls / 2)
+      }),
+    60_000
+  )
 
   it.effect("01 asks and prints", () =>
     Effect.gen(function*() {

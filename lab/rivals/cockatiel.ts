@@ -1,6 +1,7 @@
 /** What `cockatiel` does. */
 import { Cause, Clock, Deferred, Effect, Exit, Random, Semaphore } from "effect"
 import { hasProperty } from "effect/Predicate"
+import type { Entry } from "../scenarios.ts"
 import { isFailure, retrying, type Rival, type Send, withFallbacks } from "./strategy.ts"
 
 /**
@@ -8,9 +9,9 @@ import { isFailure, retrying, type Rival, type Send, withFallbacks } from "./str
  * `initialDelay` 1 s and `maxDelay` 8 s, whose generator is Polly's decorrelated jitter (`src/backoff/ExponentialBackoffGenerators.ts`).
  * Breaker: `ConsecutiveBreaker(5)`, half-open after 10 s with one probe, for which all others wait. Bulkhead: 64, queue 200.
  */
-export const cockatiel: Rival = {
+export const cockatiel = ({ silence = "8 seconds", timeout = silence }: Entry): Rival => ({
   name: "cockatiel",
-  strategy: ({ silence = "8 seconds" }) => {
+  strategy: () => {
     const breakers = new Map<string, Breaker>()
     const bulkhead = makeBulkhead(64, 200)
     return (call) =>
@@ -18,7 +19,7 @@ export const cockatiel: Rival = {
         const breaker = breakers.get(call.model) ?? makeBreaker()
         breakers.set(call.model, breaker)
         const limited = Effect.timeoutOrElse(send, {
-          duration: silence,
+          duration: timeout,
           orElse: () => Effect.fail({ kind: "timeout" } as const)
         })
         let state = { exponent: 0, previous: 0 }
@@ -33,7 +34,7 @@ export const cockatiel: Rival = {
           }))
       })
   }
-}
+})
 
 type Breaker = (self: Send) => Send
 

@@ -14,6 +14,9 @@ export interface Entry extends Simulator.Scenario {
   readonly quota?: Quota.Options | undefined
   /** Guards, where those of the README cannot be meant. */
   readonly guards?: Guards.Guards | undefined
+  /** How long a whole answer may take, for clients that can limit nothing else: as long as it may be silent. */
+  readonly timeout?: Time | undefined
+  /** Calls answered (requests sent), as measured over sockets. */
   readonly measured?: { readonly [C in Column]?: string } | undefined
   /** What else was found, in words. */
   readonly found?: string | undefined

@@ -35,6 +35,7 @@ const longAnswers: ReadonlyArray<Entry> = [
     provider: { faults: { overloaded: 0.05 }, firstToken: "1 second", length: "60 seconds" },
     traffic: { arrivals: { perSecond: 10 }, to: "10 minutes", patience: "5 minutes" },
     guards: circuitOnly,
+    timeout: "2 minutes",
     found: "2–4 trips in ten minutes, 32–73 % lost"
   },
   {
@@ -43,6 +44,7 @@ const longAnswers: ReadonlyArray<Entry> = [
     provider: { incidents: down("1 minute", "2 minutes"), firstToken: "1 second", length: "200 seconds" },
     traffic: { arrivals: { perSecond: 2 }, to: "12 minutes", patience: "5 minutes" },
     guards: circuitOnly,
+    timeout: "5 minutes",
     found: "the circuit never closes: 1,382 of 1,440 lost"
   },
   ...[20, 50].map((streams): Entry => ({
@@ -69,6 +71,7 @@ const longAnswers: ReadonlyArray<Entry> = [
         tenant: "short"
       }
     ],
+    timeout: "12 minutes",
     found: "nothing begins for 508 s; 449 of 700 Saturated"
   })),
   {
@@ -128,6 +131,7 @@ const load: ReadonlyArray<Entry> = [
       { arrivals: { perSecond: 1 }, from: "30 seconds", to: "3 minutes", tenant: "small" },
       { arrivals: { perSecond: 40 }, to: "3 minutes", tenant: "flood" }
     ],
+    timeout: "15 seconds",
     found: "3 of 150 of the small tenant's calls answered"
   }
 ]
@@ -149,6 +153,7 @@ const quota: ReadonlyArray<Entry> = [
       { arrivals: { jobs: 100 }, from: "270 seconds", tenant: "chats" }
     ],
     quota: { inputTokens },
+    timeout: "15 seconds",
     found
   })),
   {
@@ -165,7 +170,7 @@ const quota: ReadonlyArray<Entry> = [
   },
   {
     name: "two-processes",
-    about: "two processes on one account of 1 request/s, 0.5 calls/s each",
+    about: "two processes on one account of 1 request/s, 0.75 calls/s each",
     provider: { limits: { requests: { perMinute: 60 } } },
     traffic: { arrivals: { perSecond: 1.5 }, to: "5 minutes" },
     processes: 2,

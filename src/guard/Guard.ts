@@ -13,7 +13,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import { Claude, type Opened } from "../Claude.ts"
-import { type ClaudeError, is, type Table } from "../ClaudeError.ts"
+import { type ClaudeError, is, kindOf, type Table } from "../ClaudeError.ts"
+import { isPermanent } from "../internal/classify.ts"
 import * as Eager from "../internal/eager.ts"
 import { isLocal } from "../internal/local.ts"
 import * as Opening from "../internal/opening.ts"
@@ -123,7 +124,8 @@ export const errorOf = (exit: Ending): ClaudeError | undefined => {
 
 /**
  * What a table says of an ending. Leaving early is a success, and so is a reader that fails by itself; an interrupt or a
- * defect is neutral, and so is what was found to be invalid here, and not sent.
+ * defect is neutral, and so is what was found to be invalid here, and not sent. An answer that broke off counts as the
+ * error that broke it; one that contradicts itself says nothing about the service, only about what is in between.
  */
 export const judge = <A>(
   exit: Ending,
@@ -131,7 +133,9 @@ export const judge = <A>(
 ): A => {
   if (Exit.isSuccess(exit)) return decide.success
   const error = errorOf(exit)
-  return error === undefined || isLocal(error) ? decide.neutral : decide.failure[error._tag]
+  if (error === undefined || isLocal(error)) return decide.neutral
+  const kind = kindOf(error)
+  return kind === "UnexpectedResponse" && isPermanent(error) ? decide.neutral : decide.failure[kind]
 }
 
 // -----------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as Message from "../Message.ts"
 import * as Models from "./catalogue.ts"
+import { isPermanentMidway } from "./classify.ts"
 import * as Draft from "./draft.ts"
 import { isToldRoutine } from "./listening.ts"
 import type { Collectable, Opened, Opening } from "./opening.ts"
@@ -147,7 +148,7 @@ export class Attempt implements Collectable, Opening, Watched {
   }
 
   read(): Reading {
-    return this.contradiction === undefined ? this.next : this.odd(this.contradiction)
+    return this.contradiction === undefined ? this.next : Effect.fail(this.contradicts(this.contradiction))
   }
 
   /** The body is over, and the message is not. */
@@ -215,6 +216,10 @@ export class Attempt implements Collectable, Opening, Watched {
     return new ClaudeError.UnexpectedResponse({ model: this.model, requestId: this.requestId, detail })
   }
 
+  contradicts(detail: string): ClaudeError.UnexpectedResponse {
+    return new ClaudeError.UnexpectedResponse({ ...this.unexpected(detail), contradiction: true })
+  }
+
   odd(detail: string): Effect.Effect<never, ClaudeError.UnexpectedResponse> {
     return Effect.fail(this.unexpected(detail))
   }
@@ -230,7 +235,14 @@ export class Attempt implements Collectable, Opening, Watched {
     const meant = error._tag === "TimedOut"
       ? new ClaudeError.TimedOut({ ...error, ...arrived })
       : draft.begun()
-      ? new ClaudeError.PartialAnswer({ ...arrived, detail: error.message, errorCode: error.errorCode, cause: error })
+      ? new ClaudeError.PartialAnswer({
+        ...arrived,
+        detail: error.message,
+        errorCode: error.errorCode,
+        because: error._tag,
+        permanent: isPermanentMidway(error),
+        cause: error
+      })
       : error
     // Headers came, and then no answer.
     return this.failure = Stated.note(meant, this.connection?.rateLimits)

@@ -58,7 +58,7 @@ export const isByHand = (error: ClaudeError.ClaudeError): boolean =>
 const payTime = 600_000
 
 /** When there is money again: as the API said, or when it is worth a look. */
-const regains = ({ regainsAt }: ClaudeError.SpendLimitReached, now: number): number => {
+const regains = (regainsAt: string | undefined, now: number): number => {
   const date = Option.map(DateTime.make(regainsAt ?? ""), DateTime.toEpochMillis)
   return Option.getOrElse(Option.filter(date, (at) => at > now), () => now + payTime)
 }
@@ -92,7 +92,7 @@ export const verdict: ClaudeError.Table<How> = {
 
 /** Whether too much was sent, or the API is not well: a recovery goes on at half the rate. */
 export const isLoss = (how: How, error: ClaudeError.ClaudeError | undefined): boolean =>
-  how === "Failure" || error?._tag === "RateLimited"
+  how === "Failure" || error !== undefined && ClaudeError.kindOf(error) === "RateLimited"
 
 /** What a call that failed or was left before its answer began says to the circuit of its model. */
 export const ended = (how: How, generation: number, error: ClaudeError.ClaudeError | undefined): Machine.Event => {
@@ -109,7 +109,8 @@ export const brokeOff = (
   error: ClaudeError.ClaudeError | undefined
 ): Machine.Event => ({ _tag: "Broken", generation, kind: kindOf(error), at, probe })
 
-const kindOf = (error: ClaudeError.ClaudeError | undefined): string => error?._tag ?? "unknown"
+const kindOf = (error: ClaudeError.ClaudeError | undefined): string =>
+  error === undefined ? "unknown" : ClaudeError.kindOf(error)
 
 /** What an ending says to the gate of the account: nothing, unless there is no money, or this was its probe. */
 export const endedForAccount = (
@@ -117,14 +118,21 @@ export const endedForAccount = (
   { generation, probe }: Machine.Right,
   error: ClaudeError.ClaudeError | undefined,
   now: number
-): Machine.Event | undefined =>
-  error?._tag === "SpendLimitReached"
-    ? { _tag: "Trip", generation, until: regains(error, now), why: "the account has spent its money" }
+): Machine.Event | undefined => {
+  const kind = error && ClaudeError.kindOf(error)
+  return kind === "SpendLimitReached"
+    ? {
+      _tag: "Trip",
+      generation,
+      until: regains(error && ClaudeError.regainsAt(error), now),
+      why: "the account has spent its money"
+    }
     : !probe
     ? undefined
-    : how === "Success" || error?._tag === "RateLimited"
+    : how === "Success" || kind === "RateLimited"
     ? { _tag: "Success", generation, slow: false }
     : { _tag: "Ignored", generation }
+}
 
 /** What those see who look at a circuit in whose line so many wait. */
 export const statusOf = (settings: Machine.Settings, before: Machine.State, waiting: number, now: number): Status => {

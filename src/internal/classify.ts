@@ -1,17 +1,19 @@
 /**
  * From whatever went wrong to a `ClaudeError`.
  *
- * Decided by structure alone (`status`, `error.type`, `error_code`, the chain
- * of causes), never by class: the SDK's CommonJS and ESM builds have different
+ * Decided by structure (`status`, `error.type`, `error_code`, the chain of
+ * causes), never by class: the SDK's CommonJS and ESM builds have different
  * ones, and a stream can carry an error without a status. The order is error
- * code, then the few messages that have no code, then type, then status.
+ * code, then the few words that mean more than type and status say
+ * (`errorWords`), then type, then status.
  */
 import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
-import { hasProperty, isNumber, isString } from "effect/Predicate"
+import { hasProperty, isNumber, isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as ClaudeError from "../ClaudeError.ts"
 import type { RateLimits } from "../Message.ts"
+import * as Words from "./errorWords.ts"
 import * as Stated from "./stated.ts"
 
 type Tag = ClaudeError.Tag
@@ -23,7 +25,7 @@ export type HeaderOf = (name: string) => string | undefined
 // Tables
 // -----------------------------------------------------------------------------
 
-/** Codes that say more than type and status do. Source: `core/error-classes.ts` of the SDK 1.12. */
+/** Codes that say more than type and status do. Source: `core/error-classes.ts` of the SDK 1.14. */
 const byCode: Readonly<Record<string, Tag>> = {
   enforced_spend_limit_reached: "SpendLimitReached",
   contract_spend_limit_reached: "SpendLimitReached",
@@ -39,21 +41,22 @@ const byCode: Readonly<Record<string, Tag>> = {
   concurrent_membership_change: "ServerFault",
   external_key_changed: "ServerFault",
   scan_pending: "ServerFault",
+  storage_changed_concurrently: "ServerFault",
+  workspace_changed_concurrently: "ServerFault",
   // Permanent, although a 409 usually is not.
   skill_read_blocked_undecryptable: "InvalidRequest",
   plugin_name_taken: "InvalidRequest",
   skill_name_taken: "InvalidRequest",
-  slack_channel_set_up_settings_conflict: "InvalidRequest"
+  slack_channel_set_up_settings_conflict: "InvalidRequest",
+  gcp_project_controlled_by_another_organization: "InvalidRequest",
+  storage_already_registered: "InvalidRequest",
+  storage_attached_during_archive: "InvalidRequest",
+  storage_in_use: "InvalidRequest",
+  // Gateways that speak the API of OpenAI: platform.openai.com/docs/guides/error-codes, docs.litellm.ai/docs/proxy/users.
+  insufficient_quota: "SpendLimitReached",
+  budget_exceeded: "SpendLimitReached",
+  billing_hard_limit_reached: "SpendLimitReached"
 }
-
-/** Failures that have no code and are known by their words only; all of them arrive as `invalid_request_error`. */
-const byMessage: ReadonlyArray<readonly [RegExp, Tag]> = [
-  [/reached your specified (\w+ )?API usage limits/i, "SpendLimitReached"],
-  [/credit balance is too low/i, "SpendLimitReached"],
-  [/prompt is too long|exceed(s)? (the )?context (limit|window)/i, "ContextWindowExceeded"],
-  [/grammar compilation timed out/i, "ServerFault"],
-  [/unable to parse tool parameter json from model/i, "ServerFault"]
-]
 
 /** `invalid_request_error` is missing: the API uses it for other statuses too. */
 const byType: Readonly<Record<string, Tag>> = {
@@ -91,6 +94,12 @@ const slow = /^(UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|ETIMEDOUT)$/
 /** Codes of the operating system and of undici; `ERR_…` is Node's, for what is wrong on our side. */
 const system = /^(E(?!RR_)|UND_ERR_)/
 
+/** What was to be sent, or what was to send it, is not what it should be: a dispatcher of another undici, for one. */
+const unsendable = "UND_ERR_INVALID_ARG"
+
+/** Codes of zlib, brotli and zstd: a body that is not what its `content-encoding` says. */
+const undecodable = /^(Z_|ZSTD_|ERR_?_ERROR_|ERR_BROTLI)/
+
 /** Certificates that do not verify: waiting does not mend them. */
 const certificate = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT)/
 
@@ -111,21 +120,18 @@ export interface Context {
 /** Gives the one kind of error that `failure` is. It may be an error of the SDK, of `fetch`, an SSE error event, or anything. */
 export const classify = (failure: unknown, context: Context): ClaudeError.ClaudeError => {
   const header = headersOf(failure)
-  const body = property(property(failure, "error"), "error")
-  const type = string(property(body, "type"))
-  const errorCode = string(property(property(body, "details"), "error_code"))
+  const { body, errorCode, type, words } = saidBy(property(failure, "error"))
   const status = number(property(failure, "status"))
-  const words = string(property(body, "message"))
   const common = {
     model: context.model,
     requestId: header("request-id") ?? string(property(failure, "requestID"))
-      ?? string(property(property(failure, "error"), "request_id")) ?? context.requestId,
+      ?? string(property(body, "request_id")) ?? context.requestId,
     status,
     errorCode,
     detail: words ?? (status === undefined ? undefined : plain(failure))
   }
-  const tag = entry(byCode, errorCode)
-    ?? byMessage.find(([pattern]) => words !== undefined && pattern.test(words))?.[1]
+  const tag = entry(byCode, errorCode) ?? entry(byCode, type)
+    ?? Words.tagOf(words ?? (body === undefined ? unnumbered(plain(failure)) : undefined), status, type)
     ?? entry(byType, type)
     ?? (status === undefined ? undefined : ofStatus(status))
     ?? (type === undefined ? undefined : type === "invalid_request_error" ? "InvalidRequest" : "ServerFault")
@@ -136,6 +142,43 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
   const limits = rateLimitsOf(header)
   return Stated.note(answered(tag, common, { words, limits, retryAfter: retryAfterOf(header, context.now) }), limits)
 }
+
+/**
+ * What the body of an error says: `{ error: { type, message } }`, the same without its wrapping, as the first of a list, or
+ * under the names of a gateway: `detail` (LiteLLM), `errors` (Cloudflare), `Message` (AWS), `metadata.raw` (OpenRouter: what
+ * the provider said).
+ */
+const saidBy = (sent: unknown) => {
+  const body = first(sent)
+  const inner = first(property(body, "error") ?? property(body, "errors") ?? property(body, "detail"))
+  const fields = isObject(inner) ? inner : body
+  const type = string(property(fields, "type"))
+  const raw = string(property(property(fields, "metadata"), "raw"))
+  const words = string(property(fields, "message")) ?? string(property(fields, "Message")) ?? string(inner)
+    ?? string(property(fields, "error")) ?? string(body)
+  return {
+    body,
+    type: type === "error" ? undefined : type,
+    errorCode: string(property(property(fields, "details"), "error_code")) ?? named(property(fields, "code")),
+    words: raw === undefined ? words : saidInside(raw) ?? words
+  }
+}
+
+const first = (value: unknown): unknown => Array.isArray(value) ? value[0] : value
+
+/** The words of an error that another one carries as text. */
+const saidInside = (raw: string): string | undefined => {
+  const inner = Result.try((): unknown => JSON.parse(raw))
+  const error = Result.isSuccess(inner) ? first(property(first(inner.success), "error")) : undefined
+  return string(property(error, "message")) ?? (Result.isFailure(inner) ? raw : undefined)
+}
+
+/** A code that is a word: gateways also repeat the status there, or say "None". */
+const named = (code: unknown): string | undefined =>
+  isString(code) && !/^(\d*|none|null)$/i.test(code) ? code : undefined
+
+/** The SDK puts the status before words that are no JSON. */
+const unnumbered = (words: string | undefined): string | undefined => words?.replace(/^\d{3} /, "")
 
 /** The API said what is wrong. */
 const answered = (
@@ -198,8 +241,12 @@ const unanswered = (
   }
   // Something came that cannot be read. Without the parser's words: they quote it.
   if (name === "SyntaxError") return new ClaudeError.UnexpectedResponse({ ...common, detail: "it is not JSON" })
-  if (code?.startsWith("Z_")) {
+  if (code !== undefined && undecodable.test(code)) {
     return new ClaudeError.UnexpectedResponse({ ...common, detail: "it cannot be decompressed", cause: failure })
+  }
+  if (code === unsendable) {
+    const detail = plain(innermost(failure))
+    return new ClaudeError.InvalidRequest({ ...common, sent: false, detail, cause: failure })
   }
   if (sent || name === "APIConnectionError" || (code !== undefined && system.test(code))) {
     return new ClaudeError.Unreachable({ ...common, code, cause: failure })
@@ -212,11 +259,15 @@ const unanswered = (
 
 /**
  * Whether asking the same later cannot help, whatever a schedule says: a request that is wrong or too large, an account
- * without money, an answer longer than it may be, what is not implemented, a certificate that does not verify, a
- * circuit that says not when to look again.
+ * without money, an answer longer than it may be, events that contradict each other, an answer that any of these broke
+ * off, what is not implemented, a certificate that does not verify, a circuit that does not say when to look again.
  */
 export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
   switch (error._tag) {
+    case "PartialAnswer":
+      return error.permanent === true
+    case "UnexpectedResponse":
+      return error.contradiction === true
     // Isolated by hand.
     case "CircuitOpen":
       return error.retryAfter === undefined
@@ -235,6 +286,10 @@ export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
   }
 }
 
+/** Whether an error in the middle of an answer ends it for good. Before it, a caller may know better: a key was replaced. */
+export const isPermanentMidway = (error: ClaudeError.ClaudeError): boolean =>
+  isPermanent(error) || error._tag === "Unauthorized" || error._tag === "Forbidden" || error._tag === "NotFound"
+
 // -----------------------------------------------------------------------------
 // Headers
 // -----------------------------------------------------------------------------
@@ -242,17 +297,29 @@ export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
 /** A hint that is longer is likelier a mistake (a date in seconds, a year) than true, and is none: a day, in milliseconds. */
 export const longestHint = 86_400_000
 
-/** The wait the server asks for: milliseconds first, then seconds, then a date; nothing that is past or no time at all. */
+/**
+ * The wait the server asks for: milliseconds first, then seconds, then a date; nothing that is past or no time at all. A
+ * date is measured against the server's own `date`, because our clock may be wrong.
+ */
 const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration | undefined => {
   const seconds = header("retry-after")
-  const date = seconds === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(seconds))
+  const date = dateOf(seconds)
   const millis = [
     numeric(header("retry-after-ms")),
     1000 * (numeric(seconds) ?? NaN),
-    date === undefined ? undefined : date.epochMilliseconds - now
+    date === undefined ? undefined : date - (servedAt(header) ?? now)
   ].find((wait) => wait !== undefined && wait > 0 && wait <= longestHint)
   return millis === undefined ? undefined : Duration.millis(millis)
 }
+
+/** When the server says that it is: a cache adds how old its answer is. */
+const servedAt = (header: HeaderOf): number | undefined => {
+  const date = dateOf(header("date"))
+  return date === undefined ? undefined : date + 1000 * (numeric(header("age")) ?? 0)
+}
+
+const dateOf = (value: string | undefined): number | undefined =>
+  value === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(value))?.epochMilliseconds
 
 /** The buckets of the account, from the `anthropic-ratelimit-*` headers. */
 export const rateLimitsOf = (header: HeaderOf): RateLimits => {
@@ -327,6 +394,12 @@ const codeOf = (failure: unknown, depth = 0): string | undefined =>
   failure === undefined || depth > 8
     ? undefined
     : codeOf(property(failure, "cause"), depth + 1) ?? string(property(failure, "code"))
+
+/** The last in the chain of causes. */
+const innermost = (failure: unknown, depth = 0): unknown => {
+  const cause = property(failure, "cause")
+  return cause == null || depth > 8 ? failure : innermost(cause, depth + 1)
+}
 
 /** "… You will regain access on 2026-12-01 at 00:00 UTC." */
 const regainsAt = (words: string | undefined): string | undefined => {

@@ -15,6 +15,7 @@ import type { Catalogue } from "./catalogue.ts"
 import * as Refuse from "./refuse.ts"
 import { WithoutThinking } from "./request.ts"
 import { until } from "./until.ts"
+import { decisive } from "./worth.ts"
 
 /** What is asked, and what after it. */
 export interface Ladder {
@@ -98,7 +99,7 @@ export const next = (
   // Who has failed is not asked the same again.
   const others = { ...ladder, models: without(ladder.models, asked), refused: without(ladder.refused, asked) }
   if (error._tag === "Refused" && others.refused !== undefined) return climbTo(others, others.refused[0])
-  const helps = ladder.on[error._tag]
+  const helps = ladder.on[decisive(error)]
   if (helps !== "larger") return helps ? climbTo(others, others.models[0]) : undefined
   const window = (id: string | undefined) => (models.get(id ?? "") ?? models.get(undated(id ?? "")))?.contextWindow
   const exceeded = window(asked) ?? Infinity

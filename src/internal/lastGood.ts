@@ -158,7 +158,7 @@ const recall = <A, E, RD, RE>(
 ): Effect.Effect<Stale<A>, E, RD> => {
   const failed = Effect.failCause(cause)
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (!is(error) || !site.on[error._tag]) return failed
+  if (!is(error) || !site.on[worth.decisive(error)]) return failed
   const subject = heard.subject()
   if (subject === "nothing") return failed
   if (subject === "ambiguous") return Effect.andThen(ambiguous(site, heard), failed)

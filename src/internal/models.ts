@@ -16,7 +16,7 @@
  */
 import type { Capabilities, Model, Prices } from "./catalogue.ts"
 
-const asOf = "2026-11-23"
+const asOf = "2026-11-29"
 const docs = "https://platform.claude.com/docs/en"
 
 const large = { lifecycle: "active", contextWindow: 1_000_000, maxOutput: 128_000, asOf } as const
@@ -95,15 +95,17 @@ const opus45: Model = {
   ...small,
   id: "claude-opus-4-5",
   line: "opus",
+  lifecycle: "deprecated",
+  retiresAt: "2027-01-22",
   capabilities: manual(three),
   prices: prices(5, 25),
-  source: `${docs}/models/opus-4-5/overview`
+  source: `${docs}/models/opus-4-5/overview, @anthropic-ai/sdk 1.14.0 (src/internal/data/deprecated-models.ts)`
 }
 const sonnet45: Model = {
   ...small,
   id: "claude-sonnet-4-5",
   line: "sonnet",
-  lifecycle: "deprecated",
+  lifecycle: "retired",
   deprecatedAt: "2026-09-30",
   retiresAt: "2026-11-30",
   capabilities: manual([]),
@@ -189,7 +191,7 @@ export const known: ReadonlyArray<Model> = [
       thinking: ["adaptive", "enabled"]
     },
     prices: prices(25, 125),
-    source: "https://www.anthropic.com/glasswing, @anthropic-ai/sdk 1.12.0 (src/internal/data/deprecated-models.ts)",
+    source: "https://www.anthropic.com/glasswing, @anthropic-ai/sdk 1.14.0 (src/internal/data/deprecated-models.ts)",
     asOf
   },
   { ...opus48, id: "claude-opus-4-6", capabilities: transitional },

@@ -1,6 +1,6 @@
 /** What the endings of calls say to a monitor: whether they were served. */
 import type * as CallLog from "../CallLog.ts"
-import type { ClaudeError, Table } from "../ClaudeError.ts"
+import { type ClaudeError, kindOf, type Table } from "../ClaudeError.ts"
 import { isByHand } from "./circuitEnds.ts"
 import { isLocal } from "./local.ts"
 import type { Count } from "./measure.ts"
@@ -19,7 +19,7 @@ export const endOf = (event: CallLog.Event): Count => {
 
 /** What a call counts as that failed with this. An isolated circuit is a decision of its operator. */
 export const failed = (error: ClaudeError): Count =>
-  !counts[error._tag] || isLocal(error) || isByHand(error) ? undefined : error._tag
+  !counts[kindOf(error)] || isLocal(error) || isByHand(error) ? undefined : error._tag
 
 /** Which failures count: also those of calls that were not sent. Not the fault of the caller, nor what Claude declined. */
 const counts: Table<boolean> = {

@@ -2,7 +2,9 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { isString } from "effect/Predicate"
-import { type ClaudeError, retryAfter, type Table } from "../ClaudeError.ts"
+import { type ClaudeError, regainsAt, retryAfter, type Table } from "../ClaudeError.ts"
+import { isPermanent } from "./classify.ts"
+import { decisive } from "./worth.ts"
 
 /** A measure of time that a person waits by. */
 type Unit = "second" | "minute" | "hour" | "day"
@@ -21,8 +23,7 @@ export interface Language {
   readonly reference: (requestId: string) => string
 }
 
-/** Whether trying the same again later may help. */
-export const retryable: Table<boolean> = {
+const retryable: Table<boolean> = {
   InvalidRequest: false,
   Unauthorized: false,
   Forbidden: false,
@@ -45,6 +46,10 @@ export const retryable: Table<boolean> = {
   CircuitOpen: true,
   Saturated: true
 }
+
+/** Whether trying the same again later may help. A circuit that was isolated by hand may be reset at any time. */
+export const isRetryable = (error: ClaudeError): boolean =>
+  retryable[error._tag] && (error._tag === "CircuitOpen" || !isPermanent(error))
 
 /** The words that are used where no others are given. */
 export const english: Language = {
@@ -82,10 +87,11 @@ export const english: Language = {
 /** All that is said about an error, at a time in milliseconds since the epoch. */
 export const sentences = (error: ClaudeError, language: Language, now: number): string => {
   const requestId = quotable(error)
+  const kind = decisive(error)
   return [
-    language.kinds[error._tag],
-    retryable[error._tag] ? wait(hint(error), language) : undefined,
-    error._tag === "SpendLimitReached" ? regained(error.regainsAt, language, now) : undefined,
+    language.kinds[kind],
+    isRetryable(error) ? wait(hint(error), language) : undefined,
+    kind === "SpendLimitReached" ? regained(regainsAt(error), language, now) : undefined,
     requestId === undefined ? undefined : language.reference(requestId)
   ].filter((sentence) => sentence !== undefined).join(" ")
 }

@@ -28,7 +28,10 @@ export interface Options {
   readonly apiKey?: string | Redacted.Redacted<string> | undefined
   /** Where the API is: `https://api.anthropic.com`. */
   readonly baseUrl?: string | undefined
-  /** A client of your own, with its credentials, headers and middleware. Its retries, logs and spans are turned off. */
+  /**
+   * A client of your own, with its credentials, address, `fetch`, headers and middleware. Its retries, logs and spans are
+   * turned off. No key, address or `fetch` can be given beside it.
+   */
   readonly client?: Client | undefined
   /** What sends the requests: the global `fetch`. */
   readonly fetch?: Fetch | undefined
@@ -63,6 +66,13 @@ export const make = ({ apiKey, baseUrl, client, fetch, messageStop }: Options): 
     const shown = baseUrl.replace(/\/\/[^/]*@/, "//…@")
     Refuse.refuse(`Anthropic: baseUrl is ${JSON.stringify(shown)}: it must be an http or https URL, without a user`)
   }
+  if (client !== undefined) {
+    for (const [name, given] of Object.entries({ apiKey, baseUrl, fetch })) {
+      if (given !== undefined) {
+        Refuse.refuse(`Anthropic: ${name} and client are both given: a client has its own, so remove one of them`)
+      }
+    }
+  }
   const options = {
     maxRetries: 0,
     logLevel: "off",
@@ -73,7 +83,7 @@ export const make = ({ apiKey, baseUrl, client, fetch, messageStop }: Options): 
   if (client !== undefined) {
     // A copy: the client itself stays as it is. What is last is next to its `fetch`.
     const middleware = [...client.middleware, bounding]
-    return through(client.withOptions({ ...options, middleware, ...(fetch !== undefined && { fetch }) }))
+    return through(client.withOptions({ ...options, middleware }))
   }
   const key = Redacted.isRedacted(apiKey) ? Redacted.value(apiKey) : apiKey
   if (key === undefined || !isKey(key)) {

@@ -1,6 +1,13 @@
 /** Where else an answer may be had, for each kind of failure. */
-import type { Table } from "../ClaudeError.ts"
+import { type ClaudeError, kindOf, type Table, type Tag } from "../ClaudeError.ts"
+import { isPermanent } from "./classify.ts"
 import * as Refuse from "./refuse.ts"
+
+/**
+ * The kind under which a fallback finds its decision: an answer that broke off for good counts as what broke it (a 400 is
+ * the question's fault), any other as a `PartialAnswer`, which another model may complete.
+ */
+export const decisive = (error: ClaudeError): Tag => isPermanent(error) ? kindOf(error) : error._tag
 
 /** What is decided for each kind: by the caller, or as usual. What is there and undefined is not said. */
 export const decided = <A>(

@@ -23,20 +23,20 @@ import { Counted, counted, pay, wasSent } from "../internal/charged.ts"
 import { fellBack, nameOf, warn } from "../internal/fellBack.ts"
 import * as History from "../internal/history.ts"
 import * as Ladder from "../internal/ladder.ts"
-import { english, hint, type Language, quotable, retryable, sentences } from "../internal/notices.ts"
+import { english, hint, isRetryable, type Language, quotable, sentences } from "../internal/notices.ts"
 import * as Refuse from "../internal/refuse.ts"
-import { anotherAccount, anotherModel, decided } from "../internal/worth.ts"
+import { anotherAccount, anotherModel, decided, decisive } from "../internal/worth.ts"
 
 export { type Kept, memory as memoryStore, Store } from "../internal/answerStore.ts"
 export { type LastGood, lastGood, Stale } from "../internal/lastGood.ts"
-export { english, type Language } from "../internal/notices.ts"
+export { english, isRetryable, type Language } from "../internal/notices.ts"
 
 // -----------------------------------------------------------------------------
 // Another model
 // -----------------------------------------------------------------------------
 
 /** Whether another model may succeed where this one failed, where nothing else is said: for a window, a larger one. */
-export const isWorthAnotherModel = (error: ClaudeError): boolean => anotherModel[error._tag] !== false
+export const isWorthAnotherModel = (error: ClaudeError): boolean => anotherModel[decisive(error)] !== false
 
 /** Told before the next model is asked. */
 export type OnChange = (change: { readonly error: ClaudeError; readonly to: Current.ModelId }) => Effect.Effect<void>
@@ -170,7 +170,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
       last: Effect.Effect<never, E>,
       history: ReadonlyArray<Tried>
     ): Effect.Effect<Asked> => {
-      const layer = on[error._tag] ? others[account - 2] : undefined
+      const layer = on[decisive(error)] ? others[account - 2] : undefined
       if (layer === undefined) return Effect.succeed(last)
       const asked = Effect.catchCause(Effect.provide(ask(account, history), layer), (cause): Effect.Effect<Asked> => {
         // A defect or an interrupt is nothing that another account makes good.
@@ -242,9 +242,6 @@ export interface Words {
   /** Words of your own for some kinds, instead of all that is said about them; not where they are empty or throw. */
   readonly text?: { readonly [T in Tag]?: string | ((error: Tagged<T>) => string) | undefined } | undefined
 }
-
-/** Whether trying the same again later may help. */
-export const isRetryable = (error: ClaudeError): boolean => retryable[error._tag]
 
 /** Answers with a `Notice` when Claude cannot. Removes our errors from the type, or those of some kinds. */
 export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undefined>(

@@ -70,7 +70,7 @@ export class TooFewAnswered extends Data.TaggedError("TooFewAnswered")<{
  * Fails with `TooFewAnswered` if less than this share of the calls is answered, with any of the seeds (1, 2 and 3).
  *
  * ```ts
- * Simulator.assertAnswered(Simulator.outage("1 minute"), { name: "ours", policy, guards }, 0.99)
+ * export const survives = Simulator.assertAnswered(Simulator.outage("1 minute"), ours, 0.99)
  * ```
  */
 export const assertAnswered = (

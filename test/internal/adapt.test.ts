@@ -444,9 +444,9 @@ const freeze = <A>(value: A): A => {
   return value
 }
 
-/** Those that are known, and one that can do nothing. */
+/** Those that are known and not retired, and one that can do nothing. */
 const all: ReadonlyArray<Model> = [
-  ...known,
+  ...known.filter(({ lifecycle }) => lifecycle !== "retired"),
   {
     ...able({ structuredOutputs: false, prefill: false, forcedTools: false, effort: ["medium"], thinking: [] }),
     maxOutput: 1000

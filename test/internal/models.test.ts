@@ -29,12 +29,16 @@ describe("the known models", () => {
     assert.deepStrictEqual(ids.filter((id, at) => ids.indexOf(id) !== at), [])
   })
 
-  it("are deprecated where the SDK warns of it, and until the same day", () => {
+  it("are deprecated or retired where the SDK warns of it, until the same day, and nowhere else", () => {
     assert.isAbove(warned.length, 0)
     for (const [id, retiresAt] of warned) {
       const model = known.find((one) => one.id === id)
-      assert.deepInclude(model, { lifecycle: "deprecated", retiresAt })
+      assert.strictEqual(model?.retiresAt, retiresAt, id)
+      assert.notStrictEqual(model?.lifecycle, "active", id)
     }
+    // And nothing else is.
+    const going = new Set(warned.map(([id]) => id))
+    for (const { id, lifecycle } of known) assert.strictEqual(lifecycle === "active", !going.has(id), id)
   })
 })
 

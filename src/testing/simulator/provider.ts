@@ -33,7 +33,7 @@ export interface Provider extends Behaviour {
   /** Shared by all models. */
   readonly limits?: Limits | undefined
   readonly incidents?: ReadonlyArray<Incident> | undefined
-  /** A fleet that comes back slowly: from a time on it admits so many requests in any second, and 529 is for the rest. */
+  /** A fleet that comes back slowly: from a time on it admits so many requests in each second, and 529 is for the rest. */
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
 }
@@ -116,8 +116,9 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     behaviours.set(model, made)
     return made
   }
-  /** When the requests of the last second were admitted, oldest first. */
-  let recent: Array<number> = []
+  /** The second of the last request, and how many came in it. */
+  let second = { number: -1, requests: 0 }
+  /** Answers that are written, and requests that hang. */
   let running = 0
   let next = 0
 
@@ -138,16 +139,14 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
 
   const isFragile = (now: number): boolean => {
     if (config.fragility === undefined || now < fragileFrom) return false
-    recent = recent.filter((at) => at > now - 1000)
-    if (recent.length >= config.fragility.perSecond) return true
-    recent.push(now)
-    return false
+    const number = Math.floor(now / 1000)
+    second = { number, requests: second.number === number ? second.requests + 1 : 1 }
+    return second.requests > config.fragility.perSecond
   }
 
   const arrive: Machine["arrive"] = (now, params) => {
     const index = next++
     const behaviour = behaviourOf(params.model)
-    running++
     const draw = (from: Chance.Draw, purpose: number) => from(chance, index, purpose)
     const after = draw(behaviour.error, purpose.error)
     const fail = (because: Arrived["because"], response: Responses.Response): Plan => ({
@@ -167,7 +166,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     // The account comes first, then its limits, then the model.
     if (fault === "spendCap") return fail(fault, Responses.responses.spendCap(index))
 
-    if (running > (limits.concurrent ?? Infinity)) {
+    if (running >= (limits.concurrent ?? Infinity)) {
       return fail("limit", Responses.rateLimited(index, undefined, limitHeaders(now)))
     }
     const tokens = count(now, params)
@@ -175,7 +174,10 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     const refused = refusedFor(now, counted)
     if (refused > 0) return fail("limit", Responses.rateLimited(index, refused, limitHeaders(now)))
 
-    if (fault === "stall") return { kind: "stall", index, at: now, because: fault }
+    if (fault === "stall") {
+      running++
+      return { kind: "stall", index, at: now, because: fault }
+    }
     if (fault === "reset") return { kind: "reset", index, at: now, because: fault, after }
     if (fault !== undefined && fault !== "break") {
       const wait = incident?.retryAfter === "end" ? incident.to - now : incident?.retryAfter
@@ -183,6 +185,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     }
     if (isFragile(now)) return fail("fragility", Responses.responses.overloaded(index))
 
+    running++
     requests.take(now, 1)
     input.take(now, counted)
     const firstAfter = draw(behaviour.firstToken, purpose.first)
@@ -210,7 +213,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
   return {
     arrive,
     leave: (now, plan) => {
-      running--
+      if (plan.kind === "answer" || plan.kind === "stall") running--
       if (plan.kind !== "answer") return
       const { at, endAfter, firstAfter, usage } = plan
       const share = now - at >= endAfter ? 1 : Math.max(0, (now - at - firstAfter) / (endAfter - firstAfter))

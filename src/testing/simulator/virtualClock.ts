@@ -47,7 +47,9 @@ const drive = <A, E>(self: Effect.Effect<A, E>): Exit.Exit<A, E> => {
     monotonicTimeNanos: Effect.sync(nanos),
     sleep: (duration) =>
       Effect.callback((resume) => {
-        const timer: Timer = { at: now + Duration.toMillis(duration), id: id++, fire: () => resume(Effect.void) }
+        // Whole milliseconds, as real timers have it: the order of events cannot depend on how a machine rounds.
+        const at = now + Math.ceil(Duration.toMillis(duration))
+        const timer: Timer = { at, id: id++, fire: () => resume(Effect.void) }
         timers.add(timer)
         return Effect.sync(() => {
           timer.fire = undefined

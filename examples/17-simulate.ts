@@ -1,0 +1,41 @@
+/**
+ * Proving a policy before it ships: the whole library against an imagined Claude, in virtual time. Four minutes of
+ * traffic take about a second, and the same seed gives the same result on every machine.
+ */
+import { Console, Effect } from "effect"
+import { Guards, Policy } from "../src/index.ts"
+import { Simulator } from "../src/testing/index.ts"
+
+/** What we want to ship. */
+const ours: Simulator.Contender = {
+  name: "ours",
+  policy: { ...Policy.standard, overall: "2 minutes" },
+  guards: Guards.standard
+}
+
+/** A test of your own: it fails with the numbers and the seed if fewer calls are answered. */
+export const survives = Simulator.assertAnswered(Simulator.outage("1 minute"), ours, 0.99)
+
+/** An afternoon as you expect it: long answers, a rate limit, and half a minute of overload. */
+const afternoon: Simulator.Scenario = {
+  name: "afternoon",
+  provider: {
+    firstToken: { median: "1 second", sigma: 0.5 },
+    length: { uniform: ["2 seconds", "1 minute"] },
+    limits: { requests: { perMinute: 300 } },
+    faults: { overloaded: 0.02, break: 0.01 },
+    incidents: [{ from: "1 minute", to: "90 seconds", fault: "overloaded" }]
+  },
+  traffic: { arrivals: { poisson: 2 }, to: "3 minutes", patience: "2 minutes" }
+}
+
+export const program = Effect.gen(function*() {
+  yield* survives
+  const results = yield* Simulator.compare([afternoon], [ours, { ...ours, name: "without guards", guards: undefined }])
+  for (const { answered, calls, contender, requests } of results) {
+    yield* Console.log(`${contender}: ${answered} of ${calls} answered, with ${requests} requests`)
+  }
+  return results
+})
+
+if (import.meta.main) await Effect.runPromise(program)
