@@ -7,20 +7,18 @@ import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
-import { type Circuit, Guards, Monitor } from "../src/index.ts"
+import { CallLog, type Circuit, Guards, Monitor } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 
 /** What the calls of this process share. */
 export const guards: Guards.Guards = {
   concurrency: { max: 64, queue: 200 },
   quota: { requests: 50, inputTokens: 30_000, outputTokens: 8000, per: "1 minute" },
-  circuit: { openFor: "30 seconds" }
+  circuit: {}
 }
 
-/** Who is told when more than one call in twenty fails, or more than half get no answer, and when that is over. */
-const pager = Layer.succeed(Monitor.Alerts, {
-  raise: ({ _tag, causes, rate }) => Console.error(`${_tag}: ${Math.round(rate * 100)}% of calls`, causes)
-})
+/** Told when a circuit opens, when more than one call in twenty fails, and when fewer do again. */
+const pager = Layer.succeed(Monitor.Alerts, { raise: (alert) => Console.error(CallLog.record(alert)) })
 
 export const ClaudeLive = NodeAnthropic.layer.pipe(Guards.apply(guards), Layer.provide(pager))
 
@@ -28,11 +26,11 @@ const isShut = (circuit?: Circuit.Status) => circuit?.state === "open" || circui
 
 const health = Effect.gen(function*() {
   const status = yield* Guards.status
-  const { account, availability, circuits, successRate } = status
+  const { account, circuits, successRate } = status
   const models = Object.values(circuits)
-  // Only calls end what is low: who is sent none, because of this, is well again when the last of them is forgotten.
-  const isUnavailable = availability?.low === true && availability.rate < 0.5
-  const isDown = isUnavailable || isShut(account) || models.length > 0 && models.every(isShut)
+  // Only new calls clear the alert. If this 503 stops all traffic, the rate is 1 again after five minutes.
+  const isFailing = successRate?.low === true && successRate.rate < 0.5
+  const isDown = isFailing || isShut(account) || models.length > 0 && models.every(isShut)
   const isDegraded = isDown || models.some(isShut) || successRate?.low === true
   return HttpServerResponse.jsonUnsafe({ ok: !isDown, isDegraded, ...status }, { status: isDown ? 503 : 200 })
 })

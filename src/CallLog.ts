@@ -99,14 +99,12 @@ export type Event =
     readonly took: Duration.Duration
   }
   | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
-  /** The circuit of a model (or of the account: `*`) lets nothing through, for so long. */
-  | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration }
+  /** The circuit of a model (or of the account: `*`) lets nothing through, for so long. `why`, in words. */
+  | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration; readonly why: string }
   /** One request is let through, to find out; it is closed again; it was isolated by hand. */
   | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" | "CircuitIsolated" }
   /** Too many calls fail, and no longer do. */
   | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & Rate
-  /** Too many calls get no answer, and no longer do. */
-  | Common & { readonly _tag: "AvailabilityLow" | "AvailabilityRecovered" } & Rate
 
 // -----------------------------------------------------------------------------
 // Service
@@ -263,9 +261,7 @@ const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLe
   CircuitClosed: "Info",
   CircuitIsolated: "Warn",
   SuccessRateLow: "Error",
-  SuccessRateRecovered: "Info",
-  AvailabilityLow: "Error",
-  AvailabilityRecovered: "Info"
+  SuccessRateRecovered: "Info"
 }
 
 /** An event as plain data: durations in milliseconds, the error as its tag and the first 200 characters of its message. */

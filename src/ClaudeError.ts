@@ -6,7 +6,7 @@
  * own `ClaudeError.Table`. Add a member to the union and the compiler lists
  * every table that must now take a side.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import {
@@ -210,10 +210,18 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
   }
 }
 
-/** The circuit for this model is open, so nothing was sent. `retryAfter` is when a probe may be sent. */
-export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen", { ...common, retryAfter: duration }) {
+/** The circuit for this model is open, so nothing was sent. `why` it is, in words; `retryAfter` is when a probe may be sent. */
+export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen", {
+  ...common,
+  why: text,
+  retryAfter: duration
+}) {
   override get message() {
-    return sentence("The circuit for this model is open, so nothing was sent", this)
+    const next = Duration.isDuration(this.retryAfter)
+      ? `; next probe in ${Math.ceil(Duration.toSeconds(this.retryAfter))} s`
+      : ""
+    const why = this.why === undefined ? "" : ` (${String(this.why)})`
+    return sentence(`Circuit open for ${String(this.model ?? "this model")}${why}${next}; nothing was sent`, this)
   }
 }
 

@@ -2,11 +2,12 @@
  * Stops asking a model that keeps failing, and finds out when it is well again.
  *
  * One circuit for each model of an account, and one for the account: it closes
- * the gate when the money is spent. What began before a circuit opened changes
- * nothing after it, one probe at a time asks whether the model is back, and a
- * probe whose process dies is replaced. It counts in time, never trips on fewer
- * than `minimumCalls` in its window, and so never in a program that asks more
- * rarely than that: for those, limits and retries are what protects.
+ * the gate when the money is spent. An answer that begins is a success, and a
+ * failure if it breaks later. It is for outages: while half of all calls fail,
+ * asking again is right, and it never opens. It counts in time, and never opens
+ * on fewer than `minimumCalls` in its window: programs that ask more rarely than
+ * that rely on retries. Calls that wait for it stand in one line, oldest first,
+ * and leave at a rate that grows to twice the one from before.
  */
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
@@ -29,37 +30,49 @@ export { initial, memory, Store } from "../internal/circuitStore.ts"
 export interface Options {
   /** How far back it looks: 60 seconds. */
   readonly window?: Duration.Input | undefined
-  /** On how many calls in the window it decides, at least: 10. */
+  /** On how many calls in the window it decides, at least: 20. */
   readonly minimumCalls?: number | undefined
-  /** The share of them that must fail: 0.5. */
+  /** The share of them that must fail: 0.9. */
   readonly failureRate?: number | undefined
   /** Opens also when a share of the calls begins to be answered only after so long: never. */
   readonly slow?: { readonly after: Duration.Input; readonly rate: number } | undefined
-  /** How long it stays open, doubled with each probe that fails, and shorter by a random part of up to half: 30 seconds. */
+  /** How long it stays open at least: 5 seconds. A quarter of the outage so far, and what the server asks for, if longer. */
   readonly openFor?: Duration.Input | undefined
-  /** The longest of these times: 10 minutes. A server that asks for more gets more. */
+  /** The longest of these times: 30 seconds. A probe costs one request. */
   readonly maxOpenFor?: Duration.Input | undefined
   /** How long a probe keeps others out if its process never tells its end: 150 seconds, or its own limit. */
   readonly probeLease?: Duration.Input | undefined
 }
 
-/** Sources: DESIGN of this library, after resilience4j (windows, minimum), Finagle (growing, jittered open times). */
+/** Each with the scenario of the simulator, or the calculation, that set it. */
 const defaults = {
+  // An outage at one call a second is told within 60 seconds.
   window: "60 seconds",
-  minimumCalls: 10,
-  failureRate: 0.5,
-  openFor: "30 seconds",
-  maxOpenFor: "10 minutes",
+  // 12 calls a minute with 30 % errors are too few to decide on: retries serve them.
+  minimumCalls: 20,
+  // b50: at 20 calls a minute, chance opens it once in 65 hours; at 0.8, every two hours.
+  failureRate: 0.9,
+  // a: the first answer comes at most 6 seconds after an outage of 20.
+  openFor: "5 seconds",
+  // An outage of an hour: the first answer comes at most 31 seconds after it, and at most 130 probes are sent.
+  maxOpenFor: "30 seconds",
   // Above the 120 seconds that a model may think before its first content.
   probeLease: "150 seconds"
 } as const
+
+/** A shorter time cannot be told from none, and a longer one is a slip: nobody would learn that the model is well again. */
+const [least, most] = [1000, 86_400_000]
 
 /** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("circuit", options, { ...defaults, slow: true })
   if (options.slow !== undefined) Refuse.unknown("circuit: slow", options.slow, { after: true, rate: true })
-  const millis = (name: "window" | "openFor" | "maxOpenFor" | "probeLease") =>
-    Refuse.finite(`circuit: ${name}`, options[name] ?? defaults[name])
+  const millis = (name: "window" | "openFor" | "maxOpenFor" | "probeLease") => {
+    const length = Refuse.finite(`circuit: ${name}`, options[name] ?? defaults[name])
+    return length >= least && length <= most
+      ? length
+      : Refuse.refuse(`circuit: ${name} is ${Refuse.show(length)}: it must be from 1 second to 1 day`)
+  }
   const openFor = millis("openFor")
   const maxOpenFor = options.maxOpenFor === undefined ? Math.max(openFor, millis("maxOpenFor")) : millis("maxOpenFor")
   if (openFor > maxOpenFor) {
@@ -97,13 +110,13 @@ export interface Circuits extends Guard.Guard {
   readonly status: Effect.Effect<{ readonly account: Status; readonly circuits: { readonly [model: string]: Status } }>
 }
 
-/** A circuit for each model, and the gate of the account. `gate` looks, `admit` takes the probe if it is due. */
+/** A circuit for each model, and the gate of the account. `gate` looks or waits, `admit` takes the probe if it is due. */
 export const make = (settings: Settings, place: Place): Circuits => {
   const panel = new Panel(settings, place)
   const atNow = <A, E>(f: (now: number) => Effect.Effect<A, E>) => Effect.flatMap(Clock.currentTimeMillis, f)
   return {
     ...Guard.make({
-      gate: ({ params }, { now }) => panel.gate(params.model, now),
+      gate: ({ params }, place) => panel.gate(params.model, place),
       admit: (request, { now }) => panel.admit(request, now)
     }),
     isolate: (model, length) =>

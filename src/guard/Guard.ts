@@ -29,7 +29,7 @@ export type Ending = Exit.Exit<unknown, unknown>
 
 /** The right to send one request. */
 export interface Lease {
-  /** Told when the answer begins, if it does. */
+  /** Told when the answer begins, which is with its first content, if it does. */
   readonly opened?: ((answer: Opened) => Effect.Effect<void>) | undefined
   /** Told exactly once how the answer ended, and what it used, as far as the API said: it says so at the end of an answer. */
   readonly settle: (exit: Ending, usage?: Usage | undefined) => Effect.Effect<void>
@@ -37,7 +37,7 @@ export interface Lease {
 
 /** State that calls share about a model or an account. */
 export interface Guard {
-  /** Fails at once if the request must not be sent. Waits for nothing and holds nothing. */
+  /** Fails if the request must not be sent. It holds nothing, so it may wait where it can be interrupted. */
   readonly gate: (request: Request) => Effect.Effect<void, ClaudeError>
   /**
    * Waits its turn. Runs uninterruptibly, so that a lease once given is never lost: put `Effect.interruptible` on the
@@ -66,7 +66,8 @@ export interface Direct {
  * it is called. One that throws or dies is a defect of the call, and keeps no other from being ended.
  */
 export interface Held {
-  readonly opened?: ((answer: Opened) => Effect.Effect<void>) | undefined
+  /** Told when the answer begins, which is with its first content, if it does. */
+  readonly opened?: ((answer: Opened, place: Place) => Effect.Effect<void>) | undefined
   readonly end: (exit: Ending, usage: Usage | undefined, place: Place) => Effect.Effect<void>
 }
 
@@ -84,7 +85,7 @@ export const make = (direct: Direct): Guard & { readonly direct: Direct } => ({
 })
 
 const leaseOf = (held: Held): Lease => ({
-  opened: (answer) => held.opened?.(answer) ?? Exit.void,
+  opened: (answer) => Effect.withFiber((fiber) => held.opened?.(answer, placeOf(fiber)) ?? Exit.void),
   settle: (exit, usage) => Effect.withFiber((fiber) => held.end(exit, usage, placeOf(fiber)))
 })
 
@@ -246,10 +247,9 @@ class Passage implements Opening.Opening {
     if (lease !== nothing) this.leases.push(lease)
   }
 
-  /** Few leases want to know. */
   opened(answer: Opened, from: number): Effect.Effect<void> {
     for (let i = from; i < this.leases.length; i++) {
-      const told = this.leases[i]?.opened?.(Opening.plain(answer))
+      const told = this.leases[i]?.opened?.(Opening.plain(answer), placeOf(this.fiber))
       if (told !== undefined) return Effect.flatMapEager(told, () => this.opened(answer, i + 1))
     }
     return Exit.void

@@ -45,9 +45,8 @@ export interface Status {
   /** By class of models, of those that were asked. */
   readonly admission: { readonly [line: string]: Admission.Status }
   readonly budget: RetryBudget.Status | undefined
-  /** Of calls that succeed, and of calls that are answered at all. */
+  /** The share of calls that succeed. */
   readonly successRate: Monitor.Status | undefined
-  readonly availability: Monitor.Status | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -139,7 +138,6 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     account,
     store: circuitStore,
     log,
-    onClosed: (model) => byModel.get(model)?.slowStart(),
     onStoreError
   })
 
@@ -167,13 +165,11 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
           queues,
           ([name, { status }]) => Effect.map(status, (status) => [name, status] as const)
         )
-        const rates = monitor?.status(now)
         return {
           ...(yield* circuits?.status ?? noCircuits),
           admission: Object.fromEntries(waiting),
           budget: budget && (yield* budget.status),
-          successRate: rates?.successRate,
-          availability: rates?.availability
+          successRate: monitor?.status(now)
         }
       })
     })

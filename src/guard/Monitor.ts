@@ -1,14 +1,12 @@
 /**
- * Tells when calls begin to fail or get no answer, and when they are well again.
+ * Tells when calls begin to fail, when they are well again, and when a circuit opens.
  *
- * The success rate leaves out what was decided here: in an outage, the budget and
- * the circuit soon end nearly all calls, and it is silent. The availability, which
- * is the share of calls that got an answer as SREs have it, counts those too.
- *
- * It counts what calls come to, not attempts: one that a retry has saved is no
- * trouble of anybody's. It looks only when a call ends, so that a program that
- * starts, or is idle, raises nothing.
+ * It counts calls, not attempts: one that a retry has saved is no trouble of
+ * anybody's, and one that the budget, the circuit or the queue turned away was
+ * not served. It looks only when a call ends, so that a program that starts, or
+ * is idle, raises nothing.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,8 +14,8 @@ import * as Exit from "effect/Exit"
 import type * as CallLog from "../CallLog.ts"
 import * as Current from "../Current.ts"
 import { isToldRoutine, type Log, routine, wentWell } from "../internal/listening.ts"
-import { type Alert, Measure, type Status } from "../internal/measure.ts"
-import { badly, type End, endOf, turnedAway, well } from "../internal/monitorEnds.ts"
+import { type Alert as RateAlert, type Count, Measure, type Status } from "../internal/measure.ts"
+import { endOf, failed } from "../internal/monitorEnds.ts"
 import * as Refuse from "../internal/refuse.ts"
 import * as Guard from "./Guard.ts"
 
@@ -25,13 +23,11 @@ import * as Guard from "./Guard.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** When to say that too many calls fail, or get no answer. */
+/** When to say that too many calls fail. */
 export interface Options {
-  /** Below which share of calls that succeed: 0.95. */
+  /** Below which share of calls that succeed: 0.95. Within an hour after that was over, twice as many must fail. */
   readonly below?: number | undefined
-  /** Below which share of calls that are answered: 0.5. */
-  readonly availability?: number | undefined
-  /** Over which time: 5 minutes. An alert stands for as long, and for as long it is hard to raise again. */
+  /** Over which time: 5 minutes. An alert stands for as long at least. */
   readonly window?: Duration.Input | undefined
   /** With how many calls in it, at least: 20. */
   readonly minimumCalls?: number | undefined
@@ -40,31 +36,27 @@ export interface Options {
 /** The settings that were meant. */
 export interface Settings {
   readonly below: number
-  readonly availability: number
   readonly window: number
   readonly minimumCalls: number
 }
 
-const defaults = { below: 0.95, availability: 0.5, window: "5 minutes", minimumCalls: 20 } as const
+/** Below 95 % over five minutes, of at least 20 calls: the rule of the seed of this library. */
+const defaults = { below: 0.95, window: "5 minutes", minimumCalls: 20 } as const
 
 /** What is meant by the options. Throws a `RangeError` with a sentence if they cannot be meant. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("monitor", options, defaults)
   return {
     below: Refuse.share("monitor: below", options.below ?? defaults.below),
-    availability: Refuse.share("monitor: availability", options.availability ?? defaults.availability),
     window: Refuse.finite("monitor: window", options.window ?? defaults.window),
     minimumCalls: Refuse.whole("monitor: minimumCalls", options.minimumCalls ?? defaults.minimumCalls)
   }
 }
 
-export type { Alert, Status } from "../internal/measure.ts"
+export type { Status } from "../internal/measure.ts"
 
-/** What is measured. */
-export interface Rates {
-  readonly successRate: Status
-  readonly availability: Status
-}
+/** What somebody should know now: the rate is low, or has recovered, or a circuit has opened, and why. */
+export type Alert = RateAlert | Extract<CallLog.Event, { readonly _tag: "CircuitOpened" }>
 
 // -----------------------------------------------------------------------------
 // Service
@@ -86,40 +78,34 @@ export interface Monitor extends Guard.Guard {
   readonly log: CallLog.CallLog
   /** Listens to a gate too: what it turns away without a policy ends without a word, and is never admitted. */
   readonly watch: (direct: Guard.Direct) => Guard.Direct
-  readonly status: (now: number) => Rates
+  readonly status: (now: number) => Status
 }
 
 /** Listens to the ends of calls on their way to the log, and tells both the log and `alerts`. */
-export const make = (
-  { availability: answered, below, minimumCalls, window }: Settings,
-  log: CallLog.CallLog,
-  alerts: Alerts
-): Monitor => {
-  const common = { window, minimumCalls }
-  const successRate = new Measure({ ...common, below, low: "SuccessRateLow", recovered: "SuccessRateRecovered" })
-  const availability = new Measure({
-    ...common,
-    below: answered,
-    low: "AvailabilityLow",
-    recovered: "AvailabilityRecovered"
-  })
+export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): Monitor => {
+  const rate = new Measure(settings)
+  /** When it was told last that a circuit opened, by model. */
+  const opened = new Map<string, number>()
 
-  const tell = (alert: Alert): Effect.Effect<void> => Effect.andThen(log.emit(alert), alerts.raise(alert))
   /** Counts the end of a call, at once, and tells what it calls for. */
-  const count = (end: End, at: number, model: string): Effect.Effect<void> => {
-    const first = successRate.count(end.successRate, at, model)
-    const second = availability.count(end.availability, at, model)
+  const count = (end: Count, at: number, model: string): Effect.Effect<void> => {
+    const alert = rate.count(end, at, model)
     // Usually there is nothing to tell.
-    return first === undefined && second === undefined
-      ? Exit.void
-      : Effect.forEach([first, second], (alert) => alert === undefined ? Effect.void : tell(alert), { discard: true })
+    return alert === undefined ? Exit.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
+  }
+  /** A circuit that fails to close opens again and again: that is told once in a window. */
+  const circuit = (event: Alert): Effect.Effect<void> => {
+    for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
+    if (opened.has(event.model)) return Exit.void
+    opened.set(event.model, event.at)
+    return alerts.raise(event)
   }
 
   /** The end of a call that no policy runs. */
   const lone = (model: string): Guard.Held => ({
     end: (exit, _, { now }) => {
       const error = Guard.errorOf(exit)
-      const end = error !== undefined ? badly(error) : Exit.isSuccess(exit) ? well : undefined
+      const end = error !== undefined ? failed(error) : Exit.isSuccess(exit) ? "success" : undefined
       return end === undefined ? Exit.void : count(end, now, model)
     }
   })
@@ -127,6 +113,7 @@ export const make = (
   const inner: Log = log
   const heard: CallLog.CallLog & Log = {
     emit: (event) => {
+      if (event._tag === "CircuitOpened") return Effect.andThen(log.emit(event), Effect.suspend(() => circuit(event)))
       const end = endOf(event)
       return end === undefined ? log.emit(event) : Effect.withFiber((fiber) => {
         const outer = fiber.getRef(Current.Call)
@@ -138,7 +125,7 @@ export const make = (
     },
     [routine]: (fiber) => isToldRoutine(log, fiber),
     [wentWell]: (at, model) => {
-      const told = count(well, at, model)
+      const told = count("success", at, model)
       // Guards inside of these have a monitor too.
       const noted = inner[wentWell]?.(at, model) ?? Exit.void
       return told === Exit.void ? noted : Effect.andThen(noted, told)
@@ -158,10 +145,14 @@ export const make = (
         const gated = direct.gate(request, place)
         return gated === Exit.void || place.fiber.getRef(Current.Call) !== undefined
           ? gated
-          : Effect.tapError(gated, (error) => count(turnedAway(error), place.now, request.params.model))
+          // It may have waited.
+          : Effect.tapError(
+            gated,
+            (error) => Effect.flatMap(Clock.currentTimeMillis, (now) => count(failed(error), now, request.params.model))
+          )
       }
     }),
     log: heard,
-    status: (now) => ({ successRate: successRate.status(now), availability: availability.status(now) })
+    status: (now) => rate.status(now)
   }
 }

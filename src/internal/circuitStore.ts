@@ -50,7 +50,14 @@ export const letThrough: Machine.Decision = {
   closed: false
 }
 export const unknown = [initial, letThrough] as const
-export const nothingKnown: Status = { state: "closed", calls: 0, failures: 0, retryAfter: undefined }
+export const nothingKnown: Status = {
+  state: "closed",
+  calls: 0,
+  failures: 0,
+  retryAfter: undefined,
+  why: undefined,
+  waiting: 0
+}
 
 /** A store, and who is told when it fails. */
 export interface Asked {

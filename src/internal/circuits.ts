@@ -1,14 +1,14 @@
-/** The circuits of an account, one for each model and one for all of it, and the leases that they give. */
-import * as Clock from "effect/Clock"
+/** The circuits of an account: one for each model, and one for all of it. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Random from "effect/Random"
 import type * as CallLog from "../CallLog.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
-import * as Guard from "../guard/Guard.ts"
+import type * as Guard from "../guard/Guard.ts"
 import type { Request } from "../Message.ts"
-import { ask, eventOf, eventOfAccount, type How, reject, type Status, statusOf, verdict } from "./circuitEnds.ts"
+import { ask, reject, type Status, statusOf } from "./circuitEnds.ts"
+import { type Circuit, Held } from "./circuitLease.ts"
+import { Line } from "./circuitLine.ts"
 import * as Machine from "./circuitMachine.ts"
 import { type Asked, initial, Kept, letThrough, nothingKnown, unknown } from "./circuitStore.ts"
 
@@ -23,77 +23,110 @@ export interface Place extends Asked {
   /** What the keys begin with. */
   readonly account: string
   readonly log: CallLog.CallLog
-  /** Told when a model has recovered, here or elsewhere: it is not to be buried under what has waited. */
-  readonly onClosed?: ((model: string) => void) | undefined
 }
 
-/** The circuits of an account. A model that is not named stands for the account. */
+/** For how long a closed circuit is remembered that nobody asks: longer than any window or answer. */
+const forgetAfter = 3_600_000
+
+/** The circuits of an account. */
 export class Panel {
   readonly settings: Settings
   readonly place: Place
-  readonly ofAccount: Kept
-  readonly byModel = new Map<string, Kept>()
+  readonly ofAccount: Circuit
+  readonly byModel = new Map<string, Circuit>()
 
   constructor(settings: Settings, place: Place) {
     this.settings = settings
     this.place = place
-    this.ofAccount = new Kept(place.account, place)
+    this.ofAccount = this.make(undefined, -Infinity)
   }
 
-  of(model: string | undefined): Kept {
+  of(model: string | undefined, now: number): Circuit {
     if (model === undefined) return this.ofAccount
     const known = this.byModel.get(model)
-    if (known !== undefined) return known
-    const made = new Kept(`${this.place.account}/${model}`, this.place)
+    if (known !== undefined) {
+      known.askedAt = now
+      return known
+    }
+    this.forget(now)
+    const made = this.make(model, now)
     this.byModel.set(model, made)
     return made
+  }
+
+  make(model: string | undefined, now: number): Circuit {
+    const { account } = this.place
+    const circuit: Circuit = {
+      model,
+      kept: new Kept(model === undefined ? account : `${account}/${model}`, this.place),
+      line: new Line({
+        recheck: this.settings.recheck,
+        look: (now) => this.look(circuit, now),
+        reject: (decision, wait, now) => reject(model, model ?? "*", decision, wait, now)
+      }),
+      askedAt: now
+    }
+    return circuit
+  }
+
+  /** Forgets circuits that are closed and were not asked for an hour. One that is open is kept: idle time closes none. */
+  forget(now: number): void {
+    const { unsafe } = this.place.store
+    for (const [model, { askedAt, kept: { key }, line }] of this.byModel) {
+      if (now - askedAt < forgetAfter || line.size > 0) continue
+      if (unsafe?.get(key)?._tag === "Closed") unsafe.delete(key)
+      if (unsafe?.has(key) !== true) this.byModel.delete(model)
+    }
   }
 
   // ---------------------------------------------------------------------------
   // Asking
   // ---------------------------------------------------------------------------
 
-  gate(model: string, now: number): Effect.Effect<void, ClaudeError> {
-    if (this.closed(undefined, now) !== undefined && this.closed(model, now) !== undefined) return Exit.void
+  gate(model: string, { fiber, now }: Guard.Place): Effect.Effect<void, ClaudeError> {
+    const { line } = this.of(model, now)
+    if (this.closed(undefined, now) && this.closed(model, now) && line.ramp === undefined) return Exit.void
     return Effect.flatMapEager(
-      this.look(undefined, now),
+      this.look(this.ofAccount, now),
       (whole): Effect.Effect<void, ClaudeError> =>
         whole._tag === "Rejected"
-          ? Exit.fail(reject(undefined, model, whole, now))
-          : Effect.flatMapEager(
-            this.look(model, now),
-            (own) => own._tag === "Rejected" ? Exit.fail(reject(model, model, own, now)) : Exit.void
-          )
+          ? Exit.fail(reject(undefined, model, whole, whole.retryAfter, now))
+          : line.pass(fiber, now)
     )
   }
 
   admit({ limits, params: { model } }: Request, now: number): Effect.Effect<Guard.Held, ClaudeError> {
+    const circuit = this.of(model, now)
+    const held = (whole: Machine.Right, own: Machine.Right) => {
+      if (!own.probe) circuit.line.pace.count(now)
+      return Exit.succeed(new Held(this, circuit, whole, own, now))
+    }
     const whole = this.closed(undefined, now)
     const own = this.closed(model, now)
-    if (whole !== undefined && own !== undefined) {
-      return Exit.succeed(new Held(this, model, whole.generation, false, own.generation, now))
-    }
+    if (whole !== undefined && own !== undefined) return held(admitted(whole), admitted(own))
     const limit = limits.attempt === undefined ? 0 : Duration.toMillis(limits.attempt)
     // A probe without end would be waited for without end, if its process died.
     const attempt = limit < Infinity ? limit : 0
     const asked: Machine.Event = { _tag: "Ask", lease: Math.max(this.settings.probeLease, attempt) }
     return Effect.flatMapEager(this.send(undefined, asked, now), (whole): Effect.Effect<Guard.Held, ClaudeError> => {
-      if (whole._tag !== "Admitted") return Exit.fail(reject(undefined, model, whole, now))
-      const { generation, probe } = whole
+      if (whole._tag !== "Admitted") return Exit.fail(reject(undefined, model, whole, waitOf(whole), now))
       return Effect.flatMapEager(this.send(model, asked, now), (own): Effect.Effect<Guard.Held, ClaudeError> => {
-        if (own._tag === "Admitted") return Exit.succeed(new Held(this, model, generation, probe, own.generation, now))
-        const rejected = Exit.fail(reject(model, model, own, now))
+        if (own._tag === "Admitted") return held(whole, own)
+        const rejected = Exit.fail(reject(model, model, own, waitOf(own), now))
         // What was taken of the account is given back.
-        return probe
-          ? Effect.flatMapEager(this.send(undefined, { _tag: "Ignored", generation }, now), () => rejected)
+        return whole.probe
+          ? Effect.flatMapEager(
+            this.send(undefined, { _tag: "Ignored", generation: whole.generation }, now),
+            () => rejected
+          )
           : rejected
       })
     })
   }
 
   status(now: number): Effect.Effect<{ account: Status; circuits: { [model: string]: Status } }> {
-    const status = (circuit: Kept) =>
-      circuit.modify((state) => [state, statusOf(this.settings, state, now)], nothingKnown)
+    const status = ({ kept, line }: Circuit) =>
+      kept.modify((state) => [state, statusOf(this.settings, state, line.size, now)], nothingKnown)
     const models = Effect.forEach(
       this.byModel,
       ([model, circuit]) => Effect.map(status(circuit), (status) => [model, status] as const)
@@ -110,11 +143,14 @@ export class Panel {
 
   /** Sends an event, and tells what came of it. */
   send(model: string | undefined, event: Machine.Event, now: number): Effect.Effect<Machine.Decision> {
-    const sent = this.of(model).modify((state) => {
+    const { kept, line } = this.of(model, now)
+    const sent = kept.modify((state) => {
       const next = Machine.step(this.settings, state, event, now)
       return [next[0], next]
     }, unknown)
     return Effect.flatMapEager(sent, ([state, decision]) => {
+      // It has opened or closed, or a probe has begun or left.
+      if (state._tag !== "Closed" || decision._tag === "Closed") line.turned()
       const told = this.tell(model, now, state, decision)
       return told === undefined ? Exit.succeed(decision) : Effect.as(told, decision)
     })
@@ -124,12 +160,10 @@ export class Panel {
     const { log } = this.place
     const common = { at: now, call: undefined, model: model ?? "*" }
     switch (decision._tag) {
-      case "Opened":
-        return log.emit({
-          _tag: "CircuitOpened",
-          ...common,
-          openFor: Duration.millis(state._tag === "Open" ? state.until - now : 0)
-        })
+      case "Opened": {
+        const openFor = Duration.millis(state._tag === "Open" ? state.until - now : 0)
+        return log.emit({ _tag: "CircuitOpened", ...common, openFor, why: decision.why })
+      }
       case "Closed":
         return log.emit({ _tag: "CircuitClosed", ...common })
       case "Isolated":
@@ -150,9 +184,10 @@ export class Panel {
   // ---------------------------------------------------------------------------
 
   /** Looks without taking anything; and whether it was closed since the last look. */
-  look(model: string | undefined, now: number): Effect.Effect<Machine.Decision> {
-    return this.of(model).modify((state) => {
-      if (state._tag === "Closed") this.seen(model, state.since, now)
+  look(circuit: Circuit, now: number): Effect.Effect<Machine.Decision> {
+    return circuit.kept.modify((state) => {
+      if (state._tag === "Closed") this.seen(circuit, state.since, now)
+      else circuit.line.ramp = undefined
       return [Machine.steadied(state, now), Machine.step(this.settings, state, ask, now)[1]]
     }, letThrough)
   }
@@ -160,26 +195,26 @@ export class Panel {
   /** The state of a circuit in memory that is closed, as nearly all are. */
   closed(model: string | undefined, now: number): Machine.Closed | undefined {
     const { unsafe } = this.place.store
-    const state = unsafe === undefined ? undefined : unsafe.get(this.of(model).key) ?? initial
-    if (state?._tag !== "Closed") return undefined
-    this.seen(model, state.since, now)
+    if (unsafe === undefined) return undefined
+    const circuit = this.of(model, now)
+    const state = unsafe.get(circuit.kept.key) ?? initial
+    if (state._tag !== "Closed") return undefined
+    this.seen(circuit, state.since, now)
     return state
   }
 
   /** It is closed since then. */
-  seen(model: string | undefined, since: number | null, now: number): void {
-    const circuit = this.of(model)
-    if (since === null || since === circuit.seen) return
-    circuit.seen = since
+  seen({ kept, line, model }: Circuit, since: number | null, now: number): void {
+    if (since === null || since === kept.seen) return
+    kept.seen = since
     // One that was closed long ago has got over it.
-    if (model !== undefined && now - since < this.settings.window) this.place.onClosed?.(model)
+    if (model !== undefined && now - since < this.settings.window) line.recovered(now)
   }
 
   /** Counts a success of a circuit in memory that is closed; says whether it is. */
-  counted(model: string, generation: number, now: number): boolean {
+  counted({ kept: { key } }: Circuit, generation: number, now: number): boolean {
     const { place: { store: { unsafe } }, settings } = this
     if (unsafe === undefined) return false
-    const { key } = this.of(model)
     const state = unsafe.get(key) ?? initial
     if (state._tag !== "Closed") return false
     // What began before the last transition says nothing about what is now.
@@ -188,43 +223,6 @@ export class Panel {
   }
 }
 
-/** The right to ask a model: given by its circuit, and by that of the account. */
-class Held implements Guard.Held {
-  readonly panel: Panel
-  readonly model: string
-  /** Of the account, and whether it is its probe. */
-  readonly generation: number
-  readonly probe: boolean
-  /** The generation of the model. */
-  readonly own: number
-  readonly opened: Guard.Held["opened"]
-  slow = false
+const admitted = ({ generation }: Machine.Closed): Machine.Right => ({ generation, probe: false })
 
-  constructor(panel: Panel, model: string, generation: number, probe: boolean, own: number, start: number) {
-    this.panel = panel
-    this.model = model
-    this.generation = generation
-    this.probe = probe
-    this.own = own
-    const { slowAfter } = panel.settings
-    this.opened = slowAfter === Infinity ? undefined : timed(this, start + slowAfter)
-  }
-
-  end(exit: Guard.Ending, _: unknown, { fiber, now }: Guard.Place): Effect.Effect<void> {
-    const { model, own, panel, probe, slow } = this
-    const how = Guard.judge<How>(exit, { success: "Success", neutral: "Ignored", failure: verdict })
-    if (how === "Success" && !slow && !probe && panel.counted(model, own, now)) return Exit.void
-    const error = Guard.errorOf(exit)
-    const event = eventOf(how, own, slow, fiber.getRef(Random.Random).nextDoubleUnsafe(), error)
-    const ofAccount = eventOfAccount(how, this, error, panel.settings, now)
-    return Effect.flatMapEager(
-      panel.send(model, event, now),
-      () => ofAccount === undefined ? Exit.void : Effect.mapEager(panel.send(undefined, ofAccount, now), () => {})
-    )
-  }
-}
-
-const timed = (held: Held, until: number) => () =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    held.slow = now > until
-  })
+const waitOf = (decision: Machine.Decision): number | null => decision._tag === "Rejected" ? decision.retryAfter : null

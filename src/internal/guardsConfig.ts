@@ -35,7 +35,7 @@ const given = <A extends object>(
  * | `CLAUDE_REQUESTS_PER_MINUTE`, `CLAUDE_INPUT_TOKENS_PER_MINUTE`, `CLAUDE_OUTPUT_TOKENS_PER_MINUTE`, `CLAUDE_HEADROOM` | `quota` |
  * | `CLAUDE_CIRCUIT` (`true`), `CLAUDE_CIRCUIT_FAILURE_RATE`, `CLAUDE_CIRCUIT_MINIMUM_CALLS`, `CLAUDE_CIRCUIT_OPEN_FOR` | `circuit` |
  * | `CLAUDE_BUDGET` (`true`) | `budget` |
- * | `CLAUDE_MONITOR` (`true`), `CLAUDE_MONITOR_BELOW`, `CLAUDE_MONITOR_AVAILABILITY` | `monitor` |
+ * | `CLAUDE_MONITOR` (`true`), `CLAUDE_MONITOR_BELOW` | `monitor` |
  *
  * Fails with a `ConfigError` that says what to change if they contradict each other.
  */
@@ -61,10 +61,7 @@ export const config: Config.Config<Guards> = Config.all({
   }),
   hasBudget: Config.withDefault(Config.Boolean("CLAUDE_BUDGET"), true),
   hasMonitor: Config.withDefault(Config.Boolean("CLAUDE_MONITOR"), true),
-  monitor: given({
-    below: Config.Finite("CLAUDE_MONITOR_BELOW"),
-    availability: Config.Finite("CLAUDE_MONITOR_AVAILABILITY")
-  })
+  monitor: given({ below: Config.Finite("CLAUDE_MONITOR_BELOW") })
 }).pipe(
   Config.mapEffect(
     ({ account, circuit, concurrency, hasBudget, hasCircuit, hasMonitor, headroom, limits, monitor }) => {

@@ -18,7 +18,7 @@ export const describe = (guards: Guards): string => {
       "gate",
       circuit === undefined
         ? "no"
-        : "fails at once when the account has spent its money, or the circuit of the model is open"
+        : "fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first"
     ),
     row("queue", admits ? waits(concurrency) : "no"),
     ...quota === undefined ? [] : amounts(quota, guards.quota ?? {}),
@@ -28,7 +28,8 @@ export const describe = (guards: Guards): string => {
       : [
         row(
           "",
-          "then one probe at a time; after a good one, one call at first, and one more with each answer that begins"
+          "then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one "
+            + "from before"
         )
       ],
     ...extra.length === 0 ? [] : [row("extra", `${extra.length} of your own, asked last`)]
@@ -39,10 +40,10 @@ const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
 
 const percent = (share: number): string => `${Math.round(share * 1000) / 10}%`
 
-const watch = ({ availability, below, minimumCalls, window }: Monitor.Settings): string =>
-  `tells when fewer than ${percent(below)} of the calls of the last ${Refuse.show(window)} succeed, or fewer than ${
-    percent(availability)
-  } get an answer, of at least ${minimumCalls}, and when enough do again`
+const watch = ({ below, minimumCalls, window }: Monitor.Settings): string =>
+  `tells when a circuit opens, and when fewer than ${percent(below)} of the calls of the last ${
+    Refuse.show(window)
+  } succeed, of at least ${minimumCalls}`
 
 const bound = ({ burst, cost, queue, quota, ratio }: RetryBudget.Settings): string =>
   `extra attempts that fail: for ${percent(ratio)} of the calls of a minute and ${burst} more, and ${
@@ -85,7 +86,5 @@ const opens = (
       Refuse.show(window)
     } fail, of at least ${minimumCalls}`,
     ...slowAfter === Infinity ? [] : [`or ${percent(slowRate)} begin after more than ${Refuse.show(slowAfter)}`],
-    `for ${Refuse.show(openFor / 2)} to ${Refuse.show(openFor)}, doubled with each bad probe up to ${
-      Refuse.show(maxOpenFor)
-    }`
+    `for ${Refuse.show(openFor)} or a quarter of the outage so far, up to ${Refuse.show(maxOpenFor)}`
   ].join(", ")

@@ -1,32 +1,34 @@
 /**
- * A share of the calls of a window that slides, and when to say that it is low.
+ * The share of calls in a sliding window that succeed, and when to say that it is low.
  *
- * What was said is held on to for a window. At a steady rate near the threshold,
- * chance alone would otherwise say it, and take it back, every minute.
+ * An alert stands for a window at least, and within an hour after it was cleared,
+ * it is raised only if twice as many calls fail as may. At a steady rate near the
+ * threshold, chance alone would otherwise raise and clear it every few minutes.
  */
 import type * as CallLog from "../CallLog.ts"
 import type { Tag } from "../ClaudeError.ts"
 
-/** What somebody should know now. */
+/** The rate has become low, or has recovered. */
 export type Alert = Extract<CallLog.Event, CallLog.Rate>
 
-/** The rate now, and whether it was said to be low. `rate` is 1 where there are no calls. */
+/** The rate now, and whether it was said to be low. `rate` is 1 without calls. */
 export interface Status extends CallLog.Rate {
   readonly low: boolean
 }
 
 /** When to say what. */
 export interface Settings {
-  readonly low: Alert["_tag"]
-  readonly recovered: Alert["_tag"]
   readonly below: number
-  /** In milliseconds: also how long an alert stands, and how long it is hard to raise again. */
+  /** In milliseconds: also how long an alert stands at least. */
   readonly window: number
   readonly minimumCalls: number
 }
 
 /** What a call counts as: what it failed with, if it did; or it does not count. */
 export type Count = "success" | Tag | undefined
+
+/** For how long it is hard to raise an alert again, in milliseconds: a steady 5 % raises at most one in an hour. */
+const calm = 3_600_000
 
 /** Into how many slices the window is cut: a tenth of a minute, of five. */
 const slices = 50
@@ -71,11 +73,10 @@ export class Measure {
     }
     // Usually nothing fails.
     if (this.failures === 0 && !this.low) return undefined
-    const { low, minimumCalls, recovered } = this.settings
-    if (this.calls < minimumCalls || this.isLow(at) === this.low) return undefined
+    if (this.calls < this.settings.minimumCalls || this.isLow(at) === this.low) return undefined
     this.low = !this.low
     this.changedAt = at
-    return { _tag: this.low ? low : recovered, at, call: undefined, model, ...this.state() }
+    return { _tag: this.low ? "SuccessRateLow" : "SuccessRateRecovered", at, call: undefined, model, ...this.state() }
   }
 
   status(now: number): Status {
@@ -83,12 +84,13 @@ export class Measure {
     return { ...this.state(), low: this.low }
   }
 
-  /** Whether it is to be called low. What was said stands for a window, unless twice as many fail as may. */
+  /** Whether it is to be called low. */
   isLow(now: number): boolean {
     const { below, window } = this.settings
     const rate = this.rate()
-    const isHeld = now - this.changedAt < window
-    return isHeld ? this.low || (1 + rate) / 2 < below : rate < below
+    const since = now - this.changedAt
+    if (this.low) return since < window || rate < below
+    return since < calm ? (1 + rate) / 2 < below : rate < below
   }
 
   rate(): number {
@@ -109,7 +111,7 @@ export class Measure {
     const causes = new Map<Tag, number>()
     for (const tag of this.recent.flatMap(({ failures }) => failures)) causes.set(tag, (causes.get(tag) ?? 0) + 1)
     return {
-      rate: this.rate(),
+      rate: Math.round(this.rate() * 1000) / 1000,
       calls: this.calls,
       failures: this.failures,
       causes: [...causes].map(([tag, count]) => ({ tag, count })).toSorted((a, b) => b.count - a.count)

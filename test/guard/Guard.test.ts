@@ -415,8 +415,8 @@ describe("guards of one's own", () => {
         "b gate",
         "a admit, 1 running",
         "b admit, 1 running",
-        "b settle, 1 running, 0 counted",
-        "a settle, 1 running, 0 counted"
+        "b settle, 1 running, 1 counted",
+        "a settle, 1 running, 1 counted"
       ])
       assert.deepInclude((yield* control.status).admission["sonnet"], { running: 0 })
     }).pipe(Effect.scoped))

@@ -21,7 +21,9 @@ describe("Guards.apply", () => {
         state: "closed",
         calls: 1,
         failures: 0,
-        retryAfter: undefined
+        retryAfter: undefined,
+        why: undefined,
+        waiting: 0
       })
       assert.lengthOf(yield* FakeClaude.received, 1)
     }).pipe(
@@ -30,12 +32,12 @@ describe("Guards.apply", () => {
       ]))
     ))
 
-  it.effect("opens the circuit after ten failures, sends nothing, and closes it with a probe", () =>
+  it.effect("opens the circuit after twenty failures, sends nothing, and closes it with a probe", () =>
     Effect.gen(function*() {
-      for (let i = 0; i < 10; i++) yield* Effect.flip(Claude.text("hi"))
+      for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
       const error = yield* Effect.flip(Claude.text("hi"))
       assert.strictEqual(error._tag, "CircuitOpen")
-      assert.lengthOf(yield* FakeClaude.received, 10)
+      assert.lengthOf(yield* FakeClaude.received, 20)
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({ retry: Retry.standard, overall: "2 minutes" }),
         Effect.forkChild
@@ -46,13 +48,13 @@ describe("Guards.apply", () => {
       assert.strictEqual(status.circuits["claude-sonnet-5-5"]?.state, "closed")
     }).pipe(
       Effect.provide(
-        guarded({ circuit: {} }, Faults.by(({ index }) => index < 10 ? Faults.overloaded : Faults.answer("well")))
+        guarded({ circuit: {} }, Faults.by(({ index }) => index < 20 ? Faults.overloaded : Faults.answer("well")))
       )
     ))
 
   it.effect("turns nobody away who waits after a recovery, where neither a number nor a wait was named", () =>
     Effect.gen(function*() {
-      for (let i = 0; i < 10; i++) yield* Effect.flip(Claude.text("hi"))
+      for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
       yield* TestClock.adjust("30 seconds")
       const probe = yield* Effect.forkChild(Claude.text("hi"))
       yield* TestClock.adjust("2 minutes")
@@ -66,7 +68,7 @@ describe("Guards.apply", () => {
           { circuit: {} },
           // Each answer takes more than a minute.
           Faults.by(({ index }) =>
-            index < 10 ? Faults.overloaded : Faults.answer("a b c d e f g h", { every: "7 seconds" })
+            index < 20 ? Faults.overloaded : Faults.answer("a b c d e f g h", { every: "7 seconds" })
           )
         )
       )

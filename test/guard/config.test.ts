@@ -55,13 +55,10 @@ describe("G12: guards that cannot be meant are refused when they are written", (
       { budget: { attempts: 3 } },
       "budget has no field attempts: it has quota, cost, costRateLimited, ratio, burst, queue"
     ],
-    [{ monitor: { minimum: 3 } }, "monitor has no field minimum: it has below, availability, window, minimumCalls"],
+    [{ monitor: { minimum: 3 } }, "monitor has no field minimum: it has below, window, minimumCalls"],
     [{ monitor: { below: 0 } }, "monitor: below is 0: it must be a share, above 0 and at most 1"],
     [{ monitor: { below: 95 } }, "monitor: below is 95: it must be a share, above 0 and at most 1"],
     [{ monitor: { below: NaN } }, "monitor: below is NaN: it must be a share, above 0 and at most 1"],
-    [{ monitor: { availability: 0 } }, "monitor: availability is 0: it must be a share, above 0 and at most 1"],
-    [{ monitor: { availability: 50 } }, "monitor: availability is 50: it must be a share, above 0 and at most 1"],
-    [{ monitor: { availability: NaN } }, "monitor: availability is NaN: it must be a share, above 0 and at most 1"],
     [{ monitor: { minimumCalls: 0 } }, "monitor: minimumCalls is 0: it must be a whole number, 1 or more"],
     [{ monitor: { minimumCalls: 1.5 } }, "monitor: minimumCalls is 1.5: it must be a whole number, 1 or more"],
     [
@@ -84,6 +81,10 @@ describe("G12: guards that cannot be meant are refused when they are written", (
       { circuit: { openFor: "10 minutes", maxOpenFor: "5 minutes" } },
       "circuit: openFor (10m) is longer than maxOpenFor (5m): raise maxOpenFor or lower openFor"
     ],
+    [{ circuit: { openFor: 10 } }, "circuit: openFor is 10ms: it must be from 1 second to 1 day"],
+    [{ circuit: { probeLease: "2 days" } }, "circuit: probeLease is 2d: it must be from 1 second to 1 day"],
+    [{ circuit: { window: 1 } }, "circuit: window is 1ms: it must be from 1 second to 1 day"],
+    [{ circuit: { maxOpenFor: 999 } }, "circuit: maxOpenFor is 999ms: it must be from 1 second to 1 day"],
     [{ circuit: { window: Infinity } }, "circuit: window is without end: name a time"],
     [{ circuit: { openFor: Infinity } }, "circuit: openFor is without end: name a time"],
     [{ circuit: { maxOpenFor: Infinity } }, "circuit: maxOpenFor is without end: name a time"],
@@ -136,16 +137,15 @@ describe("G12: guards that cannot be meant are refused when they are written", (
   it("the settings that are usual are those of the documentation", () => {
     assert.deepStrictEqual(Monitor.settings({}), {
       below: 0.95,
-      availability: 0.5,
       window: 300_000,
       minimumCalls: 20
     })
     assert.deepInclude(Circuit.settings({}), {
       window: 60_000,
-      minimumCalls: 10,
-      failureRate: 0.5,
-      openFor: 30_000,
-      maxOpenFor: 600_000
+      minimumCalls: 20,
+      failureRate: 0.9,
+      openFor: 5000,
+      maxOpenFor: 30_000
     })
   })
 })
@@ -181,8 +181,7 @@ describe("Guards.config", () => {
         CLAUDE_CIRCUIT_OPEN_FOR: "10 seconds",
         CLAUDE_BUDGET: "true",
         CLAUDE_MONITOR: "true",
-        CLAUDE_MONITOR_BELOW: "0.9",
-        CLAUDE_MONITOR_AVAILABILITY: "0.6"
+        CLAUDE_MONITOR_BELOW: "0.9"
       })
       assert.deepStrictEqual(guards, {
         account: "acme",
@@ -190,7 +189,7 @@ describe("Guards.config", () => {
         quota: { requests: 50, inputTokens: 30_000, outputTokens: 8000, headroom: 0.5, per: "1 minute" },
         circuit: { failureRate: 0.4, minimumCalls: 5, openFor: Duration.seconds(10) },
         budget: {},
-        monitor: { below: 0.9, availability: 0.6 }
+        monitor: { below: 0.9 }
       })
       assert.doesNotThrow(() => Guards.apply(guards))
     }))
@@ -211,7 +210,6 @@ describe("Guards.config", () => {
           [{ CLAUDE_CONCURRENCY_MIN: "8", CLAUDE_CONCURRENCY_MAX: "4" }, "min (8) is more than max (4)"],
           [{ CLAUDE_CIRCUIT_FAILURE_RATE: "50" }, "circuit: failureRate is 50: it must be a share"],
           [{ CLAUDE_MONITOR_BELOW: "95" }, "monitor: below is 95: it must be a share"],
-          [{ CLAUDE_MONITOR_AVAILABILITY: "1.5" }, "monitor: availability is 1.5: it must be a share"],
           [{ CLAUDE_ACCOUNT: " " }, "account is empty"],
           [{ CLAUDE_QUEUE: "-1" }, "queue is -1: it must be a whole number"],
           [{ CLAUDE_REQUESTS_PER_MINUTE: "0" }, "requests is 0: it must be above 0"],
@@ -233,7 +231,7 @@ describe("Guards.config", () => {
 describe("Guards.describe", () => {
   it("shows what is there where nothing is asked for", () => {
     expect(Guards.describe({})).toMatchInlineSnapshot(`
-      "monitor   tells when fewer than 95% of the calls of the last 5m succeed, or fewer than 50% get an answer, of at least 20, and when enough do again
+      "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
       gate      no
       queue     no
@@ -250,12 +248,12 @@ describe("Guards.describe", () => {
 
   it("shows the usual guards", () => {
     expect(Guards.describe(Guards.standard)).toMatchInlineSnapshot(`
-      "monitor   tells when fewer than 95% of the calls of the last 5m succeed, or fewer than 50% get an answer, of at least 20, and when enough do again
+      "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
-      gate      fails at once when the account has spent its money, or the circuit of the model is open
+      gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
       queue     any number may run; any number wait, until their deadline; interactive before default before background, by class of models
-      circuit   opens when 50% of the calls of the last 1m fail, of at least 10, for 15s to 30s, doubled with each bad probe up to 10m
-                then one probe at a time; after a good one, one call at first, and one more with each answer that begins"
+      circuit   opens when 90% of the calls of the last 1m fail, of at least 20, for 5s or a quarter of the outage so far, up to 30s
+                then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one from before"
     `)
   })
 
@@ -273,18 +271,18 @@ describe("Guards.describe", () => {
       },
       circuit: { openFor: "20 seconds", slow: { after: "10 seconds", rate: 0.4 } },
       budget: { quota: 280, queue: 10 },
-      monitor: { below: 0.9, availability: 0.6 },
+      monitor: { below: 0.9 },
       extra: [own]
     })).toMatchInlineSnapshot(`
       "account   acme
-      monitor   tells when fewer than 90% of the calls of the last 5m succeed, or fewer than 60% get an answer, of at least 20, and when enough do again
+      monitor   tells when a circuit opens, and when fewer than 90% of the calls of the last 5m succeed, of at least 20
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 20 while nothing succeeds; 10 may wait their turn
-      gate      fails at once when the account has spent its money, or the circuit of the model is open
+      gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
       queue     4 to 64 run, fewer after losses; 200 wait for 30s at most; interactive before default before background, by class of models
       quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m, 20% at once; input by the API's count
                 haiku: 100 requests
-      circuit   opens when 50% of the calls of the last 1m fail, of at least 10, or 40% begin after more than 10s, for 10s to 20s, doubled with each bad probe up to 10m
-                then one probe at a time; after a good one, one call at first, and one more with each answer that begins
+      circuit   opens when 90% of the calls of the last 1m fail, of at least 20, or 40% begin after more than 10s, for 20s or a quarter of the outage so far, up to 30s
+                then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one from before
       extra     1 of your own, asked last"
     `)
   })
@@ -302,29 +300,27 @@ describe("Guards.status", () => {
     Effect.gen(function*() {
       const json = Effect.map(Guards.status, (status) => JSON.parse(JSON.stringify(status)))
       assert.deepStrictEqual(yield* json, {
-        account: { state: "closed", calls: 0, failures: 0 },
+        account: { state: "closed", calls: 0, failures: 0, waiting: 0 },
         circuits: {},
         admission: {},
         budget: { left: 140, waiting: 0, calls: 0, extra: 0 },
-        successRate: { rate: 1, calls: 0, failures: 0, causes: [], low: false },
-        availability: { rate: 1, calls: 0, failures: 0, causes: [], low: false }
+        successRate: { rate: 1, calls: 0, failures: 0, causes: [], low: false }
       })
       yield* Claude.text("hi")
       yield* Effect.flip(Claude.text("hi", { model: "claude-haiku-5-5" }))
       const half = { rate: 0.5, calls: 2, failures: 1, causes: [{ tag: "Overloaded", count: 1 }], low: false }
       assert.deepStrictEqual(yield* json, {
-        account: { state: "closed", calls: 0, failures: 0 },
+        account: { state: "closed", calls: 0, failures: 0, waiting: 0 },
         circuits: {
-          "claude-sonnet-5-5": { state: "closed", calls: 1, failures: 0 },
-          "claude-haiku-5-5": { state: "closed", calls: 1, failures: 1 }
+          "claude-sonnet-5-5": { state: "closed", calls: 1, failures: 0, waiting: 0 },
+          "claude-haiku-5-5": { state: "closed", calls: 1, failures: 1, waiting: 0 }
         },
         admission: {
           sonnet: { running: 0, waiting: 0, limit: 8 },
           haiku: { running: 0, waiting: 0, limit: 8 }
         },
         budget: { left: 140, waiting: 0, calls: 0, extra: 0 },
-        successRate: half,
-        availability: half
+        successRate: half
       })
     }).pipe(
       Effect.provide(guarded({ concurrency: { max: 8 }, circuit: {} }, [Faults.answer("well"), Faults.overloaded]))
