@@ -71,6 +71,14 @@ export const Priority = Context.Reference<"interactive" | "default" | "backgroun
   { defaultValue: () => "default" }
 )
 
+/**
+ * Whether a call waits at an open circuit for the next probe, if that can come before its `Deadline`, instead of failing
+ * with `CircuitOpen` at once. A policy sets it where no other model is left to ask. Without a deadline nothing waits.
+ */
+export const WaitForCircuit = Context.Reference<boolean>("resilient-claude/Current/WaitForCircuit", {
+  defaultValue: () => false
+})
+
 // -----------------------------------------------------------------------------
 // Which call this is
 // -----------------------------------------------------------------------------

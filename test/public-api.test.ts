@@ -48,6 +48,7 @@ it("exports of resilient-claude", () => {
       "Current.Substitute",
       "Current.Tally",
       "Current.Tenant",
+      "Current.WaitForCircuit",
       "Message.isContent",
       "CallLog.CallLog",
       "CallLog.Memory",
