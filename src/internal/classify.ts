@@ -122,6 +122,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
       ?? string(property(property(failure, "error"), "request_id")) ?? context.requestId,
     status,
     errorCode,
+    shouldRetry: verdictOf(header("x-should-retry")),
     detail: words ?? (status === undefined ? undefined : plain(failure))
   }
   const tag = entry(byCode, errorCode)
@@ -145,6 +146,7 @@ const answered = (
     readonly requestId: string | undefined
     readonly status: number | undefined
     readonly errorCode: string | undefined
+    readonly shouldRetry: boolean | undefined
     readonly detail: string | undefined
   },
   { limits, retryAfter, words }: {
@@ -211,14 +213,17 @@ const unanswered = (
 }
 
 /**
- * Whether asking the same later cannot help, whatever a schedule says: a request that is wrong or too large, an account
- * without money, an answer longer than it may be, what is not implemented, a certificate that does not verify, a
- * circuit that says not when to look again.
+ * Whether asking the same later cannot help, whatever a schedule says: the server said so (`x-should-retry: false`), a
+ * request that is wrong or too large, an account without money, an answer longer than it may be, what is not implemented,
+ * a certificate that does not verify, a circuit or a queue that does not say when to come back.
  */
 export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
+  // `true` changes nothing: a request that is wrong stays wrong.
+  if (error.shouldRetry === false) return true
   switch (error._tag) {
-    // Isolated by hand.
+    // Isolated by hand; a queue that is full, or was waited in for as long as is allowed.
     case "CircuitOpen":
+    case "Saturated":
       return error.retryAfter === undefined
     case "InvalidRequest":
     case "RequestTooLarge":
@@ -253,6 +258,10 @@ const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration | undefi
   ].find((wait) => wait !== undefined && wait > 0 && wait <= longestHint)
   return millis === undefined ? undefined : Duration.millis(millis)
 }
+
+/** What the server says about asking again. */
+const verdictOf = (header: string | undefined): boolean | undefined =>
+  header === "true" ? true : header === "false" ? false : undefined
 
 /** The buckets of the account, from the `anthropic-ratelimit-*` headers. */
 export const rateLimitsOf = (header: HeaderOf): RateLimits => {
