@@ -38,6 +38,8 @@ const layers = [
     "internal/shapeRule",
     "internal/shapeBlocks",
     "internal/bounds",
+    "internal/estimate",
+    "internal/silence",
     "internal/adapt",
     "internal/joined",
     "internal/ending",
@@ -71,9 +73,10 @@ const layers = [
     "internal/validating"
   ],
   [
+    "internal/charged",
+    "internal/inTime",
     "policy/Retry",
     "policy/Timeout",
-    "internal/charged",
     "internal/worth",
     "internal/notices",
     "internal/ladder",
@@ -94,7 +97,6 @@ const layers = [
   ["policy/Policy"],
   [
     "internal/turnstile",
-    "internal/estimate",
     "internal/circuitMachine",
     "internal/circuitEnds",
     "internal/circuitStore",
@@ -105,6 +107,7 @@ const layers = [
     "internal/admissionEnds",
     "internal/meter",
     "guard/Admission",
+    "internal/bucket",
     "guard/RetryBudget",
     "internal/measure",
     "internal/monitorEnds",
