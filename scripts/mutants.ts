@@ -11,6 +11,174 @@ export interface Mutant {
 
 export const mutants: ReadonlyArray<Mutant> = [
   {
+    name: "G7 budget: an answer that breaks off keeps what it gave",
+    file: "src/internal/bucket.ts",
+    find: "    this.left -= amount\n",
+    replace: "",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: a break does not undo the new pace",
+    file: "src/internal/bucket.ts",
+    find: "Math.max(this.pace, pace)",
+    replace: "this.pace",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: several at once while it is empty",
+    file: "src/internal/bucket.ts",
+    find: "    if (this.running > 0) return Infinity\n",
+    replace: "",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: no pace",
+    file: "src/internal/bucket.ts",
+    find: "Math.max(0, this.pacedFrom + this.pace - now)",
+    replace: "0",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: the pace is not doubled",
+    file: "src/internal/bucket.ts",
+    find: "Math.min(longestPace, 2 * bucket.pace)",
+    replace: "bucket.pace",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: the pace has no end",
+    file: "src/internal/bucket.ts",
+    find: "Math.min(longestPace, 2 * bucket.pace)",
+    replace: "2 * bucket.pace",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: a success starts no new pace",
+    file: "src/internal/bucket.ts",
+    find: "if (this.left >= 1) this.pace = firstPace",
+    replace: "if (this.left >= 99) this.pace = firstPace",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: a success wakes nobody",
+    file: "src/internal/bucket.ts",
+    find: "this.pace = firstPace\n    this.line.wake()",
+    replace: "this.pace = firstPace",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: a clock that is set back makes the pace longer",
+    file: "src/internal/bucket.ts",
+    find: "Math.min(this.pacedFrom, now)",
+    replace: "this.pacedFrom",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G2 budget: what an attempt did not use is not given back",
+    file: "src/internal/bucket.ts",
+    find: "this.bucket.left += this.letGo()",
+    replace: "this.letGo()",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: an attempt that its deadline cuts is free",
+    file: "src/internal/bucket.ts",
+    find: "|| now >= deadline &&",
+    replace: "|| now > Infinity &&",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: a refusal is no load",
+    file: "src/internal/bucket.ts",
+    find: "  Refused: true,",
+    replace: "  Refused: false,",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: the last to come goes first",
+    file: "src/internal/bucket.ts",
+    find: "rank: () => 0,",
+    replace: "rank: () => -Math.random(),",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: one bucket for all models",
+    file: "src/guard/RetryBudget.ts",
+    find: "const known = buckets.get(model)",
+    replace: "const known = [...buckets.values()][0]",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: waits until the deadline, and not a second before it",
+    file: "src/guard/RetryBudget.ts",
+    find: "deadline - now - shortestAnswer",
+    replace: "deadline - now",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: waits also if even the next paced attempt comes too late",
+    file: "src/guard/RetryBudget.ts",
+    find: "wait !== Infinity && wait > Math.max(0, within)",
+    replace: "wait > Infinity",
+    test: "test/guard/RetryBudget.test.ts"
+  },
+  {
+    name: "G7 budget: an extra attempt that breaks off is not known as one",
+    file: "src/internal/charged.ts",
+    find: "Effect.provideService(attempt, Paid, charge)",
+    replace: "attempt",
+    test: "test/guard/budget-calls.test.ts"
+  },
+  {
+    name: "G7 budget: waits for a model also if another is left",
+    file: "src/internal/run.ts",
+    find: "waits: !hasOther(sent)",
+    replace: "waits: true",
+    test: "test/guard/budget-calls.test.ts"
+  },
+  {
+    name: "G7 budget: pays again after CircuitOpen",
+    file: "src/internal/run.ts",
+    find: "this.isFree = !wasSent(error)",
+    replace: "this.isFree = false",
+    test: "test/policy/Policy.test.ts"
+  },
+  {
+    name: "G8 a wait that ends too late is not drawn again",
+    file: "src/internal/inTime.ts",
+    find: "if (asked <= latest) return asked",
+    replace: "if (asked <= left) return asked",
+    test: "test/policy/Retry.test.ts"
+  },
+  {
+    name: "G8 a hint is shortened",
+    file: "src/internal/inTime.ts",
+    find: "Math.round(hint + share() * (latest - hint))",
+    replace: "Math.round(share() * latest)",
+    test: "test/policy/Retry.test.ts"
+  },
+  {
+    name: "retry: x-should-retry is passed over",
+    file: "src/internal/classify.ts",
+    find: "if (error.shouldRetry === false) return true",
+    replace: "",
+    test: "test/policy/Retry.test.ts"
+  },
+  {
+    name: "retry: what was not sent counts",
+    file: "src/policy/Retry.ts",
+    find: "ClaudeError.is(input) && !wasSent(input)",
+    replace: "ClaudeError.is(input) && input._tag === \"CircuitOpen\"",
+    test: "test/policy/Retry.test.ts"
+  },
+  {
+    name: "limits: a third of the deadline for a tool's input",
+    file: "src/internal/silence.ts",
+    find: "Math.max(Math.min(usual.idle, pause), silence, thinking.idle)",
+    replace: "Math.min(usual.idle, pause)",
+    test: "test/internal/silence.test.ts"
+  },
+  {
     name: "G1: an interrupt leaves the socket open",
     file: "src/Anthropic.ts",
     find: "drain(reader, controller) : controller.abort(closed)",
@@ -1068,20 +1236,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/Circuit.test.ts"
   },
   {
-    name: "G7 budget: a clock that is set back keeps what failed in the minute for as long",
-    file: "src/guard/RetryBudget.ts",
-    find: "slice.index -= back",
-    replace: "slice.index -= 0",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
-    name: "G7 budget: a clock that is set back makes the wait after a failure as much longer",
-    file: "src/guard/RetryBudget.ts",
-    find: "failedAt = Math.min(failedAt, now)",
-    replace: "failedAt = Math.min(failedAt, Infinity)",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
     name: "circuit: a clock that is set back keeps it open for as long",
     file: "src/internal/circuitMachine.ts",
     find: "state.at === undefined || now >= state.at",
@@ -1278,13 +1432,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/interrupted.test.ts"
   },
   {
-    name: "G7 budget: who waits is not woken by what a call gives",
-    file: "src/guard/RetryBudget.ts",
-    find: "      left += given\n      turnstile.wake()",
-    replace: "      left += given",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
     name: "circuit G3: what succeeded before a trip counts after it",
     file: "src/internal/circuits.ts",
     find: "if (generation === state.generation) unsafe.set",
@@ -1343,104 +1490,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/Guard.test.ts"
   },
   {
-    name: "G7 budget: no ratio",
-    file: "src/guard/RetryBudget.ts",
-    find: "if (extra + 1 > ratio * calls + burst) return",
-    replace: "if (extra + 1 > Infinity) return",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
-    name: "G7 budget: one more than the ratio allows",
-    file: "src/guard/RetryBudget.ts",
-    find: "extra + 1 > ratio * calls + burst",
-    replace: "extra > ratio * calls + burst",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
-    name: "G7 budget: the calls of an old slice count",
-    file: "src/guard/RetryBudget.ts",
-    find: "if (slice.index > oldest) calls",
-    replace: "if (slice.index >= oldest) calls",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
-    name: "G7 budget: several at once below half",
-    file: "src/guard/RetryBudget.ts",
-    find: "    if (inFlight > 0) return Infinity\n",
-    replace: "",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
-    name: "G7 budget: no pace below half",
-    file: "src/guard/RetryBudget.ts",
-    find: "Math.ceil(failedAt + pace * 2 ** (short / cost) - now)",
-    replace: "Math.ceil(failedAt - now)",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
-    name: "G2 budget: what an attempt did not use is not given back",
-    file: "src/guard/RetryBudget.ts",
-    find: "            refund(ticket)\n",
-    replace: "",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
-    name: "G7 budget: a refusal is no load",
-    file: "src/guard/RetryBudget.ts",
-    find: "  Refused: true,",
-    replace: "  Refused: false,",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
-    name: "G7 budget: one more than the queue holds waits",
-    file: "src/guard/RetryBudget.ts",
-    find: "    room: queue,",
-    replace: "    room: queue + 1,",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
-    name: "G7 budget: waits until the deadline, and not just before it",
-    file: "src/guard/RetryBudget.ts",
-    find: "fiber.getRef(Current.Deadline) - now - 1",
-    replace: "fiber.getRef(Current.Deadline) - now",
-    test: "test/guard/RetryBudget.test.ts test/guard/budget-calls.test.ts"
-  },
-  {
-    name: "G7 budget: the last to come goes first",
-    file: "src/guard/RetryBudget.ts",
-    find: "rank: () => 0,",
-    replace: "rank: () => -Math.random(),",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
-    name: "G7 budget: a stream that breaks after its opening is free",
-    file: "src/guard/RetryBudget.ts",
-    find: "if (given === undefined || !isWasted(exit)) return",
-    replace: "if (given !== null) return",
-    test: "test/guard/budget-calls.test.ts"
-  },
-  {
-    name: "G7 budget: a call gives back what its answer did not bring",
-    file: "src/guard/RetryBudget.ts",
-    find: "this.purse.take(this.given)",
-    replace: "this.purse.take(0)",
-    test: "test/guard/budget-calls.test.ts"
-  },
-  {
-    name: "G7 budget: what follows CircuitOpen is always free",
-    file: "src/internal/run.ts",
-    find: "if (wasSent(error)) this.sent = error",
-    replace: "this.sent = wasSent(error) ? error : undefined",
-    test: "test/guard/budget-calls.test.ts"
-  },
-  {
-    name: "G7 budget: an answer that breaks off is no failure that others wait for",
-    file: "src/guard/RetryBudget.ts",
-    find: "given = undefined\n          failedAt = now",
-    replace: "given = undefined",
-    test: "test/guard/RetryBudget.test.ts"
-  },
-  {
     name: "circuit: one that closed long ago still lets calls in one by one",
     file: "src/internal/circuits.ts",
     find: "now - since < this.settings.window",
@@ -1467,20 +1516,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "        { uninterruptible: true }\n",
     replace: "        {}\n",
     test: "test/internal/turnstile.test.ts"
-  },
-  {
-    name: "G7 budget: a call under two policies is two",
-    file: "src/internal/run.ts",
-    find: "!fiber.getRef(Counted) && this.outer === undefined",
-    replace: "!fiber.getRef(Counted)",
-    test: "test/guard/budget-calls.test.ts"
-  },
-  {
-    name: "G7 budget: a call under a fallback is two",
-    file: "src/internal/run.ts",
-    find: "!fiber.getRef(Counted) && this.outer",
-    replace: "this.outer",
-    test: "test/guard/budget-calls.test.ts"
   },
   {
     name: "monitor: failures of one window are enough",
@@ -1789,20 +1824,6 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "    Refuse.unknown(`quota: classes.${name}`, limits, ownFields)\n",
     replace: "",
     test: "test/guard/Quota.test.ts"
-  },
-  {
-    name: "simulated: only first attempts fill the budget",
-    file: "src/guard/RetryBudget.ts",
-    find: "given = Exit.isSuccess(exit) ? purse.give() : 0",
-    replace: "given = 0",
-    test: "test/guard/simOutage.test.ts"
-  },
-  {
-    name: "simulated: a budget without a quota",
-    file: "src/guard/RetryBudget.ts",
-    find: "if (left < price) return Infinity",
-    replace: "",
-    test: "test/guard/simExtraLoad.test.ts"
   },
   {
     name: "simulated: a rate limit is no loss",

@@ -69,25 +69,17 @@ export type CountParams = MessageCountTokensParams
 /** Bounds the attempts that are made on top of the first ones. */
 export interface Budget {
   /**
-   * Counts a call, if calls are counted: once, before its first attempt, by the outermost policy (one without a policy is
-   * not counted), in the fiber of the call, at a time in milliseconds. What it gives is settled as below. It may be
-   * interrupted while it runs, and then holds nothing; an `Exit` is only looked at.
+   * Waits until an extra attempt of a model may start, at most until `Current.Deadline`, and charges it; nothing if it
+   * may not. Runs uninterruptibly, so that what is charged is never lost: put `Effect.interruptible` on the wait, and
+   * nowhere else. What it gives is settled once, with how the attempt ended.
    */
-  readonly first?: ((now: number) => Effect.Effect<Charge>) | undefined
-  /**
-   * Waits until an extra attempt may start, at most until `Current.Deadline`, and charges it; nothing if it may not.
-   * Runs uninterruptibly, so that what is charged is never lost: put `Effect.interruptible` on the wait, and nowhere else.
-   * What it gives is settled once, with how the attempt ended.
-   */
-  readonly charge: (because: ClaudeError) => Effect.Effect<Charge | undefined>
+  readonly charge: (because: ClaudeError, model: string) => Effect.Effect<Charge | undefined>
 }
 
-/** An attempt that was counted or paid for. Both may do their work when they are called, and give an `Exit`. */
+/** An attempt that was paid for. */
 export interface Charge {
   /** Told once how the attempt ended. */
   readonly settle: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
-  /** Told how an answer ended that was opened to be read: mostly after its attempt, which succeeded when it was opened. */
-  readonly ended?: ((exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>) | undefined
 }
 
 /** Sends requests to Claude. */

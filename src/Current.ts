@@ -45,15 +45,18 @@ export const Tenant = Context.Reference<string | undefined>("resilient-claude/Cu
 // How long to wait
 // -----------------------------------------------------------------------------
 
-/** How long one attempt may wait, and for what. What is not given has a default; `attempt` has none. */
+/**
+ * How long one attempt may wait, and for what. A limit that is not given is as below, but at most a third of the time of a
+ * call that would ask again, and never less than a long prompt, thinking or the input of a tool need; `attempt` has none.
+ */
 export interface Limits {
-  /** For the headers of the response: 10 seconds. */
+  /** For the headers of the response: 10 seconds; for a long prompt 5, and one for each 3,000 tokens. */
   readonly connect?: Duration.Input | undefined
   /** For the first content, from the start of the attempt: 30 seconds, 120 when thinking is on. */
   readonly firstToken?: Duration.Input | undefined
-  /** For any byte, pings included: 30 seconds. */
+  /** For any byte, pings included: 30 seconds; with tools, 10 for each 1,000 of `max_tokens`. */
   readonly idle?: Duration.Input | undefined
-  /** For any content: 60 seconds, 180 when thinking is on. */
+  /** For any content: 60 seconds, 180 when thinking is on; with tools as above. */
   readonly contentIdle?: Duration.Input | undefined
   /** For the whole attempt, not counting the time in which the reader did not read. */
   readonly attempt?: Duration.Input | undefined

@@ -410,6 +410,16 @@ const retryAfter: ReadonlyArray<
   [{ "retry-after": "Sun, 31 Feb 2027 18:00:00 GMT" }, undefined]
 ]
 
+it.each([["true", true], ["false", false], ["maybe", undefined], [undefined, undefined]] as const)(
+  "x-should-retry %s is kept in the error",
+  (header, verdict) => {
+    const headers = header === undefined ? {} : { "x-should-retry": header }
+    for (const status of [400, 409, 429, 500, 529]) {
+      assert.strictEqual(Anthropic.classify(response(status, undefined, headers), { now }).shouldRetry, verdict)
+    }
+  }
+)
+
 const kinds = [[429, "RateLimited"], [529, "Overloaded"], [500, "ServerFault"]] as const
 
 describe("retry-after", () => {

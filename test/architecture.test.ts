@@ -39,6 +39,8 @@ const layers = [
     "internal/shapeRule",
     "internal/shapeBlocks",
     "internal/bounds",
+    "internal/estimate",
+    "internal/silence",
     "internal/adapt",
     "internal/joined",
     "internal/ending",
@@ -81,9 +83,10 @@ const layers = [
     "internal/validating"
   ],
   [
+    "internal/charged",
+    "internal/inTime",
     "policy/Retry",
     "policy/Timeout",
-    "internal/charged",
     "internal/worth",
     "internal/notices",
     "internal/ladder",
@@ -104,7 +107,6 @@ const layers = [
   ["policy/Policy"],
   [
     "internal/turnstile",
-    "internal/estimate",
     "internal/ramp",
     "internal/circuitWindow",
     "internal/circuitState",
@@ -120,6 +122,7 @@ const layers = [
     "internal/admissionEnds",
     "internal/meter",
     "guard/Admission",
+    "internal/bucket",
     "guard/RetryBudget",
     "internal/measure",
     "internal/monitorEnds",

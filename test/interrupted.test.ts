@@ -136,8 +136,9 @@ const interrupted = (
     for (const line of Object.values(admission)) {
       assert.deepStrictEqual([line.running, line.waiting], [0, 0], `a slot is taken, ${where}`)
     }
-    assert.strictEqual(budget?.waiting, 0, where)
-    return { isOver: at.steps < step, extra: budget?.extra ?? 0 }
+    const { left, waiting } = budget?.["claude-sonnet-5-5"] ?? { left: 10, waiting: 0 }
+    assert.strictEqual(waiting, 0, where)
+    return { isOver: at.steps < step, failed: 10 - left }
   }).pipe(Effect.provide(guarded(playable, isHeard, isNested)))
 
 describe("G1 G2: wherever it is interrupted, everything is given back by", () => {
@@ -155,7 +156,7 @@ describe("G1 G2: wherever it is interrupted, everything is given back by", () =>
           step++
           end = yield* interrupted(step, call, isHeard, isNested)
           // What failed before the interrupt is load for nothing; what was interrupted is none.
-          assert.isAtMost(end.extra, call[0] === "one that fails" ? 1 : 0, `at step ${step}`)
+          assert.isAtMost(end.failed, call[0] === "one that fails" ? 1 : 0, `at step ${step}`)
         }
         assert.isAbove(step, 30)
       }), 30_000)

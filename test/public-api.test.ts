@@ -91,6 +91,7 @@ it("exports of resilient-claude", () => {
       "Retry.atMost",
       "Retry.backoff",
       "Retry.byTag",
+      "Retry.defaults",
       "Retry.linear",
       "Retry.never",
       "Retry.reask",

@@ -44,6 +44,7 @@ export interface Status {
   readonly circuits: { readonly [model: string]: Circuit.Status }
   /** By class of models, of those that were asked. */
   readonly admission: { readonly [line: string]: Admission.Status }
+  /** By model, of those that had an extra attempt. */
   readonly budget: RetryBudget.Status | undefined
   /** The share of calls that succeed. */
   readonly successRate: Monitor.Status | undefined
@@ -145,6 +146,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     ...monitor === undefined ? [] : [monitor],
     ...admits ? [admission] : [],
     ...circuits === undefined ? [] : [monitor === undefined ? circuits : Guard.make(monitor.watch(circuits.direct))],
+    ...budget === undefined ? [] : [budget.guard],
     ...extra
   ])({ ...inner, log, budget: budget ?? inner.budget })
 

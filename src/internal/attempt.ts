@@ -24,8 +24,10 @@ import { isPermanentMidway } from "./classify.ts"
 import * as Draft from "./draft.ts"
 import { isToldRoutine } from "./listening.ts"
 import type { Collectable, Opened, Opening } from "./opening.ts"
+import { limitsOf, Streamed } from "./silence.ts"
 import * as Stated from "./stated.ts"
 import * as Tools from "./tools.ts"
+import type { Finishing } from "./unfinished.ts"
 import { Watch, type Watched } from "./watch.ts"
 
 /** What one read of the wire brought: how many bytes (pings included), and the events they completed. */
@@ -58,7 +60,7 @@ export class Attempt implements Collectable, Opening, Watched {
   readonly log: CallLog.CallLog
   readonly model: string
   readonly clock: Clock.Clock
-  readonly call: Current.Call | undefined
+  readonly call: Finishing | undefined
   readonly tally: Current.Tally | undefined
   readonly models: Models.Catalogue["models"]
   readonly number: number
@@ -96,7 +98,8 @@ export class Attempt implements Collectable, Opening, Watched {
     this.models = fiber.getRef(Current.Catalogue).models
     this.number = this.call?.attempt ?? 1
     this.draft = Draft.make(this.model)
-    this.watch = new Watch(request, this.clock, this)
+    const usual = limitsOf(request.params, this.call?.silence ?? Infinity, fiber.getRef(Streamed))
+    this.watch = new Watch(request, this.clock, usual, this)
   }
 
   now(): number {

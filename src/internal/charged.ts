@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Charge, Claude } from "../Claude.ts"
 import type { ClaudeError, Table } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
 import * as Eager from "./eager.ts"
 
 /** Whether an attempt after this failure is extra load. Where nothing was sent, it is none. */
@@ -34,10 +35,10 @@ const charged: Table<boolean> = {
 /** Whether something was sent before this failure. */
 export const wasSent = (error: ClaudeError): boolean => charged[error._tag]
 
-/** Whether the call that runs was counted already, by somebody outside of it. */
-export const Counted = Context.Reference<boolean>("resilient-claude/Counted", { defaultValue: () => false })
+/** What the attempt that runs was paid for with: nothing, for the first one of a call. Guards read it. */
+export const Paid = Context.Reference<Charge | undefined>("resilient-claude/Paid", { defaultValue: () => undefined })
 
-/** An attempt that is counted or paid for. */
+/** An attempt that is paid for. */
 export class Bill {
   readonly charge: Charge
   isSettled = false
@@ -52,43 +53,39 @@ export class Bill {
     this.isSettled = true
     return this.charge.settle(exit)
   }
-
-  /** Says how an answer ended that was opened in the attempt, to be read. */
-  ended(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return this.charge.ended?.(exit) ?? Exit.void
-  }
 }
 
 /** Who is billed. */
 export interface Payer {
-  /** For the attempt that was counted or paid for last. */
+  /** For the attempt that was paid for last. */
   bill: Bill | undefined
 }
 
-/** Pays for an attempt that follows a failure after which something was sent; does the other thing if it cannot be. */
+/** An extra attempt. */
+export interface Extra {
+  /** The failure after which it is made. */
+  readonly because: ClaudeError
+  readonly model: string
+  /** Whether it waits until it may start. If another model is left to ask, that is better. */
+  readonly waits: boolean
+}
+
+/** Pays for an extra attempt; does the other thing if it cannot be. */
 export const pay = <A, E, R>(
   { budget }: Claude["Service"],
-  because: ClaudeError,
+  { because, model, waits }: Extra,
   attempt: Effect.Effect<A, E, R>,
   refused: Effect.Effect<A, E, R>,
   payer?: Payer
-): Effect.Effect<A, E, R> =>
-  Effect.uninterruptibleMask((restore) =>
+): Effect.Effect<A, E, R> => {
+  const charge = budget.charge(because, model)
+  return Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
-      budget.charge(because),
+      // No time is left to wait in.
+      waits ? charge : Effect.provideService(charge, Current.Deadline, -Infinity),
       (charge) => charge === undefined ? refused : billed(charge, restore(attempt), payer)
     )
   )
-
-/** Counts a call by its first attempt, now, where calls are counted. */
-export const counted = <A, E, R>(
-  claude: Claude["Service"] | undefined,
-  now: number,
-  attempt: Effect.Effect<A, E, R>,
-  payer?: Payer
-): Effect.Effect<A, E, R> => {
-  const charge = claude?.budget.first?.(now)
-  return charge === undefined ? attempt : Effect.flatMapEager(charge, (charge) => billed(charge, attempt, payer))
 }
 
 const billed = <A, E, R>(
@@ -98,5 +95,8 @@ const billed = <A, E, R>(
 ): Effect.Effect<A, E, R> => {
   const bill = new Bill(charge)
   if (payer !== undefined) payer.bill = bill
-  return Effect.onExitPrimitive(attempt, (exit) => Eager.left(bill.settle(exit)))
+  return Effect.onExitPrimitive(
+    Effect.provideService(attempt, Paid, charge),
+    (exit) => Eager.left(bill.settle(exit))
+  )
 }

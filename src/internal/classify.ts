@@ -128,6 +128,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
       ?? string(property(body, "request_id")) ?? context.requestId,
     status,
     errorCode,
+    shouldRetry: verdictOf(header("x-should-retry")),
     detail: words ?? (status === undefined ? undefined : plain(failure))
   }
   const tag = entry(byCode, errorCode) ?? entry(byCode, type)
@@ -188,6 +189,7 @@ const answered = (
     readonly requestId: string | undefined
     readonly status: number | undefined
     readonly errorCode: string | undefined
+    readonly shouldRetry: boolean | undefined
     readonly detail: string | undefined
   },
   { limits, retryAfter, words }: {
@@ -258,18 +260,22 @@ const unanswered = (
 }
 
 /**
- * Whether asking the same later cannot help, whatever a schedule says: a request that is wrong or too large, an account
- * without money, an answer longer than it may be, events that contradict each other, an answer that any of these broke
- * off, what is not implemented, a certificate that does not verify, a circuit that does not say when to look again.
+ * Whether asking the same later cannot help, whatever a schedule says: the server said so (`x-should-retry: false`), a
+ * request that is wrong or too large, an account without money, an answer longer than it may be, events that contradict
+ * each other, an answer that any of these broke off, what is not implemented, a certificate that does not verify, a
+ * circuit or a queue that does not say when to come back.
  */
 export const isPermanent = (error: ClaudeError.ClaudeError): boolean => {
+  // `true` changes nothing: a request that is wrong stays wrong.
+  if (error.shouldRetry === false) return true
   switch (error._tag) {
     case "PartialAnswer":
       return error.permanent === true
     case "UnexpectedResponse":
       return error.contradiction === true
-    // Isolated by hand.
+    // Isolated by hand; a queue that is full, or was waited in for as long as is allowed.
     case "CircuitOpen":
+    case "Saturated":
       return error.retryAfter === undefined
     case "InvalidRequest":
     case "RequestTooLarge":
@@ -320,6 +326,10 @@ const servedAt = (header: HeaderOf): number | undefined => {
 
 const dateOf = (value: string | undefined): number | undefined =>
   value === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(value))?.epochMilliseconds
+
+/** What the server says about asking again. */
+const verdictOf = (header: string | undefined): boolean | undefined =>
+  header === "true" ? true : header === "false" ? false : undefined
 
 /** The buckets of the account, from the `anthropic-ratelimit-*` headers. */
 export const rateLimitsOf = (header: HeaderOf): RateLimits => {

@@ -1,9 +1,10 @@
 /** A policy that was checked, its parts ready to be used. */
 import { isString } from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
-import type { ClaudeError } from "../ClaudeError.ts"
+import type { ClaudeError, Tag } from "../ClaudeError.ts"
 import * as Timeout from "../policy/Timeout.ts"
 import { defaultReserve, type Ladder } from "./ladder.ts"
+import * as Plan from "./plan.ts"
 import * as Record from "./policyRecord.ts"
 import * as Refuse from "./refuse.ts"
 import { defaultPaused, type Rules } from "./unfinished.ts"
@@ -15,6 +16,10 @@ export interface Compiled {
   readonly retry: Schedule.Schedule<unknown, ClaudeError> | undefined
   /** Whether the schedule knows by itself which errors it is for. */
   readonly choosy: boolean
+  /** Whether a call waits for an open circuit, if the policy says: it does if the schedule retries `CircuitOpen`. */
+  readonly waitsForCircuit: boolean | undefined
+  /** Whether an attempt that timed out is followed by another one. */
+  readonly retriesTimeOuts: boolean
   /** Which models are asked, if others may be. */
   readonly ladder: Ladder | undefined
   /** What is done about answers that stopped half-way. */
@@ -52,6 +57,8 @@ export const compile = (policy: Record.Policy): Compiled => {
   return {
     retry,
     choosy: retry !== undefined && Record.byTag(retry) !== undefined,
+    waitsForCircuit: retry === undefined ? models.length === 0 ? undefined : false : takes(retry, "CircuitOpen"),
+    retriesTimeOuts: retry !== undefined && takes(retry, "TimedOut"),
     ladder: models.length === 0 && others === undefined ? undefined : {
       model: undefined,
       models,
@@ -65,5 +72,23 @@ export const compile = (policy: Record.Policy): Compiled => {
     onBreak,
     streamOverall: streamOverall === undefined ? undefined : Refuse.millis("Policy: streamOverall", streamOverall),
     validate: validate ? { strict, count: precheck === "count" } : undefined
+  }
+}
+
+/** Whether a schedule retries a kind of error. One that is not ours may. */
+const takes = (schedule: object, tag: Tag): boolean => {
+  const plan = Plan.of(schedule)
+  switch (plan?.kind) {
+    case undefined:
+      return true
+    case "never":
+    case "reask":
+      return false
+    case "waits":
+      return plan.times > 0
+    case "byTag":
+      return plan.entries.has(tag) && takes(plan.entries.get(tag) ?? {}, tag)
+    case "atMost":
+      return takes(plan.of, tag)
   }
 }

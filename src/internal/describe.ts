@@ -4,6 +4,7 @@ import { defaultReserve } from "./ladder.ts"
 import * as Plan from "./plan.ts"
 import type { Policy } from "./policyRecord.ts"
 import * as Refuse from "./refuse.ts"
+import { shortest, usual } from "./silence.ts"
 import { defaultPaused } from "./unfinished.ts"
 
 /** Order, limits, and the waits each kind of error would see. */
@@ -62,14 +63,19 @@ const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
 
 const length = (input: Parameters<typeof Refuse.millis>[1]): string => Refuse.show(Refuse.millis("policy", input))
 
-const limits = ({ attempt, connect, contentIdle, firstToken, idle }: Policy): string =>
-  [
-    `headers in ${length(connect ?? "10 seconds")}`,
-    `first token in ${firstToken === undefined ? "30s (120s thinking)" : length(firstToken)}`,
-    `silence ${length(idle ?? "30 seconds")}`,
-    `no content ${contentIdle === undefined ? "60s (180s thinking)" : length(contentIdle)}`,
+/** What is not set is shown for a short prompt without tools. */
+const limits = ({ attempt, connect, contentIdle, firstToken, idle, overall, retry }: Policy): string => {
+  const third = overall === undefined || retry === undefined ? Infinity : Refuse.millis("policy", overall) / 3
+  const unset = (name: "connect" | "firstToken" | "idle" | "contentIdle", thinking = ""): string =>
+    `${Math.round(Math.min(usual[name], Math.max(shortest, third)) / 100) / 10}s${thinking}`
+  return [
+    `headers in ${connect === undefined ? unset("connect") : length(connect)}`,
+    `first token in ${firstToken === undefined ? unset("firstToken", " (120s thinking)") : length(firstToken)}`,
+    `silence ${idle === undefined ? unset("idle") : length(idle)}`,
+    `no content ${contentIdle === undefined ? unset("contentIdle", " (180s thinking)") : length(contentIdle)}`,
     attempt === undefined ? "no limit in all" : `${length(attempt)} in all`
   ].join(", ")
+}
 
 type AnySchedule = Schedule.Schedule<unknown, never>
 

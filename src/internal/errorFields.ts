@@ -51,12 +51,16 @@ export const Tried = Schema.Struct({
   waited: Schema.optional(Schema.Finite)
 })
 
-/** What every member may carry. `detail` is the API's own sentence; `gaveUp` and `history` come from the policy. */
+/**
+ * What every member may carry. `detail` is the API's own sentence, `shouldRetry` its `x-should-retry` header; `gaveUp` and
+ * `history` come from the policy.
+ */
 export const common = {
   model: text,
   requestId: text,
   status: number,
   errorCode: text,
+  shouldRetry: flag,
   detail: text,
   gaveUp: Schema.optional(loose(GaveUp)),
   history: Schema.optional(loose(Schema.Array(Tried))),

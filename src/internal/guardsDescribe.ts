@@ -45,10 +45,8 @@ const watch = ({ below, minimumCalls, window }: Monitor.Settings): string =>
     Refuse.show(window)
   } succeed, of at least ${minimumCalls}`
 
-const bound = ({ burst, cost, queue, quota, ratio }: RetryBudget.Settings): string =>
-  `extra attempts that fail: for ${percent(ratio)} of the calls of a minute and ${burst} more, and ${
-    Math.floor(quota / cost)
-  } while nothing succeeds; ${queue} may wait their turn`
+const bound = ({ size }: RetryBudget.Settings): string =>
+  `for each model, ${size} failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m`
 
 const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
   [

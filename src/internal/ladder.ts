@@ -5,6 +5,7 @@
  * of its own, which leaves the others their least.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
@@ -45,12 +46,15 @@ export const check = (where: string, models: unknown): void => {
 /** How much of the time each later model keeps where nothing is said, in milliseconds: enough for a short answer. */
 export const defaultReserve = 10_000
 
+/** Whether another model is left that may succeed after a failure: then nothing waits for this one. */
+export const OtherModel = Context.Reference<(error: ClaudeError) => boolean>("resilient-claude/OtherModel", {
+  defaultValue: () => () => false
+})
+
 /** Who climbs. */
 export interface Climber {
   /** Told before another model is asked. */
   readonly onClimb: (error: ClaudeError, to: To) => Effect.Effect<void>
-  /** Whether nothing more can be paid for. */
-  readonly isBroke: () => boolean
   /** The model that was asked, where that is known: an error may name it with a date. */
   readonly asked: () => string | undefined
 }
@@ -58,7 +62,7 @@ export interface Climber {
 /** A ladder on which another model is asked. */
 export type To = Ladder & { readonly model: Current.ModelId }
 
-/** Runs `self` on one model after the other, until one answers or nothing more can be paid for. */
+/** Runs `self` on one model after the other, until one answers. */
 export const climb = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   ladder: Ladder,
@@ -70,17 +74,22 @@ export const climb = <A, E, R>(
     const now = clock.currentTimeMillisUnsafe()
     const share = shareOf(ladder, fiber.getRef(Current.Deadline), now)
     const end = now + share
+    const catalogue = fiber.getRef(Current.Catalogue)
+    const hasOther = fiber.getRef(OtherModel)
     const asked = withoutRefusedThinking(
       model === undefined ? self : Effect.provideService(self, Current.Substitute, model)
-    )
+    ).pipe(Effect.provideService(
+      OtherModel,
+      (error) => hasOther(error) || next(ladder, error, climber.asked(), catalogue) !== undefined
+    ))
     const timed = share === Infinity ? asked : until(asked, end, () => timeIsOver(share, model))
     return Effect.catch(timed, (error) => {
-      if (!is(error) || climber.isBroke()) return Effect.fail(error as E)
+      if (!is(error)) return Effect.fail(error as E)
       // A limit inside, which would be over later, is over with the share.
       const isOver = error._tag === "DeadlineExceeded" && clock.currentTimeMillisUnsafe() >= end
       const to = isOver
         ? climbTo(ladder, ladder.models[0])
-        : next(ladder, error, climber.asked(), fiber.getRef(Current.Catalogue))
+        : next(ladder, error, climber.asked(), catalogue)
       return to === undefined
         // Where the share is over there is another model, so that this is an error of `self`.
         ? Effect.fail(error as E & ClaudeError)

@@ -25,6 +25,7 @@ import * as History from "./history.ts"
 import type { Opened } from "./opening.ts"
 import type { Prepared } from "./request.ts"
 import * as Resuming from "./resuming.ts"
+import { Streamed } from "./silence.ts"
 import * as Unfinished from "./unfinished.ts"
 
 /** An answer that has begun. */
@@ -84,13 +85,9 @@ export const open = Effect.fnUntraced(function*(
           restore(Effect.flatMap(
             toRequest(broken && { ...Unfinished.nothing, before: broken.reply }),
             ({ model, request, whole }) =>
-              Effect.flatMap(Scope.provide(send(request), scope), (opened) => {
+              Effect.map(Scope.provide(Effect.provideService(send(request), Streamed, true), scope), (opened) => {
                 const goesOn = Unfinished.goesOn(whole.params, model)
-                const reading = { opened, resuming: broken && Resuming.make(broken, goesOn) }
-                const bill = call?.bill
-                return bill === undefined
-                  ? Effect.succeed(reading)
-                  : Effect.as(Scope.addFinalizerExit(scope, (exit) => bill.ended(exit)), reading)
+                return { opened, resuming: broken && Resuming.make(broken, goesOn) }
               })
           )).pipe(
             Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void),

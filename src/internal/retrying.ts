@@ -1,12 +1,13 @@
 /** Whether and when what failed is tried again on the same model, by the schedule of a policy. */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
-import { type ClaudeError, type GaveUp, is, retryAfter } from "../ClaudeError.ts"
+import { type ClaudeError, type GaveUp, is } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Compiled } from "./compile.ts"
+import { beforeDeadline } from "./inTime.ts"
 
 /** Told before a wait. */
 type OnWait = (error: ClaudeError, wait: Duration.Duration) => Effect.Effect<void>
@@ -33,22 +34,28 @@ export class Retrying {
     const { choosy, retry } = this.policy
     if (retry === undefined || this.gaveUp === "BudgetSpent") return Cause.done()
     if (!is(error)) return choosy ? this.stepped(retry, now, error as ClaudeError) : Cause.done()
+    // Also with a schedule of one's own: the server knows that it is in vain.
+    if (error.shouldRetry === false) return this.final(error)
     const asked = Effect.tapError(
       // Whether the deadline forbids the wait is asked below, to know that it did.
       Effect.provideService(this.stepped(retry, now, error), Current.Deadline, Infinity),
       () => Effect.sync(() => this.gaveUp = this.reason(error))
     )
     return Effect.flatMap(asked, ([output, own]) =>
-      Effect.flatMap(Current.Deadline, (deadline): typeof asked => {
-        // A schedule that is not ours knows nothing of what the server asks for.
-        const wait = Duration.max(own, retryAfter(error) ?? Duration.zero)
-        if (now + Duration.toMillis(wait) >= deadline) {
+      // A schedule that is not ours knows nothing of what the server asks for.
+      Effect.flatMap(beforeDeadline(now, own, error), (wait): typeof asked => {
+        if (wait === undefined) {
           this.gaveUp = "DeadlineTooClose"
           return Cause.done(output)
         }
         this.again(error)
         return Effect.as(this.onWait(error, wait), [output, wait])
       }))
+  }
+
+  final(error: ClaudeError): Pull.Pull<never, never, unknown> {
+    this.gaveUp = this.reason(error)
+    return Cause.done()
   }
 
   stepped(retry: Schedule.Schedule<unknown, ClaudeError>, now: number, error: ClaudeError): ReturnType<Step> {

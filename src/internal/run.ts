@@ -8,11 +8,19 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import { Claude } from "../Claude.ts"
-import { type ClaudeError, type DeadlineExceeded, is, type MalformedOutput, type Tried } from "../ClaudeError.ts"
+import {
+  CircuitOpen,
+  type ClaudeError,
+  type DeadlineExceeded,
+  is,
+  type MalformedOutput,
+  TimedOut,
+  type Tried
+} from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Params } from "../Message.ts"
 import type { Catalogue } from "./catalogue.ts"
-import { type Bill, Counted, counted, pay, type Payer, wasSent } from "./charged.ts"
+import { type Bill, pay, type Payer, wasSent } from "./charged.ts"
 import type { Compiled } from "./compile.ts"
 import { type Ended, Ending } from "./ending.ts"
 import { type Course, finish } from "./finishing.ts"
@@ -40,6 +48,9 @@ export const run = <A, E, R>(
   return policy.limits === undefined ? asked : policy.limits(asked)
 }
 
+/** To ask whether another model is left in such a case. */
+const [circuitOpen, timedOut] = [new CircuitOpen({}), new TimedOut({ scope: "firstToken" })]
+
 /** A call that is running. A class, because it is made for every call, and most of it is needed only after a failure. */
 class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Place, Unfinished.Finisher {
   readonly policy: Compiled
@@ -57,8 +68,11 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
   lastAttempt = 0
   /** The last failure after something was sent: what is sent after it is extra load. */
   sent: ClaudeError | undefined
-  /** Whether it is to be counted as a call: the outermost policy of one is. */
-  readonly isFirst: boolean
+  /** Whether another model is left that may succeed after a failure. */
+  hasOther: typeof Ladder.OtherModel.Service
+  silence = Infinity
+  /** Whether the next attempt on this model is free, because the one before it was stopped before it was sent. */
+  isFree = false
   /** The call that it is an attempt of, if it is: then what it comes to is nobody else's business. */
   readonly outer: Unfinished.Finishing | undefined
   /** The failure after which no more of an answer was asked for. */
@@ -89,9 +103,9 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
     this.start = this.now()
     const { ladder, onBreak } = policy
     this.ladder = ladder
+    this.hasOther = fiber.getRef(Ladder.OtherModel)
     this.named = modelOf(fiber)
     this.outer = fiber.getRef(Current.Call)
-    this.isFirst = !fiber.getRef(Counted) && this.outer === undefined
     this.catalogue = fiber.getRef(Current.Catalogue)
     this.random = fiber.getRef(Random.Random).nextDoubleUnsafe()
     this.onBreak = onBreak
@@ -123,19 +137,27 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
     fiber: Fiber.Fiber<unknown, unknown>,
     self: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | DeadlineExceeded, R> {
-    return Effect.matchCauseEffect(this.ordered(fiber, Effect.suspend(() => this.tried(self))), {
+    return Effect.matchCauseEffect(this.ordered(fiber, Effect.withFiber((fiber) => this.tried(fiber, self))), {
       onFailure: (cause) => this.failedFor(cause),
       onSuccess: (value) => this.succeeded(fiber, value)
     })
   }
 
   /** An attempt, and what follows it if it fails. */
-  tried<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  tried<A, E, R>(fiber: Fiber.Fiber<unknown, unknown>, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    this.hasOther = fiber.getRef(Ladder.OtherModel)
+    this.silence = this.silenceUntil(fiber.getRef(Current.Deadline))
     // Only the first one, of which most are, is for nothing.
     if (this.last !== undefined) return this.retried(this.attempted(self))
     this.attempt++
-    const first = this.isFirst ? counted(this.claude, this.now(), self, this) : self
-    return Effect.catchCause(first, (cause) => this.followed(cause, self))
+    return Effect.catchCause(this.waiting(fiber, self), (cause) => this.followed(cause, self))
+  }
+
+  /** A third of the time, if a stall would be followed by another attempt. */
+  silenceUntil(deadline: number): number {
+    return this.policy.retriesTimeOuts || this.hasOther(timedOut)
+      ? Math.floor((deadline - this.now()) / 3)
+      : this.outer?.silence ?? Infinity
   }
 
   followed<A, E, R>(cause: Cause.Cause<E>, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
@@ -149,25 +171,36 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
     return Effect.catch(attempt, (error) => this.failed(error, attempt, (error) => this.isFinal(error)))
   }
 
-  /** One more attempt. It is paid for, unless nothing was sent before it. */
+  /** One more attempt. It is paid for, unless nothing was sent before it, or its predecessor paid and was not sent. */
   attempted<A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    const once = Effect.suspend(() => {
+    const once = Effect.withFiber<A, E, R>((fiber) => {
       this.attempt++
-      return Effect.tapError(self, (error) => Effect.sync(() => this.note(error)))
+      return Effect.tapError(this.waiting(fiber, self), (error) => Effect.sync(() => this.note(error)))
     })
-    return Effect.suspend(() => {
-      if (this.claude === undefined || this.sent === undefined) return once
+    return Effect.flatMap(Ladder.OtherModel, (hasOther) => {
+      const { claude, sent } = this
+      if (claude === undefined || sent === undefined || this.isFree) return once
+      const model = this.ladder?.model ?? this.model ?? this.named
       const refused = Effect.suspend(() => {
         this.retrying.gaveUp = "BudgetSpent"
         // It is what the attempt before this one failed with.
         return Effect.fail(this.last as ClaudeError & E)
       })
-      return pay(this.claude, this.sent, once, refused, this)
+      return pay(claude, { because: sent, model, waits: !hasOther(sent) }, once, refused, this)
     })
   }
 
   asked(): string | undefined {
     return this.model
+  }
+
+  /** Says to the circuit whether the attempt waits for it: not while another model is left. */
+  waiting<A, E, R>(fiber: Fiber.Fiber<unknown, unknown>, attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    this.hasOther = fiber.getRef(Ladder.OtherModel)
+    const { waitsForCircuit } = this.policy
+    return waitsForCircuit === undefined
+      ? attempt
+      : Effect.provideService(attempt, Current.WaitForCircuit, waitsForCircuit && !this.hasOther(circuitOpen))
   }
 
   isBroke(): boolean {
@@ -199,10 +232,9 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
     return again(error, attempt, (now, error) => isFinal(error) ? Cause.done() : this.retrying.next(now, error))
   }
 
-  /** What is not tried again: what was, as a part of an answer; and what waits for a circuit, if others may be asked. */
+  /** Not retried here: a continuation that used up its retries, and `CircuitOpen` while another model is left. */
   isFinal(error: unknown): boolean {
-    return error === this.settled || is(error) && error._tag === "CircuitOpen" && this.ladder !== undefined &&
-        Ladder.next(this.ladder, error, this.model, this.catalogue) !== undefined
+    return error === this.settled || is(error) && error._tag === "CircuitOpen" && this.hasOther(error)
   }
 
   /** Asks for the rest of an answer that stopped half-way. */
@@ -262,6 +294,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
     this.last = error
     this.lastAttempt = this.attempt
     if (wasSent(error)) this.sent = error
+    this.isFree = !wasSent(error)
     this.history = History.remember(this.history, error, this.attempt, this.model ?? this.named)
   }
 
@@ -280,6 +313,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
     this.hop++
     this.corrections = []
     this.retries = undefined
+    this.isFree = false
     return this.log.tell((common) => ({
       _tag: "FellBack",
       ...common,

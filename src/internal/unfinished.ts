@@ -8,7 +8,6 @@
  */
 import type { ContentBlock, MessageParam, TextBlock } from "@anthropic-ai/sdk/resources/messages"
 import type * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import { isNotNullish, isNullish } from "effect/Predicate"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
@@ -199,10 +198,10 @@ export interface Question<A, R> {
 export interface Finisher {
   /** The whole of an answer that failed, by asking for its rest; or the failure, if that is all that can be had. */
   readonly finish: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
-  /** What the attempt that runs was counted or paid for with, if it was. */
-  readonly bill: { readonly ended: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void> } | undefined
   /** How the call ends with what it opens. */
   readonly ending: Ending
+  /** How long an attempt may be silent where its limits are not set, so that there is time to ask again: in milliseconds. */
+  readonly silence: number
 }
 
 /** A call whose policy may decide about its answers. */

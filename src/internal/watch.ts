@@ -11,10 +11,10 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import { isNotNullish } from "effect/Predicate"
 import { type ClaudeError, TimedOut } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
-import type { Params, Request } from "../Message.ts"
+import type { Request } from "../Message.ts"
+import type { Lengths } from "./silence.ts"
 import { supervised, supervisedIn, type Supervisor } from "./supervised.ts"
 
 /** What is watched. */
@@ -28,7 +28,7 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   readonly clock: Clock.Clock
   readonly attempt: Watched
   readonly model: string
-  readonly limit: typeof defaults
+  readonly limit: Lengths
   /** When the attempt began, in milliseconds since the epoch. */
   readonly start: number
   /** The latest reading, and how far the clock has been set back since the attempt began. */
@@ -45,12 +45,12 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   /** Who watches. There is none until somebody waits for the wire. */
   watcher: Fiber.Fiber<unknown, unknown> | undefined
 
-  constructor({ limits, params }: Request, clock: Clock.Clock, attempt: Watched) {
+  constructor({ limits, params: { model } }: Request, clock: Clock.Clock, usual: Lengths, attempt: Watched) {
     this.clock = clock
     this.attempt = attempt
-    this.model = params.model
-    this.limit = resolve(limits, thinks(params) ? thinkingDefaults : defaults)
+    this.model = model
     this.start = clock.currentTimeMillisUnsafe()
+    this.limit = resolve(limits, usual)
     this.latest = this.start
     this.pausedAt = this.start
     this.byteAt = this.start
@@ -165,19 +165,10 @@ export class Watch implements Supervisor<ClaudeError, ClaudeError> {
   }
 }
 
-/** The limits where nothing else is said, in milliseconds. Source: the time-outs of other clients and gateways. */
-const defaults = { connect: 10_000, firstToken: 30_000, idle: 30_000, contentIdle: 60_000, attempt: Infinity }
-
-/** A thinking model may be silent for longer. */
-const thinkingDefaults = { ...defaults, firstToken: 120_000, contentIdle: 180_000 }
-
-/** From untyped code, it may be null, which the API takes. */
-const thinks = ({ thinking }: Params): boolean => isNotNullish(thinking) && thinking.type !== "disabled"
-
-const resolve = (limits: Current.Limits, base: typeof defaults): typeof defaults => {
+const resolve = (limits: Current.Limits, base: Lengths): Lengths => {
   let limit = base
   for (const key in limits) {
-    if (!isLimit(key)) continue
+    if (!isLimit(key, base)) continue
     const length = limits[key]
     // Usually none is given.
     if (length !== undefined) limit = { ...limit, [key]: Duration.toMillis(length) }
@@ -185,4 +176,4 @@ const resolve = (limits: Current.Limits, base: typeof defaults): typeof defaults
   return limit
 }
 
-const isLimit = (key: string): key is keyof typeof defaults => key in defaults
+const isLimit = (key: string, base: Lengths): key is keyof Lengths => key in base

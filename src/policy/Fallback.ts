@@ -19,7 +19,7 @@ import * as Result from "effect/Result"
 import { Claude } from "../Claude.ts"
 import { type ClaudeError, is, type Table, type Tag, type Tagged, type Tried } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import { Counted, counted, pay, wasSent } from "../internal/charged.ts"
+import { pay, wasSent } from "../internal/charged.ts"
 import { fellBack, nameOf, warn } from "../internal/fellBack.ts"
 import * as History from "../internal/history.ts"
 import * as Ladder from "../internal/ladder.ts"
@@ -71,33 +71,27 @@ export const models = (ladder: ReadonlyArray<Current.ModelId>, options?: {
       let last: ClaudeError | undefined
       let sent: ClaudeError | undefined
       let isBroke = false
-      const isCounted = fiber.getRef(Counted) || fiber.getRef(Current.Call) !== undefined
-      const own = Effect.provideService(self, Counted, true)
       // Another model is an extra attempt. If nothing can pay for it, the failure before it stands.
-      const asked = Effect.suspend(() => {
-        if (claude === undefined) return self
-        if (last === undefined) {
-          return isCounted
-            ? self
-            : counted(claude, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe(), own)
-        }
+      const asked = Effect.flatMap(Ladder.OtherModel, (hasOther) => {
+        if (claude === undefined || sent === undefined) return self
         const refused = Effect.suspend(() => {
           isBroke = true
           return Effect.fail(last as ClaudeError & E)
         })
-        return sent === undefined ? own : pay(claude, sent, own, refused)
+        return pay(claude, { because: sent, model, waits: !hasOther(sent) }, self, refused)
       })
       let model = fiber.getRef(Current.Substitute) ?? fiber.getRef(Current.Model)
       let hop = 0
       const climbed = Ladder.climb(asked, start, {
         onClimb: (error, to) => {
-          history = History.remember(history ?? [], error, ++hop, model)
+          // A model that could not be paid for has failed with nothing of its own.
+          if (!isBroke) history = History.remember(history ?? [], error, ++hop, model)
+          isBroke = false
           last = error
           if (wasSent(error)) sent = error
           model = to.model
           return change({ error, to: model })
         },
-        isBroke: () => isBroke,
         asked: () => undefined
       })
       return Effect.mapError(climbed, (error) => {

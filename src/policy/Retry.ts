@@ -4,7 +4,7 @@
  * There is no `retry` function here: Effect has one. This module only makes
  * schedules that understand `ClaudeError`, so everything `Schedule` can do
  * (cap, jitter, log, combine) still applies. All of them keep three rules: never
- * sooner than the server said, no wait that cannot end before
+ * sooner than the server said, no wait that leaves no time for an answer before
  * `Current.Deadline`, and no retry of what waiting cannot mend.
  */
 import * as Cause from "effect/Cause"
@@ -14,7 +14,9 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
+import { wasSent } from "../internal/charged.ts"
 import { isPermanent } from "../internal/classify.ts"
+import { beforeDeadline } from "../internal/inTime.ts"
 import * as Plan from "../internal/plan.ts"
 import * as Refuse from "../internal/refuse.ts"
 
@@ -144,15 +146,15 @@ export const byTag = <
 }
 
 /**
- * The same schedule, but at most so many retries over all kinds of error. Waiting for a circuit is none, as nothing was
- * sent before.
+ * The same schedule, but at most so many retries over all kinds of error. Those of requests that were not sent do not
+ * count: after `CircuitOpen` and `Saturated`.
  */
 export const atMost = <I>(times: number, schedule: Schedule.Schedule<unknown, I>): Schedule.Schedule<unknown, I> => {
   const most = Refuse.count("atMost: times", times)
   const limited = Schedule.fromStep(Effect.map(Schedule.toStep(schedule), (step) => {
     let made = 0
     return (now: number, input: I): ReturnType<typeof step> => {
-      if (ClaudeError.is(input) && input._tag === "CircuitOpen") return step(now, input)
+      if (ClaudeError.is(input) && !wasSent(input)) return step(now, input)
       return made++ < most ? step(now, input) : Cause.done()
     }
   }))
@@ -210,19 +212,36 @@ const waits = (
 
 /** Begins no wait that cannot end before the deadline, and none for what waiting cannot mend. */
 const reasonable = <O>(self: Schedule.Schedule<O, unknown>): Schedule.Schedule<O, unknown> =>
-  Schedule.while(
-    self,
-    ({ duration, input, now }) =>
-      Effect.map(Current.Deadline, (deadline) =>
-        now + Duration.toMillis(duration) < deadline && !(ClaudeError.is(input) && isPermanent(input)))
+  Schedule.fromStep(
+    Effect.map(Schedule.toStep(self), (step) => (now: number, input: unknown): ReturnType<typeof step> =>
+      Effect.flatMap(step(now, input), ([output, wait]) =>
+        ClaudeError.is(input) && isPermanent(input)
+          ? Cause.done(output)
+          : Effect.flatMap(
+            beforeDeadline(now, wait, input),
+            (wait) =>
+              wait === undefined ? Cause.done(output) : Effect.succeed([output, wait] as [O, Duration.Duration])
+          )))
   )
 
 // -----------------------------------------------------------------------------
 // Policies
 // -----------------------------------------------------------------------------
 
-/** Bases: DESIGN of this library, after what SDKs and gateways do; a 529 lasts longer than a 500, a time-out was a wait already. */
-const defaults: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = {
+/** As often as `atMost` allows. */
+const patiently = (base: Duration.Input) => backoff({ times: Infinity, base })
+
+/** A few times: the same request fails like this again and again more often than it does not. */
+const briefly = (times: number) => backoff({ times, base: "1 second" })
+
+/**
+ * The schedules of `Retry.standard`, to be changed: `Retry.byTag({ ...Retry.defaults, CircuitOpen: undefined })` fails
+ * fast at an open circuit.
+ *
+ * Bases, after what SDKs and gateways do: 2 s for rate limit and overload, which last longer than a fault; 1 s for a
+ * fault, and for a time-out, which was a wait already; 3 s for connections, which take longer to come back.
+ */
+export const defaults: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = {
   InvalidRequest: never,
   Unauthorized: never,
   Forbidden: never,
@@ -230,22 +249,32 @@ const defaults: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = {
   RequestTooLarge: never,
   ContextWindowExceeded: never,
   SpendLimitReached: never,
-  RateLimited: backoff({ times: 3, base: "2 seconds" }),
-  Overloaded: backoff({ times: 3, base: "2 seconds" }),
-  ServerFault: backoff({ times: 3, base: "1 second" }),
-  Unreachable: backoff({ times: 3, base: "3 seconds" }),
-  PartialAnswer: backoff({ times: 3, base: "3 seconds" }),
-  UnexpectedResponse: backoff({ times: 1, base: "1 second" }),
+  RateLimited: patiently("2 seconds"),
+  Overloaded: patiently("2 seconds"),
+  ServerFault: patiently("1 second"),
+  Unreachable: patiently("3 seconds"),
+  PartialAnswer: patiently("3 seconds"),
+  UnexpectedResponse: briefly(3),
   Refused: never,
   Truncated: never,
-  EmptyAnswer: backoff({ times: 1, base: "1 second" }),
+  EmptyAnswer: briefly(1),
   MalformedOutput: never,
-  TimedOut: backoff({ times: 2, base: "5 seconds" }),
+  TimedOut: briefly(3),
   DeadlineExceeded: never,
-  // Its own hint says when to look again; while somebody else does, that is often.
+  // The gate of the circuit does the waiting for a call with a deadline: this is how often one without asks again.
   CircuitOpen: backoff({ times: 30, base: "1 second", cap: "5 seconds" }),
-  Saturated: never
+  // Only with a hint. As long as the deadline allows: nothing was sent.
+  Saturated: patiently("1 second")
 }
 
-/** What we retry when nobody says otherwise: only what asking later can mend, at most 3 times, and waits for a circuit. */
-export const standard: Schedule.Schedule<unknown, unknown> = atMost(3, byTag(defaults))
+/**
+ * How often a request is sent again at most, where the deadline allows more: at 50 % random failures, 8 retries leave 1 of
+ * 500 calls without an answer.
+ */
+const mostRetries = 8
+
+/**
+ * What we retry when nobody says otherwise: only what asking later can mend, as long as an attempt can still end before
+ * the deadline, with at most 8 retries of requests that were sent.
+ */
+export const standard: Schedule.Schedule<unknown, unknown> = atMost(mostRetries, byTag(defaults))

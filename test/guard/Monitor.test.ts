@@ -337,7 +337,7 @@ describe("what counts", () => {
     text.pipe(Policy.apply({ retry: quick, overall: "1 minute" })),
     [Faults.overloaded],
     failure,
-    { budget: { burst: 0 } }
+    { budget: { size: 1 } }
   )
   const opens = { circuit: { minimumCalls: 1 } }
   counts(

@@ -53,7 +53,7 @@ describe("G12: guards that cannot be meant are refused when they are written", (
     ],
     [
       { budget: { attempts: 3 } },
-      "budget has no field attempts: it has quota, cost, costRateLimited, ratio, burst, queue"
+      "budget has no field attempts: it has size"
     ],
     [{ monitor: { minimum: 3 } }, "monitor has no field minimum: it has below, window, minimumCalls"],
     [{ monitor: { below: 0 } }, "monitor: below is 0: it must be a share, above 0 and at most 1"],
@@ -232,7 +232,7 @@ describe("Guards.describe", () => {
   it("shows what is there where nothing is asked for", () => {
     expect(Guards.describe({})).toMatchInlineSnapshot(`
       "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
-      budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
+      budget    for each model, 10 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
       gate      no
       queue     no
       circuit   no"
@@ -249,7 +249,7 @@ describe("Guards.describe", () => {
   it("shows the usual guards", () => {
     expect(Guards.describe(Guards.standard)).toMatchInlineSnapshot(`
       "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
-      budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
+      budget    for each model, 10 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
       gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
       queue     any number may run; any number wait, until their deadline; interactive before default before background, by class of models
       circuit   opens when 90% of the calls of the last 1m fail, of at least 20, for 5s or a quarter of the outage so far, up to 30s
@@ -270,13 +270,13 @@ describe("Guards.describe", () => {
         classes: { haiku: { requests: 100 } }
       },
       circuit: { openFor: "20 seconds", slow: { after: "10 seconds", rate: 0.4 } },
-      budget: { quota: 280, queue: 10 },
+      budget: { size: 20 },
       monitor: { below: 0.9 },
       extra: [own]
     })).toMatchInlineSnapshot(`
       "account   acme
       monitor   tells when a circuit opens, and when fewer than 90% of the calls of the last 5m succeed, of at least 20
-      budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 20 while nothing succeeds; 10 may wait their turn
+      budget    for each model, 20 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
       gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
       queue     4 to 64 run, fewer after losses; 200 wait for 30s at most; interactive before default before background, by class of models
       quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m, 20% at once; input by the API's count
@@ -303,7 +303,7 @@ describe("Guards.status", () => {
         account: { state: "closed", calls: 0, failures: 0, waiting: 0 },
         circuits: {},
         admission: {},
-        budget: { left: 140, waiting: 0, calls: 0, extra: 0 },
+        budget: {},
         successRate: { rate: 1, calls: 0, failures: 0, causes: [], low: false }
       })
       yield* Claude.text("hi")
@@ -319,7 +319,7 @@ describe("Guards.status", () => {
           sonnet: { running: 0, waiting: 0, limit: 8 },
           haiku: { running: 0, waiting: 0, limit: 8 }
         },
-        budget: { left: 140, waiting: 0, calls: 0, extra: 0 },
+        budget: {},
         successRate: half
       })
     }).pipe(

@@ -1,7 +1,7 @@
 /** How much load retries add, in virtual time: in an hour of outage, after a burst of failures, and to failures now and then. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Random } from "effect"
-import { Claude, ClaudeError, Current, type Guards, Policy, Retry, RetryBudget } from "../../src/index.ts"
+import { Effect, Random } from "effect"
+import { Claude, ClaudeError, type Guards, Policy, Retry } from "../../src/index.ts"
 import * as VirtualClock from "../../src/testing/simulator/virtualClock.ts"
 import { count, counter, every, guarded, logNormal, type Serve } from "./provider.ts"
 
@@ -35,63 +35,52 @@ const simulate = (
     return { answered: answered / calls, load: sent.total / calls, extra: sent.total - calls }
   }).pipe(Random.withSeed(seed), VirtualClock.run)
 
-/** The same on the budget alone, used as a policy does: hundreds of thousands of whole calls would take too long. */
-const simulateBudget = (calls: number, gap: number) =>
-  Effect.gen(function*() {
-    const budget = RetryBudget.make(RetryBudget.settings({}), yield* Effect.scope)
-    const error = new ClaudeError.ServerFault({ status: 500 })
-    let attempts = 0
-    const attempt = Effect.sync(() => {
-      attempts++
-      return Exit.fail(error)
-    })
-    const again = (times: number): Effect.Effect<void> =>
-      Effect.flatMap(Random.next, (share) =>
-        Effect.sleep(share * 1000 * 2 ** times).pipe(
-          Effect.andThen(Effect.uninterruptible(budget.charge(error))),
-          Effect.flatMap((charge) =>
-            charge === undefined
-              ? Effect.void
-              : Effect.andThen(Effect.flatMap(attempt, charge.settle), times < 2 ? again(times + 1) : Effect.void)
-          )
-        ))
-    const call = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.flatMap(budget.first(now), (charge) =>
-        Effect.flatMap(attempt, (exit) => charge.settle(exit))).pipe(
-          Effect.andThen(again(0)),
-          Effect.provideService(Current.Deadline, now + 300_000)
-        ))
-    yield* every(gap, calls, () =>
-      call)
-    return attempts / calls
-  }).pipe(Effect.scoped, Random.withSeed("extra load"), VirtualClock.run)
-
 describe("G7: an hour of outage", () => {
-  it.effect("adds at most a twentieth to one call in a second", () =>
+  const hour = (gap: number, serve: Serve, overall: number) =>
+    simulate({
+      calls: Math.round(3_600_000 / gap),
+      gap,
+      serve,
+      policy: { retry: Retry.standard, overall: overall * 1000 }
+    })
+  const hanging: Serve = () => Effect.never
+
+  it.effect.each(
+    [
+      ["10 calls/s", 100, out, 25],
+      ["1 call/s", 1000, out, 25],
+      ["1 call/s", 1000, out, 300],
+      ["0.15 calls/s", 6667, out, 25],
+      ["0.15 calls/s", 6667, out, 300],
+      ["0.15 calls/s, in silence", 6667, hanging, 25],
+      ["0.15 calls/s, in silence", 6667, hanging, 300]
+    ] as const
+  )("costs at most 1.05 times %s, which wait %i ms", ([, gap, serve, overall]) =>
     Effect.gen(function*() {
-      const { answered, load } = yield* simulate({ calls: 3600, gap: 1000, serve: out })
+      const { answered, extra, load } = yield* hour(gap, serve, overall)
       assert.strictEqual(answered, 0)
       assert.isAtMost(load, 1.05)
-      assert.isAbove(load, 1)
+      assert.isAtMost(extra, 26)
+      assert.isAtLeast(extra, 10)
     }), 60_000)
 
-  it.effect("adds at most a twentieth to a hundred calls in a second", () =>
+  it.effect("costs at most 30 extra attempts at 0.05 calls/s", () =>
     Effect.gen(function*() {
-      const load = yield* simulateBudget(360_000, 10)
-      assert.isAtMost(load, 1.05)
-      assert.isAbove(load, 1)
-      // It is in the first seconds that it could be more: these are whole calls.
-      assert.isAtMost((yield* simulate({ calls: 1000, gap: 10, serve: out })).load, 1.05)
+      for (const [serve, overall] of [[out, 25], [out, 300], [hanging, 25]] as const) {
+        const { extra } = yield* hour(20_000, serve, overall)
+        assert.isAtMost(extra, 30)
+        assert.isAtLeast(extra, 10)
+      }
     }), 60_000)
 
   it.effect(
-    "adds at most a twentieth to a few calls in a minute, and ten attempts to fewer",
+    "in which answers begin and break off costs at most an eighth more at 1 call/s",
     () =>
       Effect.gen(function*() {
-        assert.isAtMost((yield* simulate({ calls: 216, gap: 3_600_000 / 216, serve: out })).load, 1.05)
-        const { extra } = yield* simulate({ calls: 180, gap: 20_000, serve: out })
-        assert.isAtMost(extra, 10)
-        assert.isAbove(extra, 0)
+        const breaking: Serve = () =>
+          Effect.succeed({ first: 300, rest: 60_000, broken: new ClaudeError.PartialAnswer({}) })
+        assert.isAtMost((yield* hour(1000, breaking, 25)).load, 1.05)
+        assert.isAtMost((yield* hour(1000, breaking, 300)).load, 1.125)
       }),
     60_000
   )
@@ -132,6 +121,40 @@ describe("G7: failures that pass", () => {
         assert.isAtMost(load, 1.26)
       }
     }), 60_000)
+
+  it.effect.each(
+    [
+      [0.2, 8, 25, 0.99],
+      [0.35, 8, 25, 0.99],
+      [0.5, 8, 25, 0.98],
+      [0.5, 8, 60, 0.99],
+      [0.2, 61, 61 + 25, 0.99],
+      [0.35, 61, 61 + 25, 0.99],
+      [0.5, 61, 61 + 25, 0.97],
+      [0.5, 61, 61 + 60, 0.99]
+    ] as const
+  )(
+    "%d of all attempts for good, with answers of %i s, in %i s are answered",
+    ([share, answer, overall, least]) =>
+      Effect.gen(function*() {
+        const serve: Serve = () =>
+          Effect.flatMap(
+            Random.next,
+            (random) => random < share ? failing(30) : Effect.succeed({ first: 300, rest: answer * 1000 - 300 })
+          )
+        for (const gap of [80, 1000]) {
+          const { answered, load } = yield* simulate({
+            calls: 1000,
+            gap,
+            serve,
+            policy: { retry: Retry.standard, overall: overall * 1000 }
+          })
+          assert.isAtLeast(answered, least)
+          assert.isAtMost(load, 1.1 / (1 - share))
+        }
+      }),
+    60_000
+  )
 
   it.effect("G10: come to the same figures with the same seed", () =>
     Effect.gen(function*() {

@@ -478,12 +478,14 @@ describe("a budget pays for every extra attempt once", () => {
     }
   }
 
-  it.effect("a ladder is not climbed with a budget that has said no", () =>
+  it.effect("a ladder is climbed to its end with a budget that says no to each model, and nothing is sent", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(Policy.apply({ models: ["claude-haiku-5-5", "claude-opus-5"] }))
-      const { because, hops } = yield* charged(0, [Faults.overloaded], call)
-      assert.deepStrictEqual(because, ["Overloaded"], "it is asked once")
-      assert.lengthOf(hops, 1)
+      const { because, hops, result, sent } = yield* charged(0, [Faults.overloaded], call)
+      assert.deepStrictEqual(because, ["Overloaded", "Overloaded"])
+      assert.lengthOf(hops, 2)
+      assert.lengthOf(sent, 1)
+      assert.strictEqual(result._tag === "Failure" && result.failure.gaveUp, "BudgetSpent")
     }))
 })
 

@@ -257,34 +257,6 @@ describe("one call", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("a first attempt waits for a budget that takes its time, and is then settled, or holds nothing", () =>
-    Effect.gen(function*() {
-      const notes: Array<string> = []
-      const claude = yield* Claude.Claude
-      const note = (what: string) => Effect.sync(() => void notes.push(what))
-      const call = Claude.text("hi").pipe(
-        Policy.apply({}),
-        Effect.provideService(Claude.Claude, {
-          ...claude,
-          budget: {
-            ...claude.budget,
-            first: (now) =>
-              note(`first at ${now}`).pipe(
-                Effect.andThen(Effect.sleep("3 seconds")),
-                Effect.as({ settle: (exit) => note(`settled ${exit._tag}`) })
-              )
-          }
-        }),
-        Effect.forkChild({ startImmediately: true })
-      )
-      yield* Fiber.interrupt(yield* call)
-      assert.strictEqual(yield* requests, 0)
-      const answered = yield* call
-      yield* TestClock.adjust("3 seconds")
-      assert.strictEqual(yield* Fiber.join(answered), "hello")
-      assert.deepStrictEqual(notes, ["first at 0", "first at 0", "settled Success"])
-    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
-
   it.effect("extra attempts are charged and settled with how they ended; those after nothing was sent are not", () =>
     Effect.gen(function*() {
       const notes: Array<string> = []
@@ -311,6 +283,72 @@ describe("one call", () => {
       yield* Fiber.join(call)
       assert.deepStrictEqual(notes, ["charge Overloaded", "Failure", "charge RateLimited", "Success"])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.rateLimited(), Faults.answer("hello")]))))
+})
+
+describe("a call at an open circuit", () => {
+  /** What each attempt of a call says to the circuit. */
+  const said = (run: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ClaudeError.ClaudeError, R>) =>
+    Effect.gen(function*() {
+      const waits: Array<boolean> = []
+      const asked = Effect.andThen(
+        Effect.flatMap(Current.WaitForCircuit, (wait) => Effect.sync(() => void waits.push(wait))),
+        Effect.fail(new ClaudeError.Overloaded({}))
+      )
+      const call = yield* Effect.forkChild(Effect.exit(run(asked)))
+      yield* TestClock.adjust("10 minutes")
+      yield* Fiber.join(call)
+      return waits
+    })
+  const once = { ...Retry.defaults, Overloaded: Retry.linear({ times: 1 }) }
+  const waiting = { retry: Retry.byTag(once) }
+  const models = { models: ["claude-haiku-5-5"] }
+
+  it.effect.each(
+    [
+      ["waits, in all its attempts", Policy.apply(waiting), [true, true]],
+      ["does not, without a retry", Policy.apply({}), [false]],
+      [
+        "does not, if CircuitOpen is not retried",
+        Policy.apply({ retry: Retry.byTag({ ...once, CircuitOpen: undefined }) }),
+        [
+          false,
+          false
+        ]
+      ],
+      ["waits with the last model only", Policy.apply({ ...waiting, ...models }), [false, false, true, true]],
+      [
+        "waits with no model but the last, also of a fallback around it",
+        (self) => self.pipe(Policy.apply(waiting), Fallback.models(["claude-haiku-5-5"])),
+        [false, false, true, true]
+      ]
+    ] satisfies ReadonlyArray<readonly [string, Parameters<typeof said>[0], ReadonlyArray<boolean>]>
+  )("%s", ([, run, expected]) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* said(run), expected)
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+})
+
+describe("limits that are not set", () => {
+  const silent = (policy: Policy.Policy) =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(Effect.flip(Claude.text("hi").pipe(Policy.apply(policy))))
+      yield* TestClock.adjust("1 minute")
+      return [(yield* Fiber.join(call))._tag, yield* requests]
+    })
+  const again = {
+    retry: Retry.byTag({ TimedOut: Retry.linear({ times: 9, base: 1 }) }),
+    overall: "24 seconds"
+  } as const
+
+  it.effect("leave time to ask again: an attempt is silent for a third of the time of its call", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* silent(again), ["DeadlineExceeded", 3])
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.silence)))))
+
+  it.effect("are as usual if nothing is asked again", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* silent({ overall: "9 seconds" }), ["DeadlineExceeded", 1])
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.silence)))))
 })
 
 describe("G1: after an interrupt nothing is started, and every wait ends at once", () => {
@@ -595,7 +633,7 @@ describe("describe", () => {
                 MalformedOutput: 2 times at once, with what was wrong
                 all others: never
                 never sooner than the server asks, and no wait that cannot end in time
-      attempt   headers in 10s, first token in 15s, silence 30s, no content 60s (180s thinking), no limit in all
+      attempt   headers in 10s, first token in 15s, silence 30s, no content 40s (180s thinking), no limit in all
       half-way  paused: goes on 5 times, cut off: fail, empty: fail
       on break  ask again, and tell the reader to begin anew"
     `)
@@ -603,12 +641,12 @@ describe("describe", () => {
       "validate  shape fails, the model catalogue warns, the prompt is estimated
       overall   at most 5m for everything below
       models    only the one asked for
-      retry     by kind of error, at most 3 in all
-                RateLimited, Overloaded: 3 times, after 0-2s, 0-4s, 0-8s
-                ServerFault: 3 times, after 0-1s, 0-2s, 0-4s
-                Unreachable, PartialAnswer: 3 times, after 0-3s, 0-6s, 0-12s
-                UnexpectedResponse, EmptyAnswer: once, after 0-1s
-                TimedOut: 2 times, after 0-5s, 0-10s
+      retry     by kind of error, at most 8 in all
+                RateLimited, Overloaded: without end, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s …
+                ServerFault, Saturated: without end, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s …
+                Unreachable, PartialAnswer: without end, after 0-3s, 0-6s, 0-12s, 0-24s, 0-30s …
+                UnexpectedResponse, TimedOut: 3 times, after 0-1s, 0-2s, 0-4s
+                EmptyAnswer: once, after 0-1s
                 CircuitOpen: 30 times, after 0-1s, 0-2s, 0-4s, 0-5s, 0-5s …
                 all others: never
                 never sooner than the server asks, and no wait that cannot end in time

@@ -79,11 +79,25 @@ describe("waits", () => {
       assert.notDeepEqual(yield* run("a"), yield* run("b"))
     }))
 
-  it.effect("are not begun if they cannot end before the deadline", () =>
+  it.effect("that would take more than half of the time left are drawn again from that half", () =>
     Effect.gen(function*() {
       const schedule = Retry.backoff({ times: 9, base: "1 second", jitter: "none" })
-      const found = yield* Effect.provideService(waits(schedule, times(9, plain)), Current.Deadline, 5000)
-      assert.deepStrictEqual(found, [1000, 2000, 4000])
+      const found = yield* Effect.provideService(waits(schedule, times(5, plain)), Current.Deadline, 5000)
+      // Chance says one half.
+      assert.deepStrictEqual(found, [1000, 2000, 1250, 1250, 1250])
+    }))
+
+  it.effect("that a server asks for are not shortened, and are not begun if they end after the deadline", () =>
+    Effect.gen(function*() {
+      const schedule = Retry.backoff({ times: 9, base: "2 seconds" })
+      const asked = (seconds: number) => new RateLimited({ retryAfter: Duration.seconds(seconds) })
+      const before = (deadline: number, error: ClaudeError.ClaudeError) =>
+        Effect.provideService(waits(schedule, [error]), Current.Deadline, deadline)
+      assert.deepStrictEqual(yield* before(5000, asked(5)), [])
+      assert.deepStrictEqual(yield* before(5000, asked(6)), [])
+      // From the first half of the second that is left; and all of the wait, if there is time.
+      assert.deepStrictEqual(yield* before(5000, asked(4)), [4250])
+      assert.deepStrictEqual(yield* before(50_000, asked(4)), [5000])
     }))
 
   it.effect("are not begun for what waiting cannot mend", () =>
@@ -179,21 +193,21 @@ describe("standard", () => {
     RequestTooLarge: 0,
     ContextWindowExceeded: 0,
     SpendLimitReached: 0,
-    RateLimited: 3,
-    Overloaded: 3,
-    ServerFault: 3,
-    Unreachable: 3,
-    PartialAnswer: 3,
-    UnexpectedResponse: 1,
+    RateLimited: 8,
+    Overloaded: 8,
+    ServerFault: 8,
+    Unreachable: 8,
+    PartialAnswer: 8,
+    UnexpectedResponse: 3,
     Refused: 0,
     Truncated: 0,
     EmptyAnswer: 1,
     MalformedOutput: 0,
-    TimedOut: 2,
+    TimedOut: 3,
     DeadlineExceeded: 0,
-    // All of them: up to 30.
+    // Nothing was sent: they do not count.
     CircuitOpen: 9,
-    Saturated: 0
+    Saturated: 9
   }
   for (const member of ClaudeError.ClaudeError.members) {
     it.effect(`${member.identifier.replace(/.*\//, "")} is retried as the table of the README says`, () =>
@@ -211,14 +225,58 @@ describe("an open circuit", () => {
 
   it.effect("is waited for as long as it says, and that is no retry of those that are counted", () =>
     Effect.gen(function*() {
-      const seen = yield* waits(Retry.standard, [fault, open, open, open, open, fault, fault, fault])
-      assert.lengthOf(seen, 7)
+      const seen = yield* waits(Retry.standard, [fault, open, open, open, open, ...times(9, fault)])
+      assert.lengthOf(seen, 12)
       for (const wait of seen.slice(1, 5)) assert.isAtLeast(Duration.toMillis(wait), 20_000)
     }))
 
   it.effect("that says not when to look again was isolated by hand, and is not waited for", () =>
     Effect.gen(function*() {
       assert.lengthOf(yield* waits(Retry.standard, [new ClaudeError.CircuitOpen({})]), 0)
+    }))
+
+  it.effect("is final with one line", () =>
+    Effect.gen(function*() {
+      for (const CircuitOpen of [undefined, Retry.never]) {
+        const failsFast = Retry.byTag({ ...Retry.defaults, CircuitOpen })
+        assert.lengthOf(yield* waits(failsFast, [open]), 0)
+        assert.lengthOf(yield* waits(failsFast, [fault]), 1)
+      }
+    }))
+})
+
+describe("a queue that turns a call away", () => {
+  it.effect("is asked again when it says, which is no retry of those that are counted", () =>
+    Effect.gen(function*() {
+      const saturated = new ClaudeError.Saturated({ retryAfter: Duration.seconds(3) })
+      const seen = yield* waits(Retry.standard, [...times(5, saturated), ...times(9, plain)])
+      assert.lengthOf(seen, 13)
+      for (const wait of seen.slice(0, 5)) assert.isAtLeast(Duration.toMillis(wait), 3000)
+    }))
+
+  it.effect("and does not say when to come back is final", () =>
+    Effect.gen(function*() {
+      assert.lengthOf(yield* waits(Retry.standard, [new ClaudeError.Saturated({})]), 0)
+    }))
+})
+
+describe("x-should-retry", () => {
+  it.effect("false makes every error final", () =>
+    Effect.gen(function*() {
+      for (const member of ClaudeError.ClaudeError.members) {
+        const fields = { scope: "idle", retryAfter: Duration.seconds(1), shouldRetry: false }
+        const error = new (member as new(fields: object) => ClaudeError.ClaudeError)(fields)
+        assert.lengthOf(yield* waits(Retry.standard, [error]), 0, error._tag)
+      }
+    }))
+
+  it.effect("true makes nothing retried that is permanent", () =>
+    Effect.gen(function*() {
+      assert.lengthOf(
+        yield* waits(Retry.backoff({ times: 3 }), [new ClaudeError.InvalidRequest({ status: 409, shouldRetry: true })]),
+        0
+      )
+      assert.lengthOf(yield* waits(Retry.standard, [new Overloaded({ shouldRetry: true })]), 1)
     }))
 })
 

@@ -29,6 +29,8 @@ describe("limits of an attempt", () => {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({
           attempt: "10 seconds",
+          connect: "10 seconds",
+          firstToken: "10 seconds",
           retry: Retry.byTag({ TimedOut: Retry.linear({ times: 9, base: 1 }) }),
           overall: "25 seconds"
         }),
