@@ -7,9 +7,6 @@ import * as Estimate from "./estimate.ts"
 import { isLocal } from "./local.ts"
 import * as Refuse from "./refuse.ts"
 
-/** Whether some of it may be read from the cache, and is free then. */
-export const isCached = (params: object): boolean => JSON.stringify(params).includes("\"cache_control\"")
-
 /** Refuses what is larger than the account may ever send. */
 export const tooLarge = (model: string, tokens: number, limit: number, per: number) =>
   new InvalidRequest({

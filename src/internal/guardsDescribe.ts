@@ -60,7 +60,7 @@ const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
     "interactive before default before background, by class of models"
   ].join("; ")
 
-const amounts = ({ burst, estimate, headroom, per }: Quota.Settings, options: Quota.Options): ReadonlyArray<string> => {
+const amounts = ({ estimate, own, per, told }: Quota.Settings, options: Quota.Options): ReadonlyArray<string> => {
   const limits = ({ inputTokens, outputTokens, requests }: Quota.Limits): string =>
     [[requests, "requests"], [inputTokens, "input tokens"], [outputTokens, "output tokens"]]
       .flatMap(([limit, name]) => limit === undefined ? [] : [`${limit} ${name}`])
@@ -69,9 +69,9 @@ const amounts = ({ burst, estimate, headroom, per }: Quota.Settings, options: Qu
   return [
     row(
       "quota",
-      `${percent(headroom)} of ${usual === "" ? "" : `${usual} `}per ${Refuse.show(per)}, ${
-        percent(burst)
-      } at once; input by ${estimate === "count" ? "the API's count" : "its characters"}`
+      `${percent(own.headroom)} of ${usual === "" ? "" : `${usual} `}per ${Refuse.show(per)}${
+        told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers say what is left)`
+      }, ${percent(own.burst)} at once; input by ${estimate === "count" ? "the API's count" : "its characters"}`
     ),
     ...Object.entries(options.classes ?? {}).map(([name, own]) => row("", `${name}: ${limits(own)}`))
   ]

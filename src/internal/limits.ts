@@ -1,0 +1,68 @@
+/** What is known of the limits of an account: what was said, and what answers say of it. */
+import { isNumber } from "effect/Predicate"
+import * as Quota from "../guard/Quota.ts"
+import type { RateLimits } from "../Message.ts"
+
+/** How long the API's own count is used after an answer that says it, in milliseconds: its limits are per minute. */
+const freshFor = 60_000
+
+/** The limits of one class of models, and the buckets for them. */
+export class Limits {
+  readonly settings: Quota.Settings
+  readonly most: Quota.Amount
+  /** What was said, or less, if the API says so. */
+  stated: Quota.Amount
+  buckets: Quota.Buckets
+  /** Until when the API's own count is fresh. */
+  readonly freshUntil = { requests: -Infinity, input: -Infinity, output: -Infinity }
+  /** When the first of them is not fresh any more. */
+  nextAt = Infinity
+
+  constructor(settings: Quota.Settings, most: Quota.Amount) {
+    this.settings = settings
+    this.most = most
+    this.stated = most
+    this.buckets = Quota.bucketsOf(settings, most)
+  }
+
+  /** Forgets what is not fresh any more. */
+  refresh(now: number): void {
+    if (now >= this.nextAt) this.tune(now)
+  }
+
+  /**
+   * What there is at most, from what an answer says: its limits are per minute. The API counted when the request came,
+   * at a time `at`: since then some has come back, and what was taken `later` is not in it.
+   */
+  hear(seen: RateLimits, at: number, later: Quota.Amount, now: number): Partial<Quota.Amount> {
+    const { per, told } = this.settings
+    const atMost: { -readonly [D in keyof Quota.Amount]?: number } = {}
+    this.stated = Quota.build((of) => {
+      const { limit } = seen[names[of]] ?? nothingKnown
+      return isCount(limit) && limit > 0 ? Math.min(this.most[of], limit * per / 60_000) : this.stated[of]
+    })
+    for (const of of Quota.dimensions) {
+      const { remaining } = seen[names[of]] ?? nothingKnown
+      if (!isCount(remaining) || this.stated[of] === Infinity) continue
+      this.freshUntil[of] = now + freshFor
+      const back = this.stated[of] * told.headroom / per * (now - at)
+      atMost[of] = remaining + back - Math.max(0, later[of])
+    }
+    this.tune(now)
+    return atMost
+  }
+
+  tune(now: number): void {
+    const isTold = (of: keyof Quota.Amount) => now < this.freshUntil[of]
+    this.buckets = Quota.bucketsOf(this.settings, this.stated, isTold)
+    this.nextAt = Math.min(...Quota.dimensions.filter(isTold).map((of) => this.freshUntil[of]))
+  }
+}
+
+/** Limits of our own errors are checked, those of others may be anything. */
+const isCount = (value: unknown): value is number => isNumber(value) && value >= 0
+
+const nothingKnown = { limit: undefined, remaining: undefined }
+
+/** The dimensions as the API names them. */
+const names = { requests: "requests", input: "inputTokens", output: "outputTokens" } as const
