@@ -1,0 +1,74 @@
+/**
+ * The rate limits of an account: token buckets that fill up continuously and speak like those of the API.
+ *
+ * Source: platform.claude.com/docs/en/api/rate-limits ("token bucket algorithm", "Response headers").
+ */
+import * as DateTime from "effect/DateTime"
+
+/** One bucket. `burst` is how much it holds: as much as a minute gives. */
+export interface Limit {
+  readonly perMinute: number
+  readonly burst?: number | undefined
+}
+
+/** The limits of the account. A missing one does not limit. */
+export interface Limits {
+  readonly requests?: Limit | undefined
+  /** Without the tokens that are read from the cache. */
+  readonly inputTokens?: Limit | undefined
+  /** Taken when an answer ends: a bucket below zero refuses the next request. */
+  readonly outputTokens?: Limit | undefined
+  /** How many requests may run at the same time. Refused above it, without a `retry-after`. */
+  readonly concurrent?: number | undefined
+}
+
+/** A bucket with its level. Amounts are requests or tokens, times milliseconds. */
+export interface Bucket {
+  /** What can be taken now. */
+  readonly level: (now: number) => number
+  readonly take: (now: number, amount: number) => void
+  /** Milliseconds until so much is there. */
+  readonly wait: (now: number, amount: number) => number
+  readonly headers: (now: number, epoch: number) => Headers
+}
+
+type Headers = Readonly<Record<string, string>>
+
+const unlimited: Bucket = { level: () => Infinity, take: () => {}, wait: () => 0, headers: () => ({}) }
+
+/** Rounding may leave a bucket a millionth short. */
+const rounding = 1e-6
+
+/** A bucket that is full at first. `name` is the one in the headers. */
+export const bucket = (name: string, limit: Limit | undefined): Bucket => {
+  if (limit === undefined) return unlimited
+  const { burst = limit.perMinute, perMinute } = limit
+  const perMillisecond = perMinute / 60_000
+  let left = burst
+  let at = 0
+  const level = (now: number) => {
+    left = Math.min(burst, left + (now - at) * perMillisecond)
+    at = now
+    return left + rounding
+  }
+  return {
+    level,
+    take: (now, amount) => {
+      level(now)
+      left -= amount
+    },
+    wait: (now, amount) => Math.max(0, Math.min(amount, burst) - level(now)) / perMillisecond,
+    headers: (now, epoch) => {
+      const remaining = Math.max(0, Math.floor(level(now)))
+      return {
+        [`anthropic-ratelimit-${name}-limit`]: String(perMinute),
+        [`anthropic-ratelimit-${name}-remaining`]: String(remaining),
+        [`anthropic-ratelimit-${name}-reset`]: rfc3339(epoch + now + (burst - left) / perMillisecond)
+      }
+    }
+  }
+}
+
+/** To the second, rounded up, as the API writes it. */
+const rfc3339 = (millis: number): string =>
+  DateTime.formatIso(DateTime.makeUnsafe(Math.ceil(millis / 1000) * 1000)).replace(".000Z", "Z")

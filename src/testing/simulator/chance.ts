@@ -1,0 +1,72 @@
+/** Random numbers that depend on a seed and an index only, and times and sizes drawn with them. */
+import * as Duration from "effect/Duration"
+import { hasProperty } from "effect/Predicate"
+
+/**
+ * A number in [0, 1) for the `index`-th request or call. `purpose` tells apart the numbers that one index needs. All
+ * contenders of a seed meet the same numbers, however many they use.
+ */
+export type Chance = (index: number, purpose: number) => number
+
+/** The finalizer of MurmurHash3 (Appleby, public domain): every bit of the input changes half of the output. */
+const mix = (hash: number): number => {
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return hash ^ (hash >>> 16)
+}
+
+/** Numbers of one seed. */
+export const make = (seed: number | string): Chance => {
+  let base = 0
+  for (const character of String(seed)) base = mix(base ^ (character.codePointAt(0) ?? 0)) + 0x9e3779b9
+  return (index, purpose) =>
+    (mix(mix(base + Math.imul(index, 0x9e3779b1)) + Math.imul(purpose, 0x7feb352d)) >>> 0) / 2 ** 32
+}
+
+/** A time: always the same, uniform between two, or log-normal (`sigma` 0.5 is usual; few take much longer). */
+export type Time =
+  | Duration.Input
+  | { readonly uniform: readonly [from: Duration.Input, to: Duration.Input] }
+  | {
+    readonly median: Duration.Input
+    readonly sigma: number
+    readonly min?: Duration.Input | undefined
+    readonly max?: Duration.Input | undefined
+  }
+
+/** A number, in the same three ways. */
+export type Size =
+  | number
+  | { readonly uniform: readonly [from: number, to: number] }
+  | { readonly median: number; readonly sigma: number }
+
+/** Draws a value for the `index`-th request. */
+export type Draw = (chance: Chance, index: number, purpose: number) => number
+
+/** How a time is drawn, in whole milliseconds. A log-normal one stays between 0.2 seconds and 10 minutes, or its own bounds. */
+export const time = (time: Time): Draw => {
+  if (hasProperty(time, "uniform")) return uniform(millis(time.uniform[0]), millis(time.uniform[1]))
+  if (hasProperty(time, "median")) {
+    return logNormal(millis(time.median), time.sigma, millis(time.min ?? 200), millis(time.max ?? 600_000))
+  }
+  const fixed = millis(time)
+  return () => fixed
+}
+
+/** How a number is drawn. */
+export const size = (size: Size): Draw => {
+  if (typeof size === "number") return () => size
+  return "uniform" in size ? uniform(...size.uniform) : logNormal(size.median, size.sigma, 1, Infinity)
+}
+
+const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
+
+const uniform = (from: number, to: number): Draw => (chance, index, purpose) =>
+  Math.round(from + (to - from) * chance(index, purpose))
+
+/** By Box and Muller, from two uniform numbers. */
+const logNormal = (median: number, sigma: number, min: number, max: number): Draw => (chance, index, purpose) => {
+  const radius = Math.sqrt(-2 * Math.log(1 - chance(index, purpose)))
+  const normal = radius * Math.cos(2 * Math.PI * chance(index, purpose + 1000))
+  return Math.min(max, Math.max(min, Math.round(median * Math.exp(sigma * normal))))
+}

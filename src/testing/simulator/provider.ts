@@ -1,0 +1,273 @@
+/**
+ * An imagined Claude: a plain state machine without clock and effects, so that the same rules serve the simulator and a
+ * real HTTP server. Times are milliseconds; `now` counts from the start of the run.
+ */
+import * as Duration from "effect/Duration"
+import { type Bucket, bucket, type Limits } from "./buckets.ts"
+import * as Chance from "./chance.ts"
+import * as Responses from "./responses.ts"
+import * as Tokens from "./tokens.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** How a model answers, and what goes wrong with it. */
+export interface Behaviour {
+  /** From the request to the headers of an answer: as long as to the first token. */
+  readonly headers?: Chance.Time | undefined
+  /** From the request to the first token: uniform, 0.25 to 0.4 seconds. */
+  readonly firstToken?: Chance.Time | undefined
+  /** From the first token to the end: 50 milliseconds. */
+  readonly length?: Chance.Time | undefined
+  /** Output tokens of an answer: 100, and never more than its `max_tokens`. */
+  readonly output?: Chance.Size | undefined
+  /** Where it is given, an answer is as long as its output takes. */
+  readonly tokensPerSecond?: number | undefined
+  /** From the request to an error: 30 milliseconds. */
+  readonly error?: Chance.Time | undefined
+  /** Which share of the requests meets which fault, all the time. */
+  readonly faults?: { readonly [F in Responses.Fault]?: number } | undefined
+}
+
+/** A fault that all requests meet, or a share of them, for a time. */
+export interface Incident {
+  readonly from: Duration.Input
+  readonly to: Duration.Input
+  readonly fault: Responses.Fault
+  /** Which share of the requests: 1, all of them. */
+  readonly share?: number | undefined
+  /** Which models: all. */
+  readonly models?: ReadonlyArray<string> | undefined
+  /** The `retry-after` of a `rateLimited` incident: a time, rounded up to whole seconds, or until its end. */
+  readonly retryAfter?: Duration.Input | "end" | undefined
+}
+
+/** An imagined Claude, as data. */
+export interface Provider extends Behaviour {
+  /** Models that behave in another way; what is not given is that of the others. */
+  readonly models?: { readonly [model: string]: Behaviour } | undefined
+  /** Shared by all models. */
+  readonly limits?: Limits | undefined
+  readonly incidents?: ReadonlyArray<Incident> | undefined
+  /** A fleet that comes back slowly: from a time on it admits so many requests in any second, and 529 is for the rest. */
+  readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
+  readonly tokens?: Tokens.Counting | undefined
+}
+
+/** What is said of the tokens of an answer. */
+export interface Usage extends Tokens.Input {
+  readonly output: number
+}
+
+interface Arrived {
+  /** The number of the request, from 0. */
+  readonly index: number
+  readonly at: number
+  /** Why it fails, if it does: a fault, a rate limit of the account, or fragility. */
+  readonly because: Responses.Fault | "limit" | "fragility" | undefined
+}
+
+/** What becomes of a request. All times are milliseconds after its arrival. */
+export type Plan =
+  /** A whole response that is not a stream. */
+  | Arrived & Responses.Response & { readonly kind: "response"; readonly after: number }
+  /** The connection is reset, without a response. */
+  | Arrived & { readonly kind: "reset"; readonly after: number }
+  /** Nothing ever comes. */
+  | Arrived & { readonly kind: "stall" }
+  /** An event stream, with the connection reset at `breaksAfter` if that is given. */
+  | Arrived & {
+    readonly kind: "answer"
+    readonly headers: Readonly<Record<string, string>>
+    readonly headersAfter: number
+    readonly firstAfter: number
+    readonly endAfter: number
+    readonly breaksAfter: number | undefined
+    readonly usage: Usage
+  }
+
+/** The state machine. */
+export interface Machine {
+  /** Takes a request. `params` is the body of `POST /v1/messages`. */
+  readonly arrive: (now: number, params: { readonly model: string; readonly max_tokens: number }) => Plan
+  /** Must be told once per plan: the response is over, or its client has left. */
+  readonly leave: (now: number, plan: Plan) => void
+}
+
+/** Options of a machine. */
+export interface Options {
+  /** What time 0 is, in milliseconds since the epoch, for the times in headers: 0. */
+  readonly epoch?: number | undefined
+}
+
+// -----------------------------------------------------------------------------
+// Constructor
+// -----------------------------------------------------------------------------
+
+/** Which random number is which. */
+const purpose = { fault: 0, incident: 1, headers: 2, first: 3, length: 4, output: 5, error: 6, break: 7 }
+
+/** Starts an imagined Claude. What the i-th request meets depends on the seed, i, the time and the buckets only. */
+export const make = (config: Provider, seed: number | string, { epoch = 0 }: Options = {}): Machine => {
+  const chance = Chance.make(seed)
+  const count = Tokens.make(config.tokens)
+  const { limits = {} } = config
+  const requests = bucket("requests", limits.requests)
+  const input = bucket("input-tokens", limits.inputTokens)
+  const output = bucket("output-tokens", limits.outputTokens)
+  const incidents = (config.incidents ?? []).map((incident) => ({
+    ...incident,
+    from: millis(incident.from),
+    to: millis(incident.to),
+    retryAfter: incident.retryAfter === undefined || incident.retryAfter === "end"
+      ? incident.retryAfter
+      : millis(incident.retryAfter)
+  }))
+  const fragileFrom = config.fragility === undefined ? Infinity : millis(config.fragility.from)
+  const behaviours = new Map<string, Compiled>()
+  const behaviourOf = (model: string): Compiled => {
+    const known = behaviours.get(model)
+    if (known !== undefined) return known
+    const made = compile({ ...config, ...config.models?.[model] })
+    behaviours.set(model, made)
+    return made
+  }
+  /** When the requests of the last second were admitted, oldest first. */
+  let recent: Array<number> = []
+  let running = 0
+  let next = 0
+
+  const limitHeaders = (now: number) => ({
+    ...requests.headers(now, epoch),
+    ...input.headers(now, epoch),
+    ...output.headers(now, epoch)
+  })
+
+  /** Seconds until the buckets have room; 0 if they have it now. */
+  const refusedFor = (now: number, tokens: number): number => {
+    const isShort = ([bucket, amount]: readonly [Bucket, number]) => bucket.level(now) < amount
+    const short = ([[requests, 1], [input, tokens], [output, 1]] as const).filter(isShort)
+    return short.length === 0
+      ? 0
+      : Math.max(1, ...short.map(([bucket, amount]) => Math.ceil(bucket.wait(now, amount) / 1000)))
+  }
+
+  const isFragile = (now: number): boolean => {
+    if (config.fragility === undefined || now < fragileFrom) return false
+    recent = recent.filter((at) => at > now - 1000)
+    if (recent.length >= config.fragility.perSecond) return true
+    recent.push(now)
+    return false
+  }
+
+  const arrive: Machine["arrive"] = (now, params) => {
+    const index = next++
+    const behaviour = behaviourOf(params.model)
+    running++
+    const draw = (from: Chance.Draw, purpose: number) => from(chance, index, purpose)
+    const after = draw(behaviour.error, purpose.error)
+    const fail = (because: Arrived["because"], response: Responses.Response): Plan => ({
+      kind: "response",
+      index,
+      at: now,
+      because,
+      after,
+      ...response
+    })
+
+    const incident = incidents.find((incident) =>
+      now >= incident.from && now < incident.to && (incident.models?.includes(params.model) ?? true)
+      && chance(index, purpose.incident) < (incident.share ?? 1)
+    )
+    const fault = incident?.fault ?? behaviour.fault(chance(index, purpose.fault))
+    // The account comes first, then its limits, then the model.
+    if (fault === "spendCap") return fail(fault, Responses.responses.spendCap(index))
+
+    if (running > (limits.concurrent ?? Infinity)) {
+      return fail("limit", Responses.rateLimited(index, undefined, limitHeaders(now)))
+    }
+    const tokens = count(now, params)
+    const counted = tokens.fresh + tokens.written
+    const refused = refusedFor(now, counted)
+    if (refused > 0) return fail("limit", Responses.rateLimited(index, refused, limitHeaders(now)))
+
+    if (fault === "stall") return { kind: "stall", index, at: now, because: fault }
+    if (fault === "reset") return { kind: "reset", index, at: now, because: fault, after }
+    if (fault !== undefined && fault !== "break") {
+      const wait = incident?.retryAfter === "end" ? incident.to - now : incident?.retryAfter
+      return fail(fault, Responses.responses[fault](index, wait === undefined ? undefined : Math.ceil(wait / 1000)))
+    }
+    if (isFragile(now)) return fail("fragility", Responses.responses.overloaded(index))
+
+    requests.take(now, 1)
+    input.take(now, counted)
+    const firstAfter = draw(behaviour.firstToken, purpose.first)
+    const written = Math.min(params.max_tokens, draw(behaviour.output, purpose.output))
+    const length = behaviour.tokensPerSecond === undefined
+      ? draw(behaviour.length, purpose.length)
+      : Math.round(1000 * written / behaviour.tokensPerSecond)
+    return {
+      kind: "answer",
+      index,
+      at: now,
+      because: fault,
+      headers: Responses.streamHeaders(index, limitHeaders(now)),
+      headersAfter: Math.min(
+        firstAfter,
+        behaviour.headers === undefined ? firstAfter : draw(behaviour.headers, purpose.headers)
+      ),
+      firstAfter,
+      endAfter: firstAfter + length,
+      breaksAfter: fault === "break" ? firstAfter + Math.round(length * chance(index, purpose.break)) : undefined,
+      usage: { ...tokens, output: written }
+    }
+  }
+
+  return {
+    arrive,
+    leave: (now, plan) => {
+      running--
+      if (plan.kind !== "answer") return
+      const { at, endAfter, firstAfter, usage } = plan
+      const share = now - at >= endAfter ? 1 : Math.max(0, (now - at - firstAfter) / (endAfter - firstAfter))
+      output.take(now, usage.output * share)
+    }
+  }
+}
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+interface Compiled {
+  readonly headers: Chance.Draw | undefined
+  readonly firstToken: Chance.Draw
+  readonly length: Chance.Draw
+  readonly output: Chance.Draw
+  readonly tokensPerSecond: number | undefined
+  readonly error: Chance.Draw
+  /** The fault for a random number, if there is one. */
+  readonly fault: (roll: number) => Responses.Fault | undefined
+}
+
+const compile = (
+  { error = 30, faults = {}, firstToken = usual, headers, length = 50, output = 100, tokensPerSecond }: Behaviour
+): Compiled => {
+  let sum = 0
+  // The keys of the record are faults: an object literal of that type.
+  const upTo = Object.entries(faults).map(([fault, share]) => [fault as Responses.Fault, sum += share ?? 0] as const)
+  return {
+    headers: headers === undefined ? undefined : Chance.time(headers),
+    firstToken: Chance.time(firstToken),
+    length: Chance.time(length),
+    output: Chance.size(output),
+    tokensPerSecond,
+    error: Chance.time(error),
+    fault: (roll) => upTo.find(([, end]) => roll < end)?.[0]
+  }
+}
+
+const usual: Chance.Time = { uniform: [250, 400] }
+
+const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))

@@ -1,0 +1,160 @@
+/** Counts what happens in a run, and makes a result of it. */
+import type { Plan } from "./provider.ts"
+
+// -----------------------------------------------------------------------------
+// Result
+// -----------------------------------------------------------------------------
+
+/** Calls, and how many of them were answered. */
+export interface Share {
+  readonly calls: number
+  readonly answered: number
+}
+
+/** An alert, and when it was raised, in milliseconds. */
+export interface Alerted {
+  readonly at: number
+  readonly alert: string
+}
+
+/** What came of a run: plain data. Times are milliseconds. */
+export interface Result extends Share {
+  readonly scenario: string
+  readonly contender: string
+  readonly seed: number | string
+  /** Requests that were sent. */
+  readonly requests: number
+  /** Requests during the incidents. */
+  readonly requestsDuring: number
+  /** From the end of the last incident to the first answer after it; nothing if there was none. */
+  readonly recovery: number | undefined
+  /** The most requests in one second after the last incident, and the most calls that were due in one second. */
+  readonly peak: { readonly requests: number; readonly offered: number } | undefined
+  /** How long the calls took that were answered. */
+  readonly latency: { readonly p50: number; readonly p99: number }
+  /** How long the calls took that were not. */
+  readonly timeToError: { readonly p50: number; readonly max: number }
+  /** Requests whose client left before the response was over. */
+  readonly abandoned: number
+  /** 429s. */
+  readonly rateLimited: number
+  readonly circuitsOpened: number
+  readonly alerts: ReadonlyArray<Alerted>
+  /** Calls that were not answered, by the tag of their error; `left` are those whose caller left. */
+  readonly errors: { readonly [tag: string]: number }
+  readonly tenants: { readonly [tenant: string]: Share }
+  readonly models: { readonly [model: string]: Share }
+  /** When the last call ended. */
+  readonly took: number
+}
+
+// -----------------------------------------------------------------------------
+// Recorder
+// -----------------------------------------------------------------------------
+
+/** A request that is open. */
+export interface Open {
+  isWhole: boolean
+}
+
+interface Ended {
+  readonly start: number
+  readonly end: number
+  readonly error: string | undefined
+  readonly tenant: string
+  readonly model: string
+}
+
+/** Counts. */
+export class Recorder {
+  readonly arrivals: Array<number> = []
+  readonly calls: Array<Ended> = []
+  readonly alerts: Array<Alerted> = []
+  abandoned = 0
+  rateLimited = 0
+  circuitsOpened = 0
+  open = 0
+
+  request(plan: Plan): Open {
+    this.arrivals.push(plan.at)
+    this.open++
+    if (plan.kind === "response" && plan.status === 429) this.rateLimited++
+    return { isWhole: false }
+  }
+
+  left({ isWhole }: Open): void {
+    this.open--
+    if (!isWhole) this.abandoned++
+  }
+}
+
+/** What is known of a run besides what was counted. */
+export interface Facts {
+  readonly scenario: string
+  readonly contender: string
+  readonly seed: number | string
+  /** From when to when there were incidents. */
+  readonly incidents: ReadonlyArray<readonly [from: number, to: number]>
+  readonly due: ReadonlyArray<{ readonly at: number }>
+}
+
+/** The result of what was counted. */
+export const resultOf = (recorder: Recorder, { due, incidents, ...names }: Facts): Result => {
+  const { alerts, arrivals, calls } = recorder
+  const answered = calls.filter(({ error }) => error === undefined)
+  const failed = calls.filter(({ error }) => error !== undefined)
+  const latencies = answered.map(took).toSorted(ascending)
+  const times = failed.map(took).toSorted(ascending)
+  const recovered = Math.max(...incidents.map(([, to]) => to))
+  // Calls are recorded as they end.
+  const first = answered.find(({ end }) => end >= recovered)?.end
+  return {
+    ...names,
+    calls: calls.length,
+    answered: answered.length,
+    requests: arrivals.length,
+    requestsDuring: arrivals.filter((at) => incidents.some(([from, to]) => at >= from && at < to)).length,
+    recovery: first === undefined || incidents.length === 0 ? undefined : first - recovered,
+    peak: incidents.length === 0 ? undefined : {
+      requests: busiest(arrivals.filter((at) => at >= recovered)),
+      offered: busiest(due.map(({ at }) => at))
+    },
+    latency: { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) },
+    timeToError: { p50: quantile(times, 0.5), max: quantile(times, 1) },
+    abandoned: recorder.abandoned,
+    rateLimited: recorder.rateLimited,
+    circuitsOpened: recorder.circuitsOpened,
+    alerts,
+    errors: countBy(failed.map(({ error = "" }) => error)),
+    tenants: sharesBy(calls, ({ tenant }) => tenant),
+    models: sharesBy(calls, ({ model }) => model),
+    took: calls.at(-1)?.end ?? 0
+  }
+}
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+const took = ({ end, start }: Ended) => end - start
+const ascending = (a: number, b: number) => a - b
+
+/** The value below which this share of sorted values lies: 0 where there is none. */
+const quantile = (sorted: ReadonlyArray<number>, share: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
+
+/** The most that happened in one second of the clock. */
+const busiest = (times: ReadonlyArray<number>): number =>
+  Math.max(0, ...Object.values(countBy(times.map((at) => String(Math.floor(at / 1000))))))
+
+const countBy = (keys: ReadonlyArray<string>): Readonly<Record<string, number>> => {
+  const counts = new Map<string, number>()
+  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1)
+  return Object.fromEntries([...counts].toSorted(([a], [b]) => a < b ? -1 : 1))
+}
+
+const sharesBy = (calls: ReadonlyArray<Ended>, keyOf: (call: Ended) => string): Readonly<Record<string, Share>> => {
+  const all = countBy(calls.map(keyOf))
+  const answered = countBy(calls.filter(({ error }) => error === undefined).map(keyOf))
+  return Object.fromEntries(Object.entries(all).map(([key, calls]) => [key, { calls, answered: answered[key] ?? 0 }]))
+}

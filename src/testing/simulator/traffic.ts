@@ -1,0 +1,113 @@
+/** Who asks, when, and how long they wait. */
+import * as Duration from "effect/Duration"
+import type * as Current from "../../Current.ts"
+import type { Params } from "../../Message.ts"
+import * as Chance from "./chance.ts"
+
+/** What is asked. Only its size matters. */
+export interface Prompt {
+  /** Characters of text: 40. */
+  readonly characters?: number | undefined
+  /** Images by `file_id`. */
+  readonly images?: number | undefined
+  /** Documents by `file_id`. */
+  readonly documents?: number | undefined
+  /** Characters of a system prompt that is cached. */
+  readonly cached?: number | undefined
+  /** Whether Claude may search the web. */
+  readonly webSearch?: boolean | undefined
+  /** The most tokens that the answer may have: 1,024. */
+  readonly maxTokens?: number | undefined
+}
+
+/** A stream of calls. It is an open loop: calls start when they are due, whatever became of the others. */
+export interface Traffic {
+  /** So many per second evenly, by Poisson's law, or so many at once every so often. */
+  readonly arrivals:
+    | { readonly perSecond: number }
+    | { readonly poisson: number }
+    | { readonly burst: number; readonly every: Duration.Input }
+    /** A fixed number of jobs, all at `from`. */
+    | { readonly jobs: number }
+  /** When the first call starts: 0. */
+  readonly from?: Duration.Input | undefined
+  /** Until when calls start. Not needed for jobs. */
+  readonly to?: Duration.Input | undefined
+  /** How long a caller waits: 25 seconds. It leaves a millisecond later, so that a policy can still say why. */
+  readonly patience?: Duration.Input | undefined
+  readonly priority?: typeof Current.Priority.Service | undefined
+  /** Who asks: a label in the result. */
+  readonly tenant?: string | undefined
+  /** The model that is asked: `claude-sonnet-5-5`. */
+  readonly model?: string | undefined
+  /** Models that may answer instead, in this order. */
+  readonly fallbacks?: ReadonlyArray<string> | undefined
+  readonly prompt?: Prompt | undefined
+}
+
+/** One call that is due. */
+export interface Due {
+  readonly at: number
+  readonly traffic: number
+}
+
+const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
+
+/** How long the callers of this traffic wait, in milliseconds. */
+export const patienceOf = ({ patience = "25 seconds" }: Traffic): number => millis(patience)
+
+/** The model that is asked. */
+export const modelOf = ({ model = "claude-sonnet-5-5" }: Traffic): string => model
+
+/** All calls, in the order of their times. */
+export const due = (traffic: ReadonlyArray<Traffic>, seed: number | string): ReadonlyArray<Due> =>
+  traffic
+    .flatMap((one, index) => times(one, Chance.make(`${seed}/traffic/${index}`)).map((at) => ({ at, traffic: index })))
+    .toSorted((a, b) => a.at - b.at)
+
+const times = ({ arrivals, from = 0, to = 0 }: Traffic, chance: Chance.Chance): ReadonlyArray<number> => {
+  const start = millis(from)
+  const end = millis(to)
+  if ("jobs" in arrivals) return Array.from({ length: arrivals.jobs }, () => start)
+  if ("perSecond" in arrivals) {
+    const count = Math.round((end - start) / 1000 * arrivals.perSecond)
+    return Array.from({ length: count }, (_, index) => start + Math.round(index * 1000 / arrivals.perSecond))
+  }
+  if ("burst" in arrivals) {
+    const bursts = Math.ceil((end - start) / millis(arrivals.every))
+    const burst = Array.from({ length: arrivals.burst })
+    return Array.from({ length: bursts }, (_, index) => burst.map(() => start + index * millis(arrivals.every))).flat()
+  }
+  const all: Array<number> = []
+  for (let at = start;;) {
+    at -= Math.log(1 - chance(all.length, 0)) * 1000 / arrivals.poisson
+    if (at >= end) return all
+    all.push(Math.round(at))
+  }
+}
+
+/** The question of a call. */
+export const askOf = (traffic: Traffic): Params => {
+  const { cached, characters = 40, documents = 0, images = 0, maxTokens = 1024, webSearch = false } = traffic.prompt ??
+    {}
+  const files = (type: "image" | "document", count: number) =>
+    Array.from(
+      { length: count },
+      (_, index) => ({ type, source: { type: "file", file_id: `file_${type}_${index}` } } as const)
+    )
+  return {
+    model: modelOf(traffic),
+    max_tokens: maxTokens,
+    messages: [{
+      role: "user",
+      content: [
+        ...files("image", images),
+        ...files("document", documents),
+        { type: "text", text: "x".repeat(characters) }
+      ]
+    }],
+    ...(cached !== undefined &&
+      { system: [{ type: "text", text: "y".repeat(cached), cache_control: { type: "ephemeral" } }] }),
+    ...(webSearch && { tools: [{ type: "web_search_20250305", name: "web_search" }] })
+  }
+}

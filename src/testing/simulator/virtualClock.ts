@@ -1,0 +1,81 @@
+/**
+ * A clock that jumps to the next timer as soon as every fiber sleeps: hours of thousands of calls run in seconds.
+ *
+ * `TestClock` gives each timer some turns of the event loop. Here fibers run on a scheduler of our own, so "everybody
+ * sleeps" is an empty list and no guess, and nothing depends on the machine.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Scheduler from "effect/Scheduler"
+import { type Timer, Timers } from "./timers.ts"
+
+/** Runs an effect in virtual time. */
+export type Run = <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, E>
+
+/**
+ * Runs all of it at once, in virtual time from 0 on. It may wait only for time and for other fibers: a promise, a socket
+ * or a `Deferred` that no fiber completes is a defect that says so.
+ */
+export const run: Run = (self) =>
+  Effect.suspend(() => {
+    const { stackTraceLimit } = Error
+    // Nobody reads the stacks of thousands of errors, and they cost more than all else.
+    Error.stackTraceLimit = 0
+    return Effect.ensuring(
+      Effect.suspend(() => drive(self)),
+      Effect.sync(() => {
+        Error.stackTraceLimit = stackTraceLimit
+      })
+    )
+  })
+
+const drive = <A, E>(self: Effect.Effect<A, E>): Exit.Exit<A, E> => {
+  const timers = new Timers()
+  let ready: Array<() => void> = []
+  let now = 0
+  let id = 0
+  const millis = () => now
+  const nanos = () => BigInt(Math.round(now * 1e6))
+  const clock: Clock.Clock = {
+    currentTimeMillisUnsafe: millis,
+    currentTimeMillis: Effect.sync(millis),
+    currentTimeNanosUnsafe: nanos,
+    currentTimeNanos: Effect.sync(nanos),
+    monotonicTimeNanosUnsafe: nanos,
+    monotonicTimeNanos: Effect.sync(nanos),
+    sleep: (duration) =>
+      Effect.callback((resume) => {
+        const timer: Timer = { at: now + Duration.toMillis(duration), id: id++, fire: () => resume(Effect.void) }
+        timers.add(timer)
+        return Effect.sync(() => {
+          timer.fire = undefined
+        })
+      })
+  }
+  const scheduler = new Scheduler.MixedScheduler("async", (task) => {
+    ready.push(task)
+    return () => {}
+  })
+  const fiber = Effect.runFork(Effect.provideService(self, Clock.Clock, clock), { scheduler })
+  for (;;) {
+    while (ready.length > 0) {
+      const tasks = ready
+      ready = []
+      for (const task of tasks) task()
+    }
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return exit
+    const timer = timers.next()
+    if (timer === undefined || timer.at === Infinity) throw new Error(stuck(now))
+    // A timer that was cancelled moves nothing.
+    if (timer.fire === undefined) continue
+    now = timer.at
+    timer.fire()
+  }
+}
+
+const stuck = (now: number) =>
+  `Virtual time stops at ${now} ms: no timer is left, and every fiber waits for something else (a promise, a socket, or `
+  + "a Deferred that no fiber completes). Replace it by an effect that waits with Effect.sleep."

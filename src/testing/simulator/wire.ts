@@ -1,0 +1,221 @@
+/**
+ * The imagined Claude as a `Wire`, and as plain requests for rivals. Answers are bytes that pass through the reading and
+ * the classification of the library, like those of a socket.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Claude from "../../Claude.ts"
+import { Unreachable } from "../../ClaudeError.ts"
+import { classify } from "../../internal/classify.ts"
+import { connect } from "../../internal/response.ts"
+import type { Params } from "../../Message.ts"
+import { event, events } from "../answers.ts"
+import type { Machine, Plan } from "./provider.ts"
+import type { Recorder } from "./recorder.ts"
+
+/** Why a request of a plain client failed. */
+export interface Failure {
+  readonly kind: "status" | "reset" | "broken" | "notAMessage"
+  readonly status: number | undefined
+  readonly headers: Readonly<Record<string, string>>
+  /** Seconds. */
+  readonly retryAfter: number | undefined
+}
+
+/** How long a response is silent at most, in milliseconds: then comes some content. */
+const quiet = 5000
+
+/** Opens a request, and closes it with the scope. Counts it, and whether its client left before its end. */
+const arrive = (machine: Machine, recorder: Recorder, params: Params) =>
+  Effect.gen(function*() {
+    const plan = machine.arrive(yield* Clock.currentTimeMillis, params)
+    const open = recorder.request(plan)
+    yield* Effect.addFinalizer(() =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        machine.leave(now, plan)
+        recorder.left(open)
+      })
+    )
+    const whole = Effect.sync(() => {
+      open.isWhole = true
+    })
+    return { plan, whole }
+  })
+
+/** Waits until a time, and notices a clock that skips. */
+const until = (due: number): Effect.Effect<void> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    now >= due
+      ? Effect.void
+      : Effect.flatMap(Effect.sleep(due - now), () =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          now === due
+            ? Effect.void
+            : Effect.die(new Error(`The clock skipped: a timer for ${due} ms fired at ${now} ms`)))))
+
+// -----------------------------------------------------------------------------
+// The wire
+// -----------------------------------------------------------------------------
+
+/** The wire of the library. */
+export const wire = (machine: Machine, recorder: Recorder): Claude.Wire => ({
+  countTokens: ({ messages }) => Effect.succeed(Math.ceil(JSON.stringify(messages).length / 4)),
+  models: Effect.succeed([]),
+  open: ({ params }) =>
+    Effect.gen(function*() {
+      const { plan, whole } = yield* arrive(machine, recorder, params)
+      const { model } = params
+      const lost = Effect.andThen(whole, Effect.fail(new Unreachable({ model, code: "ECONNRESET" })))
+      switch (plan.kind) {
+        case "stall":
+          return yield* Effect.never
+        case "reset":
+          return yield* Effect.andThen(until(plan.at + plan.after), lost)
+        case "response":
+          yield* until(plan.at + plan.after)
+          yield* whole
+          return yield* respond(plan, model)
+        case "answer":
+          yield* until(plan.at + plan.headersAfter)
+          return yield* connect({
+            status: 200,
+            header: (name) => plan.headers[name],
+            model,
+            now: yield* Clock.currentTimeMillis,
+            bytes: body(plan, model, whole, lost)
+          })
+      }
+    })
+})
+
+type Answer = Extract<Plan, { readonly kind: "answer" }>
+
+/** A response that is no stream: an error, or a page where a message should be. */
+const respond = Effect.fnUntraced(function*(plan: Extract<Plan, { readonly kind: "response" }>, model: string) {
+  const { body, headers, status } = plan
+  const header = (name: string) => headers[name]
+  const now = yield* Clock.currentTimeMillis
+  if (status === 200) return yield* connect({ status, header, model, now, bytes: Effect.undefined })
+  const error = Result.getOrUndefined(Result.try((): unknown => JSON.parse(body)))
+  return yield* classify({ status, headers: { get: header }, error, message: body }, { model, now })
+})
+
+/** The bytes of an answer: begun with the first token, with some content every few seconds, until it ends or breaks. */
+const body = (
+  plan: Answer,
+  model: string,
+  whole: Effect.Effect<void>,
+  lost: Effect.Effect<never, Unreachable>
+): Effect.Effect<Uint8Array | undefined, Unreachable> => {
+  const { at, breaksAfter, endAfter, firstAfter } = plan
+  const last = at + (breaksAfter ?? endAfter)
+  // The time of the last bytes that were read. A read that is interrupted takes nothing: the next one waits for the rest.
+  let readTo: number | undefined
+  return Effect.suspend((): Effect.Effect<Uint8Array | undefined, Unreachable> => {
+    if (readTo === undefined) {
+      const first = at + firstAfter
+      const isAll = breaksAfter === undefined && first === last
+      return Effect.map(until(first), () => {
+        readTo = isAll ? Infinity : first
+        return encode(isAll ? [...begin(plan, model), ...end(plan)] : begin(plan, model))
+      })
+    }
+    if (readTo === Infinity) return Effect.as(whole, undefined)
+    const due = Math.min(last, readTo + quiet)
+    return Effect.flatMap(until(due), () => {
+      if (due < last) {
+        readTo = due
+        return Effect.succeed(more)
+      }
+      if (breaksAfter !== undefined) return lost
+      readTo = Infinity
+      return Effect.as(whole, encode(end(plan)))
+    })
+  })
+}
+
+const encoder = new TextEncoder()
+const encode = (events: ReadonlyArray<string>) => encoder.encode(events.join(""))
+
+const more = encode([event("content_block_delta", { index: 0, delta: { type: "text_delta", text: "and so on " } })])
+
+const usageOf = ({ usage }: Answer) => ({
+  input_tokens: usage.fresh,
+  cache_creation_input_tokens: usage.written,
+  cache_read_input_tokens: usage.read
+})
+
+/** All events of an answer come from the fakes: only the numbers are ours. */
+const template = events("Well.")
+
+const begin = (plan: Answer, model: string): ReadonlyArray<string> => [
+  event("message_start", {
+    message: {
+      id: `msg_${plan.index}`,
+      type: "message",
+      role: "assistant",
+      model,
+      content: [],
+      container: null,
+      diagnostics: null,
+      stop_reason: null,
+      stop_sequence: null,
+      stop_details: null,
+      usage: { ...usageOf(plan), output_tokens: 1, service_tier: "standard" }
+    }
+  }),
+  ...template.slice(1, -3)
+]
+
+const end = (plan: Answer): ReadonlyArray<string> => [
+  ...template.slice(-3, -2),
+  event("message_delta", {
+    delta: { stop_reason: "end_turn", stop_sequence: null, stop_details: null, container: null },
+    usage: {
+      ...usageOf(plan),
+      output_tokens: plan.usage.output,
+      output_tokens_details: null,
+      server_tool_use: null
+    }
+  }),
+  ...template.slice(-1)
+]
+
+// -----------------------------------------------------------------------------
+// Plain requests
+// -----------------------------------------------------------------------------
+
+/** Sends one request without the library: succeeds when the answer is whole. */
+export const send = (machine: Machine, recorder: Recorder, params: Params): Effect.Effect<Sent, Failure> =>
+  Effect.scoped(Effect.gen(function*() {
+    const { plan, whole } = yield* arrive(machine, recorder, params)
+    const fail = (kind: Failure["kind"], status?: number, headers: Failure["headers"] = {}) => {
+      const seconds = Number(headers["retry-after"])
+      return Effect.andThen(
+        whole,
+        Effect.fail<Failure>({ kind, status, headers, retryAfter: Number.isNaN(seconds) ? undefined : seconds })
+      )
+    }
+    switch (plan.kind) {
+      case "stall":
+        return yield* Effect.never
+      case "reset":
+        yield* until(plan.at + plan.after)
+        return yield* fail("reset")
+      case "response":
+        yield* until(plan.at + plan.after)
+        return yield* fail(plan.status === 200 ? "notAMessage" : "status", plan.status, plan.headers)
+      case "answer":
+        yield* until(plan.at + (plan.breaksAfter ?? plan.endAfter))
+        if (plan.breaksAfter !== undefined) return yield* fail("broken", 200, plan.headers)
+        yield* whole
+        return { status: 200, headers: plan.headers }
+    }
+  }))
+
+/** An answer that was read to its end. */
+export interface Sent {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+}
