@@ -87,8 +87,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     // One that is held for its size lets others pass.
     rank: (ticket) => ticket.rank + (pause.least !== undefined && pause.holds(sizeOf(ticket)) ? held : 0),
     tenant: ({ tenant }) => tenant,
-    load: ({ priced }) => priced?.cost ?? Amounts.none,
-    firm: true,
+    load: ({ priced }) => priced === undefined ? Amounts.none : meter?.least(priced) ?? Amounts.none,
     room: concurrency.queue,
     turn: (ticket, ahead, clock) => turn(ticket, ahead, steady(clock)),
     take: (ticket, clock) => {
@@ -131,7 +130,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     return meter === undefined || ticket.priced === undefined
       ? Exit.succeed(held)
       : Effect.mapEager(
-        meter.waitFor(Amounts.plus(ahead, meter.fit(ticket.priced, now).cost), now),
+        meter.waitFor(Amounts.plus(ahead, meter.least(ticket.priced)), now),
         (wait) => Math.max(held, wait)
       )
   }
@@ -142,18 +141,17 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
       const now = steady(clock)
       return Effect.flatMap(turn(ticket, turnstile.ahead(ticket), now), (wait) => {
         const isForQuota = wait > 0 && (wait > ticket.until - now || running < most())
+        const isFull = wait <= ticket.until - now
         const hint = now > at
           ? pause.wait(sizeOf(ticket), now)
-          : isForQuota
-          ? wait
-          : ticket.hasDeadline
-          ? pace.place(running, now)
-          : 0
+          : isFull && ticket.hasDeadline
+          ? pace.place(now + wait) - now
+          : wait
         return Effect.fail(
           new Saturated({
             model: ticket.params.model,
             by: isForQuota ? "quota" : "concurrency",
-            retryAfter: hint > 0 ? Duration.millis(hint) : undefined
+            retryAfter: hint > 0 ? Duration.millis(Math.ceil(hint)) : undefined
           })
         )
       })
@@ -163,7 +161,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
   const began = (held: Ticket.Held, { rateLimits, usage }: Opened): Effect.Effect<void> => {
     if (held.hasBegun) return Exit.void
     held.hasBegun = true
-    limit.begun(held.ticket.number, running, sent)
+    limit.begun(running)
     if (slow < Infinity) {
       held.grew = true
       slow++
@@ -189,7 +187,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     const error = Guard.errorOf(exit)
     adjust(sign, error, held)
     running--
-    if (sign === "success" && taken !== undefined) pace.answered(now - taken.at)
+    if (sign === "success" && taken !== undefined) pace.answered(now - taken.at, running + 1)
     heard(ticket, error, Exit.isFailure(exit) && error === undefined, now)
     return Effect.mapEager(
       priced === undefined || taken === undefined
@@ -203,8 +201,9 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     error: ClaudeError | undefined,
     { grew, hasBegun, ticket: { number } }: Ticket.Held
   ): void => {
+    if (sign === "success" && !hasBegun) limit.begun(running)
+    if (sign === "success" || hasBegun) limit.ended()
     if (sign === "loss") limit.lost(number, sent)
-    if (sign === "success" && !hasBegun) limit.begun(number, running, sent)
     if (error?._tag === "RateLimited" && error.ramp === true) {
       slow = Math.max(1, Math.floor(Math.min(running, most()) / 2))
     }

@@ -176,7 +176,6 @@ export const make = (
 
   const turnstile = Turnstile.make<Ticket>({
     rank: () => 0,
-    firm: false,
     room: queue,
     take: (ticket, now) => {
       const millis = wait(ticket.cost, now)

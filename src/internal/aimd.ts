@@ -1,8 +1,8 @@
 /**
  * How many calls may run: one cut for each congestion event, one more for each round, never by latency.
  *
- * Sources: TCP (RFC 5681) for one cut an event and for one more a round; Netflix concurrency-limits for the factor. An
- * event lasts until an answer begins that was asked for after the cut: an outage, in which none does, costs one cut.
+ * Sources: TCP (RFC 5681) for one cut an event, the quick start, and one more a round after it; Netflix
+ * concurrency-limits for the factor. Scenario: 1,000 jobs where 50 may run.
  */
 
 /** Where it begins, and how far it goes. */
@@ -15,16 +15,16 @@ export interface Range {
 /** What is left after a cut. */
 const factor = 0.9
 
-/** How many may run, counted in requests, which are numbered as they are sent. */
+/** How many may run. Requests are numbered as they are sent. */
 export class Limit {
   readonly range: Range
   size: number
-  /** One more for each answer until the first loss, then one more for each round of answers. */
-  hasLost = false
-  /** The last request that was sent before the last cut. */
+  /** Up to here it grows by one for each answer that begins, above it by one for each round of them. */
+  threshold = Infinity
+  /** The last request that was sent before the last cut: its loss is a part of the same event. */
   cutAfter = 0
-  /** Losses of requests up to this are a part of an event that was cut for. */
-  known = 0
+  /** How many answers are under way. */
+  underWay = 0
 
   constructor(range: Range) {
     this.range = range
@@ -36,20 +36,27 @@ export class Limit {
     return Math.floor(this.size)
   }
 
-  /** The answer to a request begins, while so many run, and so many were sent. */
-  begun(request: number, running: number, sent: number): void {
-    if (request > this.cutAfter && this.known === Infinity) this.known = sent
+  /** An answer begins, while so many run. */
+  begun(running: number): void {
+    this.underWay++
     // Fewer than half of them at work say nothing about more.
     if (2 * running < this.size) return
-    this.size = Math.min(this.range.max, this.size + (this.hasLost ? 1 / this.size : 1))
+    this.size = Math.min(this.range.max, this.size + (this.size < this.threshold ? 1 : 1 / this.size))
   }
 
-  /** A request was lost, when so many were sent. */
+  /** An answer that had begun is over. */
+  ended(): void {
+    this.underWay--
+  }
+
+  /**
+   * A request was lost, when so many were sent. As many as are answered just now may run. Where none is, it is an outage,
+   * and no sign of how many may run: the number comes back as fast as it grew at first.
+   */
   lost(request: number, sent: number): void {
-    if (request <= this.known) return
-    this.size = Math.max(this.range.min, this.size * factor)
-    this.hasLost = true
+    if (request <= this.cutAfter) return
     this.cutAfter = sent
-    this.known = Infinity
+    this.size = Math.min(this.size, Math.max(this.range.min, this.underWay, this.size * factor))
+    if (this.underWay > 0) this.threshold = this.size
   }
 }

@@ -51,6 +51,7 @@ export class Estimator {
   perDocument = firstPerDocument
   perServerTool = firstPerServerTool
   output = firstOutput
+  hasAnswered = false
 
   of(params: Params): Estimate {
     const content = Content.of(params)
@@ -89,7 +90,13 @@ export class Estimator {
     }
   }
 
+  /** How long answers were, if there were any. */
+  get usualOutput(): number {
+    return this.hasAnswered ? this.output : 0
+  }
+
   learnOutput(usage: Usage): void {
+    this.hasAnswered = true
     this.output += weight * (usage.output_tokens - this.output)
   }
 }

@@ -54,8 +54,6 @@ export class Meter {
   readonly limits: Limits
   /** What was taken here in all, less what came back. */
   total = Quota.none
-  /** When the store said last that it may have what was asked for. */
-  notBefore = 0
 
   constructor(place: Place, estimator: Estimate.Estimator) {
     this.place = place
@@ -107,6 +105,16 @@ export class Meter {
     }
   }
 
+  /** What it costs at least: what it marks to be cached may be read from there, and few answers are as long as they may be. */
+  least({ content, cost }: Priced): Quota.Amount {
+    const rest = content.cached === undefined ? cost.input : this.estimator.input(content, content.cached)
+    return {
+      requests: cost.requests,
+      input: Math.min(cost.input, rest),
+      output: Math.min(cost.output, this.estimator.usualOutput)
+    }
+  }
+
   /** Takes it and answers 0, or takes nothing and answers in how many milliseconds it may be there. */
   take(cost: Quota.Amount, now: number): Effect.Effect<number> {
     const { key } = this.place
@@ -118,12 +126,9 @@ export class Meter {
     )
     return Effect.mapEager(taken, (wait) => {
       // Another answer than a time is none.
-      if (!(wait > 0)) {
-        this.total = Amounts.plus(this.total, cost)
-        return 0
-      }
-      if (wait < Infinity) this.notBefore = now + wait
-      return wait
+      if (wait > 0) return wait
+      this.total = Amounts.plus(this.total, cost)
+      return 0
     })
   }
 
@@ -133,7 +138,7 @@ export class Meter {
       const waits = Quota.dimensions.map((of) =>
         left === undefined || amount[of] <= left[of] ? 0 : (amount[of] - left[of]) / this.limits.buckets.refill[of]
       )
-      return Math.ceil(Math.max(0, this.notBefore - now, ...waits))
+      return Math.ceil(Math.max(0, ...waits))
     })
   }
 

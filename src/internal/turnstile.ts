@@ -24,12 +24,13 @@ export interface Options<in A> extends Standing<A> {
   readonly take: (item: A, now: number) => Effect.Effect<number>
   /** Undoes `take`. */
   readonly putBack: (item: A, now: number) => Effect.Effect<void>
-  /** In how many milliseconds it may be there for one that goes after others who take so much: 0, where that is not known. */
+  /**
+   * In how many milliseconds it may be there, at the earliest, for one that goes after others who take so much: 0, where
+   * that is not known. One that may not wait so long does not wait at all.
+   */
   readonly turn?: ((item: A, ahead: Amount, now: number) => Effect.Effect<number>) | undefined
   /** How many may wait who do not go after it, shared by tenants: decided when it comes, and never later. */
   readonly room: number
-  /** Whether waits get no shorter than `take` says: then one that is longer than may be waited is not begun. */
-  readonly firm: boolean
 }
 
 /** A queue, and who waits in it. */
@@ -64,7 +65,7 @@ const atOnce = Exit.succeed(0)
 
 /** A turnstile whose fibers belong to the scope, and when that is closed, to those who still wait. */
 export const make = <A>(
-  { firm, load, putBack, rank, room, take, tenant, turn }: Options<A>,
+  { load, putBack, rank, room, take, tenant, turn }: Options<A>,
   scope: Scope.Scope
 ): Turnstile<A> => {
   const line = new Line<A, Waiting>({ rank, tenant, load })
@@ -148,18 +149,22 @@ export const make = <A>(
       )
     })
 
+  /** Begins no wait that is known to be too long. */
+  const inTime = (item: A, within: number, now: number): Effect.Effect<boolean> =>
+    Effect.flatMapEager(
+      turn?.(item, line.ahead(item), now) ?? atOnce,
+      (wait) => wait > within ? Exit.succeed(false) : queued(item, within)
+    )
+
   return {
     pass: (item, within, now) =>
       isBehind(item)
-        ? Effect.flatMapEager(
-          turn?.(item, line.ahead(item), now) ?? atOnce,
-          (wait) => wait > within ? Exit.succeed(false) : queued(item, within)
-        )
+        ? inTime(item, within, now)
         : Effect.flatMapEager(take(item, now), (wait) => {
           if (wait === 0) return passed
           // Those who came while that was asked may have found taken what was not.
           wake()
-          return firm && wait !== Infinity && wait > within ? Exit.succeed(false) : queued(item, within)
+          return inTime(item, within, now)
         }),
     wake,
     waiting: () => line.all().map(({ item }) => item),
