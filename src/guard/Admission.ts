@@ -8,12 +8,11 @@
  * collapse to single digits.
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { Opened } from "../Claude.ts"
-import { type ClaudeError, Saturated } from "../ClaudeError.ts"
+import type { ClaudeError, Saturated } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { type Sign, signs } from "../internal/admissionEnds.ts"
 import type { Settings } from "../internal/admissionSettings.ts"
@@ -81,6 +80,8 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
   let sent = 0
   let askedAt = -Infinity
   const most = () => Math.min(limit.most, slow)
+  const atNow = <A, E>(f: (now: number) => Effect.Effect<A, E>) =>
+    Effect.flatMap(Clock.currentTimeMillis, (clock) => f(steady(clock)))
   const sizeOf = (ticket: Ticket.Ticket) => () => Ticket.sizeOf(ticket, estimator)
 
   const turnstile = Turnstile.make<Ticket.Ticket>({
@@ -98,22 +99,19 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
       running++
       ticket.looks = pause.isOn && pause.looks(sizeOf(ticket), now)
       if (ticket.priced !== undefined) ticket.priced = meter?.fit(ticket.priced, now)
-      return Effect.mapEager(
-        ticket.priced === undefined ? atOnce : meter?.take(ticket.priced.cost, now) ?? atOnce,
-        (wait) => {
-          if (wait > 0) unsent(ticket, now)
-          else {
-            ticket.number = ++sent
-            ticket.taken = { at: now, total: meter?.total ?? Amounts.none }
-          }
-          return wait
+      return Effect.mapEager(ticket.priced && meter ? meter.take(ticket.priced.cost, now) : atOnce, (wait) => {
+        if (wait > 0) unsent(ticket, now)
+        else {
+          ticket.number = ++sent
+          ticket.taken = { at: now, total: meter?.total ?? Amounts.none }
         }
-      )
+        return wait
+      })
     },
     putBack: (ticket, clock) => {
       const now = steady(clock)
       return Effect.mapEager(
-        ticket.priced === undefined ? Exit.void : meter?.add(ticket.priced.cost, now) ?? Exit.void,
+        ticket.priced && meter ? meter.add(ticket.priced.cost, now) : Exit.void,
         () => unsent(ticket, now)
       )
     }
@@ -137,25 +135,18 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
 
   /** Why it was turned away, and when to come back: one that has waited is told so only of a pause. */
   const saturated = (ticket: Ticket.Ticket, at: number): Effect.Effect<never, Saturated> =>
-    Effect.flatMap(Clock.currentTimeMillis, (clock) => {
-      const now = steady(clock)
-      return Effect.flatMap(turn(ticket, turnstile.ahead(ticket), now), (wait) => {
-        const isForQuota = wait > 0 && (wait > ticket.until - now || running < most())
-        const isFull = wait <= ticket.until - now
+    atNow((now) =>
+      Effect.flatMap(turn(ticket, turnstile.ahead(ticket), now), (wait) => {
+        const isLate = wait > ticket.until - now
         const hint = now > at
           ? pause.wait(sizeOf(ticket), now)
-          : isFull && ticket.hasDeadline
-          ? pace.place(now + wait) - now
-          : wait
-        return Effect.fail(
-          new Saturated({
-            model: ticket.params.model,
-            by: isForQuota ? "quota" : "concurrency",
-            retryAfter: hint > 0 ? Duration.millis(Math.ceil(hint)) : undefined
-          })
-        )
+          : isLate || !ticket.hasDeadline
+          ? wait
+          : pace.place(now + wait) - now
+        const by = wait > 0 && (isLate || running < most()) ? "quota" : "concurrency"
+        return Effect.fail(Ticket.turnedAway(ticket, by, hint))
       })
-    })
+    )
 
   /** That an answer begins is enough: its length says nothing about the load. */
   const began = (held: Ticket.Held, { rateLimits, usage }: Opened): Effect.Effect<void> => {
@@ -166,17 +157,16 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
       held.grew = true
       slow++
     }
-    if (held.ticket.looks) resume(held.ticket)
+    const { ticket } = held
+    paused(pause.begun(ticket), 0)
     turnstile.wake()
-    const { priced, taken } = held.ticket
+    const { priced, taken } = ticket
     if (meter === undefined || priced === undefined || taken === undefined) return Exit.void
-    return Effect.flatMap(
-      Clock.currentTimeMillis,
-      (clock) =>
-        Effect.map(meter.begun(priced, usage(), rateLimits, taken, steady(clock)), (priced) => {
-          held.ticket.priced = priced
-          turnstile.wake()
-        })
+    return atNow((now) =>
+      Effect.map(meter.begun(priced, usage(), rateLimits, taken, now), (priced) => {
+        ticket.priced = priced
+        turnstile.wake()
+      })
     )
   }
   const release: Ticket.Door["release"] = (held, exit, usage, clock) => {
@@ -188,7 +178,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     adjust(sign, error, held)
     running--
     if (sign === "success" && taken !== undefined) pace.answered(now - taken.at, running + 1)
-    heard(ticket, error, Exit.isFailure(exit) && error === undefined, now)
+    paused(pause.ended(ticket, exit, sizeOf(ticket), now), now)
     return Effect.mapEager(
       priced === undefined || taken === undefined
         ? Exit.void
@@ -196,14 +186,10 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
       turnstile.wake
     )
   }
-  const adjust = (
-    sign: Sign,
-    error: ClaudeError | undefined,
-    { grew, hasBegun, ticket: { number } }: Ticket.Held
-  ): void => {
+  const adjust = (sign: Sign, error: ClaudeError | undefined, { grew, hasBegun, ticket }: Ticket.Held): void => {
     if (sign === "success" && !hasBegun) limit.begun(running)
     if (sign === "success" || hasBegun) limit.ended()
-    if (sign === "loss") limit.lost(number, sent)
+    if (sign === "loss") limit.lost(ticket.number, sent)
     if (error?._tag === "RateLimited" && error.ramp === true) {
       slow = Math.max(1, Math.floor(Math.min(running, most()) / 2))
     }
@@ -214,22 +200,14 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     if (slow >= limit.size || turnstile.size() === 0 && 2 * running < slow) slow = Infinity
   }
 
-  /** A 429 may begin a pause; whoever would wait for nothing is told at once. Any other end of a look ends it. */
-  const heard = (ticket: Ticket.Ticket, error: ClaudeError | undefined, saysNothing: boolean, now: number): void => {
-    if (error?._tag !== "RateLimited") {
-      if (ticket.looks && saysNothing) pause.again(now)
-      else if (ticket.looks) resume(ticket)
-    } else if (pause.refused(error, sizeOf(ticket), now)) {
+  /** A 429 may begin a pause: whoever would wait for nothing is told at once. After it, the others follow one that looked. */
+  const paused = (news: ReturnType<Pause["ended"]>, now: number): void => {
+    if (news === "over") {
+      slow = Math.min(slow, running + 1)
+      turnstile.sweep(() => true)
+    } else if (news === "longer") {
       turnstile.sweep((other) => pause.wait(sizeOf(other), now) <= other.until - now)
     }
-  }
-  /** The pause is over: the others follow, more with each that is answered. */
-  const resume = (ticket: Ticket.Ticket): void => {
-    ticket.looks = false
-    const wasForSome = pause.least !== undefined
-    pause.end()
-    slow = Math.min(slow, running + 1)
-    if (wasForSome) turnstile.sweep(() => true)
   }
 
   const door: Ticket.Door = { began, release }
@@ -244,18 +222,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
           const left = fiber.getRef(Current.Deadline) - clock
           const within = Math.min(concurrency.maxWait, left - pace.kept(left))
           const at = askedAt = steady(clock)
-          const ticket: Ticket.Ticket = {
-            params: request.params,
-            priced,
-            size: undefined,
-            rank: ranks[fiber.getRef(Current.Priority)] ?? ranks.default,
-            tenant: fiber.getRef(Current.Tenant) ?? "",
-            hasDeadline: left < Infinity,
-            until: at + within,
-            taken: undefined,
-            number: 0,
-            looks: false
-          }
+          const ticket = Ticket.make(request.params, priced, fiber, at + within)
           return Effect.flatMapEager(
             turnstile.pass(ticket, within, clock),
             (passed): Effect.Effect<Guard.Held, Saturated> =>
@@ -268,25 +235,17 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
       slow = 1
     },
     isIdle: (length, clock) => running + turnstile.size() === 0 && steady(clock) - askedAt >= length,
-    status: Effect.flatMap(
-      Clock.currentTimeMillis,
-      (clock) =>
-        Effect.map(
-          meter?.left(steady(clock)) ?? Effect.undefined,
-          (left) => ({ running, waiting: turnstile.size(), limit: most(), left })
-        )
+    status: atNow((now) =>
+      Effect.map(
+        meter?.left(now) ?? Effect.undefined,
+        (left) => ({ running, waiting: turnstile.size(), limit: most(), left })
+      )
     )
   }
 }
 
-// -----------------------------------------------------------------------------
-// Internals
-// -----------------------------------------------------------------------------
-
 const atOnce = Exit.succeed(0)
 const never = Exit.succeed(Infinity)
-
-const ranks: { readonly [P in typeof Current.Priority.Service]: number } = { interactive: 0, default: 1, background: 2 }
 
 /** After all that are not held. */
 const held = 10

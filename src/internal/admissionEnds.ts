@@ -1,4 +1,5 @@
 /** What the endings of calls say to the queue that let them in: about their number, and what they used. */
+import * as Exit from "effect/Exit"
 import { type ClaudeError, InvalidRequest, type Table } from "../ClaudeError.ts"
 import * as Guard from "../guard/Guard.ts"
 import * as Quota from "../guard/Quota.ts"
@@ -72,6 +73,10 @@ const charges: Table<"nothing" | "request" | "input"> = {
 
 /** Codes of a network that was not there: nothing was sent. */
 const unsent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS)/
+
+/** Whether the API may have heard of it, and had the time to say something. */
+export const wasHeard = (exit: Guard.Ending, error: ClaudeError | undefined): boolean =>
+  Exit.isSuccess(exit) || error !== undefined && !isLocal(error) && charges[error._tag] !== "nothing"
 
 /** What was used, as far as that is known; the rest of what was taken comes back. */
 export const spent = (

@@ -14,27 +14,13 @@ import * as Quota from "../guard/Quota.ts"
 import type { RateLimits, Request, Usage } from "../Message.ts"
 import { spent, tooLarge } from "./admissionEnds.ts"
 import * as Amounts from "./amounts.ts"
-import type * as Content from "./content.ts"
 import * as Estimate from "./estimate.ts"
 import { Limits } from "./limits.ts"
 import { longest, tokensOf } from "./pause.ts"
 import { Prefixes } from "./prefixes.ts"
 import { countable } from "./request.ts"
 import * as Stated from "./stated.ts"
-
-/** What a request costs, and what is in it. */
-export interface Priced {
-  readonly cost: Quota.Amount
-  readonly content: Content.Content
-  /** What the API counted, if it was asked. */
-  readonly counted?: number | undefined
-}
-
-/** What was taken for a request, and what had been taken in all, then. */
-export interface Taken {
-  readonly at: number
-  readonly total: Quota.Amount
-}
+import type { Priced, Taken } from "./ticket.ts"
 
 /** What a meter needs of the place where it is built. */
 export interface Place {

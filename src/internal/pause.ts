@@ -7,8 +7,10 @@
 import * as Duration from "effect/Duration"
 import { isObject } from "effect/Predicate"
 import type { RateLimited } from "../ClaudeError.ts"
+import * as Guard from "../guard/Guard.ts"
 import type { Amount } from "../guard/Quota.ts"
 import type { RateLimits } from "../Message.ts"
+import { wasHeard } from "./admissionEnds.ts"
 import { dimensions } from "./amounts.ts"
 import { isPermanent } from "./classify.ts"
 
@@ -68,11 +70,29 @@ export class Pause {
     this.next = Math.min(this.next, now)
   }
 
-  end(): void {
+  /** An answer begins: the pause is over, if that was to be seen. */
+  begun(call: Looking): "over" | undefined {
+    if (!call.looks) return undefined
+    call.looks = false
     this.isOn = false
-    this.next = -Infinity
     this.least = undefined
+    return "over"
   }
+
+  /** A call has ended: whether anybody has to wait longer, or the pause is over. */
+  ended(call: Looking, exit: Guard.Ending, size: Size, now: number): "longer" | "over" | undefined {
+    const error = Guard.errorOf(exit)
+    if (error?._tag === "RateLimited") return this.refused(error, size, now) ? "longer" : undefined
+    if (!wasHeard(exit, error)) {
+      if (call.looks) this.again(now)
+      return undefined
+    }
+    return this.begun(call)
+  }
+}
+
+interface Looking {
+  looks: boolean
 }
 
 /** How many tokens were refused, if it is tokens that ran out. */
