@@ -203,7 +203,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
   /** A 429 may begin a pause: whoever would wait for nothing is told at once. After it, the others follow one that looked. */
   const paused = (news: ReturnType<Pause["ended"]>, now: number): void => {
     if (news === "over") {
-      slow = Math.min(slow, running + 1)
+      if (turnstile.size() > 0) slow = Math.min(slow, running + 1)
       turnstile.sweep(() => true)
     } else if (news === "longer") {
       turnstile.sweep((other) => pause.wait(sizeOf(other), now) <= other.until - now)

@@ -15,6 +15,8 @@ export class Limits {
   buckets: Quota.Buckets
   /** Until when the API's own count is fresh. */
   readonly freshUntil = { requests: -Infinity, input: -Infinity, output: -Infinity }
+  /** The most that was left of each bucket: it may hold less than the limit of a minute. Scenario c: 4 of 180. */
+  readonly mostSeen = { requests: 0, input: 0, output: 0 }
   /** When the first of them is not fresh any more. */
   nextAt = Infinity
 
@@ -32,7 +34,7 @@ export class Limits {
 
   /**
    * What there is at most, from what an answer says: its limits are per minute. The API counted when the request came,
-   * at a time `at`: since then some has come back, and what was taken `later` is not in it.
+   * at a time `at`: since then some has come back, and what was taken `later` is not in it. What is kept free is not ours.
    */
   hear(seen: RateLimits, at: number, later: Quota.Amount, now: number): Partial<Quota.Amount> {
     const { per, told } = this.settings
@@ -41,12 +43,14 @@ export class Limits {
       const { limit } = seen[names[of]] ?? nothingKnown
       return isCount(limit) && limit > 0 ? Math.min(this.most[of], limit * per / 60_000) : this.stated[of]
     })
+    const limits = Quota.build((of) => this.stated[of] * 60_000 / per)
     for (const of of Quota.dimensions) {
       const { remaining } = seen[names[of]] ?? nothingKnown
       if (!isCount(remaining) || this.stated[of] === Infinity) continue
       this.freshUntil[of] = now + freshFor
-      const back = this.stated[of] * told.headroom / per * (now - at)
-      atMost[of] = remaining + back - Math.max(0, later[of])
+      const back = limits[of] * told.headroom / 60_000 * (now - at)
+      const size = this.mostSeen[of] = Math.min(limits[of], Math.max(this.mostSeen[of], remaining))
+      atMost[of] = remaining - (1 - told.headroom) * size + back - Math.max(0, later[of])
     }
     this.tune(now)
     return atMost

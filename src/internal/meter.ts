@@ -124,7 +124,8 @@ export class Meter {
       const waits = Quota.dimensions.map((of) =>
         left === undefined || amount[of] <= left[of] ? 0 : (amount[of] - left[of]) / this.limits.buckets.refill[of]
       )
-      return Math.ceil(Math.max(0, ...waits))
+      // What is a millionth short is rounding.
+      return Math.ceil(Math.max(0, ...waits) - 1e-6)
     })
   }
 

@@ -62,7 +62,10 @@ describe("a quota", () => {
     Effect.gen(function*() {
       const usual = yield* opened({ requests: 60 })
       assert.approximately((yield* usual.left).requests, 49.8, 1e-9)
-      const sliding = yield* opened({ requests: 60, headroom: 0.83, burst: 0.17 })
+      const sliding = yield* opened(
+        { requests: 60, headroom: 0.83, burst: 0.17 },
+        { concurrency: { maxWait: "2 minutes" } }
+      )
       for (let i = 0; i < 200; i++) yield* sliding.calls.call(request(1))
       assert.lengthOf(sliding.calls.entered, 10)
       yield* TestClock.adjust("1 minute")
@@ -89,6 +92,9 @@ describe("a quota", () => {
         const third = yield* calls.call(request(20))
         yield* finish(third, failed(new ClaudeError.RateLimited({ retryAfter: Duration.seconds(1) })))
         yield* TestClock.adjust("90 seconds")
+        // One looks whether the pause is over.
+        yield* finish(yield* calls.call(request(0)), { exit: Exit.void, usage: usage(0, 0) })
+        yield* TestClock.adjust("90 seconds")
         const levels = yield* left
         assert.deepStrictEqual(levels, { requests: Infinity, input: Infinity, output: Infinity, [of]: 200 })
         for (let i = 0; i < 300; i++) yield* calls.call(request(50))
@@ -103,37 +109,8 @@ describe("a quota", () => {
   )
 })
 
-describe("levels in memory, when the clock is set back", () => {
-  const key = "default/sonnet"
-  /** A request a second, at most ten. */
-  const buckets: Quota.Buckets = {
-    capacity: { requests: 10, input: Infinity, output: Infinity },
-    refill: { requests: 0.001, input: Infinity, output: Infinity }
-  }
-  const of = (requests: number): Quota.Amount => ({ requests, input: 0, output: 0 })
-  const [hour, now] = [3_600_000, 1_700_000_000_000]
-
-  it.effect("come back as ever, and no sooner", () =>
-    Effect.gen(function*() {
-      const store = Quota.memory()
-      assert.strictEqual(yield* store.take(key, buckets, of(10), now), 0)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour), 1000)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 999), 1)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 1000), 0)
-      assert.strictEqual((yield* store.levels(key, buckets, now - hour + 6000)).requests, 5)
-      assert.strictEqual((yield* store.levels(key, buckets, now - 2 * hour)).requests, 5)
-      assert.strictEqual((yield* store.levels(key, buckets, now)).requests, 10)
-    }))
-
-  it.effect("are there again when the pause is over that the API named", () =>
-    Effect.gen(function*() {
-      const store = Quota.memory()
-      yield* store.sync(key, buckets, { atMost: {}, until: now + 20_000 }, now)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now + 5000), 15_000)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour), 15_000)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 14_999), 1)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 15_000), 0)
-    }))
+describe("when the clock is set back, levels", () => {
+  const hour = 3_600_000
 
   it.effect("are told who is turned away as if it had not been", () =>
     steppedBack((back) =>
@@ -143,7 +120,24 @@ describe("levels in memory, when the clock is set back", () => {
         for (let i = 0; i < 61; i++) yield* calls.call(request(1))
         yield* back(hour)
         const late = yield* calls.call(request(1))
-        assert.deepInclude(failureOf(late), { by: "quota", retryAfter: Duration.seconds(1) })
+        // One waits before it.
+        assert.deepInclude(failureOf(late), { by: "quota", retryAfter: Duration.seconds(2) })
+      })
+    ))
+
+  it.effect("are there again when the pause is over that the API named", () =>
+    steppedBack((back) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("10 hours")
+        const { calls } = yield* opened({ requests: 60, headroom: 1 })
+        const error = new ClaudeError.RateLimited({ retryAfter: Duration.seconds(20) })
+        yield* finish(yield* calls.call(request(1)), failed(error))
+        yield* back(hour)
+        yield* calls.call(request(1))
+        yield* TestClock.adjust(19_999)
+        assert.deepStrictEqual(calls.entered, [0])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(calls.entered, [0, 1])
       })
     ))
 
@@ -359,18 +353,6 @@ describe("an answer that its reader leaves", () => {
 })
 
 describe("what the API says", () => {
-  it.effect("is believed for an hour, if it asks for more than that", () =>
-    Effect.gen(function*() {
-      const { calls } = yield* opened({ requests: 60 })
-      const error = new ClaudeError.RateLimited({ retryAfter: Duration.days(20_000) })
-      yield* finish(yield* calls.call(request(10)), failed(error))
-      yield* TestClock.adjust("58 minutes")
-      const early = yield* calls.call(request(10))
-      yield* TestClock.adjust("2 minutes")
-      assert.strictEqual(early.fiber.pollUnsafe()?._tag, "Failure")
-      assert.isUndefined((yield* calls.call(request(10))).fiber.pollUnsafe())
-    }))
-
   const opening = (quota: Quota.Options, rateLimits: Message.RateLimits) =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened(quota)
@@ -384,9 +366,9 @@ describe("what the API says", () => {
     Effect.gen(function*() {
       const quota = { ...whole, headroom: 0.8 }
       const { levels } = yield* opening(quota, { requests: limit(60, 20), inputTokens: limit(6000, 6000) })
-      assert.approximately(levels.requests, 8, 1e-9)
+      assert.approximately(levels.requests, 16, 1e-9)
       assert.approximately(levels.input, 4790, 1e-9)
-      const { levels: none } = yield* opening(quota, { requests: limit(60, 3) })
+      const { levels: none } = yield* opening(quota, { requests: limit(60, 0) })
       assert.strictEqual(none.requests, 0)
     }))
 
@@ -713,6 +695,10 @@ describe("Quota.settings", () => {
 
   it("what is not said has its default", () => {
     const { classOf: _, ...usual } = Quota.settings({ requests: 60 })
-    assert.deepStrictEqual(usual, { per: 60_000, headroom: 0.83, burst: 0.83, estimate: "characters" })
+    const [own, told] = [{ headroom: 0.83, burst: 0.83 }, { headroom: 0.95, burst: 0.95 }]
+    assert.deepStrictEqual(usual, { per: 60_000, own, told, estimate: "characters" })
+    // What is said is kept, whatever the API says.
+    const half = { headroom: 0.5, burst: 0.5 }
+    assert.deepInclude(Quota.settings({ requests: 60, headroom: 0.5 }), { own: half, told: half })
   })
 })
