@@ -127,6 +127,22 @@ const layers = [
     "testing/malformed",
     "testing/FakeServer",
     "testing/cli",
+    "testing/simulator/timers",
+    "testing/simulator/virtualClock",
+    "testing/simulator/chance",
+    "testing/simulator/tokens",
+    "testing/simulator/buckets",
+    "testing/simulator/responses",
+    "testing/simulator/behaviour",
+    "testing/simulator/provider",
+    "testing/simulator/audit",
+    "testing/simulator/traffic",
+    "testing/simulator/scenario",
+    "testing/simulator/recorder",
+    "testing/simulator/wire",
+    "testing/simulator/contender",
+    "testing/simulator/run",
+    "testing/Simulator",
     "testing/index"
   ]
 ].flat()

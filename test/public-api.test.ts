@@ -224,6 +224,11 @@ it("exports of resilient-claude/testing", () => {
       "FakeServer.CannotListen",
       "FakeServer.FakeServer",
       "FakeServer.layer",
+      "Simulator.TooFewAnswered",
+      "Simulator.assertAnswered",
+      "Simulator.compare",
+      "Simulator.outage",
+      "Simulator.run",
     ]
   `)
 })

@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Random } from "effect"
 import { Claude, ClaudeError, Current, type Guards, Policy, Retry, RetryBudget } from "../../src/index.ts"
+import * as VirtualClock from "../../src/testing/simulator/virtualClock.ts"
 import { count, counter, every, guarded, logNormal, type Serve } from "./provider.ts"
-import * as VirtualClock from "./virtualClock.ts"
 
 /** Fails after so many milliseconds. */
 const failing = (after: number) =>

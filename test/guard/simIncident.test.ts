@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Layer, Random, Scope, Stream } from "effect"
 import { CallLog, Claude, ClaudeError, Current, type Guard, Guards, Policy, Retry } from "../../src/index.ts"
+import * as VirtualClock from "../../src/testing/simulator/virtualClock.ts"
 import { type Answer, every, quantile, type Serve, wire } from "./provider.ts"
-import * as VirtualClock from "./virtualClock.ts"
 
 /** What happened to circuits, and when. */
 type Told = Array<readonly [tag: string, at: number]>

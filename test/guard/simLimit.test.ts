@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import { Claude, ClaudeError, Guards } from "../../src/index.ts"
+import * as VirtualClock from "../../src/testing/simulator/virtualClock.ts"
 import { guarded, logNormal, quantile } from "./provider.ts"
-import * as VirtualClock from "./virtualClock.ts"
 
 /**
  * More clients than may run, each of which asks again as soon as it is answered: which limits there were in the second

@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import { Claude, ClaudeError, type Guards, Policy, Retry } from "../../src/index.ts"
+import * as VirtualClock from "../../src/testing/simulator/virtualClock.ts"
 import { busiest, count, counter, guarded, logNormal } from "./provider.ts"
-import * as VirtualClock from "./virtualClock.ts"
 
 const clients = 200
 const pause = 20_000

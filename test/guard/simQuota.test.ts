@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Random } from "effect"
 import { Claude, ClaudeError, type Message, type Quota } from "../../src/index.ts"
+import * as VirtualClock from "../../src/testing/simulator/virtualClock.ts"
 import { every, guarded, logNormal } from "./provider.ts"
-import * as VirtualClock from "./virtualClock.ts"
 
 /** What one request uses, of each dimension. */
 type Used = readonly [requests: number, input: number, output: number]

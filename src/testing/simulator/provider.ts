@@ -3,6 +3,7 @@
  * real HTTP server. Times are milliseconds; `now` counts from the start of the run.
  */
 import * as Duration from "effect/Duration"
+import { type Behaviour, compile, type Compiled } from "./behaviour.ts"
 import { type Bucket, bucket, type Limits } from "./buckets.ts"
 import * as Chance from "./chance.ts"
 import * as Responses from "./responses.ts"
@@ -11,24 +12,6 @@ import * as Tokens from "./tokens.ts"
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
-
-/** How a model answers, and what goes wrong with it. */
-export interface Behaviour {
-  /** From the request to the headers of an answer: as long as to the first token. */
-  readonly headers?: Chance.Time | undefined
-  /** From the request to the first token: uniform, 0.25 to 0.4 seconds. */
-  readonly firstToken?: Chance.Time | undefined
-  /** From the first token to the end: 50 milliseconds. */
-  readonly length?: Chance.Time | undefined
-  /** Output tokens of an answer: 100, and never more than its `max_tokens`. */
-  readonly output?: Chance.Size | undefined
-  /** Where it is given, an answer is as long as its output takes. */
-  readonly tokensPerSecond?: number | undefined
-  /** From the request to an error: 30 milliseconds. */
-  readonly error?: Chance.Time | undefined
-  /** Which share of the requests meets which fault, all the time. */
-  readonly faults?: { readonly [F in Responses.Fault]?: number } | undefined
-}
 
 /** A fault that all requests meet, or a share of them, for a time. */
 export interface Incident {
@@ -50,7 +33,7 @@ export interface Provider extends Behaviour {
   /** Shared by all models. */
   readonly limits?: Limits | undefined
   readonly incidents?: ReadonlyArray<Incident> | undefined
-  /** A fleet that comes back slowly: from a time on it admits so many requests in any second, and 529 is for the rest. */
+  /** A fleet that comes back slowly: from a time on it admits so many requests in each second, and 529 is for the rest. */
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
 }
@@ -133,8 +116,9 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     behaviours.set(model, made)
     return made
   }
-  /** When the requests of the last second were admitted, oldest first. */
-  let recent: Array<number> = []
+  /** The second of the last request, and how many came in it. */
+  let second = { number: -1, requests: 0 }
+  /** Answers that are written, and requests that hang. */
   let running = 0
   let next = 0
 
@@ -155,16 +139,14 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
 
   const isFragile = (now: number): boolean => {
     if (config.fragility === undefined || now < fragileFrom) return false
-    recent = recent.filter((at) => at > now - 1000)
-    if (recent.length >= config.fragility.perSecond) return true
-    recent.push(now)
-    return false
+    const number = Math.floor(now / 1000)
+    second = { number, requests: second.number === number ? second.requests + 1 : 1 }
+    return second.requests > config.fragility.perSecond
   }
 
   const arrive: Machine["arrive"] = (now, params) => {
     const index = next++
     const behaviour = behaviourOf(params.model)
-    running++
     const draw = (from: Chance.Draw, purpose: number) => from(chance, index, purpose)
     const after = draw(behaviour.error, purpose.error)
     const fail = (because: Arrived["because"], response: Responses.Response): Plan => ({
@@ -184,7 +166,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     // The account comes first, then its limits, then the model.
     if (fault === "spendCap") return fail(fault, Responses.responses.spendCap(index))
 
-    if (running > (limits.concurrent ?? Infinity)) {
+    if (running >= (limits.concurrent ?? Infinity)) {
       return fail("limit", Responses.rateLimited(index, undefined, limitHeaders(now)))
     }
     const tokens = count(now, params)
@@ -192,7 +174,10 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     const refused = refusedFor(now, counted)
     if (refused > 0) return fail("limit", Responses.rateLimited(index, refused, limitHeaders(now)))
 
-    if (fault === "stall") return { kind: "stall", index, at: now, because: fault }
+    if (fault === "stall") {
+      running++
+      return { kind: "stall", index, at: now, because: fault }
+    }
     if (fault === "reset") return { kind: "reset", index, at: now, because: fault, after }
     if (fault !== undefined && fault !== "break") {
       const wait = incident?.retryAfter === "end" ? incident.to - now : incident?.retryAfter
@@ -200,6 +185,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     }
     if (isFragile(now)) return fail("fragility", Responses.responses.overloaded(index))
 
+    running++
     requests.take(now, 1)
     input.take(now, counted)
     const firstAfter = draw(behaviour.firstToken, purpose.first)
@@ -227,7 +213,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
   return {
     arrive,
     leave: (now, plan) => {
-      running--
+      if (plan.kind === "answer" || plan.kind === "stall") running--
       if (plan.kind !== "answer") return
       const { at, endAfter, firstAfter, usage } = plan
       const share = now - at >= endAfter ? 1 : Math.max(0, (now - at - firstAfter) / (endAfter - firstAfter))
@@ -239,35 +225,5 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
 // -----------------------------------------------------------------------------
 // Internals
 // -----------------------------------------------------------------------------
-
-interface Compiled {
-  readonly headers: Chance.Draw | undefined
-  readonly firstToken: Chance.Draw
-  readonly length: Chance.Draw
-  readonly output: Chance.Draw
-  readonly tokensPerSecond: number | undefined
-  readonly error: Chance.Draw
-  /** The fault for a random number, if there is one. */
-  readonly fault: (roll: number) => Responses.Fault | undefined
-}
-
-const compile = (
-  { error = 30, faults = {}, firstToken = usual, headers, length = 50, output = 100, tokensPerSecond }: Behaviour
-): Compiled => {
-  let sum = 0
-  // The keys of the record are faults: an object literal of that type.
-  const upTo = Object.entries(faults).map(([fault, share]) => [fault as Responses.Fault, sum += share ?? 0] as const)
-  return {
-    headers: headers === undefined ? undefined : Chance.time(headers),
-    firstToken: Chance.time(firstToken),
-    length: Chance.time(length),
-    output: Chance.size(output),
-    tokensPerSecond,
-    error: Chance.time(error),
-    fault: (roll) => upTo.find(([, end]) => roll < end)?.[0]
-  }
-}
-
-const usual: Chance.Time = { uniform: [250, 400] }
 
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))

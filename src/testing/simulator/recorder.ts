@@ -67,16 +67,17 @@ interface Ended {
 
 /** Counts. */
 export class Recorder {
-  readonly arrivals: Array<number> = []
+  readonly plans: Array<Plan> = []
   readonly calls: Array<Ended> = []
   readonly alerts: Array<Alerted> = []
+  /** Requests that are open. */
+  open = 0
   abandoned = 0
   rateLimited = 0
   circuitsOpened = 0
-  open = 0
 
   request(plan: Plan): Open {
-    this.arrivals.push(plan.at)
+    this.plans.push(plan)
     this.open++
     if (plan.kind === "response" && plan.status === 429) this.rateLimited++
     return { isWhole: false }
@@ -100,7 +101,8 @@ export interface Facts {
 
 /** The result of what was counted. */
 export const resultOf = (recorder: Recorder, { due, incidents, ...names }: Facts): Result => {
-  const { alerts, arrivals, calls } = recorder
+  const { alerts, calls, plans } = recorder
+  const arrivals = plans.map(({ at }) => at)
   const answered = calls.filter(({ error }) => error === undefined)
   const failed = calls.filter(({ error }) => error !== undefined)
   const latencies = answered.map(took).toSorted(ascending)

@@ -54,7 +54,7 @@ const drive = <A, E>(self: Effect.Effect<A, E>): Exit.Exit<A, E> => {
         })
       })
   }
-  const scheduler = new Scheduler.MixedScheduler("async", (task) => {
+  const scheduler = new Scheduler.MixedScheduler(undefined, (task) => {
     ready.push(task)
     return () => {}
   })

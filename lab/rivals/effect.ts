@@ -1,0 +1,73 @@
+/** What `HttpClient` of Effect does: it runs itself. */
+import { Context, Effect, Layer, Schedule } from "effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as RateLimiter from "effect/persistence/RateLimiter"
+import type { Entry } from "../scenarios.ts"
+import { type Rival, type Sending as Send, withFallbacks } from "./strategy.ts"
+
+/** The request that the client sends for the call that runs. */
+const Sending = Context.Reference<Send>("lab/Sending", {
+  defaultValue: () => Effect.die("there is no call")
+})
+
+/** A transport of `HttpClient` that sends what the call that runs sends. */
+const transport = HttpClient.make((request, _url, _signal, fiber) => {
+  const respond = (status: number, headers: Readonly<Record<string, string>>) =>
+    HttpClientResponse.fromWeb(request, new Response(null, { status: Math.min(status, 599), headers }))
+  return Effect.matchEffect(fiber.getRef(Sending), {
+    onSuccess: ({ headers, status }) => Effect.succeed(respond(status, headers)),
+    onFailure: ({ headers, kind, status }) =>
+      kind === "status" && status !== undefined
+        ? Effect.succeed(respond(status, headers))
+        : Effect.fail(
+          new HttpClientError.HttpClientError({
+            reason: kind === "reset"
+              ? new HttpClientError.TransportError({ request, cause: kind })
+              : new HttpClientError.DecodeError({ request, response: respond(status ?? 200, headers), cause: kind })
+          })
+        )
+  })
+})
+
+const isOverloaded = (error: unknown): boolean =>
+  HttpClientError.isHttpClientError(error) && error.response?.status === 529
+
+/**
+ * `effect/http/HttpClient` itself: `filterStatusOk`, `retryTransient` with 3 retries of 1 s doubled and jittered, told that a
+ * 529 is transient too (it is not in its list), and, where the account has limits, `withRateLimiter` with a token bucket of
+ * a second.
+ */
+export const effect = ({ quota }: Entry): Rival => ({
+  name: "effect",
+  strategy: () => {
+    const retried = <E>(client: HttpClient.HttpClient.With<E>) =>
+      client.pipe(
+        HttpClient.filterStatusOk,
+        HttpClient.retryTransient({
+          times: 3,
+          schedule: Schedule.jittered(Schedule.exponential("1 second")),
+          while: isOverloaded
+        })
+      )
+    const request = HttpClientRequest.post("https://api.anthropic.com/v1/messages")
+    const execute: Effect.Effect<unknown, unknown> = quota?.requests === undefined
+      ? retried(transport).execute(request)
+      : retried(HttpClient.withRateLimiter(transport, {
+        limiter: makeLimiter(),
+        key: "claude",
+        algorithm: "token-bucket",
+        limit: quota.requests / 60,
+        window: "1 second"
+      })).execute(request)
+    return (call) => withFallbacks(call, (send) => Effect.provideService(execute, Sending, send))
+  }
+})
+
+const makeLimiter = (): RateLimiter.RateLimiter =>
+  Context.get(
+    Effect.runSync(Effect.scoped(Layer.build(Layer.provide(RateLimiter.layer, RateLimiter.layerStoreMemory)))),
+    RateLimiter.RateLimiter
+  )

@@ -1,0 +1,98 @@
+/** One run: the calls of a scenario, as they are due, answered by a contender. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import { audit } from "./audit.ts"
+import * as Contender from "./contender.ts"
+import * as Provider from "./provider.ts"
+import { Recorder, type Result, resultOf } from "./recorder.ts"
+import { type Scenario, trafficOf } from "./scenario.ts"
+import * as Traffic from "./traffic.ts"
+import * as VirtualClock from "./virtualClock.ts"
+
+/** The parts of the instrument: tests break one of them, and see that it is noticed. */
+export interface Parts {
+  readonly provider: typeof Provider.make
+  readonly clock: VirtualClock.Run
+}
+
+/** The parts that are meant. */
+export const parts: Parts = { provider: Provider.make, clock: VirtualClock.run }
+
+/** Runs. A clock that skips, a provider that forgets its limits and a request that nobody closes are defects. */
+export const run = (
+  scenario: Scenario,
+  contender: Contender.Contender,
+  seed: number | string,
+  { clock, provider }: Parts = parts
+): Effect.Effect<Result> =>
+  Effect.suspend(() => {
+    const recorder = new Recorder()
+    const due = Traffic.due(trafficOf(scenario), seed)
+    return all(scenario, contender, due, provider(scenario.provider, seed), recorder).pipe(
+      Effect.scoped,
+      Random.withSeed(`${seed}`),
+      clock,
+      Effect.map(() => {
+        const problem = recorder.open === 0
+          ? audit(scenario.provider.limits ?? {}, recorder.plans)
+          : `${recorder.open} requests were never closed`
+        if (problem !== undefined) throw new Error(problem)
+        return resultOf(recorder, {
+          scenario: scenario.name,
+          contender: contender.name,
+          seed,
+          due,
+          incidents: (scenario.provider.incidents ?? []).map(({ from, to }) => [millis(from), millis(to)] as const)
+        })
+      })
+    )
+  })
+
+/** All calls of a run. */
+const all = Effect.fnUntraced(function*(
+  scenario: Scenario,
+  contender: Contender.Contender,
+  due: ReadonlyArray<Traffic.Due>,
+  machine: Provider.Machine,
+  recorder: Recorder
+) {
+  const processes = yield* Effect.forEach(
+    Array.from({ length: scenario.processes ?? 1 }),
+    () => Contender.start(contender, scenario, machine, recorder)
+  )
+  // One effect for each kind of traffic in each process: a policy is compiled once.
+  const answers = processes.map((answer) =>
+    trafficOf(scenario).map((traffic) => ({ traffic, answer: answer(traffic) }))
+  )
+  yield* Effect.forEach(due, ({ at, traffic: index }, number) => {
+    const kind = answers[number % answers.length]?.[index]
+    return kind === undefined
+      ? Effect.void
+      : Effect.andThen(Effect.sleep(at), called(kind.answer, kind.traffic, at, recorder))
+  }, { concurrency: "unbounded", discard: true })
+})
+
+/** One call, until it ends or its caller leaves. */
+const called = Effect.fnUntraced(function*(
+  answer: Effect.Effect<unknown, unknown>,
+  traffic: Traffic.Traffic,
+  due: number,
+  recorder: Recorder
+) {
+  const start = yield* Clock.currentTimeMillis
+  if (start !== due) {
+    return yield* Effect.die(new Error(`The clock skipped: a call due at ${due} ms began at ${start} ms`))
+  }
+  const error = yield* answer.pipe(
+    Effect.match({ onFailure: Contender.nameOf, onSuccess: () => undefined }),
+    // A millisecond later than a deadline of the policy, which may then say why.
+    Effect.timeoutOrElse({ duration: Traffic.patienceOf(traffic) + 1, orElse: () => Effect.succeed("left") })
+  )
+  const end = yield* Clock.currentTimeMillis
+  const { tenant = "everybody" } = traffic
+  recorder.calls.push({ start, end, error, tenant, model: Traffic.modelOf(traffic) })
+})
+
+const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
