@@ -7,24 +7,14 @@
  * use the account too: 83 % by a count of our own, 95 % while answers say what
  * the API has counted.
  */
-import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import { build, dimensions } from "../internal/amounts.ts"
+import { type Amount, build, dimensions } from "../internal/amounts.ts"
+import type { Buckets } from "../internal/quotaStore.ts"
 import * as Refuse from "../internal/refuse.ts"
-
-export { memory } from "../internal/quotaStore.ts"
 
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
-
-/** What a call uses, or how much there is. */
-export interface Amount {
-  readonly requests: number
-  readonly input: number
-  readonly output: number
-}
 
 /** The stated limits of an account, for a class of models. What is not given is not limited. */
 export interface Limits {
@@ -54,14 +44,8 @@ export interface Options extends Limits {
   readonly estimate?: "characters" | "count" | undefined
 }
 
-/** Buckets, one for each dimension. `Infinity` is no limit. */
-export interface Buckets {
-  readonly capacity: Amount
-  /** What comes back in a millisecond. */
-  readonly refill: Amount
-}
-
-export { build, dimensions, none } from "../internal/amounts.ts"
+export { type Amount, build, dimensions, none } from "../internal/amounts.ts"
+export { type Buckets, memory, type Seen, Store, type Unsafe } from "../internal/quotaStore.ts"
 
 /** The settings that were meant. */
 export interface Settings {
@@ -167,42 +151,3 @@ export const bucketsOf = (
     refill: build((of) => limits[of] * share(of).headroom / per)
   }
 }
-
-// -----------------------------------------------------------------------------
-// Store
-// -----------------------------------------------------------------------------
-
-/** What the API said of a bucket: there is no more in it than that, and nothing before then (in milliseconds, as `now`). */
-export interface Seen {
-  readonly atMost: Partial<Amount>
-  readonly until?: number | undefined
-}
-
-/**
- * Where levels are kept, by key. Each method is atomic; times are milliseconds since the epoch that never go back, and
- * what is not there is full. A store that fails, or takes more than a second, is reported, and stops no call.
- */
-export interface Store {
-  /** Takes all of `cost` and answers 0, or takes nothing and answers the milliseconds until it may be there. */
-  readonly take: (key: string, buckets: Buckets, cost: Amount, now: number) => Effect.Effect<number, unknown>
-  /** Adds to the levels: what is given back, or (negative) what was used beyond an estimate. */
-  readonly add: (key: string, buckets: Buckets, amount: Amount, now: number) => Effect.Effect<void, unknown>
-  /** Lowers the levels to what the API said. */
-  readonly sync: (key: string, buckets: Buckets, seen: Seen, now: number) => Effect.Effect<void, unknown>
-  /** The levels now. */
-  readonly levels: (key: string, buckets: Buckets, now: number) => Effect.Effect<Amount, unknown>
-  /** The same at once, where that can be had: in memory. */
-  readonly unsafe?: Unsafe | undefined
-}
-
-/** A store that answers at once. */
-export type Unsafe = {
-  readonly [M in "take" | "add" | "sync" | "levels"]: (
-    ...args: Parameters<Store[M]>
-  ) => Effect.Success<ReturnType<Store[M]>>
-}
-
-/** Where levels are kept: where nothing is said, in the memory of the guarded `Claude`. */
-export const Store = Context.Reference<Store | undefined>("resilient-claude/Quota/Store", {
-  defaultValue: () => undefined
-})

@@ -1,5 +1,10 @@
 /** Sums of what calls use. */
-import type { Amount } from "../guard/Quota.ts"
+/** What a call uses, or how much there is. */
+export interface Amount {
+  readonly requests: number
+  readonly input: number
+  readonly output: number
+}
 
 /** The dimensions of an amount. */
 export const dimensions = ["requests", "input", "output"] as const

@@ -21,6 +21,9 @@ export const describe = (guards: Guards): string => {
         : "fails at once when the account has spent its money, or the circuit of the model is open"
     ),
     row("queue", admits ? waits(concurrency) : "no"),
+    ...admits
+      ? [row("", "after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks")]
+      : [],
     ...quota === undefined ? [] : amounts(quota, guards.quota ?? {}),
     row("circuit", circuit === undefined ? "no" : opens(circuit)),
     ...circuit === undefined
@@ -57,7 +60,7 @@ const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
       : `${queue === Infinity ? "any number" : queue} wait${
         maxWait === Infinity ? ", until their deadline" : ` for ${Refuse.show(maxWait)} at most`
       }`,
-    "interactive before default before background, by class of models"
+    "interactive before default before background, tenants in turns, by class of models"
   ].join("; ")
 
 const amounts = ({ estimate, own, per, told }: Quota.Settings, options: Quota.Options): ReadonlyArray<string> => {

@@ -50,7 +50,9 @@ export class Limits {
       this.freshUntil[of] = now + freshFor
       const back = limits[of] * told.headroom / 60_000 * (now - at)
       const size = this.mostSeen[of] = Math.min(limits[of], Math.max(this.mostSeen[of], remaining))
-      atMost[of] = remaining - (1 - told.headroom) * size + back - Math.max(0, later[of])
+      // A bucket is never below zero, and what is said of it is rounded down: what is beyond that was refused.
+      const least = -1
+      atMost[of] = Math.max(least, remaining + back - Math.max(0, later[of])) - (1 - told.headroom) * size
     }
     this.tune(now)
     return atMost

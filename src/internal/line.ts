@@ -4,7 +4,6 @@
  * Everything but `all` and `reorder` takes the same time however many wait: calls and tenants are in linked lists, and
  * what waits in a rank is summed up as it comes and goes.
  */
-import type { Amount } from "../guard/Quota.ts"
 import * as Amounts from "./amounts.ts"
 
 /** Where a call stands, and what it will take. */
@@ -14,7 +13,7 @@ export interface Standing<in A> {
   /** Tenants take turns within a rank. One for all, where it is not given. */
   readonly tenant?: ((item: A) => string) | undefined
   /** What it will take, to know how much is wanted by those before a newcomer. */
-  readonly load?: ((item: A) => Amount) | undefined
+  readonly load?: ((item: A) => Amounts.Amount) | undefined
 }
 
 /** A waiting call, with what its owner keeps of it. */
@@ -24,7 +23,7 @@ export interface Waiter<A, S> extends Linked<Waiter<A, S>> {
   readonly arrival: number
   /** Undefined once it has left. */
   lane: Lane<A, S> | undefined
-  load: Amount
+  load: Amounts.Amount
 }
 
 /** The waiting calls of one tenant in one rank. */
@@ -40,7 +39,7 @@ interface Rank<A, S> {
   readonly turns: List<Lane<A, S>>
   readonly lanes: Map<string, Lane<A, S>>
   size: number
-  load: Amount
+  load: Amounts.Amount
 }
 
 /** Who waits. */
@@ -127,7 +126,7 @@ export class Line<A, S> {
   }
 
   /** What is wanted by those who would go before it, if it came now: of other tenants, as many in turn as of its own. */
-  ahead(item: A): Amount {
+  ahead(item: A): Amounts.Amount {
     const rank = this.standing.rank(item)
     let sum = Amounts.none
     for (const { lanes, load, rank: other, size } of this.ranks) {

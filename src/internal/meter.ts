@@ -179,6 +179,7 @@ export class Meter {
     now: number
   ): Effect.Effect<void> {
     if (isAnswer && usage !== undefined) {
+      this.prefixes.learn(content, usage, now)
       this.estimator.learn(content, usage)
       this.estimator.learnOutput(usage)
     }

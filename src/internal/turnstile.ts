@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
-import type { Amount } from "../guard/Quota.ts"
+import type { Amount } from "./amounts.ts"
 import { Line, type Standing, type Waiter as Standee } from "./line.ts"
 
 /** What is waited for. */

@@ -200,7 +200,8 @@ class Model {
     const atMost = (of: "requests" | "input") => {
       this.mostSeen[of] = Math.max(this.mostSeen[of], remaining[of])
       const back = perMinute[of] / 60_000 * (this.time - call.let.at)
-      return remaining[of] - 0.2 * this.mostSeen[of] + back - Math.max(0, total[of] - call.let.total[of])
+      const left = remaining[of] + back - Math.max(0, total[of] - call.let.total[of])
+      return Math.max(-1, left) - 0.2 * this.mostSeen[of]
     }
     this.entries.push({ at: this.time, atMost: { requests: atMost("requests"), input: atMost("input") } })
   }

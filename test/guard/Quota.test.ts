@@ -4,6 +4,7 @@ import { Cause, Deferred, Duration, Effect, Exit, Layer, Ref, Stream } from "eff
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, ClaudeError, Guards, type Message, Quota } from "../../src/index.ts"
 import { classify } from "../../src/internal/classify.ts"
+import * as Stated from "../../src/internal/stated.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 import { steppedBack } from "../steppedBack.ts"
 import { type Call, caller, type End, failureOf, make, model, request, usage } from "./admission.ts"
@@ -262,10 +263,10 @@ describe("a request that is too large", () => {
       assert.strictEqual((yield* left).input, 0)
       yield* finish(call, { exit: Exit.void, usage: usage(50, 10, { cache_read_input_tokens: 49_950 }) })
       assert.strictEqual((yield* left).input, 5950)
+      // What is in it is known from then on.
       yield* calls.call(cached)
-      assert.lengthOf(calls.entered, 1)
-      yield* TestClock.adjust(500)
       assert.lengthOf(calls.entered, 2)
+      assert.strictEqual((yield* left).input, 5900)
     }))
 
   it.effect("only for what may be used at once goes, when all of that is there", () =>
@@ -331,6 +332,164 @@ describe("the estimate", () => {
       yield* TestClock.adjust("1 minute")
       yield* calls.call(asked)
       assert.strictEqual((yield* left).output, 100_000 - 1024)
+    }))
+})
+
+describe("an estimate of what cannot be counted", () => {
+  const limits = { inputTokens: 1_000_000, headroom: 1 }
+  const blocks = (...content: ReadonlyArray<unknown>): Message.Request =>
+    request(0, { messages: [{ role: "user", content: content as never }] })
+  const text = (length: number) => ({ type: "text", text: "x".repeat(length) })
+  const document = { type: "document", source: { type: "file", file_id: "file_1" } }
+  const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "a".repeat(9000) } }
+  const search = { type: "web_search_20250305", name: "web_search" } as const
+
+  /** What is reserved for a request, after others that used so much. */
+  const reserved = (asked: Message.Request, before: ReadonlyArray<readonly [Message.Request, tokens: number]> = []) =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(limits)
+      for (const [asked, tokens] of before) {
+        yield* finish(yield* calls.call(asked), { exit: Exit.void, usage: usage(tokens, 10) })
+        yield* TestClock.adjust("10 minutes")
+      }
+      yield* calls.call(asked)
+      return 1_000_000 - (yield* left).input
+    })
+
+  it.effect("has a default for images, documents and server tools, and their text besides", () =>
+    Effect.gen(function*() {
+      assert.approximately(yield* reserved(blocks(image, image)), 3200, 20)
+      assert.approximately(yield* reserved(blocks(document, text(3000))), 11_000, 20)
+      assert.approximately(yield* reserved(request(0, { tools: [search] })), 5000, 50)
+      const found = {
+        type: "web_search_tool_result",
+        tool_use_id: "a",
+        content: [{ encrypted_content: "x".repeat(9999) }]
+      }
+      assert.approximately(yield* reserved(blocks(found)), 10_000, 20)
+      // A text is one wherever it is.
+      const inline = { type: "document", source: { type: "text", media_type: "text/plain", data: "x".repeat(3000) } }
+      assert.approximately(yield* reserved(blocks(inline)), 1000, 20)
+    }))
+
+  it.effect.each(
+    [
+      ["documents", blocks(document, text(30)), 80_000],
+      ["images", blocks(image, text(30)), 9000],
+      ["server tools", request(0, { tools: [search] }), 15_000]
+    ] as const
+  )("teaches nothing of texts: %s", ([, asked, tokens]) =>
+    Effect.gen(function*() {
+      const chat = blocks(text(3000))
+      const before = Array.from({ length: 20 }, () => [asked, tokens] as const)
+      assert.strictEqual(yield* reserved(chat, before), yield* reserved(chat))
+    }))
+
+  it.effect("learns what documents have, and what server tools read", () =>
+    Effect.gen(function*() {
+      const learned = (asked: Message.Request, tokens: number) =>
+        reserved(asked, Array.from({ length: 20 }, () => [asked, tokens] as const))
+      assert.approximately(yield* learned(blocks(document, text(30)), 80_000), 80_000, 800)
+      assert.approximately(yield* learned(request(0, { tools: [search] }), 15_000), 15_000, 150)
+    }))
+
+  const cached = (length: number, question: string): Message.Request =>
+    request(0, {
+      system: [{ type: "text", text: "y".repeat(length), cache_control: { type: "ephemeral" } }],
+      messages: [{ role: "user", content: question }]
+    })
+  const read = (input: number, read: number, written = 0) =>
+    usage(input, 10, { cache_read_input_tokens: read, cache_creation_input_tokens: written })
+
+  it.effect("is the rest, once an answer began that has read the same beginning from the cache", () =>
+    Effect.gen(function*() {
+      const { admission, calls } = yield* opened({ inputTokens: 30_000 })
+      const first = yield* admission.admit(cached(90_000, "What is it?"))
+      const others = yield* Effect.forEach([1, 2, 3], (i) => calls.call(cached(90_000, `Question ${i}`)))
+      assert.deepStrictEqual(calls.entered, [])
+      const begun = { ...answer({}), usage: () => read(10, 28_000) }
+      yield* first.opened?.(begun) ?? Effect.void
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(calls.entered, others.map(({ id }) => id))
+      // Another beginning is not in it.
+      yield* calls.call(cached(89_999, "What is it?"))
+      assert.lengthOf(calls.entered, 3)
+    }))
+
+  it.effect("is the rest for five minutes after the last use, and for an hour where that is asked for", () =>
+    Effect.gen(function*() {
+      const long = request(0, { ...cached(90_000, "").params, cache_control: { type: "ephemeral", ttl: "1h" } })
+      for (const [asked, minutes] of [[cached(90_000, "What?"), 5], [long, 60]] as const) {
+        const { calls, left } = yield* opened(limits)
+        yield* finish(yield* calls.call(asked), { exit: Exit.void, usage: read(10, 0, 28_000) })
+        const used = Effect.gen(function*() {
+          yield* TestClock.adjust("10 millis")
+          const before = (yield* left).input
+          const call = yield* calls.call(asked)
+          const after = (yield* left).input
+          yield* finish(call, failed(new ClaudeError.CircuitOpen({})))
+          return before - after
+        })
+        yield* TestClock.adjust(`${minutes - 1} minutes`)
+        assert.isBelow(yield* used, 100)
+        yield* TestClock.adjust("2 minutes")
+        assert.isAbove(yield* used, 25_000)
+      }
+    }))
+
+  it.effect("grows with a conversation by what is new in it", () =>
+    Effect.gen(function*() {
+      const turn = (n: number): Message.Request =>
+        request(0, {
+          cache_control: { type: "ephemeral" },
+          messages: Array.from({ length: 2 * n + 1 }, (_, i) => ({
+            role: i % 2 === 0 ? "user" as const : "assistant" as const,
+            content: `${i}`.padEnd(3000, "x")
+          }))
+        })
+      const { calls, left } = yield* opened(limits)
+      yield* finish(yield* calls.call(turn(5)), { exit: Exit.void, usage: read(3, 0, 11_000) })
+      yield* TestClock.adjust("1 minute")
+      yield* calls.call(turn(6))
+      assert.approximately(1_000_000 - (yield* left).input, 2000, 100)
+    }))
+
+  it.effect("learns from a cached prompt what texts are, by all that was read", () =>
+    Effect.gen(function*() {
+      const before = Array.from({ length: 50 }, () => [cached(9000, "What?"), 0] as const)
+      const { calls, left } = yield* opened(limits)
+      for (const [asked] of before) {
+        yield* finish(yield* calls.call(asked), { exit: Exit.void, usage: read(3, 3000) })
+        yield* TestClock.adjust("1 minute")
+      }
+      yield* TestClock.adjust("10 minutes")
+      yield* calls.call(blocks(text(9000)))
+      assert.approximately(1_000_000 - (yield* left).input, 3000, 50)
+    }))
+})
+
+describe("a call that could only be sent just before its deadline", () => {
+  it.effect("G6, G8: is told so on arrival, by its place in the queue, with when it could go", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* opened({ requests: 60, headroom: 1 })
+      // Answers of four seconds.
+      for (let i = 0; i < 60; i++) {
+        const call = yield* calls.call(request(1))
+        yield* TestClock.adjust("4 seconds")
+        yield* finish(call, { exit: Exit.void, usage: usage(1, 1) })
+      }
+      const start = 240_000
+      for (let i = 0; i < 70; i++) yield* calls.call(request(1))
+      assert.lengthOf(calls.entered, 120)
+      // Ten wait: it could go in 11 seconds, and twice what answers took is kept.
+      const late = yield* calls.call(request(1), "default", start + 18_900)
+      assert.deepInclude(failureOf(late), { _tag: "Saturated", by: "quota", retryAfter: Duration.seconds(11) })
+      const inTime = yield* calls.call(request(1), "default", start + 19_100)
+      assert.isUndefined(failureOf(inTime))
+      // It is never kept more than a half: answers may be longer than the deadline.
+      const short = yield* calls.call(request(1), "interactive", start + 2000)
+      assert.isUndefined(failureOf(short))
+      assert.deepInclude(failureOf(yield* calls.call(request(1), "interactive", start + 2000)), { by: "quota" })
     }))
 })
 
@@ -442,6 +601,54 @@ describe("what the API says", () => {
         assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
       })
   )
+
+  it.effect("raises what is used of the limits to 95 % while it is fresh, and only of the buckets it names", () =>
+    Effect.gen(function*() {
+      const { admission, left } = yield* opened({ requests: 60, inputTokens: 6000 })
+      const lease = yield* admission.admit(request(10))
+      yield* lease.opened?.(answer({ requests: limit(60, 60) })) ?? Effect.void
+      yield* lease.settle(Exit.void, usage(10, 100))
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual(yield* left, { requests: 57, input: 4980, output: Infinity })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* left, { requests: 49.8, input: 4980, output: Infinity })
+    }))
+
+  it.effect("is never taken for more than was stated", () =>
+    Effect.gen(function*() {
+      const { admission, left } = yield* opened({ requests: 60 })
+      const lease = yield* admission.admit(request(10))
+      yield* lease.opened?.(answer({ requests: limit(6000, 6000) })) ?? Effect.void
+      yield* TestClock.adjust("59 seconds")
+      assert.strictEqual((yield* left).requests, 57)
+    }))
+
+  it.effect("does not take away what has come back since, however often it says that nothing is left", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* opened({ requests: 60 }, { concurrency: { maxWait: "10 minutes" } })
+      // One request a second comes back, and each answer begins half a second after it was asked for.
+      for (let i = 0; i < 200; i++) yield* calls.call(request(1))
+      const sent = calls.entered.length
+      for (let second = 0; second < 60; second++) {
+        for (const call of calls.calls) {
+          if (calls.running.has(call.id)) yield* Deferred.succeed(call.end, failed(next429(0)))
+        }
+        yield* TestClock.adjust("1 second")
+      }
+      assert.isAtLeast(calls.entered.length - sent, 54)
+    }))
+
+  const next429 = (remaining: number) =>
+    Stated.note(new ClaudeError.Overloaded({ status: 529 }), { requests: limit(60, remaining) })
+
+  it.effect("counts what was sent after the request that it answers", () =>
+    Effect.gen(function*() {
+      const { admission, left } = yield* opened({ requests: 60, headroom: 1 })
+      const first = yield* admission.admit(request(1))
+      for (let i = 0; i < 9; i++) yield* admission.admit(request(1))
+      yield* first.opened?.(answer({ requests: limit(60, 20) })) ?? Effect.void
+      assert.strictEqual((yield* left).requests, 11)
+    }))
 
   it.effect("in a 429 that there is nothing left is believed, until it says to come back", () =>
     Effect.gen(function*() {

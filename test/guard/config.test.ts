@@ -236,7 +236,8 @@ describe("Guards.describe", () => {
       "monitor   tells when fewer than 95% of the calls of the last 5m succeed, or fewer than 50% get an answer, of at least 20, and when enough do again
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
       gate      no
-      queue     no
+      queue     any number may run; any number wait, until their deadline; interactive before default before background, tenants in turns, by class of models
+                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
       circuit   no"
     `)
     expect(Guards.describe({ budget: false, monitor: false })).toMatchInlineSnapshot(`
@@ -253,7 +254,8 @@ describe("Guards.describe", () => {
       "monitor   tells when fewer than 95% of the calls of the last 5m succeed, or fewer than 50% get an answer, of at least 20, and when enough do again
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 10 while nothing succeeds; 256 may wait their turn
       gate      fails at once when the account has spent its money, or the circuit of the model is open
-      queue     any number may run; any number wait, until their deadline; interactive before default before background, by class of models
+      queue     any number may run; any number wait, until their deadline; interactive before default before background, tenants in turns, by class of models
+                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
       circuit   opens when 50% of the calls of the last 1m fail, of at least 10, for 15s to 30s, doubled with each bad probe up to 10m
                 then one probe at a time; after a good one, one call at first, and one more with each answer that begins"
     `)
@@ -280,8 +282,9 @@ describe("Guards.describe", () => {
       monitor   tells when fewer than 90% of the calls of the last 5m succeed, or fewer than 60% get an answer, of at least 20, and when enough do again
       budget    extra attempts that fail: for 25% of the calls of a minute and 3 more, and 20 while nothing succeeds; 10 may wait their turn
       gate      fails at once when the account has spent its money, or the circuit of the model is open
-      queue     4 to 64 run, fewer after losses; 200 wait for 30s at most; interactive before default before background, by class of models
-      quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m, 20% at once; input by the API's count
+      queue     4 to 64 run, fewer after losses; 200 wait for 30s at most; interactive before default before background, tenants in turns, by class of models
+                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
+      quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m (95% while answers say what is left), 20% at once; input by the API's count
                 haiku: 100 requests
       circuit   opens when 50% of the calls of the last 1m fail, of at least 10, or 40% begin after more than 10s, for 10s to 20s, doubled with each bad probe up to 10m
                 then one probe at a time; after a good one, one call at first, and one more with each answer that begins
