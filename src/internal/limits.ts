@@ -17,6 +17,8 @@ export class Limits {
   readonly freshUntil = { requests: -Infinity, input: -Infinity, output: -Infinity }
   /** The most that was left of each bucket: it may hold less than the limit of a minute. Scenario c: 4 of 180. */
   readonly mostSeen = { requests: 0, input: 0, output: 0 }
+  /** How many requests its bucket holds, as far as answers have shown: more are not sent at once. Scenario: bursts of 20 on 4. */
+  shown = 0
   /** When the first of them is not fresh any more. */
   nextAt = Infinity
 
@@ -30,6 +32,11 @@ export class Limits {
   /** Forgets what is not fresh any more. */
   refresh(now: number): void {
     if (now >= this.nextAt) this.tune(now)
+  }
+
+  /** An answer begins: its request was taken from what it says is left. */
+  show({ requests }: RateLimits): void {
+    if (isCount(requests?.remaining)) this.shown = Math.max(this.shown, requests.remaining + 1)
   }
 
   /**
@@ -60,7 +67,9 @@ export class Limits {
 
   tune(now: number): void {
     const isTold = (of: keyof Quota.Amount) => now < this.freshUntil[of]
-    this.buckets = Quota.bucketsOf(this.settings, this.stated, isTold)
+    const { capacity, refill } = Quota.bucketsOf(this.settings, this.stated, isTold)
+    const requests = this.shown === 0 ? capacity.requests : Math.min(capacity.requests, this.shown)
+    this.buckets = { refill, capacity: { ...capacity, requests } }
     this.nextAt = Math.min(...Quota.dimensions.filter(isTold).map((of) => this.freshUntil[of]))
   }
 }

@@ -162,6 +162,7 @@ export class Meter {
     const isKnown = Estimate.allInputOf(usage) > 0
     const input = isKnown ? Estimate.inputOf(usage) : cost.input
     if (isKnown) this.prefixes.learn(content, usage, now)
+    this.limits.show(limits)
     return Effect.flatMapEager(
       this.add({ requests: 0, input: cost.input - input, output: 0 }, now),
       () => Effect.mapEager(this.sync(limits, taken, now), () => ({ ...priced, cost: { ...cost, input } }))

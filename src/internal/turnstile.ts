@@ -86,8 +86,10 @@ export const make = <A>(
         if (line.serve(head)) {
           state.isServed = true
           Deferred.doneUnsafe(state.turn, Exit.succeed(true))
-        } // It left while that was asked.
-        else yield* putBack(item, now)
+        } else {
+          // It left while that was asked.
+          yield* putBack(item, now)
+        }
       } else if (head === line.first()) {
         // Nobody came in front of it meanwhile.
         return wait
@@ -102,8 +104,8 @@ export const make = <A>(
     return Effect.flatMap(woken, () => server)
   })
   const served = Effect.suspend(() => {
-    bell.openUnsafe()
     if (isServed) return Effect.void
+    bell.openUnsafe()
     isServed = true
     // Calls may outlive the layer that let them wait: nobody else would serve those.
     return scope.state._tag === "Closed"
@@ -118,9 +120,10 @@ export const make = <A>(
 
   const leave = (waiter: Waiter<A>) =>
     Effect.suspend(() => {
+      const wasFirst = line.first() === waiter
       line.remove(waiter)
-      // It looks at once.
-      bell.openUnsafe()
+      // Whoever is the first now is looked at.
+      if (wasFirst) bell.openUnsafe()
       if (!waiter.state.isServed) return Effect.void
       // Its turn had come, and nobody is there to use it.
       return Effect.flatMap(Clock.currentTimeMillis, (now) =>
@@ -139,6 +142,7 @@ export const make = <A>(
     Effect.suspend(() => {
       if (!(within > 0) || !line.hasRoom(item, room)) return Exit.succeed(false)
       const waiter = line.add(item, { turn: Deferred.makeUnsafe<boolean>(), isServed: false })
+      if (line.first() === waiter) bell.openUnsafe()
       const turn = Deferred.await(waiter.state.turn)
       const waited = within === Infinity
         ? turn

@@ -575,7 +575,8 @@ describe("what the API says", () => {
       // A fifth of 1000 an hour, which are 17 a minute, is kept free.
       assert.approximately(levels.requests, 50 - 1000 / 60 / 5, 1e-9)
       yield* TestClock.adjust("1 hour")
-      assert.strictEqual((yield* admission.status).left?.requests, 800)
+      // The API showed no more in a minute.
+      assert.strictEqual((yield* admission.status).left?.requests, 51)
     }))
 
   it.effect.each([
@@ -612,6 +613,20 @@ describe("what the API says", () => {
       assert.deepStrictEqual(yield* left, { requests: 57, input: 4980, output: Infinity })
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* left, { requests: 49.8, input: 4980, output: Infinity })
+    }))
+
+  it.effect("shows how many requests a bucket holds: more are not sent at once", () =>
+    Effect.gen(function*() {
+      const { admission, calls } = yield* opened({ requests: 180 })
+      const lease = yield* admission.admit(request(10))
+      yield* lease.opened?.(answer({ requests: limit(180, 3) })) ?? Effect.void
+      yield* TestClock.adjust("30 seconds")
+      for (let i = 0; i < 20; i++) yield* calls.call(request(1))
+      assert.lengthOf(calls.entered, 4)
+      // An error shows nothing: its bucket may be empty for a while.
+      yield* lease.settle(Exit.fail(Stated.note(new ClaudeError.Overloaded({}), { requests: limit(180, 0) })))
+      yield* TestClock.adjust("2 seconds")
+      assert.isAtLeast(calls.entered.length, 8)
     }))
 
   it.effect("is never taken for more than was stated", () =>

@@ -489,7 +489,7 @@ describe("the fiber that serves", () => {
     Effect.gen(function*() {
       const { counting, sleeps } = yield* counted
       const ready = { at: Infinity }
-      const { enter } = yield* gate(0, {
+      const { enter, turnstile } = yield* gate(0, {
         take: (_, now) => Effect.sync(() => now >= ready.at ? 0 : ready.at - now)
       })
       const quiet = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provideService(self, Clock.Clock, counting)
@@ -498,6 +498,10 @@ describe("the fiber that serves", () => {
       assert.lengthOf(sleeps, 0)
       ready.at = 5000
       yield* quiet(enter("last", 0, Infinity))
+      // Those behind the first change nothing for it.
+      yield* TestClock.adjust(0)
+      assert.lengthOf(sleeps, 0)
+      yield* quiet(turnstile.wake)
       yield* TestClock.adjust(0)
       assert.lengthOf(sleeps, 1)
     }))
