@@ -246,6 +246,5 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
 
 const atOnce = Exit.succeed(0)
 const never = Exit.succeed(Infinity)
-
 /** After all that are not held. */
 const held = 10
