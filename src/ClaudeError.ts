@@ -232,7 +232,10 @@ export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   retryAfter: duration
 }) {
   override get message() {
-    return sentence("Too many calls are waiting, so nothing was sent", this)
+    return sentence(
+      this.detail === undefined ? "Too many calls are waiting, so nothing was sent" : "Nothing was sent",
+      this
+    )
   }
 }
 

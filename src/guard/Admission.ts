@@ -8,17 +8,23 @@
  * collapse to single digits.
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import { type ClaudeError, Saturated } from "../ClaudeError.ts"
+import type { Opened } from "../Claude.ts"
+import type { ClaudeError, Saturated } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { type Sign, signs } from "../internal/admissionEnds.ts"
+import type { Settings } from "../internal/admissionSettings.ts"
+import { Limit } from "../internal/aimd.ts"
+import * as Amounts from "../internal/amounts.ts"
+import { Estimator } from "../internal/estimate.ts"
 import * as Meter from "../internal/meter.ts"
-import * as Refuse from "../internal/refuse.ts"
+import { Pace } from "../internal/pace.ts"
+import { Pause } from "../internal/pause.ts"
+import * as Steady from "../internal/steady.ts"
+import * as Ticket from "../internal/ticket.ts"
 import * as Turnstile from "../internal/turnstile.ts"
-import type { Usage } from "../Message.ts"
 import * as Guard from "./Guard.ts"
 import type * as Quota from "./Quota.ts"
 
@@ -26,57 +32,7 @@ import type * as Quota from "./Quota.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** How many calls may run, and how many may wait, for each class of models. */
-export interface Concurrency {
-  /** How many may run at most: as many as come. */
-  readonly max?: number | undefined
-  /** How many may run at least. If it is given, their number follows losses: x0.9 after one, +1 after a success. */
-  readonly min?: number | undefined
-  /** Where that begins: at 20. */
-  readonly initial?: number | undefined
-  /** How many of the same or a higher priority may wait before one more is turned away, when it comes: 200. */
-  readonly queue?: number | undefined
-  /** How long one may wait: 1 minute. Never beyond its deadline. */
-  readonly maxWait?: Duration.Input | undefined
-}
-
-/** The settings that were meant. Times in milliseconds. */
-export interface Settings {
-  readonly max: number
-  readonly min: number
-  readonly initial: number
-  readonly queue: number
-  readonly maxWait: number
-}
-
-const fields = { max: true, min: true, initial: true, queue: true, maxWait: true }
-
-/** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
-export const settings = (options: Concurrency): Settings => {
-  Refuse.unknown("concurrency", options, fields)
-  const max = options.max === undefined ? Infinity : Refuse.whole("concurrency: max", options.max)
-  const min = options.min === undefined ? max : Refuse.whole("concurrency: min", options.min)
-  if (min > max) Refuse.refuse(`concurrency: min (${min}) is more than max (${max}): raise max or lower min`)
-  if (options.initial !== undefined && options.min === undefined) {
-    Refuse.refuse(
-      "concurrency: initial is where an adaptive number begins, and this one is fixed: add min, or remove it"
-    )
-  }
-  const initial = options.min === undefined
-    ? max
-    : Refuse.whole("concurrency: initial", options.initial ?? Math.min(max, Math.max(min, usualInitial)))
-  if (initial < min || initial > max) {
-    Refuse.refuse(`concurrency: initial (${initial}) is not between min (${min}) and max (${max}): move it there`)
-  }
-  const queue = Refuse.count("concurrency: queue", options.queue ?? 200)
-  if (queue === 0 && options.maxWait !== undefined) {
-    Refuse.refuse("concurrency: nobody may wait (queue is 0), so maxWait does nothing: remove it or raise queue")
-  }
-  return { max, min, initial, queue, maxWait: Refuse.millis("concurrency: maxWait", options.maxWait ?? "1 minute") }
-}
-
-/** Source: Netflix concurrency-limits, as the factors of AIMD below. */
-const usualInitial = 20
+export { type Concurrency, type Settings, settings } from "../internal/admissionSettings.ts"
 
 /** What is going on, for health endpoints and tests. */
 export interface Status {
@@ -95,9 +51,9 @@ export interface Status {
 /** The queue of one class of models. */
 export interface Admission extends Guard.Guard {
   readonly direct: Guard.Direct
-  /** Begins with one call, and lets in one more with each answer that begins. */
-  readonly slowStart: () => void
   readonly status: Effect.Effect<Status>
+  /** Whether nobody has asked for so many milliseconds, runs or waits. */
+  readonly isIdle: (length: number, now: number) => boolean
 }
 
 /** What a queue needs of the place where it is built. */
@@ -108,80 +64,130 @@ export interface Place extends Omit<Meter.Place, "quota"> {
   readonly scope: Scope.Scope
 }
 
-/** Who waits, and for what. */
-interface Ticket {
-  readonly rank: number
-  priced: Meter.Priced
-}
-
-/** AIMD (Netflix concurrency-limits, `AIMDLimit`): x0.9 on a loss, +1 on a success while at least half is in use. */
-export const adapt = (limit: number, sign: Sign, running: number, { max, min }: Settings): number => {
-  switch (sign) {
-    case "loss":
-      return Math.max(min, Math.floor(limit * 0.9))
-    case "success":
-      return 2 * running >= limit ? Math.min(max, limit + 1) : limit
-    case "none":
-      return limit
-  }
-}
-
 /** Opens the queue. */
 export const make = ({ concurrency, quota, scope, ...place }: Place): Admission => {
-  const meter = quota && new Meter.Meter({ ...place, quota })
-  let limit = concurrency.initial
+  const steady = Steady.make()
+  const estimator = new Estimator()
+  const meter = quota && new Meter.Meter({ ...place, quota }, estimator)
+  const limit = new Limit(concurrency)
+  const pause = new Pause()
+  const pace = new Pace()
   /** How many a slow start lets in. */
   let slow = Infinity
   let running = 0
-  const most = () => Math.min(limit, slow)
+  let sent = 0
+  let askedAt = -Infinity
+  const most = () => Math.min(limit.most, slow)
+  const atNow = <A, E>(f: (now: number) => Effect.Effect<A, E>) =>
+    Effect.flatMap(Clock.currentTimeMillis, (clock) => f(steady(clock)))
+  const sizeOf = (ticket: Ticket.Ticket) => () => Ticket.sizeOf(ticket, estimator)
 
-  const turnstile = Turnstile.make<Ticket>({
-    rank: (ticket) => ticket.rank,
-    firm: true,
+  const turnstile = Turnstile.make<Ticket.Ticket>({
+    // One that is held for its size lets others pass.
+    rank: (ticket) => ticket.rank + (pause.least !== undefined && pause.holds(sizeOf(ticket)) ? held : 0),
+    tenant: ({ tenant }) => tenant,
+    load: ({ priced }) => priced === undefined ? Amounts.none : meter?.least(priced) ?? Amounts.none,
     room: concurrency.queue,
-    take: (ticket, now) => {
+    turn: (ticket, ahead, clock) => turn(ticket, ahead, steady(clock)),
+    take: (ticket, clock) => {
+      const now = steady(clock)
       if (running >= most()) return never
+      const wait = pause.wait(sizeOf(ticket), now)
+      if (wait > 0) return Exit.succeed(wait)
       running++
-      if (meter === undefined) return atOnce
-      ticket.priced = meter.fit(ticket.priced)
-      return Effect.mapEager(meter.take(ticket.priced.cost, now), (wait) => {
-        if (wait > 0) running--
+      ticket.looks = pause.isOn && pause.looks(sizeOf(ticket), now)
+      if (ticket.priced !== undefined) ticket.priced = meter?.fit(ticket.priced, now)
+      return Effect.mapEager(ticket.priced && meter ? meter.take(ticket.priced.cost, now) : atOnce, (wait) => {
+        if (wait > 0) unsent(ticket, now)
+        else {
+          ticket.number = ++sent
+          ticket.taken = { at: now, total: meter?.total ?? Amounts.none }
+        }
         return wait
       })
     },
-    putBack: ({ priced: { cost } }, now) =>
-      Effect.mapEager(meter?.add(cost, now) ?? Exit.void, () => {
-        running--
-      })
+    putBack: (ticket, clock) => {
+      const now = steady(clock)
+      return Effect.mapEager(
+        ticket.priced && meter ? meter.add(ticket.priced.cost, now) : Exit.void,
+        () => unsent(ticket, now)
+      )
+    }
   }, scope)
+  const unsent = (ticket: Ticket.Ticket, now: number) => {
+    running--
+    if (ticket.looks) pause.again(now)
+    ticket.looks = false
+  }
 
-  /** Why it was turned away: if for the quota, with when there may be enough for it. */
-  const saturated = ({ priced }: Ticket, model: string): Effect.Effect<never, Saturated> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      running >= most() || meter === undefined
-        ? Effect.fail(new Saturated({ model, by: "concurrency" }))
-        : Effect.flatMap(meter.waitFor(meter.fit(priced).cost, now), (wait) =>
-          Effect.fail(new Saturated({ model, by: "quota", retryAfter: Duration.millis(wait) }))))
+  /** In how many milliseconds it may go by quota and pause, after others that take so much. */
+  const turn = (ticket: Ticket.Ticket, ahead: Quota.Amount, now: number): Effect.Effect<number> => {
+    const held = pause.wait(sizeOf(ticket), now)
+    return meter === undefined || ticket.priced === undefined
+      ? Exit.succeed(held)
+      : Effect.mapEager(
+        meter.waitFor(Amounts.plus(ahead, meter.least(ticket.priced)), now),
+        (wait) => Math.max(held, wait)
+      )
+  }
+
+  /** Why it was turned away, and when to come back: one that has waited is told so only of a pause. */
+  const saturated = (ticket: Ticket.Ticket, at: number): Effect.Effect<never, Saturated> =>
+    atNow((now) =>
+      Effect.flatMap(turn(ticket, turnstile.ahead(ticket), now), (wait) => {
+        const isLate = wait > ticket.until - now
+        const hint = now > at
+          ? pause.wait(sizeOf(ticket), now)
+          : isLate || !ticket.hasDeadline
+          ? wait
+          : pace.place(now + wait) - now
+        const by = wait > 0 && (isLate || running < most()) ? "quota" : "concurrency"
+        return Effect.fail(Ticket.turnedAway(ticket, by, hint))
+      })
+    )
 
   /** That an answer begins is enough: its length says nothing about the load. */
-  const began: Began = (held) => {
-    if (slow === Infinity || held.grew) return
-    held.grew = true
-    slow++
+  const began = (held: Ticket.Held, { rateLimits, usage }: Opened): Effect.Effect<void> => {
+    if (held.hasBegun) return Exit.void
+    held.hasBegun = true
+    limit.begun(running)
+    if (slow < Infinity) {
+      held.grew = true
+      slow++
+    }
+    const { ticket } = held
+    paused(pause.begun(ticket), 0)
     turnstile.wake()
+    const { priced, taken } = ticket
+    if (meter === undefined || priced === undefined || taken === undefined) return Exit.void
+    return atNow((now) =>
+      Effect.map(meter.begun(priced, usage(), rateLimits, taken, now), (priced) => {
+        ticket.priced = priced
+        turnstile.wake()
+      })
+    )
   }
-  const release = ({ grew, priced }: Held, exit: Guard.Ending, usage: Usage | undefined, now: number) => {
+  const release: Ticket.Door["release"] = (held, exit, usage, clock) => {
+    const now = steady(clock)
+    const { ticket } = held
+    const { priced, taken } = ticket
     const sign = Guard.judge<Sign>(exit, { success: "success", neutral: "none", failure: signs })
     const error = Guard.errorOf(exit)
-    adjust(sign, error, grew)
+    adjust(sign, error, held)
     running--
+    if (sign === "success" && taken !== undefined) pace.answered(now - taken.at, running + 1)
+    paused(pause.ended(ticket, exit, sizeOf(ticket), now), now)
     return Effect.mapEager(
-      meter?.settle(priced, exit, error, usage, sign === "success", now) ?? Exit.void,
+      priced === undefined || taken === undefined
+        ? Exit.void
+        : meter?.settle(priced, exit, error, usage, sign === "success", taken, now) ?? Exit.void,
       turnstile.wake
     )
   }
-  const adjust = (sign: Sign, error: ClaudeError | undefined, grew: boolean): void => {
-    limit = adapt(limit, sign, running, concurrency)
+  const adjust = (sign: Sign, error: ClaudeError | undefined, { grew, hasBegun, ticket }: Ticket.Held): void => {
+    if (sign === "success" && !hasBegun) limit.begun(running)
+    if (sign === "success" || hasBegun) limit.ended()
+    if (sign === "loss") limit.lost(ticket.number, sent)
     if (error?._tag === "RateLimited" && error.ramp === true) {
       slow = Math.max(1, Math.floor(Math.min(running, most()) / 2))
     }
@@ -189,78 +195,51 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     if (sign === "success" && !grew) slow++
     if (sign !== "success" && grew) slow = Math.max(1, slow - 1)
     // There is nothing left to hold back.
-    if (slow >= limit || turnstile.waiting().length === 0 && 2 * running < slow) slow = Infinity
+    if (slow >= limit.size || turnstile.size() === 0 && 2 * running < slow) slow = Infinity
   }
 
+  /** A 429 may begin a pause: whoever would wait for nothing is told at once. After it, the others follow one that looked. */
+  const paused = (news: ReturnType<Pause["ended"]>, now: number): void => {
+    if (news === "over") {
+      if (turnstile.size() > 0) slow = Math.min(slow, running + 1)
+      turnstile.sweep(() => true)
+    } else if (news === "longer") {
+      turnstile.sweep((other) => pause.wait(sizeOf(other), now) <= other.until - now)
+    }
+  }
+
+  const door: Ticket.Door = { began, release }
   return {
     ...Guard.make({
       gate: Guard.open,
-      admit: (request, place) =>
-        Effect.flatMapEager(meter?.price(request) ?? Meter.free, (priced) => {
-          const { fiber } = place
+      admit: (request, place) => {
+        const { fiber } = place
+        return Effect.flatMapEager(meter?.price(request, steady(place.now)) ?? Meter.free, (priced) => {
           // To have it counted takes time.
-          const { now } = quota?.estimate === "count" ? Guard.placeOf(fiber) : place
-          const ticket: Ticket = { priced, rank: ranks[fiber.getRef(Current.Priority)] ?? ranks.default }
-          const within = Math.min(concurrency.maxWait, fiber.getRef(Current.Deadline) - now)
+          const { now: clock } = quota?.estimate === "count" ? Guard.placeOf(fiber) : place
+          const left = fiber.getRef(Current.Deadline) - clock
+          const within = Math.min(concurrency.maxWait, left - pace.kept(left))
+          const at = askedAt = steady(clock)
+          const ticket = Ticket.make(request.params, priced, fiber, at + within)
           return Effect.flatMapEager(
-            turnstile.pass(ticket, within, now),
+            turnstile.pass(ticket, within, clock),
             (passed): Effect.Effect<Guard.Held, Saturated> =>
-              passed
-                ? Exit.succeed(new Held(ticket.priced, release, meter, slow < Infinity ? began : undefined))
-                : saturated(ticket, request.params.model)
+              passed ? Exit.succeed(new Ticket.Held(ticket, door)) : saturated(ticket, at)
           )
         })
+      }
     }),
-    slowStart: () => {
-      slow = 1
-    },
-    status: Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) =>
-        Effect.map(
-          meter?.left(now) ?? Effect.undefined,
-          (left) => ({ running, waiting: turnstile.waiting().length, limit: most(), left })
-        )
+    isIdle: (length, clock) => running + turnstile.size() === 0 && steady(clock) - askedAt >= length,
+    status: atNow((now) =>
+      Effect.map(
+        meter?.left(now) ?? Effect.undefined,
+        (left) => ({ running, waiting: turnstile.size(), limit: most(), left })
+      )
     )
   }
 }
 
-// -----------------------------------------------------------------------------
-// Internals
-// -----------------------------------------------------------------------------
-
-/** A slot, and what was taken of the quota for it. */
-class Held implements Guard.Held {
-  readonly priced: Meter.Priced
-  readonly release: Release
-  readonly opened: Guard.Held["opened"]
-  /** Whether one more was let in because its answer began. */
-  grew = false
-
-  constructor(priced: Meter.Priced, release: Release, meter: Meter.Meter | undefined, began: Began | undefined) {
-    this.priced = priced
-    this.release = release
-    // Usually nobody wants to know.
-    this.opened = meter || began ? heard(this, meter, began) : undefined
-  }
-
-  end(exit: Guard.Ending, usage: Usage | undefined, { now }: Guard.Place): Effect.Effect<void> {
-    return this.release(this, exit, usage, now)
-  }
-}
-
-const heard =
-  (held: Held, meter: Meter.Meter | undefined, began: Began | undefined): Guard.Held["opened"] => ({ rateLimits }) => {
-    began?.(held)
-    return meter === undefined
-      ? Exit.void
-      : Effect.flatMap(Clock.currentTimeMillis, (now) => meter.sync(rateLimits, undefined, now))
-  }
-
-type Began = (held: Held) => void
-type Release = (held: Held, exit: Guard.Ending, usage: Usage | undefined, now: number) => Effect.Effect<void>
-
 const atOnce = Exit.succeed(0)
 const never = Exit.succeed(Infinity)
-
-const ranks: { readonly [P in typeof Current.Priority.Service]: number } = { interactive: 0, default: 1, background: 2 }
+/** After all that are not held. */
+const held = 10

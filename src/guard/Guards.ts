@@ -10,13 +10,16 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as CallLog from "../CallLog.ts"
 import { Claude } from "../Claude.ts"
+import { Saturated } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { nameOf } from "../internal/fellBack.ts"
 import { compile, type Compiled, type Guards } from "../internal/guardsRecord.ts"
 import * as Stores from "../internal/guardStores.ts"
+import { emptied, forget } from "../internal/idle.ts"
 import * as Refuse from "../internal/refuse.ts"
 import * as Admission from "./Admission.ts"
 import * as Circuit from "./Circuit.ts"
@@ -59,6 +62,7 @@ export class Control extends Context.Service<Control, {
   readonly status: Effect.Effect<Status>
   readonly isolate: (model: string | undefined, duration: Duration.Input | undefined) => Effect.Effect<void>
   readonly reset: (model: string | undefined) => Effect.Effect<void>
+  readonly drain: (limit: Duration.Input) => Effect.Effect<boolean>
 }>()("resilient-claude/Guards/Control") {}
 
 /** What is going on, for health endpoints. */
@@ -71,6 +75,14 @@ export const isolate = (model?: string, duration?: Duration.Input): Effect.Effec
 /** Closes the circuit of a model, or of the account where none is named. */
 export const reset = (model?: string): Effect.Effect<void, never, Control> =>
   Effect.flatMap(Control, ({ reset }) => reset(model))
+
+/**
+ * Turns new calls away (`Saturated`), lets those that run or wait go on for so long, and tells whether all of them are
+ * done. For a process that is about to stop: nothing is admitted again, and attempts of calls that would be tried again
+ * are turned away too. Needs guards that queue, as all but a `monitor` alone do.
+ */
+export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Control> =>
+  Effect.flatMap(Control, ({ drain }) => drain(limit))
 
 // -----------------------------------------------------------------------------
 // Layers
@@ -104,9 +116,10 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   const budget = compiled.budget && RetryBudget.make(compiled.budget, scope)
 
   const queues = new Map<string, Admission.Admission>()
-  const queueOf = (name: string, limits: Quota.Amount | undefined) => {
+  const queueOf = (name: string, limits: Quota.Amount | undefined, now: number) => {
     const known = queues.get(name)
     if (known !== undefined) return known
+    forget([queues, byModel], now)
     const made = Admission.make({
       key: `${account}/${name}`,
       concurrency,
@@ -120,20 +133,22 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   }
   const byModel = new Map<string, Admission.Admission>()
   /** Models of one line share limits, as the API has it. */
-  const queueOfModel = (model: string, { models }: typeof Current.Catalogue.Service) => {
+  const queueOfModel = (model: string, { models }: typeof Current.Catalogue.Service, now: number) => {
     const known = byModel.get(model)
     if (known !== undefined) return known
     const line = models.get(model)?.line
     const { limits, name } = quota?.classOf(line, model) ?? { name: line ?? model, limits: undefined }
-    const made = queueOf(name, limits)
+    const made = queueOf(name, limits, now)
     byModel.set(model, made)
     return made
   }
+  let isDraining = false
   const admission = Guard.make({
-    gate: Guard.open,
+    gate: ({ params: { model } }) => isDraining ? Exit.fail(new Saturated({ model, detail: draining })) : Exit.void,
     admit: (request, place) =>
-      queueOfModel(request.params.model, place.fiber.getRef(Current.Catalogue)).direct.admit(request, place)
+      queueOfModel(request.params.model, place.fiber.getRef(Current.Catalogue), place.now).direct.admit(request, place)
   })
+  const isEmpty = (now: number) => [...queues.values()].every(({ isIdle }) => isIdle(0, now))
 
   const circuits = compiled.circuit && Circuit.make(compiled.circuit, {
     account,
@@ -161,6 +176,11 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
         return circuits?.isolate(model, length) ?? needsCircuit
       },
       reset: (model) => circuits?.reset(model) ?? needsCircuit,
+      drain: (limit) =>
+        Effect.suspend(() => {
+          isDraining = true
+          return emptied(Effect.map(Clock.currentTimeMillis, isEmpty), Refuse.millis("Guards.drain: limit", limit))
+        }),
       status: Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis
         const waiting = yield* Effect.forEach(
@@ -177,6 +197,8 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     })
   ))
 })
+
+const draining = "this process is about to stop and takes no new calls"
 
 const noCircuits = Effect.succeed({ account: undefined, circuits: {} })
 

@@ -1,4 +1,5 @@
 /** What the endings of calls say to the queue that let them in: about their number, and what they used. */
+import * as Exit from "effect/Exit"
 import { type ClaudeError, InvalidRequest, type Table } from "../ClaudeError.ts"
 import * as Guard from "../guard/Guard.ts"
 import * as Quota from "../guard/Quota.ts"
@@ -6,9 +7,6 @@ import type { Usage } from "../Message.ts"
 import * as Estimate from "./estimate.ts"
 import { isLocal } from "./local.ts"
 import * as Refuse from "./refuse.ts"
-
-/** Whether some of it may be read from the cache, and is free then. */
-export const isCached = (params: object): boolean => JSON.stringify(params).includes("\"cache_control\"")
 
 /** Refuses what is larger than the account may ever send. */
 export const tooLarge = (model: string, tokens: number, limit: number, per: number) =>
@@ -75,6 +73,10 @@ const charges: Table<"nothing" | "request" | "input"> = {
 
 /** Codes of a network that was not there: nothing was sent. */
 const unsent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS)/
+
+/** Whether the API may have heard of it, and had the time to say something. */
+export const wasHeard = (exit: Guard.Ending, error: ClaudeError | undefined): boolean =>
+  Exit.isSuccess(exit) || error !== undefined && !isLocal(error) && charges[error._tag] !== "nothing"
 
 /** What was used, as far as that is known; the rest of what was taken comes back. */
 export const spent = (

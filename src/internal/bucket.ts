@@ -38,7 +38,6 @@ export class Bucket {
     this.left = size
     this.line = Turnstile.make<Ticket>({
       rank: () => 0,
-      firm: false,
       room: Infinity,
       take: (ticket, now) => {
         const millis = this.wait(now)

@@ -21,6 +21,9 @@ export const describe = (guards: Guards): string => {
         : "fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first"
     ),
     row("queue", admits ? waits(concurrency) : "no"),
+    ...admits
+      ? [row("", "after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks")]
+      : [],
     ...quota === undefined ? [] : amounts(quota, guards.quota ?? {}),
     row("circuit", circuit === undefined ? "no" : opens(circuit)),
     ...circuit === undefined
@@ -56,10 +59,10 @@ const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
       : `${queue === Infinity ? "any number" : queue} wait${
         maxWait === Infinity ? ", until their deadline" : ` for ${Refuse.show(maxWait)} at most`
       }`,
-    "interactive before default before background, by class of models"
+    "interactive before default before background, tenants in turns, by class of models"
   ].join("; ")
 
-const amounts = ({ burst, estimate, headroom, per }: Quota.Settings, options: Quota.Options): ReadonlyArray<string> => {
+const amounts = ({ estimate, own, per, told }: Quota.Settings, options: Quota.Options): ReadonlyArray<string> => {
   const limits = ({ inputTokens, outputTokens, requests }: Quota.Limits): string =>
     [[requests, "requests"], [inputTokens, "input tokens"], [outputTokens, "output tokens"]]
       .flatMap(([limit, name]) => limit === undefined ? [] : [`${limit} ${name}`])
@@ -68,9 +71,9 @@ const amounts = ({ burst, estimate, headroom, per }: Quota.Settings, options: Qu
   return [
     row(
       "quota",
-      `${percent(headroom)} of ${usual === "" ? "" : `${usual} `}per ${Refuse.show(per)}, ${
-        percent(burst)
-      } at once; input by ${estimate === "count" ? "the API's count" : "its characters"}`
+      `${percent(own.headroom)} of ${usual === "" ? "" : `${usual} `}per ${Refuse.show(per)}${
+        told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers say what is left)`
+      }, ${percent(own.burst)} at once; input by ${estimate === "count" ? "the API's count" : "its characters"}`
     ),
     ...Object.entries(options.classes ?? {}).map(([name, own]) => row("", `${name}: ${limits(own)}`))
   ]

@@ -63,7 +63,7 @@ export const compile = (guards: Guards): Compiled => {
   }
   return {
     account,
-    // Where only a circuit queues, while calls are let in one by one, nobody has said how many may wait, or how long.
+    // Where calls queue only after a 429 or an outage, nobody has said how many may wait, or how long.
     concurrency: Admission.settings(
       concurrency === undefined ? quota === undefined ? { queue: Infinity, maxWait: Infinity } : {} : concurrency
     ),
@@ -72,8 +72,8 @@ export const compile = (guards: Guards): Compiled => {
     budget: budget === false ? undefined : RetryBudget.settings(budget),
     monitor: monitor === false ? undefined : Monitor.settings(monitor),
     extra,
-    // A circuit that closes lets calls in one by one, also where their number is not limited.
-    admits: concurrency !== undefined || quota !== undefined || circuit !== undefined
+    // A 429 that says when to come back, and a circuit that closes, hold calls back where their number is not limited too.
+    admits: concurrency !== undefined || quota !== undefined || circuit !== undefined || budget !== false
   }
 }
 

@@ -6,22 +6,21 @@ import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { isNumber, isObject } from "effect/Predicate"
+import { isObject } from "effect/Predicate"
 import type { CountParams } from "../Claude.ts"
 import type { ClaudeError, InvalidRequest, RateLimited } from "../ClaudeError.ts"
 import type * as Guard from "../guard/Guard.ts"
 import * as Quota from "../guard/Quota.ts"
 import type { RateLimits, Request, Usage } from "../Message.ts"
-import { isCached, spent, tooLarge } from "./admissionEnds.ts"
+import { spent, tooLarge } from "./admissionEnds.ts"
+import * as Amounts from "./amounts.ts"
 import * as Estimate from "./estimate.ts"
+import { Limits } from "./limits.ts"
+import { longest, tokensOf } from "./pause.ts"
+import { Prefixes } from "./prefixes.ts"
 import { countable } from "./request.ts"
 import * as Stated from "./stated.ts"
-
-/** What a request costs, and how long it is. */
-export interface Priced {
-  readonly cost: Quota.Amount
-  readonly characters: number
-}
+import type { Priced, Taken } from "./ticket.ts"
 
 /** What a meter needs of the place where it is built. */
 export interface Place {
@@ -36,18 +35,16 @@ export interface Place {
 /** What is left, in a store. What it asks is an `Exit` where the store is in memory. */
 export class Meter {
   readonly place: Place
-  readonly estimator = new Estimate.Estimator()
-  /** What is known of the limits of the account: what was said, or less, if the API says so. */
-  stated: Quota.Amount
-  buckets: Quota.Buckets
-  /** When the store said last that it may have what was asked for, and how long that was then. */
-  notBefore = 0
-  waited = 0
+  readonly estimator: Estimate.Estimator
+  readonly prefixes = new Prefixes()
+  readonly limits: Limits
+  /** What was taken here in all, less what came back. */
+  total = Quota.none
 
-  constructor(place: Place) {
+  constructor(place: Place, estimator: Estimate.Estimator) {
     this.place = place
-    this.stated = place.quota.limits
-    this.buckets = Quota.bucketsOf(place.quota, this.stated)
+    this.estimator = estimator
+    this.limits = new Limits(place.quota, place.quota.limits)
   }
 
   // ---------------------------------------------------------------------------
@@ -55,37 +52,59 @@ export class Meter {
   // ---------------------------------------------------------------------------
 
   /** What a request costs, or why it can never be sent. */
-  price({ params }: Request): Effect.Effect<Priced, InvalidRequest> {
+  price({ params }: Request, now: number): Effect.Effect<Priced, InvalidRequest> {
     const { countTokens, quota } = this.place
-    const { characters, input, output } = this.estimator.of(params)
-    const within = (input: number, least: number): Exit.Exit<Priced, InvalidRequest> => {
-      if (least > this.stated.input && !isCached(params)) {
-        return Exit.fail(tooLarge(params.model, least, this.stated.input, quota.per))
-      }
-      return Exit.succeed(this.fit({ cost: { requests: 1, input, output }, characters }))
-    }
-    if (quota.estimate === "characters" || this.buckets.capacity.input === Infinity) {
-      return within(input, Estimate.atLeast(characters))
+    const { content, input, output } = this.estimator.of(params)
+    const within = (input: number, least: number, counted?: number): Exit.Exit<Priced, InvalidRequest> =>
+      least > this.limits.stated.input && content.cached === undefined
+        ? Exit.fail(tooLarge(params.model, least, this.limits.stated.input, quota.per))
+        : Exit.succeed(this.fit({ cost: { requests: 1, input, output }, content, counted }, now))
+    if (quota.estimate === "characters" || this.limits.buckets.capacity.input === Infinity) {
+      return within(input, Estimate.atLeast(content.characters))
     }
     return Effect.matchEffect(Effect.interruptible(countTokens(countable(params))), {
-      onSuccess: (tokens) => within(tokens, tokens),
-      onFailure: () => within(input, Estimate.atLeast(characters))
+      onSuccess: (tokens) => within(tokens, tokens, tokens),
+      onFailure: () => within(input, Estimate.atLeast(content.characters))
     })
   }
 
-  /** What is estimated to be more than there ever is may be less, and goes when all is there: all that is known of now. */
-  fit(priced: Priced): Priced {
-    const { characters, cost: { input, output, requests } } = priced
-    const { capacity } = this.buckets
-    return input <= capacity.input && output <= capacity.output ? priced : {
-      characters,
-      cost: { requests, input: Math.min(input, capacity.input), output: Math.min(output, capacity.output) }
+  /**
+   * The same by all that is known now. What is read from the cache is free. What is estimated to be more than there ever
+   * is may be less, and goes when all is there.
+   */
+  fit(priced: Priced, now: number): Priced {
+    const { content, cost, counted } = priced
+    const { capacity } = this.limits.buckets
+    const found = content.cached && this.prefixes.find(content, now)
+    const input = found === undefined
+      ? cost.input
+      : counted === undefined
+      ? this.estimator.input(content, found[0])
+      : Math.max(0, counted - found[1])
+    return input === cost.input && input <= capacity.input && cost.output <= capacity.output ? priced : {
+      ...priced,
+      cost: {
+        requests: cost.requests,
+        input: Math.min(input, capacity.input),
+        output: Math.min(cost.output, capacity.output)
+      }
+    }
+  }
+
+  /** What it costs at least: what it marks to be cached may be read from there, and few answers are as long as they may be. */
+  least({ content, cost }: Priced): Quota.Amount {
+    const rest = content.cached === undefined ? cost.input : this.estimator.input(content, content.cached)
+    return {
+      requests: cost.requests,
+      input: Math.min(cost.input, rest),
+      output: Math.min(cost.output, this.estimator.usualOutput)
     }
   }
 
   /** Takes it and answers 0, or takes nothing and answers in how many milliseconds it may be there. */
   take(cost: Quota.Amount, now: number): Effect.Effect<number> {
     const { key } = this.place
+    this.limits.refresh(now)
     const taken = this.stored(
       (store, buckets) => store.take(key, buckets, cost, now),
       ({ take }, buckets) => take(key, buckets, cost, now),
@@ -93,28 +112,27 @@ export class Meter {
     )
     return Effect.mapEager(taken, (wait) => {
       // Another answer than a time is none.
-      if (!(wait > 0)) return 0
-      if (wait < Infinity) {
-        this.notBefore = now + wait
-        this.waited = wait
-      }
-      return wait
+      if (wait > 0) return wait
+      this.total = Amounts.plus(this.total, cost)
+      return 0
     })
   }
 
-  /** In how many milliseconds it may be there, for the first of those who wait or for this one. */
-  waitFor(cost: Quota.Amount, now: number): Effect.Effect<number> {
+  /** In how many milliseconds there may be so much, at least. */
+  waitFor(amount: Quota.Amount, now: number): Effect.Effect<number> {
     return Effect.mapEager(this.left(now), (left) => {
       const waits = Quota.dimensions.map((of) =>
-        left === undefined || cost[of] <= left[of] ? 0 : (cost[of] - left[of]) / this.buckets.refill[of]
+        left === undefined || amount[of] <= left[of] ? 0 : (amount[of] - left[of]) / this.limits.buckets.refill[of]
       )
-      return Math.ceil(Math.max(1, Math.min(this.waited, this.notBefore - now), ...waits))
+      // What is a millionth short is rounding.
+      return Math.ceil(Math.max(0, ...waits) - 1e-6)
     })
   }
 
   /** What is left, if the store says so. */
   left(now: number): Effect.Effect<Quota.Amount | undefined> {
     const { key } = this.place
+    this.limits.refresh(now)
     return this.stored<Quota.Amount | undefined>(
       (store, buckets) => store.levels(key, buckets, now),
       ({ levels }, buckets) => levels(key, buckets, now),
@@ -128,7 +146,9 @@ export class Meter {
 
   /** Gives back, or (negative) takes what was used beyond an estimate. */
   add(amount: Quota.Amount, now: number): Effect.Effect<void> {
+    if (amount.requests === 0 && amount.input === 0 && amount.output === 0) return Exit.void
     const { key } = this.place
+    this.total = Amounts.minus(this.total, amount)
     return this.stored(
       (store, buckets) => store.add(key, buckets, amount, now),
       ({ add }, buckets) => add(key, buckets, amount, now),
@@ -136,70 +156,71 @@ export class Meter {
     )
   }
 
+  /** An answer begins, and says what it has read: that much is known now, and what is left after it. */
+  begun(priced: Priced, usage: Usage, limits: RateLimits, taken: Taken, now: number): Effect.Effect<Priced> {
+    const { content, cost } = priced
+    const isKnown = Estimate.allInputOf(usage) > 0
+    const input = isKnown ? Estimate.inputOf(usage) : cost.input
+    if (isKnown) this.prefixes.learn(content, usage, now)
+    this.limits.show(limits)
+    return Effect.flatMapEager(
+      this.add({ requests: 0, input: cost.input - input, output: 0 }, now),
+      () => Effect.mapEager(this.sync(limits, taken, now), () => ({ ...priced, cost: { ...cost, input } }))
+    )
+  }
+
   /** Settles what was taken with what was used, as far as that is known; learns from answers, and from what errors say. */
   settle(
-    { characters, cost }: Priced,
+    { content, cost }: Priced,
     exit: Guard.Ending,
     error: ClaudeError | undefined,
     usage: Usage | undefined,
     isAnswer: boolean,
+    taken: Taken,
     now: number
   ): Effect.Effect<void> {
-    if (isAnswer && usage !== undefined) this.estimator.learn(characters, usage)
-    const used = spent(cost, exit, error, usage)
-    const rest = Quota.build((of) => cost[of] - used[of])
-    const isEven = rest.requests === 0 && rest.input === 0 && rest.output === 0
-    return Effect.flatMapEager(isEven ? Exit.void : this.add(rest, now), () => this.heard(error, now))
+    if (isAnswer && usage !== undefined) {
+      this.prefixes.learn(content, usage, now)
+      this.estimator.learn(content, usage)
+      this.estimator.learnOutput(usage)
+    }
+    const rest = Amounts.minus(cost, spent(cost, exit, error, usage))
+    return Effect.flatMapEager(this.add(rest, now), () => this.heard(error, cost, taken, now))
   }
 
   // ---------------------------------------------------------------------------
   // What the API says
   // ---------------------------------------------------------------------------
 
-  /** Lowers the levels to what is left, and the limits, which come per minute, if they are lower than was said. */
-  sync(seen: RateLimits, until: number | undefined, now: number): Effect.Effect<void> {
-    const { key, quota } = this.place
-    const atMost: { -readonly [D in keyof Quota.Amount]?: number } = {}
-    const minutes = quota.per / 60_000
-    const limits = Quota.build((of) => {
-      const { limit } = seen[names[of]] ?? nothingKnown
-      return isCount(limit) && limit > 0 ? Math.min(quota.limits[of], limit * minutes) : this.stated[of]
-    })
-    for (const of of Quota.dimensions) {
-      const { remaining } = seen[names[of]] ?? nothingKnown
-      // What is kept free is not ours.
-      if (isCount(remaining) && limits[of] < Infinity) {
-        atMost[of] = Math.max(0, remaining - (limits[of] / minutes) * (1 - quota.headroom))
-      }
-    }
-    if (Quota.dimensions.some((of) => limits[of] !== this.stated[of])) {
-      this.stated = limits
-      this.buckets = Quota.bucketsOf(quota, limits)
-    }
-    if (until === undefined && Object.keys(atMost).length === 0) return Exit.void
+  /** Lowers the levels to what the API says is left. */
+  sync(seen: RateLimits, taken: Taken, now: number, refused: Quota.Seen = { atMost: {} }): Effect.Effect<void> {
+    const { key } = this.place
+    const heard = this.limits.hear(seen, taken.at, Amounts.minus(this.total, taken.total), now)
+    const all: Quota.Seen = { atMost: { ...refused.atMost, ...heard }, until: refused.until }
+    if (all.until === undefined && Object.keys(all.atMost).length === 0) return Exit.void
     return this.stored(
-      (store, buckets) => store.sync(key, buckets, { atMost, until }, now),
-      (store, buckets) => store.sync(key, buckets, { atMost, until }, now),
+      (store, buckets) => store.sync(key, buckets, all, now),
+      (store, buckets) => store.sync(key, buckets, all, now),
       undefined
     )
   }
 
-  heard(error: ClaudeError | undefined, now: number): Effect.Effect<void> {
+  heard(error: ClaudeError | undefined, cost: Quota.Amount, taken: Taken, now: number): Effect.Effect<void> {
     if (error === undefined) return Exit.void
-    if (error._tag === "RateLimited") return this.drain(error, now)
+    if (error._tag === "RateLimited") return this.drain(error, cost, taken, now)
     const seen = Stated.nextTo(error)
-    return seen === undefined ? Exit.void : this.sync(seen, undefined, now)
+    return seen === undefined ? Exit.void : this.sync(seen, taken, now)
   }
 
-  /** There is nothing left, or the API would have answered. Where the traffic only grew too fast, there is. */
-  drain({ limits, ramp, retryAfter }: RateLimited, now: number): Effect.Effect<void> {
+  /** There is too little left, or the API would have answered. Where the traffic only grew too fast, there is enough. */
+  drain({ limits, ramp, retryAfter }: RateLimited, cost: Quota.Amount, taken: Taken, now: number): Effect.Effect<void> {
     const seen: RateLimits = isObject(limits) ? limits : {}
-    const isKnown = Quota.dimensions.some((of) => seen[names[of]]?.remaining === 0)
-    const drained = ramp === true || isKnown
-      ? seen
-      : { ...seen, requests: { ...nothingKnown, ...seen.requests, remaining: 0 } }
-    const wait = retryAfter === undefined ? 0 : Duration.toMillis(retryAfter)
-    return this.sync(drained, now + Math.min(wait, longestPause), now)
+    const isPause = tokensOf(limits, () => cost) === undefined
+    const wait = retryAfter === undefined || !isPause ? 0 : Math.min(Duration.toMillis(retryAfter), longest)
+    return this.sync(seen, taken, now, {
+      atMost: ramp === true || !isPause ? {} : { requests: 0 },
+      until: wait > 0 ? now + wait : undefined
+    })
   }
 
   /** Asks the store: at once, if it is in memory. It may fail: then nobody is limited. */
@@ -208,7 +229,7 @@ export class Meter {
     unsafe: (store: Quota.Unsafe, buckets: Quota.Buckets) => A,
     otherwise: A
   ): Effect.Effect<A> {
-    const { buckets, place: { onStoreError, quota: { store } } } = this
+    const { limits: { buckets }, place: { onStoreError, quota: { store } } } = this
     return store.unsafe !== undefined
       ? Exit.succeed(unsafe(store.unsafe, buckets))
       : Effect.catchCause(
@@ -218,16 +239,5 @@ export class Meter {
   }
 }
 
-/** A hint that is longer is likelier a mistake than true, and is given again if it is: an hour, in milliseconds. */
-const longestPause = 3_600_000
-
 /** What is free. */
-export const free = Exit.succeed<Priced>({ cost: Quota.none, characters: 0 })
-
-/** Limits of our own errors are checked, those of others may be anything. */
-const isCount = (value: unknown): value is number => isNumber(value) && value >= 0
-
-const nothingKnown = { limit: undefined, remaining: undefined, reset: undefined }
-
-/** The dimensions as the API names them. */
-const names = { requests: "requests", input: "inputTokens", output: "outputTokens" } as const
+export const free = Exit.succeed<undefined>(undefined)

@@ -12,9 +12,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
+import type { Amount } from "./amounts.ts"
+import { Line, type Standing, type Waiter as Standee } from "./line.ts"
 
 /** What is waited for. */
-export interface Options<in A> {
+export interface Options<in A> extends Standing<A> {
   /**
    * Takes it and answers 0, or takes nothing and answers in how many milliseconds to ask again (`Infinity`: when woken).
    * What is an `Exit` is taken at once.
@@ -22,12 +24,13 @@ export interface Options<in A> {
   readonly take: (item: A, now: number) => Effect.Effect<number>
   /** Undoes `take`. */
   readonly putBack: (item: A, now: number) => Effect.Effect<void>
-  /** Lower goes first; equals keep their order. */
-  readonly rank: (item: A) => number
-  /** How many may wait who do not go after it: decided when it comes, and never later. */
+  /**
+   * In how many milliseconds it may be there, at the earliest, for one that goes after others who take so much: 0, where
+   * that is not known. One that may not wait so long does not wait at all.
+   */
+  readonly turn?: ((item: A, ahead: Amount, now: number) => Effect.Effect<number>) | undefined
+  /** How many may wait who do not go after it, shared by tenants: decided when it comes, and never later. */
   readonly room: number
-  /** Whether waits get no shorter than `take` says: then one that is longer than may be waited is not begun. */
-  readonly firm: boolean
 }
 
 /** A queue, and who waits in it. */
@@ -42,44 +45,52 @@ export interface Turnstile<in out A> {
   readonly wake: () => void
   /** Who waits, first to last. */
   readonly waiting: () => ReadonlyArray<A>
+  /** How many wait. */
+  readonly size: () => number
+  /** What is taken by those who would go before it, if it came now. */
+  readonly ahead: (item: A) => Amount
+  /** Tells those to leave at once who would wait for nothing, and puts the others where they stand now. */
+  readonly sweep: (stays: (item: A) => boolean) => void
 }
 
-interface Waiter<out A> {
-  readonly item: A
+interface Waiting {
   readonly turn: Deferred.Deferred<boolean>
+  /** Whether it was taken for it. */
+  isServed: boolean
 }
+type Waiter<A> = Standee<A, Waiting>
 
 const passed = Exit.succeed(true)
+const atOnce = Exit.succeed(0)
 
 /** A turnstile whose fibers belong to the scope, and when that is closed, to those who still wait. */
 export const make = <A>(
-  { firm, putBack, rank, room, take }: Options<A>,
+  { load, putBack, rank, room, take, tenant, turn }: Options<A>,
   scope: Scope.Scope
 ): Turnstile<A> => {
-  let queue: ReadonlyArray<Waiter<A>> = []
+  const line = new Line<A, Waiting>({ rank, tenant, load })
   let isServed = false
   const bell = Latch.makeUnsafe()
   const wake = () => {
-    if (queue.length > 0) bell.openUnsafe()
-  }
-  const without = (waiter: Waiter<A>): boolean => {
-    const rest = queue.filter((other) => other !== waiter)
-    const was = rest.length < queue.length
-    queue = rest
-    return was
+    if (line.size > 0) bell.openUnsafe()
   }
 
   /** Lets in whoever may go, and answers when to look again: 0 when nobody waits any more. */
   const serve = Effect.uninterruptible(Effect.gen(function*() {
     bell.closeUnsafe()
-    for (let head = queue[0]; head !== undefined; head = queue[0]) {
+    for (let head = line.first(); head !== undefined; head = line.first()) {
+      const { item, state } = head
       const now = yield* Clock.currentTimeMillis
-      const wait = yield* take(head.item, now)
+      const wait = yield* take(item, now)
       if (wait === 0) {
-        if (without(head)) Deferred.doneUnsafe(head.turn, Effect.succeed(true))
-        // It left while that was asked.
-        else yield* putBack(head.item, now)
-      } else if (head === queue[0]) {
+        if (line.serve(head)) {
+          state.isServed = true
+          Deferred.doneUnsafe(state.turn, Exit.succeed(true))
+        } else {
+          // It left while that was asked.
+          yield* putBack(item, now)
+        }
+      } else if (head === line.first()) {
         // Nobody came in front of it meanwhile.
         return wait
       }
@@ -93,8 +104,8 @@ export const make = <A>(
     return Effect.flatMap(woken, () => server)
   })
   const served = Effect.suspend(() => {
-    bell.openUnsafe()
     if (isServed) return Effect.void
+    bell.openUnsafe()
     isServed = true
     // Calls may outlive the layer that let them wait: nobody else would serve those.
     return scope.state._tag === "Closed"
@@ -109,10 +120,11 @@ export const make = <A>(
 
   const leave = (waiter: Waiter<A>) =>
     Effect.suspend(() => {
-      const gone = without(waiter)
-      // It looks at once.
-      bell.openUnsafe()
-      if (gone) return Effect.void
+      const wasFirst = line.first() === waiter
+      line.remove(waiter)
+      // Whoever is the first now is looked at.
+      if (wasFirst) bell.openUnsafe()
+      if (!waiter.state.isServed) return Effect.void
       // Its turn had come, and nobody is there to use it.
       return Effect.flatMap(Clock.currentTimeMillis, (now) =>
         Effect.map(putBack(waiter.item, now), () => {
@@ -121,36 +133,54 @@ export const make = <A>(
     })
 
   /** Whether somebody who waits goes before it. */
-  const isBehind = (item: A): boolean => queue[0] !== undefined && rank(queue[0].item) <= rank(item)
+  const isBehind = (item: A): boolean => {
+    const first = line.first()
+    return first !== undefined && rank(first.item) <= rank(item)
+  }
 
   const queued = (item: A, within: number): Effect.Effect<boolean> =>
     Effect.suspend(() => {
-      const behind = queue.findIndex((other) => rank(other.item) > rank(item))
-      const place = behind < 0 ? queue.length : behind
-      if (!(within > 0) || place >= room) return Effect.succeed(false)
-      const waiter = { item, turn: Deferred.makeUnsafe<boolean>() }
-      queue = queue.toSpliced(place, 0, waiter)
-      const turn = Deferred.await(waiter.turn)
+      if (!(within > 0) || !line.hasRoom(item, room)) return Exit.succeed(false)
+      const waiter = line.add(item, { turn: Deferred.makeUnsafe<boolean>(), isServed: false })
+      if (line.first() === waiter) bell.openUnsafe()
+      const turn = Deferred.await(waiter.state.turn)
       const waited = within === Infinity
         ? turn
-        : Effect.timeoutOrElse(turn, { duration: within, orElse: () => Effect.succeed(false) })
+        : Effect.timeoutOrElse(turn, { duration: within, orElse: () => Exit.succeed(false) })
       return Effect.onExit(
         Effect.andThen(served, Effect.interruptible(waited)),
         (exit) => Exit.isSuccess(exit) && exit.value ? Effect.void : leave(waiter)
       )
     })
 
+  /** Begins no wait that is known to be too long. */
+  const inTime = (item: A, within: number, now: number): Effect.Effect<boolean> =>
+    Effect.flatMapEager(
+      turn?.(item, line.ahead(item), now) ?? atOnce,
+      (wait) => wait > within ? Exit.succeed(false) : queued(item, within)
+    )
+
   return {
     pass: (item, within, now) =>
       isBehind(item)
-        ? queued(item, within)
+        ? inTime(item, within, now)
         : Effect.flatMapEager(take(item, now), (wait) => {
           if (wait === 0) return passed
           // Those who came while that was asked may have found taken what was not.
           wake()
-          return firm && wait !== Infinity && wait > within ? Exit.succeed(false) : queued(item, within)
+          return inTime(item, within, now)
         }),
     wake,
-    waiting: () => queue.map((waiter) => waiter.item)
+    waiting: () => line.all().map(({ item }) => item),
+    size: () => line.size,
+    ahead: (item) => line.ahead(item),
+    sweep: (stays) => {
+      for (const waiter of line.all()) {
+        if (stays(waiter.item) || !line.remove(waiter)) continue
+        Deferred.doneUnsafe(waiter.state.turn, Exit.succeed(false))
+      }
+      line.reorder()
+      wake()
+    }
   }
 }

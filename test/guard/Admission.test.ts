@@ -45,12 +45,17 @@ type Entry = { readonly at: number; readonly moved: Partial<Amount> } | {
   readonly atMost: Partial<Amount>
 }
 
+const tenants = ["one", "two", "three"] as const
+
 interface Asked {
   readonly id: number
   readonly rank: number
+  readonly tenant: string
   readonly input: number
   readonly at: number
   state: "waiting" | "running" | "out"
+  /** When it was let in, and what had been taken in all, then. */
+  let: { readonly at: number; readonly total: Amount }
 }
 
 /** A bucket is as full as its last time of being full (or being said to hold so much), what came and went since, allows. */
@@ -75,39 +80,108 @@ class Model {
   readonly entered: Array<number> = []
   readonly turnedAway: Array<number> = []
   readonly entries: Array<Entry> = []
-  notBefore = 0
+  /** Whose turn it is, by rank. */
+  readonly turns: ReadonlyArray<Array<string>> = [[], [], []]
+  hasAnswered = false
+  mostSeen = { requests: 0, input: 0 }
   time = 0
 
-  waiting = () =>
-    this.asked.filter(({ state }) => state === "waiting").toSorted((a, b) => a.rank - b.rank || a.id - b.id)
+  /** Those of a rank and a tenant who wait, in order. */
+  of = (rank: number, tenant?: string) =>
+    this.asked.filter((call) =>
+      call.state === "waiting" && call.rank === rank && (tenant === undefined || call.tenant === tenant)
+    )
+  waiting = () => this.asked.filter(({ state }) => state === "waiting")
   running = () => this.asked.filter(({ state }) => state === "running")
+  total = (): Amount => {
+    const sum = (of: keyof Amount) =>
+      this.entries.reduce((sum, entry) => sum - ("moved" in entry ? entry.moved[of] ?? 0 : 0), 0)
+    return { requests: sum("requests"), input: sum("input"), output: sum("output") }
+  }
 
-  /** Whether the first may go at a time, if nothing else happens until then. */
+  /** The next one: lowest rank, then the tenant whose turn it is. */
+  first(): Asked | undefined {
+    for (const [rank, turns] of this.turns.entries()) {
+      // Who has nobody left who waits has no turn.
+      const left = turns.filter((tenant) => this.of(rank, tenant).length > 0)
+      turns.splice(0, turns.length, ...left)
+      const [tenant] = turns
+      if (tenant !== undefined) return this.of(rank, tenant)[0]
+    }
+    return undefined
+  }
+
   mayGo(first: Asked, time: number): boolean {
     const cost: Amount = { requests: 1, input: Math.min(first.input, perMinute.input), output: 100 }
-    return time >= this.notBefore && dimensions.every((of) => level(this.entries, of, time) >= cost[of] - 1e-6)
+    return dimensions.every((of) => level(this.entries, of, time) >= cost[of] - 1e-6)
   }
 
   letIn() {
-    for (let first = this.waiting()[0]; first !== undefined; first = this.waiting()[0]) {
+    for (let first = this.first(); first !== undefined; first = this.first()) {
       if (this.running().length >= slots || !this.mayGo(first, this.time)) return
-      first.state = "running"
-      this.entered.push(first.id)
-      this.entries.push({ at: this.time, moved: { requests: -1, input: -first.input, output: -100 } })
+      const turns = this.turns[first.rank] ?? []
+      turns.push(...turns.splice(0, 1))
+      this.enter(first)
     }
   }
 
-  arrive(rank: number, input: number) {
-    const call: Asked = { id: this.asked.length, rank, input, at: this.time, state: "waiting" }
-    const before = this.waiting()
-    const isFirst = before.every((other) => other.rank > rank)
+  enter(call: Asked) {
+    call.state = "running"
+    this.entered.push(call.id)
+    this.entries.push({ at: this.time, moved: { requests: -1, input: -call.input, output: -100 } })
+    call.let = { at: this.time, total: this.total() }
+  }
+
+  arrive(rank: number, tenant: string, input: number) {
+    const call: Asked = {
+      id: this.asked.length,
+      rank,
+      tenant,
+      input,
+      at: this.time,
+      state: "out",
+      let: { at: 0, total: this.total() }
+    }
     this.asked.push(call)
-    this.letIn()
-    if (call.state !== "waiting") return
-    const isFull = before.filter((other) => other.rank <= rank).length >= bound
-    // The first, and free to go but for the quota: it is known how long that takes.
-    const isHopeless = isFirst && this.running().length < slots && !this.mayGo(call, this.time + maxWait)
-    if (isFull || isHopeless) this.leave(call)
+    const first = this.first()
+    if ((first === undefined || first.rank > rank) && this.running().length < slots && this.mayGo(call, this.time)) {
+      return this.enter(call)
+    }
+    if (this.isHopeless(call) || this.isFull(call)) this.turnedAway.push(call.id)
+    else {
+      call.state = "waiting"
+      const turns = this.turns[rank]
+      if (turns?.includes(tenant) === false) turns.push(tenant)
+    }
+  }
+
+  /** Each tenant has an equal share of the places, and all of them twice the places at most. */
+  isFull({ rank, tenant }: Asked): boolean {
+    const before = this.waiting().filter((other) => other.rank <= rank)
+    const own = before.filter((other) => other.tenant === tenant).length
+    const all = new Set([tenant, ...this.waiting().map((other) => other.tenant)])
+    return own >= Math.max(1, Math.floor(bound / all.size)) || before.length >= 2 * bound
+  }
+
+  /** What all that goes before it takes at least, and it itself, will not be there in time. */
+  isHopeless(call: Asked): boolean {
+    const output = this.hasAnswered ? 100 : 0
+    const sum = (calls: ReadonlyArray<Asked>): Amount => ({
+      requests: calls.length,
+      input: calls.reduce((sum, { input }) => sum + input, 0),
+      output: calls.length * output
+    })
+    const lower = sum(this.waiting().filter(({ rank }) => rank < call.rank))
+    const same = this.of(call.rank)
+    const lanes = new Set(same.map(({ tenant }) => tenant))
+    const own = this.of(call.rank, call.tenant).length
+    const turns = Math.min(same.length, own * lanes.size + lanes.size - (own > 0 ? 1 : 0))
+    const beside = sum(same)
+    return dimensions.some((of) => {
+      const needed = lower[of] + (same.length === 0 ? 0 : beside[of] * turns / same.length) + sum([call])[of]
+      const wait = (needed - level(this.entries, of, this.time)) / (perMinute[of] / 60_000)
+      return Math.ceil(wait - 1e-6) > maxWait
+    })
   }
 
   leave(call: Asked) {
@@ -120,11 +194,23 @@ class Model {
     this.entries.push({ at: this.time, moved: back })
   }
 
+  /** An answer of the API says what is left: less a fifth of the most that was, which is kept free. */
+  told(call: Asked, remaining: { readonly requests: number; readonly input: number }) {
+    const total = this.total()
+    const atMost = (of: "requests" | "input") => {
+      this.mostSeen[of] = Math.max(this.mostSeen[of], remaining[of])
+      const back = perMinute[of] / 60_000 * (this.time - call.let.at)
+      const left = remaining[of] + back - Math.max(0, total[of] - call.let.total[of])
+      return Math.max(-1, left) - 0.2 * this.mostSeen[of]
+    }
+    this.entries.push({ at: this.time, atMost: { requests: atMost("requests"), input: atMost("input") } })
+  }
+
   /** Time passes: at each moment first those leave who waited long enough, and then go those who may. */
   pass(ms: number) {
     const end = this.time + ms
     while (this.time < end) {
-      const first = this.waiting()[0]
+      const first = this.first()
       let next = Math.min(end, ...this.waiting().map(({ at }) => at + maxWait))
       if (first !== undefined && this.running().length < slots && this.mayGo(first, next)) {
         let [early, late] = [this.time, next]
@@ -148,18 +234,25 @@ class Model {
 
 const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 const Arrive = (largest: number) =>
-  Schema.Struct({ do: Schema.Literals(["arrive"]), priority: Schema.Literals(priorities), input: int(1, largest) })
+  Schema.Struct({
+    do: Schema.Literals(["arrive"]),
+    priority: Schema.Literals(priorities),
+    tenant: Schema.Literals(tenants),
+    input: int(1, largest)
+  })
 const Op = Schema.Union([
   Arrive(200),
   Arrive(4000),
   Schema.Struct({ do: Schema.Literals(["pass"]), ms: int(0, 9000) }),
-  Schema.Struct({ do: Schema.Literals(["succeed"]), pick: int(0, 99), input: int(0, 5000), output: int(50, 100) }),
+  // Answers take from a second to ten minutes, while others come and wait.
+  Schema.Struct({ do: Schema.Literals(["pass"]), ms: Schema.Literals([1000, 60_000, 600_000]) }),
+  Schema.Struct({ do: Schema.Literals(["succeed"]), pick: int(0, 99), input: int(1, 5000), output: int(100, 200) }),
   Schema.Struct({
     do: Schema.Literals(["fail"]),
     pick: int(0, 99),
     kind: Schema.Literals(["fault", "refused", "unsent", "gone", "partial"])
   }),
-  Schema.Struct({ do: Schema.Literals(["limit"]), pick: int(0, 99), retryAfter: int(0, 30), left: int(0, 7500) }),
+  Schema.Struct({ do: Schema.Literals(["limit"]), pick: int(0, 99), left: int(0, 7500) }),
   Schema.Struct({ do: Schema.Literals(["interrupt", "cancel"]), pick: int(0, 99) })
 ])
 type Op = typeof Op.Type
@@ -186,11 +279,10 @@ const failures = {
   }
 } as const
 
-const limited = (retryAfter: number, left: number): End =>
+const limited = (left: number): End =>
   failed(
     new ClaudeError.RateLimited({
       status: 429,
-      retryAfter: retryAfter === 0 ? undefined : Duration.seconds(retryAfter),
       limits: {
         requests: { limit: 75, remaining: 0, reset: undefined },
         inputTokens: { limit: 7500, remaining: left, reset: undefined }
@@ -213,7 +305,7 @@ const settings = {
 const act = Effect.fnUntraced(function*(op: Op, { call, calls, running }: ReturnType<typeof caller>) {
   switch (op.do) {
     case "arrive":
-      return (yield* call(request(op.input), op.priority)).id
+      return (yield* call(request(op.input), op.priority, Infinity, op.tenant)).id
     case "pass":
       yield* TestClock.adjust(op.ms)
       return undefined
@@ -234,7 +326,7 @@ const act = Effect.fnUntraced(function*(op: Op, { call, calls, running }: Return
           yield* Deferred.succeed(one.end, failures[op.kind].end)
           break
         case "limit":
-          yield* Deferred.succeed(one.end, limited(op.retryAfter, op.left))
+          yield* Deferred.succeed(one.end, limited(op.left))
           break
       }
       return one.id
@@ -244,7 +336,7 @@ const act = Effect.fnUntraced(function*(op: Op, { call, calls, running }: Return
 
 /** Does it to the model. */
 const follow = (op: Op, model: Model, id: number | undefined): void => {
-  if (op.do === "arrive") return model.arrive(priorities.indexOf(op.priority), op.input)
+  if (op.do === "arrive") return model.arrive(priorities.indexOf(op.priority), op.tenant, op.input)
   if (op.do === "pass") return model.pass(op.ms)
   const call = id === undefined ? undefined : model.asked[id]
   if (call === undefined) return
@@ -256,6 +348,7 @@ const follow = (op: Op, model: Model, id: number | undefined): void => {
       model.end(call, { output: 100 })
       break
     case "succeed":
+      model.hasAnswered = true
       model.end(call, { input: call.input - op.input, output: 100 - op.output })
       break
     case "fail":
@@ -263,9 +356,7 @@ const follow = (op: Op, model: Model, id: number | undefined): void => {
       break
     case "limit":
       model.end(call, { input: call.input, output: 100 })
-      // A fifth of what is stated is kept free.
-      model.entries.push({ at: model.time, atMost: { requests: 0, input: Math.max(0, op.left - 1500) } })
-      model.notBefore = Math.max(model.notBefore, model.time + op.retryAfter * 1000)
+      model.told(call, { requests: 0, input: op.left })
       break
   }
   model.letIn()
@@ -595,7 +686,8 @@ describe("the queue", () => {
           if (error._tag !== "Saturated") return assert.fail(error._tag)
           const retryAfter = Duration.toMillis(error.retryAfter ?? Duration.zero)
           assert.isAtLeast(retryAfter, 1)
-          assert.isBelow(retryAfter, 70_000)
+          // One waits before it, for up to a minute more.
+          assert.isAtMost(retryAfter, 130_000)
           const { left } = yield* admission.status
           assert.isAtLeast(retryAfter, Math.floor((size - (left?.input ?? 0)) / 0.1))
         }
@@ -635,24 +727,68 @@ describe("concurrency", () => {
       assert.include(yield* admission.status, { running: 500, waiting: 0, limit: Infinity })
     }))
 
-  it.effect("adaptive, it begins with 20, loses a tenth with each loss, and wins one with each success at work", () =>
+  /** Ends one that runs, or lets its answer begin. */
+  const one = (calls: ReturnType<typeof caller>, exit: End) =>
+    Effect.suspend(() => {
+      const call = calls.calls.find(({ id }) => calls.running.has(id))
+      return call === undefined ? Effect.void : finish(call, exit)
+    })
+
+  it.effect("adaptive, it begins with 20 and wins one with each success at work until the first loss", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { min: 1, max: 100 } })
       const calls = caller(admission)
       yield* many(calls, 30)
-      const end = (exit: End) =>
-        Effect.andThen(
-          Effect.suspend(() => {
-            const call = calls.calls.find(({ id }) => calls.running.has(id))
-            return call === undefined ? Effect.void : finish(call, exit)
-          }),
-          Effect.map(admission.status, ({ limit, running }) => [limit, running])
-        )
-      assert.deepStrictEqual(yield* end(success), [21, 21])
-      assert.deepStrictEqual(yield* end(overloaded), [18, 20])
-      assert.deepStrictEqual(yield* end(failed(new ClaudeError.RateLimited({}))), [16, 19])
-      assert.deepStrictEqual(yield* end(failed(new ClaudeError.TimedOut({ scope: "firstToken" }))), [14, 18])
-      assert.deepStrictEqual(yield* end(success), [15, 17])
+      const limits = []
+      for (const end of [success, success, overloaded, success]) {
+        yield* one(calls, end)
+        limits.push((yield* admission.status).limit)
+      }
+      // No answer is under way when one is lost: that is no sign of how many may run, and they come back as quickly.
+      assert.deepStrictEqual(limits, [21, 22, 19, 20])
+    }))
+
+  it.effect("adaptive, it is cut once for each event: what was sent before the cut does not cut again", () =>
+    Effect.gen(function*() {
+      for (
+        const lost of [
+          overloaded,
+          failed(new ClaudeError.RateLimited({})),
+          failed(new ClaudeError.TimedOut({ scope: "idle" }))
+        ]
+      ) {
+        const { admission } = yield* make({ concurrency: { min: 1, max: 100, queue: 500 } })
+        const calls = caller(admission)
+        yield* many(calls, 100)
+        assert.strictEqual(yield* round(calls, lost), 20)
+        assert.include(yield* admission.status, { limit: 18, running: 18 })
+        // These were sent after it.
+        assert.strictEqual(yield* round(calls, lost), 18)
+        assert.include(yield* admission.status, { limit: 16 })
+      }
+    }))
+
+  it.effect("adaptive, it is never cut below the answers that are under way, and wins one for each round after it", () =>
+    Effect.gen(function*() {
+      const { admission } = yield* make({ concurrency: { min: 1, max: 100, initial: 20, queue: 500 } })
+      const calls = caller(admission)
+      const leases = []
+      for (let i = 0; i < 19; i++) leases.push(yield* admission.admit(request(1)))
+      yield* many(calls, 200)
+      for (const { opened } of leases) yield* opened?.(begun) ?? Effect.void
+      yield* TestClock.adjust(0)
+      assert.include(yield* admission.status, { limit: 39, running: 39 })
+      for (let i = 0; i < 9; i++) yield* round(calls, overloaded)
+      assert.include(yield* admission.status, { limit: 19, running: 19 })
+      // A round of answers, and another.
+      const limits = []
+      for (const { settle } of leases) {
+        yield* settle(Exit.void)
+        yield* one(calls, success)
+        limits.push((yield* admission.status).limit)
+      }
+      assert.isAtMost(limits.at(-1) ?? NaN, 20)
+      assert.isAtLeast(limits.at(-1) ?? NaN, 19)
     }))
 
   it.effect("a success with less than half of them at work says nothing about more", () =>
@@ -703,11 +839,18 @@ describe("concurrency", () => {
       assert.deepStrictEqual(yield* admission.status, { limit: 10, running: 10, waiting: 0, left: undefined })
     }))
 
-  it.effect("after slowStart, calls begin one by one: one more with each that succeeds", () =>
+  /** A 429 that says that the account has grown too fast. */
+  const grewTooFast = (admission: Admission.Admission) =>
+    Effect.flatMap(
+      admission.admit(request(1)),
+      (lease) => lease.settle(failed(new ClaudeError.RateLimited({ ramp: true })).exit)
+    )
+
+  it.effect("after a 429 for growing too fast, calls begin one by one: one more with each that succeeds", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 16 } })
       const calls = caller(admission)
-      admission.slowStart()
+      yield* grewTooFast(admission)
       yield* many(calls, 100)
       const rounds = []
       for (let i = 0; i < 6; i++) rounds.push(yield* round(calls, success))
@@ -718,7 +861,7 @@ describe("concurrency", () => {
     Effect.gen(function*() {
       const { admission } = yield* make({})
       const calls = caller(admission)
-      admission.slowStart()
+      yield* grewTooFast(admission)
       yield* many(calls, 20)
       const rounds = []
       for (let i = 0; i < 5; i++) rounds.push(yield* round(calls, success))
@@ -731,7 +874,7 @@ describe("concurrency", () => {
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 16 } })
       const calls = caller(admission)
-      admission.slowStart()
+      yield* grewTooFast(admission)
       yield* many(calls, 20)
       const rounds = []
       for (const end of [overloaded, { exit: Exit.interrupt() }, success, failed(new ClaudeError.ServerFault({}))]) {
@@ -744,7 +887,7 @@ describe("concurrency", () => {
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 16 } })
       const calls = caller(admission)
-      admission.slowStart()
+      yield* grewTooFast(admission)
       const first = yield* admission.admit(request(1))
       yield* many(calls, 20)
       assert.include(yield* admission.status, { limit: 1, running: 1 })
@@ -759,7 +902,7 @@ describe("concurrency", () => {
 
       for (const exit of [failed(new ClaudeError.Overloaded({})).exit, Exit.interrupt()]) {
         const { admission } = yield* make({ concurrency: { max: 16 } })
-        admission.slowStart()
+        yield* grewTooFast(admission)
         const only = yield* admission.admit(request(1))
         const waiting = yield* Effect.forkChild(admission.admit(request(1)))
         yield* TestClock.adjust(0)

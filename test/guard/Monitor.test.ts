@@ -334,8 +334,8 @@ describe("what counts", () => {
   )
   counts(
     "a call that the budget stops",
-    text.pipe(Policy.apply({ retry: quick, overall: "1 minute" })),
-    [Faults.overloaded],
+    text.pipe(Policy.apply({ retry: quick, overall: "10 seconds" })),
+    Faults.cycle(Faults.overloaded),
     failure,
     { budget: { size: 1 } }
   )

@@ -4,6 +4,7 @@ import { Cause, Deferred, Duration, Effect, Exit, Layer, Ref, Stream } from "eff
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, ClaudeError, Guards, type Message, Quota } from "../../src/index.ts"
 import { classify } from "../../src/internal/classify.ts"
+import * as Stated from "../../src/internal/stated.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 import { steppedBack } from "../steppedBack.ts"
 import { type Call, caller, type End, failureOf, make, model, request, usage } from "./admission.ts"
@@ -62,7 +63,10 @@ describe("a quota", () => {
     Effect.gen(function*() {
       const usual = yield* opened({ requests: 60 })
       assert.approximately((yield* usual.left).requests, 49.8, 1e-9)
-      const sliding = yield* opened({ requests: 60, headroom: 0.83, burst: 0.17 })
+      const sliding = yield* opened(
+        { requests: 60, headroom: 0.83, burst: 0.17 },
+        { concurrency: { maxWait: "2 minutes" } }
+      )
       for (let i = 0; i < 200; i++) yield* sliding.calls.call(request(1))
       assert.lengthOf(sliding.calls.entered, 10)
       yield* TestClock.adjust("1 minute")
@@ -89,6 +93,9 @@ describe("a quota", () => {
         const third = yield* calls.call(request(20))
         yield* finish(third, failed(new ClaudeError.RateLimited({ retryAfter: Duration.seconds(1) })))
         yield* TestClock.adjust("90 seconds")
+        // One looks whether the pause is over.
+        yield* finish(yield* calls.call(request(0)), { exit: Exit.void, usage: usage(0, 0) })
+        yield* TestClock.adjust("90 seconds")
         const levels = yield* left
         assert.deepStrictEqual(levels, { requests: Infinity, input: Infinity, output: Infinity, [of]: 200 })
         for (let i = 0; i < 300; i++) yield* calls.call(request(50))
@@ -103,37 +110,8 @@ describe("a quota", () => {
   )
 })
 
-describe("levels in memory, when the clock is set back", () => {
-  const key = "default/sonnet"
-  /** A request a second, at most ten. */
-  const buckets: Quota.Buckets = {
-    capacity: { requests: 10, input: Infinity, output: Infinity },
-    refill: { requests: 0.001, input: Infinity, output: Infinity }
-  }
-  const of = (requests: number): Quota.Amount => ({ requests, input: 0, output: 0 })
-  const [hour, now] = [3_600_000, 1_700_000_000_000]
-
-  it.effect("come back as ever, and no sooner", () =>
-    Effect.gen(function*() {
-      const store = Quota.memory()
-      assert.strictEqual(yield* store.take(key, buckets, of(10), now), 0)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour), 1000)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 999), 1)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 1000), 0)
-      assert.strictEqual((yield* store.levels(key, buckets, now - hour + 6000)).requests, 5)
-      assert.strictEqual((yield* store.levels(key, buckets, now - 2 * hour)).requests, 5)
-      assert.strictEqual((yield* store.levels(key, buckets, now)).requests, 10)
-    }))
-
-  it.effect("are there again when the pause is over that the API named", () =>
-    Effect.gen(function*() {
-      const store = Quota.memory()
-      yield* store.sync(key, buckets, { atMost: {}, until: now + 20_000 }, now)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now + 5000), 15_000)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour), 15_000)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 14_999), 1)
-      assert.strictEqual(yield* store.take(key, buckets, of(1), now - hour + 15_000), 0)
-    }))
+describe("when the clock is set back, levels", () => {
+  const hour = 3_600_000
 
   it.effect("are told who is turned away as if it had not been", () =>
     steppedBack((back) =>
@@ -143,7 +121,24 @@ describe("levels in memory, when the clock is set back", () => {
         for (let i = 0; i < 61; i++) yield* calls.call(request(1))
         yield* back(hour)
         const late = yield* calls.call(request(1))
-        assert.deepInclude(failureOf(late), { by: "quota", retryAfter: Duration.seconds(1) })
+        // One waits before it.
+        assert.deepInclude(failureOf(late), { by: "quota", retryAfter: Duration.seconds(2) })
+      })
+    ))
+
+  it.effect("are there again when the pause is over that the API named", () =>
+    steppedBack((back) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("10 hours")
+        const { calls } = yield* opened({ requests: 60, headroom: 1 })
+        const error = new ClaudeError.RateLimited({ retryAfter: Duration.seconds(20) })
+        yield* finish(yield* calls.call(request(1)), failed(error))
+        yield* back(hour)
+        yield* calls.call(request(1))
+        yield* TestClock.adjust(19_999)
+        assert.deepStrictEqual(calls.entered, [0])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(calls.entered, [0, 1])
       })
     ))
 
@@ -268,10 +263,10 @@ describe("a request that is too large", () => {
       assert.strictEqual((yield* left).input, 0)
       yield* finish(call, { exit: Exit.void, usage: usage(50, 10, { cache_read_input_tokens: 49_950 }) })
       assert.strictEqual((yield* left).input, 5950)
+      // What is in it is known from then on.
       yield* calls.call(cached)
-      assert.lengthOf(calls.entered, 1)
-      yield* TestClock.adjust(500)
       assert.lengthOf(calls.entered, 2)
+      assert.strictEqual((yield* left).input, 5900)
     }))
 
   it.effect("only for what may be used at once goes, when all of that is there", () =>
@@ -340,6 +335,164 @@ describe("the estimate", () => {
     }))
 })
 
+describe("an estimate of what cannot be counted", () => {
+  const limits = { inputTokens: 1_000_000, headroom: 1 }
+  const blocks = (...content: ReadonlyArray<unknown>): Message.Request =>
+    request(0, { messages: [{ role: "user", content: content as never }] })
+  const text = (length: number) => ({ type: "text", text: "x".repeat(length) })
+  const document = { type: "document", source: { type: "file", file_id: "file_1" } }
+  const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "a".repeat(9000) } }
+  const search = { type: "web_search_20250305", name: "web_search" } as const
+
+  /** What is reserved for a request, after others that used so much. */
+  const reserved = (asked: Message.Request, before: ReadonlyArray<readonly [Message.Request, tokens: number]> = []) =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(limits)
+      for (const [asked, tokens] of before) {
+        yield* finish(yield* calls.call(asked), { exit: Exit.void, usage: usage(tokens, 10) })
+        yield* TestClock.adjust("10 minutes")
+      }
+      yield* calls.call(asked)
+      return 1_000_000 - (yield* left).input
+    })
+
+  it.effect("has a default for images, documents and server tools, and their text besides", () =>
+    Effect.gen(function*() {
+      assert.approximately(yield* reserved(blocks(image, image)), 3200, 20)
+      assert.approximately(yield* reserved(blocks(document, text(3000))), 11_000, 20)
+      assert.approximately(yield* reserved(request(0, { tools: [search] })), 5000, 50)
+      const found = {
+        type: "web_search_tool_result",
+        tool_use_id: "a",
+        content: [{ encrypted_content: "x".repeat(9999) }]
+      }
+      assert.approximately(yield* reserved(blocks(found)), 10_000, 20)
+      // A text is one wherever it is.
+      const inline = { type: "document", source: { type: "text", media_type: "text/plain", data: "x".repeat(3000) } }
+      assert.approximately(yield* reserved(blocks(inline)), 1000, 20)
+    }))
+
+  it.effect.each(
+    [
+      ["documents", blocks(document, text(30)), 80_000],
+      ["images", blocks(image, text(30)), 9000],
+      ["server tools", request(0, { tools: [search] }), 15_000]
+    ] as const
+  )("teaches nothing of texts: %s", ([, asked, tokens]) =>
+    Effect.gen(function*() {
+      const chat = blocks(text(3000))
+      const before = Array.from({ length: 20 }, () => [asked, tokens] as const)
+      assert.strictEqual(yield* reserved(chat, before), yield* reserved(chat))
+    }))
+
+  it.effect("learns what documents have, and what server tools read", () =>
+    Effect.gen(function*() {
+      const learned = (asked: Message.Request, tokens: number) =>
+        reserved(asked, Array.from({ length: 20 }, () => [asked, tokens] as const))
+      assert.approximately(yield* learned(blocks(document, text(30)), 80_000), 80_000, 800)
+      assert.approximately(yield* learned(request(0, { tools: [search] }), 15_000), 15_000, 150)
+    }))
+
+  const cached = (length: number, question: string): Message.Request =>
+    request(0, {
+      system: [{ type: "text", text: "y".repeat(length), cache_control: { type: "ephemeral" } }],
+      messages: [{ role: "user", content: question }]
+    })
+  const read = (input: number, read: number, written = 0) =>
+    usage(input, 10, { cache_read_input_tokens: read, cache_creation_input_tokens: written })
+
+  it.effect("is the rest, once an answer began that has read the same beginning from the cache", () =>
+    Effect.gen(function*() {
+      const { admission, calls } = yield* opened({ inputTokens: 30_000 })
+      const first = yield* admission.admit(cached(90_000, "What is it?"))
+      const others = yield* Effect.forEach([1, 2, 3], (i) => calls.call(cached(90_000, `Question ${i}`)))
+      assert.deepStrictEqual(calls.entered, [])
+      const begun = { ...answer({}), usage: () => read(10, 28_000) }
+      yield* first.opened?.(begun) ?? Effect.void
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(calls.entered, others.map(({ id }) => id))
+      // Another beginning is not in it.
+      yield* calls.call(cached(89_999, "What is it?"))
+      assert.lengthOf(calls.entered, 3)
+    }))
+
+  it.effect("is the rest for five minutes after the last use, and for an hour where that is asked for", () =>
+    Effect.gen(function*() {
+      const long = request(0, { ...cached(90_000, "").params, cache_control: { type: "ephemeral", ttl: "1h" } })
+      for (const [asked, minutes] of [[cached(90_000, "What?"), 5], [long, 60]] as const) {
+        const { calls, left } = yield* opened(limits)
+        yield* finish(yield* calls.call(asked), { exit: Exit.void, usage: read(10, 0, 28_000) })
+        const used = Effect.gen(function*() {
+          yield* TestClock.adjust("10 millis")
+          const before = (yield* left).input
+          const call = yield* calls.call(asked)
+          const after = (yield* left).input
+          yield* finish(call, failed(new ClaudeError.CircuitOpen({})))
+          return before - after
+        })
+        yield* TestClock.adjust(`${minutes - 1} minutes`)
+        assert.isBelow(yield* used, 100)
+        yield* TestClock.adjust("2 minutes")
+        assert.isAbove(yield* used, 25_000)
+      }
+    }))
+
+  it.effect("grows with a conversation by what is new in it", () =>
+    Effect.gen(function*() {
+      const turn = (n: number): Message.Request =>
+        request(0, {
+          cache_control: { type: "ephemeral" },
+          messages: Array.from({ length: 2 * n + 1 }, (_, i) => ({
+            role: i % 2 === 0 ? "user" as const : "assistant" as const,
+            content: `${i}`.padEnd(3000, "x")
+          }))
+        })
+      const { calls, left } = yield* opened(limits)
+      yield* finish(yield* calls.call(turn(5)), { exit: Exit.void, usage: read(3, 0, 11_000) })
+      yield* TestClock.adjust("1 minute")
+      yield* calls.call(turn(6))
+      assert.approximately(1_000_000 - (yield* left).input, 2000, 100)
+    }))
+
+  it.effect("learns from a cached prompt what texts are, by all that was read", () =>
+    Effect.gen(function*() {
+      const before = Array.from({ length: 50 }, () => [cached(9000, "What?"), 0] as const)
+      const { calls, left } = yield* opened(limits)
+      for (const [asked] of before) {
+        yield* finish(yield* calls.call(asked), { exit: Exit.void, usage: read(3, 3000) })
+        yield* TestClock.adjust("1 minute")
+      }
+      yield* TestClock.adjust("10 minutes")
+      yield* calls.call(blocks(text(9000)))
+      assert.approximately(1_000_000 - (yield* left).input, 3000, 50)
+    }))
+})
+
+describe("a call that could only be sent just before its deadline", () => {
+  it.effect("G6, G8: is told so on arrival, by its place in the queue, with when it could go", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* opened({ requests: 60, headroom: 1 })
+      // Answers of four seconds.
+      for (let i = 0; i < 60; i++) {
+        const call = yield* calls.call(request(1))
+        yield* TestClock.adjust("4 seconds")
+        yield* finish(call, { exit: Exit.void, usage: usage(1, 1) })
+      }
+      const start = 240_000
+      for (let i = 0; i < 70; i++) yield* calls.call(request(1))
+      assert.lengthOf(calls.entered, 120)
+      // Ten wait: it could go in 11 seconds, and twice what answers took is kept.
+      const late = yield* calls.call(request(1), "default", start + 18_900)
+      assert.deepInclude(failureOf(late), { _tag: "Saturated", by: "quota", retryAfter: Duration.seconds(11) })
+      const inTime = yield* calls.call(request(1), "default", start + 19_100)
+      assert.isUndefined(failureOf(inTime))
+      // It is never kept more than a half: answers may be longer than the deadline.
+      const short = yield* calls.call(request(1), "interactive", start + 2000)
+      assert.isUndefined(failureOf(short))
+      assert.deepInclude(failureOf(yield* calls.call(request(1), "interactive", start + 2000)), { by: "quota" })
+    }))
+})
+
 describe("an answer that its reader leaves", () => {
   it.effect("teaches nothing of how long answers are", () =>
     Effect.gen(function*() {
@@ -359,18 +512,6 @@ describe("an answer that its reader leaves", () => {
 })
 
 describe("what the API says", () => {
-  it.effect("is believed for an hour, if it asks for more than that", () =>
-    Effect.gen(function*() {
-      const { calls } = yield* opened({ requests: 60 })
-      const error = new ClaudeError.RateLimited({ retryAfter: Duration.days(20_000) })
-      yield* finish(yield* calls.call(request(10)), failed(error))
-      yield* TestClock.adjust("58 minutes")
-      const early = yield* calls.call(request(10))
-      yield* TestClock.adjust("2 minutes")
-      assert.strictEqual(early.fiber.pollUnsafe()?._tag, "Failure")
-      assert.isUndefined((yield* calls.call(request(10))).fiber.pollUnsafe())
-    }))
-
   const opening = (quota: Quota.Options, rateLimits: Message.RateLimits) =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened(quota)
@@ -384,9 +525,9 @@ describe("what the API says", () => {
     Effect.gen(function*() {
       const quota = { ...whole, headroom: 0.8 }
       const { levels } = yield* opening(quota, { requests: limit(60, 20), inputTokens: limit(6000, 6000) })
-      assert.approximately(levels.requests, 8, 1e-9)
+      assert.approximately(levels.requests, 16, 1e-9)
       assert.approximately(levels.input, 4790, 1e-9)
-      const { levels: none } = yield* opening(quota, { requests: limit(60, 3) })
+      const { levels: none } = yield* opening(quota, { requests: limit(60, 0) })
       assert.strictEqual(none.requests, 0)
     }))
 
@@ -434,7 +575,8 @@ describe("what the API says", () => {
       // A fifth of 1000 an hour, which are 17 a minute, is kept free.
       assert.approximately(levels.requests, 50 - 1000 / 60 / 5, 1e-9)
       yield* TestClock.adjust("1 hour")
-      assert.strictEqual((yield* admission.status).left?.requests, 800)
+      // The API showed no more in a minute.
+      assert.strictEqual((yield* admission.status).left?.requests, 51)
     }))
 
   it.effect.each([
@@ -460,6 +602,68 @@ describe("what the API says", () => {
         assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
       })
   )
+
+  it.effect("raises what is used of the limits to 95 % while it is fresh, and only of the buckets it names", () =>
+    Effect.gen(function*() {
+      const { admission, left } = yield* opened({ requests: 60, inputTokens: 6000 })
+      const lease = yield* admission.admit(request(10))
+      yield* lease.opened?.(answer({ requests: limit(60, 60) })) ?? Effect.void
+      yield* lease.settle(Exit.void, usage(10, 100))
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual(yield* left, { requests: 57, input: 4980, output: Infinity })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* left, { requests: 49.8, input: 4980, output: Infinity })
+    }))
+
+  it.effect("shows how many requests a bucket holds: more are not sent at once", () =>
+    Effect.gen(function*() {
+      const { admission, calls } = yield* opened({ requests: 180 })
+      const lease = yield* admission.admit(request(10))
+      yield* lease.opened?.(answer({ requests: limit(180, 3) })) ?? Effect.void
+      yield* TestClock.adjust("30 seconds")
+      for (let i = 0; i < 20; i++) yield* calls.call(request(1))
+      assert.lengthOf(calls.entered, 4)
+      // An error shows nothing: its bucket may be empty for a while.
+      yield* lease.settle(Exit.fail(Stated.note(new ClaudeError.Overloaded({}), { requests: limit(180, 0) })))
+      yield* TestClock.adjust("2 seconds")
+      assert.isAtLeast(calls.entered.length, 8)
+    }))
+
+  it.effect("is never taken for more than was stated", () =>
+    Effect.gen(function*() {
+      const { admission, left } = yield* opened({ requests: 60 })
+      const lease = yield* admission.admit(request(10))
+      yield* lease.opened?.(answer({ requests: limit(6000, 6000) })) ?? Effect.void
+      yield* TestClock.adjust("59 seconds")
+      assert.strictEqual((yield* left).requests, 57)
+    }))
+
+  it.effect("does not take away what has come back since, however often it says that nothing is left", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* opened({ requests: 60 }, { concurrency: { maxWait: "10 minutes" } })
+      // One request a second comes back, and each answer begins half a second after it was asked for.
+      for (let i = 0; i < 200; i++) yield* calls.call(request(1))
+      const sent = calls.entered.length
+      for (let second = 0; second < 60; second++) {
+        for (const call of calls.calls) {
+          if (calls.running.has(call.id)) yield* Deferred.succeed(call.end, failed(next429(0)))
+        }
+        yield* TestClock.adjust("1 second")
+      }
+      assert.isAtLeast(calls.entered.length - sent, 54)
+    }))
+
+  const next429 = (remaining: number) =>
+    Stated.note(new ClaudeError.Overloaded({ status: 529 }), { requests: limit(60, remaining) })
+
+  it.effect("counts what was sent after the request that it answers", () =>
+    Effect.gen(function*() {
+      const { admission, left } = yield* opened({ requests: 60, headroom: 1 })
+      const first = yield* admission.admit(request(1))
+      for (let i = 0; i < 9; i++) yield* admission.admit(request(1))
+      yield* first.opened?.(answer({ requests: limit(60, 20) })) ?? Effect.void
+      assert.strictEqual((yield* left).requests, 11)
+    }))
 
   it.effect("in a 429 that there is nothing left is believed, until it says to come back", () =>
     Effect.gen(function*() {
@@ -713,6 +917,10 @@ describe("Quota.settings", () => {
 
   it("what is not said has its default", () => {
     const { classOf: _, ...usual } = Quota.settings({ requests: 60 })
-    assert.deepStrictEqual(usual, { per: 60_000, headroom: 0.83, burst: 0.83, estimate: "characters" })
+    const [own, told] = [{ headroom: 0.83, burst: 0.83 }, { headroom: 0.95, burst: 0.95 }]
+    assert.deepStrictEqual(usual, { per: 60_000, own, told, estimate: "characters" })
+    // What is said is kept, whatever the API says.
+    const half = { headroom: 0.5, burst: 0.5 }
+    assert.deepInclude(Quota.settings({ requests: 60, headroom: 0.5 }), { own: half, told: half })
   })
 })

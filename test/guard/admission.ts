@@ -76,7 +76,8 @@ export const caller = (admission: Admission.Admission) => {
   const call = (
     asked: Message.Request,
     priority: typeof Current.Priority.Service = "default",
-    deadline = Infinity
+    deadline = Infinity,
+    tenant: string | undefined = undefined
   ): Effect.Effect<Call> =>
     Effect.gen(function*() {
       const id = calls.length
@@ -96,6 +97,7 @@ export const caller = (admission: Admission.Admission) => {
       ).pipe(
         Effect.provideService(Current.Priority, priority),
         Effect.provideService(Current.Deadline, deadline),
+        Effect.provideService(Current.Tenant, tenant),
         Effect.forkChild({ startImmediately: true })
       )
       const made = { id, fiber, end }

@@ -234,7 +234,8 @@ describe("Guards.describe", () => {
       "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
       budget    for each model, 10 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
       gate      no
-      queue     no
+      queue     any number may run; any number wait, until their deadline; interactive before default before background, tenants in turns, by class of models
+                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
       circuit   no"
     `)
     expect(Guards.describe({ budget: false, monitor: false })).toMatchInlineSnapshot(`
@@ -251,7 +252,8 @@ describe("Guards.describe", () => {
       "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
       budget    for each model, 10 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
       gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
-      queue     any number may run; any number wait, until their deadline; interactive before default before background, by class of models
+      queue     any number may run; any number wait, until their deadline; interactive before default before background, tenants in turns, by class of models
+                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
       circuit   opens when 90% of the calls of the last 1m fail, of at least 20, for 5s or a quarter of the outage so far, up to 30s
                 then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one from before"
     `)
@@ -278,8 +280,9 @@ describe("Guards.describe", () => {
       monitor   tells when a circuit opens, and when fewer than 90% of the calls of the last 5m succeed, of at least 20
       budget    for each model, 20 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
       gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
-      queue     4 to 64 run, fewer after losses; 200 wait for 30s at most; interactive before default before background, by class of models
-      quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m, 20% at once; input by the API's count
+      queue     4 to 64 run, fewer after losses; 200 wait for 30s at most; interactive before default before background, tenants in turns, by class of models
+                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
+      quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m (95% while answers say what is left), 20% at once; input by the API's count
                 haiku: 100 requests
       circuit   opens when 90% of the calls of the last 1m fail, of at least 20, or 40% begin after more than 10s, for 20s or a quarter of the outage so far, up to 30s
                 then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one from before

@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Scheduler, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { Line } from "../../src/internal/line.ts"
 import * as Turnstile from "../../src/internal/turnstile.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
@@ -13,6 +14,7 @@ const seed = process.env["SEED"] ?? "resilient-claude"
 interface Item {
   readonly name: string
   readonly rank: number
+  readonly tenant?: string
 }
 
 /** A turnstile of which everything is an effect: it decides what it does when it is called. */
@@ -22,7 +24,10 @@ const lazily = (options: Turnstile.Options<Item>, scope: Scope.Scope) => {
     pass: (item: Item, within: number) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => turnstile.pass(item, within, now)),
     wake: Effect.sync(turnstile.wake),
-    waiting: turnstile.waiting
+    waiting: turnstile.waiting,
+    size: turnstile.size,
+    ahead: turnstile.ahead,
+    sweep: (stays: (item: Item) => boolean) => Effect.sync(() => turnstile.sweep(stays))
   }
 }
 
@@ -33,7 +38,8 @@ const gate = (places: number, over: Partial<Turnstile.Options<Item>> = {}, kept 
     const state = Object.assign(kept, { asked: 0, taken: [] as Array<string>, back: [] as Array<string>, scope })
     const turnstile = lazily({
       rank: ({ rank }) => rank,
-      firm: true,
+      tenant: ({ tenant = "" }) => tenant,
+      load: () => ({ requests: 1, input: 10, output: 0 }),
       room: Infinity,
       take: ({ name }) =>
         Effect.sync(() => {
@@ -52,10 +58,10 @@ const gate = (places: number, over: Partial<Turnstile.Options<Item>> = {}, kept 
     }, scope)
     const holds: Array<string> = []
     /** Passes, holds what it took until it is interrupted, and gives it back. */
-    const enter = (name: string, rank = 0, within = 60_000) =>
+    const enter = (name: string, rank = 0, within = 60_000, tenant = "") =>
       Effect.forkChild(
         Effect.acquireUseRelease(
-          turnstile.pass({ name, rank }, within),
+          turnstile.pass({ name, rank, tenant }, within),
           (passed) =>
             passed
               ? Effect.andThen(Effect.sync(() => void holds.push(name)), Effect.never)
@@ -210,7 +216,8 @@ describe("a turnstile", () => {
 
   it.effect("G8: nor one by somebody who would be the first, and would wait for the same", () =>
     Effect.gen(function*() {
-      const { enter, names, turnstile } = yield* gate(0, { take: (_, now) => Effect.succeed(10_000 - now) })
+      const wait = (_: Item, now: number) => Effect.succeed(10_000 - now)
+      const { enter, names, turnstile } = yield* gate(0, { take: wait, turn: (item, _, now) => wait(item, now) })
       yield* enter("background", 2)
       yield* TestClock.adjust(1)
       assert.isFalse(yield* turnstile.pass({ name: "interactive", rank: 0 }, 5000))
@@ -257,8 +264,8 @@ describe("a turnstile", () => {
       const options: Partial<Turnstile.Options<Item>> = {
         take: (_, now) => Effect.succeed(now >= ready ? 0 : ready - now)
       }
-      const firm = (yield* gate(0, options)).turnstile
-      const loose = (yield* gate(0, { ...options, firm: false })).turnstile
+      const firm = (yield* gate(0, { ...options, turn: (_item, _ahead, now) => Effect.succeed(ready - now) })).turnstile
+      const loose = (yield* gate(0, options)).turnstile
       const item = { name: "a", rank: 0 }
       assert.isFalse(yield* firm.pass(item, 9_999))
       const exact = yield* Effect.forkChild(firm.pass(item, 10_001))
@@ -281,8 +288,7 @@ describe("a turnstile", () => {
             Effect.sync(() => {
               asked++
               return now >= wait ? 0 : wait - now
-            }),
-          firm: false
+            })
         })
         const longer = yield* Effect.forkChild(turnstile.pass({ name: "a", rank: 0 }, Infinity))
         const shorter = yield* Effect.forkChild(turnstile.pass({ name: "b", rank: 1 }, wait - 1))
@@ -296,6 +302,107 @@ describe("a turnstile", () => {
         assert.isBelow(asked, 8)
       })
   )
+})
+
+describe("tenants", () => {
+  it.effect("G6: take turns within a rank, each in the order in which its calls came", () =>
+    Effect.gen(function*() {
+      const { enter, names, release, state } = yield* gate(0)
+      for (const name of ["a1", "a2", "a3", "b1", "c1", "b2"]) yield* enter(name, 1, 60_000, name[0])
+      yield* enter("urgent a", 0, 60_000, "a")
+      const order = ["urgent a", "a1", "b1", "c1", "a2", "b2", "a3"]
+      assert.deepStrictEqual(names(), order)
+      yield* release(3)
+      // The turn of b is over: who comes now waits for that of c and a.
+      yield* enter("b3", 1, 60_000, "b")
+      yield* release(9)
+      assert.deepStrictEqual(state.taken, ["urgent a", "a1", "b1", "c1", "a2", "b2", "a3", "b3"])
+    }))
+
+  it.effect("have an equal share of the places, and none is turned away by a flood of another", () =>
+    Effect.gen(function*() {
+      const { enter, names, turnstile } = yield* gate(0, { room: 6 })
+      for (let i = 0; i < 10; i++) yield* enter(`a${i}`, 1, 60_000, "a")
+      assert.strictEqual(turnstile.size(), 6)
+      for (let i = 0; i < 10; i++) yield* enter(`b${i}`, 1, 60_000, "b")
+      for (let i = 0; i < 10; i++) yield* enter(`c${i}`, 1, 60_000, "c")
+      const of = (tenant: string) => names().filter((name) => name.startsWith(tenant)).length
+      // Nobody who waits is displaced, and in all there are at most twice as many.
+      assert.deepStrictEqual([of("a"), of("b"), of("c")], [6, 3, 2])
+      assert.isFalse(yield* turnstile.pass({ name: "a", rank: 1, tenant: "a" }, 1000))
+    }))
+
+  it.effect("are known for those who come after them by what they take in their turns", () =>
+    Effect.gen(function*() {
+      const { enter, turnstile } = yield* gate(0)
+      for (let i = 0; i < 8; i++) yield* enter(`a${i}`, 1, 60_000, "a")
+      yield* enter("b", 1, 60_000, "b")
+      const ahead = (rank: number, tenant: string) => turnstile.ahead({ name: "", rank, tenant }).requests
+      assert.deepStrictEqual([ahead(0, "a"), ahead(1, "a"), ahead(1, "b"), ahead(1, "c"), ahead(2, "c")], [
+        0,
+        9,
+        3,
+        2,
+        9
+      ])
+      assert.deepStrictEqual(turnstile.ahead({ name: "", rank: 2 }), { requests: 9, input: 90, output: 0 })
+    }))
+})
+
+describe("a sweep", () => {
+  it.effect("G2: tells those to leave at once who would wait for nothing, and takes nothing for them", () =>
+    Effect.gen(function*() {
+      const { enter, holds, names, release, state, turnstile } = yield* gate(0)
+      const gone = yield* enter("gone")
+      yield* enter("stays")
+      yield* turnstile.sweep(({ name }) => name !== "gone")
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(gone.pollUnsafe(), Exit.succeed(false))
+      assert.deepStrictEqual([names(), state.places, state.back], [["stays"], 0, []])
+      yield* release()
+      assert.deepStrictEqual(holds, ["stays"])
+    }))
+
+  it.effect("puts those who stay where they stand now", () =>
+    Effect.gen(function*() {
+      let isSmallFirst = false
+      const { enter, names, turnstile } = yield* gate(0, {
+        rank: ({ name, rank }) => rank + (isSmallFirst && name.startsWith("large") ? 10 : 0)
+      })
+      for (const name of ["large 1", "small 1", "large 2", "small 2"]) yield* enter(name)
+      isSmallFirst = true
+      yield* turnstile.sweep(() => true)
+      assert.deepStrictEqual(names(), ["small 1", "small 2", "large 1", "large 2"])
+      isSmallFirst = false
+      yield* turnstile.sweep(() => true)
+      assert.deepStrictEqual(names(), ["large 1", "small 1", "large 2", "small 2"])
+    }))
+})
+
+describe("a line", () => {
+  it("lets 20,000 come and leave in well under a second, of one tenant or of as many", () => {
+    for (const tenants of [1, 20_000]) {
+      const line = new Line<number, undefined>({
+        rank: (item) => item % 3,
+        tenant: (item) => `${item % tenants}`,
+        load: () => ({ requests: 1, input: 1, output: 1 })
+      })
+      const start = process.hrtime.bigint()
+      const waiters = Array.from({ length: 20_000 }, (_, item) => {
+        line.ahead(item)
+        assert.isTrue(line.hasRoom(item, Infinity))
+        return line.add(item, undefined)
+      })
+      for (let i = 0; i < waiters.length; i += 2) {
+        const waiter = waiters[i]
+        if (waiter) line.remove(waiter)
+      }
+      for (let first = line.first(); first !== undefined; first = line.first()) line.serve(first)
+      const millis = Number(process.hrtime.bigint() - start) / 1e6
+      assert.deepStrictEqual([line.size, line.tenants.size, line.ranks], [0, 0, []])
+      assert.isBelow(millis, 1000)
+    }
+  })
 })
 
 describe("the fiber that serves", () => {
@@ -382,7 +489,7 @@ describe("the fiber that serves", () => {
     Effect.gen(function*() {
       const { counting, sleeps } = yield* counted
       const ready = { at: Infinity }
-      const { enter } = yield* gate(0, {
+      const { enter, turnstile } = yield* gate(0, {
         take: (_, now) => Effect.sync(() => now >= ready.at ? 0 : ready.at - now)
       })
       const quiet = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provideService(self, Clock.Clock, counting)
@@ -391,6 +498,10 @@ describe("the fiber that serves", () => {
       assert.lengthOf(sleeps, 0)
       ready.at = 5000
       yield* quiet(enter("last", 0, Infinity))
+      // Those behind the first change nothing for it.
+      yield* TestClock.adjust(0)
+      assert.lengthOf(sleeps, 0)
+      yield* quiet(turnstile.wake)
       yield* TestClock.adjust(0)
       assert.lengthOf(sleeps, 1)
     }))
@@ -502,7 +613,8 @@ describe("with a store that takes time", () => {
   it.effect("a place that was held only while it was asked for wakes those who came meanwhile", () =>
     Effect.gen(function*() {
       const { options, state } = remote(1, (_, name) => name === "large" ? 60_000 : 0)
-      const { enter, holds } = yield* gate(0, options, state)
+      const turn = ({ name }: Item) => Effect.succeed(name === "large" ? 60_000 : 0)
+      const { enter, holds } = yield* gate(0, { ...options, turn }, state)
       const large = yield* enter("large", 0, 1000)
       yield* TestClock.adjust(50)
       yield* enter("small", 0, 30_000)
@@ -516,10 +628,11 @@ describe("with a store that takes time", () => {
     Schema.Struct({
       do: Schema.Literals(["come"]),
       rank: Schema.Literals([0, 1, 2]),
+      tenant: Schema.Literals(["one", "two"]),
       within: Schema.Literals([50, 99, 150, 1000, 20_000])
     }),
     Schema.Struct({ do: Schema.Literals(["leave", "finish"]), pick: Pick }),
-    Schema.Struct({ do: Schema.Literals(["pass"]), ms: Schema.Literals([0, 1, 49, 50, 51, 100, 101, 3000]) })
+    Schema.Struct({ do: Schema.Literals(["pass"]), ms: Schema.Literals([0, 1, 49, 50, 51, 100, 101, 3000, 600_000]) })
   ])
   const seen: Record<string, number> = {}
 
@@ -537,7 +650,7 @@ describe("with a store that takes time", () => {
         const inside = new Map<string, Fiber.Fiber<unknown, unknown>>()
         for (const [at, op] of ops.entries()) {
           seen[op.do] = (seen[op.do] ?? 0) + 1
-          if (op.do === "come") inside.set(`${at}`, yield* enter(`${at}`, op.rank, op.within))
+          if (op.do === "come") inside.set(`${at}`, yield* enter(`${at}`, op.rank, op.within, op.tenant))
           else if (op.do === "pass") yield* TestClock.adjust(op.ms)
           else {
             const among = op.do === "finish" ? holds : names()

@@ -1,0 +1,41 @@
+/** Sums of what calls use. */
+/** What a call uses, or how much there is. */
+export interface Amount {
+  readonly requests: number
+  readonly input: number
+  readonly output: number
+}
+
+/** The dimensions of an amount. */
+export const dimensions = ["requests", "input", "output"] as const
+
+/** Builds an amount dimension by dimension. */
+export const build = (f: (dimension: keyof Amount) => number): Amount => ({
+  requests: f("requests"),
+  input: f("input"),
+  output: f("output")
+})
+
+/** Nothing. */
+export const none: Amount = { requests: 0, input: 0, output: 0 }
+
+/** Both together. */
+export const plus = (a: Amount, b: Amount): Amount => ({
+  requests: a.requests + b.requests,
+  input: a.input + b.input,
+  output: a.output + b.output
+})
+
+/** What is left of one without the other. */
+export const minus = (a: Amount, b: Amount): Amount => ({
+  requests: a.requests - b.requests,
+  input: a.input - b.input,
+  output: a.output - b.output
+})
+
+/** A part of it. */
+export const times = (a: Amount, share: number): Amount => ({
+  requests: a.requests * share,
+  input: a.input * share,
+  output: a.output * share
+})

@@ -1,0 +1,156 @@
+/**
+ * What there is in a request that costs input tokens: how much text, how many images, and how many parts whose tokens
+ * nobody can count from here. Where some of it is cached, also what there is up to each block, under a name for all of
+ * that: the API reads from its cache what begins the same.
+ */
+import { isObject, isString } from "effect/Predicate"
+import type { Params } from "../Message.ts"
+
+/** How much there is of what. */
+export interface Amounts {
+  readonly characters: number
+  readonly images: number
+  /** Documents that are files, addresses or PDFs, and results of server tools: their text is not in the request. */
+  readonly documents: number
+  /** Tools that the API runs, whose results it reads: web search, code execution. */
+  readonly serverTools: number
+}
+
+/** What a request has. */
+export interface Content extends Amounts {
+  /** What comes up to the end of each block, if some of it is to be cached. */
+  readonly prefixes: ReadonlyArray<Prefix>
+  /** Which of these is cached: the longest that is marked. */
+  readonly cached: Prefix | undefined
+  /** How long the API keeps it, in milliseconds. */
+  readonly keptFor: number
+}
+
+/** All up to the end of a block. */
+export interface Prefix extends Amounts {
+  readonly name: number
+}
+
+/** Source: platform.claude.com/docs/en/build-with-claude/prompt-caching: five minutes from the last use, or an hour. */
+const [usualTtl, longTtl] = [300_000, 3_600_000]
+
+/** What is deeper is no text of a prompt. */
+const maxDepth = 20
+
+/** Looks at all of a request, once. */
+export const of = (params: Params): Content => {
+  const counter = new Counter()
+  const tools: ReadonlyArray<unknown> = Array.isArray(params.tools) ? params.tools : []
+  counter.serverTools = tools.filter(isServerTool).length
+  for (const block of blocksOf(params)) counter.text(block, 0)
+  if (!counter.isCached && !isObject(params.cache_control)) return { ...counter.amounts(), ...uncached }
+  return { ...counter.amounts(), ...prefixesOf(params, counter.amounts().serverTools) }
+}
+
+const uncached = { prefixes: [], cached: undefined, keptFor: usualTtl }
+
+/** What the API reads, in its order. */
+const blocksOf = ({ messages, system, tools }: Params): ReadonlyArray<unknown> => [
+  ...tools === undefined ? [] : [tools],
+  ...listOf(system),
+  ...Array.isArray(messages) ? messages.flatMap((message) => isObject(message) ? listOf(message.content) : []) : []
+]
+
+const listOf = (content: unknown): ReadonlyArray<unknown> =>
+  content === undefined ? [] : Array.isArray(content) ? content : [content]
+
+const prefixesOf = (params: Params, serverTools: number) => {
+  const counter = new Counter()
+  counter.serverTools = serverTools
+  let name = 0
+  let cached: Prefix | undefined
+  let marks = 0
+  const prefixes = blocksOf(params).map((block) => {
+    name = hash(JSON.stringify(block, unmarked) ?? "", name)
+    counter.text(block, 0)
+    const prefix = { ...counter.amounts(), name }
+    if (counter.marks > marks) cached = prefix
+    marks = counter.marks
+    return prefix
+  })
+  // Marked as a whole, it is cached up to its last block.
+  const isLong = counter.isLong || isObject(params.cache_control) && params.cache_control.ttl === "1h"
+  return {
+    prefixes,
+    cached: isObject(params.cache_control) ? prefixes.at(-1) : cached,
+    keptFor: isLong ? longTtl : usualTtl
+  }
+}
+
+/** A mark is no part of what is cached. */
+const unmarked = (key: string, value: unknown): unknown => key === "cache_control" ? undefined : value
+
+/** FNV-1a, twice 32 bits put together: a name for a text, after another. */
+const hash = (text: string, before: number): number => {
+  let [a, b] = [0x811c9dc5 ^ before, 0x9747b28c ^ before]
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    a = Math.imul(a ^ code, 0x01000193)
+    b = Math.imul(b ^ code, 0x85ebca6b)
+  }
+  return (a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)
+}
+
+/** Counts what it is shown. */
+class Counter {
+  characters = 0
+  images = 0
+  documents = 0
+  serverTools = 0
+  /** How many blocks are marked to be cached up to. */
+  marks = 0
+  isLong = false
+
+  get isCached(): boolean {
+    return this.marks > 0
+  }
+
+  amounts(): Amounts {
+    const { characters, documents, images, serverTools } = this
+    return { characters, documents, images, serverTools }
+  }
+
+  text(value: unknown, depth: number): void {
+    if (isString(value)) this.characters += value.length
+    else if (depth <= maxDepth && typeof value === "object" && value !== null) {
+      this.characters++
+      if (Array.isArray(value)) { for (const item of value) this.text(item, depth + 1) }
+      else if (isObject(value)) this.block(value, depth)
+    }
+  }
+
+  block(value: { readonly [key: string]: unknown }, depth: number): void {
+    const { cache_control, source, type } = value
+    if (isObject(cache_control)) {
+      this.marks++
+      this.isLong ||= cache_control.ttl === "1h"
+    }
+    if (type === "image") this.images++
+    else if (isUncountable(type, source)) this.documents++
+    else if (!unread.has(type)) {
+      for (const key in value) {
+        if (key !== "cache_control" && !key.startsWith("encrypted_")) this.text(value[key], depth + 1)
+      }
+    }
+  }
+}
+
+/** Old thinking does not count. */
+const unread: ReadonlySet<unknown> = new Set(["base64", "thinking", "redacted_thinking"])
+
+const isUncountable = (type: unknown, source: unknown): boolean =>
+  isString(type) && opaque.test(type) || type === "document" && isObject(source) && sources.has(source.type)
+
+const opaque = /^(container_upload|web_search_tool_result|web_fetch_tool_result|.*code_execution_tool_result)$/
+
+const sources: ReadonlySet<unknown> = new Set(["file", "url", "base64"])
+
+/** Those of the caller have no type, or say that they are. Those that only say what to call are none. */
+const isServerTool = (tool: unknown): boolean => isObject(tool) && isString(tool.type) && serverTools.test(tool.type)
+
+const serverTools = /^(web_search|web_fetch|code_execution|mcp_toolset|advisor)/

@@ -1,0 +1,120 @@
+/** Levels of quotas in memory. What is full is forgotten when another is asked for. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { type Amount, build, dimensions } from "./amounts.ts"
+
+/** Buckets, one for each dimension. `Infinity` is no limit. */
+export interface Buckets {
+  readonly capacity: Amount
+  /** What comes back in a millisecond. */
+  readonly refill: Amount
+}
+
+/** What the API said of a bucket: there is no more in it than that, and nothing before then (in milliseconds, as `now`). */
+export interface Seen {
+  readonly atMost: Partial<Amount>
+  readonly until?: number | undefined
+}
+
+/**
+ * Where levels are kept, by key. Each method is atomic; times are milliseconds since the epoch that never go back, and
+ * what is not there is full. A store that fails, or takes more than a second, is reported, and stops no call.
+ */
+export interface Store {
+  /** Takes all of `cost` and answers 0, or takes nothing and answers the milliseconds until it may be there. */
+  readonly take: (key: string, buckets: Buckets, cost: Amount, now: number) => Effect.Effect<number, unknown>
+  /** Adds to the levels: what is given back, or (negative) what was used beyond an estimate. */
+  readonly add: (key: string, buckets: Buckets, amount: Amount, now: number) => Effect.Effect<void, unknown>
+  /** Lowers the levels to what the API said. */
+  readonly sync: (key: string, buckets: Buckets, seen: Seen, now: number) => Effect.Effect<void, unknown>
+  /** The levels now. */
+  readonly levels: (key: string, buckets: Buckets, now: number) => Effect.Effect<Amount, unknown>
+  /** The same at once, where that can be had: in memory. */
+  readonly unsafe?: Unsafe | undefined
+}
+
+/** A store that answers at once. */
+export type Unsafe = {
+  readonly [M in "take" | "add" | "sync" | "levels"]: (
+    ...args: Parameters<Store[M]>
+  ) => Effect.Success<ReturnType<Store[M]>>
+}
+
+/** Where levels are kept: where nothing is said, in the memory of the guarded `Claude`. */
+export const Store = Context.Reference<Store | undefined>("resilient-claude/Quota/Store", {
+  defaultValue: () => undefined
+})
+
+interface Bucket {
+  levels: Amount
+  at: number
+  /** Nothing is taken before then. */
+  until: number
+  /** From when on it is as one that is not there. */
+  fullAt: number
+}
+
+/** Keeps levels in memory. */
+export const memory = (): Store => {
+  const kept = new Map<string, Bucket>()
+
+  const refilled = (key: string, { capacity, refill }: Buckets, now: number) => {
+    const bucket = kept.get(key)
+    if (bucket === undefined) {
+      for (const [other, { fullAt }] of kept) if (fullAt <= now) kept.delete(other)
+      const made = { levels: capacity, at: now, until: 0, fullAt: now }
+      kept.set(key, made)
+      return made
+    }
+    const passed = Math.max(0, now - bucket.at)
+    bucket.levels = build((of) =>
+      capacity[of] === Infinity ? Infinity : Math.min(capacity[of], bucket.levels[of] + refill[of] * passed)
+    )
+    bucket.at = now
+    return bucket
+  }
+
+  const unsafe: Unsafe = {
+    take: (key, buckets, cost, now) => {
+      const bucket = refilled(key, buckets, now)
+      const { levels } = bucket
+      const wait = (of: keyof Amount) =>
+        cost[of] <= levels[of] + rounding ? 0 : (cost[of] - levels[of] - rounding) / buckets.refill[of]
+      const longest = Math.max(wait("requests"), wait("input"), wait("output"), bucket.until - now)
+      if (longest > 0) return Math.max(1, Math.ceil(longest))
+      bucket.levels = build((of) => levels[of] - cost[of])
+      bucket.fullAt = fullAt(bucket, buckets)
+      return 0
+    },
+    add: (key, buckets, amount, now) => {
+      const bucket = refilled(key, buckets, now)
+      const { levels } = bucket
+      bucket.levels = build((of) => Math.min(buckets.capacity[of], levels[of] + amount[of]))
+      bucket.fullAt = fullAt(bucket, buckets)
+    },
+    sync: (key, buckets, { atMost, until = 0 }, now) => {
+      const bucket = refilled(key, buckets, now)
+      const { levels } = bucket
+      bucket.levels = build((of) => Math.min(levels[of], atMost[of] ?? Infinity))
+      bucket.until = Math.max(bucket.until, until)
+      bucket.fullAt = fullAt(bucket, buckets)
+    },
+    levels: (key, buckets, now) => refilled(key, buckets, now).levels
+  }
+  return {
+    unsafe,
+    take: (...args) => Effect.sync(() => unsafe.take(...args)),
+    add: (...args) => Effect.sync(() => unsafe.add(...args)),
+    sync: (...args) => Effect.sync(() => unsafe.sync(...args)),
+    levels: (...args) => Effect.sync(() => unsafe.levels(...args))
+  }
+}
+
+/** Rounding must not make anybody wait another millisecond. */
+const rounding = 1e-6
+
+const fullAt = ({ at, levels, until }: Bucket, { capacity, refill }: Buckets): number =>
+  Math.max(
+    until,
+    ...dimensions.map((of) => capacity[of] === Infinity ? at : at + (capacity[of] - levels[of]) / refill[of])
+  )
