@@ -23,9 +23,10 @@ export interface Failure {
   readonly retryAfter: number | undefined
 }
 
-/** Opens a request, and closes it with the scope. Counts it, and whether its client left before its end. */
+/** Sends a request, opens it when it has arrived, and closes it with the scope. Counts it, and whether its client left before its end. */
 const arrive = (machine: Machine, recorder: Recorder, params: Params) =>
   Effect.gen(function*() {
+    yield* Effect.sleep(machine.travel())
     const plan = machine.arrive(yield* Clock.currentTimeMillis, params)
     const open = recorder.request(plan)
     yield* Effect.addFinalizer(() =>
