@@ -33,6 +33,9 @@ export const cpu = (): number => {
   return user + system
 }
 
+/** Milliseconds since the epoch, by a clock that is never set back. */
+export const now = (): number => performance.timeOrigin + performance.now()
+
 /** A whole number with its thousands apart. */
 export const whole = (value: number): string => Math.round(value).toLocaleString("en")
 

@@ -42,9 +42,10 @@ const isRetriedBySdk = ({ headers, kind, status = 0 }: Simulator.Failure): boole
 // -----------------------------------------------------------------------------
 
 /**
- * `p-retry` 7 around the SDK without retries: 4 retries, `minTimeout` 1 s, `maxTimeout` 8 s, `randomize`. `index.js`,
- * `calculateDelay`: `min(maxTimeout, random in [1, 2) * minTimeout * 2 ** retry)`. It retries every error and reads no
- * `retry-after`. Two retries where another model can answer, as in the measurement.
+ * `p-retry` 9 around the SDK without retries: 4 retries, `minTimeout` 1 s, `maxTimeout` 8 s, `randomize`. `index.js`,
+ * `calculateDelay`: `min(maxTimeout, random in [1, 2) * minTimeout * 2 ** retry)`. It reads no `retry-after`, and retries every
+ * error but a `TypeError` that no network caused. The text of a page with status 200, read as a message, is such an error. Two
+ * retries where another model can answer, as in the measurement.
  */
 export const pRetry: Rival = {
   name: "p-retry",
@@ -52,13 +53,15 @@ export const pRetry: Rival = {
     withFallbacks(
       call,
       (send) =>
-        retrying(send, (retry) =>
+        retrying(send, (retry, error) =>
           Effect.map(Random.next, (random) =>
-            retry < (call.fallbacks.length > 0 ? 2 : 4)
+            !isPage(error) && retry < (call.fallbacks.length > 0 ? 2 : 4)
               ? Math.min(8000, Math.round((1 + random) * 1000 * 2 ** retry))
               : undefined))
     )
 }
+
+const isPage = (error: unknown): boolean => isFailure(error) && error.kind === "notAMessage"
 
 // -----------------------------------------------------------------------------
 // All

@@ -170,6 +170,7 @@ const layers = [
     "testing/simulator/traffic",
     "testing/simulator/scenario",
     "testing/simulator/recorder",
+    "testing/simulator/events",
     "testing/simulator/wire",
     "testing/simulator/contender",
     "testing/simulator/run",

@@ -40,28 +40,35 @@ const isOverloaded = (error: unknown): boolean =>
  * 529 is transient too (it is not in its list), and, where the account has limits, `withRateLimiter` with a token bucket of
  * a second.
  */
-export const effect = ({ quota }: Entry): Rival => ({
+export const resilient = (
+  client: HttpClient.HttpClient,
+  { quota }: Entry
+): (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<HttpClientResponse.HttpClientResponse, unknown> =>
+  quota?.requests === undefined
+    ? retried(client).execute
+    : retried(HttpClient.withRateLimiter(client, {
+      limiter: makeLimiter(),
+      key: "claude",
+      algorithm: "token-bucket",
+      limit: quota.requests / 60,
+      window: "1 second"
+    })).execute
+
+const retried = <E>(client: HttpClient.HttpClient.With<E>) =>
+  client.pipe(
+    HttpClient.filterStatusOk,
+    HttpClient.retryTransient({
+      times: 3,
+      schedule: Schedule.jittered(Schedule.exponential("1 second")),
+      while: isOverloaded
+    })
+  )
+
+/** The client, on a transport that sends what the strategy is given. */
+export const effect = (entry: Entry): Rival => ({
   name: "effect",
   strategy: () => {
-    const retried = <E>(client: HttpClient.HttpClient.With<E>) =>
-      client.pipe(
-        HttpClient.filterStatusOk,
-        HttpClient.retryTransient({
-          times: 3,
-          schedule: Schedule.jittered(Schedule.exponential("1 second")),
-          while: isOverloaded
-        })
-      )
-    const request = HttpClientRequest.post("https://api.anthropic.com/v1/messages")
-    const execute: Effect.Effect<unknown, unknown> = quota?.requests === undefined
-      ? retried(transport).execute(request)
-      : retried(HttpClient.withRateLimiter(transport, {
-        limiter: makeLimiter(),
-        key: "claude",
-        algorithm: "token-bucket",
-        limit: quota.requests / 60,
-        window: "1 second"
-      })).execute(request)
+    const execute = resilient(transport, entry)(HttpClientRequest.post("https://api.anthropic.com/v1/messages"))
     return (call) => withFallbacks(call, (send) => Effect.provideService(execute, Sending, send))
   }
 })

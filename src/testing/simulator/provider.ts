@@ -36,6 +36,8 @@ export interface Provider extends Behaviour {
   /** A fleet that comes back slowly: from a time on it admits so many requests in each second, and 529 is for the rest. */
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
+  /** From the client to the API: uniform, 1 to 5 milliseconds. Without it, requests would arrive in lockstep with the buckets. */
+  readonly network?: Chance.Time | undefined
 }
 
 /** What is said of the tokens of an answer. */
@@ -72,6 +74,8 @@ export type Plan =
 
 /** The state machine. */
 export interface Machine {
+  /** Milliseconds that the next request takes to arrive. A server on a real network does not use it. */
+  readonly travel: () => number
   /** Takes a request. `params` is the body of `POST /v1/messages`. */
   readonly arrive: (now: number, params: { readonly model: string; readonly max_tokens: number }) => Plan
   /** Must be told once per plan: the response is over, or its client has left. */
@@ -121,6 +125,9 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
   /** Answers that are written, and requests that hang. */
   let running = 0
   let next = 0
+  const network = Chance.time(config.network ?? { uniform: [1, 5] })
+  const travels = Chance.make(`${seed}/network`)
+  let sent = 0
 
   const limitHeaders = (now: number) => ({
     ...requests.headers(now, epoch),
@@ -211,6 +218,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
   }
 
   return {
+    travel: () => network(travels, sent++, 0),
     arrive,
     leave: (now, plan) => {
       if (plan.kind === "answer" || plan.kind === "stall") running--

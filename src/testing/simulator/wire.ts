@@ -10,7 +10,7 @@ import { Unreachable } from "../../ClaudeError.ts"
 import { classify } from "../../internal/classify.ts"
 import { connect } from "../../internal/response.ts"
 import type { Params } from "../../Message.ts"
-import { event, events } from "../answers.ts"
+import * as Events from "./events.ts"
 import type { Machine, Plan } from "./provider.ts"
 import type { Recorder } from "./recorder.ts"
 
@@ -23,12 +23,10 @@ export interface Failure {
   readonly retryAfter: number | undefined
 }
 
-/** How long a response is silent at most, in milliseconds: then comes some content. */
-const quiet = 5000
-
-/** Opens a request, and closes it with the scope. Counts it, and whether its client left before its end. */
+/** Sends a request, opens it when it has arrived, and closes it with the scope. Counts it, and whether its client left before its end. */
 const arrive = (machine: Machine, recorder: Recorder, params: Params) =>
   Effect.gen(function*() {
+    yield* Effect.sleep(machine.travel())
     const plan = machine.arrive(yield* Clock.currentTimeMillis, params)
     const open = recorder.request(plan)
     yield* Effect.addFinalizer(() =>
@@ -89,8 +87,6 @@ export const wire = (machine: Machine, recorder: Recorder): Claude.Wire => ({
     })
 })
 
-type Answer = Extract<Plan, { readonly kind: "answer" }>
-
 /** A response that is no stream: an error, or a page where a message should be. */
 const respond = Effect.fnUntraced(function*(plan: Extract<Plan, { readonly kind: "response" }>, model: string) {
   const { body, headers, status } = plan
@@ -103,7 +99,7 @@ const respond = Effect.fnUntraced(function*(plan: Extract<Plan, { readonly kind:
 
 /** The bytes of an answer: begun with the first token, with some content every few seconds, until it ends or breaks. */
 const body = (
-  plan: Answer,
+  plan: Events.Answer,
   model: string,
   whole: Effect.Effect<void>,
   lost: Effect.Effect<never, Unreachable>
@@ -118,69 +114,25 @@ const body = (
       const isAll = breaksAfter === undefined && first === last
       return Effect.map(until(first), () => {
         readTo = isAll ? Infinity : first
-        return encode(isAll ? [...begin(plan, model), ...end(plan)] : begin(plan, model))
+        return encode(isAll ? [...Events.begin(plan, model), ...Events.end(plan)] : Events.begin(plan, model))
       })
     }
     if (readTo === Infinity) return Effect.as(whole, undefined)
-    const due = Math.min(last, readTo + quiet)
+    const due = Math.min(last, readTo + Events.quiet)
     return Effect.flatMap(until(due), () => {
       if (due < last) {
         readTo = due
-        return Effect.succeed(more)
+        return Effect.succeed(encode([Events.more]))
       }
       if (breaksAfter !== undefined) return lost
       readTo = Infinity
-      return Effect.as(whole, encode(end(plan)))
+      return Effect.as(whole, encode(Events.end(plan)))
     })
   })
 }
 
 const encoder = new TextEncoder()
 const encode = (events: ReadonlyArray<string>) => encoder.encode(events.join(""))
-
-const more = encode([event("content_block_delta", { index: 0, delta: { type: "text_delta", text: "and so on " } })])
-
-const usageOf = ({ usage }: Answer) => ({
-  input_tokens: usage.fresh,
-  cache_creation_input_tokens: usage.written,
-  cache_read_input_tokens: usage.read
-})
-
-/** All events of an answer come from the fakes: only the numbers are ours. */
-const template = events("Well.")
-
-const begin = (plan: Answer, model: string): ReadonlyArray<string> => [
-  event("message_start", {
-    message: {
-      id: `msg_${plan.index}`,
-      type: "message",
-      role: "assistant",
-      model,
-      content: [],
-      container: null,
-      diagnostics: null,
-      stop_reason: null,
-      stop_sequence: null,
-      stop_details: null,
-      usage: { ...usageOf(plan), output_tokens: 1, service_tier: "standard" }
-    }
-  }),
-  ...template.slice(1, -3)
-]
-
-const end = (plan: Answer): ReadonlyArray<string> => [
-  ...template.slice(-3, -2),
-  event("message_delta", {
-    delta: { stop_reason: "end_turn", stop_sequence: null, stop_details: null, container: null },
-    usage: {
-      ...usageOf(plan),
-      output_tokens: plan.usage.output,
-      output_tokens_details: null,
-      server_tool_use: null
-    }
-  }),
-  ...template.slice(-1)
-]
 
 // -----------------------------------------------------------------------------
 // Plain requests

@@ -1,0 +1,60 @@
+/** The events of an answer of the imagined Claude, for its wire and for a real server. */
+import { event, events } from "../answers.ts"
+import type { Plan } from "./provider.ts"
+
+/** The plan of an answer. */
+export type Answer = Extract<Plan, { readonly kind: "answer" }>
+
+/** How long an answer is silent at most, in milliseconds: then comes `more`. */
+export const quiet = 5000
+
+/** A piece of content. */
+export const more = event("content_block_delta", {
+  index: 0,
+  delta: { type: "text_delta", text: "and so on " }
+})
+
+/** The usage in `message_start`. */
+export const usageOf = ({ usage }: Answer) => ({
+  input_tokens: usage.fresh,
+  cache_creation_input_tokens: usage.written,
+  cache_read_input_tokens: usage.read
+})
+
+/** All events of an answer come from the fakes: only the numbers are ours. */
+const template = events("Well.")
+
+/** The first events: up to the first token. */
+export const begin = (plan: Answer, model: string): ReadonlyArray<string> => [
+  event("message_start", {
+    message: {
+      id: `msg_${plan.index}`,
+      type: "message",
+      role: "assistant",
+      model,
+      content: [],
+      container: null,
+      diagnostics: null,
+      stop_reason: null,
+      stop_sequence: null,
+      stop_details: null,
+      usage: { ...usageOf(plan), output_tokens: 1, service_tier: "standard" }
+    }
+  }),
+  ...template.slice(1, -3)
+]
+
+/** The last events. */
+export const end = (plan: Answer): ReadonlyArray<string> => [
+  ...template.slice(-3, -2),
+  event("message_delta", {
+    delta: { stop_reason: "end_turn", stop_sequence: null, stop_details: null, container: null },
+    usage: {
+      ...usageOf(plan),
+      output_tokens: plan.usage.output,
+      output_tokens_details: null,
+      server_tool_use: null
+    }
+  }),
+  ...template.slice(-1)
+]
