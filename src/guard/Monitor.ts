@@ -84,7 +84,7 @@ export interface Monitor extends Guard.Guard {
 /** Listens to the ends of calls on their way to the log, and tells both the log and `alerts`. */
 export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): Monitor => {
   const rate = new Measure(settings)
-  /** When it was told last that a circuit opened, by model. */
+  /** When a circuit opened last, by model. */
   const opened = new Map<string, number>()
 
   /** Counts the end of a call, at once, and tells what it calls for. */
@@ -93,12 +93,12 @@ export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): 
     // Usually there is nothing to tell.
     return alert === undefined ? Exit.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
   }
-  /** A circuit that fails to close opens again and again: that is told once in a window. */
+  /** A circuit opens again with each probe that fails: that is one outage, and is told once. */
   const circuit = (event: Alert): Effect.Effect<void> => {
     for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
-    if (opened.has(event.model)) return Exit.void
+    const isSame = opened.has(event.model)
     opened.set(event.model, event.at)
-    return alerts.raise(event)
+    return isSame ? Exit.void : alerts.raise(event)
   }
 
   /** The end of a call that no policy runs. */
