@@ -22,6 +22,7 @@ import { Estimator } from "../internal/estimate.ts"
 import * as Meter from "../internal/meter.ts"
 import { Pace } from "../internal/pace.ts"
 import { Pause } from "../internal/pause.ts"
+import { Ramp, RecentRate } from "../internal/ramp.ts"
 import * as Steady from "../internal/steady.ts"
 import * as Ticket from "../internal/ticket.ts"
 import * as Turnstile from "../internal/turnstile.ts"
@@ -72,12 +73,13 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
   const limit = new Limit(concurrency)
   const pause = new Pause()
   const pace = new Pace()
-  /** How many a slow start lets in. */
-  let slow = Infinity
+  const recent = new RecentRate()
+  /** How fast calls may begin, after a pause and after a 429 for growing too fast. */
+  let ramp: Ramp | undefined
   let running = 0
   let sent = 0
   let askedAt = -Infinity
-  const most = () => Math.min(limit.most, slow)
+  const most = () => limit.most
   const atNow = <A, E>(f: (now: number) => Effect.Effect<A, E>) =>
     Effect.flatMap(Clock.currentTimeMillis, (clock) => f(steady(clock)))
   const sizeOf = (ticket: Ticket.Ticket) => () => Ticket.sizeOf(ticket, estimator)
@@ -92,7 +94,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     take: (ticket, clock) => {
       const now = steady(clock)
       if (running >= most()) return never
-      const wait = pause.wait(sizeOf(ticket), now)
+      const wait = Math.max(pause.wait(sizeOf(ticket), now), ramp?.waitFor(1, now) ?? 0)
       if (wait > 0) return Exit.succeed(wait)
       running++
       ticket.looks = pause.isOn && pause.looks(sizeOf(ticket), now)
@@ -101,6 +103,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
         if (wait > 0) unsent(ticket, now)
         else {
           ticket.number = ++sent
+          sending(ticket, now)
           ticket.taken = { at: now, total: meter?.total ?? Amounts.none }
         }
         return wait
@@ -114,6 +117,14 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
       )
     }
   }, scope)
+  /** One is sent: the ramp is over when it is up and nobody else waits. */
+  const sending = ({ looks }: Ticket.Ticket, now: number) => {
+    // Nothing was sent in the pause.
+    if (looks) recent.skip(now)
+    recent.count(now)
+    ramp?.take()
+    if (turnstile.size() <= 1 && ramp?.isFull(now) === true) ramp = undefined
+  }
   const unsent = (ticket: Ticket.Ticket, now: number) => {
     running--
     if (ticket.looks) pause.again(now)
@@ -122,7 +133,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
 
   /** In how many milliseconds it may go by quota and pause, after others that take so much. */
   const turn = (ticket: Ticket.Ticket, ahead: Quota.Amount, now: number): Effect.Effect<number> => {
-    const held = pause.wait(sizeOf(ticket), now)
+    const held = Math.max(pause.wait(sizeOf(ticket), now), ramp?.waitFor(ahead.requests + 1, now) ?? 0)
     return meter === undefined || ticket.priced === undefined
       ? Exit.succeed(held)
       : Effect.mapEager(
@@ -151,21 +162,17 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     if (held.hasBegun) return Exit.void
     held.hasBegun = true
     limit.begun(running)
-    if (slow < Infinity) {
-      held.grew = true
-      slow++
-    }
     const { ticket } = held
-    paused(pause.begun(ticket), 0)
-    turnstile.wake()
-    const { priced, taken } = ticket
-    if (meter === undefined || priced === undefined || taken === undefined) return Exit.void
-    return atNow((now) =>
-      Effect.map(meter.begun(priced, usage(), rateLimits, taken, now), (priced) => {
+    return atNow((now) => {
+      paused(pause.begun(ticket), now)
+      turnstile.wake()
+      const { priced, taken } = ticket
+      if (meter === undefined || priced === undefined || taken === undefined) return Exit.void
+      return Effect.map(meter.begun(priced, usage(), rateLimits, taken, now), (priced) => {
         ticket.priced = priced
         turnstile.wake()
       })
-    )
+    })
   }
   const release: Ticket.Door["release"] = (held, exit, usage, clock) => {
     const now = steady(clock)
@@ -173,7 +180,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     const { priced, taken } = ticket
     const sign = Guard.judge<Sign>(exit, { success: "success", neutral: "none", failure: signs })
     const error = Guard.errorOf(exit)
-    adjust(sign, error, held)
+    adjust(sign, error, held, now)
     running--
     if (sign === "success" && taken !== undefined) pace.answered(now - taken.at, running + 1)
     paused(pause.ended(ticket, exit, sizeOf(ticket), now), now)
@@ -184,24 +191,21 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
       turnstile.wake
     )
   }
-  const adjust = (sign: Sign, error: ClaudeError | undefined, { grew, hasBegun, ticket }: Ticket.Held): void => {
+  const adjust = (sign: Sign, error: ClaudeError | undefined, { hasBegun, ticket }: Ticket.Held, now: number): void => {
     if (sign === "success" && !hasBegun) limit.begun(running)
     if (sign === "success" || hasBegun) limit.ended()
     if (sign === "loss") limit.lost(ticket.number, sent)
     if (error?._tag === "RateLimited" && error.ramp === true) {
-      slow = Math.max(1, Math.floor(Math.min(running, most()) / 2))
+      // The API wants a slower rise: from half the rate, and from half of that again.
+      if (ramp === undefined) ramp = new Ramp(recent.rate(), now, { from: 0.5 })
+      else ramp.lose(ticket.taken?.at ?? now, now)
     }
-    if (slow === Infinity) return
-    if (sign === "success" && !grew) slow++
-    if (sign !== "success" && grew) slow = Math.max(1, slow - 1)
-    // There is nothing left to hold back.
-    if (slow >= limit.size || turnstile.size() === 0 && 2 * running < slow) slow = Infinity
   }
 
   /** A 429 may begin a pause: whoever would wait for nothing is told at once. After it, the others follow one that looked. */
   const paused = (news: ReturnType<Pause["ended"]>, now: number): void => {
     if (news === "over") {
-      if (turnstile.size() > 0) slow = Math.min(slow, running + 1)
+      if (turnstile.size() > 0) ramp ??= new Ramp(recent.rate(), now, { from: 1 })
       turnstile.sweep(() => true)
     } else if (news === "longer") {
       turnstile.sweep((other) => pause.wait(sizeOf(other), now) <= other.until - now)

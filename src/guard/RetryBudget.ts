@@ -39,7 +39,7 @@ const defaults: Settings = { size: 10 }
 /** How long a call without a deadline waits, in milliseconds: as long as the `overall` of `Policy.standard`. */
 const longestWait = 300_000
 
-/** The time that a call keeps for the attempt itself, in milliseconds: answers take at least a second. */
+/** The time that a call keeps for the answer, in milliseconds, where no answer has said how long they take. */
 const shortestAnswer = 1000
 
 /** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
@@ -70,7 +70,6 @@ export interface RetryBudget extends Budget {
 
 /** Opens a budget, in memory. The fibers of its lines belong to the scope, and when that is closed, to those who still wait. */
 export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
-  /** A model without an extra attempt has none: its bucket would be full. */
   const buckets = new Map<string, Bucket>()
   const bucketOf = (model: string): Bucket => {
     const known = buckets.get(model)
@@ -85,18 +84,22 @@ export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
         const bucket = bucketOf(model)
         const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
         const deadline = fiber.getRef(Current.Deadline)
-        const within = Math.min(longestWait, deadline - now - shortestAnswer)
-        const wait = bucket.wait(now)
-        if (wait !== Infinity && wait > Math.max(0, within)) return Exit.succeed(undefined)
+        const left = deadline - now
+        // Who would be sent too late to be answered takes the turn of others.
+        const kept = Math.max(shortestAnswer, Math.min(bucket.answers.took, left / 2))
+        const within = Math.min(longestWait, left - kept)
+        if (bucket.isHopeless(within, now)) return Exit.succeed(undefined)
         const ticket = new Ticket(bucket)
         return Effect.mapEager(bucket.line.pass(ticket, within, now), (passed) => passed ? ticket : undefined)
       }),
     guard: Guard.make({
       gate: Guard.open,
-      admit: ({ params: { model } }, { fiber }) => {
+      admit: ({ params: { model } }, { fiber, now }) => {
         const paid = fiber.getRef(Paid)
         const ticket = paid instanceof Ticket ? paid : undefined
-        return Exit.succeed(new Lease(() => buckets.get(model), ticket, fiber.getRef(Current.Deadline)))
+        const bucket = bucketOf(model)
+        if (ticket === undefined) bucket.offered.count(now)
+        return Exit.succeed(new Lease(bucket, ticket, fiber.getRef(Current.Deadline), now))
       }
     }),
     status: Effect.sync(() =>

@@ -14,7 +14,7 @@ import * as Latch from "effect/Latch"
 import type { ClaudeError } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type * as Machine from "./circuitMachine.ts"
-import { Pace, Ramp } from "./ramp.ts"
+import { Ramp, RecentRate } from "./ramp.ts"
 
 /** What a line needs of its circuit. */
 export interface Circuit {
@@ -50,7 +50,7 @@ const waiterOf = (fiber: Fiber.Fiber<unknown, unknown>): Waiter => {
 /** Who waits, and how fast they may leave. */
 export class Line {
   readonly circuit: Circuit
-  readonly pace = new Pace()
+  readonly pace = new RecentRate()
   ramp: Ramp | undefined
   /** Oldest first, by priority. The one that looks is among them. */
   readonly waiting: ReadonlyArray<Set<Waiter>> = [new Set(), new Set(), new Set()]

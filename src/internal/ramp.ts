@@ -1,5 +1,5 @@
 /**
- * How fast calls may begin after a circuit has closed: a rate in time.
+ * How fast calls may begin after an incident: a rate in time.
  *
  * A number of calls that may run at once would let nothing begin while long
  * answers from before still run.
@@ -18,7 +18,7 @@ const defaults = {
 }
 
 /** Measures how many calls begin in a second: an exponential average, exact from the first call on. */
-export class Pace {
+export class RecentRate {
   calls = 0
   /** Until when that was measured, and from when. */
   at = 0
@@ -49,7 +49,7 @@ export class Pace {
   }
 }
 
-/** A rate that grows to twice what it was before. */
+/** A rate that grows within 5 seconds to a multiple of the one from before. */
 export class Ramp {
   readonly before: number
   readonly top: number
@@ -62,10 +62,15 @@ export class Ramp {
   at: number
   cutAt = -Infinity
 
-  /** `before` is the rate before the circuit opened. */
-  constructor(before: number, now: number) {
+  /** `before` is the rate before the incident, `times` how many times that it reaches, `from` which share it starts with. */
+  constructor(
+    before: number,
+    now: number,
+    { from = 0, times = 2 }: { readonly from?: number; readonly times?: number } = {}
+  ) {
     this.before = Math.max(defaults.least, before)
-    this.top = 2 * this.before
+    this.top = times * this.before
+    this.rate = from * this.before
     this.slope = this.top / (defaults.full / 1000)
     this.start = now
     this.at = now

@@ -95,8 +95,6 @@ export class Held implements Guard.Held {
   readonly ticket: Ticket
   readonly door: Door
   hasBegun = false
-  /** Whether one more was let in because its answer began. */
-  grew = false
 
   constructor(ticket: Ticket, door: Door) {
     this.ticket = ticket

@@ -1,6 +1,6 @@
 /** The rate at which calls begin after a circuit has closed. */
 import { assert, describe, it } from "@effect/vitest"
-import { Pace, Ramp } from "../../src/internal/ramp.ts"
+import { Ramp, RecentRate } from "../../src/internal/ramp.ts"
 
 /** How many begin in each second, where more than enough wait. */
 const seconds = (ramp: Ramp, length: number, from = 0): ReadonlyArray<number> => {
@@ -91,8 +91,8 @@ describe("a ramp", () => {
 })
 
 describe("the pace before", () => {
-  const after = (rate: number, time: number): Pace => {
-    const pace = new Pace()
+  const after = (rate: number, time: number): RecentRate => {
+    const pace = new RecentRate()
     for (let now = 0; now < time; now += 1000 / rate) pace.count(now)
     return pace
   }
@@ -114,6 +114,6 @@ describe("the pace before", () => {
   })
 
   it("is nothing before the first call", () => {
-    assert.strictEqual(new Pace().rate(), 0)
+    assert.strictEqual(new RecentRate().rate(), 0)
   })
 })
