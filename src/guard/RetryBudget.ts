@@ -39,7 +39,7 @@ const defaults: Settings = { size: 10 }
 /** How long a call without a deadline waits, in milliseconds: as long as the `overall` of `Policy.standard`. */
 const longestWait = 300_000
 
-/** The time that a call keeps for the answer, in milliseconds, where no answer has said how long they take. */
+/** The time that a call keeps for the attempt itself, in milliseconds: answers take at least a second. */
 const shortestAnswer = 1000
 
 /** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
@@ -84,11 +84,9 @@ export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
         const bucket = bucketOf(model)
         const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
         const deadline = fiber.getRef(Current.Deadline)
-        const left = deadline - now
-        // Who would be sent too late to be answered takes the turn of others.
-        const kept = Math.max(shortestAnswer, Math.min(bucket.answers.took, left / 2))
-        const within = Math.min(longestWait, left - kept)
-        if (bucket.isHopeless(within, now)) return Exit.succeed(undefined)
+        const within = Math.min(longestWait, deadline - now - shortestAnswer)
+        const wait = bucket.wait(now)
+        if (wait !== Infinity && wait > Math.max(0, within)) return Exit.succeed(undefined)
         const ticket = new Ticket(bucket)
         return Effect.mapEager(bucket.line.pass(ticket, within, now), (passed) => passed ? ticket : undefined)
       }),
@@ -99,13 +97,16 @@ export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
         const ticket = paid instanceof Ticket ? paid : undefined
         const bucket = bucketOf(model)
         if (ticket === undefined) bucket.offered.count(now)
-        return Exit.succeed(new Lease(bucket, ticket, fiber.getRef(Current.Deadline), now))
+        return Exit.succeed(new Lease(bucket, ticket, fiber.getRef(Current.Deadline)))
       }
     }),
     status: Effect.sync(() =>
       Object.fromEntries(
-        Array.from(buckets, ([model, { left, line, size }]) =>
-          [model, { left: Math.max(0, left), size, waiting: line.waiting().length }] as const)
+        Array.from(buckets).flatMap(([model, { isUsed, left, line, size }]) =>
+          isUsed || line.size() > 0
+            ? [[model, { left: Math.max(0, left), size, waiting: line.size() }] as const]
+            : []
+        )
       )
     )
   }

@@ -7,8 +7,7 @@ import type { Charge } from "../Claude.ts"
 import type { Table } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as Guard from "../guard/Guard.ts"
-import { Pace } from "./pace.ts"
-import { Ramp, RecentRate } from "./ramp.ts"
+import { RecentRate } from "./ramp.ts"
 import * as Turnstile from "./turnstile.ts"
 
 /**
@@ -20,13 +19,16 @@ const [firstPace, longestPace] = [10_000, 300_000]
 /** For how long nothing is answered in an outage, in milliseconds: at 60 % random failures and 2 calls/s that is rare. */
 const outage = 3000
 
+/** How many calls of a backlog leave in a second at least: programs that ask more rarely would wait for minutes. */
+const leastRate = 1
+
 /**
  * The bucket of one model. An extra attempt that runs counts as failed until the model answers anything: in an outage no
  * more than ten run at once, and while answers come, any number.
  */
 export class Bucket {
   readonly size: number
-  /** Below zero if an answer breaks off after others were asked on its account, by the size at most. */
+  /** Below zero if an answer breaks off after others were asked on its account. */
   left: number
   /** What is taken for extra attempts that run since the last success, and how many these are. */
   held = 0
@@ -39,10 +41,11 @@ export class Bucket {
   pace = firstPace
   /** How many calls begin in a second. */
   readonly offered = new RecentRate()
-  /** How long answers take. */
-  readonly answers = new Pace()
-  /** How fast those leave who waited while the bucket was empty. */
-  ramp: Ramp | undefined
+  /** How many calls have waited for the end of an outage, and when the next of them may leave. */
+  backlog = 0
+  /** Whether there was an extra attempt. */
+  isUsed = false
+  nextAt = -Infinity
   readonly line: Turnstile.Turnstile<Ticket>
 
   constructor(size: number, scope: Scope.Scope) {
@@ -62,28 +65,16 @@ export class Bucket {
 
   /** Milliseconds until an extra attempt may start; `Infinity` until something ends. */
   wait(now: number): number {
-    if (this.left >= 1) return this.ramp?.waitFor(1, now) ?? 0
+    if (this.left >= 1) return this.backlog > 0 ? Math.max(0, this.nextAt - now) : 0
     if (this.running > 0) return Infinity
     // Also where the clock was set back since then.
     this.pacedFrom = Math.min(this.pacedFrom, now)
     return Math.max(0, this.pacedFrom + this.pace - now)
   }
 
-  /**
-   * Whether nothing can be known of the model within so many milliseconds: no attempt of this line, and none of a new call.
-   * Else a call waits, because any answer that begins lets the line go.
-   */
-  isHopeless(within: number, now: number): boolean {
-    const wait = this.wait(now)
-    const newCalls = this.offered.rate() * within / 1000
-    return wait !== Infinity && wait > Math.max(0, within) && newCalls < 1
-  }
-
   /** An answer begins. After an outage, calls that waited leave no faster than new ones come: the load is at most doubled. */
   succeeded(now: number): Gift {
-    if (this.left + this.held < 1 && this.line.size() > 0 && now - this.succeededAt >= outage) {
-      this.ramp ??= new Ramp(this.offered.rate(), now, { times: 1 })
-    }
+    if (this.left + this.held < 1 && now - this.succeededAt >= outage) this.backlog = this.line.size()
     this.succeededAt = now
     const before = this.left + this.held
     const gift = { amount: Math.min(1, this.size - before), pace: this.pace }
@@ -98,7 +89,7 @@ export class Bucket {
 
   /** That answer breaks off. */
   takeBack({ amount, pace }: Gift): void {
-    this.left = Math.max(-this.size, this.left - amount)
+    this.left -= amount
     this.pace = Math.max(this.pace, pace)
   }
 }
@@ -119,7 +110,6 @@ export class Ticket implements Charge {
   /** What its last answer gave. */
   gift: Gift | undefined
   hasFailed = false
-  startedAt = -Infinity
 
   constructor(bucket: Bucket) {
     this.bucket = bucket
@@ -127,10 +117,11 @@ export class Ticket implements Charge {
 
   start(now: number): void {
     const { bucket } = this
-    this.startedAt = now
-    bucket.ramp?.take()
-    // There is nothing left to hold back.
-    if (bucket.line.size() <= 1 && bucket.ramp?.isFull(now) === true) bucket.ramp = undefined
+    bucket.isUsed = true
+    if (bucket.backlog > 0) {
+      bucket.backlog--
+      bucket.nextAt = now + 1000 / Math.max(leastRate, bucket.offered.rate())
+    }
     this.price = bucket.left >= 1 ? 1 : 0
     if (this.price === 0) bucket.pacedFrom = now
     this.round = bucket.round
@@ -162,7 +153,6 @@ export class Ticket implements Charge {
     // What it holds stays taken.
     bucket.left -= price - this.letGo()
     bucket.pacedFrom = now
-    bucket.ramp?.lose(this.startedAt, now)
     if (price === 0) bucket.pace = Math.min(longestPace, 2 * bucket.pace)
     bucket.line.wake()
   }
@@ -182,12 +172,10 @@ export class Lease implements Guard.Held {
   readonly bucket: Bucket
   readonly ticket: Ticket | undefined
   readonly deadline: number
-  readonly start: number
   gift: Gift | undefined
 
-  constructor(bucket: Bucket, ticket: Ticket | undefined, deadline: number, start: number) {
+  constructor(bucket: Bucket, ticket: Ticket | undefined, deadline: number) {
     this.bucket = bucket
-    this.start = start
     this.ticket = ticket
     this.deadline = deadline
   }
@@ -200,7 +188,6 @@ export class Lease implements Guard.Held {
   }
 
   end(exit: Guard.Ending, _: unknown, { now }: Guard.Place): Effect.Effect<void> {
-    if (Exit.isSuccess(exit)) this.bucket.answers.answered(now - this.start, 1)
     if (!isWasted(exit, now, this.deadline)) return Exit.void
     if (this.gift !== undefined) this.bucket.takeBack(this.gift)
     this.ticket?.fail(now)

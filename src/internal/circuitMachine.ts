@@ -71,9 +71,7 @@ const told = (settings: Settings, state: Closed, event: Told, now: number): Next
       const slices = spoil(settings, state.slices, event.at, event.kind, now)
       // It began longer ago than the window reaches.
       if (slices === undefined) return [state, counted]
-      // A probe that breaks alone, among answers that go on, was sent before the outage was over.
-      const { calls, failures } = sum(settings, slices, now)
-      return event.probe && state.after !== undefined && (calls === 1 || failures > 1)
+      return event.probe && state.after !== undefined
         ? opened(settings, state, state.after, 0, `the answer to the probe broke off: ${event.kind}`, now)
         : failing(settings, state, slices, 0, now)
     }
