@@ -285,6 +285,33 @@ describe("one call", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.rateLimited(), Faults.answer("hello")]))))
 })
 
+it.effect("an extra attempt that met an open circuit is paid for once, whenever it is sent", () =>
+  Effect.gen(function*() {
+    const charged: Array<string> = []
+    const claude = yield* Claude.Claude
+    let opened = 0
+    const call = yield* Claude.text("hi").pipe(
+      Policy.apply({ retry: Schedule.spaced("1 second") }),
+      Effect.provideService(Claude.Claude, {
+        ...claude,
+        budget: {
+          charge: ({ _tag }, model) =>
+            Effect.sync(() => {
+              charged.push(`${_tag} ${model}`)
+              return { settle: () => Effect.void }
+            })
+        },
+        // The second and the third attempt are stopped.
+        open: (request) =>
+          [2, 3].includes(++opened) ? Effect.fail(new ClaudeError.CircuitOpen({})) : claude.open(request)
+      }),
+      Effect.forkChild
+    )
+    yield* TestClock.adjust("1 minute")
+    assert.strictEqual(yield* Fiber.join(call), "hello")
+    assert.deepStrictEqual(charged, ["Overloaded claude-sonnet-5-5", "ServerFault claude-sonnet-5-5"])
+  }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.serverError, Faults.answer("hello")]))))
+
 describe("a call at an open circuit", () => {
   /** What each attempt of a call says to the circuit. */
   const said = (run: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ClaudeError.ClaudeError, R>) =>
