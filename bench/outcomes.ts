@@ -24,7 +24,7 @@ import { serve, type Served } from "./outcomes-server.ts"
 import type { Outcome, Start } from "./outcomes-variant.ts"
 
 /** Counts may differ by this share of the calls, or of the requests. */
-const noise = 0.03
+const noise = 0.04
 
 /** A cell whose process is later than this, in milliseconds, is run once more: the 99th percentile of its event loop. */
 const tooLate = 50

@@ -1,18 +1,23 @@
 /**
  * All scenarios, beside what others do: `npm run lab`, or `npm run lab a b35` for some of them.
  *
- * `--seeds N` runs each with N seeds (1) and shows the medians; `--json` prints every result as one line of JSON.
+ * `--seeds N` runs each with N seeds (1) and shows the medians; `--json` prints every result as one line of JSON,
+ * `--markdown` the table of the README.
  */
 import * as Os from "node:os"
 import { parseArgs } from "node:util"
 import { Worker } from "node:worker_threads"
 import type { Simulator } from "../src/testing/index.ts"
 import { scenarios } from "./scenarios.ts"
-import { details, header, row } from "./table.ts"
+import { details, header, markdown, markdownHeader, row } from "./table.ts"
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { seeds: { type: "string", default: "1" }, json: { type: "boolean", default: false } }
+  options: {
+    seeds: { type: "string", default: "1" },
+    json: { type: "boolean", default: false },
+    markdown: { type: "boolean", default: false }
+  }
 })
 
 const unknown = positionals.filter((name) => !scenarios.some((entry) => entry.name === name))
@@ -38,6 +43,7 @@ const print = () => {
     const found = results.get(entry.name)
     if (found === undefined) return
     if (values.json) { for (const result of found) console.log(JSON.stringify(result)) }
+    else if (values.markdown) console.log(markdown(entry, found))
     else console.log(positionals.length > 0 ? details(entry, found) : row(entry, found))
   }
 }
@@ -52,7 +58,7 @@ const give = (worker: Worker) => {
   else worker.postMessage({ name: entry.name, seeds })
 }
 
-if (!values.json) console.log(header)
+if (!values.json) console.log(values.markdown ? markdownHeader : header)
 const count = Math.min(chosen.length, Os.availableParallelism())
 const workers = Array.from({ length: count }, () => new Worker(new URL("./worker.ts", import.meta.url)))
 for (const worker of workers) {

@@ -38,13 +38,36 @@ export const row = (entry: Entry, results: ReadonlyArray<Simulator.Result>): str
     const requests = median(of(column).map(({ requests }) => requests))
     return `${answered[index]} (${requests})${answered[index] === best ? "*" : ""}`
   })
-  const { found, measured = {} } = entry
+  const { bound, found, measured = {} } = entry
   const known = columns.map((column) => measured[column] ?? "")
   return [
     line(entry.name, String(results[0]?.calls), cells),
     ...(known.some((cell) => cell !== "") ? [dim(line("  measured", "", known))] : []),
-    ...(found === undefined ? [] : [dim(`  found: ${found}`)])
+    ...(found === undefined ? [] : [dim(`  found: ${found}`)]),
+    ...(bound === undefined ? [] : [dim(`  bound: ${bound}`)])
   ].join("\n")
+}
+
+/** The head of the table of the README. */
+export const markdownHeader = "| scenario | calls | with guards | best other |\n|---|---|---|---|"
+
+/** The line of one scenario in the README: the median over the seeds, beside the best of the others. */
+export const markdown = (entry: Entry, results: ReadonlyArray<Simulator.Result>): string => {
+  const cell = (column: Column) => {
+    const own = results.filter(({ contender }) => contender === column)
+    return {
+      column,
+      answered: median(own.map(({ answered }) => answered)),
+      requests: median(own.map(({ requests }) => requests))
+    }
+  }
+  const ours = cell("guarded")
+  const [best = ours] = columns.filter((column) => column !== "guarded" && column !== "without").map(cell)
+    .toSorted((a, b) => b.answered - a.answered || a.requests - b.requests)
+  const text = ({ answered, requests }: typeof ours) => `${answered} (${requests})`
+  return `| ${entry.name}: ${entry.about} | ${results[0]?.calls} | ${text(ours)} | ${text(best)} ${
+    titles[best.column]
+  } |`
 }
 
 /** All that is known of one scenario. */

@@ -22,6 +22,7 @@ const layers = [
     "internal/local",
     "internal/patience",
     "internal/answerStore",
+    "internal/otherModel",
     "internal/plan",
     "internal/traced",
     "internal/recovered",

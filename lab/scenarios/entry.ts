@@ -16,10 +16,12 @@ export interface Entry extends Simulator.Scenario {
   readonly guards?: Guards.Guards | undefined
   /** How long a whole answer may take, for clients that can limit nothing else: as long as it may be silent. */
   readonly timeout?: Time | undefined
-  /** Calls answered (requests sent), as measured over sockets. */
+  /** Calls answered (requests sent), as measured over sockets before the guards were mended. */
   readonly measured?: { readonly [C in Column]?: string } | undefined
-  /** What else was found, in words. */
+  /** What was found before the guards were mended, in words. */
   readonly found?: string | undefined
+  /** Why the guards cannot answer as many calls as the best of the others. */
+  readonly bound?: string | undefined
 }
 
 /** An incident of 529s, or of another fault. */

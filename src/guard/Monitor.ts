@@ -40,7 +40,7 @@ export interface Settings {
   readonly minimumCalls: number
 }
 
-/** Below 95 % over five minutes, of at least 20 calls: the rule of the seed of this library. */
+/** One call in twenty is what users notice; fewer than 20 calls say nothing. */
 const defaults = { below: 0.95, window: "5 minutes", minimumCalls: 20 } as const
 
 /** What is meant by the options. Throws a `RangeError` with a sentence if they cannot be meant. */

@@ -16,8 +16,11 @@ import * as Turnstile from "./turnstile.ts"
  */
 const [firstPace, longestPace] = [10_000, 300_000]
 
-/** For how long nothing is answered in an outage, in milliseconds: at 60 % random failures and 2 calls/s that is rare. */
-const outage = 3000
+/** How many new calls come while nothing is answered, in an outage: as for a circuit. With 60 % failures that is rare. */
+const outage = 20
+
+/** How fast a backlog leaves beside new calls: a little more slowly, for some of both fail and come once more (scenario a). */
+const backlogShare = 0.9
 
 /** How many calls of a backlog leave in a second at least: programs that ask more rarely would wait for minutes. */
 const leastRate = 1
@@ -41,8 +44,8 @@ export class Bucket {
   pace = firstPace
   /** How many calls begin in a second. */
   readonly offered = new RecentRate()
-  /** How many calls have waited for the end of an outage, and when the next of them may leave. */
-  backlog = 0
+  /** Whether calls that waited for the end of an outage leave one by one, and when the next of them may. */
+  isPaced = false
   /** Whether there was an extra attempt. */
   isUsed = false
   nextAt = -Infinity
@@ -65,7 +68,7 @@ export class Bucket {
 
   /** Milliseconds until an extra attempt may start; `Infinity` until something ends. */
   wait(now: number): number {
-    if (this.left >= 1) return this.backlog > 0 ? Math.max(0, this.nextAt - now) : 0
+    if (this.left >= 1) return this.isPaced ? Math.max(0, this.nextAt - now) : 0
     if (this.running > 0) return Infinity
     // Also where the clock was set back since then.
     this.pacedFrom = Math.min(this.pacedFrom, now)
@@ -74,7 +77,8 @@ export class Bucket {
 
   /** An answer begins. After an outage, calls that waited leave no faster than new ones come: the load is at most doubled. */
   succeeded(now: number): Gift {
-    if (this.left + this.held < 1 && now - this.succeededAt >= outage) this.backlog = this.line.size()
+    const missed = this.offered.rate() * (now - this.succeededAt) / 1000
+    if (this.left + this.held < 1 && missed >= outage) this.isPaced = true
     this.succeededAt = now
     const before = this.left + this.held
     const gift = { amount: Math.min(1, this.size - before), pace: this.pace }
@@ -118,9 +122,9 @@ export class Ticket implements Charge {
   start(now: number): void {
     const { bucket } = this
     bucket.isUsed = true
-    if (bucket.backlog > 0) {
-      bucket.backlog--
-      bucket.nextAt = now + 1000 / Math.max(leastRate, bucket.offered.rate())
+    if (bucket.isPaced) {
+      bucket.isPaced = bucket.line.size() > 1
+      bucket.nextAt = now + 1000 / Math.max(leastRate, backlogShare * bucket.offered.rate())
     }
     this.price = bucket.left >= 1 ? 1 : 0
     if (this.price === 0) bucket.pacedFrom = now

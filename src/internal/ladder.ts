@@ -5,7 +5,6 @@
  * of its own, which leaves the others their least.
  */
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
@@ -13,6 +12,7 @@ import { type ClaudeError, DeadlineExceeded, is, type Table } from "../ClaudeErr
 import * as Current from "../Current.ts"
 import { isSignatureError } from "./adapt.ts"
 import type { Catalogue } from "./catalogue.ts"
+import { OtherModel } from "./otherModel.ts"
 import * as Refuse from "./refuse.ts"
 import { WithoutThinking } from "./request.ts"
 import { until } from "./until.ts"
@@ -45,11 +45,6 @@ export const check = (where: string, models: unknown): void => {
 
 /** How much of the time each later model keeps where nothing is said, in milliseconds: enough for a short answer. */
 export const defaultReserve = 10_000
-
-/** Whether another model is left that may succeed after a failure: then nothing waits for this one. */
-export const OtherModel = Context.Reference<(error: ClaudeError) => boolean>("resilient-claude/OtherModel", {
-  defaultValue: () => () => false
-})
 
 /** Who climbs. */
 export interface Climber {

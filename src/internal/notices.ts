@@ -47,9 +47,9 @@ const retryable: Table<boolean> = {
   Saturated: true
 }
 
-/** Whether trying the same again later may help. A circuit that was isolated by hand may be reset at any time. */
+/** Whether trying the same again later may help. What we turned away ourselves may be let in at any time. */
 export const isRetryable = (error: ClaudeError): boolean =>
-  retryable[error._tag] && (error._tag === "CircuitOpen" || !isPermanent(error))
+  retryable[error._tag] && (error._tag === "CircuitOpen" || error._tag === "Saturated" || !isPermanent(error))
 
 /** The words that are used where no others are given. */
 export const english: Language = {

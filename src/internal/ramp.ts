@@ -9,8 +9,8 @@
 const defaults = {
   /** When the rate is twice the one from before: DESIGN §7. A shorter time fails a4, whose API refuses more than that. */
   full: 5000,
-  /** How long it is at most that: by then a backlog of 30 seconds is served (a, a3). After that, it grows on. */
-  capped: 60_000,
+  /** How long it is at most that: by then a backlog of two minutes is served (alarm-outage). After that, it grows on. */
+  capped: 120_000,
   /** The least rate from before, for programs that ask more rarely: they would wait for minutes else. */
   least: 1,
   /** The time over which the rate from before is measured, and the window of the circuit. */

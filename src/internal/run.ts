@@ -27,6 +27,7 @@ import { type Course, finish } from "./finishing.ts"
 import * as History from "./history.ts"
 import * as Ladder from "./ladder.ts"
 import { isToldRoutine, type Log, wentWell } from "./listening.ts"
+import { OtherModel } from "./otherModel.ts"
 import { recovered } from "./recovered.ts"
 import { afterFailure, again, Retrying } from "./retrying.ts"
 import { modelOf, Telling } from "./telling.ts"
@@ -69,7 +70,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
   /** The last failure after something was sent: what is sent after it is extra load. */
   sent: ClaudeError | undefined
   /** Whether another model is left that may succeed after a failure. */
-  hasOther: typeof Ladder.OtherModel.Service
+  hasOther: typeof OtherModel.Service
   silence = Infinity
   /** Whether the next attempt on this model is free, because the one before it was stopped before it was sent. */
   isFree = false
@@ -103,7 +104,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
     this.start = this.now()
     const { ladder, onBreak } = policy
     this.ladder = ladder
-    this.hasOther = fiber.getRef(Ladder.OtherModel)
+    this.hasOther = fiber.getRef(OtherModel)
     this.named = modelOf(fiber)
     this.outer = fiber.getRef(Current.Call)
     this.catalogue = fiber.getRef(Current.Catalogue)
@@ -145,7 +146,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
 
   /** An attempt, and what follows it if it fails. */
   tried<A, E, R>(fiber: Fiber.Fiber<unknown, unknown>, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    this.hasOther = fiber.getRef(Ladder.OtherModel)
+    this.hasOther = fiber.getRef(OtherModel)
     this.silence = this.silenceUntil(fiber.getRef(Current.Deadline))
     // Only the first one, of which most are, is for nothing.
     if (this.last !== undefined) return this.retried(this.attempted(self))
@@ -177,7 +178,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
       this.attempt++
       return Effect.tapError(this.waiting(fiber, self), (error) => Effect.sync(() => this.note(error)))
     })
-    return Effect.flatMap(Ladder.OtherModel, (hasOther) => {
+    return Effect.flatMap(OtherModel, (hasOther) => {
       const { claude, sent } = this
       if (claude === undefined || sent === undefined || this.isFree) return once
       const model = this.ladder?.model ?? this.model ?? this.named
@@ -196,7 +197,7 @@ class Running implements Course, Current.Call, Ended, Ladder.Climber, Payer, Pla
 
   /** Says to the circuit whether the attempt waits for it: not while another model is left. */
   waiting<A, E, R>(fiber: Fiber.Fiber<unknown, unknown>, attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    this.hasOther = fiber.getRef(Ladder.OtherModel)
+    this.hasOther = fiber.getRef(OtherModel)
     const { waitsForCircuit } = this.policy
     return waitsForCircuit === undefined
       ? attempt

@@ -24,6 +24,7 @@ import { fellBack, nameOf, warn } from "../internal/fellBack.ts"
 import * as History from "../internal/history.ts"
 import * as Ladder from "../internal/ladder.ts"
 import { english, hint, isRetryable, type Language, quotable, sentences } from "../internal/notices.ts"
+import { OtherModel } from "../internal/otherModel.ts"
 import * as Refuse from "../internal/refuse.ts"
 import { anotherAccount, anotherModel, decided, decisive } from "../internal/worth.ts"
 
@@ -72,7 +73,7 @@ export const models = (ladder: ReadonlyArray<Current.ModelId>, options?: {
       let sent: ClaudeError | undefined
       let isBroke = false
       // Another model is an extra attempt. If nothing can pay for it, the failure before it stands.
-      const asked = Effect.flatMap(Ladder.OtherModel, (hasOther) => {
+      const asked = Effect.flatMap(OtherModel, (hasOther) => {
         if (claude === undefined || sent === undefined) return self
         const refused = Effect.suspend(() => {
           isBroke = true

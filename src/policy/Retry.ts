@@ -17,6 +17,7 @@ import * as Current from "../Current.ts"
 import { wasSent } from "../internal/charged.ts"
 import { isPermanent } from "../internal/classify.ts"
 import { beforeDeadline } from "../internal/inTime.ts"
+import { OtherModel } from "../internal/otherModel.ts"
 import * as Plan from "../internal/plan.ts"
 import * as Refuse from "../internal/refuse.ts"
 
@@ -151,15 +152,21 @@ export const byTag = <
  */
 export const atMost = <I>(times: number, schedule: Schedule.Schedule<unknown, I>): Schedule.Schedule<unknown, I> => {
   const most = Refuse.count("atMost: times", times)
-  const limited = Schedule.fromStep(Effect.map(Schedule.toStep(schedule), (step) => {
+  return Plan.note(counted(schedule, () => Effect.succeed(most)), { kind: "atMost", times, of: schedule })
+}
+
+/** The same schedule, for as many retries of requests that were sent as `most` allows after each failure. */
+const counted = <I>(
+  schedule: Schedule.Schedule<unknown, I>,
+  most: (input: I) => Effect.Effect<number>
+): Schedule.Schedule<unknown, I> =>
+  Schedule.fromStep(Effect.map(Schedule.toStep(schedule), (step) => {
     let made = 0
     return (now: number, input: I): ReturnType<typeof step> => {
       if (ClaudeError.is(input) && !wasSent(input)) return step(now, input)
-      return made++ < most ? step(now, input) : Cause.done()
+      return Effect.flatMap(most(input), (most) => made++ < most ? step(now, input) : Cause.done())
     }
   }))
-  return Plan.note(limited, { kind: "atMost", times, of: schedule })
-}
 
 // -----------------------------------------------------------------------------
 // Internals, before what is made with them
@@ -273,8 +280,20 @@ export const defaults: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = 
  */
 const mostRetries = 8
 
+/** How often while another model is left: it answers sooner than a fifth attempt (scenario j, without guards). */
+const mostBeforeAnother = 3
+
+const patience = byTag(defaults)
+
 /**
  * What we retry when nobody says otherwise: only what asking later can mend, as long as an attempt can still end before
- * the deadline, with at most 8 retries of requests that were sent.
+ * the deadline, with at most 8 retries of requests that were sent, or 3 while another model is left.
  */
-export const standard: Schedule.Schedule<unknown, unknown> = atMost(mostRetries, byTag(defaults))
+export const standard: Schedule.Schedule<unknown, unknown> = Plan.note(
+  counted(
+    patience,
+    (input) =>
+      Effect.map(OtherModel, (hasOther) => ClaudeError.is(input) && hasOther(input) ? mostBeforeAnother : mostRetries)
+  ),
+  { kind: "atMost", times: mostRetries, of: patience }
+)
