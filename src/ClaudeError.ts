@@ -218,7 +218,9 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
 }) {
   override get message() {
     const next = Duration.isDuration(this.retryAfter)
-      ? `; next probe in ${Math.ceil(Duration.toSeconds(this.retryAfter))} s`
+      ? `; ${/by hand$/.test(String(this.why)) ? "closed again" : "next probe"} in ${
+        Math.ceil(Duration.toSeconds(this.retryAfter))
+      } s`
       : ""
     const why = this.why === undefined ? "" : ` (${String(this.why)})`
     return sentence(`Circuit open for ${String(this.model ?? "this model")}${why}${next}; nothing was sent`, this)

@@ -112,6 +112,8 @@ const layers = [
     "internal/amounts",
     "internal/steady",
     "internal/line",
+    "internal/forgetAfter",
+    "internal/priority",
     "internal/turnstile",
     "internal/ramp",
     "internal/circuitWindow",

@@ -15,7 +15,7 @@ import type { Opened } from "../Claude.ts"
 import type { ClaudeError, Saturated } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { type Sign, signs } from "../internal/admissionEnds.ts"
-import type { Settings } from "../internal/admissionSettings.ts"
+import { type Settings, usualMaxWait } from "../internal/admissionSettings.ts"
 import { Limit } from "../internal/aimd.ts"
 import * as Amounts from "../internal/amounts.ts"
 import { Estimator } from "../internal/estimate.ts"
@@ -53,6 +53,8 @@ export interface Status {
 export interface Admission extends Guard.Guard {
   readonly direct: Guard.Direct
   readonly status: Effect.Effect<Status>
+  /** How much the quota holds when it is full, if there is one. */
+  readonly capacity: () => Quota.Amount | undefined
   /** Whether nobody has asked for so many milliseconds, runs or waits. */
   readonly isIdle: (length: number, now: number) => boolean
 }
@@ -86,7 +88,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
 
   const turnstile = Turnstile.make<Ticket.Ticket>({
     // One that is held for its size lets others pass.
-    rank: (ticket) => ticket.rank + (pause.least !== undefined && pause.holds(sizeOf(ticket)) ? held : 0),
+    rank: (ticket) => ticket.rank + (pause.least !== undefined && pause.holds(sizeOf(ticket)) ? heldOffset : 0),
     tenant: ({ tenant }) => tenant,
     load: ({ priced }) => priced === undefined ? Amounts.none : meter?.least(priced) ?? Amounts.none,
     room: concurrency.queue,
@@ -142,7 +144,10 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
       )
   }
 
-  /** Why it was turned away, and when to come back: one that has waited is told so only of a pause. */
+  /**
+   * Why a call is turned away. `by`: `quota` if it would have to wait for quota or a pause too long, or if slots are free, else
+   * `concurrency`. `retryAfter`: after waiting, what is left of a pause; else its turn, or a place in the queue.
+   */
   const saturated = (ticket: Ticket.Ticket, at: number): Effect.Effect<never, Saturated> =>
     atNow((now) =>
       Effect.flatMap(turn(ticket, turnstile.ahead(ticket), now), (wait) => {
@@ -196,8 +201,8 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     if (sign === "success" || hasBegun) limit.ended()
     if (sign === "loss") limit.lost(ticket.number, sent)
     if (error?._tag === "RateLimited" && error.ramp === true) {
-      // The API wants a slower rise: from half the rate, and from half of that again.
-      if (ramp === undefined) ramp = new Ramp(recent.rate(), now, { from: 0.5 })
+      // A 429 for growing too fast: half the recent rate at first, and half of that with each further one.
+      if (ramp === undefined) ramp = new Ramp(recent.rate(), now, 0.5)
       else ramp.lose(ticket.taken?.at ?? now, now)
     }
   }
@@ -205,7 +210,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
   /** A 429 may begin a pause: whoever would wait for nothing is told at once. After it, the others follow one that looked. */
   const paused = (news: ReturnType<Pause["ended"]>, now: number): void => {
     if (news === "over") {
-      if (turnstile.size() > 0) ramp ??= new Ramp(recent.rate(), now, { from: 1 })
+      if (turnstile.size() > 0) ramp ??= new Ramp(recent.rate(), now, 1)
       turnstile.sweep(() => true)
     } else if (news === "longer") {
       turnstile.sweep((other) => pause.wait(sizeOf(other), now) <= other.until - now)
@@ -222,7 +227,8 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
           // To have it counted takes time.
           const { now: clock } = quota?.estimate === "count" ? Guard.placeOf(fiber) : place
           const left = fiber.getRef(Current.Deadline) - clock
-          const within = Math.min(concurrency.maxWait, left - pace.kept(left))
+          const maxWait = concurrency.maxWait ?? (left < Infinity ? Infinity : usualMaxWait)
+          const within = Math.min(maxWait, left - pace.kept(left))
           const at = askedAt = steady(clock)
           const ticket = Ticket.make(request.params, priced, fiber, at + within)
           return Effect.flatMapEager(
@@ -233,6 +239,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
         })
       }
     }),
+    capacity: () => meter?.limits.buckets.capacity,
     isIdle: (length, clock) => running + turnstile.size() === 0 && steady(clock) - askedAt >= length,
     status: atNow((now) =>
       Effect.map(
@@ -245,5 +252,5 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
 
 const atOnce = Exit.succeed(0)
 const never = Exit.succeed(Infinity)
-/** After all that are not held. */
-const held = 10
+/** The offset in rank of calls that a pause holds for their size: they go after all others. */
+const heldOffset = 10

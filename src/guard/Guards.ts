@@ -36,17 +36,27 @@ export type { Guards } from "../internal/guardsRecord.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** A circuit and nothing that needs to know the account. */
+/** A circuit, and what is on by default: budget, monitor, and the pause after a 429. Nothing needs the limits of an account. */
 export const standard = { circuit: {} } as const satisfies Guards
 
-/** What is going on: plain data, times in milliseconds. */
+/** A queue, for those who look at it. What is not limited is missing; numbers are whole. */
+export interface QueueStatus {
+  readonly running: number
+  readonly waiting: number
+  /** How many may run. */
+  readonly limit?: number
+  /** What may be sent now, of as much as there is when all is there. */
+  readonly quota?: { readonly [dimension: string]: { readonly left: number; readonly of: number } }
+}
+
+/** What is going on: plain data for a JSON endpoint, times in milliseconds. */
 export interface Status {
   /** Of the account as a whole: it is open when the money is spent. */
   readonly account: Circuit.Status | undefined
   /** By model, of those that were asked. */
   readonly circuits: { readonly [model: string]: Circuit.Status }
   /** By class of models, of those that were asked. */
-  readonly admission: { readonly [line: string]: Admission.Status }
+  readonly admission: { readonly [line: string]: QueueStatus }
   /** By model, of those that had an extra attempt. */
   readonly budget: RetryBudget.Status | undefined
   /** The share of calls that succeed. */
@@ -148,14 +158,22 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     admit: (request, place) =>
       queueOfModel(request.params.model, place.fiber.getRef(Current.Catalogue), place.now).direct.admit(request, place)
   })
-  const isEmpty = (now: number) => [...queues.values()].every(({ isIdle }) => isIdle(0, now))
-
   const circuits = compiled.circuit && Circuit.make(compiled.circuit, {
     account,
     store: circuitStore,
     log,
     onStoreError
   })
+
+  const circuitStatus: typeof noCircuits = circuits?.status ?? noCircuits
+  /** Whether no call runs, or waits in a queue or at a circuit. */
+  const isEmpty = Effect.zipWith(
+    Clock.currentTimeMillis,
+    circuitStatus,
+    (now, { circuits }) =>
+      [...queues.values()].every(({ isIdle }) => isIdle(0, now))
+      && Object.values(circuits).every(({ waiting }) => waiting === 0)
+  )
 
   const guarded = Guard.apply([
     ...monitor === undefined ? [] : [monitor],
@@ -179,16 +197,18 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
       drain: (limit) =>
         Effect.suspend(() => {
           isDraining = true
-          return emptied(Effect.map(Clock.currentTimeMillis, isEmpty), Refuse.millis("Guards.drain: limit", limit))
+          budget?.close()
+          return emptied(isEmpty, Refuse.millis("Guards.drain: limit", limit))
         }),
       status: Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis
         const waiting = yield* Effect.forEach(
           queues,
-          ([name, { status }]) => Effect.map(status, (status) => [name, status] as const)
+          ([name, { capacity, status }]) =>
+            Effect.map(status, (status) => [name, queueStatus(status, capacity())] as const)
         )
         return {
-          ...(yield* circuits?.status ?? noCircuits),
+          ...(yield* circuitStatus),
           admission: Object.fromEntries(waiting),
           budget: budget && (yield* budget.status),
           successRate: monitor?.status(now)
@@ -200,7 +220,28 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
 
 const draining = "this process is about to stop and takes no new calls"
 
-const noCircuits = Effect.succeed({ account: undefined, circuits: {} })
+/** Whole numbers, and nothing that JSON has no word for. */
+const queueStatus = (
+  { left, limit, running, waiting }: Admission.Status,
+  capacity: Quota.Amount | undefined
+): QueueStatus => ({
+  running,
+  waiting,
+  ...(limit < Infinity && { limit: Math.floor(limit) }),
+  ...(left !== undefined && capacity !== undefined && {
+    quota: Object.fromEntries(
+      Quota.dimensions.filter((of) => capacity[of] < Infinity).map((of) => [
+        of,
+        { left: Math.max(0, Math.floor(left[of])), of: Math.floor(capacity[of]) }
+      ])
+    )
+  })
+})
+
+const noCircuits: Effect.Effect<Pick<Status, "account" | "circuits">> = Effect.succeed({
+  account: undefined,
+  circuits: {}
+})
 
 /** How often to say that a store fails, in milliseconds. */
 const reportEvery = 60_000

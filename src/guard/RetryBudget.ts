@@ -13,6 +13,8 @@ import type { Budget } from "../Claude.ts"
 import * as Current from "../Current.ts"
 import { Bucket, Lease, Ticket } from "../internal/bucket.ts"
 import { Paid } from "../internal/charged.ts"
+import { forgetAfter } from "../internal/forgetAfter.ts"
+import { rankOf } from "../internal/priority.ts"
 import * as Refuse from "../internal/refuse.ts"
 import * as Guard from "./Guard.ts"
 
@@ -32,14 +34,14 @@ export type Settings = Required<{ readonly [K in keyof Options]: number }>
 /**
  * One success pays for one failed extra attempt. If a share `f` of all attempts fails, there are f²/(1-f) failed extra
  * attempts for each success: 0.5 at 50 %, which is retried without end, and more than 1 above 62 %, which is an outage.
- * Ten, because an hour of full outage may cost 27 (5 % of 0.15 calls/s), and the paced attempts are 16 of these.
+ * Ten, because an hour of full outage may cost 27 (5 % of 0.15 calls/s), and the paced attempts are 15 of these.
  */
 const defaults: Settings = { size: 10 }
 
 /** How long a call without a deadline waits, in milliseconds: as long as the `overall` of `Policy.standard`. */
 const longestWait = 300_000
 
-/** The time that a call keeps for the attempt itself, in milliseconds: answers take at least a second. */
+/** The time kept for the attempt itself, in milliseconds: no answer takes less than a second (as `inTime`). */
 const shortestAnswer = 1000
 
 /** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
@@ -62,6 +64,8 @@ export interface RetryBudget extends Budget {
   /** Learns from every request whether its answer began, and whether it broke off later. Holds nobody back. */
   readonly guard: Guard.Guard
   readonly status: Effect.Effect<Status>
+  /** Lets no further attempt begin: calls that wait for one end with what they failed with. */
+  readonly close: () => void
 }
 
 // -----------------------------------------------------------------------------
@@ -71,9 +75,11 @@ export interface RetryBudget extends Budget {
 /** Opens a budget, in memory. The fibers of its lines belong to the scope, and when that is closed, to those who still wait. */
 export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
   const buckets = new Map<string, Bucket>()
-  const bucketOf = (model: string): Bucket => {
+  let isClosed = false
+  const bucketOf = (model: string, now: number): Bucket => {
     const known = buckets.get(model)
     if (known !== undefined) return known
+    for (const [name, other] of buckets) if (other.isIdle(forgetAfter, now)) buckets.delete(name)
     const made = new Bucket(size, scope)
     buckets.set(model, made)
     return made
@@ -81,13 +87,13 @@ export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
   return {
     charge: (_, model) =>
       Effect.withFiber((fiber) => {
-        const bucket = bucketOf(model)
         const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+        const bucket = bucketOf(model, now)
         const deadline = fiber.getRef(Current.Deadline)
         const within = Math.min(longestWait, deadline - now - shortestAnswer)
         const wait = bucket.wait(now)
-        if (wait !== Infinity && wait > Math.max(0, within)) return Exit.succeed(undefined)
-        const ticket = new Ticket(bucket)
+        if (isClosed || wait !== Infinity && wait > Math.max(0, within)) return Exit.succeed(undefined)
+        const ticket = new Ticket(bucket, rankOf(fiber))
         return Effect.mapEager(bucket.line.pass(ticket, within, now), (passed) => passed ? ticket : undefined)
       }),
     guard: Guard.make({
@@ -95,11 +101,15 @@ export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
       admit: ({ params: { model } }, { fiber, now }) => {
         const paid = fiber.getRef(Paid)
         const ticket = paid instanceof Ticket ? paid : undefined
-        const bucket = bucketOf(model)
+        const bucket = bucketOf(model, now)
         if (ticket === undefined) bucket.offered.count(now)
         return Exit.succeed(new Lease(bucket, ticket, fiber.getRef(Current.Deadline)))
       }
     }),
+    close: () => {
+      isClosed = true
+      for (const { line } of buckets.values()) line.sweep(() => false)
+    },
     status: Effect.sync(() =>
       Object.fromEntries(
         Array.from(buckets).flatMap(([model, { isUsed, left, line, size }]) =>

@@ -28,7 +28,7 @@ export interface Settings {
   readonly min: number
   readonly initial: number
   readonly queue: number
-  readonly maxWait: number
+  readonly maxWait: number | undefined
 }
 
 const fields = { max: true, min: true, initial: true, queue: true, maxWait: true }
@@ -54,8 +54,12 @@ export const settings = (options: Concurrency): Settings => {
   if (queue === 0 && options.maxWait !== undefined) {
     Refuse.refuse("concurrency: nobody may wait (queue is 0), so maxWait does nothing: remove it or raise queue")
   }
-  return { max, min, initial, queue, maxWait: Refuse.millis("concurrency: maxWait", options.maxWait ?? "1 minute") }
+  const maxWait = options.maxWait === undefined ? undefined : Refuse.millis("concurrency: maxWait", options.maxWait)
+  return { max, min, initial, queue, maxWait }
 }
 
-/** Source: Netflix concurrency-limits, as the factors of AIMD below. */
+/** How long a call without a deadline waits, in milliseconds, where nothing is said: one with a deadline waits until then. */
+export const usualMaxWait = 60_000
+
+/** Source: Netflix concurrency-limits, as the factor in `aimd`. */
 const usualInitial = 20

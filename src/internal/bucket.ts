@@ -12,17 +12,21 @@ import * as Turnstile from "./turnstile.ts"
 
 /**
  * How long after the last failure one attempt may start while the bucket is empty, in milliseconds: doubled by each of
- * these that fails. In an hour of outage these are 16.
+ * these that fails. In an hour of outage these are 15.
  */
-const [firstPace, longestPace] = [10_000, 300_000]
+export const [firstPace, longestPace] = [10_000, 300_000]
 
-/** How many new calls come while nothing is answered, in an outage: as for a circuit. With 60 % failures that is rare. */
-const outage = 20
+/** How many calls wait where they would be a burst if all went at once (a brown-out, a). Few random failures make so many wait. */
+const backlog = 20
 
-/** How fast a backlog leaves beside new calls: a little more slowly, for some of both fail and come once more (scenario a). */
-const backlogShare = 0.9
+/**
+ * How many calls of a backlog leave for each new one. After an outage, in which as many new calls came and none was answered,
+ * so few that the load is at most doubled, with those that fail and come once more (a). In a brown-out as many as 60 % failures
+ * need (three-models).
+ */
+const [afterOutage, inBrownOut] = [0.9, 2]
 
-/** How many calls of a backlog leave in a second at least: programs that ask more rarely would wait for minutes. */
+/** How many calls of a backlog leave in a second at least: in programs that ask more rarely they would wait for minutes. */
 const leastRate = 1
 
 /**
@@ -44,18 +48,21 @@ export class Bucket {
   pace = firstPace
   /** How many calls begin in a second. */
   readonly offered = new RecentRate()
-  /** Whether calls that waited for the end of an outage leave one by one, and when the next of them may. */
+  /** Whether the calls of a backlog leave one by one. */
   isPaced = false
-  /** Whether there was an extra attempt. */
-  isUsed = false
+  /** How many of them leave for each new call. */
+  share = 1
+  /** When the next of them may leave. */
   nextAt = -Infinity
+  /** Whether there was an extra attempt: only such buckets are shown. */
+  isUsed = false
   readonly line: Turnstile.Turnstile<Ticket>
 
   constructor(size: number, scope: Scope.Scope) {
     this.size = size
     this.left = size
     this.line = Turnstile.make<Ticket>({
-      rank: () => 0,
+      rank: ({ rank }) => rank,
       room: Infinity,
       take: (ticket, now) => {
         const millis = this.wait(now)
@@ -68,6 +75,8 @@ export class Bucket {
 
   /** Milliseconds until an extra attempt may start; `Infinity` until something ends. */
   wait(now: number): number {
+    // No gap is longer than that, also where the clock was set back.
+    this.nextAt = Math.min(this.nextAt, now + 1000 / leastRate)
     if (this.left >= 1) return this.isPaced ? Math.max(0, this.nextAt - now) : 0
     if (this.running > 0) return Infinity
     // Also where the clock was set back since then.
@@ -75,10 +84,18 @@ export class Bucket {
     return Math.max(0, this.pacedFrom + this.pace - now)
   }
 
-  /** An answer begins. After an outage, calls that waited leave no faster than new ones come: the load is at most doubled. */
+  /** Whether it is full, nobody waits, and no new call came for so long: then a new one is the same. */
+  isIdle(length: number, now: number): boolean {
+    return this.line.size() === 0 && this.running === 0 && this.left >= this.size && now - this.offered.at >= length
+  }
+
+  /** An answer begins. The calls of a backlog leave in step with new ones, and not in one burst. */
   succeeded(now: number): Gift {
-    const missed = this.offered.rate() * (now - this.succeededAt) / 1000
-    if (this.left + this.held < 1 && missed >= outage) this.isPaced = true
+    if (this.line.size() >= backlog) {
+      const missed = this.offered.rate() * (now - this.succeededAt) / 1000
+      if (!this.isPaced) this.share = missed >= backlog ? afterOutage : inBrownOut
+      this.isPaced = true
+    }
     this.succeededAt = now
     const before = this.left + this.held
     const gift = { amount: Math.min(1, this.size - before), pace: this.pace }
@@ -107,6 +124,7 @@ interface Gift {
 /** An extra attempt. */
 export class Ticket implements Charge {
   readonly bucket: Bucket
+  readonly rank: number
   /** What it took: nothing, if the bucket was empty and its time had come. */
   price = 0
   /** In which round it holds that; none, if it holds nothing. */
@@ -115,8 +133,9 @@ export class Ticket implements Charge {
   gift: Gift | undefined
   hasFailed = false
 
-  constructor(bucket: Bucket) {
+  constructor(bucket: Bucket, rank: number) {
     this.bucket = bucket
+    this.rank = rank
   }
 
   start(now: number): void {
@@ -124,7 +143,7 @@ export class Ticket implements Charge {
     bucket.isUsed = true
     if (bucket.isPaced) {
       bucket.isPaced = bucket.line.size() > 1
-      bucket.nextAt = now + 1000 / Math.max(leastRate, backlogShare * bucket.offered.rate())
+      bucket.nextAt = now + 1000 / Math.max(leastRate, bucket.share * bucket.offered.rate())
     }
     this.price = bucket.left >= 1 ? 1 : 0
     if (this.price === 0) bucket.pacedFrom = now

@@ -43,16 +43,17 @@ export const reject = (
     })
     : new ClaudeError.CircuitOpen({
       model,
-      why: isByHand ? byHand : decision._tag === "Rejected" ? decision.why : undefined,
+      why: isByHand ? of === undefined ? allByHand : byHand : decision._tag === "Rejected" ? decision.why : undefined,
       retryAfter: isKnown ? Duration.millis(wait) : undefined
     })
 }
 
-const byHand = "it was isolated by hand"
+const byHand = "isolated by hand"
+const allByHand = "all models are isolated by hand"
 
 /** Whether nothing was sent because somebody has isolated the circuit. */
 export const isByHand = (error: ClaudeError.ClaudeError): boolean =>
-  error._tag === "CircuitOpen" && error.why === byHand
+  error._tag === "CircuitOpen" && (error.why === byHand || error.why === allByHand)
 
 /** How long an account without money is left alone that was not told until when, in milliseconds: a person must act. */
 const payTime = 600_000

@@ -3,7 +3,8 @@
  *
  * The first in the line looks at the circuit, sleeps until it may go, and hands
  * over to the next one. So there is one timer for a line, no fiber of its own,
- * and the oldest call leaves first, within its priority.
+ * and the oldest call leaves first, within its priority. Tenants do not take
+ * turns here, but in the queue behind it.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -14,6 +15,7 @@ import * as Latch from "effect/Latch"
 import type { ClaudeError } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type * as Machine from "./circuitMachine.ts"
+import { rankOf } from "./priority.ts"
 import { Ramp, RecentRate } from "./ramp.ts"
 
 /** What a line needs of its circuit. */
@@ -34,15 +36,13 @@ interface Waiter {
   readonly turn: Deferred.Deferred<void, ClaudeError>
 }
 
-const ranks: { readonly [P in typeof Current.Priority.Service]: number } = { interactive: 0, default: 1, background: 2 }
-
 const waiterOf = (fiber: Fiber.Fiber<unknown, unknown>): Waiter => {
   const deadline = fiber.getRef(Current.Deadline)
   return {
     deadline,
     // Without a deadline, it might wait for hours.
     patient: deadline < Infinity && fiber.getRef(Current.WaitForCircuit),
-    rank: ranks[fiber.getRef(Current.Priority)] ?? ranks.default,
+    rank: rankOf(fiber),
     turn: Deferred.makeUnsafe()
   }
 }

@@ -24,7 +24,8 @@ export const step = (settings: Settings, before: State, event: Event, now: numbe
     case "Isolate":
       return [{ _tag: "Isolated", generation: state.generation + 1, until: event.until, at: now }, { _tag: "Isolated" }]
     case "Reset":
-      return closed(state, null)
+      // Those that wait leave by the ramp, as after a probe.
+      return closed(state, state._tag === "Closed" ? state.since : now)
   }
   // What began before the last transition says nothing about what is now.
   if (event.generation !== state.generation || state._tag === "Isolated") return [state, stale]

@@ -11,6 +11,7 @@ import { type Circuit, Held } from "./circuitLease.ts"
 import { Line } from "./circuitLine.ts"
 import * as Machine from "./circuitMachine.ts"
 import { type Asked, initial, Kept, letThrough, nothingKnown, unknown } from "./circuitStore.ts"
+import { forgetAfter } from "./forgetAfter.ts"
 
 /** The settings that were meant, in milliseconds. */
 export interface Settings extends Machine.Settings {
@@ -24,9 +25,6 @@ export interface Place extends Asked {
   readonly account: string
   readonly log: CallLog.CallLog
 }
-
-/** For how long a closed circuit is remembered that nobody asks: longer than any window or answer. */
-const forgetAfter = 3_600_000
 
 /** The circuits of an account. */
 export class Panel {

@@ -4,7 +4,10 @@ import type * as Circuit from "../guard/Circuit.ts"
 import type * as Monitor from "../guard/Monitor.ts"
 import type * as Quota from "../guard/Quota.ts"
 import type * as RetryBudget from "../guard/RetryBudget.ts"
+import { usualMaxWait } from "./admissionSettings.ts"
+import { firstPace, longestPace } from "./bucket.ts"
 import { compile, type Guards } from "./guardsRecord.ts"
+import { longest } from "./pause.ts"
 import * as Refuse from "./refuse.ts"
 
 /** What guards will do, from the outside in. Throws a `RangeError` with a sentence if they contradict themselves. */
@@ -22,7 +25,14 @@ export const describe = (guards: Guards): string => {
     ),
     row("queue", admits ? waits(concurrency) : "no"),
     ...admits
-      ? [row("", "after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks")]
+      ? [
+        row(
+          "",
+          `after a 429 with a retry-after, its class of models waits as long, ${
+            Refuse.show(longest)
+          } at most; then one call looks`
+        )
+      ]
       : [],
     ...quota === undefined ? [] : amounts(quota, guards.quota ?? {}),
     row("circuit", circuit === undefined ? "no" : opens(circuit)),
@@ -49,7 +59,9 @@ const watch = ({ below, minimumCalls, window }: Monitor.Settings): string =>
   } succeed, of at least ${minimumCalls}`
 
 const bound = ({ size }: RetryBudget.Settings): string =>
-  `for each model, ${size} failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m`
+  `for each model, ${size} failed extra attempts, and one more for each answer that begins; then one after ${
+    Refuse.show(firstPace)
+  }, doubled by each that fails up to ${Refuse.show(longestPace)}`
 
 const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
   [
@@ -57,7 +69,11 @@ const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
     queue === 0
       ? "none wait"
       : `${queue === Infinity ? "any number" : queue} wait${
-        maxWait === Infinity ? ", until their deadline" : ` for ${Refuse.show(maxWait)} at most`
+        maxWait === undefined
+          ? `, until their deadline, or ${Refuse.show(usualMaxWait)} without one`
+          : maxWait === Infinity
+          ? ", until their deadline"
+          : ` for ${Refuse.show(maxWait)} at most`
       }`,
     "interactive before default before background, tenants in turns, by class of models"
   ].join("; ")

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { Admission } from "../guard/Admission.ts"
+import { forgetAfter } from "./forgetAfter.ts"
 
 /** How often a drain looks whether all are done. */
 const lookEvery = "50 millis"
@@ -13,10 +14,7 @@ export const emptied = (isEmpty: Effect.Effect<boolean>, limit: number): Effect.
     Effect.timeoutOrElse({ duration: limit, orElse: () => isEmpty })
   )
 
-/** Queues of models that nobody asked for so many milliseconds are forgotten: names may come from anywhere. */
-const forgetAfter = 3_600_000
-
-/** Forgets them when another is asked for. */
+/** Forgets queues that nobody uses, when another one is asked for. */
 export const forget = (all: ReadonlyArray<Map<string, Admission>>, now: number): void => {
   for (const queues of all) {
     for (const [name, { isIdle }] of queues) if (isIdle(forgetAfter, now)) queues.delete(name)

@@ -14,6 +14,7 @@ import * as Quota from "../guard/Quota.ts"
 import type { RateLimits, Request, Usage } from "../Message.ts"
 import { spent, tooLarge } from "./admissionEnds.ts"
 import * as Amounts from "./amounts.ts"
+import { isPermanent } from "./classify.ts"
 import * as Estimate from "./estimate.ts"
 import { Limits } from "./limits.ts"
 import { longest, tokensOf } from "./pause.ts"
@@ -207,13 +208,18 @@ export class Meter {
 
   heard(error: ClaudeError | undefined, cost: Quota.Amount, taken: Taken, now: number): Effect.Effect<void> {
     if (error === undefined) return Exit.void
-    if (error._tag === "RateLimited") return this.drain(error, cost, taken, now)
+    if (error._tag === "RateLimited" && !isPermanent(error)) return this.refused(error, cost, taken, now)
     const seen = Stated.nextTo(error)
     return seen === undefined ? Exit.void : this.sync(seen, taken, now)
   }
 
   /** There is too little left, or the API would have answered. Where the traffic only grew too fast, there is enough. */
-  drain({ limits, ramp, retryAfter }: RateLimited, cost: Quota.Amount, taken: Taken, now: number): Effect.Effect<void> {
+  refused(
+    { limits, ramp, retryAfter }: RateLimited,
+    cost: Quota.Amount,
+    taken: Taken,
+    now: number
+  ): Effect.Effect<void> {
     const seen: RateLimits = isObject(limits) ? limits : {}
     const isPause = tokensOf(limits, () => cost) === undefined
     const wait = retryAfter === undefined || !isPause ? 0 : Math.min(Duration.toMillis(retryAfter), longest)

@@ -7,7 +7,7 @@
 
 /** Times in milliseconds, rates in calls per second. Each with the scenario of the simulator that set it. */
 const defaults = {
-  /** When the rate is twice the one from before: DESIGN §7. A shorter time fails a4, whose API refuses more than that. */
+  /** When the rate is twice the one from before: the outage must not be followed by a burst. A shorter time fails a4, whose API refuses more than that. */
   full: 5000,
   /** How long it is at most that: by then a backlog of two minutes is served (alarm-outage). After that, it grows on. */
   capped: 120_000,
@@ -49,7 +49,13 @@ export class RecentRate {
   }
 }
 
-/** A rate that grows within 5 seconds to a multiple of the one from before. */
+/**
+ * A rate that grows to twice the one from before the incident in 5 seconds, stays there until 2 minutes have passed, and then
+ * grows on at the same slope.
+ *
+ * After an outage the line of a circuit ramps if the circuit was open, the queue ramps after the pause of a 429, and the
+ * retry budget spaces the calls that waited for it (`bucket`). They can act together: the slowest decides.
+ */
 export class Ramp {
   readonly before: number
   readonly top: number
@@ -62,14 +68,10 @@ export class Ramp {
   at: number
   cutAt = -Infinity
 
-  /** `before` is the rate before the incident, `times` how many times that it reaches, `from` which share it starts with. */
-  constructor(
-    before: number,
-    now: number,
-    { from = 0, times = 2 }: { readonly from?: number; readonly times?: number } = {}
-  ) {
+  /** `before` is the rate before the incident, `from` with which share of it this one starts. */
+  constructor(before: number, now: number, from = 0) {
     this.before = Math.max(defaults.least, before)
-    this.top = times * this.before
+    this.top = 2 * this.before
     this.rate = from * this.before
     this.slope = this.top / (defaults.full / 1000)
     this.start = now

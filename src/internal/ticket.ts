@@ -10,6 +10,7 @@ import type * as Quota from "../guard/Quota.ts"
 import type { Params, Usage } from "../Message.ts"
 import type { Content } from "./content.ts"
 import type { Estimator } from "./estimate.ts"
+import { rankOf } from "./priority.ts"
 
 /** What a request costs, and what is in it. */
 export interface Priced {
@@ -55,7 +56,7 @@ export const make = (
 ): Ticket => ({
   params,
   priced,
-  rank: ranks[fiber.getRef(Current.Priority)] ?? ranks.default,
+  rank: rankOf(fiber),
   tenant: fiber.getRef(Current.Tenant) ?? "",
   hasDeadline: fiber.getRef(Current.Deadline) < Infinity,
   until,
@@ -64,8 +65,6 @@ export const make = (
   number: 0,
   looks: false
 })
-
-const ranks: { readonly [P in typeof Current.Priority.Service]: number } = { interactive: 0, default: 1, background: 2 }
 
 /** What a call is told that is not let in. It may come back in so many milliseconds, if that is known. */
 export const turnedAway = ({ params: { model } }: Ticket, by: Saturated["by"], wait: number): Saturated =>

@@ -235,8 +235,13 @@ const reasonable = <O>(self: Schedule.Schedule<O, unknown>): Schedule.Schedule<O
 // Policies
 // -----------------------------------------------------------------------------
 
-/** As often as `atMost` allows. */
-const patiently = (base: Duration.Input) => backoff({ times: Infinity, base })
+/**
+ * How often a request is sent again at most, where the deadline allows more: at 50 % random failures, 8 retries leave 1 of
+ * 500 calls without an answer.
+ */
+const mostRetries = 8
+
+const patiently = (base: Duration.Input) => backoff({ times: mostRetries, base })
 
 /** A few times: the same request fails like this again and again more often than it does not. */
 const briefly = (times: number) => backoff({ times, base: "1 second" })
@@ -270,15 +275,9 @@ export const defaults: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = 
   DeadlineExceeded: never,
   // The gate of the circuit does the waiting for a call with a deadline: this is how often one without asks again.
   CircuitOpen: backoff({ times: 30, base: "1 second", cap: "5 seconds" }),
-  // Only with a hint. As long as the deadline allows: nothing was sent.
-  Saturated: patiently("1 second")
+  // Only with a hint. Nothing was sent.
+  Saturated: backoff({ times: 30, base: "1 second" })
 }
-
-/**
- * How often a request is sent again at most, where the deadline allows more: at 50 % random failures, 8 retries leave 1 of
- * 500 calls without an answer.
- */
-const mostRetries = 8
 
 /** How often while another model is left: it answers sooner than a fifth attempt (scenario j, without guards). */
 const mostBeforeAnother = 3

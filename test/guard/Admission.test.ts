@@ -926,7 +926,7 @@ describe("Admission.settings", () => {
   )
 
   it("what is not said has its default", () => {
-    const usual = { queue: 200, maxWait: 60_000 }
+    const usual = { queue: 200, maxWait: undefined }
     assert.deepStrictEqual(Admission.settings({}), { max: Infinity, min: Infinity, initial: Infinity, ...usual })
     assert.deepStrictEqual(Admission.settings({ max: 8 }), { max: 8, min: 8, initial: 8, ...usual })
     assert.deepStrictEqual(Admission.settings({ min: 2 }), { max: Infinity, min: 2, initial: 20, ...usual })

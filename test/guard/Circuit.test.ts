@@ -864,7 +864,7 @@ describe("by hand", () => {
       yield* Guards.isolate(sonnet)
       assert.deepInclude(yield* Effect.flip(ask), {
         _tag: "CircuitOpen",
-        why: "it was isolated by hand",
+        why: "isolated by hand",
         retryAfter: undefined
       })
       assert.strictEqual(yield* Claude.withModel(ask, haiku), "well")
@@ -874,9 +874,9 @@ describe("by hand", () => {
         retryAfter: Duration.minutes(1)
       })
       assert.deepInclude(yield* Guards.status, {
-        account: { ...nothing, state: "isolated", retryAfter: 60_000, why: "it was isolated by hand" },
+        account: { ...nothing, state: "isolated", retryAfter: 60_000, why: "isolated by hand" },
         circuits: {
-          [sonnet]: { ...nothing, state: "isolated", why: "it was isolated by hand" },
+          [sonnet]: { ...nothing, state: "isolated", why: "isolated by hand" },
           [haiku]: { ...nothing, calls: 1 }
         }
       })

@@ -509,7 +509,7 @@ describe("guards of one's own", () => {
       )
       const status = Effect.map(
         Context.get(context, Guards.Control).status,
-        ({ admission, circuits }) => [circuits["claude-sonnet-5-5"]?.state, admission["sonnet"]?.left] as const
+        ({ admission, circuits }) => [circuits["claude-sonnet-5-5"]?.state, admission["sonnet"]?.quota] as const
       )
       yield* Effect.flip(Claude.text("hi")).pipe(Effect.provide(context))
       yield* TestClock.adjust("5 minutes")

@@ -503,7 +503,7 @@ describe("any order of endings", () => {
   })
   const neutral = [
     new ClaudeError.Refused({}),
-    new ClaudeError.CircuitOpen({ why: "it was isolated by hand" }),
+    new ClaudeError.CircuitOpen({ why: "isolated by hand" }),
     new ClaudeError.InvalidRequest({ sent: false })
   ]
 

@@ -500,7 +500,7 @@ describe("an answer that its reader leaves", () => {
       yield* TestClock.adjust("1 minute")
       yield* Claude.open("hi")
       const { admission } = yield* Guards.status
-      assert.strictEqual(admission["sonnet"]?.left?.output, 100_000 - 1024)
+      assert.strictEqual(admission["sonnet"]?.quota?.["output"]?.left, 100_000 - 1024)
     }).pipe(
       Effect.scoped,
       Effect.provide(
@@ -718,7 +718,7 @@ describe("what the API says", () => {
 
   it.effect("is heard by a guarded Claude, in answers and in errors", () =>
     Effect.gen(function*() {
-      const input = Effect.map(Guards.status, ({ admission }) => admission["sonnet"]?.left?.input)
+      const input = Effect.map(Guards.status, ({ admission }) => admission["sonnet"]?.quota?.["input"]?.left)
       yield* Claude.text("hi")
       assert.isAtMost((yield* input) ?? NaN, 1000)
       yield* Effect.flip(Claude.text("hi"))
@@ -752,7 +752,7 @@ describe("classes of models", () => {
       yield* ask("somebody-elses-model")
       const queues = yield* admission
       assert.deepStrictEqual(
-        Object.fromEntries(Object.entries(queues).map(([name, { left }]) => [name, left?.requests])),
+        Object.fromEntries(Object.entries(queues).map(([name, { quota }]) => [name, quota?.["requests"]?.left])),
         { sonnet: 8, opus: 1, "somebody-elses-model": 9 }
       )
       assert.isTrue(Exit.isSuccess(yield* ask("claude-opus-4-5")))
@@ -768,7 +768,7 @@ describe("classes of models", () => {
       yield* ask("claude-sonnet-4-5")
       const queues = yield* admission
       assert.deepStrictEqual(
-        Object.fromEntries(Object.entries(queues).map(([name, { left }]) => [name, left?.requests])),
+        Object.fromEntries(Object.entries(queues).map(([name, { quota }]) => [name, quota?.["requests"]?.left])),
         { sonnet: 9, "claude-sonnet-4-5": 1 }
       )
     }).pipe(Effect.provide(guarded({ requests: 10, headroom: 1, classes: { "claude-sonnet-4-5": { requests: 3 } } }))))

@@ -154,16 +154,18 @@ describe("a call at an open circuit", () => {
       yield* circuits.isolate("a", 1000)
       yield* TestClock.adjust(1)
       for (const call of calls) {
-        assert.deepInclude(yield* Effect.flip(Fiber.join(call)), { why: "it was isolated by hand" })
+        assert.deepInclude(yield* Effect.flip(Fiber.join(call)), { why: "isolated by hand" })
       }
     }))
 
-  it.effect("goes when somebody resets the circuit", () =>
+  it.effect("goes when somebody resets the circuit, the oldest at once and the others in turn", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const calls = yield* Effect.forEach([1, 2, 3], () => fork(gate(circuits)))
       yield* circuits.reset("a")
       yield* TestClock.adjust(1)
+      assert.deepStrictEqual(calls.map((call) => call.pollUnsafe() !== undefined), [true, false, false])
+      yield* TestClock.adjust("5 seconds")
       for (const call of calls) assert.deepStrictEqual(call.pollUnsafe(), Exit.void)
     }))
 

@@ -344,7 +344,7 @@ describe("a circuit that is isolated", () => {
       assert.deepStrictEqual(Machine.step(settings, isolated, event, 5), [isolated, { _tag: "Stale" }])
     }
     assert.deepStrictEqual(Machine.step(settings, isolated, { _tag: "Reset" }, 5), [
-      { _tag: "Closed", generation: 2, since: null, slices: [] },
+      { _tag: "Closed", generation: 2, since: 5, slices: [] },
       { _tag: "Closed", generation: 2 }
     ])
   })

@@ -31,7 +31,7 @@ describe("a store of levels that does not answer", () => {
         yield* TestClock.adjust("5 seconds")
         assert.strictEqual(yield* Fiber.join(first), "hello")
         assert.strictEqual(yield* Claude.text("hi"), "hello")
-        assert.include((yield* Guards.status).admission["sonnet"], { running: 0, waiting: 0, left: undefined })
+        assert.include((yield* Guards.status).admission["sonnet"], { running: 0, waiting: 0 })
         const warnings = (yield* Effect.flatMap(CallLog.Memory, Ref.get)).filter(({ _tag }) => _tag === "Warning")
         assert.lengthOf(warnings, 1)
         assert.include(warnings[0], { code: "GuardStoreFailed" })
