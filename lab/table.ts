@@ -24,7 +24,7 @@ const line = (name: string, calls: string, cells: ReadonlyArray<string>) =>
 
 /** The head of the table. */
 export const header = [
-  "Calls answered (requests sent), the median over the seeds; * is the best. Below it, what was measured over sockets.",
+  "Calls answered (requests sent), the median over the seeds; * is the best. Below: over sockets, before the guards were mended.",
   "",
   bold(line("scenario", "calls", columns.map((column) => titles[column])))
 ].join("\n")
@@ -43,7 +43,7 @@ export const row = (entry: Entry, results: ReadonlyArray<Simulator.Result>): str
   return [
     line(entry.name, String(results[0]?.calls), cells),
     ...(known.some((cell) => cell !== "") ? [dim(line("  measured", "", known))] : []),
-    ...(found === undefined ? [] : [dim(`  found: ${found}`)]),
+    ...(found === undefined ? [] : [dim(`  found before: ${found}`)]),
     ...(bound === undefined ? [] : [dim(`  bound: ${bound}`)])
   ].join("\n")
 }

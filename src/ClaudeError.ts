@@ -218,7 +218,7 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
 }) {
   override get message() {
     const next = Duration.isDuration(this.retryAfter)
-      ? `; ${/by hand$/.test(String(this.why)) ? "closed again" : "next probe"} in ${
+      ? `; ${String(this.why).endsWith("by hand") ? "closed again" : "next probe"} in ${
         Math.ceil(Duration.toSeconds(this.retryAfter))
       } s`
       : ""

@@ -50,7 +50,7 @@ const defaults = {
   window: "60 seconds",
   // 12 calls a minute with 30 % errors are too few to decide on: retries serve them.
   minimumCalls: 20,
-  // b50: at 20 calls a minute, chance opens it once in 65 hours; at 0.8, every two hours.
+  // Calculated, at 20 calls a minute, chance opens it once in 65 hours; at 0.8, every two hours.
   failureRate: 0.9,
   // a: the first answer comes at most 6 seconds after an outage of 20.
   openFor: "5 seconds",

@@ -118,7 +118,7 @@ export const settings = (options: Options): Settings => {
   }
 }
 
-/** What a class does not say, it has like all others. */
+/** A class inherits the limits that it does not set. */
 const limitsOf = (own: Limits, all: Limits): Limits => ({
   requests: own.requests ?? all.requests,
   inputTokens: own.inputTokens ?? all.inputTokens,

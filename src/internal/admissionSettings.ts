@@ -18,7 +18,7 @@ export interface Concurrency {
    * tenants wait, each has an equal share of these places.
    */
   readonly queue?: number | undefined
-  /** How long one may wait: 1 minute. Never so long that no time is left for the answer before its deadline. */
+  /** How long a call waits: until its deadline less the time for the answer; without a deadline, 1 minute. */
   readonly maxWait?: Duration.Input | undefined
 }
 

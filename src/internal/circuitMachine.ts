@@ -96,7 +96,7 @@ const failing = (
   return opened(settings, state, { began: now, why }, retryAfter, why, now)
 }
 
-/** The one place where a clock that was set back is handled: what was waited for takes no longer than it was to take. */
+/** Corrects an open or isolated circuit when the clock is set back: no wait becomes longer. Processes may share it, so that it cannot use `Steady`. */
 export const steadied = (state: State, now: number): State => {
   if (state._tag === "Closed" || now >= state.at) return state
   const back = state.at - now

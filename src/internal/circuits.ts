@@ -181,7 +181,7 @@ export class Panel {
   // Looking
   // ---------------------------------------------------------------------------
 
-  /** Looks without taking anything; and whether it was closed since the last look. */
+  /** What a call would be told now. Takes no probe. Starts or ends the ramp if the circuit has changed since the last look. */
   look(circuit: Circuit, now: number): Effect.Effect<Machine.Decision> {
     return circuit.kept.modify((state) => {
       if (state._tag === "Closed") this.seen(circuit, state.since, now)
@@ -201,7 +201,7 @@ export class Panel {
     return state
   }
 
-  /** It is closed since then. */
+  /** Starts the ramp when this process first sees that the circuit has closed. */
   seen({ kept, line, model }: Circuit, since: number | null, now: number): void {
     if (since === null || since === kept.seen) return
     kept.seen = since

@@ -34,7 +34,7 @@ export interface Prefix extends Amounts {
 /** Source: platform.claude.com/docs/en/build-with-claude/prompt-caching: five minutes from the last use, or an hour. */
 const [usualTtl, longTtl] = [300_000, 3_600_000]
 
-/** What is deeper is no text of a prompt. */
+/** Deeper nesting is not read: it bounds the recursion. */
 const maxDepth = 20
 
 /** Looks at all of a request, once. */
@@ -140,7 +140,7 @@ class Counter {
   }
 }
 
-/** Old thinking does not count. */
+/** Not prompt text: base64 data, and thinking of earlier turns. */
 const unread: ReadonlySet<unknown> = new Set(["base64", "thinking", "redacted_thinking"])
 
 const isUncountable = (type: unknown, source: unknown): boolean =>
@@ -150,7 +150,7 @@ const opaque = /^(container_upload|web_search_tool_result|web_fetch_tool_result|
 
 const sources: ReadonlySet<unknown> = new Set(["file", "url", "base64"])
 
-/** Those of the caller have no type, or say that they are. Those that only say what to call are none. */
+/** Whether the API runs this tool and reads its result. Tools of the caller have no `type`, or `custom`; tools that the client runs do not count. */
 const isServerTool = (tool: unknown): boolean => isObject(tool) && isString(tool.type) && serverTools.test(tool.type)
 
 const serverTools = /^(web_search|web_fetch|code_execution|mcp_toolset|advisor)/

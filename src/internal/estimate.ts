@@ -9,13 +9,13 @@ export interface Estimate {
   readonly output: number
 }
 
-/** More than English text has, so that the first calls are rather taken for too large. */
+/** Higher than English text (about 1/4), so that the first estimates are too large, not too small. */
 const firstTokensPerCharacter = 1 / 3
 
 /** Fewer than any text has: what is too large by this is too large. */
 const fewestTokensPerCharacter = 1 / 6
 
-/** What larger ones are made smaller to. Source: platform.claude.com/docs/en/build-with-claude/vision. */
+/** Tokens of an image: the API scales larger ones down to this. Source: platform.claude.com/docs/en/build-with-claude/vision. */
 const perImage = 1600
 
 /** A document of some pages, until one was read. Source: the same/pdf-support, 1,500 to 3,000 tokens a page. */

@@ -72,7 +72,7 @@ export const compile = (guards: Guards): Compiled => {
     budget: budget === false ? undefined : RetryBudget.settings(budget),
     monitor: monitor === false ? undefined : Monitor.settings(monitor),
     extra,
-    // A 429 that says when to come back, and a circuit that closes, hold calls back where their number is not limited too.
+    // The queue also does the pause after a 429, so it exists unless only a monitor is on.
     admits: concurrency !== undefined || quota !== undefined || circuit !== undefined || budget !== false
   }
 }

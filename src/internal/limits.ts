@@ -57,7 +57,7 @@ export class Limits {
       this.freshUntil[of] = now + freshFor
       const back = limits[of] * told.headroom / 60_000 * (now - at)
       const size = this.mostSeen[of] = Math.min(limits[of], Math.max(this.mostSeen[of], remaining))
-      // A bucket is never below zero, and what is said of it is rounded down: what is beyond that was refused.
+      // At least -1: `remaining` is rounded down and never negative. Requests that would take it lower were refused.
       const least = -1
       atMost[of] = Math.max(least, remaining + back - Math.max(0, later[of])) - (1 - told.headroom) * size
     }

@@ -20,7 +20,7 @@ export const longest = 60_000
 /** When another call looks, if the first has no answer yet: a 429 takes less, and thinking takes two minutes. */
 const lookEvery = 5000
 
-/** What is asked for, in tokens. */
+/** The estimated size of a request. */
 type Size = () => Amount
 
 /** A pause, if there is one. */
@@ -65,7 +65,7 @@ export class Pause {
     return true
   }
 
-  /** One that looked has seen nothing. */
+  /** The call that tested the end of the pause got no answer: the next one may test now. */
   again(now: number): void {
     this.next = Math.min(this.next, now)
   }

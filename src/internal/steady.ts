@@ -1,6 +1,6 @@
 /**
  * Time that never goes back. Where the system clock is set back (NTP, a virtual machine that resumes), it goes on from
- * where it was. Guards measure all their waits with it, so that none of them has to think of it.
+ * where it was. Queues use it. Circuits, which processes may share, and the retry budget correct their own times.
  */
 export type Steady = (now: number) => number
 

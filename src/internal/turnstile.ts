@@ -29,7 +29,7 @@ export interface Options<in A> extends Standing<A> {
    * that is not known. One that may not wait so long does not wait at all.
    */
   readonly turn?: ((item: A, ahead: Amount, now: number) => Effect.Effect<number>) | undefined
-  /** How many may wait who do not go after it, shared by tenants: decided when it comes, and never later. */
+  /** How many calls of the same or a higher priority may wait, shared by tenants. Decided when a call comes, never later. */
   readonly room: number
 }
 
