@@ -76,8 +76,10 @@ const { output } = await bundle.write({
   codeSplitting: {
     groups: [{
       name: "core",
+      // What needs Node or undici stays with `NodeAnthropic`: programs elsewhere import the rest.
       test: (id) =>
-        !/^(testing|NodeAnthropic|PersistedAnswers)/.test(within(src, id) ?? within(effect, id) ?? "testing")
+        !/^(testing|NodeAnthropic|PersistedAnswers|internal\/(undiciFetch|ambientFetch|contentEncoding)$)/
+          .test(within(src, id) ?? within(effect, id) ?? "testing")
     }]
   }
 })
