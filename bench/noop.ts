@@ -21,7 +21,7 @@ const under = (policy: Policy.Policy) => {
 }
 const standard = under(Policy.standard)
 
-await compare(import.meta.url, [
+await compare([
   { name: "Effect.runPromise alone", run: promised(ready, () => Effect.void) },
   { name: "text", run: promised(ready, text) },
   { name: "text, Policy.none", run: promised(ready, under(Policy.none)) },

@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs"
 import { Session } from "node:inspector/promises"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
-import { Claude, Policy } from "../src/index.ts"
+import { Claude, Guards, Policy } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 import { count, startServer, table } from "./measure.ts"
 
@@ -52,6 +52,12 @@ const counted = async (session: Session, call: () => Promise<unknown>): Promise<
 
 const { server, url } = await startServer(count("writes", flags.writes))
 const runtime = ManagedRuntime.make(NodeAnthropic.layerWith({ apiKey: "sk-ant-bench", baseUrl: url }))
+const guards = Guards.apply({
+  ...Guards.standard,
+  concurrency: { max: 256, queue: 256 },
+  quota: { requests: 1e9, inputTokens: 1e12, outputTokens: 1e12, per: "1 minute" }
+})
+const guarded = ManagedRuntime.make(guards(NodeAnthropic.layerWith({ apiKey: "sk-ant-bench", baseUrl: url })))
 const session = new Session()
 session.connect()
 try {
@@ -59,7 +65,8 @@ try {
   const standard = Policy.apply(Policy.standard)
   const cases = [
     { name: "text, no policy", call: () => runtime.runPromise(Claude.text("hi")) },
-    { name: "text, Policy.standard", call: () => runtime.runPromise(standard(Claude.text("hi"))) }
+    { name: "text, Policy.standard", call: () => runtime.runPromise(standard(Claude.text("hi"))) },
+    { name: "the same, behind guards", call: () => guarded.runPromise(standard(Claude.text("hi"))) }
   ]
   const rows: Array<ReadonlyArray<string>> = []
   let last: ReadonlyArray<Entered> = []
@@ -80,7 +87,7 @@ try {
     const listed = last.toSorted((a, b) => b.perCall - a.perCall).slice(0, count("top", flags.top))
     console.log(`\n${
       table(
-        ["Policy.standard", "line", "per call"],
+        ["last case", "line", "per call"],
         listed.map(({ file, line, name, perCall }) => [`${file} ${name}`, String(line), perCall.toFixed(1)])
       )
     }`)
@@ -88,5 +95,6 @@ try {
 } finally {
   session.disconnect()
   await runtime.dispose()
+  await guarded.dispose()
   server.kill()
 }

@@ -61,6 +61,17 @@ const makeCall: Readonly<Record<string, () => Promise<Call>>> = {
     const resilient = Policy.apply(Policy.standard)
     return () => runtime.runPromise(Claude.text(prompt).pipe(resilient))
   },
+  "ours-guarded": async () => {
+    const [[{ ManagedRuntime }, { Claude, Guards, Policy }], NodeAnthropic] = await withUndici()
+    const guards = Guards.apply({
+      ...Guards.standard,
+      concurrency: { max: 256, queue: 1000 },
+      quota: { requests: 1e9, inputTokens: 1e12, outputTokens: 1e12 }
+    })
+    const runtime = ManagedRuntime.make(guards(NodeAnthropic.layerWith({ apiKey, baseUrl })))
+    const resilient = Policy.apply(Policy.standard)
+    return () => runtime.runPromise(Claude.text(prompt).pipe(resilient))
+  },
   "ours-plain": async () => {
     const { Claude, runtime } = await onUndici()
     return () => runtime.runPromise(Claude.text(prompt))
@@ -90,11 +101,10 @@ const makeCall: Readonly<Record<string, () => Promise<Call>>> = {
 
 const library = () => Promise.all([import("effect"), import("../src/index.ts")])
 
+const withUndici = () => Promise.all([library(), import("../src/NodeAnthropic.ts")])
+
 const onUndici = async () => {
-  const [[{ ManagedRuntime }, { Claude, Policy }], NodeAnthropic] = await Promise.all([
-    library(),
-    import("../src/NodeAnthropic.ts")
-  ])
+  const [[{ ManagedRuntime }, { Claude, Policy }], NodeAnthropic] = await withUndici()
   return { Claude, Policy, runtime: ManagedRuntime.make(NodeAnthropic.layerWith({ apiKey, baseUrl })) }
 }
 

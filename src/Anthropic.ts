@@ -4,7 +4,6 @@
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -16,9 +15,10 @@ import * as SemVer from "effect/SemVer"
 import * as Claude from "./Claude.ts"
 import { type ClaudeError, TimedOut, UnexpectedResponse } from "./ClaudeError.ts"
 import { classify as classifyFailure, type Context as Known } from "./internal/classify.ts"
+import { warnHere } from "./internal/here.ts"
 import { connect } from "./internal/response.ts"
 import * as Sdk from "./internal/sdk.ts"
-import { tell } from "./internal/tell.ts"
+import type { Params } from "./Message.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -85,56 +85,7 @@ const config = Effect.gen(function*() {
 
 /** The wire over a sender. */
 const wire = (sender: Sdk.Sender, mayEndEarly: boolean): Claude.Wire => ({
-  open: (request) =>
-    Effect.withFiber<Claude.Connection, ClaudeError, Scope.Scope>((fiber) => {
-      const scope = Context.getUnsafe(fiber.context, Scope.Scope)
-      const controller = new AbortController()
-      const clock = fiber.getRef(Clock.Clock)
-      const { model } = request.params
-      let reader: Reader | undefined
-      let whole = false
-
-      // An answer that is complete leaves its connection to the next, if the body ends now; any other closes it at once.
-      const close = Effect.sync(() =>
-        whole && reader !== undefined ? drain(reader, controller) : controller.abort(closed)
-      )
-      const sent = send(sender, model, clock, () => sender.message(request.params, controller.signal))
-      const received = (response: Response) => {
-        const header = (name: string) => response.headers.get(name) ?? undefined
-        const broken = (failure: unknown) =>
-          classifyFailure(failure, { model, requestId: header("request-id"), now: clock.currentTimeMillisUnsafe() })
-        reader = response.body?.getReader()
-        let pending: ReturnType<Reader["read"]> | undefined
-        let chunk: Uint8Array | undefined
-        // Runs only for who still waits: what comes after an interrupt is left to the next read.
-        const taken = Effect.sync(() => {
-          pending = undefined
-          return chunk
-        })
-        return connect({
-          status: response.status,
-          header,
-          model,
-          now: clock.currentTimeMillisUnsafe(),
-          mayEndEarly,
-          onWhole: () => {
-            whole = true
-          },
-          bytes: Effect.callback((resume) => {
-            if (reader === undefined) return resume(Effect.undefined)
-            pending ??= reader.read()
-            pending.then(
-              ({ value }) => {
-                chunk = value
-                resume(taken)
-              },
-              (failure) => resume(Effect.fail(broken(failure)))
-            )
-          })
-        })
-      }
-      return Effect.andThen(Scope.addFinalizer(scope, close), Effect.flatMap(sent, received))
-    }),
+  open: ({ params }) => open(sender, mayEndEarly, params),
   countTokens: (params) =>
     asked(sender, params.model, (signal) => sender.count(params, signal)).pipe(
       Effect.flatMap((counted) =>
@@ -145,6 +96,62 @@ const wire = (sender: Sdk.Sender, mayEndEarly: boolean): Claude.Wire => ({
     ),
   models: listed(sender)
 })
+
+/** Sends a request, and gives the connection when the headers of an answer are there. */
+const open = Effect.fnUntraced(function*(
+  sender: Sdk.Sender,
+  mayEndEarly: boolean,
+  params: Params
+): Effect.fn.Return<Claude.Connection, ClaudeError, Scope.Scope> {
+  const { model } = params
+  const clock = yield* Clock.Clock
+  const controller = new AbortController()
+  let reader: Reader | undefined
+  let whole = false
+  // An answer that is complete leaves its connection to the next, if the body ends now; any other closes it at once.
+  const close = Effect.sync(() => whole && reader !== undefined ? drain(reader, controller) : controller.abort(closed))
+  yield* Scope.addFinalizer(yield* Scope.Scope, close)
+  const response = yield* send(sender, model, clock, () => sender.message(params, controller.signal))
+
+  const header = (name: string) => response.headers.get(name) ?? undefined
+  const broken = (failure: unknown) =>
+    classifyFailure(failure, { model, requestId: header("request-id"), now: clock.currentTimeMillisUnsafe() })
+  reader = response.body?.getReader()
+  return yield* connect({
+    status: response.status,
+    header,
+    model,
+    now: clock.currentTimeMillisUnsafe(),
+    mayEndEarly,
+    onWhole: () => {
+      whole = true
+    },
+    bytes: reader === undefined ? Effect.undefined : chunks(reader, broken)
+  })
+})
+
+/** The next bytes of a body. A read that is interrupted takes nothing: what comes after it is left to the next read. */
+const chunks = (
+  reader: Reader,
+  broken: (failure: unknown) => ClaudeError
+): Effect.Effect<Uint8Array | undefined, ClaudeError> => {
+  let pending: ReturnType<Reader["read"]> | undefined
+  let chunk: Uint8Array | undefined
+  const taken = Effect.sync(() => {
+    pending = undefined
+    return chunk
+  })
+  return Effect.callback((resume) => {
+    pending ??= reader.read()
+    pending.then(
+      ({ value }) => {
+        chunk = value
+        resume(taken)
+      },
+      (failure) => resume(Effect.fail(broken(failure)))
+    )
+  })
+}
 
 /** The most pages of models that are read; each has up to 1000. */
 const mostPages = 10
@@ -224,5 +231,5 @@ const warnIfOld = Effect.suspend(() => {
   if (warned || !Result.getOrElse(old, () => true)) return Effect.void
   warned = true
   const message = `@anthropic-ai/sdk is ${Sdk.version}, and the oldest that was tested is ${oldestTested}: upgrade it`
-  return tell((at, model) => ({ _tag: "Warning", at, call: undefined, model, code: "OldSdk", message }))
+  return warnHere("OldSdk", message)
 })

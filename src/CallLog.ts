@@ -11,17 +11,16 @@ import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as FileSystem from "effect/FileSystem"
+import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import type { PlatformError } from "effect/PlatformError"
-import * as Queue from "effect/Queue"
 import * as Ref from "effect/Ref"
-import type { ClaudeError, GaveUp, Table, Tag, Tried } from "./ClaudeError.ts"
+import type { ClaudeError, GaveUp, Tag, Tried } from "./ClaudeError.ts"
 import type { Tally } from "./Current.ts"
-import { type Log, routine } from "./internal/listening.ts"
+import * as JsonLines from "./internal/jsonLines.ts"
+import { severity } from "./internal/severity.ts"
 import type { Reply, Usage } from "./Message.ts"
 
 // -----------------------------------------------------------------------------
@@ -59,7 +58,8 @@ export interface Rate {
 
 /** One thing that happened. Attempts are told by `Claude.make`, calls by `Policy`, circuits and rates by `Guards`. */
 export type Event =
-  | Common & { readonly _tag: "AttemptStarted"; readonly attempt: number }
+  /** `queued`: how long it had waited at guards: for a slot, for quota, for a circuit. */
+  | Common & { readonly _tag: "AttemptStarted"; readonly attempt: number; readonly queued: Duration.Duration }
   | Attempt & {
     readonly _tag: "AttemptSucceeded"
     readonly timeToFirstToken: Duration.Duration | undefined
@@ -130,16 +130,10 @@ export const capture: Effect.Effect<CallLog> = Effect.gen(function*() {
   const log = yield* CallLog
   const loggers = yield* Logger.CurrentLoggers
   const tell = (event: Event) => Effect.provideService(safely(log, event), Logger.CurrentLoggers, loggers)
-  if (log === nobody) return log
-  if (log !== logger) return { emit: tell }
-  // Most events are for nobody: they cost a look at the level, and what goes well is not even made an event.
-  const isHeard = (fiber: Fiber.Fiber<unknown, unknown>, level: LogLevel.Severity) =>
-    !LogLevel.isGreaterThan(fiber.cache.minimumLogLevel, level)
-  const choosy: CallLog & Log = {
-    emit: (event) => Effect.withFiber((fiber) => isHeard(fiber, levelOf(event)) ? tell(event) : Effect.void),
-    [routine]: (fiber) => isHeard(fiber, routineLevel)
-  }
-  return choosy
+  // What the logger would leave out is not made a line of: most events are of what goes well.
+  const tellEnabled = (event: Event) =>
+    Effect.flatMap(LogLevel.isEnabled(levelOf(event)), (isEnabled) => isEnabled ? tell(event) : Effect.void)
+  return { emit: log === logger ? tellEnabled : tell }
 })
 
 // -----------------------------------------------------------------------------
@@ -174,27 +168,9 @@ export const layerMemory: Layer.Layer<Memory> = Layer.effectContext(
 export const layerJsonLines = (path: string): Layer.Layer<never, PlatformError, FileSystem.FileSystem> =>
   Layer.effect(
     CallLog,
-    Effect.gen(function*() {
-      const file = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.open(path, { flag: "a" }))
-      const lines = yield* Queue.dropping<string, Cause.Done>(10_000)
-      const report = (problem: unknown) =>
-        Effect.logWarning(`resilient-claude: log lines for ${path} were lost`, problem)
-      const encoder = new TextEncoder()
-      const write = Effect.flatMap(
-        Queue.takeAll(lines),
-        (batch) => Effect.catch(file.writeAll(encoder.encode(batch.join(""))), report)
-      )
-      const writer = yield* Effect.forkScoped(Effect.ignore(Effect.forever(write)))
-      yield* Effect.addFinalizer(() => Effect.andThen(Queue.end(lines), Fiber.await(writer)))
-      return {
-        emit: (event) =>
-          Effect.suspend(() =>
-            Queue.offerUnsafe(lines, `${JSON.stringify(record(event))}\n`)
-              ? Effect.void
-              : report("the disk does not keep up, or the layer is closed")
-          )
-      }
-    })
+    Effect.map(JsonLines.append(path), (append) => ({
+      emit: (event) => Effect.suspend(() => append(record(event)))
+    }))
   )
 
 /** Tells all of them, in order. */
@@ -215,40 +191,12 @@ export const combine = <const Layers extends ReadonlyArray<Layer.Layer<never, un
 // Internals
 // -----------------------------------------------------------------------------
 
-/** How loudly to report each kind of failure. */
-const severity: Table<LogLevel.Severity> = {
-  InvalidRequest: "Error",
-  Unauthorized: "Error",
-  Forbidden: "Error",
-  NotFound: "Error",
-  RequestTooLarge: "Error",
-  ContextWindowExceeded: "Warn",
-  SpendLimitReached: "Error",
-  RateLimited: "Warn",
-  Overloaded: "Warn",
-  ServerFault: "Warn",
-  Unreachable: "Warn",
-  PartialAnswer: "Warn",
-  UnexpectedResponse: "Warn",
-  Refused: "Info",
-  Truncated: "Info",
-  EmptyAnswer: "Warn",
-  MalformedOutput: "Warn",
-  TimedOut: "Warn",
-  DeadlineExceeded: "Warn",
-  CircuitOpen: "Debug",
-  Saturated: "Warn"
-}
-
-/** How loudly to report what goes well. */
-const routineLevel = "Debug"
-
 /** How loudly to report each kind of event. */
 const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLevel.Severity } = {
-  AttemptStarted: routineLevel,
-  AttemptSucceeded: routineLevel,
-  AttemptLeft: routineLevel,
-  CallSucceeded: routineLevel,
+  AttemptStarted: "Debug",
+  AttemptSucceeded: "Debug",
+  AttemptLeft: "Debug",
+  CallSucceeded: "Debug",
   RetryScheduled: "Info",
   Continued: "Info",
   Restarted: "Warn",
@@ -284,7 +232,7 @@ export const record = ({ _tag, at, ...event }: Event): Readonly<Record<string, u
 const levelOf = (event: Event): LogLevel.Severity =>
   event._tag === "AttemptFailed" ? severity[event.error._tag] : loudness[event._tag]
 
-const nobody: CallLog & Log = { emit: () => Effect.void, [routine]: () => false }
+const nobody: CallLog = { emit: () => Effect.void }
 
 const logger: CallLog = {
   emit: (event) => {

@@ -11,8 +11,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import { dual, identity } from "effect/Function"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
@@ -24,27 +23,27 @@ import * as Current from "./Current.ts"
 import type { Wanted } from "./internal/accept.ts"
 import { capture as captureAnswers, type Store } from "./internal/answerStore.ts"
 import * as Attempt from "./internal/attempt.ts"
-import { Collecting } from "./internal/collecting.ts"
-import * as Opening from "./internal/opening.ts"
+import { collect } from "./internal/collect.ts"
+import type { Connect } from "./internal/connection.ts"
+import { copy } from "./internal/history.ts"
 import * as Output from "./internal/output.ts"
 import * as Reading from "./internal/reading.ts"
 import {
   type Amend,
-  answered,
   type Ask,
   countable,
   type Options,
+  questionKey,
   questionOf,
   toolsOf,
   toRequest
 } from "./internal/request.ts"
 import * as Tools from "./internal/tools.ts"
 import { traced } from "./internal/traced.ts"
-import type * as Unfinished from "./internal/unfinished.ts"
 import type * as Message from "./Message.ts"
 
-export type { Connection, WireItem } from "./internal/attempt.ts"
-export type { Opened } from "./internal/opening.ts"
+export type { Opened } from "./internal/attempt.ts"
+export type { Connect, Connection, WireItem } from "./internal/connection.ts"
 export type { Form } from "./internal/output.ts"
 export type { Answer } from "./internal/reading.ts"
 export type { Ask, Options } from "./internal/request.ts"
@@ -55,8 +54,7 @@ export type { Ask, Options } from "./internal/request.ts"
 
 /** What a provider supplies. */
 export interface Wire {
-  /** Sends a request: succeeds when the headers are there. Closing the scope closes the socket. */
-  readonly open: (request: Message.Request) => Effect.Effect<Attempt.Connection, ClaudeError, Scope.Scope>
+  readonly open: Connect
   /** Counts the input tokens of a request without running it. */
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
   /** Lists the models, also those that are retired. */
@@ -88,7 +86,7 @@ export class Claude extends Context.Service<Claude, {
    * Opens one answer: succeeds with the first content. Its scope is the answer's, and is closed with how the answer
    * ended: that is what guards learn from. `Claude.open` and all other calls see to it.
    */
-  readonly open: (request: Message.Request) => Effect.Effect<Opening.Opened, ClaudeError, Scope.Scope>
+  readonly open: (request: Message.Request) => Effect.Effect<Attempt.Opened, ClaudeError, Scope.Scope>
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
   readonly log: CallLog.CallLog
@@ -101,7 +99,7 @@ export class Claude extends Context.Service<Claude, {
 export const make = (wire: Wire): Effect.Effect<Claude["Service"]> =>
   Effect.zipWith(CallLog.capture, captureAnswers, (log, answers) =>
     Claude.of({
-      open: Opening.make((request, fiber) => new Attempt.Attempt(wire.open, log, request, fiber)),
+      open: Attempt.open(wire.open, log),
       countTokens: wire.countTokens,
       models: wire.models,
       log,
@@ -124,21 +122,18 @@ export const message: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (ask, options) =>
-  traced("Claude.message", (fiber) => {
-    const reply = () => collect(fiber, ask, options, "content", identity)
-    const decoded = () => Effect.flatMap(reply(), (reply) => Tools.decode(toolsOf(ask, options), reply))
-    return heard(fiber, decoded, ask, options)
-  })
+  collected(ask, options, "content").pipe(
+    Effect.flatMap((reply) => Tools.decode(toolsOf(ask, options), reply)),
+    heard(ask, options),
+    traced("Claude.message")
+  )
 
 /** Asks for text. */
 export const text: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<string, ClaudeError, Claude> = (ask, options) =>
-  traced(
-    "Claude.text",
-    (fiber) => heard(fiber, () => collect(fiber, ask, options, "text", saidBy), ask, options)
-  )
+  Effect.map(collected(ask, options, "text"), ({ text }) => text).pipe(heard(ask, options), traced("Claude.text"))
 
 /**
  * Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode, with every issue
@@ -150,7 +145,7 @@ export const object: <A, I, RD = never>(
   ask: Ask,
   options?: Options
 ) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, ask, options) =>
-  traced("Claude.object", (fiber) => valued(fiber, () => Output.of(schema), ask, options))
+  traced("Claude.object")(Effect.suspend(() => valued(Output.of(schema), ask, options)))
 
 /** Asks for one of a list: the answer is nothing else. A fake must answer `{ choice: "…" }`. */
 export const choice: <const C extends ReadonlyArray<string>>(
@@ -158,9 +153,9 @@ export const choice: <const C extends ReadonlyArray<string>>(
   ask: Ask,
   options?: Options
 ) => Effect.Effect<C[number], ClaudeError, Claude> = (choices, ask, options) =>
-  traced(
-    "Claude.choice",
-    (fiber) => Effect.map(valued(fiber, () => Output.choice(choices), ask, options), ({ choice }) => choice)
+  Effect.suspend(() => valued(Output.choice(choices), ask, options)).pipe(
+    Effect.map(({ choice }) => choice),
+    traced("Claude.choice")
   )
 
 /** Asks for JSON of any shape, in words. Where the shape is known, `Claude.object` is held to it. */
@@ -168,7 +163,7 @@ export const json: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<Schema.Json, ClaudeError, Claude> = (ask, options) =>
-  traced("Claude.json", (fiber) => valued(fiber, () => Output.json, ask, options))
+  traced("Claude.json")(Effect.suspend(() => valued(Output.json, ask, options)))
 
 /**
  * How `Claude.object` asks for a value of this schema: by the schema, to which the API holds the model (if it is not one
@@ -204,7 +199,7 @@ export const open: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<Reading.Answer, ClaudeError, Claude | Scope.Scope> = (ask, options) =>
-  traced("Claude.open", (fiber) => begin(fiber, ask, options, true))
+  traced("Claude.open")(begin(ask, options, true))
 
 /** Asks, and gives the events of the answer. */
 export const events: (
@@ -219,7 +214,7 @@ export const stream: (
   options?: Options
 ) => Stream.Stream<string, ClaudeError, Claude> = (ask, options) =>
   Stream.unwrap(
-    Effect.map(traced("Claude.stream", (fiber) => begin(fiber, ask, options, false)), ({ events }) =>
+    Effect.map(traced("Claude.stream")(begin(ask, options, false)), ({ events }) =>
       Stream.filter(Stream.map(events, written), (piece) => piece !== ""))
   )
 
@@ -241,53 +236,49 @@ export const withModel: {
 // Internals
 // -----------------------------------------------------------------------------
 
-/** Asks, reads to the end, and takes what is wanted of the answer. */
-const collect = <A>(
-  fiber: Fiber.Fiber<unknown, unknown>,
-  ask: Ask,
-  options: Options | undefined,
-  wanted: Wanted,
-  taken: (reply: Message.Reply) => A,
-  amend?: Amend
-): Effect.Effect<A, ClaudeError, Claude> =>
-  new Collecting(
-    Context.getUnsafe(fiber.context as Context.Context<Claude>, Claude),
-    ask,
-    options,
-    wanted,
-    amend,
-    taken
-  ).answer(fiber)
+/** Asks, and reads to the end. */
+const collected = (ask: Ask, options: Options | undefined, wanted: Wanted, amend?: Amend) =>
+  Effect.contextWith((context: Context.Context<Claude>) =>
+    collect(Context.get(context, Claude), Context.get(context, Current.Call), ask, options, wanted, amend)
+  )
 
 /** Tells who listens, if anybody does, what is asked, and how that ended. */
-const heard = <A, R>(
-  fiber: Fiber.Fiber<unknown, unknown>,
-  self: () => Effect.Effect<A, ClaudeError, R>,
+const heard =
+  (ask: Ask, options: Options | undefined, amend?: Amend) =>
+  <A, R>(self: Effect.Effect<A, ClaudeError, R>): Effect.Effect<A, ClaudeError, R> =>
+    Effect.contextWith((context: Context.Context<R>) => {
+      const listener = Context.get(context, Current.Listener)
+      return listener === undefined ?
+        self :
+        Effect.flatMap(
+          told(listener, ask, options, amend),
+          (ended) =>
+            Effect.onExit(
+              self,
+              (exit) =>
+                Effect.sync(() =>
+                  ended(Exit.isSuccess(exit) ? "whole" : Cause.hasInterrupts(exit.cause) ? "left" : "not")
+                )
+            )
+        )
+    })
+
+const told = Effect.fnUntraced(function*(
+  listener: Current.Listener,
   ask: Ask,
   options: Options | undefined,
   amend?: Amend
-): Effect.Effect<A, ClaudeError, R> => {
-  const listener = fiber.getRef(Current.Listener)
-  if (listener === undefined) return self()
-  return Effect.suspend(() => {
-    const ended = listener.asked(questionOf(fiber, ask, options, amend))
-    return Effect.onExit(
-      // Made after that: what is asked in the end is the last that `amend` is told of.
-      self(),
-      (exit) =>
-        Effect.sync(() => ended(Exit.isSuccess(exit) ? "whole" : Cause.hasInterrupts(exit.cause) ? "left" : "not"))
-    )
-  })
-}
+) {
+  const question = yield* questionOf(ask, options, amend)
+  return listener.asked(question, { tenant: yield* Current.Tenant, call: (yield* Current.Call)?.id })
+})
 
 /** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
 const valued = <A, RD>(
-  fiber: Fiber.Fiber<unknown, unknown>,
-  wanted: () => Result.Result<Output.Output<A, RD>, string>,
+  output: Result.Result<Output.Output<A, RD>, string>,
   ask: Ask,
   options: Options | undefined
 ): Effect.Effect<A, ClaudeError, Claude | RD> => {
-  const output = wanted()
   if (Result.isFailure(output)) return Effect.fail(new InvalidRequest({ sent: false, detail: output.failure }))
   let { codec } = output.success.words
   let question: Message.Params | undefined
@@ -297,33 +288,28 @@ const valued = <A, RD>(
     question = params
     return asked.params
   }
-  const decoded = () =>
-    Effect.flatMap(
-      collect(fiber, ask, options, "text", identity, amend),
-      (reply) => Output.decode(output.success, codec, reply)
-    )
-  const noted = () =>
-    Effect.tapError(decoded(), (error) =>
-      Effect.sync(() => {
-        if (error._tag === "MalformedOutput" && question !== undefined) answered(error, question)
-      }))
-  return heard(fiber, noted, ask, options, amend)
+  return collected(ask, options, "text", amend).pipe(
+    Effect.flatMap((reply) => Output.decode(output.success, codec, reply)),
+    Effect.mapError((error) =>
+      error._tag === "MalformedOutput" && question !== undefined
+        ? copy(error, { question: questionKey(question) })
+        : error
+    ),
+    heard(ask, options, amend)
+  )
 }
 
-const begin = (
-  fiber: Fiber.Fiber<unknown, unknown>,
-  ask: Ask,
-  options: Options | undefined,
-  mayRestart: boolean
-): Effect.Effect<Reading.Answer, ClaudeError, Claude | Scope.Scope> =>
-  Effect.suspend(() => {
-    const claude = Context.getUnsafe(fiber.context as Context.Context<Claude>, Claude)
-    const ended = fiber.getRef(Current.Listener)?.asked(questionOf(fiber, ask, options, undefined))
-    const request = (rest?: Unfinished.Rest) => toRequest(ask, options, undefined, rest)
-    return Reading.open((request) => claude.open(request), request, claude.log, mayRestart, ended)
+const begin = Effect.fnUntraced(function*(ask: Ask, options: Options | undefined, mayRestart: boolean) {
+  const claude = yield* Claude
+  const listener = yield* Current.Listener
+  return yield* Reading.open({
+    send: (request) => claude.open(request),
+    toRequest: (rest) => toRequest(ask, options, undefined, rest),
+    log: claude.log,
+    mayRestart,
+    onEnd: listener && (yield* told(listener, ask, options))
   })
-
-const saidBy = ({ text }: Message.Reply) => text
+})
 
 const written = (event: Message.Event) =>
   event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""

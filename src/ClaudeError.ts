@@ -96,7 +96,6 @@ export class SpendLimitReached extends Schema.TaggedError<SpendLimitReached>()("
 export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
   ...common,
   retryAfter: duration,
-  limits: unknown,
   ramp: flag
 }) {
   override get message() {
@@ -130,7 +129,9 @@ export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialA
   ...common,
   ...partial,
   because: text,
-  permanent: flag
+  permanent: flag,
+  /** That of the error that broke the answer off. A copy of an error loses its `cause`. */
+  regainsAt: text
 }) {
   override get message() {
     return sentence("The answer broke off before its end", this)
@@ -177,7 +178,9 @@ export class MalformedOutput extends Schema.TaggedError<MalformedOutput>()("Malf
   ...common,
   ...partial,
   issues: secretIssues,
-  stopReason: text
+  stopReason: text,
+  /** Which question it answers, as a hash: so that a correction is only sent back to the same question. */
+  question: text
 }) {
   override get message() {
     return sentence("The answer does not match the output schema", this)
@@ -314,12 +317,7 @@ export const retryAfter = (error: ClaudeError): Duration.Duration | undefined =>
   "retryAfter" in error ? error.retryAfter : undefined
 
 /** When there is money again, as an ISO date, from the errors that say so. */
-export const regainsAt = (error: ClaudeError): string | undefined =>
-  error._tag === "SpendLimitReached"
-    ? error.regainsAt
-    : error._tag === "PartialAnswer" && is(error.cause)
-    ? regainsAt(error.cause)
-    : undefined
+export const regainsAt = (error: ClaudeError): string | undefined => "regainsAt" in error ? error.regainsAt : undefined
 
 /** Marks content, so that only who asks for it sees it. */
 export const redact = (content: string): Redacted.Redacted<string> => Redacted.make(content)

@@ -86,15 +86,13 @@ export const WaitForCircuit = Context.Reference<boolean>("resilient-claude/Curre
 // Which call this is
 // -----------------------------------------------------------------------------
 
-/** What a policy knows about the call it is running. One mutable record per call; only the policy writes to it. */
+/** What a policy knows about the call it is running. One mutable record per call, which the library writes to. */
 export interface Call {
   readonly id: string
   /** Which attempt this is, from 1, over all models. */
   attempt: number
   /** The model that was asked last. */
   model: string | undefined
-  /** How many models have been given up. */
-  hop: number
   /** The answers that the next attempt must correct, oldest first. */
   corrections: ReadonlyArray<MalformedOutput>
   /** What the attempts have used so far. */
@@ -138,7 +136,10 @@ export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Curr
 
 /** Told of each question that is put inside, as the caller put it; what it gives is told, once, how that ended. */
 export interface Listener {
-  readonly asked: (params: Omit<MessageCreateParamsBase, "stream">) => (how: "whole" | "not" | "left") => void
+  readonly asked: (
+    params: Omit<MessageCreateParamsBase, "stream">,
+    by: { readonly tenant: string | undefined; readonly call: string | undefined }
+  ) => (how: "whole" | "not" | "left") => void
 }
 
 /** Who is told, if anybody. Set by `Fallback.lastGood`. */

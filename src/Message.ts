@@ -11,9 +11,11 @@ import type {
   RawMessageStreamEvent
 } from "@anthropic-ai/sdk/resources/messages"
 import type * as Duration from "effect/Duration"
+import type * as Schema from "effect/Schema"
 import type { Tag } from "./ClaudeError.ts"
 import type * as Current from "./Current.ts"
 import type * as Models from "./internal/catalogue.ts"
+import type * as fields from "./internal/errorFields.ts"
 
 // -----------------------------------------------------------------------------
 // Requests
@@ -73,21 +75,11 @@ export type Usage = Message["usage"]
 /** What an answer cost in US dollars, by the catalogue, or at least cost. */
 export type Cost = Models.Cost
 
-/** One bucket of the account, as the API last described it. `reset` is when it will be full again, at the latest. */
-export interface RateLimit {
-  readonly limit: number | undefined
-  readonly remaining: number | undefined
-  /** An RFC 3339 date. */
-  readonly reset: string | undefined
-}
+/** One bucket of the account, as the API last described it. `reset` (an RFC 3339 date) is when it will be full again, at the latest. */
+export interface RateLimit extends Schema.Schema.Type<typeof fields.RateLimit> {}
 
 /** The buckets of the account. Those that the API did not mention are missing. */
-export interface RateLimits {
-  readonly requests?: RateLimit
-  readonly tokens?: RateLimit
-  readonly inputTokens?: RateLimit
-  readonly outputTokens?: RateLimit
-}
+export interface RateLimits extends Schema.Schema.Type<typeof fields.RateLimits> {}
 
 /** A tool that Claude wants to be used. The input is decoded, if the tool was made with a schema. */
 export interface ToolUse {

@@ -17,7 +17,7 @@ import * as Anthropic from "./Anthropic.ts"
 import type * as Claude from "./Claude.ts"
 import * as Ambient from "./internal/ambientFetch.ts"
 import * as Refuse from "./internal/refuse.ts"
-import { type Fetch, takesPlain } from "./internal/sdk.ts"
+import type { Fetch } from "./internal/sdk.ts"
 import * as UndiciFetch from "./internal/undiciFetch.ts"
 
 /** How to connect, where that is not up to the global dispatcher. */
@@ -32,9 +32,7 @@ export interface ConnectOptions {
 }
 
 /** Configured by `ANTHROPIC_API_KEY`, and `ANTHROPIC_BASE_URL` if it is set. */
-export const layer: Layer.Layer<Claude.Claude, Config.ConfigError> = Anthropic.layerFetch(
-  takesPlain(Ambient.fetch)
-)
+export const layer: Layer.Layer<Claude.Claude, Config.ConfigError> = Anthropic.layerFetch(Ambient.fetch)
 
 /**
  * `Claude` by way of the SDK and undici. Throws a `RangeError` with a sentence if the options cannot be meant. A `client`
@@ -60,7 +58,7 @@ export const layerWith = (options: Omit<Anthropic.Options, "fetch"> & ConnectOpt
     }
     return Anthropic.layerWith({ ...options, client: onUndici(client) })
   }
-  const sendingBy = (fetch: Fetch) => Anthropic.layerWith({ ...options, fetch: takesPlain(fetch) })
+  const sendingBy = (fetch: Fetch) => Anthropic.layerWith({ ...options, fetch })
   const shared = sendingBy(dispatcher === undefined ? Ambient.fetch : UndiciFetch.make(() => dispatcher))
   // What is wrong with the options was refused just now, and not where the layer is provided.
   return connections === undefined

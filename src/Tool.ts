@@ -17,7 +17,10 @@ import type { Reply } from "./Message.ts"
 
 /** A tool that takes an `A`. */
 export interface Tool<A> extends SdkTool {
-  /** Where Claude wants this tool used. Fails only for a reply that `Claude.message` has not decoded: a streamed one. */
+  /**
+   * Where Claude wants this tool used. The inputs are decoded from the message of the reply, so that a copy of a reply will
+   * do. Fails only where `Claude.message` would have failed: for a streamed reply, or with another schema.
+   */
   readonly uses: (reply: Reply) => Effect.Effect<ReadonlyArray<Use<A>>, MalformedOutput>
 }
 
@@ -55,7 +58,7 @@ export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): 
     [Tools.codec]: codec,
     uses: (reply: Reply) =>
       Effect.forEach(
-        reply.toolUses.filter((use) => use.name === name),
+        Tools.raw(reply).filter((use) => use.name === name),
         (use) => Effect.map(Tools.decodeUse(codec, use, reply), ({ id, input }) => ({ id, input }))
       )
   }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Result, Schema, Stream } from "effect"
-import { Claude, type ClaudeError, Policy, Tool } from "../src/index.ts"
+import { Claude, type ClaudeError, type Message, Policy, Tool } from "../src/index.ts"
+import * as Tools from "../src/internal/tools.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
 const Booking = Schema.Struct({
@@ -266,6 +267,65 @@ describe("two tools", () => {
         answer([use("a", "get_weather", { city: "A", at: "1" }), use("b", "get_weather", { city: "B", at: "2" })])
       ]))
     ))
+})
+
+describe("a reply that was copied", () => {
+  const two = [use("a", "get_weather", { city: "A", at: "1" }), use("b", "get_weather", { city: "B", at: "2" })]
+  const inputs = [{ city: "A", at: 1n }, { city: "B", at: 2n }]
+
+  it.effect.each<readonly [string, (reply: Message.Reply) => Message.Reply]>([
+    ["not at all", (reply) => reply],
+    ["by a spread", (reply) => ({ ...reply, toolUses: reply.toolUses.map((use) => ({ ...use })) })],
+    ["through JSON", (reply) => JSON.parse(JSON.stringify(reply, (_, value) => typeof value === "bigint" ? 0 : value))],
+    ["with its inputs as they were written", (reply) => ({ ...reply, toolUses: Tools.uses(reply.message.content) })]
+  ])("decodes its tools, each time the same: %s", ([, copy]) =>
+    Effect.gen(function*() {
+      const reply = copy(yield* ask(weather))
+      for (const again of [reply, yield* Tools.decode([weather], reply), copy(yield* Tools.decode([weather], reply))]) {
+        assert.deepStrictEqual((yield* weather.uses(again)).map(({ input }) => input), inputs)
+      }
+      assert.deepStrictEqual((yield* Tools.decode([weather], reply)).toolUses.map(({ input }) => input), inputs)
+    }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
+
+  it.effect("has only the uses that were left in it, in their order", () =>
+    Effect.gen(function*() {
+      const reply = yield* ask(weather)
+      const toolUses = reply.toolUses.toReversed()
+      const uses = yield* weather.uses({ ...reply, toolUses })
+      assert.deepStrictEqual(uses.map(({ id, input: { city } }) => [id, city]), [["b", "B"], ["a", "A"]])
+      assert.deepStrictEqual((yield* weather.uses({ ...reply, toolUses: toolUses.slice(0, 1) })).map(({ id }) => id), [
+        "b"
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
+
+  it.effect("keeps apart two uses that a gateway gave the same id", () =>
+    Effect.gen(function*() {
+      const reply = yield* ask(weather)
+      assert.deepStrictEqual((yield* weather.uses({ ...reply })).map(({ input }) => input), inputs)
+    }).pipe(
+      Effect.provide(
+        FakeClaude.layer([
+          answer([use("", "get_weather", { city: "A", at: "1" }), use("", "get_weather", { city: "B", at: "2" })])
+        ])
+      )
+    ))
+
+  it.effect("that is malformed is so for the tool, too", () =>
+    Effect.gen(function*() {
+      const strictly = Tool.make("get_weather", {
+        input: Schema.Struct({ city: Schema.Literal("A"), at: Schema.BigInt })
+      })
+      assert.deepStrictEqual(issues(yield* Effect.flip(strictly.uses({ ...yield* ask(weather) }))), [
+        { path: ["get_weather", "city"], message: `Expected "A"` }
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
+
+  it.effect("decodes what stands in no message as it is", () =>
+    Effect.gen(function*() {
+      const reply = yield* ask(weather)
+      const made = { ...reply, message: { ...reply.message, content: [] }, toolUses: Tools.uses(reply.message.content) }
+      assert.deepStrictEqual((yield* weather.uses(made)).map(({ input }) => input), inputs)
+    }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 })
 
 describe("input that is cut at max_tokens", () => {

@@ -60,15 +60,16 @@ describe("the health of the examples", () => {
 
   it.live("is 200 again when there may be money, before anybody has asked: nobody would, while it is 503", () => {
     const circuits = Circuit.memory()
-    circuits.unsafe?.set("default", {
+    const open: Circuit.State = {
       _tag: "Open",
       generation: 1,
       outage: { began: 0, why: "the account has spent its money" },
       until: 1,
       probe: null,
       at: 0
-    })
+    }
     return Effect.gen(function*() {
+      yield* circuits.modify("default", () => [open, undefined])
       const server = yield* Effect.forkChild(Health.program)
       const { body, status } = yield* look
       assert.deepInclude(body["account"], { state: "half-open" })

@@ -9,13 +9,15 @@
  * that rely on retries. Calls that wait for it stand in one line, oldest first,
  * and leave at a rate that grows to twice the one from before.
  */
-import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { atNow } from "../internal/atNow.ts"
 import type { Status } from "../internal/circuitEnds.ts"
-import { Panel, type Place, type Settings } from "../internal/circuits.ts"
+import * as Lease from "../internal/circuitLease.ts"
+import * as Panel from "../internal/circuits.ts"
+import type { Place, Settings } from "../internal/circuits.ts"
 import * as Refuse from "../internal/refuse.ts"
-import * as Guard from "./Guard.ts"
+import type * as Guard from "./Guard.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -101,7 +103,6 @@ export const settings = (options: Options): Settings => {
 
 /** The circuits of an account. */
 export interface Circuits extends Guard.Guard {
-  readonly direct: Guard.Direct
   /** Lets nothing through to a model, or any where none is named: for so many milliseconds, or until it is reset. */
   readonly isolate: (model: string | undefined, length: number | undefined) => Effect.Effect<void>
   /** Closes the circuit of a model, or of the account where none is named. */
@@ -112,19 +113,16 @@ export interface Circuits extends Guard.Guard {
 
 /** A circuit for each model, and the gate of the account. `gate` looks or waits, `admit` takes the probe if it is due. */
 export const make = (settings: Settings, place: Place): Circuits => {
-  const panel = new Panel(settings, place)
-  const atNow = <A, E>(f: (now: number) => Effect.Effect<A, E>) => Effect.flatMap(Clock.currentTimeMillis, f)
+  const panel = Panel.make(settings, place)
   return {
-    ...Guard.make({
-      gate: ({ params }, place) => panel.gate(params.model, place),
-      admit: (request, { now }) => panel.admit(request, now)
-    }),
+    gate: (request) => Lease.gate(panel, request),
+    admit: (request) => Lease.admit(panel, request),
     isolate: (model, length) =>
       atNow((now) => {
         const until = length === undefined || length === Infinity ? null : now + length
-        return Effect.asVoid(panel.send(model, { _tag: "Isolate", until }, now))
+        return Effect.asVoid(Panel.send(panel, model, { _tag: "Isolate", until }, now))
       }),
-    reset: (model) => atNow((now) => Effect.asVoid(panel.send(model, { _tag: "Reset" }, now))),
-    status: atNow((now) => panel.status(now))
+    reset: (model) => atNow((now) => Effect.asVoid(Panel.send(panel, model, { _tag: "Reset" }, now))),
+    status: atNow((now) => Panel.status(panel, now))
   }
 }

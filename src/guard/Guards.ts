@@ -5,23 +5,18 @@
  * no is a slot wasted. A record names the parts and fixes the order once: all
  * gates, then slot and quota together, then the lease of the circuit.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import type * as CallLog from "../CallLog.ts"
 import { Claude } from "../Claude.ts"
-import { Saturated } from "../ClaudeError.ts"
-import * as Current from "../Current.ts"
-import { nameOf } from "../internal/fellBack.ts"
 import { compile, type Compiled, type Guards } from "../internal/guardsRecord.ts"
 import * as Stores from "../internal/guardStores.ts"
-import { emptied, forget } from "../internal/idle.ts"
+import { emptied } from "../internal/idle.ts"
+import * as Queues from "../internal/queues.ts"
 import * as Refuse from "../internal/refuse.ts"
-import * as Admission from "./Admission.ts"
+import type * as Admission from "./Admission.ts"
 import * as Circuit from "./Circuit.ts"
 import * as Guard from "./Guard.ts"
 import * as Monitor from "./Monitor.ts"
@@ -114,56 +109,34 @@ export const apply = (guards: Guards) => {
 
 /** Builds the guards of one layer. */
 const build = Effect.fnUntraced(function*(compiled: Compiled) {
-  const { account, admits, concurrency, extra, quota } = compiled
+  const { account, admits, extra } = compiled
   const inner = yield* Claude
   const scope = yield* Effect.scope
-  const onStoreError = reporting(inner.log)
-  const circuitStore = Stores.circuits(yield* Circuit.Store)
-  const quotaStore = Stores.quota(yield* Quota.Store)
+  const onStoreError = Stores.reporting(inner.log)
 
   const monitor = compiled.monitor && Monitor.make(compiled.monitor, inner.log, safe(yield* Monitor.Alerts))
   const log = monitor?.log ?? inner.log
   const budget = compiled.budget && RetryBudget.make(compiled.budget, scope)
-
-  const queues = new Map<string, Admission.Admission>()
-  const queueOf = (name: string, limits: Quota.Amount | undefined, now: number) => {
-    const known = queues.get(name)
-    if (known !== undefined) return known
-    forget([queues, byModel], now)
-    const made = Admission.make({
-      key: `${account}/${name}`,
-      concurrency,
-      quota: quota && limits && { ...quota, limits, store: quotaStore },
-      countTokens: inner.countTokens,
-      onStoreError,
-      scope
-    })
-    queues.set(name, made)
-    return made
-  }
-  const byModel = new Map<string, Admission.Admission>()
-  /** Models of one line share limits, as the API has it. */
-  const queueOfModel = (model: string, { models }: typeof Current.Catalogue.Service, now: number) => {
-    const known = byModel.get(model)
-    if (known !== undefined) return known
-    const line = models.get(model)?.line
-    const { limits, name } = quota?.classOf(line, model) ?? { name: line ?? model, limits: undefined }
-    const made = queueOf(name, limits, now)
-    byModel.set(model, made)
-    return made
-  }
-  let isDraining = false
-  const admission = Guard.make({
-    gate: ({ params: { model } }) => isDraining ? Exit.fail(new Saturated({ model, detail: draining })) : Exit.void,
-    admit: (request, place) =>
-      queueOfModel(request.params.model, place.fiber.getRef(Current.Catalogue), place.now).direct.admit(request, place)
+  const queues = Queues.make(compiled, {
+    countTokens: inner.countTokens,
+    store: Stores.quota(yield* Quota.Store),
+    onStoreError,
+    scope
   })
   const circuits = compiled.circuit && Circuit.make(compiled.circuit, {
     account,
-    store: circuitStore,
+    store: Stores.circuits(yield* Circuit.Store),
     log,
     onStoreError
   })
+
+  const guarded = Guard.apply([
+    ...monitor === undefined ? [] : [monitor],
+    ...admits ? [Queues.guard(queues)] : [],
+    ...circuits === undefined ? [] : [monitor === undefined ? circuits : monitor.watch(circuits)],
+    ...budget === undefined ? [] : [budget.guard],
+    ...extra
+  ])({ ...inner, log, budget: budget ?? inner.budget })
 
   const circuitStatus: typeof noCircuits = circuits?.status ?? noCircuits
   /** Whether no call runs, or waits in a queue or at a circuit. */
@@ -171,18 +144,9 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     Clock.currentTimeMillis,
     circuitStatus,
     (now, { circuits }) =>
-      [...queues.values()].every(({ isIdle }) => isIdle(0, now))
+      [...queues.byClass.values()].every(({ isIdle }) => isIdle(0, now))
       && Object.values(circuits).every(({ waiting }) => waiting === 0)
   )
-
-  const guarded = Guard.apply([
-    ...monitor === undefined ? [] : [monitor],
-    ...admits ? [admission] : [],
-    ...circuits === undefined ? [] : [monitor === undefined ? circuits : Guard.make(monitor.watch(circuits.direct))],
-    ...budget === undefined ? [] : [budget.guard],
-    ...extra
-  ])({ ...inner, log, budget: budget ?? inner.budget })
-
   const needsCircuit = Effect.die(
     new RangeError("Guards: there is no circuit to isolate or reset: add circuit: {} to the guards")
   )
@@ -196,14 +160,14 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
       reset: (model) => circuits?.reset(model) ?? needsCircuit,
       drain: (limit) =>
         Effect.suspend(() => {
-          isDraining = true
+          queues.isDraining = true
           budget?.close()
           return emptied(isEmpty, Refuse.millis("Guards.drain: limit", limit))
         }),
       status: Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis
         const waiting = yield* Effect.forEach(
-          queues,
+          queues.byClass,
           ([name, { capacity, status }]) =>
             Effect.map(status, (status) => [name, queueStatus(status, capacity())] as const)
         )
@@ -217,8 +181,6 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     })
   ))
 })
-
-const draining = "this process is about to stop and takes no new calls"
 
 /** Whole numbers, and nothing that JSON has no word for. */
 const queueStatus = (
@@ -242,21 +204,6 @@ const noCircuits: Effect.Effect<Pick<Status, "account" | "circuits">> = Effect.s
   account: undefined,
   circuits: {}
 })
-
-/** How often to say that a store fails, in milliseconds. */
-const reportEvery = 60_000
-
-/** Tells the log that a store fails, now and then: by the name of the error, for its words may quote a secret. */
-const reporting = (log: CallLog.CallLog) => {
-  let reportedAt = -Infinity
-  return (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-    Effect.flatMap(Clock.currentTimeMillis, (at) => {
-      if (Cause.hasInterruptsOnly(cause) || at - reportedAt < reportEvery) return Effect.void
-      reportedAt = at
-      const message = `a store of the guards failed (${nameOf(Cause.squash(cause))}): calls go on as if it were empty`
-      return log.emit({ _tag: "Warning", at, call: undefined, model: "*", code: "GuardStoreFailed", message })
-    })
-}
 
 /** No call waits for an alert: who is told may be down just then. What it dies of is reported. */
 const safe = (alerts: Monitor.Alerts): Monitor.Alerts => ({

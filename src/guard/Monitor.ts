@@ -6,17 +6,18 @@
  * not served. It looks only when a call ends, so that a program that starts, or
  * is idle, raises nothing.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as CallLog from "../CallLog.ts"
+import type { ClaudeError } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import { isToldRoutine, type Log, routine, wentWell } from "../internal/listening.ts"
-import { type Alert as RateAlert, type Count, Measure, type Status } from "../internal/measure.ts"
+import { atNow } from "../internal/atNow.ts"
+import { type Alert as RateAlert, Measure, type Status } from "../internal/measure.ts"
 import { endOf, failed } from "../internal/monitorEnds.ts"
 import * as Refuse from "../internal/refuse.ts"
+import type { Request } from "../Message.ts"
 import * as Guard from "./Guard.ts"
 
 // -----------------------------------------------------------------------------
@@ -77,82 +78,79 @@ export const Alerts = Context.Reference<Alerts>("resilient-claude/Monitor/Alerts
 export interface Monitor extends Guard.Guard {
   readonly log: CallLog.CallLog
   /** Listens to a gate too: what it turns away without a policy ends without a word, and is never admitted. */
-  readonly watch: (direct: Guard.Direct) => Guard.Direct
+  readonly watch: (guard: Guard.Guard) => Guard.Guard
   readonly status: (now: number) => Status
 }
 
 /** Listens to the ends of calls on their way to the log, and tells both the log and `alerts`. */
 export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): Monitor => {
-  const rate = new Measure(settings)
-  /** When a circuit opened last, by model. */
-  const opened = new Map<string, number>()
-
-  /** Counts the end of a call, at once, and tells what it calls for. */
-  const count = (end: Count, at: number, model: string): Effect.Effect<void> => {
-    const alert = rate.count(end, at, model)
-    // Usually there is nothing to tell.
-    return alert === undefined ? Exit.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
-  }
-  /** A circuit opens again with each probe that fails: that is one outage, and is told once. */
-  const circuit = (event: Alert): Effect.Effect<void> => {
-    for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
-    const isSame = opened.has(event.model)
-    opened.set(event.model, event.at)
-    return isSame ? Exit.void : alerts.raise(event)
-  }
-
-  /** The end of a call that no policy runs. */
-  const lone = (model: string): Guard.Held => ({
-    end: (exit, _, { now }) => {
-      const error = Guard.errorOf(exit)
-      const end = error !== undefined ? failed(error) : Exit.isSuccess(exit) ? "success" : undefined
-      return end === undefined ? Exit.void : count(end, now, model)
-    }
-  })
-
-  const inner: Log = log
-  const heard: CallLog.CallLog & Log = {
-    emit: (event) => {
-      if (event._tag === "CircuitOpened") return Effect.andThen(log.emit(event), Effect.suspend(() => circuit(event)))
-      const end = endOf(event)
-      return end === undefined ? log.emit(event) : Effect.withFiber((fiber) => {
-        const outer = fiber.getRef(Current.Call)
-        // A call inside of another is one of its attempts.
-        const isPart = outer !== undefined && outer.id !== event.call
-        const told = isPart ? Exit.void : count(end, event.at, event.model)
-        return told === Exit.void ? log.emit(event) : Effect.andThen(log.emit(event), told)
-      })
-    },
-    [routine]: (fiber) => isToldRoutine(log, fiber),
-    [wentWell]: (at, model) => {
-      const told = count("success", at, model)
-      // Guards inside of these have a monitor too.
-      const noted = inner[wentWell]?.(at, model) ?? Exit.void
-      return told === Exit.void ? noted : Effect.andThen(noted, told)
-    }
-  }
-
+  const ear: Ear = { settings, log, alerts, rate: new Measure(settings), opened: new Map() }
   return {
-    ...Guard.make({
-      gate: Guard.open,
+    gate: Guard.open,
+    admit: ({ params: { model } }) =>
       // A policy tells the log how its call ended.
-      admit: ({ params }, { fiber }) =>
-        Exit.succeed(fiber.getRef(Current.Call) === undefined ? lone(params.model) : Guard.nothing)
-    }),
-    watch: (direct) => ({
-      ...direct,
-      gate: (request, place) => {
-        const gated = direct.gate(request, place)
-        return gated === Exit.void || place.fiber.getRef(Current.Call) !== undefined
-          ? gated
-          // It may have waited.
-          : Effect.tapError(
-            gated,
-            (error) => Effect.flatMap(Clock.currentTimeMillis, (now) => count(failed(error), now, request.params.model))
-          )
-      }
-    }),
-    log: heard,
-    status: (now) => rate.status(now)
+      Effect.map(
+        Current.Call,
+        (call) => call === undefined ? { settle: (exit) => settled(ear, model, exit) } : Guard.nothing
+      ),
+    watch: (guard) => ({ gate: (request) => gated(ear, guard, request), admit: (request) => guard.admit(request) }),
+    log: { emit: (event) => heard(ear, event) },
+    status: (now) => ear.rate.status(now)
   }
+}
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+interface Ear {
+  readonly settings: Settings
+  readonly log: CallLog.CallLog
+  readonly alerts: Alerts
+  readonly rate: Measure
+  /** When a circuit opened last, by model. */
+  readonly opened: Map<string, number>
+}
+
+/** Counts the ends of calls, before the log is told: a sink may take its time. */
+const heard = (ear: Ear, event: CallLog.Event): Effect.Effect<void> => {
+  if (event._tag === "CircuitOpened") {
+    return Effect.andThen(ear.log.emit(event), Effect.suspend(() => circuitOpened(ear, event)))
+  }
+  const end = endOf(event)
+  return end === undefined ? ear.log.emit(event) : Effect.contextWith((context: Context.Context<never>) => {
+    const outer = Context.get(context, Current.Call)
+    // A call inside of another is one of its attempts.
+    const isPart = outer !== undefined && outer.id !== event.call
+    const alert = isPart ? undefined : ear.rate.count(end, event.at, event.model)
+    return Effect.andThen(ear.log.emit(event), Effect.suspend(() => tell(ear, alert)))
+  })
+}
+
+/** The end of a call that no policy runs. */
+const settled = (ear: Ear, model: string, exit: Guard.Ending): Effect.Effect<void> => {
+  const error = Guard.errorOf(exit)
+  const end = error !== undefined ? failed(error) : Exit.isSuccess(exit) ? "success" : undefined
+  return atNow((now) => tell(ear, ear.rate.count(end, now, model)))
+}
+
+/** What a gate turns away without a policy. */
+const gated = (ear: Ear, guard: Guard.Guard, request: Request): Effect.Effect<void, ClaudeError> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Context.get(context, Current.Call) !== undefined ? guard.gate(request) : Effect.tapError(
+      guard.gate(request),
+      (error) => atNow((now) => tell(ear, ear.rate.count(failed(error), now, request.params.model)))
+    )
+  )
+
+/** Usually there is nothing to tell. */
+const tell = ({ alerts, log }: Ear, alert: RateAlert | undefined): Effect.Effect<void> =>
+  alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
+
+/** A circuit opens again with each probe that fails: that is one outage, and is told once. */
+const circuitOpened = ({ alerts, opened, settings }: Ear, event: Alert): Effect.Effect<void> => {
+  for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
+  const isSame = opened.has(event.model)
+  opened.set(event.model, event.at)
+  return isSame ? Effect.void : alerts.raise(event)
 }

@@ -45,7 +45,7 @@ export interface Options extends Limits {
 }
 
 export { type Amount, build, dimensions, none } from "../internal/amounts.ts"
-export { type Buckets, memory, type Seen, Store, type Unsafe } from "../internal/quotaStore.ts"
+export { type Buckets, memory, type Seen, Store } from "../internal/quotaStore.ts"
 
 /** The settings that were meant. */
 export interface Settings {

@@ -6,16 +6,18 @@
  * is noticed. Calls wait for their turn in one line, oldest first, because any success may let them through.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import type { Budget } from "../Claude.ts"
+import type { Budget, Charge } from "../Claude.ts"
 import * as Current from "../Current.ts"
-import { Bucket, Lease, Ticket } from "../internal/bucket.ts"
+import * as Bucket from "../internal/bucket.ts"
+import { chargeOf, leaseOf, ticketOf } from "../internal/bucketLease.ts"
 import { Paid } from "../internal/charged.ts"
 import { forgetAfter } from "../internal/forgetAfter.ts"
-import { rankOf } from "../internal/priority.ts"
+import * as Priority from "../internal/priority.ts"
 import * as Refuse from "../internal/refuse.ts"
+import type { Request } from "../Message.ts"
 import * as Guard from "./Guard.ts"
 
 // -----------------------------------------------------------------------------
@@ -74,50 +76,64 @@ export interface RetryBudget extends Budget {
 
 /** Opens a budget, in memory. The fibers of its lines belong to the scope, and when that is closed, to those who still wait. */
 export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
-  const buckets = new Map<string, Bucket>()
-  let isClosed = false
-  const bucketOf = (model: string, now: number): Bucket => {
-    const known = buckets.get(model)
-    if (known !== undefined) return known
-    for (const [name, other] of buckets) if (other.isIdle(forgetAfter, now)) buckets.delete(name)
-    const made = new Bucket(size, scope)
-    buckets.set(model, made)
-    return made
-  }
+  const all: Buckets = { size, scope, byModel: new Map(), isClosed: false }
   return {
-    charge: (_, model) =>
-      Effect.withFiber((fiber) => {
-        const now = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
-        const bucket = bucketOf(model, now)
-        const deadline = fiber.getRef(Current.Deadline)
-        const within = Math.min(longestWait, deadline - now - shortestAnswer)
-        const wait = bucket.wait(now)
-        if (isClosed || wait !== Infinity && wait > Math.max(0, within)) return Exit.succeed(undefined)
-        const ticket = new Ticket(bucket, rankOf(fiber))
-        return Effect.mapEager(bucket.line.pass(ticket, within, now), (passed) => passed ? ticket : undefined)
-      }),
-    guard: Guard.make({
-      gate: Guard.open,
-      admit: ({ params: { model } }, { fiber, now }) => {
-        const paid = fiber.getRef(Paid)
-        const ticket = paid instanceof Ticket ? paid : undefined
-        const bucket = bucketOf(model, now)
-        if (ticket === undefined) bucket.offered.count(now)
-        return Exit.succeed(new Lease(bucket, ticket, fiber.getRef(Current.Deadline)))
-      }
-    }),
+    charge: (_, model) => charge(all, model),
+    guard: { gate: Guard.open, admit: (request) => admit(all, request) },
     close: () => {
-      isClosed = true
-      for (const { line } of buckets.values()) line.sweep(() => false)
+      all.isClosed = true
+      for (const { line } of all.byModel.values()) line.sweep(() => false)
     },
-    status: Effect.sync(() =>
-      Object.fromEntries(
-        Array.from(buckets).flatMap(([model, { isUsed, left, line, size }]) =>
-          isUsed || line.size() > 0
-            ? [[model, { left: Math.max(0, left), size, waiting: line.size() }] as const]
-            : []
-        )
-      )
-    )
+    status: Effect.sync(() => status(all))
   }
+}
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+interface Buckets {
+  readonly size: number
+  readonly scope: Scope.Scope
+  readonly byModel: Map<string, Bucket.Bucket>
+  isClosed: boolean
+}
+
+const bucketOf = ({ byModel, scope, size }: Buckets, model: string, now: number): Bucket.Bucket => {
+  const known = byModel.get(model)
+  if (known !== undefined) return known
+  for (const [name, other] of byModel) if (Bucket.isIdle(other, forgetAfter, now)) byModel.delete(name)
+  const made = Bucket.make(size, scope)
+  byModel.set(model, made)
+  return made
+}
+
+const charge = Effect.fnUntraced(function*(all: Buckets, model: string): Effect.fn.Return<Charge | undefined> {
+  // Read once: to yield each of these would cost more.
+  const context = yield* Effect.context<never>()
+  const rank = Priority.rankOf(Context.get(context, Current.Priority))
+  const deadline = Context.get(context, Current.Deadline)
+  const now = Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
+  const bucket = bucketOf(all, model, now)
+  const within = Math.min(longestWait, deadline - now - shortestAnswer)
+  const wait = Bucket.waitFor(bucket, now)
+  if (all.isClosed || wait !== Infinity && wait > Math.max(0, within)) return undefined
+  const ticket = Bucket.ticket(bucket, rank)
+  return (yield* bucket.line.pass(ticket, within, now)) ? chargeOf(ticket) : undefined
+})
+
+const admit = (all: Buckets, { params: { model } }: Request): Effect.Effect<Guard.Lease> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const ticket = ticketOf(Context.get(context, Paid))
+    const now = Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
+    const bucket = bucketOf(all, model, now)
+    if (ticket === undefined) bucket.offered.count(now)
+    return Effect.succeed(leaseOf(bucket, ticket, Context.get(context, Current.Deadline)))
+  })
+
+const status = ({ byModel }: Buckets): Status => {
+  const shown = [...byModel].filter(([, { isUsed, line }]) => isUsed || line.size() > 0)
+  return Object.fromEntries(
+    shown.map(([model, { left, line, size }]) => [model, { left: Math.max(0, left), size, waiting: line.size() }])
+  )
 }

@@ -1,11 +1,11 @@
 /** Whether a message that is complete is an answer. */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as CallLog from "../CallLog.ts"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Reply } from "../Message.ts"
+import { emit, warning } from "./emit.ts"
 
 /** What was asked for. */
 export type Wanted = "text" | "content"
@@ -17,12 +17,17 @@ export const accept = (
   log: CallLog.CallLog
 ): Effect.Effect<Reply, ClaudeError.ClaudeError> => {
   const failure = failureOf(reply, wanted)
-  return failure === undefined ? Effect.as(warnOfUnknown(reply, log) ?? Effect.void, reply) : Effect.fail(failure)
+  return failure === undefined ? Effect.as(warnOfUnknown(reply, log), reply) : Effect.fail(failure)
 }
 
 /** A stop reason that is newer than we are ends no call, but somebody should know. */
-export const warnOfUnknown = (reply: Reply, log: CallLog.CallLog): Effect.Effect<void> | undefined =>
-  reply.stopReason !== null && known.has(reply.stopReason) ? undefined : warn(reply, log)
+export const warnOfUnknown = ({ model, stopReason }: Reply, log: CallLog.CallLog): Effect.Effect<void> =>
+  stopReason !== null && known.has(stopReason)
+    ? Effect.void
+    : Effect.flatMap(Current.Call, (call) => emit({ log, call: call?.id, model }, unknownStopReason(stopReason)))
+
+const unknownStopReason = (stopReason: string | null) =>
+  warning("UnknownStopReason", `Claude stopped for a reason this version does not know: ${stopReason}`)
 
 /** Why it is no answer, if it is none. What an error says is put together only for one. */
 export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError | undefined => {
@@ -74,15 +79,3 @@ export const fruitless = (
     : undefined
 
 const known: ReadonlySet<string> = new Set(["end_turn", "stop_sequence", "tool_use"])
-
-const warn = ({ model, stopReason }: Reply, log: CallLog.CallLog) =>
-  Effect.flatMap(Current.Call, (call) =>
-    Effect.flatMap(Clock.currentTimeMillis, (at) =>
-      log.emit({
-        _tag: "Warning",
-        at,
-        call: call?.id,
-        model,
-        code: "UnknownStopReason",
-        message: `Claude stopped for a reason this version does not know: ${stopReason}`
-      })))

@@ -5,7 +5,7 @@
  * program's), and they do not all read the global dispatcher of each other.
  */
 import { Agent, type Dispatcher, EnvHttpProxyAgent, getGlobalDispatcher } from "undici"
-import type { Fetch } from "./sdk.ts"
+import { type Fetch, type PlainFetch, takesPlain } from "./sdk.ts"
 import * as UndiciFetch from "./undiciFetch.ts"
 
 const nodesFetch = globalThis.fetch
@@ -14,7 +14,10 @@ const nodesFetch = globalThis.fetch
 export const isNodes = (fetch: unknown): boolean => fetch === nodesFetch
 
 /** Through undici's global dispatcher, or Node's `fetch` where only that knows the dispatcher of the program. */
-export const fetch: Fetch = (url, init) => isOfAnother() ? globalThis.fetch(url as string, init) : ours(url, init)
+export const fetch: PlainFetch = Object.assign<Fetch, Pick<PlainFetch, typeof takesPlain>>(
+  (url, init) => isOfAnother() ? globalThis.fetch(url as string, init) : ours(url, init),
+  { [takesPlain]: true }
+)
 
 const ours = UndiciFetch.make(() => {
   const dispatcher = getGlobalDispatcher()

@@ -7,15 +7,15 @@
  * turns here, but in the queue behind it.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import type { ClaudeError } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type * as Machine from "./circuitMachine.ts"
-import { rankOf } from "./priority.ts"
+import * as Priority from "./priority.ts"
 import { Ramp, RecentRate } from "./ramp.ts"
 
 /** What a line needs of its circuit. */
@@ -36,163 +36,186 @@ interface Waiter {
   readonly turn: Deferred.Deferred<void, ClaudeError>
 }
 
-const waiterOf = (fiber: Fiber.Fiber<unknown, unknown>): Waiter => {
-  const deadline = fiber.getRef(Current.Deadline)
+const newcomer = (context: Context.Context<never>): Waiter => {
+  const deadline = Context.get(context, Current.Deadline)
   return {
     deadline,
     // Without a deadline, it might wait for hours.
-    patient: deadline < Infinity && fiber.getRef(Current.WaitForCircuit),
-    rank: rankOf(fiber),
-    turn: Deferred.makeUnsafe()
+    patient: deadline < Infinity && Context.get(context, Current.WaitForCircuit),
+    rank: Priority.rankOf(Context.get(context, Current.Priority)),
+    turn: Deferred.makeUnsafe<void, ClaudeError>()
   }
 }
 
 /** Who waits, and how fast they may leave. */
-export class Line {
+export interface Line {
   readonly circuit: Circuit
-  readonly pace = new RecentRate()
+  readonly pace: RecentRate
   ramp: Ramp | undefined
   /** Oldest first, by priority. The one that looks is among them. */
-  readonly waiting: ReadonlyArray<Set<Waiter>> = [new Set(), new Set(), new Set()]
+  readonly waiting: ReadonlyArray<Set<Waiter>>
   first: Waiter | undefined
-  readonly bell = Latch.makeUnsafe()
+  readonly bell: Latch.Latch
   /** When a call was let through to be the probe, which it is once it has a slot. */
-  sentAt = -Infinity
+  sentAt: number
   /** What the circuit said last. */
   last: Machine.Decision | undefined
+}
 
-  constructor(circuit: Circuit) {
-    this.circuit = circuit
+/** A line in which nobody waits. */
+export const make = (circuit: Circuit): Line => ({
+  circuit,
+  pace: new RecentRate(),
+  ramp: undefined,
+  waiting: Array.from({ length: Priority.count }, () => new Set()),
+  first: undefined,
+  bell: Latch.makeUnsafe(),
+  sentAt: -Infinity,
+  last: undefined
+})
+
+/** How many wait. */
+export const size = ({ waiting }: Line): number => waiting.reduce((sum, { size }) => sum + size, 0)
+
+/** Passes at once, waits in the line, or fails at once if it may not wait or its turn cannot come before its deadline. */
+export const pass = (line: Line, now: number): Effect.Effect<void, ClaudeError> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Effect.flatMap(line.circuit.look(now), (decision) => come(line, newcomer(context), decision, now))
+  )
+
+const come = (
+  line: Line,
+  waiter: Waiter,
+  decision: Machine.Decision,
+  now: number
+): Effect.Effect<void, ClaudeError> => {
+  const wait = waitFor(line, decision, ahead(line, waiter), now)
+  if (wait === 0) {
+    leave(line, decision, now)
+    return Effect.void
   }
+  return isHopeless(waiter, decision, wait, now)
+    ? Effect.fail(line.circuit.reject(decision, wait, now))
+    : stand(line, waiter, now)
+}
 
-  get size(): number {
-    return this.waiting.reduce((sum, { size }) => sum + size, 0)
+/** The circuit has turned: whoever looks, looks again. */
+export const turned = (line: Line): void => {
+  line.sentAt = -Infinity
+  line.bell.openUnsafe()
+}
+
+/** The circuit has closed: those who wait leave at a rate that grows. */
+export const recovered = (line: Line, now: number): void => {
+  line.pace.skip(now)
+  line.ramp = new Ramp(line.pace.rate(), now)
+  line.bell.openUnsafe()
+}
+
+// -----------------------------------------------------------------------------
+// Deciding
+// -----------------------------------------------------------------------------
+
+/** In how many milliseconds one may go that goes after so many: 0 for now. */
+const waitFor = (
+  { circuit: { recheck }, ramp, sentAt }: Line,
+  decision: Machine.Decision,
+  ahead: number,
+  now: number
+): number => {
+  if (decision._tag === "Rejected") return decision.retryAfter ?? Infinity
+  if (decision._tag !== "Admitted" || !decision.probe) return ramp?.waitFor(ahead + 1, now) ?? 0
+  const since = now - sentAt
+  const isOnItsWay = since >= 0 && since < recheck
+  return isOnItsWay ? recheck - since : ahead === 0 ? 0 : recheck
+}
+
+/** How many go before a call that comes now. */
+const ahead = ({ first, waiting }: Line, { rank }: Waiter): number => {
+  const before = waiting.reduce((sum, { size }, other) => other <= rank ? sum + size : sum, 0)
+  return first !== undefined && first.rank > rank ? before + 1 : before
+}
+
+/** Whether it may not wait, or not for so long. */
+const isHopeless = ({ deadline, patient }: Waiter, decision: Machine.Decision, wait: number, now: number): boolean => {
+  const isOpen = decision._tag === "Rejected" || decision._tag === "Admitted" && decision.probe
+  const isByHand = decision._tag === "Rejected" && decision.isolated
+  return isByHand || isOpen && !patient || now + wait >= deadline
+}
+
+/** One goes, now. */
+const leave = (line: Line, decision: Machine.Decision, now: number): void => {
+  if (decision._tag === "Admitted" && decision.probe) line.sentAt = now
+  const { ramp } = line
+  if (ramp === undefined) return
+  ramp.take()
+  // There is nothing left to hold back.
+  if (size(line) <= 1 && ramp.isFull(now)) line.ramp = undefined
+}
+
+// -----------------------------------------------------------------------------
+// Waiting
+// -----------------------------------------------------------------------------
+
+const stand = (line: Line, waiter: Waiter, now: number): Effect.Effect<void, ClaudeError> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => {
+      line.waiting[waiter.rank]?.add(waiter)
+      line.first ??= waiter
+    }),
+    () => line.first === waiter ? lead(line, waiter) : Effect.andThen(behind(line, waiter, now), lead(line, waiter)),
+    () => Effect.sync(() => gone(line, waiter))
+  )
+
+/** Waits to become the first. */
+const behind = (line: Line, { deadline, turn }: Waiter, now: number): Effect.Effect<void, ClaudeError> => {
+  const called = Deferred.await(turn)
+  return deadline === Infinity
+    ? called
+    : Effect.timeoutOrElse(called, { duration: deadline - now, orElse: () => late(line, deadline) })
+}
+
+const late = Effect.fnUntraced(function*(line: Line, deadline: number) {
+  const decision = yield* line.circuit.look(deadline)
+  return yield* Effect.fail(line.circuit.reject(decision, waitFor(line, decision, 0, deadline), deadline))
+})
+
+/** The first looks until it may go. */
+const lead = Effect.fnUntraced(function*(line: Line, waiter: Waiter): Effect.fn.Return<void, ClaudeError> {
+  for (;;) {
+    const now = yield* Clock.currentTimeMillis
+    line.bell.closeUnsafe()
+    const decision = yield* line.circuit.look(now)
+    const before = line.last
+    line.last = decision
+    const wait = waitFor(line, decision, 0, now)
+    if (before?._tag !== decision._tag || decision._tag === "Rejected") sweep(line, decision, now)
+    if (wait === 0) return leave(line, decision, now)
+    if (isHopeless(waiter, decision, wait, now)) return yield* Effect.fail(line.circuit.reject(decision, wait, now))
+    yield* Effect.raceFirst(line.bell.await, Effect.sleep(wait))
   }
+})
 
-  /** Passes at once, waits in the line, or fails at once if it may not wait or its turn cannot come before its deadline. */
-  pass(fiber: Fiber.Fiber<unknown, unknown>, now: number): Effect.Effect<void, ClaudeError> {
-    const waiter = waiterOf(fiber)
-    return Effect.flatMapEager(this.circuit.look(now), (decision): Effect.Effect<void, ClaudeError> => {
-      const wait = this.wait(decision, this.ahead(waiter), now)
-      if (wait === 0) return this.leave(decision, now)
-      return this.isHopeless(waiter, decision, wait, now)
-        ? Exit.fail(this.circuit.reject(decision, wait, now))
-        : this.stand(waiter, now)
-    })
-  }
-
-  /** The circuit has turned: whoever looks, looks again. */
-  turned(): void {
-    this.sentAt = -Infinity
-    this.bell.openUnsafe()
-  }
-
-  /** The circuit has closed: those who wait leave at a rate that grows. */
-  recovered(now: number): void {
-    this.pace.skip(now)
-    this.ramp = new Ramp(this.pace.rate(), now)
-    this.bell.openUnsafe()
-  }
-
-  // ---------------------------------------------------------------------------
-  // Deciding
-  // ---------------------------------------------------------------------------
-
-  /** In how many milliseconds one may go that goes after so many: 0 for now. */
-  wait(decision: Machine.Decision, ahead: number, now: number): number {
-    if (decision._tag === "Rejected") return decision.retryAfter ?? Infinity
-    if (decision._tag !== "Admitted" || !decision.probe) return this.ramp?.waitFor(ahead + 1, now) ?? 0
-    const since = now - this.sentAt
-    const isOnItsWay = since >= 0 && since < this.circuit.recheck
-    return isOnItsWay ? this.circuit.recheck - since : ahead === 0 ? 0 : this.circuit.recheck
-  }
-
-  /** How many go before a call that comes now. */
-  ahead({ rank }: Waiter): number {
-    const before = this.waiting.reduce((sum, { size }, other) => other <= rank ? sum + size : sum, 0)
-    return this.first !== undefined && this.first.rank > rank ? before + 1 : before
-  }
-
-  /** Whether it may not wait, or not for so long. */
-  isHopeless({ deadline, patient }: Waiter, decision: Machine.Decision, wait: number, now: number): boolean {
-    const isOpen = decision._tag === "Rejected" || decision._tag === "Admitted" && decision.probe
-    const isByHand = decision._tag === "Rejected" && decision.isolated
-    return isByHand || isOpen && !patient || now + wait >= deadline
-  }
-
-  /** One goes, now. */
-  leave(decision: Machine.Decision, now: number): Effect.Effect<void> {
-    if (decision._tag === "Admitted" && decision.probe) this.sentAt = now
-    this.ramp?.take()
-    // There is nothing left to hold back.
-    if (this.size <= 1 && this.ramp?.isFull(now) === true) this.ramp = undefined
-    return Exit.void
-  }
-
-  // ---------------------------------------------------------------------------
-  // Waiting
-  // ---------------------------------------------------------------------------
-
-  stand(waiter: Waiter, now: number): Effect.Effect<void, ClaudeError> {
-    return Effect.uninterruptible(Effect.suspend(() => {
-      this.waiting[waiter.rank]?.add(waiter)
-      const isFirst = this.first === undefined
-      if (isFirst) this.first = waiter
-      const led = isFirst ? this.lead(waiter) : Effect.andThen(this.behind(waiter, now), () => this.lead(waiter))
-      return Effect.ensuring(Effect.interruptible(led), Effect.sync(() => this.gone(waiter)))
-    }))
-  }
-
-  /** Waits to become the first. */
-  behind({ deadline, turn }: Waiter, now: number): Effect.Effect<void, ClaudeError> {
-    const called = Deferred.await(turn)
-    if (deadline === Infinity) return called
-    const late = Effect.flatMap(
-      Effect.suspend(() => this.circuit.look(deadline)),
-      (decision) => Effect.fail(this.circuit.reject(decision, this.wait(decision, 0, deadline), deadline))
-    )
-    return Effect.timeoutOrElse(called, { duration: deadline - now, orElse: () => late })
-  }
-
-  /** The first looks until it may go. */
-  lead(waiter: Waiter): Effect.Effect<void, ClaudeError> {
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      this.bell.closeUnsafe()
-      return Effect.flatMap(this.circuit.look(now), (decision): Effect.Effect<void, ClaudeError> => {
-        const before = this.last
-        this.last = decision
-        const wait = this.wait(decision, 0, now)
-        if (before?._tag !== decision._tag || decision._tag === "Rejected") this.sweep(decision, now)
-        if (wait === 0) return this.leave(decision, now)
-        if (this.isHopeless(waiter, decision, wait, now)) {
-          return Effect.fail(this.circuit.reject(decision, wait, now))
-        }
-        return Effect.flatMap(Effect.raceFirst(this.bell.await, Effect.sleep(wait)), () => this.lead(waiter))
-      })
-    })
-  }
-
-  /** Tells those at once whose turn cannot come in time any more. */
-  sweep(decision: Machine.Decision, now: number): void {
-    let ahead = 0
-    for (const rank of this.waiting) {
-      for (const waiter of rank) {
-        const wait = this.wait(decision, ahead, now)
-        if (waiter === this.first || !this.isHopeless(waiter, decision, wait, now)) {
-          ahead++
-          continue
-        }
-        rank.delete(waiter)
-        Deferred.doneUnsafe(waiter.turn, Exit.fail(this.circuit.reject(decision, wait, now)))
+/** Tells those at once whose turn cannot come in time any more. */
+const sweep = (line: Line, decision: Machine.Decision, now: number): void => {
+  let ahead = 0
+  for (const rank of line.waiting) {
+    for (const waiter of rank) {
+      const wait = waitFor(line, decision, ahead, now)
+      if (waiter === line.first || !isHopeless(waiter, decision, wait, now)) {
+        ahead++
+        continue
       }
+      rank.delete(waiter)
+      Deferred.doneUnsafe(waiter.turn, Exit.fail(line.circuit.reject(decision, wait, now)))
     }
   }
+}
 
-  /** It has left, in whatever way: the next one looks. */
-  gone(waiter: Waiter): void {
-    this.waiting[waiter.rank]?.delete(waiter)
-    if (this.first !== waiter) return
-    this.first = this.waiting.find(({ size }) => size > 0)?.values().next().value
-    if (this.first !== undefined) Deferred.doneUnsafe(this.first.turn, Exit.void)
-  }
+/** It has left, in whatever way: the next one looks. */
+const gone = (line: Line, waiter: Waiter): void => {
+  line.waiting[waiter.rank]?.delete(waiter)
+  if (line.first !== waiter) return
+  line.first = line.waiting.find(({ size }) => size > 0)?.values().next().value
+  if (line.first !== undefined) Deferred.doneUnsafe(line.first.turn, Exit.void)
 }

@@ -2,9 +2,10 @@
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { atNow } from "./atNow.ts"
 import type { Status } from "./circuitEnds.ts"
 import * as Machine from "./circuitMachine.ts"
+import { forgetAfter } from "./forgetAfter.ts"
 
 /**
  * Where circuits are kept, by key. `modify` is atomic: it may run `f` more than once, and keeps what the last run
@@ -12,13 +13,11 @@ import * as Machine from "./circuitMachine.ts"
  * is not there is `Circuit.initial`. A store that fails, or takes more than a second, is reported, and stops no call.
  */
 export interface Store {
-  readonly modify: <A>(
-    key: string,
-    f: (state: Machine.State) => readonly [Machine.State, A]
-  ) => Effect.Effect<A, unknown>
-  /** The circuits themselves, where they can be had at once: in memory. */
-  readonly unsafe?: Map<string, Machine.State> | undefined
+  readonly modify: <A>(key: string, f: Step<A>) => Effect.Effect<A, unknown>
 }
+
+/** What becomes of a circuit, and what is told of that. */
+type Step<A> = (state: Machine.State) => readonly [Machine.State, A]
 
 /** Where circuits are kept: where nothing is said, in the memory of the guarded `Claude`. */
 export const Store = Context.Reference<Store | undefined>("resilient-claude/Circuit/Store", {
@@ -28,17 +27,35 @@ export const Store = Context.Reference<Store | undefined>("resilient-claude/Circ
 /** A circuit of which nothing is known. */
 export const initial: Machine.State = Machine.initial
 
-/** Keeps circuits in memory. */
+/** Keeps circuits in memory. Those that are closed and were not asked for an hour are forgotten when there is a new one. */
 export const memory = (): Store => {
-  const unsafe = new Map<string, Machine.State>()
-  return {
-    unsafe,
-    modify: (key, f) =>
-      Effect.sync(() => {
-        const [state, result] = f(unsafe.get(key) ?? initial)
-        unsafe.set(key, state)
-        return result
-      })
+  const modify = remembering()
+  return { modify: (key, f) => atNow((now) => modify(key, f, undefined, now)) }
+}
+
+/** A circuit in memory, and when it was asked last. */
+interface Remembered {
+  readonly state: Machine.State
+  readonly askedAt: number
+}
+
+const remembering = () => {
+  const kept = new Map<string, Remembered>()
+  return <A>(key: string, f: Step<A>, _: unknown, now: number): Effect.Effect<A> =>
+    Effect.sync(() => {
+      const known = kept.get(key)
+      const before = known?.state ?? initial
+      const [state, result] = f(before)
+      if (known === undefined && state !== before) forget(kept, now)
+      if (known !== undefined || state !== before) kept.set(key, { state, askedAt: now })
+      return result
+    })
+}
+
+/** Names of models may come from anywhere. One that is open is kept: idle time closes none. */
+const forget = (kept: Map<string, Remembered>, now: number): void => {
+  for (const [key, { askedAt, state }] of kept) {
+    if (state._tag === "Closed" && now - askedAt >= forgetAfter) kept.delete(key)
   }
 }
 
@@ -59,33 +76,19 @@ export const nothingKnown: Status = {
   waiting: 0
 }
 
-/** A store, and who is told when it fails. */
+/** Asks for a circuit. Where that fails, `otherwise` is what is to be thought. */
+export type Modify = <A>(key: string, f: Step<A>, otherwise: A, now: number) => Effect.Effect<A>
+
+/** A store, and who is told when it fails. Where none is given, it is our memory, which does not. */
 export interface Asked {
-  readonly store: Store
+  readonly store: Store | undefined
   readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 }
 
-/** A circuit in the store, or what is to be thought where that fails. */
-export class Kept {
-  readonly key: string
-  readonly place: Asked
-  /** When it had closed, when that was looked at last. */
-  seen: number | null = null
-
-  constructor(key: string, place: Asked) {
-    this.key = key
-    this.place = place
-  }
-
-  /** At once, or when the store has answered. */
-  modify<A>(f: (state: Machine.State) => readonly [Machine.State, A], otherwise: A): Effect.Effect<A> {
-    const { onStoreError, store } = this.place
-    if (store.unsafe === undefined) {
-      return Effect.catchCause(store.modify(this.key, f), (cause) => Effect.as(onStoreError(cause), otherwise))
-    }
-    const state = store.unsafe.get(this.key) ?? initial
-    const [next, result] = f(state)
-    if (next !== state) store.unsafe.set(this.key, next)
-    return Exit.succeed(result)
-  }
-}
+/** How a store is asked. */
+export const modifying = ({ onStoreError, store }: Asked): Modify =>
+  store === undefined ? remembering() : (key, f, otherwise) =>
+    Effect.catchCause(
+      Effect.suspend(() => store.modify(key, f)),
+      (cause) => Effect.as(onStoreError(cause), otherwise)
+    )

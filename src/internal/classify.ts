@@ -14,7 +14,6 @@ import * as Result from "effect/Result"
 import * as ClaudeError from "../ClaudeError.ts"
 import type { RateLimits } from "../Message.ts"
 import * as Words from "./errorWords.ts"
-import * as Stated from "./stated.ts"
 
 type Tag = ClaudeError.Tag
 
@@ -122,6 +121,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
   const header = headersOf(failure)
   const { body, errorCode, type, words } = saidBy(property(failure, "error"))
   const status = number(property(failure, "status"))
+  const limits = rateLimitsOf(header)
   const common = {
     model: context.model,
     requestId: header("request-id") ?? string(property(failure, "requestID"))
@@ -129,7 +129,8 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     status,
     errorCode,
     shouldRetry: verdictOf(header("x-should-retry")),
-    detail: words ?? (status === undefined ? undefined : plain(failure))
+    detail: words ?? (status === undefined ? undefined : plain(failure)),
+    limits: Object.keys(limits).length === 0 ? undefined : limits
   }
   const tag = entry(byCode, errorCode) ?? entry(byCode, type)
     ?? Words.tagOf(words ?? (body === undefined ? unnumbered(plain(failure)) : undefined), status, type)
@@ -140,8 +141,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     ?? (property(failure, "error") == null ? undefined : "UnexpectedResponse")
   if (tag === undefined) return unanswered(failure, common, context)
 
-  const limits = rateLimitsOf(header)
-  return Stated.note(answered(tag, common, { words, limits, retryAfter: retryAfterOf(header, context.now) }), limits)
+  return answered(tag, common, { words, limits, retryAfter: retryAfterOf(header, context.now) })
 }
 
 /**
@@ -191,6 +191,7 @@ const answered = (
     readonly errorCode: string | undefined
     readonly shouldRetry: boolean | undefined
     readonly detail: string | undefined
+    readonly limits: RateLimits | undefined
   },
   { limits, retryAfter, words }: {
     readonly words: string | undefined

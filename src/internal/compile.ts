@@ -3,7 +3,7 @@ import { isString } from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import type { ClaudeError, Tag } from "../ClaudeError.ts"
 import * as Timeout from "../policy/Timeout.ts"
-import { defaultReserve, type Ladder } from "./ladder.ts"
+import { defaultReserve, type Ladder } from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 import * as Record from "./policyRecord.ts"
 import * as Refuse from "./refuse.ts"
@@ -14,8 +14,6 @@ import { anotherModel } from "./worth.ts"
 /** A policy that was checked, its parts ready to be used. */
 export interface Compiled {
   readonly retry: Schedule.Schedule<unknown, ClaudeError> | undefined
-  /** Whether the schedule knows by itself which errors it is for. */
-  readonly choosy: boolean
   /** Whether a call waits for an open circuit, if the policy says: it does if the schedule retries `CircuitOpen`. */
   readonly waitsForCircuit: boolean | undefined
   /** Whether an attempt that timed out is followed by another one. */
@@ -24,7 +22,8 @@ export interface Compiled {
   readonly ladder: Ladder | undefined
   /** What is done about answers that stopped half-way. */
   readonly unfinished: Rules
-  readonly limits: ReturnType<typeof Timeout.limits> | undefined
+  /** Sets the limits of each attempt. */
+  readonly withLimits: ReturnType<typeof Timeout.limits> | undefined
   /** The time of a call, in milliseconds. */
   readonly overall: number | undefined
   readonly onBreak: "fail" | "restart" | "resume"
@@ -56,7 +55,6 @@ export const compile = (policy: Record.Policy): Compiled => {
   const others = isString(refused) ? undefined : refused
   return {
     retry,
-    choosy: retry !== undefined && Record.byTag(retry) !== undefined,
     waitsForCircuit: retry === undefined ? models.length === 0 ? undefined : false : takes(retry, "CircuitOpen"),
     retriesTimeOuts: retry !== undefined && takes(retry, "TimedOut"),
     ladder: models.length === 0 && others === undefined ? undefined : {
@@ -67,7 +65,7 @@ export const compile = (policy: Record.Policy): Compiled => {
       reserve: reserve === undefined ? defaultReserve : Refuse.millis("Policy: reserve", reserve)
     },
     unfinished: { truncated, paused, empty },
-    limits: Object.values(limits).every((limit) => limit === undefined) ? undefined : Timeout.limits(limits),
+    withLimits: Object.values(limits).every((limit) => limit === undefined) ? undefined : Timeout.limits(limits),
     overall: overall === undefined ? undefined : Refuse.millis("overall", overall),
     onBreak,
     streamOverall: streamOverall === undefined ? undefined : Refuse.millis("Policy: streamOverall", streamOverall),

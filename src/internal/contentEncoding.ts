@@ -26,12 +26,15 @@ const inflate: Decoder = async function*(source) {
   const chunks = source[Symbol.asyncIterator]()
   const first = await chunks.next()
   if (first.done === true) return
-  const rest = async function*() {
-    yield first.value
-    yield* { [Symbol.asyncIterator]: () => chunks }
-  }
   const isRaw = ((first.value[0] ?? 0) & 15) !== 8
-  yield* through(() => isRaw ? Zlib.createInflateRaw(flush) : Zlib.createInflate(flush))(rest())
+  yield* through(() => isRaw ? Zlib.createInflateRaw(flush) : Zlib.createInflate(flush))(
+    startingWith(first.value, chunks)
+  )
+}
+
+const startingWith = async function*(first: Uint8Array, rest: AsyncIterator<Uint8Array>) {
+  yield first
+  yield* { [Symbol.asyncIterator]: () => rest }
 }
 
 const decoders: ReadonlyMap<string, Decoder> = new Map([

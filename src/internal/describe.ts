@@ -1,6 +1,6 @@
 /** What a policy will do, as text. */
 import type * as Schedule from "effect/Schedule"
-import { defaultReserve } from "./ladder.ts"
+import { defaultReserve } from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 import type { Policy } from "./policyRecord.ts"
 import * as Refuse from "./refuse.ts"

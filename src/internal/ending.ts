@@ -7,7 +7,6 @@
  * too. A stream under a policy is itself an answer of its call.
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type { ClaudeError } from "../ClaudeError.ts"
 
 /** A call, and what it tells at its end. */
@@ -43,16 +42,21 @@ export class Ending {
 
   /** An answer has failed: with this, if with why that is final. */
   broke<E extends ClaudeError>(error: E): Effect.Effect<E> {
-    if (!this.isHandedOver || this.isOver) return Exit.succeed(error)
+    if (!this.isHandedOver || this.isOver) return Effect.succeed(error)
     this.call.note(error)
-    return Effect.flatMap(this.failed(error), (error) => this.outer?.broke(error) ?? Exit.succeed(error))
+    return this.lost(error)
+  }
+
+  /** An answer has failed, and with it this call and those around it. */
+  lost<E extends ClaudeError>(error: E, because?: ClaudeError): Effect.Effect<E> {
+    return Effect.flatMap(this.giveUp(error, because), (error) => this.outer?.broke(error) ?? Effect.succeed(error))
   }
 
   /** An answer is not read any more: was it read to its end, or left with what was enough? */
   read(isGood: boolean): Effect.Effect<void> {
     this.answers--
     this.wasGood ||= isGood
-    const outer = this.outer?.read(isGood) ?? Exit.void
+    const outer = this.outer?.read(isGood) ?? Effect.void
     if (!this.wasGood || this.answers > 0 || !this.isHandedOver || this.isOver) return outer
     this.isOver = true
     return Effect.andThen(this.call.wentWell, outer)
@@ -72,9 +76,9 @@ export class Ending {
     return this.isHandedOver
   }
 
-  /** The call has failed. */
-  failed<E extends ClaudeError>(error: E, because?: ClaudeError): Effect.Effect<E> {
-    if (this.isOver) return Exit.succeed(error)
+  /** The call has failed, with `error` for its caller, and `because` of what, if that is another one. */
+  giveUp<E extends ClaudeError>(error: E, because?: ClaudeError): Effect.Effect<E> {
+    if (this.isOver) return Effect.succeed(error)
     this.isOver = true
     return this.call.explain(error, because)
   }

@@ -32,6 +32,21 @@ export const partial = {
   usage: unknown
 }
 
+/** One bucket of the account, as the API last described it. `reset`, an RFC 3339 date, is when it is full again, at the latest. */
+export const RateLimit = Schema.Struct({
+  limit: Schema.UndefinedOr(Schema.Finite),
+  remaining: Schema.UndefinedOr(Schema.Finite),
+  reset: Schema.UndefinedOr(Schema.String)
+})
+
+/** The buckets of the account. Those that the API did not mention are missing. */
+export const RateLimits = Schema.Struct({
+  requests: Schema.optionalKey(RateLimit),
+  tokens: Schema.optionalKey(RateLimit),
+  inputTokens: Schema.optionalKey(RateLimit),
+  outputTokens: Schema.optionalKey(RateLimit)
+})
+
 /** Why no further attempt was made. */
 export const GaveUp = Schema.Literals([
   "NotRetried",
@@ -52,8 +67,8 @@ export const Tried = Schema.Struct({
 })
 
 /**
- * What every member may carry. `detail` is the API's own sentence, `shouldRetry` its `x-should-retry` header; `gaveUp` and
- * `history` come from the policy.
+ * What every member may carry. `detail` is the API's own sentence, `shouldRetry` its `x-should-retry` header; `limits` is what
+ * its headers said of the account; `gaveUp` and `history` come from the policy.
  */
 export const common = {
   model: text,
@@ -62,6 +77,7 @@ export const common = {
   errorCode: text,
   shouldRetry: flag,
   detail: text,
+  limits: Schema.optional(loose(RateLimits)),
   gaveUp: Schema.optional(loose(GaveUp)),
   history: Schema.optional(loose(Schema.Array(Tried))),
   cause: Schema.optional(Schema.Defect())

@@ -4,10 +4,9 @@
  * A question is known by its parameters, of which long texts are compared and
  * not copied: only what is looked up or kept is written out, once.
  */
-import * as Fiber from "effect/Fiber"
 import { isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
-import * as Current from "../Current.ts"
+import type * as Current from "../Current.ts"
 
 /** What the answer to what was asked may be remembered under. */
 type Subject = "nothing" | "ambiguous" | {
@@ -58,12 +57,11 @@ export const listen = (
     })
 
   return {
-    asked: (params) => {
-      const tell = outer?.asked(params)
+    asked: (params, by) => {
+      const tell = outer?.asked(params, by)
       // The tenant may be named inside.
-      const fiber = Fiber.getCurrent()
-      const asker = fiber === undefined ? tenant : fiber.getRef(Current.Tenant)
-      call = fiber?.getRef(Current.Call)?.id ?? call
+      const asker = by.tenant
+      call = by.call ?? call
       const question = Result.getOrUndefined(Result.try(() => outline(params)))
       if (question === undefined) isUnknown = true
       const put = JSON.stringify([asker ?? null, question])

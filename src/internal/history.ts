@@ -23,7 +23,7 @@ export const waited = (history: ReadonlyArray<Tried>, millis: number): ReadonlyA
 
 /** The same error, with what was tried before it and why nothing more was. */
 export const explain = <E extends ClaudeError>(error: E, gaveUp: GaveUp, history: ReadonlyArray<Tried>): E =>
-  copy(error, { gaveUp, history })
+  copy<ClaudeError>(error, { gaveUp, history }) as E
 
 /** The failure to go on from a break, which holds what had arrived. */
 export const still = (broken: ClaudeError, error: ClaudeError): ClaudeError =>
@@ -32,10 +32,7 @@ export const still = (broken: ClaudeError, error: ClaudeError): ClaudeError =>
     : copy(broken, { detail: `nothing came after it broke off: ${error.message}` })
 
 /** The same error, with more said about it. */
-export const copy = <E extends ClaudeError>(
-  error: E,
-  fields: Partial<Pick<ClaudeError, "gaveUp" | "history" | "detail">>
-): E => {
+export const copy = <E extends ClaudeError>(error: E, fields: Partial<NoInfer<E>>): E => {
   // The class of an error takes its own fields; the compiler sees only that it is a function.
   const { cause } = error
   // A cause is not among what is copied of an error.

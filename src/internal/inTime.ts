@@ -25,17 +25,13 @@ export const inTime = (
 }
 
 /** The same before `Current.Deadline`, after a failure that may carry a hint. */
-export const beforeDeadline = (
-  now: number,
-  wait: Duration.Duration,
-  failure: unknown
-): Effect.Effect<Duration.Duration | undefined> =>
-  Effect.withFiber((fiber) => {
-    const hint = is(failure) ? retryAfter(failure) : undefined
-    const millis = inTime(Duration.toMillis(wait), {
-      hint: hint && Duration.toMillis(hint),
-      left: fiber.getRef(Current.Deadline) - now,
-      share: () => fiber.getRef(Random.Random).nextDoubleUnsafe()
-    })
-    return Effect.succeed(millis === undefined ? undefined : Duration.millis(millis))
+export const beforeDeadline = Effect.fnUntraced(function*(now: number, wait: Duration.Duration, failure: unknown) {
+  const hint = is(failure) ? retryAfter(failure) : undefined
+  const random = yield* Random.Random
+  const millis = inTime(Duration.toMillis(wait), {
+    hint: hint && Duration.toMillis(hint),
+    left: (yield* Current.Deadline) - now,
+    share: () => random.nextDoubleUnsafe()
   })
+  return millis === undefined ? undefined : Duration.millis(millis)
+})

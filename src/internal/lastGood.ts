@@ -8,7 +8,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -21,8 +20,9 @@ import { type ClaudeError, is, type Table, type Tag } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { ageOf, Store } from "./answerStore.ts"
 import { sha256 } from "./digest.ts"
-import { fellBack, nameOf, warn } from "./fellBack.ts"
+import { fallback } from "./emit.ts"
 import { type Heard, listen } from "./heard.ts"
+import { emitHere, nameOf, warnHere } from "./here.ts"
 import { bounded } from "./patience.ts"
 import * as Refuse from "./refuse.ts"
 import * as worth from "./worth.ts"
@@ -62,18 +62,19 @@ export const lastGood = <A, I, RD = never, RE = never>(options: LastGood<A, I, R
   self: Effect.Effect<A, E, R>
 ) => Effect.Effect<A | Stale<A>, E, R | RD | RE> => {
   const site = toSite(options)
-  return (self) =>
-    Effect.withFiber((fiber) => {
-      const claude = Option.getOrUndefined(Context.getOption(fiber.context, Claude))
-      const store = fiber.getRef(Store) ?? claude?.answers
-      if (store === undefined) return self
-      const heard = listen(site.name, site.key, fiber.getRef(Current.Tenant), fiber.getRef(Current.Listener))
-      return Effect.matchCauseEffect(Effect.provideService(self, Current.Listener, heard), {
-        onFailure: (cause) => recall(site, store, heard, cause),
-        onSuccess: (value) => Effect.as(settle(site, store, heard, value), value)
-      })
-    })
+  return (self) => orLastGood(self, site)
 }
+
+const orLastGood = Effect.fnUntraced(function*<A, E, R, RD, RE>(self: Effect.Effect<A, E, R>, site: Site<A, RD, RE>) {
+  const claude = Option.getOrUndefined(yield* Effect.serviceOption(Claude))
+  const store = (yield* Store) ?? claude?.answers
+  if (store === undefined) return yield* self
+  const heard = listen(site.name, site.key, yield* Current.Tenant, yield* Current.Listener)
+  return yield* Effect.matchCauseEffect(Effect.provideService(self, Current.Listener, heard), {
+    onFailure: (cause) => recall(site, store, heard, cause),
+    onSuccess: (value) => Effect.as(settle(site, store, heard, value), value)
+  })
+})
 
 // -----------------------------------------------------------------------------
 // Internals
@@ -167,7 +168,7 @@ const recall = <A, E, RD, RE>(
     onSuccess: (found) =>
       found === undefined
         ? failed
-        : Effect.as(fellBack(error, "last good answer", heard.call()), new Stale({ ...found, error }))
+        : Effect.as(emitHere(fallback(error, "last good answer"), heard.call()), new Stale({ ...found, error }))
   })
 }
 
@@ -198,7 +199,7 @@ interface Named {
 
 /** Tells that a store failed, and how: by the name of the error, for its words may quote an answer. */
 const broken = ({ name }: Named, heard: Heard, code: string, what: string, cause: Cause.Cause<unknown>) =>
-  warn(code, `${name}: the last good answer ${what} (${nameOf(Cause.squash(cause))})`, heard.call())
+  warnHere(code, `${name}: the last good answer ${what} (${nameOf(Cause.squash(cause))})`, heard.call())
 
 /** Tells that there is no telling what an answer was to. */
 const ambiguous = ({ key, name }: Named, heard: Heard): Effect.Effect<void> =>
@@ -226,5 +227,5 @@ const once = (name: string, heard: Heard, code: string, why: string): Effect.Eff
     const what = `${code} ${name}`
     if (warned.has(what)) return Effect.void
     warned.add(what)
-    return warn(code, `${name}: ${why}`, heard.call())
+    return warnHere(code, `${name}: ${why}`, heard.call())
   })

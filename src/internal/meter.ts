@@ -5,13 +5,12 @@
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { isObject } from "effect/Predicate"
 import type { CountParams } from "../Claude.ts"
 import type { ClaudeError, InvalidRequest, RateLimited } from "../ClaudeError.ts"
 import type * as Guard from "../guard/Guard.ts"
 import * as Quota from "../guard/Quota.ts"
-import type { RateLimits, Request, Usage } from "../Message.ts"
+import type { Params, RateLimits, Usage } from "../Message.ts"
 import { spent, tooLarge } from "./admissionEnds.ts"
 import * as Amounts from "./amounts.ts"
 import { isPermanent } from "./classify.ts"
@@ -20,7 +19,6 @@ import { Limits } from "./limits.ts"
 import { longest, tokensOf } from "./pause.ts"
 import { Prefixes } from "./prefixes.ts"
 import { countable } from "./request.ts"
-import * as Stated from "./stated.ts"
 import type { Priced, Taken } from "./ticket.ts"
 
 /** What a meter needs of the place where it is built. */
@@ -33,7 +31,7 @@ export interface Place {
   readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 }
 
-/** What is left, in a store. What it asks is an `Exit` where the store is in memory. */
+/** What is left, in a store. */
 export class Meter {
   readonly place: Place
   readonly estimator: Estimate.Estimator
@@ -53,13 +51,13 @@ export class Meter {
   // ---------------------------------------------------------------------------
 
   /** What a request costs, or why it can never be sent. */
-  price({ params }: Request, now: number): Effect.Effect<Priced, InvalidRequest> {
+  price(params: Params, now: number): Effect.Effect<Priced, InvalidRequest> {
     const { countTokens, quota } = this.place
     const { content, input, output } = this.estimator.of(params)
-    const within = (input: number, least: number, counted?: number): Exit.Exit<Priced, InvalidRequest> =>
+    const within = (input: number, least: number, counted?: number): Effect.Effect<Priced, InvalidRequest> =>
       least > this.limits.stated.input && content.cached === undefined
-        ? Exit.fail(tooLarge(params.model, least, this.limits.stated.input, quota.per))
-        : Exit.succeed(this.fit({ cost: { requests: 1, input, output }, content, counted }, now))
+        ? Effect.fail(tooLarge(params.model, least, this.limits.stated.input, quota.per))
+        : Effect.succeed(this.fit({ cost: { requests: 1, input, output }, content, counted }, now))
     if (quota.estimate === "characters" || this.limits.buckets.capacity.input === Infinity) {
       return within(input, Estimate.atLeast(content.characters))
     }
@@ -108,10 +106,9 @@ export class Meter {
     this.limits.refresh(now)
     const taken = this.stored(
       (store, buckets) => store.take(key, buckets, cost, now),
-      ({ take }, buckets) => take(key, buckets, cost, now),
       0
     )
-    return Effect.mapEager(taken, (wait) => {
+    return Effect.map(taken, (wait) => {
       // Another answer than a time is none.
       if (wait > 0) return wait
       this.total = Amounts.plus(this.total, cost)
@@ -121,7 +118,7 @@ export class Meter {
 
   /** In how many milliseconds there may be so much, at least. */
   waitFor(amount: Quota.Amount, now: number): Effect.Effect<number> {
-    return Effect.mapEager(this.left(now), (left) => {
+    return Effect.map(this.left(now), (left) => {
       const waits = Quota.dimensions.map((of) =>
         left === undefined || amount[of] <= left[of] ? 0 : (amount[of] - left[of]) / this.limits.buckets.refill[of]
       )
@@ -136,7 +133,6 @@ export class Meter {
     this.limits.refresh(now)
     return this.stored<Quota.Amount | undefined>(
       (store, buckets) => store.levels(key, buckets, now),
-      ({ levels }, buckets) => levels(key, buckets, now),
       undefined
     )
   }
@@ -147,12 +143,11 @@ export class Meter {
 
   /** Gives back, or (negative) takes what was used beyond an estimate. */
   add(amount: Quota.Amount, now: number): Effect.Effect<void> {
-    if (amount.requests === 0 && amount.input === 0 && amount.output === 0) return Exit.void
+    if (amount.requests === 0 && amount.input === 0 && amount.output === 0) return Effect.void
     const { key } = this.place
     this.total = Amounts.minus(this.total, amount)
     return this.stored(
       (store, buckets) => store.add(key, buckets, amount, now),
-      ({ add }, buckets) => add(key, buckets, amount, now),
       undefined
     )
   }
@@ -164,9 +159,9 @@ export class Meter {
     const input = isKnown ? Estimate.inputOf(usage) : cost.input
     if (isKnown) this.prefixes.learn(content, usage, now)
     this.limits.show(limits)
-    return Effect.flatMapEager(
+    return Effect.flatMap(
       this.add({ requests: 0, input: cost.input - input, output: 0 }, now),
-      () => Effect.mapEager(this.sync(limits, taken, now), () => ({ ...priced, cost: { ...cost, input } }))
+      () => Effect.map(this.sync(limits, taken, now), () => ({ ...priced, cost: { ...cost, input } }))
     )
   }
 
@@ -186,7 +181,8 @@ export class Meter {
       this.estimator.learnOutput(usage)
     }
     const rest = Amounts.minus(cost, spent(cost, exit, error, usage))
-    return Effect.flatMapEager(this.add(rest, now), () => this.heard(error, cost, taken, now))
+    const added = this.add(rest, now)
+    return error === undefined ? added : Effect.flatMap(added, () => this.heard(error, cost, taken, now))
   }
 
   // ---------------------------------------------------------------------------
@@ -198,19 +194,16 @@ export class Meter {
     const { key } = this.place
     const heard = this.limits.hear(seen, taken.at, Amounts.minus(this.total, taken.total), now)
     const all: Quota.Seen = { atMost: { ...refused.atMost, ...heard }, until: refused.until }
-    if (all.until === undefined && Object.keys(all.atMost).length === 0) return Exit.void
+    if (all.until === undefined && Object.keys(all.atMost).length === 0) return Effect.void
     return this.stored(
-      (store, buckets) => store.sync(key, buckets, all, now),
       (store, buckets) => store.sync(key, buckets, all, now),
       undefined
     )
   }
 
-  heard(error: ClaudeError | undefined, cost: Quota.Amount, taken: Taken, now: number): Effect.Effect<void> {
-    if (error === undefined) return Exit.void
+  heard(error: ClaudeError, cost: Quota.Amount, taken: Taken, now: number): Effect.Effect<void> {
     if (error._tag === "RateLimited" && !isPermanent(error)) return this.refused(error, cost, taken, now)
-    const seen = Stated.nextTo(error)
-    return seen === undefined ? Exit.void : this.sync(seen, taken, now)
+    return isObject(error.limits) ? this.sync(error.limits, taken, now) : Effect.void
   }
 
   /** There is too little left, or the API would have answered. Where the traffic only grew too fast, there is enough. */
@@ -229,21 +222,15 @@ export class Meter {
     })
   }
 
-  /** Asks the store: at once, if it is in memory. It may fail: then nobody is limited. */
+  /** Asks the store. It may fail: then nobody is limited. */
   stored<A>(
     ask: (store: Quota.Store, buckets: Quota.Buckets) => Effect.Effect<A, unknown>,
-    unsafe: (store: Quota.Unsafe, buckets: Quota.Buckets) => A,
     otherwise: A
   ): Effect.Effect<A> {
     const { limits: { buckets }, place: { onStoreError, quota: { store } } } = this
-    return store.unsafe !== undefined
-      ? Exit.succeed(unsafe(store.unsafe, buckets))
-      : Effect.catchCause(
-        Effect.suspend(() => ask(store, buckets)),
-        (cause) => Effect.as(onStoreError(cause), otherwise)
-      )
+    return Effect.catchCause(
+      Effect.suspend(() => ask(store, buckets)),
+      (cause) => Effect.as(onStoreError(cause), otherwise)
+    )
   }
 }
-
-/** What is free. */
-export const free = Exit.succeed<undefined>(undefined)

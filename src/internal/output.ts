@@ -52,7 +52,7 @@ export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.R
   return output
 }
 
-/** To compile a schema costs more than a call. */
+/** A cache, because to compile a schema costs more than a call: a copied schema is only compiled again. */
 const outputs = new WeakMap<object, Result.Result<Output<unknown, unknown>, string>>()
 
 /** One of a list. Fails with a sentence if it is no list to choose from. */

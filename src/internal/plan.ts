@@ -1,9 +1,9 @@
 /**
  * What a schedule will do, for those who read it.
  *
- * A `Schedule` is opaque, so the ones made by `Retry` leave a note here. A
- * schedule without a note is somebody's own: it is shown as `custom`, and
- * never run to find out.
+ * A `Schedule` is opaque, so the ones made by `Retry` carry their plan under a
+ * symbol. A schedule without a plan is a user's own, or a combination: it is
+ * shown as `custom`, and never run to find out.
  */
 import type * as Schedule from "effect/Schedule"
 
@@ -26,13 +26,12 @@ export type Plan =
   | { readonly kind: "byTag"; readonly entries: ReadonlyMap<string, Schedule.Schedule<unknown, never>> }
   | { readonly kind: "atMost"; readonly times: number; readonly of: Schedule.Schedule<unknown, never> }
 
-const plans = new WeakMap<object, Plan>()
+const key = Symbol("resilient-claude/Plan")
 
-/** Leaves the note. */
-export const note = <S extends object>(schedule: S, plan: Plan): S => {
-  plans.set(schedule, plan)
-  return schedule
-}
+/** The same schedule, now with its plan: only for a schedule that was made just now. */
+export const note = <S extends object>(schedule: S, plan: Plan): S => Object.assign(schedule, { [key]: plan })
 
-/** Reads the note. */
-export const of = (schedule: object): Plan | undefined => plans.get(schedule)
+/** The plan of a schedule, if it carries one. */
+export const of = (schedule: object): Plan | undefined =>
+  // The symbol is not a part of the type of a schedule.
+  (schedule as { readonly [key]?: Plan })[key]

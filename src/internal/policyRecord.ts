@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
-import * as Ladder from "./ladder.ts"
+import * as Ladder from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 import * as Refuse from "./refuse.ts"
 

@@ -1,7 +1,7 @@
 /** Levels of quotas in memory. What is full is forgotten when another is asked for. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { type Amount, build, dimensions } from "./amounts.ts"
+import { type Amount, build, dimensions, minus } from "./amounts.ts"
 
 /** Buckets, one for each dimension. `Infinity` is no limit. */
 export interface Buckets {
@@ -29,15 +29,6 @@ export interface Store {
   readonly sync: (key: string, buckets: Buckets, seen: Seen, now: number) => Effect.Effect<void, unknown>
   /** The levels now. */
   readonly levels: (key: string, buckets: Buckets, now: number) => Effect.Effect<Amount, unknown>
-  /** The same at once, where that can be had: in memory. */
-  readonly unsafe?: Unsafe | undefined
-}
-
-/** A store that answers at once. */
-export type Unsafe = {
-  readonly [M in "take" | "add" | "sync" | "levels"]: (
-    ...args: Parameters<Store[M]>
-  ) => Effect.Success<ReturnType<Store[M]>>
 }
 
 /** Where levels are kept: where nothing is said, in the memory of the guarded `Claude`. */
@@ -74,39 +65,35 @@ export const memory = (): Store => {
     return bucket
   }
 
-  const unsafe: Unsafe = {
-    take: (key, buckets, cost, now) => {
-      const bucket = refilled(key, buckets, now)
-      const { levels } = bucket
-      const wait = (of: keyof Amount) =>
-        cost[of] <= levels[of] + rounding ? 0 : (cost[of] - levels[of] - rounding) / buckets.refill[of]
-      const longest = Math.max(wait("requests"), wait("input"), wait("output"), bucket.until - now)
-      if (longest > 0) return Math.max(1, Math.ceil(longest))
-      bucket.levels = build((of) => levels[of] - cost[of])
-      bucket.fullAt = fullAt(bucket, buckets)
-      return 0
-    },
-    add: (key, buckets, amount, now) => {
-      const bucket = refilled(key, buckets, now)
-      const { levels } = bucket
-      bucket.levels = build((of) => Math.min(buckets.capacity[of], levels[of] + amount[of]))
-      bucket.fullAt = fullAt(bucket, buckets)
-    },
-    sync: (key, buckets, { atMost, until = 0 }, now) => {
-      const bucket = refilled(key, buckets, now)
-      const { levels } = bucket
-      bucket.levels = build((of) => Math.min(levels[of], atMost[of] ?? Infinity))
-      bucket.until = Math.max(bucket.until, until)
-      bucket.fullAt = fullAt(bucket, buckets)
-    },
-    levels: (key, buckets, now) => refilled(key, buckets, now).levels
-  }
   return {
-    unsafe,
-    take: (...args) => Effect.sync(() => unsafe.take(...args)),
-    add: (...args) => Effect.sync(() => unsafe.add(...args)),
-    sync: (...args) => Effect.sync(() => unsafe.sync(...args)),
-    levels: (...args) => Effect.sync(() => unsafe.levels(...args))
+    take: (key, buckets, cost, now) =>
+      Effect.sync(() => {
+        const bucket = refilled(key, buckets, now)
+        const { levels } = bucket
+        const wait = (of: keyof Amount) =>
+          cost[of] <= levels[of] + rounding ? 0 : (cost[of] - levels[of] - rounding) / buckets.refill[of]
+        const longest = Math.max(wait("requests"), wait("input"), wait("output"), bucket.until - now)
+        if (longest > 0) return Math.max(1, Math.ceil(longest))
+        bucket.levels = minus(levels, cost)
+        bucket.fullAt = fullAt(bucket, buckets)
+        return 0
+      }),
+    add: (key, buckets, amount, now) =>
+      Effect.sync(() => {
+        const bucket = refilled(key, buckets, now)
+        const { levels } = bucket
+        bucket.levels = build((of) => Math.min(buckets.capacity[of], levels[of] + amount[of]))
+        bucket.fullAt = fullAt(bucket, buckets)
+      }),
+    sync: (key, buckets, { atMost, until = 0 }, now) =>
+      Effect.sync(() => {
+        const bucket = refilled(key, buckets, now)
+        const { levels } = bucket
+        bucket.levels = build((of) => Math.min(levels[of], atMost[of] ?? Infinity))
+        bucket.until = Math.max(bucket.until, until)
+        bucket.fullAt = fullAt(bucket, buckets)
+      }),
+    levels: (key, buckets, now) => Effect.sync(() => refilled(key, buckets, now).levels)
   }
 }
 

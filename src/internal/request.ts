@@ -3,7 +3,7 @@ import type { MessageCountTokensParams, MessageParam } from "@anthropic-ai/sdk/r
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Hash from "effect/Hash"
 import { hasProperty, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { type ClaudeError, InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
@@ -49,81 +49,58 @@ export interface Prepared {
  * The request for `ask` under what the call carries: fit for the model that stands in, amended, with the corrections it
  * needs, for the rest of the answer if there is some of it, and validated.
  */
-export const toRequest = (
+export const toRequest = Effect.fnUntraced(function*(
   ask: Ask,
   options: Options | undefined,
-  amend: Amend | undefined = undefined,
-  rest: Unfinished.Rest | undefined = undefined
-): Effect.Effect<Prepared, ClaudeError> =>
-  Effect.withFiber((fiber) => requested(fiber, ask, options, amend, rest, Effect.succeed))
-
-/** The same, for a fiber, and what is done with it. */
-export const requested = <A, E, R>(
-  fiber: Fiber.Fiber<unknown, unknown>,
-  ask: Ask,
-  options: Options | undefined,
-  amend: Amend | undefined,
-  rest: Unfinished.Rest | undefined,
-  use: (prepared: Prepared) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | ClaudeError, R> => {
-  const call = fiber.getRef(Current.Call)
-  const substitute = fiber.getRef(Current.Substitute)
-  const given = paramsOf(fiber, ask, options, substitute)
-  const model = fiber.getRef(Current.Catalogue).models.get(given.model)
-  const thoughtless = fiber.getRef(WithoutThinking) ? Adapt.withoutThinking(given) : undefined
-  const known = thoughtless ?? given
+  amend?: Amend,
+  rest?: Unfinished.Rest
+): Effect.fn.Return<Prepared, ClaudeError> {
+  // Read once: to yield each of these would cost more than to validate a short request.
+  const context = yield* Effect.context<never>()
+  const call = Context.get(context, Current.Call)
+  const substitute = Context.get(context, Current.Substitute)
+  const given = paramsOf(ask, options, substitute, Context.get(context, Current.Model))
+  const model = Context.get(context, Current.Catalogue).models.get(given.model)
+  const known = Context.get(context, WithoutThinking) ? Adapt.withoutThinking(given) ?? given : given
   const adapted = substitute === undefined ? undefined : Adapt.adapt(known, model)
   const params = adapted?.params ?? known
   const isAmended = amend !== undefined && isAmendable(given)
   const question = isAmended ? corrected(amend(params, model), params, call) : params
-  const whole = { params: question, limits: fiber.getRef(Current.Limits) }
+  const whole = { params: question, limits: Context.get(context, Current.Limits) }
   const request = rest === undefined ? whole : Unfinished.ask(whole, rest, model)
   if (call !== undefined) call.model = given.model
-  const checked = check(request.params, adapted?.changes ?? none, call, rest !== undefined)
-  const prepared = { request, whole, model }
+  yield* check(request.params, adapted?.changes ?? none, call, rest !== undefined)
   if (amend !== undefined && !isAmended) {
-    const detail = "a value cannot be asked for after a message of the assistant's: end with one of the user's"
-    const wrong = invalid(params, detail)
-    return checked === undefined ? wrong : Effect.andThen(checked, wrong)
+    return yield* invalid(
+      params,
+      "a value cannot be asked for after a message of the assistant's: end with one of the user's"
+    )
   }
-  return checked === undefined ? use(prepared) : after(checked, prepared, use)
-}
-
-// Apart, so that what it is made of is made only here.
-const after = <A, E, R>(
-  checked: Effect.Effect<void, ClaudeError>,
-  prepared: Prepared,
-  use: (prepared: Prepared) => Effect.Effect<A, E, R>
-) => Effect.flatMap(checked, () => use(prepared))
+  return { request, whole, model }
+})
 
 /** What was asked, as the caller asked it: what stands in for a model, and what was answered before, is not in it. */
-export const questionOf = (
-  fiber: Fiber.Fiber<unknown, unknown>,
-  ask: Ask,
-  options: Options | undefined,
-  amend: Amend | undefined
-): Params => {
-  const params = paramsOf(fiber, ask, options, undefined)
-  return amend !== undefined && isAmendable(params)
-    ? amend(params, fiber.getRef(Current.Catalogue).models.get(params.model))
-    : params
-}
+export const questionOf = Effect.fnUntraced(function*(ask: Ask, options: Options | undefined, amend?: Amend) {
+  const params = paramsOf(ask, options, undefined, yield* Current.Model)
+  const { models } = yield* Current.Catalogue
+  return amend !== undefined && isAmendable(params) ? amend(params, models.get(params.model)) : params
+})
 
 const none: ReadonlyArray<string> = []
 
-/** What there is to do before a request is sent, or to fail with: usually nothing. */
+/** What is done before a request is sent, or why it is not. */
 const check = (
   params: Params,
   changes: ReadonlyArray<string>,
   call: Current.Call | undefined,
   isRest: boolean
-): Effect.Effect<void, ClaudeError> | undefined => {
+): Effect.Effect<void, ClaudeError> => {
   const wrong = call?.validate === undefined ? reject(params) : undefined
   if (wrong !== undefined) return invalid(params, wrong)
-  const validated = call?.validate?.(params, isRest)
+  const validated = call?.validate?.(params, isRest) ?? Effect.void
   if (call === undefined || changes.length === 0) return validated
   const told = call.warn(params.model, "Adapted", `the request was changed for this model: ${changes.join(", ")}`)
-  return validated === undefined ? told : Effect.andThen(told, validated)
+  return Effect.andThen(told, validated)
 }
 
 /** Whether there is a last message that is not the assistant's. What else is wrong with it is said by the rules. */
@@ -138,15 +115,11 @@ const invalid = ({ model }: Params, detail: string): Effect.Effect<never, Invali
   Effect.fail(new InvalidRequest({ sent: false, model, detail }))
 
 const paramsOf = (
-  fiber: Fiber.Fiber<unknown, unknown>,
   ask: Ask,
   options: Options | undefined,
-  substitute: string | undefined
+  substitute: string | undefined,
+  usualModel: string
 ): Params => {
-  if (options === undefined && isString(ask)) {
-    const model = substitute ?? fiber.getRef(Current.Model)
-    return { max_tokens: defaultMaxTokens, model, messages: [{ role: "user", content: ask }] }
-  }
   const { maxTokens, ...rest } = options ?? {}
   const given = isString(ask)
     ? { messages: [{ role: "user", content: ask } satisfies MessageParam] }
@@ -158,7 +131,7 @@ const paramsOf = (
     ...params,
     // What is there and undefined is not said: `{ model: env.MODEL }`.
     max_tokens: maxTokens ?? params.max_tokens ?? defaultMaxTokens,
-    model: substitute ?? params.model ?? fiber.getRef(Current.Model)
+    model: substitute ?? params.model ?? usualModel
   }
 }
 
@@ -186,18 +159,14 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
 const hasWords = (content: unknown): boolean =>
   isString(content) ? content.trim() !== "" : Array.isArray(content) && content.length > 0
 
-/** Which question an answer that did not decode was for. */
-const questions = new WeakMap<MalformedOutput, string>()
-
-/** Remembers it, for whoever asks again. */
-export const answered = (error: MalformedOutput, question: Params): void =>
-  void questions.set(error, JSON.stringify(question))
+/** A question, told apart from the others of a call. It is kept in errors, which must not hold what was asked. */
+export const questionKey = (question: Params): string => Hash.string(JSON.stringify(question)).toString(36)
 
 /** The request with what was said about the answers to it so far, in the order they came: the cache still knows it. */
 const corrected = (params: Params, question: Params, call: Current.Call | undefined): Params => {
   if (call === undefined || call.corrections.length === 0) return params
-  const key = JSON.stringify(question)
-  const wrong = call.corrections.filter((error) => questions.get(error) === key)
+  const key = questionKey(question)
+  const wrong = call.corrections.filter((error) => error.question === key)
   return { ...params, messages: [...params.messages, ...wrong.flatMap(correct)] }
 }
 

@@ -2,8 +2,8 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as ClaudeError from "../ClaudeError.ts"
-import type { Connection, WireItem } from "./attempt.ts"
 import { classify, type HeaderOf, rateLimitsOf } from "./classify.ts"
+import type { Connection, WireItem } from "./connection.ts"
 import * as Sse from "./sse.ts"
 
 /** A response of which the headers are here. */

@@ -11,13 +11,13 @@ import {
   APIConnectionError,
   APIError,
   APIUserAbortError,
-  type ClientOptions,
-  type Middleware
+  type ClientOptions
 } from "@anthropic-ai/sdk"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { CountParams } from "../Claude.ts"
 import type { Params } from "../Message.ts"
+import { bounding, careful } from "./errorBody.ts"
 import * as Refuse from "./refuse.ts"
 
 export { VERSION as version } from "@anthropic-ai/sdk/version"
@@ -44,6 +44,12 @@ export interface Options {
 
 /** The SDK's type of `fetch`. */
 export type Fetch = NonNullable<ClientOptions["fetch"]>
+
+/** Where a `fetch` of ours says that it takes its headers as a plain record, and never changes them. */
+export const takesPlain = Symbol("resilient-claude/fetch/takesPlain")
+
+/** A `fetch` of ours. */
+export type PlainFetch = Fetch & { readonly [takesPlain]: true }
 
 /** Sends once. What it throws has a status if there was a response, and a cause if the network failed. */
 export interface Sender {
@@ -100,7 +106,7 @@ export const make = ({ apiKey, baseUrl, client, fetch, messageStop }: Options): 
     // A redirect is somebody's login page, and would be followed with the key.
     fetchOptions: { redirect: "manual" }
   })
-  return fetch !== undefined && plain.has(fetch) ? direct(own, bounded) : through(own)
+  return fetch !== undefined && takesPlain in fetch ? direct(own, bounded) : through(own)
 }
 
 /** Whether a header can carry it. */
@@ -143,14 +149,6 @@ const through = (client: Client): Sender => ({
       }
     })
 })
-
-/** Says of a `fetch` that it takes its headers as a plain record, and never changes them. */
-export const takesPlain = (fetch: Fetch): Fetch => {
-  plain.add(fetch)
-  return fetch
-}
-
-const plain = new WeakSet<Fetch>()
 
 /**
  * A client whose key stays the same, on a `fetch` of ours. To build its URL and headers for every request would cost as
@@ -205,51 +203,3 @@ const split = <P extends Partial<Pick<Params, "user_profile_id" | "workspace_id"
 const namesOwner = (params: Params): boolean => "user_profile_id" in params || "workspace_id" in params
 
 const json = (text: string) => Result.getOrUndefined(Result.try((): object => JSON.parse(text)))
-
-// -----------------------------------------------------------------------------
-// Bodies of errors
-// -----------------------------------------------------------------------------
-
-/** How much of the body of an error is read, in characters, and for how long, in milliseconds: its status is known. */
-const errorLimit = { length: 65_536, time: 1000 }
-
-/** A `fetch` whose error bodies end. */
-const careful = (fetch: Fetch): Fetch => async (url, init) => {
-  const response = await fetch(url, init)
-  const text = await bodyOf(response)
-  if (text === undefined) return response
-  const { headers, status, url: from } = response
-  // No more is asked of a response that becomes an error.
-  return { ok: false, status, headers, url: from, body: null, text: () => Promise.resolve(text) } as Response
-}
-
-/** The same, for a client of one's own, whose middleware may ask anything of a response. */
-const bounding: Middleware = async (request, next) => {
-  const response = await next(request)
-  const text = await bodyOf(response)
-  if (text === undefined) return response
-  const { headers, status, statusText, url } = response
-  // A server may send a status that no `Response` is made with.
-  const whole = new Response(text, { headers: [...headers.entries()], status: Math.min(status, 599), statusText })
-  return Object.defineProperties(whole, { status: { value: status }, url: { value: url } })
-}
-
-/** The body of an error, as much of it as is read. The SDK asks for it outside of any fiber, so that its time is real. */
-const bodyOf = async (response: Response): Promise<string | undefined> => {
-  if (response.ok || response.body === null) return undefined
-  const reader = response.body.getReader()
-  const decoder = new TextDecoder()
-  let text = ""
-  const enough = setTimeout(() => void reader.cancel().catch(() => {}), errorLimit.time)
-  try {
-    for (let next = await reader.read(); !next.done && text.length < errorLimit.length; next = await reader.read()) {
-      text += decoder.decode(next.value, { stream: true })
-    }
-    void reader.cancel().catch(() => {})
-  } catch {
-    // What came of it has to do.
-  } finally {
-    clearTimeout(enough)
-  }
-  return text
-}

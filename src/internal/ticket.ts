@@ -1,16 +1,13 @@
 /** A call that wants to be let in, and one that was. */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import type { Opened } from "../Claude.ts"
 import { Saturated } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import type * as Guard from "../guard/Guard.ts"
 import type * as Quota from "../guard/Quota.ts"
-import type { Params, Usage } from "../Message.ts"
+import type { Params } from "../Message.ts"
 import type { Content } from "./content.ts"
 import type { Estimator } from "./estimate.ts"
-import { rankOf } from "./priority.ts"
+import * as Priority from "./priority.ts"
 
 /** What a request costs, and what is in it. */
 export interface Priced {
@@ -45,25 +42,28 @@ export interface Ticket {
   number: number
   /** Whether it looks if a pause is over. */
   looks: boolean
+  /** Whether its answer has begun. */
+  hasBegun: boolean
 }
 
-/** A call of a fiber, which stops waiting at a time. */
+/** The call that runs in a context, and stops waiting at a time. */
 export const make = (
+  context: Context.Context<never>,
   params: Params,
   priced: Priced | undefined,
-  fiber: Fiber.Fiber<unknown, unknown>,
   until: number
 ): Ticket => ({
   params,
   priced,
-  rank: rankOf(fiber),
-  tenant: fiber.getRef(Current.Tenant) ?? "",
-  hasDeadline: fiber.getRef(Current.Deadline) < Infinity,
+  rank: Priority.rankOf(Context.get(context, Current.Priority)),
+  tenant: Context.get(context, Current.Tenant) ?? "",
+  hasDeadline: Context.get(context, Current.Deadline) < Infinity,
   until,
   size: undefined,
   taken: undefined,
   number: 0,
-  looks: false
+  looks: false,
+  hasBegun: false
 })
 
 /** What a call is told that is not let in. It may come back in so many milliseconds, if that is known. */
@@ -76,35 +76,4 @@ export const sizeOf = (ticket: Ticket, estimator: Estimator): Quota.Amount => {
   if (ticket.size !== undefined) return ticket.size
   const { input, output } = estimator.of(ticket.params)
   return ticket.size = { requests: 1, input, output }
-}
-
-/** Who is told of a call that was let in. */
-export interface Door {
-  readonly began: (held: Held, answer: Opened) => Effect.Effect<void>
-  readonly release: (
-    held: Held,
-    exit: Guard.Ending,
-    usage: Usage | undefined,
-    clock: number
-  ) => Effect.Effect<void>
-}
-
-/** A slot, and what was taken of the quota for it. */
-export class Held implements Guard.Held {
-  readonly ticket: Ticket
-  readonly door: Door
-  hasBegun = false
-
-  constructor(ticket: Ticket, door: Door) {
-    this.ticket = ticket
-    this.door = door
-  }
-
-  opened(answer: Opened): Effect.Effect<void> {
-    return this.door.began(this, answer)
-  }
-
-  end(exit: Guard.Ending, usage: Usage | undefined, { now }: Guard.Place): Effect.Effect<void> {
-    return this.door.release(this, exit, usage, now)
-  }
 }

@@ -48,7 +48,7 @@ export const decode = (
   )
   if (codecs.size === 0) return Effect.succeed(reply)
   return Effect.map(
-    Effect.forEach(reply.toolUses, (use) => {
+    Effect.forEach(raw(reply), (use) => {
       const codec = codecs.get(use.name)
       return codec === undefined ? Effect.succeed(use) : decodeUse(codec, use, reply)
     }),
@@ -56,25 +56,29 @@ export const decode = (
   )
 }
 
-/** One use of a tool, its input decoded. What is decoded already stays as it is. */
+/**
+ * The tool uses of a reply with the inputs that Claude wrote: those in `toolUses` may be decoded already, or be copies. A
+ * use is found by its position, and if the list was changed, by its id.
+ */
+export const raw = ({ message, toolUses }: Reply): ReadonlyArray<ToolUse> => {
+  const written = uses(message.content)
+  return toolUses.map((use, i) => {
+    const isSame = ({ id, name }: ToolUse) => id === use.id && name === use.name
+    const [there] = written.slice(i, i + 1).filter(isSame)
+    return there ?? written.find(isSame) ?? use
+  })
+}
+
+/** One raw use of a tool, its input decoded. */
 export const decodeUse = <A>(
   codec: Codec<A>,
   use: ToolUse,
   reply: Reply
 ): Effect.Effect<ToolUse & { readonly input: A }, MalformedOutput> =>
-  decoded.has(use)
-    // By this codec, or by one of a tool with the same name, of which a request has only one.
-    ? Effect.succeed(use as ToolUse & { readonly input: A })
-    : Effect.map(
-      Output.decodeValue(codec, use.input, (issues) => malformed(reply, use, issues)),
-      (input) => {
-        const made = { ...use, input }
-        decoded.add(made)
-        return made
-      }
-    )
-
-const decoded = new WeakSet<ToolUse>()
+  Effect.map(
+    Output.decodeValue(codec, use.input, (issues) => malformed(reply, use, issues)),
+    (input) => ({ ...use, input })
+  )
 
 const malformed = (
   { message, model, requestId, stopReason, text, usage }: Reply,

@@ -19,7 +19,6 @@ import { Line, type Standing, type Waiter as Standee } from "./line.ts"
 export interface Options<in A> extends Standing<A> {
   /**
    * Takes it and answers 0, or takes nothing and answers in how many milliseconds to ask again (`Infinity`: when woken).
-   * What is an `Exit` is taken at once.
    */
   readonly take: (item: A, now: number) => Effect.Effect<number>
   /** Undoes `take`. */
@@ -37,8 +36,7 @@ export interface Options<in A> extends Standing<A> {
 export interface Turnstile<in out A> {
   /**
    * Waits its turn, at most so many milliseconds, and takes; false if it may not wait, or that is too short. Leaving at
-   * any point leaves no trace. Call it where it cannot be interrupted: only its wait can be. It is decided when it is
-   * called, and an `Exit` where nobody has to wait.
+   * any point leaves no trace. Run it where it cannot be interrupted: only its wait can be.
    */
   readonly pass: (item: A, within: number, now: number) => Effect.Effect<boolean>
   /** Something has been given back. */
@@ -59,9 +57,6 @@ interface Waiting {
   isServed: boolean
 }
 type Waiter<A> = Standee<A, Waiting>
-
-const passed = Exit.succeed(true)
-const atOnce = Exit.succeed(0)
 
 /** A turnstile whose fibers belong to the scope, and when that is closed, to those who still wait. */
 export const make = <A>(
@@ -140,13 +135,13 @@ export const make = <A>(
 
   const queued = (item: A, within: number): Effect.Effect<boolean> =>
     Effect.suspend(() => {
-      if (!(within > 0) || !line.hasRoom(item, room)) return Exit.succeed(false)
+      if (!(within > 0) || !line.hasRoom(item, room)) return Effect.succeed(false)
       const waiter = line.add(item, { turn: Deferred.makeUnsafe<boolean>(), isServed: false })
       if (line.first() === waiter) bell.openUnsafe()
       const turn = Deferred.await(waiter.state.turn)
       const waited = within === Infinity
         ? turn
-        : Effect.timeoutOrElse(turn, { duration: within, orElse: () => Exit.succeed(false) })
+        : Effect.timeoutOrElse(turn, { duration: within, orElse: () => Effect.succeed(false) })
       return Effect.onExit(
         Effect.andThen(served, Effect.interruptible(waited)),
         (exit) => Exit.isSuccess(exit) && exit.value ? Effect.void : leave(waiter)
@@ -155,21 +150,22 @@ export const make = <A>(
 
   /** Begins no wait that is known to be too long. */
   const inTime = (item: A, within: number, now: number): Effect.Effect<boolean> =>
-    Effect.flatMapEager(
-      turn?.(item, line.ahead(item), now) ?? atOnce,
-      (wait) => wait > within ? Exit.succeed(false) : queued(item, within)
+    Effect.flatMap(
+      turn?.(item, line.ahead(item), now) ?? Effect.succeed(0),
+      (wait) => wait > within ? Effect.succeed(false) : queued(item, within)
     )
 
   return {
     pass: (item, within, now) =>
-      isBehind(item)
-        ? inTime(item, within, now)
-        : Effect.flatMapEager(take(item, now), (wait) => {
-          if (wait === 0) return passed
+      Effect.suspend(() => {
+        if (isBehind(item)) return inTime(item, within, now)
+        return Effect.flatMap(take(item, now), (wait) => {
+          if (wait === 0) return Effect.succeed(true)
           // Those who came while that was asked may have found taken what was not.
           wake()
           return inTime(item, within, now)
-        }),
+        })
+      }),
     wake,
     waiting: () => line.all().map(({ item }) => item),
     size: () => line.size,

@@ -8,13 +8,16 @@
 import type { IncomingHttpHeaders } from "node:http"
 import type { Dispatcher } from "undici"
 import * as ContentEncoding from "./contentEncoding.ts"
-import type { Fetch } from "./sdk.ts"
+import { type Fetch, type PlainFetch, takesPlain } from "./sdk.ts"
 
 /**
  * A `fetch` on what `dispatcher` gives, which is asked for each request. Undici's ceilings of 300 seconds for headers and
  * body are off: the limits of `Current.Limits` are the only ones.
  */
-export const make = (dispatcher: () => Dispatcher): Fetch => (url, init) =>
+export const make = (dispatcher: () => Dispatcher): PlainFetch =>
+  Object.assign(send(dispatcher), { [takesPlain]: true as const })
+
+const send = (dispatcher: () => Dispatcher): Fetch => (url, init) =>
   new Promise((resolve, reject) => {
     const { origin, pathname, search } = new URL(String(url))
     // It is called with a method, a string, headers and a signal; `fetch` would allow more.

@@ -111,16 +111,24 @@ export const seam = (text: string, words: string): number | "none" | "short" => 
 /** Thinking is of the request it came with. */
 export const isThought = ({ type }: ContentBlock): boolean => type === "thinking" || type === "redacted_thinking"
 
+/** An answer so far, and whether what came last fits to what was there before it. */
+export interface Joined {
+  readonly reply: Reply
+  readonly fits: boolean
+}
+
 /** The answer so far with what came of its rest, or without it, if that does not fit. */
-export const join = (before: Reply, reply: Reply, goesOn: boolean): Reply => {
+export const join = (before: Reply, reply: Reply, goesOn: boolean): Joined => {
   const more = reply.message.content
-  if (before.stopReason === "pause_turn") return joined(before, reply, [...before.message.content, ...more])
+  if (before.stopReason === "pause_turn") {
+    return { reply: joined(before, reply, [...before.message.content, ...more]), fits: true }
+  }
   const start = trimmed(before)
   const last = start.at(-1)
   const rest = goesOn ? followed(reply) : repeated(before, more.filter((block) => !isThought(block)))
   return rest === undefined || last?.type !== "text"
-    ? unfit(before, reply)
-    : joined(before, reply, seal(start, last, rest))
+    ? { reply: without(before, reply), fits: false }
+    : { reply: joined(before, reply, seal(start, last, rest)), fits: true }
 }
 
 /** What goes on from a beginning: anything, and nothing only where the answer would have ended anyway. */
@@ -153,19 +161,14 @@ const seal = (start: Array<ContentBlock>, last: TextBlock, rest: ReadonlyArray<C
 const isUncited = ({ citations }: TextBlock): boolean => isNullish(citations) || citations.length === 0
 
 /** What ended for a reason of its own did; anything else leaves the answer as cut as it was. */
-const unfit = (before: Reply, reply: Reply): Reply => {
+const without = (before: Reply, reply: Reply): Reply => {
   const { stop_reason, stop_sequence } = before.message
   const own = reply.stopReason === "refusal" || reply.stopReason === "model_context_window_exceeded"
   const cut = own
     ? reply
     : { ...reply, stopReason: stop_reason, message: { ...reply.message, stop_reason, stop_sequence } }
-  const whole = joined(before, cut, before.message.content)
-  misfits.add(whole)
-  return whole
+  return joined(before, cut, before.message.content)
 }
-
-/** Answers whose continuation did not fit. */
-const misfits = new WeakSet<Reply>()
 
 // -----------------------------------------------------------------------------
 // Deciding
@@ -178,6 +181,8 @@ export interface Stopped {
   readonly model: Model | undefined
   /** All that is there of it. */
   readonly reply: Reply
+  /** Whether what came last fits to what was there before it. */
+  readonly fits: boolean
   readonly rest: Rest
 }
 
@@ -190,22 +195,28 @@ export interface Next {
 /** A question, of which the rest can be asked for. */
 export interface Question<A, R> {
   readonly ask: (rest: Rest) => Effect.Effect<A, ClaudeError, R>
-  /** What there is of the answer that failed so. */
-  readonly stopped: (error: ClaudeError) => Stopped | undefined
+  /** What there is of the answer that was asked for last, if it stopped half-way. */
+  readonly stopped: () => Stopped | undefined
 }
 
 /** Who decides about the answers of a call: its policy. */
 export interface Finisher {
   /** The whole of an answer that failed, by asking for its rest; or the failure, if that is all that can be had. */
-  readonly finish: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
+  readonly continueAnswer: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
   /** How the call ends with what it opens. */
   readonly ending: Ending
   /** How long an attempt may be silent where its limits are not set, so that there is time to ask again: in milliseconds. */
   readonly silence: number
+  /** The call that it is an attempt of, if it is. */
+  readonly outer: PolicyCall | undefined
 }
 
-/** A call whose policy may decide about its answers. */
-export type Finishing = Current.Call & Partial<Finisher>
+/** The current call, with what its policy decides: a call that somebody else has put there has none of that. */
+export type PolicyCall = Current.Call & Partial<Finisher>
+
+/** What the attempts of a call have used is used by the calls that it is an attempt of, too. */
+export const spentBy = (call: PolicyCall | undefined): ReadonlyArray<Current.Tally> =>
+  call === undefined ? [] : [call.spent, ...spentBy(call.outer)]
 
 /** Whether more is to be asked for, and how; or a sentence, if more is wanted and cannot be had. */
 export const next = (stopped: Stopped, rules: Rules): Next | string | undefined => {
@@ -240,7 +251,7 @@ const raised = ({ model, params, rest }: Stopped, raiseTo: number): Next | strin
     : `it had ${asked} tokens, and truncated raises them to ${raiseTo}`
 }
 
-const continued = ({ params, reply, rest }: Stopped, most: number): Next | string => {
+const continued = ({ fits, params, reply, rest }: Stopped, most: number): Next | string => {
   const { content } = reply.message
   const last = content.at(-1)
   return isNotNullish(params.output_config?.format)
@@ -251,7 +262,7 @@ const continued = ({ params, reply, rest }: Stopped, most: number): Next | strin
     ? "it was not cut in a text, so it cannot be continued"
     : rest.continued < most
     ? { how: "continue", rest: { ...rest, before: reply, continued: rest.continued + 1 } }
-    : misfits.has(reply)
+    : !fits
     ? "the continuation does not begin where the answer ended"
     : `it was continued as often as the policy says (${most})`
 }

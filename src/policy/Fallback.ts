@@ -8,7 +8,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,11 +17,12 @@ import { isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import { Claude } from "../Claude.ts"
 import { type ClaudeError, is, type Table, type Tag, type Tagged, type Tried } from "../ClaudeError.ts"
-import * as Current from "../Current.ts"
+import type * as Current from "../Current.ts"
 import { pay, wasSent } from "../internal/charged.ts"
-import { fellBack, nameOf, warn } from "../internal/fellBack.ts"
+import { fallback } from "../internal/emit.ts"
+import { askedModel, emitHere, nameOf, warnHere } from "../internal/here.ts"
 import * as History from "../internal/history.ts"
-import * as Ladder from "../internal/ladder.ts"
+import * as Ladder from "../internal/modelFallback.ts"
 import { english, hint, isRetryable, type Language, quotable, sentences } from "../internal/notices.ts"
 import { OtherModel } from "../internal/otherModel.ts"
 import * as Refuse from "../internal/refuse.ts"
@@ -64,45 +64,51 @@ export const models = (ladder: ReadonlyArray<Current.ModelId>, options?: {
     on: decided("Fallback.models", anotherModel, options?.on),
     reserve: options?.reserve === undefined ? Ladder.defaultReserve : Refuse.millis("reserve", options.reserve)
   }
-  const change: OnChange = options?.onChange ?? (({ error, to }) => fellBack(error, to))
-  return <A, E, R>(self: Effect.Effect<A, E, R>) =>
-    Effect.withFiber<A, E, R>((fiber) => {
-      const claude = Option.getOrUndefined(Context.getOption(fiber.context, Claude))
-      let history: ReadonlyArray<Tried> | undefined
-      let last: ClaudeError | undefined
-      let sent: ClaudeError | undefined
-      let isBroke = false
-      // Another model is an extra attempt. If nothing can pay for it, the failure before it stands.
-      const asked = Effect.flatMap(OtherModel, (hasOther) => {
-        if (claude === undefined || sent === undefined) return self
-        const refused = Effect.suspend(() => {
-          isBroke = true
-          return Effect.fail(last as ClaudeError & E)
-        })
-        return pay(claude, { because: sent, model, waits: !hasOther(sent) }, self, refused)
-      })
-      let model = fiber.getRef(Current.Substitute) ?? fiber.getRef(Current.Model)
-      let hop = 0
-      const climbed = Ladder.climb(asked, start, {
-        onClimb: (error, to) => {
-          // A model that could not be paid for has failed with nothing of its own.
-          if (!isBroke) history = History.remember(history ?? [], error, ++hop, model)
-          isBroke = false
-          last = error
-          if (wasSent(error)) sent = error
-          model = to.model
-          return change({ error, to: model })
-        },
-        asked: () => undefined
-      })
-      return Effect.mapError(climbed, (error) => {
-        if (!is(error) || history === undefined) return error
-        return isBroke
-          ? History.explain(error, "BudgetSpent", history)
-          : History.explain(error, error.gaveUp ?? "NotRetried", History.remember(history, error, ++hop, model))
-      })
-    })
+  const change: OnChange = options?.onChange ?? (({ error, to }) => emitHere(fallback(error, to)))
+  return (self) => onModels(self, start, change)
 }
+
+/** The attempts on one model after the other. Each further one is an extra attempt of its model. */
+const onModels = Effect.fnUntraced(function*<A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  start: Ladder.Ladder,
+  change: OnChange
+): Effect.fn.Return<A, E, R> {
+  const claude = Option.getOrUndefined(yield* Effect.serviceOption(Claude))
+  let history: ReadonlyArray<Tried> | undefined
+  let last: ClaudeError | undefined
+  let sent: ClaudeError | undefined
+  let isBroke = false
+  let model: string = yield* askedModel
+  let hop = 0
+  // If nothing can pay for an attempt, the failure before it stands.
+  const refused = Effect.suspend(() => {
+    isBroke = true
+    return Effect.fail(last as ClaudeError & E)
+  })
+  const asked = Effect.flatMap(OtherModel, (hasOther) =>
+    claude === undefined || sent === undefined
+      ? self
+      : pay(claude, { because: sent, model, waits: !hasOther(sent) }, self, refused))
+  const climbed = Ladder.climb(asked, start, {
+    onClimb: (error, to) => {
+      // A model that could not be paid for has failed with nothing of its own.
+      if (!isBroke) history = History.remember(history ?? [], error, ++hop, model)
+      isBroke = false
+      last = error
+      if (wasSent(error)) sent = error
+      model = to.model
+      return change({ error, to: to.model })
+    },
+    asked: () => undefined
+  })
+  return yield* Effect.mapError(climbed, (error) => {
+    if (!is(error) || history === undefined) return error
+    return isBroke
+      ? History.explain(error, "BudgetSpent", history)
+      : History.explain(error, error.gaveUp ?? "NotRetried", History.remember(history, error, ++hop, model))
+  })
+})
 
 // -----------------------------------------------------------------------------
 // Another account
@@ -140,7 +146,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
   // The compiler does not gather what the members of a list that it knows by name need.
   const others = layers as ReadonlyArray<Layer.Layer<Claude, unknown, LR>>
   const on = decided("Fallback.accounts", anotherAccount, options?.on)
-  const change: OnAccount = options?.onChange ?? (({ error, to }) => fellBack(error, `account ${to}`))
+  const change: OnAccount = options?.onChange ?? (({ error, to }) => emitHere(fallback(error, `account ${to}`)))
 
   return <A, E, R>(self: Effect.Effect<A, E, R>) => {
     type Asked = Effect.Effect<A, E, R | LR>
@@ -150,8 +156,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
         Effect.map(self, (answer): Asked => Effect.succeed(answer)),
         (error): Effect.Effect<Asked> => {
           if (!is(error)) return Effect.succeed(Effect.fail(error))
-          return Effect.withFiber((fiber) => {
-            const model = fiber.getRef(Current.Substitute) ?? fiber.getRef(Current.Model)
+          return Effect.flatMap(askedModel, (model) => {
             const merged = History.remember(history, error, 1, model)
             const last = account === 1 ? error : History.explain(error, error.gaveUp ?? "NotRetried", merged)
             return next(account + 1, error, Effect.fail(last), merged)
@@ -180,7 +185,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
 
 /** Tells that an account cannot be used, and why: by the name of the error, for its words may quote a secret. */
 const notBuilt = (account: number, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  warn("AccountNotBuilt", `account ${account}: its layer was not built (${nameOf(Cause.squash(cause))})`)
+  warnHere("AccountNotBuilt", `account ${account}: its layer was not built (${nameOf(Cause.squash(cause))})`)
 
 // -----------------------------------------------------------------------------
 // No model
@@ -294,7 +299,7 @@ const instead = <B, E2, R2, Tags extends ReadonlyArray<Tag> | undefined>(
       (error): Effect.Effect<B, Left<E, Tags> | E2, R2> =>
         is(error) && options?.on?.includes(error._tag) !== false
           // The list decides about both types, where the compiler does not follow.
-          ? Effect.flatMap(fellBack(error, name), () => recover(error as Answered<Tags>))
+          ? Effect.flatMap(emitHere(fallback(error, name)), () => recover(error as Answered<Tags>))
           : Effect.fail(error as Left<E, Tags>)
     )
 }

@@ -9,6 +9,7 @@
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,7 +23,6 @@ import * as Description from "../internal/describe.ts"
 import type { Ending } from "../internal/ending.ts"
 import * as Record from "../internal/policyRecord.ts"
 import { run } from "../internal/run.ts"
-import { supervised } from "../internal/supervised.ts"
 import type { Cost } from "../Message.ts"
 import * as Fallback from "./Fallback.ts"
 import * as Retry from "./Retry.ts"
@@ -87,10 +87,14 @@ export const applyStream = <const P extends Policy>(
     const opened = Stream.unwrap(Effect.map(asked, ({ first, rest }) => {
       let begun = false
       let isOwn = false
-      const told = Effect.catch(rest, (error): typeof rest => {
+      const onFailure = (error: Effect.Error<typeof rest>): typeof rest => {
         if (is(error)) return Effect.flatMap(ending?.broke(error) ?? Effect.succeed(error), Effect.fail)
         isOwn = !Cause.isDone(error)
         return Effect.fail(error)
+      }
+      const told = Effect.catchCause(rest, (cause) => {
+        isOwn = Cause.hasDies(cause)
+        return Effect.catch(Effect.failCause(cause), onFailure)
       })
       const pull = Effect.suspend(() => {
         if (begun) return told
@@ -105,7 +109,7 @@ export const applyStream = <const P extends Policy>(
     }))
     return compiled.streamOverall === undefined
       ? opened
-      : within(opened, compiled.streamOverall, (error) => ending?.failed(error) ?? Effect.succeed(error))
+      : within(opened, compiled.streamOverall, (error) => ending?.giveUp(error) ?? Effect.succeed(error))
   }
   // As in `apply`: the value decides about the type.
   return <A, E, R>(self: Stream.Stream<A, E, R>) =>
@@ -127,9 +131,10 @@ export interface Used {
 export const outcome = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<Outcome<A>, Fallback.Left<E, undefined>, R> =>
-  Effect.suspend(() => {
+  Effect.flatMap(Current.Tally, (outer) => {
     const spent: Current.Tally = { input: 0, output: 0, dollars: 0, atLeast: false }
     return Effect.provideService(self, Current.Tally, spent).pipe(
+      Effect.ensuring(Effect.sync(() => outer && add(outer, spent))),
       Effect.map((data): Outcome<A> => ({ status: "success", data, ...used(spent) })),
       Effect.catch((error): Effect.Effect<Outcome<A>, Fallback.Left<E, undefined>> =>
         is(error)
@@ -149,6 +154,14 @@ export const describe = (policy: Policy): string => {
 // -----------------------------------------------------------------------------
 // Internals
 // -----------------------------------------------------------------------------
+
+/** What is counted inside counts outside, too. */
+const add = (outer: Current.Tally, { atLeast, dollars, input, output }: Current.Tally): void => {
+  outer.input += input
+  outer.output += output
+  outer.dollars += dollars
+  outer.atLeast ||= atLeast
+}
 
 const used = ({ atLeast, dollars, input, output }: Current.Tally): Used => ({
   tokens: { input, output },
@@ -175,31 +188,21 @@ const limited = Effect.fnUntraced(function*<A, E, R>(
   const inner = yield* Scope.fork(outer)
   const inside = Stream.updateService(self, Current.Deadline, (outer) => Math.min(outer, now + length))
   const pull = yield* Scope.provide(Stream.toPull(inside), inner)
-  const error = yield* Effect.cached(
-    Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) })))
+  const over = yield* Deferred.make<void>()
+  const exceeded = yield* Effect.cached(
+    Effect.andThen(
+      Scope.close(inner, Exit.interrupt()),
+      Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) })))
+    )
   )
-  const exceeded = Effect.flatMap(error, Effect.fail)
-  let isOver = false
-  let end: (() => void) | undefined
-  const alarm = Effect.flatMap(Effect.sleep(length), () => {
-    isOver = true
-    end?.()
-    // Also who does not ask for more is to be found in the log.
-    return Effect.andThen(Scope.close(inner, Exit.interrupt()), error)
-  })
+  // Also who does not ask for more is to be found in the log.
+  const alarm = Effect.andThen(Effect.andThen(Effect.sleep(length), Deferred.succeed(over, undefined)), exceeded)
   yield* Effect.forkIn(alarm, outer)
-  type Failure = E | Cause.Done | DeadlineExceeded
-  const read = supervised<Arr.NonEmptyReadonlyArray<A>, Failure, R, Failure>(pull, {
-    began: (interrupt) => {
-      end = interrupt
-    },
-    ended: () => {
-      end = undefined
-      return isOver ? exceeded : undefined
-    },
-    failed: (error) => error
-  })
-  return Stream.fromPull(Effect.succeed(Effect.suspend(() => isOver ? exceeded : read)))
+  const read = Effect.flatMap(
+    Effect.raceFirst(Deferred.await(over), pull),
+    (elements) => elements === undefined ? Effect.flatMap(exceeded, Effect.fail) : Effect.succeed(elements)
+  )
+  return Stream.fromPull(Effect.succeed(read))
 })
 
 /** Reads the first elements, in a scope that does not outlive a failure to do so. */

@@ -8,18 +8,17 @@
  * `Current.Deadline`, and no retry of what waiting cannot mend.
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { wasSent } from "../internal/charged.ts"
-import { isPermanent } from "../internal/classify.ts"
-import { beforeDeadline } from "../internal/inTime.ts"
+import { Joins } from "../internal/joins.ts"
 import { OtherModel } from "../internal/otherModel.ts"
 import * as Plan from "../internal/plan.ts"
 import * as Refuse from "../internal/refuse.ts"
+import { reasonable, type WaitOptions, waits } from "../internal/waits.ts"
 
 // -----------------------------------------------------------------------------
 // Waits
@@ -28,16 +27,7 @@ import * as Refuse from "../internal/refuse.ts"
 /** What is random in a wait: nothing; all of it (0 to the wait); up to one `base` on top; a fifth up or down. */
 export type Jitter = Plan.Jitter
 
-/** What all waits have. */
-export interface WaitOptions {
-  /** How many retries: 3 means at most 4 attempts. */
-  readonly times: number
-  /** The first wait: 1 second. */
-  readonly base?: Duration.Input | undefined
-  /** The longest wait: 30 seconds, or `base` if that is longer. A server that asks for more gets more. */
-  readonly cap?: Duration.Input | undefined
-  readonly jitter?: Jitter | undefined
-}
+export type { WaitOptions }
 
 /** Waits that grow by a factor (2), with full jitter. Usable with `Effect.retry`, whatever the error. */
 export const backoff = (
@@ -60,7 +50,10 @@ export const reask = (times: number): Schedule.Schedule<unknown, ClaudeError.Mal
   Plan.note(
     Schedule.recurs(Refuse.count("reask: times", times)).pipe(
       Schedule.setInputType<ClaudeError.MalformedOutput>(),
-      Schedule.while(({ input }) => Effect.succeed(input.stopReason === "end_turn")),
+      // A policy asks about every failure.
+      Schedule.while(({ input }) =>
+        Effect.succeed(input instanceof ClaudeError.MalformedOutput && input.stopReason === "end_turn")
+      ),
       Schedule.tap(({ input }) =>
         Effect.map(Current.Call, (call) => {
           if (call !== undefined) call.corrections = [...call.corrections, input]
@@ -143,8 +136,15 @@ export const byTag = <
       })
     }
   }))
-  return Plan.note(reasonable(schedule), { kind: "byTag", entries })
+  // What it retries besides our errors is of the classes that join.
+  const joined = Schedule.tap(reasonable(schedule), ({ input }) => ClaudeError.is(input) ? Effect.void : join)
+  return Plan.note(joined, { kind: "byTag", entries })
 }
+
+/** Tells the policy that this error of the application is to be retried. */
+const join = Effect.map(Joins, (asked) => {
+  if (asked !== undefined) asked.joins = true
+})
 
 /**
  * The same schedule, but at most so many retries over all kinds of error. Those of requests that were not sent do not
@@ -174,62 +174,6 @@ const counted = <I>(
 
 type Tagged = { readonly _tag: string }
 type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>
-
-/** Where a wait starts and how far it reaches, in milliseconds. A server's hint moves the start, never the reach. */
-const jitters: { readonly [J in Jitter]: (wait: number, base: number) => readonly [start: number, reach: number] } = {
-  none: (wait) => [wait, 0],
-  full: (wait) => [0, wait],
-  additive: (wait, base) => [wait, base],
-  proportional: (wait) => [wait * 0.8, wait * 0.4]
-}
-
-const waits = (
-  where: string,
-  options: WaitOptions,
-  usual: Jitter,
-  grow: (base: number, n: number) => number
-): Schedule.Schedule<unknown, unknown> => {
-  const times = Refuse.count(`${where}: times`, options.times)
-  const base = Refuse.millis(`${where}: base`, options.base ?? "1 second")
-  const cap = Refuse.millis(`${where}: cap`, options.cap ?? Math.max(base, 30_000))
-  const jitter = options.jitter ?? usual
-  if (!Object.hasOwn(jitters, jitter)) {
-    Refuse.refuse(`${where}: jitter is ${jitter}: it must be "none", "full", "additive" or "proportional"`)
-  }
-  if (base > cap) {
-    Refuse.refuse(
-      `${where}: base (${Refuse.show(base)}) is longer than cap (${Refuse.show(cap)}): raise cap or lower base`
-    )
-  }
-  const wait = (n: number) => Math.min(cap, grow(base, n))
-
-  const schedule = Schedule.recurs(times).pipe(
-    Schedule.modifyDelay(({ attempt, input }) =>
-      Effect.map(Random.next, (share) => {
-        const [start, reach] = jitters[jitter](wait(attempt), base)
-        const hint = ClaudeError.is(input) ? ClaudeError.retryAfter(input) : undefined
-        return hint === undefined
-          ? Math.round(Math.min(cap, start + share * reach))
-          : Math.ceil(Math.max(start, Duration.toMillis(hint)) + share * reach)
-      })
-    )
-  )
-  return Plan.note(reasonable(schedule), { kind: "waits", times, base, cap, jitter, wait })
-}
-
-/** Begins no wait that cannot end before the deadline, and none for what waiting cannot mend. */
-const reasonable = <O>(self: Schedule.Schedule<O, unknown>): Schedule.Schedule<O, unknown> =>
-  Schedule.fromStep(
-    Effect.map(Schedule.toStep(self), (step) => (now: number, input: unknown): ReturnType<typeof step> =>
-      Effect.flatMap(step(now, input), ([output, wait]) =>
-        ClaudeError.is(input) && isPermanent(input)
-          ? Cause.done(output)
-          : Effect.flatMap(
-            beforeDeadline(now, wait, input),
-            (wait) =>
-              wait === undefined ? Cause.done(output) : Effect.succeed([output, wait] as [O, Duration.Duration])
-          )))
-  )
 
 // -----------------------------------------------------------------------------
 // Policies

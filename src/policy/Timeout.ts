@@ -6,13 +6,12 @@
  * and a circuit sees a slow model as a failing one. The limit on the whole call
  * is the caller's, and covers retries, queues and fallbacks.
  */
-import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
+import * as Deadline from "../internal/deadline.ts"
 import * as Refuse from "../internal/refuse.ts"
-import { overallIn } from "../internal/until.ts"
 
 /** A change to whatever is inside. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -40,11 +39,7 @@ export const overall = (
   limit: Duration.Input
 ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DeadlineExceeded, R> => {
   const length = Refuse.millis("overall", limit)
-  return <A, E, R>(self: Effect.Effect<A, E, R>) =>
-    // What runs an effect has what it needs.
-    Effect.withFiber<A, E | DeadlineExceeded, R>((fiber) =>
-      overallIn(fiber, fiber.context as Context.Context<R>, self, length)
-    )
+  return (self) => Deadline.overall(self, length)
 }
 
 /** Checks the limits that are given, and turns them into milliseconds. */

@@ -3,7 +3,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, ClaudeError, Guard, Guards, type Message, Policy } from "../../src/index.ts"
+import { Queued } from "../../src/internal/queued.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
+
+const request: Message.Request = {
+  params: { model: "claude-sonnet-5-5", max_tokens: 10, messages: [{ role: "user", content: "hi" }] },
+  limits: {}
+}
 
 const verdict = (exit: Guard.Ending) =>
   Exit.isSuccess(exit)
@@ -29,8 +35,7 @@ const spied = (spies: { readonly [name: string]: Spy }, playable: Faults.Playabl
           Effect.as(note("admit"), {
             opened: own.opened ?? (() => note("opened")),
             settle: own.settle ?? ((exit, usage) => note(`settle ${verdict(exit)} ${usage?.output_tokens ?? "-"}`))
-          })),
-        direct: own.direct
+          }))
       }
     })
     const claude = yield* Claude.Claude
@@ -211,37 +216,33 @@ describe("a lease", () => {
       ])
     }).pipe(Effect.provide(spied({ a: plain, b: () => ({ settle }), c: plain }, [Faults.answer("hello")]))))
 
-  const thrown = Guard.make({
-    gate: Guard.open,
-    admit: () =>
-      Exit.succeed({
-        end: () => {
-          throw new Error("mine")
-        }
-      })
-  })
-  // What no compiler has checked.
-  const missing = { admit: () => Effect.succeed(undefined as unknown as Guard.Lease) }
-
-  it.effect.each(
-    [["whose end throws takes no other with it", thrown], ["that gives no lease holds nothing", missing]] as const
-  )("G2: %s", ([, guard]) =>
+  it.effect("G2: that is not given, as by a guard that no compiler has checked, holds nothing", () =>
     Effect.gen(function*() {
-      const exit = yield* Effect.exit(Claude.text("hi"))
-      assert.strictEqual(Exit.hasDies(exit), guard === thrown)
+      assert.strictEqual(yield* Claude.text("hi"), "hello")
       assert.deepStrictEqual((yield* notes).filter((note) => note.includes("settle")), [
         "c settle success 2",
         "a settle success 2"
       ])
-    }).pipe(
-      Effect.provide(
-        spied({ a: plain, b: () => guard, c: plain }, [Faults.answer("hello")])
-      )
-    ))
+    }).pipe(Effect.provide(
+      spied({
+        a: plain,
+        b: () => ({ admit: () => Effect.succeed(undefined as unknown as Guard.Lease) }),
+        c: plain
+      }, [Faults.answer("hello")])
+    )))
 
-  it.effect("whose end throws alone is a defect of the call", () =>
+  it.effect("that throws when it is settled, alone, is a defect of the call", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
+      const thrown: Guard.Guard = {
+        gate: Guard.open,
+        admit: () =>
+          Effect.succeed({
+            settle: () => {
+              throw new Error("mine")
+            }
+          })
+      }
       const asked = Effect.provideService(Claude.text("hi"), Claude.Claude, Guard.apply([thrown])(claude))
       assert.isTrue(Exit.hasDies(yield* Effect.exit(asked)))
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
@@ -250,9 +251,10 @@ describe("a lease", () => {
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const settled: Array<string> = []
+      let asked = 0
       const guard = (name: string): Guard.Guard => ({
         gate: Guard.open,
-        admit: () => Effect.succeed({ settle: () => Effect.sync(() => void settled.push(name)) })
+        admit: () => Effect.succeed({ settle: (_, usage) => Effect.sync(() => void settled.push(`${name} ${usage}`)) })
       })
       const broken = Claude.Claude.of({
         ...claude,
@@ -260,6 +262,7 @@ describe("a lease", () => {
           Effect.map(claude.open(request), (opened) => ({
             ...opened,
             usage: () => {
+              asked++
               throw new Error("mine")
             }
           }))
@@ -269,7 +272,8 @@ describe("a lease", () => {
         Effect.exit
       )
       assert.isTrue(Exit.hasDies(exit))
-      assert.deepStrictEqual(settled, ["b", "a"])
+      assert.deepStrictEqual(settled, ["b undefined", "a undefined"])
+      assert.strictEqual(asked, 1)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
 
   it.effect("whose opening dies is settled with the others", () =>
@@ -283,10 +287,6 @@ describe("a lease", () => {
 })
 
 describe("a scope that is closed by somebody else", () => {
-  const request: Message.Request = {
-    params: { model: "claude-sonnet-5-5", max_tokens: 10, messages: [{ role: "user", content: "hi" }] },
-    limits: {}
-  }
   /** One at a time, over a wire that counts its sockets. */
   const crowded = (playable: Faults.Playable) =>
     Effect.gen(function*() {
@@ -378,6 +378,39 @@ describe("a scope that is closed by somebody else", () => {
       assert.deepStrictEqual(yield* running, [0, 0, 0])
       assert.strictEqual(sockets.opened, 1)
     }).pipe(Effect.scoped))
+
+  it.effect.each(["gate", "admit", "opened"] as const)(
+    "G1 G2: while a guard waits (%s) is handed nothing, and what the guard gives is given back",
+    (where) =>
+      Effect.gen(function*() {
+        const told: Array<string> = []
+        const note = (what: string) => Effect.sync(() => void told.push(what))
+        const wait = (at: string) => Effect.andThen(note(at), at === where ? Effect.sleep("1 second") : Effect.void)
+        const slow: Guard.Guard = {
+          gate: () => wait("gate"),
+          admit: () => Effect.as(wait("admit"), { opened: () => wait("opened"), settle: () => note("settle") })
+        }
+        const claude = yield* Claude.Claude
+        const guarded = Guard.apply([slow])({
+          ...claude,
+          open: (request) => Effect.andThen(note("open"), claude.open(request))
+        })
+        const scope = yield* Scope.make()
+        const open = yield* Effect.forkChild(Scope.provide(guarded.open(request), scope), { startImmediately: true })
+        yield* Effect.yieldNow
+        yield* Scope.close(scope, Exit.void)
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
+        assert.deepStrictEqual(
+          told,
+          {
+            gate: ["gate"],
+            admit: ["gate", "admit", "settle"],
+            opened: ["gate", "admit", "open", "opened", "settle"]
+          }[where]
+        )
+      }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")])))
+  )
 })
 
 describe("guards of one's own", () => {
@@ -469,28 +502,32 @@ describe("guards of one's own", () => {
       assert.isString(seen[0])
     }).pipe(Effect.scoped))
 
-  it.effect("are told the time after a gate that took a while", () =>
+  it.effect("tell what is opened behind them how long it has waited for all of them", () =>
     Effect.gen(function*() {
       const seen: Array<number> = []
-      const slow: Guard.Guard = {
-        gate: () => Effect.sleep("2 seconds"),
-        admit: () => Effect.succeed({ settle: () => Effect.void })
-      }
-      const next = Guard.make({
-        gate: (_, { now }) => Effect.sync(() => void seen.push(now)),
-        admit: (_, { now }) => {
-          seen.push(now)
-          return Exit.succeed(Guard.nothing)
-        }
+      const slow = (gate: number, admit: number): Guard.Guard => ({
+        gate: () => Effect.sleep(gate),
+        admit: () => Effect.as(Effect.sleep(admit), Guard.nothing)
       })
-      const context = yield* Layer.build(
-        FakeClaude.layer([Faults.answer("hello")]).pipe(Guards.apply({ extra: [next, slow] }))
+      const claude = yield* Claude.Claude
+      const looking = Claude.Claude.of({
+        ...claude,
+        open: (request) =>
+          Effect.flatMap(Queued, (queued) => {
+            seen.push(queued)
+            return claude.open(request)
+          })
+      })
+      const guarded = Guard.apply([slow(1000, 200), slow(30, 4)])(Guard.apply([slow(0, 50_000)])(looking))
+      const call = yield* Claude.text("hi").pipe(
+        Effect.provideService(Claude.Claude, guarded),
+        Effect.forkChild({ startImmediately: true })
       )
-      const call = yield* Effect.forkChild(Effect.provide(Claude.text("hi"), context))
-      yield* TestClock.adjust("2 seconds")
-      yield* Fiber.join(call)
-      assert.deepStrictEqual(seen, [0, 2000])
-    }).pipe(Effect.scoped))
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(yield* Fiber.join(call), "hello")
+      yield* Effect.scoped(looking.open(request))
+      assert.deepStrictEqual(seen, [51_234, 0])
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.by(() => Faults.answer("hello"))))))
 
   it.effect("that turn away what is invalid say nothing about the model", () =>
     Effect.gen(function*() {

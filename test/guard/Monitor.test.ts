@@ -496,10 +496,9 @@ describe("any order of endings", () => {
     MalformedOutput: new ClaudeError.MalformedOutput({})
   }
   const unsent = [new ClaudeError.CircuitOpen({}), new ClaudeError.Saturated({}), errors.Overloaded]
-  const place = Effect.withFiber((fiber) => Effect.succeed(Guard.placeOf(fiber)))
-  const shut = (error: ClaudeError.ClaudeError): Guard.Direct => ({
-    gate: () => Exit.fail(error),
-    admit: () => Exit.succeed(Guard.nothing)
+  const shut = (error: ClaudeError.ClaudeError): Guard.Guard => ({
+    gate: () => Effect.fail(error),
+    admit: () => Effect.succeed(Guard.nothing)
   })
   const neutral = [
     new ClaudeError.Refused({}),
@@ -620,7 +619,7 @@ describe("any order of endings", () => {
             if (error._tag === "Overloaded") yield* monitor.log.emit(gaveUp(at, error, "BudgetSpent"))
             else if (step.which < 3) yield* alone(Exit.fail(error))
             else if (step.which < 6) yield* monitor.log.emit(gaveUp(at, error, "NotRetried"))
-            else yield* Effect.ignore(monitor.watch(shut(error)).gate(request, yield* place))
+            else yield* Effect.ignore(monitor.watch(shut(error)).gate(request))
             break
           }
           case "pass":

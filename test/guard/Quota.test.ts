@@ -4,7 +4,6 @@ import { Cause, Deferred, Duration, Effect, Exit, Layer, Ref, Stream } from "eff
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, ClaudeError, Guards, type Message, Quota } from "../../src/index.ts"
 import { classify } from "../../src/internal/classify.ts"
-import * as Stated from "../../src/internal/stated.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 import { steppedBack } from "../steppedBack.ts"
 import { type Call, caller, type End, failureOf, make, model, request, usage } from "./admission.ts"
@@ -597,7 +596,7 @@ describe("what the API says", () => {
     (limits) =>
       Effect.gen(function*() {
         const { calls, left } = yield* opened(whole)
-        yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({ limits })))
+        yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({ limits: limits as never })))
         yield* TestClock.adjust("2 minutes")
         assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
       })
@@ -624,7 +623,7 @@ describe("what the API says", () => {
       for (let i = 0; i < 20; i++) yield* calls.call(request(1))
       assert.lengthOf(calls.entered, 4)
       // An error shows nothing: its bucket may be empty for a while.
-      yield* lease.settle(Exit.fail(Stated.note(new ClaudeError.Overloaded({}), { requests: limit(180, 0) })))
+      yield* lease.settle(Exit.fail(new ClaudeError.Overloaded({ limits: { requests: limit(180, 0) } })))
       yield* TestClock.adjust("2 seconds")
       assert.isAtLeast(calls.entered.length, 8)
     }))
@@ -654,7 +653,7 @@ describe("what the API says", () => {
     }))
 
   const next429 = (remaining: number) =>
-    Stated.note(new ClaudeError.Overloaded({ status: 529 }), { requests: limit(60, remaining) })
+    new ClaudeError.Overloaded({ status: 529, limits: { requests: limit(60, remaining) } })
 
   it.effect("counts what was sent after the request that it answers", () =>
     Effect.gen(function*() {

@@ -1,11 +1,11 @@
 import { assert, it } from "@effect/vitest"
 import { Scope } from "effect"
-import { Bucket } from "../../src/internal/bucket.ts"
+import * as Bucket from "../../src/internal/bucket.ts"
 
 it("a backlog that leaves in turn waits no longer because the clock was set back", () => {
   const hour = 3_600_000
-  const bucket = new Bucket(10, Scope.makeUnsafe())
+  const bucket = Bucket.make(10, Scope.makeUnsafe())
   bucket.isPaced = true
   bucket.nextAt = 10 * hour
-  assert.isAtMost(bucket.wait(9 * hour), 1000)
+  assert.isAtMost(Bucket.waitFor(bucket, 9 * hour), 1000)
 })

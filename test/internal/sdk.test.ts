@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { getGlobalDispatcher } from "undici"
 import { Anthropic, CallLog, Claude } from "../../src/index.ts"
+import * as Ambient from "../../src/internal/ambientFetch.ts"
 import * as Sdk from "../../src/internal/sdk.ts"
+import * as UndiciFetch from "../../src/internal/undiciFetch.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
 
@@ -9,7 +12,14 @@ const apiKey = "sk-ant-test"
 const params = { model: "claude-sonnet-5-5", max_tokens: 10, messages: [{ role: "user" as const, content: "hi" }] }
 const bodyOf = (init: RequestInit | undefined): unknown => JSON.parse(String(init?.body))
 
+/** A `fetch` as ours are. */
+const plain = (fetch: Sdk.Fetch): Sdk.Fetch => Object.assign(fetch, { [Sdk.takesPlain]: true })
+
 describe("senders", () => {
+  it("the fetches of ours take plain headers", () => {
+    for (const fetch of [Ambient.fetch, UndiciFetch.make(getGlobalDispatcher)]) assert.isTrue(fetch[Sdk.takesPlain])
+  })
+
   it.live("what is built once is what the SDK would send each time", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
@@ -59,7 +69,7 @@ describe("senders", () => {
   it.effect("an owner that is named goes as a header, and nothing else changes", () =>
     Effect.gen(function*() {
       const seen: Array<{ readonly owner: string | null; readonly body: unknown }> = []
-      const fetch = Sdk.takesPlain((_, init) => {
+      const fetch = plain((_, init) => {
         seen.push({ owner: new Headers(init?.headers as Headers).get("anthropic-user-profile-id"), body: bodyOf(init) })
         return Promise.resolve(new Response())
       })
@@ -74,7 +84,7 @@ describe("senders", () => {
   it.effect("what is given up before it is sent is not sent", () =>
     Effect.gen(function*() {
       let sent = 0
-      const fetch = Sdk.takesPlain(() => {
+      const fetch = plain(() => {
         sent++
         return Promise.resolve(new Response())
       })

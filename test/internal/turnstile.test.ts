@@ -132,7 +132,7 @@ describe("a turnstile", () => {
     }))
 
   /** Lets others go on after every few steps, so that a cancellation can come between any of them. */
-  const stepwise = Effect.provideService(Scheduler.MaxOpsBeforeYield, 4)
+  const stepwise = Effect.provideService(Scheduler.MaxOpsBeforeYield, 5)
   const settled = Effect.repeat(Effect.yieldNow, { times: 200 })
   const steps = Array.from({ length: 60 }, (_, at) => at)
 

@@ -262,7 +262,7 @@ describe("the question", () => {
       const loop: { self?: unknown } = {}
       loop.self = loop
       const call = Effect.flatMap(Current.Listener, (listener) => {
-        listener?.asked({ model: "m", max_tokens: 1, messages: [], metadata: loop } as never)
+        listener?.asked({ model: "m", max_tokens: 1, messages: [], metadata: loop } as never, nobody)
         return Effect.fail(make("Overloaded"))
       })
       assert.strictEqual(yield* shown(text(call)), "Overloaded")
@@ -482,7 +482,7 @@ describe("only whole answers are remembered", () => {
     for (const step of steps === "" ? [] : steps.split(", ")) {
       if (step.startsWith("+")) {
         const params = { model: "m", max_tokens: 1, messages: [{ role: "user" as const, content: step.slice(1) }] }
-        open.push({ question: step.slice(1), end: heard.asked(params) })
+        open.push({ question: step.slice(1), end: heard.asked(params, nobody) })
       } else {
         const [who = "", how] = step.split(" ")
         const mine = open.filter(({ question }) => question === who[0])
@@ -502,7 +502,7 @@ describe("only whole answers are remembered", () => {
       const heard = listen("name", key, undefined, undefined)
       const stringify = vi.spyOn(JSON, "stringify")
       for (let i = 0; i < 5; i++) {
-        heard.asked({ model: "m", max_tokens: 1, messages: [{ role: "user", content: `${content}` }] })("whole")
+        heard.asked({ model: "m", max_tokens: 1, messages: [{ role: "user", content: `${content}` }] }, nobody)("whole")
       }
       assert.deepInclude(heard.subject() as object, { whole: "all" })
       const long = stringify.mock.results.filter(({ value }) => String(value).length >= content.length)
@@ -1038,3 +1038,5 @@ it("the types say what it gives, and what a schema needs", () => {
   const subtype = text(Effect.succeed("yes" as const))
   expectTypeOf(subtype).toEqualTypeOf<Effect.Effect<string | Stale<string>>>()
 })
+
+const nobody = { tenant: undefined, call: undefined }

@@ -1,16 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scheduler } from "effect"
-import { supervised } from "../../src/internal/supervised.ts"
+import { TestClock } from "effect/testing"
+import { within } from "../../src/internal/within.ts"
 
-const unwatched = { began: () => {}, ended: () => undefined, failed: <E>(error: E) => error }
+const late = () => "late" as const
 
-describe("supervised", () => {
+describe("within", () => {
   /** What ended in which order, where the caller is interrupted at its nth step. */
   const interruptedAt = (step: number) =>
     Effect.gen(function*() {
       const ended: Array<string> = []
       const noting = (name: string) => Effect.sync(() => void ended.push(name))
-      const fiber = yield* supervised(Effect.onExit(Effect.never, () => noting("self")), unwatched).pipe(
+      const fiber = yield* within(Effect.onExit(Effect.never, () => noting("self")), 1000, late).pipe(
         Effect.ensuring(noting("caller")),
         Effect.provideService(Scheduler.MaxOpsBeforeYield, step),
         Effect.forkDetach({ startImmediately: true })
@@ -19,7 +20,7 @@ describe("supervised", () => {
       return ended.join(" ")
     })
 
-  it.effect("what it runs has ended before its caller goes on, wherever the caller is interrupted", () =>
+  it.effect("has ended what it runs before its caller goes on, wherever the caller is interrupted", () =>
     Effect.gen(function*() {
       const orders = new Set(yield* Effect.forEach(Array.from({ length: 40 }, (_, i) => i + 3), interruptedAt))
       // Interrupted before it has begun, or afterwards.
@@ -27,7 +28,7 @@ describe("supervised", () => {
       assert.isTrue(orders.has("self caller"))
     }))
 
-  it.effect("also if what it runs interrupts its caller", () =>
+  it.effect("has ended what it runs, also if that interrupts its caller", () =>
     Effect.gen(function*() {
       const ended: Array<string> = []
       const self = Effect.suspend(() => {
@@ -35,29 +36,31 @@ describe("supervised", () => {
         return Effect.onExit(Effect.never, () => Effect.sync(() => void ended.push("self")))
       })
       const caller: Fiber.Fiber<never, unknown> = yield* Effect.forkDetach(
-        supervised(self, unwatched).pipe(Effect.ensuring(Effect.sync(() => void ended.push("caller"))))
+        within(self, 1000, late).pipe(Effect.ensuring(Effect.sync(() => void ended.push("caller"))))
       )
       const exit = yield* Fiber.await(caller)
       assert.isTrue(Exit.hasInterrupts(exit))
       assert.deepStrictEqual(ended, ["self", "caller"])
     }))
 
-  it.effect("what needs no time is not watched", () =>
+  it.effect("fails at its limit, once what it runs has ended", () =>
     Effect.gen(function*() {
-      let watched = false
-      const watch = { ...unwatched, began: () => void (watched = true) }
-      assert.strictEqual(yield* supervised(Effect.succeed(1), watch), 1)
-      assert.isFalse(watched)
-      assert.strictEqual(yield* supervised(Effect.as(Effect.yieldNow, 2), watch), 2)
-      assert.isTrue(watched)
+      const ended: Array<string> = []
+      const self = Effect.onExit(Effect.never, () =>
+        Effect.andThen(Effect.sleep(500), Effect.sync(() => void ended.push("self"))))
+      const fiber = yield* Effect.forkChild(Effect.flip(within(self, 1000, late)))
+      yield* TestClock.adjust(1499)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* Fiber.join(fiber), "late")
+      assert.deepStrictEqual(ended, ["self"])
     }))
 
-  it.effect("whoever ends it is who interrupts", () =>
+  it.effect("gives what comes before its limit, and keeps a defect a defect", () =>
     Effect.gen(function*() {
-      const by: Array<number> = []
-      const self = Effect.onInterrupt(Effect.never, (ids) => Effect.sync(() => void by.push(...ids)))
-      const parent = yield* Effect.fiberId
-      yield* supervised(self, { ...unwatched, began: (end, fork) => void fork(Effect.sync(end)) }).pipe(Effect.exit)
-      assert.deepStrictEqual(by, [parent])
+      const fiber = yield* Effect.forkChild(within(Effect.as(Effect.sleep(999), 1), 1000, late))
+      yield* TestClock.adjust(999)
+      assert.strictEqual(yield* Fiber.join(fiber), 1)
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(within(Effect.die("boom"), 1000, late))))
     }))
 })

@@ -8,14 +8,15 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
+import * as Result from "effect/Result"
 import { type ClaudeError, DeadlineExceeded, is, type Table } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { isSignatureError } from "./adapt.ts"
 import type { Catalogue } from "./catalogue.ts"
+import { until } from "./deadline.ts"
 import { OtherModel } from "./otherModel.ts"
 import * as Refuse from "./refuse.ts"
 import { WithoutThinking } from "./request.ts"
-import { until } from "./until.ts"
 import { decisive } from "./worth.ts"
 
 /** What is asked, and what after it. */
@@ -58,39 +59,40 @@ export interface Climber {
 export type To = Ladder & { readonly model: Current.ModelId }
 
 /** Runs `self` on one model after the other, until one answers. */
-export const climb = <A, E, R>(
+export const climb = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
-  ladder: Ladder,
+  first: Ladder,
   climber: Climber
-): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    const { model } = ladder
-    const clock = fiber.getRef(Clock.Clock)
-    const now = clock.currentTimeMillisUnsafe()
-    const share = shareOf(ladder, fiber.getRef(Current.Deadline), now)
-    const end = now + share
-    const catalogue = fiber.getRef(Current.Catalogue)
-    const hasOther = fiber.getRef(OtherModel)
+): Effect.fn.Return<A, E, R> {
+  const deadline = yield* Current.Deadline
+  const catalogue = yield* Current.Catalogue
+  const hasOther = yield* OtherModel
+  let ladder = first
+  while (true) {
+    const current = ladder
+    const { model } = current
+    const start = yield* Clock.currentTimeMillis
+    const share = shareOf(current, deadline, start)
     const asked = withoutRefusedThinking(
       model === undefined ? self : Effect.provideService(self, Current.Substitute, model)
     ).pipe(Effect.provideService(
       OtherModel,
-      (error) => hasOther(error) || next(ladder, error, climber.asked(), catalogue) !== undefined
+      (error) => hasOther(error) || next(current, error, climber.asked(), catalogue) !== undefined
     ))
-    const timed = share === Infinity ? asked : until(asked, end, () => timeIsOver(share, model))
-    return Effect.catch(timed, (error) => {
-      if (!is(error)) return Effect.fail(error as E)
-      // A limit inside, which would be over later, is over with the share.
-      const isOver = error._tag === "DeadlineExceeded" && clock.currentTimeMillisUnsafe() >= end
-      const to = isOver
-        ? climbTo(ladder, ladder.models[0])
-        : next(ladder, error, climber.asked(), catalogue)
-      return to === undefined
-        // Where the share is over there is another model, so that this is an error of `self`.
-        ? Effect.fail(error as E & ClaudeError)
-        : Effect.andThen(climber.onClimb(error, to), climb(self, to, climber))
-    })
-  })
+    const timed = share === Infinity ? asked : until(asked, start + share, () => timeIsOver(share, model))
+    const result = yield* Effect.result(timed)
+    if (Result.isSuccess(result)) return result.success
+    const error = result.failure
+    if (!is(error)) return yield* Effect.fail(error as E)
+    // A limit inside, which would be over later, is over with the share.
+    const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
+    const to = isOver ? nextOf(current, climber.asked()) : next(current, error, climber.asked(), catalogue)
+    // Either an error of `self`, or `DeadlineExceeded`, which whoever has set the deadline adds to the type.
+    if (to === undefined) return yield* Effect.fail(error as E & ClaudeError)
+    yield* climber.onClimb(error, to)
+    ladder = to
+  }
+})
 
 /** The ladder from the model on that may do better, if there is one. */
 export const next = (
@@ -100,8 +102,7 @@ export const next = (
   { models }: Catalogue
 ): To | undefined => {
   const asked = ladder.model ?? known ?? error.model
-  // Who has failed is not asked the same again.
-  const others = { ...ladder, models: without(ladder.models, asked), refused: without(ladder.refused, asked) }
+  const others = withoutAsked(ladder, asked)
   if (error._tag === "Refused" && others.refused !== undefined) return climbTo(others, others.refused[0])
   const helps = ladder.on[decisive(error)]
   if (helps !== "larger") return helps ? climbTo(others, others.models[0]) : undefined
@@ -110,6 +111,19 @@ export const next = (
   const larger = others.models.filter((model) => (window(model) ?? 0) > exceeded)
   return climbTo({ ...others, models: larger }, larger[0])
 }
+
+/** The next model, after one that took too long. */
+const nextOf = (ladder: Ladder, known: string | undefined): To | undefined => {
+  const others = withoutAsked(ladder, ladder.model ?? known)
+  return climbTo(others, others.models[0])
+}
+
+/** Who has failed is not asked the same again. */
+const withoutAsked = (ladder: Ladder, asked: string | undefined): Ladder => ({
+  ...ladder,
+  models: without(ladder.models, asked),
+  refused: without(ladder.refused, asked)
+})
 
 /** An answer may name its model with the date of it. */
 const undated = (id: string): string => id.replace(/-\d{8}$/, "")

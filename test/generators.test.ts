@@ -1,0 +1,113 @@
+/**
+ * Rules for code that runs per call: its generators are made once, and nothing is looked up by identity.
+ *
+ * A `function*` that is made per call costs more than all limits of the call together: so each stands at module level,
+ * as in `const f = Effect.fnUntraced(function*() { … })`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { isObject } from "effect/Predicate"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { parseAst } from "rolldown/parseAst"
+
+const src = path.resolve(import.meta.dirname, "../src")
+
+/** All files but those for tests, which are in no hurry. */
+const files = fs.readdirSync(src, { recursive: true, encoding: "utf8" })
+  .map((file) => file.replaceAll(path.sep, "/"))
+  .filter((file) => file.endsWith(".ts") && !file.startsWith("testing/"))
+
+const textOf = (file: string) => fs.readFileSync(path.join(src, file), "utf8")
+
+// -----------------------------------------------------------------------------
+// Generators
+// -----------------------------------------------------------------------------
+
+/** These run once for each layer, queue or look at a status, and never for a call. */
+const onceForALayer: ReadonlyArray<string> = [
+  "PersistedAnswers.ts layerWith",
+  "guard/Guards.ts build",
+  "internal/turnstile.ts make"
+]
+
+interface Node {
+  readonly type: string
+  readonly start: number
+}
+
+const isNode = (value: unknown): value is Node =>
+  isObject(value) && "type" in value && typeof value.type === "string" && "start" in value
+
+const isFunction = ({ type }: Node) => /^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(type)
+
+/** The name of a declaration at module level. */
+const nameOf = (node: unknown): string => {
+  if (!isNode(node)) return "?"
+  if ("declaration" in node && isNode(node.declaration)) return nameOf(node.declaration)
+  if ("declarations" in node && Array.isArray(node.declarations)) return nameOf(node.declarations[0])
+  return "id" in node && isObject(node.id) && "name" in node.id ? String(node.id.name) : "?"
+}
+
+/** Where generators stand that are made each time a function runs: the line, and the declaration they are in. */
+const generators = (text: string): ReadonlyArray<{ readonly line: number; readonly name: string }> => {
+  const found: Array<{ readonly line: number; readonly name: string }> = []
+  const look = (value: unknown, name: string, isInside: boolean): void => {
+    if (Array.isArray(value)) return value.forEach((each) => look(each, name, isInside))
+    if (!isNode(value)) return
+    if (isInside && isFunction(value) && "generator" in value && value.generator === true) {
+      found.push({ line: text.slice(0, value.start).split("\n").length, name })
+    }
+    for (const each of Object.values(value)) look(each, name, isInside || isFunction(value))
+  }
+  for (const statement of parseAst(text, { lang: "ts" }).body) look(statement, nameOf(statement), false)
+  return found
+}
+
+describe("a generator is made once", () => {
+  it("wherever one is made per call, it is found", () => {
+    const found = (text: string) => generators(text).map(({ line, name }) => `${name} ${line}`)
+    const made = "Effect.gen(function*() { yield* other })"
+    assert.deepStrictEqual(found(`const a = ${made}`), [])
+    assert.deepStrictEqual(found("export const a = Effect.fnUntraced(function*<A>(b: A) { yield* b })"), [])
+    assert.deepStrictEqual(found("function* a() { yield 1 }"), [])
+    assert.deepStrictEqual(found(`\nconst a = () => ${made}`), ["a 2"])
+    assert.deepStrictEqual(found(`export const a: Type =\n  (b) => (c: string) => ${made}`), ["a 2"])
+    assert.deepStrictEqual(found(`export function a() {\n  return ${made}\n}`), ["a 2"])
+    assert.deepStrictEqual(found(`class A {\n  get b() {\n    return ${made}\n  }\n}`), ["A 3"])
+    assert.deepStrictEqual(found(`class A {\n  *b() {}\n}`), [])
+    assert.deepStrictEqual(found(`const a = Effect.gen(function*() {\n  yield* ${made}\n})`), ["a 2"])
+    assert.deepStrictEqual(found(`const a = { b: () => ${made} }`), ["a 1"])
+  })
+
+  it.each(files)("%s", (file) => {
+    const made = generators(textOf(file)).filter(({ name }) => !onceForALayer.includes(`${file} ${name}`))
+    assert.deepStrictEqual(made, [])
+  })
+
+  it("what is allowed is still there", () => {
+    for (const allowed of onceForALayer) {
+      const [file = "", name] = allowed.split(" ")
+      assert.isTrue(generators(textOf(file)).some((each) => each.name === name), allowed)
+    }
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Identity
+// -----------------------------------------------------------------------------
+
+/** Where a lookup by identity, or a look into a fiber or an exit, is allowed: the line above says why. */
+const mayLookUp: ReadonlyArray<string> = ["internal/output.ts"]
+
+const lookUp = /\b(WeakMap|WeakSet|isExit|getRef)\b/
+
+describe("what is known of a value travels in the value: no WeakMap, WeakSet, isExit or getRef", () => {
+  it.each(files)("%s", (file) => {
+    const lines = textOf(file).split("\n")
+    const found = lines.flatMap((line, i) => {
+      const isExplained = /^\s*(\/\/|\*|\/\*\*)/.test(lines[i - 1] ?? "")
+      return !lookUp.test(line) || mayLookUp.includes(file) && isExplained ? [] : [`${i + 1}: ${line.trim()}`]
+    })
+    assert.deepStrictEqual(found, [])
+  })
+})

@@ -1,0 +1,390 @@
+/** Policies made of parts: combined schedules, copied errors, policies inside policies. */
+import { assert, describe, it } from "@effect/vitest"
+import { Data, Effect, Fiber, Layer, Ref, Result, Schedule, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { CallLog, Claude, ClaudeError, Policy, Retry } from "../../src/index.ts"
+import { FakeClaude, Faults } from "../../src/testing/index.ts"
+
+type AnySchedule = Schedule.Schedule<unknown, unknown>
+
+class Busy extends Data.TaggedError("Busy")<{}> {}
+class Other extends Data.TaggedError("Other")<{}> {}
+
+/** How often an effect runs that always fails so. */
+const runs = (retry: AnySchedule, failure: unknown) =>
+  Effect.gen(function*() {
+    let runs = 0
+    const failing = Effect.suspend(() => {
+      runs++
+      return Effect.fail(failure)
+    })
+    const call = yield* Effect.forkChild(Effect.exit(Policy.apply({ retry })(failing)))
+    yield* TestClock.adjust("1 day")
+    assert.strictEqual((yield* Fiber.join(call))._tag, "Failure")
+    return runs
+  })
+
+/** Who spoke in each request. */
+const roles = Effect.map(
+  FakeClaude.received,
+  (all) => all.map(({ params }) => params.messages.map(({ role }) => role).join(" "))
+)
+
+const { MalformedOutput, Overloaded, ServerFault, TimedOut } = ClaudeError
+
+const failures = {
+  overloaded: new Overloaded({}),
+  timedOut: new TimedOut({ scope: "idle" }),
+  notImplemented: new ServerFault({ status: 501 }),
+  forbidden: new Overloaded({ shouldRetry: false }),
+  malformed: new MalformedOutput({ stopReason: "end_turn" }),
+  malformedTool: new MalformedOutput({ stopReason: "tool_use" }),
+  busy: new Busy(),
+  other: new Other(),
+  text: "text",
+  nothing: undefined
+}
+
+type Runs = { readonly [K in keyof typeof failures]: number }
+
+const once: Runs = {
+  overloaded: 1,
+  timedOut: 1,
+  notImplemented: 1,
+  forbidden: 1,
+  malformed: 1,
+  malformedTool: 1,
+  busy: 1,
+  other: 1,
+  text: 1,
+  nothing: 1
+}
+
+const line = (times: number) => Retry.linear({ times, base: "1 second" })
+const joining = Retry.byTag({ Overloaded: line(2), Busy: line(3) }, Busy)
+
+const schedules: ReadonlyArray<readonly [name: string, schedule: AnySchedule, expected: Runs]> = [
+  ["Schedule.recurs", Schedule.recurs(2), {
+    ...once,
+    overloaded: 3,
+    timedOut: 3,
+    notImplemented: 3,
+    malformed: 3,
+    malformedTool: 3
+  }],
+  ["Retry.backoff", Retry.backoff({ times: 2 }), {
+    ...once,
+    overloaded: 3,
+    timedOut: 3,
+    malformed: 3,
+    malformedTool: 3
+  }],
+  ["Retry.byTag", Retry.byTag({ Overloaded: line(2), TimedOut: Schedule.recurs(1) }), {
+    ...once,
+    overloaded: 3,
+    timedOut: 2
+  }],
+  ["Retry.byTag with a class of the application", joining, { ...once, overloaded: 3, busy: 4 }],
+  ["Retry.standard", Retry.standard, { ...once, overloaded: 9, timedOut: 4 }],
+  ["Retry.atMost", Retry.atMost(1, joining), { ...once, overloaded: 2, busy: 2 }],
+  // A schedule for malformed answers only: a policy may ask it about anything.
+  ["Retry.reask", Retry.reask(2) as AnySchedule, { ...once, malformed: 3 }]
+]
+
+/** Each leaves what a schedule retries as it is. */
+const combinators: ReadonlyArray<readonly [name: string, combine: (schedule: AnySchedule) => AnySchedule]> = [
+  ["nothing", (schedule) => schedule],
+  ["tap", Schedule.tap(() => Effect.void)],
+  ["tap twice", (schedule) => schedule.pipe(Schedule.tap(() => Effect.void), Schedule.tap(() => Effect.void))],
+  ["concat", Schedule.concat(Retry.never)],
+  ["concat, as the second", (schedule) => Schedule.concat(Retry.never, schedule)],
+  ["concatResult", Schedule.concatResult(Retry.never)],
+  ["max", (schedule) => Schedule.max([Schedule.forever, schedule])],
+  ["min", (schedule) => Schedule.min([schedule, Retry.never])],
+  ["upTo times", Schedule.upTo({ times: 100 })],
+  ["upTo a duration", Schedule.upTo({ duration: "1 day" })],
+  ["jittered", Schedule.jittered],
+  ["addDelay", Schedule.addDelay(() => Effect.succeed("1 second"))],
+  ["modifyDelay", Schedule.modifyDelay(() => Effect.succeed("1 second"))],
+  ["map", Schedule.map(() => Effect.succeed("mapped"))],
+  ["passthrough", Schedule.passthrough],
+  ["while", Schedule.while(() => Effect.succeed(true))],
+  ["setInputType", Schedule.setInputType<unknown>()]
+]
+
+describe("a schedule retries the same failures as often", () => {
+  for (const [name, schedule, expected] of schedules) {
+    it.effect.each(combinators)(`${name} with %s`, ([, combine]) =>
+      Effect.gen(function*() {
+        const found = yield* Effect.forEach(
+          Object.entries(failures),
+          ([name, failure]) => Effect.map(runs(combine(schedule), failure), (runs) => [name, runs] as const)
+        )
+        assert.deepStrictEqual(Object.fromEntries(found), { ...expected })
+      }))
+  }
+})
+
+describe("Retry.reask sends its corrections", () => {
+  it.effect.each(combinators)("with %s", ([, combine]) =>
+    Effect.gen(function*() {
+      const call = yield* Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(
+        Policy.apply({ retry: combine(Retry.reask(1) as AnySchedule) }),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* Fiber.join(call), { x: 1 })
+      assert.deepStrictEqual(yield* roles, ["user", "user assistant user"])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ x: "?" }), Faults.value({ x: 1 })]))))
+})
+
+describe("an error of the application", () => {
+  it.effect.each<readonly [string, AnySchedule, number]>([
+    ["concat", Schedule.concat(joining, line(5)), 4],
+    ["min", Schedule.min([joining, line(9)]), 4],
+    ["max", Schedule.max([joining, line(1)]), 2],
+    ["concat of two that it joins", Schedule.concat(joining, joining), 7],
+    ["an entry of another table", Retry.byTag({ Busy: joining }, Busy), 4],
+    ["an entry of a table without its class", Retry.byTag({ Overloaded: joining }), 1]
+  ])("is retried only by the schedule that it joins: %s", ([, schedule, expected]) =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* runs(schedule, failures.busy), expected)
+      assert.strictEqual(yield* runs(schedule, failures.other), 1)
+    }))
+
+  it.effect("is the failure of a call whose schedule throws when it is asked about it", () =>
+    Effect.gen(function*() {
+      const typed = Schedule.forever.pipe(
+        Schedule.setInputType<ClaudeError.ClaudeError>(),
+        Schedule.while(({ input }) => Effect.succeed(input.message.length > 0))
+      )
+      const failure = yield* Effect.flip(Policy.apply({ retry: typed })(Effect.fail(undefined)))
+      assert.isUndefined(failure)
+    }))
+
+  it.effect("joins outside of a policy, too", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      const failing = Effect.suspend(() => {
+        runs++
+        return Effect.fail(new Busy())
+      })
+      const call = yield* Effect.forkChild(Effect.flip(Effect.retry(failing, joining)))
+      yield* TestClock.adjust("1 day")
+      assert.instanceOf(yield* Fiber.join(call), Busy)
+      assert.strictEqual(runs, 4)
+    }))
+
+  it.effect("counts on its own beside ours", () =>
+    Effect.gen(function*() {
+      const failed = yield* Ref.make(0)
+      const failing = Effect.flatMap(
+        Ref.getAndUpdate(failed, (n) => n + 1),
+        (n) => Effect.fail(n % 2 === 0 ? failures.busy : failures.overloaded)
+      )
+      const call = yield* Effect.forkChild(Effect.flip(
+        Policy.apply({ retry: Schedule.tap(joining, () => Effect.void) })(failing)
+      ))
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual((yield* Fiber.join(call))._tag, "Overloaded")
+      assert.strictEqual(yield* Ref.get(failed), 6)
+    }))
+})
+
+/** An error as an application may copy it. */
+const copied = <E extends ClaudeError.ClaudeError>(error: E): E =>
+  new (error.constructor as new(fields: object) => E)({ ...error, detail: "seen by the application" })
+
+const headers = {
+  "anthropic-ratelimit-requests-limit": "60",
+  "anthropic-ratelimit-requests-remaining": "7",
+  "anthropic-ratelimit-requests-reset": "2026-01-01T00:00:00Z"
+}
+const requests = { limit: 60, remaining: 7, reset: "2026-01-01T00:00:00Z" }
+const overloaded = Faults.fails(529, "overloaded_error", "Overloaded", { headers })
+
+const broken: Faults.Turn = {
+  ...Faults.breaks("Hello"),
+  head: { status: 200, api: true, headers: { "content-type": "text/event-stream", ...headers } }
+}
+
+/** The failure of a call whose errors are copied inside of its policy, after a day. */
+const failureOf = <E, R>(call: Effect.Effect<unknown, E, R>) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(Effect.flip(call))
+    yield* TestClock.adjust("1 day")
+    return yield* Fiber.join(fiber)
+  })
+
+const ask = Claude.text("hi").pipe(Effect.mapError(copied))
+const asked = Effect.map(FakeClaude.received, (all) => all.length)
+
+describe("a copied error", () => {
+  it.effect.each<readonly [string, ClaudeError.ClaudeError]>([
+    ["a server that says so", new Overloaded({ shouldRetry: false })],
+    ["what is not implemented", new ServerFault({ status: 501 })],
+    ["a certificate", new ClaudeError.Unreachable({ code: "CERT_HAS_EXPIRED" })],
+    ["a break that is final", new ClaudeError.PartialAnswer({ because: "InvalidRequest", permanent: true })],
+    ["events that contradict each other", new ClaudeError.UnexpectedResponse({ contradiction: true })]
+  ])("keeps that it is permanent: %s", ([, error]) =>
+    Effect.gen(function*() {
+      for (
+        const retry of [
+          Retry.standard,
+          Retry.backoff({ times: 3 }),
+          Schedule.tap(Retry.standard, () => Effect.void)
+        ]
+      ) {
+        assert.strictEqual(yield* runs(retry, copied(error)), 1)
+      }
+    }))
+
+  it.effect("keeps what the API said of the account", () =>
+    Effect.gen(function*() {
+      const error = yield* failureOf(Policy.apply({ retry: Retry.byTag({ Overloaded: line(1) }) })(ask))
+      assert.strictEqual(error.detail, "seen by the application")
+      assert.deepStrictEqual(error.limits?.requests, requests)
+      assert.strictEqual(yield* asked, 2)
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.untilLast(overloaded)))))
+
+  it.effect("keeps when there is money again, if an answer broke off because of that", () =>
+    Effect.gen(function*() {
+      const error = yield* failureOf(ask)
+      assert.strictEqual(error._tag, "PartialAnswer")
+      assert.strictEqual(ClaudeError.regainsAt(error), "2027-01-01T00:00:00Z")
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.errorAfter(
+        "Hello",
+        "billing_error",
+        "You have reached your specified API usage limits. You will regain access on 2027-01-01 at 00:00 UTC."
+      )
+    ]))))
+
+  it.effect("keeps the history of its call", () =>
+    Effect.gen(function*() {
+      const policy = Policy.apply({ retry: Retry.byTag({ Overloaded: line(2) }) })
+      const { gaveUp, history = [] } = yield* failureOf(policy(ask).pipe(Effect.mapError(copied)))
+      assert.strictEqual(gaveUp, "RetriesSpent")
+      assert.deepStrictEqual(history.map(({ attempt, waited }) => [attempt, waited]), [
+        [1, 1000],
+        [2, 2000],
+        [3, undefined]
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.untilLast(overloaded)))))
+
+  it.effect("G8: keeps the wait that the server asked for", () =>
+    Effect.gen(function*() {
+      const retry = Schedule.jittered(Retry.byTag({ RateLimited: line(1) }))
+      const call = yield* Effect.forkChild(Policy.apply({ retry })(ask))
+      yield* TestClock.adjust("19 seconds")
+      assert.strictEqual(yield* asked, 1)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* Fiber.join(call), "hello")
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("20 seconds"), Faults.answer("hello")]))))
+
+  it.effect("keeps the corrections of Retry.reask, for the same question only", () =>
+    Effect.gen(function*() {
+      const point = Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(Effect.mapError(copied))
+      const answer = yield* point.pipe(
+        Effect.andThen(Claude.text("thank you")),
+        Policy.apply({ retry: Retry.byTag({ MalformedOutput: Schedule.tap(Retry.reask(1), () => Effect.void) }) })
+      )
+      assert.strictEqual(answer, "You are welcome.")
+      assert.deepStrictEqual(yield* roles, ["user", "user assistant user", "user"])
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.value({ x: "?" }),
+      Faults.value({ x: 1 }),
+      Faults.answer("You are welcome.")
+    ]))))
+})
+
+describe("what the API said of the account", () => {
+  it.effect.each<readonly [string, Faults.Turn, ClaudeError.Tag]>([
+    ["an error of the API", overloaded, "Overloaded"],
+    ["a request that is wrong", Faults.fails(400, "invalid_request_error", "No.", { headers }), "InvalidRequest"],
+    ["an answer that broke off", broken, "PartialAnswer"]
+  ])("is with %s, and not in its words", ([, turn, tag]) =>
+    Effect.gen(function*() {
+      const error = yield* failureOf(Claude.text("hi"))
+      assert.strictEqual(error._tag, tag)
+      assert.deepStrictEqual(error.limits?.requests, requests)
+      assert.notInclude(error.message, "60")
+    }).pipe(Effect.provide(FakeClaude.layer([turn]))))
+
+  it.effect("is missing where the API said nothing", () =>
+    Effect.gen(function*() {
+      assert.isUndefined((yield* Effect.flip(Claude.text("hi"))).limits)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.html(502)]))))
+
+  it.effect("goes through JSON with its error", () =>
+    Effect.gen(function*() {
+      const codec = Schema.toCodecJson(ClaudeError.ClaudeError)
+      const json: unknown = JSON.parse(
+        JSON.stringify(yield* Schema.encodeEffect(codec)(new Overloaded({ limits: { requests } })))
+      )
+      const error = yield* Schema.decodeUnknownEffect(codec)(json)
+      assert.instanceOf(error, Overloaded)
+      assert.deepStrictEqual(error.limits, { requests })
+    }))
+})
+
+describe("a policy inside a policy", () => {
+  const inner = Policy.apply({ retry: Retry.byTag({ Overloaded: line(1), Busy: line(1) }, Busy) })
+  const outer = Policy.apply({
+    retry: Schedule.tap(Retry.byTag({ Overloaded: line(2), Busy: line(2) }, Busy), () => Effect.void)
+  })
+  const events = Effect.flatMap(CallLog.Memory, Ref.get)
+  const logged = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(script), CallLog.layerMemory)
+
+  it.effect("is one attempt of it, and every failure is retried by one of them", () =>
+    Effect.gen(function*() {
+      const { gaveUp, history = [] } = yield* failureOf(outer(inner(Claude.text("hi"))))
+      assert.strictEqual(yield* asked, 6)
+      assert.strictEqual(gaveUp, "RetriesSpent")
+      assert.deepStrictEqual(history.map(({ attempt, waited }) => [attempt, waited]), [
+        [1, 1000],
+        [2, 1000],
+        [1, 1000],
+        [2, 2000],
+        [1, 1000],
+        [2, undefined]
+      ])
+      const waits = (yield* events).filter(({ _tag }) => _tag === "RetryScheduled")
+      assert.lengthOf(waits, 5)
+    }).pipe(Effect.provide(logged(Faults.untilLast(Faults.overloaded)))))
+
+  it.effect("keeps its history, copied in between", () =>
+    Effect.gen(function*() {
+      const { history = [] } = yield* failureOf(outer(inner(Claude.text("hi")).pipe(Effect.mapError(copied))))
+      assert.lengthOf(history, 6)
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.untilLast(Faults.overloaded)))))
+
+  it.effect("retries an error of the application as its own", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      const failing = Effect.suspend(() => {
+        runs++
+        return Effect.fail(new Busy())
+      })
+      assert.instanceOf(yield* failureOf(outer(inner(failing))), Busy)
+      assert.strictEqual(runs, 6)
+    }))
+
+  it.effect.each<readonly [string, Faults.Turn]>([
+    ["a permanent failure", Faults.fails(400, "invalid_request_error", "No.")],
+    ["a failure that neither names", Faults.fails(403, "permission_error", "No.")]
+  ])("leaves %s, once", ([, turn]) =>
+    Effect.gen(function*() {
+      const { history = [] } = yield* failureOf(outer(inner(Claude.text("hi"))))
+      assert.strictEqual(yield* asked, 1)
+      assert.lengthOf(history, 1)
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.untilLast(turn)))))
+})
+
+describe("a combined schedule", () => {
+  it("is shown as custom, and is not run for it", () => {
+    const combined = Schedule.tap(Retry.standard, () => Effect.die("asked"))
+    assert.match(Policy.describe({ retry: combined }), /retry +custom/)
+    assert.isTrue(Result.isSuccess(Result.try(() => Policy.apply({ retry: combined }))))
+  })
+})
