@@ -23,14 +23,18 @@ fs.rmSync(dist, { recursive: true, force: true })
 const tsc = spawnSync("tsc", ["-p", path.join(root, "tsconfig.build.json"), "--outDir", dist], { stdio: "inherit" })
 if (tsc.status !== 0) process.exit(1)
 
+/** What begins with a small letter and is imported by users, or run. */
+const entries = ["index", "testing/index", "testing/cli"]
 const files = fs.readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.replace(/\.ts$/, ""))
-const internal = files.filter((file) => file.startsWith("internal"))
-for (const file of internal) for (const end of ["js", "js.map"]) fs.rmSync(path.join(dist, `${file}.${end}`))
+/** Private modules: they begin with a small letter. Their code is in the chunks. */
+const internal = files.filter((file) => /^[a-z]/.test(path.basename(file)) && !entries.includes(file))
+for (const file of internal) fs.rmSync(path.join(dist, `${file}.js`))
 
 const effect = path.dirname(fileURLToPath(import.meta.resolve("effect")))
-fs.copyFileSync(path.join(effect, "../LICENSE"), path.join(dist, "internal/effect.LICENSE"))
+fs.mkdirSync(path.join(dist, "chunks"))
+fs.copyFileSync(path.join(effect, "../LICENSE"), path.join(dist, "chunks/effect.LICENSE"))
 
 /** The module of Effect that is taken in, and what it needs that nobody else can import. */
 const taken = "ai/AnthropicStructuredOutput"
@@ -68,17 +72,15 @@ const bundle = await rolldown({
 })
 const { output } = await bundle.write({
   dir: dist,
-  sourcemap: true,
-  chunkFileNames: "internal/[name].js",
+  chunkFileNames: "chunks/[name].js",
   minifyInternalExports: false,
   comments: { annotation: true, jsdoc: false, legal: false },
-  sourcemapPathTransform: (source) => source.replace(/^.*[\\/]node_modules[\\/]/, ""),
   codeSplitting: {
     groups: [{
       name: "core",
       // What needs Node or undici stays with `NodeAnthropic`: programs elsewhere import the rest.
       test: (id) =>
-        !/^(testing|NodeAnthropic|PersistedAnswers|internal\/(undiciFetch|ambientFetch|contentEncoding)$)/
+        !/^(testing|NodeAnthropic|PersistedAnswers|wire\/(undiciFetch|ambientFetch|contentEncoding)$)/
           .test(within(src, id) ?? within(effect, id) ?? "testing")
     }]
   }

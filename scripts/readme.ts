@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { ClaudeError, Fallback, Policy, Retry } from "../src/index.ts"
-import * as worth from "../src/internal/worth.ts"
+import * as worth from "../src/policy/decisions.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 

@@ -42,7 +42,7 @@ const place = await Effect.runPromise(
     Effect.provide(FakeClaude.layer([Faults.value({ name: "here", at: { 0: { x: 1, y: 2 }, 1: { x: 3, y: 4 } }, note: null, tags: [{ 0: "a", 1: 1 }] })]))
   )
 )
-const closed = await import("resilient-claude/internal/run").then(() => false, () => true)
+const closed = await import("resilient-claude/policy/call").then(() => false, () => true)
 const [{ form }, { form: top }] = [Claude.formOf(Place), Claude.formOf(Point)]
 const got = JSON.stringify([inMemory, overSocket, place, form, top, closed])
 const expected = [

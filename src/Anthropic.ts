@@ -14,11 +14,11 @@ import * as Scope from "effect/Scope"
 import * as SemVer from "effect/SemVer"
 import * as Claude from "./Claude.ts"
 import { type ClaudeError, TimedOut, UnexpectedResponse } from "./ClaudeError.ts"
-import { classify as classifyFailure, type Context as Known } from "./internal/classify.ts"
-import { warnHere } from "./internal/here.ts"
-import { connect } from "./internal/response.ts"
-import * as Sdk from "./internal/sdk.ts"
+import { warnHere } from "./emitHere.ts"
 import type { Params } from "./Message.ts"
+import { classify as classifyFailure, type Context as Known } from "./wire/classify.ts"
+import { connect } from "./wire/response.ts"
+import * as Sdk from "./wire/sdkClient.ts"
 
 // -----------------------------------------------------------------------------
 // Model

@@ -19,9 +19,9 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Ref from "effect/Ref"
 import type { ClaudeError, GaveUp, Tag, Tried } from "./ClaudeError.ts"
 import type { Tally } from "./Current.ts"
-import * as JsonLines from "./internal/jsonLines.ts"
-import { severity } from "./internal/severity.ts"
+import * as JsonLines from "./jsonLines.ts"
 import type { Reply, Usage } from "./Message.ts"
+import { severity } from "./severity.ts"
 
 // -----------------------------------------------------------------------------
 // Model

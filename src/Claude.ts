@@ -17,17 +17,18 @@ import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Attempt from "./answer/attempt.ts"
+import { collect } from "./answer/collect.ts"
+import type { Wanted } from "./answer/stopReason.ts"
+import * as Reading from "./answer/stream.ts"
+import { capture as captureAnswers, type Store } from "./answerStore.ts"
 import * as CallLog from "./CallLog.ts"
 import { type ClaudeError, InvalidRequest } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
-import type { Wanted } from "./internal/accept.ts"
-import { capture as captureAnswers, type Store } from "./internal/answerStore.ts"
-import * as Attempt from "./internal/attempt.ts"
-import { collect } from "./internal/collect.ts"
-import type { Connect } from "./internal/connection.ts"
-import { copy } from "./internal/history.ts"
-import * as Output from "./internal/output.ts"
-import * as Reading from "./internal/reading.ts"
+import { copy } from "./history.ts"
+import type * as Message from "./Message.ts"
+import * as Output from "./output/codec.ts"
+import * as Tools from "./output/toolInput.ts"
 import {
   type Amend,
   type Ask,
@@ -37,16 +38,15 @@ import {
   questionOf,
   toolsOf,
   toRequest
-} from "./internal/request.ts"
-import * as Tools from "./internal/tools.ts"
-import { traced } from "./internal/traced.ts"
-import type * as Message from "./Message.ts"
+} from "./request/build.ts"
+import { traced } from "./traced.ts"
+import type { Connect } from "./wire/connection.ts"
 
-export type { Opened } from "./internal/attempt.ts"
-export type { Connect, Connection, WireItem } from "./internal/connection.ts"
-export type { Form } from "./internal/output.ts"
-export type { Answer } from "./internal/reading.ts"
-export type { Ask, Options } from "./internal/request.ts"
+export type { Opened } from "./answer/attempt.ts"
+export type { Answer } from "./answer/stream.ts"
+export type { Form } from "./output/codec.ts"
+export type { Ask, Options } from "./request/build.ts"
+export type { Connect, Connection, WireItem } from "./wire/connection.ts"
 
 // -----------------------------------------------------------------------------
 // Service

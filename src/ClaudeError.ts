@@ -23,7 +23,7 @@ import {
   text,
   type Tried as TriedSchema,
   unknown
-} from "./internal/errorFields.ts"
+} from "./errorFields.ts"
 
 // -----------------------------------------------------------------------------
 // The request was wrong: asking again will not help

@@ -11,8 +11,8 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { ClaudeError, MalformedOutput } from "./ClaudeError.ts"
-import * as Models from "./internal/catalogue.ts"
-import { known } from "./internal/models.ts"
+import * as Models from "./models/catalogue.ts"
+import { known } from "./models/known.ts"
 
 // -----------------------------------------------------------------------------
 // What to ask

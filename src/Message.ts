@@ -14,8 +14,8 @@ import type * as Duration from "effect/Duration"
 import type * as Schema from "effect/Schema"
 import type { Tag } from "./ClaudeError.ts"
 import type * as Current from "./Current.ts"
-import type * as Models from "./internal/catalogue.ts"
-import type * as fields from "./internal/errorFields.ts"
+import type * as fields from "./errorFields.ts"
+import type * as Models from "./models/catalogue.ts"
 
 // -----------------------------------------------------------------------------
 // Requests

@@ -13,10 +13,10 @@ import { hasProperty, isBoolean, isNumber, isObject, isString } from "effect/Pre
 import { Claude } from "./Claude.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
-import * as Catalogue from "./internal/catalogue.ts"
+import * as Catalogue from "./models/catalogue.ts"
 
-export type { Capabilities, Catalogue, Model, Prices } from "./internal/catalogue.ts"
-export { known } from "./internal/models.ts"
+export type { Capabilities, Catalogue, Model, Prices } from "./models/catalogue.ts"
+export { known } from "./models/known.ts"
 
 /** All models that are known here. */
 export const all: Effect.Effect<ReadonlyArray<Catalogue.Model>> = Effect.map(

@@ -15,10 +15,10 @@ import { hasProperty } from "effect/Predicate"
 import { Agent, type Dispatcher, fetch as undiciFetch } from "undici"
 import * as Anthropic from "./Anthropic.ts"
 import type * as Claude from "./Claude.ts"
-import * as Ambient from "./internal/ambientFetch.ts"
-import * as Refuse from "./internal/refuse.ts"
-import type { Fetch } from "./internal/sdk.ts"
-import * as UndiciFetch from "./internal/undiciFetch.ts"
+import * as Refuse from "./options.ts"
+import * as Ambient from "./wire/ambientFetch.ts"
+import type { Fetch } from "./wire/sdkClient.ts"
+import * as UndiciFetch from "./wire/undiciFetch.ts"
 
 /** How to connect, where that is not up to the global dispatcher. */
 export interface ConnectOptions {

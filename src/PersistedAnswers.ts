@@ -25,7 +25,7 @@ import * as Layer from "effect/Layer"
 import * as Persistable from "effect/persistence/Persistable"
 import * as Persistence from "effect/persistence/Persistence"
 import * as Schema from "effect/Schema"
-import { Store } from "./internal/answerStore.ts"
+import { Store } from "./answerStore.ts"
 
 /** How long what is being written may take when the layer closes: as long as it may take anyway. */
 const patience = "1 second"

@@ -10,10 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type { MalformedOutput } from "./ClaudeError.ts"
-import * as Output from "./internal/output.ts"
-import * as Refuse from "./internal/refuse.ts"
-import * as Tools from "./internal/tools.ts"
 import type { Reply } from "./Message.ts"
+import * as Refuse from "./options.ts"
+import * as Output from "./output/codec.ts"
+import * as Tools from "./output/toolInput.ts"
 
 /** A tool that takes an `A`. */
 export interface Tool<A> extends SdkTool {

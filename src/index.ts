@@ -27,14 +27,14 @@ export * as Policy from "./policy/Policy.ts"
 /** What every guard is. */
 export * as Guard from "./guard/Guard.ts"
 /** Not asking a model that keeps failing. */
-export * as Circuit from "./guard/Circuit.ts"
+export * as Circuit from "./guard/circuit/Circuit.ts"
 /** What an account may use. */
-export * as Quota from "./guard/Quota.ts"
+export * as Quota from "./guard/quota/Quota.ts"
 /** How many calls run and wait. */
-export * as Admission from "./guard/Admission.ts"
+export * as Admission from "./guard/admission/Admission.ts"
 /** How much load failures may add. */
-export * as RetryBudget from "./guard/RetryBudget.ts"
+export * as RetryBudget from "./guard/budget/RetryBudget.ts"
 /** When too many calls fail. */
-export * as Monitor from "./guard/Monitor.ts"
+export * as Monitor from "./guard/monitor/Monitor.ts"
 /** All guards of a process as one record. */
 export * as Guards from "./guard/Guards.ts"

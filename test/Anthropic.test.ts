@@ -4,8 +4,8 @@ import { ConfigProvider, Duration, Effect, Exit, Fiber, Layer, Redacted, Result 
 import { TestClock } from "effect/testing"
 import { createRequire } from "node:module"
 import { Anthropic, CallLog, Claude, ClaudeError } from "../src/index.ts"
-import { isPermanent } from "../src/internal/classify.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { isPermanent } from "../src/wire/classify.ts"
 
 /** Not in the SDK's types, but there. */
 const { ERROR_CODE_CLASSES }: { readonly ERROR_CODE_CLASSES: ReadonlyMap<string, unknown> } = createRequire(

@@ -4,8 +4,8 @@ import { TestClock } from "effect/testing"
 import { vi } from "vitest"
 import { CallLog, Claude, ClaudeError, Guard, type Message, Policy, Retry, Timeout } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
-import { ends, spied } from "./spied.ts"
-import { steppedBack } from "./steppedBack.ts"
+import { ends, spied } from "./support/spied.ts"
+import { steppedBack } from "./support/steppedBack.ts"
 
 const fails = (turn: Faults.Turn, after: number, scope: ClaudeError.TimedOut["scope"], thinking = false) =>
   Effect.gen(function*() {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Result, Schema, Stream } from "effect"
 import { Claude, type ClaudeError, type Message, Policy, Tool } from "../src/index.ts"
-import * as Tools from "../src/internal/tools.ts"
+import * as Tools from "../src/output/toolInput.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
 const Booking = Schema.Struct({

@@ -27,7 +27,7 @@ const textOf = (file: string) => fs.readFileSync(path.join(src, file), "utf8")
 const onceForALayer: ReadonlyArray<string> = [
   "PersistedAnswers.ts layerWith",
   "guard/Guards.ts build",
-  "internal/turnstile.ts make"
+  "guard/waitQueue.ts make"
 ]
 
 interface Node {
@@ -97,7 +97,7 @@ describe("a generator is made once", () => {
 // -----------------------------------------------------------------------------
 
 /** Where a lookup by identity, or a look into a fiber or an exit, is allowed: the line above says why. */
-const mayLookUp: ReadonlyArray<string> = ["internal/output.ts"]
+const mayLookUp: ReadonlyArray<string> = ["output/codec.ts"]
 
 const lookUp = /\b(WeakMap|WeakSet|isExit|getRef)\b/
 

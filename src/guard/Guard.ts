@@ -13,13 +13,13 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { Claude, type Opened } from "../Claude.ts"
 import { type ClaudeError, kindOf, type Table } from "../ClaudeError.ts"
-import { isPermanent } from "../internal/classify.ts"
-import { errorOf } from "../internal/errorOf.ts"
-import { isLocal } from "../internal/local.ts"
-import { Queued } from "../internal/queued.ts"
+import { errorOf } from "../errorOf.ts"
+import { isLocal } from "../local.ts"
 import type { Request, Usage } from "../Message.ts"
+import { Queued } from "../queued.ts"
+import { isPermanent } from "../wire/classify.ts"
 
-export { errorOf } from "../internal/errorOf.ts"
+export { errorOf } from "../errorOf.ts"
 
 // -----------------------------------------------------------------------------
 // Model

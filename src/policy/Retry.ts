@@ -13,12 +13,12 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import { wasSent } from "../internal/charged.ts"
-import { Joins } from "../internal/joins.ts"
-import { OtherModel } from "../internal/otherModel.ts"
-import * as Plan from "../internal/plan.ts"
-import * as Refuse from "../internal/refuse.ts"
-import { reasonable, type WaitOptions, waits } from "../internal/waits.ts"
+import * as Refuse from "../options.ts"
+import { wasSent } from "./budget.ts"
+import { Joins } from "./joins.ts"
+import { OtherModel } from "./otherModel.ts"
+import * as Plan from "./plan.ts"
+import { reasonable, type WaitOptions, waits } from "./waits.ts"
 
 // -----------------------------------------------------------------------------
 // Waits

@@ -10,8 +10,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import * as Deadline from "../internal/deadline.ts"
-import * as Refuse from "../internal/refuse.ts"
+import * as Refuse from "../options.ts"
+import * as Deadline from "./deadline.ts"
 
 /** A change to whatever is inside. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>

@@ -7,11 +7,11 @@
  * table of ours must not be anybody's outage.
  */
 import type { Issue } from "../ClaudeError.ts"
-import { bounds, estimate } from "../internal/bounds.ts"
-import type * as Catalogue from "../internal/catalogue.ts"
-import { shape } from "../internal/shape.ts"
-import { both, none } from "../internal/shapeRule.ts"
 import type { Params } from "../Message.ts"
+import type * as Catalogue from "../models/catalogue.ts"
+import { bounds, estimate } from "../request/capabilities.ts"
+import { both, none } from "../request/rules/rule.ts"
+import { shape } from "../request/rules/rules.ts"
 
 /** What was found: errors stop a request, warnings are told to the log. */
 export interface Findings {

@@ -14,9 +14,9 @@ import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as Claude from "../Claude.ts"
 import { UnexpectedResponse, Unreachable } from "../ClaudeError.ts"
-import { classify } from "../internal/classify.ts"
-import { connect } from "../internal/response.ts"
 import type { Request } from "../Message.ts"
+import { classify } from "../wire/classify.ts"
+import { connect } from "../wire/response.ts"
 import * as Faults from "./Faults.ts"
 
 /** The requests received so far, oldest first. */

@@ -10,11 +10,11 @@
  * - a tool that is forced, where none may be, or while thinking is `enabled`.
  */
 import { isString } from "effect/Predicate"
-import { isForced } from "../internal/bounds.ts"
-import type { Capabilities, Model } from "../internal/catalogue.ts"
-import * as Models from "../internal/models.ts"
-import { hasFormat, isPrefilled } from "../internal/shapeBlocks.ts"
-import { field, type Given } from "../internal/shapeRule.ts"
+import type { Capabilities, Model } from "../models/catalogue.ts"
+import * as Models from "../models/known.ts"
+import { isForced } from "../request/capabilities.ts"
+import { hasFormat, isPrefilled } from "../request/rules/blocks.ts"
+import { field, type Given } from "../request/rules/rule.ts"
 
 /** How many tokens a model writes at most. One that nobody knows writes as many as the largest. */
 export const maxOutput = (model: unknown): number => known.get(model)?.maxOutput ?? 128_000

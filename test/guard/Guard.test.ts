@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, ClaudeError, Guard, Guards, type Message, Policy } from "../../src/index.ts"
-import { Queued } from "../../src/internal/queued.ts"
+import { Queued } from "../../src/queued.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const request: Message.Request = {

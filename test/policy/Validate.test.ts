@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, ClaudeError, Current, Models, Policy, Retry, Validate } from "../../src/index.ts"
-import * as Catalogue from "../../src/internal/catalogue.ts"
+import * as Catalogue from "../../src/models/catalogue.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const params = { model: "claude-sonnet-5-5", max_tokens: 100, messages: [{ role: "user" as const, content: "hi" }] }

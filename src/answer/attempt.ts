@@ -1,0 +1,197 @@
+/**
+ * One attempt on a wire: limits, accumulation, and the events of the log.
+ *
+ * Opening reads until the first content is there and replays what came before,
+ * so that a request that only seemed to be answered can still be repeated.
+ */
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Pull from "effect/Pull"
+import { AttemptNumber } from "../attemptNumber.ts"
+import type * as CallLog from "../CallLog.ts"
+import type { ClaudeError } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import { emit, type Source } from "../emit.ts"
+import { errorOf } from "../errorOf.ts"
+import * as Message from "../Message.ts"
+import { Queued } from "../queued.ts"
+import type { Connect, Connection, WireItem } from "../wire/connection.ts"
+import * as Accumulator from "./accumulator.ts"
+import { type PolicyCall, spentBy } from "./continuation.ts"
+import { limitsOf, Streamed } from "./defaultLimits.ts"
+import * as Watchdog from "./watchdog.ts"
+
+/** An answer whose first content is here. It belongs to the scope in which it was opened. */
+export interface Opened {
+  readonly requestId: string | undefined
+  readonly rateLimits: Message.RateLimits
+  /** The next events, those that were read before it was opened included; done after the last. A failure stays. */
+  readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Message.WireEvent>, ClaudeError>
+  /** What has been read so far. */
+  readonly reply: () => Message.Reply
+  /** What it has used so far, as far as the API said. */
+  readonly usage: () => Message.Usage
+  /** Whether its end, `message_stop`, was read. */
+  readonly isWhole: () => boolean
+}
+
+/** One attempt that runs. */
+interface Attempt {
+  readonly source: Source
+  readonly number: number
+  readonly start: number
+  readonly clock: Clock.Clock
+  readonly watchdog: Watchdog.Watchdog
+  readonly accumulator: Accumulator.Accumulator
+  /** What it has used is added to these when it ends: those of the caller, and of the calls that it belongs to. */
+  readonly tallies: ReadonlyArray<Current.Tally | undefined>
+  /** How long it has waited at guards, in milliseconds. */
+  readonly queued: number
+  /** Its failure is kept, so that a reader who recovers from it does not make the attempt a success. */
+  failure: ClaudeError | undefined
+}
+
+/** The `open` of a service over a wire. */
+export const open = (connect: Connect, log: CallLog.CallLog) => (request: Message.Request) =>
+  openOver(connect, log, request)
+
+const openOver = Effect.fnUntraced(function*(connect: Connect, log: CallLog.CallLog, request: Message.Request) {
+  const attempt = yield* make(request, log)
+  // What the wire adds to the scope is released before this tells how the attempt has ended.
+  yield* Effect.acquireRelease(started(attempt), (_, exit) => ended(attempt, exit))
+  const { accumulator, accumulator: { draft }, watchdog } = attempt
+  const connection = yield* recordingFailure(attempt, Watchdog.limitWait(watchdog, connect(request)))
+  Watchdog.connected(watchdog)
+  Accumulator.connected(accumulator, connection)
+
+  // Read until the first content, and kept for the reader.
+  const readNext = nextOf(attempt, connection)
+  let begun: ReadonlyArray<Message.WireEvent> = yield* readNext
+  while (!draft.begun() && !draft.ended()) begun = [...begun, ...yield* readNext]
+  return toOpened(attempt, begun, readNext)
+})
+
+const make = Effect.fnUntraced(function*({ limits, params }: Message.Request, log: CallLog.CallLog) {
+  // One read of the context in place of six effects: `node bench/ops.ts` counts them.
+  const context = yield* Effect.context<never>()
+  const clock = Context.get(context, Clock.Clock)
+  const call: PolicyCall | undefined = Context.get(context, Current.Call)
+  const { models } = Context.get(context, Current.Catalogue)
+  const usual = limitsOf(params, call?.silence ?? Infinity, Context.get(context, Streamed))
+  const { model } = params
+  // Without a policy there is one attempt.
+  const number = call === undefined ? 1 : Context.get(context, AttemptNumber) ?? call.attempt
+  const start = clock.currentTimeMillisUnsafe()
+  const attempt: Attempt = {
+    source: { log, call: call?.id, model },
+    number,
+    start,
+    clock,
+    watchdog: Watchdog.make(model, limits, usual),
+    accumulator: Accumulator.make({ model, number, start, models }),
+    tallies: [Context.get(context, Current.Tally), ...spentBy(call)],
+    queued: Context.get(context, Queued),
+    failure: undefined
+  }
+  return attempt
+})
+
+// -----------------------------------------------------------------------------
+// Reading
+// -----------------------------------------------------------------------------
+
+/** Turns a failure of the wire into that of the attempt: once there was content, the answer broke off. */
+const recordingFailure = <A, R>(attempt: Attempt, self: Effect.Effect<A, ClaudeError, R>) =>
+  Effect.mapError(self, (error) => {
+    const { accumulator, clock } = attempt
+    const failure = Accumulator.toAttemptError(accumulator, error, clock.currentTimeMillisUnsafe())
+    attempt.failure = failure
+    return failure
+  })
+
+/** One read of the wire, with the events that it completes: none, if it brought a ping. */
+const nextOf = (attempt: Attempt, { mayEndEarly, read }: Connection) => {
+  const { accumulator, clock, watchdog } = attempt
+  const take = ({ events }: WireItem): ReadonlyArray<Message.WireEvent> => {
+    const taken = Accumulator.take(accumulator, events, clock.currentTimeMillisUnsafe())
+    Watchdog.received(watchdog, taken.some(Message.isContent))
+    return taken
+  }
+  const unexpected = (detail: string) => Effect.fail(Accumulator.unexpected(accumulator, detail))
+  // Some gateways leave out message_stop: with a stop reason the message is complete.
+  const messageStop = Effect.succeed<WireItem>({ bytes: 0, events: [{ type: "message_stop" }] })
+  const atEnd = Effect.suspend(() =>
+    mayEndEarly === true && accumulator.draft.head().stop_reason !== null
+      ? messageStop
+      : unexpected("it ended before the message did")
+  )
+  const item = Pull.catchDone(read, () => atEnd)
+  // In this order: the wait is added to the silence, and then what came ends the silence.
+  const taken = Effect.map(Watchdog.limitWait(watchdog, item), take)
+  return recordingFailure(
+    attempt,
+    // The events before a contradiction were given by the read before.
+    Effect.suspend(() => accumulator.contradiction === undefined ? taken : unexpected(accumulator.contradiction))
+  )
+}
+
+/** The answer from the events that were read already, and those that are still to be read. */
+const toOpened = (
+  attempt: Attempt,
+  begun: ReadonlyArray<Message.WireEvent>,
+  readNext: ReturnType<typeof nextOf>
+): Opened => {
+  const { accumulator, accumulator: { draft }, clock } = attempt
+  let replay = begun
+  const next = Effect.flatMap(
+    readNext,
+    (events): Opened["pull"] => Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull
+  )
+  const pull: Opened["pull"] = Effect.suspend(() => {
+    const events = replay
+    replay = []
+    if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
+    // A whole message may still be none: with a tool's input that is no JSON.
+    const flaw = draft.ended() ? draft.flaw() : undefined
+    if (flaw !== undefined) attempt.failure ??= Accumulator.unexpected(accumulator, flaw)
+    if (attempt.failure !== undefined) return Effect.fail(attempt.failure)
+    return draft.ended() ? Cause.done() : next
+  })
+  return {
+    requestId: accumulator.requestId,
+    rateLimits: accumulator.rateLimits,
+    pull,
+    reply: () => Accumulator.reply(accumulator, clock.currentTimeMillisUnsafe()),
+    usage: () => draft.head().usage,
+    isWhole: () => draft.ended()
+  }
+}
+
+// -----------------------------------------------------------------------------
+// Events
+// -----------------------------------------------------------------------------
+
+const started = ({ number, queued, source }: Attempt): Effect.Effect<void> =>
+  emit(source, (common) => ({ _tag: "AttemptStarted", ...common, attempt: number, queued: Duration.millis(queued) }))
+
+/** Counts what it has used, and tells how it ended. */
+const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+  const { accumulator, accumulator: { draft, requestId }, number, source, start, tallies, watchdog } = attempt
+  const failure = attempt.failure ?? errorOf(exit)
+  Watchdog.stop(watchdog)
+  Accumulator.count(accumulator, tallies, failure)
+  return emit(source, (common) => {
+    const told = { ...common, attempt: number, requestId, took: Duration.millis(common.at - start) }
+    if (failure !== undefined) return { _tag: "AttemptFailed", ...told, error: failure }
+    // Neither failed nor complete: its reader has left.
+    if (!draft.ended()) return { _tag: "AttemptLeft", ...told }
+    const { stop_reason: stopReason, usage } = draft.head()
+    const timeToFirstToken = Accumulator.timeToFirstToken(accumulator)
+    return { _tag: "AttemptSucceeded", ...told, timeToFirstToken, stopReason, usage }
+  })
+}

@@ -1,0 +1,74 @@
+/** An answer that is asked for and read to its end, piece by piece where it stops half-way. */
+import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
+import type * as CallLog from "../CallLog.ts"
+import type { ClaudeError } from "../ClaudeError.ts"
+import type { Reply, Request } from "../Message.ts"
+import { type Amend, type Ask, type Options, toRequest } from "../request/build.ts"
+import type { Opened } from "./attempt.ts"
+import * as Unfinished from "./continuation.ts"
+import { failureOf, fruitless, type Wanted, warnOfUnknown } from "./stopReason.ts"
+
+/** The service that is asked. */
+interface Service {
+  readonly open: (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
+  readonly log: CallLog.CallLog
+}
+
+/** What is asked, and what there is of an answer to it that stopped half-way. */
+interface Question {
+  readonly claude: Service
+  readonly ask: Ask
+  readonly options: Options | undefined
+  readonly wanted: Wanted
+  readonly amend: Amend | undefined
+  /** Of the piece that was asked for last: each begins without. */
+  stopped: Unfinished.Stopped | undefined
+}
+
+/** Asks, and reads to the end. Where the policy of its call wants it, what stopped half-way is asked for to its end. */
+export const collect = (
+  claude: Service,
+  call: Unfinished.PolicyCall | undefined,
+  ask: Ask,
+  options: Options | undefined,
+  wanted: Wanted,
+  amend?: Amend
+): Effect.Effect<Reply, ClaudeError> => {
+  const question: Question = { claude, ask, options, wanted, amend, stopped: undefined }
+  const first = piece(question)
+  const continueAnswer = call?.continueAnswer
+  return continueAnswer === undefined ? first : Effect.catch(
+    first,
+    (error) => continueAnswer(error, { ask: (rest) => piece(question, rest), stopped: () => question.stopped })
+  )
+}
+
+/** All of it, or the rest. Its scope ends with how it ended, so that guards and log learn of a `Truncated`, too. */
+const piece = Effect.fnUntraced(function*(question: Question, rest?: Unfinished.Rest) {
+  const { amend, ask, claude, options, wanted } = question
+  question.stopped = undefined
+  const { model, request, whole: { params } } = yield* toRequest(ask, options, amend, rest)
+  const opened = yield* claude.open(request)
+  yield* drain(opened)
+  const own = opened.reply()
+  const before = rest?.before
+  const goesOn = Unfinished.goesOn(params, model)
+  const { fits, reply } = before === undefined ? { fits: true, reply: own } : Unfinished.join(before, own, goesOn)
+  const error = (before && fruitless(before, own)) ?? failureOf(reply, wanted)
+  if (error !== undefined) {
+    question.stopped = { params, model, reply, fits, rest: rest ?? Unfinished.nothing }
+    return yield* Effect.fail(error)
+  }
+  yield* warnOfUnknown(reply, claude.log)
+  return reply
+}, Effect.scoped)
+
+/** Reads what nobody looks at while it comes. */
+const drain = ({ pull }: Opened): Effect.Effect<void, ClaudeError> => {
+  const loop: Effect.Effect<void, ClaudeError> = Effect.suspend(() =>
+    Pull.matchEffect(pull, { onSuccess: () => loop, onFailure: Effect.failCause, onDone: () => Effect.void })
+  )
+  return loop
+}

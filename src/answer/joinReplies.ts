@@ -1,0 +1,41 @@
+/** Several replies as one. */
+import type { ContentBlock } from "@anthropic-ai/sdk/resources/messages"
+import * as Duration from "effect/Duration"
+import { isNumber, isObject } from "effect/Predicate"
+import type { Cost, Reply, Usage } from "../Message.ts"
+import * as Tools from "../output/toolInput.ts"
+import { textOf } from "./draft.ts"
+
+/** The later reply with other content, and what both of them used. */
+export const joined = (before: Reply, reply: Reply, content: Array<ContentBlock>): Reply => {
+  // The sum has what both have.
+  const usage = add(before.usage, reply.usage) as Usage
+  const container = reply.message.container ?? before.message.container
+  return {
+    ...reply,
+    message: { ...reply.message, container, content, usage },
+    text: textOf(content),
+    usage,
+    cost: sumOf(before.cost, reply.cost),
+    toolUses: Tools.uses(content),
+    serverToolErrors: Tools.serverErrors(content),
+    timeToFirstToken: before.timeToFirstToken,
+    duration: Duration.sum(before.duration, reply.duration)
+  }
+}
+
+/** Counts are added up, whatever they are of; of the rest, the later one is told. */
+export const add = (a: unknown, b: unknown): unknown => {
+  if (isNumber(a) && isNumber(b)) return a + b
+  if (!isObject(a) || !isObject(b)) return b ?? a
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)])
+  return Object.fromEntries([...keys].map((key) => [key, add(a[key], b[key])]))
+}
+
+const sumOf = (a: Cost | undefined, b: Cost | undefined): Cost | undefined =>
+  a === undefined && b === undefined
+    ? undefined
+    : {
+      dollars: (a?.dollars ?? 0) + (b?.dollars ?? 0),
+      atLeast: a?.atLeast !== false || b?.atLeast !== false
+    }

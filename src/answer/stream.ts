@@ -1,0 +1,275 @@
+/**
+ * An answer that is read while it is written.
+ *
+ * It owns the scope of its attempt, and closes it with how the reading ended,
+ * at once and exactly once: a broken answer that its reader recovers from is
+ * still a broken answer. Leaving after content is a success; an answer that is
+ * never read says nothing.
+ */
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { isString } from "effect/Predicate"
+import type * as Pull from "effect/Pull"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as CallLog from "../CallLog.ts"
+import * as ClaudeError from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import { emit } from "../emit.ts"
+import * as History from "../history.ts"
+import type { Event, RateLimits, Reply, Request, Restarted, Resumed, WireEvent } from "../Message.ts"
+import type { Prepared } from "../request/build.ts"
+import type { Opened } from "./attempt.ts"
+import * as Unfinished from "./continuation.ts"
+import { Streamed } from "./defaultLimits.ts"
+import * as Resuming from "./resume.ts"
+import { accept } from "./stopReason.ts"
+
+/** An answer that has begun. */
+export interface Answer {
+  readonly requestId: string | undefined
+  readonly rateLimits: RateLimits
+  /** From the first event on, once. Ends at `message_stop`; fails if the answer breaks off, or is none (`Refused`, `Truncated` …). */
+  readonly events: Stream.Stream<Event, ClaudeError.ClaudeError>
+  /** What has been read so far. */
+  readonly reply: Effect.Effect<Reply>
+}
+
+/** What is opened, and how. */
+interface Source {
+  readonly send: (request: Request) => Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope>
+  readonly toRequest: (rest?: Unfinished.Rest) => Effect.Effect<Prepared, ClaudeError.ClaudeError>
+  readonly log: CallLog.CallLog
+  /** Whether the reader can be told that the answer begins anew. */
+  readonly mayRestart: boolean
+  /** Told how the reading ended: with the whole answer, without, or that its reader has left. */
+  readonly onEnd: ((how: Reading["how"]) => void) | undefined
+}
+
+/** An answer that is being read. */
+interface Reading extends Source {
+  readonly call: Unfinished.PolicyCall | undefined
+  readonly onBreak: Current.Call["onBreak"]
+  /** Where it was opened: it may be read anywhere. */
+  readonly context: Context.Context<never>
+  /** The attempt that is read, and the scope of the last one, which is known before it is opened. */
+  part: Part | undefined
+  scope: Scope.Closeable | undefined
+  /** What it failed with, whatever its reader makes of that. */
+  failure: ClaudeError.ClaudeError | undefined
+  /** Whether what it was read from has died, which is no success of anybody's. */
+  hasDied: boolean
+  how: "whole" | "not" | "left"
+  /** Whether its call still has to learn that it is not read any more. */
+  isOpen: boolean
+  /** Whether the scope of the reader is closed: nothing is asked after that, whoever reads still. */
+  isClosed: boolean
+}
+
+/** One attempt of it. */
+interface Part {
+  readonly opened: Opened
+  /** Puts it in the place of what did not come, if it goes on from a break. */
+  readonly resuming: Resuming.Resuming | undefined
+}
+
+/** Opens an answer in the scope of its reader. */
+export const open = Effect.fnUntraced(function*(source: Source) {
+  const call: Unfinished.PolicyCall | undefined = yield* Current.Call
+  const onBreak = call?.onBreak ?? "fail"
+  const reading: Reading = {
+    ...source,
+    call,
+    onBreak: onBreak === "restart" && !source.mayRestart ? "fail" : onBreak,
+    context: yield* Effect.context<never>(),
+    part: undefined,
+    scope: undefined,
+    failure: undefined,
+    hasDied: false,
+    how: "not",
+    isOpen: false,
+    isClosed: false
+  }
+  yield* Effect.addFinalizer(() => Effect.sync(() => reading.onEnd?.(reading.how)))
+  // For an answer that nobody reads to its end.
+  yield* Effect.addFinalizer(() => {
+    reading.isClosed = true
+    return finish(reading, Exit.interrupt())
+  })
+  const { opened: { rateLimits, requestId } } = yield* start(reading)
+  reading.how = "left"
+  reading.isOpen = true
+  call?.ending?.opened()
+  const answer: Answer = {
+    requestId,
+    rateLimits,
+    events: readOnce(reading),
+    reply: Effect.sync(() => replyOf(reading))
+  }
+  return answer
+})
+
+/** One attempt, in a scope of its own, which is known to the reading before anything can interrupt. */
+const start = (reading: Reading, broken?: Resuming.Broken): Effect.Effect<Part, ClaudeError.ClaudeError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      if (reading.isClosed) return Effect.interrupt
+      const scope = reading.scope = Scope.makeUnsafe()
+      return restore(Scope.provide(openPart(reading, broken), scope)).pipe(
+        Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void),
+        Effect.map((part) => reading.part = part)
+      )
+    })
+  )
+
+const openPart = Effect.fnUntraced(function*({ send, toRequest }: Reading, broken: Resuming.Broken | undefined) {
+  const { model, request, whole } = yield* toRequest(broken && { ...Unfinished.nothing, before: broken.reply })
+  const opened = yield* Effect.provideService(send(request), Streamed, true)
+  const part: Part = { opened, resuming: broken && Resuming.make(broken, Unfinished.goesOn(whole.params, model)) }
+  return part
+})
+
+/** What has been read so far, over all attempts that go on from each other. */
+const replyOf = ({ part }: Reading): Reply => {
+  // Nobody has an answer before its first attempt is open.
+  const { opened, resuming } = part as Part
+  return resuming === undefined ? opened.reply() : resuming.reply(opened.reply())
+}
+
+const closeScope = ({ scope }: Reading, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+  scope === undefined ? Effect.void : Scope.close(scope, exit)
+
+/** It is not read any more: its attempt ends, and its call learns of it, once. */
+const finish = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+  Effect.flatMap(Effect.suspend(() => closeScope(reading, exit)), () => {
+    if (!reading.isOpen) return Effect.void
+    reading.isOpen = false
+    return reading.call?.ending?.read(Exit.isSuccess(exit)) ?? Effect.void
+  })
+
+// -----------------------------------------------------------------------------
+// Reading
+// -----------------------------------------------------------------------------
+
+type Pulled = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError>
+
+/** What it would take from a second reader belongs to the one that is there, or was. */
+const readOnce = (reading: Reading): Answer["events"] => {
+  let wasRead = false
+  return Stream.suspend(() => {
+    if (wasRead) return Stream.die(new Error("The events of an answer can be read once, and were read before."))
+    wasRead = true
+    return Stream.onExit(
+      Stream.fromPull(Effect.succeed(pull(reading))),
+      (exit) => finish(reading, verdict(reading, exit))
+    )
+  })
+}
+
+const pull = (reading: Reading): Pulled => {
+  const onSuccess = (events: Arr.NonEmptyReadonlyArray<WireEvent>): Pulled => {
+    const taken = reading.part?.resuming === undefined ? events : reading.part.resuming.take(events)
+    if (taken === undefined) return onBroken(reading, misfit(replyOf(reading)))
+    return Arr.isReadonlyArrayNonEmpty(taken) ? Effect.succeed(taken) : next
+  }
+  const onFailure = (error: ClaudeError.ClaudeError | Cause.Done): Pulled => {
+    reading.how = "not"
+    if (reading.isClosed) return Effect.interrupt
+    return Cause.isDone(error) ? atEnd(reading) : onBroken(reading, error)
+  }
+  // Once for every read of the socket: what is for a failure is made when there is one.
+  const onCause = (cause: Cause.Cause<ClaudeError.ClaudeError | Cause.Done>): Pulled => {
+    reading.hasDied = Cause.hasDies(cause)
+    return Effect.matchEffect(Effect.failCause(cause), { onFailure, onSuccess })
+  }
+  const next: Pulled = Effect.suspend(() =>
+    reading.isClosed || reading.part === undefined
+      ? Effect.interrupt
+      : Effect.matchCauseEffect(reading.part.opened.pull, { onFailure: onCause, onSuccess })
+  )
+  return next
+}
+
+/** All of it was read: it may still be no answer. */
+const atEnd = (reading: Reading): Pulled =>
+  Effect.matchEffect(accept(replyOf(reading), "content", reading.log), {
+    onFailure: (error) => failFinally(reading, error),
+    onSuccess: () => {
+      reading.how = "whole"
+      return Cause.done()
+    }
+  })
+
+/** Begins anew or goes on, if the policy wants it; else the break is final. */
+const onBroken = (reading: Reading, broken: ClaudeError.ClaudeError): Pulled => {
+  const { call, context, onBreak } = reading
+  const reopen = call?.reopen
+  if (reopen === undefined || onBreak === "fail") return failFinally(reading, broken)
+  const rest = onBreak === "resume" ? Resuming.from(replyOf(reading)) : undefined
+  if (isString(rest)) return failFinally(reading, History.copy(broken, { detail: `it cannot be resumed: ${rest}` }))
+  return Effect.uninterruptibleMask((restore) =>
+    closeScope(reading, Exit.fail(broken)).pipe(
+      Effect.andThen(restore(Effect.provideContext(reopen(broken, start(reading, rest)), context))),
+      Effect.mapError((error) => reading.failure = error),
+      Effect.tapDefect(() => Effect.sync(() => reading.hasDied = true)),
+      Effect.flatMap(({ opened }) => reopened(reading, broken, opened.reply(), rest))
+    )
+  )
+}
+
+/** Tells log and reader that the answer begins anew, or goes on. */
+const reopened = (
+  reading: Reading,
+  error: ClaudeError.ClaudeError,
+  { attempt, model }: Reply,
+  rest: Resuming.Broken | undefined
+) => {
+  reading.how = "left"
+  const event: Restarted | Resumed = rest === undefined
+    ? { type: "restarted", attempt, because: error._tag }
+    : { type: "resumed", index: rest.index, attempt, because: error._tag }
+  const told = emit({ log: reading.log, call: reading.call?.id, model }, (common) => ({
+    _tag: rest === undefined ? "Restarted" : "Resumed",
+    ...common,
+    attempt,
+    error
+  }))
+  return Effect.as(told, Arr.of(event))
+}
+
+/** The answer has failed, and so has its call, if that was waiting for it. */
+const failFinally = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
+  reading.failure = error
+  return Effect.flatMap(
+    closeScope(reading, Exit.fail(error)),
+    () => Effect.flatMap(reading.call?.ending?.broke(error) ?? Effect.succeed(error), Effect.fail)
+  )
+}
+
+/** A further request that does not go on from what there is: nothing of it is shown. */
+const misfit = ({ message, model, requestId, text, usage }: Reply): ClaudeError.PartialAnswer =>
+  new ClaudeError.PartialAnswer({
+    model,
+    requestId,
+    usage,
+    text: ClaudeError.redact(text),
+    blocks: Redacted.make(message.content),
+    detail: "the continuation does not begin where the answer broke off"
+  })
+
+/** How an answer ended, from how its reading did: what fails in the reader is not the model's failure. */
+const verdict = (
+  { failure, hasDied }: Reading,
+  exit: Exit.Exit<unknown, unknown>
+): Exit.Exit<unknown, unknown> =>
+  hasDied
+    ? exit
+    : failure !== undefined
+    ? Exit.fail(failure)
+    : Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
+    ? Exit.interrupt()
+    : Exit.void

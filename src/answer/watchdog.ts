@@ -1,0 +1,109 @@
+/**
+ * The limits of one attempt.
+ *
+ * Each wait for the wire ends with the limit that is over first. What is counted
+ * is time spent waiting: it stands still while nobody reads, so that a slow
+ * reader is not a slow model, and a clock that is set back changes nothing.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { TimedOut } from "../ClaudeError.ts"
+import type * as Current from "../Current.ts"
+import { within } from "../within.ts"
+import type { Lengths } from "./defaultLimits.ts"
+
+/** The limits of one attempt, and for how long it has waited: all in milliseconds. */
+export interface Watchdog {
+  readonly model: string
+  readonly limit: Lengths
+  /** Time waited since the attempt began, since the last byte, and since the last content. */
+  total: number
+  withoutBytes: number
+  withoutContent: number
+  isConnected: boolean
+  hasContent: boolean
+  /** Who waits. */
+  waiting: Fiber.Fiber<unknown, unknown> | undefined
+  isStopped: boolean
+}
+
+/** `usual` holds where the caller set no limit. */
+export const make = (model: string, limits: Current.Limits, usual: Lengths): Watchdog => ({
+  model,
+  limit: resolve(limits, usual),
+  total: 0,
+  withoutBytes: 0,
+  withoutContent: 0,
+  isConnected: false,
+  hasContent: false,
+  waiting: undefined,
+  isStopped: false
+})
+
+/** Waits for something from the wire, for as long as the limits allow: not at all once it is stopped. */
+export const limitWait = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
+  Effect.clockWith((clock) => {
+    const { length, left, scope } = nearest(self)
+    const start = clock.currentTimeMillisUnsafe()
+    const timedOut = () => new TimedOut({ scope, limit: Duration.millis(length), model: self.model })
+    return Effect.ensuring(
+      within(whileRunning(self, wait), left, timedOut, (fiber) => self.waiting = fiber),
+      Effect.sync(() => {
+        const waited = Math.max(0, clock.currentTimeMillisUnsafe() - start)
+        self.total += waited
+        self.withoutBytes += waited
+        self.withoutContent += waited
+      })
+    )
+  })
+
+const whileRunning = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => self.isStopped ? Effect.interrupt : wait)
+
+/** The attempt is over: whoever waits still, because somebody else has closed its scope, is interrupted. */
+export const stop = (self: Watchdog): void => {
+  self.isStopped = true
+  self.waiting?.interruptUnsafe()
+}
+
+/** Headers are here. */
+export const connected = (self: Watchdog): void => {
+  self.isConnected = true
+  self.withoutBytes = 0
+}
+
+/** Bytes are here, with or without content. */
+export const received = (self: Watchdog, hasContent: boolean): void => {
+  self.withoutBytes = 0
+  if (!hasContent) return
+  self.hasContent = true
+  self.withoutContent = 0
+}
+
+/** A limit, and how much of it is left. */
+interface Limit {
+  readonly scope: TimedOut["scope"]
+  readonly length: number
+  readonly left: number
+}
+
+/** The limit that is over first. */
+const nearest = ({ hasContent, isConnected, limit, total, withoutBytes, withoutContent }: Watchdog): Limit => {
+  const attempt: Limit = { scope: "attempt", length: limit.attempt, left: limit.attempt - total }
+  const bytes: Limit = isConnected
+    ? { scope: "idle", length: limit.idle, left: limit.idle - withoutBytes }
+    : { scope: "connect", length: limit.connect, left: limit.connect - total }
+  const content: Limit = hasContent
+    ? { scope: "idle", length: limit.contentIdle, left: limit.contentIdle - withoutContent }
+    : { scope: "firstToken", length: limit.firstToken, left: limit.firstToken - total }
+  const first = bytes.left <= content.left ? bytes : content
+  return attempt.left <= first.left ? attempt : first
+}
+
+const resolve = (limits: Current.Limits, usual: Lengths): Lengths => {
+  const set = Object.entries(limits).filter(([name, length]) => name in usual && length !== undefined)
+  return set.length === 0
+    ? usual
+    : { ...usual, ...Object.fromEntries(set.map(([name, length]) => [name, Duration.toMillis(length)])) }
+}

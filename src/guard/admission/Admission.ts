@@ -1,0 +1,100 @@
+/**
+ * One queue for slot and quota together.
+ *
+ * Two queues would hold a slot while waiting for tokens, or tokens while waiting
+ * for a slot; here a call takes both at once, or neither. How many calls may run
+ * follows losses alone (429, 529, time-outs), never latency: the length of an
+ * answer says nothing about the load, and limits that follow it were measured to
+ * collapse to single digits.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { Estimator } from "../../request/tokenEstimate.ts"
+import * as Guard from "../Guard.ts"
+import * as Amounts from "../quota/amounts.ts"
+import * as Meter from "../quota/meter.ts"
+import type * as Quota from "../quota/Quota.ts"
+import * as Steady from "../steadyClock.ts"
+import * as Turnstile from "../waitQueue.ts"
+import { Limit } from "./aimd.ts"
+import * as Brake from "./brake.ts"
+import { Pace } from "./pace.ts"
+import * as Queue from "./queue.ts"
+import type { Settings } from "./settings.ts"
+import type * as Ticket from "./ticket.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+export { type Concurrency, type Settings, settings } from "./settings.ts"
+
+/** What is going on, for health endpoints and tests. */
+export interface Status {
+  readonly running: number
+  readonly waiting: number
+  /** How many may run. */
+  readonly limit: number
+  /** What is left of the quota, if there is one. */
+  readonly left: Quota.Amount | undefined
+}
+
+// -----------------------------------------------------------------------------
+// Guard
+// -----------------------------------------------------------------------------
+
+/** The queue of one class of models. */
+export interface Admission extends Guard.Guard {
+  readonly status: Effect.Effect<Status>
+  /** How much the quota holds when it is full, if there is one. */
+  readonly capacity: () => Quota.Amount | undefined
+  /** Whether nobody has asked for so many milliseconds, runs or waits. */
+  readonly isIdle: (length: number, now: number) => boolean
+}
+
+/** What a queue needs of the place where it is built. */
+export interface Place extends Omit<Meter.Place, "quota"> {
+  readonly concurrency: Settings
+  readonly quota: Meter.Place["quota"] | undefined
+  /** What the fibers of the queue belong to: when it is closed, those who still wait are served all the same. */
+  readonly scope: Scope.Scope
+}
+
+/** Opens the queue. */
+export const make = ({ concurrency, quota, scope, ...place }: Place): Admission => {
+  const estimator = new Estimator()
+  const queue: Queue.Queue = {
+    concurrency,
+    steady: Steady.make(),
+    estimator,
+    meter: quota && new Meter.Meter({ ...place, quota }, estimator),
+    limit: new Limit(concurrency),
+    brake: Brake.make(),
+    pace: new Pace(),
+    turnstile: Turnstile.make<Ticket.Ticket>({
+      rank: (ticket) => Queue.rank(queue, ticket),
+      tenant: ({ tenant }) => tenant,
+      load: ({ priced }) => priced === undefined ? Amounts.none : queue.meter?.least(priced) ?? Amounts.none,
+      room: concurrency.queue,
+      turn: (ticket, ahead, clock) => Queue.turn(queue, ticket, ahead, queue.steady(clock)),
+      take: (ticket, clock) => Queue.take(queue, ticket, queue.steady(clock)),
+      putBack: (ticket, clock) => Queue.putBack(queue, ticket, queue.steady(clock))
+    }, scope),
+    running: 0,
+    sent: 0,
+    askedAt: -Infinity
+  }
+  return {
+    gate: Guard.open,
+    admit: (request) => Queue.admit(queue, request),
+    capacity: () => queue.meter?.limits.buckets.capacity,
+    isIdle: (length, clock) =>
+      queue.running + queue.turnstile.size() === 0 && queue.steady(clock) - queue.askedAt >= length,
+    status: status(queue)
+  }
+}
+
+const status = Effect.fnUntraced(function*(queue: Queue.Queue): Effect.fn.Return<Status> {
+  const left = queue.meter && (yield* queue.meter.left(yield* Queue.timeIn(queue)))
+  return { running: queue.running, waiting: queue.turnstile.size(), limit: queue.limit.most, left }
+})

@@ -1,0 +1,219 @@
+/** The queue of one class of models: what is kept of it, who waits, takes, and gives back. */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { atNow } from "../../atNow.ts"
+import type { Opened } from "../../Claude.ts"
+import type { ClaudeError } from "../../ClaudeError.ts"
+import * as Current from "../../Current.ts"
+import type { Request, Usage } from "../../Message.ts"
+import type { Estimator } from "../../request/tokenEstimate.ts"
+import * as Guard from "../Guard.ts"
+import * as Amounts from "../quota/amounts.ts"
+import type * as Meter from "../quota/meter.ts"
+import type * as Quota from "../quota/Quota.ts"
+import type * as Steady from "../steadyClock.ts"
+import type * as Turnstile from "../waitQueue.ts"
+import type { Limit } from "./aimd.ts"
+import * as Brake from "./brake.ts"
+import type { Pace } from "./pace.ts"
+import { type Settings, usualMaxWait } from "./settings.ts"
+import { type Sign, signs } from "./signs.ts"
+import * as Ticket from "./ticket.ts"
+
+/** What is kept of one class of models. */
+export interface Queue {
+  readonly concurrency: Settings
+  readonly steady: Steady.Steady
+  readonly estimator: Estimator
+  readonly meter: Meter.Meter | undefined
+  readonly limit: Limit
+  readonly brake: Brake.Brake
+  readonly pace: Pace
+  readonly turnstile: Turnstile.Turnstile<Ticket.Ticket>
+  running: number
+  /** How many were sent in all. */
+  sent: number
+  askedAt: number
+}
+
+// -----------------------------------------------------------------------------
+// Waiting
+// -----------------------------------------------------------------------------
+
+/** Now, by the time of the queue. */
+export const timeIn = ({ steady }: Queue): Effect.Effect<number> => atNow((clock) => Effect.succeed(steady(clock)))
+
+const sizeOf = ({ estimator }: Queue, ticket: Ticket.Ticket) => () => Ticket.sizeOf(ticket, estimator)
+
+/** Waits for a slot and quota, or is turned away. */
+export const admit = Effect.fnUntraced(function*(
+  queue: Queue,
+  { params }: Request
+): Effect.fn.Return<Guard.Lease, ClaudeError> {
+  const { concurrency, meter, pace, steady, turnstile } = queue
+  // Read once: to yield each of these would cost more than to go through.
+  const context = yield* Effect.context<never>()
+  const time = Context.get(context, Clock.Clock)
+  const priced = meter && (yield* meter.price(params, steady(time.currentTimeMillisUnsafe())))
+  // To have it counted takes time.
+  const clock = time.currentTimeMillisUnsafe()
+  const left = Context.get(context, Current.Deadline) - clock
+  const maxWait = concurrency.maxWait ?? (left < Infinity ? Infinity : usualMaxWait)
+  const within = Math.min(maxWait, left - pace.kept(left))
+  const at = queue.askedAt = steady(clock)
+  const ticket = Ticket.make(context, params, priced, at + within)
+  const hasPassed = yield* turnstile.pass(ticket, within, clock)
+  return hasPassed
+    ? { opened: (answer) => began(queue, ticket, answer), settle: (exit, usage) => settle(queue, ticket, exit, usage) }
+    : yield* saturated(queue, ticket, at)
+})
+
+/** One that a pause holds for its size lets others pass. */
+export const rank = (queue: Queue, ticket: Ticket.Ticket): number => {
+  const { pause } = queue.brake
+  return ticket.rank + (pause.least !== undefined && pause.holds(sizeOf(queue, ticket)) ? heldOffset : 0)
+}
+
+/** The offset in rank of calls that a pause holds for their size: they go after all others. */
+const heldOffset = 10
+
+/** In how many milliseconds it may go by quota and pause, after others that take so much. */
+export const turn = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, ahead: Quota.Amount, now: number) {
+  const { brake, meter } = queue
+  const held = Brake.waitFor(brake, sizeOf(queue, ticket), ahead.requests + 1, now)
+  if (meter === undefined || ticket.priced === undefined) return held
+  return Math.max(held, yield* meter.waitFor(Amounts.plus(ahead, meter.least(ticket.priced)), now))
+})
+
+/**
+ * Why a call is turned away. `by`: `quota` if it would have to wait for quota or a pause too long, or if slots are free, else
+ * `concurrency`. `retryAfter`: after waiting, what is left of a pause; else its turn, or a place in the queue.
+ */
+const saturated = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, at: number) {
+  const { brake, limit, pace, turnstile } = queue
+  const now = yield* timeIn(queue)
+  const wait = yield* turn(queue, ticket, turnstile.ahead(ticket), now)
+  const isLate = wait > ticket.until - now
+  const hint = now > at
+    ? brake.pause.wait(sizeOf(queue, ticket), now)
+    : isLate || !ticket.hasDeadline
+    ? wait
+    : pace.place(now + wait) - now
+  const by = wait > 0 && (isLate || queue.running < limit.most) ? "quota" : "concurrency"
+  return yield* Effect.fail(Ticket.turnedAway(ticket, by, hint))
+})
+
+// -----------------------------------------------------------------------------
+// Taking
+// -----------------------------------------------------------------------------
+
+/** Takes a slot and the quota, or neither, and says in how many milliseconds to ask again. */
+export const take = (queue: Queue, ticket: Ticket.Ticket, now: number): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    const { brake, limit, meter } = queue
+    if (queue.running >= limit.most) return Effect.succeed(Infinity)
+    const size = sizeOf(queue, ticket)
+    const held = Brake.waitFor(brake, size, 1, now)
+    if (held > 0) return Effect.succeed(held)
+    queue.running++
+    ticket.looks = brake.pause.isOn && brake.pause.looks(size, now)
+    if (meter === undefined || ticket.priced === undefined) {
+      sent(queue, ticket, now)
+      return Effect.succeed(0)
+    }
+    ticket.priced = meter.fit(ticket.priced, now)
+    return Effect.map(meter.take(ticket.priced.cost, now), (wait) => {
+      if (wait > 0) unsent(queue, ticket, now)
+      else sent(queue, ticket, now)
+      return wait
+    })
+  })
+
+const sent = (queue: Queue, ticket: Ticket.Ticket, now: number): void => {
+  const { brake, meter, turnstile } = queue
+  ticket.number = ++queue.sent
+  Brake.sent(brake, ticket.looks, turnstile.size() <= 1, now)
+  ticket.taken = { at: now, total: meter?.total ?? Amounts.none }
+}
+
+/** Undoes that. */
+export const putBack = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, now: number) {
+  if (queue.meter !== undefined && ticket.priced !== undefined) yield* queue.meter.add(ticket.priced.cost, now)
+  unsent(queue, ticket, now)
+})
+
+const unsent = (queue: Queue, ticket: Ticket.Ticket, now: number): void => {
+  queue.running--
+  if (ticket.looks) queue.brake.pause.again(now)
+  ticket.looks = false
+}
+
+// -----------------------------------------------------------------------------
+// Settling
+// -----------------------------------------------------------------------------
+
+/** That an answer begins is enough: its length says nothing about the load. */
+const began = (queue: Queue, ticket: Ticket.Ticket, { rateLimits, usage }: Opened): Effect.Effect<void> =>
+  atNow((clock) => {
+    if (ticket.hasBegun) return Effect.void
+    const { brake, limit, meter, running, steady, turnstile } = queue
+    const now = steady(clock)
+    ticket.hasBegun = true
+    limit.begun(running)
+    paused(queue, brake.pause.begun(ticket), now)
+    turnstile.wake()
+    const { priced, taken } = ticket
+    if (meter === undefined || priced === undefined || taken === undefined) return Effect.void
+    return Effect.map(meter.begun(priced, usage(), rateLimits, taken, now), (priced) => {
+      ticket.priced = priced
+      turnstile.wake()
+    })
+  })
+
+const settle = (
+  queue: Queue,
+  ticket: Ticket.Ticket,
+  exit: Guard.Ending,
+  usage: Usage | undefined
+): Effect.Effect<void> =>
+  atNow((clock) => {
+    const { brake, meter, pace, steady, turnstile } = queue
+    const now = steady(clock)
+    const { priced, taken } = ticket
+    const sign = Guard.judge<Sign>(exit, { success: "success", neutral: "none", failure: signs })
+    const error = Guard.errorOf(exit)
+    adjust(queue, ticket, sign, error, now)
+    queue.running--
+    if (sign === "success" && taken !== undefined) pace.answered(now - taken.at, queue.running + 1)
+    paused(queue, brake.pause.ended(ticket, exit, sizeOf(queue, ticket), now), now)
+    const paid = meter === undefined || priced === undefined || taken === undefined
+      ? Effect.void
+      : meter.settle(priced, exit, error, usage, sign === "success", taken, now)
+    return Effect.map(paid, turnstile.wake)
+  })
+
+/** How many may run follows what became of those that did. */
+const adjust = (
+  { brake, limit, running, sent }: Queue,
+  { hasBegun, number, taken }: Ticket.Ticket,
+  sign: Sign,
+  error: ClaudeError | undefined,
+  now: number
+): void => {
+  if (sign === "success" && !hasBegun) limit.begun(running)
+  if (sign === "success" || hasBegun) limit.ended()
+  if (sign === "loss") limit.lost(number, sent)
+  if (error?._tag === "RateLimited" && error.ramp === true) Brake.grewTooFast(brake, taken?.at ?? now, now)
+}
+
+/** A 429 may begin a pause: whoever would wait for nothing is told at once. After it, the others follow one that looked. */
+const paused = (queue: Queue, news: "over" | "longer" | undefined, now: number): void => {
+  const { brake, turnstile } = queue
+  if (news === "over") {
+    if (turnstile.size() > 0) Brake.released(brake, now)
+    turnstile.sweep(() => true)
+  } else if (news === "longer") {
+    turnstile.sweep((other) => brake.pause.wait(sizeOf(queue, other), now) <= other.until - now)
+  }
+}

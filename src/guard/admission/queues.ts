@@ -1,0 +1,88 @@
+/** The queues of an account: one for each class of models, as one guard. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { atNow } from "../../atNow.ts"
+import { type ClaudeError, Saturated } from "../../ClaudeError.ts"
+import * as Current from "../../Current.ts"
+import type { Request } from "../../Message.ts"
+import type * as Guard from "../Guard.ts"
+import type { Compiled } from "../guards/record.ts"
+import { forget } from "../idle.ts"
+import type * as Meter from "../quota/meter.ts"
+import type * as Quota from "../quota/Quota.ts"
+import * as Admission from "./Admission.ts"
+
+/** What queues need of the place where they are built. */
+export interface Place extends Pick<Meter.Place, "countTokens" | "onStoreError"> {
+  readonly store: Quota.Store
+  readonly scope: Scope.Scope
+}
+
+/** The queues that were asked for, by class of models and by model. */
+export interface Queues {
+  readonly guards: Pick<Compiled, "account" | "concurrency" | "quota">
+  readonly place: Place
+  readonly byClass: Map<string, Admission.Admission>
+  readonly byModel: Map<string, Admission.Admission>
+  /** Whether the process is about to stop. */
+  isDraining: boolean
+}
+
+/** No queue yet: each is opened when a model of its class is asked for. */
+export const make = (guards: Queues["guards"], place: Place): Queues => ({
+  guards,
+  place,
+  byClass: new Map(),
+  byModel: new Map(),
+  isDraining: false
+})
+
+/** All of them as a guard, which turns new calls away while it drains. */
+export const guard = (queues: Queues): Guard.Guard => ({
+  gate: ({ params: { model } }) =>
+    queues.isDraining ? Effect.fail(new Saturated({ model, detail: draining })) : Effect.void,
+  admit: (request) => admit(queues, request)
+})
+
+const draining = "this process is about to stop and takes no new calls"
+
+const admit = (queues: Queues, request: Request): Effect.Effect<Guard.Lease, ClaudeError> => {
+  const { params: { model } } = request
+  const known = queues.byModel.get(model)
+  if (known !== undefined) return known.admit(request)
+  return Effect.flatMap(
+    Current.Catalogue,
+    ({ models }) => atNow((now) => added(queues, model, models, now).admit(request))
+  )
+}
+
+/** Models of one line share limits, as the API has it. */
+const added = (
+  queues: Queues,
+  model: string,
+  models: (typeof Current.Catalogue.Service)["models"],
+  now: number
+): Admission.Admission => {
+  const line = models.get(model)?.line
+  const { limits, name } = queues.guards.quota?.classOf(line, model) ?? { name: line ?? model, limits: undefined }
+  const found = queues.byClass.get(name) ?? opened(queues, name, limits, now)
+  queues.byModel.set(model, found)
+  return found
+}
+
+const opened = (
+  { byClass, byModel, guards: { account, concurrency, quota }, place: { store, ...place } }: Queues,
+  name: string,
+  limits: Quota.Amount | undefined,
+  now: number
+): Admission.Admission => {
+  forget([byClass, byModel], now)
+  const made = Admission.make({
+    ...place,
+    key: `${account}/${name}`,
+    concurrency,
+    quota: quota && limits && { ...quota, limits, store }
+  })
+  byClass.set(name, made)
+  return made
+}

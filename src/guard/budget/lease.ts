@@ -1,0 +1,107 @@
+/** What is drawn on a bucket: the charge of an extra attempt, and the lease of every request. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { hasProperty } from "effect/Predicate"
+import { atNow } from "../../atNow.ts"
+import type { Charge } from "../../Claude.ts"
+import type { Table } from "../../ClaudeError.ts"
+import * as Current from "../../Current.ts"
+import * as Guard from "../Guard.ts"
+import { type Bucket, fail, type Gift, release, succeeded, takeBack, type Ticket } from "./bucket.ts"
+
+// -----------------------------------------------------------------------------
+// Extra attempts
+// -----------------------------------------------------------------------------
+
+/** Where a charge says which ticket it is for: the attempt that it pays for carries it to the guard. */
+const paidWith: unique symbol = Symbol("resilient-claude/RetryBudget/ticket")
+
+interface Paid extends Charge {
+  readonly [paidWith]: Ticket
+}
+
+/** The charge of a ticket that has started. */
+export const chargeOf = (ticket: Ticket): Paid => ({
+  [paidWith]: ticket,
+  settle: (exit) => settleTicket(ticket, exit)
+})
+
+/** The ticket of a charge, unless it is of another budget than this kind. */
+export const ticketOf = (charge: Charge | undefined): Ticket | undefined =>
+  isOurs(charge) ? charge[paidWith] : undefined
+
+const isOurs = (charge: unknown): charge is Paid => hasProperty(charge, paidWith)
+
+const settleTicket = (ticket: Ticket, exit: Guard.Ending): Effect.Effect<void> =>
+  Effect.flatMap(Current.Deadline, (deadline) =>
+    atNow((now) => {
+      if (isWasted(exit, now, deadline)) fail(ticket, now)
+      else release(ticket)
+      return Effect.void
+    }))
+
+// -----------------------------------------------------------------------------
+// Requests
+// -----------------------------------------------------------------------------
+
+/** One request of a first or an extra attempt. */
+interface Held {
+  readonly bucket: Bucket
+  readonly ticket: Ticket | undefined
+  readonly deadline: number
+  /** What its answer gave, if it is a first attempt. */
+  gift: Gift | undefined
+}
+
+/** The lease of a request: of an extra attempt, if it has a ticket. */
+export const leaseOf = (bucket: Bucket, ticket: Ticket | undefined, deadline: number): Guard.Lease => {
+  const held: Held = { bucket, ticket, deadline, gift: undefined }
+  return { opened: () => opened(held), settle: (exit) => settle(held, exit) }
+}
+
+const opened = (held: Held): Effect.Effect<void> =>
+  atNow((now) => {
+    const attempt = held.ticket ?? held
+    attempt.gift = succeeded(held.bucket, now)
+    return Effect.void
+  })
+
+const settle = ({ bucket, deadline, gift, ticket }: Held, exit: Guard.Ending): Effect.Effect<void> =>
+  atNow((now) => {
+    if (isWasted(exit, now, deadline)) {
+      if (gift !== undefined) takeBack(bucket, gift)
+      if (ticket !== undefined) fail(ticket, now)
+    }
+    return Effect.void
+  })
+
+/** Whether an attempt was load for nothing: also if the deadline of its call has cut it, as a model may be too slow. */
+const isWasted = (exit: Guard.Ending, now: number, deadline: number): boolean =>
+  Guard.judge(exit, { success: false, neutral: false, failure: wasted })
+  || now >= deadline && Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
+
+/** Whether an attempt that failed so was load for nothing. A piece of an answer is not, nor what was never sent. */
+const wasted: Table<boolean> = {
+  InvalidRequest: true,
+  Unauthorized: true,
+  Forbidden: true,
+  NotFound: true,
+  RequestTooLarge: true,
+  ContextWindowExceeded: true,
+  SpendLimitReached: true,
+  RateLimited: true,
+  Overloaded: true,
+  ServerFault: true,
+  Unreachable: true,
+  PartialAnswer: true,
+  UnexpectedResponse: true,
+  Refused: true,
+  Truncated: false,
+  EmptyAnswer: true,
+  MalformedOutput: true,
+  TimedOut: true,
+  DeadlineExceeded: true,
+  CircuitOpen: false,
+  Saturated: false
+}

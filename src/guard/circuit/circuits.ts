@@ -1,0 +1,184 @@
+/** The circuits of an account: one for each model, and one for all of it. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as CallLog from "../../CallLog.ts"
+import { forgetAfter } from "../forgetAfter.ts"
+import * as Machine from "./machine.ts"
+import { type Asked, letThrough, type Modify, modifying, nothingKnown, unknown } from "./store.ts"
+import { ask, reject, type Status, statusOf } from "./verdicts.ts"
+import * as Line from "./waitLine.ts"
+
+/** The settings that were meant, in milliseconds. */
+export interface Settings extends Machine.Settings {
+  readonly probeLease: number
+  readonly slowAfter: number
+}
+
+/** What circuits need of the place where they are built. */
+export interface Place extends Asked {
+  /** What the keys begin with. */
+  readonly account: string
+  readonly log: CallLog.CallLog
+}
+
+/** A circuit, and the line of those who wait at it. `model` is `undefined` for the account. */
+export interface Circuit {
+  readonly model: string | undefined
+  /** Under which it is kept in the store. */
+  readonly key: string
+  readonly line: Line.Line
+  /** When it was asked last. */
+  askedAt: number
+  /** Whether it was closed, when that was looked at last, and since when, if it had been open. */
+  isClosed: boolean
+  closedAt: number | null
+}
+
+/** The circuits of an account. */
+export interface Panel {
+  readonly settings: Settings
+  readonly place: Place
+  readonly modify: Modify
+  readonly ofAccount: Circuit
+  readonly byModel: Map<string, Circuit>
+}
+
+/** The circuits of an account of which nothing was asked. */
+export const make = (settings: Settings, place: Place): Panel => {
+  const asked: Shared = { settings, place, modify: modifying(place) }
+  return { ...asked, ofAccount: circuit(asked, undefined, -Infinity), byModel: new Map() }
+}
+
+/** What each circuit needs of them. */
+type Shared = Pick<Panel, "settings" | "place" | "modify">
+
+/** The circuit of a model, or of the account where none is named. */
+export const of = (panel: Panel, model: string | undefined, now: number): Circuit => {
+  const { byModel, ofAccount } = panel
+  if (model === undefined) return ofAccount
+  const known = byModel.get(model)
+  if (known !== undefined) {
+    known.askedAt = now
+    return known
+  }
+  forget(byModel, now)
+  const made = circuit(panel, model, now)
+  byModel.set(model, made)
+  return made
+}
+
+const circuit = (asked: Shared, model: string | undefined, now: number): Circuit => {
+  const { place, settings } = asked
+  const made: Circuit = {
+    model,
+    key: model === undefined ? place.account : `${place.account}/${model}`,
+    line: Line.make({
+      recheck: settings.recheck,
+      look: (now) => look(asked, made, now),
+      reject: (decision, wait, now) => reject(model, model ?? "*", decision, wait, now)
+    }),
+    askedAt: now,
+    isClosed: true,
+    closedAt: null
+  }
+  return made
+}
+
+/** Forgets circuits that are closed and were not asked for an hour. One that is open is kept: idle time closes none. */
+const forget = (byModel: Map<string, Circuit>, now: number): void => {
+  for (const [model, { askedAt, isClosed, line }] of byModel) {
+    if (isClosed && now - askedAt >= forgetAfter && Line.size(line) === 0) byModel.delete(model)
+  }
+}
+
+/**
+ * What a call would be told now. Takes no probe. Starts or ends the ramp if the circuit has changed since the last look.
+ */
+export const look = (
+  { modify, settings }: Shared,
+  circuit: Circuit,
+  now: number
+): Effect.Effect<Machine.Decision> =>
+  modify(
+    circuit.key,
+    (state) => {
+      if (state._tag === "Closed") seenClosed(settings, circuit, state.since, now)
+      else circuit.line.ramp = undefined
+      circuit.isClosed = state._tag === "Closed"
+      return [Machine.steadied(state, now), Machine.step(settings, state, ask, now)[1]]
+    },
+    letThrough,
+    now
+  )
+
+/** Starts the ramp when this process first sees that the circuit has closed. */
+const seenClosed = ({ window }: Settings, circuit: Circuit, since: number | null, now: number): void => {
+  if (since === null || since === circuit.closedAt) return
+  circuit.closedAt = since
+  // One that was closed long ago has got over it.
+  if (circuit.model !== undefined && now - since < window) Line.recovered(circuit.line, now)
+}
+
+/** Sends an event to the circuit of a model, or of the account, and tells what came of it. */
+export const send = (
+  panel: Panel,
+  model: string | undefined,
+  event: Machine.Event,
+  now: number
+): Effect.Effect<Machine.Decision> => {
+  const circuit = of(panel, model, now)
+  const next = panel.modify(
+    circuit.key,
+    (before) => {
+      const next = Machine.step(panel.settings, before, event, now)
+      return [next[0], next]
+    },
+    unknown,
+    now
+  )
+  return Effect.flatMap(next, ([state, decision]) => {
+    circuit.isClosed = state._tag === "Closed"
+    // It has opened or closed, or a probe has begun or left.
+    if (!circuit.isClosed || decision._tag === "Closed") Line.turned(circuit.line)
+    const told = eventOf(model ?? "*", now, state, decision)
+    return told === undefined ? Effect.succeed(decision) : Effect.as(panel.place.log.emit(told), decision)
+  })
+}
+
+/** What the log is told of a decision, if anything. */
+const eventOf = (
+  model: string,
+  now: number,
+  state: Machine.State,
+  decision: Machine.Decision
+): CallLog.Event | undefined => {
+  const common = { at: now, call: undefined, model }
+  switch (decision._tag) {
+    case "Opened": {
+      const openFor = Duration.millis(state._tag === "Open" ? state.until - now : 0)
+      return { _tag: "CircuitOpened", ...common, openFor, why: decision.why }
+    }
+    case "Closed":
+      return { _tag: "CircuitClosed", ...common }
+    case "Isolated":
+      return { _tag: "CircuitIsolated", ...common }
+    case "Admitted":
+      return decision.probe
+        ? { _tag: "CircuitProbed", ...common }
+        : decision.closed
+        ? { _tag: "CircuitClosed", ...common }
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+/** The account, and the models that were asked. */
+export const status = Effect.fnUntraced(function*({ byModel, modify, ofAccount, settings }: Panel, now: number) {
+  const statusIn = ({ key, line }: Circuit): Effect.Effect<Status> =>
+    modify(key, (state) => [state, statusOf(settings, state, Line.size(line), now)], nothingKnown, now)
+  const account = yield* statusIn(ofAccount)
+  const circuits: { [model: string]: Status } = {}
+  for (const [model, circuit] of byModel) circuits[model] = yield* statusIn(circuit)
+  return { account, circuits }
+})

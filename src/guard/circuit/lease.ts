@@ -1,0 +1,112 @@
+/** The right to ask a model: given by its circuit, and by that of the account. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { atNow } from "../../atNow.ts"
+import type { ClaudeError } from "../../ClaudeError.ts"
+import type { Request } from "../../Message.ts"
+import * as Guard from "../Guard.ts"
+import { type Circuit, look, of, type Panel, send } from "./circuits.ts"
+import type * as Machine from "./machine.ts"
+import { brokeOff, ended, endedForAccount, type How, isLoss, reject, verdict } from "./verdicts.ts"
+import * as Line from "./waitLine.ts"
+
+/** Looks, and waits where the circuit of the model is open or recovers. Takes nothing. */
+export const gate = (panel: Panel, { params: { model } }: Request): Effect.Effect<void, ClaudeError> =>
+  atNow((now) => {
+    const { line } = of(panel, model, now)
+    return Effect.flatMap(look(panel, panel.ofAccount, now), (whole) =>
+      whole._tag === "Rejected"
+        ? Effect.fail(reject(undefined, model, whole, whole.retryAfter, now))
+        : Line.pass(line, now))
+  })
+
+/** Takes the probe if it is due. */
+export const admit = (panel: Panel, request: Request): Effect.Effect<Guard.Lease, ClaudeError> =>
+  atNow((now) => admitAt(panel, request, now))
+
+const admitAt = Effect.fnUntraced(function*(
+  panel: Panel,
+  { limits, params: { model } }: Request,
+  now: number
+): Effect.fn.Return<Guard.Lease, ClaudeError> {
+  const circuit = of(panel, model, now)
+  const limit = limits.attempt === undefined ? 0 : Duration.toMillis(limits.attempt)
+  // A probe without end would be waited for without end, if its process died.
+  const attempt = limit < Infinity ? limit : 0
+  const asked: Machine.Event = { _tag: "Ask", lease: Math.max(panel.settings.probeLease, attempt) }
+  const ofAccount = yield* send(panel, undefined, asked, now)
+  if (ofAccount._tag !== "Admitted") {
+    return yield* Effect.fail(reject(undefined, model, ofAccount, waitOf(ofAccount), now))
+  }
+  const ofModel = yield* send(panel, model, asked, now)
+  if (ofModel._tag !== "Admitted") {
+    // What was taken of the account is given back.
+    if (ofAccount.probe) yield* send(panel, undefined, { _tag: "Ignored", generation: ofAccount.generation }, now)
+    return yield* Effect.fail(reject(model, model, ofModel, waitOf(ofModel), now))
+  }
+  if (!ofModel.probe) circuit.line.pace.count(now)
+  const held: Held = { panel, circuit, start: now, ofAccount, ofModel, begunAt: undefined }
+  return { opened: () => opened(held), settle: (exit) => settle(held, exit) }
+})
+
+const waitOf = (decision: Machine.Decision): number | null => decision._tag === "Rejected" ? decision.retryAfter : null
+
+/**
+ * An answer that begins is a success, and if it breaks later, that success becomes a failure. A probe that has closed a
+ * circuit counts in the new generation from then on.
+ */
+interface Held {
+  readonly panel: Panel
+  readonly circuit: Circuit
+  readonly start: number
+  ofAccount: Machine.Right
+  ofModel: Machine.Right
+  /** When the answer began, if it did. */
+  begunAt: number | undefined
+}
+
+const opened = (held: Held): Effect.Effect<void> =>
+  atNow((now) => {
+    held.begunAt = now
+    return succeeded(held, now - held.start > held.panel.settings.slowAfter, now)
+  })
+
+const settle = (held: Held, exit: Guard.Ending): Effect.Effect<void> =>
+  atNow((now) => {
+    const { begunAt, circuit, ofAccount, ofModel } = held
+    const how = Guard.judge<How>(exit, { success: "Success", neutral: "Ignored", failure: verdict })
+    const error = Guard.errorOf(exit)
+    if (isLoss(how, error)) circuit.line.ramp?.lose(held.start, now)
+    if (begunAt === undefined && how === "Success") return succeeded(held, false, now)
+    const own = begunAt === undefined
+      ? ended(how, ofModel.generation, error)
+      : how === "Failure"
+      ? brokeOff(ofModel, begunAt, error)
+      : undefined
+    return tell(held, own, endedForAccount(how, ofAccount, error, now), now)
+  })
+
+const succeeded = (held: Held, slow: boolean, now: number): Effect.Effect<void> =>
+  tell(
+    held,
+    { _tag: "Success", generation: held.ofModel.generation, slow },
+    endedForAccount("Success", held.ofAccount, undefined, now),
+    now
+  )
+
+/** Tells both circuits, and notes in which generation it counts from then on. */
+const tell = (
+  held: Held,
+  own: Machine.Event | undefined,
+  whole: Machine.Event | undefined,
+  now: number
+): Effect.Effect<void> => {
+  const { circuit, panel } = held
+  const toOwn = own && Effect.map(send(panel, circuit.model, own, now), (decision) => {
+    if (decision._tag === "Closed") held.ofModel = { ...held.ofModel, generation: decision.generation }
+  })
+  const toWhole = whole && Effect.map(send(panel, undefined, whole, now), (decision) => {
+    if (decision._tag === "Closed") held.ofAccount = { generation: decision.generation, probe: false }
+  })
+  return toOwn && toWhole ? Effect.andThen(toOwn, toWhole) : toOwn ?? toWhole ?? Effect.void
+}

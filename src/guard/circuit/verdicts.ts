@@ -1,0 +1,156 @@
+/** What the endings of calls say to a circuit, and what a circuit says to calls and to those who look at it. */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as ClaudeError from "../../ClaudeError.ts"
+import * as Machine from "./machine.ts"
+import { sum } from "./window.ts"
+
+/** A circuit, for those who look at it. `retryAfter` is when a probe may be sent, in milliseconds from now. */
+export interface Status {
+  readonly state: "closed" | "open" | "half-open" | "isolated"
+  readonly retryAfter: number | undefined
+  /** Why it is not closed, in words: "18 of 20 calls failed: Overloaded". */
+  readonly why: string | undefined
+  /** What was counted in the window, while it is closed. */
+  readonly calls: number
+  readonly failures: number
+  /** How many calls wait in its line. */
+  readonly waiting: number
+}
+
+/** Asks, without taking anything. */
+export const ask: Machine.Event = { _tag: "Ask", lease: 0 }
+
+/**
+ * The error of a call that is not sent. `of` is the model of the circuit; the account's own is open for want of money.
+ * `wait` is in how many milliseconds to ask again.
+ */
+export const reject = (
+  of: string | undefined,
+  model: string,
+  decision: Machine.Decision,
+  wait: number | null,
+  now: number
+): ClaudeError.CircuitOpen | ClaudeError.SpendLimitReached => {
+  const isByHand = decision._tag === "Rejected" && decision.isolated
+  const isKnown = wait !== null && wait < Infinity
+  return of === undefined && !isByHand
+    ? new ClaudeError.SpendLimitReached({
+      model,
+      detail: "nothing was sent, because an earlier call was told so",
+      regainsAt: isKnown ? DateTime.formatIso(DateTime.makeUnsafe(now + wait)) : undefined
+    })
+    : new ClaudeError.CircuitOpen({
+      model,
+      why: isByHand ? of === undefined ? allByHand : byHand : decision._tag === "Rejected" ? decision.why : undefined,
+      retryAfter: isKnown ? Duration.millis(wait) : undefined
+    })
+}
+
+const byHand = "isolated by hand"
+const allByHand = "all models are isolated by hand"
+
+/** Whether nothing was sent because somebody has isolated the circuit. */
+export const isByHand = (error: ClaudeError.ClaudeError): boolean =>
+  error._tag === "CircuitOpen" && (error.why === byHand || error.why === allByHand)
+
+/** How long an account without money is left alone that was not told until when, in milliseconds: a person must act. */
+const payTime = 600_000
+
+/** When there is money again: as the API said, or when it is worth a look. */
+const regains = (regainsAt: string | undefined, now: number): number => {
+  const date = Option.map(DateTime.make(regainsAt ?? ""), DateTime.toEpochMillis)
+  return Option.getOrElse(Option.filter(date, (at) => at > now), () => now + payTime)
+}
+
+export type How = "Success" | "Failure" | "Ignored"
+
+/** What each kind of error says about the health of the model. */
+export const verdict: ClaudeError.Table<How> = {
+  InvalidRequest: "Success",
+  Unauthorized: "Success",
+  Forbidden: "Success",
+  NotFound: "Success",
+  RequestTooLarge: "Success",
+  ContextWindowExceeded: "Success",
+  SpendLimitReached: "Ignored",
+  RateLimited: "Ignored",
+  Overloaded: "Failure",
+  ServerFault: "Failure",
+  Unreachable: "Failure",
+  PartialAnswer: "Failure",
+  UnexpectedResponse: "Failure",
+  Refused: "Success",
+  Truncated: "Success",
+  EmptyAnswer: "Success",
+  MalformedOutput: "Success",
+  TimedOut: "Failure",
+  DeadlineExceeded: "Ignored",
+  CircuitOpen: "Ignored",
+  Saturated: "Ignored"
+}
+
+/** Whether too much was sent, or the API is not well: a recovery goes on at half the rate. */
+export const isLoss = (how: How, error: ClaudeError.ClaudeError | undefined): boolean =>
+  how === "Failure" || error !== undefined && ClaudeError.kindOf(error) === "RateLimited"
+
+/** What a call that failed or was left before its answer began says to the circuit of its model. */
+export const ended = (how: How, generation: number, error: ClaudeError.ClaudeError | undefined): Machine.Event => {
+  if (how !== "Failure") return { _tag: "Ignored", generation }
+  const hint = error && ClaudeError.retryAfter(error)
+  const retryAfter = hint === undefined ? 0 : Duration.toMillis(hint)
+  return { _tag: how, generation, kind: kindOf(error), retryAfter }
+}
+
+/** What an answer that broke says. */
+export const brokeOff = (
+  { generation, probe }: Machine.Right,
+  at: number,
+  error: ClaudeError.ClaudeError | undefined
+): Machine.Event => ({ _tag: "Broken", generation, kind: kindOf(error), at, probe })
+
+const kindOf = (error: ClaudeError.ClaudeError | undefined): string =>
+  error === undefined ? "unknown" : ClaudeError.kindOf(error)
+
+/** What an ending says to the gate of the account: nothing, unless there is no money, or this was its probe. */
+export const endedForAccount = (
+  how: How,
+  { generation, probe }: Machine.Right,
+  error: ClaudeError.ClaudeError | undefined,
+  now: number
+): Machine.Event | undefined => {
+  const kind = error && ClaudeError.kindOf(error)
+  return kind === "SpendLimitReached"
+    ? {
+      _tag: "Trip",
+      generation,
+      until: regains(error && ClaudeError.regainsAt(error), now),
+      why: "the account has spent its money"
+    }
+    : !probe
+    ? undefined
+    : how === "Success" || kind === "RateLimited"
+    ? { _tag: "Success", generation, slow: false }
+    : { _tag: "Ignored", generation }
+}
+
+/** What those see who look at a circuit in whose line so many wait. */
+export const statusOf = (settings: Machine.Settings, before: Machine.State, waiting: number, now: number): Status => {
+  const state = Machine.steadied(before, now)
+  const none = { calls: 0, failures: 0, retryAfter: undefined, why: undefined, waiting }
+  if (state._tag === "Closed") {
+    const { calls, failures } = sum(settings, state.slices, now)
+    return { ...none, state: "closed", calls, failures }
+  }
+  const [, decision] = Machine.step(settings, state, ask, now)
+  if (decision._tag !== "Rejected") {
+    return state._tag === "Open" ? { ...none, state: "half-open", why: state.outage.why } : { ...none, state: "closed" }
+  }
+  return {
+    ...none,
+    state: decision.isolated ? "isolated" : state.until !== null && state.until <= now ? "half-open" : "open",
+    retryAfter: decision.retryAfter ?? undefined,
+    why: decision.isolated ? byHand : decision.why
+  }
+}

@@ -1,0 +1,43 @@
+/** The stores of guards. One that was given is waited for with patience; what is in our memory is there at once. */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as CallLog from "../../CallLog.ts"
+import { nameOf } from "../../emitHere.ts"
+import { patient } from "../../storePatience.ts"
+import type * as Circuit from "../circuit/Circuit.ts"
+import * as Quota from "../quota/Quota.ts"
+
+/** Where circuits are kept, if that was given. */
+export const circuits = (given: Circuit.Store | undefined): Circuit.Store | undefined => {
+  if (given === undefined) return undefined
+  const within = patient()
+  return { modify: (key, f) => within(() => given.modify(key, f)) }
+}
+
+/** Where levels are kept. */
+export const quota = (given: Quota.Store | undefined): Quota.Store => {
+  if (given === undefined) return Quota.memory()
+  const within = patient()
+  return {
+    take: (key, buckets, cost, now) => within(() => given.take(key, buckets, cost, now)),
+    add: (key, buckets, amount, now) => within(() => given.add(key, buckets, amount, now)),
+    sync: (key, buckets, seen, now) => within(() => given.sync(key, buckets, seen, now)),
+    levels: (key, buckets, now) => within(() => given.levels(key, buckets, now))
+  }
+}
+
+/** How often to say that a store fails, in milliseconds. */
+const reportEvery = 60_000
+
+/** Tells the log that a store fails, now and then: by the name of the error, for its words may quote a secret. */
+export const reporting = (log: CallLog.CallLog) => {
+  let reportedAt = -Infinity
+  return (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+    Effect.flatMap(Clock.currentTimeMillis, (at) => {
+      if (Cause.hasInterruptsOnly(cause) || at - reportedAt < reportEvery) return Effect.void
+      reportedAt = at
+      const message = `a store of the guards failed (${nameOf(Cause.squash(cause))}): calls go on as if it were empty`
+      return log.emit({ _tag: "Warning", at, call: undefined, model: "*", code: "GuardStoreFailed", message })
+    })
+}

@@ -1,0 +1,156 @@
+/**
+ * Tells when calls begin to fail, when they are well again, and when a circuit opens.
+ *
+ * It counts calls, not attempts: one that a retry has saved is no trouble of
+ * anybody's, and one that the budget, the circuit or the queue turned away was
+ * not served. It looks only when a call ends, so that a program that starts, or
+ * is idle, raises nothing.
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { atNow } from "../../atNow.ts"
+import type * as CallLog from "../../CallLog.ts"
+import type { ClaudeError } from "../../ClaudeError.ts"
+import * as Current from "../../Current.ts"
+import type { Request } from "../../Message.ts"
+import * as Refuse from "../../options.ts"
+import * as Guard from "../Guard.ts"
+import { endOf, failed } from "./counts.ts"
+import { type Alert as RateAlert, Measure, type Status } from "./slidingRate.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** When to say that too many calls fail. */
+export interface Options {
+  /** Below which share of calls that succeed: 0.95. Within an hour after that was over, twice as many must fail. */
+  readonly below?: number | undefined
+  /** Over which time: 5 minutes. An alert stands for as long at least. */
+  readonly window?: Duration.Input | undefined
+  /** With how many calls in it, at least: 20. */
+  readonly minimumCalls?: number | undefined
+}
+
+/** The settings that were meant. */
+export interface Settings {
+  readonly below: number
+  readonly window: number
+  readonly minimumCalls: number
+}
+
+/** One call in twenty is what users notice; fewer than 20 calls say nothing. */
+const defaults = { below: 0.95, window: "5 minutes", minimumCalls: 20 } as const
+
+/** What is meant by the options. Throws a `RangeError` with a sentence if they cannot be meant. */
+export const settings = (options: Options): Settings => {
+  Refuse.unknown("monitor", options, defaults)
+  return {
+    below: Refuse.share("monitor: below", options.below ?? defaults.below),
+    window: Refuse.finite("monitor: window", options.window ?? defaults.window),
+    minimumCalls: Refuse.whole("monitor: minimumCalls", options.minimumCalls ?? defaults.minimumCalls)
+  }
+}
+
+export type { Status } from "./slidingRate.ts"
+
+/** What somebody should know now: the rate is low, or has recovered, or a circuit has opened, and why. */
+export type Alert = RateAlert | Extract<CallLog.Event, { readonly _tag: "CircuitOpened" }>
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** Who is told besides the log: a pager, a chat, a health check. What it dies of is reported, and fails no call. */
+export interface Alerts {
+  /** It runs in a fiber of its own: no call waits for it, and none that ends takes it along. */
+  readonly raise: (alert: Alert) => Effect.Effect<void>
+}
+
+/** Who is told: nobody, where nothing is said. Captured when the guarded `Claude` is built. */
+export const Alerts = Context.Reference<Alerts>("resilient-claude/Monitor/Alerts", {
+  defaultValue: () => ({ raise: () => Effect.void })
+})
+
+/** A log that is listened to, and a guard for the calls that no policy runs, which end without a word. */
+export interface Monitor extends Guard.Guard {
+  readonly log: CallLog.CallLog
+  /** Listens to a gate too: what it turns away without a policy ends without a word, and is never admitted. */
+  readonly watch: (guard: Guard.Guard) => Guard.Guard
+  readonly status: (now: number) => Status
+}
+
+/** Listens to the ends of calls on their way to the log, and tells both the log and `alerts`. */
+export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): Monitor => {
+  const ear: Ear = { settings, log, alerts, rate: new Measure(settings), opened: new Map() }
+  return {
+    gate: Guard.open,
+    admit: ({ params: { model } }) =>
+      // A policy tells the log how its call ended.
+      Effect.map(
+        Current.Call,
+        (call) => call === undefined ? { settle: (exit) => settled(ear, model, exit) } : Guard.nothing
+      ),
+    watch: (guard) => ({ gate: (request) => gated(ear, guard, request), admit: (request) => guard.admit(request) }),
+    log: { emit: (event) => heard(ear, event) },
+    status: (now) => ear.rate.status(now)
+  }
+}
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+interface Ear {
+  readonly settings: Settings
+  readonly log: CallLog.CallLog
+  readonly alerts: Alerts
+  readonly rate: Measure
+  /** When a circuit opened last, by model. */
+  readonly opened: Map<string, number>
+}
+
+/** Counts the ends of calls, before the log is told: a sink may take its time. */
+const heard = (ear: Ear, event: CallLog.Event): Effect.Effect<void> => {
+  if (event._tag === "CircuitOpened") {
+    return Effect.andThen(ear.log.emit(event), Effect.suspend(() => circuitOpened(ear, event)))
+  }
+  const end = endOf(event)
+  return end === undefined ? ear.log.emit(event) : Effect.contextWith((context: Context.Context<never>) => {
+    const outer = Context.get(context, Current.Call)
+    // A call inside of another is one of its attempts.
+    const isPart = outer !== undefined && outer.id !== event.call
+    const alert = isPart ? undefined : ear.rate.count(end, event.at, event.model)
+    return Effect.andThen(ear.log.emit(event), Effect.suspend(() => tell(ear, alert)))
+  })
+}
+
+/** The end of a call that no policy runs. */
+const settled = (ear: Ear, model: string, exit: Guard.Ending): Effect.Effect<void> => {
+  const error = Guard.errorOf(exit)
+  const end = error !== undefined ? failed(error) : Exit.isSuccess(exit) ? "success" : undefined
+  return atNow((now) => tell(ear, ear.rate.count(end, now, model)))
+}
+
+/** What a gate turns away without a policy. */
+const gated = (ear: Ear, guard: Guard.Guard, request: Request): Effect.Effect<void, ClaudeError> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Context.get(context, Current.Call) !== undefined ? guard.gate(request) : Effect.tapError(
+      guard.gate(request),
+      (error) => atNow((now) => tell(ear, ear.rate.count(failed(error), now, request.params.model)))
+    )
+  )
+
+/** Usually there is nothing to tell. */
+const tell = ({ alerts, log }: Ear, alert: RateAlert | undefined): Effect.Effect<void> =>
+  alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
+
+/** A circuit opens again with each probe that fails: that is one outage, and is told once. */
+const circuitOpened = ({ alerts, opened, settings }: Ear, event: Alert): Effect.Effect<void> => {
+  for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
+  const isSame = opened.has(event.model)
+  opened.set(event.model, event.at)
+  return isSame ? Effect.void : alerts.raise(event)
+}

@@ -1,0 +1,97 @@
+/** The tools in an answer. */
+import type { Message, ToolUnion } from "@anthropic-ai/sdk/resources/messages"
+import * as Effect from "effect/Effect"
+import { hasProperty, isString } from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import type * as Schema from "effect/Schema"
+import { type Issue, MalformedOutput, redact } from "../ClaudeError.ts"
+import type { Reply, ServerToolError, ToolUse } from "../Message.ts"
+import * as Output from "./codec.ts"
+
+/** Where a tool has the codec of its input. A symbol, so that it is not sent. */
+export const codec = Symbol("resilient-claude/Tool/codec")
+
+/** A codec of some input. */
+export type Codec<A> = Schema.ConstraintCodec<A, unknown>
+
+/** The tools to be used. */
+export const uses = (content: Message["content"]): ReadonlyArray<ToolUse> =>
+  content.every(isText)
+    ? []
+    : content.flatMap((block) =>
+      block.type === "tool_use" ? [{ id: block.id, name: block.name, input: block.input }] : []
+    )
+
+/** The tools of the API's own that failed. */
+export const serverErrors = (content: Message["content"]): ReadonlyArray<ServerToolError> =>
+  content.every(isText) ?
+    [] :
+    content.flatMap((block) =>
+      hasProperty(block, "tool_use_id") && isString(block.tool_use_id) && hasProperty(block, "content") &&
+        hasProperty(block.content, "error_code") && isString(block.content.error_code)
+        ? [{ type: block.type, toolUseId: block.tool_use_id, errorCode: block.content.error_code }]
+        : []
+    )
+
+/** Most answers have nothing else. */
+const isText = ({ type }: Message["content"][number]): boolean => type === "text"
+
+/** The reply, with the input of tools that have a codec decoded. */
+export const decode = (
+  tools: ReadonlyArray<ToolUnion> | undefined,
+  reply: Reply
+): Effect.Effect<Reply, MalformedOutput> => {
+  const codecs = new Map(
+    (tools ?? []).flatMap((tool) =>
+      hasProperty(tool, codec) && "name" in tool ? [[tool.name, tool[codec] as Codec<unknown>]] : []
+    )
+  )
+  if (codecs.size === 0) return Effect.succeed(reply)
+  return Effect.map(
+    Effect.forEach(raw(reply), (use) => {
+      const codec = codecs.get(use.name)
+      return codec === undefined ? Effect.succeed(use) : decodeUse(codec, use, reply)
+    }),
+    (toolUses) => ({ ...reply, toolUses })
+  )
+}
+
+/**
+ * The tool uses of a reply with the inputs that Claude wrote: those in `toolUses` may be decoded already, or be copies. A
+ * use is found by its position, and if the list was changed, by its id.
+ */
+export const raw = ({ message, toolUses }: Reply): ReadonlyArray<ToolUse> => {
+  const written = uses(message.content)
+  return toolUses.map((use, i) => {
+    const isSame = ({ id, name }: ToolUse) => id === use.id && name === use.name
+    const [there] = written.slice(i, i + 1).filter(isSame)
+    return there ?? written.find(isSame) ?? use
+  })
+}
+
+/** One raw use of a tool, its input decoded. */
+export const decodeUse = <A>(
+  codec: Codec<A>,
+  use: ToolUse,
+  reply: Reply
+): Effect.Effect<ToolUse & { readonly input: A }, MalformedOutput> =>
+  Effect.map(
+    Output.decodeValue(codec, use.input, (issues) => malformed(reply, use, issues)),
+    (input) => ({ ...use, input })
+  )
+
+const malformed = (
+  { message, model, requestId, stopReason, text, usage }: Reply,
+  { name }: ToolUse,
+  issues: ReadonlyArray<Issue>
+) =>
+  new MalformedOutput({
+    model,
+    requestId,
+    usage,
+    text: redact(text),
+    blocks: Redacted.make(message.content),
+    issues: Redacted.make(issues.map((issue) => ({ ...issue, path: [name, ...issue.path] }))),
+    stopReason: stopReason ?? undefined,
+    detail: `the input of ${name} has ${Output.countOf(issues)}`
+  })

@@ -1,0 +1,92 @@
+/** The attempts of a call on one model: each is paid for, and followed by another one while the schedule says so. */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { AttemptNumber } from "../attemptNumber.ts"
+import { type ClaudeError, is } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import * as History from "../history.ts"
+import { pay } from "./budget.ts"
+import { type CallState, emit, modelOf, recordOnce } from "./callState.ts"
+import { circuitOpen, OtherModel } from "./otherModel.ts"
+import * as RetryState from "./retryState.ts"
+
+/** Where attempts begin and end. */
+export interface Bounds<E> {
+  /** What the attempt before the first of these has failed with: it is waited for as the schedule says. */
+  readonly after?: E | undefined
+  /** The same, where nothing is waited for. */
+  readonly follows?: E | undefined
+  /** Asked after a failure: whether no further attempt is made, whatever the schedule says. */
+  readonly isFinal?: (() => boolean) | undefined
+}
+
+/** Runs `self`, and again as long as it fails and the schedule says so. */
+export const retry = Effect.fnUntraced(function*<A, E, R>(
+  call: CallState,
+  self: Effect.Effect<A, E, R>,
+  { after, follows, isFinal }: Bounds<E> = {}
+): Effect.fn.Return<A, E, R> {
+  if (after !== undefined) yield* pause(call, after)
+  let failure = after ?? follows
+  while (true) {
+    const result = yield* Effect.result(attempt(call, self, failure))
+    if (Result.isSuccess(result)) return result.success
+    failure = result.failure
+    if (isFinal?.() === true) return yield* Effect.fail(result.failure)
+    yield* pause(call, result.failure)
+  }
+})
+
+/** Waits for the next attempt; fails with `error`, if there is none. */
+const pause = Effect.fnUntraced(function*<E>(call: CallState, error: E): Effect.fn.Return<void, E> {
+  // To wait for a circuit is worse than to ask another model.
+  if (is(error) && error._tag === "CircuitOpen" && (yield* OtherModel)(error)) return yield* Effect.fail(error)
+  const wait = yield* RetryState.next(call.retries, error)
+  if (wait === undefined) return yield* Effect.fail(error)
+  if (is(error)) {
+    call.history = History.waited(call.history, Duration.toMillis(wait))
+    const attempt = call.attempt + 1
+    yield* emit(call, (common) => ({ _tag: "RetryScheduled", ...common, attempt, error, wait }))
+  }
+  yield* Effect.sleep(wait)
+})
+
+/**
+ * One attempt. It is paid for if a request has failed before it in this call. One that follows an attempt that was stopped
+ * before it was sent is free: that one was paid for.
+ */
+const attempt = Effect.fnUntraced(function*<A, E, R>(
+  call: CallState,
+  self: Effect.Effect<A, E, R>,
+  failure: E | undefined
+): Effect.fn.Return<A, E, R> {
+  const hasOther = yield* OtherModel
+  const { claude, isFree, policy: { waitsForCircuit }, sent } = call
+  const counted = Effect.suspend(() => {
+    const number = ++call.attempt
+    call.isFree = false
+    const inside = Effect.updateContext(self, (context: Context.Context<R>) => {
+      const numbered = Context.add(context, AttemptNumber, number)
+      return waitsForCircuit === undefined
+        ? numbered
+        : Context.add(numbered, Current.WaitForCircuit, waitsForCircuit && !hasOther(circuitOpen))
+    })
+    return Effect.tapError(inside, (error) => Effect.sync(() => is(error) && recordOnce(call, error, number)))
+  })
+  if (claude === undefined || sent === undefined || isFree) return yield* counted
+  return yield* pay(
+    claude,
+    { because: sent, model: modelOf(call), waits: !hasOther(sent) },
+    counted,
+    refused(call, failure)
+  )
+})
+
+/** The budget has refused an attempt: it fails with what the one before has failed with, if need be on another model. */
+const refused = <E>(call: CallState, failure: E | undefined): Effect.Effect<never, E> =>
+  Effect.suspend(() => {
+    call.retries.gaveUp = "BudgetSpent"
+    return Effect.fail(failure ?? call.last as ClaudeError & E)
+  })

@@ -1,0 +1,148 @@
+/**
+ * One call under a policy.
+ *
+ * From the outside in: the overall limit, models, retries, attempts. The log is
+ * told once how it ended, unless it was interrupted, or failed with an error of
+ * the application.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { Ending } from "../answer/ending.ts"
+import { type ClaudeError, type DeadlineExceeded, is, kindOf } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import { fallback } from "../emit.ts"
+import * as History from "../history.ts"
+import { isPermanentMidway } from "../wire/classify.ts"
+import { type Bounds, retry } from "./attempts.ts"
+import * as CallState from "./callState.ts"
+import type { Compiled } from "./compile.ts"
+import { continueAnswer } from "./continueAnswer.ts"
+import * as Deadline from "./deadline.ts"
+import * as ModelFallback from "./modelFallback.ts"
+import { noOther, OtherModel, timedOut } from "./otherModel.ts"
+import * as RetryState from "./retryState.ts"
+
+/**
+ * Runs `self` as one call: its attempts are numbered over all models, and share a history, a budget and what they have used.
+ * `onStart` is given the end of the call before the first attempt, for a stream that is read after the policy is done.
+ */
+export const run = <A, E, R>(
+  policy: Compiled,
+  self: Effect.Effect<A, E, R>,
+  onStart?: (ending: Ending) => void
+): Effect.Effect<A, E | DeadlineExceeded, R> => {
+  const called = runCall(policy, self, onStart)
+  return policy.withLimits === undefined ? called : policy.withLimits(called)
+}
+
+const runCall = Effect.fnUntraced(function*<A, E, R>(
+  policy: Compiled,
+  self: Effect.Effect<A, E, R>,
+  onStart: ((ending: Ending) => void) | undefined
+): Effect.fn.Return<A, E | DeadlineExceeded, R> {
+  const call = yield* CallState.make(policy, { continueAnswer, reopen })
+  onStart?.(call.ending)
+  const value = yield* Effect.catch(
+    overAllModels(call, onModel(call, self)),
+    (error): Effect.Effect<never, E | DeadlineExceeded> =>
+      is(error) ? Effect.flatMap(call.ending.giveUp(error), Effect.fail) : Effect.fail(error)
+  )
+  // An answer that is still to be read ends the call when it has been.
+  const isOver = !call.ending.handOver()
+  if (isOver) yield* CallState.succeeded(call)
+  return value
+})
+
+/** The overall limit around models. A call that is reopened goes on with the model that it asked last. */
+const overAllModels = <A, E, R>(
+  call: CallState.CallState,
+  attempts: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | DeadlineExceeded, R> => {
+  const { ladder, policy: { overall } } = call
+  const asked = Effect.provideService(attempts, Current.Call, call)
+  const onModels = ladder === undefined ? asked : ModelFallback.climb(asked, ladder, climber(call))
+  return overall === undefined ? onModels : Deadline.overall(onModels, overall)
+}
+
+/** What happens to a call when another model is asked next: of what it knows of its attempts, only the history stays. */
+const climber = (call: CallState.CallState): ModelFallback.Climber => ({
+  asked: () => call.model,
+  onClimb: (error, to) => {
+    CallState.recordOnce(call, error)
+    call.ladder = to
+    call.corrections = []
+    call.retries = RetryState.make(call.policy.retry)
+    call.isFree = false
+    return CallState.emit(call, fallback(error, to.model))
+  }
+})
+
+/** The attempts on one model. One that stalls takes a third of the time at most, if another one can follow it. */
+const onModel = Effect.fnUntraced(function*<A, E, R>(
+  call: CallState.CallState,
+  self: Effect.Effect<A, E, R>,
+  bounds?: Bounds<E>
+): Effect.fn.Return<A, E, R> {
+  const { outer, policy: { retriesTimeOuts } } = call
+  const context = yield* Effect.context<never>()
+  const left = Context.get(context, Current.Deadline) - Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
+  const canFollow = retriesTimeOuts || Context.get(context, OtherModel)(timedOut)
+  call.silence = canFollow ? Math.floor(left / 3) : outer?.silence ?? Infinity
+  return yield* retry(call, self, bounds)
+})
+
+// -----------------------------------------------------------------------------
+// Answers that break while they are read
+// -----------------------------------------------------------------------------
+
+/** Opens an answer that broke off once more, by the rules of its call. */
+const reopen = <A, R>(
+  call: CallState.CallState,
+  broken: ClaudeError,
+  open: Effect.Effect<A, ClaudeError, R>
+): Effect.Effect<A, ClaudeError, R> =>
+  Effect.suspend(() => {
+    CallState.record(call, broken)
+    // As long as the policy runs, its deadline and its models are around the reader, and a failure goes to them.
+    const opened = call.ending.isHandedOver ? reopenLater(call, broken, open) : retry(call, open, { after: broken })
+    return Effect.catch(opened, (error) => {
+      const failure = stillBroken(broken, error)
+      if (call.ending.isHandedOver) return Effect.flatMap(call.ending.lost(failure, error), Effect.fail)
+      CallState.markLast(call, failure)
+      return Effect.fail(RetryState.giveUp(call.retries, failure))
+    })
+  })
+
+/** The same when the policy is done: the overall limit begins anew, and only what holds outside of the call still does. */
+const reopenLater = <A, R>(
+  call: CallState.CallState,
+  broken: ClaudeError,
+  open: Effect.Effect<A, ClaudeError, R>
+): Effect.Effect<A, ClaudeError, R> => {
+  const { outer, outerDeadline, outerHasOther } = call
+  let isFirstModel = true
+  const attempts = Effect.suspend(() => {
+    // What broke is the failure before the first attempt. On a further model there is none.
+    const bounds = isFirstModel ? { after: broken } : {}
+    isFirstModel = false
+    return onModel(call, open, bounds)
+  })
+  const isOuterDone = outer?.ending === undefined || outer.ending.isHandedOver
+  return overAllModels(call, attempts).pipe(
+    Effect.provideService(Current.Deadline, outerDeadline),
+    Effect.provideService(OtherModel, isOuterDone ? noOther : outerHasOther)
+  )
+}
+
+/** The failure to go on from a break: it holds what had arrived, and is decided about as what came after the break. */
+const stillBroken = (broken: ClaudeError, error: ClaudeError): ClaudeError => {
+  const failure = History.still(broken, error)
+  return failure === error || failure._tag !== "PartialAnswer"
+    ? failure
+    : History.copy(failure, {
+      because: kindOf(error),
+      permanent: isPermanentMidway(error),
+      shouldRetry: error.shouldRetry
+    })
+}

@@ -1,0 +1,201 @@
+/** One call under a policy: what is known of it while it runs. One mutable record, and functions over it. */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type * as Unfinished from "../answer/continuation.ts"
+import { Ending } from "../answer/ending.ts"
+import type { Event } from "../CallLog.ts"
+import { Claude } from "../Claude.ts"
+import type { ClaudeError, Tried } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import * as Emit from "../emit.ts"
+import * as History from "../history.ts"
+import type { Catalogue } from "../models/catalogue.ts"
+import { wasSent } from "./budget.ts"
+import type { Compiled } from "./compile.ts"
+import type { Ladder } from "./modelFallback.ts"
+import { type HasOther, OtherModel } from "./otherModel.ts"
+import * as RetryState from "./retryState.ts"
+import { validate } from "./validateCall.ts"
+
+/** A call that is running: what others see of it, and what its policy needs. */
+export interface CallState extends Current.Call, Unfinished.Finisher {
+  readonly policy: Compiled
+  readonly claude: Claude["Service"] | undefined
+  readonly catalogue: Catalogue
+  readonly start: number
+  /** The model that is asked where a call names none. */
+  readonly named: string
+  /** What held outside of it when it began. */
+  readonly outerDeadline: number
+  readonly outerHasOther: HasOther
+  silence: number
+  history: ReadonlyArray<Tried>
+  /** The last failure, and the last after which something was sent: what is sent after that is extra load. */
+  last: ClaudeError | undefined
+  sent: ClaudeError | undefined
+  /** The attempt that failed last. */
+  lastAttempt: number
+  /** Whether the next attempt on this model is free, because the one before it was stopped before it was sent. */
+  isFree: boolean
+  /** Which model is asked, and which are left. */
+  ladder: Ladder | undefined
+  /** On the model that is asked. */
+  retries: RetryState.RetryState
+}
+
+/** What a call does that needs the rest of the engine. */
+interface Engine {
+  readonly continueAnswer: <A, R>(
+    call: CallState,
+    error: ClaudeError,
+    question: Unfinished.Question<A, R>
+  ) => Effect.Effect<A, ClaudeError, R>
+  readonly reopen: <A, R>(
+    call: CallState,
+    broken: ClaudeError,
+    open: Effect.Effect<A, ClaudeError, R>
+  ) => Effect.Effect<A, ClaudeError, R>
+}
+
+/** A call that begins. */
+export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnswer, reopen }: Engine) {
+  // Read once: to yield each of these would cost more than all else that is done here.
+  const context = yield* Effect.context<never>()
+  const claude = Context.getOrUndefined(context, Claude)
+  const catalogue = Context.get(context, Current.Catalogue)
+  const outer: Unfinished.PolicyCall | undefined = Context.get(context, Current.Call)
+  const said = new Set<string>()
+  const isFirst = (what: string): boolean => said.size < said.add(what).size
+  const call: CallState = {
+    id: Context.get(context, Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12),
+    attempt: 0,
+    model: undefined,
+    // An inner policy must not forget what an outer one has to say about earlier answers.
+    corrections: outer?.corrections ?? [],
+    spent: { input: 0, output: 0, dollars: 0, atLeast: false },
+    onBreak: policy.onBreak,
+    validate: policy.validate &&
+      ((params, isRest) =>
+        policy.validate && validate(params, isRest ? { ...policy.validate, count: false } : policy.validate, {
+          catalogue,
+          claude,
+          warn: call.warn,
+          isNew: ({ messages, model }) => isFirst(JSON.stringify([model, messages]))
+        })),
+    warn: (model, code, message) =>
+      isFirst(`${model} ${message}`)
+        ? emit(call, (common) => Emit.warning(code, message)({ ...common, model }))
+        : Effect.void,
+    continueAnswer: (error, question) => continueAnswer(call, error, question),
+    reopen: policy.onBreak === "fail" ? undefined : (broken, open) => reopen(call, broken, open),
+    ending: new Ending(
+      {
+        note: (error) => recordOnce(call, error),
+        wentWell: Effect.suspend(() => succeeded(call)),
+        explain: (error, because) => explain(call, error, because)
+      },
+      outer?.ending
+    ),
+    policy,
+    claude,
+    catalogue,
+    outer,
+    start: Context.get(context, Clock.Clock).currentTimeMillisUnsafe(),
+    named: Context.get(context, Current.Substitute) ?? Context.get(context, Current.Model),
+    outerDeadline: Context.get(context, Current.Deadline),
+    outerHasOther: Context.get(context, OtherModel),
+    silence: Infinity,
+    history: [],
+    last: undefined,
+    sent: undefined,
+    lastAttempt: 0,
+    isFree: false,
+    ladder: policy.ladder,
+    retries: RetryState.make(policy.retry)
+  }
+  return call
+})
+
+/** The model that is asked. */
+export const modelOf = ({ ladder, model, named }: CallState): string => ladder?.model ?? model ?? named
+
+// -----------------------------------------------------------------------------
+// History
+// -----------------------------------------------------------------------------
+
+/**
+ * Records what an attempt has failed with. It comes here twice: from the piece of an answer that failed, and from the
+ * attempt that the piece is a part of, maybe after failures of other pieces. The same kind from the same request is the
+ * same failure.
+ */
+export const recordOnce = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
+  const { history, last, lastAttempt } = call
+  const { _tag, requestId } = error
+  const isLast = lastAttempt >= attempt && _tag === last?._tag && requestId === last.requestId
+  const isKnown = isLast || requestId !== undefined
+      && history.some((tried) => tried.attempt >= attempt && tried.error === _tag && tried.requestId === requestId)
+  if (!isKnown) record(call, error, attempt)
+}
+
+/** Records a failure that is known to be a new one. */
+export const record = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
+  const isSent = wasSent(error)
+  markLast(call, error, attempt)
+  if (isSent) call.sent = error
+  call.isFree = !isSent
+  call.history = History.remember(call.history, error, attempt, call.model ?? call.named)
+}
+
+/** It is what the last attempt has failed with; in the history that has another name. */
+export const markLast = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
+  call.last = error
+  call.lastAttempt = attempt
+}
+
+// -----------------------------------------------------------------------------
+// Events
+// -----------------------------------------------------------------------------
+
+/** Emits to the log of its `Claude`. */
+export const emit = ({ claude, id, model, named }: CallState, event: (common: Emit.Common) => Event) =>
+  Emit.emit({ log: claude?.log, call: id, model: model ?? named }, event)
+
+/** The end of a call that went well. */
+export const succeeded = (call: CallState): Effect.Effect<void> =>
+  outside(
+    call,
+    emit(call, (common) => ({
+      _tag: "CallSucceeded",
+      ...common,
+      attempts: call.attempt,
+      spent: { ...call.spent },
+      took: Duration.millis(common.at - call.start)
+    }))
+  )
+
+/** The error with why it is the last one, which the log is told. */
+const explain = <E extends ClaudeError>(call: CallState, error: E, because: ClaudeError = error): Effect.Effect<E> => {
+  const { history, retries: { gaveUp }, start } = call
+  const reason = because._tag === "DeadlineExceeded" && gaveUp !== "BudgetSpent"
+    ? "DeadlineExceeded"
+    : gaveUp ?? RetryState.reason(call.retries, because)
+  const explained = History.explain(error, reason, history)
+  const told = emit(call, (common) => ({
+    _tag: "GaveUp",
+    ...common,
+    model: error.model ?? common.model,
+    error: explained,
+    reason,
+    history,
+    spent: { ...call.spent },
+    took: Duration.millis(common.at - start)
+  }))
+  return Effect.as(outside(call, told), explained)
+}
+
+/** As it would be outside of the call: who listens there learns whether it is a part of another one. */
+const outside = <A>({ outer }: CallState, self: Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.provideService(self, Current.Call, outer)

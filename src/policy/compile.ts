@@ -1,0 +1,92 @@
+/** A policy that was checked, its parts ready to be used. */
+import { isString } from "effect/Predicate"
+import type * as Schedule from "effect/Schedule"
+import { defaultPaused, type Rules } from "../answer/continuation.ts"
+import type { ClaudeError, Tag } from "../ClaudeError.ts"
+import * as Refuse from "../options.ts"
+import { anotherModel } from "./decisions.ts"
+import { defaultReserve, type Ladder } from "./modelFallback.ts"
+import * as Plan from "./plan.ts"
+import * as Record from "./record.ts"
+import * as Timeout from "./Timeout.ts"
+import type { How } from "./validateCall.ts"
+
+/** A policy that was checked, its parts ready to be used. */
+export interface Compiled {
+  readonly retry: Schedule.Schedule<unknown, ClaudeError> | undefined
+  /** Whether a call waits for an open circuit, if the policy says: it does if the schedule retries `CircuitOpen`. */
+  readonly waitsForCircuit: boolean | undefined
+  /** Whether an attempt that timed out is followed by another one. */
+  readonly retriesTimeOuts: boolean
+  /** Which models are asked, if others may be. */
+  readonly ladder: Ladder | undefined
+  /** What is done about answers that stopped half-way. */
+  readonly unfinished: Rules
+  /** Sets the limits of each attempt. */
+  readonly withLimits: ReturnType<typeof Timeout.limits> | undefined
+  /** The time of a call, in milliseconds. */
+  readonly overall: number | undefined
+  readonly onBreak: "fail" | "restart" | "resume"
+  /** The time of a stream, in milliseconds. */
+  readonly streamOverall: number | undefined
+  /** How requests are validated, if they are. */
+  readonly validate: How | undefined
+}
+
+/** Checks a policy, and parses everything in it once. */
+export const compile = (policy: Record.Policy): Compiled => {
+  Record.check(policy)
+  const {
+    empty = "fail",
+    models = [],
+    onBreak = "fail",
+    overall,
+    paused = defaultPaused,
+    precheck,
+    refused,
+    reserve,
+    retry,
+    streamOverall,
+    strict = false,
+    truncated = "fail",
+    validate = true,
+    ...limits
+  } = policy
+  const others = isString(refused) ? undefined : refused
+  return {
+    retry,
+    waitsForCircuit: retry === undefined ? models.length === 0 ? undefined : false : takes(retry, "CircuitOpen"),
+    retriesTimeOuts: retry !== undefined && takes(retry, "TimedOut"),
+    ladder: models.length === 0 && others === undefined ? undefined : {
+      model: undefined,
+      models,
+      refused: others,
+      on: refused === "fail" ? { ...anotherModel, Refused: false } : anotherModel,
+      reserve: reserve === undefined ? defaultReserve : Refuse.millis("Policy: reserve", reserve)
+    },
+    unfinished: { truncated, paused, empty },
+    withLimits: Object.values(limits).every((limit) => limit === undefined) ? undefined : Timeout.limits(limits),
+    overall: overall === undefined ? undefined : Refuse.millis("overall", overall),
+    onBreak,
+    streamOverall: streamOverall === undefined ? undefined : Refuse.millis("Policy: streamOverall", streamOverall),
+    validate: validate ? { strict, count: precheck === "count" } : undefined
+  }
+}
+
+/** Whether a schedule retries a kind of error. One that is not ours may. */
+const takes = (schedule: object, tag: Tag): boolean => {
+  const plan = Plan.of(schedule)
+  switch (plan?.kind) {
+    case undefined:
+      return true
+    case "never":
+    case "reask":
+      return false
+    case "waits":
+      return plan.times > 0
+    case "byTag":
+      return plan.entries.has(tag) && takes(plan.entries.get(tag) ?? {}, tag)
+    case "atMost":
+      return takes(plan.of, tag)
+  }
+}

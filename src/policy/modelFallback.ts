@@ -1,0 +1,159 @@
+/**
+ * A ladder of models: which one is asked next, and how long each may take.
+ *
+ * One that hangs must not take the time of those after it, so each has a time
+ * of its own, which leaves the others their least.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { isString } from "effect/Predicate"
+import * as Result from "effect/Result"
+import { type ClaudeError, DeadlineExceeded, is, type Table } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import type { Catalogue } from "../models/catalogue.ts"
+import * as Refuse from "../options.ts"
+import { isSignatureError } from "../request/adaptToModel.ts"
+import { WithoutThinking } from "../request/build.ts"
+import { until } from "./deadline.ts"
+import { decisive } from "./decisions.ts"
+import { OtherModel } from "./otherModel.ts"
+
+/** What is asked, and what after it. */
+export interface Ladder {
+  /** The model that stands in, if one does. */
+  readonly model: Current.ModelId | undefined
+  /** Those that are left. */
+  readonly models: ReadonlyArray<Current.ModelId>
+  /** Those that are left after a refusal, where these are others. */
+  readonly refused: ReadonlyArray<Current.ModelId> | undefined
+  /** Which failures another model may help, and which only a larger one. */
+  readonly on: Table<boolean | "larger">
+  /** What each of those that are left keeps of the time, in milliseconds. */
+  readonly reserve: number
+}
+
+/** Refuses what is no list of names, each once. */
+export const check = (where: string, models: unknown): void => {
+  if (!Array.isArray(models)) return Refuse.refuse(`${where} is ${String(models)}: it must be a list of models`)
+  if (!models.every((model) => isString(model) && model.trim() !== "")) {
+    Refuse.refuse(`${where} has an empty name: name a model or remove it`)
+  }
+  if (new Set(models).size < models.length) {
+    Refuse.refuse(`${where} names one twice (${models.join(", ")}): each is asked once, with its own retries`)
+  }
+}
+
+/** How much of the time each later model keeps where nothing is said, in milliseconds: enough for a short answer. */
+export const defaultReserve = 10_000
+
+/** Who climbs. */
+export interface Climber {
+  /** Told before another model is asked. */
+  readonly onClimb: (error: ClaudeError, to: To) => Effect.Effect<void>
+  /** The model that was asked, where that is known: an error may name it with a date. */
+  readonly asked: () => string | undefined
+}
+
+/** A ladder on which another model is asked. */
+export type To = Ladder & { readonly model: Current.ModelId }
+
+/** Runs `self` on one model after the other, until one answers. */
+export const climb = Effect.fnUntraced(function*<A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  first: Ladder,
+  climber: Climber
+): Effect.fn.Return<A, E, R> {
+  const deadline = yield* Current.Deadline
+  const catalogue = yield* Current.Catalogue
+  const hasOther = yield* OtherModel
+  let ladder = first
+  while (true) {
+    const current = ladder
+    const { model } = current
+    const start = yield* Clock.currentTimeMillis
+    const share = shareOf(current, deadline, start)
+    const asked = withoutRefusedThinking(
+      model === undefined ? self : Effect.provideService(self, Current.Substitute, model)
+    ).pipe(Effect.provideService(
+      OtherModel,
+      (error) => hasOther(error) || next(current, error, climber.asked(), catalogue) !== undefined
+    ))
+    const timed = share === Infinity ? asked : until(asked, start + share, () => timeIsOver(share, model))
+    const result = yield* Effect.result(timed)
+    if (Result.isSuccess(result)) return result.success
+    const error = result.failure
+    if (!is(error)) return yield* Effect.fail(error as E)
+    // A limit inside, which would be over later, is over with the share.
+    const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
+    const to = isOver ? nextOf(current, climber.asked()) : next(current, error, climber.asked(), catalogue)
+    // Either an error of `self`, or `DeadlineExceeded`, which whoever has set the deadline adds to the type.
+    if (to === undefined) return yield* Effect.fail(error as E & ClaudeError)
+    yield* climber.onClimb(error, to)
+    ladder = to
+  }
+})
+
+/** The ladder from the model on that may do better, if there is one. */
+export const next = (
+  ladder: Ladder,
+  error: ClaudeError,
+  known: string | undefined,
+  { models }: Catalogue
+): To | undefined => {
+  const asked = ladder.model ?? known ?? error.model
+  const others = withoutAsked(ladder, asked)
+  if (error._tag === "Refused" && others.refused !== undefined) return climbTo(others, others.refused[0])
+  const helps = ladder.on[decisive(error)]
+  if (helps !== "larger") return helps ? climbTo(others, others.models[0]) : undefined
+  const window = (id: string | undefined) => (models.get(id ?? "") ?? models.get(undated(id ?? "")))?.contextWindow
+  const exceeded = window(asked) ?? Infinity
+  const larger = others.models.filter((model) => (window(model) ?? 0) > exceeded)
+  return climbTo({ ...others, models: larger }, larger[0])
+}
+
+/** The next model, after one that took too long. */
+const nextOf = (ladder: Ladder, known: string | undefined): To | undefined => {
+  const others = withoutAsked(ladder, ladder.model ?? known)
+  return climbTo(others, others.models[0])
+}
+
+/** Who has failed is not asked the same again. */
+const withoutAsked = (ladder: Ladder, asked: string | undefined): Ladder => ({
+  ...ladder,
+  models: without(ladder.models, asked),
+  refused: without(ladder.refused, asked)
+})
+
+/** An answer may name its model with the date of it. */
+const undated = (id: string): string => id.replace(/-\d{8}$/, "")
+
+const climbTo = (ladder: Ladder, model: Current.ModelId | undefined): To | undefined =>
+  model === undefined
+    ? undefined
+    : { ...ladder, model, models: without(ladder.models, model), refused: without(ladder.refused, model) }
+
+const without = <Models extends ReadonlyArray<string> | undefined>(models: Models, model: string | undefined) =>
+  models?.filter((other) => other !== model) as Models
+
+/** Another model may refuse what was thought by the one before: it is asked once more, without that. */
+const withoutRefusedThinking = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.catch(self, (error) =>
+    is(error) && isSignatureError(error)
+      ? Effect.provideService(self, WithoutThinking, true)
+      : Effect.fail(error))
+
+/** How long a model may take, in milliseconds: all but the least of those after it, and never less than a fair share. */
+const shareOf = ({ models, reserve }: Ladder, deadline: number, now: number): number => {
+  const left = deadline - now
+  return models.length === 0 || left === Infinity
+    ? Infinity
+    : left - Math.min(reserve * models.length, left * models.length / (models.length + 1))
+}
+
+const timeIsOver = (share: number, model: string | undefined): DeadlineExceeded =>
+  new DeadlineExceeded({
+    model,
+    limit: Duration.millis(share),
+    detail: "the models after it keep the rest of the time"
+  })

@@ -1,0 +1,99 @@
+/** The validation of a call: what is found is an error, or told to its log. */
+import * as Effect from "effect/Effect"
+import type { Claude } from "../Claude.ts"
+import { type ClaudeError, ContextWindowExceeded, InvalidRequest, type Issue } from "../ClaudeError.ts"
+import type { Params } from "../Message.ts"
+import type { Catalogue, Model } from "../models/catalogue.ts"
+import { countable } from "../request/build.ts"
+import * as Validate from "./Validate.ts"
+
+/** How a policy validates. */
+export interface How {
+  readonly strict: boolean
+  /** Whether a prompt is counted before it is sent. */
+  readonly count: boolean
+}
+
+/** What a call validates with. */
+export interface Place {
+  readonly catalogue: Catalogue
+  readonly claude: Claude["Service"] | undefined
+  readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
+  /** Whether it is not counted yet. Asked only of what can be sent: it is made text of. */
+  readonly isNew: (params: Params) => boolean
+}
+
+/** What there is to do before a request is sent, or to fail with: usually nothing. */
+export const validate = (params: Params, how: How, place: Place): Effect.Effect<void, ClaudeError> | undefined => {
+  const { catalogue } = place
+  const { errors, warnings } = Validate.check(params, { catalogue, strict: how.strict })
+  const model = catalogue.models.get(params.model)
+  return errors.length === 0 && warnings.length === 0 && model?.lifecycle !== "deprecated" && !how.count
+    ? undefined
+    : told(params, model, errors, warnings, how, place)
+}
+
+const told = (
+  params: Params,
+  model: Model | undefined,
+  errors: ReadonlyArray<Issue>,
+  warnings: ReadonlyArray<Issue>,
+  how: How,
+  place: Place
+): Effect.Effect<void, ClaudeError> | undefined => {
+  const { catalogue } = place
+  const warn = (code: string, message: string) => place.warn(params.model, code, message)
+  if (errors.length > 0) {
+    const more = errors.length > mostShown ? [`and ${errors.length - mostShown} more`] : []
+    const detail = [...errors.slice(0, mostShown).map(Validate.show), ...more].join("; ")
+    return Effect.fail(new InvalidRequest({ sent: false, model: modelOf(params), detail, issues: errors }))
+  }
+  const tells: Array<Effect.Effect<void, ClaudeError>> = warnings.filter((issue) =>
+    isNew(issue, params.model, catalogue)
+  ).map((issue) => warn("Validation", Validate.show(issue)))
+  if (model?.lifecycle === "deprecated" && once(catalogue, `deprecated ${model.id}`)) {
+    tells.push(warn("DeprecatedModel", deprecation(model)))
+  }
+  if (how.count && place.isNew(params)) tells.push(count(params, model, place))
+  return tells.length === 0 ? undefined : Effect.all(tells, { discard: true })
+}
+
+/** The most issues that an error says in its message; all of them are its `issues`. */
+const mostShown = 10
+
+/** Counts the prompt, and fails if it does not fit. A count that fails stops nothing: the request itself will say why. */
+const count = (params: Params, model: Model | undefined, place: Place): Effect.Effect<void, ClaudeError> => {
+  const { claude } = place
+  const window = model?.contextWindow
+  if (claude === undefined || window === undefined) return Effect.void
+  return Effect.matchEffect(claude.countTokens(countable(params)), {
+    onFailure: (error) => place.warn(params.model, "PrecheckFailed", `the prompt was not counted: ${error.message}`),
+    onSuccess: (input) =>
+      input <= window ? Effect.void : Effect.fail(
+        new ContextWindowExceeded({
+          model: params.model,
+          detail: `the prompt has ${input} tokens, and the window ${window}: nothing was sent`
+        })
+      )
+  })
+}
+
+const deprecation = ({ id, retiresAt }: Model): string =>
+  `${id} is deprecated${retiresAt === undefined ? "" : ` and to be retired on ${retiresAt}`}: move to a newer model`
+
+/** What is said of a model is said once, what is said of a request every time. */
+const isNew = ({ message, path }: Issue, model: string, catalogue: Catalogue): boolean =>
+  path[0] !== "model" || once(catalogue, `${model}: ${message}`)
+
+/** So many warnings are remembered; after that all are told again. */
+const mostWarned = 1000
+
+const once = ({ warned }: Catalogue, key: string): boolean => {
+  if (warned.has(key)) return false
+  if (warned.size >= mostWarned) warned.clear()
+  warned.add(key)
+  return true
+}
+
+/** From untyped code, it may be anything. */
+const modelOf = ({ model }: Params): string | undefined => typeof model === "string" ? model : undefined

@@ -1,0 +1,208 @@
+/** From what was asked to a request, or to why it cannot be sent. */
+import type { MessageCountTokensParams, MessageParam } from "@anthropic-ai/sdk/resources/messages"
+import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
+import { hasProperty, isString } from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Unfinished from "../answer/continuation.ts"
+import { type ClaudeError, InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import type { Params, Prompt, Request } from "../Message.ts"
+import type { Model } from "../models/catalogue.ts"
+import * as Adapt from "./adaptToModel.ts"
+
+/** A question, a conversation, or the parameters of the SDK, of which `model` and `max_tokens` may be left out. */
+export type Ask = Prompt | Omit<Params, "model" | "max_tokens"> & Partial<Pick<Params, "model" | "max_tokens">>
+
+/** Anything the API takes besides the conversation. */
+export interface Options extends Partial<Omit<Params, "messages">> {
+  /** The most tokens the answer may have: 4,096 where nothing is said. */
+  readonly maxTokens?: number | undefined
+}
+
+/** Enough for a long page; every call streams, so that only its price limits it. */
+const defaultMaxTokens = 4096
+
+/** No model writes as much (the largest: 128,000), so it is a slip. */
+const absurdMaxTokens = 1_000_000
+
+/** A change to the parameters, which may depend on what the model can do. */
+export type Amend = (params: Params, model: Model | undefined) => Params
+
+/** Asks without the thinking of earlier turns. Set where another model has refused it. */
+export const WithoutThinking = Context.Reference<boolean>("resilient-claude/WithoutThinking", {
+  defaultValue: () => false
+})
+
+/** A request, and what it is made for. */
+export interface Prepared {
+  /** What is sent: for all of an answer, or for the rest of it. */
+  readonly request: Request
+  /** What is asked for all of it. */
+  readonly whole: Request
+  readonly model: Model | undefined
+}
+
+/**
+ * The request for `ask` under what the call carries: fit for the model that stands in, amended, with the corrections it
+ * needs, for the rest of the answer if there is some of it, and validated.
+ */
+export const toRequest = Effect.fnUntraced(function*(
+  ask: Ask,
+  options: Options | undefined,
+  amend?: Amend,
+  rest?: Unfinished.Rest
+): Effect.fn.Return<Prepared, ClaudeError> {
+  // Read once: to yield each of these would cost more than to validate a short request.
+  const context = yield* Effect.context<never>()
+  const call = Context.get(context, Current.Call)
+  const substitute = Context.get(context, Current.Substitute)
+  const given = paramsOf(ask, options, substitute, Context.get(context, Current.Model))
+  const model = Context.get(context, Current.Catalogue).models.get(given.model)
+  const known = Context.get(context, WithoutThinking) ? Adapt.withoutThinking(given) ?? given : given
+  const adapted = substitute === undefined ? undefined : Adapt.adapt(known, model)
+  const params = adapted?.params ?? known
+  const isAmended = amend !== undefined && isAmendable(given)
+  const question = isAmended ? corrected(amend(params, model), params, call) : params
+  const whole = { params: question, limits: Context.get(context, Current.Limits) }
+  const request = rest === undefined ? whole : Unfinished.ask(whole, rest, model)
+  if (call !== undefined) call.model = given.model
+  yield* check(request.params, adapted?.changes ?? none, call, rest !== undefined)
+  if (amend !== undefined && !isAmended) {
+    return yield* invalid(
+      params,
+      "a value cannot be asked for after a message of the assistant's: end with one of the user's"
+    )
+  }
+  return { request, whole, model }
+})
+
+/** What was asked, as the caller asked it: what stands in for a model, and what was answered before, is not in it. */
+export const questionOf = Effect.fnUntraced(function*(ask: Ask, options: Options | undefined, amend?: Amend) {
+  const params = paramsOf(ask, options, undefined, yield* Current.Model)
+  const { models } = yield* Current.Catalogue
+  return amend !== undefined && isAmendable(params) ? amend(params, models.get(params.model)) : params
+})
+
+const none: ReadonlyArray<string> = []
+
+/** What is done before a request is sent, or why it is not. */
+const check = (
+  params: Params,
+  changes: ReadonlyArray<string>,
+  call: Current.Call | undefined,
+  isRest: boolean
+): Effect.Effect<void, ClaudeError> => {
+  const wrong = call?.validate === undefined ? reject(params) : undefined
+  if (wrong !== undefined) return invalid(params, wrong)
+  const validated = call?.validate?.(params, isRest) ?? Effect.void
+  if (call === undefined || changes.length === 0) return validated
+  const told = call.warn(params.model, "Adapted", `the request was changed for this model: ${changes.join(", ")}`)
+  return Effect.andThen(told, validated)
+}
+
+/** Whether there is a last message that is not the assistant's. What else is wrong with it is said by the rules. */
+const isAmendable = ({ messages }: Params): boolean => {
+  if (!Array.isArray(messages)) return false
+  const last: unknown = messages.at(-1)
+  return hasProperty(last, "role") && last.role !== "assistant" &&
+    messages.every((message) => hasProperty(message, "content") && hasWords(message.content))
+}
+
+const invalid = ({ model }: Params, detail: string): Effect.Effect<never, InvalidRequest> =>
+  Effect.fail(new InvalidRequest({ sent: false, model, detail }))
+
+const paramsOf = (
+  ask: Ask,
+  options: Options | undefined,
+  substitute: string | undefined,
+  usualModel: string
+): Params => {
+  const { maxTokens, ...rest } = options ?? {}
+  const given = isString(ask)
+    ? { messages: [{ role: "user", content: ask } satisfies MessageParam] }
+    : isConversation(ask)
+    ? { messages: [...ask] }
+    : ask
+  const params = { max_tokens: undefined, model: undefined, ...given, ...rest }
+  return {
+    ...params,
+    // What is there and undefined is not said: `{ model: env.MODEL }`.
+    max_tokens: maxTokens ?? params.max_tokens ?? defaultMaxTokens,
+    model: substitute ?? params.model ?? usualModel
+  }
+}
+
+const isConversation = (ask: Ask): ask is ReadonlyArray<MessageParam> => Array.isArray(ask)
+
+/** The tools that are asked with. */
+export const toolsOf = (ask: Ask, options: Options | undefined): Params["tools"] =>
+  options?.tools ?? (isString(ask) || isConversation(ask) ? undefined : ask.tools)
+
+/** What is wrong with it, and what to do. More is checked by the API. */
+const reject = ({ max_tokens, messages, model }: Params): string | undefined => {
+  if (!Array.isArray(messages) || !Arr.isArrayNonEmpty(messages)) {
+    return "there are no messages: ask with a text or at least one message"
+  }
+  if (!messages.every((message) => hasProperty(message, "content") && hasWords(message.content))) {
+    return "a message is empty: every message needs text that is not blank, or at least one block"
+  }
+  if (!isString(model) || model.trim() === "") return "the model is empty: name one, or leave it out for the default"
+  if (!Number.isInteger(max_tokens) || max_tokens <= 0 || max_tokens > absurdMaxTokens) {
+    return `max_tokens is ${max_tokens}: it must be an integer from 1 to what the model can write`
+  }
+  return undefined
+}
+
+const hasWords = (content: unknown): boolean =>
+  isString(content) ? content.trim() !== "" : Array.isArray(content) && content.length > 0
+
+/** A question, told apart from the others of a call. It is kept in errors, which must not hold what was asked. */
+export const questionKey = (question: Params): string => Hash.string(JSON.stringify(question)).toString(36)
+
+/** The request with what was said about the answers to it so far, in the order they came: the cache still knows it. */
+const corrected = (params: Params, question: Params, call: Current.Call | undefined): Params => {
+  if (call === undefined || call.corrections.length === 0) return params
+  const key = questionKey(question)
+  const wrong = call.corrections.filter((error) => error.question === key)
+  return { ...params, messages: [...params.messages, ...wrong.flatMap(correct)] }
+}
+
+/** The most issues that are told of one answer. */
+const mostIssues = 20
+
+/** The conversation about an answer that did not decode. */
+const correct = ({ issues, text }: MalformedOutput): ReadonlyArray<MessageParam> => {
+  if (text === undefined) return []
+  const all = issues === undefined ? [] : Redacted.value(issues)
+  const wrong = all.slice(0, mostIssues)
+  return [
+    { role: "assistant", content: Redacted.value(text) },
+    {
+      role: "user",
+      content: [
+        "That is not what was asked for:",
+        ...wrong.map(({ message, path }) => path.length === 0 ? `- ${message}` : `- ${path.join(".")}: ${message}`),
+        ...all.length > mostIssues ? [`- and ${all.length - mostIssues} more`] : [],
+        "Answer again, with the corrected JSON only."
+      ].join("\n")
+    }
+  ]
+}
+
+/** What of a request tokens can be counted of. */
+export const countable = (params: Omit<Params, "max_tokens">): MessageCountTokensParams => {
+  const {
+    max_tokens: _max,
+    container: _c,
+    diagnostics: _d,
+    inference_geo: _i,
+    metadata: _m,
+    service_tier: _t,
+    stop_sequences: _s,
+    ...rest
+  }: Partial<Params> & Omit<Params, "max_tokens"> = params
+  return rest
+}

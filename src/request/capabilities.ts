@@ -1,0 +1,158 @@
+/** What is wrong with a request for the model it is for: the rules that need the catalogue. */
+import { isNumber, isObject, isString } from "effect/Predicate"
+import type { Issue } from "../ClaudeError.ts"
+import type { Params } from "../Message.ts"
+import type { Model } from "../models/catalogue.ts"
+import { allBlocks, hasFormat, isPrefilled, isStrict } from "./rules/blocks.ts"
+import { at, both, broken, each, field, type Given, issue, type Issues, none, type Rule, show } from "./rules/rule.ts"
+
+/** Of an average text; code and other languages have more tokens. */
+const charactersPerToken = 4
+/** What is deeper is no text of a prompt. */
+const maxDepth = 20
+
+const retired = (_: Given, { id, lifecycle, retiresAt }: Model): Issues =>
+  lifecycle === "retired"
+    ? issue(
+      ["model"],
+      `${id} ${retiresAt === undefined ? "is retired" : `was retired on ${retiresAt}`}: use a later model`
+    )
+    : none
+
+const effort = ({ output_config }: Given, { capabilities, id }: Model): Issues => {
+  const effort = field(output_config, "effort")
+  const known = capabilities.effort
+  if (!isString(effort) || known === undefined || known.includes(effort)) return none
+  const instead = known.length === 0 ? "any effort: remove it" : `the effort ${show(effort)}: use ${known.join(", ")}`
+  return issue(["output_config", "effort"], `${id} does not know ${instead}`)
+}
+
+const thinking = ({ thinking }: Given, { capabilities, id }: Model): Issues => {
+  const type = field(thinking, "type")
+  const known = capabilities.thinking
+  if (!isString(type) || known === undefined || known.includes(type)) return none
+  if (known.length > 0) {
+    return issue(["thinking", "type"], `${id} does not know thinking ${show(type)}: use ${known.join(", ")}`)
+  }
+  return type === "disabled" ? none : issue(["thinking", "type"], `${id} does not think: remove it`)
+}
+
+const maxOutput = ({ max_tokens }: Given, { id, maxOutput }: Model): Issues =>
+  isNumber(max_tokens) && maxOutput !== undefined && max_tokens > maxOutput
+    ? issue(["max_tokens"], `max_tokens is ${max_tokens}: ${id} writes at most ${maxOutput}`)
+    : none
+
+const prefill = ({ messages }: Given, { capabilities, id }: Model): Issues =>
+  capabilities.prefill === false && Array.isArray(messages) && isPrefilled(messages)
+    ? issue(
+      ["messages", messages.length - 1],
+      `the last message is the assistant's, and ${id} cannot go on from it: end with a user message`
+    )
+    : none
+
+const forcedTools = ({ tool_choice }: Given, { capabilities, id }: Model): Issues =>
+  capabilities.forcedTools === false && isForced(tool_choice)
+    ? issue(["tool_choice", "type"], `${id} cannot be forced to use a tool: use "auto", and ask for it in words`)
+    : none
+
+/** Whether a `tool_choice` forces the use of a tool. */
+export const isForced = (choice: unknown): boolean => forcing.has(field(choice, "type"))
+
+const forcing: ReadonlySet<unknown> = new Set(["any", "tool"])
+
+const structured = (given: Given, { capabilities, id }: Model): Issues => {
+  if (capabilities.structuredOutputs !== false) return none
+  const lacks = `${id} has no structured outputs: remove`
+  return both(
+    hasFormat(given) ? issue(["output_config", "format"], `${lacks} the format, and ask for it in words`) : none,
+    at(
+      "tools",
+      each(given.tools, (tool) => isStrict(tool) ? issue(["strict"], `${lacks} strict, and check the input`) : none)
+    )
+  )
+}
+
+const images = (given: Given, { capabilities, id }: Model): Issues => {
+  if (capabilities.images !== false) return none
+  return allBlocks(
+    given,
+    ({ type }) => type === "image" ? issue([], `${id} cannot see images: describe it, or use another model`) : none
+  )
+}
+
+const pdfs = (given: Given, { capabilities, id }: Model): Issues => {
+  if (capabilities.pdfs !== false) return none
+  return allBlocks(given, ({ source, type }) =>
+    type === "document" && pdfSources.has(field(source, "type"))
+      ? issue([], `${id} cannot read PDFs: send the text, or use another model`)
+      : none)
+}
+
+/** A file may be a text as well. */
+const pdfSources: ReadonlySet<unknown> = new Set(["base64", "url"])
+
+/** Whether the prompt seems too large for the model. An estimate, so that it may warn and never fail. */
+export const estimate = (params: Params, model: Model | undefined): Issues => {
+  if (model?.contextWindow === undefined) return none
+  const { contextWindow, id } = model
+  const room = contextWindow * charactersPerToken
+  if (charactersIn(params, room) <= room) return none
+  return issue(
+    [],
+    `the prompt seems to have more than the ${contextWindow} tokens that ${id} reads (an estimate, of `
+      + `${charactersPerToken} characters each): shorten it`
+  )
+}
+
+/** About how many characters of text there are, or more than `enough`. */
+export const charactersIn = (
+  { messages, system, tools }: Params,
+  enough = Infinity
+): number => textIn([system, tools, messages], enough, 0)
+
+/** Old thinking and encrypted words do not count. */
+const textIn = (value: unknown, enough: number, depth: number): number => {
+  if (isString(value)) return value.length
+  if (depth > maxDepth || value === null || typeof value !== "object") return 0
+  let sum = 1
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length && sum <= enough; i++) sum += textIn(value[i], enough - sum, depth + 1)
+    return sum
+  }
+  if (!isObject(value) || unread.has(value.type)) return sum
+  for (const key in value) {
+    if (sum > enough) return sum
+    if (!key.startsWith("encrypted_")) sum += textIn(value[key], enough - sum, depth + 1)
+  }
+  return sum
+}
+
+const unread: ReadonlySet<unknown> = new Set(["base64", "thinking", "redacted_thinking"])
+
+export const boundsRules: ReadonlyArray<Rule<[Model]>> = [
+  { name: "not retired", source: "Models API: lifecycle", check: retired },
+  { name: "effort", source: "Models API: capabilities.effort", check: effort },
+  { name: "thinking", source: "Models API: capabilities.thinking", check: thinking },
+  { name: "max_tokens", source: "Models API: max_tokens", check: maxOutput },
+  { name: "prefill", source: "platform.claude.com/docs/en/api/errors#prefill-not-supported", check: prefill },
+  {
+    name: "forced tools",
+    source: "platform.claude.com/docs/en/models/opus-5-5/whats-new-opus-5-5#forced-tool-use-is-not-supported",
+    check: forcedTools
+  },
+  { name: "structured outputs", source: "Models API: capabilities.structured_outputs", check: structured },
+  { name: "images", source: "Models API: capabilities.image_input", check: images },
+  { name: "PDFs", source: "Models API: capabilities.pdf_input", check: pdfs }
+]
+
+/** Everything that this model cannot do of a request. */
+export const bounds = (params: Params, model: Model | undefined): ReadonlyArray<Issue> => {
+  const given: unknown = params
+  if (!isObject(given)) return none
+  return model === undefined
+    ? issue(
+      ["model"],
+      `the model catalogue does not know ${show(given.model)}: a typing slip, or newer than this version`
+    )
+    : broken(boundsRules, given, model)
+}

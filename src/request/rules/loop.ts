@@ -1,0 +1,89 @@
+/**
+ * The rule of the tool loop: what an assistant's turn asks of the client, the user's turn after it answers.
+ *
+ * A turn is all messages of one role in a row, as the API merges them. Those of the system do not count.
+ */
+import { isNullish, isObject, isString } from "effect/Predicate"
+import type { Issue } from "../../ClaudeError.ts"
+import { hasBlocks } from "./blocks.ts"
+import { field, type Given, type Issues, none, type Path, type Rule, show } from "./rule.ts"
+
+/** What an assistant's turn has asked, by id. */
+interface Turn {
+  readonly asked: Map<string, Path>
+  readonly answered: Set<string>
+  /** Asked of the API itself. */
+  readonly served: Set<string>
+}
+
+const begin = (): Turn => ({ asked: new Map(), answered: new Set(), served: new Set() })
+
+const loop = (given: Given): Issues => hasBlocks(given) ? inBlocks(given) : none
+
+const inBlocks = ({ messages, thread }: Given): Issues => {
+  if (!Array.isArray(messages)) return none
+  const found: Array<Issue> = []
+  const report = (path: Path, message: string) => void found.push({ path: ["messages", ...path], message })
+  let speaker: unknown
+  let turn: Turn | undefined
+
+  const end = () => {
+    for (const [id, path] of turn?.asked ?? []) {
+      if (turn?.answered.has(id) === true) continue
+      report(path, `the tool_use ${show(id)} has no tool_result: answer it in the next user message`)
+    }
+    turn = undefined
+  }
+  const ask = (id: unknown, path: Path) => {
+    if (!isString(id)) return report([...path, "id"], `the id of a tool_use is ${show(id)}: give it back as it came`)
+    turn ??= begin()
+    if (turn.asked.has(id)) return report([...path, "id"], `the id ${show(id)} is that of another tool_use: drop one`)
+    turn.asked.set(id, path)
+  }
+  const answer = (id: unknown, path: Path) => {
+    if (!isString(id)) {
+      return report([...path, "tool_use_id"], `the tool_use_id is ${show(id)}: it must be the id of the tool_use`)
+    }
+    const problem = turn?.served.has(id) === true
+      ? "is that of a server_tool_use, which the API answers itself: leave the tool_result out"
+      : turn?.answered.has(id) === true
+      ? "has been answered already: one tool_result is enough"
+      : turn?.asked.has(id) === true || !isNullish(thread) // A thread has more messages on the server.
+      ? undefined
+      : "is not that of a tool_use in the assistant's turn before: add that turn, or leave the tool_result out"
+    if (problem === undefined) turn?.answered.add(id)
+    else report([...path, "tool_use_id"], `the tool_use_id ${show(id)} ${problem}`)
+  }
+
+  for (let i = 0; i < messages.length; i++) {
+    const role = field(messages[i], "role")
+    if (role !== "user" && role !== "assistant") continue
+    if (role === "assistant" && speaker === "user") end()
+    speaker = role
+    const content = field(messages[i], "content")
+    if (!Array.isArray(content)) continue
+    for (let j = 0; j < content.length; j++) {
+      const block: unknown = content[j]
+      if (!isObject(block)) continue
+      const { id, tool_use_id, type } = block
+      if (type === "tool_result") {
+        if (role === "user") answer(tool_use_id, [i, "content", j])
+        else report([i, "content", j], "a tool_result is the assistant's: move it to the next user message")
+      } else if (role === "assistant") {
+        if (type === "tool_use") ask(id, [i, "content", j])
+        if (type === "server_tool_use" && isString(id)) (turn ??= begin()).served.add(id)
+      }
+    }
+  }
+  end()
+  return found.length === 0 ? none : found
+}
+
+export const loopRules: ReadonlyArray<Rule> = [
+  {
+    name: "every tool_use is answered",
+    source:
+      "API: `tool_use` ids were found without `tool_result` …, `tool_result` blocks can only be in `user` messages",
+    check: loop
+  }
+]

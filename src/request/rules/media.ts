@@ -1,0 +1,71 @@
+/** Rules about images and documents. */
+import { isObject, isString } from "effect/Predicate"
+import { allBlocks, hasBlocks } from "./blocks.ts"
+import { at, both, type Given, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
+
+const maxImageBytes = 5 * 2 ** 20
+
+const imageTypes: ReadonlySet<unknown> = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"])
+const pdfTypes: ReadonlySet<unknown> = new Set(["application/pdf"])
+const textTypes: ReadonlySet<unknown> = new Set(["text/plain"])
+
+const image = (source: Given): Issues =>
+  source.type === "base64" ? both(both(mediaType(source, imageTypes), base64(source)), size(source)) : url(source)
+
+const document = (source: Given): Issues =>
+  source.type === "base64"
+    ? both(mediaType(source, pdfTypes), base64(source))
+    : source.type === "text"
+    ? mediaType(source, textTypes)
+    : url(source)
+
+/** What is wrong with the sources of all blocks of a type. */
+const sources = (given: Given, type: string, check: (source: Given) => Issues): Issues =>
+  !hasBlocks(given)
+    ? none
+    : allBlocks(given, (block) => block.type === type ? at("source", sourceOf(block.source, check)) : none)
+
+const sourceOf = (source: unknown, check: (source: Given) => Issues): Issues =>
+  !isObject(source)
+    ? issue([], `the source is ${kind(source)}: it must be an object, for example of type "base64" or "url"`)
+    : isString(source.type)
+    ? check(source)
+    : issue(["type"], `the type of the source is ${kind(source.type)}: name it, for example "base64" or "url"`)
+
+const mediaType = ({ media_type }: Given, allowed: ReadonlySet<unknown>): Issues =>
+  allowed.has(media_type)
+    ? none
+    : issue(["media_type"], `the media type is ${show(media_type)}: it must be ${[...allowed].join(", ")}`)
+
+const base64 = ({ data }: Given): Issues =>
+  !isString(data)
+    ? issue(["data"], `the data is ${kind(data)}: it must be a base64 text`)
+    : data === ""
+    ? issue(["data"], "the data is empty: read the file first")
+    : data.startsWith("data:")
+    ? issue(["data"], "the data is a data URL: keep only what follows its comma")
+    : none
+
+/** The API counts the base64, which is a third larger than the image. */
+const size = ({ data }: Given): Issues =>
+  isString(data) && data.length > maxImageBytes
+    ? issue(["data"], `the image has ${data.length} bytes as base64: shrink it to at most ${maxImageBytes}`)
+    : none
+
+const url = ({ type, url }: Given): Issues =>
+  type !== "url" || isString(url) && /^https?:\/\//i.test(url)
+    ? none
+    : issue(["url"], "the url is not one of http or https: give one that the API can reach, or base64 data")
+
+export const mediaRules: ReadonlyArray<Rule> = [
+  {
+    name: "images",
+    source: "SDK 1.12 types: ImageBlockParam; API: `image exceeds 5 MB maximum`",
+    check: (given) => sources(given, "image", image)
+  },
+  {
+    name: "documents",
+    source: "SDK 1.12 types: DocumentBlockParam",
+    check: (given) => sources(given, "document", document)
+  }
+]

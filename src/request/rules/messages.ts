@@ -1,0 +1,133 @@
+/** Rules about what is said, and by whom. */
+import { isNullish, isObject, isString } from "effect/Predicate"
+import { blocks, hasBlocks, hasFormat } from "./blocks.ts"
+import { at, both, each, field, type Given, isBlank, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
+
+const maxMessages = 100_000
+const maxMarked = 4
+
+const roles: ReadonlySet<unknown> = new Set(["user", "assistant", "system"])
+
+const messages = ({ messages }: Given): Issues => {
+  if (!Array.isArray(messages)) return issue([], `messages is ${kind(messages)}: it must be a list of messages`)
+  if (messages.length === 0) return issue([], "messages is empty: say at least one")
+  if (messages.length > maxMessages) {
+    return issue([], `there are ${messages.length} messages: keep at most ${maxMessages}`)
+  }
+  return each(messages, messageOf)
+}
+
+const messageOf = (message: unknown, i: number, messages: ReadonlyArray<unknown>): Issues => {
+  if (!isObject(message)) {
+    return issue([], `a message is ${kind(message)}: it must be an object with a role and content`)
+  }
+  const { content, role } = message
+  return both(
+    roles.has(role) ? none : issue(["role"], `the role is ${show(role)}: it must be "user", "assistant" or "system"`),
+    isString(content) || role === "system" && isNullish(content) // A beta has messages that only set something.
+      ? none
+      : at("content", blocksOf(content, isPrefill(messages, i)))
+  )
+}
+
+/** The API lets the last message be empty, if it is the assistant's. */
+const isPrefill = (messages: ReadonlyArray<unknown>, i: number): boolean =>
+  i === messages.length - 1 && field(messages[i], "role") === "assistant"
+
+const blocksOf = (content: unknown, canBeEmpty: boolean): Issues =>
+  !Array.isArray(content)
+    ? issue([], `the content is ${kind(content)}: it must be a text or a list of blocks`)
+    : content.length === 0 && !canBeEmpty
+    ? issue([], "the content is empty: give at least one block, or leave the message out")
+    : each(content, blockOf)
+
+const blockOf = (block: unknown): Issues =>
+  !isObject(block)
+    ? issue([], `a block is ${kind(block)}: it must be an object with a type`)
+    : !isString(block.type)
+    ? issue(["type"], `the type of a block is ${kind(block.type)}: name it, for example "text"`)
+    : block.type === "text" && !isString(block.text)
+    ? issue(["text"], `the text of a block is ${kind(block.text)}: it must be a text`)
+    : none
+
+const notBlank = ({ messages }: Given): Issues =>
+  each(messages, (message, i, messages) => {
+    const content = field(message, "content")
+    if (!isString(content)) {
+      const blank = at("content", each(content, textOf))
+      return blank.length > 0 && isTurnOfClaude(message) ? none : blank
+    }
+    return !isBlank(content) || content === "" && isPrefill(messages, i)
+      ? none
+      : issue(["content"], "the text of a message is blank: say something, or leave the message out")
+  })
+
+const textOf = (block: unknown): Issues => {
+  const text = field(block, "type") === "text" ? field(block, "text") : undefined
+  return isString(text) && isBlank(text)
+    ? issue(["text"], "the text of a block is blank: say something, or leave the block out")
+    : none
+}
+
+/** Claude itself says an empty text beside a tool now and then: whether that may be given back is in doubt. */
+const isTurnOfClaude = (message: unknown): boolean => {
+  const content = field(message, "content")
+  return field(message, "role") === "assistant" && Array.isArray(content)
+    && content.some((block) => field(block, "type") !== "text")
+}
+
+const system = ({ system }: Given): Issues =>
+  isNullish(system) || isString(system)
+    ? none
+    : !Array.isArray(system)
+    ? issue([], `system is ${kind(system)}: it must be a text or a list of text blocks`)
+    : both(each(system, blockOf), each(system, textOf))
+
+const marks = (given: Given): Issues =>
+  isNullish(given.tools) && isNullish(given.system) && !hasBlocks(given) ? none : marksIn(given)
+
+const marksIn = (given: Given): Issues => {
+  let marked = 0
+  const mark = (block: unknown): Issues =>
+    isNullish(field(block, "cache_control")) || ++marked !== maxMarked + 1
+      ? none
+      : issue(["cache_control"], `this is the block after the ${maxMarked} that can have cache_control: remove one`)
+  const tools = at("tools", each(given.tools, mark))
+  const system = at("system", each(given.system, mark))
+  return both(both(tools, system), blocks(given, mark))
+}
+
+const citations = (given: Given): Issues =>
+  !hasFormat(given) ? none : blocks(given, ({ citations }) =>
+    field(citations, "enabled") === true
+      ? issue(["citations"], "citations cannot be had together with output_config.format: switch off one of them")
+      : none)
+
+export const messageRules: ReadonlyArray<Rule> = [
+  {
+    name: "messages",
+    source: "SDK 1.12 types: MessageCreateParamsBase.messages",
+    check: (given) => at("messages", messages(given))
+  },
+  {
+    name: "text is not blank",
+    source: "API: `messages: text content blocks must be non-empty`, `… must contain non-whitespace text`",
+    check: (given) => at("messages", notBlank(given))
+  },
+  {
+    name: "system",
+    source: "SDK 1.12 types: MessageCreateParamsBase.system",
+    check: (given) => at("system", system(given))
+  },
+  {
+    name: "at most 4 blocks are cached",
+    source:
+      "API: `A maximum of 4 blocks with cache_control may be provided`, github.com/tghamm/Anthropic.SDK/issues/50",
+    check: marks
+  },
+  {
+    name: "no citations in structured output",
+    source: "platform.claude.com/docs/en/build-with-claude/structured-outputs",
+    check: citations
+  }
+]

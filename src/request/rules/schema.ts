@@ -1,0 +1,158 @@
+/** Rules about the JSON schemas that Claude is held to: those of strict tools and of `output_config.format`. */
+import { isNumber, isObject, isString } from "effect/Predicate"
+import { hasFormat, isStrict } from "./blocks.ts"
+import { both, field, type Given, issue, type Issues, kind, none, type Path, type Rule, show } from "./rule.ts"
+
+const source = "platform.claude.com/docs/en/build-with-claude/structured-outputs"
+const maxOptional = 24
+const maxUnions = 16
+/** Nobody writes deeper ones by hand, and what is not looked at passes. */
+const maxDepth = 200
+
+const unsupported = [
+  "minimum",
+  "maximum",
+  "exclusiveMinimum",
+  "exclusiveMaximum",
+  "multipleOf",
+  "minLength",
+  "maxLength",
+  "maxItems"
+]
+
+type Visit = (schema: Given, path: Path) => Issues
+
+/** Visits all parts of the schemas that Claude is held to, once each. */
+const schemas = (given: Given, visit: Visit): Issues => {
+  let found = none
+  if (Array.isArray(given.tools)) {
+    for (const [i, tool] of given.tools.entries()) {
+      if (!isStrict(tool)) continue
+      found = both(found, parts(field(tool, "input_schema"), ["tools", i, "input_schema"], visit))
+    }
+  }
+  if (!hasFormat(given)) return found
+  const format = field(given.output_config, "format")
+  if (field(format, "type") !== "json_schema") return found
+  return both(found, parts(field(format, "schema"), ["output_config", "format", "schema"], visit))
+}
+
+const parts = (root: unknown, start: Path, visit: Visit): Issues => {
+  const seen = new Set<unknown>()
+  const above: Array<unknown> = []
+  const all = (of: unknown, path: Path): Issues => {
+    let found = none
+    if (of === null || typeof of !== "object") return found
+    for (const [key, inner] of Object.entries(of)) {
+      found = both(found, part(inner, [...path, Array.isArray(of) ? Number(key) : key]))
+    }
+    return found
+  }
+  const part = (schema: unknown, path: Path): Issues => {
+    if (!isObject(schema)) return none
+    if (above.includes(schema)) return circle(path)
+    if (seen.has(schema) || above.length === maxDepth) return none
+    seen.add(schema)
+    above.push(schema)
+    let found = visit(schema, path)
+    for (const key of ["properties", "prefixItems", "anyOf", "allOf", "oneOf"]) {
+      found = both(found, all(schema[key], [...path, key]))
+    }
+    found = both(found, part(schema.items, [...path, "items"]))
+    if (isString(schema.$ref)) {
+      const steps = stepsOf(schema.$ref)
+      if (steps !== undefined) {
+        const target = steps.reduce(step, root)
+        found = both(found, above.includes(target) ? circle([...path, "$ref"]) : part(target, [...start, ...steps]))
+      }
+    }
+    above.pop()
+    return found
+  }
+  return part(root, start)
+}
+
+const circle = (path: Path): Issues =>
+  issue(path, "the schema contains itself, which a strict one cannot: write its levels out")
+
+/** The way a local `$ref` points. */
+const stepsOf = (ref: string): ReadonlyArray<string> | undefined =>
+  ref === "#"
+    ? []
+    : ref.startsWith("#/")
+    ? ref.slice(2).split("/").map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"))
+    : undefined
+
+const step = (value: unknown, key: string): unknown =>
+  Array.isArray(value) ? value[Number(key)] : isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
+
+const isOptional = ({ required }: Given, name: string): boolean => !Array.isArray(required) || !required.includes(name)
+
+const isUnion = (schema: unknown): boolean => {
+  const type = field(schema, "type")
+  return Array.isArray(field(schema, "anyOf")) || Array.isArray(type) && type.length > 1
+}
+
+const isOfObjects = ({ type }: Given): boolean => type === "object" || Array.isArray(type) && type.includes("object")
+
+const subset: Visit = (schema, path) => {
+  let found = none
+  const report = (key: string, message: string) => {
+    found = both(found, issue([...path, key], message))
+  }
+  const { $ref, additionalProperties, enum: literals, minItems } = schema
+  for (const key of unsupported) {
+    if (schema[key] !== undefined) {
+      report(key, `a strict schema cannot have ${key}: remove it, and say it in the description`)
+    }
+  }
+  if (isNumber(minItems) && minItems > 1) report("minItems", `minItems is ${minItems}: a strict schema can have 0 or 1`)
+  if (isOfObjects(schema) && additionalProperties !== false) {
+    report("additionalProperties", "additionalProperties must be false in every object of a strict schema: set it")
+  }
+  if (Array.isArray(literals) && literals.some((literal) => literal !== null && typeof literal === "object")) {
+    report("enum", "the enum of a strict schema can only have texts, numbers, booleans and null: remove the others")
+  }
+  if (isString($ref) && !$ref.startsWith("#")) {
+    report("$ref", `the $ref ${show($ref)} points outside of the schema: use $defs and a local one`)
+  }
+  return found
+}
+
+const format = ({ output_config }: Given): Issues => {
+  const format = field(output_config, "format")
+  const schema = field(format, "schema")
+  return field(format, "type") !== "json_schema" || isObject(schema)
+    ? none
+    : issue(["output_config", "format", "schema"], `the schema is ${kind(schema)}: it must be a JSON schema`)
+}
+
+const counts = (given: Given): Issues => Array.isArray(given.tools) || hasFormat(given) ? countsIn(given) : none
+
+const countsIn = (given: Given): Issues => {
+  let optional = 0
+  let unions = 0
+  schemas(given, (schema) => {
+    if (!isObject(schema.properties)) return none
+    for (const [name, property] of Object.entries(schema.properties)) {
+      if (isOptional(schema, name)) optional++
+      if (isUnion(property)) unions++
+    }
+    return none
+  })
+  const where: Path = hasFormat(given) ? ["output_config", "format", "schema"] : ["tools"]
+  return both(
+    optional <= maxOptional
+      ? none
+      : issue(where, `the strict schemas have ${optional} optional properties: make all but ${maxOptional} required`),
+    unions <= maxUnions
+      ? none
+      : issue(where, `the strict schemas have ${unions} properties of more than one type: keep at most ${maxUnions}`)
+  )
+}
+
+export const schemaRules: ReadonlyArray<Rule> = [
+  { name: "output_config.format", source: "SDK 1.12 types: JSONOutputFormat", check: format },
+  { name: "the subset of JSON schema", source, check: (given) => schemas(given, subset) },
+  { name: "at most 24 optional and 16 union properties", source, check: counts }
+]

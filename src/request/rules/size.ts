@@ -1,0 +1,43 @@
+/** The rule about the size of a request. */
+import * as Result from "effect/Result"
+import { type Given, issue, type Issues, none, type Rule } from "./rule.ts"
+
+const maxBytes = 32 * 2 ** 20
+/** What is deeper may contain itself. */
+const maxDepth = 100
+/** A request of so many characters is small enough: a character has at most 3 bytes, if it need not be escaped. */
+const enough = Math.floor(maxBytes / 3)
+
+const size = (given: Given): Issues => {
+  if (characters(given, enough, 0) <= enough) return none
+  const json = Result.try(() => JSON.stringify(given))
+  if (Result.isFailure(json)) {
+    return issue([], "the request cannot be written as JSON: send plain data, that does not contain itself")
+  }
+  const bytes = new TextEncoder().encode(json.success).length
+  return bytes <= maxBytes
+    ? none
+    : issue([], `the request has ${bytes} bytes: the API takes at most ${maxBytes}, send less, or files by their id`)
+}
+
+/** About how many characters of JSON it is, or more than `enough`. */
+const characters = (value: unknown, enough: number, depth: number): number => {
+  if (typeof value === "string") return value.length + 2
+  if (typeof value === "bigint" || depth > maxDepth) return Infinity
+  if (value === null || typeof value !== "object") return 4
+  let sum = 2
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length && sum <= enough; i++) sum += characters(value[i], enough - sum, depth + 1) + 1
+    return sum
+  }
+  const record = value as Given // Any object can be read like one.
+  for (const key in record) {
+    if (sum > enough) return sum
+    sum += key.length + characters(record[key], enough - sum, depth + 1) + 4
+  }
+  return sum
+}
+
+export const sizeRules: ReadonlyArray<Rule> = [
+  { name: "at most 32 MB", source: "API: 413 request_too_large", check: size }
+]

@@ -1,0 +1,418 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Draft from "../../src/answer/draft.ts"
+import type { WireEvent } from "../../src/Message.ts"
+
+/** An event as it comes from the wire: of any shape. */
+const event = (type: string, more: object = {}): WireEvent => ({ type, ...more }) as object as WireEvent
+
+const messageStart = event("message_start", {
+  message: {
+    id: "msg_1",
+    type: "message",
+    role: "assistant",
+    model: "claude-opus-5-5",
+    content: [],
+    stop_reason: null,
+    stop_sequence: null,
+    usage: {
+      input_tokens: 14,
+      output_tokens: 1,
+      cache_creation_input_tokens: 3,
+      cache_read_input_tokens: 4,
+      service_tier: "standard"
+    }
+  }
+})
+const start = (index: unknown, content_block: unknown) => event("content_block_start", { index, content_block })
+const delta = (index: unknown, delta: unknown) => event("content_block_delta", { index, delta })
+const stop = (index: unknown) => event("content_block_stop", { index })
+const end = (stop_reason: unknown = "end_turn", more: object = {}, usage: unknown = { output_tokens: 9 }) =>
+  event("message_delta", { delta: { stop_reason, stop_sequence: null, ...more }, usage })
+const messageStop = event("message_stop")
+
+const text = (text: unknown, index: unknown = 0) => delta(index, { type: "text_delta", text })
+const json = (partial_json: unknown, index: unknown = 0) => delta(index, { type: "input_json_delta", partial_json })
+const emptyText = { type: "text", text: "", citations: null }
+const emptyThinking = { type: "thinking", thinking: "", signature: "" }
+const tool = { type: "tool_use", id: "toolu_1", name: "get_weather", input: {}, caller: { type: "direct" } }
+
+/** A draft that has taken events without a complaint. */
+const after = (...events: ReadonlyArray<WireEvent>) => {
+  const draft = Draft.make("claude-sonnet-5-5")
+  for (const event of events) assert.isUndefined(draft.add(event), JSON.stringify(event))
+  return draft
+}
+
+const content = (...events: ReadonlyArray<WireEvent>): ReadonlyArray<unknown> =>
+  after(messageStart, ...events).message().content
+
+describe("a message", () => {
+  it("is what the API would have sent in one piece", () => {
+    const message: object = after(
+      messageStart,
+      start(0, emptyThinking),
+      delta(0, { type: "thinking_delta", thinking: "so " }),
+      delta(0, { type: "thinking_delta", thinking: "it is" }),
+      delta(0, { type: "signature_delta", signature: "c2ln" }),
+      stop(0),
+      start(1, emptyText),
+      text("Pa", 1),
+      text("ris", 1),
+      stop(1),
+      start(2, tool),
+      json("{\"city\":", 2),
+      json(" \"Oslo\"}", 2),
+      stop(2),
+      end("tool_use", { container: null }),
+      messageStop
+    ).message()
+    assert.deepInclude(message, {
+      id: "msg_1",
+      model: "claude-opus-5-5",
+      stop_reason: "tool_use",
+      content: [
+        { type: "thinking", thinking: "so it is", signature: "c2ln" },
+        { type: "text", text: "Paris", citations: null },
+        { ...tool, input: { city: "Oslo" } }
+      ]
+    })
+  })
+
+  it("is there before anything has come, and at any time", () => {
+    const draft = Draft.make("claude-sonnet-5-5")
+    assert.deepInclude(draft.message(), { model: "claude-sonnet-5-5", content: [], stop_reason: null })
+    for (const next of [messageStart, start(0, emptyText), text("half ")]) draft.add(next)
+    const before = draft.message()
+    draft.add(text("an answer"))
+    assert.deepStrictEqual(before.content, [{ type: "text", text: "half ", citations: null }])
+    assert.deepStrictEqual(draft.message().content, [{ type: "text", text: "half an answer", citations: null }])
+  })
+
+  it("has begun with its first block, and ended with message_stop", () => {
+    const draft = Draft.make("claude-sonnet-5-5")
+    const seen = [messageStart, event("brand_new"), start(0, emptyText), text("a"), stop(0), end(), messageStop].map(
+      (next) => {
+        draft.add(next)
+        return [draft.begun(), draft.ended()]
+      }
+    )
+    assert.deepStrictEqual(seen.map(([begun]) => begun), [false, false, true, true, true, true, true])
+    assert.deepStrictEqual(seen.map(([, ended]) => ended), [false, false, false, false, false, false, true])
+  })
+
+  it("says why and where it stopped", () => {
+    const details = { type: "refusal", category: "cyber", explanation: null }
+    const message: object = after(messageStart, end("stop_sequence", { stop_sequence: "END", stop_details: details }))
+      .message()
+    assert.deepInclude(message, { stop_reason: "stop_sequence", stop_sequence: "END", stop_details: details })
+  })
+
+  it("may be empty", () => {
+    assert.isTrue(after(messageStart, end("refusal"), messageStop).ended())
+  })
+})
+
+describe("usage", () => {
+  const usage = (...events: ReadonlyArray<WireEvent>) => after(messageStart, ...events).message().usage
+
+  it("is what message_start says, until message_delta says more", () => {
+    assert.deepInclude(usage(), {
+      input_tokens: 14,
+      output_tokens: 1,
+      cache_creation_input_tokens: 3,
+      cache_read_input_tokens: 4,
+      service_tier: "standard",
+      server_tool_use: null
+    })
+  })
+
+  it("is cumulative: what message_delta says stands in the place of what was said before", () => {
+    const { input_tokens, output_tokens } = usage(
+      end(null, {}, { input_tokens: 20, output_tokens: 5 }),
+      end("end_turn", {}, { output_tokens: 9 })
+    )
+    assert.deepStrictEqual({ input_tokens, output_tokens }, { input_tokens: 20, output_tokens: 9 })
+  })
+
+  it("null says nothing, and so does no usage at all", () => {
+    const nothing = { input_tokens: null, output_tokens: 9, cache_creation_input_tokens: null }
+    assert.deepInclude(usage(end("end_turn", {}, nothing)), {
+      input_tokens: 14,
+      output_tokens: 9,
+      cache_creation_input_tokens: 3,
+      cache_read_input_tokens: 4
+    })
+    for (const none of [{}, { usage: null }]) {
+      const { output_tokens } = usage(event("message_delta", { delta: { stop_reason: "end_turn" }, ...none }))
+      assert.strictEqual(output_tokens, 1)
+    }
+  })
+})
+
+describe("usage that is none", () => {
+  it.each([Infinity, -Infinity, NaN, -1])("as a count, %d says nothing", (count) => {
+    const draft = after(messageStart, end("end_turn", {}, { input_tokens: count, output_tokens: count }))
+    const { input_tokens, output_tokens } = draft.message().usage
+    assert.deepStrictEqual({ input_tokens, output_tokens }, { input_tokens: 14, output_tokens: 1 })
+  })
+
+  it("does not get into the sums", () => {
+    const usage = { input_tokens: "14", output_tokens: [9], cache_read_input_tokens: {}, service_tier: "standard" }
+    for (const from of [event("message_start", { message: { usage } }), end("end_turn", {}, usage)]) {
+      const draft = from.type === "message_start" ? after(from) : after(messageStart, from)
+      const { cache_read_input_tokens, input_tokens, output_tokens, service_tier } = draft.message().usage
+      assert.isNumber(input_tokens)
+      assert.isNumber(output_tokens)
+      assert.isTrue(cache_read_input_tokens === null || cache_read_input_tokens === 4)
+      assert.strictEqual(service_tier, "standard")
+    }
+    for (const usage of ["none", 7, [], null]) {
+      assert.strictEqual(after(event("message_start", { message: { usage } })).message().usage.input_tokens, 0)
+      assert.strictEqual(after(messageStart, end("end_turn", {}, usage)).message().usage.input_tokens, 14)
+    }
+  })
+})
+
+describe("blocks", () => {
+  it("begin with what their start has", () => {
+    const cited = { type: "char_location", cited_text: "a" }
+    assert.deepStrictEqual(
+      content(start(0, { type: "text", text: "Pa", citations: [cited] }), text("ris")),
+      [{ type: "text", text: "Paris", citations: [cited] }]
+    )
+    assert.deepStrictEqual(
+      content(
+        start(0, { type: "thinking", thinking: "so ", signature: "a" }),
+        delta(0, {
+          type: "thinking_delta",
+          thinking: "it is"
+        })
+      ),
+      [{ type: "thinking", thinking: "so it is", signature: "a" }]
+    )
+  })
+
+  it("may lack the parts that deltas will bring", () => {
+    assert.deepStrictEqual(content(start(0, { type: "text" }), text("Paris")), [
+      { type: "text", text: "Paris", citations: null }
+    ])
+    assert.deepStrictEqual(content(start(0, { type: "thinking", thinking: null })), [
+      { type: "thinking", thinking: "", signature: "" }
+    ])
+  })
+
+  it("collect their citations", () => {
+    const cite = (cited_text: string) => ({ type: "char_location", cited_text, document_index: 0 })
+    const citation = (cited_text: string) => delta(0, { type: "citations_delta", citation: cite(cited_text) })
+    assert.deepStrictEqual(content(start(0, emptyText), text("Paris"), citation("a"), citation("b")), [
+      { type: "text", text: "Paris", citations: [cite("a"), cite("b")] }
+    ])
+    assert.deepStrictEqual(content(start(0, { ...emptyText, citations: [cite("a")] }), citation("b")), [
+      { type: "text", text: "", citations: [cite("a"), cite("b")] }
+    ])
+  })
+
+  it("may be open at the same time", () => {
+    assert.deepStrictEqual(
+      content(start(0, emptyText), start(1, emptyText), text("b", 1), text("a", 0), stop(0), text("b", 1), stop(1)),
+      [{ ...emptyText, text: "a" }, { ...emptyText, text: "bb" }]
+    )
+  })
+
+  it.each([
+    ["a tool", tool],
+    ["a tool of the server", { ...tool, type: "server_tool_use" }],
+    ["a tool of an MCP server", { ...tool, type: "mcp_tool_use" }],
+    ["a tool that is new", { ...tool, type: "brand_new_tool_use" }]
+  ])("%s has its input", (_, start_) => {
+    assert.deepStrictEqual(content(start(0, start_), json(""), json("{\"a\":"), json("[1]}"), stop(0)), [
+      { ...start_, input: { a: [1] } }
+    ])
+    assert.deepStrictEqual(content(start(0, start_), json(""), stop(0)), [start_])
+    const whole = { ...start_, input: { a: 1 } }
+    assert.deepStrictEqual(content(start(0, whole), stop(0)), [whole])
+  })
+
+  it.each([
+    ["is not over", [json("{\"city\": \"Oslo\"}")]],
+    ["is cut", [json("{\"city\": \"Os"), stop(0)]],
+    ["is cut at a limit", [json("{\"city\": \"Os"), stop(0), end("max_tokens"), messageStop]],
+    ["is not there at a limit", [json(""), stop(0), end("max_tokens"), messageStop]],
+    ["is cut by a refusal", [json("{\"city\": \"Os"), stop(0), end("refusal"), messageStop]],
+    ["is not there at a refusal", [stop(0), end("refusal"), messageStop]],
+    ["is cut by a pause", [json("{\"city\": \"Os"), stop(0), end("pause_turn"), messageStop]],
+    ["does not fit the window", [stop(0), end("model_context_window_exceeded"), messageStop]]
+  ])("a tool whose input %s is not seen", (_, events) => {
+    assert.deepStrictEqual(content(start(0, tool), ...events), [])
+  })
+
+  it.each([
+    ["is JSON", ["{\"city\": \"Oslo\"}"], "tool_use", undefined],
+    ["is not JSON", ["{\"city\": nope"], "tool_use", "the input of a tool is not JSON"],
+    ["is cut at a limit", ["{\"city\": \"Os"], "max_tokens", undefined],
+    ["is cut by a refusal", ["{\"city\": \"Os"], "refusal", undefined],
+    ["is cut by a pause", ["{\"city\": \"Os"], "pause_turn", undefined]
+  ])("the input of a tool that %s is a flaw or not", (_, pieces, reason, flaw) => {
+    const draft = after(
+      messageStart,
+      start(0, tool),
+      ...pieces.map((piece) => json(piece)),
+      stop(0),
+      end(reason),
+      messageStop
+    )
+    assert.strictEqual(draft.flaw(), flaw)
+  })
+})
+
+describe("what is new", () => {
+  it("is taken as it comes", () => {
+    const block = { type: "brand_new_block", news: [1] }
+    assert.deepStrictEqual(
+      content(
+        event("brand_new"),
+        start(0, block),
+        delta(0, { type: "brand_new_delta", news: 2 }),
+        text("for another version", 0),
+        stop(0),
+        start(1, emptyText),
+        delta(1, { type: "brand_new_delta" }),
+        text("Paris", 1),
+        stop(1)
+      ),
+      [block, { ...emptyText, text: "Paris" }]
+    )
+    assert.strictEqual(after(messageStart, end("brand_new"), messageStop).message().stop_reason, "brand_new")
+  })
+})
+
+describe("contradictions", () => {
+  const open = [messageStart, start(0, emptyText), text("Paris")]
+  const other = { toString: 1, valueOf: 1 }
+  const contradictions: ReadonlyArray<
+    readonly [name: string, before: ReadonlyArray<WireEvent>, next: WireEvent, complaint: string]
+  > = [
+    ["a second start", open, messageStart, "a second message_start"],
+    ["a start without a message", [], event("message_start"), "a message_start without a message"],
+    ["a start with another message", [], event("message_start", { message: 7 }), "a message_start without a message"],
+    ["a start without usage", [], event("message_start", { message: {} }), "a message_start without a message"],
+    ["content before the start", [], start(0, emptyText), "content before message_start"],
+    ["a gap", [messageStart], start(1, emptyText), "a content_block_start out of order (1)"],
+    ["an index twice", open, start(0, emptyText), "a content_block_start out of order (0)"],
+    ["a block at no number", [messageStart], start(other, emptyText), "a content_block_start out of order"],
+    ["no block", [messageStart], start(0, undefined), "a content_block_start without a block"],
+    ["a block that is none", [messageStart], start(0, "text"), "a content_block_start without a block"],
+    ["a block of no type", [messageStart], start(0, { type: 7 }), "a content_block_start without a block"],
+    [
+      "a text that is none",
+      [messageStart],
+      start(0, { type: "text", text: other }),
+      "a content_block_start without a block"
+    ],
+    [
+      "citations that are none",
+      [messageStart],
+      start(0, { ...emptyText, citations: 7 }),
+      "a content_block_start without a block"
+    ],
+    [
+      "thinking that is none",
+      [messageStart],
+      start(0, { type: "thinking", thinking: 7 }),
+      "a content_block_start without a block"
+    ],
+    [
+      "a signature that is none",
+      [messageStart],
+      start(0, { type: "thinking", signature: 7 }),
+      "a content_block_start without a block"
+    ],
+    ["a delta before its block", [messageStart], text("a"), "a delta for a block that is not open (0)"],
+    ["a delta after its block", [...open, stop(0)], text("a"), "a delta for a block that is not open (0)"],
+    ["a delta for another block", open, text("a", 1), "a delta for a block that is not open (1)"],
+    ["a delta below all blocks", open, text("a", -1), "a delta for a block that is not open (-1)"],
+    ["a delta between blocks", open, text("a", 0.5), "a delta for a block that is not open (0.5)"],
+    ["a delta at no number", open, text("a", "length"), "a delta for a block that is not open"],
+    ["a delta at no number", open, text("a", "0"), "a delta for a block that is not open"],
+    ["a delta at an object", open, text("a", other), "a delta for a block that is not open"],
+    ["a delta nowhere", open, text("a", null), "a delta for a block that is not open"],
+    ["no delta", open, delta(0, undefined), "a content_block_delta without a delta"],
+    ["a delta of no type", open, delta(0, { type: 7 }), "a content_block_delta without a delta"],
+    ["text that is none", open, text(7), "a text_delta without text, or in another block"],
+    ["text in a tool", [messageStart, start(0, tool)], text("a"), "a text_delta without text, or in another block"],
+    [
+      "text in thinking",
+      [messageStart, start(0, emptyThinking)],
+      text("a"),
+      "a text_delta without text, or in another block"
+    ],
+    [
+      "thinking that is none",
+      [messageStart, start(0, emptyThinking)],
+      delta(0, { type: "thinking_delta" }),
+      "a thinking_delta without thinking, or in another block"
+    ],
+    [
+      "thinking in text",
+      open,
+      delta(0, { type: "thinking_delta", thinking: "a" }),
+      "a thinking_delta without thinking, or in another block"
+    ],
+    [
+      "a signature that is none",
+      [messageStart, start(0, emptyThinking)],
+      delta(0, { type: "signature_delta" }),
+      "a signature_delta without one, or in another block"
+    ],
+    [
+      "a signature of text",
+      open,
+      delta(0, { type: "signature_delta", signature: "a" }),
+      "a signature_delta without one, or in another block"
+    ],
+    [
+      "input that is no text",
+      [messageStart, start(0, tool)],
+      json({}),
+      "an input_json_delta without JSON, or in another block"
+    ],
+    ["input in text", open, json("{}"), "an input_json_delta without JSON, or in another block"],
+    [
+      "a citation that is none",
+      open,
+      delta(0, { type: "citations_delta" }),
+      "a citations_delta without one, or in another block"
+    ],
+    [
+      "a citation in a tool",
+      [messageStart, start(0, tool)],
+      delta(0, { type: "citations_delta", citation: { type: "a" } }),
+      "a citations_delta without one, or in another block"
+    ],
+    ["a stop before its block", [messageStart], stop(0), "a content_block_stop for a block that is not open (0)"],
+    ["a stop twice", [...open, stop(0)], stop(0), "a content_block_stop for a block that is not open (0)"],
+    ["a stop at no number", open, stop("0"), "a content_block_stop for a block that is not open"],
+    ["a stop reason before the start", [], end(), "a message_delta without a stop reason, or before message_start"],
+    [
+      "no stop reason",
+      [messageStart],
+      event("message_delta", { delta: {} }),
+      "a message_delta without a stop reason, or before message_start"
+    ],
+    ["no message_delta", [...open, stop(0)], messageStop, "a message_stop without a stop reason"],
+    ["a stop reason that is none", [messageStart, end(7)], messageStop, "a message_stop without a stop reason"],
+    ["an end before the start", [], messageStop, "a message_stop without a stop reason"],
+    ["an end within a block", [...open, end()], messageStop, "a message_stop inside a block"]
+  ]
+
+  it.each(contradictions)("%s", (_, before, next, complaint) => {
+    const draft = after(...before)
+    const { content } = draft.message()
+    const begun = draft.begun()
+    assert.strictEqual(draft.add(next), complaint)
+    // It is told, not taken.
+    assert.deepStrictEqual(draft.message().content, content)
+    assert.strictEqual(draft.begun(), begun)
+    assert.isFalse(draft.ended())
+  })
+})

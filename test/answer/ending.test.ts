@@ -1,0 +1,380 @@
+/** G11 How a call ends that opens a stream: once, with the stream, and with all that it cost and that was tried. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Ref, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { CallLog, Claude, ClaudeError, Guards, Policy, Retry } from "../../src/index.ts"
+import { FakeClaude, Faults } from "../../src/testing/index.ts"
+
+const events = Effect.flatMap(CallLog.Memory, Ref.get)
+const told = Effect.map(events, (all) => all.map(({ _tag }) => _tag))
+const ends = Effect.map(events, (all) => all.filter(({ _tag }) => _tag === "CallSucceeded" || _tag === "GaveUp"))
+
+const fake = (playable: Faults.Playable, guards: Guards.Guards = {}) =>
+  FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provideMerge(CallLog.layerMemory))
+
+const retry = Retry.linear({ times: 2, base: "1 second" })
+
+/** Runs it, however long it waits. */
+const soon = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const running = yield* Effect.forkChild(self)
+    yield* TestClock.adjust("1 minute")
+    return yield* Fiber.join(running)
+  })
+
+/** What is left of a failure: why it is final, and what was tried. */
+const explained = ({ _tag, gaveUp, history }: ClaudeError.ClaudeError) => ({
+  _tag,
+  gaveUp,
+  tried: history?.map(({ attempt, error }) => [attempt, error])
+})
+
+const thoughtOnly = Faults.stream([
+  ...Faults.events("").slice(0, 1),
+  Faults.event("content_block_start", { index: 0, content_block: { type: "thinking", thinking: "", signature: "" } }),
+  Faults.event("content_block_delta", { index: 0, delta: { type: "thinking_delta", thinking: "hm" } })
+], { end: "cut" })
+
+describe("a stream under a policy", () => {
+  it.effect("succeeds when it was read to its end, with what it cost", () =>
+    Effect.gen(function*() {
+      const seen: Array<ReadonlyArray<string>> = []
+      yield* Claude.stream("hi").pipe(
+        Policy.applyStream({ retry }),
+        Stream.runForEach(() => Effect.map(told, (tags) => void seen.push(tags)))
+      )
+      for (const tags of seen) assert.notInclude(tags, "CallSucceeded")
+      assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptSucceeded", "CallSucceeded"])
+      const [end] = yield* ends
+      if (end?._tag !== "CallSucceeded") assert.fail()
+      assert.deepInclude(end.spent, { input: 14, output: 2, atLeast: false })
+      assert.isAbove(end.spent.dollars, 0)
+    }).pipe(Effect.provide(fake([Faults.answer("a b c")]))))
+
+  it.effect("succeeds when it was left, with what it cost at least", () =>
+    Effect.gen(function*() {
+      yield* Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.take(1), Stream.runDrain)
+      assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptLeft", "CallSucceeded"])
+      const [end] = yield* ends
+      assert.isTrue(end?._tag === "CallSucceeded" && end.spent.atLeast)
+    }).pipe(Effect.provide(fake([Faults.answer("a b c")]))))
+
+  it.effect("has no end when it is interrupted, or never read", () =>
+    Effect.gen(function*() {
+      const reader = yield* Claude.stream("hi").pipe(
+        Policy.applyStream({ retry }),
+        Stream.runDrain,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(reader)
+      yield* Effect.scoped(Policy.apply({ retry })(Claude.open("hi")))
+      assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptLeft", "AttemptStarted", "AttemptLeft"])
+    }).pipe(Effect.provide(fake([Faults.pings("a", "1 second"), Faults.answer("b")]))))
+
+  it.effect("gives up when it breaks off, with why and what was tried before", () =>
+    Effect.gen(function*() {
+      const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.runDrain)
+      const error = yield* soon(Effect.flip(reading))
+      assert.deepStrictEqual(explained(error), {
+        _tag: "PartialAnswer",
+        gaveUp: "NotRetried",
+        tried: [[1, "Overloaded"], [2, "PartialAnswer"]]
+      })
+      const [end, ...others] = yield* ends
+      assert.deepStrictEqual(others, [])
+      if (end?._tag !== "GaveUp") assert.fail()
+      assert.strictEqual(end.error, error)
+      assert.strictEqual(end.reason, "NotRetried")
+      assert.isTrue(end.spent.atLeast)
+      assert.instanceOf(error.cause, ClaudeError.Unreachable)
+    }).pipe(Effect.provide(fake([Faults.overloaded, Faults.breaks("half")]))))
+
+  it.effect("gives up when it is cut, as one that is collected", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(
+        Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.runDrain)
+      )
+      assert.deepStrictEqual(explained(error), { _tag: "Truncated", gaveUp: "NotRetried", tried: [[1, "Truncated"]] })
+      assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), ["GaveUp"])
+    }).pipe(Effect.provide(fake([Faults.maxTokens("a b")]))))
+
+  it.effect("gives up once where nothing comes after a break", () =>
+    Effect.gen(function*() {
+      const reading = Claude.events("hi").pipe(Policy.applyStream({ retry, onBreak: "resume" }), Stream.runDrain)
+      const error = yield* soon(Effect.flip(reading))
+      assert.strictEqual(error._tag, "PartialAnswer")
+      assert.strictEqual(error.gaveUp, "RetriesSpent")
+      assert.lengthOf(error.history ?? [], 3)
+      const [end, ...others] = yield* ends
+      assert.isTrue(end?._tag === "GaveUp" && end.reason === "RetriesSpent")
+      assert.deepStrictEqual(others, [])
+    }).pipe(Effect.provide(fake(Faults.untilLast(Faults.breaks("half"), Faults.serverError)))))
+
+  it.effect("has not ended while it is tried again before its first piece", () =>
+    Effect.gen(function*() {
+      const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.runDrain)
+      yield* soon(reading)
+      assert.deepStrictEqual(yield* told, [
+        "AttemptStarted",
+        "AttemptFailed",
+        "RetryScheduled",
+        "AttemptStarted",
+        "AttemptSucceeded",
+        "CallSucceeded"
+      ])
+      const { calls, failures } = (yield* Guards.status).successRate ?? assert.fail()
+      assert.deepStrictEqual({ calls, failures }, { calls: 1, failures: 0 })
+    }).pipe(Effect.provide(fake([thoughtOnly, Faults.answer("a")]))))
+
+  it.effect("gives up at the end of its time, with what was tried", () =>
+    Effect.gen(function*() {
+      const reading = Claude.stream("hi").pipe(
+        Policy.applyStream({ retry, streamOverall: "10 seconds" }),
+        Stream.runDrain
+      )
+      const error = yield* soon(Effect.flip(reading))
+      assert.deepStrictEqual(explained(error), {
+        _tag: "DeadlineExceeded",
+        gaveUp: "DeadlineExceeded",
+        tried: [[1, "Overloaded"]]
+      })
+      const [end, ...others] = yield* ends
+      assert.deepStrictEqual(others, [])
+      assert.isTrue(end?._tag === "GaveUp" && Duration.toMillis(end.took) === 10_000)
+    }).pipe(Effect.provide(fake([Faults.overloaded, Faults.pings("a", "1 second")]))))
+
+  it.effect("gives up at the end of its time, also before it has opened", () =>
+    Effect.gen(function*() {
+      const reading = Claude.stream("hi").pipe(
+        Policy.applyStream({ retry, streamOverall: "1 second" }),
+        Stream.runDrain
+      )
+      const error = yield* soon(Effect.flip(reading))
+      assert.strictEqual(error.gaveUp, "DeadlineExceeded")
+      assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptLeft", "GaveUp"])
+    }).pipe(Effect.provide(fake([Faults.silence]))))
+
+  it.effect("is told again each time it is run", () =>
+    Effect.gen(function*() {
+      const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry, streamOverall: "1 minute" }))
+      yield* Stream.runDrain(reading)
+      yield* Effect.flip(Stream.runDrain(reading))
+      assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), ["CallSucceeded", "GaveUp"])
+    }).pipe(Effect.provide(fake([Faults.answer("a"), Faults.breaks("half")]))))
+})
+
+// -----------------------------------------------------------------------------
+// Streams that are more than an answer
+// -----------------------------------------------------------------------------
+
+const whole = Faults.answer("a b c")
+const half = Faults.breaks("half")
+const endless = Faults.pings("b", "1 second")
+const under = Policy.applyStream({ retry })
+const limited = Policy.applyStream({ retry, streamOverall: "10 seconds" })
+const both = Stream.unwrap(Effect.map(
+  Effect.all([Claude.open("1"), Claude.open("2")]),
+  ([a, b]) => Stream.concat(a.events, b.events)
+))
+
+type Read = Stream.Stream<unknown, ClaudeError.ClaudeError, Claude.Claude>
+
+const combined: ReadonlyArray<
+  readonly [
+    name: string,
+    read: Read,
+    script: Faults.Playable,
+    end: "CallSucceeded" | ClaudeError.Tag | "none"
+  ]
+> = [
+  ["two, whole", under(Stream.concat(Claude.stream("1"), Claude.stream("2"))), [whole, whole], "CallSucceeded"],
+  ["two, of which the second breaks", under(Stream.concat(Claude.stream("1"), Claude.stream("2"))), [
+    whole,
+    half
+  ], "PartialAnswer"],
+  ["two at once, of which one fails", under(Stream.merge(Claude.stream("1"), Claude.stream("2"))), [
+    whole,
+    Faults.delayed(Faults.overloaded, "3 seconds")
+  ], "Overloaded"],
+  ["one that asks for each piece", under(Stream.mapEffect(Claude.stream("1"), (piece) => Claude.text(piece))), [
+    whole,
+    whole,
+    Faults.overloaded
+  ], "Overloaded"],
+  [
+    "one that never ends, after an answer",
+    limited(
+      Stream.concat(Stream.fromEffect(Claude.text("1")), Stream.never)
+    ),
+    [whole],
+    "DeadlineExceeded"
+  ],
+  ["two of one call, when its time is over", limited(both), [whole, endless], "DeadlineExceeded"],
+  ["one under two policies", under(under(Claude.stream("1"))), [whole], "CallSucceeded"],
+  ["one under two policies that breaks", under(under(Claude.stream("1"))), [half], "PartialAnswer"],
+  ["one under two policies, when the outer time is over", limited(under(Claude.stream("1"))), [
+    endless
+  ], "DeadlineExceeded"],
+  [
+    "one whose reader is busy when its time is over",
+    Stream.take(
+      Stream.tap(limited(Claude.stream("1")), () => Effect.sleep("20 seconds")),
+      1
+    ),
+    [endless],
+    "DeadlineExceeded"
+  ],
+  [
+    "two, of which the second is left by an interrupt",
+    Stream.interruptWhen(
+      under(Stream.concat(Claude.stream("1"), Claude.stream("2"))),
+      Effect.andThen(Effect.sleep("20 seconds"), Effect.interrupt)
+    ),
+    [whole, endless],
+    "none"
+  ]
+]
+
+describe("a stream under a policy that is more than an answer", () => {
+  for (const [name, read, script, end] of combined) {
+    it.effect(`has one end for each of its policies: ${name}`, () =>
+      Effect.gen(function*() {
+        const reader = yield* Effect.forkChild(Effect.exit(Stream.runDrain(read)))
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(reader)
+        const told = yield* ends
+        const calls = new Set((yield* events).flatMap(({ call }) => call ?? []))
+        assert.lengthOf(new Set(told.map(({ call }) => call)), told.length)
+        const expected = end === "none" ? [] : Array.from({ length: name.includes("two policies") ? 2 : 1 }, () => end)
+        const shown = told.map((event) => event._tag === "GaveUp" ? event.error._tag : event._tag)
+        // What is inside may be cut off by what is outside, and has no end then.
+        assert.deepStrictEqual(shown, name.includes("outer time") ? expected.slice(1) : expected)
+        assert.isAtLeast(calls.size, 1)
+        for (const event of told) if (event._tag === "GaveUp") assert.isDefined(event.error.history)
+        const rate = (yield* Guards.status).successRate ?? assert.fail()
+        const count = end === "none" ? 0 : 1
+        assert.deepStrictEqual([rate.calls, rate.failures], [count, end === "CallSucceeded" ? 0 : count])
+      }).pipe(Effect.provide(fake(script))))
+  }
+})
+
+describe("an answer that is opened under a policy", () => {
+  it.effect("ends its call when it was read", () =>
+    Effect.gen(function*() {
+      const { events } = yield* Policy.apply({ retry })(Claude.open("hi"))
+      assert.deepStrictEqual(yield* ends, [])
+      yield* Stream.runDrain(events)
+      assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), ["CallSucceeded"])
+    }).pipe(Effect.scoped, Effect.provide(fake([Faults.answer("a")]))))
+
+  it.effect("ends it with the last of several, once", () =>
+    Effect.gen(function*() {
+      const [first, second] = yield* Policy.apply({ retry })(Effect.all([Claude.open("1"), Claude.open("2")]))
+      yield* Stream.runDrain(first.events)
+      assert.deepStrictEqual(yield* ends, [])
+      const error = yield* Effect.flip(Stream.runDrain(second.events))
+      const [end, ...others] = yield* ends
+      assert.isTrue(end?._tag === "GaveUp" && end.error === error)
+      assert.deepStrictEqual(others, [])
+    }).pipe(Effect.scoped, Effect.provide(fake([Faults.answer("a"), Faults.breaks("half")]))))
+
+  it.effect("ends it with the first that breaks, and not once more", () =>
+    Effect.gen(function*() {
+      const [first, second] = yield* Policy.apply({ retry })(Effect.all([Claude.open("1"), Claude.open("2")]))
+      const error = yield* Effect.flip(Stream.runDrain(first.events))
+      yield* Effect.flip(Stream.runDrain(second.events))
+      const [end, ...others] = yield* ends
+      assert.isTrue(end?._tag === "GaveUp" && end.error === error)
+      assert.deepStrictEqual(others, [])
+    }).pipe(Effect.scoped, Effect.provide(fake(Faults.cycle(Faults.breaks("half"))))))
+
+  it.effect("ends it once, also where both are opened again in vain", () =>
+    Effect.gen(function*() {
+      const opened = Policy.apply({ retry, onBreak: "restart" })(Effect.all([Claude.open("1"), Claude.open("2")]))
+      const reading = Effect.flatMap(opened, (all) =>
+        Effect.forEach(all, ({ events }) => Effect.flip(Stream.runDrain(events))))
+      const [first] = yield* soon(reading)
+      const [end, ...others] = yield* ends
+      assert.isTrue(end?._tag === "GaveUp" && end.error === first)
+      assert.deepStrictEqual(others, [])
+    }).pipe(Effect.scoped, Effect.provide(fake(Faults.untilLast(half, half, Faults.serverError)))))
+
+  for (const [script, end] of [[whole, "CallSucceeded"], [half, "GaveUp"]] as const) {
+    it.effect(`ends all the calls that it is of: ${end}`, () =>
+      Effect.gen(function*() {
+        const { events } = yield* Policy.apply({ retry })(Policy.apply({ retry })(Claude.open("hi")))
+        assert.deepStrictEqual(yield* ends, [])
+        yield* Effect.exit(Stream.runDrain(events))
+        assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), [end, end])
+        const { calls } = (yield* Guards.status).successRate ?? assert.fail()
+        assert.strictEqual(calls, 1)
+      }).pipe(Effect.scoped, Effect.provide(fake([script]))))
+  }
+
+  it.effect("is no part of another call in which it is read", () =>
+    Effect.gen(function*() {
+      const { events } = yield* Policy.apply({ retry })(Claude.open("hi"))
+      yield* Policy.apply({ retry })(Effect.ignore(Stream.runDrain(events)))
+      const { calls, failures } = (yield* Guards.status).successRate ?? assert.fail()
+      assert.deepStrictEqual({ calls, failures }, { calls: 2, failures: 1 })
+    }).pipe(Effect.scoped, Effect.provide(fake([half]))))
+
+  it.effect("and read inside of it is a part of it", () =>
+    Effect.gen(function*() {
+      const reading = Effect.scoped(
+        Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events))
+      )
+      yield* soon(Policy.apply({ retry: Retry.byTag({ PartialAnswer: retry }) })(reading))
+      assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), ["CallSucceeded"])
+    }).pipe(Effect.provide(fake([Faults.breaks("half"), Faults.answer("a")]))))
+})
+
+describe("an answer that is opened again inside of its policy", () => {
+  for (const onBreak of ["restart", "resume"] as const) {
+    it.effect(`and fails has each attempt once in its history: ${onBreak}`, () =>
+      Effect.gen(function*() {
+        const reading = Effect.scoped(Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events)))
+        const error = yield* soon(Effect.flip(Policy.apply({ retry, onBreak })(reading)))
+        assert.deepStrictEqual(explained(error), {
+          _tag: "PartialAnswer",
+          gaveUp: "RetriesSpent",
+          tried: [[1, "PartialAnswer"], [2, "ServerFault"], [3, "ServerFault"]]
+        })
+        assert.lengthOf(yield* ends, 1)
+      }).pipe(Effect.provide(fake(Faults.untilLast(half, Faults.serverError)))))
+  }
+})
+
+describe("a reader that fails", () => {
+  it.effect("is no failure of the model, whatever it fails with", () =>
+    Effect.gen(function*() {
+      const own = new ClaudeError.Overloaded({})
+      for (let i = 0; i < 20; i++) {
+        const error = yield* Claude.stream("hi").pipe(
+          Policy.applyStream({ retry }),
+          Stream.mapEffect(() => Effect.fail(own)),
+          Stream.runDrain,
+          Effect.flip
+        )
+        assert.strictEqual(error, own)
+      }
+      const { circuits, successRate } = yield* Guards.status
+      assert.deepInclude(circuits["claude-sonnet-5-5"], { state: "closed", failures: 0 })
+      assert.strictEqual(successRate?.failures, 0)
+      assert.notInclude(yield* told, "AttemptFailed")
+    }).pipe(Effect.provide(fake(Faults.cycle(Faults.answer("a b c")), Guards.standard))))
+
+  it.effect("after a break does not mend it", () =>
+    Effect.gen(function*() {
+      const own = new ClaudeError.Refused({})
+      yield* Claude.stream("hi").pipe(
+        Policy.applyStream({ retry }),
+        Stream.catch(() => Stream.fail(own)),
+        Stream.runDrain,
+        Effect.flip
+      )
+      const [end] = yield* ends
+      assert.isTrue(end?._tag === "GaveUp" && end.error._tag === "PartialAnswer")
+    }).pipe(Effect.provide(fake([Faults.breaks("half")]))))
+})

@@ -1,0 +1,581 @@
+/** Answers that stop half-way, by the exact requests that a server received. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Redacted, Schedule, Schema } from "effect"
+import { CallLog, Claude, type ClaudeError, Policy, Retry } from "../../src/index.ts"
+import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { FakeServer, Faults } from "../../src/testing/index.ts"
+
+const newer = "claude-sonnet-5-5"
+const older = "claude-haiku-4-5"
+const user = (content: unknown) => ({ role: "user", content })
+const assistant = (...content: ReadonlyArray<unknown>) => ({ role: "assistant", content })
+const text = (text: string) => ({ type: "text", text, citations: null })
+const format = Schema.Struct({ city: Schema.String })
+
+const goOn = (words: string) =>
+  user(
+    "Your answer was cut off because it reached its length limit. Go on exactly where it ends: first repeat its last "
+      + "words, which are given below, letter by letter and without anything before them, then write what follows. "
+      + `Repeat nothing else, and do not mention the interruption.\n<last_words>\n${words}\n</last_words>`
+  )
+
+/** As it was asked: that it is a stream, is the same for all. */
+const withoutStream = (params: object): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(Object.entries(params).filter(([name]) => name !== "stream"))
+
+/** Runs against a server that plays the turns; gives how it ended, what was received, and what was told. */
+const play = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, ...turns: ReadonlyArray<Faults.Turn>) =>
+  playing(self, turns)
+
+const playing = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, turns: Faults.Playable) => {
+  const log: Array<CallLog.Event> = []
+  const sink = Layer.succeed(CallLog.CallLog, { emit: (event) => Effect.sync(() => void log.push(event)) })
+  const world = Layer.unwrap(
+    Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }))
+  ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(sink))
+  return Effect.gen(function*() {
+    const exit = yield* Effect.result(self)
+    const received = yield* Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
+    assert.isFalse(received.some(({ refused }) => refused), "the server refused a request as malformed")
+    const bodies = received.map(({ params }) => withoutStream(params))
+    return { exit, bodies, log, told: log.map(({ _tag }) => _tag) }
+  }).pipe(Effect.provide(world))
+}
+
+const succeeded = <A>({ exit }: { readonly exit: { readonly _tag: string } }): A => {
+  assert.strictEqual(exit._tag, "Success", JSON.stringify(exit))
+  return (exit as unknown as { readonly success: A }).success
+}
+const failed = ({ exit }: { readonly exit: { readonly _tag: string } }): ClaudeError.ClaudeError => {
+  assert.strictEqual(exit._tag, "Failure", JSON.stringify(exit))
+  return (exit as unknown as { readonly failure: ClaudeError.ClaudeError }).failure
+}
+
+describe("truncated: raiseTo", () => {
+  const raise = (raiseTo: number) => Policy.apply({ truncated: { raiseTo } })
+
+  it.live("asks once more for the same, with more room", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: newer, maxTokens: 100 }).pipe(raise(500)),
+        Faults.maxTokens("Once upon"),
+        Faults.answer("Once upon a time.")
+      )
+      assert.strictEqual(succeeded(played), "Once upon a time.")
+      const ask = { model: newer, messages: [user("hi")] }
+      assert.deepStrictEqual(played.bodies, [{ ...ask, max_tokens: 100 }, { ...ask, max_tokens: 500 }])
+      assert.deepInclude(played.log.find(({ _tag }) => _tag === "Continued"), { how: "raise", attempt: 2 })
+    }))
+
+  it.live("goes no further than what the model writes, and fails when it has had that", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: older, maxTokens: 100 }).pipe(raise(1_000_000)),
+        Faults.maxTokens("Once"),
+        Faults.maxTokens("Once upon")
+      )
+      const error = failed(played)
+      assert.deepStrictEqual(played.bodies.map(({ max_tokens }) => max_tokens), [100, 64_000])
+      assert.deepInclude({ ...error }, {
+        _tag: "Truncated",
+        gaveUp: "RetriesSpent",
+        detail: `it had 64000 tokens, and ${older} writes at most 64000`
+      })
+      assert.lengthOf(error.history ?? [], 2)
+    }))
+
+  it.live("does not ask the same again: a limit that is no higher fails at once", () =>
+    Effect.gen(function*() {
+      for (const maxTokens of [500, 501]) {
+        const played = yield* play(
+          Claude.text("hi", { model: newer, maxTokens }).pipe(raise(500)),
+          Faults.maxTokens("Once")
+        )
+        assert.lengthOf(played.bodies, 1)
+        assert.deepInclude({ ...failed(played) }, { _tag: "Truncated", gaveUp: "NotRetried" })
+      }
+    }))
+
+  it.live("mends a value that was cut, which is asked for by its schema", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.object(format, "where?", { model: newer, maxTokens: 5 }).pipe(raise(50)),
+        Faults.maxTokens(`{"city":"Pa`),
+        Faults.value({ city: "Paris" })
+      )
+      assert.deepStrictEqual(succeeded(played), { city: "Paris" })
+      const [first, second] = played.bodies
+      assert.deepStrictEqual({ ...first, max_tokens: 50 }, second)
+    }))
+})
+
+describe("truncated: continue", () => {
+  const go = (n: number) => Policy.apply({ truncated: { continue: n } })
+
+  it.live("has a newer model repeat the last words, and joins what follows them", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: newer, maxTokens: 10 }).pipe(go(3)),
+        Faults.maxTokens("The quick brown fo"),
+        Faults.maxTokens("The quick brown fox jumps \n"),
+        Faults.answer("The quick brown fox jumps over the dog.")
+      )
+      assert.strictEqual(succeeded(played), "The quick brown fox jumps over the dog.")
+      const ask = { model: newer, max_tokens: 10 }
+      assert.deepStrictEqual(played.bodies, [
+        { ...ask, messages: [user("hi")] },
+        { ...ask, messages: [user("hi"), assistant(text("The quick brown fo")), goOn("The quick brown fo")] },
+        {
+          ...ask,
+          messages: [user("hi"), assistant(text("The quick brown fox jumps")), goOn("The quick brown fox jumps")]
+        }
+      ])
+    }))
+
+  it.live("has an older model go on from the beginning of its answer, without the blank at its end", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: older, maxTokens: 10 }).pipe(go(3)),
+        Faults.maxTokens("The quick \n"),
+        Faults.maxTokens(" brown fo"),
+        Faults.answer("x jumps.")
+      )
+      assert.strictEqual(succeeded(played), "The quick brown fox jumps.")
+      const ask = { model: older, max_tokens: 10 }
+      assert.deepStrictEqual(played.bodies, [
+        { ...ask, messages: [user("hi")] },
+        { ...ask, messages: [user("hi"), assistant(text("The quick"))] },
+        { ...ask, messages: [user("hi"), assistant(text("The quick brown fo"))] }
+      ])
+    }))
+
+  it.live("tells an older model that thinks to go on, because thinking and a beginning do not go together", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: older, maxTokens: 2000, thinking: { type: "enabled", budget_tokens: 1024 } }).pipe(
+          go(1)
+        ),
+        Faults.answer("The quick", { thinking: "Animals?", stopReason: "max_tokens" }),
+        Faults.answer("The quick fox.", { thinking: "Where was I?" })
+      )
+      assert.strictEqual(succeeded(played), "The quick fox.")
+      assert.deepStrictEqual(played.bodies[1]?.["messages"], [
+        user("hi"),
+        assistant({ type: "thinking", thinking: "Animals?", signature: "c2lnbmF0dXJl" }, text("The quick")),
+        goOn("The quick")
+      ])
+    }))
+
+  it.live("adds up what the pieces used and cost, and keeps them one message", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.message("hi", { model: older }).pipe(go(1)),
+        Faults.answer("One,", { model: older, stopReason: "max_tokens", inputTokens: 10, outputTokens: 2 }),
+        Faults.answer(" two.", { model: older, inputTokens: 12, outputTokens: 3 })
+      )
+      const reply = succeeded<Effect.Success<ReturnType<typeof Claude.message>>>(played)
+      assert.deepStrictEqual(reply.message.content, [{ ...text("One, two."), type: "text" }] as never)
+      assert.deepInclude(reply.usage, { input_tokens: 22, output_tokens: 5, service_tier: "standard" })
+      assert.deepStrictEqual(reply.message.usage, reply.usage)
+      assert.isFalse(reply.cost?.atLeast)
+      assert.closeTo(reply.cost?.dollars ?? 0, (22 * 1 + 5 * 5) / 1e6, 1e-12)
+      assert.strictEqual(reply.stopReason, "end_turn")
+      const spent = played.log.find(({ _tag }) => _tag === "CallSucceeded")
+      assert.deepInclude(spent, { attempts: 2 })
+    }))
+
+  it.live("takes no continuation that begins elsewhere, asks again while it may, and says why it gave up", () =>
+    Effect.gen(function*() {
+      const lost = yield* play(
+        Claude.text("hi", { model: newer, maxTokens: 10 }).pipe(go(2)),
+        Faults.maxTokens("The quick brown"),
+        Faults.answer("Sure! Here is the rest: fox jumps."),
+        Faults.answer(" fox jumps.")
+      )
+      const error = failed(lost) as ClaudeError.Truncated
+      assert.deepInclude({ ...error }, {
+        _tag: "Truncated",
+        detail: "the continuation does not begin where the answer ended",
+        gaveUp: "RetriesSpent"
+      })
+      assert.strictEqual(error.text && Redacted.value(error.text), "The quick brown")
+      assert.deepStrictEqual(lost.bodies[1], lost.bodies[2])
+
+      const found = yield* play(
+        Claude.text("hi", { model: newer, maxTokens: 10 }).pipe(go(2)),
+        Faults.maxTokens("The quick brown"),
+        Faults.answer("Sure! Here is the rest: fox jumps."),
+        Faults.answer("The quick brown fox jumps.")
+      )
+      assert.strictEqual(succeeded(found), "The quick brown fox jumps.")
+    }))
+
+  it.live("ends after so many pieces, with all of them in the error", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: older, maxTokens: 10 }).pipe(go(1)),
+        Faults.maxTokens("One,"),
+        Faults.maxTokens(" two,")
+      )
+      const error = failed(played) as ClaudeError.Truncated
+      assert.strictEqual(error.text && Redacted.value(error.text), "One, two,")
+      assert.strictEqual(error.detail, "it was continued as often as the policy says (1)")
+    }))
+
+  it.live("does not continue what is held to a schema, nor what was cut in thinking or in a tool", () =>
+    Effect.gen(function*() {
+      const held = yield* play(
+        Claude.object(format, "where?", { model: newer }).pipe(go(2)),
+        Faults.maxTokens(`{"city":`)
+      )
+      assert.match(failed(held).detail ?? "", /^what is held to a schema cannot be continued/)
+      const thinking = yield* play(
+        Claude.text("hi", { model: newer }).pipe(go(2)),
+        Faults.answer("", { thinking: "Hm", stopReason: "max_tokens" })
+      )
+      assert.match(failed(thinking).detail ?? "", /^it was not cut in a text/)
+      const tool = yield* play(
+        Claude.message("hi", { model: newer }).pipe(go(2)),
+        Faults.answer("Look:", { tool: { name: "look", input: { at: "x" } }, stopReason: "max_tokens" })
+      )
+      assert.match(failed(tool).detail ?? "", /^a tool was to be used before it was cut/)
+    }))
+
+  it.live("repeats only the piece that failed, by its own rule", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: older, maxTokens: 10 }).pipe(
+          Policy.apply({
+            truncated: { continue: 1 },
+            retry: Retry.byTag({ Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) })
+          })
+        ),
+        Faults.maxTokens("One,"),
+        Faults.overloaded,
+        Faults.answer(" two.")
+      )
+      assert.strictEqual(succeeded(played), "One, two.")
+      assert.deepStrictEqual(played.bodies[1], played.bodies[2])
+      assert.deepStrictEqual(played.bodies[2]?.["messages"], [user("hi"), assistant(text("One,"))])
+    }))
+
+  it.live("a refusal of the rest is a refusal, and the same question is asked afresh the next time", () =>
+    Effect.gen(function*() {
+      const refused = yield* play(
+        Claude.text("hi", { model: newer }).pipe(go(2)),
+        Faults.maxTokens("The quick"),
+        Faults.refusal("I will not")
+      )
+      assert.strictEqual(failed(refused)._tag, "Refused")
+      const twice = yield* play(
+        Effect.all([Claude.text("hi", { model: older }), Claude.text("hi", { model: older })]).pipe(go(2)),
+        Faults.maxTokens("One,"),
+        Faults.answer(" two."),
+        Faults.answer("Three.")
+      )
+      assert.deepStrictEqual(succeeded(twice), ["One, two.", "Three."])
+      assert.deepStrictEqual(twice.bodies[2]?.["messages"], [user("hi")])
+    }))
+})
+
+describe("paused", () => {
+  const search = { type: "server_tool_use", id: "srvtoolu_01Fake", name: "web_search", caller: { type: "direct" } }
+  const said = (words: string) => [text(words), { ...search, input: { query: "news" } }]
+
+  it.live("sends back what is there, unchanged, until the turn ends", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.message("news?", { model: newer }).pipe(Policy.apply(Policy.none)),
+        Faults.paused("Let me look. "),
+        Faults.paused("And there. "),
+        Faults.answer("Nothing new.")
+      )
+      const reply = succeeded<Effect.Success<ReturnType<typeof Claude.message>>>(played)
+      assert.strictEqual(reply.text, "Let me look. And there. Nothing new.")
+      assert.deepStrictEqual(reply.usage.input_tokens, 3 * 14)
+      const ask = { model: newer, max_tokens: 4096 }
+      assert.deepStrictEqual(played.bodies, [
+        { ...ask, messages: [user("news?")] },
+        { ...ask, messages: [user("news?"), assistant(...said("Let me look. "))] },
+        { ...ask, messages: [user("news?"), assistant(...said("Let me look. "), ...said("And there. "))] }
+      ])
+    }))
+
+  it.live("ends after five times, or as many as the policy says", () =>
+    Effect.gen(function*() {
+      const pauses = Array.from({ length: 7 }, () => Faults.paused("And. "))
+      const usual = yield* play(Claude.message("news?", { model: newer }).pipe(Policy.apply(Policy.none)), ...pauses)
+      assert.lengthOf(usual.bodies, 6)
+      assert.deepInclude({ ...failed(usual) }, {
+        _tag: "Truncated",
+        reason: "pause_turn",
+        detail: "it was resumed as often as the policy says (5)",
+        gaveUp: "RetriesSpent"
+      })
+      const never = yield* play(
+        Claude.message("news?", { model: newer }).pipe(Policy.apply({ paused: { continue: 0 } })),
+        ...pauses
+      )
+      assert.lengthOf(never.bodies, 1)
+      const bare = yield* play(Claude.message("news?", { model: newer }), ...pauses)
+      assert.lengthOf(bare.bodies, 1, "without a policy, a call is one attempt")
+    }))
+})
+
+describe("empty", () => {
+  it.live("asks once, in a turn of its own, to go on", () =>
+    Effect.gen(function*() {
+      const nudge = Policy.apply({ empty: { nudge: 1 } })
+      const ask = Claude.text("hi", { model: newer })
+      const played = yield* play(nudge(ask), Faults.emptyAnswer, Faults.answer("Hello."))
+      assert.strictEqual(succeeded(played), "Hello.")
+      const rest = { model: newer, max_tokens: 4096 }
+      assert.deepStrictEqual(played.bodies, [
+        { ...rest, messages: [user("hi")] },
+        { ...rest, messages: [user("hi"), user("Please continue.")] }
+      ])
+      const twice = yield* play(nudge(ask), Faults.emptyAnswer, Faults.emptyAnswer)
+      assert.strictEqual(failed(twice)._tag, "EmptyAnswer")
+      assert.lengthOf(twice.bodies, 2)
+    }))
+})
+
+describe("refused", () => {
+  it.live("asks the models for it, and nothing of what was said before is left", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: newer }).pipe(
+          Policy.apply({ models: ["claude-haiku-5-5"], refused: ["claude-opus-5-5", "claude-opus-5"] })
+        ),
+        Faults.refusal("I might"),
+        Faults.refusal(),
+        Faults.answer("Hello.", { model: "claude-opus-5" })
+      )
+      assert.strictEqual(succeeded(played), "Hello.")
+      const ask = { max_tokens: 4096, messages: [user("hi")] }
+      assert.deepStrictEqual(played.bodies, [
+        { ...ask, model: newer },
+        { ...ask, model: "claude-opus-5-5" },
+        { ...ask, model: "claude-opus-5" }
+      ])
+    }))
+
+  it.live("fails where the policy says so, though there are other models", () =>
+    Effect.gen(function*() {
+      const policy = { models: ["claude-haiku-5-5"], refused: "fail" } as const
+      const played = yield* play(Claude.text("hi").pipe(Policy.apply(policy)), Faults.refusal("I might"))
+      assert.strictEqual(failed(played)._tag, "Refused")
+      assert.lengthOf(played.bodies, 1)
+    }))
+})
+
+/** An answer of these blocks, each in one piece. */
+const made = (content: ReadonlyArray<object>, stopReason: string, message: object = {}): Faults.Turn => {
+  const [start = "", delta = "", stop = ""] = [0, -2, -1].map((at) => Faults.events("", { stopReason }).at(at))
+  return Faults.stream([
+    start.replace(`"container":null`, JSON.stringify(message).slice(1, -1) || `"container":null`),
+    ...content.flatMap((block, index) => [
+      Faults.event("content_block_start", { index, content_block: block }),
+      Faults.event("content_block_stop", { index })
+    ]),
+    delta.replace(`"container":null`, JSON.stringify(message).slice(1, -1) || `"container":null`),
+    stop
+  ])
+}
+const cited = (words: string, source: string) => ({ ...text(words), citations: [{ type: "char_location", source }] })
+const toolUse = { type: "tool_use", id: "toolu_1", name: "look", input: {}, caller: { type: "direct" } }
+const contentOf = (played: { readonly exit: { readonly _tag: string } }) =>
+  succeeded<Effect.Success<ReturnType<typeof Claude.message>>>(played).message.content as ReadonlyArray<unknown>
+
+describe("several questions under one policy", () => {
+  const once = Policy.apply({ truncated: { continue: 1 } })
+
+  it.live("never share an answer, though they differ only in what is said besides", () =>
+    Effect.gen(function*() {
+      const ask = (system: string) => Claude.text("Cats.", { system, model: older })
+      const played = yield* play(
+        Effect.all([ask("In French."), ask("In German.")]).pipe(once),
+        Faults.answer("Les chats."),
+        Faults.maxTokens("Katzen sind"),
+        Faults.answer(" Tiere.")
+      )
+      assert.deepStrictEqual(succeeded(played), ["Les chats.", "Katzen sind Tiere."])
+    }))
+
+  it.live("each asks only for its own rest, however many they are, also the same ones", () =>
+    Effect.gen(function*() {
+      for (const questions of [["joke", "joke"], ["a", "b", "c", "d", "e", "f", "g", "h"]]) {
+        for (const concurrency of [1, "unbounded"] as const) {
+          const ask = (question: string) => Claude.text(question, { model: older })
+          // Whoever has begun goes on.
+          const script = Faults.by(({ params: { messages } }) =>
+            (messages as ReadonlyArray<unknown>).length > 1 ? Faults.answer(" end.") : Faults.maxTokens("begin,")
+          )
+          const played = yield* playing(Effect.forEach(questions, ask, { concurrency }).pipe(once), script)
+          assert.deepStrictEqual(succeeded(played), questions.map(() => "begin, end."))
+          assert.lengthOf(played.bodies, questions.length * 2)
+        }
+      }
+    }))
+
+  it.live("what was continued as often as it may is not begun anew, whatever the schedule", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: older }).pipe(
+          Policy.apply({ truncated: { continue: 1 }, retry: Schedule.recurs(3) })
+        ),
+        Faults.maxTokens("One,"),
+        Faults.maxTokens(" two,")
+      )
+      assert.deepInclude({ ...failed(played) }, { _tag: "Truncated", gaveUp: "RetriesSpent" })
+      assert.lengthOf(played.bodies, 2)
+    }))
+
+  it.live("a piece that cannot be had sends nobody back to the start", () =>
+    Effect.gen(function*() {
+      const retry = Retry.byTag({ Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) })
+      const played = yield* play(
+        Claude.text("hi", { model: older }).pipe(Policy.apply({ truncated: { continue: 3 }, retry })),
+        Faults.maxTokens("One,"),
+        Faults.overloaded,
+        Faults.overloaded
+      )
+      assert.deepInclude({ ...failed(played) }, { _tag: "Overloaded", gaveUp: "RetriesSpent" })
+      assert.lengthOf(played.bodies, 3)
+      assert.deepStrictEqual(failed(played).history?.map(({ attempt, error }) => [attempt, error]), [
+        [1, "Truncated"],
+        [2, "Overloaded"],
+        [3, "Overloaded"]
+      ])
+    }))
+})
+
+describe("what is not as usual", () => {
+  const go = Policy.apply({ truncated: { continue: 2 } })
+  const ask = (model: string) => Claude.message("hi", { model })
+
+  it.live("the container of a paused turn goes with it, and stays with the answer", () =>
+    Effect.gen(function*() {
+      const container = { id: "container_1", expires_at: "2026-01-01T00:00:00Z" }
+      const played = yield* play(
+        ask(newer).pipe(Policy.apply(Policy.none)),
+        made([{ type: "server_tool_use", id: "srv_1", name: "code_execution", input: {} }], "pause_turn", {
+          container
+        }),
+        made([text("Done.")], "end_turn")
+      )
+      assert.strictEqual(played.bodies[1]?.["container"], "container_1")
+      const reply = succeeded<Effect.Success<ReturnType<typeof Claude.message>>>(played)
+      assert.deepStrictEqual(reply.message.container as unknown, container)
+    }))
+
+  it.live("a paused turn of which nothing comes is no answer", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        Claude.text("hi", { model: newer }).pipe(Policy.apply({ empty: { nudge: 1 } })),
+        Faults.paused("Let me look."),
+        Faults.emptyAnswer
+      )
+      assert.deepInclude({ ...failed(played) }, { _tag: "EmptyAnswer", detail: "nothing came of what was paused" })
+      assert.lengthOf(played.bodies, 2)
+    }))
+
+  it.live("an older model that has nothing to add, or a tool to use, has done so", () =>
+    Effect.gen(function*() {
+      for (const stop of ["end_turn", "stop_sequence"]) {
+        const played = yield* play(ask(older).pipe(go), Faults.maxTokens("One two"), made([], stop))
+        assert.deepStrictEqual(contentOf(played), [text("One two")])
+      }
+      const played = yield* play(ask(older).pipe(go), Faults.maxTokens("Let me look."), made([toolUse], "tool_use"))
+      assert.deepStrictEqual(contentOf(played), [text("Let me look."), toolUse])
+    }))
+
+  it.live("the last words are those after the last tool, and may be repeated in pieces", () =>
+    Effect.gen(function*() {
+      const tool = { type: "server_tool_use", id: "srv_1", name: "web_search", input: {}, caller: { type: "direct" } }
+      const played = yield* play(
+        ask(newer).pipe(go),
+        made([text("I will search."), tool, text("The weather is")], "max_tokens"),
+        made([text("The weath"), text("er is fine."), text(" Go out.")], "end_turn")
+      )
+      assert.deepStrictEqual(contentOf(played), [
+        text("I will search."),
+        tool,
+        text("The weather is fine."),
+        text(" Go out.")
+      ])
+      assert.include(JSON.stringify(played.bodies[1]), String.raw`<last_words>\nThe weather is\n</last_words>`)
+    }))
+
+  it.live("a source is that of its own words", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        ask(older).pipe(go),
+        made([text("My opinion.")], "max_tokens"),
+        made([cited(" Theirs.", "a")], "end_turn")
+      )
+      assert.deepStrictEqual(contentOf(played), [text("My opinion."), cited(" Theirs.", "a")])
+    }))
+
+  it.live("a window that is full while it goes on is told as that, and a larger one may help", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        ask(older).pipe(Policy.apply({ truncated: { continue: 2 }, models: ["claude-sonnet-5"] })),
+        Faults.maxTokens("One two"),
+        made([], "model_context_window_exceeded"),
+        Faults.answer("One two three.")
+      )
+      assert.deepStrictEqual(contentOf(played), [text("One two three.")])
+      assert.deepStrictEqual(played.bodies.map(({ model }) => model), [older, older, "claude-sonnet-5"])
+    }))
+
+  it.live("an empty text is not sent back", () =>
+    Effect.gen(function*() {
+      const played = yield* play(
+        ask(older).pipe(go),
+        made([text(""), text("One")], "max_tokens"),
+        Faults.answer(" two.")
+      )
+      assert.deepStrictEqual(played.bodies[1]?.["messages"], [user("hi"), assistant(text("One"))])
+    }))
+
+  it.live("the log names the model that was asked", () =>
+    Effect.gen(function*() {
+      const played = yield* play(ask(older).pipe(go), Faults.maxTokens("One"), Faults.answer(" two."))
+      assert.deepInclude(played.log.find(({ _tag }) => _tag === "Continued"), { model: older })
+    }))
+
+  it.live("a prompt is counted once, and not again for its pieces", () =>
+    Effect.gen(function*() {
+      const counted: Array<unknown> = []
+      const spy = Effect.updateService(Claude.Claude, (claude) => ({
+        ...claude,
+        countTokens: (params) => {
+          counted.push(params)
+          return Effect.succeed(1)
+        }
+      }))
+      const played = yield* play(
+        ask(older).pipe(Policy.apply({ truncated: { continue: 2 }, precheck: "count" }), spy),
+        Faults.maxTokens("One"),
+        Faults.answer(" two.")
+      )
+      assert.strictEqual(played.exit._tag, "Success")
+      assert.lengthOf(counted, 1)
+    }))
+})
+
+it.live("all of it is inside one deadline", () =>
+  Effect.gen(function*() {
+    const start = performance.now()
+    const played = yield* play(
+      Claude.text("hi", { model: older }).pipe(
+        Policy.apply({ truncated: { continue: 9 }, overall: "300 millis" })
+      ),
+      Faults.maxTokens("One,"),
+      Faults.delayed(Faults.answer(" two."), "1 minute")
+    )
+    assert.deepInclude({ ...failed(played) }, { _tag: "DeadlineExceeded", limit: Duration.millis(300) })
+    assert.isBelow(performance.now() - start, 5000)
+    assert.deepStrictEqual(failed(played).history?.map(({ error }) => error), ["Truncated"])
+  }))

@@ -1,0 +1,270 @@
+/** The pause after a 429 that says when to come back: whom it holds, how it ends, and who is told at once. */
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { type Claude, ClaudeError, type Message, type Quota } from "../../../src/index.ts"
+import { type Call, caller, type End, failureOf, make, request, usage } from "../../support/admission.ts"
+
+const seed = process.env["SEED"] ?? "resilient-claude"
+const finish = (call: Call, end: End) => Effect.andThen(Deferred.succeed(call.end, end), TestClock.adjust(0))
+const failed = (error: ClaudeError.ClaudeError): End => ({ exit: Exit.fail(error) })
+const success: End = { exit: Exit.void, usage: usage(10, 10) }
+
+const limited = (
+  seconds: number | undefined,
+  limits: Message.RateLimits = {},
+  more: { readonly ramp?: boolean } = {}
+) =>
+  new ClaudeError.RateLimited({
+    status: 429,
+    retryAfter: seconds === undefined ? undefined : Duration.seconds(seconds),
+    limits,
+    ...more
+  })
+
+const left = (remaining: number): Message.RateLimit => ({ limit: undefined, remaining, reset: undefined })
+
+const begun: Claude.Opened = {
+  requestId: undefined,
+  rateLimits: {},
+  pull: Cause.done(),
+  reply: () => assert.fail("nobody reads it"),
+  usage: () => usage(0, 0),
+  isWhole: () => true
+}
+
+/** A queue whose first call is refused. */
+const refused = (error: ClaudeError.ClaudeError, quota?: Quota.Options, size = 10) =>
+  Effect.gen(function*() {
+    const { admission } = yield* make({
+      ...quota !== undefined && { quota },
+      concurrency: { queue: 1000, maxWait: Infinity }
+    })
+    const calls = caller(admission)
+    const first = yield* calls.call(text(size))
+    yield* finish(first, failed(error))
+    return { admission, calls }
+  })
+
+/** So many characters, which are about a third as many tokens. */
+const text = (characters: number): Message.Request =>
+  request(0, { messages: [{ role: "user", content: "x".repeat(characters) }] })
+
+const quota: Quota.Options = { requests: 6000, inputTokens: 6_000_000, headroom: 1 }
+
+describe("a 429 with a retry-after", () => {
+  it.effect.each([undefined, quota])(
+    "holds everybody if it says nothing more, with or without a quota, and then one call looks",
+    (quota) =>
+      Effect.gen(function*() {
+        const { calls } = yield* refused(limited(20), quota)
+        for (let i = 0; i < 5; i++) yield* calls.call(text(10))
+        yield* TestClock.adjust(19_999)
+        assert.deepStrictEqual(calls.entered, [0])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(calls.entered, [0, 1])
+        const [, look] = calls.calls
+        if (look) yield* finish(look, success)
+        // The others follow at the rate of before and more, and not in one burst.
+        yield* TestClock.adjust(100)
+        assert.isAtMost(calls.entered.length, 3)
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(calls.entered, [0, 1, 2, 3, 4, 5])
+      })
+  )
+
+  it.effect("holds nobody longer than a minute before one call looks, however long it is", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* refused(limited(3600))
+      yield* calls.call(text(10))
+      yield* calls.call(text(10))
+      yield* TestClock.adjust(59_999)
+      assert.deepStrictEqual(calls.entered, [0])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(calls.entered, [0, 1])
+      const [, look] = calls.calls
+      if (look) yield* finish(look, failed(limited(3600)))
+      yield* TestClock.adjust(59_999)
+      assert.deepStrictEqual(calls.entered, [0, 1])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(calls.entered, [0, 1, 2])
+    }))
+
+  it.effect("does not let all go in one burst: an answer that begins lets in two more", () =>
+    Effect.gen(function*() {
+      const { admission } = yield* make({ concurrency: { queue: 1000, maxWait: Infinity } })
+      const calls = caller(admission)
+      const lease = yield* admission.admit(text(10))
+      yield* lease.settle(Exit.fail(limited(10)))
+      const look = yield* Effect.forkChild(admission.admit(text(10)))
+      yield* TestClock.adjust(0)
+      for (let i = 0; i < 50; i++) yield* calls.call(text(10))
+      yield* TestClock.adjust("10 seconds")
+      const { opened } = yield* Fiber.join(look)
+      assert.lengthOf(calls.entered, 0)
+      yield* opened?.(begun) ?? Effect.void
+      yield* TestClock.adjust(0)
+      assert.isAtLeast(calls.entered.length, 1)
+      assert.isAtMost(calls.entered.length, 2)
+    }))
+
+  it.effect("lets another call look after five seconds, if the first has no answer yet", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* refused(limited(10))
+      for (let i = 0; i < 3; i++) yield* calls.call(text(10))
+      yield* TestClock.adjust("10 seconds")
+      assert.lengthOf(calls.entered, 2)
+      yield* TestClock.adjust(4999)
+      assert.lengthOf(calls.entered, 2)
+      yield* TestClock.adjust(1)
+      assert.lengthOf(calls.entered, 3)
+    }))
+
+  it.effect("G4: lets another call look at once, if the one that looked was interrupted", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* refused(limited(10))
+      for (let i = 0; i < 3; i++) yield* calls.call(text(10))
+      yield* TestClock.adjust("10 seconds")
+      const [, look] = calls.calls
+      look?.fiber.interruptUnsafe()
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(calls.entered, [0, 1, 2])
+    }))
+
+  it.effect("ends with any answer to the one that looks but another 429", () =>
+    Effect.gen(function*() {
+      const { admission, calls } = yield* refused(limited(10))
+      for (let i = 0; i < 2; i++) yield* calls.call(text(10))
+      yield* TestClock.adjust("10 seconds")
+      const [, look] = calls.calls
+      if (look) yield* finish(look, failed(new ClaudeError.InvalidRequest({ status: 400 })))
+      assert.deepStrictEqual(calls.entered, [0, 1, 2])
+      assert.include(yield* admission.status, { waiting: 0 })
+    }))
+
+  it.effect("says when to come back to those who cannot wait, on arrival", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* refused(limited(20))
+      yield* TestClock.adjust("5 seconds")
+      const late = yield* calls.call(text(10), "default", 19_999)
+      assert.deepInclude(failureOf(late), { _tag: "Saturated", by: "quota", retryAfter: Duration.seconds(15) })
+      const inTime = yield* calls.call(text(10), "default", 20_000)
+      assert.isUndefined(failureOf(inTime))
+    }))
+
+  it.effect("tells those at once who wait already, and whose turn cannot come before their deadline", () =>
+    Effect.gen(function*() {
+      const { admission } = yield* make({ concurrency: { max: 1, maxWait: Infinity } })
+      const calls = caller(admission)
+      const first = yield* calls.call(text(10))
+      const hopeless = yield* calls.call(text(10), "default", 10_000)
+      const patient = yield* calls.call(text(10), "default", 30_000)
+      yield* finish(first, failed(limited(20)))
+      assert.deepInclude(failureOf(hopeless), { by: "quota", retryAfter: Duration.seconds(20) })
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(calls.entered, [0, patient.id])
+    }))
+
+  it.effect("that a spending limit caused, or that has no retry-after, holds nobody", () =>
+    Effect.gen(function*() {
+      for (const error of [new ClaudeError.SpendLimitReached({ status: 429 }), limited(undefined)]) {
+        const { calls } = yield* refused(error)
+        yield* calls.call(text(10))
+        assert.deepStrictEqual(calls.entered, [0, 1])
+      }
+    }))
+})
+
+describe("a 429 for tokens", () => {
+  const spent = { requests: left(10), inputTokens: left(0) }
+
+  it.effect.each([undefined, quota])(
+    "holds only requests that are estimated at least as large, also if they came first",
+    (quota) =>
+      Effect.gen(function*() {
+        const { calls } = yield* refused(limited(20, spent), quota, 30_000)
+        const large = yield* calls.call(text(40_000), "interactive")
+        const same = yield* calls.call(text(30_000))
+        const small = yield* calls.call(text(3000), "background")
+        assert.deepStrictEqual(calls.entered, quota === undefined ? [0, small.id] : [0])
+        yield* TestClock.adjust("20 seconds")
+        assert.deepStrictEqual(calls.entered, [0, small.id, large.id])
+        yield* finish(large, { exit: Exit.void, usage: usage(10_000, 10) })
+        yield* finish(small, success)
+        assert.deepStrictEqual(calls.entered, [0, small.id, large.id, same.id])
+      })
+  )
+
+  it.effect("holds everybody if requests ran out too", () =>
+    Effect.gen(function*() {
+      const { calls } = yield* refused(limited(20, { requests: left(0), inputTokens: left(0) }), undefined, 30_000)
+      yield* calls.call(text(30))
+      assert.deepStrictEqual(calls.entered, [0])
+    }))
+
+  it.effect("is one, if less is left than the request asks for", () =>
+    Effect.gen(function*() {
+      const limits = { requests: left(10), inputTokens: left(5000) }
+      const { calls } = yield* refused(limited(20, limits), undefined, 30_000)
+      yield* calls.call(text(30))
+      assert.deepStrictEqual(calls.entered, [0, 1])
+    }))
+})
+
+describe("a pause, whatever happens in it", () => {
+  const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+  const Op = Schema.Union([
+    Schema.Struct({ do: Schema.Literals(["arrive"]), size: int(1, 9000), tenant: Schema.Literals(["one", "two"]) }),
+    Schema.Struct({ do: Schema.Literals(["pass"]), ms: Schema.Literals([1, 1000, 5000, 60_000, 600_000]) }),
+    Schema.Struct({ do: Schema.Literals(["end"]), pick: int(0, 99), how: Schema.Literals(["success", "fault"]) }),
+    Schema.Struct({
+      do: Schema.Literals(["limit"]),
+      pick: int(0, 99),
+      seconds: Schema.Literals([1, 20, 3600]),
+      isOfTokens: Schema.Boolean
+    }),
+    Schema.Struct({ do: Schema.Literals(["cancel"]), pick: int(0, 99) })
+  ])
+  let steps = 0
+
+  it.effect.prop(
+    "G2, G5: everybody who waits is served in the end, and no more run than may",
+    { ops: Schema.Array(Op).check(Schema.isMinLength(100), Schema.isMaxLength(100)) },
+    ({ ops }) =>
+      Effect.gen(function*() {
+        const { admission } = yield* make({ concurrency: { max: 3, queue: 1000, maxWait: Infinity } })
+        const calls = caller(admission)
+        const among = (isRunning: boolean) =>
+          calls.calls.filter(({ fiber, id }) => fiber.pollUnsafe() === undefined && calls.running.has(id) === isRunning)
+        for (const op of ops) {
+          steps++
+          if (op.do === "arrive") yield* calls.call(text(op.size), "default", Infinity, op.tenant)
+          else if (op.do === "pass") yield* TestClock.adjust(op.ms)
+          else {
+            const all = among(op.do !== "cancel")
+            const one = all[op.pick % Math.max(1, all.length)]
+            if (one === undefined) continue
+            if (op.do === "cancel") one.fiber.interruptUnsafe()
+            else if (op.do === "end") {
+              yield* finish(one, op.how === "success" ? success : failed(new ClaudeError.ServerFault({ status: 500 })))
+            } else {
+              const limits = op.isOfTokens ? { requests: left(1), inputTokens: left(0) } : {}
+              yield* finish(one, failed(limited(op.seconds, limits)))
+            }
+          }
+          yield* TestClock.adjust(0)
+          assert.isAtMost((yield* admission.status).running, 3)
+        }
+        // A minute is the longest pause; each answer lets in more.
+        for (let i = 0; i < 300 && among(false).length + among(true).length > 0; i++) {
+          yield* TestClock.adjust("1 minute")
+          yield* Effect.forEach(among(true), (call) => finish(call, success))
+        }
+        assert.include(yield* admission.status, { running: 0, waiting: 0 })
+        assert.strictEqual(new Set(calls.entered).size, calls.entered.length)
+      }).pipe(Effect.scoped, Effect.provide(TestClock.layer())),
+    { arbitrary: { runs: 101, seed, size: 100 }, timeout: 60_000 }
+  )
+
+  it("was looked at in 10,000 steps", () => assert.isAtLeast(steps, 10_000))
+})

@@ -1,0 +1,649 @@
+/**
+ * How much load failures may add, against a model that knows nothing but what happened and when.
+ *
+ * `SEED=anything vitest run test/guard/RetryBudget.test.ts` looks elsewhere.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Deferred, Effect, Exit, Fiber, Option, Result, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { type Claude, ClaudeError, Current, type Guard, RetryBudget } from "../../../src/index.ts"
+import { Paid } from "../../../src/policy/budget.ts"
+import { steppedBack } from "../../support/steppedBack.ts"
+
+const seed = process.env["SEED"] ?? "resilient-claude"
+
+/** A budget, with the settings that are usual, or others. */
+const opened = (options: RetryBudget.Options = {}) =>
+  Effect.map(Effect.scope, (scope) => RetryBudget.make(RetryBudget.settings(options), scope))
+
+const fault = new ClaudeError.ServerFault({ status: 500 })
+const broken = new ClaudeError.PartialAnswer({})
+const model = "claude-sonnet-5-5"
+const request = (model: string) => ({ params: { model, max_tokens: 1, messages: [] }, limits: {} })
+
+/** A request, as the guard sees it: sent, begun, ended. */
+const sent = (budget: RetryBudget.RetryBudget, name = model, charge?: Claude.Charge) =>
+  Effect.provideService(budget.guard.admit(request(name)), Paid, charge)
+const begin = (lease: Guard.Lease) =>
+  Effect.suspend(() =>
+    lease.opened?.({
+      requestId: undefined,
+      rateLimits: {},
+      pull: Effect.never,
+      reply: () => assert.fail("nobody asks"),
+      usage: () => assert.fail("nobody asks"),
+      isWhole: () => false
+    }) ?? Effect.void
+  )
+
+/** How an attempt may end by itself, and whether it was load for nothing. */
+const endings = [
+  [Exit.fail(fault), true],
+  [Exit.fail(new ClaudeError.RateLimited({})), true],
+  [Exit.fail(broken), true],
+  [Exit.fail(new ClaudeError.Refused({})), true],
+  [Exit.fail(new ClaudeError.MalformedOutput({})), true],
+  [Exit.fail(new ClaudeError.CircuitOpen({})), false],
+  [Exit.fail(new ClaudeError.Saturated({})), false],
+  [Exit.fail(new ClaudeError.Truncated({})), false],
+  // What is not ours says nothing of Claude.
+  [Exit.fail("an error that is not ours"), false],
+  [Exit.die("a defect"), false],
+  [Exit.interrupt(), false],
+  [Exit.succeed("well"), false]
+] as const
+
+// -----------------------------------------------------------------------------
+// The model: what happened to each attempt
+// -----------------------------------------------------------------------------
+
+/** An extra attempt: when it came, began to run and to answer, and what became of it. */
+interface Extra {
+  readonly came: number
+  readonly deadline: number
+  readonly end: Deferred.Deferred<Guard.Ending>
+  readonly begins: Deferred.Deferred<void>
+  fiber: Fiber.Fiber<void, unknown> | undefined
+  start: number | undefined
+  /** How many answers had begun when it started, and whether the bucket was empty then. */
+  round: number
+  isPaced: boolean
+  hasBegun: boolean
+  /** What its answer gave by beginning. */
+  gave: number
+  over: "wasted" | "neutral" | "refused" | "cancelled" | undefined
+}
+
+/** What is known of one model. */
+interface Known {
+  /** How many extra attempts may still fail, if none that runs does. */
+  left: number
+  /** How many answers began. */
+  rounds: number
+  pacedAt: number
+  lastFailure: number
+  readonly extras: Array<Extra>
+}
+
+const isRunning = ({ over, start }: Extra) => start !== undefined && over === undefined
+const isWaiting = ({ over, start }: Extra) => start === undefined && over === undefined
+
+/** The latest that one may still wait: a second before its deadline, and never longer than five minutes. */
+const latest = ({ came, deadline }: Extra) => Math.min(came + 300_000, deadline - 1000)
+
+/** What a check throws. */
+const broke = (check: () => void): unknown =>
+  Result.getFailure(Result.try({ try: check, catch: (error) => error })).pipe(Option.getOrUndefined)
+
+/** Whether each began no sooner than those before it began, or left: that made room, at that moment. */
+const areInOrder = (extras: ReadonlyArray<Extra>): boolean => {
+  let earliest = -Infinity
+  return extras.every(({ over, start }) => {
+    const isInOrder = start === undefined || start >= earliest
+    if (over === undefined || start !== undefined) earliest = Math.max(earliest, start ?? Infinity)
+    return isInOrder
+  })
+}
+
+// -----------------------------------------------------------------------------
+// What is done
+// -----------------------------------------------------------------------------
+
+const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+const names = ["claude-sonnet-5-5", "claude-haiku-5-5"] as const
+const of = { model: int(0, names.length - 1), pick: int(0, 999) }
+const one = <const D extends string>(what: D) => Schema.Struct({ do: Schema.Literal(what), ...of })
+/** The deadline in seconds; above 200 there is none. */
+const Ask = Schema.Struct({ do: Schema.Literal("ask"), deadline: int(0, 250), ...of })
+/** Milliseconds; and answers take from one to ten minutes. */
+const Pass = Schema.Struct({ do: Schema.Literal("pass"), millis: int(1, 8000) })
+const Wait = Schema.Struct({ do: Schema.Literal("wait"), minutes: int(1, 10) })
+
+/** Each about as often as it is listed. */
+const Step = Schema.Union([
+  Ask,
+  Ask,
+  Ask,
+  Ask,
+  Ask,
+  one("call"),
+  one("call"),
+  one("begin a call"),
+  one("break a call"),
+  one("begin"),
+  one("begin"),
+  one("fail"),
+  one("fail"),
+  one("fail"),
+  one("fail"),
+  one("end well"),
+  one("interrupt"),
+  one("cancel"),
+  Pass,
+  Pass,
+  Pass,
+  Wait
+])
+const steps = 125
+/** Small, so that it is often empty. */
+const size = 2
+const Steps = Schema.Array(Step).check(Schema.isMinLength(steps), Schema.isMaxLength(steps))
+
+describe("RetryBudget", () => {
+  /** How often each step was possible. */
+  const seen = new Map<string, number>()
+
+  it.effect.prop(
+    "G2 G7: no interleaving breaks the bound, the order or the waits of any model, and nothing leaks",
+    { ops: Steps },
+    ({ ops }) =>
+      Effect.gen(function*() {
+        const budget = yield* opened({ size })
+        const known = new Map<string, Known>(names.map((name) => [name, {
+          left: size,
+          rounds: 0,
+          pacedAt: -Infinity,
+          lastFailure: -Infinity,
+          extras: []
+        }]))
+        const calls: Array<{ readonly name: string; readonly lease: Guard.Lease; hasBegun: boolean; gave: number }> = []
+        /** Since when as many wait although they may go. */
+        const stood = new Map<string, { readonly waiting: number; readonly at: number }>()
+        let wrong: unknown
+        const done = (what: string) => seen.set(what, (seen.get(what) ?? 0) + 1)
+        const knownOf = (name: string) => known.get(name) ?? assert.fail(name)
+        const check = (test: () => void) => {
+          wrong ??= broke(test)
+        }
+
+        /** An answer begins: it gives one, if there is room. */
+        const begins = (name: string): number => {
+          const it = knownOf(name)
+          const gave = Math.min(1, size - it.left)
+          it.left += gave
+          it.rounds++
+          return gave
+        }
+        /** An extra attempt fails. */
+        const fails = (it: Known, extra: Extra, now: number) => {
+          it.left -= extra.gave + (extra.isPaced ? 0 : 1)
+          it.lastFailure = now
+        }
+
+        const ask = Effect.fnUntraced(function*(name: string, deadline: number) {
+          const came = yield* Clock.currentTimeMillis
+          const model = knownOf(name)
+          const extra: Extra = {
+            came,
+            deadline,
+            end: Deferred.makeUnsafe(),
+            begins: Deferred.makeUnsafe(),
+            fiber: undefined,
+            start: undefined,
+            round: -1,
+            isPaced: false,
+            hasBegun: false,
+            gave: 0,
+            over: undefined
+          }
+          model.extras.push(extra)
+          extra.fiber = yield* Effect.acquireUseRelease(
+            budget.charge(fault, name),
+            Effect.fnUntraced(function*(charge) {
+              const at = yield* Clock.currentTimeMillis
+              if (charge === undefined) {
+                extra.over = "refused"
+                check(() => assert.isTrue(at === came || at >= latest(extra), "it is refused at once, or at the end"))
+                return
+              }
+              extra.start = at
+              check(() => assert.isAtMost(at, Math.max(came, latest(extra)), "it begins in its time"))
+              extra.round = model.rounds
+              const others = model.extras.filter((other) =>
+                other !== extra && isRunning(other) && other.round === model.rounds
+              )
+              if (model.left - others.filter(({ isPaced }) => !isPaced).length < 1) {
+                extra.isPaced = true
+                const from = Math.max(model.pacedAt, model.lastFailure)
+                model.pacedAt = at
+                check(() => {
+                  assert.isAtLeast(at - from, 10_000, "while it is empty there is a pace")
+                  assert.lengthOf(others, 0, "and one goes alone")
+                })
+              }
+              const lease = yield* sent(budget, name, charge)
+              yield* Effect.onExit(
+                Effect.andThen(
+                  Effect.raceFirst(
+                    Effect.andThen(Deferred.await(extra.begins), Effect.andThen(begin(lease), Effect.never)),
+                    Effect.flatMap(Deferred.await(extra.end), (exit) => exit)
+                  ),
+                  Effect.void
+                ),
+                (exit) => lease.settle(exit)
+              )
+            }),
+            (charge, exit) => charge?.settle(exit) ?? Effect.void
+          ).pipe(Effect.provideService(Current.Deadline, deadline), Effect.ignore, Effect.forkChild)
+        })
+
+        const look = Effect.gen(function*() {
+          if (wrong !== undefined) throw wrong
+          const now = yield* Clock.currentTimeMillis
+          const status = yield* budget.status
+          for (const [name, { extras }] of known) {
+            const { left, waiting } = status[name] ?? { left: size, waiting: 0 }
+            assert.isTrue(left >= 0 && left <= size, `${left}`)
+            assert.strictEqual(waiting, extras.filter(isWaiting).length)
+            assert.isTrue(areInOrder(extras), "oldest first")
+            const late = extras.filter((extra) => isWaiting(extra) && now >= latest(extra))
+            assert.lengthOf(late, 0, "nobody waits longer than it may")
+            // After an outage one leaves in a second at least, for few new calls come here; else all at once.
+            const before = stood.get(name)
+            const isStanding = left >= 1 && waiting > 0
+            if (!isStanding) stood.delete(name)
+            else if (before?.waiting !== waiting) stood.set(name, { waiting, at: now })
+            else assert.isAtMost(now - before.at, 1000, "who may go goes")
+          }
+        })
+        const pass = (millis: number): Effect.Effect<void> =>
+          millis <= 0
+            ? Effect.void
+            : Effect.andThen(
+              Effect.andThen(TestClock.adjust(Math.min(millis, 10_000)), look),
+              Effect.suspend(() => pass(millis - 10_000))
+            )
+
+        for (const op of ops) {
+          const now = yield* Clock.currentTimeMillis
+          if (op.do === "pass" || op.do === "wait") {
+            yield* pass(op.do === "pass" ? op.millis : op.minutes * 60_000)
+            done(op.do)
+            continue
+          }
+          const name = names[op.model] ?? model
+          const it = knownOf(name)
+          const pick = <A>(among: ReadonlyArray<A>): A | undefined => among[op.pick % Math.max(1, among.length)]
+          switch (op.do) {
+            case "ask":
+              yield* ask(name, op.deadline > 200 ? Infinity : now + op.deadline * 1000)
+              done(op.do)
+              break
+            case "call":
+              calls.push({ name, lease: yield* sent(budget, name), hasBegun: false, gave: 0 })
+              done(op.do)
+              break
+            case "begin a call": {
+              const call = pick(calls.filter(({ hasBegun }) => !hasBegun))
+              if (call === undefined) break
+              call.hasBegun = true
+              call.gave = begins(call.name)
+              yield* begin(call.lease)
+              done(op.do)
+              break
+            }
+            case "break a call": {
+              const call = pick(calls)
+              if (call === undefined) break
+              calls.splice(calls.indexOf(call), 1)
+              knownOf(call.name).left -= call.gave
+              yield* call.lease.settle(Exit.fail(call.hasBegun ? broken : fault))
+              done(op.do)
+              break
+            }
+            default: {
+              const extra = pick(
+                op.do === "cancel"
+                  ? it.extras.filter(isWaiting)
+                  : it.extras.filter((extra) => isRunning(extra) && (op.do !== "begin" || !extra.hasBegun))
+              )
+              if (extra === undefined) break
+              done(op.do)
+              if (op.do === "begin") {
+                extra.hasBegun = true
+                extra.gave = begins(name)
+                yield* Deferred.succeed(extra.begins, undefined)
+              } else if (op.do === "cancel" || op.do === "interrupt") {
+                // An interrupt after the deadline is that of the deadline.
+                const isCut = extra.start !== undefined && now >= extra.deadline
+                extra.over = op.do === "cancel" ? "cancelled" : isCut ? "wasted" : "neutral"
+                if (isCut) fails(it, extra, now)
+                if (extra.fiber !== undefined) yield* Fiber.interrupt(extra.fiber)
+              } else if (op.do === "fail") {
+                extra.over = "wasted"
+                fails(it, extra, now)
+                yield* Deferred.succeed(extra.end, Exit.fail(extra.hasBegun ? broken : fault))
+              } else {
+                extra.over = "neutral"
+                yield* Deferred.succeed(extra.end, Exit.void)
+              }
+            }
+          }
+          yield* TestClock.adjust(0)
+          yield* look
+        }
+      }).pipe(Effect.scoped),
+    { arbitrary: { runs: 130, seed }, timeout: 60_000 }
+  )
+
+  it("went 10,000 steps, each kind of them at least one in a hundred times", () => {
+    const total = [...seen.values()].reduce((a, b) => a + b, 0)
+    assert.isAtLeast(total, 10_000, JSON.stringify([...seen]))
+    assert.lengthOf([...seen], 11)
+    for (const [step, count] of seen) assert.isAtLeast(count, total * 0.01, `${step} ${JSON.stringify([...seen])}`)
+  })
+
+  // ---------------------------------------------------------------------------
+  // One by one
+  // ---------------------------------------------------------------------------
+
+  const left = (budget: RetryBudget.RetryBudget, name = model) =>
+    Effect.map(budget.status, (status) => status[name]?.left ?? 10)
+  const waiting = (budget: RetryBudget.RetryBudget) =>
+    Effect.map(budget.status, (status) => status[model]?.waiting ?? 0)
+  /** An extra attempt that starts at once, or later. */
+  const start = (budget: RetryBudget.RetryBudget, name = model) =>
+    Effect.map(budget.charge(fault, name), (charge) => charge ?? assert.fail("it may start"))
+  /** Extra attempts that fail. */
+  const fail = (budget: RetryBudget.RetryBudget, times = 1, name = model) =>
+    Effect.replicateEffect(
+      Effect.flatMap(start(budget, name), ({ settle }) => settle(Exit.fail(fault))),
+      times,
+      { discard: true }
+    )
+  /** A request whose answer begins. */
+  const succeed = (budget: RetryBudget.RetryBudget, charge?: Claude.Charge) =>
+    Effect.tap(sent(budget, model, charge), begin)
+  const since = (start: number) => Effect.map(Clock.currentTimeMillis, (now) => now - start)
+
+  it.effect("G7: an extra attempt takes one of ten, and gives it back unless it fails", () =>
+    Effect.gen(function*() {
+      for (const [exit, isWasted] of endings) {
+        const budget = yield* opened()
+        const charge = yield* start(budget)
+        assert.strictEqual(yield* left(budget), 9)
+        yield* charge.settle(exit)
+        assert.strictEqual(yield* left(budget), isWasted ? 9 : 10, `${exit}`)
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: an answer that begins gives one, and never more than there is room for", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* fail(budget, 3)
+      for (const expected of [8, 9, 10, 10]) {
+        yield* succeed(budget)
+        assert.strictEqual(yield* left(budget), expected)
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: an answer that breaks off gives back what it gave, and a left one does not", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* fail(budget, 3)
+      const lease = yield* succeed(budget)
+      assert.strictEqual(yield* left(budget), 8)
+      yield* lease.settle(Exit.fail(broken))
+      assert.strictEqual(yield* left(budget), 7)
+      const other = yield* succeed(budget)
+      yield* other.settle(Exit.interrupt())
+      assert.strictEqual(yield* left(budget), 8)
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: an extra attempt that answers and then breaks off has failed, once", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* fail(budget, 5)
+      const charge = yield* start(budget)
+      assert.strictEqual(yield* left(budget), 4)
+      const lease = yield* succeed(budget, charge)
+      assert.strictEqual(yield* left(budget), 6)
+      yield* lease.settle(Exit.fail(broken))
+      assert.strictEqual(yield* left(budget), 4)
+      yield* charge.settle(Exit.fail(broken))
+      assert.strictEqual(yield* left(budget), 4)
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: an extra attempt whose whole answer is no use has failed", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* fail(budget, 5)
+      const charge = yield* start(budget)
+      const lease = yield* succeed(budget, charge)
+      yield* lease.settle(Exit.void)
+      yield* charge.settle(Exit.fail(new ClaudeError.MalformedOutput({})))
+      assert.strictEqual(yield* left(budget), 4)
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: an extra attempt that the deadline of its call cuts has failed", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      const now = yield* Clock.currentTimeMillis
+      const charge = yield* start(budget)
+      yield* TestClock.adjust("5 seconds")
+      yield* Effect.provideService(charge.settle(Exit.interrupt()), Current.Deadline, now + 5000)
+      assert.strictEqual(yield* left(budget), 9)
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: ten run at most until the model answers, and any number while it does", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* Effect.replicateEffect(start(budget), 10)
+      const eleventh = yield* Effect.forkChild(Effect.replicateEffect(start(budget), 10))
+      yield* TestClock.adjust("2 minutes")
+      assert.isUndefined(eleventh.pollUnsafe())
+      yield* succeed(budget)
+      yield* TestClock.adjust(0)
+      assert.isDefined(eleventh.pollUnsafe(), "while 20 run")
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: each model has a bucket of its own", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* fail(budget, 10)
+      assert.strictEqual(yield* left(budget), 0)
+      yield* fail(budget, 1, "claude-haiku-5-5")
+      assert.deepStrictEqual(yield* budget.status, {
+        "claude-haiku-5-5": { left: 9, size: 10, waiting: 0 },
+        "claude-sonnet-5-5": { left: 0, size: 10, waiting: 0 }
+      })
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: while it is empty one goes after 10 s, and later after each that fails, up to 5 minutes", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* fail(budget, 10)
+      const began = yield* Clock.currentTimeMillis
+      const starts: Array<number> = []
+      const extra = Effect.gen(function*() {
+        const charge = yield* budget.charge(fault, model)
+        if (charge === undefined) return
+        starts.push(yield* since(began))
+        yield* Effect.sleep(1000)
+        yield* charge.settle(Exit.fail(fault))
+      })
+      // Each waits for five minutes at most.
+      yield* Effect.forkChild(Effect.replicateEffect(Effect.andThen(Effect.forkChild(extra), Effect.sleep(1000)), 1500))
+      yield* TestClock.adjust("1500 seconds")
+      const gaps = starts.map((at, i) => at - (starts[i - 1] ?? 0))
+      assert.deepStrictEqual(gaps.slice(0, 6), [10_000, 21_000, 41_000, 81_000, 161_000, 301_000])
+      assert.isTrue(gaps.slice(6).every((gap) => gap === 301_000))
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: after an outage those who wait leave oldest first, as fast as new calls come: one in a second at least", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* fail(budget, 10)
+      const order: Array<number> = []
+      const extra = (i: number) =>
+        Effect.gen(function*() {
+          const charge = yield* start(budget)
+          order.push(i)
+          yield* Effect.sleep(1000)
+          yield* succeed(budget, charge)
+        })
+      for (let i = 0; i < 31; i++) yield* Effect.forkChild(extra(i), { startImmediately: true })
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual(yield* waiting(budget), 31)
+      yield* succeed(budget)
+      for (const started of [1, 2, 3]) {
+        yield* TestClock.adjust(0)
+        assert.lengthOf(order, started)
+        yield* TestClock.adjust("1 second")
+      }
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(order, Array.from({ length: 31 }, (_, i) => i))
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: a success starts the pace anew, and one that breaks off does not", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* fail(budget, 10)
+      /** One goes when its time has come, and fails. */
+      const paced = (seconds: number) =>
+        Effect.gen(function*() {
+          const next = yield* Effect.forkChild(start(budget), { startImmediately: true })
+          yield* TestClock.adjust(seconds * 1000 - 1)
+          assert.isUndefined(next.pollUnsafe(), `${seconds}`)
+          yield* TestClock.adjust(1)
+          const charge = yield* Fiber.join(next)
+          yield* charge.settle(Exit.fail(fault))
+        })
+      yield* paced(10)
+      yield* paced(20)
+      const lease = yield* succeed(budget)
+      yield* lease.settle(Exit.fail(broken))
+      yield* paced(40)
+      yield* succeed(budget)
+      yield* fail(budget)
+      yield* paced(10)
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: a call is refused at once only if even the next paced attempt comes too late for it", () =>
+    Effect.gen(function*() {
+      for (
+        const [deadline, isRefused] of [[10_999, true], [11_000, false], [11_001, false], [Infinity, false]] as const
+      ) {
+        const budget = yield* opened()
+        yield* fail(budget, 10)
+        const now = yield* Clock.currentTimeMillis
+        const asked = yield* budget.charge(fault, model).pipe(
+          Effect.provideService(Current.Deadline, now + deadline),
+          Effect.forkChild({ startImmediately: true })
+        )
+        assert.strictEqual(asked.pollUnsafe() !== undefined, isRefused, `${deadline}`)
+        yield* Fiber.interrupt(asked)
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: a call that may not start waits until a second before its deadline, and no longer than five minutes", () =>
+    Effect.gen(function*() {
+      for (
+        const [deadline, waits] of [
+          [10_000, 9000],
+          [1001, 1],
+          [1000, 0],
+          [0, 0],
+          [-5, 0],
+          [301_001, 300_000],
+          [3_600_000, 300_000],
+          [Infinity, 300_000]
+        ] as const
+      ) {
+        const budget = yield* opened()
+        yield* Effect.replicateEffect(start(budget), 10)
+        const began = yield* Clock.currentTimeMillis
+        const refused = yield* budget.charge(fault, model).pipe(
+          Effect.provideService(Current.Deadline, began + deadline),
+          Effect.flatMap((charge) => charge === undefined ? since(began) : assert.fail("it may not start")),
+          Effect.forkChild
+        )
+        yield* TestClock.adjust(waits === 0 ? 0 : waits - 1)
+        assert.strictEqual(refused.pollUnsafe() === undefined, waits > 0, `${deadline}`)
+        yield* TestClock.adjust(1)
+        assert.isDefined(refused.pollUnsafe(), `${deadline}`)
+        assert.strictEqual(yield* Fiber.join(refused), waits)
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("G2: a call that is interrupted in the moment in which its turn comes leaves nothing behind", () =>
+    Effect.gen(function*() {
+      for (let ticks = 0; ticks < 12; ticks++) {
+        const budget = yield* opened({ size: 1 })
+        const running = yield* start(budget)
+        const waits = yield* Effect.acquireUseRelease(
+          budget.charge(fault, model),
+          () => Effect.never,
+          (charge, exit) => charge?.settle(exit) ?? Effect.void
+        ).pipe(Effect.forkChild({ startImmediately: true }))
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* waiting(budget), 1)
+        yield* running.settle(Exit.void)
+        for (let i = 0; i < ticks; i++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(waits)
+        yield* TestClock.adjust(0)
+        assert.deepStrictEqual(yield* budget.status, { [model]: { left: 1, size: 1, waiting: 0 } }, `${ticks}`)
+        // Nor is it thought to be running.
+        yield* start(budget)
+      }
+    }).pipe(Effect.scoped))
+
+  it.effect("G9: an idle hour gives nothing back, and takes nothing", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      yield* fail(budget)
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* budget.status, { [model]: { left: 9, size: 10, waiting: 0 } })
+    }).pipe(Effect.scoped))
+
+  it.effect("G7: a clock that is set back makes the pace no longer", () =>
+    steppedBack((back) =>
+      Effect.gen(function*() {
+        yield* TestClock.adjust("10 hours")
+        const budget = yield* opened({ size: 1 })
+        yield* fail(budget)
+        yield* back(3_600_000)
+        const waits = yield* Effect.forkChild(start(budget), { startImmediately: true })
+        yield* TestClock.adjust(9999)
+        assert.isUndefined(waits.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.isDefined(waits.pollUnsafe())
+      })
+    ).pipe(Effect.scoped))
+})
+
+// -----------------------------------------------------------------------------
+// Settings
+// -----------------------------------------------------------------------------
+
+describe("G12: settings that cannot be meant", () => {
+  const cases: ReadonlyArray<readonly [RetryBudget.Options, sentence: string]> = [
+    [{ size: 0 }, "budget: size is 0: it must be 1 or more; without a limit, write budget: false"],
+    [{ size: Infinity }, "budget: size is Infinity: it must be 1 or more; without a limit, write budget: false"],
+    [{ size: 1.5 }, "budget: size is 1.5: it must be a whole number, 0 or more"],
+    [{ size: -1 }, "budget: size is -1: it must be a whole number, 0 or more"]
+  ]
+  for (const [options, sentence] of cases) {
+    it(sentence, () => assert.throws(() => RetryBudget.settings(options), RangeError, sentence))
+  }
+})

@@ -1,0 +1,81 @@
+/** An outage of half a minute, in virtual time: 200 clients that ask every 20 seconds and have two minutes for each call. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Random } from "effect"
+import { Claude, ClaudeError, type Guards, Policy, Retry } from "../../../src/index.ts"
+import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
+import { busiest, count, counter, guarded, logNormal } from "../../support/provider.ts"
+
+const clients = 200
+const pause = 20_000
+/** Requests in a second, as long as all are answered. */
+const normal = clients / 20
+const outage = { from: 60_000, to: 90_000 }
+
+/** What share of the calls was answered, and the most requests in one second and (on average) in five after the recovery. */
+const simulate = (guards: Guards.Guards, sigma: number, seed: string) =>
+  Effect.gen(function*() {
+    const sent = counter()
+    let answered = 0
+    const ask = Claude.text("hi").pipe(
+      Policy.apply({ retry: Retry.standard, overall: "2 minutes" }),
+      Effect.match({ onFailure: () => {}, onSuccess: () => answered++ })
+    )
+    const calls = 10
+    const client = Effect.fnUntraced(function*(index: number) {
+      // Evenly, so that every second is like every other before the outage.
+      yield* Effect.sleep(index * pause / clients)
+      for (let i = 0; i < calls; i++) {
+        yield* ask
+        yield* Effect.sleep(pause - 1000)
+      }
+    })
+    const provider = guarded(() =>
+      Effect.gen(function*() {
+        const now = yield* count(sent)
+        if (now >= outage.from && now < outage.to) {
+          yield* Effect.sleep(500)
+          return yield* new ClaudeError.ServerFault({ status: 503 })
+        }
+        return { first: yield* logNormal(1000, sigma) }
+      }), guards)
+    yield* Effect.forEach(Array.from({ length: clients }, (_, index) => index), client, {
+      concurrency: "unbounded",
+      discard: true
+    }).pipe(Effect.provide(provider))
+    const recovered = outage.to / 1000
+    return {
+      answered: answered / (clients * calls),
+      before: busiest(sent, 0, outage.from / 1000),
+      second: busiest(sent, recovered),
+      fiveSeconds: busiest(sent, recovered, Infinity, 5) / 5
+    }
+  }).pipe(Random.withSeed(seed), VirtualClock.run)
+
+/** As many as the traffic needs, and half as many again. */
+const concurrency = { max: 1.5 * normal }
+
+describe("an outage of 30 seconds", () => {
+  it.effect("is survived by 99 % of the calls, without a burst after it", () =>
+    Effect.gen(function*() {
+      const quick = { window: "10 seconds", openFor: "5 seconds", maxOpenFor: "10 seconds" } as const
+      for (const guards of [{ circuit: {}, concurrency }, { circuit: quick, concurrency }, { concurrency }]) {
+        const { answered, before, second } = yield* simulate(guards, 0, "b")
+        assert.isAtLeast(answered, 0.99)
+        assert.isAtMost(before, normal)
+        assert.isAtMost(second, 1.5 * normal)
+      }
+    }), 60_000)
+
+  it.effect(
+    "is survived so where answers take all sorts of times, but for the chance of a second",
+    () =>
+      Effect.gen(function*() {
+        const figures = yield* simulate({ circuit: {}, concurrency }, 0.5, "a")
+        assert.isAtLeast(figures.answered, 0.99)
+        assert.isAtMost(figures.fiveSeconds, 1.5 * normal)
+        // G10: the same seed comes to the same figures.
+        assert.deepStrictEqual(yield* simulate({ circuit: {}, concurrency }, 0.5, "a"), figures)
+      }),
+    60_000
+  )
+})

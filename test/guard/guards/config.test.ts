@@ -1,0 +1,417 @@
+/** Guards as they are written, read from the environment, described, looked at and refused. */
+import { assert, describe, expect, it } from "@effect/vitest"
+import { Config, ConfigProvider, Context, Data, Duration, Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { expectTypeOf } from "vitest"
+import { CallLog, Circuit, Claude, type ClaudeError, Guard, Guards, Monitor } from "../../../src/index.ts"
+import { FakeClaude, Faults } from "../../../src/testing/index.ts"
+
+const parse = (env: Readonly<Record<string, string>>) => Guards.config.parse(ConfigProvider.fromUnknown(env))
+const refused = (guards: unknown): string => {
+  try {
+    // What is not typed may say anything.
+    Guards.apply(guards as Guards.Guards)
+    return "nothing is refused"
+  } catch (error) {
+    assert.instanceOf(error, RangeError)
+    return error.message
+  }
+}
+const own: Guard.Guard = { gate: Guard.open, admit: () => Effect.succeed({ settle: () => Effect.void }) }
+
+describe("G12: guards that cannot be meant are refused when they are written", () => {
+  const cases: ReadonlyArray<readonly [guards: unknown, sentence: string]> = [
+    [
+      { circiut: {} },
+      "Guards has no field circiut: it has concurrency, quota, circuit, budget, monitor, extra, account"
+    ],
+    ...[undefined, null, 5, true].map((guards) =>
+      [guards, `Guards is ${guards}: it must be a record, {} for what is usual`] as const
+    ),
+    [[], "Guards is a list: it must be a record, {} for what is usual"],
+    ...["concurrency", "quota", "circuit", "budget", "monitor"].flatMap((name) =>
+      [null, 64, true].map((value) =>
+        [{ [name]: value }, `${name} is ${value}: it must be a record, {} for what is usual`] as const
+      )
+    ),
+    [{ circuit: { slow: true } }, "circuit: slow is true: it must be a record, {} for what is usual"],
+    [{ quota: { requests: 5, classes: 5 } }, "quota: classes is 5: it must be a record, {} for what is usual"],
+    [
+      { quota: { requests: 5, classes: { haiku: 5 } } },
+      "quota: classes.haiku is 5: it must be a record, {} for what is usual"
+    ],
+    [{ account: 5 }, "Guards: account is 5: it must be a text"],
+    [{ account: "" }, "Guards: account is empty: name it, or leave it out"],
+    [{ account: "  " }, "Guards: account is empty: name it, or leave it out"],
+    [
+      { extra: [{}] },
+      "Guards: extra is no list of guards: each must have a gate (Guard.open, if it has none) and an admit"
+    ],
+    [
+      { extra: own },
+      "Guards: extra is no list of guards: each must have a gate (Guard.open, if it has none) and an admit"
+    ],
+    [
+      { budget: { attempts: 3 } },
+      "budget has no field attempts: it has size"
+    ],
+    [{ monitor: { minimum: 3 } }, "monitor has no field minimum: it has below, window, minimumCalls"],
+    [{ monitor: { below: 0 } }, "monitor: below is 0: it must be a share, above 0 and at most 1"],
+    [{ monitor: { below: 95 } }, "monitor: below is 95: it must be a share, above 0 and at most 1"],
+    [{ monitor: { below: NaN } }, "monitor: below is NaN: it must be a share, above 0 and at most 1"],
+    [{ monitor: { minimumCalls: 0 } }, "monitor: minimumCalls is 0: it must be a whole number, 1 or more"],
+    [{ monitor: { minimumCalls: 1.5 } }, "monitor: minimumCalls is 1.5: it must be a whole number, 1 or more"],
+    [
+      { monitor: { window: 0 } },
+      "monitor: window is 0: it must be a duration longer than nothing, like \"10 seconds\" or 10_000 (milliseconds)"
+    ],
+    [
+      { monitor: { window: "soon" } },
+      "monitor: window is \"soon\": it must be a duration longer than nothing, like \"10 seconds\" or 10_000 (milliseconds)"
+    ],
+    [{ monitor: { window: Infinity } }, "monitor: window is without end: name a time"],
+    [
+      { circuit: { threshold: 0.5 } },
+      "circuit has no field threshold: it has window, minimumCalls, failureRate, openFor, maxOpenFor, probeLease, slow"
+    ],
+    [{ circuit: { failureRate: 0 } }, "circuit: failureRate is 0: it must be a share, above 0 and at most 1"],
+    [{ circuit: { failureRate: 50 } }, "circuit: failureRate is 50: it must be a share, above 0 and at most 1"],
+    [{ circuit: { minimumCalls: 0 } }, "circuit: minimumCalls is 0: it must be a whole number, 1 or more"],
+    [
+      { circuit: { openFor: "10 minutes", maxOpenFor: "5 minutes" } },
+      "circuit: openFor (10m) is longer than maxOpenFor (5m): raise maxOpenFor or lower openFor"
+    ],
+    [{ circuit: { openFor: 10 } }, "circuit: openFor is 10ms: it must be from 1 second to 1 day"],
+    [{ circuit: { probeLease: "2 days" } }, "circuit: probeLease is 2d: it must be from 1 second to 1 day"],
+    [{ circuit: { window: 1 } }, "circuit: window is 1ms: it must be from 1 second to 1 day"],
+    [{ circuit: { maxOpenFor: 999 } }, "circuit: maxOpenFor is 999ms: it must be from 1 second to 1 day"],
+    [{ circuit: { window: Infinity } }, "circuit: window is without end: name a time"],
+    [{ circuit: { openFor: Infinity } }, "circuit: openFor is without end: name a time"],
+    [{ circuit: { maxOpenFor: Infinity } }, "circuit: maxOpenFor is without end: name a time"],
+    [{ circuit: { probeLease: Infinity } }, "circuit: probeLease is without end: name a time"],
+    [
+      { circuit: { openFor: -1 } },
+      "circuit: openFor is -1: it must be a duration longer than nothing, like \"10 seconds\" or 10_000 (milliseconds)"
+    ],
+    [
+      { circuit: { slow: { after: "10 seconds", rate: 2 } } },
+      "circuit: slow.rate is 2: it must be a share, above 0 and at most 1"
+    ],
+    [
+      { circuit: { slow: { rate: 0.5 } } },
+      "circuit: slow.after is undefined: it must be a duration longer than nothing, like \"10 seconds\" or 10_000 (milliseconds)"
+    ],
+    [
+      { circuit: { slow: { after: 1000, rate: 0.5, share: 1 } } },
+      "circuit: slow has no field share: it has after, rate"
+    ],
+    [{ quota: { requests: 50, per: Infinity } }, "quota: per is without end: name a time"],
+    [
+      { quota: { requests: 50, classes: { haiku: { request: 100 } } } },
+      "quota: classes.haiku has no field request: it has requests, inputTokens, outputTokens"
+    ]
+  ]
+  for (const [guards, sentence] of cases) {
+    it(sentence, () => {
+      assert.strictEqual(refused(guards), sentence)
+      assert.throws(() => Guards.describe(guards as Guards.Guards), RangeError)
+    })
+  }
+
+  it("and those that can be are not: openFor may be longer than the longest that is usual", () => {
+    for (
+      const guards of [{}, Guards.standard, { extra: [own] }, { circuit: { openFor: "20 minutes" } }, {
+        budget: false,
+        monitor: false
+      }, {
+        concurrency: undefined,
+        quota: undefined,
+        circuit: undefined,
+        budget: undefined,
+        monitor: undefined
+      }] as const
+    ) assert.strictEqual(refused(guards), "nothing is refused")
+    assert.strictEqual(Circuit.settings({ openFor: "20 minutes" }).maxOpenFor, 1_200_000)
+  })
+
+  it("the settings that are usual are those of the documentation", () => {
+    assert.deepStrictEqual(Monitor.settings({}), {
+      below: 0.95,
+      window: 300_000,
+      minimumCalls: 20
+    })
+    assert.deepInclude(Circuit.settings({}), {
+      window: 60_000,
+      minimumCalls: 20,
+      failureRate: 0.9,
+      openFor: 5000,
+      maxOpenFor: 30_000
+    })
+  })
+})
+
+describe("Guards.config", () => {
+  it.effect("has a circuit, a budget and a monitor where nothing is set", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* parse({}), {
+        account: "default",
+        concurrency: undefined,
+        quota: undefined,
+        circuit: {},
+        budget: {},
+        monitor: {}
+      })
+    }))
+
+  it.effect("reads every name", () =>
+    Effect.gen(function*() {
+      const guards = yield* parse({
+        CLAUDE_ACCOUNT: "acme",
+        CLAUDE_CONCURRENCY_MAX: "64",
+        CLAUDE_CONCURRENCY_MIN: "4",
+        CLAUDE_QUEUE: "100",
+        CLAUDE_MAX_WAIT: "20 seconds",
+        CLAUDE_REQUESTS_PER_MINUTE: "50",
+        CLAUDE_INPUT_TOKENS_PER_MINUTE: "30000",
+        CLAUDE_OUTPUT_TOKENS_PER_MINUTE: "8000",
+        CLAUDE_HEADROOM: "0.5",
+        CLAUDE_CIRCUIT: "true",
+        CLAUDE_CIRCUIT_FAILURE_RATE: "0.4",
+        CLAUDE_CIRCUIT_MINIMUM_CALLS: "5",
+        CLAUDE_CIRCUIT_OPEN_FOR: "10 seconds",
+        CLAUDE_BUDGET: "true",
+        CLAUDE_MONITOR: "true",
+        CLAUDE_MONITOR_BELOW: "0.9"
+      })
+      assert.deepStrictEqual(guards, {
+        account: "acme",
+        concurrency: { max: 64, min: 4, queue: 100, maxWait: Duration.seconds(20) },
+        quota: { requests: 50, inputTokens: 30_000, outputTokens: 8000, headroom: 0.5, per: "1 minute" },
+        circuit: { failureRate: 0.4, minimumCalls: 5, openFor: Duration.seconds(10) },
+        budget: {},
+        monitor: { below: 0.9 }
+      })
+      assert.doesNotThrow(() => Guards.apply(guards))
+    }))
+
+  it.effect("leaves out what is not wanted", () =>
+    Effect.gen(function*() {
+      const guards = yield* parse({ CLAUDE_CIRCUIT: "false", CLAUDE_BUDGET: "no", CLAUDE_MONITOR: "off" })
+      assert.deepInclude(guards, { circuit: undefined, budget: false, monitor: false })
+      // A switch turns off what is set in detail, too.
+      const detailed = yield* parse({ CLAUDE_CIRCUIT: "false", CLAUDE_CIRCUIT_OPEN_FOR: "10 seconds" })
+      assert.isUndefined(detailed.circuit)
+    }))
+
+  it.effect("fails with what to change, where values contradict each other or cannot be meant", () =>
+    Effect.gen(function*() {
+      for (
+        const [env, words] of [
+          [{ CLAUDE_CONCURRENCY_MIN: "8", CLAUDE_CONCURRENCY_MAX: "4" }, "min (8) is more than max (4)"],
+          [{ CLAUDE_CIRCUIT_FAILURE_RATE: "50" }, "circuit: failureRate is 50: it must be a share"],
+          [{ CLAUDE_MONITOR_BELOW: "95" }, "monitor: below is 95: it must be a share"],
+          [{ CLAUDE_ACCOUNT: " " }, "account is empty"],
+          [{ CLAUDE_QUEUE: "-1" }, "queue is -1: it must be a whole number"],
+          [{ CLAUDE_REQUESTS_PER_MINUTE: "0" }, "requests is 0: it must be above 0"],
+          [{ CLAUDE_HEADROOM: "0.5" }, "CLAUDE_HEADROOM is 0.5, but there is no limit that it is a share of"],
+          [{ CLAUDE_CONCURRENCY_MAX: "many" }, "CLAUDE_CONCURRENCY_MAX"],
+          [{ CLAUDE_CONCURRENCY_MAX: "1.5" }, "CLAUDE_CONCURRENCY_MAX"],
+          [{ CLAUDE_MAX_WAIT: "soon" }, "CLAUDE_MAX_WAIT"],
+          [{ CLAUDE_CIRCUIT: "perhaps" }, "CLAUDE_CIRCUIT"],
+          [{ CLAUDE_REQUESTS_PER_MINUTE: "NaN" }, "CLAUDE_REQUESTS_PER_MINUTE"]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(parse(env))
+        assert.instanceOf(error, Config.ConfigError)
+        assert.include(String(error.message), words)
+      }
+    }))
+})
+
+describe("Guards.describe", () => {
+  it("shows what is there where nothing is asked for", () => {
+    expect(Guards.describe({})).toMatchInlineSnapshot(`
+      "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
+      budget    for each model, 10 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
+      gate      no
+      queue     any number may run; any number wait, until their deadline; interactive before default before background, tenants in turns, by class of models
+                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
+      circuit   no"
+    `)
+    expect(Guards.describe({ budget: false, monitor: false })).toMatchInlineSnapshot(`
+      "monitor   no
+      budget    no limit on extra attempts
+      gate      no
+      queue     no
+      circuit   no"
+    `)
+  })
+
+  it("shows the usual guards", () => {
+    expect(Guards.describe(Guards.standard)).toMatchInlineSnapshot(`
+      "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
+      budget    for each model, 10 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
+      gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
+      queue     any number may run; any number wait, until their deadline; interactive before default before background, tenants in turns, by class of models
+                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
+      circuit   opens when 90% of the calls of the last 1m fail, of at least 20, for 5s or a quarter of the outage so far, up to 30s
+                then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one from before"
+    `)
+  })
+
+  it("shows everything", () => {
+    expect(Guards.describe({
+      account: "acme",
+      concurrency: { min: 4, max: 64, maxWait: "30 seconds" },
+      quota: {
+        requests: 50,
+        inputTokens: 30_000,
+        outputTokens: 8000,
+        burst: 0.2,
+        estimate: "count",
+        classes: { haiku: { requests: 100 } }
+      },
+      circuit: { openFor: "20 seconds", slow: { after: "10 seconds", rate: 0.4 } },
+      budget: { size: 20 },
+      monitor: { below: 0.9 },
+      extra: [own]
+    })).toMatchInlineSnapshot(`
+      "account   acme
+      monitor   tells when a circuit opens, and when fewer than 90% of the calls of the last 5m succeed, of at least 20
+      budget    for each model, 20 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
+      gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
+      queue     4 to 64 run, fewer after losses; 200 wait for 30s at most; interactive before default before background, tenants in turns, by class of models
+                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
+      quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m (95% while answers say what is left), 20% at once; input by the API's count
+                haiku: 100 requests
+      circuit   opens when 90% of the calls of the last 1m fail, of at least 20, or 40% begin after more than 10s, for 20s or a quarter of the outage so far, up to 30s
+                then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one from before
+      extra     1 of your own, asked last"
+    `)
+  })
+})
+
+// -----------------------------------------------------------------------------
+// At work
+// -----------------------------------------------------------------------------
+
+const guarded = (guards: Guards.Guards, playable: Faults.Playable) =>
+  FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provideMerge(CallLog.layerMemory))
+
+describe("Guards.status", () => {
+  it.effect("is plain data, of what was asked", () =>
+    Effect.gen(function*() {
+      const json = Effect.map(Guards.status, (status) => JSON.parse(JSON.stringify(status)))
+      assert.deepStrictEqual(yield* json, {
+        account: { state: "closed", calls: 0, failures: 0, waiting: 0 },
+        circuits: {},
+        admission: {},
+        budget: {},
+        successRate: { rate: 1, calls: 0, failures: 0, causes: [], low: false }
+      })
+      yield* Claude.text("hi")
+      yield* Effect.flip(Claude.text("hi", { model: "claude-haiku-5-5" }))
+      const half = { rate: 0.5, calls: 2, failures: 1, causes: [{ tag: "Overloaded", count: 1 }], low: false }
+      assert.deepStrictEqual(yield* json, {
+        account: { state: "closed", calls: 0, failures: 0, waiting: 0 },
+        circuits: {
+          "claude-sonnet-5-5": { state: "closed", calls: 1, failures: 0, waiting: 0 },
+          "claude-haiku-5-5": { state: "closed", calls: 1, failures: 1, waiting: 0 }
+        },
+        admission: {
+          sonnet: { running: 0, waiting: 0, limit: 8 },
+          haiku: { running: 0, waiting: 0, limit: 8 }
+        },
+        budget: {},
+        successRate: half
+      })
+    }).pipe(
+      Effect.provide(guarded({ concurrency: { max: 8 }, circuit: {} }, [Faults.answer("well"), Faults.overloaded]))
+    ))
+})
+
+describe("by hand", () => {
+  const ask = (model: string) => Effect.map(Effect.result(Claude.text("hi", { model })), ({ _tag }) => _tag)
+  const [haiku, sonnet] = ["claude-haiku-5-5", "claude-sonnet-5-5"] as const
+
+  it.effect("a model is isolated until it is reset, and others are not", () =>
+    Effect.gen(function*() {
+      yield* Guards.isolate(haiku)
+      yield* TestClock.adjust("1 day")
+      const error = yield* Effect.flip(Claude.text("hi", { model: haiku }))
+      assert.strictEqual(error._tag, "CircuitOpen")
+      assert.strictEqual(yield* ask(sonnet), "Success")
+      assert.strictEqual((yield* Guards.status).circuits[haiku]?.state, "isolated")
+      yield* Guards.reset(haiku)
+      assert.strictEqual(yield* ask(haiku), "Success")
+    }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.answer("well"))))))
+
+  it.effect("a model is isolated for a time", () =>
+    Effect.gen(function*() {
+      yield* Guards.isolate(haiku, "1 minute")
+      yield* TestClock.adjust("59 seconds")
+      assert.strictEqual(yield* ask(haiku), "Failure")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* ask(haiku), "Success")
+    }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.answer("well"))))))
+
+  it.effect("the account is isolated, and reset", () =>
+    Effect.gen(function*() {
+      yield* Guards.isolate()
+      assert.deepStrictEqual([yield* ask(haiku), yield* ask(sonnet)], ["Failure", "Failure"])
+      assert.strictEqual((yield* Guards.status).account?.state, "isolated")
+      yield* Guards.reset()
+      assert.deepStrictEqual([yield* ask(haiku), yield* ask(sonnet)], ["Success", "Success"])
+      assert.lengthOf(yield* FakeClaude.received, 2)
+    }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.answer("well"))))))
+
+  it.effect("an isolated account ends no call that runs", () =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(Claude.text("hi"))
+      yield* TestClock.adjust("1 second")
+      yield* Guards.isolate()
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* Fiber.join(call), "well")
+    }).pipe(Effect.provide(guarded({ circuit: {} }, [Faults.delayed(Faults.answer("well"), "5 seconds")]))))
+
+  it.effect("what cannot be is said: without a circuit, and for no time", () =>
+    Effect.gen(function*() {
+      const died = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.map(Effect.catchDefect(Effect.as(effect, "nothing"), (defect) => Effect.succeed(String(defect))), String)
+      const sentence = "RangeError: Guards: there is no circuit to isolate or reset: add circuit: {} to the guards"
+      assert.strictEqual(yield* died(Guards.isolate()), sentence)
+      assert.strictEqual(yield* died(Guards.reset("claude-haiku-5-5")), sentence)
+      assert.include(yield* died(Guards.isolate("claude-haiku-5-5", 0)), "Guards.isolate: duration is 0")
+      assert.strictEqual(yield* ask(haiku), "Success")
+    }).pipe(Effect.provide(guarded({}, Faults.cycle(Faults.answer("well"))))))
+})
+
+describe("types", () => {
+  class Missing extends Data.TaggedError("Missing") {}
+  class Key extends Context.Service<Key, string>()("test/Key") {}
+  const layer: Layer.Layer<Claude.Claude | FakeClaude.Received, Missing, Key> = Layer.unwrap(
+    Effect.map(Key, (key) => key === "" ? Layer.effectContext(Effect.fail(new Missing())) : FakeClaude.layer([]))
+  )
+
+  it("a guarded layer keeps its errors, its needs and its services, and adds Control", () => {
+    expectTypeOf(Guards.apply({})(layer)).toEqualTypeOf<
+      Layer.Layer<Claude.Claude | FakeClaude.Received | Guards.Control, Missing, Key>
+    >()
+    expectTypeOf(layer.pipe(Guards.apply({ circuit: {} }))).toEqualTypeOf<
+      Layer.Layer<Claude.Claude | FakeClaude.Received | Guards.Control, Missing, Key>
+    >()
+    expectTypeOf(Guards.status).toEqualTypeOf<Effect.Effect<Guards.Status, never, Guards.Control>>()
+    expectTypeOf(Guards.isolate("claude-haiku-5-5")).toEqualTypeOf<Effect.Effect<void, never, Guards.Control>>()
+    expectTypeOf(Guards.config).toEqualTypeOf<Config.Config<Guards.Guards>>()
+    expectTypeOf(Claude.text("hi")).toEqualTypeOf<Effect.Effect<string, ClaudeError.ClaudeError, Claude.Claude>>()
+  })
+
+  it("takes no layer without a Claude, and no field that is none", () => {
+    // @ts-expect-error there is no Claude in it
+    const none: () => unknown = () => Guards.apply({})(Layer.succeed(Key, "key"))
+    // @ts-expect-error there is no such field
+    const slip: () => unknown = () => Guards.apply({ circuits: {} })
+    assert.isFunction(none)
+    assert.throws(slip, RangeError)
+  })
+})

@@ -1,0 +1,434 @@
+/** Values instead of text: how they are asked for, found, decoded and asked for again. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { Anthropic, CallLog, Claude, Models, Policy, Retry } from "../../src/index.ts"
+import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
+
+const Invoice = Schema.Struct({
+  number: Schema.String,
+  total: Schema.Finite,
+  due: Schema.optional(Schema.String)
+})
+
+interface Tree {
+  readonly name: string
+  readonly children: ReadonlyArray<Tree>
+}
+const Tree: Schema.Codec<Tree> = Schema.Struct({
+  name: Schema.String,
+  children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
+})
+
+const sent = Effect.map(FakeClaude.received, (requests) => requests.map(({ params }) => params))
+
+/** What is wrong with the answer. */
+const issues = <A, R>(self: Effect.Effect<A, unknown, R>) =>
+  Effect.map(Effect.flip(self), (error) => {
+    if (!(typeof error === "object" && error !== null && "_tag" in error && error._tag === "MalformedOutput")) {
+      return assert.fail(`not malformed: ${String(error)}`)
+    }
+    const { issues } = error as { readonly issues?: Redacted.Redacted<ReadonlyArray<unknown>> }
+    return issues === undefined ? assert.fail("no issues") : Redacted.value(issues)
+  })
+
+describe("asking", () => {
+  it.effect("the API is given the schema", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Claude.object(Invoice, "read it"), { number: "A1", total: 7 })
+      const [params] = yield* sent
+      assert.deepStrictEqual(params?.messages, [{ role: "user", content: "read it" }])
+      assert.deepStrictEqual(params?.output_config?.format, {
+        type: "json_schema",
+        schema: {
+          type: "object",
+          properties: {
+            number: { type: "string" },
+            total: { type: "number" },
+            due: { anyOf: [{ type: "string" }, { type: "null" }, { type: "null" }] }
+          },
+          required: ["number", "total", "due"],
+          additionalProperties: false
+        }
+      })
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ number: "A1", total: 7, due: null })]))))
+
+  it.effect("a record is answered as a list of pairs, and a tuple as an object with numeric keys", () =>
+    Effect.gen(function*() {
+      const Counts = Schema.Struct({
+        byName: Schema.Record(Schema.String, Schema.Int),
+        pair: Schema.Tuple([Schema.String, Schema.Int])
+      })
+      assert.deepStrictEqual(Claude.formOf(Counts), { form: "schema" })
+      assert.deepStrictEqual(yield* Claude.object(Counts, "count"), { byName: { a: 1 }, pair: ["b", 2] })
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.value({ byName: [{ 0: "a", 1: 1 }], pair: { 0: "b", 1: 2 } })
+    ]))))
+
+  it.effect("what the API does not take is asked for in words, at the end of the last message", () =>
+    Effect.gen(function*() {
+      const tree = { name: "a", children: [{ name: "b", children: [] }] }
+      const first = { type: "text", text: "read it", cache_control: { type: "ephemeral" } } as const
+      assert.deepStrictEqual(yield* Claude.object(Tree, [{ role: "user", content: [first] }]), tree)
+      const [params] = yield* sent
+      assert.isUndefined(params?.output_config)
+      const [message] = params?.messages ?? []
+      assert.deepStrictEqual(message?.content[0], first)
+      assert.match(JSON.stringify(message?.content[1]), /matches this JSON Schema, and nothing else:.*\$defs/)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ name: "a", children: [{ name: "b", children: [] }] })]))))
+
+  it("says which form a schema has, and why", () => {
+    const many = Schema.Struct(Object.fromEntries(
+      Array.from({ length: 17 }, (_, i) => [`f${i}`, Schema.optional(Schema.String)])
+    ))
+    assert.deepStrictEqual(Claude.formOf(Invoice), { form: "schema" })
+    class Form extends Schema.Class<Form>("Form")(
+      Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`f${i}`, Schema.optional(Schema.String)]))
+    ) {}
+    for (const schema of [Schema.Array(Invoice), Form, Schema.Struct({})]) {
+      assert.deepStrictEqual(Claude.formOf(schema), { form: "schema" })
+    }
+    const broken = Schema.suspend((): Schema.Codec<string> => {
+      throw new Error("no such schema")
+    })
+    assert.deepStrictEqual(Claude.formOf(broken), {
+      form: "none",
+      because: "the schema has no JSON form: Error: no such schema"
+    })
+    // @effect-diagnostics-next-line schemaNumber:off
+    const numbers = Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`f${i}`, Schema.Number]))
+    assert.deepStrictEqual(Claude.formOf(Schema.Struct(numbers)), { form: "schema" })
+    assert.deepStrictEqual(Claude.formOf(Tree), {
+      form: "prompt",
+      because: "the schema is recursive, which the API does not take"
+    })
+    assert.deepStrictEqual(Claude.formOf(Schema.Struct({ any: Schema.Unknown })), {
+      form: "prompt",
+      because: "a part of the schema may be anything, which the API does not take"
+    })
+    assert.deepStrictEqual(Claude.formOf(many), {
+      form: "prompt",
+      because: "the schema has 17 unions and optional fields, and the API takes 16"
+    })
+  })
+
+  it.effect("a model that takes no schema is asked in words, also when it stands in for one that does", () =>
+    Effect.gen(function*() {
+      const call = yield* Claude.object(Invoice, "read it").pipe(
+        Policy.apply({ models: ["claude-old"] }),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* Fiber.join(call), { number: "A1", total: 7 })
+      const [first, second] = yield* sent
+      assert.strictEqual(first?.output_config?.format?.type, "json_schema")
+      assert.isUndefined(second?.output_config)
+      assert.match(JSON.stringify(second?.messages), /matches this JSON Schema/)
+    }).pipe(
+      Effect.provide([
+        Models.layer([{ id: "claude-old", capabilities: { structuredOutputs: false } }]),
+        FakeClaude.layer([Faults.overloaded, Faults.value({ number: "A1", total: 7 })])
+      ])
+    ))
+
+  it.effect("what is sent is what is validated: the schema and the words too", () =>
+    Effect.gen(function*() {
+      const source = { type: "text", media_type: "text/plain", data: "a" } as const
+      const cited = { type: "document", source, citations: { enabled: true } } as const
+      const error = yield* Claude.object(Invoice, [{ role: "user", content: [cited] }]).pipe(
+        Policy.apply(Policy.none),
+        Effect.flip
+      )
+      assert.strictEqual(error._tag, "InvalidRequest")
+      assert.match(error.message, /citations/)
+      assert.deepStrictEqual(yield* sent, [])
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+
+  it.effect("a message of the system may come last", () =>
+    Effect.gen(function*() {
+      const messages = [{ role: "user", content: "a" }, { role: "system", content: "be brief" }] as const
+      assert.deepStrictEqual(yield* Claude.json(messages), 1)
+      const [params] = yield* sent
+      assert.deepStrictEqual(params?.messages.map(({ role }) => role), ["user", "system"])
+      assert.match(JSON.stringify(params?.messages[0]), /one JSON value/)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value(1)]))))
+
+  it.effect("an answer that is begun for Claude is refused", () =>
+    Effect.gen(function*() {
+      const prefilled = [{ role: "user", content: "read it" }, { role: "assistant", content: "{" }] as const
+      const error = yield* Effect.flip(Claude.object(Invoice, prefilled))
+      assert.strictEqual(error._tag, "InvalidRequest")
+      assert.match(error.message, /cannot be asked for after a message of the assistant's/)
+      assert.deepStrictEqual(yield* sent, [])
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+})
+
+describe("choice", () => {
+  const ask = Claude.choice(["billing", "technical", "other"], "My invoice is wrong.")
+
+  it.effect("is one of the list", () =>
+    Effect.gen(function*() {
+      const team: "billing" | "technical" | "other" = yield* ask
+      assert.strictEqual(team, "billing")
+      const [params] = yield* sent
+      assert.deepInclude(params?.output_config?.format?.schema, {
+        properties: { choice: { type: "string", enum: ["billing", "technical", "other"] } }
+      })
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ choice: "billing" })]))))
+
+  it.effect("is never anything else", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* issues(ask), [
+        { path: ["choice"], message: `Expected "billing" | "technical" | "other"` }
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ choice: "sales" })]))))
+
+  it.effect.each([
+    { choices: [] },
+    { choices: ["a", "a"] },
+    { choices: ["a", " "] }
+  ])("$choices is refused", ({ choices }) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Claude.choice(choices, "which?"))
+      assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false })
+      assert.deepStrictEqual(yield* sent, [])
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+})
+
+describe("json", () => {
+  it.effect("is any value, asked for in words", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Claude.json("three primes"), [2, 3, 5])
+      const [params] = yield* sent
+      assert.deepStrictEqual(params?.messages, [{
+        role: "user",
+        content: [
+          { type: "text", text: "three primes" },
+          { type: "text", text: "Answer with one JSON value, and nothing else." }
+        ]
+      }])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value([2, 3, 5])]))))
+})
+
+describe("decoding", () => {
+  it.effect("reports every issue with its path", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* issues(Claude.object(Schema.Struct({ items: Schema.Array(Invoice) }), "read it")), [
+        { path: ["items", 0, "total"], message: "Expected number" },
+        { path: ["items", 1, "number"], message: "Missing key" },
+        { path: ["items", 1, "total"], message: "Missing key" }
+      ])
+    }).pipe(
+      Effect.provide(
+        FakeClaude.layer([Faults.value({ items: [{ number: "A1", total: "7", due: null }, { due: null }] })])
+      )
+    ))
+
+  it.effect("two text blocks are one answer", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Claude.object(Invoice, "read it"), { number: "A1", total: 7 })
+    }).pipe(
+      Effect.provide(FakeClaude.layer([twoBlocks("Here it is: {\"number\": \"A1\",", "\"total\": 7, \"due\": null}")]))
+    ))
+
+  it.effect("what a schema throws is malformed output, and no defect", () =>
+    Effect.gen(function*() {
+      const broken = Schema.String.check(Schema.makeFilter((): boolean => {
+        throw new Error("cannot check")
+      }))
+      assert.deepStrictEqual(yield* issues(Claude.object(Schema.Struct({ a: broken }), "read it")), [
+        { path: [], message: "the schema cannot decode it: Error: cannot check" }
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ a: "x" })]))))
+
+  it.effect("an answer that is deeper than the stack is malformed output, and no defect", () =>
+    Effect.gen(function*() {
+      assert.lengthOf(yield* issues(Claude.object(Tree, "read it")), 1)
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.answer("{\"name\":\"a\",\"children\":[".repeat(20_000) + "]}".repeat(20_000))
+    ]))))
+
+  it.effect.each(
+    [
+      ["a refusal", Faults.refusal("{\"number\": \"A1\", \"total\": 7}"), "Refused"],
+      ["a cut answer", Faults.maxTokens("{\"number\": \"A1\", \"total\": 7}"), "Truncated"],
+      ["nothing", Faults.emptyAnswer, "EmptyAnswer"]
+    ] as const
+  )("%s is not decoded", ([, turn, tag]) =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(Claude.object(Invoice, "read it")))._tag, tag)
+    }).pipe(Effect.provide(FakeClaude.layer([turn]))))
+})
+
+describe("what is no answer", () => {
+  const uses = Faults.answer("", { tool: { name: "get_weather", input: {} } })
+
+  it.effect("is the use of a tool, where text or a value was asked for", () =>
+    Effect.gen(function*() {
+      for (const ask of [Effect.asVoid(Claude.text("hi")), Effect.asVoid(Claude.object(Invoice, "read it"))]) {
+        const error = yield* Effect.flip(ask)
+        assert.strictEqual(error._tag, "EmptyAnswer")
+        assert.match(error.message, /it asks for a tool: ask with Claude\.message/)
+      }
+    }).pipe(Effect.provide(FakeClaude.layer([uses, uses]))))
+
+  it.effect("an option that is undefined is not given", () =>
+    Effect.gen(function*() {
+      const unset = { model: undefined, max_tokens: undefined, maxTokens: undefined }
+      // Not what the types allow: it is what arrives from untyped code.
+      yield* Claude.text("hi", unset as object).pipe(Policy.apply(Policy.none))
+      assert.deepInclude((yield* sent)[0], { model: "claude-sonnet-5-5", max_tokens: 4096 })
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
+})
+
+describe("asking again", () => {
+  const question = { role: "user" as const, content: "read it" }
+  const patient = Policy.apply({
+    retry: Retry.byTag({
+      MalformedOutput: Retry.reask(2),
+      RateLimited: Retry.backoff({ times: 1, base: "1 milli", jitter: "none" }),
+      Truncated: Retry.backoff({ times: 3, base: "1 milli" })
+    })
+  })
+  /** Over a socket, to see the very bytes. */
+  const bodies = (turns: ReadonlyArray<Faults.Turn>) =>
+    Effect.gen(function*() {
+      const { received, url } = yield* FakeServer.FakeServer
+      const outcome = yield* Claude.object(Invoice, "read it").pipe(
+        patient,
+        Policy.outcome,
+        Effect.provide(Anthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }))
+      )
+      return { outcome, bodies: (yield* received).map(({ params }) => params) }
+    }).pipe(Effect.provide(Layer.mergeAll(FakeServer.layer(turns), CallLog.layerNone)))
+
+  const bad = "{\"number\": 1, \"total\": 7, \"due\": null}"
+  const worse = "I cannot say."
+  const afterBad = [
+    { role: "assistant" as const, content: bad },
+    {
+      role: "user" as const,
+      content: "That is not what was asked for:\n- number: Expected string\n" +
+        "Answer again, with the corrected JSON only."
+    }
+  ]
+  const afterWorse = [
+    { role: "assistant" as const, content: worse },
+    {
+      role: "user" as const,
+      content: "That is not what was asked for:\n- there is no JSON value in it\n" +
+        "Answer again, with the corrected JSON only."
+    }
+  ]
+
+  it.live("carries the bad answers and their issues as further turns, also after a failure in between", () =>
+    Effect.gen(function*() {
+      const good = Faults.value({ number: "A1", total: 7, due: null }, { inputTokens: 100, outputTokens: 10 })
+      const { bodies: sent, outcome } = yield* bodies([
+        Faults.answer(bad, { inputTokens: 100, outputTokens: 10 }),
+        Faults.rateLimited(),
+        Faults.answer(worse, { inputTokens: 100, outputTokens: 10 }),
+        good
+      ])
+      assert.deepInclude(outcome, { status: "success", data: { number: "A1", total: 7 } })
+      assert.deepStrictEqual(outcome.tokens, { input: 300, output: 30 })
+      assert.closeTo(outcome.cost.dollars, (300 * 2 + 30 * 10) / 1e6, 1e-12)
+      assert.isFalse(outcome.cost.atLeast)
+      assert.deepStrictEqual(sent.map(({ messages }) => messages), [
+        [question],
+        [question, ...afterBad],
+        [question, ...afterBad],
+        [question, ...afterBad, ...afterWorse]
+      ])
+      // All but the messages stays the same, and so does what is cached.
+      const rest = sent.map((params) => ({ ...params, messages: [] }))
+      for (const other of rest) assert.deepStrictEqual(other, rest[0])
+    }))
+
+  it.effect("another question under the same policy knows nothing of it", () =>
+    Effect.gen(function*() {
+      const both = Effect.zip(Claude.object(Invoice, "read it"), Claude.text("thank you"))
+      yield* patient(both)
+      const asked = (yield* sent).map(({ messages }) => messages)
+      assert.deepStrictEqual(asked, [
+        [question],
+        [question, ...afterBad],
+        [{ role: "user", content: "thank you" }]
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.answer(bad),
+      Faults.value({ number: "A1", total: 7, due: null }),
+      Faults.answer("You are welcome.")
+    ]))))
+
+  it.effect("is about the question that was answered badly, and no other", () =>
+    Effect.gen(function*() {
+      const Rating = Schema.Struct({ stars: Schema.Int })
+      const both = Effect.gen(function*() {
+        const summary = yield* Claude.text("summarise")
+        return yield* Claude.object(Rating, `rate ${summary}`)
+      })
+      assert.deepStrictEqual(yield* patient(both), { stars: 5 })
+      const asked = (yield* sent).map(({ messages }) => messages)
+      const rate = { role: "user" as const, content: "rate short" }
+      assert.deepStrictEqual(asked, [
+        [{ role: "user", content: "summarise" }],
+        [rate],
+        [{ role: "user", content: "summarise" }],
+        [
+          rate,
+          { role: "assistant", content: "{\"stars\":4.5}" },
+          {
+            role: "user",
+            content: "That is not what was asked for:\n- stars: Expected an integer\n" +
+              "Answer again, with the corrected JSON only."
+          }
+        ]
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.answer("short"),
+      Faults.value({ stars: 4.5 }),
+      Faults.answer("short"),
+      Faults.value({ stars: 5 })
+    ]))))
+
+  it.effect("of two questions for a value, only the one that was answered badly", () =>
+    Effect.gen(function*() {
+      yield* patient(Effect.zip(Claude.json("one"), Claude.object(Invoice, "read it")))
+      const asked = (yield* sent).map(({ messages }) => messages.length)
+      assert.deepStrictEqual(asked, [1, 1, 1, 3])
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.value(1),
+      Faults.answer(bad),
+      Faults.value(1),
+      Faults.value({ number: "A1", total: 7, due: null })
+    ]))))
+
+  it.live("ends after as many times as it was told", () =>
+    Effect.gen(function*() {
+      const { bodies: sent, outcome } = yield* bodies([1, 2, 3].map(() => Faults.answer(bad)))
+      assert.lengthOf(sent, 3)
+      assert.isTrue(outcome.status === "error" && outcome.error._tag === "MalformedOutput")
+      assert.isTrue(outcome.status === "error" && outcome.error.gaveUp === "RetriesSpent")
+    }))
+
+  it.live("an answer that was cut, or that Claude did not end by itself, is not asked for again", () =>
+    Effect.gen(function*() {
+      for (const turn of [Faults.maxTokens(bad), Faults.answer(bad, { stopReason: "stop_sequence" })]) {
+        const { bodies: sent, outcome } = yield* bodies([turn, turn])
+        assert.lengthOf(sent, 1)
+        assert.isTrue(outcome.status === "error" && outcome.error.gaveUp === "NotRetried")
+      }
+    }))
+})
+
+/** An answer in two text blocks. */
+const twoBlocks = (first: string, second: string): Faults.Turn => {
+  const all = Faults.events(first)
+  const block = (text: string) => [
+    Faults.event("content_block_start", { index: 1, content_block: { type: "text", text: "", citations: null } }),
+    Faults.event("content_block_delta", { index: 1, delta: { type: "text_delta", text } }),
+    Faults.event("content_block_stop", { index: 1 })
+  ]
+  return Faults.stream([...all.slice(0, -2), ...block(second), ...all.slice(-2)])
+}

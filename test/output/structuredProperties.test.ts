@@ -1,0 +1,367 @@
+/**
+ * Values as a property: whatever the schema is and whatever Claude wrote, `Claude.object` ends in a value of the schema,
+ * or in the error that says why not.
+ *
+ * `SEED=anything vitest run test/structured-properties.test.ts` looks elsewhere.
+ */
+import { assert, it } from "@effect/vitest"
+import { Arbitrary, Cause, Data, Effect, Exit, Layer, Redacted, Result, Schema, SchemaTransformation } from "effect"
+import { Claude, ClaudeError, Models } from "../../src/index.ts"
+import * as Output from "../../src/output/codec.ts"
+import { FakeClaude, Faults } from "../../src/testing/index.ts"
+
+const seed = process.env["SEED"] ?? "resilient-claude"
+
+// -----------------------------------------------------------------------------
+// Schemas
+// -----------------------------------------------------------------------------
+
+type AnySchema = Schema.ConstraintCodec<unknown, unknown>
+
+/** A schema, and what we know of it. */
+interface Kind {
+  readonly name: string
+  readonly schema: AnySchema
+  /** The same without what throws: its values are made of it. */
+  readonly source: AnySchema
+  /** Whether a value comes back as it was: not where several members of a union may decode it, or none can. */
+  readonly comes: "back" | "like it" | "not at all"
+}
+
+interface Tree {
+  readonly name: string
+  readonly children: ReadonlyArray<Tree>
+}
+const Tree: Schema.Codec<Tree> = Schema.Struct({
+  name: Schema.String,
+  children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
+})
+
+class Person extends Schema.Class<Person>("Person")({ name: Schema.String, born: Schema.optional(Schema.Date) }) {}
+
+class Folder extends Schema.Class<Folder>("Folder")({
+  name: Schema.String,
+  inside: Schema.Array(Schema.suspend((): Schema.Codec<Folder, { readonly name: string }> => Folder))
+}) {}
+
+const cannot = (what: string) => (): never => {
+  throw new Error(`cannot ${what}`)
+}
+const undecodable = Schema.String.pipe(
+  Schema.decodeTo(
+    Schema.String,
+    SchemaTransformation.transform<string, string>({ decode: cannot("decode"), encode: (text) => text })
+  )
+)
+
+type Leaf = readonly [name: string, schema: AnySchema, comes?: Kind["comes"], source?: AnySchema]
+
+const leaves: ReadonlyArray<Leaf> = [
+  ["String", Schema.String],
+  ["NonEmptyString", Schema.NonEmptyString],
+  ["Finite", Schema.Finite],
+  // @effect-diagnostics-next-line schemaNumber:off
+  ["Number", Schema.Number],
+  ["Int", Schema.Int],
+  ["Int from 1 to 5", Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 5 }))],
+  ["String of 2 to 4", Schema.String.check(Schema.isMinLength(2), Schema.isMaxLength(4))],
+  ["String of digits", Schema.String.check(Schema.isPattern(/^\d+$/))],
+  ["Boolean", Schema.Boolean],
+  ["Null", Schema.Null],
+  ["Undefined", Schema.Undefined],
+  ["Literals", Schema.Literals(["a", "b{", 1, true])],
+  ["Date", Schema.Date],
+  ["BigInt", Schema.BigInt],
+  ["FiniteFromString", Schema.FiniteFromString],
+  ["Trim", Schema.Trim],
+  ["Uint8Array", Schema.Uint8Array],
+  ["Option", Schema.Option(Schema.String)],
+  ["Redacted", Schema.Redacted(Schema.String), "like it"],
+  ["Map", Schema.ReadonlyMap(Schema.String, Schema.Finite)],
+  ["Symbol", Schema.Symbol, "like it"],
+  ["Unknown", Schema.Unknown],
+  ["Json", Schema.Json],
+  ["Never", Schema.Never],
+  ["an empty Struct", Schema.Struct({})],
+  ["Tree", Tree],
+  ["Person", Person],
+  ["Folder", Folder],
+  // What cannot be written, or decoded.
+  ["a function", Schema.declare((input): input is () => void => typeof input === "function")],
+  ["a symbol key", Schema.Struct({ [Symbol.for("key")]: Schema.String })],
+  ["a schema that throws", Schema.suspend(cannot("be made"))],
+  ["a check that throws", Schema.String.check(Schema.makeFilter(cannot("check"))), "not at all", Schema.String],
+  ["a transformation that throws", undecodable, "not at all", Schema.String]
+]
+
+const leaf: Arbitrary.Arbitrary<Kind> = Arbitrary.map(
+  Arbitrary.schema(Schema.Literals(leaves.map((_, i) => i))),
+  (at) => {
+    const [name, schema, comes = "back", source = schema] = leaves[at] ?? assert.fail()
+    return { name, schema, source, comes }
+  }
+)
+
+type Inner = readonly [AnySchema, ...ReadonlyArray<AnySchema>]
+
+const struct = (inner: Inner, field: (schema: AnySchema, i: number) => AnySchema) =>
+  Schema.Struct(Object.fromEntries(inner.map((schema, i) => [`f${i}`, field(schema, i)])))
+
+type Composite = readonly [name: string, make: (inner: Inner) => AnySchema, comes?: Kind["comes"]]
+
+/** How schemas are made of others. */
+const composites: ReadonlyArray<Composite> = [
+  ["NullOr", ([a]) => Schema.NullOr(a)],
+  ["Array", ([a]) => Schema.Array(a)],
+  ["Array of two or more", ([a]) => Schema.Array(a).check(Schema.isMinLength(2))],
+  ["Struct", (inner) => struct(inner, (schema) => schema)],
+  [
+    "Struct of optional",
+    (inner) => struct(inner, (schema, i) => i % 2 === 0 ? Schema.optional(schema) : Schema.optionalKey(schema))
+  ],
+  ["Tuple", (inner) => Schema.Tuple(inner)],
+  ["Tuple with rest", ([a, b = a]) => Schema.TupleWithRest(Schema.Tuple([a]), [b])],
+  ["Record", ([a]) => Schema.Record(Schema.String, a)],
+  ["Union", (inner) => Schema.Union(inner), "like it"],
+  [
+    "tagged Union",
+    (inner) => Schema.Union(inner.map((value, i) => Schema.Struct({ _tag: Schema.Literal(`t${i}`), value })))
+  ]
+]
+
+const worst = (...all: ReadonlyArray<Kind["comes"]>): Kind["comes"] =>
+  all.includes("not at all") ? "not at all" : all.includes("like it") ? "like it" : "back"
+
+/** A schema of at most so many levels. */
+const kindOf = (depth: number): Arbitrary.Arbitrary<Kind> => {
+  if (depth === 0) return leaf
+  const inner = kindOf(depth - 1)
+  const composite = Arbitrary.map(
+    Arbitrary.all([
+      Arbitrary.schema(Schema.Literals(composites.map((_, i) => i))),
+      Arbitrary.array(inner, { minLength: 1, maxLength: 3 })
+    ]),
+    ([at, inner]): Kind => {
+      const [name, make, comes = "back"] = composites[at] ?? assert.fail()
+      const of = (key: "schema" | "source") => {
+        const [first, ...rest] = inner.map((kind) => kind[key])
+        return make([first ?? assert.fail(), ...rest])
+      }
+      return {
+        name: `${name}(${inner.map(({ name }) => name).join(", ")})`,
+        schema: of("schema"),
+        source: of("source"),
+        comes: worst(comes, ...inner.map(({ comes }) => comes))
+      }
+    }
+  )
+  return Arbitrary.flatMap(
+    Arbitrary.schema(Schema.Literals([0, 1, 2])),
+    (which) => which === 0 ? inner : composite
+  )
+}
+
+// -----------------------------------------------------------------------------
+// Answers
+// -----------------------------------------------------------------------------
+
+/** A value of the schema, if there is one that can be made. */
+const valueOf = ({ source }: Kind): Arbitrary.Arbitrary<{ readonly value: unknown } | undefined> =>
+  Result.match(Result.try(() => Arbitrary.schema(source)), {
+    onFailure: () => Arbitrary.Constant(undefined),
+    onSuccess: (values) => Arbitrary.map(values, (value) => ({ value }))
+  })
+
+/** A question, and what was written. */
+interface Case {
+  readonly kind: Kind
+  /** Whether the model is asked by a schema, where it may be. */
+  readonly able: boolean
+  /** A value of the schema, and the JSON for it; if there is none, any JSON. */
+  readonly valid: { readonly value: unknown } | undefined
+  readonly other: Schema.Json
+  readonly change: keyof typeof changes
+  readonly at: number
+}
+
+/** The same text, or another. */
+const changes = {
+  nothing: (text) => text,
+  spaces: (text) => ` \n${text}\n `,
+  fence: (text) => `\`\`\`json\n${text}\n\`\`\``,
+  words: (text) => `Here's what I read: ${text}\nIs it what you wanted?`,
+  wordsAndFence: (text) => `It's this:\n\n\`\`\`\n${text}\n\`\`\`\n\nThat's all.`,
+  footnote: (text) => `${text} as it says in [1].`,
+  doubled: (text) => `${text}\n${text}`,
+  cut: (text, { at }) => text.slice(0, at % Math.max(1, text.length)),
+  deleted: (text, { at }) => text.slice(0, at % text.length) + text.slice(at % text.length + 1),
+  inserted: (text, { at }) => {
+    const where = at % (text.length + 1)
+    const characters = "\"\\{}[],:0-e. nt\n\u0000\uD800"
+    return text.slice(0, where) + (characters[at % characters.length] ?? "") + text.slice(where)
+  },
+  removed: (text, { at }) => edit(text, at, () => undefined),
+  replaced: (text, { at, other }) => edit(text, at, () => other),
+  wrapped: (text, { at }) => edit(text, at, (value) => [value]),
+  other: (_, { other }) => JSON.stringify(other)
+} satisfies Record<string, (text: string, by: Pick<Case, "at" | "other">) => string>
+
+const same: ReadonlyArray<Case["change"]> = ["nothing", "spaces", "fence"]
+const sameIfBrackets: ReadonlyArray<Case["change"]> = ["words", "wordsAndFence"]
+const several: ReadonlyArray<Case["change"]> = ["doubled", "footnote"]
+
+type Path = ReadonlyArray<string>
+
+/** All places in a value, as paths. */
+const places = (value: unknown, path: Path = []): ReadonlyArray<Path> => [
+  path,
+  ...(typeof value === "object" && value !== null
+    ? Object.entries(value).flatMap(([key, inner]) => places(inner, [...path, key]))
+    : [])
+]
+
+/** The text with something else in one of its places, or nothing. */
+const edit = (text: string, at: number, change: (value: unknown) => unknown): string => {
+  const value: unknown = JSON.parse(text)
+  const all = places(value)
+  return JSON.stringify(put(value, all[at % all.length] ?? [], change)) ?? "null"
+}
+
+const put = (value: unknown, [key, ...path]: Path, change: (value: unknown) => unknown): unknown => {
+  if (key === undefined) return change(value)
+  const entries = Object.entries(Object(value)).flatMap(([name, inner]) => {
+    const changed = name === key ? put(inner, path, change) : inner
+    return changed === undefined ? [] : [[name, changed] as const]
+  })
+  return Array.isArray(value) ? entries.map(([, inner]) => inner) : Object.fromEntries(entries)
+}
+
+/** The parts of a value that an answer can tell: no zero has a sign, and nothing is missing in one way only. */
+const told = (value: unknown): unknown => {
+  if (value === 0) return 0
+  if (Array.isArray(value)) return value.map(told)
+  if (value instanceof Map) return [...value].map(told)
+  if (typeof value !== "object" || value === null) return value ?? null
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (value instanceof Person || value instanceof Folder) return [prototype, told({ ...value })]
+  if (prototype !== Object.prototype && prototype !== null) return value
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, inner]) => inner === undefined || inner === null ? [] : [[key, told(inner)]])
+  )
+}
+
+const cases: Arbitrary.Arbitrary<Case> = Arbitrary.flatMap(kindOf(3), (kind) =>
+  Arbitrary.all({
+    kind: Arbitrary.Constant(kind),
+    able: Arbitrary.schema(Schema.Boolean),
+    valid: valueOf(kind),
+    other: Arbitrary.schema(Schema.Json),
+    change: Arbitrary.schema(Schema.Literals(Object.keys(changes) as ReadonlyArray<Case["change"]>)),
+    at: Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100_000 })))
+  }))
+
+// -----------------------------------------------------------------------------
+// The property
+// -----------------------------------------------------------------------------
+
+/** What was seen: a property that only sees failures holds for nothing. */
+const seen = new Map<string, number>()
+const see = (what: string) => seen.set(what, (seen.get(what) ?? 0) + 1)
+
+const decodes = ({ able, at, change, kind, other, valid }: Case) =>
+  Effect.gen(function*() {
+    const { comes, schema, source } = kind
+    const output = Output.of(schema)
+    const codec = Result.map(Output.of(source), ({ held, words }) =>
+      able && Result.isSuccess(held) ? held.success.codec : words.codec)
+
+    // What Claude would have written for the value, if it can be written.
+    const encoded = valid === undefined || Result.isFailure(codec)
+      ? undefined
+      : yield* Effect.exit(Effect.suspend(() =>
+        Schema.encodeUnknownEffect(codec.success)(valid.value)
+      ))
+    const original = encoded !== undefined && Exit.isSuccess(encoded) ? JSON.stringify(encoded.value) : undefined
+    const whole = original ?? JSON.stringify(other)
+    const written = changes[change](whole, { at, other })
+
+    const { exit, requests } = yield* Effect.gen(function*() {
+      const exit = yield* Effect.exit(Claude.object(schema, "read it", { model: able ? "claude-opus-5-5" : "old" }))
+      return { exit, requests: yield* FakeClaude.received }
+    }).pipe(
+      Effect.provide(Layer.mergeAll(FakeClaude.layer([Faults.answer(written)]), old))
+    )
+
+    const brackets = /^[[{]/.test(whole)
+    if (Exit.isSuccess(exit)) {
+      see("value")
+      assert.isTrue(Schema.is(schema)(exit.value), "the value is not of the schema")
+      assert.isFalse(brackets && several.includes(change), "one of two values was taken")
+    }
+    if (Result.isFailure(output)) {
+      see("InvalidRequest")
+      assert.strictEqual(errorOf(exit)?._tag, "InvalidRequest")
+      assert.lengthOf(requests, 0)
+      return true
+    }
+    assert.lengthOf(requests, 1)
+    if (
+      original !== undefined && comes !== "not at all" &&
+      (same.includes(change) || brackets && sameIfBrackets.includes(change))
+    ) {
+      see("the same value")
+      if (Exit.isFailure(exit)) return assert.fail(`a valid answer was not taken: ${Cause.pretty(exit.cause)}`)
+      if (comes === "back") assert.deepStrictEqual(told(exit.value), told(valid?.value))
+    }
+    const error = errorOf(exit)
+    if (error === undefined) return true
+    see(error._tag)
+    if (written.trim() === "") {
+      assert.strictEqual(error._tag, "EmptyAnswer")
+      return true
+    }
+    if (error._tag !== "MalformedOutput") return assert.fail(`it is a ${error._tag}: ${error.message}`)
+    assert.strictEqual(error.text === undefined ? undefined : Redacted.value(error.text), written)
+    const issues = error.issues === undefined ? [] : Redacted.value(error.issues)
+    assert.isNotEmpty(issues)
+    for (const { message, path } of issues) {
+      assert.isString(message)
+      assert.isNotEmpty(message.trim())
+      for (const part of path) assert.include(["string", "number"], typeof part)
+    }
+    return true
+  }).pipe(
+    // Told first, because a schema is printed at length.
+    Effect.catchDefect((cause) => Effect.fail(new Broken({ what: `${kind.name}, ${change}, ${able}`, cause })))
+  )
+
+class Broken extends Data.TaggedError("Broken")<{ readonly what: string; readonly cause: unknown }> {
+  override get message() {
+    return this.what
+  }
+}
+
+const old = Models.layer([{ id: "old", capabilities: { structuredOutputs: false } }])
+
+/** The error of a failure, which has to be one of ours: no defect, no interrupt. */
+const errorOf = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>): ClaudeError.ClaudeError | undefined => {
+  if (Exit.isSuccess(exit)) return undefined
+  const [reason, ...more] = exit.cause.reasons
+  if (reason?._tag !== "Fail" || more.length > 0) return assert.fail(Cause.pretty(exit.cause))
+  assert.isTrue(ClaudeError.is(reason.error))
+  assert.isNotEmpty(reason.error.message)
+  return reason.error
+}
+
+it.effect.prop(
+  "object gives a value of the schema, or says what is wrong, whatever the schema is and whatever was written",
+  { one: cases },
+  ({ one }) => decodes(one),
+  { arbitrary: { runs: 2000, seed }, timeout: 60_000 }
+)
+
+it("all of that was seen", () => {
+  for (const what of ["value", "the same value", "MalformedOutput", "InvalidRequest", "EmptyAnswer"]) {
+    assert.isAtLeast(seen.get(what) ?? 0, 3, what)
+  }
+})

@@ -1,0 +1,510 @@
+/** Ladders of models: which is asked, with what, and for how long. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Ref, Result, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  CallLog,
+  Claude,
+  ClaudeError,
+  Fallback,
+  type Message,
+  Models,
+  Policy,
+  Retry,
+  Timeout,
+  Tool
+} from "../../src/index.ts"
+import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
+
+const fail = Faults.fails
+const prose = (model: string) => Faults.answer("Hello.", { model })
+const tagOf = (error: ClaudeError.ClaudeError) => error._tag
+const historyOf = (error: ClaudeError.ClaudeError) => error.history?.map(({ error, model }) => [model, error])
+
+/** As it was asked: that it is a stream, is the same for all. */
+const withoutStream = (params: object): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(Object.entries(params).filter(([name]) => name !== "stream"))
+
+/** Runs against a server that plays the turns; gives how it ended and the bodies it received. */
+const play = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, ...turns: ReadonlyArray<Faults.Turn>) => {
+  const world = Layer.unwrap(
+    Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }))
+  ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(CallLog.layerNone))
+  return Effect.gen(function*() {
+    const exit = yield* Effect.result(self)
+    const received = yield* Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
+    const bodies = received.map(({ params }) => withoutStream(params))
+    return { exit, bodies, models: bodies.map(({ model }) => model) }
+  }).pipe(Effect.provide(world))
+}
+
+/** The same without a socket, on the clock of the test. */
+const world = (...turns: ReadonlyArray<Faults.Turn>) => Layer.provideMerge(FakeClaude.layer(turns), CallLog.layerMemory)
+const asked = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
+
+describe("what is asked of each model", () => {
+  it.live("is made fit for it, each time from what was asked first", () =>
+    Effect.gen(function*() {
+      const look = Tool.make("look", { description: "Looks.", input: Schema.Struct({ at: Schema.String }) })
+      const ask: Claude.Ask = {
+        model: "claude-opus-4-6",
+        max_tokens: 100_000,
+        thinking: { type: "disabled" },
+        output_config: { effort: "max" },
+        tools: [look],
+        tool_choice: { type: "any" },
+        messages: [{ role: "user", content: "hi" }]
+      }
+      const { bodies } = yield* play(
+        Claude.message(ask).pipe(Policy.apply({ models: ["claude-opus-5-5", "claude-haiku-4-5", "claude-opus-4-5"] })),
+        Faults.overloaded,
+        Faults.overloaded,
+        Faults.overloaded,
+        prose("claude-opus-4-5")
+      )
+      const [first, always, manual, three] = bodies
+      assert.deepInclude(first, { ...ask, tools: first?.["tools"] })
+      const { output_config: _, thinking: __, ...rest } = { ...first }
+      // It always thinks, and then no tool can be forced.
+      assert.deepStrictEqual(always, {
+        ...rest,
+        model: "claude-opus-5-5",
+        output_config: { effort: "max" },
+        tool_choice: { type: "auto" }
+      })
+      // It knows no effort, and writes less.
+      assert.deepStrictEqual(manual, {
+        ...rest,
+        model: "claude-haiku-4-5",
+        max_tokens: 64_000,
+        thinking: { type: "disabled" }
+      })
+      // Of "max" only the next lower level is left.
+      assert.deepStrictEqual(three, {
+        ...rest,
+        model: "claude-opus-4-5",
+        max_tokens: 64_000,
+        thinking: { type: "disabled" },
+        output_config: { effort: "high" }
+      })
+    }))
+
+  it.live("a beginning of the answer is asked for in words where a model takes none", () =>
+    Effect.gen(function*() {
+      const messages: Message.Params["messages"] = [
+        { role: "user", content: "A poem." },
+        { role: "assistant", content: "Roses are" }
+      ]
+      const { bodies } = yield* play(
+        Claude.text({ model: "claude-haiku-4-5", messages }).pipe(Policy.apply({ models: ["claude-haiku-5-5"] })),
+        Faults.overloaded,
+        prose("claude-haiku-5-5")
+      )
+      assert.deepStrictEqual(bodies[0]?.["messages"], messages)
+      const [poem, begun, go] = (bodies[1]?.["messages"] ?? []) as typeof messages
+      assert.deepStrictEqual([poem, begun], messages)
+      assert.strictEqual(go?.role, "user")
+    }))
+
+  it.live("thinking that another model does not take is left out once, and only then", () =>
+    Effect.gen(function*() {
+      const thought = { type: "thinking", thinking: "Hm", signature: "c2ln" } as const
+      const said = { type: "text", text: "Hello." } as const
+      const ask: Claude.Ask = {
+        messages: [
+          { role: "user", content: "hi" },
+          { role: "assistant", content: [thought, said] },
+          { role: "user", content: "and now?" }
+        ]
+      }
+      const signature = fail(
+        400,
+        "invalid_request_error",
+        "messages.1.content.0: Invalid `signature` in `thinking` block"
+      )
+      const call = Claude.text(ask).pipe(Policy.apply({ models: ["claude-haiku-5-5"] }))
+      const { bodies, models } = yield* play(call, Faults.overloaded, signature, prose("claude-haiku-5-5"))
+      assert.deepStrictEqual(models, ["claude-sonnet-5-5", "claude-haiku-5-5", "claude-haiku-5-5"])
+      assert.deepStrictEqual(bodies[0]?.["messages"], ask.messages)
+      assert.deepStrictEqual(bodies[1]?.["messages"], ask.messages)
+      assert.deepStrictEqual(bodies[2]?.["messages"], [
+        ask.messages[0],
+        { role: "assistant", content: [said] },
+        ask.messages[2]
+      ])
+
+      const again = yield* play(call, signature, signature)
+      assert.lengthOf(again.bodies, 2, "it is left out once")
+      assert.strictEqual(again.exit._tag, "Failure")
+
+      const alone = yield* play(Claude.text(ask).pipe(Policy.apply(Policy.standard)), signature)
+      assert.lengthOf(alone.bodies, 1, "without other models, nobody asked for changes")
+    }))
+
+  it.live("a value is asked for in the form that each model takes", () =>
+    Effect.gen(function*() {
+      const City = Schema.Struct({ city: Schema.String })
+      const { bodies, exit } = yield* play(
+        Claude.object(City, "where?").pipe(Policy.apply({ models: ["claude-of-old"] })),
+        Faults.overloaded,
+        Faults.value({ city: "Paris" })
+      ).pipe(Effect.provide(Models.layer([{ id: "claude-of-old", capabilities: { structuredOutputs: false } }])))
+      assert.strictEqual(exit._tag, "Success")
+      assert.property(bodies[0], "output_config")
+      assert.notProperty(bodies[1], "output_config")
+      assert.match(JSON.stringify(bodies[1]), /Answer with one JSON value that matches this JSON Schema/)
+    }))
+
+  it.live("a value is read in the form that was asked for last, also where somebody hears what is asked", () =>
+    Effect.gen(function*() {
+      // In a form that is held to, a tuple is written as an object.
+      const Point = Schema.Struct({ at: Schema.Tuple([Schema.Finite, Schema.Finite]) })
+      const { bodies, exit } = yield* play(
+        Claude.object(Point, "where?").pipe(
+          Policy.apply({ models: ["claude-of-old"], retry: Retry.byTag({ MalformedOutput: Retry.reask(1) }) }),
+          Fallback.lastGood({ name: "point", schema: Point, maxAge: "1 hour" })
+        ),
+        Faults.overloaded,
+        Faults.value({ near: "Paris" }),
+        Faults.value({ at: [1, 2] })
+      ).pipe(Effect.provide(Models.layer([{ id: "claude-of-old", capabilities: { structuredOutputs: false } }])))
+      assert.deepStrictEqual(Result.getOrUndefined(exit), { at: [1, 2] })
+      assert.deepStrictEqual(bodies.map(({ messages }) => Array.isArray(messages) && messages.length), [1, 1, 3])
+    }))
+})
+
+describe("which model is asked", () => {
+  it.live("for a window that is exceeded, only one with a larger one", () =>
+    Effect.gen(function*() {
+      const ladder = ["claude-opus-4-5", "claude-nobody-knows", "claude-sonnet-5"]
+      const call = Claude.text("hi", { model: "claude-haiku-4-5" }).pipe(Policy.apply({ models: ladder }))
+      const { models } = yield* play(call, Faults.promptTooLong, prose("claude-sonnet-5"))
+      assert.deepStrictEqual(models, ["claude-haiku-4-5", "claude-sonnet-5"])
+
+      const none = yield* play(
+        Claude.text("hi", { model: "claude-sonnet-5" }).pipe(Policy.apply({ models: ladder.slice(0, 2) })),
+        Faults.promptTooLong
+      )
+      assert.deepStrictEqual(none.models, ["claude-sonnet-5"])
+    }))
+
+  it.live("for a window, also where the answer names its model with a date", () =>
+    Effect.gen(function*() {
+      const full = Faults.answer("Half", {
+        model: "claude-haiku-4-5-20991231",
+        stopReason: "model_context_window_exceeded"
+      })
+      const call = Claude.text("hi", { model: "claude-haiku-4-5" }).pipe(Policy.apply({ models: ["claude-sonnet-5"] }))
+      const { models } = yield* play(call, full, prose("claude-sonnet-5"))
+      assert.deepStrictEqual(models, ["claude-haiku-4-5", "claude-sonnet-5"])
+    }))
+
+  it.live("G16: for a window, also where the answer names as its model what is no text", () =>
+    Effect.gen(function*() {
+      for (const named of [5, null, ["claude-haiku-4-5"]]) {
+        const full = Faults.stream(
+          Faults.events("Half", { stopReason: "model_context_window_exceeded" }).map((event) =>
+            event.replace(`"model":"claude-sonnet-5-5"`, `"model":${JSON.stringify(named)}`)
+          )
+        )
+        const call = Claude.text("hi", { model: "claude-haiku-4-5" })
+        const { models } = yield* play(Fallback.models(["claude-sonnet-5"])(call), full, prose("claude-sonnet-5"))
+        assert.deepStrictEqual(models, ["claude-haiku-4-5", "claude-sonnet-5"])
+      }
+    }))
+
+  it.live("none that has failed in this call, whatever list it is in", () =>
+    Effect.gen(function*() {
+      const call = Claude.text("hi").pipe(
+        Policy.apply({ models: ["claude-opus-5", "claude-haiku-5-5"], refused: ["claude-opus-5", "claude-opus-4-8"] })
+      )
+      const refusing = yield* play(
+        call,
+        Faults.overloaded,
+        Faults.refusal("I", undefined),
+        Faults.overloaded,
+        prose("claude-haiku-5-5")
+      )
+      assert.deepStrictEqual(refusing.models, [
+        "claude-sonnet-5-5",
+        "claude-opus-5",
+        "claude-opus-4-8",
+        "claude-haiku-5-5"
+      ])
+      const same = yield* play(
+        Claude.text("hi", { model: "claude-opus-5" }).pipe(Fallback.models(["claude-opus-5", "claude-haiku-5-5"])),
+        Faults.overloaded,
+        prose("claude-haiku-5-5")
+      )
+      assert.deepStrictEqual(same.models, ["claude-opus-5", "claude-haiku-5-5"])
+    }))
+
+  it("G12: a ladder that is none is refused", () => {
+    assert.throws(() => Fallback.models("claude-haiku-5-5" as never), /is claude-haiku-5-5: it must be a list/)
+    assert.throws(() => Fallback.models(undefined as never), /is undefined: it must be a list/)
+    assert.throws(() => Fallback.models([""]), /has an empty name/)
+    assert.throws(() => Fallback.models(["a", "a"]), /names one twice/)
+  })
+
+  it.live("for an invalid request, none", () =>
+    Effect.gen(function*() {
+      const call = Claude.text("hi").pipe(Policy.apply({ models: ["claude-haiku-5-5"] }))
+      const { models } = yield* play(call, fail(400, "invalid_request_error", "no"))
+      assert.lengthOf(models, 1)
+    }))
+
+  it.effect("the history of all of them is on the last error, with a policy and without", () =>
+    Effect.gen(function*() {
+      const ladder = ["claude-haiku-5-5", "claude-opus-5"]
+      const under = yield* Claude.text("hi").pipe(
+        Policy.apply({ models: ladder, retry: Retry.byTag({ ServerFault: Retry.backoff({ times: 1 }) }) }),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      const expected = [
+        ["claude-sonnet-5-5", "Overloaded"],
+        ["claude-haiku-5-5", "ServerFault"],
+        ["claude-haiku-5-5", "ServerFault"],
+        ["claude-opus-5", "NotFound"]
+      ]
+      assert.deepStrictEqual(historyOf(yield* Fiber.join(under)), expected)
+
+      const bare = yield* Effect.flip(Fallback.models(ladder)(Claude.text("hi")))
+      assert.deepStrictEqual(historyOf(bare), [expected[0], expected[1], expected[3]])
+      assert.strictEqual(bare.gaveUp, "NotRetried")
+      const single = yield* Effect.flip(Fallback.models(ladder)(Claude.text("hi")))
+      assert.isUndefined(single.history, "one that fails for good keeps its error as it is")
+    }).pipe(Effect.provide(world(
+      Faults.overloaded,
+      Faults.serverError,
+      Faults.serverError,
+      Faults.notFound,
+      Faults.overloaded,
+      Faults.serverError,
+      Faults.notFound,
+      Faults.unauthorized
+    ))))
+})
+
+describe("what another model costs", () => {
+  it.effect("is charged to the budget, with a policy and without; nothing is asked that cannot be paid for", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      const charged: Array<string> = []
+      const budget = (times: number): Claude.Budget => ({
+        charge: ({ _tag }) => Effect.sync(() => charged.push(_tag) > times ? undefined : { settle: () => Effect.void })
+      })
+      const ladder = ["claude-haiku-5-5", "claude-opus-5"]
+      for (const through of [Policy.apply({ models: ladder }), Fallback.models(ladder)]) {
+        const before = (yield* asked).length
+        charged.length = 0
+        const error = yield* Claude.text("hi").pipe(
+          through,
+          Effect.provideService(Claude.Claude, { ...claude, budget: budget(1) }),
+          Effect.flip
+        )
+        assert.deepStrictEqual(charged, ["Overloaded", "ServerFault"])
+        assert.strictEqual((yield* asked).length - before, 2)
+        assert.deepInclude({ ...error }, { _tag: "ServerFault", gaveUp: "BudgetSpent" })
+        assert.lengthOf(error.history ?? [], 2)
+      }
+    }).pipe(Effect.provide(world(
+      Faults.overloaded,
+      Faults.serverError,
+      Faults.overloaded,
+      Faults.serverError
+    ))))
+})
+
+describe("when the next model is asked", () => {
+  const patient = Retry.byTag({
+    RateLimited: Retry.backoff({ times: 5 }),
+    CircuitOpen: Retry.backoff({ times: 5 }),
+    SpendLimitReached: Retry.backoff({ times: 5 })
+  })
+
+  it.effect("at once, where waiting is pointless: a retry-after beyond the time of this model", () =>
+    Effect.gen(function*() {
+      const call = Claude.text("hi").pipe(
+        Policy.apply({ retry: patient, models: ["claude-haiku-5-5"], overall: "1 minute", reserve: "20 seconds" })
+      )
+      assert.strictEqual(yield* call, "Hello.")
+    }).pipe(Effect.provide(world(Faults.rateLimited("45 seconds"), prose("claude-haiku-5-5")))))
+
+  it.effect("at once, where the circuit of this one is open; the last one is waited for", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      let open = true
+      const guarded: Claude.Claude["Service"] = {
+        ...claude,
+        open: (request) =>
+          open && request.params.model === "claude-sonnet-5-5"
+            ? Effect.fail(new ClaudeError.CircuitOpen({ retryAfter: Duration.seconds(9) }))
+            : claude.open(request)
+      }
+      const call = (models: ReadonlyArray<string>) =>
+        Claude.text("hi").pipe(
+          Policy.apply({ retry: patient, models }),
+          Effect.provideService(Claude.Claude, guarded)
+        )
+      assert.strictEqual(yield* call(["claude-haiku-5-5"]), "Hello.")
+      const alone = yield* Effect.forkChild(call([]))
+      yield* TestClock.adjust("8 seconds")
+      assert.isUndefined(alone.pollUnsafe())
+      open = false
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(alone), "Hello.")
+    }).pipe(Effect.provide(world(prose("claude-haiku-5-5"), prose("claude-sonnet-5-5")))))
+
+  it.effect("never, for a spend limit, which is not waited for either", () =>
+    Effect.gen(function*() {
+      const call = Claude.text("hi").pipe(Policy.apply({ retry: patient, models: ["claude-haiku-5-5"] }))
+      assert.strictEqual(tagOf(yield* Effect.flip(call)), "SpendLimitReached")
+      assert.lengthOf(yield* asked, 1)
+    }).pipe(Effect.provide(world(Faults.spendLimited, prose("claude-haiku-5-5")))))
+})
+
+describe("one deadline", () => {
+  const limits = { connect: "60 seconds", firstToken: "60 seconds" } as const
+  const three = { ...limits, models: ["claude-haiku-5-5", "claude-opus-5"] } as const
+  const running = (self: Effect.Effect<string, ClaudeError.ClaudeError, Claude.Claude>) =>
+    Effect.forkChild(Effect.flip(self))
+
+  it.effect("a first model that hangs leaves the others their least, and the call ends on time", () =>
+    Effect.gen(function*() {
+      const call = yield* running(
+        Claude.text("hi").pipe(
+          Policy.apply({ ...three, overall: "60 seconds", reserve: "15 seconds" })
+        )
+      )
+      yield* TestClock.adjust("29999 millis")
+      assert.lengthOf(yield* asked, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* asked, ["claude-sonnet-5-5", "claude-haiku-5-5"])
+      yield* TestClock.adjust("14999 millis")
+      assert.lengthOf(yield* asked, 2)
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(yield* asked, 3)
+      yield* TestClock.adjust("14999 millis")
+      assert.isUndefined(call.pollUnsafe(), "the last one has its least")
+      yield* TestClock.adjust("1 millis")
+      const error = yield* Fiber.join(call)
+      assert.deepInclude({ ...error }, { _tag: "DeadlineExceeded", limit: Duration.seconds(60) })
+      assert.deepStrictEqual(historyOf(error), [
+        ["claude-sonnet-5-5", "DeadlineExceeded"],
+        ["claude-haiku-5-5", "DeadlineExceeded"]
+      ])
+    }).pipe(Effect.provide(world(Faults.silence, Faults.silence, Faults.silence))))
+
+  it.effect("what one does not use is there for those after it", () =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(
+        Claude.text("hi").pipe(
+          Policy.apply({ ...three, overall: "60 seconds", reserve: "15 seconds" })
+        )
+      )
+      yield* TestClock.adjust("44 seconds")
+      assert.strictEqual(yield* Fiber.join(call), "Hello.")
+    }).pipe(Effect.provide(world(
+      Faults.overloaded,
+      Faults.delayed(prose("claude-haiku-5-5"), "44 seconds")
+    ))))
+
+  it.effect("without a reserve each keeps 10 seconds, or a fair share of less", () =>
+    Effect.gen(function*() {
+      const call = yield* running(
+        Claude.text("hi").pipe(
+          Policy.apply({
+            ...limits,
+            models: three.models,
+            overall: "9 seconds",
+            connect: "8 seconds",
+            firstToken: "9 seconds"
+          })
+        )
+      )
+      for (const seconds of [3, 6]) {
+        yield* TestClock.adjust("2999 millis")
+        assert.lengthOf(yield* asked, seconds / 3)
+        yield* TestClock.adjust("1 millis")
+        assert.lengthOf(yield* asked, seconds / 3 + 1)
+      }
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(tagOf(yield* Fiber.join(call)), "DeadlineExceeded")
+    }).pipe(Effect.provide(world(Faults.silence, Faults.silence, Faults.silence))))
+
+  it.effect("holds for a ladder without a policy, under a limit outside", () =>
+    Effect.gen(function*() {
+      const call = yield* running(
+        Claude.text("hi").pipe(
+          Timeout.limits(limits),
+          Fallback.models(["claude-haiku-5-5"], { reserve: "20 seconds" }),
+          Timeout.overall("60 seconds")
+        )
+      )
+      yield* TestClock.adjust("39999 millis")
+      assert.lengthOf(yield* asked, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(yield* asked, 2)
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(tagOf(yield* Fiber.join(call)), "DeadlineExceeded")
+    }).pipe(Effect.provide(world(Faults.silence, Faults.silence))))
+
+  it.effect("holds also where what is inside has a longer limit of its own", () =>
+    Effect.gen(function*() {
+      const inner = Policy.apply({ ...limits, overall: "5 minutes" })
+      const outer = [
+        (self: ReturnType<typeof Claude.text>) =>
+          self.pipe(inner, Fallback.models(["claude-haiku-5-5"]), Timeout.overall("60 seconds")),
+        (self: ReturnType<typeof Claude.text>) =>
+          self.pipe(inner, Policy.apply({ models: ["claude-haiku-5-5"], overall: "60 seconds" }))
+      ]
+      for (const through of outer) {
+        const call = yield* Effect.forkChild(through(Claude.text("hi")))
+        yield* TestClock.adjust("60 seconds")
+        assert.strictEqual(yield* Fiber.join(call), "Hello.")
+      }
+    }).pipe(Effect.provide(world(
+      Faults.silence,
+      prose("claude-haiku-5-5"),
+      Faults.silence,
+      prose("claude-haiku-5-5")
+    ))))
+
+  it.effect("holds for the opening of a stream, and not for its reading", () =>
+    Effect.gen(function*() {
+      const call = yield* Claude.stream("hi").pipe(
+        Policy.applyStream({
+          connect: "20 seconds",
+          firstToken: "20 seconds",
+          models: ["claude-haiku-5-5"],
+          overall: "20 seconds",
+          reserve: "5 seconds"
+        }),
+        Stream.mkString,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("15 seconds")
+      assert.lengthOf(yield* asked, 2)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(call), "Hello you there.")
+    }).pipe(Effect.provide(world(
+      Faults.silence,
+      Faults.answer("Hello you there.", { model: "claude-haiku-5-5", every: "1 second" })
+    ))))
+
+  it.effect("an interrupt goes no further down", () =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(
+        Claude.text("hi").pipe(Policy.apply({ models: three.models, overall: "1 minute" }))
+      )
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(call)
+      yield* TestClock.adjust("1 hour")
+      assert.lengthOf(yield* asked, 1)
+      const log = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      assert.isFalse(log.some(({ _tag }) => _tag === "FellBack"))
+    }).pipe(Effect.provide(world(Faults.silence, Faults.answer("no")))))
+})

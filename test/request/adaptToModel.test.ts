@@ -1,0 +1,595 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Schema } from "effect"
+import { ClaudeError } from "../../src/index.ts"
+import type { Params } from "../../src/Message.ts"
+import type { Capabilities, Model } from "../../src/models/catalogue.ts"
+import { known } from "../../src/models/known.ts"
+import { adapt, adaptations, isSignatureError, withoutThinking } from "../../src/request/adaptToModel.ts"
+import { bounds } from "../../src/request/capabilities.ts"
+import { shape } from "../../src/request/rules/rules.ts"
+import { classify } from "../../src/wire/classify.ts"
+
+const question = { role: "user", content: "Hello" } as const
+const hello: Params = { model: "claude-opus-5-5", max_tokens: 8000, messages: [question] }
+/** A request with this, of any shape. */
+const request = (more: object): Params => ({ ...hello, ...more })
+
+const model = (id: string): Model => {
+  const found = known.find((one) => one.id === id)
+  assert(found !== undefined, `${id} is not in the catalogue`)
+  return found
+}
+/** A model of which only this is known. */
+const able = (capabilities: Capabilities): Model => ({
+  id: "claude-test-1",
+  lifecycle: "active",
+  capabilities,
+  source: "a test",
+  asOf: "2026-11-23"
+})
+
+const text = { type: "text", text: "Hello" }
+const thought = { type: "thinking", thinking: "So", signature: "c2ln" }
+const secret = { type: "redacted_thinking", data: "c2Vj" }
+const use = { type: "tool_use", id: "toolu_1", name: "a", input: {} }
+const result = { type: "tool_result", tool_use_id: "toolu_1", content: "b" }
+const user = (...content: ReadonlyArray<unknown>) => ({ role: "user", content })
+const assistant = (...content: ReadonlyArray<unknown>) => ({ role: "assistant", content })
+const begun = { role: "assistant", content: "The answer is ( " }
+const goOn = {
+  role: "user",
+  content:
+    "Your last message was cut off. Go on exactly where it ends, and repeat nothing of it: answer only with what follows."
+}
+
+const tool = { name: "a", input_schema: { type: "object", properties: {}, additionalProperties: false } }
+const schema = { type: "object", properties: {}, additionalProperties: false }
+const format = { type: "json_schema", schema }
+const inWords = `Answer with one JSON value that matches this JSON Schema, and nothing else:\n${JSON.stringify(schema)}`
+
+const enabled = (budget_tokens: number) => ({ thinking: { type: "enabled", budget_tokens } })
+const adaptive = { thinking: { type: "adaptive" } }
+const disabled = { thinking: { type: "disabled" } }
+const betweenTools = { thinking: { type: "between_tools" } }
+const effort = (level: string) => ({ output_config: { effort: level } })
+const any = { tools: [tool], tool_choice: { type: "any" } }
+const one = { tools: [tool], tool_choice: { type: "tool", name: "a", disable_parallel_tool_use: true } }
+const auto = { tools: [tool], tool_choice: { type: "auto" } }
+
+const cases: ReadonlyArray<
+  readonly [name: string, given: object, model: string | Model, expected: object, changes: ReadonlyArray<string>]
+> = [
+  [
+    "more tokens than it writes",
+    { max_tokens: 128_000 },
+    "claude-haiku-4-5",
+    { max_tokens: 64_000 },
+    ["max_tokens 128000 → 64000"]
+  ],
+  [
+    "a budget that was below them",
+    { max_tokens: 128_000, ...enabled(100_000) },
+    "claude-haiku-4-5",
+    { max_tokens: 64_000, ...enabled(32_000) },
+    ["max_tokens 128000 → 64000", "budget_tokens 100000 → 32000"]
+  ],
+  [
+    "a budget that still is",
+    { max_tokens: 128_000, ...enabled(63_999) },
+    "claude-haiku-4-5",
+    { max_tokens: 64_000, ...enabled(63_999) },
+    ["max_tokens 128000 → 64000"]
+  ],
+  [
+    "a budget of many turns, which was above them",
+    { max_tokens: 70_000, ...enabled(100_000), ...auto },
+    "claude-haiku-4-5",
+    { max_tokens: 64_000, ...enabled(100_000), ...auto },
+    ["max_tokens 70000 → 64000"]
+  ],
+  [
+    "a budget without room",
+    { max_tokens: 8000, ...enabled(2000) },
+    { ...able({}), maxOutput: 1024 },
+    { max_tokens: 1024 },
+    ["max_tokens 8000 → 1024", "thinking enabled → left out"]
+  ],
+
+  ["a budget", enabled(2000), "claude-opus-5-5", adaptive, ["thinking enabled → adaptive"]],
+  [
+    "a budget whose thinking is shown",
+    { thinking: { type: "enabled", budget_tokens: 2000, display: "summarized" } },
+    "claude-opus-5",
+    { thinking: { type: "adaptive", display: "summarized" } },
+    ["thinking enabled → adaptive"]
+  ],
+  ["a budget nobody takes", enabled(2000), able({ thinking: ["disabled"] }), {}, ["thinking enabled → left out"]],
+  [
+    "thinking that is free",
+    adaptive,
+    "claude-haiku-4-5",
+    enabled(4000),
+    ["thinking adaptive → enabled"]
+  ],
+  [
+    "thinking that is free and shown",
+    { thinking: { type: "adaptive", display: "omitted" } },
+    "claude-sonnet-4-5",
+    { thinking: { type: "enabled", budget_tokens: 4000, display: "omitted" } },
+    ["thinking adaptive → enabled"]
+  ],
+  [
+    "thinking of which half is too little",
+    { max_tokens: 1025, ...adaptive },
+    "claude-haiku-4-5",
+    { max_tokens: 1025, ...enabled(1024) },
+    ["thinking adaptive → enabled"]
+  ],
+  [
+    "thinking without room",
+    { max_tokens: 1024, ...adaptive },
+    "claude-haiku-4-5",
+    { max_tokens: 1024 },
+    ["thinking adaptive → left out"]
+  ],
+  [
+    "thinking and too many tokens",
+    { max_tokens: 128_000, ...adaptive },
+    "claude-haiku-4-5",
+    { max_tokens: 64_000, ...enabled(32_000) },
+    ["max_tokens 128000 → 64000", "thinking adaptive → enabled"]
+  ],
+  [
+    "thinking in the middle of a turn that began without",
+    { ...adaptive, messages: [question, assistant(use), user(result)] },
+    "claude-haiku-4-5",
+    { messages: [question, assistant(use), user(result)] },
+    ["thinking adaptive → left out"]
+  ],
+  [
+    "thinking in the middle of a turn that began with it",
+    { ...adaptive, messages: [question, assistant(thought, use), user(result)] },
+    "claude-haiku-4-5",
+    { ...enabled(4000), messages: [question, assistant(thought, use), user(result)] },
+    ["thinking adaptive → enabled"]
+  ],
+  [
+    "thinking before an answer that is begun",
+    { ...adaptive, messages: [question, begun] },
+    "claude-haiku-4-5",
+    { messages: [question, begun] },
+    ["thinking adaptive → left out"]
+  ],
+  [
+    "thinking after an answer without",
+    { ...adaptive, messages: [question, assistant(text), question] },
+    "claude-haiku-4-5",
+    { ...enabled(4000), messages: [question, assistant(text), question] },
+    ["thinking adaptive → enabled"]
+  ],
+  ["thinking", adaptive, able({ thinking: [] }), {}, ["thinking adaptive → left out"]],
+  ["no thinking where it always thinks", disabled, "claude-fable-5-2", {}, ["thinking disabled → left out"]],
+  ["no thinking, by another name", disabled, "claude-sonnet-5-5", betweenTools, ["thinking disabled → between_tools"]],
+  ["no thinking, by its first name", betweenTools, "claude-haiku-4-5", disabled, ["thinking between_tools → disabled"]],
+  ["no other thinking", betweenTools, "claude-opus-5-5", {}, ["thinking between_tools → left out"]],
+
+  [
+    "more effort than there is",
+    effort("xhigh"),
+    "claude-opus-4-6",
+    effort("high"),
+    ["effort xhigh → high"]
+  ],
+  ["the most effort", effort("max"), "claude-opus-4-5", effort("high"), ["effort max → high"]],
+  ["effort where there is none", effort("low"), "claude-haiku-4-5", {}, ["effort low → left out"]],
+  ["less effort than there is", effort("low"), able({ effort: ["high"] }), {}, ["effort low → left out"]],
+  ["effort of a new name", effort("ultra"), "claude-opus-5-5", {}, ["effort ultra → left out"]],
+  [
+    "effort beside something else",
+    { output_config: { effort: "low", format } },
+    "claude-haiku-4-5",
+    { output_config: { format } },
+    ["effort low → left out"]
+  ],
+  [
+    "effort that is for thinking",
+    { ...disabled, ...effort("max") },
+    "claude-sonnet-5-5",
+    { ...betweenTools, ...effort("high") },
+    ["thinking disabled → between_tools", "effort max → high"]
+  ],
+  [
+    "effort where it thinks all the same",
+    { ...disabled, ...effort("max") },
+    "claude-opus-5-5",
+    effort("max"),
+    ["thinking disabled → left out"]
+  ],
+
+  ["any tool", any, "claude-opus-5-5", auto, ["tool_choice any → auto"]],
+  [
+    "one tool at a time",
+    one,
+    "claude-sonnet-5-5",
+    { tools: [tool], tool_choice: { type: "auto", disable_parallel_tool_use: true } },
+    ["tool_choice tool → auto"]
+  ],
+  ["a tool, with a budget", { ...any, ...enabled(2000) }, "claude-haiku-4-5", { ...auto, ...enabled(2000) }, [
+    "tool_choice any → auto"
+  ]],
+  [
+    "a tool, with free thinking, where that is new",
+    { ...any, ...adaptive },
+    "claude-opus-4-6",
+    { ...auto, ...adaptive },
+    ["tool_choice any → auto"]
+  ],
+  [
+    "a tool where it always thinks",
+    any,
+    "claude-mythos-preview",
+    auto,
+    ["tool_choice any → auto"]
+  ],
+  [
+    "a tool, rather than thinking",
+    { ...any, ...adaptive },
+    "claude-haiku-4-5",
+    any,
+    ["thinking adaptive → left out"]
+  ],
+  [
+    "a tool and a budget, where the one is taken with free thinking",
+    { ...any, ...enabled(2000) },
+    "claude-opus-5",
+    { ...any, ...adaptive },
+    ["thinking enabled → adaptive"]
+  ],
+
+  [
+    "an answer that is begun",
+    { messages: [question, begun] },
+    "claude-opus-5-5",
+    { messages: [question, begun, goOn] },
+    ["prefill → user message"]
+  ],
+  [
+    "an answer that is begun, after a message that only sets something",
+    { messages: [question, { role: "system" }, begun] },
+    "claude-opus-5-5",
+    { messages: [question, { role: "system" }, begun, goOn] },
+    ["prefill → user message"]
+  ],
+  [
+    "an answer that is begun in blocks",
+    { messages: [question, assistant(thought, text)] },
+    "claude-sonnet-4-6",
+    { messages: [question, assistant(thought, text), goOn] },
+    ["prefill → user message"]
+  ],
+  [
+    "an answer that is begun with nothing",
+    { messages: [question, { role: "assistant", content: "" }] },
+    "claude-opus-5-5",
+    { messages: [question] },
+    ["empty prefill → left out"]
+  ],
+  [
+    "an answer that is begun, and nothing",
+    { messages: [question, begun, assistant()] },
+    "claude-opus-5-5",
+    { messages: [question, begun, goOn] },
+    ["prefill → user message"]
+  ],
+
+  [
+    "a schema",
+    { output_config: { format } },
+    able({ structuredOutputs: false }),
+    { messages: [user(text, { type: "text", text: inWords })] },
+    ["format → words"]
+  ],
+  [
+    "a schema, for an answer that is begun",
+    { output_config: { format, effort: "low" }, messages: [question, begun] },
+    able({ structuredOutputs: false, prefill: false }),
+    { output_config: { effort: "low" }, messages: [user(text, { type: "text", text: inWords }), begun, goOn] },
+    ["format → words", "prefill → user message"]
+  ],
+  [
+    "a strict tool",
+    { tools: [{ ...tool, strict: true }, { ...tool, name: "b", strict: false }] },
+    able({ structuredOutputs: false }),
+    { tools: [tool, { ...tool, name: "b", strict: false }] },
+    ["strict tools → tools"]
+  ],
+
+  [
+    "everything",
+    {
+      max_tokens: 200_000,
+      ...enabled(150_000),
+      ...effort("max"),
+      ...one,
+      messages: [question, begun]
+    },
+    { ...able({ thinking: ["adaptive"], effort: ["low"], prefill: false, forcedTools: false }), maxOutput: 1000 },
+    {
+      max_tokens: 1000,
+      ...adaptive,
+      ...effort("low"),
+      tools: [tool],
+      tool_choice: { type: "auto", disable_parallel_tool_use: true },
+      messages: [question, begun, goOn]
+    },
+    [
+      "max_tokens 200000 → 1000",
+      "thinking enabled → adaptive",
+      "effort max → low",
+      "tool_choice tool → auto",
+      "prefill → user message"
+    ]
+  ]
+]
+
+const kept: ReadonlyArray<readonly [name: string, given: object, model: string | Model | undefined]> = [
+  [
+    "all of it, for a model that nobody knows",
+    { max_tokens: 1e9, ...enabled(2000), ...any, messages: [question, begun] },
+    undefined
+  ],
+  [
+    "all of it, for a model of which nothing is known",
+    { max_tokens: 1e9, ...adaptive, ...effort("max"), ...any, output_config: { format }, messages: [question, begun] },
+    able({})
+  ],
+  ["a question", {}, "claude-haiku-4-5"],
+  ["a budget", { ...enabled(2000), ...auto }, "claude-opus-4-6"],
+  ["thinking and effort", { ...adaptive, ...effort("max") }, "claude-opus-5-5"],
+  ["no thinking", { ...disabled, ...effort("high") }, "claude-opus-5"],
+  ["an answer that is begun", { messages: [question, begun] }, "claude-haiku-4-5"],
+  ["an answer that was paused", { messages: [question, assistant(use)] }, "claude-opus-5-5"],
+  ["an empty answer to nothing", { messages: [{ role: "assistant", content: "" }] }, "claude-opus-5-5"],
+  ["a tool that must be used", any, "claude-haiku-4-5"],
+  ["a tool that must be used, where it thinks if it likes", any, "claude-opus-4-6"],
+  ["a tool that must be used, with free thinking", { ...one, ...adaptive }, "claude-opus-5"],
+  ["a tool that must be used, where it thinks unless told not to", any, "claude-sonnet-5"],
+  ["a tool that may be used", auto, "claude-opus-5-5"],
+  ["a schema and a strict tool", { output_config: { format }, tools: [{ ...tool, strict: true }] }, "claude-opus-4-5"],
+  ["messages that are none", { messages: [null] }, "claude-opus-5-5"]
+]
+
+const named = (model: string | Model | undefined) => typeof model === "string" ? modelOf(model) : model
+const modelOf = model
+
+describe("a request for another model", () => {
+  it.each(cases)("is adapted: %s", (_, given, model, expected, changes) => {
+    const adapted = adapt(request(given), named(model))
+    assert.deepStrictEqual(adapted.params, request(expected))
+    assert.deepStrictEqual(adapted.changes, changes)
+  })
+
+  it.each(kept)("stays the same object: %s", (_, given, model) => {
+    const params = request(given)
+    const adapted = adapt(params, named(model))
+    assert.strictEqual(adapted.params, params)
+    assert.deepStrictEqual(adapted.changes, [])
+  })
+
+  it("is adapted by rules with names of their own, which say where they are from", () => {
+    assert.strictEqual(new Set(adaptations.map(({ name }) => name)).size, adaptations.length)
+    for (const { source } of adaptations) assert.match(source, /Models API|SDK|platform\.claude\.com/)
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Whatever is asked
+// -----------------------------------------------------------------------------
+
+const runs = { arbitrary: { runs: 500, seed: process.env["SEED"] ?? "resilient-claude" }, timeout: 30_000 }
+const json = Arbitrary.schema(Schema.Json)
+const oneOf = (...choices: ReadonlyArray<object>) =>
+  Arbitrary.map(
+    Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: choices.length - 1 }))),
+    (i) => choices[i] ?? {}
+  )
+const text2 = { role: "user", content: [text, text] }
+
+const parts = {
+  tokens: oneOf({ max_tokens: 1 }, { max_tokens: 1024 }, { max_tokens: 1025 }, { max_tokens: 64_001 }, {
+    max_tokens: 900_000
+  }),
+  thinking: oneOf(
+    {},
+    adaptive,
+    { thinking: { type: "adaptive", display: "summarized" } },
+    disabled,
+    betweenTools,
+    enabled(1024),
+    enabled(64_000),
+    enabled(899_999),
+    { thinking: { type: "enabled", budget_tokens: 2000, display: "omitted" } }
+  ),
+  config: oneOf(
+    {},
+    ...["low", "medium", "high", "xhigh", "max", "ultra"].map(effort),
+    { output_config: { format } },
+    { output_config: { format, effort: "max" } },
+    { output_config: {} }
+  ),
+  tools: oneOf({}, any, one, auto, { ...any, tools: [{ ...tool, strict: true }, { ...tool, name: "b" }] }, {
+    tool_choice: { type: "none" }
+  }),
+  messages: oneOf(
+    {},
+    { messages: [text2] },
+    { messages: [question, begun] },
+    { messages: [question, { role: "assistant", content: "" }] },
+    { messages: [question, begun, { role: "assistant", content: [] }] },
+    { messages: [question, assistant(thought, text)] },
+    { messages: [question, assistant(use), user(result)] },
+    { messages: [question, assistant(thought, use), user(result, text)] },
+    { messages: [question, assistant(secret, use), user(result), begun] },
+    { messages: [question, assistant(text), question] }
+  )
+}
+const params = Arbitrary.map(
+  Arbitrary.all(parts),
+  ({ config, messages, thinking, tokens, tools }) =>
+    freeze(request({ ...tokens, ...thinking, ...config, ...tools, ...messages }))
+)
+
+const freeze = <A>(value: A): A => {
+  if (typeof value === "object" && value !== null) Object.values(Object.freeze(value)).forEach(freeze)
+  return value
+}
+
+/** Those that are known and not retired, and one that can do nothing. */
+const all: ReadonlyArray<Model> = [
+  ...known.filter(({ lifecycle }) => lifecycle !== "retired"),
+  {
+    ...able({ structuredOutputs: false, prefill: false, forcedTools: false, effort: ["medium"], thinking: [] }),
+    maxOutput: 1000
+  },
+  { ...able({ structuredOutputs: false, effort: [], thinking: ["enabled"] }), maxOutput: 2000 }
+]
+
+describe("whatever is asked, of every model", () => {
+  it.prop("what is adapted breaks no rule of the catalogue", { params }, ({ params }) => {
+    for (const model of all) {
+      assert.deepStrictEqual(bounds(adapt(params, model).params, model), [], model.id)
+    }
+  }, runs)
+
+  it.prop("what is adapted has the shape of a request, if it had it before", { params }, ({ params }) => {
+    if (shape(params).length > 0) return
+    for (const model of all) assert.deepStrictEqual(shape(adapt(params, model).params), [], model.id)
+  }, runs)
+
+  it.prop("to adapt again changes nothing", { params }, ({ params }) => {
+    for (const model of all) {
+      const once = adapt(params, model).params
+      assert.strictEqual(adapt(once, model).params, once, model.id)
+    }
+  }, runs)
+
+  it.prop("what was asked is not touched, whoever was asked before", { params }, ({ params }) => {
+    const before = JSON.stringify(params)
+    const first = all.map((model) => adapt(params, model))
+    const second = all.toReversed().map((model) => adapt(params, model)).toReversed()
+    assert.deepStrictEqual(second, first)
+    assert.strictEqual(JSON.stringify(params), before)
+  }, runs)
+
+  it.prop("changes are told if and only if there are some, in short", { params }, ({ params }) => {
+    for (const model of all) {
+      const adapted = adapt(params, model)
+      assert.strictEqual(adapted.changes.length === 0, adapted.params === params)
+      assert.strictEqual(adapted.changes.length === 0, JSON.stringify(adapted.params) === JSON.stringify(params))
+      for (const change of adapted.changes) assert.match(change, /^[\w ]+ → [\w ]+$/)
+    }
+  }, runs)
+
+  it.prop("no tool is forced while thinking is enabled", { params }, ({ params }) => {
+    for (const model of all) {
+      const { thinking, tool_choice } = adapt(params, model).params
+      assert.isFalse(thinking?.type === "enabled" && (tool_choice?.type === "any" || tool_choice?.type === "tool"))
+    }
+  }, runs)
+
+  it.prop(
+    "it never throws",
+    { messages: json, tools: json, thinking: json, output_config: json, tool_choice: json, max_tokens: json },
+    (more) => {
+      for (const model of all) adapt(request(more), model)
+      withoutThinking(request(more))
+    },
+    runs
+  )
+})
+
+// -----------------------------------------------------------------------------
+// Thinking of another model
+// -----------------------------------------------------------------------------
+
+const thoughts: ReadonlyArray<readonly [name: string, given: object, expected: object | undefined]> = [
+  ["there is none", { messages: [question, assistant(text), question] }, undefined],
+  ["messages that are none", { messages: 5 }, undefined],
+  [
+    "every turn",
+    {
+      ...adaptive,
+      messages: [question, assistant(thought, text), question, assistant(secret, thought, use), user(result)]
+    },
+    { ...adaptive, messages: [question, assistant(text), question, assistant(use), user(result)] }
+  ],
+  [
+    "a message with nothing else",
+    { messages: [question, assistant(thought), question] },
+    { messages: [question, question] }
+  ],
+  [
+    "the parameter, before an answer to tools",
+    { ...enabled(2000), messages: [question, assistant(thought, use), user(result)] },
+    { messages: [question, assistant(use), user(result)] }
+  ],
+  [
+    "not the parameter, before another answer",
+    {
+      ...enabled(2000),
+      messages: [question, assistant(thought, use), user(result), assistant(thought, text), question]
+    },
+    { ...enabled(2000), messages: [question, assistant(use), user(result), assistant(text), question] }
+  ]
+]
+
+describe("a request without thinking", () => {
+  it.each(thoughts)("leaves out: %s", (_, given, expected) => {
+    const params = freeze(request(given))
+    assert.deepStrictEqual(withoutThinking(params), expected && request(expected))
+  })
+
+  it.prop("has none, and the shape it had", { params }, ({ params }) => {
+    const without = withoutThinking(params)
+    assert.strictEqual(without === undefined, !JSON.stringify(params.messages).includes("thinking\""))
+    if (without === undefined) return
+    assert.notInclude(JSON.stringify(without.messages), "thinking\"")
+    assert.isUndefined(withoutThinking(without))
+    if (shape(params).length === 0) assert.deepStrictEqual(shape(without), [])
+  }, runs)
+})
+
+/** What the API says, as it was seen. */
+const rejected = (message: string) =>
+  classify({ status: 400, error: { error: { type: "invalid_request_error", message } } }, { now: 0, sent: true })
+
+const ofSignatures = [
+  "messages.1.content.0: Invalid `signature` in `thinking` block",
+  "messages.1.content.0: Invalid signature in thinking block",
+  "***.***.content.0: Invalid `signature` in `thinking` block (request id: 2026)",
+  "messages.1.content.0: Invalid `data` in `redacted_thinking` block",
+  "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a different conversation. "
+  + "Remove the block, or set `thinking.block_binding.prefix_mismatch_behavior` to \"drop_block\".",
+  "messages.25.content.31: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified. "
+  + "These blocks must remain as they were in the original response."
+]
+const ofOthers = [
+  "\"thinking.type.enabled\" is not supported for this model.",
+  "Thinking may not be enabled when tool_choice forces tool use.",
+  "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`.",
+  "messages.0.content.0: Invalid `signature` in `compaction` block",
+  "prompt is too long"
+]
+
+describe("an error about the thinking of another model", () => {
+  it.each(ofSignatures)("is: %s", (message) => assert.isTrue(isSignatureError(rejected(message))))
+  it.each(ofOthers)("is not: %s", (message) => assert.isFalse(isSignatureError(rejected(message))))
+
+  it("is none of ours, none of another kind, and none without words", () => {
+    const [detail = ""] = ofSignatures
+    assert.isFalse(isSignatureError(new ClaudeError.InvalidRequest({ sent: false, detail })))
+    assert.isFalse(isSignatureError(new ClaudeError.ServerFault({ detail })))
+    assert.isFalse(isSignatureError(new ClaudeError.InvalidRequest({ sent: true })))
+    assert.isTrue(isSignatureError(new ClaudeError.InvalidRequest({ detail })))
+  })
+})

@@ -1,0 +1,824 @@
+import type * as Sdk from "@anthropic-ai/sdk/resources/messages"
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Effect, Layer, Schema } from "effect"
+import { CallLog, Claude, Policy } from "../../../src/index.ts"
+import type { Params } from "../../../src/Message.ts"
+import * as NodeAnthropic from "../../../src/NodeAnthropic.ts"
+import { shape, shapeRules } from "../../../src/request/rules/rules.ts"
+import { FakeServer, Faults } from "../../../src/testing/index.ts"
+
+type Path = ReadonlyArray<string | number>
+
+const hello: Params = { model: "claude-opus-5-5", max_tokens: 2000, messages: [{ role: "user", content: "Hello" }] }
+
+/** A good request, but for this: of any shape. */
+const request = (more: object): Params => ({ ...hello, ...more })
+/** The same, with this asked at the end. */
+const asking = (...content: ReadonlyArray<unknown>) => request({ messages: [{ role: "user", content }] })
+
+const user = (...content: ReadonlyArray<unknown>) => ({ role: "user", content })
+const assistant = (...content: ReadonlyArray<unknown>) => ({ role: "assistant", content })
+const text = { type: "text", text: "Hello" }
+const use = (id: unknown) => ({ type: "tool_use", id, name: "get_weather", input: {} })
+const result = (tool_use_id: unknown) => ({ type: "tool_result", tool_use_id, content: "sunny" })
+const tool = { name: "get_weather", input_schema: { type: "object" } }
+const image = (source: unknown) => ({ type: "image", source })
+const png = (data: unknown) => image({ type: "base64", media_type: "image/png", data })
+const document = (source: unknown) => ({ type: "document", source })
+const cached = { ...text, cache_control: { type: "ephemeral" } }
+const times = <A>(count: number, make: (i: number) => A) => Array.from({ length: count }, (_, i) => make(i))
+
+const closed = { type: "object", additionalProperties: false }
+const format = (schema: unknown, more: object = {}) =>
+  request({ ...more, output_config: { format: { type: "json_schema", schema } } })
+const strict = (input_schema: object, name = "get_weather") => ({ name, input_schema, strict: true })
+const inFormat = ["output_config", "format", "schema"]
+const inTool = ["tools", 0, "input_schema"]
+
+const mebibyte = 2 ** 20
+/** Exactly 5 MB. */
+const image5 = "A".repeat(5 * mebibyte)
+
+const cyclic: { [key: string]: unknown } = { type: "object", additionalProperties: false }
+cyclic["properties"] = { self: cyclic }
+
+/** What is wrong, where, and in what words: nothing else may be said. */
+const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: Path, sentence: RegExp]> = [
+  ["no request", null, [], /^the request is null: it must be an object/],
+  ["a request in a list", [hello], [], /^the request is a list/],
+
+  ["no model", request({ model: undefined }), ["model"], /^the model is missing: name one$/],
+  ["a blank model", request({ model: " \n" }), ["model"], /^the model is empty: name one$/],
+  ["a number as model", request({ model: 5 }), ["model"], /^the model is 5: name one$/],
+  [
+    "no max_tokens",
+    request({ max_tokens: undefined }),
+    ["max_tokens"],
+    /^max_tokens is missing: it must be an integer/
+  ],
+  ["max_tokens that fill the cache", request({ max_tokens: 0 }), ["max_tokens"], /only fills the cache/],
+  [
+    "negative max_tokens",
+    request({ max_tokens: -1 }),
+    ["max_tokens"],
+    /^max_tokens is -1: it must be an integer from 1/
+  ],
+  ["max_tokens in parts", request({ max_tokens: 0.5 }), ["max_tokens"], /^max_tokens is 0.5/],
+  ["max_tokens that are none", request({ max_tokens: NaN }), ["max_tokens"], /^max_tokens is NaN/],
+  ["absurd max_tokens", request({ max_tokens: 1_000_001 }), ["max_tokens"], /^max_tokens is 1000001/],
+  ["max_tokens as text", request({ max_tokens: "100" }), ["max_tokens"], /^max_tokens is a text/],
+  ["temperature", request({ temperature: 0 }), ["temperature"], /^temperature is no longer accepted .*: remove it$/],
+  ["top_p", request({ top_p: 1 }), ["top_p"], /^top_p is no longer accepted .*: remove it$/],
+  ["top_k", request({ top_k: 5 }), ["top_k"], /^top_k is no longer accepted .*: remove it$/],
+  ["stream", request({ stream: false }), ["stream"], /^stream is always on: remove it/],
+  ["one stop sequence", request({ stop_sequences: "END" }), ["stop_sequences"], /^stop_sequences is a text/],
+  ["a stop sequence that is none", request({ stop_sequences: ["END", 1] }), ["stop_sequences", 1], /sequence is 1/],
+  ["a blank stop sequence", request({ stop_sequences: ["\n"] }), ["stop_sequences", 0], /is blank: name something/],
+
+  ["thinking by itself", request({ thinking: true }), ["thinking"], /^thinking is true: it must be an object/],
+  ["thinking of no type", request({ thinking: {} }), ["thinking", "type"], /^the type of thinking is missing/],
+  ["no budget", request({ thinking: { type: "enabled" } }), ["thinking", "budget_tokens"], /^budget_tokens is missing/],
+  [
+    "a small budget",
+    request({ thinking: { type: "enabled", budget_tokens: 1023 } }),
+    ["thinking", "budget_tokens"],
+    /^budget_tokens is 1023: it must be an integer of at least 1024$/
+  ],
+  [
+    "a budget that leaves no room",
+    request({ thinking: { type: "enabled", budget_tokens: 2000 } }),
+    ["thinking", "budget_tokens"],
+    /^budget_tokens is 2000: it must be less than max_tokens, which is 2000$/
+  ],
+
+  ["missing messages", request({ messages: undefined }), ["messages"], /^messages is missing: it must be a list/],
+  ["one message for all", request({ messages: hello.messages[0] }), ["messages"], /^messages is an object/],
+  ["no messages", request({ messages: [] }), ["messages"], /^messages is empty: say at least one$/],
+  [
+    "too many messages",
+    request({ messages: times(100_001, () => hello.messages[0]) }),
+    ["messages"],
+    /^there are 100001 messages: keep at most 100000$/
+  ],
+  ["a message that is none", request({ messages: ["Hello"] }), ["messages", 0], /^a message is a text: it must be/],
+  ["nobody's message", request({ messages: [{ content: "Hi" }] }), ["messages", 0, "role"], /^the role is missing/],
+  [
+    "an unknown role",
+    request({ messages: [{ role: "developer", content: "Hi" }] }),
+    ["messages", 0, "role"],
+    /^the role is "developer": it must be "user", "assistant" or "system"$/
+  ],
+  ["no content", request({ messages: [{ role: "user" }] }), ["messages", 0, "content"], /^the content is missing/],
+  ["empty content", asking(), ["messages", 0, "content"], /^the content is empty/],
+  [
+    "an empty turn of the assistant in the middle",
+    request({ messages: [user(text), assistant(), user(text)] }),
+    ["messages", 1, "content"],
+    /^the content is empty/
+  ],
+  ["a block that is none", asking("Hello"), ["messages", 0, "content", 0], /^a block is a text: it must be an object/],
+  [
+    "a block of no type",
+    asking({ text: "Hi" }),
+    ["messages", 0, "content", 0, "type"],
+    /^the type of a block is missing/
+  ],
+  ["a text of no text", asking(text, { type: "text" }), ["messages", 0, "content", 1, "text"], /block is missing/],
+  ["a blank message", request({ messages: [{ role: "user", content: " " }] }), ["messages", 0, "content"], /is blank/],
+  ["a blank text", asking(text, { type: "text", text: "\n\t" }), ["messages", 0, "content", 1, "text"], /is blank/],
+  [
+    "an answer begun with a blank",
+    request({ messages: [user(text), { role: "assistant", content: " " }] }),
+    ["messages", 1, "content"],
+    /is blank/
+  ],
+  ["system by a number", request({ system: 1 }), ["system"], /^system is 1: it must be a text or a list/],
+  ["a system text for a block", request({ system: ["Be kind"] }), ["system", 0], /^a block is a text/],
+  [
+    "a blank system text",
+    request({ system: [text, { type: "text", text: "" }] }),
+    ["system", 1, "text"],
+    /^the text of a block is blank/
+  ],
+  [
+    "a fifth cached block",
+    request({
+      tools: [{ ...tool, cache_control: {} }],
+      system: [cached],
+      messages: [user(cached, cached, text, cached)]
+    }),
+    ["messages", 0, "content", 3, "cache_control"],
+    /the 4 that can have cache_control: remove one$/
+  ],
+  [
+    "citations in structured output",
+    format(closed, {
+      messages: [user({ ...document({ type: "file", file_id: "file_1" }), citations: { enabled: true } })]
+    }),
+    ["messages", 0, "content", 0, "citations"],
+    /^citations cannot be had together with output_config.format/
+  ],
+
+  [
+    "a tool_use at the end",
+    request({ messages: [user(text), assistant(text, use("toolu_1"))] }),
+    ["messages", 1, "content", 1],
+    /^the tool_use "toolu_1" has no tool_result: answer it in the next user message$/
+  ],
+  [
+    "a tool_use that is passed over",
+    request({ messages: [user(text), assistant(use("a"), use("b")), user(result("b")), assistant(text), user(text)] }),
+    ["messages", 1, "content", 0],
+    /^the tool_use "a" has no tool_result/
+  ],
+  [
+    "a tool_use answered in words",
+    request({ messages: [user(text), assistant(use("a")), { role: "user", content: "sunny" }] }),
+    ["messages", 1, "content", 0],
+    /^the tool_use "a" has no tool_result/
+  ],
+  [
+    "a tool_result for nothing",
+    asking(result("toolu_9")),
+    ["messages", 0, "content", 0, "tool_use_id"],
+    /^the tool_use_id "toolu_9" is not that of a tool_use in the assistant's turn before/
+  ],
+  [
+    "a tool_result that is late",
+    request({ messages: [user(text), assistant(use("a")), user(result("a")), assistant(text), user(result("a"))] }),
+    ["messages", 4, "content", 0, "tool_use_id"],
+    /is not that of a tool_use in the assistant's turn before/
+  ],
+  [
+    "a second tool_result",
+    request({ messages: [user(text), assistant(use("a")), user(result("a")), user(result("a"))] }),
+    ["messages", 3, "content", 0, "tool_use_id"],
+    /^the tool_use_id "a" has been answered already/
+  ],
+  [
+    "a tool_result for the API",
+    request({
+      messages: [user(text), assistant({ type: "server_tool_use", id: "srvtoolu_1" }), user(result("srvtoolu_1"))]
+    }),
+    ["messages", 2, "content", 0, "tool_use_id"],
+    /"srvtoolu_1" is that of a server_tool_use, which the API answers itself/
+  ],
+  [
+    "a tool_result of the assistant",
+    request({ messages: [user(text), assistant(result("a")), user(text)] }),
+    ["messages", 1, "content", 0],
+    /^a tool_result is the assistant's: move it to the next user message$/
+  ],
+  [
+    "a tool_use without an id",
+    request({ messages: [user(text), assistant(use(undefined)), user(text)] }),
+    ["messages", 1, "content", 0, "id"],
+    /^the id of a tool_use is missing/
+  ],
+  [
+    "two calls of one id",
+    request({ messages: [user(text), assistant(use("a"), use("a")), user(result("a"))] }),
+    ["messages", 1, "content", 1, "id"],
+    /^the id "a" is that of another tool_use/
+  ],
+  ["a tool_result for no id", asking(result(7)), ["messages", 0, "content", 0, "tool_use_id"], /^the tool_use_id is 7/],
+
+  ["an image of nothing", asking(image(undefined)), ["messages", 0, "content", 0, "source"], /^the source is missing/],
+  [
+    "an image of no type",
+    asking(image({ data: "AAAA" })),
+    ["messages", 0, "content", 0, "source", "type"],
+    /^the type of the source is missing/
+  ],
+  [
+    "an image as a document",
+    asking(text, image({ type: "base64", media_type: "image/tiff", data: "AAAA" })),
+    ["messages", 0, "content", 1, "source", "media_type"],
+    /^the media type is "image\/tiff": it must be image\/jpeg, image\/png, image\/gif, image\/webp$/
+  ],
+  ["no data", asking(png(undefined)), ["messages", 0, "content", 0, "source", "data"], /^the data is missing/],
+  ["empty data", asking(png("")), ["messages", 0, "content", 0, "source", "data"], /^the data is empty: read the file/],
+  [
+    "a data URL",
+    asking(png("data:image/png;base64,AAAA")),
+    ["messages", 0, "content", 0, "source", "data"],
+    /^the data is a data URL: keep only what follows its comma$/
+  ],
+  [
+    "an image over 5 MB",
+    asking(png(`AAAA${image5}`)),
+    ["messages", 0, "content", 0, "source", "data"],
+    /^the image has 5242884 bytes as base64: shrink it to at most 5242880$/
+  ],
+  [
+    "an image at a path",
+    asking(image({ type: "url", url: "file:///home/me/secret.png" })),
+    ["messages", 0, "content", 0, "source", "url"],
+    /^the url is not one of http or https: (?!.*secret)/
+  ],
+  [
+    "a wrong image in a result",
+    request({
+      messages: [
+        user(text),
+        assistant(use("a")),
+        user({ ...result("a"), content: [text, image({ type: "base64", media_type: "image/bmp", data: "AAAA" })] })
+      ]
+    }),
+    ["messages", 2, "content", 0, "content", 1, "source", "media_type"],
+    /^the media type is "image\/bmp"/
+  ],
+  [
+    "a wrong image in a document",
+    asking(document({ type: "content", content: [png("")] })),
+    ["messages", 0, "content", 0, "source", "content", 0, "source", "data"],
+    /^the data is empty/
+  ],
+  [
+    "an office document",
+    asking(document({ type: "base64", media_type: "application/msword", data: "AAAA" })),
+    ["messages", 0, "content", 0, "source", "media_type"],
+    /^the media type is "application\/msword": it must be application\/pdf$/
+  ],
+  [
+    "a text of another type",
+    asking(document({ type: "text", media_type: "text/html", data: "<p>" })),
+    ["messages", 0, "content", 0, "source", "media_type"],
+    /^the media type is "text\/html": it must be text\/plain$/
+  ],
+
+  ["one tool for all", request({ tools: tool }), ["tools"], /^tools is an object: it must be a list of tools$/],
+  [
+    "a tool that is none",
+    request({ tools: ["get_weather"] }),
+    ["tools", 0],
+    /^a tool is a text: it must be an object$/
+  ],
+  [
+    "a name with a space",
+    request({ tools: [{ ...tool, name: "get weather" }] }),
+    ["tools", 0, "name"],
+    /^the name of a tool is "get weather": use 1 to 128 letters/
+  ],
+  ["a long name", request({ tools: [{ ...tool, name: "a".repeat(129) }] }), ["tools", 0, "name"], /is "a{40}": use/],
+  [
+    "a name that is taken",
+    request({ tools: [tool, { type: "bash_20250124", name: "bash" }, tool] }),
+    ["tools", 2, "name"],
+    /^the name "get_weather" is that of another tool: rename one$/
+  ],
+  [
+    "no input_schema",
+    request({ tools: [{ type: "custom", name: "a" }] }),
+    ["tools", 0, "input_schema"],
+    /^the input_schema is missing: it must be a JSON schema of type "object"$/
+  ],
+  [
+    "the schema of a text",
+    request({ tools: [{ name: "a", input_schema: { type: "string" } }] }),
+    ["tools", 0, "input_schema", "type"],
+    /^the type of an input_schema is "string": it must be "object"$/
+  ],
+  ["a choice in a word", request({ tool_choice: "auto" }), ["tool_choice"], /^tool_choice is a text: it must be/],
+  ["a choice of no type", request({ tool_choice: {} }), ["tool_choice", "type"], /^the type of tool_choice is missing/],
+  ["a choice of nothing", request({ tool_choice: { type: "any" } }), ["tool_choice"], /but there are no tools/],
+  [
+    "a tool out of none",
+    request({ tools: [], tool_choice: { type: "tool", name: "get_weather" } }),
+    ["tool_choice"],
+    /^tool_choice asks for a tool, but there are no tools: add some, or remove it$/
+  ],
+  [
+    "a tool that is unknown",
+    request({ tools: [tool], tool_choice: { type: "tool", name: "get_wether" } }),
+    ["tool_choice", "name"],
+    /^tool_choice names "get_wether", but no tool has that name/
+  ],
+  [
+    "a tool without a name",
+    request({ tools: [tool], tool_choice: { type: "tool" } }),
+    ["tool_choice", "name"],
+    /^the name in tool_choice is missing/
+  ],
+  [
+    "too many strict tools",
+    request({ tools: times(21, (i) => strict(closed, `tool_${i}`)) }),
+    ["tools"],
+    /^21 tools are strict: at most 20 may be/
+  ],
+
+  ["a format without a schema", format(undefined), inFormat, /^the schema is missing: it must be a JSON schema$/],
+  [
+    "an open object",
+    format({ ...closed, properties: { a: { type: "object" } }, required: ["a"] }),
+    [...inFormat, "properties", "a", "additionalProperties"],
+    /^additionalProperties must be false in every object of a strict schema: set it$/
+  ],
+  [
+    "a map",
+    request({ tools: [strict({ type: "object", additionalProperties: { type: "string" } })] }),
+    [...inTool, "additionalProperties"],
+    /^additionalProperties must be false/
+  ],
+  ...["minimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "maxItems"].map((key) =>
+    [
+      `a schema with ${key}`,
+      format({ type: "array", items: { anyOf: [{ type: "null" }, { type: "string", [key]: 1 }] } }),
+      [...inFormat, "items", "anyOf", 1, key],
+      new RegExp(`^a strict schema cannot have ${key}: remove it`)
+    ] as const
+  ),
+  ["two of them", format({ type: "array", minItems: 2 }), [...inFormat, "minItems"], /^minItems is 2: .* 0 or 1$/],
+  [
+    "an enum of objects",
+    format({ enum: ["a", { b: 1 }] }),
+    [...inFormat, "enum"],
+    /^the enum of a strict schema can only/
+  ],
+  [
+    "a schema elsewhere",
+    format({ $ref: "https://example.com/schema.json" }),
+    [...inFormat, "$ref"],
+    /^the \$ref "https:\/\/example.com\/schema.json" points outside/
+  ],
+  [
+    "a tree",
+    request({
+      tools: [
+        strict({
+          ...closed,
+          properties: { root: { $ref: "#/$defs/Node" } },
+          required: ["root"],
+          $defs: {
+            Node: {
+              ...closed,
+              properties: { children: { type: "array", items: { $ref: "#/$defs/Node" } } },
+              required: ["children"]
+            }
+          }
+        })
+      ]
+    }),
+    [...inTool, "$defs", "Node", "properties", "children", "items", "$ref"],
+    /^the schema contains itself, which a strict one cannot/
+  ],
+  [
+    "a wrong part that is used twice, once",
+    format({
+      ...closed,
+      properties: { from: { $ref: "#/$defs/Day" }, to: { $ref: "#/$defs/Day" } },
+      required: ["from", "to"],
+      $defs: { Day: { type: "integer", minimum: 1 } }
+    }),
+    [...inFormat, "$defs", "Day", "minimum"],
+    /^a strict schema cannot have minimum/
+  ],
+  [
+    "a schema in itself",
+    format({ ...closed, properties: { self: { $ref: "#" } }, required: ["self"] }),
+    [...inFormat, "properties", "self", "$ref"],
+    /^the schema contains itself/
+  ],
+  [
+    "too many optional properties",
+    format(
+      { ...closed, properties: Object.fromEntries(times(20, (i) => [`a${i}`, { type: "string" }])) },
+      { tools: [strict({ ...closed, properties: Object.fromEntries(times(5, (i) => [`b${i}`, { type: "string" }])) })] }
+    ),
+    inFormat,
+    /^the strict schemas have 25 optional properties: make all but 24 required$/
+  ],
+  [
+    "too many unions",
+    request({
+      tools: [
+        strict({
+          ...closed,
+          properties: Object.fromEntries(
+            times(17, (i) => [`a${i}`, i % 2 ? { type: ["string", "null"] } : { anyOf: [{ type: "string" }] }])
+          ),
+          required: times(17, (i) => `a${i}`)
+        })
+      ]
+    }),
+    ["tools"],
+    /^the strict schemas have 17 properties of more than one type: keep at most 16$/
+  ],
+
+  [
+    "more than 32 MB",
+    asking({ ...text, text: "a".repeat(33 * mebibyte) }),
+    [],
+    /^the request has 346\d{5} bytes: the API takes at most 33554432, send less, or files by their id$/
+  ],
+  [
+    "more than 32 MB in another script",
+    asking({ ...text, text: "東".repeat(11.5 * mebibyte) }),
+    [],
+    /^the request has 361\d{5} bytes/
+  ],
+  ["data that contains itself", request({ metadata: cyclic }), [], /^the request cannot be written as JSON/],
+  ["a number that JSON has not", request({ metadata: { user_id: 1n } }), [], /^the request cannot be written as JSON/]
+]
+
+/** Nothing is wrong with any of these, however odd they are. */
+const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
+  ["a question", hello],
+  ["parameters of tomorrow", request({ verbosity: "low", service_tier: "auto", metadata: { user_id: null } })],
+  ["parameters that are left out", request({ temperature: undefined, stream: undefined, thinking: null, tools: null })],
+  [
+    "consecutive messages of the user",
+    request({ messages: [user(text), user(text), { role: "user", content: "Hi" }] })
+  ],
+  ["a conversation that Claude begins", request({ messages: [assistant(text), user(text)] })],
+  ["messages of the system", request({ messages: [user(text), { role: "system", content: "Be brief" }] })],
+  ["an answer that is begun", request({ messages: [user(text), { role: "assistant", content: "{" }] })],
+  ["an answer that is begun with nothing", request({ messages: [user(text), { role: "assistant", content: "" }] })],
+  ["an answer that is begun with no blocks", request({ messages: [user(text), assistant()] })],
+  ["a system prompt of nothing", request({ system: "" })],
+  [
+    "results in several messages",
+    request({ messages: [user(text), assistant(use("a"), use("b")), user(result("b")), user(text), user(result("a"))] })
+  ],
+  [
+    "calls in several messages",
+    request({ messages: [user(text), assistant(use("a")), assistant(use("b")), user(result("a"), result("b"))] })
+  ],
+  [
+    "the system between a call and its result",
+    request({ messages: [user(text), assistant(use("a")), { role: "system", content: "Hm" }, user(result("a"))] })
+  ],
+  [
+    "an id that comes back in a later turn",
+    request({ messages: times(2, () => [user(text), assistant(use("a")), user(result("a"))]).flat() })
+  ],
+  [
+    "a result without content, and one that is an error",
+    request({
+      messages: [
+        user(text),
+        assistant(use("a"), use("b")),
+        user({ type: "tool_result", tool_use_id: "a" }, { ...result("b"), content: "", is_error: true })
+      ]
+    })
+  ],
+  ["a result in a thread", request({ thread: { type: "continue", id: "t" }, messages: [user(result("a"))] })],
+  [
+    "an empty text beside a call",
+    request({ messages: [user(text), assistant({ type: "text", text: "" }, use("a")), user(result("a"))] })
+  ],
+  [
+    "earlier thinking",
+    request({
+      messages: [
+        user(text),
+        assistant(
+          { type: "thinking", thinking: "", signature: "c2ln" },
+          { type: "redacted_thinking", data: "x" },
+          text
+        ),
+        user(text)
+      ]
+    })
+  ],
+  [
+    "a server tool, paused",
+    request({
+      messages: [
+        user(text),
+        assistant(text, { type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: {} })
+      ]
+    })
+  ],
+  [
+    "a server tool and its result",
+    request({
+      messages: [
+        user(text),
+        assistant(
+          { type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: {} },
+          { type: "web_search_tool_result", tool_use_id: "srvtoolu_1", content: [] },
+          text
+        ),
+        user(text)
+      ]
+    })
+  ],
+  [
+    "documents of all kinds, with citations",
+    asking(
+      { ...document({ type: "base64", media_type: "application/pdf", data: "AAAA" }), citations: { enabled: true } },
+      document({ type: "text", media_type: "text/plain", data: "" }),
+      document({ type: "url", url: "HTTPS://example.com/a.pdf" }),
+      document({ type: "file", file_id: "file_1" }),
+      document({ type: "content", content: "words" }),
+      document({ type: "content", content: [text, png("AAAA")] })
+    )
+  ],
+  [
+    "images of all kinds",
+    asking(
+      png("AAAA"),
+      image({ type: "url", url: "http://example.com/a" }),
+      image({ type: "file", file_id: "file_1" }),
+      image({ type: "hologram" })
+    )
+  ],
+  ["an image of 5 MB", asking(png(image5))],
+  ["blocks of tomorrow", asking({ type: "smell", text: "" }, { type: "container_upload", file_id: "file_1" })],
+  [
+    "a search result in a result",
+    request({
+      messages: [
+        user(text),
+        assistant(use("a")),
+        user({ ...result("a"), content: [{ type: "search_result", source: "", title: "", content: [text] }] })
+      ]
+    })
+  ],
+  ["four cached blocks, and one that is not", asking(cached, cached, cached, cached, { ...text, cache_control: null })],
+  ["adaptive thinking", request({ thinking: { type: "adaptive" } })],
+  ["thinking of tomorrow", request({ thinking: { type: "dreaming" } })],
+  ["the smallest budget", request({ thinking: { type: "enabled", budget_tokens: 1024 } })],
+  ["a budget for many answers", request({ tools: [tool], thinking: { type: "enabled", budget_tokens: 50_000 } })],
+  ["the most tokens", request({ max_tokens: 1_000_000, stop_sequences: ["\nHuman:"] })],
+  [
+    "tools of the API and of tomorrow",
+    request({
+      tools: [{ type: "bash_20250124", name: "bash" }, { type: "teleport_20300101" }, { ...tool, type: null }]
+    })
+  ],
+  [
+    "a tool out of a toolset",
+    request({ tools: [{ type: "browser_toolset_20260801" }], tool_choice: { type: "tool", name: "navigate" } })
+  ],
+  [
+    "a tool that the conversation adds",
+    request({
+      messages: [user(text), { role: "system", content: [{ type: "tool_addition", tool }] }, { role: "system" }],
+      tool_choice: { type: "tool", name: "get_weather" }
+    })
+  ],
+  ["a choice without tools", request({ tool_choice: { type: "auto" } })],
+  ["a choice of tomorrow", request({ tool_choice: { type: "best" } })],
+  [
+    "a loose tool with any schema",
+    request({ tools: [{ name: "a", input_schema: { type: "object", properties: { n: { minimum: 1, $ref: "#" } } } }] })
+  ],
+  ["twenty strict tools", request({ tools: times(20, (i) => strict(closed, `tool_${i}`)) })],
+  [
+    "a strict schema that says all it may",
+    format({
+      ...closed,
+      properties: {
+        minimum: { type: "integer", description: "at least 1" },
+        $ref: { enum: ["a", 1, true, null] },
+        list: { type: "array", minItems: 1, items: { $ref: "#/$defs/A~1B" } },
+        twice: { $ref: "#/$defs/A~1B" },
+        maybe: { anyOf: [{ type: "null" }, { $ref: "#/definitions/missing" }] },
+        date: { type: ["string", "null"], format: "date-time", pattern: "^2" },
+        fixed: { const: "a" }
+      },
+      required: ["minimum"],
+      $defs: { "A/B": { ...closed, properties: {} }, unused: { type: "object" } }
+    })
+  ],
+  ["a format of tomorrow", request({ output_config: { format: { type: "grammar" }, effort: "extreme" } })],
+  [
+    "citations that are switched off",
+    format(closed, { messages: [user({ ...document({ type: "file" }), citations: { enabled: false } })] })
+  ],
+  ["input that is deep", request({ metadata: times(150, (i) => i).reduce<unknown>((inner) => [inner], 1) })],
+  ["much data", asking(...times(8, () => png("A".repeat(3 * mebibyte))))]
+]
+
+describe("a request that cannot work", () => {
+  it.each(invalid)("is told of %s", (_, params, path, sentence) => {
+    const issues = shape(params as Params)
+    assert.deepStrictEqual(issues.map((issue) => issue.path), [path])
+    assert.match(issues[0]?.message ?? "", sentence)
+  })
+
+  it("is told of all that is wrong, at once", () => {
+    const issues = shape(request({
+      model: "",
+      temperature: 1,
+      system: [{ type: "text", text: " " }],
+      messages: [{ role: "robot", content: [{ type: "text", text: "" }, png(""), {}] }, 5],
+      tools: [{ name: "a b" }, tool, tool],
+      tool_choice: { type: "tool", name: "b" }
+    }))
+    assert.deepStrictEqual(issues.map(({ path }) => path.join(".")).toSorted(), [
+      "messages.0.content.0.text",
+      "messages.0.content.1.source.data",
+      "messages.0.content.2.type",
+      "messages.0.role",
+      "messages.1",
+      "model",
+      "system.0.text",
+      "temperature",
+      "tool_choice.name",
+      "tools.0.input_schema",
+      "tools.0.name",
+      "tools.2.name"
+    ])
+  })
+})
+
+describe("a call", () => {
+  const ask = (params: unknown) => Claude.message(params as Params).pipe(Policy.apply(Policy.none))
+  const playing = (turns: ReadonlyArray<Faults.Turn>) =>
+    Layer.unwrap(
+      Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }))
+    ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(CallLog.layerNone))
+  const received = Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
+
+  it.live("with a request that cannot work is not sent", () =>
+    Effect.gen(function*() {
+      // What is there and undefined is not said, and has a default.
+      const unsaid = ["no model", "no max_tokens"]
+      for (const [name, params, path] of invalid.filter(([name]) => !unsaid.includes(name))) {
+        const error = yield* Effect.flip(ask(params))
+        assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false }, name)
+        const paths = error._tag === "InvalidRequest" ? error.issues?.map(({ path }) => path.join(".")) : undefined
+        // What is no request at all is asked as a question, and lacks its messages.
+        if (path.length > 0) assert.deepStrictEqual(paths, [path.join(".")], name)
+      }
+      assert.deepStrictEqual(yield* received, [])
+    }).pipe(Effect.provide(playing([]))))
+
+  it.live("with an odd request that works is sent as it is", () =>
+    Effect.gen(function*() {
+      for (const [, params] of valid) yield* Effect.exit(ask(params))
+      const sent = (yield* received).map(({ params }) => params)
+      assert.deepStrictEqual(
+        sent,
+        valid.map(([, params]) => JSON.parse(JSON.stringify({ ...params as Params, stream: true })))
+      )
+    }).pipe(Effect.provide(playing(valid.map(() => Faults.answer("hello"))))))
+})
+
+describe("an odd request that works", () => {
+  it.each(valid)("may have %s", (_, params) => {
+    assert.deepStrictEqual(shape(params as Params), [])
+  })
+
+  it("is typed by the SDK", () => {
+    const params: Sdk.MessageCreateParamsBase = {
+      ...hello,
+      tools: [{ type: "web_search_20250305", name: "web_search" }, { name: "a", input_schema: { type: "object" } }],
+      tool_choice: { type: "any", disable_parallel_tool_use: true },
+      output_config: { effort: "max" }
+    }
+    assert.deepStrictEqual(shape(params), [])
+  })
+})
+
+describe("the rules", () => {
+  it("have names of their own, and say where they are from", () => {
+    assert.strictEqual(new Set(shapeRules.map(({ name }) => name)).size, shapeRules.length)
+    for (const { source } of shapeRules) {
+      assert.match(source, /^(SDK 1\.12 types|API|platform\.claude\.com|this library)/)
+    }
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Properties
+// -----------------------------------------------------------------------------
+
+const runs = { arbitrary: { runs: 500, seed: process.env["SEED"] ?? "resilient-claude" }, timeout: 30_000 }
+const json = Arbitrary.schema(Schema.Json)
+const int = (maximum: number) => Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum })))
+
+/** All places in a value, as paths. */
+const places = (value: unknown, path: Path = []): ReadonlyArray<Path> =>
+  path.length > 12 || typeof value !== "object" || value === null
+    ? [path]
+    : [path, ...Object.entries(value).flatMap(([key, inner]) => places(inner, [...path, key]))]
+
+/** The same value with something else in one place. */
+const put = (value: unknown, [key, ...path]: Path, other: unknown): unknown =>
+  key === undefined
+    ? other
+    : Array.isArray(value)
+    ? value.map((inner, i) => String(i) === key ? put(inner, path, other) : inner)
+    : Object.fromEntries(
+      Object.entries(value as object).map(([name, inner]) => [name, name === key ? put(inner, path, other) : inner])
+    )
+
+const isLong = (value: unknown): boolean =>
+  typeof value === "string"
+    ? value.length > 1000
+    : typeof value === "object" && value !== null && Object.values(value).some(isLong)
+
+/** Small and flat requests of every kind, good and bad. */
+const samples = [...valid, ...invalid].map(([, params]) => params).filter((params) => {
+  const all = places(params)
+  return all.length < 200 && all.every((path) => path.length <= 12) && !isLong(params)
+})
+const mutant = Arbitrary.flatMap(int(samples.length - 1), (i) => {
+  const all = places(samples[i])
+  return Arbitrary.map(
+    Arbitrary.all([int(all.length - 1), json]),
+    ([at, other]) => put(samples[i], all[at] ?? [], other)
+  )
+})
+
+const isSound = (params: unknown) =>
+  shape(params as Params).every(({ message, path }) =>
+    message !== "" && path.every((key) => typeof key === "string" || Number.isInteger(key))
+  )
+
+describe("whatever it is given", () => {
+  it.prop("never throws, of JSON", { params: json }, ({ params }) => assert.isTrue(isSound(params)), runs)
+
+  it.prop(
+    "never throws, of parameters",
+    {
+      messages: json,
+      system: json,
+      tools: json,
+      tool_choice: json,
+      thinking: json,
+      output_config: json
+    },
+    (params) => assert.isTrue(isSound({ ...hello, ...params })),
+    runs
+  )
+
+  it.prop("never throws, of a request with something else in it", { mutant }, ({ mutant }) => {
+    assert.isTrue(isSound(mutant))
+  }, runs)
+
+  it("never throws, of data that contains itself", () => {
+    const list: Array<unknown> = []
+    list.push(list, list, list)
+    for (const odd of [cyclic, list, new Map(), () => 0, Symbol("a"), 1n, new Proxy([], {})]) {
+      for (const key of ["messages", "system", "tools", "tool_choice", "thinking", "stop_sequences", "output_config"]) {
+        assert.isTrue(isSound(request({ [key]: odd })), key)
+        assert.isTrue(isSound(request({ [key]: [odd] })), key)
+      }
+      assert.isTrue(isSound(asking(odd, { type: "tool_result", content: odd }, { type: "document", source: odd })))
+      assert.isTrue(isSound(request({ tools: [{ name: odd, input_schema: odd, strict: true }] })))
+      assert.isTrue(isSound(format(odd)))
+    }
+  })
+
+  /** Where what is secret is said. */
+  const secrets = new Set(["text", "data", "content", "thinking", "input", "url", "title", "context", "stop_sequences"])
+  const marked = (value: unknown, isSecret: boolean): unknown =>
+    typeof value === "string"
+      ? isSecret ? `${value}SECRET` : value
+      : Array.isArray(value)
+      ? value.map((inner) => marked(inner, isSecret))
+      : typeof value === "object" && value !== null
+      ? Object.fromEntries(
+        Object.entries(value).map(([key, inner]) => [key, marked(inner, secrets.has(key))])
+      )
+      : value
+
+  it.prop("never says what the prompt says", { mutant }, ({ mutant }) => {
+    assert.notInclude(JSON.stringify(shape(marked(mutant, false) as Params)), "SECRET")
+  }, runs)
+})

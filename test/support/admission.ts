@@ -1,0 +1,116 @@
+/** What the tests of the queue and of the quota share: requests of a known size, and calls that end when they are told. */
+import { Cause, Deferred, Effect, Exit, type Fiber, Scope } from "effect"
+import * as Admission from "../../src/guard/admission/Admission.ts"
+import { type ClaudeError, Current, type Message, Quota } from "../../src/index.ts"
+
+export const model = "claude-sonnet-5-5"
+
+/** A request whose text is the number of its tokens: `count` is told so. */
+export const request = (input: number, more: Partial<Message.Params> = {}): Message.Request => ({
+  params: { model, max_tokens: 100, messages: [{ role: "user", content: `${input}` }], ...more },
+  limits: {}
+})
+
+const textOf = ({ content } = { content: "" as unknown }) => Number(content)
+
+export interface Options {
+  readonly concurrency?: Admission.Concurrency
+  readonly quota?: Quota.Options
+  readonly store?: Quota.Store
+  readonly countTokens?: Admission.Place["countTokens"]
+}
+
+/** A queue, and what its store failed with. */
+export const make = ({ concurrency = {}, countTokens, quota, store = Quota.memory() }: Options) =>
+  Effect.map(Scope.make(), (scope) => {
+    const settings = quota && Quota.settings(quota)
+    const failures: Array<unknown> = []
+    const admission = Admission.make({
+      key: "default/sonnet",
+      concurrency: Admission.settings(concurrency),
+      quota: settings && { ...settings, limits: settings.classOf("sonnet", model).limits, store },
+      countTokens: countTokens ?? (({ messages }) => Effect.succeed(textOf(messages[0]))),
+      onStoreError: (cause) => Effect.sync(() => void failures.push(Cause.squash(cause))),
+      scope
+    })
+    return { admission, failures, scope }
+  })
+
+export const usage = (
+  input_tokens: number,
+  output_tokens: number,
+  more: Partial<Message.Usage> = {}
+): Message.Usage => ({
+  cache_creation: null,
+  cache_creation_input_tokens: null,
+  cache_read_input_tokens: null,
+  inference_geo: null,
+  input_tokens,
+  output_tokens,
+  output_tokens_details: null,
+  server_tool_use: null,
+  service_tier: null,
+  speed: null,
+  ...more
+})
+
+/** How a call ends, when it is told. */
+export interface End {
+  readonly exit: Exit.Exit<unknown, ClaudeError.ClaudeError>
+  readonly usage?: Message.Usage | undefined
+}
+
+/** A call of a test. */
+export interface Call {
+  readonly id: number
+  readonly fiber: Fiber.Fiber<unknown, ClaudeError.ClaudeError>
+  readonly end: Deferred.Deferred<End>
+}
+
+/** Calls that are numbered, and tell when they may run. */
+export const caller = (admission: Admission.Admission) => {
+  const calls: Array<Call> = []
+  /** In the order in which they were let in. */
+  const entered: Array<number> = []
+  const running = new Set<number>()
+  const call = (
+    asked: Message.Request,
+    priority: typeof Current.Priority.Service = "default",
+    deadline = Infinity,
+    tenant: string | undefined = undefined
+  ): Effect.Effect<Call> =>
+    Effect.gen(function*() {
+      const id = calls.length
+      const end = Deferred.makeUnsafe<End>()
+      const fiber = yield* Effect.acquireUseRelease(
+        // What was let in is known at once, also if it is interrupted before it does anything.
+        Effect.map(admission.admit(asked), (lease) => {
+          entered.push(id)
+          running.add(id)
+          return lease
+        }),
+        () => Deferred.await(end),
+        (lease, exit) => {
+          running.delete(id)
+          return Exit.isSuccess(exit) ? lease.settle(exit.value.exit, exit.value.usage) : lease.settle(exit)
+        }
+      ).pipe(
+        Effect.provideService(Current.Priority, priority),
+        Effect.provideService(Current.Deadline, deadline),
+        Effect.provideService(Current.Tenant, tenant),
+        Effect.forkChild({ startImmediately: true })
+      )
+      const made = { id, fiber, end }
+      calls.push(made)
+      return made
+    })
+  return { calls, entered, running, call }
+}
+
+/** What a call failed with. */
+export const failureOf = ({ fiber }: Call): ClaudeError.ClaudeError | undefined => {
+  const exit = fiber.pollUnsafe()
+  if (exit === undefined || Exit.isSuccess(exit)) return undefined
+  const error = Cause.findErrorOption(exit.cause)
+  return error._tag === "Some" ? error.value : undefined
+}

@@ -1,0 +1,688 @@
+/**
+ * Faults of real wires, found in public bug reports, over real sockets on every wire: undici, the global `fetch`, and a
+ * client of the caller's own.
+ */
+import { Anthropic as Sdk } from "@anthropic-ai/sdk"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Schema, Stream } from "effect"
+import { execFile } from "node:child_process"
+import * as Http from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import * as Net from "node:net"
+import * as path from "node:path"
+import { promisify } from "node:util"
+import * as Zlib from "node:zlib"
+import { Agent, EnvHttpProxyAgent, getGlobalDispatcher, ProxyAgent, setGlobalDispatcher } from "undici"
+import { Anthropic, CallLog, Claude, ClaudeError, Fallback, Guards, Policy, Retry } from "../../src/index.ts"
+import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { Faults } from "../../src/testing/index.ts"
+
+// -----------------------------------------------------------------------------
+// Servers
+// -----------------------------------------------------------------------------
+
+type Handler = (request: Http.IncomingMessage, response: Http.ServerResponse, nth: number) => void
+
+/** A server on a free port, that counts its requests and ends with the test. */
+const serving = (handler: Handler) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly url: string; readonly requests: () => number; readonly close: () => void }>((resume) => {
+      let requests = 0
+      const server = Http.createServer((request, response) => {
+        request.resume()
+        request.on("end", () => handler(request, response, requests++))
+      })
+      server.listen(0, "127.0.0.1", () => {
+        const { port } = server.address() as AddressInfo
+        const close = () => {
+          server.close()
+          server.closeAllConnections()
+        }
+        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, requests: () => requests, close }))
+      })
+    }),
+    ({ close }) => Effect.sync(close)
+  )
+
+/** A proxy that tunnels, as companies have it, and says where it was asked to go. */
+const proxying = Effect.acquireRelease(
+  Effect.callback<{ readonly url: string; readonly went: Array<string>; readonly close: () => void }>((resume) => {
+    const went: Array<string> = []
+    const sockets = new Set<Socket>()
+    const server = Http.createServer((request, response) => {
+      went.push(String(request.url))
+      const { host, pathname } = new URL(String(request.url))
+      const onward = Http.request(
+        {
+          host: host.split(":")[0],
+          port: host.split(":")[1],
+          path: pathname,
+          method: request.method,
+          headers: request.headers
+        },
+        (answer) => {
+          response.writeHead(answer.statusCode ?? 502, answer.headers)
+          answer.pipe(response)
+        }
+      )
+      request.pipe(onward)
+    })
+    server.on("connect", (request, socket: Socket) => {
+      went.push(String(request.url))
+      const [host = "", port = ""] = String(request.url).split(":")
+      const onward = Net.connect(Number(port), host, () => {
+        socket.write("HTTP/1.1 200 OK\r\n\r\n")
+        onward.pipe(socket)
+        socket.pipe(onward)
+      })
+      for (const end of [socket, onward]) {
+        sockets.add(end)
+        end.on("error", () => {})
+      }
+    })
+    server.listen(0, "127.0.0.1", () => {
+      const close = () => {
+        server.close()
+        server.closeAllConnections()
+        for (const socket of sockets) socket.destroy()
+      }
+      resume(Effect.succeed({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, went, close }))
+    })
+  }),
+  ({ close }) => Effect.sync(close)
+)
+
+const quiet = Layer.provide(CallLog.layerNone)
+
+/** The three wires to a server. */
+const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
+  ["NodeAnthropic", (baseUrl) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
+  ["Anthropic", (baseUrl) => Anthropic.layerWith({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
+  [
+    "a client",
+    (baseURL) => Anthropic.layerWith({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) }).pipe(quiet)
+  ]
+]
+
+const paris = Faults.events("Paris")
+const sse = { "content-type": "text/event-stream" }
+
+/** Sends JSON with a status. */
+const refusing = (status: number, body: unknown, headers: Http.OutgoingHttpHeaders = {}): Handler => (_, response) => {
+  response.writeHead(status, { "content-type": "application/json", ...headers })
+  response.end(typeof body === "string" ? body : JSON.stringify(body))
+}
+
+const apiError = (type: string, message: string) => ({ type: "error", error: { type, message } })
+
+/** As `Policy.standard`, without its waits. */
+const soon = Policy.apply({ retry: Retry.standard, overall: "30 seconds" })
+
+describe.each(wires)("%s", (_, wire) => {
+  /** What a call to this server comes to, and how many requests it took. */
+  const called = <A, E, R>(handler: Handler, call: Effect.Effect<A, E, R>) =>
+    Effect.gen(function*() {
+      const { requests, url } = yield* serving(handler)
+      const result = yield* Effect.result(Effect.provide(call, wire(url)))
+      return { result, requests: requests(), error: result._tag === "Failure" ? result.failure : undefined }
+    }).pipe(Effect.scoped)
+
+  // ---------------------------------------------------------------------------
+  // Content encodings: github.com/Wei-Shaw/claude-relay-service/issues/1027
+  // ---------------------------------------------------------------------------
+
+  const encodings: ReadonlyArray<readonly [name: string, encode: () => NodeJS.ReadWriteStream & Zlib.Zlib]> = [
+    ["gzip", () => Zlib.createGzip()],
+    ["x-gzip", () => Zlib.createGzip()],
+    ["deflate", () => Zlib.createDeflate()],
+    ["Deflate", () => Zlib.createDeflateRaw()],
+    ["br", () => Zlib.createBrotliCompress()],
+    ["zstd", () => Zlib.createZstdCompress()],
+    ["GZIP", () => Zlib.createGzip()]
+  ]
+
+  it.live.each(encodings)("an answer in %s is read as it comes", ([encoding, encode]) =>
+    Effect.gen(function*() {
+      let finish: (() => void) | undefined
+      const { url } = yield* serving((_, response) => {
+        response.writeHead(200, { ...sse, "content-encoding": encoding })
+        const stream = encode()
+        stream.pipe(response)
+        const [last = "", ...before] = paris.toReversed()
+        stream.write(before.toReversed().join(""))
+        stream.flush()
+        // The end is sent only after the reader has seen the text.
+        finish = () => stream.end(last)
+      })
+      const text = yield* Claude.stream("hi").pipe(
+        Stream.tap(() => Effect.sync(() => finish?.())),
+        Stream.mkString,
+        Effect.provide(wire(url))
+      )
+      assert.strictEqual(text, "Paris")
+    }).pipe(Effect.scoped, Effect.timeout("5 seconds")))
+
+  it.live.each(encodings)("an error in %s says what it is", ([encoding, encode]) =>
+    Effect.gen(function*() {
+      const { error } = yield* called((_, response) => {
+        response.writeHead(400, { "content-type": "application/json", "content-encoding": encoding })
+        const stream = encode()
+        stream.pipe(response)
+        stream.end(
+          JSON.stringify(apiError("invalid_request_error", "Your credit balance is too low to access the API."))
+        )
+      }, Claude.text("hi"))
+      assert.strictEqual(error?._tag, "SpendLimitReached")
+    }))
+
+  it.live("an answer whose gzip breaks off is a PartialAnswer, and not a hang or a defect", () =>
+    Effect.gen(function*() {
+      const { error } = yield* called((_, response) => {
+        response.writeHead(200, { ...sse, "content-encoding": "gzip" })
+        const whole = Zlib.gzipSync(paris.join(""))
+        response.end(whole.subarray(0, whole.length - 30))
+      }, Claude.text("hi"))
+      assert.include(["PartialAnswer", "UnexpectedResponse"], error?._tag)
+    }))
+
+  it.live.each(["gzip", "deflate", "br", "zstd"])(
+    "an answer that says %s and is plain is an UnexpectedResponse",
+    (encoding) =>
+      Effect.gen(function*() {
+        const { error } = yield* called((_, response) => {
+          response.writeHead(200, { ...sse, "content-encoding": encoding })
+          response.end(paris.join(""))
+        }, Claude.text("hi"))
+        assert.strictEqual(error?._tag, "UnexpectedResponse")
+      })
+  )
+
+  it.live("an answer in two encodings is read, named in one header or in two", () =>
+    Effect.gen(function*() {
+      for (const encoding of ["gzip, br", ["gzip", "br"]]) {
+        const { result } = yield* called((_, response) => {
+          response.setHeader("content-encoding", encoding)
+          response.writeHead(200, sse)
+          response.end(Zlib.brotliCompressSync(Zlib.gzipSync(paris.join(""))))
+        }, Claude.text("hi"))
+        assert.strictEqual(result._tag === "Success" && result.success, "Paris")
+      }
+    }))
+
+  // ---------------------------------------------------------------------------
+  // What breaks an answer off for good: github.com/vercel/ai/issues/2463
+  // ---------------------------------------------------------------------------
+
+  const begun = paris.slice(0, 4)
+  const breaking = (...events: ReadonlyArray<string>): Handler => (_, response) => {
+    response.writeHead(200, sse)
+    response.end([...begun, ...events].join(""))
+  }
+  const errorEvent = (type: string, message: string, code?: string) =>
+    Faults.event("error", { error: { type, message, details: code === undefined ? null : { error_code: code } } })
+
+  const final: ReadonlyArray<readonly [name: string, handler: Handler, because: ClaudeError.Tag]> = [
+    [
+      "content filtering",
+      breaking(errorEvent("invalid_request_error", "Output blocked by content filtering policy")),
+      "InvalidRequest"
+    ],
+    ["a revoked key", breaking(errorEvent("authentication_error", "API key was revoked")), "Unauthorized"],
+    ["missing permission", breaking(errorEvent("permission_error", "Not for you")), "Forbidden"],
+    ["a spend limit", breaking(errorEvent("billing_error", "No credit")), "SpendLimitReached"],
+    [
+      "a spend limit known by its code",
+      breaking(errorEvent("rate_limit_error", "Spent", "enforced_spend_limit_reached")),
+      "SpendLimitReached"
+    ],
+    [
+      "a prompt that is too long",
+      breaking(errorEvent("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum")),
+      "ContextWindowExceeded"
+    ],
+    ["a contradiction: a second message_start", breaking(paris[0] ?? ""), "UnexpectedResponse"],
+    [
+      "a contradiction: a delta for a block that was never opened",
+      breaking(Faults.event("content_block_delta", { index: 7, delta: { type: "text_delta", text: "x" } })),
+      "UnexpectedResponse"
+    ]
+  ]
+
+  it.live.each(final)(
+    "a break by %s is final after one request, whatever the schedule",
+    ([, handler, because]) =>
+      Effect.gen(function*() {
+        for (const policy of [soon, Policy.apply({ retry: Retry.backoff({ times: 3, base: "1 milli" }) })]) {
+          const { error, requests } = yield* called(handler, policy(Claude.text("hi")))
+          assert.strictEqual(requests, 1)
+          if (!ClaudeError.is(error) || error._tag !== "PartialAnswer") return assert.fail(String(error))
+          // What is known of the break travels in the value: a copy and a round trip through JSON keep it.
+          const json = Schema.toCodecJson(ClaudeError.PartialAnswer)
+          const decoded = Schema.decodeUnknownSync(json)(Schema.encodeSync(json)(error))
+          for (const same of [error, new ClaudeError.PartialAnswer({ ...error }), decoded]) {
+            assert.strictEqual(ClaudeError.kindOf(same), because)
+            assert.isFalse(Fallback.isRetryable(same))
+          }
+        }
+      })
+  )
+
+  it.live("a break by something that passes is retried", () =>
+    Effect.gen(function*() {
+      const { requests, result } = yield* called(
+        (request, response, nth) =>
+          nth === 0
+            ? breaking(errorEvent("overloaded_error", "Overloaded"))(request, response, nth)
+            : breaking(...paris.slice(4))(request, response, nth),
+        Policy.apply({ retry: Retry.backoff({ times: 3, base: "1 milli" }) })(Claude.text("hi"))
+      )
+      assert.strictEqual(result._tag, "Success")
+      assert.strictEqual(requests, 2)
+    }))
+
+  it.live("twenty calls whose answers are blocked open no circuit, and the calls after them are answered", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serving((request, response, nth) =>
+        nth < 20
+          ? breaking(errorEvent("invalid_request_error", "Output blocked by content filtering policy"))(
+            request,
+            response,
+            nth
+          )
+          : breaking(...paris.slice(4))(request, response, nth)
+      )
+      yield* Effect.gen(function*() {
+        for (let i = 0; i < 20; i++) {
+          assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "PartialAnswer")
+        }
+        const { circuits } = yield* Guards.status
+        assert.deepInclude(circuits["claude-sonnet-5-5"], { state: "closed", failures: 0 })
+        assert.strictEqual(yield* Claude.text("hi"), "Paris")
+      }).pipe(Effect.provide(wire(url).pipe(Guards.apply({ circuit: {} }))))
+    }).pipe(Effect.scoped))
+
+  it.live("answers that contradict themselves open no circuit: something in between does that", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serving(breaking(paris[0] ?? ""))
+      yield* Effect.gen(function*() {
+        for (let i = 0; i < 30; i++) assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "PartialAnswer")
+        assert.deepInclude((yield* Guards.status).circuits["claude-sonnet-5-5"], { state: "closed", failures: 0 })
+      }).pipe(Effect.provide(wire(url).pipe(Guards.apply({ circuit: {} }))))
+    }).pipe(Effect.scoped))
+
+  it.live("the notice of a spend limit in the middle of an answer says when there is money again", () =>
+    Effect.gen(function*() {
+      const words =
+        "You have reached your specified API usage limits. You will regain access on 2027-01-01 at 00:00 UTC."
+      const { result } = yield* called(
+        breaking(errorEvent("invalid_request_error", words)),
+        Claude.text("hi").pipe(Fallback.notice())
+      )
+      if (result._tag !== "Success" || typeof result.success === "string") return assert.fail(result._tag)
+      assert.include(result.success.text, "1 January 2027")
+      assert.isFalse(result.success.retryable)
+    }))
+
+  it.live("a spend limit in the middle of an answer closes the gate of the account", () =>
+    Effect.gen(function*() {
+      const { requests, url } = yield* serving(breaking(errorEvent("billing_error", "No credit")))
+      yield* Effect.gen(function*() {
+        yield* Effect.flip(Claude.text("hi"))
+        assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "SpendLimitReached")
+        assert.strictEqual(requests(), 1)
+      }).pipe(Effect.provide(wire(url).pipe(Guards.apply({ circuit: {} }))))
+    }).pipe(Effect.scoped))
+
+  it.live("another model is asked after an overload midway, and not after a blocked answer", () =>
+    Effect.gen(function*() {
+      const policy = Policy.apply({ models: ["claude-haiku-5-5"] })
+      const asked = (type: string, message: string) =>
+        called(breaking(errorEvent(type, message)), Effect.exit(policy(Claude.text("hi"))))
+      assert.strictEqual((yield* asked("overloaded_error", "Overloaded")).requests, 2)
+      assert.strictEqual((yield* asked("invalid_request_error", "Output blocked")).requests, 1)
+    }))
+
+  // ---------------------------------------------------------------------------
+  // States of an account that only words tell
+  // ---------------------------------------------------------------------------
+
+  const states: ReadonlyArray<readonly [status: number, body: unknown, tag: ClaudeError.Tag]> = [
+    // github.com/anthropics/claude-code/issues/19028
+    [400, apiError("invalid_request_error", "This organization has been disabled."), "Forbidden"],
+    [403, apiError("permission_error", "Your account has been suspended."), "Forbidden"],
+    [400, apiError("invalid_request_error", "Your workspace was automatically disabled after a review."), "Forbidden"],
+    [400, "This organization has been disabled.", "Forbidden"],
+    // github.com/NousResearch/hermes-agent/pull/4747
+    [429, apiError("rate_limit_error", "Extra usage is required for long context requests."), "Forbidden"],
+    [429, { error: { type: "rate_limit_error", message: "Extra usage is required for 1M context." } }, "Forbidden"],
+    // github.com/griffinmartin/opencode-claude-auth/issues/209
+    [429, apiError("rate_limit_error", "You're out of extra usage. Add more in your settings."), "SpendLimitReached"],
+    // platform.openai.com/docs/guides/error-codes
+    [429, { error: { message: "You exceeded your current quota", type: "insufficient_quota" } }, "SpendLimitReached"],
+    [429, { error: { message: "No more", type: null, code: "insufficient_quota" } }, "SpendLimitReached"],
+    // github.com/BerriAI/litellm/issues/14144 and 36729
+    [400, { error: { message: "No", type: "budget_exceeded", param: null, code: "400" } }, "SpendLimitReached"],
+    [400, apiError("invalid_request_error", "Budget has been exceeded! Team=platform"), "SpendLimitReached"],
+    [
+      429,
+      { error: { message: "ExceededBudget: End User over budget", type: "auth_error", code: 429 } },
+      "SpendLimitReached"
+    ],
+    // Bedrock, and Vertex, which wraps errors in a list.
+    [400, { message: "Input is too long for requested model." }, "ContextWindowExceeded"],
+    [400, [{ error: { code: 400, message: "Input is too long for requested model." } }], "ContextWindowExceeded"],
+    [400, "Input is too long for requested model.", "ContextWindowExceeded"],
+    [400, [apiError("invalid_request_error", "prompt is too long: 2 tokens > 1 maximum")], "ContextWindowExceeded"]
+  ]
+
+  it.live.each(states)("%i %o is %s, after one request", ([status, body, tag]) =>
+    Effect.gen(function*() {
+      const { error, requests } = yield* called(refusing(status, body, { "retry-after": "1" }), soon(Claude.text("hi")))
+      assert.strictEqual(error?._tag, tag)
+      assert.strictEqual(requests, 1)
+    }))
+
+  const litellm = "ExceededTokenBudget: Current spend for token: 7.2e-05; Max Budget for Token: 2e-07"
+  const gateways: typeof states = [
+    [401, { error: { message: litellm, type: "auth_error", code: 401 } }, "SpendLimitReached"],
+    [429, { detail: "Max budget limit reached." }, "SpendLimitReached"],
+    [400, { detail: { error: "Budget has been exceeded! Current cost: 14, Max budget: 10" } }, "SpendLimitReached"],
+    [
+      400,
+      { success: false, errors: [{ code: 2001, message: "Input is too long for requested model." }] },
+      "ContextWindowExceeded"
+    ],
+    [400, { error: [{ message: "Input is too long for requested model." }] }, "ContextWindowExceeded"],
+    [400, { Message: "Input is too long for requested model." }, "ContextWindowExceeded"],
+    [400, "\"Input is too long for requested model.\"", "ContextWindowExceeded"],
+    [
+      400,
+      {
+        error: {
+          message: "Provider returned error",
+          code: 400,
+          metadata: {
+            raw: JSON.stringify(apiError("invalid_request_error", "prompt is too long: 2 tokens > 1 maximum"))
+          }
+        }
+      },
+      "ContextWindowExceeded"
+    ]
+  ]
+
+  it.live.each(gateways)(
+    "%i %o of a gateway is %s, after one request",
+    ([status, body, tag]) =>
+      Effect.gen(function*() {
+        const { error, requests } = yield* called(refusing(status, body), soon(Claude.text("hi")))
+        assert.strictEqual(error?._tag, tag)
+        assert.strictEqual(requests, 1)
+      })
+  )
+
+  const transient: ReadonlyArray<readonly [status: number, body: unknown, tag: ClaudeError.Tag]> = [
+    [503, { error: { type: "api_error", message: "upstream retry budget has been exceeded" } }, "ServerFault"],
+    [503, "request exceeded budget: 30s", "ServerFault"],
+    [500, apiError("api_error", "prompt is too long"), "ServerFault"],
+    [529, apiError("overloaded_error", "Your account has been suspended from the priority tier."), "Overloaded"],
+    [
+      429,
+      apiError("rate_limit_error", "Token budget limit reached for this minute. Retry in 12 seconds."),
+      "RateLimited"
+    ],
+    [429, { error: { code: 429, message: "You exceeded your current quota. Please retry in 26.3s." } }, "RateLimited"],
+    [
+      400,
+      apiError("invalid_request_error", "thinking.budget_tokens: max budget: must be below max_tokens"),
+      "InvalidRequest"
+    ],
+    [404, apiError("not_found_error", "model: key credit limit exceeded"), "NotFound"],
+    [413, apiError("request_too_large", "Request exceeds the context window of the proxy"), "RequestTooLarge"],
+    [
+      400,
+      apiError("invalid_request_error", "tools.3.custom.name: 'insufficient balance' should match"),
+      "InvalidRequest"
+    ],
+    [400, apiError("invalid_request_error", "not valid: \"my account has been suspended\""), "InvalidRequest"],
+    [429, apiError("rate_limit_error", "This request would exceed your account's rate limit."), "RateLimited"],
+    [500, apiError("api_error", "Internal server error"), "ServerFault"],
+    [500, "prompt is too long", "ServerFault"]
+  ]
+
+  it.live.each(transient)("%i %o stays %s", ([status, body, tag]) =>
+    Effect.gen(function*() {
+      const { error } = yield* called(refusing(status, body), Claude.text("hi"))
+      assert.strictEqual(error?._tag, tag)
+    }))
+
+  // ---------------------------------------------------------------------------
+  // Clocks that disagree
+  // ---------------------------------------------------------------------------
+
+  it.live("a retry-after that is a date is measured by the server's clock, an hour behind or ahead", () =>
+    Effect.gen(function*() {
+      for (const hours of [-1, 1, 30]) {
+        const now = Date.now() + hours * 3_600_000
+        const [date, later] = [new Date(now).toUTCString(), new Date(now + 20_000).toUTCString()]
+        for (const status of [429, 503, 529]) {
+          const { error } = yield* called(refusing(status, "{}", { date, "retry-after": later }), Claude.text("hi"))
+          const wait = ClaudeError.is(error) ? ClaudeError.retryAfter(error) : undefined
+          assert.strictEqual(wait && Duration.toMillis(wait), 20_000, `${hours} hours, ${status}`)
+        }
+      }
+    }))
+})
+
+// -----------------------------------------------------------------------------
+// The network of the caller: github.com/anthropics/anthropic-sdk-typescript/issues/828
+// -----------------------------------------------------------------------------
+
+describe("the caller's network", () => {
+  const answering: Handler = (_, response) => {
+    response.writeHead(200, sse)
+    response.end(paris.join(""))
+  }
+  const apiKey = "sk-ant-test"
+
+  /** Sets a global dispatcher for the time of a test. */
+  const globally = (dispatcher: Agent | ProxyAgent | EnvHttpProxyAgent) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const before = getGlobalDispatcher()
+        setGlobalDispatcher(dispatcher)
+        return before
+      }),
+      (before) =>
+        Effect.promise(() => {
+          setGlobalDispatcher(before)
+          return dispatcher.destroy()
+        })
+    )
+
+  it.live("NodeAnthropic goes through a proxy that is the global dispatcher", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serving(answering)
+      const proxy = yield* proxying
+      yield* globally(new ProxyAgent(proxy.url))
+      assert.strictEqual(
+        yield* Claude.text("hi").pipe(Effect.provide(NodeAnthropic.layerWith({ apiKey, baseUrl: url }).pipe(quiet))),
+        "Paris"
+      )
+      assert.lengthOf(proxy.went, 1)
+    }).pipe(Effect.scoped))
+
+  it.live("NodeAnthropic goes through a proxy that is set after its layer was built", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serving(answering)
+      const proxy = yield* proxying
+      const claude = yield* Layer.build(NodeAnthropic.layerWith({ apiKey, baseUrl: url }).pipe(quiet))
+      yield* Effect.provide(Claude.text("hi"), claude)
+      assert.lengthOf(proxy.went, 0)
+      yield* globally(new ProxyAgent(proxy.url))
+      yield* Effect.provide(Claude.text("hi"), claude)
+      assert.lengthOf(proxy.went, 1)
+    }).pipe(Effect.scoped))
+
+  it.live("NodeAnthropic heeds the dispatcher of another undici, by way of Node's fetch", () =>
+    Effect.gen(function*() {
+      const { requests, url } = yield* serving(answering)
+      const legacy = Symbol.for("undici.globalDispatcher.1")
+      const foreign = {
+        dispatch: () => {
+          throw new Error("asked of the other undici")
+        }
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const before = Reflect.get(globalThis, legacy)
+          Reflect.set(globalThis, legacy, foreign)
+          return before
+        }),
+        (before) => Effect.sync(() => Reflect.set(globalThis, legacy, before))
+      )
+      const sent: Array<unknown> = []
+      const { fetch } = globalThis
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          globalThis.fetch = (input, init) => {
+            sent.push(input)
+            return fetch(input, { ...init, dispatcher: new Agent() } as RequestInit)
+          }
+        }),
+        () =>
+          Effect.sync(() => {
+            globalThis.fetch = fetch
+          })
+      )
+      yield* Effect.exit(
+        Effect.provide(Claude.text("hi"), NodeAnthropic.layerWith({ apiKey, baseUrl: url }).pipe(quiet))
+      )
+      assert.deepStrictEqual([sent, requests()], [[`${url}/v1/messages`], 0])
+    }).pipe(Effect.scoped))
+
+  it.live("NodeAnthropic heeds the environment's proxy, and the hosts that need none", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serving(answering)
+      const proxy = yield* proxying
+      const layer = NodeAnthropic.layerWith({ apiKey, baseUrl: url }).pipe(quiet)
+      yield* globally(new EnvHttpProxyAgent({ httpProxy: proxy.url, noProxy: "" }))
+      yield* Effect.provide(Claude.text("hi"), layer)
+      assert.lengthOf(proxy.went, 1)
+      yield* globally(new EnvHttpProxyAgent({ httpProxy: proxy.url, noProxy: "127.0.0.1" }))
+      yield* Effect.provide(Claude.text("hi"), layer)
+      assert.lengthOf(proxy.went, 1)
+    }).pipe(Effect.scoped))
+
+  it.live(
+    "NodeAnthropic goes through the proxy of NODE_USE_ENV_PROXY, in a process of its own",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* serving(answering)
+        const proxy = yield* proxying
+        const program = `
+        import { Effect } from "effect"
+        import { Claude } from "${path.resolve(import.meta.dirname, "../../src/index.ts")}"
+        import * as NodeAnthropic from "${path.resolve(import.meta.dirname, "../../src/NodeAnthropic.ts")}"
+        console.log(await Effect.runPromise(Claude.text("hi").pipe(Effect.provide(NodeAnthropic.layer))))`
+        const env = {
+          ...process.env,
+          NODE_USE_ENV_PROXY: "1",
+          HTTP_PROXY: proxy.url,
+          NO_PROXY: "",
+          no_proxy: "",
+          ANTHROPIC_API_KEY: apiKey,
+          ANTHROPIC_BASE_URL: url,
+          NODE_OPTIONS: ""
+        }
+        const node = [process.execPath, ["--input-type=module-typescript", "--eval", program], { env }] as const
+        const { stdout } = yield* Effect.promise(() => promisify(execFile)(...node))
+        assert.include(stdout, "Paris")
+        assert.lengthOf(proxy.went, 1)
+      }).pipe(Effect.scoped),
+    20_000
+  )
+
+  it.live("NodeAnthropic goes through the dispatcher that it is given, and leaves it open", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serving(answering)
+      const proxy = yield* proxying
+      const dispatcher = yield* Effect.acquireRelease(
+        Effect.sync(() => new ProxyAgent(proxy.url)),
+        (agent) => Effect.promise(() => agent.destroy())
+      )
+      for (let i = 1; i <= 2; i++) {
+        yield* Effect.provide(
+          Claude.text("hi"),
+          NodeAnthropic.layerWith({ apiKey, baseUrl: url, dispatcher }).pipe(quiet)
+        )
+        // A dispatcher that had been closed would not answer the second time.
+        assert.isAtLeast(proxy.went.length, 1)
+      }
+    }).pipe(Effect.scoped))
+
+  const clientWithProxy = Effect.gen(function*() {
+    const { requests, url } = yield* serving(answering)
+    const proxy = yield* proxying
+    const dispatcher = yield* Effect.acquireRelease(
+      Effect.sync(() => new ProxyAgent(proxy.url)),
+      (agent) => Effect.promise(() => agent.destroy())
+    )
+    // Node types its own, older `RequestInit`.
+    return { client: new Sdk({ apiKey, baseURL: url, fetchOptions: { dispatcher } as object }), proxy, requests }
+  })
+
+  it.live("NodeAnthropic with a client goes through the dispatcher of the client", () =>
+    Effect.gen(function*() {
+      const { client, proxy } = yield* clientWithProxy
+      const layer = NodeAnthropic.layerWith({ client }).pipe(quiet)
+      assert.strictEqual(yield* Effect.provide(Claude.text("hi"), layer), "Paris")
+      assert.lengthOf(proxy.went, 1)
+    }).pipe(Effect.scoped))
+
+  it.live("Anthropic with a client whose dispatcher Node's own fetch refuses says so, and sends nothing past the proxy", () =>
+    Effect.gen(function*() {
+      const { client, proxy, requests } = yield* clientWithProxy
+      const layer = Anthropic.layerWith({ client }).pipe(quiet)
+      const error = yield* Effect.flip(Effect.provide(soon(Claude.text("hi")), layer))
+      assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false })
+      assert.deepStrictEqual([proxy.went.length, requests()], [0, 0])
+    }).pipe(Effect.scoped))
+
+  for (
+    const [name, layerWith] of [["Anthropic", Anthropic.layerWith], ["NodeAnthropic", NodeAnthropic.layerWith]] as const
+  ) {
+    it.live(`${name} with a client sends with the fetch of the client`, () =>
+      Effect.gen(function*() {
+        const { url } = yield* serving(answering)
+        const urls: Array<string> = []
+        const client = new Sdk({
+          apiKey,
+          baseURL: url,
+          fetch: (input, init) => {
+            urls.push(String(input))
+            return fetch(input, init)
+          }
+        })
+        yield* Effect.provide(Claude.text("hi"), layerWith({ client }).pipe(quiet))
+        assert.deepStrictEqual(urls, [`${url}/v1/messages`])
+      }).pipe(Effect.scoped))
+  }
+
+  it("options that contradict each other are refused with a sentence", () => {
+    const client = new Sdk({ apiKey })
+    const dispatcher = getGlobalDispatcher()
+    const refused: ReadonlyArray<readonly [make: () => unknown, words: RegExp]> = [
+      [() => Anthropic.layerWith({ client, apiKey }), /apiKey and client are both given/],
+      [() => Anthropic.layerWith({ client, baseUrl: "http://127.0.0.1" }), /baseUrl and client are both given/],
+      [() => Anthropic.layerWith({ client, fetch }), /fetch and client are both given/],
+      [() => NodeAnthropic.layerWith({ client, apiKey }), /apiKey and client are both given/],
+      [() => NodeAnthropic.layerWith({ client, dispatcher }), /a client connects by itself/],
+      [() => NodeAnthropic.layerWith({ client, connections: 4 }), /a client connects by itself/],
+      [() => NodeAnthropic.layerWith({ apiKey, dispatcher, connections: 4 }), /connections and dispatcher/],
+      // What JavaScript may pass.
+      [() => NodeAnthropic.layerWith({ apiKey, dispatcher: {} as Agent }), /has no dispatch/],
+      [() => NodeAnthropic.layerWith({ apiKey, dispatcher: null as object | null as Agent }), /has no dispatch/]
+    ]
+    for (const [make, words] of refused) assert.throws(make, RangeError, words)
+  })
+})

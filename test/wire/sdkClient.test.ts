@@ -1,0 +1,97 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { getGlobalDispatcher } from "undici"
+import { Anthropic, CallLog, Claude } from "../../src/index.ts"
+import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { FakeServer, Faults } from "../../src/testing/index.ts"
+import * as Ambient from "../../src/wire/ambientFetch.ts"
+import * as Sdk from "../../src/wire/sdkClient.ts"
+import * as UndiciFetch from "../../src/wire/undiciFetch.ts"
+
+const apiKey = "sk-ant-test"
+const params = { model: "claude-sonnet-5-5", max_tokens: 10, messages: [{ role: "user" as const, content: "hi" }] }
+const bodyOf = (init: RequestInit | undefined): unknown => JSON.parse(String(init?.body))
+
+/** A `fetch` as ours are. */
+const plain = (fetch: Sdk.Fetch): Sdk.Fetch => Object.assign(fetch, { [Sdk.takesPlain]: true })
+
+describe("senders", () => {
+  it("the fetches of ours take plain headers", () => {
+    for (const fetch of [Ambient.fetch, UndiciFetch.make(getGlobalDispatcher)]) assert.isTrue(fetch[Sdk.takesPlain])
+  })
+
+  it.live("what is built once is what the SDK would send each time", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* FakeServer.FakeServer
+      const options = { apiKey, baseUrl: `${url}/` }
+      const ask = Effect.andThen(Claude.text("one"), Claude.text("two"))
+      yield* Effect.provide(ask, Anthropic.layerWith(options))
+      yield* Effect.provide(ask, NodeAnthropic.layerWith(options))
+      const sent = (yield* received).map(({ headers, method, params, path }) => ({
+        method,
+        path,
+        params,
+        // What the two transports add is their own.
+        headers: Object.entries(headers).filter(([name]) =>
+          /^(x-stainless|anthropic|accept$|authorization|content-type|user-agent)/.test(name)
+        ).toSorted()
+      }))
+      assert.lengthOf(sent, 4)
+      assert.isAbove(sent[0]?.headers.length ?? 0, 8)
+      assert.deepStrictEqual(sent[2], sent[0])
+      assert.deepStrictEqual(sent[3], sent[1])
+    }).pipe(
+      Effect.provide([FakeServer.layer(Array.from({ length: 4 }, () => Faults.answer("hello"))), CallLog.layerNone])
+    ))
+
+  it.effect("a fetch of the caller may change its headers, for that request only", () =>
+    Effect.gen(function*() {
+      const seen: Array<Headers> = []
+      const sender = Sdk.make({
+        apiKey,
+        fetch: (_, init) => {
+          const headers = init?.headers as Headers
+          seen.push(new Headers(headers))
+          headers.set("idempotency-key", "first")
+          headers.delete("authorization")
+          return Promise.resolve(new Response())
+        }
+      })
+      yield* Effect.promise(() => sender.message(params, new AbortController().signal))
+      yield* Effect.promise(() => sender.message(params, new AbortController().signal))
+      assert.deepStrictEqual(seen.map((headers) => headers.get("authorization")), [
+        `Bearer ${apiKey}`,
+        `Bearer ${apiKey}`
+      ])
+      assert.deepStrictEqual(seen.map((headers) => headers.get("idempotency-key")), [null, null])
+    }))
+
+  it.effect("an owner that is named goes as a header, and nothing else changes", () =>
+    Effect.gen(function*() {
+      const seen: Array<{ readonly owner: string | null; readonly body: unknown }> = []
+      const fetch = plain((_, init) => {
+        seen.push({ owner: new Headers(init?.headers as Headers).get("anthropic-user-profile-id"), body: bodyOf(init) })
+        return Promise.resolve(new Response())
+      })
+      const { signal } = new AbortController()
+      const sender = Sdk.make({ apiKey, fetch })
+      yield* Effect.promise(() => sender.message(params, signal))
+      yield* Effect.promise(() => sender.message({ ...params, user_profile_id: "uprof_1" }, signal))
+      const body = { ...params, stream: true }
+      assert.deepStrictEqual(seen, [{ owner: null, body }, { owner: "uprof_1", body }])
+    }))
+
+  it.effect("what is given up before it is sent is not sent", () =>
+    Effect.gen(function*() {
+      let sent = 0
+      const fetch = plain(() => {
+        sent++
+        return Promise.resolve(new Response())
+      })
+      const controller = new AbortController()
+      const request = Sdk.make({ apiKey, fetch }).message(params, controller.signal)
+      controller.abort()
+      assert.match(String(yield* Effect.flip(Effect.tryPromise(() => request))), /./)
+      assert.strictEqual(sent, 0)
+    }))
+})

@@ -1,0 +1,177 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Sse from "../../src/wire/sse.ts"
+
+const encoder = new TextEncoder()
+
+/** What a body gives, in pieces of `size` bytes: its events, and what ended it. */
+const read = (body: string | Uint8Array, size = Infinity) => {
+  const decoder = Sse.make()
+  const bytes = typeof body === "string" ? encoder.encode(body) : body
+  const events: Array<unknown> = []
+  for (let at = 0; at < bytes.length; at += size) events.push(...decoder.push(bytes.slice(at, at + size)))
+  events.push(...decoder.push(undefined))
+  return { events, problem: decoder.problem() }
+}
+
+const a = { type: "a", text: "Zürich 東京 🚀" }
+const b = { type: "b" }
+const line = (event: object) => `data: ${JSON.stringify(event)}\n\n`
+const two = line(a) + line(b)
+
+describe("events", () => {
+  it("are given as soon as they are complete", () => {
+    const decoder = Sse.make()
+    assert.deepStrictEqual(decoder.push(encoder.encode("data: {\"type\":")), [])
+    assert.deepStrictEqual(decoder.push(encoder.encode("\"a\"}\n")), [])
+    assert.deepStrictEqual(decoder.push(encoder.encode("\n" + two)) as ReadonlyArray<unknown>, [{ type: "a" }, a, b])
+    assert.deepStrictEqual(decoder.push(undefined), [])
+    assert.isUndefined(decoder.problem())
+  })
+
+  it("are the same in pieces of any size: lines and characters are cut anywhere", () => {
+    for (let size = 1; size <= encoder.encode(two).length; size++) {
+      assert.deepStrictEqual(read(two, size), { events: [a, b], problem: undefined })
+    }
+  })
+
+  it.each([
+    ["CRLF", two.replaceAll("\n", "\r\n")],
+    ["CR", two.replaceAll("\n", "\r")],
+    ["all three", `data: ${JSON.stringify(a)}\r\n\ndata: ${JSON.stringify(b)}\r\r\n`],
+    ["comments", `: hello\n\n:\n${two}`],
+    ["other fields", `id: 7\nretry: 10\nfoo: bar\nbaz\n${two}`],
+    ["only a retry", `retry: 10\n\n${two}`],
+    ["a name, which says nothing", `event: whatever\n${two}`],
+    ["a name without data", `event: whatever\n\n${two}`],
+    ["data in lines", line(a).replace("{", "{\ndata:").replace(":{\ndata:", ": {\ndata:") + line(b)],
+    ["no space after the colon", two.replaceAll("data: ", "data:")],
+    ["a byte order mark", `\uFEFF${two}`],
+    ["spaces within", two.replaceAll("}\n", "      }\n")],
+    ["pings", `event: ping\ndata: {"type": "ping"}\n\n${line(a)}${line({ type: "ping" })}${line(b)}`]
+  ])("may have %s", (_, body) => {
+    for (const size of [1, 2, 7, Infinity]) {
+      assert.deepStrictEqual(read(body, size), { events: [a, b], problem: undefined })
+    }
+  })
+
+  const named = (event: { readonly type: string }) => `event: ${event.type}\n${line(event)}`
+
+  it.each([
+    ["always", named(a) + named(b), [a, b]],
+    ["with pings", named(a) + named({ type: "ping" }) + named(b), [a, b]],
+    ["and then in another one", named(a) + line(b) + named(a), [a, b, a]],
+    ["and then with other line ends", named(a) + named(b).replaceAll("\n", "\r\n") + named(a), [a, b, a]],
+    ["and then with data in lines", named(a) + named(b).replace("{", "{\ndata:") + named(a), [a, b, a]],
+    ["and then with a name alone", `${named(a)}event: b\n\n${named(b)}`, [a, b]],
+    ["and then with a comment", `${named(a)}: hello\n\n${named(b)}`, [a, b]],
+    ["and then with what begins a body only", `${named(a)}\uFEFF${line(b)}`, [a]],
+    ["without its last blank line", named(a) + named(b).trimEnd(), [a, b]],
+    ["cut in its last event", named(a) + named(b).slice(0, -6), [a]]
+  ])("come in the form that the API uses %s, in pieces of any size", (_, body, events) => {
+    for (let size = 1; size <= encoder.encode(body).length; size++) {
+      assert.deepStrictEqual(read(body, size), { events, problem: undefined })
+    }
+  })
+
+  it("may be long in that form too", () => {
+    const long = { type: "long", text: "x".repeat(200_000) }
+    assert.deepStrictEqual(read(named(a) + named(long) + named(b), 1000).events, [a, long, b])
+  })
+
+  it("end with what is none in that form", () => {
+    for (const size of [1, 7, Infinity]) {
+      assert.deepStrictEqual(read(`${named(a)}event: error\ndata: busy\n\n${named(b)}`, size), {
+        events: [a],
+        problem: { malformed: "an error event without a JSON body" }
+      })
+      assert.deepStrictEqual(read(`${named(a)}event: b\ndata: [1]\n\n${named(b)}`, size), {
+        events: [a],
+        problem: { malformed: "an event that is not a JSON object with a type" }
+      })
+      const error = { type: "error", error: { type: "overloaded_error" } }
+      assert.deepStrictEqual(read(named(a) + named(error) + named(b), size), { events: [a], problem: { error } })
+    }
+  })
+
+  it("may be of kinds that are not known yet", () => {
+    assert.deepStrictEqual(read(line({ type: "brand_new", news: [1] })).events, [{ type: "brand_new", news: [1] }])
+  })
+})
+
+describe("the end of the body", () => {
+  it("completes an event without its blank line", () => {
+    assert.deepStrictEqual(read(two.trimEnd()), { events: [a, b], problem: undefined })
+    assert.deepStrictEqual(read(two.slice(0, -1)), { events: [a, b], problem: undefined })
+  })
+
+  it("drops an event that is cut: the answer has no end then, and that is the problem", () => {
+    for (let length = line(a).length + 1; length < two.trimEnd().length; length++) {
+      assert.deepStrictEqual(read(two.slice(0, length)), { events: [a], problem: undefined })
+    }
+  })
+
+  it("drops a character that is cut", () => {
+    const bytes = encoder.encode(`${line(b)}: 🚀`)
+    assert.deepStrictEqual(read(bytes.slice(0, -1)), { events: [b], problem: undefined })
+  })
+
+  it("brings an error without its blank line", () => {
+    const error = { type: "error", error: { type: "overloaded_error" } }
+    assert.deepStrictEqual(read(line(error).trimEnd()), { events: [], problem: { error } })
+  })
+})
+
+describe("problems", () => {
+  const error = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }
+  const noType = { malformed: "an event that is not a JSON object with a type" }
+
+  it.each([
+    ["an error", `event: error\n${line(error)}`, { error }],
+    ["an error under another name", `event: oops\n${line(error)}`, { error }],
+    ["an error without a name", line(error), { error }],
+    ["an error that says nothing", line({ type: "error" }), { error: { type: "error" } }],
+    ["an error without JSON", "event: error\ndata: secret\n\n", { malformed: "an error event without a JSON body" }],
+    ["JSON that is none", "data: {secret}\n\n", noType],
+    ["nothing", "data:\n\n", noType],
+    ["[DONE]", "data: [DONE]\n\n", noType],
+    ["null", "data: null\n\n", noType],
+    ["a number", "data: 7\n\n", noType],
+    ["an array", "data: []\n\n", noType],
+    ["an object without a type", "data: {}\n\n", noType],
+    ["a type that is no string", "data: {\"type\": 7}\n\n", noType]
+  ])("%s ends the stream, after the events before it and before those after it", (_, bad, problem) => {
+    for (const size of [1, 7, Infinity]) {
+      const found = read(line(a) + bad + line(b) + bad, size)
+      assert.deepStrictEqual(found, { events: [a], problem })
+      assert.notInclude(JSON.stringify(found.problem), "secret")
+    }
+  })
+
+  it("bytes that are not UTF-8 end it: a character that is replaced would be another answer", () => {
+    for (const bad of [[0xff], [0xc3, 0x28], [0xed, 0xa0, 0x80], [0xf8, 0x88, 0x80, 0x80]]) {
+      const decoder = Sse.make()
+      assert.deepStrictEqual(decoder.push(encoder.encode(line(a))) as ReadonlyArray<unknown>, [a])
+      assert.deepStrictEqual(decoder.push(new Uint8Array(bad)), [])
+      assert.deepStrictEqual(decoder.problem(), { malformed: "bytes that are not UTF-8" })
+      assert.deepStrictEqual(decoder.push(encoder.encode(line(b))), [])
+      assert.deepStrictEqual(decoder.push(undefined), [])
+    }
+  })
+
+  it("an event without end does not fill the memory", () => {
+    const decoder = Sse.make()
+    const mebibyte = encoder.encode("x".repeat(2 ** 20))
+    decoder.push(encoder.encode("data: "))
+    for (let i = 0; i < 10; i++) {
+      assert.isUndefined(decoder.problem())
+      decoder.push(mebibyte)
+    }
+    decoder.push(mebibyte)
+    assert.deepStrictEqual(decoder.problem(), { malformed: "an event larger than 10 MiB" })
+  })
+
+  it("a large event is an event", () => {
+    const large = { type: "a", text: "x".repeat(5 * 2 ** 20) }
+    assert.deepStrictEqual(read(line(large), 2 ** 16).events, [large])
+  })
+})
