@@ -5,7 +5,6 @@
  * limits on it, and everything users call (`text`, `object`, `stream` …) is a
  * function over `open`. Every call streams, also those that collect.
  */
-import type { MessageCountTokensParams } from "@anthropic-ai/sdk/resources/messages"
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -23,6 +22,7 @@ import type { Wanted } from "./answer/stopReason.ts"
 import * as Reading from "./answer/stream.ts"
 import { capture as captureAnswers, type Store } from "./answerStore.ts"
 import * as CallLog from "./CallLog.ts"
+import type { Budget } from "./charge.ts"
 import { type ClaudeError, InvalidRequest } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
 import { copy } from "./history.ts"
@@ -44,6 +44,8 @@ import type { Connect } from "./wire/connection.ts"
 
 export type { Opened } from "./answer/attempt.ts"
 export type { Answer } from "./answer/stream.ts"
+export type { Budget, Charge } from "./charge.ts"
+export type { CountParams } from "./Message.ts"
 export type { Form } from "./output/codec.ts"
 export type { Ask, Options } from "./request/build.ts"
 export type { Connect, Connection, WireItem } from "./wire/connection.ts"
@@ -56,28 +58,9 @@ export type { Connect, Connection, WireItem } from "./wire/connection.ts"
 export interface Wire {
   readonly open: Connect
   /** Counts the input tokens of a request without running it. */
-  readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
+  readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
   /** Lists the models, also those that are retired. */
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
-}
-
-/** What tokens are counted of. */
-export type CountParams = MessageCountTokensParams
-
-/** Bounds the attempts that are made on top of the first ones. */
-export interface Budget {
-  /**
-   * Waits until an extra attempt of a model may start, at most until `Current.Deadline`, and charges it; nothing if it
-   * may not. Runs uninterruptibly, so that what is charged is never lost: put `Effect.interruptible` on the wait, and
-   * nowhere else. What it gives is settled once, with how the attempt ended.
-   */
-  readonly charge: (because: ClaudeError, model: string) => Effect.Effect<Charge | undefined>
-}
-
-/** An attempt that was paid for. */
-export interface Charge {
-  /** Told once how the attempt ended. */
-  readonly settle: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
 }
 
 /** Sends requests to Claude. */
@@ -87,7 +70,7 @@ export class Claude extends Context.Service<Claude, {
    * ended: that is what guards learn from. `Claude.open` and all other calls see to it.
    */
   readonly open: (request: Message.Request) => Effect.Effect<Attempt.Opened, ClaudeError, Scope.Scope>
-  readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
+  readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
   readonly log: CallLog.CallLog
   readonly budget: Budget

@@ -6,6 +6,7 @@
  */
 import type {
   Message,
+  MessageCountTokensParams,
   MessageCreateParamsBase,
   MessageParam,
   RawMessageStreamEvent
@@ -23,6 +24,9 @@ import type * as Models from "./models/catalogue.ts"
 
 /** What the API is asked for: every parameter of the SDK, except `stream`, which is always on. */
 export type Params = Omit<MessageCreateParamsBase, "stream">
+
+/** What tokens are counted of. */
+export type CountParams = MessageCountTokensParams
 
 /** One attempt: what to ask, and how long to wait for it. */
 export interface Request {

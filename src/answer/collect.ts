@@ -6,8 +6,10 @@ import type * as CallLog from "../CallLog.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type { Reply, Request } from "../Message.ts"
 import { type Amend, type Ask, type Options, toRequest } from "../request/build.ts"
+import * as Rest from "../request/rest.ts"
 import type { Opened } from "./attempt.ts"
-import * as Unfinished from "./continuation.ts"
+import type * as Continuation from "./continuation.ts"
+import * as Join from "./join.ts"
 import { failureOf, fruitless, type Wanted, warnOfUnknown } from "./stopReason.ts"
 
 /** The service that is asked. */
@@ -24,13 +26,13 @@ interface Question {
   readonly wanted: Wanted
   readonly amend: Amend | undefined
   /** Of the piece that was asked for last: each begins without. */
-  stopped: Unfinished.Stopped | undefined
+  stopped: Continuation.Stopped | undefined
 }
 
 /** Asks, and reads to the end. Where the policy of its call wants it, what stopped half-way is asked for to its end. */
 export const collect = (
   claude: Service,
-  call: Unfinished.PolicyCall | undefined,
+  call: Continuation.PolicyCall | undefined,
   ask: Ask,
   options: Options | undefined,
   wanted: Wanted,
@@ -46,7 +48,7 @@ export const collect = (
 }
 
 /** All of it, or the rest. Its scope ends with how it ended, so that guards and log learn of a `Truncated`, too. */
-const piece = Effect.fnUntraced(function*(question: Question, rest?: Unfinished.Rest) {
+const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) {
   const { amend, ask, claude, options, wanted } = question
   question.stopped = undefined
   const { model, request, whole: { params } } = yield* toRequest(ask, options, amend, rest)
@@ -54,11 +56,11 @@ const piece = Effect.fnUntraced(function*(question: Question, rest?: Unfinished.
   yield* drain(opened)
   const own = opened.reply()
   const before = rest?.before
-  const goesOn = Unfinished.goesOn(params, model)
-  const { fits, reply } = before === undefined ? { fits: true, reply: own } : Unfinished.join(before, own, goesOn)
+  const goesOn = Rest.goesOn(params, model)
+  const { fits, reply } = before === undefined ? { fits: true, reply: own } : Join.join(before, own, goesOn)
   const error = (before && fruitless(before, own)) ?? failureOf(reply, wanted)
   if (error !== undefined) {
-    question.stopped = { params, model, reply, fits, rest: rest ?? Unfinished.nothing }
+    question.stopped = { params, model, reply, fits, rest: rest ?? Rest.nothing }
     return yield* Effect.fail(error)
   }
   yield* warnOfUnknown(reply, claude.log)

@@ -7,8 +7,9 @@
  */
 import type { ContentBlock, TextBlock } from "@anthropic-ai/sdk/resources/messages"
 import type { Reply, WireEvent } from "../Message.ts"
-import * as Unfinished from "./continuation.ts"
+import * as Rest from "../request/rest.ts"
 import { textOf } from "./draft.ts"
+import * as Join from "./join.ts"
 import { add, joined } from "./joinReplies.ts"
 
 /** What there is of a broken answer, up to the text that goes on. */
@@ -55,7 +56,7 @@ const none = -1
 
 /** Puts the events of a further request in the place of those that did not come. */
 export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): Resuming => {
-  const words = Unfinished.lastWords(before)
+  const words = Rest.lastWords(before)
   /** Where the blocks of the request are in the answer; those that are missing are not in it. */
   const places = new Map<number, number>()
   let first: number | undefined
@@ -85,7 +86,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
   const wordsOf = (text: string): string | undefined => {
     if (begun) return goOn(text)
     pending += text
-    const at = Unfinished.seam(pending, words)
+    const at = Join.seam(pending, words)
     if (at === "none") return undefined
     if (at === "short") return ""
     begun = true
@@ -99,7 +100,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
         return "hidden"
       case "content_block_start": {
         const { content_block: block } = event
-        if (Unfinished.isThought(block)) return "hidden"
+        if (Join.isThought(block)) return "hidden"
         if (first === undefined && block.type === "text") {
           first = event.index
           places.set(first, index)
@@ -152,7 +153,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
       return taken
     },
     reply: (further) => {
-      const all = further.message.content.filter((block) => !Unfinished.isThought(block))
+      const all = further.message.content.filter((block) => !Join.isThought(block))
       const block = first === none ? undefined : all[0]
       const others = first === none ? all : all.slice(1)
       const citations = [...last.citations ?? [], ...block?.type === "text" && begun ? block.citations ?? [] : []]

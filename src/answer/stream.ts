@@ -23,8 +23,9 @@ import { emit } from "../emit.ts"
 import * as History from "../history.ts"
 import type { Event, RateLimits, Reply, Request, Restarted, Resumed, WireEvent } from "../Message.ts"
 import type { Prepared } from "../request/build.ts"
+import * as Rest from "../request/rest.ts"
 import type { Opened } from "./attempt.ts"
-import * as Unfinished from "./continuation.ts"
+import type * as Continuation from "./continuation.ts"
 import { Streamed } from "./defaultLimits.ts"
 import * as Resuming from "./resume.ts"
 import { accept } from "./stopReason.ts"
@@ -42,7 +43,7 @@ export interface Answer {
 /** What is opened, and how. */
 interface Source {
   readonly send: (request: Request) => Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope>
-  readonly toRequest: (rest?: Unfinished.Rest) => Effect.Effect<Prepared, ClaudeError.ClaudeError>
+  readonly toRequest: (rest?: Rest.Rest) => Effect.Effect<Prepared, ClaudeError.ClaudeError>
   readonly log: CallLog.CallLog
   /** Whether the reader can be told that the answer begins anew. */
   readonly mayRestart: boolean
@@ -52,7 +53,7 @@ interface Source {
 
 /** An answer that is being read. */
 interface Reading extends Source {
-  readonly call: Unfinished.PolicyCall | undefined
+  readonly call: Continuation.PolicyCall | undefined
   readonly onBreak: Current.Call["onBreak"]
   /** Where it was opened: it may be read anywhere. */
   readonly context: Context.Context<never>
@@ -79,7 +80,7 @@ interface Part {
 
 /** Opens an answer in the scope of its reader. */
 export const open = Effect.fnUntraced(function*(source: Source) {
-  const call: Unfinished.PolicyCall | undefined = yield* Current.Call
+  const call: Continuation.PolicyCall | undefined = yield* Current.Call
   const onBreak = call?.onBreak ?? "fail"
   const reading: Reading = {
     ...source,
@@ -127,9 +128,9 @@ const start = (reading: Reading, broken?: Resuming.Broken): Effect.Effect<Part, 
   )
 
 const openPart = Effect.fnUntraced(function*({ send, toRequest }: Reading, broken: Resuming.Broken | undefined) {
-  const { model, request, whole } = yield* toRequest(broken && { ...Unfinished.nothing, before: broken.reply })
+  const { model, request, whole } = yield* toRequest(broken && { ...Rest.nothing, before: broken.reply })
   const opened = yield* Effect.provideService(send(request), Streamed, true)
-  const part: Part = { opened, resuming: broken && Resuming.make(broken, Unfinished.goesOn(whole.params, model)) }
+  const part: Part = { opened, resuming: broken && Resuming.make(broken, Rest.goesOn(whole.params, model)) }
   return part
 })
 

@@ -1,7 +1,7 @@
 /** What a budget pays for. */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { Charge, Claude } from "../Claude.ts"
+import { type Charge, Paid } from "../charge.ts"
+import type { Claude } from "../Claude.ts"
 import type { ClaudeError, Table } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 
@@ -32,9 +32,6 @@ const isExtraAfter: Table<boolean> = {
 
 /** Whether something was sent before this failure. */
 export const wasSent = (error: ClaudeError): boolean => isExtraAfter[error._tag]
-
-/** What the attempt that runs was paid for with: nothing, for the first one of a call. */
-export const Paid = Context.Reference<Charge | undefined>("resilient-claude/Paid", { defaultValue: () => undefined })
 
 /** An extra attempt. */
 interface Extra {

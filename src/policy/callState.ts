@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import type * as Unfinished from "../answer/continuation.ts"
+import type * as Continuation from "../answer/continuation.ts"
 import { Ending } from "../answer/ending.ts"
 import type { Event } from "../CallLog.ts"
 import { Claude } from "../Claude.ts"
@@ -21,7 +21,7 @@ import * as RetryState from "./retryState.ts"
 import { validate } from "./validateCall.ts"
 
 /** A call that is running: what others see of it, and what its policy needs. */
-export interface CallState extends Current.Call, Unfinished.Finisher {
+export interface CallState extends Current.Call, Continuation.Finisher {
   readonly policy: Compiled
   readonly claude: Claude["Service"] | undefined
   readonly catalogue: Catalogue
@@ -51,7 +51,7 @@ interface Engine {
   readonly continueAnswer: <A, R>(
     call: CallState,
     error: ClaudeError,
-    question: Unfinished.Question<A, R>
+    question: Continuation.Question<A, R>
   ) => Effect.Effect<A, ClaudeError, R>
   readonly reopen: <A, R>(
     call: CallState,
@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
   const context = yield* Effect.context<never>()
   const claude = Context.getOrUndefined(context, Claude)
   const catalogue = Context.get(context, Current.Catalogue)
-  const outer: Unfinished.PolicyCall | undefined = Context.get(context, Current.Call)
+  const outer: Continuation.PolicyCall | undefined = Context.get(context, Current.Call)
   const said = new Set<string>()
   const isFirst = (what: string): boolean => said.size < said.add(what).size
   const call: CallState = {

@@ -2,11 +2,11 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { isString } from "effect/Predicate"
-import * as Unfinished from "../answer/continuation.ts"
+import * as Continuation from "../answer/continuation.ts"
+import { Paid } from "../charge.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
 import * as History from "../history.ts"
 import { retry } from "./attempts.ts"
-import { Paid } from "./budget.ts"
 import * as CallState from "./callState.ts"
 import * as RetryState from "./retryState.ts"
 
@@ -14,7 +14,7 @@ import * as RetryState from "./retryState.ts"
 export const continueAnswer = <A, R>(
   call: CallState.CallState,
   error: ClaudeError,
-  question: Unfinished.Question<A, R>,
+  question: Continuation.Question<A, R>,
   isPiece = false
 ): Effect.Effect<A, ClaudeError, R> => {
   const stopped = question.stopped()
@@ -46,8 +46,8 @@ export const continueAnswer = <A, R>(
 }
 
 /** How more is asked for, or a sentence why it cannot be; nothing, where the policy does not want more. */
-const nextOf = ({ policy, retries }: CallState.CallState, stopped: Unfinished.Stopped | undefined) =>
-  stopped && retries.gaveUp !== "BudgetSpent" ? Unfinished.next(stopped, policy.unfinished) : undefined
+const nextOf = ({ policy, retries }: CallState.CallState, stopped: Continuation.Stopped | undefined) =>
+  stopped && retries.gaveUp !== "BudgetSpent" ? Continuation.next(stopped, policy.unfinished) : undefined
 
 /** The attempt that runs has failed, whatever comes of the rest: its budget is told now. */
 const settleAsFailed = (error: ClaudeError): Effect.Effect<void> =>

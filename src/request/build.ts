@@ -6,12 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import { hasProperty, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import * as Unfinished from "../answer/continuation.ts"
 import { type ClaudeError, InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Params, Prompt, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 import * as Adapt from "./adaptToModel.ts"
+import * as Rest from "./rest.ts"
 
 /** A question, a conversation, or the parameters of the SDK, of which `model` and `max_tokens` may be left out. */
 export type Ask = Prompt | Omit<Params, "model" | "max_tokens"> & Partial<Pick<Params, "model" | "max_tokens">>
@@ -53,7 +53,7 @@ export const toRequest = Effect.fnUntraced(function*(
   ask: Ask,
   options: Options | undefined,
   amend?: Amend,
-  rest?: Unfinished.Rest
+  rest?: Rest.Rest
 ): Effect.fn.Return<Prepared, ClaudeError> {
   // Read once: to yield each of these would cost more than to validate a short request.
   const context = yield* Effect.context<never>()
@@ -67,7 +67,7 @@ export const toRequest = Effect.fnUntraced(function*(
   const isAmended = amend !== undefined && isAmendable(given)
   const question = isAmended ? corrected(amend(params, model), params, call) : params
   const whole = { params: question, limits: Context.get(context, Current.Limits) }
-  const request = rest === undefined ? whole : Unfinished.ask(whole, rest, model)
+  const request = rest === undefined ? whole : Rest.restOf(whole, rest, model)
   if (call !== undefined) call.model = given.model
   yield* check(request.params, adapted?.changes ?? none, call, rest !== undefined)
   if (amend !== undefined && !isAmended) {

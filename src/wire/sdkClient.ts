@@ -15,8 +15,7 @@ import {
 } from "@anthropic-ai/sdk"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type { CountParams } from "../Claude.ts"
-import type { Params } from "../Message.ts"
+import type { CountParams, Params } from "../Message.ts"
 import * as Refuse from "../options.ts"
 import { bounding, careful } from "./errorBody.ts"
 

@@ -1,13 +1,14 @@
 /**
  * Answers put together of pieces, as properties: the seam, and whole calls to a model that writes a known text.
  *
- * `SEED=anything vitest run test/internal/unfinished.test.ts` looks elsewhere.
+ * `SEED=anything vitest run test/answer/continuation.test.ts` looks elsewhere.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Fiber, Layer, Redacted, Ref, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import * as Unfinished from "../../src/answer/continuation.ts"
+import * as Join from "../../src/answer/join.ts"
 import { CallLog, Claude, type ClaudeError, type Message, Policy, Retry } from "../../src/index.ts"
+import * as Rest from "../../src/request/rest.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
@@ -69,11 +70,11 @@ const loosened = (words: string, blank: string): string => words.replaceAll(/\s+
 /** Of an answer that is nothing but this text. */
 const lastWords = (text: string): string =>
   // Only its content is looked at.
-  Unfinished.lastWords({ message: { content: [{ type: "text", text, citations: null }] } } as unknown as Message.Reply)
+  Rest.lastWords({ message: { content: [{ type: "text", text, citations: null }] } } as unknown as Message.Reply)
 
 /** What follows the words, if the text begins with them. */
 const after = (text: string, words: string): string | undefined => {
-  const at = Unfinished.seam(text, words)
+  const at = Join.seam(text, words)
   return typeof at === "number" ? text.slice(at) : undefined
 }
 

@@ -6,8 +6,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import { Paid } from "../../../src/charge.ts"
 import { type Claude, ClaudeError, Current, type Guard, RetryBudget } from "../../../src/index.ts"
-import { Paid } from "../../../src/policy/budget.ts"
 import { steppedBack } from "../../support/steppedBack.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
