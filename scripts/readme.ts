@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { ClaudeError, Fallback, Policy, Retry } from "../src/index.ts"
-import * as worth from "../src/policy/decisions.ts"
+import { decisions } from "../src/policy/decisions.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 
@@ -25,8 +25,10 @@ export const decisionTable = (): string => {
     decision === true ? "yes" : decision === false ? "no" : `a ${decision} one`
   const rows = errors.map((error) => {
     const { _tag: tag } = error
-    const where = [worth.anotherModel, worth.anotherAccount, worth.lastGood].map((table) => say(table[tag]))
-    return `| \`${tag}\` | ${[...where, Fallback.toNotice(error).text].join(" | ")} |`
+    const { lastGood, otherAccount, otherModel } = decisions[tag]
+    return `| \`${tag}\` | ${
+      [say(otherModel), say(otherAccount), say(lastGood), Fallback.toNotice(error).text].join(" | ")
+    } |`
   })
   return [
     "| after | another model | another account | the last good answer | what `notice` says |",

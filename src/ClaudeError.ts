@@ -2,8 +2,8 @@
  * Every way a call to Claude can end badly, as one closed union.
  *
  * A name states what happened (`Overloaded`, `Refused`), never what to do
- * about it: retrying, tripping and logging are policies, and each keeps its
- * own `ClaudeError.Table`. Add a member to the union and the compiler lists
+ * about it: that is in one `ClaudeError.Table` each for retries, policies,
+ * notices, guards and the log. Add a member to the union and the compiler lists
  * every table that must now take a side.
  */
 import * as Duration from "effect/Duration"

@@ -23,7 +23,7 @@ import { askedModel, emitHere, nameOf, warnHere } from "../emitHere.ts"
 import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
 import { pay, wasSent } from "./budget.ts"
-import { anotherAccount, anotherModel, decided, decisive } from "./decisions.ts"
+import { decided, decisions, decisive } from "./decisions.ts"
 import * as Ladder from "./modelFallback.ts"
 import { english, hint, isRetryable, type Language, quotable, sentences } from "./notices.ts"
 import { OtherModel } from "./otherModel.ts"
@@ -37,7 +37,7 @@ export { english, isRetryable, type Language } from "./notices.ts"
 // -----------------------------------------------------------------------------
 
 /** Whether another model may succeed where this one failed, where nothing else is said: for a window, a larger one. */
-export const isWorthAnotherModel = (error: ClaudeError): boolean => anotherModel[decisive(error)] !== false
+export const isWorthAnotherModel = (error: ClaudeError): boolean => decisions[decisive(error)].otherModel !== false
 
 /** Told before the next model is asked. */
 export type OnChange = (change: { readonly error: ClaudeError; readonly to: Current.ModelId }) => Effect.Effect<void>
@@ -61,7 +61,7 @@ export const models = (ladder: ReadonlyArray<Current.ModelId>, options?: {
     model: undefined,
     models: ladder,
     refused: undefined,
-    on: decided("Fallback.models", anotherModel, options?.on),
+    on: decided("Fallback.models", "otherModel", options?.on),
     reserve: options?.reserve === undefined ? Ladder.defaultReserve : Refuse.millis("reserve", options.reserve)
   }
   const change: OnChange = options?.onChange ?? (({ error, to }) => emitHere(fallback(error, to)))
@@ -145,7 +145,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
   type LR = Layer.Services<Layers[number]>
   // The compiler does not gather what the members of a list that it knows by name need.
   const others = layers as ReadonlyArray<Layer.Layer<Claude, unknown, LR>>
-  const on = decided("Fallback.accounts", anotherAccount, options?.on)
+  const on = decided("Fallback.accounts", "otherAccount", options?.on)
   const change: OnAccount = options?.onChange ?? (({ error, to }) => emitHere(fallback(error, `account ${to}`)))
 
   return <A, E, R>(self: Effect.Effect<A, E, R>) => {

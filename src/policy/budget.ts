@@ -2,36 +2,12 @@
 import * as Effect from "effect/Effect"
 import { type Charge, Paid } from "../charge.ts"
 import type { Claude } from "../Claude.ts"
-import type { ClaudeError, Table } from "../ClaudeError.ts"
+import type { ClaudeError } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
+import { decisions } from "./decisions.ts"
 
-/** Whether an attempt after this failure is extra load. Where nothing was sent, it is none. */
-const isExtraAfter: Table<boolean> = {
-  InvalidRequest: true,
-  Unauthorized: true,
-  Forbidden: true,
-  NotFound: true,
-  RequestTooLarge: true,
-  ContextWindowExceeded: true,
-  SpendLimitReached: true,
-  RateLimited: true,
-  Overloaded: true,
-  ServerFault: true,
-  Unreachable: true,
-  PartialAnswer: true,
-  UnexpectedResponse: true,
-  Refused: true,
-  Truncated: true,
-  EmptyAnswer: true,
-  MalformedOutput: true,
-  TimedOut: true,
-  DeadlineExceeded: true,
-  CircuitOpen: false,
-  Saturated: false
-}
-
-/** Whether something was sent before this failure. */
-export const wasSent = (error: ClaudeError): boolean => isExtraAfter[error._tag]
+/** Whether something was sent before this failure, so that an attempt after it is extra load. */
+export const wasSent = (error: ClaudeError): boolean => decisions[error._tag].sent
 
 /** An extra attempt. */
 interface Extra {

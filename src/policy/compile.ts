@@ -4,7 +4,7 @@ import type * as Schedule from "effect/Schedule"
 import { defaultPaused, type Rules } from "../answer/continuation.ts"
 import type { ClaudeError, Tag } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
-import { anotherModel } from "./decisions.ts"
+import { usual } from "./decisions.ts"
 import { defaultReserve, type Ladder } from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 import * as Record from "./record.ts"
@@ -61,7 +61,7 @@ export const compile = (policy: Record.Policy): Compiled => {
       model: undefined,
       models,
       refused: others,
-      on: refused === "fail" ? { ...anotherModel, Refused: false } : anotherModel,
+      on: refused === "fail" ? { ...usual("otherModel"), Refused: false } : usual("otherModel"),
       reserve: reserve === undefined ? defaultReserve : Refuse.millis("Policy: reserve", reserve)
     },
     unfinished: { truncated, paused, empty },

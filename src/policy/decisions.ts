@@ -1,4 +1,5 @@
-/** Where else an answer may be had, for each kind of failure. */
+/** What policies decide after each kind of failure. */
+import * as Record from "effect/Record"
 import { type ClaudeError, kindOf, type Table, type Tag } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
 import { isPermanent } from "../wire/classify.ts"
@@ -9,72 +10,59 @@ import { isPermanent } from "../wire/classify.ts"
  */
 export const decisive = (error: ClaudeError): Tag => isPermanent(error) ? kindOf(error) : error._tag
 
-/** What is decided for each kind: by the caller, or as usual. What is there and undefined is not said. */
-export const decided = <A>(
+/** What a policy does after each kind of failure, besides the retries, which are in `Retry.defaults`. */
+export interface Decision {
+  /** Whether another model may succeed where one failed; `larger`: only one with a larger window. */
+  readonly otherModel: boolean | "larger"
+  /** Whether another account may succeed: it has money and rights of its own. */
+  readonly otherAccount: boolean
+  /** Whether the last good answer to the same question will do: not where the question itself is at fault. */
+  readonly lastGood: boolean
+  /** Whether a person is told to try again later. */
+  readonly retryable: boolean
+  /** Whether something was sent, so that the next attempt is extra load: it counts as a retry, and a budget pays for it. */
+  readonly sent: boolean
+}
+
+/** What is decided where the caller says nothing else. A new kind of error gets a row here. */
+export const decisions: Table<Decision> = {
+  InvalidRequest: { otherModel: false, otherAccount: false, lastGood: false, retryable: false, sent: true },
+  Unauthorized: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
+  Forbidden: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
+  NotFound: { otherModel: true, otherAccount: true, lastGood: true, retryable: false, sent: true },
+  RequestTooLarge: { otherModel: false, otherAccount: false, lastGood: false, retryable: false, sent: true },
+  ContextWindowExceeded: { otherModel: "larger", otherAccount: false, lastGood: false, retryable: false, sent: true },
+  SpendLimitReached: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
+  RateLimited: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
+  Overloaded: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
+  ServerFault: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
+  Unreachable: { otherModel: false, otherAccount: false, lastGood: true, retryable: true, sent: true },
+  PartialAnswer: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
+  UnexpectedResponse: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
+  Refused: { otherModel: true, otherAccount: true, lastGood: false, retryable: false, sent: true },
+  Truncated: { otherModel: false, otherAccount: false, lastGood: true, retryable: false, sent: true },
+  EmptyAnswer: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
+  MalformedOutput: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
+  TimedOut: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
+  DeadlineExceeded: { otherModel: false, otherAccount: false, lastGood: true, retryable: true, sent: true },
+  CircuitOpen: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: false },
+  Saturated: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: false }
+}
+
+/** One column of the table, as the decision for each kind. */
+export const usual = <Column extends keyof Decision>(column: Column): Table<Decision[Column]> =>
+  Record.map(decisions, (decision) => decision[column])
+
+/** One column, with what the caller decides instead. `undefined` leaves it as it is. */
+export const decided = <Column extends keyof Decision>(
   where: string,
-  usual: Table<A>,
-  on: { readonly [T in keyof Table<A>]?: A | undefined } | undefined
-): Table<A> => {
-  if (on === undefined) return usual
-  Refuse.unknown(`${where}: on`, on, usual)
-  return { ...usual, ...Object.fromEntries(Object.entries(on).filter(([, decision]) => decision !== undefined)) }
-}
-
-/** Whether another model may succeed where one failed; `larger`: only one with a larger window. */
-export const anotherModel = {
-  InvalidRequest: false,
-  Unauthorized: false,
-  Forbidden: false,
-  NotFound: true,
-  RequestTooLarge: false,
-  ContextWindowExceeded: "larger",
-  SpendLimitReached: false,
-  RateLimited: true,
-  Overloaded: true,
-  ServerFault: true,
-  Unreachable: false,
-  PartialAnswer: true,
-  UnexpectedResponse: true,
-  Refused: true,
-  Truncated: false,
-  EmptyAnswer: true,
-  MalformedOutput: true,
-  TimedOut: true,
-  DeadlineExceeded: false,
-  CircuitOpen: true,
-  Saturated: true
-} as const satisfies Table<boolean | "larger">
-
-/** Whether another account may succeed: it has money and rights of its own, and what is true of models. */
-export const anotherAccount: Table<boolean> = {
-  ...anotherModel,
-  ContextWindowExceeded: false,
-  Unauthorized: true,
-  Forbidden: true,
-  SpendLimitReached: true
-}
-
-/** Whether the last good answer to the same question will do: not where the question itself is at fault. */
-export const lastGood: Table<boolean> = {
-  InvalidRequest: false,
-  Unauthorized: true,
-  Forbidden: true,
-  NotFound: true,
-  RequestTooLarge: false,
-  ContextWindowExceeded: false,
-  SpendLimitReached: true,
-  RateLimited: true,
-  Overloaded: true,
-  ServerFault: true,
-  Unreachable: true,
-  PartialAnswer: true,
-  UnexpectedResponse: true,
-  Refused: false,
-  Truncated: true,
-  EmptyAnswer: true,
-  MalformedOutput: true,
-  TimedOut: true,
-  DeadlineExceeded: true,
-  CircuitOpen: true,
-  Saturated: true
+  column: Column,
+  on: { readonly [T in Tag]?: Decision[Column] | undefined } | undefined
+): Table<Decision[Column]> => {
+  if (on === undefined) return usual(column)
+  Refuse.unknown(`${where}: on`, on, decisions)
+  return {
+    ...usual(column),
+    ...Object.fromEntries(Object.entries(on).filter(([, decision]) => decision !== undefined))
+  }
 }

@@ -23,7 +23,7 @@ import { fallback } from "../emit.ts"
 import { emitHere, nameOf, warnHere } from "../emitHere.ts"
 import * as Refuse from "../options.ts"
 import { bounded } from "../storePatience.ts"
-import * as worth from "./decisions.ts"
+import { decided, decisive } from "./decisions.ts"
 import { sha256 } from "./digest.ts"
 import { type Heard, listen } from "./questions.ts"
 
@@ -104,7 +104,7 @@ const toSite = <A, I, RD, RE>({ key, maxAge, name, on, schema }: LastGood<A, I, 
     (reason) => Refuse.refuse(`the schema of ${where} has no JSON form: ${String(reason)}`)
   )
   const longest = Duration.millis(Refuse.millis(`the maxAge of ${where}`, maxAge))
-  return { name, codec, maxAge: longest, key, on: worth.decided(where, worth.lastGood, on) }
+  return { name, codec, maxAge: longest, key, on: decided(where, "lastGood", on) }
 }
 
 // -----------------------------------------------------------------------------
@@ -159,7 +159,7 @@ const recall = <A, E, RD, RE>(
 ): Effect.Effect<Stale<A>, E, RD> => {
   const failed = Effect.failCause(cause)
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (!is(error) || !site.on[worth.decisive(error)]) return failed
+  if (!is(error) || !site.on[decisive(error)]) return failed
   const subject = heard.subject()
   if (subject === "nothing") return failed
   if (subject === "ambiguous") return Effect.andThen(ambiguous(site, heard), failed)

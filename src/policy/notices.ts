@@ -4,7 +4,7 @@ import * as Duration from "effect/Duration"
 import { isString } from "effect/Predicate"
 import { type ClaudeError, regainsAt, retryAfter, type Table } from "../ClaudeError.ts"
 import { isPermanent } from "../wire/classify.ts"
-import { decisive } from "./decisions.ts"
+import { decisions, decisive } from "./decisions.ts"
 
 /** A measure of time that a person waits by. */
 type Unit = "second" | "minute" | "hour" | "day"
@@ -23,33 +23,11 @@ export interface Language {
   readonly reference: (requestId: string) => string
 }
 
-const retryable: Table<boolean> = {
-  InvalidRequest: false,
-  Unauthorized: false,
-  Forbidden: false,
-  NotFound: false,
-  RequestTooLarge: false,
-  ContextWindowExceeded: false,
-  SpendLimitReached: false,
-  RateLimited: true,
-  Overloaded: true,
-  ServerFault: true,
-  Unreachable: true,
-  PartialAnswer: true,
-  UnexpectedResponse: true,
-  Refused: false,
-  Truncated: false,
-  EmptyAnswer: true,
-  MalformedOutput: true,
-  TimedOut: true,
-  DeadlineExceeded: true,
-  CircuitOpen: true,
-  Saturated: true
-}
-
 /** Whether trying the same again later may help. What we turned away ourselves may be let in at any time. */
-export const isRetryable = (error: ClaudeError): boolean =>
-  retryable[error._tag] && (error._tag === "CircuitOpen" || error._tag === "Saturated" || !isPermanent(error))
+export const isRetryable = (error: ClaudeError): boolean => {
+  const { retryable, sent } = decisions[error._tag]
+  return retryable && (!sent || !isPermanent(error))
+}
 
 /** The words that are used where no others are given. */
 export const english: Language = {

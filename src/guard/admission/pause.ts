@@ -5,14 +5,16 @@
  * to be at least as large. When it is over, one call looks, and the others go when that is answered.
  */
 import * as Duration from "effect/Duration"
+import * as Exit from "effect/Exit"
 import { isObject } from "effect/Predicate"
-import type { RateLimited } from "../../ClaudeError.ts"
+import type { ClaudeError, RateLimited } from "../../ClaudeError.ts"
+import { isLocal } from "../../local.ts"
 import type { RateLimits } from "../../Message.ts"
 import { isPermanent } from "../../wire/classify.ts"
 import * as Guard from "../Guard.ts"
+import { outcomes } from "../outcomes.ts"
 import { dimensions } from "../quota/amounts.ts"
 import type { Amount } from "../quota/Quota.ts"
-import { wasHeard } from "./signs.ts"
 
 /** A longer hint is asked about again after that, in milliseconds: the answer may have changed, and it costs one request. */
 export const longest = 60_000
@@ -94,6 +96,10 @@ export class Pause {
 interface Looking {
   looks: boolean
 }
+
+/** Whether the API may have read the request, and had the time to reply. */
+const wasHeard = (exit: Guard.Ending, error: ClaudeError | undefined): boolean =>
+  Exit.isSuccess(exit) || error !== undefined && !isLocal(error) && outcomes[error._tag].quota !== "none"
 
 /** How many tokens were refused, if it is tokens that ran out. */
 export const tokensOf = (said: RateLimited["limits"], size: Size): Partial<Amount> | undefined => {

@@ -9,6 +9,7 @@ import * as Current from "../../Current.ts"
 import type { Request, Usage } from "../../Message.ts"
 import type { Estimator } from "../../request/tokenEstimate.ts"
 import * as Guard from "../Guard.ts"
+import { type Outcome, outcomeOf } from "../outcomes.ts"
 import * as Amounts from "../quota/amounts.ts"
 import type * as Meter from "../quota/meter.ts"
 import type * as Quota from "../quota/Quota.ts"
@@ -18,7 +19,6 @@ import type { Limit } from "./aimd.ts"
 import * as Brake from "./brake.ts"
 import type { Pace } from "./pace.ts"
 import { type Settings, usualMaxWait } from "./settings.ts"
-import { type Sign, signs } from "./signs.ts"
 import * as Ticket from "./ticket.ts"
 
 /** What is kept of one class of models. */
@@ -181,7 +181,7 @@ const settle = (
     const { brake, meter, pace, steady, turnstile } = queue
     const now = steady(clock)
     const { priced, taken } = ticket
-    const sign = Guard.judge<Sign>(exit, { success: "success", neutral: "none", failure: signs })
+    const sign = outcomeOf(exit).concurrency
     const error = Guard.errorOf(exit)
     adjust(queue, ticket, sign, error, now)
     queue.running--
@@ -197,7 +197,7 @@ const settle = (
 const adjust = (
   { brake, limit, running, sent }: Queue,
   { hasBegun, number, taken }: Ticket.Ticket,
-  sign: Sign,
+  sign: Outcome["concurrency"],
   error: ClaudeError | undefined,
   now: number
 ): void => {

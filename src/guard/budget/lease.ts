@@ -5,9 +5,9 @@ import * as Exit from "effect/Exit"
 import { hasProperty } from "effect/Predicate"
 import { atNow } from "../../atNow.ts"
 import type { Charge } from "../../charge.ts"
-import type { Table } from "../../ClaudeError.ts"
 import * as Current from "../../Current.ts"
-import * as Guard from "../Guard.ts"
+import type * as Guard from "../Guard.ts"
+import { outcomeOf } from "../outcomes.ts"
 import { type Bucket, fail, type Gift, release, succeeded, takeBack, type Ticket } from "./bucket.ts"
 
 // -----------------------------------------------------------------------------
@@ -78,30 +78,5 @@ const settle = ({ bucket, deadline, gift, ticket }: Held, exit: Guard.Ending): E
 
 /** Whether an attempt was load for nothing: also if the deadline of its call has cut it, as a model may be too slow. */
 const isWasted = (exit: Guard.Ending, now: number, deadline: number): boolean =>
-  Guard.judge(exit, { success: false, neutral: false, failure: wasted })
+  outcomeOf(exit).budget === "loss"
   || now >= deadline && Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
-
-/** Whether an attempt that failed so was load for nothing. A piece of an answer is not, nor what was never sent. */
-const wasted: Table<boolean> = {
-  InvalidRequest: true,
-  Unauthorized: true,
-  Forbidden: true,
-  NotFound: true,
-  RequestTooLarge: true,
-  ContextWindowExceeded: true,
-  SpendLimitReached: true,
-  RateLimited: true,
-  Overloaded: true,
-  ServerFault: true,
-  Unreachable: true,
-  PartialAnswer: true,
-  UnexpectedResponse: true,
-  Refused: true,
-  Truncated: false,
-  EmptyAnswer: true,
-  MalformedOutput: true,
-  TimedOut: true,
-  DeadlineExceeded: true,
-  CircuitOpen: false,
-  Saturated: false
-}

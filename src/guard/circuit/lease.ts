@@ -5,9 +5,10 @@ import { atNow } from "../../atNow.ts"
 import type { ClaudeError } from "../../ClaudeError.ts"
 import type { Request } from "../../Message.ts"
 import * as Guard from "../Guard.ts"
+import { outcomeOf } from "../outcomes.ts"
 import { type Circuit, look, of, type Panel, send } from "./circuits.ts"
 import type * as Machine from "./machine.ts"
-import { brokeOff, ended, endedForAccount, type How, isLoss, reject, verdict } from "./verdicts.ts"
+import { brokeOff, ended, endedForAccount, isLoss, reject } from "./verdicts.ts"
 import * as Line from "./waitLine.ts"
 
 /** Looks, and waits where the circuit of the model is open or recovers. Takes nothing. */
@@ -74,13 +75,13 @@ const opened = (held: Held): Effect.Effect<void> =>
 const settle = (held: Held, exit: Guard.Ending): Effect.Effect<void> =>
   atNow((now) => {
     const { begunAt, circuit, ofAccount, ofModel } = held
-    const how = Guard.judge<How>(exit, { success: "Success", neutral: "Ignored", failure: verdict })
+    const how = outcomeOf(exit).circuit
     const error = Guard.errorOf(exit)
     if (isLoss(how, error)) circuit.line.ramp?.lose(held.start, now)
-    if (begunAt === undefined && how === "Success") return succeeded(held, false, now)
+    if (begunAt === undefined && how === "success") return succeeded(held, false, now)
     const own = begunAt === undefined
       ? ended(how, ofModel.generation, error)
-      : how === "Failure"
+      : how === "failure"
       ? brokeOff(ofModel, begunAt, error)
       : undefined
     return tell(held, own, endedForAccount(how, ofAccount, error, now), now)
@@ -90,7 +91,7 @@ const succeeded = (held: Held, slow: boolean, now: number): Effect.Effect<void> 
   tell(
     held,
     { _tag: "Success", generation: held.ofModel.generation, slow },
-    endedForAccount("Success", held.ofAccount, undefined, now),
+    endedForAccount("success", held.ofAccount, undefined, now),
     now
   )
 

@@ -3,6 +3,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as ClaudeError from "../../ClaudeError.ts"
+import type { Outcome } from "../outcomes.ts"
 import * as Machine from "./machine.ts"
 import { sum } from "./window.ts"
 
@@ -64,43 +65,19 @@ const regains = (regainsAt: string | undefined, now: number): number => {
   return Option.getOrElse(Option.filter(date, (at) => at > now), () => now + payTime)
 }
 
-export type How = "Success" | "Failure" | "Ignored"
-
-/** What each kind of error says about the health of the model. */
-export const verdict: ClaudeError.Table<How> = {
-  InvalidRequest: "Success",
-  Unauthorized: "Success",
-  Forbidden: "Success",
-  NotFound: "Success",
-  RequestTooLarge: "Success",
-  ContextWindowExceeded: "Success",
-  SpendLimitReached: "Ignored",
-  RateLimited: "Ignored",
-  Overloaded: "Failure",
-  ServerFault: "Failure",
-  Unreachable: "Failure",
-  PartialAnswer: "Failure",
-  UnexpectedResponse: "Failure",
-  Refused: "Success",
-  Truncated: "Success",
-  EmptyAnswer: "Success",
-  MalformedOutput: "Success",
-  TimedOut: "Failure",
-  DeadlineExceeded: "Ignored",
-  CircuitOpen: "Ignored",
-  Saturated: "Ignored"
-}
+/** What the end of an attempt says about the health of the model. */
+export type How = Outcome["circuit"]
 
 /** Whether too much was sent, or the API is not well: a recovery goes on at half the rate. */
 export const isLoss = (how: How, error: ClaudeError.ClaudeError | undefined): boolean =>
-  how === "Failure" || error !== undefined && ClaudeError.kindOf(error) === "RateLimited"
+  how === "failure" || error !== undefined && ClaudeError.kindOf(error) === "RateLimited"
 
 /** What a call that failed or was left before its answer began says to the circuit of its model. */
 export const ended = (how: How, generation: number, error: ClaudeError.ClaudeError | undefined): Machine.Event => {
-  if (how !== "Failure") return { _tag: "Ignored", generation }
+  if (how !== "failure") return { _tag: "Ignored", generation }
   const hint = error && ClaudeError.retryAfter(error)
   const retryAfter = hint === undefined ? 0 : Duration.toMillis(hint)
-  return { _tag: how, generation, kind: kindOf(error), retryAfter }
+  return { _tag: "Failure", generation, kind: kindOf(error), retryAfter }
 }
 
 /** What an answer that broke says. */
@@ -130,7 +107,7 @@ export const endedForAccount = (
     }
     : !probe
     ? undefined
-    : how === "Success" || kind === "RateLimited"
+    : how === "success" || kind === "RateLimited"
     ? { _tag: "Success", generation, slow: false }
     : { _tag: "Ignored", generation }
 }

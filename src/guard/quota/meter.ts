@@ -13,12 +13,12 @@ import { Prefixes } from "../../request/prefixes.ts"
 import * as Estimate from "../../request/tokenEstimate.ts"
 import { isPermanent } from "../../wire/classify.ts"
 import { longest, tokensOf } from "../admission/pause.ts"
-import { spent, tooLarge } from "../admission/signs.ts"
 import type { Priced, Taken } from "../admission/ticket.ts"
 import type * as Guard from "../Guard.ts"
 import * as Amounts from "./amounts.ts"
 import { Limits } from "./knownLimits.ts"
 import * as Quota from "./Quota.ts"
+import { spent, tooLarge } from "./spent.ts"
 
 /** What a meter needs of the place where it is built. */
 export interface Place {
