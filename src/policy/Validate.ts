@@ -9,7 +9,7 @@
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
 import type * as Catalogue from "../models/catalogue.ts"
-import { bounds, estimate } from "../request/capabilities.ts"
+import { bounds, estimate, unknownChoice } from "../request/capabilities.ts"
 import { both, none } from "../request/rules/rule.ts"
 import { shape } from "../request/rules/rules.ts"
 
@@ -31,7 +31,7 @@ export const check = (
   // Of a model whose name is no name, or a prompt that is none, the catalogue has nothing to say.
   if (catalogue === undefined || errors.length > 0) return findings(errors, none)
   const model = catalogue.models.get(params.model)
-  const guessed = estimate(params, model)
+  const guessed = both(estimate(params, model), unknownChoice(params.tool_choice))
   const found = model === undefined && isAlias(params.model, catalogue) ? [] : bounds(params, model)
   const certain = strict || catalogue.refreshed && (model === undefined || model.live === true)
   return certain ? findings(found, guessed) : findings(none, both(found, guessed))

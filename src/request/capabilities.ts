@@ -50,15 +50,36 @@ const prefill = ({ messages }: Given, { capabilities, id }: Model): Issues =>
     )
     : none
 
-const forcedTools = ({ tool_choice }: Given, { capabilities, id }: Model): Issues =>
-  capabilities.forcedTools === false && isForced(tool_choice)
-    ? issue(["tool_choice", "type"], `${id} cannot be forced to use a tool: use "auto", and ask for it in words`)
-    : none
+const forcedTools = ({ thinking, tool_choice }: Given, { capabilities, id }: Model): Issues => {
+  if (!isForced(tool_choice)) return none
+  const problem = capabilities.forcedTools === false
+    ? `${id} cannot be forced to use a tool`
+    : field(thinking, "type") === "enabled"
+    ? "no model that thinks by a budget can be forced to use a tool"
+    : undefined
+  return problem === undefined
+    ? none
+    : issue(["tool_choice", "type"], `${problem}: use "auto", and ask for it in words`)
+}
 
 /** Whether a `tool_choice` forces the use of a tool. */
 export const isForced = (choice: unknown): boolean => forcing.has(field(choice, "type"))
 
 const forcing: ReadonlySet<unknown> = new Set(["any", "tool"])
+
+/** Whether a `tool_choice` is of a type that is new to us. A later one may be right, so that it may warn and never fail. */
+export const unknownChoice = (choice: unknown): Issues => {
+  const type = field(choice, "type")
+  return !isString(type) || choices.has(type)
+    ? none
+    : issue(
+      ["tool_choice", "type"],
+      `the type of tool_choice is ${show(type)}: it should be ${[...choices].join(", ")}`
+    )
+}
+
+/** SDK 1.12 types: ToolChoice. */
+const choices: ReadonlySet<string> = new Set(["auto", "any", "tool", "none"])
 
 const structured = (given: Given, { capabilities, id }: Model): Issues => {
   if (capabilities.structuredOutputs !== false) return none

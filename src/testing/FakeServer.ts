@@ -3,7 +3,7 @@
  *
  * It waits on the clock of the place where it is built, so tests that cross a
  * socket run live. Requests the real API would refuse as malformed are refused
- * the way it does, and use up no turn: see `malformed.ts` for the list.
+ * with its status, and use up no turn: `refusal.ts` says which.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
@@ -12,10 +12,12 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
+import { isObject } from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import * as Faults from "./Faults.ts"
-import { malformed } from "./malformed.ts"
+import { messages, refusal } from "./refusal.ts"
 
 // -----------------------------------------------------------------------------
 // Service
@@ -94,17 +96,17 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
 
   const handle = (request: Http.IncomingMessage, response: Http.ServerResponse, body: string) =>
     Effect.gen(function*() {
-      const params = parse(body)
+      const value = parse(body)
       const path = (request.url ?? "/").split("?")[0] ?? "/"
       const method = request.method ?? "GET"
       const lists = method === "GET" && path === "/v1/models"
-      const problem = lists ? undefined : malformed({ method, path, headers: request.headers, body, params })
+      const problem = lists ? undefined : refusal({ method, path, headers: request.headers, body, value })
       const entry: Received = {
         method,
         path,
         headers: request.headers,
         body,
-        params: params ?? {},
+        params: isObject(value) ? { ...value } : {},
         at: clock.currentTimeMillisUnsafe(),
         connection: sockets.get(request.socket) ?? 0,
         refused: problem !== undefined,
@@ -174,16 +176,8 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
   })
 })
 
-const messages = "/v1/messages"
-
-const parse = (body: string): Record<string, unknown> | undefined => {
-  try {
-    const value: unknown = JSON.parse(body)
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined
-  } catch {
-    return undefined
-  }
-}
+/** Nothing, if it is no JSON. */
+const parse = (body: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(body)))
 
 /** What was sent before the end has to arrive before it: a reset discards what the other side has not read. */
 const beforeEnd = Effect.sleep("20 millis")

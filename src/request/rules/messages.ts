@@ -1,6 +1,6 @@
 /** Rules about what is said, and by whom. */
 import { isNullish, isObject, isString } from "effect/Predicate"
-import { blocks, hasBlocks, hasFormat } from "./blocks.ts"
+import { blocks, hasBlocks, hasFormat, isPrefilled } from "./blocks.ts"
 import { at, both, each, field, type Given, isBlank, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
 
 const maxMessages = 100_000
@@ -76,6 +76,15 @@ const isTurnOfClaude = (message: unknown): boolean => {
     && content.some((block) => field(block, "type") !== "text")
 }
 
+const begun = ({ messages }: Given): Issues => {
+  if (!Array.isArray(messages) || !isPrefilled(messages)) return none
+  const content = field(messages.at(-1), "content")
+  const text = Array.isArray(content) ? field(content.at(-1), "text") : content
+  return isString(text) && !isBlank(text) && /\s$/.test(text)
+    ? issue([messages.length - 1, "content"], "the beginning of the answer ends with a blank: cut that off")
+    : none
+}
+
 const system = ({ system }: Given): Issues =>
   isNullish(system) || isString(system)
     ? none
@@ -103,6 +112,14 @@ const citations = (given: Given): Issues =>
       ? issue(["citations"], "citations cannot be had together with output_config.format: switch off one of them")
       : none)
 
+const begunFormat = (given: Given): Issues =>
+  hasFormat(given) && Array.isArray(given.messages) && isPrefilled(given.messages)
+    ? issue(
+      ["messages", given.messages.length - 1],
+      "the answer is begun, which cannot be had together with output_config.format: end with a user message"
+    )
+    : none
+
 export const messageRules: ReadonlyArray<Rule> = [
   {
     name: "messages",
@@ -113,6 +130,11 @@ export const messageRules: ReadonlyArray<Rule> = [
     name: "text is not blank",
     source: "API: `messages: text content blocks must be non-empty`, `… must contain non-whitespace text`",
     check: (given) => at("messages", notBlank(given))
+  },
+  {
+    name: "a begun answer does not end with a blank",
+    source: "API: `messages: final assistant content cannot end with trailing whitespace`",
+    check: (given) => at("messages", begun(given))
   },
   {
     name: "system",
@@ -129,5 +151,10 @@ export const messageRules: ReadonlyArray<Rule> = [
     name: "no citations in structured output",
     source: "platform.claude.com/docs/en/build-with-claude/structured-outputs",
     check: citations
+  },
+  {
+    name: "no begun answer in structured output",
+    source: "platform.claude.com/docs/en/build-with-claude/structured-outputs",
+    check: begunFormat
   }
 ]

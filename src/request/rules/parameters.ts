@@ -12,14 +12,17 @@ const model = ({ model }: Given): Issues =>
     : issue(["model"], `the model is ${isString(model) ? "empty" : kind(model)}: name one`)
 
 const maxTokens = ({ max_tokens }: Given): Issues =>
-  max_tokens === 0
-    ? issue(["max_tokens"], "max_tokens is 0, which only fills the cache: there must be room for an answer")
-    : typeof max_tokens === "number" && Number.isInteger(max_tokens) && max_tokens > 0 && max_tokens <= absurdMaxTokens
+  typeof max_tokens === "number" && Number.isInteger(max_tokens) && max_tokens >= 0 && max_tokens <= absurdMaxTokens
     ? none
     : issue(
       ["max_tokens"],
       `max_tokens is ${kind(max_tokens)}: it must be an integer from 1 to what the model can write`
     )
+
+const room = ({ max_tokens }: Given): Issues =>
+  max_tokens === 0
+    ? issue(["max_tokens"], "max_tokens is 0, which only fills the cache: there must be room for an answer")
+    : none
 
 const thinking = ({ max_tokens, thinking, tools }: Given): Issues => {
   if (isNullish(thinking)) return none
@@ -70,6 +73,11 @@ export const parameterRules: ReadonlyArray<Rule> = [
     name: "stop_sequences",
     source: "API: `each stop sequence must contain non-whitespace`, github.com/BerriAI/litellm/issues/3286",
     check: (given) => at("stop_sequences", stops(given))
-  },
+  }
+]
+
+/** What the API takes, and a call of this library has no use for. */
+export const ownRules: ReadonlyArray<Rule> = [
+  { name: "there is room for an answer", source: "this library: a call has an answer", check: room },
   { name: "stream", source: "this library: Message.Params", check: stream }
 ]

@@ -10,13 +10,14 @@ import type { Params } from "../../Message.ts"
 import { loopRules } from "./loop.ts"
 import { mediaRules } from "./media.ts"
 import { messageRules } from "./messages.ts"
-import { parameterRules } from "./parameters.ts"
+import { ownRules, parameterRules } from "./parameters.ts"
 import { broken, issue, kind, type Rule } from "./rule.ts"
 import { schemaRules } from "./schema.ts"
 import { sizeRules } from "./size.ts"
 import { toolRules } from "./tools.ts"
 
-export const shapeRules: ReadonlyArray<Rule> = [
+/** What the API refuses. */
+export const apiRules: ReadonlyArray<Rule> = [
   ...parameterRules,
   ...messageRules,
   ...loopRules,
@@ -25,6 +26,8 @@ export const shapeRules: ReadonlyArray<Rule> = [
   ...schemaRules,
   ...sizeRules
 ]
+
+export const shapeRules: ReadonlyArray<Rule> = [...ownRules, ...apiRules]
 
 /** Everything that is wrong with the shape of a request. */
 export const shape = (params: Params): ReadonlyArray<Issue> => {

@@ -2,7 +2,8 @@
 import * as Result from "effect/Result"
 import { type Given, issue, type Issues, none, type Rule } from "./rule.ts"
 
-const maxBytes = 32 * 2 ** 20
+/** As much as the API takes. */
+export const maxBytes = 32 * 2 ** 20
 /** What is deeper may contain itself. */
 const maxDepth = 100
 /** A request of so many characters is small enough: a character has at most 3 bytes, if it need not be escaped. */

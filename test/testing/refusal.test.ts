@@ -4,7 +4,6 @@ import type * as Sdk from "@anthropic-ai/sdk/resources/messages"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
-import { malformed } from "../../src/testing/malformed.ts"
 
 interface Request {
   readonly method?: string
@@ -569,54 +568,4 @@ describe("accepted", () => {
       assert.strictEqual(last, "second")
       assert.deepStrictEqual((yield* received).map(({ refused }) => refused), [false, false, false])
     }).pipe(Effect.provide(FakeServer.layer([Faults.answer("first"), Faults.answer("second")]))))
-})
-
-// -----------------------------------------------------------------------------
-// Anything
-// -----------------------------------------------------------------------------
-
-/** A value, with another at each place in it, one at a time. */
-const spoiled = (value: unknown, by: unknown): ReadonlyArray<unknown> => {
-  if (typeof value !== "object" || value === null) return [by]
-  const within = Object.entries(value).flatMap(([key, each]) =>
-    spoiled(each, by).map((spoilt) =>
-      Array.isArray(value) ? value.with(Number(key), spoilt) : { ...value, [key]: spoilt }
-    )
-  )
-  return [by, ...within]
-}
-
-it("anything is refused or accepted, never a defect", () => {
-  const conversation = [user(...kinds), assistant(...answered, call("a")), user(result("a"))]
-  const junk: ReadonlyArray<unknown> = [
-    { toString: 1, valueOf: 1 },
-    null,
-    undefined,
-    true,
-    -1,
-    1.5,
-    "",
-    " ",
-    "x",
-    [],
-    [null],
-    {},
-    {
-      type: "text"
-    },
-    [{ type: "tool_use" }]
-  ]
-  const all = junk.flatMap((by) => spoiled({ ...every, ...everyBeta, messages: conversation }, by))
-  assert.isAbove(all.length, 1000)
-  for (const params of all) {
-    const turn = malformed({
-      method: "POST",
-      path: "/v1/messages",
-      headers: { authorization: "Bearer key", "anthropic-version": "2026-10-21", "content-type": "application/json" },
-      body: JSON.stringify(params) ?? "",
-      params: typeof params === "object" && params !== null ? { ...params } : undefined
-    })
-    const head = turn?.head
-    assert.isTrue(turn === undefined || head !== undefined && "status" in head && head.status === 400)
-  }
 })
