@@ -9,7 +9,7 @@ const root = path.resolve(import.meta.dirname, "..")
 
 /** What each kind is, in the words of its documentation. */
 const meaning = (tag: string): string => {
-  const source = fs.readFileSync(path.join(root, "src/ClaudeError.ts"), "utf8")
+  const source = fs.readFileSync(path.join(root, "src/errorKinds.ts"), "utf8")
   const before = source.slice(0, source.indexOf(`\nexport class ${tag} `))
   return before.slice(before.lastIndexOf("/** ") + 4, before.lastIndexOf(" */"))
 }

@@ -6,39 +6,29 @@
  * function over `open`. Every call streams, also those that collect.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Attempt from "./answer/attempt.ts"
 import { collect } from "./answer/collect.ts"
+import { heard, told } from "./answer/heard.ts"
 import type { Wanted } from "./answer/stopReason.ts"
 import * as Reading from "./answer/stream.ts"
+import { valued } from "./answer/valued.ts"
 import { capture as captureAnswers, type Store } from "./answerStore.ts"
 import * as CallLog from "./CallLog.ts"
 import type { Budget } from "./charge.ts"
-import { type ClaudeError, InvalidRequest } from "./ClaudeError.ts"
+import type { ClaudeError } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
-import { copy } from "./history.ts"
 import type * as Message from "./Message.ts"
 import * as Output from "./output/codec.ts"
 import * as Tools from "./output/toolInput.ts"
-import {
-  type Amend,
-  type Ask,
-  countable,
-  type Options,
-  questionKey,
-  questionOf,
-  toolsOf,
-  toRequest
-} from "./request/build.ts"
+import { type Ask, countable, type Options, toolsOf, toRequest } from "./request/build.ts"
 import { traced } from "./traced.ts"
 import type { Connect } from "./wire/connection.ts"
 
@@ -128,7 +118,7 @@ export const object: <A, I, RD = never>(
   ask: Ask,
   options?: Options
 ) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, ask, options) =>
-  traced("Claude.object")(Effect.suspend(() => valued(Output.of(schema), ask, options)))
+  traced("Claude.object")(value(() => Output.of(schema), ask, options))
 
 /** Asks for one of a list: the answer is nothing else. A fake must answer `{ choice: "…" }`. */
 export const choice: <const C extends ReadonlyArray<string>>(
@@ -136,7 +126,7 @@ export const choice: <const C extends ReadonlyArray<string>>(
   ask: Ask,
   options?: Options
 ) => Effect.Effect<C[number], ClaudeError, Claude> = (choices, ask, options) =>
-  Effect.suspend(() => valued(Output.choice(choices), ask, options)).pipe(
+  value(() => Output.choice(choices), ask, options).pipe(
     Effect.map(({ choice }) => choice),
     traced("Claude.choice")
   )
@@ -146,7 +136,7 @@ export const json: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<Schema.Json, ClaudeError, Claude> = (ask, options) =>
-  traced("Claude.json")(Effect.suspend(() => valued(Output.json, ask, options)))
+  traced("Claude.json")(value(() => Output.json, ask, options))
 
 /**
  * How `Claude.object` asks for a value of this schema: by the schema, to which the API holds the model (if it is not one
@@ -220,67 +210,16 @@ export const withModel: {
 // -----------------------------------------------------------------------------
 
 /** Asks, and reads to the end. */
-const collected = (ask: Ask, options: Options | undefined, wanted: Wanted, amend?: Amend) =>
-  Effect.contextWith((context: Context.Context<Claude>) =>
-    collect(Context.get(context, Claude), Context.get(context, Current.Call), ask, options, wanted, amend)
-  )
+const collected = (ask: Ask, options: Options | undefined, wanted: Wanted) =>
+  Effect.flatMap(Claude, (claude) => collect(claude, ask, options, wanted))
 
-/** Tells who listens, if anybody does, what is asked, and how that ended. */
-const heard =
-  (ask: Ask, options: Options | undefined, amend?: Amend) =>
-  <A, R>(self: Effect.Effect<A, ClaudeError, R>): Effect.Effect<A, ClaudeError, R> =>
-    Effect.contextWith((context: Context.Context<R>) => {
-      const listener = Context.get(context, Current.Listener)
-      return listener === undefined ?
-        self :
-        Effect.flatMap(
-          told(listener, ask, options, amend),
-          (ended) =>
-            Effect.onExit(
-              self,
-              (exit) =>
-                Effect.sync(() =>
-                  ended(Exit.isSuccess(exit) ? "whole" : Cause.hasInterrupts(exit.cause) ? "left" : "not")
-                )
-            )
-        )
-    })
-
-const told = Effect.fnUntraced(function*(
-  listener: Current.Listener,
-  ask: Ask,
-  options: Options | undefined,
-  amend?: Amend
-) {
-  const question = yield* questionOf(ask, options, amend)
-  return listener.asked(question, { tenant: yield* Current.Tenant, call: (yield* Current.Call)?.id })
-})
-
-/** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
-const valued = <A, RD>(
-  output: Result.Result<Output.Output<A, RD>, string>,
+/** Asks for a value. Its schema is read when it is asked for. */
+const value = <A, RD>(
+  output: () => Result.Result<Output.Output<A, RD>, string>,
   ask: Ask,
   options: Options | undefined
-): Effect.Effect<A, ClaudeError, Claude | RD> => {
-  if (Result.isFailure(output)) return Effect.fail(new InvalidRequest({ sent: false, detail: output.failure }))
-  let { codec } = output.success.words
-  let question: Message.Params | undefined
-  const amend: Amend = (params, model) => {
-    const asked = Output.ask(output.success, params, model?.capabilities.structuredOutputs !== false)
-    codec = asked.codec
-    question = params
-    return asked.params
-  }
-  return collected(ask, options, "text", amend).pipe(
-    Effect.flatMap((reply) => Output.decode(output.success, codec, reply)),
-    Effect.mapError((error) =>
-      error._tag === "MalformedOutput" && question !== undefined
-        ? copy(error, { question: questionKey(question) })
-        : error
-    ),
-    heard(ask, options, amend)
-  )
-}
+): Effect.Effect<A, ClaudeError, Claude | RD> =>
+  Effect.flatMap(Claude, (claude) => valued(claude, output(), ask, options))
 
 const begin = Effect.fnUntraced(function*(ask: Ask, options: Options | undefined, mayRestart: boolean) {
   const claude = yield* Claude

@@ -6,274 +6,40 @@
  * notices, guards and the log. Add a member to the union and the compiler lists
  * every table that must now take a side.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import {
-  common,
-  duration,
-  flag,
-  type GaveUp as GaveUpSchema,
-  type Issue as IssueSchema,
-  issues,
-  loose,
-  partial,
-  secretIssues,
-  sentence,
-  text,
-  type Tried as TriedSchema,
-  unknown
-} from "./errorFields.ts"
+import type { GaveUp as GaveUpSchema, Issue as IssueSchema, Tried as TriedSchema } from "./errorFields.ts"
+import * as Kinds from "./errorKinds.ts"
 
-// -----------------------------------------------------------------------------
-// The request was wrong: asking again will not help
-// -----------------------------------------------------------------------------
-
-/** The request was rejected by the API (400, 415, 422 …), or by us before it was sent (`sent: false`). */
-export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
-  ...common,
-  sent: flag,
-  issues
-}) {
-  override get message() {
-    return sentence(this.sent === false ? "The request is invalid and was not sent" : "The request was rejected", this)
-  }
-}
-
-/** The key or token is missing, wrong or expired (401). */
-export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", common) {
-  override get message() {
-    return sentence("The credentials were not accepted", this)
-  }
-}
-
-/** The account may not do this (403), or is on hold. */
-export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", common) {
-  override get message() {
-    return sentence("The account is not permitted to do this", this)
-  }
-}
-
-/** The model is unknown or retired (404). */
-export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", common) {
-  override get message() {
-    return sentence("The model, or something else the request names, was not found", this)
-  }
-}
-
-/** The body is over the limit of the API (413; 32 MB). */
-export class RequestTooLarge extends Schema.TaggedError<RequestTooLarge>()("RequestTooLarge", common) {
-  override get message() {
-    return sentence("The request body is too large", this)
-  }
-}
-
-/** The prompt, or prompt and answer together, do not fit the model's window. */
-export class ContextWindowExceeded extends Schema.TaggedError<ContextWindowExceeded>()("ContextWindowExceeded", {
-  ...common,
-  ...partial
-}) {
-  override get message() {
-    return sentence("The conversation does not fit the context window of the model", this)
-  }
-}
-
-/** The account has spent its money (402, or a spend limit reported as 429 or 400). `regainsAt` is an ISO date. */
-export class SpendLimitReached extends Schema.TaggedError<SpendLimitReached>()("SpendLimitReached", {
-  ...common,
-  regainsAt: text
-}) {
-  override get message() {
-    return sentence("The spend limit of the account is reached", this)
-  }
-}
-
-// -----------------------------------------------------------------------------
-// The service could not answer: asking later may help
-// -----------------------------------------------------------------------------
-
-/** The account is over its rate limit (429). `retryAfter` is the server's own hint, `ramp` says it grew too fast. */
-export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
-  ...common,
-  retryAfter: duration,
-  ramp: flag
-}) {
-  override get message() {
-    return sentence("The account is over its rate limit", this)
-  }
-}
-
-/** The API as a whole is busy (529). */
-export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", { ...common, retryAfter: duration }) {
-  override get message() {
-    return sentence("The API is overloaded", this)
-  }
-}
-
-/** The API failed on its side (5xx). */
-export class ServerFault extends Schema.TaggedError<ServerFault>()("ServerFault", { ...common, retryAfter: duration }) {
-  override get message() {
-    return sentence("The API failed on its side", this)
-  }
-}
-
-/** No answer arrived: DNS, TLS, refused, reset. `code` is the operating system's or OpenSSL's. */
-export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { ...common, code: text }) {
-  override get message() {
-    return sentence(`The API could not be reached${this.code === undefined ? "" : ` (${this.code})`}`, this)
-  }
-}
-
-/** The answer began and then broke off. `cause` is the error of the wire, `because` its kind; `permanent`: a retry won't help. */
-export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialAnswer", {
-  ...common,
-  ...partial,
-  because: text,
-  permanent: flag,
-  /** That of the error that broke the answer off. A copy of an error loses its `cause`. */
-  regainsAt: text
-}) {
-  override get message() {
-    return sentence("The answer broke off before its end", this)
-  }
-}
-
-/** A success that is no message: HTML, a JSON error body, nothing at all, malformed events (final if `contradiction`). */
-export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", {
-  ...common,
-  contradiction: flag
-}) {
-  override get message() {
-    return sentence("The API answered with something that is not a message", this)
-  }
-}
-
-// -----------------------------------------------------------------------------
-// Claude answered, but not with what was asked for
-// -----------------------------------------------------------------------------
-
-/** Claude declined to answer. `text` is what it had said; it should be discarded. */
-export class Refused extends Schema.TaggedError<Refused>()("Refused", { ...common, ...partial, category: text }) {
-  override get message() {
-    return sentence("Claude declined to answer", this)
-  }
-}
-
-/** The answer stopped at a limit. `reason` is the stop reason. */
-export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", { ...common, ...partial, reason: text }) {
-  override get message() {
-    return sentence(`The answer stopped at a limit${this.reason === undefined ? "" : ` (${this.reason})`}`, this)
-  }
-}
-
-/** Claude ended its turn without what was asked for. */
-export class EmptyAnswer extends Schema.TaggedError<EmptyAnswer>()("EmptyAnswer", { ...common, usage: unknown }) {
-  override get message() {
-    return sentence("Claude ended its turn without an answer", this)
-  }
-}
-
-/** The answer does not decode with the requested output schema. */
-export class MalformedOutput extends Schema.TaggedError<MalformedOutput>()("MalformedOutput", {
-  ...common,
-  ...partial,
-  issues: secretIssues,
-  stopReason: text,
-  /** Which question it answers, as a hash: so that a correction is only sent back to the same question. */
-  question: text
-}) {
-  override get message() {
-    return sentence("The answer does not match the output schema", this)
-  }
-}
-
-// -----------------------------------------------------------------------------
-// We gave up before Claude could answer
-// -----------------------------------------------------------------------------
-
-/** A limit on one attempt ran out. `scope` says which one, `text` what had arrived. */
-export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
-  ...common,
-  ...partial,
-  scope: loose(Schema.Literals(["connect", "firstToken", "idle", "attempt"])),
-  limit: duration
-}) {
-  override get message() {
-    return sentence(`The attempt reached its ${String(this.scope)} limit`, this)
-  }
-}
-
-/** The caller's overall limit ran out. */
-export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
-  ...common,
-  limit: duration
-}) {
-  override get message() {
-    return sentence("The call did not end before its deadline", this)
-  }
-}
-
-/** The circuit for this model is open, so nothing was sent. `why` it is, in words; `retryAfter` is when a probe may be sent. */
-export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen", {
-  ...common,
-  why: text,
-  retryAfter: duration
-}) {
-  override get message() {
-    const next = Duration.isDuration(this.retryAfter)
-      ? `; ${String(this.why).endsWith("by hand") ? "closed again" : "next probe"} in ${
-        Math.ceil(Duration.toSeconds(this.retryAfter))
-      } s`
-      : ""
-    const why = this.why === undefined ? "" : ` (${String(this.why)})`
-    return sentence(`Circuit open for ${String(this.model ?? "this model")}${why}${next}; nothing was sent`, this)
-  }
-}
-
-/** Our own queue is full, or the wait in it was too long, so nothing was sent. */
-export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
-  ...common,
-  by: Schema.optional(loose(Schema.Literals(["concurrency", "quota"]))),
-  retryAfter: duration
-}) {
-  override get message() {
-    return sentence(
-      this.detail === undefined ? "Too many calls are waiting, so nothing was sent" : "Nothing was sent",
-      this
-    )
-  }
-}
-
-// -----------------------------------------------------------------------------
-// The union
-// -----------------------------------------------------------------------------
+export * from "./errorKinds.ts"
 
 /**
  * Schema of the whole union, for stores and wires of your own. Its JSON codec (`Schema.toCodecJson`) carries content in
  * clear, as whoever decodes it wants it: logs are what `CallLog.record` is for.
  */
 export const ClaudeError = Schema.Union([
-  InvalidRequest,
-  Unauthorized,
-  Forbidden,
-  NotFound,
-  RequestTooLarge,
-  ContextWindowExceeded,
-  SpendLimitReached,
-  RateLimited,
-  Overloaded,
-  ServerFault,
-  Unreachable,
-  PartialAnswer,
-  UnexpectedResponse,
-  Refused,
-  Truncated,
-  EmptyAnswer,
-  MalformedOutput,
-  TimedOut,
-  DeadlineExceeded,
-  CircuitOpen,
-  Saturated
+  Kinds.InvalidRequest,
+  Kinds.Unauthorized,
+  Kinds.Forbidden,
+  Kinds.NotFound,
+  Kinds.RequestTooLarge,
+  Kinds.ContextWindowExceeded,
+  Kinds.SpendLimitReached,
+  Kinds.RateLimited,
+  Kinds.Overloaded,
+  Kinds.ServerFault,
+  Kinds.Unreachable,
+  Kinds.PartialAnswer,
+  Kinds.UnexpectedResponse,
+  Kinds.Refused,
+  Kinds.Truncated,
+  Kinds.EmptyAnswer,
+  Kinds.MalformedOutput,
+  Kinds.TimedOut,
+  Kinds.DeadlineExceeded,
+  Kinds.CircuitOpen,
+  Kinds.Saturated
 ])
 
 /** Every way a call to Claude can end badly. */

@@ -15,6 +15,7 @@ const stages: ReadonlyArray<ReadonlyArray<string>> = [
   [
     "ClaudeError",
     "errorFields",
+    "errorKinds",
     "errorOf",
     "history",
     "local",
@@ -66,7 +67,7 @@ const owners: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
   [/^node:/, ["wire/contentEncoding", "testing/FakeServer", "testing/cli"]],
   [/^effect\/ai/, ["output/codec"]],
   [/^effect\/encoding/, ["wire/sse"]],
-  [/^effect\/http/, ["wire/classify"]],
+  [/^effect\/http/, ["wire/headers"]],
   [/^effect\/crypto/, ["policy/digest"]],
   [/^effect\/persistence/, ["PersistedAnswers"]]
 ]

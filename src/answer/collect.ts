@@ -4,6 +4,7 @@ import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import type * as CallLog from "../CallLog.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
 import type { Reply, Request } from "../Message.ts"
 import { type Amend, type Ask, type Options, toRequest } from "../request/build.ts"
 import * as Rest from "../request/rest.ts"
@@ -13,7 +14,7 @@ import * as Join from "./join.ts"
 import { failureOf, fruitless, type Wanted, warnOfUnknown } from "./stopReason.ts"
 
 /** The service that is asked. */
-interface Service {
+export interface Service {
   readonly open: (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
   readonly log: CallLog.CallLog
 }
@@ -30,22 +31,22 @@ interface Question {
 }
 
 /** Asks, and reads to the end. Where the policy of its call wants it, what stopped half-way is asked for to its end. */
-export const collect = (
+export const collect = Effect.fnUntraced(function*(
   claude: Service,
-  call: Continuation.PolicyCall | undefined,
   ask: Ask,
   options: Options | undefined,
   wanted: Wanted,
   amend?: Amend
-): Effect.Effect<Reply, ClaudeError> => {
+): Effect.fn.Return<Reply, ClaudeError> {
+  const call: Continuation.PolicyCall | undefined = yield* Current.Call
   const question: Question = { claude, ask, options, wanted, amend, stopped: undefined }
   const first = piece(question)
   const continueAnswer = call?.continueAnswer
-  return continueAnswer === undefined ? first : Effect.catch(
+  return yield* continueAnswer === undefined ? first : Effect.catch(
     first,
     (error) => continueAnswer(error, { ask: (rest) => piece(question, rest), stopped: () => question.stopped })
   )
-}
+})
 
 /** All of it, or the rest. Its scope ends with how it ended, so that guards and log learn of a `Truncated`, too. */
 const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) {

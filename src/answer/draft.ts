@@ -5,17 +5,10 @@
  * what is new in the API as it comes, and refuses what contradicts the
  * protocol: text that is put in the wrong place is worse than no text.
  */
-import type {
-  ContentBlock,
-  Message as SdkMessage,
-  RawContentBlockDelta,
-  RawMessageDeltaEvent,
-  TextCitation
-} from "@anthropic-ai/sdk/resources/messages"
-import * as Option from "effect/Option"
-import { hasProperty, isNullish, isNumber, isObject, isString } from "effect/Predicate"
-import * as Schema from "effect/Schema"
+import type { Message as SdkMessage, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
+import { isNumber, isObject, isString } from "effect/Predicate"
 import type { WireEvent } from "../Message.ts"
+import * as Block from "./block.ts"
 import { merged } from "./head.ts"
 
 /** An answer so far. */
@@ -34,18 +27,6 @@ export interface Draft {
   readonly message: () => SdkMessage
 }
 
-interface Block {
-  readonly start: ContentBlock
-  /** What may be added to it; anything, if it is newer than we are. */
-  readonly kind: "text" | "thinking" | "input" | undefined
-  text: string
-  thinking: string
-  signature: string
-  json: string
-  citations: Array<TextCitation> | undefined
-  stopped: boolean
-}
-
 /** Starts an answer from `model`. */
 export const make = (model: string): Draft => new Drafting(model)
 
@@ -57,7 +38,7 @@ class Drafting implements Draft {
   changes: Array<RawMessageDeltaEvent> = none
   /** All of that, put together when it is asked for. */
   known: SdkMessage | undefined
-  blocks: Array<Block> = none
+  blocks: Array<Block.Block> = none
   hasBegun = false
   hasEnded = false
 
@@ -78,16 +59,19 @@ class Drafting implements Draft {
   }
 
   flaw(): string | undefined {
-    return this.blocks.every(isReadable) || stopsAnywhere(this.head()) ? undefined : "the input of a tool is not JSON"
+    return this.blocks.every(Block.isReadable) || stopsAnywhere(this.head())
+      ? undefined
+      : "the input of a tool is not JSON"
   }
 
   message(): SdkMessage {
     const message = this.head()
     // Cut at a limit, the last tool may have no input at all yet.
     const last = cutShort(message) ? this.blocks.at(-1) : undefined
-    const isKept = (block: Block) => isWhole(block) && !(block === last && isTool(block) && block.json === "")
+    const isKept = (block: Block.Block) =>
+      Block.isWhole(block) && !(block === last && Block.isTool(block) && block.json === "")
     const blocks = this.blocks.every(isKept) ? this.blocks : this.blocks.filter(isKept)
-    return { ...message, content: blocks.map(finish) }
+    return { ...message, content: blocks.map(Block.finish) }
   }
 
   add(event: WireEvent): string | undefined {
@@ -99,7 +83,7 @@ class Drafting implements Draft {
           return "a content_block_delta without a delta"
         }
         this.hasBegun = true
-        return append(block, event.delta)
+        return Block.append(block, event.delta)
       }
       case "message_start": {
         if (this.start !== undefined) return "a second message_start"
@@ -114,18 +98,9 @@ class Drafting implements Draft {
         const { blocks } = this
         if (this.start === undefined) return "content before message_start"
         if (event.index !== blocks.length) return `a content_block_start out of order${at(event.index)}`
-        if (!isBlock(event.content_block)) return "a content_block_start without a block"
+        if (!Block.isBlock(event.content_block)) return "a content_block_start without a block"
         this.hasBegun = true
-        this.blocks = appended(blocks, {
-          start: event.content_block,
-          kind: kindOf(event.content_block.type),
-          text: "",
-          thinking: "",
-          signature: "",
-          json: "",
-          citations: undefined,
-          stopped: false
-        })
+        this.blocks = appended(blocks, Block.make(event.content_block))
         return undefined
       }
       case "content_block_stop": {
@@ -154,7 +129,7 @@ class Drafting implements Draft {
   }
 
   /** The block, if it is there and something may be added to it. */
-  open(index: unknown): Block | undefined {
+  open(index: unknown): Block.Block | undefined {
     const block = isNumber(index) ? this.blocks[index] : undefined
     return block?.stopped === false ? block : undefined
   }
@@ -173,107 +148,12 @@ const appended = <A>(list: Array<A>, item: A): Array<A> => {
 /** Where something is, if that is a number. */
 const at = (index: unknown): string => isNumber(index) ? ` (${index})` : ""
 
-/** Whether it is a block, and has what its deltas are added to, or nothing in its place. */
-const isBlock = (block: unknown): block is ContentBlock => {
-  const part = (key: string): unknown => hasProperty(block, key) ? block[key] : undefined
-  const isText = (key: string): boolean => isNullish(part(key)) || isString(part(key))
-  switch (part("type")) {
-    case "text":
-      return isText("text") && (isNullish(part("citations")) || Array.isArray(part("citations")))
-    case "thinking":
-      return isText("thinking") && isText("signature")
-    default:
-      return isString(part("type"))
-  }
-}
-
-const kindOf = (type: string): Block["kind"] => {
-  switch (type) {
-    case "text":
-    case "thinking":
-      return type
-    case "tool_use":
-    case "server_tool_use":
-    case "mcp_tool_use":
-      return "input"
-    default:
-      return undefined
-  }
-}
-
-const takes = (block: Block, kind: Block["kind"]): boolean => block.kind === undefined || block.kind === kind
-
-/** Deltas of unknown kinds are passed over. */
-const append = (block: Block, delta: RawContentBlockDelta): string | undefined => {
-  switch (delta.type) {
-    case "text_delta":
-      if (!isString(delta.text) || !takes(block, "text")) return "a text_delta without text, or in another block"
-      block.text += delta.text
-      return undefined
-    case "thinking_delta":
-      if (!isString(delta.thinking) || !takes(block, "thinking")) {
-        return "a thinking_delta without thinking, or in another block"
-      }
-      block.thinking += delta.thinking
-      return undefined
-    case "signature_delta":
-      if (!isString(delta.signature) || !takes(block, "thinking")) {
-        return "a signature_delta without one, or in another block"
-      }
-      block.signature += delta.signature
-      return undefined
-    case "input_json_delta":
-      if (!isString(delta.partial_json) || !takes(block, "input")) {
-        return "an input_json_delta without JSON, or in another block"
-      }
-      block.json += delta.partial_json
-      return undefined
-    case "citations_delta":
-      if (!hasProperty(delta.citation, "type") || !takes(block, "text")) {
-        return "a citations_delta without one, or in another block"
-      }
-      ;(block.citations ??= []).push(delta.citation)
-      return undefined
-    default:
-      return undefined
-  }
-}
-
-const isTool = ({ json, kind }: Block): boolean => kind === "input" || json !== ""
-
-/** The input of a tool arrives in pieces, and half of it must not be taken for one. */
-const isWhole = (block: Block): boolean => !isTool(block) || block.stopped && isReadable(block)
-
-const isReadable = (block: Block): boolean =>
-  !isTool(block) ||
-  (block.json === "" ? !isString(property(block.start, "input")) : Option.isSome(parseJson(block.json)))
-
-const property = (value: object, key: string): unknown => hasProperty(value, key) ? value[key] : undefined
-
 /** Whether the answer stopped wherever it was: no tool of it may be whole. */
 const stopsAnywhere = (message: SdkMessage): boolean => cutShort(message) || message.stop_reason === "pause_turn"
 
 /** Whether the answer was cut: what came last may be half of it. */
 const cutShort = ({ stop_reason }: SdkMessage): boolean =>
   stop_reason === "max_tokens" || stop_reason === "model_context_window_exceeded" || stop_reason === "refusal"
-
-const finish = ({ citations, json, signature, start, text, thinking }: Block): ContentBlock => {
-  switch (start.type) {
-    case "text":
-      return {
-        ...start,
-        text: (start.text ?? "") + text,
-        citations: citations === undefined ? start.citations ?? null : [...start.citations ?? [], ...citations]
-      }
-    case "thinking":
-      return { ...start, thinking: (start.thinking ?? "") + thinking, signature: (start.signature ?? "") + signature }
-    default:
-      // Tools, and whatever else is given its input piece by piece.
-      return json === "" ? start : Object.assign({ ...start }, { input: Option.getOrUndefined(parseJson(json)) })
-  }
-}
-
-const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 
 /** The text blocks, joined. */
 export const textOf = (content: SdkMessage["content"]): string => {

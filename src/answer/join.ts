@@ -8,6 +8,7 @@ import type { ContentBlock, TextBlock } from "@anthropic-ai/sdk/resources/messag
 import { isNullish } from "effect/Predicate"
 import type { Reply } from "../Message.ts"
 import { lastWords, trimmed } from "../request/rest.ts"
+import { isThinking } from "../request/rules/blocks.ts"
 import { joined } from "./joinReplies.ts"
 
 /** Where `words` end in a text that begins with them, whatever blanks are between them; or that it is too short to say. */
@@ -21,9 +22,6 @@ export const seam = (text: string, words: string): number | "none" | "short" => 
   }
   return at
 }
-
-/** Thinking is of the request it came with. */
-export const isThought = ({ type }: ContentBlock): boolean => type === "thinking" || type === "redacted_thinking"
 
 /** An answer so far, and whether what came last fits to what was there before it. */
 export interface Joined {
@@ -39,7 +37,7 @@ export const join = (before: Reply, reply: Reply, goesOn: boolean): Joined => {
   }
   const start = trimmed(before)
   const last = start.at(-1)
-  const rest = goesOn ? followed(reply) : repeated(before, more.filter((block) => !isThought(block)))
+  const rest = goesOn ? followed(reply) : repeated(before, more.filter((block) => !isThinking(block)))
   return rest === undefined || last?.type !== "text"
     ? { reply: without(before, reply), fits: false }
     : { reply: joined(before, reply, seal(start, last, rest)), fits: true }

@@ -8,6 +8,7 @@
 import type { ContentBlock, TextBlock } from "@anthropic-ai/sdk/resources/messages"
 import type { Reply, WireEvent } from "../Message.ts"
 import * as Rest from "../request/rest.ts"
+import { isThinking } from "../request/rules/blocks.ts"
 import { textOf } from "./draft.ts"
 import * as Join from "./join.ts"
 import { add, joined } from "./joinReplies.ts"
@@ -25,7 +26,8 @@ export const from = (reply: Reply): Broken | string | undefined => {
   const { content } = reply.message
   // What is in no reply is a tool that is not whole.
   if (content.length > 0 && content.every(isBlank)) return undefined
-  const index = content.findLastIndex((block) => !lost.has(block.type) && !isBlank(block))
+  // Where it comes last, thinking is lost with the break.
+  const index = content.findLastIndex((block) => !isThinking(block) && !isBlank(block))
   const last = content[index]
   if (last === undefined) return "nothing but thinking or a tool had arrived"
   if (last.type !== "text") return "a tool had been used after the text"
@@ -39,9 +41,6 @@ export const from = (reply: Reply): Broken | string | undefined => {
 }
 
 const isBlank = (block: ContentBlock): boolean => block.type === "text" && block.text === ""
-
-/** What is lost with a break, where it comes last: a tool that is not whole is in no reply. */
-const lost: ReadonlySet<string> = new Set(["thinking", "redacted_thinking"])
 
 /** What comes of a further request. */
 export interface Resuming {
@@ -100,7 +99,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
         return "hidden"
       case "content_block_start": {
         const { content_block: block } = event
-        if (Join.isThought(block)) return "hidden"
+        if (isThinking(block)) return "hidden"
         if (first === undefined && block.type === "text") {
           first = event.index
           places.set(first, index)
@@ -153,7 +152,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
       return taken
     },
     reply: (further) => {
-      const all = further.message.content.filter((block) => !Join.isThought(block))
+      const all = further.message.content.filter((block) => !isThinking(block))
       const block = first === none ? undefined : all[0]
       const others = first === none ? all : all.slice(1)
       const citations = [...last.citations ?? [], ...block?.type === "text" && begun ? block.citations ?? [] : []]

@@ -8,25 +8,19 @@
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { isString } from "effect/Predicate"
 import type * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type * as CallLog from "../CallLog.ts"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { emit } from "../emit.ts"
 import * as History from "../history.ts"
-import type { Event, RateLimits, Reply, Request, Restarted, Resumed, WireEvent } from "../Message.ts"
-import type { Prepared } from "../request/build.ts"
-import * as Rest from "../request/rest.ts"
-import type { Opened } from "./attempt.ts"
+import type { Event, RateLimits, Reply, Restarted, Resumed, WireEvent } from "../Message.ts"
 import type * as Continuation from "./continuation.ts"
-import { Streamed } from "./defaultLimits.ts"
+import { closeScope, finish, type Reading, replyOf, type Source, start } from "./reading.ts"
 import * as Resuming from "./resume.ts"
 import { accept } from "./stopReason.ts"
 
@@ -38,44 +32,6 @@ export interface Answer {
   readonly events: Stream.Stream<Event, ClaudeError.ClaudeError>
   /** What has been read so far. */
   readonly reply: Effect.Effect<Reply>
-}
-
-/** What is opened, and how. */
-interface Source {
-  readonly send: (request: Request) => Effect.Effect<Opened, ClaudeError.ClaudeError, Scope.Scope>
-  readonly toRequest: (rest?: Rest.Rest) => Effect.Effect<Prepared, ClaudeError.ClaudeError>
-  readonly log: CallLog.CallLog
-  /** Whether the reader can be told that the answer begins anew. */
-  readonly mayRestart: boolean
-  /** Told how the reading ended: with the whole answer, without, or that its reader has left. */
-  readonly onEnd: ((how: Reading["how"]) => void) | undefined
-}
-
-/** An answer that is being read. */
-interface Reading extends Source {
-  readonly call: Continuation.PolicyCall | undefined
-  readonly onBreak: Current.Call["onBreak"]
-  /** Where it was opened: it may be read anywhere. */
-  readonly context: Context.Context<never>
-  /** The attempt that is read, and the scope of the last one, which is known before it is opened. */
-  part: Part | undefined
-  scope: Scope.Closeable | undefined
-  /** What it failed with, whatever its reader makes of that. */
-  failure: ClaudeError.ClaudeError | undefined
-  /** Whether what it was read from has died, which is no success of anybody's. */
-  hasDied: boolean
-  how: "whole" | "not" | "left"
-  /** Whether its call still has to learn that it is not read any more. */
-  isOpen: boolean
-  /** Whether the scope of the reader is closed: nothing is asked after that, whoever reads still. */
-  isClosed: boolean
-}
-
-/** One attempt of it. */
-interface Part {
-  readonly opened: Opened
-  /** Puts it in the place of what did not come, if it goes on from a break. */
-  readonly resuming: Resuming.Resuming | undefined
 }
 
 /** Opens an answer in the scope of its reader. */
@@ -113,44 +69,6 @@ export const open = Effect.fnUntraced(function*(source: Source) {
   }
   return answer
 })
-
-/** One attempt, in a scope of its own, which is known to the reading before anything can interrupt. */
-const start = (reading: Reading, broken?: Resuming.Broken): Effect.Effect<Part, ClaudeError.ClaudeError> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.suspend(() => {
-      if (reading.isClosed) return Effect.interrupt
-      const scope = reading.scope = Scope.makeUnsafe()
-      return restore(Scope.provide(openPart(reading, broken), scope)).pipe(
-        Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void),
-        Effect.map((part) => reading.part = part)
-      )
-    })
-  )
-
-const openPart = Effect.fnUntraced(function*({ send, toRequest }: Reading, broken: Resuming.Broken | undefined) {
-  const { model, request, whole } = yield* toRequest(broken && { ...Rest.nothing, before: broken.reply })
-  const opened = yield* Effect.provideService(send(request), Streamed, true)
-  const part: Part = { opened, resuming: broken && Resuming.make(broken, Rest.goesOn(whole.params, model)) }
-  return part
-})
-
-/** What has been read so far, over all attempts that go on from each other. */
-const replyOf = ({ part }: Reading): Reply => {
-  // Nobody has an answer before its first attempt is open.
-  const { opened, resuming } = part as Part
-  return resuming === undefined ? opened.reply() : resuming.reply(opened.reply())
-}
-
-const closeScope = ({ scope }: Reading, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
-  scope === undefined ? Effect.void : Scope.close(scope, exit)
-
-/** It is not read any more: its attempt ends, and its call learns of it, once. */
-const finish = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
-  Effect.flatMap(Effect.suspend(() => closeScope(reading, exit)), () => {
-    if (!reading.isOpen) return Effect.void
-    reading.isOpen = false
-    return reading.call?.ending?.read(Exit.isSuccess(exit)) ?? Effect.void
-  })
 
 // -----------------------------------------------------------------------------
 // Reading

@@ -17,7 +17,7 @@ import { errorOf } from "../errorOf.ts"
 import { isLocal } from "../local.ts"
 import type { Request, Usage } from "../Message.ts"
 import { Queued } from "../queued.ts"
-import { isPermanent } from "../wire/classify.ts"
+import { isPermanent } from "../wire/permanence.ts"
 
 export { errorOf } from "../errorOf.ts"
 

@@ -3,20 +3,16 @@
  *
  * The API holds the model to a JSON schema where it can: no recursion, nothing
  * that may be anything, at most 16 unions. Where it cannot, or the model is not
- * able to, the schema goes into the question. Both are decoded in the same way.
+ * able to, the schema goes into the question.
  */
 import type { ContentBlockParam } from "@anthropic-ai/sdk/resources/messages"
 import * as AnthropicStructuredOutput from "effect/ai/AnthropicStructuredOutput"
-import * as Effect from "effect/Effect"
 import type * as JsonSchema from "effect/JsonSchema"
 import { isObject, isString } from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
-import { type Issue, MalformedOutput, redact } from "../ClaudeError.ts"
-import type { Params, Reply } from "../Message.ts"
-import * as Json from "./extractJson.ts"
+import type { Params } from "../Message.ts"
+import { finite, refusal, rooted } from "./jsonSchema.ts"
 
 /** How a value is asked for: by a schema the API holds the model to, or in words, or not at all, and then why. */
 export type Form = { readonly form: "schema" } | { readonly form: "prompt" | "none"; readonly because: string }
@@ -34,7 +30,7 @@ interface Held<A, RD> {
   readonly jsonSchema: JsonSchema.JsonSchema
 }
 
-type Codec<A, RD> = Schema.ConstraintCodec<A, unknown, RD>
+export type Codec<A, RD> = Schema.ConstraintCodec<A, unknown, RD>
 
 /** What an answer must be, to be a value of the schema. Fails with a sentence if that cannot be written as JSON. */
 export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result<Output<A, RD>, string> => {
@@ -112,76 +108,6 @@ const isEmpty = ({ ast }: Schema.Constraint): boolean =>
 
 const nothing = { type: "object", properties: {}, required: [], additionalProperties: false }
 
-/** A schema whose root is no reference, with the definitions that it needs, and no others. */
-const rooted = (
-  root: JsonSchema.JsonSchema,
-  definitions: { readonly [name: string]: unknown }
-): JsonSchema.JsonSchema => {
-  const needed = new Map<string, unknown>()
-  const visit = (node: unknown): void => {
-    if (Array.isArray(node)) return node.forEach(visit)
-    if (!isObject(node)) return
-    const name = nameOf(node)
-    if (name !== undefined && !needed.has(name)) {
-      needed.set(name, definitions[name])
-      visit(definitions[name])
-    }
-    Object.values(node).forEach(visit)
-  }
-  const top = definitions[nameOf(root) ?? ""]
-  const schema = isObject(top) ? { ...top } : root
-  visit(schema)
-  return needed.size === 0 ? schema : { ...schema, $defs: Object.fromEntries(needed) }
-}
-
-/** The same schema, with numbers that are no text: Effect writes those that JSON lacks as `"NaN"` and `"Infinity"`. */
-const finite = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
-  const visit = (node: unknown): unknown => {
-    if (Array.isArray(node)) return node.map(visit)
-    if (!isObject(node)) return node
-    const { anyOf } = node
-    const isNumber = Array.isArray(anyOf) && anyOf.length === 2 &&
-      anyOf.every((member) =>
-        isObject(member) && (member["type"] === "number" || String(member["enum"]) === "Infinity,-Infinity,NaN")
-      )
-    return isNumber
-      ? { type: "number" }
-      : Object.fromEntries(Object.entries(node).map(([key, value]) => [key, visit(value)]))
-  }
-  // What is made of an object by this is one.
-  return visit(schema) as JsonSchema.JsonSchema
-}
-
-/** The definition that a schema refers to, if it does. Its name is in an escaped form (RFC 6901, 6). */
-const nameOf = ({ $ref }: { readonly $ref?: unknown }): string | undefined =>
-  isString($ref) && $ref.startsWith("#/$defs/")
-    ? decodeURIComponent($ref.slice("#/$defs/".length)).replaceAll("~1", "/").replaceAll("~0", "~")
-    : undefined
-
-/** The most unions in one request. Source: API docs, structured outputs. */
-const mostUnions = 16
-
-/** Why the API would not take a schema, if it would not. */
-const refusal = (schema: JsonSchema.JsonSchema): string | undefined => {
-  let unions = 0
-  let open = false
-  const visit = (node: unknown): void => {
-    if (!isObject(node) || Array.isArray(node)) return
-    const { $defs, anyOf, items, properties, ...own } = node as JsonSchema.JsonSchema
-    if (Array.isArray(anyOf)) unions++
-    else if (!["type", "enum", "const", "$ref", "allOf"].some((key) => key in own)) open = true
-    for (const group of [$defs, properties]) if (isObject(group)) Object.values(group).forEach(visit)
-    for (const list of [anyOf, own["allOf"]]) if (Array.isArray(list)) list.forEach(visit)
-    if (items !== undefined) visit(items)
-  }
-  visit(schema)
-  return open
-    ? "a part of the schema may be anything, which the API does not take"
-    : unions > mostUnions
-    ? `the schema has ${unions} unions and optional fields, and the API takes ${mostUnions}`
-    : undefined
-}
-
 // -----------------------------------------------------------------------------
 // Asking
 // -----------------------------------------------------------------------------
@@ -217,65 +143,3 @@ export const instruct = (params: Params, instruction: string): Params => {
   content.push({ type: "text", text: instruction })
   return { ...params, messages: params.messages.with(at, { ...last, content }) }
 }
-
-// -----------------------------------------------------------------------------
-// Decoding
-// -----------------------------------------------------------------------------
-
-/** The value in an answer that is complete. What is wrong is said in the words of the schema, not of the API's form. */
-export const decode = <A, RD>(
-  { words }: Output<A, RD>,
-  codec: Codec<A, RD>,
-  reply: Reply
-): Effect.Effect<A, MalformedOutput, RD> =>
-  Result.match(Json.find(reply.text), {
-    onFailure: (message) => Effect.fail(malformed(reply, [{ path: [], message }])),
-    onSuccess: (value) => {
-      const decoded = decodeValue(codec, value, (issues) => issues)
-      return Effect.catch(decoded, (issues) =>
-        codec === words.codec ? Effect.fail(malformed(reply, issues)) : Effect.matchEffect(
-          decodeValue(words.codec, value, (plain) =>
-            plain),
-          {
-            onFailure: (plain) => Effect.fail(malformed(reply, plain)),
-            onSuccess: () => Effect.fail(malformed(reply, issues))
-          }
-        ))
-    }
-  })
-
-/** The value of a codec, or what is wrong with it. What a schema throws is wrong with the value too. */
-export const decodeValue = <A, RD, E>(
-  codec: Codec<A, RD>,
-  value: unknown,
-  onIssues: (issues: ReadonlyArray<Issue>) => E
-): Effect.Effect<A, E, RD> =>
-  Effect.suspend(() => Schema.decodeUnknownEffect(codec, { errors: "all" })(value)).pipe(
-    Effect.mapError(({ issue }) => onIssues(issuesOf(issue))),
-    Effect.catchDefect((defect) =>
-      Effect.fail(onIssues([{ path: [], message: `the schema cannot decode it: ${String(defect)}` }]))
-    )
-  )
-
-/** How many, for people: the rest quotes the answer. */
-export const countOf = (issues: ReadonlyArray<Issue>): string =>
-  issues.length === 1 ? "1 issue" : `${issues.length} issues`
-
-const malformed = ({ model, requestId, stopReason, text, usage }: Reply, issues: ReadonlyArray<Issue>) =>
-  new MalformedOutput({
-    model,
-    requestId,
-    usage,
-    text: redact(text),
-    issues: Redacted.make(issues),
-    stopReason: stopReason ?? undefined,
-    detail: countOf(issues)
-  })
-
-const standard = SchemaIssue.makeFormatterStandardSchemaV1()
-
-const issuesOf = (issue: SchemaIssue.Issue): ReadonlyArray<Issue> =>
-  standard(issue).issues.map(({ message, path = [] }) => ({
-    message,
-    path: path.map((part) => typeof part === "number" ? part : String(typeof part === "object" ? part.key : part))
-  }))

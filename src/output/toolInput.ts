@@ -4,9 +4,9 @@ import * as Effect from "effect/Effect"
 import { hasProperty, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
-import { type Issue, MalformedOutput, redact } from "../ClaudeError.ts"
+import type { MalformedOutput } from "../ClaudeError.ts"
 import type { Reply, ServerToolError, ToolUse } from "../Message.ts"
-import * as Output from "./codec.ts"
+import * as Decode from "./decode.ts"
 
 /** Where a tool has the codec of its input. A symbol, so that it is not sent. */
 export const codec = Symbol("resilient-claude/Tool/codec")
@@ -76,22 +76,10 @@ export const decodeUse = <A>(
   reply: Reply
 ): Effect.Effect<ToolUse & { readonly input: A }, MalformedOutput> =>
   Effect.map(
-    Output.decodeValue(codec, use.input, (issues) => malformed(reply, use, issues)),
+    Decode.decodeValue(codec, use.input, (issues) =>
+      Decode.malformed(reply, issues.map((issue) => ({ ...issue, path: [use.name, ...issue.path] })), {
+        blocks: Redacted.make(reply.message.content),
+        detail: `the input of ${use.name} has ${Decode.countOf(issues)}`
+      })),
     (input) => ({ ...use, input })
   )
-
-const malformed = (
-  { message, model, requestId, stopReason, text, usage }: Reply,
-  { name }: ToolUse,
-  issues: ReadonlyArray<Issue>
-) =>
-  new MalformedOutput({
-    model,
-    requestId,
-    usage,
-    text: redact(text),
-    blocks: Redacted.make(message.content),
-    issues: Redacted.make(issues.map((issue) => ({ ...issue, path: [name, ...issue.path] }))),
-    stopReason: stopReason ?? undefined,
-    detail: `the input of ${name} has ${Output.countOf(issues)}`
-  })

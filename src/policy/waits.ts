@@ -6,7 +6,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
-import { isPermanent } from "../wire/classify.ts"
+import { isPermanent } from "../wire/permanence.ts"
 import { beforeDeadline } from "./inTime.ts"
 import * as Plan from "./plan.ts"
 

@@ -11,6 +11,7 @@ import * as Current from "../Current.ts"
 import type { Params, Prompt, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 import * as Adapt from "./adaptToModel.ts"
+import { withoutThinking } from "./otherThinking.ts"
 import * as Rest from "./rest.ts"
 
 /** A question, a conversation, or the parameters of the SDK, of which `model` and `max_tokens` may be left out. */
@@ -61,7 +62,7 @@ export const toRequest = Effect.fnUntraced(function*(
   const substitute = Context.get(context, Current.Substitute)
   const given = paramsOf(ask, options, substitute, Context.get(context, Current.Model))
   const model = Context.get(context, Current.Catalogue).models.get(given.model)
-  const known = Context.get(context, WithoutThinking) ? Adapt.withoutThinking(given) ?? given : given
+  const known = Context.get(context, WithoutThinking) ? withoutThinking(given) ?? given : given
   const adapted = substitute === undefined ? undefined : Adapt.adapt(known, model)
   const params = adapted?.params ?? known
   const isAmended = amend !== undefined && isAmendable(given)

@@ -3,7 +3,7 @@ import { isNumber, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
-import { allBlocks, hasFormat, isPrefilled, isStrict } from "./rules/blocks.ts"
+import { allBlocks, hasFormat, isPrefilled, isStrict, isUnread } from "./rules/blocks.ts"
 import { at, both, broken, each, field, type Given, issue, type Issues, none, type Rule, show } from "./rules/rule.ts"
 
 /** Of an average text; code and other languages have more tokens. */
@@ -140,15 +140,13 @@ const textIn = (value: unknown, enough: number, depth: number): number => {
     for (let i = 0; i < value.length && sum <= enough; i++) sum += textIn(value[i], enough - sum, depth + 1)
     return sum
   }
-  if (!isObject(value) || unread.has(value.type)) return sum
+  if (!isObject(value) || isUnread(value)) return sum
   for (const key in value) {
     if (sum > enough) return sum
     if (!key.startsWith("encrypted_")) sum += textIn(value[key], enough - sum, depth + 1)
   }
   return sum
 }
-
-const unread: ReadonlySet<unknown> = new Set(["base64", "thinking", "redacted_thinking"])
 
 export const boundsRules: ReadonlyArray<Rule<[Model]>> = [
   { name: "not retired", source: "Models API: lifecycle", check: retired },

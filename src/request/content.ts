@@ -5,6 +5,7 @@
  */
 import { isObject, isString } from "effect/Predicate"
 import type { Params } from "../Message.ts"
+import { isUnread } from "./rules/blocks.ts"
 
 /** How much there is of what. */
 export interface Amounts {
@@ -132,16 +133,13 @@ class Counter {
     }
     if (type === "image") this.images++
     else if (isUncountable(type, source)) this.documents++
-    else if (!unread.has(type)) {
+    else if (!isUnread(value)) {
       for (const key in value) {
         if (key !== "cache_control" && !key.startsWith("encrypted_")) this.text(value[key], depth + 1)
       }
     }
   }
 }
-
-/** Not prompt text: base64 data, and thinking of earlier turns. */
-const unread: ReadonlySet<unknown> = new Set(["base64", "thinking", "redacted_thinking"])
 
 const isUncountable = (type: unknown, source: unknown): boolean =>
   isString(type) && opaque.test(type) || type === "document" && isObject(source) && sources.has(source.type)

@@ -116,3 +116,9 @@ export const tagOf = (
   const own = words.replaceAll(quoted, "")
   return rows.find((row) => row.words.test(own))?.tag
 }
+
+/** When there is money again: "… You will regain access on 2026-12-01 at 00:00 UTC." */
+export const regainsAt = (words: string | undefined): string | undefined => {
+  const [, day, time = "00:00"] = /regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d))?/i.exec(words ?? "") ?? []
+  return day === undefined ? undefined : `${day}T${time}:00Z`
+}

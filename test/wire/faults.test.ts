@@ -9,7 +9,7 @@ import { vi } from "vitest"
 import { Anthropic, CallLog, Claude, ClaudeError, type Current, Timeout } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
-import { isPermanent } from "../../src/wire/classify.ts"
+import { isPermanent } from "../../src/wire/permanence.ts"
 
 // The global `fetch` before undici can put its own dispatcher in the place of Node's.
 vi.hoisted(() => void fetch("data:,"))

@@ -1,5 +1,5 @@
 /** Where the blocks of a conversation are. */
-import { isObject } from "effect/Predicate"
+import { isObject, isString } from "effect/Predicate"
 import { at, both, each, field, type Given, type Issues, none } from "./rule.ts"
 
 /** Whether a message has blocks, and not only a text: if none has, the rules about blocks need not look. */
@@ -35,13 +35,27 @@ export const isPrefilled = (messages: ReadonlyArray<unknown>): boolean => {
   const last = messages.at(-1)
   const content = field(last, "content")
   return field(last, "role") === "assistant"
-    && (!Array.isArray(content) || content.every((block) => spoken.has(field(block, "type"))))
+    && (!Array.isArray(content) || content.every((block) => field(block, "type") === "text" || isThinking(block)))
 }
-
-const spoken: ReadonlySet<unknown> = new Set(["text", "thinking", "redacted_thinking"])
 
 /** Whether the answer is to follow a schema. */
 export const hasFormat = (given: Given): boolean => isObject(field(given.output_config, "format"))
 
 /** Whether this tool is to be called by its schema only. */
 export const isStrict = (tool: unknown): boolean => field(tool, "strict") === true
+
+/** Thinking is of the request it came with. */
+export const isThinking = (block: unknown): boolean => thoughts.has(field(block, "type"))
+
+const thoughts: ReadonlySet<unknown> = new Set(["thinking", "redacted_thinking"])
+
+/** What is no text of the prompt: data in base64, and thinking of earlier turns. */
+export const isUnread = (value: unknown): boolean => isThinking(value) || field(value, "type") === "base64"
+
+/** What is wrong with the shape of a request is for other rules. */
+export const areMessages = (messages: unknown): boolean =>
+  Array.isArray(messages) && messages.every((message) => {
+    const content = field(message, "content")
+    // A beta has messages of the system that only set something.
+    return isString(content) || Array.isArray(content) || field(message, "role") === "system"
+  })

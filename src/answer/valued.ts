@@ -1,0 +1,38 @@
+/** Answers that are a value. */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { type ClaudeError, InvalidRequest } from "../ClaudeError.ts"
+import { copy } from "../history.ts"
+import type { Params } from "../Message.ts"
+import * as Output from "../output/codec.ts"
+import { decode } from "../output/decode.ts"
+import { type Amend, type Ask, type Options, questionKey } from "../request/build.ts"
+import { collect, type Service } from "./collect.ts"
+import { heard } from "./heard.ts"
+
+/** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
+export const valued = <A, RD>(
+  claude: Service,
+  output: Result.Result<Output.Output<A, RD>, string>,
+  ask: Ask,
+  options: Options | undefined
+): Effect.Effect<A, ClaudeError, RD> => {
+  if (Result.isFailure(output)) return Effect.fail(new InvalidRequest({ sent: false, detail: output.failure }))
+  let { codec } = output.success.words
+  let question: Params | undefined
+  const amend: Amend = (params, model) => {
+    const asked = Output.ask(output.success, params, model?.capabilities.structuredOutputs !== false)
+    codec = asked.codec
+    question = params
+    return asked.params
+  }
+  return collect(claude, ask, options, "text", amend).pipe(
+    Effect.flatMap((reply) => decode(output.success, codec, reply)),
+    Effect.mapError((error) =>
+      error._tag === "MalformedOutput" && question !== undefined
+        ? copy(error, { question: questionKey(question) })
+        : error
+    ),
+    heard(ask, options, amend)
+  )
+}

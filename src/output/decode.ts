@@ -1,0 +1,74 @@
+/** From an answer to the value that it must be, or to what is wrong with it. */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import { type Issue, MalformedOutput, redact } from "../ClaudeError.ts"
+import type { Reply } from "../Message.ts"
+import type { Codec, Output } from "./codec.ts"
+import * as Json from "./extractJson.ts"
+
+/** The value in an answer that is complete. What is wrong is said in the words of the schema, not of the API's form. */
+export const decode = <A, RD>(
+  { words }: Output<A, RD>,
+  codec: Codec<A, RD>,
+  reply: Reply
+): Effect.Effect<A, MalformedOutput, RD> =>
+  Result.match(Json.find(reply.text), {
+    onFailure: (message) => Effect.fail(malformed(reply, [{ path: [], message }])),
+    onSuccess: (value) => {
+      const decoded = decodeValue(codec, value, (issues) => issues)
+      return Effect.catch(decoded, (issues) =>
+        codec === words.codec ? Effect.fail(malformed(reply, issues)) : Effect.matchEffect(
+          decodeValue(words.codec, value, (plain) =>
+            plain),
+          {
+            onFailure: (plain) => Effect.fail(malformed(reply, plain)),
+            onSuccess: () => Effect.fail(malformed(reply, issues))
+          }
+        ))
+    }
+  })
+
+/** The value of a codec, or what is wrong with it. What a schema throws is wrong with the value too. */
+export const decodeValue = <A, RD, E>(
+  codec: Codec<A, RD>,
+  value: unknown,
+  onIssues: (issues: ReadonlyArray<Issue>) => E
+): Effect.Effect<A, E, RD> =>
+  Effect.suspend(() => Schema.decodeUnknownEffect(codec, { errors: "all" })(value)).pipe(
+    Effect.mapError(({ issue }) => onIssues(issuesOf(issue))),
+    Effect.catchDefect((defect) =>
+      Effect.fail(onIssues([{ path: [], message: `the schema cannot decode it: ${String(defect)}` }]))
+    )
+  )
+
+/** How many, for people: the rest quotes the answer. */
+export const countOf = (issues: ReadonlyArray<Issue>): string =>
+  issues.length === 1 ? "1 issue" : `${issues.length} issues`
+
+/** An answer that is not what it must be. */
+export const malformed = (
+  { model, requestId, stopReason, text, usage }: Reply,
+  issues: ReadonlyArray<Issue>,
+  more?: Partial<Pick<MalformedOutput, "blocks" | "detail">>
+) =>
+  new MalformedOutput({
+    model,
+    requestId,
+    usage,
+    text: redact(text),
+    issues: Redacted.make(issues),
+    stopReason: stopReason ?? undefined,
+    detail: countOf(issues),
+    ...more
+  })
+
+const standard = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const issuesOf = (issue: SchemaIssue.Issue): ReadonlyArray<Issue> =>
+  standard(issue).issues.map(({ message, path = [] }) => ({
+    message,
+    path: path.map((part) => typeof part === "number" ? part : String(typeof part === "object" ? part.key : part))
+  }))

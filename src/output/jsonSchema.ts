@@ -1,0 +1,73 @@
+/** JSON schemas as the API takes them, and which of them it does not take. */
+import type * as JsonSchema from "effect/JsonSchema"
+import { isObject, isString } from "effect/Predicate"
+
+/** A schema whose root is no reference, with the definitions that it needs, and no others. */
+export const rooted = (
+  root: JsonSchema.JsonSchema,
+  definitions: { readonly [name: string]: unknown }
+): JsonSchema.JsonSchema => {
+  const needed = new Map<string, unknown>()
+  const visit = (node: unknown): void => {
+    if (Array.isArray(node)) return node.forEach(visit)
+    if (!isObject(node)) return
+    const name = nameOf(node)
+    if (name !== undefined && !needed.has(name)) {
+      needed.set(name, definitions[name])
+      visit(definitions[name])
+    }
+    Object.values(node).forEach(visit)
+  }
+  const top = definitions[nameOf(root) ?? ""]
+  const schema = isObject(top) ? { ...top } : root
+  visit(schema)
+  return needed.size === 0 ? schema : { ...schema, $defs: Object.fromEntries(needed) }
+}
+
+/** The same schema, with numbers that are no text: Effect writes those that JSON lacks as `"NaN"` and `"Infinity"`. */
+export const finite = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
+  const visit = (node: unknown): unknown => {
+    if (Array.isArray(node)) return node.map(visit)
+    if (!isObject(node)) return node
+    const { anyOf } = node
+    const isNumber = Array.isArray(anyOf) && anyOf.length === 2 &&
+      anyOf.every((member) =>
+        isObject(member) && (member["type"] === "number" || String(member["enum"]) === "Infinity,-Infinity,NaN")
+      )
+    return isNumber
+      ? { type: "number" }
+      : Object.fromEntries(Object.entries(node).map(([key, value]) => [key, visit(value)]))
+  }
+  // What is made of an object by this is one.
+  return visit(schema) as JsonSchema.JsonSchema
+}
+
+/** The definition that a schema refers to, if it does. Its name is in an escaped form (RFC 6901, 6). */
+const nameOf = ({ $ref }: { readonly $ref?: unknown }): string | undefined =>
+  isString($ref) && $ref.startsWith("#/$defs/")
+    ? decodeURIComponent($ref.slice("#/$defs/".length)).replaceAll("~1", "/").replaceAll("~0", "~")
+    : undefined
+
+/** The most unions in one request. Source: API docs, structured outputs. */
+const mostUnions = 16
+
+/** Why the API would not take a schema, if it would not. */
+export const refusal = (schema: JsonSchema.JsonSchema): string | undefined => {
+  let unions = 0
+  let open = false
+  const visit = (node: unknown): void => {
+    if (!isObject(node) || Array.isArray(node)) return
+    const { $defs, anyOf, items, properties, ...own } = node as JsonSchema.JsonSchema
+    if (Array.isArray(anyOf)) unions++
+    else if (!["type", "enum", "const", "$ref", "allOf"].some((key) => key in own)) open = true
+    for (const group of [$defs, properties]) if (isObject(group)) Object.values(group).forEach(visit)
+    for (const list of [anyOf, own["allOf"]]) if (Array.isArray(list)) list.forEach(visit)
+    if (items !== undefined) visit(items)
+  }
+  visit(schema)
+  return open
+    ? "a part of the schema may be anything, which the API does not take"
+    : unions > mostUnions
+    ? `the schema has ${unions} unions and optional fields, and the API takes ${mostUnions}`
+    : undefined
+}

@@ -1,0 +1,87 @@
+/** Thinking and effort as another model takes them. */
+import type { ThinkingConfigParam } from "@anthropic-ai/sdk/resources/messages"
+import { isString } from "effect/Predicate"
+import type { Params } from "../Message.ts"
+import type { Model } from "../models/catalogue.ts"
+import { type Adapted, changed, leftOut, withConfig } from "./adaptation.ts"
+import { isForced } from "./capabilities.ts"
+import { answersTools, withThinking } from "./otherThinking.ts"
+import { isThinking } from "./rules/blocks.ts"
+import { field } from "./rules/rule.ts"
+
+export const thinking = (params: Params, { capabilities }: Model): Adapted | undefined => {
+  const type = field(params.thinking, "type")
+  const known = capabilities.thinking
+  if (!isString(type) || known === undefined || known.includes(type)) return undefined
+  const instead = off.has(type) ? idle(known) : busy(params, type, known)
+  return changed(withThinking(params, instead), `thinking ${type} → ${instead?.type ?? leftOut}`)
+}
+
+/** With both of them the model does not think before it answers. */
+const off: ReadonlySet<unknown> = new Set(["disabled", "between_tools"])
+
+/** What is nearest to no thinking. A model that always thinks does so by default. */
+const idle = (known: ReadonlyArray<string>): ThinkingConfigParam | undefined =>
+  known.includes("disabled")
+    ? { type: "disabled" }
+    : known.includes("between_tools")
+    ? { type: "between_tools" }
+    : undefined
+
+const busy = (params: Params, type: string, known: ReadonlyArray<string>): ThinkingConfigParam | undefined => {
+  const shown = params.thinking !== undefined && "display" in params.thinking
+    ? { display: params.thinking.display ?? null }
+    : {}
+  if (known.includes("adaptive")) return { type: "adaptive", ...shown }
+  const budget_tokens = budgetOf(params.max_tokens)
+  return type !== "enabled" && known.includes("enabled") && budget_tokens !== undefined && mayBegin(params)
+    ? { type: "enabled", budget_tokens, ...shown }
+    : undefined
+}
+
+/**
+ * Whether thinking can be `enabled` here: then no tool may be forced, and the assistant's turn that goes on, because it
+ * used tools or was begun, must have started with thinking.
+ */
+const mayBegin = ({ messages, tool_choice }: Params): boolean => {
+  if (isForced(tool_choice)) return false
+  const said = messages.findLast(({ role }) => role === "assistant")
+  const goesOn = messages.at(-1) === said && said !== undefined || answersTools(messages)
+  return !goesOn || Array.isArray(said?.content) && isThinking(said.content[0])
+}
+
+/** From the least to the most. */
+const levels = ["low", "medium", "high", "xhigh", "max"] as const
+
+export const effort = (params: Params, { capabilities }: Model): Adapted | undefined => {
+  const asked = params.output_config?.effort
+  if (!isString(asked) || capabilities.effort === undefined) return undefined
+  // Where the model does not think, what is above high may be refused.
+  const known = off.has(params.thinking?.type)
+    ? capabilities.effort.filter((level) => level !== "xhigh" && level !== "max")
+    : capabilities.effort
+  if (known.includes(asked)) return undefined
+  const instead = levels.slice(0, levels.indexOf(asked) + 1).findLast((level) => known.includes(level))
+  const { effort: _, ...rest } = params.output_config ?? {}
+  const config = instead === undefined ? rest : { ...rest, effort: instead }
+  return changed(withConfig(params, config), `effort ${asked} → ${instead ?? leftOut}`)
+}
+
+/** A budget that was below max_tokens stays below. With tools it may be above: then it is as it was. */
+export const budget = (params: Params, _: Model, original: Params): Adapted | undefined => {
+  const { max_tokens, thinking } = params
+  if (thinking?.type !== "enabled" || original.thinking !== thinking) return undefined
+  const { budget_tokens } = thinking
+  if (budget_tokens >= original.max_tokens || budget_tokens < max_tokens) return undefined
+  const lower = budgetOf(max_tokens)
+  return lower === undefined
+    ? changed(withThinking(params, undefined), `thinking enabled → ${leftOut}`)
+    : changed(withThinking(params, { ...thinking, budget_tokens: lower }), `budget_tokens ${budget_tokens} → ${lower}`)
+}
+
+/** The least the API takes. */
+const minBudget = 1024
+
+/** Half is for thinking, half for the answer; nothing, if there is no room for both. */
+const budgetOf = (maxTokens: number): number | undefined =>
+  maxTokens > minBudget ? Math.max(minBudget, Math.floor(maxTokens / 2)) : undefined

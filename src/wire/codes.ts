@@ -1,0 +1,73 @@
+/** Which kind of error the API means, by what it says it in: a code, a type, a status. */
+import type { Tag } from "../ClaudeError.ts"
+
+/** Codes that say more than type and status do. Source: `core/error-classes.ts` of the SDK 1.14. */
+const byCode: Readonly<Record<string, Tag>> = {
+  enforced_spend_limit_reached: "SpendLimitReached",
+  contract_spend_limit_reached: "SpendLimitReached",
+  linked_organization_spend_limit_reached: "SpendLimitReached",
+  linked_organization_billing_unavailable: "SpendLimitReached",
+  ramp_limit_exceeded: "RateLimited",
+  organization_on_hold: "Forbidden",
+  request_body_too_large_after_decoding: "RequestTooLarge",
+  // Transient, although their status is a 4xx.
+  thread_continue_in_flight: "ServerFault",
+  external_key_validation_timed_out: "ServerFault",
+  request_body_timeout: "ServerFault",
+  concurrent_membership_change: "ServerFault",
+  external_key_changed: "ServerFault",
+  scan_pending: "ServerFault",
+  storage_changed_concurrently: "ServerFault",
+  workspace_changed_concurrently: "ServerFault",
+  // Permanent, although a 409 usually is not.
+  skill_read_blocked_undecryptable: "InvalidRequest",
+  plugin_name_taken: "InvalidRequest",
+  skill_name_taken: "InvalidRequest",
+  slack_channel_set_up_settings_conflict: "InvalidRequest",
+  gcp_project_controlled_by_another_organization: "InvalidRequest",
+  storage_already_registered: "InvalidRequest",
+  storage_attached_during_archive: "InvalidRequest",
+  storage_in_use: "InvalidRequest",
+  // Gateways that speak the API of OpenAI: platform.openai.com/docs/guides/error-codes, docs.litellm.ai/docs/proxy/users.
+  insufficient_quota: "SpendLimitReached",
+  budget_exceeded: "SpendLimitReached",
+  billing_hard_limit_reached: "SpendLimitReached"
+}
+
+/** `invalid_request_error` is missing: the API uses it for other statuses too. */
+const byType: Readonly<Record<string, Tag>> = {
+  authentication_error: "Unauthorized",
+  billing_error: "SpendLimitReached",
+  permission_error: "Forbidden",
+  not_found_error: "NotFound",
+  request_too_large: "RequestTooLarge",
+  rate_limit_error: "RateLimited",
+  timeout_error: "ServerFault",
+  api_error: "ServerFault",
+  overloaded_error: "Overloaded"
+}
+
+/** 409 is a conflict that may be gone the next time; the permanent ones have codes. */
+const byStatus: Readonly<Record<number, Tag>> = {
+  401: "Unauthorized",
+  402: "SpendLimitReached",
+  403: "Forbidden",
+  404: "NotFound",
+  408: "ServerFault",
+  409: "ServerFault",
+  413: "RequestTooLarge",
+  429: "RateLimited",
+  499: "ServerFault",
+  529: "Overloaded"
+}
+
+export const ofStatus = (status: number): Tag =>
+  byStatus[status] ?? (status >= 500 ? "ServerFault" : status >= 400 ? "InvalidRequest" : "UnexpectedResponse")
+
+export const ofCode = (code: string | undefined): Tag | undefined => entry(byCode, code)
+
+export const ofType = (type: string | undefined): Tag | undefined => entry(byType, type)
+
+/** Not what every object has, like `constructor`. */
+const entry = (table: Readonly<Record<string, Tag>>, key: string | undefined): Tag | undefined =>
+  key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined
