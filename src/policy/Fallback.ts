@@ -20,9 +20,9 @@ import { fallback } from "../emit.ts"
 import { askedModel, emitHere } from "../emitHere.ts"
 import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
-import { pay, wasSent } from "./budget.ts"
+import { charged, wasSent } from "./budget.ts"
 import { decided, decisions, decisive } from "./decisions.ts"
-import * as Ladder from "./modelFallback.ts"
+import * as ModelFallback from "./modelFallback.ts"
 import { english, hint, isRetryable, type Language, quotable, sentences } from "./notices.ts"
 import { OtherModel } from "./otherModel.ts"
 
@@ -48,20 +48,20 @@ export type OnChange = (change: { readonly error: ClaudeError; readonly to: Curr
  *
  * Under a deadline (`Timeout.overall`, or the `overall` of a policy outside) no model takes the time of those after it.
  */
-export const models = (ladder: ReadonlyArray<Current.ModelId>, options?: {
+export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
   /** For which errors, where that differs from the usual; `larger`: only models whose window is known to be larger. */
   readonly on?: Partial<Table<boolean | "larger">> | undefined
   /** What each of the models that are left keeps of the time: 10 seconds, or a fair share if that is less. */
   readonly reserve?: Duration.Input | undefined
   readonly onChange?: OnChange | undefined
 }): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> => {
-  Ladder.check("Fallback.models", ladder)
-  const start: Ladder.Ladder = {
+  ModelFallback.check("Fallback.models", chain)
+  const start: ModelFallback.Chain = {
     model: undefined,
-    models: ladder,
+    models: chain,
     refused: undefined,
     on: decided("Fallback.models", "otherModel", options?.on),
-    reserve: options?.reserve === undefined ? Ladder.defaultReserve : Refuse.millis("reserve", options.reserve)
+    reserve: options?.reserve === undefined ? ModelFallback.defaultReserve : Refuse.millis("reserve", options.reserve)
   }
   const change: OnChange = options?.onChange ?? (({ error, to }) => emitHere(fallback(error, to)))
   return (self) => onModels(self, start, change)
@@ -70,7 +70,7 @@ export const models = (ladder: ReadonlyArray<Current.ModelId>, options?: {
 /** The attempts on one model after the other. Each further one is an extra attempt of its model. */
 const onModels = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
-  start: Ladder.Ladder,
+  start: ModelFallback.Chain,
   change: OnChange
 ): Effect.fn.Return<A, E, R> {
   const claude = Option.getOrUndefined(yield* Effect.serviceOption(Claude))
@@ -88,9 +88,9 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
   const asked = Effect.flatMap(OtherModel, (hasOther) =>
     claude === undefined || sent === undefined
       ? self
-      : pay(claude, { because: sent, model, waits: !hasOther(sent) }, self, refused))
-  const climbed = Ladder.climb(asked, start, {
-    onClimb: (error, to) => {
+      : charged(claude, { because: sent, model, waits: !hasOther(sent) }, self, refused))
+  const answered = ModelFallback.fallBack(asked, start, {
+    onNext: (error, to) => {
       // A model that could not be paid for has failed with nothing of its own.
       if (!isBroke) history = History.remember(history ?? [], error, ++hop, model)
       isBroke = false
@@ -101,7 +101,7 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
     },
     asked: () => undefined
   })
-  return yield* Effect.mapError(climbed, (error) => {
+  return yield* Effect.mapError(answered, (error) => {
     if (!is(error) || history === undefined) return error
     return isBroke
       ? History.explain(error, "BudgetSpent", history)

@@ -7,7 +7,7 @@ import { AttemptNumber } from "../attemptNumber.ts"
 import { type ClaudeError, is } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as History from "../history.ts"
-import { pay } from "./budget.ts"
+import { charged } from "./budget.ts"
 import { type CallState, emit, modelOf, recordOnce } from "./callState.ts"
 import { circuitOpen, OtherModel } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
@@ -76,7 +76,7 @@ const attempt = Effect.fnUntraced(function*<A, E, R>(
     return Effect.tapError(inside, (error) => Effect.sync(() => is(error) && recordOnce(call, error, number)))
   })
   if (claude === undefined || sent === undefined || isFree) return yield* counted
-  return yield* pay(
+  return yield* charged(
     claude,
     { because: sent, model: modelOf(call), waits: !hasOther(sent) },
     counted,

@@ -19,7 +19,7 @@ interface Extra {
 }
 
 /** Pays for an extra attempt; runs `refused` instead if it cannot be paid for. */
-export const pay = <A, E, R>(
+export const charged = <A, E, R>(
   { budget }: Claude["Service"],
   { because, model, waits }: Extra,
   attempt: Effect.Effect<A, E, R>,
@@ -27,9 +27,9 @@ export const pay = <A, E, R>(
 ): Effect.Effect<A, E, R> => {
   const charge = budget.charge(because, model)
   // Before a deadline that has passed, nothing is waited for.
-  const charged = waits ? charge : Effect.provideService(charge, Current.Deadline, -Infinity)
+  const granted = waits ? charge : Effect.provideService(charge, Current.Deadline, -Infinity)
   return Effect.acquireUseRelease(
-    Effect.map(charged, (charge) => charge && settledOnce(charge)),
+    Effect.map(granted, (charge) => charge && settledOnce(charge)),
     (charge) => charge === undefined ? refused : Effect.provideService(attempt, Paid, charge),
     (charge, exit) => charge === undefined ? Effect.void : charge.settle(exit)
   )

@@ -59,18 +59,18 @@ const overAllModels = <A, E, R>(
   call: CallState.CallState,
   attempts: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | DeadlineExceeded, R> => {
-  const { ladder, policy: { overall } } = call
+  const { chain, policy: { overall } } = call
   const asked = Effect.provideService(attempts, Current.Call, call)
-  const onModels = ladder === undefined ? asked : ModelFallback.climb(asked, ladder, climber(call))
+  const onModels = chain === undefined ? asked : ModelFallback.fallBack(asked, chain, caller(call))
   return overall === undefined ? onModels : Deadline.overall(onModels, overall)
 }
 
 /** What happens to a call when another model is asked next: of what it knows of its attempts, only the history stays. */
-const climber = (call: CallState.CallState): ModelFallback.Climber => ({
+const caller = (call: CallState.CallState): ModelFallback.Caller => ({
   asked: () => call.model,
-  onClimb: (error, to) => {
+  onNext: (error, to) => {
     CallState.recordOnce(call, error)
-    call.ladder = to
+    call.chain = to
     call.corrections = []
     call.retries = RetryState.make(call.policy.retry)
     call.isFree = false

@@ -15,7 +15,7 @@ import * as History from "../history.ts"
 import type { Catalogue } from "../models/catalogue.ts"
 import { wasSent } from "./budget.ts"
 import type { Compiled } from "./compile.ts"
-import type { Ladder } from "./modelFallback.ts"
+import type { Chain } from "./modelFallback.ts"
 import { type HasOther, OtherModel } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
 import { validate } from "./validateCall.ts"
@@ -41,7 +41,7 @@ export interface CallState extends Current.Call, Continuation.Finisher {
   /** Whether the next attempt on this model is free, because the one before it was stopped before it was sent. */
   isFree: boolean
   /** Which model is asked, and which are left. */
-  ladder: Ladder | undefined
+  chain: Chain | undefined
   /** On the model that is asked. */
   retries: RetryState.RetryState
 }
@@ -113,14 +113,14 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
     sent: undefined,
     lastAttempt: 0,
     isFree: false,
-    ladder: policy.ladder,
+    chain: policy.chain,
     retries: RetryState.make(policy.retry)
   }
   return call
 })
 
 /** The model that is asked. */
-export const modelOf = ({ ladder, model, named }: CallState): string => ladder?.model ?? model ?? named
+export const modelOf = ({ chain, model, named }: CallState): string => chain?.model ?? model ?? named
 
 // -----------------------------------------------------------------------------
 // History

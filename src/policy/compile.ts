@@ -5,7 +5,7 @@ import { defaultPaused, type Rules } from "../answer/continuation.ts"
 import type { ClaudeError, Tag } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
 import { usual } from "./decisions.ts"
-import { defaultReserve, type Ladder } from "./modelFallback.ts"
+import { type Chain, defaultReserve } from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 import * as Record from "./record.ts"
 import * as Timeout from "./Timeout.ts"
@@ -19,7 +19,7 @@ export interface Compiled {
   /** Whether an attempt that timed out is followed by another one. */
   readonly retriesTimeOuts: boolean
   /** Which models are asked, if others may be. */
-  readonly ladder: Ladder | undefined
+  readonly chain: Chain | undefined
   /** What is done about answers that stopped half-way. */
   readonly unfinished: Rules
   /** Sets the limits of each attempt. */
@@ -57,7 +57,7 @@ export const compile = (policy: Record.Policy): Compiled => {
     retry,
     waitsForCircuit: retry === undefined ? models.length === 0 ? undefined : false : takes(retry, "CircuitOpen"),
     retriesTimeOuts: retry !== undefined && takes(retry, "TimedOut"),
-    ladder: models.length === 0 && others === undefined ? undefined : {
+    chain: models.length === 0 && others === undefined ? undefined : {
       model: undefined,
       models,
       refused: others,

@@ -14,7 +14,7 @@ export const describe = (policy: Policy): string => {
     row("validate", validate ? validation(strict, precheck === "count") : "no"),
     row("overall", overall === undefined ? "no limit" : `at most ${length(overall)} for everything below`),
     ...streamOverall === undefined ? [] : [row("", `a stream at most ${length(streamOverall)}, until it is read`)],
-    ...ladder(policy),
+    ...chain(policy),
     ...(retry === undefined ? [row("retry", "never")] : retries(retry)),
     row("attempt", limits(policy)),
     row("half-way", halfWay(policy)),
@@ -36,7 +36,7 @@ const validation = (strict: boolean, counts: boolean): string =>
     counts ? "the prompt is counted" : "the prompt is estimated"
   ].join(", ")
 
-const ladder = ({ models = [], overall, refused, reserve }: Policy): ReadonlyArray<string> => [
+const chain = ({ models = [], overall, refused, reserve }: Policy): ReadonlyArray<string> => [
   row("models", models.length === 0 ? "only the one asked for" : `when retrying is over, ${models.join(", then ")}`),
   ...refused === undefined
     ? []

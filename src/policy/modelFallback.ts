@@ -1,5 +1,5 @@
 /**
- * A ladder of models: which one is asked next, and how long each may take.
+ * A chain of models: which one is asked next, and how long each may take.
  *
  * One that hangs must not take the time of those after it, so each has a time
  * of its own, which leaves the others their least.
@@ -20,7 +20,7 @@ import { decisive } from "./decisions.ts"
 import { OtherModel } from "./otherModel.ts"
 
 /** What is asked, and what after it. */
-export interface Ladder {
+export interface Chain {
   /** The model that stands in, if one does. */
   readonly model: Current.ModelId | undefined
   /** Those that are left. */
@@ -47,29 +47,29 @@ export const check = (where: string, models: unknown): void => {
 /** How much of the time each later model keeps where nothing is said, in milliseconds: enough for a short answer. */
 export const defaultReserve = 10_000
 
-/** Who climbs. */
-export interface Climber {
+/** The call that falls back. */
+export interface Caller {
   /** Told before another model is asked. */
-  readonly onClimb: (error: ClaudeError, to: To) => Effect.Effect<void>
+  readonly onNext: (error: ClaudeError, to: To) => Effect.Effect<void>
   /** The model that was asked, where that is known: an error may name it with a date. */
   readonly asked: () => string | undefined
 }
 
-/** A ladder on which another model is asked. */
-export type To = Ladder & { readonly model: Current.ModelId }
+/** A chain on which another model is asked. */
+export type To = Chain & { readonly model: Current.ModelId }
 
 /** Runs `self` on one model after the other, until one answers. */
-export const climb = Effect.fnUntraced(function*<A, E, R>(
+export const fallBack = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
-  first: Ladder,
-  climber: Climber
+  first: Chain,
+  caller: Caller
 ): Effect.fn.Return<A, E, R> {
   const deadline = yield* Current.Deadline
   const catalogue = yield* Current.Catalogue
   const hasOther = yield* OtherModel
-  let ladder = first
+  let chain = first
   while (true) {
-    const current = ladder
+    const current = chain
     const { model } = current
     const start = yield* Clock.currentTimeMillis
     const share = shareOf(current, deadline, start)
@@ -77,7 +77,7 @@ export const climb = Effect.fnUntraced(function*<A, E, R>(
       model === undefined ? self : Effect.provideService(self, Current.Substitute, model)
     ).pipe(Effect.provideService(
       OtherModel,
-      (error) => hasOther(error) || next(current, error, climber.asked(), catalogue) !== undefined
+      (error) => hasOther(error) || next(current, error, caller.asked(), catalogue) !== undefined
     ))
     const timed = share === Infinity ? asked : until(asked, start + share, () => timeIsOver(share, model))
     const result = yield* Effect.result(timed)
@@ -86,52 +86,52 @@ export const climb = Effect.fnUntraced(function*<A, E, R>(
     if (!is(error)) return yield* Effect.fail(error as E)
     // A limit inside, which would be over later, is over with the share.
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
-    const to = isOver ? nextOf(current, climber.asked()) : next(current, error, climber.asked(), catalogue)
+    const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), catalogue)
     // Either an error of `self`, or `DeadlineExceeded`, which whoever has set the deadline adds to the type.
     if (to === undefined) return yield* Effect.fail(error as E & ClaudeError)
-    yield* climber.onClimb(error, to)
-    ladder = to
+    yield* caller.onNext(error, to)
+    chain = to
   }
 })
 
-/** The ladder from the model on that may do better, if there is one. */
+/** The chain from the model on that may do better, if there is one. */
 export const next = (
-  ladder: Ladder,
+  chain: Chain,
   error: ClaudeError,
   known: string | undefined,
   { models }: Catalogue
 ): To | undefined => {
-  const asked = ladder.model ?? known ?? error.model
-  const others = withoutAsked(ladder, asked)
-  if (error._tag === "Refused" && others.refused !== undefined) return climbTo(others, others.refused[0])
-  const helps = ladder.on[decisive(error)]
-  if (helps !== "larger") return helps ? climbTo(others, others.models[0]) : undefined
+  const asked = chain.model ?? known ?? error.model
+  const others = withoutAsked(chain, asked)
+  if (error._tag === "Refused" && others.refused !== undefined) return nextIn(others, others.refused[0])
+  const helps = chain.on[decisive(error)]
+  if (helps !== "larger") return helps ? nextIn(others, others.models[0]) : undefined
   const window = (id: string | undefined) => (models.get(id ?? "") ?? models.get(undated(id ?? "")))?.contextWindow
   const exceeded = window(asked) ?? Infinity
   const larger = others.models.filter((model) => (window(model) ?? 0) > exceeded)
-  return climbTo({ ...others, models: larger }, larger[0])
+  return nextIn({ ...others, models: larger }, larger[0])
 }
 
 /** The next model, after one that took too long. */
-const nextOf = (ladder: Ladder, known: string | undefined): To | undefined => {
-  const others = withoutAsked(ladder, ladder.model ?? known)
-  return climbTo(others, others.models[0])
+const nextOf = (chain: Chain, known: string | undefined): To | undefined => {
+  const others = withoutAsked(chain, chain.model ?? known)
+  return nextIn(others, others.models[0])
 }
 
 /** Who has failed is not asked the same again. */
-const withoutAsked = (ladder: Ladder, asked: string | undefined): Ladder => ({
-  ...ladder,
-  models: without(ladder.models, asked),
-  refused: without(ladder.refused, asked)
+const withoutAsked = (chain: Chain, asked: string | undefined): Chain => ({
+  ...chain,
+  models: without(chain.models, asked),
+  refused: without(chain.refused, asked)
 })
 
 /** An answer may name its model with the date of it. */
 const undated = (id: string): string => id.replace(/-\d{8}$/, "")
 
-const climbTo = (ladder: Ladder, model: Current.ModelId | undefined): To | undefined =>
+const nextIn = (chain: Chain, model: Current.ModelId | undefined): To | undefined =>
   model === undefined
     ? undefined
-    : { ...ladder, model, models: without(ladder.models, model), refused: without(ladder.refused, model) }
+    : { ...chain, model, models: without(chain.models, model), refused: without(chain.refused, model) }
 
 const without = <Models extends ReadonlyArray<string> | undefined>(models: Models, model: string | undefined) =>
   models?.filter((other) => other !== model) as Models
@@ -144,7 +144,7 @@ const withoutRefusedThinking = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.E
       : Effect.fail(error))
 
 /** How long a model may take, in milliseconds: all but the least of those after it, and never less than a fair share. */
-const shareOf = ({ models, reserve }: Ladder, deadline: number, now: number): number => {
+const shareOf = ({ models, reserve }: Chain, deadline: number, now: number): number => {
   const left = deadline - now
   return models.length === 0 || left === Infinity
     ? Infinity

@@ -6,7 +6,7 @@ import * as Schedule from "effect/Schedule"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
-import * as Ladder from "./modelFallback.ts"
+import * as ModelFallback from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 
 /** The parts of a policy. A missing part does nothing, but the limits of an attempt always have a default. */
@@ -124,7 +124,7 @@ export const check = (policy: Policy): void => {
   if (policy.validate === false && (policy.strict === true || policy.precheck !== undefined)) {
     Refuse.refuse("Policy: validate is false, so strict and precheck do nothing: remove them, or validate")
   }
-  if (policy.models !== undefined) Ladder.check("Policy: models", policy.models)
+  if (policy.models !== undefined) ModelFallback.check("Policy: models", policy.models)
   if (policy.refused !== undefined && policy.refused !== "fail") checkRefused(policy.refused)
   checkReserve(policy)
   checkUnfinished(policy)
@@ -149,7 +149,7 @@ const checkRefused = (models: unknown): void => {
   if (!Array.isArray(models) || models.length === 0) {
     Refuse.refuse(`Policy: refused is ${shown(models)}: name the models to ask after a refusal, or write "fail"`)
   }
-  Ladder.check("Policy: refused", models)
+  ModelFallback.check("Policy: refused", models)
 }
 
 const shown = (value: unknown): string =>
