@@ -14,15 +14,15 @@ import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { valued } from "./answer/askValue.ts"
 import * as Attempt from "./answer/attempt.ts"
 import { collect } from "./answer/collect.ts"
 import { heard, told } from "./answer/heard.ts"
 import type { Wanted } from "./answer/stopReason.ts"
-import * as Reading from "./answer/stream.ts"
-import { valued } from "./answer/valued.ts"
+import * as AnswerStream from "./answer/stream.ts"
 import { capture as captureAnswers, type Store } from "./answerStore.ts"
+import type { Budget } from "./budget.ts"
 import * as CallLog from "./CallLog.ts"
-import type { Budget } from "./charge.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
 import type * as Message from "./Message.ts"
@@ -34,7 +34,7 @@ import type { Connect } from "./wire/connection.ts"
 
 export type { Opened } from "./answer/attempt.ts"
 export type { Answer } from "./answer/stream.ts"
-export type { Budget, Charge } from "./charge.ts"
+export type { Budget, Charge } from "./budget.ts"
 export type { CountParams } from "./Message.ts"
 export type { Form } from "./output/codec.ts"
 export type { Ask, Options } from "./request/build.ts"
@@ -171,7 +171,7 @@ export const countTokens: (
 export const open: (
   ask: Ask,
   options?: Options
-) => Effect.Effect<Reading.Answer, ClaudeError, Claude | Scope.Scope> = (ask, options) =>
+) => Effect.Effect<AnswerStream.Answer, ClaudeError, Claude | Scope.Scope> = (ask, options) =>
   traced("Claude.open")(begin(ask, options, true))
 
 /** Asks, and gives the events of the answer. */
@@ -224,7 +224,7 @@ const value = <A, RD>(
 const begin = Effect.fnUntraced(function*(ask: Ask, options: Options | undefined, mayRestart: boolean) {
   const claude = yield* Claude
   const listener = yield* Current.Listener
-  return yield* Reading.open({
+  return yield* AnswerStream.open({
     send: (request) => claude.open(request),
     toRequest: (rest) => toRequest(ask, options, undefined, rest),
     log: claude.log,

@@ -78,7 +78,7 @@ export const is = (error: unknown): error is ClaudeError =>
 export const kindOf = (error: ClaudeError): Tag =>
   error._tag === "PartialAnswer" && isTag(error.because) ? error.because : error._tag
 
-/** Reads the server's hint for how long to wait, from the errors that carry one. */
+/** How long to wait before asking again, from the errors that say so: the server's hint, or ours of a circuit or a queue. */
 export const retryAfter = (error: ClaudeError): Duration.Duration | undefined =>
   "retryAfter" in error ? error.retryAfter : undefined
 

@@ -5,8 +5,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /**
- * `Effect.timeoutOrElse`, whose `began` is given the fiber that it waits for, for what runs in every call and at every read. That one waits until its timer has ended, too, and
- * starts it also for what is there at once: a third of all effects of a call (`node bench/ops.ts`).
+ * `Effect.timeoutOrElse` for what runs in every call and at every read. Effect's own waits until its timer has ended, and
+ * starts it also for what is there at once: a third of all effects of a call (`node bench/ops.ts`). `began` is given the
+ * fiber that is waited for. It is a fiber of its own: that `self` is uninterruptible outside does not reach into it.
  */
 export const within = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,

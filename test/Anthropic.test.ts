@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import { createRequire } from "node:module"
 import { Anthropic, CallLog, Claude, ClaudeError } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
-import { isPermanent } from "../src/wire/permanence.ts"
+import { isPermanent } from "../src/permanence.ts"
 
 /** Not in the SDK's types, but there. */
 const { ERROR_CODE_CLASSES }: { readonly ERROR_CODE_CLASSES: ReadonlyMap<string, unknown> } = createRequire(

@@ -7,8 +7,8 @@ import { copy } from "../history.ts"
 import type * as Message from "../Message.ts"
 import * as Models from "../models/catalogue.ts"
 import * as Tools from "../output/toolInput.ts"
+import { isPermanentMidway } from "../permanence.ts"
 import type { Connection } from "../wire/connection.ts"
-import { isPermanentMidway } from "../wire/permanence.ts"
 import * as Draft from "./draft.ts"
 
 /** What is known of the attempt from its start. */

@@ -9,7 +9,7 @@ import type { Message as SdkMessage, RawMessageDeltaEvent } from "@anthropic-ai/
 import { isNumber, isObject, isString } from "effect/Predicate"
 import type { WireEvent } from "../Message.ts"
 import * as Block from "./block.ts"
-import { merged } from "./head.ts"
+import { merged } from "./messageHead.ts"
 
 /** An answer so far. */
 export interface Draft {

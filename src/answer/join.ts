@@ -9,7 +9,7 @@ import { isNullish } from "effect/Predicate"
 import type { Reply } from "../Message.ts"
 import { lastWords, trimmed } from "../request/rest.ts"
 import { isThinking } from "../request/rules/blocks.ts"
-import { joined } from "./joinReplies.ts"
+import { joined } from "./sumReplies.ts"
 
 /** Where `words` end in a text that begins with them, whatever blanks are between them; or that it is too short to say. */
 export const seam = (text: string, words: string): number | "none" | "short" => {

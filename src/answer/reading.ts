@@ -12,7 +12,7 @@ import * as Rest from "../request/rest.ts"
 import type { Opened } from "./attempt.ts"
 import type * as Continuation from "./continuation.ts"
 import { Streamed } from "./defaultLimits.ts"
-import * as Resuming from "./resume.ts"
+import * as Resuming from "./resumeStream.ts"
 
 /** What is opened, and how. */
 export interface Source {

@@ -21,7 +21,7 @@ import * as History from "../history.ts"
 import type { Event, RateLimits, Reply, Restarted, Resumed, WireEvent } from "../Message.ts"
 import type * as Continuation from "./continuation.ts"
 import { closeScope, finish, type Reading, replyOf, type Source, start } from "./reading.ts"
-import * as Resuming from "./resume.ts"
+import * as Resuming from "./resumeStream.ts"
 import { accept } from "./stopReason.ts"
 
 /** An answer that has begun. */

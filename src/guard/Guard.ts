@@ -16,8 +16,8 @@ import { type ClaudeError, kindOf, type Table } from "../ClaudeError.ts"
 import { errorOf } from "../errorOf.ts"
 import { isLocal } from "../local.ts"
 import type { Request, Usage } from "../Message.ts"
+import { isPermanent } from "../permanence.ts"
 import { Queued } from "../queued.ts"
-import { isPermanent } from "../wire/permanence.ts"
 
 export { errorOf } from "../errorOf.ts"
 

@@ -43,7 +43,7 @@ interface Rank<A, S> {
 }
 
 /** Who waits. */
-export class Line<A, S> {
+export class WaitOrder<A, S> {
   readonly standing: Standing<A>
   /** Lowest first. There are few. */
   ranks: ReadonlyArray<Rank<A, S>> = []

@@ -13,7 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import type { Amount } from "./quota/amounts.ts"
-import { Line, type Standing, type Waiter as Standee } from "./waitOrder.ts"
+import { type Standing, type Waiter as Standee, WaitOrder } from "./waitOrder.ts"
 
 /** What is waited for. */
 export interface Options<in A> extends Standing<A> {
@@ -63,7 +63,7 @@ export const make = <A>(
   { load, putBack, rank, room, take, tenant, turn }: Options<A>,
   scope: Scope.Scope
 ): Turnstile<A> => {
-  const line = new Line<A, Waiting>({ rank, tenant, load })
+  const line = new WaitOrder<A, Waiting>({ rank, tenant, load })
   let isServed = false
   const bell = Latch.makeUnsafe()
   const wake = () => {

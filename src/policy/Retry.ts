@@ -14,11 +14,11 @@ import * as Schedule from "effect/Schedule"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
-import { wasSent } from "./budget.ts"
-import { Joins } from "./joins.ts"
+import { Joins } from "./applicationErrors.ts"
+import { wasSent } from "./charge.ts"
 import { OtherModel } from "./otherModel.ts"
 import * as Plan from "./plan.ts"
-import { reasonable, type WaitOptions, waits } from "./waits.ts"
+import { reasonable, type WaitOptions, waits } from "./schedules.ts"
 
 // -----------------------------------------------------------------------------
 // Waits

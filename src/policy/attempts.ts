@@ -7,8 +7,8 @@ import { AttemptNumber } from "../attemptNumber.ts"
 import { type ClaudeError, is } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as History from "../history.ts"
-import { charged } from "./budget.ts"
 import { type CallState, emit, modelOf, recordOnce } from "./callState.ts"
+import { charged } from "./charge.ts"
 import { circuitOpen, OtherModel } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
 
@@ -28,19 +28,19 @@ export const retry = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
   { after, follows, isFinal }: Bounds<E> = {}
 ): Effect.fn.Return<A, E, R> {
-  if (after !== undefined) yield* pause(call, after)
+  if (after !== undefined) yield* waitForNext(call, after)
   let failure = after ?? follows
   while (true) {
     const result = yield* Effect.result(attempt(call, self, failure))
     if (Result.isSuccess(result)) return result.success
     failure = result.failure
     if (isFinal?.() === true) return yield* Effect.fail(result.failure)
-    yield* pause(call, result.failure)
+    yield* waitForNext(call, result.failure)
   }
 })
 
 /** Waits for the next attempt; fails with `error`, if there is none. */
-const pause = Effect.fnUntraced(function*<E>(call: CallState, error: E): Effect.fn.Return<void, E> {
+const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): Effect.fn.Return<void, E> {
   // To wait for a circuit is worse than to ask another model.
   if (is(error) && error._tag === "CircuitOpen" && (yield* OtherModel)(error)) return yield* Effect.fail(error)
   const wait = yield* RetryState.next(call.retries, error)

@@ -13,7 +13,7 @@ import { type ClaudeError, type DeadlineExceeded, is, kindOf } from "../ClaudeEr
 import * as Current from "../Current.ts"
 import { fallback } from "../emit.ts"
 import * as History from "../history.ts"
-import { isPermanentMidway } from "../wire/permanence.ts"
+import { isPermanentMidway } from "../permanence.ts"
 import { type Bounds, retry } from "./attempts.ts"
 import * as CallState from "./callState.ts"
 import type { Compiled } from "./compile.ts"

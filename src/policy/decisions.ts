@@ -2,7 +2,7 @@
 import * as Record from "effect/Record"
 import { type ClaudeError, kindOf, type Table, type Tag } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
-import { isPermanent } from "../wire/permanence.ts"
+import { isPermanent } from "../permanence.ts"
 
 /**
  * The kind under which a fallback finds its decision: an answer that broke off for good counts as what broke it (a 400 is

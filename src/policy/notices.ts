@@ -3,7 +3,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { isString } from "effect/Predicate"
 import { type ClaudeError, regainsAt, retryAfter, type Table } from "../ClaudeError.ts"
-import { isPermanent } from "../wire/permanence.ts"
+import { isPermanent } from "../permanence.ts"
 import { decisions, decisive } from "./decisions.ts"
 
 /** A measure of time that a person waits by. */

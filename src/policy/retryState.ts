@@ -7,8 +7,8 @@ import * as Schedule from "effect/Schedule"
 import { type ClaudeError, type GaveUp, is } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { copy } from "../history.ts"
-import { beforeDeadline } from "./inTime.ts"
-import { Joins } from "./joins.ts"
+import { Joins } from "./applicationErrors.ts"
+import { beforeDeadline } from "./waitBeforeDeadline.ts"
 
 /** The retries of one call on one model. */
 export interface RetryState {

@@ -10,10 +10,10 @@
 import type * as Duration from "effect/Duration"
 import * as ClaudeError from "../ClaudeError.ts"
 import type { RateLimits } from "../Message.ts"
-import * as Codes from "./codes.ts"
+import * as Codes from "./errorCodes.ts"
 import * as Words from "./errorWords.ts"
-import { codeOf, headersOf, innermost, number, plain, property, saidBy, string, unnumbered } from "./failure.ts"
 import { rateLimitsOf, retryAfterOf, verdictOf } from "./headers.ts"
+import { codeOf, headersOf, innermost, number, plain, property, saidBy, string, unnumbered } from "./readFailure.ts"
 
 type Tag = ClaudeError.Tag
 

@@ -6,7 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Scheduler, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Line } from "../../src/guard/waitOrder.ts"
+import { WaitOrder } from "../../src/guard/waitOrder.ts"
 import * as Turnstile from "../../src/guard/waitQueue.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
@@ -382,7 +382,7 @@ describe("a sweep", () => {
 describe("a line", () => {
   it("lets 20,000 come and leave in well under a second, of one tenant or of as many", () => {
     for (const tenants of [1, 20_000]) {
-      const line = new Line<number, undefined>({
+      const line = new WaitOrder<number, undefined>({
         rank: (item) => item % 3,
         tenant: (item) => `${item % tenants}`,
         load: () => ({ requests: 1, input: 1, output: 1 })

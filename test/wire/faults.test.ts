@@ -8,8 +8,8 @@ import * as Net from "node:net"
 import { vi } from "vitest"
 import { Anthropic, CallLog, Claude, ClaudeError, type Current, Timeout } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { isPermanent } from "../../src/permanence.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
-import { isPermanent } from "../../src/wire/permanence.ts"
 
 // The global `fetch` before undici can put its own dispatcher in the place of Node's.
 vi.hoisted(() => void fetch("data:,"))

@@ -10,14 +10,14 @@ import { isObject } from "effect/Predicate"
 import type { ClaudeError, RateLimited } from "../../ClaudeError.ts"
 import { isLocal } from "../../local.ts"
 import type { RateLimits } from "../../Message.ts"
-import { isPermanent } from "../../wire/permanence.ts"
+import { isPermanent } from "../../permanence.ts"
 import * as Guard from "../Guard.ts"
 import { outcomes } from "../outcomes.ts"
 import { dimensions } from "../quota/amounts.ts"
 import type { Amount } from "../quota/Quota.ts"
 
 /** A longer hint is asked about again after that, in milliseconds: the answer may have changed, and it costs one request. */
-export const longest = 60_000
+export const longestPause = 60_000
 
 /** When another call looks, if the first has no answer yet: a 429 takes less, and thinking takes two minutes. */
 const lookEvery = 5000
@@ -36,7 +36,7 @@ export class Pause {
   /** A request was refused. Answers whether anybody has to wait longer than before. */
   refused(error: RateLimited, size: Size, now: number): boolean {
     if (error.retryAfter === undefined || isPermanent(error)) return false
-    const until = now + Math.min(Duration.toMillis(error.retryAfter), longest)
+    const until = now + Math.min(Duration.toMillis(error.retryAfter), longestPause)
     const least = tokensOf(error.limits, size)
     if (this.isOn) {
       this.least = least && this.least && smaller(least, this.least)

@@ -1,7 +1,7 @@
 /** What guards will do, as text. */
 import * as Refuse from "../../options.ts"
 import type * as Admission from "../admission/Admission.ts"
-import { longest } from "../admission/pause.ts"
+import { longestPause } from "../admission/pause.ts"
 import { usualMaxWait } from "../admission/settings.ts"
 import { firstPace, longestPace } from "../budget/bucket.ts"
 import type * as RetryBudget from "../budget/RetryBudget.ts"
@@ -29,7 +29,7 @@ export const describe = (guards: Guards): string => {
         row(
           "",
           `after a 429 with a retry-after, its class of models waits as long, ${
-            Refuse.show(longest)
+            Refuse.show(longestPause)
           } at most; then one call looks`
         )
       ]

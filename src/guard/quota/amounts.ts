@@ -1,4 +1,5 @@
-/** Sums of what calls use. */
+/** What calls use, in the dimensions that are limited. */
+
 /** What a call uses, or how much there is. */
 export interface Amount {
   readonly requests: number

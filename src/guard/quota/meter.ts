@@ -8,11 +8,11 @@ import * as Effect from "effect/Effect"
 import { isObject } from "effect/Predicate"
 import type { ClaudeError, InvalidRequest, RateLimited } from "../../ClaudeError.ts"
 import type { CountParams, Params, RateLimits, Usage } from "../../Message.ts"
+import { isPermanent } from "../../permanence.ts"
 import { countable } from "../../request/build.ts"
 import { Prefixes } from "../../request/prefixes.ts"
 import * as Estimate from "../../request/tokenEstimate.ts"
-import { isPermanent } from "../../wire/permanence.ts"
-import { longest, tokensOf } from "../admission/pause.ts"
+import { longestPause, tokensOf } from "../admission/pause.ts"
 import type { Priced, Taken } from "../admission/ticket.ts"
 import type * as Guard from "../Guard.ts"
 import * as Amounts from "./amounts.ts"
@@ -214,7 +214,7 @@ export class Meter {
   ): Effect.Effect<void> {
     const seen: RateLimits = isObject(limits) ? limits : {}
     const isPause = tokensOf(limits, () => cost) === undefined
-    const wait = retryAfter === undefined || !isPause ? 0 : Math.min(Duration.toMillis(retryAfter), longest)
+    const wait = retryAfter === undefined || !isPause ? 0 : Math.min(Duration.toMillis(retryAfter), longestPause)
     return this.sync(seen, taken, now, {
       atMost: ramp === true || !isPause ? {} : { requests: 0 },
       until: wait > 0 ? now + wait : undefined

@@ -6,7 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Paid } from "../../../src/charge.ts"
+import { Paid } from "../../../src/budget.ts"
 import { type Claude, ClaudeError, Current, type Guard, RetryBudget } from "../../../src/index.ts"
 import { steppedBack } from "../../support/steppedBack.ts"
 

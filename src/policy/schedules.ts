@@ -6,9 +6,9 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ClaudeError from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
-import { isPermanent } from "../wire/permanence.ts"
-import { beforeDeadline } from "./inTime.ts"
+import { isPermanent } from "../permanence.ts"
 import * as Plan from "./plan.ts"
+import { beforeDeadline } from "./waitBeforeDeadline.ts"
 
 /** What all waits have. */
 export interface WaitOptions {

@@ -1,6 +1,6 @@
 /** What a budget pays for. */
 import * as Effect from "effect/Effect"
-import { type Charge, Paid } from "../charge.ts"
+import { type Charge, Paid } from "../budget.ts"
 import type { Claude } from "../Claude.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"

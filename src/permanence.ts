@@ -1,5 +1,5 @@
 /** Which failures no later attempt mends. */
-import type { ClaudeError } from "../ClaudeError.ts"
+import type { ClaudeError } from "./ClaudeError.ts"
 
 /**
  * Whether asking the same later cannot help, whatever a schedule says: the server said so (`x-should-retry: false`), a

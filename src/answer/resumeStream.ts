@@ -11,7 +11,7 @@ import * as Rest from "../request/rest.ts"
 import { isThinking } from "../request/rules/blocks.ts"
 import { textOf } from "./draft.ts"
 import * as Join from "./join.ts"
-import { add, joined } from "./joinReplies.ts"
+import { add, joined } from "./sumReplies.ts"
 
 /** What there is of a broken answer, up to the text that goes on. */
 export interface Broken {
