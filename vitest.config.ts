@@ -1,4 +1,13 @@
 import { defineConfig } from "vitest/config"
 
-// No test waits for the clock on the wall for long; the limit is for machines with more to do than this.
-export default defineConfig({ test: { include: ["test/**/*.test.ts"], testTimeout: 30_000 } })
+/** `--mode long` tries all that there is to try; without it, tests try a share (`test/support/effort.ts`). */
+export default defineConfig(({ mode }) => ({
+  test: {
+    include: ["test/**/*.test.ts"],
+    // Files share their modules: to load Effect for each of them takes as long as most of the tests.
+    isolate: false,
+    env: { LONG: mode === "long" ? "1" : "" },
+    // No test waits for the clock on the wall for long; the limit is for machines with more to do than this.
+    testTimeout: 30_000
+  }
+}))

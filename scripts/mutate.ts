@@ -4,8 +4,8 @@
  * Each mutant of `mutants.ts` is applied in a copy of the project, and the test that it names is run there. One that
  * nobody notices is a survivor: a guarantee that is not tested.
  *
- *   npm run mutate              all of them
- *   npm run mutate -- retry G8  those whose name has one of these words
+ *   npm run mutate             all of them
+ *   npm run mutate -- G1 seam  those of G1, and those whose name has the word
  */
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -15,7 +15,8 @@ import { mutants } from "./mutants.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 const words = process.argv.slice(2)
-const chosen = mutants.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
+const has = (name: string, word: string) => /^G\d+$/.test(word) ? name.startsWith(`${word}:`) : name.includes(word)
+const chosen = mutants.filter(({ name }) => words.length === 0 || words.some((word) => has(name, word)))
 
 const copy = fs.mkdtempSync(path.join(os.tmpdir(), "mutate-"))
 const tracked = spawnSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
@@ -28,8 +29,8 @@ for (const file of tracked.stdout.trimEnd().split("\n")) {
 }
 fs.symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"))
 
-const vitest = (test: string) =>
-  spawnSync(process.execPath, [path.join(root, "node_modules/vitest/vitest.mjs"), "run", ...test.split(" ")], {
+const vitest = (tests: ReadonlyArray<string>) =>
+  spawnSync(process.execPath, [path.join(root, "node_modules/vitest/vitest.mjs"), "run", ...tests], {
     cwd: copy,
     encoding: "utf8",
     env: { ...process.env, CI: "true", NO_COLOR: "1" },
@@ -45,15 +46,14 @@ const survivors: Array<string> = []
 const started = performance.now()
 try {
   // A test that is red already proves nothing.
-  const tests = [...new Set(chosen.flatMap(({ test }) => test.split(" ")))]
-  const before = vitest(tests.join(" "))
+  const before = vitest([...new Set(chosen.map(({ test }) => test))])
   if (before.status !== 0) throw new Error(`the tests fail without any mutation:\n${before.stdout}${before.stderr}`)
 
   for (const { file, find, name, replace, test } of chosen) {
     const target = path.join(copy, file)
     const original = fs.readFileSync(target, "utf8")
     fs.writeFileSync(target, original.replace(find, () => replace))
-    const { status, stdout } = vitest(test)
+    const { status, stdout } = vitest([test])
     fs.writeFileSync(target, original)
     const red = [...stdout.matchAll(/^\s*(?:FAIL|×)\s+(.*)$/gm)].map(([, title]) => title?.trim())
     const killed = status !== 0 && red.length > 0

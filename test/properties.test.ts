@@ -8,9 +8,10 @@ import { Arbitrary, Cause, Duration, Effect, Exit, Fiber, Layer, Redacted, Schem
 import { TestClock } from "effect/testing"
 import { Anthropic, CallLog, Claude, ClaudeError, type Message } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
+import { oneIn, runs } from "./support/effort.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
-const runs = (runs: number) => ({ arbitrary: { runs, seed }, timeout: 30_000 })
+const often = (all: number) => ({ arbitrary: { runs: runs(all), seed }, timeout: 30_000 })
 
 /** Plays one turn to a call, and looks an hour later: a call that has not ended by then hangs. */
 const play = <A>(turn: Faults.Turn, call: Effect.Effect<A, ClaudeError.ClaudeError, Claude.Claude>) =>
@@ -141,7 +142,7 @@ describe("G16: a 200 event stream ends in an error of ours, or in the whole answ
   }, ({ chunks, end }) =>
     Effect.map(play(Faults.stream(chunks, { end }), Claude.text("hi")), (exit) => {
       assert.isDefined(errorOf(exit))
-    }), runs(300))
+    }), often(300))
 
   it.effect.prop("whatever its lines are", {
     lines: Arbitrary.array(
@@ -172,7 +173,7 @@ describe("G16: a 200 event stream ends in an error of ours, or in the whole answ
   }, ({ lines }) =>
     Effect.map(play(Faults.stream([lines.join("")]), Claude.message("hi")), (exit) => {
       if (errorOf(exit) === undefined) assert.isTrue(Exit.isSuccess(exit) && exit.value.text === "Paris")
-    }), { arbitrary: { runs: 300, seed, size: 40 } })
+    }), { arbitrary: { runs: runs(300), seed, size: 40 } })
 
   it.effect.prop(
     "whatever JSON its events are",
@@ -181,7 +182,7 @@ describe("G16: a 200 event stream ends in an error of ours, or in the whole answ
       Effect.map(play(written(values), ask), (exit) => {
         assert.isDefined(errorOf(exit))
       }),
-    runs(300)
+    often(300)
   )
 
   it.effect.prop(
@@ -200,7 +201,7 @@ describe("G16: a 200 event stream ends in an error of ours, or in the whole answ
         }
       })
     },
-    runs(800)
+    often(800)
   )
 
   const index = int(0, 2)
@@ -267,7 +268,7 @@ describe("G16: a 200 event stream ends in an error of ours, or in the whole answ
     "in whatever order its events come",
     { values: Arbitrary.array(plausible, { maxLength: 12 }) },
     ({ values }) => Effect.map(play(written(values), ask), (exit) => faithful(values, exit)),
-    { arbitrary: { runs: 400, seed, size: 12 } }
+    { arbitrary: { runs: runs(400), seed, size: 12 } }
   )
 
   it.effect.prop(
@@ -279,7 +280,7 @@ describe("G16: a 200 event stream ends in an error of ours, or in the whole answ
       if (what > 0) values.splice(to % (values.length + 1), 0, taken)
       return Effect.map(play(written(values), ask), (exit) => faithful(values, exit))
     },
-    runs(500)
+    often(500)
   )
 })
 
@@ -301,7 +302,7 @@ describe.each(kinds)("G16: an answer with %s", (_, text, options) => {
     () =>
       Effect.gen(function*() {
         const { message } = yield* whole(text, options)
-        for (let length = 0; length <= body.length; length++) {
+        for (const length of oneIn(7, Array.from({ length: body.length + 1 }, (_, at) => at))) {
           const end = (["end", "cut", "reset"] as const)[length % 3] ?? "end"
           const exit = yield* play(Faults.stream([body.slice(0, length)], { end }), ask)
           const error = errorOf(exit)
@@ -333,7 +334,7 @@ describe.each(kinds)("G16: an answer with %s", (_, text, options) => {
         const exit = yield* play(turn, ask)
         assert.deepStrictEqual(Exit.isSuccess(exit) ? exit.value.message : exit, message)
       }
-    }), runs(60))
+    }), often(60))
 })
 
 // -----------------------------------------------------------------------------
@@ -406,5 +407,5 @@ describe("G16: classify", () => {
       assert.isNotEmpty(error.message)
       const wait = ClaudeError.retryAfter(error)
       if (wait !== undefined) assert.isTrue(Duration.isFinite(wait) && !Duration.isNegative(wait))
-    }), runs(1500))
+    }), often(1500))
 })

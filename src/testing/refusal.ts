@@ -68,12 +68,14 @@ const ofBody = ({ headers, path, value }: Raw): Refusal | undefined => {
   const extra = Object.keys(value).find((name) => !names.has(name))
   if (extra !== undefined) return [`${extra}: Extra inputs are not permitted`]
   const model = known.get(value.model)
-  if (model?.lifecycle === "retired") return [`model: ${model.id}`, 404, "not_found_error"]
   const lacks = counts ? undefined : unable(value, model, betas)
   return lacks && [show(lacks, value)]
 }
 
-const known: ReadonlyMap<unknown, Model> = new Map(Models.known.map((model) => [model.id, model]))
+/** When a model is retired is for the script to say. */
+const known: ReadonlyMap<unknown, Model> = new Map(
+  Models.known.map((model) => [model.id, { ...model, lifecycle: "active" }])
+)
 
 /** What the model cannot do of it. A beta lets every model write more. */
 const unable = (params: Given, model: Model | undefined, betas: string): Issue | undefined =>

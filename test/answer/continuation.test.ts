@@ -10,9 +10,10 @@ import * as Join from "../../src/answer/join.ts"
 import { CallLog, Claude, type ClaudeError, type Message, Policy, Retry } from "../../src/index.ts"
 import * as Rest from "../../src/request/rest.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
+import { runs } from "../support/effort.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
-const runs = (runs: number) => ({ arbitrary: { runs, seed, size: 60 }, timeout: 30_000 })
+const often = (all: number) => ({ arbitrary: { runs: runs(all), seed, size: 60 }, timeout: 30_000 })
 
 const newer = "claude-sonnet-5-5"
 const older = "claude-haiku-4-5"
@@ -97,7 +98,7 @@ describe("seam", () => {
           assert.strictEqual(after(repeated + rest, words), rest)
         }
       }),
-    runs(1500)
+    often(1500)
   )
 
   it.effect.prop(
@@ -114,7 +115,7 @@ describe("seam", () => {
         // A word that is longer than half of them may be cut, and then there is no blank in it.
         if (words !== words.trimStart()) assert.fail("they begin with a blank")
       }),
-    runs(1500)
+    often(1500)
   )
 
   it.effect.prop(
@@ -133,7 +134,7 @@ describe("seam", () => {
         if (!words.includes("\u0001")) assert.isUndefined(after(spoilt, words))
         assert.isUndefined(after(letters.slice(0, -1).join(""), words), "a letter too few is too few")
       }),
-    runs(1500)
+    often(1500)
   )
 })
 
@@ -214,7 +215,7 @@ describe("a text that is cut anywhere is put together again", () => {
           assert.strictEqual(reply.text, text)
           assert.lengthOf(reply.message.content, 1)
         }).pipe(Effect.provide(world(writes({ hi: text }, sizes)))),
-      runs(300)
+      often(300)
     )
 
     it.effect.prop(
@@ -239,7 +240,7 @@ describe("a text that is cut anywhere is put together again", () => {
             1e-12
           )
         }).pipe(Effect.provide(world(writes({ hi: text }, sizes)))),
-      runs(100)
+      often(100)
     )
   }
 
@@ -250,7 +251,7 @@ describe("a text that is cut anywhere is put together again", () => {
       Effect.map(go(Claude.text("hi", { model: newer })), (whole) => assert.strictEqual(whole, text)).pipe(
         Effect.provide(world(writes({ hi: text }, sizes, { blank, exact: true })))
       ),
-    runs(300)
+    often(300)
   )
 })
 
@@ -266,7 +267,7 @@ describe("two questions under one policy get their own answers", () => {
           const both = Effect.all([Claude.text("a", { model }), Claude.text("b", { model })], { concurrency })
           assert.deepStrictEqual(yield* Effect.provide(go(both), world(writes({ a, b }, large))), [a, b])
         }),
-      runs(100)
+      often(100)
     )
   }
 })
@@ -365,7 +366,7 @@ describe("in any order", () => {
           }
         }),
       // Known: what is asked for after a nudge. See the examples below.
-      runs(300)
+      often(300)
     )
   }
 })

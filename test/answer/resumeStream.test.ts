@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { Anthropic, CallLog, Claude, type ClaudeError, type Message, Policy, Retry } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
+import { effort } from "../support/effort.ts"
 
 const newer = "claude-sonnet-5-5"
 const older = "claude-haiku-4-5"
@@ -159,7 +160,7 @@ describe("a body that is cut at every byte", () => {
   for (const model of [newer, older]) {
     it.effect(`is whole in the end, for ${model}`, () =>
       Effect.gen(function*() {
-        for (let end = 0; end < bytes.length; end += 3) {
+        for (let end = 0; end < bytes.length; end += effort(3, 17)) {
           const cut = Faults.stream([bytes.slice(0, end)], { end: "cut" })
           const { events, exit, shown } = yield* read(model, {
             ...resume,

@@ -7,6 +7,7 @@ import * as vm from "node:vm"
 import { Anthropic, CallLog, Claude, ClaudeError, type Message, Policy, Retry } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
+import { describeLong, effort, oneIn } from "../support/effort.ts"
 
 const newer = "claude-sonnet-5-5"
 const older = "claude-haiku-4-5"
@@ -231,7 +232,7 @@ const bodyOf = (blocks: ReadonlyArray<Block>) => {
     arrived: (at: number, missing = 0): ReadonlyArray<Message.WireEvent> =>
       whole.filter(({ end }) => end - missing <= at).map(({ event }) => event),
     /** Everywhere before its end. */
-    places: Array.from({ length }, (_, at) => at)
+    places: oneIn(13, Array.from({ length }, (_, at) => at))
   }
 }
 
@@ -529,7 +530,7 @@ const heap = Effect.gen(function*() {
 v8.setFlagsFromString("--expose-gc")
 const collectGarbage = vm.runInNewContext("gc") as () => void
 
-describe("a thousand streams at once", () => {
+describeLong("a thousand streams at once", () => {
   it.live("end in the answer or in a tag, and leave no socket and no memory behind", () =>
     Effect.gen(function*() {
       // Compiled code, and tables that are made when they are first needed, are not counted.
@@ -554,7 +555,7 @@ const wires = [
 ] as const
 
 describe("a slow reader", () => {
-  for (const [name, wire] of wires) {
+  for (const [name, wire] of effort<ReadonlyArray<typeof wires[number]>>(wires, wires.slice(0, 1))) {
     it.live(
       `holds back a server at full speed, fills no memory, and is no slow model (${name})`,
       () => {

@@ -4,6 +4,7 @@ import { Clock, Duration, Effect, Fiber, Layer, Pull, Result, Schema, Stream } f
 import { TestClock } from "effect/testing"
 import { Claude, type ClaudeError, type Current, type Message, Timeout } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
+import { runs } from "../support/effort.ts"
 import { steppedBack } from "../support/steppedBack.ts"
 
 // -----------------------------------------------------------------------------
@@ -297,6 +298,6 @@ describe("each second of silence counts once", () => {
         assert.deepStrictEqual(limitOf(result), wanted.end)
         assert.approximately(after - paused, wanted.after, 0.01)
       }).pipe(Effect.provide(playing(headers, script, "silence"))),
-    { arbitrary: { runs: 300, seed }, timeout: 30_000 }
+    { arbitrary: { runs: runs(300), seed }, timeout: 30_000 }
   )
 })

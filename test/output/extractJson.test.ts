@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
 import { find } from "../../src/output/extractJson.ts"
+import { runs } from "../support/effort.ts"
 
 const none = "there is no JSON value in it"
 const several = (count: number) => `there are ${count} JSON values in it, and one was asked for`
@@ -148,7 +149,7 @@ it("looks at 256 brackets that begin no JSON, and then no further", () => {
 // -----------------------------------------------------------------------------
 
 const seed = process.env["SEED"] ?? "resilient-claude"
-const arbitrary = { arbitrary: { runs: 1000, seed }, timeout: 30_000 }
+const arbitrary = { arbitrary: { runs: runs(1000), seed }, timeout: 30_000 }
 
 const container = Schema.Union([Schema.Array(Schema.Json), Schema.Record(Schema.String, Schema.Json)])
 const words = Arbitrary.map(Arbitrary.schema(Schema.String), (text) => text.replaceAll(/[[\]{}]/g, ""))
@@ -206,7 +207,7 @@ it.effect.prop(
       const squeezed = (text: string) => text.replaceAll(/\s/g, "")
       assert.include(squeezed(text), squeezed(JSON.stringify(found.success)))
     }),
-  { arbitrary: { runs: 1000, seed, size: 20 }, timeout: 30_000 }
+  { arbitrary: { runs: runs(1000), seed, size: 20 }, timeout: 30_000 }
 )
 
 function piece() {

@@ -9,6 +9,7 @@ import { Arbitrary, Cause, Data, Effect, Exit, Layer, Redacted, Result, Schema, 
 import { Claude, ClaudeError, Models } from "../../src/index.ts"
 import * as Output from "../../src/output/codec.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
+import { runs } from "../support/effort.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 
@@ -357,7 +358,7 @@ it.effect.prop(
   "object gives a value of the schema, or says what is wrong, whatever the schema is and whatever was written",
   { one: cases },
   ({ one }) => decodes(one),
-  { arbitrary: { runs: 2000, seed }, timeout: 60_000 }
+  { arbitrary: { runs: runs(2000), seed }, timeout: 60_000 }
 )
 
 it("all of that was seen", () => {

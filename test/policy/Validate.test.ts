@@ -108,6 +108,19 @@ describe("a stale catalogue", () => {
       { id: "claude-late", lifecycle: "deprecated", retiresAt: "2020-01-01" }
     ]))))
 
+  it("a choice of a type that is new is a warning, however strict the policy is", () => {
+    const choice: object = { tool_choice: { type: "required" } }
+    const catalogue = Catalogue.make([])
+    for (const strict of [false, true]) {
+      const { errors, warnings } = Validate.check({ ...params, ...choice }, { catalogue, strict })
+      assert.notInclude(errors.map(({ path }) => path.join(".")), "tool_choice.type")
+      assert.include(
+        warnings.map(Validate.show),
+        "tool_choice.type: the type of tool_choice is \"required\": it should be auto, any, tool, none"
+      )
+    }
+  })
+
   it.effect("what it says of a model is said once, what it says of a request every time", () =>
     Effect.gen(function*() {
       const late = { model: "claude-late", maxTokens: 60 }

@@ -9,6 +9,7 @@ import { bounds } from "../../src/request/capabilities.ts"
 import { isSignatureError, withoutThinking } from "../../src/request/otherThinking.ts"
 import { shape } from "../../src/request/rules/rules.ts"
 import { classify } from "../../src/wire/classify.ts"
+import { runs } from "../support/effort.ts"
 
 const question = { role: "user", content: "Hello" } as const
 const hello: Params = { model: "claude-opus-5-5", max_tokens: 8000, messages: [question] }
@@ -387,7 +388,7 @@ describe("a request for another model", () => {
 // Whatever is asked
 // -----------------------------------------------------------------------------
 
-const runs = { arbitrary: { runs: 500, seed: process.env["SEED"] ?? "resilient-claude" }, timeout: 30_000 }
+const often = { arbitrary: { runs: runs(500), seed: process.env["SEED"] ?? "resilient-claude" }, timeout: 30_000 }
 const json = Arbitrary.schema(Schema.Json)
 const oneOf = (...choices: ReadonlyArray<object>) =>
   Arbitrary.map(
@@ -460,19 +461,19 @@ describe("whatever is asked, of every model", () => {
     for (const model of all) {
       assert.deepStrictEqual(bounds(adapt(params, model).params, model), [], model.id)
     }
-  }, runs)
+  }, often)
 
   it.prop("what is adapted has the shape of a request, if it had it before", { params }, ({ params }) => {
     if (shape(params).length > 0) return
     for (const model of all) assert.deepStrictEqual(shape(adapt(params, model).params), [], model.id)
-  }, runs)
+  }, often)
 
   it.prop("to adapt again changes nothing", { params }, ({ params }) => {
     for (const model of all) {
       const once = adapt(params, model).params
       assert.strictEqual(adapt(once, model).params, once, model.id)
     }
-  }, runs)
+  }, often)
 
   it.prop("what was asked is not touched, whoever was asked before", { params }, ({ params }) => {
     const before = JSON.stringify(params)
@@ -480,7 +481,7 @@ describe("whatever is asked, of every model", () => {
     const second = all.toReversed().map((model) => adapt(params, model)).toReversed()
     assert.deepStrictEqual(second, first)
     assert.strictEqual(JSON.stringify(params), before)
-  }, runs)
+  }, often)
 
   it.prop("changes are told if and only if there are some, in short", { params }, ({ params }) => {
     for (const model of all) {
@@ -489,14 +490,14 @@ describe("whatever is asked, of every model", () => {
       assert.strictEqual(adapted.changes.length === 0, JSON.stringify(adapted.params) === JSON.stringify(params))
       for (const change of adapted.changes) assert.match(change, /^[\w ]+ → [\w ]+$/)
     }
-  }, runs)
+  }, often)
 
   it.prop("no tool is forced while thinking is enabled", { params }, ({ params }) => {
     for (const model of all) {
       const { thinking, tool_choice } = adapt(params, model).params
       assert.isFalse(thinking?.type === "enabled" && (tool_choice?.type === "any" || tool_choice?.type === "tool"))
     }
-  }, runs)
+  }, often)
 
   it.prop(
     "it never throws",
@@ -505,7 +506,7 @@ describe("whatever is asked, of every model", () => {
       for (const model of all) adapt(request(more), model)
       withoutThinking(request(more))
     },
-    runs
+    often
   )
 })
 
@@ -557,7 +558,7 @@ describe("a request without thinking", () => {
     assert.notInclude(JSON.stringify(without.messages), "thinking\"")
     assert.isUndefined(withoutThinking(without))
     if (shape(params).length === 0) assert.deepStrictEqual(shape(without), [])
-  }, runs)
+  }, often)
 })
 
 /** What the API says, as it was seen. */

@@ -3,6 +3,7 @@ import { Arbitrary, Schema } from "effect"
 import type { Params } from "../../src/Message.ts"
 import type { Capabilities, Model } from "../../src/models/catalogue.ts"
 import { bounds as certain, boundsRules, estimate } from "../../src/request/capabilities.ts"
+import { runs } from "../support/effort.ts"
 
 /** Everything that is said of a request for a model. */
 const bounds = (params: Params, model: Model | undefined) => [
@@ -119,6 +120,13 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     able({ forcedTools: false }),
     ["tool_choice", "type"],
     /cannot be forced/
+  ],
+  [
+    "a tool that must be used while it thinks",
+    request({ thinking: { type: "enabled", budget_tokens: 1024 }, tool_choice: { type: "any" } }),
+    able({ forcedTools: true }),
+    ["tool_choice", "type"],
+    /^no model that thinks by a budget can be forced to use a tool: use "auto", and ask for it in words$/
   ],
   [
     "structured output",
@@ -277,7 +285,7 @@ describe("the rules", () => {
 })
 
 describe("whatever it is given", () => {
-  const runs = { arbitrary: { runs: 500, seed: process.env["SEED"] ?? "resilient-claude" }, timeout: 30_000 }
+  const often = { arbitrary: { runs: runs(500), seed: process.env["SEED"] ?? "resilient-claude" }, timeout: 30_000 }
   const json = Arbitrary.schema(Schema.Json)
   const incapable = model({
     lifecycle: "retired",
@@ -296,7 +304,7 @@ describe("whatever it is given", () => {
   const isSound = (params: unknown) =>
     [incapable, undefined].every((model) => bounds(params as Params, model).every(({ message }) => message !== ""))
 
-  it.prop("never throws, of JSON", { params: json }, ({ params }) => assert.isTrue(isSound(params)), runs)
+  it.prop("never throws, of JSON", { params: json }, ({ params }) => assert.isTrue(isSound(params)), often)
 
   it.prop(
     "never throws, of parameters",
@@ -310,7 +318,7 @@ describe("whatever it is given", () => {
       max_tokens: json
     },
     (params) => assert.isTrue(isSound(params)),
-    runs
+    often
   )
 
   it.prop("never says what the prompt says", { messages: json, system: json }, ({ messages, system }) => {
@@ -318,7 +326,7 @@ describe("whatever it is given", () => {
     const issues = bounds(request({ system: ["SECRET", system], messages: [said] }), incapable)
     assert.isAbove(issues.length, 0)
     assert.notInclude(JSON.stringify(issues), "SECRET")
-  }, runs)
+  }, often)
 
   it("ends, of data that contains itself", () => {
     const list: Array<unknown> = []

@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
 import * as Machine from "../../../src/guard/circuit/machine.ts"
 import { sum } from "../../../src/guard/circuit/window.ts"
+import { runs } from "../../support/effort.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 
@@ -197,7 +198,7 @@ describe("a circuit that is closed", () => {
           state = _tag === "Opened" ? Machine.initial : next
         }
       }),
-    { arbitrary: { runs: 250, seed, size: 100 }, timeout: 25_000 }
+    { arbitrary: { runs: runs(250), seed, size: 100 }, timeout: 25_000 }
   )
 })
 

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer, Random, Ref } from "effect"
 import { CallLog, Claude, ClaudeError, Current, Guards } from "../../../src/index.ts"
 import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
+import { oneIn } from "../../support/effort.ts"
 import { busiest, count, counter, every, type Serve, wire } from "../../support/provider.ts"
 
 interface Traffic {
@@ -85,7 +86,7 @@ describe("after an outage", () => {
 
   it.effect("at most twice as many begin in a second as were offered before", () =>
     Effect.gen(function*() {
-      for (const [rate, length] of [[12, 20], [12, 100], [3, 100], [40, 100]] as const) {
+      for (const [rate, length] of oneIn(4, [[12, 20], [12, 100], [40, 100], [3, 100]] as const)) {
         const { answers, sent } = yield* simulate({
           calls: rate * (100 + length + 60),
           gap: 1000 / rate,
@@ -119,7 +120,7 @@ describe("after an outage", () => {
 describe("a circuit stays closed", () => {
   it.effect("while half of all calls fail, at any rate", () =>
     Effect.gen(function*() {
-      for (const [gap, calls] of [[2700, 2700], [1000, 3600], [200, 3000]] as const) {
+      for (const [gap, calls] of oneIn(3, [[2700, 2700], [1000, 3600], [200, 3000]] as const)) {
         const { opened } = yield* simulate({ gap, calls, serve: failing(0.5) })
         assert.lengthOf(opened, 0, `every ${gap} ms`)
       }

@@ -19,6 +19,7 @@ import {
   Retry
 } from "../../../src/index.ts"
 import { FakeClaude, Faults } from "../../../src/testing/index.ts"
+import { itLong, oneIn } from "../../support/effort.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 
@@ -135,7 +136,7 @@ describe("an outage of ten minutes, with a call every second", () => {
     ["in calls of a minute", under({ ...Policy.standard, overall: "1 minute" })],
     ["in calls without a policy", ask]
   ]
-  for (const [title, call] of cases) {
+  for (const [title, call] of oneIn(2, cases)) {
     it.effect(`is told within a minute, by the circuit, and its end once, ${title}`, () => {
       const pager: Array<Monitor.Alert> = []
       return Effect.gen(function*() {
@@ -172,7 +173,7 @@ describe("an outage of ten minutes, with a call every second", () => {
 })
 
 describe("what was said is held on to", () => {
-  it.effect("at a rate near the threshold: 5 % of a call a second fail, for a day", () =>
+  itLong("at a rate near the threshold: 5 % of a call a second fail, for a day", () =>
     Effect.gen(function*() {
       const pager: Array<Monitor.Alert> = []
       const monitor = Monitor.make(

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Random } from "effect"
 import { Claude, ClaudeError, type Message, type Quota } from "../../../src/index.ts"
 import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
+import { describeLong, effort } from "../../support/effort.ts"
 import { every, guarded, logNormal } from "../../support/provider.ts"
 
 /** What one request uses, of each dimension. */
@@ -138,7 +139,7 @@ const output = {
 describe("a quota, against buckets of requests and tokens", () => {
   it.effect("is used up without one 429, whether the provider says what is left or not", () =>
     Effect.gen(function*() {
-      for (const told of [true, false]) {
+      for (const told of effort([true, false], [true])) {
         const { refused, use } = yield* simulate({ account: bucketAccount, ...requests, told })
         assert.strictEqual(refused, 0)
         assert.isAtLeast(use[0], 0.95)
@@ -164,12 +165,12 @@ describe("a quota, against buckets of requests and tokens", () => {
     }), 60_000)
 })
 
-describe("a quota with a small burst, against a window that slides", () => {
+describeLong("a quota with a small burst, against a window that slides", () => {
   const options = { headroom: 0.83, burst: 0.17 }
 
   it.effect("is used up without one 429, whether the provider says what is left or not", () =>
     Effect.gen(function*() {
-      for (const told of [true, false]) {
+      for (const told of effort([true, false], [true])) {
         const { refused, use } = yield* simulate({ account: windowAccount, options, ...requests, told })
         assert.strictEqual(refused, 0)
         assert.isAtLeast(use[0], 0.95)

@@ -6,6 +6,7 @@ import type { Params } from "../../../src/Message.ts"
 import * as NodeAnthropic from "../../../src/NodeAnthropic.ts"
 import { shape, shapeRules } from "../../../src/request/rules/rules.ts"
 import { FakeServer, Faults } from "../../../src/testing/index.ts"
+import { runs } from "../../support/effort.ts"
 
 type Path = ReadonlyArray<string | number>
 
@@ -131,6 +132,24 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: Path
     request({ messages: [user(text), { role: "assistant", content: " " }] }),
     ["messages", 1, "content"],
     /is blank/
+  ],
+  [
+    "an answer begun with a blank at its end",
+    request({ messages: [user(text), { role: "assistant", content: "The best answer is " }] }),
+    ["messages", 1, "content"],
+    /^the beginning of the answer ends with a blank: cut that off$/
+  ],
+  [
+    "the same in blocks",
+    request({ messages: [user(text), assistant(text, { type: "text", text: "Yes:\n" })] }),
+    ["messages", 1, "content"],
+    /ends with a blank/
+  ],
+  [
+    "a begun answer in structured output",
+    format(closed, { messages: [user(text), { role: "assistant", content: "{" }] }),
+    ["messages", 1],
+    /^the answer is begun, which cannot be had together with output_config.format/
   ],
   ["system by a number", request({ system: 1 }), ["system"], /^system is 1: it must be a text or a list/],
   ["a system text for a block", request({ system: ["Be kind"] }), ["system", 0], /^a block is a text/],
@@ -475,6 +494,11 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
   ["an answer that is begun", request({ messages: [user(text), { role: "assistant", content: "{" }] })],
   ["an answer that is begun with nothing", request({ messages: [user(text), { role: "assistant", content: "" }] })],
   ["an answer that is begun with no blocks", request({ messages: [user(text), assistant()] })],
+  ["a question that ends with a blank", request({ messages: [{ role: "user", content: "Why? " }] })],
+  [
+    "a blank at the end of an earlier answer",
+    request({ messages: [user(text), { role: "assistant", content: "Yes. " }, user(text)] })
+  ],
   ["a system prompt of nothing", request({ system: "" })],
   [
     "results in several messages",
@@ -727,7 +751,7 @@ describe("the rules", () => {
 // Properties
 // -----------------------------------------------------------------------------
 
-const runs = { arbitrary: { runs: 500, seed: process.env["SEED"] ?? "resilient-claude" }, timeout: 30_000 }
+const often = { arbitrary: { runs: runs(500), seed: process.env["SEED"] ?? "resilient-claude" }, timeout: 30_000 }
 const json = Arbitrary.schema(Schema.Json)
 const int = (maximum: number) => Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum })))
 
@@ -771,7 +795,7 @@ const isSound = (params: unknown) =>
   )
 
 describe("whatever it is given", () => {
-  it.prop("never throws, of JSON", { params: json }, ({ params }) => assert.isTrue(isSound(params)), runs)
+  it.prop("never throws, of JSON", { params: json }, ({ params }) => assert.isTrue(isSound(params)), often)
 
   it.prop(
     "never throws, of parameters",
@@ -784,12 +808,12 @@ describe("whatever it is given", () => {
       output_config: json
     },
     (params) => assert.isTrue(isSound({ ...hello, ...params })),
-    runs
+    often
   )
 
   it.prop("never throws, of a request with something else in it", { mutant }, ({ mutant }) => {
     assert.isTrue(isSound(mutant))
-  }, runs)
+  }, often)
 
   it("never throws, of data that contains itself", () => {
     const list: Array<unknown> = []
@@ -820,5 +844,5 @@ describe("whatever it is given", () => {
 
   it.prop("never says what the prompt says", { mutant }, ({ mutant }) => {
     assert.notInclude(JSON.stringify(shape(marked(mutant, false) as Params)), "SECRET")
-  }, runs)
+  }, often)
 })
