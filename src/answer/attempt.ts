@@ -186,12 +186,12 @@ const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effe
   Watchdog.stop(watchdog)
   Accumulator.count(accumulator, tallies, failure)
   return emit(source, (common) => {
-    const told = { ...common, attempt: number, requestId, took: Duration.millis(common.at - start) }
-    if (failure !== undefined) return { _tag: "AttemptFailed", ...told, error: failure }
+    const fields = { ...common, attempt: number, requestId, took: Duration.millis(common.at - start) }
+    if (failure !== undefined) return { _tag: "AttemptFailed", ...fields, error: failure }
     // Neither failed nor complete: its reader has left.
-    if (!draft.ended()) return { _tag: "AttemptLeft", ...told }
+    if (!draft.ended()) return { _tag: "AttemptLeft", ...fields }
     const { stop_reason: stopReason, usage } = draft.head()
     const timeToFirstToken = Accumulator.timeToFirstToken(accumulator)
-    return { _tag: "AttemptSucceeded", ...told, timeToFirstToken, stopReason, usage }
+    return { _tag: "AttemptSucceeded", ...fields, timeToFirstToken, stopReason, usage }
   })
 }

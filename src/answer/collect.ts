@@ -52,7 +52,7 @@ export const collect = Effect.fnUntraced(function*(
 const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) {
   const { amend, ask, claude, options, wanted } = question
   question.stopped = undefined
-  const { model, request, whole: { params } } = yield* toRequest(ask, options, amend, rest)
+  const { model, request, complete: { params } } = yield* toRequest(ask, options, amend, rest)
   const opened = yield* claude.open(request)
   yield* drain(opened)
   const own = opened.reply()

@@ -35,10 +35,10 @@ class Drafting implements Draft {
   readonly model: string
   /** What `message_start` said, and what was said after it, in order. */
   start: SdkMessage | undefined
-  changes: Array<RawMessageDeltaEvent> = none
+  changes: Array<RawMessageDeltaEvent> = empty
   /** All of that, put together when it is asked for. */
   known: SdkMessage | undefined
-  blocks: Array<Block.Block> = none
+  blocks: Array<Block.Block> = empty
   hasBegun = false
   hasEnded = false
 
@@ -136,7 +136,7 @@ class Drafting implements Draft {
 }
 
 /** Nothing yet: it is not added to. */
-const none: Array<never> = []
+const empty: Array<never> = []
 
 /** Most answers have one block: an array that is made for one takes a tenth of what `push` makes room for. */
 const appended = <A>(list: Array<A>, item: A): Array<A> => {

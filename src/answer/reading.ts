@@ -66,9 +66,9 @@ export const start = (reading: Reading, broken?: Resuming.Broken): Effect.Effect
   )
 
 const openPart = Effect.fnUntraced(function*({ send, toRequest }: Reading, broken: Resuming.Broken | undefined) {
-  const { model, request, whole } = yield* toRequest(broken && { ...Rest.nothing, before: broken.reply })
+  const { complete, model, request } = yield* toRequest(broken && { ...Rest.nothing, before: broken.reply })
   const opened = yield* Effect.provideService(send(request), Streamed, true)
-  const part: Part = { opened, resuming: broken && Resuming.make(broken, Rest.goesOn(whole.params, model)) }
+  const part: Part = { opened, resuming: broken && Resuming.make(broken, Rest.goesOn(complete.params, model)) }
   return part
 })
 

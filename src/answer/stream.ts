@@ -151,13 +151,13 @@ const reopened = (
   const event: Restarted | Resumed = rest === undefined
     ? { type: "restarted", attempt, because: error._tag }
     : { type: "resumed", index: rest.index, attempt, because: error._tag }
-  const told = emit({ log: reading.log, call: reading.call?.id, model }, (common) => ({
+  const logged = emit({ log: reading.log, call: reading.call?.id, model }, (common) => ({
     _tag: rest === undefined ? "Restarted" : "Resumed",
     ...common,
     attempt,
     error
   }))
-  return Effect.as(told, Arr.of(event))
+  return Effect.as(logged, Arr.of(event))
 }
 
 /** The answer has failed, and so has its call, if that was waiting for it. */

@@ -62,7 +62,7 @@ export class WaitOrder<A, S> {
       state,
       arrival: this.arrivals++,
       lane: undefined,
-      load: Amounts.none,
+      load: Amounts.zero,
       before: undefined,
       after: undefined
     }
@@ -82,7 +82,7 @@ export class WaitOrder<A, S> {
       rank.lanes.delete(tenant)
     }
     rank.size--
-    rank.load = rank.size === 0 ? Amounts.none : Amounts.minus(rank.load, waiter.load)
+    rank.load = rank.size === 0 ? Amounts.zero : Amounts.minus(rank.load, waiter.load)
     if (rank.size === 0) this.ranks = this.ranks.filter((other) => other !== rank)
     const left = (this.tenants.get(tenant) ?? 1) - 1
     if (left === 0) this.tenants.delete(tenant)
@@ -128,7 +128,7 @@ export class WaitOrder<A, S> {
   /** What is wanted by those who would go before it, if it came now: of other tenants, as many in turn as of its own. */
   ahead(item: A): Amounts.Amount {
     const rank = this.standing.rank(item)
-    let sum = Amounts.none
+    let sum = Amounts.zero
     for (const { lanes, load, rank: other, size } of this.ranks) {
       if (other > rank) break
       if (other < rank) sum = Amounts.plus(sum, load)
@@ -170,7 +170,7 @@ export class WaitOrder<A, S> {
       rank.lanes.set(tenant, lane)
       rank.turns.add(lane)
     }
-    waiter.load = this.standing.load?.(waiter.item) ?? Amounts.none
+    waiter.load = this.standing.load?.(waiter.item) ?? Amounts.zero
     waiter.lane = lane
     lane.waiters.add(waiter)
     rank.size++
@@ -182,7 +182,7 @@ export class WaitOrder<A, S> {
   rankOf(rank: number): Rank<A, S> {
     const known = this.ranks.find((other) => other.rank === rank)
     if (known !== undefined) return known
-    const made: Rank<A, S> = { rank, turns: new List(), lanes: new Map(), size: 0, load: Amounts.none }
+    const made: Rank<A, S> = { rank, turns: new List(), lanes: new Map(), size: 0, load: Amounts.zero }
     this.ranks = [...this.ranks, made].toSorted((a, b) => a.rank - b.rank)
     return made
   }

@@ -67,8 +67,8 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
   const claude = Context.getOrUndefined(context, Claude)
   const catalogue = Context.get(context, Current.Catalogue)
   const outer: Continuation.PolicyCall | undefined = Context.get(context, Current.Call)
-  const said = new Set<string>()
-  const isFirst = (what: string): boolean => said.size < said.add(what).size
+  const done = new Set<string>()
+  const isFirst = (what: string): boolean => done.size < done.add(what).size
   const call: CallState = {
     id: Context.get(context, Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12),
     attempt: 0,
@@ -183,7 +183,7 @@ const explain = <E extends ClaudeError>(call: CallState, error: E, because: Clau
     ? "DeadlineExceeded"
     : gaveUp ?? RetryState.reason(call.retries, because)
   const explained = History.explain(error, reason, history)
-  const told = emit(call, (common) => ({
+  const logged = emit(call, (common) => ({
     _tag: "GaveUp",
     ...common,
     model: error.model ?? common.model,
@@ -193,7 +193,7 @@ const explain = <E extends ClaudeError>(call: CallState, error: E, because: Clau
     spent: { ...call.spent },
     took: Duration.millis(common.at - start)
   }))
-  return Effect.as(outside(call, told), explained)
+  return Effect.as(outside(call, logged), explained)
 }
 
 /** As it would be outside of the call: who listens there learns whether it is a part of another one. */

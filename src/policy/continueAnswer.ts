@@ -27,7 +27,7 @@ export const continueAnswer = <A, R>(
   // Others may be asked at the same time: what failed is the attempt that this piece came with.
   CallState.recordOnce(call, error, stopped?.reply.attempt)
   RetryState.markRetried(call.retries, error)
-  const told = CallState.emit(call, (common) => ({
+  const logged = CallState.emit(call, (common) => ({
     _tag: "Continued",
     ...common,
     attempt: call.attempt + 1,
@@ -40,7 +40,7 @@ export const continueAnswer = <A, R>(
     isFinal: () => nextOf(call, question.stopped()) !== undefined
   })
   return settleAsFailed(error).pipe(
-    Effect.andThen(told),
+    Effect.andThen(logged),
     Effect.andThen(Effect.catch(piece, (error) => continueAnswer(call, error, question, true)))
   )
 }

@@ -30,10 +30,10 @@ export const validate = (params: Params, how: How, place: Place): Effect.Effect<
   const model = catalogue.models.get(params.model)
   return errors.length === 0 && warnings.length === 0 && model?.lifecycle !== "deprecated" && !how.count
     ? undefined
-    : told(params, model, errors, warnings, how, place)
+    : found(params, model, errors, warnings, how, place)
 }
 
-const told = (
+const found = (
   params: Params,
   model: Model | undefined,
   errors: ReadonlyArray<Issue>,
@@ -48,14 +48,14 @@ const told = (
     const detail = [...errors.slice(0, mostShown).map(Validate.show), ...more].join("; ")
     return Effect.fail(new InvalidRequest({ sent: false, model: modelOf(params), detail, issues: errors }))
   }
-  const tells: Array<Effect.Effect<void, ClaudeError>> = warnings.filter((issue) =>
+  const logs: Array<Effect.Effect<void, ClaudeError>> = warnings.filter((issue) =>
     isNew(issue, params.model, catalogue)
   ).map((issue) => warn("Validation", Validate.show(issue)))
   if (model?.lifecycle === "deprecated" && once(catalogue, `deprecated ${model.id}`)) {
-    tells.push(warn("DeprecatedModel", deprecation(model)))
+    logs.push(warn("DeprecatedModel", deprecation(model)))
   }
-  if (how.count && place.isNew(params)) tells.push(count(params, model, place))
-  return tells.length === 0 ? undefined : Effect.all(tells, { discard: true })
+  if (how.count && place.isNew(params)) logs.push(count(params, model, place))
+  return logs.length === 0 ? undefined : Effect.all(logs, { discard: true })
 }
 
 /** The most issues that an error says in its message; all of them are its `issues`. */

@@ -42,7 +42,7 @@ export interface Prepared {
   /** What is sent: for all of an answer, or for the rest of it. */
   readonly request: Request
   /** What is asked for all of it. */
-  readonly whole: Request
+  readonly complete: Request
   readonly model: Model | undefined
 }
 
@@ -67,17 +67,17 @@ export const toRequest = Effect.fnUntraced(function*(
   const params = adapted?.params ?? known
   const isAmended = amend !== undefined && isAmendable(given)
   const question = isAmended ? corrected(amend(params, model), params, call) : params
-  const whole = { params: question, limits: Context.get(context, Current.Limits) }
-  const request = rest === undefined ? whole : Rest.restOf(whole, rest, model)
+  const complete = { params: question, limits: Context.get(context, Current.Limits) }
+  const request = rest === undefined ? complete : Rest.restOf(complete, rest, model)
   if (call !== undefined) call.model = given.model
-  yield* check(request.params, adapted?.changes ?? none, call, rest !== undefined)
+  yield* check(request.params, adapted?.changes ?? empty, call, rest !== undefined)
   if (amend !== undefined && !isAmended) {
     return yield* invalid(
       params,
       "a value cannot be asked for after a message of the assistant's: end with one of the user's"
     )
   }
-  return { request, whole, model }
+  return { request, complete, model }
 })
 
 /** What was asked, as the caller asked it: what stands in for a model, and what was answered before, is not in it. */
@@ -87,7 +87,7 @@ export const questionOf = Effect.fnUntraced(function*(ask: Ask, options: Options
   return amend !== undefined && isAmendable(params) ? amend(params, models.get(params.model)) : params
 })
 
-const none: ReadonlyArray<string> = []
+const empty: ReadonlyArray<string> = []
 
 /** What is done before a request is sent, or why it is not. */
 const check = (
@@ -100,8 +100,8 @@ const check = (
   if (wrong !== undefined) return invalid(params, wrong)
   const validated = call?.validate?.(params, isRest) ?? Effect.void
   if (call === undefined || changes.length === 0) return validated
-  const told = call.warn(params.model, "Adapted", `the request was changed for this model: ${changes.join(", ")}`)
-  return Effect.andThen(told, validated)
+  const logged = call.warn(params.model, "Adapted", `the request was changed for this model: ${changes.join(", ")}`)
+  return Effect.andThen(logged, validated)
 }
 
 /** Whether there is a last message that is not the assistant's. What else is wrong with it is said by the rules. */

@@ -74,7 +74,7 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
     turnstile: Turnstile.make<Ticket.Ticket>({
       rank: (ticket) => Queue.rank(queue, ticket),
       tenant: ({ tenant }) => tenant,
-      load: ({ priced }) => priced === undefined ? Amounts.none : queue.meter?.least(priced) ?? Amounts.none,
+      load: ({ priced }) => priced === undefined ? Amounts.zero : queue.meter?.least(priced) ?? Amounts.zero,
       room: concurrency.queue,
       turn: (ticket, ahead, clock) => Queue.turn(queue, ticket, ahead, queue.steady(clock)),
       take: (ticket, clock) => Queue.take(queue, ticket, queue.steady(clock)),

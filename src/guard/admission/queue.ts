@@ -134,7 +134,7 @@ const sent = (queue: Queue, ticket: Ticket.Ticket, now: number): void => {
   const { brake, meter, turnstile } = queue
   ticket.number = ++queue.sent
   Brake.sent(brake, ticket.looks, turnstile.size() <= 1, now)
-  ticket.taken = { at: now, total: meter?.total ?? Amounts.none }
+  ticket.taken = { at: now, total: meter?.total ?? Amounts.zero }
 }
 
 /** Undoes that. */

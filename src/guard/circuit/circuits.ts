@@ -140,8 +140,8 @@ export const send = (
     circuit.isClosed = state._tag === "Closed"
     // It has opened or closed, or a probe has begun or left.
     if (!circuit.isClosed || decision._tag === "Closed") Line.turned(circuit.line)
-    const told = eventOf(model ?? "*", now, state, decision)
-    return told === undefined ? Effect.succeed(decision) : Effect.as(panel.place.log.emit(told), decision)
+    const logged = eventOf(model ?? "*", now, state, decision)
+    return logged === undefined ? Effect.succeed(decision) : Effect.as(panel.place.log.emit(logged), decision)
   })
 }
 

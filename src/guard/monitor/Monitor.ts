@@ -84,18 +84,21 @@ export interface Monitor extends Guard.Guard {
 
 /** Listens to the ends of calls on their way to the log, and tells both the log and `alerts`. */
 export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): Monitor => {
-  const ear: Ear = { settings, log, alerts, rate: new Measure(settings), opened: new Map() }
+  const observer: Observer = { settings, log, alerts, rate: new Measure(settings), opened: new Map() }
   return {
     gate: Guard.open,
     admit: ({ params: { model } }) =>
       // A policy tells the log how its call ended.
       Effect.map(
         Current.Call,
-        (call) => call === undefined ? { settle: (exit) => settled(ear, model, exit) } : Guard.nothing
+        (call) => call === undefined ? { settle: (exit) => settled(observer, model, exit) } : Guard.nothing
       ),
-    watch: (guard) => ({ gate: (request) => gated(ear, guard, request), admit: (request) => guard.admit(request) }),
-    log: { emit: (event) => heard(ear, event) },
-    status: (now) => ear.rate.status(now)
+    watch: (guard) => ({
+      gate: (request) => gated(observer, guard, request),
+      admit: (request) => guard.admit(request)
+    }),
+    log: { emit: (event) => observed(observer, event) },
+    status: (now) => observer.rate.status(now)
   }
 }
 
@@ -103,7 +106,7 @@ export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): 
 // Internals
 // -----------------------------------------------------------------------------
 
-interface Ear {
+interface Observer {
   readonly settings: Settings
   readonly log: CallLog.CallLog
   readonly alerts: Alerts
@@ -113,42 +116,42 @@ interface Ear {
 }
 
 /** Counts the ends of calls, before the log is told: a sink may take its time. */
-const heard = (ear: Ear, event: CallLog.Event): Effect.Effect<void> => {
+const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void> => {
   if (event._tag === "CircuitOpened") {
-    return Effect.andThen(ear.log.emit(event), Effect.suspend(() => circuitOpened(ear, event)))
+    return Effect.andThen(observer.log.emit(event), Effect.suspend(() => circuitOpened(observer, event)))
   }
   const end = endOf(event)
-  return end === undefined ? ear.log.emit(event) : Effect.contextWith((context: Context.Context<never>) => {
+  return end === undefined ? observer.log.emit(event) : Effect.contextWith((context: Context.Context<never>) => {
     const outer = Context.get(context, Current.Call)
     // A call inside of another is one of its attempts.
     const isPart = outer !== undefined && outer.id !== event.call
-    const alert = isPart ? undefined : ear.rate.count(end, event.at, event.model)
-    return Effect.andThen(ear.log.emit(event), Effect.suspend(() => tell(ear, alert)))
+    const alert = isPart ? undefined : observer.rate.count(end, event.at, event.model)
+    return Effect.andThen(observer.log.emit(event), Effect.suspend(() => raise(observer, alert)))
   })
 }
 
 /** The end of a call that no policy runs. */
-const settled = (ear: Ear, model: string, exit: Guard.Ending): Effect.Effect<void> => {
+const settled = (observer: Observer, model: string, exit: Guard.Ending): Effect.Effect<void> => {
   const error = Guard.errorOf(exit)
   const end = error !== undefined ? failed(error) : Exit.isSuccess(exit) ? "success" : undefined
-  return atNow((now) => tell(ear, ear.rate.count(end, now, model)))
+  return atNow((now) => raise(observer, observer.rate.count(end, now, model)))
 }
 
 /** What a gate turns away without a policy. */
-const gated = (ear: Ear, guard: Guard.Guard, request: Request): Effect.Effect<void, ClaudeError> =>
+const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect.Effect<void, ClaudeError> =>
   Effect.contextWith((context: Context.Context<never>) =>
     Context.get(context, Current.Call) !== undefined ? guard.gate(request) : Effect.tapError(
       guard.gate(request),
-      (error) => atNow((now) => tell(ear, ear.rate.count(failed(error), now, request.params.model)))
+      (error) => atNow((now) => raise(observer, observer.rate.count(failed(error), now, request.params.model)))
     )
   )
 
 /** Usually there is nothing to tell. */
-const tell = ({ alerts, log }: Ear, alert: RateAlert | undefined): Effect.Effect<void> =>
+const raise = ({ alerts, log }: Observer, alert: RateAlert | undefined): Effect.Effect<void> =>
   alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
 
 /** A circuit opens again with each probe that fails: that is one outage, and is told once. */
-const circuitOpened = ({ alerts, opened, settings }: Ear, event: Alert): Effect.Effect<void> => {
+const circuitOpened = ({ alerts, opened, settings }: Observer, event: Alert): Effect.Effect<void> => {
   for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
   const isSame = opened.has(event.model)
   opened.set(event.model, event.at)

@@ -44,7 +44,7 @@ export interface Options extends Limits {
   readonly estimate?: "characters" | "count" | undefined
 }
 
-export { type Amount, build, dimensions, none } from "./amounts.ts"
+export { type Amount, build, dimensions, zero as none } from "./amounts.ts"
 export { type Buckets, memory, type Seen, Store } from "./store.ts"
 
 /** The settings that were meant. */

@@ -18,7 +18,7 @@ export const build = (f: (dimension: keyof Amount) => number): Amount => ({
 })
 
 /** Nothing. */
-export const none: Amount = { requests: 0, input: 0, output: 0 }
+export const zero: Amount = { requests: 0, input: 0, output: 0 }
 
 /** Both together. */
 export const plus = (a: Amount, b: Amount): Amount => ({
