@@ -15,8 +15,6 @@ import * as Words from "./errorWords.ts"
 import { rateLimitsOf, retryAfterOf, verdictOf } from "./headers.ts"
 import { codeOf, headersOf, innermost, number, plain, property, saidBy, string, unnumbered } from "./readFailure.ts"
 
-type Tag = ClaudeError.Tag
-
 /** What is known about the call, besides the failure itself. */
 export interface Context {
   readonly model?: string | undefined
@@ -57,7 +55,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
 
 /** The API said what is wrong. */
 const answered = (
-  tag: Tag,
+  tag: Codes.Answered,
   common: {
     readonly model: string | undefined
     readonly requestId: string | undefined
@@ -93,7 +91,7 @@ const answered = (
     case "ContextWindowExceeded":
     case "UnexpectedResponse":
       return new ClaudeError[tag](common)
-    default:
+    case "InvalidRequest":
       return new ClaudeError.InvalidRequest({ ...common, sent: true })
   }
 }

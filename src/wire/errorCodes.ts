@@ -1,8 +1,24 @@
 /** Which kind of error the API means, by what it says it in: a code, a type, a status. */
 import type { Tag } from "../ClaudeError.ts"
 
+/** The kinds of error that an answer of the API, or of a gateway, can say. `classify` makes each of them. */
+export type Answered = Extract<
+  Tag,
+  | "InvalidRequest"
+  | "Unauthorized"
+  | "Forbidden"
+  | "NotFound"
+  | "RequestTooLarge"
+  | "ContextWindowExceeded"
+  | "SpendLimitReached"
+  | "RateLimited"
+  | "Overloaded"
+  | "ServerFault"
+  | "UnexpectedResponse"
+>
+
 /** Codes that say more than type and status do. Source: `core/error-classes.ts` of the SDK 1.14. */
-const byCode: Readonly<Record<string, Tag>> = {
+const byCode: Readonly<Record<string, Answered>> = {
   enforced_spend_limit_reached: "SpendLimitReached",
   contract_spend_limit_reached: "SpendLimitReached",
   linked_organization_spend_limit_reached: "SpendLimitReached",
@@ -35,7 +51,7 @@ const byCode: Readonly<Record<string, Tag>> = {
 }
 
 /** `invalid_request_error` is missing: the API uses it for other statuses too. */
-const byType: Readonly<Record<string, Tag>> = {
+const byType: Readonly<Record<string, Answered>> = {
   authentication_error: "Unauthorized",
   billing_error: "SpendLimitReached",
   permission_error: "Forbidden",
@@ -48,7 +64,7 @@ const byType: Readonly<Record<string, Tag>> = {
 }
 
 /** 409 is a conflict that may be gone the next time; the permanent ones have codes. */
-const byStatus: Readonly<Record<number, Tag>> = {
+const byStatus: Readonly<Record<number, Answered>> = {
   401: "Unauthorized",
   402: "SpendLimitReached",
   403: "Forbidden",
@@ -61,13 +77,13 @@ const byStatus: Readonly<Record<number, Tag>> = {
   529: "Overloaded"
 }
 
-export const ofStatus = (status: number): Tag =>
+export const ofStatus = (status: number): Answered =>
   byStatus[status] ?? (status >= 500 ? "ServerFault" : status >= 400 ? "InvalidRequest" : "UnexpectedResponse")
 
-export const ofCode = (code: string | undefined): Tag | undefined => entry(byCode, code)
+export const ofCode = (code: string | undefined): Answered | undefined => entry(byCode, code)
 
-export const ofType = (type: string | undefined): Tag | undefined => entry(byType, type)
+export const ofType = (type: string | undefined): Answered | undefined => entry(byType, type)
 
 /** Not what every object has, like `constructor`. */
-const entry = (table: Readonly<Record<string, Tag>>, key: string | undefined): Tag | undefined =>
+const entry = (table: Readonly<Record<string, Answered>>, key: string | undefined): Answered | undefined =>
   key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined

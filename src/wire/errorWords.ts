@@ -5,11 +5,11 @@
  * 404, an overload), they are not asked: a proxy's "retry budget exceeded" is no
  * spent account. Quotations are left out, because a message may quote the user.
  */
-import type { Tag } from "../ClaudeError.ts"
+import type { Answered } from "./errorCodes.ts"
 
 interface Row {
   readonly words: RegExp
-  readonly tag: Tag
+  readonly tag: Answered
   /** Where the words were seen. */
   readonly source: string
 }
@@ -110,7 +110,7 @@ export const tagOf = (
   words: string | undefined,
   status: number | undefined,
   type: string | undefined
-): Tag | undefined => {
+): Answered | undefined => {
   if (words === undefined || speakingTypes.has(type) || !silentStatuses.has(status)) return undefined
   if (aboutField.test(words)) return undefined
   const own = words.replaceAll(quoted, "")
