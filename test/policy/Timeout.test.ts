@@ -71,6 +71,17 @@ describe("overall", () => {
       )
     }))
 
+  it.effect("a longer one inside another has its deadline, also under a policy", () =>
+    Effect.gen(function*() {
+      const seen: Array<number> = []
+      const look = Effect.map(Current.Deadline, (deadline) => void seen.push(deadline))
+      const outer = Timeout.overall("10 seconds")
+      yield* outer(Timeout.overall("1 minute")(look))
+      yield* outer(Policy.apply({ overall: "1 minute" })(look))
+      yield* Timeout.overall("1 minute")(outer(look))
+      assert.deepStrictEqual(seen, [10_000, 10_000, 10_000])
+    }))
+
   it.effect("a limit that is over when it begins runs nothing", () =>
     Effect.gen(function*() {
       const error = yield* Claude.text("hi").pipe(
