@@ -47,7 +47,11 @@ export const RateLimits = Schema.Struct({
   outputTokens: Schema.optionalKey(RateLimit)
 })
 
-/** Why no further attempt was made. */
+/**
+ * Why no further attempt was made: the kind is not retried; its retries, or those of all kinds, are spent; the next attempt
+ * could not end before the deadline (of the call, or of the model that was asked); the deadline has come; the retry budget
+ * of the process has nothing left.
+ */
 export const GaveUp = Schema.Literals([
   "NotRetried",
   "RetriesSpent",

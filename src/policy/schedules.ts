@@ -66,7 +66,10 @@ export const waits = (
   return Plan.note(reasonable(schedule), { kind: "waits", times, base, cap, jitter, wait })
 }
 
-/** Begins no wait that cannot end before the deadline, and none for what waiting cannot mend. */
+/**
+ * Begins no wait that cannot end before the deadline, and none for what waiting cannot mend. Under a policy, `retryState` asks
+ * about the deadline.
+ */
 export const reasonable = <O>(self: Schedule.Schedule<O, unknown>): Schedule.Schedule<O, unknown> =>
   Schedule.fromStep(
     Effect.map(Schedule.toStep(self), (step) => (now: number, input: unknown): ReturnType<typeof step> =>

@@ -24,7 +24,10 @@ export const inTime = (
   return left - hint < shortestAnswer ? undefined : Math.round(hint + share() * (latest - hint))
 }
 
-/** The same before `Current.Deadline`, after a failure that may carry a hint. */
+/**
+ * The same before `Current.Deadline`, after a failure that may carry a hint. With `models`, that deadline is the share of the
+ * model that is asked (`modelFallback`), and earlier than the overall one.
+ */
 export const beforeDeadline = Effect.fnUntraced(function*(now: number, wait: Duration.Duration, failure: unknown) {
   const hint = is(failure) ? retryAfter(failure) : undefined
   const random = yield* Random.Random

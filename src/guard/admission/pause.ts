@@ -2,7 +2,8 @@
  * The pause after a 429 that says when to come back, for one class of models.
  *
  * It holds everybody if requests ran out or nothing more is said, and if tokens ran out only requests that are estimated
- * to be at least as large. When it is over, one call looks, and the others go when that is answered.
+ * to be at least as large. When it is over, one call looks, and the others go when that is answered. The hint of an error
+ * that is no 429 counts for the circuit: how long it stays open.
  */
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
