@@ -1,4 +1,4 @@
-/** What has come of an attempt: the message as far as it was read, and when. Mutable, and written by its reads only. */
+/** The message of an attempt as far as it was read, with the times of its parts. Only the reads of the attempt change it. */
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as ClaudeError from "../ClaudeError.ts"
@@ -11,7 +11,7 @@ import { isPermanentMidway } from "../permanence.ts"
 import type { Connection } from "../wire/connection.ts"
 import * as Draft from "./draft.ts"
 
-/** What is known of the attempt from its start. */
+/** The attempt, as it began. */
 interface About {
   readonly model: string
   readonly number: number
@@ -19,7 +19,7 @@ interface About {
   readonly models: Models.Catalogue["models"]
 }
 
-/** What has come of it. Times in milliseconds since the epoch. */
+/** The message so far. Times are in milliseconds since the epoch. */
 export interface Accumulator {
   readonly about: About
   readonly draft: Draft.Draft
@@ -66,7 +66,7 @@ export const take = (
   return taken === events.length ? events : events.slice(0, taken)
 }
 
-/** What has been read so far. */
+/** The reply that the events so far make. */
 export const reply = (self: Accumulator, now: number): Message.Reply => {
   const { about: { number, start }, draft, endAt, rateLimits, requestId } = self
   const message = draft.message()
@@ -141,7 +141,7 @@ export const toAttemptError = (
     })
 }
 
-/** Adds what it has used to tallies. */
+/** Adds the tokens and the cost of the attempt to the tallies. */
 export const count = (
   self: Accumulator,
   tallies: ReadonlyArray<Current.Tally | undefined>,
