@@ -49,10 +49,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/waitQueue.test.ts"
   },
   {
-    name: "G2: a lease that dies keeps the others from being settled",
+    name: "G2: the lease of a call that a later guard refuses is never settled",
     file: "src/guard/Guard.ts",
-    find: "settled.push(yield* Effect.exit(Effect.suspend(() => lease.settle(exit, held.usage))))",
-    replace: "settled.push(Exit.succeed(yield* lease.settle(exit, held.usage)))",
+    find: "    yield* onScopeExit(held.context, (exit) => lease.settle(exit, held.usage))\n  }\n",
+    replace:
+      "  }\n  for (const lease of leases) yield* onScopeExit(held.context, (exit) => lease.settle(exit, held.usage))\n",
     test: "test/guard/Guard.test.ts"
   },
 
@@ -292,7 +293,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   // A failing store or sink never fails or delays a call.
   {
     name: "G15: a quota's store that fails ends the call",
-    file: "src/guard/quota/meter.ts",
+    file: "src/guard/guards/stores.ts",
     find: "(cause) => Effect.as(onStoreError(cause), otherwise)",
     replace: "(cause) => Effect.andThen(onStoreError(cause), Effect.failCause(cause) as Effect.Effect<never>)",
     test: "test/guard/quota/Quota.test.ts"

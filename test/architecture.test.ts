@@ -24,6 +24,7 @@ const stages: ReadonlyArray<ReadonlyArray<string>> = [
     "Current",
     "attemptNumber",
     "budget",
+    "onScopeExit",
     "queued",
     "Message",
     "CallLog",

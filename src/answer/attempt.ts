@@ -12,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
 import { AttemptNumber } from "../attemptNumber.ts"
 import type * as CallLog from "../CallLog.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
@@ -19,6 +20,7 @@ import * as Current from "../Current.ts"
 import { emit, type Source } from "../emit.ts"
 import { errorOf } from "../errorOf.ts"
 import * as Message from "../Message.ts"
+import { onScopeExit } from "../onScopeExit.ts"
 import { Queued } from "../queued.ts"
 import type { Connect, Connection, WireItem } from "../wire/connection.ts"
 import * as Accumulator from "./accumulator.ts"
@@ -61,9 +63,12 @@ export const open = (connect: Connect, log: CallLog.CallLog) => (request: Messag
   openOver(connect, log, request)
 
 const openOver = Effect.fnUntraced(function*(connect: Connect, log: CallLog.CallLog, request: Message.Request) {
-  const attempt = yield* make(request, log)
+  const context = yield* Effect.context<Scope.Scope>()
+  const attempt = make(context, request, log)
   // What the wire adds to the scope is released before this tells how the attempt has ended.
-  yield* Effect.acquireRelease(started(attempt), (_, exit) => ended(attempt, exit))
+  yield* Effect.uninterruptible(
+    Effect.andThen(started(attempt), onScopeExit(context, (exit) => ended(attempt, exit)))
+  )
   const { accumulator, accumulator: { draft }, watchdog } = attempt
   const connection = yield* recordingFailure(attempt, Watchdog.limitWait(watchdog, connect(request)))
   Watchdog.connected(watchdog)
@@ -76,9 +81,12 @@ const openOver = Effect.fnUntraced(function*(connect: Connect, log: CallLog.Call
   return toOpened(attempt, begun, readNext)
 })
 
-const make = Effect.fnUntraced(function*({ limits, params }: Message.Request, log: CallLog.CallLog) {
-  // One read of the context in place of six effects: `node bench/ops.ts` counts them.
-  const context = yield* Effect.context<never>()
+/** One read of the context in place of six effects: `node bench/ops.ts` counts them. */
+const make = (
+  context: Context.Context<never>,
+  { limits, params }: Message.Request,
+  log: CallLog.CallLog
+): Attempt => {
   const clock = Context.get(context, Clock.Clock)
   const call: PolicyCall | undefined = Context.get(context, Current.Call)
   const { models } = Context.get(context, Current.Catalogue)
@@ -87,7 +95,7 @@ const make = Effect.fnUntraced(function*({ limits, params }: Message.Request, lo
   // Without a policy there is one attempt.
   const number = call === undefined ? 1 : Context.get(context, AttemptNumber) ?? call.attempt
   const start = clock.currentTimeMillisUnsafe()
-  const attempt: Attempt = {
+  return {
     source: { log, call: call?.id, model },
     number,
     start,
@@ -98,8 +106,7 @@ const make = Effect.fnUntraced(function*({ limits, params }: Message.Request, lo
     queued: Context.get(context, Queued),
     failure: undefined
   }
-  return attempt
-})
+}
 
 // -----------------------------------------------------------------------------
 // Reading

@@ -16,6 +16,7 @@ import { type ClaudeError, kindOf, type Table } from "../ClaudeError.ts"
 import { errorOf } from "../errorOf.ts"
 import { isLocal } from "../local.ts"
 import type { Request, Usage } from "../Message.ts"
+import { onScopeExit } from "../onScopeExit.ts"
 import { isPermanent } from "../permanence.ts"
 import { Queued } from "../queued.ts"
 
@@ -88,68 +89,49 @@ const openBehind = Effect.fnUntraced(function*(
 ) {
   // Read once: to yield each of these would cost more than a guard.
   const context = yield* Effect.context<Scope.Scope>()
-  const scope = Context.get(context, Scope.Scope)
   const clock = Context.get(context, Clock.Clock)
   const from = clock.currentTimeMillisUnsafe()
   for (const guard of guards) {
     if (guard.gate !== open) yield* guard.gate(request)
   }
-  const held: Held = { scope, leases: [], answer: undefined, usage: undefined }
-  yield* Scope.addFinalizerExit(scope, (exit) => Effect.provideContext(settle(held, exit), context))
-  if (isClosed(scope)) return yield* Effect.interrupt
-  for (const guard of guards) {
-    yield* admit(held, guard, request)
-    if (isClosed(scope)) return yield* Effect.interrupt
-  }
+  const held: Held = { context, scope: Context.get(context, Scope.Scope), usage: undefined }
+  const leases = yield* Effect.uninterruptible(admit(held, guards, request))
   const queued = Context.get(context, Queued) + clock.currentTimeMillisUnsafe() - from
   const opening = claude.open(request)
   const answer = yield* (queued === 0 ? opening : Effect.provideService(opening, Queued, queued))
-  held.answer = answer
-  for (const lease of held.leases) {
-    if (isClosed(scope)) return yield* Effect.interrupt
+  yield* onScopeExit(context, (exit) => Effect.sync(() => void (held.usage = usageOf(answer, exit))))
+  for (const lease of leases) {
+    if (isClosed(held)) return yield* Effect.interrupt
     if (lease.opened !== undefined) yield* lease.opened(answer)
   }
-  return isClosed(scope) ? yield* Effect.interrupt : answer
+  return isClosed(held) ? yield* Effect.interrupt : answer
 })
 
-/** What is held for one request. */
+/** What is held for one request, and by whom. */
 interface Held {
+  readonly context: Context.Context<Scope.Scope>
   readonly scope: Scope.Scope
-  /** Those that are not settled yet. */
-  readonly leases: Array<Lease>
-  answer: Opened | undefined
+  /** What its answer has used, when that is over. */
   usage: Usage | undefined
 }
 
 /** Whether somebody else has closed the scope of the answer meanwhile: nobody would close what is opened in it. */
-const isClosed = ({ state }: Scope.Scope): boolean => state._tag === "Closed"
+const isClosed = ({ scope: { state } }: Held): boolean => state._tag === "Closed"
 
-/** Keeps the lease that a guard gives, or gives it back at once where nobody else would. */
-const admit = (held: Held, guard: Guard, request: Request): Effect.Effect<void, ClaudeError> =>
-  Effect.uninterruptible(
-    Effect.flatMap(Effect.suspend(() => guard.admit(request)), (lease: Lease | undefined) => {
-      // A guard that the compiler has not seen may give none.
-      const given = lease ?? nothing
-      if (given !== nothing) held.leases.push(given)
-      const { state } = held.scope
-      return state._tag === "Closed" ? settle(held, state.exit) : Effect.void
-    })
-  )
-
-/** Settles what is held, the last lease first. One that dies keeps no other from it. */
-const settle = Effect.fnUntraced(function*(held: Held, exit: Ending) {
-  const settled = [yield* Effect.exit(Effect.sync(() => ask(held, exit)))]
-  for (;;) {
-    const lease = held.leases.pop()
-    if (lease === undefined) break
-    settled.push(yield* Effect.exit(Effect.suspend(() => lease.settle(exit, held.usage))))
+/** Takes a lease of each guard. The scope settles them, the last one first; one that dies keeps no other from it. */
+const admit = Effect.fnUntraced(function*(held: Held, guards: ReadonlyArray<Guard>, request: Request) {
+  const leases: Array<Lease> = []
+  for (const guard of guards) {
+    if (isClosed(held)) return yield* Effect.interrupt
+    // A guard that the compiler has not seen may give none.
+    const lease: Lease = (yield* guard.admit(request)) ?? nothing
+    if (lease === nothing) continue
+    leases.push(lease)
+    yield* onScopeExit(held.context, (exit) => lease.settle(exit, held.usage))
   }
-  return yield* Exit.asVoidAll(settled)
+  return isClosed(held) ? yield* Effect.interrupt : leases
 })
 
-/** Asks an answer what it has used, once. One that its reader has left has not said how long it would have been, or had become. */
-const ask = (held: Held, exit: Ending): void => {
-  const { answer } = held
-  held.answer = undefined
-  if (answer !== undefined && !(Exit.isSuccess(exit) && !answer.isWhole())) held.usage = answer.usage()
-}
+/** What an answer has used. One that its reader has left has not said how long it would have been, or had become. */
+const usageOf = (answer: Opened, exit: Ending): Usage | undefined =>
+  Exit.isSuccess(exit) && !answer.isWhole() ? undefined : answer.usage()

@@ -119,8 +119,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   const budget = compiled.budget && RetryBudget.make(compiled.budget, scope)
   const queues = Queues.make(compiled, {
     countTokens: inner.countTokens,
-    store: Stores.quota(yield* Quota.Store),
-    onStoreError,
+    store: Stores.quota(yield* Quota.Store, onStoreError),
     scope
   })
   const circuits = compiled.circuit && Circuit.make(compiled.circuit, {

@@ -1,6 +1,7 @@
 /** What the tests of the queue and of the quota share: requests of a known size, and calls that end when they are told. */
 import { Cause, Deferred, Effect, Exit, type Fiber, Scope } from "effect"
 import * as Admission from "../../src/guard/admission/Admission.ts"
+import * as Stores from "../../src/guard/guards/stores.ts"
 import { type ClaudeError, Current, type Message, Quota } from "../../src/index.ts"
 
 export const model = "claude-sonnet-5-5"
@@ -21,16 +22,19 @@ export interface Options {
 }
 
 /** A queue, and what its store failed with. */
-export const make = ({ concurrency = {}, countTokens, quota, store = Quota.memory() }: Options) =>
+export const make = ({ concurrency = {}, countTokens, quota, store }: Options) =>
   Effect.map(Scope.make(), (scope) => {
     const settings = quota && Quota.settings(quota)
     const failures: Array<unknown> = []
     const admission = Admission.make({
       key: "default/sonnet",
       concurrency: Admission.settings(concurrency),
-      quota: settings && { ...settings, limits: settings.classOf("sonnet", model).limits, store },
+      quota: settings && {
+        ...settings,
+        limits: settings.classOf("sonnet", model).limits,
+        store: Stores.quota(store, (cause) => Effect.sync(() => void failures.push(Cause.squash(cause))))
+      },
       countTokens: countTokens ?? (({ messages }) => Effect.succeed(textOf(messages[0]))),
-      onStoreError: (cause) => Effect.sync(() => void failures.push(Cause.squash(cause))),
       scope
     })
     return { admission, failures, scope }

@@ -13,8 +13,8 @@ import type * as Quota from "../quota/Quota.ts"
 import * as Admission from "./Admission.ts"
 
 /** What queues need of the place where they are built. */
-export interface Place extends Pick<Meter.Place, "countTokens" | "onStoreError"> {
-  readonly store: Quota.Store
+export interface Place extends Pick<Meter.Place, "countTokens"> {
+  readonly store: Quota.Levels
   readonly scope: Scope.Scope
 }
 

@@ -15,17 +15,22 @@ export const circuits = (given: Circuit.Store | undefined): Circuit.Store | unde
   return { modify: (key, f) => within(() => given.modify(key, f)) }
 }
 
-/** Where levels are kept. */
-export const quota = (given: Quota.Store | undefined): Quota.Store => {
+/** Where levels are kept. A store may fail: then nobody is limited. */
+export const quota = (given: Quota.Store | undefined, onStoreError: OnStoreError): Quota.Levels => {
   if (given === undefined) return Quota.memory()
   const within = patient()
+  const asked = <A, B>(ask: () => Effect.Effect<A, unknown>, otherwise: B): Effect.Effect<A | B> =>
+    Effect.catchCause(within(ask), (cause) => Effect.as(onStoreError(cause), otherwise))
   return {
-    take: (key, buckets, cost, now) => within(() => given.take(key, buckets, cost, now)),
-    add: (key, buckets, amount, now) => within(() => given.add(key, buckets, amount, now)),
-    sync: (key, buckets, seen, now) => within(() => given.sync(key, buckets, seen, now)),
-    levels: (key, buckets, now) => within(() => given.levels(key, buckets, now))
+    take: (...about) => asked(() => given.take(...about), 0),
+    add: (...about) => asked(() => given.add(...about), undefined),
+    sync: (...about) => asked(() => given.sync(...about), undefined),
+    levels: (...about) => asked(() => given.levels(...about), undefined)
   }
 }
+
+/** Told when a store fails. */
+type OnStoreError = (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 
 /** How often to say that a store fails, in milliseconds. */
 const reportEvery = 60_000

@@ -126,7 +126,8 @@ const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void>
     // A call inside of another is one of its attempts.
     const isPart = outer !== undefined && outer.id !== event.call
     const alert = isPart ? undefined : observer.rate.count(end, event.at, event.model)
-    return Effect.andThen(observer.log.emit(event), Effect.suspend(() => raise(observer, alert)))
+    const logged = observer.log.emit(event)
+    return alert === undefined ? logged : Effect.andThen(logged, raise(observer, alert))
   })
 }
 

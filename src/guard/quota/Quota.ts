@@ -45,7 +45,7 @@ export interface Options extends Limits {
 }
 
 export { type Amount, build, dimensions, zero as none } from "./amounts.ts"
-export { type Buckets, memory, type Seen, Store } from "./store.ts"
+export { type Buckets, type Levels, memory, type Seen, Store } from "./store.ts"
 
 /** The settings that were meant. */
 export interface Settings {

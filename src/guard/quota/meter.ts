@@ -2,7 +2,6 @@
  * What is left of a quota for one class of models: estimates what a request will use, takes that, settles it with what
  * was used, and learns from both and from what the API says of its buckets.
  */
-import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isObject } from "effect/Predicate"
@@ -24,10 +23,8 @@ import { spent, tooLarge } from "./spent.ts"
 export interface Place {
   /** The account and the class of models. */
   readonly key: string
-  readonly quota: Quota.Settings & { readonly limits: Quota.Amount; readonly store: Quota.Store }
+  readonly quota: Quota.Settings & { readonly limits: Quota.Amount; readonly store: Quota.Levels }
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
-  /** Told when the store fails. */
-  readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 }
 
 /** What is left, in a store. */
@@ -101,13 +98,9 @@ export class Meter {
 
   /** Takes it and answers 0, or takes nothing and answers in how many milliseconds it may be there. */
   take(cost: Quota.Amount, now: number): Effect.Effect<number> {
-    const { key } = this.place
+    const { key, quota: { store } } = this.place
     this.limits.refresh(now)
-    const taken = this.stored(
-      (store, buckets) => store.take(key, buckets, cost, now),
-      0
-    )
-    return Effect.map(taken, (wait) => {
+    return Effect.map(store.take(key, this.limits.buckets, cost, now), (wait) => {
       // Another answer than a time is none.
       if (wait > 0) return wait
       this.total = Amounts.plus(this.total, cost)
@@ -128,12 +121,9 @@ export class Meter {
 
   /** What is left, if the store says so. */
   left(now: number): Effect.Effect<Quota.Amount | undefined> {
-    const { key } = this.place
+    const { key, quota: { store } } = this.place
     this.limits.refresh(now)
-    return this.stored<Quota.Amount | undefined>(
-      (store, buckets) => store.levels(key, buckets, now),
-      undefined
-    )
+    return store.levels(key, this.limits.buckets, now)
   }
 
   // ---------------------------------------------------------------------------
@@ -143,12 +133,9 @@ export class Meter {
   /** Gives back, or (negative) takes what was used beyond an estimate. */
   add(amount: Quota.Amount, now: number): Effect.Effect<void> {
     if (amount.requests === 0 && amount.input === 0 && amount.output === 0) return Effect.void
-    const { key } = this.place
+    const { key, quota: { store } } = this.place
     this.total = Amounts.minus(this.total, amount)
-    return this.stored(
-      (store, buckets) => store.add(key, buckets, amount, now),
-      undefined
-    )
+    return store.add(key, this.limits.buckets, amount, now)
   }
 
   /** An answer begins, and says what it has read: that much is known now, and what is left after it. */
@@ -190,14 +177,11 @@ export class Meter {
 
   /** Lowers the levels to what the API says is left. */
   sync(seen: RateLimits, taken: Taken, now: number, refused: Quota.Seen = { atMost: {} }): Effect.Effect<void> {
-    const { key } = this.place
+    const { key, quota: { store } } = this.place
     const heard = this.limits.hear(seen, taken.at, Amounts.minus(this.total, taken.total), now)
     const all: Quota.Seen = { atMost: { ...refused.atMost, ...heard }, until: refused.until }
     if (all.until === undefined && Object.keys(all.atMost).length === 0) return Effect.void
-    return this.stored(
-      (store, buckets) => store.sync(key, buckets, all, now),
-      undefined
-    )
+    return store.sync(key, this.limits.buckets, all, now)
   }
 
   heard(error: ClaudeError, cost: Quota.Amount, taken: Taken, now: number): Effect.Effect<void> {
@@ -219,17 +203,5 @@ export class Meter {
       atMost: ramp === true || !isPause ? {} : { requests: 0 },
       until: wait > 0 ? now + wait : undefined
     })
-  }
-
-  /** Asks the store. It may fail: then nobody is limited. */
-  stored<A>(
-    ask: (store: Quota.Store, buckets: Quota.Buckets) => Effect.Effect<A, unknown>,
-    otherwise: A
-  ): Effect.Effect<A> {
-    const { limits: { buckets }, place: { onStoreError, quota: { store } } } = this
-    return Effect.catchCause(
-      Effect.suspend(() => ask(store, buckets)),
-      (cause) => Effect.as(onStoreError(cause), otherwise)
-    )
   }
 }

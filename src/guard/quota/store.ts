@@ -27,8 +27,8 @@ export interface Store {
   readonly add: (key: string, buckets: Buckets, amount: Amount, now: number) => Effect.Effect<void, unknown>
   /** Lowers the levels to what the API said. */
   readonly sync: (key: string, buckets: Buckets, seen: Seen, now: number) => Effect.Effect<void, unknown>
-  /** The levels now. */
-  readonly levels: (key: string, buckets: Buckets, now: number) => Effect.Effect<Amount, unknown>
+  /** The levels now, if they are known. */
+  readonly levels: (key: string, buckets: Buckets, now: number) => Effect.Effect<Amount | undefined, unknown>
 }
 
 /** Where levels are kept: where nothing is said, in the memory of the guarded `Claude`. */
@@ -36,24 +36,33 @@ export const Store = Context.Reference<Store | undefined>("resilient-claude/Quot
   defaultValue: () => undefined
 })
 
+/** A store that does not fail. */
+export interface Levels extends Store {
+  readonly take: (...asked: Parameters<Store["take"]>) => Effect.Effect<number>
+  readonly add: (...asked: Parameters<Store["add"]>) => Effect.Effect<void>
+  readonly sync: (...asked: Parameters<Store["sync"]>) => Effect.Effect<void>
+  readonly levels: (...asked: Parameters<Store["levels"]>) => Effect.Effect<Amount | undefined>
+}
+
 interface Bucket {
+  /** By which it was asked for last. */
+  buckets: Buckets
   levels: Amount
   at: number
   /** Nothing is taken before then. */
   until: number
-  /** From when on it is as one that is not there. */
-  fullAt: number
 }
 
 /** Keeps levels in memory. */
-export const memory = (): Store => {
+export const memory = (): Levels => {
   const kept = new Map<string, Bucket>()
 
-  const refilled = (key: string, { capacity, refill }: Buckets, now: number) => {
+  const refilled = (key: string, buckets: Buckets, now: number) => {
+    const { capacity, refill } = buckets
     const bucket = kept.get(key)
     if (bucket === undefined) {
-      for (const [other, { fullAt }] of kept) if (fullAt <= now) kept.delete(other)
-      const made = { levels: capacity, at: now, until: 0, fullAt: now }
+      for (const [other, known] of kept) if (fullAt(known) <= now) kept.delete(other)
+      const made: Bucket = { buckets, levels: capacity, at: now, until: 0 }
       kept.set(key, made)
       return made
     }
@@ -62,6 +71,7 @@ export const memory = (): Store => {
       capacity[of] === Infinity ? Infinity : Math.min(capacity[of], bucket.levels[of] + refill[of] * passed)
     )
     bucket.at = now
+    bucket.buckets = buckets
     return bucket
   }
 
@@ -75,7 +85,6 @@ export const memory = (): Store => {
         const longest = Math.max(wait("requests"), wait("input"), wait("output"), bucket.until - now)
         if (longest > 0) return Math.max(1, Math.ceil(longest))
         bucket.levels = minus(levels, cost)
-        bucket.fullAt = fullAt(bucket, buckets)
         return 0
       }),
     add: (key, buckets, amount, now) =>
@@ -83,7 +92,6 @@ export const memory = (): Store => {
         const bucket = refilled(key, buckets, now)
         const { levels } = bucket
         bucket.levels = build((of) => Math.min(buckets.capacity[of], levels[of] + amount[of]))
-        bucket.fullAt = fullAt(bucket, buckets)
       }),
     sync: (key, buckets, { atMost, until = 0 }, now) =>
       Effect.sync(() => {
@@ -91,7 +99,6 @@ export const memory = (): Store => {
         const { levels } = bucket
         bucket.levels = build((of) => Math.min(levels[of], atMost[of] ?? Infinity))
         bucket.until = Math.max(bucket.until, until)
-        bucket.fullAt = fullAt(bucket, buckets)
       }),
     levels: (key, buckets, now) => Effect.sync(() => refilled(key, buckets, now).levels)
   }
@@ -100,7 +107,8 @@ export const memory = (): Store => {
 /** Rounding must not make anybody wait another millisecond. */
 const rounding = 1e-6
 
-const fullAt = ({ at, levels, until }: Bucket, { capacity, refill }: Buckets): number =>
+/** From when on a bucket is as one that is not there. */
+const fullAt = ({ at, buckets: { capacity, refill }, levels, until }: Bucket): number =>
   Math.max(
     until,
     ...dimensions.map((of) => capacity[of] === Infinity ? at : at + (capacity[of] - levels[of]) / refill[of])
