@@ -197,7 +197,10 @@ const send = <A>(
   })
   // The SDK forgets a token that was refused, but leaves it to its own retries to ask for another.
   return sender.renews
-    ? Effect.catch(once, (error) => error._tag === "Unauthorized" && error.status === 401 ? once : Effect.fail(error))
+    ? Effect.catch(
+      once,
+      (error) => error._tag === "AuthenticationFailed" && error.status === 401 ? once : Effect.fail(error)
+    )
     : once
 }
 

@@ -20,9 +20,9 @@ export * from "./errorKinds.ts"
  */
 export const ClaudeError = Schema.Union([
   Kinds.InvalidRequest,
-  Kinds.Unauthorized,
-  Kinds.Forbidden,
-  Kinds.NotFound,
+  Kinds.AuthenticationFailed,
+  Kinds.PermissionDenied,
+  Kinds.ResourceNotFound,
   Kinds.RequestTooLarge,
   Kinds.ContextWindowExceeded,
   Kinds.SpendLimitReached,

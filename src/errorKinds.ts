@@ -19,21 +19,21 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 }
 
 /** The key or token is missing, wrong or expired (401). */
-export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", common) {
+export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFailed>()("AuthenticationFailed", common) {
   override get message() {
     return sentence("The credentials were not accepted", this)
   }
 }
 
 /** The account may not do this (403), or is on hold. */
-export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", common) {
+export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("PermissionDenied", common) {
   override get message() {
     return sentence("The account is not permitted to do this", this)
   }
 }
 
 /** The model is unknown or retired (404). */
-export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", common) {
+export class ResourceNotFound extends Schema.TaggedError<ResourceNotFound>()("ResourceNotFound", common) {
   override get message() {
     return sentence("The model, or something else the request names, was not found", this)
   }

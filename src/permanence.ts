@@ -36,7 +36,8 @@ export const isPermanent = (error: ClaudeError): boolean => {
 
 /** Whether an error in the middle of an answer ends it for good. Before it, a caller may know better: a key was replaced. */
 export const isPermanentMidway = (error: ClaudeError): boolean =>
-  isPermanent(error) || error._tag === "Unauthorized" || error._tag === "Forbidden" || error._tag === "NotFound"
+  isPermanent(error) || error._tag === "AuthenticationFailed" || error._tag === "PermissionDenied" ||
+  error._tag === "ResourceNotFound"
 
 /** Certificates that do not verify: waiting does not mend them. */
 const certificate = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT)/

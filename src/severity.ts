@@ -5,9 +5,9 @@ import type { Table } from "./ClaudeError.ts"
 /** Of each kind. */
 export const severity: Table<LogLevel.Severity> = {
   InvalidRequest: "Error",
-  Unauthorized: "Error",
-  Forbidden: "Error",
-  NotFound: "Error",
+  AuthenticationFailed: "Error",
+  PermissionDenied: "Error",
+  ResourceNotFound: "Error",
   RequestTooLarge: "Error",
   ContextWindowExceeded: "Warn",
   SpendLimitReached: "Error",

@@ -36,10 +36,10 @@ const tagOf = (failure: unknown) => Anthropic.classify(failure, { now })._tag
 
 const byStatusAndType: ReadonlyArray<readonly [status: number, type: string | null, tag: ClaudeError.Tag]> = [
   [400, "invalid_request_error", "InvalidRequest"],
-  [401, "authentication_error", "Unauthorized"],
+  [401, "authentication_error", "AuthenticationFailed"],
   [402, "billing_error", "SpendLimitReached"],
-  [403, "permission_error", "Forbidden"],
-  [404, "not_found_error", "NotFound"],
+  [403, "permission_error", "PermissionDenied"],
+  [404, "not_found_error", "ResourceNotFound"],
   [409, "conflict_error", "ServerFault"],
   [412, "memory_precondition_failed_error", "InvalidRequest"],
   [409, "memory_path_conflict_error", "ServerFault"],
@@ -53,7 +53,7 @@ const byStatusAndType: ReadonlyArray<readonly [status: number, type: string | nu
   [500, "overloaded_error", "Overloaded"],
   [503, "overloaded_error", "Overloaded"],
   // `invalid_request_error` does not: it is also the type of other statuses.
-  [404, "invalid_request_error", "NotFound"],
+  [404, "invalid_request_error", "ResourceNotFound"],
   [413, "invalid_request_error", "RequestTooLarge"],
   [429, "invalid_request_error", "RateLimited"],
   // An unknown type is as good as none.
@@ -69,10 +69,10 @@ const byStatus: ReadonlyArray<readonly [status: number, tag: ClaudeError.Tag]> =
   [302, "UnexpectedResponse"],
   [307, "UnexpectedResponse"],
   [400, "InvalidRequest"],
-  [401, "Unauthorized"],
+  [401, "AuthenticationFailed"],
   [402, "SpendLimitReached"],
-  [403, "Forbidden"],
-  [404, "NotFound"],
+  [403, "PermissionDenied"],
+  [404, "ResourceNotFound"],
   [405, "InvalidRequest"],
   [408, "ServerFault"],
   [409, "ServerFault"],
@@ -119,7 +119,7 @@ const decisive: Readonly<Record<string, ClaudeError.Tag>> = {
   contract_spend_limit_reached: "SpendLimitReached",
   linked_organization_spend_limit_reached: "SpendLimitReached",
   linked_organization_billing_unavailable: "SpendLimitReached",
-  organization_on_hold: "Forbidden",
+  organization_on_hold: "PermissionDenied",
   thread_continue_in_flight: "ServerFault",
   external_key_validation_timed_out: "ServerFault",
   request_body_timeout: "ServerFault",
@@ -136,8 +136,8 @@ const decisive: Readonly<Record<string, ClaudeError.Tag>> = {
 const usual: Readonly<Record<string, readonly [type: string, tag: ClaudeError.Tag]>> = {
   400: ["invalid_request_error", "InvalidRequest"],
   402: ["billing_error", "SpendLimitReached"],
-  403: ["permission_error", "Forbidden"],
-  404: ["not_found_error", "NotFound"],
+  403: ["permission_error", "PermissionDenied"],
+  404: ["not_found_error", "ResourceNotFound"],
   409: ["conflict_error", "ServerFault"],
   412: ["invalid_request_error", "InvalidRequest"],
   413: ["request_too_large", "RequestTooLarge"],
@@ -169,7 +169,7 @@ const named: ReadonlyArray<readonly [code: string, tag: ClaudeError.Tag]> = [
   ["compaction_too_many_tool_references", "InvalidRequest"],
   ["compaction_tool_changes_mismatch", "InvalidRequest"],
   ["image_dimensions_too_large", "InvalidRequest"],
-  ["organization_on_hold", "Forbidden"],
+  ["organization_on_hold", "PermissionDenied"],
   ["request_body_encoding_invalid", "InvalidRequest"],
   ["request_body_encoding_unsupported", "InvalidRequest"],
   ["thread_already_continued", "InvalidRequest"],
@@ -181,9 +181,9 @@ const named: ReadonlyArray<readonly [code: string, tag: ClaudeError.Tag]> = [
   ["user_profile_required", "InvalidRequest"],
   ["linked_organization_billing_unavailable", "SpendLimitReached"],
   ["linked_organization_spend_limit_reached", "SpendLimitReached"],
-  ["user_profile_billing_not_authorized", "Forbidden"],
-  ["user_profile_not_billable", "Forbidden"],
-  ["thread_not_found", "NotFound"],
+  ["user_profile_billing_not_authorized", "PermissionDenied"],
+  ["user_profile_not_billable", "PermissionDenied"],
+  ["thread_not_found", "ResourceNotFound"],
   ["skill_read_blocked_undecryptable", "InvalidRequest"],
   ["request_body_too_large_after_decoding", "RequestTooLarge"],
   ["contract_spend_limit_reached", "SpendLimitReached"],
@@ -584,7 +584,7 @@ describe("transport", () => {
       new Sdk.AnthropicError("The `apiKey` function failed: no credential in the vault"),
       Object.assign(new Error("503"), { name: "WorkloadIdentityError" })
     ]
-    for (const failure of credentials) assert.strictEqual(unsent(failure)._tag, "Unauthorized")
+    for (const failure of credentials) assert.strictEqual(unsent(failure)._tag, "AuthenticationFailed")
     const circular = unsent(new TypeError("Converting circular structure to JSON"))
     assert.deepInclude({ ...circular }, {
       _tag: "InvalidRequest",
@@ -611,9 +611,9 @@ const inStream: ReadonlyArray<readonly [type: string, tag: ClaudeError.Tag]> = [
   ["api_error", "ServerFault"],
   ["timeout_error", "ServerFault"],
   ["rate_limit_error", "RateLimited"],
-  ["authentication_error", "Unauthorized"],
-  ["permission_error", "Forbidden"],
-  ["not_found_error", "NotFound"],
+  ["authentication_error", "AuthenticationFailed"],
+  ["permission_error", "PermissionDenied"],
+  ["not_found_error", "ResourceNotFound"],
   ["billing_error", "SpendLimitReached"],
   ["request_too_large", "RequestTooLarge"],
   ["invalid_request_error", "InvalidRequest"],
@@ -767,7 +767,7 @@ describe("countTokens", () => {
     ["", undefined, "UnexpectedResponse"],
     ["", { headers: { "content-type": "application/json", "content-length": "0" } }, "UnexpectedResponse"],
     ["", { status: 529 }, "Overloaded"],
-    ["", { status: 401 }, "Unauthorized"]
+    ["", { status: 401 }, "AuthenticationFailed"]
   ]
 
   it.effect.each(failing)("G16: %s with %o is %s", ([body, init, tag]) => {

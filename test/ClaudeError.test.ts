@@ -34,7 +34,7 @@ describe("ClaudeError", () => {
   })
 
   it("an application's error with one of our tags is not ours", () =>
-    assert.isFalse(ClaudeError.is({ _tag: "NotFound" })))
+    assert.isFalse(ClaudeError.is({ _tag: "ResourceNotFound" })))
 
   it.effect("is encoded without its content", () =>
     Effect.gen(function*() {

@@ -22,9 +22,9 @@ const cases: { readonly [T in ClaudeError.Tag]: Case } = {
     turn: Faults.fails(400, "invalid_request_error", "messages: Input should be a valid list"),
     has: ["status", "requestId", "detail"]
   },
-  Unauthorized: { turn: Faults.unauthorized, has: ["status", "requestId"] },
-  Forbidden: { turn: Faults.forbidden, has: ["status", "requestId"] },
-  NotFound: { turn: Faults.notFound, has: ["status", "requestId"] },
+  AuthenticationFailed: { turn: Faults.unauthorized, has: ["status", "requestId"] },
+  PermissionDenied: { turn: Faults.forbidden, has: ["status", "requestId"] },
+  ResourceNotFound: { turn: Faults.notFound, has: ["status", "requestId"] },
   RequestTooLarge: { turn: Faults.tooLarge, has: ["status"] },
   ContextWindowExceeded: { turn: Faults.promptTooLong, has: ["status", "requestId"] },
   SpendLimitReached: { turn: Faults.spendLimited, has: ["status", "requestId", "errorCode", "regainsAt"] },

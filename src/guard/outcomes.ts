@@ -25,9 +25,15 @@ export interface Outcome {
 /** After each kind of failure. */
 export const outcomes: Table<Outcome> = {
   InvalidRequest: { circuit: "success", concurrency: "none", quota: "request", budget: "loss", monitor: "none" },
-  Unauthorized: { circuit: "success", concurrency: "none", quota: "request", budget: "loss", monitor: "failure" },
-  Forbidden: { circuit: "success", concurrency: "none", quota: "request", budget: "loss", monitor: "failure" },
-  NotFound: { circuit: "success", concurrency: "none", quota: "request", budget: "loss", monitor: "failure" },
+  AuthenticationFailed: {
+    circuit: "success",
+    concurrency: "none",
+    quota: "request",
+    budget: "loss",
+    monitor: "failure"
+  },
+  PermissionDenied: { circuit: "success", concurrency: "none", quota: "request", budget: "loss", monitor: "failure" },
+  ResourceNotFound: { circuit: "success", concurrency: "none", quota: "request", budget: "loss", monitor: "failure" },
   RequestTooLarge: { circuit: "success", concurrency: "none", quota: "request", budget: "loss", monitor: "none" },
   ContextWindowExceeded: { circuit: "success", concurrency: "none", quota: "request", budget: "loss", monitor: "none" },
   SpendLimitReached: { circuit: "none", concurrency: "none", quota: "request", budget: "loss", monitor: "failure" },

@@ -199,9 +199,9 @@ const briefly = (times: number) => backoff({ times, base: "1 second" })
  */
 export const defaults: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = {
   InvalidRequest: never,
-  Unauthorized: never,
-  Forbidden: never,
-  NotFound: never,
+  AuthenticationFailed: never,
+  PermissionDenied: never,
+  ResourceNotFound: never,
   RequestTooLarge: never,
   ContextWindowExceeded: never,
   SpendLimitReached: never,

@@ -27,9 +27,9 @@ export interface Decision {
 /** What is decided where the caller says nothing else. A new kind of error gets a row here. */
 export const decisions: Table<Decision> = {
   InvalidRequest: { otherModel: false, otherAccount: false, lastGood: false, retryable: false, sent: true },
-  Unauthorized: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
-  Forbidden: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
-  NotFound: { otherModel: true, otherAccount: true, lastGood: true, retryable: false, sent: true },
+  AuthenticationFailed: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
+  PermissionDenied: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
+  ResourceNotFound: { otherModel: true, otherAccount: true, lastGood: true, retryable: false, sent: true },
   RequestTooLarge: { otherModel: false, otherAccount: false, lastGood: false, retryable: false, sent: true },
   ContextWindowExceeded: { otherModel: "larger", otherAccount: false, lastGood: false, retryable: false, sent: true },
   SpendLimitReached: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },

@@ -33,10 +33,12 @@ export const isRetryable = (error: ClaudeError): boolean => {
 export const english: Language = {
   kinds: {
     InvalidRequest: "The assistant could not understand this request. Please put it in another way.",
-    Unauthorized:
+    AuthenticationFailed:
       "The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
-    Forbidden: "The assistant is not available for this account. Trying again will not help: please ask for access.",
-    NotFound: "The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+    PermissionDenied:
+      "The assistant is not available for this account. Trying again will not help: please ask for access.",
+    ResourceNotFound:
+      "The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
     RequestTooLarge: "That is more than the assistant can take at once. Please shorten it.",
     ContextWindowExceeded: "This conversation has become too long for the assistant. Please start a new one.",
     SpendLimitReached: "The assistant has reached its spending limit. Trying again will not help for now.",

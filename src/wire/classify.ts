@@ -84,9 +84,9 @@ const answered = (
     case "Overloaded":
     case "ServerFault":
       return new ClaudeError[tag]({ ...common, retryAfter })
-    case "Unauthorized":
-    case "Forbidden":
-    case "NotFound":
+    case "AuthenticationFailed":
+    case "PermissionDenied":
+    case "ResourceNotFound":
     case "RequestTooLarge":
     case "ContextWindowExceeded":
     case "UnexpectedResponse":
@@ -134,6 +134,6 @@ const unanswered = (
   }
   // Nothing was sent: the SDK could not get a credential, or could not build the request.
   return /credential|authentication|\btoken\b|WorkloadIdentity/i.test(`${name} ${plain(failure)}`)
-    ? new ClaudeError.Unauthorized({ ...common, detail: plain(failure), cause: failure })
+    ? new ClaudeError.AuthenticationFailed({ ...common, detail: plain(failure), cause: failure })
     : new ClaudeError.InvalidRequest({ ...common, sent: false, detail: plain(failure), cause: failure })
 }

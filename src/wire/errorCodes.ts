@@ -5,9 +5,9 @@ import type { Tag } from "../ClaudeError.ts"
 export type Answered = Extract<
   Tag,
   | "InvalidRequest"
-  | "Unauthorized"
-  | "Forbidden"
-  | "NotFound"
+  | "AuthenticationFailed"
+  | "PermissionDenied"
+  | "ResourceNotFound"
   | "RequestTooLarge"
   | "ContextWindowExceeded"
   | "SpendLimitReached"
@@ -24,7 +24,7 @@ const byCode: Readonly<Record<string, Answered>> = {
   linked_organization_spend_limit_reached: "SpendLimitReached",
   linked_organization_billing_unavailable: "SpendLimitReached",
   ramp_limit_exceeded: "RateLimited",
-  organization_on_hold: "Forbidden",
+  organization_on_hold: "PermissionDenied",
   request_body_too_large_after_decoding: "RequestTooLarge",
   // Transient, although their status is a 4xx.
   thread_continue_in_flight: "ServerFault",
@@ -52,10 +52,10 @@ const byCode: Readonly<Record<string, Answered>> = {
 
 /** `invalid_request_error` is missing: the API uses it for other statuses too. */
 const byType: Readonly<Record<string, Answered>> = {
-  authentication_error: "Unauthorized",
+  authentication_error: "AuthenticationFailed",
   billing_error: "SpendLimitReached",
-  permission_error: "Forbidden",
-  not_found_error: "NotFound",
+  permission_error: "PermissionDenied",
+  not_found_error: "ResourceNotFound",
   request_too_large: "RequestTooLarge",
   rate_limit_error: "RateLimited",
   timeout_error: "ServerFault",
@@ -65,10 +65,10 @@ const byType: Readonly<Record<string, Answered>> = {
 
 /** 409 is a conflict that may be gone the next time; the permanent ones have codes. */
 const byStatus: Readonly<Record<number, Answered>> = {
-  401: "Unauthorized",
+  401: "AuthenticationFailed",
   402: "SpendLimitReached",
-  403: "Forbidden",
-  404: "NotFound",
+  403: "PermissionDenied",
+  404: "ResourceNotFound",
   408: "ServerFault",
   409: "ServerFault",
   413: "RequestTooLarge",

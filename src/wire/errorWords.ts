@@ -52,12 +52,12 @@ const rows: ReadonlyArray<Row> = [
   {
     words:
       /\b(organization|workspace|account) (has been|is|was) (\w+ )?(disabled|suspended|deactivated|banned)\b(?! from)/i,
-    tag: "Forbidden",
+    tag: "PermissionDenied",
     source: "github.com/anthropics/claude-code/issues/19028"
   },
   {
     words: /extra usage is required/i,
-    tag: "Forbidden",
+    tag: "PermissionDenied",
     source: "github.com/NousResearch/hermes-agent/pull/4747 (a 429 that no wait mends)"
   },
   // The prompt is too long.

@@ -38,9 +38,9 @@ const make = (tag: ClaudeError.Tag, fields: object = {}) => {
 describe("models", () => {
   const worth: ClaudeError.Table<boolean> = {
     InvalidRequest: false,
-    Unauthorized: false,
-    Forbidden: false,
-    NotFound: true,
+    AuthenticationFailed: false,
+    PermissionDenied: false,
+    ResourceNotFound: true,
     RequestTooLarge: false,
     ContextWindowExceeded: false, // Of these models nobody knows the window.
     SpendLimitReached: false,
@@ -181,9 +181,9 @@ describe("notices", () => {
     expect(tags.map((tag) => `${tag}: ${said(tag)}`)).toMatchInlineSnapshot(`
       [
         "InvalidRequest: The assistant could not understand this request. Please put it in another way.",
-        "Unauthorized: The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
-        "Forbidden: The assistant is not available for this account. Trying again will not help: please ask for access.",
-        "NotFound: The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+        "AuthenticationFailed: The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+        "PermissionDenied: The assistant is not available for this account. Trying again will not help: please ask for access.",
+        "ResourceNotFound: The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
         "RequestTooLarge: That is more than the assistant can take at once. Please shorten it.",
         "ContextWindowExceeded: This conversation has become too long for the assistant. Please start a new one.",
         "SpendLimitReached: The assistant has reached its spending limit. Trying again will not help for now.",
@@ -400,9 +400,9 @@ describe("accounts", () => {
 
   const worth: ClaudeError.Table<boolean> = {
     InvalidRequest: false,
-    Unauthorized: true,
-    Forbidden: true,
-    NotFound: true,
+    AuthenticationFailed: true,
+    PermissionDenied: true,
+    ResourceNotFound: true,
     RequestTooLarge: false,
     ContextWindowExceeded: false,
     SpendLimitReached: true,
@@ -490,7 +490,7 @@ describe("accounts", () => {
       assert.deepStrictEqual(history, [
         [1, "Overloaded"],
         [2, "Overloaded"],
-        [1, "Forbidden"],
+        [1, "PermissionDenied"],
         [1, "Overloaded"],
         [2, "Refused"]
       ])
@@ -561,13 +561,13 @@ describe("accounts", () => {
         assert.strictEqual(yield* Effect.flip(only), error)
 
         const { layer } = account([])
-        const errors = [make("Forbidden"), make("Refused")]
+        const errors = [make("PermissionDenied"), make("Refused")]
         const tried = Fallback.accounts([unbuilt, layer, unbuilt])(
           Effect.suspend(() => Effect.fail(errors.shift() ?? make("Truncated")))
         )
         const last = yield* Effect.flip(tried)
         assert.strictEqual(last._tag, "Refused")
-        assert.deepStrictEqual(last.history?.map(({ error }) => error), ["Forbidden", "Refused"])
+        assert.deepStrictEqual(last.history?.map(({ error }) => error), ["PermissionDenied", "Refused"])
       }))
 
     it.effect("by a defect or an interrupt are no account that is passed over", () =>

@@ -67,7 +67,7 @@ describe("one call", () => {
       const same = new ClaudeError.ServerFault({ status: 500 })
       let sent = 0
       const claude = Claude.layer({
-        open: () => Effect.suspend(() => Effect.fail(sent++ < 2 ? same : new ClaudeError.Forbidden({}))),
+        open: () => Effect.suspend(() => Effect.fail(sent++ < 2 ? same : new ClaudeError.PermissionDenied({}))),
         countTokens: () => Effect.fail(same),
         models: Effect.fail(same)
       })
@@ -79,7 +79,7 @@ describe("one call", () => {
         Effect.forkChild
       )
       yield* TestClock.adjust("10 seconds")
-      assert.strictEqual((yield* Fiber.join(call))._tag, "Forbidden")
+      assert.strictEqual((yield* Fiber.join(call))._tag, "PermissionDenied")
       assert.strictEqual(sent, 3)
     }))
 
@@ -222,7 +222,7 @@ describe("one call", () => {
 
   it.effect.each(
     [
-      ["NotRetried", Faults.unauthorized, "Unauthorized"],
+      ["NotRetried", Faults.unauthorized, "AuthenticationFailed"],
       ["RetriesSpent", Faults.overloaded, "Overloaded"],
       ["DeadlineTooClose", Faults.rateLimited("1 hour"), "RateLimited"],
       ["DeadlineExceeded", Faults.pings("", "1 second"), "DeadlineExceeded"]

@@ -187,9 +187,9 @@ describe("byTag", () => {
 describe("standard", () => {
   const retried: ClaudeError.Table<number> = {
     InvalidRequest: 0,
-    Unauthorized: 0,
-    Forbidden: 0,
-    NotFound: 0,
+    AuthenticationFailed: 0,
+    PermissionDenied: 0,
+    ResourceNotFound: 0,
     RequestTooLarge: 0,
     ContextWindowExceeded: 0,
     SpendLimitReached: 0,

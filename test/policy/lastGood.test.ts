@@ -345,9 +345,9 @@ describe("a tenant that is named inside", () => {
 describe("which errors", () => {
   const expected: ClaudeError.Table<boolean> = {
     InvalidRequest: false,
-    Unauthorized: true,
-    Forbidden: true,
-    NotFound: true,
+    AuthenticationFailed: true,
+    PermissionDenied: true,
+    ResourceNotFound: true,
     RequestTooLarge: false,
     ContextWindowExceeded: false,
     SpendLimitReached: true,

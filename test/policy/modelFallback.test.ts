@@ -267,7 +267,7 @@ describe("which model is asked", () => {
         ["claude-sonnet-5-5", "Overloaded"],
         ["claude-haiku-5-5", "ServerFault"],
         ["claude-haiku-5-5", "ServerFault"],
-        ["claude-opus-5", "NotFound"]
+        ["claude-opus-5", "ResourceNotFound"]
       ]
       assert.deepStrictEqual(historyOf(yield* Fiber.join(under)), expected)
 

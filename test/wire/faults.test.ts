@@ -264,15 +264,15 @@ const failures: ReadonlyArray<Case> = [
     errorCode: "cmek_key_unreachable",
     requestId
   }],
-  ["J: 401", Faults.unauthorized, { tag: "Unauthorized", status: 401, requestId }],
+  ["J: 401", Faults.unauthorized, { tag: "AuthenticationFailed", status: 401, requestId }],
   ["J: 402", Faults.billing, {
     tag: "SpendLimitReached",
     status: 402,
     errorCode: "linked_organization_spend_limit_reached",
     requestId
   }],
-  ["J: 403", Faults.forbidden, { tag: "Forbidden", status: 403, requestId }],
-  ["J: 404", Faults.notFound, { tag: "NotFound", status: 404, requestId }],
+  ["J: 403", Faults.forbidden, { tag: "PermissionDenied", status: 403, requestId }],
+  ["J: 404", Faults.notFound, { tag: "ResourceNotFound", status: 404, requestId }],
   [
     "K: 400, an image",
     fails(400, "invalid_request_error", "too large", {
@@ -285,7 +285,7 @@ const failures: ReadonlyArray<Case> = [
     fails(400, "invalid_request_error", "on hold", {
       details: { error_code: "organization_on_hold", appeal_url: "https://example.test/appeal" }
     }),
-    { tag: "Forbidden", status: 400, errorCode: "organization_on_hold", requestId }
+    { tag: "PermissionDenied", status: 400, errorCode: "organization_on_hold", requestId }
   ],
   ["K: 400, a grammar", fails(400, "invalid_request_error", "Grammar compilation timed out."), {
     tag: "ServerFault",
@@ -302,7 +302,7 @@ const failures: ReadonlyArray<Case> = [
   ["L: a 503 page", Faults.html(503), { tag: "ServerFault", status: 503 }],
   ["L: a 524 page", Faults.html(524), { tag: "ServerFault", status: 524 }],
   ["L: a 413 page", Faults.tooLarge, { tag: "RequestTooLarge", status: 413 }],
-  ["L: a 403 page", respond(403, page, { headers: html, api: false }), { tag: "Forbidden", status: 403 }],
+  ["L: a 403 page", respond(403, page, { headers: html, api: false }), { tag: "PermissionDenied", status: 403 }],
   ["L: a 503 of Envoy", {
     ...respond(503, "upstream connect error or disconnect/reset before headers", {
       headers: { "content-type": "text/plain" },
@@ -827,27 +827,31 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.deepStrictEqual(forced, [undefined, true])
       }).pipe(withClient(tokenClient, Faults.unauthorized, stream(paris))))
 
-    it.live("a token that is refused twice is Unauthorized", () =>
+    it.live("a token that is refused twice is AuthenticationFailed", () =>
       Effect.gen(function*() {
-        check(yield* Effect.flip(Claude.text("hi")), { tag: "Unauthorized", status: 401, requestId: "req_fake_0002" })
+        check(yield* Effect.flip(Claude.text("hi")), {
+          tag: "AuthenticationFailed",
+          status: 401,
+          requestId: "req_fake_0002"
+        })
         assert.strictEqual((yield* received).length, 2)
       }).pipe(withClient(tokenClient, Faults.unauthorized, Faults.unauthorized, stream(paris))))
 
     it.live("a key that is refused is not tried again", () =>
       Effect.gen(function*() {
-        check(yield* Effect.flip(Claude.text("hi")), { tag: "Unauthorized", status: 401, requestId })
+        check(yield* Effect.flip(Claude.text("hi")), { tag: "AuthenticationFailed", status: 401, requestId })
         assert.deepStrictEqual(yield* bearer, ["Bearer sk-ant-test"])
       }).pipe(Effect.provide(playing(layerWith, [Faults.unauthorized, stream(paris)]))))
 
     it.live("other errors are not repeated for a token", () =>
       Effect.gen(function*() {
-        check(yield* Effect.flip(Claude.text("hi")), { tag: "Forbidden", status: 403, requestId })
+        check(yield* Effect.flip(Claude.text("hi")), { tag: "PermissionDenied", status: 403, requestId })
         assert.strictEqual((yield* received).length, 1)
       }).pipe(withClient(tokenClient, Faults.forbidden, stream(paris))))
 
     it.live.each(
       [
-        ["is Unauthorized if it knows none", new Error("no credential in the vault"), "Unauthorized"],
+        ["is AuthenticationFailed if it knows none", new Error("no credential in the vault"), "AuthenticationFailed"],
         [
           "is Unreachable if it does not reach its own",
           new TypeError("fetch failed", {

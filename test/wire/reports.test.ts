@@ -227,8 +227,8 @@ describe.each(wires)("%s", (_, wire) => {
       breaking(errorEvent("invalid_request_error", "Output blocked by content filtering policy")),
       "InvalidRequest"
     ],
-    ["a revoked key", breaking(errorEvent("authentication_error", "API key was revoked")), "Unauthorized"],
-    ["missing permission", breaking(errorEvent("permission_error", "Not for you")), "Forbidden"],
+    ["a revoked key", breaking(errorEvent("authentication_error", "API key was revoked")), "AuthenticationFailed"],
+    ["missing permission", breaking(errorEvent("permission_error", "Not for you")), "PermissionDenied"],
     ["a spend limit", breaking(errorEvent("billing_error", "No credit")), "SpendLimitReached"],
     [
       "a spend limit known by its code",
@@ -348,13 +348,21 @@ describe.each(wires)("%s", (_, wire) => {
 
   const states: ReadonlyArray<readonly [status: number, body: unknown, tag: ClaudeError.Tag]> = [
     // github.com/anthropics/claude-code/issues/19028
-    [400, apiError("invalid_request_error", "This organization has been disabled."), "Forbidden"],
-    [403, apiError("permission_error", "Your account has been suspended."), "Forbidden"],
-    [400, apiError("invalid_request_error", "Your workspace was automatically disabled after a review."), "Forbidden"],
-    [400, "This organization has been disabled.", "Forbidden"],
+    [400, apiError("invalid_request_error", "This organization has been disabled."), "PermissionDenied"],
+    [403, apiError("permission_error", "Your account has been suspended."), "PermissionDenied"],
+    [
+      400,
+      apiError("invalid_request_error", "Your workspace was automatically disabled after a review."),
+      "PermissionDenied"
+    ],
+    [400, "This organization has been disabled.", "PermissionDenied"],
     // github.com/NousResearch/hermes-agent/pull/4747
-    [429, apiError("rate_limit_error", "Extra usage is required for long context requests."), "Forbidden"],
-    [429, { error: { type: "rate_limit_error", message: "Extra usage is required for 1M context." } }, "Forbidden"],
+    [429, apiError("rate_limit_error", "Extra usage is required for long context requests."), "PermissionDenied"],
+    [
+      429,
+      { error: { type: "rate_limit_error", message: "Extra usage is required for 1M context." } },
+      "PermissionDenied"
+    ],
     // github.com/griffinmartin/opencode-claude-auth/issues/209
     [429, apiError("rate_limit_error", "You're out of extra usage. Add more in your settings."), "SpendLimitReached"],
     // platform.openai.com/docs/guides/error-codes
@@ -436,7 +444,7 @@ describe.each(wires)("%s", (_, wire) => {
       apiError("invalid_request_error", "thinking.budget_tokens: max budget: must be below max_tokens"),
       "InvalidRequest"
     ],
-    [404, apiError("not_found_error", "model: key credit limit exceeded"), "NotFound"],
+    [404, apiError("not_found_error", "model: key credit limit exceeded"), "ResourceNotFound"],
     [413, apiError("request_too_large", "Request exceeds the context window of the proxy"), "RequestTooLarge"],
     [
       400,

@@ -820,7 +820,7 @@ describe("concurrency", () => {
     ["a defect", { exit: Exit.die("a bug") }],
     ...[
       new ClaudeError.InvalidRequest({}),
-      new ClaudeError.Unauthorized({}),
+      new ClaudeError.AuthenticationFailed({}),
       new ClaudeError.ServerFault({}),
       new ClaudeError.Unreachable({}),
       new ClaudeError.PartialAnswer({}),

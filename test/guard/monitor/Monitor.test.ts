@@ -93,7 +93,7 @@ describe("an incident", () => {
       assert.deepStrictEqual((yield* successRate).causes, [
         { tag: "Overloaded", count: 4 },
         { tag: "ServerFault", count: 2 },
-        { tag: "Unauthorized", count: 1 }
+        { tag: "AuthenticationFailed", count: 1 }
       ])
     }).pipe(Effect.provide(watched(Faults.by(({ index }) =>
       index === 0
@@ -384,9 +384,9 @@ describe("what counts", () => {
 
   const kinds: ClaudeError.Table<typeof none> = {
     InvalidRequest: none,
-    Unauthorized: failure,
-    Forbidden: failure,
-    NotFound: failure,
+    AuthenticationFailed: failure,
+    PermissionDenied: failure,
+    ResourceNotFound: failure,
     RequestTooLarge: none,
     ContextWindowExceeded: none,
     SpendLimitReached: failure,

@@ -165,7 +165,8 @@ describe("what a call used", () => {
       const after = yield* left
       return [60 - after.requests, 6000 - after.input, 1200 - after.output]
     })
-  const { InvalidRequest, NotFound, Overloaded, PartialAnswer, ServerFault, TimedOut, Unreachable } = ClaudeError
+  const { InvalidRequest, ResourceNotFound, Overloaded, PartialAnswer, ServerFault, TimedOut, Unreachable } =
+    ClaudeError
 
   const table: ReadonlyArray<readonly [string, End, readonly [requests: number, input: number, output: number]]> = [
     ["is what the API says", { exit: Exit.void, usage: usage(700, 30) }, [1, 700, 30]],
@@ -183,7 +184,7 @@ describe("what a call used", () => {
     ["may be its input, if it was too slow", failed(new TimedOut({ scope: "firstToken" })), [1, 1000, 0]],
     ["may be its input, if the connection broke", failed(new Unreachable({ code: "ECONNRESET" })), [1, 1000, 0]],
     ["is a request, if it was refused", failed(new InvalidRequest({ status: 400, sent: true })), [1, 0, 0]],
-    ["is a request, if there is no such model", failed(new NotFound({ status: 404 })), [1, 0, 0]],
+    ["is a request, if there is no such model", failed(new ResourceNotFound({ status: 404 })), [1, 0, 0]],
     ["is a request, if the API is overloaded", failed(new Overloaded({ status: 529 })), [1, 0, 0]],
     ["is nothing, if nobody listened", failed(new Unreachable({ code: "ECONNREFUSED" })), [0, 0, 0]],
     ["is nothing, if the name is not known", failed(new Unreachable({ code: "ENOTFOUND" })), [0, 0, 0]],
