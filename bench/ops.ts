@@ -51,13 +51,13 @@ const counted = async (session: Session, call: () => Promise<unknown>): Promise<
 }
 
 const { server, url } = await startServer(count("writes", flags.writes))
-const runtime = ManagedRuntime.make(NodeAnthropic.layerWith({ apiKey: "sk-ant-bench", baseUrl: url }))
+const runtime = ManagedRuntime.make(NodeAnthropic.layer({ apiKey: "sk-ant-bench", baseUrl: url }))
 const guards = Guards.apply({
   ...Guards.standard,
   concurrency: { max: 256, queue: 256 },
   quota: { requests: 1e9, inputTokens: 1e12, outputTokens: 1e12, per: "1 minute" }
 })
-const guarded = ManagedRuntime.make(guards(NodeAnthropic.layerWith({ apiKey: "sk-ant-bench", baseUrl: url })))
+const guarded = ManagedRuntime.make(guards(NodeAnthropic.layer({ apiKey: "sk-ant-bench", baseUrl: url })))
 const session = new Session()
 session.connect()
 try {

@@ -51,7 +51,7 @@ const ours = async ({ guards, policy }: Simulator.Library): Promise<Contender> =
     import("../src/index.ts"),
     import("../src/NodeAnthropic.ts")
   ])
-  const claude = NodeAnthropic.layerWith({ apiKey, baseUrl })
+  const claude = NodeAnthropic.layer({ apiKey, baseUrl })
   const guarded = guards === undefined
     ? claude
     : Guards.apply(typeof guards === "function" ? guards(scenario) : guards)(claude)

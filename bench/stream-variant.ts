@@ -41,7 +41,7 @@ const ours = async (baseUrl: string) => {
     import("../src/index.ts"),
     import("../src/NodeAnthropic.ts")
   ])
-  return { Claude, Effect, Stream, runtime: ManagedRuntime.make(NodeAnthropic.layerWith({ apiKey, baseUrl })) }
+  return { Claude, Effect, Stream, runtime: ManagedRuntime.make(NodeAnthropic.layer({ apiKey, baseUrl })) }
 }
 
 const makeRead: Readonly<Record<string, (baseUrl: string) => Promise<Read>>> = {

@@ -68,7 +68,7 @@ const makeCall: Readonly<Record<string, () => Promise<Call>>> = {
       concurrency: { max: 256, queue: 1000 },
       quota: { requests: 1e9, inputTokens: 1e12, outputTokens: 1e12 }
     })
-    const runtime = ManagedRuntime.make(guards(NodeAnthropic.layerWith({ apiKey, baseUrl })))
+    const runtime = ManagedRuntime.make(guards(NodeAnthropic.layer({ apiKey, baseUrl })))
     const resilient = Policy.apply(Policy.standard)
     return () => runtime.runPromise(Claude.text(prompt).pipe(resilient))
   },
@@ -78,7 +78,7 @@ const makeCall: Readonly<Record<string, () => Promise<Call>>> = {
   },
   "ours-fetch": async () => {
     const [{ ManagedRuntime }, { Anthropic, Claude, Policy }] = await library()
-    const runtime = ManagedRuntime.make(Anthropic.layerWith({ apiKey, baseUrl }))
+    const runtime = ManagedRuntime.make(Anthropic.layer({ apiKey, baseUrl }))
     const resilient = Policy.apply(Policy.standard)
     return () => runtime.runPromise(Claude.text(prompt).pipe(resilient))
   },
@@ -105,7 +105,7 @@ const withUndici = () => Promise.all([library(), import("../src/NodeAnthropic.ts
 
 const onUndici = async () => {
   const [[{ ManagedRuntime }, { Claude, Policy }], NodeAnthropic] = await withUndici()
-  return { Claude, Policy, runtime: ManagedRuntime.make(NodeAnthropic.layerWith({ apiKey, baseUrl })) }
+  return { Claude, Policy, runtime: ManagedRuntime.make(NodeAnthropic.layer({ apiKey, baseUrl })) }
 }
 
 /** Calls from so many loops for a slice, and waits for what is left over: closing is part of the cost. */

@@ -8,4 +8,4 @@ export const program = Claude.text("Write a haiku about patience.").pipe(
   Effect.tap(Console.log)
 )
 
-if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layerConfig())))

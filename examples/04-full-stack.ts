@@ -48,6 +48,6 @@ export const program = Effect.gen(function*() {
 export const log = CallLog.combine(CallLog.layer, CallLog.layerJsonLines("claude.log.jsonl"))
 
 if (import.meta.main) {
-  const live = NodeAnthropic.layer.pipe(Layer.provide(log), Layer.provide(NodeFileSystem.layer))
+  const live = NodeAnthropic.layerConfig().pipe(Layer.provide(log), Layer.provide(NodeFileSystem.layer))
   await Effect.runPromise(program.pipe(Effect.provide(live)))
 }

@@ -35,4 +35,4 @@ export const program = Effect.forEach(["scan-1", "scan-2"], readInvoice, { concu
   Effect.tap(Console.log)
 )
 
-if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layerConfig())))

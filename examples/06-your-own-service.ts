@@ -29,6 +29,6 @@ export const program = Effect.gen(function*() {
   return yield* Effect.forEach(["First article.", "Second article."], summaries.summarize, { concurrency: 2 })
 }).pipe(Effect.tap(Console.log))
 
-export const live = Summaries.layer.pipe(Layer.provide(NodeAnthropic.layer), Layer.provide(CallLog.layer))
+export const live = Summaries.layer.pipe(Layer.provide(NodeAnthropic.layerConfig()), Layer.provide(CallLog.layer))
 
 if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(live)))

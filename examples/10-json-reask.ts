@@ -37,4 +37,4 @@ export const program = Effect.gen(function*() {
   return { tree, values }
 })
 
-if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layerConfig())))

@@ -32,4 +32,4 @@ export const program = Effect.gen(function*() {
   return text
 })
 
-if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layerConfig())))

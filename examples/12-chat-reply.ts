@@ -42,5 +42,7 @@ export const program = (question: string, customer: string) =>
   )
 
 if (import.meta.main) {
-  await Effect.runPromise(program("When do you open?", "acme").pipe(Effect.provide([NodeAnthropic.layer, remembered])))
+  await Effect.runPromise(
+    program("When do you open?", "acme").pipe(Effect.provide([NodeAnthropic.layerConfig(), remembered]))
+  )
 }

@@ -18,4 +18,4 @@ export const program = Effect.gen(function*() {
   return { text, tokens: usage.output_tokens }
 })
 
-if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layer)))
+if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(NodeAnthropic.layerConfig())))

@@ -15,7 +15,7 @@ export const policy = {
 } as const satisfies Policy.Policy
 
 const Backup = Layer.unwrap(
-  Effect.map(Config.Redacted("BACKUP_ANTHROPIC_API_KEY"), (apiKey) => NodeAnthropic.layerWith({ apiKey }))
+  Effect.map(Config.Redacted("BACKUP_ANTHROPIC_API_KEY"), (apiKey) => NodeAnthropic.layer({ apiKey }))
 )
 
 export const program = Claude.message("Plan a week of meals for a family of four.").pipe(
@@ -28,6 +28,6 @@ export const program = Claude.message("Plan a week of meals for a family of four
  * Where many calls are made, the other account is built once, with the program, and keeps its guards from call to call.
  * Only what runs inside shares it; and without its key, nothing starts.
  */
-const Accounts = Layer.merge(NodeAnthropic.layer, Layer.provide(Layer.empty, Backup))
+const Accounts = Layer.merge(NodeAnthropic.layerConfig(), Layer.provide(Layer.empty, Backup))
 
 if (import.meta.main) await Effect.runPromise(program.pipe(Effect.provide(Accounts)))

@@ -178,7 +178,7 @@ const page = `<!doctype html>
 if (import.meta.main) {
   const server = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 3000 })
   program.pipe(
-    Effect.provide([server, NodeAnthropic.layer]),
+    Effect.provide([server, NodeAnthropic.layerConfig()]),
     Effect.tapError((error) => Console.error(`The relay cannot start: ${error.message.replaceAll(/\s+/g, " ")}`)),
     NodeRuntime.runMain({ disableErrorReporting: true })
   )

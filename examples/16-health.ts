@@ -20,7 +20,7 @@ export const guards: Guards.Guards = {
 /** Told when a circuit opens, when more than one call in twenty fails, and when fewer do again. */
 const pager = Layer.succeed(Monitor.Alerts, { raise: (alert) => Console.error(CallLog.record(alert)) })
 
-export const ClaudeLive = NodeAnthropic.layer.pipe(Guards.apply(guards), Layer.provide(pager))
+export const ClaudeLive = NodeAnthropic.layerConfig().pipe(Guards.apply(guards), Layer.provide(pager))
 
 const isShut = (circuit?: Circuit.Status) => circuit?.state === "open" || circuit?.state === "isolated"
 

@@ -173,7 +173,7 @@ export const program = (question: string, wire: string) =>
 /** Against the real API, configured by the environment. */
 const real = (question: string) =>
   program(question, "the Claude API, with ANTHROPIC_API_KEY").pipe(
-    Effect.provide(Layer.provideMerge(NodeAnthropic.layer, ReportLive))
+    Effect.provide(Layer.provideMerge(NodeAnthropic.layerConfig(), ReportLive))
   )
 
 /** Against a server inside this process, which plays the outage. */
@@ -182,7 +182,7 @@ export const fake = (question: string, port: number) =>
     FakeServer.FakeServer,
     ({ url }) =>
       program(question, `a fake server at ${url}, because ANTHROPIC_API_KEY is not set`).pipe(
-        Effect.provide(Layer.provideMerge(NodeAnthropic.layerWith({ apiKey: "none", baseUrl: url }), ReportLive))
+        Effect.provide(Layer.provideMerge(NodeAnthropic.layer({ apiKey: "none", baseUrl: url }), ReportLive))
       )
   ).pipe(Effect.provide(FakeServer.layer(outage, { port })))
 

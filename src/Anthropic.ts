@@ -43,7 +43,7 @@ export const classify: (failure: unknown, context?: Partial<Known>) => ClaudeErr
 // -----------------------------------------------------------------------------
 
 /** `Claude` by way of the SDK. Throws a `RangeError` with a sentence if the options cannot be meant. */
-export const layerWith = (options: Options): Layer.Layer<Claude.Claude> => {
+export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
   const sender = Sdk.make(options)
   return Layer.effect(
     Claude.Claude,
@@ -55,13 +55,12 @@ export const layerWith = (options: Options): Layer.Layer<Claude.Claude> => {
 }
 
 /** Configured by `ANTHROPIC_API_KEY`, and `ANTHROPIC_BASE_URL` if it is set. */
-export const layer: Layer.Layer<Claude.Claude, Config.ConfigError> = Layer.unwrap(
-  Effect.suspend(() => Effect.map(config, layerWith))
-)
+export const layerConfig = (): Layer.Layer<Claude.Claude, Config.ConfigError> =>
+  Layer.unwrap(Effect.suspend(() => Effect.map(config, layer)))
 
 /** The same, with another `fetch`. */
 export const layerFetch = (fetch: Sdk.Fetch): Layer.Layer<Claude.Claude, Config.ConfigError> =>
-  Layer.unwrap(Effect.map(config, (options) => layerWith({ ...options, fetch })))
+  Layer.unwrap(Effect.map(config, (options) => layer({ ...options, fetch })))
 
 const config = Effect.gen(function*() {
   const apiKey = yield* Config.schema(

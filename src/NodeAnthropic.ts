@@ -32,14 +32,14 @@ export interface ConnectOptions {
 }
 
 /** Configured by `ANTHROPIC_API_KEY`, and `ANTHROPIC_BASE_URL` if it is set. */
-export const layer: Layer.Layer<Claude.Claude, Config.ConfigError> = Anthropic.layerFetch(Ambient.fetch)
+export const layerConfig = (): Layer.Layer<Claude.Claude, Config.ConfigError> => Anthropic.layerFetch(Ambient.fetch)
 
 /**
  * `Claude` by way of the SDK and undici. Throws a `RangeError` with a sentence if the options cannot be meant. A `client`
  * sends with its own `fetch` (Node's has ceilings of 300 seconds for headers and body) and its own dispatcher
  * (`new Anthropic({ fetchOptions: { dispatcher } })`).
  */
-export const layerWith = (options: Omit<Anthropic.Options, "fetch"> & ConnectOptions): Layer.Layer<Claude.Claude> => {
+export const layer = (options: Omit<Anthropic.Options, "fetch"> & ConnectOptions): Layer.Layer<Claude.Claude> => {
   const { client, connections, dispatcher } = options
   if (connections !== undefined && !(Number.isInteger(connections) && connections >= 1)) {
     Refuse.refuse(`NodeAnthropic: connections is ${connections}: it must be a whole number, 1 or more`)
@@ -56,9 +56,9 @@ export const layerWith = (options: Omit<Anthropic.Options, "fetch"> & ConnectOpt
         "NodeAnthropic: a client connects by itself: give it the dispatcher, new Anthropic({ fetchOptions: { dispatcher } })"
       )
     }
-    return Anthropic.layerWith({ ...options, client: onUndici(client) })
+    return Anthropic.layer({ ...options, client: onUndici(client) })
   }
-  const sendingBy = (fetch: Fetch) => Anthropic.layerWith({ ...options, fetch })
+  const sendingBy = (fetch: Fetch) => Anthropic.layer({ ...options, fetch })
   const shared = sendingBy(dispatcher === undefined ? Ambient.fetch : UndiciFetch.make(() => dispatcher))
   // What is wrong with the options was refused just now, and not where the layer is provided.
   return connections === undefined

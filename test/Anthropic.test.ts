@@ -736,7 +736,7 @@ const fetching = (fetch: Fetch, credentials?: ClientOptions["credentials"]) => {
   const options = credentials === undefined
     ? { apiKey: "sk-ant-x", fetch: counted }
     : { client: new Sdk({ credentials, baseURL: "https://api.anthropic.com", fetch: counted }) }
-  return { urls, layer: Layer.provide(Anthropic.layerWith(options), CallLog.layerNone) }
+  return { urls, layer: Layer.provide(Anthropic.layer(options), CallLog.layerNone) }
 }
 
 const answering = (...responses: ReadonlyArray<readonly [body: string, init?: ResponseInit | undefined]>) => {
@@ -842,8 +842,8 @@ describe("a fetch", () => {
 // -----------------------------------------------------------------------------
 
 const layers = [
-  ["Anthropic", Anthropic.layerWith, Anthropic.layer],
-  ["NodeAnthropic", NodeAnthropic.layerWith, NodeAnthropic.layer]
+  ["Anthropic", Anthropic.layer, Anthropic.layerConfig()],
+  ["NodeAnthropic", NodeAnthropic.layer, NodeAnthropic.layerConfig()]
 ] as const
 
 describe.each(layers)("%s", (_, layerWith, layer) => {
@@ -932,7 +932,7 @@ describe.each(layers)("%s", (_, layerWith, layer) => {
 describe("NodeAnthropic", () => {
   it.each([0, -1, 1.5, NaN])("refuses %d connections with a sentence", (connections) => {
     assert.throws(
-      () => NodeAnthropic.layerWith({ apiKey: "sk-ant-x", connections }),
+      () => NodeAnthropic.layer({ apiKey: "sk-ant-x", connections }),
       RangeError,
       /connections is .*: it must be a whole number, 1 or more/
     )

@@ -217,8 +217,8 @@ describe("refresh", () => {
     }).pipe(apart, Effect.provide(failing(2, listed))))
 
   const wires = [
-    ["Anthropic", (url: string) => Anthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url })],
-    ["NodeAnthropic", (url: string) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url })]
+    ["Anthropic", (url: string) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl: url })],
+    ["NodeAnthropic", (url: string) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url })]
   ] as const
 
   it.live.each(wires)("%s asks over a socket", ([, layerOf]) =>
@@ -244,7 +244,7 @@ describe("refresh", () => {
 
   const answering = (...bodies: ReadonlyArray<unknown>) => {
     const urls: Array<string> = []
-    const layer = Anthropic.layerWith({
+    const layer = Anthropic.layer({
       apiKey: "sk-ant-test",
       fetch: (url) => Promise.resolve(Response.json(bodies[urls.push(String(url)) - 1]))
     })

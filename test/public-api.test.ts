@@ -83,8 +83,8 @@ it("exports of resilient-claude", () => {
       "Tool.make",
       "Anthropic.classify",
       "Anthropic.layer",
+      "Anthropic.layerConfig",
       "Anthropic.layerFetch",
-      "Anthropic.layerWith",
       "Anthropic.oldestTested",
       "Validate.check",
       "Validate.show",
@@ -163,11 +163,11 @@ it("exports of resilient-claude/Anthropic and /node", () => {
     [
       "Anthropic.classify",
       "Anthropic.layer",
+      "Anthropic.layerConfig",
       "Anthropic.layerFetch",
-      "Anthropic.layerWith",
       "Anthropic.oldestTested",
       "NodeAnthropic.layer",
-      "NodeAnthropic.layerWith",
+      "NodeAnthropic.layerConfig",
     ]
   `)
 })

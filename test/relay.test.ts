@@ -31,7 +31,7 @@ const world = (
   const claude = Layer.unwrap(
     Effect.map(
       FakeServer.FakeServer,
-      ({ url }) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url, connections: 10 })
+      ({ url }) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url, connections: 10 })
     )
   )
   const site = Layer.effect(Site, HttpServer.addressFormattedWith((address) => Effect.succeed(address)))

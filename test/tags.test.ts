@@ -99,7 +99,7 @@ describe("by a script", () => {
 
 describe("over a socket", () => {
   const claude = Layer.unwrap(
-    Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layerWith({ apiKey: "key", baseUrl: url }))
+    Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layer({ apiKey: "key", baseUrl: url }))
   )
   for (const [tag, one] of Object.entries(cases)) {
     it.live(tag, () =>

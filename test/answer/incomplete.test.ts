@@ -31,7 +31,7 @@ const playing = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, turns: Faults.P
   const log: Array<CallLog.Event> = []
   const sink = Layer.succeed(CallLog.CallLog, { emit: (event) => Effect.sync(() => void log.push(event)) })
   const world = Layer.unwrap(
-    Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }))
+    Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }))
   ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(sink))
   return Effect.gen(function*() {
     const exit = yield* Effect.result(self)

@@ -234,11 +234,11 @@ describe("messageStop", () => {
       const { url } = yield* FakeServer.FakeServer
       const ask = (messageStop?: "optional") =>
         Effect.result(Claude.text("hi")).pipe(
-          Effect.provide(NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url, messageStop }))
+          Effect.provide(NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url, messageStop }))
         )
       assert.strictEqual((yield* ask())._tag, "Failure")
       assert.strictEqual((yield* ask("optional"))._tag, "Success")
-      assert.throws(() => Anthropic.layerWith({ apiKey: "k", messageStop: "no" as "optional" }), /messageStop is no/)
+      assert.throws(() => Anthropic.layer({ apiKey: "k", messageStop: "no" as "optional" }), /messageStop is no/)
     }).pipe(
       Effect.provide([FakeServer.layer(Faults.cycle(Faults.stream(events.slice(0, -1)))), CallLog.layerNone])
     ))

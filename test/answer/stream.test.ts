@@ -403,7 +403,7 @@ const fates: Readonly<Record<string, ReadonlyArray<string>>> = {
 // -----------------------------------------------------------------------------
 
 const client = (url: string, connections: number) =>
-  NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url, connections }).pipe(Layer.provide(CallLog.layerNone))
+  NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url, connections }).pipe(Layer.provide(CallLog.layerNone))
 
 /** Looks again until it holds, or for so many milliseconds. */
 const until = <E, R>(
@@ -550,7 +550,7 @@ const wires = [
   ["undici", (url: string) => client(url, 1)],
   [
     "fetch",
-    (url: string) => Layer.provide(Anthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }), CallLog.layerNone)
+    (url: string) => Layer.provide(Anthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }), CallLog.layerNone)
   ]
 ] as const
 

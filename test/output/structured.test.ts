@@ -297,7 +297,7 @@ describe("asking again", () => {
       const outcome = yield* Claude.object(Invoice, "read it").pipe(
         patient,
         Policy.outcome,
-        Effect.provide(Anthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }))
+        Effect.provide(Anthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }))
       )
       return { outcome, bodies: (yield* received).map(({ params }) => params) }
     }).pipe(Effect.provide(Layer.mergeAll(FakeServer.layer(turns), CallLog.layerNone)))

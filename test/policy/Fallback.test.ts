@@ -712,8 +712,8 @@ describe("accounts", () => {
       const [a, b] = [yield* server(refused), yield* server(Faults.answer("hello"))]
       const text = yield* Claude.text("Schöne Grüße", { system: "Be brief." }).pipe(
         Policy.apply(Policy.standard),
-        Fallback.accounts([Anthropic.layerWith({ apiKey: "sk-ant-b", baseUrl: b.url })]),
-        Effect.provide(NodeAnthropic.layerWith({ apiKey: "sk-ant-a", baseUrl: a.url }))
+        Fallback.accounts([Anthropic.layer({ apiKey: "sk-ant-b", baseUrl: b.url })]),
+        Effect.provide(NodeAnthropic.layer({ apiKey: "sk-ant-a", baseUrl: a.url }))
       )
       assert.strictEqual(text, "hello")
       const [first, ...more] = yield* a.received

@@ -29,7 +29,7 @@ const withoutStream = (params: object): Readonly<Record<string, unknown>> =>
 /** Runs against a server that plays the turns; gives how it ended and the bodies it received. */
 const play = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, ...turns: ReadonlyArray<Faults.Turn>) => {
   const world = Layer.unwrap(
-    Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }))
+    Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }))
   ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(CallLog.layerNone))
   return Effect.gen(function*() {
     const exit = yield* Effect.result(self)

@@ -8,7 +8,7 @@ const fakes: ReadonlyArray<readonly [name: string, playing: (script: Faults.Play
     ["FakeClaude", (script) => Layer.provide(FakeClaude.layer(script), CallLog.layerNone)],
     ["FakeServer", (script) =>
       Layer.unwrap(
-        Effect.map(FakeServer.FakeServer, ({ url }) => Anthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }))
+        Effect.map(FakeServer.FakeServer, ({ url }) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }))
       ).pipe(Layer.provide([FakeServer.layer(script), CallLog.layerNone]), Layer.orDie)]
   ]
 

@@ -525,7 +525,7 @@ describe("a script that throws", () => {
       const server = yield* FakeServer.FakeServer
       const error = yield* Effect.flip(Effect.provide(
         Claude.text("hi"),
-        Anthropic.layerWith({ apiKey: "key", baseUrl: server.url })
+        Anthropic.layer({ apiKey: "key", baseUrl: server.url })
       ))
       assert.strictEqual(error._tag, "ServerFault")
       assert.match(error.message, /the fault script failed: Error: no such turn/)

@@ -17,8 +17,8 @@ vi.hoisted(() => void fetch("data:,"))
 type LayerWith = (options: Omit<Anthropic.Options, "fetch">) => Layer.Layer<Claude.Claude>
 
 const wires: ReadonlyArray<readonly [name: string, layerWith: LayerWith]> = [
-  ["Anthropic", Anthropic.layerWith],
-  ["NodeAnthropic", NodeAnthropic.layerWith]
+  ["Anthropic", Anthropic.layer],
+  ["NodeAnthropic", NodeAnthropic.layer]
 ]
 
 /** A server that plays, and a client of it. */
@@ -1115,7 +1115,7 @@ const abandoned = Effect.gen(function*() {
   }).pipe(
     Effect.provide(
       Layer.provide(
-        NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: `https://127.0.0.1:${port}` }),
+        NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: `https://127.0.0.1:${port}` }),
         CallLog.layerNone
       )
     )

@@ -96,11 +96,11 @@ const quiet = Layer.provide(CallLog.layerNone)
 
 /** The three wires to a server. */
 const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
-  ["NodeAnthropic", (baseUrl) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
-  ["Anthropic", (baseUrl) => Anthropic.layerWith({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
+  ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
+  ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
   [
     "a client",
-    (baseURL) => Anthropic.layerWith({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) }).pipe(quiet)
+    (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) }).pipe(quiet)
   ]
 ]
 
@@ -513,7 +513,7 @@ describe("the caller's network", () => {
       const proxy = yield* proxying
       yield* globally(new ProxyAgent(proxy.url))
       assert.strictEqual(
-        yield* Claude.text("hi").pipe(Effect.provide(NodeAnthropic.layerWith({ apiKey, baseUrl: url }).pipe(quiet))),
+        yield* Claude.text("hi").pipe(Effect.provide(NodeAnthropic.layer({ apiKey, baseUrl: url }).pipe(quiet))),
         "Paris"
       )
       assert.lengthOf(proxy.went, 1)
@@ -523,7 +523,7 @@ describe("the caller's network", () => {
     Effect.gen(function*() {
       const { url } = yield* serving(answering)
       const proxy = yield* proxying
-      const claude = yield* Layer.build(NodeAnthropic.layerWith({ apiKey, baseUrl: url }).pipe(quiet))
+      const claude = yield* Layer.build(NodeAnthropic.layer({ apiKey, baseUrl: url }).pipe(quiet))
       yield* Effect.provide(Claude.text("hi"), claude)
       assert.lengthOf(proxy.went, 0)
       yield* globally(new ProxyAgent(proxy.url))
@@ -563,7 +563,7 @@ describe("the caller's network", () => {
           })
       )
       yield* Effect.exit(
-        Effect.provide(Claude.text("hi"), NodeAnthropic.layerWith({ apiKey, baseUrl: url }).pipe(quiet))
+        Effect.provide(Claude.text("hi"), NodeAnthropic.layer({ apiKey, baseUrl: url }).pipe(quiet))
       )
       assert.deepStrictEqual([sent, requests()], [[`${url}/v1/messages`], 0])
     }).pipe(Effect.scoped))
@@ -572,7 +572,7 @@ describe("the caller's network", () => {
     Effect.gen(function*() {
       const { url } = yield* serving(answering)
       const proxy = yield* proxying
-      const layer = NodeAnthropic.layerWith({ apiKey, baseUrl: url }).pipe(quiet)
+      const layer = NodeAnthropic.layer({ apiKey, baseUrl: url }).pipe(quiet)
       yield* globally(new EnvHttpProxyAgent({ httpProxy: proxy.url, noProxy: "" }))
       yield* Effect.provide(Claude.text("hi"), layer)
       assert.lengthOf(proxy.went, 1)
@@ -591,7 +591,7 @@ describe("the caller's network", () => {
         import { Effect } from "effect"
         import { Claude } from "${path.resolve(import.meta.dirname, "../../src/index.ts")}"
         import * as NodeAnthropic from "${path.resolve(import.meta.dirname, "../../src/NodeAnthropic.ts")}"
-        console.log(await Effect.runPromise(Claude.text("hi").pipe(Effect.provide(NodeAnthropic.layer))))`
+        console.log(await Effect.runPromise(Claude.text("hi").pipe(Effect.provide(NodeAnthropic.layerConfig()))))`
         const env = {
           ...process.env,
           NODE_USE_ENV_PROXY: "1",
@@ -621,7 +621,7 @@ describe("the caller's network", () => {
       for (let i = 1; i <= 2; i++) {
         yield* Effect.provide(
           Claude.text("hi"),
-          NodeAnthropic.layerWith({ apiKey, baseUrl: url, dispatcher }).pipe(quiet)
+          NodeAnthropic.layer({ apiKey, baseUrl: url, dispatcher }).pipe(quiet)
         )
         // A dispatcher that had been closed would not answer the second time.
         assert.isAtLeast(proxy.went.length, 1)
@@ -642,7 +642,7 @@ describe("the caller's network", () => {
   it.live("NodeAnthropic with a client goes through the dispatcher of the client", () =>
     Effect.gen(function*() {
       const { client, proxy } = yield* clientWithProxy
-      const layer = NodeAnthropic.layerWith({ client }).pipe(quiet)
+      const layer = NodeAnthropic.layer({ client }).pipe(quiet)
       assert.strictEqual(yield* Effect.provide(Claude.text("hi"), layer), "Paris")
       assert.lengthOf(proxy.went, 1)
     }).pipe(Effect.scoped))
@@ -650,14 +650,14 @@ describe("the caller's network", () => {
   it.live("Anthropic with a client whose dispatcher Node's own fetch refuses says so, and sends nothing past the proxy", () =>
     Effect.gen(function*() {
       const { client, proxy, requests } = yield* clientWithProxy
-      const layer = Anthropic.layerWith({ client }).pipe(quiet)
+      const layer = Anthropic.layer({ client }).pipe(quiet)
       const error = yield* Effect.flip(Effect.provide(soon(Claude.text("hi")), layer))
       assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false })
       assert.deepStrictEqual([proxy.went.length, requests()], [0, 0])
     }).pipe(Effect.scoped))
 
   for (
-    const [name, layerWith] of [["Anthropic", Anthropic.layerWith], ["NodeAnthropic", NodeAnthropic.layerWith]] as const
+    const [name, layerWith] of [["Anthropic", Anthropic.layer], ["NodeAnthropic", NodeAnthropic.layer]] as const
   ) {
     it.live(`${name} with a client sends with the fetch of the client`, () =>
       Effect.gen(function*() {
@@ -680,16 +680,16 @@ describe("the caller's network", () => {
     const client = new Sdk({ apiKey })
     const dispatcher = getGlobalDispatcher()
     const refused: ReadonlyArray<readonly [make: () => unknown, words: RegExp]> = [
-      [() => Anthropic.layerWith({ client, apiKey }), /apiKey and client are both given/],
-      [() => Anthropic.layerWith({ client, baseUrl: "http://127.0.0.1" }), /baseUrl and client are both given/],
-      [() => Anthropic.layerWith({ client, fetch }), /fetch and client are both given/],
-      [() => NodeAnthropic.layerWith({ client, apiKey }), /apiKey and client are both given/],
-      [() => NodeAnthropic.layerWith({ client, dispatcher }), /a client connects by itself/],
-      [() => NodeAnthropic.layerWith({ client, connections: 4 }), /a client connects by itself/],
-      [() => NodeAnthropic.layerWith({ apiKey, dispatcher, connections: 4 }), /connections and dispatcher/],
+      [() => Anthropic.layer({ client, apiKey }), /apiKey and client are both given/],
+      [() => Anthropic.layer({ client, baseUrl: "http://127.0.0.1" }), /baseUrl and client are both given/],
+      [() => Anthropic.layer({ client, fetch }), /fetch and client are both given/],
+      [() => NodeAnthropic.layer({ client, apiKey }), /apiKey and client are both given/],
+      [() => NodeAnthropic.layer({ client, dispatcher }), /a client connects by itself/],
+      [() => NodeAnthropic.layer({ client, connections: 4 }), /a client connects by itself/],
+      [() => NodeAnthropic.layer({ apiKey, dispatcher, connections: 4 }), /connections and dispatcher/],
       // What JavaScript may pass.
-      [() => NodeAnthropic.layerWith({ apiKey, dispatcher: {} as Agent }), /has no dispatch/],
-      [() => NodeAnthropic.layerWith({ apiKey, dispatcher: null as object | null as Agent }), /has no dispatch/]
+      [() => NodeAnthropic.layer({ apiKey, dispatcher: {} as Agent }), /has no dispatch/],
+      [() => NodeAnthropic.layer({ apiKey, dispatcher: null as object | null as Agent }), /has no dispatch/]
     ]
     for (const [make, words] of refused) assert.throws(make, RangeError, words)
   })

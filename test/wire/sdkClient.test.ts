@@ -25,8 +25,8 @@ describe("senders", () => {
       const { received, url } = yield* FakeServer.FakeServer
       const options = { apiKey, baseUrl: `${url}/` }
       const ask = Effect.andThen(Claude.text("one"), Claude.text("two"))
-      yield* Effect.provide(ask, Anthropic.layerWith(options))
-      yield* Effect.provide(ask, NodeAnthropic.layerWith(options))
+      yield* Effect.provide(ask, Anthropic.layer(options))
+      yield* Effect.provide(ask, NodeAnthropic.layer(options))
       const sent = (yield* received).map(({ headers, method, params, path }) => ({
         method,
         path,

@@ -693,7 +693,7 @@ describe("a call", () => {
   const ask = (params: unknown) => Claude.message(params as Params).pipe(Policy.apply(Policy.none))
   const playing = (turns: ReadonlyArray<Faults.Turn>) =>
     Layer.unwrap(
-      Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layerWith({ apiKey: "sk-ant-test", baseUrl: url }))
+      Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }))
     ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(CallLog.layerNone))
   const received = Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
 
