@@ -6,7 +6,8 @@ export default defineConfig(({ mode }) => ({
     include: ["test/**/*.test.ts"],
     // Files share their modules: to load Effect for each of them takes as long as most of the tests.
     isolate: false,
-    env: { LONG: mode === "long" ? "1" : "" },
+    // What Node compiled for one program that a test starts, it need not compile for the next.
+    env: { LONG: mode === "long" ? "1" : "", NODE_COMPILE_CACHE: `${import.meta.dirname}/node_modules/.cache/compile` },
     // No test waits for the clock on the wall for long; the limit is for machines with more to do than this.
     testTimeout: 30_000
   }

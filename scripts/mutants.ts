@@ -16,7 +16,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "src/within.ts",
     find: "      return Fiber.interrupt(fiber)\n",
     replace: "      return Effect.void\n",
-    test: "test/answer/interrupts.test.ts"
+    test: "test/answer/attempt.test.ts"
   },
   {
     name: "G1: a wait in the queue cannot be interrupted",
@@ -239,7 +239,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "src/policy/call.ts",
     find: "History.still(broken, error)",
     replace: "error",
-    test: "test/answer/readers.test.ts"
+    test: "test/answer/resumeStream.test.ts"
   },
 
   // A dominated setting is refused when the record is built.
@@ -280,7 +280,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "src/answer/stopReason.ts",
     find: "text: ClaudeError.redact(reply.text)",
     replace: "text: reply.text as never",
-    test: "test/answer/incomplete.test.ts"
+    test: "test/policy/continueAnswer.test.ts"
   },
   {
     name: "G14: messages in the log are not cut",

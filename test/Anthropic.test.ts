@@ -65,39 +65,18 @@ const byStatusAndType: ReadonlyArray<readonly [status: number, type: string | nu
   [503, "__proto__", "ServerFault"]
 ]
 
-const byStatus: ReadonlyArray<readonly [status: number, tag: ClaudeError.Tag]> = [
-  [302, "UnexpectedResponse"],
-  [307, "UnexpectedResponse"],
-  [400, "InvalidRequest"],
-  [401, "AuthenticationFailed"],
-  [402, "SpendLimitReached"],
-  [403, "PermissionDenied"],
-  [404, "ResourceNotFound"],
-  [405, "InvalidRequest"],
-  [408, "ServerFault"],
-  [409, "ServerFault"],
-  [412, "InvalidRequest"],
-  [413, "RequestTooLarge"],
-  [415, "InvalidRequest"],
-  [418, "InvalidRequest"],
-  [422, "InvalidRequest"],
-  [425, "InvalidRequest"],
-  [429, "RateLimited"],
-  [431, "InvalidRequest"],
-  [451, "InvalidRequest"],
-  [499, "ServerFault"],
-  [500, "ServerFault"],
-  [501, "ServerFault"],
-  [502, "ServerFault"],
-  [503, "ServerFault"],
-  [504, "ServerFault"],
-  [505, "ServerFault"],
-  [520, "ServerFault"],
-  [524, "ServerFault"],
-  [529, "Overloaded"],
-  [530, "ServerFault"],
-  [599, "ServerFault"]
-]
+const byStatus = ([
+  ["UnexpectedResponse", [302, 307]],
+  ["InvalidRequest", [400, 405, 412, 415, 418, 422, 425, 431, 451]],
+  ["AuthenticationFailed", [401]],
+  ["SpendLimitReached", [402]],
+  ["PermissionDenied", [403]],
+  ["ResourceNotFound", [404]],
+  ["ServerFault", [408, 409, 499, 500, 501, 502, 503, 504, 505, 520, 524, 530, 599]],
+  ["RequestTooLarge", [413]],
+  ["RateLimited", [429]],
+  ["Overloaded", [529]]
+] as const).flatMap(([tag, all]) => all.map((status) => [status, tag] as const))
 
 /** What proxies and broken servers send instead of the body of an API error: parsed, and as text. */
 const oddBodies: ReadonlyArray<readonly [name: string, body: unknown, text: string]> = [
@@ -154,55 +133,47 @@ const byCode = [...ERROR_CODE_CLASSES.keys()].map((key) => {
 })
 
 /** The codes of `messages.create` and what becomes of them; the codes of other endpoints that are transient. */
-const named: ReadonlyArray<readonly [code: string, tag: ClaudeError.Tag]> = [
-  ["available_tools_limit_exceeded", "InvalidRequest"],
-  ["claude_code_key_creator_not_member", "InvalidRequest"],
-  ["claude_code_version_too_old", "InvalidRequest"],
-  ["cmek_key_disabled", "InvalidRequest"],
-  ["cmek_key_network_blocked", "InvalidRequest"],
-  ["compaction_block_ambiguous", "InvalidRequest"],
-  ["compaction_block_misplaced", "InvalidRequest"],
-  ["compaction_content_mismatch", "InvalidRequest"],
-  ["compaction_incomplete_turn", "InvalidRequest"],
-  ["compaction_nothing_to_summarize", "InvalidRequest"],
-  ["compaction_signature_invalid", "InvalidRequest"],
-  ["compaction_too_many_tool_references", "InvalidRequest"],
-  ["compaction_tool_changes_mismatch", "InvalidRequest"],
-  ["image_dimensions_too_large", "InvalidRequest"],
-  ["organization_on_hold", "PermissionDenied"],
-  ["request_body_encoding_invalid", "InvalidRequest"],
-  ["request_body_encoding_unsupported", "InvalidRequest"],
-  ["thread_already_continued", "InvalidRequest"],
-  ["thread_continue_in_flight", "ServerFault"],
-  ["thread_fingerprint_mismatch", "InvalidRequest"],
-  ["thread_unsupported_request", "InvalidRequest"],
-  ["tool_name_conflict", "InvalidRequest"],
-  ["tool_reference_unresolved", "InvalidRequest"],
-  ["user_profile_required", "InvalidRequest"],
-  ["linked_organization_billing_unavailable", "SpendLimitReached"],
-  ["linked_organization_spend_limit_reached", "SpendLimitReached"],
-  ["user_profile_billing_not_authorized", "PermissionDenied"],
-  ["user_profile_not_billable", "PermissionDenied"],
-  ["thread_not_found", "ResourceNotFound"],
-  ["skill_read_blocked_undecryptable", "InvalidRequest"],
-  ["request_body_too_large_after_decoding", "RequestTooLarge"],
-  ["contract_spend_limit_reached", "SpendLimitReached"],
-  ["enforced_spend_limit_reached", "SpendLimitReached"],
-  ["ramp_limit_exceeded", "RateLimited"],
-  ["cmek_key_unreachable", "ServerFault"],
-  ["compaction_unavailable", "Overloaded"],
+const named = ([
+  [
+    "InvalidRequest",
+    `
+    available_tools_limit_exceeded claude_code_key_creator_not_member claude_code_version_too_old
+    cmek_key_disabled cmek_key_network_blocked compaction_block_ambiguous compaction_block_misplaced
+    compaction_content_mismatch compaction_incomplete_turn compaction_nothing_to_summarize
+    compaction_signature_invalid compaction_too_many_tool_references compaction_tool_changes_mismatch
+    image_dimensions_too_large request_body_encoding_invalid request_body_encoding_unsupported
+    thread_already_continued thread_fingerprint_mismatch thread_unsupported_request tool_name_conflict
+    tool_reference_unresolved user_profile_required skill_read_blocked_undecryptable
+  `
+  ],
+  [
+    "PermissionDenied",
+    `
+    organization_on_hold user_profile_billing_not_authorized user_profile_not_billable
+  `
+  ],
+  ["ServerFault", "thread_continue_in_flight cmek_key_unreachable"],
+  [
+    "SpendLimitReached",
+    `
+    linked_organization_billing_unavailable linked_organization_spend_limit_reached contract_spend_limit_reached
+    enforced_spend_limit_reached
+  `
+  ],
+  ["ResourceNotFound", "thread_not_found"],
+  ["RequestTooLarge", "request_body_too_large_after_decoding"],
+  ["RateLimited", "ramp_limit_exceeded"],
+  ["Overloaded", "compaction_unavailable"],
   // Not of `messages.create`, but transient.
-  ["external_key_validation_timed_out", "ServerFault"],
-  ["request_body_timeout", "ServerFault"],
-  ["concurrent_membership_change", "ServerFault"],
-  ["external_key_changed", "ServerFault"],
-  ["scan_pending", "ServerFault"],
-  ["storage_changed_concurrently", "ServerFault"],
-  ["workspace_changed_concurrently", "ServerFault"],
-  ["authorization_check_unavailable", "ServerFault"],
-  ["cmek_context_unavailable", "ServerFault"],
-  ["registration_pending", "ServerFault"]
-]
+  [
+    "ServerFault",
+    `
+    external_key_validation_timed_out request_body_timeout concurrent_membership_change external_key_changed
+    scan_pending storage_changed_concurrently workspace_changed_concurrently authorization_check_unavailable
+    cmek_context_unavailable registration_pending
+  `
+  ]
+] as const).flatMap(([tag, codes]) => codes.trim().split(/\s+/).map((code) => [code, tag] as const))
 
 /** Failures that have no code. All but the last are a 400 `invalid_request_error`. */
 const byMessage: ReadonlyArray<readonly [message: string, tag: ClaudeError.Tag, regainsAt?: string]> = [

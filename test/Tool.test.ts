@@ -3,6 +3,7 @@ import { Effect, Redacted, Result, Schema, Stream } from "effect"
 import { Claude, type ClaudeError, type Message, Policy, Tool } from "../src/index.ts"
 import * as Tools from "../src/output/toolInput.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
+import { Tree } from "./support/tree.ts"
 
 const Booking = Schema.Struct({
   city: Schema.String,
@@ -12,15 +13,6 @@ const Booking = Schema.Struct({
 })
 const book = Tool.make("book_hotel", { description: "Books a hotel.", input: Booking })
 const weather = Tool.make("get_weather", { input: Schema.Struct({ city: Schema.String, at: Schema.BigInt }) })
-
-interface Tree {
-  readonly name: string
-  readonly children: ReadonlyArray<Tree>
-}
-const Tree: Schema.Codec<Tree> = Schema.Struct({
-  name: Schema.String,
-  children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
-})
 
 const input = { city: "Oslo", day: "2026-12-24T00:00:00.000Z", nights: 2 }
 const calls = (name: string, input: unknown, options: Faults.AnswerOptions = {}) =>

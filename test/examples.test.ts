@@ -24,6 +24,7 @@ import * as Ladder from "../examples/14-ladder.ts"
 import * as Simulate from "../examples/17-simulate.ts"
 import { Fallback } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
+import { oneIn } from "./support/effort.ts"
 
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
 const messages = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.messages))
@@ -345,7 +346,7 @@ describe("the main job", () => {
     const busy = net.createServer().listen(0, "127.0.0.1")
     await new Promise((resolve) => busy.once("listening", resolve))
     const { port } = busy.address() as net.AddressInfo
-    for (const args of [["--nope"], ["--port", "99999"], ["--port", "x"], ["--port", String(port)]]) {
+    for (const args of oneIn(3, [["--nope"], ["--port", "99999"], ["--port", "x"], ["--port", String(port)]])) {
       const { code, stderr, stdout } = await run(...args)
       assert.notStrictEqual(code, 0)
       assert.match(stderr, /^incident: [^\n]+\n$/)

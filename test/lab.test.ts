@@ -6,7 +6,7 @@ import { rivals } from "../lab/rivals.ts"
 import { scenarios } from "../lab/scenarios.ts"
 import { header, row } from "../lab/table.ts"
 import { Simulator } from "../src/testing/index.ts"
-import { itLong, oneIn } from "./support/effort.ts"
+import { effort, itLong, oneIn } from "./support/effort.ts"
 
 const entryOf = (name: string) => scenarios.find((entry) => entry.name === name) ?? assert.fail(`no scenario ${name}`)
 
@@ -63,7 +63,10 @@ describe("the lab", () => {
       Effect.gen(function*() {
         const entry = entryOf(name)
         for (
-          const [scenario, seed] of [[entry, 1], ...name.length < 4 ? [[untuned(name), 77] as const] : []] as const
+          const [scenario, seed] of [
+            [entry, 1],
+            ...effort(name.length < 4, name === "c") ? [[untuned(name), 77] as const] : []
+          ] as const
         ) {
           const ours = yield* Simulator.run(scenario, guarded({ ...entry, ...scenario }), { seed })
           const others = yield* Simulator.compare([scenario], rivals({ ...entry, ...scenario }), { seeds: [seed] })

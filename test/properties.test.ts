@@ -9,6 +9,7 @@ import { TestClock } from "effect/testing"
 import { Anthropic, CallLog, Claude, ClaudeError, type Message } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 import { oneIn, runs } from "./support/effort.ts"
+import { places, put } from "./support/places.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 const often = (all: number) => ({ arbitrary: { runs: runs(all), seed }, timeout: 30_000 })
@@ -114,22 +115,6 @@ const property = (value: unknown, key: string): unknown =>
   typeof value === "object" && value !== null && Object.hasOwn(value, key)
     ? (value as Readonly<Record<string, unknown>>)[key]
     : undefined
-
-/** All places in a value, as paths. */
-const places = (value: unknown, path: ReadonlyArray<string> = []): ReadonlyArray<ReadonlyArray<string>> => [
-  path,
-  ...(typeof value === "object" && value !== null
-    ? Object.entries(value).flatMap(([key, inner]) => places(inner, [...path, key]))
-    : [])
-]
-
-/** The same value with something else in one place. */
-const put = (value: unknown, [key, ...path]: ReadonlyArray<string>, other: unknown): unknown =>
-  key === undefined
-    ? other
-    : Array.isArray(value)
-    ? value.map((inner, i) => String(i) === key ? put(inner, path, other) : inner)
-    : { ...value as object, [key]: put(property(value, key), path, other) }
 
 // -----------------------------------------------------------------------------
 // Bodies
@@ -302,7 +287,7 @@ describe.each(kinds)("G16: an answer with %s", (_, text, options) => {
     () =>
       Effect.gen(function*() {
         const { message } = yield* whole(text, options)
-        for (const length of oneIn(7, Array.from({ length: body.length + 1 }, (_, at) => at))) {
+        for (const length of oneIn(23, Array.from({ length: body.length + 1 }, (_, at) => at))) {
           const end = (["end", "cut", "reset"] as const)[length % 3] ?? "end"
           const exit = yield* play(Faults.stream([body.slice(0, length)], { end }), ask)
           const error = errorOf(exit)

@@ -233,26 +233,20 @@ describe("the relay", () => {
       })
     }).pipe(Effect.scoped, Effect.provide(world([Faults.breaks("Once upon")], { onBreak: "fail" }))))
 
-  it.live("says that what was shown is void, when the answer begins anew", () =>
+  it.live.each(
+    [
+      ["says that what was shown is void, when the answer begins anew", "restart", "restarted", "A fox."],
+      ["says where an answer goes on, and shows nothing twice", "resume", "resumed", "Once upon a time."]
+    ] as const
+  )("%s", ([, onBreak, mark, whole]) =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over
-      assert.strictEqual(reader.shown(), "A fox.")
-      assert.deepStrictEqual(events(reader).filter((kind) => kind !== "text"), ["restarted", "end"])
+      assert.strictEqual(reader.shown(), whole)
+      assert.deepStrictEqual(events(reader).filter((kind) => kind !== "text"), [mark, "end"])
     }).pipe(
       Effect.scoped,
-      Effect.provide(world([Faults.breaks("Once upon"), Faults.answer("A fox.")], { onBreak: "restart" }))
-    ))
-
-  it.live("says where an answer goes on, and shows nothing twice", () =>
-    Effect.gen(function*() {
-      const reader = yield* ask()
-      yield* reader.over
-      assert.strictEqual(reader.shown(), "Once upon a time.")
-      assert.deepStrictEqual(events(reader).filter((kind) => kind !== "text"), ["resumed", "end"])
-    }).pipe(
-      Effect.scoped,
-      Effect.provide(world([Faults.breaks("Once upon"), Faults.answer("Once upon a time.")], { onBreak: "resume" }))
+      Effect.provide(world([Faults.breaks("Once upon"), Faults.answer(whole)], { onBreak }))
     ))
 
   it.live("says that Claude declined, and that what came before is void", () =>

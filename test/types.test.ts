@@ -4,6 +4,7 @@ import { it } from "@effect/vitest"
 import { Context, Effect, type Option, Schema, SchemaGetter, type Stream } from "effect"
 import { describe, expectTypeOf } from "vitest"
 import { Claude, type ClaudeError, type Message, Models, Policy, Tool } from "../src/index.ts"
+import { Tree } from "./support/tree.ts"
 
 type Failure = ClaudeError.ClaudeError
 
@@ -38,15 +39,6 @@ class Person extends Schema.Class<Person>("Person")({ name: Schema.String }) {
     return `Hello ${this.name}`
   }
 }
-
-interface Tree {
-  readonly name: string
-  readonly children: ReadonlyArray<Tree>
-}
-const Tree: Schema.Codec<Tree> = Schema.Struct({
-  name: Schema.String,
-  children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
-})
 
 describe("object", () => {
   it("is of the type of the schema, not of its encoded side", () => {

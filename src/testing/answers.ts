@@ -1,6 +1,9 @@
 /** Answers, as the API writes them. */
 import * as Duration from "effect/Duration"
+import { event, messageDelta, messageStart } from "./messageEvents.ts"
 import { type End, named, type Turn } from "./turn.ts"
+
+export { event }
 
 /** What an answer is made of, besides its text. */
 export interface AnswerOptions {
@@ -23,12 +26,6 @@ export interface AnswerOptions {
 const words = (text: string): ReadonlyArray<string> => text.split(/(?<= )/)
 
 const halves = (json: string): ReadonlyArray<string> => [json.slice(0, json.length / 2), json.slice(json.length / 2)]
-
-/** One event, as the API writes it. */
-export const event = (type: string, data: object): string => {
-  const json = JSON.stringify({ type, ...data })
-  return `event: ${type}\ndata: ${json.slice(0, -1)}${" ".repeat(json.length % 7)}}\n\n`
-}
 
 /**
  * The events of an answer, in their order: start, blocks with a ping after the first start, delta, stop. Where no model
@@ -70,37 +67,18 @@ export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray
   ]
   const usage = { input_tokens: inputTokens, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
   return [
-    event("message_start", {
-      message: {
-        id: "msg_01FakeB1",
-        type: "message",
-        role: "assistant",
-        model: options.model ?? "claude-sonnet-5-5",
-        content: [],
-        container: null,
-        diagnostics: null,
-        stop_reason: null,
-        stop_sequence: null,
-        stop_details: null,
-        usage: { ...usage, output_tokens: 1, service_tier: "standard" }
-      }
-    }),
+    messageStart("msg_01FakeB1", options.model ?? "claude-sonnet-5-5", usage),
     ...blocks.flatMap(({ deltas, start }, index) => [
       event("content_block_start", { index, content_block: start }),
       ...(index === 0 ? [event("ping", {})] : []),
       ...deltas.map((delta) => event("content_block_delta", { index, delta })),
       event("content_block_stop", { index })
     ]),
-    ...(stopReason === null ? [] : [event("message_delta", {
-      delta: {
-        stop_reason: stopReason,
-        stop_sequence: stopReason === "stop_sequence" ? "END" : null,
-        stop_details: stopReason === "refusal"
-          ? { type: "refusal", category: options.category ?? null, explanation: null }
-          : null,
-        container: null
-      },
-      usage: { ...usage, output_tokens: outputTokens, output_tokens_details: null, server_tool_use: null }
+    ...(stopReason === null ? [] : [messageDelta(usage, outputTokens, stopReason, {
+      sequence: stopReason === "stop_sequence" ? "END" : null,
+      details: stopReason === "refusal"
+        ? { type: "refusal", category: options.category ?? null, explanation: null }
+        : null
     })]),
     event("message_stop", {})
   ]

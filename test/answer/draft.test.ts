@@ -289,119 +289,80 @@ describe("what is new", () => {
 describe("contradictions", () => {
   const open = [messageStart, start(0, emptyText), text("Paris")]
   const other = { toString: 1, valueOf: 1 }
+  const noBlock = "a content_block_start without a block"
+  const notOpen = "a delta for a block that is not open"
+  const noText = "a text_delta without text, or in another block"
+  const noThinking = "a thinking_delta without thinking, or in another block"
+  const noSignature = "a signature_delta without one, or in another block"
+  const noJson = "an input_json_delta without JSON, or in another block"
+  const noCitation = "a citations_delta without one, or in another block"
+  const noReason = "a message_delta without a stop reason, or before message_start"
+  const noEnd = "a message_stop without a stop reason"
+  const noMessage = "a message_start without a message"
+  const begun = [messageStart]
   const contradictions: ReadonlyArray<
     readonly [name: string, before: ReadonlyArray<WireEvent>, next: WireEvent, complaint: string]
   > = [
     ["a second start", open, messageStart, "a second message_start"],
-    ["a start without a message", [], event("message_start"), "a message_start without a message"],
-    ["a start with another message", [], event("message_start", { message: 7 }), "a message_start without a message"],
-    ["a start without usage", [], event("message_start", { message: {} }), "a message_start without a message"],
+    ["a start without a message", [], event("message_start"), noMessage],
+    ["a start with another message", [], event("message_start", { message: 7 }), noMessage],
+    ["a start without usage", [], event("message_start", { message: {} }), noMessage],
     ["content before the start", [], start(0, emptyText), "content before message_start"],
-    ["a gap", [messageStart], start(1, emptyText), "a content_block_start out of order (1)"],
+    ["a gap", begun, start(1, emptyText), "a content_block_start out of order (1)"],
     ["an index twice", open, start(0, emptyText), "a content_block_start out of order (0)"],
-    ["a block at no number", [messageStart], start(other, emptyText), "a content_block_start out of order"],
-    ["no block", [messageStart], start(0, undefined), "a content_block_start without a block"],
-    ["a block that is none", [messageStart], start(0, "text"), "a content_block_start without a block"],
-    ["a block of no type", [messageStart], start(0, { type: 7 }), "a content_block_start without a block"],
-    [
-      "a text that is none",
-      [messageStart],
-      start(0, { type: "text", text: other }),
-      "a content_block_start without a block"
-    ],
-    [
-      "citations that are none",
-      [messageStart],
-      start(0, { ...emptyText, citations: 7 }),
-      "a content_block_start without a block"
-    ],
-    [
-      "thinking that is none",
-      [messageStart],
-      start(0, { type: "thinking", thinking: 7 }),
-      "a content_block_start without a block"
-    ],
-    [
-      "a signature that is none",
-      [messageStart],
-      start(0, { type: "thinking", signature: 7 }),
-      "a content_block_start without a block"
-    ],
-    ["a delta before its block", [messageStart], text("a"), "a delta for a block that is not open (0)"],
+    ["a block at no number", begun, start(other, emptyText), "a content_block_start out of order"],
+    ["no block", begun, start(0, undefined), noBlock],
+    ["a block that is none", begun, start(0, "text"), noBlock],
+    ["a block of no type", begun, start(0, { type: 7 }), noBlock],
+    ["a text that is none", begun, start(0, { type: "text", text: other }), noBlock],
+    ["citations that are none", begun, start(0, { ...emptyText, citations: 7 }), noBlock],
+    ["thinking that is none", begun, start(0, { type: "thinking", thinking: 7 }), noBlock],
+    ["a signature that is none", begun, start(0, { type: "thinking", signature: 7 }), noBlock],
+    ["a delta before its block", begun, text("a"), "a delta for a block that is not open (0)"],
     ["a delta after its block", [...open, stop(0)], text("a"), "a delta for a block that is not open (0)"],
     ["a delta for another block", open, text("a", 1), "a delta for a block that is not open (1)"],
     ["a delta below all blocks", open, text("a", -1), "a delta for a block that is not open (-1)"],
     ["a delta between blocks", open, text("a", 0.5), "a delta for a block that is not open (0.5)"],
-    ["a delta at no number", open, text("a", "length"), "a delta for a block that is not open"],
-    ["a delta at no number", open, text("a", "0"), "a delta for a block that is not open"],
-    ["a delta at an object", open, text("a", other), "a delta for a block that is not open"],
-    ["a delta nowhere", open, text("a", null), "a delta for a block that is not open"],
+    ["a delta at no number", open, text("a", "length"), notOpen],
+    ["a delta at no number", open, text("a", "0"), notOpen],
+    ["a delta at an object", open, text("a", other), notOpen],
+    ["a delta nowhere", open, text("a", null), notOpen],
     ["no delta", open, delta(0, undefined), "a content_block_delta without a delta"],
     ["a delta of no type", open, delta(0, { type: 7 }), "a content_block_delta without a delta"],
-    ["text that is none", open, text(7), "a text_delta without text, or in another block"],
-    ["text in a tool", [messageStart, start(0, tool)], text("a"), "a text_delta without text, or in another block"],
-    [
-      "text in thinking",
-      [messageStart, start(0, emptyThinking)],
-      text("a"),
-      "a text_delta without text, or in another block"
-    ],
+    ["text that is none", open, text(7), noText],
+    ["text in a tool", [messageStart, start(0, tool)], text("a"), noText],
+    ["text in thinking", [messageStart, start(0, emptyThinking)], text("a"), noText],
     [
       "thinking that is none",
       [messageStart, start(0, emptyThinking)],
       delta(0, { type: "thinking_delta" }),
-      "a thinking_delta without thinking, or in another block"
+      noThinking
     ],
-    [
-      "thinking in text",
-      open,
-      delta(0, { type: "thinking_delta", thinking: "a" }),
-      "a thinking_delta without thinking, or in another block"
-    ],
+    ["thinking in text", open, delta(0, { type: "thinking_delta", thinking: "a" }), noThinking],
     [
       "a signature that is none",
       [messageStart, start(0, emptyThinking)],
       delta(0, { type: "signature_delta" }),
-      "a signature_delta without one, or in another block"
+      noSignature
     ],
-    [
-      "a signature of text",
-      open,
-      delta(0, { type: "signature_delta", signature: "a" }),
-      "a signature_delta without one, or in another block"
-    ],
-    [
-      "input that is no text",
-      [messageStart, start(0, tool)],
-      json({}),
-      "an input_json_delta without JSON, or in another block"
-    ],
-    ["input in text", open, json("{}"), "an input_json_delta without JSON, or in another block"],
-    [
-      "a citation that is none",
-      open,
-      delta(0, { type: "citations_delta" }),
-      "a citations_delta without one, or in another block"
-    ],
+    ["a signature of text", open, delta(0, { type: "signature_delta", signature: "a" }), noSignature],
+    ["input that is no text", [messageStart, start(0, tool)], json({}), noJson],
+    ["input in text", open, json("{}"), noJson],
+    ["a citation that is none", open, delta(0, { type: "citations_delta" }), noCitation],
     [
       "a citation in a tool",
       [messageStart, start(0, tool)],
       delta(0, { type: "citations_delta", citation: { type: "a" } }),
-      "a citations_delta without one, or in another block"
+      noCitation
     ],
-    ["a stop before its block", [messageStart], stop(0), "a content_block_stop for a block that is not open (0)"],
+    ["a stop before its block", begun, stop(0), "a content_block_stop for a block that is not open (0)"],
     ["a stop twice", [...open, stop(0)], stop(0), "a content_block_stop for a block that is not open (0)"],
     ["a stop at no number", open, stop("0"), "a content_block_stop for a block that is not open"],
-    ["a stop reason before the start", [], end(), "a message_delta without a stop reason, or before message_start"],
-    [
-      "no stop reason",
-      [messageStart],
-      event("message_delta", { delta: {} }),
-      "a message_delta without a stop reason, or before message_start"
-    ],
-    ["no message_delta", [...open, stop(0)], messageStop, "a message_stop without a stop reason"],
-    ["a stop reason that is none", [messageStart, end(7)], messageStop, "a message_stop without a stop reason"],
-    ["an end before the start", [], messageStop, "a message_stop without a stop reason"],
+    ["a stop reason before the start", [], end(), noReason],
+    ["no stop reason", begun, event("message_delta", { delta: {} }), noReason],
+    ["no message_delta", [...open, stop(0)], messageStop, noEnd],
+    ["a stop reason that is none", [messageStart, end(7)], messageStop, noEnd],
+    ["an end before the start", [], messageStop, noEnd],
     ["an end within a block", [...open, end()], messageStop, "a message_stop inside a block"]
   ]
 

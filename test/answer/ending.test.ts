@@ -90,15 +90,6 @@ describe("a stream under a policy", () => {
       assert.instanceOf(error.cause, ClaudeError.Unreachable)
     }).pipe(Effect.provide(fake([Faults.overloaded, Faults.breaks("half")]))))
 
-  it.effect("gives up when it is cut, as one that is collected", () =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(
-        Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.runDrain)
-      )
-      assert.deepStrictEqual(explained(error), { _tag: "Truncated", gaveUp: "NotRetried", tried: [[1, "Truncated"]] })
-      assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), ["GaveUp"])
-    }).pipe(Effect.provide(fake([Faults.maxTokens("a b")]))))
-
   it.effect("gives up once where nothing comes after a break", () =>
     Effect.gen(function*() {
       const reading = Claude.events("hi").pipe(Policy.applyStream({ retry, onBreak: "resume" }), Stream.runDrain)
@@ -127,33 +118,35 @@ describe("a stream under a policy", () => {
       assert.deepStrictEqual({ calls, failures }, { calls: 1, failures: 0 })
     }).pipe(Effect.provide(fake([thoughtOnly, Faults.answer("a")]))))
 
-  it.effect("gives up at the end of its time, with what was tried", () =>
+  const late: Partial<Policy.Policy> = { streamOverall: "5 seconds" }
+  const whys: ReadonlyArray<
+    readonly [why: string, policy: Policy.Policy, script: Faults.Playable, explained: ReturnType<typeof explained>]
+  > = [
+    ["when it is cut, as one that is collected", {}, [Faults.maxTokens("a b")], {
+      _tag: "Truncated",
+      gaveUp: "NotRetried",
+      tried: [[1, "Truncated"]]
+    }],
+    ["at the end of its time", late, [Faults.overloaded, Faults.pings("a", "1 second")], {
+      _tag: "DeadlineExceeded",
+      gaveUp: "DeadlineExceeded",
+      tried: [[1, "Overloaded"]]
+    }],
+    ["at the end of its time, also before it has opened", late, [Faults.silence], {
+      _tag: "DeadlineExceeded",
+      gaveUp: "DeadlineExceeded",
+      tried: []
+    }]
+  ]
+  it.effect.each(whys)("gives up %s, with what was tried", ([, policy, script, expected]) =>
     Effect.gen(function*() {
-      const reading = Claude.stream("hi").pipe(
-        Policy.applyStream({ retry, streamOverall: "10 seconds" }),
-        Stream.runDrain
-      )
+      const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry, ...policy }), Stream.runDrain)
       const error = yield* soon(Effect.flip(reading))
-      assert.deepStrictEqual(explained(error), {
-        _tag: "DeadlineExceeded",
-        gaveUp: "DeadlineExceeded",
-        tried: [[1, "Overloaded"]]
-      })
+      assert.deepStrictEqual(explained(error), expected)
       const [end, ...others] = yield* ends
       assert.deepStrictEqual(others, [])
-      assert.isTrue(end?._tag === "GaveUp" && Duration.toMillis(end.took) === 10_000)
-    }).pipe(Effect.provide(fake([Faults.overloaded, Faults.pings("a", "1 second")]))))
-
-  it.effect("gives up at the end of its time, also before it has opened", () =>
-    Effect.gen(function*() {
-      const reading = Claude.stream("hi").pipe(
-        Policy.applyStream({ retry, streamOverall: "1 second" }),
-        Stream.runDrain
-      )
-      const error = yield* soon(Effect.flip(reading))
-      assert.strictEqual(error.gaveUp, "DeadlineExceeded")
-      assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptLeft", "GaveUp"])
-    }).pipe(Effect.provide(fake([Faults.silence]))))
+      assert.isTrue(end?._tag === "GaveUp" && Duration.toMillis(end.took) === (policy === late ? 5000 : 0))
+    }).pipe(Effect.provide(fake(script))))
 
   it.effect("is told again each time it is run", () =>
     Effect.gen(function*() {
@@ -204,9 +197,7 @@ const combined: ReadonlyArray<
   ], "Overloaded"],
   [
     "one that never ends, after an answer",
-    limited(
-      Stream.concat(Stream.fromEffect(Claude.text("1")), Stream.never)
-    ),
+    limited(Stream.concat(Stream.fromEffect(Claude.text("1")), Stream.never)),
     [whole],
     "DeadlineExceeded"
   ],
@@ -218,10 +209,7 @@ const combined: ReadonlyArray<
   ], "DeadlineExceeded"],
   [
     "one whose reader is busy when its time is over",
-    Stream.take(
-      Stream.tap(limited(Claude.stream("1")), () => Effect.sleep("20 seconds")),
-      1
-    ),
+    Stream.take(Stream.tap(limited(Claude.stream("1")), () => Effect.sleep("20 seconds")), 1),
     [endless],
     "DeadlineExceeded"
   ],

@@ -1,550 +1,456 @@
-/** Streams under everything that can happen to them: cut at every byte, by the thousand, and read slowly. */
+/** Streams: opening one, reading it in every way and at every pace, and how it ended, as a guard would learn it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Result, Schema, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Redacted, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import * as v8 from "node:v8"
-import * as vm from "node:vm"
-import { Anthropic, CallLog, Claude, ClaudeError, type Message, Policy, Retry } from "../../src/index.ts"
+import { Anthropic, CallLog, Claude, type ClaudeError, type Message, Policy, Retry } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
-import { describeLong, effort, oneIn } from "../support/effort.ts"
+import { effort } from "../support/effort.ts"
+import { ends, spied } from "../support/spied.ts"
+import {
+  added,
+  asked,
+  client,
+  framed,
+  heap,
+  kindsOf,
+  read,
+  shownOf,
+  started,
+  stopped,
+  unknownKinds,
+  until
+} from "../support/streams.ts"
 
-const newer = "claude-sonnet-5-5"
-const older = "claude-haiku-4-5"
+const retry = Retry.linear({ times: 2, base: "1 second" })
 
 // -----------------------------------------------------------------------------
-// Answers
+// Opening
 // -----------------------------------------------------------------------------
 
-/** A block as the model would write it. */
-type Block =
-  | { readonly type: "text"; readonly text: string; readonly cites?: string }
-  | { readonly type: "thinking"; readonly thinking: string }
-  | { readonly type: "tool_use"; readonly input: object }
+describe("an answer that is opened", () => {
+  it.effect("and refused is told as that, collected or streamed", () =>
+    Effect.gen(function*() {
+      yield* Effect.flip(Claude.text("hi"))
+      yield* Effect.flip(Stream.runDrain(Claude.stream("hi")))
+      assert.deepStrictEqual(yield* ends, ["Refused", "Refused"])
+    }).pipe(Effect.provide(spied(Faults.cycle(Faults.refusal("no"))))))
 
-/** Two words at a time, with the blank after them, if there is one. */
-const words = (text: string) => text.match(/\s*\S+(\s+\S+)?\s?|\s+/gu) ?? []
-const halves = (text: string) => [text.slice(0, text.length / 2), text.slice(text.length / 2)]
+  it.effect("waits for the first content, and holds nothing when it is interrupted before", () =>
+    Effect.gen(function*() {
+      const opening = yield* Claude.open("hi").pipe(Effect.scoped, Effect.forkChild({ startImmediately: true }))
+      yield* TestClock.adjust("20 seconds")
+      assert.isUndefined(opening.pollUnsafe())
+      yield* Fiber.interrupt(opening)
+      assert.deepStrictEqual(yield* ends, ["neutral"])
+    }).pipe(Effect.provide(spied([Faults.pings()]))))
 
-const startOf = (block: Block): object => {
-  switch (block.type) {
-    case "text":
-      return { type: "text", text: "", citations: null }
-    case "thinking":
-      return { type: "thinking", thinking: "", signature: "" }
-    case "tool_use":
-      return { type: "tool_use", id: "toolu_01Fake", name: "look", input: {}, caller: { type: "direct" } }
-  }
-}
+  it.effect("stops reading before it is closed, when it is interrupted", () =>
+    Effect.gen(function*() {
+      const notes: Array<string> = []
+      const note = (what: string) => Effect.sync(() => void notes.push(what))
+      const claude = yield* Claude.make({
+        countTokens: () => Effect.succeed(1),
+        models: Effect.succeed([]),
+        open: () =>
+          Effect.as(Effect.addFinalizer(() => note("closed")), {
+            requestId: undefined,
+            rateLimits: {},
+            read: Effect.onInterrupt(Effect.never, () => note("stopped"))
+          })
+      })
+      const call = yield* Claude.text("hi").pipe(
+        Effect.provideService(Claude.Claude, claude),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* Fiber.interrupt(call)
+      assert.deepStrictEqual(notes, ["stopped", "closed"])
+    }))
 
-const citation = (cited_text: string) => ({
-  type: "char_location",
-  cited_text,
-  document_index: 0,
-  document_title: "Fables",
-  start_char_index: 0,
-  end_char_index: cited_text.length,
-  file_id: null
+  it.effect("and failed at opening is told at once, inside the caller's scope", () =>
+    Effect.gen(function*() {
+      yield* Effect.flip(Claude.open("hi"))
+      assert.deepStrictEqual(yield* ends, ["Overloaded"])
+    }).pipe(Effect.scoped, Effect.provide(spied([Faults.overloaded]))))
 })
 
-/** A citation comes between two pieces of the text it is of. */
-const deltasOf = (block: Block): ReadonlyArray<object> => {
-  switch (block.type) {
-    case "text": {
-      const [first, ...others] = words(block.text).map((text) => ({ type: "text_delta", text }))
-      const cites = block.cites === undefined ? [] : [{ type: "citations_delta", citation: citation(block.cites) }]
-      return [...first === undefined ? [] : [first], ...cites, ...others]
-    }
-    case "thinking":
-      return [
-        ...words(block.thinking).map((thinking) => ({ type: "thinking_delta", thinking })),
-        { type: "signature_delta", signature: "c2lnbmF0dXJl" }
-      ]
-    case "tool_use":
-      return halves(JSON.stringify(block.input)).map((partial_json) => ({ type: "input_json_delta", partial_json }))
-  }
-}
+// -----------------------------------------------------------------------------
+// How it ended, for every way to read it
+// -----------------------------------------------------------------------------
 
-/** The events of a message of these blocks, as the API writes them. */
-const written = (blocks: ReadonlyArray<Block>): ReadonlyArray<string> => {
-  const stopReason = blocks.some(({ type }) => type === "tool_use") ? "tool_use" : "end_turn"
-  const frame = Faults.events("", { stopReason })
-  return [
-    ...frame.slice(0, 1),
-    ...blocks.flatMap((block, index) => [
-      Faults.event("content_block_start", { index, content_block: startOf(block) }),
-      ...index === 0 ? [Faults.event("ping", {})] : [],
-      ...deltasOf(block).map((delta) => Faults.event("content_block_delta", { index, delta })),
-      Faults.event("content_block_stop", { index })
-    ]),
-    ...frame.slice(-2)
+type Read = Stream.Stream<unknown, ClaudeError.ClaudeError, Claude.Claude>
+
+const policy = { retry: Retry.standard, overall: "1 minute" } as const
+
+const ways: ReadonlyArray<readonly [name: string, read: Read]> = [
+  ["Claude.stream", Claude.stream("hi")],
+  ["Claude.events", Claude.events("hi")],
+  ["Claude.open", Stream.unwrap(Effect.map(Claude.open("hi"), ({ events }) => events))],
+  ["Claude.stream with a policy", Claude.stream("hi").pipe(Policy.applyStream(policy))],
+  ["Claude.events with a policy", Claude.events("hi").pipe(Policy.applyStream(policy))],
+  ["Claude.events with a limit", Claude.events("hi").pipe(Policy.applyStream({ ...policy, streamOverall: "1 hour" }))],
+  [
+    "Claude.open with a policy",
+    Stream.unwrap(Effect.map(Claude.open("hi").pipe(Policy.apply(policy)), ({ events }) => events))
   ]
-}
-
-const kinds: ReadonlyArray<readonly [name: string, blocks: ReadonlyArray<Block>]> = [
-  ["text", [{ type: "text", text: "Once there was a fox — 狐 — who said:  \"Hi\"\n\nto 👩‍👧." }]],
-  ["thinking, then text", [
-    { type: "thinking", thinking: "A fox, or a 狐?" },
-    { type: "text", text: "A fox — 狐 — it is." }
-  ]],
-  ["text, then a tool", [
-    { type: "text", text: "Let me look — 狐." },
-    { type: "tool_use", input: { at: "the fox — 狐", deep: { n: 1 } } }
-  ]],
-  ["two texts with citations", [
-    { type: "text", text: "The fox is red,", cites: "red — 狐" },
-    { type: "text", text: " and the hen is white.", cites: "white" }
-  ]]
 ]
 
-const toolOnly: ReadonlyArray<Block> = [{ type: "tool_use", input: { at: "the fox" } }]
+describe("the end of an answer is told once, with how it ended, and not later than its reader knows", () => {
+  for (const [name, read] of ways) {
+    /** The same, and what had been told when it was over. */
+    const followed = (read: Read) => {
+      let then: ReadonlyArray<string> | undefined
+      const look = Stream.fromEffectDrain(Effect.map(ends, (ends) => then = ends))
+      return Effect.as(Stream.runDrain(Stream.concat(read, look)), () => then)
+    }
 
-const textIn = (blocks: ReadonlyArray<Block>) => blocks.map((block) => block.type === "text" ? block.text : "").join("")
-const bytesOf = (events: ReadonlyArray<string>) => new TextEncoder().encode(events.join(""))
+    it.effect(`${name}: complete`, () =>
+      Effect.gen(function*() {
+        const then = yield* followed(read)
+        assert.deepStrictEqual(then(), ["success"])
+        assert.deepStrictEqual(yield* ends, ["success"])
+      }).pipe(Effect.provide(spied([Faults.answer("a b c")]))))
 
-const fromJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Unknown))
-// What we wrote ourselves is an event.
-const parsed = (event: string) => fromJson(event.slice(event.indexOf("data: ") + 6)) as Message.WireEvent
-const isPing = (event: string) => event.startsWith("event: ping")
+    it.effect(`${name}: broken, and caught by its reader`, () =>
+      Effect.gen(function*() {
+        const then = yield* followed(Stream.catch(read, () => Stream.empty))
+        assert.deepStrictEqual(then(), ["PartialAnswer"])
+        assert.deepStrictEqual(yield* ends, ["PartialAnswer"])
+      }).pipe(Effect.provide(spied([Faults.breaks("half")]))))
+
+    it.effect(`${name}: failed by its reader, which is no failure of the model`, () =>
+      Effect.gen(function*() {
+        yield* Effect.flip(Stream.runForEach(read, () => Effect.fail("my disk is full")))
+        assert.deepStrictEqual(yield* ends, ["success"])
+      }).pipe(Effect.provide(spied([Faults.answer("a b c")]))))
+
+    it.effect(`${name}: left early`, () =>
+      Effect.gen(function*() {
+        const then = yield* followed(Stream.take(read, 1))
+        assert.deepStrictEqual(then(), ["success"])
+        assert.deepStrictEqual(yield* ends, ["success"])
+      }).pipe(Effect.provide(spied([Faults.pings("a", "1 second")]))))
+
+    it.effect(`${name}: interrupted`, () =>
+      Effect.gen(function*() {
+        const reader = yield* Stream.runDrain(read).pipe(Effect.forkChild({ startImmediately: true }))
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(yield* ends, [])
+        yield* Fiber.interrupt(reader)
+        assert.deepStrictEqual(yield* ends, ["neutral"])
+      }).pipe(Effect.provide(spied([Faults.pings("a", "1 second")]))))
+
+    it.effect(`${name}: never read`, () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const opens = name.startsWith("Claude.open")
+        // A stream that nobody reads has asked nothing; an answer that is opened has.
+        yield* opens
+          ? Scope.provide(Claude.open("hi").pipe(Policy.apply(policy)), scope)
+          : Scope.provide(Stream.toPull(read), scope)
+        assert.deepStrictEqual(yield* ends, [])
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(yield* ends, opens ? ["neutral"] : [])
+        assert.strictEqual(yield* asked, opens ? 1 : 0)
+      }).pipe(Effect.provide(spied([Faults.answer("a b c")]))))
+  }
+})
 
 // -----------------------------------------------------------------------------
 // Readers
 // -----------------------------------------------------------------------------
 
-interface Building {
-  readonly start: Record<string, unknown>
-  text: string
-  thinking: string
-  signature: string
-  json: string
-  citations: Array<unknown>
-  stopped: boolean
-}
-
-/** Puts an answer together from its events, by nothing but what they say. */
-const assembled = (events: ReadonlyArray<Message.Event>): ReadonlyArray<object> => {
-  const blocks: Array<Building> = []
-  for (const event of events) {
-    switch (event.type) {
-      case "restarted":
-        blocks.length = 0
-        break
-      case "resumed":
-        blocks.length = event.index + 1
-        break
-      case "content_block_start":
-        assert.strictEqual(event.index, blocks.length, "a block comes after the one before it, and once")
-        blocks.push({
-          start: { ...event.content_block },
-          text: "",
-          thinking: "",
-          signature: "",
-          json: "",
-          citations: [],
-          stopped: false
-        })
-        break
-      case "content_block_delta": {
-        const block = blocks[event.index]
-        assert.isDefined(block)
-        const { delta } = event
-        if (delta.type === "text_delta") block.text += delta.text
-        if (delta.type === "thinking_delta") block.thinking += delta.thinking
-        if (delta.type === "signature_delta") block.signature += delta.signature
-        if (delta.type === "input_json_delta") block.json += delta.partial_json
-        if (delta.type === "citations_delta") block.citations.push(delta.citation)
-        break
-      }
-      case "content_block_stop": {
-        const block = blocks[event.index]
-        assert.isDefined(block)
-        block.stopped = true
-        break
-      }
-    }
-  }
-  return blocks.flatMap(({ citations, json, signature, start, stopped, text, thinking }): ReadonlyArray<object> => {
-    switch (start["type"]) {
-      case "text":
-        return [{ ...start, text, citations: citations.length === 0 ? null : citations }]
-      case "thinking":
-        return [{ ...start, thinking, signature }]
-      default:
-        return stopped ? [{ ...start, input: fromJson(json) }] : []
-    }
-  })
-}
-
-const textOf = (events: ReadonlyArray<Message.Event>) =>
-  events.map((event) =>
-    event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""
-  ).join("")
-
-const toolsIn = (content: ReadonlyArray<object>) => content.flatMap((block) => "input" in block ? [block.input] : [])
-
-/** What was given, what there is at the end, how it ended, and what was asked for it. */
-const read = (playable: Faults.Playable, policy: Policy.Policy = {}, model = newer) =>
-  Effect.gen(function*() {
-    const events: Array<Message.Event> = []
-    const running = yield* Claude.open("hi", { model }).pipe(
-      Policy.apply(policy),
-      Effect.flatMap(({ events: stream, reply }) =>
-        Stream.runForEach(stream, (event) => Effect.sync(() => void events.push(event))).pipe(
-          Effect.result,
-          Effect.flatMap((end) => Effect.map(reply, (reply) => ({ end, reply })))
-        )
-      ),
-      Effect.scoped,
-      Effect.result,
-      Effect.forkChild({ startImmediately: true })
-    )
-    if (running.pollUnsafe() === undefined) yield* TestClock.adjust("10 minutes")
-    const result = yield* Fiber.join(running)
-    const opened = Result.getOrUndefined(result)
-    const end: Result.Result<void, ClaudeError.ClaudeError> = Result.flatMap(result, ({ end }) => end)
-    return {
-      events,
-      reply: opened?.reply,
-      error: Result.isFailure(end) ? end.failure : undefined,
-      asked: (yield* FakeClaude.received).length
-    }
-  }).pipe(Effect.provide(FakeClaude.layer(playable).pipe(Layer.provide(CallLog.layerNone))))
-
-/** The two ways in which a body can be too short, and how much of an event's end may be missing: the blank line. */
-const ends = [["cut", 0, "Unreachable"], ["end", 2, "UnexpectedResponse"]] as const
-
-/** A whole body, and what there is of it after so many bytes. */
-const bodyOf = (blocks: ReadonlyArray<Block>) => {
-  const lines = written(blocks)
-  let length = 0
-  const all = lines.map((line) => ({
-    isPing: isPing(line),
-    event: parsed(line),
-    end: length += bytesOf([line]).length
-  }))
-  const whole = all.filter(({ isPing }) => !isPing)
-  const bytes = bytesOf(lines)
-  return {
-    length,
-    whole: whole.map(({ event }) => event),
-    turn: Faults.stream(lines),
-    cutAt: (at: number, end: Faults.End = "cut") => Faults.stream([bytes.slice(0, at)], { end }),
-    arrived: (at: number, missing = 0): ReadonlyArray<Message.WireEvent> =>
-      whole.filter(({ end }) => end - missing <= at).map(({ event }) => event),
-    /** Everywhere before its end. */
-    places: oneIn(13, Array.from({ length }, (_, at) => at))
-  }
-}
-
-/** Whether they are the same. The difference is looked for only where there is one: it costs more than the stream. */
-const same = (actual: unknown, expected: unknown, where: string) => {
-  if (JSON.stringify(actual) !== JSON.stringify(expected)) assert.deepStrictEqual(actual, expected, where)
-}
-
-const hasBegun = (events: ReadonlyArray<Message.WireEvent>) => events.some(({ type }) => type === "content_block_start")
-
-// -----------------------------------------------------------------------------
-// Cut at every byte
-// -----------------------------------------------------------------------------
-
-describe("a body that is cut at every byte, onBreak: fail", () => {
-  for (const [name, blocks] of kinds) {
-    for (const [end, missing, wire] of ends) {
-      it.effect(`${name} (${end}): is whole, or fails with exactly what arrived`, () =>
-        Effect.gen(function*() {
-          const { arrived: arrivedAt, cutAt, length, places } = bodyOf(blocks)
-          for (const at of [...places, length]) {
-            const where = `cut at ${at} of ${length}`
-            const { asked, error, events, reply } = yield* read([cutAt(at, end)], { onBreak: "fail" })
-            const arrived = arrivedAt(at, missing)
-            const isWhole = at >= length - missing
-            assert.strictEqual(asked, 1, where)
-            if (!hasBegun(arrived)) {
-              assert.strictEqual(error?._tag, wire, where)
-              same(events, [], where)
-              assert.isFalse(error !== undefined && "text" in error, where)
-              continue
-            }
-            same(events, arrived, where)
-            same(reply?.message.content, assembled(arrived), where)
-            same(reply?.toolUses.map(({ input }) => input), toolsIn(assembled(arrived)), where)
-            if (isWhole) {
-              assert.isUndefined(error, where)
-              assert.strictEqual(reply?.text, textIn(blocks), where)
-            } else if (error?._tag === "PartialAnswer") {
-              assert.strictEqual(error.text && Redacted.value(error.text), textOf(arrived), where)
-              same(error.blocks && Redacted.value(error.blocks), assembled(arrived), where)
-              assert.strictEqual((error.cause as ClaudeError.ClaudeError)._tag, wire, where)
-            } else {
-              assert.fail(`${where}: ${error?._tag}`)
-            }
-          }
-        }), 30_000)
-    }
-  }
-})
-
-const retry = Retry.backoff({ times: 3 })
-
-describe("a body that is cut at every byte, onBreak: restart", () => {
-  for (const [name, blocks] of [...kinds, ["a tool only", toolOnly] as const]) {
-    it.effect(`${name}: what comes after the mark is the whole answer, and no more`, () =>
+describe("a reader", () => {
+  for (const onBreak of ["fail", "restart", "resume"] as const) {
+    it.effect(`who reads an answer twice is told, and nothing is asked again, onBreak: ${onBreak}`, () =>
       Effect.gen(function*() {
-        const { arrived: arrivedAt, cutAt, length, places, turn, whole } = bodyOf(blocks)
-        for (const at of places) {
-          const where = `cut at ${at} of ${length}`
-          const turns = [cutAt(at), turn]
-          const { asked, error, events, reply } = yield* read(turns, { onBreak: "restart", retry })
-          const arrived = arrivedAt(at)
-          assert.isUndefined(error, where)
-          assert.strictEqual(asked, 2, where)
-          const mark = { type: "restarted", attempt: 2, because: "PartialAnswer" } as const
-          same(events, hasBegun(arrived) ? [...arrived, mark, ...whole] : whole, where)
-          same(reply?.message.content, assembled(whole), where)
-        }
-      }), 30_000)
+        const { events } = yield* Claude.open("hi").pipe(Policy.apply(onBreak === "fail" ? {} : { onBreak, retry }))
+        yield* Stream.runDrain(Stream.take(events, 2))
+        const again = yield* Effect.exit(Stream.runDrain(events))
+        assert.isTrue(Exit.isFailure(again) && Cause.hasDies(again.cause))
+        assert.match(String(again), /can be read once/)
+        assert.strictEqual(yield* asked, 1)
+        assert.deepStrictEqual(yield* ends, ["success"])
+      }).pipe(Effect.scoped, Effect.provide(spied(Faults.cycle(Faults.pings("a", "1 second"))))))
   }
-})
 
-/** A model that goes on as it is asked to: from where the assistant was, or by repeating the last words first. */
-const goesOn = (blocks: ReadonlyArray<Block>, cut: Faults.Turn): Faults.Script => ({ index, params }) =>
-  Effect.sync(() => index === 0 ? cut : Faults.stream(written(restOf(blocks, params))))
+  for (const onBreak of ["fail", "restart", "resume"] as const) {
+    it.effect(`whose scope is closed elsewhere is interrupted, and nothing is asked again, onBreak: ${onBreak}`, () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const opening = yield* Claude.open("hi").pipe(
+          Policy.apply(onBreak === "fail" ? {} : { onBreak, retry }),
+          Scope.provide(scope),
+          Effect.forkChild
+        )
+        yield* TestClock.adjust("2 seconds")
+        const { events } = yield* Fiber.join(opening)
+        const reader = yield* Stream.runDrain(events).pipe(Effect.exit, Effect.forkChild({ startImmediately: true }))
+        yield* TestClock.adjust("2 seconds")
+        assert.isUndefined(reader.pollUnsafe())
+        yield* Scope.close(scope, Exit.void)
+        yield* TestClock.adjust("10 minutes")
+        const exit = yield* Fiber.join(reader)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause), String(exit))
+        assert.deepStrictEqual(yield* ends, ["neutral"])
+        assert.strictEqual(yield* asked, 1)
+      }).pipe(Effect.provide(spied(Faults.cycle(Faults.delayed(Faults.breaks("a", "silence"), "1 second"))))))
 
-const restOf = (blocks: ReadonlyArray<Block>, params: Readonly<Record<string, unknown>>): ReadonlyArray<Block> => {
-  const messages = params["messages"] as ReadonlyArray<{ readonly role: string; readonly content: unknown }>
-  const begun = messages.findLast(({ role }) => role === "assistant")
-  if (begun === undefined) return blocks
-  const sent = begun.content as ReadonlyArray<Block>
-  const last = /<last_words>\n([^]*)\n<\/last_words>/.exec(String(messages.at(-1)?.content))?.[1]
-  assert.strictEqual(params["model"] === newer, last !== undefined, "each is asked in its own way")
-  let said = textIn(sent).length
-  const rest = blocks.flatMap((block): ReadonlyArray<Block> => {
-    if (block.type !== "text") return block.type === "tool_use" ? [block] : []
-    const text = block.text.slice(said)
-    said = Math.max(0, said - block.text.length)
-    return text === "" ? [] : [{ type: "text", text }]
-  })
-  if (last === undefined) return rest
-  // One that repeats its last words does so where the next ones are, and thinks first if it thought before.
-  const [first, ...others] = rest
-  const thought = blocks.filter(({ type }) => type === "thinking")
-  return first?.type === "text"
-    ? [...thought, { type: "text", text: last + first.text }, ...others]
-    : [...thought, { type: "text", text: last }, ...rest]
-}
+    it.effect(`who comes when the scope is closed is interrupted, and nothing is asked again, onBreak: ${onBreak}`, () =>
+      Effect.gen(function*() {
+        const { events } = yield* Claude.open("hi").pipe(
+          Policy.apply(onBreak === "fail" ? {} : { onBreak, retry }),
+          Effect.scoped
+        )
+        const read: Array<Message.Event> = []
+        const exit = yield* Effect.exit(Stream.runForEach(events, (event) => Effect.sync(() => void read.push(event))))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause), String(exit))
+        assert.deepStrictEqual(read, [])
+        assert.strictEqual(yield* asked, 1)
+      }).pipe(Effect.provide(spied(Faults.cycle(Faults.breaks("a"))))))
+  }
 
-/** What is to come of an answer of which these events are here. */
-const fate = (arrived: ReadonlyArray<Message.WireEvent>): "again" | "refused" | "resumed" => {
-  if (!hasBegun(arrived)) return "again"
-  const content = assembled(arrived)
-  const isTool = arrived.some((event) =>
-    event.type === "content_block_start" && event.content_block.type === "tool_use"
-  )
-  if (toolsIn(content).length > 0) return "refused"
-  if (textOf(arrived).trim() !== "") return "resumed"
-  return isTool || content.some((block) => "thinking" in block) ? "refused" : "again"
-}
+  it.effect("who reads an answer in two places at once is told in the second, and the first goes on", () =>
+    Effect.gen(function*() {
+      const opening = yield* Effect.forkChild(Claude.open("hi"), { startImmediately: true })
+      yield* TestClock.adjust("3 seconds")
+      const { events } = yield* Fiber.join(opening)
+      const first = yield* Stream.runCollect(events).pipe(Effect.forkChild({ startImmediately: true }))
+      const second = yield* Effect.exit(Stream.runDrain(events))
+      assert.match(String(second), /can be read once/)
+      assert.deepStrictEqual(yield* ends, [])
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(shownOf(yield* Fiber.join(first)), "a b c")
+      assert.deepStrictEqual(yield* ends, ["success"])
+    }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer("a b c", { every: "1 second" })]))))
 
-describe("a body that is cut at every byte, onBreak: resume", () => {
-  for (const model of [older, newer]) {
-    for (const [name, blocks] of [...kinds, ["a tool only", toolOnly] as const]) {
-      it.effect(
-        `${name}: ${model} goes on, and nothing is there twice; or it says why not`,
-        () =>
-          Effect.gen(function*() {
-            const { arrived: arrivedAt, cutAt, length, places, whole } = bodyOf(blocks)
-            const wholeTools = toolsIn(assembled(whole))
-            const seen = new Set<string>()
-            for (const at of places) {
-              const where = `cut at ${at} of ${length}`
-              const script = goesOn(blocks, cutAt(at))
-              const { asked, error, events, reply } = yield* read(script, { onBreak: "resume", retry }, model)
-              const arrived = arrivedAt(at)
-              const expected = fate(arrived)
-              seen.add(expected)
-              assert.strictEqual(asked, expected === "refused" ? 1 : 2, `${where}: ${error?.detail}`)
-              // What the reader has is what the answer says that it has.
-              if (reply !== undefined) {
-                same(reply.message.content, assembled(events), where)
-              }
-              if (expected === "refused") {
-                assert.strictEqual(error?._tag, "PartialAnswer", where)
-                assert.match(error?.detail ?? "", /cannot be resumed: \w+/, where)
-                same(events, arrived, where)
-                continue
-              }
-              assert.isUndefined(error, where)
-              if (expected === "resumed") {
-                const marks = events.filter(({ type }) => type === "resumed" || type === "restarted")
-                assert.deepStrictEqual(marks.map(({ type }) => type), ["resumed"], where)
-                assert.strictEqual(textOf(events), textIn(blocks), where)
-                assert.lengthOf(events.filter(({ type }) => type === "message_start"), 1, where)
-              }
-              assert.lengthOf(events.filter(({ type }) => type === "message_stop"), 1, where)
-              assert.strictEqual(reply?.text, textIn(blocks), where)
-              same(reply?.toolUses.map(({ input }) => input), wholeTools, where)
-            }
-            assert.deepStrictEqual([...seen].toSorted(), fates[name] ?? ["again", "resumed"])
-          }),
-        30_000
+  it.effect("who gives up a read and comes again loses nothing, and waits no longer for it", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      const params = {
+        model: "claude-sonnet-5-5",
+        max_tokens: 99,
+        messages: [{ role: "user" as const, content: "hi" }]
+      }
+      const reader = yield* claude.open({ params, limits: {} }).pipe(
+        Effect.flatMap(({ isWhole, pull, reply }) =>
+          Effect.map(
+            Effect.ignore(Effect.forever(Effect.timeoutOption(pull, "3 seconds"))),
+            () => [reply().text, isWhole()]
+          )
+        ),
+        Effect.scoped,
+        Effect.forkChild({ startImmediately: true })
       )
-    }
-  }
+      // Nine events, four seconds apart.
+      yield* TestClock.adjust("36 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(reader), ["a b c", true])
+    }).pipe(Effect.provide(spied([Faults.answer("a b c", { every: "4 seconds" })]))))
+
+  it.effect("who runs a stream twice asks twice, and gets all of it each time", () =>
+    Effect.gen(function*() {
+      const stream = Claude.stream("hi").pipe(Policy.applyStream(policy))
+      assert.strictEqual(yield* Stream.mkString(stream), "one")
+      assert.strictEqual(yield* Stream.mkString(stream), "two")
+      assert.deepStrictEqual(yield* ends, ["success", "success"])
+    }).pipe(Effect.provide(spied([Faults.answer("one"), Faults.answer("two")]))))
+
+  it.effect("who takes one event inside of the policy, or outside, leaves at once", () =>
+    Effect.gen(function*() {
+      const events = Claude.events("hi")
+      assert.lengthOf(yield* Stream.runCollect(events.pipe(Stream.take(1), Policy.applyStream({ retry }))), 1)
+      assert.lengthOf(yield* Stream.runCollect(events.pipe(Policy.applyStream({ retry }), Stream.take(1))), 1)
+      assert.deepStrictEqual(yield* ends, ["success", "success"])
+    }).pipe(Effect.provide(spied(Faults.cycle(Faults.pings("a", "1 second"))))))
+
+  it.effect("who is interrupted in the beginning, which is replayed, leaves all the same", () =>
+    Effect.gen(function*() {
+      const reader = yield* Claude.events("hi").pipe(
+        Stream.runForEach(() => Effect.never),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* Fiber.interrupt(reader)
+      assert.lengthOf(yield* ends, 1)
+    }).pipe(Effect.provide(spied([Faults.answer("a b c")]))))
+
+  it.effect("who is busy when streamOverall is over holds nothing open any longer", () =>
+    Effect.gen(function*() {
+      const running = yield* Claude.events("hi").pipe(
+        Policy.applyStream({ streamOverall: "15 seconds" }),
+        Stream.runForEach(() => Effect.sleep("1 hour")),
+        Effect.flip,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("14999 millis")
+      assert.deepStrictEqual(yield* ends, [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* ends, ["neutral"])
+      yield* TestClock.adjust("1 day")
+      assert.strictEqual((yield* Fiber.join(running))._tag, "DeadlineExceeded")
+      assert.deepStrictEqual(yield* ends, ["neutral"])
+    }).pipe(Effect.provide(spied([Faults.pings("a", "1 second")]))))
 })
 
-const fates: Readonly<Record<string, ReadonlyArray<string>>> = {
-  "thinking, then text": ["again", "refused", "resumed"],
-  "text, then a tool": ["again", "refused", "resumed"],
-  "a tool only": ["again", "refused"]
-}
+describe("events", () => {
+  it.effect("of kinds that are not known yet pass as they are", () =>
+    Effect.gen(function*() {
+      const { error, events } = yield* read({})
+      assert.isUndefined(error)
+      assert.deepStrictEqual<ReadonlyArray<string>>(kindsOf(events), [
+        "message_start",
+        "tea_time",
+        "content_block_start",
+        "hologram_delta",
+        "content_block_stop",
+        "content_block_start",
+        "text_delta",
+        "text_delta",
+        "gloss_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop"
+      ])
+      assert.deepInclude<object>({ ...events[1] }, { of: "day" })
+      assert.deepInclude<object>({ ...events[2] }, { content_block: { type: "hologram", colour: "blue" } })
+    }).pipe(Effect.provide(spied([
+      Faults.stream(framed([...unknownKinds, stopped(1)]))
+    ]))))
+
+  it.effect("show the input of a tool as it is written, and nothing else has it before it is whole", () =>
+    Effect.gen(function*() {
+      const { events, reply } = yield* Claude.open("hi")
+      const seen: Array<Message.Event> = []
+      const error = yield* Stream.runForEach(events, (event) =>
+        Effect.gen(function*() {
+          seen.push(event)
+          const { message, toolUses } = yield* reply
+          assert.deepStrictEqual(toolUses, [])
+          assert.isFalse(message.content.some(({ type }) => type === "tool_use"))
+        })).pipe(Effect.flip)
+      assert.include(kindsOf(seen), "input_json_delta")
+      assert.isTrue(
+        error._tag === "PartialAnswer" && error.blocks !== undefined
+          && !JSON.stringify(Redacted.value(error.blocks)).includes("tool_use")
+      )
+    }).pipe(
+      Effect.scoped,
+      // As far as the last piece of the input, and no further.
+      Effect.provide(spied([
+        Faults.stream(Faults.events("Look", { tool: { name: "look", input: { at: "x" } } }).slice(0, 8), { end: "cut" })
+      ]))
+    ))
+
+  it.effect("end with message_stop, although the socket stays open and more comes", () =>
+    Effect.gen(function*() {
+      const events = yield* Stream.runCollect(Claude.events("hi"))
+      assert.strictEqual(events.at(-1)?.type, "message_stop")
+      assert.strictEqual(shownOf(events), "all of it")
+      assert.deepStrictEqual(yield* ends, ["success"])
+    }).pipe(Effect.provide(spied([
+      Faults.stream([...Faults.events("all of it"), ...Faults.events(" and more")], { end: "silence" })
+    ]))))
+
+  it.effect("are no answer where a tool was given what is not JSON", () =>
+    Effect.gen(function*() {
+      const { error } = yield* read({})
+      assert.strictEqual(error?._tag, "UnexpectedResponse")
+      assert.match(error?.message ?? "", /the input of a tool is not JSON/)
+      assert.deepStrictEqual(yield* ends, ["UnexpectedResponse"])
+    }).pipe(Effect.provide(spied([
+      Faults.stream(framed([
+        started(0, { type: "tool_use", id: "toolu_01Fake", name: "look", input: {} }),
+        added(0, { type: "input_json_delta", partial_json: "{ nope" }),
+        stopped(0)
+      ], "tool_use"))
+    ]))))
+})
+
+// -----------------------------------------------------------------------------
+// Limits and ends
+// -----------------------------------------------------------------------------
+
+describe("streamOverall", () => {
+  const slow = spied([Faults.answer("a b c d e f g h", { every: "10 seconds" })])
+
+  it.effect("ends a stream on time, opened or not, and says so in the type", () =>
+    Effect.gen(function*() {
+      const shown: Array<string> = []
+      const running = yield* Claude.stream("hi").pipe(
+        Policy.applyStream({ streamOverall: "55 seconds" }),
+        Stream.runForEach((text) => Effect.sync(() => void shown.push(text))),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("54999 millis")
+      assert.isUndefined(running.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      const error = yield* Fiber.join(running)
+      assert.deepInclude({ ...error }, { _tag: "DeadlineExceeded" })
+      assert.deepStrictEqual(shown, ["a ", "b "])
+    }).pipe(Effect.provide(slow)))
+
+  it.effect("leaves one that is read in time alone, and is the deadline of what is inside", () =>
+    Effect.gen(function*() {
+      const running = yield* Claude.stream("hi").pipe(
+        Policy.applyStream({
+          streamOverall: "15 seconds",
+          retry: Retry.byTag({ RateLimited: Retry.backoff({ times: 3 }) })
+        }),
+        Stream.mkString,
+        Effect.result,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 second")
+      const exit = yield* Fiber.join(running)
+      assert.strictEqual(exit._tag === "Failure" && exit.failure._tag, "RateLimited", "20 seconds would be too long")
+      assert.strictEqual(
+        yield* Stream.mkString(Claude.stream("hi").pipe(Policy.applyStream({ streamOverall: "15 seconds" }))),
+        "quick"
+      )
+    }).pipe(Effect.provide(spied([Faults.rateLimited("20 seconds"), Faults.answer("quick")]))))
+})
+
+describe("messageStop", () => {
+  const events = Faults.events("Hello.")
+  const asking = (bodies: ReadonlyArray<string>, messageStop?: "optional") =>
+    Effect.result(Claude.text("hi")).pipe(Effect.provide(FakeClaude.layer([Faults.stream(bodies)], { messageStop })))
+
+  it.effect("is required, unless a gateway is known to leave it out", () =>
+    Effect.gen(function*() {
+      const without = events.slice(0, -1)
+      assert.strictEqual((yield* asking(without))._tag, "Failure")
+      const lenient = yield* asking(without, "optional")
+      assert.strictEqual(lenient._tag === "Success" && lenient.success, "Hello.")
+      assert.strictEqual((yield* asking(events, "optional"))._tag, "Success")
+    }))
+
+  it.live("is an option of the wires", () =>
+    Effect.gen(function*() {
+      const { url } = yield* FakeServer.FakeServer
+      const ask = (messageStop?: "optional") =>
+        Effect.result(Claude.text("hi")).pipe(
+          Effect.provide(NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url, messageStop }))
+        )
+      assert.strictEqual((yield* ask())._tag, "Failure")
+      assert.strictEqual((yield* ask("optional"))._tag, "Success")
+      assert.throws(() => Anthropic.layer({ apiKey: "k", messageStop: "no" as "optional" }), /messageStop is no/)
+    }).pipe(
+      Effect.provide([FakeServer.layer(Faults.cycle(Faults.stream(events.slice(0, -1)))), CallLog.layerNone])
+    ))
+
+  it.effect("is never left out of an answer without a stop reason, or with half a block", () =>
+    Effect.gen(function*() {
+      for (let end = 0; end < events.length - 2; end++) {
+        assert.strictEqual((yield* asking(events.slice(0, end), "optional"))._tag, "Failure", `cut after ${end}`)
+      }
+      const open = [...events.slice(0, -3), ...events.slice(-2, -1)]
+      assert.strictEqual((yield* asking(open, "optional"))._tag, "Failure")
+    }))
+})
 
 // -----------------------------------------------------------------------------
 // Real sockets
 // -----------------------------------------------------------------------------
-
-const client = (url: string, connections: number) =>
-  NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url, connections }).pipe(Layer.provide(CallLog.layerNone))
-
-/** Looks again until it holds, or for so many milliseconds. */
-const until = <E, R>(
-  holds: Effect.Effect<boolean, E, R>,
-  within: number,
-  what: string
-): Effect.Effect<void, E, R> =>
-  Effect.flatMap(holds, (yes) => {
-    if (yes) return Effect.void
-    assert.isAbove(within, 0, what)
-    return Effect.andThen(Effect.sleep("10 millis"), until(holds, within - 10, what))
-  })
-
-const story = "Once upon a time there was a fox, and a hen, and a 狐, and nobody was eaten. The end, dear reader."
-
-/** What there is to say for a request: all, or what is missing. */
-const toSay = (params: Readonly<Record<string, unknown>>) => textIn(restOf([{ type: "text", text: story }], params))
-
-const half = (text: string) => text.slice(0, Math.ceil(text.length / 2)).replace(/[\uD800-\uDBFF]$/, "")
-
-const troublesOf = (text: string) =>
-  Faults.random({
-    seed: "a thousand streams",
-    otherwise: Faults.answer(text),
-    faults: [
-      [0.05, Faults.reset],
-      [0.05, Faults.breaks(half(text), "reset")],
-      [0.06, Faults.breaks(half(text), "cut")],
-      [0.05, Faults.breaks(half(text), "end")],
-      [0.05, Faults.errorAfter(half(text))],
-      [0.04, Faults.errorAfter("")],
-      [0.02, Faults.breaks(half(text), "silence")],
-      [0.02, Faults.pings(half(text), "100 millis")],
-      [0.005, Faults.silence],
-      [0.03, Faults.garbage],
-      [0.05, Faults.overloaded],
-      [0.05, Faults.drip(Faults.answer(text), 100)],
-      [0.05, Faults.answer(text, { every: "5 millis" })],
-      [0.05, Faults.lingers(text)]
-    ]
-  })
-
-/** Built once for each text: bodies cost more than to send them. */
-const built = new Map<string, Faults.Script>()
-
-const troubles: Faults.Script = (question) => {
-  const text = toSay(question.params)
-  const script = built.get(text) ?? troublesOf(text)
-  built.set(text, script)
-  return script(question)
-}
-
-/** So many streams at once: how each ended, and how many requests that took. Nothing of it is left. */
-const crowd = (count: number) =>
-  Effect.gen(function*() {
-    const server = yield* FakeServer.FakeServer
-    // Long enough for a machine that has a thousand other things to do.
-    const limits = {
-      connect: "10 seconds",
-      firstToken: "10 seconds",
-      idle: "2 seconds",
-      contentIdle: "3 seconds"
-    } as const
-    const policies = (["resume", "restart"] as const).map((onBreak): Policy.Policy => ({
-      ...limits,
-      onBreak,
-      retry: Retry.backoff({ times: 3, base: "50 millis" })
-    }))
-    const one = (i: number) => {
-      let said = ""
-      const isSlow = i % 10 === 0
-      return Claude.events("hi", { model: i % 4 < 2 ? newer : older }).pipe(
-        Policy.applyStream(policies[i % 2] ?? {}),
-        Stream.runForEach((event) => {
-          said = event.type === "restarted" ? "" : said + textOf([event])
-          return isSlow ? Effect.sleep("10 millis") : Effect.void
-        }),
-        Effect.result,
-        Effect.timeout("2 minutes"),
-        Effect.map((end) => {
-          if (Result.isSuccess(end)) {
-            assert.strictEqual(said, story, `stream ${i}`)
-            return "whole"
-          }
-          assert.isTrue(ClaudeError.is(end.failure), `stream ${i}`)
-          // What was shown of one that broke is a beginning of it.
-          assert.isTrue(story.startsWith(said), `stream ${i}: ${said}`)
-          return end.failure._tag
-        })
-      )
-    }
-    const tally = yield* Effect.forEach(Array.from({ length: count }, (_, i) => i), one, { concurrency: "unbounded" })
-      .pipe(
-        // Nothing is left open for the layer to close.
-        Effect.tap(until(
-          Effect.map(server.received, (all) => all.every(({ closedAt }) => closedAt !== undefined)),
-          20_000,
-          "a response was left open"
-        )),
-        Effect.provide(client(server.url, count))
-      )
-    const requests = yield* server.received
-    assert.isFalse(requests.some(({ refused }) => refused))
-    yield* until(Effect.map(server.openSockets, (open) => open === 0), 20_000, "a socket was left open")
-    return {
-      tally,
-      requests: requests.length,
-      resumed: requests.some(({ params }) => JSON.stringify(params).includes("last_words"))
-    }
-  }).pipe(Effect.provide(FakeServer.layer(troubles)))
-
-/** Megabytes in use, when all that can go has gone. */
-const heap = Effect.gen(function*() {
-  for (let i = 0; i < 3; i++) {
-    // What was just closed is let go of by timers and callbacks of Node's.
-    yield* Effect.sleep("200 millis")
-    collectGarbage()
-  }
-  const { external, heapUsed } = process.memoryUsage()
-  return (heapUsed + external) / 1e6
-})
-
-// Node has it where it was started with this flag; a new context has it once the flag is set.
-v8.setFlagsFromString("--expose-gc")
-const collectGarbage = vm.runInNewContext("gc") as () => void
-
-describeLong("a thousand streams at once", () => {
-  it.live("end in the answer or in a tag, and leave no socket and no memory behind", () =>
-    Effect.gen(function*() {
-      // Compiled code, and tables that are made when they are first needed, are not counted.
-      yield* crowd(200)
-      const before = yield* heap
-      const { requests, resumed, tally } = yield* crowd(1000)
-      const after = yield* heap
-      assert.lengthOf(tally, 1000)
-      assert.isAbove(tally.filter((end) => end === "whole").length, 100, JSON.stringify([...new Set(tally)]))
-      assert.isAbove(requests, 1000)
-      assert.isTrue(resumed)
-      assert.isBelow(after - before, 10, "megabytes")
-    }), 300_000)
-})
 
 const wires = [
   ["undici", (url: string) => client(url, 1)],
@@ -573,12 +479,11 @@ describe("a slow reader", () => {
             return piece
           }
         }
-        const [start = "", block = "", ...rest] = written([{ type: "text", text: "" }])
-        const plain = Faults.stream([start, block])
+        const plain = Faults.stream(Faults.events("x").slice(0, 2))
         const body = [
           ...plain.body,
           ...Array.from({ length: Math.ceil(total / piece.length) }, () => noted),
-          ...Faults.stream(rest).body
+          ...Faults.stream(Faults.events("x").slice(-3)).body
         ]
         return Effect.gen(function*() {
           const server = yield* FakeServer.FakeServer

@@ -4,20 +4,12 @@ import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Anthropic, CallLog, Claude, Models, Policy, Retry } from "../../src/index.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
+import { Tree } from "../support/tree.ts"
 
 const Invoice = Schema.Struct({
   number: Schema.String,
   total: Schema.Finite,
   due: Schema.optional(Schema.String)
-})
-
-interface Tree {
-  readonly name: string
-  readonly children: ReadonlyArray<Tree>
-}
-const Tree: Schema.Codec<Tree> = Schema.Struct({
-  name: Schema.String,
-  children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
 })
 
 const sent = Effect.map(FakeClaude.received, (requests) => requests.map(({ params }) => params))

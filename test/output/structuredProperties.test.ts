@@ -10,6 +10,7 @@ import { Claude, ClaudeError, Models } from "../../src/index.ts"
 import * as Output from "../../src/output/codec.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 import { runs } from "../support/effort.ts"
+import { Tree } from "../support/tree.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 
@@ -28,15 +29,6 @@ interface Kind {
   /** Whether a value comes back as it was: not where several members of a union may decode it, or none can. */
   readonly comes: "back" | "like it" | "not at all"
 }
-
-interface Tree {
-  readonly name: string
-  readonly children: ReadonlyArray<Tree>
-}
-const Tree: Schema.Codec<Tree> = Schema.Struct({
-  name: Schema.String,
-  children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
-})
 
 class Person extends Schema.Class<Person>("Person")({ name: Schema.String, born: Schema.optional(Schema.Date) }) {}
 

@@ -28,37 +28,13 @@ import {
 } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
+import { make, worthAnother } from "../support/errors.ts"
 
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
-const make = (tag: ClaudeError.Tag, fields: object = {}) => {
-  const member = ClaudeError.ClaudeError.members.find((member) => member.identifier.endsWith(tag))
-  return new (member as unknown as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle", ...fields })
-}
 
 describe("models", () => {
-  const worth: ClaudeError.Table<boolean> = {
-    InvalidRequest: false,
-    AuthenticationFailed: false,
-    PermissionDenied: false,
-    ResourceNotFound: true,
-    RequestTooLarge: false,
-    ContextWindowExceeded: false, // Of these models nobody knows the window.
-    SpendLimitReached: false,
-    RateLimited: true,
-    Overloaded: true,
-    ServerFault: true,
-    Unreachable: false,
-    PartialAnswer: true,
-    UnexpectedResponse: true,
-    Refused: true,
-    Truncated: false,
-    EmptyAnswer: true,
-    MalformedOutput: true,
-    TimedOut: true,
-    DeadlineExceeded: false,
-    CircuitOpen: true,
-    Saturated: true
-  }
+  // Another model is of the same account, and of these nobody knows the window.
+  const worth = { ...worthAnother, AuthenticationFailed: false, PermissionDenied: false, SpendLimitReached: false }
   for (const [tag, expected] of Object.entries(worth)) {
     it.effect(`${tag} is ${expected ? "" : "not "}worth another model`, () =>
       Effect.gen(function*() {
@@ -398,29 +374,6 @@ describe("accounts", () => {
   const logged = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provide(self, CallLog.layerMemory)
   const refused = Faults.spendLimited
 
-  const worth: ClaudeError.Table<boolean> = {
-    InvalidRequest: false,
-    AuthenticationFailed: true,
-    PermissionDenied: true,
-    ResourceNotFound: true,
-    RequestTooLarge: false,
-    ContextWindowExceeded: false,
-    SpendLimitReached: true,
-    RateLimited: true,
-    Overloaded: true,
-    ServerFault: true,
-    Unreachable: false,
-    PartialAnswer: true,
-    UnexpectedResponse: true,
-    Refused: true,
-    Truncated: false,
-    EmptyAnswer: true,
-    MalformedOutput: true,
-    TimedOut: true,
-    DeadlineExceeded: false,
-    CircuitOpen: true,
-    Saturated: true
-  }
   it.effect.each(tags)("asks another for what it may be worth: %s", (tag) =>
     Effect.gen(function*() {
       let runs = 0
@@ -430,11 +383,11 @@ describe("accounts", () => {
       })
       const { layer } = account([])
       yield* Effect.flip(Fallback.accounts([layer, layer])(program))
-      assert.strictEqual(runs, worth[tag] ? 3 : 1)
-      yield* Effect.flip(Fallback.accounts([layer], { on: { [tag]: !worth[tag] } })(program))
-      assert.strictEqual(runs, worth[tag] ? 4 : 3)
+      assert.strictEqual(runs, worthAnother[tag] ? 3 : 1)
+      yield* Effect.flip(Fallback.accounts([layer], { on: { [tag]: !worthAnother[tag] } })(program))
+      assert.strictEqual(runs, worthAnother[tag] ? 4 : 3)
       yield* Effect.flip(Fallback.accounts([layer], { on: { [tag]: undefined } })(program))
-      assert.strictEqual(runs, worth[tag] ? 6 : 4)
+      assert.strictEqual(runs, worthAnother[tag] ? 6 : 4)
     }))
 
   it.effect("asks each in turn the same, until one answers", () =>

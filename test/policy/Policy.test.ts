@@ -153,23 +153,12 @@ describe("one call", () => {
       assert.deepStrictEqual(models, ["claude-opus-5-5", "claude-haiku-5-5"])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds"), Faults.answer("hello")]))))
 
-  it.effect("G8: without another model it fails at once, and says why", () =>
+  it.effect.each<readonly [string, Policy.Policy["retry"]]>([
+    ["the standard schedule", Retry.standard],
+    ["a schedule of one's own", Retry.byTag({ RateLimited: Schedule.spaced("1 second") })]
+  ])("G8: without another model it fails at once, and says why, by %s", ([, retry]) =>
     Effect.gen(function*() {
-      const error = yield* Claude.text("hi").pipe(
-        Policy.apply({ retry: Retry.standard, overall: "20 seconds" }),
-        Effect.flip
-      )
-      assert.strictEqual(error._tag, "RateLimited")
-      assert.strictEqual(error.gaveUp, "DeadlineTooClose")
-      assert.strictEqual(yield* requests, 1)
-    }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds")]))))
-
-  it.effect("G8: fails at once by a schedule of one's own, if the server asks for more than is left", () =>
-    Effect.gen(function*() {
-      const error = yield* Claude.text("hi").pipe(
-        Policy.apply({ retry: Retry.byTag({ RateLimited: Schedule.spaced("1 second") }), overall: "20 seconds" }),
-        Effect.flip
-      )
+      const error = yield* Claude.text("hi").pipe(Policy.apply({ retry, overall: "20 seconds" }), Effect.flip)
       assert.strictEqual(error._tag, "RateLimited")
       assert.strictEqual(error.gaveUp, "DeadlineTooClose")
       assert.strictEqual(yield* requests, 1)
@@ -337,10 +326,7 @@ describe("a call at an open circuit", () => {
       [
         "does not, if CircuitOpen is not retried",
         Policy.apply({ retry: Retry.byTag({ ...once, CircuitOpen: undefined }) }),
-        [
-          false,
-          false
-        ]
+        [false, false]
       ],
       ["waits with the last model only", Policy.apply({ ...waiting, ...models }), [false, false, true, true]],
       [

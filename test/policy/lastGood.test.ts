@@ -11,11 +11,7 @@ import * as PersistedAnswers from "../../src/PersistedAnswers.ts"
 import { lastGood, Stale } from "../../src/policy/lastGood.ts"
 import { listen } from "../../src/policy/questions.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
-
-const make = (tag: ClaudeError.Tag, fields: object = {}) => {
-  const member = ClaudeError.ClaudeError.members.find((member) => member.identifier.endsWith(tag))
-  return new (member as unknown as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle", ...fields })
-}
+import { make, worthAnother } from "../support/errors.ts"
 
 /** A claude that plays the turns, an empty memory, and the events. */
 const world = (playable: Faults.Playable, store: Store = memory(1000)) =>
@@ -343,29 +339,7 @@ describe("a tenant that is named inside", () => {
 })
 
 describe("which errors", () => {
-  const expected: ClaudeError.Table<boolean> = {
-    InvalidRequest: false,
-    AuthenticationFailed: true,
-    PermissionDenied: true,
-    ResourceNotFound: true,
-    RequestTooLarge: false,
-    ContextWindowExceeded: false,
-    SpendLimitReached: true,
-    RateLimited: true,
-    Overloaded: true,
-    ServerFault: true,
-    Unreachable: true,
-    PartialAnswer: true,
-    UnexpectedResponse: true,
-    Refused: false,
-    Truncated: true,
-    EmptyAnswer: true,
-    MalformedOutput: true,
-    TimedOut: true,
-    DeadlineExceeded: true,
-    CircuitOpen: true,
-    Saturated: true
-  }
+  const expected = { ...worthAnother, Unreachable: true, Refused: false, Truncated: true, DeadlineExceeded: true }
   it.effect("an old answer will do for some, and the caller can decide otherwise", () =>
     Effect.gen(function*() {
       const keyed = lastGood({ ...options, key: "k" })
@@ -914,16 +888,19 @@ describe("persisted", () => {
       assert.deepStrictEqual(stores, ["resilient-claude/last-good", "staging"])
     }))
 
+  const inFiles = (directory: string) =>
+    PersistedAnswers.layer.pipe(
+      Layer.provide(Persistence.layerKvs),
+      Layer.provide(KeyValueStore.layerFileSystem(directory)),
+      Layer.provide(NodeServices.layer),
+      Layer.orDie
+    )
+
   it.live("in files, answers outlive the layer; without the directory the error stays, and it is reported (G15)", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const directory = yield* fs.makeTempDirectoryScoped()
-      const layer = PersistedAnswers.layer.pipe(
-        Layer.provide(Persistence.layerKvs),
-        Layer.provide(KeyValueStore.layerFileSystem(directory)),
-        Layer.provide(NodeServices.layer),
-        Layer.orDie
-      )
+      const layer = inFiles(directory)
       const files = Effect.flatMap(
         fs.readDirectory(directory),
         (names) =>
@@ -958,12 +935,7 @@ describe("persisted", () => {
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const directory = yield* fs.makeTempDirectoryScoped()
-      const layer = PersistedAnswers.layer.pipe(
-        Layer.provide(Persistence.layerKvs),
-        Layer.provide(KeyValueStore.layerFileSystem(directory)),
-        Layer.provide(NodeServices.layer),
-        Layer.orDie
-      )
+      const layer = inFiles(directory)
       const call = shown(text(Claude.text("hi")))
       yield* once(call, Faults.answer("hello"), layer)
       const [name] = yield* Effect.repeat(Effect.delay(fs.readDirectory(directory), "5 millis"), {

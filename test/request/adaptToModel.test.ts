@@ -58,34 +58,42 @@ const any = { tools: [tool], tool_choice: { type: "any" } }
 const one = { tools: [tool], tool_choice: { type: "tool", name: "a", disable_parallel_tool_use: true } }
 const auto = { tools: [tool], tool_choice: { type: "auto" } }
 
+const [haiku45, opus46, opus5, opus55, sonnet55] = [
+  "claude-haiku-4-5",
+  "claude-opus-4-6",
+  "claude-opus-5",
+  "claude-opus-5-5",
+  "claude-sonnet-5-5"
+] as const
+
 const cases: ReadonlyArray<
   readonly [name: string, given: object, model: string | Model, expected: object, changes: ReadonlyArray<string>]
 > = [
   [
     "more tokens than it writes",
     { max_tokens: 128_000 },
-    "claude-haiku-4-5",
+    haiku45,
     { max_tokens: 64_000 },
     ["max_tokens 128000 → 64000"]
   ],
   [
     "a budget that was below them",
     { max_tokens: 128_000, ...enabled(100_000) },
-    "claude-haiku-4-5",
+    haiku45,
     { max_tokens: 64_000, ...enabled(32_000) },
     ["max_tokens 128000 → 64000", "budget_tokens 100000 → 32000"]
   ],
   [
     "a budget that still is",
     { max_tokens: 128_000, ...enabled(63_999) },
-    "claude-haiku-4-5",
+    haiku45,
     { max_tokens: 64_000, ...enabled(63_999) },
     ["max_tokens 128000 → 64000"]
   ],
   [
     "a budget of many turns, which was above them",
     { max_tokens: 70_000, ...enabled(100_000), ...auto },
-    "claude-haiku-4-5",
+    haiku45,
     { max_tokens: 64_000, ...enabled(100_000), ...auto },
     ["max_tokens 70000 → 64000"]
   ],
@@ -97,22 +105,16 @@ const cases: ReadonlyArray<
     ["max_tokens 8000 → 1024", "thinking enabled → left out"]
   ],
 
-  ["a budget", enabled(2000), "claude-opus-5-5", adaptive, ["thinking enabled → adaptive"]],
+  ["a budget", enabled(2000), opus55, adaptive, ["thinking enabled → adaptive"]],
   [
     "a budget whose thinking is shown",
     { thinking: { type: "enabled", budget_tokens: 2000, display: "summarized" } },
-    "claude-opus-5",
+    opus5,
     { thinking: { type: "adaptive", display: "summarized" } },
     ["thinking enabled → adaptive"]
   ],
   ["a budget nobody takes", enabled(2000), able({ thinking: ["disabled"] }), {}, ["thinking enabled → left out"]],
-  [
-    "thinking that is free",
-    adaptive,
-    "claude-haiku-4-5",
-    enabled(4000),
-    ["thinking adaptive → enabled"]
-  ],
+  ["thinking that is free", adaptive, haiku45, enabled(4000), ["thinking adaptive → enabled"]],
   [
     "thinking that is free and shown",
     { thinking: { type: "adaptive", display: "omitted" } },
@@ -123,127 +125,109 @@ const cases: ReadonlyArray<
   [
     "thinking of which half is too little",
     { max_tokens: 1025, ...adaptive },
-    "claude-haiku-4-5",
+    haiku45,
     { max_tokens: 1025, ...enabled(1024) },
     ["thinking adaptive → enabled"]
   ],
   [
     "thinking without room",
     { max_tokens: 1024, ...adaptive },
-    "claude-haiku-4-5",
+    haiku45,
     { max_tokens: 1024 },
     ["thinking adaptive → left out"]
   ],
   [
     "thinking and too many tokens",
     { max_tokens: 128_000, ...adaptive },
-    "claude-haiku-4-5",
+    haiku45,
     { max_tokens: 64_000, ...enabled(32_000) },
     ["max_tokens 128000 → 64000", "thinking adaptive → enabled"]
   ],
   [
     "thinking in the middle of a turn that began without",
     { ...adaptive, messages: [question, assistant(use), user(result)] },
-    "claude-haiku-4-5",
+    haiku45,
     { messages: [question, assistant(use), user(result)] },
     ["thinking adaptive → left out"]
   ],
   [
     "thinking in the middle of a turn that began with it",
     { ...adaptive, messages: [question, assistant(thought, use), user(result)] },
-    "claude-haiku-4-5",
+    haiku45,
     { ...enabled(4000), messages: [question, assistant(thought, use), user(result)] },
     ["thinking adaptive → enabled"]
   ],
   [
     "thinking before an answer that is begun",
     { ...adaptive, messages: [question, begun] },
-    "claude-haiku-4-5",
+    haiku45,
     { messages: [question, begun] },
     ["thinking adaptive → left out"]
   ],
   [
     "thinking after an answer without",
     { ...adaptive, messages: [question, assistant(text), question] },
-    "claude-haiku-4-5",
+    haiku45,
     { ...enabled(4000), messages: [question, assistant(text), question] },
     ["thinking adaptive → enabled"]
   ],
   ["thinking", adaptive, able({ thinking: [] }), {}, ["thinking adaptive → left out"]],
   ["no thinking where it always thinks", disabled, "claude-fable-5-2", {}, ["thinking disabled → left out"]],
-  ["no thinking, by another name", disabled, "claude-sonnet-5-5", betweenTools, ["thinking disabled → between_tools"]],
-  ["no thinking, by its first name", betweenTools, "claude-haiku-4-5", disabled, ["thinking between_tools → disabled"]],
-  ["no other thinking", betweenTools, "claude-opus-5-5", {}, ["thinking between_tools → left out"]],
+  ["no thinking, by another name", disabled, sonnet55, betweenTools, ["thinking disabled → between_tools"]],
+  ["no thinking, by its first name", betweenTools, haiku45, disabled, ["thinking between_tools → disabled"]],
+  ["no other thinking", betweenTools, opus55, {}, ["thinking between_tools → left out"]],
 
-  [
-    "more effort than there is",
-    effort("xhigh"),
-    "claude-opus-4-6",
-    effort("high"),
-    ["effort xhigh → high"]
-  ],
+  ["more effort than there is", effort("xhigh"), opus46, effort("high"), ["effort xhigh → high"]],
   ["the most effort", effort("max"), "claude-opus-4-5", effort("high"), ["effort max → high"]],
-  ["effort where there is none", effort("low"), "claude-haiku-4-5", {}, ["effort low → left out"]],
+  ["effort where there is none", effort("low"), haiku45, {}, ["effort low → left out"]],
   ["less effort than there is", effort("low"), able({ effort: ["high"] }), {}, ["effort low → left out"]],
-  ["effort of a new name", effort("ultra"), "claude-opus-5-5", {}, ["effort ultra → left out"]],
+  ["effort of a new name", effort("ultra"), opus55, {}, ["effort ultra → left out"]],
   [
     "effort beside something else",
     { output_config: { effort: "low", format } },
-    "claude-haiku-4-5",
+    haiku45,
     { output_config: { format } },
     ["effort low → left out"]
   ],
   [
     "effort that is for thinking",
     { ...disabled, ...effort("max") },
-    "claude-sonnet-5-5",
+    sonnet55,
     { ...betweenTools, ...effort("high") },
     ["thinking disabled → between_tools", "effort max → high"]
   ],
   [
     "effort where it thinks all the same",
     { ...disabled, ...effort("max") },
-    "claude-opus-5-5",
+    opus55,
     effort("max"),
     ["thinking disabled → left out"]
   ],
 
-  ["any tool", any, "claude-opus-5-5", auto, ["tool_choice any → auto"]],
+  ["any tool", any, opus55, auto, ["tool_choice any → auto"]],
   [
     "one tool at a time",
     one,
-    "claude-sonnet-5-5",
+    sonnet55,
     { tools: [tool], tool_choice: { type: "auto", disable_parallel_tool_use: true } },
     ["tool_choice tool → auto"]
   ],
-  ["a tool, with a budget", { ...any, ...enabled(2000) }, "claude-haiku-4-5", { ...auto, ...enabled(2000) }, [
+  ["a tool, with a budget", { ...any, ...enabled(2000) }, haiku45, { ...auto, ...enabled(2000) }, [
     "tool_choice any → auto"
   ]],
   [
     "a tool, with free thinking, where that is new",
     { ...any, ...adaptive },
-    "claude-opus-4-6",
+    opus46,
     { ...auto, ...adaptive },
     ["tool_choice any → auto"]
   ],
-  [
-    "a tool where it always thinks",
-    any,
-    "claude-mythos-preview",
-    auto,
-    ["tool_choice any → auto"]
-  ],
-  [
-    "a tool, rather than thinking",
-    { ...any, ...adaptive },
-    "claude-haiku-4-5",
-    any,
-    ["thinking adaptive → left out"]
-  ],
+  ["a tool where it always thinks", any, "claude-mythos-preview", auto, ["tool_choice any → auto"]],
+  ["a tool, rather than thinking", { ...any, ...adaptive }, haiku45, any, ["thinking adaptive → left out"]],
   [
     "a tool and a budget, where the one is taken with free thinking",
     { ...any, ...enabled(2000) },
-    "claude-opus-5",
+    opus5,
     { ...any, ...adaptive },
     ["thinking enabled → adaptive"]
   ],
@@ -251,14 +235,14 @@ const cases: ReadonlyArray<
   [
     "an answer that is begun",
     { messages: [question, begun] },
-    "claude-opus-5-5",
+    opus55,
     { messages: [question, begun, goOn] },
     ["prefill → user message"]
   ],
   [
     "an answer that is begun, after a message that only sets something",
     { messages: [question, { role: "system" }, begun] },
-    "claude-opus-5-5",
+    opus55,
     { messages: [question, { role: "system" }, begun, goOn] },
     ["prefill → user message"]
   ],
@@ -272,14 +256,14 @@ const cases: ReadonlyArray<
   [
     "an answer that is begun with nothing",
     { messages: [question, { role: "assistant", content: "" }] },
-    "claude-opus-5-5",
+    opus55,
     { messages: [question] },
     ["empty prefill → left out"]
   ],
   [
     "an answer that is begun, and nothing",
     { messages: [question, begun, assistant()] },
-    "claude-opus-5-5",
+    opus55,
     { messages: [question, begun, goOn] },
     ["prefill → user message"]
   ],
@@ -345,20 +329,20 @@ const kept: ReadonlyArray<readonly [name: string, given: object, model: string |
     { max_tokens: 1e9, ...adaptive, ...effort("max"), ...any, output_config: { format }, messages: [question, begun] },
     able({})
   ],
-  ["a question", {}, "claude-haiku-4-5"],
-  ["a budget", { ...enabled(2000), ...auto }, "claude-opus-4-6"],
-  ["thinking and effort", { ...adaptive, ...effort("max") }, "claude-opus-5-5"],
-  ["no thinking", { ...disabled, ...effort("high") }, "claude-opus-5"],
-  ["an answer that is begun", { messages: [question, begun] }, "claude-haiku-4-5"],
-  ["an answer that was paused", { messages: [question, assistant(use)] }, "claude-opus-5-5"],
-  ["an empty answer to nothing", { messages: [{ role: "assistant", content: "" }] }, "claude-opus-5-5"],
-  ["a tool that must be used", any, "claude-haiku-4-5"],
-  ["a tool that must be used, where it thinks if it likes", any, "claude-opus-4-6"],
-  ["a tool that must be used, with free thinking", { ...one, ...adaptive }, "claude-opus-5"],
+  ["a question", {}, haiku45],
+  ["a budget", { ...enabled(2000), ...auto }, opus46],
+  ["thinking and effort", { ...adaptive, ...effort("max") }, opus55],
+  ["no thinking", { ...disabled, ...effort("high") }, opus5],
+  ["an answer that is begun", { messages: [question, begun] }, haiku45],
+  ["an answer that was paused", { messages: [question, assistant(use)] }, opus55],
+  ["an empty answer to nothing", { messages: [{ role: "assistant", content: "" }] }, opus55],
+  ["a tool that must be used", any, haiku45],
+  ["a tool that must be used, where it thinks if it likes", any, opus46],
+  ["a tool that must be used, with free thinking", { ...one, ...adaptive }, opus5],
   ["a tool that must be used, where it thinks unless told not to", any, "claude-sonnet-5"],
-  ["a tool that may be used", auto, "claude-opus-5-5"],
+  ["a tool that may be used", auto, opus55],
   ["a schema and a strict tool", { output_config: { format }, tools: [{ ...tool, strict: true }] }, "claude-opus-4-5"],
-  ["messages that are none", { messages: [null] }, "claude-opus-5-5"]
+  ["messages that are none", { messages: [null] }, opus55]
 ]
 
 const named = (model: string | Model | undefined) => typeof model === "string" ? modelOf(model) : model

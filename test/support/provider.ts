@@ -1,5 +1,6 @@
 /** A provider in memory, for simulations: a `Wire` without bytes, whose answers come when and as they are told to. */
 import { Cause, Clock, Effect, FiberSet, Layer, Random } from "effect"
+import { merged } from "../../src/answer/messageHead.ts"
 import { CallLog, Claude, type ClaudeError, Guards, type Message } from "../../src/index.ts"
 
 /** An answer: its times in milliseconds from the headers on, and what it used. */
@@ -26,37 +27,16 @@ const delta: Message.WireEvent = {
 }
 const content: Claude.WireItem = { bytes: 1, events: [delta] }
 
-const begin = (model: string, input: number): ReadonlyArray<Message.WireEvent> => [
-  {
-    type: "message_start",
-    message: {
-      id: "msg",
-      type: "message",
-      role: "assistant",
-      model,
-      content: [],
-      container: null,
-      diagnostics: null,
-      stop_reason: null,
-      stop_sequence: null,
-      stop_details: null,
-      usage: { ...zero, input_tokens: input }
-    }
-  },
-  { type: "content_block_start", index: 0, content_block: { type: "text", text: "", citations: null } },
-  delta
-]
-
-const zero: Message.Usage = {
-  ...usage,
-  input_tokens: 0,
-  output_tokens: 1,
-  cache_creation: null,
-  inference_geo: null,
-  output_tokens_details: null,
-  server_tool_use: null,
-  service_tier: null,
-  speed: null
+const begin = (model: string, input: number): ReadonlyArray<Message.WireEvent> => {
+  const empty = merged(model, undefined, [])
+  return [
+    {
+      type: "message_start",
+      message: { ...empty, id: "msg", usage: { ...empty.usage, ...usage, input_tokens: input, output_tokens: 1 } }
+    },
+    { type: "content_block_start", index: 0, content_block: { type: "text", text: "", citations: null } },
+    delta
+  ]
 }
 
 const end = (input: number, output: number): ReadonlyArray<Message.WireEvent> => [

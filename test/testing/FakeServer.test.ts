@@ -5,6 +5,7 @@ import * as Net from "node:net"
 import * as path from "node:path"
 import { Anthropic, Claude } from "../../src/index.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
+import { oneIn } from "../support/effort.ts"
 
 // -----------------------------------------------------------------------------
 // Clients
@@ -498,7 +499,7 @@ describe("fake-claude", () => {
     ["an unknown script", ["--script", "outrage"], "There is no script \"outrage\", only healthy, outage, flaky,"],
     ["a script with the name of a method", ["--script", "toString"], "There is no script \"toString\", only healthy,"]
   ]
-  for (const [title, args, says] of misuses) {
+  for (const [title, args, says] of oneIn(4, misuses)) {
     it.live(`${title} is one line, and a failure`, () =>
       Effect.gen(function*() {
         const run = yield* start(...args)

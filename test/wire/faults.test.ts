@@ -150,6 +150,9 @@ const partial = (text: string, more: Partial<Expected> = {}): Expected => ({
   requestId,
   ...more
 })
+/** An error of the API: its status, if it has one, and what else is on it. */
+const api = (tag: ClaudeError.Tag, ...more: ReadonlyArray<number | Partial<Expected>>): Expected =>
+  Object.assign({ tag, requestId }, ...more.map((one) => typeof one === "number" ? { status: one } : one))
 
 const failures: ReadonlyArray<Case> = [
   // A: an answer in one piece to who asked for a stream.
@@ -162,40 +165,37 @@ const failures: ReadonlyArray<Case> = [
   }, odd()],
 
   // B: complete, and no answer.
-  ["B: max_tokens", Faults.maxTokens("The capital is"), {
-    tag: "Truncated",
-    reason: "max_tokens",
-    text: "The capital is",
-    requestId
-  }],
-  ["B: pause_turn", stream(events("Searching", { stopReason: "pause_turn" })), {
-    tag: "Truncated",
-    reason: "pause_turn",
-    text: "Searching",
-    requestId
-  }],
-  ["B: model_context_window_exceeded", stream(events("So", { stopReason: "model_context_window_exceeded" })), {
-    tag: "ContextWindowExceeded",
-    text: "So",
-    requestId
-  }],
-  ["B: a refusal", Faults.refusal("I will", "cyber"), { tag: "Refused", category: "cyber", text: "I will", requestId }],
-  ["B: a refusal without a word", Faults.refusal(), { tag: "Refused", text: "", requestId }],
-  ["B: nothing at all", Faults.emptyAnswer, { tag: "EmptyAnswer", requestId }],
+  [
+    "B: max_tokens",
+    Faults.maxTokens("The capital is"),
+    api("Truncated", { reason: "max_tokens", text: "The capital is" })
+  ],
+  [
+    "B: pause_turn",
+    stream(events("Searching", { stopReason: "pause_turn" })),
+    api("Truncated", { reason: "pause_turn", text: "Searching" })
+  ],
+  [
+    "B: model_context_window_exceeded",
+    stream(events("So", { stopReason: "model_context_window_exceeded" })),
+    api("ContextWindowExceeded", { text: "So" })
+  ],
+  ["B: a refusal", Faults.refusal("I will", "cyber"), api("Refused", { category: "cyber", text: "I will" })],
+  ["B: a refusal without a word", Faults.refusal(), api("Refused", { text: "" })],
+  ["B: nothing at all", Faults.emptyAnswer, api("EmptyAnswer")],
 
   // C: errors in the stream.
-  ["C: an error first", stream([errorEvent("overloaded_error")]), { tag: "Overloaded", requestId }],
-  ["C: an error after the start", stream([start, errorEvent("overloaded_error")]), { tag: "Overloaded", requestId }],
-  ["C: api_error", stream([start, errorEvent("api_error")]), { tag: "ServerFault", requestId }],
-  ["C: timeout_error", stream([start, errorEvent("timeout_error")]), { tag: "ServerFault", requestId }],
-  ["C: rate_limit_error", stream([start, errorEvent("rate_limit_error")]), { tag: "RateLimited", requestId }],
-  ["C: an error with a code", stream([errorEvent("rate_limit_error", { error_code: "ramp_limit_exceeded" })]), {
-    tag: "RateLimited",
-    errorCode: "ramp_limit_exceeded",
-    ramp: true,
-    requestId
-  }],
-  ["C: an error of a new type", stream([start, errorEvent("brand_new_error")]), { tag: "ServerFault", requestId }],
+  ["C: an error first", stream([errorEvent("overloaded_error")]), api("Overloaded")],
+  ["C: an error after the start", stream([start, errorEvent("overloaded_error")]), api("Overloaded")],
+  ["C: api_error", stream([start, errorEvent("api_error")]), api("ServerFault")],
+  ["C: timeout_error", stream([start, errorEvent("timeout_error")]), api("ServerFault")],
+  ["C: rate_limit_error", stream([start, errorEvent("rate_limit_error")]), api("RateLimited")],
+  [
+    "C: an error with a code",
+    stream([errorEvent("rate_limit_error", { error_code: "ramp_limit_exceeded" })]),
+    api("RateLimited", { errorCode: "ramp_limit_exceeded", ramp: true })
+  ],
+  ["C: an error of a new type", stream([start, errorEvent("brand_new_error")]), api("ServerFault")],
   ["C: an error after content", Faults.errorAfter("half an"), partial("half an", { cause: "Overloaded" })],
   [
     "C: an error with a code after content",
@@ -214,88 +214,66 @@ const failures: ReadonlyArray<Case> = [
       "event: oops\ndata: {\"type\":\"error\"," +
       "\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n"
     ]),
-    { tag: "Overloaded", requestId }
+    api("Overloaded")
   ],
   ["C: an error without JSON", stream([start, "event: error\ndata: upstream failed\n\n"]), odd()],
   ["C: an error that does not say which", stream([event("error", {})]), odd()],
   ["C: an error that is a string", stream([event("error", { error: "boom" })]), odd()],
 
   // D to K: errors with a status.
-  ["D: 429", Faults.rateLimited("17 seconds"), {
-    tag: "RateLimited",
-    status: 429,
-    retryAfter: 17_000,
-    ramp: false,
-    requestId
-  }],
-  ["D: 429 that does not say how long", Faults.rateLimited(), { tag: "RateLimited", status: 429, requestId }],
-  ["E: 429, grown too fast", Faults.rateLimited("2500 millis", { ramp: true }), {
-    tag: "RateLimited",
-    status: 429,
-    errorCode: "ramp_limit_exceeded",
-    retryAfter: 2500,
-    ramp: true,
-    requestId
-  }],
-  ["F: 429, the monthly cap", Faults.spendLimited, {
-    tag: "SpendLimitReached",
-    status: 429,
-    errorCode: "enforced_spend_limit_reached",
-    regainsAt: "2026-12-01T00:00:00Z",
-    requestId
-  }],
-  ["G: 400, a limit of one's own", Faults.ownSpendLimit, {
-    tag: "SpendLimitReached",
-    status: 400,
-    regainsAt: "2026-12-01T00:00:00Z",
-    requestId
-  }],
-  ["H: 529", Faults.overloaded, { tag: "Overloaded", status: 529, requestId }],
+  ["D: 429", Faults.rateLimited("17 seconds"), api("RateLimited", 429, { retryAfter: 17_000, ramp: false })],
+  ["D: 429 that does not say how long", Faults.rateLimited(), api("RateLimited", 429)],
+  [
+    "E: 429, grown too fast",
+    Faults.rateLimited("2500 millis", { ramp: true }),
+    api("RateLimited", 429, { errorCode: "ramp_limit_exceeded", retryAfter: 2500, ramp: true })
+  ],
+  [
+    "F: 429, the monthly cap",
+    Faults.spendLimited,
+    api("SpendLimitReached", 429, { errorCode: "enforced_spend_limit_reached", regainsAt: "2026-12-01T00:00:00Z" })
+  ],
+  [
+    "G: 400, a limit of one's own",
+    Faults.ownSpendLimit,
+    api("SpendLimitReached", 400, { regainsAt: "2026-12-01T00:00:00Z" })
+  ],
+  ["H: 529", Faults.overloaded, api("Overloaded", 529)],
   [
     "H: 529 with a wait",
     fails(529, "overloaded_error", "Overloaded", { headers: { "retry-after-ms": "1500", "retry-after": "9" } }),
-    { tag: "Overloaded", status: 529, retryAfter: 1500, requestId }
+    api("Overloaded", 529, { retryAfter: 1500 })
   ],
-  ["I: 500", Faults.serverError, { tag: "ServerFault", status: 500, requestId }],
-  ["I: 504", Faults.gatewayTimeout, { tag: "ServerFault", status: 504, requestId }],
-  ["I: 503 with a code", fails(503, "api_error", "no key", { details: { error_code: "cmek_key_unreachable" } }), {
-    tag: "ServerFault",
-    status: 503,
-    errorCode: "cmek_key_unreachable",
-    requestId
-  }],
-  ["J: 401", Faults.unauthorized, { tag: "AuthenticationFailed", status: 401, requestId }],
-  ["J: 402", Faults.billing, {
-    tag: "SpendLimitReached",
-    status: 402,
-    errorCode: "linked_organization_spend_limit_reached",
-    requestId
-  }],
-  ["J: 403", Faults.forbidden, { tag: "PermissionDenied", status: 403, requestId }],
-  ["J: 404", Faults.notFound, { tag: "ResourceNotFound", status: 404, requestId }],
+  ["I: 500", Faults.serverError, api("ServerFault", 500)],
+  ["I: 504", Faults.gatewayTimeout, api("ServerFault", 504)],
+  [
+    "I: 503 with a code",
+    fails(503, "api_error", "no key", { details: { error_code: "cmek_key_unreachable" } }),
+    api("ServerFault", 503, { errorCode: "cmek_key_unreachable" })
+  ],
+  ["J: 401", Faults.unauthorized, api("AuthenticationFailed", 401)],
+  ["J: 402", Faults.billing, api("SpendLimitReached", 402, { errorCode: "linked_organization_spend_limit_reached" })],
+  ["J: 403", Faults.forbidden, api("PermissionDenied", 403)],
+  ["J: 404", Faults.notFound, api("ResourceNotFound", 404)],
   [
     "K: 400, an image",
     fails(400, "invalid_request_error", "too large", {
       details: { error_code: "image_dimensions_too_large", max_side_length_pixels: 2000, paths: ["messages.0"] }
     }),
-    { tag: "InvalidRequest", status: 400, errorCode: "image_dimensions_too_large", requestId }
+    api("InvalidRequest", 400, { errorCode: "image_dimensions_too_large" })
   ],
   [
     "K: 400, on hold",
     fails(400, "invalid_request_error", "on hold", {
       details: { error_code: "organization_on_hold", appeal_url: "https://example.test/appeal" }
     }),
-    { tag: "PermissionDenied", status: 400, errorCode: "organization_on_hold", requestId }
+    api("PermissionDenied", 400, { errorCode: "organization_on_hold" })
   ],
-  ["K: 400, a grammar", fails(400, "invalid_request_error", "Grammar compilation timed out."), {
-    tag: "ServerFault",
-    status: 400,
-    requestId
-  }],
-  ["K: 400, too long", Faults.promptTooLong, { tag: "ContextWindowExceeded", status: 400, requestId }],
+  ["K: 400, a grammar", fails(400, "invalid_request_error", "Grammar compilation timed out."), api("ServerFault", 400)],
+  ["K: 400, too long", Faults.promptTooLong, api("ContextWindowExceeded", 400)],
   ["400 in a hurry: x-should-retry is for the SDK's retries, which are off", {
     ...fails(400, "invalid_request_error", "no", { headers: { "x-should-retry": "true" } })
-  }, { tag: "InvalidRequest", status: 400, requestId }],
+  }, api("InvalidRequest", 400)],
 
   // L: proxies.
   ["L: a 502 page", Faults.html(502), { tag: "ServerFault", status: 502 }],
@@ -318,40 +296,27 @@ const failures: ReadonlyArray<Case> = [
   ["L: a 304", respond(304, ""), odd({ status: 304 })],
 
   // Bodies of errors.
-  ["a 500 without a body", respond(500, "", { headers: { "content-length": "0" } }), {
-    tag: "ServerFault",
-    status: 500,
-    requestId
-  }],
-  ["a 500 with half a body", respond(500, "{\"type\":\"error\",\"error\":{\"type\":\"api_er"), {
-    tag: "ServerFault",
-    status: 500,
-    requestId
-  }],
-  ["a 500 whose body is cut", respond(500, "{\"type\":\"error\"", { end: "cut" }), {
-    tag: "ServerFault",
-    status: 500,
-    requestId
-  }],
-  ["a 500 with a string", respond(500, "\"upstream connect error\""), { tag: "ServerFault", status: 500, requestId }],
-  ["a 500 with null", respond(500, "null"), { tag: "ServerFault", status: 500, requestId }],
-  ["a 500 with an array", respond(500, "[1]"), { tag: "ServerFault", status: 500, requestId }],
-  ["a 400 with another body", respond(400, "{\"error\":\"bad thing\",\"message\":\"top\"}"), {
-    tag: "InvalidRequest",
-    status: 400,
-    requestId
-  }],
-  ["a 429 whose body never comes", respond(429, "", { end: "silence", headers: { "retry-after": "3" } }), {
-    tag: "RateLimited",
-    status: 429,
-    retryAfter: 3000,
-    requestId
-  }],
-  ["a 529 whose body never ends", endless, { tag: "Overloaded", status: 529, requestId }],
+  ["a 500 without a body", respond(500, "", { headers: { "content-length": "0" } }), api("ServerFault", 500)],
+  ["a 500 with half a body", respond(500, "{\"type\":\"error\",\"error\":{\"type\":\"api_er"), api("ServerFault", 500)],
+  ["a 500 whose body is cut", respond(500, "{\"type\":\"error\"", { end: "cut" }), api("ServerFault", 500)],
+  ["a 500 with a string", respond(500, "\"upstream connect error\""), api("ServerFault", 500)],
+  ["a 500 with null", respond(500, "null"), api("ServerFault", 500)],
+  ["a 500 with an array", respond(500, "[1]"), api("ServerFault", 500)],
+  [
+    "a 400 with another body",
+    respond(400, "{\"error\":\"bad thing\",\"message\":\"top\"}"),
+    api("InvalidRequest", 400)
+  ],
+  [
+    "a 429 whose body never comes",
+    respond(429, "", { end: "silence", headers: { "retry-after": "3" } }),
+    api("RateLimited", 429, { retryAfter: 3000 })
+  ],
+  ["a 529 whose body never ends", endless, api("Overloaded", 529)],
   ["a 529 whose body drips for ever", {
     ...respond(529, "{"),
     end: { forever: { after: 20, bytes: " " } }
-  }, { tag: "Overloaded", status: 529, requestId }],
+  }, api("Overloaded", 529)],
 
   // M: the transport.
   ["M: a reset before the headers", Faults.reset, { tag: "Unreachable", code: /^(ECONNRESET|UND_ERR_SOCKET)$/ }],
@@ -376,7 +341,7 @@ const failures: ReadonlyArray<Case> = [
     requestId,
     code: /^(ECONNRESET|UND_ERR_SOCKET)$/
   }],
-  ["M: a reset before content", stream([start], { end: "reset" }), { tag: "Unreachable", requestId }],
+  ["M: a reset before content", stream([start], { end: "reset" }), api("Unreachable")],
   ["M: a reset within content", Faults.breaks("half an", "reset"), partial("half an", { cause: "Unreachable" })],
   ["M: closed within content", Faults.breaks("half an", "cut"), partial("half an", { cause: "Unreachable" })],
   [
@@ -384,10 +349,7 @@ const failures: ReadonlyArray<Case> = [
     raw(`${sse}content-length: 99999\r\n\r\n${begun.join("")}`),
     partial("Paris", { cause: "Unreachable", requestId: "req_raw" })
   ],
-  ["M: a bad chunk size", raw(`${chunked}${chunk(start)}zz\r\n`), {
-    tag: "Unreachable",
-    requestId: "req_raw"
-  }],
+  ["M: a bad chunk size", raw(`${chunked}${chunk(start)}zz\r\n`), { tag: "Unreachable", requestId: "req_raw" }],
   [
     "M: a bad chunk size within content",
     raw(`${chunked}${begun.map(chunk).join("")}zz\r\n`),
@@ -398,36 +360,37 @@ const failures: ReadonlyArray<Case> = [
     stream([new Uint8Array([0x1f, 0x8b, 0xff, 0xff, 0xff, 0xff])], { headers: { "content-encoding": "gzip" } }),
     odd()
   ],
-  ["M: headers and then silence", stream([], { end: "silence" }), { tag: "TimedOut", scope: "idle", requestId }, {
+  ["M: headers and then silence", stream([], { end: "silence" }), api("TimedOut", { scope: "idle" }), {
     idle: "150 millis"
   }],
-  ["M: silence within content", Faults.breaks("half an", "silence"), {
-    tag: "TimedOut",
-    scope: "idle",
-    text: "half an",
-    requestId
-  }, { idle: "150 millis" }],
-  ["M: one byte at a time, too slowly", Faults.drip(Faults.answer("Paris"), 1, "20 millis"), {
-    tag: "TimedOut",
-    scope: "firstToken",
-    requestId
-  }, { firstToken: "250 millis" }],
-  ["M: only pings, for ever", Faults.pings("", "20 millis"), { tag: "TimedOut", scope: "firstToken", requestId }, {
+  [
+    "M: silence within content",
+    Faults.breaks("half an", "silence"),
+    api("TimedOut", { scope: "idle", text: "half an" }),
+    { idle: "150 millis" }
+  ],
+  [
+    "M: one byte at a time, too slowly",
+    Faults.drip(Faults.answer("Paris"), 1, "20 millis"),
+    api("TimedOut", { scope: "firstToken" }),
+    { firstToken: "250 millis" }
+  ],
+  ["M: only pings, for ever", Faults.pings("", "20 millis"), api("TimedOut", { scope: "firstToken" }), {
     firstToken: "250 millis"
   }],
-  ["M: only pings after content, for ever", Faults.pings("half an", "20 millis"), {
-    tag: "TimedOut",
-    scope: "idle",
-    text: "half an",
-    requestId
-  }, { contentIdle: "250 millis" }],
+  [
+    "M: only pings after content, for ever",
+    Faults.pings("half an", "20 millis"),
+    api("TimedOut", { scope: "idle", text: "half an" }),
+    { contentIdle: "250 millis" }
+  ],
   [
     "M: an answer without end",
     {
       ...stream(begun),
       end: { forever: { after: 10, bytes: textDelta("!") } }
     },
-    { tag: "TimedOut", scope: "attempt", requestId },
+    api("TimedOut", { scope: "attempt" }),
     { attempt: "250 millis" }
   ],
 
@@ -458,10 +421,7 @@ const failures: ReadonlyArray<Case> = [
     stream([
       ...begun,
       blockStop,
-      event("content_block_start", {
-        index: 2,
-        content_block: { type: "text", text: "" }
-      })
+      event("content_block_start", { index: 2, content_block: { type: "text", text: "" } })
     ]),
     partial("Paris")
   ],
@@ -493,15 +453,12 @@ const failures: ReadonlyArray<Case> = [
   ],
   ["N: tool input that is no JSON", stream(tool(["{\"a\": nope "])), odd()],
   ["N: tool input that is cut", stream(tool(["{\"city\": \"Os"])), odd()],
-  ["N: tool input that is cut at max_tokens", stream(tool(["{\"city\": \"Os"], "max_tokens")), {
-    tag: "Truncated",
-    reason: "max_tokens",
-    requestId
-  }],
-  ["N: tool_use without a tool", stream(events("Let me see.", { stopReason: "tool_use" })), {
-    tag: "EmptyAnswer",
-    requestId
-  }]
+  [
+    "N: tool input that is cut at max_tokens",
+    stream(tool(["{\"city\": \"Os"], "max_tokens")),
+    api("Truncated", { reason: "max_tokens" })
+  ],
+  ["N: tool_use without a tool", stream(events("Let me see.", { stopReason: "tool_use" })), api("EmptyAnswer")]
 ]
 
 type Answer = readonly [name: string, turn: Faults.Turn, text: string]
@@ -538,10 +495,7 @@ const answers: ReadonlyArray<Answer> = [
     "N: an unknown delta",
     stream([
       ...begun,
-      event("content_block_delta", {
-        index: 0,
-        delta: { type: "brand_new_delta", news: "!" }
-      }),
+      event("content_block_delta", { index: 0, delta: { type: "brand_new_delta", news: "!" } }),
       ...last
     ]),
     "Paris"
@@ -566,9 +520,7 @@ const answers: ReadonlyArray<Answer> = [
   ["N: an error after message_stop", stream([...paris, errorEvent("overloaded_error")]), "Paris"],
   [
     "N: an error after message_stop, later",
-    stream([paris.join(""), errorEvent("overloaded_error")], {
-      every: "20 millis"
-    }),
+    stream([paris.join(""), errorEvent("overloaded_error")], { every: "20 millis" }),
     "Paris"
   ],
   ["N: malformed JSON after message_stop", stream([[...paris, "data: {nope}\n\n"].join("")]), "Paris"],
@@ -839,13 +791,13 @@ describe.each(wires)("%s", (_, layerWith) => {
 
     it.live("a key that is refused is not tried again", () =>
       Effect.gen(function*() {
-        check(yield* Effect.flip(Claude.text("hi")), { tag: "AuthenticationFailed", status: 401, requestId })
+        check(yield* Effect.flip(Claude.text("hi")), api("AuthenticationFailed", 401))
         assert.deepStrictEqual(yield* bearer, ["Bearer sk-ant-test"])
       }).pipe(Effect.provide(playing(layerWith, [Faults.unauthorized, stream(paris)]))))
 
     it.live("other errors are not repeated for a token", () =>
       Effect.gen(function*() {
-        check(yield* Effect.flip(Claude.text("hi")), { tag: "PermissionDenied", status: 403, requestId })
+        check(yield* Effect.flip(Claude.text("hi")), api("PermissionDenied", 403))
         assert.strictEqual((yield* received).length, 1)
       }).pipe(withClient(tokenClient, Faults.forbidden, stream(paris))))
 
@@ -854,9 +806,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         ["is AuthenticationFailed if it knows none", new Error("no credential in the vault"), "AuthenticationFailed"],
         [
           "is Unreachable if it does not reach its own",
-          new TypeError("fetch failed", {
-            cause: Object.assign(new Error("connect"), { code: "ECONNREFUSED" })
-          }),
+          new TypeError("fetch failed", { cause: Object.assign(new Error("connect"), { code: "ECONNREFUSED" }) }),
           "Unreachable"
         ]
       ] as const
@@ -868,7 +818,7 @@ describe.each(wires)("%s", (_, layerWith) => {
 
     it.live("a client of one's own keeps its headers and its middleware, and loses its retries", () =>
       Effect.gen(function*() {
-        check(yield* Effect.flip(Claude.text("hi")), { tag: "Overloaded", status: 529, requestId })
+        check(yield* Effect.flip(Claude.text("hi")), api("Overloaded", 529))
         const requests = yield* received
         assert.strictEqual(requests.length, 1)
         assert.deepInclude(requests[0]?.headers, { "x-mine": "yes", "x-stainless-retry-count": "0" })
@@ -894,7 +844,7 @@ describe.each(wires)("%s", (_, layerWith) => {
     it.live("a client of one's own keeps the status of an error whose body never ends, and its middleware sees it", () =>
       Effect.gen(function*() {
         const { took, value } = yield* timed(Effect.flip(Claude.text("hi")))
-        check(value, { tag: "Overloaded", status: 529, requestId })
+        check(value, api("Overloaded", 529))
         assert.isBelow(took, bound)
         assert.deepStrictEqual(passed, [[529, false, true, "{\"type\":\"error\""]])
         yield* first(true, 500)

@@ -1,6 +1,6 @@
 /** Rules about single parameters. */
 import { isNullish, isObject, isString } from "effect/Predicate"
-import { at, both, each, type Given, isBlank, issue, type Issues, kind, none, type Rule } from "./rule.ts"
+import { at, both, eachOf, type Given, isBlank, issue, type Issues, kind, none, type Rule } from "./rule.ts"
 
 /** No model writes as much (the largest: 128,000), so it is a slip. */
 const absurdMaxTokens = 1_000_000
@@ -46,16 +46,12 @@ const gone = (given: Given, name: string): Issues =>
   isNullish(given[name]) ? none : issue([name], `${name} is no longer accepted by the API: remove it`)
 
 const stops = ({ stop_sequences }: Given): Issues =>
-  isNullish(stop_sequences)
-    ? none
-    : !Array.isArray(stop_sequences)
-    ? issue([], `stop_sequences is ${kind(stop_sequences)}: it must be a list of texts`)
-    : each(stop_sequences, (stop) =>
-      !isString(stop)
-        ? issue([], `a stop sequence is ${kind(stop)}: it must be a text`)
-        : isBlank(stop)
-        ? issue([], "a stop sequence is blank: name something to stop at, or remove it")
-        : none)
+  eachOf("stop_sequences", "texts", stop_sequences, (stop) =>
+    !isString(stop)
+      ? issue([], `a stop sequence is ${kind(stop)}: it must be a text`)
+      : isBlank(stop)
+      ? issue([], "a stop sequence is blank: name something to stop at, or remove it")
+      : none)
 
 const stream = ({ stream }: Given): Issues =>
   isNullish(stream) ? none : issue(["stream"], "stream is always on: remove it, every call reads a stream")

@@ -1,5 +1,5 @@
 /** What the rules about requests are made of. They say what is wrong in our words: never in those of a prompt. */
-import { isObject, isString } from "effect/Predicate"
+import { isNullish, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
 
 /** What was given, whatever its types say. */
@@ -43,6 +43,17 @@ export const each = (
   }
   return found ?? none
 }
+
+/** The same of a list that may be left out, and must be one if it is there. */
+export const eachOf = (
+  name: string,
+  what: string,
+  list: unknown,
+  check: (element: unknown, index: number, list: ReadonlyArray<unknown>) => Issues
+): Issues =>
+  isNullish(list) || Array.isArray(list)
+    ? each(list, check)
+    : issue([], `${name} is ${kind(list)}: it must be a list of ${what}`)
 
 /** Everything that breaks one of the rules. */
 export const broken = <More extends ReadonlyArray<unknown>>(

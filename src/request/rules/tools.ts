@@ -1,22 +1,18 @@
 /** Rules about tools, and the choice of one. */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import { isStrict } from "./blocks.ts"
-import { at, both, each, field, type Given, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
+import { at, both, each, eachOf, field, type Given, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
 
 const toolName = /^[a-zA-Z0-9_-]{1,128}$/
 const maxStrict = 20
 
 const tools = ({ tools }: Given): Issues =>
-  isNullish(tools)
-    ? none
-    : !Array.isArray(tools)
-    ? issue([], `tools is ${kind(tools)}: it must be a list of tools`)
-    : each(tools, (tool) =>
-      !isObject(tool)
-        ? issue([], `a tool is ${kind(tool)}: it must be an object`)
-        : isCustom(tool)
-        ? both(nameOf(tool), at("input_schema", schemaOf(tool)))
-        : none)
+  eachOf("tools", "tools", tools, (tool) =>
+    !isObject(tool)
+      ? issue([], `a tool is ${kind(tool)}: it must be an object`)
+      : isCustom(tool)
+      ? both(nameOf(tool), at("input_schema", schemaOf(tool)))
+      : none)
 
 const isCustom = ({ type }: Given): boolean => isNullish(type) || type === "custom"
 

@@ -1,5 +1,6 @@
 /** The events of an answer of the imagined Claude, for its wire and for a real server. */
-import { event, events } from "../answers.ts"
+import { events } from "../answers.ts"
+import { event, messageDelta, messageStart } from "../messageEvents.ts"
 import type { Plan } from "./provider.ts"
 
 /** The plan of an answer. */
@@ -26,35 +27,13 @@ const template = events("Well.")
 
 /** The first events: up to the first token. */
 export const begin = (plan: Answer, model: string): ReadonlyArray<string> => [
-  event("message_start", {
-    message: {
-      id: `msg_${plan.index}`,
-      type: "message",
-      role: "assistant",
-      model,
-      content: [],
-      container: null,
-      diagnostics: null,
-      stop_reason: null,
-      stop_sequence: null,
-      stop_details: null,
-      usage: { ...usageOf(plan), output_tokens: 1, service_tier: "standard" }
-    }
-  }),
+  messageStart(`msg_${plan.index}`, model, usageOf(plan)),
   ...template.slice(1, -3)
 ]
 
 /** The last events. */
 export const end = (plan: Answer): ReadonlyArray<string> => [
   ...template.slice(-3, -2),
-  event("message_delta", {
-    delta: { stop_reason: "end_turn", stop_sequence: null, stop_details: null, container: null },
-    usage: {
-      ...usageOf(plan),
-      output_tokens: plan.usage.output,
-      output_tokens_details: null,
-      server_tool_use: null
-    }
-  }),
+  messageDelta(usageOf(plan), plan.usage.output, "end_turn"),
   ...template.slice(-1)
 ]

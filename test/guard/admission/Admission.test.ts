@@ -912,10 +912,7 @@ describe("Admission.settings", () => {
     [{ max: 8, maxWait: 0 }, /^concurrency: maxWait is 0: it must be a duration longer than nothing/],
     [{ max: 8, maxWait: -1 }, /^concurrency: maxWait is -1: it must be a duration longer than nothing/],
     [{ max: 8, maxWait: NaN }, /^concurrency: maxWait is NaN: it must be a duration longer than nothing/],
-    [
-      { max: 8, ...slip },
-      /^concurrency has no field maxwait: it has max, min, initial, queue, maxWait$/
-    ]
+    [{ max: 8, ...slip }, /^concurrency has no field maxwait: it has max, min, initial, queue, maxWait$/]
   ]
 
   it.each(refused)(

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer, Random, Ref } from "effect"
 import { CallLog, Claude, ClaudeError, Current, Guards } from "../../../src/index.ts"
 import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
-import { oneIn } from "../../support/effort.ts"
+import { effort, oneIn } from "../../support/effort.ts"
 import { busiest, count, counter, every, type Serve, wire } from "../../support/provider.ts"
 
 interface Traffic {
@@ -118,9 +118,11 @@ describe("after an outage", () => {
 })
 
 describe("a circuit stays closed", () => {
+  const rates = [{ gap: 2700, calls: 2700 }, { gap: 1000, calls: 3600 }, { gap: 200, calls: 3000 }]
+
   it.effect("while half of all calls fail, at any rate", () =>
     Effect.gen(function*() {
-      for (const [gap, calls] of oneIn(3, [[2700, 2700], [1000, 3600], [200, 3000]] as const)) {
+      for (const { calls, gap } of effort(rates, rates.slice(2))) {
         const { opened } = yield* simulate({ gap, calls, serve: failing(0.5) })
         assert.lengthOf(opened, 0, `every ${gap} ms`)
       }
@@ -137,7 +139,7 @@ describe("a circuit stays closed", () => {
     Effect.gen(function*() {
       const { opened } = yield* simulate({
         gap: 100,
-        calls: 6000,
+        calls: effort(6000, 2000),
         serve: () =>
           Effect.map(Random.next, (draw) => ({
             first: 300,

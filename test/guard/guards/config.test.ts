@@ -51,10 +51,7 @@ describe("G12: guards that cannot be meant are refused when they are written", (
       { extra: own },
       "Guards: extra is no list of guards: each must have a gate (Guard.open, if it has none) and an admit"
     ],
-    [
-      { budget: { attempts: 3 } },
-      "budget has no field attempts: it has size"
-    ],
+    [{ budget: { attempts: 3 } }, "budget has no field attempts: it has size"],
     [{ monitor: { minimum: 3 } }, "monitor has no field minimum: it has below, window, minimumCalls"],
     [{ monitor: { below: 0 } }, "monitor: below is 0: it must be a share, above 0 and at most 1"],
     [{ monitor: { below: 95 } }, "monitor: below is 95: it must be a share, above 0 and at most 1"],

@@ -4,12 +4,8 @@ import { Duration, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { CallLog, Claude, type ClaudeError, Policy, Retry } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
+import { assistant, newer, older, text, user } from "../support/streams.ts"
 
-const newer = "claude-sonnet-5-5"
-const older = "claude-haiku-4-5"
-const user = (content: unknown) => ({ role: "user", content })
-const assistant = (...content: ReadonlyArray<unknown>) => ({ role: "assistant", content })
-const text = (text: string) => ({ type: "text", text, citations: null })
 const format = Schema.Struct({ city: Schema.String })
 
 const goOn = (words: string) =>

@@ -490,7 +490,7 @@ const everywhere = Effect.fnUntraced(function*<E, R>(
     ...Array.from({ length: steps }, (_, i) => ({ step: i + 1 })),
     ...Array.from({ length: turns + 1 }, (_, turn) => ({ turn }))
   ]
-  const all = yield* Effect.forEach(oneIn(3, whens), (when) => Effect.map(attempt(when), (made) => ({ ...made, when })))
+  const all = yield* Effect.forEach(oneIn(6, whens), (when) => Effect.map(attempt(when), (made) => ({ ...made, when })))
   // A log whose write of a start was interrupted has not written it, and must not write an end either.
   for (const { when, written } of logTakes > 0 ? all : []) {
     assert.isTrue(paired(written), `written: ${written.join(", ")}, ${JSON.stringify(when)}`)
@@ -518,7 +518,7 @@ describe("G1 G2: an interrupt gives everything back, and a log hears of whole at
     Effect.gen(function*() {
       const { operations } = yield* interrupted(own, call, undefined)
       const all = Array.from({ length: operations }, (_, i) => i + 1)
-      for (const operation of oneIn(31, all)) yield* interrupted(own, call, { operation })
+      for (const operation of oneIn(61, all)) yield* interrupted(own, call, { operation })
     }), 60_000)
 })
 
@@ -532,6 +532,7 @@ describe("G1 G2: a scope that is closed from outside gives everything back, wher
   it.effect("at every operation of the runtime", () =>
     Effect.gen(function*() {
       const { operations } = yield* closed(slow, once, undefined)
-      for (let operation = 1; operation <= operations; operation++) yield* closed(slow, once, { operation })
+      const all = Array.from({ length: operations }, (_, i) => i + 1)
+      for (const operation of oneIn(7, all)) yield* closed(slow, once, { operation })
     }), 30_000)
 })
