@@ -195,6 +195,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "recent[0].index <= -1",
     test: "test/guard/monitor/Monitor.test.ts"
   },
+  {
+    name: "G9: the failures that a retry budget counted are forgotten while nobody asks for the model",
+    file: "src/guard/budget/bucket.ts",
+    find: "line.size() === 0 && running === 0 && left >= size && ",
+    replace: "",
+    test: "test/guard/budget/RetryBudget.test.ts"
+  },
 
   // Same seed and same clock, same trace.
   {

@@ -1,13 +1,14 @@
 /**
- * Breaks the code on purpose, one guarantee at a time, and looks whether a test goes red (`npm run mutate`).
+ * Breaks the code on purpose and checks that a test fails (`npm run mutate`).
  *
- * Each mutant of `mutants.ts` is applied in a copy of the project, and the test that it names is run there. One that
- * nobody notices is a survivor: a guarantee that is not tested.
+ * First each mutant of `mutants.ts`, one guarantee at a time: it is applied in a copy of the project, and the test file
+ * that it names runs there. A mutant that no test notices survived: its guarantee is not tested. Then Stryker makes
+ * small changes of all kinds in the pure modules (`stryker.config.json`), and the share it finds noticed has a minimum.
  *
- *   npm run mutate             all of them
- *   npm run mutate -- G1 seam  those of G1, and those whose name has the word
+ *   npm run mutate             all mutants, then Stryker: about half an hour
+ *   npm run mutate -- G1 seam  the mutants of G1, and those whose name has the word; no Stryker
  */
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -27,14 +28,45 @@ for (const file of tracked.stdout.trimEnd().split("\n")) {
   fs.mkdirSync(path.dirname(path.join(copy, file)), { recursive: true })
   fs.copyFileSync(path.join(root, file), path.join(copy, file))
 }
+process.once("exit", () => fs.rmSync(copy, { recursive: true, force: true }))
+process.once("SIGINT", () => process.exit(130))
 fs.symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"))
 
-const vitest = (tests: ReadonlyArray<string>) =>
-  spawnSync(process.execPath, [path.join(root, "node_modules/vitest/vitest.mjs"), "run", ...tests], {
-    cwd: copy,
-    encoding: "utf8",
-    env: { ...process.env, CI: "true", NO_COLOR: "1" },
-    timeout: 300_000
+/** How a run of tests ended: no status if it had to be ended from outside. */
+interface Run {
+  readonly status: number | null
+  readonly output: string
+}
+
+/** A test that never ends fails after this long, and the first failure ends the run: a mutant takes seconds. */
+const quick = ["--bail", "1", "--testTimeout", "10000", "--hookTimeout", "10000", "--teardownTimeout", "2000"]
+
+/** The limit is for a mutant that loops without a pause, which Vitest cannot end. Its workers must end too: hence the group. */
+const vitest = (tests: ReadonlyArray<string>, limit: number, options: ReadonlyArray<string> = []) =>
+  new Promise<Run>((resolve) => {
+    const child = spawn(
+      process.execPath,
+      [path.join(root, "node_modules/vitest/vitest.mjs"), "run", ...options, ...tests],
+      {
+        cwd: copy,
+        detached: true,
+        env: { ...process.env, CI: "true", NO_COLOR: "1" },
+        stdio: ["ignore", "pipe", "pipe"]
+      }
+    )
+    let output = ""
+    child.stdout.on("data", (chunk) => output += chunk)
+    child.stderr.on("data", (chunk) => output += chunk)
+    const end = () => {
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL")
+    }
+    const timer = setTimeout(end, limit)
+    process.once("exit", end)
+    child.on("close", (status) => {
+      clearTimeout(timer)
+      process.off("exit", end)
+      resolve({ status, output })
+    })
   })
 
 for (const { file, find, name } of chosen) {
@@ -44,28 +76,36 @@ for (const { file, find, name } of chosen) {
 
 const survivors: Array<string> = []
 const started = performance.now()
-try {
-  // A test that is red already proves nothing.
-  const before = vitest([...new Set(chosen.map(({ test }) => test))])
-  if (before.status !== 0) throw new Error(`the tests fail without any mutation:\n${before.stdout}${before.stderr}`)
+const secondsSince = (start: number) => ((performance.now() - start) / 1000).toFixed(0)
 
-  for (const { file, find, name, replace, test } of chosen) {
-    const target = path.join(copy, file)
-    const original = fs.readFileSync(target, "utf8")
-    fs.writeFileSync(target, original.replace(find, () => replace))
-    const { status, stdout } = vitest([test])
-    fs.writeFileSync(target, original)
-    const red = [...stdout.matchAll(/^\s*(?:FAIL|×)\s+(.*)$/gm)].map(([, title]) => title?.trim())
-    const killed = status !== 0 && red.length > 0
-    if (!killed) survivors.push(name)
-    console.log(`${killed ? "killed  " : "SURVIVED"}  ${name}${killed ? `  <- ${red[0]}` : ""}`)
-  }
-} finally {
-  fs.rmSync(copy, { recursive: true, force: true })
+// A test that is red already proves nothing.
+const before = await vitest([...new Set(chosen.map(({ test }) => test))], 600_000)
+if (before.status !== 0) throw new Error(`the tests fail without any mutation:\n${before.output}`)
+
+for (const { file, find, name, replace, test } of chosen) {
+  const target = path.join(copy, file)
+  const original = fs.readFileSync(target, "utf8")
+  fs.writeFileSync(target, original.replace(find, () => replace))
+  const begun = performance.now()
+  const { output, status } = await vitest([test], 60_000, quick)
+  fs.writeFileSync(target, original)
+  const [red] = [...output.matchAll(/^\s*(?:FAIL|×)\s+(.*?)(?:\s+\d+ms)?$/gm)].map(([, title]) => title?.trim())
+  const killed = status !== null && status !== 0 && red !== undefined
+  if (!killed) survivors.push(name)
+  const verdict = killed ? "killed  " : status === null ? "HUNG    " : "SURVIVED"
+  console.log(`${verdict} ${secondsSince(begun).padStart(3)} s  ${name}${killed ? `  <- ${red}` : ""}`)
 }
-const seconds = ((performance.now() - started) / 1000).toFixed(0)
-console.log(`\n${chosen.length - survivors.length} of ${chosen.length} mutants killed in ${seconds} s`)
+console.log(`\n${chosen.length - survivors.length} of ${chosen.length} mutants killed in ${secondsSince(started)} s`)
 if (survivors.length > 0) {
-  console.log(`survivors: ${survivors.join(", ")}`)
+  console.log(`not killed: ${survivors.join(", ")}`)
   process.exitCode = 1
+}
+
+if (words.length === 0) {
+  const { status } = spawnSync(
+    process.execPath,
+    [path.join(root, "node_modules/@stryker-mutator/core/bin/stryker.js"), "run"],
+    { cwd: root, stdio: "inherit" }
+  )
+  if (status !== 0) process.exitCode = 1
 }

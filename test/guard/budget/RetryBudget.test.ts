@@ -616,6 +616,23 @@ describe("RetryBudget", () => {
       assert.deepStrictEqual(yield* budget.status, { [model]: { left: 9, size: 10, waiting: 0 } })
     }).pipe(Effect.scoped))
 
+  it.effect("G9: a model is forgotten after an idle hour, but not while failed attempts are missing in its bucket", () =>
+    Effect.gen(function*() {
+      const budget = yield* opened()
+      const full = { left: 10, size: 10, waiting: 0 }
+      yield* fail(budget)
+      yield* (yield* start(budget, "full")).settle(Exit.void)
+
+      yield* TestClock.adjust("59 minutes")
+      yield* fail(budget, 1, "a new model")
+      assert.deepStrictEqual((yield* budget.status)["full"], full)
+
+      yield* TestClock.adjust("1 minute")
+      yield* fail(budget, 1, "another")
+      const one = { left: 9, size: 10, waiting: 0 }
+      assert.deepStrictEqual(yield* budget.status, { [model]: one, "a new model": one, another: one })
+    }).pipe(Effect.scoped))
+
   it.effect("G7: a clock that is set back makes the pace no longer", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
