@@ -14,9 +14,7 @@ export const policy = {
   reserve: "12 seconds"
 } as const satisfies Policy.Policy
 
-const Backup = Layer.unwrap(
-  Effect.map(Config.Redacted("BACKUP_ANTHROPIC_API_KEY"), (apiKey) => NodeAnthropic.layer({ apiKey }))
-)
+const Backup = NodeAnthropic.layerConfig({ apiKey: Config.Redacted("BACKUP_ANTHROPIC_API_KEY") })
 
 export const program = Claude.message("Plan a week of meals for a family of four.").pipe(
   Policy.apply(policy),

@@ -290,6 +290,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/policy/continueAnswer.test.ts"
   },
   {
+    name: "G14: what went wrong while a key was read is told in full",
+    file: "src/wire/credential.ts",
+    find: "read: ${nameOf(cause)}",
+    replace: "read: ${Cause.pretty(cause)}",
+    test: "test/wire/credential.test.ts"
+  },
+  {
     name: "G14: messages in the log are not cut",
     file: "src/CallLog.ts",
     find: "event.error.message.slice(0, 200)",
@@ -320,6 +327,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "accumulator.contradiction === undefined ? taken : unexpected(accumulator.contradiction)",
     replace: "taken",
     test: "test/wire/faults.test.ts"
+  },
+  {
+    name: "G16: an error with odd data has no JSON",
+    file: "src/errorFields.ts",
+    find: "Option.getOrElse(encode(value), () => encodeAnything(value))",
+    replace: "Option.getOrThrow(encode(value))",
+    test: "test/ClaudeError.test.ts"
+  },
+  {
+    name: "G16: a key that no header can carry is sent",
+    file: "src/wire/credential.ts",
+    find: "isString(key) && isKey(key) ? key",
+    replace: "isString(key) ? key",
+    test: "test/wire/credential.test.ts"
   },
   {
     name: "G16: a tool's input that is no JSON is an answer",

@@ -3,13 +3,11 @@
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import { hasProperty, isNumber, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as SemVer from "effect/SemVer"
 import * as Claude from "./Claude.ts"
@@ -17,6 +15,8 @@ import { type ClaudeError, TimedOut, UnexpectedResponse } from "./ClaudeError.ts
 import { warnHere } from "./emitHere.ts"
 import type { Params } from "./Message.ts"
 import { classify as classifyFailure, type Context as Known } from "./wire/classify.ts"
+import * as Configured from "./wire/configured.ts"
+import * as Key from "./wire/credential.ts"
 import { connect } from "./wire/response.ts"
 import * as Sdk from "./wire/sdkClient.ts"
 
@@ -26,6 +26,15 @@ import * as Sdk from "./wire/sdkClient.ts"
 
 /** How to reach the API. */
 export type Options = Sdk.Options
+
+/**
+ * The same, each of which may be a `Config`, which is read once. Where an effect reads a key for each attempt, `layerConfig`
+ * takes it as it is.
+ */
+export type ConfigOptions = Configured.Configurable<Options>
+
+/** A key or a token, or an effect that reads it for each attempt. */
+export type Credential = Key.Credential
 
 /** The oldest SDK this was tested with. */
 export const oldestTested = "1.14.0"
@@ -54,29 +63,13 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
   )
 }
 
-/** Configured by `ANTHROPIC_API_KEY`, and `ANTHROPIC_BASE_URL` if it is set. */
-export const layerConfig = (): Layer.Layer<Claude.Claude, Config.ConfigError> =>
-  Layer.unwrap(Effect.suspend(() => Effect.map(config, layer)))
-
-/** The same, with another `fetch`. */
-export const layerFetch = (fetch: Sdk.Fetch): Layer.Layer<Claude.Claude, Config.ConfigError> =>
-  Layer.unwrap(Effect.map(config, (options) => layer({ ...options, fetch })))
-
-const config = Effect.gen(function*() {
-  const apiKey = yield* Config.schema(
-    Schema.Redacted(
-      Schema.String.check(
-        Schema.makeFilter((key) => Sdk.isKey(key) || "a key of letters, digits and signs, without spaces")
-      )
-    ),
-    "ANTHROPIC_API_KEY"
-  )
-  const baseUrl = yield* Config.option(Config.schema(
-    Schema.String.check(Schema.makeFilter((url) => Sdk.isUrl(url) || "an http or https URL, without a user")),
-    "ANTHROPIC_BASE_URL"
-  ))
-  return { apiKey, baseUrl: Option.getOrUndefined(baseUrl) }
-})
+/**
+ * The same, with what is not given read from the configuration when the layer is built: the key from `ANTHROPIC_API_KEY`,
+ * or a token from `ANTHROPIC_AUTH_TOKEN`, and the address from `ANTHROPIC_BASE_URL` if that is set. Fails with a
+ * `ConfigError` that says what is missing or wrong, and never shows a key.
+ */
+export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Claude, Config.ConfigError> =>
+  Configured.layer("Anthropic", config, layer)
 
 // -----------------------------------------------------------------------------
 // Wire
@@ -86,7 +79,7 @@ const config = Effect.gen(function*() {
 const wire = (sender: Sdk.Sender, mayEndEarly: boolean): Claude.Wire => ({
   open: ({ params }) => open(sender, mayEndEarly, params),
   countTokens: (params) =>
-    asked(sender, params.model, (signal) => sender.count(params, signal)).pipe(
+    asked(sender, params.model, (key) => (signal) => sender.count(params, signal, key)).pipe(
       Effect.flatMap((counted) =>
         hasProperty(counted, "input_tokens") && isNumber(counted.input_tokens)
           ? Effect.succeed(counted.input_tokens)
@@ -110,7 +103,7 @@ const open = Effect.fnUntraced(function*(
   // An answer that is complete leaves its connection to the next, if the body ends now; any other closes it at once.
   const close = Effect.sync(() => whole && reader !== undefined ? drain(reader, controller) : controller.abort(closed))
   yield* Scope.addFinalizer(yield* Scope.Scope, close)
-  const response = yield* send(sender, model, clock, () => sender.message(params, controller.signal))
+  const response = yield* send(sender, model, clock, (key) => () => sender.message(params, controller.signal, key))
 
   const header = (name: string) => response.headers.get(name) ?? undefined
   const broken = (failure: unknown) =>
@@ -157,7 +150,7 @@ const mostPages = 10
 
 /** All pages of the list of models. */
 const listed = (sender: Sdk.Sender, pages = mostPages, after?: string): Claude.Wire["models"] =>
-  Effect.flatMap(asked(sender, undefined, (signal) => sender.models(after, signal)), (page) => {
+  Effect.flatMap(asked(sender, undefined, (key) => (signal) => sender.models(after, signal, key)), (page) => {
     const { data, has_more: more, last_id: last } = { data: undefined, has_more: false, last_id: null, ...Object(page) }
     if (!Array.isArray(data) || !data.every(isModel) || data.length === 0) {
       return Effect.fail(new UnexpectedResponse({ detail: "it is not a list of models" }))
@@ -176,24 +169,31 @@ const isModel = (value: unknown): value is ModelInfo =>
 const asked = (
   sender: Sdk.Sender,
   model: string | undefined,
-  request: (signal: AbortSignal) => PromiseLike<unknown>
+  request: Asks<unknown>
 ): Effect.Effect<unknown, ClaudeError> =>
   Effect.timeoutOrElse(Clock.clockWith((clock) => send(sender, model, clock, request)), {
     duration: "30 seconds",
     orElse: () => Effect.fail(new TimedOut({ model, scope: "attempt" }))
   })
 
+/** Asks the API, with the key that was read for it. One that takes no signal costs no `AbortController`. */
+type Asks<A> = (key: string | undefined) => (signal: AbortSignal) => PromiseLike<A>
+
 /** Sends. What fails before there is a response is an error of the way to it, or of what we wanted to send. */
 const send = <A>(
   sender: Sdk.Sender,
   model: string | undefined,
   clock: Clock.Clock,
-  request: (signal: AbortSignal) => PromiseLike<A>
+  request: Asks<A>
 ): Effect.Effect<A, ClaudeError> => {
-  const once = Effect.tryPromise({
-    try: request,
-    catch: (failure) => classifyFailure(failure, { model, sent: false, now: clock.currentTimeMillisUnsafe() })
-  })
+  const sendWith = (key: string | undefined) =>
+    Effect.tryPromise({
+      try: request(key),
+      catch: (failure) => classifyFailure(failure, { model, sent: false, now: clock.currentTimeMillisUnsafe() })
+    })
+  const once = sender.credential === undefined
+    ? sendWith(undefined)
+    : Effect.flatMap(Key.read(sender.credential, model), sendWith)
   // The SDK forgets a token that was refused, but leaves it to its own retries to ask for another.
   return sender.renews
     ? Effect.catch(

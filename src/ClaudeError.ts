@@ -9,9 +9,9 @@
 import type * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import type { GaveUp as GaveUpSchema, Issue as IssueSchema, Tried as TriedSchema } from "./errorFields.ts"
 import * as Kinds from "./errorKinds.ts"
 
+export type { GaveUp, Issue, Tried } from "./errorFields.ts"
 export * from "./errorKinds.ts"
 
 /**
@@ -43,7 +43,28 @@ export const ClaudeError = Schema.Union([
 ])
 
 /** Every way a call to Claude can end badly. */
-export type ClaudeError = typeof ClaudeError.Type
+export type ClaudeError =
+  | Kinds.InvalidRequest
+  | Kinds.AuthenticationFailed
+  | Kinds.PermissionDenied
+  | Kinds.ResourceNotFound
+  | Kinds.RequestTooLarge
+  | Kinds.ContextWindowExceeded
+  | Kinds.SpendLimitReached
+  | Kinds.RateLimited
+  | Kinds.Overloaded
+  | Kinds.ServerFault
+  | Kinds.Unreachable
+  | Kinds.PartialAnswer
+  | Kinds.UnexpectedResponse
+  | Kinds.Refused
+  | Kinds.Truncated
+  | Kinds.EmptyAnswer
+  | Kinds.MalformedOutput
+  | Kinds.TimedOut
+  | Kinds.DeadlineExceeded
+  | Kinds.CircuitOpen
+  | Kinds.Saturated
 
 /** The tags of `ClaudeError`. */
 export type Tag = ClaudeError["_tag"]
@@ -53,15 +74,6 @@ export type Tagged<T extends Tag> = Extract<ClaudeError, { readonly _tag: T }>
 
 /** A decision for every kind of error. Incomplete tables do not compile. */
 export type Table<A> = { readonly [T in Tag]: A }
-
-/** Why a policy made no further attempt. It is on the error as `gaveUp`, next to the `history` of the attempts. */
-export type GaveUp = typeof GaveUpSchema.Type
-
-/** One failed attempt of a call, in words that hold no content. `waited` is the wait after it, in milliseconds. */
-export type Tried = typeof TriedSchema.Type
-
-/** What is wrong, and where in what we were given. */
-export type Issue = typeof IssueSchema.Type
 
 const tags: ReadonlySet<unknown> = new Set<Tag>(ClaudeError.members.map((member) => member.identifier as Tag))
 

@@ -12,7 +12,6 @@ import type {
   RawMessageStreamEvent
 } from "@anthropic-ai/sdk/resources/messages"
 import type * as Duration from "effect/Duration"
-import type * as Schema from "effect/Schema"
 import type { Tag } from "./ClaudeError.ts"
 import type * as Current from "./Current.ts"
 import type * as fields from "./errorFields.ts"
@@ -80,10 +79,10 @@ export type Usage = Message["usage"]
 export type Cost = Models.Cost
 
 /** One bucket of the account, as the API last described it. `reset` (an RFC 3339 date) is when it will be full again, at the latest. */
-export interface RateLimit extends Schema.Schema.Type<typeof fields.RateLimit> {}
+export interface RateLimit extends fields.RateLimit {}
 
 /** The buckets of the account. Those that the API did not mention are missing. */
-export interface RateLimits extends Schema.Schema.Type<typeof fields.RateLimits> {}
+export interface RateLimits extends fields.RateLimits {}
 
 /** A tool that Claude wants to be used. The input is decoded, if the tool was made with a schema. */
 export interface ToolUse {

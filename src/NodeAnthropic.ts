@@ -7,7 +7,7 @@
  * (`NODE_USE_ENV_PROXY=1`, `setGlobalDispatcher`) or a CA set there holds. Needs
  * `undici`, an optional peer.
  */
-import type { Anthropic as Client } from "@anthropic-ai/sdk"
+import type { BaseAnthropic as Client } from "@anthropic-ai/sdk"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -17,6 +17,7 @@ import * as Anthropic from "./Anthropic.ts"
 import type * as Claude from "./Claude.ts"
 import * as Refuse from "./options.ts"
 import * as Ambient from "./wire/ambientFetch.ts"
+import * as Configured from "./wire/configured.ts"
 import type { Fetch } from "./wire/sdkClient.ts"
 import * as UndiciFetch from "./wire/undiciFetch.ts"
 
@@ -31,15 +32,18 @@ export interface ConnectOptions {
   readonly connections?: number | undefined
 }
 
-/** Configured by `ANTHROPIC_API_KEY`, and `ANTHROPIC_BASE_URL` if it is set. */
-export const layerConfig = (): Layer.Layer<Claude.Claude, Config.ConfigError> => Anthropic.layerFetch(Ambient.fetch)
+/** How to reach the API. */
+export interface Options extends Omit<Anthropic.Options, "fetch">, ConnectOptions {}
+
+/** The same, each of which may be a `Config`, which is read once. */
+export type ConfigOptions = Configured.Configurable<Options>
 
 /**
  * `Claude` by way of the SDK and undici. Throws a `RangeError` with a sentence if the options cannot be meant. A `client`
  * sends with its own `fetch` (Node's has ceilings of 300 seconds for headers and body) and its own dispatcher
  * (`new Anthropic({ fetchOptions: { dispatcher } })`).
  */
-export const layer = (options: Omit<Anthropic.Options, "fetch"> & ConnectOptions): Layer.Layer<Claude.Claude> => {
+export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
   const { client, connections, dispatcher } = options
   if (connections !== undefined && !(Number.isInteger(connections) && connections >= 1)) {
     Refuse.refuse(`NodeAnthropic: connections is ${connections}: it must be a whole number, 1 or more`)
@@ -65,6 +69,10 @@ export const layer = (options: Omit<Anthropic.Options, "fetch"> & ConnectOptions
     ? shared
     : Layer.unwrap(Effect.map(pool(connections), (agent) => sendingBy(UndiciFetch.make(() => agent))))
 }
+
+/** The same, with what is not given read from the configuration, as `Anthropic.layerConfig` does. */
+export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Claude, Config.ConfigError> =>
+  Configured.layer("NodeAnthropic", config, layer)
 
 /** Node's own `fetch` is of another version of undici, and refuses the dispatchers of this one. */
 const onUndici = (client: Client): Client =>

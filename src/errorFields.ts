@@ -1,46 +1,104 @@
-/** What the errors are made of. */
+/**
+ * What the errors are made of.
+ *
+ * A field is typed, but not checked when an error is made: what the network sent must not make a constructor throw, nor
+ * the JSON codec of an error.
+ */
+import type { ContentBlock, Usage } from "@anthropic-ai/sdk/resources/messages"
+import * as Option from "effect/Option"
+import { isUnknown } from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 
-/** Typed as `schema`, unchecked at run time: what the API sent must not make a constructor throw. */
-export const loose = <S extends Schema.Top>(_schema: S): S => Schema.Unknown as Schema.Top as S
+const encodeAnything = Schema.encodeUnknownSync(Schema.Defect())
 
-export const text = Schema.optional(loose(Schema.String))
-export const number = Schema.optional(loose(Schema.Finite))
-export const flag = Schema.optional(loose(Schema.Boolean))
-export const duration = Schema.optional(loose(Schema.Duration))
-export const unknown = Schema.optional(Schema.Unknown)
+/** Typed as `schema`, unchecked. In JSON: what `schema` makes of it, else as much as JSON can hold of an odd value. */
+export const loose = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema: S): Schema.declare<S["Type"]> => {
+  const json = Schema.toCodecJson(schema)
+  const encode = Schema.encodeUnknownOption(json)
+  const decode = Schema.decodeUnknownOption(json)
+  // Nothing is refused, whatever the type says.
+  return Schema.declare(isUnknown as (value: unknown) => value is S["Type"], {
+    expected: "anything",
+    toCodecJson: () =>
+      Schema.link<S["Type"]>()(Schema.Json, {
+        encode: SchemaGetter.transform((value) => Option.getOrElse(encode(value), () => encodeAnything(value))),
+        decode: SchemaGetter.transform((value): S["Type"] => Option.getOrElse(decode(value), () => value))
+      }),
+    toCodecArbitrary: () => Schema.link<S["Type"]>()(schema, SchemaTransformation.passthrough({ strict: false }))
+  })
+}
+
+/** Before the schema in the union: JSON has no `undefined`, and a `null` would else be taken for a value. */
+const optional = <S extends Schema.Constraint>(schema: S) =>
+  Schema.optionalKey(Schema.Union([Schema.Undefined, schema]))
+
+/** A field that may be missing. */
+export interface Field<A> extends Schema.optionalKey<Schema.Union<readonly [Schema.Undefined, Schema.declare<A>]>> {}
+
+export const field = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema: S): Field<S["Type"]> =>
+  optional(loose(schema))
+
+/** Shapes of the SDK, of which we only know that they are JSON. */
+const Usage = Schema.Record(Schema.String, Schema.Json) as Schema.Codec<unknown, unknown> as Schema.Codec<Usage>
+const Blocks = Schema.Array(Schema.Json) as Schema.Codec<unknown, unknown> as Schema.Codec<ReadonlyArray<ContentBlock>>
+
+export const text = field(Schema.String)
+export const number = field(Schema.Finite)
+export const flag = field(Schema.Boolean)
+export const duration = field(Schema.Duration)
+export const usage = field(Usage)
 
 /** The model's words, and ours about them. `Redacted`, so that printing an error cannot leak them. */
-export const content = Schema.optional(Schema.Redacted(loose(Schema.String)))
+export const content = optional(Schema.Redacted(loose(Schema.String)))
 
-/** What is wrong, and where. The shape of Standard Schema's issues. */
-export const Issue = Schema.Struct({
+/** What is wrong, and where in what we were given. The shape of Standard Schema's issues. */
+export interface Issue {
+  readonly path: ReadonlyArray<string | number>
+  readonly message: string
+}
+
+const Issue: Schema.Codec<Issue> = Schema.Struct({
   path: Schema.Array(Schema.Union([Schema.String, Schema.Finite])),
   message: Schema.String
 })
 
 /** What is wrong with what we were given. Our words only. */
-export const issues = Schema.optional(loose(Schema.Array(Issue)))
+export const issues = field(Schema.Array(Issue))
 
 /** What is wrong with an answer. `Redacted`, because it quotes the answer. */
-export const secretIssues = Schema.optional(Schema.Redacted(loose(Schema.Array(Issue))))
+export const secretIssues = optional(Schema.Redacted(loose(Schema.Array(Issue))))
 
 /** What had arrived. */
 export const partial = {
   text: content,
-  blocks: Schema.optional(Schema.Redacted(Schema.Unknown)),
-  usage: unknown
+  blocks: optional(Schema.Redacted(loose(Blocks))),
+  usage
 }
 
 /** One bucket of the account, as the API last described it. `reset`, an RFC 3339 date, is when it is full again, at the latest. */
-export const RateLimit = Schema.Struct({
+export interface RateLimit {
+  readonly limit: number | undefined
+  readonly remaining: number | undefined
+  readonly reset: string | undefined
+}
+
+/** The buckets of the account. Those that the API did not mention are missing. */
+export interface RateLimits {
+  readonly requests?: RateLimit
+  readonly tokens?: RateLimit
+  readonly inputTokens?: RateLimit
+  readonly outputTokens?: RateLimit
+}
+
+const RateLimit: Schema.Codec<RateLimit> = Schema.Struct({
   limit: Schema.UndefinedOr(Schema.Finite),
   remaining: Schema.UndefinedOr(Schema.Finite),
   reset: Schema.UndefinedOr(Schema.String)
 })
 
-/** The buckets of the account. Those that the API did not mention are missing. */
-export const RateLimits = Schema.Struct({
+const RateLimits: Schema.Codec<RateLimits> = Schema.Struct({
   requests: Schema.optionalKey(RateLimit),
   tokens: Schema.optionalKey(RateLimit),
   inputTokens: Schema.optionalKey(RateLimit),
@@ -50,9 +108,11 @@ export const RateLimits = Schema.Struct({
 /**
  * Why no further attempt was made: the kind is not retried; its retries, or those of all kinds, are spent; the next attempt
  * could not end before the deadline (of the call, or of the model that was asked); the deadline has come; the retry budget
- * of the process has nothing left.
+ * of the process has nothing left. It is on the error as `gaveUp`, next to the `history` of the attempts.
  */
-export const GaveUp = Schema.Literals([
+export type GaveUp = "NotRetried" | "RetriesSpent" | "DeadlineTooClose" | "DeadlineExceeded" | "BudgetSpent"
+
+const GaveUp: Schema.Codec<GaveUp> = Schema.Literals([
   "NotRetried",
   "RetriesSpent",
   "DeadlineTooClose",
@@ -61,7 +121,16 @@ export const GaveUp = Schema.Literals([
 ])
 
 /** One failed attempt of a call, in words that hold no content. `waited` is the wait after it, in milliseconds. */
-export const Tried = Schema.Struct({
+export interface Tried {
+  readonly attempt: number
+  readonly model: string
+  readonly error: string
+  readonly message: string
+  readonly requestId?: string | undefined
+  readonly waited?: number | undefined
+}
+
+const Tried: Schema.Codec<Tried> = Schema.Struct({
   attempt: Schema.Finite,
   model: Schema.String,
   error: Schema.String,
@@ -81,10 +150,10 @@ export const common = {
   errorCode: text,
   shouldRetry: flag,
   detail: text,
-  limits: Schema.optional(loose(RateLimits)),
-  gaveUp: Schema.optional(loose(GaveUp)),
-  history: Schema.optional(loose(Schema.Array(Tried))),
-  cause: Schema.optional(Schema.Defect())
+  limits: field(RateLimits),
+  gaveUp: field(GaveUp),
+  history: field(Schema.Array(Tried)),
+  cause: optional(Schema.Defect())
 }
 
 export const sentence = (

@@ -1,7 +1,19 @@
 /** The ways a call to Claude can end badly: what each carries, and says. `ClaudeError` is the union of them. */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { common, duration, flag, issues, loose, partial, secretIssues, sentence, text, unknown } from "./errorFields.ts"
+import {
+  common,
+  duration,
+  field,
+  flag,
+  issues,
+  loose,
+  partial,
+  secretIssues,
+  sentence,
+  text,
+  usage
+} from "./errorFields.ts"
 
 // -----------------------------------------------------------------------------
 // The request was wrong: asking again will not help
@@ -18,10 +30,13 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   }
 }
 
-/** The key or token is missing, wrong or expired (401). */
+/** The key or token is missing, wrong or expired (401), or could not be read, in which case nothing was sent. */
 export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFailed>()("AuthenticationFailed", common) {
   override get message() {
-    return sentence("The credentials were not accepted", this)
+    return sentence(
+      this.status === undefined ? "The request could not be authenticated" : "The credentials were not accepted",
+      this
+    )
   }
 }
 
@@ -145,7 +160,7 @@ export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", { ..
 }
 
 /** Claude ended its turn without what was asked for. */
-export class EmptyAnswer extends Schema.TaggedError<EmptyAnswer>()("EmptyAnswer", { ...common, usage: unknown }) {
+export class EmptyAnswer extends Schema.TaggedError<EmptyAnswer>()("EmptyAnswer", { ...common, usage }) {
   override get message() {
     return sentence("Claude ended its turn without an answer", this)
   }
@@ -211,7 +226,7 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
 /** Our own queue is full, or the wait in it was too long, so nothing was sent. */
 export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   ...common,
-  by: Schema.optional(loose(Schema.Literals(["concurrency", "quota"]))),
+  by: field(Schema.Literals(["concurrency", "quota"])),
   retryAfter: duration
 }) {
   override get message() {

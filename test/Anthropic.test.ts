@@ -1,6 +1,7 @@
 import { Anthropic as Sdk, APIError, type ClientOptions } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Duration, Effect, Exit, Fiber, Layer, Redacted, Result } from "effect"
+import { Config, ConfigProvider, Duration, Effect, Exit, Fiber, Layer, Redacted, Result } from "effect"
+import { hasProperty } from "effect/Predicate"
 import { TestClock } from "effect/testing"
 import { createRequire } from "node:module"
 import { Anthropic, CallLog, Claude, ClaudeError } from "../src/index.ts"
@@ -813,11 +814,13 @@ describe("a fetch", () => {
 // -----------------------------------------------------------------------------
 
 const layers = [
-  ["Anthropic", Anthropic.layer, Anthropic.layerConfig()],
-  ["NodeAnthropic", NodeAnthropic.layer, NodeAnthropic.layerConfig()]
+  ["Anthropic", Anthropic.layer, Anthropic.layerConfig],
+  ["NodeAnthropic", NodeAnthropic.layer, NodeAnthropic.layerConfig]
 ] as const
 
-describe.each(layers)("%s", (_, layerWith, layer) => {
+describe.each(layers)("%s", (module, layerWith, layerConfig) => {
+  const layer = layerConfig()
+
   it.each([
     ["no key", {}],
     ["an empty key", { apiKey: "" }],
@@ -827,6 +830,13 @@ describe.each(layers)("%s", (_, layerWith, layer) => {
     ["a redacted key that is empty", { apiKey: Redacted.make("") }]
   ])("refuses %s with a sentence", (_, options) => {
     assert.throws(() => layerWith(options), RangeError, /^Anthropic: apiKey is missing, empty, or .*pass the key/)
+  })
+
+  it("refuses a token that no header can carry, and a token beside a key, with a sentence", () => {
+    assert.throws(() => layerWith({ authToken: "a token" }), RangeError, /^Anthropic: authToken is missing, empty, or/)
+    assert.throws(() => layerWith({ apiKey: "a", authToken: "b" }), RangeError, /apiKey and authToken are both given/)
+    const client = new Sdk({ apiKey: "sk-ant-x" })
+    assert.throws(() => layerWith({ client, authToken: "b" }), RangeError, /authToken and client are both given/)
   })
 
   it("does not print the key it refuses", () => {
@@ -858,36 +868,64 @@ describe.each(layers)("%s", (_, layerWith, layer) => {
 
   it.effect.each(meant)("takes %s", ([, options]) => Effect.scoped(Effect.asVoid(Layer.build(layerWith(options)))))
 
-  const configured = (env: Readonly<Record<string, string>>) =>
-    Layer.build(layer).pipe(
+  const configured = (env: Readonly<Record<string, string>>, built: Layer.Layer<Claude.Claude, unknown> = layer) =>
+    Layer.build(built).pipe(
       Effect.scoped,
       Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...env } }))),
       Effect.exit
     )
 
-  const notMeant: ReadonlyArray<readonly [what: string, env: Readonly<Record<string, string>>, name: string]> = [
-    ["no key", {}, "ANTHROPIC_API_KEY"],
-    ["an empty key", { ANTHROPIC_API_KEY: "" }, "ANTHROPIC_API_KEY"],
-    ["a key with a newline", { ANTHROPIC_API_KEY: "sk-ant-secret\nx" }, "ANTHROPIC_API_KEY"],
-    ["a bad base URL", { ANTHROPIC_API_KEY: "sk-ant-secret", ANTHROPIC_BASE_URL: "nowhere" }, "ANTHROPIC_BASE_URL"]
+  const notMeant: ReadonlyArray<
+    readonly [what: string, env: Readonly<Record<string, string>>, words: ReadonlyArray<string>]
+  > = [
+    ["no key", {}, [
+      "neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TOKEN is set",
+      "in the environment",
+      `${module}.layer({ apiKey })`
+    ]],
+    ["empty keys", { ANTHROPIC_API_KEY: "", ANTHROPIC_AUTH_TOKEN: "" }, ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"]],
+    ["a key with a newline", { ANTHROPIC_API_KEY: "sk-ant-secret\nx" }, ["ANTHROPIC_API_KEY has characters"]],
+    ["a token with a space", { ANTHROPIC_AUTH_TOKEN: "a secret" }, ["ANTHROPIC_AUTH_TOKEN has characters"]],
+    ["a bad base URL", { ANTHROPIC_API_KEY: "sk-ant-secret", ANTHROPIC_BASE_URL: "nowhere" }, [
+      "ANTHROPIC_BASE_URL is not an http"
+    ]],
+    ["a password in the base URL", { ANTHROPIC_API_KEY: "a", ANTHROPIC_BASE_URL: "http://a:secret@b" }, [
+      "ANTHROPIC_BASE_URL is not an http"
+    ]]
   ]
 
-  it.effect.each(notMeant)(
-    "a configuration with %s fails, names the variable and does not print the key",
-    ([, env, name]) =>
-      Effect.gen(function*() {
-        const exit = yield* configured(env)
-        assert.isTrue(Exit.isFailure(exit))
-        if (Exit.isSuccess(exit)) return
-        assert.strictEqual(exit.cause.reasons.length, 1)
-        const [reason] = exit.cause.reasons
-        assert.isTrue(reason?._tag === "Fail" && reason.error._tag === "ConfigError")
-        assert.include(String(exit), name)
-        for (const printed of [String(exit), JSON.stringify(exit), exit.cause.toString()]) {
-          assert.notInclude(printed, "secret")
-        }
-      })
-  )
+  const refuses = (layer: Layer.Layer<Claude.Claude, unknown>, env: Readonly<Record<string, string>>) =>
+    Effect.gen(function*() {
+      const exit = yield* configured(env, layer)
+      assert.isTrue(Exit.isFailure(exit))
+      if (Exit.isSuccess(exit)) return ""
+      assert.strictEqual(exit.cause.reasons.length, 1)
+      const [reason] = exit.cause.reasons
+      assert.isTrue(reason?._tag === "Fail" && hasProperty(reason.error, "_tag") && reason.error._tag === "ConfigError")
+      for (const printed of [String(exit), JSON.stringify(exit), exit.cause.toString()]) {
+        assert.notInclude(printed, "secret")
+      }
+      return String(exit)
+    })
+
+  it.effect.each(notMeant)("a configuration with %s fails, says what to do, and does not print the key", ([
+    ,
+    env,
+    words
+  ]) =>
+    Effect.gen(function*() {
+      const printed = yield* refuses(layer, env)
+      for (const word of words) assert.include(printed, word)
+    }))
+
+  it.effect("what is given in place of a variable, and cannot be meant, is an error of the configuration", () =>
+    Effect.gen(function*() {
+      const named = layerConfig({ apiKey: Config.Redacted("MY_KEY") })
+      assert.include(yield* refuses(named, { MY_KEY: "a secret" }), "apiKey is missing, empty, or has characters")
+      assert.include(yield* refuses(named, {}), "MY_KEY")
+      const both = layerConfig({ apiKey: "a", authToken: "b" })
+      assert.include(yield* refuses(both, {}), "apiKey and authToken are both given")
+    }))
 
   it.effect("a configuration with a key is enough", () =>
     Effect.gen(function*() {

@@ -1,9 +1,31 @@
+import type { ContentBlock } from "@anthropic-ai/sdk/resources/messages"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { ClaudeError } from "../src/index.ts"
+import { Arbitrary, Duration, Effect, Equal, Redacted, Schema } from "effect"
+import { ClaudeError, type Message } from "../src/index.ts"
+import { runs } from "./support/effort.ts"
 
 const make = (member: unknown, fields: object = { scope: "idle" }) =>
   new (member as new(fields: object) => ClaudeError.ClaudeError)(fields)
+
+/** What a network may send in place of what is documented. */
+const odd = {
+  model: 7,
+  requestId: null,
+  status: "529",
+  errorCode: {},
+  detail: [],
+  retryAfter: "soon",
+  limits: 1,
+  scope: 3,
+  code: 1n,
+  sent: "no",
+  reason: new Map([[1, 2]]),
+  usage: () => "x",
+  history: [{ attempt: "first" }],
+  gaveUp: NaN,
+  regainsAt: new Date(NaN),
+  cause: Symbol("odd")
+}
 
 describe("ClaudeError", () => {
   it("has 21 kinds, each with a sentence", () => {
@@ -15,21 +37,6 @@ describe("ClaudeError", () => {
   })
 
   it("no constructor throws on odd data", () => {
-    const odd = {
-      model: 7,
-      requestId: null,
-      status: "529",
-      errorCode: {},
-      detail: [],
-      retryAfter: "soon",
-      limits: 1,
-      scope: 3,
-      code: 1,
-      sent: "no",
-      reason: {},
-      usage: "x",
-      cause: Symbol("odd")
-    }
     for (const member of ClaudeError.ClaudeError.members) assert.isString(make(member, odd).message)
   })
 
@@ -51,4 +58,132 @@ describe("ClaudeError", () => {
       const typed: Effect.Effect<string, Exclude<ClaudeError.ClaudeError, ClaudeError.Refused>> = caught
       assert.strictEqual(yield* typed, "declined")
     }))
+
+  it("its fields have the types of the API", () => {
+    const typed = (error: ClaudeError.PartialAnswer) => {
+      const limits: Message.RateLimits | undefined = error.limits
+      const usage: Message.Usage | undefined = error.usage
+      const blocks: Redacted.Redacted<ReadonlyArray<ContentBlock>> | undefined = error.blocks
+      return { limits, usage, blocks }
+    }
+    assert.deepStrictEqual(typed(new ClaudeError.PartialAnswer({})), {
+      limits: undefined,
+      usage: undefined,
+      blocks: undefined
+    })
+  })
+})
+
+// -----------------------------------------------------------------------------
+// JSON
+// -----------------------------------------------------------------------------
+
+const codec = Schema.toCodecJson(ClaudeError.ClaudeError)
+
+const sent = (error: ClaudeError.ClaudeError) =>
+  Effect.map(Schema.encodeEffect(codec)(error), (json): unknown => JSON.parse(JSON.stringify(json)))
+
+const thereAndBack = (error: ClaudeError.ClaudeError) => Effect.flatMap(sent(error), Schema.decodeUnknownEffect(codec))
+
+/** All that an error says: without its stack, and with what is redacted. */
+const contentOf = (error: ClaudeError.ClaudeError) => ({
+  ...Object.fromEntries(
+    Object.entries(error).map(([name, value]: [string, unknown]) => [
+      name,
+      Redacted.isRedacted(value)
+        ? [Redacted.value(value)]
+        : Duration.isDuration(value)
+        ? Duration.toNanos(value)
+        : value
+    ])
+  ),
+  message: error.message,
+  // JSON has no undefined: a cause that is null is none.
+  cause: Schema.encodeSync(Schema.Defect())(error.cause ?? null)
+})
+
+/** Every field that any kind of error has. */
+const full = {
+  model: "claude-sonnet-5-5",
+  requestId: "req_1",
+  status: 529,
+  errorCode: "overloaded",
+  shouldRetry: true,
+  detail: "busy",
+  limits: {
+    requests: { limit: 50, remaining: undefined, reset: undefined },
+    inputTokens: { limit: undefined, remaining: 0, reset: "2026-01-01T00:00:00Z" }
+  },
+  gaveUp: "RetriesSpent",
+  history: [{ attempt: 1, model: "claude-sonnet-5-5", error: "Overloaded", message: "busy", waited: 20 }],
+  cause: new TypeError("socket hang up"),
+  sent: false,
+  issues: [{ path: ["messages", 0], message: "it is blank" }],
+  text: ClaudeError.redact("Once upon"),
+  blocks: Redacted.make([{ type: "text", text: "Once upon", citations: null }]),
+  usage: { input_tokens: 3, output_tokens: 4, cache_creation: null },
+  regainsAt: "2026-02-01T00:00:00Z",
+  retryAfter: Duration.seconds(3),
+  ramp: true,
+  code: "ECONNRESET",
+  because: "Overloaded",
+  permanent: true,
+  contradiction: true,
+  category: "cyber",
+  reason: "max_tokens",
+  stopReason: "end_turn",
+  question: "1a2b",
+  scope: "idle",
+  limit: Duration.millis(1.5),
+  why: "18 of 20 calls failed",
+  by: "quota"
+}
+
+/** The members under their tags. */
+const members = ClaudeError.ClaudeError.members.map((member) => [member.identifier, member] as const)
+
+/** What a kind has of all fields. */
+const fieldsOf = ({ fields }: (typeof members)[number][1]) =>
+  Object.fromEntries(
+    Object.keys(fields).filter((name) => name !== "_tag").map((name) => {
+      const value: unknown = name === "issues" && "stopReason" in fields
+        ? Redacted.make(full.issues)
+        : Object.entries(full).find(([known]) => known === name)?.[1]
+      assert.isDefined(value, name)
+      return [name, value]
+    })
+  )
+
+describe.each(members)("as JSON, %s", (tag, member) => {
+  it.effect("comes back with all of its fields", () =>
+    Effect.gen(function*() {
+      const error = make(member, fieldsOf(member))
+      const back = yield* thereAndBack(error)
+      assert.strictEqual(back._tag, tag)
+      assert.isTrue(ClaudeError.is(back))
+      assert.deepStrictEqual(contentOf(back), contentOf(error))
+    }))
+
+  it.effect("comes back with fields that are there but undefined", () =>
+    Effect.gen(function*() {
+      const nothing = Object.fromEntries(Object.keys(fieldsOf(member)).map((name) => [name, undefined]))
+      const error = make(member, { ...nothing, scope: "idle" })
+      assert.deepStrictEqual(contentOf(yield* thereAndBack(error)), contentOf(error))
+    }))
+
+  it.effect("does not fail on odd data", () =>
+    Effect.gen(function*() {
+      const back = yield* thereAndBack(make(member, odd))
+      assert.strictEqual(back._tag, tag)
+      assert.strictEqual(back.status as unknown, odd.status)
+    }))
+
+  it.effect.prop(
+    "comes back, whatever is in it",
+    { error: Arbitrary.schema(member) },
+    ({ error }) =>
+      // JSON has no negative zero, which `Equal` takes for the other one.
+      Effect.map(thereAndBack(error), (back) => Equal.equals(contentOf(back), contentOf(error))),
+    { arbitrary: { runs: runs(200) } }
+  )
 })

@@ -1,0 +1,279 @@
+import { BaseAnthropic, type ClientOptions, type Middleware } from "@anthropic-ai/sdk"
+import { assert, describe, it } from "@effect/vitest"
+import { Config, ConfigProvider, Data, Duration, Effect, Exit, Fiber, Layer, Redacted } from "effect"
+import { TestClock } from "effect/testing"
+import { Anthropic, CallLog, Claude, Models, Retry, Timeout } from "../../src/index.ts"
+import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { FakeServer, Faults } from "../../src/testing/index.ts"
+
+const wires = [["Anthropic", Anthropic], ["NodeAnthropic", NodeAnthropic]] as const
+
+const quiet = Layer.provide(CallLog.layerNone)
+
+/** Runs a call over a wire to a server, and gives what the requests were authorized with. */
+const authorized = <A, E>(
+  script: Faults.Playable,
+  layer: (baseUrl: string) => Layer.Layer<Claude.Claude, Config.ConfigError>,
+  call: Effect.Effect<A, E, Claude.Claude>
+) =>
+  Effect.gen(function*() {
+    const { received, url } = yield* FakeServer.FakeServer
+    const exit = yield* Effect.exit(Effect.provide(call, layer(url).pipe(quiet)))
+    return { exit, sent: (yield* received).map(({ headers }) => headers.authorization) }
+  }).pipe(Effect.provide(FakeServer.layer(script)))
+
+/** Keys that change with each read. */
+const rotating = () => {
+  let reads = 0
+  return Effect.sync(() => Redacted.make(`sk-ant-${++reads}`))
+}
+
+class VaultDown extends Data.TaggedError("VaultDown")<{ readonly secret: string }> {}
+
+const answers = (times: number) => Array.from({ length: times }, () => Faults.answer("hello"))
+
+describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
+  it.live("may be a token", () =>
+    Effect.gen(function*() {
+      const { sent } = yield* authorized(
+        answers(1),
+        (baseUrl) => layer({ authToken: Redacted.make("token-1"), baseUrl }),
+        Claude.text("hi")
+      )
+      assert.deepStrictEqual(sent, ["Bearer token-1"])
+    }))
+
+  it.live("is read for each attempt, if it is an effect", () =>
+    Effect.gen(function*() {
+      const { exit, sent } = yield* authorized(
+        [Faults.overloaded, Faults.answer("one"), Faults.answer("two")],
+        (baseUrl) => layer({ apiKey: rotating(), baseUrl }),
+        Effect.andThen(
+          Effect.retry(Claude.text("hi"), Retry.backoff({ times: 1, base: "1 millis" })),
+          Claude.text("again", { user_profile_id: "uprof_1" })
+        )
+      )
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.deepStrictEqual(sent, ["Bearer sk-ant-1", "Bearer sk-ant-2", "Bearer sk-ant-3"])
+    }))
+
+  it.live("is read for counting tokens and for listing models, too", () =>
+    Effect.gen(function*() {
+      const { sent } = yield* authorized(
+        answers(1),
+        (baseUrl) => layer({ authToken: rotating(), baseUrl }),
+        Effect.andThen(Effect.exit(Claude.countTokens("hi")), Effect.exit(Models.refresh))
+      )
+      assert.deepStrictEqual(sent, ["Bearer sk-ant-1", "Bearer sk-ant-2"])
+    }))
+
+  it.live("is read again after a 401, once", () =>
+    Effect.gen(function*() {
+      const { exit, sent } = yield* authorized(
+        [Faults.unauthorized, Faults.answer("hello")],
+        (baseUrl) => layer({ apiKey: rotating(), baseUrl }),
+        Claude.text("hi")
+      )
+      assert.deepStrictEqual(exit, Exit.succeed("hello"))
+      assert.deepStrictEqual(sent, ["Bearer sk-ant-1", "Bearer sk-ant-2"])
+
+      const refused = yield* authorized(
+        [Faults.unauthorized, Faults.unauthorized, Faults.answer("hello")],
+        (baseUrl) => layer({ apiKey: rotating(), baseUrl }),
+        Effect.flip(Claude.text("hi"))
+      )
+      assert.strictEqual(Exit.isSuccess(refused.exit) && refused.exit.value._tag, "AuthenticationFailed")
+      assert.lengthOf(refused.sent, 2)
+    }))
+
+  it.live("that stays the same is not tried again after a 401", () =>
+    Effect.gen(function*() {
+      const { sent } = yield* authorized(
+        [Faults.unauthorized, Faults.answer("hello")],
+        (baseUrl) => layer({ apiKey: "sk-ant-1", baseUrl }),
+        Claude.text("hi")
+      )
+      assert.deepStrictEqual(sent, ["Bearer sk-ant-1"])
+    }))
+
+  const unreadable: ReadonlyArray<readonly [what: string, key: Anthropic.Credential, words: string]> = [
+    ["fails", Effect.fail(new VaultDown({ secret: "sk-ant-secret" })), "the key could not be read: VaultDown"],
+    ["fails with a text", Effect.fail("sk-ant-secret"), "the key could not be read: string"],
+    ["dies", Effect.die(new TypeError("sk-ant-secret")), "the key could not be read: TypeError"],
+    ["is interrupted by itself", Effect.interrupt, "the key could not be read: "],
+    ["is empty", Effect.succeed(""), "the key that was read is empty"],
+    ["has a line break", Effect.succeed(Redacted.make("sk-ant-secret\n")), "characters that a header cannot carry"],
+    // What JavaScript may give.
+    ["is nothing", Effect.succeed(Object(undefined)), "the key that was read is empty"]
+  ]
+
+  it.live.each(unreadable)(
+    "that %s is an AuthenticationFailed, which shows no key, and nothing is sent",
+    ([, key, words]) =>
+      Effect.gen(function*() {
+        const { exit, sent } = yield* authorized(
+          answers(1),
+          (baseUrl) => layer({ apiKey: key, baseUrl }),
+          Effect.flip(Claude.text("hi"))
+        )
+        assert.isTrue(Exit.isSuccess(exit))
+        if (Exit.isFailure(exit)) return
+        const { value: error } = exit
+        assert.strictEqual(error._tag, "AuthenticationFailed")
+        assert.include(error.message, words)
+        assert.isString(error.model)
+        for (const printed of [String(error), JSON.stringify(error), error.stack ?? "", String(error.cause)]) {
+          assert.notInclude(printed, "secret")
+        }
+        assert.deepStrictEqual(sent, [])
+      })
+  )
+
+  const never = () => {
+    let left = 0
+    return { left: () => left, apiKey: Effect.onInterrupt(Effect.never, () => Effect.sync(() => left++)) }
+  }
+
+  it.effect("that is never there ends with the connect limit", () => {
+    const { apiKey, left } = never()
+    return Effect.gen(function*() {
+      const call = yield* Claude.text("hi").pipe(
+        Timeout.limits({ connect: "5 seconds" }),
+        Effect.flip,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(call.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.deepInclude({ ...(yield* Fiber.join(call)) }, { _tag: "TimedOut", scope: "connect" })
+      assert.strictEqual(left(), 1)
+    }).pipe(Effect.provide(layer({ apiKey }).pipe(quiet)))
+  })
+
+  it.effect("is no longer read when the attempt is interrupted", () => {
+    const { apiKey, left } = never()
+    return Effect.gen(function*() {
+      const call = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
+      yield* TestClock.adjust(Duration.seconds(1))
+      assert.strictEqual(left(), 0)
+      yield* Fiber.interrupt(call)
+      assert.strictEqual(left(), 1)
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(call)))
+    }).pipe(Effect.provide(layer({ apiKey }).pipe(quiet)))
+  })
+
+  // ---------------------------------------------------------------------------
+  // From the configuration
+  // ---------------------------------------------------------------------------
+
+  const configured = (
+    config: Parameters<typeof layerConfig>[0],
+    env: (url: string) => Readonly<Record<string, string>>
+  ) =>
+    authorized(
+      answers(2),
+      (url) =>
+        layerConfig(config).pipe(
+          Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ANTHROPIC_BASE_URL: url, ...env(url) } })))
+        ),
+      Effect.andThen(Claude.text("one"), Claude.text("two"))
+    )
+
+  const found: ReadonlyArray<
+    readonly [
+      what: string,
+      config: Parameters<typeof layerConfig>[0],
+      env: Readonly<Record<string, string>>,
+      key: string
+    ]
+  > = [
+    ["the key of the environment", {}, { ANTHROPIC_API_KEY: "a" }, "a"],
+    ["the token of the environment", undefined, { ANTHROPIC_AUTH_TOKEN: "b" }, "b"],
+    ["the key, if both are there", {}, { ANTHROPIC_API_KEY: "a", ANTHROPIC_AUTH_TOKEN: "b" }, "a"],
+    ["the token, if the key is empty", {}, { ANTHROPIC_API_KEY: "", ANTHROPIC_AUTH_TOKEN: "b" }, "b"],
+    ["the key that is given", { apiKey: "c" }, { ANTHROPIC_API_KEY: "a b" }, "c"],
+    ["the token that is given", { authToken: Redacted.make("c") }, { ANTHROPIC_API_KEY: "a" }, "c"],
+    ["the variable that is named", { apiKey: Config.Redacted("MY_KEY") }, { MY_KEY: "d", ANTHROPIC_API_KEY: "a" }, "d"]
+  ]
+
+  it.live.each(found)("of a layerConfig is %s", ([, config, env, key]) =>
+    Effect.gen(function*() {
+      const { exit, sent } = yield* configured(config, () => env)
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.deepStrictEqual(sent, [`Bearer ${key}`, `Bearer ${key}`])
+    }))
+
+  it.live("and the address of a layerConfig may come from other variables", () =>
+    Effect.gen(function*() {
+      const { sent } = yield* configured(
+        { apiKey: rotating(), baseUrl: Config.String("MY_URL") },
+        (url) => ({ MY_URL: url, ANTHROPIC_BASE_URL: "not read" })
+      )
+      assert.deepStrictEqual(sent, ["Bearer sk-ant-1", "Bearer sk-ant-2"])
+    }))
+})
+
+it.live("a layerConfig takes a fetch", () =>
+  Effect.gen(function*() {
+    const urls: Array<string> = []
+    const { sent } = yield* authorized(
+      answers(1),
+      (baseUrl) =>
+        Anthropic.layerConfig({
+          apiKey: "sk-ant-1",
+          baseUrl,
+          fetch: (input, init) => {
+            urls.push(String(input))
+            return fetch(input, init)
+          }
+        }),
+      Claude.text("hi")
+    )
+    assert.lengthOf(sent, 1)
+    assert.lengthOf(urls, 1)
+  }))
+
+// -----------------------------------------------------------------------------
+// Clients of other platforms
+// -----------------------------------------------------------------------------
+
+/** As the clients for Bedrock and its like are made: no resources, and a backend of its own. */
+class Gateway extends BaseAnthropic {
+  readonly region: string
+
+  constructor({ region, ...options }: ClientOptions & { readonly region: string }) {
+    super({ ...options, apiKey: null, authToken: null })
+    this.region = region
+    // A copy of a client is made with the options of the first.
+    Object.assign(Object(this)["_options"], { region })
+  }
+
+  protected override _shouldResolveDefaultCredentials() {
+    return false
+  }
+
+  protected override validateHeaders() {}
+
+  protected override backendMiddleware(): ReadonlyArray<Middleware> {
+    return [(request, next) => {
+      const headers = new Headers(request.headers)
+      headers.set("authorization", `Bearer signed-for-${this.region}`)
+      return next({ ...request, headers })
+    }]
+  }
+}
+
+describe.each(wires)("a client of another platform on %s", (_, { layer, layerConfig }) => {
+  it.live("sends in its own way", () =>
+    Effect.gen(function*() {
+      for (const make of [layer, layerConfig]) {
+        const { exit, sent } = yield* authorized(
+          answers(1),
+          (baseURL) => make({ client: new Gateway({ baseURL, region: "eu-west-1" }) }),
+          Claude.text("hi")
+        )
+        assert.deepStrictEqual(exit, Exit.succeed("hello"))
+        assert.deepStrictEqual(sent, ["Bearer signed-for-eu-west-1"])
+      }
+    }))
+})
