@@ -1,6 +1,6 @@
 /**
- * A reply in a chat: whatever happens, there is something to show. The best that can be had comes first: an answer, then
- * the last good answer to the same question, then words that say what is wrong. No error is left, and the type says so.
+ * Answers to the questions of a help page: whatever happens, there is something to show. The best that can be had comes
+ * first: an answer, then the last good one, then words that say what is wrong. No error is left, and the type says so.
  */
 import { NodeServices } from "@effect/platform-node"
 import { Console, Duration, Effect, Layer, Predicate, Schema } from "effect"
@@ -11,11 +11,16 @@ import * as PersistedAnswers from "../src/PersistedAnswers.ts"
 
 const policy = { retry: Retry.standard, models: ["claude-haiku-5-5"], overall: "20 seconds" } as const
 
+interface Question {
+  readonly id: string
+  readonly text: string
+}
+
 /** `Effect<string | Stale<string> | Notice, never, Claude>` */
-export const reply = (question: string) =>
-  Claude.text(question).pipe(
+export const reply = ({ id, text }: Question) =>
+  Claude.text(text).pipe(
     Policy.apply(policy),
-    Fallback.lastGood({ name: "chat reply", schema: Schema.String, maxAge: "1 day" }),
+    Fallback.lastGood({ key: `help/${id}`, schema: Schema.String, maxAge: "1 day" }),
     Fallback.notice()
   )
 
@@ -34,7 +39,7 @@ export const remembered = PersistedAnswers.layer.pipe(
 )
 
 /** What is remembered for one customer is never shown to another. */
-export const program = (question: string, customer: string) =>
+export const program = (question: Question, customer: string) =>
   reply(question).pipe(
     Effect.map(show),
     Effect.tap(Console.log),
@@ -43,6 +48,8 @@ export const program = (question: string, customer: string) =>
 
 if (import.meta.main) {
   await Effect.runPromise(
-    program("When do you open?", "acme").pipe(Effect.provide([NodeAnthropic.layerConfig(), remembered]))
+    program({ id: "opening-hours", text: "When do you open?" }, "acme").pipe(
+      Effect.provide([NodeAnthropic.layerConfig(), remembered])
+    )
   )
 }

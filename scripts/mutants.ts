@@ -212,6 +212,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/policy/Retry.test.ts"
   },
   {
+    name: "G10: what is remembered is read by way of the platform",
+    file: "src/policy/lastGood.ts",
+    find: "const kept: unknown = yield* bounded(",
+    replace: "yield* Effect.promise(() => Promise.resolve())\n  const kept: unknown = yield* bounded(",
+    test: "test/policy/lastGood.test.ts"
+  },
+  {
     name: "G10: calls are named by chance",
     file: "src/policy/callState.ts",
     find: "Context.get(context, Random.Random).nextDoubleUnsafe()",

@@ -17,7 +17,6 @@ import * as Stream from "effect/Stream"
 import { valued } from "./answer/askValue.ts"
 import * as Attempt from "./answer/attempt.ts"
 import { collect } from "./answer/collect.ts"
-import { heard, told } from "./answer/heard.ts"
 import type { Wanted } from "./answer/stopReason.ts"
 import * as AnswerStream from "./answer/stream.ts"
 import { capture as captureAnswers, type Store } from "./answerStore.ts"
@@ -97,7 +96,6 @@ export const message: (
 ) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (ask, options) =>
   collected(ask, options, "content").pipe(
     Effect.flatMap((reply) => Tools.decode(toolsOf(ask, options), reply)),
-    heard(ask, options),
     traced("Claude.message")
   )
 
@@ -106,7 +104,7 @@ export const text: (
   ask: Ask,
   options?: Options
 ) => Effect.Effect<string, ClaudeError, Claude> = (ask, options) =>
-  Effect.map(collected(ask, options, "text"), ({ text }) => text).pipe(heard(ask, options), traced("Claude.text"))
+  Effect.map(collected(ask, options, "text"), ({ text }) => text).pipe(traced("Claude.text"))
 
 /**
  * Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode, with every issue
@@ -223,13 +221,11 @@ const value = <A, RD>(
 
 const begin = Effect.fnUntraced(function*(ask: Ask, options: Options | undefined, mayRestart: boolean) {
   const claude = yield* Claude
-  const listener = yield* Current.Listener
   return yield* AnswerStream.open({
     send: (request) => claude.open(request),
     toRequest: (rest) => toRequest(ask, options, undefined, rest),
     log: claude.log,
-    mayRestart,
-    onEnd: listener && (yield* told(listener, ask, options))
+    mayRestart
   })
 })
 

@@ -79,8 +79,11 @@ const tags: ReadonlySet<unknown> = new Set<Tag>(ClaudeError.members.map((member)
 
 const isTag = (tag: unknown): tag is Tag => tags.has(tag)
 
-/** Whether this is one of ours. An application's own error with the same tag is not. */
-export const is = (error: unknown): error is ClaudeError =>
+/**
+ * Whether this is one of ours. An application's own error with the same tag is not. `Effect.catchIf(ClaudeError.is, …)`
+ * removes all that is left of our errors from a type, and leaves those of the application.
+ */
+export const is = <E>(error: E): error is E & ClaudeError =>
   ClaudeError.members.some((member) => error instanceof member)
 
 /**

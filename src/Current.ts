@@ -133,16 +133,3 @@ export interface Tally {
 export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Current/Tally", {
   defaultValue: () => undefined
 })
-
-/** Told of each question that is put inside, as the caller put it; what it gives is told, once, how that ended. */
-export interface Listener {
-  readonly asked: (
-    params: Omit<MessageCreateParamsBase, "stream">,
-    by: { readonly tenant: string | undefined; readonly call: string | undefined }
-  ) => (how: "whole" | "not" | "left") => void
-}
-
-/** Who is told, if anybody. Set by `Fallback.lastGood`. */
-export const Listener = Context.Reference<Listener | undefined>("resilient-claude/Current/Listener", {
-  defaultValue: () => undefined
-})

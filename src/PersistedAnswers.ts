@@ -13,9 +13,13 @@
  * Effect's store of files writes in place, and is for one process: a full disk or a killed process loses the answer that
  * was being written. Where that matters, use Redis or a database.
  *
- * Answers are written in clear, so whoever can read the store can read them; questions are not written at all. Keys are
- * hashes without salt: who can guess a question can see whether it was asked. Two installations on one store, such as
- * staging and production, find each other's answers unless their `storeId` or the prefix of their store differs.
+ * Answers are written in clear, and so are their keys: the tenant, and the key that was given to `Fallback.lastGood`.
+ * Questions are not written. A store may limit how long a key is, here with the `storeId` and the tenant: the name of a
+ * file is 255 bytes, in which most signs take three, and an id in MySQL 191 characters. An answer whose key is too long is
+ * not kept, with a warning: keys of up to 100 letters and digits fit everywhere.
+ *
+ * Two installations on one store, such as staging and production, find each other's answers unless their `storeId` or the
+ * prefix of their store differs.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -51,15 +55,16 @@ export const layerWith = ({ storeId }: {
       yield* Effect.addFinalizer(() => Effect.ignore(Effect.interruptible(Effect.timeout(idle.await, patience))))
       return {
         get: (key) =>
-          Effect.flatMap(
-            answers.get(new Entry({ key, maxAge: Duration.infinity })),
-            (exit) => exit ?? Effect.undefined
-          ),
+          Effect.flatMap(answers.get(new Entry({ key, maxAge: Duration.infinity })), (exit) =>
+            exit === undefined
+              ? Effect.undefined
+              // Many file systems and databases take "A" for "a": what is another's is none.
+              : Effect.map(exit, (kept) => kept.key === key ? kept : undefined)),
         set: (key, kept, maxAge) =>
           Effect.suspend(() => {
             writing++
             idle.closeUnsafe()
-            return Effect.ensuring(answers.set(new Entry({ key, maxAge }), Exit.succeed(kept)), ended)
+            return Effect.ensuring(answers.set(new Entry({ key, maxAge }), Exit.succeed({ ...kept, key })), ended)
           })
       }
     })
@@ -75,6 +80,6 @@ class Entry extends Persistable.Class<{ payload: { readonly key: string; readonl
   "LastGood",
   {
     primaryKey: ({ key }) => key,
-    success: Schema.Struct({ at: Schema.Finite, value: Schema.Unknown })
+    success: Schema.Struct({ key: Schema.String, at: Schema.Finite, value: Schema.Unknown })
   }
 ) {}

@@ -2,7 +2,7 @@
  * Where answers are remembered.
  *
  * Answers are kept as JSON, so that nobody who was given one can change what is
- * remembered, and under keys that say nothing of the question.
+ * remembered.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -20,7 +20,7 @@ export interface Kept {
 
 /** Remembers answers. What fails here, or takes longer than a second, is told as a warning, and fails no call. */
 export interface Store {
-  /** What was kept under the key, if it is still there. */
+  /** What was kept under the key, if it is still there. A key is the JSON of `[tenant, key]`; no tenant is `null`. */
   readonly get: (key: string) => Effect.Effect<Kept | undefined, unknown>
   /** Keeps an answer, which nobody will want when it is older than `maxAge`. */
   readonly set: (key: string, kept: Kept, maxAge: Duration.Duration) => Effect.Effect<void, unknown>

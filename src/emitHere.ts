@@ -7,16 +7,15 @@ import { Claude } from "./Claude.ts"
 import * as Current from "./Current.ts"
 import { type Common, emit, warning } from "./emit.ts"
 
-/** Emits to the log of the `Claude` in context, if there is one. `call` is the id to tell outside of any call. */
-export const emitHere = Effect.fnUntraced(function*(event: (common: Common) => Event, call?: string) {
+/** Emits to the log of the `Claude` in context, if there is one. */
+export const emitHere = Effect.fnUntraced(function*(event: (common: Common) => Event) {
   const claude = Context.getOrUndefined(yield* Effect.context(), Claude)
   const current = yield* Current.Call
   const model = yield* askedModel
-  yield* emit({ log: claude?.log, call: current?.id ?? call, model }, event)
+  yield* emit({ log: claude?.log, call: current?.id, model }, event)
 })
 
-export const warnHere = (code: string, message: string, call?: string): Effect.Effect<void> =>
-  emitHere(warning(code, message), call)
+export const warnHere = (code: string, message: string): Effect.Effect<void> => emitHere(warning(code, message))
 
 /** The model that is asked where a call names none. */
 export const askedModel: Effect.Effect<string> = Effect.flatMap(

@@ -70,7 +70,6 @@ const owners: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
   [/^effect\/ai/, ["output/codec"]],
   [/^effect\/encoding/, ["wire/sse"]],
   [/^effect\/http/, ["wire/headers"]],
-  [/^effect\/crypto/, ["policy/digest"]],
   [/^effect\/persistence/, ["PersistedAnswers"]]
 ]
 

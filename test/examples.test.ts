@@ -254,12 +254,13 @@ describe("examples", () => {
 
   it.effect("12 shows the last good answer, and to nobody else; then words", () =>
     Effect.gen(function*() {
-      const ask = (question: string, customer: string) => finish(ChatReply.program(question, customer), "1 minute")
-      const good = yield* Effect.result(ChatReply.program("When do you open?", "acme"))
-      assert.strictEqual(Result.getOrThrow(yield* ask("When do you open?", "acme")), "At nine.\n(just now)")
+      const question = { id: "opening-hours", text: "When do you open?" }
+      const ask = (customer: string) => finish(ChatReply.program(question, customer), "1 minute")
+      const good = yield* Effect.result(ChatReply.program(question, "acme"))
+      assert.strictEqual(Result.getOrThrow(yield* ask("acme")), "At nine.\n(just now)")
       yield* TestClock.adjust("2 hours")
-      const stale = yield* ask("When do you open?", "acme")
-      const other = yield* ask("When do you open?", "globex")
+      const stale = yield* ask("acme")
+      const other = yield* ask("globex")
       assert.strictEqual(Result.getOrThrow(good), "At nine.")
       assert.match(Result.getOrThrow(stale), /^At nine\.\n\(2h \d+m old\)$/)
       assert.match(

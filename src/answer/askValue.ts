@@ -8,7 +8,6 @@ import * as Output from "../output/codec.ts"
 import { decode } from "../output/decode.ts"
 import { type Amend, type Ask, type Options, questionKey } from "../request/build.ts"
 import { collect, type Service } from "./collect.ts"
-import { heard } from "./heard.ts"
 
 /** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
 export const valued = <A, RD>(
@@ -32,7 +31,6 @@ export const valued = <A, RD>(
       error._tag === "MalformedOutput" && question !== undefined
         ? copy(error, { question: questionKey(question) })
         : error
-    ),
-    heard(ask, options, amend)
+    )
   )
 }

@@ -21,8 +21,6 @@ export interface Source {
   readonly log: CallLog.CallLog
   /** Whether the reader can be told that the answer begins anew. */
   readonly mayRestart: boolean
-  /** Told how the reading ended: with the whole answer, without, or that its reader has left. */
-  readonly onEnd: ((how: Reading["how"]) => void) | undefined
 }
 
 /** An answer that is being read. */
@@ -38,7 +36,6 @@ export interface Reading extends Source {
   failure: ClaudeError | undefined
   /** Whether what it was read from has died, which is no success of anybody's. */
   hasDied: boolean
-  how: "whole" | "not" | "left"
   /** Whether its call still has to learn that it is not read any more. */
   isOpen: boolean
   /** Whether the scope of the reader is closed: nothing is asked after that, whoever reads still. */

@@ -47,18 +47,15 @@ export const open = Effect.fnUntraced(function*(source: Source) {
     scope: undefined,
     failure: undefined,
     hasDied: false,
-    how: "not",
     isOpen: false,
     isClosed: false
   }
-  yield* Effect.addFinalizer(() => Effect.sync(() => reading.onEnd?.(reading.how)))
   // For an answer that nobody reads to its end.
   yield* Effect.addFinalizer(() => {
     reading.isClosed = true
     return finish(reading, Exit.interrupt())
   })
   const { opened: { rateLimits, requestId } } = yield* start(reading)
-  reading.how = "left"
   reading.isOpen = true
   call?.ending?.opened()
   const answer: Answer = {
@@ -96,7 +93,6 @@ const pull = (reading: Reading): Pulled => {
     return Arr.isReadonlyArrayNonEmpty(taken) ? Effect.succeed(taken) : next
   }
   const onFailure = (error: ClaudeError.ClaudeError | Cause.Done): Pulled => {
-    reading.how = "not"
     if (reading.isClosed) return Effect.interrupt
     return Cause.isDone(error) ? atEnd(reading) : onBroken(reading, error)
   }
@@ -117,10 +113,7 @@ const pull = (reading: Reading): Pulled => {
 const atEnd = (reading: Reading): Pulled =>
   Effect.matchEffect(accept(replyOf(reading), "content", reading.log), {
     onFailure: (error) => failFinally(reading, error),
-    onSuccess: () => {
-      reading.how = "whole"
-      return Cause.done()
-    }
+    onSuccess: () => Cause.done()
   })
 
 /** Begins anew or goes on, if the policy wants it; else the break is final. */
@@ -147,7 +140,6 @@ const reopened = (
   { attempt, model }: Reply,
   rest: Resuming.Broken | undefined
 ) => {
-  reading.how = "left"
   const event: Restarted | Resumed = rest === undefined
     ? { type: "restarted", attempt, because: error._tag }
     : { type: "resumed", index: rest.index, attempt, because: error._tag }

@@ -1,10 +1,11 @@
 /**
  * What to do when a call has failed for good.
  *
- * To recover from one kind of failure, use `Effect.catchTag`: it removes the
- * tag from the error type, and nothing here could do it better. This module
- * has what only we can know: how to ask another model or account the same
- * thing, which errors are ours, and what to tell a person about them.
+ * To recover with a value or an effect, use Effect: `Effect.catchTag` for some
+ * kinds of failure, `Effect.catchIf(ClaudeError.is, …)` for all of ours. Both
+ * remove what they catch from the error type. This module has what only we can
+ * know: how to ask another model or account the same thing, what was answered
+ * before, and what to tell a person about an error.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -23,13 +24,13 @@ import * as Refuse from "../options.ts"
 import { charged, wasSent } from "./charge.ts"
 import { decided, decisions, decisive } from "./decisions.ts"
 import * as ModelFallback from "./modelFallback.ts"
-import { english, hint, isRetryable, type Language, quotable, sentences } from "./notices.ts"
+import { hint, isRetryable, quotable, sentences } from "./notices.ts"
 import { OtherModel } from "./otherModel.ts"
 
 export { type Kept, memory as memoryStore, Store } from "../answerStore.ts"
 export { accounts, type OnAccount } from "./accountFallback.ts"
 export { type LastGood, lastGood, Stale } from "./lastGood.ts"
-export { english, isRetryable, type Language } from "./notices.ts"
+export { isRetryable } from "./notices.ts"
 
 // -----------------------------------------------------------------------------
 // Another model
@@ -110,43 +111,12 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
 })
 
 // -----------------------------------------------------------------------------
-// No model
+// Words for a person
 // -----------------------------------------------------------------------------
-
-/** Which errors are answered for. */
-export interface For<Tags extends ReadonlyArray<Tag> | undefined> {
-  /** Only these kinds: the others stay errors. All kinds, where nothing is said. */
-  readonly on?: Tags | undefined
-}
-
-/** The errors that are answered for: all of ours, or those of the listed kinds. */
-export type Answered<Tags> = Tags extends ReadonlyArray<infer T extends Tag> ? Tagged<T> : ClaudeError
-
-/**
- * The errors that are left. An application's own error is, also where its shape is that of one of ours; and so is each
- * kind that may or may not be listed, which is only known when it runs.
- */
-export type Left<E, Tags> = E extends { readonly _tag: infer T extends Certain<Tags> }
-  ? Same<E, Tagged<T>> extends true ? never : E
-  : E
-
-/** Answers with `value` when Claude cannot. Removes our errors from the type, or those of some kinds. */
-export const value = <const B, const Tags extends ReadonlyArray<Tag> | undefined = undefined>(
-  value: B,
-  options?: For<Tags>
-): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, Left<E, Tags>, R> =>
-  instead("value", options, () => Effect.succeed(value))
-
-/** Answers with an effect when Claude cannot. Removes our errors from the type, or those of some kinds, and adds its own. */
-export const effect = <B, E2, R2, const Tags extends ReadonlyArray<Tag> | undefined = undefined>(
-  recover: (error: Answered<Tags>) => Effect.Effect<B, E2, R2>,
-  options?: For<Tags>
-): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, Left<E, Tags> | E2, R | R2> =>
-  instead("effect", options, recover)
 
 /** What a person can be told. */
 export class Notice extends Data.TaggedClass("Notice")<{
-  /** What happened, in plain words, and what to do. */
+  /** What happened, in plain words, and what to do. Never empty. */
   readonly text: string
   /** To quote to support, if a request was made and its id looks like one. */
   readonly requestId: string | undefined
@@ -157,34 +127,40 @@ export class Notice extends Data.TaggedClass("Notice")<{
   readonly error: Tag
 }> {}
 
-/** How a notice is put. */
-export interface Words {
-  /** In another language: in English where nothing is said. */
-  readonly language?: Language | undefined
-  /** Words of your own for some kinds, instead of all that is said about them; not where they are empty or throw. */
-  readonly text?: { readonly [T in Tag]?: string | ((error: Tagged<T>) => string) | undefined } | undefined
+/** Other words than the English ones: the whole text for an error. Where it gives none, is blank or throws, it is English. */
+export type Words = (error: ClaudeError) => string | undefined
+
+/**
+ * Answers with a `Notice` when Claude cannot, and tells the log. Removes our errors from the type, or those of the kinds in
+ * `on`. To answer with anything else, use `Effect.catchTag([…], …)`, or `Effect.catchIf(ClaudeError.is, …)` for all of ours.
+ */
+export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undefined>(options?: {
+  readonly words?: Words | undefined
+  /** Only these kinds: the others stay errors. Without it, all kinds. */
+  readonly on?: Tags | undefined
+}): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | Notice, Left<E, Tags>, R> => {
+  const on = options?.on
+  if (on !== undefined) Refuse.tags("Fallback.notice: on", on)
+  return <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    Effect.catch(
+      self,
+      (error): Effect.Effect<Notice, Left<E, Tags>> =>
+        is(error) && on?.includes(error._tag) !== false
+          ? noticed(error, options?.words)
+          // The list decides about the type, where the compiler does not follow.
+          : Effect.fail(error as Left<E, Tags>)
+    )
 }
 
-/** Answers with a `Notice` when Claude cannot. Removes our errors from the type, or those of some kinds. */
-export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undefined>(
-  options?: For<Tags> & Words
-): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | Notice, Left<E, Tags>, R> =>
-  instead(
-    "notice",
-    options,
-    (error) => Effect.map(Clock.currentTimeMillis, (now) => toNotice(error, { ...options, now }))
-  )
-
-/** The notice for an error. What has passed at `now`, in milliseconds since the epoch, is not said. */
-export const toNotice = (error: ClaudeError, options?: Words & { readonly now?: number | undefined }): Notice => {
-  // What is under a tag takes the error of that tag.
-  const own = options?.text?.[error._tag] as string | ((error: ClaudeError) => string) | undefined
+/** The notice for an error. A day that has passed at `now`, in milliseconds since the epoch, is not said. */
+export const toNotice = (
+  error: ClaudeError,
+  options?: { readonly words?: Words | undefined; readonly now?: number | undefined }
+): Notice => {
   // It is the last that can be said to a person: words of one's own that fail are no reason to say nothing.
-  const said = Result.getOrUndefined(Result.try(() => typeof own === "function" ? own(error) : own))
+  const own: unknown = Result.getOrUndefined(Result.try(() => options?.words?.(error)))
   return new Notice({
-    text: isString(said) && said.trim() !== ""
-      ? said
-      : sentences(error, options?.language ?? english, options?.now ?? -Infinity),
+    text: isString(own) && own.trim() !== "" ? own : sentences(error, options?.now ?? -Infinity),
     requestId: quotable(error),
     retryable: isRetryable(error),
     retryAfter: hint(error),
@@ -192,9 +168,23 @@ export const toNotice = (error: ClaudeError, options?: Words & { readonly now?: 
   })
 }
 
+/**
+ * The errors that are left when ours are answered for: all of ours, or those of the listed kinds. An application's own
+ * error is left, also where its shape is that of one of ours; and so is each kind that may or may not be listed, which is
+ * only known when it runs.
+ */
+export type Left<E, Tags = undefined> = E extends { readonly _tag: infer T extends Certain<Tags> }
+  ? Same<E, Tagged<T>> extends true ? never : E
+  : E
+
 // -----------------------------------------------------------------------------
 // Internals
 // -----------------------------------------------------------------------------
+
+const noticed = Effect.fnUntraced(function*(error: ClaudeError, words: Words | undefined) {
+  yield* emitHere(fallback(error, "notice"))
+  return toNotice(error, { words, now: yield* Clock.currentTimeMillis })
+})
 
 /** The kinds that are answered for, whatever happens: with one of several lists, those that are certain in each. */
 type Certain<Tags> = Exclude<Tag, Tags extends ReadonlyArray<Tag> ? Exclude<Tag, Listed<Tags>> : never>
@@ -207,21 +197,3 @@ type Single<T, All = T> = T extends unknown ? [All] extends [T] ? T : never : ne
 
 /** Whether two types are one: each being assignable to the other is less, as most fields of our errors are optional. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
-
-/** Recovers from our errors of some kinds, and says so. */
-const instead = <B, E2, R2, Tags extends ReadonlyArray<Tag> | undefined>(
-  name: string,
-  options: For<Tags> | undefined,
-  recover: (error: Answered<Tags>) => Effect.Effect<B, E2, R2>
-): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | B, Left<E, Tags> | E2, R | R2> => {
-  if (options?.on !== undefined) Refuse.tags(`Fallback.${name}: on`, options.on)
-  return <A, E, R>(self: Effect.Effect<A, E, R>) =>
-    Effect.catch(
-      self,
-      (error): Effect.Effect<B, Left<E, Tags> | E2, R2> =>
-        is(error) && options?.on?.includes(error._tag) !== false
-          // The list decides about both types, where the compiler does not follow.
-          ? Effect.flatMap(emitHere(fallback(error, name)), () => recover(error as Answered<Tags>))
-          : Effect.fail(error as Left<E, Tags>)
-    )
-}

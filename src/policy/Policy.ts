@@ -130,17 +130,17 @@ export interface Used {
 /** Turns success and our errors into a value. Removes our errors from the type, and leaves the others. */
 export const outcome = <A, E, R>(
   self: Effect.Effect<A, E, R>
-): Effect.Effect<Outcome<A>, Fallback.Left<E, undefined>, R> =>
+): Effect.Effect<Outcome<A>, Fallback.Left<E>, R> =>
   Effect.flatMap(Current.Tally, (outer) => {
     const spent: Current.Tally = { input: 0, output: 0, dollars: 0, atLeast: false }
     return Effect.provideService(self, Current.Tally, spent).pipe(
       Effect.ensuring(Effect.sync(() => outer && add(outer, spent))),
       Effect.map((data): Outcome<A> => ({ status: "success", data, ...used(spent) })),
-      Effect.catch((error): Effect.Effect<Outcome<A>, Fallback.Left<E, undefined>> =>
+      Effect.catch((error): Effect.Effect<Outcome<A>, Fallback.Left<E>> =>
         is(error)
           ? Effect.succeed({ status: "error", error, retryable: Fallback.isRetryable(error), ...used(spent) })
           // What is not one of ours is left, which the compiler does not follow.
-          : Effect.fail(error as Fallback.Left<E, undefined>)
+          : Effect.fail(error as Fallback.Left<E>)
       )
     )
   })

@@ -5,6 +5,9 @@
  * are enforced where it is sent, so time spent in our own queues does not count
  * and a circuit sees a slow model as a failing one. The limit on the whole call
  * is the caller's, and covers retries, queues and fallbacks.
+ *
+ * Settings that contradict each other are refused when they are written, in the
+ * words of `Policy`.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,21 +15,37 @@ import type { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
 import * as Deadline from "./deadline.ts"
+import { lengths } from "./limits.ts"
 
 /** A change to whatever is inside. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** Limits each attempt. What is not given keeps the limit it had. Going over one is `TimedOut`. */
+/** Limits each attempt. A limit that is not given stays as it was. An attempt over a limit fails with `TimedOut`. */
 export const limits = (limits: Current.Limits): Inside => {
-  const parsed = parse(limits)
-  return (self) => Effect.updateService(self, Current.Limits, (outer) => ({ ...outer, ...parsed }))
+  Refuse.unknown("Timeout", limits, fields)
+  const given = lengths("Timeout", limits)
+  return (self) => Effect.updateService(self, Current.Limits, (outer) => ({ ...outer, ...given }))
 }
 
-/** Limits the wait of each attempt for the first content. */
+const fields: { readonly [K in keyof Required<Current.Limits>]: true } = {
+  connect: true,
+  firstToken: true,
+  idle: true,
+  contentIdle: true,
+  attempt: true
+}
+
+/** Limits the wait of each attempt for the headers of the response. */
+export const connect = (limit: Duration.Input): Inside => limits({ connect: limit })
+
+/** Limits the wait of each attempt for the first content, from the start of the attempt. */
 export const firstToken = (limit: Duration.Input): Inside => limits({ firstToken: limit })
 
 /** Limits the silence of the wire within each attempt; pings are not silence. */
 export const idle = (limit: Duration.Input): Inside => limits({ idle: limit })
+
+/** Limits the time without content within each attempt; pings are not content. */
+export const contentIdle = (limit: Duration.Input): Inside => limits({ contentIdle: limit })
 
 /** Limits each attempt as a whole, without the time its reader takes. */
 export const attempt = (limit: Duration.Input): Inside => limits({ attempt: limit })
@@ -38,14 +57,6 @@ export const attempt = (limit: Duration.Input): Inside => limits({ attempt: limi
 export const overall = (
   limit: Duration.Input
 ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DeadlineExceeded, R> => {
-  const length = Refuse.millis("overall", limit)
+  const length = Refuse.millis("Timeout: overall", limit)
   return (self) => Deadline.overall(self, length)
 }
-
-/** Checks the limits that are given, and turns them into milliseconds. */
-const parse = (limits: Current.Limits): Current.Limits =>
-  Object.fromEntries(
-    Object.entries(limits).filter(([, limit]) => limit !== undefined).map(([name, limit]) =>
-      [name, Refuse.millis(name, limit)] as const
-    )
-  )

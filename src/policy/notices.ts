@@ -6,73 +6,50 @@ import { type ClaudeError, regainsAt, retryAfter, type Table } from "../ClaudeEr
 import { isPermanent } from "../permanence.ts"
 import { decisions, decisive } from "./decisions.ts"
 
-/** A measure of time that a person waits by. */
-type Unit = "second" | "minute" | "hour" | "day"
-
-/** How notices are put, in one language. Those parts that apply are said in this order: whole sentences, and a reference. */
-export interface Language {
-  /** What happened; and where trying again will not help, that, or what helps instead. */
-  readonly kinds: Table<string>
-  /** To try again soon. */
-  readonly soon: string
-  /** To try again after a wait, in whole units. Seconds are exact, all others are rounded up. */
-  readonly after: (amount: number, unit: Unit) => string
-  /** That it can be used again from a day on. */
-  readonly from: (day: DateTime.Utc) => string
-  /** What to quote to support: best without a full stop after it, which would be copied with it. */
-  readonly reference: (requestId: string) => string
-}
-
 /** Whether trying the same again later may help. What we turned away ourselves may be let in at any time. */
 export const isRetryable = (error: ClaudeError): boolean => {
   const { retryable, sent } = decisions[error._tag]
   return retryable && (!sent || !isPermanent(error))
 }
 
-/** The words that are used where no others are given. */
-export const english: Language = {
-  kinds: {
-    InvalidRequest: "The assistant could not understand this request. Please put it in another way.",
-    AuthenticationFailed:
-      "The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
-    PermissionDenied:
-      "The assistant is not available for this account. Trying again will not help: please ask for access.",
-    ResourceNotFound:
-      "The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
-    RequestTooLarge: "That is more than the assistant can take at once. Please shorten it.",
-    ContextWindowExceeded: "This conversation has become too long for the assistant. Please start a new one.",
-    SpendLimitReached: "The assistant has reached its spending limit. Trying again will not help for now.",
-    RateLimited: "The assistant is very busy right now.",
-    Overloaded: "The assistant is very busy right now.",
-    ServerFault: "The assistant had a problem answering.",
-    Unreachable: "The assistant could not be reached.",
-    PartialAnswer: "The assistant was interrupted while answering.",
-    UnexpectedResponse: "The assistant had a problem answering.",
-    Refused: "The assistant cannot help with this request. Please ask for something else.",
-    Truncated: "The answer became too long. Please ask for a shorter one.",
-    EmptyAnswer: "The assistant had no answer this time.",
-    MalformedOutput: "The assistant gave an answer that could not be used.",
-    TimedOut: "The assistant took too long to answer.",
-    DeadlineExceeded: "The assistant took too long to answer.",
-    CircuitOpen: "The assistant is having problems at the moment.",
-    Saturated: "The assistant is very busy right now."
-  },
-  soon: "Please try again in a moment.",
-  after: (amount, unit) =>
-    `Please try again in ${unit === "second" ? "" : "about "}${amount} ${unit}${amount === 1 ? "" : "s"}.`,
-  from: (day) => `It should be available again on ${DateTime.formatUtc(day, { locale: "en-GB", dateStyle: "long" })}.`,
-  reference: (requestId) => `Reference: ${requestId}`
+/** What happened; and where trying again will not help, that, or what helps instead. */
+const kinds: Table<string> = {
+  InvalidRequest: "The assistant could not understand this request. Please put it in another way.",
+  AuthenticationFailed:
+    "The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+  PermissionDenied:
+    "The assistant is not available for this account. Trying again will not help: please ask for access.",
+  ResourceNotFound:
+    "The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+  RequestTooLarge: "That is more than the assistant can take at once. Please shorten it.",
+  ContextWindowExceeded: "This conversation has become too long for the assistant. Please start a new one.",
+  SpendLimitReached: "The assistant has reached its spending limit. Trying again will not help for now.",
+  RateLimited: "The assistant is very busy right now.",
+  Overloaded: "The assistant is very busy right now.",
+  ServerFault: "The assistant had a problem answering.",
+  Unreachable: "The assistant could not be reached.",
+  PartialAnswer: "The assistant was interrupted while answering.",
+  UnexpectedResponse: "The assistant had a problem answering.",
+  Refused: "The assistant cannot help with this request. Please ask for something else.",
+  Truncated: "The answer became too long. Please ask for a shorter one.",
+  EmptyAnswer: "The assistant had no answer this time.",
+  MalformedOutput: "The assistant gave an answer that could not be used.",
+  TimedOut: "The assistant took too long to answer.",
+  DeadlineExceeded: "The assistant took too long to answer.",
+  CircuitOpen: "The assistant is having problems at the moment.",
+  Saturated: "The assistant is very busy right now."
 }
 
 /** All that is said about an error, at a time in milliseconds since the epoch. */
-export const sentences = (error: ClaudeError, language: Language, now: number): string => {
+export const sentences = (error: ClaudeError, now: number): string => {
   const requestId = quotable(error)
   const kind = decisive(error)
   return [
-    language.kinds[kind],
-    isRetryable(error) ? wait(hint(error), language) : undefined,
-    kind === "SpendLimitReached" ? regained(regainsAt(error), language, now) : undefined,
-    requestId === undefined ? undefined : language.reference(requestId)
+    kinds[kind],
+    isRetryable(error) ? again(hint(error)) : undefined,
+    kind === "SpendLimitReached" ? available(regainsAt(error), now) : undefined,
+    // Without a full stop after it, which would be copied with the id.
+    requestId === undefined ? undefined : `Reference: ${requestId}`
   ].filter((sentence) => sentence !== undefined).join(" ")
 }
 
@@ -90,29 +67,27 @@ export const quotable = ({ requestId }: { readonly requestId?: unknown }): strin
 // Internals
 // -----------------------------------------------------------------------------
 
-/** The largest of each unit that is still said in it, and its length in seconds. Nobody waits longer than a year. */
-const units: ReadonlyArray<readonly [unit: Unit, most: number, seconds: number]> = [
-  ["second", 59, 1],
-  ["minute", 59, 60],
-  ["hour", 47, 3600],
-  ["day", 400, 86_400]
-]
+/** Units of time: the largest amount that is said in each, and its length in seconds. Nobody waits longer than a year. */
+const units = [["second", 59, 1], ["minute", 59, 60], ["hour", 47, 3600], ["day", 400, 86_400]] as const
 
-const wait = (hint: Duration.Duration | undefined, language: Language): string => {
-  if (hint === undefined) return language.soon
+/** When to try again, in whole units. Seconds are exact, all others are rounded up. */
+const again = (hint: Duration.Duration | undefined): string => {
+  const seconds = hint === undefined ? Infinity : Duration.toSeconds(hint)
   for (const [unit, most, length] of units) {
-    const amount = Math.ceil(Duration.toSeconds(hint) / length)
-    if (amount <= most) return language.after(amount, unit)
+    const amount = Math.ceil(seconds / length)
+    if (amount <= most) {
+      return `Please try again in ${unit === "second" ? "" : "about "}${amount} ${unit}${amount === 1 ? "" : "s"}.`
+    }
   }
-  return language.soon
+  return "Please try again in a moment."
 }
 
-/** The day of an ISO date that is to come. One that is not in the calendar is not said: it would be read as another. */
-const regained = (regainsAt: unknown, language: Language, now: number): string | undefined => {
+/** From which day on, if it is an ISO date to come. One that is not in the calendar would be read as another: it is not said. */
+const available = (regainsAt: unknown, now: number): string | undefined => {
   const [text = "", written = ""] = /^(\d{4}-\d\d-\d\d)(?:$|T.*)/.exec(isString(regainsAt) ? regainsAt : "") ?? []
   const [moment, day] = [DateTime.make(text), DateTime.make(written)]
   return moment._tag === "Some" && day._tag === "Some" && DateTime.formatIsoDateUtc(day.value) === written &&
       DateTime.toEpochMillis(moment.value) > now
-    ? language.from(DateTime.toUtc(moment.value))
+    ? `It should be available again on ${DateTime.formatUtc(moment.value, { locale: "en-GB", dateStyle: "long" })}.`
     : undefined
 }

@@ -6,6 +6,7 @@ import * as Schedule from "effect/Schedule"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
+import * as Limits from "./limits.ts"
 import * as ModelFallback from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 
@@ -76,41 +77,10 @@ const fields: { readonly [K in keyof Required<Policy>]: true } = {
   precheck: true
 }
 
-/** The durations of a policy, the shorter ones first: one that is longer than a later one can never be reached. */
-const durations = ["connect", "idle", "contentIdle", "firstToken", "attempt", "overall", "streamOverall"] as const
-
-/** Pairs that cannot both be meant, if the first is longer: what the second limits includes what the first does. */
-const dominated: ReadonlyArray<readonly [shorter: typeof durations[number], longer: typeof durations[number]]> = [
-  ["connect", "firstToken"],
-  ["idle", "contentIdle"],
-  ["connect", "attempt"],
-  ["firstToken", "attempt"],
-  ["idle", "attempt"],
-  ["contentIdle", "attempt"],
-  ["connect", "overall"],
-  ["firstToken", "overall"],
-  ["attempt", "overall"],
-  ["firstToken", "streamOverall"],
-  ["overall", "streamOverall"]
-]
-
 /** Throws a sentence if the policy contradicts itself. */
 export const check = (policy: Policy): void => {
   Refuse.unknown("Policy", policy, fields)
-  const length = new Map(durations.flatMap((name) => {
-    const input = policy[name]
-    return input === undefined ? [] : [[name, Refuse.millis(`Policy: ${name}`, input)] as const]
-  }))
-  for (const [shorter, longer] of dominated) {
-    const [a, b] = [length.get(shorter), length.get(longer)]
-    if (a !== undefined && b !== undefined && a > b) {
-      Refuse.refuse(
-        `Policy: ${shorter} (${Refuse.show(a)}) is longer than ${longer} (${
-          Refuse.show(b)
-        }), so it is never reached: lower ${shorter} or raise ${longer}`
-      )
-    }
-  }
+  Limits.lengths("Policy", policy)
   if (policy.retry !== undefined && !Schedule.isSchedule(policy.retry)) {
     Refuse.refuse("Policy: retry is not a Schedule: use Retry.backoff, Retry.byTag, or one of your own")
   }

@@ -80,13 +80,6 @@ export const toRequest = Effect.fnUntraced(function*(
   return { request, complete, model }
 })
 
-/** What was asked, as the caller asked it: what stands in for a model, and what was answered before, is not in it. */
-export const questionOf = Effect.fnUntraced(function*(ask: Ask, options: Options | undefined, amend?: Amend) {
-  const params = paramsOf(ask, options, undefined, yield* Current.Model)
-  const { models } = yield* Current.Catalogue
-  return amend !== undefined && isAmendable(params) ? amend(params, models.get(params.model)) : params
-})
-
 const empty: ReadonlyArray<string> = []
 
 /** What is done before a request is sent, or why it is not. */

@@ -4,7 +4,6 @@ import {
   Cause,
   Context,
   Data,
-  DateTime,
   Duration,
   Effect,
   Exit,
@@ -85,68 +84,63 @@ const changes = Effect.map(
 // The classes are named by their tags.
 const tags = ClaudeError.ClaudeError.members.map((member) => make(member.identifier as ClaudeError.Tag)._tag)
 
-describe("value, notice and effect", () => {
-  type Fallen = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<unknown, E, R>
-  const fallbacks: Readonly<Record<string, (on?: ReadonlyArray<ClaudeError.Tag>) => Fallen>> = {
-    value: (on) => Fallback.value("sorry", { on }),
-    notice: (on) => Fallback.notice({ on }),
-    effect: (on) => Fallback.effect(() => Effect.succeed("sorry"), { on })
-  }
-  for (const [name, fallback] of Object.entries(fallbacks)) {
-    const run = (error: unknown, on?: ReadonlyArray<ClaudeError.Tag>) => Effect.exit(fallback(on)(Effect.fail(error)))
+describe("notice", () => {
+  const run = (error: unknown, on?: ReadonlyArray<ClaudeError.Tag>) =>
+    Effect.exit(Fallback.notice({ on })(Effect.fail(error)))
 
-    it.effect(`${name} answers for every kind where none is named`, () =>
-      Effect.gen(function*() {
-        for (const tag of tags) assert.isTrue(Exit.isSuccess(yield* run(make(tag))), tag)
-      }))
-
-    it.effect(`${name} answers for the named kinds only`, () =>
-      Effect.gen(function*() {
-        for (const tag of tags) {
-          const error = make(tag)
-          const exit = yield* run(error, ["Refused", "Truncated"])
-          if (tag === "Refused" || tag === "Truncated") assert.isTrue(Exit.isSuccess(exit), tag)
-          else assert.deepStrictEqual(exit, Exit.fail(error))
-          assert.deepStrictEqual(yield* run(error, []), Exit.fail(error))
-        }
-      }))
-
-    it.effect(`${name} leaves an application's own errors, also those with a tag of ours`, () =>
-      Effect.gen(function*() {
-        for (const error of ["mine", new Mine(), new Overloaded({ by: "me" }), { _tag: "Overloaded" }, undefined]) {
-          assert.deepStrictEqual(yield* run(error), Exit.fail(error))
-          assert.deepStrictEqual(yield* run(error, ["Overloaded"]), Exit.fail(error))
-        }
-      }))
-
-    it.effect(`${name} leaves answers, defects and interrupts`, () =>
-      Effect.gen(function*() {
-        assert.strictEqual(yield* fallback()(Effect.succeed(1)), 1)
-        assert.deepStrictEqual(yield* Effect.exit(fallback()(Effect.die("bug"))), Exit.die("bug"))
-        const interrupted = yield* Effect.exit(fallback()(Effect.interrupt))
-        assert.isTrue(Exit.isFailure(interrupted) && Cause.hasInterruptsOnly(interrupted.cause))
-      }))
-
-    it.effect(`${name} is told to the log, if it answers`, () =>
-      Effect.gen(function*() {
-        yield* fallback()(Claude.text("hi"))
-        yield* Effect.flip(fallback(["Refused"])(Claude.text("hi")))
-        assert.deepStrictEqual(yield* changes, [["Overloaded", name]])
-      }).pipe(Effect.provide(Layer.provideMerge(
-        FakeClaude.layer(Faults.cycle(Faults.overloaded)),
-        CallLog.layerMemory
-      ))))
-  }
-
-  it.effect("effect is given the error, may fail with its own, and is not asked about its own", () =>
+  it.effect("answers for every kind where none is named", () =>
     Effect.gen(function*() {
-      const seen: Array<string> = []
-      const fallback = Fallback.effect((error) => {
-        seen.push(error._tag)
-        return Effect.fail(make("Refused"))
-      }, { on: ["Refused", "Truncated"] })
-      assert.strictEqual((yield* Effect.flip(fallback(Effect.fail(make("Truncated")))))._tag, "Refused")
-      assert.deepStrictEqual(seen, ["Truncated"])
+      for (const tag of tags) assert.isTrue(Exit.isSuccess(yield* run(make(tag))), tag)
+    }))
+
+  it.effect("answers for the named kinds only", () =>
+    Effect.gen(function*() {
+      for (const tag of tags) {
+        const error = make(tag)
+        const exit = yield* run(error, ["Refused", "Truncated"])
+        if (tag === "Refused" || tag === "Truncated") assert.isTrue(Exit.isSuccess(exit), tag)
+        else assert.deepStrictEqual(exit, Exit.fail(error))
+        assert.deepStrictEqual(yield* run(error, []), Exit.fail(error))
+      }
+    }))
+
+  it.effect("leaves an application's own errors, also those with a tag of ours", () =>
+    Effect.gen(function*() {
+      for (const error of ["mine", new Mine(), new Overloaded({ by: "me" }), { _tag: "Overloaded" }, undefined]) {
+        assert.deepStrictEqual(yield* run(error), Exit.fail(error))
+        assert.deepStrictEqual(yield* run(error, ["Overloaded"]), Exit.fail(error))
+      }
+    }))
+
+  it.effect("leaves answers, defects and interrupts", () =>
+    Effect.gen(function*() {
+      const notice = Fallback.notice()
+      assert.strictEqual(yield* notice(Effect.succeed(1)), 1)
+      assert.deepStrictEqual(yield* Effect.exit(notice(Effect.die("bug"))), Exit.die("bug"))
+      const interrupted = yield* Effect.exit(notice(Effect.interrupt))
+      assert.isTrue(Exit.isFailure(interrupted) && Cause.hasInterruptsOnly(interrupted.cause))
+    }))
+
+  it.effect("is told to the log, if it answers", () =>
+    Effect.gen(function*() {
+      yield* Fallback.notice()(Claude.text("hi"))
+      yield* Effect.flip(Fallback.notice({ on: ["Refused"] })(Claude.text("hi")))
+      assert.deepStrictEqual(yield* changes, [["Overloaded", "notice"]])
+    }).pipe(Effect.provide(Layer.provideMerge(
+      FakeClaude.layer(Faults.cycle(Faults.overloaded)),
+      CallLog.layerMemory
+    ))))
+})
+
+describe("Effect's own recovery", () => {
+  it.effect("with ClaudeError.is catches every kind of ours, and no error of the application's", () =>
+    Effect.gen(function*() {
+      const run = (error: unknown) =>
+        Effect.exit(Effect.catchIf(Effect.fail(error), ClaudeError.is, ({ _tag }) => Effect.succeed(_tag)))
+      for (const tag of tags) assert.deepStrictEqual(yield* run(make(tag)), Exit.succeed(tag))
+      for (const error of ["mine", new Mine(), new Overloaded({ by: "me" }), { _tag: "Overloaded" }, undefined]) {
+        assert.deepStrictEqual(yield* run(error), Exit.fail(error))
+      }
     }))
 })
 
@@ -279,63 +273,34 @@ describe("notices", () => {
     }
   })
 
-  it("words of one's own that fail or are empty are no reason to say nothing", () => {
+  it("words of one's own that fail, are blank or none are no reason to say nothing", () => {
     const fails = () => {
       throw new Error("mine")
     }
-    for (const own of ["", " ", () => "", fails, () => undefined as never, 12 as never]) {
-      assert.strictEqual(Fallback.toNotice(make("Refused"), { text: { Refused: own } }).text, said("Refused"))
+    for (const words of [() => "", () => " \n", fails, () => undefined, () => 12 as never, "no" as never]) {
+      assert.strictEqual(Fallback.toNotice(make("Refused"), { words }).text, said("Refused"))
     }
   })
 
-  it("may have words of its own for some kinds, which then are all of them", () => {
-    const text: Fallback.Words["text"] = {
-      RateLimited: "Zu viel los",
-      SpendLimitReached: ({ regainsAt }) => `Kein Geld bis ${regainsAt}`
-    }
-    const fields = { requestId: "req_1", retryAfter: Duration.seconds(1), regainsAt: "morgen" }
-    assert.strictEqual(Fallback.toNotice(make("RateLimited", fields), { text }).text, "Zu viel los")
-    assert.strictEqual(Fallback.toNotice(make("SpendLimitReached", fields), { text }).text, "Kein Geld bis morgen")
-    assert.strictEqual(Fallback.toNotice(make("Refused"), { text }).text, said("Refused"))
-  })
-
-  const units = {
-    second: ["Sekunde", "Sekunden"],
-    minute: ["Minute", "Minuten"],
-    hour: ["Stunde", "Stunden"],
-    day: ["Tag", "Tagen"]
-  } as const
-  const german: Fallback.Language = {
-    kinds: {
-      ...Fallback.english.kinds,
-      Overloaded: "Der Assistent ist überlastet.",
-      SpendLimitReached: "Kein Guthaben."
-    },
-    soon: "Bitte gleich noch einmal versuchen.",
-    after: (amount, unit) => `Bitte in ${amount} ${units[unit][amount === 1 ? 0 : 1]} noch einmal versuchen.`,
-    from: (day) => `Wieder ab ${DateTime.formatUtc(day, { locale: "de-DE", dateStyle: "long" })}.`,
-    reference: (requestId) => `Vorgang: ${requestId}.`
-  }
-
-  it.effect("may be in another language", () =>
+  it.effect("may be in words of the application's, which are the whole text", () =>
     Effect.gen(function*() {
-      const notice = (tag: ClaudeError.Tag, fields: object) =>
-        Effect.map(
-          Effect.fail(make(tag, fields)).pipe(Fallback.notice({ language: german })),
-          ({ text }) => text
-        )
-      assert.strictEqual(
-        yield* notice("Overloaded", { requestId: "req_1", retryAfter: Duration.minutes(3) }),
-        "Der Assistent ist überlastet. Bitte in 3 Minuten noch einmal versuchen. Vorgang: req_1."
-      )
-      assert.strictEqual(
-        yield* notice("Overloaded", {}),
-        "Der Assistent ist überlastet. Bitte gleich noch einmal versuchen."
-      )
-      assert.strictEqual(
-        yield* notice("SpendLimitReached", { regainsAt: "2026-12-01T00:00:00Z" }),
-        "Kein Guthaben. Wieder ab 1. Dezember 2026."
-      )
+      const words = (error: ClaudeError.ClaudeError) =>
+        error._tag === "Overloaded"
+          ? "Zu viel los."
+          : error._tag === "SpendLimitReached"
+          ? `Kein Geld bis ${error.regainsAt}.`
+          : undefined
+      const fields = { requestId: "req_1", retryAfter: Duration.seconds(1), regainsAt: "morgen" }
+      const notice = (tag: ClaudeError.Tag) => Fallback.notice({ words })(Effect.fail(make(tag, fields)))
+      assert.deepInclude({ ...(yield* notice("Overloaded")) }, {
+        text: "Zu viel los.",
+        requestId: "req_1",
+        retryable: true,
+        retryAfter: Duration.seconds(1)
+      })
+      assert.strictEqual((yield* notice("SpendLimitReached")).text, "Kein Geld bis morgen.")
+      assert.strictEqual((yield* notice("Refused")).text, said("Refused", fields))
+      assert.strictEqual(Fallback.toNotice(make("Overloaded"), { words }).text, "Zu viel los.")
     }))
 
   const values = [{ toString: 1, valueOf: 1 }, NaN, null, Duration.infinity, Duration.millis(-5), "2026-99-99T25:00"]
@@ -685,12 +650,10 @@ describe("a kind of error that is none", () => {
   // Not what the types allow: it is what arrives from untyped code.
   const slip = ["OverLoaded"] as unknown as ReadonlyArray<never>
   const table = { OverLoaded: true } as {}
-  const place = { name: "refusals", schema: Schema.String, maxAge: "1 hour" } as const
+  const place = { key: "refusals", schema: Schema.String, maxAge: "1 hour" } as const
   it.each<readonly [build: () => unknown, sentence: RegExp]>([
-    [() => Fallback.value("", { on: slip }), /Fallback.value: on has OverLoaded, which is none of our kinds of error/],
-    [() => Fallback.effect(Effect.succeed, { on: slip }), /Fallback.effect: on has OverLoaded/],
-    [() => Fallback.notice({ on: slip }), /Fallback.notice: on has OverLoaded/],
-    [() => Fallback.value("", { on: "Overloaded" as never }), /Fallback.value: on is Overloaded: it must be a list/],
+    [() => Fallback.notice({ on: slip }), /Fallback.notice: on has OverLoaded, which is none of our kinds of error/],
+    [() => Fallback.notice({ on: "Overloaded" as never }), /Fallback.notice: on is Overloaded: it must be a list/],
     [() => Fallback.models(["a"], { on: table }), /Fallback.models: on has no field OverLoaded: it has InvalidRequest/],
     [() => Fallback.models(["a"], { on: ["Overloaded"] as {} }), /Fallback.models: on is a list: it must be a record/],
     [() => Fallback.accounts([], { on: table }), /Fallback.accounts: on has no field OverLoaded/],
@@ -698,7 +661,7 @@ describe("a kind of error that is none", () => {
   ])("G12: %s is refused", (build, sentence) => assert.throws(build, RangeError, sentence))
 
   it("is not looked for where no list is given", () => {
-    assert.doesNotThrow(() => Fallback.value("", { on: undefined }))
+    assert.doesNotThrow(() => Fallback.notice({ on: undefined }))
     assert.doesNotThrow(() => Fallback.models(["a"], { on: undefined }))
   })
 })

@@ -2,9 +2,10 @@
 import { it } from "@effect/vitest"
 import { Context, Data, Effect, Layer } from "effect"
 import { describe, expectTypeOf } from "vitest"
-import { Claude, type ClaudeError, Fallback, Policy, Retry } from "../../src/index.ts"
+import { Claude, ClaudeError, Fallback, Policy, Retry } from "../../src/index.ts"
 
 type Failure = ClaudeError.ClaudeError
+type Notice = Fallback.Notice
 type Some = ClaudeError.Refused | ClaudeError.Truncated
 type Rest = Exclude<Failure, Some>
 type ErrorOf<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
@@ -32,116 +33,87 @@ describe("apply", () => {
   })
 })
 
-describe("value", () => {
+describe("notice", () => {
   it("removes all of ours", () => {
-    expectTypeOf(Fallback.value("sorry")(call)).toEqualTypeOf<Effect.Effect<string, never, Claude.Claude>>()
-    expectTypeOf(Fallback.value(1)(both)).toEqualTypeOf<Effect.Effect<1, Mine | Overloaded, Claude.Claude>>()
-    expectTypeOf(Fallback.value(1, {})(both)).toEqualTypeOf<Effect.Effect<1, Mine | Overloaded, Claude.Claude>>()
-    expectTypeOf(Fallback.value(1, { on: undefined })(both)).toEqualTypeOf<
-      Effect.Effect<1, Mine | Overloaded, Claude.Claude>
+    expectTypeOf(Fallback.notice()(call)).toEqualTypeOf<Effect.Effect<string | Notice, never, Claude.Claude>>()
+    expectTypeOf(Fallback.notice()(both)).toEqualTypeOf<Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>>()
+    expectTypeOf(Fallback.notice({})(both)).toEqualTypeOf<Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>>()
+    expectTypeOf(Fallback.notice({ on: undefined })(both)).toEqualTypeOf<
+      Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>
     >()
   })
 
   it("removes the kinds that are named", () => {
-    expectTypeOf(Fallback.value(null, { on: ["Refused", "Truncated"] })(call)).toEqualTypeOf<
-      Effect.Effect<string | null, Rest, Claude.Claude>
+    expectTypeOf(Fallback.notice({ on: ["Refused", "Truncated"] })(call)).toEqualTypeOf<
+      Effect.Effect<string | Notice, Rest, Claude.Claude>
     >()
-    expectTypeOf(Fallback.value(null, { on: ["Overloaded"] })(both)).toEqualTypeOf<
-      Effect.Effect<null, Exclude<Failure, ClaudeError.Overloaded> | Mine | Overloaded, Claude.Claude>
+    expectTypeOf(Fallback.notice({ on: ["Overloaded"] })(both)).toEqualTypeOf<
+      Effect.Effect<Notice, Exclude<Failure, ClaudeError.Overloaded> | Mine | Overloaded, Claude.Claude>
     >()
-    expectTypeOf(Fallback.value(null, { on: [] })(call)).toEqualTypeOf<
-      Effect.Effect<string | null, Failure, Claude.Claude>
+    expectTypeOf(Fallback.notice({ on: [] })(call)).toEqualTypeOf<
+      Effect.Effect<string | Notice, Failure, Claude.Claude>
     >()
   })
 
   it("leaves an application's own error, whatever its tag and its shape", () => {
     class Refused extends Data.TaggedError("Refused") {}
-    expectTypeOf(Fallback.value(1)(Effect.fail(new Refused()))).toEqualTypeOf<Effect.Effect<1, Refused>>()
-    expectTypeOf(Fallback.value(1, { on: ["Refused"] })(Effect.fail(new Refused()))).toEqualTypeOf<
-      Effect.Effect<1, Refused>
+    expectTypeOf(Fallback.notice()(Effect.fail(new Refused()))).toEqualTypeOf<Effect.Effect<Notice, Refused>>()
+    expectTypeOf(Fallback.notice({ on: ["Refused"] })(Effect.fail(new Refused()))).toEqualTypeOf<
+      Effect.Effect<Notice, Refused>
     >()
-    expectTypeOf(Fallback.value(1)(Effect.fail<unknown>(1))).toEqualTypeOf<Effect.Effect<1, unknown>>()
-    expectTypeOf(Fallback.value(1)(Effect.fail("mine" as const))).toEqualTypeOf<Effect.Effect<1, "mine">>()
+    expectTypeOf(Fallback.notice()(Effect.fail<unknown>(1))).toEqualTypeOf<Effect.Effect<Notice, unknown>>()
+    expectTypeOf(Fallback.notice()(Effect.fail("mine" as const))).toEqualTypeOf<Effect.Effect<Notice, "mine">>()
   })
 
   it("goes with an error that is not known yet", () => {
-    const sorry = <A, E, R>(self: Effect.Effect<A, E | Failure, R>) => Fallback.value("sorry")(self)
-    expectTypeOf(sorry(both)).toEqualTypeOf<Effect.Effect<"sorry", Mine | Overloaded, Claude.Claude>>()
+    const sorry = <A, E, R>(self: Effect.Effect<A, E | Failure, R>) => Fallback.notice()(self)
+    expectTypeOf(sorry(both)).toEqualTypeOf<Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>>()
   })
 
   it("removes none, if the kinds are only known when it runs", () => {
-    expectTypeOf(Fallback.value(null, { on: kinds })(call)).toEqualTypeOf<
-      Effect.Effect<string | null, Failure, Claude.Claude>
+    expectTypeOf(Fallback.notice({ on: kinds })(call)).toEqualTypeOf<
+      Effect.Effect<string | Notice, Failure, Claude.Claude>
     >()
   })
 
   it("removes what is certain: of several lists what is in each, and no kind that is one of several", () => {
+    type Left<E> = Effect.Effect<string | Notice, E, Claude.Claude>
     const kind = "Refused" as "Refused" | "Truncated"
     const list = ["Refused", "Truncated"] as ["Refused", "Truncated"] | ["Refused", "Overloaded"]
-    expectTypeOf(() => Fallback.value(null, { on: [kind] })(call)).returns.toEqualTypeOf<
-      Effect.Effect<string | null, Failure, Claude.Claude>
-    >()
-    expectTypeOf(() => Fallback.value(null, { on: ["Overloaded", kind] })(call)).returns.toEqualTypeOf<
-      Effect.Effect<string | null, Exclude<Failure, ClaudeError.Overloaded>, Claude.Claude>
+    const apart = ["Refused"] as ["Refused"] | ["Truncated"]
+    const maybe = ["Refused"] as ["Refused"] | undefined
+    const more = ["Refused"] as ["Refused", ...Array<"Truncated">]
+    const fixed = ["Refused", "Truncated"] as const
+    expectTypeOf(() => Fallback.notice({ on: [kind] })(call)).returns.toEqualTypeOf<Left<Failure>>()
+    expectTypeOf(() => Fallback.notice({ on: ["Overloaded", kind] })(call)).returns.toEqualTypeOf<
+      Left<Exclude<Failure, ClaudeError.Overloaded>>
     >()
     expectTypeOf(() => Fallback.notice({ on: list })(call)).returns.toEqualTypeOf<
-      Effect.Effect<string | Fallback.Notice, Exclude<Failure, ClaudeError.Refused>, Claude.Claude>
+      Left<Exclude<Failure, ClaudeError.Refused>>
     >()
-    const apart = ["Refused"] as ["Refused"] | ["Truncated"]
-    expectTypeOf(() => Fallback.value(null, { on: apart })(call)).returns.toEqualTypeOf<
-      Effect.Effect<string | null, Failure, Claude.Claude>
+    expectTypeOf(() => Fallback.notice({ on: apart })(call)).returns.toEqualTypeOf<Left<Failure>>()
+    expectTypeOf(() => Fallback.notice({ on: maybe })(call)).returns.toEqualTypeOf<
+      Left<Exclude<Failure, ClaudeError.Refused>>
     >()
-    const maybe = ["Refused"] as ["Refused"] | undefined
-    expectTypeOf(() => Fallback.value(null, { on: maybe })(call)).returns.toEqualTypeOf<
-      Effect.Effect<string | null, Exclude<Failure, ClaudeError.Refused>, Claude.Claude>
+    expectTypeOf(() => Fallback.notice({ on: more })(call)).returns.toEqualTypeOf<
+      Left<Exclude<Failure, ClaudeError.Refused>>
     >()
-    const more = ["Refused"] as ["Refused", ...Array<"Truncated">]
-    expectTypeOf(() => Fallback.value(null, { on: more })(call)).returns.toEqualTypeOf<
-      Effect.Effect<string | null, Exclude<Failure, ClaudeError.Refused>, Claude.Claude>
-    >()
-    const fixed = ["Refused", "Truncated"] as const
-    expectTypeOf(() => Fallback.value(null, { on: fixed })(call)).returns.toEqualTypeOf<
-      Effect.Effect<string | null, Rest, Claude.Claude>
-    >()
-    expectTypeOf(() => Fallback.effect(() => Effect.void, { on: [kind] })(call)).returns.toEqualTypeOf<
-      Effect.Effect<string | void, Failure, Claude.Claude>
-    >()
+    expectTypeOf(() => Fallback.notice({ on: fixed })(call)).returns.toEqualTypeOf<Left<Rest>>()
   })
 
-  it("takes kinds that there are", () => {
+  it("takes kinds that there are, and words that are a function of any of ours", () => {
     // @ts-expect-error there is no such kind
-    expectTypeOf(() => Fallback.value(null, { on: ["Refuse"] })).toBeFunction()
+    expectTypeOf(() => Fallback.notice({ on: ["Refuse"] })).toBeFunction()
     // @ts-expect-error an application's own error has its own ways
-    expectTypeOf(() => Fallback.value(null, { on: ["Mine"] })).toBeFunction()
-  })
-})
-
-describe("notice", () => {
-  it("removes all of ours", () => {
-    expectTypeOf(Fallback.notice()(both)).toEqualTypeOf<
-      Effect.Effect<Fallback.Notice, Mine | Overloaded, Claude.Claude>
-    >()
-    expectTypeOf(Fallback.notice({ language: Fallback.english })(call)).toEqualTypeOf<
-      Effect.Effect<string | Fallback.Notice, never, Claude.Claude>
-    >()
-  })
-
-  it("removes the kinds that are named", () => {
-    expectTypeOf(Fallback.notice({ on: ["Refused", "Truncated"], text: { Refused: "No." } })(call)).toEqualTypeOf<
-      Effect.Effect<string | Fallback.Notice, Rest, Claude.Claude>
-    >()
-  })
-
-  it("gives words of one's own the error of their kind", () => {
-    const notice = Fallback.notice({
-      text: {
-        SpendLimitReached: (error) => {
-          expectTypeOf(error).toEqualTypeOf<ClaudeError.SpendLimitReached>()
-          return ""
-        }
+    expectTypeOf(() => Fallback.notice({ on: ["Mine"] })).toBeFunction()
+    // @ts-expect-error it is misspelt
+    expectTypeOf(() => Fallback.notice({ word: () => "no" })).toBeFunction()
+    Fallback.notice({
+      words: (error) => {
+        expectTypeOf(error).toEqualTypeOf<Failure>()
+        return error._tag === "Refused" ? "no" : undefined
       }
     })
-    expectTypeOf(notice(call)).toEqualTypeOf<Effect.Effect<string | Fallback.Notice, never, Claude.Claude>>()
   })
 
   it("is the end of the ladder", () => {
@@ -153,33 +125,41 @@ describe("notice", () => {
   })
 })
 
-describe("effect", () => {
-  it("adds what it may fail with and what it needs", () => {
-    const cached = Effect.flatMap(Cache, ({ get }) => get)
-    expectTypeOf(Fallback.effect(() => cached)(call)).toEqualTypeOf<
-      Effect.Effect<string | number, Mine, Claude.Claude | Cache>
-    >()
-    expectTypeOf(Fallback.effect(() => cached, { on: ["Refused", "Truncated"] })(call)).toEqualTypeOf<
-      Effect.Effect<string | number, Rest | Mine, Claude.Claude | Cache>
-    >()
-    expectTypeOf(Fallback.effect((error) => Effect.fail(error), { on: ["Refused"] })(call)).toEqualTypeOf<
-      Effect.Effect<string, Failure, Claude.Claude>
+describe("Effect's own recovery", () => {
+  const cached = Effect.flatMap(Cache, ({ get }) => get)
+
+  it("catchTag with a list removes these kinds", () => {
+    const some = Effect.catchTag(call, ["Refused", "Truncated"], (error) => {
+      expectTypeOf(error).toEqualTypeOf<Some>()
+      return cached
+    })
+    expectTypeOf(some).toEqualTypeOf<Effect.Effect<string | number, Rest | Mine, Claude.Claude | Cache>>()
+  })
+
+  it("catchIf with ClaudeError.is removes all of ours, and leaves the application's", () => {
+    const sorry = Effect.flatMap(call, (text) => text === "" ? Effect.fail(new Mine({ by: "" })) : cached).pipe(
+      Effect.catchIf(ClaudeError.is, (error) => {
+        expectTypeOf(error).toEqualTypeOf<Failure>()
+        return Effect.succeed(error._tag)
+      })
+    )
+    expectTypeOf(sorry).toEqualTypeOf<Effect.Effect<number | ClaudeError.Tag, Mine, Claude.Claude | Cache>>()
+    expectTypeOf(Effect.catchIf(call, ClaudeError.is, () => Effect.void)).toEqualTypeOf<
+      Effect.Effect<string | void, never, Claude.Claude>
     >()
   })
 
-  it("is given the errors it is for", () => {
-    Fallback.effect((error) => {
-      expectTypeOf(error).toEqualTypeOf<Failure>()
-      return Effect.void
-    })
-    Fallback.effect((error) => {
-      expectTypeOf(error).toEqualTypeOf<Some>()
-      return Effect.void
-    }, { on: ["Refused", "Truncated"] })
-    Fallback.effect((error) => {
-      expectTypeOf(error).toEqualTypeOf<Failure>()
-      return Effect.void
-    }, { on: kinds })
+  it("catchIf with ClaudeError.is removes what is left of ours", () => {
+    const none = call.pipe(
+      Effect.catchTag(["Refused", "Truncated"], () => cached),
+      Effect.catchIf(ClaudeError.is, (error) => {
+        expectTypeOf(error).toEqualTypeOf<Rest>()
+        return Effect.succeed(null)
+      })
+    )
+    expectTypeOf(none).toEqualTypeOf<Effect.Effect<string | number | null, Mine, Claude.Claude | Cache>>()
+    const mine = Effect.catchIf(Effect.fail(new Mine({ by: "" })), ClaudeError.is, () => Effect.void)
+    expectTypeOf(mine).toEqualTypeOf<Effect.Effect<void, Mine>>()
   })
 })
 

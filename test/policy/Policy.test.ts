@@ -46,10 +46,8 @@ describe("types", () => {
     equal<Stream.Error<typeof stream>, Mine | ClaudeError.DeadlineExceeded>(true)
   })
 
-  it("value, notice and outcome remove our errors and keep the others; models removes nothing", () => {
+  it("notice and outcome remove our errors and keep the others; models removes nothing", () => {
     const both = Effect.andThen(call, Effect.fail("mine" as const))
-    const value = Fallback.value("sorry")(both)
-    equal<ErrorOf<typeof value>, "mine">(true)
     const notice = Fallback.notice()(both)
     equal<ErrorOf<typeof notice>, "mine">(true)
     const outcome = Policy.outcome(both)

@@ -9,19 +9,21 @@ const requests = Effect.map(FakeClaude.received, (all) => all.length)
 describe("limits of an attempt", () => {
   it.effect.each(
     [
-      ["firstToken", Timeout.firstToken("3 seconds"), 3, Faults.pings("", "1 second")],
-      ["idle", Timeout.idle("3 seconds"), 3, Faults.breaks("a", "silence")],
-      ["attempt", Timeout.attempt("3 seconds"), 3, Faults.pings("a", "1 second")],
-      ["connect", Timeout.limits({ connect: "3 seconds" }), 3, Faults.silence]
+      ["firstToken", "firstToken", Timeout.firstToken("3 seconds"), Faults.pings("", "1 second")],
+      ["idle", "idle", Timeout.idle("3 seconds"), Faults.breaks("a", "silence")],
+      ["contentIdle", "idle", Timeout.contentIdle("3 seconds"), Faults.pings("a", "1 second")],
+      ["attempt", "attempt", Timeout.attempt("3 seconds"), Faults.pings("a", "1 second")],
+      ["connect", "connect", Timeout.connect("3 seconds"), Faults.silence],
+      ["limits", "idle", Timeout.limits({ idle: "3 seconds", connect: undefined }), Faults.breaks("a", "silence")]
     ] as const
-  )("%s ends it after 3 seconds, not before", ([scope, limit, seconds, turn]) =>
+  )("%s ends it after 3 seconds, not before", ([, scope, limit, turn]) =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(limit, Effect.flip, Effect.forkChild({ startImmediately: true }))
-      yield* TestClock.adjust(Duration.millis(seconds * 1000 - 1))
+      yield* TestClock.adjust("2999 millis")
       assert.isUndefined(call.pollUnsafe())
       yield* TestClock.adjust("1 millis")
       const error = yield* Fiber.join(call)
-      assert.isTrue(error._tag === "TimedOut" && error.scope === scope)
+      assert.deepInclude({ ...error }, { _tag: "TimedOut", scope })
     }).pipe(Effect.provide(FakeClaude.layer([turn]))))
 
   it.effect("a slow attempt is retried, a slow call is not", () =>
@@ -92,10 +94,47 @@ describe("overall", () => {
       assert.strictEqual(error._tag, "DeadlineExceeded")
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("never asked")]))))
+})
 
-  it("an invalid duration is refused when it is written", () => {
-    assert.throws(() => Timeout.overall("soon" as "1 second"), /overall is "soon": it must be a duration/)
-    assert.throws(() => Timeout.firstToken(0), /firstToken is 0/)
-    assert.throws(() => Timeout.limits({ idle: Number.NaN }), /idle is NaN/)
+describe("settings that cannot be meant are refused when they are written, as by Policy", () => {
+  const soon = "soon" as "1 second"
+  const one = {
+    connect: Timeout.connect,
+    firstToken: Timeout.firstToken,
+    idle: Timeout.idle,
+    contentIdle: Timeout.contentIdle,
+    attempt: Timeout.attempt,
+    overall: Timeout.overall
+  }
+  it.each(Object.entries(one))("%s that is no duration", (name, limit) => {
+    const sentence = (where: string) => `${where}: ${name} is "soon": it must be a duration longer than nothing`
+    assert.throws(() => limit(soon), RangeError, sentence("Timeout"))
+    assert.throws(() => Policy.apply({ [name]: soon }), RangeError, sentence("Policy"))
+    for (const none of [0, -1, NaN]) assert.throws(() => limit(none), RangeError, `Timeout: ${name} is ${none}`)
+  })
+
+  it.each([
+    ["connect", "firstToken"],
+    ["idle", "contentIdle"],
+    ["connect", "attempt"],
+    ["firstToken", "attempt"],
+    ["idle", "attempt"],
+    ["contentIdle", "attempt"]
+  ])("%s that is longer than %s", (shorter, longer) => {
+    const limits = { [shorter]: "2 seconds", [longer]: "1 second" } as const
+    const sentence = (where: string) =>
+      `${where}: ${shorter} (2s) is longer than ${longer} (1s), so it is never reached: lower ${shorter} or raise ${longer}`
+    assert.throws(() => Timeout.limits(limits), RangeError, sentence("Timeout"))
+    assert.throws(() => Policy.apply(limits), RangeError, sentence("Policy"))
+    assert.doesNotThrow(() => Timeout.limits({ [shorter]: "1 second", [longer]: "1 second" }))
+  })
+
+  it("a field that is misspelt, of another combinator, or no record", () => {
+    // @ts-expect-error it is misspelt
+    assert.throws(() => Timeout.limits({ idel: 1 }), /Timeout has no field idel: it has connect, firstToken/)
+    // @ts-expect-error it is no limit of an attempt
+    assert.throws(() => Timeout.limits({ overall: 1 }), /Timeout has no field overall/)
+    // @ts-expect-error it is no record
+    assert.throws(() => Timeout.limits("1 second"), /Timeout is "1 second": it must be a record/)
   })
 })

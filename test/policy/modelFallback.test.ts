@@ -156,14 +156,14 @@ describe("what is asked of each model", () => {
       assert.match(JSON.stringify(bodies[1]), /Answer with one JSON value that matches this JSON Schema/)
     }))
 
-  it.live("a value is read in the form that was asked for last, also where somebody hears what is asked", () =>
+  it.live("a value is read in the form that was asked for last, also under lastGood", () =>
     Effect.gen(function*() {
       // In a form that is held to, a tuple is written as an object.
       const Point = Schema.Struct({ at: Schema.Tuple([Schema.Finite, Schema.Finite]) })
       const { bodies, exit } = yield* play(
         Claude.object(Point, "where?").pipe(
           Policy.apply({ models: ["claude-of-old"], retry: Retry.byTag({ MalformedOutput: Retry.reask(1) }) }),
-          Fallback.lastGood({ name: "point", schema: Point, maxAge: "1 hour" })
+          Fallback.lastGood({ key: "point", schema: Point, maxAge: "1 hour" })
         ),
         Faults.overloaded,
         Faults.value({ near: "Paris" }),

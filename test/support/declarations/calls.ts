@@ -20,4 +20,3 @@ export const recovered = standard.pipe(
 export const stream = Claude.stream("Write a haiku about patience.").pipe(Policy.applyStream(Policy.standard))
 
 export const live = NodeAnthropic.layerConfig().pipe(Guards.apply(Guards.standard))
-

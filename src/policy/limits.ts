@@ -1,0 +1,49 @@
+/** The time limits that a caller may set, and which of them contradict each other. */
+import type * as Duration from "effect/Duration"
+import * as Refuse from "../options.ts"
+
+/** All limits, the shorter ones first: what limits an attempt, then what limits the call around it. */
+const names = ["connect", "idle", "contentIdle", "firstToken", "attempt", "overall", "streamOverall"] as const
+
+type Name = typeof names[number]
+
+/** Pairs that cannot both be meant if the first is longer: the time of the second includes that of the first. */
+const dominated: ReadonlyArray<readonly [shorter: Name, longer: Name]> = [
+  ["connect", "firstToken"],
+  ["idle", "contentIdle"],
+  ["connect", "attempt"],
+  ["firstToken", "attempt"],
+  ["idle", "attempt"],
+  ["contentIdle", "attempt"],
+  ["connect", "overall"],
+  ["firstToken", "overall"],
+  ["attempt", "overall"],
+  ["firstToken", "streamOverall"],
+  ["overall", "streamOverall"]
+]
+
+/**
+ * The given limits in milliseconds. Throws a sentence if one is not a duration, or if one is longer than another that it
+ * can never reach. `where` begins the sentence.
+ */
+export const lengths = (
+  where: string,
+  limits: { readonly [N in Name]?: Duration.Input | undefined }
+): { readonly [N in Name]?: number } => {
+  const given: { [N in Name]?: number } = {}
+  for (const name of names) {
+    const limit = limits[name]
+    if (limit !== undefined) given[name] = Refuse.millis(`${where}: ${name}`, limit)
+  }
+  for (const [shorter, longer] of dominated) {
+    const [a, b] = [given[shorter], given[longer]]
+    if (a !== undefined && b !== undefined && a > b) {
+      Refuse.refuse(
+        `${where}: ${shorter} (${Refuse.show(a)}) is longer than ${longer} (${
+          Refuse.show(b)
+        }), so it is never reached: lower ${shorter} or raise ${longer}`
+      )
+    }
+  }
+  return given
+}
