@@ -310,6 +310,27 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "event.error.message",
     test: "test/CallLog.test.ts"
   },
+  {
+    name: "the log of the caller is not told where the layer has none",
+    file: "src/logPlacement.ts",
+    find: "if (loggers === usualLoggers) return Effect.succeed(callers)",
+    replace: "if (loggers === usualLoggers) return Effect.succeed(logger)",
+    test: "test/logPlacement.test.ts"
+  },
+  {
+    name: "the log of another reader is told how a call ended",
+    file: "src/policy/callState.ts",
+    find: "Effect.setContext(self, context)",
+    replace: "self",
+    test: "test/logPlacement.test.ts"
+  },
+  {
+    name: "all layers of a process share what one has learned of the models",
+    file: "src/models/initial.ts",
+    find: "(models) => ({ models, warned: new Set() })",
+    replace: "Object.assign((models: Models & { all?: Catalogue }) => models.all ??= { models, warned: new Set() })",
+    test: "test/Models.test.ts"
+  },
 
   // A failing store or sink never fails or delays a call.
   {

@@ -1,12 +1,11 @@
 /**
  * What happened, told to whoever listens.
  *
- * The service is captured when a `Claude` layer is built and travels on the
- * service value, so that a caller who provides other loggers does not reroute
- * it. No event holds a prompt, an answer or a key: what an error holds of an
- * answer is `Redacted`, for a sink of your own to unwrap if it may.
+ * A log that is provided to the layer of a `Claude` belongs to it, so that a
+ * caller who provides another one does not reroute it. No event holds a prompt,
+ * an answer or a key: what an error holds of an answer is `Redacted`, for a sink
+ * of your own to unwrap if it may.
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -17,10 +16,11 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import type { PlatformError } from "effect/PlatformError"
 import * as Ref from "effect/Ref"
+import * as References from "effect/References"
 import type { ClaudeError, GaveUp, Tag, Tried } from "./ClaudeError.ts"
-import type { Tally } from "./Current.ts"
 import * as JsonLines from "./jsonLines.ts"
 import type { Reply, Usage } from "./Message.ts"
+import { reported } from "./reported.ts"
 import { severity } from "./severity.ts"
 
 // -----------------------------------------------------------------------------
@@ -42,7 +42,14 @@ export interface Attempt extends Common {
 }
 
 /** What all attempts of a call used, in tokens and US dollars: at least so much, where that is marked. */
-export type Spent = Readonly<Tally>
+export interface Spent {
+  readonly input: number
+  readonly output: number
+  /** By the catalogue of models. */
+  readonly dollars: number
+  /** Whether it is more, because an attempt broke off or has no known price. */
+  readonly atLeast: boolean
+}
 
 /**
  * How many calls there were in the window, how many of them failed, and with what, the most frequent first. Of the
@@ -115,33 +122,23 @@ export interface CallLog {
   readonly emit: (event: Event) => Effect.Effect<void>
 }
 
-/** Where events go. By default to Effect's `Logger`. */
+/**
+ * Where events go: the log that is provided to the layer of a `Claude` is told all that happens there. Where none is, the
+ * log in the context of the caller is told what its calls cause, and where there is none either, Effect's `Logger`.
+ */
 export const CallLog = Context.Reference<CallLog>("resilient-claude/CallLog", { defaultValue: () => logger })
-
-/** A sink that dies is reported, and takes nothing with it. */
-const safely = (log: CallLog, event: Event): Effect.Effect<void> =>
-  Effect.catchCause(Effect.suspend(() => log.emit(event)), (cause) =>
-    Cause.hasInterruptsOnly(cause)
-      ? Effect.failCause(cause)
-      : Effect.logWarning("resilient-claude: a log sink failed", cause))
-
-/** The log of the place where a layer is built, its loggers included. A sink that dies is reported, and fails no call. */
-export const capture: Effect.Effect<CallLog> = Effect.gen(function*() {
-  const log = yield* CallLog
-  const loggers = yield* Logger.CurrentLoggers
-  const tell = (event: Event) => Effect.provideService(safely(log, event), Logger.CurrentLoggers, loggers)
-  // What the logger would leave out is not made a line of: most events are of what goes well.
-  const tellEnabled = (event: Event) =>
-    Effect.flatMap(LogLevel.isEnabled(levelOf(event)), (isEnabled) => isEnabled ? tell(event) : Effect.void)
-  return { emit: log === logger ? tellEnabled : tell }
-})
 
 // -----------------------------------------------------------------------------
 // Layers
 // -----------------------------------------------------------------------------
 
 /** Writes events to the `Logger`s of the place where it is built, with their details as annotations. */
-export const layer: Layer.Layer<never> = Layer.effect(CallLog, Effect.sync(() => logger))
+export const layer: Layer.Layer<never> = Layer.effect(
+  CallLog,
+  Effect.map(Logger.CurrentLoggers, (loggers) => ({
+    emit: (event) => Effect.provideService(logger.emit(event), Logger.CurrentLoggers, loggers)
+  }))
+)
 
 /** Tells nobody. */
 export const layerNone: Layer.Layer<never> = Layer.suspend(() => Layer.succeed(CallLog, nobody))
@@ -182,7 +179,8 @@ export const combine = <const Layers extends ReadonlyArray<Layer.Layer<never, un
     Effect.forEach(layers, (layer) => Layer.build(layer)),
     (contexts) => {
       const logs = contexts.map((context) => Context.get(context, CallLog))
-      const emit = (event: Event) => Effect.forEach(logs, (log) => safely(log, event), { discard: true })
+      const emit = (event: Event) =>
+        Effect.forEach(logs, (log) => reported("a log sink", () => log.emit(event)), { discard: true })
       return Context.add(Context.mergeAll(...contexts), CallLog, { emit })
     }
   )) as never
@@ -235,8 +233,16 @@ const levelOf = (event: Event): LogLevel.Severity =>
 const nobody: CallLog = { emit: () => Effect.void }
 
 const logger: CallLog = {
-  emit: (event) => {
-    const { at: _, event: name, ...details } = record(event)
-    return Effect.annotateLogs(Effect.logWithLevel(levelOf(event))(`claude: ${String(name)}`), details)
-  }
+  emit: (event) =>
+    // What the logger would leave out is not made a line of: most events are of what goes well.
+    Effect.contextWith((context: Context.Context<never>) =>
+      LogLevel.isGreaterThan(Context.get(context, References.MinimumLogLevel), levelOf(event))
+        ? Effect.void
+        : reported("a logger", () => line(event))
+    )
+}
+
+const line = (event: Event): Effect.Effect<void> => {
+  const { at: _, event: name, ...details } = record(event)
+  return Effect.annotateLogs(Effect.logWithLevel(levelOf(event))(`claude: ${String(name)}`), details)
 }

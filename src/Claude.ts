@@ -19,15 +19,17 @@ import * as Attempt from "./answer/attempt.ts"
 import { collect } from "./answer/collect.ts"
 import type { Wanted } from "./answer/stopReason.ts"
 import * as AnswerStream from "./answer/stream.ts"
-import { capture as captureAnswers, type Store } from "./answerStore.ts"
+import * as AnswerStore from "./answerStore.ts"
 import type { Budget } from "./budget.ts"
-import * as CallLog from "./CallLog.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
+import * as LogPlacement from "./logPlacement.ts"
 import type * as Message from "./Message.ts"
+import { makeCatalogue } from "./models/initial.ts"
 import * as Output from "./output/codec.ts"
 import * as Tools from "./output/toolInput.ts"
 import { type Ask, countable, type Options, toolsOf, toRequest } from "./request/build.ts"
+import * as Runtime from "./runtime.ts"
 import { traced } from "./traced.ts"
 import type { Connect } from "./wire/connection.ts"
 
@@ -37,6 +39,7 @@ export type { Budget, Charge } from "./budget.ts"
 export type { CountParams } from "./Message.ts"
 export type { Form } from "./output/codec.ts"
 export type { Ask, Options } from "./request/build.ts"
+export type { Runtime } from "./runtime.ts"
 export type { Connect, Connection, WireItem } from "./wire/connection.ts"
 
 // -----------------------------------------------------------------------------
@@ -61,23 +64,22 @@ export class Claude extends Context.Service<Claude, {
   readonly open: (request: Message.Request) => Effect.Effect<Attempt.Opened, ClaudeError, Scope.Scope>
   readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
-  readonly log: CallLog.CallLog
-  readonly budget: Budget
-  /** Where `Fallback.lastGood` remembers answers, if it is told of no other store. */
-  readonly answers: Store
+  /** What else belongs to it: log, budget, models, remembered answers. To pass on: `{ ...claude, open }`. */
+  readonly runtime: Runtime.Runtime
 }>()("resilient-claude/Claude") {}
 
-/** Puts limits, accumulation, and the log and the `Fallback.Store` of this place on a wire. */
-export const make = (wire: Wire): Effect.Effect<Claude["Service"]> =>
-  Effect.zipWith(CallLog.capture, captureAnswers, (log, answers) =>
-    Claude.of({
-      open: Attempt.open(wire.open, log),
-      countTokens: wire.countTokens,
-      models: wire.models,
-      log,
-      budget: unlimited,
-      answers
-    }))
+/** Puts limits, accumulation, and the log, the `Models` and the `Fallback.Store` of this place on a wire. */
+export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnUntraced(function*(wire) {
+  const log = yield* LogPlacement.capture
+  const answers = yield* AnswerStore.capture
+  const catalogue = yield* makeCatalogue
+  return Claude.of({
+    open: Attempt.open(wire.open, { log, catalogue }),
+    countTokens: wire.countTokens,
+    models: wire.models,
+    runtime: Runtime.make({ log, budget: unlimited, answers, catalogue })
+  })
+})
 
 /** `Claude` over a wire. */
 export const layer = (wire: Wire): Layer.Layer<Claude> => Layer.effect(Claude, make(wire))
@@ -152,7 +154,10 @@ export const countTokens: (
   Effect.flatMap(
     Claude,
     (claude) =>
-      Effect.flatMap(toRequest(ask, options), ({ request: { params } }) => claude.countTokens(countable(params)))
+      Effect.flatMap(
+        toRequest(claude, ask, options),
+        ({ request: { params } }) => claude.countTokens(countable(params))
+      )
   )
 
 // -----------------------------------------------------------------------------
@@ -223,8 +228,8 @@ const begin = Effect.fnUntraced(function*(ask: Ask, options: Options | undefined
   const claude = yield* Claude
   return yield* AnswerStream.open({
     send: (request) => claude.open(request),
-    toRequest: (rest) => toRequest(ask, options, undefined, rest),
-    log: claude.log,
+    toRequest: (rest) => toRequest(claude, ask, options, undefined, rest),
+    log: LogPlacement.bind(Runtime.of(claude).log, yield* Effect.context<never>()),
     mayRestart
   })
 })

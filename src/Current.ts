@@ -4,15 +4,13 @@
  * These are `Context.Reference`s: they have a default, and a combinator can
  * change them for everything inside it. So the same program can be re-run on
  * another model, and a limit set at the call site is enforced where the
- * request is sent, below every queue and circuit.
+ * request is sent, below every queue and circuit. `Call` can only be read.
  */
-import type { MessageCreateParamsBase, Model as KnownModel } from "@anthropic-ai/sdk/resources/messages"
+import type { Model as KnownModel } from "@anthropic-ai/sdk/resources/messages"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
-import type { ClaudeError, MalformedOutput } from "./ClaudeError.ts"
-import * as Models from "./models/catalogue.ts"
-import { known } from "./models/known.ts"
+import * as Effect from "effect/Effect"
+import * as CallContext from "./callContext.ts"
 
 // -----------------------------------------------------------------------------
 // What to ask
@@ -24,16 +22,6 @@ export type ModelId = KnownModel
 /** The model to ask where the call names none. */
 export const Model = Context.Reference<ModelId>("resilient-claude/Current/Model", {
   defaultValue: () => "claude-sonnet-5-5"
-})
-
-/** What is known of the models: by default one catalogue for the process. `Models` has what reads and changes it. */
-export const Catalogue = Context.Reference<Models.Catalogue>("resilient-claude/Current/Catalogue", {
-  defaultValue: () => Models.make(known)
-})
-
-/** The model that stands in for whatever the call names. Set by `Fallback.models`, and by the `models` of a policy. */
-export const Substitute = Context.Reference<ModelId | undefined>("resilient-claude/Current/Substitute", {
-  defaultValue: () => undefined
 })
 
 /** Whose call it is, in a program that serves many: what is remembered for one tenant is never given to another. */
@@ -74,62 +62,22 @@ export const Priority = Context.Reference<"interactive" | "default" | "backgroun
   { defaultValue: () => "default" }
 )
 
-/**
- * Whether a call waits at an open circuit for the next probe, if that can come before its `Deadline`, instead of failing
- * with `CircuitOpen` at once. A policy sets it where no other model is left to ask. Without a deadline nothing waits.
- */
-export const WaitForCircuit = Context.Reference<boolean>("resilient-claude/Current/WaitForCircuit", {
-  defaultValue: () => false
-})
-
 // -----------------------------------------------------------------------------
 // Which call this is
 // -----------------------------------------------------------------------------
 
-/** What a policy knows about the call it is running. One mutable record per call, which the library writes to. */
+/** A call that a policy runs. */
 export interface Call {
+  /** Unique to the call: the log tells it as `call`. */
   readonly id: string
-  /** Which attempt this is, from 1, over all models. */
-  attempt: number
-  /** The model that was asked last. */
-  model: string | undefined
-  /** The answers that the next attempt must correct, oldest first. */
-  corrections: ReadonlyArray<MalformedOutput>
-  /** What the attempts have used so far. */
-  readonly spent: Tally
-  /** Looks at what is about to be sent: nothing if there is nothing to say, else what there is to do or to fail with. */
-  readonly validate:
-    | ((
-      params: Omit<MessageCreateParamsBase, "stream">,
-      isRest: boolean
-    ) => Effect.Effect<void, ClaudeError> | undefined)
-    | undefined
-  /** Tells the log, once in a call. */
-  readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
-  /** What to do when an answer breaks off while it is read. */
-  readonly onBreak: "fail" | "restart" | "resume"
-  /** Opens an answer that broke off once more, by the rules of the policy; if there is none, the break is final. */
-  readonly reopen:
-    | (<A, R>(broken: ClaudeError, open: Effect.Effect<A, ClaudeError, R>) => Effect.Effect<A, ClaudeError, R>)
-    | undefined
+  /** The number of the attempt, from 1, over all models. */
+  readonly attempt: number
 }
 
-/** The current call, if a policy runs it. */
-export const Call = Context.Reference<Call | undefined>("resilient-claude/Current/Call", {
-  defaultValue: () => undefined
-})
-
-/** What attempts have used: one mutable record, added to by every attempt that says what it used. */
-export interface Tally {
-  input: number
-  output: number
-  /** US dollars, by the catalogue. */
-  dollars: number
-  /** Whether it is more, because an attempt broke off or has no known price. */
-  atLeast: boolean
-}
-
-/** Where the attempts inside count what they use, if anybody asks. */
-export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Current/Tally", {
-  defaultValue: () => undefined
+/** The call that this runs in; `undefined` if no policy runs it. For correlation in your own logs and spans. */
+export const Call: Effect.Effect<Call | undefined> = Effect.contextWith((context: Context.Context<never>) => {
+  const call = Context.get(context, CallContext.Call)
+  return Effect.succeed(
+    call && { id: call.id, attempt: Context.get(context, CallContext.AttemptNumber) ?? call.attempt }
+  )
 })

@@ -9,50 +9,61 @@ import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { hasProperty, isBoolean, isNumber, isObject, isString } from "effect/Predicate"
 import { Claude } from "./Claude.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
-import * as Current from "./Current.ts"
+import type * as Current from "./Current.ts"
 import * as Catalogue from "./models/catalogue.ts"
+import { Initial } from "./models/initial.ts"
+import * as Runtime from "./runtime.ts"
 
-export type { Capabilities, Catalogue, Model, Prices } from "./models/catalogue.ts"
+export type { Capabilities, Model, Prices } from "./models/catalogue.ts"
 export { known } from "./models/known.ts"
 
-/** All models that are known here. */
-export const all: Effect.Effect<ReadonlyArray<Catalogue.Model>> = Effect.map(
-  Current.Catalogue,
-  ({ models }) => [...models.values()]
+/** All models that this `Claude` knows. */
+export const all: Effect.Effect<ReadonlyArray<Catalogue.Model>, never, Claude> = Effect.map(
+  Claude,
+  (claude) => [...Runtime.of(claude).catalogue.models.values()]
 )
 
-/** What is known of a model, if anything. */
-export const get = (id: Current.ModelId): Effect.Effect<Catalogue.Model | undefined> =>
-  Effect.map(Current.Catalogue, ({ models }) => models.get(id))
+/** What this `Claude` knows of a model, if anything. */
+export const get = (id: Current.ModelId): Effect.Effect<Option.Option<Catalogue.Model>, never, Claude> =>
+  Effect.map(Claude, (claude) => Option.fromNullishOr(Runtime.of(claude).catalogue.models.get(id)))
 
 /**
  * Asks the API which models there are, and gives them. From then on, validation fails what they cannot do, and no longer
- * only warns. Prices stay as they were. Goes the way of all calls: policies apply to it.
+ * only warns. Prices stay as they were. Goes the way of all calls: policies apply to it. Each layer of `Claude` learns for
+ * itself: what one was told, another one in the process does not know.
  */
 export const refresh: Effect.Effect<ReadonlyArray<Catalogue.Model>, ClaudeError, Claude> = Effect.gen(function*() {
   const claude = yield* Claude
-  const catalogue = yield* Current.Catalogue
+  const { catalogue } = Runtime.of(claude)
   const listed = yield* claude.models
   const asOf = DateTime.formatIsoDateUtc(yield* DateTime.now)
   const models = listed.map((info) => fromApi(info, catalogue.models.get(info.id), asOf))
   // An alias is not listed: what is known of it stays.
   catalogue.models = new Map([...catalogue.models, ...models.map((model) => [model.id, model] as const)])
-  catalogue.refreshed = true
   return models
 })
 
-/** A catalogue of one's own, with what is said here in place of what is known, or besides it. */
+/**
+ * For the layer of a `Claude`: what is said here is known there in place of what is known, or besides it.
+ *
+ * ```ts
+ * const ClaudeLive = NodeAnthropic.layerConfig().pipe(
+ *   Layer.provide(Models.layer([{ id: "my-model", maxOutput: 8192 }]))
+ * )
+ * ```
+ */
 export const layer = (
   models: ReadonlyArray<Pick<Catalogue.Model, "id"> & Partial<Catalogue.Model>> = []
 ): Layer.Layer<never> =>
   Layer.effect(
-    Current.Catalogue,
-    Effect.map(Current.Catalogue, (outer) => {
-      const added = models.map((model): Catalogue.Model => ({ ...unknown, ...outer.models.get(model.id), ...model }))
-      return { ...Catalogue.make([...outer.models.values(), ...added]), refreshed: outer.refreshed }
+    Initial,
+    Effect.map(Initial, (outer) => {
+      const added = models.map((model): Catalogue.Model => ({ ...unknown, ...outer.get(model.id), ...model }))
+      return Catalogue.byId([...outer.values(), ...added])
     })
   )
 

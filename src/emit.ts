@@ -1,13 +1,13 @@
 /** The one way to the log: every event of a call, of an attempt and of a fallback is emitted here. */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import { atNow } from "./atNow.ts"
 import type { CallLog, Event } from "./CallLog.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
 
 /** Where an event comes from. */
 export interface Source {
-  /** Where it goes: nowhere, if there is no `Claude` whose log it could be. */
-  readonly log: CallLog | undefined
+  /** Where it goes. */
+  readonly log: CallLog
   /** The call it is about, if a policy runs it. */
   readonly call: string | undefined
   readonly model: string
@@ -22,9 +22,7 @@ export interface Common {
 
 /** Emits an event. It is always made: whether anybody listens is the log's business. */
 export const emit = ({ call, log, model }: Source, event: (common: Common) => Event): Effect.Effect<void> =>
-  log === undefined
-    ? Effect.void
-    : atNow((at) => log.emit(event({ at, call, model })))
+  atNow((at) => log.emit(event({ at, call, model })))
 
 /** A warning, cut to the length that a line of a log may have. */
 export const warning = (code: string, message: string) => (common: Common): Event => ({

@@ -1,28 +1,13 @@
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { Anthropic, Claude, ClaudeError, Models, Policy, Retry } from "../src/index.ts"
+import { Anthropic, Claude, ClaudeError, Guards, Models, Policy, Retry } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 import { FakeClaude, FakeServer, Faults } from "../src/testing/index.ts"
+import { info } from "./support/models.ts"
 
 const [yes, no] = [{ supported: true }, { supported: false }]
-
-/** A model as the API lists it. */
-const info = (id: string, changes: Partial<ModelInfo> = {}): ModelInfo => ({
-  type: "model",
-  id,
-  display_name: id,
-  created_at: "2026-01-01T00:00:00Z",
-  lifecycle: "active",
-  line: null,
-  deprecated_at: null,
-  retires_at: null,
-  max_input_tokens: null,
-  max_tokens: null,
-  capabilities: null,
-  ...changes
-})
 
 const capabilities: NonNullable<ModelInfo["capabilities"]> = {
   batch: yes,
@@ -42,68 +27,78 @@ const capabilities: NonNullable<ModelInfo["capabilities"]> = {
   thinking: { supported: true, types: { adaptive: yes, between_tools: no, disabled: yes, enabled: no } }
 }
 
-/** In a catalogue of its own: the one of the process stays as it is. */
-const apart = Effect.provide(Models.layer())
+/** What there is of a model that must be known. */
+const one = (id: string) => Effect.map(Models.get(id), Option.getOrThrow)
+
+/** A `Claude` with these models. */
+const knowing = (models: Parameters<typeof Models.layer>[0], ...turns: ReadonlyArray<Faults.Turn>) =>
+  Layer.provide(FakeClaude.layer(turns), Models.layer(models))
 
 describe("what is known", () => {
   it.effect("is all that is known", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Models.all, Models.known)
       assert.isAbove(Models.known.length, 10)
-    }))
+    }).pipe(Effect.provide(knowing([]))))
 
   it.effect("is told of one model by its id", () =>
     Effect.gen(function*() {
-      const model = yield* Models.get("claude-haiku-5-5")
+      const model = yield* one("claude-haiku-5-5")
       assert.strictEqual(model, Models.known.find(({ id }) => id === "claude-haiku-5-5"))
-      assert.strictEqual(model?.contextWindow, 1_000_000)
-    }))
+      assert.strictEqual(model.contextWindow, 1_000_000)
+    }).pipe(Effect.provide(knowing([]))))
 
   it.effect("is nothing of a model that is not known", () =>
     Effect.gen(function*() {
-      assert.isUndefined(yield* Models.get("claude-nope-1"))
-      assert.isUndefined(yield* Models.get("toString"))
-    }))
+      assert.isTrue(Option.isNone(yield* Models.get("claude-nope-1")))
+      assert.isTrue(Option.isNone(yield* Models.get("toString")))
+    }).pipe(Effect.provide(knowing([]))))
 })
 
 describe("layer", () => {
   it.effect("says something else of a model, and the rest stays", () =>
     Effect.gen(function*() {
       const before = Models.known.find(({ id }) => id === "claude-haiku-5-5")
-      const model = yield* Models.get("claude-haiku-5-5")
+      const model = yield* one("claude-haiku-5-5")
       assert.deepStrictEqual(model, { ...before, maxOutput: 1000 } as Models.Model)
       assert.lengthOf(yield* Models.all, Models.known.length)
-    }).pipe(Effect.provide(Models.layer([{ id: "claude-haiku-5-5", maxOutput: 1000 }]))))
+    }).pipe(Effect.provide(knowing([{ id: "claude-haiku-5-5", maxOutput: 1000 }]))))
 
   it.effect("adds a model", () =>
     Effect.gen(function*() {
-      assert.deepInclude(yield* Models.get("my-model"), {
+      assert.deepInclude(yield* one("my-model"), {
         id: "my-model",
         lifecycle: "active",
         capabilities: {},
         contextWindow: 7
       })
       assert.lengthOf(yield* Models.all, Models.known.length + 1)
-    }).pipe(Effect.provide(Models.layer([{ id: "my-model", contextWindow: 7 }]))))
+    }).pipe(Effect.provide(knowing([{ id: "my-model", contextWindow: 7 }]))))
 
   it.effect("adds to the layer around it", () =>
     Effect.gen(function*() {
-      assert.deepInclude(yield* Models.get("mine"), { contextWindow: 7, maxOutput: 2 })
-      assert.isDefined(yield* Models.get("yours"))
+      assert.deepInclude(yield* one("mine"), { contextWindow: 7, maxOutput: 2 })
+      assert.isTrue(Option.isSome(yield* Models.get("yours")))
     }).pipe(
       Effect.provide(
         Layer.provide(
-          Models.layer([{ id: "mine", maxOutput: 2 }]),
+          knowing([{ id: "mine", maxOutput: 2 }]),
           Models.layer([{ id: "mine", contextWindow: 7, maxOutput: 1 }, { id: "yours" }])
         )
       )
     ))
 
-  it.effect("does nothing outside", () =>
+  it("belongs below the layer of Claude", () => {
+    const ClaudeLive = NodeAnthropic.layerConfig().pipe(
+      Layer.provide(Models.layer([{ id: "my-model", maxOutput: 8192 }]))
+    )
+    assert.isTrue(Layer.isLayer(ClaudeLive))
+  })
+
+  it.effect("does nothing where it is not provided to the layer of Claude", () =>
     Effect.gen(function*() {
-      yield* Models.refresh.pipe(Effect.provide(Models.layer([{ id: "mine" }])))
-      assert.deepStrictEqual(yield* Models.all, Models.known)
-    }).pipe(Effect.provide(FakeClaude.layer([], { models: [info("new"), info("claude-haiku-5-5")] }))))
+      assert.deepStrictEqual(yield* Effect.provide(Models.all, Models.layer([{ id: "mine" }])), Models.known)
+    }).pipe(Effect.provide(knowing([]))))
 })
 
 describe("refresh", () => {
@@ -157,8 +152,8 @@ describe("refresh", () => {
       const models = yield* Models.refresh
       assert.deepStrictEqual(models.map(({ id }) => id), listed.map(({ id }) => id))
       assert.deepStrictEqual(sorted(models[0]), sorted(told))
-      assert.strictEqual(yield* Models.get("claude-sonnet-4-5-20250929"), models[0])
-    }).pipe(apart, Effect.provide(FakeClaude.layer([], { models: listed }))))
+      assert.strictEqual(yield* one("claude-sonnet-4-5-20250929"), models[0])
+    }).pipe(Effect.provide(FakeClaude.layer([], { models: listed }))))
 
   it.effect("adds models, of which it knows no price", () =>
     Effect.gen(function*() {
@@ -171,16 +166,16 @@ describe("refresh", () => {
         live: true
       })
       assert.deepStrictEqual((yield* Models.all).at(-1), added)
-    }).pipe(apart, Effect.provide(FakeClaude.layer([], { models: listed }))))
+    }).pipe(Effect.provide(FakeClaude.layer([], { models: listed }))))
 
   it.effect("keeps what is not listed: aliases, and all others", () =>
     Effect.gen(function*() {
       yield* Models.refresh
       for (const before of Models.known.filter(({ id }) => id !== "claude-sonnet-4-5-20250929")) {
-        assert.strictEqual(yield* Models.get(before.id), before)
+        assert.strictEqual(yield* one(before.id), before)
       }
       assert.lengthOf(yield* Models.all, Models.known.length + 1)
-    }).pipe(apart, Effect.provide(FakeClaude.layer([], { models: listed }))))
+    }).pipe(Effect.provide(FakeClaude.layer([], { models: listed }))))
 
   it.effect("changes what calls are held to", () =>
     Effect.gen(function*() {
@@ -192,7 +187,24 @@ describe("refresh", () => {
       const error = yield* Effect.flip(ask)
       assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false })
       assert.lengthOf(yield* FakeClaude.received, 1)
-    }).pipe(apart, Effect.provide(FakeClaude.layer([Faults.answer("Paris")], { models: listed }))))
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("Paris")], { models: listed }))))
+
+  it.effect("is of one layer: another one of the same process learns nothing", () =>
+    Effect.gen(function*() {
+      const layerOf = () => FakeClaude.layer([], { models: listed })
+      const [one, other] = [yield* Layer.build(layerOf()), yield* Layer.build(layerOf())]
+      yield* Effect.provideContext(Models.refresh, one)
+      assert.lengthOf(yield* Effect.provideContext(Models.all, one), Models.known.length + 1)
+      assert.deepStrictEqual(yield* Effect.provideContext(Models.all, other), Models.known)
+    }))
+
+  it.effect("is of the Claude behind guards, too", () =>
+    Effect.gen(function*() {
+      const inner = yield* Layer.build(FakeClaude.layer([], { models: listed }))
+      const guarded = yield* Layer.build(Guards.apply({ circuit: {} })(Layer.succeedContext(inner)))
+      yield* Effect.provideContext(Models.refresh, guarded)
+      assert.lengthOf(yield* Effect.provideContext(Models.all, inner), Models.known.length + 1)
+    }))
 
   it.effect("is tried again by a policy", () =>
     Effect.gen(function*() {
@@ -202,7 +214,7 @@ describe("refresh", () => {
       )
       yield* TestClock.adjust("1 minute")
       assert.lengthOf(yield* Fiber.join(call), 2)
-    }).pipe(apart, Effect.provide(failing(2, listed))))
+    }).pipe(Effect.provide(failing(2, listed))))
 
   it.effect("fails once its policy is spent, and then nothing has changed", () =>
     Effect.gen(function*() {
@@ -214,7 +226,7 @@ describe("refresh", () => {
       yield* TestClock.adjust("1 minute")
       assert.deepInclude({ ...(yield* Fiber.join(call)) }, { _tag: "Overloaded", gaveUp: "RetriesSpent" })
       assert.deepStrictEqual(yield* Models.all, Models.known)
-    }).pipe(apart, Effect.provide(failing(2, listed))))
+    }).pipe(Effect.provide(failing(2, listed))))
 
   const wires = [
     ["Anthropic", (url: string) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl: url })],
@@ -224,14 +236,17 @@ describe("refresh", () => {
   it.live.each(wires)("%s asks over a socket", ([, layerOf]) =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
-      const [model] = yield* Models.refresh.pipe(Effect.provide(layerOf(url)))
-      assert.deepStrictEqual(sorted(model), { ...sorted(told), asOf: new Date().toJSON().slice(0, 10) } as Models.Model)
-      assert.strictEqual(yield* Models.get(told.id), model)
+      yield* Effect.gen(function*() {
+        const [model] = yield* Models.refresh
+        const asOf = new Date().toJSON().slice(0, 10)
+        assert.deepStrictEqual(sorted(model), { ...sorted(told), asOf } as Models.Model)
+        assert.strictEqual(yield* one(told.id), model)
+      }).pipe(Effect.provide(layerOf(url)))
       const [request, ...more] = yield* received
       assert.deepInclude(request, { method: "GET", path: "/v1/models" })
       assert.strictEqual(request?.headers.authorization, "Bearer sk-ant-test")
       assert.deepStrictEqual(more, [])
-    }).pipe(apart, Effect.provide(FakeServer.layer([], { models: listed }))))
+    }).pipe(Effect.provide(FakeServer.layer([], { models: listed }))))
 
   it.live.each(wires)("%s asks, and goes on to answer", ([, layerOf]) =>
     Effect.gen(function*() {
@@ -240,7 +255,7 @@ describe("refresh", () => {
         yield* Models.refresh
         assert.strictEqual(yield* Claude.text("hi"), "Paris")
       }).pipe(Effect.provide(layerOf(url)))
-    }).pipe(apart, Effect.provide(FakeServer.layer([Faults.answer("Paris")], { models: listed }))))
+    }).pipe(Effect.provide(FakeServer.layer([Faults.answer("Paris")], { models: listed }))))
 
   const answering = (...bodies: ReadonlyArray<unknown>) => {
     const urls: Array<string> = []
@@ -262,7 +277,7 @@ describe("refresh", () => {
       assert.include(urls[0], "retired")
       assert.notInclude(urls[0], "after_id")
       assert.include(urls[1], `after_id=${told.id}`)
-    }).pipe(apart, Effect.provide(layer))
+    }).pipe(Effect.provide(layer))
   })
 
   it.effect.each<readonly [what: string, body: unknown]>([
@@ -282,7 +297,7 @@ describe("refresh", () => {
       assert.strictEqual(error._tag, "UnexpectedResponse")
       assert.match(error.message, /it is not a list of models/)
       assert.deepStrictEqual(yield* Models.all, Models.known)
-    }).pipe(apart, Effect.provide(answering(body).layer)))
+    }).pipe(Effect.provide(answering(body).layer)))
 
   it.effect("fails, if a later page is no list, and then nothing has changed", () =>
     Effect.gen(function*() {
@@ -290,7 +305,6 @@ describe("refresh", () => {
       assert.strictEqual(error._tag, "UnexpectedResponse")
       assert.deepStrictEqual(yield* Models.all, Models.known)
     }).pipe(
-      apart,
       Effect.provide(answering({ data: [listed[0]], has_more: true, last_id: listed[0]?.id }, { data: null }).layer)
     ))
 })
@@ -395,7 +409,7 @@ describe("the cost of", () => {
       assert.strictEqual(outcome.cost.atLeast, atLeast)
       const { input, output, read = 0, written = 0 } = used
       assert.deepStrictEqual(outcome.tokens, { input: input + read + written, output })
-    }).pipe(Effect.provide([priced, FakeClaude.layer(Faults.cycle(answer(model, used)))])))
+    }).pipe(Effect.provide(Layer.provide(FakeClaude.layer(Faults.cycle(answer(model, used))), priced))))
 
   const odd: ReadonlyArray<readonly [what: string, more: object]> = [
     ["text", { cache_creation: { ephemeral_1h_input_tokens: "many" } }],
@@ -449,18 +463,15 @@ describe("the cost of", () => {
       assert.deepStrictEqual(refused.cost, { dollars: 0, atLeast: false })
     }))
 
-  it.effect("an answer is by what the catalogue says where it is asked", () =>
+  it.effect("an answer is by what its Claude knows of the models", () =>
     Effect.gen(function*() {
       const { cost } = yield* Claude.message("hi")
       assert.closeTo(cost?.dollars ?? NaN, 0.0012, 1e-12)
     }).pipe(
-      Effect.provide([
-        Models.layer([{
-          id: sonnet,
-          prices: { input: 1, output: 1, cacheRead: 0, cacheWrite: 0, cacheWriteHour: 0 }
-        }]),
-        FakeClaude.layer([answer(sonnet, { input: 1000, output: 200 })])
-      ])
+      Effect.provide(knowing(
+        [{ id: sonnet, prices: { input: 1, output: 1, cacheRead: 0, cacheWrite: 0, cacheWriteHour: 0 } }],
+        answer(sonnet, { input: 1000, output: 200 })
+      ))
     ))
 })
 

@@ -1,7 +1,7 @@
 /** The README tells the truth: its code exists and runs, its table is made from the code, its output was printed. */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import { assert, describe, it } from "@effect/vitest"
-import { Console, Effect, Layer, Stream } from "effect"
+import { Console, Effect, Option, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { outage, policy } from "../examples/incident.ts"
@@ -73,7 +73,7 @@ describe("code", () => {
 
       const asked = Effect.gen(function*() {
         const { cost, model } = yield* Claude.message("Tell me a story.")
-        const { contextWindow, retiresAt } = (yield* Models.get(model)) ?? {}
+        const { contextWindow, retiresAt } = Option.getOrUndefined(yield* Models.get(model)) ?? {}
         return { model, dollars: cost?.dollars, contextWindow, retiresAt }
       })
 
@@ -84,10 +84,9 @@ describe("code", () => {
         contextWindow: 400_000,
         retiresAt: undefined
       })
-    }).pipe(Effect.provide(Layer.mergeAll(
-      Models.layer(),
+    }).pipe(Effect.provide(
       FakeClaude.layer([Faults.answer("Once.", { inputTokens: 100, outputTokens: 50 })], { models: [listed] })
-    ))))
+    )))
 })
 
 /** As the API lists it: it reads less than the built-in catalogue says. */

@@ -3,7 +3,7 @@ import type { Message as SdkMessage, Tool as SdkTool } from "@anthropic-ai/sdk/r
 import { it } from "@effect/vitest"
 import { Context, Effect, type Option, Schema, SchemaGetter, type Stream } from "effect"
 import { describe, expectTypeOf } from "vitest"
-import { Claude, type ClaudeError, type Message, Models, Policy, Tool } from "../src/index.ts"
+import { Claude, type ClaudeError, Current, type Message, Models, Policy, Tool } from "../src/index.ts"
 import { Tree } from "./support/tree.ts"
 
 type Failure = ClaudeError.ClaudeError
@@ -168,10 +168,36 @@ describe("outcome", () => {
   })
 })
 
+describe("the service", () => {
+  it("has a runtime that is passed on and not looked into", () => {
+    expectTypeOf<Claude.Claude["Service"]["runtime"]>().toEqualTypeOf<Claude.Runtime>()
+    expectTypeOf<Extract<keyof Claude.Runtime, string>>().toBeNever()
+    const own = (claude: Claude.Claude["Service"]) =>
+      Claude.Claude.of({ ...claude, open: (request) => claude.open(request) })
+    expectTypeOf(own).toBeFunction()
+    const without = ({ countTokens, models, open }: Claude.Claude["Service"]) =>
+      // @ts-expect-error only a Claude has one
+      Claude.Claude.of({ countTokens, models, open, runtime: {} })
+    expectTypeOf(without).toBeFunction()
+  })
+})
+
+describe("the current call", () => {
+  it("is read, and not set", () => {
+    expectTypeOf(Current.Call).toEqualTypeOf<Effect.Effect<Current.Call | undefined>>()
+    // @ts-expect-error it is no Reference
+    expectTypeOf(() => Effect.provideService(Effect.void, Current.Call, undefined)).toBeFunction()
+    // @ts-expect-error it cannot be written to
+    expectTypeOf((call: Current.Call) => call.attempt++).toBeFunction()
+  })
+})
+
 describe("models", () => {
-  it("are read without a service, and refreshed with Claude", () => {
-    expectTypeOf(Models.all).toEqualTypeOf<Effect.Effect<ReadonlyArray<Models.Model>>>()
-    expectTypeOf(Models.get("claude-haiku-5-5")).toEqualTypeOf<Effect.Effect<Models.Model | undefined>>()
+  it("are read and refreshed with Claude", () => {
+    expectTypeOf(Models.all).toEqualTypeOf<Effect.Effect<ReadonlyArray<Models.Model>, never, Claude.Claude>>()
+    expectTypeOf(Models.get("claude-haiku-5-5")).toEqualTypeOf<
+      Effect.Effect<Option.Option<Models.Model>, never, Claude.Claude>
+    >()
     expectTypeOf(Models.refresh).toEqualTypeOf<Effect.Effect<ReadonlyArray<Models.Model>, Failure, Claude.Claude>>()
   })
 

@@ -1,8 +1,8 @@
 /** The message of an attempt as far as it was read, with the times of its parts. Only the reads of the attempt change it. */
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
+import type * as CallContext from "../callContext.ts"
 import * as ClaudeError from "../ClaudeError.ts"
-import type * as Current from "../Current.ts"
 import { copy } from "../history.ts"
 import type * as Message from "../Message.ts"
 import * as Models from "../models/catalogue.ts"
@@ -16,7 +16,7 @@ interface About {
   readonly model: string
   readonly number: number
   readonly start: number
-  readonly models: Models.Catalogue["models"]
+  readonly models: Models.Models
 }
 
 /** The message so far. Times are in milliseconds since the epoch. */
@@ -144,7 +144,7 @@ export const toAttemptError = (
 /** Adds the tokens and the cost of the attempt to the tallies. */
 export const count = (
   self: Accumulator,
-  tallies: ReadonlyArray<Current.Tally | undefined>,
+  tallies: ReadonlyArray<CallContext.Tally | undefined>,
   failure: ClaudeError.ClaudeError | undefined
 ): void => {
   const { draft } = self

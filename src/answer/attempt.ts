@@ -13,15 +13,14 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
-import { AttemptNumber } from "../attemptNumber.ts"
-import type * as CallLog from "../CallLog.ts"
+import * as CallContext from "../callContext.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
-import * as Current from "../Current.ts"
 import { emit, type Source } from "../emit.ts"
 import { errorOf } from "../errorOf.ts"
 import * as Message from "../Message.ts"
 import { onScopeExit } from "../onScopeExit.ts"
 import { Queued } from "../queued.ts"
+import type * as Runtime from "../runtime.ts"
 import type { Connect, Connection, WireItem } from "../wire/connection.ts"
 import * as Accumulator from "./accumulator.ts"
 import { type PolicyCall, spentBy } from "./continuation.ts"
@@ -51,7 +50,7 @@ interface Attempt {
   readonly watchdog: Watchdog.Watchdog
   readonly accumulator: Accumulator.Accumulator
   /** What it has used is added to these when it ends: those of the caller, and of the calls that it belongs to. */
-  readonly tallies: ReadonlyArray<Current.Tally | undefined>
+  readonly tallies: ReadonlyArray<CallContext.Tally | undefined>
   /** How long it has waited at guards, in milliseconds. */
   readonly queued: number
   /** Its failure is kept, so that a reader who recovers from it does not make the attempt a success. */
@@ -59,12 +58,14 @@ interface Attempt {
 }
 
 /** The `open` of a service over a wire. */
-export const open = (connect: Connect, log: CallLog.CallLog) => (request: Message.Request) =>
-  openOver(connect, log, request)
+export const open = (connect: Connect, place: Place) => (request: Message.Request) => openOver(connect, place, request)
 
-const openOver = Effect.fnUntraced(function*(connect: Connect, log: CallLog.CallLog, request: Message.Request) {
+/** Where the events of attempts go, and what is known of the models that they ask. */
+type Place = Pick<Runtime.Parts, "log" | "catalogue">
+
+const openOver = Effect.fnUntraced(function*(connect: Connect, place: Place, request: Message.Request) {
   const context = yield* Effect.context<Scope.Scope>()
-  const attempt = make(context, request, log)
+  const attempt = make(context, request, place)
   // What the wire adds to the scope is released before this tells how the attempt has ended.
   yield* Effect.uninterruptible(
     Effect.andThen(started(attempt), onScopeExit(context, (exit) => ended(attempt, exit)))
@@ -85,15 +86,14 @@ const openOver = Effect.fnUntraced(function*(connect: Connect, log: CallLog.Call
 const make = (
   context: Context.Context<never>,
   { limits, params }: Message.Request,
-  log: CallLog.CallLog
+  { catalogue: { models }, log }: Place
 ): Attempt => {
   const clock = Context.get(context, Clock.Clock)
-  const call: PolicyCall | undefined = Context.get(context, Current.Call)
-  const { models } = Context.get(context, Current.Catalogue)
+  const call: PolicyCall | undefined = Context.get(context, CallContext.Call)
   const usual = limitsOf(params, call?.silence ?? Infinity, Context.get(context, Streamed))
   const { model } = params
   // Without a policy there is one attempt.
-  const number = call === undefined ? 1 : Context.get(context, AttemptNumber) ?? call.attempt
+  const number = call === undefined ? 1 : Context.get(context, CallContext.AttemptNumber) ?? call.attempt
   const start = clock.currentTimeMillisUnsafe()
   return {
     source: { log, call: call?.id, model },
@@ -102,7 +102,7 @@ const make = (
     clock,
     watchdog: Watchdog.make(model, limits, usual),
     accumulator: Accumulator.make({ model, number, start, models }),
-    tallies: [Context.get(context, Current.Tally), ...spentBy(call)],
+    tallies: [Context.get(context, CallContext.Tally), ...spentBy(call)],
     queued: Context.get(context, Queued),
     failure: undefined
   }

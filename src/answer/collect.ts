@@ -2,21 +2,20 @@
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
-import type * as CallLog from "../CallLog.ts"
+import * as CallContext from "../callContext.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
-import * as Current from "../Current.ts"
 import type { Reply, Request } from "../Message.ts"
-import { type Amend, type Ask, type Options, toRequest } from "../request/build.ts"
+import { type Amend, type Ask, type Asked, type Options, toRequest } from "../request/build.ts"
 import * as Rest from "../request/rest.ts"
+import * as Runtime from "../runtime.ts"
 import type { Opened } from "./attempt.ts"
 import type * as Continuation from "./continuation.ts"
 import * as Join from "./join.ts"
 import { failureOf, fruitless, type Wanted, warnOfUnknown } from "./stopReason.ts"
 
 /** The service that is asked. */
-export interface Service {
+export interface Service extends Asked {
   readonly open: (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
-  readonly log: CallLog.CallLog
 }
 
 /** What is asked, and what there is of an answer to it that stopped half-way. */
@@ -38,7 +37,7 @@ export const collect = Effect.fnUntraced(function*(
   wanted: Wanted,
   amend?: Amend
 ): Effect.fn.Return<Reply, ClaudeError> {
-  const call: Continuation.PolicyCall | undefined = yield* Current.Call
+  const call: Continuation.PolicyCall | undefined = yield* CallContext.Call
   const question: Question = { claude, ask, options, wanted, amend, stopped: undefined }
   const first = piece(question)
   const continueAnswer = call?.continueAnswer
@@ -52,7 +51,7 @@ export const collect = Effect.fnUntraced(function*(
 const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) {
   const { amend, ask, claude, options, wanted } = question
   question.stopped = undefined
-  const { model, request, complete: { params } } = yield* toRequest(ask, options, amend, rest)
+  const { model, request, complete: { params } } = yield* toRequest(claude, ask, options, amend, rest)
   const opened = yield* claude.open(request)
   yield* drain(opened)
   const own = opened.reply()
@@ -64,7 +63,7 @@ const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) 
     question.stopped = { params, model, reply, fits, rest: rest ?? Rest.nothing }
     return yield* Effect.fail(error)
   }
-  yield* warnOfUnknown(reply, claude.log)
+  yield* warnOfUnknown(reply, Runtime.of(claude).log)
   return reply
 }, Effect.scoped)
 

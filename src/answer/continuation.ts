@@ -1,8 +1,8 @@
 /** Whether and how more is asked for of an answer that stopped half-way. */
 import type * as Effect from "effect/Effect"
 import { isNotNullish } from "effect/Predicate"
+import type * as CallContext from "../callContext.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
-import type * as Current from "../Current.ts"
 import type { Params, Reply } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 import type { Rest } from "../request/rest.ts"
@@ -56,10 +56,10 @@ export interface Finisher {
 }
 
 /** The current call, with what its policy decides: a call that somebody else has put there has none of that. */
-export type PolicyCall = Current.Call & Partial<Finisher>
+export type PolicyCall = CallContext.Call & Partial<Finisher>
 
 /** What the attempts of a call have used is used by the calls that it is an attempt of, too. */
-export const spentBy = (call: PolicyCall | undefined): ReadonlyArray<Current.Tally> =>
+export const spentBy = (call: PolicyCall | undefined): ReadonlyArray<CallContext.Tally> =>
   call === undefined ? [] : [call.spent, ...spentBy(call.outer)]
 
 /** Whether more is to be asked for, and how; or a sentence, if more is wanted and cannot be had. */

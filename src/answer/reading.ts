@@ -3,9 +3,9 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import type * as CallContext from "../callContext.ts"
 import type * as CallLog from "../CallLog.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
-import type * as Current from "../Current.ts"
 import type { Reply, Request } from "../Message.ts"
 import type { Prepared } from "../request/build.ts"
 import * as Rest from "../request/rest.ts"
@@ -26,7 +26,7 @@ export interface Source {
 /** An answer that is being read. */
 export interface Reading extends Source {
   readonly call: Continuation.PolicyCall | undefined
-  readonly onBreak: Current.Call["onBreak"]
+  readonly onBreak: CallContext.Call["onBreak"]
   /** Where it was opened: it may be read anywhere. */
   readonly context: Context.Context<never>
   /** The attempt that is read, and the scope of the last one, which is known before it is opened. */

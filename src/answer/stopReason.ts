@@ -1,9 +1,9 @@
 /** Whether a message that is complete is an answer. */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as CallContext from "../callContext.ts"
 import type * as CallLog from "../CallLog.ts"
 import * as ClaudeError from "../ClaudeError.ts"
-import * as Current from "../Current.ts"
 import { emit, warning } from "../emit.ts"
 import type { Reply } from "../Message.ts"
 
@@ -24,7 +24,7 @@ export const accept = (
 export const warnOfUnknown = ({ model, stopReason }: Reply, log: CallLog.CallLog): Effect.Effect<void> =>
   stopReason !== null && known.has(stopReason)
     ? Effect.void
-    : Effect.flatMap(Current.Call, (call) => emit({ log, call: call?.id, model }, unknownStopReason(stopReason)))
+    : Effect.flatMap(CallContext.Call, (call) => emit({ log, call: call?.id, model }, unknownStopReason(stopReason)))
 
 const unknownStopReason = (stopReason: string | null) =>
   warning("UnknownStopReason", `Claude stopped for a reason this version does not know: ${stopReason}`)

@@ -14,8 +14,8 @@ import { isString } from "effect/Predicate"
 import type * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import * as CallContext from "../callContext.ts"
 import * as ClaudeError from "../ClaudeError.ts"
-import * as Current from "../Current.ts"
 import { emit } from "../emit.ts"
 import * as History from "../history.ts"
 import type { Event, RateLimits, Reply, Restarted, Resumed, WireEvent } from "../Message.ts"
@@ -36,7 +36,7 @@ export interface Answer {
 
 /** Opens an answer in the scope of its reader. */
 export const open = Effect.fnUntraced(function*(source: Source) {
-  const call: Continuation.PolicyCall | undefined = yield* Current.Call
+  const call: Continuation.PolicyCall | undefined = yield* CallContext.Call
   const onBreak = call?.onBreak ?? "fail"
   const reading: Reading = {
     ...source,

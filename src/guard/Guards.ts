@@ -12,6 +12,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Claude } from "../Claude.ts"
 import * as Refuse from "../options.ts"
+import { reported } from "../reported.ts"
+import * as Runtime from "../runtime.ts"
 import type * as Admission from "./admission/Admission.ts"
 import * as Queues from "./admission/queues.ts"
 import * as RetryBudget from "./budget/RetryBudget.ts"
@@ -111,14 +113,16 @@ export const apply = (guards: Guards) => {
 const build = Effect.fnUntraced(function*(compiled: Compiled) {
   const { account, admits, extra } = compiled
   const inner = yield* Claude
+  const runtime = Runtime.of(inner)
   const scope = yield* Effect.scope
-  const onStoreError = Stores.reporting(inner.log)
+  const onStoreError = Stores.reporting(runtime.log)
 
-  const monitor = compiled.monitor && Monitor.make(compiled.monitor, inner.log, safe(yield* Monitor.Alerts))
-  const log = monitor?.log ?? inner.log
+  const monitor = compiled.monitor && Monitor.make(compiled.monitor, runtime.log, safe(yield* Monitor.Alerts))
+  const log = monitor?.log ?? runtime.log
   const budget = compiled.budget && RetryBudget.make(compiled.budget, scope)
   const queues = Queues.make(compiled, {
     countTokens: inner.countTokens,
+    catalogue: runtime.catalogue,
     store: Stores.quota(yield* Quota.Store, onStoreError),
     scope
   })
@@ -135,7 +139,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
     ...circuits === undefined ? [] : [monitor === undefined ? circuits : monitor.watch(circuits)],
     ...budget === undefined ? [] : [budget.guard],
     ...extra
-  ])({ ...inner, log, budget: budget ?? inner.budget })
+  ])({ ...inner, runtime: Runtime.replace(inner, { log, budget: budget ?? runtime.budget }) })
 
   const circuitStatus: typeof noCircuits = circuits?.status ?? noCircuits
   /** Whether no call runs, or waits in a queue or at a circuit. */
@@ -207,9 +211,5 @@ const noCircuits: Effect.Effect<Pick<Status, "account" | "circuits">> = Effect.s
 /** No call waits for an alert: who is told may be down just then. What it dies of is reported. */
 const safe = (alerts: Monitor.Alerts): Monitor.Alerts => ({
   raise: (alert) =>
-    Effect.suspend(() => alerts.raise(alert)).pipe(
-      Effect.catchCause((cause) => Effect.logWarning("resilient-claude: alerts failed", cause)),
-      Effect.forkDetach({ startImmediately: true }),
-      Effect.asVoid
-    )
+    Effect.asVoid(Effect.forkDetach(reported("alerts", () => alerts.raise(alert)), { startImmediately: true }))
 })

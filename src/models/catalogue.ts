@@ -1,4 +1,4 @@
-/** What is known of the models: the shape of it, and where a program keeps it. */
+/** What is known of the models: the shape of it. */
 import { isNotNullish, isNumber } from "effect/Predicate"
 
 /** US dollars per million tokens. */
@@ -56,21 +56,18 @@ export interface Model {
   readonly live?: boolean | undefined
 }
 
-/** What a program knows of the models. One mutable record, by default one for the process. */
+/** Models by their id. */
+export type Models = ReadonlyMap<string, Model>
+
+/** What one `Claude` knows of the models. One mutable record, which `Models.refresh` writes to. */
 export interface Catalogue {
-  models: ReadonlyMap<string, Model>
-  /** Whether the API itself was asked: only then what it says is more than a warning. */
-  refreshed: boolean
+  models: Models
   /** What was warned of: once is enough. */
   readonly warned: Set<string>
 }
 
-/** A catalogue of these models. */
-export const make = (models: ReadonlyArray<Model>): Catalogue => ({
-  models: new Map(models.map((model) => [model.id, model])),
-  refreshed: false,
-  warned: new Set()
-})
+/** These models by their id. */
+export const byId = (models: ReadonlyArray<Model>): Models => new Map(models.map((model) => [model.id, model] as const))
 
 // -----------------------------------------------------------------------------
 // Costs

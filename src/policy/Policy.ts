@@ -17,6 +17,7 @@ import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Ending } from "../answer/ending.ts"
+import * as CallContext from "../callContext.ts"
 import { type ClaudeError, DeadlineExceeded, is } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Cost } from "../Message.ts"
@@ -131,9 +132,9 @@ export interface Used {
 export const outcome = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<Outcome<A>, Fallback.Left<E>, R> =>
-  Effect.flatMap(Current.Tally, (outer) => {
-    const spent: Current.Tally = { input: 0, output: 0, dollars: 0, atLeast: false }
-    return Effect.provideService(self, Current.Tally, spent).pipe(
+  Effect.flatMap(CallContext.Tally, (outer) => {
+    const spent: CallContext.Tally = { input: 0, output: 0, dollars: 0, atLeast: false }
+    return Effect.provideService(self, CallContext.Tally, spent).pipe(
       Effect.ensuring(Effect.sync(() => outer && add(outer, spent))),
       Effect.map((data): Outcome<A> => ({ status: "success", data, ...used(spent) })),
       Effect.catch((error): Effect.Effect<Outcome<A>, Fallback.Left<E>> =>
@@ -156,14 +157,14 @@ export const describe = (policy: Policy): string => {
 // -----------------------------------------------------------------------------
 
 /** What is counted inside counts outside, too. */
-const add = (outer: Current.Tally, { atLeast, dollars, input, output }: Current.Tally): void => {
+const add = (outer: CallContext.Tally, { atLeast, dollars, input, output }: CallContext.Tally): void => {
   outer.input += input
   outer.output += output
   outer.dollars += dollars
   outer.atLeast ||= atLeast
 }
 
-const used = ({ atLeast, dollars, input, output }: Current.Tally): Used => ({
+const used = ({ atLeast, dollars, input, output }: CallContext.Tally): Used => ({
   tokens: { input, output },
   cost: { dollars, atLeast }
 })

@@ -11,8 +11,8 @@ import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import * as CallContext from "../callContext.ts"
 import * as ClaudeError from "../ClaudeError.ts"
-import * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
 import { Joins } from "./applicationErrors.ts"
 import { wasSent } from "./charge.ts"
@@ -55,7 +55,7 @@ export const reask = (times: number): Schedule.Schedule<unknown, ClaudeError.Mal
         Effect.succeed(input instanceof ClaudeError.MalformedOutput && input.stopReason === "end_turn")
       ),
       Schedule.tap(({ input }) =>
-        Effect.map(Current.Call, (call) => {
+        Effect.map(CallContext.Call, (call) => {
           if (call !== undefined) call.corrections = [...call.corrections, input]
         })
       )

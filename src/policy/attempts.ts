@@ -3,9 +3,8 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { AttemptNumber } from "../attemptNumber.ts"
+import * as CallContext from "../callContext.ts"
 import { type ClaudeError, is } from "../ClaudeError.ts"
-import * as Current from "../Current.ts"
 import * as History from "../history.ts"
 import { type CallState, emit, modelOf, recordOnce } from "./callState.ts"
 import { charged } from "./charge.ts"
@@ -68,10 +67,10 @@ const attempt = Effect.fnUntraced(function*<A, E, R>(
     const number = ++call.attempt
     call.isFree = false
     const inside = Effect.updateContext(self, (context: Context.Context<R>) => {
-      const numbered = Context.add(context, AttemptNumber, number)
+      const numbered = Context.add(context, CallContext.AttemptNumber, number)
       return waitsForCircuit === undefined
         ? numbered
-        : Context.add(numbered, Current.WaitForCircuit, waitsForCircuit && !hasOther(circuitOpen))
+        : Context.add(numbered, CallContext.WaitForCircuit, waitsForCircuit && !hasOther(circuitOpen))
     })
     return Effect.tapError(inside, (error) => Effect.sync(() => is(error) && recordOnce(call, error, number)))
   })

@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Ending } from "../answer/ending.ts"
+import * as CallContext from "../callContext.ts"
 import { type ClaudeError, type DeadlineExceeded, is, kindOf } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { fallback } from "../emit.ts"
@@ -60,7 +61,7 @@ const overAllModels = <A, E, R>(
   attempts: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | DeadlineExceeded, R> => {
   const { chain, policy: { overall } } = call
-  const asked = Effect.provideService(attempts, Current.Call, call)
+  const asked = Effect.provideService(attempts, CallContext.Call, call)
   const onModels = chain === undefined ? asked : ModelFallback.fallBack(asked, chain, caller(call))
   return overall === undefined ? onModels : Deadline.overall(onModels, overall)
 }

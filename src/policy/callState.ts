@@ -6,13 +6,14 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Continuation from "../answer/continuation.ts"
 import { Ending } from "../answer/ending.ts"
+import * as CallContext from "../callContext.ts"
 import type { Event } from "../CallLog.ts"
 import { Claude } from "../Claude.ts"
 import type { ClaudeError, Tried } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as Emit from "../emit.ts"
+import { logOf } from "../emitHere.ts"
 import * as History from "../history.ts"
-import type { Catalogue } from "../models/catalogue.ts"
 import { wasSent } from "./charge.ts"
 import type { Compiled } from "./compile.ts"
 import type { Chain } from "./modelFallback.ts"
@@ -21,10 +22,11 @@ import * as RetryState from "./retryState.ts"
 import { validate } from "./validateCall.ts"
 
 /** A call that is running: what others see of it, and what its policy needs. */
-export interface CallState extends Current.Call, Continuation.Finisher {
+export interface CallState extends CallContext.Call, Continuation.Finisher {
   readonly policy: Compiled
   readonly claude: Claude["Service"] | undefined
-  readonly catalogue: Catalogue
+  /** Where it was made: its events are told there. */
+  readonly context: Context.Context<never>
   readonly start: number
   /** The model that is asked where a call names none. */
   readonly named: string
@@ -65,8 +67,7 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
   // Read once: to yield each of these would cost more than all else that is done here.
   const context = yield* Effect.context<never>()
   const claude = Context.getOrUndefined(context, Claude)
-  const catalogue = Context.get(context, Current.Catalogue)
-  const outer: Continuation.PolicyCall | undefined = Context.get(context, Current.Call)
+  const outer: Continuation.PolicyCall | undefined = Context.get(context, CallContext.Call)
   const done = new Set<string>()
   const isFirst = (what: string): boolean => done.size < done.add(what).size
   const call: CallState = {
@@ -78,10 +79,9 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
     spent: { input: 0, output: 0, dollars: 0, atLeast: false },
     onBreak: policy.onBreak,
     validate: policy.validate &&
-      ((params, isRest) =>
+      ((params, isRest, asked) =>
         policy.validate && validate(params, isRest ? { ...policy.validate, count: false } : policy.validate, {
-          catalogue,
-          claude,
+          asked,
           warn: call.warn,
           isNew: ({ messages, model }) => isFirst(JSON.stringify([model, messages]))
         })),
@@ -101,10 +101,10 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
     ),
     policy,
     claude,
-    catalogue,
+    context,
     outer,
     start: Context.get(context, Clock.Clock).currentTimeMillisUnsafe(),
-    named: Context.get(context, Current.Substitute) ?? Context.get(context, Current.Model),
+    named: Context.get(context, CallContext.Substitute) ?? Context.get(context, Current.Model),
     outerDeadline: Context.get(context, Current.Deadline),
     outerHasOther: Context.get(context, OtherModel),
     silence: Infinity,
@@ -159,9 +159,9 @@ export const markLast = (call: CallState, error: ClaudeError, attempt = call.att
 // Events
 // -----------------------------------------------------------------------------
 
-/** Emits to the log of its `Claude`. */
+/** Emits to the log of its `Claude`; without one, to that of the caller. */
 export const emit = ({ claude, id, model, named }: CallState, event: (common: Emit.Common) => Event) =>
-  Emit.emit({ log: claude?.log, call: id, model: model ?? named }, event)
+  Emit.emit({ log: logOf(claude), call: id, model: model ?? named }, event)
 
 /** The end of a call that went well. */
 export const succeeded = (call: CallState): Effect.Effect<void> =>
@@ -196,6 +196,9 @@ const explain = <E extends ClaudeError>(call: CallState, error: E, because: Clau
   return Effect.as(outside(call, logged), explained)
 }
 
-/** As it would be outside of the call: who listens there learns whether it is a part of another one. */
-const outside = <A>({ outer }: CallState, self: Effect.Effect<A>): Effect.Effect<A> =>
-  Effect.provideService(self, Current.Call, outer)
+/**
+ * As it would be where the call was made: to that caller's log, also if the answer is read elsewhere, and with the call
+ * around this one in context, if there is one.
+ */
+const outside = <A>({ context }: CallState, self: Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.setContext(self, context)

@@ -4,6 +4,7 @@ import { type Charge, Paid } from "../budget.ts"
 import type { Claude } from "../Claude.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
+import * as Runtime from "../runtime.ts"
 import { decisions } from "./decisions.ts"
 
 /** Whether something was sent before this failure, so that an attempt after it is extra load. */
@@ -20,12 +21,12 @@ interface Extra {
 
 /** Pays for an extra attempt; runs `refused` instead if it cannot be paid for. */
 export const charged = <A, E, R>(
-  { budget }: Claude["Service"],
+  claude: Claude["Service"],
   { because, model, waits }: Extra,
   attempt: Effect.Effect<A, E, R>,
   refused: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => {
-  const charge = budget.charge(because, model)
+  const charge = Runtime.of(claude).budget.charge(because, model)
   // Before a deadline that has passed, nothing is waited for.
   const granted = waits ? charge : Effect.provideService(charge, Current.Deadline, -Infinity)
   return Effect.acquireUseRelease(

@@ -21,6 +21,7 @@ import * as Current from "../Current.ts"
 import { fallback } from "../emit.ts"
 import { emitHere, nameOf, warnHere } from "../emitHere.ts"
 import * as Refuse from "../options.ts"
+import * as Runtime from "../runtime.ts"
 import { bounded } from "../storePatience.ts"
 import { decided, decisive } from "./decisions.ts"
 
@@ -68,7 +69,7 @@ export const lastGood = <A, I, RD = never, RE = never>(options: LastGood<A, I, R
 
 const orLastGood = Effect.fnUntraced(function*<A, E, R, RD, RE>(self: Effect.Effect<A, E, R>, place: Place<A, RD, RE>) {
   const claude = Option.getOrUndefined(yield* Effect.serviceOption(Claude))
-  const store = (yield* Store) ?? claude?.answers
+  const store = (yield* Store) ?? (claude && Runtime.of(claude).answers)
   if (store === undefined) return yield* self
   // JSON, because no other pair of a tenant and a key is written the same.
   const entry: Entry = { store, key: JSON.stringify([(yield* Current.Tenant) ?? null, place.key]) }

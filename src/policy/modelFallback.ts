@@ -9,9 +9,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
 import * as Result from "effect/Result"
+import * as CallContext from "../callContext.ts"
 import { type ClaudeError, DeadlineExceeded, is, type Table } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import type { Catalogue } from "../models/catalogue.ts"
+import { modelsIn } from "../emitHere.ts"
+import type { Models } from "../models/catalogue.ts"
 import * as Refuse from "../options.ts"
 import { WithoutThinking } from "../request/build.ts"
 import { isSignatureError } from "../request/otherThinking.ts"
@@ -65,7 +67,7 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
   caller: Caller
 ): Effect.fn.Return<A, E, R> {
   const deadline = yield* Current.Deadline
-  const catalogue = yield* Current.Catalogue
+  const models = modelsIn(yield* Effect.context<never>())
   const hasOther = yield* OtherModel
   let chain = first
   while (true) {
@@ -74,10 +76,10 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     const start = yield* Clock.currentTimeMillis
     const share = shareOf(current, deadline, start)
     const asked = withoutRefusedThinking(
-      model === undefined ? self : Effect.provideService(self, Current.Substitute, model)
+      model === undefined ? self : Effect.provideService(self, CallContext.Substitute, model)
     ).pipe(Effect.provideService(
       OtherModel,
-      (error) => hasOther(error) || next(current, error, caller.asked(), catalogue) !== undefined
+      (error) => hasOther(error) || next(current, error, caller.asked(), models) !== undefined
     ))
     const timed = share === Infinity ? asked : until(asked, start + share, () => timeIsOver(share, model))
     const result = yield* Effect.result(timed)
@@ -86,7 +88,7 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     if (!is(error)) return yield* Effect.fail(error as E)
     // A limit inside, which would be over later, is over with the share.
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
-    const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), catalogue)
+    const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), models)
     // Either an error of `self`, or `DeadlineExceeded`, which whoever has set the deadline adds to the type.
     if (to === undefined) return yield* Effect.fail(error as E & ClaudeError)
     yield* caller.onNext(error, to)
@@ -99,7 +101,7 @@ export const next = (
   chain: Chain,
   error: ClaudeError,
   known: string | undefined,
-  { models }: Catalogue
+  models: Models
 ): To | undefined => {
   const asked = chain.model ?? known ?? error.model
   const others = withoutAsked(chain, asked)

@@ -1,10 +1,11 @@
 /** The validation of a call: what is found is an error, or told to its log. */
 import * as Effect from "effect/Effect"
-import type { Claude } from "../Claude.ts"
+import type { Asked } from "../callContext.ts"
 import { type ClaudeError, ContextWindowExceeded, InvalidRequest, type Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
 import type { Catalogue, Model } from "../models/catalogue.ts"
 import { countable } from "../request/build.ts"
+import { inspect } from "../request/inspect.ts"
 import * as Validate from "./Validate.ts"
 
 /** How a policy validates. */
@@ -16,8 +17,8 @@ export interface How {
 
 /** What a call validates with. */
 export interface Place {
-  readonly catalogue: Catalogue
-  readonly claude: Claude["Service"] | undefined
+  /** The `Claude` that is asked. */
+  readonly asked: Asked
   readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
   /** Whether it is not counted yet. Asked only of what can be sent: it is made text of. */
   readonly isNew: (params: Params) => boolean
@@ -25,9 +26,9 @@ export interface Place {
 
 /** What there is to do before a request is sent, or to fail with: usually nothing. */
 export const validate = (params: Params, how: How, place: Place): Effect.Effect<void, ClaudeError> | undefined => {
-  const { catalogue } = place
-  const { errors, warnings } = Validate.check(params, { catalogue, strict: how.strict })
-  const model = catalogue.models.get(params.model)
+  const { models } = place.asked.catalogue
+  const { errors, warnings } = inspect(params, models, how.strict)
+  const model = models.get(params.model)
   return errors.length === 0 && warnings.length === 0 && model?.lifecycle !== "deprecated" && !how.count
     ? undefined
     : found(params, model, errors, warnings, how, place)
@@ -41,7 +42,7 @@ const found = (
   how: How,
   place: Place
 ): Effect.Effect<void, ClaudeError> | undefined => {
-  const { catalogue } = place
+  const { catalogue } = place.asked
   const warn = (code: string, message: string) => place.warn(params.model, code, message)
   if (errors.length > 0) {
     const more = errors.length > mostShown ? [`and ${errors.length - mostShown} more`] : []
@@ -63,10 +64,9 @@ const mostShown = 10
 
 /** Counts the prompt, and fails if it does not fit. A count that fails stops nothing: the request itself will say why. */
 const count = (params: Params, model: Model | undefined, place: Place): Effect.Effect<void, ClaudeError> => {
-  const { claude } = place
   const window = model?.contextWindow
-  if (claude === undefined || window === undefined) return Effect.void
-  return Effect.matchEffect(claude.countTokens(countable(params)), {
+  if (window === undefined) return Effect.void
+  return Effect.matchEffect(place.asked.countTokens(countable(params)), {
     onFailure: (error) => place.warn(params.model, "PrecheckFailed", `the prompt was not counted: ${error.message}`),
     onSuccess: (input) =>
       input <= window ? Effect.void : Effect.fail(

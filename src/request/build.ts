@@ -6,10 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import { hasProperty, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import * as CallContext from "../callContext.ts"
 import { type ClaudeError, InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Params, Prompt, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
+import * as Runtime from "../runtime.ts"
 import * as Adapt from "./adaptToModel.ts"
 import { withoutThinking } from "./otherThinking.ts"
 import * as Rest from "./rest.ts"
@@ -37,6 +39,12 @@ export const WithoutThinking = Context.Reference<boolean>("resilient-claude/With
   defaultValue: () => false
 })
 
+/** The `Claude` that is asked. */
+export interface Asked {
+  readonly countTokens: CallContext.Asked["countTokens"]
+  readonly runtime: Runtime.Runtime
+}
+
 /** A request, and what it is made for. */
 export interface Prepared {
   /** What is sent: for all of an answer, or for the rest of it. */
@@ -51,6 +59,7 @@ export interface Prepared {
  * needs, for the rest of the answer if there is some of it, and validated.
  */
 export const toRequest = Effect.fnUntraced(function*(
+  asked: Asked,
   ask: Ask,
   options: Options | undefined,
   amend?: Amend,
@@ -58,10 +67,11 @@ export const toRequest = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Prepared, ClaudeError> {
   // Read once: to yield each of these would cost more than to validate a short request.
   const context = yield* Effect.context<never>()
-  const call = Context.get(context, Current.Call)
-  const substitute = Context.get(context, Current.Substitute)
+  const call = Context.get(context, CallContext.Call)
+  const substitute = Context.get(context, CallContext.Substitute)
   const given = paramsOf(ask, options, substitute, Context.get(context, Current.Model))
-  const model = Context.get(context, Current.Catalogue).models.get(given.model)
+  const { catalogue } = Runtime.of(asked)
+  const model = catalogue.models.get(given.model)
   const known = Context.get(context, WithoutThinking) ? withoutThinking(given) ?? given : given
   const adapted = substitute === undefined ? undefined : Adapt.adapt(known, model)
   const params = adapted?.params ?? known
@@ -70,7 +80,8 @@ export const toRequest = Effect.fnUntraced(function*(
   const complete = { params: question, limits: Context.get(context, Current.Limits) }
   const request = rest === undefined ? complete : Rest.restOf(complete, rest, model)
   if (call !== undefined) call.model = given.model
-  yield* check(request.params, adapted?.changes ?? empty, call, rest !== undefined)
+  const { countTokens } = asked
+  yield* check(request.params, adapted?.changes ?? empty, call, rest !== undefined, { catalogue, countTokens })
   if (amend !== undefined && !isAmended) {
     return yield* invalid(
       params,
@@ -86,12 +97,13 @@ const empty: ReadonlyArray<string> = []
 const check = (
   params: Params,
   changes: ReadonlyArray<string>,
-  call: Current.Call | undefined,
-  isRest: boolean
+  call: CallContext.Call | undefined,
+  isRest: boolean,
+  asked: CallContext.Asked
 ): Effect.Effect<void, ClaudeError> => {
   const wrong = call?.validate === undefined ? reject(params) : undefined
   if (wrong !== undefined) return invalid(params, wrong)
-  const validated = call?.validate?.(params, isRest) ?? Effect.void
+  const validated = call?.validate?.(params, isRest, asked) ?? Effect.void
   if (call === undefined || changes.length === 0) return validated
   const logged = call.warn(params.model, "Adapted", `the request was changed for this model: ${changes.join(", ")}`)
   return Effect.andThen(logged, validated)
@@ -157,7 +169,7 @@ const hasWords = (content: unknown): boolean =>
 export const questionKey = (question: Params): string => Hash.string(JSON.stringify(question)).toString(36)
 
 /** The request with what was said about the answers to it so far, in the order they came: the cache still knows it. */
-const corrected = (params: Params, question: Params, call: Current.Call | undefined): Params => {
+const corrected = (params: Params, question: Params, call: CallContext.Call | undefined): Params => {
   if (call === undefined || call.corrections.length === 0) return params
   const key = questionKey(question)
   const wrong = call.corrections.filter((error) => error.question === key)

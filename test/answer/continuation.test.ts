@@ -9,6 +9,7 @@ import { TestClock } from "effect/testing"
 import * as Join from "../../src/answer/join.ts"
 import { CallLog, Claude, type ClaudeError, type Message, Policy, Retry } from "../../src/index.ts"
 import * as Rest from "../../src/request/rest.ts"
+import * as Runtime from "../../src/runtime.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 import { runs } from "../support/effort.ts"
 
@@ -395,7 +396,9 @@ const charged = (
         })
     }
     const call = yield* Effect.forkChild(
-      Effect.result(Effect.provideService(self, Claude.Claude, { ...claude, budget }))
+      Effect.result(
+        Effect.provideService(self, Claude.Claude, { ...claude, runtime: Runtime.replace(claude, { budget }) })
+      )
     )
     yield* TestClock.adjust("1 minute")
     const result = yield* Fiber.join(call)

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Redacted, Ref, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, ClaudeError, type Message, Policy, Retry } from "../../src/index.ts"
+import * as Runtime from "../../src/runtime.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
 import { assembled, type Block, bodyOf, kinds, textIn, toolOnly, toolsIn, written } from "../support/blocks.ts"
 import { describeLong } from "../support/effort.ts"
@@ -376,7 +377,7 @@ describe("a reader", () => {
           onBreak: "restart"
         }),
         Stream.runDrain,
-        Effect.provideService(Claude.Claude, { ...claude, budget }),
+        Effect.provideService(Claude.Claude, { ...claude, runtime: Runtime.replace(claude, { budget }) }),
         Effect.forkChild({ startImmediately: true })
       )
       yield* TestClock.adjust("5 seconds")

@@ -117,10 +117,12 @@ describe("asking", () => {
       assert.isUndefined(second?.output_config)
       assert.match(JSON.stringify(second?.messages), /matches this JSON Schema/)
     }).pipe(
-      Effect.provide([
-        Models.layer([{ id: "claude-old", capabilities: { structuredOutputs: false } }]),
-        FakeClaude.layer([Faults.overloaded, Faults.value({ number: "A1", total: 7 })])
-      ])
+      Effect.provide(
+        Layer.provide(
+          FakeClaude.layer([Faults.overloaded, Faults.value({ number: "A1", total: 7 })]),
+          Models.layer([{ id: "claude-old", capabilities: { structuredOutputs: false } }])
+        )
+      )
     ))
 
   it.effect("what is sent is what is validated: the schema and the words too", () =>

@@ -282,7 +282,7 @@ const decodes = ({ able, at, change, kind, other, valid }: Case) =>
       const exit = yield* Effect.exit(Claude.object(schema, "read it", { model: able ? "claude-opus-5-5" : "old" }))
       return { exit, requests: yield* FakeClaude.received }
     }).pipe(
-      Effect.provide(Layer.mergeAll(FakeClaude.layer([Faults.answer(written)]), old))
+      Effect.provide(Layer.provide(FakeClaude.layer([Faults.answer(written)]), old))
     )
 
     const brackets = /^[[{]/.test(whole)

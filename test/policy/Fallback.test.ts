@@ -14,6 +14,7 @@ import {
   Schema
 } from "effect"
 import { TestClock } from "effect/testing"
+import * as CallContext from "../../src/callContext.ts"
 import {
   Anthropic,
   CallLog,
@@ -38,7 +39,7 @@ describe("models", () => {
     it.effect(`${tag} is ${expected ? "" : "not "}worth another model`, () =>
       Effect.gen(function*() {
         const asked: Array<string | undefined> = []
-        const program = Effect.flatMap(Current.Substitute, (model) => {
+        const program = Effect.flatMap(CallContext.Substitute, (model) => {
           asked.push(model)
           return Effect.fail(make(tag as ClaudeError.Tag))
         })
@@ -545,7 +546,7 @@ describe("accounts", () => {
       const call = { id: "mine" }
       const current = Effect.gen(function*() {
         seen.push([
-          yield* Current.Substitute,
+          yield* CallContext.Substitute,
           (yield* Current.Call)?.id,
           yield* Current.Tenant,
           yield* Current.Deadline
@@ -553,9 +554,9 @@ describe("accounts", () => {
         return yield* make("Refused")
       })
       yield* Fallback.accounts([account([]).layer])(current).pipe(
-        Effect.provideService(Current.Substitute, "claude-haiku-5-5"),
+        Effect.provideService(CallContext.Substitute, "claude-haiku-5-5"),
         // Only its id is looked at.
-        Effect.provideService(Current.Call, call as unknown as Current.Call),
+        Effect.provideService(CallContext.Call, call as unknown as CallContext.Call),
         Effect.provideService(Current.Tenant, "tenant"),
         Effect.provideService(Current.Deadline, 5),
         Effect.flip

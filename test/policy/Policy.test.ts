@@ -14,7 +14,9 @@ import {
   Stream
 } from "effect"
 import { TestClock } from "effect/testing"
+import * as CallContext from "../../src/callContext.ts"
 import { CallLog, Claude, ClaudeError, Current, Fallback, Policy, Retry } from "../../src/index.ts"
+import * as Runtime from "../../src/runtime.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const requests = Effect.map(FakeClaude.received, (all) => all.length)
@@ -233,7 +235,7 @@ describe("one call", () => {
         Policy.apply({ retry: quick }),
         Effect.provideService(Claude.Claude, {
           ...claude,
-          budget: { charge: () => Effect.as(Effect.void, undefined) }
+          runtime: Runtime.replace(claude, { budget: { charge: () => Effect.as(Effect.void, undefined) } })
         }),
         Effect.flip,
         Effect.forkChild
@@ -261,7 +263,7 @@ describe("one call", () => {
         Policy.apply({ retry: Schedule.spaced("1 second") }),
         Effect.provideService(Claude.Claude, {
           ...claude,
-          budget,
+          runtime: Runtime.replace(claude, { budget }),
           open: (request) => ++opened === 1 ? closed(request) : claude.open(request)
         }),
         Effect.forkChild
@@ -281,13 +283,15 @@ it.effect("an extra attempt that met an open circuit is paid for once, whenever 
       Policy.apply({ retry: Schedule.spaced("1 second") }),
       Effect.provideService(Claude.Claude, {
         ...claude,
-        budget: {
-          charge: ({ _tag }, model) =>
-            Effect.sync(() => {
-              charged.push(`${_tag} ${model}`)
-              return { settle: () => Effect.void }
-            })
-        },
+        runtime: Runtime.replace(claude, {
+          budget: {
+            charge: ({ _tag }, model) =>
+              Effect.sync(() => {
+                charged.push(`${_tag} ${model}`)
+                return { settle: () => Effect.void }
+              })
+          }
+        }),
         // The second and the third attempt are stopped.
         open: (request) =>
           [2, 3].includes(++opened) ? Effect.fail(new ClaudeError.CircuitOpen({})) : claude.open(request)
@@ -305,7 +309,7 @@ describe("a call at an open circuit", () => {
     Effect.gen(function*() {
       const waits: Array<boolean> = []
       const asked = Effect.andThen(
-        Effect.flatMap(Current.WaitForCircuit, (wait) => Effect.sync(() => void waits.push(wait))),
+        Effect.flatMap(CallContext.WaitForCircuit, (wait) => Effect.sync(() => void waits.push(wait))),
         Effect.fail(new ClaudeError.Overloaded({}))
       )
       const call = yield* Effect.forkChild(Effect.exit(run(asked)))

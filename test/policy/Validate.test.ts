@@ -2,8 +2,7 @@ import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Ref } from "effect"
 import { TestClock } from "effect/testing"
-import { CallLog, Claude, ClaudeError, Current, Models, Policy, Retry, Validate } from "../../src/index.ts"
-import * as Catalogue from "../../src/models/catalogue.ts"
+import { CallLog, Claude, ClaudeError, Models, Policy, Retry, Validate } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const params = { model: "claude-sonnet-5-5", max_tokens: 100, messages: [{ role: "user" as const, content: "hi" }] }
@@ -15,7 +14,8 @@ const world = (
   turns: ReadonlyArray<Faults.Turn> = answers,
   listed: FakeClaude.Options["models"] = []
 ) =>
-  Layer.mergeAll(FakeClaude.layer(turns, { models: listed }), Models.layer(models)).pipe(
+  FakeClaude.layer(turns, { models: listed }).pipe(
+    Layer.provide(Models.layer(models)),
     Layer.provideMerge(Layer.fresh(CallLog.layerMemory))
   )
 
@@ -44,6 +44,7 @@ const info = (id: string, lifecycle: "active" | "retired"): ModelInfo => ({
   max_tokens: null,
   capabilities: null
 })
+const listing = [info("claude-listed", "retired")]
 
 describe("shape", () => {
   it.effect("fails with all issues at once, before anything is sent, and is not tried again", () =>
@@ -110,9 +111,8 @@ describe("a stale catalogue", () => {
 
   it("a choice of a type that is new is a warning, however strict the policy is", () => {
     const choice: object = { tool_choice: { type: "required" } }
-    const catalogue = Catalogue.make([])
     for (const strict of [false, true]) {
-      const { errors, warnings } = Validate.check({ ...params, ...choice }, { catalogue, strict })
+      const { errors, warnings } = Validate.check({ ...params, ...choice }, { models: [], strict })
       assert.notInclude(errors.map(({ path }) => path.join(".")), "tool_choice.type")
       assert.include(
         warnings.map(Validate.show),
@@ -175,7 +175,20 @@ describe("a stale catalogue", () => {
       assert.strictEqual(yield* ask("claude-gone"), "hello")
       assert.strictEqual(yield* ask("claude-sonnet-5-5"), "hello")
       assert.strictEqual(yield* requests, 3)
-    }).pipe(Effect.provide(world([gone], answers, [info("claude-listed", "retired")]))))
+    }).pipe(Effect.provide(world([gone], answers, listing))))
+
+  it.effect("stops a call by what the Claude knows that is asked, also where its policy has none in context", () =>
+    Effect.gen(function*() {
+      const [refreshed, other] = [yield* Layer.build(world([], answers, listing)), yield* Layer.build(world())]
+      yield* Effect.provideContext(Models.refresh, refreshed)
+      const ask = (context: typeof other) =>
+        Claude.text("hi", { model: "claude-of-tomorrow" }).pipe(
+          Effect.provideContext(context),
+          Policy.apply(Policy.standard)
+        )
+      assert.strictEqual((yield* Effect.flip(ask(refreshed)))._tag, "InvalidRequest")
+      assert.strictEqual(yield* ask(other), "hello")
+    }))
 
   it.effect("does not know the aliases of what the API lists, and lets them pass", () =>
     Effect.gen(function*() {
@@ -195,14 +208,6 @@ describe("a stale catalogue", () => {
       const [model] = yield* Models.refresh
       assert.deepInclude(model, { id: "claude-odd", lifecycle: "active", retiresAt: undefined })
     }).pipe(Effect.provide(world([], answers, [{ ...info("claude-odd", "active"), ...odd } as never]))))
-
-  it.effect("belongs to the process, unless a layer says otherwise", () =>
-    Effect.gen(function*() {
-      const outer = yield* Current.Catalogue
-      const inner = yield* Effect.provide(Current.Catalogue, Models.layer())
-      assert.notStrictEqual(outer, inner)
-      assert.strictEqual(yield* Current.Catalogue, outer)
-    }))
 })
 
 describe("precheck", () => {
@@ -258,13 +263,13 @@ describe("precheck", () => {
 })
 
 describe("check", () => {
-  it("gives errors and warnings, and no warnings without a catalogue", () => {
-    const catalogue = Catalogue.make([{ ...gone, source: "here", asOf: "2026-11-23" }])
+  it("gives errors and warnings, and no warnings about models without a list of them", () => {
+    const models = [{ ...gone, source: "here", asOf: "2026-11-23" }]
     const asked = { ...params, model: "claude-gone" }
     assert.deepStrictEqual(Validate.check(asked), { errors: [], warnings: [] })
-    assert.lengthOf(Validate.check(asked, { catalogue }).warnings, 1)
-    assert.lengthOf(Validate.check(asked, { catalogue, strict: true }).errors, 1)
-    assert.deepStrictEqual(Validate.check({ ...asked, messages: [] }, { catalogue }).warnings, [])
+    assert.lengthOf(Validate.check(asked, { models }).warnings, 1)
+    assert.lengthOf(Validate.check(asked, { models, strict: true }).errors, 1)
+    assert.deepStrictEqual(Validate.check({ ...asked, messages: [] }, { models }).warnings, [])
   })
 
   it.each([

@@ -2,7 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Duration, Effect, Exit, Fiber, Layer, Option, Ref, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as CallContext from "../../src/callContext.ts"
 import { CallLog, Claude, ClaudeError, Current, Policy, Retry } from "../../src/index.ts"
+import * as Runtime from "../../src/runtime.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const [a, b, c] = ["claude-sonnet-5-5", "claude-haiku-4-5", "claude-opus-4-5"] as const
@@ -69,17 +71,19 @@ describe("a stream that is opened again on other models", () => {
           Effect.provideService(Claude.Claude, {
             ...claude,
             open: (request) =>
-              Effect.flatMap(Current.WaitForCircuit, (waits) => {
+              Effect.flatMap(CallContext.WaitForCircuit, (waits) => {
                 circuits.push(`${request.params.model} ${waits}`)
                 return claude.open(request)
               }),
-            budget: {
-              charge: (_, model) =>
-                Effect.map(Current.Deadline, (deadline) => {
-                  budgets.push(`${model} ${deadline === Infinity}`)
-                  return { settle: () => Effect.void }
-                })
-            }
+            runtime: Runtime.replace(claude, {
+              budget: {
+                charge: (_, model) =>
+                  Effect.map(Current.Deadline, (deadline) => {
+                    budgets.push(`${model} ${deadline === Infinity}`)
+                    return { settle: () => Effect.void }
+                  })
+              }
+            })
           })
         )
       )
@@ -307,7 +311,7 @@ const counting = Effect.map(Claude.Claude, (claude) => {
         }
       })
   }
-  return { charges, claude: { ...claude, budget } }
+  return { charges, claude: { ...claude, runtime: Runtime.replace(claude, { budget }) } }
 })
 
 it.effect("attempts after errors of the application are paid for, once a request has failed", () =>
@@ -413,7 +417,7 @@ describe("requests in parallel in one policy", () => {
       const { result } = yield* ran(
         Effect.forEach(questions, (question) => Effect.flip(Claude.text(question)), { concurrency: 5 }).pipe(
           Policy.apply({ truncated: { continue: 1 } }),
-          Effect.provideService(Claude.Claude, { ...claude, budget })
+          Effect.provideService(Claude.Claude, { ...claude, runtime: Runtime.replace(claude, { budget }) })
         )
       )
       const failures = result._tag === "Success" ? result.success : []

@@ -21,6 +21,7 @@ import { type Kept, memory, Store } from "../../src/answerStore.ts"
 import { CallLog, Claude, ClaudeError, Current, Fallback, Policy, Retry } from "../../src/index.ts"
 import * as PersistedAnswers from "../../src/PersistedAnswers.ts"
 import { lastGood, Stale } from "../../src/policy/lastGood.ts"
+import * as Runtime from "../../src/runtime.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 import { make, worthAnother } from "../support/errors.ts"
 
@@ -374,7 +375,7 @@ describe("where answers are", () => {
     Effect.gen(function*() {
       const store = memory(1)
       const built = Layer.provide(fake("hello"), Layer.succeed(Store, store))
-      assert.strictEqual((yield* Effect.provide(Claude.Claude, built)).answers, store)
+      assert.strictEqual(Runtime.of(yield* Effect.provide(Claude.Claude, built)).answers, store)
       const replies = Effect.flatMap(Replies, ({ reply }) => reply)
       yield* Effect.provide(replies, Layer.provide(Replies.layer, built))
       const other = Layer.provide(fake(), Layer.succeed(Store, store))
@@ -424,7 +425,7 @@ describe("in memory", () => {
 
   it.effect("1,000 are remembered, and the one that was not used for longest goes", () =>
     Effect.gen(function*() {
-      const { answers: store } = yield* Claude.Claude
+      const store = Runtime.of(yield* Claude.Claude).answers
       for (let index = 0; index < 1000; index++) yield* store.set(`bound ${index}`, kept(0, index), hour)
       assert.deepStrictEqual(yield* store.get("bound 0"), kept(0, 0))
       yield* store.set("bound 1000", kept(0, 1000), hour)

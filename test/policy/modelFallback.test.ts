@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Ref, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as CallContext from "../../src/callContext.ts"
 import {
   CallLog,
   Claude,
@@ -15,6 +16,7 @@ import {
   Tool
 } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import * as Runtime from "../../src/runtime.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
 
 const fail = Faults.fails
@@ -288,6 +290,19 @@ describe("which model is asked", () => {
     ))))
 })
 
+it.effect("without a Claude in context, a larger window is by what is known, and by the models of this place", () =>
+  Effect.gen(function*() {
+    const small = new ClaudeError.ContextWindowExceeded({ model: "claude-haiku-4-5" })
+    const asked = Effect.flatMap(
+      CallContext.Substitute,
+      (model) => model === undefined ? Effect.fail(small) : Effect.succeed(model)
+    )
+    const call = Policy.apply({ models: ["claude-haiku-5-5"] })(asked)
+    assert.strictEqual(yield* call, "claude-haiku-5-5")
+    const other = Models.layer([{ id: "claude-haiku-5-5", contextWindow: 100 }])
+    assert.strictEqual((yield* Effect.flip(Effect.provide(call, other)))._tag, "ContextWindowExceeded")
+  }))
+
 describe("what another model costs", () => {
   it.effect("is charged to the budget, with a policy and without; nothing is asked that cannot be paid for", () =>
     Effect.gen(function*() {
@@ -302,7 +317,7 @@ describe("what another model costs", () => {
         charged.length = 0
         const error = yield* Claude.text("hi").pipe(
           through,
-          Effect.provideService(Claude.Claude, { ...claude, budget: budget(1) }),
+          Effect.provideService(Claude.Claude, { ...claude, runtime: Runtime.replace(claude, { budget: budget(1) }) }),
           Effect.flip
         )
         assert.deepStrictEqual(charged, ["Overloaded", "ServerFault"])

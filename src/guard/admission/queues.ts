@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { atNow } from "../../atNow.ts"
 import { type ClaudeError, Saturated } from "../../ClaudeError.ts"
-import * as Current from "../../Current.ts"
 import type { Request } from "../../Message.ts"
+import type { Catalogue } from "../../models/catalogue.ts"
 import type * as Guard from "../Guard.ts"
 import type { Compiled } from "../guards/record.ts"
 import { forget } from "../idle.ts"
@@ -14,6 +14,7 @@ import * as Admission from "./Admission.ts"
 
 /** What queues need of the place where they are built. */
 export interface Place extends Pick<Meter.Place, "countTokens"> {
+  readonly catalogue: Catalogue
   readonly store: Quota.Levels
   readonly scope: Scope.Scope
 }
@@ -50,20 +51,12 @@ const admit = (queues: Queues, request: Request): Effect.Effect<Guard.Lease, Cla
   const { params: { model } } = request
   const known = queues.byModel.get(model)
   if (known !== undefined) return known.admit(request)
-  return Effect.flatMap(
-    Current.Catalogue,
-    ({ models }) => atNow((now) => added(queues, model, models, now).admit(request))
-  )
+  return atNow((now) => added(queues, model, now).admit(request))
 }
 
 /** Models of one line share limits, as the API has it. */
-const added = (
-  queues: Queues,
-  model: string,
-  models: (typeof Current.Catalogue.Service)["models"],
-  now: number
-): Admission.Admission => {
-  const line = models.get(model)?.line
+const added = (queues: Queues, model: string, now: number): Admission.Admission => {
+  const line = queues.place.catalogue.models.get(model)?.line
   const { limits, name } = queues.guards.quota?.classOf(line, model) ?? { name: line ?? model, limits: undefined }
   const found = queues.byClass.get(name) ?? opened(queues, name, limits, now)
   queues.byModel.set(model, found)
@@ -71,14 +64,15 @@ const added = (
 }
 
 const opened = (
-  { byClass, byModel, guards: { account, concurrency, quota }, place: { store, ...place } }: Queues,
+  { byClass, byModel, guards: { account, concurrency, quota }, place: { countTokens, scope, store } }: Queues,
   name: string,
   limits: Quota.Amount | undefined,
   now: number
 ): Admission.Admission => {
   forget([byClass, byModel], now)
   const made = Admission.make({
-    ...place,
+    countTokens,
+    scope,
     key: `${account}/${name}`,
     concurrency,
     quota: quota && limits && { ...quota, limits, store }

@@ -12,6 +12,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
+import * as CallContext from "../../callContext.ts"
 import type { ClaudeError } from "../../ClaudeError.ts"
 import * as Current from "../../Current.ts"
 import * as Priority from "../priority.ts"
@@ -41,7 +42,7 @@ const newcomer = (context: Context.Context<never>): Waiter => {
   return {
     deadline,
     // Without a deadline, it might wait for hours.
-    patient: deadline < Infinity && Context.get(context, Current.WaitForCircuit),
+    patient: deadline < Infinity && Context.get(context, CallContext.WaitForCircuit),
     rank: Priority.rankOf(Context.get(context, Current.Priority)),
     turn: Deferred.makeUnsafe<void, ClaudeError>()
   }

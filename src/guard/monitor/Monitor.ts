@@ -11,9 +11,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { atNow } from "../../atNow.ts"
+import * as CallContext from "../../callContext.ts"
 import type * as CallLog from "../../CallLog.ts"
 import type { ClaudeError } from "../../ClaudeError.ts"
-import * as Current from "../../Current.ts"
 import type { Request } from "../../Message.ts"
 import * as Refuse from "../../options.ts"
 import * as Guard from "../Guard.ts"
@@ -90,7 +90,7 @@ export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): 
     admit: ({ params: { model } }) =>
       // A policy tells the log how its call ended.
       Effect.map(
-        Current.Call,
+        CallContext.Call,
         (call) => call === undefined ? { settle: (exit) => settled(observer, model, exit) } : Guard.nothing
       ),
     watch: (guard) => ({
@@ -122,7 +122,7 @@ const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void>
   }
   const end = endOf(event)
   return end === undefined ? observer.log.emit(event) : Effect.contextWith((context: Context.Context<never>) => {
-    const outer = Context.get(context, Current.Call)
+    const outer = Context.get(context, CallContext.Call)
     // A call inside of another is one of its attempts.
     const isPart = outer !== undefined && outer.id !== event.call
     const alert = isPart ? undefined : observer.rate.count(end, event.at, event.model)
@@ -141,7 +141,7 @@ const settled = (observer: Observer, model: string, exit: Guard.Ending): Effect.
 /** What a gate turns away without a policy. */
 const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect.Effect<void, ClaudeError> =>
   Effect.contextWith((context: Context.Context<never>) =>
-    Context.get(context, Current.Call) !== undefined ? guard.gate(request) : Effect.tapError(
+    Context.get(context, CallContext.Call) !== undefined ? guard.gate(request) : Effect.tapError(
       guard.gate(request),
       (error) => atNow((now) => raise(observer, observer.rate.count(failed(error), now, request.params.model)))
     )

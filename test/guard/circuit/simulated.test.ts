@@ -1,6 +1,7 @@
 /** Outages in virtual time: when a circuit opens, when the first answer comes after it, and how fast calls begin then. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer, Random, Ref } from "effect"
+import * as CallContext from "../../../src/callContext.ts"
 import { CallLog, Claude, ClaudeError, Current, Guards } from "../../../src/index.ts"
 import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
 import { effort, oneIn } from "../../support/effort.ts"
@@ -30,7 +31,7 @@ const simulate = ({ calls, gap, patience = 25, seed = "circuit", serve }: Traffi
           Effect.timeoutOption(patience * 1000),
           Effect.ignore,
           Effect.provideService(Current.Deadline, now + patience * 1000),
-          Effect.provideService(Current.WaitForCircuit, true)
+          Effect.provideService(CallContext.WaitForCircuit, true)
         )
       })
       yield* every(gap, calls, () => call)

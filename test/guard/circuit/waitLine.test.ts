@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Clock, Duration, Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import * as CallContext from "../../../src/callContext.ts"
 import { Circuit, type Claude, ClaudeError, Current, type Guard } from "../../../src/index.ts"
 import { run } from "../../../src/testing/simulator/virtualClock.ts"
 
@@ -35,7 +36,7 @@ const gate = (circuits: Guard.Guard, { patient = true, priority = "default", wit
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     circuits.gate(request).pipe(
       Effect.provideService(Current.Deadline, now + within * 1000),
-      Effect.provideService(Current.WaitForCircuit, patient),
+      Effect.provideService(CallContext.WaitForCircuit, patient),
       Effect.provideService(Current.Priority, priority)
     ))
 
