@@ -25,7 +25,7 @@ await compare([
   { name: "Effect.runPromise alone", run: promised(ready, () => Effect.void) },
   { name: "text", run: promised(ready, text) },
   { name: "text, Policy.none", run: promised(ready, under(Policy.none)) },
-  { name: "text, retry only", run: promised(ready, under({ retry: Retry.standard })) },
+  { name: "text, retry only", run: promised(ready, under({ retry: Retry.standard, maxRetries: 8 })) },
   { name: "text, overall only", run: promised(ready, under({ overall: "5 minutes" })) },
   { name: "text, Policy.standard", run: promised(ready, standard) },
   { name: "text, Policy.standard, in one fiber", run: inFiber(ready, standard) },

@@ -9,7 +9,8 @@ import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 const doubling = Retry.backoff({ times: 2, base: "1 second", jitter: "additive" })
 
 export const threeAttempts = {
-  retry: Retry.atMost(2, Retry.byTag({ RateLimited: doubling, ServerFault: doubling, Overloaded: doubling }))
+  retry: { RateLimited: doubling, ServerFault: doubling, Overloaded: doubling },
+  maxRetries: 2
 } as const satisfies Policy.Policy
 
 export const program = Claude.text("Write a haiku about patience.").pipe(

@@ -8,11 +8,11 @@ import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 
 export const waitsByKind = {
   attempt: "30 seconds",
-  retry: Retry.byTag({
+  retry: {
     RateLimited: Retry.linear({ times: 3, base: "2 seconds" }),
     TimedOut: Retry.linear({ times: 3, base: "5 seconds" }),
     Unreachable: Retry.linear({ times: 3, base: "3 seconds" })
-  })
+  }
 } as const satisfies Policy.Policy
 
 export const program = Claude.text("Write a haiku about patience.").pipe(

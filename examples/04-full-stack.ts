@@ -16,15 +16,15 @@ class Sentiment extends Schema.Class<Sentiment>("Sentiment")({
 const waits = Retry.backoff({ times: 3, base: "1 second" })
 
 export const production = {
-  retry: Retry.byTag({
+  retry: {
     RateLimited: waits,
     Overloaded: waits,
     ServerFault: waits,
     Unreachable: waits,
     TimedOut: waits,
-    PartialAnswer: waits,
-    MalformedOutput: Retry.reask(2)
-  }),
+    PartialAnswer: waits
+  },
+  reask: 2,
   models: ["claude-haiku-5-5"],
   overall: "2 minutes"
 } as const satisfies Policy.Policy

@@ -13,11 +13,11 @@ class Invoice extends Schema.Class<Invoice>("Invoice")({
 export const patient: Policy.Policy = {
   firstToken: "15 seconds",
   idle: "20 seconds",
-  retry: Retry.byTag({
+  retry: {
     RateLimited: Retry.backoff({ times: 8, base: "2 seconds" }),
-    Overloaded: Retry.backoff({ times: 4, base: "2 seconds" }),
-    MalformedOutput: Retry.reask(2)
-  }),
+    Overloaded: Retry.backoff({ times: 4, base: "2 seconds" })
+  },
+  reask: 2,
   models: ["claude-haiku-5-5"],
   overall: "2 minutes"
 }

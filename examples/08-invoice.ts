@@ -3,7 +3,7 @@
  * the shape. What no shape can say is checked when the answer is decoded, and Claude is told what was wrong with it.
  */
 import { Console, DateTime, Effect, Schema } from "effect"
-import { Claude, Policy, Retry } from "../src/index.ts"
+import { Claude, Policy } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 
 const Line = Schema.Struct({
@@ -24,7 +24,7 @@ export const Invoice = Schema.Struct({
 
 export const readInvoice = (scan: string) =>
   Claude.object(Invoice, `Extract the invoice. All amounts are in cents.\n${scan}`).pipe(
-    Policy.apply({ retry: Retry.byTag({ MalformedOutput: Retry.reask(2) }), overall: "2 minutes" }),
+    Policy.apply({ reask: 2, overall: "2 minutes" }),
     Policy.outcome
   )
 

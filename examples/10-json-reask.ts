@@ -3,7 +3,7 @@
  * now and then it is not quite right, and then it is asked for again, with the answer and what is wrong with it.
  */
 import { Console, Effect, Schema } from "effect"
-import { Claude, Policy, Retry } from "../src/index.ts"
+import { Claude, Policy } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 
 interface Section {
@@ -18,7 +18,7 @@ const Section: Schema.Codec<Section> = Schema.Struct({
 /** `{ form: "prompt", because: "the schema is recursive, which the API does not take" }` */
 export const form = Claude.formOf(Section)
 
-const reasked = Policy.apply({ retry: Retry.byTag({ MalformedOutput: Retry.reask(2) }), overall: "2 minutes" })
+const reasked = Policy.apply({ reask: 2, overall: "2 minutes" })
 
 /** Of a shape that contains itself. */
 export const outline = (text: string) => Claude.object(Section, `Outline this text:\n${text}`).pipe(reasked)

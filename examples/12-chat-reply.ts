@@ -5,11 +5,11 @@
 import { NodeServices } from "@effect/platform-node"
 import { Console, Duration, Effect, Layer, Predicate, Schema } from "effect"
 import { KeyValueStore, Persistence } from "effect/persistence"
-import { Claude, Current, Fallback, Policy, Retry } from "../src/index.ts"
+import { Claude, Current, Fallback, Policy } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 import * as PersistedAnswers from "../src/PersistedAnswers.ts"
 
-const policy = { retry: Retry.standard, models: ["claude-haiku-5-5"], overall: "20 seconds" } as const
+const policy = { ...Policy.standard, models: ["claude-haiku-5-5"], overall: "20 seconds" } as const
 
 interface Question {
   readonly id: string

@@ -3,12 +3,12 @@
  * on the way is a refusal, and what cannot be joined with certainty is not.
  */
 import { Console, Effect } from "effect"
-import { Claude, Policy, Retry } from "../src/index.ts"
+import { Claude, Policy } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 
 export const report = (topic: string) =>
   Claude.message(`Write a report of about 5,000 words about ${topic}.`, { maxTokens: 4000 }).pipe(
-    Policy.apply({ retry: Retry.standard, truncated: { continue: 4 }, overall: "10 minutes" })
+    Policy.apply({ ...Policy.standard, truncated: { continue: 4 }, overall: "10 minutes" })
   )
 
 export const program = Effect.gen(function*() {

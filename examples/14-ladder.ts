@@ -3,11 +3,11 @@
  * that it takes, and with time enough to answer. When the account has no money left, another one pays.
  */
 import { Config, Console, Effect, Layer } from "effect"
-import { Claude, Fallback, Policy, Retry } from "../src/index.ts"
+import { Claude, Fallback, Policy } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 
 export const policy = {
-  retry: Retry.standard,
+  ...Policy.standard,
   models: ["claude-opus-5", "claude-haiku-5-5"],
   refused: ["claude-opus-5"],
   overall: "1 minute",

@@ -7,7 +7,7 @@ import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { ByteSize, Clock, Console, type Duration, Effect, Layer, Schema, Stream } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
-import { Claude, type ClaudeError, Fallback, type Message, Policy, Retry } from "../src/index.ts"
+import { Claude, type ClaudeError, Fallback, type Message, Policy } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 
 export interface Options {
@@ -17,7 +17,7 @@ export interface Options {
 }
 
 export const options: Options = {
-  policy: { retry: Retry.standard, onBreak: "resume", overall: "1 minute", streamOverall: "10 minutes" },
+  policy: { ...Policy.standard, onBreak: "resume", overall: "1 minute", streamOverall: "10 minutes" },
   heartbeat: "10 seconds"
 }
 

@@ -18,17 +18,15 @@ const soon = Retry.backoff({ times: 3, base: "500 millis", cap: "2 seconds" })
 
 export const policy = {
   overall: "18 seconds",
-  retry: Retry.atMost(
-    5,
-    Retry.byTag({
-      Overloaded: soon,
-      RateLimited: soon,
-      ServerFault: soon,
-      Unreachable: soon,
-      PartialAnswer: soon,
-      TimedOut: soon
-    })
-  ),
+  retry: {
+    Overloaded: soon,
+    RateLimited: soon,
+    ServerFault: soon,
+    Unreachable: soon,
+    PartialAnswer: soon,
+    TimedOut: soon
+  },
+  maxRetries: 5,
   firstToken: "10 seconds",
   onBreak: "restart"
 } as const satisfies Policy.Policy

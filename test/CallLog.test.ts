@@ -15,7 +15,7 @@ const secret = "the answer is swordfish"
 const question = "what is the password of alice"
 const key = "sk-ant-very-secret"
 
-const policy = Policy.apply({ retry: Retry.byTag({ Overloaded: Retry.linear({ times: 1, base: 1 }) }) })
+const policy = Policy.apply({ retry: { Overloaded: Retry.linear({ times: 1, base: 1 }) } })
 
 /** One call that fails in mid-answer, with everything that is said about it. */
 const incident = Claude.text(question).pipe(policy, Effect.flip)

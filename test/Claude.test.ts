@@ -293,7 +293,7 @@ describe("restart", () => {
   it.effect("G13: a restart is marked, and only then is anything repeated", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
-        Policy.applyStream({ retry: Retry.atMost(5, Retry.standard), onBreak: "restart" }),
+        Policy.applyStream({ retry: Retry.standard, maxRetries: 5, onBreak: "restart" }),
         Stream.runCollect,
         Effect.forkChild({ startImmediately: true })
       )

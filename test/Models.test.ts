@@ -209,7 +209,7 @@ describe("refresh", () => {
   it.effect("is tried again by a policy", () =>
     Effect.gen(function*() {
       const call = yield* Models.refresh.pipe(
-        Policy.apply({ retry: Retry.byTag({ Overloaded: Retry.linear({ times: 2, base: "1 second" }) }) }),
+        Policy.apply({ retry: { Overloaded: Retry.linear({ times: 2, base: "1 second" }) } }),
         Effect.forkChild
       )
       yield* TestClock.adjust("1 minute")
@@ -219,7 +219,7 @@ describe("refresh", () => {
   it.effect("fails once its policy is spent, and then nothing has changed", () =>
     Effect.gen(function*() {
       const call = yield* Models.refresh.pipe(
-        Policy.apply({ retry: Retry.byTag({ Overloaded: Retry.linear({ times: 1, base: "1 second" }) }) }),
+        Policy.apply({ retry: { Overloaded: Retry.linear({ times: 1, base: "1 second" }) } }),
         Effect.flip,
         Effect.forkChild
       )
@@ -435,7 +435,7 @@ describe("the cost of", () => {
 
   it.effect("all attempts is that of each, also of another model, and at least that if one broke off", () =>
     Effect.gen(function*() {
-      const policy = Policy.apply({ retry: Retry.byTag({ EmptyAnswer: Retry.linear({ times: 1, base: "1 milli" }) }) })
+      const policy = Policy.apply({ retry: { EmptyAnswer: Retry.linear({ times: 1, base: "1 milli" }) } })
       const outcome = (turns: ReadonlyArray<Faults.Turn>) =>
         Effect.gen(function*() {
           const call = yield* Claude.text("hi").pipe(policy, Policy.outcome, Effect.forkChild)

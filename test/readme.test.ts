@@ -6,7 +6,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { outage, policy } from "../examples/incident.ts"
 import { decisionTable, errorTable } from "../scripts/readme.ts"
-import { Claude, Models, Policy, Retry } from "../src/index.ts"
+import { Claude, Models, Policy } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
@@ -51,7 +51,7 @@ describe("code", () => {
       const clearScreen = Effect.sync(() => void screen.splice(0))
       const show = (text: string) => Effect.sync(() => void screen.push(text))
       const reader = Claude.events("Tell me a story.").pipe(
-        Policy.applyStream({ retry: Retry.standard, onBreak: "restart" }),
+        Policy.applyStream({ ...Policy.standard, onBreak: "restart" }),
         Stream.runForEach((event) => {
           if (event.type === "restarted") return clearScreen
           return event.type === "content_block_delta" && event.delta.type === "text_delta"

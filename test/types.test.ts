@@ -1,9 +1,9 @@
 /** Types that are inferred: `tsc` is what fails here. */
 import type { Message as SdkMessage, Tool as SdkTool } from "@anthropic-ai/sdk/resources/messages"
 import { it } from "@effect/vitest"
-import { Context, Effect, type Option, Schema, SchemaGetter, type Stream } from "effect"
+import { Context, Data, Effect, type Option, Schedule, Schema, SchemaGetter, type Stream } from "effect"
 import { describe, expectTypeOf } from "vitest"
-import { Claude, type ClaudeError, Current, type Message, Models, Policy, Tool } from "../src/index.ts"
+import { Claude, type ClaudeError, Current, type Message, Models, Policy, Retry, Tool } from "../src/index.ts"
 import { Tree } from "./support/tree.ts"
 
 type Failure = ClaudeError.ClaudeError
@@ -207,5 +207,118 @@ describe("models", () => {
     >()
     // @ts-expect-error it needs a name
     expectTypeOf(() => Models.layer([{ maxOutput: 1 }])).toBeFunction()
+  })
+})
+
+describe("a policy", () => {
+  class Busy extends Data.TaggedError("Busy")<{}> {}
+  const retry = Retry.linear({ times: 3 })
+  const forMalformed = Schedule.recurs(1).pipe(Schedule.setInputType<ClaudeError.MalformedOutput>())
+  const call = Claude.text("hi")
+
+  it("leaves the type of a call of Claude as it is", () => {
+    type Text = Effect.Effect<string, Failure, Claude.Claude>
+    expectTypeOf(Policy.apply(Policy.standard)(call)).toEqualTypeOf<Text>()
+    expectTypeOf(Policy.apply({ retry: { Overloaded: retry }, reask: 2 })(call)).toEqualTypeOf<Text>()
+    expectTypeOf(call.pipe(Policy.apply({ ...Policy.standard, models: ["claude-haiku-5-5"] }))).toEqualTypeOf<Text>()
+    expectTypeOf(Claude.stream("hi").pipe(Policy.applyStream({ retry, streamOverall: "1 minute" }))).toEqualTypeOf<
+      Stream.Stream<string, Failure, Claude.Claude>
+    >()
+  })
+
+  it("adds DeadlineExceeded if it has an overall limit, or its type does not say", () => {
+    const own = Effect.fail(new Busy())
+    const unknown: Policy.Policy = {}
+    type Both = Effect.Effect<never, Busy | ClaudeError.DeadlineExceeded>
+    expectTypeOf(Policy.apply({ retry: Retry.standard, maxRetries: 8 })(own)).toEqualTypeOf<
+      Effect.Effect<never, Busy>
+    >()
+    expectTypeOf(Policy.apply({ retry, overall: undefined })(own)).toEqualTypeOf<Effect.Effect<never, Busy>>()
+    expectTypeOf(Policy.apply(Policy.standard)(own)).toEqualTypeOf<Both>()
+    expectTypeOf(Policy.apply(unknown)(own)).toEqualTypeOf<Both>()
+  })
+
+  it("has one schedule, or one for each kind of error, which takes that error", () => {
+    const extended = {
+      ...Policy.standard,
+      retry: { ...Retry.standard, RateLimited: retry, CircuitOpen: undefined, MalformedOutput: forMalformed },
+      truncated: { continue: 2 },
+      paused: { continue: 1 },
+      empty: { nudge: 1 }
+    } as const satisfies Policy.Policy
+    expectTypeOf(Policy.apply(extended)).toBeFunction()
+    expectTypeOf(Policy.apply({ retry: Schedule.spaced("1 second") })).toBeFunction()
+    const joining = Retry.byTag({ ...Retry.standard, Busy: Retry.linear({ times: 3 }) }, Busy)
+    expectTypeOf(Policy.apply({ retry: joining })).toBeFunction()
+    // @effect-diagnostics missingEffectError:off
+    // @ts-expect-error a schedule for malformed answers, and not for whatever fails
+    expectTypeOf(() => Policy.apply({ retry: forMalformed })).toBeFunction()
+    // @ts-expect-error a schedule for malformed answers, and not for an overload
+    expectTypeOf(() => Policy.apply({ retry: { Overloaded: forMalformed } })).toBeFunction()
+    // @ts-expect-error a number is no schedule
+    expectTypeOf(() => Policy.apply({ retry: { Overloaded: 3 } })).toBeFunction()
+  })
+
+  it("with a misspelt field is none: satisfies", () => {
+    // @ts-expect-error
+    expectTypeOf({ overal: "1 minute" } satisfies Policy.Policy).toBeObject()
+    // @ts-expect-error
+    expectTypeOf({ ...Policy.standard, overal: "1 minute" } satisfies Policy.Policy).toBeObject()
+    // @ts-expect-error
+    expectTypeOf({ retry: { RateLimitted: retry } } satisfies Policy.Policy).toBeObject()
+    // @ts-expect-error
+    expectTypeOf({ retry: { ...Retry.standard, RateLimitted: retry } } satisfies Policy.Policy).toBeObject()
+    // @ts-expect-error
+    expectTypeOf({ truncated: { raiseto: 9000 } } satisfies Policy.Policy).toBeObject()
+    // @ts-expect-error
+    expectTypeOf({ paused: { continue: 2, times: 3 } } satisfies Policy.Policy).toBeObject()
+    // @ts-expect-error
+    expectTypeOf({ empty: { nugde: 1 } } satisfies Policy.Policy).toBeObject()
+  })
+
+  it("with a misspelt field is none: apply", () => {
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply({ overal: "1 minute" })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply({ ...Policy.standard, overal: "1 minute" })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => call.pipe(Policy.apply({ ...Policy.standard, maxRetrys: 3 }))).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply({ retry: { RateLimitted: retry } })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply({ retry: { ...Retry.standard, RateLimitted: retry } })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply({ truncated: { continue: 2, raiseto: 9000 } })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply({ paused: { continue: 2, times: 3 } })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply({ empty: { nudge: 1, times: 3 } })).toBeFunction()
+  })
+
+  it("with a misspelt field is none: applyStream", () => {
+    // @ts-expect-error
+    expectTypeOf(() => Policy.applyStream({ ...Policy.standard, onbreak: "resume" })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.applyStream({ retry: { ...Retry.standard, RateLimitted: retry } })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.applyStream({ truncated: { continue: 2, raiseto: 9000 } })).toBeFunction()
+  })
+
+  it("with a misspelt field is none, also where the record was made elsewhere", () => {
+    const slips = {
+      field: { overall: "1 minute", overal: "1 minute" },
+      tag: { retry: { Overloaded: retry, RateLimitted: retry } },
+      truncated: { truncated: { continue: 2, raiseto: 9000 } }
+    } as const
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply(slips.field)).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply(slips.tag)).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.applyStream(slips.tag)).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply(slips.truncated)).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Retry.byTag(slips.tag.retry)).toBeFunction()
   })
 })

@@ -42,8 +42,10 @@ export const retry = Effect.fnUntraced(function*<A, E, R>(
 const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): Effect.fn.Return<void, E> {
   // To wait for a circuit is worse than to ask another model.
   if (is(error) && error._tag === "CircuitOpen" && (yield* OtherModel)(error)) return yield* Effect.fail(error)
-  const wait = yield* RetryState.next(call.retries, error)
-  if (wait === undefined) return yield* Effect.fail(error)
+  const next = yield* RetryState.next(call.retries, error)
+  if (next === undefined) return yield* Effect.fail(error)
+  const { corrects, wait } = next
+  if (corrects !== undefined) call.corrections = [...call.corrections, corrects]
   if (is(error)) {
     call.history = History.waited(call.history, Duration.toMillis(wait))
     const attempt = call.attempt + 1

@@ -73,7 +73,7 @@ const caller = (call: CallState.CallState): ModelFallback.Caller => ({
     CallState.recordOnce(call, error)
     call.chain = to
     call.corrections = []
-    call.retries = RetryState.make(call.policy.retry)
+    call.retries = RetryState.make(call.policy.retries)
     call.isFree = false
     return CallState.emit(call, fallback(error, to.model))
   }

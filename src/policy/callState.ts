@@ -114,7 +114,7 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
     lastAttempt: 0,
     isFree: false,
     chain: policy.chain,
-    retries: RetryState.make(policy.retry)
+    retries: RetryState.make(policy.retries)
   }
   return call
 })

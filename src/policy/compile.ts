@@ -1,6 +1,6 @@
 /** A policy that was checked, its parts ready to be used. */
 import { isString } from "effect/Predicate"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import { defaultPaused, type Rules } from "../answer/continuation.ts"
 import type { ClaudeError, Tag } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
@@ -8,12 +8,15 @@ import { usual } from "./decisions.ts"
 import { type Chain, defaultReserve } from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 import * as Record from "./record.ts"
+import * as Retry from "./Retry.ts"
+import type { Rules as RetryRules } from "./retryState.ts"
 import * as Timeout from "./Timeout.ts"
 import type { How } from "./validateCall.ts"
 
 /** A policy that was checked, its parts ready to be used. */
 export interface Compiled {
-  readonly retry: Schedule.Schedule<unknown, ClaudeError> | undefined
+  /** What is tried again on one model. */
+  readonly retries: RetryRules
   /** Whether a call waits for an open circuit, if the policy says: it does if the schedule retries `CircuitOpen`. */
   readonly waitsForCircuit: boolean | undefined
   /** Whether an attempt that timed out is followed by another one. */
@@ -38,11 +41,13 @@ export const compile = (policy: Record.Policy): Compiled => {
   Record.check(policy)
   const {
     empty = "fail",
+    maxRetries,
     models = [],
     onBreak = "fail",
     overall,
     paused = defaultPaused,
     precheck,
+    reask = 0,
     refused,
     reserve,
     retry,
@@ -53,10 +58,12 @@ export const compile = (policy: Record.Policy): Compiled => {
     ...limits
   } = policy
   const others = isString(refused) ? undefined : refused
+  const schedule = scheduleOf(retry)
+  const takes = (tag: Tag) => schedule !== undefined && Plan.takes(schedule, tag)
   return {
-    retry,
-    waitsForCircuit: retry === undefined ? models.length === 0 ? undefined : false : takes(retry, "CircuitOpen"),
-    retriesTimeOuts: retry !== undefined && takes(retry, "TimedOut"),
+    retries: { schedule, maxRetries, reask },
+    waitsForCircuit: retry === undefined && models.length === 0 ? undefined : takes("CircuitOpen"),
+    retriesTimeOuts: maxRetries !== 0 && takes("TimedOut"),
     chain: models.length === 0 && others === undefined ? undefined : {
       model: undefined,
       models,
@@ -73,20 +80,9 @@ export const compile = (policy: Record.Policy): Compiled => {
   }
 }
 
-/** Whether a schedule retries a kind of error. One that is not ours may. */
-const takes = (schedule: object, tag: Tag): boolean => {
-  const plan = Plan.of(schedule)
-  switch (plan?.kind) {
-    case undefined:
-      return true
-    case "never":
-    case "reask":
-      return false
-    case "waits":
-      return plan.times > 0
-    case "byTag":
-      return plan.entries.has(tag) && takes(plan.entries.get(tag) ?? {}, tag)
-    case "atMost":
-      return takes(plan.of, tag)
-  }
+/** The `retry` of a policy as one schedule. */
+const scheduleOf = (retry: Record.Policy["retry"]): Schedule.Schedule<unknown, ClaudeError> | undefined => {
+  if (retry === undefined || Schedule.isSchedule(retry)) return retry
+  const record: Retry.ByTag<ClaudeError> = retry
+  return Retry.byTag(record)
 }

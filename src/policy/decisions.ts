@@ -10,7 +10,7 @@ import { isPermanent } from "../permanence.ts"
  */
 export const decisive = (error: ClaudeError): Tag => isPermanent(error) ? kindOf(error) : error._tag
 
-/** What a policy does after each kind of failure, besides the retries, which are in `Retry.defaults`. */
+/** What a policy does after each kind of failure, besides the retries, which are in `Retry.standard`. */
 export interface Decision {
   /** Whether another model may succeed where one failed; `larger`: only one with a larger window. */
   readonly otherModel: boolean | "larger"

@@ -1,22 +1,32 @@
 /** What a policy will do, as text. */
-import type * as Schedule from "effect/Schedule"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import { defaultPaused } from "../answer/continuation.ts"
 import { shortest, usual } from "../answer/defaultLimits.ts"
+import { type ClaudeError, ClaudeError as AnyError } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
+import { isPermanent } from "../permanence.ts"
+import { wasSent } from "./charge.ts"
+import { compile } from "./compile.ts"
 import { defaultReserve } from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 import type { Policy } from "./record.ts"
+import { mostBeforeAnother, type Rules } from "./retryState.ts"
 
 /** Order, limits, and the waits each kind of error would see. */
 export const describe = (policy: Policy): string => {
-  const { onBreak = "fail", overall, precheck, retry, streamOverall, strict = false, validate = true } = policy
+  const compiled = compile(policy)
+  const { onBreak = "fail", overall, precheck, streamOverall, strict = false, validate = true } = policy
   return [
     row("validate", validate ? validation(strict, precheck === "count") : "no"),
     row("overall", overall === undefined ? "no limit" : `at most ${length(overall)} for everything below`),
     ...streamOverall === undefined ? [] : [row("", `a stream at most ${length(streamOverall)}, until it is read`)],
     ...chain(policy),
-    ...(retry === undefined ? [row("retry", "never")] : retries(retry)),
-    row("attempt", limits(policy)),
+    ...retries(policy, compiled.retries),
+    row("attempt", limits(policy, compiled.retriesTimeOuts)),
     row("half-way", halfWay(policy)),
     row(
       "on break",
@@ -64,8 +74,13 @@ const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
 const length = (input: Parameters<typeof Refuse.millis>[1]): string => Refuse.show(Refuse.millis("policy", input))
 
 /** What is not set is shown for a short prompt without tools. */
-const limits = ({ attempt, connect, contentIdle, firstToken, idle, overall, retry }: Policy): string => {
-  const third = overall === undefined || retry === undefined ? Infinity : Refuse.millis("policy", overall) / 3
+const limits = (
+  { attempt, connect, contentIdle, firstToken, idle, models = [], overall }: Policy,
+  retriesTimeOuts: boolean
+): string => {
+  // A stall leaves time for another attempt, if there can be one.
+  const canFollow = models.length > 0 || retriesTimeOuts
+  const third = overall === undefined || !canFollow ? Infinity : Refuse.millis("policy", overall) / 3
   const unset = (name: "connect" | "firstToken" | "idle" | "contentIdle", thinking = ""): string =>
     `${Math.round(Math.min(usual[name], Math.max(shortest, third)) / 100) / 10}s${thinking}`
   return [
@@ -77,59 +92,87 @@ const limits = ({ attempt, connect, contentIdle, firstToken, idle, overall, retr
   ].join(", ")
 }
 
-type AnySchedule = Schedule.Schedule<unknown, never>
-
 /** One row for each kind of error, kinds that are treated alike together. */
-const retries = (schedule: AnySchedule, most = ""): ReadonlyArray<string> => {
-  const plan = Plan.of(schedule)
-  if (plan?.kind === "atMost") return retries(plan.of, `, at most ${plan.times} in all`)
-  if (plan?.kind !== "byTag") return [row("retry", `${waits(schedule)}${most}`)]
+const retries = ({ models = [] }: Policy, { maxRetries, reask, schedule }: Rules): ReadonlyArray<string> => {
+  const reasked = reask === 0 ? [] : [row("reask", `a malformed answer ${times(reask)} at once, with what was wrong`)]
+  if (schedule === undefined) return [row("retry", never), ...reasked]
+  const most = maxRetries === undefined
+    ? ""
+    : models.length === 0
+    ? `, at most ${maxRetries} in all`
+    : `, at most ${maxRetries} on each model, ${Math.min(mostBeforeAnother, maxRetries)} while another may be asked`
+  const entries = entriesOf(schedule)
+  if (entries === undefined) return [row("retry", `${waits(schedule, "Overloaded", maxRetries)}${most}`), ...reasked]
   const rows = new Map<string, Array<string>>()
-  for (const [tag, entry] of plan.entries) {
-    const what = waits(entry)
+  for (const [tag, entry] of entries) {
+    const what = waits(entry, tag, maxRetries)
     rows.set(what, [...rows.get(what) ?? [], tag])
   }
   return [
     row("retry", `by kind of error${most}`),
     ...[...rows].filter(([what]) => what !== never).map(([what, tags]) => row("", `${tags.join(", ")}: ${what}`)),
     row("", "all others: never"),
-    row("", "never sooner than the server asks, and no wait that cannot end in time")
+    row("", "never sooner than the server asks, and no wait that cannot end in time"),
+    ...reasked
   ]
 }
 
 const never = "never"
 
-const waits = (schedule: AnySchedule): string => {
+const entriesOf = (schedule: Plan.AnySchedule) => {
   const plan = Plan.of(schedule)
-  switch (plan?.kind) {
-    case undefined:
-      return "custom"
-    case "never":
-      return never
-    case "reask":
-      return `${times(plan.times)} at once, with what was wrong`
-    case "waits": {
-      if (plan.times === 0) return never
-      const shown = Array.from({ length: Math.min(plan.times, 5) }, (_, i) => spread(plan, plan.wait(i + 1)))
-      return `${times(plan.times)}, after ${shown.join(", ")}${plan.times > 5 ? " …" : ""}`
-    }
-    case "atMost":
-      return `${waits(plan.of)}, at most ${times(plan.times)}`
-    case "byTag":
-      return "by kind of error"
+  return plan?.kind === "byTag" ? plan.entries : undefined
+}
+
+/** How often a kind of error is retried, and the first waits, from the shortest to the longest. */
+const waits = (schedule: Plan.AnySchedule, tag: string, maxRetries = Infinity): string => {
+  const plan = Plan.of(schedule)
+  if (plan === undefined) return "custom"
+  if (plan.kind === "byTag") {
+    const entry = plan.entries.get(tag)
+    return entry === undefined ? never : waits(entry, tag, maxRetries)
   }
+  const error = sample(tag)
+  const count = Math.min(plan.times, error !== undefined && !wasSent(error) ? Infinity : maxRetries)
+  const shortest = firstWaits(schedule, error, count, 0)
+  const longest = firstWaits(schedule, error, count, 1)
+  if (shortest.length === 0) return never
+  const shown = shortest.map((from, i) => from === longest[i] ? `${from}s` : `${from}-${longest[i]}s`)
+  return `${times(count)}, after ${shown.join(", ")}${count > shown.length ? " …" : ""}`
+}
+
+/** The first waits of one of our schedules after the same error again and again, in seconds. `share` is what chance says. */
+const firstWaits = (schedule: Plan.AnySchedule, error: ClaudeError | undefined, count: number, share: number) =>
+  Effect.runSync(Effect.provideService(stepped(schedule, error, count), Random.Random, {
+    nextDoubleUnsafe: () => share,
+    nextIntUnsafe: () => 0
+  }))
+
+const stepped = Effect.fnUntraced(function*(
+  schedule: Plan.AnySchedule,
+  error: ClaudeError | undefined,
+  count: number
+) {
+  // Ours take any error.
+  const step = yield* Schedule.toStep(schedule as Schedule.Schedule<unknown, unknown>)
+  const found: Array<number> = []
+  while (found.length < Math.min(count, 5)) {
+    const wait = yield* Pull.catchDone(Effect.map(step(0, error), ([, wait]) => wait), () => Effect.undefined)
+    if (wait === undefined) break
+    found.push(Duration.toMillis(wait) / 1000)
+  }
+  return found
+})
+
+/** An error of a kind, if it is one of ours. One that is only retried with a hint when has one. */
+const sample = (tag: string): ClaudeError | undefined => {
+  const member = AnyError.members.find(({ identifier }) => identifier === tag)
+  if (member === undefined) return undefined
+  const make = (hint: object) =>
+    // No kind needs more than these.
+    new (member as new(fields: object) => ClaudeError)({ scope: "idle", ...hint })
+  const error = make({})
+  return isPermanent(error) ? make({ retryAfter: Duration.zero }) : error
 }
 
 const times = (n: number): string => n === 1 ? "once" : n === Infinity ? "without end" : `${n} times`
-
-/** From the shortest to the longest wait. */
-const spread = ({ base, cap, jitter }: Extract<Plan.Plan, { readonly kind: "waits" }>, wait: number): string => {
-  const [from, to] = {
-    none: [wait, wait],
-    full: [0, wait],
-    additive: [wait, wait + base],
-    proportional: [0.8 * wait, 1.2 * wait]
-  }[jitter]
-  const [a = 0, b = 0] = [from, to].map((ms) => Math.min(cap, ms ?? 0) / 1000)
-  return a === b ? `${b}s` : `${a}-${b}s`
-}

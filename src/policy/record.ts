@@ -3,17 +3,36 @@ import type * as Duration from "effect/Duration"
 import { isObject } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import type { ClaudeError } from "../ClaudeError.ts"
+import type { ClaudeError, Tag, Tagged } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
 import * as Limits from "./limits.ts"
 import * as ModelFallback from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 
+/** A schedule for each kind of error. A kind without one is final. A `Schedule`, which has a `pipe`, is none. */
+export type Retries =
+  & { readonly [T in Tag]?: Schedule.Schedule<unknown, Tagged<T>> | undefined }
+  & { readonly pipe?: never }
+
 /** The parts of a policy. A missing part does nothing, but the limits of an attempt always have a default. */
 export interface Policy extends Current.Limits {
-  /** Which failures to try again, and when. */
-  readonly retry?: Schedule.Schedule<unknown, ClaudeError> | undefined
+  /**
+   * Which failures to try again, and when: one schedule, or one for each kind of error, where a kind without one is final.
+   * Extend `Retry.standard` by a spread; `undefined` takes a kind out of it.
+   */
+  readonly retry?: Schedule.Schedule<unknown, ClaudeError> | Retries | undefined
+  /**
+   * How many requests `retry` may send again, over all kinds of error, to each model; at most 3 of them while another model
+   * may be asked. Waits for a circuit, a queue or a budget do not count. No limit if absent.
+   */
+  readonly maxRetries?: number | undefined
+  /**
+   * How often to ask for a malformed answer again at once, with the malformed answers so far and what is wrong with them as
+   * further turns: 0. Only for answers that Claude ended by itself (`end_turn`), before `retry` is asked, and not counted in
+   * `maxRetries`.
+   */
+  readonly reask?: number | undefined
   /** Which models to ask next, once retrying is over. */
   readonly models?: ReadonlyArray<Current.ModelId> | undefined
   /** Which models to ask after a refusal, where they are not `models`; or `fail`. What was said before it is discarded. */
@@ -63,6 +82,8 @@ const fields: { readonly [K in keyof Required<Policy>]: true } = {
   contentIdle: true,
   attempt: true,
   retry: true,
+  maxRetries: true,
+  reask: true,
   models: true,
   refused: true,
   reserve: true,
@@ -81,9 +102,7 @@ const fields: { readonly [K in keyof Required<Policy>]: true } = {
 export const check = (policy: Policy): void => {
   Refuse.unknown("Policy", policy, fields)
   Limits.lengths("Policy", policy)
-  if (policy.retry !== undefined && !Schedule.isSchedule(policy.retry)) {
-    Refuse.refuse("Policy: retry is not a Schedule: use Retry.backoff, Retry.byTag, or one of your own")
-  }
+  checkRetry(policy)
   for (const name of ["onBreak", "validate", "strict", "precheck"] as const) {
     const [value, allowed]: [unknown, ReadonlyArray<unknown>] = [policy[name], choices[name]]
     if (value !== undefined && !allowed.includes(value)) {
@@ -103,16 +122,33 @@ export const check = (policy: Policy): void => {
       `Policy: onBreak is "${policy.onBreak}", but nothing says how often: add retry, for example Retry.standard`
     )
   }
-  const plan = policy.retry === undefined ? undefined : byTag(policy.retry)
-  if (plan?.entries.has("DeadlineExceeded") && Plan.of(plan.entries.get("DeadlineExceeded") ?? {})?.kind !== "never") {
-    Refuse.refuse("Policy: retry has an entry for DeadlineExceeded, which ends the call: remove it, or raise overall")
-  }
 }
 
-/** The choice by kind of error that a schedule is, if it is one. */
-export const byTag = (schedule: object): Extract<Plan.Plan, { readonly kind: "byTag" }> | undefined => {
-  const plan = Plan.of(schedule)
-  return plan?.kind === "byTag" ? plan : plan?.kind === "atMost" ? byTag(plan.of) : undefined
+const checkRetry = ({ maxRetries, reask, retry }: Policy): void => {
+  for (const [name, times] of Object.entries({ maxRetries, reask })) {
+    if (times !== undefined && !(Number.isInteger(times) && times >= 0)) {
+      Refuse.refuse(`Policy: ${name} is ${String(times)}: it must be a whole number, 0 or more`)
+    }
+  }
+  if (maxRetries !== undefined && retry === undefined && reask === undefined) {
+    Refuse.refuse("Policy: maxRetries counts retries, and there are none: add retry, for example Retry.standard")
+  }
+  if (retry === undefined) return
+  if (!isObject(retry)) {
+    Refuse.refuse(
+      `Policy: retry is ${
+        shown(retry)
+      }: it must be a Schedule, or a record of them by kind of error, like Retry.standard`
+    )
+  }
+  const plan = Schedule.isSchedule(retry) ? Plan.of(retry) : undefined
+  const entries = Schedule.isSchedule(retry)
+    ? plan?.kind === "byTag" ? plan.entries : undefined
+    : Plan.entries("Policy: retry", retry)
+  const last = entries?.get("DeadlineExceeded")
+  if (last !== undefined && Plan.takes(last, "DeadlineExceeded")) {
+    Refuse.refuse("Policy: retry has an entry for DeadlineExceeded, which ends the call: remove it, or raise overall")
+  }
 }
 
 const checkRefused = (models: unknown): void => {

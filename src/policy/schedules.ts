@@ -10,6 +10,9 @@ import { isPermanent } from "../permanence.ts"
 import * as Plan from "./plan.ts"
 import { beforeDeadline } from "./waitBeforeDeadline.ts"
 
+/** The jitter of a wait: what is random in it. */
+export type Jitter = "none" | "full" | "additive" | "proportional"
+
 /** What all waits have. */
 export interface WaitOptions {
   /** How many retries: 3 means at most 4 attempts. */
@@ -18,12 +21,12 @@ export interface WaitOptions {
   readonly base?: Duration.Input | undefined
   /** The longest wait: 30 seconds, or `base` if that is longer. A server that asks for more gets more. */
   readonly cap?: Duration.Input | undefined
-  readonly jitter?: Plan.Jitter | undefined
+  readonly jitter?: Jitter | undefined
 }
 
 /** Where a wait starts and how far it reaches, in milliseconds. A server's hint moves the start, never the reach. */
 const jitters: {
-  readonly [J in Plan.Jitter]: (wait: number, base: number) => readonly [start: number, reach: number]
+  readonly [J in Jitter]: (wait: number, base: number) => readonly [start: number, reach: number]
 } = {
   none: (wait) => [wait, 0],
   full: (wait) => [0, wait],
@@ -35,7 +38,7 @@ const jitters: {
 export const waits = (
   where: string,
   options: WaitOptions,
-  usual: Plan.Jitter,
+  usual: Jitter,
   grow: (base: number, n: number) => number
 ): Schedule.Schedule<unknown, unknown> => {
   const times = Refuse.count(`${where}: times`, options.times)
@@ -63,7 +66,7 @@ export const waits = (
       })
     )
   )
-  return Plan.note(reasonable(schedule), { kind: "waits", times, base, cap, jitter, wait })
+  return Plan.note(reasonable(schedule), { kind: "waits", times })
 }
 
 /**

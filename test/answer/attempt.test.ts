@@ -204,13 +204,12 @@ const layerOf = ({ guards, logTakes }: Place, playable: Faults.Playable) =>
 // What is interrupted
 // -----------------------------------------------------------------------------
 
-const retry = Retry.byTag({
+const retry = {
   Overloaded: Retry.linear({ times: 1, base: "1 second" }),
   TimedOut: Retry.linear({ times: 1, base: "1 second" }),
-  PartialAnswer: Retry.linear({ times: 2, base: "1 second" }),
-  MalformedOutput: Retry.reask(1)
-})
-const policy = { retry, overall: "5 minutes" } as const satisfies Policy.Policy
+  PartialAnswer: Retry.linear({ times: 2, base: "1 second" })
+}
+const policy = { retry, reask: 1, overall: "5 minutes" } as const satisfies Policy.Policy
 const older = "claude-haiku-4-5"
 
 const Point = Schema.Struct({ x: Schema.Number })

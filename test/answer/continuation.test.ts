@@ -319,7 +319,7 @@ const stopping = (
         truncated: { continue: most.continued },
         paused: { continue: most.paused },
         empty: { nudge: 1 },
-        retry: Retry.byTag({ Overloaded: Retry.backoff({ times: 2, base: "1 milli" }) })
+        retry: { Overloaded: Retry.backoff({ times: 2, base: "1 milli" }) }
       }),
       Effect.result,
       Effect.forkChild

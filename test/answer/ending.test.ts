@@ -313,7 +313,7 @@ describe("an answer that is opened under a policy", () => {
       const reading = Effect.scoped(
         Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events))
       )
-      yield* soon(Policy.apply({ retry: Retry.byTag({ PartialAnswer: retry }) })(reading))
+      yield* soon(Policy.apply({ retry: { PartialAnswer: retry } })(reading))
       assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), ["CallSucceeded"])
     }).pipe(Effect.provide(fake([Faults.breaks("half"), Faults.answer("a")]))))
 })

@@ -38,7 +38,7 @@ const goOn = (words: string) =>
   + "letter and without anything before them, then write what follows. Repeat nothing else, and do not mention the "
   + `interruption.\n<last_words>\n${words}\n</last_words>`
 
-const resume = { onBreak: "resume", retry: Retry.byTag({ PartialAnswer: Retry.backoff({ times: 3 }) }) } as const
+const resume = { onBreak: "resume", retry: { PartialAnswer: Retry.backoff({ times: 3 }) } } as const
 
 const retry = Retry.linear({ times: 2, base: "1 second" })
 

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { CallLog, Claude, Current, Guards, Policy, Retry } from "../../src/index.ts"
+import { CallLog, Claude, Current, Guards, Policy } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 /** A guarded fake, and the log of it. */
@@ -39,7 +39,7 @@ describe("Guards.apply", () => {
       assert.strictEqual(error._tag, "CircuitOpen")
       assert.lengthOf(yield* FakeClaude.received, 20)
       const call = yield* Claude.text("hi").pipe(
-        Policy.apply({ retry: Retry.standard, overall: "2 minutes" }),
+        Policy.apply({ ...Policy.standard, overall: "2 minutes" }),
         Effect.forkChild
       )
       yield* TestClock.adjust("40 seconds")

@@ -13,7 +13,7 @@ const guarded = (guards: Guards.Guards, playable: Faults.Playable) =>
 const sent = Effect.map(FakeClaude.received, (all) => all.length)
 
 /** A call that waits for an open circuit, at most two minutes. */
-const patient = Claude.text("hi").pipe(Policy.apply({ retry: Retry.standard, overall: "2 minutes" }))
+const patient = Claude.text("hi").pipe(Policy.apply({ ...Policy.standard, overall: "2 minutes" }))
 
 /** Opens the circuit by twenty calls that fail. */
 const outage = Effect.repeat(Effect.exit(Claude.text("hi")), { times: 19 })
@@ -91,7 +91,7 @@ describe("a 429 that no wait mends", () => {
 describe("patience", () => {
   it.effect("a call with a deadline waits for a slot until then, and not for a minute only", () =>
     Effect.gen(function*() {
-      const ask = Claude.text("hi").pipe(Policy.apply({ retry: Retry.standard, overall: "15 minutes" }))
+      const ask = Claude.text("hi").pipe(Policy.apply({ ...Policy.standard, overall: "15 minutes" }))
       const calls = yield* Effect.forEach(Array.from({ length: 6 }), () => Effect.forkChild(ask, start))
       for (let minute = 0; minute < 10; minute++) yield* TestClock.adjust("1 minute")
       for (const call of calls) assert.strictEqual(yield* Fiber.join(call), "a b c d e f g h i j k l")
@@ -104,10 +104,10 @@ describe("patience", () => {
       )
     ))
 
-  it.effect("the table of defaults bounds the retries of each kind, with one entry taken out, and without a deadline", () =>
+  it.effect("the record of standard retries bounds the retries of each kind, with one entry taken out, and without a deadline", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(
-        Policy.apply({ retry: Retry.byTag({ ...Retry.defaults, CircuitOpen: undefined }) })
+        Policy.apply({ retry: { ...Retry.standard, CircuitOpen: undefined } })
       )
       const call = yield* Effect.forkChild(Effect.flip(ask), start)
       yield* TestClock.adjust("1 hour")

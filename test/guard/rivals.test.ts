@@ -128,7 +128,7 @@ describe("cockatiel", () => {
         yield* Effect.flip(ask)
         const calls = yield* Effect.forEach(Array.from({ length: 200 }), () =>
           ask.pipe(
-            Policy.apply({ retry: Retry.standard, overall: "5 minutes" }),
+            Policy.apply({ ...Policy.standard, overall: "5 minutes" }),
             Effect.forkChild(start)
           ))
         yield* TestClock.adjust("5 minutes")

@@ -278,11 +278,11 @@ describe("what is no answer", () => {
 describe("asking again", () => {
   const question = { role: "user" as const, content: "read it" }
   const patient = Policy.apply({
-    retry: Retry.byTag({
-      MalformedOutput: Retry.reask(2),
+    retry: {
       RateLimited: Retry.backoff({ times: 1, base: "1 milli", jitter: "none" }),
       Truncated: Retry.backoff({ times: 3, base: "1 milli" })
-    })
+    },
+    reask: 2
   })
   /** Over a socket, to see the very bytes. */
   const bodies = (turns: ReadonlyArray<Faults.Turn>) =>

@@ -395,7 +395,7 @@ describe("accounts", () => {
   it.effect("G11: the error has the history of all accounts", () =>
     logged(Effect.gen(function*() {
       const call = Claude.text("hi").pipe(
-        Policy.apply({ retry: Retry.byTag({ Overloaded: Retry.backoff({ times: 1 }) }) })
+        Policy.apply({ retry: { Overloaded: Retry.backoff({ times: 1 }) } })
       )
       const running = yield* call.pipe(
         Fallback.accounts([account([Faults.forbidden]).layer, account([Faults.overloaded, Faults.refusal()]).layer]),

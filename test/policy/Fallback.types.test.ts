@@ -118,7 +118,7 @@ describe("notice", () => {
 
   it("is the end of the ladder", () => {
     const ended = Claude.text("hi").pipe(
-      Policy.apply({ retry: Retry.standard, models: ["claude-haiku-5-5"], overall: "1 minute" }),
+      Policy.apply({ ...Policy.standard, models: ["claude-haiku-5-5"], overall: "1 minute" }),
       Fallback.notice()
     )
     expectTypeOf<ErrorOf<typeof ended>>().toBeNever()

@@ -22,12 +22,13 @@ import { FakeClaude, Faults } from "../../src/testing/index.ts"
 const requests = Effect.map(FakeClaude.received, (all) => all.length)
 const events = Effect.flatMap(CallLog.Memory, Ref.get)
 const logged = <A>(layer: Layer.Layer<A>) => Layer.provideMerge(layer, CallLog.layerMemory)
-const quick = Retry.byTag({
+const quick = {
   Overloaded: Retry.linear({ times: 3, base: "1 second" }),
   RateLimited: Retry.linear({ times: 3, base: "1 second" }),
   PartialAnswer: Retry.linear({ times: 3, base: "1 second" })
-})
+}
 
+class Busy extends Data.TaggedError("Busy")<{}> {}
 class Mine extends Data.TaggedError("Overloaded")<{}> {}
 
 describe("types", () => {
@@ -147,7 +148,7 @@ describe("one call", () => {
 
   it.effect("G8: begins no wait that cannot end before the deadline, and asks the next model instead", () =>
     Effect.gen(function*() {
-      const policy = { retry: Retry.standard, models: ["claude-haiku-5-5"], overall: "20 seconds" } as const
+      const policy = { ...Policy.standard, models: ["claude-haiku-5-5"], overall: "20 seconds" } as const
       assert.strictEqual(yield* Claude.text("hi", { model: "claude-opus-5-5" }).pipe(Policy.apply(policy)), "hello")
       const models = (yield* FakeClaude.received).map(({ params }) => params.model)
       assert.deepStrictEqual(models, ["claude-opus-5-5", "claude-haiku-5-5"])
@@ -189,7 +190,7 @@ describe("one call", () => {
   it.effect("G11: giving up has a reason and the history of the attempts, in the log and on the error", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
-        Policy.apply({ retry: Retry.byTag({ Overloaded: Retry.linear({ times: 1 }) }), models: ["claude-haiku-5-5"] }),
+        Policy.apply({ retry: { Overloaded: Retry.linear({ times: 1 }) }, models: ["claude-haiku-5-5"] }),
         Effect.flip,
         Effect.forkChild
       )
@@ -317,8 +318,8 @@ describe("a call at an open circuit", () => {
       yield* Fiber.join(call)
       return waits
     })
-  const once = { ...Retry.defaults, Overloaded: Retry.linear({ times: 1 }) }
-  const waiting = { retry: Retry.byTag(once) }
+  const once = { ...Retry.standard, Overloaded: Retry.linear({ times: 1 }) }
+  const waiting = { retry: once }
   const models = { models: ["claude-haiku-5-5"] }
 
   it.effect.each(
@@ -327,8 +328,11 @@ describe("a call at an open circuit", () => {
       ["does not, without a retry", Policy.apply({}), [false]],
       [
         "does not, if CircuitOpen is not retried",
-        Policy.apply({ retry: Retry.byTag({ ...once, CircuitOpen: undefined }) }),
-        [false, false]
+        Policy.apply({ retry: { ...once, CircuitOpen: undefined } }),
+        [
+          false,
+          false
+        ]
       ],
       ["waits with the last model only", Policy.apply({ ...waiting, ...models }), [false, false, true, true]],
       [
@@ -351,7 +355,7 @@ describe("limits that are not set", () => {
       return [(yield* Fiber.join(call))._tag, yield* requests]
     })
   const again = {
-    retry: Retry.byTag({ TimedOut: Retry.linear({ times: 9, base: 1 }) }),
+    retry: { TimedOut: Retry.linear({ times: 9, base: 1 }) },
     overall: "24 seconds"
   } as const
 
@@ -395,7 +399,7 @@ describe("streams", () => {
     Effect.gen(function*() {
       const reader = yield* Claude.stream("hi").pipe(
         Policy.applyStream({
-          retry: Retry.byTag({ Overloaded: Retry.linear({ times: 1 }) }),
+          retry: { Overloaded: Retry.linear({ times: 1 }) },
           models: ["claude-haiku-5-5"]
         }),
         Stream.runCollect,
@@ -429,7 +433,7 @@ describe("streams", () => {
   it.effect("G13: restarts are bounded by the retries of the call, and its last error says how they went", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
-        Policy.applyStream({ retry: Retry.atMost(2, quick), onBreak: "restart" }),
+        Policy.applyStream({ retry: quick, maxRetries: 2, onBreak: "restart" }),
         Stream.runForEach(() => Effect.void),
         Effect.flip,
         Effect.forkChild
@@ -444,7 +448,8 @@ describe("streams", () => {
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({
-          retry: Retry.atMost(1, quick),
+          retry: quick,
+          maxRetries: 1,
           models: ["claude-haiku-5-5", "claude-opus-5-5"],
           onBreak: "restart"
         }),
@@ -562,7 +567,17 @@ describe("G12: a policy that contradicts itself is refused when it is built", ()
     [{ constructor: 1 } as Policy.Policy, /Policy has no field constructor/],
     [{ overall: -5n }, /overall is -5: it must be a duration/],
     [{ onBreak: "Restart" as "restart" }, /onBreak is Restart: it must be "fail" or "restart"/],
-    [{ retry: 3 as never }, /retry is not a Schedule/],
+    [{ retry: 3 as never }, /retry is 3: it must be a Schedule, or a record of them .* like Retry.standard/],
+    [{ retry: [Retry.never] as never }, /retry is \[.*\]: it must be a Schedule, or a record/],
+    [{ retry: { OverLoaded: Retry.never } as {} }, /retry: OverLoaded is none of our kinds of error: correct it/],
+    [{ retry: { Overloaded: 3 as never } }, /retry: Overloaded is 3: it must be a Schedule, like Retry.backoff/],
+    [{ retry: { DeadlineExceeded: Retry.linear({ times: 1 }) } }, /an entry for DeadlineExceeded, which ends the call/],
+    [{ retry: Retry.standard, maxRetries: 1.5 }, /maxRetries is 1.5: it must be a whole number, 0 or more/],
+    [{ retry: Retry.standard, maxRetries: -1 }, /maxRetries is -1/],
+    [{ maxRetries: 3 }, /maxRetries counts retries, and there are none: add retry, for example Retry.standard/],
+    [{ reask: Infinity }, /reask is Infinity: it must be a whole number, 0 or more/],
+    [{ reask: -1 }, /reask is -1: it must be a whole number, 0 or more/],
+    [{ reask: 1, onBreak: "resume" }, /onBreak is "resume", but nothing says how often: add retry/],
     [{ models: "claude-haiku-5-5" as never }, /models is claude-haiku-5-5: it must be a list/],
     [{ refused: "no" as "fail" }, /refused is "no": name the models to ask after a refusal, or write "fail"/],
     [{ refused: [] }, /refused is \[\]: name the models to ask after a refusal, or write "fail"/],
@@ -620,17 +635,15 @@ describe("describe", () => {
   it("shows order, limits and waits, and never runs a schedule that is not ours", () => {
     const custom: Schedule.Schedule<unknown> = Schedule.map(Schedule.forever, () => Effect.die("it was run"))
     expect(Policy.describe({
-      retry: Retry.atMost(
-        5,
-        Retry.byTag({
-          RateLimited: Retry.backoff({ times: 8, base: "2 seconds" }),
-          Overloaded: Retry.backoff({ times: 2, base: "2 seconds", jitter: "proportional" }),
-          Unreachable: Retry.linear({ times: 2, base: "3 seconds" }),
-          TimedOut: custom,
-          MalformedOutput: Retry.reask(2),
-          Refused: Retry.never
-        })
-      ),
+      retry: {
+        RateLimited: Retry.backoff({ times: 8, base: "2 seconds" }),
+        Overloaded: Retry.backoff({ times: 2, base: "2 seconds", jitter: "proportional" }),
+        Unreachable: Retry.linear({ times: 2, base: "3 seconds" }),
+        TimedOut: custom,
+        Refused: Retry.never
+      },
+      maxRetries: 5,
+      reask: 2,
       models: ["claude-haiku-5-5"],
       firstToken: "15 seconds",
       overall: "2 minutes",
@@ -640,14 +653,14 @@ describe("describe", () => {
       overall   at most 2m for everything below
       models    when retrying is over, claude-haiku-5-5
                 each of them keeps 10s of the time, or a fair share of less
-      retry     by kind of error, at most 5 in all
-                RateLimited: 8 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s …
+      retry     by kind of error, at most 5 on each model, 3 while another may be asked
+                RateLimited: 5 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s
                 Overloaded: 2 times, after 1.6-2.4s, 3.2-4.8s
                 Unreachable: 2 times, after 3s, 6s
                 TimedOut: custom
-                MalformedOutput: 2 times at once, with what was wrong
                 all others: never
                 never sooner than the server asks, and no wait that cannot end in time
+      reask     a malformed answer 2 times at once, with what was wrong
       attempt   headers in 10s, first token in 15s, silence 30s, no content 40s (180s thinking), no limit in all
       half-way  paused: goes on 5 times, cut off: fail, empty: fail
       on break  ask again, and tell the reader to begin anew"
@@ -688,6 +701,72 @@ describe("describe", () => {
       half-way  paused: goes on 5 times, cut off: fail, empty: fail
       on break  fail, with what had arrived"
     `)
+  })
+})
+
+describe("describe runs what Retry made, and shows what holds", () => {
+  const shown = (policy: Policy.Policy) => Policy.describe(policy).split("\n").map((line) => line.trim())
+
+  it("a wait at its cap, with all that chance adds", () => {
+    const additive = Retry.backoff({ times: 3, base: "20 seconds", cap: "30 seconds", jitter: "additive" })
+    assert.include(shown({ retry: { Overloaded: additive } }), "Overloaded: 3 times, after 20-30s, 30s, 30s")
+    // A server that says when to come back is not cut by the cap, and a circuit always says.
+    assert.include(shown({ retry: { CircuitOpen: additive } }), "CircuitOpen: 3 times, after 20-40s, 30-50s, 30-50s")
+  })
+
+  it("a kind that no schedule of ours retries, as never", () => {
+    const retry = { InvalidRequest: Retry.backoff({ times: 3 }), Truncated: Retry.linear({ times: Infinity }) }
+    assert.notInclude(shown({ retry }).join(), "InvalidRequest")
+    assert.notInclude(shown({ retry }).join(), "Truncated")
+  })
+
+  it("a count of all kinds, which bounds requests that were sent only", () => {
+    const often = Retry.linear({ times: Infinity, base: "1 second" })
+    const lines = shown({ retry: { Overloaded: often, CircuitOpen: often }, maxRetries: 2 })
+    assert.include(lines, "Overloaded: 2 times, after 1s, 2s")
+    assert.include(lines, "CircuitOpen: without end, after 1s, 2s, 3s, 4s, 5s …")
+    assert.include(lines, "retry     by kind of error, at most 2 in all")
+    const few = shown({ retry: often, maxRetries: 2, models: ["claude-haiku-5-5"] })
+    assert.include(
+      few,
+      "retry     2 times, after 1s, 2s, at most 2 on each model, 2 while another may be asked"
+    )
+    assert.include(shown({ retry: often, maxRetries: 0 }).join(), "retry     never")
+  })
+
+  it("a schedule of Retry.byTag as its record, its own kinds included, and tables inside of it", () => {
+    const inner = Retry.byTag({ Busy: Retry.linear({ times: 1 }) }, Busy)
+    const retry = Retry.byTag(
+      { Overloaded: Retry.byTag({ Overloaded: Retry.linear({ times: 2 }) }), Busy: inner },
+      Busy
+    )
+    assert.include(shown({ retry }), "Overloaded: 2 times, after 1s, 2s")
+    assert.include(shown({ retry }), "Busy: once, after 1s")
+    assert.deepStrictEqual(
+      shown({ retry: Retry.standard }),
+      shown({ retry: Retry.byTag(Retry.standard) })
+    )
+  })
+
+  it("limits of a third of the time, where an attempt that timed out may be followed by another one", () => {
+    const overall = "18 seconds"
+    const idle = (policy: Policy.Policy) => /silence (\d+s)/.exec(shown({ ...policy, overall }).join())?.[1]
+    const retry = { TimedOut: Retry.linear({ times: 1 }) }
+    assert.strictEqual(idle({ retry }), "6s")
+    assert.strictEqual(idle({ models: ["claude-haiku-5-5"] }), "6s")
+    assert.strictEqual(idle({ retry, maxRetries: 0 }), "30s")
+    assert.strictEqual(idle({ retry: { Overloaded: Retry.linear({ times: 1 }) } }), "30s")
+    assert.strictEqual(idle({}), "30s")
+  })
+
+  it("reask without retry", () => {
+    assert.include(shown({ reask: 1 }), "reask     a malformed answer once at once, with what was wrong")
+    assert.include(shown({ reask: 1 }), "retry     never")
+  })
+
+  it("a combination as custom, also in a record", () => {
+    const combined = Schedule.upTo(Retry.linear({ times: 3 }), { times: 1 })
+    assert.include(shown({ retry: { Overloaded: combined } }), "Overloaded: custom")
   })
 })
 

@@ -1,11 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Duration, Effect, Fiber, Random, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Claude, ClaudeError, Current, Policy, Retry } from "../../src/index.ts"
-import { FakeClaude, Faults } from "../../src/testing/index.ts"
+import { ClaudeError, Current, Retry } from "../../src/index.ts"
 
 const { Overloaded, RateLimited, ServerFault, Unreachable } = ClaudeError
-const requests = Effect.map(FakeClaude.received, (all) => all.length)
 const Millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100_000 }))
 
 /** The waits of a schedule for errors that come one after another, in milliseconds; shorter if it gives up. */
@@ -23,6 +21,7 @@ const waits = (schedule: Schedule.Schedule<unknown, unknown>, errors: ReadonlyAr
 
 const times = <A>(n: number, error: A) => Array.from({ length: n }, () => error)
 const plain = new Overloaded({})
+const standard = Retry.byTag(Retry.standard)
 
 describe("waits", () => {
   it.effect.each(
@@ -69,7 +68,7 @@ describe("waits", () => {
     Effect.gen(function*() {
       const run = (seed: string) =>
         Effect.gen(function*() {
-          const step = yield* Schedule.toStep(Retry.standard)
+          const step = yield* Schedule.toStep(standard)
           return yield* Effect.forEach(
             [plain, plain, plain],
             (error) => Effect.map(step(0, error), ([, wait]) => Duration.toMillis(wait))
@@ -161,6 +160,8 @@ describe("byTag", () => {
       assert.deepStrictEqual(yield* waits(schedule, times(5, new Busy())), [1000, 2000])
     }))
 
+  const forMalformed = Schedule.recurs(1).pipe(Schedule.setInputType<ClaudeError.MalformedOutput>())
+
   it("a misspelt tag does not compile, fresh or not, and is refused", () => {
     // @ts-expect-error
     assert.throws(() => Retry.byTag({ OverLoaded: Schedule.recurs(1) }), RangeError)
@@ -169,19 +170,10 @@ describe("byTag", () => {
     assert.throws(() => Retry.byTag(table), RangeError)
     // @effect-diagnostics missingEffectError:off
     // @ts-expect-error
-    Retry.byTag({ Overloaded: Retry.reask(1) })
+    Retry.byTag({ Overloaded: forMalformed })
     // @ts-expect-error
     Retry.byTag({ Bussy: Schedule.recurs(1) }, Busy)
   })
-
-  it.effect("atMost bounds the retries of all kinds together", () =>
-    Effect.gen(function*() {
-      const schedule = Retry.atMost(
-        3,
-        Retry.byTag({ RateLimited: Retry.linear({ times: 9 }), Overloaded: Retry.linear({ times: 9 }) })
-      )
-      assert.lengthOf(yield* waits(schedule, [plain, new RateLimited({}), plain, plain]), 3)
-    }))
 })
 
 describe("standard", () => {
@@ -214,7 +206,7 @@ describe("standard", () => {
       Effect.gen(function*() {
         const fields = { scope: "idle", retryAfter: Duration.seconds(1) }
         const error = new (member as new(fields: object) => ClaudeError.ClaudeError)(fields)
-        assert.lengthOf(yield* waits(Retry.standard, times(9, error)), retried[error._tag])
+        assert.lengthOf(yield* waits(standard, times(9, error)), retried[error._tag])
       }))
   }
 })
@@ -225,20 +217,20 @@ describe("an open circuit", () => {
 
   it.effect("is waited for as long as it says, and that is no retry of those that are counted", () =>
     Effect.gen(function*() {
-      const seen = yield* waits(Retry.standard, [fault, open, open, open, open, ...times(9, fault)])
+      const seen = yield* waits(standard, [fault, open, open, open, open, ...times(9, fault)])
       assert.lengthOf(seen, 12)
       for (const wait of seen.slice(1, 5)) assert.isAtLeast(Duration.toMillis(wait), 20_000)
     }))
 
   it.effect("that says not when to look again was isolated by hand, and is not waited for", () =>
     Effect.gen(function*() {
-      assert.lengthOf(yield* waits(Retry.standard, [new ClaudeError.CircuitOpen({})]), 0)
+      assert.lengthOf(yield* waits(standard, [new ClaudeError.CircuitOpen({})]), 0)
     }))
 
   it.effect("is final with one line", () =>
     Effect.gen(function*() {
       for (const CircuitOpen of [undefined, Retry.never]) {
-        const failsFast = Retry.byTag({ ...Retry.defaults, CircuitOpen })
+        const failsFast = Retry.byTag({ ...Retry.standard, CircuitOpen })
         assert.lengthOf(yield* waits(failsFast, [open]), 0)
         assert.lengthOf(yield* waits(failsFast, [fault]), 1)
       }
@@ -249,14 +241,14 @@ describe("a queue that turns a call away", () => {
   it.effect("is asked again when it says, which is no retry of those that are counted", () =>
     Effect.gen(function*() {
       const saturated = new ClaudeError.Saturated({ retryAfter: Duration.seconds(3) })
-      const seen = yield* waits(Retry.standard, [...times(5, saturated), ...times(9, plain)])
+      const seen = yield* waits(standard, [...times(5, saturated), ...times(9, plain)])
       assert.lengthOf(seen, 13)
       for (const wait of seen.slice(0, 5)) assert.isAtLeast(Duration.toMillis(wait), 3000)
     }))
 
   it.effect("and does not say when to come back is final", () =>
     Effect.gen(function*() {
-      assert.lengthOf(yield* waits(Retry.standard, [new ClaudeError.Saturated({})]), 0)
+      assert.lengthOf(yield* waits(standard, [new ClaudeError.Saturated({})]), 0)
     }))
 })
 
@@ -266,7 +258,7 @@ describe("x-should-retry", () => {
       for (const member of ClaudeError.ClaudeError.members) {
         const fields = { scope: "idle", retryAfter: Duration.seconds(1), shouldRetry: false }
         const error = new (member as new(fields: object) => ClaudeError.ClaudeError)(fields)
-        assert.lengthOf(yield* waits(Retry.standard, [error]), 0, error._tag)
+        assert.lengthOf(yield* waits(standard, [error]), 0, error._tag)
       }
     }))
 
@@ -276,7 +268,7 @@ describe("x-should-retry", () => {
         yield* waits(Retry.backoff({ times: 3 }), [new ClaudeError.InvalidRequest({ status: 409, shouldRetry: true })]),
         0
       )
-      assert.lengthOf(yield* waits(Retry.standard, [new Overloaded({ shouldRetry: true })]), 1)
+      assert.lengthOf(yield* waits(standard, [new Overloaded({ shouldRetry: true })]), 1)
     }))
 })
 
@@ -302,30 +294,6 @@ describe("refusals", () => {
     [() => Retry.byTag({ Busy: {} as never }, Busy), /byTag: Busy is \[object Object\]: it must be a Schedule/],
     [() => Retry.byTag({ OverLoaded: Retry.never } as {}), /byTag: OverLoaded is none of our kinds of error/],
     [() => Retry.byTag([Retry.never] as {}), /byTag is a list: it must be a record/],
-    [() => Retry.byTag(undefined as never), /byTag is undefined: it must be a record/],
-    [() => Retry.reask(-1), /reask: times is -1/],
-    [() => Retry.atMost(-1, Retry.never), /atMost: times is -1/]
+    [() => Retry.byTag(undefined as never), /byTag is undefined: it must be a record/]
   ])("%s", (build, sentence) => assert.throws(build, sentence))
-})
-
-describe("reask", () => {
-  it.effect("asks again with the malformed answer and what is wrong with it, also after another failure in between", () =>
-    Effect.gen(function*() {
-      const Point = Schema.Struct({ x: Schema.Int })
-      const fiber = yield* Claude.object(Point, "where?").pipe(
-        Policy.apply({
-          retry: Retry.byTag({ MalformedOutput: Retry.reask(1), RateLimited: Retry.linear({ times: 1 }) })
-        }),
-        Effect.forkChild
-      )
-      yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* Fiber.join(fiber), { x: 1 })
-      const roles = (yield* FakeClaude.received).map(({ params }) => params.messages.map(({ role }) => role).join(" "))
-      assert.deepStrictEqual(roles, ["user", "user assistant user", "user assistant user"])
-      assert.strictEqual(yield* requests, 3)
-    }).pipe(Effect.provide(FakeClaude.layer([
-      Faults.value({ x: "?" }),
-      Faults.rateLimited(),
-      Faults.value({ x: 1 })
-    ]))))
 })

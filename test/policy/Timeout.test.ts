@@ -33,7 +33,7 @@ describe("limits of an attempt", () => {
           attempt: "10 seconds",
           connect: "10 seconds",
           firstToken: "10 seconds",
-          retry: Retry.byTag({ TimedOut: Retry.linear({ times: 9, base: 1 }) }),
+          retry: { TimedOut: Retry.linear({ times: 9, base: 1 }) },
           overall: "25 seconds"
         }),
         Effect.flip,
@@ -109,7 +109,8 @@ describe("settings that cannot be meant are refused when they are written, as by
   it.each(Object.entries(one))("%s that is no duration", (name, limit) => {
     const sentence = (where: string) => `${where}: ${name} is "soon": it must be a duration longer than nothing`
     assert.throws(() => limit(soon), RangeError, sentence("Timeout"))
-    assert.throws(() => Policy.apply({ [name]: soon }), RangeError, sentence("Policy"))
+    const policy: Policy.Policy = { [name]: soon }
+    assert.throws(() => Policy.apply(policy), RangeError, sentence("Policy"))
     for (const none of [0, -1, NaN]) assert.throws(() => limit(none), RangeError, `Timeout: ${name} is ${none}`)
   })
 
@@ -121,7 +122,7 @@ describe("settings that cannot be meant are refused when they are written, as by
     ["idle", "attempt"],
     ["contentIdle", "attempt"]
   ])("%s that is longer than %s", (shorter, longer) => {
-    const limits = { [shorter]: "2 seconds", [longer]: "1 second" } as const
+    const limits: Current.Limits = { [shorter]: "2 seconds", [longer]: "1 second" }
     const sentence = (where: string) =>
       `${where}: ${shorter} (2s) is longer than ${longer} (1s), so it is never reached: lower ${shorter} or raise ${longer}`
     assert.throws(() => Timeout.limits(limits), RangeError, sentence("Timeout"))

@@ -66,7 +66,7 @@ describe("a stream that is opened again on other models", () => {
       const budgets: Array<string> = []
       const { result } = yield* ran(
         Claude.events("hi").pipe(
-          Policy.applyStream({ retry: Retry.standard, models: [b, c], onBreak: "restart" }),
+          Policy.applyStream({ retry: Retry.standard, maxRetries: 8, models: [b, c], onBreak: "restart" }),
           Stream.runDrain,
           Effect.provideService(Claude.Claude, {
             ...claude,
@@ -208,7 +208,7 @@ describe("a stream that dies", () => {
       const notes: Array<string> = []
       const claude = noted(notes, yield* Claude.Claude)
       const exit = yield* Claude.events("hi").pipe(
-        Policy.applyStream({ retry: Retry.standard }),
+        Policy.applyStream({ retry: Retry.standard, maxRetries: 8 }),
         Stream.runDrain,
         Effect.provideService(Claude.Claude, claude),
         Effect.exit
@@ -236,7 +236,7 @@ describe("a policy inside of another", () => {
 
   it.effect("that is done ends with it, when what it had opened is lost", () =>
     Effect.gen(function*() {
-      const opened = Policy.apply({ retry: Retry.standard })(Policy.apply(inner)(Claude.open("hi")))
+      const opened = Policy.apply({ retry: Retry.standard, maxRetries: 8 })(Policy.apply(inner)(Claude.open("hi")))
       const { result } = yield* ran(
         Effect.scoped(Effect.flatMap(opened, ({ events }) => Stream.runDrain(events)))
       )
@@ -252,7 +252,7 @@ describe("a policy inside of another", () => {
       const { result } = yield* ran(
         Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(
           Policy.apply({ overall: "10 seconds" }),
-          Policy.apply({ retry: Retry.byTag({ MalformedOutput: Retry.reask(2) }) })
+          Policy.apply({ reask: 2 })
         )
       )
       assert.deepStrictEqual(result._tag === "Success" && result.success, { x: 1 })
@@ -382,7 +382,7 @@ describe("requests in parallel in one policy", () => {
       const { charges, claude } = yield* counting
       const { result } = yield* ran(
         Effect.forEach(questions, (question) => Claude.text(question), { concurrency: 5 }).pipe(
-          Policy.apply({ retry: Retry.standard, truncated: { continue: 1 } }),
+          Policy.apply({ retry: Retry.standard, maxRetries: 8, truncated: { continue: 1 } }),
           Effect.provideService(Claude.Claude, claude)
         )
       )
@@ -485,7 +485,7 @@ describe("an answer that is read inside its policy", () => {
     it.effect(`is not asked for again after it broke, and then ${what}`, () =>
       Effect.gen(function*() {
         const { result } = yield* ran(
-          Policy.apply({ retry: Retry.standard, models, onBreak: "restart", overall: "60 seconds" })(read)
+          Policy.apply({ ...Policy.standard, models, onBreak: "restart", overall: "60 seconds" })(read)
         )
         assert.strictEqual(result._tag === "Failure" ? result.failure._tag : "answered", "PartialAnswer")
         assert.lengthOf(yield* FakeClaude.received, asked)
@@ -495,7 +495,7 @@ describe("an answer that is read inside its policy", () => {
   it.effect("fails with what arrived and why nothing came after it", () =>
     Effect.gen(function*() {
       const { result } = yield* ran(
-        Policy.apply({ retry: Retry.standard, onBreak: "restart", overall: "60 seconds" })(read)
+        Policy.apply({ ...Policy.standard, onBreak: "restart", overall: "60 seconds" })(read)
       )
       assert.isTrue(result._tag === "Failure")
       if (result._tag !== "Failure") return

@@ -243,7 +243,7 @@ describe("truncated: continue", () => {
         Claude.text("hi", { model: older, maxTokens: 10 }).pipe(
           Policy.apply({
             truncated: { continue: 1 },
-            retry: Retry.byTag({ Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) })
+            retry: { Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) }
           })
         ),
         Faults.maxTokens("One,"),

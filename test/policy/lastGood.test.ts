@@ -281,7 +281,7 @@ describe("what is remembered", () => {
       const Numbered = Schema.Struct({ n: Schema.Int })
       const site = lastGood({ ...options, schema: Numbered })
       const call = Claude.object(Numbered, "hi").pipe(
-        Policy.apply({ retry: Retry.byTag({ MalformedOutput: Retry.reask(2) }), models: ["claude-haiku-5-5"] }),
+        Policy.apply({ reask: 2, models: ["claude-haiku-5-5"] }),
         site
       )
       const first = yield* Effect.forkChild(call)

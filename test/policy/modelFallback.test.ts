@@ -164,7 +164,7 @@ describe("what is asked of each model", () => {
       const Point = Schema.Struct({ at: Schema.Tuple([Schema.Finite, Schema.Finite]) })
       const { bodies, exit } = yield* play(
         Claude.object(Point, "where?").pipe(
-          Policy.apply({ models: ["claude-of-old"], retry: Retry.byTag({ MalformedOutput: Retry.reask(1) }) }),
+          Policy.apply({ models: ["claude-of-old"], reask: 1 }),
           Fallback.lastGood({ key: "point", schema: Point, maxAge: "1 hour" })
         ),
         Faults.overloaded,
@@ -260,7 +260,7 @@ describe("which model is asked", () => {
     Effect.gen(function*() {
       const ladder = ["claude-haiku-5-5", "claude-opus-5"]
       const under = yield* Claude.text("hi").pipe(
-        Policy.apply({ models: ladder, retry: Retry.byTag({ ServerFault: Retry.backoff({ times: 1 }) }) }),
+        Policy.apply({ models: ladder, retry: { ServerFault: Retry.backoff({ times: 1 }) } }),
         Effect.flip,
         Effect.forkChild
       )

@@ -11,14 +11,14 @@ class Busy extends Data.TaggedError("Busy")<{}> {}
 class Other extends Data.TaggedError("Other")<{}> {}
 
 /** How often an effect runs that always fails so. */
-const runs = (retry: AnySchedule, failure: unknown) =>
+const runs = (retry: AnySchedule, failure: unknown, maxRetries?: number) =>
   Effect.gen(function*() {
     let runs = 0
     const failing = Effect.suspend(() => {
       runs++
       return Effect.fail(failure)
     })
-    const call = yield* Effect.forkChild(Effect.exit(Policy.apply({ retry })(failing)))
+    const call = yield* Effect.forkChild(Effect.exit(Policy.apply({ retry, maxRetries })(failing)))
     yield* TestClock.adjust("1 day")
     assert.strictEqual((yield* Fiber.join(call))._tag, "Failure")
     return runs
@@ -85,10 +85,7 @@ const schedules: ReadonlyArray<readonly [name: string, schedule: AnySchedule, ex
     timedOut: 2
   }],
   ["Retry.byTag with a class of the application", joining, { ...once, overloaded: 3, busy: 4 }],
-  ["Retry.standard", Retry.standard, { ...once, overloaded: 9, timedOut: 4 }],
-  ["Retry.atMost", Retry.atMost(1, joining), { ...once, overloaded: 2, busy: 2 }],
-  // A schedule for malformed answers only: a policy may ask it about anything.
-  ["Retry.reask", Retry.reask(2) as AnySchedule, { ...once, malformed: 3 }]
+  ["Retry.standard", Retry.byTag(Retry.standard), { ...once, overloaded: 9, timedOut: 4 }]
 ]
 
 /** Each leaves what a schedule retries as it is. */
@@ -125,17 +122,15 @@ describe("a schedule retries the same failures as often", () => {
   }
 })
 
-describe("Retry.reask sends its corrections", () => {
+describe("maxRetries bounds all kinds together", () => {
   it.effect.each(combinators)("with %s", ([, combine]) =>
     Effect.gen(function*() {
-      const call = yield* Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(
-        Policy.apply({ retry: combine(Retry.reask(1) as AnySchedule) }),
-        Effect.forkChild
+      const found = yield* Effect.forEach(
+        Object.entries(failures),
+        ([name, failure]) => Effect.map(runs(combine(joining), failure, 1), (runs) => [name, runs] as const)
       )
-      yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(yield* Fiber.join(call), { x: 1 })
-      assert.deepStrictEqual(yield* roles, ["user", "user assistant user"])
-    }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ x: "?" }), Faults.value({ x: 1 })]))))
+      assert.deepStrictEqual(Object.fromEntries(found), { ...once, overloaded: 2, busy: 2 })
+    }))
 })
 
 describe("an error of the application", () => {
@@ -230,9 +225,9 @@ describe("a copied error", () => {
     Effect.gen(function*() {
       for (
         const retry of [
-          Retry.standard,
+          Retry.byTag(Retry.standard),
           Retry.backoff({ times: 3 }),
-          Schedule.tap(Retry.standard, () => Effect.void)
+          Schedule.tap(Retry.byTag(Retry.standard), () => Effect.void)
         ]
       ) {
         assert.strictEqual(yield* runs(retry, copied(error)), 1)
@@ -282,12 +277,12 @@ describe("a copied error", () => {
       assert.strictEqual(yield* Fiber.join(call), "hello")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("20 seconds"), Faults.answer("hello")]))))
 
-  it.effect("keeps the corrections of Retry.reask, for the same question only", () =>
+  it.effect("keeps the corrections of reask, for the same question only", () =>
     Effect.gen(function*() {
       const point = Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(Effect.mapError(copied))
       const answer = yield* point.pipe(
         Effect.andThen(Claude.text("thank you")),
-        Policy.apply({ retry: Retry.byTag({ MalformedOutput: Schedule.tap(Retry.reask(1), () => Effect.void) }) })
+        Policy.apply({ retry: Schedule.tap(line(1), () => Effect.void), reask: 1 })
       )
       assert.strictEqual(answer, "You are welcome.")
       assert.deepStrictEqual(yield* roles, ["user", "user assistant user", "user"])
@@ -383,7 +378,7 @@ describe("a policy inside a policy", () => {
 
 describe("a combined schedule", () => {
   it("is shown as custom, and is not run for it", () => {
-    const combined = Schedule.tap(Retry.standard, () => Effect.die("asked"))
+    const combined = Schedule.tap(Retry.byTag(Retry.standard), () => Effect.die("asked"))
     assert.match(Policy.describe({ retry: combined }), /retry +custom/)
     assert.isTrue(Result.isSuccess(Result.try(() => Policy.apply({ retry: combined }))))
   })

@@ -113,7 +113,7 @@ const refusing = (status: number, body: unknown, headers: Http.OutgoingHttpHeade
 const apiError = (type: string, message: string) => ({ type: "error", error: { type, message } })
 
 /** As `Policy.standard`, without its waits. */
-const soon = Policy.apply({ retry: Retry.standard, overall: "30 seconds" })
+const soon = Policy.apply({ ...Policy.standard, overall: "30 seconds" })
 
 describe.each(wires)("%s", (_, wire) => {
   /** What a call to this server comes to, and how many requests it took. */

@@ -19,12 +19,11 @@ const budget = Effect.map(budgets, (status) => status["claude-sonnet-5-5"] ?? { 
 const left = Effect.map(budget, ({ left }) => left)
 const full = { left: 10, size: 10, waiting: 0 }
 
-const quick = Retry.byTag({
+const quick = {
   Overloaded: Retry.linear({ times: 3, base: "1 second" }),
   PartialAnswer: Retry.linear({ times: 3, base: "1 second" }),
-  CircuitOpen: Retry.linear({ times: 3, base: "1 second" }),
-  MalformedOutput: Retry.reask(3)
-})
+  CircuitOpen: Retry.linear({ times: 3, base: "1 second" })
+}
 const Invoice = Schema.Struct({ total: Schema.Int })
 
 /** Waits for a silent wire for an hour. */
@@ -52,7 +51,7 @@ const extras: ReadonlyArray<
   ],
   [
     "a re-ask",
-    Claude.object(Invoice, "hi").pipe(Policy.apply({ retry: quick, overall: "1 minute" })),
+    Claude.object(Invoice, "hi").pipe(Policy.apply({ retry: quick, reask: 3, overall: "1 minute" })),
     Faults.value({ total: "many" }),
     Faults.value({ total: 1 }),
     "MalformedOutput"

@@ -1,7 +1,7 @@
 /** An outage of half a minute, in virtual time: 200 clients that ask every 20 seconds and have two minutes for each call. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
-import { Claude, ClaudeError, type Guards, Policy, Retry } from "../../../src/index.ts"
+import { Claude, ClaudeError, type Guards, Policy } from "../../../src/index.ts"
 import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
 import { oneIn } from "../../support/effort.ts"
 import { busiest, count, counter, guarded, logNormal } from "../../support/provider.ts"
@@ -18,7 +18,7 @@ const simulate = (guards: Guards.Guards, sigma: number, seed: string) =>
     const sent = counter()
     let answered = 0
     const ask = Claude.text("hi").pipe(
-      Policy.apply({ retry: Retry.standard, overall: "2 minutes" }),
+      Policy.apply({ ...Policy.standard, overall: "2 minutes" }),
       Effect.match({ onFailure: () => {}, onSuccess: () => answered++ })
     )
     const calls = 10

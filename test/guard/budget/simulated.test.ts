@@ -1,7 +1,7 @@
 /** How much load retries add, in virtual time: in an hour of outage, after a burst of failures, and to failures now and then. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
-import { Claude, ClaudeError, type Guards, Policy, Retry } from "../../../src/index.ts"
+import { Claude, ClaudeError, type Guards, Policy } from "../../../src/index.ts"
 import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
 import { effort, oneIn } from "../../support/effort.ts"
 import { count, counter, every, guarded, logNormal, type Serve } from "../../support/provider.ts"
@@ -42,7 +42,7 @@ describe("G7: an hour of outage", () => {
       calls: Math.round(3_600_000 / gap),
       gap,
       serve,
-      policy: { retry: Retry.standard, overall: overall * 1000 }
+      policy: { ...Policy.standard, overall: overall * 1000 }
     })
   const hanging: Serve = () => Effect.never
 
@@ -103,7 +103,7 @@ describe("G7: failures that pass", () => {
   const once = (guards: Guards.Guards) => {
     let sent = 0
     const serve: Serve = () => Effect.suspend(() => sent++ < 64 ? failing(1000) : Effect.succeed({ first: 1000 }))
-    const policy: Policy.Policy = { retry: Retry.standard, overall: "2 minutes" }
+    const policy: Policy.Policy = { ...Policy.standard, overall: "2 minutes" }
     return simulate({ calls: 64, gap: 0, guards, policy, serve })
   }
 
@@ -157,7 +157,7 @@ describe("G7: failures that pass", () => {
             calls: 1000,
             gap,
             serve,
-            policy: { retry: Retry.standard, overall: overall * 1000 }
+            policy: { ...Policy.standard, overall: overall * 1000 }
           })
           assert.isAtLeast(answered, least)
           assert.isAtMost(load, 1.1 / (1 - share))

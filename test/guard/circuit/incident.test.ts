@@ -1,7 +1,7 @@
 /** Incidents in virtual time: probes that hang or are forgotten, answers that come late, and who is served first after it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Layer, Random, Scope, Stream } from "effect"
-import { CallLog, Claude, ClaudeError, Current, Guards, Policy, Retry } from "../../../src/index.ts"
+import { CallLog, Claude, ClaudeError, Current, Guards, Policy } from "../../../src/index.ts"
 import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
 import { type Answer, every, quantile, type Serve, wire } from "../../support/provider.ts"
 
@@ -149,7 +149,7 @@ const mixed = (seed: string) =>
         if (now < 30_000 || (yield* Random.next) < 0.1) return yield* new ClaudeError.Overloaded({})
         return { first: 500 }
       })
-    const policy = Policy.apply({ retry: Retry.standard, overall: "2 minutes" })
+    const policy = Policy.apply({ ...Policy.standard, overall: "2 minutes" })
     const ask = (index: number) => {
       const priority = priorities[index % priorities.length] ?? "default"
       return Effect.flatMap(Clock.currentTimeMillis, (start) =>

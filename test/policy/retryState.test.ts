@@ -1,0 +1,166 @@
+/** How often a call asks again: the count of all kinds, the count of corrections, and the reason when it stops. */
+import { assert, describe, it } from "@effect/vitest"
+import { Data, Duration, Effect, Fiber, Layer, Ref, Schedule, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { CallLog, Claude, ClaudeError, Policy, Retry } from "../../src/index.ts"
+import { FakeClaude, Faults } from "../../src/testing/index.ts"
+
+const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
+const roles = Effect.map(
+  FakeClaude.received,
+  (all) => all.map(({ params }) => params.messages.map(({ role }) => role).join(" "))
+)
+const logged = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(script), CallLog.layerMemory)
+const line = (times: number) => Retry.linear({ times, base: "1 second" })
+
+/** How an effect ends within a day. */
+const ended = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(Effect.exit(self))
+    yield* TestClock.adjust("1 day")
+    return yield* yield* Fiber.join(fiber)
+  })
+
+const failed = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flip(ended(self))
+
+const { CircuitOpen, InvalidRequest, MalformedOutput, Overloaded, RateLimited, Saturated, TimedOut } = ClaudeError
+const retryAfter = Duration.seconds(1)
+
+class Busy extends Data.TaggedError("Busy")<{}> {}
+
+/** Fails with one after the other, and then again and again with the last. */
+const failing = (errors: ReadonlyArray<ClaudeError.ClaudeError | Busy>) => {
+  let runs = 0
+  return {
+    runs: () => runs,
+    ask: Effect.suspend(() => Effect.fail(errors[Math.min(runs++, errors.length - 1)] ?? new Busy()))
+  }
+}
+
+describe("maxRetries", () => {
+  const retry = {
+    Overloaded: line(9),
+    RateLimited: line(9),
+    TimedOut: line(9),
+    CircuitOpen: line(9),
+    Saturated: line(9)
+  }
+  const [overloaded, limited, silent] = [new Overloaded({}), new RateLimited({}), new TimedOut({ scope: "idle" })]
+  const [open, full] = [new CircuitOpen({ retryAfter }), new Saturated({ retryAfter })]
+
+  it.effect.each<readonly [string, ReadonlyArray<ClaudeError.ClaudeError>, number, ClaudeError.GaveUp]>([
+    ["one kind", [overloaded], 3, "RetriesSpent"],
+    ["several kinds, the last of which was not retried", [overloaded, limited, silent], 3, "RetriesSpent"],
+    ["requests that were sent, and no waits", [open, full, overloaded, open, open, limited, silent], 7, "RetriesSpent"],
+    ["no kind that is final", [overloaded, limited, new InvalidRequest({})], 3, "NotRetried"],
+    [
+      "no failure that is permanent",
+      [overloaded, limited, new TimedOut({ scope: "idle", shouldRetry: false })],
+      3,
+      "NotRetried"
+    ]
+  ])("counts %s", ([, errors, expected, reason]) =>
+    Effect.gen(function*() {
+      const { ask, runs } = failing(errors)
+      const error = yield* failed(Policy.apply({ retry, maxRetries: 2 })(ask))
+      assert.strictEqual(runs(), expected)
+      assert.strictEqual(ClaudeError.is(error) && error.gaveUp, reason)
+    }))
+
+  it.effect("counts errors of the application that join", () =>
+    Effect.gen(function*() {
+      const { ask, runs } = failing([overloaded, new Busy(), overloaded, new Busy()])
+      const joining = Retry.byTag({ ...retry, Busy: line(9) }, Busy)
+      assert.strictEqual((yield* failed(Policy.apply({ retry: joining, maxRetries: 3 })(ask)))._tag, "Busy")
+      assert.strictEqual(runs(), 4)
+    }))
+
+  it.effect("counts with a schedule of the caller's own", () =>
+    Effect.gen(function*() {
+      const { ask, runs } = failing([overloaded, limited, silent])
+      const error = yield* failed(Policy.apply({ retry: Schedule.spaced("1 second"), maxRetries: 2 })(ask))
+      assert.deepStrictEqual([runs(), ClaudeError.is(error) && error.gaveUp], [3, "RetriesSpent"])
+    }))
+
+  it.effect("0 asks once, and still waits for an open circuit", () =>
+    Effect.gen(function*() {
+      const { ask, runs } = failing([open, open, overloaded])
+      yield* failed(Policy.apply({ retry, maxRetries: 0 })(ask))
+      assert.strictEqual(runs(), 3)
+    }))
+
+  it.effect.each<readonly [number | undefined, number, number]>([
+    [8, 4, 9],
+    [2, 3, 3],
+    [undefined, 10, 10]
+  ])("%s, per model: 3 at most while another model is left", ([maxRetries, first, last]) =>
+    Effect.gen(function*() {
+      yield* failed(Policy.apply({ retry, maxRetries, models: ["claude-haiku-5-5"] })(Claude.text("hi")))
+      const asked = yield* models
+      assert.lengthOf(asked.filter((model) => model === "claude-sonnet-5-5"), first)
+      assert.lengthOf(asked.filter((model) => model === "claude-haiku-5-5"), last)
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.overloaded)))))
+})
+
+describe("reask", () => {
+  const Point = Schema.Struct({ x: Schema.Int })
+  const where = Claude.object(Point, "where?")
+  const wrong = Faults.value({ x: "?" })
+  const right = Faults.value({ x: 1 })
+
+  it.effect("asks again at once with the malformed answers so far, without retry", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Policy.apply({ reask: 2 })(where), { x: 1 })
+      assert.deepStrictEqual(yield* roles, ["user", "user assistant user", "user assistant user assistant user"])
+      const log = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      const waits = log.flatMap((event) => event._tag === "RetryScheduled" ? [Duration.toMillis(event.wait)] : [])
+      assert.deepStrictEqual(waits, [0, 0])
+    }).pipe(Effect.provide(logged([wrong, wrong, right]))))
+
+  it.effect("keeps the correction after another failure in between", () =>
+    Effect.gen(function*() {
+      const policy = Policy.apply({ reask: 1, retry: { RateLimited: line(1) } })
+      assert.deepStrictEqual(yield* ended(policy(where)), { x: 1 })
+      assert.deepStrictEqual(yield* roles, ["user", "user assistant user", "user assistant user"])
+    }).pipe(Effect.provide(FakeClaude.layer([wrong, Faults.rateLimited(), right]))))
+
+  it.effect("has its own count: no retry is counted for it, and it counts for none", () =>
+    Effect.gen(function*() {
+      const policy = Policy.apply({ reask: 2, retry: { Overloaded: line(9) }, maxRetries: 1 })
+      assert.deepStrictEqual(yield* ended(policy(where)), { x: 1 })
+    }).pipe(Effect.provide(FakeClaude.layer([wrong, wrong, Faults.overloaded, right]))))
+
+  it.effect("leaves what it no longer asks for to the retry of MalformedOutput, which waits", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(Policy.apply({ reask: 1, retry: { MalformedOutput: line(1) } })(where))
+      yield* TestClock.adjust("999 millis")
+      assert.lengthOf(yield* roles, 2)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { x: 1 })
+    }).pipe(Effect.provide(FakeClaude.layer([wrong, wrong, right]))))
+
+  it.effect("says that the retries are spent when it is used up", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Policy.apply({ reask: 1 })(where))
+      assert.deepStrictEqual([error._tag, error.gaveUp, error.history?.length], ["MalformedOutput", "RetriesSpent", 2])
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(wrong)))))
+
+  it.effect.each<readonly [string, ClaudeError.ClaudeError, number]>([
+    ["ended by Claude", new MalformedOutput({ stopReason: "end_turn" }), 3],
+    ["that is the use of a tool", new MalformedOutput({ stopReason: "tool_use" }), 1],
+    ["of which nobody knows how it ended", new MalformedOutput({}), 1],
+    ["that the server forbids to retry", new MalformedOutput({ stopReason: "end_turn", shouldRetry: false }), 1]
+  ])("asks again for an answer %s: %s", ([, error, expected]) =>
+    Effect.gen(function*() {
+      const { ask, runs } = failing([error])
+      yield* failed(Policy.apply({ reask: 2 })(ask))
+      assert.strictEqual(runs(), expected)
+    }))
+
+  it.effect("begins anew with the question alone on the next model", () =>
+    Effect.gen(function*() {
+      const policy = Policy.apply({ reask: 1, models: ["claude-haiku-5-5"] })
+      assert.deepStrictEqual(yield* policy(where), { x: 1 })
+      assert.deepStrictEqual(yield* roles, ["user", "user assistant user", "user", "user assistant user"])
+    }).pipe(Effect.provide(FakeClaude.layer([wrong, wrong, wrong, right]))))
+})
