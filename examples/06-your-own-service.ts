@@ -15,7 +15,7 @@ export class Summaries extends Context.Service<Summaries, {
       const claude = yield* Claude.Claude
       return Summaries.of({
         summarize: (article) =>
-          Claude.text(`Summarize in one sentence:\n${article}`, { maxTokens: 200 }).pipe(
+          Claude.text(`Summarize in one sentence:\n${article}`, { max_tokens: 200 }).pipe(
             Policy.apply(Policy.standard),
             Effect.provideService(Claude.Claude, claude)
           )

@@ -1,6 +1,6 @@
 /** A tool: Claude says what it wants to know, as values of a schema, and is sent what came of it in a second message. */
 import { Console, Effect, Schema } from "effect"
-import { Claude, type Message, Policy, Tool } from "../src/index.ts"
+import { Claude, Policy, Tool } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 
 class Shirt extends Schema.Class<Shirt>("Shirt")({
@@ -13,8 +13,7 @@ const stock = Tool.make("stock", { description: "Says how many shirts of a kind 
 /** The application's own: it is given shirts, and never anything else. */
 const count = ({ color, size }: Shirt) => Effect.succeed(color === "blue" && size === "M" ? 4 : 0)
 
-const ask = (messages: Message.Prompt) =>
-  Claude.message(messages, { tools: [stock] }).pipe(Policy.apply(Policy.standard))
+const ask = (prompt: Claude.Prompt) => Claude.message(prompt, { tools: [stock] }).pipe(Policy.apply(Policy.standard))
 
 export const program = Effect.gen(function*() {
   const question = { role: "user", content: "Do you have this shirt in blue? I wear M." } as const

@@ -7,7 +7,7 @@ import { Claude, Policy } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 
 export const report = (topic: string) =>
-  Claude.message(`Write a report of about 5,000 words about ${topic}.`, { maxTokens: 4000 }).pipe(
+  Claude.message(`Write a report of about 5,000 words about ${topic}.`, { max_tokens: 4000 }).pipe(
     Policy.apply({ ...Policy.standard, truncated: { continue: 4 }, overall: "10 minutes" })
   )
 

@@ -144,7 +144,7 @@ export const program = (question: string, wire: string) =>
     yield* Console.log(`\n${bold("What happens")}`)
 
     // The policy limits each opening; this one also limits the reading.
-    const asked = Claude.events(question, { maxTokens: 300 }).pipe(
+    const asked = Claude.events(question, { max_tokens: 300 }).pipe(
       Policy.applyStream(policy),
       Stream.runForEach((event) =>
         event.type === "content_block_delta" && event.delta.type === "text_delta"

@@ -49,6 +49,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/waitQueue.test.ts"
   },
   {
+    name: "G2: a reply that is interrupted leaves its answer open",
+    file: "src/answer/stream.ts",
+    find: "      Effect.onExit((exit) => finish(reading, verdict(reading, exit))),\n",
+    replace: "",
+    test: "test/answer/reply.test.ts"
+  },
+  {
     name: "G2: the lease of a call that a later guard refuses is never settled",
     file: "src/guard/Guard.ts",
     find: "    yield* onScopeExit(held.context, (exit) => lease.settle(exit, held.usage))\n  }\n",
@@ -273,6 +280,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
 
   // No output is repeated.
+  {
+    name: "G13: text begins anew, and its reader is not told",
+    file: "src/answer/stream.ts",
+    find: "onBreak === \"restart\" ? \"fail\" : onBreak",
+    replace: "onBreak",
+    test: "test/answer/reply.test.ts"
+  },
   {
     name: "G13: the words at the seam are there twice",
     file: "src/answer/join.ts",

@@ -74,7 +74,7 @@ export type Event =
     readonly usage: Usage
   }
   | Attempt & { readonly _tag: "AttemptFailed"; readonly error: ClaudeError }
-  | Attempt & { readonly _tag: "AttemptLeft" }
+  | Attempt & { readonly _tag: "AttemptAbandoned" }
   | Common & {
     readonly _tag: "RetryScheduled"
     readonly attempt: number
@@ -140,8 +140,8 @@ export const layer: Layer.Layer<never> = Layer.effect(
   }))
 )
 
-/** Tells nobody. */
-export const layerNone: Layer.Layer<never> = Layer.suspend(() => Layer.succeed(CallLog, nobody))
+/** Sends events nowhere. */
+export const layerNoop: Layer.Layer<never> = Layer.suspend(() => Layer.succeed(CallLog, nobody))
 
 /** The events so far, oldest first. */
 export class Memory
@@ -193,7 +193,7 @@ export const combine = <const Layers extends ReadonlyArray<Layer.Layer<never, un
 const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLevel.Severity } = {
   AttemptStarted: "Debug",
   AttemptSucceeded: "Debug",
-  AttemptLeft: "Debug",
+  AttemptAbandoned: "Debug",
   CallSucceeded: "Debug",
   RetryScheduled: "Info",
   Continued: "Info",

@@ -25,22 +25,17 @@ import type { ClaudeError } from "./ClaudeError.ts"
 import * as Current from "./Current.ts"
 import * as LogPlacement from "./logPlacement.ts"
 import type * as Message from "./Message.ts"
+import type { Options, Prompt } from "./Message.ts"
 import { makeCatalogue } from "./models/initial.ts"
 import * as Output from "./output/codec.ts"
 import * as Tools from "./output/toolInput.ts"
-import { type Ask, countable, type Options, toolsOf, toRequest } from "./request/build.ts"
+import { countable, toolsOf, toRequest } from "./request/build.ts"
 import * as Runtime from "./runtime.ts"
 import { traced } from "./traced.ts"
-import type { Connect } from "./wire/connection.ts"
 
-export type { Opened } from "./answer/attempt.ts"
-export type { Answer } from "./answer/stream.ts"
 export type { Budget, Charge } from "./budget.ts"
-export type { CountParams } from "./Message.ts"
-export type { Form } from "./output/codec.ts"
-export type { Ask, Options } from "./request/build.ts"
+export type { Answer, Connect, Connection, CountParams, Form, Opened, Options, Prompt, WireItem } from "./Message.ts"
 export type { Runtime } from "./runtime.ts"
-export type { Connect, Connection, WireItem } from "./wire/connection.ts"
 
 // -----------------------------------------------------------------------------
 // Service
@@ -48,7 +43,7 @@ export type { Connect, Connection, WireItem } from "./wire/connection.ts"
 
 /** What a provider supplies. */
 export interface Wire {
-  readonly open: Connect
+  readonly open: Message.Connect
   /** Counts the input tokens of a request without running it. */
   readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
   /** Lists the models, also those that are retired. */
@@ -61,7 +56,7 @@ export class Claude extends Context.Service<Claude, {
    * Opens one answer: succeeds with the first content. Its scope is the answer's, and is closed with how the answer
    * ended: that is what guards learn from. `Claude.open` and all other calls see to it.
    */
-  readonly open: (request: Message.Request) => Effect.Effect<Attempt.Opened, ClaudeError, Scope.Scope>
+  readonly open: (request: Message.Request) => Effect.Effect<Message.Opened, ClaudeError, Scope.Scope>
   readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
   /** What else belongs to it: log, budget, models, remembered answers. To pass on: `{ ...claude, open }`. */
@@ -93,20 +88,20 @@ const unlimited: Budget = { charge: () => Effect.succeed({ settle: () => Effect.
 
 /** Asks, and collects the complete answer. The input of tools made with `Tool.make` is decoded. */
 export const message: (
-  ask: Ask,
+  prompt: Prompt,
   options?: Options
-) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (ask, options) =>
-  collected(ask, options, "content").pipe(
-    Effect.flatMap((reply) => Tools.decode(toolsOf(ask, options), reply)),
+) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (prompt, options) =>
+  collected(prompt, options, "content").pipe(
+    Effect.flatMap((reply) => Tools.decode(toolsOf(prompt, options), reply)),
     traced("Claude.message")
   )
 
 /** Asks for text. */
 export const text: (
-  ask: Ask,
+  prompt: Prompt,
   options?: Options
-) => Effect.Effect<string, ClaudeError, Claude> = (ask, options) =>
-  Effect.map(collected(ask, options, "text"), ({ text }) => text).pipe(traced("Claude.text"))
+) => Effect.Effect<string, ClaudeError, Claude> = (prompt, options) =>
+  Effect.map(collected(prompt, options, "text"), ({ text }) => text).pipe(traced("Claude.text"))
 
 /**
  * Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode, with every issue
@@ -115,47 +110,47 @@ export const text: (
  */
 export const object: <A, I, RD = never>(
   schema: Schema.ConstraintCodec<A, I, RD>,
-  ask: Ask,
+  prompt: Prompt,
   options?: Options
-) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, ask, options) =>
-  traced("Claude.object")(value(() => Output.of(schema), ask, options))
+) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, prompt, options) =>
+  traced("Claude.object")(value(() => Output.of(schema), prompt, options))
 
 /** Asks for one of a list: the answer is nothing else. A fake must answer `{ choice: "…" }`. */
 export const choice: <const C extends ReadonlyArray<string>>(
   choices: C,
-  ask: Ask,
+  prompt: Prompt,
   options?: Options
-) => Effect.Effect<C[number], ClaudeError, Claude> = (choices, ask, options) =>
-  value(() => Output.choice(choices), ask, options).pipe(
+) => Effect.Effect<C[number], ClaudeError, Claude> = (choices, prompt, options) =>
+  value(() => Output.choice(choices), prompt, options).pipe(
     Effect.map(({ choice }) => choice),
     traced("Claude.choice")
   )
 
 /** Asks for JSON of any shape, in words. Where the shape is known, `Claude.object` is held to it. */
 export const json: (
-  ask: Ask,
+  prompt: Prompt,
   options?: Options
-) => Effect.Effect<Schema.Json, ClaudeError, Claude> = (ask, options) =>
-  traced("Claude.json")(value(() => Output.json, ask, options))
+) => Effect.Effect<Schema.Json, ClaudeError, Claude> = (prompt, options) =>
+  traced("Claude.json")(value(() => Output.json, prompt, options))
 
 /**
  * How `Claude.object` asks for a value of this schema: by the schema, to which the API holds the model (if it is not one
  * of the few that cannot), or by words in the last message, where a schema is recursive, or has a part that may be
  * anything, or more than 16 unions and optional fields. Not at all, if it has no JSON form.
  */
-export const formOf = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output.Form =>
+export const formOf = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Message.Form =>
   Output.formOf(Output.of(schema))
 
 /** Counts the input tokens a request would use. */
 export const countTokens: (
-  ask: Ask,
+  prompt: Prompt,
   options?: Options
-) => Effect.Effect<number, ClaudeError, Claude> = (ask, options) =>
+) => Effect.Effect<number, ClaudeError, Claude> = (prompt, options) =>
   Effect.flatMap(
     Claude,
     (claude) =>
       Effect.flatMap(
-        toRequest(claude, ask, options),
+        toRequest(claude, prompt, options),
         ({ request: { params } }) => claude.countTokens(countable(params))
       )
   )
@@ -165,34 +160,37 @@ export const countTokens: (
 // -----------------------------------------------------------------------------
 
 /**
- * Asks, and succeeds as soon as the answer begins.
+ * Asks, and succeeds as soon as the answer begins: with its `text` or `events` to be read, and its `reply`.
+ *
+ * ```ts
+ * const answer = yield* Claude.open(prompt)
+ * yield* Stream.runForEach(answer.text, print)
+ * const { usage } = yield* answer.reply
+ * ```
  *
  * Opening is an effect, so every policy applies to it. Reading is not, so none
  * can: a half-read answer is never silently asked for again. What happens when
  * it breaks is the `onBreak` of the policy it was opened under.
  */
 export const open: (
-  ask: Ask,
+  prompt: Prompt,
   options?: Options
-) => Effect.Effect<AnswerStream.Answer, ClaudeError, Claude | Scope.Scope> = (ask, options) =>
-  traced("Claude.open")(begin(ask, options, true))
+) => Effect.Effect<Message.Answer, ClaudeError, Claude | Scope.Scope> = (prompt, options) =>
+  traced("Claude.open")(begin(prompt, options))
 
 /** Asks, and gives the events of the answer. */
 export const events: (
-  ask: Ask,
+  prompt: Prompt,
   options?: Options
-) => Stream.Stream<Message.Event, ClaudeError, Claude> = (ask, options) =>
-  Stream.unwrap(Effect.map(open(ask, options), ({ events }) => events))
+) => Stream.Stream<Message.Event, ClaudeError, Claude> = (prompt, options) =>
+  Stream.unwrap(Effect.map(open(prompt, options), ({ events }) => events))
 
 /** Asks for text, and gives the pieces of it as they are written. Text cannot say that it begins anew: a break is final. */
 export const stream: (
-  ask: Ask,
+  prompt: Prompt,
   options?: Options
-) => Stream.Stream<string, ClaudeError, Claude> = (ask, options) =>
-  Stream.unwrap(
-    Effect.map(traced("Claude.stream")(begin(ask, options, false)), ({ events }) =>
-      Stream.filter(Stream.map(events, written), (piece) => piece !== ""))
-  )
+) => Stream.Stream<string, ClaudeError, Claude> = (prompt, options) =>
+  Stream.unwrap(Effect.map(traced("Claude.stream")(begin(prompt, options)), ({ text }) => text))
 
 // -----------------------------------------------------------------------------
 // Combinators
@@ -213,26 +211,22 @@ export const withModel: {
 // -----------------------------------------------------------------------------
 
 /** Asks, and reads to the end. */
-const collected = (ask: Ask, options: Options | undefined, wanted: Wanted) =>
-  Effect.flatMap(Claude, (claude) => collect(claude, ask, options, wanted))
+const collected = (prompt: Prompt, options: Options | undefined, wanted: Wanted) =>
+  Effect.flatMap(Claude, (claude) => collect(claude, prompt, options, wanted))
 
 /** Asks for a value. Its schema is read when it is asked for. */
 const value = <A, RD>(
   output: () => Result.Result<Output.Output<A, RD>, string>,
-  ask: Ask,
+  prompt: Prompt,
   options: Options | undefined
 ): Effect.Effect<A, ClaudeError, Claude | RD> =>
-  Effect.flatMap(Claude, (claude) => valued(claude, output(), ask, options))
+  Effect.flatMap(Claude, (claude) => valued(claude, output(), prompt, options))
 
-const begin = Effect.fnUntraced(function*(ask: Ask, options: Options | undefined, mayRestart: boolean) {
+const begin = Effect.fnUntraced(function*(prompt: Prompt, options: Options | undefined) {
   const claude = yield* Claude
   return yield* AnswerStream.open({
     send: (request) => claude.open(request),
-    toRequest: (rest) => toRequest(claude, ask, options, undefined, rest),
-    log: LogPlacement.bind(Runtime.of(claude).log, yield* Effect.context<never>()),
-    mayRestart
+    toRequest: (rest) => toRequest(claude, prompt, options, undefined, rest),
+    log: LogPlacement.bind(Runtime.of(claude).log, yield* Effect.context<never>())
   })
 })
-
-const written = (event: Message.Event) =>
-  event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""

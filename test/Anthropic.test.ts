@@ -708,7 +708,7 @@ const fetching = (fetch: Fetch, credentials?: ClientOptions["credentials"]) => {
   const options = credentials === undefined
     ? { apiKey: "sk-ant-x", fetch: counted }
     : { client: new Sdk({ credentials, baseURL: "https://api.anthropic.com", fetch: counted }) }
-  return { urls, layer: Layer.provide(Anthropic.layer(options), CallLog.layerNone) }
+  return { urls, layer: Layer.provide(Anthropic.layer(options), CallLog.layerNoop) }
 }
 
 const answering = (...responses: ReadonlyArray<readonly [body: string, init?: ResponseInit | undefined]>) => {

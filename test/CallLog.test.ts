@@ -29,7 +29,7 @@ describe("sinks", () => {
       const sink = (into: Array<string>) =>
         Layer.succeed(CallLog.CallLog, { emit: (event) => Effect.sync(() => void into.push(event._tag)) })
       yield* incident.pipe(
-        Effect.provide(layer.pipe(Layer.provide(CallLog.combine(sink(one), sink(two), CallLog.layerNone))))
+        Effect.provide(layer.pipe(Layer.provide(CallLog.combine(sink(one), sink(two), CallLog.layerNoop))))
       )
       assert.deepStrictEqual(one, ["AttemptStarted", "AttemptFailed", "GaveUp"])
       assert.deepStrictEqual(two, one)
@@ -50,14 +50,14 @@ describe("sinks", () => {
       const left = yield* Effect.forkChild(Fiber.interrupt(call))
       yield* TestClock.adjust("10 seconds")
       yield* Fiber.join(left)
-      assert.deepStrictEqual(told, ["AttemptStarted", "AttemptLeft"])
+      assert.deepStrictEqual(told, ["AttemptStarted", "AttemptAbandoned"])
     }))
 
   it.effect("combined layers keep what they provide", () =>
     Effect.gen(function*() {
       yield* incident
       assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 3)
-    }).pipe(Effect.provide(Layer.provideMerge(layer, CallLog.combine(CallLog.layerMemory, CallLog.layerNone)))))
+    }).pipe(Effect.provide(Layer.provideMerge(layer, CallLog.combine(CallLog.layerMemory, CallLog.layerNoop)))))
 
   it.effect("one that dies takes no other with it", () =>
     Effect.gen(function*() {

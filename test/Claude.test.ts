@@ -201,12 +201,19 @@ describe("bad input", () => {
       ["a message that is none", [null as never], undefined, /a message is empty/],
       ["content that is a number", [{ role: "user", content: 5 as never }], undefined, /a message is empty/],
       ["an empty model", "hi", { model: " " }, /the model is empty/],
-      ["no tokens", "hi", { maxTokens: 0 }, /max_tokens is 0: it must be an integer/],
-      ["negative tokens", "hi", { maxTokens: -1 }, /max_tokens is -1/],
-      ["half a token", "hi", { maxTokens: 1.5 }, /max_tokens is 1.5/],
-      ["absurdly many tokens", "hi", { maxTokens: 1e9 }, /max_tokens is 1000000000/],
+      ["no tokens", "hi", { max_tokens: 0 }, /max_tokens is 0: it must be an integer/],
+      ["negative tokens", "hi", { max_tokens: -1 }, /max_tokens is -1/],
+      ["half a token", "hi", { max_tokens: 1.5 }, /max_tokens is 1.5/],
+      ["absurdly many tokens", "hi", { max_tokens: 1e9 }, /max_tokens is 1000000000/],
+      [
+        "a parameter by another name",
+        "hi",
+        { maxTokens: 9 } as object,
+        /maxTokens is not a parameter of the API: write max_tokens/
+      ],
+      ["the same in the prompt", { messages: [message], maxTokens: 9 } as Claude.Prompt, undefined, /write max_tokens/],
       ["the SDK's own parameters", { messages: [message], max_tokens: Number.NaN }, undefined, /max_tokens is NaN/]
-    ] as ReadonlyArray<readonly [string, Claude.Ask, Claude.Options | undefined, RegExp]>
+    ] as ReadonlyArray<readonly [string, Claude.Prompt, Claude.Options | undefined, RegExp]>
   )("%s is refused with a sentence, and nothing is sent", ([, ask, options, sentence]) =>
     Effect.gen(function*() {
       for (
@@ -219,6 +226,16 @@ describe("bad input", () => {
         const error = yield* Effect.flip<unknown, ClaudeError.ClaudeError, Claude.Claude>(call)
         assert.isTrue(error._tag === "InvalidRequest" && error.sent === false)
         assert.match(error.message, sentence)
+      }
+      assert.lengthOf(yield* FakeClaude.received, 0)
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+
+  it.effect("a parameter by another name is refused under a policy, too, whatever this validates", () =>
+    Effect.gen(function*() {
+      const call = Claude.text("hi", { maxTokens: 9 } as object)
+      for (const policy of [Policy.standard, { ...Policy.standard, validate: false }] as const) {
+        const error = yield* Effect.flip(Policy.apply(policy)(call))
+        assert.match(error.message, /maxTokens is not a parameter of the API: write max_tokens/)
       }
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
@@ -245,7 +262,12 @@ describe("bad input", () => {
 describe("requests", () => {
   it.effect("options and parameters reach the API as they are", () =>
     Effect.gen(function*() {
-      yield* Claude.text("hi", { model: "claude-opus-5-5", maxTokens: 7, system: "Be brief.", stop_sequences: ["END"] })
+      yield* Claude.text("hi", {
+        model: "claude-opus-5-5",
+        max_tokens: 7,
+        system: "Be brief.",
+        stop_sequences: ["END"]
+      })
       yield* Claude.message({ messages: [{ role: "user", content: "hi" }], max_tokens: 9, metadata: { user_id: "u" } })
       yield* Claude.text([{ role: "user", content: "hi" }]).pipe(Claude.withModel("claude-haiku-5-5"))
       const params = (yield* FakeClaude.received).map(({ params }) => params)
@@ -254,6 +276,22 @@ describe("requests", () => {
         { model: "claude-opus-5-5", max_tokens: 7, messages, system: "Be brief.", stop_sequences: ["END"] },
         { model: "claude-sonnet-5-5", max_tokens: 9, messages, metadata: { user_id: "u" } },
         { model: "claude-haiku-5-5", max_tokens: 4096, messages }
+      ] as ReadonlyArray<unknown>)
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("hello"))))))
+
+  it.effect("an option that is undefined leaves what the prompt has", () =>
+    Effect.gen(function*() {
+      const messages = [{ role: "user" as const, content: "hi" }]
+      const prompt = { messages, model: "claude-opus-5-5", max_tokens: 9, system: "Be brief.", top_p: undefined }
+      const unset = { model: undefined, max_tokens: undefined, system: undefined, tool_choice: undefined }
+      yield* Claude.text(prompt, unset)
+      yield* Claude.text(
+        { ...prompt, model: undefined, max_tokens: undefined },
+        { system: "Be long.", maxTokens: undefined } as object
+      )
+      assert.deepStrictEqual((yield* FakeClaude.received).map(({ params }) => params), [
+        { model: "claude-opus-5-5", max_tokens: 9, messages, system: "Be brief." },
+        { model: "claude-sonnet-5-5", max_tokens: 4096, messages, system: "Be long." }
       ] as ReadonlyArray<unknown>)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("hello"))))))
 
@@ -284,7 +322,7 @@ describe("log", () => {
         "AttemptStarted",
         "AttemptSucceeded",
         "AttemptStarted",
-        "AttemptLeft"
+        "AttemptAbandoned"
       ])
     }).pipe(Effect.provide(logged(FakeClaude.layer(Faults.untilLast(Faults.overloaded, Faults.answer("a b c")))))))
 })
@@ -361,9 +399,9 @@ describe("an `open` of one's own, around another", () => {
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const opened = { ...(yield* claude.open(request)) }
-      const { isWhole, reply, usage } = opened
+      const { isComplete, reply, usage } = opened
       assert.strictEqual(yield* Effect.flip(Effect.forever(opened.pull)), Cause.Done())
-      assert.deepStrictEqual([isWhole(), reply().text, usage().output_tokens], [true, "a b", 1])
+      assert.deepStrictEqual([isComplete(), reply().text, usage().output_tokens], [true, "a b", 1])
     }).pipe(Effect.scoped, Effect.provide(FakeClaude.layer([Faults.answer("a b")]))))
 })
 

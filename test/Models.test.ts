@@ -179,7 +179,7 @@ describe("refresh", () => {
 
   it.effect("changes what calls are held to", () =>
     Effect.gen(function*() {
-      const ask = Claude.text("hi", { model: "claude-sonnet-4-5-20250929", maxTokens: 2000 }).pipe(
+      const ask = Claude.text("hi", { model: "claude-sonnet-4-5-20250929", max_tokens: 2000 }).pipe(
         Policy.apply(Policy.none)
       )
       assert.strictEqual(yield* ask, "Paris")

@@ -20,7 +20,7 @@ import * as JsonReask from "../examples/10-json-reask.ts"
 import * as Tools from "../examples/11-tools.ts"
 import * as ChatReply from "../examples/12-chat-reply.ts"
 import * as LongAnswer from "../examples/13-long-answer.ts"
-import * as Ladder from "../examples/14-ladder.ts"
+import * as FallbackModels from "../examples/14-fallback-models.ts"
 import * as Simulate from "../examples/17-simulate.ts"
 import { Fallback } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
@@ -56,7 +56,7 @@ describe("examples", () => {
       "11-tools.ts",
       "12-chat-reply.ts",
       "13-long-answer.ts",
-      "14-ladder.ts",
+      "14-fallback-models.ts",
       // Over HTTP, in a file of its own.
       "15-relay.ts",
       "16-health.ts",
@@ -283,10 +283,10 @@ describe("examples", () => {
     Effect.gen(function*() {
       const [ours, backup] = yield* Effect.all([
         Effect.provide(
-          Effect.zip(finish(Ladder.program), models),
+          Effect.zip(finish(FallbackModels.program), models),
           FakeClaude.layer([Faults.refusal(), Faults.answer("Soup.")])
         ),
-        Effect.flip(Effect.provide(Ladder.program, FakeClaude.layer([Faults.spendLimited])))
+        Effect.flip(Effect.provide(FallbackModels.program, FakeClaude.layer([Faults.spendLimited])))
       ])
       assert.deepStrictEqual(ours[1], ["claude-sonnet-5-5", "claude-opus-5"])
       assert.strictEqual(backup._tag, "SpendLimitReached", "there is no key of the other account")

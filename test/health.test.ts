@@ -25,7 +25,7 @@ const world = (playable: Faults.Playable, more: Guards.Guards = {}) =>
       port: 0,
       gracefulShutdownTimeout: "100 millis"
     })),
-    Layer.provide(CallLog.layerNone)
+    Layer.provide(CallLog.layerNoop)
   )
 
 describe("the health of the examples", () => {

@@ -105,7 +105,7 @@ const scenarios: ReadonlyArray<Scenario> = [
       Effect.scoped,
       Policy.apply(Policy.none)
     ),
-    told: ["AttemptStarted", "AttemptLeft", "CallSucceeded"]
+    told: ["AttemptStarted", "AttemptAbandoned", "CallSucceeded"]
   },
   {
     name: "a call in a fiber of its own",
@@ -179,19 +179,19 @@ describe.each(placements)("a log that is provided $name", ({ of }) => {
 
 describe("silence on purpose", () => {
   it.effect.each(scenarios)(
-    "layerNone with the layer is told of $name, and nobody else",
+    "layerNoop with the layer is told of $name, and nobody else",
     (scenario) =>
       Effect.gen(function*() {
         const other: Events = []
-        yield* play(scenario, CallLog.layerNone, (self) => withLoggers(other)(withLog(other)(self)))
+        yield* play(scenario, CallLog.layerNoop, (self) => withLoggers(other)(withLog(other)(self)))
         assert.deepStrictEqual(other, [])
       })
   )
 
-  it.effect("layerNone with the caller silences the calls inside", () =>
+  it.effect("layerNoop with the caller silences the calls inside", () =>
     Effect.gen(function*() {
       const other: Events = []
-      const silent: Inside = (self) => withLoggers(other)(Effect.provide(self, CallLog.layerNone))
+      const silent: Inside = (self) => withLoggers(other)(Effect.provide(self, CallLog.layerNoop))
       for (const scenario of scenarios) yield* play(scenario, Layer.empty, silent)
       assert.deepStrictEqual(other, [])
     }))
@@ -243,7 +243,7 @@ describe("the log of the caller", () => {
       const scope = yield* Scope.make()
       yield* Claude.open("hi").pipe(withLog(seen), Scope.provide(scope))
       yield* withLog(other)(Scope.close(scope, Exit.void))
-      assert.deepStrictEqual(seen, ["AttemptStarted", "AttemptLeft"])
+      assert.deepStrictEqual(seen, ["AttemptStarted", "AttemptAbandoned"])
       assert.deepStrictEqual(other, [])
     }).pipe(Effect.provide(fake(many))))
 

@@ -27,7 +27,7 @@ const play = <A>(turn: Faults.Turn, call: Effect.Effect<A, ClaudeError.ClaudeErr
     }
     yield* Fiber.interrupt(fiber)
     return assert.fail("the call hangs")
-  }).pipe(Effect.provide(Layer.provide(FakeClaude.layer([turn]), CallLog.layerNone)))
+  }).pipe(Effect.provide(Layer.provide(FakeClaude.layer([turn]), CallLog.layerNoop)))
 
 const ask = Claude.message("hi")
 

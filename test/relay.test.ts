@@ -47,7 +47,7 @@ const world = (
     })),
     Layer.provide(claude),
     Layer.provideMerge(FakeServer.layer(turns)),
-    Layer.provide(CallLog.layerNone)
+    Layer.provide(CallLog.layerNoop)
   )
 }
 

@@ -40,6 +40,26 @@ class Person extends Schema.Class<Person>("Person")({ name: Schema.String }) {
   }
 }
 
+describe("a prompt", () => {
+  const messages = [{ role: "user" as const, content: "hi" }]
+
+  it("is a text, messages, or the parameters of the SDK", () => {
+    expectTypeOf(Claude.text("hi")).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
+    expectTypeOf(Claude.text(messages)).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
+    expectTypeOf(Claude.text({ messages, system: undefined })).toEqualTypeOf<
+      Effect.Effect<string, Failure, Claude.Claude>
+    >()
+  })
+
+  it("has one name for each parameter", () => {
+    expectTypeOf(() => Claude.text("hi", { max_tokens: 5, tool_choice: undefined })).toBeFunction()
+    // @ts-expect-error the API calls it max_tokens
+    expectTypeOf(() => Claude.text("hi", { maxTokens: 5 })).toBeFunction()
+    // @ts-expect-error also in a prompt
+    expectTypeOf(() => Claude.text({ messages, maxTokens: 5 })).toBeFunction()
+  })
+})
+
 describe("object", () => {
   it("is of the type of the schema, not of its encoded side", () => {
     expectTypeOf(Claude.object(Invoice, "read it")).toEqualTypeOf<Effect.Effect<Invoice, Failure, Claude.Claude>>()

@@ -60,14 +60,14 @@ const longAnswers: ReadonlyArray<Entry> = [
         arrivals: { jobs: streams },
         from: "50 seconds",
         patience: "12 minutes",
-        prompt: { maxTokens: 60_000 },
+        prompt: { max_tokens: 60_000 },
         tenant: "long"
       },
       {
         arrivals: { perSecond: 1 },
         to: "700 seconds",
         patience: "2 minutes",
-        prompt: { maxTokens: 100 },
+        prompt: { max_tokens: 100 },
         tenant: "short"
       }
     ],

@@ -8,7 +8,6 @@ import type * as Message from "../Message.ts"
 import * as Models from "../models/catalogue.ts"
 import * as Tools from "../output/toolInput.ts"
 import { isPermanentMidway } from "../permanence.ts"
-import type { Connection } from "../wire/connection.ts"
 import * as Draft from "./draft.ts"
 
 /** The attempt, as it began. */
@@ -42,7 +41,7 @@ export const make = (about: About): Accumulator => ({
 })
 
 /** The headers are here. */
-export const connected = (self: Accumulator, { rateLimits, requestId }: Connection): void => {
+export const connected = (self: Accumulator, { rateLimits, requestId }: Message.Connection): void => {
   self.requestId = requestId
   self.rateLimits = rateLimits
 }

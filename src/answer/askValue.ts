@@ -3,17 +3,17 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { type ClaudeError, InvalidRequest } from "../ClaudeError.ts"
 import { copy } from "../history.ts"
-import type { Params } from "../Message.ts"
+import type { Options, Params, Prompt } from "../Message.ts"
 import * as Output from "../output/codec.ts"
 import { decode } from "../output/decode.ts"
-import { type Amend, type Ask, type Options, questionKey } from "../request/build.ts"
+import { type Amend, questionKey } from "../request/build.ts"
 import { collect, type Service } from "./collect.ts"
 
 /** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
 export const valued = <A, RD>(
   claude: Service,
   output: Result.Result<Output.Output<A, RD>, string>,
-  ask: Ask,
+  prompt: Prompt,
   options: Options | undefined
 ): Effect.Effect<A, ClaudeError, RD> => {
   if (Result.isFailure(output)) return Effect.fail(new InvalidRequest({ sent: false, detail: output.failure }))
@@ -25,7 +25,7 @@ export const valued = <A, RD>(
     question = params
     return asked.params
   }
-  return collect(claude, ask, options, "text", amend).pipe(
+  return collect(claude, prompt, options, "text", amend).pipe(
     Effect.flatMap((reply) => decode(output.success, codec, reply)),
     Effect.mapError((error) =>
       error._tag === "MalformedOutput" && question !== undefined

@@ -21,25 +21,10 @@ import * as Message from "../Message.ts"
 import { onScopeExit } from "../onScopeExit.ts"
 import { Queued } from "../queued.ts"
 import type * as Runtime from "../runtime.ts"
-import type { Connect, Connection, WireItem } from "../wire/connection.ts"
 import * as Accumulator from "./accumulator.ts"
 import { type PolicyCall, spentBy } from "./continuation.ts"
 import { limitsOf, Streamed } from "./defaultLimits.ts"
 import * as Watchdog from "./watchdog.ts"
-
-/** An answer whose first content is here. It belongs to the scope in which it was opened. */
-export interface Opened {
-  readonly requestId: string | undefined
-  readonly rateLimits: Message.RateLimits
-  /** The next events, those that were read before it was opened included; done after the last. A failure stays. */
-  readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Message.WireEvent>, ClaudeError>
-  /** What has been read so far. */
-  readonly reply: () => Message.Reply
-  /** What it has used so far, as far as the API said. */
-  readonly usage: () => Message.Usage
-  /** Whether its end, `message_stop`, was read. */
-  readonly isWhole: () => boolean
-}
 
 /** One attempt that runs. */
 interface Attempt {
@@ -58,12 +43,13 @@ interface Attempt {
 }
 
 /** The `open` of a service over a wire. */
-export const open = (connect: Connect, place: Place) => (request: Message.Request) => openOver(connect, place, request)
+export const open = (connect: Message.Connect, place: Place) => (request: Message.Request) =>
+  openOver(connect, place, request)
 
 /** Where the events of attempts go, and what is known of the models that they ask. */
 type Place = Pick<Runtime.Parts, "log" | "catalogue">
 
-const openOver = Effect.fnUntraced(function*(connect: Connect, place: Place, request: Message.Request) {
+const openOver = Effect.fnUntraced(function*(connect: Message.Connect, place: Place, request: Message.Request) {
   const context = yield* Effect.context<Scope.Scope>()
   const attempt = make(context, request, place)
   // What the wire adds to the scope is released before this tells how the attempt has ended.
@@ -122,16 +108,16 @@ const recordingFailure = <A, R>(attempt: Attempt, self: Effect.Effect<A, ClaudeE
   })
 
 /** One read of the wire, with the events that it completes: none, if it brought a ping. */
-const nextOf = (attempt: Attempt, { mayEndEarly, read }: Connection) => {
+const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => {
   const { accumulator, clock, watchdog } = attempt
-  const take = ({ events }: WireItem): ReadonlyArray<Message.WireEvent> => {
+  const take = ({ events }: Message.WireItem): ReadonlyArray<Message.WireEvent> => {
     const taken = Accumulator.take(accumulator, events, clock.currentTimeMillisUnsafe())
     Watchdog.received(watchdog, taken.some(Message.isContent))
     return taken
   }
   const unexpected = (detail: string) => Effect.fail(Accumulator.unexpected(accumulator, detail))
   // Some gateways leave out message_stop: with a stop reason the message is complete.
-  const messageStop = Effect.succeed<WireItem>({ bytes: 0, events: [{ type: "message_stop" }] })
+  const messageStop = Effect.succeed<Message.WireItem>({ bytes: 0, events: [{ type: "message_stop" }] })
   const atEnd = Effect.suspend(() =>
     mayEndEarly === true && accumulator.draft.head().stop_reason !== null
       ? messageStop
@@ -152,14 +138,14 @@ const toOpened = (
   attempt: Attempt,
   begun: ReadonlyArray<Message.WireEvent>,
   readNext: ReturnType<typeof nextOf>
-): Opened => {
+): Message.Opened => {
   const { accumulator, accumulator: { draft }, clock } = attempt
   let replay = begun
   const next = Effect.flatMap(
     readNext,
-    (events): Opened["pull"] => Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull
+    (events): Message.Opened["pull"] => Arr.isReadonlyArrayNonEmpty(events) ? Effect.succeed(events) : pull
   )
-  const pull: Opened["pull"] = Effect.suspend(() => {
+  const pull: Message.Opened["pull"] = Effect.suspend(() => {
     const events = replay
     replay = []
     if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
@@ -175,7 +161,7 @@ const toOpened = (
     pull,
     reply: () => Accumulator.reply(accumulator, clock.currentTimeMillisUnsafe()),
     usage: () => draft.head().usage,
-    isWhole: () => draft.ended()
+    isComplete: () => draft.ended()
   }
 }
 
@@ -196,7 +182,7 @@ const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effe
     const fields = { ...common, attempt: number, requestId, took: Duration.millis(common.at - start) }
     if (failure !== undefined) return { _tag: "AttemptFailed", ...fields, error: failure }
     // Neither failed nor complete: its reader has left.
-    if (!draft.ended()) return { _tag: "AttemptLeft", ...fields }
+    if (!draft.ended()) return { _tag: "AttemptAbandoned", ...fields }
     const { stop_reason: stopReason, usage } = draft.head()
     const timeToFirstToken = Accumulator.timeToFirstToken(accumulator)
     return { _tag: "AttemptSucceeded", ...fields, timeToFirstToken, stopReason, usage }

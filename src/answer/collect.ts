@@ -4,11 +4,10 @@ import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as CallContext from "../callContext.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
-import type { Reply, Request } from "../Message.ts"
-import { type Amend, type Ask, type Asked, type Options, toRequest } from "../request/build.ts"
+import type { Opened, Options, Prompt, Reply, Request } from "../Message.ts"
+import { type Amend, type Asked, toRequest } from "../request/build.ts"
 import * as Rest from "../request/rest.ts"
 import * as Runtime from "../runtime.ts"
-import type { Opened } from "./attempt.ts"
 import type * as Continuation from "./continuation.ts"
 import * as Join from "./join.ts"
 import { failureOf, fruitless, type Wanted, warnOfUnknown } from "./stopReason.ts"
@@ -21,7 +20,7 @@ export interface Service extends Asked {
 /** What is asked, and what there is of an answer to it that stopped half-way. */
 interface Question {
   readonly claude: Service
-  readonly ask: Ask
+  readonly prompt: Prompt
   readonly options: Options | undefined
   readonly wanted: Wanted
   readonly amend: Amend | undefined
@@ -32,13 +31,13 @@ interface Question {
 /** Asks, and reads to the end. Where the policy of its call wants it, what stopped half-way is asked for to its end. */
 export const collect = Effect.fnUntraced(function*(
   claude: Service,
-  ask: Ask,
+  prompt: Prompt,
   options: Options | undefined,
   wanted: Wanted,
   amend?: Amend
 ): Effect.fn.Return<Reply, ClaudeError> {
   const call: Continuation.PolicyCall | undefined = yield* CallContext.Call
-  const question: Question = { claude, ask, options, wanted, amend, stopped: undefined }
+  const question: Question = { claude, prompt, options, wanted, amend, stopped: undefined }
   const first = piece(question)
   const continueAnswer = call?.continueAnswer
   return yield* continueAnswer === undefined ? first : Effect.catch(
@@ -49,9 +48,9 @@ export const collect = Effect.fnUntraced(function*(
 
 /** All of it, or the rest. Its scope ends with how it ended, so that guards and log learn of a `Truncated`, too. */
 const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) {
-  const { amend, ask, claude, options, wanted } = question
+  const { amend, claude, options, prompt, wanted } = question
   question.stopped = undefined
-  const { model, request, complete: { params } } = yield* toRequest(claude, ask, options, amend, rest)
+  const { model, request, complete: { params } } = yield* toRequest(claude, prompt, options, amend, rest)
   const opened = yield* claude.open(request)
   yield* drain(opened)
   const own = opened.reply()

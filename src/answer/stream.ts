@@ -4,50 +4,41 @@
  * It owns the scope of its attempt, and closes it with how the reading ended,
  * at once and exactly once: a broken answer that its reader recovers from is
  * still a broken answer. Leaving after content is a success; an answer that is
- * never read says nothing.
+ * never read says nothing. Events, text and reply are one reading.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { isString } from "effect/Predicate"
 import type * as Pull from "effect/Pull"
-import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as CallContext from "../callContext.ts"
-import * as ClaudeError from "../ClaudeError.ts"
+import type * as ClaudeError from "../ClaudeError.ts"
 import { emit } from "../emit.ts"
 import * as History from "../history.ts"
-import type { Event, RateLimits, Reply, Restarted, Resumed, WireEvent } from "../Message.ts"
+import type { Answer, Event, Reply, Restarted, Resumed, WireEvent } from "../Message.ts"
 import type * as Continuation from "./continuation.ts"
-import { closeScope, finish, type Reading, replyOf, type Source, start } from "./reading.ts"
+import { broken, closeScope, finish, type Reading, replyOf, type Source, start } from "./reading.ts"
 import * as Resuming from "./resumeStream.ts"
 import { accept } from "./stopReason.ts"
-
-/** An answer that has begun. */
-export interface Answer {
-  readonly requestId: string | undefined
-  readonly rateLimits: RateLimits
-  /** From the first event on, once. Ends at `message_stop`; fails if the answer breaks off, or is none (`Refused`, `Truncated` …). */
-  readonly events: Stream.Stream<Event, ClaudeError.ClaudeError>
-  /** What has been read so far. */
-  readonly reply: Effect.Effect<Reply>
-}
 
 /** Opens an answer in the scope of its reader. */
 export const open = Effect.fnUntraced(function*(source: Source) {
   const call: Continuation.PolicyCall | undefined = yield* CallContext.Call
-  const onBreak = call?.onBreak ?? "fail"
   const reading: Reading = {
     ...source,
     call,
-    onBreak: onBreak === "restart" && !source.mayRestart ? "fail" : onBreak,
+    onBreak: call?.onBreak ?? "fail",
     context: yield* Effect.context<never>(),
+    reply: Deferred.makeUnsafe(),
     part: undefined,
     scope: undefined,
     failure: undefined,
     hasDied: false,
     isOpen: false,
+    isRead: false,
     isClosed: false
   }
   // For an answer that nobody reads to its end.
@@ -61,11 +52,18 @@ export const open = Effect.fnUntraced(function*(source: Source) {
   const answer: Answer = {
     requestId,
     rateLimits,
-    events: readOnce(reading),
-    reply: Effect.sync(() => replyOf(reading))
+    events: read(reading, reading.onBreak),
+    text: Stream.filter(Stream.map(read(reading, withoutMarks(reading.onBreak)), written), (piece) => piece !== ""),
+    reply: completeReply(reading)
   }
   return answer
 })
+
+/** Text cannot say that it begins anew. */
+const withoutMarks = (onBreak: Reading["onBreak"]): Reading["onBreak"] => onBreak === "restart" ? "fail" : onBreak
+
+const written = (event: Event) =>
+  event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""
 
 // -----------------------------------------------------------------------------
 // Reading
@@ -73,23 +71,40 @@ export const open = Effect.fnUntraced(function*(source: Source) {
 
 type Pulled = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError>
 
-/** What it would take from a second reader belongs to the one that is there, or was. */
-const readOnce = (reading: Reading): Answer["events"] => {
-  let wasRead = false
-  return Stream.suspend(() => {
-    if (wasRead) return Stream.die(new Error("The events of an answer can be read once, and were read before."))
-    wasRead = true
+/** Reads the answer, once: a second reader would take events from the first. */
+const read = (reading: Reading, onBreak: Reading["onBreak"]): Answer["events"] =>
+  Stream.suspend(() => {
+    let isOurs = false
+    const claimed = Effect.suspend(() => {
+      if (reading.isRead) return Effect.die(new Error("An answer can be read once, and was read before."))
+      isOurs = reading.isRead = true
+      reading.onBreak = onBreak
+      return Effect.succeed(pull(reading))
+    })
     return Stream.onExit(
-      Stream.fromPull(Effect.succeed(pull(reading))),
-      (exit) => finish(reading, verdict(reading, exit))
+      Stream.fromPull(claimed),
+      (exit) => isOurs ? finish(reading, verdict(reading, exit)) : Effect.void
     )
   })
-}
+
+/** Reads to the end what nobody reads, or waits for the reader that is there. */
+const completeReply = (reading: Reading): Answer["reply"] =>
+  Effect.uninterruptibleMask((restore) => {
+    const ended = restore(Deferred.await(reading.reply))
+    if (reading.isRead) return ended
+    reading.isRead = true
+    return restore(Stream.runDrain(Stream.fromPull(Effect.succeed(pull(reading))))).pipe(
+      Effect.onExit((exit) => finish(reading, verdict(reading, exit))),
+      Effect.andThen(ended)
+    )
+  })
 
 const pull = (reading: Reading): Pulled => {
   const onSuccess = (events: Arr.NonEmptyReadonlyArray<WireEvent>): Pulled => {
     const taken = reading.part?.resuming === undefined ? events : reading.part.resuming.take(events)
-    if (taken === undefined) return onBroken(reading, misfit(replyOf(reading)))
+    if (taken === undefined) {
+      return onBroken(reading, broken(replyOf(reading), "the continuation does not begin where the answer broke off"))
+    }
     return Arr.isReadonlyArrayNonEmpty(taken) ? Effect.succeed(taken) : next
   }
   const onFailure = (error: ClaudeError.ClaudeError | Cause.Done): Pulled => {
@@ -117,18 +132,18 @@ const atEnd = (reading: Reading): Pulled =>
   })
 
 /** Begins anew or goes on, if the policy wants it; else the break is final. */
-const onBroken = (reading: Reading, broken: ClaudeError.ClaudeError): Pulled => {
+const onBroken = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
   const { call, context, onBreak } = reading
   const reopen = call?.reopen
-  if (reopen === undefined || onBreak === "fail") return failFinally(reading, broken)
+  if (reopen === undefined || onBreak === "fail") return failFinally(reading, error)
   const rest = onBreak === "resume" ? Resuming.from(replyOf(reading)) : undefined
-  if (isString(rest)) return failFinally(reading, History.copy(broken, { detail: `it cannot be resumed: ${rest}` }))
+  if (isString(rest)) return failFinally(reading, History.copy(error, { detail: `it cannot be resumed: ${rest}` }))
   return Effect.uninterruptibleMask((restore) =>
-    closeScope(reading, Exit.fail(broken)).pipe(
-      Effect.andThen(restore(Effect.provideContext(reopen(broken, start(reading, rest)), context))),
-      Effect.mapError((error) => reading.failure = error),
+    closeScope(reading, Exit.fail(error)).pipe(
+      Effect.andThen(restore(Effect.provideContext(reopen(error, start(reading, rest)), context))),
+      Effect.mapError((last) => reading.failure = last),
       Effect.tapDefect(() => Effect.sync(() => reading.hasDied = true)),
-      Effect.flatMap(({ opened }) => reopened(reading, broken, opened.reply(), rest))
+      Effect.flatMap(({ opened }) => reopened(reading, error, opened.reply(), rest))
     )
   )
 }
@@ -155,22 +170,14 @@ const reopened = (
 /** The answer has failed, and so has its call, if that was waiting for it. */
 const failFinally = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
   reading.failure = error
-  return Effect.flatMap(
-    closeScope(reading, Exit.fail(error)),
-    () => Effect.flatMap(reading.call?.ending?.broke(error) ?? Effect.succeed(error), Effect.fail)
+  return closeScope(reading, Exit.fail(error)).pipe(
+    Effect.andThen(reading.call?.ending?.broke(error) ?? Effect.succeed(error)),
+    Effect.flatMap((explained) => {
+      reading.failure = explained
+      return Effect.fail(explained)
+    })
   )
 }
-
-/** A further request that does not go on from what there is: nothing of it is shown. */
-const misfit = ({ message, model, requestId, text, usage }: Reply): ClaudeError.PartialAnswer =>
-  new ClaudeError.PartialAnswer({
-    model,
-    requestId,
-    usage,
-    text: ClaudeError.redact(text),
-    blocks: Redacted.make(message.content),
-    detail: "the continuation does not begin where the answer broke off"
-  })
 
 /** How an answer ended, from how its reading did: what fails in the reader is not the model's failure. */
 const verdict = (

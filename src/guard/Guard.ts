@@ -134,4 +134,4 @@ const admit = Effect.fnUntraced(function*(held: Held, guards: ReadonlyArray<Guar
 
 /** What an answer has used. One that its reader has left has not said how long it would have been, or had become. */
 const usageOf = (answer: Opened, exit: Ending): Usage | undefined =>
-  Exit.isSuccess(exit) && !answer.isWhole() ? undefined : answer.usage()
+  Exit.isSuccess(exit) && !answer.isComplete() ? undefined : answer.usage()

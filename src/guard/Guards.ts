@@ -19,7 +19,7 @@ import * as Queues from "./admission/queues.ts"
 import * as RetryBudget from "./budget/RetryBudget.ts"
 import * as Circuit from "./circuit/Circuit.ts"
 import * as Guard from "./Guard.ts"
-import { compile, type Compiled, type Guards } from "./guards/record.ts"
+import { compile, type Compiled } from "./guards/record.ts"
 import * as Stores from "./guards/stores.ts"
 import { emptied } from "./idle.ts"
 import * as Monitor from "./monitor/Monitor.ts"
@@ -27,11 +27,31 @@ import * as Quota from "./quota/Quota.ts"
 
 export { config } from "./guards/config.ts"
 export { describe } from "./guards/describe.ts"
-export type { Guards } from "./guards/record.ts"
 
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
+
+/** What all calls of one `Claude` share. A missing part does nothing, but for `budget` and `monitor`, which are there. */
+export interface Guards {
+  /** How many calls may run, and how many may wait, for each class of models. */
+  readonly concurrency?: Admission.Concurrency | undefined
+  /** What the account may use in a minute. */
+  readonly quota?: Quota.Options | undefined
+  /** When to stop asking a model that keeps failing. */
+  readonly circuit?: Circuit.Options | undefined
+  /** How much load failures may add. */
+  readonly budget?: RetryBudget.Options | false | undefined
+  /** When to say that too many calls fail, or get no answer. */
+  readonly monitor?: Monitor.Options | false | undefined
+  /** Guards of one's own: the last to be asked, the first to be told. */
+  readonly extra?: ReadonlyArray<Guard.Guard> | undefined
+  /**
+   * Whose account it is, where more than one are kept in one store: `default`. Guards around guards need one each in a
+   * store that they share: else the inner ones wait for the probe that the outer ones hold, and nothing is sent.
+   */
+  readonly account?: string | undefined
+}
 
 /** A circuit, and what is on by default: budget, monitor, and the pause after a 429. Nothing needs the limits of an account. */
 export const standard = { circuit: {} } as const satisfies Guards
@@ -43,7 +63,7 @@ export interface QueueStatus {
   /** How many may run. */
   readonly limit?: number
   /** What may be sent now, of as much as there is when all is there. */
-  readonly quota?: { readonly [dimension: string]: { readonly left: number; readonly of: number } }
+  readonly quota?: { readonly [dimension: string]: { readonly remaining: number; readonly limit: number } }
 }
 
 /** What is going on: plain data for a JSON endpoint, times in milliseconds. */
@@ -187,17 +207,17 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
 
 /** Whole numbers, and nothing that JSON has no word for. */
 const queueStatus = (
-  { left, limit, running, waiting }: Admission.Status,
+  { limit, remaining, running, waiting }: Admission.Status,
   capacity: Quota.Amount | undefined
 ): QueueStatus => ({
   running,
   waiting,
   ...(limit < Infinity && { limit: Math.floor(limit) }),
-  ...(left !== undefined && capacity !== undefined && {
+  ...(remaining !== undefined && capacity !== undefined && {
     quota: Object.fromEntries(
       Quota.dimensions.filter((of) => capacity[of] < Infinity).map((of) => [
         of,
-        { left: Math.max(0, Math.floor(left[of])), of: Math.floor(capacity[of]) }
+        { remaining: Math.max(0, Math.floor(remaining[of])), limit: Math.floor(capacity[of]) }
       ])
     )
   })

@@ -5,6 +5,7 @@
  * what waits in a rank is summed up as it comes and goes.
  */
 import * as Amounts from "./quota/amounts.ts"
+import type { Amount } from "./quota/Quota.ts"
 
 /** Where a call stands, and what it will take. */
 export interface Standing<in A> {
@@ -13,7 +14,7 @@ export interface Standing<in A> {
   /** Tenants take turns within a rank. One for all, where it is not given. */
   readonly tenant?: ((item: A) => string) | undefined
   /** What it will take, to know how much is wanted by those before a newcomer. */
-  readonly load?: ((item: A) => Amounts.Amount) | undefined
+  readonly load?: ((item: A) => Amount) | undefined
 }
 
 /** A waiting call, with what its owner keeps of it. */
@@ -23,7 +24,7 @@ export interface Waiter<A, S> extends Linked<Waiter<A, S>> {
   readonly arrival: number
   /** Undefined once it has left. */
   lane: Lane<A, S> | undefined
-  load: Amounts.Amount
+  load: Amount
 }
 
 /** The waiting calls of one tenant in one rank. */
@@ -39,7 +40,7 @@ interface Rank<A, S> {
   readonly turns: List<Lane<A, S>>
   readonly lanes: Map<string, Lane<A, S>>
   size: number
-  load: Amounts.Amount
+  load: Amount
 }
 
 /** Who waits. */
@@ -126,7 +127,7 @@ export class WaitOrder<A, S> {
   }
 
   /** What is wanted by those who would go before it, if it came now: of other tenants, as many in turn as of its own. */
-  ahead(item: A): Amounts.Amount {
+  ahead(item: A): Amount {
     const rank = this.standing.rank(item)
     let sum = Amounts.zero
     for (const { lanes, load, rank: other, size } of this.ranks) {

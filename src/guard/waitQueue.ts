@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
-import type { Amount } from "./quota/amounts.ts"
+import type { Amount } from "./quota/Quota.ts"
 import { type Standing, type Waiter as Standee, WaitOrder } from "./waitOrder.ts"
 
 /** What is waited for. */

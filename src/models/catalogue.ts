@@ -74,7 +74,7 @@ export const byId = (models: ReadonlyArray<Model>): Models => new Map(models.map
 // -----------------------------------------------------------------------------
 
 /** What an answer cost in US dollars, or at least cost. */
-export interface Cost {
+interface Cost {
   readonly dollars: number
   readonly atLeast: boolean
 }

@@ -11,11 +11,8 @@ import type * as JsonSchema from "effect/JsonSchema"
 import { isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { Params } from "../Message.ts"
+import type { Form, Params } from "../Message.ts"
 import { finite, refusal, rooted } from "./jsonSchema.ts"
-
-/** How a value is asked for: by a schema the API holds the model to, or in words, or not at all, and then why. */
-export type Form = { readonly form: "schema" } | { readonly form: "prompt" | "none"; readonly because: string }
 
 /** What an answer must be. */
 export interface Output<A, RD> {
@@ -115,7 +112,7 @@ const nothing = { type: "object", properties: {}, required: [], additionalProper
 /** The form in which a model that takes schemas is asked. */
 export const formOf = (output: Result.Result<Output<unknown, unknown>, string>): Form =>
   Result.isFailure(output)
-    ? { form: "none", because: output.failure }
+    ? { form: "unsupported", because: output.failure }
     : Result.isFailure(output.success.held)
     ? { form: "prompt", because: output.success.held.failure }
     : { form: "schema" }

@@ -4,26 +4,18 @@ import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
-import { hasProperty, isString } from "effect/Predicate"
+import { hasProperty, isNotUndefined, isString } from "effect/Predicate"
+import * as Rec from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as CallContext from "../callContext.ts"
 import { type ClaudeError, InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import type { Params, Prompt, Request } from "../Message.ts"
+import type { Options, Params, Prompt, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 import * as Runtime from "../runtime.ts"
 import * as Adapt from "./adaptToModel.ts"
 import { withoutThinking } from "./otherThinking.ts"
 import * as Rest from "./rest.ts"
-
-/** A question, a conversation, or the parameters of the SDK, of which `model` and `max_tokens` may be left out. */
-export type Ask = Prompt | Omit<Params, "model" | "max_tokens"> & Partial<Pick<Params, "model" | "max_tokens">>
-
-/** Anything the API takes besides the conversation. */
-export interface Options extends Partial<Omit<Params, "messages">> {
-  /** The most tokens the answer may have: 4,096 where nothing is said. */
-  readonly maxTokens?: number | undefined
-}
 
 /** Enough for a long page; every call streams, so that only its price limits it. */
 const defaultMaxTokens = 4096
@@ -55,12 +47,12 @@ export interface Prepared {
 }
 
 /**
- * The request for `ask` under what the call carries: fit for the model that stands in, amended, with the corrections it
+ * The request for `prompt` under what the call carries: fit for the model that stands in, amended, with the corrections it
  * needs, for the rest of the answer if there is some of it, and validated.
  */
 export const toRequest = Effect.fnUntraced(function*(
   asked: Asked,
-  ask: Ask,
+  prompt: Prompt,
   options: Options | undefined,
   amend?: Amend,
   rest?: Rest.Rest
@@ -69,7 +61,7 @@ export const toRequest = Effect.fnUntraced(function*(
   const context = yield* Effect.context<never>()
   const call = Context.get(context, CallContext.Call)
   const substitute = Context.get(context, CallContext.Substitute)
-  const given = paramsOf(ask, options, substitute, Context.get(context, Current.Model))
+  const given = paramsOf(prompt, options, substitute, Context.get(context, Current.Model))
   const { catalogue } = Runtime.of(asked)
   const model = catalogue.models.get(given.model)
   const known = Context.get(context, WithoutThinking) ? withoutThinking(given) ?? given : given
@@ -101,7 +93,7 @@ const check = (
   isRest: boolean,
   asked: CallContext.Asked
 ): Effect.Effect<void, ClaudeError> => {
-  const wrong = call?.validate === undefined ? reject(params) : undefined
+  const wrong = misspelt(params) ?? (call?.validate === undefined ? reject(params) : undefined)
   if (wrong !== undefined) return invalid(params, wrong)
   const validated = call?.validate?.(params, isRest, asked) ?? Effect.void
   if (call === undefined || changes.length === 0) return validated
@@ -121,31 +113,35 @@ const invalid = ({ model }: Params, detail: string): Effect.Effect<never, Invali
   Effect.fail(new InvalidRequest({ sent: false, model, detail }))
 
 const paramsOf = (
-  ask: Ask,
+  prompt: Prompt,
   options: Options | undefined,
   substitute: string | undefined,
   usualModel: string
 ): Params => {
-  const { maxTokens, ...rest } = options ?? {}
-  const given = isString(ask)
-    ? { messages: [{ role: "user", content: ask } satisfies MessageParam] }
-    : isConversation(ask)
-    ? { messages: [...ask] }
-    : ask
-  const params = { max_tokens: undefined, model: undefined, ...given, ...rest }
-  return {
-    ...params,
-    // What is there and undefined is not said: `{ model: env.MODEL }`.
-    max_tokens: maxTokens ?? params.max_tokens ?? defaultMaxTokens,
-    model: substitute ?? params.model ?? usualModel
-  }
+  const given = isString(prompt)
+    ? { messages: [{ role: "user", content: prompt } satisfies MessageParam] }
+    : isConversation(prompt)
+    ? { messages: [...prompt] }
+    : specified(prompt)
+  const params = { max_tokens: defaultMaxTokens, model: usualModel, ...given, ...specified(options) }
+  return substitute === undefined ? params : { ...params, model: substitute }
 }
 
-const isConversation = (ask: Ask): ask is ReadonlyArray<MessageParam> => Array.isArray(ask)
+type Specified<A> = { [K in keyof A]: Exclude<A[K], undefined> }
 
-/** The tools that are asked with. */
-export const toolsOf = (ask: Ask, options: Options | undefined): Params["tools"] =>
-  options?.tools ?? (isString(ask) || isConversation(ask) ? undefined : ask.tools)
+/** A field that is there and undefined counts as left out: `{ model: env.MODEL }`. Safe cast: no such field is left. */
+const specified = <A extends object>(fields: A | undefined): Specified<A> =>
+  Rec.filter({ ...fields }, isNotUndefined) as Specified<A>
+
+const isConversation = (prompt: Prompt): prompt is ReadonlyArray<MessageParam> => Array.isArray(prompt)
+
+/** The tools of a request. */
+export const toolsOf = (prompt: Prompt, options: Options | undefined): Params["tools"] =>
+  options?.tools ?? (isString(prompt) || isConversation(prompt) ? undefined : prompt.tools)
+
+/** The former name of `max_tokens` here: the API would refuse it, and the fakes would not. */
+const misspelt = (params: Params): string | undefined =>
+  hasProperty(params, "maxTokens") ? "maxTokens is not a parameter of the API: write max_tokens" : undefined
 
 /** What is wrong with it, and what to do. More is checked by the API. */
 const reject = ({ max_tokens, messages, model }: Params): string | undefined => {

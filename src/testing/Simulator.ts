@@ -20,7 +20,7 @@ export type { Alerted, Result, Share } from "./simulator/recorder.ts"
 export type { Fault } from "./simulator/responses.ts"
 export { outage, type Scenario } from "./simulator/scenario.ts"
 export type { Counting } from "./simulator/tokens.ts"
-export type { Prompt, Traffic } from "./simulator/traffic.ts"
+export type { PromptSize, Traffic } from "./simulator/traffic.ts"
 export type { Failure, Sent } from "./simulator/wire.ts"
 
 // -----------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as ClaudeError from "../ClaudeError.ts"
+import type { Connection, WireItem } from "../Message.ts"
 import { classify } from "./classify.ts"
-import type { Connection, WireItem } from "./connection.ts"
 import { type HeaderOf, rateLimitsOf } from "./headers.ts"
 import * as Sse from "./sse.ts"
 

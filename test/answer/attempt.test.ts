@@ -276,6 +276,21 @@ const calls: ReadonlyArray<Watchable> = [
     requests: 2
   },
   {
+    name: "a reply that is waited for, while its text is read and resumed",
+    call: Effect.scoped(Effect.flatMap(
+      Policy.apply({ ...policy, onBreak: "resume" })(read),
+      ({ reply, text }) => Effect.all([Stream.runDrain(text), reply], { concurrency: 2 })
+    )),
+    turns: [Faults.breaks("one two "), Faults.answer("three", { every: "100 millis" })],
+    requests: 2
+  },
+  {
+    name: "a reply of which nobody reads the text",
+    call: Effect.scoped(Effect.flatMap(Policy.apply({ ...policy, onBreak: "restart" })(read), ({ reply }) => reply)),
+    turns: [Faults.breaks("one two"), Faults.answer("one two", { every: "100 millis" })],
+    requests: 2
+  },
+  {
     name: "a stream under a policy that limits all of it",
     call: Stream.runDrain(
       Policy.applyStream({ ...policy, onBreak: "restart", streamOverall: "10 minutes" })(
@@ -431,8 +446,8 @@ const interrupted = (place: Place, { call, requests, turns }: Watchable, when: W
     yield* check(seen, where)
     assert.strictEqual(seen.early, 0, `an attempt was told to have ended before its connection was closed, ${where}`)
     // The first attempt is no extra load, and neither is what was interrupted.
-    for (const { left } of Object.values((yield* Guards.status).budget ?? {})) {
-      assert.isAtLeast(left, 10 - Math.max(0, requests - 2), `what the budget has left, ${where}`)
+    for (const { remaining } of Object.values((yield* Guards.status).budget ?? {})) {
+      assert.isAtLeast(remaining, 10 - Math.max(0, requests - 2), `what the budget has left, ${where}`)
     }
     if (when === undefined && holder !== undefined) assert.isAbove(made.turns, released, "it waits for its slot")
     // A start may be on its way to the log when the interrupt comes between two operations. The request is not sent.

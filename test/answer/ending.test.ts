@@ -54,7 +54,7 @@ describe("a stream under a policy", () => {
   it.effect("succeeds when it was left, with what it cost at least", () =>
     Effect.gen(function*() {
       yield* Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.take(1), Stream.runDrain)
-      assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptLeft", "CallSucceeded"])
+      assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptAbandoned", "CallSucceeded"])
       const [end] = yield* ends
       assert.isTrue(end?._tag === "CallSucceeded" && end.spent.atLeast)
     }).pipe(Effect.provide(fake([Faults.answer("a b c")]))))
@@ -69,7 +69,7 @@ describe("a stream under a policy", () => {
       yield* TestClock.adjust("1 second")
       yield* Fiber.interrupt(reader)
       yield* Effect.scoped(Policy.apply({ retry })(Claude.open("hi")))
-      assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptLeft", "AttemptStarted", "AttemptLeft"])
+      assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptAbandoned", "AttemptStarted", "AttemptAbandoned"])
     }).pipe(Effect.provide(fake([Faults.pings("a", "1 second"), Faults.answer("b")]))))
 
   it.effect("gives up when it breaks off, with why and what was tried before", () =>

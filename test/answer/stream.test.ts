@@ -233,10 +233,10 @@ describe("a reader", () => {
         messages: [{ role: "user" as const, content: "hi" }]
       }
       const reader = yield* claude.open({ params, limits: {} }).pipe(
-        Effect.flatMap(({ isWhole, pull, reply }) =>
+        Effect.flatMap(({ isComplete, pull, reply }) =>
           Effect.map(
             Effect.ignore(Effect.forever(Effect.timeoutOption(pull, "3 seconds"))),
-            () => [reply().text, isWhole()]
+            () => [reply().text, isComplete()]
           )
         ),
         Effect.scoped,
@@ -318,12 +318,14 @@ describe("events", () => {
 
   it.effect("show the input of a tool as it is written, and nothing else has it before it is whole", () =>
     Effect.gen(function*() {
-      const { events, reply } = yield* Claude.open("hi")
+      const claude = yield* Claude.Claude
+      const params = { model: "claude-sonnet-5-5", max_tokens: 9, messages: [{ role: "user" as const, content: "hi" }] }
+      const { pull, reply } = yield* claude.open({ params, limits: {} })
       const seen: Array<Message.Event> = []
-      const error = yield* Stream.runForEach(events, (event) =>
-        Effect.gen(function*() {
+      const error = yield* Stream.runForEach(Stream.fromPull(Effect.succeed(pull)), (event) =>
+        Effect.sync(() => {
           seen.push(event)
-          const { message, toolUses } = yield* reply
+          const { message, toolUses } = reply()
           assert.deepStrictEqual(toolUses, [])
           assert.isFalse(message.content.some(({ type }) => type === "tool_use"))
         })).pipe(Effect.flip)
@@ -435,7 +437,7 @@ describe("messageStop", () => {
       assert.strictEqual((yield* ask("optional"))._tag, "Success")
       assert.throws(() => Anthropic.layer({ apiKey: "k", messageStop: "no" as "optional" }), /messageStop is no/)
     }).pipe(
-      Effect.provide([FakeServer.layer(Faults.cycle(Faults.stream(events.slice(0, -1)))), CallLog.layerNone])
+      Effect.provide([FakeServer.layer(Faults.cycle(Faults.stream(events.slice(0, -1)))), CallLog.layerNoop])
     ))
 
   it.effect("is never left out of an answer without a stop reason, or with half a block", () =>
@@ -456,7 +458,7 @@ const wires = [
   ["undici", (url: string) => client(url, 1)],
   [
     "fetch",
-    (url: string) => Layer.provide(Anthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }), CallLog.layerNone)
+    (url: string) => Layer.provide(Anthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }), CallLog.layerNoop)
   ]
 ] as const
 

@@ -355,7 +355,7 @@ describe("a scope that is closed by somebody else", () => {
       yield* closing(context)
       assert.deepStrictEqual(yield* running, [0, 0, 0])
       assert.strictEqual(sockets.opened, 0)
-      assert.deepStrictEqual(told, ["AttemptStarted", "AttemptLeft"])
+      assert.deepStrictEqual(told, ["AttemptStarted", "AttemptAbandoned"])
     }).pipe(Effect.scoped))
 
   it.effect("G1 G2: while its prompt is counted leaves nothing open", () =>
@@ -489,8 +489,8 @@ describe("guards of one's own", () => {
         gate: Guard.open,
         admit: () =>
           Effect.succeed({
-            opened: ({ isWhole, reply, requestId, usage }) =>
-              Effect.sync(() => void seen.push(requestId, isWhole(), reply().text, usage().output_tokens)),
+            opened: ({ isComplete, reply, requestId, usage }) =>
+              Effect.sync(() => void seen.push(requestId, isComplete(), reply().text, usage().output_tokens)),
             settle: () => Effect.void
           })
       }

@@ -8,7 +8,7 @@ import { FakeClaude, Faults, Simulator } from "../../src/testing/index.ts"
 const start = { startImmediately: true } as const
 
 const guarded = (guards: Guards.Guards, playable: Faults.Playable) =>
-  FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provideMerge(CallLog.layerNone))
+  FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provideMerge(CallLog.layerNoop))
 
 const sent = Effect.map(FakeClaude.received, (all) => all.length)
 

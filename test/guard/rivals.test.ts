@@ -13,7 +13,7 @@ import { CallLog, Claude, Guards, Policy, Retry } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const guarded = (guards: Guards.Guards, playable: Faults.Playable) =>
-  FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provide(CallLog.layerNone))
+  FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provide(CallLog.layerNoop))
 
 const ask = Claude.text("hi")
 const sent = Effect.map(FakeClaude.received, (all) => all.length)
@@ -144,7 +144,7 @@ describe("cockatiel", () => {
       FakeClaude.layer(({ index }) =>
         Effect.succeed(index === 0 ? Faults.overloaded : Faults.delayed(well, "1 second"))
       ),
-      CallLog.layerNone
+      CallLog.layerNoop
     ))))
 })
 

@@ -84,7 +84,7 @@ describe("asking", () => {
       throw new Error("no such schema")
     })
     assert.deepStrictEqual(Claude.formOf(broken), {
-      form: "none",
+      form: "unsupported",
       because: "the schema has no JSON form: Error: no such schema"
     })
     // @effect-diagnostics-next-line schemaNumber:off
@@ -268,7 +268,7 @@ describe("what is no answer", () => {
 
   it.effect("an option that is undefined is not given", () =>
     Effect.gen(function*() {
-      const unset = { model: undefined, max_tokens: undefined, maxTokens: undefined }
+      const unset = { model: undefined, max_tokens: undefined, system: undefined }
       // Not what the types allow: it is what arrives from untyped code.
       yield* Claude.text("hi", unset as object).pipe(Policy.apply(Policy.none))
       assert.deepInclude((yield* sent)[0], { model: "claude-sonnet-5-5", max_tokens: 4096 })
@@ -294,7 +294,7 @@ describe("asking again", () => {
         Effect.provide(Anthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }))
       )
       return { outcome, bodies: (yield* received).map(({ params }) => params) }
-    }).pipe(Effect.provide(Layer.mergeAll(FakeServer.layer(turns), CallLog.layerNone)))
+    }).pipe(Effect.provide(Layer.mergeAll(FakeServer.layer(turns), CallLog.layerNoop)))
 
   const bad = "{\"number\": 1, \"total\": 7, \"due\": null}"
   const worse = "I cannot say."

@@ -362,7 +362,7 @@ describe("accounts", () => {
       const b = account([Faults.rateLimited()])
       const c = account([Faults.answer("hello")])
       const d = account([])
-      const text = yield* Claude.text("hi", { system: "Be brief.", maxTokens: 100 }).pipe(
+      const text = yield* Claude.text("hi", { system: "Be brief.", max_tokens: 100 }).pipe(
         Fallback.accounts([b.layer, c.layer, d.layer]),
         Effect.provide(a.layer)
       )
@@ -574,7 +574,7 @@ describe("accounts", () => {
       Effect.forEach([1, 2], () => Fallback.accounts([Backup])(Claude.text("hi")))
     const setup = () => {
       const life: Array<string> = []
-      const quiet = Layer.provide(CallLog.layerNone)
+      const quiet = Layer.provide(CallLog.layerNoop)
       const Main = quiet(account(Faults.cycle(refused), life, "main").layer)
       const Backup = quiet(account(Faults.cycle(Faults.answer("hello")), life, "backup").layer)
       return { life, Main, Backup }
@@ -644,7 +644,7 @@ describe("accounts", () => {
         [first, second].map((request) => request?.headers.authorization),
         ["Bearer sk-ant-a", "Bearer sk-ant-b"]
       )
-    }).pipe(Effect.provide(CallLog.layerNone)))
+    }).pipe(Effect.provide(CallLog.layerNoop)))
 })
 
 describe("a kind of error that is none", () => {

@@ -90,7 +90,7 @@ describe("shape", () => {
 describe("a stale catalogue", () => {
   it.effect("never stops a call by default: an unknown model, a retired one, a date in the past, a bound", () =>
     Effect.gen(function*() {
-      const ask = (model: string) => Claude.text("hi", { model, maxTokens: 60 }).pipe(Policy.apply(Policy.standard))
+      const ask = (model: string) => Claude.text("hi", { model, max_tokens: 60 }).pipe(Policy.apply(Policy.standard))
       for (const model of ["claude-of-tomorrow", "claude-gone", "claude-late", "claude-small"]) {
         assert.strictEqual(yield* ask(model), "hello")
       }
@@ -123,7 +123,7 @@ describe("a stale catalogue", () => {
 
   it.effect("what it says of a model is said once, what it says of a request every time", () =>
     Effect.gen(function*() {
-      const late = { model: "claude-late", maxTokens: 60 }
+      const late = { model: "claude-late", max_tokens: 60 }
       for (let i = 0; i < 3; i++) yield* Claude.text("hi", late).pipe(Policy.apply(Policy.standard))
       const told = yield* warnings
       assert.lengthOf(told.filter((warning) => warning.startsWith("DeprecatedModel")), 1)
@@ -133,7 +133,7 @@ describe("a stale catalogue", () => {
   it.effect("says it once in a call, however often that is tried, and in 200 characters", () =>
     Effect.gen(function*() {
       const model = "claude-".padEnd(400, "x")
-      const call = yield* Claude.text("hi", { model: "claude-small", maxTokens: 60 }).pipe(
+      const call = yield* Claude.text("hi", { model: "claude-small", max_tokens: 60 }).pipe(
         Policy.apply({ retry: Retry.backoff({ times: 2 }), models: [model] }),
         Effect.forkChild
       )
@@ -216,13 +216,13 @@ describe("precheck", () => {
 
   it.effect("a prompt that does not fit is a warning by its estimate", () =>
     Effect.gen(function*() {
-      yield* Claude.text(long, { model: "claude-small", maxTokens: 10 }).pipe(Policy.apply(Policy.standard))
+      yield* Claude.text(long, { model: "claude-small", max_tokens: 10 }).pipe(Policy.apply(Policy.standard))
       assert.match((yield* warnings).join("\n"), /^Validation: the prompt seems to have .*estimate/)
     }).pipe(Effect.provide(world([small]))))
 
   it.effect("and an error by its count", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(counting(Claude.text(long, { model: "claude-small", maxTokens: 10 })))
+      const error = yield* Effect.flip(counting(Claude.text(long, { model: "claude-small", max_tokens: 10 })))
       assert.strictEqual(error._tag, "ContextWindowExceeded")
       assert.match(error.message, /the prompt has 2\d\d tokens, and the window 100: nothing was sent/)
       assert.strictEqual(yield* requests, 0)

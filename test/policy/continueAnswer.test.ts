@@ -53,7 +53,7 @@ describe("truncated: raiseTo", () => {
   it.live("asks once more for the same, with more room", () =>
     Effect.gen(function*() {
       const played = yield* play(
-        Claude.text("hi", { model: newer, maxTokens: 100 }).pipe(raise(500)),
+        Claude.text("hi", { model: newer, max_tokens: 100 }).pipe(raise(500)),
         Faults.maxTokens("Once upon"),
         Faults.answer("Once upon a time.")
       )
@@ -66,7 +66,7 @@ describe("truncated: raiseTo", () => {
   it.live("goes no further than what the model writes, and fails when it has had that", () =>
     Effect.gen(function*() {
       const played = yield* play(
-        Claude.text("hi", { model: older, maxTokens: 100 }).pipe(raise(1_000_000)),
+        Claude.text("hi", { model: older, max_tokens: 100 }).pipe(raise(1_000_000)),
         Faults.maxTokens("Once"),
         Faults.maxTokens("Once upon")
       )
@@ -82,9 +82,9 @@ describe("truncated: raiseTo", () => {
 
   it.live("does not ask the same again: a limit that is no higher fails at once", () =>
     Effect.gen(function*() {
-      for (const maxTokens of [500, 501]) {
+      for (const max_tokens of [500, 501]) {
         const played = yield* play(
-          Claude.text("hi", { model: newer, maxTokens }).pipe(raise(500)),
+          Claude.text("hi", { model: newer, max_tokens }).pipe(raise(500)),
           Faults.maxTokens("Once")
         )
         assert.lengthOf(played.bodies, 1)
@@ -95,7 +95,7 @@ describe("truncated: raiseTo", () => {
   it.live("mends a value that was cut, which is asked for by its schema", () =>
     Effect.gen(function*() {
       const played = yield* play(
-        Claude.object(format, "where?", { model: newer, maxTokens: 5 }).pipe(raise(50)),
+        Claude.object(format, "where?", { model: newer, max_tokens: 5 }).pipe(raise(50)),
         Faults.maxTokens(`{"city":"Pa`),
         Faults.value({ city: "Paris" })
       )
@@ -111,7 +111,7 @@ describe("truncated: continue", () => {
   it.live("has a newer model repeat the last words, and joins what follows them", () =>
     Effect.gen(function*() {
       const played = yield* play(
-        Claude.text("hi", { model: newer, maxTokens: 10 }).pipe(go(3)),
+        Claude.text("hi", { model: newer, max_tokens: 10 }).pipe(go(3)),
         Faults.maxTokens("The quick brown fo"),
         Faults.maxTokens("The quick brown fox jumps \n"),
         Faults.answer("The quick brown fox jumps over the dog.")
@@ -131,7 +131,7 @@ describe("truncated: continue", () => {
   it.live("has an older model go on from the beginning of its answer, without the blank at its end", () =>
     Effect.gen(function*() {
       const played = yield* play(
-        Claude.text("hi", { model: older, maxTokens: 10 }).pipe(go(3)),
+        Claude.text("hi", { model: older, max_tokens: 10 }).pipe(go(3)),
         Faults.maxTokens("The quick \n"),
         Faults.maxTokens(" brown fo"),
         Faults.answer("x jumps.")
@@ -148,7 +148,7 @@ describe("truncated: continue", () => {
   it.live("tells an older model that thinks to go on, because thinking and a beginning do not go together", () =>
     Effect.gen(function*() {
       const played = yield* play(
-        Claude.text("hi", { model: older, maxTokens: 2000, thinking: { type: "enabled", budget_tokens: 1024 } }).pipe(
+        Claude.text("hi", { model: older, max_tokens: 2000, thinking: { type: "enabled", budget_tokens: 1024 } }).pipe(
           go(1)
         ),
         Faults.answer("The quick", { thinking: "Animals?", stopReason: "max_tokens" }),
@@ -183,7 +183,7 @@ describe("truncated: continue", () => {
   it.live("takes no continuation that begins elsewhere, asks again while it may, and says why it gave up", () =>
     Effect.gen(function*() {
       const lost = yield* play(
-        Claude.text("hi", { model: newer, maxTokens: 10 }).pipe(go(2)),
+        Claude.text("hi", { model: newer, max_tokens: 10 }).pipe(go(2)),
         Faults.maxTokens("The quick brown"),
         Faults.answer("Sure! Here is the rest: fox jumps."),
         Faults.answer(" fox jumps.")
@@ -198,7 +198,7 @@ describe("truncated: continue", () => {
       assert.deepStrictEqual(lost.bodies[1], lost.bodies[2])
 
       const found = yield* play(
-        Claude.text("hi", { model: newer, maxTokens: 10 }).pipe(go(2)),
+        Claude.text("hi", { model: newer, max_tokens: 10 }).pipe(go(2)),
         Faults.maxTokens("The quick brown"),
         Faults.answer("Sure! Here is the rest: fox jumps."),
         Faults.answer("The quick brown fox jumps.")
@@ -209,7 +209,7 @@ describe("truncated: continue", () => {
   it.live("ends after so many pieces, with all of them in the error", () =>
     Effect.gen(function*() {
       const played = yield* play(
-        Claude.text("hi", { model: older, maxTokens: 10 }).pipe(go(1)),
+        Claude.text("hi", { model: older, max_tokens: 10 }).pipe(go(1)),
         Faults.maxTokens("One,"),
         Faults.maxTokens(" two,")
       )
@@ -240,7 +240,7 @@ describe("truncated: continue", () => {
   it.live("repeats only the piece that failed, by its own rule", () =>
     Effect.gen(function*() {
       const played = yield* play(
-        Claude.text("hi", { model: older, maxTokens: 10 }).pipe(
+        Claude.text("hi", { model: older, max_tokens: 10 }).pipe(
           Policy.apply({
             truncated: { continue: 1 },
             retry: { Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) }

@@ -32,7 +32,7 @@ const withoutStream = (params: object): Readonly<Record<string, unknown>> =>
 const play = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, ...turns: ReadonlyArray<Faults.Turn>) => {
   const world = Layer.unwrap(
     Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }))
-  ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(CallLog.layerNone))
+  ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(CallLog.layerNoop))
   return Effect.gen(function*() {
     const exit = yield* Effect.result(self)
     const received = yield* Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
@@ -49,7 +49,7 @@ describe("what is asked of each model", () => {
   it.live("is made fit for it, each time from what was asked first", () =>
     Effect.gen(function*() {
       const look = Tool.make("look", { description: "Looks.", input: Schema.Struct({ at: Schema.String }) })
-      const ask: Claude.Ask = {
+      const ask: Claude.Prompt = {
         model: "claude-opus-4-6",
         max_tokens: 100_000,
         thinking: { type: "disabled" },
@@ -113,7 +113,7 @@ describe("what is asked of each model", () => {
     Effect.gen(function*() {
       const thought = { type: "thinking", thinking: "Hm", signature: "c2ln" } as const
       const said = { type: "text", text: "Hello." } as const
-      const ask: Claude.Ask = {
+      const ask: Claude.Prompt = {
         messages: [
           { role: "user", content: "hi" },
           { role: "assistant", content: [thought, said] },

@@ -128,7 +128,7 @@ export const quantile = (values: ReadonlyArray<number>, share: number): number =
 
 /** A guarded `Claude` over it, which tells nobody. */
 export const guarded = (serve: Serve, guards: Guards.Guards) =>
-  Claude.layer(wire(serve)).pipe(Guards.apply(guards), Layer.provide(CallLog.layerNone))
+  Claude.layer(wire(serve)).pipe(Guards.apply(guards), Layer.provide(CallLog.layerNoop))
 
 /** Starts something every so many milliseconds, so many times, and waits for all of it. */
 export const every = <R>(

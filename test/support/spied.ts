@@ -24,7 +24,7 @@ export const spied = (playable: Faults.Playable) =>
           claude.open(request)
         ))
     return Context.make(Ends, ends).pipe(Context.add(Claude.Claude, { ...claude, open }))
-  })).pipe(Layer.provideMerge(FakeClaude.layer(playable)), Layer.provide(CallLog.layerNone))
+  })).pipe(Layer.provideMerge(FakeClaude.layer(playable)), Layer.provide(CallLog.layerNoop))
 
 /** How they ended: a verdict for each, in that order. */
 export const ends = Effect.map(Ends, (all) => [...all])

@@ -103,7 +103,7 @@ export const read = (policy: Policy.Policy, options?: Claude.Options) =>
 // -----------------------------------------------------------------------------
 
 export const client = (url: string, connections: number) =>
-  NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url, connections }).pipe(Layer.provide(CallLog.layerNone))
+  NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url, connections }).pipe(Layer.provide(CallLog.layerNoop))
 
 /** Looks again until it holds, or for so many milliseconds. */
 export const until = <E, R>(

@@ -70,7 +70,7 @@ describe("a run", () => {
         traffic: { arrivals: { perSecond: 10 }, to: "2 seconds", patience: "5 seconds" }
       }
       const left = yield* Simulator.run(silent, once)
-      assert.deepStrictEqual(left.errors, { left: 20 })
+      assert.deepStrictEqual(left.errors, { abandoned: 20 })
       assert.strictEqual(left.abandoned, 20)
       assert.strictEqual(left.timeToError.max, 5001)
       const timed = yield* Simulator.run(silent, { name: "limited", policy: { firstToken: "1 second" } })

@@ -8,7 +8,7 @@ import { FakeServer, Faults } from "../../src/testing/index.ts"
 
 const wires = [["Anthropic", Anthropic], ["NodeAnthropic", NodeAnthropic]] as const
 
-const quiet = Layer.provide(CallLog.layerNone)
+const quiet = Layer.provide(CallLog.layerNoop)
 
 /** Runs a call over a wire to a server, and gives what the requests were authorized with. */
 const authorized = <A, E>(

@@ -29,7 +29,7 @@ const playing = (
 ) =>
   Layer.unwrap(Effect.map(FakeServer.FakeServer, ({ url }) => layerWith(options(url)))).pipe(
     Layer.provideMerge(FakeServer.layer(playable)),
-    Layer.provide(CallLog.layerNone)
+    Layer.provide(CallLog.layerNoop)
   )
 
 const received = Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
@@ -630,12 +630,12 @@ describe.each(wires)("%s", (_, layerWith) => {
           max_tokens: 99,
           messages: [{ role: "user" as const, content: "hi" }]
         }
-        const { isWhole, pull, reply } = yield* claude.open({ params, limits: {} })
+        const { isComplete, pull, reply } = yield* claude.open({ params, limits: {} })
         // It reads again only when more has come.
         const impatient = Effect.andThen(Effect.timeoutOption(pull, "5 millis"), Effect.sleep("25 millis"))
         yield* Effect.ignore(Effect.forever(impatient))
         assert.strictEqual(reply().text, "one two three four")
-        assert.isTrue(isWhole())
+        assert.isTrue(isComplete())
       }).pipe(
         Effect.scoped,
         Effect.provide(playing(layerWith, [Faults.answer("one two three four", { every: "20 millis" })]))
@@ -682,7 +682,7 @@ describe.each(wires)("%s", (_, layerWith) => {
           Effect.provide(FakeServer.layer([]))
         )
         const error = yield* Effect.flip(Claude.text("hi")).pipe(
-          Effect.provide(Layer.provide(layerWith({ apiKey: "sk-ant-test", baseUrl }), CallLog.layerNone))
+          Effect.provide(Layer.provide(layerWith({ apiKey: "sk-ant-test", baseUrl }), CallLog.layerNoop))
         )
         check(error, { tag: "Unreachable", code: /^ECONNREFUSED$/ })
         assert.isFalse(isPermanent(error))
@@ -898,7 +898,10 @@ describe.each(wires)("%s", (_, layerWith) => {
         const port = yield* tls
         const error = yield* Effect.flip(Claude.text("hi")).pipe(
           Effect.provide(
-            Layer.provide(layerWith({ apiKey: "sk-ant-test", baseUrl: `https://127.0.0.1:${port}` }), CallLog.layerNone)
+            Layer.provide(
+              layerWith({ apiKey: "sk-ant-test", baseUrl: `https://127.0.0.1:${port}` }),
+              CallLog.layerNoop
+            )
           )
         )
         check(error, { tag: "Unreachable", code: /^DEPTH_ZERO_SELF_SIGNED_CERT$/ })
@@ -913,7 +916,10 @@ describe.each(wires)("%s", (_, layerWith) => {
           Effect.flip,
           timed,
           Effect.provide(
-            Layer.provide(layerWith({ apiKey: "sk-ant-test", baseUrl: `https://127.0.0.1:${port}` }), CallLog.layerNone)
+            Layer.provide(
+              layerWith({ apiKey: "sk-ant-test", baseUrl: `https://127.0.0.1:${port}` }),
+              CallLog.layerNoop
+            )
           )
         )
         assert.isBelow(took, bound)
@@ -1066,7 +1072,7 @@ const abandoned = Effect.gen(function*() {
     Effect.provide(
       Layer.provide(
         NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: `https://127.0.0.1:${port}` }),
-        CallLog.layerNone
+        CallLog.layerNoop
       )
     )
   )

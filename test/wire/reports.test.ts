@@ -92,7 +92,7 @@ const proxying = Effect.acquireRelease(
   ({ close }) => Effect.sync(close)
 )
 
-const quiet = Layer.provide(CallLog.layerNone)
+const quiet = Layer.provide(CallLog.layerNoop)
 
 /** The three wires to a server. */
 const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [

@@ -41,7 +41,7 @@ describe("senders", () => {
       assert.deepStrictEqual(sent[2], sent[0])
       assert.deepStrictEqual(sent[3], sent[1])
     }).pipe(
-      Effect.provide([FakeServer.layer(Array.from({ length: 4 }, () => Faults.answer("hello"))), CallLog.layerNone])
+      Effect.provide([FakeServer.layer(Array.from({ length: 4 }, () => Faults.answer("hello"))), CallLog.layerNoop])
     ))
 
   it.effect("a fetch of the caller may change its headers, for that request only", () =>

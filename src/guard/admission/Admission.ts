@@ -7,8 +7,11 @@
  * answer says nothing about the load, and limits that follow it were measured to
  * collapse to single digits.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { ClaudeError } from "../../ClaudeError.ts"
+import type { CountParams } from "../../Message.ts"
 import { Estimator } from "../../request/tokenEstimate.ts"
 import * as Guard from "../Guard.ts"
 import * as Amounts from "../quota/amounts.ts"
@@ -20,14 +23,42 @@ import { Limit } from "./aimd.ts"
 import * as Brake from "./brake.ts"
 import { Pace } from "./pace.ts"
 import * as Queue from "./queue.ts"
-import type { Settings } from "./settings.ts"
 import type * as Ticket from "./ticket.ts"
 
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
 
-export { type Concurrency, type Settings, settings } from "./settings.ts"
+export { settings } from "./settings.ts"
+
+/** How many calls may run, and how many may wait, for each class of models. */
+export interface Concurrency {
+  /** How many may run at most: as many as come. */
+  readonly max?: number | undefined
+  /**
+   * How many may run at least. If it is given, their number follows losses: x0.9 after one, and +1 for each answer that
+   * begins until the first loss, then +1 for each round of them.
+   */
+  readonly min?: number | undefined
+  /** Where that begins: at 20. */
+  readonly initial?: number | undefined
+  /**
+   * How many of the same or a higher priority may wait before one more is turned away, when it comes: 200. Where several
+   * tenants wait, each has an equal share of these places.
+   */
+  readonly queue?: number | undefined
+  /** How long a call waits: until its deadline less the time for the answer; without a deadline, 1 minute. */
+  readonly maxWait?: Duration.Input | undefined
+}
+
+/** The settings that were meant. Times in milliseconds. */
+export interface Settings {
+  readonly max: number
+  readonly min: number
+  readonly initial: number
+  readonly queue: number
+  readonly maxWait: number | undefined
+}
 
 /** What is going on, for health endpoints and tests. */
 export interface Status {
@@ -35,8 +66,8 @@ export interface Status {
   readonly waiting: number
   /** How many may run. */
   readonly limit: number
-  /** What is left of the quota, if there is one. */
-  readonly left: Quota.Amount | undefined
+  /** What remains of the quota, if there is one. */
+  readonly remaining: Quota.Amount | undefined
 }
 
 // -----------------------------------------------------------------------------
@@ -53,9 +84,12 @@ export interface Admission extends Guard.Guard {
 }
 
 /** What a queue needs of the place where it is built. */
-export interface Place extends Omit<Meter.Place, "quota"> {
+export interface Place {
+  /** The account and the class of models. */
+  readonly key: string
+  readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
   readonly concurrency: Settings
-  readonly quota: Meter.Place["quota"] | undefined
+  readonly quota: Quota.Settings & { readonly limits: Quota.Amount; readonly store: Quota.Levels } | undefined
   /** What the fibers of the queue belong to: when it is closed, those who still wait are served all the same. */
   readonly scope: Scope.Scope
 }
@@ -95,6 +129,6 @@ export const make = ({ concurrency, quota, scope, ...place }: Place): Admission 
 }
 
 const status = Effect.fnUntraced(function*(queue: Queue.Queue): Effect.fn.Return<Status> {
-  const left = queue.meter && (yield* queue.meter.left(yield* Queue.timeIn(queue)))
-  return { running: queue.running, waiting: queue.turnstile.size(), limit: queue.limit.most, left }
+  const remaining = queue.meter && (yield* queue.meter.left(yield* Queue.timeIn(queue)))
+  return { running: queue.running, waiting: queue.turnstile.size(), limit: queue.limit.most, remaining }
 })

@@ -1,5 +1,5 @@
 /** What slows the calls of a class of models down after a 429: the pause that it asks for, and the ramp after it. */
-import type { Amount } from "../quota/amounts.ts"
+import type { Amount } from "../quota/Quota.ts"
 import { Ramp, RecentRate } from "../ramp.ts"
 import { Pause } from "./pause.ts"
 

@@ -15,10 +15,11 @@ import type * as Meter from "../quota/meter.ts"
 import type * as Quota from "../quota/Quota.ts"
 import type * as Steady from "../steadyClock.ts"
 import type * as Turnstile from "../waitQueue.ts"
+import type { Settings } from "./Admission.ts"
 import type { Limit } from "./aimd.ts"
 import * as Brake from "./brake.ts"
 import type { Pace } from "./pace.ts"
-import { type Settings, usualMaxWait } from "./settings.ts"
+import { usualMaxWait } from "./settings.ts"
 import * as Ticket from "./ticket.ts"
 
 /** What is kept of one class of models. */

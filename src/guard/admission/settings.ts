@@ -1,35 +1,6 @@
 /** How many calls may run and wait, and the settings of that which cannot be meant. */
-import type * as Duration from "effect/Duration"
 import * as Refuse from "../../options.ts"
-
-/** How many calls may run, and how many may wait, for each class of models. */
-export interface Concurrency {
-  /** How many may run at most: as many as come. */
-  readonly max?: number | undefined
-  /**
-   * How many may run at least. If it is given, their number follows losses: x0.9 after one, and +1 for each answer that
-   * begins until the first loss, then +1 for each round of them.
-   */
-  readonly min?: number | undefined
-  /** Where that begins: at 20. */
-  readonly initial?: number | undefined
-  /**
-   * How many of the same or a higher priority may wait before one more is turned away, when it comes: 200. Where several
-   * tenants wait, each has an equal share of these places.
-   */
-  readonly queue?: number | undefined
-  /** How long a call waits: until its deadline less the time for the answer; without a deadline, 1 minute. */
-  readonly maxWait?: Duration.Input | undefined
-}
-
-/** The settings that were meant. Times in milliseconds. */
-export interface Settings {
-  readonly max: number
-  readonly min: number
-  readonly initial: number
-  readonly queue: number
-  readonly maxWait: number | undefined
-}
+import type { Concurrency, Settings } from "./Admission.ts"
 
 const fields = { max: true, min: true, initial: true, queue: true, maxWait: true }
 

@@ -56,9 +56,9 @@ export const settings = (options: Options): Settings => {
   return { size }
 }
 
-/** The buckets of the models that had an extra attempt: how many failed extra attempts are left of how many. */
+/** The buckets of the models that had an extra attempt: how many failed extra attempts remain of how many. */
 export interface Status {
-  readonly [model: string]: { readonly left: number; readonly size: number; readonly waiting: number }
+  readonly [model: string]: { readonly remaining: number; readonly size: number; readonly waiting: number }
 }
 
 /** The budget that retry, re-ask, continuation and fallback share. */
@@ -134,6 +134,6 @@ const admit = (all: Buckets, { params: { model } }: Request): Effect.Effect<Guar
 const status = ({ byModel }: Buckets): Status => {
   const shown = [...byModel].filter(([, { isUsed, line }]) => isUsed || line.size() > 0)
   return Object.fromEntries(
-    shown.map(([model, { left, line, size }]) => [model, { left: Math.max(0, left), size, waiting: line.size() }])
+    shown.map(([model, { left, line, size }]) => [model, { remaining: Math.max(0, left), size, waiting: line.size() }])
   )
 }

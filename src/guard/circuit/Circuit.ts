@@ -9,24 +9,25 @@
  * that rely on retries. Calls that wait for it stand in one line, oldest first,
  * and leave at a rate that grows to twice the one from before.
  */
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { atNow } from "../../atNow.ts"
+import type * as CallLog from "../../CallLog.ts"
 import * as Refuse from "../../options.ts"
 import type * as Guard from "../Guard.ts"
 import * as Panel from "./circuits.ts"
-import type { Place, Settings } from "./circuits.ts"
 import * as Lease from "./lease.ts"
-import type { Status } from "./verdicts.ts"
+import type * as Machine from "./state.ts"
+import type { State } from "./state.ts"
 
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
 
-export type { Place, Settings } from "./circuits.ts"
-export type { State } from "./machine.ts"
-export { initial, memory, Store } from "./store.ts"
-export type { Status } from "./verdicts.ts"
+export type { State } from "./state.ts"
+export { initial, memory } from "./store.ts"
 
 /** When a circuit opens, and for how long. */
 export interface Options {
@@ -45,6 +46,52 @@ export interface Options {
   /** How long a probe keeps others out if its process never tells its end: 150 seconds, or its own limit. */
   readonly probeLease?: Duration.Input | undefined
 }
+
+/** The settings that were meant, in milliseconds. */
+export interface Settings extends Machine.Settings {
+  readonly probeLease: number
+  readonly slowAfter: number
+}
+
+/** What circuits need of the place where they are built. */
+export interface Place {
+  /** Where none is given, it is our memory, which does not fail. */
+  readonly store: Store | undefined
+  readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
+  /** What the keys begin with. */
+  readonly account: string
+  readonly log: CallLog.CallLog
+}
+
+/** A circuit, for those who look at it. `retryAfter` is when a probe may be sent, in milliseconds from now. */
+export interface Status {
+  readonly state: "closed" | "open" | "half-open" | "isolated"
+  readonly retryAfter: number | undefined
+  /** Why it is not closed, in words: "18 of 20 calls failed: Overloaded". */
+  readonly why: string | undefined
+  /** What was counted in the window, while it is closed. */
+  readonly calls: number
+  readonly failures: number
+  /** How many calls wait in its line. */
+  readonly waiting: number
+}
+
+/**
+ * Where circuits are kept, by key. `modify` is atomic: it may run `f` more than once, and keeps what the last run
+ * returned. No write is needed where `f` returns the state that it was given. A state is plain data (JSON will do); what
+ * is not there is `Circuit.initial`. A store that fails, or takes more than a second, is reported, and stops no call.
+ */
+export interface Store {
+  readonly modify: <A>(key: string, f: Step<A>) => Effect.Effect<A, unknown>
+}
+
+/** What becomes of a circuit, and what is told of that. */
+export type Step<A> = (state: State) => readonly [State, A]
+
+/** Where circuits are kept: where nothing is said, in the memory of the guarded `Claude`. */
+export const Store = Context.Reference<Store | undefined>("resilient-claude/Circuit/Store", {
+  defaultValue: () => undefined
+})
 
 /** Each with the scenario of the simulator, or the calculation, that set it. */
 const defaults = {

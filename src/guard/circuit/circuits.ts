@@ -3,23 +3,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as CallLog from "../../CallLog.ts"
 import { forgetAfter } from "../forgetAfter.ts"
+import type { Place, Settings, Status } from "./Circuit.ts"
 import * as Machine from "./machine.ts"
-import { type Asked, letThrough, type Modify, modifying, nothingKnown, unknown } from "./store.ts"
-import { ask, reject, type Status, statusOf } from "./verdicts.ts"
+import { letThrough, type Modify, modifying, nothingKnown, unknown } from "./store.ts"
+import { ask, reject, statusOf } from "./verdicts.ts"
 import * as Line from "./waitLine.ts"
-
-/** The settings that were meant, in milliseconds. */
-export interface Settings extends Machine.Settings {
-  readonly probeLease: number
-  readonly slowAfter: number
-}
-
-/** What circuits need of the place where they are built. */
-export interface Place extends Asked {
-  /** What the keys begin with. */
-  readonly account: string
-  readonly log: CallLog.CallLog
-}
 
 /** A circuit, and the line of those who wait at it. `model` is `undefined` for the account. */
 export interface Circuit {

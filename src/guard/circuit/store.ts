@@ -1,28 +1,9 @@
 /** Where circuits are kept. */
-import type * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { atNow } from "../../atNow.ts"
 import { forgetAfter } from "../forgetAfter.ts"
+import type { Place, Status, Step, Store } from "./Circuit.ts"
 import * as Machine from "./machine.ts"
-import type { Status } from "./verdicts.ts"
-
-/**
- * Where circuits are kept, by key. `modify` is atomic: it may run `f` more than once, and keeps what the last run
- * returned. No write is needed where `f` returns the state that it was given. A state is plain data (JSON will do); what
- * is not there is `Circuit.initial`. A store that fails, or takes more than a second, is reported, and stops no call.
- */
-export interface Store {
-  readonly modify: <A>(key: string, f: Step<A>) => Effect.Effect<A, unknown>
-}
-
-/** What becomes of a circuit, and what is told of that. */
-type Step<A> = (state: Machine.State) => readonly [Machine.State, A]
-
-/** Where circuits are kept: where nothing is said, in the memory of the guarded `Claude`. */
-export const Store = Context.Reference<Store | undefined>("resilient-claude/Circuit/Store", {
-  defaultValue: () => undefined
-})
 
 /** A circuit of which nothing is known. */
 export const initial: Machine.State = Machine.initial
@@ -79,14 +60,8 @@ export const nothingKnown: Status = {
 /** Asks for a circuit. Where that fails, `otherwise` is what is to be thought. */
 export type Modify = <A>(key: string, f: Step<A>, otherwise: A, now: number) => Effect.Effect<A>
 
-/** A store, and who is told when it fails. Where none is given, it is our memory, which does not. */
-export interface Asked {
-  readonly store: Store | undefined
-  readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
-}
-
 /** How a store is asked. */
-export const modifying = ({ onStoreError, store }: Asked): Modify =>
+export const modifying = ({ onStoreError, store }: Pick<Place, "store" | "onStoreError">): Modify =>
   store === undefined ? remembering() : (key, f, otherwise) =>
     Effect.catchCause(
       Effect.suspend(() => store.modify(key, f)),

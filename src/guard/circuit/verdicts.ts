@@ -4,21 +4,9 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as ClaudeError from "../../ClaudeError.ts"
 import type { Outcome } from "../outcomes.ts"
+import type { Status } from "./Circuit.ts"
 import * as Machine from "./machine.ts"
 import { sum } from "./window.ts"
-
-/** A circuit, for those who look at it. `retryAfter` is when a probe may be sent, in milliseconds from now. */
-export interface Status {
-  readonly state: "closed" | "open" | "half-open" | "isolated"
-  readonly retryAfter: number | undefined
-  /** Why it is not closed, in words: "18 of 20 calls failed: Overloaded". */
-  readonly why: string | undefined
-  /** What was counted in the window, while it is closed. */
-  readonly calls: number
-  readonly failures: number
-  /** How many calls wait in its line. */
-  readonly waiting: number
-}
 
 /** Asks, without taking anything. */
 export const ask: Machine.Event = { _tag: "Ask", lease: 0 }

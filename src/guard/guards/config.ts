@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Refuse from "../../options.ts"
-import { compile, type Guards } from "./record.ts"
+import type { Guards } from "../Guards.ts"
+import { compile } from "./record.ts"
 
 /** What is there, under its name in the record. */
 const given = <A extends object>(

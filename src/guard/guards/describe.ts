@@ -6,9 +6,10 @@ import { usualMaxWait } from "../admission/settings.ts"
 import { firstPace, longestPace } from "../budget/bucket.ts"
 import type * as RetryBudget from "../budget/RetryBudget.ts"
 import type * as Circuit from "../circuit/Circuit.ts"
+import type { Guards } from "../Guards.ts"
 import type * as Monitor from "../monitor/Monitor.ts"
 import type * as Quota from "../quota/Quota.ts"
-import { compile, type Guards } from "./record.ts"
+import { compile } from "./record.ts"
 
 /** What guards will do, from the outside in. Throws a `RangeError` with a sentence if they contradict themselves. */
 export const describe = (guards: Guards): string => {

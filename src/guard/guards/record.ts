@@ -5,29 +5,9 @@ import * as Admission from "../admission/Admission.ts"
 import * as RetryBudget from "../budget/RetryBudget.ts"
 import * as Circuit from "../circuit/Circuit.ts"
 import type * as Guard from "../Guard.ts"
+import type { Guards } from "../Guards.ts"
 import * as Monitor from "../monitor/Monitor.ts"
 import * as Quota from "../quota/Quota.ts"
-
-/** What all calls of one `Claude` share. A missing part does nothing, but for `budget` and `monitor`, which are there. */
-export interface Guards {
-  /** How many calls may run, and how many may wait, for each class of models. */
-  readonly concurrency?: Admission.Concurrency | undefined
-  /** What the account may use in a minute. */
-  readonly quota?: Quota.Options | undefined
-  /** When to stop asking a model that keeps failing. */
-  readonly circuit?: Circuit.Options | undefined
-  /** How much load failures may add. */
-  readonly budget?: RetryBudget.Options | false | undefined
-  /** When to say that too many calls fail, or get no answer. */
-  readonly monitor?: Monitor.Options | false | undefined
-  /** Guards of one's own: the last to be asked, the first to be told. */
-  readonly extra?: ReadonlyArray<Guard.Guard> | undefined
-  /**
-   * Whose account it is, where more than one are kept in one store: `default`. Guards around guards need one each in a
-   * store that they share: else the inner ones wait for the probe that the outer ones hold, and nothing is sent.
-   */
-  readonly account?: string | undefined
-}
 
 /** Guards that were checked. */
 export interface Compiled {

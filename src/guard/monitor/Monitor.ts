@@ -18,7 +18,7 @@ import type { Request } from "../../Message.ts"
 import * as Refuse from "../../options.ts"
 import * as Guard from "../Guard.ts"
 import { endOf, failed } from "./counts.ts"
-import { type Alert as RateAlert, Measure, type Status } from "./slidingRate.ts"
+import { Measure } from "./slidingRate.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -54,10 +54,13 @@ export const settings = (options: Options): Settings => {
   }
 }
 
-export type { Status } from "./slidingRate.ts"
+/** The rate now, and whether it was said to be low. `rate` is 1 without calls. */
+export interface Status extends CallLog.Rate {
+  readonly low: boolean
+}
 
 /** What somebody should know now: the rate is low, or has recovered, or a circuit has opened, and why. */
-export type Alert = RateAlert | Extract<CallLog.Event, { readonly _tag: "CircuitOpened" }>
+export type Alert = Extract<CallLog.Event, CallLog.Rate | { readonly _tag: "CircuitOpened" }>
 
 // -----------------------------------------------------------------------------
 // Service
@@ -148,8 +151,10 @@ const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect
   )
 
 /** Usually there is nothing to tell. */
-const raise = ({ alerts, log }: Observer, alert: RateAlert | undefined): Effect.Effect<void> =>
-  alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
+const raise = (
+  { alerts, log }: Observer,
+  alert: Extract<CallLog.Event, CallLog.Rate> | undefined
+): Effect.Effect<void> => alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
 
 /** A circuit opens again with each probe that fails: that is one outage, and is told once. */
 const circuitOpened = ({ alerts, opened, settings }: Observer, event: Alert): Effect.Effect<void> => {

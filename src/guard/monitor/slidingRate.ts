@@ -7,14 +7,10 @@
  */
 import type * as CallLog from "../../CallLog.ts"
 import type { Tag } from "../../ClaudeError.ts"
+import type { Status } from "./Monitor.ts"
 
 /** The rate has become low, or has recovered. */
 export type Alert = Extract<CallLog.Event, CallLog.Rate>
-
-/** The rate now, and whether it was said to be low. `rate` is 1 without calls. */
-export interface Status extends CallLog.Rate {
-  readonly low: boolean
-}
 
 /** When to say what. */
 export interface Settings {

@@ -1,11 +1,5 @@
 /** What calls use, in the dimensions that are limited. */
-
-/** What a call uses, or how much there is. */
-export interface Amount {
-  readonly requests: number
-  readonly input: number
-  readonly output: number
-}
+import type { Amount } from "./Quota.ts"
 
 /** The dimensions of an amount. */
 export const dimensions = ["requests", "input", "output"] as const

@@ -34,7 +34,7 @@ export class Meter {
   readonly prefixes = new Prefixes()
   readonly limits: Limits
   /** What was taken here in all, less what came back. */
-  total = Quota.none
+  total = Quota.zero
 
   constructor(place: Place, estimator: Estimate.Estimator) {
     this.place = place

@@ -29,13 +29,13 @@ export const spent = (
   usage: Usage | undefined
 ): Quota.Amount => {
   if (usage !== undefined) return { requests: 1, input: Estimate.inputOf(usage), output: usage.output_tokens }
-  if (error !== undefined && isLocal(error)) return Quota.none
-  if (error?._tag === "Unreachable" && unsent.test(error.code ?? "")) return Quota.none
+  if (error !== undefined && isLocal(error)) return Quota.zero
+  if (error?._tag === "Unreachable" && unsent.test(error.code ?? "")) return Quota.zero
   switch (outcomeOf(exit).quota) {
     case "none":
-      return Quota.none
+      return Quota.zero
     case "request":
-      return { ...Quota.none, requests: 1 }
+      return { ...Quota.zero, requests: 1 }
     case "input":
       return { ...cost, output: 0 }
   }

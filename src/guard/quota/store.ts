@@ -1,48 +1,7 @@
 /** Levels of quotas in memory. What is full is forgotten when another is asked for. */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { type Amount, build, dimensions, minus } from "./amounts.ts"
-
-/** Buckets, one for each dimension. `Infinity` is no limit. */
-export interface Buckets {
-  readonly capacity: Amount
-  /** What comes back in a millisecond. */
-  readonly refill: Amount
-}
-
-/** What the API said of a bucket: there is no more in it than that, and nothing before then (in milliseconds, as `now`). */
-export interface Seen {
-  readonly atMost: Partial<Amount>
-  readonly until?: number | undefined
-}
-
-/**
- * Where levels are kept, by key. Each method is atomic; times are milliseconds since the epoch that never go back, and
- * what is not there is full. A store that fails, or takes more than a second, is reported, and stops no call.
- */
-export interface Store {
-  /** Takes all of `cost` and answers 0, or takes nothing and answers the milliseconds until it may be there. */
-  readonly take: (key: string, buckets: Buckets, cost: Amount, now: number) => Effect.Effect<number, unknown>
-  /** Adds to the levels: what is given back, or (negative) what was used beyond an estimate. */
-  readonly add: (key: string, buckets: Buckets, amount: Amount, now: number) => Effect.Effect<void, unknown>
-  /** Lowers the levels to what the API said. */
-  readonly sync: (key: string, buckets: Buckets, seen: Seen, now: number) => Effect.Effect<void, unknown>
-  /** The levels now, if they are known. */
-  readonly levels: (key: string, buckets: Buckets, now: number) => Effect.Effect<Amount | undefined, unknown>
-}
-
-/** Where levels are kept: where nothing is said, in the memory of the guarded `Claude`. */
-export const Store = Context.Reference<Store | undefined>("resilient-claude/Quota/Store", {
-  defaultValue: () => undefined
-})
-
-/** A store that does not fail. */
-export interface Levels extends Store {
-  readonly take: (...asked: Parameters<Store["take"]>) => Effect.Effect<number>
-  readonly add: (...asked: Parameters<Store["add"]>) => Effect.Effect<void>
-  readonly sync: (...asked: Parameters<Store["sync"]>) => Effect.Effect<void>
-  readonly levels: (...asked: Parameters<Store["levels"]>) => Effect.Effect<Amount | undefined>
-}
+import { build, dimensions, minus } from "./amounts.ts"
+import type { Amount, Buckets, Levels } from "./Quota.ts"
 
 interface Bucket {
   /** By which it was asked for last. */

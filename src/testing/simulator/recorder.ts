@@ -40,7 +40,7 @@ export interface Result extends Share {
   readonly rateLimited: number
   readonly circuitsOpened: number
   readonly alerts: ReadonlyArray<Alerted>
-  /** Calls that were not answered, by the tag of their error; `left` are those whose caller left. */
+  /** Calls that were not answered, by the tag of their error; `abandoned` are those whose caller left. */
   readonly errors: { readonly [tag: string]: number }
   readonly tenants: { readonly [tenant: string]: Share }
   readonly models: { readonly [model: string]: Share }

@@ -88,7 +88,7 @@ const called = Effect.fnUntraced(function*(
   const error = yield* answer.pipe(
     Effect.match({ onFailure: Contender.nameOf, onSuccess: () => undefined }),
     // A millisecond later than a deadline of the policy, which may then say why.
-    Effect.timeoutOrElse({ duration: Traffic.patienceOf(traffic) + 1, orElse: () => Effect.succeed("left") })
+    Effect.timeoutOrElse({ duration: Traffic.patienceOf(traffic) + 1, orElse: () => Effect.succeed("abandoned") })
   )
   const end = yield* Clock.currentTimeMillis
   const { tenant = "everybody" } = traffic

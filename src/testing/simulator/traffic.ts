@@ -5,7 +5,7 @@ import type { Params } from "../../Message.ts"
 import * as Chance from "./chance.ts"
 
 /** What is asked. Only its size matters. */
-export interface Prompt {
+export interface PromptSize {
   /** Characters of text: 40. */
   readonly characters?: number | undefined
   /** Images by `file_id`. */
@@ -17,7 +17,7 @@ export interface Prompt {
   /** Whether Claude may search the web. */
   readonly webSearch?: boolean | undefined
   /** The most tokens that the answer may have: 1,024. */
-  readonly maxTokens?: number | undefined
+  readonly max_tokens?: number | undefined
 }
 
 /** A stream of calls. It is an open loop: calls start when they are due, whatever became of the others. */
@@ -42,7 +42,7 @@ export interface Traffic {
   readonly model?: string | undefined
   /** Models that may answer instead, in this order. */
   readonly fallbacks?: ReadonlyArray<string> | undefined
-  readonly prompt?: Prompt | undefined
+  readonly prompt?: PromptSize | undefined
 }
 
 /** One call that is due. */
@@ -88,7 +88,7 @@ const times = ({ arrivals, from = 0, to = 0 }: Traffic, chance: Chance.Chance): 
 
 /** The question of a call. */
 export const askOf = (traffic: Traffic): Params => {
-  const { cached, characters = 40, documents = 0, images = 0, maxTokens = 1024, webSearch = false } = traffic.prompt ??
+  const { cached, characters = 40, documents = 0, images = 0, max_tokens = 1024, webSearch = false } = traffic.prompt ??
     {}
   const files = (type: "image" | "document", count: number) =>
     Array.from(
@@ -97,7 +97,7 @@ export const askOf = (traffic: Traffic): Params => {
     )
   return {
     model: modelOf(traffic),
-    max_tokens: maxTokens,
+    max_tokens,
     messages: [{
       role: "user",
       content: [

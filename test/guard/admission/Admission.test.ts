@@ -393,12 +393,12 @@ describe("Admission", () => {
           assert.strictEqual(status.running, model.running().length)
           assert.strictEqual(status.waiting, model.waiting().length)
           for (const of of dimensions) {
-            assert.approximately(status.left?.[of] ?? NaN, level(model.entries, of, model.time), 1e-4, of)
+            assert.approximately(status.remaining?.[of] ?? NaN, level(model.entries, of, model.time), 1e-4, of)
           }
         }
         yield* Effect.forEach(calls.calls, ({ fiber }) => Fiber.interrupt(fiber))
         yield* TestClock.adjust("3 minutes")
-        assert.deepStrictEqual(yield* admission.status, { running: 0, waiting: 0, limit: slots, left: perMinute })
+        assert.deepStrictEqual(yield* admission.status, { running: 0, waiting: 0, limit: slots, remaining: perMinute })
         assert.deepStrictEqual(failures, [])
       }).pipe(Effect.scoped, Effect.provide(TestClock.layer())),
     { arbitrary: { runs: 101, seed, size: 100 }, timeout: 60_000 }
@@ -449,11 +449,11 @@ describe("a waiter that is cancelled", () => {
           yield* Fiber.interrupt(fiber)
         }
         yield* TestClock.adjust(0)
-        const { left, ...status } = yield* admission.status
+        const { remaining, ...status } = yield* admission.status
         states.push({
           ...status,
           entered: [...calls.entered],
-          left: dimensions.map((of) => Math.round((left?.[of] ?? NaN) * 1e4))
+          remaining: dimensions.map((of) => Math.round((remaining?.[of] ?? NaN) * 1e4))
         })
       }
       return states
@@ -477,10 +477,10 @@ describe("a waiter that is cancelled", () => {
         for (let i = 0; i < steps; i++) yield* Effect.yieldNow
         yield* Fiber.interrupt(waiter)
         yield* Effect.repeat(Effect.yieldNow, { times: 100 })
-        const { left, running, waiting } = yield* admission.status
+        const { remaining, running, waiting } = yield* admission.status
         assert.deepStrictEqual(
-          { left, running, waiting },
-          { left: { requests: 83, input: 8300, output: Infinity }, running: 0, waiting: 0 },
+          { remaining, running, waiting },
+          { remaining: { requests: 83, input: 8300, output: Infinity }, running: 0, waiting: 0 },
           `${steps} steps`
         )
       }
@@ -519,9 +519,9 @@ describe("a waiter that is cancelled", () => {
         waiter?.fiber.interruptUnsafe()
         yield* TestClock.adjust(200)
         yield* TestClock.adjust(200)
-        const { left, ...status } = yield* admission.status
+        const { remaining, ...status } = yield* admission.status
         assert.deepStrictEqual(status, { running: 0, waiting: 0, limit: 1 })
-        assert.approximately(left?.requests ?? NaN, calls.entered.length === 1 ? 60 : 59, 0.5)
+        assert.approximately(remaining?.requests ?? NaN, calls.entered.length === 1 ? 60 : 59, 0.5)
       })
   )
 })
@@ -688,8 +688,8 @@ describe("the queue", () => {
           assert.isAtLeast(retryAfter, 1)
           // One waits before it, for up to a minute more.
           assert.isAtMost(retryAfter, 130_000)
-          const { left } = yield* admission.status
-          assert.isAtLeast(retryAfter, Math.floor((size - (left?.input ?? 0)) / 0.1))
+          const { remaining } = yield* admission.status
+          assert.isAtLeast(retryAfter, Math.floor((size - (remaining?.input ?? 0)) / 0.1))
         }
       }).pipe(Effect.scoped, Effect.provide(TestClock.layer())),
     { arbitrary: { runs: 100, seed, size: 40 } }
@@ -836,7 +836,7 @@ describe("concurrency", () => {
       const calls = caller(admission)
       yield* many(calls, 20)
       yield* round(calls, end)
-      assert.deepStrictEqual(yield* admission.status, { limit: 10, running: 10, waiting: 0, left: undefined })
+      assert.deepStrictEqual(yield* admission.status, { limit: 10, running: 10, waiting: 0, remaining: undefined })
     }))
 
   /** A 429 that says that the account has grown too fast. */

@@ -30,7 +30,7 @@ const begun: Claude.Opened = {
   pull: Cause.done(),
   reply: () => assert.fail("nobody reads it"),
   usage: () => usage(0, 0),
-  isWhole: () => true
+  isComplete: () => true
 }
 
 /** A queue whose first call is refused. */

@@ -32,7 +32,7 @@ const begin = (lease: Guard.Lease) =>
       pull: Effect.never,
       reply: () => assert.fail("nobody asks"),
       usage: () => assert.fail("nobody asks"),
-      isWhole: () => false
+      isComplete: () => false
     }) ?? Effect.void
   )
 
@@ -252,15 +252,15 @@ describe("RetryBudget", () => {
           const now = yield* Clock.currentTimeMillis
           const status = yield* budget.status
           for (const [name, { extras }] of known) {
-            const { left, waiting } = status[name] ?? { left: size, waiting: 0 }
-            assert.isTrue(left >= 0 && left <= size, `${left}`)
+            const { remaining, waiting } = status[name] ?? { remaining: size, waiting: 0 }
+            assert.isTrue(remaining >= 0 && remaining <= size, `${remaining}`)
             assert.strictEqual(waiting, extras.filter(isWaiting).length)
             assert.isTrue(areInOrder(extras), "oldest first")
             const late = extras.filter((extra) => isWaiting(extra) && now >= latest(extra))
             assert.lengthOf(late, 0, "nobody waits longer than it may")
             // After an outage one leaves in a second at least, for few new calls come here; else all at once.
             const before = stood.get(name)
-            const isStanding = left >= 1 && waiting > 0
+            const isStanding = remaining >= 1 && waiting > 0
             if (!isStanding) stood.delete(name)
             else if (before?.waiting !== waiting) stood.set(name, { waiting, at: now })
             else assert.isAtMost(now - before.at, 1000, "who may go goes")
@@ -358,7 +358,7 @@ describe("RetryBudget", () => {
   // ---------------------------------------------------------------------------
 
   const left = (budget: RetryBudget.RetryBudget, name = model) =>
-    Effect.map(budget.status, (status) => status[name]?.left ?? 10)
+    Effect.map(budget.status, (status) => status[name]?.remaining ?? 10)
   const waiting = (budget: RetryBudget.RetryBudget) =>
     Effect.map(budget.status, (status) => status[model]?.waiting ?? 0)
   /** An extra attempt that starts at once, or later. */
@@ -464,8 +464,8 @@ describe("RetryBudget", () => {
       assert.strictEqual(yield* left(budget), 0)
       yield* fail(budget, 1, "claude-haiku-5-5")
       assert.deepStrictEqual(yield* budget.status, {
-        "claude-haiku-5-5": { left: 9, size: 10, waiting: 0 },
-        "claude-sonnet-5-5": { left: 0, size: 10, waiting: 0 }
+        "claude-haiku-5-5": { remaining: 9, size: 10, waiting: 0 },
+        "claude-sonnet-5-5": { remaining: 0, size: 10, waiting: 0 }
       })
     }).pipe(Effect.scoped))
 
@@ -602,7 +602,7 @@ describe("RetryBudget", () => {
         for (let i = 0; i < ticks; i++) yield* Effect.yieldNow
         yield* Fiber.interrupt(waits)
         yield* TestClock.adjust(0)
-        assert.deepStrictEqual(yield* budget.status, { [model]: { left: 1, size: 1, waiting: 0 } }, `${ticks}`)
+        assert.deepStrictEqual(yield* budget.status, { [model]: { remaining: 1, size: 1, waiting: 0 } }, `${ticks}`)
         // Nor is it thought to be running.
         yield* start(budget)
       }
@@ -613,13 +613,13 @@ describe("RetryBudget", () => {
       const budget = yield* opened()
       yield* fail(budget)
       yield* TestClock.adjust("1 hour")
-      assert.deepStrictEqual(yield* budget.status, { [model]: { left: 9, size: 10, waiting: 0 } })
+      assert.deepStrictEqual(yield* budget.status, { [model]: { remaining: 9, size: 10, waiting: 0 } })
     }).pipe(Effect.scoped))
 
   it.effect("G9: a model is forgotten after an idle hour, but not while failed attempts are missing in its bucket", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
-      const full = { left: 10, size: 10, waiting: 0 }
+      const full = { remaining: 10, size: 10, waiting: 0 }
       yield* fail(budget)
       yield* (yield* start(budget, "full")).settle(Exit.void)
 
@@ -629,7 +629,7 @@ describe("RetryBudget", () => {
 
       yield* TestClock.adjust("1 minute")
       yield* fail(budget, 1, "another")
-      const one = { left: 9, size: 10, waiting: 0 }
+      const one = { remaining: 9, size: 10, waiting: 0 }
       assert.deepStrictEqual(yield* budget.status, { [model]: one, "a new model": one, another: one })
     }).pipe(Effect.scoped))
 

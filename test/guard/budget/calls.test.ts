@@ -15,9 +15,9 @@ const events = Effect.flatMap(CallLog.Memory, Ref.get)
 const requests = Effect.map(FakeClaude.received, (all) => all.length)
 /** The buckets, by model. */
 const budgets = Effect.map(Guards.status, (status) => status.budget ?? assert.fail("there is a budget"))
-const budget = Effect.map(budgets, (status) => status["claude-sonnet-5-5"] ?? { left: 10, size: 10, waiting: 0 })
-const left = Effect.map(budget, ({ left }) => left)
-const full = { left: 10, size: 10, waiting: 0 }
+const budget = Effect.map(budgets, (status) => status["claude-sonnet-5-5"] ?? { remaining: 10, size: 10, waiting: 0 })
+const left = Effect.map(budget, ({ remaining }) => remaining)
+const full = { remaining: 10, size: 10, waiting: 0 }
 
 const quick = {
   Overloaded: Retry.linear({ times: 3, base: "1 second" }),
@@ -65,7 +65,7 @@ const extras: ReadonlyArray<
   ],
   [
     "a raised limit",
-    Claude.text("hi", { maxTokens: 100 }).pipe(Policy.apply({ truncated: { raiseTo: 200 }, overall: "1 minute" })),
+    Claude.text("hi", { max_tokens: 100 }).pipe(Policy.apply({ truncated: { raiseTo: 200 }, overall: "1 minute" })),
     Faults.maxTokens("one two three"),
     Faults.answer("one two three four"),
     "Truncated"
@@ -158,7 +158,7 @@ describe("G7: one budget for", () => {
         const call = yield* Effect.forkChild(Effect.exit(run))
         yield* TestClock.adjust("5 seconds")
         assert.strictEqual(yield* requests, 2)
-        assert.deepStrictEqual(yield* budgets, { [model]: { ...full, left: 9 } })
+        assert.deepStrictEqual(yield* budgets, { [model]: { ...full, remaining: 9 } })
         yield* TestClock.adjust("10 seconds")
         assert.isTrue((yield* Fiber.join(call))._tag === "Success")
         assert.deepStrictEqual(yield* budgets, { [model]: full })
@@ -169,7 +169,7 @@ describe("G7: one budget for", () => {
     it.effect(`${name}, which waits for its time when it is spent`, () =>
       Effect.gen(function*() {
         yield* spend
-        assert.deepStrictEqual(yield* budget, { left: 0, size: 1, waiting: 0 })
+        assert.deepStrictEqual(yield* budget, { remaining: 0, size: 1, waiting: 0 })
         const call = yield* Effect.forkChild(run)
         yield* TestClock.adjust("9 seconds")
         assert.isUndefined(call.pollUnsafe())
@@ -178,7 +178,7 @@ describe("G7: one budget for", () => {
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(call)
         assert.strictEqual(yield* requests, 4)
-        assert.deepStrictEqual(yield* budget, { left: 1, size: 1, waiting: 0 })
+        assert.deepStrictEqual(yield* budget, { remaining: 1, size: 1, waiting: 0 })
       }).pipe(
         Effect.scoped,
         Effect.provide(guarded({ budget: small }, [Faults.overloaded, Faults.overloaded, first, second]))
@@ -393,11 +393,11 @@ describe("G7: a call", () => {
       const second = yield* Effect.forkChild(asked)
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* requests, 3)
-      assert.deepStrictEqual(yield* budget, { left: 0, size: 1, waiting: 1 })
+      assert.deepStrictEqual(yield* budget, { remaining: 0, size: 1, waiting: 1 })
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* Fiber.join(first), "well")
       assert.strictEqual(yield* Fiber.join(second), "at last")
-      assert.deepStrictEqual(yield* budget, { left: 1, size: 1, waiting: 0 })
+      assert.deepStrictEqual(yield* budget, { remaining: 1, size: 1, waiting: 0 })
     }).pipe(Effect.provide(guarded({ budget: small }, [
       Faults.overloaded,
       Faults.overloaded,
@@ -442,14 +442,14 @@ describe("G7: a call", () => {
       const asked = Claude.text("hi").pipe(Policy.apply({ retry: quick, ...endless }))
       const running = yield* Effect.forkChild(asked)
       yield* TestClock.adjust("2 seconds")
-      assert.deepStrictEqual(yield* budget, { left: 0, size: 1, waiting: 0 })
+      assert.deepStrictEqual(yield* budget, { remaining: 0, size: 1, waiting: 0 })
       const waiting = yield* Effect.forkChild(asked)
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual((yield* budget).waiting, 1)
       yield* Fiber.interrupt(waiting)
-      assert.deepStrictEqual(yield* budget, { left: 0, size: 1, waiting: 0 })
+      assert.deepStrictEqual(yield* budget, { remaining: 0, size: 1, waiting: 0 })
       yield* Fiber.interrupt(running)
-      assert.deepStrictEqual(yield* budget, { left: 1, size: 1, waiting: 0 })
+      assert.deepStrictEqual(yield* budget, { remaining: 1, size: 1, waiting: 0 })
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(yield* requests, 3)
     }).pipe(Effect.provide(guarded({ budget: small }, [Faults.overloaded, Faults.silence, Faults.overloaded]))))

@@ -429,7 +429,7 @@ describe("alerts", () => {
         FakeClaude.layer([Faults.overloaded]).pipe(
           Guards.apply({ monitor: { minimumCalls: 1 } }),
           Layer.provide(Layer.succeed(Monitor.Alerts, { raise: () => Effect.never })),
-          Layer.provide(CallLog.layerNone)
+          Layer.provide(CallLog.layerNoop)
         )
       ))
   )
@@ -701,7 +701,7 @@ describe("a log that nobody reads", () => {
       assert.deepStrictEqual({ calls, failures }, { calls: 3, failures: 0 })
     }).pipe(
       Effect.provide(
-        FakeClaude.layer(Faults.cycle(Faults.answer("well"))).pipe(Guards.apply({}), Layer.provide(CallLog.layerNone))
+        FakeClaude.layer(Faults.cycle(Faults.answer("well"))).pipe(Guards.apply({}), Layer.provide(CallLog.layerNoop))
       )
     ))
 
@@ -713,7 +713,7 @@ describe("a log that nobody reads", () => {
       assert.deepStrictEqual({ calls, failures }, { calls: 3, failures: 0 })
     }).pipe(
       Effect.provide(
-        FakeClaude.layer(Faults.cycle(Faults.answer("well"))).pipe(Guards.apply({}), Layer.provide(CallLog.layerNone))
+        FakeClaude.layer(Faults.cycle(Faults.answer("well"))).pipe(Guards.apply({}), Layer.provide(CallLog.layerNoop))
       )
     ))
 
@@ -729,7 +729,7 @@ describe("a log that nobody reads", () => {
         FakeClaude.layer(playable).pipe(
           Guards.apply({}),
           Guards.apply({}),
-          Layer.provide(CallLog.layerNone),
+          Layer.provide(CallLog.layerNoop),
           Layer.provide(alerts)
         )
       )

@@ -23,13 +23,13 @@ const answer = (rateLimits: Message.RateLimits): Claude.Opened => ({
   pull: Cause.done(),
   reply: () => assert.fail("nobody reads it"),
   usage: () => usage(0, 0),
-  isWhole: () => true
+  isComplete: () => true
 })
 
 const opened = (quota: Quota.Options, more: Partial<Parameters<typeof make>[0]> = {}) =>
   Effect.map(make({ quota, ...more }), (made) => ({
     ...made,
-    left: Effect.map(made.admission.status, ({ left }) => left ?? assert.fail("there is no quota")),
+    left: Effect.map(made.admission.status, ({ remaining }) => remaining ?? assert.fail("there is no quota")),
     calls: caller(made.admission)
   }))
 
@@ -500,7 +500,7 @@ describe("an answer that its reader leaves", () => {
       yield* TestClock.adjust("1 minute")
       yield* Claude.open("hi")
       const { admission } = yield* Guards.status
-      assert.strictEqual(admission["sonnet"]?.quota?.["output"]?.left, 100_000 - 1024)
+      assert.strictEqual(admission["sonnet"]?.quota?.["output"]?.remaining, 100_000 - 1024)
     }).pipe(
       Effect.scoped,
       Effect.provide(
@@ -576,7 +576,7 @@ describe("what the API says", () => {
       assert.approximately(levels.requests, 50 - 1000 / 60 / 5, 1e-9)
       yield* TestClock.adjust("1 hour")
       // The API showed no more in a minute.
-      assert.strictEqual((yield* admission.status).left?.requests, 51)
+      assert.strictEqual((yield* admission.status).remaining?.requests, 51)
     }))
 
   it.effect.each([
@@ -718,7 +718,7 @@ describe("what the API says", () => {
 
   it.effect("is heard by a guarded Claude, in answers and in errors", () =>
     Effect.gen(function*() {
-      const input = Effect.map(Guards.status, ({ admission }) => admission["sonnet"]?.quota?.["input"]?.left)
+      const input = Effect.map(Guards.status, ({ admission }) => admission["sonnet"]?.quota?.["input"]?.remaining)
       yield* Claude.text("hi")
       assert.isAtMost((yield* input) ?? NaN, 1000)
       yield* Effect.flip(Claude.text("hi"))
@@ -752,7 +752,7 @@ describe("classes of models", () => {
       yield* ask("somebody-elses-model")
       const queues = yield* admission
       assert.deepStrictEqual(
-        Object.fromEntries(Object.entries(queues).map(([name, { quota }]) => [name, quota?.["requests"]?.left])),
+        Object.fromEntries(Object.entries(queues).map(([name, { quota }]) => [name, quota?.["requests"]?.remaining])),
         { sonnet: 8, opus: 1, "somebody-elses-model": 9 }
       )
       assert.isTrue(Exit.isSuccess(yield* ask("claude-opus-4-5")))
@@ -768,7 +768,7 @@ describe("classes of models", () => {
       yield* ask("claude-sonnet-4-5")
       const queues = yield* admission
       assert.deepStrictEqual(
-        Object.fromEntries(Object.entries(queues).map(([name, { quota }]) => [name, quota?.["requests"]?.left])),
+        Object.fromEntries(Object.entries(queues).map(([name, { quota }]) => [name, quota?.["requests"]?.remaining])),
         { sonnet: 9, "claude-sonnet-4-5": 1 }
       )
     }).pipe(Effect.provide(guarded({ requests: 10, headroom: 1, classes: { "claude-sonnet-4-5": { requests: 3 } } }))))
@@ -827,7 +827,7 @@ describe("a store that does not work", () => {
           if (call) yield* finish(call, end)
         }
         assert.deepStrictEqual(calls.entered, [0, 1, 2, 3])
-        assert.deepStrictEqual(yield* admission.status, { running: 2, waiting: 0, limit: 2, left: undefined })
+        assert.deepStrictEqual(yield* admission.status, { running: 2, waiting: 0, limit: 2, remaining: undefined })
         assert.isAbove(failures.length, 4)
         for (const { fiber } of calls.calls) fiber.interruptUnsafe()
         yield* TestClock.adjust(0)

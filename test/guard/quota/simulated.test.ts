@@ -102,7 +102,7 @@ const simulate = ({ account: open, limits, options = {}, perMinute, sizes, told 
       concurrency: { queue: 200 }
     })
     const ask = Effect.flatMap(around(sizes.input * 4, sizes.sigma), (length) =>
-      Effect.ignore(Claude.text("x".repeat(length), { maxTokens: 8 * sizes.output })))
+      Effect.ignore(Claude.text("x".repeat(length), { max_tokens: 8 * sizes.output })))
     yield* every(60_000 / perMinute, perMinute * minutes, () =>
       ask).pipe(Effect.provide(provider))
     const { headroom = told ? 0.95 : 0.83 } = options

@@ -666,7 +666,7 @@ describe("a call", () => {
   const playing = (turns: ReadonlyArray<Faults.Turn>) =>
     Layer.unwrap(
       Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }))
-    ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(CallLog.layerNone))
+    ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(CallLog.layerNoop))
   const received = Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
 
   it.live("with a request that cannot work is not sent", () =>

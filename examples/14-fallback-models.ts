@@ -1,5 +1,5 @@
 /**
- * A ladder of models: when one is down, refuses, or cannot hold the conversation, the next one is asked, with a request
+ * Fallback models: when one is down, refuses, or cannot hold the conversation, the next one is asked, with a request
  * that it takes, and with time enough to answer. When the account has no money left, another one pays.
  */
 import { Config, Console, Effect, Layer } from "effect"

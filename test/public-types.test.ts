@@ -1,0 +1,69 @@
+/** What the declarations of public modules name is declared in public modules, so that a user can name it, too. */
+import { assert, it } from "@effect/vitest"
+import { execFileSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+
+const root = path.resolve(import.meta.dirname, "..")
+
+/** Which public modules name types of private files, and why. */
+const allowed: ReadonlyArray<readonly [module: string, file: string, why: string]> = [
+  ["Claude", "runtime", "opaque: it can only be passed on"],
+  ["Claude", "budget", "the library asks it, and nobody else"],
+  ["guard/budget/RetryBudget", "budget", "the same"],
+  ["Models", "models/catalogue", "it comes before all other stages, as data; Models exports it"],
+  ["policy/Validate", "models/catalogue", "the same"],
+  ["policy/Validate", "request/inspect", "the rules, which the engine asks too"],
+  ["ClaudeError", "errorKinds", "one class for each kind of error, all exported"],
+  ["ClaudeError", "errorFields", "the schemas of their fields"],
+  ["Anthropic", "wire/", "the options, which both wires share"],
+  ["NodeAnthropic", "wire/configured", "the same"],
+  ["policy/Policy", "policy/record", "the record with the checks of each field"],
+  ["policy/Retry", "policy/schedules", "the options that all waits have"],
+  ["policy/Fallback", "policy/", "one file for each fallback, all exported"],
+  ["policy/Fallback", "answerStore", "its store"],
+  ["guard/circuit/Circuit", "guard/circuit/state", "plain data that a store keeps and does not read"],
+  ["testing/Faults", "testing/", "one vocabulary in several files, all exported"],
+  ["testing/Simulator", "testing/simulator/", "each part of a scenario beside what runs it, all exported"]
+]
+
+const isPublic = (file: string) => /^([A-Z]\w*|index)$/.test(path.posix.basename(file))
+
+/** The declarations of the package, as they are built, by file. */
+const declarations = (): ReadonlyArray<readonly [file: string, text: string]> => {
+  const out = fs.mkdtempSync(path.join(os.tmpdir(), "declarations-"))
+  try {
+    execFileSync(process.execPath, [
+      path.join(root, "node_modules/typescript/bin/tsc"),
+      "--project",
+      path.join(root, "tsconfig.build.json"),
+      "--emitDeclarationOnly",
+      "--outDir",
+      out
+    ])
+    return fs.readdirSync(out, { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".d.ts"))
+      .map((file) => [file.slice(0, -5), fs.readFileSync(path.join(out, file), "utf8")])
+  } finally {
+    fs.rmSync(out, { recursive: true })
+  }
+}
+
+/** The private files whose types the declarations of a public one name. A value that is exported from one has a public type. */
+const edgesOf = ([file, text]: readonly [file: string, text: string]): ReadonlyArray<readonly [string, string]> =>
+  isPublic(file)
+    ? text.split("\n")
+      .filter((line) => !/^export \{(?!.*\btype )/.test(line))
+      .flatMap((line) => [...line.matchAll(/(?:from |import\()"(\.[^"]+)\.(?:ts|js)"/g)])
+      .map(([, specifier = ""]) => [file, path.posix.join(path.posix.dirname(file), specifier)] as const)
+      .filter(([, imported]) => !isPublic(imported))
+    : []
+
+it("public modules declare their types themselves, except for these", { timeout: 120_000 }, () => {
+  const edges = declarations().flatMap(edgesOf)
+  const covers = ([module, file]: typeof allowed[number]) => ([by, imported]: readonly [string, string]) =>
+    by === module && (file.endsWith("/") ? imported.startsWith(file) : imported === file)
+  assert.deepStrictEqual(edges.filter((edge) => !allowed.some((entry) => covers(entry)(edge))), [], "not declared")
+  assert.deepStrictEqual(allowed.filter((entry) => !edges.some(covers(entry))), [], "not needed any more")
+})
