@@ -2,6 +2,8 @@ import { defineConfig } from "vitest/config"
 
 /** `--mode long` tries all that there is to try; without it, tests try a share (`test/support/effort.ts`). */
 export default defineConfig(({ mode }) => ({
+  // Examples import the package by its name: here, that is its source (`exports` of package.json).
+  ssr: { resolve: { conditions: ["resilient-claude-source", "module", "node", "development|production"] } },
   test: {
     include: ["test/**/*.test.ts"],
     // Files share their modules: to load Effect for each of them takes as long as most of the tests.

@@ -1,7 +1,7 @@
 /** The smallest program: ask, print. Retries, time limits and typed errors are in `Policy.standard`. */
 import { Console, Effect } from "effect"
-import { Claude, Policy } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 export const program = Claude.text("Write a haiku about patience.").pipe(
   Policy.apply(Policy.standard),

@@ -3,8 +3,8 @@
  * one second of chance, and raises everything else at once. As a value:
  */
 import { Console, Effect } from "effect"
-import { Claude, Policy, Retry } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, Policy, Retry } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 const doubling = Retry.backoff({ times: 2, base: "1 second", jitter: "additive" })
 

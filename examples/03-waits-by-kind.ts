@@ -3,8 +3,8 @@
  * time-out of 30 seconds. As a value, in which every kind counts its own retries:
  */
 import { Console, Effect } from "effect"
-import { Claude, Policy, Retry } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, Policy, Retry } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 export const waitsByKind = {
   attempt: "30 seconds",

@@ -5,8 +5,8 @@
  */
 import { NodeFileSystem } from "@effect/platform-node"
 import { Console, Effect, Layer, Schema } from "effect"
-import { CallLog, Claude, Policy, Retry } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { CallLog, Claude, Policy, Retry } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 class Sentiment extends Schema.Class<Sentiment>("Sentiment")({
   mood: Schema.Literals(["good", "bad", "mixed"]),

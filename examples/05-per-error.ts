@@ -1,7 +1,7 @@
 /** A typed answer, a policy that treats every failure on its own terms, and a fallback the type checker can see. */
 import { Console, Effect, Schema } from "effect"
-import { Claude, Fallback, Policy, Retry } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, Fallback, Policy, Retry } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 class Invoice extends Schema.Class<Invoice>("Invoice")({
   supplier: Schema.String,

@@ -3,8 +3,8 @@
  * `Claude`, and its calls reach the log that was wired below it, whatever the caller provides.
  */
 import { Console, Context, Effect, Layer } from "effect"
-import { CallLog, Claude, type ClaudeError, Policy } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { CallLog, Claude, type ClaudeError, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 export class Summaries extends Context.Service<Summaries, {
   readonly summarize: (article: string) => Effect.Effect<string, ClaudeError.ClaudeError>

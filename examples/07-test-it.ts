@@ -4,7 +4,7 @@
  */
 import { Console, Effect, Fiber, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
-import { FakeClaude, Faults } from "../src/testing/index.ts"
+import { FakeClaude, Faults } from "resilient-claude/testing"
 import { program as summarize, Summaries } from "./06-your-own-service.ts"
 
 // Two calls at once: one is told to come back in 20 seconds, one finds the API overloaded. Then both are answered.

@@ -3,8 +3,8 @@
  * the shape. What no shape can say is checked when the answer is decoded, and Claude is told what was wrong with it.
  */
 import { Console, DateTime, Effect, Schema } from "effect"
-import { Claude, Policy } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 const Line = Schema.Struct({
   what: Schema.String,

@@ -1,7 +1,7 @@
 /** One of a list, and nothing else: the type of the answer is the union of the list, so that a table can be complete. */
 import { Console, Effect } from "effect"
-import { Claude, Policy } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 const queues = ["billing", "technical", "sales", "other"] as const
 type Queue = typeof queues[number]

@@ -3,8 +3,8 @@
  * now and then it is not quite right, and then it is asked for again, with the answer and what is wrong with it.
  */
 import { Console, Effect, Schema } from "effect"
-import { Claude, Policy } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 interface Section {
   readonly title: string

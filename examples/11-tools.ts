@@ -1,7 +1,7 @@
 /** A tool: Claude says what it wants to know, as values of a schema, and is sent what came of it in a second message. */
 import { Console, Effect, Schema } from "effect"
-import { Claude, Policy, Tool } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, Policy, Tool } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 class Shirt extends Schema.Class<Shirt>("Shirt")({
   color: Schema.String,

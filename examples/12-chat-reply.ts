@@ -5,9 +5,9 @@
 import { NodeServices } from "@effect/platform-node"
 import { Console, Duration, Effect, Layer, Predicate, Schema } from "effect"
 import { KeyValueStore, Persistence } from "effect/persistence"
-import { Claude, Current, Fallback, Policy } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
-import * as PersistedAnswers from "../src/PersistedAnswers.ts"
+import { Claude, Current, Fallback, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
+import * as PersistedAnswers from "resilient-claude/PersistedAnswers"
 
 const policy = { ...Policy.standard, models: ["claude-haiku-5-5"], overall: "20 seconds" } as const
 

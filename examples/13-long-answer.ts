@@ -3,8 +3,8 @@
  * on the way is a refusal, and what cannot be joined with certainty is not.
  */
 import { Console, Effect } from "effect"
-import { Claude, Policy } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 export const report = (topic: string) =>
   Claude.message(`Write a report of about 5,000 words about ${topic}.`, { max_tokens: 4000 }).pipe(

@@ -3,8 +3,8 @@
  * that it takes, and with time enough to answer. When the account has no money left, another one pays.
  */
 import { Config, Console, Effect, Layer } from "effect"
-import { Claude, Fallback, Policy } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, Fallback, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 export const policy = {
   ...Policy.standard,

@@ -7,8 +7,8 @@ import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { ByteSize, Clock, Console, type Duration, Effect, Layer, Schema, Stream } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
-import { Claude, type ClaudeError, Fallback, type Message, Policy } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { Claude, type ClaudeError, Fallback, type Message, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 export interface Options {
   readonly policy: Policy.Policy

@@ -7,8 +7,8 @@ import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
-import { CallLog, type Circuit, Guards, Monitor } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
+import { CallLog, type Circuit, Guards, Monitor } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
 
 /** What the calls of this process share. */
 export const guards: Guards.Guards = {

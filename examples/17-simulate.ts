@@ -3,8 +3,8 @@
  * traffic take about a second, and the same seed gives the same result on every machine.
  */
 import { Console, Effect } from "effect"
-import { Guards, Policy } from "../src/index.ts"
-import { Simulator } from "../src/testing/index.ts"
+import { Guards, Policy } from "resilient-claude"
+import { Simulator } from "resilient-claude/testing"
 
 /** What we want to ship. */
 const ours: Simulator.Contender = {

@@ -6,9 +6,9 @@
  */
 import { Clock, Config, Console, Context, Duration, Effect, Layer, Stream } from "effect"
 import { parseArgs } from "node:util"
-import { CallLog, Claude, ClaudeError, Fallback, Policy, Retry, Timeout } from "../src/index.ts"
-import * as NodeAnthropic from "../src/NodeAnthropic.ts"
-import { FakeServer, Faults } from "../src/testing/index.ts"
+import { CallLog, Claude, ClaudeError, Fallback, Policy, Retry, Timeout } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
+import { FakeServer, Faults } from "resilient-claude/testing"
 
 // -----------------------------------------------------------------------------
 // The policy

@@ -52,7 +52,10 @@ export const errorTable = (): string => {
 if (import.meta.main) {
   const file = path.join(root, "README.md")
   const { ANTHROPIC_API_KEY: _, ...env } = process.env
-  const output = execFileSync(process.execPath, [path.join(root, "examples/incident.ts")], {
+  const output = execFileSync(process.execPath, [
+    "--conditions=resilient-claude-source",
+    path.join(root, "examples/incident.ts")
+  ], {
     env: { ...env, NO_COLOR: "1" },
     encoding: "utf8"
   }).trimEnd().replaceAll(/ +$/gm, "")

@@ -20,14 +20,14 @@ import { Effect, Schema } from "effect"
 import { Claude, Policy } from "resilient-claude"
 import { backoff } from "resilient-claude/policy/Retry"
 import { FakeClaude, FakeServer, Faults } from "resilient-claude/testing"
-import { layerWith } from "resilient-claude/Anthropic"
+import { layer } from "resilient-claude/Anthropic"
 
 const call = Claude.text("hi").pipe(Policy.apply({ retry: backoff({ times: 1, base: "10 millis" }) }))
 const turns = [Faults.overloaded, Faults.answer("hello")]
 
 const inMemory = await Effect.runPromise(call.pipe(Effect.provide(FakeClaude.layer(turns))))
 const overSocket = await Effect.runPromise(
-  Effect.flatMap(FakeServer.FakeServer, ({ url }) => Effect.provide(call, layerWith({ apiKey: "k", baseUrl: url })))
+  Effect.flatMap(FakeServer.FakeServer, ({ url }) => Effect.provide(call, layer({ apiKey: "k", baseUrl: url })))
     .pipe(Effect.provide(FakeServer.layer(turns)))
 )
 const Point = Schema.Struct({ x: Schema.Int, y: Schema.Number.check(Schema.isGreaterThan(0)) }).annotate({ identifier: "Point" })
@@ -55,7 +55,7 @@ JS
 "$bin/node" smoke.mjs
 # undici is optional: without it only ./node is missing. With it, that works too.
 npm install --silent --no-audit --no-fund "undici@$(version undici)"
-"$bin/node" -e 'import("resilient-claude/node").then((m) => { if (!m.layerWith) throw new Error("smoke: no layerWith") })'
+"$bin/node" -e 'import("resilient-claude/node").then((m) => { if (!m.layer) throw new Error("smoke: no layer") })'
 "$bin/node" -e 'import("resilient-claude/PersistedAnswers").then((m) => { if (!m.layer) throw new Error("smoke: no layer") })'
 timeout 10 "$bin/node" node_modules/.bin/fake-claude --help > /dev/null
 echo "smoke: the packed package installs, imports and runs"

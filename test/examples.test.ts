@@ -297,7 +297,7 @@ const run = (...args: ReadonlyArray<string>) => {
   const { ANTHROPIC_API_KEY: _, ...env } = process.env
   return promisify(execFile)(
     process.execPath,
-    [path.resolve(import.meta.dirname, "../examples/incident.ts"), ...args],
+    ["--conditions=resilient-claude-source", path.resolve(import.meta.dirname, "../examples/incident.ts"), ...args],
     {
       env: { ...env, NO_COLOR: "1" },
       timeout: 25_000

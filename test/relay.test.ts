@@ -336,7 +336,10 @@ describe("the relay", () => {
 
   it("without a key says so in one line", async () => {
     const { ANTHROPIC_API_KEY: _, ...env } = process.env
-    const run = promisify(execFile)(process.execPath, [path.resolve(import.meta.dirname, "../examples/15-relay.ts")], {
+    const run = promisify(execFile)(process.execPath, [
+      "--conditions=resilient-claude-source",
+      path.resolve(import.meta.dirname, "../examples/15-relay.ts")
+    ], {
       env
     })
     const { code, stderr, stdout } = await run.then(
