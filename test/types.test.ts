@@ -40,6 +40,10 @@ class Person extends Schema.Class<Person>("Person")({ name: Schema.String }) {
   }
 }
 
+it("the schema of all errors and their union have the same members", () => {
+  expectTypeOf<(typeof ClaudeError.ClaudeError)["Type"]>().toEqualTypeOf<Failure>()
+})
+
 describe("a prompt", () => {
   const messages = [{ role: "user" as const, content: "hi" }]
 
