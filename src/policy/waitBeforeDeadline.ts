@@ -9,9 +9,10 @@ import * as Current from "../Current.ts"
 const shortestAnswer = 1000
 
 /**
- * The wait in milliseconds, if `left` is the time until the deadline; nothing if no attempt can end in that. A server's
- * hint is kept: if it ends too late, so does the attempt. A wait of our own that takes more than half of the time after
- * the hint is drawn again from that half (`share` gives a random number from 0 to 1): the other half is for the answer.
+ * The wait in milliseconds, if `left` is the time until the deadline; nothing if no attempt can end in that. A hint
+ * (the server's, or ours of a circuit or queue) is kept: if it ends too late, so does the attempt. A wait of our own that
+ * takes more than half of the time after the hint is drawn again from that half (`share` gives a random number from 0 to
+ * 1): the other half is for the answer.
  */
 export const inTime = (
   wait: number,

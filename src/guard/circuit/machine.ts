@@ -4,6 +4,8 @@
  * It knows no clock, no randomness and no fiber, so the same rules run in
  * memory, on any store that can compare and set, and in a property test.
  * Half-open is not a state of its own: it is `Open` with a probe under way.
+ * How long a circuit stays open is decided in `opened` (failures, with the
+ * server's hint) and `tripped` (an account without money).
  */
 import type { Closed, Decision, Event, Outage, Settings, State } from "./state.ts"
 import { add, type Counts, none, type Slice, spoil, sum, whyFailing, whySlow } from "./window.ts"
