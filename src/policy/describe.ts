@@ -4,30 +4,32 @@ import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import { defaultPaused } from "../answer/continuation.ts"
+import type { Rules as Unfinished } from "../answer/continuation.ts"
 import { shortest, usual } from "../answer/defaultLimits.ts"
 import { type ClaudeError, ClaudeError as AnyError } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
 import { isPermanent } from "../permanence.ts"
 import { wasSent } from "./charge.ts"
-import { compile } from "./compile.ts"
-import { defaultReserve } from "./modelFallback.ts"
+import { compile, type Compiled } from "./compile.ts"
 import * as Plan from "./plan.ts"
 import type { Policy } from "./record.ts"
 import { mostBeforeAnother, type Rules } from "./retryState.ts"
+import type { How } from "./validateCall.ts"
 
 /** Order, limits, and the waits each kind of error would see. */
 export const describe = (policy: Policy): string => {
   const compiled = compile(policy)
-  const { onBreak = "fail", overall, precheck, streamOverall, strict = false, validate = true } = policy
+  const { onBreak, overall, streamOverall, unfinished, validate } = compiled
   return [
-    row("validate", validate ? validation(strict, precheck === "count") : "no"),
-    row("overall", overall === undefined ? "no limit" : `at most ${length(overall)} for everything below`),
-    ...streamOverall === undefined ? [] : [row("", `a stream at most ${length(streamOverall)}, until it is read`)],
-    ...chain(policy),
+    row("validate", validate === undefined ? "no" : validation(validate)),
+    row("overall", overall === undefined ? "no limit" : `at most ${Refuse.show(overall)} for everything below`),
+    ...streamOverall === undefined
+      ? []
+      : [row("", `a stream at most ${Refuse.show(streamOverall)}, until it is read`)],
+    ...chain(policy, compiled),
     ...retries(policy, compiled.retries),
-    row("attempt", limits(policy, compiled.retriesTimeOuts)),
-    row("half-way", halfWay(policy)),
+    row("attempt", limits(policy, compiled)),
+    row("half-way", halfWay(unfinished)),
     row(
       "on break",
       onBreak === "restart"
@@ -39,24 +41,24 @@ export const describe = (policy: Policy): string => {
   ].join("\n")
 }
 
-const validation = (strict: boolean, counts: boolean): string =>
+const validation = ({ count, strict }: How): string =>
   [
     "shape fails",
     strict ? "the model catalogue fails" : "the model catalogue warns",
-    counts ? "the prompt is counted" : "the prompt is estimated"
+    count ? "the prompt is counted" : "the prompt is estimated"
   ].join(", ")
 
-const chain = ({ models = [], overall, refused, reserve }: Policy): ReadonlyArray<string> => [
+const chain = ({ models = [], refused }: Policy, { chain, overall }: Compiled): ReadonlyArray<string> => [
   row("models", models.length === 0 ? "only the one asked for" : `when retrying is over, ${models.join(", then ")}`),
   ...refused === undefined
     ? []
     : [row("", refused === "fail" ? "none after a refusal" : `after a refusal, ${refused.join(", then ")}`)],
-  ...models.length === 0 || overall === undefined
+  ...models.length === 0 || chain === undefined || overall === undefined
     ? []
-    : [row("", `each of them keeps ${length(reserve ?? defaultReserve)} of the time, or a fair share of less`)]
+    : [row("", `each of them keeps ${Refuse.show(chain.reserve)} of the time, or a fair share of less`)]
 ]
 
-const halfWay = ({ empty = "fail", paused = defaultPaused, truncated = "fail" }: Policy): string =>
+const halfWay = ({ empty, paused, truncated }: Unfinished): string =>
   [
     `paused: ${paused.continue === 0 ? "fail" : `goes on ${times(paused.continue)}`}`,
     `cut off: ${
@@ -75,12 +77,12 @@ const length = (input: Parameters<typeof Refuse.millis>[1]): string => Refuse.sh
 
 /** What is not set is shown for a short prompt without tools. */
 const limits = (
-  { attempt, connect, contentIdle, firstToken, idle, models = [], overall }: Policy,
-  retriesTimeOuts: boolean
+  { attempt, connect, contentIdle, firstToken, idle, models = [] }: Policy,
+  { overall, retriesTimeOuts }: Compiled
 ): string => {
   // A stall leaves time for another attempt, if there can be one.
   const canFollow = models.length > 0 || retriesTimeOuts
-  const third = overall === undefined || !canFollow ? Infinity : Refuse.millis("policy", overall) / 3
+  const third = overall === undefined || !canFollow ? Infinity : overall / 3
   const unset = (name: "connect" | "firstToken" | "idle" | "contentIdle", thinking = ""): string =>
     `${Math.round(Math.min(usual[name], Math.max(shortest, third)) / 100) / 10}s${thinking}`
   return [
