@@ -14,7 +14,7 @@ import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { valued } from "./answer/askValue.ts"
+import { askValue } from "./answer/askValue.ts"
 import * as Attempt from "./answer/attempt.ts"
 import { collect } from "./answer/collect.ts"
 import type { Wanted } from "./answer/stopReason.ts"
@@ -220,7 +220,7 @@ const value = <A, RD>(
   prompt: Prompt,
   options: Options | undefined
 ): Effect.Effect<A, ClaudeError, Claude | RD> =>
-  Effect.flatMap(Claude, (claude) => valued(claude, output(), prompt, options))
+  Effect.flatMap(Claude, (claude) => askValue(claude, output(), prompt, options))
 
 const begin = Effect.fnUntraced(function*(prompt: Prompt, options: Options | undefined) {
   const claude = yield* Claude

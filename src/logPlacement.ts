@@ -8,7 +8,7 @@ import * as Logger from "effect/Logger"
 import { CallLog } from "./CallLog.ts"
 import { reported } from "./reported.ts"
 
-// What a place has in which nobody has provided anything.
+// The defaults: a log or loggers that are others were provided by somebody.
 const unset = Context.empty()
 const logger = Context.get(unset, CallLog)
 const usualLoggers = Context.get(unset, Logger.CurrentLoggers)

@@ -1,8 +1,8 @@
-/** Sinks of users, which may die. */
+/** Runs the sinks and alerts of users, whose defects fail no call. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 
-/** Runs a sink. What it dies of is reported to the `Logger`, and fails nothing. */
+/** Runs a sink, and reports its defect to the `Logger`. `what` names the sink there. */
 export const reported = (what: string, run: () => Effect.Effect<void>): Effect.Effect<void> =>
   Effect.catchCause(Effect.suspend(run), (cause) =>
     Cause.hasInterruptsOnly(cause)

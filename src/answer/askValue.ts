@@ -10,7 +10,7 @@ import { type Amend, questionKey } from "../request/build.ts"
 import { collect, type Service } from "./collect.ts"
 
 /** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
-export const valued = <A, RD>(
+export const askValue = <A, RD>(
   claude: Service,
   output: Result.Result<Output.Output<A, RD>, string>,
   prompt: Prompt,

@@ -1,10 +1,9 @@
 /**
- * How a call ends that opens answers and leaves them to a reader: with them, once.
+ * Ends a streaming call exactly once: when its last answer is read, or the first one fails.
  *
- * Until its policy is done, what becomes of its answers is the policy's
- * business: it may ask again. After that, the first of them that fails ends the
- * call, or else the last that is read. What one opens is of the calls around it,
- * too. A stream under a policy is itself an answer of its call.
+ * While the policy of the call still runs, a failed answer ends nothing, because
+ * the policy may ask again. An answer counts for the calls around its own, too.
+ * A stream under a policy (`Policy.applyStream`) is itself an answer of its call.
  */
 import * as Effect from "effect/Effect"
 import type { ClaudeError } from "../ClaudeError.ts"

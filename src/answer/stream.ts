@@ -53,16 +53,16 @@ export const open = Effect.fnUntraced(function*(source: Source) {
     requestId,
     rateLimits,
     events: read(reading, reading.onBreak),
-    text: Stream.filter(Stream.map(read(reading, withoutMarks(reading.onBreak)), written), (piece) => piece !== ""),
+    text: Stream.filter(Stream.map(read(reading, onBreakOfText(reading.onBreak)), textOf), (piece) => piece !== ""),
     reply: completeReply(reading)
   }
   return answer
 })
 
-/** Text cannot say that it begins anew. */
-const withoutMarks = (onBreak: Reading["onBreak"]): Reading["onBreak"] => onBreak === "restart" ? "fail" : onBreak
+/** What a reader of text may have: text cannot say that it begins anew. */
+const onBreakOfText = (onBreak: Reading["onBreak"]): Reading["onBreak"] => onBreak === "restart" ? "fail" : onBreak
 
-const written = (event: Event) =>
+const textOf = (event: Event) =>
   event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""
 
 // -----------------------------------------------------------------------------

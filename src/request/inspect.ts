@@ -15,7 +15,7 @@ export interface Findings {
 /** Finds what is wrong. Of the models, only what the API has said of one is certain, unless it is `strict`. */
 export const inspect = (params: Params, models: Models | undefined, strict: boolean): Findings => {
   const errors = shape(params)
-  // Of a model whose name is no name, or a prompt that is none, the catalogue has nothing to say.
+  // The catalogue is only asked about a request whose shape is right.
   if (models === undefined || errors.length > 0) return findings(errors, none)
   const model = models.get(params.model)
   const guessed = both(estimate(params, model), unknownChoice(params.tool_choice))

@@ -1,4 +1,4 @@
-/** How many calls may run and wait, and the settings of that which cannot be meant. */
+/** Checks the options of the queue, and fills in their defaults. */
 import * as Refuse from "../../options.ts"
 import type { Concurrency, Settings } from "./Admission.ts"
 

@@ -1,4 +1,4 @@
-/** The record behind `Guards`, and the ones that are refused because they cannot be meant. */
+/** The checks that refuse `Guards` that contradict themselves, and the guards in the form that the layer is built from. */
 import { hasProperty, isFunction, isString } from "effect/Predicate"
 import * as Refuse from "../../options.ts"
 import * as Admission from "../admission/Admission.ts"
