@@ -7,7 +7,7 @@ import type { MessageCountTokensParams, MessageCreateParamsBase } from "@anthrop
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { ClaudeError, MalformedOutput } from "./ClaudeError.ts"
-import type { Catalogue } from "./models/catalogue.ts"
+import type { Runtime } from "./runtime.ts"
 
 // -----------------------------------------------------------------------------
 // The call
@@ -42,10 +42,10 @@ export interface Call {
     | undefined
 }
 
-/** What a validation needs of the `Claude` that is asked. */
+/** The `Claude` that is asked, as far as requests and their validation need it. */
 export interface Asked {
-  readonly catalogue: Catalogue
   readonly countTokens: (params: MessageCountTokensParams) => Effect.Effect<number, ClaudeError>
+  readonly runtime: Runtime
 }
 
 /** The current call, if a policy runs it. */

@@ -1,5 +1,5 @@
 /**
- * What the errors are made of.
+ * The fields of the errors.
  *
  * A field is typed, but not checked when an error is made: what the network sent must not make a constructor throw, nor
  * the JSON codec of an error.
@@ -10,6 +10,7 @@ import { isUnknown } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import type { RateLimit, RateLimits } from "./Message.ts"
 
 const encodeAnything = Schema.encodeUnknownSync(Schema.Defect())
 
@@ -45,7 +46,7 @@ const Usage = Schema.Record(Schema.String, Schema.Json) as Schema.Codec<unknown,
 const Blocks = Schema.Array(Schema.Json) as Schema.Codec<unknown, unknown> as Schema.Codec<ReadonlyArray<ContentBlock>>
 
 export const text = field(Schema.String)
-export const number = field(Schema.Finite)
+const number = field(Schema.Finite)
 export const flag = field(Schema.Boolean)
 export const duration = field(Schema.Duration)
 export const usage = field(Usage)
@@ -75,21 +76,6 @@ export const partial = {
   text: content,
   blocks: optional(Schema.Redacted(loose(Blocks))),
   usage
-}
-
-/** One bucket of the account, as the API last described it. `reset`, an RFC 3339 date, is when it is full again, at the latest. */
-export interface RateLimit {
-  readonly limit: number | undefined
-  readonly remaining: number | undefined
-  readonly reset: string | undefined
-}
-
-/** The buckets of the account. Those that the API did not mention are missing. */
-export interface RateLimits {
-  readonly requests?: RateLimit
-  readonly tokens?: RateLimit
-  readonly inputTokens?: RateLimit
-  readonly outputTokens?: RateLimit
 }
 
 const RateLimit: Schema.Codec<RateLimit> = Schema.Struct({

@@ -5,7 +5,7 @@ import type * as Scope from "effect/Scope"
 import * as CallContext from "../callContext.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type { Opened, Options, Prompt, Reply, Request } from "../Message.ts"
-import { type Amend, type Asked, toRequest } from "../request/build.ts"
+import { type Amend, toRequest } from "../request/build.ts"
 import * as Rest from "../request/rest.ts"
 import * as Runtime from "../runtime.ts"
 import type * as Continuation from "./continuation.ts"
@@ -13,7 +13,7 @@ import * as Join from "./join.ts"
 import { failureOf, fruitless, type Wanted, warnOfUnknown } from "./stopReason.ts"
 
 /** The service that is asked. */
-export interface Service extends Asked {
+export interface Service extends CallContext.Asked {
   readonly open: (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
 }
 

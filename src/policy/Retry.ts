@@ -15,16 +15,13 @@ import * as ClaudeError from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
 import { Joins } from "./applicationErrors.ts"
 import * as Plan from "./plan.ts"
-import { type Jitter as WaitJitter, reasonable, type WaitOptions, waits } from "./schedules.ts"
+import { reasonable, type WaitOptions, waits } from "./schedules.ts"
 
 // -----------------------------------------------------------------------------
 // Waits
 // -----------------------------------------------------------------------------
 
-/** What is random in a wait: nothing; all of it (0 to the wait); up to one `base` on top; a fifth up or down. */
-export type Jitter = WaitJitter
-
-export type { WaitOptions }
+export type { Jitter, WaitOptions } from "./schedules.ts"
 
 /** Waits that grow by a factor (2), with full jitter. Usable with `Effect.retry`, whatever the error. */
 export const backoff = (
@@ -107,18 +104,6 @@ export const byTag = <
   return Plan.note(joined, { kind: "byTag", entries })
 }
 
-/** Tells the policy that this error of the application is to be retried. */
-const join = Effect.map(Joins, (asked) => {
-  if (asked !== undefined) asked.joins = true
-})
-
-// -----------------------------------------------------------------------------
-// Internals, before what is made with them
-// -----------------------------------------------------------------------------
-
-type Tagged = { readonly _tag: string }
-type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>
-
 // -----------------------------------------------------------------------------
 // What is usual
 // -----------------------------------------------------------------------------
@@ -162,3 +147,15 @@ export const standard: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = 
   // Only with a hint. Nothing was sent.
   Saturated: backoff({ times: 30, base: "1 second" })
 }
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+/** Tells the policy that this error of the application is to be retried. */
+const join = Effect.map(Joins, (asked) => {
+  if (asked !== undefined) asked.joins = true
+})
+
+type Tagged = { readonly _tag: string }
+type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>

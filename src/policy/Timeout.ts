@@ -15,24 +15,16 @@ import type { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
 import * as Deadline from "./deadline.ts"
-import { lengths } from "./limits.ts"
+import { lengths, ofAttempt } from "./limits.ts"
 
 /** A change to whatever is inside. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** Limits each attempt. A limit that is not given stays as it was. An attempt over a limit fails with `TimedOut`. */
 export const limits = (limits: Current.Limits): Inside => {
-  Refuse.unknown("Timeout", limits, fields)
+  Refuse.unknown("Timeout", limits, ofAttempt)
   const given = lengths("Timeout", limits)
   return (self) => Effect.updateService(self, Current.Limits, (outer) => ({ ...outer, ...given }))
-}
-
-const fields: { readonly [K in keyof Required<Current.Limits>]: true } = {
-  connect: true,
-  firstToken: true,
-  idle: true,
-  contentIdle: true,
-  attempt: true
 }
 
 /** Limits the wait of each attempt for the headers of the response. */

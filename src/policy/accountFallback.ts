@@ -5,7 +5,8 @@ import * as Layer from "effect/Layer"
 import type { Claude } from "../Claude.ts"
 import { type ClaudeError, is, type Tag, type Tried } from "../ClaudeError.ts"
 import { fallback } from "../emit.ts"
-import { askedModel, emitHere, nameOf, warnHere } from "../emitHere.ts"
+import { askedModel, emitHere, warnHere } from "../emitHere.ts"
+import { nameOf } from "../errorOf.ts"
 import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
 import { decided, decisive } from "./decisions.ts"
@@ -81,4 +82,4 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
 
 /** Tells that an account cannot be used, and why: by the name of the error, for its words may quote a secret. */
 const notBuilt = (account: number, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  warnHere("AccountNotBuilt", `account ${account}: its layer was not built (${nameOf(Cause.squash(cause))})`)
+  warnHere("AccountNotBuilt", `account ${account}: its layer was not built (${nameOf(cause)})`)

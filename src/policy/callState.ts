@@ -83,7 +83,7 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
         policy.validate && validate(params, isRest ? { ...policy.validate, count: false } : policy.validate, {
           asked,
           warn: call.warn,
-          isNew: ({ messages, model }) => isFirst(JSON.stringify([model, messages]))
+          isUncounted: ({ messages, model }) => isFirst(JSON.stringify([model, messages]))
         })),
     warn: (model, code, message) =>
       isFirst(`${model} ${message}`)
@@ -149,7 +149,7 @@ export const record = (call: CallState, error: ClaudeError, attempt = call.attem
   call.history = History.remember(call.history, error, attempt, call.model ?? call.named)
 }
 
-/** It is what the last attempt has failed with; in the history that has another name. */
+/** Makes it the failure of the last attempt. The history is left alone: it has that failure, maybe as another kind. */
 export const markLast = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   call.last = error
   call.lastAttempt = attempt

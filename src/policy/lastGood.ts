@@ -19,7 +19,8 @@ import { Claude } from "../Claude.ts"
 import { type ClaudeError, is, type Table, type Tag } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { fallback } from "../emit.ts"
-import { emitHere, nameOf, warnHere } from "../emitHere.ts"
+import { emitHere, warnHere } from "../emitHere.ts"
+import { nameOf } from "../errorOf.ts"
 import * as Refuse from "../options.ts"
 import * as Runtime from "../runtime.ts"
 import { bounded } from "../storePatience.ts"
@@ -168,4 +169,4 @@ const Kept = Schema.Struct({ at: Schema.Finite, value: Schema.Unknown })
  * because a caller may have put the question into it.
  */
 const broken = (code: string, what: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  warnHere(code, `the last good answer ${what} (${nameOf(Cause.squash(cause))})`)
+  warnHere(code, `the last good answer ${what} (${nameOf(cause)})`)

@@ -1,6 +1,16 @@
 /** The time limits that a caller may set, and which of them contradict each other. */
 import type * as Duration from "effect/Duration"
+import type * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
+
+/** The limits of one attempt. */
+export const ofAttempt: { readonly [K in keyof Required<Current.Limits>]: true } = {
+  connect: true,
+  firstToken: true,
+  idle: true,
+  contentIdle: true,
+  attempt: true
+}
 
 /** All limits, the shorter ones first: what limits an attempt, then what limits the call around it. */
 const names = ["connect", "idle", "contentIdle", "firstToken", "attempt", "overall", "streamOverall"] as const

@@ -5,18 +5,21 @@
  * of its own, which leaves the others their least.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as CallContext from "../callContext.ts"
+import { Claude } from "../Claude.ts"
 import { type ClaudeError, DeadlineExceeded, is, type Table } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import { modelsIn } from "../emitHere.ts"
 import type { Models } from "../models/catalogue.ts"
+import { Initial } from "../models/initial.ts"
 import * as Refuse from "../options.ts"
 import { WithoutThinking } from "../request/build.ts"
 import { isSignatureError } from "../request/otherThinking.ts"
+import * as Runtime from "../runtime.ts"
 import { until } from "./deadline.ts"
 import { decisive } from "./decisions.ts"
 import { OtherModel } from "./otherModel.ts"
@@ -95,6 +98,12 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     chain = to
   }
 })
+
+/** The models that the `Claude` in context knows; without one, those of `Models.layer` and `Models.known`. */
+const modelsIn = (context: Context.Context<never>): Models => {
+  const claude = Context.getOrUndefined(context, Claude)
+  return claude === undefined ? Context.get(context, Initial) : Runtime.of(claude).catalogue.models
+}
 
 /** The chain from the model on that may do better, if there is one. */
 export const next = (

@@ -1,19 +1,19 @@
-/** The record behind `Policy`, and the ones that are refused because they cannot be meant. */
+/** The fields of a `Policy`, and the checks that refuse one that contradicts itself. */
 import type * as Duration from "effect/Duration"
 import { isObject } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import type { ClaudeError, Tag, Tagged } from "../ClaudeError.ts"
+import type { ClaudeError } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
+import { absurdMaxTokens } from "../request/rules/parameters.ts"
 import * as Limits from "./limits.ts"
 import * as ModelFallback from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
+import type { ByTag } from "./Retry.ts"
 
 /** A schedule for each kind of error. A kind without one is final. A `Schedule`, which has a `pipe`, is none. */
-export type Retries =
-  & { readonly [T in Tag]?: Schedule.Schedule<unknown, Tagged<T>> | undefined }
-  & { readonly pipe?: never }
+export type Retries = ByTag<ClaudeError> & { readonly pipe?: never }
 
 /** The parts of a policy. A missing part does nothing, but the limits of an attempt always have a default. */
 export interface Policy extends Current.Limits {
@@ -76,11 +76,7 @@ const choices = {
 } as const
 
 const fields: { readonly [K in keyof Required<Policy>]: true } = {
-  connect: true,
-  firstToken: true,
-  idle: true,
-  contentIdle: true,
-  attempt: true,
+  ...Limits.ofAttempt,
   retry: true,
   maxRetries: true,
   reask: true,
@@ -175,9 +171,6 @@ const checkReserve = ({ models = [], overall, reserve }: Policy): void => {
     )
   }
 }
-
-/** No model writes as much (the largest: 128,000), so it is a slip. */
-const absurdMaxTokens = 1_000_000
 
 /** What the fields about unfinished answers may be: one number under one name. */
 const unfinished = {

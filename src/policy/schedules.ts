@@ -10,7 +10,7 @@ import { isPermanent } from "../permanence.ts"
 import * as Plan from "./plan.ts"
 import { beforeDeadline } from "./waitBeforeDeadline.ts"
 
-/** The jitter of a wait: what is random in it. */
+/** What is random in a wait: nothing; all of it (0 to the wait); up to one `base` on top; a fifth up or down. */
 export type Jitter = "none" | "full" | "additive" | "proportional"
 
 /** What all waits have. */

@@ -6,6 +6,7 @@ import type { Params } from "../Message.ts"
 import type { Catalogue, Model } from "../models/catalogue.ts"
 import { countable } from "../request/build.ts"
 import { inspect } from "../request/inspect.ts"
+import * as Runtime from "../runtime.ts"
 import * as Validate from "./Validate.ts"
 
 /** How a policy validates. */
@@ -20,13 +21,13 @@ export interface Place {
   /** The `Claude` that is asked. */
   readonly asked: Asked
   readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
-  /** Whether it is not counted yet. Asked only of what can be sent: it is made text of. */
-  readonly isNew: (params: Params) => boolean
+  /** Whether the prompt of a valid request was not counted before in this call. */
+  readonly isUncounted: (params: Params) => boolean
 }
 
 /** What there is to do before a request is sent, or to fail with: usually nothing. */
 export const validate = (params: Params, how: How, place: Place): Effect.Effect<void, ClaudeError> | undefined => {
-  const { models } = place.asked.catalogue
+  const { models } = Runtime.of(place.asked).catalogue
   const { errors, warnings } = inspect(params, models, how.strict)
   const model = models.get(params.model)
   return errors.length === 0 && warnings.length === 0 && model?.lifecycle !== "deprecated" && !how.count
@@ -42,7 +43,7 @@ const found = (
   how: How,
   place: Place
 ): Effect.Effect<void, ClaudeError> | undefined => {
-  const { catalogue } = place.asked
+  const { catalogue } = Runtime.of(place.asked)
   const warn = (code: string, message: string) => place.warn(params.model, code, message)
   if (errors.length > 0) {
     const more = errors.length > mostShown ? [`and ${errors.length - mostShown} more`] : []
@@ -50,12 +51,12 @@ const found = (
     return Effect.fail(new InvalidRequest({ sent: false, model: modelOf(params), detail, issues: errors }))
   }
   const logs: Array<Effect.Effect<void, ClaudeError>> = warnings.filter((issue) =>
-    isNew(issue, params.model, catalogue)
+    isToBeTold(issue, params.model, catalogue)
   ).map((issue) => warn("Validation", Validate.show(issue)))
   if (model?.lifecycle === "deprecated" && once(catalogue, `deprecated ${model.id}`)) {
     logs.push(warn("DeprecatedModel", deprecation(model)))
   }
-  if (how.count && place.isNew(params)) logs.push(count(params, model, place))
+  if (how.count && place.isUncounted(params)) logs.push(count(params, model, place))
   return logs.length === 0 ? undefined : Effect.all(logs, { discard: true })
 }
 
@@ -81,8 +82,8 @@ const count = (params: Params, model: Model | undefined, place: Place): Effect.E
 const deprecation = ({ id, retiresAt }: Model): string =>
   `${id} is deprecated${retiresAt === undefined ? "" : ` and to be retired on ${retiresAt}`}: move to a newer model`
 
-/** What is said of a model is said once, what is said of a request every time. */
-const isNew = ({ message, path }: Issue, model: string, catalogue: Catalogue): boolean =>
+/** A warning about a model is logged once for each `Claude`, one about a request every time. */
+const isToBeTold = ({ message, path }: Issue, model: string, catalogue: Catalogue): boolean =>
   path[0] !== "model" || once(catalogue, `${model}: ${message}`)
 
 /** So many warnings are remembered; after that all are told again. */

@@ -16,12 +16,10 @@ import * as Runtime from "../runtime.ts"
 import * as Adapt from "./adaptToModel.ts"
 import { withoutThinking } from "./otherThinking.ts"
 import * as Rest from "./rest.ts"
+import { absurdMaxTokens } from "./rules/parameters.ts"
 
 /** Enough for a long page; every call streams, so that only its price limits it. */
 const defaultMaxTokens = 4096
-
-/** No model writes as much (the largest: 128,000), so it is a slip. */
-const absurdMaxTokens = 1_000_000
 
 /** A change to the parameters, which may depend on what the model can do. */
 export type Amend = (params: Params, model: Model | undefined) => Params
@@ -30,12 +28,6 @@ export type Amend = (params: Params, model: Model | undefined) => Params
 export const WithoutThinking = Context.Reference<boolean>("resilient-claude/WithoutThinking", {
   defaultValue: () => false
 })
-
-/** The `Claude` that is asked. */
-export interface Asked {
-  readonly countTokens: CallContext.Asked["countTokens"]
-  readonly runtime: Runtime.Runtime
-}
 
 /** A request, and what it is made for. */
 export interface Prepared {
@@ -51,7 +43,7 @@ export interface Prepared {
  * needs, for the rest of the answer if there is some of it, and validated.
  */
 export const toRequest = Effect.fnUntraced(function*(
-  asked: Asked,
+  asked: CallContext.Asked,
   prompt: Prompt,
   options: Options | undefined,
   amend?: Amend,
@@ -62,8 +54,7 @@ export const toRequest = Effect.fnUntraced(function*(
   const call = Context.get(context, CallContext.Call)
   const substitute = Context.get(context, CallContext.Substitute)
   const given = paramsOf(prompt, options, substitute, Context.get(context, Current.Model))
-  const { catalogue } = Runtime.of(asked)
-  const model = catalogue.models.get(given.model)
+  const model = Runtime.of(asked).catalogue.models.get(given.model)
   const known = Context.get(context, WithoutThinking) ? withoutThinking(given) ?? given : given
   const adapted = substitute === undefined ? undefined : Adapt.adapt(known, model)
   const params = adapted?.params ?? known
@@ -72,8 +63,7 @@ export const toRequest = Effect.fnUntraced(function*(
   const complete = { params: question, limits: Context.get(context, Current.Limits) }
   const request = rest === undefined ? complete : Rest.restOf(complete, rest, model)
   if (call !== undefined) call.model = given.model
-  const { countTokens } = asked
-  yield* check(request.params, adapted?.changes ?? empty, call, rest !== undefined, { catalogue, countTokens })
+  yield* check(request.params, adapted?.changes ?? empty, call, rest !== undefined, asked)
   if (amend !== undefined && !isAmended) {
     return yield* invalid(
       params,

@@ -1,15 +1,14 @@
 /**
- * What proves to the API who asks: a key, or a token.
+ * The key or token of a request.
  *
  * Nothing here shows one: an error that was thrown while it was read may quote
  * it (that of a JSON parser does), so that only the name of the error is told.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { AuthenticationFailed } from "../ClaudeError.ts"
-import { property, string } from "./readFailure.ts"
+import { nameOf } from "../errorOf.ts"
 
 /** A key or a token, or how to read it. An effect is run for each attempt, inside its limits, so that keys can rotate. */
 export type Credential = Fixed | Effect.Effect<Fixed, unknown>
@@ -41,10 +40,4 @@ export const read = (
         : Effect.succeed(key)
     }
   })
-}
-
-/** The name of what went wrong. */
-const nameOf = (cause: Cause.Cause<unknown>): string => {
-  const error = Cause.squash(cause)
-  return (string(property(error, "_tag")) ?? string(property(error, "name")) ?? typeof error).slice(0, 100)
 }

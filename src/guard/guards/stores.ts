@@ -3,7 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as CallLog from "../../CallLog.ts"
-import { nameOf } from "../../emitHere.ts"
+import { nameOf } from "../../errorOf.ts"
 import { patient } from "../../storePatience.ts"
 import type * as Circuit from "../circuit/Circuit.ts"
 import * as Quota from "../quota/Quota.ts"
@@ -42,7 +42,7 @@ export const reporting = (log: CallLog.CallLog) => {
     Effect.flatMap(Clock.currentTimeMillis, (at) => {
       if (Cause.hasInterruptsOnly(cause) || at - reportedAt < reportEvery) return Effect.void
       reportedAt = at
-      const message = `a store of the guards failed (${nameOf(Cause.squash(cause))}): calls go on as if it were empty`
+      const message = `a store of the guards failed (${nameOf(cause)}): calls go on as if it were empty`
       return log.emit({ _tag: "Warning", at, call: undefined, model: "*", code: "GuardStoreFailed", message })
     })
 }

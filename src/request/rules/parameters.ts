@@ -3,7 +3,7 @@ import { isNullish, isObject, isString } from "effect/Predicate"
 import { at, both, eachOf, type Given, isBlank, issue, type Issues, kind, none, type Rule } from "./rule.ts"
 
 /** No model writes as much (the largest: 128,000), so it is a slip. */
-const absurdMaxTokens = 1_000_000
+export const absurdMaxTokens = 1_000_000
 const minBudget = 1024
 
 const model = ({ model }: Given): Issues =>
