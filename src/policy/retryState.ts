@@ -157,10 +157,10 @@ export const giveUp = <E extends ClaudeError>(self: RetryState, error: E): E =>
 const isGivenUp = ({ gaveUp, history }: ClaudeError): boolean => gaveUp !== undefined && history === undefined
 
 /**
- * Why this failure is the last one, where nothing else is known. `NotRetried` means one of: the policy has no `retry`; the
- * kind has no entry, or `Retry.never`; the server said `x-should-retry: false`; waiting cannot mend it (`permanence`, which
- * `schedules.reasonable` asks); the circuit is open and another model is left (`attempts`); a stream broke and `onBreak`
- * is `fail`.
+ * Why this failure is the last one, where nothing else is known. `RetriesSpent`, if its kind was retried before on this
+ * model; else `NotRetried`, which means one of: the policy has no `retry`; the kind has no entry, or `Retry.never`; the
+ * server said `x-should-retry: false`; waiting cannot mend it (`permanence`, which `schedules.reasonable` asks); the circuit
+ * is open and another model is left (`attempts`); a stream broke and `onBreak` is `fail`.
  */
 export const reason = ({ retried }: RetryState, error: ClaudeError): GaveUp =>
   retried.has(error._tag) ? "RetriesSpent" : "NotRetried"
