@@ -1,4 +1,4 @@
-/** Writes what the README shows of the program: its output, and its tables (`npm run readme`). */
+/** Writes what the README and the pages of docs/ show of the program: its output, and its tables (`npm run readme`). */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -37,20 +37,70 @@ export const decisionTable = (): string => {
   ].join("\n")
 }
 
-/** What happens to each kind of error by default, as Markdown. */
-export const errorTable = (): string => {
-  const waits = new Map(
+/** How often each kind of error is retried by default, and after which waits; a kind that is never retried is missing. */
+const waits = (): ReadonlyMap<string, string> =>
+  new Map(
     Policy.describe({ retry: Retry.standard }).split("\n").flatMap((line) => {
       const [, tags = "", what = ""] = /^ +([A-Z][\w, ]+): (.*)$/.exec(line) ?? []
       return tags.split(", ").map((tag) => [tag, what] as const)
     })
   )
-  const rows = errors.map(({ _tag: tag }) => `| \`${tag}\` | ${meaning(tag)} | ${waits.get(tag) ?? "never"} |`)
+
+/** What happens to each kind of error by default, as Markdown. */
+export const errorTable = (): string => {
+  const retried = waits()
+  const rows = errors.map(({ _tag: tag }) => `| \`${tag}\` | ${meaning(tag)} | ${retried.get(tag) ?? "never"} |`)
   return ["| error | what happened | retried |", "|---|---|---|", ...rows].join("\n")
 }
 
+/** What the person on call does about each kind of error. */
+const advice: ClaudeError.Table<string> = {
+  InvalidRequest: "Read `detail` and `issues`, and correct the request. If it began with a release, roll back.",
+  AuthenticationFailed: "Check the key: is it set here, was it rotated or revoked?",
+  PermissionDenied: "Check the rights of the key and of its workspace. An account on hold is a case for support.",
+  ResourceNotFound: "Check the model id in `model`. Replace a retired model.",
+  RequestTooLarge: "Send fewer or smaller images and files.",
+  ContextWindowExceeded: "Shorten the conversation, or add a model with a larger window to `models`.",
+  SpendLimitReached:
+    "Raise the limit or add credit. `regainsAt` says when the limit ends. Until then, use another account.",
+  RateLimited: "Compare the traffic with `limits`. Set `quota` in the guards, or ask for a higher limit.",
+  Overloaded: "Wait: the incident is at the API. Read its status page. Another model may have capacity.",
+  ServerFault: "Wait: the incident is at the API. Give support the `requestId`.",
+  Unreachable: "Read `code`: DNS, firewall, proxy or certificate?",
+  PartialAnswer: "Read `because`. If only long answers break, look for a proxy that closes long connections.",
+  UnexpectedResponse: "Read `detail`. Often a proxy or a login page answers in place of the API: check the base URL.",
+  Refused: "No outage. Look at the prompt and at `category`. The `refused` models of a policy may answer.",
+  Truncated: "Raise `max_tokens`, or set `truncated` in the policy.",
+  EmptyAnswer: "Look at the end of the prompt. Set `empty` in the policy.",
+  MalformedOutput: "Read `issues`. Set `reask` in the policy, or simplify the schema.",
+  TimedOut: "Read `scope`. Raise that limit if such answers are slow by nature; else wait, as for `Overloaded`.",
+  DeadlineExceeded:
+    "Read `history`: which attempts and waits took the time? Raise `overall`, or lower the limits of an attempt.",
+  CircuitOpen: "A consequence. `why` names the failures that opened the circuit: look at those.",
+  Saturated: "More calls than `concurrency` or `quota` allow (`by` says which): raise it, or shed load."
+}
+
+/** The same as `errorTable`, with what to do, as Markdown. */
+export const adviceTable = (): string => {
+  const retried = waits()
+  const rows = errors.map(({ _tag: tag }) =>
+    `| \`${tag}\` | ${meaning(tag)} | ${retried.get(tag) ?? "never"} | ${advice[tag]} |`
+  )
+  return ["| error | what happened | `Retry.standard` retries it | what to do at 2 AM |", "|---|---|---|---|", ...rows]
+    .join("\n")
+}
+
+/** Writes what is new between the markers of a page. */
+const write = (page: string, parts: ReadonlyArray<readonly [marked: RegExp, text: string]>): void => {
+  const file = path.join(root, page)
+  const written = parts.reduce(
+    (text, [marked, part]) => text.replace(marked, () => part),
+    fs.readFileSync(file, "utf8")
+  )
+  fs.writeFileSync(file, written)
+}
+
 if (import.meta.main) {
-  const file = path.join(root, "README.md")
   const { ANTHROPIC_API_KEY: _, ...env } = process.env
   const output = execFileSync(process.execPath, [
     "--conditions=resilient-claude-source",
@@ -59,9 +109,11 @@ if (import.meta.main) {
     env: { ...env, NO_COLOR: "1" },
     encoding: "utf8"
   }).trimEnd().replaceAll(/ +$/gm, "")
-  const readme = fs.readFileSync(file, "utf8")
-    .replace(/(?<=<!-- output of npm start -->\n```text\n)[^]*?(?=\n```)/, () => output)
-    .replace(/(?<=<!-- table of errors -->\n)[^]*?(?=\n\n)/, () => errorTable())
-    .replace(/(?<=<!-- table of decisions -->\n)[^]*?(?=\n\n)/, () => decisionTable())
-  fs.writeFileSync(file, readme)
+  write("README.md", [
+    [/(?<=<!-- output of npm start -->\n```text\n)[^]*?(?=\n```)/, output],
+    [/(?<=<!-- table of errors -->\n)[^]*?(?=\n\n)/, errorTable()],
+    [/(?<=<!-- table of decisions -->\n)[^]*?(?=\n\n)/, decisionTable()]
+  ])
+  write("docs/errors.md", [[/(?<=<!-- table of errors -->\n)[^]*?(?=\n\n)/, adviceTable()]])
+  write("docs/fallbacks.md", [[/(?<=<!-- table of decisions -->\n)[^]*?(?=\n\n)/, decisionTable()]])
 }

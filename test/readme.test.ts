@@ -5,7 +5,7 @@ import { Console, Effect, Option, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { outage, policy } from "../examples/incident.ts"
-import { decisionTable, errorTable } from "../scripts/readme.ts"
+import { adviceTable, decisionTable, errorTable } from "../scripts/readme.ts"
 import { Claude, Models, Policy } from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 
@@ -105,14 +105,14 @@ const listed: ModelInfo = {
 }
 
 describe("figures", () => {
-  it("the table of errors is what the code does", () => {
-    const [, written = ""] = /<!-- table of errors -->\n([^]*?)\n\n/.exec(read("README.md")) ?? []
-    assert.strictEqual(written, errorTable())
-  })
-
-  it("the table of decisions is what the code does", () => {
-    const [, written = ""] = /<!-- table of decisions -->\n([^]*?)\n\n/.exec(read("README.md")) ?? []
-    assert.strictEqual(written, decisionTable())
+  it.each([
+    ["README.md", "errors", errorTable],
+    ["README.md", "decisions", decisionTable],
+    ["docs/errors.md", "errors", adviceTable],
+    ["docs/fallbacks.md", "decisions", decisionTable]
+  ])("%s: the table of %s is what the code does", (page, name, table) => {
+    const [, written = ""] = new RegExp(`<!-- table of ${name} -->\\n([^]*?)\\n\\n`).exec(read(page)) ?? []
+    assert.strictEqual(written, table())
   })
 
   it("the output of npm start is what it prints", () => {
