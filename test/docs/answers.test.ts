@@ -1,0 +1,311 @@
+/** What docs/answers.md says. */
+import { assert, describe, it } from "@effect/vitest"
+import { Console, Effect, Fiber, Layer, Option, Redacted, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { CallLog, Claude, Current, Models, Policy, Tool, Validate } from "resilient-claude"
+import { FakeClaude, Faults } from "resilient-claude/testing"
+import { assertAlive } from "../support/docs.ts"
+import { program } from "./programs/answers.ts"
+
+const sent = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params))
+const playing = (...turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
+/** Runs to the end, however long it waits. */
+const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const running = yield* Effect.forkChild(self)
+    yield* TestClock.adjust("10 minutes")
+    return yield* Fiber.join(running)
+  })
+const many = Faults.answer("hello")
+
+it("every block of docs/answers.md runs", () => assertAlive("docs/answers.md"))
+
+it.effect("the first program decodes the answer, and asks again for a malformed one", () =>
+  Effect.gen(function*() {
+    assert.deepStrictEqual(yield* program, { mood: "mixed", summary: "late, but good" })
+    assert.lengthOf(yield* sent, 2)
+  }).pipe(playing(
+    Faults.value({ mood: "great", summary: "late, but good" }),
+    Faults.value({ mood: "mixed", summary: "late, but good" })
+  )))
+
+describe("prompts", () => {
+  const chat = Claude.text([
+    { role: "user", content: "My name is Ada." },
+    { role: "assistant", content: "Hello, Ada." },
+    { role: "user", content: "What is my name?" }
+  ])
+
+  const french = Claude.text("Good morning", {
+    model: "claude-haiku-5-5",
+    max_tokens: 200,
+    system: "Translate into French."
+  })
+
+  const describePhoto = (base64: string) =>
+    Claude.text([{
+      role: "user",
+      content: [
+        { type: "image", source: { type: "base64", media_type: "image/png", data: base64 } },
+        { type: "text", text: "What is in this picture?" }
+      ]
+    }])
+
+  const summarizePdf = (base64: string) =>
+    Claude.text([{
+      role: "user",
+      content: [
+        { type: "document", source: { type: "base64", media_type: "application/pdf", data: base64 } },
+        { type: "text", text: "Summarize this document." }
+      ]
+    }])
+
+  it.effect("a text has the default model and length", () =>
+    Effect.gen(function*() {
+      yield* Claude.text("Hello")
+      assert.deepStrictEqual(yield* sent, [
+        { model: "claude-sonnet-5-5", max_tokens: 4096, messages: [{ role: "user", content: "Hello" }] }
+      ])
+    }).pipe(playing(many)))
+
+  it.effect("messages and options reach the API under their own names", () =>
+    Effect.gen(function*() {
+      yield* chat
+      yield* french
+      const [first, second] = yield* sent
+      assert.lengthOf(first?.messages ?? [], 3)
+      assert.deepInclude(second, { model: "claude-haiku-5-5", max_tokens: 200, system: "Translate into French." })
+    }).pipe(playing(many, many)))
+
+  it.effect("an option replaces a parameter of the prompt, unless it is undefined", () =>
+    Effect.gen(function*() {
+      const prompt = { messages: [{ role: "user" as const, content: "hi" }], max_tokens: 100, system: "Be brief." }
+      yield* Claude.text(prompt, { max_tokens: 50, system: undefined })
+      assert.deepInclude((yield* sent)[0], { max_tokens: 50, system: "Be brief." })
+    }).pipe(playing(many)))
+
+  it.effect("Claude.withModel is for calls that name no model", () =>
+    Effect.gen(function*() {
+      yield* Claude.text("Hello").pipe(Claude.withModel("claude-haiku-5-5"))
+      yield* Claude.text("Hello", { model: "claude-opus-5-5" }).pipe(Claude.withModel("claude-haiku-5-5"))
+      yield* Claude.text("Hello").pipe(Effect.provideService(Current.Model, "claude-haiku-5-5"))
+      assert.deepStrictEqual((yield* sent).map(({ model }) => model), [
+        "claude-haiku-5-5",
+        "claude-opus-5-5",
+        "claude-haiku-5-5"
+      ])
+    }).pipe(playing(many, many, many)))
+
+  it.effect("images and documents are blocks of a message", () =>
+    Effect.gen(function*() {
+      yield* describePhoto("iVBORw0KGgo=").pipe(Policy.apply(Policy.standard))
+      yield* summarizePdf("JVBERi0xLjcK").pipe(Policy.apply(Policy.standard))
+      assert.lengthOf(yield* sent, 2)
+      const refused = yield* Effect.flip(
+        describePhoto("data:image/png;base64,iVBORw0KGgo=").pipe(
+          Policy.apply(Policy.standard)
+        )
+      )
+      assert.match(refused.message, /the data is a data URL/)
+      assert.lengthOf(yield* sent, 2)
+    }).pipe(playing(many, many)))
+})
+
+describe("a reply", () => {
+  it.effect("says what it used and cost", () =>
+    Effect.gen(function*() {
+      const reply = yield* Claude.message("Tell me a story.")
+      yield* Effect.logInfo(`${reply.usage.output_tokens} tokens, ${reply.requestId}`)
+      assert.deepInclude(reply, { text: "Once.", stopReason: "end_turn", requestId: "req_fake_0001", attempt: 1 })
+      assert.deepStrictEqual(reply.cost, { dollars: (100 * 2 + 50 * 10) / 1e6, atLeast: false })
+    }).pipe(playing(Faults.answer("Once.", { inputTokens: 100, outputTokens: 50 }))))
+})
+
+describe("values", () => {
+  const Point = Schema.Struct({ x: Schema.Int, label: Schema.optional(Schema.String) })
+  const ask = Claude.object(Point, "Where?")
+
+  const accepted: ReadonlyArray<readonly [what: string, text: string]> = [
+    ["bare", `{"x": 1}`],
+    ["in a fence", "```json\n{\"x\": 1}\n```"],
+    ["between words", `Here it is: {"x": 1}. Anything else?`],
+    ["with more fields", `{"x": 1, "y": 2}`],
+    ["with null for an optional field", `{"x": 1, "label": null}`]
+  ]
+  it.effect.each(accepted)("are accepted %s", ([, text]) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* ask, { x: 1 })
+    }).pipe(playing(Faults.answer(text))))
+
+  const refused: ReadonlyArray<readonly [what: string, text: string]> = [
+    ["two values", `{"x": 1} {"x": 2}`],
+    ["cut JSON", `{"x": 1`],
+    ["JSON that is not quite JSON", `{x: 1}`],
+    ["a number as a text", `{"x": "1"}`]
+  ]
+  it.effect.each(refused)("MalformedOutput for %s", ([, text]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(ask)
+      assert.strictEqual(error._tag, "MalformedOutput")
+    }).pipe(playing(Faults.answer(text))))
+
+  it.effect("the issues of a malformed answer are shown on purpose", () =>
+    Effect.gen(function*() {
+      const readable = ask.pipe(
+        Effect.catchTag("MalformedOutput", ({ issues }) =>
+          Effect.succeed(issues === undefined ? [] : Redacted.value(issues).map(Validate.show)))
+      )
+      assert.deepStrictEqual(yield* readable, ["x: Missing key"])
+    }).pipe(playing(Faults.answer("{}"))))
+
+  it.effect("a model that is known to have no structured output is asked in words", () =>
+    Effect.gen(function*() {
+      yield* Claude.object(Point, "Where?", { model: "words-only" })
+      assert.isUndefined((yield* sent)[0]?.output_config)
+    }).pipe(Effect.provide(
+      FakeClaude.layer([Faults.value({ x: 1 })]).pipe(
+        Layer.provide(Models.layer([{ id: "words-only", capabilities: { structuredOutputs: false } }]))
+      )
+    )))
+})
+
+describe("tools", () => {
+  const Book = Schema.Struct({ title: Schema.String })
+  const lookUp = Tool.make("look_up", { description: "Looks up a book.", input: Book })
+
+  it.effect("malformed input is not asked for again, and names the tool", () =>
+    Effect.gen(function*() {
+      const error = yield* Claude.message("Which?", { tools: [lookUp] }).pipe(
+        Policy.apply({ reask: 2 }),
+        Effect.flip
+      )
+      assert.strictEqual(error._tag, "MalformedOutput")
+      assert.deepStrictEqual(error._tag === "MalformedOutput" && error.issues && Redacted.value(error.issues), [
+        { path: ["look_up", "title"], message: "Missing key" }
+      ])
+      assert.lengthOf(yield* sent, 1)
+    }).pipe(playing(Faults.answer("", { tool: { name: "look_up", input: {} } }))))
+
+  it.effect("Claude.text fails where the answer is the use of a tool", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Claude.text("Which?", { tools: [lookUp] }))
+      assert.strictEqual(error._tag, "EmptyAnswer")
+      assert.match(error.message, /ask with Claude\.message/)
+    }).pipe(playing(Faults.answer("", { tool: { name: "look_up", input: { title: "Emma" } } }))))
+
+  it("strict is refused at once where the API would not take the schema", () => {
+    const anything = Schema.Struct({ value: Schema.Json })
+    assert.throws(() => Tool.make("save", { input: anything, strict: true }), RangeError, /leave strict out/)
+  })
+})
+
+describe("before a request is sent", () => {
+  const blank = Claude.text(" ").pipe(Policy.apply(Policy.standard))
+
+  const explained = blank.pipe(
+    Effect.catchTag("InvalidRequest", ({ issues = [] }) => Effect.succeed(issues.map(Validate.show).join("\n")))
+  )
+
+  it.effect("all issues are in one error, and nothing is sent", () =>
+    Effect.gen(function*() {
+      assert.match(String(yield* explained), /^messages\.0\.content: the text of a message is blank/)
+      assert.lengthOf(yield* sent, 0)
+    }).pipe(playing()))
+
+  it.effect("what only the catalogue says is a warning, or an error if the policy is strict", () =>
+    Effect.gen(function*() {
+      const unknown = Claude.text("Hello", { model: "claude-nope-1" })
+      yield* unknown.pipe(Policy.apply(Policy.standard))
+      const strict = yield* Effect.flip(unknown.pipe(Policy.apply({ ...Policy.standard, strict: true })))
+      assert.strictEqual(strict._tag, "InvalidRequest")
+      assert.lengthOf(yield* sent, 1)
+    }).pipe(playing(many)))
+
+  it.effect("a request is checked without being sent", () =>
+    Effect.gen(function*() {
+      const params = {
+        model: "claude-nope-1",
+        max_tokens: 100,
+        messages: [{ role: "user" as const, content: "Hello" }]
+      }
+      const { errors, warnings } = Validate.check(params, { models: yield* Models.all })
+      assert.lengthOf(errors, 0)
+      assert.lengthOf(warnings, 1)
+      assert.lengthOf(yield* sent, 0)
+    }).pipe(playing()))
+
+  it.effect("a prompt is counted", () =>
+    Effect.gen(function*() {
+      const tokens = yield* Claude.countTokens("Write a haiku about patience.")
+      assert.isAbove(tokens, 0)
+      assert.lengthOf(yield* sent, 0)
+    }).pipe(playing()))
+
+  const counted = { ...Policy.standard, precheck: "count" } as const
+
+  it.effect("a prompt that does not fit fails before it is sent", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(
+        Claude.text("word ".repeat(200), { model: "tiny" }).pipe(Policy.apply(counted))
+      )
+      assert.strictEqual(error._tag, "ContextWindowExceeded")
+      assert.lengthOf(yield* sent, 0)
+    }).pipe(Effect.provide(
+      FakeClaude.layer([]).pipe(
+        Layer.provide(Models.layer([{ id: "tiny", contextWindow: 100 }]))
+      )
+    )))
+})
+
+describe("models and costs", () => {
+  // When the program starts. If the list cannot be fetched, the built-in one stays.
+  const refreshed = Models.refresh.pipe(
+    Policy.apply(Policy.standard),
+    Effect.catch((error) => Effect.logWarning(`The models are as they were: ${error.message}`))
+  )
+
+  const window = Effect.map(Models.get("claude-sonnet-5-5"), (model) => Option.getOrUndefined(model)?.contextWindow)
+
+  const ownModels = Models.layer([{ id: "my-model", maxOutput: 8192, prices: cheap }])
+
+  it.effect("a list that cannot be fetched changes nothing", () =>
+    Effect.gen(function*() {
+      const before = yield* window
+      yield* finish(refreshed)
+      assert.strictEqual(yield* window, before)
+      assert.strictEqual(before, 1_000_000)
+    }).pipe(Effect.provide(Layer.provide(FakeClaude.layer([]), CallLog.layerNoop))))
+
+  it.effect("a model of one's own has a price", () =>
+    Effect.gen(function*() {
+      const { cost } = yield* Claude.message("Hello", { model: "my-model" })
+      assert.deepStrictEqual(cost, { dollars: 150 / 1e6, atLeast: false })
+      const { cost: none } = yield* Claude.message("Hello", { model: "claude-nope-1" })
+      assert.isUndefined(none)
+    }).pipe(Effect.provide(
+      FakeClaude.layer(Faults.cycle(Faults.answer("Hi", { inputTokens: 100, outputTokens: 50 }))).pipe(
+        Layer.provide(ownModels)
+      )
+    )))
+
+  const bill = Effect.gen(function*() {
+    const outcome = yield* Claude.text("Tell me a story.").pipe(Policy.apply(Policy.standard), Policy.outcome)
+    const { atLeast, dollars } = outcome.cost
+    yield* Console.log(`${outcome.status}: ${atLeast ? "at least " : ""}$${dollars.toFixed(4)}`)
+    return outcome
+  })
+
+  it.effect("an outcome counts all attempts", () =>
+    Effect.gen(function*() {
+      const outcome = yield* finish(bill)
+      assert.strictEqual(outcome.status, "success")
+      assert.isTrue(outcome.cost.atLeast)
+      assert.closeTo(outcome.cost.dollars, (200 * 2 + 51 * 10) / 1e6, 1e-5)
+    }).pipe(playing(
+      Faults.breaks("Once", "cut", { inputTokens: 100 }),
+      Faults.answer("Once.", { inputTokens: 100, outputTokens: 50 })
+    )))
+})
+
+/** US dollars per million tokens. */
+const cheap = { input: 1, output: 1, cacheWrite: 1.25, cacheWriteHour: 2, cacheRead: 0.1 }

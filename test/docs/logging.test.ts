@@ -1,0 +1,270 @@
+/** What docs/logging.md says. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Duration, Effect, Fiber, FileSystem, Layer, Logger, Metric, Redacted, Ref, References } from "effect"
+import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { CallLog, Claude, ClaudeError, Current, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
+import { FakeClaude, Faults } from "resilient-claude/testing"
+import { assertAlive } from "../support/docs.ts"
+import { log, program } from "./programs/logging.ts"
+
+const page = fs.readFileSync(path.resolve(import.meta.dirname, "../../docs/logging.md"), "utf8")
+
+/** Runs to the end, however long it waits. */
+const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const running = yield* Effect.forkChild(Effect.result(self))
+    yield* TestClock.adjust("1 hour")
+    return yield* Fiber.join(running)
+  })
+
+const retried = [Faults.overloaded, Faults.answer("hello")]
+const tags = [
+  "AttemptStarted",
+  "AttemptFailed",
+  "RetryScheduled",
+  "AttemptStarted",
+  "AttemptSucceeded",
+  "CallSucceeded"
+]
+
+it("every block of docs/logging.md runs", () => assertAlive("docs/logging.md"))
+
+it.effect("the first program logs to the Logger and to a file", () =>
+  Effect.gen(function*() {
+    const lines: Array<string> = []
+    const written: Array<string> = []
+    const disk = FileSystem.makeNoop({
+      open: () =>
+        Effect.succeed({
+          writeAll: (bytes: Uint8Array) => Effect.sync(() => void written.push(new TextDecoder().decode(bytes)))
+        } as unknown as FileSystem.File)
+    })
+    yield* finish(program.pipe(Effect.provide(
+      FakeClaude.layer(retried).pipe(
+        Layer.provide(log),
+        Layer.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))])),
+        Layer.provide(Layer.succeed(FileSystem.FileSystem, disk))
+      )
+    )))
+    const events = written.join("").trimEnd().split("\n").map((line) => JSON.parse(line))
+    assert.deepStrictEqual(events.map(({ event }) => event), tags)
+    // Debug events are below the minimum level of the Logger, and in the file all the same.
+    assert.deepStrictEqual(lines, ["claude: AttemptFailed", "claude: RetryScheduled"])
+    const [, sample = ""] = /```json\n([^]*?)\n```/.exec(page) ?? []
+    const line: object = JSON.parse(sample)
+    assert.deepStrictEqual(Object.keys(line), Object.keys(events[1]))
+    assert.deepStrictEqual({ ...line, at: "", call: "", took: 0 }, { ...events[1], at: "", call: "", took: 0 })
+  }))
+
+describe("layerJsonLines", () => {
+  it.effect("loses lines when more than 10,000 wait for the disk, and reports it", () =>
+    Effect.gen(function*() {
+      const reports: Array<string> = []
+      const isBusy = yield* Deferred.make<void>()
+      const mayWrite = yield* Deferred.make<void>()
+      const disk = FileSystem.makeNoop({
+        open: () =>
+          Effect.succeed({
+            writeAll: () => Effect.andThen(Deferred.succeed(isBusy, undefined), Deferred.await(mayWrite))
+          } as unknown as FileSystem.File)
+      })
+      const event: CallLog.Event = { _tag: "CircuitClosed", at: 0, call: undefined, model: "m" }
+      yield* Effect.gen(function*() {
+        const { emit } = yield* CallLog.CallLog
+        yield* emit(event)
+        yield* Deferred.await(isBusy)
+        for (let i = 0; i < 10_000; i++) yield* emit(event)
+        assert.lengthOf(reports, 0)
+        yield* emit(event)
+        assert.lengthOf(reports, 1)
+        yield* Deferred.succeed(mayWrite, undefined)
+      }).pipe(
+        Effect.provide(Layer.provide(CallLog.layerJsonLines("log"), Layer.succeed(FileSystem.FileSystem, disk))),
+        Effect.provide(Logger.layer([Logger.make(({ message }) => void reports.push(String(message)))]))
+      )
+    }))
+})
+
+describe("levels", () => {
+  const written = (event: CallLog.Event) =>
+    Effect.gen(function*() {
+      const levels: Array<string> = []
+      const sink = yield* CallLog.CallLog
+      yield* sink.emit(event).pipe(
+        Effect.provide(Logger.layer([Logger.make(({ logLevel }) => void levels.push(logLevel))])),
+        Effect.provideService(References.MinimumLogLevel, "All")
+      )
+      return levels
+    })
+  const common = { at: 0, call: "c", model: "m", attempt: 1 }
+
+  const rows = [...page.matchAll(/^\| (`[A-Z].*?) \| (Debug|Info|Warn|Error) \|/gm)].flatMap(([, names = "", level]) =>
+    [...names.matchAll(/`(\w+)`/g)].map(([, name = ""]) => [name, level] as const)
+  )
+
+  it("the page lists every event but AttemptFailed", () => {
+    // A record of all kinds of events: a new one does not compile here.
+    const all: { readonly [T in CallLog.Event["_tag"]]: true } = {
+      AttemptStarted: true,
+      AttemptSucceeded: true,
+      AttemptFailed: true,
+      AttemptAbandoned: true,
+      RetryScheduled: true,
+      Continued: true,
+      Restarted: true,
+      Resumed: true,
+      FellBack: true,
+      GaveUp: true,
+      CallSucceeded: true,
+      Warning: true,
+      CircuitOpened: true,
+      CircuitProbed: true,
+      CircuitClosed: true,
+      CircuitIsolated: true,
+      SuccessRateLow: true,
+      SuccessRateRecovered: true
+    }
+    const listed = rows.map(([name]) => name)
+    assert.sameMembers([...listed, "AttemptFailed"], Object.keys(all))
+  })
+
+  it.effect.each(rows)("%s has level %s", ([name, level]) =>
+    Effect.gen(function*() {
+      // Only its name decides about its level.
+      assert.deepStrictEqual(yield* written({ ...common, _tag: name } as never), [level])
+    }))
+
+  it.effect.each<readonly [string, ClaudeError.ClaudeError]>([
+    ["Debug", new ClaudeError.CircuitOpen({})],
+    ["Info", new ClaudeError.Refused({})],
+    ["Info", new ClaudeError.Truncated({})],
+    ["Warn", new ClaudeError.Overloaded({})],
+    ["Error", new ClaudeError.InvalidRequest({})],
+    ["Error", new ClaudeError.AuthenticationFailed({})],
+    ["Error", new ClaudeError.PermissionDenied({})],
+    ["Error", new ClaudeError.ResourceNotFound({})],
+    ["Error", new ClaudeError.RequestTooLarge({})],
+    ["Error", new ClaudeError.SpendLimitReached({})]
+  ])("a failed attempt has level %s", ([level, error]) =>
+    Effect.gen(function*() {
+      const took = Duration.zero
+      assert.deepStrictEqual(
+        yield* written({ _tag: "AttemptFailed", ...common, requestId: undefined, took, error }),
+        [level]
+      )
+    }))
+})
+
+describe("sinks", () => {
+  const failures = Metric.counter("claude_failed_attempts")
+
+  const metrics = Layer.succeed(CallLog.CallLog, {
+    emit: (event) =>
+      event._tag === "AttemptFailed"
+        ? Metric.update(Metric.withAttributes(failures, { error: event.error._tag, model: event.model }), 1)
+        : Effect.void
+  })
+
+  const both = CallLog.combine(CallLog.layer, metrics)
+
+  it.effect("of your own count what you like", () =>
+    Effect.gen(function*() {
+      yield* finish(
+        Claude.text("hi").pipe(
+          Policy.apply(Policy.standard),
+          Effect.provide(FakeClaude.layer(retried).pipe(Layer.provide(both)))
+        )
+      )
+      const counted = yield* Metric.value(
+        Metric.withAttributes(failures, { error: "Overloaded", model: "claude-sonnet-5-5" })
+      )
+      assert.strictEqual(counted.count, 1)
+    }))
+
+  const ClaudeLive = NodeAnthropic.layer({ apiKey: "sk-ant-test" }).pipe(Layer.provide(CallLog.layerNoop))
+
+  it.effect("layerNoop is the silence on purpose", () => Effect.scoped(Layer.build(ClaudeLive)))
+
+  it.effect("an error holds an answer for those who ask", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const audit = Layer.succeed(CallLog.CallLog, {
+        emit: (event) => {
+          if (event._tag !== "AttemptFailed" || event.error._tag !== "Refused") return Effect.void
+          const { text } = event.error
+          return Effect.sync(() => void seen.push(text === undefined ? "" : Redacted.value(text)))
+        }
+      })
+      yield* Effect.flip(
+        Claude.text("hi").pipe(
+          Effect.provide(FakeClaude.layer([Faults.refusal("I cannot")]).pipe(Layer.provide(audit)))
+        )
+      )
+      assert.deepStrictEqual(seen, ["I cannot"])
+    }))
+})
+
+describe("correlation", () => {
+  const question = Effect.gen(function*() {
+    const call = yield* Current.Call
+    yield* Effect.logInfo(`asking Claude, call ${call?.id}, attempt ${call?.attempt}`)
+    return yield* Claude.text("Hello")
+  }).pipe(Policy.apply(Policy.standard))
+
+  it.effect("the id of the call is that of its events, in every attempt", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      yield* finish(question.pipe(
+        Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(String(message)))]))
+      ))
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      const [first] = events
+      assert.isString(first?.call)
+      assert.isTrue(events.every(({ call }) => call === first?.call))
+      assert.deepStrictEqual(lines, [1, 2].map((n) => `asking Claude, call ${first?.call}, attempt ${n}`))
+    }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer(retried), CallLog.layerMemory))))
+
+  it.effect("a call without a policy has no id, and tells of its attempts only", () =>
+    Effect.gen(function*() {
+      yield* Claude.text("hi")
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      assert.deepStrictEqual(events.map(({ _tag, call }) => [_tag, call]), [
+        ["AttemptStarted", undefined],
+        ["AttemptSucceeded", undefined]
+      ])
+    }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer([Faults.answer("hi")]), CallLog.layerMemory))))
+})
+
+describe("costs", () => {
+  const billed = Claude.text("Tell me a story.").pipe(
+    Policy.apply(Policy.standard),
+    Policy.outcome,
+    Effect.tap(({ cost, status, tokens }) => Effect.logInfo({ status, dollars: cost.dollars, ...tokens }))
+  )
+
+  it.effect("an outcome has the cost of all attempts", () =>
+    Effect.gen(function*() {
+      const result = yield* finish(billed)
+      const outcome = result._tag === "Success" ? result.success : assert.fail()
+      assert.deepStrictEqual(outcome.tokens, { input: 100, output: 50 })
+      const end = (yield* Effect.flatMap(CallLog.Memory, Ref.get)).at(-1)
+      assert.isTrue(end?._tag === "CallSucceeded" && end.spent.dollars === outcome.cost.dollars)
+    }).pipe(Effect.provide(Layer.provideMerge(
+      FakeClaude.layer([Faults.overloaded, Faults.answer("Once.", { inputTokens: 100, outputTokens: 50 })]),
+      CallLog.layerMemory
+    ))))
+})
+
+describe("tests", () => {
+  const testLayer = Layer.provideMerge(FakeClaude.layer(retried), CallLog.layerMemory)
+
+  it.effect("the events so far", () =>
+    Effect.gen(function*() {
+      yield* finish(Claude.text("Hello").pipe(Policy.apply(Policy.standard)))
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      assert.deepStrictEqual(events.map(({ _tag }) => _tag), tags)
+    }).pipe(Effect.provide(testLayer)))
+})

@@ -1,0 +1,252 @@
+/** What docs/streams.md says. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Redacted, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Claude, type Message, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
+import { FakeClaude, Faults } from "resilient-claude/testing"
+import { assertAlive } from "../support/docs.ts"
+import { program } from "./programs/streams.ts"
+
+const requests = Effect.map(FakeClaude.received, (all) => all.length)
+const playing = (...turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
+
+/** Runs to the end, however long it waits. */
+const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const running = yield* Effect.forkChild(Effect.result(self))
+    yield* TestClock.adjust("10 minutes")
+    return yield* Fiber.join(running)
+  })
+
+const screen = () => {
+  const shown: Array<string> = []
+  return {
+    shown,
+    show: (text: string) => Effect.sync(() => void shown.push(text)),
+    clearScreen: Effect.sync(() => void shown.splice(0))
+  }
+}
+
+it("every block of docs/streams.md runs", () => assertAlive("docs/streams.md"))
+
+it.effect("the first program prints the answer, and retries until it begins", () =>
+  Effect.gen(function*() {
+    const written: Array<string> = []
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const { write } = process.stdout
+        process.stdout.write = (text) => written.push(String(text)) > 0
+        return write
+      }),
+      (write) => Effect.sync(() => void (process.stdout.write = write))
+    )
+    yield* finish(program)
+    assert.strictEqual(written.join(""), "Once upon a time.")
+    assert.strictEqual(yield* requests, 2)
+  }).pipe(playing(Faults.overloaded, Faults.answer("Once upon a time."))))
+
+describe("open", () => {
+  const { show, shown } = screen()
+  const told = Effect.gen(function*() {
+    const answer = yield* Claude.open("Tell me a story.").pipe(Policy.apply(Policy.standard))
+    yield* Stream.runForEach(answer.text, show)
+    const { cost, usage } = yield* answer.reply
+    yield* Effect.logInfo(`${usage.output_tokens} tokens, $${cost?.dollars}`)
+    return usage
+  }).pipe(Effect.scoped)
+
+  it.effect("gives the text, and then the reply", () =>
+    Effect.gen(function*() {
+      assert.deepInclude(yield* told, { output_tokens: 50 })
+      assert.strictEqual(shown.join(""), "Once upon a time.")
+    }).pipe(playing(Faults.answer("Once upon a time.", { outputTokens: 50 }))))
+
+  it.effect("is read once: a second reading dies, and asks nothing", () =>
+    Effect.gen(function*() {
+      const exit = yield* Claude.open("hi").pipe(
+        Effect.flatMap(({ text }) => Effect.andThen(Stream.runDrain(text), Stream.runDrain(text))),
+        Effect.scoped,
+        Effect.exit
+      )
+      assert.isTrue(Exit.isFailure(exit) && exit.cause.reasons.some(({ _tag }) => _tag === "Die"))
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(playing(Faults.answer("hello"), Faults.answer("hello"))))
+
+  it.effect("a stream that is run twice asks twice", () =>
+    Effect.gen(function*() {
+      const stream = Claude.stream("hi")
+      yield* Stream.runDrain(stream)
+      yield* Stream.runDrain(stream)
+      assert.strictEqual(yield* requests, 2)
+    }).pipe(playing(Faults.answer("hello"), Faults.answer("hello"))))
+})
+
+describe("a policy around the reader", () => {
+  it.effect("runs the reader again, which a policy on the stream does not", () =>
+    Effect.gen(function*() {
+      const { show, shown } = screen()
+      yield* finish(Claude.stream("hi").pipe(Stream.runForEach(show), Policy.apply(Policy.standard)))
+      assert.strictEqual(shown.join(""), "Once upon Once upon a time.")
+    }).pipe(playing(Faults.breaks("Once upon "), Faults.answer("Once upon a time."))))
+})
+
+describe("onBreak: fail", () => {
+  const rescued = Claude.text("Tell me a story.").pipe(
+    Effect.catchTag(
+      "PartialAnswer",
+      ({ text }) => Effect.succeed(text === undefined ? "" : `${Redacted.value(text)} …`)
+    )
+  )
+
+  it.effect("the error holds the text that had arrived", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* rescued, "Once upon …")
+    }).pipe(playing(Faults.breaks("Once upon"))))
+
+  it.effect("the stream shows nothing twice, and fails", () =>
+    Effect.gen(function*() {
+      const { show, shown } = screen()
+      const result = yield* finish(
+        Claude.stream("hi").pipe(
+          Policy.applyStream(Policy.standard),
+          Stream.runForEach(show)
+        )
+      )
+      assert.isTrue(result._tag === "Failure" && result.failure._tag === "PartialAnswer")
+      assert.strictEqual(shown.join(""), "Once upon")
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(playing(Faults.breaks("Once upon"))))
+})
+
+describe("onBreak: restart", () => {
+  const { clearScreen, show, shown } = screen()
+  const reader = Claude.events("Tell me a story.").pipe(
+    Policy.applyStream({ ...Policy.standard, onBreak: "restart" }),
+    Stream.runForEach((event) => {
+      if (event.type === "restarted") return clearScreen
+      return event.type === "content_block_delta" && event.delta.type === "text_delta"
+        ? show(event.delta.text)
+        : Effect.void
+    })
+  )
+
+  it.effect("a reader that heeds the mark shows the whole answer once", () =>
+    Effect.gen(function*() {
+      yield* finish(reader)
+      assert.strictEqual(shown.join(""), "Once upon a time.")
+      assert.strictEqual(yield* requests, 2)
+    }).pipe(playing(Faults.breaks("Once upon"), Faults.answer("Once upon a time."))))
+
+  it.effect("is fail for text", () =>
+    Effect.gen(function*() {
+      const result = yield* finish(
+        Claude.stream("hi").pipe(
+          Policy.applyStream({ ...Policy.standard, onBreak: "restart" }),
+          Stream.mkString
+        )
+      )
+      assert.isTrue(result._tag === "Failure" && result.failure._tag === "PartialAnswer")
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(playing(Faults.breaks("Once upon"))))
+})
+
+describe("onBreak: resume", () => {
+  const story = Claude.stream("Tell me a story.").pipe(
+    Policy.applyStream({ ...Policy.standard, onBreak: "resume" }),
+    Stream.mkString
+  )
+
+  it.effect("asks for the rest, and shows nothing twice", () =>
+    Effect.gen(function*() {
+      assert.deepInclude(yield* finish(story), { success: "Once upon a time." })
+      assert.strictEqual(yield* requests, 2)
+    }).pipe(playing(Faults.breaks("Once upon"), Faults.answer("Once upon a time."))))
+
+  it.effect("marks the seam in the events", () =>
+    Effect.gen(function*() {
+      const result = yield* finish(
+        Claude.events("hi").pipe(
+          Policy.applyStream({ ...Policy.standard, onBreak: "resume" }),
+          Stream.runCollect
+        )
+      )
+      const marks: ReadonlyArray<Message.Event> = result._tag === "Success" ? result.success : []
+      assert.deepInclude(marks.find(({ type }) => type === "resumed"), {
+        attempt: 2,
+        because: "PartialAnswer",
+        index: 0
+      })
+    }).pipe(playing(Faults.breaks("Once upon"), Faults.answer("Once upon a time."))))
+
+  it("needs a retry, which says how often", () => {
+    assert.throws(() => Policy.applyStream({ onBreak: "resume" }), RangeError, /nothing says how often/)
+  })
+})
+
+describe("limits", () => {
+  const story = Claude.stream("Tell me a story.").pipe(
+    Policy.applyStream({ ...Policy.standard, overall: "1 minute", streamOverall: "5 minutes" })
+  )
+
+  it.effect("streamOverall ends a stream that is longer, overall does not", () =>
+    Effect.gen(function*() {
+      const { show, shown } = screen()
+      const result = yield* finish(Stream.runForEach(story, show))
+      assert.isTrue(result._tag === "Failure" && result.failure._tag === "DeadlineExceeded")
+      assert.isAtLeast(shown.length, 10)
+    }).pipe(playing(Faults.answer("a ".repeat(100), { every: "5 seconds" }))))
+
+  it.effect("a slow reader does not use up the limits of an attempt", () =>
+    Effect.gen(function*() {
+      const { shown } = screen()
+      const result = yield* finish(
+        Claude.stream("hi").pipe(
+          Stream.runForEach((text) =>
+            Effect.andThen(Effect.sleep("2 minutes"), Effect.sync(() => void shown.push(text)))
+          )
+        )
+      )
+      assert.strictEqual(result._tag, "Success")
+      assert.strictEqual(shown.join(""), "a b")
+    }).pipe(playing(Faults.answer("a b"))))
+})
+
+describe("an answer that reaches its limit", () => {
+  it.effect("is Truncated, whatever the policy does about collected answers", () =>
+    Effect.gen(function*() {
+      const result = yield* finish(
+        Claude.stream("hi").pipe(
+          Policy.applyStream({ ...Policy.standard, truncated: { continue: 3 } }),
+          Stream.runDrain
+        )
+      )
+      assert.isTrue(result._tag === "Failure" && result.failure._tag === "Truncated")
+      assert.strictEqual(yield* requests, 1)
+    }).pipe(playing(Faults.maxTokens("Once"))))
+})
+
+describe("leaving", () => {
+  const firstWords = Claude.stream("Tell me a story.").pipe(Stream.take(3), Stream.mkString)
+
+  it.effect("early is a success", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* firstWords, "Once upon a ")
+    }).pipe(playing(Faults.answer("Once upon a time."))))
+})
+
+describe("gateways", () => {
+  const ClaudeLive = NodeAnthropic.layer({ apiKey: "sk-ant-test", messageStop: "optional" })
+
+  it.effect("messageStop is an option of the layer", () => Effect.scoped(Layer.build(ClaudeLive)))
+
+  const cut = Faults.stream(Faults.events("Hello.").slice(0, -1))
+
+  it.effect("an answer without message_stop is a PartialAnswer, unless that is allowed", () =>
+    Effect.gen(function*() {
+      const strict = yield* Effect.flip(Claude.text("hi").pipe(playing(cut)))
+      assert.strictEqual(strict._tag, "PartialAnswer")
+      const text = yield* Claude.text("hi").pipe(Effect.provide(FakeClaude.layer([cut], { messageStop: "optional" })))
+      assert.strictEqual(text, "Hello.")
+    }))
+})

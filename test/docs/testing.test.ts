@@ -1,0 +1,214 @@
+/** What docs/testing.md says. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Random, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { Claude, type ClaudeError, Policy, Tool } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
+import { FakeClaude, FakeServer, Faults, Simulator } from "resilient-claude/testing"
+import { assertAlive } from "../support/docs.ts"
+
+const root = path.resolve(import.meta.dirname, "../..")
+const page = fs.readFileSync(path.join(root, "docs/testing.md"), "utf8")
+
+/** Runs to the end, however long it waits. */
+const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const running = yield* Effect.forkChild(Effect.result(self))
+    yield* TestClock.adjust("1 hour")
+    return yield* Fiber.join(running)
+  })
+
+describe("the page", () => {
+  it("every block runs", () => assertAlive("docs/testing.md"))
+
+  it("names every fault", () => {
+    const plumbing = new Set(["apiHeaders", "bytesOf", "errorBody", "toScript"])
+    const missing = Object.keys(Faults).filter((name) => !plumbing.has(name) && !page.includes(`\`${name}`))
+    assert.deepStrictEqual(missing, [])
+  })
+
+  it("names every script of fake-claude", () => {
+    const cli = fs.readFileSync(path.join(root, "src/testing/cli.ts"), "utf8")
+    const table = cli.slice(cli.indexOf("const scripts"), cli.indexOf("const help"))
+    const names = [...table.matchAll(/^ {2}(\w+): \{/gm)].map(([, name]) => name)
+    assert.isAtLeast(names.length, 7)
+    assert.deepStrictEqual([...page.matchAll(/^\| `--script (\w+)`/gm)].map(([, name]) => name), names)
+  })
+})
+
+describe("scripts", () => {
+  const flakyThenFine = FakeClaude.layer(
+    Faults.untilLast(Faults.overloaded, Faults.serverError, Faults.answer("Hello!"))
+  )
+
+  const downForTenSeconds = FakeClaude.layer(
+    Faults.by(({ elapsed }) => elapsed < 10_000 ? Faults.overloaded : Faults.answer("Hello!"))
+  )
+
+  const oneInFive = FakeClaude.layer(
+    Faults.random({ seed: "1", faults: [[0.2, Faults.overloaded]], otherwise: Faults.answer("Hello!") })
+  )
+
+  const ask = Claude.text("Hello").pipe(Policy.apply(Policy.standard))
+
+  it.effect.each([["untilLast", flakyThenFine], ["by", downForTenSeconds], ["random", oneInFive]] as const)(
+    "%s ends in an answer",
+    ([, fake]) =>
+      Effect.gen(function*() {
+        assert.deepInclude(yield* finish(ask), { success: "Hello!" })
+      }).pipe(Effect.provide(fake), Random.withSeed("scripts"))
+  )
+
+  it.effect("a list that is too short says so", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(ask)
+      assert.match(error.message, /the fault script ran out: it has 0 turns/)
+    }).pipe(Effect.provide(FakeClaude.layer([]))))
+})
+
+describe("faults", () => {
+  const rows: ReadonlyArray<readonly [tag: ClaudeError.Tag, turns: ReadonlyArray<Faults.Turn>]> = [
+    ["RateLimited", [
+      Faults.rateLimited(),
+      Faults.rateLimited("2 seconds"),
+      Faults.rateLimited("2 seconds", { ramp: true })
+    ]],
+    ["Overloaded", [Faults.overloaded]],
+    ["ServerFault", [Faults.serverError, Faults.gatewayTimeout, Faults.html(502)]],
+    ["AuthenticationFailed", [Faults.unauthorized]],
+    ["PermissionDenied", [Faults.forbidden]],
+    ["ResourceNotFound", [Faults.notFound]],
+    ["RequestTooLarge", [Faults.tooLarge]],
+    ["ContextWindowExceeded", [Faults.promptTooLong]],
+    ["SpendLimitReached", [Faults.spendLimited, Faults.ownSpendLimit, Faults.billing]],
+    ["Unreachable", [Faults.reset, Faults.hangUp, Faults.garbage]],
+    ["PartialAnswer", [Faults.breaks("Once"), Faults.errorAfter("Once")]],
+    ["TimedOut", [Faults.silence, Faults.pings(), Faults.breaks("Once", "silence")]],
+    ["UnexpectedResponse", [Faults.html(200)]],
+    ["Refused", [Faults.refusal("I cannot")]],
+    ["Truncated", [Faults.maxTokens("Once")]],
+    ["EmptyAnswer", [Faults.emptyAnswer]]
+  ]
+
+  it("are in the table beside their error", () => {
+    for (const [tag] of rows) assert.include(page, `| \`${tag}\` |`)
+  })
+
+  it.effect.each(rows.flatMap(([tag, turns]) => turns.map((turn) => [turn.name, tag, turn] as const)))(
+    "%s is %s",
+    ([, tag, turn]) =>
+      Effect.gen(function*() {
+        const result = yield* finish(Claude.text("Hello"))
+        assert.strictEqual(result._tag === "Failure" && result.failure._tag, tag)
+      }).pipe(Effect.provide(FakeClaude.layer([turn])))
+  )
+
+  it.effect("a paused turn is Truncated without a policy, and goes on with one", () =>
+    Effect.gen(function*() {
+      const plain = yield* Effect.flip(Claude.message("Hello"))
+      assert.strictEqual(plain._tag, "Truncated")
+      const reply = yield* Claude.message("Hello").pipe(Policy.apply(Policy.none))
+      assert.strictEqual(reply.text, "Let me see. Here.")
+    }).pipe(Effect.provide(FakeClaude.layer([
+      Faults.paused("Let me see."),
+      Faults.paused("Let me see."),
+      Faults.answer(" Here.")
+    ]))))
+})
+
+describe("answers", () => {
+  const Review = Schema.Struct({ mood: Schema.String })
+  const review = Claude.object(Review, "How was it?")
+  const queue = Claude.choice(["billing", "sales"], "Which queue?")
+  const stock = Tool.make("stock", { input: Schema.Struct({ size: Schema.String }) })
+
+  const answers = FakeClaude.layer([
+    Faults.answer("Hello!", { inputTokens: 100, outputTokens: 20, every: "100 millis" }),
+    Faults.value({ mood: "good" }),
+    Faults.value({ choice: "billing" }),
+    Faults.answer("", { tool: { name: "stock", input: { size: "M" } } })
+  ])
+
+  it.effect("are played in their order", () =>
+    Effect.gen(function*() {
+      const all = yield* finish(Effect.all([
+        Claude.text("Hello"),
+        review,
+        queue,
+        Effect.flatMap(Claude.message("Do you have M?", { tools: [stock] }), stock.uses)
+      ]))
+      assert.deepStrictEqual(all._tag === "Success" && all.success, [
+        "Hello!",
+        { mood: "good" },
+        "billing",
+        [{ id: "toolu_01Fake", input: { size: "M" } }]
+      ])
+    }).pipe(Effect.provide(answers)))
+
+  it.effect("a record is a list of pairs, as the API has it", () =>
+    Effect.gen(function*() {
+      const scores = yield* Claude.object(Schema.Struct({ scores: Schema.Record(Schema.String, Schema.Finite) }), "?")
+      assert.deepStrictEqual(scores, { scores: { ada: 7 } })
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ scores: [{ 0: "ada", 1: 7 }] })]))))
+})
+
+describe("requests", () => {
+  it.effect("are kept as they were sent", () =>
+    Effect.gen(function*() {
+      yield* Claude.text("Hello", { system: "Be brief." })
+      const [first] = yield* FakeClaude.received
+      assert.strictEqual(first?.params.system, "Be brief.")
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("Hello!")]))))
+})
+
+describe("FakeServer", () => {
+  const overSocket = Effect.gen(function*() {
+    const { received, url } = yield* FakeServer.FakeServer
+    const text = yield* Claude.text("Hello").pipe(
+      Policy.apply(Policy.standard),
+      Effect.provide(NodeAnthropic.layer({ apiKey: "any", baseUrl: url }))
+    )
+    return { text, requests: yield* received }
+  }).pipe(Effect.provide(FakeServer.layer([Faults.serverError, Faults.answer("Hello!")])))
+
+  it.live("plays the same scripts", () =>
+    Effect.gen(function*() {
+      const { requests, text } = yield* overSocket
+      assert.strictEqual(text, "Hello!")
+      assert.lengthOf(requests, 2)
+    }))
+
+  it.live("refuses what the API refuses, and uses up no turn", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* FakeServer.FakeServer
+      const claude = NodeAnthropic.layer({ apiKey: "any", baseUrl: url })
+      const error = yield* Claude.text("Hello", { stop_sequences: [" "] }).pipe(Effect.provide(claude), Effect.flip)
+      assert.strictEqual(error._tag, "InvalidRequest")
+      assert.strictEqual(yield* Effect.provide(Claude.text("Hello"), claude), "Hello!")
+      assert.deepStrictEqual((yield* received).map(({ refused }) => refused), [true, false])
+    }).pipe(Effect.provide(FakeServer.layer([Faults.answer("Hello!")]))))
+})
+
+describe("Simulator", () => {
+  it.effect("the same seed gives the same result, and a result is data", () =>
+    Effect.gen(function*() {
+      const once: Simulator.Contender = { name: "once", strategy: () => ({ send }) => send() }
+      const result = yield* Simulator.run(Simulator.outage("30 seconds"), once, { seed: 7 })
+      assert.deepStrictEqual(yield* Simulator.run(Simulator.outage("30 seconds"), once, { seed: 7 }), result)
+      assert.deepStrictEqual(JSON.parse(JSON.stringify(result)).errors, { 529: 30 })
+      for (
+        const field of ["answered", "requests", "requestsDuring", "recovery", "peak", "latency", "alerts", "errors"]
+      ) {
+        assert.property(result, field)
+        assert.include(page, `\`${field}\``)
+      }
+      assert.lengthOf(yield* Simulator.assertAnswered(Simulator.outage("30 seconds"), once, 0.5), 3)
+      const error = yield* Effect.flip(Simulator.assertAnswered(Simulator.outage("30 seconds"), once, 0.99))
+      assert.strictEqual(
+        error.message,
+        "once answered 120 of 150 calls (80 %) through an outage of 30s, not 99 %: 30 529. It sent 150 requests. Seed: 1."
+      )
+    }))
+})
