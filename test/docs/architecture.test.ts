@@ -1,0 +1,47 @@
+/** What docs/architecture.md says, and its blocks. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { Claude } from "resilient-claude"
+import { assertAlive } from "../support/docs.ts"
+import * as First from "./programs/architecture.ts"
+
+const root = path.resolve(import.meta.dirname, "../..")
+const page = fs.readFileSync(path.join(root, "docs/architecture.md"), "utf8")
+const text = (file: string) => fs.readFileSync(path.join(root, file), "utf8")
+
+/** Each guarantee with the tests that the page names. */
+const guarantees = [...page.matchAll(/^\| (G\d+) \|.*\|(.*)\|$/gm)].map(([, name = "", tests = ""]) =>
+  [name, [...tests.matchAll(/`(test\/[^`]+)`/g)].map(([, file = ""]) => file)] as const
+)
+
+/** What is in a folder of the source, without its ending. */
+const names = new Set(
+  fs.readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" })
+    .map((file) => file.replaceAll(path.sep, "/").replace(/\.ts$/, ""))
+)
+
+describe("docs/architecture.md", () => {
+  it("every block is here, or in an example", () => assertAlive("docs/architecture.md"))
+
+  it.effect("the first program answers over a wire of its own", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* First.program, "Paris.")
+      assert.isFunction((yield* Claude.Claude).open)
+    }).pipe(Effect.provide(First.ClaudeLive)))
+
+  it("has all guarantees, each with tests that name it", () => {
+    assert.deepStrictEqual(guarantees.map(([name]) => name), Array.from({ length: 17 }, (_, i) => `G${i + 1}`))
+    for (const [name, files] of guarantees) {
+      assert.isNotEmpty(files, name)
+      for (const file of files) assert.match(text(file), new RegExp(`\\b${name}\\b`), `${file} does not name ${name}`)
+    }
+  })
+
+  it("names only files that exist", () => {
+    const mentioned = [...page.matchAll(/`((?:models|output|request|wire|answer|policy|guard|testing)\/[\w/]+?)\/?`/g)]
+    assert.isAbove(mentioned.length, 20)
+    for (const [, name = ""] of mentioned) assert.isTrue(names.has(name), `src/${name}.ts does not exist`)
+  })
+})

@@ -1,0 +1,302 @@
+/** What docs/guards.md says, and its blocks. */
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Context, Effect, Exit, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  CallLog,
+  Circuit,
+  Claude,
+  ClaudeError,
+  Current,
+  type Guard,
+  Guards,
+  Monitor,
+  Policy,
+  Quota,
+  Retry
+} from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
+import { FakeClaude, FakeServer, Faults } from "resilient-claude/testing"
+import { assertAlive } from "../support/docs.ts"
+import * as First from "./programs/guards.ts"
+
+// -----------------------------------------------------------------------------
+// The blocks of the page
+// -----------------------------------------------------------------------------
+
+const concurrent: Guards.Guards = {
+  ...Guards.standard,
+  concurrency: { max: 64, queue: 200, maxWait: "20 seconds" }
+}
+
+const limited: Guards.Guards = {
+  ...Guards.standard,
+  quota: { requests: 50, inputTokens: 30_000, outputTokens: 8000, classes: { haiku: { requests: 100 } } }
+}
+
+const nightly = Claude.text("Summarize the tickets of today.").pipe(
+  Policy.apply(Policy.standard),
+  Effect.provideService(Current.Priority, "background"),
+  Effect.provideService(Current.Tenant, "customer-17")
+)
+
+const shared: Guards.Guards = {
+  circuit: { openFor: "10 seconds", slow: { after: "20 seconds", rate: 0.5 } }
+}
+
+const failFast: Policy.Policy = {
+  ...Policy.standard,
+  retry: { ...Retry.standard, CircuitOpen: undefined }
+}
+
+const pager = Layer.succeed(Monitor.Alerts, {
+  raise: (alert) => Effect.logFatal(CallLog.record(alert))
+})
+
+const Watched = NodeAnthropic.layerConfig().pipe(
+  Guards.apply({ ...Guards.standard, monitor: { below: 0.9 } }),
+  Layer.provide(pager)
+)
+
+const tonight = Effect.gen(function*() {
+  yield* Guards.isolate("claude-opus-5", "30 minutes")
+  yield* Guards.reset("claude-sonnet-5-5")
+})
+
+const stop = Effect.gen(function*() {
+  const isEmpty = yield* Guards.drain("30 seconds")
+  yield* Effect.logInfo(isEmpty ? "All calls have ended." : "Some calls were still running.")
+  return isEmpty
+})
+
+const FromEnvironment = Layer.unwrap(
+  Effect.map(Guards.config, (guards) => NodeAnthropic.layerConfig().pipe(Guards.apply(guards)))
+)
+
+/** Atomic, because no other fiber runs inside one `Effect.sync`. */
+const inOneProcess = (): Circuit.Store => {
+  const states = new Map<string, Circuit.State>()
+  return {
+    modify: (key, f) =>
+      Effect.sync(() => {
+        const [next, result] = f(states.get(key) ?? Circuit.initial)
+        states.set(key, next)
+        return result
+      })
+  }
+}
+
+const store = inOneProcess()
+
+const Stored = NodeAnthropic.layerConfig().pipe(
+  Guards.apply({ ...Guards.standard, account: "production" }),
+  Layer.provide(Layer.succeed(Circuit.Store, store))
+)
+
+/** Sends nothing more after so many output tokens. */
+const cap = (most: number): Guard.Guard => {
+  let used = 0
+  return {
+    gate: ({ params: { model } }) =>
+      used < most ? Effect.void : Effect.fail(new ClaudeError.SpendLimitReached({ model })),
+    admit: () =>
+      Effect.succeed({
+        settle: (_exit, usage) => Effect.sync(() => void (used += usage?.output_tokens ?? 0))
+      })
+  }
+}
+
+const capped: Guards.Guards = { ...Guards.standard, extra: [cap(1_000_000)] }
+
+// -----------------------------------------------------------------------------
+// What happens
+// -----------------------------------------------------------------------------
+
+const sonnet = "claude-sonnet-5-5"
+const ask = Claude.text("hi")
+const start = { startImmediately: true } as const
+const answers = Faults.cycle(Faults.answer("hello"))
+const after20 = Faults.by(({ index }) => index < 20 ? Faults.overloaded : Faults.answer("hello"))
+
+const guarded = (guards: Guards.Guards, playable: Faults.Playable = answers) =>
+  FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provideMerge(CallLog.layerMemory))
+
+const impatient = ask.pipe(
+  Policy.apply({ retry: Retry.linear({ times: 3, base: "100 millis" }), overall: "8 seconds" })
+)
+
+const opened = Effect.repeat(Effect.flip(ask), { times: 19 })
+
+/** The layers of the page against a server that answers. */
+const live = <A, E>(layer: Layer.Layer<A, E>, more: Readonly<Record<string, string>> = {}) =>
+  Effect.gen(function*() {
+    const { received, url } = yield* FakeServer.FakeServer
+    const env = { ANTHROPIC_API_KEY: "k", ANTHROPIC_BASE_URL: url, ...more }
+    const text = yield* ask.pipe(
+      Effect.provide(Layer.provide(layer, [ConfigProvider.layer(ConfigProvider.fromEnv({ env })), CallLog.layerNoop]))
+    )
+    return { text, requests: (yield* received).length }
+  }).pipe(Effect.provide(FakeServer.layer(answers)))
+
+describe("docs/guards.md", () => {
+  it("every block is here, or in an example", () => assertAlive("docs/guards.md"))
+
+  it.effect("the first program answers behind guards", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* First.program, "hello")
+    }).pipe(Effect.provide(guarded(Guards.standard))))
+
+  it.live("its layer, that of alerts, of the environment and of a store are built, and answer", () =>
+    Effect.gen(function*() {
+      for (const layer of [First.ClaudeLive, Watched, FromEnvironment, Stored]) {
+        assert.deepStrictEqual(yield* live(layer), { text: "hello", requests: 1 })
+      }
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(live(FromEnvironment, { CLAUDE_CONCURRENCY_MAX: "none" }))))
+    }))
+
+  it.effect("a full queue turns a call away with Saturated", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 264; i++) yield* Effect.forkChild(ask, start)
+      const error = yield* Effect.flip(ask)
+      assert.include(error, { _tag: "Saturated", by: "concurrency" })
+      const { admission } = yield* Guards.status
+      assert.deepStrictEqual(admission["sonnet"], { running: 64, waiting: 200, limit: 64 })
+    }).pipe(Effect.provide(guarded(concurrent, Faults.cycle(Faults.silence)))))
+
+  it.effect("a quota of 50 lets 41 go at once, and those after them in turn", () =>
+    Effect.gen(function*() {
+      yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.forkChild(ask, start))
+      yield* TestClock.adjust(0)
+      assert.lengthOf(yield* FakeClaude.received, 41)
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(yield* FakeClaude.received, 50)
+    }).pipe(Effect.provide(guarded({ quota: { requests: 50 } }, Faults.cycle(Faults.silence)))))
+
+  it.effect("quotas of classes are told apart", () =>
+    Effect.gen(function*() {
+      yield* ask
+      yield* Claude.text("hi", { model: "claude-haiku-5-5" })
+      const { admission } = yield* Guards.status
+      assert.containsAllKeys(admission, ["sonnet", "haiku"])
+    }).pipe(Effect.provide(guarded(limited))))
+
+  it.effect("an interactive call leaves before background calls that came first", () =>
+    Effect.gen(function*() {
+      yield* Effect.forkChild(ask, start)
+      yield* Effect.forkChild(nightly, start)
+      yield* Effect.forkChild(Claude.text("now").pipe(Effect.provideService(Current.Priority, "interactive")), start)
+      yield* TestClock.adjust("1 minute")
+      const prompts = (yield* FakeClaude.received).map(({ params }) => JSON.stringify(params.messages))
+      assert.match(prompts[1] ?? "", /now/)
+      assert.match(prompts[2] ?? "", /tickets/)
+    }).pipe(
+      Effect.provide(guarded({ concurrency: { max: 1 } }, Faults.cycle(Faults.answer("a b", { every: "1 second" }))))
+    ))
+
+  it.effect("an open circuit turns calls away at once, unless they may wait", () =>
+    Effect.gen(function*() {
+      yield* opened
+      const fast = yield* Effect.flip(ask.pipe(Policy.apply(failFast)))
+      assert.strictEqual(fast._tag, "CircuitOpen")
+      assert.include(fast.message, "20 of 20 calls failed: Overloaded")
+      assert.lengthOf(yield* FakeClaude.received, 20)
+      const patient = yield* Effect.forkChild(ask.pipe(Policy.apply(Policy.standard)))
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(yield* Fiber.join(patient), "hello")
+    }).pipe(Effect.provide(guarded(Guards.standard, after20))))
+
+  it.effect("a circuit stays open for as long as it is told", () =>
+    Effect.gen(function*() {
+      yield* opened
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual((yield* Effect.flip(ask))._tag, "CircuitOpen")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* ask, "hello")
+    }).pipe(Effect.provide(guarded(shared, after20))))
+
+  it.effect("the budget ends a call with the error it had, and says so", () =>
+    Effect.gen(function*() {
+      const many = Array.from({ length: 30 }, () => Effect.exit(impatient))
+      const all = yield* Effect.forkChild(Effect.all(many, { concurrency: "unbounded" }))
+      yield* TestClock.adjust("1 minute")
+      const errors = (yield* Fiber.join(all)).map((exit) => Exit.isFailure(exit) ? exit.cause : undefined)
+      assert.isTrue(errors.some((cause) => JSON.stringify(cause).includes("BudgetSpent")))
+    }).pipe(Effect.provide(guarded({}, Faults.cycle(Faults.overloaded)))))
+
+  it.effect("without a budget no call ends with BudgetSpent", () =>
+    Effect.gen(function*() {
+      const many = Array.from({ length: 30 }, () => Effect.exit(impatient))
+      const all = yield* Effect.forkChild(Effect.all(many, { concurrency: "unbounded" }))
+      yield* TestClock.adjust("1 minute")
+      assert.notInclude(JSON.stringify(yield* Fiber.join(all)), "BudgetSpent")
+    }).pipe(Effect.provide(guarded({ budget: false }, Faults.cycle(Faults.overloaded)))))
+
+  it.effect("alerts tell that calls fail, once", () =>
+    Effect.gen(function*() {
+      const raised: Array<string> = []
+      const alerts = Layer.succeed(Monitor.Alerts, { raise: ({ _tag }) => Effect.sync(() => void raised.push(_tag)) })
+      const layer = guarded(Guards.standard, after20).pipe(Layer.provide(alerts))
+      yield* Effect.provide(Effect.repeat(Effect.flip(ask), { times: 29 }), layer)
+      assert.deepStrictEqual(raised.toSorted(), ["CircuitOpened", "SuccessRateLow"])
+    }))
+
+  it.effect("status is of what was asked", () =>
+    Effect.gen(function*() {
+      yield* ask
+      const status = yield* Guards.status
+      assert.sameMembers(Object.keys(status), ["account", "admission", "budget", "circuits", "successRate"])
+      assert.deepStrictEqual(Object.keys(status.circuits), [sonnet])
+      assert.deepStrictEqual(status.successRate, { rate: 1, calls: 1, failures: 0, causes: [], low: false })
+    }).pipe(Effect.provide(guarded(Guards.standard))))
+
+  it.effect("a model is isolated by hand, and opened again", () =>
+    Effect.gen(function*() {
+      yield* opened
+      yield* tonight
+      assert.strictEqual(yield* ask, "hello")
+      const shut = yield* Effect.flip(Claude.text("hi", { model: "claude-opus-5" }))
+      assert.include(shut, { _tag: "CircuitOpen", why: "isolated by hand" })
+      yield* TestClock.adjust("30 minutes")
+      assert.strictEqual(yield* Claude.text("hi", { model: "claude-opus-5" }), "hello")
+    }).pipe(Effect.provide(guarded(Guards.standard, after20))))
+
+  it.effect("drain lets what runs end, and admits nothing new", () =>
+    Effect.gen(function*() {
+      const running = yield* Effect.forkChild(ask, start)
+      const stopping = yield* Effect.forkChild(stop, start)
+      assert.strictEqual((yield* Effect.flip(ask))._tag, "Saturated")
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* Fiber.join(running), "a b")
+      assert.isTrue(yield* Fiber.join(stopping))
+    }).pipe(Effect.provide(guarded(Guards.standard, [Faults.answer("a b", { every: "1 second" })]))))
+
+  it.effect("two processes share a circuit through a store", () =>
+    Effect.gen(function*() {
+      const circuits = inOneProcess()
+      const process = (playable: Faults.Playable) =>
+        guarded(Guards.standard, playable).pipe(Layer.provide(Layer.succeed(Circuit.Store, circuits)))
+      yield* opened.pipe(Effect.provide(process(Faults.cycle(Faults.overloaded))))
+      const error = yield* Effect.flip(ask).pipe(Effect.provide(process([])))
+      assert.strictEqual(error._tag, "CircuitOpen")
+    }))
+
+  it("the stores have no default, and there is one of levels too", () => {
+    assert.isUndefined(Context.get(Context.empty(), Circuit.Store))
+    assert.isUndefined(Context.get(Context.empty(), Quota.Store))
+  })
+
+  it.effect("a guard of your own learns what was used, and stops what comes after", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* ask, "hello")
+      const error = yield* Effect.flip(ask)
+      assert.strictEqual(error._tag, "SpendLimitReached")
+      assert.lengthOf(yield* FakeClaude.received, 1)
+      // The circuit of the account belongs to errors of the API.
+      assert.strictEqual((yield* Guards.status).account?.state, "closed")
+    }).pipe(Effect.provide(guarded({ ...capped, extra: [cap(1)] }))))
+
+  it("contradictions are refused when the guards are built", () => {
+    assert.throws(() => Guards.apply({ concurrency: { max: 4, min: 8 } }), RangeError, "min (8) is more than max (4)")
+    assert.include(Guards.describe(capped), "1 of your own")
+  })
+})

@@ -1,0 +1,202 @@
+/** What docs/production.md says, and its blocks. */
+import { NodeFileSystem, NodeHttpServer } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Deferred, Effect, Fiber, Layer, Redacted, Ref } from "effect"
+import { HttpServer } from "effect/http"
+import { TestClock } from "effect/testing"
+import { createServer } from "node:http"
+import { CallLog, Claude, Current, Guards, Models, Policy } from "resilient-claude"
+import * as NodeAnthropic from "resilient-claude/node"
+import { FakeClaude, FakeServer, Faults, Simulator } from "resilient-claude/testing"
+import { assertAlive } from "../support/docs.ts"
+import * as Service from "./programs/production.ts"
+
+// -----------------------------------------------------------------------------
+// The blocks of the page
+// -----------------------------------------------------------------------------
+
+const limits = Effect.gen(function*() {
+  const { rateLimits } = yield* Claude.message("hi", { max_tokens: 1 })
+  return rateLimits
+})
+
+let reads = 0
+const readSecret = () => Promise.resolve(`sk-ant-${++reads}`)
+
+/** Run for each attempt. Cache it, if reading a secret costs much. */
+const apiKey = Effect.map(Effect.promise(() => readSecret()), Redacted.make)
+
+const Rotating = NodeAnthropic.layerConfig({ apiKey })
+
+const log = CallLog.combine(CallLog.layer, CallLog.layerJsonLines("claude.log.jsonl"))
+
+const Logged = NodeAnthropic.layerConfig().pipe(
+  Guards.apply(Guards.standard),
+  Layer.provide(log),
+  Layer.provide(NodeFileSystem.layer)
+)
+
+const correlated = Effect.gen(function*() {
+  const call = yield* Current.Call
+  yield* Effect.logInfo("asking").pipe(Effect.annotateLogs({ call: call?.id, attempt: call?.attempt }))
+  return yield* Claude.text("hi")
+}).pipe(Policy.apply(Policy.standard))
+
+/** Adds up what calls cost, in US dollars: at least so much. */
+const costs = (total: Ref.Ref<number>) =>
+  Layer.succeed(CallLog.CallLog, {
+    emit: (event) =>
+      event._tag === "CallSucceeded" || event._tag === "GaveUp"
+        ? Ref.update(total, (dollars) => dollars + event.spent.dollars)
+        : Effect.void
+  })
+
+const startup = Effect.gen(function*() {
+  yield* Effect.logInfo(`Policy:\n${Policy.describe(Service.policy)}`)
+  yield* Effect.logInfo(`Guards:\n${Guards.describe(Service.guards)}`)
+  yield* Models.refresh.pipe(Effect.catch((error) => Effect.logWarning(error.message)))
+})
+
+/** A test of your own: it fails if fewer than 99 % of the calls survive a minute of 529. */
+const survives = Simulator.assertAnswered(
+  Simulator.outage("1 minute"),
+  { name: "production", policy: { ...Policy.standard, overall: "2 minutes" }, guards: Guards.standard },
+  0.99
+)
+
+// -----------------------------------------------------------------------------
+// What happens
+// -----------------------------------------------------------------------------
+
+const answers = Faults.cycle(Faults.answer("hello"))
+
+const world = (playable: Faults.Playable) =>
+  FakeClaude.layer(playable).pipe(
+    Guards.apply(Service.guards),
+    Layer.provideMerge(
+      NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0, gracefulShutdownTimeout: "5 seconds" })
+    ),
+    Layer.provide(CallLog.layerNoop)
+  )
+
+const post = Effect.gen(function*() {
+  const url = yield* HttpServer.addressFormattedWith((address) => Effect.succeed(address))
+  const response = yield* Effect.promise(() => fetch(`${url}/summaries`, { method: "POST", body: "An article." }))
+  return { status: response.status, text: yield* Effect.promise(() => response.text()) }
+})
+
+const env = (url: string) =>
+  ConfigProvider.layer(ConfigProvider.fromEnv({
+    env: { ANTHROPIC_API_KEY: "k", ANTHROPIC_BASE_URL: url }
+  }))
+
+describe("docs/production.md", () => {
+  it("every block is here, or in an example", () => assertAlive("docs/production.md"))
+
+  it.live("the service answers, and says 503 where trying again may help, and 500 where not", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Service.program)
+      assert.deepStrictEqual(yield* post, { status: 200, text: "hello" })
+      assert.strictEqual((yield* post).status, 500)
+      assert.strictEqual((yield* post).status, 503)
+      yield* Fiber.interrupt(server)
+    }).pipe(
+      Effect.provide(
+        world([Faults.answer("hello"), Faults.unauthorized, Faults.rateLimited("1 hour"), Faults.rateLimited("1 hour")])
+      )
+    ))
+
+  it.live("a call that runs when the service is stopped is answered, and a new one is turned away", () =>
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const slow = (): Effect.Effect<Faults.Turn> =>
+        Effect.as(Deferred.succeed(begun, undefined), Faults.answer("a b c", { every: "200 millis" }))
+      yield* Effect.gen(function*() {
+        const server = yield* Effect.forkChild(Service.program)
+        const running = yield* Effect.forkChild(post)
+        yield* Deferred.await(begun)
+        const stopping = yield* Effect.forkChild(Fiber.interrupt(server))
+        assert.deepStrictEqual(yield* Fiber.join(running), { status: 200, text: "a b c" })
+        yield* Fiber.join(stopping)
+        assert.strictEqual((yield* Effect.flip(Claude.text("late")))._tag, "Saturated")
+      }).pipe(Effect.provide(world(slow)))
+    }))
+
+  it.live("its layer is built from the environment", () =>
+    Effect.gen(function*() {
+      const { url } = yield* FakeServer.FakeServer
+      const text = yield* Claude.text("hi").pipe(Effect.provide(Layer.provide(Service.ClaudeLive, env(url))))
+      assert.strictEqual(text, "hello")
+    }).pipe(Effect.provide(FakeServer.layer(answers))))
+
+  it.effect("an answer says what the limits of the account are", () =>
+    Effect.gen(function*() {
+      const { requests } = yield* limits
+      assert.isNumber(requests?.limit)
+      assert.isNumber(requests?.remaining)
+    }).pipe(Effect.provide(FakeClaude.layer(answers))))
+
+  it.live("a key is read for each attempt", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* FakeServer.FakeServer
+      yield* Effect.repeat(Claude.text("hi"), { times: 1 }).pipe(
+        Effect.provide(Layer.provide(Rotating, [env(url), CallLog.layerNoop]))
+      )
+      assert.deepStrictEqual((yield* received).map(({ headers }) => headers.authorization), [
+        "Bearer sk-ant-1",
+        "Bearer sk-ant-2"
+      ])
+    }).pipe(Effect.provide(FakeServer.layer(answers))))
+
+  it("a layer with two logs is one", () => assert.isTrue(Layer.isLayer(Logged)))
+
+  it.effect("the number of the attempt and the id of the call are there for lines of your own", () =>
+    Effect.gen(function*() {
+      const ids: Array<unknown> = []
+      const call = yield* Effect.gen(function*() {
+        ids.push(yield* Current.Call)
+        return yield* correlated
+      })
+      assert.strictEqual(call, "hello")
+      assert.deepStrictEqual(ids, [undefined])
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      assert.isDefined(events[0]?.call)
+    }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer(answers), CallLog.layerMemory))))
+
+  it.effect("costs are added up over all attempts", () =>
+    Effect.gen(function*() {
+      const total = yield* Ref.make(0)
+      const paid = Faults.cycle(Faults.answer("hello", { inputTokens: 1000, outputTokens: 100 }))
+      yield* Claude.text("hi").pipe(
+        Policy.apply(Policy.standard),
+        Effect.provide(FakeClaude.layer(paid).pipe(Layer.provide(costs(total))))
+      )
+      // $2 and $10 for a million tokens.
+      assert.closeTo(yield* Ref.get(total), 0.003, 1e-9)
+    }))
+
+  it.effect("what is printed at the start says what will happen, and goes on without the list of models", () =>
+    Effect.gen(function*() {
+      yield* startup
+      assert.include(Policy.describe(Service.policy), "claude-haiku-5-5")
+      assert.include(Guards.describe(Service.guards), "64 run; 200 wait")
+    }).pipe(Effect.provide(FakeClaude.layer(answers))))
+
+  it.effect("the policy survives a minute of overload in the simulator", () => survives)
+
+  const runbook = (playable: Faults.Playable) =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(Effect.flip(Claude.text("hi").pipe(Policy.apply(Policy.standard))))
+      yield* TestClock.adjust("10 minutes")
+      const { _tag, gaveUp } = yield* Fiber.join(call)
+      return [_tag, gaveUp]
+    }).pipe(Effect.provide(FakeClaude.layer(playable).pipe(Layer.provide(CallLog.layerNoop))))
+
+  it.effect("the reasons of the runbook are those that a call gives up with", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* runbook([Faults.unauthorized]), ["AuthenticationFailed", "NotRetried"])
+      assert.deepStrictEqual(yield* runbook([Faults.spendLimited]), ["SpendLimitReached", "NotRetried"])
+      assert.deepStrictEqual(yield* runbook(Faults.cycle(Faults.overloaded)), ["Overloaded", "RetriesSpent"])
+      assert.deepStrictEqual(yield* runbook([Faults.rateLimited("1 hour")]), ["RateLimited", "DeadlineTooClose"])
+    }))
+})

@@ -1,0 +1,220 @@
+/** What docs/proxies.md says, and its blocks. */
+import { Anthropic as Sdk, BaseAnthropic } from "@anthropic-ai/sdk"
+import { assert, describe, it } from "@effect/vitest"
+import { Config, ConfigProvider, Effect, Exit, Layer } from "effect"
+import { execFile } from "node:child_process"
+import * as Http from "node:http"
+import * as path from "node:path"
+import { promisify } from "node:util"
+import { CallLog, Claude } from "resilient-claude"
+import * as Anthropic from "resilient-claude/Anthropic"
+import * as NodeAnthropic from "resilient-claude/node"
+import { FakeClaude, FakeServer, Faults } from "resilient-claude/testing"
+import { Agent, getGlobalDispatcher, ProxyAgent, setGlobalDispatcher } from "undici"
+import { assertAlive } from "../support/docs.ts"
+import * as First from "./programs/proxies.ts"
+
+// -----------------------------------------------------------------------------
+// The blocks of the page
+// -----------------------------------------------------------------------------
+
+const everywhere = (proxyUrl: string) => setGlobalDispatcher(new ProxyAgent(proxyUrl))
+
+const trusting = (ca: string) => NodeAnthropic.layerConfig({ dispatcher: new Agent({ connect: { ca } }) })
+
+const Pooled = NodeAnthropic.layerConfig({ connections: 64 })
+
+let requests = 0
+const Counted = Anthropic.layerConfig({
+  fetch: (url, init) => {
+    requests++
+    return fetch(url, init)
+  }
+})
+
+const through = (client: BaseAnthropic) => NodeAnthropic.layer({ client })
+
+const gateway = (baseUrl: string) =>
+  NodeAnthropic.layerConfig({
+    baseUrl,
+    authToken: Config.Redacted("GATEWAY_TOKEN"),
+    messageStop: "optional"
+  })
+
+// -----------------------------------------------------------------------------
+// What happens
+// -----------------------------------------------------------------------------
+
+const ask = Claude.text("hi")
+const answers = Faults.cycle(Faults.answer("hello"))
+
+/** A proxy that forwards, and counts. */
+const proxying = Effect.acquireRelease(
+  Effect.callback<{ readonly url: string; readonly forwarded: () => number; readonly close: () => void }>((resume) => {
+    let forwarded = 0
+    const server = Http.createServer((request, response) => {
+      forwarded++
+      const { method, headers } = request
+      const onward = Http.request(String(request.url), { method, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers)
+        answer.pipe(response)
+      })
+      request.pipe(onward)
+    })
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      const port = typeof address === "object" ? address?.port : address
+      const close = () => {
+        server.close()
+        server.closeAllConnections()
+      }
+      resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, forwarded: () => forwarded, close }))
+    })
+  }),
+  ({ close }) => Effect.sync(close)
+)
+
+const root = path.resolve(import.meta.dirname, "../..")
+
+/** A program of its own, for what is read when a process starts. */
+const child = `
+  import { Effect } from "effect"
+  import { Claude } from "resilient-claude"
+  import * as NodeAnthropic from "resilient-claude/node"
+  console.log(await Effect.runPromise(Claude.text("hi").pipe(Effect.provide(NodeAnthropic.layerConfig()))))`
+
+const env = (variables: Readonly<Record<string, string>>) =>
+  ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...variables } }))
+
+/** Asks a fake server through a layer, and tells what it sent as `authorization`. */
+const asked = <E>(
+  layer: (url: string) => Layer.Layer<Claude.Claude, E>,
+  variables: Readonly<Record<string, string>> = { ANTHROPIC_API_KEY: "k" }
+) =>
+  Effect.gen(function*() {
+    const { received, url } = yield* FakeServer.FakeServer
+    const text = yield* ask.pipe(
+      Effect.provide(Layer.provide(layer(url), [env({ ANTHROPIC_BASE_URL: url, ...variables }), CallLog.layerNoop]))
+    )
+    return { text, authorized: (yield* received).map(({ headers }) => headers.authorization) }
+  }).pipe(Effect.provide(FakeServer.layer(answers)))
+
+describe("docs/proxies.md", () => {
+  it("every block is here, or in an example", () => assertAlive("docs/proxies.md"))
+
+  it.live("the first program goes through the proxy that is given", () =>
+    Effect.gen(function*() {
+      const proxy = yield* proxying
+      assert.strictEqual((yield* asked(() => First.behind(proxy.url))).text, "hello")
+      assert.isAtLeast(proxy.forwarded(), 1)
+      assert.strictEqual(yield* First.program.pipe(Effect.provide(FakeClaude.layer(answers))), "hello")
+    }).pipe(Effect.scoped))
+
+  it.live("NodeAnthropic goes through the global dispatcher", () =>
+    Effect.gen(function*() {
+      const proxy = yield* proxying
+      const before = getGlobalDispatcher()
+      yield* Effect.addFinalizer(() => Effect.sync(() => setGlobalDispatcher(before)))
+      everywhere(proxy.url)
+      assert.strictEqual((yield* asked(() => NodeAnthropic.layerConfig())).text, "hello")
+      assert.isAtLeast(proxy.forwarded(), 1)
+    }).pipe(Effect.scoped))
+
+  it.live("a proxy that is set without NODE_USE_ENV_PROXY is not used", () =>
+    Effect.gen(function*() {
+      const proxy = yield* proxying
+      const { url } = yield* FakeServer.FakeServer
+      const options = ["--conditions=resilient-claude-source", "--input-type=module", "--eval", child]
+      const env = {
+        ...process.env,
+        NODE_OPTIONS: "",
+        NODE_USE_ENV_PROXY: "",
+        HTTP_PROXY: proxy.url,
+        NO_PROXY: "",
+        no_proxy: "",
+        ANTHROPIC_API_KEY: "k",
+        ANTHROPIC_BASE_URL: url
+      }
+      const { stdout } = yield* Effect.promise(() => promisify(execFile)(process.execPath, options, { cwd: root, env }))
+      assert.include(stdout, "hello")
+      assert.strictEqual(proxy.forwarded(), 0)
+    }).pipe(Effect.scoped, Effect.provide(FakeServer.layer(answers))))
+
+  it.live("a pool has no more sockets than it may", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* FakeServer.FakeServer
+      yield* Effect.all([ask, ask, ask], { concurrency: "unbounded" }).pipe(
+        Effect.provide(
+          Layer.provide(NodeAnthropic.layer({ apiKey: "k", baseUrl: url, connections: 1 }), CallLog.layerNoop)
+        )
+      )
+      assert.deepStrictEqual((yield* received).map(({ connection }) => connection), [1, 1, 1])
+    }).pipe(Effect.provide(FakeServer.layer(answers))))
+
+  it.live("an agent, a pool and a fetch of your own are used", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* asked(() => trusting(""))).text, "hello")
+      assert.strictEqual((yield* asked(() => Pooled)).text, "hello")
+      assert.strictEqual((yield* asked(() => Counted)).text, "hello")
+      assert.strictEqual(requests, 1)
+    }))
+
+  it.live("a client of your own sends with its own key and address, any that extends BaseAnthropic", () =>
+    Effect.gen(function*() {
+      const official = yield* asked((baseURL) => through(new Sdk({ apiKey: "own", baseURL })))
+      assert.deepStrictEqual(official, { text: "hello", authorized: ["Bearer own"] })
+      const other = yield* asked((baseURL) => through(new Other({ apiKey: "other", baseURL })))
+      assert.deepStrictEqual(other, { text: "hello", authorized: ["Bearer other"] })
+    }))
+
+  it("a key, an address, a fetch or a dispatcher beside a client is refused", () => {
+    const client = new Sdk({ apiKey: "own" })
+    const fetch = globalThis.fetch
+    for (const more of [{ apiKey: "k" }, { authToken: "t" }, { baseUrl: "http://localhost" }, { fetch }]) {
+      assert.throws(() => Anthropic.layer({ client, ...more }), RangeError, "and client are both given")
+    }
+    assert.throws(
+      () => NodeAnthropic.layer({ client, dispatcher: new Agent() }),
+      RangeError,
+      "a client connects by itself"
+    )
+    assert.throws(() => NodeAnthropic.layer({ client, connections: 4 }), RangeError, "a client connects by itself")
+  })
+
+  it.live("a token is sent as a bearer token, from the environment or in code", () =>
+    Effect.gen(function*() {
+      const token = yield* asked(() => NodeAnthropic.layerConfig(), { ANTHROPIC_AUTH_TOKEN: "t" })
+      assert.deepStrictEqual(token.authorized, ["Bearer t"])
+      const both = yield* asked(() => NodeAnthropic.layerConfig(), {
+        ANTHROPIC_AUTH_TOKEN: "t",
+        ANTHROPIC_API_KEY: "k"
+      })
+      assert.deepStrictEqual(both.authorized, ["Bearer k"])
+    }))
+
+  it.live("a gateway that leaves out message_stop is believed where that is said", () =>
+    Effect.gen(function*() {
+      const { url } = yield* FakeServer.FakeServer
+      const variables = env({ GATEWAY_TOKEN: "t", ANTHROPIC_API_KEY: "k", ANTHROPIC_BASE_URL: url })
+      const believed = yield* Effect.provide(ask, Layer.provide(gateway(url), variables))
+      assert.strictEqual(believed, "hello")
+      const error = yield* Effect.provide(Effect.flip(ask), Layer.provide(NodeAnthropic.layerConfig(), variables))
+      assert.strictEqual(error._tag, "PartialAnswer")
+      const { received } = yield* FakeServer.FakeServer
+      assert.strictEqual((yield* received)[0]?.headers.authorization, "Bearer t")
+    }).pipe(
+      Effect.provide([
+        FakeServer.layer(Faults.cycle(Faults.stream(Faults.events("hello").slice(0, -1)))),
+        CallLog.layerNoop
+      ])
+    ))
+
+  it.live("no key at all is an error of the configuration", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(asked(() => NodeAnthropic.layerConfig(), {}))
+      assert.isTrue(Exit.isFailure(exit))
+    }))
+})
+
+/** A class of its own, as those for other platforms are. */
+class Other extends BaseAnthropic {}
