@@ -46,13 +46,6 @@ const waits = (): ReadonlyMap<string, string> =>
     })
   )
 
-/** What happens to each kind of error by default, as Markdown. */
-export const errorTable = (): string => {
-  const retried = waits()
-  const rows = errors.map(({ _tag: tag }) => `| \`${tag}\` | ${meaning(tag)} | ${retried.get(tag) ?? "never"} |`)
-  return ["| error | what happened | retried |", "|---|---|---|", ...rows].join("\n")
-}
-
 /** What the person on call does about each kind of error. */
 const advice: ClaudeError.Table<string> = {
   InvalidRequest: "Read `detail` and `issues`, and correct the request. If it began with a release, roll back.",
@@ -80,7 +73,7 @@ const advice: ClaudeError.Table<string> = {
   Saturated: "More calls than `concurrency` or `quota` allow (`by` says which): raise it, or shed load."
 }
 
-/** The same as `errorTable`, with what to do, as Markdown. */
+/** What happens to each kind of error by default, and what to do about it, as Markdown. */
 export const adviceTable = (): string => {
   const retried = waits()
   const rows = errors.map(({ _tag: tag }) =>
@@ -109,11 +102,7 @@ if (import.meta.main) {
     env: { ...env, NO_COLOR: "1" },
     encoding: "utf8"
   }).trimEnd().replaceAll(/ +$/gm, "")
-  write("README.md", [
-    [/(?<=<!-- output of npm start -->\n```text\n)[^]*?(?=\n```)/, output],
-    [/(?<=<!-- table of errors -->\n)[^]*?(?=\n\n)/, errorTable()],
-    [/(?<=<!-- table of decisions -->\n)[^]*?(?=\n\n)/, decisionTable()]
-  ])
+  write("README.md", [[/(?<=<!-- output of npm start -->\n```text\n)[^]*?(?=\n```)/, output]])
   write("docs/errors.md", [[/(?<=<!-- table of errors -->\n)[^]*?(?=\n\n)/, adviceTable()]])
   write("docs/fallbacks.md", [[/(?<=<!-- table of decisions -->\n)[^]*?(?=\n\n)/, decisionTable()]])
 }

@@ -57,5 +57,42 @@ JS
 npm install --silent --no-audit --no-fund "undici@$(version undici)"
 "$bin/node" -e 'import("resilient-claude/node").then((m) => { if (!m.layer) throw new Error("smoke: no layer") })'
 "$bin/node" -e 'import("resilient-claude/PersistedAnswers").then((m) => { if (!m.layer) throw new Error("smoke: no layer") })'
+# The first call on the global fetch of other runtimes, against a server on Node.
+cat > first-call.mjs <<'JS'
+import { Effect, Stream } from "effect"
+import { CallLog, Claude, Policy, Retry } from "resilient-claude"
+import * as Anthropic from "resilient-claude/Anthropic"
+
+const policy = { retry: Retry.backoff({ times: 1, base: "10 millis" }), overall: "10 seconds" }
+const text = Claude.text("hi").pipe(Policy.apply(policy))
+const streamed = Claude.stream("hi").pipe(Policy.applyStream(policy), Stream.mkString)
+const cut = Effect.map(Effect.flip(Claude.text("hi")), ({ _tag }) => _tag)
+const got = await Effect.runPromise(
+  Effect.all([text, streamed, cut]).pipe(Effect.provide(Anthropic.layerConfig()), Effect.provide(CallLog.layerNoop))
+)
+if (got.join() !== "hello,again,PartialAnswer") throw new Error(`smoke: ${got}`)
+JS
+cat > server.mjs <<'JS'
+import { Effect } from "effect"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { FakeServer, Faults } from "resilient-claude/testing"
+
+const [command, ...args] = process.argv.slice(2)
+const turns = [Faults.overloaded, Faults.answer("hello"), Faults.answer("again"), Faults.breaks("hal")]
+const code = await Effect.runPromise(
+  Effect.flatMap(FakeServer.FakeServer, ({ url }) =>
+    Effect.promise(async () => {
+      const env = { ...process.env, ANTHROPIC_API_KEY: "k", ANTHROPIC_BASE_URL: url }
+      const [code] = await once(spawn(command, args, { env, stdio: "inherit", timeout: 30_000 }), "exit")
+      return code
+    })).pipe(Effect.provide(FakeServer.layer(turns)))
+)
+process.exit(code ?? 1)
+JS
+npm install --silent --no-save --no-audit --no-fund bun@1.4.5 deno@2.9.6
+"$bin/node" server.mjs "$bin/node" first-call.mjs
+"$bin/node" server.mjs node_modules/.bin/bun first-call.mjs
+"$bin/node" server.mjs node_modules/.bin/deno run --allow-net --allow-env --allow-read first-call.mjs
 timeout 10 "$bin/node" node_modules/.bin/fake-claude --help > /dev/null
 echo "smoke: the packed package installs, imports and runs"

@@ -1,13 +1,10 @@
 /** The README tells the truth: its code exists and runs, its table is made from the code, its output was printed. */
-import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import { assert, describe, it } from "@effect/vitest"
-import { Console, Effect, Option, Stream } from "effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { outage, policy } from "../examples/incident.ts"
-import { adviceTable, decisionTable, errorTable } from "../scripts/readme.ts"
-import { Claude, Models, Policy } from "../src/index.ts"
-import { FakeClaude, Faults } from "../src/testing/index.ts"
+import { adviceTable, decisionTable } from "../scripts/readme.ts"
+import { ClaudeError, Policy, Retry } from "../src/index.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 const read = (file: string) => fs.readFileSync(path.join(root, file), "utf8")
@@ -44,75 +41,30 @@ describe("code", () => {
       })
     }
   }
-
-  it.effect("the stream of the README runs", () =>
-    Effect.gen(function*() {
-      const screen: Array<string> = []
-      const clearScreen = Effect.sync(() => void screen.splice(0))
-      const show = (text: string) => Effect.sync(() => void screen.push(text))
-      const reader = Claude.events("Tell me a story.").pipe(
-        Policy.applyStream({ ...Policy.standard, onBreak: "restart" }),
-        Stream.runForEach((event) => {
-          if (event.type === "restarted") return clearScreen
-          return event.type === "content_block_delta" && event.delta.type === "text_delta"
-            ? show(event.delta.text)
-            : Effect.void
-        })
-      )
-      yield* reader
-      assert.strictEqual(screen.join(""), "Once upon a time.")
-    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("Once upon a time.")]))))
-
-  it.effect("the models of the README are asked for, and an answer has a price", () =>
-    Effect.gen(function*() {
-      // When a program starts. If the list cannot be had, the built-in one is still there.
-      const refreshed = Models.refresh.pipe(
-        Policy.apply(Policy.standard),
-        Effect.catch((error) => Console.log(`the models are as they were: ${error.message}`))
-      )
-
-      const asked = Effect.gen(function*() {
-        const { cost, model } = yield* Claude.message("Tell me a story.")
-        const { contextWindow, retiresAt } = Option.getOrUndefined(yield* Models.get(model)) ?? {}
-        return { model, dollars: cost?.dollars, contextWindow, retiresAt }
-      })
-
-      yield* refreshed
-      assert.deepStrictEqual(yield* asked, {
-        model: "claude-sonnet-5-5",
-        dollars: (100 * 2 + 50 * 10) / 1e6,
-        contextWindow: 400_000,
-        retiresAt: undefined
-      })
-    }).pipe(Effect.provide(
-      FakeClaude.layer([Faults.answer("Once.", { inputTokens: 100, outputTokens: 50 })], { models: [listed] })
-    )))
 })
-
-/** As the API lists it: it reads less than the built-in catalogue says. */
-const listed: ModelInfo = {
-  id: "claude-sonnet-5-5",
-  type: "model",
-  display_name: "Claude Sonnet 5.5",
-  created_at: "2026-01-01T00:00:00Z",
-  lifecycle: "active",
-  line: "sonnet",
-  deprecated_at: null,
-  retires_at: null,
-  max_input_tokens: 400_000,
-  max_tokens: 128_000,
-  capabilities: null
-}
 
 describe("figures", () => {
   it.each([
-    ["README.md", "errors", errorTable],
-    ["README.md", "decisions", decisionTable],
     ["docs/errors.md", "errors", adviceTable],
     ["docs/fallbacks.md", "decisions", decisionTable]
   ])("%s: the table of %s is what the code does", (page, name, table) => {
     const [, written = ""] = new RegExp(`<!-- table of ${name} -->\\n([^]*?)\\n\\n`).exec(read(page)) ?? []
     assert.strictEqual(written, table())
+  })
+
+  it("README.md: the short table names each kind of error once, and says which are retried", () => {
+    const [, table = ""] = /## What can go wrong\n\n([^]*?)\n\n/.exec(read("README.md")) ?? []
+    const rows = table.split("\n").slice(2).map((row) => row.split("|"))
+    const named = rows.flatMap(([, , tags = "", retried = ""]) =>
+      [...tags.matchAll(/`(\w+)`/g)].map(([, tag = ""]) => [tag, retried.trim() !== "no"] as const)
+    )
+    assert.sameMembers(named.map(([tag]) => tag), ClaudeError.ClaudeError.members.map(({ identifier }) => identifier))
+    const never = named.filter(([, isRetried]) => !isRetried).map(([tag]) => tag)
+    for (const tag of never) assert.strictEqual(Retry.standard[tag as ClaudeError.Tag], Retry.never, tag)
+  })
+
+  it("README.md is a front door, and no house", () => {
+    assert.isAtMost(read("README.md").split("\n").length, 250)
   })
 
   it("the output of npm start is what it prints", () => {
