@@ -75,3 +75,10 @@ export const unknown = (where: string, value: object, fields: object): void => {
     }
   }
 }
+
+/**
+ * `V` without other names than these, for the compiler. Where there are none, nothing is added, not even `{}`: a type whose
+ * fields are all optional would then take any value.
+ */
+export type Only<V, Names> = [Exclude<keyof V, Names>] extends [never] ? V
+  : V & { readonly [K in Exclude<keyof V, Names>]: never }

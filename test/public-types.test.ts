@@ -20,6 +20,8 @@ const allowed: ReadonlyArray<readonly [module: string, file: string, why: string
   ["Anthropic", "wire/", "the options, which both wires share"],
   ["NodeAnthropic", "wire/configured", "the same"],
   ["policy/Policy", "policy/record", "the record with the checks of each field"],
+  ["policy/Policy", "options", "what the compiler refuses, beside what is refused at run time"],
+  ["policy/Retry", "options", "the same"],
   ["policy/Retry", "policy/schedules", "the options that all waits have"],
   ["policy/Fallback", "policy/", "one file for each fallback, all exported"],
   ["policy/Fallback", "answerStore", "its store"],

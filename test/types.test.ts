@@ -345,4 +345,24 @@ describe("a policy", () => {
     // @ts-expect-error
     expectTypeOf(() => Retry.byTag(slips.tag.retry)).toBeFunction()
   })
+
+  it("of nothing that it may have is none: its fields are all optional", () => {
+    const slips = { field: { overal: "1 minute" }, tags: { RateLimitted: retry } } as const
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply(slips.field)).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply({ retry: slips.tags })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.applyStream({ retry: slips.tags })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Retry.byTag(slips.tags)).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply({ retry: 3 })).toBeFunction()
+    // @ts-expect-error
+    expectTypeOf(() => Policy.apply({ retry: new Map([["Overloaded", retry]]) })).toBeFunction()
+    // @ts-expect-error it was not called
+    expectTypeOf(() => Policy.apply({ retry: Retry.backoff })).toBeFunction()
+    // @ts-expect-error a schedule is no record
+    expectTypeOf(() => Retry.byTag(retry)).toBeFunction()
+  })
 })

@@ -22,6 +22,7 @@ import * as CallContext from "../callContext.ts"
 import { type ClaudeError, DeadlineExceeded, is, type Tag } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import type { Cost } from "../Message.ts"
+import type * as Refuse from "../options.ts"
 import { run } from "./call.ts"
 import { compile } from "./compile.ts"
 import * as Description from "./describe.ts"
@@ -51,9 +52,8 @@ type Limited<P extends Policy, Field extends keyof Policy> = Field extends keyof
  * `truncated`, `paused` and `empty`.
  */
 export type Exact<P extends Policy> =
-  & P
-  & { readonly [K in Exclude<keyof P, keyof Policy>]: never }
-  & { readonly [K in keyof P & keyof Inner]?: Only<P[K], Inner[K]> }
+  & Refuse.Only<P, keyof Policy>
+  & { readonly [K in keyof P & keyof Inner]?: Within<P[K], Inner[K]> }
 
 /** The names inside of the fields that are records; a schedule has its own. */
 interface Inner {
@@ -63,7 +63,7 @@ interface Inner {
   readonly empty: "nudge"
 }
 
-type Only<V, Names> = V extends string | undefined ? V : V & { readonly [K in Exclude<keyof V, Names>]: never }
+type Within<V, Names> = V extends string | undefined ? V : Refuse.Only<V, Names>
 
 /**
  * A sensible start: `Retry.standard`, at most 8 requests sent again (at 50 % random failures, that leaves 1 of 500 calls

@@ -67,7 +67,7 @@ export const byTag = <
   const Own extends ReadonlyArray<ErrorClass>,
   T extends ByTag<ClaudeError.ClaudeError | InstanceType<Own[number]>>
 >(
-  record: T & { readonly [K in Exclude<keyof T, ClaudeError.Tag | InstanceType<Own[number]>["_tag"]>]: never },
+  record: Refuse.Only<T, ClaudeError.Tag | InstanceType<Own[number]>["_tag"]>,
   ...own: Own
 ): Schedule.Schedule<unknown, unknown> => {
   Refuse.record("byTag", record)
