@@ -70,7 +70,8 @@ const overAllModels = <A, E, R>(
 const caller = (call: CallState.CallState): ModelFallback.Caller => ({
   asked: () => call.model,
   onNext: (error, to) => {
-    CallState.recordOnce(call, error)
+    // Its attempts have recorded all that they failed with. The end of its share of the time has cut the last one.
+    if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, error)
     call.chain = to
     call.corrections = []
     call.retries = RetryState.make(call.policy.retries)

@@ -288,6 +288,19 @@ describe("which model is asked", () => {
       Faults.notFound,
       Faults.unauthorized
     ))))
+
+  it.effect("the history has each failure once, also of an answer that was asked for in pieces", () =>
+    Effect.gen(function*() {
+      const error = yield* Claude.object(Schema.Struct({ n: Schema.Finite }), "hi").pipe(
+        Policy.apply({ truncated: { raiseTo: 8000 }, models: ["claude-haiku-5-5"] }),
+        Effect.flip
+      )
+      assert.deepStrictEqual(historyOf(error), [
+        ["claude-sonnet-5-5", "Truncated"],
+        ["claude-sonnet-5-5", "MalformedOutput"],
+        ["claude-haiku-5-5", "Overloaded"]
+      ])
+    }).pipe(Effect.provide(world(Faults.maxTokens(`{"n":`), Faults.value({ n: "one" }), Faults.overloaded))))
 })
 
 it.effect("without a Claude in context, a larger window is by what is known, and by the models of this place", () =>
