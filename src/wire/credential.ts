@@ -9,6 +9,7 @@ import { isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { AuthenticationFailed } from "../ClaudeError.ts"
 import { nameOf } from "../errorOf.ts"
+import { leavable } from "../storePatience.ts"
 
 /** A key or a token, or how to read it. An effect is run for each attempt, inside its limits, so that keys can rotate. */
 export type Credential = Fixed | Effect.Effect<Fixed, unknown>
@@ -25,13 +26,16 @@ export const textOf = (credential: unknown): string | undefined => {
   return isString(key) && isKey(key) ? key : undefined
 }
 
-/** Reads the key of one attempt. Fails with `AuthenticationFailed` if there is none to send. */
+/**
+ * Reads the key of one attempt. Fails with `AuthenticationFailed` if there is none to send. The limits of the attempt hold
+ * also where it cannot be interrupted: while a connection to a vault is opened, for one.
+ */
 export const read = (
   credential: Effect.Effect<Fixed, unknown>,
   model: string | undefined
 ): Effect.Effect<string, AuthenticationFailed> => {
   const failed = (detail: string) => Effect.fail(new AuthenticationFailed({ model, detail }))
-  return Effect.matchCauseEffect(credential, {
+  return Effect.matchCauseEffect(leavable(credential), {
     onFailure: (cause) => failed(`the key could not be read: ${nameOf(cause)}`),
     onSuccess: (given) => {
       const key = textOf(given)

@@ -150,6 +150,17 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
     }).pipe(Effect.provide(layer({ apiKey }).pipe(quiet)))
   })
 
+  it.effect("that is never there ends with the connect limit, also where reading it cannot be interrupted", () =>
+    Effect.gen(function*() {
+      const call = yield* Claude.text("hi").pipe(
+        Timeout.limits({ connect: "5 seconds" }),
+        Effect.flip,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* TestClock.adjust("5 seconds")
+      assert.deepInclude({ ...(yield* Fiber.join(call)) }, { _tag: "TimedOut", scope: "connect" })
+    }).pipe(Effect.provide(layer({ apiKey: Effect.uninterruptible(Effect.never) }).pipe(quiet))))
+
   it.effect("is no longer read when the attempt is interrupted", () => {
     const { apiKey, left } = never()
     return Effect.gen(function*() {
