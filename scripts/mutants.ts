@@ -327,8 +327,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "the log of the caller is not told where the layer has none",
     file: "src/logPlacement.ts",
-    find: "if (loggers === usualLoggers) return Effect.succeed(callers)",
-    replace: "if (loggers === usualLoggers) return Effect.succeed(logger)",
+    find: "? here(logger.emit(event)) : callers.emit(event)",
+    replace: "? here(logger.emit(event)) : logger.emit(event)",
     test: "test/logPlacement.test.ts"
   },
   {

@@ -12,13 +12,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import type { PlatformError } from "effect/PlatformError"
 import * as Ref from "effect/Ref"
 import * as References from "effect/References"
 import type { ClaudeError, GaveUp, Tag, Tried } from "./ClaudeError.ts"
 import * as JsonLines from "./jsonLines.ts"
+import * as Loggers from "./loggers.ts"
 import type { Reply, Usage } from "./Message.ts"
 import { reported } from "./reported.ts"
 import { severity } from "./severity.ts"
@@ -132,12 +132,13 @@ export const CallLog = Context.Reference<CallLog>("resilient-claude/CallLog", { 
 // Layers
 // -----------------------------------------------------------------------------
 
-/** Writes events to the `Logger`s of the place where it is built, with their details as annotations. */
+/**
+ * Writes events to the `Logger`s of the place where it is built, else to those of the caller, with their details as
+ * annotations.
+ */
 export const layer: Layer.Layer<never> = Layer.effect(
   CallLog,
-  Effect.map(Logger.CurrentLoggers, (loggers) => ({
-    emit: (event) => Effect.provideService(logger.emit(event), Logger.CurrentLoggers, loggers)
-  }))
+  Effect.map(Loggers.ofThisPlace, (here) => ({ emit: (event) => here(logger.emit(event)) }))
 )
 
 /** Sends events nowhere. */

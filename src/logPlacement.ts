@@ -4,14 +4,12 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Logger from "effect/Logger"
 import { CallLog } from "./CallLog.ts"
+import * as Loggers from "./loggers.ts"
 import { reported } from "./reported.ts"
 
-// The defaults: a log or loggers that are others were provided by somebody.
-const unset = Context.empty()
-const logger = Context.get(unset, CallLog)
-const usualLoggers = Context.get(unset, Logger.CurrentLoggers)
+// The default: a log that is another one was provided by somebody.
+const logger = Context.get(Context.empty(), CallLog)
 
 /** The log in the context of whoever causes the event. The `Logger` reports its own failures. */
 export const callers: CallLog = {
@@ -23,22 +21,19 @@ export const callers: CallLog = {
 }
 
 /** The log of the `Claude` whose layer is built here. The loggers of this place belong to it, if some were provided. */
-export const capture: Effect.Effect<CallLog> = Effect.contextWith((place: Context.Context<never>) => {
-  const log = Context.get(place, CallLog)
-  const loggers = Context.get(place, Logger.CurrentLoggers)
-  const here = Effect.provideService(Logger.CurrentLoggers, loggers)
-  if (log !== logger) {
-    return Effect.succeed<CallLog>({ emit: (event) => here(reported("a log sink", () => log.emit(event))) })
-  }
-  if (loggers === usualLoggers) return Effect.succeed(callers)
-  const toLoggersHere: CallLog = { emit: (event) => here(logger.emit(event)) }
-  return Effect.succeed<CallLog>({
-    emit: (event) =>
-      Effect.contextWith((context: Context.Context<never>) =>
-        (Context.get(context, CallLog) === logger ? toLoggersHere : callers).emit(event)
-      )
-  })
-})
+export const capture: Effect.Effect<CallLog> = Effect.zipWith(
+  CallLog,
+  Loggers.ofThisPlace,
+  (log, here): CallLog =>
+    log !== logger
+      ? { emit: (event) => here(reported("a log sink", () => log.emit(event))) }
+      : {
+        emit: (event) =>
+          Effect.contextWith((context: Context.Context<never>) =>
+            Context.get(context, CallLog) === logger ? here(logger.emit(event)) : callers.emit(event)
+          )
+      }
+)
 
 /** A log that tells its events in this context, wherever they are caused: of an answer that is read elsewhere. */
 export const bind = (log: CallLog, context: Context.Context<never>): CallLog => ({

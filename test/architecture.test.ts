@@ -30,6 +30,7 @@ const stages: ReadonlyArray<ReadonlyArray<string>> = [
     "CallLog",
     "emit",
     "jsonLines",
+    "loggers",
     "logPlacement",
     "reported",
     "runtime",

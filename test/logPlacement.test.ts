@@ -11,6 +11,9 @@ const into = (seen: Events): CallLog.CallLog => ({ emit: ({ _tag }) => Effect.sy
 const withLog = (seen: Events) => Effect.provideService(CallLog.CallLog, into(seen))
 const logOf = (seen: Events) => Layer.succeed(CallLog.CallLog, into(seen))
 
+/** A log of one's own that writes to the `Logger`. */
+const writing: CallLog.CallLog = { emit: ({ _tag }) => Effect.log(_tag) }
+
 /** Loggers that note the names of events: other lines would be seen as well. */
 const loggers = (seen: Events): ReadonlySet<Logger.Logger<unknown, void>> =>
   new Set([Logger.make(({ message }) => void seen.push(String(message).replace("claude: ", "")))])
@@ -29,6 +32,32 @@ const placements: ReadonlyArray<Placement> = [
   {
     name: "with the layer, whatever its caller has",
     of: (seen, other) => ({ layer: logOf(seen), caller: (self) => withLoggers(other)(withLog(other)(self)) })
+  },
+  {
+    name: "with the layer, where the loggers are those of the caller",
+    of: (seen, other) => ({ layer: CallLog.layer, caller: (self) => withLoggers(seen)(withLog(other)(self)) })
+  },
+  {
+    name: "with the layer, and writes to the loggers of the caller",
+    of: (seen, other) => ({
+      layer: Layer.succeed(CallLog.CallLog, writing),
+      caller: (self) => withLoggers(seen)(withLog(other)(self))
+    })
+  },
+  {
+    name: "with the layer, as its loggers are",
+    of: (seen, other) => ({
+      layer: Layer.provideMerge(CallLog.layer, Layer.succeed(Logger.CurrentLoggers, loggers(seen))),
+      caller: (self) => withLoggers(other)(withLog(other)(self))
+    })
+  },
+  {
+    name: "with the caller, beside its loggers",
+    of: (seen, other) => ({
+      layer: Layer.succeed(Logger.CurrentLoggers, loggers(other)),
+      caller: (self) =>
+        Effect.provide(self, Layer.merge(CallLog.layer, Layer.succeed(Logger.CurrentLoggers, loggers(seen))))
+    })
   },
   {
     name: "with the caller, where the layer has none",
