@@ -126,7 +126,7 @@ const checkRetry = ({ maxRetries, reask, retry }: Policy): void => {
       Refuse.refuse(`Policy: ${name} is ${String(times)}: it must be a whole number, 0 or more`)
     }
   }
-  if (maxRetries !== undefined && retry === undefined && reask === undefined) {
+  if (maxRetries !== undefined && retry === undefined) {
     Refuse.refuse("Policy: maxRetries counts retries, and there are none: add retry, for example Retry.standard")
   }
   if (retry === undefined) return

@@ -575,6 +575,7 @@ describe("G12: a policy that contradicts itself is refused when it is built", ()
     [{ retry: Retry.standard, maxRetries: 1.5 }, /maxRetries is 1.5: it must be a whole number, 0 or more/],
     [{ retry: Retry.standard, maxRetries: -1 }, /maxRetries is -1/],
     [{ maxRetries: 3 }, /maxRetries counts retries, and there are none: add retry, for example Retry.standard/],
+    [{ maxRetries: 3, reask: 1 }, /maxRetries counts retries, and there are none/],
     [{ reask: Infinity }, /reask is Infinity: it must be a whole number, 0 or more/],
     [{ reask: -1 }, /reask is -1: it must be a whole number, 0 or more/],
     [{ reask: 1, onBreak: "resume" }, /onBreak is "resume", but nothing says how often: add retry/],
