@@ -1,4 +1,4 @@
-/** The smallest program: ask, print. Retries, time limits and typed errors are in `Policy.standard`. */
+/** The smallest program: asks a question and prints the answer. `Policy.standard` adds retries and time limits. */
 import { Console, Effect } from "effect"
 import { Claude, Policy } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"

@@ -1,6 +1,6 @@
 /**
- * By hand: a loop of three attempts that catches rate limits and server errors, waits one second, then two, plus up to
- * one second of chance, and raises everything else at once. As a value:
+ * Replaces a hand-written loop of three attempts, which retries rate limits and server errors after one second, then two,
+ * plus up to one second of jitter, and throws every other error at once.
  */
 import { Console, Effect } from "effect"
 import { Claude, Policy, Retry } from "resilient-claude"

@@ -1,6 +1,6 @@
 /**
- * By hand: one except-branch for each kind of failure, each with a wait of its own that grows with the attempt, and a
- * time-out of 30 seconds. As a value, in which every kind counts its own retries:
+ * Replaces a hand-written `catch` with one branch for each kind of error, in which the wait grows with each attempt, and a
+ * time-out of 30 seconds. Each kind counts its own retries.
  */
 import { Console, Effect } from "effect"
 import { Claude, Policy, Retry } from "resilient-claude"

@@ -1,7 +1,7 @@
 /**
- * The full stack: input is validated before it costs anything, what is transient is retried, an answer that is not the
- * JSON that was asked for is asked for again with what is wrong with it, another model is asked when the first has no
- * answer, every failure is logged with its structure, and what comes out is a value.
+ * All parts together: requests are validated before they are sent, transient errors are retried, a malformed answer is
+ * asked for again with its mistakes, a second model is the fallback, every failure is logged as JSON, and the outcome is a
+ * value.
  */
 import { NodeFileSystem } from "@effect/platform-node"
 import { Console, Effect, Layer, Schema } from "effect"
@@ -44,7 +44,7 @@ export const program = Effect.gen(function*() {
   return outcome
 })
 
-/** To the logger and to a file, one line of JSON each. */
+/** Logs each event to Effect's logger, and to a file as one line of JSON. */
 export const log = CallLog.combine(CallLog.layer, CallLog.layerJsonLines("claude.log.jsonl"))
 
 if (import.meta.main) {

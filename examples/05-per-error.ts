@@ -1,4 +1,4 @@
-/** A typed answer, a policy that treats every failure on its own terms, and a fallback the type checker can see. */
+/** A typed answer, a policy with its own waits for each kind of error, and a fallback that the type checker can see. */
 import { Console, Effect, Schema } from "effect"
 import { Claude, Fallback, Policy, Retry } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
@@ -9,7 +9,7 @@ class Invoice extends Schema.Class<Invoice>("Invoice")({
   dueDate: Schema.String
 }) {}
 
-// What to do about each kind of failure. A kind that is not listed is final.
+// Under `retry`, each kind of error has its own waits. A kind that is not listed is not retried.
 export const patient: Policy.Policy = {
   firstToken: "15 seconds",
   idle: "20 seconds",
@@ -25,9 +25,9 @@ export const patient: Policy.Policy = {
 export const readInvoice = (scan: string) =>
   Claude.object(Invoice, `Extract the invoice:\n${scan}`).pipe(
     Policy.apply(patient),
-    // `Refused` leaves the error type here, because here it stops being an error.
+    // Handles `Refused`, and removes it from the error type.
     Effect.catchTag("Refused", () => Effect.succeed("needs a human" as const)),
-    // And here everything else does: what is left is something to show a person.
+    // Turns all other errors into a text for the user, so that no error is left.
     Fallback.notice()
   )
 

@@ -1,6 +1,6 @@
 /**
- * In a larger application: a service that captures `Claude` when its layer is built. Its callers neither see nor need
- * `Claude`, and its calls reach the log that was wired below it, whatever the caller provides.
+ * For a larger application: a service that captures `Claude` when its layer is built. Its callers do not need `Claude`, and
+ * its calls are logged to the `CallLog` of its layer, even if the caller provides another one.
  */
 import { Console, Context, Effect, Layer } from "effect"
 import { CallLog, Claude, type ClaudeError, Policy } from "resilient-claude"

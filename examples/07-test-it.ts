@@ -1,13 +1,13 @@
 /**
- * Testing a program: swap the layer below it for a script, and move the clock. Half an hour of incident takes a
- * millisecond, and comes out the same every time.
+ * Tests a program: a script replaces Claude, and the test moves the clock. Half a minute of incident takes a few
+ * milliseconds, and gives the same result every time.
  */
 import { Console, Effect, Fiber, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
 import { FakeClaude, Faults } from "resilient-claude/testing"
 import { program as summarize, Summaries } from "./06-your-own-service.ts"
 
-// Two calls at once: one is told to come back in 20 seconds, one finds the API overloaded. Then both are answered.
+// Of two parallel calls, one gets a 429 with `retry-after: 20`, the other a 529. Then both are answered.
 const incident = FakeClaude.layer(Faults.untilLast(
   Faults.rateLimited("20 seconds"),
   Faults.overloaded,
@@ -18,7 +18,7 @@ export const program = Effect.gen(function*() {
   const running = yield* Effect.forkChild(summarize)
 
   yield* TestClock.adjust("10 seconds")
-  const early = running.pollUnsafe() === undefined // Nobody may come back sooner than told.
+  const early = running.pollUnsafe() === undefined // No retry may come before `retry-after`.
 
   yield* TestClock.adjust("20 seconds")
   const summaries = yield* Fiber.join(running)

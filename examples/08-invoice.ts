@@ -1,6 +1,6 @@
 /**
- * An invoice by schema: lines inside it, a date that arrives as a date, and sums that add up. The API holds the answer to
- * the shape. What no shape can say is checked when the answer is decoded, and Claude is told what was wrong with it.
+ * Reads an invoice by a schema with nested lines, a date that is decoded, and a check of the total. The API enforces the
+ * shape. The check runs when the answer is decoded; if it fails, Claude is asked again with the mistake.
  */
 import { Console, DateTime, Effect, Schema } from "effect"
 import { Claude, Policy } from "resilient-claude"
@@ -38,7 +38,7 @@ export const program = Effect.gen(function*() {
   } else {
     yield* Console.log(outcome.error.message)
   }
-  // Of all attempts: what was asked for again was paid for again.
+  // The cost of all attempts, malformed answers included.
   const { atLeast, dollars } = outcome.cost
   yield* Console.log(`It cost ${atLeast ? "at least " : ""}$${dollars.toFixed(4)}.`)
   return outcome

@@ -1,4 +1,4 @@
-/** One of a list, and nothing else: the type of the answer is the union of the list, so that a table can be complete. */
+/** Asks for one entry of a list. The type of the answer is the union of the entries, so a table by answer is complete. */
 import { Console, Effect } from "effect"
 import { Claude, Policy } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
@@ -6,7 +6,7 @@ import * as NodeAnthropic from "resilient-claude/node"
 const queues = ["billing", "technical", "sales", "other"] as const
 type Queue = typeof queues[number]
 
-/** What each queue does. A queue without a line here does not compile. */
+/** What happens to a ticket in each queue. A queue without an entry does not compile. */
 const next: { readonly [Q in Queue]: string } = {
   billing: "answered within a day, by whoever can see the account",
   technical: "answered within an hour, by whoever is on call",

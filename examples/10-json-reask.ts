@@ -1,6 +1,6 @@
 /**
- * JSON that the API cannot be held to: of any shape, or of one that contains itself. It is asked for in words, so that
- * now and then it is not quite right, and then it is asked for again, with the answer and what is wrong with it.
+ * Asks for JSON that the API cannot enforce: of any shape, or of a recursive one. The shape is described in the prompt, so
+ * an answer may be malformed; `reask` then asks again, with the answer and its mistakes.
  */
 import { Console, Effect, Schema } from "effect"
 import { Claude, Policy } from "resilient-claude"
@@ -20,10 +20,10 @@ export const form = Claude.formOf(Section)
 
 const reasked = Policy.apply({ reask: 2, overall: "2 minutes" })
 
-/** Of a shape that contains itself. */
+/** JSON with a recursive shape. */
 export const outline = (text: string) => Claude.object(Section, `Outline this text:\n${text}`).pipe(reasked)
 
-/** Of any shape: nothing is known of it but that it is JSON. */
+/** JSON of any shape. */
 export const settings = (file: string) => Claude.json(`Write these settings as JSON:\n${file}`).pipe(reasked)
 
 export const program = Effect.gen(function*() {

@@ -1,4 +1,4 @@
-/** A tool: Claude says what it wants to know, as values of a schema, and is sent what came of it in a second message. */
+/** Gives Claude a tool: Claude calls it with an input that the schema decodes, and gets the result in a second request. */
 import { Console, Effect, Schema } from "effect"
 import { Claude, Policy, Tool } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
@@ -10,7 +10,7 @@ class Shirt extends Schema.Class<Shirt>("Shirt")({
 
 const stock = Tool.make("stock", { description: "Says how many shirts of a kind are in stock.", input: Shirt })
 
-/** The application's own: it is given shirts, and never anything else. */
+/** The application's own function. Its input was decoded by the schema of the tool. */
 const count = ({ color, size }: Shirt) => Effect.succeed(color === "blue" && size === "M" ? 4 : 0)
 
 const ask = (prompt: Claude.Prompt) => Claude.message(prompt, { tools: [stock] }).pipe(Policy.apply(Policy.standard))
@@ -23,7 +23,7 @@ export const program = Effect.gen(function*() {
     ({ id, input }) =>
       Effect.map(count(input), (left) => ({ type: "tool_result", tool_use_id: id, content: `${left} left` } as const))
   )
-  // Claude may know the answer without asking.
+  // Claude may answer without the tool.
   const { text } = results.length === 0
     ? reply
     : yield* ask([question, { role: "assistant", content: reply.message.content }, { role: "user", content: results }])

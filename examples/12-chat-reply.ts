@@ -1,6 +1,6 @@
 /**
- * Answers to the questions of a help page: whatever happens, there is something to show. The best that can be had comes
- * first: an answer, then the last good one, then words that say what is wrong. No error is left, and the type says so.
+ * Answers the questions of a help page, and always has a text to show: a new answer, or else the last good answer, or else
+ * a notice that says what is wrong. The error type is `never`.
  */
 import { NodeServices } from "@effect/platform-node"
 import { Console, Duration, Effect, Layer, Predicate, Schema } from "effect"
@@ -31,14 +31,14 @@ const show = (answer: Effect.Success<ReturnType<typeof reply>>): string => {
   return `${answer.value}\n(${minutes === 0 ? "just now" : `${Duration.format(Duration.minutes(minutes))} old`})`
 }
 
-/** Answers in files outlive the process; without this, they are in its memory. */
+/** Keeps answers in files, which outlive the process. Without this layer, they are kept in memory. */
 export const remembered = PersistedAnswers.layer.pipe(
   Layer.provide(Persistence.layerKvs),
   Layer.provide(KeyValueStore.layerFileSystem("answers")),
   Layer.provide(NodeServices.layer)
 )
 
-/** What is remembered for one customer is never shown to another. */
+/** Customers never see each other's remembered answers, because each is a tenant. */
 export const program = (question: Question, customer: string) =>
   reply(question).pipe(
     Effect.map(show),

@@ -1,6 +1,6 @@
 /**
- * An answer that is longer than one request may write: what was cut is continued, and joined where it was cut. A refusal
- * on the way is a refusal, and what cannot be joined with certainty is not.
+ * Asks for an answer that is longer than `max_tokens`: a truncated answer is continued, and the pieces are joined. If a
+ * piece is refused, the call fails as `Refused`; if a piece does not fit the end of the text, it is never joined.
  */
 import { Console, Effect } from "effect"
 import { Claude, Policy } from "resilient-claude"

@@ -1,6 +1,6 @@
 /**
- * Fallback models: when one is down, refuses, or cannot hold the conversation, the next one is asked, with a request
- * that it takes, and with time enough to answer. When the account has no money left, another one pays.
+ * Fallback models and accounts: if a model is down, refuses, or has too small a context window, the next one is asked, with
+ * an adapted request and reserved time. If the account reaches its spend limit, another account is asked.
  */
 import { Config, Console, Effect, Layer } from "effect"
 import { Claude, Fallback, Policy } from "resilient-claude"
@@ -23,8 +23,8 @@ export const program = Claude.message("Plan a week of meals for a family of four
 )
 
 /**
- * Where many calls are made, the other account is built once, with the program, and keeps its guards from call to call.
- * Only what runs inside shares it; and without its key, nothing starts.
+ * Builds the second account once, with the program, so that it keeps its guards between calls. Effects that run inside
+ * share it. Without its API key, the program does not start.
  */
 const Accounts = Layer.merge(NodeAnthropic.layerConfig(), Layer.provide(Layer.empty, Backup))
 

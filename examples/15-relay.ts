@@ -1,7 +1,7 @@
 /**
- * A web server that relays Claude to a browser. The page is told all that a reader has to know: that nothing has come
- * for a while, that what is shown is void, that it goes on, that it is whole, or why it is not. A reader who leaves
- * closes the request to Claude, and a connection that is cut is never taken for the end of an answer.
+ * A web server that streams Claude's answers to a browser. The page learns when the server waits, when the text so far is
+ * void, when the answer resumes, when it is complete, and why it failed. If the reader leaves, the request to Claude is
+ * closed. The page never takes a broken connection for the end of an answer.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { ByteSize, Clock, Console, type Duration, Effect, Layer, Schema, Stream } from "effect"
@@ -12,7 +12,7 @@ import * as NodeAnthropic from "resilient-claude/node"
 
 export interface Options {
   readonly policy: Policy.Policy
-  /** Between two signs of life, for proxies that close what is silent. */
+  /** The time between two heartbeats, for proxies that close silent connections. */
   readonly heartbeat: Duration.Input
 }
 
@@ -21,23 +21,23 @@ export const options: Options = {
   heartbeat: "10 seconds"
 }
 
-/** One server-sent event. JSON has no line breaks of its own. */
+/** One server-sent event. `JSON.stringify` writes no line breaks, which would end it. */
 const sse = (event: string, data: object) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
 
-/** What the page is told of an event: only text, and what becomes of the text before it. */
+/** The server-sent event for the page: text, `restarted` or `resumed`. Other events are left out. */
 const told = (event: Message.Event) => {
   if (event.type === "restarted" || event.type === "resumed") return sse(event.type, { because: event.because })
   return event.type === "content_block_delta" && event.delta.type === "text_delta" ? sse("text", event.delta) : ""
 }
 
-/** What a person may be told of an error, which is never its own message. What came before a refusal is void. */
+/** The notice for an error, whose own message is not for users. A refusal makes the text before it void. */
 const failed = (error: ClaudeError.ClaudeError) =>
   Effect.map(Clock.currentTimeMillis, (now) => {
     const { requestId, retryable, text } = Fallback.toNotice(error, { now })
     return sse("failed", { text, requestId, retryable, void: error._tag === "Refused" })
   })
 
-/** The answer as server-sent events, of which the last is `end` or `failed`. */
+/** The answer as server-sent events. The last one is `end` or `failed`. */
 export const relay = (question: string, { heartbeat, policy }: Options) =>
   Claude.events(question).pipe(
     Policy.applyStream(policy),
@@ -48,7 +48,7 @@ export const relay = (question: string, { heartbeat, policy }: Options) =>
     withSignsOfLife(heartbeat)
   )
 
-/** Adds a comment at once, and whenever nothing has come since the last look. */
+/** Adds a comment line at the start, and after each period without an event. */
 const withSignsOfLife = (every: Duration.Input) => <R>(lines: Stream.Stream<string, never, R>) =>
   Stream.suspend(() => {
     let silent = true
@@ -61,13 +61,13 @@ const withSignsOfLife = (every: Duration.Input) => <R>(lines: Stream.Stream<stri
     )
   })
 
-/** JSON only: no other site can send that without being asked first, so none can ask in the name of a reader. */
+/** Accepts only JSON: browsers do not send it across sites without a CORS preflight, so no other site can post here. */
 const Asked = Schema.Struct({
   headers: Schema.Struct({ "content-type": Schema.Literal("application/json") }),
   body: Schema.Struct({ question: Schema.String.check(Schema.isNonEmpty(), Schema.isMaxLength(20_000)) })
 })
 
-/** Of a body that is larger no more is read: no question needs it, however its letters are written. */
+/** Reads at most 128 KiB, enough for 20,000 characters even if JSON escapes each of them. */
 const asked = Effect.provideService(
   HttpRouter.schemaJson(Asked),
   HttpServerRequest.MaxBodySize,
@@ -85,7 +85,7 @@ export const routes = (options: Options) =>
         const answer = Stream.provideService(relay(question, options), Claude.Claude, yield* Claude.Claude)
         return HttpServerResponse.stream(Stream.encodeText(answer), {
           contentType: "text/event-stream",
-          // For a proxy that would collect the answer before it passes it on.
+          // Tells proxies not to buffer the answer.
           headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
         })
       })
@@ -130,7 +130,7 @@ const page = `<!doctype html>
     event.preventDefault()
     reading?.abort()
     const { signal } = reading = new AbortController()
-    // Which events end an answer: without one of them, it is not whole, however the connection ended.
+    // Set by the events end and failed: without one of them, the answer is incomplete.
     let over = false
     let seam = ""
     const take = (kind, data) => {

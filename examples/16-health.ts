@@ -1,7 +1,7 @@
 /**
- * Guards around Claude, and what they see behind `/health`: for a load balancer, a dashboard, and whoever is called at
- * night. It says 503 only while this process cannot serve: nothing may be sent, or most calls get no answer. While some
- * calls fail, or one of its models is shut, it serves, and says that it is degraded.
+ * Guards around Claude, with their status at `/health` for a load balancer, a dashboard, and the engineer on call. The
+ * endpoint answers 503 only if this process cannot serve: no request may be sent, or most calls fail. If some calls fail or
+ * one circuit is open, it answers 200, with `isDegraded`.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
@@ -10,14 +10,14 @@ import { createServer } from "node:http"
 import { CallLog, type Circuit, Guards, Monitor } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
 
-/** What the calls of this process share. */
+/** The guards that all calls of this process share. */
 export const guards: Guards.Guards = {
   concurrency: { max: 64, queue: 200 },
   quota: { requests: 50, inputTokens: 30_000, outputTokens: 8000, per: "1 minute" },
   circuit: {}
 }
 
-/** Told when a circuit opens, when more than one call in twenty fails, and when fewer do again. */
+/** Receives an alert when a circuit opens, when more than 1 call in 20 fails, and when that ends. */
 const pager = Layer.succeed(Monitor.Alerts, { raise: (alert) => Console.error(CallLog.record(alert)) })
 
 export const ClaudeLive = NodeAnthropic.layerConfig().pipe(Guards.apply(guards), Layer.provide(pager))
@@ -28,7 +28,7 @@ const health = Effect.gen(function*() {
   const status = yield* Guards.status
   const { account, circuits, successRate } = status
   const models = Object.values(circuits)
-  // Only new calls clear the alert. If this 503 stops all traffic, the rate is 1 again after five minutes.
+  // Only new calls clear the alert. If this 503 stops all traffic, it clears after five minutes.
   const isFailing = successRate?.low === true && successRate.rate < 0.5
   const isDown = isFailing || isShut(account) || models.length > 0 && models.every(isShut)
   const isDegraded = isDown || models.some(isShut) || successRate?.low === true

@@ -1,22 +1,22 @@
 /**
- * Proving a policy before it ships: the whole library against an imagined Claude, in virtual time. Four minutes of
+ * Tests a policy before it ships: runs the whole library against a simulated Claude, in virtual time. Four minutes of
  * traffic take about a second, and the same seed gives the same result on every machine.
  */
 import { Console, Effect } from "effect"
 import { Guards, Policy } from "resilient-claude"
 import { Simulator } from "resilient-claude/testing"
 
-/** What we want to ship. */
+/** The policy and the guards to ship. */
 const ours: Simulator.Contender = {
   name: "ours",
   policy: { ...Policy.standard, overall: "2 minutes" },
   guards: Guards.standard
 }
 
-/** A test of your own: it fails with the numbers and the seed if fewer calls are answered. */
+/** For your own tests: fails, with the numbers and the seed, if less than 99 % of the calls are answered. */
 export const survives = Simulator.assertAnswered(Simulator.outage("1 minute"), ours, 0.99)
 
-/** An afternoon as you expect it: long answers, a rate limit, and half a minute of overload. */
+/** The traffic that you expect: long answers, a rate limit, and half a minute of overload. */
 const afternoon: Simulator.Scenario = {
   name: "afternoon",
   provider: {

@@ -1,8 +1,8 @@
 /**
- * The main job (`npm start`): one question through an incident, told as it happens.
+ * The main job (`npm start`): asks one question during an incident, and prints each event.
  *
- * With ANTHROPIC_API_KEY it asks the real API. Without, a server inside this process plays an outage: a 529, a 429 that
- * says how long to wait, a connection reset, a stream that is cut half-way, and then an answer.
+ * With ANTHROPIC_API_KEY it asks the real API. Without it, a server inside this process plays an outage: a 529, a 429 with
+ * `retry-after`, a connection reset, a stream that breaks half-way, and then an answer.
  */
 import { Clock, Config, Console, Context, Duration, Effect, Layer, Stream } from "effect"
 import { parseArgs } from "node:util"
@@ -57,7 +57,7 @@ const [bold, dim, red, green, yellow] = [paint(1), paint(2), paint(31), paint(32
 
 const seconds = (duration: Duration.Duration) => `${Duration.toSeconds(duration).toFixed(2)}s`
 
-/** What is counted for the summary. */
+/** The numbers for the summary. */
 interface Tally {
   readonly attempts: Array<string>
   readonly waits: Array<Duration.Duration>
@@ -70,7 +70,7 @@ class Report
   )
 {}
 
-/** A sink of our own: it prints each event, and counts. */
+/** A custom `CallLog` that prints each event, and counts for the summary. */
 const ReportLive = Layer.effectContext(Effect.gen(function*() {
   const start = yield* Clock.currentTimeMillis
   const tally: Tally = { attempts: [], waits: [], requestIds: [] }
@@ -132,7 +132,7 @@ const ReportLive = Layer.effectContext(Effect.gen(function*() {
 
 const row = (name: string, what: string) => Console.log(`  ${bold(name.padEnd(10))}${what}`)
 
-/** Asks, prints the answer as it is written, and sums up. Succeeds with whether there was an answer. */
+/** Asks, prints the answer as it arrives, and prints a summary. Succeeds with `true` if there was an answer. */
 export const program = (question: string, wire: string) =>
   Effect.gen(function*() {
     const { tally, write } = yield* Report
@@ -143,7 +143,7 @@ export const program = (question: string, wire: string) =>
     yield* Console.log(Policy.describe(policy).replaceAll(/^/gm, "  "))
     yield* Console.log(`\n${bold("What happens")}`)
 
-    // The policy limits each opening; this one also limits the reading.
+    // The policy limits each opening of the stream; this limit includes the reading.
     const asked = Claude.events(question, { max_tokens: 300 }).pipe(
       Policy.applyStream(policy),
       Stream.runForEach((event) =>
@@ -168,13 +168,13 @@ export const program = (question: string, wire: string) =>
     return outcome.status === "success"
   })
 
-/** Against the real API, configured by the environment. */
+/** Asks the real API, configured by the environment. */
 const real = (question: string) =>
   program(question, "the Claude API, with ANTHROPIC_API_KEY").pipe(
     Effect.provide(Layer.provideMerge(NodeAnthropic.layerConfig(), ReportLive))
   )
 
-/** Against a server inside this process, which plays the outage. */
+/** Asks a server inside this process, which plays the outage. */
 export const fake = (question: string, port: number) =>
   Effect.flatMap(
     FakeServer.FakeServer,

@@ -1,5 +1,5 @@
 /**
- * The wire of `@anthropic-ai/sdk`: sends with it, and reads what comes back.
+ * The wire on `@anthropic-ai/sdk`: the SDK sends the requests, and this library reads the responses.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
@@ -28,21 +28,21 @@ import * as Sdk from "./wire/sdkClient.ts"
 export type Options = Sdk.Options
 
 /**
- * The same, each of which may be a `Config`, which is read once. Where an effect reads a key for each attempt, `layerConfig`
- * takes it as it is.
+ * `Options`, each of which may also be a `Config` that is read once, when the layer is built. An effect that reads the key
+ * for each attempt is passed on unchanged.
  */
 export type ConfigOptions = Configured.Configurable<Options>
 
-/** A key or a token, or an effect that reads it for each attempt. */
+/** An API key or a bearer token, or an effect that reads one for each attempt. */
 export type Credential = Key.Credential
 
-/** The oldest SDK this was tested with. */
+/** The oldest version of the SDK that this library is tested with. */
 export const oldestTested = "1.14.0"
 
 /**
- * The one kind of error that `failure` is: an error of the SDK or of `fetch`, an SSE error event (`{ error: body }`), or
- * anything else. Looks at status, type, error code and the chain of causes, never at classes. A `retry-after` that is a
- * date needs `now`, or a `date` header beside it.
+ * Turns any failure into a `ClaudeError`: an error of the SDK or of `fetch`, an SSE error event (`{ error: body }`), or
+ * any other value. Looks at status, type, error code and the chain of causes, never at classes. To read a `retry-after`
+ * that is a date, it needs `context.now` (milliseconds since the epoch) or a `date` header.
  */
 export const classify: (failure: unknown, context?: Partial<Known>) => ClaudeError = (failure, context) =>
   classifyFailure(failure, { now: NaN, ...context })
@@ -51,7 +51,7 @@ export const classify: (failure: unknown, context?: Partial<Known>) => ClaudeErr
 // Layers
 // -----------------------------------------------------------------------------
 
-/** `Claude` by way of the SDK. Throws a `RangeError` with a sentence if the options cannot be meant. */
+/** Provides `Claude` over the SDK. Throws a `RangeError` that explains which option is invalid. */
 export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
   const sender = Sdk.make(options)
   return Layer.effect(
@@ -64,9 +64,9 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
 }
 
 /**
- * The same, with what is not given read from the configuration when the layer is built: the key from `ANTHROPIC_API_KEY`,
- * or a token from `ANTHROPIC_AUTH_TOKEN`, and the address from `ANTHROPIC_BASE_URL` if that is set. Fails with a
- * `ConfigError` that says what is missing or wrong, and never shows a key.
+ * Like `layer`, but reads missing options from the configuration when the layer is built: the key from
+ * `ANTHROPIC_API_KEY`, or else a token from `ANTHROPIC_AUTH_TOKEN`, and the address from `ANTHROPIC_BASE_URL`. Fails with
+ * a `ConfigError` that names the missing or invalid option and never shows a key.
  */
 export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Claude, Config.ConfigError> =>
   Configured.layer("Anthropic", config, layer)
@@ -75,7 +75,6 @@ export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Clau
 // Wire
 // -----------------------------------------------------------------------------
 
-/** The wire over a sender. */
 const wire = (sender: Sdk.Sender, mayEndEarly: boolean): Claude.Wire => ({
   open: ({ params }) => open(sender, mayEndEarly, params),
   countTokens: (params) =>
@@ -83,13 +82,13 @@ const wire = (sender: Sdk.Sender, mayEndEarly: boolean): Claude.Wire => ({
       Effect.flatMap((counted) =>
         hasProperty(counted, "input_tokens") && isNumber(counted.input_tokens)
           ? Effect.succeed(counted.input_tokens)
-          : Effect.fail(new UnexpectedResponse({ model: params.model, detail: "it has no input_tokens" }))
+          : Effect.fail(new UnexpectedResponse({ model: params.model, detail: "the token count has no input_tokens" }))
       )
     ),
   models: listed(sender)
 })
 
-/** Sends a request, and gives the connection when the headers of an answer are there. */
+/** Sends a request, and returns the connection once the response headers have arrived. */
 const open = Effect.fnUntraced(function*(
   sender: Sdk.Sender,
   mayEndEarly: boolean,
@@ -100,7 +99,7 @@ const open = Effect.fnUntraced(function*(
   const controller = new AbortController()
   let reader: Reader | undefined
   let whole = false
-  // An answer that is complete leaves its connection to the next, if the body ends now; any other closes it at once.
+  // After a complete message, the socket can be reused once the body ends. Any other response closes it at once.
   const close = Effect.sync(() => whole && reader !== undefined ? drain(reader, controller) : controller.abort(closed))
   yield* Scope.addFinalizer(yield* Scope.Scope, close)
   const response = yield* send(sender, model, clock, (key) => () => sender.message(params, controller.signal, key))
@@ -122,7 +121,7 @@ const open = Effect.fnUntraced(function*(
   })
 })
 
-/** The next bytes of a body. A read that is interrupted takes nothing: what comes after it is left to the next read. */
+/** Reads the next bytes of a body. An interrupted read loses no bytes: the next read gets them. */
 const chunks = (
   reader: Reader,
   broken: (failure: unknown) => ClaudeError
@@ -145,10 +144,10 @@ const chunks = (
   })
 }
 
-/** The most pages of models that are read; each has up to 1000. */
+/** How many pages of the model list are read at most. A page has up to 1000 models. */
 const mostPages = 10
 
-/** All pages of the list of models. */
+/** Reads the model list, page by page, from after the model `after`. */
 const listed = (sender: Sdk.Sender, pages = mostPages, after?: string): Claude.Wire["models"] =>
   Effect.flatMap(asked(sender, undefined, (key) => (signal) => sender.models(after, signal, key)), (page) => {
     const { data, has_more: more, last_id: last } = { data: undefined, has_more: false, last_id: null, ...Object(page) }
@@ -160,12 +159,12 @@ const listed = (sender: Sdk.Sender, pages = mostPages, after?: string): Claude.W
       : Effect.succeed(data)
   })
 
-/** Whether it is a model, as far as we read it. */
+/** Checks only the fields that this library reads. */
 const isModel = (value: unknown): value is ModelInfo =>
   hasProperty(value, "id") && isString(value.id) && hasProperty(value, "lifecycle") &&
   ["active", "deprecated", "retired"].includes(String(value.lifecycle))
 
-/** A request that is answered in one piece, in 30 seconds. */
+/** Sends a request whose response is one JSON body, with a time-out of 30 seconds. */
 const asked = (
   sender: Sdk.Sender,
   model: string | undefined,
@@ -176,10 +175,10 @@ const asked = (
     orElse: () => Effect.fail(new TimedOut({ model, scope: "attempt" }))
   })
 
-/** Asks the API, with the key that was read for it. One that takes no signal costs no `AbortController`. */
+/** Asks the API with the key of this attempt. A request that ignores the signal saves an `AbortController`. */
 type Asks<A> = (key: string | undefined) => (signal: AbortSignal) => PromiseLike<A>
 
-/** Sends. What fails before there is a response is an error of the way to it, or of what we wanted to send. */
+/** Sends a request. A failure without a response is classified as one of the network, of the key or of the request. */
 const send = <A>(
   sender: Sdk.Sender,
   model: string | undefined,
@@ -194,7 +193,7 @@ const send = <A>(
   const once = sender.credential === undefined
     ? sendWith(undefined)
     : Effect.flatMap(Key.read(sender.credential, model), sendWith)
-  // The SDK forgets a token that was refused, but leaves it to its own retries to ask for another.
+  // After a 401 the SDK drops its token, but only its own retries, which are off, would fetch another: so send again.
   return sender.renews
     ? Effect.catch(
       once,
@@ -203,15 +202,15 @@ const send = <A>(
     : once
 }
 
-/** Why a request is aborted. Given, because `abort` makes an error otherwise, which costs ten times as much. */
+/** The reason passed to `abort`. Without one, `abort` creates an error, which costs ten times as much. */
 const closed = "the answer is not read any further"
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>
 
-/** Waits a second for the end of a body that has nothing more to say. A plain timer: three fibers would wait for it. */
+/** Waits up to a second for the body to end after a complete message. A plain timer, because an effect needs three fibers. */
 const drain = (reader: Reader, controller: AbortController): void => {
   const late = setTimeout(() => controller.abort(closed), 1000)
-  // Nobody waits for it: a process may end before (timers are numbers in browsers).
+  // The process may exit before the timer fires. In browsers a timer is a number.
   if (typeof late === "object") late.unref()
   reader.read().then(
     ({ done }) => {
@@ -224,7 +223,7 @@ const drain = (reader: Reader, controller: AbortController): void => {
 
 let warned = false
 
-/** Says once in the life of the process that the SDK is older than any this was tested with. */
+/** Warns, once in a process, that the installed SDK is older than the oldest tested version. */
 const warnIfOld = Effect.suspend(() => {
   const old = Result.map(
     SemVer.parse(Sdk.version),
@@ -232,6 +231,7 @@ const warnIfOld = Effect.suspend(() => {
   )
   if (warned || !Result.getOrElse(old, () => true)) return Effect.void
   warned = true
-  const message = `@anthropic-ai/sdk is ${Sdk.version}, and the oldest that was tested is ${oldestTested}: upgrade it`
+  const message =
+    `@anthropic-ai/sdk is ${Sdk.version}, older than the oldest tested version (${oldestTested}): upgrade it`
   return warnHere("OldSdk", message)
 })

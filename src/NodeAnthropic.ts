@@ -1,11 +1,11 @@
 /**
- * The wire of `@anthropic-ai/sdk` on undici, for Node.
+ * The wire on `@anthropic-ai/sdk` and undici, for Node.
  *
- * It costs less than the global `fetch` (`npm run bench`), has none of its
- * ceilings of 300 seconds for headers and body, and goes where that would:
- * through the global dispatcher of the program, so that a proxy
- * (`NODE_USE_ENV_PROXY=1`, `setGlobalDispatcher`) or a CA set there holds. Needs
- * `undici`, an optional peer.
+ * It costs less than the global `fetch` (`npm run bench`) and does not have its
+ * time-outs of 300 seconds for headers and body. Like `fetch`, it uses the global
+ * dispatcher of the program, so that a proxy (`NODE_USE_ENV_PROXY=1`,
+ * `setGlobalDispatcher`) or a CA set there applies. Needs `undici`, an optional
+ * peer dependency.
  */
 import type { BaseAnthropic as Client } from "@anthropic-ai/sdk"
 import type * as Config from "effect/Config"
@@ -21,13 +21,13 @@ import * as Configured from "./wire/configured.ts"
 import type { Fetch } from "./wire/sdkClient.ts"
 import * as UndiciFetch from "./wire/undiciFetch.ts"
 
-/** How to connect, where that is not up to the global dispatcher. */
+/** How to connect without the global dispatcher. */
 export interface ConnectOptions {
-  /** What sends the requests: a proxy, an agent with a CA of your own, a pool. It is yours, and stays open. */
+  /** The undici dispatcher for all requests: a proxy, an agent with your own CA, a pool. The layer does not close it. */
   readonly dispatcher?: Dispatcher | undefined
   /**
-   * The most sockets to the API, in a pool of the layer that is closed with it. A call above that waits for one, which
-   * counts as its `connect`. No proxy is asked.
+   * The maximum number of sockets to the API. The layer opens a pool of its own, without a proxy, and closes it with its
+   * scope. A call waits if all sockets are in use, and the wait counts toward its `connect` limit.
    */
   readonly connections?: number | undefined
 }
@@ -35,12 +35,12 @@ export interface ConnectOptions {
 /** How to reach the API. */
 export interface Options extends Omit<Anthropic.Options, "fetch">, ConnectOptions {}
 
-/** The same, each of which may be a `Config`, which is read once. */
+/** `Options`, each of which may also be a `Config` that is read once, when the layer is built. */
 export type ConfigOptions = Configured.Configurable<Options>
 
 /**
- * `Claude` by way of the SDK and undici. Throws a `RangeError` with a sentence if the options cannot be meant. A `client`
- * sends with its own `fetch` (Node's has ceilings of 300 seconds for headers and body) and its own dispatcher
+ * Provides `Claude` over the SDK and undici. Throws a `RangeError` that explains which option is invalid. A `client` keeps
+ * its own `fetch` (Node's has time-outs of 300 seconds for headers and body) and its own dispatcher
  * (`new Anthropic({ fetchOptions: { dispatcher } })`).
  */
 export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
@@ -49,39 +49,43 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
     Refuse.refuse(`NodeAnthropic: connections is ${connections}: it must be a whole number, 1 or more`)
   }
   if (connections !== undefined && dispatcher !== undefined) {
-    Refuse.refuse("NodeAnthropic: connections and dispatcher are both given: a dispatcher has its own pool, remove one")
+    Refuse.refuse(
+      "NodeAnthropic: connections and dispatcher are both set: a dispatcher has its own pool, so remove one of them"
+    )
   }
   if (dispatcher !== undefined && typeof Object(dispatcher).dispatch !== "function") {
-    Refuse.refuse("NodeAnthropic: dispatcher has no dispatch: pass an Agent, a ProxyAgent or another one of undici")
+    Refuse.refuse(
+      "NodeAnthropic: dispatcher has no dispatch method: pass an Agent, a ProxyAgent or another dispatcher of undici"
+    )
   }
   if (client !== undefined) {
     if (connections !== undefined || dispatcher !== undefined) {
       Refuse.refuse(
-        "NodeAnthropic: a client connects by itself: give it the dispatcher, new Anthropic({ fetchOptions: { dispatcher } })"
+        "NodeAnthropic: a client has its own connections: pass it the dispatcher, new Anthropic({ fetchOptions: { dispatcher } })"
       )
     }
     return Anthropic.layer({ ...options, client: onUndici(client) })
   }
   const sendingBy = (fetch: Fetch) => Anthropic.layer({ ...options, fetch })
   const shared = sendingBy(dispatcher === undefined ? Ambient.fetch : UndiciFetch.make(() => dispatcher))
-  // What is wrong with the options was refused just now, and not where the layer is provided.
+  // Built even if `connections` is set, so that invalid options throw here and not when the layer is provided.
   return connections === undefined
     ? shared
     : Layer.unwrap(Effect.map(pool(connections), (agent) => sendingBy(UndiciFetch.make(() => agent))))
 }
 
-/** The same, with what is not given read from the configuration, as `Anthropic.layerConfig` does. */
+/** Like `layer`, but reads missing options from the configuration, as `Anthropic.layerConfig` does. */
 export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Claude, Config.ConfigError> =>
   Configured.layer("NodeAnthropic", config, layer)
 
-/** Node's own `fetch` is of another version of undici, and refuses the dispatchers of this one. */
+/** Node's own `fetch` contains another version of undici, which rejects the dispatchers of the installed one. */
 const onUndici = (client: Client): Client =>
   hasProperty(client.fetchOptions, "dispatcher") && Ambient.isNodes(client["fetch"])
-    // The `fetch` of undici is typed apart from the global one.
+    // undici declares a `fetch` type of its own.
     ? client.withOptions({ fetch: undiciFetch as object as Fetch })
     : client
 
-/** Sockets of our own. They stay open for 30 seconds without a request: undici's 4 are less than a chat pauses. */
+/** The layer's own pool. Idle sockets stay open for 30 seconds: undici's 4 are shorter than a pause in a chat. */
 const pool = (connections: number) =>
   Effect.acquireRelease(
     Effect.sync(() => new Agent({ connections, keepAliveTimeout: 30_000 })),

@@ -1,25 +1,25 @@
 /**
- * `Fallback.lastGood` over Effect's persistence: what is remembered outlives the process.
+ * Keeps the answers of `Fallback.lastGood` in Effect's `Persistence`, so that they outlive the process.
  *
- * A module of its own, for it brings all of `effect/persistence` with it. Where
- * answers are kept is one more layer:
+ * A separate module, because it imports `effect/persistence`. Another layer
+ * decides where answers are kept:
  *
  * - in memory, for tests: `Persistence.layerMemory`
  * - in files: `Persistence.layerKvs` over `KeyValueStore.layerFileSystem(directory)` and the `NodeServices.layer` of
- *   `@effect/platform-node`. Files that have expired go only when they are read
+ *   `@effect/platform-node`. An expired file is deleted only when it is read
  * - in Redis: `Persistence.layerRedis` over the `NodeRedis.layer(options)` of `@effect/platform-node`
- * - in a database: `Persistence.layerSql` over the client of an SQL package of Effect's
+ * - in a database: `Persistence.layerSql` over the client of one of Effect's SQL packages
  *
- * Effect's store of files writes in place, and is for one process: a full disk or a killed process loses the answer that
- * was being written. Where that matters, use Redis or a database.
+ * Effect's file store writes in place, and supports one process: a full disk or a killed process loses the answer being
+ * written. If that matters, use Redis or a database.
  *
- * Answers are written in clear, and so are their keys: the tenant, and the key that was given to `Fallback.lastGood`.
- * Questions are not written. A store may limit how long a key is, here with the `storeId` and the tenant: the name of a
- * file is 255 bytes, in which most signs take three, and an id in MySQL 191 characters. An answer whose key is too long is
- * not kept, with a warning: keys of up to 100 letters and digits fit everywhere.
+ * Answers are stored in plain text, and so are their keys: the tenant, and the `key` of `Fallback.lastGood`. Questions are
+ * not stored. The full key includes the `storeId` and the tenant, and a store may limit its length: a file name has at most
+ * 255 bytes, of which most special characters take three, and an id in MySQL 191 characters. An answer whose key is too long
+ * is not kept, and logs a warning. Keys of up to 100 letters and digits fit everywhere.
  *
- * Two installations on one store, such as staging and production, find each other's answers unless their `storeId` or the
- * prefix of their store differs.
+ * Two deployments on one store, such as staging and production, share answers unless their `storeId` or the prefix of
+ * their store differs.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -31,12 +31,12 @@ import * as Persistence from "effect/persistence/Persistence"
 import * as Schema from "effect/Schema"
 import { Store } from "./answerStore.ts"
 
-/** How long what is being written may take when the layer closes: as long as it may take anyway. */
+/** How long the layer waits for open writes when it closes: as long as `Fallback.lastGood` waits for a store. */
 const patience = "1 second"
 
-/** Keeps the last good answers in `Persistence`, each for its own `maxAge`. Closes when what is being written is. */
+/** Keeps the last good answers in `Persistence`, each for its `maxAge`. Waits for open writes when it closes. */
 export const layerWith = ({ storeId }: {
-  /** What is in front of each key: another name, another set of answers. */
+  /** The prefix of each key: each `storeId` has its own set of answers. */
   readonly storeId: string
 }): Layer.Layer<never, never, Persistence.Persistence> =>
   Layer.effect(
@@ -58,7 +58,7 @@ export const layerWith = ({ storeId }: {
           Effect.flatMap(answers.get(new Entry({ key, maxAge: Duration.infinity })), (exit) =>
             exit === undefined
               ? Effect.undefined
-              // Many file systems and databases take "A" for "a": what is another's is none.
+              // Many file systems and databases ignore case, so the entry may belong to another key.
               : Effect.map(exit, (kept) => kept.key === key ? kept : undefined)),
         set: (key, kept, maxAge) =>
           Effect.suspend(() => {
@@ -75,7 +75,7 @@ export const layer: Layer.Layer<never, never, Persistence.Persistence> = layerWi
   storeId: "resilient-claude/last-good"
 })
 
-/** What is kept under a key; how long is only asked when it is written. */
+/** The entry of a key. `maxAge` is read only when it is written. */
 class Entry extends Persistable.Class<{ payload: { readonly key: string; readonly maxAge: Duration.Duration } }>()(
   "LastGood",
   {

@@ -8,14 +8,14 @@ import { Anthropic, CallLog, Claude, ClaudeError } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 import { isPermanent } from "../src/permanence.ts"
 
-/** Not in the SDK's types, but there. */
+/** Exists at run time, but not in the SDK's types. */
 const { ERROR_CODE_CLASSES }: { readonly ERROR_CODE_CLASSES: ReadonlyMap<string, unknown> } = createRequire(
   import.meta.url
 )("@anthropic-ai/sdk/core/error-classes")
 
 const now = Date.parse("2026-11-22T18:00:00Z")
 
-/** What the SDK would throw for a response. */
+/** The error that the SDK throws for a response. */
 const response = (
   status: number,
   body: object | undefined,
@@ -49,18 +49,18 @@ const byStatusAndType: ReadonlyArray<readonly [status: number, type: string | nu
   [500, "api_error", "ServerFault"],
   [504, "timeout_error", "ServerFault"],
   [529, "overloaded_error", "Overloaded"],
-  // The type says more than the status.
+  // The type decides before the status.
   [400, "rate_limit_error", "RateLimited"],
   [500, "overloaded_error", "Overloaded"],
   [503, "overloaded_error", "Overloaded"],
-  // `invalid_request_error` does not: it is also the type of other statuses.
+  // After `invalid_request_error` the status decides, because the API uses that type with several statuses.
   [404, "invalid_request_error", "ResourceNotFound"],
   [413, "invalid_request_error", "RequestTooLarge"],
   [429, "invalid_request_error", "RateLimited"],
-  // An unknown type is as good as none.
+  // An unknown type is ignored.
   [529, "tired_error", "Overloaded"],
   [418, "teapot_error", "InvalidRequest"],
-  // Names that every object has.
+  // Names of properties that every object inherits.
   [529, "constructor", "Overloaded"],
   [429, "toString", "RateLimited"],
   [503, "__proto__", "ServerFault"]
@@ -79,7 +79,7 @@ const byStatus = ([
   ["Overloaded", [529]]
 ] as const).flatMap(([tag, all]) => all.map((status) => [status, tag] as const))
 
-/** What proxies and broken servers send instead of the body of an API error: parsed, and as text. */
+/** Bodies of proxies and broken servers instead of an API error: parsed, and as text. */
 const oddBodies: ReadonlyArray<readonly [name: string, body: unknown, text: string]> = [
   ["HTML", undefined, "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n</html>"],
   ["nothing", undefined, ""],
@@ -89,11 +89,11 @@ const oddBodies: ReadonlyArray<readonly [name: string, body: unknown, text: stri
   ["an array", [1], ""],
   ["an error that is a string", { error: "bad thing", message: "top" }, ""],
   ["an error without a type", { error: {} }, ""],
-  ["a type that is no string", { error: { type: 7, message: { a: 1 }, details: "none" } }, ""],
-  ["a code that is no string", { error: { type: null, details: { error_code: 12 } } }, ""]
+  ["a type that is not a string", { error: { type: 7, message: { a: 1 }, details: "none" } }, ""],
+  ["a code that is not a string", { error: { type: null, details: { error_code: 12 } } }, ""]
 ]
 
-/** Codes that decide, next to the type the API sends them with. All others are as good as none. */
+/** Codes that decide, with the type that the API sends them with. All other codes are ignored. */
 const decisive: Readonly<Record<string, ClaudeError.Tag>> = {
   enforced_spend_limit_reached: "SpendLimitReached",
   contract_spend_limit_reached: "SpendLimitReached",
@@ -126,14 +126,14 @@ const usual: Readonly<Record<string, readonly [type: string, tag: ClaudeError.Ta
   529: ["overloaded_error", "Overloaded"]
 }
 
-/** Every code the SDK knows, so that a new one in a new SDK is seen by this table. */
+/** Every code of the SDK, so that this table notices a new one. */
 const byCode = [...ERROR_CODE_CLASSES.keys()].map((key) => {
   const [status = "", code = ""] = key.split(" ")
   const [type, tag] = usual[status] ?? ["?", "InvalidRequest"]
   return [Number(status), code, type, decisive[code] ?? tag] as const
 })
 
-/** The codes of `messages.create` and what becomes of them; the codes of other endpoints that are transient. */
+/** The kind of error of each code of `messages.create`, and of the transient codes of other endpoints. */
 const named = ([
   [
     "InvalidRequest",
@@ -165,7 +165,7 @@ const named = ([
   ["RequestTooLarge", "request_body_too_large_after_decoding"],
   ["RateLimited", "ramp_limit_exceeded"],
   ["Overloaded", "compaction_unavailable"],
-  // Not of `messages.create`, but transient.
+  // Transient codes of other endpoints.
   [
     "ServerFault",
     `
@@ -176,7 +176,7 @@ const named = ([
   ]
 ] as const).flatMap(([tag, codes]) => codes.trim().split(/\s+/).map((code) => [code, tag] as const))
 
-/** Failures that have no code. All but the last are a 400 `invalid_request_error`. */
+/** Errors without a code. All but the last are a 400 `invalid_request_error`. */
 const byMessage: ReadonlyArray<readonly [message: string, tag: ClaudeError.Tag, regainsAt?: string]> = [
   [
     "You have reached your specified API usage limits. You will regain access on 2026-11-01 at 00:00 UTC.",
@@ -220,16 +220,16 @@ const byMessage: ReadonlyArray<readonly [message: string, tag: ClaudeError.Tag, 
   ["Unable to parse tool parameter JSON from model. Please retry your request or adjust your prompt.", "ServerFault"]
 ]
 
-describe("responses", () => {
-  it.each(byStatusAndType)("%i %s is %s", (status, type, tag) => {
+describe("an error response", () => {
+  it.each(byStatusAndType)("with status %i and type %s is %s", (status, type, tag) => {
     const error = Anthropic.classify(response(status, body(type), { "request-id": "req_1" }), { now, model: "m" })
     assert.strictEqual(error._tag, tag)
     assert.deepInclude({ ...error }, { status, requestId: "req_1", model: "m", detail: "it is so" })
   })
 
-  it.each(byStatus)("%i without a type is %s, whatever its body", (status, tag) => {
+  it.each(byStatus)("with status %i and no type is %s, for any body", (status, tag) => {
     for (const [name, odd, text] of oddBodies) {
-      // Typed as an object by the SDK; what it parses may be anything.
+      // The SDK declares an object, but it may have parsed any value.
       const failure = response(status, odd as object, { "request-id": "req_1" }, text)
       const error = Anthropic.classify(failure, { now })
       assert.strictEqual(error._tag, tag, name)
@@ -240,14 +240,14 @@ describe("responses", () => {
     }
   })
 
-  it.each(byCode)("%i %s (%s) is %s", (status, code, type, tag) => {
+  it.each(byCode)("with status %i, code %s and type %s is %s", (status, code, type, tag) => {
     const error = Anthropic.classify(response(status, body(type, "it is so", code), { "request-id": "req_1" }), { now })
     assert.strictEqual(error._tag, tag)
     assert.deepInclude({ ...error }, { status, errorCode: code, requestId: "req_1" })
     if (decisive[code] !== undefined) assert.strictEqual(tagOf(response(status, body(null, "", code))), tag)
   })
 
-  it("knows the codes of messages.create, and the transient ones of the others", () => {
+  it("is classified by each code of messages.create, and by the transient codes of other endpoints", () => {
     assert.strictEqual(byCode.length, 133)
     const known = new Map(byCode.map(([status, code]) => [code, status]))
     for (const [code, tag] of named) {
@@ -257,25 +257,25 @@ describe("responses", () => {
     }
   })
 
-  it("an unknown code is as good as none", () => {
+  it("with an unknown code is classified as without a code", () => {
     assert.strictEqual(tagOf(response(400, body("invalid_request_error", "", "brand_new"))), "InvalidRequest")
     assert.strictEqual(tagOf(response(529, body("overloaded_error", "", "constructor"))), "Overloaded")
     assert.strictEqual(tagOf(response(500, body(null, "", "hasOwnProperty"))), "ServerFault")
   })
 
-  it("a known code decides under any status", () => {
+  it("with a known code is classified by the code, for any status", () => {
     assert.strictEqual(tagOf(response(400, body("invalid_request_error", "", "ramp_limit_exceeded"))), "RateLimited")
     assert.strictEqual(tagOf(response(500, body("api_error", "", "enforced_spend_limit_reached"))), "SpendLimitReached")
   })
 
-  it.each(byMessage)("%s is %s", (message, tag, regainsAt) => {
+  it.each(byMessage)("with the message %s is %s", (message, tag, regainsAt) => {
     const error = Anthropic.classify(response(400, body("invalid_request_error", message)), { now })
     assert.strictEqual(error._tag, tag)
     assert.strictEqual(error.detail, message)
     if (error._tag === "SpendLimitReached") assert.strictEqual(error.regainsAt, regainsAt)
   })
 
-  it("the monthly cap says when it ends, and gives no wait", () => {
+  it("of the monthly spend limit has the date when it resets, and no wait", () => {
     const error = Anthropic.classify(
       response(
         429,
@@ -292,22 +292,22 @@ describe("responses", () => {
     assert.isUndefined(ClaudeError.retryAfter(error))
   })
 
-  it("words that only quote a limit are not one", () => {
+  it("that only quotes a limit is not classified by the quotation", () => {
     assert.strictEqual(tagOf(response(500, undefined, {}, "prompt is too long")), "ServerFault")
   })
 
-  it("a whole page does not get into the message", () => {
+  it("with a whole page has a short message", () => {
     const error = Anthropic.classify(response(502, undefined, {}, `<html>\n${"x".repeat(100_000)}`))
     assert.isAtMost(error.message.length, 300)
     assert.notInclude(error.message, "\n")
   })
 
-  it("not implemented is the permanent kind of fault", () => {
+  it("with status 501 is permanent", () => {
     const permanent = (status: number) => isPermanent(Anthropic.classify(response(status, undefined)))
     assert.deepStrictEqual([500, 501, 502, 503, 505, 529].filter(permanent), [501, 505])
   })
 
-  it("classes do not matter: the CommonJS build, and a plain object", () => {
+  it("is classified without its class: from the CommonJS build, or as a plain object", () => {
     const commonjs: typeof Sdk = createRequire(import.meta.url)("@anthropic-ai/sdk").Anthropic
     assert.notStrictEqual(commonjs.APIError, Sdk.APIError)
     for (const [status, type, tag] of byStatusAndType) {
@@ -319,8 +319,8 @@ describe("responses", () => {
   })
 })
 
-describe("request id", () => {
-  it("is the header's, then the error's, then the body's, then the call's", () => {
+describe("the request id", () => {
+  it("comes from the header, or else the error, the body, or the call", () => {
     const requestId = (failure: unknown) => Anthropic.classify(failure, { requestId: "req_call" }).requestId
     assert.strictEqual(requestId(response(500, body("api_error"), { "request-id": "req_header" })), "req_header")
     assert.strictEqual(requestId({ status: 500, requestID: "req_error", error: body("api_error") }), "req_error")
@@ -343,25 +343,25 @@ const retryAfter: ReadonlyArray<
   [{ "retry-after": "3600" }, 3_600_000],
   [{ "retry-after-ms": "300", "retry-after": "9" }, 300],
   [{ "retry-after-ms": "1.5" }, 1.5],
-  // Milliseconds that are none leave it to the seconds.
+  // Invalid milliseconds are ignored in favour of the seconds.
   [{ "retry-after-ms": "0", "retry-after": "9" }, 9000],
   [{ "retry-after-ms": "-300", "retry-after": "9" }, 9000],
   [{ "retry-after-ms": "soon", "retry-after": "9" }, 9000],
   [{ "retry-after-ms": "", "retry-after": "9" }, 9000],
   [{ "retry-after-ms": "3 s", "retry-after": "9" }, 9000],
-  // Dates, in the three forms of HTTP.
+  // Dates in the three formats of HTTP.
   [{ "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" }, 2000],
   [{ "retry-after": "Sunday, 22-Nov-26 18:01:00 GMT" }, 60_000],
   [{ "retry-after": "Sun Nov 22 18:00:05 2026" }, 5000],
   [{ "retry-after-ms": "300", "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" }, 300],
-  // Measured against the date of the server, where our clock is an hour behind, an hour ahead, or the date is none.
+  // Compared with the server's date: our clock is an hour behind, an hour ahead, or the date is invalid.
   [{ "retry-after": "Sun, 22 Nov 2026 19:00:02 GMT", "date": "Sun, 22 Nov 2026 19:00:00 GMT" }, 2000],
   [{ "retry-after": "Sun, 22 Nov 2026 17:00:02 GMT", "date": "Sun, 22 Nov 2026 17:00:00 GMT" }, 2000],
   [{ "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT", "date": "yesterday" }, 2000],
   [{ "retry-after": "Sun, 22 Nov 2026 17:00:02 GMT", "date": "Sun, 22 Nov 2026 17:00:02 GMT" }, undefined],
   [{ "retry-after": "Sun, 22 Nov 2026 17:59:20 GMT", "date": "Sun, 22 Nov 2026 17:58:00 GMT", "age": "60" }, 20_000],
   [{ "retry-after": "17", "date": "Sun, 22 Nov 2026 19:00:00 GMT" }, 17_000],
-  // More than a day is likelier a mistake, like a time in seconds or a year.
+  // More than a day is likely a mistake, such as a time in seconds.
   [{ "retry-after": "86400" }, 86_400_000],
   [{ "retry-after": "86401" }, undefined],
   [{ "retry-after": "1764164015" }, undefined],
@@ -369,7 +369,7 @@ const retryAfter: ReadonlyArray<
   [{ "retry-after-ms": "1764164015000", "retry-after": "9" }, 9000],
   [{ "retry-after": "Mon, 23 Nov 2026 18:00:00 GMT" }, 86_400_000],
   [{ "retry-after": "Mon, 22 Nov 2027 18:00:00 GMT" }, undefined],
-  // Nothing that can be waited for.
+  // No valid wait.
   [{ "retry-after": "Sun, 22 Nov 2026 17:59:59 GMT" }, undefined],
   [{ "retry-after": "Sun, 22 Nov 2026 18:00:00 GMT" }, undefined],
   [{ "retry-after": "0" }, undefined],
@@ -395,7 +395,7 @@ it.each([["true", true], ["false", false], ["maybe", undefined], [undefined, und
 const kinds = [[429, "RateLimited"], [529, "Overloaded"], [500, "ServerFault"]] as const
 
 describe("retry-after", () => {
-  it.each(retryAfter)("%o is %s ms", (headers, millis) => {
+  it.each(retryAfter)("with the headers %o is %s ms", (headers, millis) => {
     for (const [status, tag] of kinds) {
       const error = Anthropic.classify(response(status, undefined, headers), { now })
       assert.strictEqual(error._tag, tag)
@@ -404,12 +404,12 @@ describe("retry-after", () => {
     }
   })
 
-  it("a date says nothing to who does not know what time it is", () => {
+  it("that is a date is ignored without the current time", () => {
     const failure = response(429, undefined, { "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" })
     assert.isUndefined(ClaudeError.retryAfter(Anthropic.classify(failure)))
   })
 
-  it("is not on errors that no waiting mends", () => {
+  it("is missing from permanent errors", () => {
     for (const status of [400, 401, 402, 403, 404, 413]) {
       assert.notProperty(Anthropic.classify(response(status, undefined, { "retry-after": "9" }), { now }), "retryAfter")
     }
@@ -422,7 +422,7 @@ describe("rate limits", () => {
     return error._tag === "RateLimited" ? error : assert.fail(error._tag)
   }
 
-  it("says which bucket is empty, and until when", () => {
+  it("show which bucket is empty, and when it resets", () => {
     const { limits, ramp } = limited({
       "anthropic-ratelimit-requests-limit": "4000",
       "anthropic-ratelimit-requests-remaining": "3999",
@@ -442,26 +442,26 @@ describe("rate limits", () => {
     assert.isFalse(ramp)
   })
 
-  it("takes no word for a number", () => {
+  it("ignore words in place of numbers", () => {
     assert.deepStrictEqual(limited({ "anthropic-ratelimit-requests-limit": "many" }).limits, {
       requests: { limit: undefined, remaining: undefined, reset: undefined }
     })
     assert.deepStrictEqual(limited({}).limits, {})
   })
 
-  it.each(["", " ", "-5", "0x10", "1e3", "1,000", "5 left", "Infinity"])("takes %j for no number", (value) => {
+  it.each(["", " ", "-5", "0x10", "1e3", "1,000", "5 left", "Infinity"])("ignore %j as a number", (value) => {
     assert.deepStrictEqual(
       limited({ "anthropic-ratelimit-requests-remaining": value, "anthropic-ratelimit-requests-limit": " 60 " }).limits,
       { requests: { limit: 60, remaining: undefined, reset: undefined } }
     )
   })
 
-  it("takes headers that are empty for none", () => {
+  it("ignore empty headers", () => {
     const names = ["limit", "remaining", "reset"].map((name) => `anthropic-ratelimit-requests-${name}`)
     assert.deepStrictEqual(limited(Object.fromEntries(names.map((name) => [name, ""]))).limits, {})
   })
 
-  it("says that it grew too fast", () => {
+  it("show that traffic grew too fast", () => {
     const error = limited({ "retry-after": "17" }, "ramp_limit_exceeded")
     assert.isTrue(error.ramp)
     assert.deepStrictEqual(error.retryAfter, Duration.seconds(17))
@@ -472,7 +472,7 @@ describe("rate limits", () => {
 // Transport
 // -----------------------------------------------------------------------------
 
-/** What undici throws, in the shape in which the SDK passes it on. */
+/** An error of undici, wrapped as the SDK wraps it. */
 const transport = (code: string, name = "Error") => {
   const cause = Object.assign(new Error(`${name} ${code}`), { code, name })
   return new Sdk.APIConnectionError({ cause: new TypeError("fetch failed", { cause }) })
@@ -501,8 +501,8 @@ const unreachable: ReadonlyArray<readonly [code: string, permanent: boolean]> = 
   ["HOSTNAME_MISMATCH", true]
 ]
 
-describe("transport", () => {
-  it.each(unreachable)("%s is Unreachable (permanent: %s)", (code, permanent) => {
+describe("a failure of the transport", () => {
+  it.each(unreachable)("with code %s is Unreachable (permanent: %s)", (code, permanent) => {
     for (const failure of [transport(code), new TypeError("terminated", { cause: { code } }), { code }]) {
       const error = Anthropic.classify(failure, { now, model: "m", requestId: "req_1" })
       assert.instanceOf(error, ClaudeError.Unreachable)
@@ -519,19 +519,19 @@ describe("transport", () => {
     ["UND_ERR_HEADERS_TIMEOUT", "connect"],
     ["ETIMEDOUT", "connect"],
     ["UND_ERR_BODY_TIMEOUT", "idle"]
-  ])("%s is TimedOut (%s)", (code, scope) => {
+  ])("with code %s is TimedOut (%s)", (code, scope) => {
     const error = Anthropic.classify(transport(code), { now })
     assert.instanceOf(error, ClaudeError.TimedOut)
     assert.strictEqual(error.scope, scope)
   })
 
-  it("the SDK's own time-out is TimedOut, although it hides why", () => {
+  it("that is the SDK's own time-out is TimedOut, even without a code", () => {
     const error = Anthropic.classify(new Sdk.APIConnectionTimeoutError(), { now })
     assert.instanceOf(error, ClaudeError.TimedOut)
     assert.strictEqual(error.scope, "connect")
   })
 
-  it("a body that cannot be read is UnexpectedResponse, and is not quoted", () => {
+  it("to parse a body is UnexpectedResponse, which does not quote the body", () => {
     const { failure: syntax } = Result.try(() => JSON.parse("<html>secret</html>") as unknown) as Result.Failure<
       never,
       Error
@@ -544,12 +544,12 @@ describe("transport", () => {
     assert.strictEqual(tagOf(new TypeError("terminated", { cause: { code: "Z_DATA_ERROR" } })), "UnexpectedResponse")
   })
 
-  it("the innermost code is the one that counts", () => {
+  it("is classified by the innermost code", () => {
     const failure = { code: "outer", cause: { code: "ECONNRESET", cause: { cause: { message: "no code" } } } }
     assert.strictEqual((Anthropic.classify(failure) as ClaudeError.Unreachable).code, "ECONNRESET")
   })
 
-  it("what failed before it was sent is ours: the credentials, or the request", () => {
+  it("before anything was sent is AuthenticationFailed or InvalidRequest", () => {
     const unsent = (failure: unknown) => Anthropic.classify(failure, { sent: false })
     const credentials = [
       new Error("Could not resolve authentication method. Expected one of apiKey, authToken to be set."),
@@ -567,7 +567,7 @@ describe("transport", () => {
       unsent(Object.assign(new TypeError("Invalid URL"), { code: "ERR_INVALID_URL" }))._tag,
       "InvalidRequest"
     )
-    // The way to the token, or to the API, was not there.
+    // The network to the token provider, or to the API, failed.
     assert.strictEqual(unsent(transport("ECONNREFUSED"))._tag, "Unreachable")
     assert.strictEqual(unsent(new TypeError("fetch failed", { cause: { code: "ECONNREFUSED" } }))._tag, "Unreachable")
     assert.strictEqual(unsent(transport("UND_ERR_CONNECT_TIMEOUT"))._tag, "TimedOut")
@@ -593,8 +593,8 @@ const inStream: ReadonlyArray<readonly [type: string, tag: ClaudeError.Tag]> = [
   ["brand_new_error", "ServerFault"]
 ]
 
-describe("errors in a stream", () => {
-  it.each(inStream)("%s without a status is %s", (type, tag) => {
+describe("an error event in a stream", () => {
+  it.each(inStream)("with type %s and no status is %s", (type, tag) => {
     const headers = new Headers({ "request-id": "req_1" })
     for (const failure of [new APIError(undefined, body(type), undefined, headers), { error: body(type) }]) {
       const error = Anthropic.classify(failure, { requestId: "req_1" })
@@ -604,7 +604,7 @@ describe("errors in a stream", () => {
     }
   })
 
-  it("codes and words decide there too", () => {
+  it("is also classified by its code and its message", () => {
     assert.strictEqual(
       tagOf({ error: body("rate_limit_error", "", "enforced_spend_limit_reached") }),
       "SpendLimitReached"
@@ -612,7 +612,7 @@ describe("errors in a stream", () => {
     assert.strictEqual(tagOf({ error: body("invalid_request_error", "Grammar compilation timed out.") }), "ServerFault")
   })
 
-  it("an error that does not say which is no sign of a broken connection", () => {
+  it("without a type is UnexpectedResponse, not Unreachable", () => {
     for (const odd of ["boom", 7, [], {}, { error: "boom" }, { error: {} }, { error: { type: 3 } }]) {
       assert.strictEqual(tagOf({ error: odd }), "UnexpectedResponse")
     }
@@ -648,14 +648,14 @@ const odd: ReadonlyArray<readonly [name: string, failure: unknown]> = [
   ["an array", [1, 2]],
   ["an object without a prototype", Object.create(null)],
   ["an error", new Error("boom")],
-  ["an error whose message is no string", Object.assign(new Error(), { message: 7 })],
+  ["an error whose message is not a string", Object.assign(new Error(), { message: 7 })],
   ["an aggregate", new AggregateError([new Error("a"), new Error("b")], "all failed")],
   ["a cycle", cyclic],
   ["an error that is its own cause", causedByItself],
   ["a status that is a string", { status: "429" }],
   ["a status that is not a number", { status: NaN }],
   ["headers that are a string", { headers: "retry-after: 3" }],
-  ["headers whose get is no function", { headers: { get: 3 } }],
+  ["headers whose get is not a function", { headers: { get: 3 } }],
   ["headers that throw", {
     status: 529,
     headers: {
@@ -664,20 +664,20 @@ const odd: ReadonlyArray<readonly [name: string, failure: unknown]> = [
       }
     }
   }],
-  ["headers that answer with anything", { status: 429, headers: { get: () => ({}) } }],
+  ["headers that return an object", { status: 429, headers: { get: () => ({}) } }],
   ["a property that throws", {
     get status(): number {
       throw new Error("no status")
     }
   }],
-  ["an object that throws whatever is asked of it", hostile],
+  ["an object whose properties all throw", hostile],
   ["a hostile cause", new Error("boom", { cause: hostile })],
   ["a hostile body", { status: 500, error: hostile }],
-  ["an error of ours", new ClaudeError.Overloaded({})]
+  ["a ClaudeError", new ClaudeError.Overloaded({})]
 ]
 
-describe("anything", () => {
-  it.each(odd)("G16: %s gives one of our errors", (_, failure) => {
+describe("any value", () => {
+  it.each(odd)("G16: %s is classified as a ClaudeError", (_, failure) => {
     for (const sent of [true, false, undefined]) {
       const error = Anthropic.classify(failure, { now, sent })
       assert.isTrue(ClaudeError.is(error))
@@ -686,7 +686,7 @@ describe("anything", () => {
     }
   })
 
-  it("a status is believed although the headers cannot be read", () => {
+  it("with a status is classified by it, even if its headers or its body throw", () => {
     assert.strictEqual(tagOf(odd.find(([name]) => name === "headers that throw")?.[1]), "Overloaded")
     assert.strictEqual(tagOf({ status: 500, error: hostile }), "ServerFault")
   })
@@ -698,7 +698,7 @@ describe("anything", () => {
 
 type Fetch = NonNullable<Anthropic.Options["fetch"]>
 
-/** A `Claude` whose `fetch` is a function of the test, and what it was asked. */
+/** A `Claude` with the test's `fetch`, and the URLs that it requested. */
 const fetching = (fetch: Fetch, credentials?: ClientOptions["credentials"]) => {
   const urls: Array<string> = []
   const counted: Fetch = (url, init) => {
@@ -722,7 +722,7 @@ const answering = (...responses: ReadonlyArray<readonly [body: string, init?: Re
 const inAMinute = { status: 429, headers: { "retry-after": "Thu, 01 Jan 1970 00:01:00 GMT", "request-id": "req_1" } }
 
 describe("countTokens", () => {
-  it.effect("counts", () => {
+  it.effect("returns the number of input tokens", () => {
     const { layer, urls } = answering(["{\"input_tokens\":14}"])
     return Effect.gen(function*() {
       assert.strictEqual(yield* Claude.countTokens("hi"), 14)
@@ -742,7 +742,7 @@ describe("countTokens", () => {
     ["", { status: 401 }, "AuthenticationFailed"]
   ]
 
-  it.effect.each(failing)("G16: %s with %o is %s", ([body, init, tag]) => {
+  it.effect.each(failing)("G16: fails at the body %s with %o as %s", ([body, init, tag]) => {
     const { layer, urls } = answering([body, init])
     return Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Claude.countTokens("hi")))._tag, tag)
@@ -750,7 +750,7 @@ describe("countTokens", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("refreshes a token that is refused, once", () => {
+  it.effect("refreshes the token once after a 401", () => {
     const { layer, urls } = answering(["", { status: 401 }], ["{\"input_tokens\":14}"])
     return Effect.gen(function*() {
       assert.strictEqual(yield* Claude.countTokens("hi"), 14)
@@ -758,7 +758,7 @@ describe("countTokens", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("does not wait for ever", () => {
+  it.effect("times out after 30 seconds", () => {
     let aborted = false
     const { layer } = fetching((_, init) =>
       new Promise((_, reject) =>
@@ -779,7 +779,7 @@ describe("countTokens", () => {
   })
 })
 
-describe("a fetch", () => {
+describe("a custom fetch", () => {
   type Call = Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>
 
   const waits = (call: Call) => {
@@ -791,8 +791,10 @@ describe("a fetch", () => {
     }).pipe(Effect.provide(layer))
   }
 
-  it.effect("a date to wait for is measured by the clock, when asking", () => waits(Claude.text("hi")))
-  it.effect("a date to wait for is measured by the clock, when counting", () => waits(Claude.countTokens("hi")))
+  it.effect("that returns a retry-after date gives a wait by Effect's clock, for a message", () =>
+    waits(Claude.text("hi")))
+  it.effect("that returns a retry-after date gives a wait by Effect's clock, for countTokens", () =>
+    waits(Claude.countTokens("hi")))
 
   const broken: ReadonlyArray<readonly [name: string, fetch: () => Promise<never>]> = [
     ["throws", () => {
@@ -802,7 +804,7 @@ describe("a fetch", () => {
     ["rejects with a string", () => Promise.reject("no network here")]
   ]
 
-  it.effect.each(broken)("G16: that %s is an error of ours", ([, fetch]) =>
+  it.effect.each(broken)("G16: that %s causes Unreachable", ([, fetch]) =>
     Effect.gen(function*() {
       const calls: ReadonlyArray<Call> = [Claude.text("hi"), Claude.countTokens("hi")]
       for (const call of calls) assert.strictEqual((yield* Effect.flip(call))._tag, "Unreachable")
@@ -826,20 +828,20 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
     ["an empty key", { apiKey: "" }],
     ["a key with a newline", { apiKey: "sk-ant-secret\n" }],
     ["a key with a space", { apiKey: "sk-ant secret" }],
-    ["a key with letters a header cannot carry", { apiKey: "sk-ant-s\u00e9cret" }],
+    ["a key with letters that are not allowed in a header", { apiKey: "sk-ant-s\u00e9cret" }],
     ["a redacted key that is empty", { apiKey: Redacted.make("") }]
-  ])("refuses %s with a sentence", (_, options) => {
+  ])("rejects %s with a RangeError that says what to do", (_, options) => {
     assert.throws(() => layerWith(options), RangeError, /^Anthropic: apiKey is missing, empty, or .*pass the key/)
   })
 
-  it("refuses a token that no header can carry, and a token beside a key, with a sentence", () => {
+  it("rejects an invalid token, and a token together with a key, with a RangeError that says what to do", () => {
     assert.throws(() => layerWith({ authToken: "a token" }), RangeError, /^Anthropic: authToken is missing, empty, or/)
-    assert.throws(() => layerWith({ apiKey: "a", authToken: "b" }), RangeError, /apiKey and authToken are both given/)
+    assert.throws(() => layerWith({ apiKey: "a", authToken: "b" }), RangeError, /apiKey and authToken are both set/)
     const client = new Sdk({ apiKey: "sk-ant-x" })
-    assert.throws(() => layerWith({ client, authToken: "b" }), RangeError, /authToken and client are both given/)
+    assert.throws(() => layerWith({ client, authToken: "b" }), RangeError, /authToken and client are both set/)
   })
 
-  it("does not print the key it refuses", () => {
+  it("does not print the key that it rejects", () => {
     try {
       layerWith({ apiKey: "sk-ant-secret\n" })
       assert.fail("it was not refused")
@@ -849,13 +851,13 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
   })
 
   it.each(["", "api.anthropic.com", "ftp://api.anthropic.com", "javascript:alert(1)", "http://"])(
-    "refuses the base URL %s with a sentence",
+    "rejects the base URL \"%s\" with a RangeError that says what to do",
     (baseUrl) => {
       assert.throws(() => layerWith({ apiKey: "sk-ant-x", baseUrl }), RangeError, /baseUrl is ".*": it must be an http/)
     }
   )
 
-  it("refuses a bad base URL for a client too", () => {
+  it("also rejects an invalid base URL next to a client", () => {
     const client = new Sdk({ apiKey: "sk-ant-x" })
     assert.throws(() => layerWith({ client, baseUrl: "nowhere" }), RangeError, /baseUrl is "nowhere"/)
   })
@@ -866,7 +868,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
     ["a client", { client: new Sdk({ apiKey: "sk-ant-x" }) }]
   ]
 
-  it.effect.each(meant)("takes %s", ([, options]) => Effect.scoped(Effect.asVoid(Layer.build(layerWith(options)))))
+  it.effect.each(meant)("accepts %s", ([, options]) => Effect.scoped(Effect.asVoid(Layer.build(layerWith(options)))))
 
   const configured = (env: Readonly<Record<string, string>>, built: Layer.Layer<Claude.Claude, unknown> = layer) =>
     Layer.build(built).pipe(
@@ -908,7 +910,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
       return String(exit)
     })
 
-  it.effect.each(notMeant)("a configuration with %s fails, says what to do, and does not print the key", ([
+  it.effect.each(notMeant)("rejects a configuration with %s, says what to do, and does not print the key", ([
     ,
     env,
     words
@@ -918,16 +920,16 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
       for (const word of words) assert.include(printed, word)
     }))
 
-  it.effect("what is given in place of a variable, and cannot be meant, is an error of the configuration", () =>
+  it.effect("reports invalid options of layerConfig as a ConfigError", () =>
     Effect.gen(function*() {
       const named = layerConfig({ apiKey: Config.Redacted("MY_KEY") })
       assert.include(yield* refuses(named, { MY_KEY: "a secret" }), "apiKey is missing, empty, or has characters")
       assert.include(yield* refuses(named, {}), "MY_KEY")
       const both = layerConfig({ apiKey: "a", authToken: "b" })
-      assert.include(yield* refuses(both, {}), "apiKey and authToken are both given")
+      assert.include(yield* refuses(both, {}), "apiKey and authToken are both set")
     }))
 
-  it.effect("a configuration with a key is enough", () =>
+  it.effect("accepts a configuration with only a key", () =>
     Effect.gen(function*() {
       assert.isTrue(Exit.isSuccess(yield* configured({ ANTHROPIC_API_KEY: "sk-ant-x" })))
       assert.isTrue(
@@ -939,7 +941,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
 })
 
 describe("NodeAnthropic", () => {
-  it.each([0, -1, 1.5, NaN])("refuses %d connections with a sentence", (connections) => {
+  it.each([0, -1, 1.5, NaN])("rejects %d connections with a RangeError that says what to do", (connections) => {
     assert.throws(
       () => NodeAnthropic.layer({ apiKey: "sk-ant-x", connections }),
       RangeError,

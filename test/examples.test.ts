@@ -1,4 +1,4 @@
-/** Every example is a test: it type-checks, and it runs against a script. */
+/** Runs each example against a script. */
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Fiber, Layer, Result } from "effect"
 import { TestClock } from "effect/testing"
@@ -29,7 +29,7 @@ import { oneIn } from "./support/effort.ts"
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
 const messages = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.messages))
 
-/** Runs to the end, however long it waits. */
+/** Runs an effect on the test clock, for at most ten minutes. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within: "1 minute" | "10 minutes" = "10 minutes") =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(Effect.result(self))
@@ -39,8 +39,8 @@ const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within: "1 minute" | "10 
 
 const asked = (turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
 
-describe("examples", () => {
-  it("none is forgotten", () => {
+describe("example", () => {
+  it("files are all listed here", () => {
     const files = fs.readdirSync(path.resolve(import.meta.dirname, "../examples")).toSorted()
     assert.deepStrictEqual(files, [
       "01-one-line.ts",
@@ -57,7 +57,7 @@ describe("examples", () => {
       "12-chat-reply.ts",
       "13-long-answer.ts",
       "14-fallback-models.ts",
-      // Over HTTP, in a file of its own.
+      // Tested in relay.test.ts and health.test.ts.
       "15-relay.ts",
       "16-health.ts",
       "17-simulate.ts",
@@ -66,7 +66,7 @@ describe("examples", () => {
   })
 
   it.effect(
-    "17 proves a policy: 99 % of the calls are answered through an outage of a minute",
+    "17 tests a policy: 99 % of the calls are answered through an outage of a minute",
     () =>
       Effect.gen(function*() {
         const results = yield* Simulate.program
@@ -76,7 +76,7 @@ describe("examples", () => {
     60_000
   )
 
-  it.effect("01 asks and prints", () =>
+  it.effect("01 asks, and succeeds with the answer", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* OneLine.program, "slow water")
     }).pipe(asked([Faults.answer("slow water")])))
@@ -93,12 +93,12 @@ describe("examples", () => {
       assert.lengthOf(yield* models, 3)
     }).pipe(asked([Faults.rateLimited(), Faults.overloaded, Faults.serverError])))
 
-  it.effect("02 raises everything else at once", () =>
+  it.effect("02 fails at once with any other error", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(ThreeAttempts.program))._tag, "Unreachable")
     }).pipe(asked([Faults.reset])))
 
-  it.effect("03 waits 2, 3, 4 and then 30 + 5 seconds, each kind by its own count", () =>
+  it.effect("03 waits 2, 3, 4 and then 30 + 5 seconds, with a separate count for each kind", () =>
     Effect.gen(function*() {
       const running = yield* Effect.forkChild(WaitsByKind.program)
       for (const [seconds, requests] of [[1, 1], [1, 2], [2, 2], [1, 3], [3, 3], [1, 4], [34, 4], [1, 5]] as const) {
@@ -114,7 +114,7 @@ describe("examples", () => {
       Faults.answer("slow water")
     ])))
 
-  it.effect("04 asks again when it is not JSON, then another model, and gives a value", () =>
+  it.effect("04 asks again after a malformed answer, asks another model after a refusal, and gives a value", () =>
     Effect.gen(function*() {
       const good = yield* finish(FullStack.program)
       assert.deepInclude(good._tag === "Success" ? good.success : {}, { status: "success" })
@@ -133,7 +133,7 @@ describe("examples", () => {
       Faults.refusal()
     ])))
 
-  it.effect("05 decodes, recovers from a refusal, and has something to say about the rest", () =>
+  it.effect("05 decodes an answer, recovers from a refusal, and gives a notice for other errors", () =>
     Effect.gen(function*() {
       const results = [
         yield* PerError.readInvoice("a"),
@@ -150,14 +150,14 @@ describe("examples", () => {
       Faults.unauthorized
     ])))
 
-  it.effect("06 gives the application what it asked for", () =>
+  it.effect("06 gives the answers to a caller without Claude", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* OwnService.program, ["It says so.", "It says so."])
     }).pipe(Effect.provide(OwnService.Summaries.layer.pipe(
       Layer.provide(FakeClaude.layer(Faults.cycle(Faults.answer("It says so."))))
     ))))
 
-  it.effect("07 plays half a minute of incident in no time", () =>
+  it.effect("07 plays half a minute of incident without real time", () =>
     Effect.gen(function*() {
       const { early, requests, summaries } = yield* TestIt.program
       assert.isTrue(early)
@@ -169,12 +169,12 @@ describe("examples", () => {
   const invoice = { supplier: "ACME Ltd.", lines, totalCents: 21950, due: "2026-12-01" }
   const wrong = { ...invoice, totalCents: 219 }
 
-  it.effect("08 asks again when the sums are wrong, and gives dates and what it cost", () =>
+  it.effect("08 asks again if the total is wrong, and gives a decoded date and the cost", () =>
     Effect.gen(function*() {
       const outcome = yield* InvoiceBySchema.program
       const due = DateTime.makeUnsafe("2026-12-01")
       assert.deepStrictEqual(outcome.status === "success" ? outcome.data : outcome.error, { ...invoice, due })
-      // Twice 100 tokens read at 2 dollars a million, and 50 written at 10.
+      // Two attempts, each with 100 input tokens at $2 a million and 50 output tokens at $10 a million.
       assert.closeTo(outcome.cost.dollars, 2 * (100 * 2 + 50 * 10) / 1e6, 1e-12)
       assert.isFalse(outcome.cost.atLeast)
       const [first = [], second = []] = yield* messages
@@ -190,21 +190,21 @@ describe("examples", () => {
       ])
     }).pipe(asked([wrong, invoice].map((value) => Faults.value(value, { inputTokens: 100, outputTokens: 50 })))))
 
-  it.effect("08 gives a value also when the sums stay wrong", () =>
+  it.effect("08 gives the error as a value if the total stays wrong", () =>
     Effect.gen(function*() {
       const outcome = yield* InvoiceBySchema.program
       assert.strictEqual(outcome.status === "error" && outcome.error._tag, "MalformedOutput")
       assert.deepStrictEqual((yield* messages).map(({ length }) => length), [1, 3, 5])
     }).pipe(asked([Faults.value(wrong), Faults.value(wrong), Faults.value(wrong)])))
 
-  it.effect("09 names a queue of the list, or fails", () =>
+  it.effect("09 gives a queue of the list, or fails", () =>
     Effect.gen(function*() {
       const queue: "billing" | "technical" | "sales" | "other" = yield* Triage.program
       assert.strictEqual(queue, "billing")
       assert.strictEqual((yield* Effect.flip(Triage.program))._tag, "MalformedOutput")
     }).pipe(asked([Faults.value({ choice: "billing" }), Faults.value({ choice: "complaints" })])))
 
-  it.effect("10 asks for both in words, and again with what was wrong", () =>
+  it.effect("10 describes the JSON in the prompt, and asks again with the mistakes", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(JsonReask.form, {
         form: "prompt",
@@ -229,7 +229,7 @@ describe("examples", () => {
 
   const uses = (input: object) => Faults.answer("Let me see.", { tool: { name: "stock", input } })
 
-  it.effect("11 sends back what came of the tool", () =>
+  it.effect("11 sends back the result of the tool", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Tools.program, "Yes, four.")
       const [first = [], second = []] = yield* messages
@@ -241,18 +241,18 @@ describe("examples", () => {
       ])
     }).pipe(asked([uses({ color: "blue", size: "M" }), Faults.answer("Yes, four.")])))
 
-  it.effect("11 runs no tool with what does not match its schema", () =>
+  it.effect("11 fails without running the tool if the input does not match its schema", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Tools.program))._tag, "MalformedOutput")
       assert.lengthOf(yield* messages, 1)
     }).pipe(asked([uses({ color: "blue", size: "XL" })])))
 
-  it.effect("11 is content with an answer that needs no tool", () =>
+  it.effect("11 accepts an answer without a tool use", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Tools.program, "Only in red.")
     }).pipe(asked([Faults.answer("Only in red.")])))
 
-  it.effect("12 shows the last good answer, and to nobody else; then words", () =>
+  it.effect("12 shows the last good answer to the same customer, and a notice to another one", () =>
     Effect.gen(function*() {
       const question = { id: "opening-hours", text: "When do you open?" }
       const ask = (customer: string) => finish(ChatReply.program(question, customer), "1 minute")
@@ -272,14 +272,14 @@ describe("examples", () => {
       Effect.provideService(Fallback.Store, Fallback.memoryStore(10))
     ))
 
-  it.effect("13 continues what was cut, and counts all of it", () =>
+  it.effect("13 continues a truncated answer, and counts the tokens of all pieces", () =>
     Effect.gen(function*() {
       const { text, tokens } = yield* LongAnswer.program
       assert.strictEqual(text, "Tea is a leaf. It is put in water.")
       assert.strictEqual(tokens, 4 + 9)
     }).pipe(asked([Faults.maxTokens("Tea is a leaf."), Faults.answer("Tea is a leaf. It is put in water.")])))
 
-  it.effect("14 asks another model, and another account when the money is spent", () =>
+  it.effect("14 asks another model after a refusal, and keeps the error if the other account has no key", () =>
     Effect.gen(function*() {
       const [ours, backup] = yield* Effect.all([
         Effect.provide(
@@ -289,7 +289,7 @@ describe("examples", () => {
         Effect.flip(Effect.provide(FallbackModels.program, FakeClaude.layer([Faults.spendLimited])))
       ])
       assert.deepStrictEqual(ours[1], ["claude-sonnet-5-5", "claude-opus-5"])
-      assert.strictEqual(backup._tag, "SpendLimitReached", "there is no key of the other account")
+      assert.strictEqual(backup._tag, "SpendLimitReached", "the other account has no key")
     }))
 })
 
@@ -313,12 +313,12 @@ const run = (...args: ReadonlyArray<string>) => {
 }
 
 describe("the main job", () => {
-  it("survives the incident, tells it as it happens, and ends with 0", async () => {
+  it("survives the incident, prints each event, and exits with 0", async () => {
     const { code, stderr, stdout } = await run("Does it hold?")
     assert.deepStrictEqual([code, stderr], [0, ""])
     const order = [
       /question +Does it hold\?/,
-      /retry +by kind of error, at most 5 in all/,
+      /retry +by kind of error, at most 5 in total/,
       /attempt 1 failed: Overloaded/,
       /attempt 2 failed: RateLimited/,
       /waiting \d\.\d\ds: the server asked for 1\.00s/,
@@ -337,13 +337,13 @@ describe("the main job", () => {
     assert.notInclude(stdout, "\u001b")
   }, 30_000)
 
-  it("explains itself", async () => {
+  it("prints its usage with --help", async () => {
     const { code, stdout } = await run("--help")
     assert.strictEqual(code, 0)
     assert.match(stdout, /npm start[^]*--port N/)
   })
 
-  it("says in one line what it cannot do, and does not end with 0", async () => {
+  it("prints one line for a wrong argument or a busy port, and exits with another code than 0", async () => {
     const busy = net.createServer().listen(0, "127.0.0.1")
     await new Promise((resolve) => busy.once("listening", resolve))
     const { port } = busy.address() as net.AddressInfo

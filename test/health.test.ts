@@ -1,4 +1,4 @@
-/** The health endpoint of the examples, over HTTP: what a load balancer sees while Claude is well, and while it is not. */
+/** The health endpoint of the examples over HTTP: the responses to a load balancer in good times and during outages. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schema } from "effect"
@@ -28,8 +28,8 @@ const world = (playable: Faults.Playable, more: Guards.Guards = {}) =>
     Layer.provide(CallLog.layerNoop)
   )
 
-describe("the health of the examples", () => {
-  it.live("is 200 with every guard while calls succeed", () =>
+describe("the health endpoint of the examples", () => {
+  it.live("returns 200 and the status of every guard while calls succeed", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       yield* Claude.text("hi")
@@ -45,7 +45,7 @@ describe("the health of the examples", () => {
       yield* Fiber.interrupt(server)
     }).pipe(Effect.provide(world(Faults.cycle(Faults.answer("hello"))))))
 
-  it.live("is 503 while nothing may be sent, because the money is spent", () =>
+  it.live("returns 503 while a spend limit blocks all calls", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "SpendLimitReached")
@@ -58,12 +58,12 @@ describe("the health of the examples", () => {
       yield* Fiber.interrupt(server)
     }).pipe(Effect.provide(world(Faults.cycle(Faults.spendLimited)))))
 
-  it.live("is 200 again when there may be money, before anybody has asked: nobody would, while it is 503", () => {
+  it.live("returns 200 again once a probe is allowed, because a 503 would keep all traffic away", () => {
     const circuits = Circuit.memory()
     const open: Circuit.State = {
       _tag: "Open",
       generation: 1,
-      outage: { began: 0, why: "the account has spent its money" },
+      outage: { began: 0, why: "the account reached its spend limit" },
       until: 1,
       probe: null,
       at: 0
@@ -78,7 +78,7 @@ describe("the health of the examples", () => {
     }).pipe(Effect.provide(world([]).pipe(Layer.provide(Layer.succeed(Circuit.Store, circuits)))))
   })
 
-  it.live("is 503 while no call succeeds, and 200 again when the last of them is long ago", () =>
+  it.live("returns 503 while all calls fail, and 200 again once those calls are long ago", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       yield* Effect.flip(Claude.text("hi"))
@@ -90,7 +90,7 @@ describe("the health of the examples", () => {
       Effect.provide(world(Faults.cycle(Faults.serverError), { monitor: { minimumCalls: 1, window: "1 second" } }))
     ))
 
-  it.live("is 200 and degraded while some calls fail", () =>
+  it.live("returns 200 and degraded while some calls fail", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       for (let i = 0; i < 4; i++) yield* Effect.exit(Claude.text("hi"))
@@ -105,7 +105,7 @@ describe("the health of the examples", () => {
       })
     )))
 
-  it.live("is 200 again with the first answer, although it takes 20 to clear the alert", () =>
+  it.live("returns 200 again after the first answer, although the alert clears only after 20", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
@@ -123,7 +123,7 @@ describe("the health of the examples", () => {
       })
     )))
 
-  it.live("is 503 while all its models are shut, and degraded while one of them is", () =>
+  it.live("returns 503 while the circuits of all models are open, and degraded while one of them is", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
@@ -140,7 +140,7 @@ describe("the health of the examples", () => {
       world(Faults.by(({ index }) => index < 20 ? Faults.serverError : Faults.answer("hello")), { monitor: false })
     )))
 
-  it.live("is 200 where there is no circuit that could be open", () =>
+  it.live("returns 200 without a circuit breaker", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       assert.strictEqual((yield* look).status, 200)

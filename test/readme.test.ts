@@ -1,4 +1,4 @@
-/** The README tells the truth: its code exists and runs, its table is made from the code, its output was printed. */
+/** Checks the README: its code is in an example or a test, and its tables and its output match the program. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -13,7 +13,7 @@ const folder = (name: string) =>
     .filter((file) => file.endsWith(".ts"))
     .map((file) => read(`${name}/${file}`))
 
-/** Code without its layout, and with the names a user imports. */
+/** Code without its layout, and with the module names that a user imports. */
 const flat = (code: string) =>
   code
     .replaceAll(`"../src/index.ts"`, `"resilient-claude"`)
@@ -32,10 +32,10 @@ const comments = fs.readdirSync(path.join(root, "src"), { recursive: true, encod
     )
   )
 
-describe("code", () => {
+describe("the code in README and doc comments", () => {
   for (const [file, text] of [["README.md", read("README.md")] as const, ...comments]) {
     for (const fence of fences(text)) {
-      it(`${file}: ${fence.split("\n").find((line) => !line.startsWith("import"))}`, () => {
+      it(`is in an example or a test: ${file}: ${fence.split("\n").find((line) => !line.startsWith("import"))}`, () => {
         const code = flat(fence).trim()
         assert.isTrue(alive.some((file) => file.includes(code)), `not found in examples/ or test/:\n${fence}`)
       })
@@ -43,16 +43,16 @@ describe("code", () => {
   }
 })
 
-describe("figures", () => {
+describe("the documents", () => {
   it.each([
     ["docs/errors.md", "errors", adviceTable],
     ["docs/fallbacks.md", "decisions", decisionTable]
-  ])("%s: the table of %s is what the code does", (page, name, table) => {
+  ])("show in %s the current table of %s", (page, name, table) => {
     const [, written = ""] = new RegExp(`<!-- table of ${name} -->\\n([^]*?)\\n\\n`).exec(read(page)) ?? []
     assert.strictEqual(written, table())
   })
 
-  it("README.md: the short table names each kind of error once, and says which are retried", () => {
+  it("name each kind of error once in the table of README.md, with whether it is retried", () => {
     const [, table = ""] = /## What can go wrong\n\n([^]*?)\n\n/.exec(read("README.md")) ?? []
     const rows = table.split("\n").slice(2).map((row) => row.split("|"))
     const named = rows.flatMap(([, , tags = "", retried = ""]) =>
@@ -63,11 +63,11 @@ describe("figures", () => {
     for (const tag of never) assert.strictEqual(Retry.standard[tag as ClaudeError.Tag], Retry.never, tag)
   })
 
-  it("README.md is a front door, and no house", () => {
+  it("keep README.md below 250 lines", () => {
     assert.isAtMost(read("README.md").split("\n").length, 250)
   })
 
-  it("the output of npm start is what it prints", () => {
+  it("show in README.md the output of npm start, with the current description of its policy", () => {
     const [, written = ""] = /<!-- output of npm start -->\n```text\n([^]*?)```/.exec(read("README.md")) ?? []
     assert.include(written, Policy.describe(policy).split("\n").map((line) => `  ${line}`).join("\n"))
     for (const failure of ["Overloaded", "RateLimited", "Unreachable", "PartialAnswer"]) {

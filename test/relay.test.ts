@@ -1,4 +1,4 @@
-/** The relay of the examples, over HTTP: what a browser is told, and what becomes of the request to Claude. */
+/** The relay of the examples over HTTP: the events for the browser, and the request to Claude. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Schema, type Scope } from "effect"
@@ -17,12 +17,12 @@ import { FakeServer, Faults } from "../src/testing/index.ts"
 // Browser, relay, Claude
 // -----------------------------------------------------------------------------
 
-/** Where the relay is. */
+/** The address of the relay. */
 class Site extends Context.Service<Site, string>()("test/Site") {}
 
 const soon = Retry.backoff({ times: 2, base: "20 millis" })
 
-/** A relay between a reader and a Claude that plays a script. */
+/** A relay between a reader and a fake Claude that plays a script. */
 const world = (
   turns: Faults.Playable,
   policy: Policy.Policy = {},
@@ -53,15 +53,15 @@ const world = (
 
 const fromJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
 
-/** What a reader has: events and comments, as far as they are whole. */
+/** A reader's response so far: its complete events and comments. */
 interface Reader {
   readonly status: number
   readonly body: () => string
   readonly kinds: () => ReadonlyArray<string>
-  /** The text as the page shows it. */
+  /** The text that the page shows. */
   readonly shown: () => string
   readonly last: () => Readonly<Record<string, unknown>> | undefined
-  /** Done when the response is over, in whatever way. */
+  /** Succeeds when the response has ended, even if it failed. */
   readonly over: Effect.Effect<void>
   readonly leave: Effect.Effect<void>
 }
@@ -110,7 +110,7 @@ const ask = (
 
 const sse = (event: string, data: object) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
 
-/** The page, after a question that was answered with these events, and then by what became of the connection. */
+/** Runs the page's script with a question whose answer has these events. `after`: what happens to the connection then. */
 const visit = (events: ReadonlyArray<string>, after: "end" | "reset" | "stop" = "end") =>
   Effect.gen(function*() {
     const url = yield* Site
@@ -125,7 +125,7 @@ const visit = (events: ReadonlyArray<string>, after: "end" | "reset" | "stop" = 
           signal.addEventListener("abort", () => controller.error(new Error("it was aborted")))
           for (const event of events) controller.enqueue(new TextEncoder().encode(event))
           if (after === "end") controller.close()
-          // What was sent is there before.
+          // Wait until the page has read the events.
           if (after === "reset") setTimeout(() => controller.error(new Error("network error")), 50)
           if (after === "stop") setTimeout(() => parts["#stop"]?.onclick({}), 50)
         }
@@ -146,7 +146,7 @@ const visit = (events: ReadonlyArray<string>, after: "end" | "reset" | "stop" = 
     }
   })
 
-/** Looks again until it holds, or for ten seconds. */
+/** Polls until a condition holds, for at most ten seconds. */
 const until = <E, R>(what: string, holds: Effect.Effect<boolean, E, R>, left = 500): Effect.Effect<void, E, R> =>
   Effect.flatMap(holds, (yes) => {
     if (yes) return Effect.void
@@ -161,15 +161,15 @@ const closed = Effect.flatMap(
 
 const asked = Effect.flatMap(FakeServer.FakeServer, ({ received }) => Effect.map(received, (all) => all.length))
 
-/** Of all that was said, the events. */
+/** The kinds of a reader's events, without comments. */
 const events = (reader: Reader) => reader.kinds().filter((kind) => kind !== ":")
 
 // -----------------------------------------------------------------------------
-// What a reader is told
+// Events for the reader
 // -----------------------------------------------------------------------------
 
 describe("the relay", () => {
-  it.live("gives the whole answer, and says that it is whole", () =>
+  it.live("sends the whole answer, and then an end event", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over
@@ -184,10 +184,10 @@ describe("the relay", () => {
       )
     ))
 
-  it.live("gives signs of life while nothing comes, before the answer and in it", () =>
+  it.live("sends comments as keep-alive while Claude is silent, before the answer and in it", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
-      yield* until("no sign of life before", Effect.sync(() => reader.kinds().length >= 3))
+      yield* until("no keep-alive before the answer", Effect.sync(() => reader.kinds().length >= 3))
       assert.deepStrictEqual(events(reader), [])
       yield* reader.over
       assert.isAbove(reader.kinds().slice(reader.kinds().indexOf("text")).filter((kind) => kind === ":").length, 1)
@@ -200,7 +200,7 @@ describe("the relay", () => {
       )
     ))
 
-  it.live("closes the request to Claude when the reader leaves, in an answer or before it", () =>
+  it.live("closes the request to Claude when the reader disconnects, before or during an answer", () =>
     Effect.gen(function*() {
       for (const begun of [true, false]) {
         const reader = yield* ask()
@@ -212,13 +212,13 @@ describe("the relay", () => {
         yield* reader.leave
         yield* until("the request to Claude goes on", closed)
       }
-      assert.strictEqual(yield* asked, 2, "nobody asks again for a reader who left")
+      assert.strictEqual(yield* asked, 2, "a request was sent after the reader had left")
     }).pipe(
       Effect.scoped,
       Effect.provide(world([Faults.pings("half", "100 millis"), Faults.silence], { onBreak: "resume" }, "50 millis"))
     ))
 
-  it.live("makes a break visible, in words for a person, and ends nothing", () =>
+  it.live("reports a break with a failed event in plain words, and sends no end event", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over
@@ -235,8 +235,8 @@ describe("the relay", () => {
 
   it.live.each(
     [
-      ["says that what was shown is void, when the answer begins anew", "restart", "restarted", "A fox."],
-      ["says where an answer goes on, and shows nothing twice", "resume", "resumed", "Once upon a time."]
+      ["announces a restart, which replaces the text so far", "restart", "restarted", "A fox."],
+      ["announces a resumed answer, and repeats no text", "resume", "resumed", "Once upon a time."]
     ] as const
   )("%s", ([, onBreak, mark, whole]) =>
     Effect.gen(function*() {
@@ -249,7 +249,7 @@ describe("the relay", () => {
       Effect.provide(world([Faults.breaks("Once upon"), Faults.answer(whole)], { onBreak }))
     ))
 
-  it.live("says that Claude declined, and that what came before is void", () =>
+  it.live("reports a refusal, and that the text so far is void", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over
@@ -258,7 +258,7 @@ describe("the relay", () => {
       assert.match(String(reader.last()?.["text"]), /cannot help with this request/)
     }).pipe(Effect.scoped, Effect.provide(world([Faults.refusal("Well, ")]))))
 
-  it.live("says what is wrong before an answer in the same way, and never the error's own words", () =>
+  it.live("reports an error before the answer in the same way, without the error's own message", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over
@@ -266,7 +266,7 @@ describe("the relay", () => {
       assert.notMatch(reader.body(), /bearer|401|authentication/i)
     }).pipe(Effect.scoped, Effect.provide(world([Faults.unauthorized]))))
 
-  it.live("keeps two readers apart, and goes on for one when the other leaves", () =>
+  it.live("serves two readers separately, and goes on for one when the other disconnects", () =>
     Effect.gen(function*() {
       const [one, two] = yield* Effect.all([ask({ question: "one" }), ask({ question: "two" })], { concurrency: 2 })
       yield* until("they did not begin", Effect.sync(() => one.shown() !== "" && two.shown() !== ""))
@@ -286,14 +286,14 @@ describe("the relay", () => {
       )))
     ))
 
-  it.live("asks nothing for what is no question, or comes from another site", () =>
+  it.live("rejects invalid questions, and those of another site, without a request to Claude", () =>
     Effect.gen(function*() {
       const bad = yield* Effect.all([ask({ question: "" }), ask({}), ask("hi"), ask({ question: "hi" }, "text/plain")])
       assert.deepStrictEqual(bad.map(({ status }) => status), [400, 400, 400, 400])
       assert.strictEqual(yield* asked, 0)
     }).pipe(Effect.scoped, Effect.provide(world([]))))
 
-  it.live("reads no more of a question than one may have", () =>
+  it.live("rejects a question that is too long", () =>
     Effect.gen(function*() {
       const longest = yield* ask({ question: "\u0001".repeat(20_000) })
       assert.strictEqual(longest.status, 200)
@@ -307,7 +307,7 @@ describe("the relay", () => {
       assert.strictEqual(yield* asked, 1)
     }).pipe(Effect.scoped, Effect.provide(world([Faults.answer("a")]))))
 
-  it.live("has a page that puts nothing but text into itself", () =>
+  it.live("serves a page that inserts answers only as text, never as HTML", () =>
     Effect.gen(function*() {
       const url = yield* Site
       const page = yield* Effect.promise(async () => (await fetch(url)).text())
@@ -315,14 +315,14 @@ describe("the relay", () => {
       assert.notMatch(page, /innerHTML|insertAdjacent|outerHTML|document\.write|src=/)
     }).pipe(Effect.provide(world([]))))
 
-  it.live("has a page that shows all of the text, whatever is in it", () =>
+  it.live("serves a page that shows special characters unchanged", () =>
     Effect.gen(function*() {
       const text = "one\u2028two\u2029three\r\n\nevent: end\ndata: {} <b>&amp;</b> \u0000 狐"
       const { shown } = yield* visit([sse("text", { text }), sse("end", {})])
       assert.deepStrictEqual(shown(), { answer: text, state: "Ended.", kind: "ended" })
     }).pipe(Effect.provide(world([]))))
 
-  it.live("has a page for which a whole answer stays one, whatever the connection does after it", () =>
+  it.live("serves a page that shows a complete answer even if the connection breaks after it", () =>
     Effect.gen(function*() {
       for (const after of ["reset", "stop"] as const) {
         const { shown } = yield* visit([sse("text", { text: "a" }), sse("end", {})], after)
@@ -334,7 +334,7 @@ describe("the relay", () => {
       }
     }).pipe(Effect.provide(world([]))))
 
-  it("without a key says so in one line", async () => {
+  it("prints one line and exits if there is no key", async () => {
     const { ANTHROPIC_API_KEY: _, ...env } = process.env
     const run = promisify(execFile)(process.execPath, [
       "--conditions=resilient-claude-source",

@@ -1,4 +1,4 @@
-/** The message of an attempt as far as it was read, with the times of its parts. Only the reads of the attempt change it. */
+/** Collects the message of one attempt, with the times of its parts. Only the reads of that attempt change it. */
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import type * as CallContext from "../callContext.ts"
@@ -10,7 +10,7 @@ import * as Tools from "../output/toolInput.ts"
 import { isPermanentMidway } from "../permanence.ts"
 import * as Draft from "./draft.ts"
 
-/** The attempt, as it began. */
+/** Facts about the attempt that are known when it starts. */
 interface About {
   readonly model: string
   readonly number: number
@@ -26,7 +26,7 @@ export interface Accumulator {
   rateLimits: Message.RateLimits
   firstAt: number | undefined
   endAt: number | undefined
-  /** Why an event does not belong to those before it. */
+  /** Why an event contradicts the events before it. */
   contradiction: string | undefined
 }
 
@@ -40,13 +40,13 @@ export const make = (about: About): Accumulator => ({
   contradiction: undefined
 })
 
-/** The headers are here. */
+/** Records the response headers. */
 export const connected = (self: Accumulator, { rateLimits, requestId }: Message.Connection): void => {
   self.requestId = requestId
   self.rateLimits = rateLimits
 }
 
-/** Takes events until one contradicts those before it, or the message has ended: what follows is not part of it. */
+/** Adds events, and returns those added: all up to the end of the message, or to an event that contradicts earlier ones. */
 export const take = (
   self: Accumulator,
   events: ReadonlyArray<Message.WireEvent>,
@@ -65,7 +65,7 @@ export const take = (
   return taken === events.length ? events : events.slice(0, taken)
 }
 
-/** The reply that the events so far make. */
+/** Builds the reply from the events so far. */
 export const reply = (self: Accumulator, now: number): Message.Reply => {
   const { about: { number, start }, draft, endAt, rateLimits, requestId } = self
   const message = draft.message()
@@ -90,7 +90,7 @@ export const reply = (self: Accumulator, now: number): Message.Reply => {
 export const timeToFirstToken = ({ about: { start }, firstAt }: Accumulator): Duration.Duration | undefined =>
   firstAt === undefined ? undefined : Duration.millis(firstAt - start)
 
-/** What came breaks the protocol. */
+/** The error for a response that breaks the protocol. */
 export const unexpected = (
   { about: { model }, contradiction, requestId }: Accumulator,
   detail: string
@@ -102,14 +102,14 @@ export const unexpected = (
     ...(contradiction !== undefined && { contradiction: true })
   })
 
-/** What a failure of the wire means here: once content has been seen, that the answer broke off. */
+/** Turns an error of the wire into an error of the attempt: after the first content, the answer broke off. */
 export const toAttemptError = (
   self: Accumulator,
   error: ClaudeError.ClaudeError,
   now: number
 ): ClaudeError.ClaudeError => {
   const { about: { model }, draft, rateLimits, requestId } = self
-  // What the headers said of the account's limits is kept.
+  // An error without rate limits gets those from the response headers.
   const limits = error.limits ?? (Object.keys(rateLimits).length === 0 ? undefined : rateLimits)
   if (!draft.begun()) {
     return error._tag === "TimedOut"
@@ -140,7 +140,7 @@ export const toAttemptError = (
     })
 }
 
-/** Adds the tokens and the cost of the attempt to the tallies. */
+/** Adds tokens and cost of the attempt to each tally. */
 export const count = (
   self: Accumulator,
   tallies: ReadonlyArray<CallContext.Tally | undefined>,
@@ -150,7 +150,7 @@ export const count = (
   const head = draft.head()
   const { usage } = head
   const cost = costOf(self, head)
-  // A request that was refused costs nothing.
+  // A request that the API rejected costs nothing.
   const costsNothing = !draft.begun() && failure?.status !== undefined && failure.status >= 400
   for (const tally of tallies) {
     if (tally === undefined) continue

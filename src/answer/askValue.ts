@@ -1,4 +1,4 @@
-/** Answers that are a value. */
+/** Asks for an answer that follows a schema. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { type ClaudeError, InvalidRequest } from "../ClaudeError.ts"
@@ -9,7 +9,7 @@ import { decode } from "../output/decode.ts"
 import { type Amend, questionKey } from "../request/build.ts"
 import { collect, type Service } from "./collect.ts"
 
-/** Asks for a value, and decodes it. The model, and with it the form, may be another in each attempt. */
+/** Asks for a value and decodes it. Each attempt may use another model, and so another output format. */
 export const askValue = <A, RD>(
   claude: Service,
   output: Result.Result<Output.Output<A, RD>, string>,

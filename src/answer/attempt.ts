@@ -1,8 +1,8 @@
 /**
- * One attempt on a wire: limits, accumulation, and the events of the log.
+ * Runs one attempt on a wire: applies its limits, collects its message, and logs its events.
  *
- * Opening reads until the first content is there and replays what came before,
- * so that a request that only seemed to be answered can still be repeated.
+ * `open` reads up to the first content, and replays these events to the reader.
+ * A response that fails before its first content can therefore still be retried.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -26,7 +26,7 @@ import { type PolicyCall, spentBy } from "./continuation.ts"
 import { limitsOf, Streamed } from "./defaultLimits.ts"
 import * as Watchdog from "./watchdog.ts"
 
-/** One attempt that runs. */
+/** A running attempt. */
 interface Attempt {
   readonly source: Source
   readonly number: number
@@ -34,25 +34,25 @@ interface Attempt {
   readonly clock: Clock.Clock
   readonly watchdog: Watchdog.Watchdog
   readonly accumulator: Accumulator.Accumulator
-  /** What it has used is added to these when it ends: those of the caller, and of the calls that it belongs to. */
+  /** At its end, the attempt adds its usage to these: the tally of the caller, and of each call that contains the attempt. */
   readonly tallies: ReadonlyArray<CallContext.Tally | undefined>
-  /** How long it has waited at guards, in milliseconds. */
+  /** How long the attempt has waited for guards, in milliseconds. */
   readonly queued: number
-  /** Its failure is kept, so that a reader who recovers from it does not make the attempt a success. */
+  /** Kept so that the attempt counts as failed even if its reader recovers from the error. */
   failure: ClaudeError | undefined
 }
 
-/** The `open` of a service over a wire. */
+/** Makes the `open` of a service from the `connect` of a wire. */
 export const open = (connect: Message.Connect, place: Place) => (request: Message.Request) =>
   openOver(connect, place, request)
 
-/** Where the events of attempts go, and what is known of the models that they ask. */
+/** The log for the events of attempts, and the catalogue of models. */
 type Place = Pick<Runtime.Parts, "log" | "catalogue">
 
 const openOver = Effect.fnUntraced(function*(connect: Message.Connect, place: Place, request: Message.Request) {
   const context = yield* Effect.context<Scope.Scope>()
   const attempt = make(context, request, place)
-  // What the wire adds to the scope is released before this tells how the attempt has ended.
+  // Added to the scope first, so that it logs the end of the attempt after the wire has released its resources.
   yield* Effect.uninterruptible(
     Effect.andThen(started(attempt), onScopeExit(context, (exit) => ended(attempt, exit)))
   )
@@ -61,14 +61,13 @@ const openOver = Effect.fnUntraced(function*(connect: Message.Connect, place: Pl
   Watchdog.connected(watchdog)
   Accumulator.connected(accumulator, connection)
 
-  // Read until the first content, and kept for the reader.
   const readNext = nextOf(attempt, connection)
   let begun: ReadonlyArray<Message.WireEvent> = yield* readNext
   while (!draft.begun() && !draft.ended()) begun = [...begun, ...yield* readNext]
   return toOpened(attempt, begun, readNext)
 })
 
-/** One read of the context in place of six effects: `node bench/ops.ts` counts them. */
+/** Reads the context once instead of running six effects: `node bench/ops.ts` counts them. */
 const make = (
   context: Context.Context<never>,
   { limits, params }: Message.Request,
@@ -98,7 +97,7 @@ const make = (
 // Reading
 // -----------------------------------------------------------------------------
 
-/** Turns a failure of the wire into that of the attempt: once there was content, the answer broke off. */
+/** Turns an error of the wire into an error of the attempt, and records it. */
 const recordingFailure = <A, R>(attempt: Attempt, self: Effect.Effect<A, ClaudeError, R>) =>
   Effect.mapError(self, (error) => {
     const { accumulator, clock } = attempt
@@ -107,7 +106,7 @@ const recordingFailure = <A, R>(attempt: Attempt, self: Effect.Effect<A, ClaudeE
     return failure
   })
 
-/** One read of the wire, with the events that it completes: none, if it brought a ping. */
+/** Reads from the wire once, and returns the events that are now complete: none after a ping. */
 const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => {
   const { accumulator, clock, watchdog } = attempt
   const take = ({ events }: Message.WireItem): ReadonlyArray<Message.WireEvent> => {
@@ -116,24 +115,24 @@ const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => 
     return taken
   }
   const unexpected = (detail: string) => Effect.fail(Accumulator.unexpected(accumulator, detail))
-  // Some gateways leave out message_stop: with a stop reason the message is complete.
+  // Some gateways omit message_stop: a message with a stop reason is complete then.
   const messageStop = Effect.succeed<Message.WireItem>({ bytes: 0, events: [{ type: "message_stop" }] })
   const atEnd = Effect.suspend(() =>
     mayEndEarly === true && accumulator.draft.head().stop_reason !== null
       ? messageStop
-      : unexpected("it ended before the message did")
+      : unexpected("the stream ended before the message was complete")
   )
   const item = Pull.catchDone(read, () => atEnd)
-  // In this order: the wait is added to the silence, and then what came ends the silence.
+  // In this order: the watchdog first counts the wait as silence, and then the events end the silence.
   const taken = Effect.map(Watchdog.limitWait(watchdog, item), take)
   return recordingFailure(
     attempt,
-    // The events before a contradiction were given by the read before.
+    // The previous read already returned the events before the contradiction.
     Effect.suspend(() => accumulator.contradiction === undefined ? taken : unexpected(accumulator.contradiction))
   )
 }
 
-/** The answer from the events that were read already, and those that are still to be read. */
+/** Builds the opened answer, which replays the events read so far before it reads on. */
 const toOpened = (
   attempt: Attempt,
   begun: ReadonlyArray<Message.WireEvent>,
@@ -149,7 +148,7 @@ const toOpened = (
     const events = replay
     replay = []
     if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
-    // A whole message may still be none: with a tool's input that is no JSON.
+    // A complete message may still be invalid, if the input of a tool is not JSON.
     const flaw = draft.ended() ? draft.flaw() : undefined
     if (flaw !== undefined) attempt.failure ??= Accumulator.unexpected(accumulator, flaw)
     if (attempt.failure !== undefined) return Effect.fail(attempt.failure)
@@ -172,7 +171,7 @@ const toOpened = (
 const started = ({ number, queued, source }: Attempt): Effect.Effect<void> =>
   emit(source, (common) => ({ _tag: "AttemptStarted", ...common, attempt: number, queued: Duration.millis(queued) }))
 
-/** Counts what it has used, and tells how it ended. */
+/** Counts the usage of the attempt, and logs how it ended. */
 const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   const { accumulator, accumulator: { draft, requestId }, number, source, start, tallies, watchdog } = attempt
   const failure = attempt.failure ?? errorOf(exit)
@@ -181,7 +180,7 @@ const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effe
   return emit(source, (common) => {
     const fields = { ...common, attempt: number, requestId, took: Duration.millis(common.at - start) }
     if (failure !== undefined) return { _tag: "AttemptFailed", ...fields, error: failure }
-    // Neither failed nor complete: its reader has left.
+    // Neither failed nor complete: the reader stopped early.
     if (!draft.ended()) return { _tag: "AttemptAbandoned", ...fields }
     const { stop_reason: stopReason, usage } = draft.head()
     const timeToFirstToken = Accumulator.timeToFirstToken(accumulator)

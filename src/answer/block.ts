@@ -1,4 +1,4 @@
-/** A block of an answer under construction: its first event, and what is added to it piece by piece. */
+/** Builds one content block of an answer from its start event and its deltas. */
 import type { ContentBlock, RawContentBlockDelta, TextCitation } from "@anthropic-ai/sdk/resources/messages"
 import * as Option from "effect/Option"
 import { hasProperty, isNullish, isString } from "effect/Predicate"
@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 
 export interface Block {
   readonly start: ContentBlock
-  /** What may be added to it; anything, if it is newer than we are. */
+  /** Which deltas the block accepts. `undefined` for an unknown type of block, which accepts all of them. */
   readonly kind: "text" | "thinking" | "input" | undefined
   text: string
   thinking: string
@@ -16,7 +16,6 @@ export interface Block {
   stopped: boolean
 }
 
-/** A block that begins. */
 export const make = (start: ContentBlock): Block => ({
   start,
   kind: kindOf(start.type),
@@ -28,7 +27,7 @@ export const make = (start: ContentBlock): Block => ({
   stopped: false
 })
 
-/** Whether it is a block, and has what its deltas are added to, or nothing in its place. */
+/** Whether a value is a block, and each field that deltas extend is missing or has the right type. */
 export const isBlock = (block: unknown): block is ContentBlock => {
   const part = (key: string): unknown => hasProperty(block, key) ? block[key] : undefined
   const isText = (key: string): boolean => isNullish(part(key)) || isString(part(key))
@@ -58,34 +57,36 @@ const kindOf = (type: string): Block["kind"] => {
 
 const takes = (block: Block, kind: Block["kind"]): boolean => block.kind === undefined || block.kind === kind
 
-/** Adds a delta; gives what is wrong with it, if it does not belong here. Deltas of unknown kinds are passed over. */
+/** Adds a delta. Returns what is wrong with a delta that is invalid. Ignores unknown types of delta. */
 export const append = (block: Block, delta: RawContentBlockDelta): string | undefined => {
   switch (delta.type) {
     case "text_delta":
-      if (!isString(delta.text) || !takes(block, "text")) return "a text_delta without text, or in another block"
+      if (!isString(delta.text) || !takes(block, "text")) {
+        return "a text_delta without text, or in a block of another type"
+      }
       block.text += delta.text
       return undefined
     case "thinking_delta":
       if (!isString(delta.thinking) || !takes(block, "thinking")) {
-        return "a thinking_delta without thinking, or in another block"
+        return "a thinking_delta without thinking, or in a block of another type"
       }
       block.thinking += delta.thinking
       return undefined
     case "signature_delta":
       if (!isString(delta.signature) || !takes(block, "thinking")) {
-        return "a signature_delta without one, or in another block"
+        return "a signature_delta without a signature, or in a block of another type"
       }
       block.signature += delta.signature
       return undefined
     case "input_json_delta":
       if (!isString(delta.partial_json) || !takes(block, "input")) {
-        return "an input_json_delta without JSON, or in another block"
+        return "an input_json_delta without JSON, or in a block of another type"
       }
       block.json += delta.partial_json
       return undefined
     case "citations_delta":
       if (!hasProperty(delta.citation, "type") || !takes(block, "text")) {
-        return "a citations_delta without one, or in another block"
+        return "a citations_delta without a citation, or in a block of another type"
       }
       ;(block.citations ??= []).push(delta.citation)
       return undefined
@@ -96,7 +97,7 @@ export const append = (block: Block, delta: RawContentBlockDelta): string | unde
 
 export const isTool = ({ json, kind }: Block): boolean => kind === "input" || json !== ""
 
-/** The input of a tool arrives in pieces, and half of it must not be taken for one. */
+/** Whether the block is complete. The input of a tool arrives in pieces, and half an input must not be used. */
 export const isWhole = (block: Block): boolean => !isTool(block) || block.stopped && isReadable(block)
 
 export const isReadable = (block: Block): boolean =>
@@ -105,7 +106,7 @@ export const isReadable = (block: Block): boolean =>
 
 const property = (value: object, key: string): unknown => hasProperty(value, key) ? value[key] : undefined
 
-/** The block as the API would have sent it in one piece. */
+/** Builds the block as the API would send it without streaming. */
 export const finish = ({ citations, json, signature, start, text, thinking }: Block): ContentBlock => {
   switch (start.type) {
     case "text":
@@ -117,7 +118,7 @@ export const finish = ({ citations, json, signature, start, text, thinking }: Bl
     case "thinking":
       return { ...start, thinking: (start.thinking ?? "") + thinking, signature: (start.signature ?? "") + signature }
     default:
-      // Tools, and whatever else is given its input piece by piece.
+      // Tools, and unknown types of block whose input came in pieces.
       return json === "" ? start : Object.assign({ ...start }, { input: Option.getOrUndefined(parseJson(json)) })
   }
 }

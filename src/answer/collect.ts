@@ -1,4 +1,4 @@
-/** An answer that is asked for and read to its end, piece by piece where it stops half-way. */
+/** Asks for an answer, reads it to its end, and asks for the rest if it stopped early. */
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
@@ -17,18 +17,18 @@ export interface Service extends CallContext.Asked {
   readonly open: (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
 }
 
-/** What is asked, and what there is of an answer to it that stopped half-way. */
+/** A question, and the part of its answer that has arrived if the answer stopped early. */
 interface Question {
   readonly claude: Service
   readonly prompt: Prompt
   readonly options: Options | undefined
   readonly wanted: Wanted
   readonly amend: Amend | undefined
-  /** Of the piece that was asked for last: each begins without. */
+  /** Set when the latest request returned an incomplete answer, and reset before each request. */
   stopped: Continuation.Stopped | undefined
 }
 
-/** Asks, and reads to the end. Where the policy of its call wants it, what stopped half-way is asked for to its end. */
+/** Asks, and reads the answer to its end. If the policy of the call says so, asks for the rest of an incomplete answer. */
 export const collect = Effect.fnUntraced(function*(
   claude: Service,
   prompt: Prompt,
@@ -46,7 +46,7 @@ export const collect = Effect.fnUntraced(function*(
   )
 })
 
-/** All of it, or the rest. Its scope ends with how it ended, so that guards and log learn of a `Truncated`, too. */
+/** Requests the answer or its rest. Its scope closes with the result, so that guards and log also see a `Truncated`. */
 const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) {
   const { amend, claude, options, prompt, wanted } = question
   question.stopped = undefined
@@ -66,7 +66,7 @@ const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) 
   return reply
 }, Effect.scoped)
 
-/** Reads what nobody looks at while it comes. */
+/** Reads an answer to its end and ignores its events. */
 const drain = ({ pull }: Opened): Effect.Effect<void, ClaudeError> => {
   const loop: Effect.Effect<void, ClaudeError> = Effect.suspend(() =>
     Pull.matchEffect(pull, { onSuccess: () => loop, onFailure: Effect.failCause, onDone: () => Effect.void })

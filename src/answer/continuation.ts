@@ -1,4 +1,4 @@
-/** Whether and how more is asked for of an answer that stopped half-way. */
+/** Decides whether and how to ask for the rest of an answer that stopped early. */
 import type * as Effect from "effect/Effect"
 import { isNotNullish } from "effect/Predicate"
 import type * as CallContext from "../callContext.ts"
@@ -8,7 +8,7 @@ import type { Model } from "../models/catalogue.ts"
 import type { Rest } from "../request/rest.ts"
 import type { Ending } from "./ending.ts"
 
-/** What a policy does about them. */
+/** What a policy does about answers that were cut, paused or empty. */
 export interface Rules {
   readonly truncated: "fail" | { readonly raiseTo: number } | { readonly continue: number }
   readonly paused: { readonly continue: number }
@@ -18,51 +18,51 @@ export interface Rules {
 /** Source: the example of the API docs (handling stop reasons). */
 export const defaultPaused = { continue: 5 } as const
 
-/** An answer that stopped half-way, or may have. */
+/** An answer that may have stopped early. */
 export interface Stopped {
-  /** What was asked for all of it. */
+  /** The parameters of the request for the whole answer. */
   readonly params: Params
   readonly model: Model | undefined
-  /** All that is there of it. */
+  /** The answer so far, over all its requests. */
   readonly reply: Reply
-  /** Whether what came last fits to what was there before it. */
+  /** Whether the latest continuation begins where the answer had ended. */
   readonly fits: boolean
   readonly rest: Rest
 }
 
-/** How more of an answer is asked for. */
+/** The next request for an answer. */
 export interface Next {
   readonly how: "raise" | "continue" | "resume" | "nudge"
   readonly rest: Rest
 }
 
-/** A question, of which the rest can be asked for. */
+/** Asks for the rest of an answer. */
 export interface Question<A, R> {
   readonly ask: (rest: Rest) => Effect.Effect<A, ClaudeError, R>
-  /** What there is of the answer that was asked for last, if it stopped half-way. */
+  /** The answer so far, if the latest request returned an incomplete one. */
   readonly stopped: () => Stopped | undefined
 }
 
-/** Who decides about the answers of a call: its policy. */
+/** What the policy of a call decides about its answers. */
 export interface Finisher {
-  /** The whole of an answer that failed, by asking for its rest; or the failure, if that is all that can be had. */
+  /** Completes an answer that stopped early, or fails with its error if that is not possible. */
   readonly continueAnswer: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
-  /** How the call ends with what it opens. */
+  /** Ends the call together with the streams that it opened. */
   readonly ending: Ending
-  /** How long an attempt may be silent where its limits are not set, so that there is time to ask again: in milliseconds. */
+  /** How long an attempt may be silent by default, in milliseconds, so that there is time for a retry. */
   readonly silence: number
-  /** The call that it is an attempt of, if it is. */
+  /** The call that contains this call as an attempt, if there is one. */
   readonly outer: PolicyCall | undefined
 }
 
-/** The current call, with what its policy decides: a call that somebody else has put there has none of that. */
+/** The current call with the decisions of its policy, which are missing if the call was not set by a policy. */
 export type PolicyCall = CallContext.Call & Partial<Finisher>
 
-/** What the attempts of a call have used is used by the calls that it is an attempt of, too. */
+/** The tallies of a call and of all calls around it: usage of an attempt counts for each of them. */
 export const spentBy = (call: PolicyCall | undefined): ReadonlyArray<CallContext.Tally> =>
   call === undefined ? [] : [call.spent, ...spentBy(call.outer)]
 
-/** Whether more is to be asked for, and how; or a sentence, if more is wanted and cannot be had. */
+/** The next request for the answer, or why it is not possible. `undefined` if the policy does not want one. */
 export const next = (stopped: Stopped, rules: Rules): Next | string | undefined => {
   const { reply, rest } = stopped
   const { empty, paused, truncated } = rules
@@ -70,12 +70,12 @@ export const next = (stopped: Stopped, rules: Rules): Next | string | undefined 
     case "pause_turn":
       return rest.resumed < paused.continue
         ? { how: "resume", rest: { ...rest, before: reply, resumed: rest.resumed + 1 } }
-        : `it was resumed as often as the policy says (${paused.continue})`
+        : `it was already resumed as often as the policy allows (${paused.continue})`
     case "max_tokens":
       if (truncated === "fail") return undefined
       return "raiseTo" in truncated ? raised(stopped, truncated.raiseTo) : continued(stopped, truncated.continue)
     case "end_turn":
-      // A nudge is for a turn that has not begun.
+      // A nudge is only for an answer without any content.
       return empty === "fail" || rest.nudged || rest.before !== undefined
         ? undefined
         : { how: "nudge", rest: { ...rest, nudged: true } }
@@ -84,29 +84,29 @@ export const next = (stopped: Stopped, rules: Rules): Next | string | undefined 
   }
 }
 
-/** Only a limit that is higher is another request. */
+/** Asks again with a higher token limit, if that is possible. */
 const raised = ({ model, params, rest }: Stopped, raiseTo: number): Next | string => {
   const asked = rest.maxTokens ?? params.max_tokens
   const maxTokens = Math.min(raiseTo, model?.maxOutput ?? raiseTo)
   return maxTokens > asked
     ? { how: "raise", rest: { ...rest, maxTokens } }
     : maxTokens < raiseTo
-    ? `it had ${asked} tokens, and ${params.model} writes at most ${maxTokens}`
-    : `it had ${asked} tokens, and truncated raises them to ${raiseTo}`
+    ? `max_tokens was ${asked}, and ${params.model} writes at most ${maxTokens}`
+    : `max_tokens was ${asked}, and the policy raises it only to ${raiseTo}`
 }
 
 const continued = ({ fits, params, reply, rest }: Stopped, most: number): Next | string => {
   const { content } = reply.message
   const last = content.at(-1)
   return isNotNullish(params.output_config?.format)
-    ? "what is held to a schema cannot be continued: use truncated: { raiseTo }"
+    ? "an answer with an output schema cannot be continued: use truncated: { raiseTo }"
     : content.some(({ type }) => type === "tool_use")
-    ? "a tool was to be used before it was cut, so it cannot be continued"
+    ? "it contains a tool call, so it cannot be continued"
     : last?.type !== "text" || last.text.trim() === ""
-    ? "it was not cut in a text, so it cannot be continued"
+    ? "it does not end with text, so it cannot be continued"
     : rest.continued < most
     ? { how: "continue", rest: { ...rest, before: reply, continued: rest.continued + 1 } }
     : !fits
     ? "the continuation does not begin where the answer ended"
-    : `it was continued as often as the policy says (${most})`
+    : `it was already continued as often as the policy allows (${most})`
 }

@@ -1,4 +1,4 @@
-/** How long an attempt may be silent if its limits are not set. */
+/** Default limits of an attempt. */
 import * as Context from "effect/Context"
 import { isNotNullish } from "effect/Predicate"
 import type { Params } from "../Message.ts"
@@ -13,7 +13,7 @@ export interface Lengths {
   readonly attempt: number
 }
 
-/** Where no deadline asks for less. Source: the time-outs of other clients and gateways. */
+/** Limits without a deadline. Source: the time-outs of other clients and gateways. */
 export const usual: Lengths = {
   connect: 10_000,
   firstToken: 30_000,
@@ -22,25 +22,25 @@ export const usual: Lengths = {
   attempt: Infinity
 }
 
-/** A thinking model may be silent for longer, but for pings. Source: as above; pings are as rare as without thinking. */
+/** Minimum limits with thinking: content takes longer, but pings do not. Source: as above. */
 const thinkingNeeds = { firstToken: 120_000, idle: usual.idle, contentIdle: 180_000 }
 
-/** Headers, the first token and pauses of a short prompt, in milliseconds. A third of a short deadline may be less. */
+/** The minimum of each limit, in milliseconds, even if a third of a short deadline is less. */
 export const shortest = 5000
 
-/** Tokens of a prompt that are read in a second. Scenario: the headers of a cold prompt of 90,000 take 15 s and more. */
+/** Prompt tokens that the API reads per second. Scenario: with a cold prompt of 90,000 tokens, headers take 15 s and more. */
 const tokensPerSecond = 3000
 
 /**
- * Milliseconds for each token of a tool's input, which the API sends as a whole, with no byte and no ping before it.
+ * Milliseconds per token of a tool's input. The API sends the input in one piece, without a ping while the model writes it.
  * Source: github.com/github/copilot-cli/issues/4286 (329 s for 35,899 tokens, 78 s for 8,000: 9.2 to 9.8 each).
  */
 const perTokenOfInput = 10
 
 /**
- * The limits of an attempt that are not set. `third` is a third of the time of a call that would ask again, in
- * milliseconds: a stall leaves time for that. But no limit is less than the prompt, thinking and the input of a tool need,
- * and an answer that is read while it comes may pause as usual: the time of the call was for its opening.
+ * Returns the default limits of an attempt. `third` is a third of the deadline of a call that can retry, in milliseconds,
+ * so that a stalled attempt leaves time for a retry. No limit is shorter than the prompt, thinking and the input of a tool
+ * need. `third` does not shorten the pauses of a stream, because the deadline applies only to opening it.
  */
 export const limitsOf = (params: Params, third: number, isStreamed: boolean): Lengths => {
   const headers = shortest + Math.ceil(prompt.of(params).input * 1000 / tokensPerSecond)
@@ -56,15 +56,15 @@ export const limitsOf = (params: Params, third: number, isStreamed: boolean): Le
   }
 }
 
-/** Whether the answer is read while it comes, after the policy of its call is done. */
+/** Whether the answer is read as a stream, after the policy of its call has finished. */
 export const Streamed = Context.Reference<boolean>("resilient-claude/Streamed", { defaultValue: () => false })
 
 const none = { firstToken: 0, idle: 0, contentIdle: 0 }
 
-/** It never learns: nothing is known of this model yet. */
+/** Estimates with its initial ratios, because it never learns from answers. */
 const prompt = new Estimator()
 
-/** From untyped code, it may be null, which the API takes. */
+/** In untyped code `thinking` may be null, which the API accepts. */
 const thinks = ({ thinking }: Params): boolean => isNotNullish(thinking) && thinking.type !== "disabled"
 
 const writesInput = ({ max_tokens, tools }: Params): boolean =>

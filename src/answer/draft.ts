@@ -1,9 +1,9 @@
 /**
- * An answer under construction.
+ * Builds the message of an answer from its events.
  *
- * Mutable and without effects, because it is touched by every event. It takes
- * what is new in the API as it comes, and refuses what contradicts the
- * protocol: text that is put in the wrong place is worse than no text.
+ * Mutable and without effects, because every event changes it. It accepts unknown
+ * events and fields, and rejects events that contradict the protocol, because
+ * misplaced text is worse than an error.
  */
 import type { Message as SdkMessage, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
 import { isNumber, isObject, isString } from "effect/Predicate"
@@ -11,32 +11,32 @@ import type { WireEvent } from "../Message.ts"
 import * as Block from "./block.ts"
 import { merged } from "./messageHead.ts"
 
-/** An answer so far. */
+/** An incomplete answer. */
 export interface Draft {
-  /** Takes one event; gives what is wrong with it, if it contradicts what came before. */
+  /** Adds an event. Returns what is wrong if the event is invalid, or contradicts the events before it. */
   readonly add: (event: WireEvent) => string | undefined
-  /** Whether the first content is here. */
+  /** Whether the first content has arrived. */
   readonly begun: () => boolean
-  /** Whether `message_stop` is here. */
+  /** Whether `message_stop` has arrived. */
   readonly ended: () => boolean
   /** The message without its content. */
   readonly head: () => SdkMessage
-  /** What is wrong with the message as a whole, once it has ended. */
+  /** What is wrong with the complete message, once it has ended. */
   readonly flaw: () => string | undefined
-  /** The message as the API would have sent it in one piece. A tool whose input is cut is not in it. */
+  /** The message as the API would send it without streaming. A tool call with incomplete input is left out. */
   readonly message: () => SdkMessage
 }
 
-/** Starts an answer from `model`. */
+/** Starts an answer of `model`. */
 export const make = (model: string): Draft => new Drafting(model)
 
-/** A class, because there is one for every attempt. */
+/** A class, because that is cheaper than closures and every attempt makes one. */
 class Drafting implements Draft {
   readonly model: string
-  /** What `message_start` said, and what was said after it, in order. */
+  /** The message of `message_start`, and the `message_delta` events after it. */
   start: SdkMessage | undefined
   changes: Array<RawMessageDeltaEvent> = empty
-  /** All of that, put together when it is asked for. */
+  /** `start` and `changes` merged, cached until the next change. */
   known: SdkMessage | undefined
   blocks: Array<Block.Block> = empty
   hasBegun = false
@@ -66,7 +66,7 @@ class Drafting implements Draft {
 
   message(): SdkMessage {
     const message = this.head()
-    // Cut at a limit, the last tool may have no input at all yet.
+    // In an answer that was cut, the last tool call may not have any input yet.
     const last = cutShort(message) ? this.blocks.at(-1) : undefined
     const isKept = (block: Block.Block) =>
       Block.isWhole(block) && !(block === last && Block.isTool(block) && block.json === "")
@@ -128,34 +128,32 @@ class Drafting implements Draft {
     }
   }
 
-  /** The block, if it is there and something may be added to it. */
+  /** Returns the block at `index` if it exists and has not stopped. */
   open(index: unknown): Block.Block | undefined {
     const block = isNumber(index) ? this.blocks[index] : undefined
     return block?.stopped === false ? block : undefined
   }
 }
 
-/** Nothing yet: it is not added to. */
+/** Shared by all drafts, so never mutated. */
 const empty: Array<never> = []
 
-/** Most answers have one block: an array that is made for one takes a tenth of what `push` makes room for. */
+/** Most answers have one block, and an array literal with one item takes a tenth of the memory that `push` reserves. */
 const appended = <A>(list: Array<A>, item: A): Array<A> => {
   if (list.length === 0) return [item]
   list.push(item)
   return list
 }
 
-/** Where something is, if that is a number. */
 const at = (index: unknown): string => isNumber(index) ? ` (${index})` : ""
 
-/** Whether the answer stopped wherever it was: no tool of it may be whole. */
+/** Whether the answer may have stopped inside the input of a tool. */
 const stopsAnywhere = (message: SdkMessage): boolean => cutShort(message) || message.stop_reason === "pause_turn"
 
-/** Whether the answer was cut: what came last may be half of it. */
+/** Whether the answer was cut, so that its last block may be incomplete. */
 const cutShort = ({ stop_reason }: SdkMessage): boolean =>
   stop_reason === "max_tokens" || stop_reason === "model_context_window_exceeded" || stop_reason === "refusal"
 
-/** The text blocks, joined. */
 export const textOf = (content: SdkMessage["content"]): string => {
   let text = ""
   for (const block of content) if (block.type === "text") text += block.text

@@ -1,29 +1,29 @@
 /**
- * Ends a streaming call exactly once: when its last answer is read, or the first one fails.
+ * Ends a streaming call exactly once: when its last answer has been read, or the first one fails.
  *
- * While the policy of the call still runs, a failed answer ends nothing, because
- * the policy may ask again. An answer counts for the calls around its own, too.
+ * While the policy of the call still runs, a failed answer does not end the call,
+ * because the policy may retry. An answer also counts for the calls around its own.
  * A stream under a policy (`Policy.applyStream`) is itself an answer of its call.
  */
 import * as Effect from "effect/Effect"
 import type { ClaudeError } from "../ClaudeError.ts"
 
-/** A call, and what it tells at its end. */
+/** What a call does at its end. */
 export interface Ended {
   readonly note: (error: ClaudeError) => void
   readonly wentWell: Effect.Effect<void>
-  /** The error with why it is the last one. */
+  /** Adds to the error why the call gave up. */
   readonly explain: <E extends ClaudeError>(error: E, because?: ClaudeError) => Effect.Effect<E>
 }
 
-/** A class, because most calls have no use for one. */
+/** A class, because that is cheaper than closures, and most calls never use it. */
 export class Ending {
   readonly call: Ended
-  /** That of the call around it. */
+  /** The ending of the call around this one. */
   readonly outer: Ending | undefined
-  /** How many answers are still to be read. */
+  /** How many opened answers are not finished. */
   answers = 0
-  /** Its policy is done, and what it opened is not. */
+  /** Whether the policy has finished while answers are still open. */
   isHandedOver = false
   wasGood = false
   isOver = false
@@ -33,25 +33,25 @@ export class Ending {
     this.outer = outer
   }
 
-  /** An answer is there to be read. */
+  /** Call this when an answer has been opened. */
   opened(): void {
     this.answers++
     this.outer?.opened()
   }
 
-  /** An answer has failed: with this, if with why that is final. */
+  /** Call this when an answer has failed. Returns the error, with the reason for giving up if it ends the call. */
   broke<E extends ClaudeError>(error: E): Effect.Effect<E> {
     if (!this.isHandedOver || this.isOver) return Effect.succeed(error)
     this.call.note(error)
     return this.lost(error)
   }
 
-  /** An answer has failed, and with it this call and those around it. */
+  /** Ends this call, and the calls around it, after an answer has failed. */
   lost<E extends ClaudeError>(error: E, because?: ClaudeError): Effect.Effect<E> {
     return Effect.flatMap(this.giveUp(error, because), (error) => this.outer?.broke(error) ?? Effect.succeed(error))
   }
 
-  /** An answer is not read any more: was it read to its end, or left with what was enough? */
+  /** Call this when an answer is no longer read. `isGood`: read to its end, or left early by a satisfied reader. */
   read(isGood: boolean): Effect.Effect<void> {
     this.answers--
     this.wasGood ||= isGood
@@ -61,13 +61,13 @@ export class Ending {
     return Effect.andThen(this.call.wentWell, outer)
   }
 
-  /** What was read until now is not enough. */
+  /** Call this when the answers read so far do not make the call a success. */
   cut(): void {
     this.wasGood = false
     this.outer?.cut()
   }
 
-  /** The policy is done. Says whether the call is not. */
+  /** Call this when the policy has finished. Returns whether the call goes on, because answers are still open. */
   handOver(): boolean {
     this.wasGood = false
     this.isHandedOver = this.answers > 0
@@ -75,7 +75,7 @@ export class Ending {
     return this.isHandedOver
   }
 
-  /** The call has failed, with `error` for its caller, and `because` of what, if that is another one. */
+  /** Ends the call with `error`. `because` is the cause, if it is another error. */
   giveUp<E extends ClaudeError>(error: E, because?: ClaudeError): Effect.Effect<E> {
     if (this.isOver) return Effect.succeed(error)
     this.isOver = true

@@ -1,8 +1,8 @@
 /**
- * The parts of an answer, joined.
+ * Joins the parts of an answer.
  *
- * A continuation that does not begin with the words that it was to repeat is
- * not used: a wrong seam would be a wrong answer.
+ * The model is asked to repeat the last words before it continues. A continuation
+ * that does not begin with them is dropped, because it may not follow the text.
  */
 import type { ContentBlock, TextBlock } from "@anthropic-ai/sdk/resources/messages"
 import { isNullish } from "effect/Predicate"
@@ -11,7 +11,7 @@ import { lastWords, trimmed } from "../request/rest.ts"
 import { isThinking } from "../request/rules/blocks.ts"
 import { joined } from "./sumReplies.ts"
 
-/** Where `words` end in a text that begins with them, whatever blanks are between them; or that it is too short to say. */
+/** Returns where `words` end at the start of `text`, ignoring white space: "short" if `text` ends first, "none" if it differs. */
 export const seam = (text: string, words: string): number | "none" | "short" => {
   let at = 0
   for (const letter of words.replaceAll(/\s/g, "")) {
@@ -23,13 +23,13 @@ export const seam = (text: string, words: string): number | "none" | "short" => 
   return at
 }
 
-/** An answer so far, and whether what came last fits to what was there before it. */
+/** An answer so far, and whether the latest part begins where the answer had ended. */
 export interface Joined {
   readonly reply: Reply
   readonly fits: boolean
 }
 
-/** The answer so far with what came of its rest, or without it, if that does not fit. */
+/** Adds a continuation to the answer so far, or drops the continuation if it does not fit. */
 export const join = (before: Reply, reply: Reply, goesOn: boolean): Joined => {
   const more = reply.message.content
   if (before.stopReason === "pause_turn") {
@@ -43,11 +43,11 @@ export const join = (before: Reply, reply: Reply, goesOn: boolean): Joined => {
     : { reply: joined(before, reply, seal(start, last, rest)), fits: true }
 }
 
-/** What goes on from a beginning: anything, and nothing only where the answer would have ended anyway. */
+/** The continuation of a prefilled answer: any content, and no content only if the answer had come to its end. */
 const followed = ({ message: { content }, stopReason }: Reply): ReadonlyArray<ContentBlock> | undefined =>
   content.length > 0 || stopReason === "end_turn" || stopReason === "stop_sequence" ? content : undefined
 
-/** What follows the words that were to be repeated, which may be in several blocks. */
+/** The content after the repeated words, which may be spread over several blocks. */
 const repeated = (before: Reply, content: ReadonlyArray<ContentBlock>): ReadonlyArray<ContentBlock> | undefined => {
   const words = lastWords(before)
   let text = ""
@@ -61,7 +61,7 @@ const repeated = (before: Reply, content: ReadonlyArray<ContentBlock>): Readonly
   return undefined
 }
 
-/** One block from both sides of the seam, if their sources do not differ. */
+/** Merges the text blocks on both sides of the seam, unless one of them has citations. */
 const seal = (start: Array<ContentBlock>, last: TextBlock, rest: ReadonlyArray<ContentBlock>): Array<ContentBlock> => {
   const [first, ...others] = rest
   if (first?.type !== "text") return [...start, ...rest]
@@ -72,7 +72,7 @@ const seal = (start: Array<ContentBlock>, last: TextBlock, rest: ReadonlyArray<C
 
 const isUncited = ({ citations }: TextBlock): boolean => isNullish(citations) || citations.length === 0
 
-/** What ended for a reason of its own did; anything else leaves the answer as cut as it was. */
+/** Keeps the answer as it was. A refusal or a full context window replaces its stop reason. */
 const without = (before: Reply, reply: Reply): Reply => {
   const { stop_reason, stop_sequence } = before.message
   const own = reply.stopReason === "refusal" || reply.stopReason === "model_context_window_exceeded"

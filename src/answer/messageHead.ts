@@ -1,9 +1,9 @@
-/** A message without its content: what an answer says of itself, put together from the events that say it. */
+/** Builds a message without its content from `message_start` and the `message_delta` events. */
 import type { Message, MessageDeltaUsage, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
 import { isString } from "effect/Predicate"
 import { isCount } from "../models/catalogue.ts"
 
-/** The message of `model`, from what was said of it. */
+/** Merges the events. `model` is used until an event names the model. */
 export const merged = (
   model: string,
   start: Message | undefined,
@@ -17,24 +17,23 @@ export const merged = (
     note(usage, change.usage)
   }
   message.usage = usage
-  // Its name is looked up and told, whatever was sent as one.
+  // Prices are looked up by this name, so it must be a string.
   if (!isString(message.model)) message.model = model
   return message
 }
 
-/** Takes what an event says of the usage, which is cumulative. Null says nothing, and what cannot be added up is no count. */
+/** Merges the usage of an event, which is cumulative. Ignores null, and token counts that are not valid numbers. */
 const note = (usage: Message["usage"], said: Message["usage"] | MessageDeltaUsage | undefined): void => {
   const known: object = usage
   const news: object | undefined = said
   for (const key in news) {
-    // What the API says of it, field by field, the newest included.
+    // All fields, including those that this version does not know.
     const value = (news as Record<string, unknown>)[key]
     if (value === null || !isCount(value) && key.endsWith("_tokens")) continue
     ;(known as Record<string, unknown>)[key] = value
   }
 }
 
-/** The usage before anything of it is known. */
 const noUsage: Message["usage"] = {
   input_tokens: 0,
   output_tokens: 0,
@@ -48,7 +47,6 @@ const noUsage: Message["usage"] = {
   speed: null
 }
 
-/** The message before anything of it is here. */
 const nothing: Message = {
   id: "",
   type: "message",

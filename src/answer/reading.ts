@@ -1,4 +1,4 @@
-/** An answer that is being read, and the attempts it is read from. */
+/** The state of a stream while it is read, and the attempts that it is read from. */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -17,45 +17,45 @@ import { Streamed } from "./defaultLimits.ts"
 import * as Resuming from "./resumeStream.ts"
 import { failureOf } from "./stopReason.ts"
 
-/** What is opened, and how. */
+/** How to request an answer. */
 export interface Source {
   readonly send: (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
   readonly toRequest: (rest?: Rest.Rest) => Effect.Effect<Prepared, ClaudeError>
   readonly log: CallLog.CallLog
 }
 
-/** An answer that is being read. */
+/** A stream that is being read. */
 export interface Reading extends Source {
   readonly call: Continuation.PolicyCall | undefined
-  /** What happens at a break. Whoever reads text is not told that it begins anew, so that it must not. */
+  /** What happens when the answer breaks off. */
   onBreak: CallContext.Call["onBreak"]
-  /** Where it was opened: it may be read anywhere. */
+  /** The context of the fiber that opened the answer: another fiber may read it. */
   readonly context: Context.Context<never>
-  /** The complete reply, or why there is none. Known when the reading has ended. */
+  /** Settles when the reading has ended, with the complete reply or the failure. */
   readonly reply: Deferred.Deferred<Reply, ClaudeError>
-  /** The attempt that is read, and the scope of the last one, which is known before it is opened. */
+  /** The attempt that is read, and the scope of the latest attempt, which is set before that attempt opens. */
   part: Part | undefined
   scope: Scope.Closeable | undefined
-  /** What it failed with, whatever its reader makes of that. */
+  /** The failure of the answer, kept even if the reader recovers from it. */
   failure: ClaudeError | undefined
-  /** Whether what it was read from has died, which is no success of anybody's. */
+  /** Whether the attempt or its retry died with a defect. */
   hasDied: boolean
-  /** Whether its call still has to learn that it is not read any more. */
+  /** Whether the call counts this answer as open. */
   isOpen: boolean
-  /** Whether somebody reads it, or has. */
+  /** Whether a reader has started. */
   isRead: boolean
-  /** Whether the scope of the reader is closed: nothing is asked after that, whoever reads still. */
+  /** Whether the scope of the reader is closed. After that, nothing is requested. */
   isClosed: boolean
 }
 
-/** One attempt of it. */
+/** One attempt of the answer. */
 interface Part {
   readonly opened: Opened
-  /** Puts it in the place of what did not come, if it goes on from a break. */
+  /** Appends this attempt to the broken answer, if it resumes one. */
   readonly resuming: Resuming.Resuming | undefined
 }
 
-/** One attempt, in a scope of its own, which is known to the reading before anything can interrupt. */
+/** Starts an attempt in a scope of its own. `reading.scope` is set before an interrupt is possible. */
 export const start = (reading: Reading, broken?: Resuming.Broken): Effect.Effect<Part, ClaudeError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
@@ -75,9 +75,9 @@ const openPart = Effect.fnUntraced(function*({ send, toRequest }: Reading, broke
   return part
 })
 
-/** What has been read so far, over all attempts that go on from each other. */
+/** The reply so far, over all attempts that resume each other. */
 export const replyOf = ({ part }: Reading): Reply => {
-  // Nobody has an answer before its first attempt is open.
+  // The first attempt is opened before anything can read the answer.
   const { opened, resuming } = part as Part
   return resuming === undefined ? opened.reply() : resuming.reply(opened.reply())
 }
@@ -85,7 +85,7 @@ export const replyOf = ({ part }: Reading): Reply => {
 export const closeScope = ({ scope }: Reading, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
   scope === undefined ? Effect.void : Scope.close(scope, exit)
 
-/** It is not read any more: its attempt ends, and its call learns of it, and who waits for the reply, once. */
+/** Ends the reading: closes the attempt, informs the call once, and settles `reply`. */
 export const finish = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
   Effect.suspend(() => closeScope(reading, exit)).pipe(
     Effect.andThen(Effect.suspend(() => {
@@ -96,18 +96,22 @@ export const finish = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Eff
     Effect.ensuring(Effect.suspend(() => Deferred.done(reading.reply, outcome(reading, exit))))
   )
 
-/** The reply, if the reading has come to the end of the answer; else why it has not. */
+/** The reply if the answer was read to its end, or else why not. */
 const outcome = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Exit.Exit<Reply, ClaudeError> => {
   const { failure, hasDied, isClosed, part } = reading
   if (failure !== undefined) return Exit.fail(failure)
   if (hasDied && Exit.isFailure(exit)) return Exit.die(Cause.squash(exit.cause))
   if (part === undefined) return Exit.interrupt()
   const reply = replyOf(reading)
-  if (!part.opened.isComplete()) return isClosed ? Exit.interrupt() : Exit.fail(broken(reply, "its reader has left"))
+  if (!part.opened.isComplete()) {
+    return isClosed
+      ? Exit.interrupt()
+      : Exit.fail(broken(reply, "the reader stopped early"))
+  }
   const error = failureOf(reply, "content")
   return error === undefined ? Exit.succeed(reply) : Exit.fail(error)
 }
 
-/** An answer of which there is no more than this. */
+/** The error for an answer that broke off after this much. */
 export const broken = ({ message, model, requestId, text, usage }: Reply, detail: string): PartialAnswer =>
   new PartialAnswer({ model, requestId, usage, text: redact(text), blocks: Redacted.make(message.content), detail })

@@ -1,9 +1,9 @@
 /**
- * An answer that goes on after a break, as it is read.
+ * Resumes a broken answer while it is read as a stream.
  *
- * What the reader has is not sent again: the events of the further request are
- * put where the first one broke off, and the words that it had to repeat are
- * taken out. Only text goes on; thinking and tools that were not whole are lost.
+ * The reader gets nothing twice: the events of the new request continue where the
+ * first one broke off, without the words that the model was asked to repeat. Only
+ * text is resumed; incomplete thinking and tool calls are lost.
  */
 import type { ContentBlock, TextBlock } from "@anthropic-ai/sdk/resources/messages"
 import type { Reply, WireEvent } from "../Message.ts"
@@ -13,61 +13,61 @@ import { textOf } from "./draft.ts"
 import * as Join from "./join.ts"
 import { add, joined } from "./sumReplies.ts"
 
-/** What there is of a broken answer, up to the text that goes on. */
+/** A broken answer up to and including the text to resume. */
 export interface Broken {
   readonly reply: Reply
-  /** Where the text is that goes on. */
+  /** The index of the text block to resume. */
   readonly index: number
   readonly last: TextBlock
 }
 
-/** From where a broken answer may go on, or why it may not; nothing, if nothing had come of it. */
+/** Returns where to resume a broken answer, or why that is impossible, or `undefined` if no content had arrived. */
 export const from = (reply: Reply): Broken | string | undefined => {
   const { content } = reply.message
-  // What is in no reply is a tool that is not whole.
+  // If `content` is empty, an incomplete tool call may have been left out of it.
   if (content.length > 0 && content.every(isBlank)) return undefined
-  // Where it comes last, thinking is lost with the break.
+  // Thinking after the last text is lost.
   const index = content.findLastIndex((block) => !isThinking(block) && !isBlank(block))
   const last = content[index]
-  if (last === undefined) return "nothing but thinking or a tool had arrived"
-  if (last.type !== "text") return "a tool had been used after the text"
-  if (last.text.trim() === "") return "no words had arrived"
+  if (last === undefined) return "only thinking or part of a tool call had arrived"
+  if (last.type !== "text") return "a tool was called after the text"
+  if (last.text.trim() === "") return "its last text is blank"
   const kept = content.slice(0, index + 1)
-  // Only its result could follow it.
-  if (kept.some(({ type }) => type === "tool_use")) return "a tool was to be used before the text"
-  // Whatever it was about to stop for, it broke off.
+  // After a tool call the API accepts only its result.
+  if (kept.some(({ type }) => type === "tool_use")) return "a tool was called before the text"
+  // A stop reason that had arrived is not valid, because the answer broke off.
   const message = { ...reply.message, content: kept, stop_reason: null }
   return { reply: { ...reply, text: textOf(kept), stopReason: null, message }, index, last }
 }
 
 const isBlank = (block: ContentBlock): boolean => block.type === "text" && block.text === ""
 
-/** What comes of a further request. */
+/** Merges the answer of the new request into the broken answer. */
 export interface Resuming {
-  /** The events for the reader; nothing, if they do not belong to what there is. */
+  /** Returns the events for the reader, or `undefined` if they do not continue the broken answer. */
   readonly take: (events: ReadonlyArray<WireEvent>) => ReadonlyArray<WireEvent> | undefined
-  /** The answer so far, from what the further request has brought. */
+  /** The whole answer so far, from the reply of the new request. */
   readonly reply: (further: Reply) => Reply
 }
 
-/** The place of a first text that is none. */
+/** Stands for the index of the first text if the new request has none. */
 const none = -1
 
-/** Puts the events of a further request in the place of those that did not come. */
+/** `goesOn`: the new request is prefilled with the text, and so does not repeat its last words. */
 export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): Resuming => {
   const words = Rest.lastWords(before)
-  /** Where the blocks of the request are in the answer; those that are missing are not in it. */
+  /** Maps block indices of the new request to those of the answer. Hidden blocks are missing. */
   const places = new Map<number, number>()
   let first: number | undefined
   let begun = goesOn
   let pending = ""
   let written = ""
 
-  /** The blank that the reader has, and the model was not shown. */
+  /** White space at the end of the text: the reader has it, but it is not in the new request. */
   const shown = last.text.slice(last.text.trimEnd().length)
   let blank = ""
 
-  /** What of a text goes on where the reader is: what is blank at its start may be there already. */
+  /** Returns the new part of a text, without leading white space that the reader already has. */
   const goOn = (text: string): string => {
     let own = text
     if (written === "" && shown !== "") {
@@ -81,7 +81,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
     return own
   }
 
-  /** The new words in a piece of the first text; nothing, if it begins elsewhere. */
+  /** Returns the new words of a delta, or `undefined` if the text does not begin with the words to repeat. */
   const wordsOf = (text: string): string | undefined => {
     if (begun) return goOn(text)
     pending += text
@@ -92,7 +92,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
     return goOn(pending.slice(at))
   }
 
-  /** One event as the reader sees it, or that it is not for the reader; nothing, if it does not belong here. */
+  /** Returns an event for the reader, or "hidden", or `undefined` if it does not continue the broken answer. */
   const put = (event: WireEvent): WireEvent | "hidden" | undefined => {
     switch (event.type) {
       case "message_start":
@@ -107,7 +107,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
         }
         if (!begun) return undefined
         if (first === undefined) {
-          // The text was whole, and what follows it is all that is new.
+          // The text was complete, and the answer goes on with another block.
           first = none
           places.set(none, index)
         }
@@ -129,10 +129,10 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
         return event.index === first && !begun ? undefined : { ...event, index: at }
       }
       case "message_delta":
-        // A refusal is one wherever it comes.
+        // A refusal need not repeat the words.
         if (event.delta.stop_reason === "refusal") begun = true
         if (!begun) return undefined
-        // The sum has what both have.
+        // The sum has all fields of both.
         return { ...event, usage: add(before.usage, event.usage) as typeof event.usage }
       case "message_stop":
         return begun ? event : undefined

@@ -1,4 +1,4 @@
-/** Whether a message that is complete is an answer. */
+/** Decides by its stop reason whether a complete message is a usable answer. */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as CallContext from "../callContext.ts"
@@ -7,10 +7,10 @@ import * as ClaudeError from "../ClaudeError.ts"
 import { emit, warning } from "../emit.ts"
 import type { Reply } from "../Message.ts"
 
-/** What was asked for. */
+/** What the caller needs: some text, or any content. */
 export type Wanted = "text" | "content"
 
-/** Gives the reply, or the failure its stop reason announces: a refusal or a cut-off answer is no success to be inspected. */
+/** Returns the reply, or fails if it was refused, cut, paused or empty. */
 export const accept = (
   reply: Reply,
   wanted: Wanted,
@@ -20,7 +20,7 @@ export const accept = (
   return failure === undefined ? Effect.as(warnOfUnknown(reply, log), reply) : Effect.fail(failure)
 }
 
-/** A stop reason that is newer than we are ends no call, but somebody should know. */
+/** Warns of a stop reason that this version does not know. The call succeeds all the same. */
 export const warnOfUnknown = ({ model, stopReason }: Reply, log: CallLog.CallLog): Effect.Effect<void> =>
   stopReason !== null && known.has(stopReason)
     ? Effect.void
@@ -29,7 +29,7 @@ export const warnOfUnknown = ({ model, stopReason }: Reply, log: CallLog.CallLog
 const unknownStopReason = (stopReason: string | null) =>
   warning("UnknownStopReason", `Claude stopped for a reason this version does not know: ${stopReason}`)
 
-/** Why it is no answer, if it is none. What an error says is put together only for one. */
+/** The error of a reply that is not usable. */
 export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError | undefined => {
   const { message: { content }, stopReason } = reply
   switch (stopReason) {
@@ -45,10 +45,16 @@ export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError
       return new ClaudeError.ContextWindowExceeded(arrived(reply))
     case "tool_use":
       if (content.every((block) => block.type !== "tool_use")) {
-        return new ClaudeError.EmptyAnswer({ ...common(reply), detail: "it asks for a tool and names none" })
+        return new ClaudeError.EmptyAnswer({
+          ...common(reply),
+          detail: "its stop reason is tool_use, but it contains no tool call"
+        })
       }
       return wanted === "text" && isBlank(reply)
-        ? new ClaudeError.EmptyAnswer({ ...common(reply), detail: "it asks for a tool: ask with Claude.message" })
+        ? new ClaudeError.EmptyAnswer({
+          ...common(reply),
+          detail: "it calls a tool and has no text: use Claude.message to read the tool call"
+        })
         : undefined
     case "end_turn":
       return (wanted === "text" ? isBlank(reply) : content.length === 0)
@@ -69,13 +75,13 @@ const arrived = (reply: Reply) => ({
 
 const isBlank = ({ text }: Reply): boolean => text.trim() === ""
 
-/** Why a turn that was paused is no answer, if nothing came of it. */
+/** The error of a paused turn that ended without further content. */
 export const fruitless = (
   paused: Reply,
   { message: { content }, model, requestId, stopReason, usage }: Reply
 ): ClaudeError.EmptyAnswer | undefined =>
   paused.stopReason === "pause_turn" && stopReason === "end_turn" && content.length === 0
-    ? new ClaudeError.EmptyAnswer({ model, requestId, usage, detail: "nothing came of what was paused" })
+    ? new ClaudeError.EmptyAnswer({ model, requestId, usage, detail: "the paused turn ended without further content" })
     : undefined
 
 const known: ReadonlySet<string> = new Set(["end_turn", "stop_sequence", "tool_use"])

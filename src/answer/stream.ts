@@ -1,10 +1,11 @@
 /**
- * An answer that is read while it is written.
+ * Opens an answer that is read as a stream.
  *
- * It owns the scope of its attempt, and closes it with how the reading ended,
- * at once and exactly once: a broken answer that its reader recovers from is
- * still a broken answer. Leaving after content is a success; an answer that is
- * never read says nothing. Events, text and reply are one reading.
+ * The answer owns the scope of its attempt, and closes it as soon as the reading
+ * ends, exactly once. It stays a failure even if its reader recovers from the
+ * error. A reader that stops early makes it a success. An answer that is never
+ * read is neither success nor failure. `events`, `text` and `reply` share one
+ * reading.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -24,7 +25,7 @@ import { broken, closeScope, finish, type Reading, replyOf, type Source, start }
 import * as Resuming from "./resumeStream.ts"
 import { accept } from "./stopReason.ts"
 
-/** Opens an answer in the scope of its reader. */
+/** Opens an answer, which ends when the caller's scope closes. */
 export const open = Effect.fnUntraced(function*(source: Source) {
   const call: Continuation.PolicyCall | undefined = yield* CallContext.Call
   const reading: Reading = {
@@ -41,7 +42,7 @@ export const open = Effect.fnUntraced(function*(source: Source) {
     isRead: false,
     isClosed: false
   }
-  // For an answer that nobody reads to its end.
+  // Ends an answer that is not read to its end.
   yield* Effect.addFinalizer(() => {
     reading.isClosed = true
     return finish(reading, Exit.interrupt())
@@ -59,7 +60,7 @@ export const open = Effect.fnUntraced(function*(source: Source) {
   return answer
 })
 
-/** What a reader of text may have: text cannot say that it begins anew. */
+/** A stream of plain text cannot announce a restart, so it fails instead. */
 const onBreakOfText = (onBreak: Reading["onBreak"]): Reading["onBreak"] => onBreak === "restart" ? "fail" : onBreak
 
 const textOf = (event: Event) =>
@@ -71,12 +72,14 @@ const textOf = (event: Event) =>
 
 type Pulled = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError>
 
-/** Reads the answer, once: a second reader would take events from the first. */
+/** Reads the answer once, because a second reader would take events from the first. */
 const read = (reading: Reading, onBreak: Reading["onBreak"]): Answer["events"] =>
   Stream.suspend(() => {
     let isOurs = false
     const claimed = Effect.suspend(() => {
-      if (reading.isRead) return Effect.die(new Error("An answer can be read once, and was read before."))
+      if (reading.isRead) {
+        return Effect.die(new Error("This answer has already been read: an answer can be read only once."))
+      }
       isOurs = reading.isRead = true
       reading.onBreak = onBreak
       return Effect.succeed(pull(reading))
@@ -87,7 +90,7 @@ const read = (reading: Reading, onBreak: Reading["onBreak"]): Answer["events"] =
     )
   })
 
-/** Reads to the end what nobody reads, or waits for the reader that is there. */
+/** Waits for the reader of the answer, or reads it to its end if there is none. */
 const completeReply = (reading: Reading): Answer["reply"] =>
   Effect.uninterruptibleMask((restore) => {
     const ended = restore(Deferred.await(reading.reply))
@@ -111,7 +114,7 @@ const pull = (reading: Reading): Pulled => {
     if (reading.isClosed) return Effect.interrupt
     return Cause.isDone(error) ? atEnd(reading) : onBroken(reading, error)
   }
-  // Once for every read of the socket: what is for a failure is made when there is one.
+  // Runs for each socket read, so the handlers of a failure are created only for a failure.
   const onCause = (cause: Cause.Cause<ClaudeError.ClaudeError | Cause.Done>): Pulled => {
     reading.hasDied = Cause.hasDies(cause)
     return Effect.matchEffect(Effect.failCause(cause), { onFailure, onSuccess })
@@ -124,14 +127,14 @@ const pull = (reading: Reading): Pulled => {
   return next
 }
 
-/** All of it was read: it may still be no answer. */
+/** Checks the stop reason after the last event. */
 const atEnd = (reading: Reading): Pulled =>
   Effect.matchEffect(accept(replyOf(reading), "content", reading.log), {
     onFailure: (error) => failFinally(reading, error),
     onSuccess: () => Cause.done()
   })
 
-/** Begins anew or goes on, if the policy wants it; else the break is final. */
+/** Restarts or resumes a broken answer if the policy says so, or else fails. */
 const onBroken = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
   const { call, context, onBreak } = reading
   const reopen = call?.reopen
@@ -148,7 +151,7 @@ const onBroken = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
   )
 }
 
-/** Tells log and reader that the answer begins anew, or goes on. */
+/** Announces to the log and the reader that the answer was restarted or resumed. */
 const reopened = (
   reading: Reading,
   error: ClaudeError.ClaudeError,
@@ -167,7 +170,7 @@ const reopened = (
   return Effect.as(logged, Arr.of(event))
 }
 
-/** The answer has failed, and so has its call, if that was waiting for it. */
+/** Fails the answer, and also its call if the policy of the call has finished. */
 const failFinally = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
   reading.failure = error
   return closeScope(reading, Exit.fail(error)).pipe(
@@ -179,7 +182,7 @@ const failFinally = (reading: Reading, error: ClaudeError.ClaudeError): Pulled =
   )
 }
 
-/** How an answer ended, from how its reading did: what fails in the reader is not the model's failure. */
+/** How the answer ended. An error of the reader's own is not a failure of the answer. */
 const verdict = (
   { failure, hasDied }: Reading,
   exit: Exit.Exit<unknown, unknown>

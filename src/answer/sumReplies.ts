@@ -1,4 +1,4 @@
-/** Several replies as one. */
+/** Merges the replies of several requests for one answer. */
 import type { ContentBlock } from "@anthropic-ai/sdk/resources/messages"
 import * as Duration from "effect/Duration"
 import { isNumber, isObject } from "effect/Predicate"
@@ -6,9 +6,9 @@ import type { Cost, Reply, Usage } from "../Message.ts"
 import * as Tools from "../output/toolInput.ts"
 import { textOf } from "./draft.ts"
 
-/** The later reply with other content, and what both of them used. */
+/** The later reply with the given content, and with usage, cost and duration of both. */
 export const joined = (before: Reply, reply: Reply, content: Array<ContentBlock>): Reply => {
-  // The sum has what both have.
+  // The sum has all fields of both.
   const usage = add(before.usage, reply.usage) as Usage
   const container = reply.message.container ?? before.message.container
   return {
@@ -24,7 +24,7 @@ export const joined = (before: Reply, reply: Reply, content: Array<ContentBlock>
   }
 }
 
-/** Counts are added up, whatever they are of; of the rest, the later one is told. */
+/** Adds all numbers of two values, also in nested objects. For other values, the later one wins. */
 export const add = (a: unknown, b: unknown): unknown => {
   if (isNumber(a) && isNumber(b)) return a + b
   if (!isObject(a) || !isObject(b)) return b ?? a

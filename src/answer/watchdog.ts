@@ -1,9 +1,9 @@
 /**
- * The limits of one attempt.
+ * Enforces the limits of one attempt.
  *
- * Each wait for the wire ends with the limit that is over first. What is counted
- * is time spent waiting: it stands still while nobody reads, so that a slow
- * reader is not a slow model, and a clock that is set back changes nothing.
+ * Each wait for the wire ends at the limit that expires first. Only time spent
+ * waiting counts, so that a slow reader does not use up the limits. A system clock
+ * that is set back never reduces it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,22 +13,22 @@ import type * as Current from "../Current.ts"
 import { within } from "../within.ts"
 import type { Lengths } from "./defaultLimits.ts"
 
-/** The limits of one attempt, and for how long it has waited: all in milliseconds. */
+/** The limits of one attempt and the time it has waited, in milliseconds. */
 export interface Watchdog {
   readonly model: string
   readonly limit: Lengths
-  /** Time waited since the attempt began, since the last byte, and since the last content. */
+  /** Time waited in the attempt, since the last byte, and since the last content. */
   total: number
   withoutBytes: number
   withoutContent: number
   isConnected: boolean
   hasContent: boolean
-  /** Who waits. */
+  /** The fiber that waits for the wire. */
   waiting: Fiber.Fiber<unknown, unknown> | undefined
   isStopped: boolean
 }
 
-/** `usual` holds where the caller set no limit. */
+/** `usual` has the default for each limit that the caller did not set. */
 export const make = (model: string, limits: Current.Limits, usual: Lengths): Watchdog => ({
   model,
   limit: resolve(limits, usual),
@@ -41,7 +41,7 @@ export const make = (model: string, limits: Current.Limits, usual: Lengths): Wat
   isStopped: false
 })
 
-/** Waits for something from the wire, for as long as the limits allow: not at all once it is stopped. */
+/** Runs a wait for the wire, and fails with `TimedOut` at the first limit. Interrupts it after `stop`. */
 export const limitWait = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
   Effect.clockWith((clock) => {
     const { length, left, scope } = nearest(self)
@@ -61,19 +61,19 @@ export const limitWait = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>)
 const whileRunning = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => self.isStopped ? Effect.interrupt : wait)
 
-/** The attempt is over: whoever waits still, because somebody else has closed its scope, is interrupted. */
+/** Ends the attempt, and interrupts a fiber that still waits for the wire because another fiber closed the scope. */
 export const stop = (self: Watchdog): void => {
   self.isStopped = true
   self.waiting?.interruptUnsafe()
 }
 
-/** Headers are here. */
+/** Call this when the response headers have arrived. */
 export const connected = (self: Watchdog): void => {
   self.isConnected = true
   self.withoutBytes = 0
 }
 
-/** Bytes are here, with or without content. */
+/** Call this when bytes have arrived, with or without content. */
 export const received = (self: Watchdog, hasContent: boolean): void => {
   self.withoutBytes = 0
   if (!hasContent) return
@@ -88,7 +88,7 @@ interface Limit {
   readonly left: number
 }
 
-/** The limit that is over first. */
+/** The limit that expires first. */
 const nearest = ({ hasContent, isConnected, limit, total, withoutBytes, withoutContent }: Watchdog): Limit => {
   const attempt: Limit = { scope: "attempt", length: limit.attempt, left: limit.attempt - total }
   const bytes: Limit = isConnected

@@ -1,10 +1,9 @@
 /**
  * A guard decides, for every request, whether and when it may be sent.
  *
- * Guards hold state (permits, tokens, a circuit), so they are built once and
- * wrapped around the service, not around a call. Admission gives a lease, and
- * the end of the answer itself settles it: whoever reads may have recovered from
- * a broken answer, and would call that a success, too late.
+ * Guards hold state (permits, tokens, a circuit), so they are built once and wrapped around the service, not around a
+ * call. `admit` returns a lease. The end of the answer stream settles the lease, not the caller's result: a caller that
+ * recovers from a broken answer would report a success, and report it too late.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -26,38 +25,41 @@ export { errorOf } from "../errorOf.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** How an answer ended. An interrupt, or one that was never read, says nothing. */
+/** How an answer ended. An interrupt, or an answer that nobody read, says nothing about the service. */
 export type Ending = Exit.Exit<unknown, unknown>
 
 /** The right to send one request. */
 export interface Lease {
-  /** Told when the answer begins, which is with its first content, if it does. */
+  /** Called when the answer begins, that is with its first content. Not called if the request fails before that. */
   readonly opened?: ((answer: Opened) => Effect.Effect<void>) | undefined
-  /** Told exactly once how the answer ended, and what it used, as far as the API said: it says so at the end of an answer. */
+  /**
+   * Called exactly once, with the exit of the answer and the usage that the API reported. It reports usage at the end
+   * of an answer.
+   */
   readonly settle: (exit: Ending, usage?: Usage | undefined) => Effect.Effect<void>
 }
 
 /** State that calls share about a model or an account. */
 export interface Guard {
-  /** Fails if the request must not be sent. It holds nothing, so it may wait where it can be interrupted. */
+  /** Fails if the request must not be sent. A gate acquires nothing, so it may wait interruptibly. */
   readonly gate: (request: Request) => Effect.Effect<void, ClaudeError>
   /**
-   * Waits its turn. Runs uninterruptibly, so that a lease once given is never lost: put `Effect.interruptible` on the
-   * wait, and nowhere else. What fails or is interrupted holds nothing.
+   * Waits for its turn. Runs uninterruptibly, so that an acquired lease is never lost: make the wait, and only the
+   * wait, `Effect.interruptible`. If it fails or is interrupted, it must hold nothing.
    */
   readonly admit: (request: Request) => Effect.Effect<Lease, ClaudeError>
 }
 
-/** A gate that lets everything through: it is not even asked. */
+/** A gate that lets every request pass. `Guard.apply` skips it. */
 export const open: (request: Request) => Effect.Effect<void> = () => Effect.void
 
-/** A lease that holds nothing: it is not even settled. */
+/** A lease that holds nothing. `Guard.apply` does not settle it. */
 export const nothing: Lease = { settle: () => Effect.void }
 
 /**
- * What a table says of an ending. Leaving early is a success, and so is a reader that fails by itself; an interrupt or a
- * defect is neutral, and so is what was found to be invalid here, and not sent. An answer that broke off counts as the
- * error that broke it; one that contradicts itself says nothing about the service, only about what is in between.
+ * Looks up how a guard should count an ending. A reader that leaves early, or fails with an error of its own, counts as
+ * a success. Interrupts, defects and requests rejected locally are neutral. A broken answer counts as the error that
+ * broke it. An answer that contradicts itself is neutral: it points to a proxy, not to the service.
  */
 export const judge = <A>(
   exit: Ending,
@@ -74,7 +76,7 @@ export const judge = <A>(
 // Combinators
 // -----------------------------------------------------------------------------
 
-/** Makes every request pass the guards: all gates first, then every admission in order. Leases are settled in reverse. */
+/** Makes every request pass the guards: first all gates, then each `admit` in order. Leases settle in reverse order. */
 export const apply = (guards: ReadonlyArray<Guard>) => (claude: Claude["Service"]): Claude["Service"] =>
   guards.length === 0 ? claude : Claude.of({ ...claude, open: (request) => openBehind(guards, claude, request) })
 
@@ -87,7 +89,7 @@ const openBehind = Effect.fnUntraced(function*(
   claude: Claude["Service"],
   request: Request
 ) {
-  // Read once: to yield each of these would cost more than a guard.
+  // One read of the context: yielding each service would cost more than a guard.
   const context = yield* Effect.context<Scope.Scope>()
   const clock = Context.get(context, Clock.Clock)
   const from = clock.currentTimeMillisUnsafe()
@@ -107,23 +109,26 @@ const openBehind = Effect.fnUntraced(function*(
   return isClosed(held) ? yield* Effect.interrupt : answer
 })
 
-/** What is held for one request, and by whom. */
+/** The state of one request while it is guarded. */
 interface Held {
   readonly context: Context.Context<Scope.Scope>
   readonly scope: Scope.Scope
-  /** What its answer has used, when that is over. */
+  /** Set when the answer ends. */
   usage: Usage | undefined
 }
 
-/** Whether somebody else has closed the scope of the answer meanwhile: nobody would close what is opened in it. */
+/** Whether the scope of the answer was closed concurrently: anything acquired in it now would never be released. */
 const isClosed = ({ scope: { state } }: Held): boolean => state._tag === "Closed"
 
-/** Takes a lease of each guard. The scope settles them, the last one first; one that dies keeps no other from it. */
+/**
+ * Acquires a lease from each guard. The scope settles them in reverse order; a `settle` that dies does not keep the
+ * others from running.
+ */
 const admit = Effect.fnUntraced(function*(held: Held, guards: ReadonlyArray<Guard>, request: Request) {
   const leases: Array<Lease> = []
   for (const guard of guards) {
     if (isClosed(held)) return yield* Effect.interrupt
-    // A guard that the compiler has not seen may give none.
+    // A guard written in JavaScript may return `undefined`.
     const lease: Lease = (yield* guard.admit(request)) ?? nothing
     if (lease === nothing) continue
     leases.push(lease)
@@ -132,6 +137,6 @@ const admit = Effect.fnUntraced(function*(held: Held, guards: ReadonlyArray<Guar
   return isClosed(held) ? yield* Effect.interrupt : leases
 })
 
-/** What an answer has used. One that its reader has left has not said how long it would have been, or had become. */
+/** The usage of an answer. Unknown if the reader left early: the API reports the final count only at the end. */
 const usageOf = (answer: Opened, exit: Ending): Usage | undefined =>
   Exit.isSuccess(exit) && !answer.isComplete() ? undefined : answer.usage()

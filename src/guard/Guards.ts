@@ -1,9 +1,9 @@
 /**
- * The guards of a process, as a record.
+ * The guards of a process, as one record.
  *
- * Order is where hand-wired guards go wrong: a slot taken before a circuit says
- * no is a slot wasted. A record names the parts and fixes the order once: all
- * gates, then slot and quota together, then the lease of the circuit.
+ * Hand-wired guards usually fail by their order: a concurrency slot is wasted if it is acquired before an open circuit
+ * rejects the call. The record names the parts and fixes the order: first all gates, then slot and quota together, then
+ * the lease of the circuit.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -32,51 +32,57 @@ export { describe } from "./guards/describe.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** What all calls of one `Claude` share. A missing part does nothing, but for `budget` and `monitor`, which are there. */
+/**
+ * The guards that all calls of one `Claude` share. A missing part is off, except `budget` and `monitor`, which are on
+ * by default.
+ */
 export interface Guards {
-  /** How many calls may run, and how many may wait, for each class of models. */
+  /** The concurrency limit and the queue length for each class of models. */
   readonly concurrency?: Admission.Concurrency | undefined
-  /** What the account may use in a minute. */
+  /** The rate limits of the account, per minute. */
   readonly quota?: Quota.Options | undefined
   /** When to stop asking a model that keeps failing. */
   readonly circuit?: Circuit.Options | undefined
-  /** How much load failures may add. */
+  /** How much extra load retries may add after failures. `false` removes the limit. */
   readonly budget?: RetryBudget.Options | false | undefined
-  /** When to say that too many calls fail, or get no answer. */
+  /** When to alert that too many calls fail. `false` turns the monitor off. */
   readonly monitor?: Monitor.Options | false | undefined
-  /** Guards of one's own: the last to be asked, the first to be told. */
+  /** Guards of your own. They are asked last, and their leases settle first. */
   readonly extra?: ReadonlyArray<Guard.Guard> | undefined
   /**
-   * Whose account it is, where more than one are kept in one store: `default`. Guards around guards need one each in a
-   * store that they share: else the inner ones wait for the probe that the outer ones hold, and nothing is sent.
+   * The name of the account in a shared store: `default`. Nested guards that share a store need different names:
+   * otherwise the inner guards wait for the probe that the outer guards hold, and nothing is sent.
    */
   readonly account?: string | undefined
 }
 
-/** A circuit, and what is on by default: budget, monitor, and the pause after a 429. Nothing needs the limits of an account. */
+/**
+ * A circuit, plus the defaults: budget, monitor, and the pause after a 429. It needs no knowledge of the account's
+ * limits.
+ */
 export const standard = { circuit: {} } as const satisfies Guards
 
-/** A queue, for those who look at it. What is not limited is missing; numbers are whole. */
+/** The state of a queue. A field is missing where there is no limit; numbers are whole. */
 export interface QueueStatus {
   readonly running: number
   readonly waiting: number
-  /** How many may run. */
+  /** The current concurrency limit. */
   readonly limit?: number
-  /** What may be sent now, of as much as there is when all is there. */
+  /** The remaining quota and its full amount, by dimension. */
   readonly quota?: { readonly [dimension: string]: { readonly remaining: number; readonly limit: number } }
 }
 
-/** What is going on: plain data for a JSON endpoint, times in milliseconds. */
+/** The state of all guards: plain data for a JSON endpoint, times in milliseconds. */
 export interface Status {
-  /** Of the account as a whole: it is open when the money is spent. */
+  /** The circuit of the whole account. It opens when the spend limit is reached. */
   readonly account: Circuit.Status | undefined
-  /** By model, of those that were asked. */
+  /** By model. Lists only models that were called. */
   readonly circuits: { readonly [model: string]: Circuit.Status }
-  /** By class of models, of those that were asked. */
+  /** By class of models. Lists only classes that were called. */
   readonly admission: { readonly [line: string]: QueueStatus }
-  /** By model, of those that had an extra attempt. */
+  /** By model. Lists only models that had an extra attempt. */
   readonly budget: RetryBudget.Status | undefined
-  /** The share of calls that succeed. */
+  /** The success rate of calls. */
   readonly successRate: Monitor.Status | undefined
 }
 
@@ -84,7 +90,7 @@ export interface Status {
 // Service
 // -----------------------------------------------------------------------------
 
-/** The guards that are at work: to look at, and to isolate or reset circuits by hand. */
+/** Reads the state of the guards, isolates and resets circuits, and drains the queues. */
 export class Control extends Context.Service<Control, {
   readonly status: Effect.Effect<Status>
   readonly isolate: (model: string | undefined, duration: Duration.Input | undefined) => Effect.Effect<void>
@@ -92,21 +98,21 @@ export class Control extends Context.Service<Control, {
   readonly drain: (limit: Duration.Input) => Effect.Effect<boolean>
 }>()("resilient-claude/Guards/Control") {}
 
-/** What is going on, for health endpoints. */
+/** The state of all guards, for health endpoints. */
 export const status: Effect.Effect<Status, never, Control> = Effect.flatMap(Control, ({ status }) => status)
 
-/** Lets nothing through to a model, or to any where none is named, for so long, or until it is reset. Needs a circuit. */
+/** Blocks all requests to a model, or to every model if none is named, for `duration` or until `reset`. Needs a circuit. */
 export const isolate = (model?: string, duration?: Duration.Input): Effect.Effect<void, never, Control> =>
   Effect.flatMap(Control, ({ isolate }) => isolate(model, duration))
 
-/** Closes the circuit of a model, or of the account where none is named. */
+/** Closes the circuit of a model, or of the account if no model is named. */
 export const reset = (model?: string): Effect.Effect<void, never, Control> =>
   Effect.flatMap(Control, ({ reset }) => reset(model))
 
 /**
- * Turns new calls away (`Saturated`), lets those that run or wait go on for so long, and tells whether all of them are
- * done. For a process that is about to stop: nothing is admitted again, and attempts of calls that would be tried again
- * are turned away too. Needs guards that queue, as all but a `monitor` alone do.
+ * For a process that is about to stop: rejects new calls with `Saturated`, waits up to `limit` for running and queued
+ * calls, and returns whether all of them ended. Draining cannot be undone, and it also rejects the retries of running
+ * calls. Needs a queue, which `concurrency`, `quota`, `circuit` or `budget` (on by default) brings.
  */
 export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Control> =>
   Effect.flatMap(Control, ({ drain }) => drain(limit))
@@ -116,8 +122,8 @@ export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Cont
 // -----------------------------------------------------------------------------
 
 /**
- * Puts guards around a `Claude` layer. Throws a `RangeError` with a sentence if they contradict themselves. They are built
- * once for each layer; the log, the alerts and the stores are those of the place where that is.
+ * Puts guards around a `Claude` layer. Throws a `RangeError` if the options contradict each other. Guards are built
+ * once per layer, with the log, the alerts and the stores of the context in which the layer is built.
  */
 export const apply = (guards: Guards) => {
   const compiled = compile(guards)
@@ -129,7 +135,6 @@ export const apply = (guards: Guards) => {
 // Internals
 // -----------------------------------------------------------------------------
 
-/** Builds the guards of one layer. */
 const build = Effect.fnUntraced(function*(compiled: Compiled) {
   const { account, admits, extra } = compiled
   const inner = yield* Claude
@@ -162,7 +167,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   ])({ ...inner, runtime: Runtime.replace(inner, { log, budget: budget ?? runtime.budget }) })
 
   const circuitStatus: typeof noCircuits = circuits?.status ?? noCircuits
-  /** Whether no call runs, or waits in a queue or at a circuit. */
+  /** Whether no call runs or waits, in a queue or at a circuit. */
   const isEmpty = Effect.zipWith(
     Clock.currentTimeMillis,
     circuitStatus,
@@ -205,7 +210,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   ))
 })
 
-/** Whole numbers, and nothing that JSON has no word for. */
+/** Rounds to whole numbers, and drops `Infinity`, which JSON cannot represent. */
 const queueStatus = (
   { limit, remaining, running, waiting }: Admission.Status,
   capacity: Quota.Amount | undefined
@@ -228,7 +233,10 @@ const noCircuits: Effect.Effect<Pick<Status, "account" | "circuits">> = Effect.s
   circuits: {}
 })
 
-/** No call waits for an alert: who is told may be down just then. What it dies of is reported. */
+/**
+ * Runs alerts in a fiber of their own, because the receiver may be down too: no call waits for them. Failures are
+ * reported.
+ */
 const safe = (alerts: Monitor.Alerts): Monitor.Alerts => ({
   raise: (alert) =>
     Effect.asVoid(Effect.forkDetach(reported("alerts", () => alerts.raise(alert)), { startImmediately: true }))

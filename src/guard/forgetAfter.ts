@@ -1,5 +1,5 @@
 /**
- * What is kept of a model that nobody asked for so many milliseconds is forgotten: names may come from anywhere, and an hour
- * is longer than any window or answer.
+ * In milliseconds. State of a model without calls for this long is dropped, because model names may come from outside
+ * the program and must not fill the memory. An hour is longer than any window or answer.
  */
 export const forgetAfter = 3_600_000

@@ -1,28 +1,28 @@
-/** What each kind of failure says to each guard. A new kind of error gets a row here. */
+/** How each guard counts each kind of failure. A new kind of error gets a row here. */
 import type { Table } from "../ClaudeError.ts"
 import * as Guard from "./Guard.ts"
 
-/** What the end of an attempt says to each guard; for the monitor, it is the end of a call. */
+/** How each guard counts the end of an attempt; for the monitor, the end of a call. */
 export interface Outcome {
-  /** About the health of the model. `success`: it answered, if only to reject the request. `none`: nothing. */
+  /** The health of the model. `success`: it responded, even if it rejected the request. `none`: no evidence. */
   readonly circuit: "success" | "failure" | "none"
-  /** About how many calls may run at once. `success`: more. `loss`: fewer. `none`: nothing. */
+  /** The concurrency limit. `success` raises it, `loss` lowers it, `none` leaves it. */
   readonly concurrency: "success" | "loss" | "none"
   /**
-   * What was used of the quota, where the API does not say. `request`: one request, and no tokens. `input`: also the
-   * estimated input, for the model may have read it. `none`: nothing was sent.
+   * The quota used, if the API did not report usage. `request`: one request, no tokens. `input`: one request and the
+   * estimated input tokens, because the model may have read them. `none`: nothing was sent.
    */
   readonly quota: "none" | "request" | "input"
   /**
-   * `loss`: the attempt was load for nothing. `none`: it gave a part of an answer, or was not sent. The policies have a
-   * column `sent` of their own, because guards and policies do not import each other.
+   * `loss`: the attempt added load without a result. `none`: it returned a part of an answer, or was not sent. Policies
+   * have their own column `sent`, because guards and policies do not import each other.
    */
   readonly budget: "loss" | "none"
-  /** Whether the call counts as failed, also if it was not sent. `none`: the caller is at fault, or Claude declined. */
+  /** Whether the call counts as failed, even if it was not sent. `none`: the caller is at fault, or Claude declined. */
   readonly monitor: "failure" | "none"
 }
 
-/** After each kind of failure. */
+/** The outcome of each kind of error. */
 export const outcomes: Table<Outcome> = {
   InvalidRequest: { circuit: "success", concurrency: "none", quota: "request", budget: "loss", monitor: "none" },
   AuthenticationFailed: {
@@ -53,11 +53,11 @@ export const outcomes: Table<Outcome> = {
   Saturated: { circuit: "none", concurrency: "none", quota: "none", budget: "none", monitor: "failure" }
 }
 
-/** After an answer, also one that its reader left early. */
+/** The outcome of an answer, even if its reader left early. */
 const success: Outcome = { circuit: "success", concurrency: "success", quota: "input", budget: "none", monitor: "none" }
 
-/** After an interrupt, a defect, and whatever else says nothing about the service. */
+/** The outcome of an interrupt, a defect, or any other ending that says nothing about the service. */
 const neutral: Outcome = { circuit: "none", concurrency: "none", quota: "input", budget: "none", monitor: "none" }
 
-/** What the end of an attempt says to each guard. */
+/** The outcome of an attempt that ended with `exit`. */
 export const outcomeOf = (exit: Guard.Ending): Outcome => Guard.judge(exit, { success, neutral, failure: outcomes })

@@ -1,10 +1,10 @@
-/** In which order calls that wait are served: the lower rank first. */
+/** The order in which waiting calls are served: lower ranks first. */
 import type * as Current from "../Current.ts"
 
 const ranks: { readonly [P in typeof Current.Priority.Service]: number } = { interactive: 0, default: 1, background: 2 }
 
-/** How many ranks there are. */
+/** The number of ranks. */
 export const count = 3
 
-/** The rank of a priority. Who is not typed may give one that there is not. */
+/** The rank of a priority. An unknown priority, from a caller without types, ranks as `default`. */
 export const rankOf = (priority: typeof Current.Priority.Service): number => ranks[priority] ?? ranks.default

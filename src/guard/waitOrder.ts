@@ -1,28 +1,28 @@
 /**
- * Waiting calls in the order in which they go: by rank, then tenants in turns, then by arrival.
+ * Waiting calls in service order: by rank, then tenants in turn, then by arrival.
  *
- * Everything but `all` and `reorder` takes the same time however many wait: calls and tenants are in linked lists, and
- * what waits in a rank is summed up as it comes and goes.
+ * Everything except `all` and `reorder` takes constant time, however many calls wait: calls and tenants are in linked
+ * lists, and the load of each rank is summed up as calls come and go.
  */
 import * as Amounts from "./quota/amounts.ts"
 import type { Amount } from "./quota/Quota.ts"
 
-/** Where a call stands, and what it will take. */
+/** How to place a waiting call. */
 export interface Standing<in A> {
-  /** Lower goes first. */
+  /** Lower ranks are served first. */
   readonly rank: (item: A) => number
-  /** Tenants take turns within a rank. One for all, where it is not given. */
+  /** Tenants take turns within a rank. Default: one tenant for all calls. */
   readonly tenant?: ((item: A) => string) | undefined
-  /** What it will take, to know how much is wanted by those before a newcomer. */
+  /** The amount that the call will take, to know how much is wanted before a new call. */
   readonly load?: ((item: A) => Amount) | undefined
 }
 
-/** A waiting call, with what its owner keeps of it. */
+/** A waiting call, with the state that its queue keeps for it. */
 export interface Waiter<A, S> extends Linked<Waiter<A, S>> {
   readonly item: A
   readonly state: S
   readonly arrival: number
-  /** Undefined once it has left. */
+  /** `undefined` once it has left. */
   lane: Lane<A, S> | undefined
   load: Amount
 }
@@ -36,17 +36,16 @@ interface Lane<A, S> extends Linked<Lane<A, S>> {
 
 interface Rank<A, S> {
   readonly rank: number
-  /** The tenant whose turn it is comes first. */
+  /** Tenants in turn; the next one is first. */
   readonly turns: List<Lane<A, S>>
   readonly lanes: Map<string, Lane<A, S>>
   size: number
   load: Amount
 }
 
-/** Who waits. */
 export class WaitOrder<A, S> {
   readonly standing: Standing<A>
-  /** Lowest first. There are few. */
+  /** Lowest rank first. There are few ranks. */
   ranks: ReadonlyArray<Rank<A, S>> = []
   /** How many calls of each tenant wait, over all ranks. */
   readonly tenants = new Map<string, number>()
@@ -71,7 +70,7 @@ export class WaitOrder<A, S> {
     return waiter
   }
 
-  /** Takes it out; whether it was still there. */
+  /** Removes a call, and returns whether it was still there. */
   remove(waiter: Waiter<A, S>): boolean {
     const { lane } = waiter
     if (lane === undefined) return false
@@ -92,7 +91,7 @@ export class WaitOrder<A, S> {
     return true
   }
 
-  /** The same for one whose turn it was: now it is the turn of the other tenants. */
+  /** Removes the call that was served, and gives the turn to the other tenants of its rank. */
   serve(waiter: Waiter<A, S>): boolean {
     const { lane } = waiter
     const wasThere = this.remove(waiter)
@@ -103,14 +102,15 @@ export class WaitOrder<A, S> {
     return wasThere
   }
 
-  /** The one that goes next. */
+  /** The next call to serve. */
   first(): Waiter<A, S> | undefined {
     return this.ranks[0]?.turns.first?.waiters.first
   }
 
   /**
-   * Whether one more may wait: a tenant has an equal share of the places, one at least, counting those that do not go
-   * after it. A newcomer has its share although others, who were alone until then, have more: twice the places at most.
+   * Whether one more call may wait. Each tenant has an equal share of the places, at least one; only calls of the same
+   * or a lower rank count. A new tenant gets its share even if the others, who were alone before, use more than theirs:
+   * in total at most twice the places.
    */
   hasRoom(item: A, places: number): boolean {
     if (!(places > 0)) return false
@@ -126,7 +126,10 @@ export class WaitOrder<A, S> {
     return own < Math.max(1, Math.floor(places / tenants)) && all < 2 * places
   }
 
-  /** What is wanted by those who would go before it, if it came now: of other tenants, as many in turn as of its own. */
+  /**
+   * The load of the calls that would be served before `item` if it came now. Each other tenant counts with as many
+   * turns as the tenant of `item` has.
+   */
   ahead(item: A): Amount {
     const rank = this.standing.rank(item)
     let sum = Amounts.zero
@@ -142,7 +145,7 @@ export class WaitOrder<A, S> {
     return sum
   }
 
-  /** All in order. */
+  /** All calls in service order. */
   all(): ReadonlyArray<Waiter<A, S>> {
     return this.ranks.flatMap(({ turns }) => {
       const lanes = [...turns].map(({ waiters }) => [...waiters])
@@ -151,7 +154,7 @@ export class WaitOrder<A, S> {
     })
   }
 
-  /** Puts all where they stand now, where ranks have changed. */
+  /** Places all calls again, after their ranks have changed. */
   reorder(): void {
     const waiters = this.all().toSorted((a, b) => a.arrival - b.arrival)
     for (const waiter of waiters) this.remove(waiter)
@@ -194,7 +197,7 @@ interface Linked<N> {
   after: N | undefined
 }
 
-/** A doubly linked list: what is in the middle leaves as quickly as what is first. */
+/** A doubly linked list: removes any node in constant time. */
 class List<N extends Linked<N>> {
   first: N | undefined
   last: N | undefined

@@ -1,10 +1,9 @@
 /**
- * A queue in which everybody waits for the same thing.
+ * A queue for one shared resource.
  *
- * Who comes while nobody waits that goes before it tries at once. Everybody else
- * is served by one fiber, which is there while somebody waits, and sleeps until
- * it is woken or the first may go: one timer, however many wait, and nothing to
- * hand over that a cancelled waiter could lose.
+ * A call takes the resource at once if no waiting call goes before it. One fiber serves all waiting calls; it exists
+ * while a call waits, and sleeps until it is woken or the first call may go. So there is one timer, however many calls
+ * wait, and no hand-over that a cancelled call could lose.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -15,50 +14,54 @@ import type * as Scope from "effect/Scope"
 import type { Amount } from "./quota/Quota.ts"
 import { type Standing, type Waiter as Standee, WaitOrder } from "./waitOrder.ts"
 
-/** What is waited for. */
+/** How to take the resource. */
 export interface Options<in A> extends Standing<A> {
   /**
-   * Takes it and answers 0, or takes nothing and answers in how many milliseconds to ask again (`Infinity`: when woken).
+   * Takes it and returns 0, or takes nothing and returns the milliseconds until it is worth asking again (`Infinity`:
+   * when woken).
    */
   readonly take: (item: A, now: number) => Effect.Effect<number>
   /** Undoes `take`. */
   readonly putBack: (item: A, now: number) => Effect.Effect<void>
   /**
-   * In how many milliseconds it may be there, at the earliest, for one that goes after others who take so much: 0, where
-   * that is not known. One that may not wait so long does not wait at all.
+   * Minimum milliseconds until the resource is available after others took `ahead`; 0 if unknown. A call that may not
+   * wait so long is rejected without waiting.
    */
   readonly turn?: ((item: A, ahead: Amount, now: number) => Effect.Effect<number>) | undefined
-  /** How many calls of the same or a higher priority may wait, shared by tenants. Decided when a call comes, never later. */
+  /** How many calls of the same or a higher priority may wait, shared by tenants. Checked on arrival only. */
   readonly room: number
 }
 
-/** A queue, and who waits in it. */
+/** A queue of waiting calls. */
 export interface Turnstile<in out A> {
   /**
-   * Waits its turn, at most so many milliseconds, and takes; false if it may not wait, or that is too short. Leaving at
-   * any point leaves no trace. Run it where it cannot be interrupted: only its wait can be.
+   * Waits up to `within` ms and takes. False if the call may not wait, or waited too long. A caller that leaves at any
+   * point holds nothing. Run it uninterruptibly: it makes its wait interruptible itself.
    */
   readonly pass: (item: A, within: number, now: number) => Effect.Effect<boolean>
-  /** Something has been given back. */
+  /** Call when something was returned, so that waiting calls try again. */
   readonly wake: () => void
-  /** Who waits, first to last. */
+  /** The waiting calls in service order. */
   readonly waiting: () => ReadonlyArray<A>
-  /** How many wait. */
+  /** The number of waiting calls. */
   readonly size: () => number
-  /** What is taken by those who would go before it, if it came now. */
+  /** The load of the calls that would be served before `item` if it came now. */
   readonly ahead: (item: A) => Amount
-  /** Tells those to leave at once who would wait for nothing, and puts the others where they stand now. */
+  /** Rejects at once the waiting calls for which `stays` is false, and places the others again by their current rank. */
   readonly sweep: (stays: (item: A) => boolean) => void
 }
 
 interface Waiting {
   readonly turn: Deferred.Deferred<boolean>
-  /** Whether it was taken for it. */
+  /** Whether the resource was taken for this call. */
   isServed: boolean
 }
 type Waiter<A> = Standee<A, Waiting>
 
-/** A turnstile whose fibers belong to the scope, and when that is closed, to those who still wait. */
+/**
+ * Creates a queue. Its fibers run in `scope`; after the scope closes, they run detached until the last waiting call is
+ * served.
+ */
 export const make = <A>(
   { load, putBack, rank, room, take, tenant, turn }: Options<A>,
   scope: Scope.Scope
@@ -70,7 +73,7 @@ export const make = <A>(
     if (line.size > 0) bell.openUnsafe()
   }
 
-  /** Lets in whoever may go, and answers when to look again: 0 when nobody waits any more. */
+  /** Serves calls until one has to wait. Returns the milliseconds until the next look, 0 if no call waits any more. */
   const serve = Effect.uninterruptible(Effect.gen(function*() {
     bell.closeUnsafe()
     for (let head = line.first(); head !== undefined; head = line.first()) {
@@ -82,11 +85,11 @@ export const make = <A>(
           state.isServed = true
           Deferred.doneUnsafe(state.turn, Exit.succeed(true))
         } else {
-          // It left while that was asked.
+          // The call left while `take` ran.
           yield* putBack(item, now)
         }
       } else if (head === line.first()) {
-        // Nobody came in front of it meanwhile.
+        // No other call moved ahead of it meanwhile.
         return wait
       }
     }
@@ -102,10 +105,11 @@ export const make = <A>(
     if (isServed) return Effect.void
     bell.openUnsafe()
     isServed = true
-    // Calls may outlive the layer that let them wait: nobody else would serve those.
+    // The scope is closed: calls may outlive the layer, and still need a fiber that serves them.
     return scope.state._tag === "Closed"
       ? Effect.forkDetach(server)
-      // It begins uninterruptible: else one whose scope is closed before it runs would leave nobody to serve.
+      // Starts uninterruptibly. Otherwise, if the scope closes before the fiber runs, `onInterrupt` is not installed
+      // and no fiber serves the waiting calls.
       : Effect.forkIn(
         Effect.onInterrupt(Effect.interruptible(server), () => isServed ? Effect.forkDetach(server) : Effect.void),
         scope,
@@ -117,17 +121,17 @@ export const make = <A>(
     Effect.suspend(() => {
       const wasFirst = line.first() === waiter
       line.remove(waiter)
-      // Whoever is the first now is looked at.
+      // The new first call may be able to go sooner.
       if (wasFirst) bell.openUnsafe()
       if (!waiter.state.isServed) return Effect.void
-      // Its turn had come, and nobody is there to use it.
+      // The resource was taken for a call that has left.
       return Effect.flatMap(Clock.currentTimeMillis, (now) =>
         Effect.map(putBack(waiter.item, now), () => {
           bell.openUnsafe()
         }))
     })
 
-  /** Whether somebody who waits goes before it. */
+  /** Whether a waiting call goes before `item`. */
   const isBehind = (item: A): boolean => {
     const first = line.first()
     return first !== undefined && rank(first.item) <= rank(item)
@@ -148,7 +152,7 @@ export const make = <A>(
       )
     })
 
-  /** Begins no wait that is known to be too long. */
+  /** Returns false at once if the wait is known to be too long. */
   const inTime = (item: A, within: number, now: number): Effect.Effect<boolean> =>
     Effect.flatMap(
       turn?.(item, line.ahead(item), now) ?? Effect.succeed(0),
@@ -161,7 +165,7 @@ export const make = <A>(
         if (isBehind(item)) return inTime(item, within, now)
         return Effect.flatMap(take(item, now), (wait) => {
           if (wait === 0) return Effect.succeed(true)
-          // Those who came while that was asked may have found taken what was not.
+          // While `take` ran, other calls may have found the resource taken although it was not.
           wake()
           return inTime(item, within, now)
         })

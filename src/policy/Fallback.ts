@@ -1,11 +1,10 @@
 /**
- * What to do when a call has failed for good.
+ * Fallbacks for a call that failed for good.
  *
- * To recover with a value or an effect, use Effect: `Effect.catchTag` for some
- * kinds of failure, `Effect.catchIf(ClaudeError.is, …)` for all of ours. Both
- * remove what they catch from the error type. This module has what only we can
- * know: how to ask another model or account the same thing, what was answered
- * before, and what to tell a person about an error.
+ * To recover with your own value or effect, use Effect: `Effect.catchTag` for
+ * some kinds of error, `Effect.catchIf(ClaudeError.is, …)` for every error of
+ * this library. Both remove the caught errors from the type. This module adds
+ * another model, another account, the last good answer, and a text for users.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -36,23 +35,23 @@ export { isRetryable } from "./notices.ts"
 // Another model
 // -----------------------------------------------------------------------------
 
-/** Whether another model may succeed where this one failed, where nothing else is said: for a window, a larger one. */
+/** Whether `Fallback.models` asks another model after this error by default; after `ContextWindowExceeded`, a larger one. */
 export const isWorthAnotherModel = (error: ClaudeError): boolean => decisions[decisive(error)].otherModel !== false
 
-/** Told before the next model is asked. */
+/** Runs before the next model is asked. */
 export type OnChange = (change: { readonly error: ClaudeError; readonly to: Current.ModelId }) => Effect.Effect<void>
 
 /**
- * Runs the same program on each model in turn, until one answers. The model stands in for whatever a call inside names,
- * and the request is made fit for it: thinking, effort, prefill, tool choice, length, the form of a value. Removes no
- * error: the last model may fail with any. The error has the history of all of them.
+ * Runs the same program on each model in turn, until one answers. The model replaces the one that a call inside names, and
+ * the request is adapted to it: thinking, effort, prefill, tool choice, length, the form of a value. The error type stays
+ * the same, because the last model may fail with any error. The error carries the history of all models.
  *
- * Under a deadline (`Timeout.overall`, or the `overall` of a policy outside) no model takes the time of those after it.
+ * Under a deadline (`Timeout.overall`, or the `overall` of an outer policy), each model leaves time for the next ones.
  */
 export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
-  /** For which errors, where that differs from the usual; `larger`: only models whose window is known to be larger. */
+  /** After which errors another model is asked, if not the default; `larger`: only models with a known larger window. */
   readonly on?: Partial<Table<boolean | "larger">> | undefined
-  /** What each of the models that are left keeps of the time: 10 seconds, or a fair share if that is less. */
+  /** Time reserved for each remaining model: 10 seconds by default, or an equal share of the time left if that is less. */
   readonly reserve?: Duration.Input | undefined
   readonly onChange?: OnChange | undefined
 }): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> => {
@@ -68,7 +67,7 @@ export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
   return (self) => onModels(self, start, change)
 }
 
-/** The attempts on one model after the other. Each further one is an extra attempt of its model. */
+/** Asks the models in turn. A model asked after a request was sent is an extra attempt, which the retry budget pays for. */
 const onModels = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
   start: ModelFallback.Chain,
@@ -81,7 +80,7 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
   let isBroke = false
   let model: string = yield* askedModel
   let hop = 0
-  // If nothing can pay for an attempt, the failure before it stands.
+  // If the budget refuses the attempt, the previous failure stands.
   const refused = Effect.suspend(() => {
     isBroke = true
     return Effect.fail(last as ClaudeError & E)
@@ -92,7 +91,7 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
       : charged(claude, { because: sent, model, waits: !hasOther(sent) }, self, refused))
   const answered = ModelFallback.fallBack(asked, start, {
     onNext: (error, to) => {
-      // A model that could not be paid for has failed with nothing of its own.
+      // If the budget refused the attempt, `error` is the previous failure, which is in the history already.
       if (!isBroke) history = History.remember(history ?? [], error, ++hop, model)
       isBroke = false
       last = error
@@ -111,32 +110,32 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
 })
 
 // -----------------------------------------------------------------------------
-// Words for a person
+// Notices
 // -----------------------------------------------------------------------------
 
-/** What a person can be told. */
+/** A message for the end user, in place of an answer. */
 export class Notice extends Data.TaggedClass("Notice")<{
   /** What happened, in plain words, and what to do. Never empty. */
   readonly text: string
-  /** To quote to support, if a request was made and its id looks like one. */
+  /** The id to quote to support, if the error has a well-formed one. */
   readonly requestId: string | undefined
-  /** Whether trying again later makes sense. */
+  /** Whether trying again later may help. */
   readonly retryable: boolean
-  /** How long to wait before, if the server said: longer than nothing, and not for ever. */
+  /** How long to wait before, if the error says: positive and finite. */
   readonly retryAfter: Duration.Duration | undefined
   readonly error: Tag
 }> {}
 
-/** Other words than the English ones: the whole text for an error. Where it gives none, is blank or throws, it is English. */
+/** Your own text for an error, in place of the English one, which is used if this returns `undefined` or blank, or throws. */
 export type Words = (error: ClaudeError) => string | undefined
 
 /**
- * Answers with a `Notice` when Claude cannot, and tells the log. Removes our errors from the type, or those of the kinds in
- * `on`. To answer with anything else, use `Effect.catchTag([…], …)`, or `Effect.catchIf(ClaudeError.is, …)` for all of ours.
+ * Answers with a `Notice` if the call fails, and logs the fallback. Removes this library's errors from the type: all, or
+ * the kinds in `on`. To answer with another value, use `Effect.catchTag([…], …)` or `Effect.catchIf(ClaudeError.is, …)`.
  */
 export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undefined>(options?: {
   readonly words?: Words | undefined
-  /** Only these kinds: the others stay errors. Without it, all kinds. */
+  /** The kinds of error to answer for; the others stay errors. All kinds by default. */
   readonly on?: Tags | undefined
 }): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | Notice, Left<E, Tags>, R> => {
   const on = options?.on
@@ -147,17 +146,17 @@ export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undef
       (error): Effect.Effect<Notice, Left<E, Tags>> =>
         is(error) && on?.includes(error._tag) !== false
           ? noticed(error, options?.words)
-          // The list decides about the type, where the compiler does not follow.
+          // Safe cast: an error that is not caught is one that `Left` keeps.
           : Effect.fail(error as Left<E, Tags>)
     )
 }
 
-/** The notice for an error. A day that has passed at `now`, in milliseconds since the epoch, is not said. */
+/** The notice for an error. `now` is in milliseconds since the epoch: a date before it is left out of the text. */
 export const toNotice = (
   error: ClaudeError,
   options?: { readonly words?: Words | undefined; readonly now?: number | undefined }
 ): Notice => {
-  // It is the last that can be said to a person: words of one's own that fail are no reason to say nothing.
+  // The user needs a text even if the caller's `words` throw.
   const own: unknown = Result.getOrUndefined(Result.try(() => options?.words?.(error)))
   return new Notice({
     text: isString(own) && own.trim() !== "" ? own : sentences(error, options?.now ?? -Infinity),
@@ -169,9 +168,8 @@ export const toNotice = (
 }
 
 /**
- * The errors that are left when ours are answered for: all of ours, or those of the listed kinds. An application's own
- * error is left, also where its shape is that of one of ours; and so is each kind that may or may not be listed, which is
- * only known when it runs.
+ * The errors that remain once this library's errors are caught: all of them, or the kinds in `Tags`. An application's own
+ * error remains, even with the tag of one of ours. A kind that is in only some of several possible lists remains as well.
  */
 export type Left<E, Tags = undefined> = E extends { readonly _tag: infer T extends Certain<Tags> }
   ? Same<E, Tagged<T>> extends true ? never : E
@@ -186,14 +184,14 @@ const noticed = Effect.fnUntraced(function*(error: ClaudeError, words: Words | u
   return toNotice(error, { words, now: yield* Clock.currentTimeMillis })
 })
 
-/** The kinds that are answered for, whatever happens: with one of several lists, those that are certain in each. */
+/** The kinds that are caught for certain: if `Tags` is a union of lists, the kinds that each list has. */
 type Certain<Tags> = Exclude<Tag, Tags extends ReadonlyArray<Tag> ? Exclude<Tag, Listed<Tags>> : never>
 
-/** The kinds that a list is known to have. */
+/** The kinds that a list has for certain. */
 type Listed<Tags> = Tags extends readonly [infer T, ...infer Rest] ? Single<T> | Listed<Rest> : never
 
-/** A kind, and not one of several. */
+/** `T` if it is a single kind; `never` for a union, of which only one kind is in the list. */
 type Single<T, All = T> = T extends unknown ? [All] extends [T] ? T : never : never
 
-/** Whether two types are one: each being assignable to the other is less, as most fields of our errors are optional. */
+/** Whether two types are identical. Mutual assignability is too weak: most fields of our errors are optional. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false

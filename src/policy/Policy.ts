@@ -34,13 +34,13 @@ import * as Retry from "./Retry.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** The parts of a policy. A missing part does nothing, but the limits of an attempt always have a default. */
+/** The parts of a policy. All are optional. The limits of an attempt have defaults. */
 export type Policy = Record.Policy
 
-/** What a policy adds to the errors of a call: `DeadlineExceeded`, if it has an overall limit or its type does not say. */
+/** The error that a policy adds to a call: `DeadlineExceeded`, if its type has an `overall` limit or may have one. */
 export type Adds<P extends Policy> = Limited<P, "overall">
 
-/** What a policy adds to the errors of a stream: the same, and also if it has a limit for streams. */
+/** The error that a policy adds to a stream: the same, and also with a `streamOverall` limit. */
 export type AddsToStream<P extends Policy> = Limited<P, "overall"> | Limited<P, "streamOverall">
 
 type Limited<P extends Policy, Field extends keyof Policy> = Field extends keyof P
@@ -48,14 +48,14 @@ type Limited<P extends Policy, Field extends keyof Policy> = Field extends keyof
   : never
 
 /**
- * `P` without fields and tags that do not exist, which would do nothing: at its top, in a record of `retry`, and in
+ * `P`, with a compile error for unknown fields, which would be ignored: at the top level, in a record of `retry`, and in
  * `truncated`, `paused` and `empty`.
  */
 export type Exact<P extends Policy> =
   & Refuse.Only<P, keyof Policy>
   & { readonly [K in keyof P & keyof Inner]?: Within<P[K], Inner[K]> }
 
-/** The names inside of the fields that are records; a schedule has its own. */
+/** The names allowed inside the fields that take a record; `retry` may be a schedule, which has its own names. */
 interface Inner {
   readonly retry: Tag | keyof Schedule.Schedule<unknown>
   readonly truncated: "raiseTo" | "continue"
@@ -66,8 +66,8 @@ interface Inner {
 type Within<V, Names> = V extends string | undefined ? V : Refuse.Only<V, Names>
 
 /**
- * A sensible start: `Retry.standard`, at most 8 requests sent again (at 50 % random failures, that leaves 1 of 500 calls
- * without an answer), and no call longer than five minutes.
+ * A sensible start: `Retry.standard`, at most 8 retries (if half of all attempts fail at random, 1 call in 500 gets no
+ * answer), and at most five minutes for a call.
  */
 export const standard = { retry: Retry.standard, maxRetries: 8, overall: "5 minutes" } as const satisfies Policy
 
@@ -79,21 +79,21 @@ export const none = {} as const satisfies Policy
 // -----------------------------------------------------------------------------
 
 /**
- * Applies a policy to one call: limits of the attempt, then retry, then models, then overall. Throws a `RangeError`
- * with a sentence if the policy contradicts itself. One policy is one call: its attempts are counted together. It runs the
- * effect again, so it belongs on what asks, not on what reads: for a stream there is `applyStream`.
+ * Applies a policy to one call: the limits of an attempt, then retries, then models, then the overall limit. Throws a
+ * `RangeError` if the policy contradicts itself. All requests inside are one call, whose attempts are counted together. A
+ * retry runs the whole effect again, so apply the policy close to the request. For a stream, use `applyStream`.
  */
 export const apply = <const P extends Policy>(
   policy: Exact<P>
 ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Adds<P>, R> => {
   const compiled = compile(policy)
-  // The one place where a value decides about a type: with `overall`, the error is `E | DeadlineExceeded`.
+  // Safe cast: `run` fails with `DeadlineExceeded` only if the policy has `overall`.
   return <A, E, R>(self: Effect.Effect<A, E, R>) => run(compiled, self) as Effect.Effect<A, E | Adds<P>, R>
 }
 
 /**
- * Applies a policy to the opening of a stream: to everything until its first elements are there. After that nothing is
- * asked again, unless the policy says `onBreak: "restart"` or `"resume"`. Its `streamOverall` limits all of it.
+ * Applies a policy to the opening of a stream, until its first elements arrive. After that, the request is repeated only
+ * with `onBreak: "restart"` or `"resume"`. `streamOverall` limits the whole stream.
  */
 export const applyStream = <const P extends Policy>(
   policy: Exact<P>
@@ -135,23 +135,23 @@ export const applyStream = <const P extends Policy>(
       ? opened
       : within(opened, compiled.streamOverall, (error) => ending?.giveUp(error) ?? Effect.succeed(error))
   }
-  // As in `apply`: the value decides about the type.
+  // Safe cast, as in `apply`.
   return <A, E, R>(self: Stream.Stream<A, E, R>) =>
     Stream.suspend(() => once(self)) as Stream.Stream<A, E | AddsToStream<P>, R>
 }
 
-/** What a call came to, as a value for those who want no error channel. Tokens and cost are those of all attempts. */
+/** The outcome of a call as a value, with the tokens and the cost of all attempts. */
 export type Outcome<A> =
   | { readonly status: "success"; readonly data: A } & Used
   | { readonly status: "error"; readonly error: ClaudeError; readonly retryable: boolean } & Used
 
-/** What all attempts used, as far as the API said. */
+/** What all attempts used, as far as the API reported it. */
 export interface Used {
   readonly tokens: { readonly input: number; readonly output: number }
   readonly cost: Cost
 }
 
-/** Turns success and our errors into a value. Removes our errors from the type, and leaves the others. */
+/** Turns a success or an error of this library into a value. Application errors stay errors. */
 export const outcome = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<Outcome<A>, Fallback.Left<E>, R> =>
@@ -163,20 +163,20 @@ export const outcome = <A, E, R>(
       Effect.catch((error): Effect.Effect<Outcome<A>, Fallback.Left<E>> =>
         is(error)
           ? Effect.succeed({ status: "error", error, retryable: Fallback.isRetryable(error), ...used(spent) })
-          // What is not one of ours is left, which the compiler does not follow.
+          // Safe cast: `Left` keeps the errors that are not of this library.
           : Effect.fail(error as Fallback.Left<E>)
       )
     )
   })
 
-/** What a policy will do, as text: order, limits, and the waits each kind of error would see. */
+/** Describes a policy as text: its parts in order, its limits, and the waits after each kind of error. */
 export const describe: (policy: Policy) => string = Description.describe
 
 // -----------------------------------------------------------------------------
 // Internals
 // -----------------------------------------------------------------------------
 
-/** What is counted inside counts outside, too. */
+/** Adds the usage of an inner outcome to the outer one. */
 const add = (outer: CallContext.Tally, { atLeast, dollars, input, output }: CallContext.Tally): void => {
   outer.input += input
   outer.output += output
@@ -190,8 +190,8 @@ const used = ({ atLeast, dollars, input, output }: CallContext.Tally): Used => (
 })
 
 /**
- * Ends a stream after so many milliseconds, which is the deadline of everything inside. What it holds is given back then,
- * also if its reader is busy.
+ * Ends a stream after `length` milliseconds, which is `Current.Deadline` inside. Its resources are released then, even if
+ * the reader is busy.
  */
 const within = <A, E, R>(
   self: Stream.Stream<A, E, R>,
@@ -216,7 +216,7 @@ const limited = Effect.fnUntraced(function*<A, E, R>(
       Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) })))
     )
   )
-  // Also who does not ask for more is to be found in the log.
+  // Logs the end even if the reader pulls no more elements.
   const alarm = Effect.andThen(Effect.andThen(Effect.sleep(length), Deferred.succeed(over, undefined)), exceeded)
   yield* Effect.forkIn(alarm, outer)
   const read = Effect.flatMap(
@@ -226,7 +226,7 @@ const limited = Effect.fnUntraced(function*<A, E, R>(
   return Stream.fromPull(Effect.succeed(read))
 })
 
-/** Reads the first elements, in a scope that does not outlive a failure to do so. */
+/** Reads the first elements. If that fails, closes the scope of the stream. */
 const begin = <A, E, R>(self: Stream.Stream<A, E, R>, parent: Scope.Scope) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Scope.fork(parent), (scope) =>

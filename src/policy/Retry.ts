@@ -3,9 +3,9 @@
  *
  * There is no `retry` function here: Effect has one. This module only makes
  * schedules that understand `ClaudeError`, so everything `Schedule` can do
- * (cap, jitter, log, combine) still applies. All of them keep three rules: never
- * sooner than the server said, no wait that leaves no time for an answer before
- * `Current.Deadline`, and no retry of what waiting cannot mend.
+ * (cap, jitter, log, combine) still applies. All of them keep three rules: the
+ * server's `retry-after` is the minimum wait; no wait begins that leaves no time
+ * for an answer before `Current.Deadline`; a permanent failure is not retried.
  */
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
@@ -23,7 +23,7 @@ import { reasonable, type WaitOptions, waits } from "./schedules.ts"
 
 export type { Jitter, WaitOptions } from "./schedules.ts"
 
-/** Waits that grow by a factor (2), with full jitter. Usable with `Effect.retry`, whatever the error. */
+/** Exponential back-off: waits grow by `factor` (default 2), with full jitter. Works with `Effect.retry` on any error. */
 export const backoff = (
   options: WaitOptions & { readonly factor?: number | undefined }
 ): Schedule.Schedule<unknown, unknown> => {
@@ -32,32 +32,32 @@ export const backoff = (
   return waits("backoff", options, "full", (base, n) => base * factor ** (n - 1))
 }
 
-/** Waits that grow by `base` with every retry, without jitter. Usable with `Effect.retry`, whatever the error. */
+/** Linear back-off: waits grow by `base` with each retry, without jitter. Works with `Effect.retry` on any error. */
 export const linear = (options: WaitOptions): Schedule.Schedule<unknown, unknown> =>
   waits("linear", options, "none", (base, n) => base * n)
 
-/** Gives up at once. */
+/** Never retries. */
 export const never: Schedule.Schedule<unknown> = Plan.note(Schedule.recurs(0), { kind: "waits", times: 0 })
 
 // -----------------------------------------------------------------------------
 // Choices
 // -----------------------------------------------------------------------------
 
-/** A class of errors with a tag: one of the application's own. */
+/** An application's own class of tagged errors. */
 export type ErrorClass = abstract new(...args: ReadonlyArray<never>) => { readonly _tag: string }
 
-/** A schedule for some kinds of error. */
+/** A record of schedules by kind of error. */
 export type ByTag<E extends { readonly _tag: string }> = {
   readonly [T in E["_tag"]]?: Schedule.Schedule<unknown, Extract<E, { readonly _tag: T }>> | undefined
 }
 
 /**
- * Chooses a schedule by the kind of error, for `Effect.retry`, and for a policy that retries errors of the application. The
- * `retry` of a policy may be the record alone. Kinds without an entry are final, and so are errors that are not ours,
- * unless their classes are named to join.
+ * Chooses a schedule by the kind of error, for `Effect.retry`, and for a policy that retries the application's own errors.
+ * For all other policies, `retry` takes the record itself. A kind without an entry is not retried, nor is an application
+ * error, unless its class follows the record.
  *
- * Every entry counts on its own: two rate limits and one overload are the
- * second step of one schedule and the first of another.
+ * Each entry counts its own retries: two rate limits and one overload take the
+ * second step of one schedule and the first step of the other.
  *
  * ```ts
  * Retry.byTag({ ...Retry.standard, Busy: Retry.linear({ times: 3 }) }, Busy)
@@ -71,8 +71,7 @@ export const byTag = <
   ...own: Own
 ): Schedule.Schedule<unknown, unknown> => {
   Refuse.record("byTag", record)
-  // Of a class that joins, only its errors know the tag. What is under a tag takes the error of that tag, and is asked
-  // about no other one.
+  // Safe cast: each schedule receives only errors with the tag of its entry.
   const entries = Plan.entries("byTag", record, own.length > 0) as ReadonlyMap<
     string,
     Schedule.Schedule<unknown, unknown>
@@ -99,28 +98,28 @@ export const byTag = <
       })
     }
   }))
-  // What it retries besides our errors is of the classes that join.
+  // `tagOf` lets only errors of this library and of the classes in `own` get here.
   const joined = Schedule.tap(reasonable(schedule), ({ input }) => ClaudeError.is(input) ? Effect.void : join)
   return Plan.note(joined, { kind: "byTag", entries })
 }
 
 // -----------------------------------------------------------------------------
-// What is usual
+// Defaults
 // -----------------------------------------------------------------------------
 
-/** How often one kind of error is retried: at 50 % random failures, 8 retries leave 1 of 500 calls without an answer. */
+/** 8 retries: if half of all attempts fail at random, 1 call in 500 gets no answer. */
 const patiently = (base: Duration.Input) => backoff({ times: 8, base })
 
-/** A few times: the same request fails like this again and again more often than it does not. */
+/** Few retries: after such a failure, the same request mostly fails the same way again. */
 const briefly = (times: number) => backoff({ times, base: "1 second" })
 
 /**
- * What is retried when nobody says otherwise: only what asking later can mend, as long as an attempt can still end before
- * the deadline. The `retry` of `Policy.standard`, extended by a spread: `{ ...Retry.standard, CircuitOpen: undefined }` fails
- * fast at an open circuit. For `Effect.retry`: `Retry.byTag(Retry.standard)`.
+ * The `retry` of `Policy.standard`: retries the failures that pass with time, as long as an attempt can end before the
+ * deadline. Change it with a spread: `{ ...Retry.standard, CircuitOpen: undefined }` fails fast at an open circuit. For
+ * `Effect.retry`, use `Retry.byTag(Retry.standard)`.
  *
- * Bases, after what SDKs and gateways do: 2 s for rate limit and overload, which last longer than a fault; 1 s for a
- * fault, and for a time-out, which was a wait already; 3 s for connections, which take longer to come back.
+ * The base waits follow common SDKs and gateways: 2 s for rate limits and overload, which last longer than a fault; 1 s for
+ * faults and for time-outs, which have waited already; 3 s for connections, which take longer to recover.
  */
 export const standard: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = {
   InvalidRequest: never,
@@ -142,9 +141,9 @@ export const standard: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = 
   MalformedOutput: never,
   TimedOut: briefly(3),
   DeadlineExceeded: never,
-  // The gate of the circuit does the waiting for a call with a deadline: this is how often one without asks again.
+  // A call with a deadline waits inside the circuit breaker; only a call without one uses this schedule.
   CircuitOpen: backoff({ times: 30, base: "1 second", cap: "5 seconds" }),
-  // Only with a hint. Nothing was sent.
+  // Retried only if the error says how long to wait; no request was sent.
   Saturated: backoff({ times: 30, base: "1 second" })
 }
 
@@ -152,7 +151,7 @@ export const standard: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = 
 // Internals
 // -----------------------------------------------------------------------------
 
-/** Tells the policy that this error of the application is to be retried. */
+/** Tells the policy to retry this application error. */
 const join = Effect.map(Joins, (asked) => {
   if (asked !== undefined) asked.joins = true
 })

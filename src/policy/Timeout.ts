@@ -1,13 +1,11 @@
 /**
- * Limits on how long a caller waits.
+ * Time limits for an attempt and for a whole call.
  *
- * A call has two clocks. The limits on one attempt travel with the request and
- * are enforced where it is sent, so time spent in our own queues does not count
- * and a circuit sees a slow model as a failing one. The limit on the whole call
- * is the caller's, and covers retries, queues and fallbacks.
+ * The limits of an attempt travel with the request and are enforced where it is
+ * sent: time in our own queues does not count, and the circuit breaker records a
+ * time-out as a failure. The limit of the call covers retries, queues and fallbacks.
  *
- * Settings that contradict each other are refused when they are written, in the
- * words of `Policy`.
+ * Limits that contradict each other throw a `RangeError` when they are set, as in `Policy`.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,10 +15,10 @@ import * as Refuse from "../options.ts"
 import * as Deadline from "./deadline.ts"
 import { lengths, ofAttempt } from "./limits.ts"
 
-/** A change to whatever is inside. */
+/** Changes an effect and keeps its type. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** Limits each attempt. A limit that is not given stays as it was. An attempt over a limit fails with `TimedOut`. */
+/** Limits each attempt, which fails with `TimedOut` when a limit passes. A limit that is not given keeps its outer value. */
 export const limits = (limits: Current.Limits): Inside => {
   Refuse.unknown("Timeout", limits, ofAttempt)
   const given = lengths("Timeout", limits)
@@ -33,18 +31,18 @@ export const connect = (limit: Duration.Input): Inside => limits({ connect: limi
 /** Limits the wait of each attempt for the first content, from the start of the attempt. */
 export const firstToken = (limit: Duration.Input): Inside => limits({ firstToken: limit })
 
-/** Limits the silence of the wire within each attempt; pings are not silence. */
+/** Limits the time without any event, pings included, in each attempt. */
 export const idle = (limit: Duration.Input): Inside => limits({ idle: limit })
 
-/** Limits the time without content within each attempt; pings are not content. */
+/** Limits the time without content in each attempt; a ping is not content. */
 export const contentIdle = (limit: Duration.Input): Inside => limits({ contentIdle: limit })
 
-/** Limits each attempt as a whole, without the time its reader takes. */
+/** Limits each attempt as a whole; time that the reader takes does not count. */
 export const attempt = (limit: Duration.Input): Inside => limits({ attempt: limit })
 
 /**
- * Limits everything inside: attempts, waits and fallbacks together. Adds `DeadlineExceeded`. Inside another such limit,
- * the earlier one holds; `Current.Deadline` says when it is. A limit that is over when it begins runs nothing.
+ * Limits attempts, waits and fallbacks together, and fails with `DeadlineExceeded`. Of nested limits, the earliest one
+ * holds: it is `Current.Deadline` inside. If it has passed already, nothing runs.
  */
 export const overall = (
   limit: Duration.Input

@@ -1,10 +1,10 @@
 /**
- * Requests that cannot work, found before they cost anything.
+ * Finds invalid requests before they are sent.
  *
- * On in every policy. What is wrong with the shape of a request fails it, all
- * of it at once. What only our catalogue of models says is a warning, until the
- * API itself was asked (`Models.refresh`) or the policy is `strict`: a stale
- * table of ours must not be anybody's outage.
+ * On in every policy by default. A malformed request fails with all its issues
+ * at once. An issue known only from our catalogue of models is a warning, unless
+ * the catalogue came from the API (`Models.refresh`) or the policy is `strict`:
+ * an outdated catalogue must not cause an outage.
  */
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
@@ -13,7 +13,7 @@ import { type Findings, inspect } from "../request/inspect.ts"
 
 export type { Findings } from "../request/inspect.ts"
 
-/** Looks at a request with all rules. `models` is what is known of the models: without it, nothing is said of them. */
+/** Checks a request against all rules. Without `models`, the rules about models are skipped. */
 export const check = (
   params: Params,
   { models, strict = false }: {
@@ -22,5 +22,5 @@ export const check = (
   } = {}
 ): Findings => inspect(params, models && byId(models), strict)
 
-/** An issue as one line: where, and what. */
+/** An issue as one line: its path and its message. */
 export const show = ({ message, path }: Issue): string => path.length === 0 ? message : `${path.join(".")}: ${message}`

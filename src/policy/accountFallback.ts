@@ -1,4 +1,4 @@
-/** The same program with another account, where one cannot answer. */
+/** Runs the same program with another account when one fails. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -11,18 +11,17 @@ import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
 import { decided, decisive } from "./decisions.ts"
 
-/** Told before the next account is asked. The one outside is account 1. */
+/** Runs before the next account is asked. Account 1 is the `Claude` in context; the first layer is account 2. */
 export type OnAccount = (change: { readonly error: ClaudeError; readonly to: number }) => Effect.Effect<void>
 
 /**
- * Runs the same program with the `Claude` of each layer in turn, until one answers. Model, limits and all else that is
- * current stay. Removes no error: the last account may fail with any. The error has the history of all accounts; a
- * policy belongs inside, because outside it would take all of them for one attempt.
+ * Runs the same program with the `Claude` in context and then with the `Claude` of each layer, until one answers. The
+ * model, the limits and the rest of `Current` stay. The error type stays the same, because the last account may fail with
+ * any error. The error carries the history of all accounts. Put a policy inside: outside, all accounts would be one attempt.
  *
- * A layer is built when its account is needed, and closed when that is done: what is opened inside and read outside
- * needs one that stays open. An account whose layer cannot be built is passed over, with a warning. To build a layer
- * once, and to keep its guards from call to call, name the same layer where the program is provided: what is built
- * there is not built again, for effects that run inside of it.
+ * A layer is built when its account is asked, and closed when that account is done, so a stream that is read outside needs
+ * a layer that stays open. An account whose layer fails to build is skipped with a warning. To build a layer once and keep
+ * its guards between calls, build the same layer where you provide the program:
  *
  * ```ts
  * const Accounts = Layer.merge(Main, Layer.provide(Layer.empty, Backup))
@@ -31,23 +30,23 @@ export type OnAccount = (change: { readonly error: ClaudeError; readonly to: num
 export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, unknown, unknown>>>(
   layers: Layers,
   options?: {
-    /** For which errors, where that differs from the usual. */
+    /** After which errors another account is asked, if not the default. */
     readonly on?: { readonly [T in Tag]?: boolean | undefined } | undefined
     readonly onChange?: OnAccount | undefined
   }
 ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Layer.Services<Layers[number]>> => {
   if (!Array.isArray(layers) || !layers.every(Layer.isLayer)) {
-    Refuse.refuse("Fallback.accounts: it must be given a list of layers, one for each further account")
+    Refuse.refuse("Fallback.accounts: it needs a list of layers, one for each further account")
   }
   type LR = Layer.Services<Layers[number]>
-  // The compiler does not gather what the members of a list that it knows by name need.
+  // The compiler does not collect the services of the members of a generic list.
   const others = layers as ReadonlyArray<Layer.Layer<Claude, unknown, LR>>
   const on = decided("Fallback.accounts", "otherAccount", options?.on)
   const change: OnAccount = options?.onChange ?? (({ error, to }) => emitHere(fallback(error, `account ${to}`)))
 
   return <A, E, R>(self: Effect.Effect<A, E, R>) => {
     type Asked = Effect.Effect<A, E, R | LR>
-    // What comes next is given to the outside: what this account was built for is closed before, and was told first.
+    // Gives the next step as an effect that runs outside, once the layer of this account is closed.
     const ask = (account: number, history: ReadonlyArray<Tried>): Effect.Effect<Asked, never, R> =>
       Effect.catch(
         Effect.map(self, (answer): Asked => Effect.succeed(answer)),
@@ -60,7 +59,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
           })
         }
       )
-    /** Tells that an account is asked next, and gives what asks it: where none is left, the last failure. */
+    /** Announces the next account and gives the effect that asks it; without one, the last failure. */
     const next = (
       account: number,
       error: ClaudeError,
@@ -70,7 +69,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
       const layer = on[decisive(error)] ? others[account - 2] : undefined
       if (layer === undefined) return Effect.succeed(last)
       const asked = Effect.catchCause(Effect.provide(ask(account, history), layer), (cause): Effect.Effect<Asked> => {
-        // A defect or an interrupt is nothing that another account makes good.
+        // Only a layer's own error leads to the next account; a defect or an interrupt passes through.
         if (Cause.hasDies(cause) || Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
         return Effect.andThen(notBuilt(account, cause), next(account + 1, error, last, history))
       })
@@ -80,6 +79,6 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
   }
 }
 
-/** Tells that an account cannot be used, and why: by the name of the error, for its words may quote a secret. */
+/** Warns that a layer failed to build. Names the error without its message, which may contain a secret. */
 const notBuilt = (account: number, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   warnHere("AccountNotBuilt", `account ${account}: its layer was not built (${nameOf(cause)})`)

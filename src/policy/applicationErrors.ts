@@ -1,10 +1,10 @@
-/** Whether an error of the application is retried. */
+/** Whether `Retry.byTag` retries an application error. */
 import * as Context from "effect/Context"
 
 /**
- * Set for a schedule that is asked about an error that is not ours. `Retry.byTag` sets `joins` if it retries the error as
- * one of its application classes; no other schedule retries such an error. A reference, because it reaches `Retry.byTag`
- * inside every combination of schedules.
+ * Provided while a schedule decides about an application error. `Retry.byTag` sets `joins` if it retries the error as one
+ * of its application classes; with any other schedule such an error is final. It is a reference so that it reaches
+ * `Retry.byTag` inside any combination of schedules.
  */
 export const Joins = Context.Reference<{ joins: boolean } | undefined>("resilient-claude/Joins", {
   defaultValue: () => undefined

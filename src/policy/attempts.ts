@@ -1,4 +1,4 @@
-/** The attempts of a call on one model: each is paid for, and followed by another one while the schedule says so. */
+/** The attempts of a call on one model, with their retries and budget. */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,17 +11,17 @@ import { charged } from "./charge.ts"
 import { circuitOpen, OtherModel } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
 
-/** Where attempts begin and end. */
+/** The failure that attempts follow, and when they stop. */
 export interface Bounds<E> {
-  /** What the attempt before the first of these has failed with: it is waited for as the schedule says. */
+  /** The failure of the attempt before the first one: the schedule decides the wait after it. */
   readonly after?: E | undefined
-  /** The same, where nothing is waited for. */
+  /** The same, without a wait. */
   readonly follows?: E | undefined
-  /** Asked after a failure: whether no further attempt is made, whatever the schedule says. */
+  /** Called after a failure: `true` ends the attempts, whatever the schedule says. */
   readonly isFinal?: (() => boolean) | undefined
 }
 
-/** Runs `self`, and again as long as it fails and the schedule says so. */
+/** Runs `self`, and retries it as long as the policy allows. */
 export const retry = Effect.fnUntraced(function*<A, E, R>(
   call: CallState,
   self: Effect.Effect<A, E, R>,
@@ -38,9 +38,9 @@ export const retry = Effect.fnUntraced(function*<A, E, R>(
   }
 })
 
-/** Waits for the next attempt; fails with `error`, if there is none. */
+/** Waits until the next attempt; fails with `error` if there is none. */
 const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): Effect.fn.Return<void, E> {
-  // To wait for a circuit is worse than to ask another model.
+  // Another model answers sooner than an open circuit closes.
   if (is(error) && error._tag === "CircuitOpen" && (yield* OtherModel)(error)) return yield* Effect.fail(error)
   const next = yield* RetryState.next(call.retries, error)
   if (next === undefined) return yield* Effect.fail(error)
@@ -55,8 +55,8 @@ const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): E
 })
 
 /**
- * One attempt. It is paid for if a request has failed before it in this call. One that follows an attempt that was stopped
- * before it was sent is free: that one was paid for.
+ * One attempt. The budget pays for it if a request of this call failed before. After an attempt that was stopped before it
+ * was sent, the next one is free, because the stopped one was paid for.
  */
 const attempt = Effect.fnUntraced(function*<A, E, R>(
   call: CallState,
@@ -85,7 +85,7 @@ const attempt = Effect.fnUntraced(function*<A, E, R>(
   )
 })
 
-/** The budget has refused an attempt: it fails with what the one before has failed with, if need be on another model. */
+/** Fails an attempt that the budget refused with the previous failure, which may be from another model. */
 const refused = <E>(call: CallState, failure: E | undefined): Effect.Effect<never, E> =>
   Effect.suspend(() => {
     call.retries.gaveUp = "BudgetSpent"

@@ -1,8 +1,8 @@
 /**
  * One call under a policy.
  *
- * From the outside in: the overall limit, models, retries, attempts. The log is
- * told once how it ended, unless it was interrupted, or failed with an error of
+ * From the outside in: the overall limit, models, retries, attempts. The end of
+ * the call is logged once, unless it was interrupted or failed with an error of
  * the application.
  */
 import * as Clock from "effect/Clock"
@@ -25,8 +25,8 @@ import { noOther, OtherModel, timedOut } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
 
 /**
- * Runs `self` as one call: its attempts are numbered over all models, and share a history, a budget and what they have used.
- * `onStart` is given the end of the call before the first attempt, for a stream that is read after the policy is done.
+ * Runs `self` as one call: its attempts are numbered across all models, and share one history and one count of tokens and
+ * cost. `onStart` receives the `Ending` before the first attempt, for a stream that is read after the policy has returned.
  */
 export const run = <A, E, R>(
   policy: Compiled,
@@ -49,13 +49,13 @@ const runCall = Effect.fnUntraced(function*<A, E, R>(
     (error): Effect.Effect<never, E | DeadlineExceeded> =>
       is(error) ? Effect.flatMap(call.ending.giveUp(error), Effect.fail) : Effect.fail(error)
   )
-  // An answer that is still to be read ends the call when it has been.
+  // An answer that is still being read ends the call later.
   const isOver = !call.ending.handOver()
   if (isOver) yield* CallState.succeeded(call)
   return value
 })
 
-/** The overall limit around models. A call that is reopened goes on with the model that it asked last. */
+/** Applies the model fallback, and the overall limit around it. A reopened call continues with the model it asked last. */
 const overAllModels = <A, E, R>(
   call: CallState.CallState,
   attempts: Effect.Effect<A, E, R>
@@ -66,11 +66,11 @@ const overAllModels = <A, E, R>(
   return overall === undefined ? onModels : Deadline.overall(onModels, overall)
 }
 
-/** What happens to a call when another model is asked next: of what it knows of its attempts, only the history stays. */
+/** Resets the call for the next model: retries and corrections start anew, the history stays. */
 const caller = (call: CallState.CallState): ModelFallback.Caller => ({
   asked: () => call.model,
   onNext: (error, to) => {
-    // Its attempts have recorded all that they failed with. The end of its share of the time has cut the last one.
+    // Attempts record their own failures, except for one that the end of the model's share of the time interrupted.
     if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, error)
     call.chain = to
     call.corrections = []
@@ -80,7 +80,7 @@ const caller = (call: CallState.CallState): ModelFallback.Caller => ({
   }
 })
 
-/** The attempts on one model. One that stalls takes a third of the time at most, if another one can follow it. */
+/** Runs the attempts on one model. If another attempt can follow, a stalled one may take a third of the time left. */
 const onModel = Effect.fnUntraced(function*<A, E, R>(
   call: CallState.CallState,
   self: Effect.Effect<A, E, R>,
@@ -95,10 +95,10 @@ const onModel = Effect.fnUntraced(function*<A, E, R>(
 })
 
 // -----------------------------------------------------------------------------
-// Answers that break while they are read
+// Streams that break
 // -----------------------------------------------------------------------------
 
-/** Opens an answer that broke off once more, by the rules of its call. */
+/** Reopens an answer that broke off, under the policy of its call. */
 const reopen = <A, R>(
   call: CallState.CallState,
   broken: ClaudeError,
@@ -106,7 +106,7 @@ const reopen = <A, R>(
 ): Effect.Effect<A, ClaudeError, R> =>
   Effect.suspend(() => {
     CallState.record(call, broken)
-    // As long as the policy runs, its deadline and its models are around the reader, and a failure goes to them.
+    // While the policy still runs, its deadline and its models surround the reader and handle the failure.
     const opened = call.ending.isHandedOver ? reopenLater(call, broken, open) : retry(call, open, { after: broken })
     return Effect.catch(opened, (error) => {
       const failure = stillBroken(broken, error)
@@ -116,7 +116,7 @@ const reopen = <A, R>(
     })
   })
 
-/** The same when the policy is done: the overall limit begins anew, and only what holds outside of the call still does. */
+/** Reopens after the policy has returned: the overall limit starts anew, within the deadline outside the call. */
 const reopenLater = <A, R>(
   call: CallState.CallState,
   broken: ClaudeError,
@@ -125,7 +125,7 @@ const reopenLater = <A, R>(
   const { outer, outerDeadline, outerHasOther } = call
   let isFirstModel = true
   const attempts = Effect.suspend(() => {
-    // What broke is the failure before the first attempt. On a further model there is none.
+    // The break counts as the failure before the first attempt, on the first model only.
     const bounds = isFirstModel ? { after: broken } : {}
     isFirstModel = false
     return onModel(call, open, bounds)
@@ -137,7 +137,7 @@ const reopenLater = <A, R>(
   )
 }
 
-/** The failure to go on from a break: it holds what had arrived, and is decided about as what came after the break. */
+/** The error when reopening fails: it keeps the text received before the break, and counts as the later failure. */
 const stillBroken = (broken: ClaudeError, error: ClaudeError): ClaudeError => {
   const failure = History.still(broken, error)
   return failure === error || failure._tag !== "PartialAnswer"

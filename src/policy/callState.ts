@@ -1,4 +1,4 @@
-/** One call under a policy: what is known of it while it runs. One mutable record, and functions over it. */
+/** The state of one call under a policy: a mutable record, and the functions that change it and log its events. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -21,34 +21,35 @@ import { type HasOther, OtherModel } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
 import { validate } from "./validateCall.ts"
 
-/** A call that is running: what others see of it, and what its policy needs. */
+/** A running call: the part that other modules see, and the part that only its policy uses. */
 export interface CallState extends CallContext.Call, Continuation.Finisher {
   readonly policy: Compiled
   readonly claude: Claude["Service"] | undefined
-  /** Where it was made: its events are told there. */
+  /** The context of the caller, in which the call logs its end. */
   readonly context: Context.Context<never>
+  /** In milliseconds since the epoch. */
   readonly start: number
-  /** The model that is asked where a call names none. */
+  /** The model to ask if the request names none. */
   readonly named: string
-  /** What held outside of it when it began. */
+  /** The deadline around the call, in milliseconds since the epoch. */
   readonly outerDeadline: number
   readonly outerHasOther: HasOther
   silence: number
   history: ReadonlyArray<Tried>
-  /** The last failure, and the last after which something was sent: what is sent after that is extra load. */
   last: ClaudeError | undefined
+  /** The last failure whose request was sent: each later attempt is extra load. */
   sent: ClaudeError | undefined
-  /** The attempt that failed last. */
+  /** The number of the attempt that failed last. */
   lastAttempt: number
-  /** Whether the next attempt on this model is free, because the one before it was stopped before it was sent. */
+  /** Whether the budget need not pay for the next attempt, because the previous one was paid for and never sent. */
   isFree: boolean
-  /** Which model is asked, and which are left. */
+  /** The current model and the remaining ones. */
   chain: Chain | undefined
-  /** On the model that is asked. */
+  /** The retries on the current model. */
   retries: RetryState.RetryState
 }
 
-/** What a call does that needs the rest of the engine. */
+/** Passed in, because the modules that implement these functions import this one. */
 interface Engine {
   readonly continueAnswer: <A, R>(
     call: CallState,
@@ -62,9 +63,8 @@ interface Engine {
   ) => Effect.Effect<A, ClaudeError, R>
 }
 
-/** A call that begins. */
 export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnswer, reopen }: Engine) {
-  // Read once: to yield each of these would cost more than all else that is done here.
+  // The context is read once: one `yield*` for each service would cost more than the rest of this function.
   const context = yield* Effect.context<never>()
   const claude = Context.getOrUndefined(context, Claude)
   const outer: Continuation.PolicyCall | undefined = Context.get(context, CallContext.Call)
@@ -74,7 +74,7 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
     id: Context.get(context, Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12),
     attempt: 0,
     model: undefined,
-    // An inner policy must not forget what an outer one has to say about earlier answers.
+    // A call inside another one sends the corrections of the outer call, too.
     corrections: outer?.corrections ?? [],
     spent: { input: 0, output: 0, dollars: 0, atLeast: false },
     onBreak: policy.onBreak,
@@ -119,7 +119,7 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
   return call
 })
 
-/** The model that is asked. */
+/** The model of the current attempt. */
 export const modelOf = ({ chain, model, named }: CallState): string => chain?.model ?? model ?? named
 
 // -----------------------------------------------------------------------------
@@ -127,9 +127,9 @@ export const modelOf = ({ chain, model, named }: CallState): string => chain?.mo
 // -----------------------------------------------------------------------------
 
 /**
- * Records what an attempt has failed with. It comes here twice: from the piece of an answer that failed, and from the
- * attempt that the piece is a part of, maybe after failures of other pieces. The same kind from the same request is the
- * same failure.
+ * Records the failure of an attempt, unless it is known. A failure arrives twice: from the piece of an answer that failed,
+ * and from the attempt around it, possibly after failures of other pieces. Two failures are the same if their kind and
+ * their request id are.
  */
 export const recordOnce = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   const { history, last, lastAttempt } = call
@@ -140,7 +140,7 @@ export const recordOnce = (call: CallState, error: ClaudeError, attempt = call.a
   if (!isKnown) record(call, error, attempt)
 }
 
-/** Records a failure that is known to be a new one. */
+/** Records a failure without looking for duplicates. */
 export const record = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   const isSent = wasSent(error)
   markLast(call, error, attempt)
@@ -149,7 +149,7 @@ export const record = (call: CallState, error: ClaudeError, attempt = call.attem
   call.history = History.remember(call.history, error, attempt, call.model ?? call.named)
 }
 
-/** Makes it the failure of the last attempt. The history is left alone: it has that failure, maybe as another kind. */
+/** Sets the failure of the last attempt without a new entry in the history, which has it, possibly as another kind. */
 export const markLast = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   call.last = error
   call.lastAttempt = attempt
@@ -159,11 +159,11 @@ export const markLast = (call: CallState, error: ClaudeError, attempt = call.att
 // Events
 // -----------------------------------------------------------------------------
 
-/** Emits to the log of its `Claude`; without one, to that of the caller. */
+/** Emits an event to the log of the call's `Claude`, or without one, to the log of the caller. */
 export const emit = ({ claude, id, model, named }: CallState, event: (common: Emit.Common) => Event) =>
   Emit.emit({ log: logOf(claude), call: id, model: model ?? named }, event)
 
-/** The end of a call that went well. */
+/** Logs that the call succeeded. */
 export const succeeded = (call: CallState): Effect.Effect<void> =>
   outside(
     call,
@@ -176,7 +176,7 @@ export const succeeded = (call: CallState): Effect.Effect<void> =>
     }))
   )
 
-/** The error with why it is the last one, which the log is told. */
+/** Adds the history and the reason for giving up to the error, and logs it. */
 const explain = <E extends ClaudeError>(call: CallState, error: E, because: ClaudeError = error): Effect.Effect<E> => {
   const { history, retries: { gaveUp }, start } = call
   const reason = because._tag === "DeadlineExceeded" && gaveUp !== "BudgetSpent"
@@ -197,8 +197,8 @@ const explain = <E extends ClaudeError>(call: CallState, error: E, because: Clau
 }
 
 /**
- * As it would be where the call was made: to that caller's log, also if the answer is read elsewhere, and with the call
- * around this one in context, if there is one.
+ * Runs in the context of the caller, even if the answer is read elsewhere: the log is the caller's, and `Current.Call` is
+ * the call around this one.
  */
 const outside = <A>({ context }: CallState, self: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.setContext(self, context)

@@ -1,4 +1,4 @@
-/** What a budget pays for. */
+/** Pays for extra attempts from the retry budget. */
 import * as Effect from "effect/Effect"
 import { type Charge, Paid } from "../budget.ts"
 import type { Claude } from "../Claude.ts"
@@ -7,19 +7,19 @@ import * as Current from "../Current.ts"
 import * as Runtime from "../runtime.ts"
 import { decisions } from "./decisions.ts"
 
-/** Whether something was sent before this failure, so that an attempt after it is extra load. */
+/** Whether a request was sent before this failure, so that an attempt after it is extra load. */
 export const wasSent = (error: ClaudeError): boolean => decisions[error._tag].sent
 
-/** An extra attempt. */
+/** An attempt after a request of the same call failed. */
 interface Extra {
-  /** The failure after which it is made. */
+  /** The failure that it follows. */
   readonly because: ClaudeError
   readonly model: string
-  /** Whether it waits until it may start. If another model is left to ask, that is better. */
+  /** Whether it waits for the budget. `false` if another model can be asked instead. */
   readonly waits: boolean
 }
 
-/** Pays for an extra attempt; runs `refused` instead if it cannot be paid for. */
+/** Pays for an extra attempt and runs it; runs `refused` if the budget refuses it. */
 export const charged = <A, E, R>(
   claude: Claude["Service"],
   { because, model, waits }: Extra,
@@ -27,7 +27,7 @@ export const charged = <A, E, R>(
   refused: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => {
   const charge = Runtime.of(claude).budget.charge(because, model)
-  // Before a deadline that has passed, nothing is waited for.
+  // A deadline in the past makes the budget answer without a wait.
   const granted = waits ? charge : Effect.provideService(charge, Current.Deadline, -Infinity)
   return Effect.acquireUseRelease(
     Effect.map(granted, (charge) => charge && settledOnce(charge)),
@@ -36,7 +36,7 @@ export const charged = <A, E, R>(
   )
 }
 
-/** The same charge, of which the first settlement counts: an answer that stopped half-way is settled before its attempt ends. */
+/** Settles at most once: an unfinished answer settles its attempt early, as failed, before the attempt ends. */
 const settledOnce = (charge: Charge): Charge => {
   let isSettled = false
   return {

@@ -1,4 +1,4 @@
-/** A policy that was checked, its parts ready to be used. */
+/** Checks a policy and parses its parts. */
 import { isString } from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import { defaultPaused, type Rules } from "../answer/continuation.ts"
@@ -13,30 +13,30 @@ import type { Rules as RetryRules } from "./retryState.ts"
 import * as Timeout from "./Timeout.ts"
 import type { How } from "./validateCall.ts"
 
-/** A policy that was checked, its parts ready to be used. */
+/** A checked policy with parsed parts. */
 export interface Compiled {
-  /** What is tried again on one model. */
+  /** The retries on each model. */
   readonly retries: RetryRules
-  /** Whether a call waits for an open circuit, if the policy says: it does if the schedule retries `CircuitOpen`. */
+  /** Whether a call waits at an open circuit: if `CircuitOpen` is retried. `undefined`, if the policy does not decide. */
   readonly waitsForCircuit: boolean | undefined
-  /** Whether an attempt that timed out is followed by another one. */
+  /** Whether an attempt that timed out is retried. */
   readonly retriesTimeOuts: boolean
-  /** Which models are asked, if others may be. */
+  /** The fallback models, if there are any. */
   readonly chain: Chain | undefined
-  /** What is done about answers that stopped half-way. */
+  /** What to do about unfinished answers. */
   readonly unfinished: Rules
   /** Sets the limits of each attempt. */
   readonly withLimits: ReturnType<typeof Timeout.limits> | undefined
-  /** The time of a call, in milliseconds. */
+  /** The limit of a call, in milliseconds. */
   readonly overall: number | undefined
   readonly onBreak: "fail" | "restart" | "resume"
-  /** The time of a stream, in milliseconds. */
+  /** The limit of a stream, in milliseconds. */
   readonly streamOverall: number | undefined
-  /** How requests are validated, if they are. */
+  /** How requests are validated; `undefined` if they are not. */
   readonly validate: How | undefined
 }
 
-/** Checks a policy, and parses everything in it once. */
+/** Checks a policy and parses its parts. Throws a `RangeError` if the policy contradicts itself. */
 export const compile = (policy: Record.Policy): Compiled => {
   Record.check(policy)
   const {

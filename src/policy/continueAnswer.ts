@@ -1,4 +1,4 @@
-/** The rest of an answer that stopped half-way: each piece is an attempt of its call, and is tried again by itself. */
+/** Asks for the rest of an unfinished answer. Each piece is an attempt of the call, and is retried on its own. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { isString } from "effect/Predicate"
@@ -10,7 +10,7 @@ import { retry } from "./attempts.ts"
 import * as CallState from "./callState.ts"
 import * as RetryState from "./retryState.ts"
 
-/** Asks for more of an answer that failed, until all of it is there, or no more is to be asked for. */
+/** Asks for more pieces of an answer, until it is complete or the policy allows no more. */
 export const continueAnswer = <A, R>(
   call: CallState.CallState,
   error: ClaudeError,
@@ -21,10 +21,10 @@ export const continueAnswer = <A, R>(
   const next = nextOf(call, stopped)
   if (next === undefined || isString(next)) {
     const last = next === undefined ? error : History.copy(error, { detail: next })
-    // A piece was tried again by itself: the whole answer is not asked for once more.
+    // A piece had its own retries, so its failure is final: the whole answer is not asked for again.
     return Effect.fail(isPiece ? RetryState.giveUp(call.retries, last) : last)
   }
-  // Others may be asked at the same time: what failed is the attempt that this piece came with.
+  // `call.attempt` may belong to a parallel request, so the failure names the attempt of this answer.
   CallState.recordOnce(call, error, stopped?.reply.attempt)
   RetryState.markRetried(call.retries, error)
   const logged = CallState.emit(call, (common) => ({
@@ -36,7 +36,7 @@ export const continueAnswer = <A, R>(
   }))
   const piece = retry(call, question.ask(next.rest), {
     follows: error,
-    // One that stopped half-way, too, is not tried again, but continued.
+    // A piece that is unfinished, too, is continued instead of retried.
     isFinal: () => nextOf(call, question.stopped()) !== undefined
   })
   return settleAsFailed(error).pipe(
@@ -45,11 +45,11 @@ export const continueAnswer = <A, R>(
   )
 }
 
-/** How more is asked for, or a sentence why it cannot be; nothing, where the policy does not want more. */
+/** How to ask for the next piece; a sentence if that is impossible; `undefined` if the policy does not ask for it. */
 const nextOf = ({ policy, retries }: CallState.CallState, stopped: Continuation.Stopped | undefined) =>
   stopped && retries.gaveUp !== "BudgetSpent" ? Continuation.next(stopped, policy.unfinished) : undefined
 
-/** The attempt that runs has failed, whatever comes of the rest: its budget is told now. */
+/** Settles the current attempt with the budget as failed, before the rest is asked for. */
 const settleAsFailed = (error: ClaudeError): Effect.Effect<void> =>
   Effect.flatMap(
     Paid,

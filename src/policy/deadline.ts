@@ -1,4 +1,4 @@
-/** A limit in time, at a moment and not after a while. */
+/** Ends effects at a deadline. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -8,7 +8,7 @@ import { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { within } from "../within.ts"
 
-/** Ends `self` at a moment, in milliseconds since the epoch, which is the deadline of everything inside. */
+/** Ends `self` at `deadline`, in milliseconds since the epoch, which is `Current.Deadline` inside. */
 export const until = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
   deadline: number,
@@ -16,13 +16,13 @@ export const until = <A, E, R, E2>(
 ): Effect.Effect<A, E | E2, R> =>
   atNow((now) => {
     const left = deadline - now
-    // A limit that is over when it begins runs nothing.
+    // If the deadline has passed, nothing runs.
     return left <= 0
       ? Effect.fail(exceeded(left))
       : within(Effect.provideService(self, Current.Deadline, deadline), left, () => exceeded(left))
   })
 
-/** Ends `self` after so many milliseconds, or at a deadline outside that is earlier. */
+/** Ends `self` after `length` milliseconds, or at an earlier outer deadline. */
 export const overall = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   length: number

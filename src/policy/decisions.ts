@@ -1,30 +1,30 @@
-/** What policies decide after each kind of failure. */
+/** The default decisions after each kind of error, except for retries, which are in `Retry.standard`. */
 import * as Record from "effect/Record"
 import { type ClaudeError, kindOf, type Table, type Tag } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
 import { isPermanent } from "../permanence.ts"
 
 /**
- * The kind under which a fallback finds its decision: an answer that broke off for good counts as what broke it (a 400 is
- * the question's fault), any other as a `PartialAnswer`, which another model may complete.
+ * The kind of error that decides about fallbacks. An answer that broke off permanently counts as the error that broke it,
+ * such as an `InvalidRequest`; any other break counts as a `PartialAnswer`, which another model may complete.
  */
 export const decisive = (error: ClaudeError): Tag => isPermanent(error) ? kindOf(error) : error._tag
 
-/** What a policy does after each kind of failure, besides the retries, which are in `Retry.standard`. */
+/** The decisions about one kind of error. */
 export interface Decision {
-  /** Whether another model may succeed where one failed; `larger`: only one with a larger window. */
+  /** Whether to ask another model; `larger`: only one with a larger context window. */
   readonly otherModel: boolean | "larger"
-  /** Whether another account may succeed: it has money and rights of its own. */
+  /** Whether to ask another account, which has its own limits, credit and permissions. */
   readonly otherAccount: boolean
-  /** Whether the last good answer to the same question will do: not where the question itself is at fault. */
+  /** Whether to give the last good answer to the same question: not if the question itself caused the error. */
   readonly lastGood: boolean
-  /** Whether a person is told to try again later. */
+  /** Whether the notice asks the user to try again later. */
   readonly retryable: boolean
-  /** Whether something was sent, so that the next attempt is extra load: it counts as a retry, and a budget pays for it. */
+  /** Whether a request was sent. If so, the next attempt is extra load: it counts as a retry, and the budget pays for it. */
   readonly sent: boolean
 }
 
-/** What is decided where the caller says nothing else. A new kind of error gets a row here. */
+/** The defaults. A new kind of error needs a row here. */
 export const decisions: Table<Decision> = {
   InvalidRequest: { otherModel: false, otherAccount: false, lastGood: false, retryable: false, sent: true },
   AuthenticationFailed: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
@@ -49,11 +49,11 @@ export const decisions: Table<Decision> = {
   Saturated: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: false }
 }
 
-/** One column of the table, as the decision for each kind. */
+/** One column of the table. */
 export const usual = <Column extends keyof Decision>(column: Column): Table<Decision[Column]> =>
   Record.map(decisions, (decision) => decision[column])
 
-/** One column, with what the caller decides instead. `undefined` leaves it as it is. */
+/** One column, overridden by the caller's decisions in `on`, where `undefined` keeps the default. */
 export const decided = <Column extends keyof Decision>(
   where: string,
   column: Column,

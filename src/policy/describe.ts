@@ -1,4 +1,4 @@
-/** What a policy will do, as text. */
+/** Describes a policy as text. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
@@ -16,7 +16,7 @@ import type { Policy } from "./record.ts"
 import { mostBeforeAnother, type Rules } from "./retryState.ts"
 import type { How } from "./validateCall.ts"
 
-/** Order, limits, and the waits each kind of error would see. */
+/** Shows the parts in order, the limits, and the waits after each kind of error. */
 export const describe = (policy: Policy): string => {
   const compiled = compile(policy)
   const { onBreak, overall, streamOverall, unfinished, validate } = compiled
@@ -29,14 +29,14 @@ export const describe = (policy: Policy): string => {
     ...chain(policy, compiled),
     ...retries(policy, compiled.retries),
     row("attempt", limits(policy, compiled)),
-    row("half-way", halfWay(unfinished)),
+    row("answer", unfinishedAnswers(unfinished)),
     row(
       "on break",
       onBreak === "restart"
-        ? "ask again, and tell the reader to begin anew"
+        ? "ask again, and emit a restarted event"
         : onBreak === "resume"
-        ? "ask for the rest, and go on where the text ends"
-        : "fail, with what had arrived"
+        ? "ask for the rest, and emit a resumed event"
+        : "fail, with the text so far in the error"
     )
   ].join("\n")
 }
@@ -49,38 +49,38 @@ const validation = ({ count, strict }: How): string =>
   ].join(", ")
 
 const chain = ({ models = [], refused }: Policy, { chain, overall }: Compiled): ReadonlyArray<string> => [
-  row("models", models.length === 0 ? "only the one asked for" : `when retrying is over, ${models.join(", then ")}`),
+  row("models", models.length === 0 ? "only the one asked for" : `when retries end, ${models.join(", then ")}`),
   ...refused === undefined
     ? []
     : [row("", refused === "fail" ? "none after a refusal" : `after a refusal, ${refused.join(", then ")}`)],
   ...models.length === 0 || chain === undefined || overall === undefined
     ? []
-    : [row("", `each of them keeps ${Refuse.show(chain.reserve)} of the time, or a fair share of less`)]
+    : [row("", `${Refuse.show(chain.reserve)} reserved for each of them, or an equal share if less time is left`)]
 ]
 
-const halfWay = ({ empty, paused, truncated }: Unfinished): string =>
+const unfinishedAnswers = ({ empty, paused, truncated }: Unfinished): string =>
   [
-    `paused: ${paused.continue === 0 ? "fail" : `goes on ${times(paused.continue)}`}`,
-    `cut off: ${
+    `paused: ${paused.continue === 0 ? "fail" : `continued ${times(paused.continue)}`}`,
+    `truncated: ${
       truncated === "fail"
         ? truncated
         : "raiseTo" in truncated
-        ? `asked once more with up to ${truncated.raiseTo} tokens`
+        ? `asked again once with max_tokens up to ${truncated.raiseTo}`
         : `continued ${times(truncated.continue)}`
     }`,
-    `empty: ${empty === "fail" ? empty : "asked once to go on"}`
+    `empty: ${empty === "fail" ? empty : "asked once to continue"}`
   ].join(", ")
 
 const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
 
 const length = (input: Parameters<typeof Refuse.millis>[1]): string => Refuse.show(Refuse.millis("policy", input))
 
-/** What is not set is shown for a short prompt without tools. */
+/** A limit that is not set is shown with its default for a short prompt without tools. */
 const limits = (
   { attempt, connect, contentIdle, firstToken, idle, models = [] }: Policy,
   { overall, retriesTimeOuts }: Compiled
 ): string => {
-  // A stall leaves time for another attempt, if there can be one.
+  // If another attempt can follow, a stalled one may take a third of the time.
   const canFollow = models.length > 0 || retriesTimeOuts
   const third = overall === undefined || !canFollow ? Infinity : overall / 3
   const unset = (name: "connect" | "firstToken" | "idle" | "contentIdle", thinking = ""): string =>
@@ -90,19 +90,21 @@ const limits = (
     `first token in ${firstToken === undefined ? unset("firstToken", " (120s thinking)") : length(firstToken)}`,
     `silence ${idle === undefined ? unset("idle") : length(idle)}`,
     `no content ${contentIdle === undefined ? unset("contentIdle", " (180s thinking)") : length(contentIdle)}`,
-    attempt === undefined ? "no limit in all" : `${length(attempt)} in all`
+    attempt === undefined ? "no limit in total" : `${length(attempt)} in total`
   ].join(", ")
 }
 
-/** One row for each kind of error, kinds that are treated alike together. */
+/** One row for each set of kinds that share the same waits. */
 const retries = ({ models = [] }: Policy, { maxRetries, reask, schedule }: Rules): ReadonlyArray<string> => {
-  const reasked = reask === 0 ? [] : [row("reask", `a malformed answer ${times(reask)} at once, with what was wrong`)]
+  const reasked = reask === 0
+    ? []
+    : [row("reask", `a malformed answer ${times(reask)}, without a wait, with its mistakes`)]
   if (schedule === undefined) return [row("retry", never), ...reasked]
   const most = maxRetries === undefined
     ? ""
     : models.length === 0
-    ? `, at most ${maxRetries} in all`
-    : `, at most ${maxRetries} on each model, ${Math.min(mostBeforeAnother, maxRetries)} while another may be asked`
+    ? `, at most ${maxRetries} in total`
+    : `, at most ${maxRetries} on each model, ${Math.min(mostBeforeAnother, maxRetries)} if another model is left`
   const entries = entriesOf(schedule)
   if (entries === undefined) return [row("retry", `${waits(schedule, "Overloaded", maxRetries)}${most}`), ...reasked]
   const rows = new Map<string, Array<string>>()
@@ -114,7 +116,7 @@ const retries = ({ models = [] }: Policy, { maxRetries, reask, schedule }: Rules
     row("retry", `by kind of error${most}`),
     ...[...rows].filter(([what]) => what !== never).map(([what, tags]) => row("", `${tags.join(", ")}: ${what}`)),
     row("", "all others: never"),
-    row("", "never sooner than the server asks, and no wait that cannot end in time"),
+    row("", "each wait is at least retry-after, and ends before the deadline"),
     ...reasked
   ]
 }
@@ -126,7 +128,7 @@ const entriesOf = (schedule: Plan.AnySchedule) => {
   return plan?.kind === "byTag" ? plan.entries : undefined
 }
 
-/** How often a kind of error is retried, and the first waits, from the shortest to the longest. */
+/** How often a kind of error is retried, and the range of each of the first waits. */
 const waits = (schedule: Plan.AnySchedule, tag: string, maxRetries = Infinity): string => {
   const plan = Plan.of(schedule)
   if (plan === undefined) return "custom"
@@ -143,7 +145,7 @@ const waits = (schedule: Plan.AnySchedule, tag: string, maxRetries = Infinity): 
   return `${times(count)}, after ${shown.join(", ")}${count > shown.length ? " …" : ""}`
 }
 
-/** The first waits of one of our schedules after the same error again and again, in seconds. `share` is what chance says. */
+/** The first waits of one of our schedules if the same error repeats, in seconds. `share` replaces the random number. */
 const firstWaits = (schedule: Plan.AnySchedule, error: ClaudeError | undefined, count: number, share: number) =>
   Effect.runSync(Effect.provideService(stepped(schedule, error, count), Random.Random, {
     nextDoubleUnsafe: () => share,
@@ -155,7 +157,7 @@ const stepped = Effect.fnUntraced(function*(
   error: ClaudeError | undefined,
   count: number
 ) {
-  // Ours take any error.
+  // Safe cast: the schedules of `Retry` take any error.
   const step = yield* Schedule.toStep(schedule as Schedule.Schedule<unknown, unknown>)
   const found: Array<number> = []
   while (found.length < Math.min(count, 5)) {
@@ -166,15 +168,15 @@ const stepped = Effect.fnUntraced(function*(
   return found
 })
 
-/** An error of a kind, if it is one of ours. One that is only retried with a hint when has one. */
+/** An example error of one of our kinds, with a `retryAfter` if the kind is retried only with one. */
 const sample = (tag: string): ClaudeError | undefined => {
   const member = AnyError.members.find(({ identifier }) => identifier === tag)
   if (member === undefined) return undefined
   const make = (hint: object) =>
-    // No kind needs more than these.
+    // Safe cast: no kind requires other fields.
     new (member as new(fields: object) => ClaudeError)({ scope: "idle", ...hint })
   const error = make({})
   return isPermanent(error) ? make({ retryAfter: Duration.zero }) : error
 }
 
-const times = (n: number): string => n === 1 ? "once" : n === Infinity ? "without end" : `${n} times`
+const times = (n: number): string => n === 1 ? "once" : n === Infinity ? "without limit" : `${n} times`

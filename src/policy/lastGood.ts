@@ -1,9 +1,8 @@
 /**
- * The last good answer, for when there is no new one.
+ * Falls back to the last good answer.
  *
- * The caller names what is remembered. Nothing is derived from the request, so
- * the key is as readable in a store as in the program, and remembering adds no
- * asynchronous step to a call.
+ * The caller names each answer by a key. It is not derived from the request, so
+ * it is readable in a store, and needs no asynchronous hash.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -26,40 +25,41 @@ import * as Runtime from "../runtime.ts"
 import { bounded } from "../storePatience.ts"
 import { decided, decisive } from "./decisions.ts"
 
-/** An answer of before, in the place of a new one. */
+/** A remembered answer, given in place of a new one. */
 export class Stale<A> extends Data.TaggedClass("Stale")<{
   readonly value: A
-  /** How long ago it was given. */
+  /** The time since Claude gave the answer. */
   readonly age: Duration.Duration
-  /** Why there is no newer one. */
+  /** Why there is no new answer. */
   readonly error: ClaudeError
 }> {}
 
-/** What is remembered, under which key, and for how long. */
+/** The options of `lastGood`. */
 export interface LastGood<A, I, RD = never, RE = never> {
   /**
-   * The name of the answer. It must hold all that the answer depends on, like `invoice/${id}`: two answers with one key
-   * replace each other. `Current.Tenant` is added to it. Stores write it in clear, so use ids and not what people wrote.
+   * The name of the answer. It must contain everything that the answer depends on, like `invoice/${id}`: two answers with
+   * the same key replace each other. `Current.Tenant` is added to it. Stores keep it in plain text, so use ids instead of
+   * user input.
    */
   readonly key: string
-  /** The type of the answer. It is remembered as the JSON of this schema. */
+  /** The schema of the answer, which is stored as JSON. */
   readonly schema: Schema.ConstraintCodec<A, I, RD, RE>
-  /** The greatest age of an answer that is given again. */
+  /** The maximum age of an answer that is given again. */
   readonly maxAge: Duration.Input
-  /** For which errors, where that differs from the usual. */
+  /** After which errors the remembered answer is given, if not the default. */
   readonly on?: { readonly [T in Tag]?: boolean | undefined } | undefined
 }
 
 /**
- * Remembers what succeeds inside, and answers with it when Claude cannot: as a `Stale`, which says how old it is. Removes
- * no error: without an answer of before, the error stays. An answer is found by its `key` and by the `Current.Tenant` of
- * this place, so provide the tenant outside.
+ * Remembers each success, and when a later run fails, answers with it as a `Stale`, which says how old it is. The error
+ * type stays the same: without a remembered answer, the run fails as before. Answers are found by `key` and the
+ * `Current.Tenant` around this effect, so provide the tenant outside.
  *
- * Put it next to the question: policy, models and accounts inside, and what is made of the answer outside. A value that
- * comes from a fallback inside is remembered as it is. A value that does not encode is not remembered, with a warning.
+ * Put it around the policy, the models and the accounts, and inside whatever transforms the answer. A value of a fallback
+ * inside is remembered like an answer. A value that the schema cannot encode is not remembered, and logs a warning.
  *
- * Answers are in the `Fallback.Store` of this place, or else with the `Claude` in context; without both, none is
- * remembered. A store that fails or hangs is a warning: it delays no answer, and an error by a second at most.
+ * Answers are kept in `Fallback.Store`, or else in the memory of the `Claude` in context; without both, no answer is
+ * remembered. A store that fails or hangs logs a warning. It never delays an answer, and an error by at most a second.
  */
 export const lastGood = <A, I, RD = never, RE = never>(options: LastGood<A, I, RD, RE>): <E, R>(
   self: Effect.Effect<A, E, R>
@@ -72,7 +72,7 @@ const orLastGood = Effect.fnUntraced(function*<A, E, R, RD, RE>(self: Effect.Eff
   const claude = Option.getOrUndefined(yield* Effect.serviceOption(Claude))
   const store = (yield* Store) ?? (claude && Runtime.of(claude).answers)
   if (store === undefined) return yield* self
-  // JSON, because no other pair of a tenant and a key is written the same.
+  // As JSON, two different pairs of tenant and key never give the same string.
   const entry: Entry = { store, key: JSON.stringify([(yield* Current.Tenant) ?? null, place.key]) }
   return yield* Effect.matchCauseEffect(self, {
     onFailure: (cause) => recall(place, entry, cause),
@@ -92,7 +92,7 @@ interface Place<A, RD, RE> {
   readonly on: Table<boolean>
 }
 
-/** Where the answer is: the key has the tenant in it. */
+/** Where an answer is kept. The key includes the tenant. */
 interface Entry {
   readonly store: Store
   readonly key: string
@@ -101,7 +101,7 @@ interface Entry {
 const toPlace = <A, I, RD, RE>({ key, maxAge, on, schema }: LastGood<A, I, RD, RE>): Place<A, RD, RE> => {
   if (!isString(key) || key.trim() === "") {
     Refuse.refuse(
-      "the key of Fallback.lastGood is blank: name the answer by all that it depends on, like `invoice/${id}`"
+      "the key of Fallback.lastGood is blank: name everything that the answer depends on, like `invoice/${id}`"
     )
   }
   const where = `Fallback.lastGood "${key}"`
@@ -116,7 +116,7 @@ const toPlace = <A, I, RD, RE>({ key, maxAge, on, schema }: LastGood<A, I, RD, R
   return { key, codec, maxAge: longest, on: decided(where, "lastGood", on) }
 }
 
-/** Remembers an answer in a fiber of its own: a slow store delays nobody, and one in memory has it at once. */
+/** Stores an answer in its own fiber, so that a slow store does not delay it. A store in memory has it immediately. */
 const remember = <A, RD, RE>(
   { codec, maxAge }: Place<A, RD, RE>,
   { key, store }: Entry,
@@ -131,7 +131,7 @@ const remember = <A, RD, RE>(
     return Effect.forkDetach(told, { startImmediately: true })
   })
 
-/** The answer of before, or the same failure. */
+/** The remembered answer, or the same failure. */
 const recall = <A, E, RD, RE>(
   place: Place<A, RD, RE>,
   entry: Entry,
@@ -149,10 +149,10 @@ const recall = <A, E, RD, RE>(
   })
 }
 
-/** The answer that is kept, if it is young enough. Fails with anything if what is kept is no answer. */
+/** The stored answer, if it is at most `maxAge` old. Fails if the store fails or the value does not decode. */
 const find = Effect.fnUntraced(function*<A, RD, RE>({ codec, maxAge }: Place<A, RD, RE>, { key, store }: Entry) {
   const now = yield* Clock.currentTimeMillis
-  // A store of one's own may hold anything.
+  // Decoded below, because a custom store may return anything.
   const kept: unknown = yield* bounded(Effect.suspend(() => store.get(key)))
   if (kept === undefined) return undefined
   const { at, value } = yield* Schema.decodeUnknownEffect(Kept)(kept)
@@ -165,8 +165,8 @@ const find = Effect.fnUntraced(function*<A, RD, RE>({ codec, maxAge }: Place<A, 
 const Kept = Schema.Struct({ at: Schema.Finite, value: Schema.Unknown })
 
 /**
- * Tells that a store or a schema failed, by the name of the error: its words may quote an answer. The key is not told,
- * because a caller may have put the question into it.
+ * Warns that a store or a schema failed. Leaves out the message of the error, which may quote an answer, and the key,
+ * which may contain user input.
  */
 const broken = (code: string, what: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   warnHere(code, `the last good answer ${what} (${nameOf(cause)})`)

@@ -1,4 +1,4 @@
-/** The time limits that a caller may set, and which of them contradict each other. */
+/** Checks the time limits of a caller. */
 import type * as Duration from "effect/Duration"
 import type * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
@@ -12,12 +12,12 @@ export const ofAttempt: { readonly [K in keyof Required<Current.Limits>]: true }
   attempt: true
 }
 
-/** All limits, the shorter ones first: what limits an attempt, then what limits the call around it. */
+/** All limits: first those of an attempt, then those of a call. */
 const names = ["connect", "idle", "contentIdle", "firstToken", "attempt", "overall", "streamOverall"] as const
 
 type Name = typeof names[number]
 
-/** Pairs that cannot both be meant if the first is longer: the time of the second includes that of the first. */
+/** Pairs in which the second limit includes the time of the first, so a longer first limit would never be reached. */
 const dominated: ReadonlyArray<readonly [shorter: Name, longer: Name]> = [
   ["connect", "firstToken"],
   ["idle", "contentIdle"],
@@ -33,8 +33,8 @@ const dominated: ReadonlyArray<readonly [shorter: Name, longer: Name]> = [
 ]
 
 /**
- * The given limits in milliseconds. Throws a sentence if one is not a duration, or if one is longer than another that it
- * can never reach. `where` begins the sentence.
+ * The limits in milliseconds. Throws a `RangeError` if one is not a duration, or is longer than a limit that includes it.
+ * The message begins with `where`.
  */
 export const lengths = (
   where: string,

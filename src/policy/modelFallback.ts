@@ -1,8 +1,8 @@
 /**
- * A chain of models: which one is asked next, and how long each may take.
+ * A chain of fallback models: which one is asked next, and how long each may take.
  *
- * One that hangs must not take the time of those after it, so each has a time
- * of its own, which leaves the others their least.
+ * Each model has its own deadline, so that one that hangs leaves time for the
+ * models after it.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -24,46 +24,48 @@ import { until } from "./deadline.ts"
 import { decisive } from "./decisions.ts"
 import { OtherModel } from "./otherModel.ts"
 
-/** What is asked, and what after it. */
+/** The current model and the models to ask after it. */
 export interface Chain {
-  /** The model that stands in, if one does. */
+  /** The fallback model that is asked; `undefined` while the model of the request is. */
   readonly model: Current.ModelId | undefined
-  /** Those that are left. */
+  /** The remaining models. */
   readonly models: ReadonlyArray<Current.ModelId>
-  /** Those that are left after a refusal, where these are others. */
+  /** The remaining models to ask after a refusal, if they differ from `models`. */
   readonly refused: ReadonlyArray<Current.ModelId> | undefined
-  /** Which failures another model may help, and which only a larger one. */
+  /** After which errors another model is asked, and after which only one with a larger window. */
   readonly on: Table<boolean | "larger">
-  /** What each of those that are left keeps of the time, in milliseconds. */
+  /** The time reserved for each remaining model, in milliseconds. */
   readonly reserve: number
 }
 
-/** Refuses what is no list of names, each once. */
+/** Throws a `RangeError` unless `models` is a list of distinct names. */
 export const check = (where: string, models: unknown): void => {
   if (!Array.isArray(models)) return Refuse.refuse(`${where} is ${String(models)}: it must be a list of models`)
   if (!models.every((model) => isString(model) && model.trim() !== "")) {
     Refuse.refuse(`${where} has an empty name: name a model or remove it`)
   }
   if (new Set(models).size < models.length) {
-    Refuse.refuse(`${where} names one twice (${models.join(", ")}): each is asked once, with its own retries`)
+    Refuse.refuse(
+      `${where} names a model twice (${models.join(", ")}): name each once, and use retry to ask one again`
+    )
   }
 }
 
-/** How much of the time each later model keeps where nothing is said, in milliseconds: enough for a short answer. */
+/** The default time reserved for each remaining model, in milliseconds: enough for a short answer. */
 export const defaultReserve = 10_000
 
 /** The call that falls back. */
 export interface Caller {
-  /** Told before another model is asked. */
+  /** Runs before another model is asked. */
   readonly onNext: (error: ClaudeError, to: To) => Effect.Effect<void>
-  /** The model that was asked, where that is known: an error may name it with a date. */
+  /** The model that was asked, if known. The error is less exact: it may name the model with a date. */
   readonly asked: () => string | undefined
 }
 
-/** A chain on which another model is asked. */
+/** A chain on a fallback model. */
 export type To = Chain & { readonly model: Current.ModelId }
 
-/** Runs `self` on one model after the other, until one answers. */
+/** Runs `self` on each model in turn, until one answers. */
 export const fallBack = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
   first: Chain,
@@ -89,23 +91,23 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     if (Result.isSuccess(result)) return result.success
     const error = result.failure
     if (!is(error)) return yield* Effect.fail(error as E)
-    // A limit inside, which would be over later, is over with the share.
+    // An inner limit that would end later ends with this model's share, too.
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
     const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), models)
-    // Either an error of `self`, or `DeadlineExceeded`, which whoever has set the deadline adds to the type.
+    // Safe cast: an error of `self`, or a `DeadlineExceeded`, which the limit that set the deadline has in its type.
     if (to === undefined) return yield* Effect.fail(error as E & ClaudeError)
     yield* caller.onNext(error, to)
     chain = to
   }
 })
 
-/** The models that the `Claude` in context knows; without one, those of `Models.layer` and `Models.known`. */
+/** The catalogue of the `Claude` in context. Without one, the models of `Models.layer` and `Models.known`. */
 const modelsIn = (context: Context.Context<never>): Models => {
   const claude = Context.getOrUndefined(context, Claude)
   return claude === undefined ? Context.get(context, Initial) : Runtime.of(claude).catalogue.models
 }
 
-/** The chain from the model on that may do better, if there is one. */
+/** The chain on the next model that may succeed after this error, if there is one. */
 export const next = (
   chain: Chain,
   error: ClaudeError,
@@ -123,20 +125,20 @@ export const next = (
   return nextIn({ ...others, models: larger }, larger[0])
 }
 
-/** The next model, after one that took too long. */
+/** The chain on the next model after one that took too long. */
 const nextOf = (chain: Chain, known: string | undefined): To | undefined => {
   const others = withoutAsked(chain, chain.model ?? known)
   return nextIn(others, others.models[0])
 }
 
-/** Who has failed is not asked the same again. */
+/** The chain without the model that failed. */
 const withoutAsked = (chain: Chain, asked: string | undefined): Chain => ({
   ...chain,
   models: without(chain.models, asked),
   refused: without(chain.refused, asked)
 })
 
-/** An answer may name its model with the date of it. */
+/** The model without the date that the API may append to its name. */
 const undated = (id: string): string => id.replace(/-\d{8}$/, "")
 
 const nextIn = (chain: Chain, model: Current.ModelId | undefined): To | undefined =>
@@ -147,14 +149,14 @@ const nextIn = (chain: Chain, model: Current.ModelId | undefined): To | undefine
 const without = <Models extends ReadonlyArray<string> | undefined>(models: Models, model: string | undefined) =>
   models?.filter((other) => other !== model) as Models
 
-/** Another model may refuse what was thought by the one before: it is asked once more, without that. */
+/** If a model rejects the thinking blocks of another model, asks it once more without them. */
 const withoutRefusedThinking = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.catch(self, (error) =>
     is(error) && isSignatureError(error)
       ? Effect.provideService(self, WithoutThinking, true)
       : Effect.fail(error))
 
-/** How long a model may take, in milliseconds: all but the least of those after it, and never less than a fair share. */
+/** How long a model may take, in milliseconds: the time left without the reserves, but at least an equal share. */
 const shareOf = ({ models, reserve }: Chain, deadline: number, now: number): number => {
   const left = deadline - now
   return models.length === 0 || left === Infinity
@@ -166,5 +168,5 @@ const timeIsOver = (share: number, model: string | undefined): DeadlineExceeded 
   new DeadlineExceeded({
     model,
     limit: Duration.millis(share),
-    detail: "the models after it keep the rest of the time"
+    detail: "the rest of the time is reserved for the remaining models"
   })

@@ -1,4 +1,4 @@
-/** What is said to a person about each kind of failure. */
+/** The texts of notices, which are for end users. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { isString } from "effect/Predicate"
@@ -6,13 +6,13 @@ import { type ClaudeError, regainsAt, retryAfter, type Table } from "../ClaudeEr
 import { isPermanent } from "../permanence.ts"
 import { decisions, decisive } from "./decisions.ts"
 
-/** Whether trying the same again later may help. What we turned away ourselves may be let in at any time. */
+/** Whether the same request may succeed later. One that was never sent (open circuit, full queue) always may. */
 export const isRetryable = (error: ClaudeError): boolean => {
   const { retryable, sent } = decisions[error._tag]
   return retryable && (!sent || !isPermanent(error))
 }
 
-/** What happened; and where trying again will not help, that, or what helps instead. */
+/** What happened and, if a retry will not help, what may. */
 const kinds: Table<string> = {
   InvalidRequest: "The assistant could not understand this request. Please put it in another way.",
   AuthenticationFailed:
@@ -40,7 +40,7 @@ const kinds: Table<string> = {
   Saturated: "The assistant is very busy right now."
 }
 
-/** All that is said about an error, at a time in milliseconds since the epoch. */
+/** The whole text for an error. `now` is in milliseconds since the epoch. */
 export const sentences = (error: ClaudeError, now: number): string => {
   const requestId = quotable(error)
   const kind = decisive(error)
@@ -48,18 +48,18 @@ export const sentences = (error: ClaudeError, now: number): string => {
     kinds[kind],
     isRetryable(error) ? again(hint(error)) : undefined,
     kind === "SpendLimitReached" ? available(regainsAt(error), now) : undefined,
-    // Without a full stop after it, which would be copied with the id.
+    // No full stop at the end: users would copy it with the id.
     requestId === undefined ? undefined : `Reference: ${requestId}`
   ].filter((sentence) => sentence !== undefined).join(" ")
 }
 
-/** The server's hint for how long to wait, if it is one: what an error carries is not checked when it is made. */
+/** How long the error says to wait, if that is positive and finite: errors do not check their fields. */
 export const hint = (error: ClaudeError): Duration.Duration | undefined => {
   const hint: unknown = retryAfter(error)
   return Duration.isDuration(hint) && Duration.isPositive(hint) && Duration.isFinite(hint) ? hint : undefined
 }
 
-/** The request id, if it is one: what a header says may be anything. */
+/** The request id, if it is well-formed: it comes from a header. */
 export const quotable = ({ requestId }: { readonly requestId?: unknown }): string | undefined =>
   isString(requestId) && /^[\w.:-]{1,64}$/.test(requestId) ? requestId : undefined
 
@@ -67,10 +67,10 @@ export const quotable = ({ requestId }: { readonly requestId?: unknown }): strin
 // Internals
 // -----------------------------------------------------------------------------
 
-/** Units of time: the largest amount that is said in each, and its length in seconds. Nobody waits longer than a year. */
+/** Units of time: the largest amount shown in each, and its length in seconds. Longer waits are not shown. */
 const units = [["second", 59, 1], ["minute", 59, 60], ["hour", 47, 3600], ["day", 400, 86_400]] as const
 
-/** When to try again, in whole units. Seconds are exact, all others are rounded up. */
+/** When to try again, rounded up to whole units. */
 const again = (hint: Duration.Duration | undefined): string => {
   const seconds = hint === undefined ? Infinity : Duration.toSeconds(hint)
   for (const [unit, most, length] of units) {
@@ -82,7 +82,7 @@ const again = (hint: Duration.Duration | undefined): string => {
   return "Please try again in a moment."
 }
 
-/** From which day on, if it is an ISO date to come. One that is not in the calendar would be read as another: it is not said. */
+/** The day from which on there is credit again, if it is a valid ISO date in the future (30 February is not valid). */
 const available = (regainsAt: unknown, now: number): string | undefined => {
   const [text = "", written = ""] = /^(\d{4}-\d\d-\d\d)(?:$|T.*)/.exec(isString(regainsAt) ? regainsAt : "") ?? []
   const [moment, day] = [DateTime.make(text), DateTime.make(written)]

@@ -1,13 +1,13 @@
-/** Whether another model is left. */
+/** Whether another model is left to ask. */
 import * as Context from "effect/Context"
 import { CircuitOpen, type ClaudeError, TimedOut } from "../ClaudeError.ts"
 
-/** Whether another model is left that may answer after a failure: then the current one is waited for less. */
+/** Whether another model can be asked after this error. If so, waits on the current model are shorter. */
 export type HasOther = (error: ClaudeError) => boolean
 
 export const noOther: HasOther = () => false
 
 export const OtherModel = Context.Reference<HasOther>("resilient-claude/OtherModel", { defaultValue: () => noOther })
 
-/** Failures that are asked about before they happen. */
+/** Example errors, to ask `OtherModel` about before a failure. */
 export const [circuitOpen, timedOut] = [new CircuitOpen({}), new TimedOut({ scope: "firstToken" })]

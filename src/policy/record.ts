@@ -1,4 +1,4 @@
-/** The fields of a `Policy`, and the checks that refuse one that contradicts itself. */
+/** The fields of a `Policy`, and its checks. */
 import type * as Duration from "effect/Duration"
 import { isObject } from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -12,62 +12,62 @@ import * as ModelFallback from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 import type { ByTag } from "./Retry.ts"
 
-/** A schedule for each kind of error. A kind without one is final. A `Schedule`, which has a `pipe`, is none. */
+/** A schedule for each kind of error. A kind without one is not retried. `pipe` sets it apart from a `Schedule`. */
 export type Retries = ByTag<ClaudeError> & { readonly pipe?: never }
 
-/** The parts of a policy. A missing part does nothing, but the limits of an attempt always have a default. */
+/** The parts of a policy. All are optional. The limits of an attempt have defaults. */
 export interface Policy extends Current.Limits {
   /**
-   * Which failures to try again, and when: one schedule, or one for each kind of error, where a kind without one is final.
-   * Extend `Retry.standard` by a spread; `undefined` takes a kind out of it.
+   * When to retry: one schedule, or a record with one for each kind of error. A kind without an entry is not retried.
+   * Change `Retry.standard` with a spread; `undefined` removes a kind. Default: no retries.
    */
   readonly retry?: Schedule.Schedule<unknown, ClaudeError> | Retries | undefined
   /**
-   * How many requests `retry` may send again, over all kinds of error, to each model; at most 3 of them while another model
-   * may be asked. Waits for a circuit, a queue or a budget do not count. No limit if absent.
+   * The maximum number of retries on each model, over all kinds of error; at most 3 if another model is left. Waits for a
+   * circuit, a queue or a budget do not count. Default: no limit.
    */
   readonly maxRetries?: number | undefined
   /**
-   * How often to ask for a malformed answer again at once, with the malformed answers so far and what is wrong with them as
-   * further turns: 0. Only for answers that Claude ended by itself (`end_turn`), before `retry` is asked, and not counted in
-   * `maxRetries`.
+   * How often to ask again, without a wait, after a malformed answer, with the malformed answers and their mistakes as
+   * further turns. Default: 0. Only for answers that Claude ended itself (`end_turn`). Comes before `retry`, and does not
+   * count in `maxRetries`.
    */
   readonly reask?: number | undefined
-  /** Which models to ask next, once retrying is over. */
+  /** The fallback models, which are asked in turn when the retries end. */
   readonly models?: ReadonlyArray<Current.ModelId> | undefined
-  /** Which models to ask after a refusal, where they are not `models`; or `fail`. What was said before it is discarded. */
+  /** The models to ask after a refusal, if not `models`; or `fail`. The text before the refusal is discarded. */
   readonly refused?: "fail" | ReadonlyArray<Current.ModelId> | undefined
-  /** What each of the models that are left keeps of the time: 10 seconds, or a fair share if that is less. */
+  /** Time reserved for each remaining model. Default: 10 seconds, or an equal share of the time left if that is less. */
   readonly reserve?: Duration.Input | undefined
   /**
-   * What to do about a collected answer that reached its limit: `fail`; ask once more with up to so many tokens, or as
-   * many as the model writes, if that is more than before; or have it continued, so many times. What is held to a schema
-   * cannot be continued.
+   * What to do if a collected answer reaches `max_tokens`: `fail` (the default); `raiseTo`, ask once more with a higher
+   * `max_tokens`, up to the maximum of the model; or `continue`, ask for the rest up to so many times. An answer with a
+   * schema cannot be continued.
    */
   readonly truncated?: "fail" | { readonly raiseTo: number } | { readonly continue: number } | undefined
-  /** How often to let Claude go on with a collected answer that it paused: 5 times. */
+  /** How often to continue a collected answer that Claude paused. Default: 5 times. */
   readonly paused?: { readonly continue: number } | undefined
-  /** What to do about an answer without content: `fail`, or ask it, once, to go on. */
+  /** What to do after an answer without content: `fail` (the default), or ask once to continue. */
   readonly empty?: "fail" | { readonly nudge: 1 } | undefined
-  /** The longest the caller waits for all of the above. For a stream: for each opening. */
+  /** The limit for the whole call, retries and models included. For a stream: for each opening. */
   readonly overall?: Duration.Input | undefined
-  /** The longest a stream may take from its opening to its end, its reader included. Only for `applyStream`. */
+  /** The limit for a stream from its opening to its end, including the time of its reader. Only for `applyStream`. */
   readonly streamOverall?: Duration.Input | undefined
   /**
-   * What to do when an answer breaks off while it is read, under the same retries: `fail` (what arrived is in the
-   * error); `restart`, which the reader learns from a `restarted` event, and text streams cannot say, so that they fail; or
-   * `resume`, which asks for the rest, and goes on where the text ends. A `resumed` event tells that it does.
+   * What to do if an answer breaks off while it is read, within the same retries: `fail` (the default), with the text so
+   * far in the error; `restart`, ask again and emit a `restarted` event, which text streams cannot, so they fail; or
+   * `resume`, ask for the rest, emit a `resumed` event, and continue where the text ends.
    */
   readonly onBreak?: "fail" | "restart" | "resume" | undefined
-  /** Whether requests are validated before they are sent: yes. */
+  /** Whether requests are validated before they are sent. Default: `true`. */
   readonly validate?: boolean | undefined
-  /** Whether what only the catalogue of models says fails a request, and does not only warn: no. */
+  /** Whether an issue known only from the catalogue of models fails a request instead of a warning. Default: `false`. */
   readonly strict?: boolean | undefined
-  /** Whether the prompt is counted by the API before it is sent, once for each model (a request more), or estimated. */
+  /** `count`: the API counts the prompt before it is sent, one more request for each model. Default: it is estimated. */
   readonly precheck?: "count" | "estimate" | undefined
 }
 
-/** The fields that are one of a list. */
+/** The allowed values of some fields. */
 const choices = {
   onBreak: ["fail", "restart", "resume"],
   validate: [true, false],
@@ -94,7 +94,7 @@ const fields: { readonly [K in keyof Required<Policy>]: true } = {
   precheck: true
 }
 
-/** Throws a sentence if the policy contradicts itself. */
+/** Throws a `RangeError` if the policy is invalid or contradicts itself. */
 export const check = (policy: Policy): void => {
   Refuse.unknown("Policy", policy, fields)
   Limits.lengths("Policy", policy)
@@ -115,7 +115,7 @@ export const check = (policy: Policy): void => {
   checkUnfinished(policy)
   if (policy.onBreak !== undefined && policy.onBreak !== "fail" && policy.retry === undefined) {
     Refuse.refuse(
-      `Policy: onBreak is "${policy.onBreak}", but nothing says how often: add retry, for example Retry.standard`
+      `Policy: onBreak is "${policy.onBreak}", but without retry it does nothing: add retry, for example Retry.standard`
     )
   }
 }
@@ -127,7 +127,7 @@ const checkRetry = ({ maxRetries, reask, retry }: Policy): void => {
     }
   }
   if (maxRetries !== undefined && retry === undefined) {
-    Refuse.refuse("Policy: maxRetries counts retries, and there are none: add retry, for example Retry.standard")
+    Refuse.refuse("Policy: maxRetries limits retries, but retry is missing: add retry, for example Retry.standard")
   }
   if (retry === undefined) return
   if (!isObject(retry)) {
@@ -161,7 +161,7 @@ const checkReserve = ({ models = [], overall, reserve }: Policy): void => {
   if (reserve === undefined) return
   const least = Refuse.millis("Policy: reserve", reserve)
   const others = models.length
-  if (others === 0) Refuse.refuse("Policy: reserve is the time of further models, and there are none: add models")
+  if (others === 0) Refuse.refuse("Policy: reserve is time for further models, but models is missing: add models")
   if (overall === undefined) Refuse.refuse("Policy: reserve is a part of overall, which is missing: add overall")
   else if (least * others >= Refuse.millis("Policy: overall", overall)) {
     Refuse.refuse(
@@ -172,7 +172,7 @@ const checkReserve = ({ models = [], overall, reserve }: Policy): void => {
   }
 }
 
-/** What the fields about unfinished answers may be: one number under one name. */
+/** The fields about unfinished answers take a record with exactly one of `names`, with a number from `least` to `most`. */
 const unfinished = {
   truncated: { names: ["raiseTo", "continue"], least: 1, most: absurdMaxTokens },
   paused: { names: ["continue"], least: 0, most: Infinity },

@@ -1,4 +1,4 @@
-/** Whether and when what failed is tried again on the same model, by the rules of a policy. */
+/** Decides whether and when an attempt is retried on the same model. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,39 +14,39 @@ import { OtherModel } from "./otherModel.ts"
 import * as Plan from "./plan.ts"
 import { beforeDeadline } from "./waitBeforeDeadline.ts"
 
-/** What a policy says about retries. */
+/** The settings of a policy for retries. */
 export interface Rules {
   readonly schedule: Schedule.Schedule<unknown, ClaudeError> | undefined
-  /** How many requests may be sent again, over all kinds of error; no limit if undefined. */
+  /** The maximum number of retries, over all kinds of error; no limit if undefined. */
   readonly maxRetries: number | undefined
-  /** How often a malformed answer is asked for again at once, with what is wrong with it. */
+  /** How often to ask again, without a wait, after a malformed answer. */
   readonly reask: number
 }
 
 /** The retries of one call on one model. */
 export interface RetryState {
   readonly rules: Rules
-  /** Where the schedule is, from the first failure on. */
+  /** The running schedule, from the first failure on. */
   step: Step | undefined
-  /** How many requests were sent again, those of `reask` not counted. */
+  /** The number of retries after a request was sent, without those of `reask`. */
   made: number
   reasked: number
-  /** The kinds of error that were tried again. */
+  /** The kinds of error that were retried. */
   readonly retried: Set<string>
-  /** Why nothing more is tried, once that is known: said anew after each failure, but for `BudgetSpent`. */
+  /** Why the call gave up, if known. Each failure sets it anew, except after `BudgetSpent`, which is final. */
   gaveUp: GaveUp | undefined
 }
 
 /** The next attempt. */
 export interface Next {
   readonly wait: Duration.Duration
-  /** The malformed answer that it is to correct. */
+  /** The malformed answer to correct, for `reask`. */
   readonly corrects: MalformedOutput | undefined
 }
 
 type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, ClaudeError, never, never>>>
 
-/** How often while another model is left: it answers sooner than a fifth attempt (scenario j, without guards). */
+/** The maximum number of retries if another model is left: it answers sooner than a fifth attempt (scenario j, no guards). */
 export const mostBeforeAnother = 3
 
 export const make = (rules: Rules): RetryState => ({
@@ -73,7 +73,7 @@ export const next = Effect.fnUntraced(function*(
     return undefined
   }
   const corrects = toCorrect(self, error)
-  // The server knows that it is in vain, whatever the schedule says.
+  // `x-should-retry: false` from the server overrides the schedule.
   const own = corrects !== undefined
     ? Duration.zero
     : isSpent || error.shouldRetry === false
@@ -83,7 +83,7 @@ export const next = Effect.fnUntraced(function*(
     self.gaveUp = isSpent && isRetried(schedule, error) ? "RetriesSpent" : reason(self, error)
     return undefined
   }
-  // A schedule that is not ours knows nothing of what the server asks for.
+  // A custom schedule ignores `retry-after`, so it is applied here.
   const inTime = yield* beforeDeadline(now, own, error)
   if (inTime === undefined) {
     self.gaveUp = "DeadlineTooClose"
@@ -95,27 +95,27 @@ export const next = Effect.fnUntraced(function*(
   return { wait: inTime, corrects }
 })
 
-/** The failure, if it is a malformed answer that is asked for again at once: Claude ended it by itself. */
+/** The failure, if `reask` applies to it: a malformed answer that Claude ended itself. */
 const toCorrect = ({ reasked, rules: { reask } }: RetryState, error: ClaudeError): MalformedOutput | undefined =>
   error._tag === "MalformedOutput" && error.stopReason === "end_turn" && error.shouldRetry !== false && reasked < reask
     ? error
     : undefined
 
-/** Whether as many requests were sent again as may be; while another model may be asked, that is less. */
+/** Whether `maxRetries` is used up; if another model is left, at most `mostBeforeAnother` are allowed. */
 const isCountSpent = Effect.fnUntraced(function*({ made, rules: { maxRetries } }: RetryState, error: unknown) {
   if (maxRetries === undefined) return false
   if (!is(error)) return made >= maxRetries
-  // After a failure for which nothing was sent, a retry is no load.
+  // After a failure without a request, a retry is no extra load.
   if (!wasSent(error)) return false
   const hasOther = yield* OtherModel
   return made >= (hasOther(error) ? Math.min(mostBeforeAnother, maxRetries) : maxRetries)
 })
 
-/** Whether the schedule retries this kind of failure, for as long as it may. */
+/** Whether the schedule would retry this failure if retries were left. */
 const isRetried = (schedule: Rules["schedule"], error: ClaudeError): boolean =>
   schedule !== undefined && Plan.takes(schedule, error._tag) && !isPermanent(error)
 
-/** An error of the application is tried again only where `Retry.byTag` was told of its class. */
+/** The next attempt after an application error, which is retried only if its class was given to `Retry.byTag`. */
 const ofApplication = Effect.fnUntraced(function*(
   self: RetryState,
   now: number,
@@ -124,7 +124,7 @@ const ofApplication = Effect.fnUntraced(function*(
   const asked = { joins: false }
   const own = yield* wait(self, now, error).pipe(
     Effect.provideService(Joins, asked),
-    // A schedule that is typed for our errors may throw when it is asked about another one.
+    // A schedule that expects errors of this library may throw for another error.
     Effect.catchDefect(() => Effect.undefined)
   )
   if (own === undefined || !asked.joins) return undefined
@@ -132,24 +132,24 @@ const ofApplication = Effect.fnUntraced(function*(
   return { wait: own, corrects: undefined }
 })
 
-/** The wait that the schedule wants. It does not see the deadline, so that what the deadline forbids has its own reason. */
+/** The wait of the schedule, which does not see the deadline: `next` checks it, and gives `DeadlineTooClose` as the reason. */
 const wait = Effect.fnUntraced(function*(self: RetryState, now: number, error: unknown) {
   const { rules: { schedule } } = self
   if (schedule === undefined) return undefined
   const step = self.step ??= yield* Schedule.toStep(schedule)
-  // What a schedule is asked about is decided by it, and by who gave it to the policy.
+  // Not a safe cast: a schedule for `ClaudeError` may get an application error, and `ofApplication` catches its throw.
   return yield* Effect.map(step(now, error as ClaudeError), ([, wait]): Duration.Duration | undefined => wait).pipe(
     Effect.provideService(Current.Deadline, Infinity),
     Pull.catchDone(() => Effect.undefined)
   )
 })
 
-/** A failure of this kind is followed by another attempt. */
+/** Records that this kind of error was retried, so that the reason for giving up becomes `RetriesSpent`. */
 export const markRetried = ({ retried }: RetryState, error: ClaudeError): void => void retried.add(error._tag)
 
 /**
- * The same failure, as one that is final for its call: a part of an answer was tried again by itself. It says why, and has
- * no history yet: that comes with the end of a call, and a call inside of another is one of its attempts.
+ * Marks a failure as final for its call, because a piece of an answer had its own retries. It has a reason, and no history
+ * yet, which the end of the call adds. A failure with a history ended an inner call, and the outer one may retry it.
  */
 export const giveUp = <E extends ClaudeError>(self: RetryState, error: E): E =>
   copy<ClaudeError>(error, { gaveUp: self.gaveUp ?? reason(self, error) }) as E
@@ -157,10 +157,10 @@ export const giveUp = <E extends ClaudeError>(self: RetryState, error: E): E =>
 const isGivenUp = ({ gaveUp, history }: ClaudeError): boolean => gaveUp !== undefined && history === undefined
 
 /**
- * Why this failure is the last one, where nothing else is known. `RetriesSpent`, if its kind was retried before on this
- * model; else `NotRetried`, which means one of: the policy has no `retry`; the kind has no entry, or `Retry.never`; the
- * server said `x-should-retry: false`; waiting cannot mend it (`permanence`, which `schedules.reasonable` asks); the circuit
- * is open and another model is left (`attempts`); a stream broke and `onBreak` is `fail`.
+ * The default reason for giving up. `RetriesSpent`, if this kind of error was retried before on this model; else
+ * `NotRetried`, which means one of: the policy has no `retry`; the kind has no entry, or `Retry.never`; the server sent
+ * `x-should-retry: false`; the failure is permanent (`permanence`, checked by `schedules.reasonable`); the circuit is open
+ * and another model is left (`attempts`); a stream broke and `onBreak` is `fail`.
  */
 export const reason = ({ retried }: RetryState, error: ClaudeError): GaveUp =>
   retried.has(error._tag) ? "RetriesSpent" : "NotRetried"

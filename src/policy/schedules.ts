@@ -1,4 +1,4 @@
-/** The waits of the schedules of `Retry`: how long, and whether at all. */
+/** The waits of the schedules of `Retry`. */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,21 +10,21 @@ import { isPermanent } from "../permanence.ts"
 import * as Plan from "./plan.ts"
 import { beforeDeadline } from "./waitBeforeDeadline.ts"
 
-/** What is random in a wait: nothing; all of it (0 to the wait); up to one `base` on top; a fifth up or down. */
+/** The random part of a wait: `full`: from 0 to the wait; `additive`: up to one `base` more; `proportional`: ±20 %. */
 export type Jitter = "none" | "full" | "additive" | "proportional"
 
-/** What all waits have. */
+/** The options that every kind of back-off takes. */
 export interface WaitOptions {
-  /** How many retries: 3 means at most 4 attempts. */
+  /** The number of retries: 3 means at most 4 attempts. */
   readonly times: number
-  /** The first wait: 1 second. */
+  /** The first wait, before jitter. Default: 1 second. */
   readonly base?: Duration.Input | undefined
-  /** The longest wait: 30 seconds, or `base` if that is longer. A server that asks for more gets more. */
+  /** The longest wait, unless the server asks for a longer one. Default: 30 seconds, or `base` if that is longer. */
   readonly cap?: Duration.Input | undefined
   readonly jitter?: Jitter | undefined
 }
 
-/** Where a wait starts and how far it reaches, in milliseconds. A server's hint moves the start, never the reach. */
+/** The minimum of a wait and the size of its random part, in milliseconds. `retry-after` raises the minimum only. */
 const jitters: {
   readonly [J in Jitter]: (wait: number, base: number) => readonly [start: number, reach: number]
 } = {
@@ -34,7 +34,7 @@ const jitters: {
   proportional: (wait) => [wait * 0.8, wait * 0.4]
 }
 
-/** A schedule whose waits grow by `grow`. `where` and `usual` are its name and jitter. */
+/** A schedule whose waits grow by `grow`. `where` is its name in messages, `usual` its default jitter. */
 export const waits = (
   where: string,
   options: WaitOptions,
@@ -70,8 +70,8 @@ export const waits = (
 }
 
 /**
- * Begins no wait that cannot end before the deadline, and none for what waiting cannot mend. Under a policy, `retryState` asks
- * about the deadline.
+ * Stops at a permanent error, and before a wait that leaves no time for an answer before `Current.Deadline`. Under a policy,
+ * `retryState` checks the deadline instead.
  */
 export const reasonable = <O>(self: Schedule.Schedule<O, unknown>): Schedule.Schedule<O, unknown> =>
   Schedule.fromStep(

@@ -1,4 +1,4 @@
-/** The validation of a call: what is found is an error, or told to its log. */
+/** Validates the requests of a call: an issue fails the call or is logged as a warning. */
 import * as Effect from "effect/Effect"
 import type { Asked } from "../callContext.ts"
 import { type ClaudeError, ContextWindowExceeded, InvalidRequest, type Issue } from "../ClaudeError.ts"
@@ -9,23 +9,23 @@ import { inspect } from "../request/inspect.ts"
 import * as Runtime from "../runtime.ts"
 import * as Validate from "./Validate.ts"
 
-/** How a policy validates. */
+/** The settings of a policy for validation. */
 export interface How {
   readonly strict: boolean
-  /** Whether a prompt is counted before it is sent. */
+  /** Whether the API counts the prompt before it is sent. */
   readonly count: boolean
 }
 
-/** What a call validates with. */
+/** The call whose requests are validated. */
 export interface Place {
-  /** The `Claude` that is asked. */
+  /** The `Claude` that the call asks. */
   readonly asked: Asked
   readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
-  /** Whether the prompt of a valid request was not counted before in this call. */
+  /** Whether the call counts this prompt for the first time. */
   readonly isUncounted: (params: Params) => boolean
 }
 
-/** What there is to do before a request is sent, or to fail with: usually nothing. */
+/** The effect to run before a request is sent: it fails or logs. `undefined`, the usual case, if there is no issue. */
 export const validate = (params: Params, how: How, place: Place): Effect.Effect<void, ClaudeError> | undefined => {
   const { models } = Runtime.of(place.asked).catalogue
   const { errors, warnings } = inspect(params, models, how.strict)
@@ -60,33 +60,34 @@ const found = (
   return logs.length === 0 ? undefined : Effect.all(logs, { discard: true })
 }
 
-/** The most issues that an error says in its message; all of them are its `issues`. */
+/** How many issues the message of an error shows; its `issues` has all of them. */
 const mostShown = 10
 
-/** Counts the prompt, and fails if it does not fit. A count that fails stops nothing: the request itself will say why. */
+/** Counts the prompt, and fails if it does not fit. If the count fails, logs a warning and lets the request be sent. */
 const count = (params: Params, model: Model | undefined, place: Place): Effect.Effect<void, ClaudeError> => {
   const window = model?.contextWindow
   if (window === undefined) return Effect.void
   return Effect.matchEffect(place.asked.countTokens(countable(params)), {
-    onFailure: (error) => place.warn(params.model, "PrecheckFailed", `the prompt was not counted: ${error.message}`),
+    onFailure: (error) =>
+      place.warn(params.model, "PrecheckFailed", `the prompt is sent without a count: ${error.message}`),
     onSuccess: (input) =>
       input <= window ? Effect.void : Effect.fail(
         new ContextWindowExceeded({
           model: params.model,
-          detail: `the prompt has ${input} tokens, and the window ${window}: nothing was sent`
+          detail: `the prompt has ${input} tokens, and the context window ${window}: nothing was sent`
         })
       )
   })
 }
 
 const deprecation = ({ id, retiresAt }: Model): string =>
-  `${id} is deprecated${retiresAt === undefined ? "" : ` and to be retired on ${retiresAt}`}: move to a newer model`
+  `${id} is deprecated${retiresAt === undefined ? "" : ` and retires on ${retiresAt}`}: move to a newer model`
 
 /** A warning about a model is logged once for each `Claude`, one about a request every time. */
 const isToBeTold = ({ message, path }: Issue, model: string, catalogue: Catalogue): boolean =>
   path[0] !== "model" || once(catalogue, `${model}: ${message}`)
 
-/** So many warnings are remembered; after that all are told again. */
+/** How many warnings are remembered. When they are full, all are forgotten, and may be logged again. */
 const mostWarned = 1000
 
 const once = ({ warned }: Catalogue, key: string): boolean => {
@@ -96,5 +97,5 @@ const once = ({ warned }: Catalogue, key: string): boolean => {
   return true
 }
 
-/** From untyped code, it may be anything. */
+/** The model, if it is a string: untyped code may pass anything. */
 const modelOf = ({ model }: Params): string | undefined => typeof model === "string" ? model : undefined

@@ -1,18 +1,17 @@
-/** How long to wait before another attempt, so that this attempt can still end in time. */
+/** Fits the wait before an attempt into the time left, so that the attempt can end before the deadline. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import { is, retryAfter } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 
-/** The shortest time in which Claude answers, in milliseconds. */
+/** The least time that an answer needs, in milliseconds: an estimate. */
 const shortestAnswer = 1000
 
 /**
- * The wait in milliseconds, if `left` is the time until the deadline; nothing if no attempt can end in that. A hint
- * (the server's, or ours of a circuit or queue) is kept: if it ends too late, so does the attempt. A wait of our own that
- * takes more than half of the time after the hint is drawn again from that half (`share` gives a random number from 0 to
- * 1): the other half is for the answer.
+ * The wait in milliseconds, where `left` is the time until the deadline; `undefined` if no attempt can end in that time.
+ * `hint` (from the server, a circuit or a queue) is the minimum. If the wait takes more than half of the time after the
+ * hint, it is drawn again from that half (`share` gives a random number from 0 to 1): the other half is for the answer.
  */
 export const inTime = (
   wait: number,
@@ -26,8 +25,8 @@ export const inTime = (
 }
 
 /**
- * The same before `Current.Deadline`, after a failure that may carry a hint. With `models`, that deadline is the share of the
- * model that is asked (`modelFallback`), and earlier than the overall one.
+ * The same for `Current.Deadline` and the hint of `failure`. With fallback models, that deadline is the end of the current
+ * model's share (`modelFallback`), and earlier than the deadline of the call.
  */
 export const beforeDeadline = Effect.fnUntraced(function*(now: number, wait: Duration.Duration, failure: unknown) {
   const hint = is(failure) ? retryAfter(failure) : undefined

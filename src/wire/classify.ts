@@ -1,11 +1,11 @@
 /**
- * From whatever went wrong to a `ClaudeError`.
+ * Turns any failure into a `ClaudeError`.
  *
- * Decided by structure (`status`, `error.type`, `error_code`, the chain of
- * causes), never by class: the SDK's CommonJS and ESM builds have different
- * ones, and a stream can carry an error without a status. The order is error
- * code, then the few words that mean more than type and status say
- * (`errorWords`), then type, then status.
+ * Decides by structure (`status`, `error.type`, `error_code`, the chain of
+ * causes), never by class, because the SDK's CommonJS and ESM builds have
+ * different classes, and an error in a stream may have no status. The error code
+ * decides first, then known phrases of the message (`errorWords`), then the type,
+ * then the status.
  */
 import type * as Duration from "effect/Duration"
 import * as ClaudeError from "../ClaudeError.ts"
@@ -15,17 +15,17 @@ import * as Words from "./errorWords.ts"
 import { rateLimitsOf, retryAfterOf, verdictOf } from "./headers.ts"
 import { codeOf, headersOf, innermost, number, plain, property, saidBy, string, unnumbered } from "./readFailure.ts"
 
-/** What is known about the call, besides the failure itself. */
+/** What the caller knows about the request that failed. */
 export interface Context {
   readonly model?: string | undefined
   readonly requestId?: string | undefined
-  /** Now, in milliseconds since the epoch: a `retry-after` may be a date. */
+  /** The current time in milliseconds since the epoch, for a `retry-after` that is a date. */
   readonly now: number
-  /** Whether anything was sent. A failure before that is ours. */
+  /** `false` if the request may not have been sent: the key or the request may be the cause. Default: `true`. */
   readonly sent?: boolean | undefined
 }
 
-/** Gives the one kind of error that `failure` is. It may be an error of the SDK, of `fetch`, an SSE error event, or anything. */
+/** Classifies `failure`: an error of the SDK or of `fetch`, an SSE error event (`{ error: body }`), or any other value. */
 export const classify = (failure: unknown, context: Context): ClaudeError.ClaudeError => {
   const header = headersOf(failure)
   const { body, errorCode, type, words } = saidBy(property(failure, "error"))
@@ -46,14 +46,14 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     ?? Codes.ofType(type)
     ?? (status === undefined ? undefined : Codes.ofStatus(status))
     ?? (type === undefined ? undefined : type === "invalid_request_error" ? "InvalidRequest" : "ServerFault")
-    // An error was sent that does not say which.
+    // The body is an error without a type.
     ?? (property(failure, "error") == null ? undefined : "UnexpectedResponse")
   if (tag === undefined) return unanswered(failure, common, context)
 
   return answered(tag, common, { words, limits, retryAfter: retryAfterOf(header, context.now) })
 }
 
-/** The API said what is wrong. */
+/** Builds the error for a failure that the API or a gateway reported. */
 const answered = (
   tag: Codes.Answered,
   common: {
@@ -96,19 +96,19 @@ const answered = (
   }
 }
 
-/** Time-outs of the transport below us. */
+/** Codes of time-outs in the transport. */
 const slow = /^(UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|ETIMEDOUT)$/
 
-/** Codes of the operating system and of undici; `ERR_…` is Node's, for what is wrong on our side. */
+/** Codes of the operating system and of undici. Node uses `ERR_…` for mistakes of the program. */
 const system = /^(E(?!RR_)|UND_ERR_)/
 
-/** What was to be sent, or what was to send it, is not what it should be: a dispatcher of another undici, for one. */
+/** undici rejected an argument: the request, or for example a dispatcher of another undici version. */
 const unsendable = "UND_ERR_INVALID_ARG"
 
-/** Codes of zlib, brotli and zstd: a body that is not what its `content-encoding` says. */
+/** Codes of zlib, brotli and zstd: the body does not match its `content-encoding`. */
 const undecodable = /^(Z_|ZSTD_|ERR_?_ERROR_|ERR_BROTLI)/
 
-/** No status and no body: the transport failed, or we did before it. */
+/** Builds the error for a failure without a response: in the transport, or before anything was sent. */
 const unanswered = (
   failure: unknown,
   common: { readonly model: string | undefined; readonly requestId: string | undefined },
@@ -120,10 +120,10 @@ const unanswered = (
     const scope = code === "UND_ERR_BODY_TIMEOUT" ? "idle" : "connect"
     return new ClaudeError.TimedOut({ ...common, scope, cause: failure })
   }
-  // Something came that cannot be read. Without the parser's words: they quote it.
-  if (name === "SyntaxError") return new ClaudeError.UnexpectedResponse({ ...common, detail: "it is not JSON" })
+  // The parser's message is left out, because it quotes the body.
+  if (name === "SyntaxError") return new ClaudeError.UnexpectedResponse({ ...common, detail: "the body is not JSON" })
   if (code !== undefined && undecodable.test(code)) {
-    return new ClaudeError.UnexpectedResponse({ ...common, detail: "it cannot be decompressed", cause: failure })
+    return new ClaudeError.UnexpectedResponse({ ...common, detail: "the body cannot be decompressed", cause: failure })
   }
   if (code === unsendable) {
     const detail = plain(innermost(failure))
@@ -132,7 +132,7 @@ const unanswered = (
   if (sent || name === "APIConnectionError" || (code !== undefined && system.test(code))) {
     return new ClaudeError.Unreachable({ ...common, code, cause: failure })
   }
-  // Nothing was sent: the SDK could not get a credential, or could not build the request.
+  // Nothing was sent: the SDK could not get a credential, or it could not build the request.
   return /credential|authentication|\btoken\b|WorkloadIdentity/i.test(`${name} ${plain(failure)}`)
     ? new ClaudeError.AuthenticationFailed({ ...common, detail: plain(failure), cause: failure })
     : new ClaudeError.InvalidRequest({ ...common, sent: false, detail: plain(failure), cause: failure })

@@ -1,4 +1,4 @@
-/** Options that come from the configuration: those that are given as a `Config`, and those that have a variable. */
+/** Reads options from the configuration: each option that is a `Config`, and missing ones from environment variables. */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -8,12 +8,12 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import { isKey } from "./credential.ts"
 import { isUrl, type Options } from "./sdkClient.ts"
 
-/** The same options, of which each may be a `Config`, which is read when the layer is built. */
+/** Options, each of which may also be a `Config` that is read when the layer is built. */
 export type Configurable<O> = { readonly [K in keyof O]: O[K] | Config.Config<O[K]> }
 
 /**
- * A layer whose options are read when it is built. Whatever is wrong with one is a `ConfigError`, whose text shows no key.
- * `module` is where the options can be given in code.
+ * Builds a layer after reading its options. A missing or invalid option is a `ConfigError`, whose text never shows a key.
+ * `module` is the name of the module for the hint on how to pass the key in code.
  */
 export const layer = <O extends Options, A>(
   module: string,
@@ -22,17 +22,21 @@ export const layer = <O extends Options, A>(
 ): Layer.Layer<A, Config.ConfigError> =>
   Layer.unwrap(Effect.flatMap(
     withVariables(module, given),
-    // They are all that was given, each read, and the missing ones of `Options`.
+    // `withVariables` resolves every given option and adds only fields of `Options`, so the cast is safe.
     (options) => Effect.try({ try: () => make(options as O), catch: (refused) => unfit(messageOf(refused)) })
   ))
 
-/** What was given, and for a key or an address that was not, what its variable says. */
+/** The given options, resolved, with a missing key or address from its environment variable. */
 const withVariables = Effect.fnUntraced(function*(module: string, given: Configurable<Options>) {
   const options: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(given)) options[name] = Config.isConfig(value) ? yield* value : value
-  // A client has both.
+  // A client has its own key and address.
   if (options["client"] !== undefined) return options
-  options["baseUrl"] ??= yield* variable("ANTHROPIC_BASE_URL", isUrl, "is not an http or https URL without a user")
+  options["baseUrl"] ??= yield* variable(
+    "ANTHROPIC_BASE_URL",
+    isUrl,
+    "is not an http or https URL without user and password"
+  )
   if (options["apiKey"] !== undefined || options["authToken"] !== undefined) return options
   const apiKey = yield* secret("ANTHROPIC_API_KEY")
   const authToken = apiKey === undefined ? yield* secret("ANTHROPIC_AUTH_TOKEN") : undefined
@@ -45,7 +49,7 @@ const withVariables = Effect.fnUntraced(function*(module: string, given: Configu
   return { ...options, apiKey, authToken }
 })
 
-/** The value of a variable that is set, and not empty. It may be secret, so that an error does not show it. */
+/** Reads a variable. Empty counts as not set. Errors do not show the value, which may be secret. */
 const variable = (name: string, isFit: (value: string) => boolean, unfitBecause: string) =>
   Effect.flatMap(Config.option(Config.String(name)), (found) => {
     const value = Option.getOrUndefined(found) || undefined
@@ -55,7 +59,7 @@ const variable = (name: string, isFit: (value: string) => boolean, unfitBecause:
   })
 
 const secret = (name: string) =>
-  variable(name, isKey, "has characters that a header cannot carry, such as a space or a line break")
+  variable(name, isKey, "has characters that are not allowed in a header, such as a space or a line break")
 
 const unfit = (sentence: string): Config.ConfigError =>
   new Config.ConfigError(new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: sentence })))

@@ -1,9 +1,9 @@
 /**
- * Bodies that were compressed on the way: the encodings that `fetch` knows.
+ * Decompresses response bodies, with the encodings that `fetch` supports.
  *
- * Proxies and CDNs compress unasked. Every decoder gives what it has as soon as
- * it can, so that a stream of events stays one. Undici has an interceptor for
- * this, which prints a warning that it is experimental, and knows no raw deflate.
+ * Proxies and CDNs compress even if the request did not ask for it. Each decoder
+ * flushes as soon as it can, so that events are not delayed. undici's own
+ * interceptor prints an experimental warning and cannot read raw deflate.
  */
 import { type Duplex, pipeline, Readable } from "node:stream"
 import * as Zlib from "node:zlib"
@@ -13,7 +13,7 @@ type Decoder = (source: Chunks) => Chunks
 
 const { BROTLI_OPERATION_FLUSH, Z_SYNC_FLUSH } = Zlib.constants
 
-/** What comes is given at once. An end that comes too early is no error: the message is incomplete, and that is noticed. */
+/** Flushes every chunk. A body that ends early is no error here: the reader of the message notices that it is incomplete. */
 const flush = { flush: Z_SYNC_FLUSH, finishFlush: Z_SYNC_FLUSH }
 const flushBrotli = { flush: BROTLI_OPERATION_FLUSH, finishFlush: BROTLI_OPERATION_FLUSH }
 
@@ -21,7 +21,7 @@ const through = (make: () => Duplex): Decoder => (source) => pipeline(Readable.f
 
 const gunzip = through(() => Zlib.createGunzip(flush))
 
-/** By the standard this is zlib's format, whose first byte ends in 8 (RFC 1950). Some servers send raw deflate. */
+/** The standard means zlib's format, whose first byte has 8 in its lower four bits (RFC 1950). Some servers send raw deflate. */
 const inflate: Decoder = async function*(source) {
   const chunks = source[Symbol.asyncIterator]()
   const first = await chunks.next()
@@ -45,10 +45,10 @@ const decoders: ReadonlyMap<string, Decoder> = new Map([
   ["zstd", through(() => Zlib.createZstdDecompress())]
 ])
 
-/** The most encodings that one body may have: more is an attack (GHSA-gm62-xv2j-4w53). */
+/** The maximum number of encodings of one body: a longer list is an attack (GHSA-gm62-xv2j-4w53). */
 const mostEncodings = 5
 
-/** What decodes a body with this `content-encoding`; nothing, if it is plain or not known. */
+/** Returns the decoder for a `content-encoding`, or `undefined` if the body is plain or an encoding is unknown. */
 export const decoderOf = (contentEncoding: string | undefined): Decoder | undefined => {
   if (contentEncoding === undefined) return undefined
   const names = contentEncoding.toLowerCase().split(",").map((name) => name.trim())

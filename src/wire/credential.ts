@@ -1,8 +1,8 @@
 /**
- * The key or token of a request.
+ * Reads the API key or bearer token of a request.
  *
- * Nothing here shows one: an error that was thrown while it was read may quote
- * it (that of a JSON parser does), so that only the name of the error is told.
+ * A key never gets into a message. An error thrown while reading a key may quote
+ * it, as a JSON parser does, so that only the name of that error is reported.
  */
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
@@ -11,24 +11,24 @@ import { AuthenticationFailed } from "../ClaudeError.ts"
 import { nameOf } from "../errorOf.ts"
 import { leavable } from "../storePatience.ts"
 
-/** A key or a token, or how to read it. An effect is run for each attempt, inside its limits, so that keys can rotate. */
+/** A key or token, or an effect that reads it. The effect runs for each attempt, inside its limits, so that keys can rotate. */
 export type Credential = Fixed | Effect.Effect<Fixed, unknown>
 
-/** One that stays the same. */
+/** A key that does not change. */
 type Fixed = string | Redacted.Redacted<string>
 
-/** Whether a header can carry it. */
+/** Whether a key has only characters that are allowed in a header. */
 export const isKey = (key: string): boolean => /^[\x21-\x7e]+$/.test(key)
 
-/** The text of a key that a header can carry, or nothing. */
+/** Returns the key as text, or `undefined` if it is empty or has characters that are not allowed in a header. */
 export const textOf = (credential: unknown): string | undefined => {
   const key: unknown = Redacted.isRedacted(credential) ? Redacted.value(credential) : credential
   return isString(key) && isKey(key) ? key : undefined
 }
 
 /**
- * Reads the key of one attempt. Fails with `AuthenticationFailed` if there is none to send. The limits of the attempt hold
- * also where it cannot be interrupted: while a connection to a vault is opened, for one.
+ * Reads the key of one attempt. Fails with `AuthenticationFailed` if the effect fails or the key is invalid. The limits of
+ * the attempt hold even if the effect cannot be interrupted, for example while it connects to a vault.
  */
 export const read = (
   credential: Effect.Effect<Fixed, unknown>,
@@ -40,7 +40,7 @@ export const read = (
     onSuccess: (given) => {
       const key = textOf(given)
       return key === undefined
-        ? failed("the key that was read is empty, or has characters that a header cannot carry")
+        ? failed("the key is empty, or has characters that are not allowed in a header")
         : Effect.succeed(key)
     }
   })

@@ -1,33 +1,33 @@
-/** Bodies of errors, which may be large, or without an end. */
+/** Limits how much of an error body is read: a body may be huge, or never end. */
 import type { ClientOptions, Middleware } from "@anthropic-ai/sdk"
 
 type Fetch = NonNullable<ClientOptions["fetch"]>
 
-/** How much of the body of an error is read, in characters, and for how long, in milliseconds: its status is known. */
+/** The maximum length in characters, and the maximum time in milliseconds. The status alone is enough to classify an error. */
 const errorLimit = { length: 65_536, time: 1000 }
 
-/** A `fetch` whose error bodies end. */
+/** Wraps a `fetch` so that it limits error bodies. */
 export const careful = (fetch: Fetch): Fetch => async (url, init) => {
   const response = await fetch(url, init)
   const text = await bodyOf(response)
   if (text === undefined) return response
   const { headers, status, url: from } = response
-  // No more is asked of a response that becomes an error.
+  // The SDK reads only these fields of a failed response.
   return { ok: false, status, headers, url: from, body: null, text: () => Promise.resolve(text) } as Response
 }
 
-/** The same, for a client of one's own, whose middleware may ask anything of a response. */
+/** The same limit for a caller's own client, whose middleware may use all of a `Response`. */
 export const bounding: Middleware = async (request, next) => {
   const response = await next(request)
   const text = await bodyOf(response)
   if (text === undefined) return response
   const { headers, status, statusText, url } = response
-  // A server may send a status that no `Response` is made with.
+  // A server may send a status above 599, which the constructor of `Response` rejects.
   const whole = new Response(text, { headers: [...headers.entries()], status: Math.min(status, 599), statusText })
   return Object.defineProperties(whole, { status: { value: status }, url: { value: url } })
 }
 
-/** The body of an error, as much of it as is read. The SDK asks for it outside of any fiber, so that its time is real. */
+/** Reads an error body up to the limits. The SDK calls this outside of any fiber, hence a real timer and not Effect's clock. */
 const bodyOf = async (response: Response): Promise<string | undefined> => {
   if (response.ok || response.body === null) return undefined
   const reader = response.body.getReader()
@@ -40,7 +40,7 @@ const bodyOf = async (response: Response): Promise<string | undefined> => {
     }
     void reader.cancel().catch(() => {})
   } catch {
-    // What came of it has to do.
+    // The text that has arrived is enough.
   } finally {
     clearTimeout(enough)
   }

@@ -1,7 +1,7 @@
-/** Which kind of error the API means, by what it says it in: a code, a type, a status. */
+/** Maps an error code, an error type or a status to a kind of error. */
 import type { Tag } from "../ClaudeError.ts"
 
-/** The kinds of error that an answer of the API, or of a gateway, can say. `classify` makes each of them. */
+/** The kinds of error that a response of the API or of a gateway can report. */
 export type Answered = Extract<
   Tag,
   | "InvalidRequest"
@@ -17,7 +17,7 @@ export type Answered = Extract<
   | "UnexpectedResponse"
 >
 
-/** Codes that say more than type and status do. Source: `core/error-classes.ts` of the SDK 1.14. */
+/** Codes that are more precise than type and status. Source: `core/error-classes.ts` of the SDK 1.14. */
 const byCode: Readonly<Record<string, Answered>> = {
   enforced_spend_limit_reached: "SpendLimitReached",
   contract_spend_limit_reached: "SpendLimitReached",
@@ -35,7 +35,7 @@ const byCode: Readonly<Record<string, Answered>> = {
   scan_pending: "ServerFault",
   storage_changed_concurrently: "ServerFault",
   workspace_changed_concurrently: "ServerFault",
-  // Permanent, although a 409 usually is not.
+  // Permanent, although a 409 is usually transient.
   skill_read_blocked_undecryptable: "InvalidRequest",
   plugin_name_taken: "InvalidRequest",
   skill_name_taken: "InvalidRequest",
@@ -44,13 +44,13 @@ const byCode: Readonly<Record<string, Answered>> = {
   storage_already_registered: "InvalidRequest",
   storage_attached_during_archive: "InvalidRequest",
   storage_in_use: "InvalidRequest",
-  // Gateways that speak the API of OpenAI: platform.openai.com/docs/guides/error-codes, docs.litellm.ai/docs/proxy/users.
+  // Gateways with OpenAI's API: platform.openai.com/docs/guides/error-codes, docs.litellm.ai/docs/proxy/users.
   insufficient_quota: "SpendLimitReached",
   budget_exceeded: "SpendLimitReached",
   billing_hard_limit_reached: "SpendLimitReached"
 }
 
-/** `invalid_request_error` is missing: the API uses it for other statuses too. */
+/** `invalid_request_error` is missing, because the API uses it with several statuses. */
 const byType: Readonly<Record<string, Answered>> = {
   authentication_error: "AuthenticationFailed",
   billing_error: "SpendLimitReached",
@@ -63,7 +63,7 @@ const byType: Readonly<Record<string, Answered>> = {
   overloaded_error: "Overloaded"
 }
 
-/** 409 is a conflict that may be gone the next time; the permanent ones have codes. */
+/** A 409 is a conflict that a retry may resolve. Permanent conflicts have codes. */
 const byStatus: Readonly<Record<number, Answered>> = {
   401: "AuthenticationFailed",
   402: "SpendLimitReached",
@@ -84,6 +84,6 @@ export const ofCode = (code: string | undefined): Answered | undefined => entry(
 
 export const ofType = (type: string | undefined): Answered | undefined => entry(byType, type)
 
-/** Not what every object has, like `constructor`. */
+/** Ignores inherited keys such as `constructor`. */
 const entry = (table: Readonly<Record<string, Answered>>, key: string | undefined): Answered | undefined =>
   key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined

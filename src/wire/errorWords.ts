@@ -1,16 +1,16 @@
 /**
- * Failures that no status, type or code tells apart: they are known by their words only.
+ * Recognizes errors by their message, where status, type and code are ambiguous.
  *
- * Words decide last. Where status or type says something of its own (a 5xx, a
- * 404, an overload), they are not asked: a proxy's "retry budget exceeded" is no
- * spent account. Quotations are left out, because a message may quote the user.
+ * The message is ignored if status or type is already specific (a 5xx, a 404, an
+ * overload): a proxy's "retry budget exceeded" does not mean that the account has
+ * spent its money. Quotations are ignored, because they may be the user's text.
  */
 import type { Answered } from "./errorCodes.ts"
 
 interface Row {
   readonly words: RegExp
   readonly tag: Answered
-  /** Where the words were seen. */
+  /** Where the message is documented or was reported. */
   readonly source: string
 }
 
@@ -38,7 +38,7 @@ const rows: ReadonlyArray<Row> = [
     source: "github.com/BerriAI/litellm/issues/14144, /36729 and its proxy's auth_checks and max_budget_limiter"
   },
   {
-    // Gemini says the same of a minute, and when to come back.
+    // Gemini uses the same words for a limit per minute, and adds "retry in".
     words: /exceeded your current quota(?!.*retry in)/is,
     tag: "SpendLimitReached",
     source: "platform.openai.com/docs/guides/error-codes (insufficient_quota)"
@@ -48,7 +48,7 @@ const rows: ReadonlyArray<Row> = [
     tag: "SpendLimitReached",
     source: "github.com/NousResearch/hermes-agent/pull/45243 (OpenRouter, DeepSeek)"
   },
-  // The account may not do this.
+  // The account lacks the permission.
   {
     words:
       /\b(organization|workspace|account) (has been|is|was) (\w+ )?(disabled|suspended|deactivated|banned)\b(?! from)/i,
@@ -58,7 +58,7 @@ const rows: ReadonlyArray<Row> = [
   {
     words: /extra usage is required/i,
     tag: "PermissionDenied",
-    source: "github.com/NousResearch/hermes-agent/pull/4747 (a 429 that no wait mends)"
+    source: "github.com/NousResearch/hermes-agent/pull/4747 (a 429 that is permanent)"
   },
   // The prompt is too long.
   {
@@ -89,7 +89,7 @@ const rows: ReadonlyArray<Row> = [
   }
 ]
 
-/** What these say of themselves is enough. */
+/** Types that are specific enough without the message. */
 const speakingTypes: ReadonlySet<unknown> = new Set([
   "overloaded_error",
   "api_error",
@@ -100,12 +100,12 @@ const speakingTypes: ReadonlySet<unknown> = new Set([
 
 const silentStatuses: ReadonlySet<unknown> = new Set([undefined, 400, 401, 402, 403, 422, 429])
 
-/** A message about a field of the request: what it names is from there. */
+/** A message about a field of the request may contain the caller's text. */
 const aboutField = /^(messages|tools|tool_choice|thinking|system|model|max_tokens|metadata|output_config)\b[\w.[\]]*:/
 
 const quoted = /"[^"]*"|`[^`]*`|(?<!\w)'[^']*'/g
 
-/** The kind of error that these words mean, if status and type leave that open. */
+/** Returns the kind of error that a message means, if status and type are ambiguous. */
 export const tagOf = (
   words: string | undefined,
   status: number | undefined,
@@ -117,7 +117,7 @@ export const tagOf = (
   return rows.find((row) => row.words.test(own))?.tag
 }
 
-/** When there is money again: "… You will regain access on 2026-12-01 at 00:00 UTC." */
+/** Reads when the spend limit resets, as an ISO date: "… You will regain access on 2026-12-01 at 00:00 UTC." */
 export const regainsAt = (words: string | undefined): string | undefined => {
   const [, day, time = "00:00"] = /regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d))?/i.exec(words ?? "") ?? []
   return day === undefined ? undefined : `${day}T${time}:00Z`

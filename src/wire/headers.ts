@@ -1,18 +1,18 @@
-/** What the headers of a response say: how long to wait, whether to ask again, what is left of the account's limits. */
+/** Reads response headers: how long to wait, whether to retry, and the account's rate limits. */
 import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
 import * as Result from "effect/Result"
 import type { RateLimits } from "../Message.ts"
 
-/** Reads one header, whatever holds the headers. */
+/** Reads one header from any representation of headers. */
 export type HeaderOf = (name: string) => string | undefined
 
-/** A hint that is longer is likelier a mistake (a date in seconds, a year) than true, and is none: a day, in milliseconds. */
+/** One day in milliseconds. A longer hint is ignored as a likely mistake, such as a date in seconds. */
 const longestHint = 86_400_000
 
 /**
- * The wait the server asks for: milliseconds first, then seconds, then a date; nothing that is past or no time at all. A
- * date is measured against the server's own `date`, because our clock may be wrong.
+ * Returns the wait that the server asks for: `retry-after-ms`, or `retry-after` in seconds or as a date. Ignores a wait
+ * that is zero or in the past. Compares a date with the server's `date` header, because our clock may be wrong.
  */
 export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration | undefined => {
   const seconds = header("retry-after")
@@ -25,7 +25,7 @@ export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration |
   return millis === undefined ? undefined : Duration.millis(millis)
 }
 
-/** When the server says that it is: a cache adds how old its answer is. */
+/** The server's current time. A cache reports the age of its response in the `age` header. */
 const servedAt = (header: HeaderOf): number | undefined => {
   const date = dateOf(header("date"))
   return date === undefined ? undefined : date + 1000 * (numeric(header("age")) ?? 0)
@@ -34,15 +34,15 @@ const servedAt = (header: HeaderOf): number | undefined => {
 const dateOf = (value: string | undefined): number | undefined =>
   value === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(value))?.epochMilliseconds
 
-/** What the server says about asking again. */
+/** Whether the server says to retry, from `x-should-retry`, if it says so. */
 export const verdictOf = (header: string | undefined): boolean | undefined =>
   header === "true" ? true : header === "false" ? false : undefined
 
-/** The buckets of the account, from the `anthropic-ratelimit-*` headers. */
+/** The account's rate limits, from the `anthropic-ratelimit-*` headers. */
 export const rateLimitsOf = (header: HeaderOf): RateLimits => {
   const limits: { -readonly [K in keyof RateLimits]: RateLimits[K] } = {}
   for (const [key, limit, remaining, reset] of buckets) {
-    // One that is empty says nothing.
+    // An empty header counts as missing.
     const bucket = {
       limit: header(limit) || undefined,
       remaining: header(remaining) || undefined,
@@ -62,7 +62,6 @@ const bucket = (key: keyof RateLimits, name: string) =>
     `anthropic-ratelimit-${name}-reset`
   ] as const
 
-/** The headers of each bucket. */
 const buckets = [
   bucket("requests", "requests"),
   bucket("tokens", "tokens"),
@@ -70,7 +69,7 @@ const buckets = [
   bucket("outputTokens", "output-tokens")
 ]
 
-/** What is written in digits: nothing else is a number here, an empty text least of all. */
+/** Parses decimal digits only: `Number` would also accept an empty text. */
 const numeric = (value: string | undefined): number | undefined => {
   const parsed = value !== undefined && digits.test(value) ? Number(value) : NaN
   return Number.isFinite(parsed) ? parsed : undefined

@@ -1,4 +1,4 @@
-/** From a response to a connection: the checks and the reading that every wire shares, real or fake. */
+/** Turns a response into a connection. Real and fake wires share these checks and this reading. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as ClaudeError from "../ClaudeError.ts"
@@ -7,31 +7,33 @@ import { classify } from "./classify.ts"
 import { type HeaderOf, rateLimitsOf } from "./headers.ts"
 import * as Sse from "./sse.ts"
 
-/** A response of which the headers are here. */
+/** A response whose headers have arrived. */
 export interface Response {
   readonly status: number
   readonly header: HeaderOf
-  /** The next bytes of the body, or nothing at its end. */
+  /** Reads the next bytes of the body: `undefined` at its end. */
   readonly bytes: Effect.Effect<Uint8Array | undefined, ClaudeError.ClaudeError>
-  /** Whether the message may end with its stop reason. */
+  /** Whether a message with a stop reason is complete without `message_stop`. */
   readonly mayEndEarly?: boolean
-  /** Told when the message is complete, whatever the body does after it. */
+  /** Called when the message is complete, even if the body goes on. */
   readonly onWhole?: () => void
   readonly model: string
-  /** When the headers came, in milliseconds since the epoch. */
+  /** When the headers arrived, in milliseconds since the epoch. */
   readonly now: number
 }
 
-/** Reads the events of a success; fails at once if it cannot be a message. */
+/** Reads the events of a successful response. Fails at once if the response is no event stream. */
 export const connect = (
   { bytes, header, mayEndEarly, model, now, onWhole, status }: Response
 ): Effect.Effect<Connection, ClaudeError.UnexpectedResponse> => {
   const requestId = header("request-id")
   const odd = (detail: string) => new ClaudeError.UnexpectedResponse({ model, requestId, status, detail })
   const type = header("content-type")
-  // A gateway may forget to say what it sends; one that says something else means it.
+  // A gateway may omit the content type, but a content type that is wrong means that the body is not a message.
   if (type !== undefined && !type.toLowerCase().includes("event-stream")) {
-    return Effect.fail(odd(`it is ${type}, not an event stream: look for a proxy or a gateway in between`))
+    return Effect.fail(
+      odd(`its content type is ${type}, not an event stream: look for a proxy or a gateway in between`)
+    )
   }
 
   const decoder = Sse.make()

@@ -1,10 +1,10 @@
 /**
- * What is left to `@anthropic-ai/sdk`: how to authenticate, and what to send.
+ * Sends requests with `@anthropic-ai/sdk`, which only authenticates and builds them.
  *
- * It neither retries, nor reads a stream, nor logs, nor traces. Its generic
- * `post` is used, because `messages.create` writes to the console on behalf of
- * some models; and with a key and a `fetch` of ours not even that, because what
- * it sends then is the same for every request but for the body.
+ * Its retries, stream reader, logs and traces are not used. Requests go through
+ * its generic `post`, because `messages.create` writes console warnings for some
+ * models. With a key and a `fetch` of this library, the SDK builds only the first
+ * request, and later ones reuse its URL and headers.
  */
 import {
   Anthropic as Client,
@@ -26,25 +26,26 @@ export { VERSION as version } from "@anthropic-ai/sdk/version"
 /** How to reach the API. */
 export interface Options {
   /**
-   * The key, or an effect that reads it for each attempt, inside the limits of the attempt: what it fails with, or a key
-   * that no header can carry, is an `AuthenticationFailed`. After a 401 it is run once more, and the request sent again.
+   * The API key, or an effect that reads it for each attempt, inside the limits of the attempt. If the effect fails, or the
+   * key has characters that are not allowed in a header, the attempt fails with `AuthenticationFailed`. After a 401 the
+   * effect runs once more, and the request is sent again.
    */
   readonly apiKey?: Credential | undefined
-  /** A bearer token in place of the key. One of the two is needed, unless there is a `client`. */
+  /** A bearer token instead of the key. One of the two is required, unless `client` is set. */
   readonly authToken?: Credential | undefined
-  /** Where the API is: `https://api.anthropic.com`. */
+  /** The address of the API. Default: `https://api.anthropic.com`. */
   readonly baseUrl?: string | undefined
   /**
-   * A client of your own, also one of the SDK's packages for Bedrock, Vertex or Foundry, with its credentials, address,
-   * `fetch`, headers and middleware. Its retries, logs and spans are turned off. No key, address or `fetch` can be given
-   * beside it.
+   * Your own client, or one from the SDK's packages for Bedrock, Vertex or Foundry. It keeps its credentials, address,
+   * `fetch`, headers and middleware; its retries, logs and spans are turned off. It excludes `apiKey`, `authToken`,
+   * `baseUrl` and `fetch`.
    */
   readonly client?: BaseAnthropic | undefined
-  /** What sends the requests: the global `fetch`. */
+  /** The function that sends the requests. Default: the global `fetch`. */
   readonly fetch?: Fetch | undefined
   /**
-   * Whether an answer must end with `message_stop`: yes. Where a gateway leaves it out, `optional` takes an answer for
-   * whole that has a stop reason, and no block that is not whole.
+   * Whether an answer must end with `message_stop`. Default: `required`. Use `optional` for a gateway that omits it: an
+   * answer is then complete if it has a stop reason and all its blocks are complete.
    */
   readonly messageStop?: "required" | "optional" | undefined
 }
@@ -52,42 +53,44 @@ export interface Options {
 /** The SDK's type of `fetch`. */
 export type Fetch = NonNullable<ClientOptions["fetch"]>
 
-/** Where a `fetch` of ours says that it takes its headers as a plain record, and never changes them. */
+/** Marks a `fetch` of this library: it takes headers as a plain record, and never changes them. */
 export const takesPlain = Symbol("resilient-claude/fetch/takesPlain")
 
-/** A `fetch` of ours. */
+/** A `fetch` of this library. */
 export type PlainFetch = Fetch & { readonly [takesPlain]: true }
 
 /**
- * Sends once. What it throws has a status if there was a response, and a cause if the network failed. Each takes the key
- * that was read for it.
+ * Sends each request once. Throws an error with a status if there was a response, and with a cause if the network failed.
+ * `key` is the key that was read for this attempt.
  */
 export interface Sender {
-  /** Gives the response when its headers are there, if they are those of a success. */
+  /** Resolves with a successful response once its headers have arrived. */
   readonly message: (params: Params, signal: AbortSignal, key?: string) => Promise<Response>
   readonly count: (params: CountParams, signal: AbortSignal, key?: string) => PromiseLike<unknown>
-  /** Gives a page of the list of models: the first, or the one after a model. */
+  /** Resolves with a page of the model list: the first, or the one after the model `after`. */
   readonly models: (after: string | undefined, signal: AbortSignal, key?: string) => PromiseLike<unknown>
-  /** Reads a key, where each request needs its own. */
+  /** Reads the key of one attempt, if the caller gave an effect. */
   readonly credential: Extract<Credential, Effect.Effect<unknown, unknown>> | undefined
-  /** Whether a key or a token that was refused is followed by a fresh one. */
+  /** Whether a fresh key or token is available after a 401. */
   readonly renews: boolean
 }
 
-/** A sender by these options. Throws a `RangeError` with a sentence if they cannot be meant. */
+/** Makes a sender. Throws a `RangeError` that explains which option is invalid. */
 export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }: Options): Sender => {
   if (messageStop !== undefined && messageStop !== "required" && messageStop !== "optional") {
     Refuse.refuse(`Anthropic: messageStop is ${String(messageStop)}: it must be "required" or "optional"`)
   }
   if (baseUrl !== undefined && !isUrl(baseUrl)) {
-    // It may hold a password.
+    // The URL may contain a password.
     const shown = baseUrl.replace(/\/\/[^/]*@/, "//…@")
-    Refuse.refuse(`Anthropic: baseUrl is ${JSON.stringify(shown)}: it must be an http or https URL, without a user`)
+    Refuse.refuse(
+      `Anthropic: baseUrl is ${JSON.stringify(shown)}: it must be an http or https URL without user and password`
+    )
   }
   if (client !== undefined) {
     for (const [name, given] of Object.entries({ apiKey, authToken, baseUrl, fetch })) {
       if (given !== undefined) {
-        Refuse.refuse(`Anthropic: ${name} and client are both given: a client has its own, so remove one of them`)
+        Refuse.refuse(`Anthropic: ${name} and client are both set: a client has its own ${name}, so remove one of them`)
       }
     }
   }
@@ -99,12 +102,12 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
     ...(baseUrl && { baseURL: baseUrl })
   } as const
   if (client !== undefined) {
-    // A copy: the client itself stays as it is. What is last is next to its `fetch`.
+    // A copy, so that the caller's client is unchanged. The last middleware runs next to `fetch`.
     const middleware = [...client.middleware, bounding]
     return through(client.withOptions({ ...options, middleware }))
   }
   if (apiKey !== undefined && authToken !== undefined) {
-    Refuse.refuse("Anthropic: apiKey and authToken are both given: a request has one of them, so remove the other")
+    Refuse.refuse("Anthropic: apiKey and authToken are both set: a request has only one of them, so remove the other")
   }
   const given = apiKey ?? authToken
   const credential = Effect.isEffect(given) ? given : undefined
@@ -113,7 +116,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
     return Refuse.refuse(
       `Anthropic: ${
         authToken === undefined ? "apiKey" : "authToken"
-      } is missing, empty, or has characters a header cannot carry: pass the key, or a client`
+      } is missing, empty, or has characters that are not allowed in a header: pass the key, or a client`
     )
   }
   const bounded = careful(fetch ?? globalThis.fetch)
@@ -122,14 +125,14 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
     ...options,
     ...(authToken === undefined ? { apiKey: key } : { authToken: key }),
     fetch: bounded,
-    // A redirect is somebody's login page, and would be followed with the key.
+    // A redirect is usually a login page of a proxy, and following it would send the key there.
     fetchOptions: { redirect: "manual" }
   })
   const sender = fetch !== undefined && takesPlain in fetch ? direct(own, bounded) : through(own)
   return credential === undefined ? sender : { ...sender, credential, renews: true }
 }
 
-/** Whether it can be sent to. A `fetch` refuses a URL with a user. */
+/** Whether requests can be sent to this URL. A `fetch` rejects a URL with user or password. */
 export const isUrl = (url: string): boolean => {
   const parsed = URL.parse(url)
   return parsed !== null && /^https?:$/.test(parsed.protocol) && parsed.username === "" && parsed.password === ""
@@ -139,12 +142,12 @@ export const isUrl = (url: string): boolean => {
 // Senders
 // -----------------------------------------------------------------------------
 
-/** Nothing of the SDK's own: no retries, and a time-out so long (the longest a timer can be) that ours come first. */
+/** Turns off the SDK's retries and its time-out: this is the longest time that a timer supports. */
 const once = { maxRetries: 0, timeout: 2 ** 31 - 1 } as const
 
 const path = "/v1/messages"
 
-/** Whatever the client is: its credentials, its middleware and its own `fetch` see every request. */
+/** Sends through any client, so that its credentials, middleware and `fetch` apply to every request. */
 const through = (client: BaseAnthropic): Sender => ({
   credential: undefined,
   renews: client.credentials !== null,
@@ -169,12 +172,12 @@ const through = (client: BaseAnthropic): Sender => ({
     })
 })
 
-/** The header of a key that was read for one request, as the SDK writes that of its own. */
+/** The header for a key that was read for one attempt. */
 const bearer = (key: string | undefined) => key === undefined ? undefined : { authorization: `Bearer ${key}` }
 
 /**
- * A client on a `fetch` of ours, whose headers stay the same but for a key that was read for the request. To build its URL
- * and headers for every request would cost as much as all of ours.
+ * Sends with a `fetch` of this library. The SDK builds URL and headers once, and later requests reuse them with their own
+ * key: building them each time would cost as much as all the rest of this library.
  */
 const direct = (client: BaseAnthropic, fetch: Fetch): Sender => {
   const any = through(client)
@@ -211,7 +214,7 @@ const direct = (client: BaseAnthropic, fetch: Fetch): Sender => {
 
 const silent = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} }
 
-/** Two parameters are headers. */
+/** Splits the body from the two parameters that are sent as headers. */
 const split = <P extends Partial<Pick<Params, "user_profile_id" | "workspace_id">>>(
   params: P,
   key: string | undefined

@@ -1,37 +1,37 @@
 /**
- * The events in the bytes of an answer.
+ * Parses server-sent events from the bytes of an answer.
  *
- * A plain push parser, because it runs for every socket read: bytes in, events
- * out, and at most one problem, after which nothing comes. The API always writes
- * the same of the many forms of an event; that form is read here, and from the
- * first event in another one on, Effect's parser reads.
+ * A plain push parser without effects, because it runs for every socket read.
+ * After the first problem it produces no more events. SSE allows many notations
+ * for an event, and the API uses only one of them, which is parsed here. From the
+ * first event in another notation on, Effect's parser takes over.
  */
 import * as Sse from "effect/encoding/Sse"
 import { hasProperty, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { WireEvent } from "../Message.ts"
 
-/** What ends a stream before its time: an error the API sent, or something that is no event. */
+/** Why a stream ended early: the API sent an error, or bytes that are not a valid event. */
 export type Problem = { readonly error: unknown } | { readonly malformed: string }
 
-/** Takes what was read, or nothing at the end of the body, and gives the events it completed. */
+/** `push` takes a chunk, or `undefined` at the end of the body, and returns the events that are now complete. */
 interface Decoder {
   readonly push: (bytes: Uint8Array | undefined) => ReadonlyArray<WireEvent>
   readonly problem: () => Problem | undefined
 }
 
-/** Reads one body. An event may be as large as 10 MiB (Effect's default). */
+/** Makes a decoder for one body. An event may be up to 10 MiB large (Effect's default). */
 export const make = (): Decoder => new Decoding()
 
-/** What is left over of a read, and is longer, is no event of the usual form. */
+/** The maximum length of an incomplete event in the API's notation. A longer one goes to Effect's parser, which has a limit. */
 const longestRest = 65_536
 
 class Decoding implements Decoder {
-  // `fatal`: an answer with characters replaced would be a wrong answer.
+  // `fatal`, because a replaced character would change the answer.
   readonly utf8 = new TextDecoder("utf-8", { fatal: true })
   events: Array<WireEvent> = []
   found: Problem | undefined
-  /** The beginning of an event that is not complete. */
+  /** The beginning of an incomplete event. */
   rest = ""
   hasRead = false
   parser: Sse.Parser | undefined
@@ -44,7 +44,7 @@ class Decoding implements Decoder {
     this.events = []
     if (this.found !== undefined) return this.events
     if (bytes === undefined) {
-      // A last event may lack its blank line. If it is cut, it is no JSON, and the answer has no end.
+      // The last event may lack its blank line. A cut event is dropped: the reader notices that the message has no end.
       this.feed("\n\n")
       if (this.found !== undefined && "malformed" in this.found) this.found = undefined
       return this.events
@@ -55,7 +55,7 @@ class Decoding implements Decoder {
     return this.events
   }
 
-  /** Takes events of the usual form, `event: name\ndata: json\n\n`, and leaves the others to the parser. */
+  /** Parses events in the API's notation, `event: name\ndata: json\n\n`, and passes others to Effect's parser. */
   read(text: string): void {
     if (this.parser !== undefined || text.includes("\r")) return this.feed(text)
     const all = this.rest === "" ? text : this.rest + text
@@ -77,28 +77,28 @@ class Decoding implements Decoder {
     if (this.rest.length > longestRest) this.feed("")
   }
 
-  /** Gives it to the parser, and all that is to come. */
+  /** Passes the text, and from now on all further text, to Effect's parser. */
   feed(text: string): void {
     if (this.parser === undefined) {
       this.parser = Sse.makeParser((event) => {
         if (event._tag !== "Retry" && this.found === undefined) this.take(event.data, event.event)
       })
-      // It takes the first character that it sees for that of the body, where it may be a mark.
+      // Effect's parser removes a byte order mark from its first text, which is not the start of the body here.
       if (this.hasRead) this.parser.feed("\n")
       text = this.rest + text
     }
     if (this.parser.feed(text) !== undefined) this.found = { malformed: "an event larger than 10 MiB" }
   }
 
-  /** Takes the data of an event, whose name is there. */
+  /** Takes the data of an event. With `at`, `name` is the whole text, and the event starts there. */
   take(data: string, name: string, at?: number): void {
     const parsed: Result.Result<unknown, unknown> = Result.try(() => JSON.parse(data))
     if (Result.isSuccess(parsed) && hasProperty(parsed.success, "type") && isString(parsed.success.type)) {
       if (parsed.success.type === "error") this.found = { error: parsed.success }
-      // A ping says only that the wire is alive. The shape of the others is checked where it is used: new kinds pass.
+      // A ping only keeps the connection alive. The reader of the message checks the other events, so unknown types pass.
       else if (parsed.success.type !== "ping") this.events.push(parsed.success as object as WireEvent)
     } else {
-      // Not the parser's words: they quote the answer.
+      // The parser's message is left out, because it quotes the answer.
       const isError = at === undefined ? name === "error" : name.startsWith("event: error\n", at)
       this.found = {
         malformed: isError

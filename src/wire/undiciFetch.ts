@@ -1,9 +1,9 @@
 /**
- * As much of `fetch` as the SDK and our reading ask for, on undici's own events.
+ * The part of `fetch` that the SDK and this library use, on undici's dispatcher.
  *
- * A Node stream and a web stream in between would cost as much as the request
- * (`bench/call.ts`). What users rely on in `fetch` is kept: it decompresses what
- * `fetch` does, and goes where the program's dispatcher (a proxy, a CA) leads.
+ * It avoids a Node stream and a web stream per response, which would cost as much
+ * as the request itself (`bench/call.ts`). Like `fetch`, it decompresses bodies
+ * and uses the program's dispatcher (a proxy, a CA).
  */
 import type { IncomingHttpHeaders } from "node:http"
 import type { Dispatcher } from "undici"
@@ -11,8 +11,8 @@ import * as ContentEncoding from "./contentEncoding.ts"
 import { type Fetch, type PlainFetch, takesPlain } from "./sdkClient.ts"
 
 /**
- * A `fetch` on what `dispatcher` gives, which is asked for each request. Undici's ceilings of 300 seconds for headers and
- * body are off: the limits of `Current.Limits` are the only ones.
+ * Makes a `fetch` that calls `dispatcher` for each request. undici's time-outs of 300 seconds for headers and body are
+ * off: only the limits of `Current.Limits` apply.
  */
 export const make = (dispatcher: () => Dispatcher): PlainFetch =>
   Object.assign(send(dispatcher), { [takesPlain]: true as const })
@@ -20,7 +20,7 @@ export const make = (dispatcher: () => Dispatcher): PlainFetch =>
 const send = (dispatcher: () => Dispatcher): Fetch => (url, init) =>
   new Promise((resolve, reject) => {
     const { origin, pathname, search } = new URL(String(url))
-    // It is called with a method, a string, headers and a signal; `fetch` would allow more.
+    // The SDK passes a method, a string, a plain record and a signal. The type of `fetch` allows more.
     const request: Dispatcher.DispatchOptions = {
       origin,
       path: pathname + search,
@@ -42,10 +42,10 @@ interface Body {
   readonly cancel: () => Promise<void>
 }
 
-/** How much of a body waits for a slow reader, in bytes, before the socket is paused. */
+/** How many bytes are buffered for a slow reader before the socket is paused. */
 const highWaterMark = 65_536
 
-/** One request and its response: what undici tells, and what is asked of a response and of the reader of its body. */
+/** One request and its response: handles undici's events, and is the reader of the response body. */
 class Exchange implements Dispatcher.DispatchHandler, Body {
   readonly url: string
   readonly signal: AbortSignal | undefined
@@ -78,7 +78,7 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
     else this.controller.abort(reason)
   }
 
-  /** Nothing more comes; the first word counts. */
+  /** Ends the exchange. Only the first call has an effect. */
   end(failure: unknown): void {
     if (this.over) return
     this.over = true
@@ -87,7 +87,7 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
     this.settle()
   }
 
-  /** Gives the reader that waits, if there is one, what there is, if there is anything. */
+  /** Resolves the pending read, if there is one, with the buffered chunks, the end or the failure. */
   settle(): void {
     if (this.waiting === undefined || this.size === 0 && !this.over) return
     const { reject, resolve } = this.waiting
@@ -107,7 +107,7 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
   }
 
   // ---------------------------------------------------------------------------
-  // What undici tells
+  // Events of undici
   // ---------------------------------------------------------------------------
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -125,7 +125,7 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
       url: this.url,
       headers: {
         get: (name: string) => headers[name]?.toString() ?? headers[name.toLowerCase()]?.toString() ?? null,
-        // For its own log, the SDK looks for these two.
+        // The SDK reads only these two, for its log.
         entries: () =>
           ["request-id", "anthropic-workspace-id"].flatMap((name) => name in headers ? [[name, headers[name]]] : [])
       },
@@ -137,7 +137,7 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
-    // One read of the socket may bring many chunks, one after the other: the reader is given all of them at once.
+    // One socket read may bring several chunks: a microtask collects them, so that the reader gets them all at once.
     if (this.size === 0 && this.waiting !== undefined) queueMicrotask(() => this.settle())
     this.chunks.push(chunk)
     this.size += chunk.length
@@ -154,7 +154,7 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
   }
 
   // ---------------------------------------------------------------------------
-  // What the reader of the body asks
+  // Reader of the body
   // ---------------------------------------------------------------------------
 
   read(): Promise<Next> {
@@ -170,7 +170,7 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
   }
 }
 
-/** The body as it was before it was compressed. */
+/** The decompressed body. */
 const decoded = (exchange: Exchange, contentEncoding: string | undefined): Body => {
   const decode = ContentEncoding.decoderOf(contentEncoding)
   if (decode === undefined) return exchange

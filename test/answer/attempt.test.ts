@@ -1,8 +1,8 @@
 /**
- * Interrupts a call at every step that a wire, a guard, a log or a clock can see, and at every turn between them.
+ * Interrupts a call at every step that a wire, guard, log or clock can observe, and at every turn of the scheduler between.
  *
- * After each interrupt nothing is open, every lease is settled once, every attempt that was logged as started is logged as
- * ended, nothing more is sent, and the guards let the next call through.
+ * After each interrupt, no connection is open, every lease is settled once, every attempt that was logged as started is
+ * also logged as ended, no further request is sent, and the guards admit the next call.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, type Duration, Effect, Exit, Fiber, Layer, Scheduler, Schema, Scope, Stream } from "effect"
@@ -12,46 +12,46 @@ import { FakeClaude, Faults } from "../../src/testing/index.ts"
 import { oneIn } from "../support/effort.ts"
 
 // -----------------------------------------------------------------------------
-// What is counted
+// Counters
 // -----------------------------------------------------------------------------
 
-/** A lease that a guard of this test gave. */
+/** A lease of this test's guard. */
 interface Given {
   settled: number
   openedAfterItWasSettled: boolean
 }
 
-/** All that can be seen of one call from outside. */
+/** Everything that the outside can observe of one call. */
 interface Seen {
   readonly logTakes: number
-  /** Steps of the call so far, and what to do at one of them. */
+  /** Steps of the call so far, and the action to run at one of them. */
   steps: number
   act: { readonly at: number; readonly run: () => void } | undefined
   isActed: boolean
   connections: number
-  /** Those of the call that takes the only slot first. */
+  /** Connections of the call that takes the only slot first. */
   others: number
   reads: number
   sleeps: number
   /** Requests that reached the wire. */
   sent: number
-  /** Those, and attempts that were logged as started, after the interrupt. */
+  /** Requests that were sent, and attempts that were logged as started, after the interrupt. */
   late: number
   lateStarts: number
   readonly leases: Array<Given>
-  /** Attempts that were told to have ended while their connection was open. */
+  /** Attempts that were logged as ended while their connection was open. */
   early: number
-  /** Events of attempts, when `emit` was called and when it had returned. */
+  /** Events of attempts, recorded when `emit` was called, and when it had returned. */
   readonly emitted: Array<string>
   readonly written: Array<string>
 }
 
 class World extends Context.Service<World, Seen>()("test/World") {}
 
-/** Whether the steps of a fiber count: those of the call that is interrupted do. */
+/** Whether the steps of a fiber count. Set only for the call under test. */
 const Watched = Context.Reference<boolean>("test/Watched", { defaultValue: () => false })
 
-/** Whether each step takes a turn of the scheduler. */
+/** Whether each step yields to the scheduler. */
 const Turns = Context.Reference<boolean>("test/Turns", { defaultValue: () => false })
 
 const step = (seen: Seen) =>
@@ -63,7 +63,7 @@ const step = (seen: Seen) =>
     if (yield* Turns) yield* Effect.yieldNow
   })
 
-/** Does something while this fiber waits, as another fiber would. */
+/** Runs an action while this fiber waits, as if another fiber ran it. */
 const elsewhere = (act: () => void) =>
   Effect.callback<void>((resume) => {
     queueMicrotask(() => {
@@ -79,7 +79,7 @@ const held = (seen: Seen, what: "connections" | "others" | "reads" | "sleeps") =
   )
 
 // -----------------------------------------------------------------------------
-// A wire, a guard, a log and a clock that are watched
+// Watched wire, guard, log and clock
 // -----------------------------------------------------------------------------
 
 const watchedWire = (wire: Claude.Wire, seen: Seen): Claude.Wire => ({
@@ -145,17 +145,17 @@ const watchedClock = (clock: Clock.Clock, seen: Seen): Clock.Clock =>
   })
 
 // -----------------------------------------------------------------------------
-// Where a call is made
+// Layers around a call
 // -----------------------------------------------------------------------------
 
 interface Place {
   readonly name: string
-  /** How long the log takes for an event, in milliseconds. */
+  /** How long the log takes to write an event, in milliseconds. */
   readonly logTakes: number
   readonly guards: Guards.Guards | undefined
 }
 
-/** The only slot is taken when the call comes. */
+/** Another call holds the only slot when the call under test starts. */
 const guards: Guards.Guards = {
   concurrency: { max: 1, queue: 10 },
   quota: { requests: 50, inputTokens: 100_000, outputTokens: 1e6 },
@@ -163,12 +163,12 @@ const guards: Guards.Guards = {
   budget: {}
 }
 
-const own: Place = { name: "guards of one's own", logTakes: 0, guards: undefined }
-const slow: Place = { name: "a log that takes its time", logTakes: 200, guards: undefined }
+const own: Place = { name: "a custom guard", logTakes: 0, guards: undefined }
+const slow: Place = { name: "a slow log", logTakes: 200, guards: undefined }
 const queued: Place = { name: "a queue, a quota, a circuit and a budget", logTakes: 0, guards }
 const places = [own, slow, queued]
 
-/** A service with an `open` of its own, which is that of another. */
+/** A service whose `open` wraps the `open` of another service. */
 const standIn = (claude: Claude.Claude["Service"]) =>
   Claude.Claude.of({ ...claude, open: (request) => claude.open(request) })
 
@@ -201,7 +201,7 @@ const layerOf = ({ guards, logTakes }: Place, playable: Faults.Playable) =>
   }))
 
 // -----------------------------------------------------------------------------
-// What is interrupted
+// Calls to interrupt
 // -----------------------------------------------------------------------------
 
 const retry = {
@@ -221,7 +221,7 @@ interface Watchable {
   readonly name: string
   readonly call: Effect.Effect<unknown, unknown, Claude.Claude>
   readonly turns: ReadonlyArray<Faults.Turn>
-  /** How many requests it sends, where nobody interrupts it. */
+  /** How many requests the call sends if it is not interrupted. */
   readonly requests: number
 }
 
@@ -234,7 +234,7 @@ const simple: Watchable = {
 
 const calls: ReadonlyArray<Watchable> = [
   {
-    name: "a text that is retried, and then asked of another model",
+    name: "a text that is retried, and then requested from a fallback model",
     call: Policy.apply({ ...policy, models: [older] })(asked),
     turns: [Faults.overloaded, Faults.overloaded, Faults.answer("one two")],
     requests: 3
@@ -252,7 +252,7 @@ const calls: ReadonlyArray<Watchable> = [
     requests: 3
   },
   {
-    name: "an object that is malformed, and asked for again",
+    name: "an object that is malformed, and requested again",
     call: Policy.apply(policy)(Claude.object(Point, "where?")),
     turns: [malformed, Faults.value({ x: 1 })],
     requests: 2
@@ -276,7 +276,7 @@ const calls: ReadonlyArray<Watchable> = [
     requests: 2
   },
   {
-    name: "a reply that is waited for, while its text is read and resumed",
+    name: "a reply that one fiber awaits while another reads its text, which is resumed",
     call: Effect.scoped(Effect.flatMap(
       Policy.apply({ ...policy, onBreak: "resume" })(read),
       ({ reply, text }) => Effect.all([Stream.runDrain(text), reply], { concurrency: 2 })
@@ -285,13 +285,13 @@ const calls: ReadonlyArray<Watchable> = [
     requests: 2
   },
   {
-    name: "a reply of which nobody reads the text",
+    name: "a reply without a reader of its text",
     call: Effect.scoped(Effect.flatMap(Policy.apply({ ...policy, onBreak: "restart" })(read), ({ reply }) => reply)),
     turns: [Faults.breaks("one two"), Faults.answer("one two", { every: "100 millis" })],
     requests: 2
   },
   {
-    name: "a stream under a policy that limits all of it",
+    name: "a stream under a policy with streamOverall",
     call: Stream.runDrain(
       Policy.applyStream({ ...policy, onBreak: "restart", streamOverall: "10 minutes" })(
         Claude.events("hi")
@@ -307,17 +307,17 @@ const calls: ReadonlyArray<Watchable> = [
 // -----------------------------------------------------------------------------
 
 /**
- * When to act: while a step is taken; in between, after so many turns, of which each step takes one; or before an
- * operation of the runtime.
+ * When to act: during a step, after a number of turns of the scheduler, or before an operation of the runtime. Each step
+ * takes one turn.
  */
 type When = { readonly step: number } | { readonly turn: number } | { readonly operation: number } | undefined
 
 const tick = TestClock.adjust("250 millis")
 
-/** More than any call of this file needs. */
+/** More turns than any call of this file needs. */
 const mostTurns = 400
 
-/** Acts before one of the operations of all fibers together, and gives the others a turn. */
+/** Counts the operations of all fibers, runs the action before one of them, and then yields to other fibers. */
 class AtOperation extends Scheduler.MixedScheduler {
   operations = 0
   readonly at: number | undefined
@@ -337,7 +337,7 @@ class AtOperation extends Scheduler.MixedScheduler {
   }
 }
 
-/** Makes a call, and acts while it runs. Ends when the call has ended. */
+/** Starts a call, runs the action while it runs, and waits for its end. */
 const during = Effect.fnUntraced(function*(
   seen: Seen,
   call: Effect.Effect<unknown, unknown, Claude.Claude>,
@@ -368,7 +368,7 @@ const during = Effect.fnUntraced(function*(
     yield* onTurn(turn)
     if (when !== undefined && "turn" in when && when.turn === turn) acting()
     if (seen.isActed && seen.logTakes === 0 && endsAtOnce) {
-      // No wait is left for the clock to end.
+      // The call must end without any change of the clock.
       for (let i = 0; i < 100 && running.pollUnsafe() === undefined; i++) yield* Effect.yieldNow
       assert.isDefined(running.pollUnsafe(), `it goes on waiting, ${where}`)
     } else {
@@ -381,7 +381,7 @@ const during = Effect.fnUntraced(function*(
 
 const nothing = () => Effect.void
 
-/** Whether the events of attempts come in pairs: a start, and one end of it. */
+/** Whether the events come in pairs: the start of an attempt, then its end. */
 const paired = (events: ReadonlyArray<string>) =>
   events.length % 2 === 0 && events.every((tag, i) => (tag === "AttemptStarted") === (i % 2 === 0))
 
@@ -409,14 +409,14 @@ const check = Effect.fnUntraced(function*(seen: Seen, where: string) {
 /** The turn in which the only slot becomes free. */
 const released = 4
 
-/** A call that takes the only slot, and gives it back when its scope is closed. */
+/** A call that takes the only slot, and releases it when its scope closes. */
 const holding = Effect.gen(function*() {
   const scope = yield* Scope.make()
   yield* Effect.forkIn(Scope.provide(Claude.open("wait"), scope), scope, { startImmediately: true })
   return scope
 })
 
-/** Makes a call after the one that was interrupted: no slot, probe or place in a line is held by that. */
+/** Makes a call after the interrupted one, to check that it holds no slot, probe or place in a queue. */
 const next = Effect.fnUntraced(function*(seen: Seen, where: string) {
   seen.isActed = false
   const again = Policy.apply({ retry: Retry.linear({ times: 5, base: "1 second" }) })(asked)
@@ -425,7 +425,6 @@ const next = Effect.fnUntraced(function*(seen: Seen, where: string) {
   yield* check(seen, where)
 })
 
-/** Interrupts a call. */
 const interrupted = (place: Place, { call, requests, turns }: Watchable, when: When) =>
   Effect.gen(function*() {
     const seen = yield* World
@@ -441,16 +440,16 @@ const interrupted = (place: Place, { call, requests, turns }: Watchable, when: W
     )
     if (holder !== undefined) yield* Scope.close(holder, Exit.void)
     const { sent } = seen
-    // A timer that was let go is gone when it had its turn.
+    // A cancelled timer is removed after a turn of the scheduler.
     yield* Effect.replicateEffect(Effect.yieldNow, 5, { discard: true })
     yield* check(seen, where)
-    assert.strictEqual(seen.early, 0, `an attempt was told to have ended before its connection was closed, ${where}`)
-    // The first attempt is no extra load, and neither is what was interrupted.
+    assert.strictEqual(seen.early, 0, `an attempt was logged as ended before its connection was closed, ${where}`)
+    // The budget does not charge the first attempt, or an attempt that was interrupted.
     for (const { remaining } of Object.values((yield* Guards.status).budget ?? {})) {
-      assert.isAtLeast(remaining, 10 - Math.max(0, requests - 2), `what the budget has left, ${where}`)
+      assert.isAtLeast(remaining, 10 - Math.max(0, requests - 2), `the tokens left in the retry budget, ${where}`)
     }
     if (when === undefined && holder !== undefined) assert.isAbove(made.turns, released, "it waits for its slot")
-    // A start may be on its way to the log when the interrupt comes between two operations. The request is not sent.
+    // Between two operations, an attempt may already be starting to log. Its request is not sent.
     if (when === undefined || !("operation" in when)) {
       assert.strictEqual(seen.lateStarts, 0, `an attempt starts after the interrupt, ${where}`)
     }
@@ -473,11 +472,11 @@ const closed = (place: Place, turns: ReadonlyArray<Faults.Turn>, when: When) =>
     const scope = yield* Scope.make()
     const closing = Effect.provideService(Scope.close(scope, Exit.void), Clock.Clock, yield* Clock.Clock)
     const reading = Effect.flatMap(Policy.apply(policy)(read), ({ events }) => Stream.runDrain(events))
-    // A wait for the next attempt goes on, which then finds the scope closed.
+    // A wait before a retry goes on, and then finds that the scope is closed.
     const close = () => void Effect.runFork(closing)
     const made = yield* during(seen, Scope.provide(reading, scope), when, close, nothing, false)
     yield* Scope.close(scope, Exit.void)
-    // Until the log has written what it was told while the scope was closed.
+    // Time for the log to write the events of the closing.
     yield* TestClock.adjust("5 seconds")
     yield* check(seen, where)
     assert.strictEqual(seen.sleeps, 0, `a timer is left, ${where}`)
@@ -493,7 +492,7 @@ interface Made {
   readonly written: ReadonlyArray<string>
 }
 
-/** Tries it at every step, and after every turn, and looks at what the log has written in the end. */
+/** Acts at every step and after every turn, and then checks what the log has written. */
 const everywhere = Effect.fnUntraced(function*<E, R>(
   { logTakes }: Place,
   attempt: (when: When) => Effect.Effect<Made, E, R>
@@ -505,7 +504,7 @@ const everywhere = Effect.fnUntraced(function*<E, R>(
     ...Array.from({ length: turns + 1 }, (_, turn) => ({ turn }))
   ]
   const all = yield* Effect.forEach(oneIn(6, whens), (when) => Effect.map(attempt(when), (made) => ({ ...made, when })))
-  // A log whose write of a start was interrupted has not written it, and must not write an end either.
+  // If the write of a start was interrupted, the log must not write the end either.
   for (const { when, written } of logTakes > 0 ? all : []) {
     assert.isTrue(paired(written), `written: ${written.join(", ")}, ${JSON.stringify(when)}`)
   }
@@ -515,9 +514,9 @@ const everywhere = Effect.fnUntraced(function*<E, R>(
 // Tests
 // -----------------------------------------------------------------------------
 
-describe("G1 G2: an interrupt gives everything back, and a log hears of whole attempts, wherever it comes,", () => {
+describe("G1 G2: an interrupt releases everything, and the log gets a start and an end of each attempt,", () => {
   for (const place of places) {
-    // What a log hears is a matter of attempts, of which each call has a few.
+    // The log records attempts only, and half of the calls have enough of them.
     const some = place === slow ? calls.filter((_, i) => i % 2 === 0) : calls
     it.effect.each(some)(`with ${place.name}: $name`, (call) =>
       Effect.gen(function*() {
@@ -536,7 +535,7 @@ describe("G1 G2: an interrupt gives everything back, and a log hears of whole at
     }), 60_000)
 })
 
-describe("G1 G2: a scope that is closed from outside gives everything back, wherever that happens,", () => {
+describe("G1 G2: closing the scope from another fiber releases everything,", () => {
   it.effect.each([own, slow, queued])(
     "with $name",
     (place) => everywhere(place, (when) => closed(place, twice, when)),

@@ -1,7 +1,7 @@
 /**
- * Answers put together of pieces, as properties: the seam, and whole calls to a model that writes a known text.
+ * Properties of answers that are joined from pieces: the seam, and whole calls to a model that writes a known text.
  *
- * `SEED=anything vitest run test/answer/continuation.test.ts` looks elsewhere.
+ * `SEED=anything vitest run test/answer/continuation.test.ts` generates other cases.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Fiber, Layer, Redacted, Ref, Schema } from "effect"
@@ -43,7 +43,7 @@ const repeated = Arbitrary.map(
 const any = Arbitrary.map(Arbitrary.schema(Schema.String), (text) => text.replaceAll(/\p{Surrogate}/gu, "?"))
 const long = Arbitrary.map(Arbitrary.all([any, mixed]), ([a, b]) => b + a + b)
 
-/** At most so many letters: pieces of four letters are never more than fifty. */
+/** The maximum number of letters: in pieces of four letters, a text needs fewer than fifty continuations. */
 const longest = 180
 const text = Arbitrary.filter(
   Arbitrary.map(
@@ -58,31 +58,31 @@ const sizes = Arbitrary.map(
   ([one, more]) => [one, ...more]
 )
 
-/** The first letters of a text. A pair of surrogates is one letter. */
+/** The first letters of a text. A surrogate pair counts as one letter. */
 const first = (text: string, letters: number): string => Array.from(text).slice(0, letters).join("")
 
 const blanks = ["", " ", "\n", " \n\t", "\u00a0"] as const
-/** The same words, with other blanks between them. */
+/** The same words, with other white space between them. */
 const loosened = (words: string, blank: string): string => words.replaceAll(/\s+/g, blank)
 
 // -----------------------------------------------------------------------------
 // Seams
 // -----------------------------------------------------------------------------
 
-/** Of an answer that is nothing but this text. */
+/** The last words of an answer that consists of this text. */
 const lastWords = (text: string): string =>
-  // Only its content is looked at.
+  // `lastWords` reads only the content.
   Rest.lastWords({ message: { content: [{ type: "text", text, citations: null }] } } as unknown as Message.Reply)
 
-/** What follows the words, if the text begins with them. */
+/** The rest of the text after the words, if the text begins with them. */
 const after = (text: string, words: string): string | undefined => {
   const at = Join.seam(text, words)
   return typeof at === "number" ? text.slice(at) : undefined
 }
 
-describe("seam", () => {
+describe("the seam of a continuation", () => {
   it.effect.prop(
-    "what follows the last words, wherever a text is cut, completes it",
+    "completes the text with what follows the last words, wherever the text was cut",
     { text, at, blank: some(...blanks), before: some(...blanks) },
     ({ at, before: leading, blank, text }) =>
       Effect.sync(() => {
@@ -91,7 +91,7 @@ describe("seam", () => {
         const words = lastWords(before)
         assert.isTrue(before.trimEnd().endsWith(words))
         assert.strictEqual(before.trim() === "", words === "")
-        // What is blank is not continued.
+        // A blank text is not continued.
         if (words === "") return
         for (
           const repeated of [words, leading + words, leading + loosened(words, blank), Array.from(words).join(" ")]
@@ -103,7 +103,7 @@ describe("seam", () => {
   )
 
   it.effect.prop(
-    "the last words are a few, of whole letters, and begin with one",
+    "uses last words of 49 to 100 whole letters, without white space at their ends",
     { text, at },
     ({ at, text }) =>
       Effect.sync(() => {
@@ -113,14 +113,14 @@ describe("seam", () => {
         assert.strictEqual(words, words.trimEnd())
         assert.isAtMost(Array.from(words).length, 100)
         assert.isAtLeast(Array.from(words).length, Math.min(49, Array.from(before.trim()).length))
-        // A word that is longer than half of them may be cut, and then there is no blank in it.
+        // A very long word may be cut, but it contains no white space.
         if (words !== words.trimStart()) assert.fail("they begin with a blank")
       }),
     often(1500)
   )
 
   it.effect.prop(
-    "a text that does not begin with them has no continuation",
+    "is not found in a text that does not begin with the last words",
     { text, at, other: text, skip: int(0, 99) },
     ({ at, other, skip, text }) =>
       Effect.sync(() => {
@@ -147,12 +147,12 @@ interface Said {
   readonly role: string
   readonly content: string | ReadonlyArray<{ readonly type: string; readonly text?: string }>
 }
-// What is sent is what the SDK takes, of which these tests use no more than this.
+// The SDK's type of messages has more, but these tests read only this.
 const messagesOf = ({ messages }: Readonly<Record<string, unknown>>) => messages as ReadonlyArray<Said>
 const wordsOf = ({ content }: Said): string =>
   typeof content === "string" ? content : content.map(({ text = "" }) => text).join("")
 
-/** How far the text has come, and what is to be repeated of it; `lost`, if nobody said how it goes on. */
+/** How much of the text the request contains, and the words to repeat. `lost` if the request does not ask to continue. */
 const placeIn = (text: string, params: Readonly<Record<string, unknown>>) => {
   const messages = messagesOf(params)
   const last = messages.at(-1)
@@ -162,12 +162,12 @@ const placeIn = (text: string, params: Readonly<Record<string, unknown>>) => {
     ? undefined
     : /\n<last_words>\n([^]*)\n<\/last_words>$/.exec(told)?.[1]
   const sent = said === undefined ? "" : wordsOf(said)
-  assert.isTrue(text.startsWith(sent), "what was sent back is not what was said")
+  assert.isTrue(text.startsWith(sent), "the request contains another text than the answer")
   const lost = said !== undefined && last?.role === "user" && words === undefined
   return { lost, sent, words }
 }
 
-/** The next piece: so many letters, and on to the next one that is none of the blanks. */
+/** The next piece of the text: its leading white space, and then this many letters. */
 const pieceOf = (text: string, from: number, letters: number): string => {
   const rest = text.slice(from)
   const lead = rest.length - rest.trimStart().length
@@ -176,7 +176,7 @@ const pieceOf = (text: string, from: number, letters: number): string => {
 
 const usageOf = (index: number) => ({ inputTokens: 10 + index, outputTokens: 3 + index })
 
-/** Answers each question with its text, in pieces, as the model takes it: the older ones go on, the newer ones repeat. */
+/** Answers each question with its text, in pieces. Older models continue a prefill, newer ones repeat the last words. */
 const writes = (
   texts: Readonly<Record<string, string>>,
   sizes: ReadonlyArray<number>,
@@ -185,8 +185,8 @@ const writes = (
   Faults.by(({ index, params }) => {
     const text = texts[wordsOf(messagesOf(params)[0] ?? { role: "", content: "" })] ?? ""
     const { lost, sent, words } = placeIn(text, params)
-    assert.isFalse(lost, "it is not told how to go on")
-    assert.strictEqual(sent, sent.trimEnd(), "it cannot go on from a blank")
+    assert.isFalse(lost, "the request does not ask to continue")
+    assert.strictEqual(sent, sent.trimEnd(), "the API rejects a prefill that ends with white space")
     assert.strictEqual(words !== undefined, sent !== "" && params["model"] === newer)
     const piece = pieceOf(text, sent.length, sizes[index % sizes.length] ?? 4)
     const isCut = sent.length + piece.length < text.length || how.exact === true && piece.trim() !== ""
@@ -204,7 +204,7 @@ const world = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(s
 const requests = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params))
 const go = Policy.apply({ truncated: { continue: 50 } })
 
-describe("a text that is cut anywhere is put together again", () => {
+describe("a text that is cut anywhere is joined again", () => {
   for (const model of [older, newer]) {
     it.effect.prop(
       `by ${model}`,
@@ -220,7 +220,7 @@ describe("a text that is cut anywhere is put together again", () => {
     )
 
     it.effect.prop(
-      `by ${model}, and what it used is that of all pieces`,
+      `by ${model}, with the usage and the cost of all pieces`,
       { text, sizes },
       ({ sizes, text }) =>
         Effect.gen(function*() {
@@ -246,7 +246,7 @@ describe("a text that is cut anywhere is put together again", () => {
   }
 
   it.effect.prop(
-    "with other blanks in what is repeated, and where it was cut at its very end",
+    "if the repeated words have other white space, or if the text was cut at its very end",
     { text, sizes, blank: some(...blanks) },
     ({ blank, sizes, text }) =>
       Effect.map(go(Claude.text("hi", { model: newer })), (whole) => assert.strictEqual(whole, text)).pipe(
@@ -263,7 +263,7 @@ describe("two questions under one policy get their own answers", () => {
       { a: text, b: text, sizes, model: some(older, newer) },
       ({ a, b, model, sizes }) =>
         Effect.gen(function*() {
-          // A question that is answered is asked again with the other one: fewer pieces, or it takes long.
+          // When one question is asked again, so is the other. Larger pieces keep the test short.
           const large = sizes.map((size) => size + 30)
           const both = Effect.all([Claude.text("a", { model }), Claude.text("b", { model })], { concurrency })
           assert.deepStrictEqual(yield* Effect.provide(go(both), world(writes({ a, b }, large))), [a, b])
@@ -274,19 +274,19 @@ describe("two questions under one policy get their own answers", () => {
 })
 
 // -----------------------------------------------------------------------------
-// Everything at once
+// Mixed stop reasons
 // -----------------------------------------------------------------------------
 
 type Kind = "pause" | "cut" | "empty" | "misfit" | "overloaded" | "end"
 
-/** Answers with the text `hi`, each time stopping in the way that is next. */
+/** Answers `hi` with the text in pieces, each of which stops in the next of the given ways. */
 const stops = (text: string, kinds: ReadonlyArray<Kind>, played: Array<Kind>): Faults.Script =>
   Faults.by(({ index, params }) => {
     const { lost, sent, words } = placeIn(text, params)
     const next = kinds[index] ?? "end"
-    // Only what is to be repeated can be missed.
+    // Only a request with words to repeat can get a continuation that does not fit.
     const kind = next === "misfit" && words === undefined ? "cut" : next
-    // Nothing is no continuation.
+    // An empty continuation does not fit either.
     played.push(kind === "empty" && sent !== "" ? "misfit" : kind)
     const repeated = lost ? "Sure: " : words ?? ""
     const piece = pieceOf(text, sent.length, 4)
@@ -330,7 +330,7 @@ const stopping = (
   }).pipe(Effect.provide(world(stops(text, kinds, played))))
 }
 
-describe("in any order", () => {
+describe("a sequence of incomplete answers", () => {
   const kind = some<Kind>("pause", "cut", "misfit", "overloaded", "end")
   const orders = {
     "pauses, cuts, misfits and failures": Arbitrary.array(kind, { maxLength: 12 }),
@@ -342,16 +342,16 @@ describe("in any order", () => {
 
   for (const [title, order] of Object.entries(orders)) {
     it.effect.prop(
-      `${title} end in the whole answer or in why there is none, within what is allowed`,
+      `with ${title} ends with the whole answer or an error, within the limits of the policy`,
       { kinds: order, continued: int(1, 4), paused: int(0, 4), model: some(older, newer) },
       ({ continued, kinds, model, paused }) =>
         Effect.gen(function*() {
-          // No words twice, so that nothing fits by chance. Enough for twelve pieces, and the end.
+          // Every word is different, so that no piece fits by chance. The text is long enough for twelve pieces.
           const text = Array.from({ length: 40 }, (_, i) => `word${i}, `).join("").trimEnd()
           const { bodies, played, result } = yield* stopping(text, kinds, { continued, paused }, model)
           const last = played.at(-1)
           if (result._tag === "Success") {
-            // An empty answer may say that there is nothing to add.
+            // With an empty continuation, the model may say that the answer was complete.
             assert.isTrue(last === "end" ? result.success === text : text.startsWith(result.success))
             assert.include(["end", "empty", "misfit"], last)
           } else {
@@ -366,17 +366,16 @@ describe("in any order", () => {
             else if (before !== "misfit") assert.notStrictEqual(body, bodies[index - 1])
           }
         }),
-      // Known: what is asked for after a nudge. See the examples below.
       often(300)
     )
   }
 })
 
 // -----------------------------------------------------------------------------
-// What it costs
+// Retry budget
 // -----------------------------------------------------------------------------
 
-/** Runs a call with a budget that pays for so many extra attempts; tells what it was asked, and what was sent. */
+/** Runs a call with a budget for this many extra attempts. Returns the charges and the requests. */
 const charged = (
   pays: number,
   turns: ReadonlyArray<Faults.Turn>,
@@ -445,7 +444,7 @@ const extras: ReadonlyArray<Extra> = [
     last: Faults.answer("One")
   },
   {
-    title: "one after the other",
+    title: "all of them in turn",
     policy: { truncated: { continue: 2 }, empty: { nudge: 1 }, models: ["claude-haiku-5-5"] },
     turns: [
       ["Truncated", Faults.paused("One ")],
@@ -457,13 +456,13 @@ const extras: ReadonlyArray<Extra> = [
   }
 ]
 
-describe("a budget pays for every extra attempt once", () => {
+describe("a retry budget is charged once for every extra attempt", () => {
   for (const { last, policy, title, turns } of extras) {
     const played = [...turns.map(([, turn]) => turn), last]
     const tags = turns.map(([tag]) => tag)
     const call = Claude.text("hi", { model: older }).pipe(Policy.apply(policy))
 
-    it.effect(`${title}: charged and settled`, () =>
+    it.effect(`${title}: each charge is settled`, () =>
       Effect.gen(function*() {
         const { because, result, sent, settled } = yield* charged(99, played, call)
         assert.strictEqual(result._tag, "Success")
@@ -473,17 +472,17 @@ describe("a budget pays for every extra attempt once", () => {
       }))
 
     for (const [paid, tag] of tags.entries()) {
-      it.effect(`${title}: with money for ${paid} of ${tags.length} it ends with what it failed with`, () =>
+      it.effect(`${title}: with budget for ${paid} of ${tags.length}, the call ends with the error of its last attempt`, () =>
         Effect.gen(function*() {
           const { result, sent } = yield* charged(paid, played, call)
-          if (result._tag === "Success") return assert.fail("it was paid for")
+          if (result._tag === "Success") return assert.fail("the call succeeded without budget")
           assert.deepStrictEqual([result.failure._tag, result.failure.gaveUp], [tag, "BudgetSpent"])
           assert.lengthOf(sent, paid + 1, "nothing more is sent")
         }))
     }
   }
 
-  it.effect("a ladder is climbed to its end with a budget that says no to each model, and nothing is sent", () =>
+  it.effect("an empty budget refuses each fallback model, and nothing more is sent", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(Policy.apply({ models: ["claude-haiku-5-5", "claude-opus-5"] }))
       const { because, hops, result, sent } = yield* charged(0, [Faults.overloaded], call)
@@ -498,7 +497,7 @@ describe("a budget pays for every extra attempt once", () => {
 // Rare orders
 // -----------------------------------------------------------------------------
 
-describe("one after the other", () => {
+describe("an answer that stops early twice", () => {
   const play = (model: string, ...turns: ReadonlyArray<Faults.Turn>) =>
     Effect.gen(function*() {
       const result = yield* Claude.text("hi", { model }).pipe(
@@ -509,33 +508,33 @@ describe("one after the other", () => {
     }).pipe(Effect.provide(world(turns)))
   const roles = (messages: ReadonlyArray<Said> | undefined) => messages?.map(({ role }) => role)
 
-  it.effect("an answer that was cut at its very end is whole when nothing follows", () =>
+  it.effect("is complete if it was cut at its very end and the continuation is empty", () =>
     Effect.gen(function*() {
       const { messages, result } = yield* play(older, Faults.maxTokens("One."), Faults.emptyAnswer)
       assert.strictEqual(result._tag === "Success" && result.success, "One.")
       assert.lengthOf(messages, 2)
     }))
 
-  it.effect("what was nudged and then cut goes on from where it was cut", () =>
+  it.effect("is continued from where it was cut, after a nudge", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(older, Faults.emptyAnswer, Faults.maxTokens("One,"), Faults.answer(" two."))
       assert.deepStrictEqual(roles(messages[1]), ["user", "user"])
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant"])
     }))
 
-  it.effect("what was nudged and then cut is told last to repeat its last words", () =>
+  it.effect("after a nudge, ends its request with the last words to repeat", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(newer, Faults.emptyAnswer, Faults.maxTokens("One,"), Faults.answer("One, two."))
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant", "user"])
     }))
 
-  it.effect("what was nudged and then paused is sent back as it is", () =>
+  it.effect("after a nudge and a pause, is sent back unchanged", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(newer, Faults.emptyAnswer, Faults.paused("Look. "), Faults.answer("Two."))
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant"])
     }))
 
-  it.effect("a continuation of blanks only is asked for again", () =>
+  it.effect("is requested again if the continuation is only white space", () =>
     Effect.gen(function*() {
       const turns = [Faults.maxTokens("One,"), Faults.maxTokens(" \n"), Faults.answer(" two.")]
       const { messages, result } = yield* play(older, ...turns)
@@ -543,11 +542,11 @@ describe("one after the other", () => {
       assert.deepStrictEqual(messages[1], messages[2])
     }))
 
-  it.effect("all that was said is in the error of what is refused in between", () =>
+  it.effect("has its whole text in the error if a continuation is refused", () =>
     Effect.gen(function*() {
       const turns = [Faults.maxTokens("One,"), Faults.maxTokens(" two,"), Faults.refusal(" no")]
       const { result } = yield* play(older, ...turns)
-      if (result._tag === "Success" || result.failure._tag !== "Refused") return assert.fail("it is no refusal")
+      if (result._tag === "Success" || result.failure._tag !== "Refused") return assert.fail("the call was not refused")
       assert.strictEqual(result.failure.text && Redacted.value(result.failure.text), "One, two, no")
     }))
 })

@@ -9,39 +9,39 @@ const params = (more: Partial<Message.Params> = {}): Message.Params => ({
   messages: [{ role: "user", content: "hi" }],
   ...more
 })
-/** Three characters are taken for a token. */
+/** The estimate is three characters per token. */
 const tokens = (n: number) => params({ messages: [{ role: "user", content: "abc".repeat(n) }] })
 const thinking = params({ thinking: { type: "adaptive" } })
 
-describe("limits that are not set", () => {
+describe("default limits", () => {
   const cases: ReadonlyArray<
     readonly [name: string, params: Message.Params, third: number, streamed: boolean, expected: Partial<Lengths>]
   > = [
-    ["without a deadline", params(), Infinity, false, {
+    ["have fixed values without a deadline", params(), Infinity, false, {
       connect: 10_000,
       firstToken: 30_000,
       idle: 30_000,
       contentIdle: 60_000,
       attempt: Infinity
     }],
-    ["a third of 5 minutes is more", params(), 100_000, false, {
+    ["are not longer with a deadline of 5 minutes", params(), 100_000, false, {
       connect: 10_000,
       firstToken: 30_000,
       contentIdle: 60_000
     }],
-    ["a third of 24 seconds", params(), 8000, false, {
+    ["are a third of a deadline of 24 seconds", params(), 8000, false, {
       connect: 8000,
       firstToken: 8000,
       idle: 8000,
       contentIdle: 8000
     }],
-    ["a stream that is opened may pause as usual", params(), 8000, true, {
+    ["do not shorten the pauses of a stream for a deadline", params(), 8000, true, {
       connect: 8000,
       firstToken: 8000,
       idle: 30_000,
       contentIdle: 60_000
     }],
-    ["five seconds at least", params(), 1000, false, { idle: 5000, contentIdle: 5000 }],
+    ["are at least five seconds", params(), 1000, false, { idle: 5000, contentIdle: 5000 }],
     ["thinking", thinking, Infinity, false, {
       connect: 10_000,
       firstToken: 120_000,
@@ -49,19 +49,23 @@ describe("limits that are not set", () => {
       contentIdle: 180_000
     }],
     ["thinking in 24 seconds", thinking, 8000, false, { firstToken: 120_000, idle: 30_000, contentIdle: 180_000 }],
-    ["thinking that is off", params({ thinking: { type: "disabled" } }), 8000, false, { firstToken: 8000 }],
-    ["the input of a tool: 10 s for 1,000 tokens", params({ tools: [tool] }), 8000, false, {
+    ["are not longer if thinking is disabled", params({ thinking: { type: "disabled" } }), 8000, false, {
+      firstToken: 8000
+    }],
+    ["give the input of a tool 10 s for 1,000 tokens", params({ tools: [tool] }), 8000, false, {
       firstToken: 8000,
       idle: 40_960,
       contentIdle: 40_960
     }],
-    ["a large one", params({ tools: [tool], max_tokens: 64_000 }), Infinity, true, {
+    ["give a large input of a tool more time", params({ tools: [tool], max_tokens: 64_000 }), Infinity, true, {
       firstToken: 30_000,
       idle: 640_000,
       contentIdle: 640_000
     }],
     ["no tools", params({ tools: [] }), 8000, false, { idle: 8000 }],
-    ["no number of tokens", params({ tools: [tool], max_tokens: NaN }), 8000, false, { idle: 8000 }]
+    ["ignore tools if max_tokens is not a number", params({ tools: [tool], max_tokens: NaN }), 8000, false, {
+      idle: 8000
+    }]
   ]
   it.each(cases)("%s", (_, params, third, streamed, expected) => {
     assert.deepInclude({ ...limitsOf(params, third, streamed) }, expected)

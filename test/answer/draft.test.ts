@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Draft from "../../src/answer/draft.ts"
 import type { WireEvent } from "../../src/Message.ts"
 
-/** An event as it comes from the wire: of any shape. */
+/** An event of any shape, as from the wire. */
 const event = (type: string, more: object = {}): WireEvent => ({ type, ...more }) as object as WireEvent
 
 const messageStart = event("message_start", {
@@ -36,7 +36,7 @@ const emptyText = { type: "text", text: "", citations: null }
 const emptyThinking = { type: "thinking", thinking: "", signature: "" }
 const tool = { type: "tool_use", id: "toolu_1", name: "get_weather", input: {}, caller: { type: "direct" } }
 
-/** A draft that has taken events without a complaint. */
+/** A draft after these events, all of which must be valid. */
 const after = (...events: ReadonlyArray<WireEvent>) => {
   const draft = Draft.make("claude-sonnet-5-5")
   for (const event of events) assert.isUndefined(draft.add(event), JSON.stringify(event))
@@ -47,7 +47,7 @@ const content = (...events: ReadonlyArray<WireEvent>): ReadonlyArray<unknown> =>
   after(messageStart, ...events).message().content
 
 describe("a message", () => {
-  it("is what the API would have sent in one piece", () => {
+  it("equals the message that the API sends without streaming", () => {
     const message: object = after(
       messageStart,
       start(0, emptyThinking),
@@ -78,7 +78,7 @@ describe("a message", () => {
     })
   })
 
-  it("is there before anything has come, and at any time", () => {
+  it("can be read at any time, even before the first event", () => {
     const draft = Draft.make("claude-sonnet-5-5")
     assert.deepInclude(draft.message(), { model: "claude-sonnet-5-5", content: [], stop_reason: null })
     for (const next of [messageStart, start(0, emptyText), text("half ")]) draft.add(next)
@@ -88,7 +88,7 @@ describe("a message", () => {
     assert.deepStrictEqual(draft.message().content, [{ type: "text", text: "half an answer", citations: null }])
   })
 
-  it("has begun with its first block, and ended with message_stop", () => {
+  it("begins with its first block, and ends with message_stop", () => {
     const draft = Draft.make("claude-sonnet-5-5")
     const seen = [messageStart, event("brand_new"), start(0, emptyText), text("a"), stop(0), end(), messageStop].map(
       (next) => {
@@ -100,14 +100,14 @@ describe("a message", () => {
     assert.deepStrictEqual(seen.map(([, ended]) => ended), [false, false, false, false, false, false, true])
   })
 
-  it("says why and where it stopped", () => {
+  it("has the stop reason, stop sequence and stop details", () => {
     const details = { type: "refusal", category: "cyber", explanation: null }
     const message: object = after(messageStart, end("stop_sequence", { stop_sequence: "END", stop_details: details }))
       .message()
     assert.deepInclude(message, { stop_reason: "stop_sequence", stop_sequence: "END", stop_details: details })
   })
 
-  it("may be empty", () => {
+  it("may have no content", () => {
     assert.isTrue(after(messageStart, end("refusal"), messageStop).ended())
   })
 })
@@ -115,7 +115,7 @@ describe("a message", () => {
 describe("usage", () => {
   const usage = (...events: ReadonlyArray<WireEvent>) => after(messageStart, ...events).message().usage
 
-  it("is what message_start says, until message_delta says more", () => {
+  it("starts with the counts of message_start", () => {
     assert.deepInclude(usage(), {
       input_tokens: 14,
       output_tokens: 1,
@@ -126,7 +126,7 @@ describe("usage", () => {
     })
   })
 
-  it("is cumulative: what message_delta says stands in the place of what was said before", () => {
+  it("is cumulative: counts of message_delta replace earlier counts", () => {
     const { input_tokens, output_tokens } = usage(
       end(null, {}, { input_tokens: 20, output_tokens: 5 }),
       end("end_turn", {}, { output_tokens: 9 })
@@ -134,7 +134,7 @@ describe("usage", () => {
     assert.deepStrictEqual({ input_tokens, output_tokens }, { input_tokens: 20, output_tokens: 9 })
   })
 
-  it("null says nothing, and so does no usage at all", () => {
+  it("ignores null, and events without usage", () => {
     const nothing = { input_tokens: null, output_tokens: 9, cache_creation_input_tokens: null }
     assert.deepInclude(usage(end("end_turn", {}, nothing)), {
       input_tokens: 14,
@@ -149,14 +149,14 @@ describe("usage", () => {
   })
 })
 
-describe("usage that is none", () => {
-  it.each([Infinity, -Infinity, NaN, -1])("as a count, %d says nothing", (count) => {
+describe("invalid usage", () => {
+  it.each([Infinity, -Infinity, NaN, -1])("ignores the count %d", (count) => {
     const draft = after(messageStart, end("end_turn", {}, { input_tokens: count, output_tokens: count }))
     const { input_tokens, output_tokens } = draft.message().usage
     assert.deepStrictEqual({ input_tokens, output_tokens }, { input_tokens: 14, output_tokens: 1 })
   })
 
-  it("does not get into the sums", () => {
+  it("is not added to sums", () => {
     const usage = { input_tokens: "14", output_tokens: [9], cache_read_input_tokens: {}, service_tier: "standard" }
     for (const from of [event("message_start", { message: { usage } }), end("end_turn", {}, usage)]) {
       const draft = from.type === "message_start" ? after(from) : after(messageStart, from)
@@ -174,7 +174,7 @@ describe("usage that is none", () => {
 })
 
 describe("blocks", () => {
-  it("begin with what their start has", () => {
+  it("keep the content of their start event", () => {
     const cited = { type: "char_location", cited_text: "a" }
     assert.deepStrictEqual(
       content(start(0, { type: "text", text: "Pa", citations: [cited] }), text("ris")),
@@ -192,7 +192,7 @@ describe("blocks", () => {
     )
   })
 
-  it("may lack the parts that deltas will bring", () => {
+  it("may start without the fields that deltas fill", () => {
     assert.deepStrictEqual(content(start(0, { type: "text" }), text("Paris")), [
       { type: "text", text: "Paris", citations: null }
     ])
@@ -221,10 +221,10 @@ describe("blocks", () => {
 
   it.each([
     ["a tool", tool],
-    ["a tool of the server", { ...tool, type: "server_tool_use" }],
-    ["a tool of an MCP server", { ...tool, type: "mcp_tool_use" }],
-    ["a tool that is new", { ...tool, type: "brand_new_tool_use" }]
-  ])("%s has its input", (_, start_) => {
+    ["a server tool", { ...tool, type: "server_tool_use" }],
+    ["an MCP tool", { ...tool, type: "mcp_tool_use" }],
+    ["an unknown type of tool", { ...tool, type: "brand_new_tool_use" }]
+  ])("collect the input of %s", (_, start_) => {
     assert.deepStrictEqual(content(start(0, start_), json(""), json("{\"a\":"), json("[1]}"), stop(0)), [
       { ...start_, input: { a: [1] } }
     ])
@@ -234,15 +234,15 @@ describe("blocks", () => {
   })
 
   it.each([
-    ["is not over", [json("{\"city\": \"Oslo\"}")]],
+    ["has not ended", [json("{\"city\": \"Oslo\"}")]],
     ["is cut", [json("{\"city\": \"Os"), stop(0)]],
     ["is cut at a limit", [json("{\"city\": \"Os"), stop(0), end("max_tokens"), messageStop]],
-    ["is not there at a limit", [json(""), stop(0), end("max_tokens"), messageStop]],
+    ["is empty at a limit", [json(""), stop(0), end("max_tokens"), messageStop]],
     ["is cut by a refusal", [json("{\"city\": \"Os"), stop(0), end("refusal"), messageStop]],
-    ["is not there at a refusal", [stop(0), end("refusal"), messageStop]],
+    ["is empty at a refusal", [stop(0), end("refusal"), messageStop]],
     ["is cut by a pause", [json("{\"city\": \"Os"), stop(0), end("pause_turn"), messageStop]],
-    ["does not fit the window", [stop(0), end("model_context_window_exceeded"), messageStop]]
-  ])("a tool whose input %s is not seen", (_, events) => {
+    ["does not fit into the context window", [stop(0), end("model_context_window_exceeded"), messageStop]]
+  ])("omit a tool call whose input %s", (_, events) => {
     assert.deepStrictEqual(content(start(0, tool), ...events), [])
   })
 
@@ -252,7 +252,7 @@ describe("blocks", () => {
     ["is cut at a limit", ["{\"city\": \"Os"], "max_tokens", undefined],
     ["is cut by a refusal", ["{\"city\": \"Os"], "refusal", undefined],
     ["is cut by a pause", ["{\"city\": \"Os"], "pause_turn", undefined]
-  ])("the input of a tool that %s is a flaw or not", (_, pieces, reason, flaw) => {
+  ])("report whether the input of a tool that %s is a flaw", (_, pieces, reason, flaw) => {
     const draft = after(
       messageStart,
       start(0, tool),
@@ -265,8 +265,8 @@ describe("blocks", () => {
   })
 })
 
-describe("what is new", () => {
-  it("is taken as it comes", () => {
+describe("unknown events, blocks and fields", () => {
+  it("are accepted", () => {
     const block = { type: "brand_new_block", news: [1] }
     assert.deepStrictEqual(
       content(
@@ -286,16 +286,16 @@ describe("what is new", () => {
   })
 })
 
-describe("contradictions", () => {
+describe("an event that contradicts the protocol is rejected:", () => {
   const open = [messageStart, start(0, emptyText), text("Paris")]
   const other = { toString: 1, valueOf: 1 }
   const noBlock = "a content_block_start without a block"
   const notOpen = "a delta for a block that is not open"
-  const noText = "a text_delta without text, or in another block"
-  const noThinking = "a thinking_delta without thinking, or in another block"
-  const noSignature = "a signature_delta without one, or in another block"
-  const noJson = "an input_json_delta without JSON, or in another block"
-  const noCitation = "a citations_delta without one, or in another block"
+  const noText = "a text_delta without text, or in a block of another type"
+  const noThinking = "a thinking_delta without thinking, or in a block of another type"
+  const noSignature = "a signature_delta without a signature, or in a block of another type"
+  const noJson = "an input_json_delta without JSON, or in a block of another type"
+  const noCitation = "a citations_delta without a citation, or in a block of another type"
   const noReason = "a message_delta without a stop reason, or before message_start"
   const noEnd = "a message_stop without a stop reason"
   const noMessage = "a message_start without a message"
@@ -309,27 +309,27 @@ describe("contradictions", () => {
     ["a start without usage", [], event("message_start", { message: {} }), noMessage],
     ["content before the start", [], start(0, emptyText), "content before message_start"],
     ["a gap", begun, start(1, emptyText), "a content_block_start out of order (1)"],
-    ["an index twice", open, start(0, emptyText), "a content_block_start out of order (0)"],
-    ["a block at no number", begun, start(other, emptyText), "a content_block_start out of order"],
+    ["the same index twice", open, start(0, emptyText), "a content_block_start out of order (0)"],
+    ["a block whose index is not a number", begun, start(other, emptyText), "a content_block_start out of order"],
     ["no block", begun, start(0, undefined), noBlock],
-    ["a block that is none", begun, start(0, "text"), noBlock],
-    ["a block of no type", begun, start(0, { type: 7 }), noBlock],
-    ["a text that is none", begun, start(0, { type: "text", text: other }), noBlock],
-    ["citations that are none", begun, start(0, { ...emptyText, citations: 7 }), noBlock],
-    ["thinking that is none", begun, start(0, { type: "thinking", thinking: 7 }), noBlock],
-    ["a signature that is none", begun, start(0, { type: "thinking", signature: 7 }), noBlock],
+    ["a block that is not an object", begun, start(0, "text"), noBlock],
+    ["a block whose type is not a string", begun, start(0, { type: 7 }), noBlock],
+    ["a text that is not a string", begun, start(0, { type: "text", text: other }), noBlock],
+    ["citations that are not a list", begun, start(0, { ...emptyText, citations: 7 }), noBlock],
+    ["thinking that is not a string", begun, start(0, { type: "thinking", thinking: 7 }), noBlock],
+    ["a signature that is not a string", begun, start(0, { type: "thinking", signature: 7 }), noBlock],
     ["a delta before its block", begun, text("a"), "a delta for a block that is not open (0)"],
     ["a delta after its block", [...open, stop(0)], text("a"), "a delta for a block that is not open (0)"],
     ["a delta for another block", open, text("a", 1), "a delta for a block that is not open (1)"],
-    ["a delta below all blocks", open, text("a", -1), "a delta for a block that is not open (-1)"],
-    ["a delta between blocks", open, text("a", 0.5), "a delta for a block that is not open (0.5)"],
-    ["a delta at no number", open, text("a", "length"), notOpen],
-    ["a delta at no number", open, text("a", "0"), notOpen],
-    ["a delta at an object", open, text("a", other), notOpen],
-    ["a delta nowhere", open, text("a", null), notOpen],
+    ["a delta with a negative index", open, text("a", -1), "a delta for a block that is not open (-1)"],
+    ["a delta with a fractional index", open, text("a", 0.5), "a delta for a block that is not open (0.5)"],
+    ["a delta whose index is a property of lists", open, text("a", "length"), notOpen],
+    ["a delta whose index is a string", open, text("a", "0"), notOpen],
+    ["a delta whose index is an object", open, text("a", other), notOpen],
+    ["a delta without an index", open, text("a", null), notOpen],
     ["no delta", open, delta(0, undefined), "a content_block_delta without a delta"],
-    ["a delta of no type", open, delta(0, { type: 7 }), "a content_block_delta without a delta"],
-    ["text that is none", open, text(7), noText],
+    ["a delta whose type is not a string", open, delta(0, { type: 7 }), "a content_block_delta without a delta"],
+    ["a text_delta that is not a string", open, text(7), noText],
     ["text in a tool", [messageStart, start(0, tool)], text("a"), noText],
     ["text in thinking", [messageStart, start(0, emptyThinking)], text("a"), noText],
     [
@@ -346,9 +346,9 @@ describe("contradictions", () => {
       noSignature
     ],
     ["a signature of text", open, delta(0, { type: "signature_delta", signature: "a" }), noSignature],
-    ["input that is no text", [messageStart, start(0, tool)], json({}), noJson],
+    ["input that is not a string", [messageStart, start(0, tool)], json({}), noJson],
     ["input in text", open, json("{}"), noJson],
-    ["a citation that is none", open, delta(0, { type: "citations_delta" }), noCitation],
+    ["a citations_delta without a citation", open, delta(0, { type: "citations_delta" }), noCitation],
     [
       "a citation in a tool",
       [messageStart, start(0, tool)],
@@ -357,11 +357,11 @@ describe("contradictions", () => {
     ],
     ["a stop before its block", begun, stop(0), "a content_block_stop for a block that is not open (0)"],
     ["a stop twice", [...open, stop(0)], stop(0), "a content_block_stop for a block that is not open (0)"],
-    ["a stop at no number", open, stop("0"), "a content_block_stop for a block that is not open"],
+    ["a stop whose index is not a number", open, stop("0"), "a content_block_stop for a block that is not open"],
     ["a stop reason before the start", [], end(), noReason],
     ["no stop reason", begun, event("message_delta", { delta: {} }), noReason],
     ["no message_delta", [...open, stop(0)], messageStop, noEnd],
-    ["a stop reason that is none", [messageStart, end(7)], messageStop, noEnd],
+    ["a stop reason that is not a string", [messageStart, end(7)], messageStop, noEnd],
     ["an end before the start", [], messageStop, noEnd],
     ["an end within a block", [...open, end()], messageStop, "a message_stop inside a block"]
   ]
@@ -371,7 +371,7 @@ describe("contradictions", () => {
     const { content } = draft.message()
     const begun = draft.begun()
     assert.strictEqual(draft.add(next), complaint)
-    // It is told, not taken.
+    // The rejected event does not change the draft.
     assert.deepStrictEqual(draft.message().content, content)
     assert.strictEqual(draft.begun(), begun)
     assert.isFalse(draft.ended())

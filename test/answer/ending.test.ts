@@ -1,4 +1,4 @@
-/** G11 How a call ends that opens a stream: once, with the stream, and with all that it cost and that was tried. */
+/** G11 A call that opens a stream ends once, together with the stream, with its whole cost and history. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Ref, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -14,7 +14,7 @@ const fake = (playable: Faults.Playable, guards: Guards.Guards = {}) =>
 
 const retry = Retry.linear({ times: 2, base: "1 second" })
 
-/** Runs it, however long it waits. */
+/** Runs an effect, and moves the clock on while it waits. */
 const soon = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(self)
@@ -22,7 +22,7 @@ const soon = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     return yield* Fiber.join(running)
   })
 
-/** What is left of a failure: why it is final, and what was tried. */
+/** The tag of an error, why the call gave up, and its attempts. */
 const explained = ({ _tag, gaveUp, history }: ClaudeError.ClaudeError) => ({
   _tag,
   gaveUp,
@@ -36,7 +36,7 @@ const thoughtOnly = Faults.stream([
 ], { end: "cut" })
 
 describe("a stream under a policy", () => {
-  it.effect("succeeds when it was read to its end, with what it cost", () =>
+  it.effect("succeeds when it is read to its end, and logs its cost", () =>
     Effect.gen(function*() {
       const seen: Array<ReadonlyArray<string>> = []
       yield* Claude.stream("hi").pipe(
@@ -51,7 +51,7 @@ describe("a stream under a policy", () => {
       assert.isAbove(end.spent.dollars, 0)
     }).pipe(Effect.provide(fake([Faults.answer("a b c")]))))
 
-  it.effect("succeeds when it was left, with what it cost at least", () =>
+  it.effect("succeeds when its reader stops early, and logs its minimum cost", () =>
     Effect.gen(function*() {
       yield* Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.take(1), Stream.runDrain)
       assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptAbandoned", "CallSucceeded"])
@@ -59,7 +59,7 @@ describe("a stream under a policy", () => {
       assert.isTrue(end?._tag === "CallSucceeded" && end.spent.atLeast)
     }).pipe(Effect.provide(fake([Faults.answer("a b c")]))))
 
-  it.effect("has no end when it is interrupted, or never read", () =>
+  it.effect("logs no end when it is interrupted or never read", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.stream("hi").pipe(
         Policy.applyStream({ retry }),
@@ -72,7 +72,7 @@ describe("a stream under a policy", () => {
       assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptAbandoned", "AttemptStarted", "AttemptAbandoned"])
     }).pipe(Effect.provide(fake([Faults.pings("a", "1 second"), Faults.answer("b")]))))
 
-  it.effect("gives up when it breaks off, with why and what was tried before", () =>
+  it.effect("gives up when it breaks off, with the reason and the history", () =>
     Effect.gen(function*() {
       const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.runDrain)
       const error = yield* soon(Effect.flip(reading))
@@ -90,7 +90,7 @@ describe("a stream under a policy", () => {
       assert.instanceOf(error.cause, ClaudeError.Unreachable)
     }).pipe(Effect.provide(fake([Faults.overloaded, Faults.breaks("half")]))))
 
-  it.effect("gives up once where nothing comes after a break", () =>
+  it.effect("gives up once if the retry after a break fails", () =>
     Effect.gen(function*() {
       const reading = Claude.events("hi").pipe(Policy.applyStream({ retry, onBreak: "resume" }), Stream.runDrain)
       const error = yield* soon(Effect.flip(reading))
@@ -102,7 +102,7 @@ describe("a stream under a policy", () => {
       assert.deepStrictEqual(others, [])
     }).pipe(Effect.provide(fake(Faults.untilLast(Faults.breaks("half"), Faults.serverError)))))
 
-  it.effect("has not ended while it is tried again before its first piece", () =>
+  it.effect("does not end at a retry before its first content", () =>
     Effect.gen(function*() {
       const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.runDrain)
       yield* soon(reading)
@@ -122,23 +122,23 @@ describe("a stream under a policy", () => {
   const whys: ReadonlyArray<
     readonly [why: string, policy: Policy.Policy, script: Faults.Playable, explained: ReturnType<typeof explained>]
   > = [
-    ["when it is cut, as one that is collected", {}, [Faults.maxTokens("a b")], {
+    ["when it is cut, like an answer that is not streamed", {}, [Faults.maxTokens("a b")], {
       _tag: "Truncated",
       gaveUp: "NotRetried",
       tried: [[1, "Truncated"]]
     }],
-    ["at the end of its time", late, [Faults.overloaded, Faults.pings("a", "1 second")], {
+    ["at its deadline", late, [Faults.overloaded, Faults.pings("a", "1 second")], {
       _tag: "DeadlineExceeded",
       gaveUp: "DeadlineExceeded",
       tried: [[1, "Overloaded"]]
     }],
-    ["at the end of its time, also before it has opened", late, [Faults.silence], {
+    ["at its deadline, even before it has opened", late, [Faults.silence], {
       _tag: "DeadlineExceeded",
       gaveUp: "DeadlineExceeded",
       tried: []
     }]
   ]
-  it.effect.each(whys)("gives up %s, with what was tried", ([, policy, script, expected]) =>
+  it.effect.each(whys)("gives up %s, with its history", ([, policy, script, expected]) =>
     Effect.gen(function*() {
       const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry, ...policy }), Stream.runDrain)
       const error = yield* soon(Effect.flip(reading))
@@ -148,7 +148,7 @@ describe("a stream under a policy", () => {
       assert.isTrue(end?._tag === "GaveUp" && Duration.toMillis(end.took) === (policy === late ? 5000 : 0))
     }).pipe(Effect.provide(fake(script))))
 
-  it.effect("is told again each time it is run", () =>
+  it.effect("logs an end each time it is run", () =>
     Effect.gen(function*() {
       const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry, streamOverall: "1 minute" }))
       yield* Stream.runDrain(reading)
@@ -158,7 +158,7 @@ describe("a stream under a policy", () => {
 })
 
 // -----------------------------------------------------------------------------
-// Streams that are more than an answer
+// Streams with several answers or policies
 // -----------------------------------------------------------------------------
 
 const whole = Faults.answer("a b c")
@@ -181,40 +181,45 @@ const combined: ReadonlyArray<
     end: "CallSucceeded" | ClaudeError.Tag | "none"
   ]
 > = [
-  ["two, whole", under(Stream.concat(Claude.stream("1"), Claude.stream("2"))), [whole, whole], "CallSucceeded"],
-  ["two, of which the second breaks", under(Stream.concat(Claude.stream("1"), Claude.stream("2"))), [
+  [
+    "two complete answers",
+    under(Stream.concat(Claude.stream("1"), Claude.stream("2"))),
+    [whole, whole],
+    "CallSucceeded"
+  ],
+  ["two answers, the second of which breaks", under(Stream.concat(Claude.stream("1"), Claude.stream("2"))), [
     whole,
     half
   ], "PartialAnswer"],
-  ["two at once, of which one fails", under(Stream.merge(Claude.stream("1"), Claude.stream("2"))), [
+  ["two concurrent answers, one of which fails", under(Stream.merge(Claude.stream("1"), Claude.stream("2"))), [
     whole,
     Faults.delayed(Faults.overloaded, "3 seconds")
   ], "Overloaded"],
-  ["one that asks for each piece", under(Stream.mapEffect(Claude.stream("1"), (piece) => Claude.text(piece))), [
+  ["a call for each piece of an answer", under(Stream.mapEffect(Claude.stream("1"), (piece) => Claude.text(piece))), [
     whole,
     whole,
     Faults.overloaded
   ], "Overloaded"],
   [
-    "one that never ends, after an answer",
+    "an answer, and then a stream that never ends",
     limited(Stream.concat(Stream.fromEffect(Claude.text("1")), Stream.never)),
     [whole],
     "DeadlineExceeded"
   ],
-  ["two of one call, when its time is over", limited(both), [whole, endless], "DeadlineExceeded"],
-  ["one under two policies", under(under(Claude.stream("1"))), [whole], "CallSucceeded"],
-  ["one under two policies that breaks", under(under(Claude.stream("1"))), [half], "PartialAnswer"],
-  ["one under two policies, when the outer time is over", limited(under(Claude.stream("1"))), [
+  ["two answers of one call, at its deadline", limited(both), [whole, endless], "DeadlineExceeded"],
+  ["an answer under two policies", under(under(Claude.stream("1"))), [whole], "CallSucceeded"],
+  ["an answer under two policies that breaks", under(under(Claude.stream("1"))), [half], "PartialAnswer"],
+  ["an answer under two policies, at the outer deadline", limited(under(Claude.stream("1"))), [
     endless
   ], "DeadlineExceeded"],
   [
-    "one whose reader is busy when its time is over",
+    "an answer whose reader is busy at the deadline",
     Stream.take(Stream.tap(limited(Claude.stream("1")), () => Effect.sleep("20 seconds")), 1),
     [endless],
     "DeadlineExceeded"
   ],
   [
-    "two, of which the second is left by an interrupt",
+    "two answers, the second of which is interrupted",
     Stream.interruptWhen(
       under(Stream.concat(Claude.stream("1"), Claude.stream("2"))),
       Effect.andThen(Effect.sleep("20 seconds"), Effect.interrupt)
@@ -224,9 +229,9 @@ const combined: ReadonlyArray<
   ]
 ]
 
-describe("a stream under a policy that is more than an answer", () => {
+describe("a stream under a policy that is not a single answer", () => {
   for (const [name, read, script, end] of combined) {
-    it.effect(`has one end for each of its policies: ${name}`, () =>
+    it.effect(`logs one end for each of its policies: ${name}`, () =>
       Effect.gen(function*() {
         const reader = yield* Effect.forkChild(Effect.exit(Stream.runDrain(read)))
         yield* TestClock.adjust("1 minute")
@@ -236,8 +241,8 @@ describe("a stream under a policy that is more than an answer", () => {
         assert.lengthOf(new Set(told.map(({ call }) => call)), told.length)
         const expected = end === "none" ? [] : Array.from({ length: name.includes("two policies") ? 2 : 1 }, () => end)
         const shown = told.map((event) => event._tag === "GaveUp" ? event.error._tag : event._tag)
-        // What is inside may be cut off by what is outside, and has no end then.
-        assert.deepStrictEqual(shown, name.includes("outer time") ? expected.slice(1) : expected)
+        // The outer deadline interrupts the inner policy, which then logs no end.
+        assert.deepStrictEqual(shown, name.includes("outer deadline") ? expected.slice(1) : expected)
         assert.isAtLeast(calls.size, 1)
         for (const event of told) if (event._tag === "GaveUp") assert.isDefined(event.error.history)
         const rate = (yield* Guards.status).successRate ?? assert.fail()
@@ -248,7 +253,7 @@ describe("a stream under a policy that is more than an answer", () => {
 })
 
 describe("an answer that is opened under a policy", () => {
-  it.effect("ends its call when it was read", () =>
+  it.effect("ends its call when it has been read", () =>
     Effect.gen(function*() {
       const { events } = yield* Policy.apply({ retry })(Claude.open("hi"))
       assert.deepStrictEqual(yield* ends, [])
@@ -256,7 +261,7 @@ describe("an answer that is opened under a policy", () => {
       assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), ["CallSucceeded"])
     }).pipe(Effect.scoped, Effect.provide(fake([Faults.answer("a")]))))
 
-  it.effect("ends it with the last of several, once", () =>
+  it.effect("ends its call once, together with the last of several answers", () =>
     Effect.gen(function*() {
       const [first, second] = yield* Policy.apply({ retry })(Effect.all([Claude.open("1"), Claude.open("2")]))
       yield* Stream.runDrain(first.events)
@@ -267,7 +272,7 @@ describe("an answer that is opened under a policy", () => {
       assert.deepStrictEqual(others, [])
     }).pipe(Effect.scoped, Effect.provide(fake([Faults.answer("a"), Faults.breaks("half")]))))
 
-  it.effect("ends it with the first that breaks, and not once more", () =>
+  it.effect("ends its call once, with the first of several answers that breaks", () =>
     Effect.gen(function*() {
       const [first, second] = yield* Policy.apply({ retry })(Effect.all([Claude.open("1"), Claude.open("2")]))
       const error = yield* Effect.flip(Stream.runDrain(first.events))
@@ -277,7 +282,7 @@ describe("an answer that is opened under a policy", () => {
       assert.deepStrictEqual(others, [])
     }).pipe(Effect.scoped, Effect.provide(fake(Faults.cycle(Faults.breaks("half"))))))
 
-  it.effect("ends it once, also where both are opened again in vain", () =>
+  it.effect("ends its call once, even if the restarts of two answers fail", () =>
     Effect.gen(function*() {
       const opened = Policy.apply({ retry, onBreak: "restart" })(Effect.all([Claude.open("1"), Claude.open("2")]))
       const reading = Effect.flatMap(opened, (all) =>
@@ -289,7 +294,7 @@ describe("an answer that is opened under a policy", () => {
     }).pipe(Effect.scoped, Effect.provide(fake(Faults.untilLast(half, half, Faults.serverError)))))
 
   for (const [script, end] of [[whole, "CallSucceeded"], [half, "GaveUp"]] as const) {
-    it.effect(`ends all the calls that it is of: ${end}`, () =>
+    it.effect(`ends every call that contains it: ${end}`, () =>
       Effect.gen(function*() {
         const { events } = yield* Policy.apply({ retry })(Policy.apply({ retry })(Claude.open("hi")))
         assert.deepStrictEqual(yield* ends, [])
@@ -300,7 +305,7 @@ describe("an answer that is opened under a policy", () => {
       }).pipe(Effect.scoped, Effect.provide(fake([script]))))
   }
 
-  it.effect("is no part of another call in which it is read", () =>
+  it.effect("does not count for another call in which it is read", () =>
     Effect.gen(function*() {
       const { events } = yield* Policy.apply({ retry })(Claude.open("hi"))
       yield* Policy.apply({ retry })(Effect.ignore(Stream.runDrain(events)))
@@ -308,7 +313,7 @@ describe("an answer that is opened under a policy", () => {
       assert.deepStrictEqual({ calls, failures }, { calls: 2, failures: 1 })
     }).pipe(Effect.scoped, Effect.provide(fake([half]))))
 
-  it.effect("and read inside of it is a part of it", () =>
+  it.effect("counts for the call if it is opened and read inside of it", () =>
     Effect.gen(function*() {
       const reading = Effect.scoped(
         Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events))
@@ -318,9 +323,9 @@ describe("an answer that is opened under a policy", () => {
     }).pipe(Effect.provide(fake([Faults.breaks("half"), Faults.answer("a")]))))
 })
 
-describe("an answer that is opened again inside of its policy", () => {
+describe("an answer that breaks, and whose retries fail", () => {
   for (const onBreak of ["restart", "resume"] as const) {
-    it.effect(`and fails has each attempt once in its history: ${onBreak}`, () =>
+    it.effect(`has each attempt once in the history of its error: ${onBreak}`, () =>
       Effect.gen(function*() {
         const reading = Effect.scoped(Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events)))
         const error = yield* soon(Effect.flip(Policy.apply({ retry, onBreak })(reading)))
@@ -334,8 +339,8 @@ describe("an answer that is opened again inside of its policy", () => {
   }
 })
 
-describe("a reader that fails", () => {
-  it.effect("is no failure of the model, whatever it fails with", () =>
+describe("an error of the reader", () => {
+  it.effect("is not a failure of the call, whatever the error is", () =>
     Effect.gen(function*() {
       const own = new ClaudeError.Overloaded({})
       for (let i = 0; i < 20; i++) {
@@ -353,7 +358,7 @@ describe("a reader that fails", () => {
       assert.notInclude(yield* told, "AttemptFailed")
     }).pipe(Effect.provide(fake(Faults.cycle(Faults.answer("a b c")), Guards.standard))))
 
-  it.effect("after a break does not mend it", () =>
+  it.effect("after a break leaves the call failed", () =>
     Effect.gen(function*() {
       const own = new ClaudeError.Refused({})
       yield* Claude.stream("hi").pipe(

@@ -1,4 +1,4 @@
-/** The reply of an answer that is opened: complete, whoever has read it, or the error that its reader saw. */
+/** The reply of an opened answer: complete, no matter how it is read, or the error that its reader got. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Redacted, Ref, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -12,7 +12,7 @@ const retry = Retry.linear({ times: 2, base: "1 second" })
 
 const long = Array.from({ length: 2000 }, (_, i) => `word${i}`).join(" ")
 
-/** Runs it, however long it waits. */
+/** Runs an effect, and moves the clock on while it waits. */
 const soon = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(self)
@@ -20,23 +20,22 @@ const soon = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     return yield* Fiber.join(running)
   })
 
-/** An answer that comes in pieces, a second apart. */
+/** An answer in pieces, one per second. */
 const slow = Faults.answer("a b c", { every: "1 second" })
 
-/** Opens it, also where its first content is a few seconds away. */
+/** Opens an answer, and moves the clock on to its first content. */
 const opened = Effect.gen(function*() {
   const opening = yield* Effect.forkChild(Claude.open("hi"), { startImmediately: true })
   yield* TestClock.adjust("3 seconds")
   return yield* Fiber.join(opening)
 })
 
-/** The first events of an answer, as a wire gives them. */
 const begun = Faults.events("a").slice(0, 3).map((text): Message.WireEvent => JSON.parse(text.slice(text.indexOf("{"))))
 
 const collected = (text: Stream.Stream<string, ClaudeError.ClaudeError>) => Stream.mkString(text)
 
 describe("the reply of an answer", () => {
-  it.effect("is there after its text was read, with what it used", () =>
+  it.effect("is available after the text was read, with its usage", () =>
     Effect.gen(function*() {
       const prompt = "Tell me a story."
       const pieces: Array<string> = []
@@ -50,19 +49,19 @@ describe("the reply of an answer", () => {
       assert.deepStrictEqual(yield* ends, ["success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer(long)]))))
 
-  it.effect("reads what nobody reads, once", () =>
+  it.effect("reads the answer once if there is no reader", () =>
     Effect.gen(function*() {
       const answer = yield* Claude.open("hi")
       assert.deepStrictEqual(yield* ends, [])
       assert.strictEqual((yield* answer.reply).text, long)
       assert.deepStrictEqual(yield* ends, ["success"])
       const text = yield* Effect.exit(collected(answer.text))
-      assert.match(String(text), /can be read once/)
+      assert.match(String(text), /can be read only once/)
       assert.strictEqual((yield* answer.reply).text, long)
       assert.strictEqual(yield* asked, 1)
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer(long)]))))
 
-  it.effect("waits for the reader that is there, and takes nothing from it", () =>
+  it.effect("waits for the reader, and takes no events from it", () =>
     Effect.gen(function*() {
       const answer = yield* opened
       const reader = yield* Effect.forkChild(collected(answer.text), { startImmediately: true })
@@ -76,7 +75,7 @@ describe("the reply of an answer", () => {
       assert.deepStrictEqual(yield* ends, ["success"])
     }).pipe(Effect.scoped, Effect.provide(spied([slow]))))
 
-  it.effect("is the same for two that ask at once", () =>
+  it.effect("is the same for two fibers that wait for it", () =>
     Effect.gen(function*() {
       const answer = yield* opened
       const [one, other] = yield* soon(Effect.all([answer.reply, answer.reply], { concurrency: 2 }))
@@ -86,7 +85,7 @@ describe("the reply of an answer", () => {
       assert.strictEqual(yield* asked, 1)
     }).pipe(Effect.scoped, Effect.provide(spied([slow]))))
 
-  it.effect("G2 is a PartialAnswer with what was read, where its reader has left: leaving ends the answer at once", () =>
+  it.effect("G2 is a PartialAnswer with the text so far if the reader stops early, which ends the answer at once", () =>
     Effect.gen(function*() {
       const answer = yield* opened
       const leaver = yield* Effect.forkChild(Stream.runDrain(Stream.take(answer.text, 1)), { startImmediately: true })
@@ -98,14 +97,14 @@ describe("the reply of an answer", () => {
       assert.isTrue(
         error._tag === "PartialAnswer" && error.text !== undefined && Redacted.value(error.text).trim() === "a"
       )
-      assert.match(error.message, /its reader has left/)
+      assert.match(error.message, /the reader stopped early/)
       assert.strictEqual(yield* asked, 1)
     }).pipe(
       Effect.scoped,
       Effect.provide(spied([slow]).pipe(Guards.apply({ concurrency: { max: 1 } })))
     ))
 
-  it.effect("is complete where its reader has left with message_stop", () =>
+  it.effect("is complete if the reader stops at message_stop", () =>
     Effect.gen(function*() {
       const answer = yield* Claude.open("hi")
       yield* Stream.runDrain(Stream.takeUntil(answer.events, ({ type }) => type === "message_stop"))
@@ -113,7 +112,7 @@ describe("the reply of an answer", () => {
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer("a b c")]))))
 
   for (const how of ["text", "events", "reply"] as const) {
-    it.effect(`fails as reading does, with the very error: ${how}`, () =>
+    it.effect(`fails with the same error as the reading: ${how}`, () =>
       Effect.gen(function*() {
         const answer = yield* Policy.apply({ retry })(Claude.open("hi"))
         const error = yield* Effect.flip<unknown, ClaudeError.ClaudeError, never>(
@@ -126,7 +125,7 @@ describe("the reply of an answer", () => {
       }).pipe(Effect.scoped, Effect.provide(spied([Faults.refusal("no")]))))
   }
 
-  it.effect("dies as reading does", () =>
+  it.effect("dies with the defect of the reading", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.make({
         countTokens: () => Effect.succeed(1),
@@ -147,7 +146,7 @@ describe("the reply of an answer", () => {
       for (const exit of exits) assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) === "a bug")
     }).pipe(Effect.scoped))
 
-  it.effect("G13 goes on after a break in the middle: no text is given twice, and the reply has all of it", () =>
+  it.effect("G13 is complete after a break that was resumed, and no text is repeated", () =>
     Effect.gen(function*() {
       const answer = yield* Policy.apply({ onBreak: "resume", retry })(Claude.open("hi", { model: "claude-haiku-4-5" }))
       const text = yield* soon(collected(answer.text))
@@ -158,7 +157,7 @@ describe("the reply of an answer", () => {
       assert.deepStrictEqual(yield* ends, ["PartialAnswer", "success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.breaks("one two"), Faults.answer(" three")]))))
 
-  it.effect("G13 text does not begin anew, and the reply of a text that broke fails as the text did", () =>
+  it.effect("G13 fails with the error of the text after a break, because a text stream does not restart", () =>
     Effect.gen(function*() {
       const answer = yield* Policy.apply({ onBreak: "restart", retry })(Claude.open("hi"))
       const error = yield* soon(Effect.flip(collected(answer.text)))
@@ -167,14 +166,14 @@ describe("the reply of an answer", () => {
       assert.strictEqual(yield* asked, 1)
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.breaks("half"), Faults.answer("whole")]))))
 
-  it.effect("begins anew where nobody has read, and the policy wants that", () =>
+  it.effect("restarts the answer under onBreak: restart if there is no reader", () =>
     Effect.gen(function*() {
       const answer = yield* Policy.apply({ onBreak: "restart", retry })(Claude.open("hi"))
       assert.strictEqual((yield* soon(answer.reply)).text, "whole")
       assert.deepStrictEqual(yield* ends, ["PartialAnswer", "success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.breaks("half"), Faults.answer("whole")]))))
 
-  it.effect("G1 G2 that is interrupted while it reads ends the answer at once, and asks nothing again", () =>
+  it.effect("G1 G2 ends the answer at once if it is interrupted while it reads, and sends no retry", () =>
     Effect.gen(function*() {
       const answer = yield* Policy.apply({ onBreak: "restart", retry })(Claude.open("hi"))
       const reading = yield* Effect.forkChild(answer.reply, { startImmediately: true })
@@ -188,7 +187,7 @@ describe("the reply of an answer", () => {
       assert.strictEqual(yield* asked, 1)
     }).pipe(Effect.scoped, Effect.provide(spied(Faults.cycle(Faults.pings("a", "1 second"))))))
 
-  it.effect("is interrupted where the scope is closed before it is complete", () =>
+  it.effect("is interrupted if the scope closes before the answer is complete", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const answer = yield* Scope.provide(Claude.open("hi"), scope)

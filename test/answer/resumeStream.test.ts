@@ -1,4 +1,4 @@
-/** Streams that break, at any byte and in any way, and what follows: nothing twice, nothing lost. */
+/** Streams that break at any byte, and are restarted or resumed without repeating or losing text. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Redacted, Ref, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -30,7 +30,7 @@ import {
 } from "../support/streams.ts"
 
 // -----------------------------------------------------------------------------
-// Going on
+// Resuming
 // -----------------------------------------------------------------------------
 
 const goOn = (words: string) =>
@@ -42,16 +42,16 @@ const resume = { onBreak: "resume", retry: { PartialAnswer: Retry.backoff({ time
 
 const retry = Retry.linear({ times: 2, base: "1 second" })
 
-describe("onBreak: resume", () => {
+describe("a stream with onBreak: resume", () => {
   for (const [model, further] of [[older, "wn fox jumps."], [newer, "The quick brown fox jumps."]] as const) {
-    it.effect(`asks ${model} for the rest in its own way, and shows nothing twice`, () =>
+    it.effect(`asks ${model} for the rest in the way that the model supports, and repeats no text`, () =>
       Effect.gen(function*() {
         const { error, events, shown } = yield* read(resume, { model })
         assert.isUndefined(error)
         assert.strictEqual(shown, "The quick brown fox jumps.")
         const [whole, rest, ...others] = (yield* FakeClaude.received).map(({ params }) => params)
         assert.lengthOf(others, 0)
-        // The same request in all but its messages.
+        // The requests differ only in their messages.
         assert.deepStrictEqual<object>({ ...rest, messages: [] }, { ...whole, messages: [] })
         const begun = assistant(text("The quick bro"))
         assert.deepStrictEqual<unknown>(
@@ -77,7 +77,7 @@ describe("onBreak: resume", () => {
       ))
   }
 
-  it.effect("asks in the same way, if it broke off when it had said why it would stop", () =>
+  it.effect("asks for the rest in the same way if it broke off after its stop reason", () =>
     Effect.gen(function*() {
       const { error, shown } = yield* read(resume, { model: newer })
       assert.isUndefined(error)
@@ -89,7 +89,7 @@ describe("onBreak: resume", () => {
       Faults.answer("The quick brown fox.")
     ]))))
 
-  it.effect("is for text, too, which needs no mark", () =>
+  it.effect("also resumes a stream of plain text", () =>
     Effect.gen(function*() {
       const running = yield* Claude.stream("hi", { model: older }).pipe(
         Policy.applyStream(resume),
@@ -104,7 +104,7 @@ describe("onBreak: resume", () => {
     ["begins elsewhere", Faults.answer("Sure, here is the rest: brown fox.")],
     ["is too short", Faults.stream([...Faults.events("The").slice(0, 4), ...Faults.events("").slice(-2)])]
   ])(
-    "shows nothing of a continuation that %s, nor its end, and asks again while it may",
+    "hides a continuation that %s, and retries",
     ([, misfit]) =>
       Effect.gen(function*() {
         const { error, events, shown } = yield* read(resume, { model: newer })
@@ -114,7 +114,7 @@ describe("onBreak: resume", () => {
       }).pipe(Effect.provide(spied([Faults.breaks("The quick"), misfit, Faults.answer("The quick brown fox.")])))
   )
 
-  it.effect("ends when the retries do, with all that had arrived", () =>
+  it.effect("fails after its last retry, and keeps all text that has arrived", () =>
     Effect.gen(function*() {
       const { error, shown } = yield* read(resume, { model: older })
       assert.strictEqual(shown, "a b c d")
@@ -126,9 +126,9 @@ describe("onBreak: resume", () => {
       Faults.breaks(" d")
     ]))))
 
-  it.effect("refuses, with a reason, where nothing but thinking or a tool had arrived", () =>
+  it.effect("is not resumed after only thinking, or after a tool call, and its error says so", () =>
     Effect.gen(function*() {
-      for (const reason of [/nothing but thinking or a tool/, /a tool had been used after the text/]) {
+      for (const reason of [/only thinking or part of a tool call/, /a tool was called after the text/]) {
         const { error } = yield* read(resume, { model: newer })
         assert.match(error?.detail ?? "", reason)
       }
@@ -138,7 +138,7 @@ describe("onBreak: resume", () => {
       Faults.stream(Faults.events("Look", { tool: { name: "look", input: { at: "x" } } }).slice(0, 9), { end: "cut" })
     ]))))
 
-  it.effect("says from which block on it goes, where a tool was lost", () =>
+  it.effect("announces the block from which it is resumed, if a tool call was lost", () =>
     Effect.gen(function*() {
       const { error, events, shown } = yield* read(resume, { model: older })
       assert.isUndefined(error)
@@ -152,7 +152,7 @@ describe("onBreak: resume", () => {
     ]))))
 })
 
-describe("a stream that goes on", () => {
+describe("a resumed stream", () => {
   for (
     const [model, further] of [
       [older, "\n    return 1\n"],
@@ -160,7 +160,7 @@ describe("a stream that goes on", () => {
     ] as const
   ) {
     for (const every of [1, 3, 1000]) {
-      it.effect(`keeps the blanks of what it goes on with: ${model}, in pieces of ${every}`, () =>
+      it.effect(`keeps the white space of the continuation: ${model}, in pieces of ${every}`, () =>
         Effect.gen(function*() {
           const { error, shown } = yield* read({ onBreak: "resume", retry }, { model })
           assert.isUndefined(error)
@@ -169,7 +169,7 @@ describe("a stream that goes on", () => {
     }
   }
 
-  it.effect("is refused, if what it was to go on with is a refusal", () =>
+  it.effect("fails as refused if the continuation is a refusal", () =>
     Effect.gen(function*() {
       for (const model of [newer, older]) {
         const { error } = yield* read({ onBreak: "resume", retry }, { model })
@@ -183,7 +183,7 @@ describe("a stream that goes on", () => {
       Faults.refusal()
     ]))))
 
-  it.effect("goes on with the next model, in the way that this one takes, with what the first had written", () =>
+  it.effect("continues the text with the fallback model, in the way that this model supports", () =>
     Effect.gen(function*() {
       const { error, marks, shown } = yield* read({
         onBreak: "resume",
@@ -199,7 +199,7 @@ describe("a stream that goes on", () => {
       assert.deepStrictEqual(yield* ends, ["PartialAnswer", "Overloaded", "success"])
     }).pipe(Effect.provide(spied([Faults.breaks("The quick"), Faults.overloaded, Faults.answer(" fox.")]))))
 
-  it.effect("of kinds that are not known yet pass in a stream that goes on, too", () =>
+  it.effect("passes on unknown types of events", () =>
     Effect.gen(function*() {
       const { error, events, shown } = yield* read({ onBreak: "resume", retry })
       assert.isUndefined(error)
@@ -208,7 +208,7 @@ describe("a stream that goes on", () => {
       assert.deepStrictEqual<ReadonlyArray<string>>(after, [
         "resumed",
         "tea_time",
-        // The blank after the word that was there, and the next word.
+        // The white space after the last word, and then the next word.
         "text_delta",
         "text_delta",
         "content_block_stop",
@@ -225,7 +225,7 @@ describe("a stream that goes on", () => {
     ]))))
 })
 
-describe("a stream that breaks and cannot go on", () => {
+describe("a stream that breaks and cannot be restarted or resumed", () => {
   for (const onBreak of ["resume", "restart"] as const) {
     const reasons: ReadonlyArray<readonly [why: string, turn: Faults.Turn, policy: Policy.Policy]> = [
       ["the API is overloaded", Faults.overloaded, {}],
@@ -233,7 +233,7 @@ describe("a stream that breaks and cannot go on", () => {
       ["opening takes too long", Faults.pings(), { overall: "12 seconds" }]
     ]
     for (const [why, turn, more] of reasons) {
-      it.effect(`fails with all that had arrived, where ${why}, onBreak: ${onBreak}`, () =>
+      it.effect(`fails with all text that has arrived if ${why}, onBreak: ${onBreak}`, () =>
         Effect.gen(function*() {
           const { error, marks, shown } = yield* read({ onBreak, retry: Retry.standard, ...more })
           assert.strictEqual(shown, "The quick")
@@ -250,11 +250,11 @@ describe("a stream that breaks and cannot go on", () => {
     }
   }
 
-  it.effect("says that a tool was to be used before its text, and sends nothing", () =>
+  it.effect("sends no request if a tool was called before the text, and its error says so", () =>
     Effect.gen(function*() {
       const { error } = yield* read({ onBreak: "resume", retry })
       assert.strictEqual(error?._tag, "PartialAnswer")
-      assert.match(error?.detail ?? "", /cannot be resumed: a tool was to be used before the text/)
+      assert.match(error?.detail ?? "", /cannot be resumed: a tool was called before the text/)
       assert.strictEqual(yield* asked, 1)
     }).pipe(Effect.provide(spied([
       cut(
@@ -266,7 +266,7 @@ describe("a stream that breaks and cannot go on", () => {
       )
     ]))))
 
-  it.effect("is not one of which nothing had come but an empty text: it begins anew", () =>
+  it.effect("is restarted if only an empty text had arrived", () =>
     Effect.gen(function*() {
       const { error, marks, shown } = yield* read({ onBreak: "resume", retry })
       assert.isUndefined(error)
@@ -277,7 +277,7 @@ describe("a stream that breaks and cannot go on", () => {
       Faults.answer("whole")
     ]))))
 
-  it.effect("ends before its limit, and waits for nothing that would come after it", () =>
+  it.effect("fails at once if the next retry would come after its deadline", () =>
     Effect.gen(function*() {
       const running = yield* Claude.events("hi").pipe(
         Policy.applyStream({
@@ -303,9 +303,9 @@ describe("a stream that breaks and cannot go on", () => {
 // Readers
 // -----------------------------------------------------------------------------
 
-describe("a reader", () => {
+describe("the reader of a broken stream", () => {
   for (const seconds of [0.5, 1.5]) {
-    it.effect(`whose scope is closed after a break is interrupted, and leaves nothing open: ${seconds} seconds after it`, () =>
+    it.effect(`is interrupted if its scope closes ${seconds} seconds after the break, and leaves nothing open`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const { events } = yield* Claude.open("hi").pipe(
@@ -313,7 +313,7 @@ describe("a reader", () => {
           Scope.provide(scope)
         )
         const reader = yield* Stream.runDrain(events).pipe(Effect.exit, Effect.forkChild({ startImmediately: true }))
-        // It waits for a second before it asks again, and then for an answer.
+        // The stream waits for a second before the retry, and then for the answer.
         yield* TestClock.adjust(`${seconds} seconds`)
         assert.isUndefined(reader.pollUnsafe())
         yield* Scope.close(scope, Exit.void)
@@ -330,13 +330,13 @@ describe("a reader", () => {
   const moments: ReadonlyArray<
     readonly [when: string, second: Faults.Turn, asked: number, told: ReadonlyArray<string>]
   > = [
-    ["while it waits to go on", Faults.answer("The quick fox."), 1, ["PartialAnswer"]],
-    ["while the request to go on is on its way", Faults.silence, 2, ["PartialAnswer", "neutral"]],
-    ["while nothing but pings comes of that", Faults.pings(), 2, ["PartialAnswer", "neutral"]],
-    ["while the last words are repeated", Faults.pings("The ", "1 second"), 2, ["PartialAnswer", "neutral"]]
+    ["while it waits for the retry", Faults.answer("The quick fox."), 1, ["PartialAnswer"]],
+    ["while the new request waits for headers", Faults.silence, 2, ["PartialAnswer", "neutral"]],
+    ["while the new answer sends only pings", Faults.pings(), 2, ["PartialAnswer", "neutral"]],
+    ["while the new answer repeats the last words", Faults.pings("The ", "1 second"), 2, ["PartialAnswer", "neutral"]]
   ]
   for (const [when, second, requests, told] of moments) {
-    it.effect(`who is interrupted ${when} leaves nothing open`, () =>
+    it.effect(`leaves nothing open if it is interrupted ${when}`, () =>
       Effect.gen(function*() {
         const wait = Retry.linear({ times: 2, base: "10 seconds" })
         const reader = yield* Claude.events("hi").pipe(
@@ -350,12 +350,12 @@ describe("a reader", () => {
         yield* Fiber.interrupt(reader)
         assert.deepStrictEqual(yield* ends, told)
         yield* TestClock.adjust("10 minutes")
-        assert.strictEqual(yield* asked, requests, "nobody asks for a reader who left")
+        assert.strictEqual(yield* asked, requests, "a request was sent after the reader had left")
         assert.deepStrictEqual(yield* ends, told)
       }).pipe(Effect.provide(spied([half, second, Faults.answer("never")]))))
   }
 
-  it.effect("of an answer that is restarted causes two ends: once broken, once whole", () =>
+  it.effect("settles two attempts if the stream is restarted: a broken and a complete one", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: Retry.standard, onBreak: "restart" }),
@@ -367,7 +367,7 @@ describe("a reader", () => {
       assert.deepStrictEqual(yield* ends, ["PartialAnswer", "success"])
     }).pipe(Effect.provide(spied([Faults.breaks("half"), Faults.answer("whole")]))))
 
-  it.effect("who is interrupted while it begins anew leaves nothing open", () =>
+  it.effect("leaves nothing open if it is interrupted during a restart", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const budget = { charge: () => Effect.succeed({ settle: () => Effect.sleep("10 seconds") }) }
@@ -394,7 +394,7 @@ describe("a reader", () => {
 
 const failureOf = <E>(result: Result.Result<unknown, E>) => Result.isFailure(result) ? result.failure : undefined
 
-/** What was given, what there is at the end, how it ended, and what was asked for it. */
+/** Reads an answer to its end: its events, its reply, its error, and the number of requests. */
 const readWhole = (playable: Faults.Playable, policy: Policy.Policy = {}, model = newer) =>
   Effect.gen(function*() {
     const events: Array<Message.Event> = []
@@ -424,10 +424,10 @@ const readWhole = (playable: Faults.Playable, policy: Policy.Policy = {}, model 
     }
   }).pipe(Effect.provide(FakeClaude.layer(playable).pipe(Layer.provide(CallLog.layerNoop))))
 
-/** The two ways in which a body can be too short, and how much of an event's end may be missing: the blank line. */
+/** Two ways to end a body early, and how many of the last bytes may be missing: the blank line. */
 const tooShort = [["cut", 0, "Unreachable"], ["end", 2, "UnexpectedResponse"]] as const
 
-/** Whether they are the same. The difference is looked for only where there is one: it costs more than the stream. */
+/** Asserts that both are equal. Computes a difference only on failure, because it takes longer than the stream. */
 const same = (actual: unknown, expected: unknown, where: string) => {
   if (JSON.stringify(actual) !== JSON.stringify(expected)) assert.deepStrictEqual(actual, expected, where)
 }
@@ -437,43 +437,47 @@ const hasBegun = (events: ReadonlyArray<Message.WireEvent>) => events.some(({ ty
 describe("a body that is cut at every byte, onBreak: fail", () => {
   for (const [name, blocks] of kinds) {
     for (const [end, missing, wire] of tooShort) {
-      it.effect(`${name} (${end}): is whole, or fails with exactly what arrived`, () =>
-        Effect.gen(function*() {
-          const { arrived: arrivedAt, cutAt, length, places } = bodyOf(blocks)
-          for (const at of [...places, length]) {
-            const where = `cut at ${at} of ${length}`
-            const { asked, error, events, reply } = yield* readWhole([cutAt(at, end)], { onBreak: "fail" })
-            const arrived = arrivedAt(at, missing)
-            const isWhole = at >= length - missing
-            assert.strictEqual(asked, 1, where)
-            if (!hasBegun(arrived)) {
-              assert.strictEqual(error?._tag, wire, where)
-              same(events, [], where)
-              assert.isFalse(error !== undefined && "text" in error, where)
-              continue
+      it.effect(
+        `is complete, or fails with exactly the text that arrived: ${name} (${end})`,
+        () =>
+          Effect.gen(function*() {
+            const { arrived: arrivedAt, cutAt, length, places } = bodyOf(blocks)
+            for (const at of [...places, length]) {
+              const where = `cut at ${at} of ${length}`
+              const { asked, error, events, reply } = yield* readWhole([cutAt(at, end)], { onBreak: "fail" })
+              const arrived = arrivedAt(at, missing)
+              const isWhole = at >= length - missing
+              assert.strictEqual(asked, 1, where)
+              if (!hasBegun(arrived)) {
+                assert.strictEqual(error?._tag, wire, where)
+                same(events, [], where)
+                assert.isFalse(error !== undefined && "text" in error, where)
+                continue
+              }
+              same(events, arrived, where)
+              if (isWhole) {
+                assert.isUndefined(error, where)
+                same(reply?.message.content, assembled(arrived), where)
+                same(reply?.toolUses.map(({ input }) => input), toolsIn(assembled(arrived)), where)
+                assert.strictEqual(reply?.text, textIn(blocks), where)
+              } else if (error?._tag === "PartialAnswer") {
+                assert.strictEqual(error.text && Redacted.value(error.text), textOf(arrived), where)
+                same(error.blocks && Redacted.value(error.blocks), assembled(arrived), where)
+                assert.strictEqual((error.cause as ClaudeError.ClaudeError)._tag, wire, where)
+              } else {
+                assert.fail(`${where}: ${error?._tag}`)
+              }
             }
-            same(events, arrived, where)
-            if (isWhole) {
-              assert.isUndefined(error, where)
-              same(reply?.message.content, assembled(arrived), where)
-              same(reply?.toolUses.map(({ input }) => input), toolsIn(assembled(arrived)), where)
-              assert.strictEqual(reply?.text, textIn(blocks), where)
-            } else if (error?._tag === "PartialAnswer") {
-              assert.strictEqual(error.text && Redacted.value(error.text), textOf(arrived), where)
-              same(error.blocks && Redacted.value(error.blocks), assembled(arrived), where)
-              assert.strictEqual((error.cause as ClaudeError.ClaudeError)._tag, wire, where)
-            } else {
-              assert.fail(`${where}: ${error?._tag}`)
-            }
-          }
-        }), 30_000)
+          }),
+        30_000
+      )
     }
   }
 })
 
 describe("a body that is cut at every byte, onBreak: restart", () => {
   for (const [name, blocks] of [...kinds, ["a tool only", toolOnly] as const]) {
-    it.effect(`${name}: what comes after the mark is the whole answer, and no more`, () =>
+    it.effect(`has exactly the whole answer after the restarted event: ${name}`, () =>
       Effect.gen(function*() {
         const { arrived: arrivedAt, cutAt, length, places, turn, whole } = bodyOf(blocks)
         for (const at of places) {
@@ -491,7 +495,7 @@ describe("a body that is cut at every byte, onBreak: restart", () => {
   }
 })
 
-/** A model that goes on as it is asked to: from where the assistant was, or by repeating the last words first. */
+/** A model that continues as requested: from a prefill, or after repeating the last words. */
 const goesOn = (blocks: ReadonlyArray<Block>, cut: Faults.Turn): Faults.Script => ({ index, params }) =>
   Effect.sync(() => index === 0 ? cut : Faults.stream(written(restOf(blocks, params))))
 
@@ -510,7 +514,7 @@ const restOf = (blocks: ReadonlyArray<Block>, params: Readonly<Record<string, un
     return text === "" ? [] : [{ type: "text", text }]
   })
   if (last === undefined) return rest
-  // One that repeats its last words does so where the next ones are, and thinks first if it thought before.
+  // A model that repeats the last words puts them into the block of the next words, and thinks again first.
   const [first, ...others] = rest
   const thought = blocks.filter(({ type }) => type === "thinking")
   return first?.type === "text"
@@ -518,7 +522,7 @@ const restOf = (blocks: ReadonlyArray<Block>, params: Readonly<Record<string, un
     : [...thought, { type: "text", text: last }, ...rest]
 }
 
-/** What is to come of an answer of which these events are here. */
+/** What must happen to an answer that broke off after these events. */
 const fate = (arrived: ReadonlyArray<Message.WireEvent>): "again" | "refused" | "resumed" => {
   if (!hasBegun(arrived)) return "again"
   const content = assembled(arrived)
@@ -534,7 +538,7 @@ describe("a body that is cut at every byte, onBreak: resume", () => {
   for (const model of [older, newer]) {
     for (const [name, blocks] of [...kinds, ["a tool only", toolOnly] as const]) {
       it.effect(
-        `${name}: ${model} goes on, and nothing is there twice; or it says why not`,
+        `is resumed by ${model} without repeated text, or its error says why not: ${name}`,
         () =>
           Effect.gen(function*() {
             const { arrived: arrivedAt, cutAt, length, places, whole } = bodyOf(blocks)
@@ -548,7 +552,7 @@ describe("a body that is cut at every byte, onBreak: resume", () => {
               const expected = fate(arrived)
               seen.add(expected)
               assert.strictEqual(asked, expected === "refused" ? 1 : 2, `${where}: ${error?.detail}`)
-              // What the reader has is what the answer says that it has.
+              // The events of the reader make the same message as the reply.
               if (reply !== undefined) {
                 same(reply.message.content, assembled(events), where)
               }
@@ -590,7 +594,7 @@ const fates: Readonly<Record<string, ReadonlyArray<string>>> = {
 
 const story = "Once upon a time there was a fox, and a hen, and a 狐, and nobody was eaten. The end, dear reader."
 
-/** What there is to say for a request: all, or what is missing. */
+/** The text that answers a request: all of it, or the missing rest. */
 const toSay = (params: Readonly<Record<string, unknown>>) => textIn(restOf([{ type: "text", text: story }], params))
 
 const half = (text: string) => text.slice(0, Math.ceil(text.length / 2)).replace(/[\uD800-\uDBFF]$/, "")
@@ -617,7 +621,7 @@ const troublesOf = (text: string) =>
     ]
   })
 
-/** Built once for each text: bodies cost more than to send them. */
+/** Built once for each text, because building a body takes longer than sending it. */
 const built = new Map<string, Faults.Script>()
 
 const troubles: Faults.Script = (question) => {
@@ -627,11 +631,11 @@ const troubles: Faults.Script = (question) => {
   return script(question)
 }
 
-/** So many streams at once: how each ended, and how many requests that took. Nothing of it is left. */
+/** Runs this many streams at once. Returns how each ended and the number of requests, after all sockets are closed. */
 const crowd = (count: number) =>
   Effect.gen(function*() {
     const server = yield* FakeServer.FakeServer
-    // Long enough for a machine that has a thousand other things to do.
+    // Long enough for a busy machine.
     const limits = {
       connect: "10 seconds",
       firstToken: "10 seconds",
@@ -660,7 +664,7 @@ const crowd = (count: number) =>
             return "whole"
           }
           assert.isTrue(ClaudeError.is(end.failure), `stream ${i}`)
-          // What was shown of one that broke is a beginning of it.
+          // A broken stream has shown the beginning of its text.
           assert.isTrue(story.startsWith(said), `stream ${i}: ${said}`)
           return end.failure._tag
         })
@@ -668,7 +672,7 @@ const crowd = (count: number) =>
     }
     const tally = yield* Effect.forEach(Array.from({ length: count }, (_, i) => i), one, { concurrency: "unbounded" })
       .pipe(
-        // Nothing is left open for the layer to close.
+        // All sockets are closed before the layer would close them.
         Effect.tap(until(
           Effect.map(server.received, (all) => all.every(({ closedAt }) => closedAt !== undefined)),
           20_000,
@@ -687,9 +691,9 @@ const crowd = (count: number) =>
   }).pipe(Effect.provide(FakeServer.layer(troubles)))
 
 describeLong("a thousand streams at once", () => {
-  it.live("end in the answer or in a tag, and leave no socket and no memory behind", () =>
+  it.live("end with the answer or an error, and leave no socket and no memory behind", () =>
     Effect.gen(function*() {
-      // Compiled code, and tables that are made when they are first needed, are not counted.
+      // The first run compiles code and fills lazy tables, which must not count as a leak.
       yield* crowd(200)
       const before = yield* heap
       const { requests, resumed, tally } = yield* crowd(1000)

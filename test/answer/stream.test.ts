@@ -1,4 +1,4 @@
-/** Streams: opening one, reading it in every way and at every pace, and how it ended, as a guard would learn it. */
+/** Streams: opening, reading in every way and at every pace, and the end that guards see. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Redacted, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -28,15 +28,15 @@ const retry = Retry.linear({ times: 2, base: "1 second" })
 // Opening
 // -----------------------------------------------------------------------------
 
-describe("an answer that is opened", () => {
-  it.effect("and refused is told as that, collected or streamed", () =>
+describe("opening an answer", () => {
+  it.effect("that is refused settles the attempt as Refused, streamed or not", () =>
     Effect.gen(function*() {
       yield* Effect.flip(Claude.text("hi"))
       yield* Effect.flip(Stream.runDrain(Claude.stream("hi")))
       assert.deepStrictEqual(yield* ends, ["Refused", "Refused"])
     }).pipe(Effect.provide(spied(Faults.cycle(Faults.refusal("no"))))))
 
-  it.effect("waits for the first content, and holds nothing when it is interrupted before", () =>
+  it.effect("waits for the first content, and releases everything if it is interrupted before", () =>
     Effect.gen(function*() {
       const opening = yield* Claude.open("hi").pipe(Effect.scoped, Effect.forkChild({ startImmediately: true }))
       yield* TestClock.adjust("20 seconds")
@@ -45,7 +45,7 @@ describe("an answer that is opened", () => {
       assert.deepStrictEqual(yield* ends, ["neutral"])
     }).pipe(Effect.provide(spied([Faults.pings()]))))
 
-  it.effect("stops reading before it is closed, when it is interrupted", () =>
+  it.effect("stops reading before it closes the connection if it is interrupted", () =>
     Effect.gen(function*() {
       const notes: Array<string> = []
       const note = (what: string) => Effect.sync(() => void notes.push(what))
@@ -67,7 +67,7 @@ describe("an answer that is opened", () => {
       assert.deepStrictEqual(notes, ["stopped", "closed"])
     }))
 
-  it.effect("and failed at opening is told at once, inside the caller's scope", () =>
+  it.effect("that fails settles the attempt at once, before the caller's scope closes", () =>
     Effect.gen(function*() {
       yield* Effect.flip(Claude.open("hi"))
       assert.deepStrictEqual(yield* ends, ["Overloaded"])
@@ -75,7 +75,7 @@ describe("an answer that is opened", () => {
 })
 
 // -----------------------------------------------------------------------------
-// How it ended, for every way to read it
+// The end of an answer, for every way to read it
 // -----------------------------------------------------------------------------
 
 type Read = Stream.Stream<unknown, ClaudeError.ClaudeError, Claude.Claude>
@@ -95,43 +95,43 @@ const ways: ReadonlyArray<readonly [name: string, read: Read]> = [
   ]
 ]
 
-describe("the end of an answer is told once, with how it ended, and not later than its reader knows", () => {
+describe("guards see the end of an answer once, no later than its reader", () => {
   for (const [name, read] of ways) {
-    /** The same, and what had been told when it was over. */
+    /** Runs the stream, and returns the ends that guards had seen when it was over. */
     const followed = (read: Read) => {
       let then: ReadonlyArray<string> | undefined
       const look = Stream.fromEffectDrain(Effect.map(ends, (ends) => then = ends))
       return Effect.as(Stream.runDrain(Stream.concat(read, look)), () => then)
     }
 
-    it.effect(`${name}: complete`, () =>
+    it.effect(`${name}: a complete answer is a success`, () =>
       Effect.gen(function*() {
         const then = yield* followed(read)
         assert.deepStrictEqual(then(), ["success"])
         assert.deepStrictEqual(yield* ends, ["success"])
       }).pipe(Effect.provide(spied([Faults.answer("a b c")]))))
 
-    it.effect(`${name}: broken, and caught by its reader`, () =>
+    it.effect(`${name}: an error that the reader catches is still a failure`, () =>
       Effect.gen(function*() {
         const then = yield* followed(Stream.catch(read, () => Stream.empty))
         assert.deepStrictEqual(then(), ["PartialAnswer"])
         assert.deepStrictEqual(yield* ends, ["PartialAnswer"])
       }).pipe(Effect.provide(spied([Faults.breaks("half")]))))
 
-    it.effect(`${name}: failed by its reader, which is no failure of the model`, () =>
+    it.effect(`${name}: an error of the reader is a success of the answer`, () =>
       Effect.gen(function*() {
         yield* Effect.flip(Stream.runForEach(read, () => Effect.fail("my disk is full")))
         assert.deepStrictEqual(yield* ends, ["success"])
       }).pipe(Effect.provide(spied([Faults.answer("a b c")]))))
 
-    it.effect(`${name}: left early`, () =>
+    it.effect(`${name}: stopping early is a success`, () =>
       Effect.gen(function*() {
         const then = yield* followed(Stream.take(read, 1))
         assert.deepStrictEqual(then(), ["success"])
         assert.deepStrictEqual(yield* ends, ["success"])
       }).pipe(Effect.provide(spied([Faults.pings("a", "1 second")]))))
 
-    it.effect(`${name}: interrupted`, () =>
+    it.effect(`${name}: an interrupt is neutral`, () =>
       Effect.gen(function*() {
         const reader = yield* Stream.runDrain(read).pipe(Effect.forkChild({ startImmediately: true }))
         yield* TestClock.adjust("5 seconds")
@@ -140,11 +140,11 @@ describe("the end of an answer is told once, with how it ended, and not later th
         assert.deepStrictEqual(yield* ends, ["neutral"])
       }).pipe(Effect.provide(spied([Faults.pings("a", "1 second")]))))
 
-    it.effect(`${name}: never read`, () =>
+    it.effect(`${name}: an answer that is never read is neutral`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const opens = name.startsWith("Claude.open")
-        // A stream that nobody reads has asked nothing; an answer that is opened has.
+        // A stream sends its request when it is read, `Claude.open` at once.
         yield* opens
           ? Scope.provide(Claude.open("hi").pipe(Policy.apply(policy)), scope)
           : Scope.provide(Stream.toPull(read), scope)
@@ -162,20 +162,20 @@ describe("the end of an answer is told once, with how it ended, and not later th
 
 describe("a reader", () => {
   for (const onBreak of ["fail", "restart", "resume"] as const) {
-    it.effect(`who reads an answer twice is told, and nothing is asked again, onBreak: ${onBreak}`, () =>
+    it.effect(`cannot read an answer twice, and no request is sent, onBreak: ${onBreak}`, () =>
       Effect.gen(function*() {
         const { events } = yield* Claude.open("hi").pipe(Policy.apply(onBreak === "fail" ? {} : { onBreak, retry }))
         yield* Stream.runDrain(Stream.take(events, 2))
         const again = yield* Effect.exit(Stream.runDrain(events))
         assert.isTrue(Exit.isFailure(again) && Cause.hasDies(again.cause))
-        assert.match(String(again), /can be read once/)
+        assert.match(String(again), /can be read only once/)
         assert.strictEqual(yield* asked, 1)
         assert.deepStrictEqual(yield* ends, ["success"])
       }).pipe(Effect.scoped, Effect.provide(spied(Faults.cycle(Faults.pings("a", "1 second"))))))
   }
 
   for (const onBreak of ["fail", "restart", "resume"] as const) {
-    it.effect(`whose scope is closed elsewhere is interrupted, and nothing is asked again, onBreak: ${onBreak}`, () =>
+    it.effect(`is interrupted if another fiber closes its scope, and no request is sent, onBreak: ${onBreak}`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const opening = yield* Claude.open("hi").pipe(
@@ -196,7 +196,7 @@ describe("a reader", () => {
         assert.strictEqual(yield* asked, 1)
       }).pipe(Effect.provide(spied(Faults.cycle(Faults.delayed(Faults.breaks("a", "silence"), "1 second"))))))
 
-    it.effect(`who comes when the scope is closed is interrupted, and nothing is asked again, onBreak: ${onBreak}`, () =>
+    it.effect(`is interrupted if it starts after its scope has closed, and no request is sent, onBreak: ${onBreak}`, () =>
       Effect.gen(function*() {
         const { events } = yield* Claude.open("hi").pipe(
           Policy.apply(onBreak === "fail" ? {} : { onBreak, retry }),
@@ -210,21 +210,21 @@ describe("a reader", () => {
       }).pipe(Effect.provide(spied(Faults.cycle(Faults.breaks("a"))))))
   }
 
-  it.effect("who reads an answer in two places at once is told in the second, and the first goes on", () =>
+  it.effect("that is the second of one answer fails, and the first goes on", () =>
     Effect.gen(function*() {
       const opening = yield* Effect.forkChild(Claude.open("hi"), { startImmediately: true })
       yield* TestClock.adjust("3 seconds")
       const { events } = yield* Fiber.join(opening)
       const first = yield* Stream.runCollect(events).pipe(Effect.forkChild({ startImmediately: true }))
       const second = yield* Effect.exit(Stream.runDrain(events))
-      assert.match(String(second), /can be read once/)
+      assert.match(String(second), /can be read only once/)
       assert.deepStrictEqual(yield* ends, [])
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(shownOf(yield* Fiber.join(first)), "a b c")
       assert.deepStrictEqual(yield* ends, ["success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer("a b c", { every: "1 second" })]))))
 
-  it.effect("who gives up a read and comes again loses nothing, and waits no longer for it", () =>
+  it.effect("that interrupts a read and reads again loses no event, and waits no longer", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const params = {
@@ -247,7 +247,7 @@ describe("a reader", () => {
       assert.deepStrictEqual(yield* Fiber.join(reader), ["a b c", true])
     }).pipe(Effect.provide(spied([Faults.answer("a b c", { every: "4 seconds" })]))))
 
-  it.effect("who runs a stream twice asks twice, and gets all of it each time", () =>
+  it.effect("that runs a stream twice sends two requests, and gets a whole answer each time", () =>
     Effect.gen(function*() {
       const stream = Claude.stream("hi").pipe(Policy.applyStream(policy))
       assert.strictEqual(yield* Stream.mkString(stream), "one")
@@ -255,7 +255,7 @@ describe("a reader", () => {
       assert.deepStrictEqual(yield* ends, ["success", "success"])
     }).pipe(Effect.provide(spied([Faults.answer("one"), Faults.answer("two")]))))
 
-  it.effect("who takes one event inside of the policy, or outside, leaves at once", () =>
+  it.effect("that takes one event, inside or outside of the policy, ends the answer at once", () =>
     Effect.gen(function*() {
       const events = Claude.events("hi")
       assert.lengthOf(yield* Stream.runCollect(events.pipe(Stream.take(1), Policy.applyStream({ retry }))), 1)
@@ -263,7 +263,7 @@ describe("a reader", () => {
       assert.deepStrictEqual(yield* ends, ["success", "success"])
     }).pipe(Effect.provide(spied(Faults.cycle(Faults.pings("a", "1 second"))))))
 
-  it.effect("who is interrupted in the beginning, which is replayed, leaves all the same", () =>
+  it.effect("that is interrupted during the replayed events ends the answer at once", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Stream.runForEach(() => Effect.never),
@@ -273,7 +273,7 @@ describe("a reader", () => {
       assert.lengthOf(yield* ends, 1)
     }).pipe(Effect.provide(spied([Faults.answer("a b c")]))))
 
-  it.effect("who is busy when streamOverall is over holds nothing open any longer", () =>
+  it.effect("that is busy when streamOverall expires does not keep the answer open", () =>
     Effect.gen(function*() {
       const running = yield* Claude.events("hi").pipe(
         Policy.applyStream({ streamOverall: "15 seconds" }),
@@ -292,7 +292,7 @@ describe("a reader", () => {
 })
 
 describe("events", () => {
-  it.effect("of kinds that are not known yet pass as they are", () =>
+  it.effect("of unknown types are passed on unchanged", () =>
     Effect.gen(function*() {
       const { error, events } = yield* read({})
       assert.isUndefined(error)
@@ -316,7 +316,7 @@ describe("events", () => {
       Faults.stream(framed([...unknownKinds, stopped(1)]))
     ]))))
 
-  it.effect("show the input of a tool as it is written, and nothing else has it before it is whole", () =>
+  it.effect("contain the input of a tool as it is written, and the reply has it only when it is complete", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const params = { model: "claude-sonnet-5-5", max_tokens: 9, messages: [{ role: "user" as const, content: "hi" }] }
@@ -336,13 +336,13 @@ describe("events", () => {
       )
     }).pipe(
       Effect.scoped,
-      // As far as the last piece of the input, and no further.
+      // Read up to the last piece of the input.
       Effect.provide(spied([
         Faults.stream(Faults.events("Look", { tool: { name: "look", input: { at: "x" } } }).slice(0, 8), { end: "cut" })
       ]))
     ))
 
-  it.effect("end with message_stop, although the socket stays open and more comes", () =>
+  it.effect("end with message_stop, even if the socket stays open and more bytes arrive", () =>
     Effect.gen(function*() {
       const events = yield* Stream.runCollect(Claude.events("hi"))
       assert.strictEqual(events.at(-1)?.type, "message_stop")
@@ -352,7 +352,7 @@ describe("events", () => {
       Faults.stream([...Faults.events("all of it"), ...Faults.events(" and more")], { end: "silence" })
     ]))))
 
-  it.effect("are no answer where a tool was given what is not JSON", () =>
+  it.effect("fail if the input of a tool is not JSON", () =>
     Effect.gen(function*() {
       const { error } = yield* read({})
       assert.strictEqual(error?._tag, "UnexpectedResponse")
@@ -374,7 +374,7 @@ describe("events", () => {
 describe("streamOverall", () => {
   const slow = spied([Faults.answer("a b c d e f g h", { every: "10 seconds" })])
 
-  it.effect("ends a stream on time, opened or not, and says so in the type", () =>
+  it.effect("ends a stream at its deadline, opened or not, and adds DeadlineExceeded to the error type", () =>
     Effect.gen(function*() {
       const shown: Array<string> = []
       const running = yield* Claude.stream("hi").pipe(
@@ -391,7 +391,7 @@ describe("streamOverall", () => {
       assert.deepStrictEqual(shown, ["a ", "b "])
     }).pipe(Effect.provide(slow)))
 
-  it.effect("leaves one that is read in time alone, and is the deadline of what is inside", () =>
+  it.effect("does not affect a stream that is read in time, and is the deadline of calls inside", () =>
     Effect.gen(function*() {
       const running = yield* Claude.stream("hi").pipe(
         Policy.applyStream({
@@ -417,7 +417,7 @@ describe("messageStop", () => {
   const asking = (bodies: ReadonlyArray<string>, messageStop?: "optional") =>
     Effect.result(Claude.text("hi")).pipe(Effect.provide(FakeClaude.layer([Faults.stream(bodies)], { messageStop })))
 
-  it.effect("is required, unless a gateway is known to leave it out", () =>
+  it.effect("is required by default, and can be made optional for a gateway", () =>
     Effect.gen(function*() {
       const without = events.slice(0, -1)
       assert.strictEqual((yield* asking(without))._tag, "Failure")
@@ -426,7 +426,7 @@ describe("messageStop", () => {
       assert.strictEqual((yield* asking(events, "optional"))._tag, "Success")
     }))
 
-  it.live("is an option of the wires", () =>
+  it.live("is an option of both wires", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       const ask = (messageStop?: "optional") =>
@@ -440,7 +440,7 @@ describe("messageStop", () => {
       Effect.provide([FakeServer.layer(Faults.cycle(Faults.stream(events.slice(0, -1)))), CallLog.layerNoop])
     ))
 
-  it.effect("is never left out of an answer without a stop reason, or with half a block", () =>
+  it.effect("is always required for an answer without a stop reason or with an incomplete block", () =>
     Effect.gen(function*() {
       for (let end = 0; end < events.length - 2; end++) {
         assert.strictEqual((yield* asking(events.slice(0, end), "optional"))._tag, "Failure", `cut after ${end}`)
@@ -473,7 +473,7 @@ describe("a slow reader", () => {
           delta: { type: "text_delta", text: "x".repeat(15_900) }
         })
         let sent = 0
-        // A piece that notes when the server takes it.
+        // Records when the server sends this piece.
         const noted: Faults.Piece = {
           after: 0,
           get bytes() {
@@ -505,12 +505,12 @@ describe("a slow reader", () => {
           assert.isUndefined(before.closedAt)
           assert.isFalse(before.complete)
           const early = sent
-          // What two sockets of the operating system hold, at most: ours hold a hundredth of it.
+          // The maximum that two sockets of the operating system buffer. Ours buffer a hundredth of it.
           assert.isBelow(early, total / 4, "more than sockets hold was sent")
           assert.isBelow(read, 20)
           const held = yield* heap
 
-          // It goes on for as long as one likes, and takes no more from the server than it reads, give or take a buffer.
+          // The server sends only as much as the client reads, plus buffers.
           yield* Effect.sleep("2 seconds")
           assert.isUndefined(reader.pollUnsafe(), "a slow reader is not a slow model")
           assert.isAbove(read, 10)

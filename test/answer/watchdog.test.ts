@@ -1,4 +1,4 @@
-/** The limits of an attempt count the time spent waiting for the wire, once. */
+/** The limits of an attempt count each second of waiting for the wire once. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Layer, Pull, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -8,18 +8,18 @@ import { runs } from "../support/effort.ts"
 import { steppedBack } from "../support/steppedBack.ts"
 
 // -----------------------------------------------------------------------------
-// Answers by the second
+// Timed answers
 // -----------------------------------------------------------------------------
 
 type Kind = "ping" | "content"
 
-/** What the wire does: a wait in seconds, and what comes after it. */
+/** The script of a wire: each step is a wait in seconds and the event after it. */
 type Script = ReadonlyArray<readonly [wait: number, kind: Kind]>
 
 const [messageStart = "", blockStart = "", ping = "", delta = "", ...last] = Faults.events("word ")
 const bytes = { ping, content: delta }
 
-/** Headers after so many seconds, and a script, which ends the answer or is followed by silence. */
+/** Sends headers after this many seconds, then plays a script, and then ends the answer or falls silent. */
 const playing = (headers: number, script: Script, end: "end" | "silence" = "end") => {
   const turn = Faults.stream([], { end })
   let isBegun = false
@@ -37,7 +37,7 @@ const playing = (headers: number, script: Script, end: "end" | "silence" = "end"
 const repeated = (times: number, script: Script): Script => Array.from({ length: times }, () => script).flat()
 const words = (script: Script) => script.filter(([, kind]) => kind === "content").map(() => "word ").join("")
 
-/** How a call ends, and after how many seconds. */
+/** Runs a call. Returns its result, and its duration in seconds. */
 const ended = <A, R>(call: Effect.Effect<A, ClaudeError.ClaudeError, R>) =>
   Effect.gen(function*() {
     const start = yield* Clock.currentTimeMillis
@@ -50,7 +50,7 @@ const ended = <A, R>(call: Effect.Effect<A, ClaudeError.ClaudeError, R>) =>
     return yield* Fiber.join(running)
   })
 
-/** Which limit ended it, in seconds. A limit on content may be named as any silence is. */
+/** Which limit ended the call, in seconds. The limits `idle` and `contentIdle` have the same name. */
 const limitOf = <A>(result: Result.Result<A, ClaudeError.ClaudeError>) => {
   if (Result.isSuccess(result)) return undefined
   const error = result.failure
@@ -59,14 +59,14 @@ const limitOf = <A>(result: Result.Result<A, ClaudeError.ClaudeError>) => {
 }
 
 const silences = { idle: "30 seconds", contentIdle: "60 seconds" } as const
-// Not by `Timeout`, which refuses limits that another one forestalls.
+// Does not use `Timeout`, which rejects a limit that can never be reached because another one is shorter.
 const asked = (limits: Current.Limits) => Effect.provideService(Claude.text("hi"), Current.Limits, limits)
 
 // -----------------------------------------------------------------------------
 // Tests
 // -----------------------------------------------------------------------------
 
-describe("silence", () => {
+describe("the idle limits", () => {
   const talking: ReadonlyArray<readonly [name: string, script: Script]> = [
     ["content every 20 s for two minutes", repeated(6, [[20, "content"]])],
     ["content every 29 s for ten minutes", repeated(20, [[29, "content"]])],
@@ -77,12 +77,12 @@ describe("silence", () => {
     ["content after waits that alternate", repeated(10, [[29, "content"], [1, "content"]])],
     ["content, and a ping that comes at the same moment", repeated(10, [[0, "ping"], [25, "content"], [0, "ping"]])],
     [
-      "pieces that come at once after a wait",
+      "several pieces at once after a wait",
       repeated(5, [[28, "content"], [0, "content"], [0, "ping"], [0, "content"]])
     ]
   ]
 
-  it.effect.each(talking)("%s is not idle", ([, script]) =>
+  it.effect.each(talking)("allow %s", ([, script]) =>
     Effect.gen(function*() {
       const { after, result } = yield* ended(asked(silences))
       assert.deepStrictEqual(result, Result.succeed(words(script)))
@@ -101,14 +101,14 @@ describe("silence", () => {
     ]
   ]
 
-  it.effect.each(silent)("%s is", ([, script, limit, after]) =>
+  it.effect.each(silent)("end an answer with %s", ([, script, limit, after]) =>
     Effect.gen(function*() {
       const end = yield* ended(asked(silences))
       assert.deepStrictEqual(limitOf(end.result), ["idle", limit])
       assert.strictEqual(end.after, after)
     }).pipe(Effect.provide(playing(0, script, "silence"))))
 
-  it.effect("waits that a reader gave up count, once", () =>
+  it.effect("count a wait that the reader interrupted, once", () =>
     Effect.gen(function*() {
       const { open } = yield* Claude.Claude
       const params: Message.Params = {
@@ -130,7 +130,7 @@ describe("silence", () => {
 })
 
 describe("a slow reader", () => {
-  /** Reads an answer with a pause after each of its events: how it ends, and after how many seconds of waiting. */
+  /** Reads an answer with a pause after each event. Returns its result, and the seconds spent waiting for the wire. */
   const slowly = (limits: Current.Limits, pause: number) => {
     let paused = 0
     const read = Claude.events("hi").pipe(
@@ -144,7 +144,7 @@ describe("a slow reader", () => {
   }
   const twoMinutes = repeated(6, [[20, "content"]])
 
-  it.effect("with a minute between two pulls is no slow model", () =>
+  it.effect("that pauses for a minute between two reads causes no time-out", () =>
     Effect.gen(function*() {
       const { paused, result, waited } = yield* slowly({ ...silences, attempt: "125 seconds" }, 60)
       assert.isTrue(Result.isSuccess(result))
@@ -152,14 +152,14 @@ describe("a slow reader", () => {
       assert.strictEqual(waited, 120)
     }).pipe(Effect.provide(playing(0, twoMinutes))))
 
-  it.effect("does not make a slow model faster: the limits count what it waits", () =>
+  it.effect("of a slow model still reaches the limits, which count its waits", () =>
     Effect.gen(function*() {
       const { result, waited } = yield* slowly({ ...silences, attempt: "115 seconds" }, 60)
       assert.deepStrictEqual(limitOf(result), ["attempt", 115])
       assert.strictEqual(waited, 115)
     }).pipe(Effect.provide(playing(0, twoMinutes))))
 
-  it.effect("of a model that falls silent learns of it after the limit", () =>
+  it.effect("of a model that falls silent gets the time-out after the limit", () =>
     Effect.gen(function*() {
       const { result, waited } = yield* slowly(silences, 600)
       assert.deepStrictEqual(limitOf(result), ["idle", 30])
@@ -173,15 +173,15 @@ describe("the beginning of an answer", () => {
   const cases: ReadonlyArray<
     readonly [name: string, headers: number, script: Script, attempt: number, end: readonly [string, number, number]]
   > = [
-    ["headers that are late", 11, [[0, "content"]], 60, ["connect", 10, 10]],
-    ["a first token that is late, after headers that were nearly so", 9, pinging, 60, ["firstToken", 30, 30]],
-    ["a silence after headers", 3, [], 60, ["firstToken", 30, 30]],
-    ["an attempt of many short waits", 9, repeated(9, [[9, "content"]]), 60, ["attempt", 60, 60]],
-    ["an attempt with nothing but pings", 9, pinging, 30, ["attempt", 30, 30]]
+    ["late headers", 11, [[0, "content"]], 60, ["connect", 10, 10]],
+    ["a late first token, after headers that were just in time", 9, pinging, 60, ["firstToken", 30, 30]],
+    ["silence after the headers", 3, [], 60, ["firstToken", 30, 30]],
+    ["many short waits", 9, repeated(9, [[9, "content"]]), 60, ["attempt", 60, 60]],
+    ["only pings", 9, pinging, 30, ["attempt", 30, 30]]
   ]
 
   it.effect.each(cases)(
-    "%s: the error names the limit",
+    "with %s: the error names the limit that expired",
     ([, headers, script, attempt, [scope, limit, after]]) =>
       Effect.gen(function*() {
         const end = yield* ended(asked({ ...limits, attempt: Duration.seconds(attempt) }))
@@ -190,7 +190,7 @@ describe("the beginning of an answer", () => {
       }).pipe(Effect.provide(playing(headers, script, "silence")))
   )
 
-  it.effect("a first token in time is none that is late, however long the answer is", () =>
+  it.effect("satisfies firstToken for the whole answer if the first token is in time", () =>
     Effect.gen(function*() {
       const { result } = yield* ended(asked(limits))
       assert.isTrue(Result.isSuccess(result))
@@ -198,7 +198,7 @@ describe("the beginning of an answer", () => {
 })
 
 describe("a clock that is set back", () => {
-  /** Sets the clock back by an hour after some of the seconds of a call: how that ends, and after how many seconds. */
+  /** Sets the clock back by an hour after some seconds of a call. Returns its result and its duration in seconds. */
   const setBack = (isAfter: (second: number) => boolean) =>
     steppedBack((back) =>
       Effect.gen(function*() {
@@ -214,15 +214,18 @@ describe("a clock that is set back", () => {
       })
     )
 
-  it.effect.each([1, 7, 13, 20, 29, 31])("every %i s, ends no answer that goes on", (every) =>
-    Effect.gen(function*() {
-      const { result, seconds } = yield* setBack((second) => second % every === 0)
-      assert.isTrue(Result.isSuccess(result))
-      assert.strictEqual(seconds, 120)
-    }).pipe(Effect.provide(playing(0, repeated(6, [[20, "content"]])))))
+  it.effect.each([1, 7, 13, 20, 29, 31])(
+    "every %i s does not end an answer that makes progress",
+    (every) =>
+      Effect.gen(function*() {
+        const { result, seconds } = yield* setBack((second) => second % every === 0)
+        assert.isTrue(Result.isSuccess(result))
+        assert.strictEqual(seconds, 120)
+      }).pipe(Effect.provide(playing(0, repeated(6, [[20, "content"]]))))
+  )
 
   it.effect.each([1, 20, 39, 40, 41, 55, 69])(
-    "after %i s, prolongs a silence by one limit at most",
+    "after %i s delays a time-out by at most the length of its limit",
     (moment) =>
       Effect.gen(function*() {
         const { result, seconds } = yield* setBack((second) => second === moment)
@@ -234,13 +237,13 @@ describe("a clock that is set back", () => {
 })
 
 // -----------------------------------------------------------------------------
-// As a property
+// Property
 // -----------------------------------------------------------------------------
 
-/** No sum of whole seconds is one of these: only one limit is over at a time. */
+/** Never equal to a sum of whole seconds, so that two limits cannot expire at the same time. */
 const odd = { connect: 10.1, firstToken: 45.2, idle: 30.3, contentIdle: 60.4, attempt: 200.5 }
 
-/** What a script comes to, as counted by hand: the limit that ends it, and after how many seconds of waiting. */
+/** Computes independently which limit ends a script, and after how many seconds of waiting. */
 const expected = (headers: number, script: Script) => {
   let [total, silent, empty] = [0, 0, 0]
   let [isConnected, hasContent] = [false, false]
@@ -267,9 +270,9 @@ const expected = (headers: number, script: Script) => {
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 
-describe("each second of silence counts once", () => {
+describe("each second of waiting counts once", () => {
   it.effect.prop(
-    "whatever comes, and however slowly it is read",
+    "for any script and any pace of the reader",
     {
       headers: Schema.Literals([0, 3, 9, 11]),
       script: Schema.Array(

@@ -180,7 +180,7 @@ describe("onBreak: resume", () => {
     }).pipe(playing(Faults.breaks("Once upon"), Faults.answer("Once upon a time."))))
 
   it("needs a retry, which says how often", () => {
-    assert.throws(() => Policy.applyStream({ onBreak: "resume" }), RangeError, /nothing says how often/)
+    assert.throws(() => Policy.applyStream({ onBreak: "resume" }), RangeError, /without retry it does nothing/)
   })
 })
 

@@ -1,4 +1,7 @@
-/** What `Guard.apply` promises a guard: everything it is told, in which order, once, and not later than the answer's end. */
+/**
+ * The contract of `Guard.apply`: what it calls on a guard, in which order, exactly once, and no later than the answer's
+ * end.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -20,7 +23,7 @@ class Notes extends Context.Service<Notes, Array<string>>()("test/Notes") {}
 
 const notes = Effect.map(Notes, (all) => [...all])
 
-/** A guard that writes down what it is told. */
+/** A guard that records the calls it gets. */
 type Spy = (note: (what: string) => Effect.Effect<void>) => Partial<Guard.Guard> & Partial<Guard.Lease>
 
 const spied = (spies: { readonly [name: string]: Spy }, playable: Faults.Playable) =>
@@ -50,8 +53,8 @@ const settled = (how: string) => [`b settle ${how}`, `a settle ${how}`]
 
 const drained = Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events))
 
-describe("all gates first, then every admission in order, and the leases in reverse", () => {
-  it.effect("of an answer that is complete, at its end and not at that of its scope", () =>
+describe("Guard.apply calls all gates, then every admit in order, and settles leases in reverse", () => {
+  it.effect("when a complete answer ends, before its scope closes", () =>
     Effect.gen(function*() {
       const { events } = yield* Claude.open("hi")
       assert.deepStrictEqual(yield* notes, opened)
@@ -64,13 +67,13 @@ describe("all gates first, then every admission in order, and the leases in reve
       Effect.provide(spied(two, [Faults.answer("a b c")]))
     ))
 
-  it.effect("of one that is collected", () =>
+  it.effect("when an answer is collected", () =>
     Effect.gen(function*() {
       yield* Claude.text("hi")
       assert.deepStrictEqual(yield* notes, [...opened, ...settled("success 2")])
     }).pipe(Effect.provide(spied(two, [Faults.answer("a b c")]))))
 
-  it.effect("of one that breaks, also if its reader recovers inside the scope", () =>
+  it.effect("when an answer breaks, even if its reader recovers inside the scope", () =>
     Effect.gen(function*() {
       yield* Effect.ignore(drained)
       assert.deepStrictEqual(yield* notes, [...opened, ...settled("PartialAnswer 1")])
@@ -80,20 +83,20 @@ describe("all gates first, then every admission in order, and the leases in reve
       Effect.provide(spied(two, [Faults.breaks("half")]))
     ))
 
-  it.effect("of one that is left early", () =>
+  it.effect("when the reader leaves early", () =>
     Effect.gen(function*() {
       const { events } = yield* Claude.open("hi")
       yield* Stream.runDrain(Stream.take(events, 2))
       assert.deepStrictEqual(yield* notes, [...opened, ...settled("success -")])
     }).pipe(Effect.scoped, Effect.provide(spied(two, [Faults.answer("a b c")]))))
 
-  it.effect("of one that is never read, at the end of its scope", () =>
+  it.effect("when the scope of an unread answer closes", () =>
     Effect.gen(function*() {
       yield* Effect.scoped(Claude.open("hi"))
       assert.deepStrictEqual(yield* notes, [...opened, ...settled("neutral 1")])
     }).pipe(Effect.provide(spied(two, [Faults.answer("a b c")]))))
 
-  it.effect("of one that is refused", () =>
+  it.effect("when Claude refuses", () =>
     Effect.gen(function*() {
       yield* Effect.flip(Claude.text("hi"))
       assert.deepStrictEqual((yield* notes).slice(6).map((note) => note.slice(0, 16)), [
@@ -102,7 +105,7 @@ describe("all gates first, then every admission in order, and the leases in reve
       ])
     }).pipe(Effect.provide(spied(two, [Faults.refusal("no")]))))
 
-  it.effect("of one that never began", () =>
+  it.effect("when the request fails before an answer begins", () =>
     Effect.gen(function*() {
       yield* Effect.flip(Claude.open("hi"))
       assert.deepStrictEqual(yield* notes, [...admitted, ...settled("Overloaded -")])
@@ -110,10 +113,10 @@ describe("all gates first, then every admission in order, and the leases in reve
 
   it.effect.each(
     [
-      ["while it is opened", Faults.pings(), admitted, "neutral -"],
-      ["while it is read", Faults.pings("half"), opened, "neutral 1"]
+      ["before its answer begins", Faults.pings(), admitted, "neutral -"],
+      ["while its answer is read", Faults.pings("half"), opened, "neutral 1"]
     ] as const
-  )("of one that is interrupted %s", ([, turn, before, how]) =>
+  )("when a call is interrupted %s", ([, turn, before, how]) =>
     Effect.gen(function*() {
       const call = yield* Effect.scoped(drained).pipe(Effect.forkChild({ startImmediately: true }))
       yield* TestClock.adjust("1 second")
@@ -123,17 +126,17 @@ describe("all gates first, then every admission in order, and the leases in reve
     }).pipe(Effect.provide(spied(two, [turn]))))
 })
 
-describe("what is turned away", () => {
+describe("a rejected request", () => {
   const saturated = Effect.fail(new ClaudeError.Saturated({ by: "concurrency" }))
 
-  it.effect("at a gate holds nothing: nobody was asked to admit it", () =>
+  it.effect("holds nothing if a gate rejects it: no guard admits it", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "Saturated")
       assert.deepStrictEqual(yield* notes, ["a gate"])
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(spied({ a: plain, b: () => ({ gate: () => saturated }) }, []))))
 
-  it.effect("at a gate holds nothing, also where a guard does its work before it is run", () =>
+  it.effect("holds nothing if a gate rejects it, even if the guard does its work outside the effect", () =>
     Effect.gen(function*() {
       let running = 0
       const claude = yield* Claude.Claude
@@ -150,7 +153,7 @@ describe("what is turned away", () => {
       assert.strictEqual(running, 0)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it.effect("by a later guard gives back what earlier ones gave, and is not sent", () =>
+  it.effect("settles the leases of earlier guards if a later guard rejects it, and is not sent", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "Saturated")
       assert.deepStrictEqual(yield* notes, [
@@ -164,7 +167,7 @@ describe("what is turned away", () => {
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(spied({ ...two, c: () => ({ admit: () => saturated }) }, []))))
 
-  it.effect("G1 G2: and interrupted while it waits gives back what earlier ones gave, and is not sent", () =>
+  it.effect("G1 G2: settles the leases of earlier guards if it is interrupted while a later guard waits, and is not sent", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
       yield* TestClock.adjust("1 hour")
@@ -175,7 +178,7 @@ describe("what is turned away", () => {
 })
 
 describe("a lease", () => {
-  it.effect("G2: that is given while the call is interrupted is not lost", () =>
+  it.effect("G2: is not lost if the call is interrupted while the guard admits it", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
       yield* TestClock.adjust("1 second")
@@ -188,7 +191,7 @@ describe("a lease", () => {
     }).pipe(Effect.provide(spied({
       a: plain,
       b: (note) => ({
-        // It cannot be interrupted, though it says nothing of that.
+        // Uninterruptible without saying so.
         admit: () =>
           note("begins").pipe(
             Effect.andThen(Effect.sleep("10 seconds")),
@@ -206,7 +209,7 @@ describe("a lease", () => {
       }],
       ["is interrupted", () => Effect.interrupt]
     ] as const satisfies ReadonlyArray<readonly [string, () => Effect.Effect<void>]>
-  )("G2: whose settling %s takes no other with it", ([how, settle]) =>
+  )("G2: is settled even if the settle of another lease %s", ([how, settle]) =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Claude.text("hi"))
       assert.isTrue(how === "is interrupted" ? Exit.hasInterrupts(exit) : Exit.hasDies(exit))
@@ -216,7 +219,7 @@ describe("a lease", () => {
       ])
     }).pipe(Effect.provide(spied({ a: plain, b: () => ({ settle }), c: plain }, [Faults.answer("hello")]))))
 
-  it.effect("G2: that is not given, as by a guard that no compiler has checked, holds nothing", () =>
+  it.effect("G2: may be missing, if a guard written in JavaScript returns undefined", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Claude.text("hi"), "hello")
       assert.deepStrictEqual((yield* notes).filter((note) => note.includes("settle")), [
@@ -231,7 +234,7 @@ describe("a lease", () => {
       }, [Faults.answer("hello")])
     )))
 
-  it.effect("that throws when it is settled, alone, is a defect of the call", () =>
+  it.effect("is a defect of the call if its settle throws", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const thrown: Guard.Guard = {
@@ -247,7 +250,7 @@ describe("a lease", () => {
       assert.isTrue(Exit.hasDies(yield* Effect.exit(asked)))
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
 
-  it.effect("G2: of an answer that throws when it is asked what it used are settled all the same", () =>
+  it.effect("G2: is settled even if reading the usage of the answer throws", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const settled: Array<string> = []
@@ -276,7 +279,7 @@ describe("a lease", () => {
       assert.strictEqual(asked, 1)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
 
-  it.effect("whose opening dies is settled with the others", () =>
+  it.effect("is settled even if its `opened` dies", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Claude.text("hi"))
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
@@ -286,8 +289,8 @@ describe("a lease", () => {
     ]))))
 })
 
-describe("a scope that is closed by somebody else", () => {
-  /** One at a time, over a wire that counts its sockets. */
+describe("a scope that is closed concurrently", () => {
+  /** One call at a time, over a wire that counts its sockets. */
   const crowded = (playable: Faults.Playable) =>
     Effect.gen(function*() {
       const sockets = { open: 0, opened: 0 }
@@ -313,7 +316,7 @@ describe("a scope that is closed by somebody else", () => {
       return { context, running, sockets }
     })
 
-  /** Is closed while an answer is opened in it, under a policy, if one is given. */
+  /** Closes the scope while a call, under a policy if one is given, opens an answer in it. */
   const closing = (context: Context.Context<Claude.Claude>, policy: Policy.Policy = Policy.none) =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
@@ -328,7 +331,7 @@ describe("a scope that is closed by somebody else", () => {
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
     })
 
-  it.effect("G1 G2: before an answer is opened leaves nothing open", () =>
+  it.effect("G1 G2: leaves nothing open if it closes before the answer opens", () =>
     Effect.gen(function*() {
       const { context, running, sockets } = yield* crowded([Faults.lingers("hello")])
       const scope = yield* Scope.make()
@@ -339,7 +342,7 @@ describe("a scope that is closed by somebody else", () => {
       assert.strictEqual(sockets.opened, 0)
     }).pipe(Effect.scoped))
 
-  it.effect("G1 G2: while it is told that it begins leaves nothing open", () =>
+  it.effect("G1 G2: leaves nothing open if it closes while the log is told that the answer begins", () =>
     Effect.gen(function*() {
       const told: Array<string> = []
       const slow: CallLog.CallLog = {
@@ -358,7 +361,7 @@ describe("a scope that is closed by somebody else", () => {
       assert.deepStrictEqual(told, ["AttemptStarted", "AttemptAbandoned"])
     }).pipe(Effect.scoped))
 
-  it.effect("G1 G2: while its prompt is counted leaves nothing open", () =>
+  it.effect("G1 G2: leaves nothing open if it closes while the tokens of the prompt are counted", () =>
     Effect.gen(function*() {
       const { context, running, sockets } = yield* crowded([Faults.lingers("hello")])
       yield* closing(context, { precheck: "count" })
@@ -366,7 +369,7 @@ describe("a scope that is closed by somebody else", () => {
       assert.strictEqual(sockets.opened, 0)
     }).pipe(Effect.scoped))
 
-  it.effect("G1 G2: while it waits for its turn leaves no slot taken and nothing open", () =>
+  it.effect("G1 G2: leaves no slot taken and nothing open if it closes while the call waits in the queue", () =>
     Effect.gen(function*() {
       const { context, running, sockets } = yield* crowded([
         Faults.delayed(Faults.answer("first"), "1 second"),
@@ -380,7 +383,7 @@ describe("a scope that is closed by somebody else", () => {
     }).pipe(Effect.scoped))
 
   it.effect.each(["gate", "admit", "opened"] as const)(
-    "G1 G2: while a guard waits (%s) is handed nothing, and what the guard gives is given back",
+    "G1 G2: interrupts the call if it closes while a guard waits in %s, and settles a lease that was given",
     (where) =>
       Effect.gen(function*() {
         const told: Array<string> = []
@@ -413,8 +416,8 @@ describe("a scope that is closed by somebody else", () => {
   )
 })
 
-describe("guards of one's own", () => {
-  it.effect("are asked last, and told first", () =>
+describe("a custom guard", () => {
+  it.effect("is asked last and settled first", () =>
     Effect.gen(function*() {
       const all: Array<string> = []
       const note = (what: string) => Effect.sync(() => void all.push(what))
@@ -422,7 +425,7 @@ describe("guards of one's own", () => {
         gate: () => note(`${name} gate`),
         admit: () =>
           Effect.gen(function*() {
-            // All of ours have let it in by now.
+            // By now the built-in guards have admitted the request.
             const { admission } = yield* control.status
             yield* note(`${name} admit, ${admission["sonnet"]?.running} running`)
             return {
@@ -454,7 +457,7 @@ describe("guards of one's own", () => {
       assert.deepInclude((yield* control.status).admission["sonnet"], { running: 0 })
     }).pipe(Effect.scoped))
 
-  it.effect("may be objects that know themselves", () =>
+  it.effect("may be an object whose methods use `this`", () =>
     Effect.gen(function*() {
       class Mine implements Guard.Guard, Guard.Lease {
         readonly seen: Array<string> = []
@@ -482,7 +485,7 @@ describe("guards of one's own", () => {
       assert.deepStrictEqual(mine.seen, ["gate", "admit", "opened", "settle"])
     }).pipe(Effect.scoped))
 
-  it.effect("may take apart the answer that they are told of", () =>
+  it.effect("may destructure the answer that `opened` gets", () =>
     Effect.gen(function*() {
       const seen: Array<unknown> = []
       const mine: Guard.Guard = {
@@ -502,7 +505,7 @@ describe("guards of one's own", () => {
       assert.isString(seen[0])
     }).pipe(Effect.scoped))
 
-  it.effect("tell what is opened behind them how long it has waited for all of them", () =>
+  it.effect("makes its own waiting time part of the queued time of the request", () =>
     Effect.gen(function*() {
       const seen: Array<number> = []
       const slow = (gate: number, admit: number): Guard.Guard => ({
@@ -529,9 +532,9 @@ describe("guards of one's own", () => {
       assert.deepStrictEqual(seen, [51_234, 0])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.by(() => Faults.answer("hello"))))))
 
-  it.effect("that turn away what is invalid say nothing about the model", () =>
+  it.effect("leaves circuit and quota unchanged if it rejects an invalid request", () =>
     Effect.gen(function*() {
-      const invalid = Effect.fail(new ClaudeError.InvalidRequest({ sent: false, detail: "we do not ask that" }))
+      const invalid = Effect.fail(new ClaudeError.InvalidRequest({ sent: false, detail: "this prompt is not allowed" }))
       const context = yield* Layer.build(
         FakeClaude.layer(Faults.cycle(Faults.overloaded)).pipe(
           Guards.apply({
@@ -558,18 +561,18 @@ describe("guards of one's own", () => {
 })
 
 describe("Guard", () => {
-  it.effect("no guards are no wrapper", () =>
+  it.effect("apply without guards returns the same service", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       assert.strictEqual(Guard.apply([])(claude), claude)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it("an ending is a success, an error of ours, or neutral", () => {
+  it("judge tells success, errors of this library and neutral endings apart", () => {
     const judge = (exit: Guard.Ending) =>
       Guard.judge(exit, {
         success: "success",
         neutral: "neutral",
-        // Every kind is in the tables of the guards: here they need not differ.
+        // Every kind has a row in the tables of the guards; here the rows need no values.
         failure: new Proxy({} as ClaudeError.Table<string>, { get: (_, tag) => String(tag) })
       })
     assert.strictEqual(judge(Exit.void), "success")

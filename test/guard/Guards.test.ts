@@ -1,16 +1,16 @@
-/** All guards of a process as one record: their order, what they share, and what is refused. */
+/** All guards of a process as one record: their order, their shared state, and their errors. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { CallLog, Claude, Current, Guards, Policy } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
-/** A guarded fake, and the log of it. */
+/** A guarded fake, with its log. */
 const guarded = (guards: Guards.Guards, playable: Faults.Playable) =>
   FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provideMerge(CallLog.layerMemory))
 
 describe("Guards.apply", () => {
-  it.effect("lets a call through, and gives everything back", () =>
+  it.effect("sends a call, and returns everything that it acquired", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Claude.text("hi").pipe(Policy.apply(Policy.standard)), "hello")
       const status = yield* Guards.status
@@ -52,7 +52,7 @@ describe("Guards.apply", () => {
       )
     ))
 
-  it.effect("turns nobody away who waits after a recovery, where neither a number nor a wait was named", () =>
+  it.effect("rejects no waiting call after a recovery, if neither a limit nor a wait was set", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
       yield* TestClock.adjust("30 seconds")
@@ -78,7 +78,7 @@ describe("Guards.apply", () => {
 describe("Guards.drain", () => {
   const slow = guarded({ concurrency: { max: 1 } }, Faults.cycle(Faults.answer("a b c", { every: "2 seconds" })))
 
-  it.effect("turns new calls away, and lets those that run or wait come to their end", () =>
+  it.effect("rejects new calls, and lets running and waiting calls finish", () =>
     Effect.gen(function*() {
       const running = yield* Effect.forkChild(Claude.text("one"))
       const waiting = yield* Effect.forkChild(Claude.text("two"))
@@ -96,7 +96,7 @@ describe("Guards.drain", () => {
       assert.lengthOf(yield* FakeClaude.received, 2)
     }).pipe(Effect.provide(slow)))
 
-  it.effect("takes no longer than its limit, and says that somebody is left", () =>
+  it.effect("returns false if calls are left when its limit is over", () =>
     Effect.gen(function*() {
       yield* Effect.forkChild(Claude.text("one"))
       yield* TestClock.adjust(0)
@@ -107,14 +107,14 @@ describe("Guards.drain", () => {
       assert.isFalse(yield* Fiber.join(drained))
     }).pipe(Effect.provide(slow)))
 
-  it.effect("is over at once where nobody is", () =>
+  it.effect("returns at once if no call runs or waits", () =>
     Effect.gen(function*() {
       assert.isTrue(yield* Guards.drain("1 minute"))
     }).pipe(Effect.provide(slow)))
 })
 
-describe("queues of models", () => {
-  it.effect("are forgotten when nobody has asked them for an hour and another is asked", () =>
+describe("an idle queue", () => {
+  it.effect("is dropped after an hour, when the queue of another class is created", () =>
     Effect.gen(function*() {
       const names = Effect.map(Guards.status, ({ admission }) => Object.keys(admission))
       yield* Claude.text("hi", { model: "model-a" })
@@ -123,7 +123,7 @@ describe("queues of models", () => {
       yield* TestClock.adjust("30 minutes")
       yield* Claude.text("hi", { model: "model-c" })
       assert.deepStrictEqual(yield* names, ["model-b", "model-c"])
-      // Who asks again has a new one.
+      // The same model then gets a new queue.
       yield* Claude.text("hi", { model: "model-a" })
       assert.deepStrictEqual(yield* names, ["model-b", "model-c", "model-a"])
     }).pipe(Effect.provide(guarded({ concurrency: { max: 1 } }, Faults.by(() => Faults.answer("hello"))))))
@@ -136,9 +136,9 @@ describe("a call that finds no place in the queue", () => {
   )
   const late = (deadline: number) => Effect.provideService(Effect.flip(Claude.text("late")), Current.Deadline, deadline)
 
-  it.effect("is told when there will be one, later than the one before it, if it has a deadline", () =>
+  it.effect("is told when a place becomes free, each one later than the one before, if it has a deadline", () =>
     Effect.gen(function*() {
-      // Two at a time take as long as an answer each.
+      // With two running at a time, each place takes one answer.
       for (let i = 0; i < 3; i++) {
         const both = yield* Effect.forkChild(Effect.all([Claude.text("a"), Claude.text("b")], { concurrency: 2 }))
         yield* TestClock.adjust("10 seconds")
@@ -157,7 +157,7 @@ describe("a call that finds no place in the queue", () => {
       assert.isAbove(millis[0] ?? NaN, 100)
       assert.approximately((millis[1] ?? NaN) - (millis[0] ?? NaN), millis[0] ?? NaN, 5)
       assert.approximately((millis[2] ?? NaN) - (millis[1] ?? NaN), millis[0] ?? NaN, 5)
-      // One that would wait for ever is not told to come back for ever.
+      // A call that would wait forever is not told to come back after forever.
       assert.deepInclude(yield* late(Infinity), { _tag: "Saturated", retryAfter: undefined })
     }).pipe(Effect.provide(full)))
 })

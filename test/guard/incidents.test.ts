@@ -1,4 +1,4 @@
-/** What was found wrong in incidents, each as a test of the whole stack. */
+/** Faults found in incidents, each as a test of the whole stack. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Random } from "effect"
 import { TestClock } from "effect/testing"
@@ -12,14 +12,14 @@ const guarded = (guards: Guards.Guards, playable: Faults.Playable) =>
 
 const sent = Effect.map(FakeClaude.received, (all) => all.length)
 
-/** A call that waits for an open circuit, at most two minutes. */
+/** A call that waits up to two minutes for an open circuit. */
 const patient = Claude.text("hi").pipe(Policy.apply({ ...Policy.standard, overall: "2 minutes" }))
 
-/** Opens the circuit by twenty calls that fail. */
+/** Opens the circuit with twenty failed calls. */
 const outage = Effect.repeat(Effect.exit(Claude.text("hi")), { times: 19 })
 
 describe("Guards.drain", () => {
-  it.effect("waits for calls that stand in the line of a circuit", () =>
+  it.effect("waits for calls in the line of a circuit", () =>
     Effect.gen(function*() {
       yield* outage
       const call = yield* Effect.forkChild(patient, start)
@@ -32,7 +32,7 @@ describe("Guards.drain", () => {
     }).pipe(Effect.provide(guarded(Guards.standard, ({ index }) =>
       Effect.succeed(index < 20 ? Faults.overloaded : Faults.answer("well"))))))
 
-  it.effect("ends calls that wait for the retry budget at once, with what they failed with", () =>
+  it.effect("ends calls that wait for the retry budget at once, with the error of their last attempt", () =>
     Effect.gen(function*() {
       const calls = yield* Effect.forEach(
         Array.from({ length: 30 }),
@@ -53,7 +53,7 @@ describe("Guards.drain", () => {
 })
 
 describe("Guards.reset", () => {
-  it.effect("lets the line of a circuit leave in turn, and not in one burst", () =>
+  it.effect("releases the calls in the line of a circuit one by one, not in one burst", () =>
     Effect.gen(function*() {
       yield* outage
       yield* Effect.forEach(Array.from({ length: 200 }), () => Effect.forkChild(patient, start))
@@ -70,8 +70,8 @@ describe("Guards.reset", () => {
     ))
 })
 
-describe("a 429 that no wait mends", () => {
-  it.effect("pauses nobody, with or without a quota", () =>
+describe("a permanent 429", () => {
+  it.effect("pauses no other call, with or without a quota", () =>
     Effect.gen(function*() {
       for (const guards of [{ circuit: {} }, { quota: { requests: 600 } }] satisfies ReadonlyArray<Guards.Guards>) {
         yield* Effect.gen(function*() {
@@ -89,7 +89,7 @@ describe("a 429 that no wait mends", () => {
 })
 
 describe("patience", () => {
-  it.effect("a call with a deadline waits for a slot until then, and not for a minute only", () =>
+  it.effect("a call with a deadline waits for a slot until its deadline, not only a minute", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(Policy.apply({ ...Policy.standard, overall: "15 minutes" }))
       const calls = yield* Effect.forEach(Array.from({ length: 6 }), () => Effect.forkChild(ask, start))
@@ -104,7 +104,7 @@ describe("patience", () => {
       )
     ))
 
-  it.effect("the record of standard retries bounds the retries of each kind, with one entry taken out, and without a deadline", () =>
+  it.effect("the standard retry limits bound each kind of error, even with one entry removed and without a deadline", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(
         Policy.apply({ retry: { ...Retry.standard, CircuitOpen: undefined } })
@@ -131,7 +131,7 @@ describe("a brown-out", () => {
     }), 60_000)
 })
 
-it("a circuit that was isolated by hand says so, and promises no probe", () => {
+it("the message of a circuit isolated by hand says so, and promises no probe", () => {
   const error = new ClaudeError.CircuitOpen({
     model: "claude-sonnet-5-5",
     why: "isolated by hand",

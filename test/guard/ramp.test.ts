@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Ramp, RecentRate } from "../../src/guard/ramp.ts"
 
-/** How many begin in each second, where more than enough wait. */
+/** How many calls begin in each second, if more than enough wait. */
 const seconds = (ramp: Ramp, length: number, from = 0): ReadonlyArray<number> => {
   const found = Array.from({ length }, () => 0)
   for (let now = from; now < from + length * 1000;) {
@@ -18,7 +18,7 @@ const seconds = (ramp: Ramp, length: number, from = 0): ReadonlyArray<number> =>
 }
 
 describe("a ramp", () => {
-  it("grows to twice the rate from before in five seconds, and stays there", () => {
+  it("grows to twice the earlier rate in five seconds, and stays there", () => {
     for (const before of [3, 12, 1000]) {
       const found = seconds(new Ramp(before, 0), 20)
       assert.isAtMost(Math.max(...found), 2 * before + 1)
@@ -27,13 +27,13 @@ describe("a ramp", () => {
     }
   })
 
-  it("lets one call begin at once, and two a second at least in the end", () => {
+  it("lets one call begin at once, and in the end at least two per second", () => {
     const ramp = new Ramp(1 / 60, 0)
     assert.strictEqual(ramp.waitFor(1, 0), 0)
     assert.deepStrictEqual(seconds(ramp, 8).slice(5), [2, 2, 2])
   })
 
-  it("says how long so many calls take", () => {
+  it("predicts when a number of calls may have begun", () => {
     for (const [before, calls] of [[12, 5], [12, 60], [12, 300], [1, 9]] as const) {
       const ramp = new Ramp(before, 0)
       const told = ramp.waitFor(calls, 0)
@@ -50,7 +50,7 @@ describe("a ramp", () => {
     }
   })
 
-  it("is halved by a loss, once for all calls that began before", () => {
+  it("is halved by a loss, once for all calls that began before it", () => {
     const ramp = new Ramp(10, 0)
     assert.isTrue(ramp.isFull(6000))
     for (const start of [3000, 4000, 5999]) ramp.lose(start, 6000)
@@ -62,27 +62,27 @@ describe("a ramp", () => {
     assert.strictEqual(early.rate, 4)
   })
 
-  it("is no less than the rate from before, once that was reached, however many are lost", () => {
+  it("never falls below the earlier rate after reaching it, however many calls are lost", () => {
     const ramp = new Ramp(10, 0)
     for (let now = 2500; now < 10_000; now += 100) ramp.lose(now, now)
     assert.isAtLeast(ramp.rate, 10)
   })
 
-  it("keeps nothing for a burst that nobody took", () => {
+  it("keeps no unused credit for a later burst", () => {
     const ramp = new Ramp(10, 0)
     ramp.take()
     assert.strictEqual(ramp.waitFor(1, 30_000), 0)
     assert.isAbove(ramp.waitFor(2, 30_000), 0)
   })
 
-  it("grows on after two minutes, so that it holds nobody back who asks more often than before", () => {
+  it("grows on after two minutes, so that it never limits more traffic than before the incident", () => {
     const ramp = new Ramp(1, 0)
     const found = seconds(ramp, 180)
     assert.isAtMost(Math.max(...found.slice(0, 120)), 3)
     assert.isAbove(found.at(-1) ?? NaN, 20)
   })
 
-  it("waits no longer while the clock is set back", () => {
+  it("does not lengthen a wait when the clock is set back", () => {
     const ramp = new Ramp(10, 3_600_000)
     ramp.take()
     assert.isAtMost(ramp.waitFor(1, 0), 1000)
@@ -90,14 +90,14 @@ describe("a ramp", () => {
   })
 })
 
-describe("the pace before", () => {
+describe("the recent rate", () => {
   const after = (rate: number, time: number): RecentRate => {
     const pace = new RecentRate()
     for (let now = 0; now < time; now += 1000 / rate) pace.count(now)
     return pace
   }
 
-  it("is the number of calls in a second, over the last minute or from the first call on", () => {
+  it("is the number of calls per second, over the last minute or since the first call", () => {
     for (const rate of [1, 12, 100]) {
       for (const time of [10_000, 60_000, 3_600_000]) {
         assert.closeTo(after(rate, time).rate(), rate, rate / 5)
@@ -113,7 +113,7 @@ describe("the pace before", () => {
     assert.closeTo(pace.rate(), 12, 1)
   })
 
-  it("is nothing before the first call", () => {
+  it("is zero before the first call", () => {
     assert.strictEqual(new RecentRate().rate(), 0)
   })
 })

@@ -1,10 +1,10 @@
 /**
- * What other libraries were seen to get wrong, each as a test that ours passes.
+ * Faults that were observed in other libraries, each as a test that this one passes.
  *
  * Found by running cockatiel 4.0.0 (1 to 5) and opossum 10.0.0 (6 to 9). One cannot occur here:
  *
- * 9. opossum's `coalesce` serves a failed promise to later callers for as long as an answer is kept. Calls are not
- *    coalesced, and no error is kept: `Fallback.lastGood`, the one thing that is remembered, is of whole answers only.
+ * 9. opossum's `coalesce` serves a failed promise to later callers for as long as it caches answers. This library does
+ *    not coalesce calls and caches no errors: `Fallback.lastGood` remembers complete answers only.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Layer } from "effect"
@@ -22,7 +22,7 @@ const well = Faults.answer("well")
 const start = { startImmediately: true } as const
 
 describe("cockatiel", () => {
-  it.effect("1: failures of an hour ago do not open a circuit of five seconds", () =>
+  it.effect("1: failures of an hour ago do not open a circuit whose window is five seconds", () =>
     Effect.gen(function*() {
       yield* Effect.repeat(Effect.flip(ask), { times: 3 })
       yield* TestClock.adjust("1 hour")
@@ -35,7 +35,7 @@ describe("cockatiel", () => {
       guarded({ circuit: { window: "5 seconds", minimumCalls: 5 } }, Faults.cycle(Faults.overloaded))
     )))
 
-  it.effect("2: an interrupt ends the wait for the next attempt at once, and none is made after it", () =>
+  it.effect("2: an interrupt ends the back-off at once, and no attempt follows", () =>
     Effect.gen(function*() {
       const call = yield* ask.pipe(
         Policy.apply({ retry: Retry.backoff({ times: 5, base: "1 minute", cap: "1 minute", jitter: "none" }) }),
@@ -51,7 +51,7 @@ describe("cockatiel", () => {
   for (
     const [what, late] of [["failure", Faults.overloaded], ["success", well]] as const
   ) {
-    it.effect(`3: a ${what} that began before the circuit opened does not move it while it is probed`, () =>
+    it.effect(`3: a ${what} that began before the circuit opened does not close or open it while a probe is under way`, () =>
       Effect.gen(function*() {
         const slow = yield* Effect.forkChild(Effect.exit(ask), start)
         yield* Effect.flip(ask)
@@ -75,11 +75,11 @@ describe("cockatiel", () => {
       )))
   }
 
-  it.effect("4: who waits is not turned away because somebody comes when a slot is free", () =>
+  it.effect("4: a waiting call is not rejected because a new call arrives when a slot is free", () =>
     Effect.gen(function*() {
       const first = yield* Effect.forkChild(ask, start)
       const waiting = yield* Effect.forkChild(ask, start)
-      // In the same step in which the first one ends.
+      // In the same step in which the first call ends.
       const newcomer = yield* Effect.forkChild(Effect.andThen(Fiber.join(first), Effect.exit(ask)), start)
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* Fiber.join(waiting), "well")
@@ -88,7 +88,7 @@ describe("cockatiel", () => {
       guarded({ concurrency: { max: 1, queue: 1 } }, Faults.cycle(Faults.delayed(well, "1 second")))
     )))
 
-  it.effect("5: of 200 that ask a circuit that is probed all but one are told at once, with a time", () =>
+  it.effect("5: while a probe is under way, all other 199 of 200 calls fail at once, with a retryAfter", () =>
     Effect.gen(function*() {
       yield* Effect.flip(ask)
       yield* TestClock.adjust("10 seconds")
@@ -108,13 +108,13 @@ describe("cockatiel", () => {
       ])
     )))
 
-  it.effect("5: and those that wait for it do not all go at once when it is well", () =>
+  it.effect("5: calls that wait for the circuit do not all begin at once when it closes", () =>
     Effect.gen(function*() {
       const starts: Array<number> = []
       const claude = yield* Claude.Claude
       const counting = Guards.apply({
         circuit: { minimumCalls: 1, openFor: "10 seconds" },
-        // Where only what the circuit says holds them back.
+        // Only the circuit's retryAfter holds them back.
         extra: [{
           gate: () => Effect.void,
           admit: () =>
@@ -133,7 +133,7 @@ describe("cockatiel", () => {
           ))
         yield* TestClock.adjust("5 minutes")
         assert.deepStrictEqual(yield* Effect.forEach(calls, Fiber.join), calls.map(() => "well"))
-        // The probe, and then at most twice as many in each second, of which an answer takes one.
+        // First the probe, then at most twice as many each second, one of which takes a second to answer.
         const probed = starts[1] ?? 0
         for (let second = 0; second < 8; second++) {
           const within = starts.filter((at) => at > 0 && at < probed + (second + 1) * 1000).length
@@ -149,7 +149,7 @@ describe("cockatiel", () => {
 })
 
 describe("opossum", () => {
-  it.effect("6: what says nothing about the model does not close a circuit that is probed", () =>
+  it.effect("6: a neutral ending does not close a circuit while it is probed", () =>
     Effect.gen(function*() {
       yield* Effect.flip(ask)
       yield* TestClock.adjust("10 seconds")
@@ -159,7 +159,7 @@ describe("opossum", () => {
       yield* TestClock.adjust("1 second")
       yield* Fiber.interrupt(probe)
       assert.strictEqual(yield* circuit, "half-open")
-      // A 400 is an answer: the model is there, and that is what a probe asks.
+      // A 400 is an answer: the model responds, which is all that a probe tests.
       assert.strictEqual((yield* Effect.flip(ask))._tag, "InvalidRequest")
       assert.strictEqual(yield* circuit, "closed")
     }).pipe(Effect.provide(
@@ -171,7 +171,7 @@ describe("opossum", () => {
       ])
     )))
 
-  it.effect("7: one failed call opens nothing, nor do nineteen, by default", () =>
+  it.effect("7: by default, neither one failed call nor nineteen open the circuit", () =>
     Effect.gen(function*() {
       for (let failures = 1; failures <= 19; failures++) {
         yield* Effect.flip(ask)
@@ -181,7 +181,7 @@ describe("opossum", () => {
       assert.strictEqual(yield* circuit, "open")
     }).pipe(Effect.provide(guarded(Guards.standard, Faults.cycle(Faults.overloaded)))))
 
-  it.effect("8: a call that goes over its limit takes no other with it", () =>
+  it.effect("8: a call that exceeds its time-out affects no other call", () =>
     Effect.gen(function*() {
       const others = yield* Effect.forEach(Array.from({ length: 5 }), () => Effect.forkChild(ask, start))
       const hangs = yield* Effect.forkChild(Effect.flip(Policy.apply({ attempt: "1 second" })(ask)), start)

@@ -262,7 +262,7 @@ describe("what is no answer", () => {
       for (const ask of [Effect.asVoid(Claude.text("hi")), Effect.asVoid(Claude.object(Invoice, "read it"))]) {
         const error = yield* Effect.flip(ask)
         assert.strictEqual(error._tag, "EmptyAnswer")
-        assert.match(error.message, /it asks for a tool: ask with Claude\.message/)
+        assert.match(error.message, /it calls a tool and has no text: use Claude\.message/)
       }
     }).pipe(Effect.provide(FakeClaude.layer([uses, uses]))))
 

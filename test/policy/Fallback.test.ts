@@ -32,11 +32,11 @@ import { make, worthAnother } from "../support/errors.ts"
 
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
 
-describe("models", () => {
-  // Another model is of the same account, and of these nobody knows the window.
+describe("Fallback.models", () => {
+  // Another model has the same account, and the catalogue does not know the windows of "b" and "c".
   const worth = { ...worthAnother, AuthenticationFailed: false, PermissionDenied: false, SpendLimitReached: false }
   for (const [tag, expected] of Object.entries(worth)) {
-    it.effect(`${tag} is ${expected ? "" : "not "}worth another model`, () =>
+    it.effect(`${expected ? "asks" : "does not ask"} another model after ${tag}`, () =>
       Effect.gen(function*() {
         const asked: Array<string | undefined> = []
         const program = Effect.flatMap(CallContext.Substitute, (model) => {
@@ -48,7 +48,7 @@ describe("models", () => {
       }))
   }
 
-  it.effect("the model stands in for whatever the call names, and the log says so", () =>
+  it.effect("replaces the model that the call names, and logs the fallback", () =>
     Effect.gen(function*() {
       const text = yield* Claude.text("hi", { model: "claude-opus-5-5" }).pipe(
         Claude.withModel("claude-sonnet-5"),
@@ -63,7 +63,7 @@ describe("models", () => {
       CallLog.layerMemory
     ))))
 
-  it.effect("what is worth another model can be decided otherwise", () =>
+  it.effect("asks no other model after an error that `on` excludes", () =>
     Effect.gen(function*() {
       yield* Claude.text("hi").pipe(
         Fallback.models(["claude-haiku-5-5"], { on: { Overloaded: false } }),
@@ -73,7 +73,7 @@ describe("models", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded]))))
 })
 
-/** An error of the application's, by a name that we use too. */
+/** An application error with a tag of this library. */
 class Overloaded extends Data.TaggedError("Overloaded")<{ readonly by: string }> {}
 class Mine extends Data.TaggedError("Mine") {}
 
@@ -82,19 +82,18 @@ const changes = Effect.map(
   events,
   (all) => all.flatMap((event) => event._tag === "FellBack" ? [[event.error._tag, event.to]] : [])
 )
-// The classes are named by their tags.
 const tags = ClaudeError.ClaudeError.members.map((member) => make(member.identifier as ClaudeError.Tag)._tag)
 
-describe("notice", () => {
+describe("Fallback.notice", () => {
   const run = (error: unknown, on?: ReadonlyArray<ClaudeError.Tag>) =>
     Effect.exit(Fallback.notice({ on })(Effect.fail(error)))
 
-  it.effect("answers for every kind where none is named", () =>
+  it.effect("answers for every kind of error without `on`", () =>
     Effect.gen(function*() {
       for (const tag of tags) assert.isTrue(Exit.isSuccess(yield* run(make(tag))), tag)
     }))
 
-  it.effect("answers for the named kinds only", () =>
+  it.effect("answers only for the kinds in `on`", () =>
     Effect.gen(function*() {
       for (const tag of tags) {
         const error = make(tag)
@@ -105,7 +104,7 @@ describe("notice", () => {
       }
     }))
 
-  it.effect("leaves an application's own errors, also those with a tag of ours", () =>
+  it.effect("passes on application errors, even one with a tag of this library", () =>
     Effect.gen(function*() {
       for (const error of ["mine", new Mine(), new Overloaded({ by: "me" }), { _tag: "Overloaded" }, undefined]) {
         assert.deepStrictEqual(yield* run(error), Exit.fail(error))
@@ -113,7 +112,7 @@ describe("notice", () => {
       }
     }))
 
-  it.effect("leaves answers, defects and interrupts", () =>
+  it.effect("passes on answers, defects and interrupts", () =>
     Effect.gen(function*() {
       const notice = Fallback.notice()
       assert.strictEqual(yield* notice(Effect.succeed(1)), 1)
@@ -122,7 +121,7 @@ describe("notice", () => {
       assert.isTrue(Exit.isFailure(interrupted) && Cause.hasInterruptsOnly(interrupted.cause))
     }))
 
-  it.effect("is told to the log, if it answers", () =>
+  it.effect("logs the fallback only if it answers", () =>
     Effect.gen(function*() {
       yield* Fallback.notice()(Claude.text("hi"))
       yield* Effect.flip(Fallback.notice({ on: ["Refused"] })(Claude.text("hi")))
@@ -134,7 +133,7 @@ describe("notice", () => {
 })
 
 describe("Effect's own recovery", () => {
-  it.effect("with ClaudeError.is catches every kind of ours, and no error of the application's", () =>
+  it.effect("catches every error of this library with ClaudeError.is, and no application error", () =>
     Effect.gen(function*() {
       const run = (error: unknown) =>
         Effect.exit(Effect.catchIf(Effect.fail(error), ClaudeError.is, ({ _tag }) => Effect.succeed(_tag)))
@@ -145,10 +144,10 @@ describe("Effect's own recovery", () => {
     }))
 })
 
-describe("notices", () => {
+describe("the text of a notice", () => {
   const said = (tag: ClaudeError.Tag, fields?: object) => Fallback.toNotice(make(tag, fields)).text
 
-  it("every kind says what happened, and whether to try again or what helps instead", () => {
+  it("says for every kind what happened, and whether to try again or what to do instead", () => {
     expect(tags.map((tag) => `${tag}: ${said(tag)}`)).toMatchInlineSnapshot(`
       [
         "InvalidRequest: The assistant could not understand this request. Please put it in another way.",
@@ -176,7 +175,7 @@ describe("notices", () => {
     `)
   })
 
-  it("every kind has words for a person, without a word of ours", () => {
+  it("has no technical terms and no details of the error, for every kind", () => {
     for (const tag of tags) {
       const odd = { detail: "secret", text: ClaudeError.redact("secret"), model: "claude-opus-5-5", status: 429 }
       const { error, retryable, text } = Fallback.toNotice(
@@ -192,7 +191,7 @@ describe("notices", () => {
     }
   })
 
-  it("has the request id, and whether and when to try again", () => {
+  it("has the request id, and says when to try again", () => {
     const notice = Fallback.toNotice(make("RateLimited", { requestId: "req_1", retryAfter: Duration.millis(1500) }))
     assert.deepInclude({ ...notice }, {
       text: "The assistant is very busy right now. Please try again in 2 seconds. Reference: req_1",
@@ -222,7 +221,7 @@ describe("notices", () => {
       ["401 days", "in a moment"],
       ["Infinity", "in a moment"]
     ] as const
-  )("a wait of %s is said as %s", (wait, words) => {
+  )("shows a wait of %s as %s", (wait, words) => {
     assert.strictEqual(
       said("Overloaded", { retryAfter: Duration.fromInputUnsafe(wait) }),
       `The assistant is very busy right now. Please try again ${words}.`
@@ -241,14 +240,14 @@ describe("notices", () => {
     [12, ""],
     [{ toString: "x" }, ""],
     [undefined, ""]
-  ])("a spend limit that ends at %j", (regainsAt, words) => {
+  ])("shows the day for a spend limit that ends at %j, if the date is valid", (regainsAt, words) => {
     assert.strictEqual(
       said("SpendLimitReached", { regainsAt }),
       `The assistant has reached its spending limit. Trying again will not help for now.${words}`
     )
   })
 
-  it.effect("a day that has passed is not said", () =>
+  it.effect("leaves out a day in the past", () =>
     Effect.gen(function*() {
       const error = make("SpendLimitReached", { regainsAt: "2026-12-01T00:00:00Z" })
       const notice = Effect.map(Fallback.notice()(Effect.fail(error)), ({ text }) => text)
@@ -261,20 +260,20 @@ describe("notices", () => {
       assert.strictEqual(yield* notice, Fallback.toNotice(error, { now: end }).text)
     }))
 
-  it("a request id that is none is not quoted", () => {
+  it("leaves out a malformed request id", () => {
     for (const requestId of ["", "a b", "<script>", "x".repeat(65), 12, {}, null]) {
       assert.notInclude(said("Refused", { requestId }), "Reference")
       assert.isUndefined(Fallback.toNotice(make("Refused", { requestId })).requestId)
     }
   })
 
-  it("a wait that is none is not given", () => {
+  it("comes without a `retryAfter` that is invalid, zero, negative or infinite", () => {
     for (const retryAfter of [Duration.zero, Duration.millis(-5), Duration.infinity, 5, "5 seconds", null]) {
       assert.isUndefined(Fallback.toNotice(make("Overloaded", { retryAfter })).retryAfter)
     }
   })
 
-  it("words of one's own that fail, are blank or none are no reason to say nothing", () => {
+  it("is the default text if `words` throws, or returns a blank or no string", () => {
     const fails = () => {
       throw new Error("mine")
     }
@@ -283,7 +282,7 @@ describe("notices", () => {
     }
   })
 
-  it.effect("may be in words of the application's, which are the whole text", () =>
+  it.effect("is exactly the text that `words` returns", () =>
     Effect.gen(function*() {
       const words = (error: ClaudeError.ClaudeError) =>
         error._tag === "Overloaded"
@@ -310,7 +309,7 @@ describe("notices", () => {
     (i): Arbitrary.Arbitrary<unknown> =>
       i < values.length ? Arbitrary.Constant(values[i]) : Arbitrary.schema(Schema.Json)
   )
-  it.prop("never throws, whatever an error carries", {
+  it.prop("is made without a throw from an error with any field values", {
     tag: Schema.Literals(tags),
     requestId: odd,
     retryAfter: odd,
@@ -323,8 +322,8 @@ describe("notices", () => {
   }, { arbitrary: { runs: 500 } })
 })
 
-describe("accounts", () => {
-  /** An account that plays, and what it was asked; its life is told to `life`. */
+describe("Fallback.accounts", () => {
+  /** A fake account and the requests it received. Pushes `+name` to `life` when it is built, `-name` when it is closed. */
   const account = (playable: Faults.Playable, life: Array<string> = [], name = "b") => {
     const requests: Array<Message.Request> = []
     const wire = FakeClaude.wire(playable, (request) => Effect.sync(() => void requests.push(request)))
@@ -340,23 +339,26 @@ describe("accounts", () => {
   const logged = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provide(self, CallLog.layerMemory)
   const refused = Faults.spendLimited
 
-  it.effect.each(tags)("asks another for what it may be worth: %s", (tag) =>
-    Effect.gen(function*() {
-      let runs = 0
-      const program = Effect.suspend(() => {
-        runs++
-        return Effect.fail(make(tag))
+  it.effect.each(tags)(
+    "decides by default and by `on` whether to ask another account after %s",
+    (tag) =>
+      Effect.gen(function*() {
+        let runs = 0
+        const program = Effect.suspend(() => {
+          runs++
+          return Effect.fail(make(tag))
+        })
+        const { layer } = account([])
+        yield* Effect.flip(Fallback.accounts([layer, layer])(program))
+        assert.strictEqual(runs, worthAnother[tag] ? 3 : 1)
+        yield* Effect.flip(Fallback.accounts([layer], { on: { [tag]: !worthAnother[tag] } })(program))
+        assert.strictEqual(runs, worthAnother[tag] ? 4 : 3)
+        yield* Effect.flip(Fallback.accounts([layer], { on: { [tag]: undefined } })(program))
+        assert.strictEqual(runs, worthAnother[tag] ? 6 : 4)
       })
-      const { layer } = account([])
-      yield* Effect.flip(Fallback.accounts([layer, layer])(program))
-      assert.strictEqual(runs, worthAnother[tag] ? 3 : 1)
-      yield* Effect.flip(Fallback.accounts([layer], { on: { [tag]: !worthAnother[tag] } })(program))
-      assert.strictEqual(runs, worthAnother[tag] ? 4 : 3)
-      yield* Effect.flip(Fallback.accounts([layer], { on: { [tag]: undefined } })(program))
-      assert.strictEqual(runs, worthAnother[tag] ? 6 : 4)
-    }))
+  )
 
-  it.effect("asks each in turn the same, until one answers", () =>
+  it.effect("sends the same request to each account in turn, until one answers", () =>
     logged(Effect.gen(function*() {
       const a = account([refused])
       const b = account([Faults.rateLimited()])
@@ -374,7 +376,7 @@ describe("accounts", () => {
       assert.deepStrictEqual(yield* changes, [["SpendLimitReached", "account 2"], ["RateLimited", "account 3"]])
     })))
 
-  it.effect("tells the log of the account that is left, or who asked to be told instead", () =>
+  it.effect("logs a change to the log of the account that failed, or calls `onChange` instead", () =>
     Effect.gen(function*() {
       const told: Array<string> = []
       const log = (name: string) =>
@@ -392,7 +394,7 @@ describe("accounts", () => {
       assert.deepStrictEqual(told.slice(2), ["SpendLimitReached 2", "SpendLimitReached 3"])
     }))
 
-  it.effect("G11: the error has the history of all accounts", () =>
+  it.effect("G11: fails with the history of all accounts", () =>
     logged(Effect.gen(function*() {
       const call = Claude.text("hi").pipe(
         Policy.apply({ retry: { Overloaded: Retry.backoff({ times: 1 }) } })
@@ -416,7 +418,7 @@ describe("accounts", () => {
       assert.strictEqual(error.gaveUp, "NotRetried")
     })))
 
-  it.effect("an account without a policy is one entry, with the model that was asked", () =>
+  it.effect("adds one entry to the history for an account without a policy, with the model that was asked", () =>
     Effect.gen(function*() {
       const failures = [make("Refused", { requestId: "req_1" }), make("Overloaded", { model: "m" })]
       const error = yield* Effect.suspend(() => Effect.fail(failures.shift() ?? make("Truncated"))).pipe(
@@ -435,7 +437,7 @@ describe("accounts", () => {
       )
     }))
 
-  it.effect("a history has a bound, and keeps what was last", () =>
+  it.effect("limits the history to the last 100 entries", () =>
     Effect.gen(function*() {
       const tried = (error: string) =>
         Array.from({ length: 60 }, (_, i) => ({ attempt: i + 1, model: "m", error, message: "" }))
@@ -449,7 +451,7 @@ describe("accounts", () => {
       assert.strictEqual(error.gaveUp, "BudgetSpent")
     }))
 
-  it.effect("the error of a single account and of the application is untouched", () =>
+  it.effect("passes on the error of a single account, and any application error, unchanged", () =>
     Effect.gen(function*() {
       const { layer } = account([])
       for (const error of [make("Truncated"), new Mine(), new Overloaded({ by: "me" })]) {
@@ -457,7 +459,7 @@ describe("accounts", () => {
       }
     }))
 
-  describe("whose layer cannot be built", () => {
+  describe("with a layer that fails to build", () => {
     class NoKey extends Data.TaggedError("NoKey")<{ readonly message: string }> {}
     const unbuilt = Layer.effect(Claude.Claude, Effect.fail(new NoKey({ message: "secret" })))
     const warnings = Effect.map(
@@ -465,7 +467,7 @@ describe("accounts", () => {
       (all) => all.flatMap((event) => event._tag === "Warning" ? [`${event.code}: ${event.message}`] : [])
     )
 
-    it.effect("are passed over, with a warning that says which and has no words of the error (G14)", () =>
+    it.effect("skips the account, with a warning that names it and leaves out the error message (G14)", () =>
       Effect.gen(function*() {
         const { layer } = account([Faults.answer("hello")])
         assert.strictEqual(yield* Fallback.accounts([unbuilt, layer])(Claude.text("hi")), "hello")
@@ -473,7 +475,7 @@ describe("accounts", () => {
         assert.deepStrictEqual(yield* changes, [["SpendLimitReached", "account 2"], ["SpendLimitReached", "account 3"]])
       }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer([refused]), CallLog.layerMemory))))
 
-    it.effect("leave the failure of those before them", () =>
+    it.effect("fails with the last error of an account that was built", () =>
       Effect.gen(function*() {
         const error = make("SpendLimitReached")
         const only = Fallback.accounts([unbuilt, unbuilt])(Effect.fail(error))
@@ -489,7 +491,7 @@ describe("accounts", () => {
         assert.deepStrictEqual(last.history?.map(({ error }) => error), ["PermissionDenied", "Refused"])
       }))
 
-    it.effect("by a defect or an interrupt are no account that is passed over", () =>
+    it.effect("passes on a defect or an interrupt of the layer", () =>
       Effect.gen(function*() {
         const { layer } = account([Faults.answer("hello")])
         const building = (effect: Effect.Effect<never, NoKey>) =>
@@ -501,7 +503,7 @@ describe("accounts", () => {
       }))
   })
 
-  it.effect("a defect or an interrupt is no reason to switch", () =>
+  it.effect("asks no other account after a defect or an interrupt", () =>
     Effect.gen(function*() {
       const life: Array<string> = []
       const switching = Fallback.accounts([account([Faults.answer("hello")], life).layer])
@@ -517,7 +519,7 @@ describe("accounts", () => {
       assert.deepStrictEqual(life, [])
     }))
 
-  it.effect("G1: an interrupt of the second account closes it, and no third is asked", () =>
+  it.effect("G1: closes the second account when it is interrupted, and asks no third one", () =>
     Effect.gen(function*() {
       const life: Array<string> = []
       const fiber = yield* Claude.text("hi").pipe(
@@ -531,16 +533,16 @@ describe("accounts", () => {
       assert.deepStrictEqual(life, ["+b", "-b"])
     }))
 
-  it("no list, no further account; and what is not a list of layers is refused", () => {
+  it("returns the same effect for an empty list, and refuses anything but a list of layers", () => {
     const self = Effect.fail(make("Refused"))
     assert.strictEqual(Fallback.accounts([])(self), self)
     for (const wrong of [undefined, "b", account([]).layer, ["b"], [undefined]]) {
-      // Not what the types allow: it is what arrives from untyped code.
+      // Untyped code may pass this.
       assert.throws(() => Fallback.accounts(wrong as unknown as []), RangeError, /list of layers/)
     }
   })
 
-  it.effect("what is current stays as it is", () =>
+  it.effect("keeps the model, the call, the tenant and the deadline for each account", () =>
     Effect.gen(function*() {
       const seen: Array<unknown> = []
       const call = { id: "mine" }
@@ -555,7 +557,7 @@ describe("accounts", () => {
       })
       yield* Fallback.accounts([account([]).layer])(current).pipe(
         Effect.provideService(CallContext.Substitute, "claude-haiku-5-5"),
-        // Only its id is looked at.
+        // Safe cast: only the id is read.
         Effect.provideService(CallContext.Call, call as unknown as CallContext.Call),
         Effect.provideService(Current.Tenant, "tenant"),
         Effect.provideService(Current.Deadline, 5),
@@ -569,7 +571,7 @@ describe("accounts", () => {
       ]])
     }))
 
-  describe("layers", () => {
+  describe("with layers", () => {
     const twice = (Backup: Layer.Layer<Claude.Claude>) =>
       Effect.forEach([1, 2], () => Fallback.accounts([Backup])(Claude.text("hi")))
     const setup = () => {
@@ -580,7 +582,7 @@ describe("accounts", () => {
       return { life, Main, Backup }
     }
 
-    it.effect("are built when they are needed, and closed after", () =>
+    it.effect("builds a layer when its account is asked, and closes it afterwards", () =>
       Effect.gen(function*() {
         const { Backup, Main, life } = setup()
         yield* Effect.provide(Fallback.accounts([Backup])(Effect.succeed(1)), Main)
@@ -589,7 +591,7 @@ describe("accounts", () => {
         assert.deepStrictEqual(life.slice(2), ["+main", "+backup", "-backup", "+backup", "-backup", "-main"])
       }))
 
-    it.effect("are closed before the next account is asked", () =>
+    it.effect("closes a layer before the next account is asked", () =>
       Effect.gen(function*() {
         const life: Array<string> = []
         const on = (name: string, turn: Faults.Turn) => account([turn], life, name).layer
@@ -600,7 +602,7 @@ describe("accounts", () => {
         assert.deepStrictEqual(life, ["+a", "+b", "-b", "+c", "-c", "-a"])
       }))
 
-    it.effect("are built once, if they are built with the program", () =>
+    it.effect("shares a layer that was built with the program", () =>
       Effect.gen(function*() {
         const { Backup, Main, life } = setup()
         const Accounts = Layer.merge(Main, Layer.provide(Layer.empty, Backup))
@@ -614,7 +616,7 @@ describe("accounts", () => {
         assert.deepStrictEqual(life.slice(4), ["+main", "+backup", "-backup", "-main"])
       }))
 
-    it.effect("may be built by hand", () =>
+    it.effect("takes a context that was built by hand, as a layer", () =>
       Effect.gen(function*() {
         const { Backup, Main, life } = setup()
         yield* Effect.scoped(
@@ -624,7 +626,7 @@ describe("accounts", () => {
       }))
   })
 
-  it.live("G14: over sockets the bodies are the same, byte for byte, and the keys are their own", () =>
+  it.live("G14: sends the same bytes to each account over sockets, with its own API key", () =>
     Effect.gen(function*() {
       const server = (turn: Faults.Turn) =>
         Effect.map(Layer.build(FakeServer.layer([turn])), Context.get(FakeServer.FakeServer))
@@ -647,8 +649,8 @@ describe("accounts", () => {
     }).pipe(Effect.provide(CallLog.layerNoop)))
 })
 
-describe("a kind of error that is none", () => {
-  // Not what the types allow: it is what arrives from untyped code.
+describe("an unknown kind of error", () => {
+  // Untyped code may pass these.
   const slip = ["OverLoaded"] as unknown as ReadonlyArray<never>
   const table = { OverLoaded: true } as {}
   const place = { key: "refusals", schema: Schema.String, maxAge: "1 hour" } as const
@@ -659,9 +661,9 @@ describe("a kind of error that is none", () => {
     [() => Fallback.models(["a"], { on: ["Overloaded"] as {} }), /Fallback.models: on is a list: it must be a record/],
     [() => Fallback.accounts([], { on: table }), /Fallback.accounts: on has no field OverLoaded/],
     [() => Fallback.lastGood({ ...place, on: table }), /Fallback.lastGood "refusals": on has no field OverLoaded/]
-  ])("G12: %s is refused", (build, sentence) => assert.throws(build, RangeError, sentence))
+  ])("G12: is refused by %s", (build, sentence) => assert.throws(build, RangeError, sentence))
 
-  it("is not looked for where no list is given", () => {
+  it("is not reported if `on` is undefined", () => {
     assert.doesNotThrow(() => Fallback.notice({ on: undefined }))
     assert.doesNotThrow(() => Fallback.models(["a"], { on: undefined }))
   })

@@ -1,4 +1,4 @@
-/** What fallbacks leave of the errors of a call: `tsc` is what fails here. */
+/** The error types that fallbacks leave. These tests fail in `tsc`. */
 import { it } from "@effect/vitest"
 import { Context, Data, Effect, Layer } from "effect"
 import { describe, expectTypeOf } from "vitest"
@@ -11,7 +11,7 @@ type Rest = Exclude<Failure, Some>
 type ErrorOf<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
 
 class Mine extends Data.TaggedError("Mine")<{ readonly by: string }> {}
-/** Of the application's, by a name that we use too. */
+/** An application error with a tag of this library. */
 class Overloaded extends Data.TaggedError("Overloaded")<{ readonly by: string }> {}
 class Cache extends Context.Service<Cache, { readonly get: Effect.Effect<number, Mine> }>()("test/Cache") {}
 
@@ -22,8 +22,8 @@ const both = Effect.flatMap(
 )
 const kinds: ReadonlyArray<ClaudeError.Tag> = ["Refused"]
 
-describe("apply", () => {
-  it("adds what its policy adds, and removes nothing", () => {
+describe("Policy.apply", () => {
+  it("keeps all errors, and adds DeadlineExceeded only with `overall`", () => {
     expectTypeOf(Policy.apply({ retry: Retry.standard })(both)).toEqualTypeOf<
       Effect.Effect<never, Failure | Mine | Overloaded, Claude.Claude>
     >()
@@ -33,8 +33,8 @@ describe("apply", () => {
   })
 })
 
-describe("notice", () => {
-  it("removes all of ours", () => {
+describe("Fallback.notice", () => {
+  it("removes all errors of this library", () => {
     expectTypeOf(Fallback.notice()(call)).toEqualTypeOf<Effect.Effect<string | Notice, never, Claude.Claude>>()
     expectTypeOf(Fallback.notice()(both)).toEqualTypeOf<Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>>()
     expectTypeOf(Fallback.notice({})(both)).toEqualTypeOf<Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>>()
@@ -43,7 +43,7 @@ describe("notice", () => {
     >()
   })
 
-  it("removes the kinds that are named", () => {
+  it("removes the kinds in `on`", () => {
     expectTypeOf(Fallback.notice({ on: ["Refused", "Truncated"] })(call)).toEqualTypeOf<
       Effect.Effect<string | Notice, Rest, Claude.Claude>
     >()
@@ -55,7 +55,7 @@ describe("notice", () => {
     >()
   })
 
-  it("leaves an application's own error, whatever its tag and its shape", () => {
+  it("keeps an application error with any tag and shape", () => {
     class Refused extends Data.TaggedError("Refused") {}
     expectTypeOf(Fallback.notice()(Effect.fail(new Refused()))).toEqualTypeOf<Effect.Effect<Notice, Refused>>()
     expectTypeOf(Fallback.notice({ on: ["Refused"] })(Effect.fail(new Refused()))).toEqualTypeOf<
@@ -65,18 +65,18 @@ describe("notice", () => {
     expectTypeOf(Fallback.notice()(Effect.fail("mine" as const))).toEqualTypeOf<Effect.Effect<Notice, "mine">>()
   })
 
-  it("goes with an error that is not known yet", () => {
+  it("works with a generic error type", () => {
     const sorry = <A, E, R>(self: Effect.Effect<A, E | Failure, R>) => Fallback.notice()(self)
     expectTypeOf(sorry(both)).toEqualTypeOf<Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>>()
   })
 
-  it("removes none, if the kinds are only known when it runs", () => {
+  it("removes no error if the kinds are known only at run time", () => {
     expectTypeOf(Fallback.notice({ on: kinds })(call)).toEqualTypeOf<
       Effect.Effect<string | Notice, Failure, Claude.Claude>
     >()
   })
 
-  it("removes what is certain: of several lists what is in each, and no kind that is one of several", () => {
+  it("removes only the kinds that are certain to be in the list", () => {
     type Left<E> = Effect.Effect<string | Notice, E, Claude.Claude>
     const kind = "Refused" as "Refused" | "Truncated"
     const list = ["Refused", "Truncated"] as ["Refused", "Truncated"] | ["Refused", "Overloaded"]
@@ -101,12 +101,12 @@ describe("notice", () => {
     expectTypeOf(() => Fallback.notice({ on: fixed })(call)).returns.toEqualTypeOf<Left<Rest>>()
   })
 
-  it("takes kinds that there are, and words that are a function of any of ours", () => {
-    // @ts-expect-error there is no such kind
+  it("accepts only existing kinds, and `words` as a function of any error of this library", () => {
+    // @ts-expect-error unknown kind
     expectTypeOf(() => Fallback.notice({ on: ["Refuse"] })).toBeFunction()
-    // @ts-expect-error an application's own error has its own ways
+    // @ts-expect-error an application error
     expectTypeOf(() => Fallback.notice({ on: ["Mine"] })).toBeFunction()
-    // @ts-expect-error it is misspelt
+    // @ts-expect-error misspelt
     expectTypeOf(() => Fallback.notice({ word: () => "no" })).toBeFunction()
     Fallback.notice({
       words: (error) => {
@@ -116,7 +116,7 @@ describe("notice", () => {
     })
   })
 
-  it("is the end of the ladder", () => {
+  it("leaves no error after a policy", () => {
     const ended = Claude.text("hi").pipe(
       Policy.apply({ ...Policy.standard, models: ["claude-haiku-5-5"], overall: "1 minute" }),
       Fallback.notice()
@@ -128,7 +128,7 @@ describe("notice", () => {
 describe("Effect's own recovery", () => {
   const cached = Effect.flatMap(Cache, ({ get }) => get)
 
-  it("catchTag with a list removes these kinds", () => {
+  it("with catchTag and a list removes these kinds", () => {
     const some = Effect.catchTag(call, ["Refused", "Truncated"], (error) => {
       expectTypeOf(error).toEqualTypeOf<Some>()
       return cached
@@ -136,7 +136,7 @@ describe("Effect's own recovery", () => {
     expectTypeOf(some).toEqualTypeOf<Effect.Effect<string | number, Rest | Mine, Claude.Claude | Cache>>()
   })
 
-  it("catchIf with ClaudeError.is removes all of ours, and leaves the application's", () => {
+  it("with catchIf and ClaudeError.is removes all errors of this library, and keeps application errors", () => {
     const sorry = Effect.flatMap(call, (text) => text === "" ? Effect.fail(new Mine({ by: "" })) : cached).pipe(
       Effect.catchIf(ClaudeError.is, (error) => {
         expectTypeOf(error).toEqualTypeOf<Failure>()
@@ -149,7 +149,7 @@ describe("Effect's own recovery", () => {
     >()
   })
 
-  it("catchIf with ClaudeError.is removes what is left of ours", () => {
+  it("with catchIf and ClaudeError.is removes the remaining errors of this library", () => {
     const none = call.pipe(
       Effect.catchTag(["Refused", "Truncated"], () => cached),
       Effect.catchIf(ClaudeError.is, (error) => {
@@ -163,7 +163,7 @@ describe("Effect's own recovery", () => {
   })
 })
 
-describe("accounts", () => {
+describe("Fallback.accounts", () => {
   const one = Layer.effect(Claude.Claude, Effect.fail(new Mine({ by: "" })))
   const other = Layer.effect(
     Claude.Claude,
@@ -171,7 +171,7 @@ describe("accounts", () => {
   )
   const more = Layer.merge(Layer.effect(Claude.Claude, Effect.never), Layer.succeed(Cache, { get: Effect.succeed(1) }))
 
-  it("adds what the layers need, not what they may fail with, and removes nothing", () => {
+  it("adds the services of the layers, but not their errors, and keeps all errors", () => {
     expectTypeOf(Fallback.accounts([one, other])(call)).toEqualTypeOf<
       Effect.Effect<string, Failure, Claude.Claude | Cache>
     >()
@@ -181,10 +181,10 @@ describe("accounts", () => {
     expectTypeOf(Fallback.accounts(list)(call)).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
   })
 
-  it("takes layers of Claude", () => {
-    // @ts-expect-error it is another service
+  it("accepts only a list of layers of Claude", () => {
+    // @ts-expect-error another service
     expectTypeOf(() => Fallback.accounts([Layer.succeed(Cache, { get: Effect.succeed(1) })])).toBeFunction()
-    // @ts-expect-error it is no list
+    // @ts-expect-error not a list
     expectTypeOf(() => Fallback.accounts(one)).toBeFunction()
   })
 })

@@ -31,13 +31,13 @@ const quick = {
 class Busy extends Data.TaggedError("Busy")<{}> {}
 class Mine extends Data.TaggedError("Overloaded")<{}> {}
 
-describe("types", () => {
+describe("the error type", () => {
   type ErrorOf<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
   const equal = <A, B>(same: [A] extends [B] ? [B] extends [A] ? true : false : false) => assert.isTrue(same)
   const own = Effect.fail(new Mine())
   const call = Claude.text("hi")
 
-  it("only `overall` adds DeadlineExceeded", () => {
+  it("of a policy includes DeadlineExceeded only with `overall`", () => {
     const none = Policy.apply({ retry: Retry.standard })(own)
     equal<ErrorOf<typeof none>, Mine>(true)
     const some = Policy.apply({ overall: "1 minute" })(own)
@@ -49,7 +49,7 @@ describe("types", () => {
     equal<Stream.Error<typeof stream>, Mine | ClaudeError.DeadlineExceeded>(true)
   })
 
-  it("notice and outcome remove our errors and keep the others; models removes nothing", () => {
+  it("loses this library's errors with notice and outcome, and keeps all errors with models", () => {
     const both = Effect.andThen(call, Effect.fail("mine" as const))
     const notice = Fallback.notice()(both)
     equal<ErrorOf<typeof notice>, "mine">(true)
@@ -63,7 +63,7 @@ describe("types", () => {
 })
 
 describe("one call", () => {
-  it.effect("is tried again as often where a wire fails with one and the same value", () =>
+  it.effect("counts each failure, even if the wire fails with the same object", () =>
     Effect.gen(function*() {
       const same = new ClaudeError.ServerFault({ status: 500 })
       let sent = 0
@@ -84,7 +84,7 @@ describe("one call", () => {
       assert.strictEqual(sent, 3)
     }))
 
-  it.effect("G11: its history has every attempt, where a wire fails with one and the same value", () =>
+  it.effect("G11: has every attempt in its history, even if the wire fails with the same object", () =>
     Effect.gen(function*() {
       const same = new ClaudeError.Overloaded({})
       const claude = Claude.layer({
@@ -110,7 +110,7 @@ describe("one call", () => {
       ])
     }))
 
-  it.effect("an error that is not ours passes through, untouched and at once", () =>
+  it.effect("fails at once with an application error, unchanged", () =>
     Effect.gen(function*() {
       let runs = 0
       const mine = Effect.suspend(() => {
@@ -122,7 +122,7 @@ describe("one call", () => {
       assert.strictEqual(runs, 1)
     }))
 
-  it.effect("never asks again before the server said so", () =>
+  it.effect("waits at least as long as `retry-after` says", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(Policy.apply(Policy.standard), Effect.forkChild)
       yield* TestClock.adjust("29 seconds")
@@ -131,7 +131,7 @@ describe("one call", () => {
       assert.strictEqual(yield* Fiber.join(call), "hello")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds"), Faults.answer("hello")]))))
 
-  it.effect("never asks again before the server said so, by a schedule of one's own either", () =>
+  it.effect("waits at least as long as `retry-after` says, with a custom schedule, too", () =>
     Effect.gen(function*() {
       const own = Schedule.max([Schedule.spaced("1 second"), Schedule.recurs(2)])
       for (const retry of [Retry.byTag({ RateLimited: own }), own]) {
@@ -146,7 +146,7 @@ describe("one call", () => {
       Effect.provide(FakeClaude.layer(Faults.cycle(Faults.rateLimited("20 seconds"), Faults.answer("hello"))))
     ))
 
-  it.effect("G8: begins no wait that cannot end before the deadline, and asks the next model instead", () =>
+  it.effect("G8: asks the next model at once if the wait would end after the deadline", () =>
     Effect.gen(function*() {
       const policy = { ...Policy.standard, models: ["claude-haiku-5-5"], overall: "20 seconds" } as const
       assert.strictEqual(yield* Claude.text("hi", { model: "claude-opus-5-5" }).pipe(Policy.apply(policy)), "hello")
@@ -156,8 +156,8 @@ describe("one call", () => {
 
   it.effect.each<readonly [string, Policy.Policy["retry"]]>([
     ["the standard schedule", Retry.standard],
-    ["a schedule of one's own", Retry.byTag({ RateLimited: Schedule.spaced("1 second") })]
-  ])("G8: without another model it fails at once, and says why, by %s", ([, retry]) =>
+    ["a custom schedule", Retry.byTag({ RateLimited: Schedule.spaced("1 second") })]
+  ])("G8: fails at once with the reason if no other model is left, with %s", ([, retry]) =>
     Effect.gen(function*() {
       const error = yield* Claude.text("hi").pipe(Policy.apply({ retry, overall: "20 seconds" }), Effect.flip)
       assert.strictEqual(error._tag, "RateLimited")
@@ -165,7 +165,7 @@ describe("one call", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds")]))))
 
-  it.effect("G10: the same seed gives the same trace", () =>
+  it.effect("G10: logs the same events for the same seed", () =>
     Effect.gen(function*() {
       const trace = (seed: string) =>
         Effect.gen(function*() {
@@ -187,7 +187,7 @@ describe("one call", () => {
     }))
 
   const ladder = Layer.fresh(logged(FakeClaude.layer(Faults.cycle(Faults.overloaded))))
-  it.effect("G11: giving up has a reason and the history of the attempts, in the log and on the error", () =>
+  it.effect("G11: gives up with a reason and the history of the attempts, in the log and on the error", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({ retry: { Overloaded: Retry.linear({ times: 1 }) }, models: ["claude-haiku-5-5"] }),
@@ -229,7 +229,7 @@ describe("one call", () => {
       assert.deepStrictEqual([error.gaveUp, error._tag], [reason, tag])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(turn)))))
 
-  it.effect("G11: gives up because BudgetSpent, with what it failed with before", () =>
+  it.effect("G11: gives up because BudgetSpent, with the previous failure", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const call = yield* Claude.text("hi").pipe(
@@ -247,7 +247,7 @@ describe("one call", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("extra attempts are charged and settled with how they ended; those after nothing was sent are not", () =>
+  it.effect("charges an extra attempt to the budget and settles it with its exit, but only if a request was sent before", () =>
     Effect.gen(function*() {
       const notes: Array<string> = []
       const claude = yield* Claude.Claude
@@ -275,7 +275,7 @@ describe("one call", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.rateLimited(), Faults.answer("hello")]))))
 })
 
-it.effect("an extra attempt that met an open circuit is paid for once, whenever it is sent", () =>
+it.effect("an extra attempt that met an open circuit is paid for once", () =>
   Effect.gen(function*() {
     const charged: Array<string> = []
     const claude = yield* Claude.Claude
@@ -293,7 +293,7 @@ it.effect("an extra attempt that met an open circuit is paid for once, whenever 
               })
           }
         }),
-        // The second and the third attempt are stopped.
+        // The circuit stops the second and the third attempt.
         open: (request) =>
           [2, 3].includes(++opened) ? Effect.fail(new ClaudeError.CircuitOpen({})) : claude.open(request)
       }),
@@ -305,7 +305,7 @@ it.effect("an extra attempt that met an open circuit is paid for once, whenever 
   }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.serverError, Faults.answer("hello")]))))
 
 describe("a call at an open circuit", () => {
-  /** What each attempt of a call says to the circuit. */
+  /** Whether each attempt of a call waits for the circuit. */
   const said = (run: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ClaudeError.ClaudeError, R>) =>
     Effect.gen(function*() {
       const waits: Array<boolean> = []
@@ -324,19 +324,19 @@ describe("a call at an open circuit", () => {
 
   it.effect.each(
     [
-      ["waits, in all its attempts", Policy.apply(waiting), [true, true]],
-      ["does not, without a retry", Policy.apply({}), [false]],
+      ["waits in each attempt if CircuitOpen is retried", Policy.apply(waiting), [true, true]],
+      ["fails at once without `retry`", Policy.apply({}), [false]],
       [
-        "does not, if CircuitOpen is not retried",
+        "fails at once if CircuitOpen is not retried",
         Policy.apply({ retry: { ...once, CircuitOpen: undefined } }),
         [
           false,
           false
         ]
       ],
-      ["waits with the last model only", Policy.apply({ ...waiting, ...models }), [false, false, true, true]],
+      ["waits on the last model only", Policy.apply({ ...waiting, ...models }), [false, false, true, true]],
       [
-        "waits with no model but the last, also of a fallback around it",
+        "waits on the last model only, with a fallback around the policy, too",
         (self) => self.pipe(Policy.apply(waiting), Fallback.models(["claude-haiku-5-5"])),
         [false, false, true, true]
       ]
@@ -347,7 +347,7 @@ describe("a call at an open circuit", () => {
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 })
 
-describe("limits that are not set", () => {
+describe("the default limits of an attempt", () => {
   const silent = (policy: Policy.Policy) =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Effect.flip(Claude.text("hi").pipe(Policy.apply(policy))))
@@ -359,18 +359,18 @@ describe("limits that are not set", () => {
     overall: "24 seconds"
   } as const
 
-  it.effect("leave time to ask again: an attempt is silent for a third of the time of its call", () =>
+  it.effect("end a silent attempt after a third of the overall limit if a retry can follow", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* silent(again), ["DeadlineExceeded", 3])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.silence)))))
 
-  it.effect("are as usual if nothing is asked again", () =>
+  it.effect("are independent of the overall limit if no retry can follow", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* silent({ overall: "9 seconds" }), ["DeadlineExceeded", 1])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.silence)))))
 })
 
-describe("G1: after an interrupt nothing is started, and every wait ends at once", () => {
+describe("G1: an interrupt ends the call at once and starts no other attempt", () => {
   const at = (name: string, turns: ReadonlyArray<Faults.Turn>, wait: Duration.Input, sent: number) =>
     it.effect(name, () =>
       Effect.gen(function*() {
@@ -389,13 +389,13 @@ describe("G1: after an interrupt nothing is started, and every wait ends at once
 
   at("before the headers", [Faults.silence], "1 second", 1)
   at("before the first content", [Faults.pings("", "1 second")], "5 seconds", 1)
-  at("in mid-stream", [Faults.pings("half", "1 second")], "5 seconds", 1)
-  at("during a wait", [Faults.rateLimited("1 minute"), Faults.answer("never")], "30 seconds", 1)
-  at("on another model", [...Array.from({ length: 4 }, () => Faults.overloaded), Faults.silence], "8 seconds", 5)
+  at("in the middle of the answer", [Faults.pings("half", "1 second")], "5 seconds", 1)
+  at("during the wait before a retry", [Faults.rateLimited("1 minute"), Faults.answer("never")], "30 seconds", 1)
+  at("on a fallback model", [...Array.from({ length: 4 }, () => Faults.overloaded), Faults.silence], "8 seconds", 5)
 })
 
-describe("streams", () => {
-  it.effect("retry and fallback apply to opening", () =>
+describe("a stream under a policy", () => {
+  it.effect("is retried and falls back to another model until it opens", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.stream("hi").pipe(
         Policy.applyStream({
@@ -411,7 +411,7 @@ describe("streams", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.overloaded, Faults.answer("hello there")]))))
 
   for (const onBreak of ["fail", "restart"] as const) {
-    it.effect(`G13: a text stream never repeats what was read, with onBreak ${onBreak}`, () =>
+    it.effect(`G13: never repeats text, as a text stream with onBreak ${onBreak}`, () =>
       Effect.gen(function*() {
         const seen: Array<string> = []
         const reader = yield* Claude.stream("hi").pipe(
@@ -430,7 +430,7 @@ describe("streams", () => {
       }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.breaks("half an"))))))
   }
 
-  it.effect("G13: restarts are bounded by the retries of the call, and its last error says how they went", () =>
+  it.effect("G13: restarts at most as often as the call may retry, and its last error has the history", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: quick, maxRetries: 2, onBreak: "restart" }),
@@ -444,7 +444,7 @@ describe("streams", () => {
       assert.strictEqual(yield* requests, 3)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.breaks("half an"))))))
 
-  it.effect("restarts go on where the ladder is, and end with it", () =>
+  it.effect("restarts on the current model, and gives up after the last model", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({
@@ -470,7 +470,7 @@ describe("streams", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.breaks("half an"))))))
 
-  it.effect("a restart has a deadline of its own for opening, and the retries of the call", () =>
+  it.effect("has a new overall limit and the retries of the call when it restarts", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: quick, onBreak: "restart", overall: "10 seconds" }),
@@ -487,13 +487,13 @@ describe("streams", () => {
       Faults.answer("whole")
     ]))))
 
-  it.effect("an empty stream stays empty", () =>
+  it.effect("stays empty if it is empty", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Stream.runCollect(Policy.applyStream({ overall: "1 minute" })(Stream.empty)), [])
     }))
 })
 
-describe("log and budget travel on the service", () => {
+describe("a service that captured Claude", () => {
   class Poet
     extends Context.Service<Poet, { readonly poem: Effect.Effect<string, ClaudeError.ClaudeError> }>()("Poet")
   {}
@@ -508,7 +508,7 @@ describe("log and budget travel on the service", () => {
     Layer.provideMerge(CallLog.layerMemory)
   )
 
-  it.effect("a service that captured Claude reaches the log of its layer, not the caller's", () =>
+  it.effect("logs to the log of its layer instead of the caller's", () =>
     Effect.gen(function*() {
       const { poem } = yield* Poet
       const elsewhere: CallLog.CallLog = { emit: () => Effect.die("wrong log") }
@@ -517,7 +517,7 @@ describe("log and budget travel on the service", () => {
     }).pipe(Effect.provide(Layer.fresh(layer))))
 })
 
-describe("outcome", () => {
+describe("Policy.outcome", () => {
   const run = (turns: ReadonlyArray<Faults.Turn>) =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(Policy.apply({ retry: quick }), Policy.outcome, Effect.forkChild)
@@ -525,18 +525,18 @@ describe("outcome", () => {
       return yield* Fiber.join(call)
     }).pipe(Effect.provide(FakeClaude.layer(turns)))
 
-  it.effect("counts the tokens of all attempts, also of those that broke off", () =>
+  it.effect("counts the tokens of all attempts, including one that broke off", () =>
     Effect.gen(function*() {
       const whole = Faults.answer("hello", { inputTokens: 10, outputTokens: 5 })
       const broken = Faults.breaks("he", "cut", { inputTokens: 10 })
       const { cost, ...outcome } = yield* run([broken, whole])
       assert.deepStrictEqual(outcome, { status: "success", data: "hello", tokens: { input: 20, output: 6 } })
-      // 20 tokens read at 2 dollars a million, 6 written at 10: and the broken attempt may have written more.
+      // 20 input tokens at $2 a million and 6 output tokens at $10. The broken attempt may have written more.
       assert.closeTo(cost.dollars, 0.0001, 1e-9)
       assert.isTrue(cost.atLeast)
     }))
 
-  it.effect("an error says whether trying again later may help", () =>
+  it.effect("says whether trying again later may help", () =>
     Effect.gen(function*() {
       const busy = yield* run([Faults.overloaded, Faults.overloaded, Faults.overloaded, Faults.overloaded])
       assert.isTrue(busy.status === "error" && busy.retryable && busy.error._tag === "Overloaded")
@@ -545,7 +545,7 @@ describe("outcome", () => {
     }))
 })
 
-describe("G12: a policy that contradicts itself is refused when it is built", () => {
+describe("G12: an invalid policy is refused when it is built", () => {
   it.each([
     [
       { attempt: "10 minutes", overall: "5 minutes" },
@@ -556,9 +556,9 @@ describe("G12: a policy that contradicts itself is refused when it is built", ()
     [{ idle: "2 minutes", contentIdle: "1 minute" }, /idle \(2m\) is longer than contentIdle \(1m\)/],
     [{ overall: 0 }, /overall is 0: it must be a duration/],
     [{ overall: "soon" as "1 second" }, /overall is "soon"/],
-    [{ models: ["claude-haiku-5-5", "claude-haiku-5-5"] }, /models names one twice/],
+    [{ models: ["claude-haiku-5-5", "claude-haiku-5-5"] }, /models names a model twice/],
     [{ models: [" "] }, /models has an empty name/],
-    [{ onBreak: "restart" }, /onBreak is "restart", but nothing says how often: add retry/],
+    [{ onBreak: "restart" }, /onBreak is "restart", but without retry it does nothing: add retry/],
     [
       { retry: Retry.byTag({ DeadlineExceeded: Schedule.forever }) },
       /an entry for DeadlineExceeded, which ends the call/
@@ -569,21 +569,21 @@ describe("G12: a policy that contradicts itself is refused when it is built", ()
     [{ onBreak: "Restart" as "restart" }, /onBreak is Restart: it must be "fail" or "restart"/],
     [{ retry: 3 as never }, /retry is 3: it must be a Schedule, or a record of them .* like Retry.standard/],
     [{ retry: [Retry.never] as never }, /retry is \[.*\]: it must be a Schedule, or a record/],
-    [{ retry: { OverLoaded: Retry.never } as {} }, /retry: OverLoaded is none of our kinds of error: correct it/],
+    [{ retry: { OverLoaded: Retry.never } as {} }, /retry: OverLoaded is no error of this library: correct it/],
     [{ retry: { Overloaded: 3 as never } }, /retry: Overloaded is 3: it must be a Schedule, like Retry.backoff/],
     [{ retry: { DeadlineExceeded: Retry.linear({ times: 1 }) } }, /an entry for DeadlineExceeded, which ends the call/],
     [{ retry: Retry.standard, maxRetries: 1.5 }, /maxRetries is 1.5: it must be a whole number, 0 or more/],
     [{ retry: Retry.standard, maxRetries: -1 }, /maxRetries is -1/],
-    [{ maxRetries: 3 }, /maxRetries counts retries, and there are none: add retry, for example Retry.standard/],
-    [{ maxRetries: 3, reask: 1 }, /maxRetries counts retries, and there are none/],
+    [{ maxRetries: 3 }, /maxRetries limits retries, but retry is missing: add retry, for example Retry.standard/],
+    [{ maxRetries: 3, reask: 1 }, /maxRetries limits retries, but retry is missing/],
     [{ reask: Infinity }, /reask is Infinity: it must be a whole number, 0 or more/],
     [{ reask: -1 }, /reask is -1: it must be a whole number, 0 or more/],
-    [{ reask: 1, onBreak: "resume" }, /onBreak is "resume", but nothing says how often: add retry/],
+    [{ reask: 1, onBreak: "resume" }, /onBreak is "resume", but without retry it does nothing: add retry/],
     [{ models: "claude-haiku-5-5" as never }, /models is claude-haiku-5-5: it must be a list/],
     [{ refused: "no" as "fail" }, /refused is "no": name the models to ask after a refusal, or write "fail"/],
     [{ refused: [] }, /refused is \[\]: name the models to ask after a refusal, or write "fail"/],
-    [{ refused: ["claude-opus-5", "claude-opus-5"] }, /refused names one twice/],
-    [{ reserve: "5 seconds", overall: "1 minute" }, /reserve is the time of further models, and there are none/],
+    [{ refused: ["claude-opus-5", "claude-opus-5"] }, /refused names a model twice/],
+    [{ reserve: "5 seconds", overall: "1 minute" }, /reserve is time for further models, but models is missing/],
     [{ reserve: "5 seconds", models: ["claude-opus-5"] }, /reserve is a part of overall, which is missing/],
     [
       { reserve: "30 seconds", models: ["claude-opus-5", "claude-haiku-5-5"], overall: "1 minute" },
@@ -609,8 +609,8 @@ describe("G12: a policy that contradicts itself is refused when it is built", ()
   })
 })
 
-describe("describe", () => {
-  it("shows what is done about models and about answers that stop half-way", () => {
+describe("Policy.describe", () => {
+  it("shows the models and what is done about unfinished answers", () => {
     const shown = Policy.describe({
       models: ["claude-opus-5", "claude-haiku-5-5"],
       refused: ["claude-opus-5"],
@@ -623,17 +623,23 @@ describe("describe", () => {
     assert.include(
       shown,
       [
-        "models    when retrying is over, claude-opus-5, then claude-haiku-5-5",
+        "models    when retries end, claude-opus-5, then claude-haiku-5-5",
         "          after a refusal, claude-opus-5",
-        "          each of them keeps 12s of the time, or a fair share of less"
+        "          12s reserved for each of them, or an equal share if less time is left"
       ].join("\n")
     )
-    assert.include(shown, "half-way  paused: goes on once, cut off: continued 4 times, empty: asked once to go on")
+    assert.include(
+      shown,
+      "answer    paused: continued once, truncated: continued 4 times, empty: asked once to continue"
+    )
     assert.include(Policy.describe({ refused: "fail", models: ["claude-opus-5"] }), "          none after a refusal")
-    assert.include(Policy.describe({ truncated: { raiseTo: 9000 } }), "cut off: asked once more with up to 9000 tokens")
+    assert.include(
+      Policy.describe({ truncated: { raiseTo: 9000 } }),
+      "truncated: asked again once with max_tokens up to 9000"
+    )
   })
 
-  it("shows order, limits and waits, and never runs a schedule that is not ours", () => {
+  it("shows order, limits and waits, and never runs a custom schedule", () => {
     const custom: Schedule.Schedule<unknown> = Schedule.map(Schedule.forever, () => Effect.die("it was run"))
     expect(Policy.describe({
       retry: {
@@ -652,25 +658,25 @@ describe("describe", () => {
     })).toMatchInlineSnapshot(`
       "validate  shape fails, the model catalogue warns, the prompt is estimated
       overall   at most 2m for everything below
-      models    when retrying is over, claude-haiku-5-5
-                each of them keeps 10s of the time, or a fair share of less
-      retry     by kind of error, at most 5 on each model, 3 while another may be asked
+      models    when retries end, claude-haiku-5-5
+                10s reserved for each of them, or an equal share if less time is left
+      retry     by kind of error, at most 5 on each model, 3 if another model is left
                 RateLimited: 5 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s
                 Overloaded: 2 times, after 1.6-2.4s, 3.2-4.8s
                 Unreachable: 2 times, after 3s, 6s
                 TimedOut: custom
                 all others: never
-                never sooner than the server asks, and no wait that cannot end in time
-      reask     a malformed answer 2 times at once, with what was wrong
-      attempt   headers in 10s, first token in 15s, silence 30s, no content 40s (180s thinking), no limit in all
-      half-way  paused: goes on 5 times, cut off: fail, empty: fail
-      on break  ask again, and tell the reader to begin anew"
+                each wait is at least retry-after, and ends before the deadline
+      reask     a malformed answer 2 times, without a wait, with its mistakes
+      attempt   headers in 10s, first token in 15s, silence 30s, no content 40s (180s thinking), no limit in total
+      answer    paused: continued 5 times, truncated: fail, empty: fail
+      on break  ask again, and emit a restarted event"
     `)
     expect(Policy.describe(Policy.standard)).toMatchInlineSnapshot(`
       "validate  shape fails, the model catalogue warns, the prompt is estimated
       overall   at most 5m for everything below
       models    only the one asked for
-      retry     by kind of error, at most 8 in all
+      retry     by kind of error, at most 8 in total
                 RateLimited, Overloaded: 8 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s …
                 ServerFault: 8 times, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s …
                 Unreachable, PartialAnswer: 8 times, after 0-3s, 0-6s, 0-12s, 0-24s, 0-30s …
@@ -679,63 +685,63 @@ describe("describe", () => {
                 CircuitOpen: 30 times, after 0-1s, 0-2s, 0-4s, 0-5s, 0-5s …
                 Saturated: 30 times, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s …
                 all others: never
-                never sooner than the server asks, and no wait that cannot end in time
-      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all
-      half-way  paused: goes on 5 times, cut off: fail, empty: fail
-      on break  fail, with what had arrived"
+                each wait is at least retry-after, and ends before the deadline
+      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in total
+      answer    paused: continued 5 times, truncated: fail, empty: fail
+      on break  fail, with the text so far in the error"
     `)
     expect(Policy.describe(Policy.none)).toMatchInlineSnapshot(`
       "validate  shape fails, the model catalogue warns, the prompt is estimated
       overall   no limit
       models    only the one asked for
       retry     never
-      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all
-      half-way  paused: goes on 5 times, cut off: fail, empty: fail
-      on break  fail, with what had arrived"
+      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in total
+      answer    paused: continued 5 times, truncated: fail, empty: fail
+      on break  fail, with the text so far in the error"
     `)
     expect(Policy.describe({ retry: custom })).toMatchInlineSnapshot(`
       "validate  shape fails, the model catalogue warns, the prompt is estimated
       overall   no limit
       models    only the one asked for
       retry     custom
-      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in all
-      half-way  paused: goes on 5 times, cut off: fail, empty: fail
-      on break  fail, with what had arrived"
+      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in total
+      answer    paused: continued 5 times, truncated: fail, empty: fail
+      on break  fail, with the text so far in the error"
     `)
   })
 })
 
-describe("describe runs what Retry made, and shows what holds", () => {
+describe("Policy.describe for the schedules of Retry", () => {
   const shown = (policy: Policy.Policy) => Policy.describe(policy).split("\n").map((line) => line.trim())
 
-  it("a wait at its cap, with all that chance adds", () => {
+  it("shows the range of a wait, cap and jitter included", () => {
     const additive = Retry.backoff({ times: 3, base: "20 seconds", cap: "30 seconds", jitter: "additive" })
     assert.include(shown({ retry: { Overloaded: additive } }), "Overloaded: 3 times, after 20-30s, 30s, 30s")
-    // A server that says when to come back is not cut by the cap, and a circuit always says.
+    // CircuitOpen carries a hint, and the cap does not apply to a wait with a hint.
     assert.include(shown({ retry: { CircuitOpen: additive } }), "CircuitOpen: 3 times, after 20-40s, 30-50s, 30-50s")
   })
 
-  it("a kind that no schedule of ours retries, as never", () => {
+  it("leaves out a kind that is permanent, whatever its schedule", () => {
     const retry = { InvalidRequest: Retry.backoff({ times: 3 }), Truncated: Retry.linear({ times: Infinity }) }
     assert.notInclude(shown({ retry }).join(), "InvalidRequest")
     assert.notInclude(shown({ retry }).join(), "Truncated")
   })
 
-  it("a count of all kinds, which bounds requests that were sent only", () => {
+  it("applies maxRetries only to kinds of error after which a request was sent", () => {
     const often = Retry.linear({ times: Infinity, base: "1 second" })
     const lines = shown({ retry: { Overloaded: often, CircuitOpen: often }, maxRetries: 2 })
     assert.include(lines, "Overloaded: 2 times, after 1s, 2s")
-    assert.include(lines, "CircuitOpen: without end, after 1s, 2s, 3s, 4s, 5s …")
-    assert.include(lines, "retry     by kind of error, at most 2 in all")
+    assert.include(lines, "CircuitOpen: without limit, after 1s, 2s, 3s, 4s, 5s …")
+    assert.include(lines, "retry     by kind of error, at most 2 in total")
     const few = shown({ retry: often, maxRetries: 2, models: ["claude-haiku-5-5"] })
     assert.include(
       few,
-      "retry     2 times, after 1s, 2s, at most 2 on each model, 2 while another may be asked"
+      "retry     2 times, after 1s, 2s, at most 2 on each model, 2 if another model is left"
     )
     assert.include(shown({ retry: often, maxRetries: 0 }).join(), "retry     never")
   })
 
-  it("a schedule of Retry.byTag as its record, its own kinds included, and tables inside of it", () => {
+  it("shows Retry.byTag like its record, with application errors and nested tables", () => {
     const inner = Retry.byTag({ Busy: Retry.linear({ times: 1 }) }, Busy)
     const retry = Retry.byTag(
       { Overloaded: Retry.byTag({ Overloaded: Retry.linear({ times: 2 }) }), Busy: inner },
@@ -749,7 +755,7 @@ describe("describe runs what Retry made, and shows what holds", () => {
     )
   })
 
-  it("limits of a third of the time, where an attempt that timed out may be followed by another one", () => {
+  it("shows limits of a third of the overall limit if another attempt can follow a time-out", () => {
     const overall = "18 seconds"
     const idle = (policy: Policy.Policy) => /silence (\d+s)/.exec(shown({ ...policy, overall }).join())?.[1]
     const retry = { TimedOut: Retry.linear({ times: 1 }) }
@@ -760,18 +766,18 @@ describe("describe runs what Retry made, and shows what holds", () => {
     assert.strictEqual(idle({}), "30s")
   })
 
-  it("reask without retry", () => {
-    assert.include(shown({ reask: 1 }), "reask     a malformed answer once at once, with what was wrong")
+  it("shows reask without retry", () => {
+    assert.include(shown({ reask: 1 }), "reask     a malformed answer once, without a wait, with its mistakes")
     assert.include(shown({ reask: 1 }), "retry     never")
   })
 
-  it("a combination as custom, also in a record", () => {
+  it("shows a combined schedule in a record as custom", () => {
     const combined = Schedule.upTo(Retry.linear({ times: 3 }), { times: 1 })
     assert.include(shown({ retry: { Overloaded: combined } }), "Overloaded: custom")
   })
 })
 
-it.effect("an unknown model name is passed on, and the limits of the policy reach the wire", () =>
+it.effect("an unknown model name and the limits of the policy reach the wire", () =>
   Effect.gen(function*() {
     const Point = Schema.Struct({ x: Schema.Int })
     yield* Claude.object(Point, "where?").pipe(Policy.apply({ idle: "7 seconds" }), Claude.withModel("claude-next"))

@@ -6,7 +6,7 @@ import { ClaudeError, Current, Retry } from "../../src/index.ts"
 const { Overloaded, RateLimited, ServerFault, Unreachable } = ClaudeError
 const Millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100_000 }))
 
-/** The waits of a schedule for errors that come one after another, in milliseconds; shorter if it gives up. */
+/** The waits of a schedule for a sequence of errors, in milliseconds; it ends early if the schedule gives up. */
 const waits = (schedule: Schedule.Schedule<unknown, unknown>, errors: ReadonlyArray<unknown>, share = 0.5) =>
   Effect.gen(function*() {
     const step = yield* Schedule.toStep(schedule)
@@ -23,7 +23,7 @@ const times = <A>(n: number, error: A) => Array.from({ length: n }, () => error)
 const plain = new Overloaded({})
 const standard = Retry.byTag(Retry.standard)
 
-describe("waits", () => {
+describe("the waits of a schedule", () => {
   it.effect.each(
     [
       ["none", 0.5, [1000, 2000, 4000, 8000, 10_000]],
@@ -35,13 +35,13 @@ describe("waits", () => {
       ["proportional", 0.5, [1000, 2000, 4000, 8000, 10_000]],
       ["proportional", 1, [1200, 2400, 4800, 9600, 10_000]]
     ] as const
-  )("%s jitter at %s", ([jitter, share, expected]) =>
+  )("have %s jitter, with a random number of %s", ([jitter, share, expected]) =>
     Effect.gen(function*() {
       const schedule = Retry.backoff({ times: 5, base: "1 second", cap: "10 seconds", jitter })
       assert.deepStrictEqual(yield* waits(schedule, times(9, plain), share), [...expected])
     }))
 
-  it.effect("grow by another factor, or by the base", () =>
+  it.effect("grow by the factor of backoff, or by the base of linear", () =>
     Effect.gen(function*() {
       const tripled = Retry.backoff({ times: 3, base: "1 second", factor: 3, jitter: "none" })
       assert.deepStrictEqual(yield* waits(tripled, times(9, plain)), [1000, 3000, 9000])
@@ -49,7 +49,7 @@ describe("waits", () => {
       assert.deepStrictEqual(yield* waits(line, times(9, plain)), [2000, 4000, 5000, 5000])
     }))
 
-  it.effect.prop("are never shorter than the server asked for, and stay below the cap where it did not", {
+  it.effect.prop("are at least as long as `retry-after`, or without one, at most as long as the cap", {
     hint: Millis,
     base: Millis,
     jitter: Schema.Literals(["none", "full", "additive", "proportional"]),
@@ -64,7 +64,7 @@ describe("waits", () => {
       assert.isAtMost(Duration.toMillis(own), cap)
     }).pipe(Random.withSeed(seed)))
 
-  it.effect("G10: the same seed gives the same waits", () =>
+  it.effect("G10: are the same for the same seed", () =>
     Effect.gen(function*() {
       const run = (seed: string) =>
         Effect.gen(function*() {
@@ -78,15 +78,15 @@ describe("waits", () => {
       assert.notDeepEqual(yield* run("a"), yield* run("b"))
     }))
 
-  it.effect("that would take more than half of the time left are drawn again from that half", () =>
+  it.effect("are drawn from half of the time left if they would take more", () =>
     Effect.gen(function*() {
       const schedule = Retry.backoff({ times: 9, base: "1 second", jitter: "none" })
       const found = yield* Effect.provideService(waits(schedule, times(5, plain)), Current.Deadline, 5000)
-      // Chance says one half.
+      // The random number is 0.5.
       assert.deepStrictEqual(found, [1000, 2000, 1250, 1250, 1250])
     }))
 
-  it.effect("that a server asks for are not shortened, and are not begun if they end after the deadline", () =>
+  it.effect("never fall below `retry-after`, and do not begin if that ends after the deadline", () =>
     Effect.gen(function*() {
       const schedule = Retry.backoff({ times: 9, base: "2 seconds" })
       const asked = (seconds: number) => new RateLimited({ retryAfter: Duration.seconds(seconds) })
@@ -94,12 +94,12 @@ describe("waits", () => {
         Effect.provideService(waits(schedule, [error]), Current.Deadline, deadline)
       assert.deepStrictEqual(yield* before(5000, asked(5)), [])
       assert.deepStrictEqual(yield* before(5000, asked(6)), [])
-      // From the first half of the second that is left; and all of the wait, if there is time.
+      // Before 5 s, the extra wait is drawn from half of the remaining second; before 50 s, it is not shortened.
       assert.deepStrictEqual(yield* before(5000, asked(4)), [4250])
       assert.deepStrictEqual(yield* before(50_000, asked(4)), [5000])
     }))
 
-  it.effect("are not begun for what waiting cannot mend", () =>
+  it.effect("do not begin after a permanent failure", () =>
     Effect.gen(function*() {
       const schedule = Retry.backoff({ times: 9 })
       for (
@@ -120,7 +120,7 @@ describe("waits", () => {
       )
     }))
 
-  it.effect("are usable with `Effect.retry`, whatever the error", () =>
+  it.effect("work with `Effect.retry` on any error", () =>
     Effect.gen(function*() {
       let runs = 0
       const failing = Effect.suspend(() => {
@@ -137,8 +137,8 @@ describe("waits", () => {
 class Busy extends Data.TaggedError("Busy")<{}> {}
 class Mine extends Data.TaggedError("Overloaded")<{}> {}
 
-describe("byTag", () => {
-  it.effect("gives every kind of error its own budget, built when it first fails", () =>
+describe("Retry.byTag", () => {
+  it.effect("counts the retries of each kind of error separately", () =>
     Effect.gen(function*() {
       const each = (base: Duration.Input, n: number) => Retry.backoff({ times: n, base, jitter: "none" })
       const schedule = Retry.byTag({ RateLimited: each("1 second", 3), Overloaded: each("5 seconds", 2) })
@@ -147,14 +147,14 @@ describe("byTag", () => {
       assert.deepStrictEqual(yield* waits(schedule, [O, O, O, N]), [5000, 10_000])
     }))
 
-  it.effect("an error that is not ours is final, also with one of our tags", () =>
+  it.effect("never retries an application error without its class, even with a tag of this library", () =>
     Effect.gen(function*() {
       const schedule = Retry.byTag({ Overloaded: Schedule.forever })
       assert.deepStrictEqual(yield* waits(schedule, [new Mine()]), [])
       assert.deepStrictEqual(yield* waits(schedule, ["a string", null, undefined].slice(0, 1)), [])
     }))
 
-  it.effect("an application's own errors may join by their class", () =>
+  it.effect("retries an application error whose class is given", () =>
     Effect.gen(function*() {
       const schedule = Retry.byTag({ Busy: Retry.linear({ times: 2 }), Overloaded: Retry.never }, Busy)
       assert.deepStrictEqual(yield* waits(schedule, times(5, new Busy())), [1000, 2000])
@@ -162,7 +162,7 @@ describe("byTag", () => {
 
   const forMalformed = Schedule.recurs(1).pipe(Schedule.setInputType<ClaudeError.MalformedOutput>())
 
-  it("a misspelt tag does not compile, fresh or not, and is refused", () => {
+  it("rejects a misspelt tag at compile time, in a literal and in a variable, and throws", () => {
     // @ts-expect-error
     assert.throws(() => Retry.byTag({ OverLoaded: Schedule.recurs(1) }), RangeError)
     const table = { Overloaded: Schedule.recurs(1), RateLimitted: Schedule.recurs(1) }
@@ -176,7 +176,7 @@ describe("byTag", () => {
   })
 })
 
-describe("standard", () => {
+describe("Retry.standard", () => {
   const retried: ClaudeError.Table<number> = {
     InvalidRequest: 0,
     AuthenticationFailed: 0,
@@ -197,12 +197,12 @@ describe("standard", () => {
     MalformedOutput: 0,
     TimedOut: 3,
     DeadlineExceeded: 0,
-    // Nothing was sent: they do not count.
+    // All nine: these may be retried 30 times.
     CircuitOpen: 9,
     Saturated: 9
   }
   for (const member of ClaudeError.ClaudeError.members) {
-    it.effect(`${member.identifier.replace(/.*\//, "")} is retried as the table of the README says`, () =>
+    it.effect(`retries ${member.identifier.replace(/.*\//, "")} as often as the table of the README says`, () =>
       Effect.gen(function*() {
         const fields = { scope: "idle", retryAfter: Duration.seconds(1) }
         const error = new (member as new(fields: object) => ClaudeError.ClaudeError)(fields)
@@ -211,23 +211,23 @@ describe("standard", () => {
   }
 })
 
-describe("an open circuit", () => {
+describe("Retry.standard at an open circuit", () => {
   const fault = new ClaudeError.ServerFault({})
   const open = new ClaudeError.CircuitOpen({ retryAfter: Duration.seconds(20) })
 
-  it.effect("is waited for as long as it says, and that is no retry of those that are counted", () =>
+  it.effect("waits at least as long as the circuit says, without using up the retries of other kinds", () =>
     Effect.gen(function*() {
       const seen = yield* waits(standard, [fault, open, open, open, open, ...times(9, fault)])
       assert.lengthOf(seen, 12)
       for (const wait of seen.slice(1, 5)) assert.isAtLeast(Duration.toMillis(wait), 20_000)
     }))
 
-  it.effect("that says not when to look again was isolated by hand, and is not waited for", () =>
+  it.effect("does not wait for a circuit without a hint, which was isolated by hand", () =>
     Effect.gen(function*() {
       assert.lengthOf(yield* waits(standard, [new ClaudeError.CircuitOpen({})]), 0)
     }))
 
-  it.effect("is final with one line", () =>
+  it.effect("fails at once if CircuitOpen is overridden with undefined or never", () =>
     Effect.gen(function*() {
       for (const CircuitOpen of [undefined, Retry.never]) {
         const failsFast = Retry.byTag({ ...Retry.standard, CircuitOpen })
@@ -237,8 +237,8 @@ describe("an open circuit", () => {
     }))
 })
 
-describe("a queue that turns a call away", () => {
-  it.effect("is asked again when it says, which is no retry of those that are counted", () =>
+describe("Retry.standard at a full queue", () => {
+  it.effect("waits at least as long as the queue says, without using up the retries of other kinds", () =>
     Effect.gen(function*() {
       const saturated = new ClaudeError.Saturated({ retryAfter: Duration.seconds(3) })
       const seen = yield* waits(standard, [...times(5, saturated), ...times(9, plain)])
@@ -246,14 +246,14 @@ describe("a queue that turns a call away", () => {
       for (const wait of seen.slice(0, 5)) assert.isAtLeast(Duration.toMillis(wait), 3000)
     }))
 
-  it.effect("and does not say when to come back is final", () =>
+  it.effect("does not wait for a queue without a hint", () =>
     Effect.gen(function*() {
       assert.lengthOf(yield* waits(standard, [new ClaudeError.Saturated({})]), 0)
     }))
 })
 
 describe("x-should-retry", () => {
-  it.effect("false makes every error final", () =>
+  it.effect("stops retries of every error if it is false", () =>
     Effect.gen(function*() {
       for (const member of ClaudeError.ClaudeError.members) {
         const fields = { scope: "idle", retryAfter: Duration.seconds(1), shouldRetry: false }
@@ -262,7 +262,7 @@ describe("x-should-retry", () => {
       }
     }))
 
-  it.effect("true makes nothing retried that is permanent", () =>
+  it.effect("does not cause a retry of a permanent error if it is true", () =>
     Effect.gen(function*() {
       assert.lengthOf(
         yield* waits(Retry.backoff({ times: 3 }), [new ClaudeError.InvalidRequest({ status: 409, shouldRetry: true })]),
@@ -272,7 +272,7 @@ describe("x-should-retry", () => {
     }))
 })
 
-describe("refusals", () => {
+describe("an invalid schedule", () => {
   it.each([
     [() => Retry.backoff({ times: -1 }), /times is -1/],
     [() => Retry.backoff({ times: 1.5 }), /times is 1.5/],
@@ -292,8 +292,8 @@ describe("refusals", () => {
     [() => Retry.linear({ times: 1, jitter: "toString" as "none" }), /linear: jitter is toString/],
     [() => Retry.byTag({ Overloaded: 3 as never }), /byTag: Overloaded is 3: it must be a Schedule, .*Retry.backoff/],
     [() => Retry.byTag({ Busy: {} as never }, Busy), /byTag: Busy is \[object Object\]: it must be a Schedule/],
-    [() => Retry.byTag({ OverLoaded: Retry.never } as {}), /byTag: OverLoaded is none of our kinds of error/],
+    [() => Retry.byTag({ OverLoaded: Retry.never } as {}), /byTag: OverLoaded is no error of this library/],
     [() => Retry.byTag([Retry.never] as {}), /byTag is a list: it must be a record/],
     [() => Retry.byTag(undefined as never), /byTag is undefined: it must be a record/]
-  ])("%s", (build, sentence) => assert.throws(build, sentence))
+  ])("is refused: %s", (build, sentence) => assert.throws(build, sentence))
 })

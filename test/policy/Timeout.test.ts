@@ -6,7 +6,7 @@ import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const requests = Effect.map(FakeClaude.received, (all) => all.length)
 
-describe("limits of an attempt", () => {
+describe("a limit of an attempt", () => {
   it.effect.each(
     [
       ["firstToken", "firstToken", Timeout.firstToken("3 seconds"), Faults.pings("", "1 second")],
@@ -16,7 +16,7 @@ describe("limits of an attempt", () => {
       ["connect", "connect", Timeout.connect("3 seconds"), Faults.silence],
       ["limits", "idle", Timeout.limits({ idle: "3 seconds", connect: undefined }), Faults.breaks("a", "silence")]
     ] as const
-  )("%s ends it after 3 seconds, not before", ([, scope, limit, turn]) =>
+  )("%s ends the attempt after exactly 3 seconds", ([, scope, limit, turn]) =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(limit, Effect.flip, Effect.forkChild({ startImmediately: true }))
       yield* TestClock.adjust("2999 millis")
@@ -26,7 +26,7 @@ describe("limits of an attempt", () => {
       assert.deepInclude({ ...error }, { _tag: "TimedOut", scope })
     }).pipe(Effect.provide(FakeClaude.layer([turn]))))
 
-  it.effect("a slow attempt is retried, a slow call is not", () =>
+  it.effect("leads to a retry, unlike the limit of a call", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({
@@ -45,9 +45,9 @@ describe("limits of an attempt", () => {
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.delayed(Faults.answer("late"), "1 hour"))))))
 })
 
-describe("overall", () => {
+describe("Timeout.overall", () => {
   it.effect.each([["inside", "1 hour", "5 seconds"], ["outside", "5 seconds", "1 hour"]] as const)(
-    "of two deadlines the earlier one holds: %s",
+    "ends at the earlier of two deadlines: the %s one",
     ([, outer, inner]) =>
       Effect.gen(function*() {
         const call = yield* Claude.text("hi").pipe(
@@ -64,7 +64,7 @@ describe("overall", () => {
       }).pipe(Effect.provide(FakeClaude.layer([Faults.silence])))
   )
 
-  it.effect("can be read inside", () =>
+  it.effect("sets Current.Deadline inside", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(
@@ -73,7 +73,7 @@ describe("overall", () => {
       )
     }))
 
-  it.effect("a longer one inside another has its deadline, also under a policy", () =>
+  it.effect("keeps an earlier outer deadline, under a policy, too", () =>
     Effect.gen(function*() {
       const seen: Array<number> = []
       const look = Effect.map(Current.Deadline, (deadline) => void seen.push(deadline))
@@ -84,7 +84,7 @@ describe("overall", () => {
       assert.deepStrictEqual(seen, [10_000, 10_000, 10_000])
     }))
 
-  it.effect("a limit that is over when it begins runs nothing", () =>
+  it.effect("runs nothing if the deadline has passed", () =>
     Effect.gen(function*() {
       const error = yield* Claude.text("hi").pipe(
         Timeout.overall("1 minute"),
@@ -96,7 +96,7 @@ describe("overall", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("never asked")]))))
 })
 
-describe("settings that cannot be meant are refused when they are written, as by Policy", () => {
+describe("Timeout and Policy refuse", () => {
   const soon = "soon" as "1 second"
   const one = {
     connect: Timeout.connect,
@@ -106,7 +106,7 @@ describe("settings that cannot be meant are refused when they are written, as by
     attempt: Timeout.attempt,
     overall: Timeout.overall
   }
-  it.each(Object.entries(one))("%s that is no duration", (name, limit) => {
+  it.each(Object.entries(one))("a limit %s that is not a positive duration", (name, limit) => {
     const sentence = (where: string) => `${where}: ${name} is "soon": it must be a duration longer than nothing`
     assert.throws(() => limit(soon), RangeError, sentence("Timeout"))
     const policy: Policy.Policy = { [name]: soon }
@@ -121,7 +121,7 @@ describe("settings that cannot be meant are refused when they are written, as by
     ["firstToken", "attempt"],
     ["idle", "attempt"],
     ["contentIdle", "attempt"]
-  ])("%s that is longer than %s", (shorter, longer) => {
+  ])("a limit %s that is longer than %s", (shorter, longer) => {
     const limits: Current.Limits = { [shorter]: "2 seconds", [longer]: "1 second" }
     const sentence = (where: string) =>
       `${where}: ${shorter} (2s) is longer than ${longer} (1s), so it is never reached: lower ${shorter} or raise ${longer}`
@@ -130,12 +130,12 @@ describe("settings that cannot be meant are refused when they are written, as by
     assert.doesNotThrow(() => Timeout.limits({ [shorter]: "1 second", [longer]: "1 second" }))
   })
 
-  it("a field that is misspelt, of another combinator, or no record", () => {
-    // @ts-expect-error it is misspelt
+  it("a misspelt field, a field of another combinator, and a value that is not a record", () => {
+    // @ts-expect-error misspelt
     assert.throws(() => Timeout.limits({ idel: 1 }), /Timeout has no field idel: it has connect, firstToken/)
-    // @ts-expect-error it is no limit of an attempt
+    // @ts-expect-error not a limit of an attempt
     assert.throws(() => Timeout.limits({ overall: 1 }), /Timeout has no field overall/)
-    // @ts-expect-error it is no record
+    // @ts-expect-error not a record
     assert.throws(() => Timeout.limits("1 second"), /Timeout is "1 second": it must be a record/)
   })
 })

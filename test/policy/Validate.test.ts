@@ -8,7 +8,7 @@ import { FakeClaude, Faults } from "../../src/testing/index.ts"
 const params = { model: "claude-sonnet-5-5", max_tokens: 100, messages: [{ role: "user" as const, content: "hi" }] }
 const answers = Array.from({ length: 9 }, () => Faults.answer("hello"))
 
-/** A `Claude` that answers, with a catalogue and a log of its own. */
+/** A fake `Claude` with its own catalogue and log. */
 const world = (
   models: Parameters<typeof Models.layer>[0] = [],
   turns: ReadonlyArray<Faults.Turn> = answers,
@@ -46,8 +46,8 @@ const info = (id: string, lifecycle: "active" | "retired"): ModelInfo => ({
 })
 const listing = [info("claude-listed", "retired")]
 
-describe("shape", () => {
-  it.effect("fails with all issues at once, before anything is sent, and is not tried again", () =>
+describe("a malformed request", () => {
+  it.effect("fails with all issues at once, without a request or a retry", () =>
     Effect.gen(function*() {
       const bad = { max_tokens: 0, temperature: 1, messages: [{ role: "user" as const, content: " " }] }
       const error = yield* Claude.message(bad).pipe(Policy.apply({ retry: Retry.backoff({ times: 3 }) }), Effect.flip)
@@ -62,7 +62,7 @@ describe("shape", () => {
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(world())))
 
-  it.effect("is not looked at where the policy says so, but for what no request can be without", () =>
+  it.effect("is sent if the policy does not validate, unless a required parameter is missing", () =>
     Effect.gen(function*() {
       const blind = Policy.apply({ validate: false })
       const odd = { ...params, temperature: 1 }
@@ -72,7 +72,7 @@ describe("shape", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(world())))
 
-  it.effect("is looked at for each model of the ladder", () =>
+  it.effect("is found for each model of the chain", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({ models: ["claude-gone"], strict: true }),
@@ -87,8 +87,8 @@ describe("shape", () => {
     }).pipe(Effect.provide(world([gone], [Faults.overloaded]))))
 })
 
-describe("a stale catalogue", () => {
-  it.effect("never stops a call by default: an unknown model, a retired one, a date in the past, a bound", () =>
+describe("the catalogue of models", () => {
+  it.effect("only warns by default: about an unknown model, a retired one, a date in the past, a limit", () =>
     Effect.gen(function*() {
       const ask = (model: string) => Claude.text("hi", { model, max_tokens: 60 }).pipe(Policy.apply(Policy.standard))
       for (const model of ["claude-of-tomorrow", "claude-gone", "claude-late", "claude-small"]) {
@@ -100,7 +100,7 @@ describe("a stale catalogue", () => {
       assert.match(told[1] ?? "", /^Validation: model: .*retired/)
       assert.strictEqual(
         told[2],
-        "DeprecatedModel: claude-late is deprecated and to be retired on 2020-01-01: move to a newer model"
+        "DeprecatedModel: claude-late is deprecated and retires on 2020-01-01: move to a newer model"
       )
       assert.match(told[3] ?? "", /^Validation: max_tokens: /)
     }).pipe(Effect.provide(world([
@@ -109,7 +109,7 @@ describe("a stale catalogue", () => {
       { id: "claude-late", lifecycle: "deprecated", retiresAt: "2020-01-01" }
     ]))))
 
-  it("a choice of a type that is new is a warning, however strict the policy is", () => {
+  it("only warns about a new type of tool choice, even if the policy is strict", () => {
     const choice: object = { tool_choice: { type: "required" } }
     for (const strict of [false, true]) {
       const { errors, warnings } = Validate.check({ ...params, ...choice }, { models: [], strict })
@@ -121,7 +121,7 @@ describe("a stale catalogue", () => {
     }
   })
 
-  it.effect("what it says of a model is said once, what it says of a request every time", () =>
+  it.effect("warns once about a model, and every time about a request", () =>
     Effect.gen(function*() {
       const late = { model: "claude-late", max_tokens: 60 }
       for (let i = 0; i < 3; i++) yield* Claude.text("hi", late).pipe(Policy.apply(Policy.standard))
@@ -130,7 +130,7 @@ describe("a stale catalogue", () => {
       assert.lengthOf(told.filter((warning) => warning.startsWith("Validation: max_tokens")), 3)
     }).pipe(Effect.provide(world([{ id: "claude-late", lifecycle: "deprecated", maxOutput: 50 }]))))
 
-  it.effect("says it once in a call, however often that is tried, and in 200 characters", () =>
+  it.effect("warns once in a call, over all its attempts, in at most 200 characters", () =>
     Effect.gen(function*() {
       const model = "claude-".padEnd(400, "x")
       const call = yield* Claude.text("hi", { model: "claude-small", max_tokens: 60 }).pipe(
@@ -140,7 +140,7 @@ describe("a stale catalogue", () => {
       yield* TestClock.adjust("1 minute")
       yield* Fiber.join(call)
       const told = yield* warnings
-      // Of the model that was named; for the other one the request is changed, which is said once, too.
+      // The first is about the named model. The request is adapted to the other model, which logs one warning as well.
       assert.lengthOf(told.filter((warning) => warning.startsWith("Validation: max_tokens")), 1)
       assert.lengthOf(told.filter((warning) => warning.startsWith("Adapted: ")), 1)
       for (const warning of told) assert.isAtMost(warning.length, "Validation: ".length + 200)
@@ -151,7 +151,7 @@ describe("a stale catalogue", () => {
       ...answers
     ]))))
 
-  it.effect("stops a call if the policy is strict", () =>
+  it.effect("fails a call if the policy is strict", () =>
     Effect.gen(function*() {
       const strict = Policy.apply({ strict: true })
       for (const model of ["claude-of-tomorrow", "claude-gone"]) {
@@ -162,7 +162,7 @@ describe("a stale catalogue", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(world([gone]))))
 
-  it.effect("stops a call once the API itself has said so", () =>
+  it.effect("fails a call if its data came from the API", () =>
     Effect.gen(function*() {
       const ask = (model: string) => Claude.text("hi", { model }).pipe(Policy.apply(Policy.standard))
       assert.strictEqual(yield* ask("claude-of-tomorrow"), "hello")
@@ -171,13 +171,13 @@ describe("a stale catalogue", () => {
       assert.deepInclude({ ...unknown }, { _tag: "InvalidRequest", sent: false })
       const retired = yield* Effect.flip(ask("claude-listed"))
       assert.match(retired.message, /retired/)
-      // Ours, which the API did not list: still no more than a warning.
+      // Built-in models that the API did not list still only warn.
       assert.strictEqual(yield* ask("claude-gone"), "hello")
       assert.strictEqual(yield* ask("claude-sonnet-5-5"), "hello")
       assert.strictEqual(yield* requests, 3)
     }).pipe(Effect.provide(world([gone], answers, listing))))
 
-  it.effect("stops a call by what the Claude knows that is asked, also where its policy has none in context", () =>
+  it.effect("belongs to the Claude that is asked, even if the policy has no Claude in context", () =>
     Effect.gen(function*() {
       const [refreshed, other] = [yield* Layer.build(world([], answers, listing)), yield* Layer.build(world())]
       yield* Effect.provideContext(Models.refresh, refreshed)
@@ -190,7 +190,7 @@ describe("a stale catalogue", () => {
       assert.strictEqual(yield* ask(other), "hello")
     }))
 
-  it.effect("does not know the aliases of what the API lists, and lets them pass", () =>
+  it.effect("lets an alias of a listed model pass", () =>
     Effect.gen(function*() {
       yield* Models.refresh
       const ask = (model: string) => Claude.text("hi", { model }).pipe(Policy.apply(Policy.standard))
@@ -203,7 +203,7 @@ describe("a stale catalogue", () => {
     { capabilities: undefined },
     { capabilities: { structured_outputs: { supported: true }, effort: null, thinking: { types: 5 } } },
     { retires_at: 5, deprecated_at: {}, max_tokens: "many", line: 7 }
-  ])("takes from a list what it can read: %o", (odd) =>
+  ])("accepts a listed model with unreadable fields: %o", (odd) =>
     Effect.gen(function*() {
       const [model] = yield* Models.refresh
       assert.deepInclude(model, { id: "claude-odd", lifecycle: "active", retiresAt: undefined })
@@ -214,21 +214,21 @@ describe("precheck", () => {
   const long = "word ".repeat(200)
   const counting = Policy.apply({ precheck: "count", retry: Retry.backoff({ times: 2 }) })
 
-  it.effect("a prompt that does not fit is a warning by its estimate", () =>
+  it.effect("only warns if the estimate says that the prompt does not fit", () =>
     Effect.gen(function*() {
       yield* Claude.text(long, { model: "claude-small", max_tokens: 10 }).pipe(Policy.apply(Policy.standard))
       assert.match((yield* warnings).join("\n"), /^Validation: the prompt seems to have .*estimate/)
     }).pipe(Effect.provide(world([small]))))
 
-  it.effect("and an error by its count", () =>
+  it.effect("fails if the count says that the prompt does not fit", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(counting(Claude.text(long, { model: "claude-small", max_tokens: 10 })))
       assert.strictEqual(error._tag, "ContextWindowExceeded")
-      assert.match(error.message, /the prompt has 2\d\d tokens, and the window 100: nothing was sent/)
+      assert.match(error.message, /the prompt has 2\d\d tokens, and the context window 100: nothing was sent/)
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(world([small]))))
 
-  it.effect("G16: is not made of what cannot be sent: a request that contains itself, or a BigInt", () =>
+  it.effect("G16: fails without a count for a circular request or a BigInt", () =>
     Effect.gen(function*() {
       const text: Record<string, unknown> = { type: "text", text: "hi" }
       text["cache_control"] = { of: text }
@@ -239,7 +239,7 @@ describe("precheck", () => {
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(world())))
 
-  it.effect("is made once for each model, and what it costs in failures is a warning", () =>
+  it.effect("counts once for each model, and only warns if the count fails", () =>
     Effect.gen(function*() {
       let counts = 0
       const claude = yield* Claude.Claude
@@ -258,12 +258,12 @@ describe("precheck", () => {
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(yield* Fiber.join(call), "hello")
       assert.strictEqual(counts, 1)
-      assert.match((yield* warnings).join("\n"), /^PrecheckFailed: the prompt was not counted: /)
+      assert.match((yield* warnings).join("\n"), /^PrecheckFailed: the prompt is sent without a count: /)
     }).pipe(Effect.provide(world([], [Faults.overloaded, ...answers]))))
 })
 
-describe("check", () => {
-  it("gives errors and warnings, and no warnings about models without a list of them", () => {
+describe("Validate.check", () => {
+  it("returns errors and warnings, about models only if it is given models", () => {
     const models = [{ ...gone, source: "here", asOf: "2026-11-23" }]
     const asked = { ...params, model: "claude-gone" }
     assert.deepStrictEqual(Validate.check(asked), { errors: [], warnings: [] })
@@ -276,5 +276,8 @@ describe("check", () => {
     [() => Policy.apply({ validate: false, strict: true }), /validate is false, so strict and precheck do nothing/],
     [() => Policy.apply({ precheck: "guess" as "count" }), /precheck is guess: it must be "count" or "estimate"/],
     [() => Policy.apply({ strict: "yes" as never }), /strict is yes: it must be true or false/]
-  ])("%s is refused", (build, sentence) => assert.throws(build, RangeError, sentence))
+  ])(
+    "is refused in a policy that contradicts itself: %s",
+    (build, sentence) => assert.throws(build, RangeError, sentence)
+  )
 })

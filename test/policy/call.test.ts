@@ -1,4 +1,4 @@
-/** Answers that are reopened, policies inside policies, and requests in parallel: what is whose. */
+/** Reopened answers, nested policies and parallel requests: each has its own deadline, history and charges. */
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Duration, Effect, Exit, Fiber, Layer, Option, Ref, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -14,7 +14,7 @@ const named = (tag: CallLog.Event["_tag"]) => Effect.map(events, (all) => all.fi
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
 const world = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(script), CallLog.layerMemory)
 
-/** Plays for each model its own turns, and the last of them ever after. */
+/** Plays each model's own turns, and repeats its last one. */
 const byModel = (turns: { readonly [model: string]: ReadonlyArray<Faults.Turn> }): Faults.Script => {
   const asked = new Map<unknown, number>()
   return Faults.by(({ params: { model } }) => {
@@ -25,7 +25,7 @@ const byModel = (turns: { readonly [model: string]: ReadonlyArray<Faults.Turn> }
   })
 }
 
-/** Says something at once, and breaks off after so many seconds: the wire is never silent for long. */
+/** Answers at once, and breaks off after `seconds`. The chunks in between prevent an idle time-out. */
 const breaksAfter = (seconds: number): Faults.Turn => {
   const turn = Faults.breaks("one two three four")
   const last = turn.body.length - 1
@@ -33,7 +33,7 @@ const breaksAfter = (seconds: number): Faults.Turn => {
   return { ...turn, body: turn.body.map((piece, i) => ({ ...piece, after: wait(i) })) }
 }
 
-/** Runs it for so long: how it ended, and when. */
+/** Runs an effect for at most a day: its result, and how many milliseconds it took. */
 const ran = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const start = yield* Effect.clockWith(({ currentTimeMillis }) => currentTimeMillis)
@@ -47,10 +47,10 @@ const ran = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     return yield* Fiber.join(fiber)
   })
 
-/** Opens an answer and reads it, all inside. */
+/** Opens an answer and reads it to its end. */
 const read = Effect.scoped(Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events)))
 
-/** Every kind of failure that is named is retried once, after a second. */
+/** Retries each of these kinds of error once, after a second. */
 const once = (...tags: ReadonlyArray<ClaudeError.Tag>) => {
   const line = Retry.linear({ times: 1, base: "1 second" })
   const table: { [T in ClaudeError.Tag]?: typeof line } = {}
@@ -58,8 +58,8 @@ const once = (...tags: ReadonlyArray<ClaudeError.Tag>) => {
   return Retry.byTag(table)
 }
 
-describe("a stream that is opened again on other models", () => {
-  it.effect("waits on the last one as where no other is left", () =>
+describe("a stream that is reopened on fallback models", () => {
+  it.effect("waits for the circuit and the budget on the last model only", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const circuits: Array<string> = []
@@ -92,7 +92,7 @@ describe("a stream that is opened again on other models", () => {
       assert.deepStrictEqual(yield* models, [...times(4, a), ...times(4, b), ...times(9, c)])
       assert.deepStrictEqual(circuits.slice(-9), times(9, `${c} true`))
       assert.deepStrictEqual(circuits.slice(0, -9), [...times(4, `${a} false`), ...times(4, `${b} false`)])
-      // The eighth attempt is the first on the last model, and is paid for after what the one before it has failed with.
+      // The first attempt of the call is free, so model a has one charge less than attempts.
       assert.deepStrictEqual(budgets.slice(-9), times(9, `${c} true`))
       assert.deepStrictEqual(budgets.slice(0, -9), [...times(3, `${a} false`), ...times(4, `${b} false`)])
     }).pipe(Effect.provide(world(byModel({
@@ -103,7 +103,7 @@ describe("a stream that is opened again on other models", () => {
 })
 
 describe("an answer that is read inside of its policy", () => {
-  it.effect("is opened again before the deadline of its call", () =>
+  it.effect("is reopened under the deadline of its call", () =>
     Effect.gen(function*() {
       const deadlines: Array<number> = []
       const claude = yield* Claude.Claude
@@ -128,7 +128,7 @@ describe("an answer that is read inside of its policy", () => {
       assert.deepInclude(gaveUp, { reason: "DeadlineExceeded" })
     }).pipe(Effect.provide(world([breaksAfter(50), Faults.pings("a", "1 second")]))))
 
-  it.effect("waits for nothing that comes too late", () =>
+  it.effect("is not reopened if `retry-after` ends after the deadline", () =>
     Effect.gen(function*() {
       const { result, took } = yield* ran(
         read.pipe(Policy.apply({
@@ -140,7 +140,7 @@ describe("an answer that is read inside of its policy", () => {
       assert.deepStrictEqual([result._tag, took, (yield* models).length], ["Failure", 51_000, 2])
     }).pipe(Effect.provide(world([breaksAfter(50), Faults.rateLimited("15 seconds"), Faults.answer("whole")]))))
 
-  it.effect("leaves it to its policy which model is asked next: each once, in order", () =>
+  it.effect("falls back to the models of its policy, each once and in order", () =>
     Effect.gen(function*() {
       const { result, took } = yield* ran(
         read.pipe(Policy.apply({
@@ -168,7 +168,7 @@ describe("an answer that is read inside of its policy", () => {
     })))))
 })
 
-it.effect("a stream that fell back late has the limits of a fresh deadline when it is opened again", () =>
+it.effect("a stream that is reopened after a late fallback has the default limits for a new deadline", () =>
   Effect.gen(function*() {
     let isFirst = true
     const { result } = yield* ran(
@@ -203,7 +203,7 @@ describe("a stream that dies", () => {
     })
   })
 
-  it.effect("while it is read has not succeeded, for its call and for guards", () =>
+  it.effect("ends its call and its scope as failed if it dies while it is read", () =>
     Effect.gen(function*() {
       const notes: Array<string> = []
       const claude = noted(notes, yield* Claude.Claude)
@@ -218,7 +218,7 @@ describe("a stream that dies", () => {
       assert.lengthOf(yield* named("CallSucceeded"), 0)
     }).pipe(Effect.provide(world([Faults.answer("one two three four")]))))
 
-  it.effect("while it is opened again has not succeeded", () =>
+  it.effect("ends its call as failed if it dies while it is reopened", () =>
     Effect.gen(function*() {
       const retry = Schedule.forever.pipe(Schedule.while((): Effect.Effect<boolean> => Effect.die("no memory")))
       const exit = yield* Claude.events("hi").pipe(
@@ -231,10 +231,10 @@ describe("a stream that dies", () => {
     }).pipe(Effect.provide(world([Faults.breaks("half")]))))
 })
 
-describe("a policy inside of another", () => {
+describe("a policy inside another policy", () => {
   const inner = { onBreak: "restart", retry: once("PartialAnswer") } as const
 
-  it.effect("that is done ends with it, when what it had opened is lost", () =>
+  it.effect("logs the end of both calls when a stream that outlives both policies is lost", () =>
     Effect.gen(function*() {
       const opened = Policy.apply({ retry: Retry.standard, maxRetries: 8 })(Policy.apply(inner)(Claude.open("hi")))
       const { result } = yield* ran(
@@ -247,7 +247,7 @@ describe("a policy inside of another", () => {
       assert.lengthOf(yield* named("CallSucceeded"), 0)
     }).pipe(Effect.provide(world([Faults.breaks("half"), Faults.notFound]))))
 
-  it.effect("sends the corrections of the outer one", () =>
+  it.effect("sends the corrections of the outer policy", () =>
     Effect.gen(function*() {
       const { result } = yield* ran(
         Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(
@@ -262,7 +262,7 @@ describe("a policy inside of another", () => {
 
   const twice = Effect.andThen(Policy.apply({})(Claude.text("one")), Policy.apply({})(Claude.text("two")))
 
-  it.effect("uses what the outer one uses", () =>
+  it.effect("adds its tokens to the outer policy", () =>
     Effect.gen(function*() {
       yield* ran(Policy.apply({})(Policy.apply({})(twice)))
       yield* ran(
@@ -280,7 +280,7 @@ describe("a policy inside of another", () => {
       assert.deepStrictEqual(spent, [ended(1), ended(1), ended(2), ended(2), ended(1), ["GaveUp", output]])
     }).pipe(Effect.provide(world(Faults.cycle(Faults.answer("hello"))))))
 
-  it.effect("and an outcome inside of another both count", () =>
+  it.effect("adds its tokens to each outcome around it", () =>
     Effect.gen(function*() {
       const { result } = yield* ran(Policy.outcome(Effect.andThen(Policy.outcome(twice), Claude.text("three"))))
       const { result: alone } = yield* ran(Policy.outcome(Claude.text("one")))
@@ -293,7 +293,7 @@ describe("a policy inside of another", () => {
 
 class Unsaved extends Data.TaggedError("Unsaved")<{}> {}
 
-/** A Claude whose budget notes what is charged, in order, and how each charge was settled. */
+/** A Claude whose budget records each charge in order, and how it was settled. */
 const counting = Effect.map(Claude.Claude, (claude) => {
   const charges: Array<{ readonly because: string; readonly settled: Array<string> }> = []
   const budget: Claude.Budget = {
@@ -314,7 +314,7 @@ const counting = Effect.map(Claude.Claude, (claude) => {
   return { charges, claude: { ...claude, runtime: Runtime.replace(claude, { budget }) } }
 })
 
-it.effect("attempts after errors of the application are paid for, once a request has failed", () =>
+it.effect("an attempt after an application error is charged to the budget if a request failed before", () =>
   Effect.gen(function*() {
     const { charges, claude } = yield* counting
     let opened = 0
@@ -339,15 +339,15 @@ it.effect("attempts after errors of the application are paid for, once a request
     ])
   }).pipe(Effect.provide(world([Faults.overloaded, ...Array.from({ length: 3 }, () => Faults.answer("hello"))]))))
 
-describe("requests in parallel in one policy", () => {
-  /** The question, and how often more of its answer was asked for. */
+describe("parallel requests under one policy", () => {
+  /** The number of a question, and whether the request asks for the rest of its answer. */
   const questionOf = (params: Faults.Question["params"]) => {
     const messages = params["messages"] as ReadonlyArray<{ readonly content: unknown }>
     return { n: Number(messages[0]?.content), isRest: messages.length > 1 }
   }
   const questions = ["0", "1", "2", "3", "4"]
 
-  /** Every answer is cut, after a time of its own; the rest of every second one fails `times`. */
+  /** Each answer is cut after `n + 1` seconds. The rest of each even one fails `times` times, then succeeds. */
   const cut = (times: number): Faults.Script => {
     const failed = new Map<number, number>()
     return Faults.by(({ params }) => {
@@ -362,7 +362,7 @@ describe("requests in parallel in one policy", () => {
     })
   }
 
-  /** How the attempts from the second on ended, by their numbers: each is paid for, in that order. */
+  /** The ends of the attempts after the first one, by number: the budget pays for each of them, in this order. */
   const paid = Effect.map(events, (all) => {
     const ended = all.flatMap((event): ReadonlyArray<readonly [attempt: number, how: string]> => {
       switch (event._tag) {
@@ -377,7 +377,7 @@ describe("requests in parallel in one policy", () => {
     return ended.filter(([attempt]) => attempt > 1).toSorted(([one], [other]) => one - other).map(([, how]) => [how])
   })
 
-  it.effect("each settle their own charges, once", () =>
+  it.effect("settle each their own charges, exactly once", () =>
     Effect.gen(function*() {
       const { charges, claude } = yield* counting
       const { result } = yield* ran(
@@ -394,7 +394,7 @@ describe("requests in parallel in one policy", () => {
       assert.deepStrictEqual(charges.map(({ settled }) => settled), yield* paid)
     }).pipe(Effect.provide(world(cut(1)))))
 
-  it.effect("are told with their own numbers, also where they wait before they are sent", () =>
+  it.effect("log their own attempt numbers, even if they wait before they are sent", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       yield* ran(
@@ -410,7 +410,7 @@ describe("requests in parallel in one policy", () => {
       assert.deepStrictEqual(started, [1, 1, 1, 1, 1, 2, 3, 4, 5, 6])
     }).pipe(Effect.provide(world(cut(0)))))
 
-  it.effect("each fail with their own failure, when the budget refuses", () =>
+  it.effect("fail each with their own error when the budget refuses", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const budget: Claude.Budget = { charge: () => Effect.as(Effect.sleep("30 seconds"), undefined) }
@@ -427,12 +427,12 @@ describe("requests in parallel in one policy", () => {
       )
     }).pipe(Effect.provide(world(cut(0)))))
 
-  it.effect("stand in the history once each, with the numbers of their own attempts", () =>
+  it.effect("add each failure to the history once, with its own attempt number", () =>
     Effect.gen(function*() {
       const { charges, claude } = yield* counting
       const { result } = yield* ran(
         Effect.forEach(questions, (question) => Effect.result(Claude.text(question)), { concurrency: 5 }).pipe(
-          // All are awaited, and the first that failed is the failure: not the last.
+          // Waits for all requests, then fails with the first failure instead of the last one.
           Effect.flatMap((all) => Effect.forEach(all, Effect.fromResult)),
           Policy.apply({ retry: once("Overloaded"), truncated: { continue: 1 } }),
           Effect.provideService(Claude.Claude, claude)
@@ -448,7 +448,7 @@ describe("requests in parallel in one policy", () => {
     }).pipe(Effect.provide(world(cut(9)))))
 })
 
-it.effect("a model that the call names itself is not asked again when its share of the time is over", () =>
+it.effect("a model that the call names is not asked again as a fallback when its share of the time is over", () =>
   Effect.gen(function*() {
     const { result, took } = yield* ran(
       Claude.text("hi", { model: b }).pipe(Policy.apply({
@@ -462,7 +462,7 @@ it.effect("a model that the call names itself is not asked again when its share 
     assert.deepStrictEqual([result._tag === "Failure" && result.failure._tag, took], ["DeadlineExceeded", 50_000])
   }).pipe(Effect.provide(world(Faults.cycle(Faults.silence)))))
 
-it.effect("what dies on its way out, when its time is over, is a defect", () =>
+it.effect("a defect during the interrupt at the overall limit stays a defect", () =>
   Effect.gen(function*() {
     const call = yield* Effect.never.pipe(
       Effect.onInterrupt(() => Effect.die("no disk")),
@@ -474,15 +474,15 @@ it.effect("what dies on its way out, when its time is over, is a defect", () =>
     assert.isTrue(Exit.hasDies(yield* Fiber.join(call)))
   }))
 
-describe("an answer that is read inside its policy", () => {
+describe("an answer that breaks while it is read inside its policy", () => {
   for (
     const [what, after, models, asked] of [
-      ["a failure that is final", Faults.unauthorized, [], 2],
-      ["a failure that is final, with other models", Faults.unauthorized, [b], 2],
-      ["a hint that is too late", Faults.rateLimited("100 seconds"), [], 2]
+      ["a permanent failure", Faults.unauthorized, [], 2],
+      ["a permanent failure, with fallback models", Faults.unauthorized, [b], 2],
+      ["a retry-after beyond the deadline", Faults.rateLimited("100 seconds"), [], 2]
     ] as const
   ) {
-    it.effect(`is not asked for again after it broke, and then ${what}`, () =>
+    it.effect(`gives up reopening after ${what}`, () =>
       Effect.gen(function*() {
         const { result } = yield* ran(
           Policy.apply({ ...Policy.standard, models, onBreak: "restart", overall: "60 seconds" })(read)
@@ -492,7 +492,7 @@ describe("an answer that is read inside its policy", () => {
       }).pipe(Effect.provide(world(Faults.untilLast(Faults.breaks("half"), after)))))
   }
 
-  it.effect("fails with what arrived and why nothing came after it", () =>
+  it.effect("fails as a PartialAnswer that counts as the error of the reopening", () =>
     Effect.gen(function*() {
       const { result } = yield* ran(
         Policy.apply({ ...Policy.standard, onBreak: "restart", overall: "60 seconds" })(read)

@@ -1,4 +1,4 @@
-/** Answers that stop half-way, by the exact requests that a server received. */
+/** Unfinished answers, tested by the exact requests that a server received. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Redacted, Schedule, Schema } from "effect"
 import { CallLog, Claude, type ClaudeError, Policy, Retry } from "../../src/index.ts"
@@ -15,11 +15,11 @@ const goOn = (words: string) =>
       + `Repeat nothing else, and do not mention the interruption.\n<last_words>\n${words}\n</last_words>`
   )
 
-/** As it was asked: that it is a stream, is the same for all. */
+/** The parameters without `stream`, which every request has. */
 const withoutStream = (params: object): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(params).filter(([name]) => name !== "stream"))
 
-/** Runs against a server that plays the turns; gives how it ended, what was received, and what was told. */
+/** Runs against a server that plays the turns: the result, the bodies received, and the events logged. */
 const play = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, ...turns: ReadonlyArray<Faults.Turn>) =>
   playing(self, turns)
 
@@ -47,10 +47,10 @@ const failed = ({ exit }: { readonly exit: { readonly _tag: string } }): ClaudeE
   return (exit as unknown as { readonly failure: ClaudeError.ClaudeError }).failure
 }
 
-describe("truncated: raiseTo", () => {
+describe("a truncated answer with raiseTo", () => {
   const raise = (raiseTo: number) => Policy.apply({ truncated: { raiseTo } })
 
-  it.live("asks once more for the same, with more room", () =>
+  it.live("is asked for once more, with a higher max_tokens", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: newer, max_tokens: 100 }).pipe(raise(500)),
@@ -63,7 +63,7 @@ describe("truncated: raiseTo", () => {
       assert.deepInclude(played.log.find(({ _tag }) => _tag === "Continued"), { how: "raise", attempt: 2 })
     }))
 
-  it.live("goes no further than what the model writes, and fails when it has had that", () =>
+  it.live("is asked for with at most the model's maximum, and fails if that is too low", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older, max_tokens: 100 }).pipe(raise(1_000_000)),
@@ -75,12 +75,12 @@ describe("truncated: raiseTo", () => {
       assert.deepInclude({ ...error }, {
         _tag: "Truncated",
         gaveUp: "RetriesSpent",
-        detail: `it had 64000 tokens, and ${older} writes at most 64000`
+        detail: `max_tokens was 64000, and ${older} writes at most 64000`
       })
       assert.lengthOf(error.history ?? [], 2)
     }))
 
-  it.live("does not ask the same again: a limit that is no higher fails at once", () =>
+  it.live("fails at once if max_tokens is as high already", () =>
     Effect.gen(function*() {
       for (const max_tokens of [500, 501]) {
         const played = yield* play(
@@ -92,7 +92,7 @@ describe("truncated: raiseTo", () => {
       }
     }))
 
-  it.live("mends a value that was cut, which is asked for by its schema", () =>
+  it.live("is asked for again if it is a value with a schema", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.object(format, "where?", { model: newer, max_tokens: 5 }).pipe(raise(50)),
@@ -105,10 +105,10 @@ describe("truncated: raiseTo", () => {
     }))
 })
 
-describe("truncated: continue", () => {
+describe("a truncated answer with continue", () => {
   const go = (n: number) => Policy.apply({ truncated: { continue: n } })
 
-  it.live("has a newer model repeat the last words, and joins what follows them", () =>
+  it.live("is joined after the last words, which a newer model is asked to repeat", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: newer, max_tokens: 10 }).pipe(go(3)),
@@ -128,7 +128,7 @@ describe("truncated: continue", () => {
       ])
     }))
 
-  it.live("has an older model go on from the beginning of its answer, without the blank at its end", () =>
+  it.live("is a prefill for an older model, without trailing white space", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older, max_tokens: 10 }).pipe(go(3)),
@@ -145,7 +145,7 @@ describe("truncated: continue", () => {
       ])
     }))
 
-  it.live("tells an older model that thinks to go on, because thinking and a beginning do not go together", () =>
+  it.live("is not a prefill for an older model that thinks, because the API does not allow both", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older, max_tokens: 2000, thinking: { type: "enabled", budget_tokens: 1024 } }).pipe(
@@ -162,7 +162,7 @@ describe("truncated: continue", () => {
       ])
     }))
 
-  it.live("adds up what the pieces used and cost, and keeps them one message", () =>
+  it.live("is one message, with the sum of the usage and cost of its pieces", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.message("hi", { model: older }).pipe(go(1)),
@@ -180,7 +180,7 @@ describe("truncated: continue", () => {
       assert.deepInclude(spent, { attempts: 2 })
     }))
 
-  it.live("takes no continuation that begins elsewhere, asks again while it may, and says why it gave up", () =>
+  it.live("is asked for again if a piece does not begin with the last words, and then fails with the reason", () =>
     Effect.gen(function*() {
       const lost = yield* play(
         Claude.text("hi", { model: newer, max_tokens: 10 }).pipe(go(2)),
@@ -206,7 +206,7 @@ describe("truncated: continue", () => {
       assert.strictEqual(succeeded(found), "The quick brown fox jumps.")
     }))
 
-  it.live("ends after so many pieces, with all of them in the error", () =>
+  it.live("fails after the maximum number of pieces, with the text of all of them", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older, max_tokens: 10 }).pipe(go(1)),
@@ -215,29 +215,29 @@ describe("truncated: continue", () => {
       )
       const error = failed(played) as ClaudeError.Truncated
       assert.strictEqual(error.text && Redacted.value(error.text), "One, two,")
-      assert.strictEqual(error.detail, "it was continued as often as the policy says (1)")
+      assert.strictEqual(error.detail, "it was already continued as often as the policy allows (1)")
     }))
 
-  it.live("does not continue what is held to a schema, nor what was cut in thinking or in a tool", () =>
+  it.live("fails at once if it has a schema, or was cut in thinking or in a tool", () =>
     Effect.gen(function*() {
       const held = yield* play(
         Claude.object(format, "where?", { model: newer }).pipe(go(2)),
         Faults.maxTokens(`{"city":`)
       )
-      assert.match(failed(held).detail ?? "", /^what is held to a schema cannot be continued/)
+      assert.match(failed(held).detail ?? "", /^an answer with an output schema cannot be continued/)
       const thinking = yield* play(
         Claude.text("hi", { model: newer }).pipe(go(2)),
         Faults.answer("", { thinking: "Hm", stopReason: "max_tokens" })
       )
-      assert.match(failed(thinking).detail ?? "", /^it was not cut in a text/)
+      assert.match(failed(thinking).detail ?? "", /^it does not end with text/)
       const tool = yield* play(
         Claude.message("hi", { model: newer }).pipe(go(2)),
         Faults.answer("Look:", { tool: { name: "look", input: { at: "x" } }, stopReason: "max_tokens" })
       )
-      assert.match(failed(tool).detail ?? "", /^a tool was to be used before it was cut/)
+      assert.match(failed(tool).detail ?? "", /^it contains a tool call/)
     }))
 
-  it.live("repeats only the piece that failed, by its own rule", () =>
+  it.live("retries only the piece that failed", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older, max_tokens: 10 }).pipe(
@@ -255,7 +255,7 @@ describe("truncated: continue", () => {
       assert.deepStrictEqual(played.bodies[2]?.["messages"], [user("hi"), assistant(text("One,"))])
     }))
 
-  it.live("a refusal of the rest is a refusal, and the same question is asked afresh the next time", () =>
+  it.live("fails as Refused if a piece is refused, and a second call with the same question starts anew", () =>
     Effect.gen(function*() {
       const refused = yield* play(
         Claude.text("hi", { model: newer }).pipe(go(2)),
@@ -274,11 +274,11 @@ describe("truncated: continue", () => {
     }))
 })
 
-describe("paused", () => {
+describe("a paused answer", () => {
   const search = { type: "server_tool_use", id: "srvtoolu_01Fake", name: "web_search", caller: { type: "direct" } }
   const said = (words: string) => [text(words), { ...search, input: { query: "news" } }]
 
-  it.live("sends back what is there, unchanged, until the turn ends", () =>
+  it.live("is sent back unchanged until the turn ends", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.message("news?", { model: newer }).pipe(Policy.apply(Policy.none)),
@@ -297,7 +297,7 @@ describe("paused", () => {
       ])
     }))
 
-  it.live("ends after five times, or as many as the policy says", () =>
+  it.live("fails after five continuations, or as many as the policy says", () =>
     Effect.gen(function*() {
       const pauses = Array.from({ length: 7 }, () => Faults.paused("And. "))
       const usual = yield* play(Claude.message("news?", { model: newer }).pipe(Policy.apply(Policy.none)), ...pauses)
@@ -305,7 +305,7 @@ describe("paused", () => {
       assert.deepInclude({ ...failed(usual) }, {
         _tag: "Truncated",
         reason: "pause_turn",
-        detail: "it was resumed as often as the policy says (5)",
+        detail: "it was already resumed as often as the policy allows (5)",
         gaveUp: "RetriesSpent"
       })
       const never = yield* play(
@@ -318,8 +318,8 @@ describe("paused", () => {
     }))
 })
 
-describe("empty", () => {
-  it.live("asks once, in a turn of its own, to go on", () =>
+describe("an empty answer with nudge", () => {
+  it.live("is followed by one request to continue, in a new user turn", () =>
     Effect.gen(function*() {
       const nudge = Policy.apply({ empty: { nudge: 1 } })
       const ask = Claude.text("hi", { model: newer })
@@ -336,8 +336,8 @@ describe("empty", () => {
     }))
 })
 
-describe("refused", () => {
-  it.live("asks the models for it, and nothing of what was said before is left", () =>
+describe("a refused answer", () => {
+  it.live("is discarded, and the `refused` models are asked", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: newer }).pipe(
@@ -356,7 +356,7 @@ describe("refused", () => {
       ])
     }))
 
-  it.live("fails where the policy says so, though there are other models", () =>
+  it.live("fails with `refused: \"fail\"`, even if other models are left", () =>
     Effect.gen(function*() {
       const policy = { models: ["claude-haiku-5-5"], refused: "fail" } as const
       const played = yield* play(Claude.text("hi").pipe(Policy.apply(policy)), Faults.refusal("I might"))
@@ -365,7 +365,7 @@ describe("refused", () => {
     }))
 })
 
-/** An answer of these blocks, each in one piece. */
+/** An answer with these content blocks, each in one event. */
 const made = (content: ReadonlyArray<object>, stopReason: string, message: object = {}): Faults.Turn => {
   const [start = "", delta = "", stop = ""] = [0, -2, -1].map((at) => Faults.events("", { stopReason }).at(at))
   return Faults.stream([
@@ -386,7 +386,7 @@ const contentOf = (played: { readonly exit: { readonly _tag: string } }) =>
 describe("several questions under one policy", () => {
   const once = Policy.apply({ truncated: { continue: 1 } })
 
-  it.live("never share an answer, though they differ only in what is said besides", () =>
+  it.live("keep their own answers, even if only their system prompts differ", () =>
     Effect.gen(function*() {
       const ask = (system: string) => Claude.text("Cats.", { system, model: older })
       const played = yield* play(
@@ -398,12 +398,12 @@ describe("several questions under one policy", () => {
       assert.deepStrictEqual(succeeded(played), ["Les chats.", "Katzen sind Tiere."])
     }))
 
-  it.live("each asks only for its own rest, however many they are, also the same ones", () =>
+  it.live("continue each their own answer, in parallel, too, and with the same prompt", () =>
     Effect.gen(function*() {
       for (const questions of [["joke", "joke"], ["a", "b", "c", "d", "e", "f", "g", "h"]]) {
         for (const concurrency of [1, "unbounded"] as const) {
           const ask = (question: string) => Claude.text(question, { model: older })
-          // Whoever has begun goes on.
+          // A request with a prefill is a continuation.
           const script = Faults.by(({ params: { messages } }) =>
             (messages as ReadonlyArray<unknown>).length > 1 ? Faults.answer(" end.") : Faults.maxTokens("begin,")
           )
@@ -414,7 +414,7 @@ describe("several questions under one policy", () => {
       }
     }))
 
-  it.live("what was continued as often as it may is not begun anew, whatever the schedule", () =>
+  it.live("are not retried from the start when their continuations are used up", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older }).pipe(
@@ -427,7 +427,7 @@ describe("several questions under one policy", () => {
       assert.lengthOf(played.bodies, 2)
     }))
 
-  it.live("a piece that cannot be had sends nobody back to the start", () =>
+  it.live("are not retried from the start when the retries of a piece are used up", () =>
     Effect.gen(function*() {
       const retry = Retry.byTag({ Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) })
       const played = yield* play(
@@ -446,11 +446,11 @@ describe("several questions under one policy", () => {
     }))
 })
 
-describe("what is not as usual", () => {
+describe("a continued answer", () => {
   const go = Policy.apply({ truncated: { continue: 2 } })
   const ask = (model: string) => Claude.message("hi", { model })
 
-  it.live("the container of a paused turn goes with it, and stays with the answer", () =>
+  it.live("keeps the container of a paused turn, and sends it back", () =>
     Effect.gen(function*() {
       const container = { id: "container_1", expires_at: "2026-01-01T00:00:00Z" }
       const played = yield* play(
@@ -465,18 +465,21 @@ describe("what is not as usual", () => {
       assert.deepStrictEqual(reply.message.container as unknown, container)
     }))
 
-  it.live("a paused turn of which nothing comes is no answer", () =>
+  it.live("fails as EmptyAnswer if no content follows a paused turn", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: newer }).pipe(Policy.apply({ empty: { nudge: 1 } })),
         Faults.paused("Let me look."),
         Faults.emptyAnswer
       )
-      assert.deepInclude({ ...failed(played) }, { _tag: "EmptyAnswer", detail: "nothing came of what was paused" })
+      assert.deepInclude({ ...failed(played) }, {
+        _tag: "EmptyAnswer",
+        detail: "the paused turn ended without further content"
+      })
       assert.lengthOf(played.bodies, 2)
     }))
 
-  it.live("an older model that has nothing to add, or a tool to use, has done so", () =>
+  it.live("is complete when an older model adds no text, or uses a tool", () =>
     Effect.gen(function*() {
       for (const stop of ["end_turn", "stop_sequence"]) {
         const played = yield* play(ask(older).pipe(go), Faults.maxTokens("One two"), made([], stop))
@@ -486,7 +489,7 @@ describe("what is not as usual", () => {
       assert.deepStrictEqual(contentOf(played), [text("Let me look."), toolUse])
     }))
 
-  it.live("the last words are those after the last tool, and may be repeated in pieces", () =>
+  it.live("takes its last words from after the last tool, and accepts them split over several blocks", () =>
     Effect.gen(function*() {
       const tool = { type: "server_tool_use", id: "srv_1", name: "web_search", input: {}, caller: { type: "direct" } }
       const played = yield* play(
@@ -503,7 +506,7 @@ describe("what is not as usual", () => {
       assert.include(JSON.stringify(played.bodies[1]), String.raw`<last_words>\nThe weather is\n</last_words>`)
     }))
 
-  it.live("a source is that of its own words", () =>
+  it.live("keeps a block with citations separate", () =>
     Effect.gen(function*() {
       const played = yield* play(
         ask(older).pipe(go),
@@ -513,7 +516,7 @@ describe("what is not as usual", () => {
       assert.deepStrictEqual(contentOf(played), [text("My opinion."), cited(" Theirs.", "a")])
     }))
 
-  it.live("a window that is full while it goes on is told as that, and a larger one may help", () =>
+  it.live("falls back to a model with a larger context window if a continuation fills the window", () =>
     Effect.gen(function*() {
       const played = yield* play(
         ask(older).pipe(Policy.apply({ truncated: { continue: 2 }, models: ["claude-sonnet-5"] })),
@@ -525,7 +528,7 @@ describe("what is not as usual", () => {
       assert.deepStrictEqual(played.bodies.map(({ model }) => model), [older, older, "claude-sonnet-5"])
     }))
 
-  it.live("an empty text is not sent back", () =>
+  it.live("is sent back without empty text blocks", () =>
     Effect.gen(function*() {
       const played = yield* play(
         ask(older).pipe(go),
@@ -535,13 +538,13 @@ describe("what is not as usual", () => {
       assert.deepStrictEqual(played.bodies[1]?.["messages"], [user("hi"), assistant(text("One"))])
     }))
 
-  it.live("the log names the model that was asked", () =>
+  it.live("is logged with the model that was asked", () =>
     Effect.gen(function*() {
       const played = yield* play(ask(older).pipe(go), Faults.maxTokens("One"), Faults.answer(" two."))
       assert.deepInclude(played.log.find(({ _tag }) => _tag === "Continued"), { model: older })
     }))
 
-  it.live("a prompt is counted once, and not again for its pieces", () =>
+  it.live("counts the prompt once, for the first request", () =>
     Effect.gen(function*() {
       const counted: Array<unknown> = []
       const spy = Effect.updateService(Claude.Claude, (claude) => ({
@@ -561,7 +564,7 @@ describe("what is not as usual", () => {
     }))
 })
 
-it.live("all of it is inside one deadline", () =>
+it.live("a continued answer has one deadline for all its pieces", () =>
   Effect.gen(function*() {
     const start = performance.now()
     const played = yield* play(

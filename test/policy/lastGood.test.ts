@@ -25,7 +25,7 @@ import * as Runtime from "../../src/runtime.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 import { make, worthAnother } from "../support/errors.ts"
 
-/** A claude that plays the turns, an empty memory, and the events. */
+/** A fake `Claude` that plays the turns, a store, and a log in memory. */
 const world = (playable: Faults.Playable, store: Store = memory(1000)) =>
   Layer.mergeAll(
     Layer.provideMerge(FakeClaude.layer(playable), CallLog.layerMemory),
@@ -35,7 +35,7 @@ const world = (playable: Faults.Playable, store: Store = memory(1000)) =>
 const events = Effect.flatMap(CallLog.Memory, Ref.get)
 const warnings = Effect.map(events, (all) => all.flatMap((event) => event._tag === "Warning" ? [event.code] : []))
 
-/** Whatever is asked, the first answers are these, and after them the API is overloaded. */
+/** Gives these answers in order, whatever the request, and then fails as overloaded. */
 const thenOverloaded = (...answers: ReadonlyArray<string>) =>
   Faults.untilLast(
     Faults.answer(answers[0] ?? ""),
@@ -47,15 +47,15 @@ const options = { key: "test", schema: Schema.String, maxAge: "1 hour" } as cons
 const text = lastGood(options)
 const any = (more: object = {}) => lastGood({ ...options, schema: Schema.Unknown, ...more })
 
-/** The tag of what it gives or fails with, or the text. */
+/** The answer, `stale` and the remembered answer, or the tag of the error. */
 const shown = <E, R>(self: Effect.Effect<unknown, E, R>) =>
   Effect.match(self, {
     onFailure: (error) => ClaudeError.is(error) ? error._tag : error,
     onSuccess: (value) => value instanceof Stale ? `stale ${String(value.value)}` : value
   })
 
-describe("an answer of before", () => {
-  it.effect("comes with its age and the reason, and the log says so", () =>
+describe("a remembered answer", () => {
+  it.effect("comes with its age and the error, and the fallback is logged", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* text(Claude.text("hi")), "hello")
       yield* TestClock.adjust("5 minutes")
@@ -71,7 +71,7 @@ describe("an answer of before", () => {
       assert.deepStrictEqual(yield* warnings, [])
     }).pipe(Effect.provide(world(thenOverloaded("hello")))))
 
-  it.effect("is given up to its greatest age, and not a millisecond longer", () =>
+  it.effect("is given until it is exactly maxAge old", () =>
     Effect.gen(function*() {
       yield* text(Claude.text("hi"))
       yield* TestClock.adjust("1 hour")
@@ -81,7 +81,7 @@ describe("an answer of before", () => {
       assert.deepStrictEqual(yield* warnings, [])
     }).pipe(Effect.provide(world(thenOverloaded("hello")))))
 
-  it.effect("is not given for longer than its greatest age, whatever the store says", () =>
+  it.effect("is not given if it is older than maxAge, even if the store returns it", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust("3 hours")
       assert.strictEqual(yield* shown(text(Claude.text("hi"))), "Overloaded")
@@ -91,7 +91,7 @@ describe("an answer of before", () => {
       set: () => Effect.void
     }))))
 
-  it.effect("has no age where the clock of who wrote it is ahead", () =>
+  it.effect("has an age of zero if the clock of its writer is ahead by at most maxAge", () =>
     Effect.gen(function*() {
       const stale = yield* text(Claude.text("hi"))
       assert(stale instanceof Stale)
@@ -101,7 +101,7 @@ describe("an answer of before", () => {
       set: () => Effect.void
     }))))
 
-  it.effect("is none where its time is further ahead than it may be old, or is no time", () =>
+  it.effect("is not given if its time is invalid, or further ahead than maxAge", () =>
     Effect.gen(function*() {
       for (const at of [3_600_001, 1e300, 0.5, Number.MAX_SAFE_INTEGER + 1]) {
         const store = { get: () => Effect.succeed({ at, value: "from tomorrow" }), set: () => Effect.void }
@@ -122,14 +122,14 @@ describe("an answer of before", () => {
       assert.strictEqual(yield* shown(text(Claude.text("hi"))), "stale second")
     }).pipe(Effect.provide(world(thenOverloaded("first", "second")))))
 
-  it.effect("where there is none, the error stays, with its cause", () =>
+  it.effect("is required for a fallback: without one, the call fails as before", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(text(Claude.text("hi")))
       assert.strictEqual(yield* shown(exit), "Overloaded")
       assert.deepStrictEqual(yield* warnings, [])
     }).pipe(Effect.provide(world([Faults.overloaded]))))
 
-  it.effect("is decoded by its schema, and is not what its first reader made of it", () =>
+  it.effect("is decoded anew for each reader, so that changes to the value are not shared", () =>
     Effect.gen(function*() {
       const Dated = Schema.Struct({ due: Schema.Date, lines: Schema.mutable(Schema.Array(Schema.String)) })
       const dated = lastGood({ key: "dated", schema: Dated, maxAge: "1 hour" })
@@ -153,7 +153,7 @@ describe("an answer of before", () => {
 })
 
 describe("the key", () => {
-  it.effect("finds the answer, whatever is asked and however often", () =>
+  it.effect("finds the answer for any request and any number of requests", () =>
     Effect.gen(function*() {
       const two = Effect.zipWith(Claude.text("a"), Claude.text("b"), (a, b) => a + b)
       assert.strictEqual(yield* text(two), "onetwo")
@@ -164,7 +164,7 @@ describe("the key", () => {
       assert.deepStrictEqual(yield* warnings, [])
     }).pipe(Effect.provide(world(thenOverloaded("one", "two")))))
 
-  it.effect("is written to the store as it was given, next to the tenant", () =>
+  it.effect("is written to the store unchanged, next to the tenant", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
       const spy: Store = { get: () => Effect.undefined, set: (key) => Effect.sync(() => void seen.push(key)) }
@@ -174,7 +174,7 @@ describe("the key", () => {
       assert.deepStrictEqual(seen, ["[null,\"invoice/1\"]", "[\"acme\",\"invoice/1\"]"])
     }).pipe(Effect.provide(world(Faults.cycle(Faults.answer("hello"))))))
 
-  it.effect("is not told to the log, because it may hold a question (G14)", () =>
+  it.effect("never appears in the log, because it may contain user input (G14)", () =>
     Effect.gen(function*() {
       const get = () => Effect.fail("x")
       const site = lastGood({ ...options, key: "a secret question" })
@@ -191,7 +191,7 @@ describe("the tenant", () => {
   const Key = Schema.Union([Schema.Literals(odd), Schema.String.check(Schema.isPattern(/\S/))])
 
   it.effect.prop(
-    "and the key together find an answer: no other pair does",
+    "and the key must both match to find an answer",
     { key: Key, tenant: Tenant, otherKey: Key, otherTenant: Tenant },
     ({ key, otherKey, otherTenant, tenant }) =>
       Effect.gen(function*() {
@@ -204,7 +204,7 @@ describe("the tenant", () => {
       }).pipe(Effect.provide(world(thenOverloaded("hello"))))
   )
 
-  it.effect("that is missing is not one that is named null or nothing", () =>
+  it.effect("is different if it is missing, empty, or named null or undefined", () =>
     Effect.gen(function*() {
       const as = (tenant: string | undefined) =>
         shown(Effect.provideService(text(Claude.text("hi")), Current.Tenant, tenant))
@@ -214,9 +214,9 @@ describe("the tenant", () => {
     }).pipe(Effect.provide(world(thenOverloaded("hello")))))
 })
 
-describe("which errors", () => {
+describe("Fallback.lastGood by kind of error", () => {
   const expected = { ...worthAnother, Unreachable: true, Refused: false, Truncated: true, DeadlineExceeded: true }
-  it.effect("an old answer will do for some, and the caller can decide otherwise", () =>
+  it.effect("gives the remembered answer by default after some kinds, which `on` overrides", () =>
     Effect.gen(function*() {
       const keyed = lastGood({ ...options, key: "k" })
       yield* keyed(Claude.text("hi"))
@@ -230,7 +230,7 @@ describe("which errors", () => {
       }
     }).pipe(Effect.provide(world([Faults.answer("hello")]))))
 
-  it.effect("an error of the application's own passes untouched", () =>
+  it.effect("passes on application errors and defects", () =>
     Effect.gen(function*() {
       const keyed = any({ key: "k" })
       yield* keyed(Claude.text("hi"))
@@ -241,7 +241,7 @@ describe("which errors", () => {
     }).pipe(Effect.provide(world([Faults.answer("hello")]))))
 })
 
-describe("what is remembered", () => {
+describe("Fallback.lastGood", () => {
   const asks = Claude.text("hi")
 
   const failures: Record<string, readonly [Faults.Turn, Effect.Effect<unknown, unknown, Claude.Claude>]> = {
@@ -252,14 +252,14 @@ describe("what is remembered", () => {
     "does not decode": [Faults.answer("no number"), Claude.object(Schema.Struct({ n: Schema.Int }), "hi")]
   }
   for (const [what, [turn, call]] of Object.entries(failures)) {
-    it.effect(`not an answer that ${what}`, () =>
+    it.effect(`does not remember an answer that ${what}`, () =>
       Effect.gen(function*() {
         yield* Effect.ignore(any()(call))
         assert.strictEqual(yield* shown(any()(asks)), "Overloaded")
       }).pipe(Effect.provide(world([turn, Faults.overloaded]))))
   }
 
-  it.effect("the value inside as it is, also one that comes from a fallback", () =>
+  it.effect("remembers any value inside, including the value of a fallback", () =>
     Effect.gen(function*() {
       const sorry = Effect.catchIf(asks, ClaudeError.is, () => Effect.succeed("sorry"))
       assert.strictEqual(yield* any()(sorry), "sorry")
@@ -268,7 +268,7 @@ describe("what is remembered", () => {
       assert.strictEqual(yield* shown(any()(asks)), "stale made up")
     }).pipe(Effect.provide(world(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("not what is put in its place outside", () =>
+  it.effect("does not remember the value of a fallback outside", () =>
     Effect.gen(function*() {
       const sorry = Effect.catchIf(any()(asks), ClaudeError.is, () => Effect.succeed("sorry"))
       assert.strictEqual(yield* sorry, "sorry")
@@ -276,7 +276,7 @@ describe("what is remembered", () => {
       assert.strictEqual(yield* shown(any()(asks)), "Overloaded")
     }).pipe(Effect.provide(world(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("the answer of another model, or of a later attempt", () =>
+  it.effect("remembers the answer of a fallback model and of a later attempt", () =>
     Effect.gen(function*() {
       const Numbered = Schema.Struct({ n: Schema.Int })
       const site = lastGood({ ...options, schema: Numbered })
@@ -296,8 +296,8 @@ describe("what is remembered", () => {
     )))))
 })
 
-describe("G10: a trace", () => {
-  /** Five calls for two questions of two tenants, while Claude fails now and then. */
+describe("G10: a trace of calls", () => {
+  /** Five calls with two keys and two tenants, some of which fail. */
   const run = Effect.gen(function*() {
     const ask = (index: number) =>
       Claude.text("hi").pipe(
@@ -313,7 +313,7 @@ describe("G10: a trace", () => {
     return JSON.stringify([answers.map(([took, answer]) => [Duration.toMillis(took), answer]), yield* events])
   })
 
-  /** Runs all at once, without the event loop of the platform: what waits for a promise or a timer has no result. */
+  /** Runs an effect without the event loop: one that waits for a promise or a timer gives no result. */
   const atOnce = <A>(self: Effect.Effect<A>): A => {
     const tasks = new Set<() => void>()
     const scheduler = new Scheduler.MixedScheduler("async", (task) => {
@@ -326,7 +326,7 @@ describe("G10: a trace", () => {
       task()
     }
     const exit = fiber.pollUnsafe()
-    assert(exit !== undefined && Exit.isSuccess(exit), "nothing waits for the platform")
+    assert(exit !== undefined && Exit.isSuccess(exit), "the effect must not wait for the event loop")
     return exit.value
   }
 
@@ -343,7 +343,7 @@ describe("G10: a trace", () => {
     ))
   }
 
-  it("is the same in 1,000 runs with one seed, and no real time passes", () => {
+  it("is the same in 1,000 runs with one seed, without real time", () => {
     const first = trace("a")
     for (let run = 1; run < 1000; run++) assert.strictEqual(trace("a"), first)
     for (const part of ["stale hello", "GaveUp", "TimedOut", "FellBack"]) assert.include(first, part)
@@ -351,7 +351,7 @@ describe("G10: a trace", () => {
   }, 120_000)
 })
 
-describe("where answers are", () => {
+describe("the store of remembered answers", () => {
   class Replies extends Context.Service<Replies, { readonly reply: Effect.Effect<unknown> }>()("test/Replies") {
     static readonly layer = Layer.effect(
       Replies,
@@ -363,7 +363,7 @@ describe("where answers are", () => {
   }
   const fake = (...answers: ReadonlyArray<string>) => Layer.fresh(FakeClaude.layer(thenOverloaded(...answers)))
 
-  it.effect("a service that captures Claude finds what was remembered with it", () =>
+  it.effect("comes with the Claude that a service captured", () =>
     Effect.gen(function*() {
       const { reply } = yield* Replies
       assert.strictEqual(yield* reply, "hello")
@@ -371,7 +371,7 @@ describe("where answers are", () => {
       assert.strictEqual(yield* shown(text(Claude.text("hi"))), "stale hello")
     }).pipe(Effect.provide(Layer.provideMerge(Replies.layer, fake("hello")))))
 
-  it.effect("it is in the store of where Claude was built", () =>
+  it.effect("is the one provided to the layer of Claude", () =>
     Effect.gen(function*() {
       const store = memory(1)
       const built = Layer.provide(fake("hello"), Layer.succeed(Store, store))
@@ -383,7 +383,7 @@ describe("where answers are", () => {
       assert.strictEqual(yield* shown(Effect.provide(text(failing(down)), other)), "stale hello")
     }))
 
-  it.effect("two never share, and the store of the place comes first", () =>
+  it.effect("differs for each Claude, and Fallback.Store in context takes precedence", () =>
     Effect.gen(function*() {
       const both = Effect.zip(shown(text(Claude.text("hi"))), shown(text(Claude.text("hi"))))
       assert.deepStrictEqual(yield* Effect.provide(both, fake("hello"), { local: true }), ["hello", "stale hello"])
@@ -396,7 +396,7 @@ describe("where answers are", () => {
       )
     }))
 
-  it.effect("without a Claude and a store there is none", () =>
+  it.effect("is missing without a Claude and a Fallback.Store, and then no answer is remembered", () =>
     Effect.gen(function*() {
       const call = shown(text(Effect.provide(Claude.text("hi"), fake("hello"), { local: true })))
       assert.strictEqual(yield* call, "hello")
@@ -412,18 +412,18 @@ describe("where answers are", () => {
       (claude) => Effect.provideService(call, Claude.Claude, { ...claude, open: () => Effect.fail(make("Overloaded")) })
     )
 
-  it("a memory has room for something", () => {
+  it("refuses a capacity that is not a positive whole number", () => {
     for (const capacity of [0, -1, 1.5, NaN, Infinity, "10" as never]) {
       assert.throws(() => Fallback.memoryStore(capacity), RangeError, /must be a whole number, 1 or more/)
     }
   })
 })
 
-describe("in memory", () => {
+describe("a store in memory", () => {
   const kept = (at: number, value: unknown = at): Kept => ({ at, value })
   const hour = Duration.hours(1)
 
-  it.effect("1,000 are remembered, and the one that was not used for longest goes", () =>
+  it.effect("keeps 1,000 answers, and evicts the least recently used one", () =>
     Effect.gen(function*() {
       const store = Runtime.of(yield* Claude.Claude).answers
       for (let index = 0; index < 1000; index++) yield* store.set(`bound ${index}`, kept(0, index), hour)
@@ -433,7 +433,7 @@ describe("in memory", () => {
       for (const index of [0, 2, 999, 1000]) assert.isDefined(yield* store.get(`bound ${index}`))
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it.effect("what has expired is dropped when it is read", () =>
+  it.effect("drops an expired answer when it is read", () =>
     Effect.gen(function*() {
       const store = memory(2)
       yield* store.set("k", kept(0), hour)
@@ -445,7 +445,7 @@ describe("in memory", () => {
       assert.isUndefined(yield* store.get("k"))
     }))
 
-  it.effect("a slower, older answer does not replace a newer one, unless the clock went wrong", () =>
+  it.effect("keeps a newer answer when an older one arrives late, unless the newer one is from the future", () =>
     Effect.gen(function*() {
       const store = memory(10)
       yield* TestClock.adjust("1 minute")
@@ -457,7 +457,7 @@ describe("in memory", () => {
       assert.deepStrictEqual(yield* store.get("k"), kept(30))
     }))
 
-  it.effect("1,000 fibers find what was remembered for their question, and nobody else's", () =>
+  it.effect("gives each of 1,000 fibers the answer to its own question", () =>
     Effect.gen(function*() {
       const ask = (index: number) =>
         lastGood({ ...options, key: `question ${index % 50}` })(Claude.text(`question ${index % 50}`))
@@ -483,7 +483,7 @@ describe("in memory", () => {
     ))
 })
 
-describe("G15: a store that fails fails no call", () => {
+describe("G15: a broken store", () => {
   const get = () => Effect.undefined
   const set = () => Effect.void
   const dies = () => {
@@ -497,14 +497,14 @@ describe("G15: a store that fails fails no call", () => {
       interrupts: () => Effect.interrupt
     })
   ) {
-    it.effect(`one that ${how} on read leaves the error, and is reported without its words (G14)`, () =>
+    it.effect(`that ${how} on read leaves the error of the call, and is logged without its message (G14)`, () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* shown(text(Claude.text("hi"))), "Overloaded")
         assert.deepStrictEqual(yield* warnings, ["LastGoodNotRead"])
         assert.notInclude(JSON.stringify(yield* events), "secret")
       }).pipe(Effect.provide(world([Faults.overloaded], { get: broken, set }))))
 
-    it.effect(`one that ${how} on write leaves the answer, and is reported without its words (G14)`, () =>
+    it.effect(`that ${how} on write leaves the answer, and is logged without its message (G14)`, () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* text(Claude.text("hi")), "hello")
         assert.deepStrictEqual(yield* warnings, ["LastGoodNotKept"])
@@ -518,7 +518,7 @@ describe("G15: a store that fails fails no call", () => {
       "hangs and cannot be interrupted": Effect.uninterruptible(Effect.never)
     })
   ) {
-    it.effect(`one that ${how} on read is waited for one second`, () =>
+    it.effect(`that ${how} on read delays the error by one second`, () =>
       Effect.gen(function*() {
         const reached = yield* Ref.make(false)
         const store = { get: () => Effect.andThen(Ref.set(reached, true), hangs), set }
@@ -531,7 +531,7 @@ describe("G15: a store that fails fails no call", () => {
         assert.deepStrictEqual(yield* warnings, ["LastGoodNotRead"])
       }).pipe(Effect.provide(world([Faults.overloaded]))))
 
-    it.effect(`one that ${how} on write delays no answer, and is given up after one second`, () =>
+    it.effect(`that ${how} on write does not delay the answer, and is logged after one second`, () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* text(Claude.text("hi")), "hello")
         assert.deepStrictEqual(yield* warnings, [])
@@ -548,7 +548,7 @@ describe("G15: a store that fails fails no call", () => {
     !(Number.isSafeInteger(kept.at) && Math.abs(Number(kept.at)) <= 3_600_000)
 
   it.effect.prop(
-    "garbage of any shape is reported, and leaves the error",
+    "that returns invalid JSON data leaves the error, and is logged",
     { kept: Garbage },
     ({ kept }) =>
       Effect.gen(function*() {
@@ -559,7 +559,7 @@ describe("G15: a store that fails fails no call", () => {
       }).pipe(Effect.provide(world([Faults.overloaded])))
   )
 
-  it.effect("garbage that no JSON makes is too", () =>
+  it.effect("that returns a value outside JSON leaves the error, and is logged", () =>
     Effect.gen(function*() {
       const value = "hello"
       const kinds = [() => value, Symbol("s"), 1n, NaN, new Map(), { at: NaN, value }, { at: Infinity, value }, {
@@ -573,7 +573,7 @@ describe("G15: a store that fails fails no call", () => {
       assert.lengthOf(yield* warnings, kinds.length)
     }).pipe(Effect.provide(world(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("a value that does not encode is reported, without its words (G14)", () =>
+  it.effect("does not receive a value that fails to encode, which is logged without the message (G14)", () =>
     Effect.gen(function*() {
       const Short = Schema.String.check(Schema.isMaxLength(3))
       const answer = yield* lastGood({ ...options, schema: Short })(Claude.text("hi"))
@@ -582,7 +582,7 @@ describe("G15: a store that fails fails no call", () => {
       assert.notInclude(JSON.stringify(yield* events), "secret")
     }).pipe(Effect.provide(world([Faults.answer("a long secret")]))))
 
-  it.effect("an interrupt while it reads is an interrupt", () =>
+  it.effect("that is being read is interrupted with the call", () =>
     Effect.gen(function*() {
       const reached = yield* Ref.make(false)
       const left = yield* Ref.make(false)
@@ -599,7 +599,7 @@ describe("G15: a store that fails fails no call", () => {
       assert.deepStrictEqual(yield* warnings, [])
     }).pipe(Effect.provide(world([Faults.overloaded]))))
 
-  it.effect("an interrupt of the call is one too, and finds no old answer", () =>
+  it.effect("is not read when the call is interrupted", () =>
     Effect.gen(function*() {
       yield* text(Claude.text("hi"))
       const call = yield* Effect.forkChild(text(Claude.text("hi")))
@@ -609,7 +609,7 @@ describe("G15: a store that fails fails no call", () => {
     }).pipe(Effect.provide(world([Faults.answer("hello"), Faults.silence]))))
 })
 
-describe("persisted", () => {
+describe("PersistedAnswers", () => {
   const once = <A, E>(
     self: Effect.Effect<A, E, Claude.Claude | CallLog.Memory>,
     turn: Faults.Turn,
@@ -621,7 +621,7 @@ describe("persisted", () => {
       { local: true }
     )
 
-  it.effect("in memory, answers expire by themselves", () =>
+  it.effect("keeps each answer for its own maxAge", () =>
     Effect.gen(function*() {
       yield* text(Claude.text("hi"))
       yield* TestClock.adjust("59 minutes")
@@ -642,7 +642,7 @@ describe("persisted", () => {
       Layer.provide(PersistedAnswers.layer, Persistence.layerMemory)
     ))))
 
-  /** Takes capital and small letters for the same, as many file systems and databases do. */
+  /** A store that ignores case, as many file systems and databases do. */
   const careless = Layer.sync(KeyValueStore.KeyValueStore, () => {
     const entries = new Map<string, string>()
     return KeyValueStore.makeStringOnly({
@@ -655,7 +655,7 @@ describe("persisted", () => {
     })
   })
 
-  /** Keeps nothing, and takes its time. */
+  /** A persistence whose stores are always empty, and whose writes run `write`. */
   const slow = (write: Effect.Effect<void>) => {
     const stores: Array<string> = []
     const store = { get: () => Effect.undefined, set: () => write } as never
@@ -672,7 +672,7 @@ describe("persisted", () => {
       ["stubborn", 1000, false, Effect.uninterruptible(Effect.never)]
     ] as const
   )(
-    "the layer closes when what is being written is, or after a second: %s",
+    "waits for open writes when it closes, but at most a second: a %s write",
     ([, millis, whole, write]) =>
       Effect.gen(function*() {
         const started = yield* Ref.make(false)
@@ -689,7 +689,7 @@ describe("persisted", () => {
       })
   )
 
-  it.effect("under a name of its own, or another", () =>
+  it.effect("keeps answers under a default storeId or the given one", () =>
     Effect.gen(function*() {
       const { layer, stores } = slow(Effect.void)
       const staging = PersistedAnswers.layerWith({ storeId: "staging" })
@@ -707,7 +707,7 @@ describe("persisted", () => {
       Layer.orDie
     )
 
-  it.effect("an answer of a tenant whose name differs in case is not found, where the store takes both for one", () =>
+  it.effect("separates tenants whose names differ only in case, even if the store ignores case", () =>
     Effect.gen(function*() {
       const call = (tenant: string) => shown(Effect.provideService(text(Claude.text("hi")), Current.Tenant, tenant))
       assert.strictEqual(yield* call("acme"), "hello")
@@ -719,7 +719,7 @@ describe("persisted", () => {
       PersistedAnswers.layer.pipe(Layer.provide(Persistence.layerKvs), Layer.provide(careless))
     ))))
 
-  it.live("in files, answers outlive the layer; without the directory the error stays, and it is reported (G15)", () =>
+  it.live("keeps answers in files between layers, and logs a warning if the directory is gone (G15)", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const directory = yield* fs.makeTempDirectoryScoped()
@@ -747,14 +747,14 @@ describe("persisted", () => {
       )
       assert.deepStrictEqual(yield* once(gone, Faults.answer("hello"), layer), ["hello", "LastGoodNotKept"])
 
-      // A file where the directory was.
+      // A file takes the place of the directory.
       const blocked = Effect.andThen(fs.remove(directory, { recursive: true }), fs.writeFileString(directory, "")).pipe(
         Effect.andThen(call)
       )
       assert.deepStrictEqual(yield* once(blocked, Faults.overloaded, layer), ["Overloaded", "LastGoodNotRead"])
     }).pipe(Effect.provide(NodeServices.layer)))
 
-  it.live("in files, what somebody else wrote is reported, and leaves the error", () =>
+  it.live("logs a warning and leaves the error if a file is not valid", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const directory = yield* fs.makeTempDirectoryScoped()
@@ -771,7 +771,7 @@ describe("persisted", () => {
     }).pipe(Effect.provide(NodeServices.layer)))
 })
 
-describe("options that cannot be meant are refused", () => {
+describe("Fallback.lastGood refuses invalid options", () => {
   const bad: ReadonlyArray<readonly [object, RegExp]> = [
     [{ key: " " }, /key of Fallback.lastGood is blank/],
     [{ key: undefined }, /key of Fallback.lastGood is blank/],
@@ -791,7 +791,7 @@ describe("options that cannot be meant are refused", () => {
   }
 })
 
-it("the types say what it gives, and what a schema needs", () => {
+it("the type of Fallback.lastGood includes Stale, and the services of the schema", () => {
   class Rates extends Context.Service<Rates, { readonly rate: number }>()("test/Rates") {}
   const Rated = Schema.Finite.pipe(Schema.decodeTo(Schema.Finite, {
     decode: SchemaGetter.transformEffect((n: number) => Effect.map(Rates, ({ rate }) => n * rate)),

@@ -1,4 +1,4 @@
-/** Ladders of models: which is asked, with what, and for how long. */
+/** Chains of models: which model is asked, with which request, and for how long. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Ref, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -24,11 +24,11 @@ const prose = (model: string) => Faults.answer("Hello.", { model })
 const tagOf = (error: ClaudeError.ClaudeError) => error._tag
 const historyOf = (error: ClaudeError.ClaudeError) => error.history?.map(({ error, model }) => [model, error])
 
-/** As it was asked: that it is a stream, is the same for all. */
+/** The parameters without `stream`, which every request has. */
 const withoutStream = (params: object): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(params).filter(([name]) => name !== "stream"))
 
-/** Runs against a server that plays the turns; gives how it ended and the bodies it received. */
+/** Runs against a server that plays the turns: the result and the bodies received. */
 const play = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, ...turns: ReadonlyArray<Faults.Turn>) => {
   const world = Layer.unwrap(
     Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url }))
@@ -41,12 +41,12 @@ const play = <A, E>(self: Effect.Effect<A, E, Claude.Claude>, ...turns: Readonly
   }).pipe(Effect.provide(world))
 }
 
-/** The same without a socket, on the clock of the test. */
+/** A fake without sockets, which runs on the test clock. */
 const world = (...turns: ReadonlyArray<Faults.Turn>) => Layer.provideMerge(FakeClaude.layer(turns), CallLog.layerMemory)
 const asked = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
 
-describe("what is asked of each model", () => {
-  it.live("is made fit for it, each time from what was asked first", () =>
+describe("a request to a fallback model", () => {
+  it.live("is adapted to each model from the original request", () =>
     Effect.gen(function*() {
       const look = Tool.make("look", { description: "Looks.", input: Schema.Struct({ at: Schema.String }) })
       const ask: Claude.Prompt = {
@@ -68,21 +68,21 @@ describe("what is asked of each model", () => {
       const [first, always, manual, three] = bodies
       assert.deepInclude(first, { ...ask, tools: first?.["tools"] })
       const { output_config: _, thinking: __, ...rest } = { ...first }
-      // It always thinks, and then no tool can be forced.
+      // This model always thinks, and thinking does not allow a forced tool.
       assert.deepStrictEqual(always, {
         ...rest,
         model: "claude-opus-5-5",
         output_config: { effort: "max" },
         tool_choice: { type: "auto" }
       })
-      // It knows no effort, and writes less.
+      // This model has no effort setting, and a lower maximum output.
       assert.deepStrictEqual(manual, {
         ...rest,
         model: "claude-haiku-4-5",
         max_tokens: 64_000,
         thinking: { type: "disabled" }
       })
-      // Of "max" only the next lower level is left.
+      // "high" is the highest effort of this model.
       assert.deepStrictEqual(three, {
         ...rest,
         model: "claude-opus-4-5",
@@ -92,7 +92,7 @@ describe("what is asked of each model", () => {
       })
     }))
 
-  it.live("a beginning of the answer is asked for in words where a model takes none", () =>
+  it.live("has a user turn after a prefill if the model does not accept a prefill", () =>
     Effect.gen(function*() {
       const messages: Message.Params["messages"] = [
         { role: "user", content: "A poem." },
@@ -109,7 +109,7 @@ describe("what is asked of each model", () => {
       assert.strictEqual(go?.role, "user")
     }))
 
-  it.live("thinking that another model does not take is left out once, and only then", () =>
+  it.live("is sent once more without thinking blocks only if the model rejects their signature", () =>
     Effect.gen(function*() {
       const thought = { type: "thinking", thinking: "Hm", signature: "c2ln" } as const
       const said = { type: "text", text: "Hello." } as const
@@ -137,14 +137,14 @@ describe("what is asked of each model", () => {
       ])
 
       const again = yield* play(call, signature, signature)
-      assert.lengthOf(again.bodies, 2, "it is left out once")
+      assert.lengthOf(again.bodies, 2, "it is sent once more")
       assert.strictEqual(again.exit._tag, "Failure")
 
       const alone = yield* play(Claude.text(ask).pipe(Policy.apply(Policy.standard)), signature)
-      assert.lengthOf(alone.bodies, 1, "without other models, nobody asked for changes")
+      assert.lengthOf(alone.bodies, 1, "without fallback models, the request is not changed")
     }))
 
-  it.live("a value is asked for in the form that each model takes", () =>
+  it.live("asks for a value in a form that the model supports", () =>
     Effect.gen(function*() {
       const City = Schema.Struct({ city: Schema.String })
       const { bodies, exit } = yield* play(
@@ -158,9 +158,9 @@ describe("what is asked of each model", () => {
       assert.match(JSON.stringify(bodies[1]), /Answer with one JSON value that matches this JSON Schema/)
     }))
 
-  it.live("a value is read in the form that was asked for last, also under lastGood", () =>
+  it.live("has its value decoded in the form of the last request, under lastGood, too", () =>
     Effect.gen(function*() {
-      // In a form that is held to, a tuple is written as an object.
+      // Structured outputs encode a tuple as an object; the form in the prompt does not.
       const Point = Schema.Struct({ at: Schema.Tuple([Schema.Finite, Schema.Finite]) })
       const { bodies, exit } = yield* play(
         Claude.object(Point, "where?").pipe(
@@ -176,8 +176,8 @@ describe("what is asked of each model", () => {
     }))
 })
 
-describe("which model is asked", () => {
-  it.live("for a window that is exceeded, only one with a larger one", () =>
+describe("the next model", () => {
+  it.live("has a larger context window after ContextWindowExceeded", () =>
     Effect.gen(function*() {
       const ladder = ["claude-opus-4-5", "claude-nobody-knows", "claude-sonnet-5"]
       const call = Claude.text("hi", { model: "claude-haiku-4-5" }).pipe(Policy.apply({ models: ladder }))
@@ -191,7 +191,7 @@ describe("which model is asked", () => {
       assert.deepStrictEqual(none.models, ["claude-sonnet-5"])
     }))
 
-  it.live("for a window, also where the answer names its model with a date", () =>
+  it.live("has a larger context window, even if the answer names its model with a date", () =>
     Effect.gen(function*() {
       const full = Faults.answer("Half", {
         model: "claude-haiku-4-5-20991231",
@@ -202,7 +202,7 @@ describe("which model is asked", () => {
       assert.deepStrictEqual(models, ["claude-haiku-4-5", "claude-sonnet-5"])
     }))
 
-  it.live("G16: for a window, also where the answer names as its model what is no text", () =>
+  it.live("G16: has a larger context window, even if the model in the answer is not a string", () =>
     Effect.gen(function*() {
       for (const named of [5, null, ["claude-haiku-4-5"]]) {
         const full = Faults.stream(
@@ -216,7 +216,7 @@ describe("which model is asked", () => {
       }
     }))
 
-  it.live("none that has failed in this call, whatever list it is in", () =>
+  it.live("is never one that failed in this call, in `models` or in `refused`", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(
         Policy.apply({ models: ["claude-opus-5", "claude-haiku-5-5"], refused: ["claude-opus-5", "claude-opus-4-8"] })
@@ -242,21 +242,21 @@ describe("which model is asked", () => {
       assert.deepStrictEqual(same.models, ["claude-opus-5", "claude-haiku-5-5"])
     }))
 
-  it("G12: a ladder that is none is refused", () => {
+  it("G12: comes from a list, or Fallback.models throws", () => {
     assert.throws(() => Fallback.models("claude-haiku-5-5" as never), /is claude-haiku-5-5: it must be a list/)
     assert.throws(() => Fallback.models(undefined as never), /is undefined: it must be a list/)
     assert.throws(() => Fallback.models([""]), /has an empty name/)
-    assert.throws(() => Fallback.models(["a", "a"]), /names one twice/)
+    assert.throws(() => Fallback.models(["a", "a"]), /names a model twice/)
   })
 
-  it.live("for an invalid request, none", () =>
+  it.live("is not asked after an invalid request", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(Policy.apply({ models: ["claude-haiku-5-5"] }))
       const { models } = yield* play(call, fail(400, "invalid_request_error", "no"))
       assert.lengthOf(models, 1)
     }))
 
-  it.effect("the history of all of them is on the last error, with a policy and without", () =>
+  it.effect("fails with the history of all models, with a policy and without", () =>
     Effect.gen(function*() {
       const ladder = ["claude-haiku-5-5", "claude-opus-5"]
       const under = yield* Claude.text("hi").pipe(
@@ -277,7 +277,7 @@ describe("which model is asked", () => {
       assert.deepStrictEqual(historyOf(bare), [expected[0], expected[1], expected[3]])
       assert.strictEqual(bare.gaveUp, "NotRetried")
       const single = yield* Effect.flip(Fallback.models(ladder)(Claude.text("hi")))
-      assert.isUndefined(single.history, "one that fails for good keeps its error as it is")
+      assert.isUndefined(single.history, "the error of a single model is unchanged")
     }).pipe(Effect.provide(world(
       Faults.overloaded,
       Faults.serverError,
@@ -289,7 +289,7 @@ describe("which model is asked", () => {
       Faults.unauthorized
     ))))
 
-  it.effect("the history has each failure once, also of an answer that was asked for in pieces", () =>
+  it.effect("fails with each failure once in the history, even if the answer came in pieces", () =>
     Effect.gen(function*() {
       const error = yield* Claude.object(Schema.Struct({ n: Schema.Finite }), "hi").pipe(
         Policy.apply({ truncated: { raiseTo: 8000 }, models: ["claude-haiku-5-5"] }),
@@ -303,7 +303,7 @@ describe("which model is asked", () => {
     }).pipe(Effect.provide(world(Faults.maxTokens(`{"n":`), Faults.value({ n: "one" }), Faults.overloaded))))
 })
 
-it.effect("without a Claude in context, a larger window is by what is known, and by the models of this place", () =>
+it.effect("a chain without a Claude in context compares windows by the built-in models and Models.layer", () =>
   Effect.gen(function*() {
     const small = new ClaudeError.ContextWindowExceeded({ model: "claude-haiku-4-5" })
     const asked = Effect.flatMap(
@@ -316,8 +316,8 @@ it.effect("without a Claude in context, a larger window is by what is known, and
     assert.strictEqual((yield* Effect.flip(Effect.provide(call, other)))._tag, "ContextWindowExceeded")
   }))
 
-describe("what another model costs", () => {
-  it.effect("is charged to the budget, with a policy and without; nothing is asked that cannot be paid for", () =>
+describe("an attempt on a fallback model", () => {
+  it.effect("is charged to the budget, with a policy and without, and not sent if the budget refuses it", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const charged: Array<string> = []
@@ -346,14 +346,14 @@ describe("what another model costs", () => {
     ))))
 })
 
-describe("when the next model is asked", () => {
+describe("a policy with retries and fallback models", () => {
   const patient = Retry.byTag({
     RateLimited: Retry.backoff({ times: 5 }),
     CircuitOpen: Retry.backoff({ times: 5 }),
     SpendLimitReached: Retry.backoff({ times: 5 })
   })
 
-  it.effect("at once, where waiting is pointless: a retry-after beyond the time of this model", () =>
+  it.effect("asks the next model at once if `retry-after` is longer than the current model's time", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(
         Policy.apply({ retry: patient, models: ["claude-haiku-5-5"], overall: "1 minute", reserve: "20 seconds" })
@@ -361,7 +361,7 @@ describe("when the next model is asked", () => {
       assert.strictEqual(yield* call, "Hello.")
     }).pipe(Effect.provide(world(Faults.rateLimited("45 seconds"), prose("claude-haiku-5-5")))))
 
-  it.effect("at once, where the circuit of this one is open; the last one is waited for", () =>
+  it.effect("asks the next model at once at an open circuit, and waits for the circuit of the last model", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       let open = true
@@ -386,7 +386,7 @@ describe("when the next model is asked", () => {
       assert.strictEqual(yield* Fiber.join(alone), "Hello.")
     }).pipe(Effect.provide(world(prose("claude-haiku-5-5"), prose("claude-sonnet-5-5")))))
 
-  it.effect("never, for a spend limit, which is not waited for either", () =>
+  it.effect("neither retries nor asks another model after SpendLimitReached", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(Policy.apply({ retry: patient, models: ["claude-haiku-5-5"] }))
       assert.strictEqual(tagOf(yield* Effect.flip(call)), "SpendLimitReached")
@@ -394,13 +394,13 @@ describe("when the next model is asked", () => {
     }).pipe(Effect.provide(world(Faults.spendLimited, prose("claude-haiku-5-5")))))
 })
 
-describe("one deadline", () => {
+describe("the deadline of a chain", () => {
   const limits = { connect: "60 seconds", firstToken: "60 seconds" } as const
   const three = { ...limits, models: ["claude-haiku-5-5", "claude-opus-5"] } as const
   const running = (self: Effect.Effect<string, ClaudeError.ClaudeError, Claude.Claude>) =>
     Effect.forkChild(Effect.flip(self))
 
-  it.effect("a first model that hangs leaves the others their least, and the call ends on time", () =>
+  it.effect("reserves time for the next models when the first one hangs, and ends the call on time", () =>
     Effect.gen(function*() {
       const call = yield* running(
         Claude.text("hi").pipe(
@@ -416,7 +416,7 @@ describe("one deadline", () => {
       yield* TestClock.adjust("1 millis")
       assert.lengthOf(yield* asked, 3)
       yield* TestClock.adjust("14999 millis")
-      assert.isUndefined(call.pollUnsafe(), "the last one has its least")
+      assert.isUndefined(call.pollUnsafe(), "the last model has its reserved time")
       yield* TestClock.adjust("1 millis")
       const error = yield* Fiber.join(call)
       assert.deepInclude({ ...error }, { _tag: "DeadlineExceeded", limit: Duration.seconds(60) })
@@ -426,7 +426,7 @@ describe("one deadline", () => {
       ])
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence, Faults.silence))))
 
-  it.effect("what one does not use is there for those after it", () =>
+  it.effect("gives unused time to the next models", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(
         Claude.text("hi").pipe(
@@ -440,7 +440,7 @@ describe("one deadline", () => {
       Faults.delayed(prose("claude-haiku-5-5"), "44 seconds")
     ))))
 
-  it.effect("without a reserve each keeps 10 seconds, or a fair share of less", () =>
+  it.effect("reserves 10 seconds for each model by default, or an equal share if less time is left", () =>
     Effect.gen(function*() {
       const call = yield* running(
         Claude.text("hi").pipe(
@@ -463,7 +463,7 @@ describe("one deadline", () => {
       assert.strictEqual(tagOf(yield* Fiber.join(call)), "DeadlineExceeded")
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence, Faults.silence))))
 
-  it.effect("holds for a ladder without a policy, under a limit outside", () =>
+  it.effect("holds for Fallback.models under an outer limit", () =>
     Effect.gen(function*() {
       const call = yield* running(
         Claude.text("hi").pipe(
@@ -480,7 +480,7 @@ describe("one deadline", () => {
       assert.strictEqual(tagOf(yield* Fiber.join(call)), "DeadlineExceeded")
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence))))
 
-  it.effect("holds also where what is inside has a longer limit of its own", () =>
+  it.effect("holds if an inner policy has a longer limit", () =>
     Effect.gen(function*() {
       const inner = Policy.apply({ ...limits, overall: "5 minutes" })
       const outer = [
@@ -501,7 +501,7 @@ describe("one deadline", () => {
       prose("claude-haiku-5-5")
     ))))
 
-  it.effect("holds for the opening of a stream, and not for its reading", () =>
+  it.effect("holds only for the opening of a stream", () =>
     Effect.gen(function*() {
       const call = yield* Claude.stream("hi").pipe(
         Policy.applyStream({
@@ -523,7 +523,7 @@ describe("one deadline", () => {
       Faults.answer("Hello you there.", { model: "claude-haiku-5-5", every: "1 second" })
     ))))
 
-  it.effect("an interrupt goes no further down", () =>
+  it.effect("asks no further model after an interrupt", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(
         Claude.text("hi").pipe(Policy.apply({ models: three.models, overall: "1 minute" }))

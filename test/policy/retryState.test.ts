@@ -1,4 +1,4 @@
-/** How often a call asks again: the count of all kinds, the count of corrections, and the reason when it stops. */
+/** How often a call retries: `maxRetries`, `reask`, and the reason when it gives up. */
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Duration, Effect, Fiber, Layer, Ref, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -13,7 +13,7 @@ const roles = Effect.map(
 const logged = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(script), CallLog.layerMemory)
 const line = (times: number) => Retry.linear({ times, base: "1 second" })
 
-/** How an effect ends within a day. */
+/** Runs an effect for at most a day, and ends as it does. */
 const ended = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(Effect.exit(self))
@@ -28,7 +28,7 @@ const retryAfter = Duration.seconds(1)
 
 class Busy extends Data.TaggedError("Busy")<{}> {}
 
-/** Fails with one after the other, and then again and again with the last. */
+/** Fails with each error in turn, and then repeats the last one. */
 const failing = (errors: ReadonlyArray<ClaudeError.ClaudeError | Busy>) => {
   let runs = 0
   return {
@@ -49,17 +49,27 @@ describe("maxRetries", () => {
   const [open, full] = [new CircuitOpen({ retryAfter }), new Saturated({ retryAfter })]
 
   it.effect.each<readonly [string, ReadonlyArray<ClaudeError.ClaudeError>, number, ClaudeError.GaveUp]>([
-    ["one kind", [overloaded], 3, "RetriesSpent"],
-    ["several kinds, the last of which was not retried", [overloaded, limited, silent], 3, "RetriesSpent"],
-    ["requests that were sent, and no waits", [open, full, overloaded, open, open, limited, silent], 7, "RetriesSpent"],
-    ["no kind that is final", [overloaded, limited, new InvalidRequest({})], 3, "NotRetried"],
+    ["counts retries of one kind", [overloaded], 3, "RetriesSpent"],
+    ["counts retries of several kinds together", [overloaded, limited, silent], 3, "RetriesSpent"],
     [
-      "no failure that is permanent",
+      "counts only retries after a request was sent",
+      [open, full, overloaded, open, open, limited, silent],
+      7,
+      "RetriesSpent"
+    ],
+    [
+      "does not change the reason after a kind that is not retried",
+      [overloaded, limited, new InvalidRequest({})],
+      3,
+      "NotRetried"
+    ],
+    [
+      "does not change the reason after a permanent failure",
       [overloaded, limited, new TimedOut({ scope: "idle", shouldRetry: false })],
       3,
       "NotRetried"
     ]
-  ])("counts %s", ([, errors, expected, reason]) =>
+  ])("%s", ([, errors, expected, reason]) =>
     Effect.gen(function*() {
       const { ask, runs } = failing(errors)
       const error = yield* failed(Policy.apply({ retry, maxRetries: 2 })(ask))
@@ -67,7 +77,7 @@ describe("maxRetries", () => {
       assert.strictEqual(ClaudeError.is(error) && error.gaveUp, reason)
     }))
 
-  it.effect("counts errors of the application that join", () =>
+  it.effect("counts retries of application errors", () =>
     Effect.gen(function*() {
       const { ask, runs } = failing([overloaded, new Busy(), overloaded, new Busy()])
       const joining = Retry.byTag({ ...retry, Busy: line(9) }, Busy)
@@ -75,14 +85,14 @@ describe("maxRetries", () => {
       assert.strictEqual(runs(), 4)
     }))
 
-  it.effect("counts with a schedule of the caller's own", () =>
+  it.effect("counts retries of a custom schedule", () =>
     Effect.gen(function*() {
       const { ask, runs } = failing([overloaded, limited, silent])
       const error = yield* failed(Policy.apply({ retry: Schedule.spaced("1 second"), maxRetries: 2 })(ask))
       assert.deepStrictEqual([runs(), ClaudeError.is(error) && error.gaveUp], [3, "RetriesSpent"])
     }))
 
-  it.effect("0 asks once, and still waits for an open circuit", () =>
+  it.effect("sends one request if it is 0, and still waits for an open circuit", () =>
     Effect.gen(function*() {
       const { ask, runs } = failing([open, open, overloaded])
       yield* failed(Policy.apply({ retry, maxRetries: 0 })(ask))
@@ -93,13 +103,16 @@ describe("maxRetries", () => {
     [8, 4, 9],
     [2, 3, 3],
     [undefined, 10, 10]
-  ])("%s, per model: 3 at most while another model is left", ([maxRetries, first, last]) =>
-    Effect.gen(function*() {
-      yield* failed(Policy.apply({ retry, maxRetries, models: ["claude-haiku-5-5"] })(Claude.text("hi")))
-      const asked = yield* models
-      assert.lengthOf(asked.filter((model) => model === "claude-sonnet-5-5"), first)
-      assert.lengthOf(asked.filter((model) => model === "claude-haiku-5-5"), last)
-    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.overloaded)))))
+  ])(
+    "of %s allows at most 3 retries on a model if another one is left",
+    ([maxRetries, first, last]) =>
+      Effect.gen(function*() {
+        yield* failed(Policy.apply({ retry, maxRetries, models: ["claude-haiku-5-5"] })(Claude.text("hi")))
+        const asked = yield* models
+        assert.lengthOf(asked.filter((model) => model === "claude-sonnet-5-5"), first)
+        assert.lengthOf(asked.filter((model) => model === "claude-haiku-5-5"), last)
+      }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.overloaded))))
+  )
 })
 
 describe("reask", () => {
@@ -124,13 +137,13 @@ describe("reask", () => {
       assert.deepStrictEqual(yield* roles, ["user", "user assistant user", "user assistant user"])
     }).pipe(Effect.provide(FakeClaude.layer([wrong, Faults.rateLimited(), right]))))
 
-  it.effect("has its own count: no retry is counted for it, and it counts for none", () =>
+  it.effect("has its own count, independent of maxRetries", () =>
     Effect.gen(function*() {
       const policy = Policy.apply({ reask: 2, retry: { Overloaded: line(9) }, maxRetries: 1 })
       assert.deepStrictEqual(yield* ended(policy(where)), { x: 1 })
     }).pipe(Effect.provide(FakeClaude.layer([wrong, wrong, Faults.overloaded, right]))))
 
-  it.effect("leaves what it no longer asks for to the retry of MalformedOutput, which waits", () =>
+  it.effect("leaves further malformed answers to the schedule of MalformedOutput, which waits", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.forkChild(Policy.apply({ reask: 1, retry: { MalformedOutput: line(1) } })(where))
       yield* TestClock.adjust("999 millis")
@@ -139,25 +152,25 @@ describe("reask", () => {
       assert.deepStrictEqual(yield* Fiber.join(fiber), { x: 1 })
     }).pipe(Effect.provide(FakeClaude.layer([wrong, wrong, right]))))
 
-  it.effect("says that the retries are spent when it is used up", () =>
+  it.effect("gives up because RetriesSpent when it is used up", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Policy.apply({ reask: 1 })(where))
       assert.deepStrictEqual([error._tag, error.gaveUp, error.history?.length], ["MalformedOutput", "RetriesSpent", 2])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(wrong)))))
 
   it.effect.each<readonly [string, ClaudeError.ClaudeError, number]>([
-    ["ended by Claude", new MalformedOutput({ stopReason: "end_turn" }), 3],
-    ["that is the use of a tool", new MalformedOutput({ stopReason: "tool_use" }), 1],
-    ["of which nobody knows how it ended", new MalformedOutput({}), 1],
-    ["that the server forbids to retry", new MalformedOutput({ stopReason: "end_turn", shouldRetry: false }), 1]
-  ])("asks again for an answer %s: %s", ([, error, expected]) =>
+    ["that Claude ended", new MalformedOutput({ stopReason: "end_turn" }), 3],
+    ["that ended with a tool use", new MalformedOutput({ stopReason: "tool_use" }), 1],
+    ["without a stop reason", new MalformedOutput({}), 1],
+    ["with `x-should-retry: false`", new MalformedOutput({ stopReason: "end_turn", shouldRetry: false }), 1]
+  ])("decides whether to ask again for a malformed answer %s", ([, error, expected]) =>
     Effect.gen(function*() {
       const { ask, runs } = failing([error])
       yield* failed(Policy.apply({ reask: 2 })(ask))
       assert.strictEqual(runs(), expected)
     }))
 
-  it.effect("begins anew with the question alone on the next model", () =>
+  it.effect("starts on the next model without the corrections", () =>
     Effect.gen(function*() {
       const policy = Policy.apply({ reask: 1, models: ["claude-haiku-5-5"] })
       assert.deepStrictEqual(yield* policy(where), { x: 1 })

@@ -1,4 +1,4 @@
-/** Policies made of parts: combined schedules, copied errors, policies inside policies. */
+/** Combined schedules, copied errors and nested policies. */
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Effect, Fiber, Layer, Ref, Result, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -10,7 +10,7 @@ type AnySchedule = Schedule.Schedule<unknown, unknown>
 class Busy extends Data.TaggedError("Busy")<{}> {}
 class Other extends Data.TaggedError("Other")<{}> {}
 
-/** How often an effect runs that always fails so. */
+/** How many attempts a call makes that always fails with this error. */
 const runs = (retry: AnySchedule, failure: unknown, maxRetries?: number) =>
   Effect.gen(function*() {
     let runs = 0
@@ -24,7 +24,7 @@ const runs = (retry: AnySchedule, failure: unknown, maxRetries?: number) =>
     return runs
   })
 
-/** Who spoke in each request. */
+/** The roles of the messages in each request. */
 const roles = Effect.map(
   FakeClaude.received,
   (all) => all.map(({ params }) => params.messages.map(({ role }) => role).join(" "))
@@ -88,13 +88,13 @@ const schedules: ReadonlyArray<readonly [name: string, schedule: AnySchedule, ex
   ["Retry.standard", Retry.byTag(Retry.standard), { ...once, overloaded: 9, timedOut: 4 }]
 ]
 
-/** Each leaves what a schedule retries as it is. */
+/** None of these changes what a schedule retries. */
 const combinators: ReadonlyArray<readonly [name: string, combine: (schedule: AnySchedule) => AnySchedule]> = [
   ["nothing", (schedule) => schedule],
   ["tap", Schedule.tap(() => Effect.void)],
   ["tap twice", (schedule) => schedule.pipe(Schedule.tap(() => Effect.void), Schedule.tap(() => Effect.void))],
   ["concat", Schedule.concat(Retry.never)],
-  ["concat, as the second", (schedule) => Schedule.concat(Retry.never, schedule)],
+  ["concat, second", (schedule) => Schedule.concat(Retry.never, schedule)],
   ["concatResult", Schedule.concatResult(Retry.never)],
   ["max", (schedule) => Schedule.max([Schedule.forever, schedule])],
   ["min", (schedule) => Schedule.min([schedule, Retry.never])],
@@ -109,9 +109,9 @@ const combinators: ReadonlyArray<readonly [name: string, combine: (schedule: Any
   ["setInputType", Schedule.setInputType<unknown>()]
 ]
 
-describe("a schedule retries the same failures as often", () => {
+describe("a schedule retries the same failures, equally often,", () => {
   for (const [name, schedule, expected] of schedules) {
-    it.effect.each(combinators)(`${name} with %s`, ([, combine]) =>
+    it.effect.each(combinators)(`as ${name} combined with %s`, ([, combine]) =>
       Effect.gen(function*() {
         const found = yield* Effect.forEach(
           Object.entries(failures),
@@ -122,8 +122,8 @@ describe("a schedule retries the same failures as often", () => {
   }
 })
 
-describe("maxRetries bounds all kinds together", () => {
-  it.effect.each(combinators)("with %s", ([, combine]) =>
+describe("maxRetries limits the retries of all kinds together", () => {
+  it.effect.each(combinators)("in a schedule combined with %s", ([, combine]) =>
     Effect.gen(function*() {
       const found = yield* Effect.forEach(
         Object.entries(failures),
@@ -133,21 +133,21 @@ describe("maxRetries bounds all kinds together", () => {
     }))
 })
 
-describe("an error of the application", () => {
+describe("an application error", () => {
   it.effect.each<readonly [string, AnySchedule, number]>([
     ["concat", Schedule.concat(joining, line(5)), 4],
     ["min", Schedule.min([joining, line(9)]), 4],
     ["max", Schedule.max([joining, line(1)]), 2],
-    ["concat of two that it joins", Schedule.concat(joining, joining), 7],
+    ["concat of two with its class", Schedule.concat(joining, joining), 7],
     ["an entry of another table", Retry.byTag({ Busy: joining }, Busy), 4],
     ["an entry of a table without its class", Retry.byTag({ Overloaded: joining }), 1]
-  ])("is retried only by the schedule that it joins: %s", ([, schedule, expected]) =>
+  ])("is retried only by a schedule with its class: %s", ([, schedule, expected]) =>
     Effect.gen(function*() {
       assert.strictEqual(yield* runs(schedule, failures.busy), expected)
       assert.strictEqual(yield* runs(schedule, failures.other), 1)
     }))
 
-  it.effect("is the failure of a call whose schedule throws when it is asked about it", () =>
+  it.effect("is the failure of the call if the schedule throws for it", () =>
     Effect.gen(function*() {
       const typed = Schedule.forever.pipe(
         Schedule.setInputType<ClaudeError.ClaudeError>(),
@@ -157,7 +157,7 @@ describe("an error of the application", () => {
       assert.isUndefined(failure)
     }))
 
-  it.effect("joins outside of a policy, too", () =>
+  it.effect("is retried by its class with Effect.retry, too", () =>
     Effect.gen(function*() {
       let runs = 0
       const failing = Effect.suspend(() => {
@@ -170,7 +170,7 @@ describe("an error of the application", () => {
       assert.strictEqual(runs, 4)
     }))
 
-  it.effect("counts on its own beside ours", () =>
+  it.effect("has its own count of retries", () =>
     Effect.gen(function*() {
       const failed = yield* Ref.make(0)
       const failing = Effect.flatMap(
@@ -203,7 +203,7 @@ const broken: Faults.Turn = {
   head: { status: 200, api: true, headers: { "content-type": "text/event-stream", ...headers } }
 }
 
-/** The failure of a call whose errors are copied inside of its policy, after a day. */
+/** The failure of a call, after a day, whose policy sees only copies of its errors. */
 const failureOf = <E, R>(call: Effect.Effect<unknown, E, R>) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(Effect.flip(call))
@@ -216,12 +216,12 @@ const asked = Effect.map(FakeClaude.received, (all) => all.length)
 
 describe("a copied error", () => {
   it.effect.each<readonly [string, ClaudeError.ClaudeError]>([
-    ["a server that says so", new Overloaded({ shouldRetry: false })],
-    ["what is not implemented", new ServerFault({ status: 501 })],
-    ["a certificate", new ClaudeError.Unreachable({ code: "CERT_HAS_EXPIRED" })],
-    ["a break that is final", new ClaudeError.PartialAnswer({ because: "InvalidRequest", permanent: true })],
+    ["x-should-retry: false", new Overloaded({ shouldRetry: false })],
+    ["a 501", new ServerFault({ status: 501 })],
+    ["an expired certificate", new ClaudeError.Unreachable({ code: "CERT_HAS_EXPIRED" })],
+    ["a permanent break", new ClaudeError.PartialAnswer({ because: "InvalidRequest", permanent: true })],
     ["events that contradict each other", new ClaudeError.UnexpectedResponse({ contradiction: true })]
-  ])("keeps that it is permanent: %s", ([, error]) =>
+  ])("stays permanent: %s", ([, error]) =>
     Effect.gen(function*() {
       for (
         const retry of [
@@ -234,7 +234,7 @@ describe("a copied error", () => {
       }
     }))
 
-  it.effect("keeps what the API said of the account", () =>
+  it.effect("keeps its rate limits", () =>
     Effect.gen(function*() {
       const error = yield* failureOf(Policy.apply({ retry: Retry.byTag({ Overloaded: line(1) }) })(ask))
       assert.strictEqual(error.detail, "seen by the application")
@@ -242,7 +242,7 @@ describe("a copied error", () => {
       assert.strictEqual(yield* asked, 2)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.untilLast(overloaded)))))
 
-  it.effect("keeps when there is money again, if an answer broke off because of that", () =>
+  it.effect("keeps the date when the spend limit ends, if that limit broke the answer", () =>
     Effect.gen(function*() {
       const error = yield* failureOf(ask)
       assert.strictEqual(error._tag, "PartialAnswer")
@@ -277,7 +277,7 @@ describe("a copied error", () => {
       assert.strictEqual(yield* Fiber.join(call), "hello")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("20 seconds"), Faults.answer("hello")]))))
 
-  it.effect("keeps the corrections of reask, for the same question only", () =>
+  it.effect("keeps the corrections of reask, for its own question only", () =>
     Effect.gen(function*() {
       const point = Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(Effect.mapError(copied))
       const answer = yield* point.pipe(
@@ -293,12 +293,12 @@ describe("a copied error", () => {
     ]))))
 })
 
-describe("what the API said of the account", () => {
+describe("the rate limits of an error", () => {
   it.effect.each<readonly [string, Faults.Turn, ClaudeError.Tag]>([
     ["an error of the API", overloaded, "Overloaded"],
-    ["a request that is wrong", Faults.fails(400, "invalid_request_error", "No.", { headers }), "InvalidRequest"],
+    ["an invalid request", Faults.fails(400, "invalid_request_error", "No.", { headers }), "InvalidRequest"],
     ["an answer that broke off", broken, "PartialAnswer"]
-  ])("is with %s, and not in its words", ([, turn, tag]) =>
+  ])("are fields of %s, and not in its message", ([, turn, tag]) =>
     Effect.gen(function*() {
       const error = yield* failureOf(Claude.text("hi"))
       assert.strictEqual(error._tag, tag)
@@ -306,12 +306,12 @@ describe("what the API said of the account", () => {
       assert.notInclude(error.message, "60")
     }).pipe(Effect.provide(FakeClaude.layer([turn]))))
 
-  it.effect("is missing where the API said nothing", () =>
+  it.effect("are missing if the API sent none", () =>
     Effect.gen(function*() {
       assert.isUndefined((yield* Effect.flip(Claude.text("hi"))).limits)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.html(502)]))))
 
-  it.effect("goes through JSON with its error", () =>
+  it.effect("survive encoding the error as JSON", () =>
     Effect.gen(function*() {
       const codec = Schema.toCodecJson(ClaudeError.ClaudeError)
       const json: unknown = JSON.parse(
@@ -323,7 +323,7 @@ describe("what the API said of the account", () => {
     }))
 })
 
-describe("a policy inside a policy", () => {
+describe("a policy inside another policy", () => {
   const inner = Policy.apply({ retry: Retry.byTag({ Overloaded: line(1), Busy: line(1) }, Busy) })
   const outer = Policy.apply({
     retry: Schedule.tap(Retry.byTag({ Overloaded: line(2), Busy: line(2) }, Busy), () => Effect.void)
@@ -331,7 +331,7 @@ describe("a policy inside a policy", () => {
   const events = Effect.flatMap(CallLog.Memory, Ref.get)
   const logged = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(script), CallLog.layerMemory)
 
-  it.effect("is one attempt of it, and every failure is retried by one of them", () =>
+  it.effect("is one attempt of the outer policy, and each failure is retried by one of the two", () =>
     Effect.gen(function*() {
       const { gaveUp, history = [] } = yield* failureOf(outer(inner(Claude.text("hi"))))
       assert.strictEqual(yield* asked, 6)
@@ -348,13 +348,13 @@ describe("a policy inside a policy", () => {
       assert.lengthOf(waits, 5)
     }).pipe(Effect.provide(logged(Faults.untilLast(Faults.overloaded)))))
 
-  it.effect("keeps its history, copied in between", () =>
+  it.effect("keeps its history if its error is copied", () =>
     Effect.gen(function*() {
       const { history = [] } = yield* failureOf(outer(inner(Claude.text("hi")).pipe(Effect.mapError(copied))))
       assert.lengthOf(history, 6)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.untilLast(Faults.overloaded)))))
 
-  it.effect("retries an error of the application as its own", () =>
+  it.effect("retries an application error by its own schedule", () =>
     Effect.gen(function*() {
       let runs = 0
       const failing = Effect.suspend(() => {
@@ -367,8 +367,8 @@ describe("a policy inside a policy", () => {
 
   it.effect.each<readonly [string, Faults.Turn]>([
     ["a permanent failure", Faults.fails(400, "invalid_request_error", "No.")],
-    ["a failure that neither names", Faults.fails(403, "permission_error", "No.")]
-  ])("leaves %s, once", ([, turn]) =>
+    ["a failure that neither policy retries", Faults.fails(403, "permission_error", "No.")]
+  ])("makes one attempt for %s", ([, turn]) =>
     Effect.gen(function*() {
       const { history = [] } = yield* failureOf(outer(inner(Claude.text("hi"))))
       assert.strictEqual(yield* asked, 1)
@@ -377,7 +377,7 @@ describe("a policy inside a policy", () => {
 })
 
 describe("a combined schedule", () => {
-  it("is shown as custom, and is not run for it", () => {
+  it("is described as custom, without being run", () => {
     const combined = Schedule.tap(Retry.byTag(Retry.standard), () => Effect.die("asked"))
     assert.match(Policy.describe({ retry: combined }), /retry +custom/)
     assert.isTrue(Result.isSuccess(Result.try(() => Policy.apply({ retry: combined }))))

@@ -10,7 +10,7 @@ const wires = [["Anthropic", Anthropic], ["NodeAnthropic", NodeAnthropic]] as co
 
 const quiet = Layer.provide(CallLog.layerNoop)
 
-/** Runs a call over a wire to a server, and gives what the requests were authorized with. */
+/** Runs a call over a wire to a server. Returns its exit and the authorization headers of its requests. */
 const authorized = <A, E>(
   script: Faults.Playable,
   layer: (baseUrl: string) => Layer.Layer<Claude.Claude, Config.ConfigError>,
@@ -22,7 +22,7 @@ const authorized = <A, E>(
     return { exit, sent: (yield* received).map(({ headers }) => headers.authorization) }
   }).pipe(Effect.provide(FakeServer.layer(script)))
 
-/** Keys that change with each read. */
+/** A key that changes with each read. */
 const rotating = () => {
   let reads = 0
   return Effect.sync(() => Redacted.make(`sk-ant-${++reads}`))
@@ -33,7 +33,7 @@ class VaultDown extends Data.TaggedError("VaultDown")<{ readonly secret: string 
 const answers = (times: number) => Array.from({ length: times }, () => Faults.answer("hello"))
 
 describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
-  it.live("may be a token", () =>
+  it.live("can be a bearer token", () =>
     Effect.gen(function*() {
       const { sent } = yield* authorized(
         answers(1),
@@ -43,7 +43,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       assert.deepStrictEqual(sent, ["Bearer token-1"])
     }))
 
-  it.live("is read for each attempt, if it is an effect", () =>
+  it.live("is read for each attempt if it is an effect", () =>
     Effect.gen(function*() {
       const { exit, sent } = yield* authorized(
         [Faults.overloaded, Faults.answer("one"), Faults.answer("two")],
@@ -57,7 +57,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       assert.deepStrictEqual(sent, ["Bearer sk-ant-1", "Bearer sk-ant-2", "Bearer sk-ant-3"])
     }))
 
-  it.live("is read for counting tokens and for listing models, too", () =>
+  it.live("is also read to count tokens and to list models", () =>
     Effect.gen(function*() {
       const { sent } = yield* authorized(
         answers(1),
@@ -67,7 +67,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       assert.deepStrictEqual(sent, ["Bearer sk-ant-1", "Bearer sk-ant-2"])
     }))
 
-  it.live("is read again after a 401, once", () =>
+  it.live("is read once more after a 401", () =>
     Effect.gen(function*() {
       const { exit, sent } = yield* authorized(
         [Faults.unauthorized, Faults.answer("hello")],
@@ -86,7 +86,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       assert.lengthOf(refused.sent, 2)
     }))
 
-  it.live("that stays the same is not tried again after a 401", () =>
+  it.live("is not sent again after a 401 if it is fixed", () =>
     Effect.gen(function*() {
       const { sent } = yield* authorized(
         [Faults.unauthorized, Faults.answer("hello")],
@@ -98,17 +98,21 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
 
   const unreadable: ReadonlyArray<readonly [what: string, key: Anthropic.Credential, words: string]> = [
     ["fails", Effect.fail(new VaultDown({ secret: "sk-ant-secret" })), "the key could not be read: VaultDown"],
-    ["fails with a text", Effect.fail("sk-ant-secret"), "the key could not be read: string"],
+    ["fails with a string", Effect.fail("sk-ant-secret"), "the key could not be read: string"],
     ["dies", Effect.die(new TypeError("sk-ant-secret")), "the key could not be read: TypeError"],
-    ["is interrupted by itself", Effect.interrupt, "the key could not be read: "],
-    ["is empty", Effect.succeed(""), "the key that was read is empty"],
-    ["has a line break", Effect.succeed(Redacted.make("sk-ant-secret\n")), "characters that a header cannot carry"],
-    // What JavaScript may give.
-    ["is nothing", Effect.succeed(Object(undefined)), "the key that was read is empty"]
+    ["interrupts itself", Effect.interrupt, "the key could not be read: "],
+    ["returns an empty key", Effect.succeed(""), "the key is empty"],
+    [
+      "has a line break",
+      Effect.succeed(Redacted.make("sk-ant-secret\n")),
+      "characters that are not allowed in a header"
+    ],
+    // Possible in untyped code.
+    ["returns undefined", Effect.succeed(Object(undefined)), "the key is empty"]
   ]
 
   it.live.each(unreadable)(
-    "that %s is an AuthenticationFailed, which shows no key, and nothing is sent",
+    "causes AuthenticationFailed if its effect %s; the error shows no key, and nothing is sent",
     ([, key, words]) =>
       Effect.gen(function*() {
         const { exit, sent } = yield* authorized(
@@ -134,7 +138,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
     return { left: () => left, apiKey: Effect.onInterrupt(Effect.never, () => Effect.sync(() => left++)) }
   }
 
-  it.effect("that is never there ends with the connect limit", () => {
+  it.effect("must be read within the connect limit", () => {
     const { apiKey, left } = never()
     return Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
@@ -150,7 +154,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
     }).pipe(Effect.provide(layer({ apiKey }).pipe(quiet)))
   })
 
-  it.effect("that is never there ends with the connect limit, also where reading it cannot be interrupted", () =>
+  it.effect("ends with the connect limit, even if its effect never ends and cannot be interrupted", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Timeout.limits({ connect: "5 seconds" }),
@@ -161,7 +165,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       assert.deepInclude({ ...(yield* Fiber.join(call)) }, { _tag: "TimedOut", scope: "connect" })
     }).pipe(Effect.provide(layer({ apiKey: Effect.uninterruptible(Effect.never) }).pipe(quiet))))
 
-  it.effect("is no longer read when the attempt is interrupted", () => {
+  it.effect("stops being read when the attempt is interrupted", () => {
     const { apiKey, left } = never()
     return Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
@@ -198,23 +202,28 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       key: string
     ]
   > = [
-    ["the key of the environment", {}, { ANTHROPIC_API_KEY: "a" }, "a"],
-    ["the token of the environment", undefined, { ANTHROPIC_AUTH_TOKEN: "b" }, "b"],
+    ["ANTHROPIC_API_KEY", {}, { ANTHROPIC_API_KEY: "a" }, "a"],
+    ["ANTHROPIC_AUTH_TOKEN", undefined, { ANTHROPIC_AUTH_TOKEN: "b" }, "b"],
     ["the key, if both are there", {}, { ANTHROPIC_API_KEY: "a", ANTHROPIC_AUTH_TOKEN: "b" }, "a"],
     ["the token, if the key is empty", {}, { ANTHROPIC_API_KEY: "", ANTHROPIC_AUTH_TOKEN: "b" }, "b"],
-    ["the key that is given", { apiKey: "c" }, { ANTHROPIC_API_KEY: "a b" }, "c"],
-    ["the token that is given", { authToken: Redacted.make("c") }, { ANTHROPIC_API_KEY: "a" }, "c"],
-    ["the variable that is named", { apiKey: Config.Redacted("MY_KEY") }, { MY_KEY: "d", ANTHROPIC_API_KEY: "a" }, "d"]
+    ["the key in the options", { apiKey: "c" }, { ANTHROPIC_API_KEY: "a b" }, "c"],
+    ["the token in the options", { authToken: Redacted.make("c") }, { ANTHROPIC_API_KEY: "a" }, "c"],
+    [
+      "a variable that the options name",
+      { apiKey: Config.Redacted("MY_KEY") },
+      { MY_KEY: "d", ANTHROPIC_API_KEY: "a" },
+      "d"
+    ]
   ]
 
-  it.live.each(found)("of a layerConfig is %s", ([, config, env, key]) =>
+  it.live.each(found)("comes from %s in layerConfig", ([, config, env, key]) =>
     Effect.gen(function*() {
       const { exit, sent } = yield* configured(config, () => env)
       assert.isTrue(Exit.isSuccess(exit))
       assert.deepStrictEqual(sent, [`Bearer ${key}`, `Bearer ${key}`])
     }))
 
-  it.live("and the address of a layerConfig may come from other variables", () =>
+  it.live("and the address of layerConfig can come from other variables", () =>
     Effect.gen(function*() {
       const { sent } = yield* configured(
         { apiKey: rotating(), baseUrl: Config.String("MY_URL") },
@@ -224,7 +233,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
     }))
 })
 
-it.live("a layerConfig takes a fetch", () =>
+it.live("layerConfig sends with the fetch of its options", () =>
   Effect.gen(function*() {
     const urls: Array<string> = []
     const { sent } = yield* authorized(
@@ -248,14 +257,14 @@ it.live("a layerConfig takes a fetch", () =>
 // Clients of other platforms
 // -----------------------------------------------------------------------------
 
-/** As the clients for Bedrock and its like are made: no resources, and a backend of its own. */
+/** A client like those of the SDK's packages for other platforms: no resources, and its own backend middleware. */
 class Gateway extends BaseAnthropic {
   readonly region: string
 
   constructor({ region, ...options }: ClientOptions & { readonly region: string }) {
     super({ ...options, apiKey: null, authToken: null })
     this.region = region
-    // A copy of a client is made with the options of the first.
+    // The SDK copies a client with the options of the original.
     Object.assign(Object(this)["_options"], { region })
   }
 
@@ -275,7 +284,7 @@ class Gateway extends BaseAnthropic {
 }
 
 describe.each(wires)("a client of another platform on %s", (_, { layer, layerConfig }) => {
-  it.live("sends in its own way", () =>
+  it.live("signs the requests itself", () =>
     Effect.gen(function*() {
       for (const make of [layer, layerConfig]) {
         const { exit, sent } = yield* authorized(

@@ -1,4 +1,4 @@
-/** Everything a server can do, over a real socket, to both wires. */
+/** Faults of servers and networks, over real sockets, on both wires. */
 import { Anthropic as Sdk, type ClientOptions } from "@anthropic-ai/sdk"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Layer, Predicate, Redacted, Stream } from "effect"
@@ -11,7 +11,7 @@ import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { isPermanent } from "../../src/permanence.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
 
-// The global `fetch` before undici can put its own dispatcher in the place of Node's.
+// The global `fetch` is read before undici can replace Node's dispatcher.
 vi.hoisted(() => void fetch("data:,"))
 
 type LayerWith = (options: Omit<Anthropic.Options, "fetch">) => Layer.Layer<Claude.Claude>
@@ -21,7 +21,7 @@ const wires: ReadonlyArray<readonly [name: string, layerWith: LayerWith]> = [
   ["NodeAnthropic", NodeAnthropic.layer]
 ]
 
-/** A server that plays, and a client of it. */
+/** A server that plays a script, and a client of it. */
 const playing = (
   layerWith: LayerWith,
   playable: Faults.Playable,
@@ -34,7 +34,7 @@ const playing = (
 
 const received = Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
 
-/** The first request, once the server has seen it; or once it is over. */
+/** Waits for the first request of the server: until it has arrived, or until its connection is closed. */
 const first = (over: boolean, within: number): Effect.Effect<FakeServer.Received, never, FakeServer.FakeServer> =>
   Effect.flatMap(received, ([request]) => {
     if (request !== undefined && (!over || request.closedAt !== undefined)) return Effect.succeed(request)
@@ -42,7 +42,7 @@ const first = (over: boolean, within: number): Effect.Effect<FakeServer.Received
     return Effect.andThen(Effect.sleep("5 millis"), first(over, within - 5))
   })
 
-/** How the call ended, and after how many milliseconds. */
+/** The result of an effect, and its duration in milliseconds. */
 const timed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const start = performance.now()
@@ -55,7 +55,7 @@ const timed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
 
 const { event, events, fails, respond, stream } = Faults
 
-/** Bytes instead of HTTP, or HTTP that no server of Node would send. */
+/** Raw bytes, for responses that Node's server cannot send. */
 const raw = (bytes: string, end: Faults.End = "cut"): Faults.Turn => ({
   name: "raw",
   after: 0,
@@ -118,7 +118,7 @@ const html = { "content-type": "text/html" }
 const page = "<html><head><title>Welcome to the hotel</title></head></html>"
 
 // -----------------------------------------------------------------------------
-// What comes of them
+// Expected results
 // -----------------------------------------------------------------------------
 
 interface Expected {
@@ -130,9 +130,9 @@ interface Expected {
   readonly retryAfter?: number
   readonly regainsAt?: string
   readonly ramp?: boolean
-  /** The code of the operating system; there are several for one thing. */
+  /** The code of the operating system, which differs between platforms. */
   readonly code?: RegExp
-  /** What had arrived. */
+  /** The text that had arrived. */
   readonly text?: string
   readonly cause?: ClaudeError.Tag
   readonly scope?: ClaudeError.TimedOut["scope"]
@@ -150,21 +150,21 @@ const partial = (text: string, more: Partial<Expected> = {}): Expected => ({
   requestId,
   ...more
 })
-/** An error of the API: its status, if it has one, and what else is on it. */
+/** An error of the API, with its status and other fields. */
 const api = (tag: ClaudeError.Tag, ...more: ReadonlyArray<number | Partial<Expected>>): Expected =>
   Object.assign({ tag, requestId }, ...more.map((one) => typeof one === "number" ? { status: one } : one))
 
 const failures: ReadonlyArray<Case> = [
-  // A: an answer in one piece to who asked for a stream.
-  ["A: a message in one piece", respond(200, message({})), odd({ status: 200 })],
-  ["A: a message in one piece that stopped at max_tokens", respond(200, message({ stop_reason: "max_tokens" })), odd()],
-  ["A: an error in one piece with status 200", respond(200, Faults.errorBody("api_error", "no")), odd({ status: 200 })],
+  // A: a JSON body instead of a stream.
+  ["A: a message as JSON", respond(200, message({})), odd({ status: 200 })],
+  ["A: a message as JSON that stopped at max_tokens", respond(200, message({ stop_reason: "max_tokens" })), odd()],
+  ["A: an error as JSON with status 200", respond(200, Faults.errorBody("api_error", "no")), odd({ status: 200 })],
   ["A: JSON without a content type", {
     ...stream([message({})]),
     head: { status: 200, headers: {}, api: true }
   }, odd()],
 
-  // B: complete, and no answer.
+  // B: complete messages that are not a usable answer.
   [
     "B: max_tokens",
     Faults.maxTokens("The capital is"),
@@ -181,10 +181,10 @@ const failures: ReadonlyArray<Case> = [
     api("ContextWindowExceeded", { text: "So" })
   ],
   ["B: a refusal", Faults.refusal("I will", "cyber"), api("Refused", { category: "cyber", text: "I will" })],
-  ["B: a refusal without a word", Faults.refusal(), api("Refused", { text: "" })],
-  ["B: nothing at all", Faults.emptyAnswer, api("EmptyAnswer")],
+  ["B: a refusal without text", Faults.refusal(), api("Refused", { text: "" })],
+  ["B: an empty answer", Faults.emptyAnswer, api("EmptyAnswer")],
 
-  // C: errors in the stream.
+  // C: error events in the stream.
   ["C: an error first", stream([errorEvent("overloaded_error")]), api("Overloaded")],
   ["C: an error after the start", stream([start, errorEvent("overloaded_error")]), api("Overloaded")],
   ["C: api_error", stream([start, errorEvent("api_error")]), api("ServerFault")],
@@ -195,7 +195,7 @@ const failures: ReadonlyArray<Case> = [
     stream([errorEvent("rate_limit_error", { error_code: "ramp_limit_exceeded" })]),
     api("RateLimited", { errorCode: "ramp_limit_exceeded", ramp: true })
   ],
-  ["C: an error of a new type", stream([start, errorEvent("brand_new_error")]), api("ServerFault")],
+  ["C: an error of an unknown type", stream([start, errorEvent("brand_new_error")]), api("ServerFault")],
   ["C: an error after content", Faults.errorAfter("half an"), partial("half an", { cause: "Overloaded" })],
   [
     "C: an error with a code after content",
@@ -217,30 +217,30 @@ const failures: ReadonlyArray<Case> = [
     api("Overloaded")
   ],
   ["C: an error without JSON", stream([start, "event: error\ndata: upstream failed\n\n"]), odd()],
-  ["C: an error that does not say which", stream([event("error", {})]), odd()],
+  ["C: an error without a type", stream([event("error", {})]), odd()],
   ["C: an error that is a string", stream([event("error", { error: "boom" })]), odd()],
 
-  // D to K: errors with a status.
+  // D to K: responses with an error status.
   ["D: 429", Faults.rateLimited("17 seconds"), api("RateLimited", 429, { retryAfter: 17_000, ramp: false })],
-  ["D: 429 that does not say how long", Faults.rateLimited(), api("RateLimited", 429)],
+  ["D: 429 without retry-after", Faults.rateLimited(), api("RateLimited", 429)],
   [
-    "E: 429, grown too fast",
+    "E: 429, traffic that grew too fast",
     Faults.rateLimited("2500 millis", { ramp: true }),
     api("RateLimited", 429, { errorCode: "ramp_limit_exceeded", retryAfter: 2500, ramp: true })
   ],
   [
-    "F: 429, the monthly cap",
+    "F: 429, the monthly spend limit",
     Faults.spendLimited,
     api("SpendLimitReached", 429, { errorCode: "enforced_spend_limit_reached", regainsAt: "2026-12-01T00:00:00Z" })
   ],
   [
-    "G: 400, a limit of one's own",
+    "G: 400, a spend limit that the customer has set",
     Faults.ownSpendLimit,
     api("SpendLimitReached", 400, { regainsAt: "2026-12-01T00:00:00Z" })
   ],
   ["H: 529", Faults.overloaded, api("Overloaded", 529)],
   [
-    "H: 529 with a wait",
+    "H: 529 with retry-after",
     fails(529, "overloaded_error", "Overloaded", { headers: { "retry-after-ms": "1500", "retry-after": "9" } }),
     api("Overloaded", 529, { retryAfter: 1500 })
   ],
@@ -256,22 +256,26 @@ const failures: ReadonlyArray<Case> = [
   ["J: 403", Faults.forbidden, api("PermissionDenied", 403)],
   ["J: 404", Faults.notFound, api("ResourceNotFound", 404)],
   [
-    "K: 400, an image",
+    "K: 400, an image that is too large",
     fails(400, "invalid_request_error", "too large", {
       details: { error_code: "image_dimensions_too_large", max_side_length_pixels: 2000, paths: ["messages.0"] }
     }),
     api("InvalidRequest", 400, { errorCode: "image_dimensions_too_large" })
   ],
   [
-    "K: 400, on hold",
+    "K: 400, an organization on hold",
     fails(400, "invalid_request_error", "on hold", {
       details: { error_code: "organization_on_hold", appeal_url: "https://example.test/appeal" }
     }),
     api("PermissionDenied", 400, { errorCode: "organization_on_hold" })
   ],
-  ["K: 400, a grammar", fails(400, "invalid_request_error", "Grammar compilation timed out."), api("ServerFault", 400)],
-  ["K: 400, too long", Faults.promptTooLong, api("ContextWindowExceeded", 400)],
-  ["400 in a hurry: x-should-retry is for the SDK's retries, which are off", {
+  [
+    "K: 400, a grammar that timed out",
+    fails(400, "invalid_request_error", "Grammar compilation timed out."),
+    api("ServerFault", 400)
+  ],
+  ["K: 400, a prompt that is too long", Faults.promptTooLong, api("ContextWindowExceeded", 400)],
+  ["a 400 with x-should-retry: true", {
     ...fails(400, "invalid_request_error", "no", { headers: { "x-should-retry": "true" } })
   }, api("InvalidRequest", 400)],
 
@@ -281,7 +285,7 @@ const failures: ReadonlyArray<Case> = [
   ["L: a 524 page", Faults.html(524), { tag: "ServerFault", status: 524 }],
   ["L: a 413 page", Faults.tooLarge, { tag: "RequestTooLarge", status: 413 }],
   ["L: a 403 page", respond(403, page, { headers: html, api: false }), { tag: "PermissionDenied", status: 403 }],
-  ["L: a 503 of Envoy", {
+  ["L: a 503 from Envoy", {
     ...respond(503, "upstream connect error or disconnect/reset before headers", {
       headers: { "content-type": "text/plain" },
       api: false
@@ -303,7 +307,7 @@ const failures: ReadonlyArray<Case> = [
   ["a 500 with null", respond(500, "null"), api("ServerFault", 500)],
   ["a 500 with an array", respond(500, "[1]"), api("ServerFault", 500)],
   [
-    "a 400 with another body",
+    "a 400 with a body of another format",
     respond(400, "{\"error\":\"bad thing\",\"message\":\"top\"}"),
     api("InvalidRequest", 400)
   ],
@@ -322,7 +326,7 @@ const failures: ReadonlyArray<Case> = [
   ["M: a reset before the headers", Faults.reset, { tag: "Unreachable", code: /^(ECONNRESET|UND_ERR_SOCKET)$/ }],
   ["M: closed before the headers", Faults.hangUp, { tag: "Unreachable", code: /^(ECONNRESET|UND_ERR_SOCKET)$/ }],
   ["M: a reset after one byte", raw("H", "reset"), { tag: "Unreachable", code: /^(ECONNRESET|UND_ERR_SOCKET|HPE_)/ }],
-  ["M: closed within the headers", raw("HTTP/1.1 200 OK\r\ncontent-ty"), {
+  ["M: closed in the headers", raw("HTTP/1.1 200 OK\r\ncontent-ty"), {
     tag: "Unreachable",
     code: /^(ECONNRESET|UND_ERR_SOCKET|HPE_)/
   }],
@@ -335,15 +339,15 @@ const failures: ReadonlyArray<Case> = [
     tag: "Unreachable",
     code: /^UND_ERR_SOCKET$/
   }],
-  ["M: never an answer", Faults.silence, { tag: "TimedOut", scope: "connect" }, { connect: "150 millis" }],
+  ["M: no response", Faults.silence, { tag: "TimedOut", scope: "connect" }, { connect: "150 millis" }],
   ["M: a reset after the headers", stream([], { end: "reset" }), {
     tag: "Unreachable",
     requestId,
     code: /^(ECONNRESET|UND_ERR_SOCKET)$/
   }],
   ["M: a reset before content", stream([start], { end: "reset" }), api("Unreachable")],
-  ["M: a reset within content", Faults.breaks("half an", "reset"), partial("half an", { cause: "Unreachable" })],
-  ["M: closed within content", Faults.breaks("half an", "cut"), partial("half an", { cause: "Unreachable" })],
+  ["M: a reset after some content", Faults.breaks("half an", "reset"), partial("half an", { cause: "Unreachable" })],
+  ["M: closed after some content", Faults.breaks("half an", "cut"), partial("half an", { cause: "Unreachable" })],
   [
     "M: less than content-length",
     raw(`${sse}content-length: 99999\r\n\r\n${begun.join("")}`),
@@ -351,12 +355,12 @@ const failures: ReadonlyArray<Case> = [
   ],
   ["M: a bad chunk size", raw(`${chunked}${chunk(start)}zz\r\n`), { tag: "Unreachable", requestId: "req_raw" }],
   [
-    "M: a bad chunk size within content",
+    "M: a bad chunk size after some content",
     raw(`${chunked}${begun.map(chunk).join("")}zz\r\n`),
     partial("Paris", { cause: "Unreachable", requestId: "req_raw" })
   ],
   [
-    "M: garbage for gzip",
+    "M: a body that is not gzip, as its header says",
     stream([new Uint8Array([0x1f, 0x8b, 0xff, 0xff, 0xff, 0xff])], { headers: { "content-encoding": "gzip" } }),
     odd()
   ],
@@ -364,22 +368,22 @@ const failures: ReadonlyArray<Case> = [
     idle: "150 millis"
   }],
   [
-    "M: silence within content",
+    "M: silence after some content",
     Faults.breaks("half an", "silence"),
     api("TimedOut", { scope: "idle", text: "half an" }),
     { idle: "150 millis" }
   ],
   [
-    "M: one byte at a time, too slowly",
+    "M: single bytes, too slowly",
     Faults.drip(Faults.answer("Paris"), 1, "20 millis"),
     api("TimedOut", { scope: "firstToken" }),
     { firstToken: "250 millis" }
   ],
-  ["M: only pings, for ever", Faults.pings("", "20 millis"), api("TimedOut", { scope: "firstToken" }), {
+  ["M: endless pings", Faults.pings("", "20 millis"), api("TimedOut", { scope: "firstToken" }), {
     firstToken: "250 millis"
   }],
   [
-    "M: only pings after content, for ever",
+    "M: endless pings after some content",
     Faults.pings("half an", "20 millis"),
     api("TimedOut", { scope: "idle", text: "half an" }),
     { contentIdle: "250 millis" }
@@ -396,10 +400,10 @@ const failures: ReadonlyArray<Case> = [
 
   // N: the shape of the stream.
   ["N: an empty body", stream([]), odd()],
-  ["N: no body and no length", respond(204, ""), odd()],
+  ["N: a 204", respond(204, ""), odd()],
   ["N: only pings", stream([ping, ping]), odd()],
   ["N: no message_stop", stream(paris.slice(0, -1)), partial("Paris", { cause: "UnexpectedResponse" })],
-  ["N: no end of the block", stream([...begun, messageDelta, messageStop]), partial("Paris")],
+  ["N: no content_block_stop", stream([...begun, messageDelta, messageStop]), partial("Paris")],
   ["N: no message_delta", stream([...begun, blockStop, messageStop]), partial("Paris")],
   ["N: no message_start", stream(paris.slice(1)), odd()],
   ["N: half a line", stream([...begun, textDelta(" is").slice(0, -10)]), partial("Paris")],
@@ -407,13 +411,13 @@ const failures: ReadonlyArray<Case> = [
     ...partial("Paris")
   }],
   ["N: malformed JSON first", stream(["event: message_start\ndata: {nope}\n\n"]), odd()],
-  ["N: malformed JSON within content", stream([...begun, "data: {nope}\n\n", ...last]), {
+  ["N: malformed JSON after some content", stream([...begun, "data: {nope}\n\n", ...last]), {
     ...partial("Paris", { cause: "UnexpectedResponse" })
   }],
-  ["N: JSON that is no object", stream([start, "data: 7\n\n"]), odd()],
-  ["N: [DONE], as another API ends", stream([...paris.slice(0, -1), "data: [DONE]\n\n"]), partial("Paris")],
+  ["N: JSON that is not an object", stream([start, "data: 7\n\n"]), odd()],
+  ["N: [DONE], as in OpenAI's API", stream([...paris.slice(0, -1), "data: [DONE]\n\n"]), partial("Paris")],
   ["N: a second message_start", stream([start, start, ...paris.slice(1)]), odd()],
-  ["N: a second message_start within content", stream([...begun, start, ...last]), partial("Paris")],
+  ["N: a second message_start after some content", stream([...begun, start, ...last]), partial("Paris")],
   ["N: a delta before its block", stream([start, delta, blockStart, delta, ...last]), odd()],
   ["N: a delta after its block", stream([...begun, blockStop, delta, messageDelta, messageStop]), partial("Paris")],
   [
@@ -426,10 +430,10 @@ const failures: ReadonlyArray<Case> = [
     partial("Paris")
   ],
   ["N: a delta for another block", stream([...begun, textDelta(" is", 1), ...last]), partial("Paris")],
-  ["N: an index that is no number", stream([...begun, textDelta(" is", "length"), ...last]), partial("Paris")],
+  ["N: an index that is not a number", stream([...begun, textDelta(" is", "length"), ...last]), partial("Paris")],
   ["N: an index that is an object", stream([...begun, textDelta(" is", { toString: 1 }), ...last]), partial("Paris")],
   [
-    "N: a text that is no text",
+    "N: a text that is not a string",
     stream([
       ...begun,
       event("content_block_delta", { index: 0, delta: { type: "text_delta", text: 7 } }),
@@ -437,10 +441,18 @@ const failures: ReadonlyArray<Case> = [
     ]),
     partial("Paris")
   ],
-  ["N: bytes that are no text", stream([begun.join(""), new Uint8Array([0xff, 0xfe, 0x0a])], { every: "20 millis" }), {
-    ...partial("Paris", { cause: "UnexpectedResponse" })
-  }],
-  ["N: a block that is no block", stream([start, event("content_block_start", { index: 0, content_block: 7 })]), odd()],
+  [
+    "N: bytes that are not UTF-8",
+    stream([begun.join(""), new Uint8Array([0xff, 0xfe, 0x0a])], { every: "20 millis" }),
+    {
+      ...partial("Paris", { cause: "UnexpectedResponse" })
+    }
+  ],
+  [
+    "N: a block that is not an object",
+    stream([start, event("content_block_start", { index: 0, content_block: 7 })]),
+    odd()
+  ],
   ["N: text in a tool", stream([...tool(["{}"]).slice(0, 2), delta, ...last]), partial("")],
   [
     "N: tool input in text",
@@ -451,14 +463,18 @@ const failures: ReadonlyArray<Case> = [
     ]),
     partial("Paris")
   ],
-  ["N: tool input that is no JSON", stream(tool(["{\"a\": nope "])), odd()],
+  ["N: tool input that is not JSON", stream(tool(["{\"a\": nope "])), odd()],
   ["N: tool input that is cut", stream(tool(["{\"city\": \"Os"])), odd()],
   [
     "N: tool input that is cut at max_tokens",
     stream(tool(["{\"city\": \"Os"], "max_tokens")),
     api("Truncated", { reason: "max_tokens" })
   ],
-  ["N: tool_use without a tool", stream(events("Let me see.", { stopReason: "tool_use" })), api("EmptyAnswer")]
+  [
+    "N: stop reason tool_use without a tool call",
+    stream(events("Let me see.", { stopReason: "tool_use" })),
+    api("EmptyAnswer")
+  ]
 ]
 
 type Answer = readonly [name: string, turn: Faults.Turn, text: string]
@@ -469,11 +485,11 @@ const answers: ReadonlyArray<Answer> = [
   ["B: an answer", Faults.answer("Paris is the capital."), "Paris is the capital."],
   ["B: an answer after thinking", Faults.answer("Paris", { thinking: "it is so" }), "Paris"],
   ["B: a stop sequence", Faults.answer("Paris", { stopReason: "stop_sequence" }), "Paris"],
-  ["B: a new stop reason", Faults.answer("Paris", { stopReason: "brand_new" }), "Paris"],
+  ["B: an unknown stop reason", Faults.answer("Paris", { stopReason: "brand_new" }), "Paris"],
   ["B: a tool", stream(tool(["{\"city\":", "\"Oslo\"}"])), ""],
   ["B: characters cut anywhere", Faults.drip(Faults.answer("Zürich, 東京 🚀"), 1), "Zürich, 東京 🚀"],
-  ["B: an answer in one piece", stream([paris.join("")]), "Paris"],
-  ["M: an answer that lingers", Faults.lingers("Paris"), "Paris"],
+  ["B: an answer in one chunk", stream([paris.join("")]), "Paris"],
+  ["M: an answer whose connection stays open", Faults.lingers("Paris"), "Paris"],
   ["M: a reset after message_stop", stream(paris, { end: "reset" }), "Paris"],
   [
     "M: early hints",
@@ -510,7 +526,7 @@ const answers: ReadonlyArray<Answer> = [
     ]),
     "Paris"
   ],
-  ["N: pings anywhere", changed((text) => `${ping}${text}${ping}`), "Paris"],
+  ["N: pings between all events", changed((text) => `${ping}${text}${ping}`), "Paris"],
   ["N: a second message_stop", stream([...paris, messageStop]), "Paris"],
   [
     "N: content after message_stop",
@@ -525,7 +541,7 @@ const answers: ReadonlyArray<Answer> = [
   ],
   ["N: malformed JSON after message_stop", stream([[...paris, "data: {nope}\n\n"].join("")]), "Paris"],
   ["N: no content type", { ...stream(paris), head: { status: 200, headers: {}, api: true } }, "Paris"],
-  ["N: a content type that shouts", stream(paris, { headers: { "content-type": "TEXT/EVENT-STREAM" } }), "Paris"]
+  ["N: a content type in upper case", stream(paris, { headers: { "content-type": "TEXT/EVENT-STREAM" } }), "Paris"]
 ]
 
 const check = (error: ClaudeError.ClaudeError, { cause, code, retryAfter, tag, text, ...plain }: Expected) => {
@@ -543,7 +559,7 @@ const check = (error: ClaudeError.ClaudeError, { cause, code, retryAfter, tag, t
   if (cause !== undefined) assert.strictEqual(ClaudeError.is(error.cause) ? error.cause._tag : undefined, cause)
 }
 
-/** Long enough for the slowest case, which waits for the rest of an error. */
+/** In milliseconds: long enough for the slowest case, which waits for the rest of an error body. */
 const bound = 3000
 
 const once = Effect.map(received, (requests) => {
@@ -581,7 +597,7 @@ afterAll(async () => {
 })
 
 describe.each(wires)("%s", (_, layerWith) => {
-  describe("failures", () => {
+  describe("a failure is reported as the right error", () => {
     it.live.each(failures)("G16: %s", ([, turn, expected, limits]) =>
       Effect.gen(function*() {
         const { took, value } = yield* Claude.text("hi").pipe(Timeout.limits(limits ?? {}), Effect.flip, timed)
@@ -591,14 +607,14 @@ describe.each(wires)("%s", (_, layerWith) => {
       }).pipe(Effect.provide(playing(layerWith, [turn]))))
   })
 
-  it.live("an error without end is not read any further than it has to be", () =>
+  it.live("an error body without end is cut off", () =>
     Effect.gen(function*() {
       const { took } = yield* timed(Effect.flip(Claude.text("hi")))
       assert.isBelow(took, 900)
       yield* first(true, 500)
     }).pipe(Effect.provide(playing(layerWith, [endless]))))
 
-  describe("answers", () => {
+  describe("an answer is read to its end", () => {
     it.live.each(answers)("%s", ([, turn, text]) =>
       Effect.gen(function*() {
         const { took, value } = yield* timed(Claude.message("hi"))
@@ -607,14 +623,14 @@ describe.each(wires)("%s", (_, layerWith) => {
         yield* once
       }).pipe(Effect.provide(playing(layerWith, [turn]))))
 
-    it.live("a tool arrives whole", () =>
+    it.live("with a complete tool call", () =>
       Effect.gen(function*() {
         const { message: { content }, stopReason } = yield* Claude.message("hi")
         assert.strictEqual(stopReason, "tool_use")
         assert.deepInclude(content[0], { type: "tool_use", name: "get_weather", input: { city: "Oslo" } })
       }).pipe(Effect.provide(playing(layerWith, [stream(tool(["{\"city\":", "\"Oslo\"}"]))]))))
 
-    it.live("an answer that is complete does not wait for the end of the connection, which is closed soon", () =>
+    it.live("without waiting for the end of the connection, which is soon closed", () =>
       Effect.gen(function*() {
         const { took } = yield* timed(Claude.text("hi"))
         assert.isBelow(took, 500)
@@ -622,7 +638,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.isFalse(complete)
       }).pipe(Effect.provide(playing(layerWith, [Faults.lingers("Paris")]))))
 
-    it.live("loses nothing of what comes after a read was interrupted", () =>
+    it.live("without losing events after interrupted reads", () =>
       Effect.gen(function*() {
         const claude = yield* Claude.Claude
         const params = {
@@ -631,7 +647,7 @@ describe.each(wires)("%s", (_, layerWith) => {
           messages: [{ role: "user" as const, content: "hi" }]
         }
         const { isComplete, pull, reply } = yield* claude.open({ params, limits: {} })
-        // It reads again only when more has come.
+        // The first read is interrupted before new bytes arrive.
         const impatient = Effect.andThen(Effect.timeoutOption(pull, "5 millis"), Effect.sleep("25 millis"))
         yield* Effect.ignore(Effect.forever(impatient))
         assert.strictEqual(reply().text, "one two three four")
@@ -641,7 +657,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         Effect.provide(playing(layerWith, [Faults.answer("one two three four", { every: "20 millis" })]))
       ))
 
-    it.live("tokens are counted", () =>
+    it.live("also if it is the response of countTokens", () =>
       Effect.gen(function*() {
         assert.isAbove(yield* Claude.countTokens("hi"), 0)
         const [request] = yield* received
@@ -657,7 +673,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         const connections = (yield* received).map(({ connection }) => connection)
         assert.strictEqual(connections.length, 20)
         assert.isAtMost(Math.max(...connections), 3)
-        // The body ends a little after the answer.
+        // The body ends shortly after the answer.
       }).pipe(Effect.provide(playing(layerWith, Faults.cycle(stream([paris.join(""), ""], { every: "20 millis" }))))))
 
     it.live("are reused after errors", () =>
@@ -666,7 +682,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.isAtMost(Math.max(...(yield* received).map(({ connection }) => connection)), 3)
       }).pipe(Effect.provide(playing(layerWith, Faults.cycle(Faults.overloaded)))))
 
-    it.live("a kept connection that is reset when it is used again is Unreachable, and the next call is well", () =>
+    it.live("that are reset when they are reused cause Unreachable, and the next call succeeds", () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* Claude.text("hi"), "Paris")
         yield* Effect.sleep("20 millis")
@@ -675,9 +691,9 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.strictEqual((yield* received).length, 3)
       }).pipe(Effect.provide(playing(layerWith, [stream(paris), Faults.reset, stream(paris)]))))
 
-    it.live("nobody listens", () =>
+    it.live("to a closed port cause Unreachable", () =>
       Effect.gen(function*() {
-        // A port that was free a moment ago.
+        // The port of a server that has stopped.
         const baseUrl = yield* Effect.map(FakeServer.FakeServer, ({ url }) => url).pipe(
           Effect.provide(FakeServer.layer([]))
         )
@@ -692,7 +708,7 @@ describe.each(wires)("%s", (_, layerWith) => {
   describe("G1: the socket closes", () => {
     const closes = Effect.map(first(true, 500), ({ complete }) => assert.isFalse(complete))
 
-    it.live("when a call is interrupted that waits for headers", () =>
+    it.live("when a call is interrupted while it waits for headers", () =>
       Effect.gen(function*() {
         const call = yield* Effect.forkChild(Claude.text("hi"))
         yield* first(false, 2000)
@@ -700,7 +716,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         yield* closes
       }).pipe(Effect.provide(playing(layerWith, [Faults.silence]))))
 
-    it.live("when a call is interrupted that waits for the rest of an error", () =>
+    it.live("when a call is interrupted while it reads an error body", () =>
       Effect.gen(function*() {
         const call = yield* Effect.forkChild(Claude.text("hi"))
         yield* first(false, 2000)
@@ -709,7 +725,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         yield* closes
       }).pipe(Effect.provide(playing(layerWith, [respond(529, "{", { end: "silence" })]))))
 
-    it.live("when a call is interrupted in mid-answer", () =>
+    it.live("when a stream is interrupted in the middle of an answer", () =>
       Effect.gen(function*() {
         const read = yield* Deferred.make<void>()
         const call = yield* Claude.stream("hi").pipe(
@@ -722,7 +738,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         yield* closes
       }).pipe(Effect.provide(playing(layerWith, [Faults.breaks("half an", "silence")]))))
 
-    it.live("when a collected call is interrupted in mid-answer", () =>
+    it.live("when a call is interrupted in the middle of an answer", () =>
       Effect.gen(function*() {
         const call = yield* Effect.forkChild(Claude.text("hi"))
         yield* first(false, 2000)
@@ -731,7 +747,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         yield* closes
       }).pipe(Effect.provide(playing(layerWith, [Faults.pings("half an", "10 millis")]))))
 
-    it.live("when a reader leaves early", () =>
+    it.live("when a reader stops early", () =>
       Effect.gen(function*() {
         const read = yield* Claude.stream("hi").pipe(Stream.take(1), Stream.runCollect)
         assert.deepStrictEqual(read, ["half "])
@@ -744,20 +760,20 @@ describe.each(wires)("%s", (_, layerWith) => {
         yield* closes
       }).pipe(Effect.provide(playing(layerWith, [Faults.breaks("half an", "silence")]))))
 
-    it.live("when a limit is over", () =>
+    it.live("when a limit expires", () =>
       Effect.gen(function*() {
         yield* Claude.text("hi").pipe(Timeout.idle("100 millis"), Effect.flip)
         yield* closes
       }).pipe(Effect.provide(playing(layerWith, [Faults.breaks("half an", "silence")]))))
 
-    it.live("when the answer contradicts itself", () =>
+    it.live("when an event contradicts the protocol", () =>
       Effect.gen(function*() {
         yield* Effect.flip(Claude.text("hi"))
         yield* closes
       }).pipe(Effect.provide(playing(layerWith, [stream([...begun, start], { end: "silence" })]))))
   })
 
-  describe("credentials", () => {
+  describe("credentials and clients:", () => {
     const bearer = Effect.map(received, (requests) => requests.map(({ headers }) => headers.authorization))
     const withClient = (make: (baseURL: string) => Sdk, ...turns: ReadonlyArray<Faults.Turn>) =>
       Effect.provide(playing(layerWith, turns, (url) => ({ client: make(url) })))
@@ -772,14 +788,14 @@ describe.each(wires)("%s", (_, layerWith) => {
       return new Sdk({ baseURL, credentials: tokens })
     }
 
-    it.live("a token that is refused is refreshed, and the request repeated once", () =>
+    it.live("a token is refreshed after a 401, and the request is repeated once", () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* Claude.text("hi"), "Paris")
         assert.deepStrictEqual(yield* bearer, ["Bearer token-1", "Bearer token-2"])
         assert.deepStrictEqual(forced, [undefined, true])
       }).pipe(withClient(tokenClient, Faults.unauthorized, stream(paris))))
 
-    it.live("a token that is refused twice is AuthenticationFailed", () =>
+    it.live("a second 401 is AuthenticationFailed", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), {
           tag: "AuthenticationFailed",
@@ -789,13 +805,13 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.strictEqual((yield* received).length, 2)
       }).pipe(withClient(tokenClient, Faults.unauthorized, Faults.unauthorized, stream(paris))))
 
-    it.live("a key that is refused is not tried again", () =>
+    it.live("a fixed key is not tried again after a 401", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), api("AuthenticationFailed", 401))
         assert.deepStrictEqual(yield* bearer, ["Bearer sk-ant-test"])
       }).pipe(Effect.provide(playing(layerWith, [Faults.unauthorized, stream(paris)]))))
 
-    it.live("other errors are not repeated for a token", () =>
+    it.live("a token is not refreshed after another error", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), api("PermissionDenied", 403))
         assert.strictEqual((yield* received).length, 1)
@@ -803,20 +819,24 @@ describe.each(wires)("%s", (_, layerWith) => {
 
     it.live.each(
       [
-        ["is AuthenticationFailed if it knows none", new Error("no credential in the vault"), "AuthenticationFailed"],
         [
-          "is Unreachable if it does not reach its own",
+          "without credentials causes AuthenticationFailed",
+          new Error("no credential in the vault"),
+          "AuthenticationFailed"
+        ],
+        [
+          "that cannot be reached causes Unreachable",
           new TypeError("fetch failed", { cause: Object.assign(new Error("connect"), { code: "ECONNREFUSED" }) }),
           "Unreachable"
         ]
       ] as const
-    )("a provider of tokens %s, and nothing is sent", ([, failure, tag]) =>
+    )("a token provider %s, and nothing is sent", ([, failure, tag]) =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), { tag })
         assert.deepStrictEqual(yield* received, [])
       }).pipe(withClient((baseURL) => new Sdk({ baseURL, credentials: () => Promise.reject(failure) }))))
 
-    it.live("a client of one's own keeps its headers and its middleware, and loses its retries", () =>
+    it.live("the caller's own client keeps its headers and middleware, but not its retries", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), api("Overloaded", 529))
         const requests = yield* received
@@ -841,7 +861,7 @@ describe.each(wires)("%s", (_, layerWith) => {
       )))
     const seen: Array<string> = []
 
-    it.live("a client of one's own keeps the status of an error whose body never ends, and its middleware sees it", () =>
+    it.live("the middleware of the caller's own client sees the status of an error whose body never ends", () =>
       Effect.gen(function*() {
         const { took, value } = yield* timed(Effect.flip(Claude.text("hi")))
         check(value, api("Overloaded", 529))
@@ -864,36 +884,36 @@ describe.each(wires)("%s", (_, layerWith) => {
       )))
     const passed: Array<unknown> = []
 
-    it.live("a client of one's own is not changed", () =>
+    it.live("the caller's own client is not changed", () =>
       Effect.sync(() => {
         const client = new Sdk({ apiKey: "sk-ant-mine" })
         layerWith({ client })
         assert.deepStrictEqual(client.middleware, [])
       }))
 
-    it.live("a client of one's own is answered", () =>
+    it.live("the caller's own client sends its key", () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* Claude.text("hi"), "Paris")
         assert.deepStrictEqual(yield* bearer, ["Bearer sk-ant-mine"])
       }).pipe(withClient((baseURL) => new Sdk({ baseURL, apiKey: "sk-ant-mine" }), stream(paris))))
   })
 
-  describe("requests that cannot be sent", () => {
+  describe("a request is InvalidRequest and is not sent if it has", () => {
     it.live.each([
       ["a header with a newline", { user_profile_id: "a\nb" }],
       ["a circular body", { metadata: circular }],
       ["a number that JSON does not have", { metadata: { user_id: 1n } }]
     ])("%s", ([, odd]) =>
       Effect.gen(function*() {
-        // Not what the types allow: it is what arrives from untyped code.
+        // The types forbid these values, but untyped code can pass them.
         const error = yield* Effect.flip(Claude.text("hi", odd as Claude.Options))
         assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false })
         assert.deepStrictEqual(yield* received, [])
       }).pipe(Effect.provide(playing(layerWith, []))))
   })
 
-  describe("certificates", () => {
-    it.live("one that does not verify is Unreachable, for good", () =>
+  describe("TLS", () => {
+    it.live("with an untrusted certificate causes a permanent Unreachable", () =>
       Effect.gen(function*() {
         const port = yield* tls
         const error = yield* Effect.flip(Claude.text("hi")).pipe(
@@ -908,7 +928,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.isTrue(isPermanent(error))
       }))
 
-    it.live("a handshake that never ends is TimedOut", () =>
+    it.live("with a handshake that never ends causes TimedOut", () =>
       Effect.gen(function*() {
         const { port } = yield* mute
         const { took, value } = yield* Claude.text("hi").pipe(
@@ -926,7 +946,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         check(value, { tag: "TimedOut", scope: "connect" })
       }))
 
-    it.live("a server that does not speak TLS is Unreachable", () =>
+    it.live("with a server that does not support it causes Unreachable", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), { tag: "Unreachable", code: /SSL|EPROTO|SOCKET|RESET/ })
         assert.deepStrictEqual(yield* received, [])
@@ -936,7 +956,7 @@ describe.each(wires)("%s", (_, layerWith) => {
       })))))
   })
 
-  it.live("the environment changes nothing that was said", () =>
+  it.live("environment variables do not override the options", () =>
     Effect.gen(function*() {
       yield* environment({
         ANTHROPIC_API_KEY: "sk-ant-other",
@@ -950,7 +970,7 @@ describe.each(wires)("%s", (_, layerWith) => {
     }))
 
   describe("the console", () => {
-    it.live("is not written to, neither for a deprecated model nor with ANTHROPIC_LOG=debug", () =>
+    it.live("stays empty, even with a deprecated model or ANTHROPIC_LOG=debug", () =>
       Effect.gen(function*() {
         yield* environment({ ANTHROPIC_LOG: "debug" })
         const written = yield* spied
@@ -977,7 +997,7 @@ const environment = (variables: Readonly<Record<string, string>>) =>
     () => Effect.sync(() => vi.unstubAllEnvs())
   )
 
-/** Everything that is written to the console or to the terminal while the scope is open. */
+/** Records everything that is written to the console or the terminal while the scope is open. */
 const spied = Effect.gen(function*() {
   const written: Array<unknown> = []
   const write = (...args: ReadonlyArray<unknown>) => {
@@ -1002,7 +1022,7 @@ const spied = Effect.gen(function*() {
   return written
 })
 
-// A function, because it is used above: what listens on a port has one.
+// A function declaration, because it is used above. A server that listens on a port has an address.
 function portOf(server: Net.Server): number {
   return (server.address() as Net.AddressInfo).port
 }
@@ -1010,7 +1030,7 @@ function portOf(server: Net.Server): number {
 const circular: { self?: unknown } = {}
 circular.self = circular
 
-/** A server that takes connections and says nothing. */
+/** A server that accepts connections and never sends anything. */
 const mute = Effect.gen(function*() {
   const opened = yield* Deferred.make<void>()
   const closed = yield* Deferred.make<void>()
@@ -1029,7 +1049,7 @@ const mute = Effect.gen(function*() {
   return { port: portOf(server), opened: Deferred.await(opened), closed: Deferred.await(closed) }
 })
 
-/** A server with a certificate for nobody, signed by nobody; valid until 2120. Gives its port. */
+/** A server with a self-signed certificate that is valid until 2120. Returns its port. */
 const tls = Effect.acquireRelease(
   Effect.callback<Https.Server>((resume) => {
     const server = Https.createServer({
@@ -1060,7 +1080,7 @@ ALaIdhfmfGZO3bqiSPPd5Xz+cw0fANx5oiVAsyCk/Qjr
   (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
 ).pipe(Effect.map(portOf))
 
-/** A call of NodeAnthropic that is given up while it connects, until its connection is given up too. */
+/** Interrupts a call of NodeAnthropic while it connects, and waits until the connection is closed. */
 const abandoned = Effect.gen(function*() {
   const { closed, opened, port } = yield* mute
   yield* Effect.gen(function*() {
@@ -1079,6 +1099,10 @@ const abandoned = Effect.gen(function*() {
 }).pipe(Effect.scoped, Effect.timeout("20 seconds"))
 
 describe("NodeAnthropic", () => {
-  // Begun with the first test, because it takes the 10 seconds of undici.
-  it("a handshake that never ends is given up: a call that is interrupted cannot end it", () => connecting, 30_000)
+  // Started with the first test, because undici's connect time-out takes 10 seconds.
+  it(
+    "closes a handshake that never ends after undici's time-out, because an interrupt cannot",
+    () => connecting,
+    30_000
+  )
 })

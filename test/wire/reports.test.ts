@@ -1,6 +1,5 @@
 /**
- * Faults of real wires, found in public bug reports, over real sockets on every wire: undici, the global `fetch`, and a
- * client of the caller's own.
+ * Faults from public bug reports, over real sockets on every wire: undici, the global `fetch`, and the caller's own client.
  */
 import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
@@ -23,7 +22,7 @@ import { Faults } from "../../src/testing/index.ts"
 
 type Handler = (request: Http.IncomingMessage, response: Http.ServerResponse, nth: number) => void
 
-/** A server on a free port, that counts its requests and ends with the test. */
+/** A server on a free port that counts its requests and closes with the test. */
 const serving = (handler: Handler) =>
   Effect.acquireRelease(
     Effect.callback<{ readonly url: string; readonly requests: () => number; readonly close: () => void }>((resume) => {
@@ -44,7 +43,7 @@ const serving = (handler: Handler) =>
     ({ close }) => Effect.sync(close)
   )
 
-/** A proxy that tunnels, as companies have it, and says where it was asked to go. */
+/** A tunnelling proxy that records the requested addresses. */
 const proxying = Effect.acquireRelease(
   Effect.callback<{ readonly url: string; readonly went: Array<string>; readonly close: () => void }>((resume) => {
     const went: Array<string> = []
@@ -94,7 +93,6 @@ const proxying = Effect.acquireRelease(
 
 const quiet = Layer.provide(CallLog.layerNoop)
 
-/** The three wires to a server. */
 const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
   ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
   ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
@@ -104,7 +102,6 @@ const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer
 const paris = Faults.events("Paris")
 const sse = { "content-type": "text/event-stream" }
 
-/** Sends JSON with a status. */
 const refusing = (status: number, body: unknown, headers: Http.OutgoingHttpHeaders = {}): Handler => (_, response) => {
   response.writeHead(status, { "content-type": "application/json", ...headers })
   response.end(typeof body === "string" ? body : JSON.stringify(body))
@@ -112,11 +109,11 @@ const refusing = (status: number, body: unknown, headers: Http.OutgoingHttpHeade
 
 const apiError = (type: string, message: string) => ({ type: "error", error: { type, message } })
 
-/** As `Policy.standard`, without its waits. */
+/** Like `Policy.standard`, but without waits. */
 const soon = Policy.apply({ ...Policy.standard, overall: "30 seconds" })
 
 describe.each(wires)("%s", (_, wire) => {
-  /** What a call to this server comes to, and how many requests it took. */
+  /** The result of a call to a server with this handler, and its number of requests. */
   const called = <A, E, R>(handler: Handler, call: Effect.Effect<A, E, R>) =>
     Effect.gen(function*() {
       const { requests, url } = yield* serving(handler)
@@ -138,7 +135,7 @@ describe.each(wires)("%s", (_, wire) => {
     ["GZIP", () => Zlib.createGzip()]
   ]
 
-  it.live.each(encodings)("an answer in %s is read as it comes", ([encoding, encode]) =>
+  it.live.each(encodings)("an answer in %s is streamed without delay", ([encoding, encode]) =>
     Effect.gen(function*() {
       let finish: (() => void) | undefined
       const { url } = yield* serving((_, response) => {
@@ -148,7 +145,7 @@ describe.each(wires)("%s", (_, wire) => {
         const [last = "", ...before] = paris.toReversed()
         stream.write(before.toReversed().join(""))
         stream.flush()
-        // The end is sent only after the reader has seen the text.
+        // The server sends the end only after the reader has got the text.
         finish = () => stream.end(last)
       })
       const text = yield* Claude.stream("hi").pipe(
@@ -159,7 +156,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(text, "Paris")
     }).pipe(Effect.scoped, Effect.timeout("5 seconds")))
 
-  it.live.each(encodings)("an error in %s says what it is", ([encoding, encode]) =>
+  it.live.each(encodings)("an error in %s is decompressed", ([encoding, encode]) =>
     Effect.gen(function*() {
       const { error } = yield* called((_, response) => {
         response.writeHead(400, { "content-type": "application/json", "content-encoding": encoding })
@@ -172,7 +169,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(error?._tag, "SpendLimitReached")
     }))
 
-  it.live("an answer whose gzip breaks off is a PartialAnswer, and not a hang or a defect", () =>
+  it.live("an answer whose gzip breaks off is a failure, not a hang or a defect", () =>
     Effect.gen(function*() {
       const { error } = yield* called((_, response) => {
         response.writeHead(200, { ...sse, "content-encoding": "gzip" })
@@ -194,7 +191,7 @@ describe.each(wires)("%s", (_, wire) => {
       })
   )
 
-  it.live("an answer in two encodings is read, named in one header or in two", () =>
+  it.live("an answer in two encodings is read, whether one header or two name them", () =>
     Effect.gen(function*() {
       for (const encoding of ["gzip, br", ["gzip", "br"]]) {
         const { result } = yield* called((_, response) => {
@@ -207,7 +204,7 @@ describe.each(wires)("%s", (_, wire) => {
     }))
 
   // ---------------------------------------------------------------------------
-  // What breaks an answer off for good: github.com/vercel/ai/issues/2463
+  // Permanent errors in the middle of an answer: github.com/vercel/ai/issues/2463
   // ---------------------------------------------------------------------------
 
   const begun = paris.slice(0, 4)
@@ -253,7 +250,7 @@ describe.each(wires)("%s", (_, wire) => {
           const { error, requests } = yield* called(handler, policy(Claude.text("hi")))
           assert.strictEqual(requests, 1)
           if (!ClaudeError.is(error) || error._tag !== "PartialAnswer") return assert.fail(String(error))
-          // What is known of the break travels in the value: a copy and a round trip through JSON keep it.
+          // The fields survive a copy and a round trip through JSON.
           const json = Schema.toCodecJson(ClaudeError.PartialAnswer)
           const decoded = Schema.decodeUnknownSync(json)(Schema.encodeSync(json)(error))
           for (const same of [error, new ClaudeError.PartialAnswer({ ...error }), decoded]) {
@@ -264,7 +261,7 @@ describe.each(wires)("%s", (_, wire) => {
       })
   )
 
-  it.live("a break by something that passes is retried", () =>
+  it.live("a break by a transient error is retried", () =>
     Effect.gen(function*() {
       const { requests, result } = yield* called(
         (request, response, nth) =>
@@ -277,7 +274,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(requests, 2)
     }))
 
-  it.live("twenty calls whose answers are blocked open no circuit, and the calls after them are answered", () =>
+  it.live("twenty blocked answers do not open the circuit, and later calls succeed", () =>
     Effect.gen(function*() {
       const { url } = yield* serving((request, response, nth) =>
         nth < 20
@@ -298,7 +295,7 @@ describe.each(wires)("%s", (_, wire) => {
       }).pipe(Effect.provide(wire(url).pipe(Guards.apply({ circuit: {} }))))
     }).pipe(Effect.scoped))
 
-  it.live("answers that contradict themselves open no circuit: something in between does that", () =>
+  it.live("answers that contradict the protocol do not open the circuit, because a proxy causes them", () =>
     Effect.gen(function*() {
       const { url } = yield* serving(breaking(paris[0] ?? ""))
       yield* Effect.gen(function*() {
@@ -307,7 +304,7 @@ describe.each(wires)("%s", (_, wire) => {
       }).pipe(Effect.provide(wire(url).pipe(Guards.apply({ circuit: {} }))))
     }).pipe(Effect.scoped))
 
-  it.live("the notice of a spend limit in the middle of an answer says when there is money again", () =>
+  it.live("a spend limit in the middle of an answer has the date when it resets", () =>
     Effect.gen(function*() {
       const words =
         "You have reached your specified API usage limits. You will regain access on 2027-01-01 at 00:00 UTC."
@@ -320,7 +317,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.isFalse(result.success.retryable)
     }))
 
-  it.live("a spend limit in the middle of an answer closes the gate of the account", () =>
+  it.live("a spend limit in the middle of an answer opens the circuit of the account", () =>
     Effect.gen(function*() {
       const { requests, url } = yield* serving(breaking(errorEvent("billing_error", "No credit")))
       yield* Effect.gen(function*() {
@@ -330,7 +327,7 @@ describe.each(wires)("%s", (_, wire) => {
       }).pipe(Effect.provide(wire(url).pipe(Guards.apply({ circuit: {} }))))
     }).pipe(Effect.scoped))
 
-  it.live("another model is asked after an overload midway, and not after a blocked answer", () =>
+  it.live("the fallback model is asked after an overload in the middle of an answer, but not after a blocked answer", () =>
     Effect.gen(function*() {
       const policy = Policy.apply({ models: ["claude-haiku-5-5"] })
       const asked = (type: string, message: string) =>
@@ -340,7 +337,7 @@ describe.each(wires)("%s", (_, wire) => {
     }))
 
   // ---------------------------------------------------------------------------
-  // States of an account that only words tell
+  // States of an account that only the error message shows
   // ---------------------------------------------------------------------------
 
   const states: ReadonlyArray<readonly [status: number, body: unknown, tag: ClaudeError.Tag]> = [
@@ -464,7 +461,7 @@ describe.each(wires)("%s", (_, wire) => {
   // Clocks that disagree
   // ---------------------------------------------------------------------------
 
-  it.live("a retry-after that is a date is measured by the server's clock, an hour behind or ahead", () =>
+  it.live("a retry-after date is compared with the server's clock, which may be an hour off", () =>
     Effect.gen(function*() {
       for (const hours of [-1, 1, 30]) {
         const now = Date.now() + hours * 3_600_000
@@ -479,7 +476,7 @@ describe.each(wires)("%s", (_, wire) => {
 })
 
 // -----------------------------------------------------------------------------
-// The network of the caller: github.com/anthropics/anthropic-sdk-typescript/issues/828
+// The caller's network: github.com/anthropics/anthropic-sdk-typescript/issues/828
 // -----------------------------------------------------------------------------
 
 describe("the caller's network", () => {
@@ -489,7 +486,7 @@ describe("the caller's network", () => {
   }
   const apiKey = "sk-ant-test"
 
-  /** Sets a global dispatcher for the time of a test. */
+  /** Sets a global dispatcher during a test. */
   const globally = (dispatcher: Agent | ProxyAgent | EnvHttpProxyAgent) =>
     Effect.acquireRelease(
       Effect.sync(() => {
@@ -504,7 +501,7 @@ describe("the caller's network", () => {
         })
     )
 
-  it.live("NodeAnthropic goes through a proxy that is the global dispatcher", () =>
+  it.live("NodeAnthropic uses a proxy that is the global dispatcher", () =>
     Effect.gen(function*() {
       const { url } = yield* serving(answering)
       const proxy = yield* proxying
@@ -516,7 +513,7 @@ describe("the caller's network", () => {
       assert.lengthOf(proxy.went, 1)
     }).pipe(Effect.scoped))
 
-  it.live("NodeAnthropic goes through a proxy that is set after its layer was built", () =>
+  it.live("NodeAnthropic uses a proxy that is set after its layer was built", () =>
     Effect.gen(function*() {
       const { url } = yield* serving(answering)
       const proxy = yield* proxying
@@ -528,7 +525,7 @@ describe("the caller's network", () => {
       assert.lengthOf(proxy.went, 1)
     }).pipe(Effect.scoped))
 
-  it.live("NodeAnthropic heeds the dispatcher of another undici, by way of Node's fetch", () =>
+  it.live("NodeAnthropic uses the dispatcher of another undici, through Node's fetch", () =>
     Effect.gen(function*() {
       const { requests, url } = yield* serving(answering)
       const legacy = Symbol.for("undici.globalDispatcher.1")
@@ -565,7 +562,7 @@ describe("the caller's network", () => {
       assert.deepStrictEqual([sent, requests()], [[`${url}/v1/messages`], 0])
     }).pipe(Effect.scoped))
 
-  it.live("NodeAnthropic heeds the environment's proxy, and the hosts that need none", () =>
+  it.live("NodeAnthropic uses the environment's proxy, except for the hosts of NO_PROXY", () =>
     Effect.gen(function*() {
       const { url } = yield* serving(answering)
       const proxy = yield* proxying
@@ -607,7 +604,7 @@ describe("the caller's network", () => {
     20_000
   )
 
-  it.live("NodeAnthropic goes through the dispatcher that it is given, and leaves it open", () =>
+  it.live("NodeAnthropic uses the dispatcher of its options, and does not close it", () =>
     Effect.gen(function*() {
       const { url } = yield* serving(answering)
       const proxy = yield* proxying
@@ -620,7 +617,7 @@ describe("the caller's network", () => {
           Claude.text("hi"),
           NodeAnthropic.layer({ apiKey, baseUrl: url, dispatcher }).pipe(quiet)
         )
-        // A dispatcher that had been closed would not answer the second time.
+        // The second call would fail on a closed dispatcher.
         assert.isAtLeast(proxy.went.length, 1)
       }
     }).pipe(Effect.scoped))
@@ -632,11 +629,11 @@ describe("the caller's network", () => {
       Effect.sync(() => new ProxyAgent(proxy.url)),
       (agent) => Effect.promise(() => agent.destroy())
     )
-    // Node types its own, older `RequestInit`.
+    // Node declares an older type of `RequestInit`.
     return { client: new Sdk({ apiKey, baseURL: url, fetchOptions: { dispatcher } as object }), proxy, requests }
   })
 
-  it.live("NodeAnthropic with a client goes through the dispatcher of the client", () =>
+  it.live("NodeAnthropic with a client uses the dispatcher of the client", () =>
     Effect.gen(function*() {
       const { client, proxy } = yield* clientWithProxy
       const layer = NodeAnthropic.layer({ client }).pipe(quiet)
@@ -644,7 +641,7 @@ describe("the caller's network", () => {
       assert.lengthOf(proxy.went, 1)
     }).pipe(Effect.scoped))
 
-  it.live("Anthropic with a client whose dispatcher Node's own fetch refuses says so, and sends nothing past the proxy", () =>
+  it.live("Anthropic fails if Node's fetch rejects the client's dispatcher, and does not bypass the proxy", () =>
     Effect.gen(function*() {
       const { client, proxy, requests } = yield* clientWithProxy
       const layer = Anthropic.layer({ client }).pipe(quiet)
@@ -656,7 +653,7 @@ describe("the caller's network", () => {
   for (
     const [name, layerWith] of [["Anthropic", Anthropic.layer], ["NodeAnthropic", NodeAnthropic.layer]] as const
   ) {
-    it.live(`${name} with a client sends with the fetch of the client`, () =>
+    it.live(`${name} with a client uses the fetch of the client`, () =>
       Effect.gen(function*() {
         const { url } = yield* serving(answering)
         const urls: Array<string> = []
@@ -673,18 +670,18 @@ describe("the caller's network", () => {
       }).pipe(Effect.scoped))
   }
 
-  it("options that contradict each other are refused with a sentence", () => {
+  it("contradictory options throw a RangeError that explains them", () => {
     const client = new Sdk({ apiKey })
     const dispatcher = getGlobalDispatcher()
     const refused: ReadonlyArray<readonly [make: () => unknown, words: RegExp]> = [
-      [() => Anthropic.layer({ client, apiKey }), /apiKey and client are both given/],
-      [() => Anthropic.layer({ client, baseUrl: "http://127.0.0.1" }), /baseUrl and client are both given/],
-      [() => Anthropic.layer({ client, fetch }), /fetch and client are both given/],
-      [() => NodeAnthropic.layer({ client, apiKey }), /apiKey and client are both given/],
-      [() => NodeAnthropic.layer({ client, dispatcher }), /a client connects by itself/],
-      [() => NodeAnthropic.layer({ client, connections: 4 }), /a client connects by itself/],
+      [() => Anthropic.layer({ client, apiKey }), /apiKey and client are both set/],
+      [() => Anthropic.layer({ client, baseUrl: "http://127.0.0.1" }), /baseUrl and client are both set/],
+      [() => Anthropic.layer({ client, fetch }), /fetch and client are both set/],
+      [() => NodeAnthropic.layer({ client, apiKey }), /apiKey and client are both set/],
+      [() => NodeAnthropic.layer({ client, dispatcher }), /a client has its own connections/],
+      [() => NodeAnthropic.layer({ client, connections: 4 }), /a client has its own connections/],
       [() => NodeAnthropic.layer({ apiKey, dispatcher, connections: 4 }), /connections and dispatcher/],
-      // What JavaScript may pass.
+      // Possible in untyped code.
       [() => NodeAnthropic.layer({ apiKey, dispatcher: {} as Agent }), /has no dispatch/],
       [() => NodeAnthropic.layer({ apiKey, dispatcher: null as object | null as Agent }), /has no dispatch/]
     ]

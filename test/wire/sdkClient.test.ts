@@ -12,15 +12,15 @@ const apiKey = "sk-ant-test"
 const params = { model: "claude-sonnet-5-5", max_tokens: 10, messages: [{ role: "user" as const, content: "hi" }] }
 const bodyOf = (init: RequestInit | undefined): unknown => JSON.parse(String(init?.body))
 
-/** A `fetch` as ours are. */
+/** Marks a `fetch` like those of this library. */
 const plain = (fetch: Sdk.Fetch): Sdk.Fetch => Object.assign(fetch, { [Sdk.takesPlain]: true })
 
-describe("senders", () => {
-  it("the fetches of ours take plain headers", () => {
+describe("a sender", () => {
+  it("of this library uses a fetch that takes plain headers", () => {
     for (const fetch of [Ambient.fetch, UndiciFetch.make(getGlobalDispatcher)]) assert.isTrue(fetch[Sdk.takesPlain])
   })
 
-  it.live("what is built once is what the SDK would send each time", () =>
+  it.live("that reuses URL and headers sends the same request as the SDK", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       const options = { apiKey, baseUrl: `${url}/` }
@@ -31,7 +31,7 @@ describe("senders", () => {
         method,
         path,
         params,
-        // What the two transports add is their own.
+        // Each transport adds other headers of its own.
         headers: Object.entries(headers).filter(([name]) =>
           /^(x-stainless|anthropic|accept$|authorization|content-type|user-agent)/.test(name)
         ).toSorted()
@@ -44,7 +44,7 @@ describe("senders", () => {
       Effect.provide([FakeServer.layer(Array.from({ length: 4 }, () => Faults.answer("hello"))), CallLog.layerNoop])
     ))
 
-  it.effect("a fetch of the caller may change its headers, for that request only", () =>
+  it.effect("lets the caller's fetch change headers for one request only", () =>
     Effect.gen(function*() {
       const seen: Array<Headers> = []
       const sender = Sdk.make({
@@ -66,7 +66,7 @@ describe("senders", () => {
       assert.deepStrictEqual(seen.map((headers) => headers.get("idempotency-key")), [null, null])
     }))
 
-  it.effect("an owner that is named goes as a header, and nothing else changes", () =>
+  it.effect("sends user_profile_id as a header, and the same body", () =>
     Effect.gen(function*() {
       const seen: Array<{ readonly owner: string | null; readonly body: unknown }> = []
       const fetch = plain((_, init) => {
@@ -81,7 +81,7 @@ describe("senders", () => {
       assert.deepStrictEqual(seen, [{ owner: null, body }, { owner: "uprof_1", body }])
     }))
 
-  it.effect("what is given up before it is sent is not sent", () =>
+  it.effect("sends nothing if the request is aborted before", () =>
     Effect.gen(function*() {
       let sent = 0
       const fetch = plain(() => {

@@ -3,7 +3,7 @@ import * as Sse from "../../src/wire/sse.ts"
 
 const encoder = new TextEncoder()
 
-/** What a body gives, in pieces of `size` bytes: its events, and what ended it. */
+/** Reads a body in pieces of `size` bytes. Returns its events, and the problem that ended it. */
 const read = (body: string | Uint8Array, size = Infinity) => {
   const decoder = Sse.make()
   const bytes = typeof body === "string" ? encoder.encode(body) : body
@@ -19,7 +19,7 @@ const line = (event: object) => `data: ${JSON.stringify(event)}\n\n`
 const two = line(a) + line(b)
 
 describe("events", () => {
-  it("are given as soon as they are complete", () => {
+  it("are returned as soon as they are complete", () => {
     const decoder = Sse.make()
     assert.deepStrictEqual(decoder.push(encoder.encode("data: {\"type\":")), [])
     assert.deepStrictEqual(decoder.push(encoder.encode("\"a\"}\n")), [])
@@ -28,7 +28,7 @@ describe("events", () => {
     assert.isUndefined(decoder.problem())
   })
 
-  it("are the same in pieces of any size: lines and characters are cut anywhere", () => {
+  it("are the same in pieces of any size, even if lines and characters are cut", () => {
     for (let size = 1; size <= encoder.encode(two).length; size++) {
       assert.deepStrictEqual(read(two, size), { events: [a, b], problem: undefined })
     }
@@ -37,16 +37,16 @@ describe("events", () => {
   it.each([
     ["CRLF", two.replaceAll("\n", "\r\n")],
     ["CR", two.replaceAll("\n", "\r")],
-    ["all three", `data: ${JSON.stringify(a)}\r\n\ndata: ${JSON.stringify(b)}\r\r\n`],
+    ["mixed line ends", `data: ${JSON.stringify(a)}\r\n\ndata: ${JSON.stringify(b)}\r\r\n`],
     ["comments", `: hello\n\n:\n${two}`],
     ["other fields", `id: 7\nretry: 10\nfoo: bar\nbaz\n${two}`],
     ["only a retry", `retry: 10\n\n${two}`],
-    ["a name, which says nothing", `event: whatever\n${two}`],
+    ["a name that is not their type", `event: whatever\n${two}`],
     ["a name without data", `event: whatever\n\n${two}`],
-    ["data in lines", line(a).replace("{", "{\ndata:").replace(":{\ndata:", ": {\ndata:") + line(b)],
+    ["data in several lines", line(a).replace("{", "{\ndata:").replace(":{\ndata:", ": {\ndata:") + line(b)],
     ["no space after the colon", two.replaceAll("data: ", "data:")],
     ["a byte order mark", `\uFEFF${two}`],
-    ["spaces within", two.replaceAll("}\n", "      }\n")],
+    ["trailing spaces", two.replaceAll("}\n", "      }\n")],
     ["pings", `event: ping\ndata: {"type": "ping"}\n\n${line(a)}${line({ type: "ping" })}${line(b)}`]
   ])("may have %s", (_, body) => {
     for (const size of [1, 2, 7, Infinity]) {
@@ -57,28 +57,28 @@ describe("events", () => {
   const named = (event: { readonly type: string }) => `event: ${event.type}\n${line(event)}`
 
   it.each([
-    ["always", named(a) + named(b), [a, b]],
+    ["alone", named(a) + named(b), [a, b]],
     ["with pings", named(a) + named({ type: "ping" }) + named(b), [a, b]],
-    ["and then in another one", named(a) + line(b) + named(a), [a, b, a]],
+    ["and then in another notation", named(a) + line(b) + named(a), [a, b, a]],
     ["and then with other line ends", named(a) + named(b).replaceAll("\n", "\r\n") + named(a), [a, b, a]],
-    ["and then with data in lines", named(a) + named(b).replace("{", "{\ndata:") + named(a), [a, b, a]],
+    ["and then with data in several lines", named(a) + named(b).replace("{", "{\ndata:") + named(a), [a, b, a]],
     ["and then with a name alone", `${named(a)}event: b\n\n${named(b)}`, [a, b]],
     ["and then with a comment", `${named(a)}: hello\n\n${named(b)}`, [a, b]],
-    ["and then with what begins a body only", `${named(a)}\uFEFF${line(b)}`, [a]],
+    ["and then with a misplaced byte order mark", `${named(a)}\uFEFF${line(b)}`, [a]],
     ["without its last blank line", named(a) + named(b).trimEnd(), [a, b]],
     ["cut in its last event", named(a) + named(b).slice(0, -6), [a]]
-  ])("come in the form that the API uses %s, in pieces of any size", (_, body, events) => {
+  ])("are read in the API's notation %s, in pieces of any size", (_, body, events) => {
     for (let size = 1; size <= encoder.encode(body).length; size++) {
       assert.deepStrictEqual(read(body, size), { events, problem: undefined })
     }
   })
 
-  it("may be long in that form too", () => {
+  it("may be long in the API's notation", () => {
     const long = { type: "long", text: "x".repeat(200_000) }
     assert.deepStrictEqual(read(named(a) + named(long) + named(b), 1000).events, [a, long, b])
   })
 
-  it("end with what is none in that form", () => {
+  it("end with an error or an invalid event in the API's notation", () => {
     for (const size of [1, 7, Infinity]) {
       assert.deepStrictEqual(read(`${named(a)}event: error\ndata: busy\n\n${named(b)}`, size), {
         events: [a],
@@ -93,7 +93,7 @@ describe("events", () => {
     }
   })
 
-  it("may be of kinds that are not known yet", () => {
+  it("may have unknown types", () => {
     assert.deepStrictEqual(read(line({ type: "brand_new", news: [1] })).events, [{ type: "brand_new", news: [1] }])
   })
 })
@@ -104,7 +104,7 @@ describe("the end of the body", () => {
     assert.deepStrictEqual(read(two.slice(0, -1)), { events: [a, b], problem: undefined })
   })
 
-  it("drops an event that is cut: the answer has no end then, and that is the problem", () => {
+  it("drops an event that is cut, because the message is incomplete then anyway", () => {
     for (let length = line(a).length + 1; length < two.trimEnd().length; length++) {
       assert.deepStrictEqual(read(two.slice(0, length)), { events: [a], problem: undefined })
     }
@@ -115,13 +115,13 @@ describe("the end of the body", () => {
     assert.deepStrictEqual(read(bytes.slice(0, -1)), { events: [b], problem: undefined })
   })
 
-  it("brings an error without its blank line", () => {
+  it("completes an error without its blank line", () => {
     const error = { type: "error", error: { type: "overloaded_error" } }
     assert.deepStrictEqual(read(line(error).trimEnd()), { events: [], problem: { error } })
   })
 })
 
-describe("problems", () => {
+describe("a problem", () => {
   const error = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }
   const noType = { malformed: "an event that is not a JSON object with a type" }
 
@@ -129,17 +129,17 @@ describe("problems", () => {
     ["an error", `event: error\n${line(error)}`, { error }],
     ["an error under another name", `event: oops\n${line(error)}`, { error }],
     ["an error without a name", line(error), { error }],
-    ["an error that says nothing", line({ type: "error" }), { error: { type: "error" } }],
+    ["an error without details", line({ type: "error" }), { error: { type: "error" } }],
     ["an error without JSON", "event: error\ndata: secret\n\n", { malformed: "an error event without a JSON body" }],
-    ["JSON that is none", "data: {secret}\n\n", noType],
-    ["nothing", "data:\n\n", noType],
+    ["invalid JSON", "data: {secret}\n\n", noType],
+    ["empty data", "data:\n\n", noType],
     ["[DONE]", "data: [DONE]\n\n", noType],
     ["null", "data: null\n\n", noType],
     ["a number", "data: 7\n\n", noType],
     ["an array", "data: []\n\n", noType],
     ["an object without a type", "data: {}\n\n", noType],
-    ["a type that is no string", "data: {\"type\": 7}\n\n", noType]
-  ])("%s ends the stream, after the events before it and before those after it", (_, bad, problem) => {
+    ["a type that is not a string", "data: {\"type\": 7}\n\n", noType]
+  ])("such as %s ends the stream: later events are dropped", (_, bad, problem) => {
     for (const size of [1, 7, Infinity]) {
       const found = read(line(a) + bad + line(b) + bad, size)
       assert.deepStrictEqual(found, { events: [a], problem })
@@ -147,7 +147,7 @@ describe("problems", () => {
     }
   })
 
-  it("bytes that are not UTF-8 end it: a character that is replaced would be another answer", () => {
+  it("such as invalid UTF-8 ends the stream, because a replaced character would change the answer", () => {
     for (const bad of [[0xff], [0xc3, 0x28], [0xed, 0xa0, 0x80], [0xf8, 0x88, 0x80, 0x80]]) {
       const decoder = Sse.make()
       assert.deepStrictEqual(decoder.push(encoder.encode(line(a))) as ReadonlyArray<unknown>, [a])
@@ -158,7 +158,7 @@ describe("problems", () => {
     }
   })
 
-  it("an event without end does not fill the memory", () => {
+  it("caused by an event larger than 10 MiB ends the stream before it fills the memory", () => {
     const decoder = Sse.make()
     const mebibyte = encoder.encode("x".repeat(2 ** 20))
     decoder.push(encoder.encode("data: "))
@@ -170,7 +170,7 @@ describe("problems", () => {
     assert.deepStrictEqual(decoder.problem(), { malformed: "an event larger than 10 MiB" })
   })
 
-  it("a large event is an event", () => {
+  it("is not caused by an event of 5 MiB", () => {
     const large = { type: "a", text: "x".repeat(5 * 2 ** 20) }
     assert.deepStrictEqual(read(line(large), 2 ** 16).events, [large])
   })

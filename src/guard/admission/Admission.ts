@@ -1,11 +1,9 @@
 /**
  * One queue for slot and quota together.
  *
- * Two queues would hold a slot while waiting for tokens, or tokens while waiting
- * for a slot; here a call takes both at once, or neither. How many calls may run
- * follows losses alone (429, 529, time-outs), never latency: the length of an
- * answer says nothing about the load, and limits that follow it were measured to
- * collapse to single digits.
+ * Two queues would hold a slot while waiting for tokens, or tokens while waiting for a slot; here a call takes both at
+ * once, or neither. The concurrency limit adapts to losses alone (429, 529, time-outs), never to latency: the length of
+ * an answer says nothing about the load, and limits that follow latency collapsed to single digits in measurements.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -31,27 +29,27 @@ import type * as Ticket from "./ticket.ts"
 
 export { settings } from "./settings.ts"
 
-/** How many calls may run, and how many may wait, for each class of models. */
+/** The concurrency limit and the queue of each class of models. */
 export interface Concurrency {
-  /** How many may run at most: as many as come. */
+  /** The maximum number of running calls. Default: no limit. */
   readonly max?: number | undefined
   /**
-   * How many may run at least. If it is given, their number follows losses: x0.9 after one, and +1 for each answer that
-   * begins until the first loss, then +1 for each round of them.
+   * The minimum number of running calls. If set, the limit adapts to losses: x0.9 after a loss; +1 per answer that
+   * begins until the first loss, then +1 per round of answers.
    */
   readonly min?: number | undefined
-  /** Where that begins: at 20. */
+  /** The initial value of an adaptive limit: 20. */
   readonly initial?: number | undefined
   /**
-   * How many of the same or a higher priority may wait before one more is turned away, when it comes: 200. Where several
-   * tenants wait, each has an equal share of these places.
+   * How many calls of the same or a higher priority may wait: 200. Checked on arrival only. If several tenants wait,
+   * each has an equal share of the places.
    */
   readonly queue?: number | undefined
-  /** How long a call waits: until its deadline less the time for the answer; without a deadline, 1 minute. */
+  /** How long a call may wait. Default: until its deadline, less the time for the answer; 1 minute without a deadline. */
   readonly maxWait?: Duration.Input | undefined
 }
 
-/** The settings that were meant. Times in milliseconds. */
+/** Options with defaults filled in. Times in milliseconds. */
 export interface Settings {
   readonly max: number
   readonly min: number
@@ -60,13 +58,13 @@ export interface Settings {
   readonly maxWait: number | undefined
 }
 
-/** What is going on, for health endpoints and tests. */
+/** The status of a queue, for health endpoints and tests. */
 export interface Status {
   readonly running: number
   readonly waiting: number
-  /** How many may run. */
+  /** The current concurrency limit. */
   readonly limit: number
-  /** What remains of the quota, if there is one. */
+  /** The remaining quota, if there is one. */
   readonly remaining: Quota.Amount | undefined
 }
 
@@ -77,24 +75,24 @@ export interface Status {
 /** The queue of one class of models. */
 export interface Admission extends Guard.Guard {
   readonly status: Effect.Effect<Status>
-  /** How much the quota holds when it is full, if there is one. */
+  /** The capacity of the quota, if there is one. */
   readonly capacity: () => Quota.Amount | undefined
-  /** Whether nobody has asked for so many milliseconds, runs or waits. */
+  /** Whether no call runs or waits, and none came for `length` ms. */
   readonly isIdle: (length: number, now: number) => boolean
 }
 
-/** What a queue needs of the place where it is built. */
+/** Dependencies from the context in which the queue is built. */
 export interface Place {
-  /** The account and the class of models. */
+  /** Account and class of models: the key in the store. */
   readonly key: string
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
   readonly concurrency: Settings
   readonly quota: Quota.Settings & { readonly limits: Quota.Amount; readonly store: Quota.Levels } | undefined
-  /** What the fibers of the queue belong to: when it is closed, those who still wait are served all the same. */
+  /** The fibers of the queue run in this scope. After it closes, calls that still wait are served all the same. */
   readonly scope: Scope.Scope
 }
 
-/** Opens the queue. */
+/** Creates the queue. */
 export const make = ({ concurrency, quota, scope, ...place }: Place): Admission => {
   const estimator = new Estimator()
   const queue: Queue.Queue = {

@@ -1,29 +1,29 @@
 /**
- * How many calls may run: one cut for each congestion event, one more for each round, never by latency.
+ * Adapts the concurrency limit: one cut per congestion event, one more per round of answers, independent of latency.
  *
- * Sources: TCP (RFC 5681) for one cut an event, the quick start, and one more a round after it; Netflix
- * concurrency-limits for the factor. Scenario: 1,000 jobs where 50 may run.
+ * Sources: TCP (RFC 5681) for one cut per event, slow start, and linear growth after it; Netflix concurrency-limits for
+ * the factor. Scenario: 1,000 jobs where 50 may run.
  */
 
-/** Where it begins, and how far it goes. */
+/** The initial limit and its bounds. */
 export interface Range {
   readonly min: number
   readonly max: number
   readonly initial: number
 }
 
-/** What is left after a cut. */
+/** A cut multiplies the limit by this. */
 const factor = 0.9
 
-/** How many may run. Requests are numbered as they are sent. */
+/** An adaptive concurrency limit. Requests are numbered in the order in which they are sent. */
 export class Limit {
   readonly range: Range
   size: number
-  /** Up to here it grows by one for each answer that begins, above it by one for each round of them. */
+  /** Slow start: below the threshold the limit grows by 1 per answer, above it by 1 per round of answers. */
   threshold = Infinity
-  /** The last request that was sent before the last cut: its loss is a part of the same event. */
+  /** The last request sent before the last cut. Losses up to this one belong to the same congestion event. */
   cutAfter = 0
-  /** How many answers are under way. */
+  /** How many answers have begun and not ended. */
   underWay = 0
 
   constructor(range: Range) {
@@ -31,27 +31,28 @@ export class Limit {
     this.size = range.initial
   }
 
-  /** How many may run. */
+  /** The current limit. */
   get most(): number {
     return Math.floor(this.size)
   }
 
-  /** An answer begins, while so many run. */
+  /** Call when an answer begins while `running` calls run. */
   begun(running: number): void {
     this.underWay++
-    // Fewer than half of them at work say nothing about more.
+    // With less than half of the limit in use, a success does not show that more could run.
     if (2 * running < this.size) return
     this.size = Math.min(this.range.max, this.size + (this.size < this.threshold ? 1 : 1 / this.size))
   }
 
-  /** An answer that had begun is over. */
+  /** Call when an answer that had begun ends. */
   ended(): void {
     this.underWay--
   }
 
   /**
-   * A request was lost, when so many were sent. As many as are answered just now may run. Where none is, it is an outage,
-   * and no sign of how many may run: the number comes back as fast as it grew at first.
+   * Call when request number `request` was lost and `sent` requests had been sent. The limit never falls below the
+   * number of answers under way. If none is under way, it is an outage, not congestion: the limit may grow back in slow
+   * start.
    */
   lost(request: number, sent: number): void {
     if (request <= this.cutAfter) return

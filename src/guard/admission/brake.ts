@@ -1,4 +1,4 @@
-/** What slows the calls of a class of models down after a 429: the pause that it asks for, and the ramp after it. */
+/** Slows down one class of models after a 429: first the pause that the 429 asks for, then a ramp. */
 import type { Amount } from "../quota/Quota.ts"
 import { Ramp, RecentRate } from "../ramp.ts"
 import { Pause } from "./pause.ts"
@@ -6,33 +6,39 @@ import { Pause } from "./pause.ts"
 export interface Brake {
   readonly pause: Pause
   readonly recent: RecentRate
-  /** How fast calls may begin, after a pause and after a 429 for growing too fast. */
+  /** Limits the rate of calls after a pause, and after a 429 because traffic grew too fast. */
   ramp: Ramp | undefined
 }
 
-/** A brake that holds nobody. */
+/** A brake that is off. */
 export const make = (): Brake => ({ pause: new Pause(), recent: new RecentRate(), ramp: undefined })
 
-/** In how many milliseconds a request of a size may be sent, as the last one of so many. */
+/** Milliseconds until the last of `calls` requests may be sent; `size` is the estimated size of that request. */
 export const waitFor = ({ pause, ramp }: Brake, size: () => Amount, calls: number, now: number): number =>
   Math.max(pause.wait(size, now), ramp?.waitFor(calls, now) ?? 0)
 
-/** One is sent, and may look whether a pause is over. The ramp is over when it is up and nobody else waits. */
+/**
+ * Call when a request is sent. `looks`: it tests whether the pause is over. The ramp ends at its top, when no other
+ * call waits.
+ */
 export const sent = (brake: Brake, looks: boolean, isLast: boolean, now: number): void => {
   const { ramp, recent } = brake
-  // Nothing was sent in the pause.
+  // During the pause nothing was sent, so it must not count for the recent rate.
   if (looks) recent.skip(now)
   recent.count(now)
   ramp?.take()
   if (isLast && ramp?.isFull(now) === true) brake.ramp = undefined
 }
 
-/** Those who waited for the end of a pause follow at the rate from before it, and then faster. */
+/** Starts the ramp after a pause: queued calls leave at the rate from before the pause, which then grows. */
 export const released = (brake: Brake, now: number): void => {
   brake.ramp ??= new Ramp(brake.recent.rate(), now, 1)
 }
 
-/** A 429 for growing too fast, of a call that began then: half the recent rate at first, and half of that with each further one. */
+/**
+ * A 429 because traffic grew too fast. The first one starts a ramp at half the recent rate; each later one cuts it
+ * (`Ramp.lose`).
+ */
 export const grewTooFast = (brake: Brake, began: number, now: number): void => {
   if (brake.ramp === undefined) brake.ramp = new Ramp(brake.recent.rate(), now, 0.5)
   else brake.ramp.lose(began, now)

@@ -1,40 +1,43 @@
-/** How long answers take, and so how soon there is a place in a queue. */
+/** Measures how long answers take, to estimate when a queued call gets its turn. */
 
-/** How much each answer says: about the last ten count. */
+/** Weight of a new sample in the moving average: about the last ten answers count. */
 const weight = 0.1
 
-/** Before the first answer, in milliseconds: a short one, where ten run. */
+/** Estimated milliseconds between free slots before the first answer: a short answer, with ten calls running. */
 const first = 500
 
-/** Longer than most: answers differ. Scenario c, where 6 of 129 were sent too late to be answered. */
+/**
+ * Safety factor on the average duration, because answers vary. Scenario c, where 6 of 129 calls were sent too late to
+ * be answered.
+ */
 const spread = 2
 
-/** The share of the time until a deadline that is kept for the answer at most: a queue may take the other half. */
+/** At most this share of the time to the deadline is kept for the answer. The queue may use the rest. */
 const most = 0.5
 
-/** What answers took. */
+/** Moving averages of answer times, in milliseconds. */
 export class Pace {
   took = 0
-  /** How long it takes until one of those who run is done. */
+  /** Average time until the next slot becomes free. */
   each: number | undefined
-  /** When there is a place for the one that was refused last. */
+  /** The `retryAfter` time given to the last rejected call. */
   next = -Infinity
 
-  /** An answer took so long, beside as many others. */
+  /** Adds a sample: an answer took `took` ms while `running` calls ran. */
   answered(took: number, running: number): void {
     const each = took / Math.max(1, running)
     this.took = this.each === undefined ? took : this.took + weight * (took - this.took)
     this.each = this.each === undefined ? each : this.each + weight * (each - this.each)
   }
 
-  /** What is kept for the answer of what is left until a deadline. */
+  /** How much of the time to the deadline, `left`, to keep for the answer. */
   kept(left: number): number {
     return left === Infinity ? 0 : Math.min(spread * this.took, most * left)
   }
 
   /**
-   * When there is a place for one that finds none, from some time on. Each that asks is told a later time than the one
-   * before, as the queue empties, so that they do not all come back at once.
+   * When a rejected call may find a place in the queue, not before `from`. Each call gets a later time than the one
+   * before, at the rate at which the queue empties, so that they do not all come back at once.
    */
   place(from: number): number {
     return this.next = Math.max(this.next, from) + (this.each ?? first)

@@ -1,9 +1,9 @@
 /**
- * The pause after a 429 that says when to come back, for one class of models.
+ * The pause after a 429 with a `retry-after`, for one class of models.
  *
- * It holds everybody if requests ran out or nothing more is said, and if tokens ran out only requests that are estimated
- * to be at least as large. When it is over, one call looks, and the others go when that is answered. The hint of an error
- * that is no 429 counts for the circuit: how long it stays open.
+ * If tokens ran out, it holds only requests whose estimated size is at least that of the rejected one. If requests ran
+ * out, or the API does not say, it holds every request. When the pause is over, one call tests it; the others follow
+ * when that call gets an answer. A `retry-after` of other errors applies to the circuit: how long it stays open.
  */
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
@@ -17,24 +17,30 @@ import { outcomes } from "../outcomes.ts"
 import { dimensions } from "../quota/amounts.ts"
 import type { Amount } from "../quota/Quota.ts"
 
-/** A longer hint is asked about again after that, in milliseconds: the answer may have changed, and it costs one request. */
+/**
+ * In milliseconds. A longer `retry-after` is cut to this and tested again: the limit may have changed, and a test costs
+ * one request.
+ */
 export const longestPause = 60_000
 
-/** When another call looks, if the first has no answer yet: a 429 takes less, and thinking takes two minutes. */
+/**
+ * Milliseconds until the next call may test, if the first has no answer yet. A 429 arrives sooner than this; thinking
+ * can take two minutes.
+ */
 const lookEvery = 5000
 
-/** The estimated size of a request. */
+/** The estimated size of a request. A function, because few requests need the estimate. */
 type Size = () => Amount
 
-/** A pause, if there is one. */
+/** The state of the pause. `isOn` says whether there is one. */
 export class Pause {
   isOn = false
   /** When the next call may be sent. */
   next = -Infinity
-  /** How large a request is held, where not all are. */
+  /** Requests of this size or larger are held; `undefined` holds every request. */
   least: Partial<Amount> | undefined
 
-  /** A request was refused. Answers whether anybody has to wait longer than before. */
+  /** Call when a request got a 429. Returns whether any call has to wait longer than before. */
   refused(error: RateLimited, size: Size, now: number): boolean {
     if (error.retryAfter === undefined || isPermanent(error)) return false
     const until = now + Math.min(Duration.toMillis(error.retryAfter), longestPause)
@@ -48,7 +54,7 @@ export class Pause {
     return true
   }
 
-  /** Whether a request of this size is held, now or later. */
+  /** Whether the pause applies to a request of this size. */
   holds(size: Size): boolean {
     const { least } = this
     if (!this.isOn || least === undefined) return this.isOn
@@ -56,24 +62,27 @@ export class Pause {
     return dimensions.some((of) => asked[of] >= (least[of] ?? Infinity))
   }
 
-  /** How many milliseconds it is held. */
+  /** Milliseconds that a request of this size has to wait. */
   wait(size: Size, now: number): number {
     return this.isOn && now < this.next && this.holds(size) ? this.next - now : 0
   }
 
-  /** One that is sent after the pause looks whether it is over: the others wait. */
+  /**
+   * Makes a request that is sent after the wait the test of the pause, if the pause applies to it. Others wait for its
+   * answer.
+   */
   looks(size: Size, now: number): boolean {
     if (!this.holds(size)) return false
     this.next = now + lookEvery
     return true
   }
 
-  /** The call that tested the end of the pause got no answer: the next one may test now. */
+  /** The testing call ended without an answer: another call may test now. */
   again(now: number): void {
     this.next = Math.min(this.next, now)
   }
 
-  /** An answer begins: the pause is over, if that was to be seen. */
+  /** Call when an answer begins. Returns `over` if this call tested the pause. */
   begun(call: Looking): "over" | undefined {
     if (!call.looks) return undefined
     call.looks = false
@@ -82,7 +91,7 @@ export class Pause {
     return "over"
   }
 
-  /** A call has ended: whether anybody has to wait longer, or the pause is over. */
+  /** Call when a request ends. Returns whether other calls must wait longer, or the pause is over. */
   ended(call: Looking, exit: Guard.Ending, size: Size, now: number): "longer" | "over" | undefined {
     const error = Guard.errorOf(exit)
     if (error?._tag === "RateLimited") return this.refused(error, size, now) ? "longer" : undefined
@@ -98,11 +107,14 @@ interface Looking {
   looks: boolean
 }
 
-/** Whether the API may have read the request, and had the time to reply. */
+/** Whether the API received the request and had time to reply. */
 const wasHeard = (exit: Guard.Ending, error: ClaudeError | undefined): boolean =>
   Exit.isSuccess(exit) || error !== undefined && !isLocal(error) && outcomes[error._tag].quota !== "none"
 
-/** How many tokens were refused, if it is tokens that ran out. */
+/**
+ * The token counts of the rejected request in the dimensions that ran out; `undefined` if it was not tokens that ran
+ * out.
+ */
 export const tokensOf = (said: RateLimited["limits"], size: Size): Partial<Amount> | undefined => {
   const limits: RateLimits = isObject(said) ? said : {}
   if (limits.requests?.remaining === 0) return undefined
@@ -113,11 +125,11 @@ export const tokensOf = (said: RateLimited["limits"], size: Size): Partial<Amoun
     : undefined
 }
 
-/** Whether less is left than was asked for. */
+/** Whether less remains than the request needs. */
 const isSpent = (limit: RateLimits["inputTokens"], asked: number): boolean =>
   typeof limit?.remaining === "number" && limit.remaining < asked
 
-/** What both hold, and what only one does. */
+/** The smaller of two sizes, in each dimension. A dimension that only one has is kept. */
 const smaller = (a: Partial<Amount>, b: Partial<Amount>): Partial<Amount> => ({
   input: Math.min(a.input ?? Infinity, b.input ?? Infinity),
   output: Math.min(a.output ?? Infinity, b.output ?? Infinity)

@@ -1,4 +1,4 @@
-/** The queue of one class of models: what is kept of it, who waits, takes, and gives back. */
+/** The queue of one class of models: admits calls, takes slot and quota, and settles both. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -22,7 +22,7 @@ import type { Pace } from "./pace.ts"
 import { usualMaxWait } from "./settings.ts"
 import * as Ticket from "./ticket.ts"
 
-/** What is kept of one class of models. */
+/** The state of one class of models. */
 export interface Queue {
   readonly concurrency: Settings
   readonly steady: Steady.Steady
@@ -33,7 +33,7 @@ export interface Queue {
   readonly pace: Pace
   readonly turnstile: Turnstile.Turnstile<Ticket.Ticket>
   running: number
-  /** How many were sent in all. */
+  /** How many requests were ever sent; numbers them. */
   sent: number
   askedAt: number
 }
@@ -42,22 +42,22 @@ export interface Queue {
 // Waiting
 // -----------------------------------------------------------------------------
 
-/** Now, by the time of the queue. */
+/** The current time on the queue's monotonic clock. */
 export const timeIn = ({ steady }: Queue): Effect.Effect<number> => atNow((clock) => Effect.succeed(steady(clock)))
 
 const sizeOf = ({ estimator }: Queue, ticket: Ticket.Ticket) => () => Ticket.sizeOf(ticket, estimator)
 
-/** Waits for a slot and quota, or is turned away. */
+/** Waits for a slot and quota. Fails with `Saturated` if the call may not wait, or waited too long. */
 export const admit = Effect.fnUntraced(function*(
   queue: Queue,
   { params }: Request
 ): Effect.fn.Return<Guard.Lease, ClaudeError> {
   const { concurrency, meter, pace, steady, turnstile } = queue
-  // Read once: to yield each of these would cost more than to go through.
+  // One read of the context: yielding each service would cost more.
   const context = yield* Effect.context<never>()
   const time = Context.get(context, Clock.Clock)
   const priced = meter && (yield* meter.price(params, steady(time.currentTimeMillisUnsafe())))
-  // To have it counted takes time.
+  // Read again, because counting tokens at the API takes time.
   const clock = time.currentTimeMillisUnsafe()
   const left = Context.get(context, Current.Deadline) - clock
   const maxWait = concurrency.maxWait ?? (left < Infinity ? Infinity : usualMaxWait)
@@ -70,16 +70,16 @@ export const admit = Effect.fnUntraced(function*(
     : yield* saturated(queue, ticket, at)
 })
 
-/** One that a pause holds for its size lets others pass. */
+/** A call held because of its size lets smaller calls pass. */
 export const rank = (queue: Queue, ticket: Ticket.Ticket): number => {
   const { pause } = queue.brake
   return ticket.rank + (pause.least !== undefined && pause.holds(sizeOf(queue, ticket)) ? heldOffset : 0)
 }
 
-/** The offset in rank of calls that a pause holds for their size: they go after all others. */
+/** Rank offset for calls held because of their size. Larger than any priority, so that they go after all others. */
 const heldOffset = 10
 
-/** In how many milliseconds it may go by quota and pause, after others that take so much. */
+/** Milliseconds until quota and pause let a call pass, after others that use `ahead`. */
 export const turn = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, ahead: Quota.Amount, now: number) {
   const { brake, meter } = queue
   const held = Brake.waitFor(brake, sizeOf(queue, ticket), ahead.requests + 1, now)
@@ -88,8 +88,9 @@ export const turn = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Tic
 })
 
 /**
- * Why a call is turned away. `by`: `quota` if it would have to wait for quota or a pause too long, or if slots are free, else
- * `concurrency`. `retryAfter`: after waiting, what is left of a pause; else its turn, or a place in the queue.
+ * Fails with the error of a rejected call. `by` is `quota` if quota or a pause holds the call, and this takes longer than
+ * the call may wait or slots are free; otherwise `concurrency`. `retryAfter` is the rest of the pause if the call waited,
+ * otherwise the estimated time of its turn or of a place in the queue.
  */
 const saturated = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, at: number) {
   const { brake, limit, pace, turnstile } = queue
@@ -109,7 +110,7 @@ const saturated = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticke
 // Taking
 // -----------------------------------------------------------------------------
 
-/** Takes a slot and the quota, or neither, and says in how many milliseconds to ask again. */
+/** Takes a slot and quota and returns 0, or takes neither and returns the milliseconds until it is worth asking again. */
 export const take = (queue: Queue, ticket: Ticket.Ticket, now: number): Effect.Effect<number> =>
   Effect.suspend(() => {
     const { brake, limit, meter } = queue
@@ -138,7 +139,7 @@ const sent = (queue: Queue, ticket: Ticket.Ticket, now: number): void => {
   ticket.taken = { at: now, total: meter?.total ?? Amounts.zero }
 }
 
-/** Undoes that. */
+/** Undoes `take`. */
 export const putBack = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, now: number) {
   if (queue.meter !== undefined && ticket.priced !== undefined) yield* queue.meter.add(ticket.priced.cost, now)
   unsent(queue, ticket, now)
@@ -154,7 +155,7 @@ const unsent = (queue: Queue, ticket: Ticket.Ticket, now: number): void => {
 // Settling
 // -----------------------------------------------------------------------------
 
-/** That an answer begins is enough: its length says nothing about the load. */
+/** Counts an answer as a success as soon as it begins: its length says nothing about the load. */
 const began = (queue: Queue, ticket: Ticket.Ticket, { rateLimits, usage }: Opened): Effect.Effect<void> =>
   atNow((clock) => {
     if (ticket.hasBegun) return Effect.void
@@ -194,7 +195,7 @@ const settle = (
     return Effect.map(paid, turnstile.wake)
   })
 
-/** How many may run follows what became of those that did. */
+/** Updates the concurrency limit, and the ramp if traffic grew too fast. */
 const adjust = (
   { brake, limit, running, sent }: Queue,
   { hasBegun, number, taken }: Ticket.Ticket,
@@ -208,7 +209,10 @@ const adjust = (
   if (error?._tag === "RateLimited" && error.ramp === true) Brake.grewTooFast(brake, taken?.at ?? now, now)
 }
 
-/** A 429 may begin a pause: whoever would wait for nothing is told at once. After it, the others follow one that looked. */
+/**
+ * Tells waiting calls about the pause. If it got longer, calls that may not wait so long are rejected at once; if it
+ * is over, the waiting calls follow at the rate of the ramp.
+ */
 const paused = (queue: Queue, news: "over" | "longer" | undefined, now: number): void => {
   const { brake, turnstile } = queue
   if (news === "over") {

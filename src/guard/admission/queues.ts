@@ -1,4 +1,4 @@
-/** The queues of an account: one for each class of models, as one guard. */
+/** All queues of an account, one per class of models, behind one guard. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { atNow } from "../../atNow.ts"
@@ -12,14 +12,14 @@ import type * as Meter from "../quota/meter.ts"
 import type * as Quota from "../quota/Quota.ts"
 import * as Admission from "./Admission.ts"
 
-/** What queues need of the place where they are built. */
+/** Dependencies from the context in which the queues are built. */
 export interface Place extends Pick<Meter.Place, "countTokens"> {
   readonly catalogue: Catalogue
   readonly store: Quota.Levels
   readonly scope: Scope.Scope
 }
 
-/** The queues that were asked for, by class of models and by model. */
+/** The queues created so far, by class of models and by model. */
 export interface Queues {
   readonly guards: Pick<Compiled, "account" | "concurrency" | "quota">
   readonly place: Place
@@ -29,7 +29,7 @@ export interface Queues {
   isDraining: boolean
 }
 
-/** No queue yet: each is opened when a model of its class is asked for. */
+/** Starts without queues. The first request for a class of models creates its queue. */
 export const make = (guards: Queues["guards"], place: Place): Queues => ({
   guards,
   place,
@@ -38,7 +38,7 @@ export const make = (guards: Queues["guards"], place: Place): Queues => ({
   isDraining: false
 })
 
-/** All of them as a guard, which turns new calls away while it drains. */
+/** One guard for all queues. While draining, its gate rejects new calls. */
 export const guard = (queues: Queues): Guard.Guard => ({
   gate: ({ params: { model } }) =>
     queues.isDraining ? Effect.fail(new Saturated({ model, detail: draining })) : Effect.void,
@@ -54,7 +54,7 @@ const admit = (queues: Queues, request: Request): Effect.Effect<Guard.Lease, Cla
   return atNow((now) => added(queues, model, now).admit(request))
 }
 
-/** Models of one line share limits, as the API has it. */
+/** Models of one line (such as `opus`) share limits, as in the API. */
 const added = (queues: Queues, model: string, now: number): Admission.Admission => {
   const line = queues.place.catalogue.models.get(model)?.line
   const { limits, name } = queues.guards.quota?.classOf(line, model) ?? { name: line ?? model, limits: undefined }

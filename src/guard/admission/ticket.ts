@@ -1,4 +1,4 @@
-/** A call that wants to be let in, and one that was. */
+/** Tickets: calls in the queue, and calls that the queue has admitted. */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import { Saturated } from "../../ClaudeError.ts"
@@ -9,44 +9,43 @@ import type { Estimator } from "../../request/tokenEstimate.ts"
 import * as Priority from "../priority.ts"
 import type * as Quota from "../quota/Quota.ts"
 
-/** What a request costs, and what is in it. */
+/** The cost of a request, and the content from which it was estimated. */
 export interface Priced {
   readonly cost: Quota.Amount
   readonly content: Content
-  /** What the API counted, if it was asked. */
+  /** The API's token count, if it was requested. */
   readonly counted?: number | undefined
 }
 
-/** When a request was let in, and what had been taken in all, then. */
+/** When the call was admitted, and the net quota that its queue had taken by then. */
 export interface Taken {
   readonly at: number
   readonly total: Quota.Amount
 }
 
-/** A call that wants to be let in. Times do not go back. */
+/** A call in the queue or past it. Times are on the queue's monotonic clock. */
 export interface Ticket {
   readonly params: Params
   readonly rank: number
   readonly tenant: string
-  /** Whether its caller waits only so long. */
+  /** Whether the call has a deadline. */
   readonly hasDeadline: boolean
-  /** When it stops waiting. */
+  /** When the call stops waiting. */
   readonly until: number
-  /** What it is to take of the quota, if there is one. */
+  /** The quota cost; `undefined` without a quota. */
   priced: Priced | undefined
-  /** What it is estimated to use, where there is no quota and somebody wants to know. */
+  /** Cached estimate of the size, where there is no quota and a pause needs it. */
   size: Quota.Amount | undefined
-  /** When it was let in. */
+  /** Set when the call is admitted. */
   taken: Taken | undefined
-  /** Which one it was that was let in. */
+  /** The position in the order of admitted calls; 0 before. */
   number: number
-  /** Whether it looks if a pause is over. */
+  /** Whether this call tests the end of a pause. */
   looks: boolean
-  /** Whether its answer has begun. */
   hasBegun: boolean
 }
 
-/** The call that runs in a context, and stops waiting at a time. */
+/** The ticket of the call that runs in `context` and waits until `until`. */
 export const make = (
   context: Context.Context<never>,
   params: Params,
@@ -66,11 +65,11 @@ export const make = (
   hasBegun: false
 })
 
-/** What a call is told that is not let in. It may come back in so many milliseconds, if that is known. */
+/** The error of a rejected call. `wait` is the milliseconds until the call may come back, 0 if unknown. */
 export const turnedAway = ({ params: { model } }: Ticket, by: Saturated["by"], wait: number): Saturated =>
   new Saturated({ model, by, retryAfter: wait > 0 ? Duration.millis(Math.ceil(wait)) : undefined })
 
-/** What it is estimated to use. */
+/** The estimated usage of a request. */
 export const sizeOf = (ticket: Ticket, estimator: Estimator): Quota.Amount => {
   if (ticket.priced !== undefined) return ticket.priced.cost
   if (ticket.size !== undefined) return ticket.size

@@ -1,9 +1,9 @@
 /**
- * Bounds how much load failures may add, for each model.
+ * Bounds how much load retries may add after failures, for each model.
  *
- * A bucket holds ten attempts: an extra attempt that fails takes one, an answer that begins gives one. While the bucket
- * is empty, one attempt may start after 10 s, after 20 s, and so on, so that an outage costs next to nothing and its end
- * is noticed. Calls wait for their turn in one line, oldest first, because any success may let them through.
+ * A bucket holds ten attempts: an extra attempt that fails takes one, an answer that begins returns one. While the
+ * bucket is empty, one attempt may start after 10 s, then after 20 s, and so on, so that an outage adds little load and
+ * its end is noticed. Calls wait for their turn in one line, oldest first, because any success may let them through.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -24,29 +24,29 @@ import { chargeOf, leaseOf, ticketOf } from "./lease.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** How much extra load there may be. */
+/** How much extra load retries may add. */
 export interface Options {
-  /** How many extra attempts of a model may fail, without a success, before calls wait: 10. */
+  /** How many extra attempts per model may fail without a success before calls have to wait: 10. */
   readonly size?: number | undefined
 }
 
-/** The settings that were meant. */
+/** Options with defaults filled in. */
 export type Settings = Required<{ readonly [K in keyof Options]: number }>
 
 /**
  * One success pays for one failed extra attempt. If a share `f` of all attempts fails, there are f²/(1-f) failed extra
- * attempts for each success: 0.5 at 50 %, which is retried without end, and more than 1 above 62 %, which is an outage.
- * Ten, because an hour of full outage may cost 27 (5 % of 0.15 calls/s), and the paced attempts are 15 of these.
+ * attempts per success: 0.5 at 50 %, which is retried without end, and more than 1 above 62 %, which is an outage. Ten,
+ * because an hour of full outage may cost 27 (5 % of 0.15 calls/s), and the paced attempts are 15 of these.
  */
 const defaults: Settings = { size: 10 }
 
 /** How long a call without a deadline waits, in milliseconds: as long as the `overall` of `Policy.standard`. */
 const longestWait = 300_000
 
-/** The time kept for the attempt itself, in milliseconds: no answer takes less than a second (as `inTime`). */
+/** The time kept for the attempt itself, in milliseconds: no answer takes less than a second (as in `inTime`). */
 const shortestAnswer = 1000
 
-/** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
+/** Fills in defaults. Throws a `RangeError` if the options are invalid. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("budget", options, defaults)
   const size = Refuse.count("budget: size", options.size ?? defaults.size)
@@ -56,17 +56,17 @@ export const settings = (options: Options): Settings => {
   return { size }
 }
 
-/** The buckets of the models that had an extra attempt: how many failed extra attempts remain of how many. */
+/** The buckets of models that had an extra attempt: how many failed ones remain, of how many. */
 export interface Status {
   readonly [model: string]: { readonly remaining: number; readonly size: number; readonly waiting: number }
 }
 
 /** The budget that retry, re-ask, continuation and fallback share. */
 export interface RetryBudget extends Budget {
-  /** Learns from every request whether its answer began, and whether it broke off later. Holds nobody back. */
+  /** Learns from each request whether its answer began, and whether it broke off later. Never holds a request back. */
   readonly guard: Guard.Guard
   readonly status: Effect.Effect<Status>
-  /** Lets no further attempt begin: calls that wait for one end with what they failed with. */
+  /** Lets no further attempt begin: calls that wait for one end with the error of their last attempt. */
   readonly close: () => void
 }
 
@@ -74,7 +74,10 @@ export interface RetryBudget extends Budget {
 // Constructors
 // -----------------------------------------------------------------------------
 
-/** Opens a budget, in memory. The fibers of its lines belong to the scope, and when that is closed, to those who still wait. */
+/**
+ * Creates a budget in memory. The fibers of its lines run in `scope`; after it closes, waiting calls are served all the
+ * same.
+ */
 export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
   const all: Buckets = { size, scope, byModel: new Map(), isClosed: false }
   return {
@@ -109,7 +112,7 @@ const bucketOf = ({ byModel, scope, size }: Buckets, model: string, now: number)
 }
 
 const charge = Effect.fnUntraced(function*(all: Buckets, model: string): Effect.fn.Return<Charge | undefined> {
-  // Read once: to yield each of these would cost more.
+  // One read of the context: yielding each service would cost more.
   const context = yield* Effect.context<never>()
   const rank = Priority.rankOf(Context.get(context, Current.Priority))
   const deadline = Context.get(context, Current.Deadline)

@@ -1,59 +1,64 @@
-/** The bucket of failed extra attempts of one model, and the tickets of those who draw on it. */
+/** The token bucket of failed extra attempts of one model, and the tickets of extra attempts. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { RecentRate } from "../ramp.ts"
 import * as Turnstile from "../waitQueue.ts"
 
 /**
- * How long after the last failure one attempt may start while the bucket is empty, in milliseconds: doubled by each of
- * these that fails. In an hour of outage these are 15.
+ * In milliseconds. While the bucket is empty, one attempt may start this long after the last failure; each such attempt
+ * that fails doubles the wait. An hour of outage takes 15 of them.
  */
 export const [firstPace, longestPace] = [10_000, 300_000]
 
-/** How many calls wait where they would be a burst if all went at once (a brown-out, a). Few random failures make so many wait. */
+/**
+ * From this many waiting calls on, releasing all at once would be a burst (a brown-out, scenario a). A few random
+ * failures do not make so many calls wait.
+ */
 const backlog = 20
 
 /**
- * How many calls of a backlog leave for each new one. After an outage, in which as many new calls came and none was answered,
- * so few that the load is at most doubled, with those that fail and come once more (a). In a brown-out as many as 60 % failures
- * need (three-models).
+ * How many waiting calls leave for each new call. After an outage (as many new calls arrived and none was answered): so
+ * few that the load at most doubles, counting those that fail and retry (scenario a). In a brown-out: as many as 60 %
+ * failures need (scenario three-models).
  */
 const [afterOutage, inBrownOut] = [0.9, 2]
 
-/** How many calls of a backlog leave in a second at least: in programs that ask more rarely they would wait for minutes. */
+/**
+ * Waiting calls leave at least at this rate per second: a program with little traffic would otherwise make them wait
+ * for minutes.
+ */
 const leastRate = 1
 
 /**
- * The bucket of one model. An extra attempt that runs counts as failed until the model answers anything: in an outage no
- * more than ten run at once, and while answers come, any number.
+ * The bucket of one model. A running extra attempt counts as failed until the model answers any call. So an outage has
+ * at most ten extra attempts at once, and while answers arrive there is no bound.
  */
 export interface Bucket {
   readonly size: number
-  /** Below zero if an answer breaks off after others were asked on its account. */
+  /** Below zero if an answer breaks off after its credit was spent. */
   left: number
-  /** What is taken for extra attempts that run since the last success, and how many these are. */
+  /** Credit held by running extra attempts since the last success, and how many of them run. */
   held: number
   running: number
-  /** How many successes there were, and when the last was. */
+  /** How many successes there were, and the time of the last one. */
   round: number
   succeededAt: number
-  /** From when the pace counts: the last failure of an extra attempt, or the start of one while the bucket was empty. */
+  /** Start of the current wait: the last failure of an extra attempt, or the start of one while the bucket was empty. */
   pacedFrom: number
   pace: number
-  /** How many calls begin in a second. */
+  /** The rate of new calls. */
   readonly offered: RecentRate
-  /** Whether the calls of a backlog leave one by one. */
+  /** Whether waiting calls leave one by one, at a limited rate. */
   isPaced: boolean
-  /** How many of them leave for each new call. */
+  /** How many waiting calls leave for each new call. */
   share: number
-  /** When the next of them may leave. */
+  /** When the next waiting call may leave. */
   nextAt: number
-  /** Whether there was an extra attempt: only such buckets are shown. */
+  /** Whether there was ever an extra attempt. Unused buckets are left out of the status. */
   isUsed: boolean
   readonly line: Turnstile.Turnstile<Ticket>
 }
 
-/** A full bucket. */
 export const make = (size: number, scope: Scope.Scope): Bucket => {
   const bucket: Bucket = {
     size,
@@ -84,22 +89,22 @@ export const make = (size: number, scope: Scope.Scope): Bucket => {
   return bucket
 }
 
-/** Milliseconds until an extra attempt may start; `Infinity` until something ends. */
+/** Milliseconds until an extra attempt may start; `Infinity` if a running attempt must end first. */
 export const waitFor = (bucket: Bucket, now: number): number => {
-  // No gap is longer than that, also where the clock was set back.
+  // Caps the gap, in case the clock was set back.
   bucket.nextAt = Math.min(bucket.nextAt, now + 1000 / leastRate)
   if (bucket.left >= 1) return bucket.isPaced ? Math.max(0, bucket.nextAt - now) : 0
   if (bucket.running > 0) return Infinity
-  // Also where the clock was set back since then.
+  // Corrects the start of the wait, in case the clock was set back.
   bucket.pacedFrom = Math.min(bucket.pacedFrom, now)
   return Math.max(0, bucket.pacedFrom + bucket.pace - now)
 }
 
-/** Whether it is full, nobody waits, and no new call came for so long: then a new one is the same. */
+/** Whether the bucket can be dropped: it is full, no call waits, and no new call came for `length` ms. */
 export const isIdle = ({ left, line, offered, running, size }: Bucket, length: number, now: number): boolean =>
   line.size() === 0 && running === 0 && left >= size && now - offered.at >= length
 
-/** An answer begins. The calls of a backlog leave in step with new ones, and not in one burst. */
+/** An answer began. A backlog of waiting calls then leaves in step with new calls, not in one burst. */
 export const succeeded = (bucket: Bucket, now: number): Gift => {
   if (bucket.line.size() >= backlog) {
     const missed = bucket.offered.rate() * (now - bucket.succeededAt) / 1000
@@ -118,13 +123,13 @@ export const succeeded = (bucket: Bucket, now: number): Gift => {
   return gift
 }
 
-/** That answer breaks off. */
+/** An answer broke off after it began: takes its credit back. */
 export const takeBack = (bucket: Bucket, { amount, pace }: Gift): void => {
   bucket.left -= amount
   bucket.pace = Math.max(bucket.pace, pace)
 }
 
-/** What an answer gave when it began, and the pace before that. */
+/** The credit of an answer that began, and the pace before it. */
 export interface Gift {
   readonly amount: number
   readonly pace: number
@@ -134,20 +139,19 @@ export interface Gift {
 // Extra attempts
 // -----------------------------------------------------------------------------
 
-/** An extra attempt. */
+/** One extra attempt. */
 export interface Ticket {
   readonly bucket: Bucket
   readonly rank: number
-  /** What it took: nothing, if the bucket was empty and its time had come. */
+  /** The credit it took: 0 if the bucket was empty and its wait was over. */
   price: number
-  /** In which round it holds that; none, if it holds nothing. */
+  /** The round in which it holds that credit; -1 if it holds none. */
   round: number
-  /** What its last answer gave. */
+  /** The credit that its last answer earned. */
   gift: Gift | undefined
   hasFailed: boolean
 }
 
-/** One that has not started. */
 export const ticket = (bucket: Bucket, rank: number): Ticket => ({
   bucket,
   rank,
@@ -172,7 +176,7 @@ const start = (ticket: Ticket, now: number): void => {
   bucket.running++
 }
 
-/** Holds nothing any more, and says what it held. */
+/** Stops holding credit, and returns how much it held. */
 const letGo = (ticket: Ticket): number => {
   const { bucket, price, round } = ticket
   ticket.round = -1
@@ -182,19 +186,19 @@ const letGo = (ticket: Ticket): number => {
   return price
 }
 
-/** It ended, and was no load for nothing. */
+/** The attempt ended without a loss: returns its credit. */
 export const release = (ticket: Ticket): void => {
   ticket.bucket.left += letGo(ticket)
   ticket.bucket.line.wake()
 }
 
-/** It was load for nothing: the first time counts. */
+/** The attempt failed and keeps its credit. Counts once, however often it is reported. */
 export const fail = (ticket: Ticket, now: number): void => {
   if (ticket.hasFailed) return
   ticket.hasFailed = true
   const { bucket, gift, price } = ticket
   if (gift !== undefined) takeBack(bucket, gift)
-  // What it holds stays taken.
+  // Credit that it still holds stays taken.
   bucket.left -= price - letGo(ticket)
   bucket.pacedFrom = now
   if (price === 0) bucket.pace = Math.min(longestPace, 2 * bucket.pace)

@@ -1,4 +1,4 @@
-/** What is drawn on a bucket: the charge of an extra attempt, and the lease of every request. */
+/** Connects requests to the bucket: the charge of an extra attempt, and the lease of every request. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,20 +14,20 @@ import { type Bucket, fail, type Gift, release, succeeded, takeBack, type Ticket
 // Extra attempts
 // -----------------------------------------------------------------------------
 
-/** Where a charge says which ticket it is for: the attempt that it pays for carries it to the guard. */
+/** Links a charge to its ticket: the attempt carries the charge to the guard, which finds the ticket there. */
 const paidWith: unique symbol = Symbol("resilient-claude/RetryBudget/ticket")
 
 interface Paid extends Charge {
   readonly [paidWith]: Ticket
 }
 
-/** The charge of a ticket that has started. */
+/** The charge of an extra attempt that has started. */
 export const chargeOf = (ticket: Ticket): Paid => ({
   [paidWith]: ticket,
   settle: (exit) => settleTicket(ticket, exit)
 })
 
-/** The ticket of a charge, unless it is of another budget than this kind. */
+/** The ticket of a charge; `undefined` if the charge comes from another kind of budget. */
 export const ticketOf = (charge: Charge | undefined): Ticket | undefined =>
   isOurs(charge) ? charge[paidWith] : undefined
 
@@ -45,16 +45,16 @@ const settleTicket = (ticket: Ticket, exit: Guard.Ending): Effect.Effect<void> =
 // Requests
 // -----------------------------------------------------------------------------
 
-/** One request of a first or an extra attempt. */
+/** One request, of a first or an extra attempt. */
 interface Held {
   readonly bucket: Bucket
   readonly ticket: Ticket | undefined
   readonly deadline: number
-  /** What its answer gave, if it is a first attempt. */
+  /** The credit that its answer earned, for a first attempt. An extra attempt keeps it in its ticket. */
   gift: Gift | undefined
 }
 
-/** The lease of a request: of an extra attempt, if it has a ticket. */
+/** The lease of a request. With a ticket, the request belongs to an extra attempt. */
 export const leaseOf = (bucket: Bucket, ticket: Ticket | undefined, deadline: number): Guard.Lease => {
   const held: Held = { bucket, ticket, deadline, gift: undefined }
   return { opened: () => opened(held), settle: (exit) => settle(held, exit) }
@@ -76,7 +76,10 @@ const settle = ({ bucket, deadline, gift, ticket }: Held, exit: Guard.Ending): E
     return Effect.void
   })
 
-/** Whether an attempt was load for nothing: also if the deadline of its call has cut it, as a model may be too slow. */
+/**
+ * Whether an attempt was a loss. One that the deadline of its call interrupted counts as a loss too: the model may be
+ * too slow.
+ */
 const isWasted = (exit: Guard.Ending, now: number, deadline: number): boolean =>
   outcomeOf(exit).budget === "loss"
   || now >= deadline && Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)

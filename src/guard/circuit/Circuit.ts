@@ -1,13 +1,11 @@
 /**
- * Stops asking a model that keeps failing, and finds out when it is well again.
+ * Stops sending requests to a model that keeps failing, and probes until it recovers.
  *
- * One circuit for each model of an account, and one for the account: it closes
- * the gate when the money is spent. An answer that begins is a success, and a
- * failure if it breaks later. It is for outages: while half of all calls fail,
- * asking again is right, and it never opens. It counts in time, and never opens
- * on fewer than `minimumCalls` in its window: programs that ask more rarely than
- * that rely on retries. Calls that wait for it stand in one line, oldest first,
- * and leave at a rate that grows to twice the one from before.
+ * Each model of an account has a circuit, and so has the account, whose circuit opens at the spend limit. An answer
+ * counts as a success when it begins, and as a failure if it breaks off later. A circuit is for outages: it never opens
+ * while only half of all calls fail, because retries then succeed. It counts over time, and never opens on fewer than
+ * `minimumCalls` in its window: programs with less traffic rely on retries. Waiting calls form one line, oldest first,
+ * and after a recovery leave at a rate that grows to twice the one before.
  */
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -31,88 +29,94 @@ export { initial, memory } from "./store.ts"
 
 /** When a circuit opens, and for how long. */
 export interface Options {
-  /** How far back it looks: 60 seconds. */
+  /** The sliding window in which calls count: 60 seconds. */
   readonly window?: Duration.Input | undefined
-  /** On how many calls in the window it decides, at least: 20. */
+  /** The minimum number of calls in the window before the circuit may open: 20. */
   readonly minimumCalls?: number | undefined
-  /** The share of them that must fail: 0.9. */
+  /** The share of failed calls at which it opens: 0.9. */
   readonly failureRate?: number | undefined
-  /** Opens also when a share of the calls begins to be answered only after so long: never. */
+  /** Also opens if at least the share `rate` of answers begins later than `after`. Off by default. */
   readonly slow?: { readonly after: Duration.Input; readonly rate: number } | undefined
-  /** How long it stays open at least: 5 seconds. A quarter of the outage so far, and what the server asks for, if longer. */
+  /**
+   * The minimum time it stays open: 5 seconds. Longer outages use a quarter of their length so far, or the
+   * `retry-after`.
+   */
   readonly openFor?: Duration.Input | undefined
-  /** The longest of these times: 30 seconds. A probe costs one request. */
+  /** The maximum time it stays open: 30 seconds. Each probe costs one request. */
   readonly maxOpenFor?: Duration.Input | undefined
-  /** How long a probe keeps others out if its process never tells its end: 150 seconds, or its own limit. */
+  /**
+   * How long a probe keeps others out if its process dies: 150 seconds, or the time-out of its attempt if that is
+   * longer.
+   */
   readonly probeLease?: Duration.Input | undefined
 }
 
-/** The settings that were meant, in milliseconds. */
+/** Options with defaults filled in, in milliseconds. */
 export interface Settings extends Machine.Settings {
   readonly probeLease: number
   readonly slowAfter: number
 }
 
-/** What circuits need of the place where they are built. */
+/** Dependencies from the context in which the circuits are built. */
 export interface Place {
-  /** Where none is given, it is our memory, which does not fail. */
+  /** `undefined`: in memory, which does not fail. */
   readonly store: Store | undefined
   readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
-  /** What the keys begin with. */
+  /** The prefix of all keys. */
   readonly account: string
   readonly log: CallLog.CallLog
 }
 
-/** A circuit, for those who look at it. `retryAfter` is when a probe may be sent, in milliseconds from now. */
+/** The status of a circuit. `retryAfter` is the milliseconds until a probe may be sent. */
 export interface Status {
   readonly state: "closed" | "open" | "half-open" | "isolated"
   readonly retryAfter: number | undefined
-  /** Why it is not closed, in words: "18 of 20 calls failed: Overloaded". */
+  /** Why it is not closed: "18 of 20 calls failed: Overloaded". */
   readonly why: string | undefined
-  /** What was counted in the window, while it is closed. */
+  /** Counts of the window, while the circuit is closed. */
   readonly calls: number
   readonly failures: number
-  /** How many calls wait in its line. */
+  /** The number of calls that wait in its line. */
   readonly waiting: number
 }
 
 /**
- * Where circuits are kept, by key. `modify` is atomic: it may run `f` more than once, and keeps what the last run
- * returned. No write is needed where `f` returns the state that it was given. A state is plain data (JSON will do); what
- * is not there is `Circuit.initial`. A store that fails, or takes more than a second, is reported, and stops no call.
+ * Stores circuits by key. `modify` must be atomic. It may run `f` more than once; the result of the last run counts. It
+ * need not write if `f` returns the same state object. States are plain data that JSON can hold; a missing one is
+ * `Circuit.initial`. If a store fails, or takes more than a second, this is reported, and calls go on.
  */
 export interface Store {
   readonly modify: <A>(key: string, f: Step<A>) => Effect.Effect<A, unknown>
 }
 
-/** What becomes of a circuit, and what is told of that. */
+/** Computes the next state of a circuit, and a result. */
 export type Step<A> = (state: State) => readonly [State, A]
 
-/** Where circuits are kept: where nothing is said, in the memory of the guarded `Claude`. */
+/** The store of circuits. Default: the memory of the guarded `Claude`. */
 export const Store = Context.Reference<Store | undefined>("resilient-claude/Circuit/Store", {
   defaultValue: () => undefined
 })
 
-/** Each with the scenario of the simulator, or the calculation, that set it. */
+/** Each with the simulator scenario or the calculation that set it. */
 const defaults = {
-  // An outage at one call a second is told within 60 seconds.
+  // An outage at one call per second opens the circuit within 60 seconds.
   window: "60 seconds",
-  // 12 calls a minute with 30 % errors are too few to decide on: retries serve them.
+  // 12 calls per minute with 30 % errors are too few to decide on: retries handle them.
   minimumCalls: 20,
-  // Calculated, at 20 calls a minute, chance opens it once in 65 hours; at 0.8, every two hours.
+  // Calculated: at 20 calls per minute, half of which fail, chance opens it once in 65 hours; at 0.8, every two hours.
   failureRate: 0.9,
-  // a: the first answer comes at most 6 seconds after an outage of 20.
+  // Scenario a: the first answer comes at most 6 seconds after an outage of 20.
   openFor: "5 seconds",
-  // An outage of an hour: the first answer comes at most 31 seconds after it, and at most 130 probes are sent.
+  // After an outage of an hour, the first answer comes within 31 seconds, and at most 130 probes were sent.
   maxOpenFor: "30 seconds",
   // Above the 120 seconds that a model may think before its first content.
   probeLease: "150 seconds"
 } as const
 
-/** A shorter time cannot be told from none, and a longer one is a slip: nobody would learn that the model is well again. */
+/** A shorter time has no effect, and a longer one is probably a mistake: a recovery would stay unnoticed. */
 const [least, most] = [1000, 86_400_000]
 
-/** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
+/** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("circuit", options, { ...defaults, slow: true })
   if (options.slow !== undefined) Refuse.unknown("circuit: slow", options.slow, { after: true, rate: true })
@@ -150,15 +154,18 @@ export const settings = (options: Options): Settings => {
 
 /** The circuits of an account. */
 export interface Circuits extends Guard.Guard {
-  /** Lets nothing through to a model, or any where none is named: for so many milliseconds, or until it is reset. */
+  /** Blocks all requests to a model, or to every model if none is named, for `length` ms or until a reset. */
   readonly isolate: (model: string | undefined, length: number | undefined) => Effect.Effect<void>
-  /** Closes the circuit of a model, or of the account where none is named. */
+  /** Closes the circuit of a model, or of the account if no model is named. */
   readonly reset: (model: string | undefined) => Effect.Effect<void>
-  /** Of the account, and of the models that were asked. */
+  /** The status of the account, and of the models that were called. */
   readonly status: Effect.Effect<{ readonly account: Status; readonly circuits: { readonly [model: string]: Status } }>
 }
 
-/** A circuit for each model, and the gate of the account. `gate` looks or waits, `admit` takes the probe if it is due. */
+/**
+ * Creates the circuits of an account. `gate` checks and waits without taking anything; `admit` takes the probe if it is
+ * due.
+ */
 export const make = (settings: Settings, place: Place): Circuits => {
   const panel = Panel.make(settings, place)
   return {

@@ -1,4 +1,4 @@
-/** The circuits of an account: one for each model, and one for all of it. */
+/** All circuits of an account: one per model, and one for the account as a whole. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as CallLog from "../../CallLog.ts"
@@ -9,20 +9,19 @@ import { letThrough, type Modify, modifying, nothingKnown, unknown } from "./sto
 import { ask, reject, statusOf } from "./verdicts.ts"
 import * as Line from "./waitLine.ts"
 
-/** A circuit, and the line of those who wait at it. `model` is `undefined` for the account. */
+/** A circuit, and the line of calls that wait at it. `model` is `undefined` for the account. */
 export interface Circuit {
   readonly model: string | undefined
-  /** Under which it is kept in the store. */
+  /** Its key in the store. */
   readonly key: string
   readonly line: Line.Line
-  /** When it was asked last. */
+  /** The time of the last request. */
   askedAt: number
-  /** Whether it was closed, when that was looked at last, and since when, if it had been open. */
+  /** Whether it was closed at the last look, and the time of its last recovery, if it was ever open. */
   isClosed: boolean
   closedAt: number | null
 }
 
-/** The circuits of an account. */
 export interface Panel {
   readonly settings: Settings
   readonly place: Place
@@ -31,16 +30,16 @@ export interface Panel {
   readonly byModel: Map<string, Circuit>
 }
 
-/** The circuits of an account of which nothing was asked. */
+/** Creates the circuit of the account. Circuits of models are created on first use. */
 export const make = (settings: Settings, place: Place): Panel => {
   const asked: Shared = { settings, place, modify: modifying(place) }
   return { ...asked, ofAccount: circuit(asked, undefined, -Infinity), byModel: new Map() }
 }
 
-/** What each circuit needs of them. */
+/** The dependencies of a single circuit. */
 type Shared = Pick<Panel, "settings" | "place" | "modify">
 
-/** The circuit of a model, or of the account where none is named. */
+/** The circuit of a model, or of the account if no model is named. */
 export const of = (panel: Panel, model: string | undefined, now: number): Circuit => {
   const { byModel, ofAccount } = panel
   if (model === undefined) return ofAccount
@@ -72,7 +71,7 @@ const circuit = (asked: Shared, model: string | undefined, now: number): Circuit
   return made
 }
 
-/** Forgets circuits that are closed and were not asked for an hour. One that is open is kept: idle time closes none. */
+/** Drops closed circuits without requests for an hour. An open circuit stays: idle time closes nothing. */
 const forget = (byModel: Map<string, Circuit>, now: number): void => {
   for (const [model, { askedAt, isClosed, line }] of byModel) {
     if (isClosed && now - askedAt >= forgetAfter && Line.size(line) === 0) byModel.delete(model)
@@ -80,7 +79,8 @@ const forget = (byModel: Map<string, Circuit>, now: number): void => {
 }
 
 /**
- * What a call would be told now. Takes no probe. Starts or ends the ramp if the circuit has changed since the last look.
+ * What the circuit would answer to a request now. Takes no probe. Starts or ends the ramp if the circuit has changed
+ * since the last look.
  */
 export const look = (
   { modify, settings }: Shared,
@@ -103,11 +103,11 @@ export const look = (
 const seenClosed = ({ window }: Settings, circuit: Circuit, since: number | null, now: number): void => {
   if (since === null || since === circuit.closedAt) return
   circuit.closedAt = since
-  // One that was closed long ago has got over it.
+  // If it closed longer ago than a window, the recovery is over.
   if (circuit.model !== undefined && now - since < window) Line.recovered(circuit.line, now)
 }
 
-/** Sends an event to the circuit of a model, or of the account, and tells what came of it. */
+/** Sends an event to the circuit of a model, or of the account if no model is named, and returns the decision. */
 export const send = (
   panel: Panel,
   model: string | undefined,
@@ -126,14 +126,14 @@ export const send = (
   )
   return Effect.flatMap(next, ([state, decision]) => {
     circuit.isClosed = state._tag === "Closed"
-    // It has opened or closed, or a probe has begun or left.
+    // The circuit opened or closed, or a probe began or ended.
     if (!circuit.isClosed || decision._tag === "Closed") Line.turned(circuit.line)
     const logged = eventOf(model ?? "*", now, state, decision)
     return logged === undefined ? Effect.succeed(decision) : Effect.as(panel.place.log.emit(logged), decision)
   })
 }
 
-/** What the log is told of a decision, if anything. */
+/** The log event of a decision, if it has one. */
 const eventOf = (
   model: string,
   now: number,
@@ -161,7 +161,7 @@ const eventOf = (
   }
 }
 
-/** The account, and the models that were asked. */
+/** The status of the account, and of each model that was called. */
 export const status = Effect.fnUntraced(function*({ byModel, modify, ofAccount, settings }: Panel, now: number) {
   const statusIn = ({ key, line }: Circuit): Effect.Effect<Status> =>
     modify(key, (state) => [state, statusOf(settings, state, Line.size(line), now)], nothingKnown, now)

@@ -1,4 +1,4 @@
-/** The right to ask a model: given by its circuit, and by that of the account. */
+/** The lease of a request, held at the circuit of its model and at the circuit of the account. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { atNow } from "../../atNow.ts"
@@ -11,7 +11,7 @@ import type * as Machine from "./machine.ts"
 import { brokeOff, ended, endedForAccount, isLoss, reject } from "./verdicts.ts"
 import * as Line from "./waitLine.ts"
 
-/** Looks, and waits where the circuit of the model is open or recovers. Takes nothing. */
+/** Checks both circuits, and waits if the circuit of the model is open or recovering. Takes nothing. */
 export const gate = (panel: Panel, { params: { model } }: Request): Effect.Effect<void, ClaudeError> =>
   atNow((now) => {
     const { line } = of(panel, model, now)
@@ -21,7 +21,7 @@ export const gate = (panel: Panel, { params: { model } }: Request): Effect.Effec
         : Line.pass(line, now))
   })
 
-/** Takes the probe if it is due. */
+/** Acquires the lease of a request; takes the probe if it is due. */
 export const admit = (panel: Panel, request: Request): Effect.Effect<Guard.Lease, ClaudeError> =>
   atNow((now) => admitAt(panel, request, now))
 
@@ -32,7 +32,8 @@ const admitAt = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Guard.Lease, ClaudeError> {
   const circuit = of(panel, model, now)
   const limit = limits.attempt === undefined ? 0 : Duration.toMillis(limits.attempt)
-  // A probe without end would be waited for without end, if its process died.
+  // Without a time-out per attempt, `probeLease` bounds the probe: otherwise a probe whose process died would block
+  // forever.
   const attempt = limit < Infinity ? limit : 0
   const asked: Machine.Event = { _tag: "Ask", lease: Math.max(panel.settings.probeLease, attempt) }
   const ofAccount = yield* send(panel, undefined, asked, now)
@@ -41,7 +42,7 @@ const admitAt = Effect.fnUntraced(function*(
   }
   const ofModel = yield* send(panel, model, asked, now)
   if (ofModel._tag !== "Admitted") {
-    // What was taken of the account is given back.
+    // Returns the probe of the account.
     if (ofAccount.probe) yield* send(panel, undefined, { _tag: "Ignored", generation: ofAccount.generation }, now)
     return yield* Effect.fail(reject(model, model, ofModel, waitOf(ofModel), now))
   }
@@ -53,8 +54,8 @@ const admitAt = Effect.fnUntraced(function*(
 const waitOf = (decision: Machine.Decision): number | null => decision._tag === "Rejected" ? decision.retryAfter : null
 
 /**
- * An answer that begins is a success, and if it breaks later, that success becomes a failure. A probe that has closed a
- * circuit counts in the new generation from then on.
+ * The state of a lease. An answer that begins counts as a success, which becomes a failure if the answer breaks off. A
+ * probe that closed a circuit counts in the new generation from then on.
  */
 interface Held {
   readonly panel: Panel
@@ -62,7 +63,7 @@ interface Held {
   readonly start: number
   ofAccount: Machine.Right
   ofModel: Machine.Right
-  /** When the answer began, if it did. */
+  /** When the answer began; `undefined` if it has not. */
   begunAt: number | undefined
 }
 
@@ -95,7 +96,7 @@ const succeeded = (held: Held, slow: boolean, now: number): Effect.Effect<void> 
     now
   )
 
-/** Tells both circuits, and notes in which generation it counts from then on. */
+/** Sends an event to each circuit. If one closes, the lease moves to its new generation. */
 const tell = (
   held: Held,
   own: Machine.Event | undefined,

@@ -1,11 +1,9 @@
 /**
  * The rules of a circuit, as a pure function of state, event and time.
  *
- * It knows no clock, no randomness and no fiber, so the same rules run in
- * memory, on any store that can compare and set, and in a property test.
- * Half-open is not a state of its own: it is `Open` with a probe under way.
- * How long a circuit stays open is decided in `opened` (failures, with the
- * server's hint) and `tripped` (an account without money).
+ * Without clock, randomness or fibers, the same rules run in memory, on any store with compare-and-set, and in a
+ * property test. Half-open is not a separate state: it is `Open` with a probe under way. `opened` (failures, with the
+ * server's `retry-after`) and `tripped` (spend limit) decide how long a circuit stays open.
  */
 import type { Closed, Decision, Event, Outage, Settings, State } from "./state.ts"
 import { add, type Counts, none, type Slice, spoil, sum, whyFailing, whySlow } from "./window.ts"
@@ -17,7 +15,7 @@ type Next = readonly [State, Decision]
 const counted: Decision = { _tag: "Counted" }
 const stale: Decision = { _tag: "Stale" }
 
-/** What becomes of a state, and what was decided. The same state, if nothing changed. */
+/** Applies an event: returns the new state and the decision. Returns the same state object if nothing changed. */
 export const step = (settings: Settings, before: State, event: Event, now: number): Next => {
   const state = steadied(before, now)
   switch (event._tag) {
@@ -26,10 +24,10 @@ export const step = (settings: Settings, before: State, event: Event, now: numbe
     case "Isolate":
       return [{ _tag: "Isolated", generation: state.generation + 1, until: event.until, at: now }, { _tag: "Isolated" }]
     case "Reset":
-      // Those that wait leave by the ramp, as after a probe.
+      // Waiting calls leave by the ramp, as after a successful probe.
       return closed(state, state._tag === "Closed" ? state.since : now)
   }
-  // What began before the last transition says nothing about what is now.
+  // A request from before the last transition says nothing about the current state.
   if (event.generation !== state.generation || state._tag === "Isolated") return [state, stale]
   if (event._tag === "Trip") return tripped(state, event.until, event.why, now)
   return state._tag === "Open" ? probed(settings, state, event, now) : told(settings, state, event, now)
@@ -37,7 +35,7 @@ export const step = (settings: Settings, before: State, event: Event, now: numbe
 
 type Told = Exclude<Event, { readonly _tag: "Ask" | "Isolate" | "Reset" | "Trip" }>
 
-/** What the probe of an open circuit tells. */
+/** The result of the probe at an open circuit. */
 const probed = (settings: Settings, state: State & { readonly _tag: "Open" }, event: Told, now: number): Next => {
   if (state.probe === null) return [state, stale]
   const { outage } = state
@@ -55,7 +53,7 @@ const probed = (settings: Settings, state: State & { readonly _tag: "Open" }, ev
   }
 }
 
-/** What a call tells a closed circuit. */
+/** The result of a request at a closed circuit. */
 const told = (settings: Settings, state: Closed, event: Told, now: number): Next => {
   switch (event._tag) {
     case "Ignored":
@@ -72,7 +70,7 @@ const told = (settings: Settings, state: Closed, event: Told, now: number): Next
       return failing(settings, state, add(settings, state.slices, now, { kind: event.kind }), event.retryAfter, now)
     case "Broken": {
       const slices = spoil(settings, state.slices, event.at, event.kind, now)
-      // It began longer ago than the window reaches.
+      // The answer began before the current window.
       if (slices === undefined) return [state, counted]
       return event.probe && state.after !== undefined
         ? opened(settings, state, state.after, 0, `the answer to the probe broke off: ${event.kind}`, now)
@@ -98,7 +96,10 @@ const failing = (
   return opened(settings, state, { began: now, why }, retryAfter, why, now)
 }
 
-/** Corrects an open or isolated circuit when the clock is set back: no wait becomes longer. Processes may share it, so that it cannot use `Steady`. */
+/**
+ * Corrects an open or isolated circuit after the clock was set back, so that no wait becomes longer. Processes may
+ * share a circuit, so it cannot use `Steady`.
+ */
 export const steadied = (state: State, now: number): State => {
   if (state._tag === "Closed" || now >= state.at) return state
   const back = state.at - now
@@ -108,7 +109,7 @@ export const steadied = (state: State, now: number): State => {
   return { ...state, until: until - back, probe: sooner(probe), outage: { began: began - back, why }, at: now }
 }
 
-/** A call went well and in time, as nearly all do: what that makes of a circuit that is closed. */
+/** Counts a success at a closed circuit: the common case. */
 export const succeeded = (settings: Settings, state: Closed, now: number): State => ({
   ...state,
   slices: add(settings, state.slices, now, none)
@@ -158,7 +159,10 @@ const closed = (
   return [{ _tag: "Closed", generation, since, ...known }, { _tag: "Closed", generation }]
 }
 
-/** Open for the longest of the least time, a quarter of the outage so far, and what the server asked for: up to the most. */
+/**
+ * Stays open for the longest of `openFor`, a quarter of the outage so far, and the server's `retry-after`; at most
+ * `maxOpenFor`.
+ */
 const opened = (
   { maxOpenFor, openFor }: Settings,
   state: State,

@@ -1,4 +1,4 @@
-/** What a circuit is, what happens to it, and what it decides: plain data. */
+/** The states, events and decisions of a circuit: plain data. */
 import type { Slice } from "./window.ts"
 
 /** All times in milliseconds. */
@@ -6,34 +6,34 @@ export interface Settings {
   readonly window: number
   readonly minimumCalls: number
   readonly failureRate: number
-  /** The share of calls that may begin late. Above 1, it is never reached. */
+  /** The circuit opens when this share of answers begins late. A value above 1 turns this off. */
   readonly slowRate: number
   readonly openFor: number
   readonly maxOpenFor: number
-  /** How soon to ask again while somebody else probes. */
+  /** How soon to ask again while another call probes. */
   readonly recheck: number
 }
 
 export type Closed = State & { readonly _tag: "Closed" }
 
-/** An outage: when it began, which is when the circuit first opened, and why it did, in words. */
+/** An outage: `began` is when the circuit first opened, `why` the reason in words. */
 export interface Outage {
   readonly began: number
   readonly why: string
 }
 
-/** Plain data. A lease is the `generation` it was given in: any other has nothing to say any more. */
+/** Plain data. Each transition starts a new `generation`; events of leases from an older one are ignored. */
 export type State =
   & { readonly generation: number }
   & (
-    /** `since` is when it was closed after having been open, and `after` the outage that was over then. */
+    /** `since` is when it closed after having been open; `after` is the outage that ended then. */
     | {
       readonly _tag: "Closed"
       readonly since: number | null
       readonly slices: ReadonlyArray<Slice>
       readonly after?: Outage
     }
-    /** `probe` is when the lease of the probe under way ends; `at` is when it was opened or that began. */
+    /** `probe` is when the lease of the running probe expires; `at` is when the circuit opened or that probe began. */
     | {
       readonly _tag: "Open"
       readonly outage: Outage
@@ -41,18 +41,18 @@ export type State =
       readonly probe: number | null
       readonly at: number
     }
-    /** By hand, until then, or until it is reset. */
+    /** Isolated by an operator, until `until` or, if it is `null`, until a reset. */
     | { readonly _tag: "Isolated"; readonly until: number | null; readonly at: number }
   )
 
 export type Event =
-  /** `lease` is how long a probe keeps others out. */
+  /** A request. `lease` is how long it keeps others out if it becomes the probe. */
   | { readonly _tag: "Ask"; readonly lease: number }
-  /** An answer began, or ended well without having begun. */
+  /** An answer began, or a request without one ended well. */
   | { readonly _tag: "Success"; readonly generation: number; readonly slow: boolean }
-  /** A call failed before its answer began. `kind` is the tag of the error. */
+  /** A request failed before its answer began. `kind` is the tag of the error. */
   | { readonly _tag: "Failure"; readonly generation: number; readonly kind: string; readonly retryAfter: number }
-  /** An answer that began at `at` broke: its success becomes a failure. `probe`: it had closed the circuit. */
+  /** An answer that began at `at` broke off: its success becomes a failure. `probe`: it had closed the circuit. */
   | {
     readonly _tag: "Broken"
     readonly generation: number
@@ -61,20 +61,20 @@ export type Event =
     readonly probe: boolean
   }
   | { readonly _tag: "Ignored"; readonly generation: number }
-  /** Opens at once, whatever was counted. */
+  /** Opens at once, whatever the counts are. */
   | { readonly _tag: "Trip"; readonly generation: number; readonly until: number; readonly why: string }
   | { readonly _tag: "Isolate"; readonly until: number | null }
   | { readonly _tag: "Reset" }
 
-/** The right to send a request: in which generation it was given, and whether it is the probe. */
+/** The right to send a request: its generation, and whether it is the probe. */
 export interface Right {
   readonly generation: number
   readonly probe: boolean
 }
 
-/** What the event led to. `Opened`, `Closed` and `Isolated` are transitions, and so is an admitted probe. */
+/** The result of an event. `Opened`, `Closed`, `Isolated` and an admitted probe are transitions. */
 export type Decision =
-  /** `closed` where a time of isolation had ended, and this was the first to ask. */
+  /** `closed`: the isolation had expired, and this request was the first after it. */
   | Right & { readonly _tag: "Admitted"; readonly closed: boolean }
   | {
     readonly _tag: "Rejected"
@@ -82,10 +82,10 @@ export type Decision =
     readonly isolated: boolean
     readonly why: string | undefined
   }
-  /** `generation` is the one in which a probe that closed the circuit counts from now on. */
+  /** `generation`: the probe that closed the circuit counts in this one from now on. */
   | { readonly _tag: "Closed"; readonly generation: number }
   | { readonly _tag: "Opened"; readonly why: string }
   | { readonly _tag: "Counted" | "Stale" | "Isolated" }
 
-/** Nothing known. */
+/** The state of a circuit without history. */
 export const initial: State = { _tag: "Closed", generation: 0, since: null, slices: [] }

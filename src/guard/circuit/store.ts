@@ -1,20 +1,20 @@
-/** Where circuits are kept. */
+/** Stores of circuits. */
 import * as Effect from "effect/Effect"
 import { atNow } from "../../atNow.ts"
 import { forgetAfter } from "../forgetAfter.ts"
 import type { Place, Status, Step, Store } from "./Circuit.ts"
 import * as Machine from "./machine.ts"
 
-/** A circuit of which nothing is known. */
+/** The state of a circuit without history. */
 export const initial: Machine.State = Machine.initial
 
-/** Keeps circuits in memory. Those that are closed and were not asked for an hour are forgotten when there is a new one. */
+/** Keeps circuits in memory. When a new one is added, closed circuits without requests for an hour are dropped. */
 export const memory = (): Store => {
   const modify = remembering()
   return { modify: (key, f) => atNow((now) => modify(key, f, undefined, now)) }
 }
 
-/** A circuit in memory, and when it was asked last. */
+/** A stored circuit, and the time of its last request. */
 interface Remembered {
   readonly state: Machine.State
   readonly askedAt: number
@@ -33,14 +33,17 @@ const remembering = () => {
     })
 }
 
-/** Names of models may come from anywhere. One that is open is kept: idle time closes none. */
+/** Model names may come from outside the program. An open circuit stays: idle time closes nothing. */
 const forget = (kept: Map<string, Remembered>, now: number): void => {
   for (const [key, { askedAt, state }] of kept) {
     if (state._tag === "Closed" && now - askedAt >= forgetAfter) kept.delete(key)
   }
 }
 
-/** Where the store fails, the circuit is closed, and nothing is told: it is not to be what stops the program. */
+/**
+ * Used if the store fails: the circuit then counts as closed, and nothing is recorded, because a broken store must not
+ * stop the program.
+ */
 export const letThrough: Machine.Decision = {
   _tag: "Admitted",
   generation: initial.generation,
@@ -57,10 +60,10 @@ export const nothingKnown: Status = {
   waiting: 0
 }
 
-/** Asks for a circuit. Where that fails, `otherwise` is what is to be thought. */
+/** Updates a circuit in the store; returns `otherwise` if the store fails. */
 export type Modify = <A>(key: string, f: Step<A>, otherwise: A, now: number) => Effect.Effect<A>
 
-/** How a store is asked. */
+/** Wraps a store so that it never fails, or uses memory if there is none. */
 export const modifying = ({ onStoreError, store }: Pick<Place, "store" | "onStoreError">): Modify =>
   store === undefined ? remembering() : (key, f, otherwise) =>
     Effect.catchCause(

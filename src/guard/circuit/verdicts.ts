@@ -1,4 +1,4 @@
-/** What the endings of calls say to a circuit, and what a circuit says to calls and to those who look at it. */
+/** Translates the endings of requests into events of a circuit, and the decisions of a circuit into errors and status. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -8,12 +8,12 @@ import type { Status } from "./Circuit.ts"
 import * as Machine from "./machine.ts"
 import { sum } from "./window.ts"
 
-/** Asks, without taking anything. */
+/** An event that reads the decision without taking the probe. */
 export const ask: Machine.Event = { _tag: "Ask", lease: 0 }
 
 /**
- * The error of a call that is not sent. `of` is the model of the circuit; the account's own is open for want of money.
- * `wait` is in how many milliseconds to ask again.
+ * The error of a request that is not sent. `of` is the model of the circuit, `undefined` for the account, whose circuit
+ * opens at the spend limit. `wait` is the milliseconds until it is worth asking again.
  */
 export const reject = (
   of: string | undefined,
@@ -27,7 +27,7 @@ export const reject = (
   return of === undefined && !isByHand
     ? new ClaudeError.SpendLimitReached({
       model,
-      detail: "nothing was sent, because an earlier call was told so",
+      detail: "nothing was sent, because an earlier call reached the limit",
       regainsAt: isKnown ? DateTime.formatIso(DateTime.makeUnsafe(now + wait)) : undefined
     })
     : new ClaudeError.CircuitOpen({
@@ -40,27 +40,27 @@ export const reject = (
 const byHand = "isolated by hand"
 const allByHand = "all models are isolated by hand"
 
-/** Whether nothing was sent because somebody has isolated the circuit. */
+/** Whether an operator isolated the circuit. */
 export const isByHand = (error: ClaudeError.ClaudeError): boolean =>
   error._tag === "CircuitOpen" && (error.why === byHand || error.why === allByHand)
 
-/** How long an account without money is left alone that was not told until when, in milliseconds: a person must act. */
+/** In milliseconds. How long the account's circuit stays open if the API gave no date: a person has to act. */
 const payTime = 600_000
 
-/** When there is money again: as the API said, or when it is worth a look. */
+/** When the spend limit may be lifted: the date from the API, or the next time worth a look. */
 const regains = (regainsAt: string | undefined, now: number): number => {
   const date = Option.map(DateTime.make(regainsAt ?? ""), DateTime.toEpochMillis)
   return Option.getOrElse(Option.filter(date, (at) => at > now), () => now + payTime)
 }
 
-/** What the end of an attempt says about the health of the model. */
+/** How an ending counts for the health of the model. */
 export type How = Outcome["circuit"]
 
-/** Whether too much was sent, or the API is not well: a recovery goes on at half the rate. */
+/** Whether a recovering circuit must slow down: the model failed or rejected the rate. */
 export const isLoss = (how: How, error: ClaudeError.ClaudeError | undefined): boolean =>
   how === "failure" || error !== undefined && ClaudeError.kindOf(error) === "RateLimited"
 
-/** What a call that failed or was left before its answer began says to the circuit of its model. */
+/** The event of a request that ended before its answer began. */
 export const ended = (how: How, generation: number, error: ClaudeError.ClaudeError | undefined): Machine.Event => {
   if (how !== "failure") return { _tag: "Ignored", generation }
   const hint = error && ClaudeError.retryAfter(error)
@@ -68,7 +68,7 @@ export const ended = (how: How, generation: number, error: ClaudeError.ClaudeErr
   return { _tag: "Failure", generation, kind: kindOf(error), retryAfter }
 }
 
-/** What an answer that broke says. */
+/** The event of an answer that broke off. */
 export const brokeOff = (
   { generation, probe }: Machine.Right,
   at: number,
@@ -78,7 +78,7 @@ export const brokeOff = (
 const kindOf = (error: ClaudeError.ClaudeError | undefined): string =>
   error === undefined ? "unknown" : ClaudeError.kindOf(error)
 
-/** What an ending says to the gate of the account: nothing, unless there is no money, or this was its probe. */
+/** The event for the account's circuit: none, unless the request hit the spend limit or was the account's probe. */
 export const endedForAccount = (
   how: How,
   { generation, probe }: Machine.Right,
@@ -91,7 +91,7 @@ export const endedForAccount = (
       _tag: "Trip",
       generation,
       until: regains(error && ClaudeError.regainsAt(error), now),
-      why: "the account has spent its money"
+      why: "the account reached its spend limit"
     }
     : !probe
     ? undefined
@@ -100,7 +100,7 @@ export const endedForAccount = (
     : { _tag: "Ignored", generation }
 }
 
-/** What those see who look at a circuit in whose line so many wait. */
+/** The status of a circuit at which `waiting` calls wait. */
 export const statusOf = (settings: Machine.Settings, before: Machine.State, waiting: number, now: number): Status => {
   const state = Machine.steadied(before, now)
   const none = { calls: 0, failures: 0, retryAfter: undefined, why: undefined, waiting }

@@ -1,10 +1,9 @@
 /**
- * The line of calls at the circuit of one model: while it is open, and while it recovers.
+ * The line of calls that wait at the circuit of one model, while it is open and while it recovers.
  *
- * The first in the line looks at the circuit, sleeps until it may go, and hands
- * over to the next one. So there is one timer for a line, no fiber of its own,
- * and the oldest call leaves first, within its priority. Tenants do not take
- * turns here, but in the queue behind it.
+ * The first call in the line checks the circuit, sleeps until it may go, and hands over to the next one. So a line has
+ * one timer and no fiber of its own, and within a priority the oldest call leaves first. Tenants do not take turns
+ * here, but in the queue after the circuit.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -19,19 +18,19 @@ import * as Priority from "../priority.ts"
 import { Ramp, RecentRate } from "../ramp.ts"
 import type * as Machine from "./machine.ts"
 
-/** What a line needs of its circuit. */
+/** What a line needs from its circuit. */
 export interface Circuit {
-  /** How soon to ask again while somebody else probes, in milliseconds. */
+  /** Milliseconds until it is worth asking again while another call probes. */
   readonly recheck: number
-  /** What a call would be told that asks now. It takes nothing. */
+  /** What the circuit would answer to a request now. Takes nothing. */
   readonly look: (now: number) => Effect.Effect<Machine.Decision>
-  /** The error of a call that is turned away: `decision` of the circuit, and in how many milliseconds to ask again. */
+  /** The error of a rejected call. `wait` is the milliseconds until it is worth asking again. */
   readonly reject: (decision: Machine.Decision, wait: number, now: number) => ClaudeError
 }
 
 interface Waiter {
   readonly deadline: number
-  /** Whether it waits for an open circuit. All wait for one that recovers. */
+  /** Whether it waits at an open circuit. Every call waits at a recovering one. */
   readonly patient: boolean
   readonly rank: number
   readonly turn: Deferred.Deferred<void, ClaudeError>
@@ -41,29 +40,28 @@ const newcomer = (context: Context.Context<never>): Waiter => {
   const deadline = Context.get(context, Current.Deadline)
   return {
     deadline,
-    // Without a deadline, it might wait for hours.
+    // A call without a deadline could wait for hours.
     patient: deadline < Infinity && Context.get(context, CallContext.WaitForCircuit),
     rank: Priority.rankOf(Context.get(context, Current.Priority)),
     turn: Deferred.makeUnsafe<void, ClaudeError>()
   }
 }
 
-/** Who waits, and how fast they may leave. */
+/** The state of the line. */
 export interface Line {
   readonly circuit: Circuit
   readonly pace: RecentRate
   ramp: Ramp | undefined
-  /** Oldest first, by priority. The one that looks is among them. */
+  /** One set per priority, oldest first. Includes the call that checks the circuit. */
   readonly waiting: ReadonlyArray<Set<Waiter>>
   first: Waiter | undefined
   readonly bell: Latch.Latch
-  /** When a call was let through to be the probe, which it is once it has a slot. */
+  /** When the last candidate for the probe left the line. It becomes the probe once it has a slot. */
   sentAt: number
-  /** What the circuit said last. */
+  /** The last decision of the circuit. */
   last: Machine.Decision | undefined
 }
 
-/** A line in which nobody waits. */
 export const make = (circuit: Circuit): Line => ({
   circuit,
   pace: new RecentRate(),
@@ -75,10 +73,10 @@ export const make = (circuit: Circuit): Line => ({
   last: undefined
 })
 
-/** How many wait. */
+/** The number of waiting calls. */
 export const size = ({ waiting }: Line): number => waiting.reduce((sum, { size }) => sum + size, 0)
 
-/** Passes at once, waits in the line, or fails at once if it may not wait or its turn cannot come before its deadline. */
+/** Passes at once, or waits. Fails at once if the call may not wait, or its turn cannot come before its deadline. */
 export const pass = (line: Line, now: number): Effect.Effect<void, ClaudeError> =>
   Effect.contextWith((context: Context.Context<never>) =>
     Effect.flatMap(line.circuit.look(now), (decision) => come(line, newcomer(context), decision, now))
@@ -100,13 +98,13 @@ const come = (
     : stand(line, waiter, now)
 }
 
-/** The circuit has turned: whoever looks, looks again. */
+/** Call when the circuit has changed: the first call checks it again. */
 export const turned = (line: Line): void => {
   line.sentAt = -Infinity
   line.bell.openUnsafe()
 }
 
-/** The circuit has closed: those who wait leave at a rate that grows. */
+/** Call when the circuit has closed: waiting calls leave at a growing rate. */
 export const recovered = (line: Line, now: number): void => {
   line.pace.skip(now)
   line.ramp = new Ramp(line.pace.rate(), now)
@@ -117,7 +115,7 @@ export const recovered = (line: Line, now: number): void => {
 // Deciding
 // -----------------------------------------------------------------------------
 
-/** In how many milliseconds one may go that goes after so many: 0 for now. */
+/** Milliseconds until a call may go that has `ahead` calls before it; 0 for now. */
 const waitFor = (
   { circuit: { recheck }, ramp, sentAt }: Line,
   decision: Machine.Decision,
@@ -131,26 +129,26 @@ const waitFor = (
   return isOnItsWay ? recheck - since : ahead === 0 ? 0 : recheck
 }
 
-/** How many go before a call that comes now. */
+/** How many waiting calls would go before a call that comes now. */
 const ahead = ({ first, waiting }: Line, { rank }: Waiter): number => {
   const before = waiting.reduce((sum, { size }, other) => other <= rank ? sum + size : sum, 0)
   return first !== undefined && first.rank > rank ? before + 1 : before
 }
 
-/** Whether it may not wait, or not for so long. */
+/** Whether a call may not wait at all, or not for so long. */
 const isHopeless = ({ deadline, patient }: Waiter, decision: Machine.Decision, wait: number, now: number): boolean => {
   const isOpen = decision._tag === "Rejected" || decision._tag === "Admitted" && decision.probe
   const isByHand = decision._tag === "Rejected" && decision.isolated
   return isByHand || isOpen && !patient || now + wait >= deadline
 }
 
-/** One goes, now. */
+/** Records that a call leaves the line to be sent. */
 const leave = (line: Line, decision: Machine.Decision, now: number): void => {
   if (decision._tag === "Admitted" && decision.probe) line.sentAt = now
   const { ramp } = line
   if (ramp === undefined) return
   ramp.take()
-  // There is nothing left to hold back.
+  // The ramp ends when it is full and no other call waits.
   if (size(line) <= 1 && ramp.isFull(now)) line.ramp = undefined
 }
 
@@ -168,7 +166,7 @@ const stand = (line: Line, waiter: Waiter, now: number): Effect.Effect<void, Cla
     () => Effect.sync(() => gone(line, waiter))
   )
 
-/** Waits to become the first. */
+/** Waits until the call is the first in the line. */
 const behind = (line: Line, { deadline, turn }: Waiter, now: number): Effect.Effect<void, ClaudeError> => {
   const called = Deferred.await(turn)
   return deadline === Infinity
@@ -181,7 +179,7 @@ const late = Effect.fnUntraced(function*(line: Line, deadline: number) {
   return yield* Effect.fail(line.circuit.reject(decision, waitFor(line, decision, 0, deadline), deadline))
 })
 
-/** The first looks until it may go. */
+/** The first call checks the circuit until it may go. */
 const lead = Effect.fnUntraced(function*(line: Line, waiter: Waiter): Effect.fn.Return<void, ClaudeError> {
   for (;;) {
     const now = yield* Clock.currentTimeMillis
@@ -197,7 +195,7 @@ const lead = Effect.fnUntraced(function*(line: Line, waiter: Waiter): Effect.fn.
   }
 })
 
-/** Tells those at once whose turn cannot come in time any more. */
+/** Rejects at once the calls whose turn cannot come before their deadline any more. */
 const sweep = (line: Line, decision: Machine.Decision, now: number): void => {
   let ahead = 0
   for (const rank of line.waiting) {
@@ -213,7 +211,7 @@ const sweep = (line: Line, decision: Machine.Decision, now: number): void => {
   }
 }
 
-/** It has left, in whatever way: the next one looks. */
+/** Removes a call that left for any reason, and lets the next one check the circuit. */
 const gone = (line: Line, waiter: Waiter): void => {
   line.waiting[waiter.rank]?.delete(waiter)
   if (line.first !== waiter) return

@@ -1,16 +1,15 @@
-/** What a circuit has counted: calls by tenths of its window, one of which is forgotten at a time. */
+/** The sliding window of a circuit: calls are counted in slices, a tenth of the window each. */
 
-/** Calls of one tenth of the window. */
+/** The calls in one tenth of the window. */
 export interface Slice {
   readonly index: number
   readonly calls: number
   readonly failures: number
   readonly slow: number
-  /** How many failed with which kind of error. */
+  /** Failures by kind of error. */
   readonly kinds: { readonly [kind: string]: number }
 }
 
-/** What was counted. */
 export interface Counts {
   readonly calls: number
   readonly failures: number
@@ -21,20 +20,20 @@ interface Window {
   readonly window: number
 }
 
-/** One call: slow, or failed with an error of this kind, or neither. */
+/** One call: `slow`, failed with `kind`, or neither. */
 interface Call {
   readonly slow?: boolean
   readonly kind?: string
 }
 
-/** A call that went well and in time. */
+/** A call that succeeded in time. */
 export const none: Call = {}
 
 const slicesPerWindow = 10
 
 const indexOf = ({ window }: Window, at: number): number => Math.floor(at / (window / slicesPerWindow))
 
-/** Whether a slice belongs to the window. One that is far ahead was counted before the clock was set back. */
+/** Whether a slice is in the window. A slice far in the future was counted before the clock was set back. */
 const isRecent = (index: number, newest: number): boolean => Math.abs(index - newest) < slicesPerWindow
 
 const failed = (slice: Slice, kind: string): Slice => ({
@@ -43,7 +42,7 @@ const failed = (slice: Slice, kind: string): Slice => ({
   kinds: { ...slice.kinds, [kind]: (slice.kinds[kind] ?? 0) + 1 }
 })
 
-/** Counts one more call, now. */
+/** Adds one call to the current slice. */
 export const add = (
   settings: Window,
   slices: ReadonlyArray<Slice>,
@@ -60,7 +59,7 @@ export const add = (
     : slices.map((other) => other === same ? next : other)
 }
 
-/** Makes a failure of a success that was counted at `at`. Nothing, if that is no longer in the window. */
+/** Turns a success counted at `at` into a failure. `undefined` if it is no longer in the window. */
 export const spoil = (
   settings: Window,
   slices: ReadonlyArray<Slice>,
@@ -74,7 +73,7 @@ export const spoil = (
   return slice && slices.map((other) => other === slice ? failed(slice, kind) : other)
 }
 
-/** What was counted in the window that ends now. */
+/** The totals of the window that ends now. */
 export const sum = (settings: Window, slices: ReadonlyArray<Slice>, now: number): Counts => {
   const newest = indexOf(settings, now)
   let [calls, failures, slow] = [0, 0, 0]
@@ -87,7 +86,7 @@ export const sum = (settings: Window, slices: ReadonlyArray<Slice>, now: number)
   return { calls, failures, slow }
 }
 
-/** Why it opens, in words: how many of how many failed, and with which kinds of error, the most frequent first. */
+/** Why the circuit opens: how many calls failed, and with which errors, most frequent first. */
 export const whyFailing = (settings: Window, slices: ReadonlyArray<Slice>, now: number): string => {
   const newest = indexOf(settings, now)
   const { calls, failures } = sum(settings, slices, now)
@@ -101,5 +100,5 @@ export const whyFailing = (settings: Window, slices: ReadonlyArray<Slice>, now: 
   return `${failures} of ${calls} calls failed: ${list.join(", ")}`
 }
 
-/** The same of answers that began late. */
+/** Why the circuit opens, if answers began late. */
 export const whySlow = ({ calls, slow }: Counts): string => `${slow} of ${calls} answers began late`

@@ -1,4 +1,4 @@
-/** Guards from the environment of a program. */
+/** Reads guards from environment variables. */
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -8,11 +8,11 @@ import * as Refuse from "../../options.ts"
 import type { Guards } from "../Guards.ts"
 import { compile } from "./record.ts"
 
-/** What is there, under its name in the record. */
+/** The options that are set, as a record. */
 const given = <A extends object>(
   options: { readonly [K in keyof A]: Config.Config<A[K]> }
 ): Config.Config<Partial<A>> =>
-  // A field is there if it was set, which the compiler does not follow through the entries.
+  // Safe cast: an entry exists only if its variable is set, and the compiler cannot follow that through the entries.
   Config.map(
     Config.all(
       Object.entries(options).map(([name, config]) =>
@@ -25,9 +25,9 @@ const given = <A extends object>(
   ) as Config.Config<Partial<A>>
 
 /**
- * Guards from Effect's `Config`; what is not set has its default, and `quota` is there if one of its limits is. Around a
- * layer: `Layer.unwrap(Effect.map(Guards.config, (guards) => Guards.apply(guards)(layer)))`. What is switched off is off,
- * whatever else is set for it.
+ * Guards from environment variables, read through Effect's `Config`. Unset variables have their default; there is a `quota`
+ * if one of its limits is set. A guard that is switched off stays off, even if other variables configure it.
+ * Usage: `Layer.unwrap(Effect.map(Guards.config, (guards) => Guards.apply(guards)(layer)))`.
  *
  * | variable | field |
  * |---|---|
@@ -38,7 +38,7 @@ const given = <A extends object>(
  * | `CLAUDE_BUDGET` (`true`) | `budget` |
  * | `CLAUDE_MONITOR` (`true`), `CLAUDE_MONITOR_BELOW` | `monitor` |
  *
- * Fails with a `ConfigError` that says what to change if they contradict each other.
+ * Fails with a `ConfigError` that says what to change if the variables contradict each other.
  */
 export const config: Config.Config<Guards> = Config.all({
   account: Config.withDefault(Config.String("CLAUDE_ACCOUNT"), "default"),
@@ -77,8 +77,8 @@ export const config: Config.Config<Guards> = Config.all({
       const checked = Result.try(() =>
         Object.keys(limits).length === 0 && headroom.headroom !== undefined
           ? Refuse.refuse(
-            `CLAUDE_HEADROOM is ${headroom.headroom}, but there is no limit that it is a share of: set `
-              + "CLAUDE_REQUESTS_PER_MINUTE or another, or remove it"
+            `CLAUDE_HEADROOM is ${headroom.headroom}, but no limit is set: set `
+              + "CLAUDE_REQUESTS_PER_MINUTE or a limit of tokens, or remove CLAUDE_HEADROOM"
           )
           : compile(guards)
       )

@@ -1,4 +1,4 @@
-/** What guards will do, as text. */
+/** Guards as text, for logs and tests. */
 import * as Refuse from "../../options.ts"
 import type * as Admission from "../admission/Admission.ts"
 import { longestPause } from "../admission/pause.ts"
@@ -11,7 +11,7 @@ import type * as Monitor from "../monitor/Monitor.ts"
 import type * as Quota from "../quota/Quota.ts"
 import { compile } from "./record.ts"
 
-/** What guards will do, from the outside in. Throws a `RangeError` with a sentence if they contradict themselves. */
+/** Describes the guards as text, from the outside in. Throws a `RangeError` if the options contradict each other. */
 export const describe = (guards: Guards): string => {
   const { account, admits, budget, circuit, concurrency, extra, monitor, quota } = compile(guards)
   return [
@@ -22,16 +22,16 @@ export const describe = (guards: Guards): string => {
       "gate",
       circuit === undefined
         ? "no"
-        : "fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first"
+        : "fails at once after the account reached its spend limit; at an open circuit, calls that may wait form one line, oldest first"
     ),
     row("queue", admits ? waits(concurrency) : "no"),
     ...admits
       ? [
         row(
           "",
-          `after a 429 with a retry-after, its class of models waits as long, ${
+          `after a 429 with a retry-after, its class of models pauses for that time, at most ${
             Refuse.show(longestPause)
-          } at most; then one call looks`
+          }; then one call tests`
         )
       ]
       : [],
@@ -42,8 +42,8 @@ export const describe = (guards: Guards): string => {
       : [
         row(
           "",
-          "then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one "
-            + "from before"
+          "then one probe at a time; once its answer begins, waiting calls leave at a rate that grows in 5s to twice the one "
+            + "before the outage"
         )
       ],
     ...extra.length === 0 ? [] : [row("extra", `${extra.length} of your own, asked last`)]
@@ -55,28 +55,32 @@ const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
 const percent = (share: number): string => `${Math.round(share * 1000) / 10}%`
 
 const watch = ({ below, minimumCalls, window }: Monitor.Settings): string =>
-  `tells when a circuit opens, and when fewer than ${percent(below)} of the calls of the last ${
+  `alerts when a circuit opens, or when fewer than ${percent(below)} of at least ${minimumCalls} calls in the last ${
     Refuse.show(window)
-  } succeed, of at least ${minimumCalls}`
+  } succeed`
 
 const bound = ({ size }: RetryBudget.Settings): string =>
-  `for each model, ${size} failed extra attempts, and one more for each answer that begins; then one after ${
+  `per model, ${size} failed extra attempts, and one more for each answer that begins; when used up, one attempt after ${
     Refuse.show(firstPace)
-  }, doubled by each that fails up to ${Refuse.show(longestPace)}`
+  }, a wait that doubles with each failure up to ${Refuse.show(longestPace)}`
 
 const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
   [
-    max === Infinity ? "any number may run" : min < max ? `${min} to ${max} run, fewer after losses` : `${max} run`,
+    max === Infinity
+      ? "any number may run"
+      : min < max
+      ? `${min} to ${max} run, fewer after losses`
+      : `at most ${max} run`,
     queue === 0
-      ? "none wait"
-      : `${queue === Infinity ? "any number" : queue} wait${
+      ? "no call may wait"
+      : `${queue === Infinity ? "any number" : `at most ${queue}`} may wait${
         maxWait === undefined
           ? `, until their deadline, or ${Refuse.show(usualMaxWait)} without one`
           : maxWait === Infinity
           ? ", until their deadline"
           : ` for ${Refuse.show(maxWait)} at most`
       }`,
-    "interactive before default before background, tenants in turns, by class of models"
+    "interactive before default before background, tenants in turn; one queue per class of models"
   ].join("; ")
 
 const amounts = ({ estimate, own, per, told }: Quota.Settings, options: Quota.Options): ReadonlyArray<string> => {
@@ -89,8 +93,10 @@ const amounts = ({ estimate, own, per, told }: Quota.Settings, options: Quota.Op
     row(
       "quota",
       `${percent(own.headroom)} of ${usual === "" ? "" : `${usual} `}per ${Refuse.show(per)}${
-        told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers say what is left)`
-      }, ${percent(own.burst)} at once; input by ${estimate === "count" ? "the API's count" : "its characters"}`
+        told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers report what is left)`
+      }, ${percent(own.burst)} at once; input tokens ${
+        estimate === "count" ? "counted by the API" : "estimated from characters"
+      }`
     ),
     ...Object.entries(options.classes ?? {}).map(([name, own]) => row("", `${name}: ${limits(own)}`))
   ]
@@ -100,9 +106,7 @@ const opens = (
   { failureRate, maxOpenFor, minimumCalls, openFor, slowAfter, slowRate, window }: Circuit.Settings
 ): string =>
   [
-    `opens when ${percent(failureRate)} of the calls of the last ${
-      Refuse.show(window)
-    } fail, of at least ${minimumCalls}`,
-    ...slowAfter === Infinity ? [] : [`or ${percent(slowRate)} begin after more than ${Refuse.show(slowAfter)}`],
-    `for ${Refuse.show(openFor)} or a quarter of the outage so far, up to ${Refuse.show(maxOpenFor)}`
+    `opens when ${percent(failureRate)} of at least ${minimumCalls} calls in the last ${Refuse.show(window)} fail`,
+    ...slowAfter === Infinity ? [] : [`or ${percent(slowRate)} are answered only after ${Refuse.show(slowAfter)}`],
+    `for the longer of ${Refuse.show(openFor)} and a quarter of the outage so far, up to ${Refuse.show(maxOpenFor)}`
   ].join(", ")

@@ -1,4 +1,4 @@
-/** The checks that refuse `Guards` that contradict themselves, and the guards in the form that the layer is built from. */
+/** Validates `Guards`, and compiles them into the settings that the layer is built from. */
 import { hasProperty, isFunction, isString } from "effect/Predicate"
 import * as Refuse from "../../options.ts"
 import * as Admission from "../admission/Admission.ts"
@@ -9,7 +9,7 @@ import type { Guards } from "../Guards.ts"
 import * as Monitor from "../monitor/Monitor.ts"
 import * as Quota from "../quota/Quota.ts"
 
-/** Guards that were checked. */
+/** Validated guards, with defaults filled in. */
 export interface Compiled {
   readonly account: string
   readonly concurrency: Admission.Settings
@@ -18,7 +18,7 @@ export interface Compiled {
   readonly budget: RetryBudget.Settings | undefined
   readonly monitor: Monitor.Settings | undefined
   readonly extra: ReadonlyArray<Guard.Guard>
-  /** Whether anything is queued for. */
+  /** Whether calls go through a queue. */
   readonly admits: boolean
 }
 
@@ -32,18 +32,20 @@ const fields: { readonly [K in keyof Required<Guards>]: true } = {
   account: true
 }
 
-/** Checks the guards, and parses everything in them once. */
+/** Validates the guards and parses their options once. Throws a `RangeError` if they contradict each other. */
 export const compile = (guards: Guards): Compiled => {
   Refuse.unknown("Guards", guards, fields)
   const { account = "default", budget = {}, circuit, concurrency, extra = [], monitor = {}, quota } = guards
-  if (!isString(account)) Refuse.refuse(`Guards: account is ${String(account)}: it must be a text`)
+  if (!isString(account)) Refuse.refuse(`Guards: account is ${String(account)}: it must be a string`)
   if (account.trim() === "") Refuse.refuse("Guards: account is empty: name it, or leave it out")
   if (!Array.isArray(extra) || !extra.every(isGuard)) {
-    Refuse.refuse("Guards: extra is no list of guards: each must have a gate (Guard.open, if it has none) and an admit")
+    Refuse.refuse(
+      "Guards: extra must be a list of guards, each with a gate (Guard.open lets every request pass) and an admit"
+    )
   }
   return {
     account,
-    // Where calls queue only after a 429 or an outage, nobody has said how many may wait, or how long.
+    // Without `concurrency` and `quota`, calls wait only after a 429 or an outage, so the queue has no bounds.
     concurrency: Admission.settings(
       concurrency === undefined ? quota === undefined ? { queue: Infinity, maxWait: Infinity } : {} : concurrency
     ),
@@ -52,7 +54,7 @@ export const compile = (guards: Guards): Compiled => {
     budget: budget === false ? undefined : RetryBudget.settings(budget),
     monitor: monitor === false ? undefined : Monitor.settings(monitor),
     extra,
-    // The queue also does the pause after a 429, so it exists unless only a monitor is on.
+    // The queue also holds calls after a 429, so it exists unless only a monitor is on.
     admits: concurrency !== undefined || quota !== undefined || circuit !== undefined || budget !== false
   }
 }

@@ -1,4 +1,4 @@
-/** The stores of guards. One that was given is waited for with patience; what is in our memory is there at once. */
+/** Wraps the stores of guards: a store of the user's has a time-out, and its failures are reported. Memory needs neither. */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -8,14 +8,14 @@ import { patient } from "../../storePatience.ts"
 import type * as Circuit from "../circuit/Circuit.ts"
 import * as Quota from "../quota/Quota.ts"
 
-/** Where circuits are kept, if that was given. */
+/** The user's circuit store with a time-out, if there is one. */
 export const circuits = (given: Circuit.Store | undefined): Circuit.Store | undefined => {
   if (given === undefined) return undefined
   const within = patient()
   return { modify: (key, f) => within(() => given.modify(key, f)) }
 }
 
-/** Where levels are kept. A store may fail: then nobody is limited. */
+/** The quota store. If a user's store fails, calls go on without a limit. */
 export const quota = (given: Quota.Store | undefined, onStoreError: OnStoreError): Quota.Levels => {
   if (given === undefined) return Quota.memory()
   const within = patient()
@@ -29,20 +29,22 @@ export const quota = (given: Quota.Store | undefined, onStoreError: OnStoreError
   }
 }
 
-/** Told when a store fails. */
+/** Called when a store fails. */
 type OnStoreError = (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 
-/** How often to say that a store fails, in milliseconds. */
+/** In milliseconds: at most one report of a failing store in this time. */
 const reportEvery = 60_000
 
-/** Tells the log that a store fails, now and then: by the name of the error, for its words may quote a secret. */
+/** Logs a failing store, at most once a minute. Names only the error, because its message may contain a secret. */
 export const reporting = (log: CallLog.CallLog) => {
   let reportedAt = -Infinity
   return (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
     Effect.flatMap(Clock.currentTimeMillis, (at) => {
       if (Cause.hasInterruptsOnly(cause) || at - reportedAt < reportEvery) return Effect.void
       reportedAt = at
-      const message = `a store of the guards failed (${nameOf(cause)}): calls go on as if it were empty`
+      const message = `a store of the guards failed (${
+        nameOf(cause)
+      }): calls go on as if it were empty, so circuits and quotas hold back nothing`
       return log.emit({ _tag: "Warning", at, call: undefined, model: "*", code: "GuardStoreFailed", message })
     })
 }

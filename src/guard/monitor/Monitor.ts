@@ -1,10 +1,8 @@
 /**
- * Tells when calls begin to fail, when they are well again, and when a circuit opens.
+ * Alerts when calls begin to fail, when they recover, and when a circuit opens.
  *
- * It counts calls, not attempts: one that a retry has saved is no trouble of
- * anybody's, and one that the budget, the circuit or the queue turned away was
- * not served. It looks only when a call ends, so that a program that starts, or
- * is idle, raises nothing.
+ * It counts calls, not attempts: a call saved by a retry is a success, and a call rejected by the budget, the circuit
+ * or the queue is a failure. It checks only when a call ends, so that a program that starts or is idle raises no alert.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -24,27 +22,30 @@ import { Measure } from "./slidingRate.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** When to say that too many calls fail. */
+/** When to alert that too many calls fail. */
 export interface Options {
-  /** Below which share of calls that succeed: 0.95. Within an hour after that was over, twice as many must fail. */
+  /**
+   * Alerts if the success rate falls below this: 0.95. For an hour after an alert, the next one needs twice as many
+   * failures.
+   */
   readonly below?: number | undefined
-  /** Over which time: 5 minutes. An alert stands for as long at least. */
+  /** The sliding window of the rate, and the minimum duration of an alert: 5 minutes. */
   readonly window?: Duration.Input | undefined
-  /** With how many calls in it, at least: 20. */
+  /** The minimum number of calls in the window: 20. */
   readonly minimumCalls?: number | undefined
 }
 
-/** The settings that were meant. */
+/** Options with defaults filled in, in milliseconds. */
 export interface Settings {
   readonly below: number
   readonly window: number
   readonly minimumCalls: number
 }
 
-/** One call in twenty is what users notice; fewer than 20 calls say nothing. */
+/** Users notice one failed call in twenty. A rate of fewer than 20 calls means little. */
 const defaults = { below: 0.95, window: "5 minutes", minimumCalls: 20 } as const
 
-/** What is meant by the options. Throws a `RangeError` with a sentence if they cannot be meant. */
+/** Fills in defaults. Throws a `RangeError` if an option is invalid. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("monitor", options, defaults)
   return {
@@ -54,44 +55,44 @@ export const settings = (options: Options): Settings => {
   }
 }
 
-/** The rate now, and whether it was said to be low. `rate` is 1 without calls. */
+/** The current success rate (1 without calls), and whether an alert stands. */
 export interface Status extends CallLog.Rate {
   readonly low: boolean
 }
 
-/** What somebody should know now: the rate is low, or has recovered, or a circuit has opened, and why. */
+/** An event worth an alert: the rate is low or has recovered, or a circuit has opened. */
 export type Alert = Extract<CallLog.Event, CallLog.Rate | { readonly _tag: "CircuitOpened" }>
 
 // -----------------------------------------------------------------------------
 // Service
 // -----------------------------------------------------------------------------
 
-/** Who is told besides the log: a pager, a chat, a health check. What it dies of is reported, and fails no call. */
+/** A receiver of alerts besides the log, such as a pager or a chat. Its failures are reported, and fail no call. */
 export interface Alerts {
-  /** It runs in a fiber of its own: no call waits for it, and none that ends takes it along. */
+  /** Runs in a fiber of its own: no call waits for it, and the end of a call does not interrupt it. */
   readonly raise: (alert: Alert) => Effect.Effect<void>
 }
 
-/** Who is told: nobody, where nothing is said. Captured when the guarded `Claude` is built. */
+/** The receiver of alerts. Default: none. Read when the guarded `Claude` is built. */
 export const Alerts = Context.Reference<Alerts>("resilient-claude/Monitor/Alerts", {
   defaultValue: () => ({ raise: () => Effect.void })
 })
 
-/** A log that is listened to, and a guard for the calls that no policy runs, which end without a word. */
+/** A log that counts calls, and a guard for calls without a policy, which log no end. */
 export interface Monitor extends Guard.Guard {
   readonly log: CallLog.CallLog
-  /** Listens to a gate too: what it turns away without a policy ends without a word, and is never admitted. */
+  /** Also counts the rejections of a gate: for a call without a policy, they are neither logged nor admitted. */
   readonly watch: (guard: Guard.Guard) => Guard.Guard
   readonly status: (now: number) => Status
 }
 
-/** Listens to the ends of calls on their way to the log, and tells both the log and `alerts`. */
+/** Creates a monitor. It observes the ends of calls on their way to `log`, and sends alerts to the log and to `alerts`. */
 export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): Monitor => {
   const observer: Observer = { settings, log, alerts, rate: new Measure(settings), opened: new Map() }
   return {
     gate: Guard.open,
     admit: ({ params: { model } }) =>
-      // A policy tells the log how its call ended.
+      // A policy logs the end of its call.
       Effect.map(
         CallContext.Call,
         (call) => call === undefined ? { settle: (exit) => settled(observer, model, exit) } : Guard.nothing
@@ -114,11 +115,11 @@ interface Observer {
   readonly log: CallLog.CallLog
   readonly alerts: Alerts
   readonly rate: Measure
-  /** When a circuit opened last, by model. */
+  /** When the circuit of each model opened last. */
   readonly opened: Map<string, number>
 }
 
-/** Counts the ends of calls, before the log is told: a sink may take its time. */
+/** Counts the end of a call before the log gets it, because a log may be slow. */
 const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void> => {
   if (event._tag === "CircuitOpened") {
     return Effect.andThen(observer.log.emit(event), Effect.suspend(() => circuitOpened(observer, event)))
@@ -126,7 +127,7 @@ const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void>
   const end = endOf(event)
   return end === undefined ? observer.log.emit(event) : Effect.contextWith((context: Context.Context<never>) => {
     const outer = Context.get(context, CallContext.Call)
-    // A call inside of another is one of its attempts.
+    // A call inside another call is one of its attempts.
     const isPart = outer !== undefined && outer.id !== event.call
     const alert = isPart ? undefined : observer.rate.count(end, event.at, event.model)
     const logged = observer.log.emit(event)
@@ -134,14 +135,14 @@ const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void>
   })
 }
 
-/** The end of a call that no policy runs. */
+/** Counts the end of a call without a policy. */
 const settled = (observer: Observer, model: string, exit: Guard.Ending): Effect.Effect<void> => {
   const error = Guard.errorOf(exit)
   const end = error !== undefined ? failed(error) : Exit.isSuccess(exit) ? "success" : undefined
   return atNow((now) => raise(observer, observer.rate.count(end, now, model)))
 }
 
-/** What a gate turns away without a policy. */
+/** Counts the rejection of a call without a policy. */
 const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect.Effect<void, ClaudeError> =>
   Effect.contextWith((context: Context.Context<never>) =>
     Context.get(context, CallContext.Call) !== undefined ? guard.gate(request) : Effect.tapError(
@@ -150,13 +151,13 @@ const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect
     )
   )
 
-/** Usually there is nothing to tell. */
+/** Sends an alert, if there is one. */
 const raise = (
   { alerts, log }: Observer,
   alert: Extract<CallLog.Event, CallLog.Rate> | undefined
 ): Effect.Effect<void> => alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
 
-/** A circuit opens again with each probe that fails: that is one outage, and is told once. */
+/** A circuit reopens with each failed probe. That is one outage, and raises one alert. */
 const circuitOpened = ({ alerts, opened, settings }: Observer, event: Alert): Effect.Effect<void> => {
   for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
   const isSame = opened.has(event.model)

@@ -1,4 +1,4 @@
-/** What the endings of calls say to a monitor: whether they were served. */
+/** How the endings of calls count for the monitor. */
 import type * as CallLog from "../../CallLog.ts"
 import { type ClaudeError, kindOf } from "../../ClaudeError.ts"
 import { isLocal } from "../../local.ts"
@@ -6,7 +6,7 @@ import { isByHand } from "../circuit/verdicts.ts"
 import { outcomes } from "../outcomes.ts"
 import type { Count } from "./slidingRate.ts"
 
-/** What the end of a call counts as, if this event is the end of one. */
+/** How an event counts; `undefined` if it is not the end of a call. */
 export const endOf = (event: CallLog.Event): Count => {
   switch (event._tag) {
     case "CallSucceeded":
@@ -18,6 +18,6 @@ export const endOf = (event: CallLog.Event): Count => {
   }
 }
 
-/** What a call counts as that failed with this. An isolated circuit is a decision of its operator. */
+/** How a failed call counts. An isolated circuit does not count, because an operator decided it. */
 export const failed = (error: ClaudeError): Count =>
   outcomes[kindOf(error)].monitor === "none" || isLocal(error) || isByHand(error) ? undefined : error._tag

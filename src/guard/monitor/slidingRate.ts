@@ -1,32 +1,33 @@
 /**
- * The share of calls in a sliding window that succeed, and when to say that it is low.
+ * The success rate in a sliding window, and when to alert that it is low.
  *
- * An alert stands for a window at least, and within an hour after it was cleared,
- * it is raised only if twice as many calls fail as may. At a steady rate near the
- * threshold, chance alone would otherwise raise and clear it every few minutes.
+ * An alert lasts for at least one window. For an hour after an alert was cleared, the next one needs twice as many
+ * failures. Otherwise a steady rate near the threshold would raise and clear the alert by chance every few minutes.
  */
 import type * as CallLog from "../../CallLog.ts"
 import type { Tag } from "../../ClaudeError.ts"
 import type { Status } from "./Monitor.ts"
 
-/** The rate has become low, or has recovered. */
+/** The event that raises or clears an alert. */
 export type Alert = Extract<CallLog.Event, CallLog.Rate>
 
-/** When to say what. */
 export interface Settings {
   readonly below: number
-  /** In milliseconds: also how long an alert stands at least. */
+  /** In milliseconds. Also the minimum duration of an alert. */
   readonly window: number
   readonly minimumCalls: number
 }
 
-/** What a call counts as: what it failed with, if it did; or it does not count. */
+/** How a call counts: as a success, as a failure with this tag, or not at all. */
 export type Count = "success" | Tag | undefined
 
-/** For how long it is hard to raise an alert again, in milliseconds: a steady 5 % raises at most one in an hour. */
+/**
+ * In milliseconds. How long after an alert the next one needs more failures: a steady 5 % of failures raises at most
+ * one alert an hour.
+ */
 const calm = 3_600_000
 
-/** Into how many slices the window is cut: a tenth of a minute, of five. */
+/** The number of slices in the window: 6 seconds each for 5 minutes. */
 const slices = 50
 
 interface Slice {
@@ -35,7 +36,7 @@ interface Slice {
   readonly failures: Array<Tag>
 }
 
-/** One share, and whether it was said to be low. */
+/** Measures the success rate, and tracks whether an alert is raised. */
 export class Measure {
   readonly settings: Settings
   readonly width: number
@@ -43,7 +44,7 @@ export class Measure {
   calls = 0
   failures = 0
   low = false
-  /** When that was last said, or taken back. */
+  /** When the alert was last raised or cleared. */
   changedAt = -Infinity
 
   constructor(settings: Settings) {
@@ -51,7 +52,7 @@ export class Measure {
     this.width = settings.window / slices
   }
 
-  /** Counts the end of a call, and gives the alert that it calls for, if it does. */
+  /** Counts the end of a call, and returns the alert to send, if any. */
   count(end: Count, at: number, model: string): Alert | undefined {
     if (end === undefined) return undefined
     this.forget(at)
@@ -67,7 +68,7 @@ export class Measure {
       last.failures.push(end)
       this.failures++
     }
-    // Usually nothing fails.
+    // Fast path: nothing failed.
     if (this.failures === 0 && !this.low) return undefined
     if (this.calls < this.settings.minimumCalls || this.isLow(at) === this.low) return undefined
     this.low = !this.low
@@ -80,7 +81,7 @@ export class Measure {
     return { ...this.state(), low: this.low }
   }
 
-  /** Whether it is to be called low. */
+  /** Whether an alert should be raised now, or stay raised. */
   isLow(now: number): boolean {
     const { below, window } = this.settings
     const rate = this.rate()

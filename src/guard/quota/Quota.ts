@@ -1,11 +1,9 @@
 /**
- * Requests, input tokens and output tokens per minute, taken together or not at all.
+ * Rate limits: requests, input tokens and output tokens per minute, taken together or not at all.
  *
- * Token buckets that refill continuously, as those of the API do. A level may
- * fall below zero when a call used more than was estimated: the debt is waited
- * off. Less than the stated limit is used, because estimates err and others may
- * use the account too: 83 % by a count of our own, 95 % while answers say what
- * the API has counted.
+ * Uses token buckets that refill continuously, like the API. A level may fall below zero if a call used more than
+ * estimated; later calls wait until the debt is refilled. Only part of the stated limit is used, because estimates err
+ * and other clients may share the account: 83 % by this process's own count, 95 % while answers report the API's count.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -17,78 +15,81 @@ import { build, dimensions } from "./amounts.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** The stated limits of an account, for a class of models. What is not given is not limited. */
+/** The rate limits of an account, for a class of models. A missing limit means no limit. */
 export interface Limits {
   readonly requests?: number | undefined
-  /** Without those that are read from the cache, as the API counts. */
+  /** Excludes tokens read from the cache, like the API's own count. */
   readonly inputTokens?: number | undefined
   readonly outputTokens?: number | undefined
 }
 
-/** How an account is limited, and how much of that to use. */
+/** The rate limits of an account, and how much of them to use. */
 export interface Options extends Limits {
-  /** In which time: 1 minute. */
+  /** The period of the limits: 1 minute. */
   readonly per?: Duration.Input | undefined
   /**
-   * Which share of the limits to use. Where it is not given: 0.83 by a count of our own (50 requests where 60 are allowed),
-   * and 0.95 while answers say what the API has counted.
+   * The share of the limits to use. Default: 0.83 by this process's own count (50 requests of 60), and 0.95 while
+   * answers report the API's count.
    */
   readonly headroom?: number | undefined
   /**
-   * Which share of the limits may be used at once after a pause: as much as `headroom`. A provider that counts in a window
-   * that slides wants `headroom` and `burst` to be at most 1 together: 0.83 and 0.17.
+   * The share of the limits that may be used in one burst. Default: `headroom`. For a provider with a sliding window,
+   * `headroom` and `burst` should add up to at most 1, such as 0.83 and 0.17.
    */
   readonly burst?: number | undefined
-  /** Other limits for some classes of models, by their line: `opus`, `sonnet`, `haiku` … or by id. */
+  /** Other limits for some classes of models, by line (`opus`, `sonnet`, `haiku` …) or by model id. */
   readonly classes?: { readonly [line: string]: Limits } | undefined
-  /** How the input of a request is measured: by its characters, or by the API (a request more, which is free). */
+  /** How to estimate input tokens: from characters (default), or with a free extra request to the API that counts them. */
   readonly estimate?: "characters" | "count" | undefined
 }
 
 export { build, dimensions, zero } from "./amounts.ts"
 export { memory } from "./store.ts"
 
-/** What a call uses, or how much there is. */
+/** An amount of quota: a cost, or a level. */
 export interface Amount {
   readonly requests: number
   readonly input: number
   readonly output: number
 }
 
-/** Buckets, one for each dimension. `Infinity` is no limit. */
+/** Token buckets, one per dimension. `Infinity` means no limit. */
 export interface Buckets {
   readonly capacity: Amount
-  /** What comes back in a millisecond. */
+  /** Amount per millisecond. */
   readonly refill: Amount
 }
 
-/** What the API said of a bucket: there is no more in it than that, and nothing before then (in milliseconds, as `now`). */
+/**
+ * What the API reported: upper bounds for the levels, and a time before which nothing may be taken (in milliseconds,
+ * like `now`).
+ */
 export interface Seen {
   readonly atMost: Partial<Amount>
   readonly until?: number | undefined
 }
 
 /**
- * Where levels are kept, by key. Each method is atomic; times are milliseconds since the epoch that never go back, and
- * what is not there is full. A store that fails, or takes more than a second, is reported, and stops no call.
+ * Stores levels by key. Each method must be atomic. Times are milliseconds since the epoch that never go back; a
+ * missing bucket is full. If a store fails, or takes more than a second, this is reported, and calls go on.
  */
 export interface Store {
-  /** Takes all of `cost` and answers 0, or takes nothing and answers the milliseconds until it may be there. */
+  /** Takes all of `cost` and returns 0, or takes nothing and returns the milliseconds until it may be available. */
   readonly take: (key: string, buckets: Buckets, cost: Amount, now: number) => Effect.Effect<number, unknown>
-  /** Adds to the levels: what is given back, or (negative) what was used beyond an estimate. */
+  /** Adds `amount` to the levels: an unused part, or (negative) usage beyond an estimate. */
   readonly add: (key: string, buckets: Buckets, amount: Amount, now: number) => Effect.Effect<void, unknown>
-  /** Lowers the levels to what the API said. */
+  /** Lowers the levels to what the API reported. */
   readonly sync: (key: string, buckets: Buckets, seen: Seen, now: number) => Effect.Effect<void, unknown>
-  /** The levels now, if they are known. */
+  /** The current levels; `undefined` if they are unknown. */
   readonly levels: (key: string, buckets: Buckets, now: number) => Effect.Effect<Amount | undefined, unknown>
 }
 
-/** Where levels are kept: where nothing is said, in the memory of the guarded `Claude`. */
+/** The store of levels. Default: the memory of the guarded `Claude`. */
 export const Store = Context.Reference<Store | undefined>("resilient-claude/Quota/Store", {
   defaultValue: () => undefined
 })
 
-/** A store that does not fail. */
+/** A store whose methods do not fail. */
 export interface Levels extends Store {
   readonly take: (...asked: Parameters<Store["take"]>) => Effect.Effect<number>
   readonly add: (...asked: Parameters<Store["add"]>) => Effect.Effect<void>
@@ -96,26 +97,26 @@ export interface Levels extends Store {
   readonly levels: (...asked: Parameters<Store["levels"]>) => Effect.Effect<Amount | undefined>
 }
 
-/** The settings that were meant. */
+/** Options with defaults filled in; times in milliseconds. */
 export interface Settings {
-  /** The class of a model, by its id if that has limits of its own, else by its line. */
+  /** The class of a model: its id if that has limits of its own, otherwise its line. */
   readonly classOf: (line: string | undefined, model: string) => { readonly name: string; readonly limits: Amount }
   readonly per: number
-  /** What is used by a count of our own, and while the API says what it has counted. */
+  /** The shares to use by this process's own count, and while the API reports its count. */
   readonly own: Share
   readonly told: Share
   readonly estimate: "characters" | "count"
 }
 
-/** What is used of a limit, in the long run and at once. */
+/** The share of a limit to use, on average and in one burst. */
 export interface Share {
   readonly headroom: number
   readonly burst: number
 }
 
 /**
- * What is used of a limit. Sources: 50 of 60, as is usual in the field, for a count of our own; scenarios c3 and c4 (load
- * at the limit) for the other, where 83 % loses calls that the API would take.
+ * Default shares. Sources: 50 of 60 requests, as is common practice, for the own count; scenarios c3 and c4 (load at
+ * the limit) for the API's count, where 83 % would reject calls that the API accepts.
  */
 const usual = { own: 0.83, told: 0.95 }
 
@@ -130,7 +131,7 @@ const fields = {
   estimate: true
 }
 
-/** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
+/** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("quota", options, fields)
   const { classes = {}, estimate = "characters" } = options
@@ -188,7 +189,7 @@ const amountOf = (where: string, { inputTokens, outputTokens, requests }: Limits
   }
 }
 
-/** The buckets for a stated limit: a request must fit in, whatever the burst. */
+/** The token buckets for `limits`. One request always fits, however small the burst. */
 export const bucketsOf = (
   { own, per, told }: Settings,
   limits: Amount,

@@ -1,25 +1,28 @@
-/** What is known of the limits of an account: what was said, and what answers say of it. */
+/** The limits of an account as far as they are known: from the options, and from the headers of answers. */
 import { isNumber } from "effect/Predicate"
 import type { RateLimits } from "../../Message.ts"
 import * as Quota from "./Quota.ts"
 
-/** How long the API's own count is used after an answer that says it, in milliseconds: its limits are per minute. */
+/** In milliseconds. How long the API's own count is trusted after an answer that reports it: its limits are per minute. */
 const freshFor = 60_000
 
-/** The limits of one class of models, and the buckets for them. */
+/** The limits of one class of models, and the token buckets derived from them. */
 export class Limits {
   readonly settings: Quota.Settings
   readonly most: Quota.Amount
-  /** What was said, or less, if the API says so. */
+  /** The limits from the options, or lower ones that the API reported. */
   stated: Quota.Amount
   buckets: Quota.Buckets
-  /** Until when the API's own count is fresh. */
+  /** Until when the API's own count can be trusted, by dimension. */
   readonly freshUntil = { requests: -Infinity, input: -Infinity, output: -Infinity }
-  /** The most that was left of each bucket: it may hold less than the limit of a minute. Scenario c: 4 of 180. */
+  /** The highest `remaining` seen. A bucket may hold less than the limit of a minute (scenario c: 4 of 180). */
   readonly mostSeen = { requests: 0, input: 0, output: 0 }
-  /** How many requests its bucket holds, as far as answers have shown: more are not sent at once. Scenario: bursts of 20 on 4. */
+  /**
+   * The burst size of the request bucket, as far as answers showed it; 0 if unknown. No larger burst is sent (scenario:
+   * bursts of 20 on 4).
+   */
   shown = 0
-  /** When the first of them is not fresh any more. */
+  /** When the first of the trusted counts expires. */
   nextAt = Infinity
 
   constructor(settings: Quota.Settings, most: Quota.Amount) {
@@ -29,19 +32,20 @@ export class Limits {
     this.buckets = Quota.bucketsOf(settings, most)
   }
 
-  /** Forgets what is not fresh any more. */
+  /** Rebuilds the buckets if a trusted count has expired. */
   refresh(now: number): void {
     if (now >= this.nextAt) this.tune(now)
   }
 
-  /** An answer begins: its request was taken from what it says is left. */
+  /** Learns the burst size when an answer begins. `remaining` no longer includes the request of this answer, hence + 1. */
   show({ requests }: RateLimits): void {
     if (isCount(requests?.remaining)) this.shown = Math.max(this.shown, requests.remaining + 1)
   }
 
   /**
-   * What there is at most, from what an answer says: its limits are per minute. The API counted when the request came,
-   * at a time `at`: since then some has come back, and what was taken `later` is not in it. What is kept free is not ours.
+   * Upper bounds on what is left, from the headers of an answer, whose limits are per minute. The API counted when the
+   * request arrived, at `at`: since then the bucket was refilled, and `later` was taken. The share beyond `headroom`
+   * stays free.
    */
   hear(seen: RateLimits, at: number, later: Quota.Amount, now: number): Partial<Quota.Amount> {
     const { per, told } = this.settings
@@ -57,7 +61,7 @@ export class Limits {
       this.freshUntil[of] = now + freshFor
       const back = limits[of] * told.headroom / 60_000 * (now - at)
       const size = this.mostSeen[of] = Math.min(limits[of], Math.max(this.mostSeen[of], remaining))
-      // At least -1: `remaining` is rounded down and never negative. Requests that would take it lower were refused.
+      // At least -1: `remaining` is rounded down and never negative. Requests that would bring it lower were rejected.
       const least = -1
       atMost[of] = Math.max(least, remaining + back - Math.max(0, later[of])) - (1 - told.headroom) * size
     }
@@ -74,10 +78,10 @@ export class Limits {
   }
 }
 
-/** Limits of our own errors are checked, those of others may be anything. */
+/** Errors made by this library have valid limits; errors made by other code may contain anything. */
 const isCount = (value: unknown): value is number => isNumber(value) && value >= 0
 
 const nothingKnown = { limit: undefined, remaining: undefined }
 
-/** The dimensions as the API names them. */
+/** The names of the dimensions in the API. */
 const names = { requests: "requests", input: "inputTokens", output: "outputTokens" } as const

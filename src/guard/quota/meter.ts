@@ -1,6 +1,6 @@
 /**
- * What is left of a quota for one class of models: estimates what a request will use, takes that, settles it with what
- * was used, and learns from both and from what the API says of its buckets.
+ * The quota of one class of models: estimates the cost of a request, takes it, settles it with the usage, and learns
+ * from usage and from the rate-limit headers.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,21 +19,21 @@ import { Limits } from "./knownLimits.ts"
 import * as Quota from "./Quota.ts"
 import { spent, tooLarge } from "./spent.ts"
 
-/** What a meter needs of the place where it is built. */
+/** Dependencies from the context in which the meter is built. */
 export interface Place {
-  /** The account and the class of models. */
+  /** Account and class of models: the key in the store. */
   readonly key: string
   readonly quota: Quota.Settings & { readonly limits: Quota.Amount; readonly store: Quota.Levels }
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
 }
 
-/** What is left, in a store. */
+/** Tracks the levels of one quota in a store. */
 export class Meter {
   readonly place: Place
   readonly estimator: Estimate.Estimator
   readonly prefixes = new Prefixes()
   readonly limits: Limits
-  /** What was taken here in all, less what came back. */
+  /** Net amount that this process has taken. */
   total = Quota.zero
 
   constructor(place: Place, estimator: Estimate.Estimator) {
@@ -46,7 +46,7 @@ export class Meter {
   // Taking
   // ---------------------------------------------------------------------------
 
-  /** What a request costs, or why it can never be sent. */
+  /** Estimates the cost of a request. Fails with `InvalidRequest` if the request exceeds the limit and can never be sent. */
   price(params: Params, now: number): Effect.Effect<Priced, InvalidRequest> {
     const { countTokens, quota } = this.place
     const { content, input, output } = this.estimator.of(params)
@@ -64,8 +64,8 @@ export class Meter {
   }
 
   /**
-   * The same by all that is known now. What is read from the cache is free. What is estimated to be more than there ever
-   * is may be less, and goes when all is there.
+   * Updates a cost with current knowledge. Input read from the cache is free. An estimate above the capacity may be too
+   * high, so it is cut: such a request leaves when the bucket is full.
    */
   fit(priced: Priced, now: number): Priced {
     const { content, cost, counted } = priced
@@ -86,7 +86,10 @@ export class Meter {
     }
   }
 
-  /** What it costs at least: what it marks to be cached may be read from there, and few answers are as long as they may be. */
+  /**
+   * The lowest likely cost: everything marked for caching is read from the cache, and the answer is no longer than
+   * usual.
+   */
   least({ content, cost }: Priced): Quota.Amount {
     const rest = content.cached === undefined ? cost.input : this.estimator.input(content, content.cached)
     return {
@@ -96,30 +99,30 @@ export class Meter {
     }
   }
 
-  /** Takes it and answers 0, or takes nothing and answers in how many milliseconds it may be there. */
+  /** Takes the cost and returns 0, or takes nothing and returns the milliseconds until it may be available. */
   take(cost: Quota.Amount, now: number): Effect.Effect<number> {
     const { key, quota: { store } } = this.place
     this.limits.refresh(now)
     return Effect.map(store.take(key, this.limits.buckets, cost, now), (wait) => {
-      // Another answer than a time is none.
+      // Anything but a positive number counts as 0, because a store may return anything.
       if (wait > 0) return wait
       this.total = Amounts.plus(this.total, cost)
       return 0
     })
   }
 
-  /** In how many milliseconds there may be so much, at least. */
+  /** Minimum milliseconds until `amount` is available. */
   waitFor(amount: Quota.Amount, now: number): Effect.Effect<number> {
     return Effect.map(this.left(now), (left) => {
       const waits = Quota.dimensions.map((of) =>
         left === undefined || amount[of] <= left[of] ? 0 : (amount[of] - left[of]) / this.limits.buckets.refill[of]
       )
-      // What is a millionth short is rounding.
+      // A shortfall of less than 1e-6 ms is a rounding error.
       return Math.ceil(Math.max(0, ...waits) - 1e-6)
     })
   }
 
-  /** What is left, if the store says so. */
+  /** The current levels; `undefined` if the store does not know them. */
   left(now: number): Effect.Effect<Quota.Amount | undefined> {
     const { key, quota: { store } } = this.place
     this.limits.refresh(now)
@@ -130,7 +133,7 @@ export class Meter {
   // Giving back
   // ---------------------------------------------------------------------------
 
-  /** Gives back, or (negative) takes what was used beyond an estimate. */
+  /** Returns an unused amount; a negative amount takes what was used beyond the estimate. */
   add(amount: Quota.Amount, now: number): Effect.Effect<void> {
     if (amount.requests === 0 && amount.input === 0 && amount.output === 0) return Effect.void
     const { key, quota: { store } } = this.place
@@ -138,7 +141,7 @@ export class Meter {
     return store.add(key, this.limits.buckets, amount, now)
   }
 
-  /** An answer begins, and says what it has read: that much is known now, and what is left after it. */
+  /** Call when an answer begins. It reports its input tokens and the remaining quota: corrects the cost and the levels. */
   begun(priced: Priced, usage: Usage, limits: RateLimits, taken: Taken, now: number): Effect.Effect<Priced> {
     const { content, cost } = priced
     const isKnown = Estimate.allInputOf(usage) > 0
@@ -151,7 +154,10 @@ export class Meter {
     )
   }
 
-  /** Settles what was taken with what was used, as far as that is known; learns from answers, and from what errors say. */
+  /**
+   * Settles the estimated cost with the actual usage, if known. Learns from answers, and from the limits that errors
+   * report.
+   */
   settle(
     { content, cost }: Priced,
     exit: Guard.Ending,
@@ -172,10 +178,10 @@ export class Meter {
   }
 
   // ---------------------------------------------------------------------------
-  // What the API says
+  // The API's count
   // ---------------------------------------------------------------------------
 
-  /** Lowers the levels to what the API says is left. */
+  /** Lowers the levels to what the API reports. */
   sync(seen: RateLimits, taken: Taken, now: number, refused: Quota.Seen = { atMost: {} }): Effect.Effect<void> {
     const { key, quota: { store } } = this.place
     const heard = this.limits.hear(seen, taken.at, Amounts.minus(this.total, taken.total), now)
@@ -189,7 +195,10 @@ export class Meter {
     return isObject(error.limits) ? this.sync(error.limits, taken, now) : Effect.void
   }
 
-  /** There is too little left, or the API would have answered. Where the traffic only grew too fast, there is enough. */
+  /**
+   * A 429. No requests are left until `retry-after`, unless tokens ran out; if the traffic only grew too fast, the
+   * levels stay.
+   */
   refused(
     { limits, ramp, retryAfter }: RateLimited,
     cost: Quota.Amount,

@@ -1,4 +1,4 @@
-/** What a request has used of a quota, and the error of one that is larger than the quota. */
+/** The usage of a request after it ended, and the error of a request larger than the quota. */
 import { type ClaudeError, InvalidRequest } from "../../ClaudeError.ts"
 import { isLocal } from "../../local.ts"
 import type { Usage } from "../../Message.ts"
@@ -8,20 +8,20 @@ import type * as Guard from "../Guard.ts"
 import { outcomeOf } from "../outcomes.ts"
 import * as Quota from "./Quota.ts"
 
-/** Refuses what is larger than the account may ever send. */
+/** The error of a request that has more tokens than the limit allows at once. */
 export const tooLarge = (model: string, tokens: number, limit: number, per: number) =>
   new InvalidRequest({
     model,
     sent: false,
-    detail: `it has at least ${tokens} tokens, and the account may send ${limit} in ${
+    detail: `the request has at least ${tokens} tokens, but the account may send only ${limit} in ${
       Refuse.show(per)
-    }: make it shorter, or raise the limit`
+    }: shorten the request or raise the limit`
   })
 
-/** Codes of a network that was not there: nothing was sent. */
+/** Error codes of connections that were never established: nothing was sent. */
 const unsent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS)/
 
-/** What was used, as far as that is known; the rest of what was taken comes back. */
+/** The amount a request used, as far as it is known. The caller returns the rest of the estimate. */
 export const spent = (
   cost: Quota.Amount,
   exit: Guard.Ending,

@@ -1,18 +1,18 @@
-/** Levels of quotas in memory. What is full is forgotten when another is asked for. */
+/** Quota levels in memory. Full buckets are dropped when a new one is created. */
 import * as Effect from "effect/Effect"
 import { build, dimensions, minus } from "./amounts.ts"
 import type { Amount, Buckets, Levels } from "./Quota.ts"
 
 interface Bucket {
-  /** By which it was asked for last. */
+  /** The buckets of the last access. */
   buckets: Buckets
   levels: Amount
   at: number
-  /** Nothing is taken before then. */
+  /** Nothing may be taken before this time. */
   until: number
 }
 
-/** Keeps levels in memory. */
+/** Creates a store in memory. */
 export const memory = (): Levels => {
   const kept = new Map<string, Bucket>()
 
@@ -63,10 +63,10 @@ export const memory = (): Levels => {
   }
 }
 
-/** Rounding must not make anybody wait another millisecond. */
+/** Tolerance, so that rounding errors do not delay a call by a millisecond. */
 const rounding = 1e-6
 
-/** From when on a bucket is as one that is not there. */
+/** The time from which a bucket is full, that is equal to a missing one. */
 const fullAt = ({ at, buckets: { capacity, refill }, levels, until }: Bucket): number =>
   Math.max(
     until,

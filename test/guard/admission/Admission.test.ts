@@ -1,7 +1,7 @@
 /**
- * One queue for slot and quota: who goes when, what is given back, and how many may run.
+ * One queue for slot and quota: its order, what it returns, and the concurrency limit.
  *
- * `SEED=anything vitest run test/guard/Admission.test.ts` looks elsewhere.
+ * `SEED=anything vitest run test/guard/admission/Admission.test.ts` tries other sequences.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Scheduler, Schema } from "effect"
@@ -19,27 +19,27 @@ const now = TestClock.testClockWith((clock) => Effect.sync(() => clock.currentTi
 const finish = (call: Call, end: End) => Effect.andThen(Deferred.succeed(call.end, end), TestClock.adjust(0))
 const failed = (error: ClaudeError.ClaudeError): End => ({ exit: Exit.fail(error) })
 
-/** An answer of which no more is looked at than that it has begun. */
+/** An answer of which only the beginning is read. */
 const begun = {} as Claude.Opened
 
 const success: End = { exit: Exit.void, usage: usage(10, 60) }
 const overloaded = failed(new ClaudeError.Overloaded({ status: 529 }))
 
 // -----------------------------------------------------------------------------
-// The model: a list of what happened
+// Reference model: the list of all entries and calls
 // -----------------------------------------------------------------------------
 
 const dimensions = ["requests", "input", "output"] as const
 type Amount = Record<(typeof dimensions)[number], number>
 
-/** 0.8 of these is 60 requests, 6,000 input and 12,000 output tokens a minute. */
+/** 0.8 of these is 60 requests, 6,000 input and 12,000 output tokens per minute. */
 const stated: Amount = { requests: 75, input: 7500, output: 15_000 }
 const perMinute: Amount = { requests: 60, input: 6000, output: 12_000 }
 const slots = 3
 const bound = 4
 const maxWait = 20_000
 
-/** What was taken or given back, or said to be left, and when. */
+/** What was taken, returned or reported as left, and when. */
 type Entry = { readonly at: number; readonly moved: Partial<Amount> } | {
   readonly at: number
   readonly atMost: Partial<Amount>
@@ -54,11 +54,11 @@ interface Asked {
   readonly input: number
   readonly at: number
   state: "waiting" | "running" | "out"
-  /** When it was let in, and what had been taken in all, then. */
+  /** When it was admitted, and the net amount taken by then. */
   let: { readonly at: number; readonly total: Amount }
 }
 
-/** A bucket is as full as its last time of being full (or being said to hold so much), what came and went since, allows. */
+/** The level of a bucket, computed from all entries. */
 const level = (entries: ReadonlyArray<Entry>, of: keyof Amount, time: number): number => {
   const full = perMinute[of]
   let least = full
@@ -80,13 +80,13 @@ class Model {
   readonly entered: Array<number> = []
   readonly turnedAway: Array<number> = []
   readonly entries: Array<Entry> = []
-  /** Whose turn it is, by rank. */
+  /** The tenants in turn, by rank. */
   readonly turns: ReadonlyArray<Array<string>> = [[], [], []]
   hasAnswered = false
   mostSeen = { requests: 0, input: 0 }
   time = 0
 
-  /** Those of a rank and a tenant who wait, in order. */
+  /** The waiting calls of a rank and a tenant, in order. */
   of = (rank: number, tenant?: string) =>
     this.asked.filter((call) =>
       call.state === "waiting" && call.rank === rank && (tenant === undefined || call.tenant === tenant)
@@ -99,10 +99,10 @@ class Model {
     return { requests: sum("requests"), input: sum("input"), output: sum("output") }
   }
 
-  /** The next one: lowest rank, then the tenant whose turn it is. */
+  /** The next call: lowest rank first, then the next tenant. */
   first(): Asked | undefined {
     for (const [rank, turns] of this.turns.entries()) {
-      // Who has nobody left who waits has no turn.
+      // A tenant without waiting calls loses its turn.
       const left = turns.filter((tenant) => this.of(rank, tenant).length > 0)
       turns.splice(0, turns.length, ...left)
       const [tenant] = turns
@@ -155,7 +155,7 @@ class Model {
     }
   }
 
-  /** Each tenant has an equal share of the places, and all of them twice the places at most. */
+  /** Each tenant has an equal share of the places, and in total at most twice the places are used. */
   isFull({ rank, tenant }: Asked): boolean {
     const before = this.waiting().filter((other) => other.rank <= rank)
     const own = before.filter((other) => other.tenant === tenant).length
@@ -163,7 +163,7 @@ class Model {
     return own >= Math.max(1, Math.floor(bound / all.size)) || before.length >= 2 * bound
   }
 
-  /** What all that goes before it takes at least, and it itself, will not be there in time. */
+  /** Whether the minimum need of this call, and of all that go before it, is not available in time. */
   isHopeless(call: Asked): boolean {
     const output = this.hasAnswered ? 100 : 0
     const sum = (calls: ReadonlyArray<Asked>): Amount => ({
@@ -194,7 +194,7 @@ class Model {
     this.entries.push({ at: this.time, moved: back })
   }
 
-  /** An answer of the API says what is left: less a fifth of the most that was, which is kept free. */
+  /** An answer reports what is left. A fifth of the highest value stays free. */
   told(call: Asked, remaining: { readonly requests: number; readonly input: number }) {
     const total = this.total()
     const atMost = (of: "requests" | "input") => {
@@ -206,7 +206,7 @@ class Model {
     this.entries.push({ at: this.time, atMost: { requests: atMost("requests"), input: atMost("input") } })
   }
 
-  /** Time passes: at each moment first those leave who waited long enough, and then go those who may. */
+  /** Time passes. At each moment, first the calls whose wait is over leave, then the next calls are admitted. */
   pass(ms: number) {
     const end = this.time + ms
     while (this.time < end) {
@@ -244,7 +244,7 @@ const Op = Schema.Union([
   Arrive(200),
   Arrive(4000),
   Schema.Struct({ do: Schema.Literals(["pass"]), ms: int(0, 9000) }),
-  // Answers take from a second to ten minutes, while others come and wait.
+  // Answers take from a second to ten minutes, while other calls come and wait.
   Schema.Struct({ do: Schema.Literals(["pass"]), ms: Schema.Literals([1000, 60_000, 600_000]) }),
   Schema.Struct({ do: Schema.Literals(["succeed"]), pick: int(0, 99), input: int(1, 5000), output: int(100, 200) }),
   Schema.Struct({
@@ -258,7 +258,7 @@ const Op = Schema.Union([
 type Op = typeof Op.Type
 const script = Schema.Array(Op).check(Schema.isMinLength(100), Schema.isMaxLength(100))
 
-/** How a call may fail, and what comes back of 1 request, its input and 100 output tokens. */
+/** How a call may fail, and what it returns of 1 request, its input and 100 output tokens. */
 const failures = {
   fault: { end: failed(new ClaudeError.ServerFault({ status: 500 })), back: () => ({ output: 100 }) },
   refused: {
@@ -301,7 +301,7 @@ const settings = {
   }
 } as const
 
-/** Does it to the guard; answers what it did it to, if there was somebody. */
+/** Applies the operation to the guard. Returns the id of the call, if there was one. */
 const act = Effect.fnUntraced(function*(op: Op, { call, calls, running }: ReturnType<typeof caller>) {
   switch (op.do) {
     case "arrive":
@@ -334,7 +334,7 @@ const act = Effect.fnUntraced(function*(op: Op, { call, calls, running }: Return
   }
 })
 
-/** Does it to the model. */
+/** Applies the operation to the reference model. */
 const follow = (op: Op, model: Model, id: number | undefined): void => {
   if (op.do === "arrive") return model.arrive(priorities.indexOf(op.priority), op.tenant, op.input)
   if (op.do === "pass") return model.pass(op.ms)
@@ -366,7 +366,7 @@ describe("Admission", () => {
   const seen: Record<string, number> = {}
 
   it.effect.prop(
-    "G2, G6: does what the rules say, whoever comes, ends, fails and leaves when, and has everything back at the end",
+    "G2, G6: follows its rules under any interleaving, and has everything back at the end",
     { ops: script },
     ({ ops }) =>
       Effect.gen(function*() {
@@ -378,7 +378,7 @@ describe("Admission", () => {
           const id = yield* act(op, calls)
           yield* TestClock.adjust(0)
           follow(op, model, id)
-          // No two come in one millisecond: whose wait is over first would be luck.
+          // No two calls come in the same millisecond: the order in which their waits end would be random.
           yield* TestClock.adjust(1)
           model.pass(1)
 
@@ -404,7 +404,7 @@ describe("Admission", () => {
     { arbitrary: { runs: 101, seed, size: 100 }, timeout: 60_000 }
   )
 
-  it("has seen each of these in at least 5 % of 10,000 steps", () => {
+  it("covers each operation in at least 5 % of 10,000 steps", () => {
     const total = Object.values(seen).reduce((sum, count) => sum + count, 0)
     assert.isAtLeast(total, 10_000)
     assert.hasAllKeys(seen, ["arrive", "pass", "succeed", "fail", "limit", "interrupt", "cancel"])
@@ -413,20 +413,23 @@ describe("Admission", () => {
 })
 
 // -----------------------------------------------------------------------------
-// Leaving
+// Cancelled calls
 // -----------------------------------------------------------------------------
 
-describe("a waiter that is cancelled", () => {
+describe("a cancelled waiting call", () => {
   const Ghost = Schema.Struct({ priority: Schema.Literals(priorities), input: int(1, 4000), steps: int(0, 12) })
 
-  /** What can be seen after each operation. With ghosts, one comes before each, and is cancelled some steps after it. */
+  /**
+   * The visible state after each operation. With ghosts, a call comes before each operation and is cancelled some steps
+   * after it.
+   */
   const trace = (ops: ReadonlyArray<Op>, ghosts: ReadonlyArray<typeof Ghost.Type> | undefined) =>
     Effect.gen(function*() {
       const { admission } = yield* make({ ...settings, concurrency: { min: 1, max: 4, initial: 3, queue: bound } })
       const calls = caller(admission)
       const states: Array<unknown> = []
       for (const [at, op] of ops.entries()) {
-        // It is gone when somebody else comes: while it waits, it is in the way.
+        // No ghost during an arrival: while it waits, it is in the way.
         const ghost = op.do === "arrive" ? undefined : ghosts?.[at]
         let isIn = false
         const fiber = ghost && (yield* Effect.acquireUseRelease(
@@ -435,13 +438,13 @@ describe("a waiter that is cancelled", () => {
             isIn = true
             return Effect.never
           },
-          // It sends nothing.
+          // Nothing was sent.
           (lease) => lease.settle(Exit.fail(new ClaudeError.CircuitOpen({})))
         ).pipe(
           Effect.provideService(Current.Priority, ghost.priority),
           Effect.forkChild({ startImmediately: true })
         ))
-        // One that is let in at once is no waiter, and does not wait for time to pass.
+        // Only a waiting call is a ghost, and only in operations that take no time.
         if (fiber && (isIn || op.do === "pass")) yield* Fiber.interrupt(fiber)
         yield* act(op, calls)
         if (fiber) {
@@ -459,9 +462,9 @@ describe("a waiter that is cancelled", () => {
       return states
     }).pipe(Effect.scoped, Effect.provide(TestClock.layer()))
 
-  it.effect("G2: between its turn and going on has its tokens put back, and its slot", () =>
+  it.effect("G2: returns its tokens and slot if it is cancelled between its turn and going on", () =>
     Effect.gen(function*() {
-      // Others go on after every few steps, so that a cancellation can come between any of them.
+      // Yields after every few steps, so that a cancellation can fall between any two of them.
       const stepwise = Effect.provideService(Scheduler.MaxOpsBeforeYield, 4)
       const quota = { requests: 100, inputTokens: 10_000 }
       for (let steps = 0; steps < 60; steps++) {
@@ -487,7 +490,7 @@ describe("a waiter that is cancelled", () => {
     }))
 
   it.effect.prop(
-    "G2: leaves slots, tokens, limits and queue exactly as if it had never come, whenever it is cancelled",
+    "G2: leaves slots, tokens, limits and queue as if it had never come, whenever it is cancelled",
     {
       ops: Schema.Array(Op).check(Schema.isMinLength(40), Schema.isMaxLength(40)),
       ghosts: Schema.Array(Ghost).check(Schema.isMinLength(40), Schema.isMaxLength(40))
@@ -500,7 +503,7 @@ describe("a waiter that is cancelled", () => {
   )
 
   it.effect.each([0, 50, 100, 150, 199])(
-    "G2: gives back slot and tokens also %d ms after a slow store was asked for it",
+    "G2: returns slot and tokens even %d ms after a slow store was asked for them",
     (ms) =>
       Effect.gen(function*() {
         const memory = Quota.memory()
@@ -530,12 +533,12 @@ describe("a waiter that is cancelled", () => {
 // The queue
 // -----------------------------------------------------------------------------
 
-/** So many calls, which run or wait. */
+/** Makes a number of calls. */
 const many = (calls: ReturnType<typeof caller>, count: number, priority: Priority = "default") =>
   Effect.forEach(Array.from({ length: count }), () => calls.call(request(10), priority))
 
 describe("the queue", () => {
-  it.effect("G6: its bound counts only those of the same or a higher priority, on arrival", () =>
+  it.effect("G6: counts only calls of the same or a higher priority against its bound, on arrival", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 1, queue: 2 } })
       const calls = caller(admission)
@@ -555,7 +558,7 @@ describe("the queue", () => {
         [late[0]?.id, "Saturated", "concurrency"]
       ])
       assert.strictEqual((yield* admission.status).waiting, 6)
-      // None of the six is turned away later, though there are more than two of a higher priority before the last.
+      // None of the six is rejected later, although more than two of a higher priority wait before the last.
       let next = running
       while (next !== undefined) {
         yield* finish(next, success)
@@ -567,7 +570,7 @@ describe("the queue", () => {
       )
     }))
 
-  it.effect("64 waiting background calls do not delay an interactive one beyond the next free slot", () =>
+  it.effect("delays an interactive call no longer than the next free slot, with 64 waiting background calls", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 3 } })
       const calls = caller(admission)
@@ -580,7 +583,7 @@ describe("the queue", () => {
       assert.deepStrictEqual(calls.entered.slice(3), [urgent.id])
     }))
 
-  it.effect("and not beyond the next quota: a small one passes by large ones that wait for it", () =>
+  it.effect("delays a small interactive call no longer than its own quota, with large calls waiting for theirs", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({
         quota: { inputTokens: 6000, headroom: 1, estimate: "count" },
@@ -598,7 +601,7 @@ describe("the queue", () => {
       assert.deepStrictEqual(calls.entered.slice(2), [next.id])
     }))
 
-  it.effect("queue: 0 lets nobody wait", () =>
+  it.effect("lets no call wait with queue: 0", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 1, queue: 0 } })
       const calls = caller(admission)
@@ -616,7 +619,7 @@ describe("the queue", () => {
     { maxWait: undefined, deadline: Infinity, waits: 60_000 },
     { maxWait: "2 minutes" as const, deadline: Infinity, waits: 120_000 }
   ])(
-    "G8: nobody waits longer than maxWait ($maxWait) or beyond its deadline ($deadline)",
+    "G8: lets no call wait longer than maxWait ($maxWait) or beyond its deadline ($deadline)",
     ({ deadline, maxWait, waits }) =>
       Effect.gen(function*() {
         const { admission } = yield* make({ concurrency: { max: 1, maxWait } })
@@ -631,7 +634,7 @@ describe("the queue", () => {
       })
   )
 
-  it.effect("G8: no wait for a quota is begun that cannot end in time, and it says when to come back", () =>
+  it.effect("G8: rejects a wait for quota that cannot end in time, and says when to come back", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({
         quota: { inputTokens: 6000, headroom: 1, estimate: "count" },
@@ -646,12 +649,12 @@ describe("the queue", () => {
       assert.deepInclude(failureOf(tooLate), { by: "quota", retryAfter: Duration.millis(10_000) })
       const inTime = yield* calls.call(request(1000), "default", 10_000)
       assert.isUndefined(failureOf(inTime))
-      // Also where somebody waits whom it would go before.
+      // Even if a call waits that would go after it.
       const urgent = yield* calls.call(request(1001), "interactive", 10_000)
       assert.deepInclude(failureOf(urgent), { by: "quota", retryAfter: Duration.millis(10_010) })
     }))
 
-  it.effect("G8: after a 429 it says to come back when the API said, also to those who cannot wait at all", () =>
+  it.effect("G8: after a 429, gives its retry-after to calls that cannot wait, even with a full queue", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({
         quota: { requests: 60, headroom: 1 },
@@ -671,7 +674,7 @@ describe("the queue", () => {
     }))
 
   it.effect.prop(
-    "G8: what is turned away is never told to come back at once, never before it may go, and never in no time",
+    "G8: gives a rejected call a retryAfter of at least 1 ms, and not before its quota can be available",
     { sizes: Schema.Array(int(1, 6000)).check(Schema.isMinLength(2), Schema.isMaxLength(12)), wait: int(1, 20_000) },
     ({ sizes, wait }) =>
       Effect.gen(function*() {
@@ -686,7 +689,7 @@ describe("the queue", () => {
           if (error._tag !== "Saturated") return assert.fail(error._tag)
           const retryAfter = Duration.toMillis(error.retryAfter ?? Duration.zero)
           assert.isAtLeast(retryAfter, 1)
-          // One waits before it, for up to a minute more.
+          // One call waits before it, for up to a minute more.
           assert.isAtMost(retryAfter, 130_000)
           const { remaining } = yield* admission.status
           assert.isAtLeast(retryAfter, Math.floor((size - (remaining?.input ?? 0)) / 0.1))
@@ -697,11 +700,11 @@ describe("the queue", () => {
 })
 
 // -----------------------------------------------------------------------------
-// How many may run
+// The concurrency limit
 // -----------------------------------------------------------------------------
 
-describe("concurrency", () => {
-  /** Ends all that run, and answers how many were let in at once. */
+describe("the concurrency limit", () => {
+  /** Ends all running calls, and returns how many there were. */
   const round = (calls: ReturnType<typeof caller>, end: End) =>
     Effect.gen(function*() {
       const running = calls.calls.filter(({ id }) => calls.running.has(id))
@@ -710,7 +713,7 @@ describe("concurrency", () => {
       return running.length
     })
 
-  it.effect("fixed, it is what it was set to, whatever happens", () =>
+  it.effect("stays the same if it is fixed, whatever happens", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 5 } })
       const calls = caller(admission)
@@ -719,7 +722,7 @@ describe("concurrency", () => {
       assert.strictEqual((yield* admission.status).limit, 5)
     }))
 
-  it.effect("without a limit, as many run as come", () =>
+  it.effect("is infinite if it is not set", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ quota: { requests: 10_000 } })
       const calls = caller(admission)
@@ -727,14 +730,14 @@ describe("concurrency", () => {
       assert.include(yield* admission.status, { running: 500, waiting: 0, limit: Infinity })
     }))
 
-  /** Ends one that runs, or lets its answer begin. */
+  /** Ends one running call. */
   const one = (calls: ReturnType<typeof caller>, exit: End) =>
     Effect.suspend(() => {
       const call = calls.calls.find(({ id }) => calls.running.has(id))
       return call === undefined ? Effect.void : finish(call, exit)
     })
 
-  it.effect("adaptive, it begins with 20 and wins one with each success at work until the first loss", () =>
+  it.effect("if adaptive, starts at 20 and grows by one per success at work until the first loss", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { min: 1, max: 100 } })
       const calls = caller(admission)
@@ -744,11 +747,11 @@ describe("concurrency", () => {
         yield* one(calls, end)
         limits.push((yield* admission.status).limit)
       }
-      // No answer is under way when one is lost: that is no sign of how many may run, and they come back as quickly.
+      // No answer is under way at the loss, so that the limit grows back as fast as before.
       assert.deepStrictEqual(limits, [21, 22, 19, 20])
     }))
 
-  it.effect("adaptive, it is cut once for each event: what was sent before the cut does not cut again", () =>
+  it.effect("if adaptive, is cut once per congestion event: requests sent before the cut do not cut again", () =>
     Effect.gen(function*() {
       for (
         const lost of [
@@ -762,13 +765,13 @@ describe("concurrency", () => {
         yield* many(calls, 100)
         assert.strictEqual(yield* round(calls, lost), 20)
         assert.include(yield* admission.status, { limit: 18, running: 18 })
-        // These were sent after it.
+        // These were sent after the cut.
         assert.strictEqual(yield* round(calls, lost), 18)
         assert.include(yield* admission.status, { limit: 16 })
       }
     }))
 
-  it.effect("adaptive, it is never cut below the answers that are under way, and wins one for each round after it", () =>
+  it.effect("if adaptive, is never cut below the answers under way, and then grows by one per round", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { min: 1, max: 100, initial: 20, queue: 500 } })
       const calls = caller(admission)
@@ -780,7 +783,7 @@ describe("concurrency", () => {
       assert.include(yield* admission.status, { limit: 39, running: 39 })
       for (let i = 0; i < 9; i++) yield* round(calls, overloaded)
       assert.include(yield* admission.status, { limit: 19, running: 19 })
-      // A round of answers, and another.
+      // One round of answers, then another.
       const limits = []
       for (const { settle } of leases) {
         yield* settle(Exit.void)
@@ -791,7 +794,7 @@ describe("concurrency", () => {
       assert.isAtLeast(limits.at(-1) ?? NaN, 19)
     }))
 
-  it.effect("a success with less than half of them at work says nothing about more", () =>
+  it.effect("does not grow with a success while less than half of it is in use", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { min: 1, max: 100, initial: 10 } })
       const calls = caller(admission)
@@ -804,7 +807,7 @@ describe("concurrency", () => {
       assert.include(yield* admission.status, { limit: 11 })
     }))
 
-  it.effect("never leaves min and max", () =>
+  it.effect("stays between min and max", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { min: 3, max: 6, initial: 5, queue: 1000 } })
       const calls = caller(admission)
@@ -830,7 +833,7 @@ describe("concurrency", () => {
       new ClaudeError.DeadlineExceeded({})
     ].map((error) => [error._tag, failed(error)] as const)
   ]
-  it.effect.each(neutral)("%s changes nothing", ([, end]) =>
+  it.effect.each(neutral)("is unchanged by %s", ([, end]) =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { min: 1, max: 100, initial: 10 } })
       const calls = caller(admission)
@@ -839,14 +842,14 @@ describe("concurrency", () => {
       assert.deepStrictEqual(yield* admission.status, { limit: 10, running: 10, waiting: 0, remaining: undefined })
     }))
 
-  /** A 429 that says that the account has grown too fast. */
+  /** A 429 because traffic grew too fast. */
   const grewTooFast = (admission: Admission.Admission) =>
     Effect.flatMap(
       admission.admit(request(1)),
       (lease) => lease.settle(failed(new ClaudeError.RateLimited({ ramp: true })).exit)
     )
 
-  it.effect("after a 429 for growing too fast, calls begin at half the rate, which then grows", () =>
+  it.effect("is unchanged by a 429 because traffic grew too fast, after which calls begin at half the rate, which grows again", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({})
       const calls = caller(admission)
@@ -855,7 +858,7 @@ describe("concurrency", () => {
         yield* TestClock.adjust("1 second")
         return calls.entered.length - before
       })
-      // 20 calls in a second, for 5 seconds.
+      // 20 calls per second, for 5 seconds.
       for (let i = 0; i < 100; i++) {
         yield* calls.call(request(1))
         yield* TestClock.adjust(50)
@@ -869,9 +872,9 @@ describe("concurrency", () => {
       assert.isAtLeast(rates[0] ?? 0, 8)
       assert.isAtLeast(rates[5] ?? 0, 30)
       assert.isAtMost(rates[5] ?? Infinity, 45)
-      // It halves the rate of then once more, however many answers still run.
+      // Another such 429 cuts the rate again, however many answers still run.
       const last = calls.calls.find(({ id }) => id === calls.entered.at(-1))
-      if (last === undefined) return assert.fail("somebody has entered")
+      if (last === undefined) return assert.fail("a call was admitted")
       yield* finish(last, failed(new ClaudeError.RateLimited({ ramp: true })))
       assert.isAtMost(yield* inASecond, 30)
       assert.include(yield* admission.status, { limit: Infinity })
@@ -891,15 +894,15 @@ describe("Admission.settings", () => {
     [{ max: -3 }, /^concurrency: max is -3: it must be a whole number/],
     [{ max: 4, min: 0 }, /^concurrency: min is 0: it must be a whole number, 1 or more$/],
     [{ max: 4, min: 5 }, /^concurrency: min \(5\) is more than max \(4\): raise max or lower min$/],
-    [{ max: 4, initial: 2 }, /^concurrency: initial .* is fixed: add min, or remove it$/],
-    [{ initial: 2 }, /^concurrency: initial .* is fixed: add min, or remove it$/],
+    [{ max: 4, initial: 2 }, /^concurrency: initial has no effect without min.*: add min or remove initial$/],
+    [{ initial: 2 }, /^concurrency: initial has no effect without min.*: add min or remove initial$/],
     [
       { max: 8, min: 4, initial: 3 },
-      /^concurrency: initial \(3\) is not between min \(4\) and max \(8\): move it there$/
+      /^concurrency: initial \(3\) is not between min \(4\) and max \(8\): choose a number between them$/
     ],
     [
       { max: 8, min: 4, initial: 9 },
-      /^concurrency: initial \(9\) is not between min \(4\) and max \(8\): move it there$/
+      /^concurrency: initial \(9\) is not between min \(4\) and max \(8\): choose a number between them$/
     ],
     [{ max: 8, min: 4, initial: 4.5 }, /^concurrency: initial is 4\.5: it must be a whole number/],
     [{ max: 8, queue: -1 }, /^concurrency: queue is -1: it must be a whole number, 0 or more$/],
@@ -907,7 +910,7 @@ describe("Admission.settings", () => {
     [{ max: 8, queue: NaN }, /^concurrency: queue is NaN: it must be a whole number, 0 or more$/],
     [
       { max: 8, queue: 0, maxWait: "1 second" },
-      /^concurrency: nobody may wait \(queue is 0\).* remove it or raise queue$/
+      /^concurrency: maxWait has no effect because queue is 0: remove maxWait or raise queue$/
     ],
     [{ max: 8, maxWait: 0 }, /^concurrency: maxWait is 0: it must be a duration longer than nothing/],
     [{ max: 8, maxWait: -1 }, /^concurrency: maxWait is -1: it must be a duration longer than nothing/],
@@ -916,13 +919,13 @@ describe("Admission.settings", () => {
   ]
 
   it.each(refused)(
-    "G12: %j is refused, with a sentence that names the field and what to change",
+    "G12: %j is rejected with a message that names the field and the remedy",
     (options, sentence) => {
       assert.throws(() => Admission.settings(options), RangeError, sentence)
     }
   )
 
-  it("what is not said has its default", () => {
+  it("every option has its default", () => {
     const usual = { queue: 200, maxWait: undefined }
     assert.deepStrictEqual(Admission.settings({}), { max: Infinity, min: Infinity, initial: Infinity, ...usual })
     assert.deepStrictEqual(Admission.settings({ max: 8 }), { max: 8, min: 8, initial: 8, ...usual })

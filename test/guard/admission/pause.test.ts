@@ -1,4 +1,4 @@
-/** The pause after a 429 that says when to come back: whom it holds, how it ends, and who is told at once. */
+/** The pause after a 429 with a retry-after: which calls it holds, how it ends, and which calls are rejected at once. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Duration, Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -33,7 +33,7 @@ const begun: Claude.Opened = {
   isComplete: () => true
 }
 
-/** A queue whose first call is refused. */
+/** A queue whose first call got an error. */
 const refused = (error: ClaudeError.ClaudeError, quota?: Quota.Options, size = 10) =>
   Effect.gen(function*() {
     const { admission } = yield* make({
@@ -46,7 +46,7 @@ const refused = (error: ClaudeError.ClaudeError, quota?: Quota.Options, size = 1
     return { admission, calls }
   })
 
-/** So many characters, which are about a third as many tokens. */
+/** A prompt of so many characters, which are about a third as many tokens. */
 const text = (characters: number): Message.Request =>
   request(0, { messages: [{ role: "user", content: "x".repeat(characters) }] })
 
@@ -54,7 +54,7 @@ const quota: Quota.Options = { requests: 6000, inputTokens: 6_000_000, headroom:
 
 describe("a 429 with a retry-after", () => {
   it.effect.each([undefined, quota])(
-    "holds everybody if it says nothing more, with or without a quota, and then one call looks",
+    "holds every call if it says nothing more, with or without a quota, and then one call tests",
     (quota) =>
       Effect.gen(function*() {
         const { calls } = yield* refused(limited(20), quota)
@@ -65,7 +65,7 @@ describe("a 429 with a retry-after", () => {
         assert.deepStrictEqual(calls.entered, [0, 1])
         const [, look] = calls.calls
         if (look) yield* finish(look, success)
-        // The others follow at the rate of before and more, and not in one burst.
+        // The others follow at the earlier rate and then faster, not in one burst.
         yield* TestClock.adjust(100)
         assert.isAtMost(calls.entered.length, 3)
         yield* TestClock.adjust("5 seconds")
@@ -73,7 +73,7 @@ describe("a 429 with a retry-after", () => {
       })
   )
 
-  it.effect("holds nobody longer than a minute before one call looks, however long it is", () =>
+  it.effect("is tested by one call after at most a minute, however long it is", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(3600))
       yield* calls.call(text(10))
@@ -90,7 +90,7 @@ describe("a 429 with a retry-after", () => {
       assert.deepStrictEqual(calls.entered, [0, 1, 2])
     }))
 
-  it.effect("does not let all go in one burst: an answer that begins lets in two more", () =>
+  it.effect("releases no burst: the answer that ends the pause admits at most two more calls", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { queue: 1000, maxWait: Infinity } })
       const calls = caller(admission)
@@ -108,7 +108,7 @@ describe("a 429 with a retry-after", () => {
       assert.isAtMost(calls.entered.length, 2)
     }))
 
-  it.effect("lets another call look after five seconds, if the first has no answer yet", () =>
+  it.effect("is tested by another call after five seconds, if the first has no answer yet", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(10))
       for (let i = 0; i < 3; i++) yield* calls.call(text(10))
@@ -120,7 +120,7 @@ describe("a 429 with a retry-after", () => {
       assert.lengthOf(calls.entered, 3)
     }))
 
-  it.effect("G4: lets another call look at once, if the one that looked was interrupted", () =>
+  it.effect("G4: is tested by another call at once if the testing call was interrupted", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(10))
       for (let i = 0; i < 3; i++) yield* calls.call(text(10))
@@ -131,7 +131,7 @@ describe("a 429 with a retry-after", () => {
       assert.deepStrictEqual(calls.entered, [0, 1, 2])
     }))
 
-  it.effect("ends with any answer to the one that looks but another 429", () =>
+  it.effect("ends when the testing call gets any answer except another 429", () =>
     Effect.gen(function*() {
       const { admission, calls } = yield* refused(limited(10))
       for (let i = 0; i < 2; i++) yield* calls.call(text(10))
@@ -142,7 +142,7 @@ describe("a 429 with a retry-after", () => {
       assert.include(yield* admission.status, { waiting: 0 })
     }))
 
-  it.effect("says when to come back to those who cannot wait, on arrival", () =>
+  it.effect("rejects calls that cannot wait on arrival, and says when to come back", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(20))
       yield* TestClock.adjust("5 seconds")
@@ -152,7 +152,7 @@ describe("a 429 with a retry-after", () => {
       assert.isUndefined(failureOf(inTime))
     }))
 
-  it.effect("tells those at once who wait already, and whose turn cannot come before their deadline", () =>
+  it.effect("rejects waiting calls at once if their turn cannot come before their deadline", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 1, maxWait: Infinity } })
       const calls = caller(admission)
@@ -165,7 +165,7 @@ describe("a 429 with a retry-after", () => {
       assert.deepStrictEqual(calls.entered, [0, patient.id])
     }))
 
-  it.effect("that a spending limit caused, or that has no retry-after, holds nobody", () =>
+  it.effect("holds no call if it has no retry-after, and neither does a spend limit", () =>
     Effect.gen(function*() {
       for (const error of [new ClaudeError.SpendLimitReached({ status: 429 }), limited(undefined)]) {
         const { calls } = yield* refused(error)
@@ -179,7 +179,7 @@ describe("a 429 for tokens", () => {
   const spent = { requests: left(10), inputTokens: left(0) }
 
   it.effect.each([undefined, quota])(
-    "holds only requests that are estimated at least as large, also if they came first",
+    "holds only requests of at least the rejected size, even if they came first",
     (quota) =>
       Effect.gen(function*() {
         const { calls } = yield* refused(limited(20, spent), quota, 30_000)
@@ -195,14 +195,14 @@ describe("a 429 for tokens", () => {
       })
   )
 
-  it.effect("holds everybody if requests ran out too", () =>
+  it.effect("holds every call if requests ran out too", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(20, { requests: left(0), inputTokens: left(0) }), undefined, 30_000)
       yield* calls.call(text(30))
       assert.deepStrictEqual(calls.entered, [0])
     }))
 
-  it.effect("is one, if less is left than the request asks for", () =>
+  it.effect("is recognized if less is left than the request needs", () =>
     Effect.gen(function*() {
       const limits = { requests: left(10), inputTokens: left(5000) }
       const { calls } = yield* refused(limited(20, limits), undefined, 30_000)
@@ -211,7 +211,7 @@ describe("a 429 for tokens", () => {
     }))
 })
 
-describe("a pause, whatever happens in it", () => {
+describe("a pause under any interleaving", () => {
   const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
   const Op = Schema.Union([
     Schema.Struct({ do: Schema.Literals(["arrive"]), size: int(1, 9000), tenant: Schema.Literals(["one", "two"]) }),
@@ -228,7 +228,7 @@ describe("a pause, whatever happens in it", () => {
   let steps = 0
 
   it.effect.prop(
-    "G2, G5: everybody who waits is served in the end, and no more run than may",
+    "G2, G5: serves every waiting call in the end, and never exceeds the limit",
     { ops: Schema.Array(Op).check(Schema.isMinLength(100), Schema.isMaxLength(100)) },
     ({ ops }) =>
       Effect.gen(function*() {
@@ -255,7 +255,7 @@ describe("a pause, whatever happens in it", () => {
           yield* TestClock.adjust(0)
           assert.isAtMost((yield* admission.status).running, 3)
         }
-        // A minute is the longest pause; each answer lets in more.
+        // A pause lasts a minute at most, and each answer admits more calls.
         for (let i = 0; i < 300 && among(false).length + among(true).length > 0; i++) {
           yield* TestClock.adjust("1 minute")
           yield* Effect.forEach(among(true), (call) => finish(call, success))
@@ -266,5 +266,5 @@ describe("a pause, whatever happens in it", () => {
     { arbitrary: { runs: 101, seed, size: 100 }, timeout: 60_000 }
   )
 
-  it("was looked at in 10,000 steps", () => assert.isAtLeast(steps, 10_000))
+  it("covers 10,000 steps", () => assert.isAtLeast(steps, 10_000))
 })

@@ -1,4 +1,4 @@
-/** AIMD in virtual time: what the number of calls settles at, against a provider that takes no more than so many. */
+/** AIMD in virtual time: where the concurrency limit settles, against a provider with a hard limit. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import { Claude, ClaudeError, Guards } from "../../../src/index.ts"
@@ -6,8 +6,8 @@ import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
 import { guarded, logNormal, quantile } from "../../support/provider.ts"
 
 /**
- * More clients than may run, each of which asks again as soon as it is answered: which limits there were in the second
- * half, and what share of all attempts was refused. Answers take 8 seconds in the median, log-normal with a sigma of 1.
+ * More clients than may run, each of which calls again as soon as it is answered. Returns the limits in the second
+ * half, and the share of rejected attempts. Answers take 8 seconds in the median, log-normal with a sigma of 1.
  */
 const simulate = (
   { calls, clients, max, most }: {
@@ -32,7 +32,7 @@ const simulate = (
         }
         running++
         const took = yield* logNormal(8000, 1)
-        // It ends when its last byte is sent, which nobody delays.
+        // The request ends when its last byte is sent, which the client cannot delay.
         yield* Effect.forkDetach(Effect.andThen(Effect.sleep(took), Effect.sync(() => running--)))
         return { first: Math.min(took, 1000), rest: Math.max(0, took - 1000) }
       }), { concurrency: { min: 1, max, initial: 20, queue: 10_000, maxWait: "100 hours" } })
@@ -45,7 +45,7 @@ const simulate = (
     const look = Effect.forever(Effect.gen(function*() {
       yield* Effect.sleep("1 second")
       const { admission } = yield* Guards.status
-      // At the end, nobody asks any more.
+      // Leaves out the end, when calls stop coming.
       if (ended > calls / 2 && ended < calls) limits.push(admission["sonnet"]?.limit ?? 0)
     }))
     yield* Effect.gen(function*() {
@@ -60,23 +60,23 @@ const simulate = (
   }).pipe(Random.withSeed(seed), VirtualClock.run)
 
 describe("AIMD", () => {
-  it.effect("settles below the hard limit of a provider, and is seldom refused", () =>
+  it.effect("settles below the hard limit of a provider, and is seldom rejected", () =>
     Effect.gen(function*() {
       const { p10, p90, refused } = yield* simulate({ most: 50, max: 200, clients: 100, calls: 5000 }, "a")
       assert.isAtLeast(p10, 39)
       assert.isAtMost(p90, 51)
       assert.isAtMost(refused, 0.15)
-      // It is a limit that is used, and not one that is never met.
+      // The limit is really tested, not just never reached.
       assert.isAbove(refused, 0)
     }), 60_000)
 
-  it.effect("reaches its maximum where nothing is lost, whatever answers take", () =>
+  it.effect("reaches its maximum without losses, however long answers take", () =>
     Effect.gen(function*() {
       const { p10, p90, refused } = yield* simulate({ most: Infinity, max: 200, clients: 220, calls: 1600 }, "a")
       assert.deepStrictEqual({ p10, p90, refused }, { p10: 200, p90: 200, refused: 0 })
     }), 60_000)
 
-  it.effect("G10: comes to the same figures with the same seed", () =>
+  it.effect("G10: gives the same figures with the same seed", () =>
     Effect.gen(function*() {
       const figures = simulate({ most: 20, max: 100, clients: 40, calls: 400 }, "a")
       assert.deepStrictEqual(yield* figures, yield* figures)

@@ -1,7 +1,7 @@
 /**
- * How much load failures may add, against a model that knows nothing but what happened and when.
+ * The retry budget against a reference model that knows only what happened and when.
  *
- * `SEED=anything vitest run test/guard/RetryBudget.test.ts` looks elsewhere.
+ * `SEED=anything vitest run test/guard/budget/RetryBudget.test.ts` tries other sequences.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Option, Result, Schema } from "effect"
@@ -12,7 +12,7 @@ import { steppedBack } from "../../support/steppedBack.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 
-/** A budget, with the settings that are usual, or others. */
+/** A budget with the default settings, or with others. */
 const opened = (options: RetryBudget.Options = {}) =>
   Effect.map(Effect.scope, (scope) => RetryBudget.make(RetryBudget.settings(options), scope))
 
@@ -21,7 +21,7 @@ const broken = new ClaudeError.PartialAnswer({})
 const model = "claude-sonnet-5-5"
 const request = (model: string) => ({ params: { model, max_tokens: 1, messages: [] }, limits: {} })
 
-/** A request, as the guard sees it: sent, begun, ended. */
+/** The phases of a request as the guard sees them: sent, begun, ended. */
 const sent = (budget: RetryBudget.RetryBudget, name = model, charge?: Claude.Charge) =>
   Effect.provideService(budget.guard.admit(request(name)), Paid, charge)
 const begin = (lease: Guard.Lease) =>
@@ -36,7 +36,7 @@ const begin = (lease: Guard.Lease) =>
     }) ?? Effect.void
   )
 
-/** How an attempt may end by itself, and whether it was load for nothing. */
+/** All endings of an attempt, and whether each is a loss. */
 const endings = [
   [Exit.fail(fault), true],
   [Exit.fail(new ClaudeError.RateLimited({})), true],
@@ -46,18 +46,18 @@ const endings = [
   [Exit.fail(new ClaudeError.CircuitOpen({})), false],
   [Exit.fail(new ClaudeError.Saturated({})), false],
   [Exit.fail(new ClaudeError.Truncated({})), false],
-  // What is not ours says nothing of Claude.
-  [Exit.fail("an error that is not ours"), false],
+  // Foreign errors say nothing about Claude.
+  [Exit.fail("a foreign error"), false],
   [Exit.die("a defect"), false],
   [Exit.interrupt(), false],
   [Exit.succeed("well"), false]
 ] as const
 
 // -----------------------------------------------------------------------------
-// The model: what happened to each attempt
+// Reference model: what happened to each attempt
 // -----------------------------------------------------------------------------
 
-/** An extra attempt: when it came, began to run and to answer, and what became of it. */
+/** An extra attempt: when it came, started, began to answer, and how it ended. */
 interface Extra {
   readonly came: number
   readonly deadline: number
@@ -69,16 +69,16 @@ interface Extra {
   round: number
   isPaced: boolean
   hasBegun: boolean
-  /** What its answer gave by beginning. */
+  /** The credit that its answer earned by beginning. */
   gave: number
   over: "wasted" | "neutral" | "refused" | "cancelled" | undefined
 }
 
-/** What is known of one model. */
+/** The reference state of one model. */
 interface Known {
-  /** How many extra attempts may still fail, if none that runs does. */
+  /** How many extra attempts may still fail, if no running one does. */
   left: number
-  /** How many answers began. */
+  /** How many answers have begun. */
   rounds: number
   pacedAt: number
   lastFailure: number
@@ -88,14 +88,14 @@ interface Known {
 const isRunning = ({ over, start }: Extra) => start !== undefined && over === undefined
 const isWaiting = ({ over, start }: Extra) => start === undefined && over === undefined
 
-/** The latest that one may still wait: a second before its deadline, and never longer than five minutes. */
+/** The latest time at which an attempt may start: a second before its deadline, and at most five minutes after it came. */
 const latest = ({ came, deadline }: Extra) => Math.min(came + 300_000, deadline - 1000)
 
-/** What a check throws. */
+/** The error that a check throws, if any. */
 const broke = (check: () => void): unknown =>
   Result.getFailure(Result.try({ try: check, catch: (error) => error })).pipe(Option.getOrUndefined)
 
-/** Whether each began no sooner than those before it began, or left: that made room, at that moment. */
+/** Whether each attempt started no earlier than the older ones started or left. */
 const areInOrder = (extras: ReadonlyArray<Extra>): boolean => {
   let earliest = -Infinity
   return extras.every(({ over, start }) => {
@@ -106,20 +106,20 @@ const areInOrder = (extras: ReadonlyArray<Extra>): boolean => {
 }
 
 // -----------------------------------------------------------------------------
-// What is done
+// Operations
 // -----------------------------------------------------------------------------
 
 const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 const names = ["claude-sonnet-5-5", "claude-haiku-5-5"] as const
 const of = { model: int(0, names.length - 1), pick: int(0, 999) }
 const one = <const D extends string>(what: D) => Schema.Struct({ do: Schema.Literal(what), ...of })
-/** The deadline in seconds; above 200 there is none. */
+/** In seconds; above 200 there is no deadline. */
 const Ask = Schema.Struct({ do: Schema.Literal("ask"), deadline: int(0, 250), ...of })
-/** Milliseconds; and answers take from one to ten minutes. */
+/** In milliseconds. Answers take from one to ten minutes. */
 const Pass = Schema.Struct({ do: Schema.Literal("pass"), millis: int(1, 8000) })
 const Wait = Schema.Struct({ do: Schema.Literal("wait"), minutes: int(1, 10) })
 
-/** Each about as often as it is listed. */
+/** The operations, with their weights. */
 const Step = Schema.Union([
   Ask,
   Ask,
@@ -145,16 +145,16 @@ const Step = Schema.Union([
   Wait
 ])
 const steps = 125
-/** Small, so that it is often empty. */
+/** Small, so that the budget is often empty. */
 const size = 2
 const Steps = Schema.Array(Step).check(Schema.isMinLength(steps), Schema.isMaxLength(steps))
 
 describe("RetryBudget", () => {
-  /** How often each step was possible. */
+  /** How often each step applied. */
   const seen = new Map<string, number>()
 
   it.effect.prop(
-    "G2 G7: no interleaving breaks the bound, the order or the waits of any model, and nothing leaks",
+    "G2 G7: keeps its bound, its order and its waits for every model under any interleaving, and leaks nothing",
     { ops: Steps },
     ({ ops }) =>
       Effect.gen(function*() {
@@ -167,7 +167,7 @@ describe("RetryBudget", () => {
           extras: []
         }]))
         const calls: Array<{ readonly name: string; readonly lease: Guard.Lease; hasBegun: boolean; gave: number }> = []
-        /** Since when as many wait although they may go. */
+        /** Since when the same number of calls wait although one may start. */
         const stood = new Map<string, { readonly waiting: number; readonly at: number }>()
         let wrong: unknown
         const done = (what: string) => seen.set(what, (seen.get(what) ?? 0) + 1)
@@ -176,7 +176,7 @@ describe("RetryBudget", () => {
           wrong ??= broke(test)
         }
 
-        /** An answer begins: it gives one, if there is room. */
+        /** An answer begins: it earns credit, up to a full bucket. */
         const begins = (name: string): number => {
           const it = knownOf(name)
           const gave = Math.min(1, size - it.left)
@@ -213,11 +213,13 @@ describe("RetryBudget", () => {
               const at = yield* Clock.currentTimeMillis
               if (charge === undefined) {
                 extra.over = "refused"
-                check(() => assert.isTrue(at === came || at >= latest(extra), "it is refused at once, or at the end"))
+                check(() =>
+                  assert.isTrue(at === came || at >= latest(extra), "it is rejected at once, or at its limit")
+                )
                 return
               }
               extra.start = at
-              check(() => assert.isAtMost(at, Math.max(came, latest(extra)), "it begins in its time"))
+              check(() => assert.isAtMost(at, Math.max(came, latest(extra)), "it starts in time"))
               extra.round = model.rounds
               const others = model.extras.filter((other) =>
                 other !== extra && isRunning(other) && other.round === model.rounds
@@ -227,8 +229,8 @@ describe("RetryBudget", () => {
                 const from = Math.max(model.pacedAt, model.lastFailure)
                 model.pacedAt = at
                 check(() => {
-                  assert.isAtLeast(at - from, 10_000, "while it is empty there is a pace")
-                  assert.lengthOf(others, 0, "and one goes alone")
+                  assert.isAtLeast(at - from, 10_000, "attempts of an empty bucket are at least 10 s apart")
+                  assert.lengthOf(others, 0, "and only one runs at a time")
                 })
               }
               const lease = yield* sent(budget, name, charge)
@@ -257,13 +259,14 @@ describe("RetryBudget", () => {
             assert.strictEqual(waiting, extras.filter(isWaiting).length)
             assert.isTrue(areInOrder(extras), "oldest first")
             const late = extras.filter((extra) => isWaiting(extra) && now >= latest(extra))
-            assert.lengthOf(late, 0, "nobody waits longer than it may")
-            // After an outage one leaves in a second at least, for few new calls come here; else all at once.
+            assert.lengthOf(late, 0, "no call waits longer than it may")
+            // After an outage at least one call per second leaves, because few new calls come here; otherwise all leave
+            // at once.
             const before = stood.get(name)
             const isStanding = remaining >= 1 && waiting > 0
             if (!isStanding) stood.delete(name)
             else if (before?.waiting !== waiting) stood.set(name, { waiting, at: now })
-            else assert.isAtMost(now - before.at, 1000, "who may go goes")
+            else assert.isAtMost(now - before.at, 1000, "a call that may start does")
           }
         })
         const pass = (millis: number): Effect.Effect<void> =>
@@ -324,7 +327,7 @@ describe("RetryBudget", () => {
                 extra.gave = begins(name)
                 yield* Deferred.succeed(extra.begins, undefined)
               } else if (op.do === "cancel" || op.do === "interrupt") {
-                // An interrupt after the deadline is that of the deadline.
+                // An interrupt after the deadline counts as the deadline's.
                 const isCut = extra.start !== undefined && now >= extra.deadline
                 extra.over = op.do === "cancel" ? "cancelled" : isCut ? "wasted" : "neutral"
                 if (isCut) fails(it, extra, now)
@@ -346,7 +349,7 @@ describe("RetryBudget", () => {
     { arbitrary: { runs: 130, seed }, timeout: 60_000 }
   )
 
-  it("went 10,000 steps, each kind of them at least one in a hundred times", () => {
+  it("covers 10,000 steps, each kind in at least one of a hundred", () => {
     const total = [...seen.values()].reduce((a, b) => a + b, 0)
     assert.isAtLeast(total, 10_000, JSON.stringify([...seen]))
     assert.lengthOf([...seen], 11)
@@ -354,7 +357,7 @@ describe("RetryBudget", () => {
   })
 
   // ---------------------------------------------------------------------------
-  // One by one
+  // Examples
   // ---------------------------------------------------------------------------
 
   const left = (budget: RetryBudget.RetryBudget, name = model) =>
@@ -376,7 +379,7 @@ describe("RetryBudget", () => {
     Effect.tap(sent(budget, model, charge), begin)
   const since = (start: number) => Effect.map(Clock.currentTimeMillis, (now) => now - start)
 
-  it.effect("G7: an extra attempt takes one of ten, and gives it back unless it fails", () =>
+  it.effect("G7: the budget takes one of ten for an extra attempt, and returns it unless the attempt fails", () =>
     Effect.gen(function*() {
       for (const [exit, isWasted] of endings) {
         const budget = yield* opened()
@@ -387,7 +390,7 @@ describe("RetryBudget", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.effect("G7: an answer that begins gives one, and never more than there is room for", () =>
+  it.effect("G7: the budget earns one for each answer that begins, up to a full bucket", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 3)
@@ -397,7 +400,7 @@ describe("RetryBudget", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.effect("G7: an answer that breaks off gives back what it gave, and a left one does not", () =>
+  it.effect("G7: the budget takes the credit of an answer back if it breaks off, not if its reader leaves", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 3)
@@ -410,7 +413,7 @@ describe("RetryBudget", () => {
       assert.strictEqual(yield* left(budget), 8)
     }).pipe(Effect.scoped))
 
-  it.effect("G7: an extra attempt that answers and then breaks off has failed, once", () =>
+  it.effect("G7: the budget counts an extra attempt that answers and then breaks off as one failure", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 5)
@@ -424,7 +427,7 @@ describe("RetryBudget", () => {
       assert.strictEqual(yield* left(budget), 4)
     }).pipe(Effect.scoped))
 
-  it.effect("G7: an extra attempt whose whole answer is no use has failed", () =>
+  it.effect("G7: the budget counts an extra attempt with an unusable answer as failed", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 5)
@@ -435,7 +438,7 @@ describe("RetryBudget", () => {
       assert.strictEqual(yield* left(budget), 4)
     }).pipe(Effect.scoped))
 
-  it.effect("G7: an extra attempt that the deadline of its call cuts has failed", () =>
+  it.effect("G7: the budget counts an extra attempt that the deadline of its call cuts as failed", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       const now = yield* Clock.currentTimeMillis
@@ -445,7 +448,7 @@ describe("RetryBudget", () => {
       assert.strictEqual(yield* left(budget), 9)
     }).pipe(Effect.scoped))
 
-  it.effect("G7: ten run at most until the model answers, and any number while it does", () =>
+  it.effect("G7: the budget lets ten extra attempts run at once until the model answers, and any number while it does", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* Effect.replicateEffect(start(budget), 10)
@@ -457,7 +460,7 @@ describe("RetryBudget", () => {
       assert.isDefined(eleventh.pollUnsafe(), "while 20 run")
     }).pipe(Effect.scoped))
 
-  it.effect("G7: each model has a bucket of its own", () =>
+  it.effect("G7: the budget has one bucket per model", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 10)
@@ -469,7 +472,7 @@ describe("RetryBudget", () => {
       })
     }).pipe(Effect.scoped))
 
-  it.effect("G7: while it is empty one goes after 10 s, and later after each that fails, up to 5 minutes", () =>
+  it.effect("G7: an empty budget starts one attempt after 10 s, and doubles the wait after each failure, up to 5 minutes", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 10)
@@ -482,7 +485,7 @@ describe("RetryBudget", () => {
         yield* Effect.sleep(1000)
         yield* charge.settle(Exit.fail(fault))
       })
-      // Each waits for five minutes at most.
+      // Each call waits for at most five minutes.
       yield* Effect.forkChild(Effect.replicateEffect(Effect.andThen(Effect.forkChild(extra), Effect.sleep(1000)), 1500))
       yield* TestClock.adjust("1500 seconds")
       const gaps = starts.map((at, i) => at - (starts[i - 1] ?? 0))
@@ -490,7 +493,7 @@ describe("RetryBudget", () => {
       assert.isTrue(gaps.slice(6).every((gap) => gap === 301_000))
     }).pipe(Effect.scoped))
 
-  it.effect("G7: after an outage those who wait leave oldest first, as fast as new calls come: one in a second at least", () =>
+  it.effect("G7: after an outage, the budget releases waiting calls oldest first at the rate of new calls, at least one per second", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 10)
@@ -515,11 +518,11 @@ describe("RetryBudget", () => {
       assert.deepStrictEqual(order, Array.from({ length: 31 }, (_, i) => i))
     }).pipe(Effect.scoped))
 
-  it.effect("G7: a success starts the pace anew, and one that breaks off does not", () =>
+  it.effect("G7: the budget resets the pace on a success, unless its answer breaks off", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 10)
-      /** One goes when its time has come, and fails. */
+      /** One attempt starts after its wait, and fails. */
       const paced = (seconds: number) =>
         Effect.gen(function*() {
           const next = yield* Effect.forkChild(start(budget), { startImmediately: true })
@@ -539,7 +542,7 @@ describe("RetryBudget", () => {
       yield* paced(10)
     }).pipe(Effect.scoped))
 
-  it.effect("G7: a call is refused at once only if even the next paced attempt comes too late for it", () =>
+  it.effect("G7: the budget rejects a call at once only if even the next paced attempt comes too late for it", () =>
     Effect.gen(function*() {
       for (
         const [deadline, isRefused] of [[10_999, true], [11_000, false], [11_001, false], [Infinity, false]] as const
@@ -556,7 +559,7 @@ describe("RetryBudget", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.effect("G7: a call that may not start waits until a second before its deadline, and no longer than five minutes", () =>
+  it.effect("G7: the budget lets a call wait until a second before its deadline, and at most five minutes", () =>
     Effect.gen(function*() {
       for (
         const [deadline, waits] of [
@@ -575,7 +578,7 @@ describe("RetryBudget", () => {
         const began = yield* Clock.currentTimeMillis
         const refused = yield* budget.charge(fault, model).pipe(
           Effect.provideService(Current.Deadline, began + deadline),
-          Effect.flatMap((charge) => charge === undefined ? since(began) : assert.fail("it may not start")),
+          Effect.flatMap((charge) => charge === undefined ? since(began) : assert.fail("it has to wait")),
           Effect.forkChild
         )
         yield* TestClock.adjust(waits === 0 ? 0 : waits - 1)
@@ -586,7 +589,7 @@ describe("RetryBudget", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.effect("G2: a call that is interrupted in the moment in which its turn comes leaves nothing behind", () =>
+  it.effect("G2: the budget is unchanged by a call that is interrupted the moment its turn comes", () =>
     Effect.gen(function*() {
       for (let ticks = 0; ticks < 12; ticks++) {
         const budget = yield* opened({ size: 1 })
@@ -603,12 +606,12 @@ describe("RetryBudget", () => {
         yield* Fiber.interrupt(waits)
         yield* TestClock.adjust(0)
         assert.deepStrictEqual(yield* budget.status, { [model]: { remaining: 1, size: 1, waiting: 0 } }, `${ticks}`)
-        // Nor is it thought to be running.
+        // The budget does not count it as running either.
         yield* start(budget)
       }
     }).pipe(Effect.scoped))
 
-  it.effect("G9: an idle hour gives nothing back, and takes nothing", () =>
+  it.effect("G9: the budget neither gains nor loses credit in an idle hour", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget)
@@ -616,7 +619,7 @@ describe("RetryBudget", () => {
       assert.deepStrictEqual(yield* budget.status, { [model]: { remaining: 9, size: 10, waiting: 0 } })
     }).pipe(Effect.scoped))
 
-  it.effect("G9: a model is forgotten after an idle hour, but not while failed attempts are missing in its bucket", () =>
+  it.effect("G9: the budget forgets a model after an idle hour, unless failed attempts are missing in its bucket", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       const full = { remaining: 10, size: 10, waiting: 0 }
@@ -633,7 +636,7 @@ describe("RetryBudget", () => {
       assert.deepStrictEqual(yield* budget.status, { [model]: one, "a new model": one, another: one })
     }).pipe(Effect.scoped))
 
-  it.effect("G7: a clock that is set back makes the pace no longer", () =>
+  it.effect("G7: the budget does not lengthen the pace when the clock is set back", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("10 hours")
@@ -653,7 +656,7 @@ describe("RetryBudget", () => {
 // Settings
 // -----------------------------------------------------------------------------
 
-describe("G12: settings that cannot be meant", () => {
+describe("G12: invalid settings", () => {
   const cases: ReadonlyArray<readonly [RetryBudget.Options, sentence: string]> = [
     [{ size: 0 }, "budget: size is 0: it must be 1 or more; without a limit, write budget: false"],
     [{ size: Infinity }, "budget: size is Infinity: it must be 1 or more; without a limit, write budget: false"],

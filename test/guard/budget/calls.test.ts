@@ -1,4 +1,4 @@
-/** The budget of extra attempts, as calls meet it: through the policies, the guards and the wire. */
+/** The retry budget as calls see it: through the policies, the guards and the wire. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Ref, Schema, type Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -7,13 +7,13 @@ import { FakeClaude, Faults } from "../../../src/testing/index.ts"
 
 type Guarded = Claude.Claude | Guards.Control | FakeClaude.Received | CallLog.Memory
 
-/** A guarded fake, and the log of it. */
+/** A guarded fake, with its log. */
 const guarded = (guards: Guards.Guards, playable: Faults.Playable): Layer.Layer<Guarded> =>
   FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provideMerge(CallLog.layerMemory))
 
 const events = Effect.flatMap(CallLog.Memory, Ref.get)
 const requests = Effect.map(FakeClaude.received, (all) => all.length)
-/** The buckets, by model. */
+/** The buckets by model. */
 const budgets = Effect.map(Guards.status, (status) => status.budget ?? assert.fail("there is a budget"))
 const budget = Effect.map(budgets, (status) => status["claude-sonnet-5-5"] ?? { remaining: 10, size: 10, waiting: 0 })
 const left = Effect.map(budget, ({ remaining }) => remaining)
@@ -26,13 +26,16 @@ const quick = {
 }
 const Invoice = Schema.Struct({ total: Schema.Int })
 
-/** Waits for a silent wire for an hour. */
+/** Waits an hour for a silent wire. */
 const endless = { connect: "1 hour", firstToken: "1 hour" } as const
 
-/** What one failed extra attempt spends. */
+/** A budget that one failed extra attempt uses up. */
 const small = { size: 1 }
 
-/** Every way in which a call comes to ask more than once, what is answered first, and what to the second request. */
+/**
+ * Every way in which a call makes a second request: a name, the call, the answers to both requests, and the error of
+ * the first.
+ */
 const extras: ReadonlyArray<
   readonly [
     name: string,
@@ -71,7 +74,7 @@ const extras: ReadonlyArray<
     "Truncated"
   ],
   [
-    "a turn that was paused",
+    "a paused turn",
     Claude.text("hi").pipe(Policy.apply({ overall: "1 minute" })),
     Faults.paused("one two three"),
     Faults.answer("four"),
@@ -85,7 +88,7 @@ const extras: ReadonlyArray<
     "EmptyAnswer"
   ],
   [
-    "a stream that begins anew",
+    "a stream that restarts",
     Claude.events("hi").pipe(
       Policy.applyStream({ retry: quick, onBreak: "restart", overall: "1 minute" }),
       Stream.runDrain
@@ -95,7 +98,7 @@ const extras: ReadonlyArray<
     "PartialAnswer"
   ],
   [
-    "a stream that is resumed",
+    "a stream that resumes",
     Claude.events("hi").pipe(
       Policy.applyStream({ retry: quick, onBreak: "resume", overall: "1 minute" }),
       Stream.runDrain
@@ -105,7 +108,7 @@ const extras: ReadonlyArray<
     "PartialAnswer"
   ],
   [
-    "a stream that is opened again",
+    "a stream that reopens",
     Claude.events("hi").pipe(Policy.applyStream({ retry: quick, overall: "1 minute" }), Stream.runDrain),
     Faults.overloaded,
     Faults.answer("one two three"),
@@ -139,7 +142,7 @@ const extras: ReadonlyArray<
 
 const ours = (error: unknown): ClaudeError.ClaudeError => ClaudeError.is(error) ? error : assert.fail(String(error))
 
-/** One call, and a retry that fails. */
+/** A call with one retry, both of which fail. */
 const spend = Effect.gen(function*() {
   const call = yield* Claude.text("hi").pipe(
     Policy.apply({ retry: Retry.linear({ times: 1, base: "1 second" }) }),
@@ -150,10 +153,10 @@ const spend = Effect.gen(function*() {
   yield* Fiber.join(call)
 })
 
-describe("G7: one budget for", () => {
+describe("G7: one budget pays for", () => {
   for (const [name, run, first, second, tag] of extras) {
     const model = name.includes("next model") ? "claude-haiku-5-5" : "claude-sonnet-5-5"
-    it.effect(`${name}, which is charged, and given back when it succeeds`, () =>
+    it.effect(`${name}, and gets its credit back when it succeeds`, () =>
       Effect.gen(function*() {
         const call = yield* Effect.forkChild(Effect.exit(run))
         yield* TestClock.adjust("5 seconds")
@@ -164,9 +167,10 @@ describe("G7: one budget for", () => {
         assert.deepStrictEqual(yield* budgets, { [model]: full })
       }).pipe(Effect.scoped, Effect.provide(guarded({}, [first, Faults.delayed(second, "10 seconds")]))))
 
-    // An answer that began has paid for the next attempt; and another model has a bucket of its own.
+    // Not tested where the answer that began has already paid for the next attempt, or where another model has its own
+    // bucket.
     if (model !== "claude-sonnet-5-5" || tag !== "Overloaded" && tag !== "PartialAnswer") continue
-    it.effect(`${name}, which waits for its time when it is spent`, () =>
+    it.effect(`${name}, which waits for its turn when the budget is spent`, () =>
       Effect.gen(function*() {
         yield* spend
         assert.deepStrictEqual(yield* budget, { remaining: 0, size: 1, waiting: 0 })
@@ -189,7 +193,7 @@ describe("G7: one budget for", () => {
 describe("G7: a stream", () => {
   const restarted = Claude.events("hi").pipe(Policy.applyStream({ retry: quick, onBreak: "restart" }), Stream.runDrain)
 
-  it.effect("that begins anew and breaks each time is load for nothing: 200 s of that cost ten such attempts and five", () =>
+  it.effect("that restarts and breaks each time is a loss: 200 s of it cost the ten extra attempts of the bucket and five paced ones", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 200; i++) {
         yield* Effect.forkChild(Effect.ignore(restarted))
@@ -198,7 +202,7 @@ describe("G7: a stream", () => {
       assert.strictEqual((yield* requests) - 200, 15)
     }).pipe(Effect.provide(guarded({}, Faults.cycle(Faults.breaks("one two"))))))
 
-  it.effect("gives back what its opening took, and takes it again if it breaks: only once, also if nobody opens it again", () =>
+  it.effect("that reopens earns credit when it begins, and loses it once if it breaks, even if it is not reopened", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: quick }),
@@ -215,7 +219,7 @@ describe("G7: a stream", () => {
       assert.strictEqual(yield* left, 9)
     }).pipe(Effect.provide(guarded({}, [Faults.overloaded, Faults.breaks("one two", "cut", { every: "1 second" })]))))
 
-  it.effect("that breaks in its first attempt gives nothing", () =>
+  it.effect("that breaks in its first attempt earns nothing", () =>
     Effect.gen(function*() {
       yield* spend
       for (let i = 0; i < 5; i++) {
@@ -233,14 +237,14 @@ describe("G7: a stream", () => {
       ))
     ))
 
-  it.effect("that breaks inside of its attempt has failed once", () =>
+  it.effect("that breaks inside its attempt fails once", () =>
     Effect.gen(function*() {
       const read = Effect.scoped(Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events)))
       yield* spend
       const call = yield* read.pipe(Policy.apply({ retry: quick }), Effect.forkChild)
       yield* TestClock.adjust("10 seconds")
       yield* Fiber.join(call)
-      // One of two extra attempts breaks, and the other gives one.
+      // One of two extra attempts breaks, and the other earns credit.
       assert.strictEqual(yield* left, 9)
     }).pipe(
       Effect.provide(guarded({}, [
@@ -252,7 +256,7 @@ describe("G7: a stream", () => {
       ]))
     ))
 
-  it.effect("that its reader leaves, or that is interrupted, costs nothing", () =>
+  it.effect("costs nothing if its reader leaves or if it is interrupted", () =>
     Effect.gen(function*() {
       const read = Claude.events("hi").pipe(Policy.applyStream({ retry: quick }))
       const reader = yield* Effect.forkChild(Stream.runDrain(Stream.take(read, 3)))
@@ -273,7 +277,7 @@ describe("G7: a stream", () => {
 })
 
 describe("G7: a call", () => {
-  it.effect("that is answered gives one, also without a policy", () =>
+  it.effect("earns credit with an answer, even without a policy", () =>
     Effect.gen(function*() {
       yield* spend
       yield* spend
@@ -286,7 +290,7 @@ describe("G7: a call", () => {
       Effect.provide(guarded({}, Faults.by(({ index }) => index < 4 ? Faults.overloaded : Faults.answer("well"))))
     ))
 
-  it.effect("gives it when its answer begins, and not at its end", () =>
+  it.effect("earns credit when its answer begins, not at its end", () =>
     Effect.gen(function*() {
       yield* spend
       const call = yield* Effect.forkChild(Claude.text("hi"))
@@ -305,7 +309,7 @@ describe("G7: a call", () => {
       )
     ))
 
-  it.effect("that succeeds at once takes nothing, however many policies and fallbacks are around it", () =>
+  it.effect("that succeeds at once takes no credit, under any number of policies and fallbacks", () =>
     Effect.gen(function*() {
       const policy = { retry: quick, overall: "1 minute" } as const
       const asked = Claude.text("hi").pipe(Policy.apply(policy))
@@ -319,7 +323,7 @@ describe("G7: a call", () => {
       assert.deepStrictEqual(yield* budgets, {})
     }).pipe(Effect.provide(guarded({}, Faults.cycle(Faults.answer("well"))))))
 
-  it.effect("under two policies pays for each further request once", () =>
+  it.effect("under two policies pays once for each further request", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({ retry: Retry.linear({ times: 1, base: "1 second" }) }),
@@ -355,25 +359,25 @@ describe("G7: a call", () => {
       ))
     ))
 
-  it.effect("pays nothing after CircuitOpen, if nothing was sent", () =>
+  it.effect("pays nothing for a retry after CircuitOpen, if nothing was sent", () =>
     Effect.gen(function*() {
       yield* Guards.isolate("claude-sonnet-5-5", "1500 millis")
       const call = yield* Effect.forkChild(Claude.text("hi").pipe(Policy.apply({ retry: quick })))
       yield* TestClock.adjust("5 seconds")
-      // It is on its way.
+      // The request is under way.
       assert.strictEqual(yield* requests, 1)
       assert.deepStrictEqual(yield* budgets, {})
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* Fiber.join(call), "well")
     }).pipe(Effect.provide(guarded({ circuit: {} }, [Faults.delayed(Faults.answer("well"), "8 seconds")]))))
 
-  it.effect("pays once for what was stopped by CircuitOpen before it was sent", () =>
+  it.effect("pays once for an extra attempt that CircuitOpen stopped before it was sent", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi").pipe(Policy.apply({ retry: quick })))
       yield* TestClock.adjust("500 millis")
       yield* Guards.isolate("claude-sonnet-5-5", "5 seconds")
       yield* TestClock.adjust("1500 millis")
-      // What was stopped has given back what it took.
+      // The stopped attempt has returned its credit.
       assert.strictEqual(yield* requests, 1)
       assert.strictEqual(yield* left, 10)
       yield* TestClock.adjust("10 seconds")
@@ -386,7 +390,7 @@ describe("G7: a call", () => {
       Faults.delayed(Faults.answer("well"), "9 seconds")
     ]))))
 
-  it.effect("that waits goes when another has worked", () =>
+  it.effect("that waits for credit goes on when another call succeeds", () =>
     Effect.gen(function*() {
       const asked = Claude.text("hi").pipe(Policy.apply({ retry: quick, overall: "1 minute" }))
       const first = yield* Effect.forkChild(asked)
@@ -405,7 +409,7 @@ describe("G7: a call", () => {
       Faults.answer("at last")
     ]))))
 
-  it.effect("G11: that cannot wait for the next attempt says so at once, with what it failed with", () =>
+  it.effect("G11: fails at once with its last error if it cannot wait for the next attempt", () =>
     Effect.gen(function*() {
       yield* spend
       const began = yield* requests
@@ -425,7 +429,7 @@ describe("G7: a call", () => {
       assert.strictEqual(yield* requests, began + 1)
     }).pipe(Effect.provide(guarded({ budget: small }, Faults.cycle(Faults.overloaded)))))
 
-  it.effect("G7: that waits without a deadline gives up after five minutes", () =>
+  it.effect("G7: gives up after waiting five minutes without a deadline", () =>
     Effect.gen(function*() {
       const silent = yield* Effect.forkChild(Claude.text("hi").pipe(Policy.apply({ retry: quick, ...endless })))
       yield* TestClock.adjust("2 seconds")
@@ -437,7 +441,7 @@ describe("G7: a call", () => {
       yield* Fiber.interrupt(silent)
     }).pipe(Effect.provide(guarded({ budget: small }, [Faults.overloaded, Faults.silence, Faults.overloaded]))))
 
-  it.effect("G1 G2: that is interrupted while it waits, or while it is asked again, leaves nothing", () =>
+  it.effect("G1 G2: leaves nothing behind if it is interrupted while it waits or retries", () =>
     Effect.gen(function*() {
       const asked = Claude.text("hi").pipe(Policy.apply({ retry: quick, ...endless }))
       const running = yield* Effect.forkChild(asked)
@@ -455,12 +459,12 @@ describe("G7: a call", () => {
     }).pipe(Effect.provide(guarded({ budget: small }, [Faults.overloaded, Faults.silence, Faults.overloaded]))))
 })
 
-describe("the budget belongs to a Claude layer", () => {
+describe("the budget of a Claude layer", () => {
   class Summaries extends Context.Service<Summaries, {
     readonly make: Effect.Effect<string, ClaudeError.ClaudeError>
   }>()("test/Summaries") {}
 
-  /** Captures the `Claude` of the place where it is built. */
+  /** Captures the `Claude` of the context in which it is built. */
   const summaries = Layer.effect(
     Summaries,
     Effect.map(Claude.Claude, (claude) => ({
@@ -471,7 +475,7 @@ describe("the budget belongs to a Claude layer", () => {
     }))
   )
 
-  it.effect("and a service that captured it draws on the same, and tells the same log", () =>
+  it.effect("is shared by a service that captured that Claude, and so is its log", () =>
     Effect.gen(function*() {
       const elsewhere: Array<CallLog.Event> = []
       const { make } = yield* Summaries
@@ -489,7 +493,7 @@ describe("the budget belongs to a Claude layer", () => {
       assert.lengthOf(elsewhere, 0)
     }).pipe(Effect.provide(Layer.provideMerge(summaries, guarded({}, Faults.cycle(Faults.overloaded))))))
 
-  it.effect("and two of them have two", () =>
+  it.effect("is not shared with another layer", () =>
     Effect.gen(function*() {
       const one = yield* Layer.build(Layer.fresh(guarded({}, Faults.cycle(Faults.overloaded))))
       const other = yield* Layer.build(Layer.fresh(guarded({}, Faults.cycle(Faults.overloaded))))
@@ -498,7 +502,7 @@ describe("the budget belongs to a Claude layer", () => {
       assert.strictEqual(yield* Effect.provideContext(left, other), 10)
     }).pipe(Effect.scoped))
 
-  it.effect("and there is none if it is not wanted: calls have their own number of retries", () =>
+  it.effect("can be switched off: calls then have only their own number of retries", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 20; i++) {
         const call = yield* Effect.forkChild(Effect.flip(Claude.text("hi").pipe(Policy.apply({ retry: quick }))))

@@ -1,4 +1,4 @@
-/** An outage of half a minute, in virtual time: 200 clients that ask every 20 seconds and have two minutes for each call. */
+/** An outage of half a minute, in virtual time: 200 clients that call every 20 seconds, with two minutes for each call. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import { Claude, ClaudeError, type Guards, Policy } from "../../../src/index.ts"
@@ -8,11 +8,11 @@ import { busiest, count, counter, guarded, logNormal } from "../../support/provi
 
 const clients = 200
 const pause = 20_000
-/** Requests in a second, as long as all are answered. */
+/** Requests per second while all are answered. */
 const normal = clients / 20
 const outage = { from: 60_000, to: 90_000 }
 
-/** What share of the calls was answered, and the most requests in one second and (on average) in five after the recovery. */
+/** The share of answered calls, and after the recovery the most requests in one second and (on average) in five. */
 const simulate = (guards: Guards.Guards, sigma: number, seed: string) =>
   Effect.gen(function*() {
     const sent = counter()
@@ -23,7 +23,7 @@ const simulate = (guards: Guards.Guards, sigma: number, seed: string) =>
     )
     const calls = 10
     const client = Effect.fnUntraced(function*(index: number) {
-      // Evenly, so that every second is like every other before the outage.
+      // Starts evenly distributed, so that all seconds before the outage are alike.
       yield* Effect.sleep(index * pause / clients)
       for (let i = 0; i < calls; i++) {
         yield* ask
@@ -52,11 +52,11 @@ const simulate = (guards: Guards.Guards, sigma: number, seed: string) =>
     }
   }).pipe(Random.withSeed(seed), VirtualClock.run)
 
-/** As many as the traffic needs, and half as many again. */
+/** One and a half times the concurrency that the traffic needs. */
 const concurrency = { max: 1.5 * normal }
 
 describe("an outage of 30 seconds", () => {
-  it.effect("is survived by 99 % of the calls, without a burst after it", () =>
+  it.effect("answers 99 % of the calls, and no burst follows", () =>
     Effect.gen(function*() {
       const quick = { window: "10 seconds", openFor: "5 seconds", maxOpenFor: "10 seconds" } as const
       for (const guards of oneIn(3, [{ circuit: {}, concurrency }, { circuit: quick, concurrency }, { concurrency }])) {
@@ -68,13 +68,13 @@ describe("an outage of 30 seconds", () => {
     }), 60_000)
 
   it.effect(
-    "is survived so where answers take all sorts of times, but for the chance of a second",
+    "answers 99 % of the calls even if answers take varying times, and no burst longer than a second follows",
     () =>
       Effect.gen(function*() {
         const figures = yield* simulate({ circuit: {}, concurrency }, 0.5, "a")
         assert.isAtLeast(figures.answered, 0.99)
         assert.isAtMost(figures.fiveSeconds, 1.5 * normal)
-        // G10: the same seed comes to the same figures.
+        // G10: the same seed gives the same figures.
         assert.deepStrictEqual(yield* simulate({ circuit: {}, concurrency }, 0.5, "a"), figures)
       }),
     60_000

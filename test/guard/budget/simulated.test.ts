@@ -1,4 +1,4 @@
-/** How much load retries add, in virtual time: in an hour of outage, after a burst of failures, and to failures now and then. */
+/** The extra load of retries, in virtual time: in an hour of outage, after a burst of failures, and with random failures. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Random } from "effect"
 import { Claude, ClaudeError, type Guards, Policy } from "../../../src/index.ts"
@@ -12,7 +12,7 @@ const failing = (after: number) =>
 
 const out: Serve = () => failing(500)
 
-/** Calls under a policy, one every so many milliseconds: how many were answered, and how many requests came for each. */
+/** Runs one call under a policy per interval. Returns the share of answered calls, and the requests per call. */
 const simulate = (
   { calls, gap, guards = {}, policy = Policy.standard, seed = "extra load", serve }: {
     readonly calls: number
@@ -59,14 +59,18 @@ describe("G7: an hour of outage", () => {
         ["0.15 calls/s, in silence", 6667, hanging, 300]
       ] as const
     )
-  )("costs at most 1.05 times %s, which wait %i ms", ([, gap, serve, overall]) =>
-    Effect.gen(function*() {
-      const { answered, extra, load } = yield* hour(gap, serve, overall)
-      assert.strictEqual(answered, 0)
-      assert.isAtMost(load, 1.05)
-      assert.isAtMost(extra, 26)
-      assert.isAtLeast(extra, 10)
-    }), 60_000)
+  )(
+    "costs at most 1.05 times the load of %s, whose calls wait %i ms",
+    ([, gap, serve, overall]) =>
+      Effect.gen(function*() {
+        const { answered, extra, load } = yield* hour(gap, serve, overall)
+        assert.strictEqual(answered, 0)
+        assert.isAtMost(load, 1.05)
+        assert.isAtMost(extra, 26)
+        assert.isAtLeast(extra, 10)
+      }),
+    60_000
+  )
 
   it.effect("costs at most 30 extra attempts at 0.05 calls/s", () =>
     Effect.gen(function*() {
@@ -78,7 +82,7 @@ describe("G7: an hour of outage", () => {
     }), 60_000)
 
   it.effect(
-    "in which answers begin and break off costs at most an eighth more at 1 call/s",
+    "with answers that begin and break off costs at most 1.125 times the load at 1 call/s",
     () =>
       Effect.gen(function*() {
         const [short, long] = [[25, 1.05], [300, 1.125]] as const
@@ -91,15 +95,15 @@ describe("G7: an hour of outage", () => {
     60_000
   )
 
-  it.effect("sends next to nothing where there is a circuit", () =>
+  it.effect("sends almost nothing with a circuit", () =>
     Effect.gen(function*() {
       const { load } = yield* simulate({ calls: 600, gap: 1000, serve: out, guards: { circuit: {} } })
-      // 20 calls with their first retries, and a probe each 5 to 30 seconds.
+      // The first 20 calls with their retries, then one probe every 5 to 30 seconds.
       assert.isAtMost(load, 0.15)
     }), 60_000)
 })
 
-describe("G7: failures that pass", () => {
+describe("G7: temporary failures", () => {
   const once = (guards: Guards.Guards) => {
     let sent = 0
     const serve: Serve = () => Effect.suspend(() => sent++ < 64 ? failing(1000) : Effect.succeed({ first: 1000 }))
@@ -107,7 +111,7 @@ describe("G7: failures that pass", () => {
     return simulate({ calls: 64, gap: 0, guards, policy, serve })
   }
 
-  it.effect("are all answered, if 64 calls fail at once", () =>
+  it.effect("leave every call answered if 64 calls fail at once", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* once({}), { answered: 1, load: 2, extra: 64 })
       assert.deepStrictEqual(yield* once({ circuit: {} }), { answered: 1, load: 2, extra: 64 })
@@ -119,7 +123,7 @@ describe("G7: failures that pass", () => {
       (share) => share < 0.2 ? failing(500) : Effect.map(logNormal(1000, 0.5), (first) => ({ first }))
     )
 
-  it.effect("are answered to 99 % at 1.26 times the load, if every fifth attempt fails", () =>
+  it.effect("leave 99 % answered at 1.26 times the load, if every fifth attempt fails", () =>
     Effect.gen(function*() {
       const [crowded, calm] = [[6000, 10], [3000, 1000]] as const
       for (const [calls, gap] of effort([crowded, calm], [calm])) {
@@ -144,7 +148,7 @@ describe("G7: failures that pass", () => {
       ] as const
     )
   )(
-    "%d of all attempts for good, with answers of %i s, in %i s are answered",
+    "of %d of all attempts, permanently, leave almost all answered, with answers of %i s and a limit of %i s",
     ([share, answer, overall, least]) =>
       Effect.gen(function*() {
         const serve: Serve = () =>
@@ -166,7 +170,7 @@ describe("G7: failures that pass", () => {
     60_000
   )
 
-  it.effect("G10: come to the same figures with the same seed", () =>
+  it.effect("G10: give the same figures with the same seed", () =>
     Effect.gen(function*() {
       const figures = (seed: string) => simulate({ calls: 300, gap: 100, serve: sometimes, seed })
       const once = yield* figures("one")

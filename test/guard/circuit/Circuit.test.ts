@@ -1,7 +1,7 @@
 /**
- * Circuits: against a list of all that happened, and one by one.
+ * Circuits: against a reference model that records everything that happened, and by example.
  *
- * `SEED=anything vitest run test/guard/Circuit.test.ts` looks elsewhere.
+ * `SEED=anything vitest run test/guard/circuit/Circuit.test.ts` tries other sequences.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Cause, DateTime, Duration, Effect, Exit, Fiber, Layer, Ref, Schema } from "effect"
@@ -17,10 +17,10 @@ const request = (model = "a", limits: Current.Limits = {}) => ({
   limits
 })
 
-/** A circuit looks at no more of an answer than that it has begun. */
+/** A circuit reads nothing from an answer except that it has begun. */
 const begun = {} as Claude.Opened
 
-/** A store whose states are written down and read again. */
+/** A store that writes its states as JSON and parses them again. */
 const onPaper = (): Circuit.Store => {
   const paper = new Map<string, string>()
   return {
@@ -34,13 +34,13 @@ const onPaper = (): Circuit.Store => {
   }
 }
 
-/** A store that cannot be had at once. */
+/** A custom store that keeps its states in memory. */
 const plain = (): Circuit.Store => {
   const { modify } = Circuit.memory()
   return { modify }
 }
 
-/** A store that does not believe what it is told at first. */
+/** A store that runs each update twice, as after a conflict. */
 const twice = (): Circuit.Store => {
   const { modify } = Circuit.memory()
   return {
@@ -52,7 +52,7 @@ const twice = (): Circuit.Store => {
   }
 }
 
-/** Circuits, and what they have told since the last look. */
+/** Circuits, and the events they logged since the last look. */
 const watched = (options: Circuit.Options, store: Circuit.Store = Circuit.memory()) => {
   const told: Array<CallLog.Event> = []
   const failed: Array<string> = []
@@ -68,7 +68,7 @@ const watched = (options: Circuit.Options, store: Circuit.Store = Circuit.memory
 const shown = ({ _tag, model }: CallLog.Event) => `${_tag} ${model}`
 
 // -----------------------------------------------------------------------------
-// A model: what happened, and what follows from it
+// Reference model: the history of a circuit
 // -----------------------------------------------------------------------------
 
 const options = {
@@ -81,7 +81,7 @@ const options = {
   probeLease: 15_000
 }
 
-/** What changed the right to send. A call that was let in before the last of them has nothing to say. */
+/** A transition. Calls that were admitted before the last one no longer count. */
 type Turn =
   | { readonly is: "open"; readonly until: number; readonly began: number }
   | { readonly is: "closed" }
@@ -95,10 +95,10 @@ interface Counted {
   readonly slow: boolean
 }
 
-/** All times are whole seconds, and so are the tenths of the window. A circuit as the list of what happened to it. */
+/** The history of one circuit. All times are whole seconds, and so are the tenths of the window. */
 class History {
   readonly turns: Array<Turn> = []
-  /** The calls that were counted since the last turn. */
+  /** The calls counted since the last turn. */
   counted: Array<Counted> = []
   readonly name: string
   constructor(name: string) {
@@ -109,13 +109,13 @@ class History {
     this.counted = []
     return this.turns.push(turn)
   }
-  /** What it is, leaving out its probes. */
+  /** Its state, leaving out probes. */
   is(now: number): "closed" | "open" | "isolated" {
     const last = this.turns.findLast(({ is }) => is === "open" || is === "closed" || is === "isolated")
     if (last?.is === "isolated") return now < last.until ? "isolated" : "closed"
     return last?.is === "open" ? "open" : "closed"
   }
-  /** When it may be asked again; 0 for now. */
+  /** Milliseconds until a request may be sent; 0 for now. */
   wait(now: number): number {
     const last = this.turns.findLast(({ is }) => is === "open" || is === "isolated")
     if (this.is(now) === "closed" || last === undefined || !("until" in last)) return 0
@@ -123,7 +123,7 @@ class History {
     const probe = this.turns.at(-1)
     return probe?.is === "probe" && now < probe.until ? Math.min(1000, probe.until - now) : 0
   }
-  /** Lets one in: what it is told, and its ticket. */
+  /** Admits a request. Returns its ticket, and adds the expected log events to `told`. */
   admit(now: number, lease: number, told: Array<string>): { readonly at: number; readonly probe: boolean } {
     if (this.is(now) === "open") {
       told.push(`CircuitProbed ${this.name}`)
@@ -135,7 +135,7 @@ class History {
     }
     return { at: this.turns.length, probe: false }
   }
-  /** When the outage began that is there, or was the last. */
+  /** When the current outage began, or `now` if there is none. */
   outage(now: number): number {
     const last = this.turns.findLast(({ is }) => is === "open" || is === "closed")
     return last?.is === "open" ? last.began : now
@@ -147,7 +147,7 @@ class History {
     this.counted.push(call)
     return call
   }
-  /** Whether what was learned of this call opens the circuit. */
+  /** Whether the result of this call opens the circuit. */
   trips(call: Counted, now: number): boolean {
     const recent = this.recent(now)
     const share = (of: (call: Counted) => boolean) => recent.filter(of).length / recent.length
@@ -162,13 +162,13 @@ class History {
 }
 
 // -----------------------------------------------------------------------------
-// What may happen
+// Operations
 // -----------------------------------------------------------------------------
 
 const int = (minimum: number, maximum: number) =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
-/** How a call may end, by what that is to a circuit. */
+/** The endings of a call, by how a circuit counts them. */
 const endings = {
   succeed: [() => Exit.void, () => Exit.fail(new ClaudeError.InvalidRequest({}))],
   fail: [() => Exit.fail(new ClaudeError.Overloaded({}))],
@@ -177,7 +177,7 @@ const endings = {
     () => Exit.failCause(Cause.interrupt()),
     () => Exit.fail(new ClaudeError.RateLimited({ retryAfter: Duration.seconds(40) })),
     () => Exit.fail(new ClaudeError.Saturated({ by: "quota" })),
-    () => Exit.die(new Error("a bug of ours"))
+    () => Exit.die(new Error("a defect"))
   ],
   spend: [
     (now: number) =>
@@ -189,8 +189,8 @@ type Ending = keyof typeof endings
 const isEnding = (what: string): what is Ending => Object.hasOwn(endings, what)
 
 /**
- * As often as is said here. `begin`: the first content is here. `linger`: minutes pass while answers go on. `die`: the
- * process of a call is gone.
+ * The operations with their weights. `begin`: the first content arrives. `linger`: minutes pass while answers run.
+ * `die`: the process of a call dies.
  */
 const weights = {
   admit: 16,
@@ -211,12 +211,12 @@ const kinds = Object.entries(weights).flatMap(([what, weight]) => Array.from({ l
 
 const operation = Arbitrary.map(
   Arbitrary.all([int(0, 999), int(0, 999), int(0, 19)]),
-  // Numbers at the ends of a range are drawn more often.
+  // The generator prefers numbers at the ends of a range, so two are mixed.
   ([kind, pick, length]) => ({ what: kinds[(kind + 31 * pick) % kinds.length] ?? "pass", pick, length })
 )
 const script = Arbitrary.array(operation, { minLength: 200, maxLength: 200 })
 
-/** Whom a hand reaches for: so that the other is often left to itself. */
+/** The model of `isolate` and `reset`. Mostly b, so that a is left to run by itself. */
 const targets = [undefined, "a", "b", "b", "b", "b", "b", "b"] as const
 
 interface Ticket {
@@ -230,26 +230,26 @@ interface Running {
   own: Ticket
   account: Ticket
   readonly start: number
-  /** When its answer began, and what that was counted as, if it was. */
+  /** When its answer began, and how it was counted, if it was. */
   begunAt: number | undefined
   counted: Counted | undefined
 }
 
-/** What is true of the whole test: how often something was done, and how often it came to what is rare. */
+/** Over the whole test: how often each operation ran, and how often each rare case occurred. */
 const seen = new Map<string, number>()
 const rare = new Map<string, number>()
 const note = (what: string, of = rare) => of.set(what, (of.get(what) ?? 0) + 1)
 
-/** Circuits and the list, side by side. */
+/** Runs the circuits and their histories side by side. */
 class Bench {
   now = 0
   readonly watched
   readonly whole = new History("*")
   readonly models = { a: new History("a"), b: new History("b") }
   readonly running: Array<Running> = []
-  /** When the outage had begun that a probe has ended. */
+  /** When the outage began that the last probe ended. */
   readonly closedAfter = new Map<History, number>()
-  /** What must be told of one operation. */
+  /** The events that one operation must log. */
   readonly expected: Array<string> = []
 
   constructor(store: Circuit.Store) {
@@ -265,7 +265,7 @@ class Bench {
     return TestClock.setTime(this.now)
   }
 
-  /** It opened. */
+  /** Records that a circuit has opened. */
   opened(of: History, length: number, began: number) {
     const event = this.watched.events.find((event) => event._tag === "CircuitOpened" && event.model === of.name)
     if (event?._tag !== "CircuitOpened") return assert.fail(`${of.name} did not open`)
@@ -274,7 +274,7 @@ class Bench {
     this.expected.push(`CircuitOpened ${of.name}`)
   }
 
-  /** It opened because it is not well. */
+  /** Records that a circuit has opened because of failures. */
   failing(own: History, began: number, hint = 0) {
     const quarter = Math.ceil((this.now - began) / 4)
     if (quarter > options.openFor) note("open for a quarter of a long outage")
@@ -294,7 +294,7 @@ class Bench {
     const { circuits } = this.watched
     const asked = request(model, { attempt: limit })
     const looked = yield* Effect.exit(Effect.provideService(circuits.gate(asked), Current.Deadline, this.now))
-    // Who looks changes nothing.
+    // The gate changes nothing.
     this.check()
     const got = yield* Effect.exit(circuits.admit(asked))
 
@@ -304,10 +304,10 @@ class Bench {
     const [waitForAll, wait] = [whole.wait(now), own.wait(now)]
     const account = waitForAll > 0 ? undefined : whole.admit(now, lease, this.expected)
     if (account !== undefined && wait === 0) {
-      // While it recovers, it may have to wait for its turn.
+      // While the circuit recovers, the call may have to wait for its turn.
       const isRecovering = own.turns.at(-1)?.is === "closed"
       assert.isTrue(isRecovering || Exit.isSuccess(looked))
-      if (Exit.isFailure(looked)) note("turned away while it recovers")
+      if (Exit.isFailure(looked)) note("rejected while it recovers")
       if (Exit.isFailure(got)) return assert.fail(Cause.pretty(got.cause))
       const ticket = own.admit(now, lease, this.expected)
       this.running.push({
@@ -339,10 +339,10 @@ class Bench {
       const retryAfter = left < Infinity ? Duration.millis(left) : undefined
       assert.deepInclude(error, { _tag: "CircuitOpen", model, retryAfter })
     }
-    if (left <= 1000) note("turned away while another probes")
+    if (left <= 1000) note("rejected while another probes")
   }
 
-  /** Its answer has begun, or there was none to come and it ended well. */
+  /** Its answer began, or it ended well without one. */
   succeeded(call: Running, slow: boolean) {
     const { now, whole } = this
     const own = this.models[call.model]
@@ -405,7 +405,7 @@ class Bench {
       const isRecent = counted.at > now - options.window
       const before = own.recent(now).length
       counted.bad = isRecent
-      if (!isRecent) note("broke when nobody knew of it any more")
+      if (!isRecent) note("broke after it had left the window")
       else if (ticket.probe) {
         note("a probe broke off")
         this.failing(own, this.closedAfter.get(own) ?? assert.fail("it had closed it"))
@@ -421,7 +421,7 @@ class Bench {
       this.opened(whole, length, now)
     } else if (account.probe) {
       note(`a probe of the account: ${how}`)
-      // Who is told to come later is not told to pay.
+      // An account that gets a rate limit has not reached its spend limit.
       if (how === "neutral" && pick % exits.length === 1) this.closed(whole)
       else whole.turn({ is: "freed" })
     }
@@ -429,7 +429,7 @@ class Bench {
 
   *run({ length, pick, what }: { readonly what: string; readonly pick: number; readonly length: number }) {
     const { circuits } = this.watched
-    // What needs a call begins with one, however long that takes.
+    // An operation on a call first makes one, however long that takes.
     if (this.running.length === 0 && (isEnding(what) || what === "begin" || what === "die")) {
       for (const history of [this.whole, this.models.a]) {
         if (history.wait(this.now) === Infinity) {
@@ -450,7 +450,7 @@ class Bench {
       case "linger":
         return yield* this.move((1 + length % 10) * 60_000)
       case "wait": {
-        // To the moment, or to the one before it.
+        // Until a request may be sent, or a second less.
         const wait = Math.max(this.whole.wait(this.now), this.models.a.wait(this.now))
         return yield* this.move(wait < Infinity ? Math.max(0, wait - (length === 0 ? 1000 : 0)) : 0)
       }
@@ -461,7 +461,7 @@ class Bench {
         return yield* circuits.isolate(model, until)
       }
       case "reset": {
-        // Rather where it is needed.
+        // Prefers a circuit that only a reset can close.
         const needed = ([undefined, "a", "b"] as const).find((model) => this.of(model).wait(this.now) === Infinity)
         const target = needed ?? model
         this.closed(this.of(target))
@@ -474,7 +474,7 @@ class Bench {
         this.running.splice(0, this.running.length - 8)
         return
     }
-    // Rather one of the last: those before have seen it turn.
+    // Prefers recent calls: older ones are mostly stale.
     const back = what === "spend" && pick % 3 > 0
       ? this.running.length - 1
       : ([0, 0, 0, 1, 1, 2][pick % 6] ?? 0) % Math.max(1, this.running.length)
@@ -492,7 +492,7 @@ class Bench {
     else if (call.own.probe) note("a probe died")
   }
 
-  /** What those see who only look. */
+  /** Compares the status. */
   *look() {
     const status = yield* this.watched.circuits.status
     assert.strictEqual(status.account.state, stateOf(this.whole, this.now))
@@ -505,16 +505,16 @@ class Bench {
   }
 }
 
-/** What must have come about. */
+/** Rare cases that must have occurred. */
 const rarities = [
   "opened by failures",
   "opened by slow answers",
   "opened by answers that broke off",
   "open for a quarter of a long outage",
   "an answer of minutes",
-  "broke when nobody knew of it any more",
+  "broke after it had left the window",
   "recovers while answers run",
-  "turned away while it recovers",
+  "rejected while it recovers",
   "a probe broke off",
   "a probe: slow",
   "a probe: succeed",
@@ -525,16 +525,16 @@ const rarities = [
   "a late probe",
   "a late call",
   "late for the account",
-  "turned away while another probes",
+  "rejected while another probes",
   "a probe of the account: succeed",
   "a probe of the account: neutral",
   "a probe of the account: spend",
   "the probe of the account is given back"
 ]
 
-describe("against a list of what happened", () => {
+describe("circuits against a reference model", () => {
   it.effect.prop(
-    "G3 G4 G5 G9: lets in, turns away and tells the same under any interleaving, on any store",
+    "G3 G4 G5 G9: admit, reject and log the same under any interleaving, on any store",
     { script, kept: int(0, 2) },
     ({ kept, script }) =>
       Effect.gen(function*() {
@@ -548,7 +548,7 @@ describe("against a list of what happened", () => {
     { arbitrary: { runs: 100, seed, size: 1000 }, timeout: 60_000 }
   )
 
-  it("saw every operation at least once in twenty, and whatever is rare", () => {
+  it("covered every operation at least once in twenty, and every rare case", () => {
     const total = [...seen.values()].reduce((sum, count) => sum + count, 0)
     assert.isAtLeast(total, 10_000)
     for (const [what, count] of seen) assert.isAtLeast(count, total / 20, what)
@@ -563,11 +563,11 @@ const stateOf = (history: History, now: number) => {
 }
 
 // -----------------------------------------------------------------------------
-// One by one
+// Examples
 // -----------------------------------------------------------------------------
 
-describe("settings", () => {
-  it("are those of the design where nothing is said", () => {
+describe("circuit settings", () => {
+  it("have defaults", () => {
     assert.deepStrictEqual(Circuit.settings({}), {
       window: 60_000,
       minimumCalls: 20,
@@ -582,7 +582,7 @@ describe("settings", () => {
     assert.strictEqual(Circuit.settings({ openFor: "1 hour" }).maxOpenFor, 3_600_000)
   })
 
-  it("G12: are refused with a sentence where they cannot be meant", () => {
+  it("G12: are rejected with a message if they are invalid", () => {
     const table: ReadonlyArray<readonly [Circuit.Options, RegExp]> = [
       [{ openFor: "1 hour", maxOpenFor: "1 minute" }, /longer than maxOpenFor .*: raise maxOpenFor or lower openFor/],
       [{ failureRate: 0 }, /failureRate is 0: it must be a share/],
@@ -590,7 +590,7 @@ describe("settings", () => {
       [{ minimumCalls: 0 }, /minimumCalls is 0: it must be a whole number/],
       [{ slow: { after: "1 second", rate: 2 } }, /slow.rate is 2/],
       [{ slow: { after: 0, rate: 1 } }, /slow.after is 0/],
-      // Nobody would ever ask again, nor could say in an error until when.
+      // Such a circuit would never probe again, and could give no retryAfter.
       ...(["window", "openFor", "maxOpenFor", "probeLease"] as const).map((name) =>
         [{ [name]: "Infinity" }, new RegExp(`${name} is without end: name a time`)] as const
       ),
@@ -602,14 +602,14 @@ describe("settings", () => {
 
 const failed = Exit.fail(new ClaudeError.Overloaded({}))
 
-/** Circuits that open with the first failure, for a second. */
+/** Circuits that open on the first failure, for a second. */
 const nervous = { minimumCalls: 1, openFor: "1 second", probeLease: "10 seconds" } as const
 
 const admitAndSettle = (circuits: Guard.Guard, exit: Guard.Ending, model?: string) =>
   Effect.flatMap(circuits.admit(request(model)), ({ settle }) => settle(exit))
 
 describe("a probe", () => {
-  it.effect("G5: keeps others out for as long as its attempt may take, where that is longer than its lease", () =>
+  it.effect("G5: keeps other calls out for as long as its attempt may take, if that is longer than its lease", () =>
     Effect.gen(function*() {
       const { circuits } = watched(nervous)
       yield* admitAndSettle(circuits, failed)
@@ -621,7 +621,7 @@ describe("a probe", () => {
       yield* circuits.admit(request())
     }))
 
-  it.effect("G5: is replaced after its lease also where its attempt has no limit", () =>
+  it.effect("G5: is replaced after its lease, even if its attempt has no time-out", () =>
     Effect.gen(function*() {
       const { circuits } = watched(nervous)
       yield* admitAndSettle(circuits, failed)
@@ -633,7 +633,7 @@ describe("a probe", () => {
       yield* circuits.admit(request())
     }))
 
-  it.effect("is alone, however many ask at the same time", () =>
+  it.effect("is sent alone, however many calls come at the same time", () =>
     Effect.gen(function*() {
       const { circuits, told } = watched(nervous)
       yield* admitAndSettle(circuits, failed)
@@ -647,7 +647,7 @@ describe("a probe", () => {
       assert.deepStrictEqual(told(), ["CircuitOpened a", "CircuitProbed a"])
     }))
 
-  it.effect("G3: a success from before a trip is counted no more when it is closed again", () =>
+  it.effect("G3: counts after it closed the circuit, and a success from before the trip does not", () =>
     Effect.gen(function*() {
       for (const store of [Circuit.memory(), plain()]) {
         const { circuits } = watched(nervous, store)
@@ -663,8 +663,8 @@ describe("a probe", () => {
     }))
 })
 
-describe("a circuit that nobody asked for an hour", () => {
-  it.effect("is forgotten when another model is asked for the first time, unless it is open or answers", () =>
+describe("a circuit without requests for an hour", () => {
+  it.effect("is dropped when another model is called for the first time, unless it is open", () =>
     Effect.gen(function*() {
       const store = Circuit.memory()
       const { circuits } = watched(nervous, store)
@@ -676,7 +676,7 @@ describe("a circuit that nobody asked for an hour", () => {
       yield* admitAndSettle(circuits, Exit.void, "new")
       const names = ["model 7", "down", "new"]
       assert.sameMembers(Object.keys((yield* circuits.status).circuits), names)
-      /** How many calls the store knows of. */
+      /** How many calls the store has counted for a circuit. */
       const counted = (name: string) =>
         store.modify(`account/${name}`, (state) => [state, state._tag === "Closed" ? state.slices.length : 1])
       const known = yield* Effect.filter(
@@ -689,7 +689,7 @@ describe("a circuit that nobody asked for an hour", () => {
 })
 
 describe("a circuit whose clock is set back by an hour", () => {
-  it.effect("is asked again after as long as ever, on any store", () =>
+  it.effect("waits no longer than before, on any store", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("10 hours")
@@ -708,8 +708,8 @@ describe("a circuit whose clock is set back by an hour", () => {
     ))
 })
 
-describe("a circuit that is isolated for so long", () => {
-  it.effect("is told to be closed again, once, when somebody asks after that", () =>
+describe("a circuit that is isolated for a time", () => {
+  it.effect("logs that it is closed once, with the first request after that time", () =>
     Effect.gen(function*() {
       const { circuits, told } = watched({})
       yield* circuits.isolate("a", 60_000)
@@ -721,7 +721,7 @@ describe("a circuit that is isolated for so long", () => {
       assert.deepStrictEqual(told(), ["CircuitClosed a"])
     }))
 
-  it.effect("without end is one that waits for a hand, also on paper", () =>
+  it.effect("waits for a reset if the time is infinite, even with a store that writes JSON", () =>
     Effect.gen(function*() {
       const { circuits } = watched({}, onPaper())
       yield* circuits.isolate(undefined, Infinity)
@@ -733,8 +733,8 @@ describe("a circuit that is isolated for so long", () => {
     }))
 })
 
-describe("a store that fails", () => {
-  it.effect("G15: lets calls through, and no transition is told that did not come about", () =>
+describe("a circuit with a failing store", () => {
+  it.effect("G15: lets calls through, and logs no transition that did not happen", () =>
     Effect.gen(function*() {
       const { circuits, failed: reported, told } = watched(nervous, { modify: () => Effect.fail("it is down") })
       const spent = Exit.fail(new ClaudeError.SpendLimitReached({}))
@@ -760,7 +760,7 @@ const nothing: Circuit.Status = {
 }
 
 // -----------------------------------------------------------------------------
-// Around a Claude
+// With Claude
 // -----------------------------------------------------------------------------
 
 const guarded = (
@@ -788,8 +788,8 @@ const transitions = Effect.map(
 const [sonnet, haiku] = ["claude-sonnet-5-5", "claude-haiku-5-5"]
 const ask = Claude.text("hi")
 
-describe("an account without money", () => {
-  it.effect("is not asked for any model until it regains access, then once", () =>
+describe("an account at its spend limit", () => {
+  it.effect("is blocked for all models until it regains access, then probed once", () =>
     Effect.gen(function*() {
       const regains = DateTime.toEpochMillis(DateTime.makeUnsafe("2026-12-01T00:00:00Z"))
       assert.strictEqual((yield* Effect.flip(ask))._tag, "SpendLimitReached")
@@ -798,7 +798,7 @@ describe("an account without money", () => {
       assert.deepInclude(error, {
         _tag: "SpendLimitReached",
         model: haiku,
-        detail: "nothing was sent, because an earlier call was told so",
+        detail: "nothing was sent, because an earlier call reached the limit",
         regainsAt: "2026-12-01T00:00:00.000Z"
       })
       assert.lengthOf(yield* FakeClaude.received, 1)
@@ -817,7 +817,7 @@ describe("an account without money", () => {
       ])
     )))
 
-  it.effect("that was not told until when is asked again after ten minutes, and then again", () =>
+  it.effect("is probed every ten minutes if the API gave no date", () =>
     Effect.gen(function*() {
       yield* Effect.flip(ask)
       for (let sent = 1; sent <= 3; sent++) {
@@ -830,13 +830,13 @@ describe("an account without money", () => {
       }
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.billing)))))
 
-  it.effect("that is probed learns nothing from a model that fails, and may be probed again at once", () =>
+  it.effect("learns nothing from a probe whose model fails, and may be probed again at once", () =>
     Effect.gen(function*() {
       yield* Effect.flip(ask)
       yield* TestClock.adjust("10 minutes")
       assert.strictEqual((yield* Effect.flip(ask))._tag, "Overloaded")
       assert.strictEqual((yield* Effect.flip(ask))._tag, "RateLimited")
-      // Who is told to come later is not told to pay.
+      // An account that gets a rate limit has not reached its spend limit.
       assert.strictEqual(yield* Claude.withModel(ask, haiku), "well")
       assert.deepStrictEqual(yield* transitions, [
         "CircuitOpened *",
@@ -848,7 +848,7 @@ describe("an account without money", () => {
       guarded({ circuit: {} }, [Faults.billing, Faults.overloaded, Faults.rateLimited(), Faults.answer("well")])
     )))
 
-  it.effect("G3: is not closed again by what was sent before it was reset by hand", () =>
+  it.effect("G3: is not blocked again by a request from before a reset", () =>
     Effect.gen(function*() {
       const slow = yield* Effect.forkChild(Effect.flip(ask), { startImmediately: true })
       yield* Effect.flip(ask)
@@ -865,8 +865,8 @@ describe("an account without money", () => {
     )))
 })
 
-describe("by hand", () => {
-  it.effect("one model, or all of them, are isolated and reset", () =>
+describe("Guards.isolate and Guards.reset", () => {
+  it.effect("block and release one model, or all models", () =>
     Effect.gen(function*() {
       yield* Guards.isolate(sonnet)
       assert.deepInclude(yield* Effect.flip(ask), {
@@ -899,7 +899,7 @@ describe("by hand", () => {
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.answer("well"))))))
 })
 
-describe("stores of one's own", () => {
+describe("custom stores", () => {
   const everything = { circuit: {}, concurrency: { max: 2 }, quota: { requests: 60, inputTokens: 1_000_000 } }
   const broken = (how: Effect.Effect<never, unknown>) => ({
     circuits: { modify: () => how },
@@ -920,14 +920,15 @@ describe("stores of one's own", () => {
           yield* warnings,
           Array.from(
             { length: minute },
-            () => `a store of the guards failed (${name}): calls go on as if it were empty`
+            () =>
+              `a store of the guards failed (${name}): calls go on as if it were empty, so circuits and quotas hold back nothing`
           )
         )
         yield* TestClock.adjust("1 minute")
       }
     }).pipe(Effect.provide(guarded(everything, Faults.cycle(Faults.answer("well")), broken(how)))))
 
-  it.effect("G15: that throw where they should give an effect fail no call", () =>
+  it.effect("G15: that throw instead of returning an effect fail no call", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* ask, "well")
       assert.lengthOf(yield* warnings, 1)
@@ -940,7 +941,7 @@ describe("stores of one's own", () => {
     }))))
 
   it.effect.each([["interruptible", Effect.never], ["not", Effect.uninterruptible(Effect.never)]] as const)(
-    "G15: that hang (%s) hold up a call for a second each, and none after it for ten",
+    "G15: that hang (%s) delay one call by a second each, and no call for ten seconds after that",
     ([, how]) =>
       Effect.gen(function*() {
         const first = yield* Effect.forkChild(ask, { startImmediately: true })
@@ -954,13 +955,13 @@ describe("stores of one's own", () => {
         yield* TestClock.adjust("10 seconds")
         const next = yield* Effect.forkChild(ask, { startImmediately: true })
         yield* TestClock.adjust("999 millis")
-        assert.isUndefined(next.pollUnsafe(), "it is looked after again")
+        assert.isUndefined(next.pollUnsafe(), "the store is tried again")
         yield* TestClock.adjust("1001 millis")
         assert.deepStrictEqual(next.pollUnsafe(), Exit.succeed("well"))
       }).pipe(Effect.provide(guarded(everything, Faults.cycle(Faults.answer("well")), broken(how))))
   )
 
-  it.effect("G1: that hang let go of a call that is interrupted", () =>
+  it.effect("G1: that hang do not hold up an interrupt", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(ask, { startImmediately: true })
       yield* TestClock.adjust("500 millis")
@@ -968,7 +969,7 @@ describe("stores of one's own", () => {
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(guarded({ circuit: {} }, [Faults.answer("well")], broken(Effect.never)))))
 
-  it.effect("keep what they are told, as JSON, for all processes that share them", () =>
+  it.effect("keep their states as JSON, for all processes that share them", () =>
     Effect.gen(function*() {
       const store = onPaper()
       const process = (playable: Faults.Playable) => guarded({ circuit: {} }, playable, { circuits: store })

@@ -1,14 +1,17 @@
-/** Incidents in virtual time: probes that hang or are forgotten, answers that come late, and who is served first after it. */
+/**
+ * Incidents in virtual time: probes that hang or are never read, late answers, and which calls are served first
+ * afterwards.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Layer, Random, Scope, Stream } from "effect"
 import { CallLog, Claude, ClaudeError, Current, Guards, Policy } from "../../../src/index.ts"
 import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
 import { type Answer, every, quantile, type Serve, wire } from "../../support/provider.ts"
 
-/** What happened to circuits, and when. */
+/** Events of circuits, with their times. */
 type Told = Array<readonly [tag: string, at: number]>
 
-/** A guarded `Claude` that tells of its circuits. */
+/** A guarded `Claude` that records the events of its circuits. */
 const told = (told: Told, serve: Serve, guards: Guards.Guards) =>
   Claude.layer(wire(serve)).pipe(
     Guards.apply(guards),
@@ -23,8 +26,8 @@ const told = (told: Told, serve: Serve, guards: Guards.Guards) =>
 const circuit = { window: "10 seconds", openFor: "10 seconds", maxOpenFor: "20 seconds" } as const
 
 /**
- * Two calls in a second. From the 60th second to the 100th no request is answered at all; of what is asked in the ten
- * seconds before, one half is answered late, while the circuit is open, and one half breaks off after it has closed.
+ * Two calls per second. From second 60 to 100, no request is answered. Of the requests in the ten seconds before, half
+ * are answered late, while the circuit is open, and half break off after it has closed.
  */
 const hanging = (seed: string) =>
   Effect.gen(function*() {
@@ -55,14 +58,14 @@ const hanging = (seed: string) =>
     return { events, arrivals, ends }
   }).pipe(Random.withSeed(seed), VirtualClock.run)
 
-describe("an incident", () => {
-  it.effect("G5: with probes that hang ends soon after it is over", () =>
+describe("an outage", () => {
+  it.effect("G5: with hanging probes ends soon after the model recovers", () =>
     Effect.gen(function*() {
       for (const seed of ["a", "b", "c"]) {
         const { arrivals, events } = yield* hanging(seed)
         const tags = events.map(([tag]) => tag)
         const at = (tag: string) => events.find(([other]) => other === tag)?.[1] ?? NaN
-        // It opens once, each probe but the last opens it again, and the last one closes it for good.
+        // The circuit opens once, each failed probe reopens it, and the last probe closes it for good.
         assert.strictEqual(tags[0], "CircuitOpened")
         assert.deepStrictEqual(tags.slice(-2), ["CircuitProbed", "CircuitClosed"])
         assert.deepStrictEqual(
@@ -70,9 +73,10 @@ describe("an incident", () => {
           tags.slice(0, -2).map((_, i) => i % 2 === 0 ? "CircuitOpened" : "CircuitProbed")
         )
         assert.isAtLeast(tags.length, 5)
-        // The longest time that it stays open, the limit of a probe that was under way, and half a second to ask and answer.
+        // The longest open time, plus the time-out of the running probe, plus half a second for a request and its
+        // answer.
         assert.isAtMost(at("CircuitClosed"), 100_000 + 10_000 + 20_000 + 1000)
-        // Nothing is sent meanwhile but probes, each after the 10 seconds that the one before it may take to connect.
+        // Meanwhile only probes are sent, each after the 10 seconds that the one before may take to connect.
         const [opened, closed] = [at("CircuitOpened"), at("CircuitClosed")]
         const sent = arrivals.filter((now) => now > opened && now < closed)
         assert.lengthOf(sent, tags.filter((tag) => tag === "CircuitProbed").length)
@@ -84,14 +88,14 @@ describe("an incident", () => {
     }), 60_000)
 
   it.effect(
-    "G3: with late answers is neither over before its time, nor does it begin anew",
+    "G3: with late answers neither ends too early nor starts again",
     () =>
       Effect.gen(function*() {
         const { ends, events } = yield* hanging("a")
         const closed = events.at(-1)
         const opened = events[0]
         assert.strictEqual(closed?.[0], "CircuitClosed")
-        // There were answers of both kinds to be mistaken: more than enough to close it, and to open it again.
+        // There were enough late answers of both kinds to close the circuit, and to open it again.
         const within = (from: number, to: number, tag: string) =>
           ends.filter(([at, other]) => at > from && at < to && other === tag).length
         assert.isAtLeast(within(opened?.[1] ?? 0, closed?.[1] ?? 0, "Success"), 5)
@@ -101,7 +105,7 @@ describe("an incident", () => {
   )
 
   it.effect(
-    "G5: with a probe that nobody reads ends when its answer begins, and its late end changes nothing",
+    "G5: with a probe whose answer is never read ends when that answer begins, and its late end changes nothing",
     () =>
       Effect.gen(function*() {
         const events: Told = []
@@ -132,10 +136,10 @@ describe("an incident", () => {
 
 const priorities = ["background", "interactive", "background", "default"] as const
 
-/** Ten calls in a second, of all priorities, into half a minute of outage; and one in ten fails after it. */
+/** Ten calls per second with all priorities, into half a minute of outage. Afterwards one call in ten fails. */
 const mixed = (seed: string) =>
   Effect.gen(function*() {
-    /** How long those took that came before the outage was over. */
+    /** The durations of calls from before the end of the outage. */
     const took: { readonly [P in (typeof priorities)[number]]: Array<number> } = {
       background: [],
       default: [],
@@ -170,10 +174,10 @@ const mixed = (seed: string) =>
   }).pipe(Random.withSeed(seed), VirtualClock.run)
 
 describe("Guards.standard, after an outage", () => {
-  it.effect("answers all calls, and interactive ones first", () =>
+  it.effect("answers all calls, interactive ones first", () =>
     Effect.gen(function*() {
       const { answered, took } = yield* mixed("a")
-      // Nobody is turned away for want of a place to wait: no limit was asked for.
+      // No call is rejected for lack of a place, because no limit was set.
       assert.deepStrictEqual(answered, { interactive: 300, default: 300, background: 600 })
       const median = (priority: keyof typeof took) => quantile(took[priority], 0.5)
       assert.isBelow(median("interactive"), median("default"))

@@ -1,7 +1,7 @@
 /**
- * The rules of a circuit, one by one, and what holds of the window whenever things happen.
+ * The rules of a circuit one by one, and properties of its window.
  *
- * `SEED=anything vitest run test/guard/circuit/machine.test.ts` looks elsewhere.
+ * `SEED=anything vitest run test/guard/circuit/machine.test.ts` tries other sequences.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Schema } from "effect"
@@ -23,7 +23,7 @@ const settings: Machine.Settings = {
 
 type Step = readonly [at: number, event: Machine.Event]
 
-/** What follows from events, one after another. Between two of them the state is written down and read again. */
+/** Applies a sequence of events. Between two of them the state is written as JSON and parsed again. */
 const play = (steps: ReadonlyArray<Step>, from: Machine.State = Machine.initial, using = settings) => {
   let state = from
   const said: Array<string> = []
@@ -47,7 +47,7 @@ const fail = (generation = 0, { kind = "Overloaded", retryAfter = 0 } = {}): Mac
   retryAfter
 })
 const succeed = (generation = 0, slow = false): Machine.Event => ({ _tag: "Success", generation, slow })
-/** An answer that had begun at `at` breaks. */
+/** An answer that had begun at `at` breaks off. */
 const breakOff = (at: number, generation = 0, probe = false): Machine.Event => ({
   _tag: "Broken",
   generation,
@@ -66,43 +66,43 @@ const times = (n: number, at: number, event: Machine.Event): ReadonlyArray<Step>
 const why = "4 of 4 calls failed: Overloaded"
 /** Open since 0, for 5 seconds. */
 const open = play(times(4, 0, fail())).state
-/** Its probe is under way since 5 seconds: generation 2. */
+/** Its probe began at 5 seconds: generation 2. */
 const probing = play([[5000, ask]], open).state
-/** The answer to it began 3 seconds later: generation 3. */
+/** The answer to the probe began 3 seconds later: generation 3. */
 const closedAgain = play([[8000, succeed(2)]], probing).state
 
 const until = (state: Machine.State) => state._tag === "Open" ? state.until : assert.fail(state._tag)
 
 const slicesOf = (state: Machine.State) => state._tag === "Closed" ? state.slices : assert.fail(state._tag)
 
-describe("a circuit that is closed", () => {
-  it("lets everything through", () => {
+describe("a closed circuit", () => {
+  it("admits every request", () => {
     assert.deepStrictEqual(Machine.step(settings, Machine.initial, ask, 5), [
       Machine.initial,
       { _tag: "Admitted", generation: 0, probe: false, closed: false }
     ])
   })
 
-  it("opens with the failure that makes enough of enough calls", () => {
+  it("opens with the failure that reaches minimumCalls and failureRate", () => {
     const table: ReadonlyArray<readonly [why: string, steps: ReadonlyArray<Step>, last: string]> = [
       ["three of three are too few calls", times(3, 0, fail()), "Counted"],
       ["four of four", times(4, 0, fail()), "Opened"],
       ["two of four are half of them", [...times(2, 0, succeed()), ...times(2, 0, fail())], "Opened"],
       ["two of five are not", [...times(3, 0, succeed()), ...times(2, 0, fail())], "Counted"],
-      ["a success opens nothing, whatever came before", [...times(3, 0, fail()), [0, succeed()]], "Counted"],
-      ["and the next failure does", [...times(3, 0, fail()), [0, succeed()], [0, fail()]], "Opened"],
-      ["what says nothing is no call", [...times(3, 0, fail()), ...times(9, 0, ignored())], "Counted"]
+      ["a success never opens it", [...times(3, 0, fail()), [0, succeed()]], "Counted"],
+      ["but the next failure does", [...times(3, 0, fail()), [0, succeed()], [0, fail()]], "Opened"],
+      ["neutral endings do not count", [...times(3, 0, fail()), ...times(9, 0, ignored())], "Counted"]
     ]
     for (const [why, steps, last] of table) assert.strictEqual(play(steps).last, last, why)
   })
 
-  it("opens where all of three calls of a hundred must fail, and not where two do", () => {
+  it("opens on a single failure with minimumCalls 1 and failureRate 1, unless a call succeeded", () => {
     const strict = { ...settings, minimumCalls: 1, failureRate: 1 }
     assert.strictEqual(play([[0, succeed()], ...times(50, 0, fail())], undefined, strict).last, "Counted")
     assert.strictEqual(play([[0, fail()]], undefined, strict).last, "Opened")
   })
 
-  it("opens with the slow answer that makes enough of them, and counts it as no failure", () => {
+  it("opens with the slow answer that reaches slowRate, and does not count it as a failure", () => {
     const slow = succeed(0, true)
     assert.strictEqual(play(times(4, 0, slow)).last, "Opened")
     assert.strictEqual(play([[0, succeed()], ...times(3, 0, slow)]).last, "Opened", "three of four")
@@ -111,10 +111,10 @@ describe("a circuit that is closed", () => {
     assert.strictEqual(play(times(100, 0, slow), undefined, { ...settings, slowRate: Infinity }).last, "Counted")
   })
 
-  it("G9: forgets a failure that is older than the window, and after an idle hour all of them", () => {
+  it("G9: forgets failures that are older than the window, and all of them after an idle hour", () => {
     assert.strictEqual(play([...times(3, 0, fail()), [8999, fail()]]).last, "Opened")
     assert.strictEqual(play([...times(3, 0, fail()), [10_000, fail()]]).last, "Counted")
-    assert.strictEqual(play([...times(3, 999, fail()), [10_000, fail()]]).last, "Counted", "a tenth at a time")
+    assert.strictEqual(play([...times(3, 999, fail()), [10_000, fail()]]).last, "Counted", "by tenths of the window")
     assert.strictEqual(play([...times(3, 0, fail()), [3_600_000, fail()]]).last, "Counted")
     assert.deepStrictEqual(sum(settings, slicesOf(play(times(3, 0, fail())).state), 10_000), {
       calls: 0,
@@ -123,7 +123,7 @@ describe("a circuit that is closed", () => {
     })
   })
 
-  it("makes a failure of the success of an answer that breaks, and counts it as the same call", () => {
+  it("turns the success of an answer that breaks off into a failure, without counting it twice", () => {
     const begun = play(times(4, 0, succeed())).state
     const { last, state } = play([[500, breakOff(0)], [800, breakOff(0)]], begun)
     assert.strictEqual(last, "Opened", "two of four")
@@ -133,18 +133,18 @@ describe("a circuit that is closed", () => {
     assert.deepStrictEqual(
       sum(settings, slicesOf(once), 10_000),
       { calls: 0, failures: 0, slow: 0 },
-      "in its own tenth"
+      "in the tenth of the success"
     )
   })
 
-  it("learns nothing from the break of an answer that began longer ago than the window", () => {
+  it("ignores the break of an answer that began before the window", () => {
     const { last, state } = play([...times(4, 0, succeed()), [9999, succeed()], [10_000, breakOff(0)]])
     assert.strictEqual(last, "Counted")
     assert.deepStrictEqual(sum(settings, slicesOf(state), 10_000), { calls: 1, failures: 0, slow: 0 })
     assert.strictEqual(play([...times(9, 0, succeed()), ...times(9, 600_000, breakOff(0))]).last, "Counted")
   })
 
-  it("says how many of how many calls failed, and with what, the most frequent first", () => {
+  it("says how many calls failed and why, most frequent first", () => {
     const table: ReadonlyArray<readonly [steps: ReadonlyArray<Step>, why: string]> = [
       [times(4, 0, fail()), why],
       [
@@ -164,13 +164,13 @@ describe("a circuit that is closed", () => {
     }
   })
 
-  it("keeps no more than the window, however long it runs", () => {
+  it("keeps no more slices than its window has", () => {
     const steps = Array.from({ length: 1000 }, (_, i): Step => [i * 500, succeed()])
     assert.isAtMost(slicesOf(play(steps).state).length, 10)
   })
 
   it.effect.prop(
-    "G9: counts what failed in the last nine tenths of the window, nothing that is older than it, and no idle time",
+    "G9: counts all failures of the last nine tenths of its window, and none from before it",
     {
       gaps: Arbitrary.array(
         Arbitrary.flatMap(
@@ -202,15 +202,15 @@ describe("a circuit that is closed", () => {
   )
 })
 
-describe("a circuit that is open", () => {
-  it("lets nothing through until its time, and says when", () => {
+describe("an open circuit", () => {
+  it("rejects requests until its time is over, and says when that is", () => {
     const [state, decision] = Machine.step(settings, open, ask, 3000)
     assert.deepStrictEqual(decision, { _tag: "Rejected", retryAfter: 2000, isolated: false, why })
     assert.strictEqual(state, open)
     assert.strictEqual(play([[4999, ask]], open).last, "Rejected")
   })
 
-  it("G9: stays open while nobody asks, however long, and then sends one probe", () => {
+  it("G9: stays open without requests, however long, and then sends one probe", () => {
     assert.deepStrictEqual(Machine.step(settings, open, ask, 1e9)[1], {
       _tag: "Admitted",
       generation: 2,
@@ -219,7 +219,7 @@ describe("a circuit that is open", () => {
     })
   })
 
-  it("G3: learns nothing from what began before", () => {
+  it("G3: ignores results of requests from before it opened", () => {
     for (const event of [succeed(0), fail(0), breakOff(0, 0), breakOff(8000, 2, true), ignored(0), trip(0)]) {
       for (const state of [open, probing, closedAgain]) {
         assert.deepStrictEqual(Machine.step(settings, state, event, 31_000), [state, { _tag: "Stale" }])
@@ -227,7 +227,7 @@ describe("a circuit that is open", () => {
     }
   })
 
-  it("stays open for a quarter of the outage so far, from 5 to 30 seconds, and begins anew after a good probe", () => {
+  it("stays open for a quarter of the outage so far, from 5 to 30 seconds, and starts over after a good probe", () => {
     let [state, now] = [open, 0]
     const found: Array<number> = [until(state) - now]
     for (let i = 0; i < 16; i++) {
@@ -249,12 +249,12 @@ describe("a circuit that is open", () => {
     assert.strictEqual(until(state) - now, 5000)
   })
 
-  it("is as long as the server asks for, up to 30 seconds", () => {
+  it("stays open as long as the server asks for, up to 30 seconds", () => {
     const length = (retryAfter: number) => until(play([...times(3, 0, fail()), [0, fail(0, { retryAfter })]]).state)
     assert.deepStrictEqual([0, 4000, 22_000, 3_600_000].map(length), [5000, 5000, 22_000, 30_000])
   })
 
-  it("opens at once and until then when it is told to, for what began since it closed", () => {
+  it("opens at once on a trip, until the time that the trip gives, for requests of the current generation", () => {
     assert.deepStrictEqual(Machine.step(settings, Machine.initial, trip(0), 5), [
       { _tag: "Open", generation: 1, outage: { began: 5, why: "no money" }, until: 77_000, probe: null, at: 5 },
       { _tag: "Opened", why: "no money" }
@@ -265,7 +265,7 @@ describe("a circuit that is open", () => {
 })
 
 describe("a probe", () => {
-  it("is alone: others are told to come again, after at most a second", () => {
+  it("is sent alone: other calls are rejected, with a retryAfter of at most a second", () => {
     const rejected = (at: number) => Machine.step(settings, probing, ask, at)
     assert.deepStrictEqual(rejected(5000), [probing, { _tag: "Rejected", retryAfter: 1000, isolated: false, why }])
     assert.deepInclude(rejected(5000 + lease - 300)[1], { _tag: "Rejected", retryAfter: 300 })
@@ -279,7 +279,7 @@ describe("a probe", () => {
     assert.deepStrictEqual(sum(settings, slicesOf(state), 8000), { calls: 1, failures: 0, slow: 0 })
   })
 
-  it("whose answer breaks opens the circuit again, at the next open time, whatever else was counted", () => {
+  it("reopens the circuit if its answer breaks off, for the next open time, whatever else was counted", () => {
     const { last, state } = play([...times(50, 9000, succeed(3)), [16_000, breakOff(8000, 3, true)]], closedAgain)
     assert.strictEqual(last, "Opened")
     assert.deepInclude(state, { _tag: "Open", outage: { began: 0, why }, until: 21_000 })
@@ -287,17 +287,17 @@ describe("a probe", () => {
     assert.strictEqual(until(play([[16_000, breakOff(8000, 3, true)]], long).state), 16_000 + 76_000 / 4)
   })
 
-  it("whose answer breaks when its beginning is out of the window opens nothing", () => {
+  it("does not reopen the circuit if its answer breaks off after the window", () => {
     assert.strictEqual(play([[18_000, breakOff(8000, 3, true)]], closedAgain).last, "Counted")
   })
 
-  it("whose answer begins late opens the circuit again", () => {
+  it("reopens the circuit if its answer begins late", () => {
     const [state, decision] = Machine.step(settings, probing, succeed(2, true), 8000)
     assert.deepStrictEqual(decision, { _tag: "Opened", why: "the answer to the probe began late" })
     assert.deepInclude(state, { _tag: "Open", generation: 3, outage: { began: 0, why }, until: 13_000 })
   })
 
-  it("G3: closes the circuit for those that began since, and for no other", () => {
+  it("G3: closes the circuit only for requests that begin after it", () => {
     for (const event of [fail(2), ignored(2), succeed(1)]) {
       assert.deepStrictEqual(Machine.step(settings, closedAgain, event, 9000), [closedAgain, { _tag: "Stale" }])
     }
@@ -305,7 +305,7 @@ describe("a probe", () => {
     assert.strictEqual(play(times(2, 9000, fail(3)), closedAgain).last, "Counted", "a fresh window has too few calls")
   })
 
-  it("G4: that says nothing neither opens nor closes, and another may be sent at once", () => {
+  it("G4: neither opens nor closes the circuit with a neutral ending, and another may be sent at once", () => {
     const { said, state } = play([[6000, ignored(2)], [6000, ask]], probing)
     assert.deepStrictEqual(said, ["Counted", "Admitted"])
     assert.deepInclude(state, { _tag: "Open", generation: 4, until: 5000, probe: 6000 + lease })
@@ -316,7 +316,7 @@ describe("a probe", () => {
     })
   })
 
-  it("G5: whose process died is replaced when its lease has ended, and its late answer changes nothing", () => {
+  it("G5: is replaced after its lease if its process died, and its late answer changes nothing", () => {
     assert.strictEqual(play([[5000 + lease - 1, ask]], probing).last, "Rejected")
     const { last, state } = play([[5000 + lease, ask]], probing)
     assert.strictEqual(last, "Admitted")
@@ -326,17 +326,17 @@ describe("a probe", () => {
     assert.strictEqual(play([[200_001, succeed(3)]], state).last, "Closed")
   })
 
-  it("G5: that is late, and was not replaced, counts", () => {
+  it("G5: counts even when it is late, if it was not replaced", () => {
     assert.strictEqual(play([[1e7, succeed(2)]], probing).last, "Closed")
     assert.strictEqual(play([[1e7, fail(2)]], probing).last, "Opened")
   })
 })
 
-describe("a circuit that is isolated", () => {
+describe("an isolated circuit", () => {
   const isolated = play([[0, { _tag: "Isolate", until: null }]]).state
   const forAMinute = play([[0, { _tag: "Isolate", until: 60_000 }]]).state
 
-  it("lets nothing through, and learns nothing, until it is reset", () => {
+  it("rejects all requests and ignores all results until it is reset", () => {
     assert.deepStrictEqual(Machine.step(settings, isolated, ask, 1e12), [
       isolated,
       { _tag: "Rejected", retryAfter: null, isolated: true, why: undefined }
@@ -350,7 +350,7 @@ describe("a circuit that is isolated", () => {
     ])
   })
 
-  it("for so long is closed again after that, once, and what began before says nothing", () => {
+  it("closes once after its time, and ignores results from before", () => {
     assert.deepStrictEqual(Machine.step(settings, forAMinute, ask, 20_000)[1], {
       _tag: "Rejected",
       retryAfter: 40_000,
@@ -364,7 +364,7 @@ describe("a circuit that is isolated", () => {
     assert.strictEqual(play(times(4, 60_000, fail(0)), state).last, "Stale")
   })
 
-  it("also by hand while it is open, or probing; and reset closes what is open", () => {
+  it("may have been open or probing before, and a reset closes an open circuit", () => {
     for (const state of [open, probing]) {
       assert.deepStrictEqual(play([[31_000, { _tag: "Isolate", until: null }], [31_000, succeed(2)]], state).said, [
         "Isolated",
@@ -384,7 +384,7 @@ describe("a circuit whose clock is set back", () => {
   const opened = play(times(4, now, fail())).state
   const asked = (state: Machine.State, at: number) => Machine.step(settings, state, ask, at)
 
-  it("is open for no longer than it was to be", () => {
+  it("stays open no longer than before", () => {
     const [waiting, decision] = asked(opened, now - hour)
     assert.deepStrictEqual(decision, { _tag: "Rejected", retryAfter: 5000, isolated: false, why })
     assert.deepInclude(asked(waiting, now - hour + 4999)[1], { _tag: "Rejected", retryAfter: 1 })
@@ -393,34 +393,38 @@ describe("a circuit whose clock is set back", () => {
     assert.deepInclude(asked(tripped, now - hour)[1], { _tag: "Rejected", retryAfter: 9000 })
   })
 
-  it("G5: waits for no probe longer than its lease, and for nothing else while that is under way", () => {
+  it("G5: waits for a probe no longer than its lease, and for nothing else meanwhile", () => {
     const probing = play([[now + 5000, ask]], opened).state
     const [waiting, decision] = asked(probing, now - hour)
     assert.deepInclude(decision, { _tag: "Rejected", retryAfter: 1000 })
-    assert.strictEqual(play([[now - hour, succeed(2)]], waiting).last, "Closed", "it may still tell how it went")
+    assert.strictEqual(play([[now - hour, succeed(2)]], waiting).last, "Closed", "its result still counts")
     assert.deepInclude(asked(waiting, now - hour + lease - 1)[1], { _tag: "Rejected", retryAfter: 1 })
     assert.deepInclude(asked(waiting, now - hour + lease)[1], { _tag: "Admitted", probe: true })
     const freed = play([[now - hour, ignored(2)]], probing).state
     assert.deepInclude(asked(freed, now - hour)[1], { _tag: "Admitted", probe: true })
   })
 
-  it("G9: counts nothing that is more than a window ahead, and keeps no more than two windows", () => {
+  it("G9: ignores slices more than a window ahead, and keeps no more than two windows", () => {
     const { state } = play(times(3, now, fail()))
     assert.strictEqual(play([[now - hour, fail()]], state).last, "Counted")
     assert.deepInclude(sum(settings, slicesOf(state), now - hour), { calls: 0, failures: 0 })
-    assert.strictEqual(play([[now - 1000, fail()]], state).last, "Opened", "another machine may be a little behind")
+    assert.strictEqual(
+      play([[now - 1000, fail()]], state).last,
+      "Opened",
+      "the clocks of processes may differ a little"
+    )
     const back = Array.from({ length: 1000 }, (_, i): Step => [now - i * 500, succeed()])
     assert.isAtMost(slicesOf(play(back).state).length, 20)
   })
 
-  it("reckons with no longer an outage than there was", () => {
+  it("computes the outage no longer than it was", () => {
     const probing = play([[now + 5000, ask], [now + 5000, fail(2)], [now + 10_000, ask]], opened).state
     const failed = play([[now - hour, ask], [now - hour, fail(4)]], probing).state
     assert.strictEqual(until(failed), now - hour + 5000)
     assert.deepInclude(failed, { outage: { began: now - hour - 10_000, why } })
   })
 
-  it("is isolated for no longer than it was to be", () => {
+  it("stays isolated no longer than before", () => {
     const isolated = play([[now, { _tag: "Isolate", until: now + 60_000 }]]).state
     const [waiting, decision] = asked(isolated, now - hour)
     assert.deepInclude(decision, { _tag: "Rejected", retryAfter: 60_000, isolated: true })

@@ -1,4 +1,4 @@
-/** Outages in virtual time: when a circuit opens, when the first answer comes after it, and how fast calls begin then. */
+/** Outages in virtual time: when a circuit opens, when the first answer comes afterwards, and how fast calls then begin. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer, Random, Ref } from "effect"
 import * as CallContext from "../../../src/callContext.ts"
@@ -8,16 +8,16 @@ import { effort, oneIn } from "../../support/effort.ts"
 import { busiest, count, counter, every, type Serve, wire } from "../../support/provider.ts"
 
 interface Traffic {
-  /** Milliseconds between calls, and how many come. */
+  /** Milliseconds between calls, and the number of calls. */
   readonly gap: number
   readonly calls: number
-  /** For how long each waits, in seconds. */
+  /** How long each call waits, in seconds. */
   readonly patience?: number
   readonly serve: Serve
   readonly seed?: string
 }
 
-/** Calls of one attempt that wait for the circuit: what was sent and answered, and what circuits told. */
+/** Calls with one attempt that wait for the circuit. Returns requests, answers, and the events of circuits. */
 const simulate = ({ calls, gap, patience = 25, seed = "circuit", serve }: Traffic) =>
   Effect.gen(function*() {
     const sent = counter()
@@ -46,7 +46,7 @@ const simulate = ({ calls, gap, patience = 25, seed = "circuit", serve }: Traffi
     return { answers, sent, circuits, opened: circuits.filter(({ _tag }) => _tag === "CircuitOpened") }
   }).pipe(Random.withSeed(seed), VirtualClock.run)
 
-/** Fails at once from here to there, in seconds, and else answers after 300 ms. */
+/** Fails at once between two times in seconds, and otherwise answers after 300 ms. */
 const outage = (from: number, to: number, answer: { readonly rest?: number } = {}): Serve => () =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     now >= from * 1000 && now < to * 1000
@@ -60,21 +60,21 @@ const failing = (share: number): Serve => () =>
       : Effect.succeed({ first: 300 }))
 
 describe("after an outage", () => {
-  // From when it opens, which is 20 calls after the start of a program, or 50 seconds after healthy traffic.
+  // A circuit opens with the 20th call at the start of a program, or 50 seconds after healthy traffic.
   it.effect(
-    "of 20 seconds, the first answer comes at most 6 seconds later, and all that wait are answered",
+    "of 20 seconds, the first answer comes at most 6 seconds later, and all waiting calls are answered",
     () =>
       Effect.gen(function*() {
         const { answers } = yield* simulate({ calls: 684, gap: 1000 / 12, serve: outage(0, 20) })
         assert.isAtMost(Math.min(...answers), 26_000)
-        // Not the 20 that opened it, and one for each probe.
+        // Except the 20 calls that opened the circuit, and one for each probe.
         assert.isAtLeast(answers.length, 684 - 26)
       }),
     60_000
   )
 
   it.effect(
-    "of an hour, the first answer comes at most 31 seconds later, and few are sent meanwhile",
+    "of an hour, the first answer comes at most 31 seconds later, and few requests were sent meanwhile",
     () =>
       Effect.gen(function*() {
         const { answers, sent } = yield* simulate({ calls: 4000, gap: 1000, serve: outage(120, 3720) })
@@ -85,7 +85,7 @@ describe("after an outage", () => {
     60_000
   )
 
-  it.effect("at most twice as many begin in a second as were offered before", () =>
+  it.effect("at most twice as many calls begin per second as before it", () =>
     Effect.gen(function*() {
       for (const [rate, length] of oneIn(4, [[12, 20], [12, 100], [40, 100], [3, 100]] as const)) {
         const { answers, sent } = yield* simulate({
@@ -93,7 +93,7 @@ describe("after an outage", () => {
           gap: 1000 / rate,
           serve: outage(60, 60 + length)
         })
-        // While it has not opened, all are sent.
+        // Until the circuit opens, every call is sent.
         assert.isAtMost(busiest(sent, 60 + length), 2 * rate + 1)
         const after = answers.filter((at) => at > (60 + length) * 1000)
         const arrived = answers.filter((at) => at > (60 + length + 45) * 1000)
@@ -101,7 +101,7 @@ describe("after an outage", () => {
       }
     }), 60_000)
 
-  it.effect("calls begin although the answers of ten minutes from before still run", () =>
+  it.effect("calls begin although answers of ten minutes from before still run", () =>
     Effect.gen(function*() {
       const { answers, circuits } = yield* simulate({
         calls: 600,
@@ -111,17 +111,17 @@ describe("after an outage", () => {
       })
       const closed = circuits.find(({ _tag }) => _tag === "CircuitClosed")?.at ?? NaN
       assert.isAtMost(closed, 190_000)
-      // All that came from when it had opened on: those begin in less than a minute, and take ten.
+      // All calls since the circuit opened: they begin in less than a minute, and take ten.
       const late = answers.filter((at) => at > closed + 600_000)
       assert.isAtLeast(late.length, 350)
-      assert.isAtMost(Math.max(...answers), 300_000 + 600_000 + 1000, "nobody waits at the end")
+      assert.isAtMost(Math.max(...answers), 300_000 + 600_000 + 1000, "no call waits at the end")
     }), 60_000)
 })
 
 describe("a circuit stays closed", () => {
   const rates = [{ gap: 2700, calls: 2700 }, { gap: 1000, calls: 3600 }, { gap: 200, calls: 3000 }]
 
-  it.effect("while half of all calls fail, at any rate", () =>
+  it.effect("while half of all calls fail, at any rate of calls", () =>
     Effect.gen(function*() {
       for (const { calls, gap } of effort(rates, rates.slice(2))) {
         const { opened } = yield* simulate({ gap, calls, serve: failing(0.5) })
@@ -129,14 +129,14 @@ describe("a circuit stays closed", () => {
       }
     }), 120_000)
 
-  it.effect("where 12 calls come in a minute and 30 % of them fail", () =>
+  it.effect("with 12 calls a minute of which 30 % fail", () =>
     Effect.gen(function*() {
       const { answers, opened } = yield* simulate({ gap: 5000, calls: 2000, serve: failing(0.3) })
       assert.lengthOf(opened, 0)
       assert.isAtLeast(answers.length, 1300)
     }), 60_000)
 
-  it.effect("while one answer in five breaks off, of 8 seconds each", () =>
+  it.effect("while every fifth answer, of 8 seconds each, breaks off", () =>
     Effect.gen(function*() {
       const { opened } = yield* simulate({
         gap: 100,
@@ -154,7 +154,7 @@ describe("a circuit stays closed", () => {
 
 describe("a minute in which every answer breaks after its first content", () => {
   it.effect(
-    "opens the circuit, which a probe closes and its break opens again, and ends soon after",
+    "opens the circuit, reopens it when the answer to a probe breaks off, and recovers soon after",
     () =>
       Effect.gen(function*() {
         const { answers, opened, sent } = yield* simulate({

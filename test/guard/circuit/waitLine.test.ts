@@ -1,7 +1,7 @@
 /**
- * The line of calls at a circuit: one by one, and under arrivals, deadlines, priorities and interrupts that are drawn.
+ * The line of calls at a circuit: by example, and with random arrivals, deadlines, priorities and interrupts.
  *
- * `SEED=anything vitest run test/guard/circuit/waitLine.test.ts` looks elsewhere.
+ * `SEED=anything vitest run test/guard/circuit/waitLine.test.ts` tries other sequences.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Clock, Duration, Effect, Exit, Fiber, Schema } from "effect"
@@ -24,7 +24,7 @@ const make = (options: Circuit.Options = {}, store: Circuit.Store = Circuit.memo
     onStoreError: () => Effect.void
   })
 
-/** How a call comes: in how many seconds its deadline is, and whether it waits for an open circuit. */
+/** A call: seconds to its deadline, and whether it waits for an open circuit. */
 interface Coming {
   readonly within?: number
   readonly patient?: boolean
@@ -44,7 +44,7 @@ const fail = (circuits: Guard.Guard) => Effect.flatMap(circuits.admit(request), 
 const begin = (circuits: Guard.Guard) =>
   Effect.tap(circuits.admit(request), ({ opened }) => opened?.(begun) ?? Effect.void)
 
-/** A circuit that was asked so many times in a second, with success and then in an outage, until it opened, for 5 seconds. */
+/** A circuit with `rate` calls per second, first with successes and then in an outage, until it opened for 5 seconds. */
 const opened = Effect.fnUntraced(function*(rate = 1, store?: Circuit.Store) {
   const circuits = make({}, store)
   for (let i = 0; i < 40 * rate; i++) {
@@ -64,7 +64,7 @@ const why = "51 of 55 calls failed: Overloaded"
 const fork = <A, E>(self: Effect.Effect<A, E>) => Effect.forkChild(self, { startImmediately: true })
 
 describe("a call at an open circuit", () => {
-  it.effect("waits for the next probe, is the probe, and those behind it wait for its answer to begin", () =>
+  it.effect("waits for the next probe and becomes the probe, and calls behind it wait for its answer to begin", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const [first, second] = [yield* fork(gate(circuits)), yield* fork(gate(circuits))]
@@ -99,7 +99,7 @@ describe("a call at an open circuit", () => {
       }
     }))
 
-  it.effect("is told at once if the next probe comes after its deadline, also when a probe fails later", () =>
+  it.effect("fails at once if the next probe comes after its deadline, even if that is clear only after a failed probe", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       assert.strictEqual((yield* Effect.flip(gate(circuits, { within: 5 })))._tag, "CircuitOpen")
@@ -114,7 +114,7 @@ describe("a call at an open circuit", () => {
       assert.isUndefined(late?.pollUnsafe())
     }))
 
-  it.effect("G1: leaves the line when it is interrupted, and the next one goes in its place", () =>
+  it.effect("G1: leaves the line when it is interrupted, and the next call takes its place", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const calls = yield* Effect.forEach([1, 2, 3], () => fork(gate(circuits)))
@@ -125,7 +125,7 @@ describe("a call at an open circuit", () => {
       assert.deepStrictEqual(calls[2]?.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("G4: takes the place of a probe that was left, at once", () =>
+  it.effect("G4: replaces an interrupted probe at once", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const [, second] = [yield* fork(gate(circuits)), yield* fork(gate(circuits))]
@@ -136,7 +136,7 @@ describe("a call at an open circuit", () => {
       assert.deepStrictEqual(second.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("goes in the place of one that was let through and was never sent, after a second", () =>
+  it.effect("replaces a call that left the line but was never sent, after a second", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const [first, second] = [yield* fork(gate(circuits)), yield* fork(gate(circuits))]
@@ -148,7 +148,7 @@ describe("a call at an open circuit", () => {
       assert.deepStrictEqual(second.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("fails at once when somebody isolates the circuit", () =>
+  it.effect("fails at once when the circuit is isolated", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const calls = yield* Effect.forEach([1, 2], () => fork(gate(circuits)))
@@ -159,7 +159,7 @@ describe("a call at an open circuit", () => {
       }
     }))
 
-  it.effect("goes when somebody resets the circuit, the oldest at once and the others in turn", () =>
+  it.effect("leaves when the circuit is reset: the oldest call at once, the others in turn", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const calls = yield* Effect.forEach([1, 2, 3], () => fork(gate(circuits)))
@@ -170,7 +170,7 @@ describe("a call at an open circuit", () => {
       for (const call of calls) assert.deepStrictEqual(call.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("goes within a second after another process has closed the circuit", () =>
+  it.effect("leaves within a second after another process closed the circuit", () =>
     Effect.gen(function*() {
       const store: Circuit.Store = { modify: Circuit.memory().modify }
       const there = make({}, store)
@@ -185,7 +185,7 @@ describe("a call at an open circuit", () => {
     }))
 })
 
-/** When those that wait begin, in milliseconds from when the circuit closes. */
+/** The times at which waiting calls begin. */
 const recovery = Effect.fnUntraced(function*(circuits: Guard.Guard, waiting: number, more: Coming = {}) {
   const at: Array<number> = []
   const came = (index: number) =>
@@ -202,8 +202,8 @@ const recovery = Effect.fnUntraced(function*(circuits: Guard.Guard, waiting: num
   return { at, calls, probe, closed: yield* Clock.currentTimeMillis }
 })
 
-describe("calls at a circuit that has closed", () => {
-  it.effect("begin oldest first within their priority, at a rate that grows to twice the one from before", () =>
+describe("calls at a circuit that has just closed", () => {
+  it.effect("begin oldest first within their priority, at a rate that grows to twice the earlier one", () =>
     Effect.gen(function*() {
       const circuits = yield* opened(6)
       const { at, closed } = yield* recovery(circuits, 100)
@@ -220,7 +220,7 @@ describe("calls at a circuit that has closed", () => {
           line.map(({ index }) => index)
         )
       }
-      // All but the one that looks wait behind them.
+      // All other calls wait behind the urgent ones, except the one that checks the circuit.
       assert.isBelow(urgent.at(-1)?.now ?? NaN, others[2]?.now ?? NaN)
       for (let second = 0; second < 15; second++) {
         const inIt = begun.filter(({ now }) => now >= second * 1000 && now < (second + 1) * 1000).length
@@ -245,7 +245,7 @@ describe("calls at a circuit that has closed", () => {
       for (const call of calls) assert.deepStrictEqual(call.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("begin at half the rate after a loss, once for all that began before it", () =>
+  it.effect("begin at half the rate after a loss, which cuts once for all calls that began before it", () =>
     Effect.gen(function*() {
       const circuits = yield* opened(10)
       const { at, closed } = yield* recovery(circuits, 400, { within: 120 })
@@ -260,7 +260,7 @@ describe("calls at a circuit that has closed", () => {
       assert.isAtMost(cut, 14)
     }))
 
-  it.effect("are told at once if their turn cannot come before their deadline, and wait if they may not wait for a probe", () =>
+  it.effect("fail at once if their turn cannot come before their deadline, and wait even if they may not wait for a probe", () =>
     Effect.gen(function*() {
       const circuits = yield* opened(2)
       const { calls } = yield* recovery(circuits, 60, { within: 15 })
@@ -269,7 +269,7 @@ describe("calls at a circuit that has closed", () => {
         const exit = call.pollUnsafe()
         return exit !== undefined && Exit.isFailure(exit) ? [exit] : []
       })
-      // 10 seconds are left for a rate that grows to 4 a second in 5.
+      // 10 seconds remain, in which the rate grows to 4 per second within 5 seconds.
       assert.isAtLeast(told.length, 25)
       assert.isAtMost(told.length, 35)
       const error = yield* Effect.flip(gate(circuits, { within: 5 }))
@@ -291,7 +291,7 @@ describe("calls at a circuit that has closed", () => {
       assert.deepInclude((yield* circuits.status).circuits["a"], { state: "open", waiting: 10 - begun })
     }))
 
-  it.effect("do not wait any more once nobody waits and the rate is full", () =>
+  it.effect("pass at once when no call waits and the rate is full", () =>
     Effect.gen(function*() {
       const circuits = yield* opened(1)
       yield* recovery(circuits, 2)
@@ -303,7 +303,7 @@ describe("calls at a circuit that has closed", () => {
 })
 
 // -----------------------------------------------------------------------------
-// What is drawn
+// Random calls
 // -----------------------------------------------------------------------------
 
 const int = (minimum: number, maximum: number) =>
@@ -317,9 +317,9 @@ const call = Arbitrary.map(
     within,
     priority: priorities[priority % 3] ?? "default",
     patient: priority !== 9,
-    /** After how many milliseconds it is interrupted. */
+    /** Milliseconds until it is interrupted. */
     leaves: luck === 0 ? 700 : luck === 1 ? 9000 : undefined,
-    /** How long its answer goes on, and whether it breaks. */
+    /** How long its answer lasts, and when it breaks off, if it does. */
     length: minutes * 60_000,
     breaks: luck === 2 ? 3000 : undefined
   })
@@ -329,7 +329,7 @@ const counts = { calls: 0, waited: 0, told: 0, interrupted: 0, broken: 0, recove
 
 describe("any number of calls", () => {
   it.effect.prop(
-    "G1 G5 G6: leave in order, on time and one probe at a time, whatever comes, and none is left behind",
+    "G1 G5 G6: leave in order, on time and one probe at a time, and none is left behind",
     {
       calls: Arbitrary.array(call, { minLength: 250, maxLength: 250 }),
       outage: Arbitrary.all([int(1, 20), int(5, 60)]),
@@ -404,7 +404,7 @@ describe("any number of calls", () => {
     { arbitrary: { runs: 50, seed, size: 1000 }, timeout: 60_000 }
   )
 
-  it("were at least ten thousand, of each kind", () => {
+  it("covered at least ten thousand, and each kind", () => {
     assert.isAtLeast(counts.calls, 10_000)
     for (const [what, count] of Object.entries(counts)) assert.isAtLeast(count, 50, what)
   })

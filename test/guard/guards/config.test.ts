@@ -1,4 +1,4 @@
-/** Guards as they are written, read from the environment, described, looked at and refused. */
+/** Guards as options, from environment variables, as text, as status, and with errors. */
 import { assert, describe, expect, it } from "@effect/vitest"
 import { Config, ConfigProvider, Context, Data, Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
@@ -9,7 +9,7 @@ import { FakeClaude, Faults } from "../../../src/testing/index.ts"
 const parse = (env: Readonly<Record<string, string>>) => Guards.config.parse(ConfigProvider.fromUnknown(env))
 const refused = (guards: unknown): string => {
   try {
-    // What is not typed may say anything.
+    // A record without types may contain anything.
     Guards.apply(guards as Guards.Guards)
     return "nothing is refused"
   } catch (error) {
@@ -19,7 +19,7 @@ const refused = (guards: unknown): string => {
 }
 const own: Guard.Guard = { gate: Guard.open, admit: () => Effect.succeed({ settle: () => Effect.void }) }
 
-describe("G12: guards that cannot be meant are refused when they are written", () => {
+describe("G12: contradictory or invalid guards are rejected when they are created", () => {
   const cases: ReadonlyArray<readonly [guards: unknown, sentence: string]> = [
     [
       { circiut: {} },
@@ -40,16 +40,16 @@ describe("G12: guards that cannot be meant are refused when they are written", (
       { quota: { requests: 5, classes: { haiku: 5 } } },
       "quota: classes.haiku is 5: it must be a record, {} for what is usual"
     ],
-    [{ account: 5 }, "Guards: account is 5: it must be a text"],
+    [{ account: 5 }, "Guards: account is 5: it must be a string"],
     [{ account: "" }, "Guards: account is empty: name it, or leave it out"],
     [{ account: "  " }, "Guards: account is empty: name it, or leave it out"],
     [
       { extra: [{}] },
-      "Guards: extra is no list of guards: each must have a gate (Guard.open, if it has none) and an admit"
+      "Guards: extra must be a list of guards, each with a gate (Guard.open lets every request pass) and an admit"
     ],
     [
       { extra: own },
-      "Guards: extra is no list of guards: each must have a gate (Guard.open, if it has none) and an admit"
+      "Guards: extra must be a list of guards, each with a gate (Guard.open lets every request pass) and an admit"
     ],
     [{ budget: { attempts: 3 } }, "budget has no field attempts: it has size"],
     [{ monitor: { minimum: 3 } }, "monitor has no field minimum: it has below, window, minimumCalls"],
@@ -115,7 +115,7 @@ describe("G12: guards that cannot be meant are refused when they are written", (
     })
   }
 
-  it("and those that can be are not: openFor may be longer than the longest that is usual", () => {
+  it("G12: a valid record is accepted: openFor alone may be longer than the default maxOpenFor", () => {
     for (
       const guards of [{}, Guards.standard, { extra: [own] }, { circuit: { openFor: "20 minutes" } }, {
         budget: false,
@@ -131,7 +131,7 @@ describe("G12: guards that cannot be meant are refused when they are written", (
     assert.strictEqual(Circuit.settings({ openFor: "20 minutes" }).maxOpenFor, 1_200_000)
   })
 
-  it("the settings that are usual are those of the documentation", () => {
+  it("the defaults match the documentation", () => {
     assert.deepStrictEqual(Monitor.settings({}), {
       below: 0.95,
       window: 300_000,
@@ -148,7 +148,7 @@ describe("G12: guards that cannot be meant are refused when they are written", (
 })
 
 describe("Guards.config", () => {
-  it.effect("has a circuit, a budget and a monitor where nothing is set", () =>
+  it.effect("has a circuit, a budget and a monitor if no variable is set", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* parse({}), {
         account: "default",
@@ -160,7 +160,7 @@ describe("Guards.config", () => {
       })
     }))
 
-  it.effect("reads every name", () =>
+  it.effect("reads every variable", () =>
     Effect.gen(function*() {
       const guards = yield* parse({
         CLAUDE_ACCOUNT: "acme",
@@ -191,16 +191,16 @@ describe("Guards.config", () => {
       assert.doesNotThrow(() => Guards.apply(guards))
     }))
 
-  it.effect("leaves out what is not wanted", () =>
+  it.effect("leaves out guards that are switched off", () =>
     Effect.gen(function*() {
       const guards = yield* parse({ CLAUDE_CIRCUIT: "false", CLAUDE_BUDGET: "no", CLAUDE_MONITOR: "off" })
       assert.deepInclude(guards, { circuit: undefined, budget: false, monitor: false })
-      // A switch turns off what is set in detail, too.
+      // A switch also turns off a guard that other variables configure.
       const detailed = yield* parse({ CLAUDE_CIRCUIT: "false", CLAUDE_CIRCUIT_OPEN_FOR: "10 seconds" })
       assert.isUndefined(detailed.circuit)
     }))
 
-  it.effect("fails with what to change, where values contradict each other or cannot be meant", () =>
+  it.effect("fails and says what to change, if values are invalid or contradict each other", () =>
     Effect.gen(function*() {
       for (
         const [env, words] of [
@@ -210,7 +210,7 @@ describe("Guards.config", () => {
           [{ CLAUDE_ACCOUNT: " " }, "account is empty"],
           [{ CLAUDE_QUEUE: "-1" }, "queue is -1: it must be a whole number"],
           [{ CLAUDE_REQUESTS_PER_MINUTE: "0" }, "requests is 0: it must be above 0"],
-          [{ CLAUDE_HEADROOM: "0.5" }, "CLAUDE_HEADROOM is 0.5, but there is no limit that it is a share of"],
+          [{ CLAUDE_HEADROOM: "0.5" }, "CLAUDE_HEADROOM is 0.5, but no limit is set"],
           [{ CLAUDE_CONCURRENCY_MAX: "many" }, "CLAUDE_CONCURRENCY_MAX"],
           [{ CLAUDE_CONCURRENCY_MAX: "1.5" }, "CLAUDE_CONCURRENCY_MAX"],
           [{ CLAUDE_MAX_WAIT: "soon" }, "CLAUDE_MAX_WAIT"],
@@ -226,13 +226,13 @@ describe("Guards.config", () => {
 })
 
 describe("Guards.describe", () => {
-  it("shows what is there where nothing is asked for", () => {
+  it("shows the defaults for an empty record", () => {
     expect(Guards.describe({})).toMatchInlineSnapshot(`
-      "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
-      budget    for each model, 10 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
+      "monitor   alerts when a circuit opens, or when fewer than 95% of at least 20 calls in the last 5m succeed
+      budget    per model, 10 failed extra attempts, and one more for each answer that begins; when used up, one attempt after 10s, a wait that doubles with each failure up to 5m
       gate      no
-      queue     any number may run; any number wait, until their deadline; interactive before default before background, tenants in turns, by class of models
-                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
+      queue     any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn; one queue per class of models
+                after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests
       circuit   no"
     `)
     expect(Guards.describe({ budget: false, monitor: false })).toMatchInlineSnapshot(`
@@ -244,19 +244,19 @@ describe("Guards.describe", () => {
     `)
   })
 
-  it("shows the usual guards", () => {
+  it("shows the standard guards", () => {
     expect(Guards.describe(Guards.standard)).toMatchInlineSnapshot(`
-      "monitor   tells when a circuit opens, and when fewer than 95% of the calls of the last 5m succeed, of at least 20
-      budget    for each model, 10 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
-      gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
-      queue     any number may run; any number wait, until their deadline; interactive before default before background, tenants in turns, by class of models
-                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
-      circuit   opens when 90% of the calls of the last 1m fail, of at least 20, for 5s or a quarter of the outage so far, up to 30s
-                then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one from before"
+      "monitor   alerts when a circuit opens, or when fewer than 95% of at least 20 calls in the last 5m succeed
+      budget    per model, 10 failed extra attempts, and one more for each answer that begins; when used up, one attempt after 10s, a wait that doubles with each failure up to 5m
+      gate      fails at once after the account reached its spend limit; at an open circuit, calls that may wait form one line, oldest first
+      queue     any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn; one queue per class of models
+                after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests
+      circuit   opens when 90% of at least 20 calls in the last 1m fail, for the longer of 5s and a quarter of the outage so far, up to 30s
+                then one probe at a time; once its answer begins, waiting calls leave at a rate that grows in 5s to twice the one before the outage"
     `)
   })
 
-  it("shows everything", () => {
+  it("shows all guards with options", () => {
     expect(Guards.describe({
       account: "acme",
       concurrency: { min: 4, max: 64, maxWait: "30 seconds" },
@@ -274,15 +274,15 @@ describe("Guards.describe", () => {
       extra: [own]
     })).toMatchInlineSnapshot(`
       "account   acme
-      monitor   tells when a circuit opens, and when fewer than 90% of the calls of the last 5m succeed, of at least 20
-      budget    for each model, 20 failed extra attempts, and one more for each answer that begins; then one after 10s, doubled by each that fails up to 5m
-      gate      fails at once when the account has spent its money; at an open circuit, who may wait stands in one line, oldest first
-      queue     4 to 64 run, fewer after losses; 200 wait for 30s at most; interactive before default before background, tenants in turns, by class of models
-                after a 429 with a retry-after, its class of models waits as long, 1m at most; then one call looks
-      quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m (95% while answers say what is left), 20% at once; input by the API's count
+      monitor   alerts when a circuit opens, or when fewer than 90% of at least 20 calls in the last 5m succeed
+      budget    per model, 20 failed extra attempts, and one more for each answer that begins; when used up, one attempt after 10s, a wait that doubles with each failure up to 5m
+      gate      fails at once after the account reached its spend limit; at an open circuit, calls that may wait form one line, oldest first
+      queue     4 to 64 run, fewer after losses; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn; one queue per class of models
+                after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests
+      quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m (95% while answers report what is left), 20% at once; input tokens counted by the API
                 haiku: 100 requests
-      circuit   opens when 90% of the calls of the last 1m fail, of at least 20, or 40% begin after more than 10s, for 20s or a quarter of the outage so far, up to 30s
-                then one probe at a time; when its answer begins, calls leave the line at a rate that grows in 5s to twice the one from before
+      circuit   opens when 90% of at least 20 calls in the last 1m fail, or 40% are answered only after 10s, for the longer of 20s and a quarter of the outage so far, up to 30s
+                then one probe at a time; once its answer begins, waiting calls leave at a rate that grows in 5s to twice the one before the outage
       extra     1 of your own, asked last"
     `)
   })
@@ -296,7 +296,7 @@ const guarded = (guards: Guards.Guards, playable: Faults.Playable) =>
   FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provideMerge(CallLog.layerMemory))
 
 describe("Guards.status", () => {
-  it.effect("is plain data, of what was asked", () =>
+  it.effect("is plain data about the models that were called", () =>
     Effect.gen(function*() {
       const json = Effect.map(Guards.status, (status) => JSON.parse(JSON.stringify(status)))
       assert.deepStrictEqual(yield* json, {
@@ -327,11 +327,11 @@ describe("Guards.status", () => {
     ))
 })
 
-describe("by hand", () => {
+describe("Guards.isolate and Guards.reset", () => {
   const ask = (model: string) => Effect.map(Effect.result(Claude.text("hi", { model })), ({ _tag }) => _tag)
   const [haiku, sonnet] = ["claude-haiku-5-5", "claude-sonnet-5-5"] as const
 
-  it.effect("a model is isolated until it is reset, and others are not", () =>
+  it.effect("block one model until it is reset, and no other", () =>
     Effect.gen(function*() {
       yield* Guards.isolate(haiku)
       yield* TestClock.adjust("1 day")
@@ -343,7 +343,7 @@ describe("by hand", () => {
       assert.strictEqual(yield* ask(haiku), "Success")
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.answer("well"))))))
 
-  it.effect("a model is isolated for a time", () =>
+  it.effect("block one model for a time", () =>
     Effect.gen(function*() {
       yield* Guards.isolate(haiku, "1 minute")
       yield* TestClock.adjust("59 seconds")
@@ -352,7 +352,7 @@ describe("by hand", () => {
       assert.strictEqual(yield* ask(haiku), "Success")
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.answer("well"))))))
 
-  it.effect("the account is isolated, and reset", () =>
+  it.effect("block and reset the account", () =>
     Effect.gen(function*() {
       yield* Guards.isolate()
       assert.deepStrictEqual([yield* ask(haiku), yield* ask(sonnet)], ["Failure", "Failure"])
@@ -362,7 +362,7 @@ describe("by hand", () => {
       assert.lengthOf(yield* FakeClaude.received, 2)
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.answer("well"))))))
 
-  it.effect("an isolated account ends no call that runs", () =>
+  it.effect("end no running call", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi"))
       yield* TestClock.adjust("1 second")
@@ -371,7 +371,7 @@ describe("by hand", () => {
       assert.strictEqual(yield* Fiber.join(call), "well")
     }).pipe(Effect.provide(guarded({ circuit: {} }, [Faults.delayed(Faults.answer("well"), "5 seconds")]))))
 
-  it.effect("what cannot be is said: without a circuit, and for no time", () =>
+  it.effect("fail without a circuit, and for a duration of 0", () =>
     Effect.gen(function*() {
       const died = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.map(Effect.catchDefect(Effect.as(effect, "nothing"), (defect) => Effect.succeed(String(defect))), String)
@@ -383,14 +383,14 @@ describe("by hand", () => {
     }).pipe(Effect.provide(guarded({}, Faults.cycle(Faults.answer("well"))))))
 })
 
-describe("types", () => {
+describe("the types of Guards", () => {
   class Missing extends Data.TaggedError("Missing") {}
   class Key extends Context.Service<Key, string>()("test/Key") {}
   const layer: Layer.Layer<Claude.Claude | FakeClaude.Received, Missing, Key> = Layer.unwrap(
     Effect.map(Key, (key) => key === "" ? Layer.effectContext(Effect.fail(new Missing())) : FakeClaude.layer([]))
   )
 
-  it("a guarded layer keeps its errors, its needs and its services, and adds Control", () => {
+  it("keep the errors, requirements and services of a guarded layer, and add Control", () => {
     expectTypeOf(Guards.apply({})(layer)).toEqualTypeOf<
       Layer.Layer<Claude.Claude | FakeClaude.Received | Guards.Control, Missing, Key>
     >()
@@ -403,7 +403,7 @@ describe("types", () => {
     expectTypeOf(Claude.text("hi")).toEqualTypeOf<Effect.Effect<string, ClaudeError.ClaudeError, Claude.Claude>>()
   })
 
-  it("takes no layer without a Claude, and no field that is none", () => {
+  it("accept no layer without a Claude, and no unknown field", () => {
     // @ts-expect-error there is no Claude in it
     const none: () => unknown = () => Guards.apply({})(Layer.succeed(Key, "key"))
     // @ts-expect-error there is no such field

@@ -1,4 +1,4 @@
-/** Stores that do not answer: what leans on them goes on without. */
+/** A guard goes on without a store that does not answer. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Ref } from "effect"
 import { TestClock } from "effect/testing"
@@ -19,9 +19,9 @@ const stores: ReadonlyArray<readonly [string, Quota.Store]> = [
   ["hangs and cannot be interrupted", all(Effect.uninterruptible(Effect.never))]
 ]
 
-describe("a store of levels that does not answer", () => {
+describe("a quota store that does not answer", () => {
   it.effect.each(stores)(
-    "G15: because it %s holds up a call for a second, and those after it not at all",
+    "G15: delays one call by a second if it %s, and later calls not at all",
     ([, store]) =>
       Effect.gen(function*() {
         const first = yield* Effect.forkChild(Claude.text("hi"))
@@ -44,7 +44,7 @@ describe("a store of levels that does not answer", () => {
       ))
   )
 
-  it.effect("is left alone for no longer than ever where the clock is set back", () =>
+  it.effect("is skipped no longer than usual when the clock is set back", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("10 hours")

@@ -1,7 +1,7 @@
 /**
- * When somebody is told that calls fail, and when that they are well again.
+ * When the monitor raises an alert that calls fail, and when it clears it.
  *
- * `SEED=anything vitest run test/guard/Monitor.test.ts` looks elsewhere.
+ * `SEED=anything vitest run test/guard/monitor/Monitor.test.ts` tries other sequences.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Layer, Random, Ref, Schema, Stream } from "effect"
@@ -28,7 +28,7 @@ const rates = Effect.map(events, (all) => all.filter(isSuccessRate))
 const isSuccessRate = (event: CallLog.Event) => event._tag === "SuccessRateLow" || event._tag === "SuccessRateRecovered"
 const successRate = Effect.map(Guards.status, (status) => status.successRate ?? assert.fail("there is a monitor"))
 
-/** A fake that is watched, and the log of it. The budget is left out: calls have their own number of retries. */
+/** A fake with a monitor, and its log. Without a budget, so that calls have their own number of retries. */
 const watched = (playable: Faults.Playable, guards: Guards.Guards = {}, pager: Array<Monitor.Alert> = []) =>
   FakeClaude.layer(playable).pipe(
     Guards.apply({ budget: false, ...guards }),
@@ -39,7 +39,7 @@ const watched = (playable: Faults.Playable, guards: Guards.Guards = {}, pager: A
   )
 
 const ask = Effect.exit(Claude.text("hi"))
-/** What `admit` looks at is the name of the model. */
+/** `admit` reads only the name of the model. */
 const request = { params: { model: "claude-haiku-5-5" } } as Message.Request
 const every = (length: Duration.Input, times: number) =>
   Effect.replicateEffect(Effect.andThen(ask, TestClock.adjust(length)), times, { discard: true })
@@ -48,7 +48,7 @@ const quick = Retry.byTag({ Overloaded: Retry.linear({ times: 3, base: "1 second
 
 describe("an incident", () => {
   const pager: Array<Monitor.Alert> = []
-  // A call every ten seconds, so that the window of five minutes has 30. From minute 10 to minute 14 most fail.
+  // One call every ten seconds, that is 30 in the window of five minutes. From minute 10 to minute 14 most fail.
   const incident = Faults.by(({ elapsed }) =>
     elapsed < 600_000 || elapsed >= 840_000
       ? Faults.answer("well")
@@ -57,13 +57,13 @@ describe("an incident", () => {
       : Faults.overloaded
   )
 
-  it.effect("raises once and clears once, at the right minute, with its causes", () =>
+  it.effect("raises one alert and clears it once, at the right minute, with its causes", () =>
     Effect.gen(function*() {
       yield* every("10 seconds", 60)
       assert.deepStrictEqual(yield* rates, [])
       yield* every("10 seconds", 140)
       const told = yield* rates
-      // Of 30 calls one may fail: 29 are 96.7 %, and 28 are 93.3 %.
+      // Of 30 calls one may fail: 29 successes are 96.7 %, and 28 are 93.3 %.
       const common = { call: undefined, model: "claude-sonnet-5-5", calls: 30 }
       assert.deepStrictEqual(told, [
         {
@@ -74,7 +74,7 @@ describe("an incident", () => {
           failures: 2,
           causes: [{ tag: "ServerFault", count: 1 }, { tag: "Overloaded", count: 1 }]
         },
-        // The last but one fails at 820 seconds, and is in the window until 1116.
+        // The last but one failure is at 820 seconds, and stays in the window until 1116.
         {
           _tag: "SuccessRateRecovered",
           ...common,
@@ -87,7 +87,7 @@ describe("an incident", () => {
       assert.deepStrictEqual(pager.filter(isSuccessRate), [...told])
     }).pipe(Effect.provide(watched(incident, {}, pager))))
 
-  it.effect("tells the most frequent cause first", () =>
+  it.effect("lists the most frequent cause first", () =>
     Effect.gen(function*() {
       yield* every("1 second", 30)
       assert.deepStrictEqual((yield* successRate).causes, [
@@ -105,7 +105,7 @@ describe("an incident", () => {
         : Faults.answer("well")
     )))))
 
-  it.effect("is none with 19 failures of 19 calls: the 20th call decides", () =>
+  it.effect("raises no alert with 19 failures of 19 calls, only with the 20th call", () =>
     Effect.gen(function*() {
       yield* every("1 second", 19)
       assert.deepStrictEqual(yield* rates, [])
@@ -115,7 +115,7 @@ describe("an incident", () => {
       assert.isTrue((yield* successRate).low)
     }).pipe(Effect.provide(watched(Faults.by(({ index }) => index < 19 ? Faults.overloaded : Faults.answer("well"))))))
 
-  it.effect("is none where exactly 95 % succeed", () =>
+  it.effect("raises no alert if exactly 95 % succeed", () =>
     Effect.gen(function*() {
       yield* every("1 second", 20)
       assert.strictEqual((yield* successRate).rate, 0.95)
@@ -133,11 +133,11 @@ describe("an outage of ten minutes, with a call every second", () => {
   const under = (policy: Policy.Policy) => Effect.exit(Claude.text("hi").pipe(Policy.apply(policy)))
   const cases: ReadonlyArray<readonly [title: string, call: typeof ask]> = [
     ["under Policy.standard", under(Policy.standard)],
-    ["in calls of a minute", under({ ...Policy.standard, overall: "1 minute" })],
-    ["in calls without a policy", ask]
+    ["with a deadline of a minute", under({ ...Policy.standard, overall: "1 minute" })],
+    ["without a policy", ask]
   ]
   for (const [title, call] of effort(cases, cases.slice(0, 1))) {
-    it.effect(`is told within a minute, by the circuit, and its end once, ${title}`, () => {
+    it.effect(`alerts within a minute by the circuit, and once at the end, ${title}`, () => {
       const pager: Array<Monitor.Alert> = []
       return Effect.gen(function*() {
         for (let second = 0; second < 2400; second++) {
@@ -148,7 +148,7 @@ describe("an outage of ten minutes, with a call every second", () => {
         assert.isAtMost(pager[0]?.at ?? Infinity, from + 60_000)
         const circuits = pager.flatMap((alert) => alert._tag === "CircuitOpened" ? [alert] : [])
         assert.match(circuits[0]?.why ?? "", /^\d+ of \d+ calls failed: Overloaded$/)
-        assert.lengthOf(circuits, 1, "it opens again with each probe that fails: that is told once")
+        assert.lengthOf(circuits, 1, "each failed probe reopens it, which raises one alert only")
         const [low, recovered, ...more] = pager.filter(isSuccessRate)
         assert.deepStrictEqual([low?._tag, recovered?._tag, ...more], ["SuccessRateLow", "SuccessRateRecovered"])
         assert.isAbove(recovered?.at ?? 0, to)
@@ -157,7 +157,7 @@ describe("an outage of ten minutes, with a call every second", () => {
     }, 60_000)
   }
 
-  it.effect("is told for each model whose circuit opens", () => {
+  it.effect("alerts once for each model whose circuit opens", () => {
     const pager: Array<Monitor.Alert> = []
     return Effect.gen(function*() {
       for (const model of ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"]) {
@@ -172,30 +172,33 @@ describe("an outage of ten minutes, with a call every second", () => {
   })
 })
 
-describe("what was said is held on to", () => {
-  itLong("at a rate near the threshold: 5 % of a call a second fail, for a day", () =>
-    Effect.gen(function*() {
-      const pager: Array<Monitor.Alert> = []
-      const monitor = Monitor.make(
-        Monitor.settings({}),
-        { emit: () => Effect.void },
-        { raise: (alert) => Effect.sync(() => void pager.push(alert)) }
-      )
-      const ended = { call: "c", model: "claude-sonnet-5-5", spent, took: Duration.zero } as const
-      for (let at = 0; at < 86_400_000; at += 1000) {
-        const error = new ClaudeError.Overloaded({})
-        yield* monitor.log.emit(
-          (yield* Random.next) < 0.05
-            ? { _tag: "GaveUp", at, ...ended, error, reason: "RetriesSpent", history: [] }
-            : { _tag: "CallSucceeded", at, ...ended, attempts: 1 }
+describe("an alert near the threshold", () => {
+  itLong(
+    "is raised and cleared at most once an hour: 5 % of one call a second fail, for a day",
+    () =>
+      Effect.gen(function*() {
+        const pager: Array<Monitor.Alert> = []
+        const monitor = Monitor.make(
+          Monitor.settings({}),
+          { emit: () => Effect.void },
+          { raise: (alert) => Effect.sync(() => void pager.push(alert)) }
         )
-      }
-      for (const tag of ["SuccessRateLow", "SuccessRateRecovered"] as const) {
-        const told = pager.filter(({ _tag }) => _tag === tag)
-        assert.isAtLeast(told.length, 5)
-        for (const [i, { at }] of told.entries()) assert.isAbove(at - (told[i - 1]?.at ?? -Infinity), 3_600_000)
-      }
-    }).pipe(Random.withSeed(seed)))
+        const ended = { call: "c", model: "claude-sonnet-5-5", spent, took: Duration.zero } as const
+        for (let at = 0; at < 86_400_000; at += 1000) {
+          const error = new ClaudeError.Overloaded({})
+          yield* monitor.log.emit(
+            (yield* Random.next) < 0.05
+              ? { _tag: "GaveUp", at, ...ended, error, reason: "RetriesSpent", history: [] }
+              : { _tag: "CallSucceeded", at, ...ended, attempts: 1 }
+          )
+        }
+        for (const tag of ["SuccessRateLow", "SuccessRateRecovered"] as const) {
+          const told = pager.filter(({ _tag }) => _tag === tag)
+          assert.isAtLeast(told.length, 5)
+          for (const [i, { at }] of told.entries()) assert.isAbove(at - (told[i - 1]?.at ?? -Infinity), 3_600_000)
+        }
+      }).pipe(Random.withSeed(seed))
+  )
 
   const turns = (fails: (second: number) => boolean) =>
     watched(Faults.by(({ elapsed }) => fails(elapsed / 1000) ? Faults.overloaded : Faults.answer("well")), {
@@ -203,25 +206,25 @@ describe("what was said is held on to", () => {
     })
   const told = Effect.map(rates, (all) => all.map(({ _tag, at }) => [_tag, at / 1000]))
 
-  it.effect("an alert stands for a window, although all is well before that", () =>
+  it.effect("lasts for at least one window, even if the rate recovers earlier", () =>
     Effect.gen(function*() {
       yield* every("1 second", 200)
-      // Two of 21 fail. Two of 40 may: it would be over at second 39.
+      // Two of 21 fail. Two of 40 may fail: without the minimum, the alert would end at second 39.
       assert.deepStrictEqual(yield* told, [["SuccessRateLow", 20], ["SuccessRateRecovered", 70]])
     }).pipe(Effect.provide(turns((second) => second === 1 || second === 20))))
 
-  it.effect("and is not raised again within an hour, unless it fails twice as much", () =>
+  it.effect("needs twice as many failures within an hour after the last alert", () =>
     Effect.gen(function*() {
       yield* every("1 second", 1130)
       assert.deepStrictEqual(yield* told, [
         ["SuccessRateLow", 20],
         ["SuccessRateRecovered", 70],
-        // From the third of 50 on fewer than 95 % succeed, from the sixth on fewer than 90 %.
+        // From the third failure of 50 on, fewer than 95 % succeed; from the sixth on, fewer than 90 %.
         ["SuccessRateLow", 1085]
       ])
     }).pipe(Effect.provide(turns((second) => second === 1 || second === 20 || second >= 1080 && second < 1090))))
 
-  it.effect("but is after it", () =>
+  it.effect("needs only the usual failures after that hour", () =>
     Effect.gen(function*() {
       yield* every("1 second", 100)
       yield* TestClock.adjust("1 hour")
@@ -231,7 +234,7 @@ describe("what was said is held on to", () => {
 })
 
 describe("G9: time alone raises and clears nothing", () => {
-  it.effect("a start, and an idle hour", () =>
+  it.effect("at a start, or after an idle hour", () =>
     Effect.gen(function*() {
       const empty = { rate: 1, calls: 0, failures: 0, causes: [], low: false }
       assert.deepStrictEqual(yield* successRate, empty)
@@ -243,7 +246,7 @@ describe("G9: time alone raises and clears nothing", () => {
       assert.deepStrictEqual(yield* rates, [])
     }).pipe(Effect.provide(watched(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("an idle hour while it is low: it takes 20 calls to know that all is well", () =>
+  it.effect("after an idle hour during an alert: clearing it needs 20 calls", () =>
     Effect.gen(function*() {
       yield* every("1 second", 20)
       assert.lengthOf(yield* rates, 1)
@@ -255,7 +258,7 @@ describe("G9: time alone raises and clears nothing", () => {
       assert.deepStrictEqual((yield* rates).map(({ _tag }) => _tag), ["SuccessRateLow", "SuccessRateRecovered"])
     }).pipe(Effect.provide(watched(Faults.by(({ index }) => index < 20 ? Faults.overloaded : Faults.answer("well"))))))
 
-  it.effect("a call is forgotten within the window and a tenth of a minute, never later than the window", () =>
+  it.effect("though calls leave the window, at most 6 seconds early and never late", () =>
     Effect.gen(function*() {
       yield* ask
       yield* TestClock.adjust("294 seconds")
@@ -265,7 +268,7 @@ describe("G9: time alone raises and clears nothing", () => {
     }).pipe(Effect.provide(watched(Faults.cycle(Faults.overloaded)))))
 })
 
-/** Looks at a rate when a call has ended. */
+/** Checks the rate after a call has ended. */
 const counts = <E, R>(
   title: string,
   run: Effect.Effect<unknown, E, R>,
@@ -286,63 +289,63 @@ const none = { calls: 0, failures: 0 }
 const failure = { calls: 1, failures: 1 }
 const success = { calls: 1, failures: 0 }
 
-describe("what counts", () => {
-  counts("a call without a policy, by its attempt", text, [Faults.overloaded], failure)
-  counts("a call with a policy, once: its retries are no calls", text.pipe(Policy.apply({ retry: quick })), [
+describe("the monitor counts", () => {
+  counts("a call without a policy once", text, [Faults.overloaded], failure)
+  counts("a call with a policy once: its retries do not count", text.pipe(Policy.apply({ retry: quick })), [
     Faults.overloaded,
     Faults.overloaded,
     Faults.overloaded,
     Faults.overloaded
   ], failure)
-  counts("a call that a retry has saved, as a success", text.pipe(Policy.apply({ retry: quick })), [
+  counts("a call that a retry saved as a success", text.pipe(Policy.apply({ retry: quick })), [
     Faults.overloaded,
     Faults.answer("well")
   ], success)
   counts(
-    "a call that another model has saved, as a success",
+    "a call that another model saved as a success",
     text.pipe(Policy.apply({ models: ["claude-haiku-5-5"] })),
     [Faults.overloaded, Faults.answer("well")],
     success
   )
   counts(
-    "a call under two policies, once, by the outer one",
+    "a call under two policies once, by the outer one",
     text.pipe(Policy.apply({}), Policy.apply({ retry: quick })),
     [Faults.overloaded, Faults.overloaded, Faults.answer("well")],
     success
   )
   counts(
-    "and as one failure if it fails",
+    "a failed call under two policies as one failure",
     text.pipe(Policy.apply({ retry: quick }), Policy.apply({})),
     Faults.cycle(Faults.overloaded),
     failure
   )
-  counts("a stream without a policy, that breaks, as a failure", Stream.runDrain(Claude.events("hi")), [
+  counts("a broken stream without a policy as a failure", Stream.runDrain(Claude.events("hi")), [
     Faults.breaks("one")
   ], failure)
-  counts("a stream that its reader leaves, as a success", Stream.runDrain(Stream.take(Claude.events("hi"), 2)), [
+  counts("a stream that its reader leaves as a success", Stream.runDrain(Stream.take(Claude.events("hi"), 2)), [
     Faults.answer("one two")
   ], success)
-  counts("no refusal, with a policy", text.pipe(Policy.apply({})), [Faults.refusal("no")], none)
+  counts("no refusal under a policy", text.pipe(Policy.apply({})), [Faults.refusal("no")], none)
   counts(
-    "no refusal, without one, where it streams",
+    "no refusal of a stream without a policy",
     Stream.runDrain(Claude.events("hi")),
     [Faults.refusal("no")],
     none
   )
   counts("no request that was not sent", Claude.text({ messages: [] }).pipe(Policy.apply({})), [], none)
-  counts("no request that was rejected", text, [Faults.promptTooLong], none)
+  counts("no request that was rejected as invalid", text, [Faults.promptTooLong], none)
   counts("no interrupt", Effect.timeoutOption(text, "5 seconds"), [Faults.silence], none)
   counts("no interrupt under a policy", text.pipe(Policy.apply({ attempt: "1 hour", firstToken: "50 minutes" })), [
     Faults.pings()
   ], none)
   counts(
-    "a deadline that is exceeded",
+    "an exceeded deadline as a failure",
     text.pipe(Policy.apply({ overall: "5 seconds" })),
     [Faults.silence],
     failure
   )
   counts(
-    "a call that the budget stops",
+    "a call stopped by the budget as a failure",
     text.pipe(Policy.apply({ retry: quick, overall: "10 seconds" })),
     Faults.cycle(Faults.overloaded),
     failure,
@@ -350,14 +353,14 @@ describe("what counts", () => {
   )
   const opens = { circuit: { minimumCalls: 1 } }
   counts(
-    "a call that the circuit stops",
+    "a call stopped by the circuit as a failure",
     Effect.andThen(ask, text),
     [Faults.overloaded],
     { calls: 2, failures: 2 },
     opens
   )
   counts(
-    "a call that the circuit stops under a policy, once",
+    "a call under a policy stopped by the circuit once",
     Effect.andThen(ask, text.pipe(Policy.apply({}))),
     [Faults.overloaded],
     { calls: 2, failures: 2 },
@@ -366,18 +369,18 @@ describe("what counts", () => {
   for (
     const [what, isolate] of [
       ["a model", Guards.isolate("claude-sonnet-5-5")],
-      ["the account for a time", Guards.isolate(undefined, "1 hour")]
+      ["the account", Guards.isolate(undefined, "1 hour")]
     ] as const
   ) {
-    counts(`no call of ${what} that is isolated by hand`, Effect.andThen(isolate, text), [], none, { circuit: {} })
+    counts(`no call while ${what} is isolated by hand`, Effect.andThen(isolate, text), [], none, { circuit: {} })
     const policed = Effect.andThen(isolate, text.pipe(Policy.apply({})))
-    counts(`no call under a policy of ${what} that is isolated by hand`, policed, [], none, { circuit: {} })
+    counts(`no call under a policy while ${what} is isolated by hand`, policed, [], none, { circuit: {} })
   }
   counts(
-    "a call that the queue stops",
+    "a call stopped by the queue as a failure",
     Effect.all([text, text], { concurrency: 2 }),
     [Faults.delayed(Faults.answer("well"), "5 seconds")],
-    // `Effect.all` then interrupts the one that runs.
+    // `Effect.all` then interrupts the running call.
     failure,
     { concurrency: { max: 1, queue: 0 } }
   )
@@ -419,7 +422,7 @@ describe("what counts", () => {
 
 describe("alerts", () => {
   it.effect.each([["alone", ask], ["under a policy", Effect.exit(Policy.apply({})(Claude.text("hi")))]] as const)(
-    "that hang hold up no call %s",
+    "hold up no call %s if the receiver hangs",
     ([, call]) =>
       Effect.gen(function*() {
         const fiber = yield* Effect.forkChild(call)
@@ -442,7 +445,7 @@ describe("alerts", () => {
       }]
     ] as const
   ) {
-    it.effect(`what ${how} fails no call, and the log is told all the same`, () =>
+    it.effect(`fail no call if the receiver ${how}, and the log still gets the event`, () =>
       Effect.gen(function*() {
         yield* every("1 second", 19)
         const exit = yield* Effect.exit(Claude.text("hi").pipe(Policy.apply({})))
@@ -458,7 +461,7 @@ describe("alerts", () => {
       )))
   }
 
-  it.effect("are those of the place where the layer is built", () =>
+  it.effect("go to the receiver in the context in which the layer is built", () =>
     Effect.gen(function*() {
       const elsewhere: Array<Monitor.Alert> = []
       yield* every("1 second", 20).pipe(
@@ -468,7 +471,7 @@ describe("alerts", () => {
       assert.lengthOf(elsewhere, 0)
     }).pipe(Effect.provide(watched(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("there are none without a monitor", () =>
+  it.effect("are off without a monitor", () =>
     Effect.gen(function*() {
       yield* every("1 second", 30)
       assert.deepStrictEqual(yield* rates, [])
@@ -477,7 +480,7 @@ describe("alerts", () => {
 })
 
 // -----------------------------------------------------------------------------
-// The model: a list of what happened
+// Reference model: the list of endings
 // -----------------------------------------------------------------------------
 
 describe("any order of endings", () => {
@@ -485,7 +488,7 @@ describe("any order of endings", () => {
   const slice = window / 50
   const minimumCalls = 8
   const below = 0.8
-  /** Shares are compared as the sums of doubles that they are. */
+  /** Tolerance for sums of doubles. */
   const tiny = 1e-9
   const seen = new Map<string, number>()
   const met = new Map<string, number>()
@@ -508,7 +511,7 @@ describe("any order of endings", () => {
   ]
 
   const Kind = Schema.Literals(["Overloaded", "ServerFault", "MalformedOutput"])
-  /** Enough of a kind in a row, now and then, to be far off soon after it was well. */
+  /** Sometimes enough of one kind in a row to fall far below the threshold soon after a good phase. */
   const Times = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 8 }))
   const Step = Schema.Union([
     Schema.Struct({ do: Schema.Literal("succeed") }),
@@ -536,7 +539,7 @@ describe("any order of endings", () => {
   ])
   const length = 220
 
-  it.effect.prop("raises and clears as the list of them says, once each", {
+  it.effect.prop("raises and clears alerts exactly as the reference model says", {
     steps: Schema.Array(Step).check(Schema.isMinLength(length), Schema.isMaxLength(length))
   }, ({ steps }) =>
     Effect.gen(function*() {
@@ -655,7 +658,7 @@ describe("any order of endings", () => {
       for (const { _tag } of raised) meet(_tag)
     }), { arbitrary: { runs: 50, seed }, timeout: 60_000 })
 
-  it("went 10,000 steps, each kind of them at least one in twenty times, and raised and cleared", () => {
+  it("covers 10,000 steps, each kind in at least one of twenty, and both raises and clears alerts", () => {
     const total = [...seen.values()].reduce((a, b) => a + b, 0)
     assert.isAtLeast(total, 10_000)
     assert.strictEqual(seen.size, 8)
@@ -673,10 +676,10 @@ describe("any order of endings", () => {
   })
 })
 
-describe("a stream that opens and then breaks off for good", () => {
+describe("a stream that breaks for good after it opened", () => {
   const read = Claude.events("hi").pipe(Policy.applyStream({ retry: quick, onBreak: "fail" }), Stream.runDrain)
 
-  it.effect("is one failure, at its end", () =>
+  it.effect("is one failure, counted at its end", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 20; i++) yield* Effect.flip(read)
       const { calls, causes, failures, low } = yield* successRate
@@ -685,7 +688,7 @@ describe("a stream that opens and then breaks off for good", () => {
       assert.lengthOf(yield* rates, 1)
     }).pipe(Effect.provide(watched(Faults.cycle(Faults.breaks("half"))))))
 
-  it.effect("is one failure where no policy runs it", () =>
+  it.effect("is one failure without a policy", () =>
     Effect.gen(function*() {
       yield* Effect.flip(Stream.runDrain(Claude.events("hi")))
       const { calls, failures } = yield* successRate
@@ -693,8 +696,8 @@ describe("a stream that opens and then breaks off for good", () => {
     }).pipe(Effect.provide(watched([Faults.breaks("half")]))))
 })
 
-describe("a log that nobody reads", () => {
-  it.effect("does not keep the monitor from counting what goes well", () =>
+describe("a log that discards events", () => {
+  it.effect("does not keep the monitor from counting successes", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 3; i++) yield* Claude.text("hi").pipe(Policy.apply({}), Policy.apply(Policy.standard))
       const { calls, failures } = yield* successRate
@@ -705,7 +708,7 @@ describe("a log that nobody reads", () => {
       )
     ))
 
-  it.effect("nor what goes well under a policy inside of a fallback", () =>
+  it.effect("does not keep it from counting successes under a policy inside a fallback", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(Policy.apply(Policy.standard), Fallback.models(["claude-haiku-5-5"]))
       for (let i = 0; i < 3; i++) yield* ask
@@ -717,7 +720,7 @@ describe("a log that nobody reads", () => {
       )
     ))
 
-  it.effect("nor a monitor inside of another", () => {
+  it.effect("does not keep a nested monitor from counting", () => {
     const pager: Array<Monitor.Alert> = []
     const alerts = Layer.succeed(Monitor.Alerts, { raise: (alert) => Effect.sync(() => void pager.push(alert)) })
     const playable = Faults.by(({ index }) => index % 25 === 24 ? Faults.serverError : Faults.answer("well"))

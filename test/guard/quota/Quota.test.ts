@@ -1,4 +1,4 @@
-/** Requests and tokens per minute: what they are measured by, how they come back, and what the API says of them. */
+/** Requests and tokens per minute: estimates, refills, and the API's own count. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Duration, Effect, Exit, Layer, Ref, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -11,12 +11,12 @@ import { steppedBack } from "../../support/steppedBack.ts"
 const finish = (call: Call, end: End) => Effect.andThen(Deferred.succeed(call.end, end), TestClock.adjust(0))
 const failed = (error: ClaudeError.ClaudeError): End => ({ exit: Exit.fail(error) })
 
-/** All of what is stated is used: numbers are easier to follow. */
+/** Uses the whole limit, so that the numbers are easy to follow. */
 const whole = { requests: 60, inputTokens: 6000, outputTokens: 1200, headroom: 1, estimate: "count" } as const
 
 const limit = (limit: number | undefined, remaining: number | undefined) => ({ limit, remaining, reset: undefined })
 
-/** An answer that has begun, with what its headers say. */
+/** An answer that has begun, with its rate-limit headers. */
 const answer = (rateLimits: Message.RateLimits): Claude.Opened => ({
   requestId: undefined,
   rateLimits,
@@ -48,7 +48,7 @@ describe("a quota", () => {
       assert.deepStrictEqual(yield* left, { requests: 59, input: 0, output: 1100 })
     }))
 
-  it.effect("comes back continuously, and never to more than there is", () =>
+  it.effect("refills continuously, up to its capacity", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened({ ...whole, per: "10 seconds" })
       yield* calls.call(request(6000))
@@ -58,7 +58,7 @@ describe("a quota", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("keeps some of what is stated free, and lets as much of it as is said be used at once", () =>
+  it.effect("keeps the share beyond headroom free, and allows bursts of the given size", () =>
     Effect.gen(function*() {
       const usual = yield* opened({ requests: 60 })
       assert.approximately((yield* usual.left).requests, 49.8, 1e-9)
@@ -72,7 +72,7 @@ describe("a quota", () => {
       assert.lengthOf(sliding.calls.entered, 60)
     }))
 
-  it.effect("always has room for one request, however small the burst", () =>
+  it.effect("has room for one request, however small the burst", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ requests: 1 })
       yield* calls.call(request(1))
@@ -80,7 +80,7 @@ describe("a quota", () => {
     }))
 
   it.effect.each(["requests", "inputTokens", "outputTokens"] as const)(
-    "of %s alone limits nothing else, and all its numbers are numbers",
+    "of %s alone limits nothing else, and all its numbers are finite or Infinity",
     (dimension) =>
       Effect.gen(function*() {
         const of = dimension === "requests" ? "requests" : dimension === "inputTokens" ? "input" : "output"
@@ -92,7 +92,7 @@ describe("a quota", () => {
         const third = yield* calls.call(request(20))
         yield* finish(third, failed(new ClaudeError.RateLimited({ retryAfter: Duration.seconds(1) })))
         yield* TestClock.adjust("90 seconds")
-        // One looks whether the pause is over.
+        // One call tests whether the pause is over.
         yield* finish(yield* calls.call(request(0)), { exit: Exit.void, usage: usage(0, 0) })
         yield* TestClock.adjust("90 seconds")
         const levels = yield* left
@@ -109,10 +109,10 @@ describe("a quota", () => {
   )
 })
 
-describe("when the clock is set back, levels", () => {
+describe("when the clock is set back, a quota", () => {
   const hour = 3_600_000
 
-  it.effect("are told who is turned away as if it had not been", () =>
+  it.effect("gives a rejected call the same retryAfter as before", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("10 hours")
@@ -120,12 +120,12 @@ describe("when the clock is set back, levels", () => {
         for (let i = 0; i < 61; i++) yield* calls.call(request(1))
         yield* back(hour)
         const late = yield* calls.call(request(1))
-        // One waits before it.
+        // One call waits before it.
         assert.deepInclude(failureOf(late), { by: "quota", retryAfter: Duration.seconds(2) })
       })
     ))
 
-  it.effect("are there again when the pause is over that the API named", () =>
+  it.effect("is available again when the API's pause is over", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("10 hours")
@@ -141,7 +141,7 @@ describe("when the clock is set back, levels", () => {
       })
     ))
 
-  it.effect("let calls go on that wait for them", () =>
+  it.effect("goes on serving waiting calls", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("10 hours")
@@ -155,7 +155,7 @@ describe("when the clock is set back, levels", () => {
     ))
 })
 
-describe("what a call used", () => {
+describe("the usage of a call", () => {
   const settled = (end: End, input = 1000) =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
@@ -169,34 +169,38 @@ describe("what a call used", () => {
     ClaudeError
 
   const table: ReadonlyArray<readonly [string, End, readonly [requests: number, input: number, output: number]]> = [
-    ["is what the API says", { exit: Exit.void, usage: usage(700, 30) }, [1, 700, 30]],
-    ["is also more than was estimated", { exit: Exit.void, usage: usage(2500, 400) }, [1, 2500, 400]],
+    ["is what the API reports", { exit: Exit.void, usage: usage(700, 30) }, [1, 700, 30]],
+    ["may exceed the estimate", { exit: Exit.void, usage: usage(2500, 400) }, [1, 2500, 400]],
     [
-      "is without what is read from the cache, and with what is written to it",
+      "excludes input read from the cache, and includes input written to it",
       { exit: Exit.void, usage: usage(10, 30, { cache_read_input_tokens: 900, cache_creation_input_tokens: 90 }) },
       [1, 100, 30]
     ],
-    ["is what had come when it broke off", { ...failed(new PartialAnswer({})), usage: usage(900, 7) }, [1, 900, 7]],
-    ["is what had come when it was interrupted", { exit: Exit.interrupt(), usage: usage(900, 7) }, [1, 900, 7]],
-    ["may be its input, if it was interrupted before anything came", { exit: Exit.interrupt() }, [1, 1000, 0]],
-    ["may be its input, if a defect ended it", { exit: Exit.die("a bug") }, [1, 1000, 0]],
-    ["may be its input, if the API failed", failed(new ServerFault({ status: 500 })), [1, 1000, 0]],
-    ["may be its input, if it was too slow", failed(new TimedOut({ scope: "firstToken" })), [1, 1000, 0]],
-    ["may be its input, if the connection broke", failed(new Unreachable({ code: "ECONNRESET" })), [1, 1000, 0]],
-    ["is a request, if it was refused", failed(new InvalidRequest({ status: 400, sent: true })), [1, 0, 0]],
-    ["is a request, if there is no such model", failed(new ResourceNotFound({ status: 404 })), [1, 0, 0]],
-    ["is a request, if the API is overloaded", failed(new Overloaded({ status: 529 })), [1, 0, 0]],
-    ["is nothing, if nobody listened", failed(new Unreachable({ code: "ECONNREFUSED" })), [0, 0, 0]],
-    ["is nothing, if the name is not known", failed(new Unreachable({ code: "ENOTFOUND" })), [0, 0, 0]],
-    ["is nothing, if it could not be sent", failed(new InvalidRequest({ sent: false })), [0, 0, 0]],
-    ["is nothing, if the circuit is open", failed(new ClaudeError.CircuitOpen({})), [0, 0, 0]]
+    ["is what was reported before it broke off", { ...failed(new PartialAnswer({})), usage: usage(900, 7) }, [
+      1,
+      900,
+      7
+    ]],
+    ["is what was reported before it was interrupted", { exit: Exit.interrupt(), usage: usage(900, 7) }, [1, 900, 7]],
+    ["is its estimated input if it was interrupted before the answer", { exit: Exit.interrupt() }, [1, 1000, 0]],
+    ["is its estimated input after a defect", { exit: Exit.die("a bug") }, [1, 1000, 0]],
+    ["is its estimated input if the API failed", failed(new ServerFault({ status: 500 })), [1, 1000, 0]],
+    ["is its estimated input after a time-out", failed(new TimedOut({ scope: "firstToken" })), [1, 1000, 0]],
+    ["is its estimated input if the connection broke", failed(new Unreachable({ code: "ECONNRESET" })), [1, 1000, 0]],
+    ["is one request if the API rejected it", failed(new InvalidRequest({ status: 400, sent: true })), [1, 0, 0]],
+    ["is one request if the model does not exist", failed(new ResourceNotFound({ status: 404 })), [1, 0, 0]],
+    ["is one request if the API is overloaded", failed(new Overloaded({ status: 529 })), [1, 0, 0]],
+    ["is nothing if the connection was refused", failed(new Unreachable({ code: "ECONNREFUSED" })), [0, 0, 0]],
+    ["is nothing if the host name is unknown", failed(new Unreachable({ code: "ENOTFOUND" })), [0, 0, 0]],
+    ["is nothing if it was rejected locally", failed(new InvalidRequest({ sent: false })), [0, 0, 0]],
+    ["is nothing if the circuit is open", failed(new ClaudeError.CircuitOpen({})), [0, 0, 0]]
   ]
   it.effect.each(table)("%s", ([, end, used]) =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* settled(end), [...used])
     }))
 
-  it.effect("is nothing, if it left the queue", () =>
+  it.effect("is nothing if it left the queue", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       yield* calls.call(request(6000))
@@ -206,7 +210,7 @@ describe("what a call used", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("beyond what there is becomes a debt, which is waited off", () =>
+  it.effect("beyond the level becomes a debt, which later calls wait off", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const call = yield* calls.call(request(1000))
@@ -219,7 +223,7 @@ describe("what a call used", () => {
       assert.deepStrictEqual(calls.entered, [0, next.id])
     }))
 
-  it.effect("is known before it wakes those who wait: what comes back lets them go at once", () =>
+  it.effect("is settled before waiting calls wake, so that returned tokens let them go at once", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened(whole)
       const call = yield* calls.call(request(6000))
@@ -239,22 +243,22 @@ describe("a request that is too large", () => {
       assert.isFalse(error.sent)
       assert.include(
         error.message,
-        "it has at least 6001 tokens, and the account may send 6000 in 1m: make it shorter, or raise the limit"
+        "the request has at least 6001 tokens, but the account may send only 6000 in 1m: shorten the request or raise the limit"
       )
       assert.strictEqual((yield* left).input, 6000)
     }))
 
-  it.effect("by its characters fails too, if no text has so few tokens", () =>
+  it.effect("by its characters fails too, if no text of that length has so few tokens", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ inputTokens: 6000 })
       const content = (length: number) => request(0, { messages: [{ role: "user", content: "x".repeat(length) }] })
       assert.strictEqual(failureOf(yield* calls.call(content(37_000)))?._tag, "InvalidRequest")
-      // Estimated as 12,000, but it may be less: it goes, when all is there.
+      // Estimated as 12,000 tokens, but possibly less: the request leaves when the bucket is full.
       yield* calls.call(content(35_000))
       assert.deepStrictEqual(calls.entered, [1])
     }))
 
-  it.effect("only because of what is in the cache goes, when all is there", () =>
+  it.effect("without the cached part leaves when the bucket is full", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const cached = request(50_000, { cache_control: { type: "ephemeral" } })
@@ -263,13 +267,13 @@ describe("a request that is too large", () => {
       assert.strictEqual((yield* left).input, 0)
       yield* finish(call, { exit: Exit.void, usage: usage(50, 10, { cache_read_input_tokens: 49_950 }) })
       assert.strictEqual((yield* left).input, 5950)
-      // What is in it is known from then on.
+      // From then on the cached part is known.
       yield* calls.call(cached)
       assert.lengthOf(calls.entered, 2)
       assert.strictEqual((yield* left).input, 5900)
     }))
 
-  it.effect("only for what may be used at once goes, when all of that is there", () =>
+  it.effect("only for the burst leaves when the bucket is full", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened({ ...whole, burst: 0.5 })
       yield* calls.call(request(5000))
@@ -277,16 +281,19 @@ describe("a request that is too large", () => {
       assert.strictEqual((yield* left).input, 0)
     }))
 
-  it.effect.each([NaN, 0, -5])("max_tokens of %d spoils no numbers", (max_tokens) =>
-    Effect.gen(function*() {
-      const { calls, left } = yield* opened({ ...whole, outputTokens: 12_000 })
-      yield* calls.call(request(10, { max_tokens }))
-      assert.deepStrictEqual(yield* left, { requests: 59, input: 5990, output: 12_000 - 1024 })
-    }))
+  it.effect.each([NaN, 0, -5])(
+    "is never the result of an invalid max_tokens (%d): the default length is reserved",
+    (max_tokens) =>
+      Effect.gen(function*() {
+        const { calls, left } = yield* opened({ ...whole, outputTokens: 12_000 })
+        yield* calls.call(request(10, { max_tokens }))
+        assert.deepStrictEqual(yield* left, { requests: 59, input: 5990, output: 12_000 - 1024 })
+      })
+  )
 })
 
-describe("the estimate", () => {
-  it.effect("is the count of the API, and the characters where that fails", () =>
+describe("the estimate of a request", () => {
+  it.effect("uses the API's count, or the characters if counting fails", () =>
     Effect.gen(function*() {
       const countTokens = () => Effect.fail(new ClaudeError.Overloaded({}))
       const { calls, left } = yield* opened({ inputTokens: 6000, headroom: 1, estimate: "count" }, { countTokens })
@@ -294,7 +301,7 @@ describe("the estimate", () => {
       assert.approximately((yield* left).input, 5000, 5)
     }))
 
-  it.effect("can be interrupted while it is counted, and holds nothing then", () =>
+  it.effect("can be interrupted while the API counts, and then holds nothing", () =>
     Effect.gen(function*() {
       const { admission, calls, left } = yield* opened(whole, { countTokens: () => Effect.never })
       const call = yield* calls.call(request(10))
@@ -317,11 +324,11 @@ describe("the estimate", () => {
       yield* calls.call(asked)
       const { input, output } = yield* left
       assert.approximately(1_000_000 - input, tokens, tokens * 0.02)
-      // Twice what answers have on average.
+      // Twice the average of the answers.
       assert.approximately(1_000_000 - output, 600, 10)
     }))
 
-  it.effect("learns nothing of what failed", () =>
+  it.effect("learns nothing from failures", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened({ outputTokens: 100_000, headroom: 1 })
       const asked = request(10, { max_tokens: 4000 })
@@ -335,7 +342,7 @@ describe("the estimate", () => {
     }))
 })
 
-describe("an estimate of what cannot be counted", () => {
+describe("the estimate of content that cannot be counted", () => {
   const limits = { inputTokens: 1_000_000, headroom: 1 }
   const blocks = (...content: ReadonlyArray<unknown>): Message.Request =>
     request(0, { messages: [{ role: "user", content: content as never }] })
@@ -344,7 +351,7 @@ describe("an estimate of what cannot be counted", () => {
   const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "a".repeat(9000) } }
   const search = { type: "web_search_20250305", name: "web_search" } as const
 
-  /** What is reserved for a request, after others that used so much. */
+  /** The reserved input tokens of a request, after earlier requests with the given usage. */
   const reserved = (asked: Message.Request, before: ReadonlyArray<readonly [Message.Request, tokens: number]> = []) =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(limits)
@@ -356,7 +363,7 @@ describe("an estimate of what cannot be counted", () => {
       return 1_000_000 - (yield* left).input
     })
 
-  it.effect("has a default for images, documents and server tools, and their text besides", () =>
+  it.effect("has defaults for images, documents and server tools, and adds their text", () =>
     Effect.gen(function*() {
       assert.approximately(yield* reserved(blocks(image, image)), 3200, 20)
       assert.approximately(yield* reserved(blocks(document, text(3000))), 11_000, 20)
@@ -367,7 +374,7 @@ describe("an estimate of what cannot be counted", () => {
         content: [{ encrypted_content: "x".repeat(9999) }]
       }
       assert.approximately(yield* reserved(blocks(found)), 10_000, 20)
-      // A text is one wherever it is.
+      // Text counts as text wherever it is.
       const inline = { type: "document", source: { type: "text", media_type: "text/plain", data: "x".repeat(3000) } }
       assert.approximately(yield* reserved(blocks(inline)), 1000, 20)
     }))
@@ -378,14 +385,14 @@ describe("an estimate of what cannot be counted", () => {
       ["images", blocks(image, text(30)), 9000],
       ["server tools", request(0, { tools: [search] }), 15_000]
     ] as const
-  )("teaches nothing of texts: %s", ([, asked, tokens]) =>
+  )("does not change the estimate of texts: %s", ([, asked, tokens]) =>
     Effect.gen(function*() {
       const chat = blocks(text(3000))
       const before = Array.from({ length: 20 }, () => [asked, tokens] as const)
       assert.strictEqual(yield* reserved(chat, before), yield* reserved(chat))
     }))
 
-  it.effect("learns what documents have, and what server tools read", () =>
+  it.effect("learns the size of documents, and of what server tools read", () =>
     Effect.gen(function*() {
       const learned = (asked: Message.Request, tokens: number) =>
         reserved(asked, Array.from({ length: 20 }, () => [asked, tokens] as const))
@@ -401,7 +408,7 @@ describe("an estimate of what cannot be counted", () => {
   const read = (input: number, read: number, written = 0) =>
     usage(input, 10, { cache_read_input_tokens: read, cache_creation_input_tokens: written })
 
-  it.effect("is the rest, once an answer began that has read the same beginning from the cache", () =>
+  it.effect("excludes the cached prefix, once an answer has read the same prefix from the cache", () =>
     Effect.gen(function*() {
       const { admission, calls } = yield* opened({ inputTokens: 30_000 })
       const first = yield* admission.admit(cached(90_000, "What is it?"))
@@ -411,12 +418,12 @@ describe("an estimate of what cannot be counted", () => {
       yield* first.opened?.(begun) ?? Effect.void
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(calls.entered, others.map(({ id }) => id))
-      // Another beginning is not in it.
+      // Another prefix is not cached.
       yield* calls.call(cached(89_999, "What is it?"))
       assert.lengthOf(calls.entered, 3)
     }))
 
-  it.effect("is the rest for five minutes after the last use, and for an hour where that is asked for", () =>
+  it.effect("excludes it for five minutes after the last use, or an hour with a longer time to live", () =>
     Effect.gen(function*() {
       const long = request(0, { ...cached(90_000, "").params, cache_control: { type: "ephemeral", ttl: "1h" } })
       for (const [asked, minutes] of [[cached(90_000, "What?"), 5], [long, 60]] as const) {
@@ -437,7 +444,7 @@ describe("an estimate of what cannot be counted", () => {
       }
     }))
 
-  it.effect("grows with a conversation by what is new in it", () =>
+  it.effect("grows with a conversation by its new messages only", () =>
     Effect.gen(function*() {
       const turn = (n: number): Message.Request =>
         request(0, {
@@ -454,7 +461,7 @@ describe("an estimate of what cannot be counted", () => {
       assert.approximately(1_000_000 - (yield* left).input, 2000, 100)
     }))
 
-  it.effect("learns from a cached prompt what texts are, by all that was read", () =>
+  it.effect("learns tokens per character from a cached prompt, by all input that was read", () =>
     Effect.gen(function*() {
       const before = Array.from({ length: 50 }, () => [cached(9000, "What?"), 0] as const)
       const { calls, left } = yield* opened(limits)
@@ -469,7 +476,7 @@ describe("an estimate of what cannot be counted", () => {
 })
 
 describe("a call that could only be sent just before its deadline", () => {
-  it.effect("G6, G8: is told so on arrival, by its place in the queue, with when it could go", () =>
+  it.effect("G6, G8: is rejected on arrival, by its place in the queue, with the time of its turn", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ requests: 60, headroom: 1 })
       // Answers of four seconds.
@@ -481,12 +488,12 @@ describe("a call that could only be sent just before its deadline", () => {
       const start = 240_000
       for (let i = 0; i < 70; i++) yield* calls.call(request(1))
       assert.lengthOf(calls.entered, 120)
-      // Ten wait: it could go in 11 seconds, and twice what answers took is kept.
+      // Ten calls wait: its turn comes in 11 seconds, and twice the average answer time is kept.
       const late = yield* calls.call(request(1), "default", start + 18_900)
       assert.deepInclude(failureOf(late), { _tag: "Saturated", by: "quota", retryAfter: Duration.seconds(11) })
       const inTime = yield* calls.call(request(1), "default", start + 19_100)
       assert.isUndefined(failureOf(inTime))
-      // It is never kept more than a half: answers may be longer than the deadline.
+      // At most half of the time is kept, because answers may take longer than the deadline.
       const short = yield* calls.call(request(1), "interactive", start + 2000)
       assert.isUndefined(failureOf(short))
       assert.deepInclude(failureOf(yield* calls.call(request(1), "interactive", start + 2000)), { by: "quota" })
@@ -494,7 +501,7 @@ describe("a call that could only be sent just before its deadline", () => {
 })
 
 describe("an answer that its reader leaves", () => {
-  it.effect("teaches nothing of how long answers are", () =>
+  it.effect("does not change the estimated length of answers", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 20; i++) yield* Stream.runDrain(Stream.take(Claude.events("hi"), 2))
       yield* TestClock.adjust("1 minute")
@@ -511,7 +518,7 @@ describe("an answer that its reader leaves", () => {
     ))
 })
 
-describe("what the API says", () => {
+describe("the API's count", () => {
   const opening = (quota: Quota.Options, rateLimits: Message.RateLimits) =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened(quota)
@@ -521,7 +528,7 @@ describe("what the API says", () => {
       return { admission, levels: yield* left }
     })
 
-  it.effect("lowers what is left, less what is kept free, and never raises it", () =>
+  it.effect("lowers the levels, minus the share that stays free, and never raises them", () =>
     Effect.gen(function*() {
       const quota = { ...whole, headroom: 0.8 }
       const { levels } = yield* opening(quota, { requests: limit(60, 20), inputTokens: limit(6000, 6000) })
@@ -531,7 +538,7 @@ describe("what the API says", () => {
       assert.strictEqual(none.requests, 0)
     }))
 
-  it.effect("of its limits is learned, if they are lower than was set, and forgotten when they are raised", () =>
+  it.effect("of the limits is learned if it is lower than the options, and forgotten when it rises", () =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened(whole)
       const say = (inputTokens: Message.RateLimit) =>
@@ -549,7 +556,7 @@ describe("what the API says", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("holds up nobody who waits for more than there is now", () =>
+  it.effect("below the need of a waiting call lets that call leave when the bucket is full", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole, { concurrency: { maxWait: "5 minutes" } })
       const first = yield* calls.call(request(6000))
@@ -557,7 +564,7 @@ describe("what the API says", () => {
       const small = yield* calls.call(request(10))
       const limits = { inputTokens: limit(600, 0) }
       yield* finish(first, failed(new ClaudeError.RateLimited({ limits })))
-      // All that there is now comes back in a minute, and what the small one takes in another second.
+      // The whole new capacity refills in a minute, and the need of the small call in another second.
       yield* TestClock.adjust("61 seconds")
       assert.deepStrictEqual(calls.entered, [first.id, large.id, small.id])
       yield* finish(large, { exit: Exit.interrupt() })
@@ -566,16 +573,16 @@ describe("what the API says", () => {
       assert.strictEqual((yield* left).input, 600)
     }))
 
-  it.effect("is per minute, whatever the time is in which the quota was given", () =>
+  it.effect("is per minute, whatever `per` is", () =>
     Effect.gen(function*() {
       const { admission, levels } = yield* opening(
         { requests: 1000, per: "1 hour", headroom: 0.8 },
         { requests: limit(60, 50) }
       )
-      // A fifth of 1000 an hour, which are 17 a minute, is kept free.
+      // A fifth of 1000 per hour (17 per minute) stays free.
       assert.approximately(levels.requests, 50 - 1000 / 60 / 5, 1e-9)
       yield* TestClock.adjust("1 hour")
-      // The API showed no more in a minute.
+      // The API showed no more than that in a minute.
       assert.strictEqual((yield* admission.status).remaining?.requests, 51)
     }))
 
@@ -584,7 +591,7 @@ describe("what the API says", () => {
     limit(-5, -5),
     limit(NaN, NaN),
     limit(undefined, undefined)
-  ])("is passed over where it cannot be meant: %j", (requests) =>
+  ])("is ignored if it is invalid: %j", (requests) =>
     Effect.gen(function*() {
       const { levels } = yield* opening(whole, { requests, inputTokens: requests })
       assert.deepStrictEqual(levels, { requests: 59, input: 5990, output: 1100 })
@@ -593,7 +600,7 @@ describe("what the API says", () => {
   it.effect.each([null, "none", { requests: null }, { requests: "x" }, { requests: { limit: "x", remaining: {} } }, [
     1
   ]])(
-    "G16: is passed over in an error that holds anything: %j",
+    "G16: is ignored in an error that holds anything: %j",
     (limits) =>
       Effect.gen(function*() {
         const { calls, left } = yield* opened(whole)
@@ -603,7 +610,7 @@ describe("what the API says", () => {
       })
   )
 
-  it.effect("raises what is used of the limits to 95 % while it is fresh, and only of the buckets it names", () =>
+  it.effect("raises the used share of the limits to 95 % while it is fresh, only in the dimensions it names", () =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened({ requests: 60, inputTokens: 6000 })
       const lease = yield* admission.admit(request(10))
@@ -615,7 +622,7 @@ describe("what the API says", () => {
       assert.deepStrictEqual(yield* left, { requests: 49.8, input: 4980, output: Infinity })
     }))
 
-  it.effect("shows how many requests a bucket holds: more are not sent at once", () =>
+  it.effect("shows how many requests the bucket holds, and no larger burst is sent", () =>
     Effect.gen(function*() {
       const { admission, calls } = yield* opened({ requests: 180 })
       const lease = yield* admission.admit(request(10))
@@ -623,13 +630,13 @@ describe("what the API says", () => {
       yield* TestClock.adjust("30 seconds")
       for (let i = 0; i < 20; i++) yield* calls.call(request(1))
       assert.lengthOf(calls.entered, 4)
-      // An error shows nothing: its bucket may be empty for a while.
+      // An error does not lower the known size: the bucket may be empty for a while.
       yield* lease.settle(Exit.fail(new ClaudeError.Overloaded({ limits: { requests: limit(180, 0) } })))
       yield* TestClock.adjust("2 seconds")
       assert.isAtLeast(calls.entered.length, 8)
     }))
 
-  it.effect("is never taken for more than was stated", () =>
+  it.effect("never raises a limit above the options", () =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened({ requests: 60 })
       const lease = yield* admission.admit(request(10))
@@ -638,10 +645,10 @@ describe("what the API says", () => {
       assert.strictEqual((yield* left).requests, 57)
     }))
 
-  it.effect("does not take away what has come back since, however often it says that nothing is left", () =>
+  it.effect("does not take refilled quota away, however often it reports that nothing is left", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ requests: 60 }, { concurrency: { maxWait: "10 minutes" } })
-      // One request a second comes back, and each answer begins half a second after it was asked for.
+      // One request per second refills, and each answer begins half a second after its request.
       for (let i = 0; i < 200; i++) yield* calls.call(request(1))
       const sent = calls.entered.length
       for (let second = 0; second < 60; second++) {
@@ -656,7 +663,7 @@ describe("what the API says", () => {
   const next429 = (remaining: number) =>
     new ClaudeError.Overloaded({ status: 529, limits: { requests: limit(60, remaining) } })
 
-  it.effect("counts what was sent after the request that it answers", () =>
+  it.effect("is reduced by the requests sent after the one that was answered", () =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened({ requests: 60, headroom: 1 })
       const first = yield* admission.admit(request(1))
@@ -665,7 +672,7 @@ describe("what the API says", () => {
       assert.strictEqual((yield* left).requests, 11)
     }))
 
-  it.effect("in a 429 that there is nothing left is believed, until it says to come back", () =>
+  it.effect("of 0 in a 429 counts until its retry-after", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const limits = { requests: limit(60, 30), inputTokens: limit(6000, 0) }
@@ -679,14 +686,14 @@ describe("what the API says", () => {
       assert.deepStrictEqual(calls.entered, [0, 1])
     }))
 
-  it.effect("in a 429 that does not say what was used up, is that there are no requests left", () =>
+  it.effect("is assumed to be 0 requests after a 429 that does not say what ran out", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({})))
       assert.deepStrictEqual(yield* left, { requests: 0, input: 6000, output: 1200 })
     }))
 
-  it.effect("in a 429 that does not say what was used up, is heard besides", () =>
+  it.effect("of tokens in such a 429 is used in addition", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const first = yield* calls.call(request(10))
@@ -694,7 +701,7 @@ describe("what the API says", () => {
       assert.deepStrictEqual(yield* left, { requests: 0, input: 500, output: 1200 })
     }))
 
-  it.effect("in a 429 that the traffic grew too fast, is not that anything was used up", () =>
+  it.effect("is unchanged by a 429 because traffic grew too fast", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({ ramp: true })))
@@ -706,7 +713,7 @@ describe("what the API says", () => {
     "anthropic-ratelimit-input-tokens-remaining": `${tokens}`
   })
   it.effect.each([400, 401, 404, 413, 500, 529])(
-    "next to any other error is heard too: %d",
+    "is read from any other error too: %d",
     (status) =>
       Effect.gen(function*() {
         const { calls, left } = yield* opened(whole)
@@ -716,7 +723,7 @@ describe("what the API says", () => {
       })
   )
 
-  it.effect("is heard by a guarded Claude, in answers and in errors", () =>
+  it.effect("is read by a guarded Claude, from answers and from errors", () =>
     Effect.gen(function*() {
       const input = Effect.map(Guards.status, ({ admission }) => admission["sonnet"]?.quota?.["input"]?.remaining)
       yield* Claude.text("hi")
@@ -744,7 +751,7 @@ describe("classes of models", () => {
       Layer.provideMerge(CallLog.layerMemory)
     )
 
-  it.effect("have a queue each: models of one line share theirs", () =>
+  it.effect("have one queue each, shared by the models of a line", () =>
     Effect.gen(function*() {
       yield* ask("claude-sonnet-5-5")
       yield* ask("claude-sonnet-4-5")
@@ -756,12 +763,12 @@ describe("classes of models", () => {
         { sonnet: 8, opus: 1, "somebody-elses-model": 9 }
       )
       assert.isTrue(Exit.isSuccess(yield* ask("claude-opus-4-5")))
-      // None is left for opus, and all others go on.
+      // No quota is left for opus, and calls to other models go on.
       assert.isTrue(Exit.isFailure(yield* ask("claude-opus-4-5")))
       assert.isTrue(Exit.isSuccess(yield* ask("claude-sonnet-5-5")))
     }).pipe(Effect.provide(guarded({ requests: 10, headroom: 1, classes: { opus: { requests: 2 } } }))))
 
-  it.effect("may be one model, whichever of its line is asked first", () =>
+  it.effect("may consist of one model, whichever model of its line is called first", () =>
     Effect.gen(function*() {
       yield* ask("claude-sonnet-5-5")
       yield* ask("claude-sonnet-4-5")
@@ -773,7 +780,7 @@ describe("classes of models", () => {
       )
     }).pipe(Effect.provide(guarded({ requests: 10, headroom: 1, classes: { "claude-sonnet-4-5": { requests: 3 } } }))))
 
-  it("have what they do not say themselves like all others", () => {
+  it("inherit the limits that they do not set", () => {
     const { classOf } = Quota.settings({
       requests: 10,
       inputTokens: 1000,
@@ -797,7 +804,7 @@ describe("classes of models", () => {
 // Stores
 // -----------------------------------------------------------------------------
 
-describe("a store that does not work", () => {
+describe("a quota store that", () => {
   const all = (answer: () => Effect.Effect<never, unknown>): Quota.Store => ({
     take: answer,
     add: answer,
@@ -816,7 +823,7 @@ describe("a store that does not work", () => {
   ]
 
   it.effect.each(broken)(
-    "G15: because it %s fails no call, holds up none, and is reported",
+    "G15: %s fails no call and delays none, and is reported",
     ([, store]) =>
       Effect.gen(function*() {
         const { admission, calls, failures } = yield* opened(whole, { store, concurrency: { max: 2 } })
@@ -836,7 +843,7 @@ describe("a store that does not work", () => {
   )
 
   it.effect.each([NaN, -1, -Infinity])(
-    "G15: and one that says to wait %d ms is taken to have nothing against it",
+    "G15: answers with a wait of %d ms delays no call",
     (wait) =>
       Effect.gen(function*() {
         const store = { ...Quota.memory(), take: () => Effect.succeed(wait) }
@@ -847,7 +854,7 @@ describe("a store that does not work", () => {
       })
   )
 
-  it.effect("G15: that is said in the log, once a minute, by the name of the error", () =>
+  it.effect("G15: fails is reported in the log once a minute, by the name of the error", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 3; i++) assert.strictEqual(yield* Claude.text("hi"), "hello")
       yield* TestClock.adjust("1 minute")
@@ -898,7 +905,7 @@ describe("Quota.settings", () => {
     [{ requests: 1, per: "-1 minute" }, "quota: per is \"-1 minute\": it must be a duration longer than nothing"],
     [{ requests: 1, per: Infinity }, "quota: per is without end: name a time"],
     [
-      // As it may come from a file.
+      // Values may come from a file without types.
       { requests: 1, estimate: "tokens" as "count" },
       "quota: estimate is tokens: it must be \"characters\" or \"count\""
     ],
@@ -909,17 +916,17 @@ describe("Quota.settings", () => {
   ]
 
   it.each(refused)(
-    "G12: %j is refused, with a sentence that names the field and what to change",
+    "G12: %j is rejected with a message that names the field and the remedy",
     (options, sentence) => {
       assert.throws(() => Quota.settings(options), RangeError, sentence)
     }
   )
 
-  it("what is not said has its default", () => {
+  it("every option has its default", () => {
     const { classOf: _, ...usual } = Quota.settings({ requests: 60 })
     const [own, told] = [{ headroom: 0.83, burst: 0.83 }, { headroom: 0.95, burst: 0.95 }]
     assert.deepStrictEqual(usual, { per: 60_000, own, told, estimate: "characters" })
-    // What is said is kept, whatever the API says.
+    // An explicit share holds even while the API reports its count.
     const half = { headroom: 0.5, burst: 0.5 }
     assert.deepInclude(Quota.settings({ requests: 60, headroom: 0.5 }), { own: half, told: half })
   })

@@ -1,4 +1,4 @@
-/** Ten minutes of three times the load that an account allows, in virtual time, against providers that count exactly. */
+/** Ten minutes of three times the allowed load, in virtual time, against providers that count exactly. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Random } from "effect"
 import { Claude, ClaudeError, type Message, type Quota } from "../../../src/index.ts"
@@ -6,16 +6,16 @@ import * as VirtualClock from "../../../src/testing/simulator/virtualClock.ts"
 import { describeLong, effort } from "../../support/effort.ts"
 import { every, guarded, logNormal } from "../../support/provider.ts"
 
-/** What one request uses, of each dimension. */
+/** The usage of one request, by dimension. */
 type Used = readonly [requests: number, input: number, output: number]
 
-/** Takes what a request uses, or nothing, if that is more than there is; and says what is left. */
+/** Takes the usage of a request, or nothing if that exceeds the level; returns what is left. */
 interface Account {
   readonly take: (used: Used, now: number) => boolean
   readonly left: (now: number) => Used
 }
 
-/** Buckets that are as large as the limits, and fill up in a minute. */
+/** Buckets with the capacity of the limits, which refill in a minute. */
 const bucketAccount = (limits: Used): Account => {
   let level = limits
   let at = 0
@@ -32,7 +32,7 @@ const bucketAccount = (limits: Used): Account => {
   return {
     take: (used, now) => {
       fill(now)
-      // What is a millionth short is rounding.
+      // Tolerance for rounding errors.
       if (used.some((amount, i) => amount > (level[i] ?? 0) + 1e-6)) return false
       level = [level[0] - used[0], level[1] - used[1], level[2] - used[2]]
       return true
@@ -44,7 +44,7 @@ const bucketAccount = (limits: Used): Account => {
   }
 }
 
-/** No more than the limits in any minute. */
+/** At most the limits in any 60 seconds. */
 const windowAccount = (limits: Used): Account => {
   let recent: ReadonlyArray<readonly [at: number, used: Used]> = []
   const left = (now: number): Used => {
@@ -65,16 +65,16 @@ const windowAccount = (limits: Used): Account => {
 
 const minutes = 10
 
-/** What is used after the first minute, as a share of what the headroom leaves; and how often the provider had to refuse. */
+/** The used share of the headroom after the first minute, and how many requests the provider rejected. */
 const simulate = ({ account: open, limits, options = {}, perMinute, sizes, told = true, seed = "quota" }: {
   readonly account: (limits: Used) => Account
   readonly limits: Used
   readonly options?: Partial<Quota.Options>
-  /** How many calls are made in a minute. */
+  /** Calls per minute. */
   readonly perMinute: number
-  /** The mean tokens of a call, log-normal with this sigma. */
+  /** Mean tokens of a call, log-normally distributed with this sigma. */
   readonly sizes: { readonly input: number; readonly output: number; readonly sigma: number }
-  /** Whether the provider says what is left. */
+  /** Whether the provider reports what is left. */
   readonly told?: boolean
   readonly seed?: string
 }) =>
@@ -87,7 +87,7 @@ const simulate = ({ account: open, limits, options = {}, perMinute, sizes, told 
       Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis
         const text = params.messages[0]?.content ?? ""
-        // Nobody knows how many tokens characters are.
+        // Tokens per character vary at random, so that estimates err.
         const input = Math.ceil(text.length * (0.2 + 0.1 * (yield* Random.next)))
         const output = Math.min(params.max_tokens, yield* around(sizes.output, sizes.sigma))
         if (!account.take([1, input, output], now)) {
@@ -110,7 +110,7 @@ const simulate = ({ account: open, limits, options = {}, perMinute, sizes, told 
     return { refused, use: [share(0), share(1), share(2)] as const }
   }).pipe(Random.withSeed(seed), VirtualClock.run)
 
-/** Log-normal, with this mean. */
+/** Log-normal with this mean. */
 const around = (mean: number, sigma: number) =>
   Effect.map(logNormal(mean * Math.exp(-sigma * sigma / 2), sigma), (tokens) => Math.max(1, tokens))
 
@@ -137,38 +137,38 @@ const output = {
 } as const
 
 describe("a quota, against buckets of requests and tokens", () => {
-  it.effect("is used up without one 429, whether the provider says what is left or not", () =>
+  it.effect("is used up without a 429, whether the provider reports what is left or not", () =>
     Effect.gen(function*() {
       for (const told of effort([true, false], [true])) {
         const { refused, use } = yield* simulate({ account: bucketAccount, ...requests, told })
         assert.strictEqual(refused, 0)
         assert.isAtLeast(use[0], 0.95)
-        // The burst has gone by then.
+        // The initial burst is over by then.
         assert.isAtMost(use[0], 1.01)
       }
     }), 60_000)
 
-  it.effect("of input is used up without one 429, whatever prompts come to", () =>
+  it.effect("of input tokens is used up without a 429, whatever the size of prompts", () =>
     Effect.gen(function*() {
       const { refused, use } = yield* simulate({ account: bucketAccount, ...input })
       assert.strictEqual(refused, 0)
       assert.isAtLeast(use[1], 0.95)
     }), 60_000)
 
-  it.effect("of output is used up without one 429, whatever answers come to", () =>
+  it.effect("of output tokens is used up without a 429, whatever the length of answers", () =>
     Effect.gen(function*() {
       const figures = yield* simulate({ account: bucketAccount, ...output })
       assert.strictEqual(figures.refused, 0)
       assert.isAtLeast(figures.use[2], 0.95)
-      // G10: the same seed comes to the same figures.
+      // G10: the same seed gives the same figures.
       assert.deepStrictEqual(yield* simulate({ account: bucketAccount, ...output }), figures)
     }), 60_000)
 })
 
-describeLong("a quota with a small burst, against a window that slides", () => {
+describeLong("a quota with a small burst, against a sliding window", () => {
   const options = { headroom: 0.83, burst: 0.17 }
 
-  it.effect("is used up without one 429, whether the provider says what is left or not", () =>
+  it.effect("is used up without a 429, whether the provider reports what is left or not", () =>
     Effect.gen(function*() {
       for (const told of effort([true, false], [true])) {
         const { refused, use } = yield* simulate({ account: windowAccount, options, ...requests, told })
@@ -177,7 +177,7 @@ describeLong("a quota with a small burst, against a window that slides", () => {
       }
     }), 60_000)
 
-  it.effect("of tokens is used without one 429, where the provider says what is left", () =>
+  it.effect("of tokens is used without a 429, if the provider reports what is left", () =>
     Effect.gen(function*() {
       const ofInput = yield* simulate({ account: windowAccount, options, ...input })
       const ofOutput = yield* simulate({ account: windowAccount, options, ...output })
