@@ -14,6 +14,7 @@ import * as Claude from "./Claude.ts"
 import { type ClaudeError, TimedOut, UnexpectedResponse } from "./ClaudeError.ts"
 import { warnHere } from "./emitHere.ts"
 import type { Params } from "./Message.ts"
+import * as Refuse from "./options.ts"
 import { classify as classifyFailure, type Context as Known } from "./wire/classify.ts"
 import * as Configured from "./wire/configured.ts"
 import * as Key from "./wire/credential.ts"
@@ -53,6 +54,7 @@ export const classify: (failure: unknown, context?: Partial<Known>) => ClaudeErr
 
 /** Provides `Claude` over the SDK. Throws a `RangeError` that explains which option is invalid. */
 export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
+  Refuse.unknown("Anthropic", options, Sdk.fields)
   const sender = Sdk.make(options)
   return Layer.effect(
     Claude.Claude,
@@ -69,7 +71,7 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
  * a `ConfigError` that names the missing or invalid option and never shows a key.
  */
 export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Claude, Config.ConfigError> =>
-  Configured.layer("Anthropic", config, layer)
+  Configured.layer("Anthropic", Sdk.fields, config, layer)
 
 // -----------------------------------------------------------------------------
 // Wire
@@ -221,16 +223,13 @@ const drain = (reader: Reader, controller: AbortController): void => {
   )
 }
 
-let warned = false
-
-/** Warns, once in a process, that the installed SDK is older than the oldest tested version. */
+/** Warns in the log of each layer if the installed SDK is older than the oldest tested version. */
 const warnIfOld = Effect.suspend(() => {
   const old = Result.map(
     SemVer.parse(Sdk.version),
     (version) => SemVer.isLessThan(version, SemVer.parseUnsafe(oldestTested))
   )
-  if (warned || !Result.getOrElse(old, () => true)) return Effect.void
-  warned = true
+  if (!Result.getOrElse(old, () => true)) return Effect.void
   const message =
     `@anthropic-ai/sdk is ${Sdk.version}, older than the oldest tested version (${oldestTested}): upgrade it`
   return warnHere("OldSdk", message)

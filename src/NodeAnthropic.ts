@@ -18,7 +18,7 @@ import type * as Claude from "./Claude.ts"
 import * as Refuse from "./options.ts"
 import * as Ambient from "./wire/ambientFetch.ts"
 import * as Configured from "./wire/configured.ts"
-import type { Fetch } from "./wire/sdkClient.ts"
+import * as Sdk from "./wire/sdkClient.ts"
 import * as UndiciFetch from "./wire/undiciFetch.ts"
 
 /** How to connect without the global dispatcher. */
@@ -38,13 +38,18 @@ export interface Options extends Omit<Anthropic.Options, "fetch">, ConnectOption
 /** `Options`, each of which may also be a `Config` that is read once, when the layer is built. */
 export type ConfigOptions = Configured.Configurable<Options>
 
+const { fetch: _, ...shared } = Sdk.fields
+const fields: { readonly [K in keyof Required<Options>]: true } = { ...shared, connections: true, dispatcher: true }
+
 /**
  * Provides `Claude` over the SDK and undici. Throws a `RangeError` that explains which option is invalid. A `client` keeps
  * its own `fetch` (Node's has time-outs of 300 seconds for headers and body) and its own dispatcher
  * (`new Anthropic({ fetchOptions: { dispatcher } })`).
  */
 export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
-  const { client, connections, dispatcher } = options
+  Refuse.unknown("NodeAnthropic", options, fields)
+  const { connections, dispatcher, ...sdk } = options
+  const { client } = sdk
   if (connections !== undefined && !(Number.isInteger(connections) && connections >= 1)) {
     Refuse.refuse(`NodeAnthropic: connections is ${connections}: it must be a whole number, 1 or more`)
   }
@@ -64,9 +69,9 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
         "NodeAnthropic: a client has its own connections: pass it the dispatcher, new Anthropic({ fetchOptions: { dispatcher } })"
       )
     }
-    return Anthropic.layer({ ...options, client: onUndici(client) })
+    return Anthropic.layer({ ...sdk, client: onUndici(client) })
   }
-  const sendingBy = (fetch: Fetch) => Anthropic.layer({ ...options, fetch })
+  const sendingBy = (fetch: Sdk.Fetch) => Anthropic.layer({ ...sdk, fetch })
   const shared = sendingBy(dispatcher === undefined ? Ambient.fetch : UndiciFetch.make(() => dispatcher))
   // Built even if `connections` is set, so that invalid options throw here and not when the layer is provided.
   return connections === undefined
@@ -76,13 +81,13 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
 
 /** Like `layer`, but reads missing options from the configuration, as `Anthropic.layerConfig` does. */
 export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Claude, Config.ConfigError> =>
-  Configured.layer("NodeAnthropic", config, layer)
+  Configured.layer("NodeAnthropic", fields, config, layer)
 
 /** Node's own `fetch` contains another version of undici, which rejects the dispatchers of the installed one. */
 const onUndici = (client: Client): Client =>
   hasProperty(client.fetchOptions, "dispatcher") && Ambient.isNodes(client["fetch"])
     // undici declares a `fetch` type of its own.
-    ? client.withOptions({ fetch: undiciFetch as object as Fetch })
+    ? client.withOptions({ fetch: undiciFetch as object as Sdk.Fetch })
     : client
 
 /** The layer's own pool. Idle sockets stay open for 30 seconds: undici's 4 are shorter than a pause in a chat. */

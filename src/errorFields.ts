@@ -51,6 +51,31 @@ export const flag = field(Schema.Boolean)
 export const duration = field(Schema.Duration)
 export const usage = field(Usage)
 
+/** A kind of error, as a field of another one. `Tag` comes from the classes that have it (`test/types.test.ts` compares them). */
+export const tag = field(Schema.Literals([
+  "InvalidRequest",
+  "AuthenticationFailed",
+  "PermissionDenied",
+  "ResourceNotFound",
+  "RequestTooLarge",
+  "ContextWindowExceeded",
+  "SpendLimitReached",
+  "RateLimited",
+  "Overloaded",
+  "ServerFault",
+  "Unreachable",
+  "PartialAnswer",
+  "UnexpectedResponse",
+  "Refused",
+  "Truncated",
+  "EmptyAnswer",
+  "MalformedOutput",
+  "TimedOut",
+  "DeadlineExceeded",
+  "CircuitOpen",
+  "Saturated"
+]))
+
 /** The model's words, and ours about them. `Redacted`, so that printing an error cannot leak them. */
 export const content = optional(Schema.Redacted(loose(Schema.String)))
 

@@ -11,6 +11,7 @@ import {
   partial,
   secretIssues,
   sentence,
+  tag,
   text,
   usage
 } from "./errorFields.ts"
@@ -121,7 +122,7 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
 export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialAnswer", {
   ...common,
   ...partial,
-  because: text,
+  because: tag,
   permanent: flag,
   /** That of the error that broke the answer off. A copy of an error loses its `cause`. */
   regainsAt: text
@@ -188,7 +189,7 @@ export class MalformedOutput extends Schema.TaggedError<MalformedOutput>()("Malf
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   ...common,
   ...partial,
-  scope: loose(Schema.Literals(["connect", "firstToken", "idle", "attempt"])),
+  scope: loose(Schema.Literals(["connect", "firstToken", "idle", "contentIdle", "attempt"])),
   limit: duration
 }) {
   override get message() {

@@ -841,6 +841,17 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
     assert.throws(() => layerWith({ client, authToken: "b" }), RangeError, /authToken and client are both set/)
   })
 
+  it("rejects an unknown option with a sentence that shows no key", () => {
+    const options = { apiKey: "sk-ant-secret", apikey: "sk-ant-secret" }
+    assert.throws(
+      () => layerWith(options),
+      RangeError,
+      new RegExp(
+        `^${module} has no field apikey: it has apiKey, authToken, baseUrl, client, [a-zS, ]*messageStop[a-z, ]*$`
+      )
+    )
+  })
+
   it("does not print the key that it rejects", () => {
     try {
       layerWith({ apiKey: "sk-ant-secret\n" })
@@ -925,6 +936,8 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
       const named = layerConfig({ apiKey: Config.Redacted("MY_KEY") })
       assert.include(yield* refuses(named, { MY_KEY: "a secret" }), "apiKey is missing, empty, or has characters")
       assert.include(yield* refuses(named, {}), "MY_KEY")
+      const slip = { messageStop: undefined, authtoken: Config.Redacted("MY_KEY") }
+      assert.include(yield* refuses(layerConfig(slip), { MY_KEY: "secret" }), `${module} has no field authtoken`)
       const both = layerConfig({ apiKey: "a", authToken: "b" })
       assert.include(yield* refuses(both, {}), "apiKey and authToken are both set")
     }))
@@ -941,6 +954,11 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
 })
 
 describe("NodeAnthropic", () => {
+  it("rejects the option fetch, because it has its own", () => {
+    const options = { apiKey: "sk-ant-x", fetch: globalThis.fetch }
+    assert.throws(() => NodeAnthropic.layer(options), RangeError, /^NodeAnthropic has no field fetch: it has apiKey/)
+  })
+
   it.each([0, -1, 1.5, NaN])("rejects %d connections with a RangeError that says what to do", (connections) => {
     assert.throws(
       () => NodeAnthropic.layer({ apiKey: "sk-ant-x", connections }),

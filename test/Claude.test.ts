@@ -40,8 +40,8 @@ describe("limits", () => {
   it.effect("first token, although pings arrive", () => fails(Faults.pings(), 30, "firstToken"))
   it.effect("first token of a thinking model", () => fails(Faults.pings(), 120, "firstToken", true))
   it.effect("wire idle", () => fails(Faults.breaks("a", "silence"), 30, "idle"))
-  it.effect("content idle, although pings arrive", () => fails(Faults.pings("a"), 60, "idle"))
-  it.effect("content idle of a thinking model", () => fails(Faults.pings("a"), 180, "idle", true))
+  it.effect("content idle, although pings arrive", () => fails(Faults.pings("a"), 60, "contentIdle"))
+  it.effect("content idle of a thinking model", () => fails(Faults.pings("a"), 180, "contentIdle", true))
 
   it.effect("a slow reader is not a slow model", () =>
     Effect.gen(function*() {
@@ -90,7 +90,7 @@ describe("limits", () => {
       ["connect", Faults.silence, 10],
       ["firstToken", Faults.pings(), 30],
       ["idle", Faults.breaks("a b c", "silence", { every: "1 second" }), 35],
-      ["idle", Faults.pings("a", "1 second"), 60]
+      ["contentIdle", Faults.pings("a", "1 second"), 60]
     ] as const
   )(
     "%s is hardly longer when the clock is set back, and never shorter",

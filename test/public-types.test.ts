@@ -11,7 +11,6 @@ const root = path.resolve(import.meta.dirname, "..")
 const allowed: ReadonlyArray<readonly [module: string, file: string, why: string]> = [
   ["Claude", "runtime", "opaque: it can only be passed on"],
   ["Claude", "budget", "the library asks it, and nobody else"],
-  ["guard/budget/RetryBudget", "budget", "the same"],
   ["Models", "models/catalogue", "it comes before all other stages, as data; Models exports it"],
   ["policy/Validate", "models/catalogue", "the same"],
   ["policy/Validate", "request/inspect", "the rules, which the engine asks too"],
@@ -19,7 +18,6 @@ const allowed: ReadonlyArray<readonly [module: string, file: string, why: string
   ["ClaudeError", "errorFields", "the schemas of their fields"],
   ["Anthropic", "wire/", "the options, which both wires share"],
   ["NodeAnthropic", "wire/configured", "the same"],
-  ["policy/Policy", "policy/record", "the record with the checks of each field"],
   ["policy/Policy", "options", "what the compiler refuses, beside what is refused at run time"],
   ["policy/Retry", "options", "the same"],
   ["policy/Retry", "policy/schedules", "the options that all waits have"],

@@ -44,6 +44,10 @@ it("the schema of all errors and their union have the same members", () => {
   expectTypeOf<(typeof ClaudeError.ClaudeError)["Type"]>().toEqualTypeOf<Failure>()
 })
 
+it("what broke an answer off is one of our kinds", () => {
+  expectTypeOf<ClaudeError.PartialAnswer["because"]>().toEqualTypeOf<ClaudeError.Tag | undefined>()
+})
+
 describe("a prompt", () => {
   const messages = [{ role: "user" as const, content: "hi" }]
 

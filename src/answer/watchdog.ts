@@ -95,7 +95,7 @@ const nearest = ({ hasContent, isConnected, limit, total, withoutBytes, withoutC
     ? { scope: "idle", length: limit.idle, left: limit.idle - withoutBytes }
     : { scope: "connect", length: limit.connect, left: limit.connect - total }
   const content: Limit = hasContent
-    ? { scope: "idle", length: limit.contentIdle, left: limit.contentIdle - withoutContent }
+    ? { scope: "contentIdle", length: limit.contentIdle, left: limit.contentIdle - withoutContent }
     : { scope: "firstToken", length: limit.firstToken, left: limit.firstToken - total }
   const first = bytes.left <= content.left ? bytes : content
   return attempt.left <= first.left ? attempt : first

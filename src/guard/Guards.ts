@@ -15,14 +15,19 @@ import * as Refuse from "../options.ts"
 import { reported } from "../reported.ts"
 import * as Runtime from "../runtime.ts"
 import type * as Admission from "./admission/Admission.ts"
+import type * as AdmissionGuard from "./admission/guard.ts"
 import * as Queues from "./admission/queues.ts"
-import * as RetryBudget from "./budget/RetryBudget.ts"
+import * as BudgetGuard from "./budget/guard.ts"
+import type * as RetryBudget from "./budget/RetryBudget.ts"
 import * as Circuit from "./circuit/Circuit.ts"
+import * as CircuitGuard from "./circuit/guard.ts"
 import * as Guard from "./Guard.ts"
 import { compile, type Compiled } from "./guards/record.ts"
 import * as Stores from "./guards/stores.ts"
 import { emptied } from "./idle.ts"
+import * as MonitorGuard from "./monitor/guard.ts"
 import * as Monitor from "./monitor/Monitor.ts"
+import { dimensions } from "./quota/amounts.ts"
 import * as Quota from "./quota/Quota.ts"
 
 export { config } from "./guards/config.ts"
@@ -142,16 +147,16 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   const scope = yield* Effect.scope
   const onStoreError = Stores.reporting(runtime.log)
 
-  const monitor = compiled.monitor && Monitor.make(compiled.monitor, runtime.log, safe(yield* Monitor.Alerts))
+  const monitor = compiled.monitor && MonitorGuard.make(compiled.monitor, runtime.log, safe(yield* Monitor.Alerts))
   const log = monitor?.log ?? runtime.log
-  const budget = compiled.budget && RetryBudget.make(compiled.budget, scope)
+  const budget = compiled.budget && BudgetGuard.make(compiled.budget, scope)
   const queues = Queues.make(compiled, {
     countTokens: inner.countTokens,
     catalogue: runtime.catalogue,
     store: Stores.quota(yield* Quota.Store, onStoreError),
     scope
   })
-  const circuits = compiled.circuit && Circuit.make(compiled.circuit, {
+  const circuits = compiled.circuit && CircuitGuard.make(compiled.circuit, {
     account,
     store: Stores.circuits(yield* Circuit.Store),
     log,
@@ -212,7 +217,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
 
 /** Rounds to whole numbers, and drops `Infinity`, which JSON cannot represent. */
 const queueStatus = (
-  { limit, remaining, running, waiting }: Admission.Status,
+  { limit, remaining, running, waiting }: AdmissionGuard.Status,
   capacity: Quota.Amount | undefined
 ): QueueStatus => ({
   running,
@@ -220,7 +225,7 @@ const queueStatus = (
   ...(limit < Infinity && { limit: Math.floor(limit) }),
   ...(remaining !== undefined && capacity !== undefined && {
     quota: Object.fromEntries(
-      Quota.dimensions.filter((of) => capacity[of] < Infinity).map((of) => [
+      dimensions.filter((of) => capacity[of] < Infinity).map((of) => [
         of,
         { remaining: Math.max(0, Math.floor(remaining[of])), limit: Math.floor(capacity[of]) }
       ])

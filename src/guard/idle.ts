@@ -1,7 +1,7 @@
 /** Drops idle queues, and waits for all queues to become empty. */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type { Admission } from "./admission/Admission.ts"
+import type { Admission } from "./admission/guard.ts"
 import { forgetAfter } from "./forgetAfter.ts"
 
 /** How often a drain checks whether all calls ended. */

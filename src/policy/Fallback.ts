@@ -14,29 +14,27 @@ import * as Option from "effect/Option"
 import { isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import { Claude } from "../Claude.ts"
-import { type ClaudeError, is, type Table, type Tag, type Tagged, type Tried } from "../ClaudeError.ts"
+import { type ClaudeError, is, type Tag, type Tagged, type Tried } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import { fallback } from "../emit.ts"
 import { askedModel, emitHere } from "../emitHere.ts"
 import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
 import { charged, wasSent } from "./charge.ts"
-import { decided, decisions, decisive } from "./decisions.ts"
+import { decided, type On } from "./decisions.ts"
 import * as ModelFallback from "./modelFallback.ts"
 import { hint, isRetryable, quotable, sentences } from "./notices.ts"
 import { OtherModel } from "./otherModel.ts"
 
 export { type Kept, memory as memoryStore, Store } from "../answerStore.ts"
 export { accounts, type OnAccount } from "./accountFallback.ts"
+export type { On } from "./decisions.ts"
 export { type LastGood, lastGood, Stale } from "./lastGood.ts"
 export { isRetryable } from "./notices.ts"
 
 // -----------------------------------------------------------------------------
 // Another model
 // -----------------------------------------------------------------------------
-
-/** Whether `Fallback.models` asks another model after this error by default; after `ContextWindowExceeded`, a larger one. */
-export const isWorthAnotherModel = (error: ClaudeError): boolean => decisions[decisive(error)].otherModel !== false
 
 /** Runs before the next model is asked. */
 export type OnChange = (change: { readonly error: ClaudeError; readonly to: Current.ModelId }) => Effect.Effect<void>
@@ -50,7 +48,7 @@ export type OnChange = (change: { readonly error: ClaudeError; readonly to: Curr
  */
 export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
   /** After which errors another model is asked, if not the default; `larger`: only models with a known larger window. */
-  readonly on?: Partial<Table<boolean | "larger">> | undefined
+  readonly on?: On<boolean | "larger"> | undefined
   /** Time reserved for each remaining model: 10 seconds by default, or an equal share of the time left if that is less. */
   readonly reserve?: Duration.Input | undefined
   readonly onChange?: OnChange | undefined

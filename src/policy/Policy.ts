@@ -6,36 +6,80 @@
  * fixes the order once, and being plain data it can be shared, printed,
  * overridden with a spread, and compared in the simulator.
  */
-import type * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Pull from "effect/Pull"
 import type * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import type { Ending } from "../answer/ending.ts"
+import type * as Stream from "effect/Stream"
 import * as CallContext from "../callContext.ts"
-import { type ClaudeError, DeadlineExceeded, is, type Tag } from "../ClaudeError.ts"
-import * as Current from "../Current.ts"
+import { type ClaudeError, type DeadlineExceeded, is, type Tag } from "../ClaudeError.ts"
+import type * as Current from "../Current.ts"
 import type { Cost } from "../Message.ts"
 import type * as Refuse from "../options.ts"
 import { run } from "./call.ts"
 import { compile } from "./compile.ts"
 import * as Description from "./describe.ts"
 import * as Fallback from "./Fallback.ts"
-import type * as Record from "./record.ts"
 import * as Retry from "./Retry.ts"
+import { callStream } from "./streamCall.ts"
 
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
 
+/** A schedule for each kind of error. A kind without one is not retried. `pipe` sets it apart from a `Schedule`. */
+export type Retries = Retry.ByTag<ClaudeError> & { readonly pipe?: never }
+
 /** The parts of a policy. All are optional. The limits of an attempt have defaults. */
-export type Policy = Record.Policy
+export interface Policy extends Current.Limits {
+  /**
+   * When to retry: one schedule, or a record with one for each kind of error. A kind without an entry is not retried.
+   * Change `Retry.standard` with a spread; `undefined` removes a kind. Default: no retries.
+   */
+  readonly retry?: Schedule.Schedule<unknown, ClaudeError> | Retries | undefined
+  /**
+   * The maximum number of retries on each model, over all kinds of error; at most 3 if another model is left. Waits for a
+   * circuit, a queue or a budget do not count. Default: no limit.
+   */
+  readonly maxRetries?: number | undefined
+  /**
+   * How often to ask again, without a wait, after a malformed answer, with the malformed answers and their mistakes as
+   * further turns. Default: 0. Only for answers that Claude ended itself (`end_turn`). Comes before `retry`, and does not
+   * count in `maxRetries`.
+   */
+  readonly reask?: number | undefined
+  /** The fallback models, which are asked in turn when the retries end. */
+  readonly models?: ReadonlyArray<Current.ModelId> | undefined
+  /** The models to ask after a refusal, if not `models`; or `fail`. The text before the refusal is discarded. */
+  readonly refused?: "fail" | ReadonlyArray<Current.ModelId> | undefined
+  /** Time reserved for each remaining model. Default: 10 seconds, or an equal share of the time left if that is less. */
+  readonly reserve?: Duration.Input | undefined
+  /**
+   * What to do if a collected answer reaches `max_tokens`: `fail` (the default); `raiseTo`, ask once more with a higher
+   * `max_tokens`, up to the maximum of the model; or `continue`, ask for the rest up to so many times. An answer with a
+   * schema cannot be continued.
+   */
+  readonly truncated?: "fail" | { readonly raiseTo: number } | { readonly continue: number } | undefined
+  /** How often to continue a collected answer that Claude paused. Default: 5 times. */
+  readonly paused?: { readonly continue: number } | undefined
+  /** What to do after an answer without content: `fail` (the default), or ask once to continue. */
+  readonly empty?: "fail" | { readonly nudge: 1 } | undefined
+  /** The limit for the whole call, retries and models included. For a stream: for each opening. */
+  readonly overall?: Duration.Input | undefined
+  /** The limit for a stream from its opening to its end, including the time of its reader. Only for `applyStream`. */
+  readonly streamOverall?: Duration.Input | undefined
+  /**
+   * What to do if an answer breaks off while it is read, within the same retries: `fail` (the default), with the text so
+   * far in the error; `restart`, ask again and emit a `restarted` event, which text streams cannot, so they fail; or
+   * `resume`, ask for the rest, emit a `resumed` event, and continue where the text ends.
+   */
+  readonly onBreak?: "fail" | "restart" | "resume" | undefined
+  /** Whether requests are validated before they are sent. Default: `true`. */
+  readonly validate?: boolean | undefined
+  /** Whether an issue known only from the catalogue of models fails a request instead of a warning. Default: `false`. */
+  readonly strict?: boolean | undefined
+  /** `count`: the API counts the prompt before it is sent, one more request for each model. Default: it is estimated. */
+  readonly precheck?: "count" | "estimate" | undefined
+}
 
 /** The error that a policy adds to a call: `DeadlineExceeded`, if its type has an `overall` limit or may have one. */
 export type Adds<P extends Policy> = Limited<P, "overall">
@@ -99,45 +143,9 @@ export const applyStream = <const P extends Policy>(
   policy: Exact<P>
 ): <A, E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<A, E | AddsToStream<P>, R> => {
   const compiled = compile(policy)
-  const once = <A, E, R>(self: Stream.Stream<A, E, R>) => {
-    let ending: Ending | undefined
-    const began = (call: Ending) => {
-      ending = call
-    }
-    const asked = Effect.flatMap(
-      Effect.scope,
-      (scope) => run(compiled, Effect.tap(begin(self, scope), () => Effect.sync(() => ending?.opened())), began)
-    )
-    const opened = Stream.unwrap(Effect.map(asked, ({ first, rest }) => {
-      let begun = false
-      let isOwn = false
-      const onFailure = (error: Effect.Error<typeof rest>): typeof rest => {
-        if (is(error)) return Effect.flatMap(ending?.broke(error) ?? Effect.succeed(error), Effect.fail)
-        isOwn = !Cause.isDone(error)
-        return Effect.fail(error)
-      }
-      const told = Effect.catchCause(rest, (cause) => {
-        isOwn = Cause.hasDies(cause)
-        return Effect.catch(Effect.failCause(cause), onFailure)
-      })
-      const pull = Effect.suspend(() => {
-        if (begun) return told
-        begun = true
-        return first
-      })
-      return Stream.onExit(Stream.fromPull(Effect.succeed(pull)), (exit) => {
-        const isLost = isOwn || Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
-        if (isLost) ending?.cut()
-        return ending?.read(!isLost) ?? Effect.void
-      })
-    }))
-    return compiled.streamOverall === undefined
-      ? opened
-      : within(opened, compiled.streamOverall, (error) => ending?.giveUp(error) ?? Effect.succeed(error))
-  }
   // Safe cast, as in `apply`.
   return <A, E, R>(self: Stream.Stream<A, E, R>) =>
-    Stream.suspend(() => once(self)) as Stream.Stream<A, E | AddsToStream<P>, R>
+    callStream(compiled, self) as Stream.Stream<A, E | AddsToStream<P>, R>
 }
 
 /** The outcome of a call as a value, with the tokens and the cost of all attempts. */
@@ -188,56 +196,3 @@ const used = ({ atLeast, dollars, input, output }: CallContext.Tally): Used => (
   tokens: { input, output },
   cost: { dollars, atLeast }
 })
-
-/**
- * Ends a stream after `length` milliseconds, which is `Current.Deadline` inside. Its resources are released then, even if
- * the reader is busy.
- */
-const within = <A, E, R>(
-  self: Stream.Stream<A, E, R>,
-  length: number,
-  told: (error: DeadlineExceeded) => Effect.Effect<DeadlineExceeded>
-): Stream.Stream<A, E | DeadlineExceeded, R> => Stream.unwrap(limited(self, length, told))
-
-const limited = Effect.fnUntraced(function*<A, E, R>(
-  self: Stream.Stream<A, E, R>,
-  length: number,
-  told: (error: DeadlineExceeded) => Effect.Effect<DeadlineExceeded>
-) {
-  const now = yield* Clock.currentTimeMillis
-  const outer = yield* Effect.scope
-  const inner = yield* Scope.fork(outer)
-  const inside = Stream.updateService(self, Current.Deadline, (outer) => Math.min(outer, now + length))
-  const pull = yield* Scope.provide(Stream.toPull(inside), inner)
-  const over = yield* Deferred.make<void>()
-  const exceeded = yield* Effect.cached(
-    Effect.andThen(
-      Scope.close(inner, Exit.interrupt()),
-      Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) })))
-    )
-  )
-  // Logs the end even if the reader pulls no more elements.
-  const alarm = Effect.andThen(Effect.andThen(Effect.sleep(length), Deferred.succeed(over, undefined)), exceeded)
-  yield* Effect.forkIn(alarm, outer)
-  const read = Effect.flatMap(
-    Effect.raceFirst(Deferred.await(over), pull),
-    (elements) => elements === undefined ? Effect.flatMap(exceeded, Effect.fail) : Effect.succeed(elements)
-  )
-  return Stream.fromPull(Effect.succeed(read))
-})
-
-/** Reads the first elements. If that fails, closes the scope of the stream. */
-const begin = <A, E, R>(self: Stream.Stream<A, E, R>, parent: Scope.Scope) =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Scope.fork(parent), (scope) =>
-      Effect.flatMap(Scope.provide(Stream.toPull(self), scope), (rest) => {
-        type First = Pull.Pull<Arr.NonEmptyReadonlyArray<A>, E>
-        return Effect.catch(
-          Effect.map(restore(rest), (first): First => Effect.succeed(first)),
-          (error): Effect.Effect<First, E> => Cause.isDone(error) ? Effect.succeed(Cause.done()) : Effect.fail(error)
-        ).pipe(
-          Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void),
-          Effect.map((first) => ({ first, rest }))
-        )
-      }))
-  )

@@ -15,7 +15,7 @@ import * as ClaudeError from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
 import { Joins } from "./applicationErrors.ts"
 import * as Plan from "./plan.ts"
-import { reasonable, type WaitOptions, waits } from "./schedules.ts"
+import { type WaitOptions, waits, whileWorthRetrying } from "./schedules.ts"
 
 // -----------------------------------------------------------------------------
 // Waits
@@ -99,7 +99,7 @@ export const byTag = <
     }
   }))
   // `tagOf` lets only errors of this library and of the classes in `own` get here.
-  const joined = Schedule.tap(reasonable(schedule), ({ input }) => ClaudeError.is(input) ? Effect.void : join)
+  const joined = Schedule.tap(whileWorthRetrying(schedule), ({ input }) => ClaudeError.is(input) ? Effect.void : join)
   return Plan.note(joined, { kind: "byTag", entries })
 }
 

@@ -8,12 +8,12 @@
  * Limits that contradict each other throw a `RangeError` when they are set, as in `Policy`.
  */
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type { DeadlineExceeded } from "../ClaudeError.ts"
-import * as Current from "../Current.ts"
+import type * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
 import * as Deadline from "./deadline.ts"
-import { lengths, ofAttempt } from "./limits.ts"
+import { lengths, ofAttempt, setting } from "./limits.ts"
 
 /** Changes an effect and keeps its type. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -21,8 +21,7 @@ type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 /** Limits each attempt, which fails with `TimedOut` when a limit passes. A limit that is not given keeps its outer value. */
 export const limits = (limits: Current.Limits): Inside => {
   Refuse.unknown("Timeout", limits, ofAttempt)
-  const given = lengths("Timeout", limits)
-  return (self) => Effect.updateService(self, Current.Limits, (outer) => ({ ...outer, ...given }))
+  return setting(lengths("Timeout", limits))
 }
 
 /** Limits the wait of each attempt for the headers of the response. */

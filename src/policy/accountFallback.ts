@@ -3,13 +3,13 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Claude } from "../Claude.ts"
-import { type ClaudeError, is, type Tag, type Tried } from "../ClaudeError.ts"
+import { type ClaudeError, is, type Tried } from "../ClaudeError.ts"
 import { fallback } from "../emit.ts"
 import { askedModel, emitHere, warnHere } from "../emitHere.ts"
 import { nameOf } from "../errorOf.ts"
 import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
-import { decided, decisive } from "./decisions.ts"
+import { decided, decisive, type On } from "./decisions.ts"
 
 /** Runs before the next account is asked. Account 1 is the `Claude` in context; the first layer is account 2. */
 export type OnAccount = (change: { readonly error: ClaudeError; readonly to: number }) => Effect.Effect<void>
@@ -31,7 +31,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
   layers: Layers,
   options?: {
     /** After which errors another account is asked, if not the default. */
-    readonly on?: { readonly [T in Tag]?: boolean | undefined } | undefined
+    readonly on?: On<boolean> | undefined
     readonly onChange?: OnAccount | undefined
   }
 ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Layer.Services<Layers[number]>> => {

@@ -68,6 +68,7 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
   const context = yield* Effect.context<never>()
   const claude = Context.getOrUndefined(context, Claude)
   const outer: Continuation.PolicyCall | undefined = Context.get(context, CallContext.Call)
+  const { validate: how } = policy
   const done = new Set<string>()
   const isFirst = (what: string): boolean => done.size < done.add(what).size
   const call: CallState = {
@@ -78,9 +79,9 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
     corrections: outer?.corrections ?? [],
     spent: { input: 0, output: 0, dollars: 0, atLeast: false },
     onBreak: policy.onBreak,
-    validate: policy.validate &&
+    validate: how &&
       ((params, isRest, asked) =>
-        policy.validate && validate(params, isRest ? { ...policy.validate, count: false } : policy.validate, {
+        validate(params, isRest ? { ...how, count: false } : how, {
           asked,
           warn: call.warn,
           isUncounted: ({ messages, model }) => isFirst(JSON.stringify([model, messages]))

@@ -5,12 +5,13 @@ import { defaultPaused, type Rules } from "../answer/continuation.ts"
 import type { ClaudeError, Tag } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
 import { usual } from "./decisions.ts"
+import * as Limits from "./limits.ts"
 import { type Chain, defaultReserve } from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
+import type { Policy } from "./Policy.ts"
 import * as Record from "./record.ts"
 import * as Retry from "./Retry.ts"
 import type { Rules as RetryRules } from "./retryState.ts"
-import * as Timeout from "./Timeout.ts"
 import type { How } from "./validateCall.ts"
 
 /** A checked policy with parsed parts. */
@@ -26,7 +27,7 @@ export interface Compiled {
   /** What to do about unfinished answers. */
   readonly unfinished: Rules
   /** Sets the limits of each attempt. */
-  readonly withLimits: ReturnType<typeof Timeout.limits> | undefined
+  readonly withLimits: ReturnType<typeof Limits.setting> | undefined
   /** The limit of a call, in milliseconds. */
   readonly overall: number | undefined
   readonly onBreak: "fail" | "restart" | "resume"
@@ -37,25 +38,22 @@ export interface Compiled {
 }
 
 /** Checks a policy and parses its parts. Throws a `RangeError` if the policy contradicts itself. */
-export const compile = (policy: Record.Policy): Compiled => {
-  Record.check(policy)
+export const compile = (policy: Policy): Compiled => {
+  const { overall, streamOverall, ...ofAttempt } = Record.check(policy)
   const {
     empty = "fail",
     maxRetries,
     models = [],
     onBreak = "fail",
-    overall,
     paused = defaultPaused,
     precheck,
     reask = 0,
     refused,
     reserve,
     retry,
-    streamOverall,
     strict = false,
     truncated = "fail",
-    validate = true,
-    ...limits
+    validate = true
   } = policy
   const others = isString(refused) ? undefined : refused
   const schedule = scheduleOf(retry)
@@ -72,16 +70,16 @@ export const compile = (policy: Record.Policy): Compiled => {
       reserve: reserve === undefined ? defaultReserve : Refuse.millis("Policy: reserve", reserve)
     },
     unfinished: { truncated, paused, empty },
-    withLimits: Object.values(limits).every((limit) => limit === undefined) ? undefined : Timeout.limits(limits),
-    overall: overall === undefined ? undefined : Refuse.millis("overall", overall),
+    withLimits: Object.keys(ofAttempt).length === 0 ? undefined : Limits.setting(ofAttempt),
+    overall,
     onBreak,
-    streamOverall: streamOverall === undefined ? undefined : Refuse.millis("Policy: streamOverall", streamOverall),
+    streamOverall,
     validate: validate ? { strict, count: precheck === "count" } : undefined
   }
 }
 
 /** The `retry` of a policy as one schedule. */
-const scheduleOf = (retry: Record.Policy["retry"]): Schedule.Schedule<unknown, ClaudeError> | undefined => {
+const scheduleOf = (retry: Policy["retry"]): Schedule.Schedule<unknown, ClaudeError> | undefined => {
   if (retry === undefined || Schedule.isSchedule(retry)) return retry
   const record: Retry.ByTag<ClaudeError> = retry
   return Retry.byTag(record)

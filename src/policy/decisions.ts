@@ -53,11 +53,14 @@ export const decisions: Table<Decision> = {
 export const usual = <Column extends keyof Decision>(column: Column): Table<Decision[Column]> =>
   Record.map(decisions, (decision) => decision[column])
 
-/** One column, overridden by the caller's decisions in `on`, where `undefined` keeps the default. */
+/** A caller's decisions for some kinds of error; `undefined` keeps the default. */
+export type On<D> = { readonly [T in Tag]?: D | undefined }
+
+/** One column, overridden by the caller's decisions in `on`. */
 export const decided = <Column extends keyof Decision>(
   where: string,
   column: Column,
-  on: { readonly [T in Tag]?: Decision[Column] | undefined } | undefined
+  on: On<Decision[Column]> | undefined
 ): Table<Decision[Column]> => {
   if (on === undefined) return usual(column)
   Refuse.unknown(`${where}: on`, on, decisions)

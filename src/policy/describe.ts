@@ -12,7 +12,7 @@ import { isPermanent } from "../permanence.ts"
 import { wasSent } from "./charge.ts"
 import { compile, type Compiled } from "./compile.ts"
 import * as Plan from "./plan.ts"
-import type { Policy } from "./record.ts"
+import type { Policy } from "./Policy.ts"
 import { mostBeforeAnother, type Rules } from "./retryState.ts"
 import type { How } from "./validateCall.ts"
 

@@ -15,7 +15,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { ageOf, Store } from "../answerStore.ts"
 import { Claude } from "../Claude.ts"
-import { type ClaudeError, is, type Table, type Tag } from "../ClaudeError.ts"
+import { type ClaudeError, is, type Table } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { fallback } from "../emit.ts"
 import { emitHere, warnHere } from "../emitHere.ts"
@@ -23,7 +23,7 @@ import { nameOf } from "../errorOf.ts"
 import * as Refuse from "../options.ts"
 import * as Runtime from "../runtime.ts"
 import { bounded } from "../storePatience.ts"
-import { decided, decisive } from "./decisions.ts"
+import { decided, decisive, type On } from "./decisions.ts"
 
 /** A remembered answer, given in place of a new one. */
 export class Stale<A> extends Data.TaggedClass("Stale")<{
@@ -47,7 +47,7 @@ export interface LastGood<A, I, RD = never, RE = never> {
   /** The maximum age of an answer that is given again. */
   readonly maxAge: Duration.Input
   /** After which errors the remembered answer is given, if not the default. */
-  readonly on?: { readonly [T in Tag]?: boolean | undefined } | undefined
+  readonly on?: On<boolean> | undefined
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Checks the time limits of a caller. */
 import type * as Duration from "effect/Duration"
-import type * as Current from "../Current.ts"
+import * as Effect from "effect/Effect"
+import * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
 
 /** The limits of one attempt. */
@@ -32,6 +33,9 @@ const dominated: ReadonlyArray<readonly [shorter: Name, longer: Name]> = [
   ["overall", "streamOverall"]
 ]
 
+/** The limits that were given, in milliseconds. */
+export type Given = { readonly [N in Name]?: number }
+
 /**
  * The limits in milliseconds. Throws a `RangeError` if one is not a duration, or is longer than a limit that includes it.
  * The message begins with `where`.
@@ -39,7 +43,7 @@ const dominated: ReadonlyArray<readonly [shorter: Name, longer: Name]> = [
 export const lengths = (
   where: string,
   limits: { readonly [N in Name]?: Duration.Input | undefined }
-): { readonly [N in Name]?: number } => {
+): Given => {
   const given: { [N in Name]?: number } = {}
   for (const name of names) {
     const limit = limits[name]
@@ -57,3 +61,8 @@ export const lengths = (
   }
   return given
 }
+
+/** Sets the limits of each attempt inside. One that is not given stays as it was. */
+export const setting =
+  (given: Pick<Given, keyof Current.Limits>) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.updateService(self, Current.Limits, (outer) => ({ ...outer, ...given }))

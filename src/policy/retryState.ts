@@ -31,7 +31,7 @@ export interface RetryState {
   /** The number of retries after a request was sent, without those of `reask`. */
   made: number
   reasked: number
-  /** The kinds of error that were retried. */
+  /** The kinds of error that were retried, by `familyOf`. */
   readonly retried: Set<string>
   /** Why the call gave up, if known. Each failure sets it anew, except after `BudgetSpent`, which is final. */
   gaveUp: GaveUp | undefined
@@ -144,8 +144,14 @@ const wait = Effect.fnUntraced(function*(self: RetryState, now: number, error: u
   )
 })
 
-/** Records that this kind of error was retried, so that the reason for giving up becomes `RetriesSpent`. */
-export const markRetried = ({ retried }: RetryState, error: ClaudeError): void => void retried.add(error._tag)
+/** Records that a failure like this one was retried, so that the reason for giving up becomes `RetriesSpent`. */
+export const markRetried = ({ retried }: RetryState, error: ClaudeError): void => void retried.add(familyOf(error))
+
+/**
+ * Failures of one kind count together, but permanent ones apart: that a 529 was retried does not spend the retries of a
+ * 529 with `x-should-retry: false`.
+ */
+const familyOf = (error: ClaudeError): string => isPermanent(error) ? `${error._tag}, permanent` : error._tag
 
 /**
  * Marks a failure as final for its call, because a piece of an answer had its own retries. It has a reason, and no history
@@ -157,10 +163,10 @@ export const giveUp = <E extends ClaudeError>(self: RetryState, error: E): E =>
 const isGivenUp = ({ gaveUp, history }: ClaudeError): boolean => gaveUp !== undefined && history === undefined
 
 /**
- * The default reason for giving up. `RetriesSpent`, if this kind of error was retried before on this model; else
- * `NotRetried`, which means one of: the policy has no `retry`; the kind has no entry, or `Retry.never`; the server sent
- * `x-should-retry: false`; the failure is permanent (`permanence`, checked by `schedules.reasonable`); the circuit is open
- * and another model is left (`attempts`); a stream broke and `onBreak` is `fail`.
+ * The default reason for giving up. `RetriesSpent`, if a failure like this one was retried or continued before on this
+ * model; else `NotRetried`, which means one of: the policy has no `retry`; the kind has no entry, or `Retry.never`; the
+ * server sent `x-should-retry: false`, or the failure is permanent (`permanence`), whatever was retried before; the circuit
+ * is open and another model is left (`attempts`); a stream broke and `onBreak` is `fail`.
  */
 export const reason = ({ retried }: RetryState, error: ClaudeError): GaveUp =>
-  retried.has(error._tag) ? "RetriesSpent" : "NotRetried"
+  retried.has(familyOf(error)) ? "RetriesSpent" : "NotRetried"

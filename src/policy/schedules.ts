@@ -66,22 +66,25 @@ export const waits = (
       })
     )
   )
-  return Plan.note(reasonable(schedule), { kind: "waits", times })
+  return Plan.note(whileWorthRetrying(schedule), { kind: "waits", times })
 }
 
 /**
  * Stops at a permanent error, and before a wait that leaves no time for an answer before `Current.Deadline`. Under a policy,
  * `retryState` checks the deadline instead.
  */
-export const reasonable = <O>(self: Schedule.Schedule<O, unknown>): Schedule.Schedule<O, unknown> =>
+export const whileWorthRetrying = <O>(self: Schedule.Schedule<O, unknown>): Schedule.Schedule<O, unknown> =>
   Schedule.fromStep(
-    Effect.map(Schedule.toStep(self), (step) => (now: number, input: unknown): ReturnType<typeof step> =>
-      Effect.flatMap(step(now, input), ([output, wait]) =>
-        ClaudeError.is(input) && isPermanent(input)
-          ? Cause.done(output)
-          : Effect.flatMap(
-            beforeDeadline(now, wait, input),
-            (wait) =>
-              wait === undefined ? Cause.done(output) : Effect.succeed([output, wait] as [O, Duration.Duration])
-          )))
+    Effect.map(
+      Schedule.toStep(self),
+      (step) => (now: number, input: unknown): ReturnType<typeof step> =>
+        Effect.flatMap(step(now, input), ([output, wait]) =>
+          ClaudeError.is(input) && isPermanent(input)
+            ? Cause.done(output)
+            : Effect.flatMap(
+              beforeDeadline(now, wait, input),
+              (wait) =>
+                wait === undefined ? Cause.done(output) : Effect.succeed([output, wait] as [O, Duration.Duration])
+            ))
+    )
   )

@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as Refuse from "../options.ts"
 import { isKey } from "./credential.ts"
 import { isUrl, type Options } from "./sdkClient.ts"
 
@@ -13,18 +14,23 @@ export type Configurable<O> = { readonly [K in keyof O]: O[K] | Config.Config<O[
 
 /**
  * Builds a layer after reading its options. A missing or invalid option is a `ConfigError`, whose text never shows a key.
- * `module` is the name of the module for the hint on how to pass the key in code.
+ * `module` is the name of the module for the hint on how to pass the key in code; `fields` has the names of its options.
  */
 export const layer = <O extends Options, A>(
   module: string,
+  fields: { readonly [K in keyof Required<O>]: true },
   given: Configurable<O>,
   make: (options: O) => Layer.Layer<A>
 ): Layer.Layer<A, Config.ConfigError> =>
   Layer.unwrap(Effect.flatMap(
-    withVariables(module, given),
+    Effect.andThen(fit(() => Refuse.unknown(module, given, fields)), withVariables(module, given)),
     // `withVariables` resolves every given option and adds only fields of `Options`, so the cast is safe.
-    (options) => Effect.try({ try: () => make(options as O), catch: (refused) => unfit(messageOf(refused)) })
+    (options) => fit(() => make(options as O))
   ))
+
+/** A check that throws, as a `ConfigError`. */
+const fit = <A>(check: () => A): Effect.Effect<A, Config.ConfigError> =>
+  Effect.try({ try: check, catch: (refused) => unfit(messageOf(refused)) })
 
 /** The given options, resolved, with a missing key or address from its environment variable. */
 const withVariables = Effect.fnUntraced(function*(module: string, given: Configurable<Options>) {

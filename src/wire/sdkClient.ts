@@ -50,6 +50,16 @@ export interface Options {
   readonly messageStop?: "required" | "optional" | undefined
 }
 
+/** The names of the options, to refuse a slip. */
+export const fields: { readonly [K in keyof Required<Options>]: true } = {
+  apiKey: true,
+  authToken: true,
+  baseUrl: true,
+  client: true,
+  fetch: true,
+  messageStop: true
+}
+
 /** The SDK's type of `fetch`. */
 export type Fetch = NonNullable<ClientOptions["fetch"]>
 

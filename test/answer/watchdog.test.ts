@@ -50,12 +50,12 @@ const ended = <A, R>(call: Effect.Effect<A, ClaudeError.ClaudeError, R>) =>
     return yield* Fiber.join(running)
   })
 
-/** Which limit ended the call, in seconds. The limits `idle` and `contentIdle` have the same name. */
+/** Which limit ended the call, in seconds. */
 const limitOf = <A>(result: Result.Result<A, ClaudeError.ClaudeError>) => {
   if (Result.isSuccess(result)) return undefined
   const error = result.failure
   assert(error._tag === "TimedOut" && error.limit !== undefined, error._tag)
-  return [error.scope.replace(/^contentIdle$/, "idle"), Duration.toSeconds(error.limit)]
+  return [error.scope, Duration.toSeconds(error.limit)]
 }
 
 const silences = { idle: "30 seconds", contentIdle: "60 seconds" } as const
@@ -104,7 +104,7 @@ describe("the idle limits", () => {
   it.effect.each(silent)("end an answer with %s", ([, script, limit, after]) =>
     Effect.gen(function*() {
       const end = yield* ended(asked(silences))
-      assert.deepStrictEqual(limitOf(end.result), ["idle", limit])
+      assert.deepStrictEqual(limitOf(end.result), [limit === 60 ? "contentIdle" : "idle", limit])
       assert.strictEqual(end.after, after)
     }).pipe(Effect.provide(playing(0, script, "silence"))))
 
@@ -252,7 +252,7 @@ const expected = (headers: number, script: Script) => {
       ["attempt", odd.attempt, odd.attempt - total],
       isConnected ? ["idle", odd.idle, odd.idle - silent] : ["connect", odd.connect, odd.connect - total],
       hasContent
-        ? ["idle", odd.contentIdle, odd.contentIdle - empty]
+        ? ["contentIdle", odd.contentIdle, odd.contentIdle - empty]
         : ["firstToken", odd.firstToken, odd.firstToken - total]
     ]
     const [first] = limits.toSorted(([, , a], [, , b]) => a - b)

@@ -190,7 +190,7 @@ describe("tools", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text("Which?", { tools: [lookUp] }))
       assert.strictEqual(error._tag, "EmptyAnswer")
-      assert.match(error.message, /ask with Claude\.message/)
+      assert.match(error.message, /use Claude\.message/)
     }).pipe(playing(Faults.answer("", { tool: { name: "look_up", input: { title: "Emma" } } }))))
 
   it("strict is refused at once where the API would not take the schema", () => {

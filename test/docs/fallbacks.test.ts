@@ -4,6 +4,7 @@ import { Data, type Duration, Effect, Fiber, Layer, Predicate, Schema } from "ef
 import { TestClock } from "effect/testing"
 import { Claude, ClaudeError, Current, Fallback, Policy } from "resilient-claude"
 import { FakeClaude, Faults } from "resilient-claude/testing"
+import { decisions, decisive } from "../../src/policy/decisions.ts"
 import { assertAlive } from "../support/docs.ts"
 import { program, reply } from "./programs/fallbacks.ts"
 
@@ -93,7 +94,7 @@ describe("another model", () => {
   it("may help after an answer that broke off, unless what broke it off is permanent", () => {
     const broken = new ClaudeError.PartialAnswer({ because: "Overloaded" })
     const wrong = new ClaudeError.PartialAnswer({ because: "InvalidRequest", permanent: true })
-    assert.deepStrictEqual([broken, wrong].map(Fallback.isWorthAnotherModel), [true, false])
+    assert.deepStrictEqual([broken, wrong].map((error) => decisions[decisive(error)].otherModel), [true, false])
   })
 
   it.effect("without a policy, and for other kinds than usual", () =>

@@ -179,7 +179,7 @@ describe("docs/production.md", () => {
     Effect.gen(function*() {
       yield* startup
       assert.include(Policy.describe(Service.policy), "claude-haiku-5-5")
-      assert.include(Guards.describe(Service.guards), "64 run; 200 wait")
+      assert.include(Guards.describe(Service.guards), "64 run")
     }).pipe(Effect.provide(FakeClaude.layer(answers))))
 
   it.effect("the policy survives a minute of overload in the simulator", () => survives)

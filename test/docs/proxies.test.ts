@@ -171,14 +171,14 @@ describe("docs/proxies.md", () => {
     const client = new Sdk({ apiKey: "own" })
     const fetch = globalThis.fetch
     for (const more of [{ apiKey: "k" }, { authToken: "t" }, { baseUrl: "http://localhost" }, { fetch }]) {
-      assert.throws(() => Anthropic.layer({ client, ...more }), RangeError, "and client are both given")
+      assert.throws(() => Anthropic.layer({ client, ...more }), RangeError, "and client are both set")
     }
     assert.throws(
       () => NodeAnthropic.layer({ client, dispatcher: new Agent() }),
       RangeError,
-      "a client connects by itself"
+      "a client has its own connections"
     )
-    assert.throws(() => NodeAnthropic.layer({ client, connections: 4 }), RangeError, "a client connects by itself")
+    assert.throws(() => NodeAnthropic.layer({ client, connections: 4 }), RangeError, "a client has its own connections")
   })
 
   it.live("a token is sent as a bearer token, from the environment or in code", () =>

@@ -1,8 +1,9 @@
 /** The error types that fallbacks leave. These tests fail in `tsc`. */
 import { it } from "@effect/vitest"
-import { Context, Data, Effect, Layer } from "effect"
+import { Context, Data, Effect, Layer, Schema } from "effect"
 import { describe, expectTypeOf } from "vitest"
 import { Claude, ClaudeError, Fallback, Policy, Retry } from "../../src/index.ts"
+import { FakeClaude } from "../../src/testing/index.ts"
 
 type Failure = ClaudeError.ClaudeError
 type Notice = Fallback.Notice
@@ -186,5 +187,23 @@ describe("Fallback.accounts", () => {
     expectTypeOf(() => Fallback.accounts([Layer.succeed(Cache, { get: Effect.succeed(1) })])).toBeFunction()
     // @ts-expect-error not a list
     expectTypeOf(() => Fallback.accounts(one)).toBeFunction()
+  })
+})
+
+describe("on", () => {
+  it("may leave a kind to what is usual in each of them", () => {
+    const on = { Overloaded: undefined }
+    const lastGood = { key: "a", schema: Schema.String, maxAge: "1 hour" } as const
+    expectTypeOf(() => Fallback.models(["claude-haiku-5-5"], { on })).toBeFunction()
+    expectTypeOf(() => Fallback.accounts([FakeClaude.layer([])], { on })).toBeFunction()
+    expectTypeOf(() => Fallback.lastGood({ ...lastGood, on })).toBeFunction()
+    expectTypeOf(() => Fallback.notice({ on: undefined })).toBeFunction()
+  })
+
+  it("may say that a model must be larger, and nothing else may", () => {
+    const on: Fallback.On<boolean | "larger"> = { ContextWindowExceeded: "larger" }
+    expectTypeOf(() => Fallback.models(["claude-haiku-5-5"], { on })).toBeFunction()
+    // @ts-expect-error an account has no window
+    expectTypeOf(() => Fallback.accounts([FakeClaude.layer([])], { on })).toBeFunction()
   })
 })

@@ -11,7 +11,7 @@ describe("a limit of an attempt", () => {
     [
       ["firstToken", "firstToken", Timeout.firstToken("3 seconds"), Faults.pings("", "1 second")],
       ["idle", "idle", Timeout.idle("3 seconds"), Faults.breaks("a", "silence")],
-      ["contentIdle", "idle", Timeout.contentIdle("3 seconds"), Faults.pings("a", "1 second")],
+      ["contentIdle", "contentIdle", Timeout.contentIdle("3 seconds"), Faults.pings("a", "1 second")],
       ["attempt", "attempt", Timeout.attempt("3 seconds"), Faults.pings("a", "1 second")],
       ["connect", "connect", Timeout.connect("3 seconds"), Faults.silence],
       ["limits", "idle", Timeout.limits({ idle: "3 seconds", connect: undefined }), Faults.breaks("a", "silence")]

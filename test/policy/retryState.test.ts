@@ -23,7 +23,8 @@ const ended = <A, E, R>(self: Effect.Effect<A, E, R>) =>
 
 const failed = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flip(ended(self))
 
-const { CircuitOpen, InvalidRequest, MalformedOutput, Overloaded, RateLimited, Saturated, TimedOut } = ClaudeError
+const { CircuitOpen, InvalidRequest, MalformedOutput, Overloaded, RateLimited, Saturated, ServerFault, TimedOut } =
+  ClaudeError
 const retryAfter = Duration.seconds(1)
 
 class Busy extends Data.TaggedError("Busy")<{}> {}
@@ -176,4 +177,28 @@ describe("reask", () => {
       assert.deepStrictEqual(yield* policy(where), { x: 1 })
       assert.deepStrictEqual(yield* roles, ["user", "user assistant user", "user", "user assistant user"])
     }).pipe(Effect.provide(FakeClaude.layer([wrong, wrong, wrong, right]))))
+})
+
+describe("gaveUp", () => {
+  const retry = { Overloaded: line(9), CircuitOpen: line(9), ServerFault: line(9) }
+  const overloaded = new Overloaded({})
+  const open = new CircuitOpen({ retryAfter })
+
+  it.effect.each<readonly [string, ReadonlyArray<ClaudeError.ClaudeError>]>([
+    ["a 529 with x-should-retry: false", [overloaded, new Overloaded({ shouldRetry: false })]],
+    ["a circuit that was isolated by hand after one wait", [open, new CircuitOpen({})]],
+    ["a 501 after a 500", [new ServerFault({ status: 500 }), new ServerFault({ status: 501 })]]
+  ])("G11: is NotRetried for %s, although one of the kind was retried", ([, errors]) =>
+    Effect.gen(function*() {
+      const { ask, runs } = failing(errors)
+      const error = yield* failed(Policy.apply({ retry })(ask))
+      assert.deepStrictEqual([runs(), ClaudeError.is(error) && error.gaveUp], [2, "NotRetried"])
+    }))
+
+  it.effect("G11: is RetriesSpent for a permanent failure that a schedule of the caller's own has retried", () =>
+    Effect.gen(function*() {
+      const { ask, runs } = failing([new InvalidRequest({})])
+      const error = yield* failed(Policy.apply({ retry: Schedule.recurs(1) })(ask))
+      assert.deepStrictEqual([runs(), ClaudeError.is(error) && error.gaveUp], [2, "RetriesSpent"])
+    }))
 })

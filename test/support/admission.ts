@@ -1,8 +1,11 @@
 /** What the tests of the queue and of the quota share: requests of a known size, and calls that end when they are told. */
 import { Cause, Deferred, Effect, Exit, type Fiber, Scope } from "effect"
-import * as Admission from "../../src/guard/admission/Admission.ts"
+import type * as Admission from "../../src/guard/admission/Admission.ts"
+import * as AdmissionGuard from "../../src/guard/admission/guard.ts"
+import * as AdmissionSettings from "../../src/guard/admission/settings.ts"
 import * as Stores from "../../src/guard/guards/stores.ts"
-import { type ClaudeError, Current, type Message, Quota } from "../../src/index.ts"
+import * as QuotaSettings from "../../src/guard/quota/settings.ts"
+import { type ClaudeError, Current, type Message, type Quota } from "../../src/index.ts"
 
 export const model = "claude-sonnet-5-5"
 
@@ -18,17 +21,17 @@ export interface Options {
   readonly concurrency?: Admission.Concurrency
   readonly quota?: Quota.Options
   readonly store?: Quota.Store
-  readonly countTokens?: Admission.Place["countTokens"]
+  readonly countTokens?: AdmissionGuard.Place["countTokens"]
 }
 
 /** A queue, and what its store failed with. */
 export const make = ({ concurrency = {}, countTokens, quota, store }: Options) =>
   Effect.map(Scope.make(), (scope) => {
-    const settings = quota && Quota.settings(quota)
+    const settings = quota && QuotaSettings.settings(quota)
     const failures: Array<unknown> = []
-    const admission = Admission.make({
+    const admission = AdmissionGuard.make({
       key: "default/sonnet",
-      concurrency: Admission.settings(concurrency),
+      concurrency: AdmissionSettings.settings(concurrency),
       quota: settings && {
         ...settings,
         limits: settings.classOf("sonnet", model).limits,
@@ -72,7 +75,7 @@ export interface Call {
 }
 
 /** Calls that are numbered, and tell when they may run. */
-export const caller = (admission: Admission.Admission) => {
+export const caller = (admission: AdmissionGuard.Admission) => {
   const calls: Array<Call> = []
   /** In the order in which they were let in. */
   const entered: Array<number> = []

@@ -385,7 +385,7 @@ const failures: ReadonlyArray<Case> = [
   [
     "M: endless pings after some content",
     Faults.pings("half an", "20 millis"),
-    api("TimedOut", { scope: "idle", text: "half an" }),
+    api("TimedOut", { scope: "contentIdle", text: "half an" }),
     { contentIdle: "250 millis" }
   ],
   [

@@ -10,7 +10,7 @@ import type { Compiled } from "../guards/record.ts"
 import { forget } from "../idle.ts"
 import type * as Meter from "../quota/meter.ts"
 import type * as Quota from "../quota/Quota.ts"
-import * as Admission from "./Admission.ts"
+import * as Admission from "./guard.ts"
 
 /** Dependencies from the context in which the queues are built. */
 export interface Place extends Pick<Meter.Place, "countTokens"> {

@@ -1,6 +1,15 @@
 /** Validates the options of the queue. */
 import * as Refuse from "../../options.ts"
-import type { Concurrency, Settings } from "./Admission.ts"
+import type { Concurrency } from "./Admission.ts"
+
+/** The settings that were meant. Times in milliseconds. */
+export interface Settings {
+  readonly max: number
+  readonly min: number
+  readonly initial: number
+  readonly queue: number
+  readonly maxWait: number | undefined
+}
 
 const fields = { max: true, min: true, initial: true, queue: true, maxWait: true }
 

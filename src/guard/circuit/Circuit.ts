@@ -7,22 +7,10 @@
  * `minimumCalls` in its window: programs with less traffic rely on retries. Waiting calls form one line, oldest first,
  * and after a recovery leave at a rate that grows to twice the one before.
  */
-import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import { atNow } from "../../atNow.ts"
-import type * as CallLog from "../../CallLog.ts"
-import * as Refuse from "../../options.ts"
-import type * as Guard from "../Guard.ts"
-import * as Panel from "./circuits.ts"
-import * as Lease from "./lease.ts"
-import type * as Machine from "./state.ts"
+import type * as Effect from "effect/Effect"
 import type { State } from "./state.ts"
-
-// -----------------------------------------------------------------------------
-// Model
-// -----------------------------------------------------------------------------
 
 export type { State } from "./state.ts"
 export { initial, memory } from "./store.ts"
@@ -51,23 +39,7 @@ export interface Options {
   readonly probeLease?: Duration.Input | undefined
 }
 
-/** Options with defaults filled in, in milliseconds. */
-export interface Settings extends Machine.Settings {
-  readonly probeLease: number
-  readonly slowAfter: number
-}
-
-/** Dependencies from the context in which the circuits are built. */
-export interface Place {
-  /** `undefined`: in memory, which does not fail. */
-  readonly store: Store | undefined
-  readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
-  /** The prefix of all keys. */
-  readonly account: string
-  readonly log: CallLog.CallLog
-}
-
-/** The status of a circuit. `retryAfter` is the milliseconds until a probe may be sent. */
+/** A circuit, for those who look at it. `retryAfter` is when a probe may be sent, in milliseconds from now. */
 export interface Status {
   readonly state: "closed" | "open" | "half-open" | "isolated"
   readonly retryAfter: number | undefined
@@ -96,87 +68,3 @@ export type Step<A> = (state: State) => readonly [State, A]
 export const Store = Context.Reference<Store | undefined>("resilient-claude/Circuit/Store", {
   defaultValue: () => undefined
 })
-
-/** Each with the simulator scenario or the calculation that set it. */
-const defaults = {
-  // An outage at one call per second opens the circuit within 60 seconds.
-  window: "60 seconds",
-  // 12 calls per minute with 30 % errors are too few to decide on: retries handle them.
-  minimumCalls: 20,
-  // Calculated: at 20 calls per minute, half of which fail, chance opens it once in 65 hours; at 0.8, every two hours.
-  failureRate: 0.9,
-  // Scenario a: the first answer comes at most 6 seconds after an outage of 20.
-  openFor: "5 seconds",
-  // After an outage of an hour, the first answer comes within 31 seconds, and at most 130 probes were sent.
-  maxOpenFor: "30 seconds",
-  // Above the 120 seconds that a model may think before its first content.
-  probeLease: "150 seconds"
-} as const
-
-/** A shorter time has no effect, and a longer one is probably a mistake: a recovery would stay unnoticed. */
-const [least, most] = [1000, 86_400_000]
-
-/** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */
-export const settings = (options: Options): Settings => {
-  Refuse.unknown("circuit", options, { ...defaults, slow: true })
-  if (options.slow !== undefined) Refuse.unknown("circuit: slow", options.slow, { after: true, rate: true })
-  const millis = (name: "window" | "openFor" | "maxOpenFor" | "probeLease") => {
-    const length = Refuse.finite(`circuit: ${name}`, options[name] ?? defaults[name])
-    return length >= least && length <= most
-      ? length
-      : Refuse.refuse(`circuit: ${name} is ${Refuse.show(length)}: it must be from 1 second to 1 day`)
-  }
-  const openFor = millis("openFor")
-  const maxOpenFor = options.maxOpenFor === undefined ? Math.max(openFor, millis("maxOpenFor")) : millis("maxOpenFor")
-  if (openFor > maxOpenFor) {
-    Refuse.refuse(
-      `circuit: openFor (${Refuse.show(openFor)}) is longer than maxOpenFor (${
-        Refuse.show(maxOpenFor)
-      }): raise maxOpenFor or lower openFor`
-    )
-  }
-  return {
-    window: millis("window"),
-    minimumCalls: Refuse.whole("circuit: minimumCalls", options.minimumCalls ?? defaults.minimumCalls),
-    failureRate: Refuse.share("circuit: failureRate", options.failureRate ?? defaults.failureRate),
-    slowAfter: options.slow === undefined ? Infinity : Refuse.finite("circuit: slow.after", options.slow.after),
-    slowRate: options.slow === undefined ? Infinity : Refuse.share("circuit: slow.rate", options.slow.rate),
-    openFor,
-    maxOpenFor,
-    recheck: 1000,
-    probeLease: millis("probeLease")
-  }
-}
-
-// -----------------------------------------------------------------------------
-// Guard
-// -----------------------------------------------------------------------------
-
-/** The circuits of an account. */
-export interface Circuits extends Guard.Guard {
-  /** Blocks all requests to a model, or to every model if none is named, for `length` ms or until a reset. */
-  readonly isolate: (model: string | undefined, length: number | undefined) => Effect.Effect<void>
-  /** Closes the circuit of a model, or of the account if no model is named. */
-  readonly reset: (model: string | undefined) => Effect.Effect<void>
-  /** The status of the account, and of the models that were called. */
-  readonly status: Effect.Effect<{ readonly account: Status; readonly circuits: { readonly [model: string]: Status } }>
-}
-
-/**
- * Creates the circuits of an account. `gate` checks and waits without taking anything; `admit` takes the probe if it is
- * due.
- */
-export const make = (settings: Settings, place: Place): Circuits => {
-  const panel = Panel.make(settings, place)
-  return {
-    gate: (request) => Lease.gate(panel, request),
-    admit: (request) => Lease.admit(panel, request),
-    isolate: (model, length) =>
-      atNow((now) => {
-        const until = length === undefined || length === Infinity ? null : now + length
-        return Effect.asVoid(Panel.send(panel, model, { _tag: "Isolate", until }, now))
-      }),
-    reset: (model) => atNow((now) => Effect.asVoid(Panel.send(panel, model, { _tag: "Reset" }, now))),
-    status: atNow((now) => Panel.status(panel, now))
-  }
-}

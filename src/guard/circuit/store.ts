@@ -2,7 +2,8 @@
 import * as Effect from "effect/Effect"
 import { atNow } from "../../atNow.ts"
 import { forgetAfter } from "../forgetAfter.ts"
-import type { Place, Status, Step, Store } from "./Circuit.ts"
+import type { Status, Step, Store } from "./Circuit.ts"
+import type { Place } from "./guard.ts"
 import * as Machine from "./machine.ts"
 
 /** The state of a circuit without history. */

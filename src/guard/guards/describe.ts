@@ -1,14 +1,15 @@
 /** Guards as text, for logs and tests. */
 import * as Refuse from "../../options.ts"
-import type * as Admission from "../admission/Admission.ts"
 import { longestPause } from "../admission/pause.ts"
+import type * as Admission from "../admission/settings.ts"
 import { usualMaxWait } from "../admission/settings.ts"
 import { firstPace, longestPace } from "../budget/bucket.ts"
-import type * as RetryBudget from "../budget/RetryBudget.ts"
-import type * as Circuit from "../circuit/Circuit.ts"
+import type * as RetryBudget from "../budget/settings.ts"
+import type * as Circuit from "../circuit/settings.ts"
 import type { Guards } from "../Guards.ts"
-import type * as Monitor from "../monitor/Monitor.ts"
+import type * as Monitor from "../monitor/settings.ts"
 import type * as Quota from "../quota/Quota.ts"
+import type * as QuotaSettings from "../quota/settings.ts"
 import { compile } from "./record.ts"
 
 /** Describes the guards as text, from the outside in. Throws a `RangeError` if the options contradict each other. */
@@ -83,7 +84,10 @@ const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
     "interactive before default before background, tenants in turn; one queue per class of models"
   ].join("; ")
 
-const amounts = ({ estimate, own, per, told }: Quota.Settings, options: Quota.Options): ReadonlyArray<string> => {
+const amounts = (
+  { estimate, own, per, told }: QuotaSettings.Settings,
+  options: Quota.Options
+): ReadonlyArray<string> => {
   const limits = ({ inputTokens, outputTokens, requests }: Quota.Limits): string =>
     [[requests, "requests"], [inputTokens, "input tokens"], [outputTokens, "output tokens"]]
       .flatMap(([limit, name]) => limit === undefined ? [] : [`${limit} ${name}`])

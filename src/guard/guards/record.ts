@@ -1,13 +1,13 @@
 /** Validates `Guards`, and compiles them into the settings that the layer is built from. */
 import { hasProperty, isFunction, isString } from "effect/Predicate"
 import * as Refuse from "../../options.ts"
-import * as Admission from "../admission/Admission.ts"
-import * as RetryBudget from "../budget/RetryBudget.ts"
-import * as Circuit from "../circuit/Circuit.ts"
+import * as Admission from "../admission/settings.ts"
+import * as RetryBudget from "../budget/settings.ts"
+import * as Circuit from "../circuit/settings.ts"
 import type * as Guard from "../Guard.ts"
 import type { Guards } from "../Guards.ts"
-import * as Monitor from "../monitor/Monitor.ts"
-import * as Quota from "../quota/Quota.ts"
+import * as Monitor from "../monitor/settings.ts"
+import * as Quota from "../quota/settings.ts"
 
 /** Validated guards, with defaults filled in. */
 export interface Compiled {

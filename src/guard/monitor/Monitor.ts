@@ -7,16 +7,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import { atNow } from "../../atNow.ts"
-import * as CallContext from "../../callContext.ts"
 import type * as CallLog from "../../CallLog.ts"
-import type { ClaudeError } from "../../ClaudeError.ts"
-import type { Request } from "../../Message.ts"
-import * as Refuse from "../../options.ts"
-import * as Guard from "../Guard.ts"
-import { endOf, failed } from "./counts.ts"
-import { Measure } from "./slidingRate.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -35,27 +26,7 @@ export interface Options {
   readonly minimumCalls?: number | undefined
 }
 
-/** Options with defaults filled in, in milliseconds. */
-export interface Settings {
-  readonly below: number
-  readonly window: number
-  readonly minimumCalls: number
-}
-
-/** Users notice one failed call in twenty. A rate of fewer than 20 calls means little. */
-const defaults = { below: 0.95, window: "5 minutes", minimumCalls: 20 } as const
-
-/** Fills in defaults. Throws a `RangeError` if an option is invalid. */
-export const settings = (options: Options): Settings => {
-  Refuse.unknown("monitor", options, defaults)
-  return {
-    below: Refuse.share("monitor: below", options.below ?? defaults.below),
-    window: Refuse.finite("monitor: window", options.window ?? defaults.window),
-    minimumCalls: Refuse.whole("monitor: minimumCalls", options.minimumCalls ?? defaults.minimumCalls)
-  }
-}
-
-/** The current success rate (1 without calls), and whether an alert stands. */
+/** The rate now, and whether it was said to be low. `rate` is 1 without calls. */
 export interface Status extends CallLog.Rate {
   readonly low: boolean
 }
@@ -77,90 +48,3 @@ export interface Alerts {
 export const Alerts = Context.Reference<Alerts>("resilient-claude/Monitor/Alerts", {
   defaultValue: () => ({ raise: () => Effect.void })
 })
-
-/** A log that counts calls, and a guard for calls without a policy, which log no end. */
-export interface Monitor extends Guard.Guard {
-  readonly log: CallLog.CallLog
-  /** Also counts the rejections of a gate: for a call without a policy, they are neither logged nor admitted. */
-  readonly watch: (guard: Guard.Guard) => Guard.Guard
-  readonly status: (now: number) => Status
-}
-
-/** Creates a monitor. It observes the ends of calls on their way to `log`, and sends alerts to the log and to `alerts`. */
-export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): Monitor => {
-  const observer: Observer = { settings, log, alerts, rate: new Measure(settings), opened: new Map() }
-  return {
-    gate: Guard.open,
-    admit: ({ params: { model } }) =>
-      // A policy logs the end of its call.
-      Effect.map(
-        CallContext.Call,
-        (call) => call === undefined ? { settle: (exit) => settled(observer, model, exit) } : Guard.nothing
-      ),
-    watch: (guard) => ({
-      gate: (request) => gated(observer, guard, request),
-      admit: (request) => guard.admit(request)
-    }),
-    log: { emit: (event) => observed(observer, event) },
-    status: (now) => observer.rate.status(now)
-  }
-}
-
-// -----------------------------------------------------------------------------
-// Internals
-// -----------------------------------------------------------------------------
-
-interface Observer {
-  readonly settings: Settings
-  readonly log: CallLog.CallLog
-  readonly alerts: Alerts
-  readonly rate: Measure
-  /** When the circuit of each model opened last. */
-  readonly opened: Map<string, number>
-}
-
-/** Counts the end of a call before the log gets it, because a log may be slow. */
-const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void> => {
-  if (event._tag === "CircuitOpened") {
-    return Effect.andThen(observer.log.emit(event), Effect.suspend(() => circuitOpened(observer, event)))
-  }
-  const end = endOf(event)
-  return end === undefined ? observer.log.emit(event) : Effect.contextWith((context: Context.Context<never>) => {
-    const outer = Context.get(context, CallContext.Call)
-    // A call inside another call is one of its attempts.
-    const isPart = outer !== undefined && outer.id !== event.call
-    const alert = isPart ? undefined : observer.rate.count(end, event.at, event.model)
-    const logged = observer.log.emit(event)
-    return alert === undefined ? logged : Effect.andThen(logged, raise(observer, alert))
-  })
-}
-
-/** Counts the end of a call without a policy. */
-const settled = (observer: Observer, model: string, exit: Guard.Ending): Effect.Effect<void> => {
-  const error = Guard.errorOf(exit)
-  const end = error !== undefined ? failed(error) : Exit.isSuccess(exit) ? "success" : undefined
-  return atNow((now) => raise(observer, observer.rate.count(end, now, model)))
-}
-
-/** Counts the rejection of a call without a policy. */
-const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect.Effect<void, ClaudeError> =>
-  Effect.contextWith((context: Context.Context<never>) =>
-    Context.get(context, CallContext.Call) !== undefined ? guard.gate(request) : Effect.tapError(
-      guard.gate(request),
-      (error) => atNow((now) => raise(observer, observer.rate.count(failed(error), now, request.params.model)))
-    )
-  )
-
-/** Sends an alert, if there is one. */
-const raise = (
-  { alerts, log }: Observer,
-  alert: Extract<CallLog.Event, CallLog.Rate> | undefined
-): Effect.Effect<void> => alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
-
-/** A circuit reopens with each failed probe. That is one outage, and raises one alert. */
-const circuitOpened = ({ alerts, opened, settings }: Observer, event: Alert): Effect.Effect<void> => {
-  for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
-  const isSame = opened.has(event.model)
-  opened.set(event.model, event.at)
-  return isSame ? Effect.void : alerts.raise(event)
-}

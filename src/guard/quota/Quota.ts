@@ -8,12 +8,6 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import * as Refuse from "../../options.ts"
-import { build, dimensions } from "./amounts.ts"
-
-// -----------------------------------------------------------------------------
-// Model
-// -----------------------------------------------------------------------------
 
 /** The rate limits of an account, for a class of models. A missing limit means no limit. */
 export interface Limits {
@@ -43,7 +37,6 @@ export interface Options extends Limits {
   readonly estimate?: "characters" | "count" | undefined
 }
 
-export { build, dimensions, zero } from "./amounts.ts"
 export { memory } from "./store.ts"
 
 /** An amount of quota: a cost, or a level. */
@@ -95,109 +88,4 @@ export interface Levels extends Store {
   readonly add: (...asked: Parameters<Store["add"]>) => Effect.Effect<void>
   readonly sync: (...asked: Parameters<Store["sync"]>) => Effect.Effect<void>
   readonly levels: (...asked: Parameters<Store["levels"]>) => Effect.Effect<Amount | undefined>
-}
-
-/** Options with defaults filled in; times in milliseconds. */
-export interface Settings {
-  /** The class of a model: its id if that has limits of its own, otherwise its line. */
-  readonly classOf: (line: string | undefined, model: string) => { readonly name: string; readonly limits: Amount }
-  readonly per: number
-  /** The shares to use by this process's own count, and while the API reports its count. */
-  readonly own: Share
-  readonly told: Share
-  readonly estimate: "characters" | "count"
-}
-
-/** The share of a limit to use, on average and in one burst. */
-export interface Share {
-  readonly headroom: number
-  readonly burst: number
-}
-
-/**
- * Default shares. Sources: 50 of 60 requests, as is common practice, for the own count; scenarios c3 and c4 (load at
- * the limit) for the API's count, where 83 % would reject calls that the API accepts.
- */
-const usual = { own: 0.83, told: 0.95 }
-
-const ownFields = { requests: true, inputTokens: true, outputTokens: true }
-
-const fields = {
-  ...ownFields,
-  per: true,
-  headroom: true,
-  burst: true,
-  classes: true,
-  estimate: true
-}
-
-/** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */
-export const settings = (options: Options): Settings => {
-  Refuse.unknown("quota", options, fields)
-  const { classes = {}, estimate = "characters" } = options
-  Refuse.record("quota: classes", classes)
-  const headroom = Refuse.share("quota: headroom", options.headroom ?? usual.own)
-  const told = options.headroom ?? usual.told
-  const burst = Refuse.share("quota: burst", options.burst ?? headroom)
-  if (burst > headroom) {
-    Refuse.refuse(`quota: burst (${burst}) is more than headroom (${headroom}), which is all there is: lower burst`)
-  }
-  if (estimate !== "characters" && estimate !== "count") {
-    Refuse.refuse(`quota: estimate is ${String(estimate)}: it must be "characters" or "count"`)
-  }
-  const usual_ = amountOf("quota", options)
-  const named = Object.entries(classes).map(([name, limits]) => {
-    Refuse.unknown(`quota: classes.${name}`, limits, ownFields)
-    return [name, amountOf(`quota: classes.${name}`, limitsOf(limits, options))] as const
-  })
-  if (
-    [usual_, ...named.map(([, amount]) => amount)].every((amount) => dimensions.every((of) => amount[of] === Infinity))
-  ) {
-    Refuse.refuse("quota limits nothing: give requests, inputTokens or outputTokens, or leave it out")
-  }
-  const amounts = new Map(named)
-  return {
-    classOf: (line, model) => {
-      const name = line === undefined || amounts.has(model) ? model : line
-      return { name, limits: amounts.get(name) ?? usual_ }
-    },
-    per: Refuse.finite("quota: per", options.per ?? "1 minute"),
-    own: { headroom, burst },
-    told: { headroom: told, burst: options.burst ?? told },
-    estimate
-  }
-}
-
-/** A class inherits the limits that it does not set. */
-const limitsOf = (own: Limits, all: Limits): Limits => ({
-  requests: own.requests ?? all.requests,
-  inputTokens: own.inputTokens ?? all.inputTokens,
-  outputTokens: own.outputTokens ?? all.outputTokens
-})
-
-const amountOf = (where: string, { inputTokens, outputTokens, requests }: Limits): Amount => {
-  const limit = (name: string, value: number | undefined) =>
-    value === undefined
-      ? Infinity
-      : value > 0
-      ? value
-      : Refuse.refuse(`${where}.${name} is ${value}: it must be above 0`)
-  return {
-    requests: limit("requests", requests),
-    input: limit("inputTokens", inputTokens),
-    output: limit("outputTokens", outputTokens)
-  }
-}
-
-/** The token buckets for `limits`. One request always fits, however small the burst. */
-export const bucketsOf = (
-  { own, per, told }: Settings,
-  limits: Amount,
-  isTold: (dimension: keyof Amount) => boolean = () => false
-): Buckets => {
-  const share = (of: keyof Amount) => isTold(of) ? told : own
-  return {
-    capacity: build((of) => Math.max(of === "requests" ? 1 : 0, limits[of] * share(of).burst)),
-    refill: build((of) => limits[of] * share(of).headroom / per)
-  }
 }

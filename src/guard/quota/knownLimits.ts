@@ -1,14 +1,16 @@
 /** The limits of an account as far as they are known: from the options, and from the headers of answers. */
 import { isNumber } from "effect/Predicate"
 import type { RateLimits } from "../../Message.ts"
-import * as Quota from "./Quota.ts"
+import * as Amounts from "./amounts.ts"
+import type * as Quota from "./Quota.ts"
+import { bucketsOf, type Settings } from "./settings.ts"
 
 /** In milliseconds. How long the API's own count is trusted after an answer that reports it: its limits are per minute. */
 const freshFor = 60_000
 
 /** The limits of one class of models, and the token buckets derived from them. */
 export class Limits {
-  readonly settings: Quota.Settings
+  readonly settings: Settings
   readonly most: Quota.Amount
   /** The limits from the options, or lower ones that the API reported. */
   stated: Quota.Amount
@@ -25,11 +27,11 @@ export class Limits {
   /** When the first of the trusted counts expires. */
   nextAt = Infinity
 
-  constructor(settings: Quota.Settings, most: Quota.Amount) {
+  constructor(settings: Settings, most: Quota.Amount) {
     this.settings = settings
     this.most = most
     this.stated = most
-    this.buckets = Quota.bucketsOf(settings, most)
+    this.buckets = bucketsOf(settings, most)
   }
 
   /** Rebuilds the buckets if a trusted count has expired. */
@@ -50,12 +52,12 @@ export class Limits {
   hear(seen: RateLimits, at: number, later: Quota.Amount, now: number): Partial<Quota.Amount> {
     const { per, told } = this.settings
     const atMost: { -readonly [D in keyof Quota.Amount]?: number } = {}
-    this.stated = Quota.build((of) => {
+    this.stated = Amounts.build((of) => {
       const { limit } = seen[names[of]] ?? nothingKnown
       return isCount(limit) && limit > 0 ? Math.min(this.most[of], limit * per / 60_000) : this.stated[of]
     })
-    const limits = Quota.build((of) => this.stated[of] * 60_000 / per)
-    for (const of of Quota.dimensions) {
+    const limits = Amounts.build((of) => this.stated[of] * 60_000 / per)
+    for (const of of Amounts.dimensions) {
       const { remaining } = seen[names[of]] ?? nothingKnown
       if (!isCount(remaining) || this.stated[of] === Infinity) continue
       this.freshUntil[of] = now + freshFor
@@ -71,10 +73,10 @@ export class Limits {
 
   tune(now: number): void {
     const isTold = (of: keyof Quota.Amount) => now < this.freshUntil[of]
-    const { capacity, refill } = Quota.bucketsOf(this.settings, this.stated, isTold)
+    const { capacity, refill } = bucketsOf(this.settings, this.stated, isTold)
     const requests = this.shown === 0 ? capacity.requests : Math.min(capacity.requests, this.shown)
     this.buckets = { refill, capacity: { ...capacity, requests } }
-    this.nextAt = Math.min(...Quota.dimensions.filter(isTold).map((of) => this.freshUntil[of]))
+    this.nextAt = Math.min(...Amounts.dimensions.filter(isTold).map((of) => this.freshUntil[of]))
   }
 }
 

@@ -16,14 +16,15 @@ import type { Priced, Taken } from "../admission/ticket.ts"
 import type * as Guard from "../Guard.ts"
 import * as Amounts from "./amounts.ts"
 import { Limits } from "./knownLimits.ts"
-import * as Quota from "./Quota.ts"
+import type * as Quota from "./Quota.ts"
+import type { Settings } from "./settings.ts"
 import { spent, tooLarge } from "./spent.ts"
 
 /** Dependencies from the context in which the meter is built. */
 export interface Place {
   /** Account and class of models: the key in the store. */
   readonly key: string
-  readonly quota: Quota.Settings & { readonly limits: Quota.Amount; readonly store: Quota.Levels }
+  readonly quota: Settings & { readonly limits: Quota.Amount; readonly store: Quota.Levels }
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
 }
 
@@ -34,7 +35,7 @@ export class Meter {
   readonly prefixes = new Prefixes()
   readonly limits: Limits
   /** Net amount that this process has taken. */
-  total = Quota.zero
+  total = Amounts.zero
 
   constructor(place: Place, estimator: Estimate.Estimator) {
     this.place = place
@@ -114,7 +115,7 @@ export class Meter {
   /** Minimum milliseconds until `amount` is available. */
   waitFor(amount: Quota.Amount, now: number): Effect.Effect<number> {
     return Effect.map(this.left(now), (left) => {
-      const waits = Quota.dimensions.map((of) =>
+      const waits = Amounts.dimensions.map((of) =>
         left === undefined || amount[of] <= left[of] ? 0 : (amount[of] - left[of]) / this.limits.buckets.refill[of]
       )
       // A shortfall of less than 1e-6 ms is a rounding error.

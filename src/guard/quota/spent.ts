@@ -6,7 +6,8 @@ import * as Refuse from "../../options.ts"
 import * as Estimate from "../../request/tokenEstimate.ts"
 import type * as Guard from "../Guard.ts"
 import { outcomeOf } from "../outcomes.ts"
-import * as Quota from "./Quota.ts"
+import * as Amounts from "./amounts.ts"
+import type * as Quota from "./Quota.ts"
 
 /** The error of a request that has more tokens than the limit allows at once. */
 export const tooLarge = (model: string, tokens: number, limit: number, per: number) =>
@@ -29,13 +30,13 @@ export const spent = (
   usage: Usage | undefined
 ): Quota.Amount => {
   if (usage !== undefined) return { requests: 1, input: Estimate.inputOf(usage), output: usage.output_tokens }
-  if (error !== undefined && isLocal(error)) return Quota.zero
-  if (error?._tag === "Unreachable" && unsent.test(error.code ?? "")) return Quota.zero
+  if (error !== undefined && isLocal(error)) return Amounts.zero
+  if (error?._tag === "Unreachable" && unsent.test(error.code ?? "")) return Amounts.zero
   switch (outcomeOf(exit).quota) {
     case "none":
-      return Quota.zero
+      return Amounts.zero
     case "request":
-      return { ...Quota.zero, requests: 1 }
+      return { ...Amounts.zero, requests: 1 }
     case "input":
       return { ...cost, output: 0 }
   }

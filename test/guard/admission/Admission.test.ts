@@ -6,7 +6,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Scheduler, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import * as Admission from "../../../src/guard/admission/Admission.ts"
+import type * as Admission from "../../../src/guard/admission/Admission.ts"
+import type * as AdmissionGuard from "../../../src/guard/admission/guard.ts"
+import * as Settings from "../../../src/guard/admission/settings.ts"
 import { type Claude, ClaudeError, Current, Quota } from "../../../src/index.ts"
 import { type Call, caller, type End, failureOf, make, request, usage } from "../../support/admission.ts"
 
@@ -843,7 +845,7 @@ describe("the concurrency limit", () => {
     }))
 
   /** A 429 because traffic grew too fast. */
-  const grewTooFast = (admission: Admission.Admission) =>
+  const grewTooFast = (admission: AdmissionGuard.Admission) =>
     Effect.flatMap(
       admission.admit(request(1)),
       (lease) => lease.settle(failed(new ClaudeError.RateLimited({ ramp: true })).exit)
@@ -885,7 +887,7 @@ describe("the concurrency limit", () => {
 // Settings
 // -----------------------------------------------------------------------------
 
-describe("Admission.settings", () => {
+describe("settings", () => {
   const slip = { maxwait: "1 second" }
   const refused: ReadonlyArray<readonly [Admission.Concurrency, RegExp]> = [
     [{ max: 0 }, /^concurrency: max is 0: it must be a whole number, 1 or more$/],
@@ -921,17 +923,17 @@ describe("Admission.settings", () => {
   it.each(refused)(
     "G12: %j is rejected with a message that names the field and the remedy",
     (options, sentence) => {
-      assert.throws(() => Admission.settings(options), RangeError, sentence)
+      assert.throws(() => Settings.settings(options), RangeError, sentence)
     }
   )
 
   it("every option has its default", () => {
     const usual = { queue: 200, maxWait: undefined }
-    assert.deepStrictEqual(Admission.settings({}), { max: Infinity, min: Infinity, initial: Infinity, ...usual })
-    assert.deepStrictEqual(Admission.settings({ max: 8 }), { max: 8, min: 8, initial: 8, ...usual })
-    assert.deepStrictEqual(Admission.settings({ min: 2 }), { max: Infinity, min: 2, initial: 20, ...usual })
-    assert.deepStrictEqual(Admission.settings({ min: 2, max: 8 }), { max: 8, min: 2, initial: 8, ...usual })
-    assert.deepStrictEqual(Admission.settings({ min: 30, max: 80 }), { max: 80, min: 30, initial: 30, ...usual })
-    assert.strictEqual(Admission.settings({ maxWait: Infinity }).maxWait, Infinity)
+    assert.deepStrictEqual(Settings.settings({}), { max: Infinity, min: Infinity, initial: Infinity, ...usual })
+    assert.deepStrictEqual(Settings.settings({ max: 8 }), { max: 8, min: 8, initial: 8, ...usual })
+    assert.deepStrictEqual(Settings.settings({ min: 2 }), { max: Infinity, min: 2, initial: 20, ...usual })
+    assert.deepStrictEqual(Settings.settings({ min: 2, max: 8 }), { max: 8, min: 2, initial: 8, ...usual })
+    assert.deepStrictEqual(Settings.settings({ min: 30, max: 80 }), { max: 80, min: 30, initial: 30, ...usual })
+    assert.strictEqual(Settings.settings({ maxWait: Infinity }).maxWait, Infinity)
   })
 })

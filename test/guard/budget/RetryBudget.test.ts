@@ -7,14 +7,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Option, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Paid } from "../../../src/budget.ts"
-import { type Claude, ClaudeError, Current, type Guard, RetryBudget } from "../../../src/index.ts"
+import * as BudgetGuard from "../../../src/guard/budget/guard.ts"
+import * as Settings from "../../../src/guard/budget/settings.ts"
+import { type Claude, ClaudeError, Current, type Guard, type RetryBudget } from "../../../src/index.ts"
 import { steppedBack } from "../../support/steppedBack.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 
 /** A budget with the default settings, or with others. */
 const opened = (options: RetryBudget.Options = {}) =>
-  Effect.map(Effect.scope, (scope) => RetryBudget.make(RetryBudget.settings(options), scope))
+  Effect.map(Effect.scope, (scope) => BudgetGuard.make(Settings.settings(options), scope))
 
 const fault = new ClaudeError.ServerFault({ status: 500 })
 const broken = new ClaudeError.PartialAnswer({})
@@ -22,7 +24,7 @@ const model = "claude-sonnet-5-5"
 const request = (model: string) => ({ params: { model, max_tokens: 1, messages: [] }, limits: {} })
 
 /** The phases of a request as the guard sees them: sent, begun, ended. */
-const sent = (budget: RetryBudget.RetryBudget, name = model, charge?: Claude.Charge) =>
+const sent = (budget: BudgetGuard.RetryBudget, name = model, charge?: Claude.Charge) =>
   Effect.provideService(budget.guard.admit(request(name)), Paid, charge)
 const begin = (lease: Guard.Lease) =>
   Effect.suspend(() =>
@@ -360,22 +362,22 @@ describe("RetryBudget", () => {
   // Examples
   // ---------------------------------------------------------------------------
 
-  const left = (budget: RetryBudget.RetryBudget, name = model) =>
+  const left = (budget: BudgetGuard.RetryBudget, name = model) =>
     Effect.map(budget.status, (status) => status[name]?.remaining ?? 10)
-  const waiting = (budget: RetryBudget.RetryBudget) =>
+  const waiting = (budget: BudgetGuard.RetryBudget) =>
     Effect.map(budget.status, (status) => status[model]?.waiting ?? 0)
   /** An extra attempt that starts at once, or later. */
-  const start = (budget: RetryBudget.RetryBudget, name = model) =>
+  const start = (budget: BudgetGuard.RetryBudget, name = model) =>
     Effect.map(budget.charge(fault, name), (charge) => charge ?? assert.fail("it may start"))
   /** Extra attempts that fail. */
-  const fail = (budget: RetryBudget.RetryBudget, times = 1, name = model) =>
+  const fail = (budget: BudgetGuard.RetryBudget, times = 1, name = model) =>
     Effect.replicateEffect(
       Effect.flatMap(start(budget, name), ({ settle }) => settle(Exit.fail(fault))),
       times,
       { discard: true }
     )
   /** A request whose answer begins. */
-  const succeed = (budget: RetryBudget.RetryBudget, charge?: Claude.Charge) =>
+  const succeed = (budget: BudgetGuard.RetryBudget, charge?: Claude.Charge) =>
     Effect.tap(sent(budget, model, charge), begin)
   const since = (start: number) => Effect.map(Clock.currentTimeMillis, (now) => now - start)
 
@@ -664,6 +666,6 @@ describe("G12: invalid settings", () => {
     [{ size: -1 }, "budget: size is -1: it must be a whole number, 0 or more"]
   ]
   for (const [options, sentence] of cases) {
-    it(sentence, () => assert.throws(() => RetryBudget.settings(options), RangeError, sentence))
+    it(sentence, () => assert.throws(() => Settings.settings(options), RangeError, sentence))
   }
 })

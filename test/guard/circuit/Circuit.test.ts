@@ -6,6 +6,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Cause, DateTime, Duration, Effect, Exit, Fiber, Layer, Ref, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import * as CircuitGuard from "../../../src/guard/circuit/guard.ts"
+import * as Settings from "../../../src/guard/circuit/settings.ts"
 import { CallLog, Circuit, Claude, ClaudeError, Current, type Guard, Guards, Quota } from "../../../src/index.ts"
 import { FakeClaude, Faults } from "../../../src/testing/index.ts"
 import { steppedBack } from "../../support/steppedBack.ts"
@@ -56,7 +58,7 @@ const twice = (): Circuit.Store => {
 const watched = (options: Circuit.Options, store: Circuit.Store = Circuit.memory()) => {
   const told: Array<CallLog.Event> = []
   const failed: Array<string> = []
-  const circuits = Circuit.make(Circuit.settings(options), {
+  const circuits = CircuitGuard.make(Settings.settings(options), {
     account: "account",
     store,
     log: { emit: (event) => Effect.sync(() => void told.push(event)) },
@@ -568,7 +570,7 @@ const stateOf = (history: History, now: number) => {
 
 describe("circuit settings", () => {
   it("have defaults", () => {
-    assert.deepStrictEqual(Circuit.settings({}), {
+    assert.deepStrictEqual(Settings.settings({}), {
       window: 60_000,
       minimumCalls: 20,
       failureRate: 0.9,
@@ -579,7 +581,7 @@ describe("circuit settings", () => {
       recheck: 1000,
       probeLease: 150_000
     })
-    assert.strictEqual(Circuit.settings({ openFor: "1 hour" }).maxOpenFor, 3_600_000)
+    assert.strictEqual(Settings.settings({ openFor: "1 hour" }).maxOpenFor, 3_600_000)
   })
 
   it("G12: are rejected with a message if they are invalid", () => {
@@ -596,7 +598,7 @@ describe("circuit settings", () => {
       ),
       [{ slow: { after: "Infinity", rate: 1 } }, /slow.after is without end/]
     ]
-    for (const [options, sentence] of table) assert.throws(() => Circuit.settings(options), sentence)
+    for (const [options, sentence] of table) assert.throws(() => Settings.settings(options), sentence)
   })
 })
 

@@ -7,6 +7,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Clock, Duration, Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as CallContext from "../../../src/callContext.ts"
+import * as CircuitGuard from "../../../src/guard/circuit/guard.ts"
+import * as Settings from "../../../src/guard/circuit/settings.ts"
 import { Circuit, type Claude, ClaudeError, Current, type Guard } from "../../../src/index.ts"
 import { run } from "../../../src/testing/simulator/virtualClock.ts"
 
@@ -17,7 +19,7 @@ const begun = {} as Claude.Opened
 const overloaded = Exit.fail(new ClaudeError.Overloaded({}))
 
 const make = (options: Circuit.Options = {}, store: Circuit.Store = Circuit.memory()) =>
-  Circuit.make(Circuit.settings(options), {
+  CircuitGuard.make(Settings.settings(options), {
     account: "account",
     store,
     log: { emit: () => Effect.void },

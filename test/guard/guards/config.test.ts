@@ -3,7 +3,9 @@ import { assert, describe, expect, it } from "@effect/vitest"
 import { Config, ConfigProvider, Context, Data, Duration, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { expectTypeOf } from "vitest"
-import { CallLog, Circuit, Claude, type ClaudeError, Guard, Guards, Monitor } from "../../../src/index.ts"
+import * as CircuitSettings from "../../../src/guard/circuit/settings.ts"
+import * as MonitorSettings from "../../../src/guard/monitor/settings.ts"
+import { CallLog, Claude, type ClaudeError, Guard, Guards } from "../../../src/index.ts"
 import { FakeClaude, Faults } from "../../../src/testing/index.ts"
 
 const parse = (env: Readonly<Record<string, string>>) => Guards.config.parse(ConfigProvider.fromUnknown(env))
@@ -128,16 +130,16 @@ describe("G12: contradictory or invalid guards are rejected when they are create
         monitor: undefined
       }] as const
     ) assert.strictEqual(refused(guards), "nothing is refused")
-    assert.strictEqual(Circuit.settings({ openFor: "20 minutes" }).maxOpenFor, 1_200_000)
+    assert.strictEqual(CircuitSettings.settings({ openFor: "20 minutes" }).maxOpenFor, 1_200_000)
   })
 
   it("the defaults match the documentation", () => {
-    assert.deepStrictEqual(Monitor.settings({}), {
+    assert.deepStrictEqual(MonitorSettings.settings({}), {
       below: 0.95,
       window: 300_000,
       minimumCalls: 20
     })
-    assert.deepInclude(Circuit.settings({}), {
+    assert.deepInclude(CircuitSettings.settings({}), {
       window: 60_000,
       minimumCalls: 20,
       failureRate: 0.9,

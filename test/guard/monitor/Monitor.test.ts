@@ -6,6 +6,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Layer, Random, Ref, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as MonitorGuard from "../../../src/guard/monitor/guard.ts"
+import * as Settings from "../../../src/guard/monitor/settings.ts"
 import {
   CallLog,
   Claude,
@@ -178,8 +180,8 @@ describe("an alert near the threshold", () => {
     () =>
       Effect.gen(function*() {
         const pager: Array<Monitor.Alert> = []
-        const monitor = Monitor.make(
-          Monitor.settings({}),
+        const monitor = MonitorGuard.make(
+          Settings.settings({}),
           { emit: () => Effect.void },
           { raise: (alert) => Effect.sync(() => void pager.push(alert)) }
         )
@@ -412,7 +414,9 @@ describe("the monitor counts", () => {
     "$_tag",
     (error) =>
       Effect.gen(function*() {
-        const monitor = Monitor.make(Monitor.settings({}), { emit: () => Effect.void }, { raise: () => Effect.void })
+        const monitor = MonitorGuard.make(Settings.settings({}), { emit: () => Effect.void }, {
+          raise: () => Effect.void
+        })
         const { settle } = yield* monitor.admit(request)
         yield* settle(Exit.fail(error))
         assert.deepInclude(monitor.status(0), kinds[error._tag])
@@ -545,8 +549,8 @@ describe("any order of endings", () => {
     Effect.gen(function*() {
       const logged: Array<CallLog.Event> = []
       const raised: Array<Monitor.Alert> = []
-      const monitor = Monitor.make(
-        Monitor.settings({ window, minimumCalls, below }),
+      const monitor = MonitorGuard.make(
+        Settings.settings({ window, minimumCalls, below }),
         { emit: (event) => Effect.sync(() => void logged.push(event)) },
         { raise: (alert) => Effect.sync(() => void raised.push(alert)) }
       )

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Duration, Effect, Exit, Layer, Ref, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as Settings from "../../../src/guard/quota/settings.ts"
 import { CallLog, Claude, ClaudeError, Guards, type Message, Quota } from "../../../src/index.ts"
 import { FakeClaude, Faults } from "../../../src/testing/index.ts"
 import { classify } from "../../../src/wire/classify.ts"
@@ -781,7 +782,7 @@ describe("classes of models", () => {
     }).pipe(Effect.provide(guarded({ requests: 10, headroom: 1, classes: { "claude-sonnet-4-5": { requests: 3 } } }))))
 
   it("inherit the limits that they do not set", () => {
-    const { classOf } = Quota.settings({
+    const { classOf } = Settings.settings({
       requests: 10,
       inputTokens: 1000,
       classes: { opus: { requests: 2, inputTokens: undefined }, "claude-opus-4-5": { outputTokens: 5 } }
@@ -876,7 +877,7 @@ describe("a quota store that", () => {
 // Settings
 // -----------------------------------------------------------------------------
 
-describe("Quota.settings", () => {
+describe("settings", () => {
   const above = "it must be above 0"
   const slip = { requests: undefined, request: 5 }
   const otherSlip = { input_tokens: 5 }
@@ -918,16 +919,16 @@ describe("Quota.settings", () => {
   it.each(refused)(
     "G12: %j is rejected with a message that names the field and the remedy",
     (options, sentence) => {
-      assert.throws(() => Quota.settings(options), RangeError, sentence)
+      assert.throws(() => Settings.settings(options), RangeError, sentence)
     }
   )
 
   it("every option has its default", () => {
-    const { classOf: _, ...usual } = Quota.settings({ requests: 60 })
+    const { classOf: _, ...usual } = Settings.settings({ requests: 60 })
     const [own, told] = [{ headroom: 0.83, burst: 0.83 }, { headroom: 0.95, burst: 0.95 }]
     assert.deepStrictEqual(usual, { per: 60_000, own, told, estimate: "characters" })
     // An explicit share holds even while the API reports its count.
     const half = { headroom: 0.5, burst: 0.5 }
-    assert.deepInclude(Quota.settings({ requests: 60, headroom: 0.5 }), { own: half, told: half })
+    assert.deepInclude(Settings.settings({ requests: 60, headroom: 0.5 }), { own: half, told: half })
   })
 })

@@ -1,0 +1,61 @@
+/** Checks the options of a circuit, and fills in their defaults. */
+import * as Refuse from "../../options.ts"
+import type { Options } from "./Circuit.ts"
+import type * as Machine from "./state.ts"
+
+/** The settings that were meant, in milliseconds. */
+export interface Settings extends Machine.Settings {
+  readonly probeLease: number
+  readonly slowAfter: number
+}
+
+/** Each with the scenario of the simulator, or the calculation, that set it. */
+const defaults = {
+  // An outage at one call a second is told within 60 seconds.
+  window: "60 seconds",
+  // 12 calls a minute with 30 % errors are too few to decide on: retries serve them.
+  minimumCalls: 20,
+  // Calculated, at 20 calls a minute, chance opens it once in 65 hours; at 0.8, every two hours.
+  failureRate: 0.9,
+  // a: the first answer comes at most 6 seconds after an outage of 20.
+  openFor: "5 seconds",
+  // An outage of an hour: the first answer comes at most 31 seconds after it, and at most 130 probes are sent.
+  maxOpenFor: "30 seconds",
+  // Above the 120 seconds that a model may think before its first content.
+  probeLease: "150 seconds"
+} as const
+
+/** A shorter time cannot be told from none, and a longer one is a slip: nobody would learn that the model is well again. */
+const [least, most] = [1000, 86_400_000]
+
+/** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
+export const settings = (options: Options): Settings => {
+  Refuse.unknown("circuit", options, { ...defaults, slow: true })
+  if (options.slow !== undefined) Refuse.unknown("circuit: slow", options.slow, { after: true, rate: true })
+  const millis = (name: "window" | "openFor" | "maxOpenFor" | "probeLease") => {
+    const length = Refuse.finite(`circuit: ${name}`, options[name] ?? defaults[name])
+    return length >= least && length <= most
+      ? length
+      : Refuse.refuse(`circuit: ${name} is ${Refuse.show(length)}: it must be from 1 second to 1 day`)
+  }
+  const openFor = millis("openFor")
+  const maxOpenFor = options.maxOpenFor === undefined ? Math.max(openFor, millis("maxOpenFor")) : millis("maxOpenFor")
+  if (openFor > maxOpenFor) {
+    Refuse.refuse(
+      `circuit: openFor (${Refuse.show(openFor)}) is longer than maxOpenFor (${
+        Refuse.show(maxOpenFor)
+      }): raise maxOpenFor or lower openFor`
+    )
+  }
+  return {
+    window: millis("window"),
+    minimumCalls: Refuse.whole("circuit: minimumCalls", options.minimumCalls ?? defaults.minimumCalls),
+    failureRate: Refuse.share("circuit: failureRate", options.failureRate ?? defaults.failureRate),
+    slowAfter: options.slow === undefined ? Infinity : Refuse.finite("circuit: slow.after", options.slow.after),
+    slowRate: options.slow === undefined ? Infinity : Refuse.share("circuit: slow.rate", options.slow.rate),
+    openFor,
+    maxOpenFor,
+    recheck: 1000,
+    probeLease: millis("probeLease")
+  }
+}

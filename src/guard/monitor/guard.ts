@@ -1,0 +1,101 @@
+/** The log that counts how calls end, and the guard for those that no policy runs. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { atNow } from "../../atNow.ts"
+import * as CallContext from "../../callContext.ts"
+import type * as CallLog from "../../CallLog.ts"
+import type { ClaudeError } from "../../ClaudeError.ts"
+import type { Request } from "../../Message.ts"
+import * as Guard from "../Guard.ts"
+import { endOf, failed } from "./counts.ts"
+import type { Alert, Alerts, Status } from "./Monitor.ts"
+import type { Settings } from "./settings.ts"
+import { Measure } from "./slidingRate.ts"
+
+/** A log that is listened to, and a guard for the calls that no policy runs, which end without a word. */
+export interface Monitor extends Guard.Guard {
+  readonly log: CallLog.CallLog
+  /** Listens to a gate too: what it turns away without a policy ends without a word, and is never admitted. */
+  readonly watch: (guard: Guard.Guard) => Guard.Guard
+  readonly status: (now: number) => Status
+}
+
+/** Listens to the ends of calls on their way to the log, and tells both the log and `alerts`. */
+export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): Monitor => {
+  const observer: Observer = { settings, log, alerts, rate: new Measure(settings), opened: new Map() }
+  return {
+    gate: Guard.open,
+    admit: ({ params: { model } }) =>
+      // A policy tells the log how its call ended.
+      Effect.map(
+        CallContext.Call,
+        (call) => call === undefined ? { settle: (exit) => settled(observer, model, exit) } : Guard.nothing
+      ),
+    watch: (guard) => ({
+      gate: (request) => gated(observer, guard, request),
+      admit: (request) => guard.admit(request)
+    }),
+    log: { emit: (event) => observed(observer, event) },
+    status: (now) => observer.rate.status(now)
+  }
+}
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+interface Observer {
+  readonly settings: Settings
+  readonly log: CallLog.CallLog
+  readonly alerts: Alerts
+  readonly rate: Measure
+  /** When a circuit opened last, by model. */
+  readonly opened: Map<string, number>
+}
+
+/** Counts the ends of calls, before the log is told: a sink may take its time. */
+const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void> => {
+  if (event._tag === "CircuitOpened") {
+    return Effect.andThen(observer.log.emit(event), Effect.suspend(() => circuitOpened(observer, event)))
+  }
+  const end = endOf(event)
+  return end === undefined ? observer.log.emit(event) : Effect.contextWith((context: Context.Context<never>) => {
+    const outer = Context.get(context, CallContext.Call)
+    // A call inside of another is one of its attempts.
+    const isPart = outer !== undefined && outer.id !== event.call
+    const alert = isPart ? undefined : observer.rate.count(end, event.at, event.model)
+    const logged = observer.log.emit(event)
+    return alert === undefined ? logged : Effect.andThen(logged, raise(observer, alert))
+  })
+}
+
+/** The end of a call that no policy runs. */
+const settled = (observer: Observer, model: string, exit: Guard.Ending): Effect.Effect<void> => {
+  const error = Guard.errorOf(exit)
+  const end = error !== undefined ? failed(error) : Exit.isSuccess(exit) ? "success" : undefined
+  return atNow((now) => raise(observer, observer.rate.count(end, now, model)))
+}
+
+/** What a gate turns away without a policy. */
+const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect.Effect<void, ClaudeError> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Context.get(context, CallContext.Call) !== undefined ? guard.gate(request) : Effect.tapError(
+      guard.gate(request),
+      (error) => atNow((now) => raise(observer, observer.rate.count(failed(error), now, request.params.model)))
+    )
+  )
+
+/** Usually there is nothing to tell. */
+const raise = (
+  { alerts, log }: Observer,
+  alert: Extract<CallLog.Event, CallLog.Rate> | undefined
+): Effect.Effect<void> => alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
+
+/** A circuit opens again with each probe that fails: that is one outage, and is told once. */
+const circuitOpened = ({ alerts, opened, settings }: Observer, event: Alert): Effect.Effect<void> => {
+  for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
+  const isSame = opened.has(event.model)
+  opened.set(event.model, event.at)
+  return isSame ? Effect.void : alerts.raise(event)
+}
