@@ -1,4 +1,4 @@
-/** One stream under a policy: its opening is the call, which ends when the stream has been read. */
+/** A stream under a policy. The call begins when the stream is opened, and ends when it has been read. */
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -15,7 +15,7 @@ import * as Current from "../Current.ts"
 import { run } from "./call.ts"
 import type { Compiled } from "./compile.ts"
 
-/** Runs the opening of `self` as one call, each time that it is read, and all of it under the limit for streams. */
+/** Each run of the stream is one call: the policy applies to its opening, and `streamOverall` to all of it. */
 export const callStream = <A, E, R>(
   policy: Compiled,
   self: Stream.Stream<A, E, R>
@@ -59,8 +59,8 @@ const once = <A, E, R>(policy: Compiled, self: Stream.Stream<A, E, R>) => {
 }
 
 /**
- * Ends a stream after so many milliseconds, which is the deadline of everything inside. What it holds is given back then,
- * also if its reader is busy.
+ * Ends a stream after `length` milliseconds, which is `Current.Deadline` inside. Its resources are released then, even if
+ * the reader is busy.
  */
 const within = <A, E, R>(
   self: Stream.Stream<A, E, R>,
@@ -85,7 +85,7 @@ const limited = Effect.fnUntraced(function*<A, E, R>(
       Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) })))
     )
   )
-  // Also who does not ask for more is to be found in the log.
+  // Logs the end even if the reader pulls no more elements.
   const alarm = Effect.andThen(Effect.andThen(Effect.sleep(length), Deferred.succeed(over, undefined)), exceeded)
   yield* Effect.forkIn(alarm, outer)
   const read = Effect.flatMap(
@@ -95,7 +95,7 @@ const limited = Effect.fnUntraced(function*<A, E, R>(
   return Stream.fromPull(Effect.succeed(read))
 })
 
-/** Reads the first elements, in a scope that does not outlive a failure to do so. */
+/** Reads the first elements. If that fails, closes the scope of the stream. */
 const begin = <A, E, R>(self: Stream.Stream<A, E, R>, parent: Scope.Scope) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Scope.fork(parent), (scope) =>

@@ -18,37 +18,37 @@ import * as Queue from "./queue.ts"
 import type { Settings } from "./settings.ts"
 import type * as Ticket from "./ticket.ts"
 
-/** What is going on, for health endpoints and tests. */
+/** The status of a queue, for health endpoints and tests. */
 export interface Status {
   readonly running: number
   readonly waiting: number
-  /** How many may run. */
+  /** The current concurrency limit. */
   readonly limit: number
-  /** What remains of the quota, if there is one. */
+  /** The remaining quota, if there is one. */
   readonly remaining: Quota.Amount | undefined
 }
 
 /** The queue of one class of models. */
 export interface Admission extends Guard.Guard {
   readonly status: Effect.Effect<Status>
-  /** How much the quota holds when it is full, if there is one. */
+  /** The capacity of the quota, if there is one. */
   readonly capacity: () => Quota.Amount | undefined
-  /** Whether nobody has asked for so many milliseconds, runs or waits. */
+  /** Whether no call runs or waits, and none came for `length` ms. */
   readonly isIdle: (length: number, now: number) => boolean
 }
 
-/** What a queue needs of the place where it is built. */
+/** Dependencies from the context in which the queue is built. */
 export interface Place {
-  /** The account and the class of models. */
+  /** Account and class of models: the key in the store. */
   readonly key: string
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
   readonly concurrency: Settings
   readonly quota: QuotaSettings.Settings & { readonly limits: Quota.Amount; readonly store: Quota.Levels } | undefined
-  /** What the fibers of the queue belong to: when it is closed, those who still wait are served all the same. */
+  /** The fibers of the queue run in this scope. After it closes, calls that still wait are served all the same. */
   readonly scope: Scope.Scope
 }
 
-/** Opens the queue. */
+/** Creates the queue. */
 export const make = ({ concurrency, quota, scope, ...place }: Place): Admission => {
   const estimator = new Estimator()
   const queue: Queue.Queue = {

@@ -2,7 +2,7 @@
 import * as Refuse from "../../options.ts"
 import type { Concurrency } from "./Admission.ts"
 
-/** The settings that were meant. Times in milliseconds. */
+/** Options with defaults filled in. Times in milliseconds. */
 export interface Settings {
   readonly max: number
   readonly min: number

@@ -2,17 +2,17 @@
 import * as Refuse from "../../options.ts"
 import type { Options } from "./RetryBudget.ts"
 
-/** The settings that were meant. */
+/** Options with defaults filled in. */
 export type Settings = Required<{ readonly [K in keyof Options]: number }>
 
 /**
  * One success pays for one failed extra attempt. If a share `f` of all attempts fails, there are f²/(1-f) failed extra
- * attempts for each success: 0.5 at 50 %, which is retried without end, and more than 1 above 62 %, which is an outage.
+ * attempts per success: 0.5 at 50 %, which is retried without end, and more than 1 above 62 %, which is an outage.
  * Ten, because an hour of full outage may cost 27 (5 % of 0.15 calls/s), and the paced attempts are 15 of these.
  */
 const defaults: Settings = { size: 10 }
 
-/** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
+/** Fills in defaults. Throws a `RangeError` if the options are invalid. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("budget", options, defaults)
   const size = Refuse.count("budget: size", options.size ?? defaults.size)

@@ -9,27 +9,27 @@ import * as Panel from "./circuits.ts"
 import * as Lease from "./lease.ts"
 import type { Settings } from "./settings.ts"
 
-/** What circuits need of the place where they are built. */
+/** Dependencies from the context in which the circuits are built. */
 export interface Place {
-  /** Where none is given, it is our memory, which does not fail. */
+  /** `undefined`: in memory, which does not fail. */
   readonly store: Store | undefined
   readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
-  /** What the keys begin with. */
+  /** The prefix of all keys. */
   readonly account: string
   readonly log: CallLog.CallLog
 }
 
 /** The circuits of an account. */
 export interface Circuits extends Guard.Guard {
-  /** Lets nothing through to a model, or any where none is named: for so many milliseconds, or until it is reset. */
+  /** Blocks all requests to a model, or to every model if none is named, for `length` ms or until a reset. */
   readonly isolate: (model: string | undefined, length: number | undefined) => Effect.Effect<void>
-  /** Closes the circuit of a model, or of the account where none is named. */
+  /** Closes the circuit of a model, or of the account if no model is named. */
   readonly reset: (model: string | undefined) => Effect.Effect<void>
-  /** Of the account, and of the models that were asked. */
+  /** The status of the account, and of the models that were called. */
   readonly status: Effect.Effect<{ readonly account: Status; readonly circuits: { readonly [model: string]: Status } }>
 }
 
-/** A circuit for each model, and the gate of the account. `gate` looks or waits, `admit` takes the probe if it is due. */
+/** Creates the circuits of an account. `gate` checks and waits without taking anything; `admit` takes the probe if it is due. */
 export const make = (settings: Settings, place: Place): Circuits => {
   const panel = Panel.make(settings, place)
   return {

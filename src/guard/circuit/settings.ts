@@ -3,32 +3,32 @@ import * as Refuse from "../../options.ts"
 import type { Options } from "./Circuit.ts"
 import type * as Machine from "./state.ts"
 
-/** The settings that were meant, in milliseconds. */
+/** Options with defaults filled in, in milliseconds. */
 export interface Settings extends Machine.Settings {
   readonly probeLease: number
   readonly slowAfter: number
 }
 
-/** Each with the scenario of the simulator, or the calculation, that set it. */
+/** Each with the simulator scenario or the calculation that set it. */
 const defaults = {
-  // An outage at one call a second is told within 60 seconds.
+  // An outage at one call per second opens the circuit within 60 seconds.
   window: "60 seconds",
-  // 12 calls a minute with 30 % errors are too few to decide on: retries serve them.
+  // 12 calls per minute with 30 % errors are too few to decide on: retries handle them.
   minimumCalls: 20,
-  // Calculated, at 20 calls a minute, chance opens it once in 65 hours; at 0.8, every two hours.
+  // Calculated: at 20 calls per minute, half of which fail, chance opens it once in 65 hours; at 0.8, every two hours.
   failureRate: 0.9,
-  // a: the first answer comes at most 6 seconds after an outage of 20.
+  // Scenario a: the first answer comes at most 6 seconds after an outage of 20.
   openFor: "5 seconds",
-  // An outage of an hour: the first answer comes at most 31 seconds after it, and at most 130 probes are sent.
+  // After an outage of an hour, the first answer comes within 31 seconds, and at most 130 probes were sent.
   maxOpenFor: "30 seconds",
   // Above the 120 seconds that a model may think before its first content.
   probeLease: "150 seconds"
 } as const
 
-/** A shorter time cannot be told from none, and a longer one is a slip: nobody would learn that the model is well again. */
+/** A shorter time has no effect, and a longer one is probably a mistake: a recovery would stay unnoticed. */
 const [least, most] = [1000, 86_400_000]
 
-/** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
+/** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("circuit", options, { ...defaults, slow: true })
   if (options.slow !== undefined) Refuse.unknown("circuit: slow", options.slow, { after: true, rate: true })

@@ -1,4 +1,4 @@
-/** The log that counts how calls end, and the guard for those that no policy runs. */
+/** The log that counts the ends of calls, and the guard for calls without a policy. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,21 +13,21 @@ import type { Alert, Alerts, Status } from "./Monitor.ts"
 import type { Settings } from "./settings.ts"
 import { Measure } from "./slidingRate.ts"
 
-/** A log that is listened to, and a guard for the calls that no policy runs, which end without a word. */
+/** A log that counts calls, and a guard for calls without a policy, which log no end. */
 export interface Monitor extends Guard.Guard {
   readonly log: CallLog.CallLog
-  /** Listens to a gate too: what it turns away without a policy ends without a word, and is never admitted. */
+  /** Also counts the rejections of a gate: for a call without a policy, they are neither logged nor admitted. */
   readonly watch: (guard: Guard.Guard) => Guard.Guard
   readonly status: (now: number) => Status
 }
 
-/** Listens to the ends of calls on their way to the log, and tells both the log and `alerts`. */
+/** Creates a monitor. It observes the ends of calls on their way to `log`, and sends alerts to the log and to `alerts`. */
 export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): Monitor => {
   const observer: Observer = { settings, log, alerts, rate: new Measure(settings), opened: new Map() }
   return {
     gate: Guard.open,
     admit: ({ params: { model } }) =>
-      // A policy tells the log how its call ended.
+      // A policy logs the end of its call.
       Effect.map(
         CallContext.Call,
         (call) => call === undefined ? { settle: (exit) => settled(observer, model, exit) } : Guard.nothing
@@ -50,11 +50,11 @@ interface Observer {
   readonly log: CallLog.CallLog
   readonly alerts: Alerts
   readonly rate: Measure
-  /** When a circuit opened last, by model. */
+  /** When the circuit of each model opened last. */
   readonly opened: Map<string, number>
 }
 
-/** Counts the ends of calls, before the log is told: a sink may take its time. */
+/** Counts the end of a call before the log gets it, because a log may be slow. */
 const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void> => {
   if (event._tag === "CircuitOpened") {
     return Effect.andThen(observer.log.emit(event), Effect.suspend(() => circuitOpened(observer, event)))
@@ -62,7 +62,7 @@ const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void>
   const end = endOf(event)
   return end === undefined ? observer.log.emit(event) : Effect.contextWith((context: Context.Context<never>) => {
     const outer = Context.get(context, CallContext.Call)
-    // A call inside of another is one of its attempts.
+    // A call inside another call is one of its attempts.
     const isPart = outer !== undefined && outer.id !== event.call
     const alert = isPart ? undefined : observer.rate.count(end, event.at, event.model)
     const logged = observer.log.emit(event)
@@ -70,14 +70,14 @@ const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void>
   })
 }
 
-/** The end of a call that no policy runs. */
+/** Counts the end of a call without a policy. */
 const settled = (observer: Observer, model: string, exit: Guard.Ending): Effect.Effect<void> => {
   const error = Guard.errorOf(exit)
   const end = error !== undefined ? failed(error) : Exit.isSuccess(exit) ? "success" : undefined
   return atNow((now) => raise(observer, observer.rate.count(end, now, model)))
 }
 
-/** What a gate turns away without a policy. */
+/** Counts the rejection of a call without a policy. */
 const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect.Effect<void, ClaudeError> =>
   Effect.contextWith((context: Context.Context<never>) =>
     Context.get(context, CallContext.Call) !== undefined ? guard.gate(request) : Effect.tapError(
@@ -86,13 +86,13 @@ const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect
     )
   )
 
-/** Usually there is nothing to tell. */
+/** Sends an alert, if there is one. */
 const raise = (
   { alerts, log }: Observer,
   alert: Extract<CallLog.Event, CallLog.Rate> | undefined
 ): Effect.Effect<void> => alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
 
-/** A circuit opens again with each probe that fails: that is one outage, and is told once. */
+/** A circuit reopens with each failed probe. That is one outage, and raises one alert. */
 const circuitOpened = ({ alerts, opened, settings }: Observer, event: Alert): Effect.Effect<void> => {
   for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
   const isSame = opened.has(event.model)

@@ -2,17 +2,17 @@
 import * as Refuse from "../../options.ts"
 import type { Options } from "./Monitor.ts"
 
-/** The settings that were meant. */
+/** Options with defaults filled in, in milliseconds. */
 export interface Settings {
   readonly below: number
   readonly window: number
   readonly minimumCalls: number
 }
 
-/** One call in twenty is what users notice; fewer than 20 calls say nothing. */
+/** Users notice one failed call in twenty. A rate of fewer than 20 calls means little. */
 const defaults = { below: 0.95, window: "5 minutes", minimumCalls: 20 } as const
 
-/** What is meant by the options. Throws a `RangeError` with a sentence if they cannot be meant. */
+/** Fills in defaults. Throws a `RangeError` if an option is invalid. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("monitor", options, defaults)
   return {

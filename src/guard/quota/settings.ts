@@ -3,26 +3,26 @@ import * as Refuse from "../../options.ts"
 import { build, dimensions } from "./amounts.ts"
 import type { Amount, Buckets, Limits, Options } from "./Quota.ts"
 
-/** The settings that were meant. */
+/** Options with defaults filled in; times in milliseconds. */
 export interface Settings {
-  /** The class of a model, by its id if that has limits of its own, else by its line. */
+  /** The class of a model: its id if that has limits of its own, otherwise its line. */
   readonly classOf: (line: string | undefined, model: string) => { readonly name: string; readonly limits: Amount }
   readonly per: number
-  /** What is used by a count of our own, and while the API says what it has counted. */
+  /** The shares to use by this process's own count, and while the API reports its count. */
   readonly own: Share
   readonly told: Share
   readonly estimate: "characters" | "count"
 }
 
-/** What is used of a limit, in the long run and at once. */
+/** The share of a limit to use, on average and in one burst. */
 export interface Share {
   readonly headroom: number
   readonly burst: number
 }
 
 /**
- * What is used of a limit. Sources: 50 of 60, as is usual in the field, for a count of our own; scenarios c3 and c4 (load
- * at the limit) for the other, where 83 % loses calls that the API would take.
+ * Default shares. Sources: 50 of 60 requests, as is common practice, for the own count; scenarios c3 and c4 (load at
+ * the limit) for the API's count, where 83 % would reject calls that the API accepts.
  */
 const usual = { own: 0.83, told: 0.95 }
 
@@ -37,7 +37,7 @@ const fields = {
   estimate: true
 }
 
-/** What is meant by the options. Throws a `RangeError` with a sentence if they contradict themselves. */
+/** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("quota", options, fields)
   const { classes = {}, estimate = "characters" } = options
@@ -95,7 +95,7 @@ const amountOf = (where: string, { inputTokens, outputTokens, requests }: Limits
   }
 }
 
-/** The buckets for a stated limit: a request must fit in, whatever the burst. */
+/** The token buckets for `limits`. One request always fits, however small the burst. */
 export const bucketsOf = (
   { own, per, told }: Settings,
   limits: Amount,
