@@ -1,10 +1,9 @@
 /**
- * What happened, told to whoever listens.
+ * Events of calls, attempts and guards, and the log that receives them.
  *
- * A log that is provided to the layer of a `Claude` belongs to it, so that a
- * caller who provides another one does not reroute it. No event holds a prompt,
- * an answer or a key: what an error holds of an answer is `Redacted`, for a sink
- * of your own to unwrap if it may.
+ * A log provided to the layer of a `Claude` belongs to that `Claude`: a caller
+ * cannot reroute it. No event holds a prompt, an answer or a key in the clear:
+ * errors keep the text of an answer `Redacted`, which your own sink may unwrap.
  */
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -27,45 +26,45 @@ import { severity } from "./severity.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** What every event says. `at` is in milliseconds since the epoch, `call` is missing without a policy. */
+/** Fields of every event. `at` is in milliseconds since the epoch; `call` is undefined for a call without a policy. */
 export interface Common {
   readonly at: number
   readonly call: string | undefined
   readonly model: string
 }
 
-/** What the end of an attempt says. `took` does not count time spent in our own queues. */
+/** Fields of the events that end an attempt. `took` excludes the time in our own queues. */
 export interface Attempt extends Common {
   readonly attempt: number
   readonly requestId: string | undefined
   readonly took: Duration.Duration
 }
 
-/** What all attempts of a call used, in tokens and US dollars: at least so much, where that is marked. */
+/** Tokens and US dollars used by all attempts of a call; a lower bound if `atLeast` is set. */
 export interface Spent {
   readonly input: number
   readonly output: number
-  /** By the catalogue of models. */
+  /** At the prices of the model catalogue. */
   readonly dollars: number
-  /** Whether it is more, because an attempt broke off or has no known price. */
+  /** True if the real cost is higher: an attempt broke off or has no known price. */
   readonly atLeast: boolean
 }
 
 /**
- * How many calls there were in the window, how many of them failed, and with what, the most frequent first. Of the
- * availability, those failed that got no answer.
+ * Calls and failures in the window of a monitor; causes are sorted by frequency. For availability, a call without an
+ * answer failed.
  */
 export interface Rate {
-  /** The share that did not fail, from 0 to 1. */
+  /** The share of calls that did not fail, from 0 to 1. */
   readonly rate: number
   readonly calls: number
   readonly failures: number
   readonly causes: ReadonlyArray<{ readonly tag: Tag; readonly count: number }>
 }
 
-/** One thing that happened. Attempts are told by `Claude.make`, calls by `Policy`, circuits and rates by `Guards`. */
+/** One event. `Claude.make` emits those of attempts, `Policy` those of calls, `Guards` those of circuits and rates. */
 export type Event =
-  /** `queued`: how long it had waited at guards: for a slot, for quota, for a circuit. */
+  /** `queued`: the time the attempt waited at guards, for a slot, for quota or for a circuit. */
   | Common & { readonly _tag: "AttemptStarted"; readonly attempt: number; readonly queued: Duration.Duration }
   | Attempt & {
     readonly _tag: "AttemptSucceeded"
@@ -85,12 +84,12 @@ export type Event =
     readonly _tag: "Continued"
     readonly attempt: number
     readonly error: ClaudeError
-    /** How more of an answer that stopped half-way is asked for. */
+    /** How the rest of the answer is requested. */
     readonly how: "raise" | "continue" | "resume" | "nudge"
   }
   | Common & { readonly _tag: "Restarted" | "Resumed"; readonly attempt: number; readonly error: ClaudeError }
   | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
-  /** How a call ended: one that opened a stream ends with that. One that is interrupted has no end. */
+  /** The end of a call; a streaming call ends with its stream. An interrupted call has no end event. */
   | Common & {
     readonly _tag: "GaveUp"
     readonly error: ClaudeError
@@ -106,25 +105,25 @@ export type Event =
     readonly took: Duration.Duration
   }
   | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
-  /** The circuit of a model (or of the account: `*`) lets nothing through, for so long. `why`, in words. */
+  /** The circuit of a model (or of the account: `*`) opened for `openFor`, for the reason `why`. */
   | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration; readonly why: string }
-  /** One request is let through, to find out; it is closed again; it was isolated by hand. */
+  /** The circuit sent a probe; closed again; was isolated by hand. */
   | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" | "CircuitIsolated" }
-  /** Too many calls fail, and no longer do. */
+  /** The success rate fell below its objective; recovered. */
   | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & Rate
 
 // -----------------------------------------------------------------------------
 // Service
 // -----------------------------------------------------------------------------
 
-/** Receives events. It runs in the fiber of the call: what takes time belongs in a fiber of its own. */
+/** Receives events. `emit` runs in the fiber of the call: do slow work in another fiber. */
 export interface CallLog {
   readonly emit: (event: Event) => Effect.Effect<void>
 }
 
 /**
- * Where events go: the log that is provided to the layer of a `Claude` is told all that happens there. Where none is, the
- * log in the context of the caller is told what its calls cause, and where there is none either, Effect's `Logger`.
+ * Where events go: to the log provided to the layer of the `Claude`; without one, to the log in the caller's context;
+ * without that, to Effect's `Logger`.
  */
 export const CallLog = Context.Reference<CallLog>("resilient-claude/CallLog", { defaultValue: () => logger })
 
@@ -141,7 +140,7 @@ export const layer: Layer.Layer<never> = Layer.effect(
   Effect.map(Loggers.ofThisPlace, (here) => ({ emit: (event) => here(logger.emit(event)) }))
 )
 
-/** Sends events nowhere. */
+/** Discards all events. */
 export const layerNoop: Layer.Layer<never> = Layer.suspend(() => Layer.succeed(CallLog, nobody))
 
 /** The events so far, oldest first. */
@@ -160,8 +159,8 @@ export const layerMemory: Layer.Layer<Memory> = Layer.effectContext(
 /**
  * Appends each event to a file, as one line of JSON.
  *
- * A fiber of its own writes, so that a slow disk delays no call; what is waiting is written before the layer closes.
- * A disk that fails, or falls behind by more than 10,000 lines, loses lines and is reported to the `Logger`.
+ * A fiber of its own writes, so a slow disk delays no call. Queued lines are written before the layer closes. If a
+ * write fails or more than 10,000 lines are queued, lines are lost and the `Logger` gets a warning.
  */
 export const layerJsonLines = (path: string): Layer.Layer<never, PlatformError, FileSystem.FileSystem> =>
   Layer.effect(
@@ -171,11 +170,11 @@ export const layerJsonLines = (path: string): Layer.Layer<never, PlatformError, 
     }))
   )
 
-/** Tells all of them, in order. */
+/** Sends each event to all these logs, in order. */
 export const combine = <const Layers extends ReadonlyArray<Layer.Layer<never, unknown, unknown>>>(
   ...layers: Layers
 ): Layer.Layer<Layer.Success<Layers[number]>, Layer.Error<Layers[number]>, Layer.Services<Layers[number]>> =>
-  // The compiler loses the tuple in `forEach`, and with it which services, errors and needs its members have.
+  // Cast: `forEach` loses the tuple type, and with it the services, errors and requirements of the layers.
   Layer.effectContext(Effect.map(
     Effect.forEach(layers, (layer) => Layer.build(layer)),
     (contexts) => {
@@ -190,7 +189,7 @@ export const combine = <const Layers extends ReadonlyArray<Layer.Layer<never, un
 // Internals
 // -----------------------------------------------------------------------------
 
-/** How loudly to report each kind of event. */
+/** The log level of each kind of event. */
 const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLevel.Severity } = {
   AttemptStarted: "Debug",
   AttemptSucceeded: "Debug",
@@ -211,7 +210,9 @@ const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLe
   SuccessRateRecovered: "Info"
 }
 
-/** An event as plain data: durations in milliseconds, the error as its tag and the first 200 characters of its message. */
+/**
+ * An event as plain data: durations in milliseconds, the error as its tag and the first 200 characters of its message.
+ */
 export const record = ({ _tag, at, ...event }: Event): Readonly<Record<string, unknown>> => {
   const flat: Record<string, unknown> = { event: _tag, at: DateTime.formatIso(DateTime.makeUnsafe(at)) }
   for (const [key, value] of Object.entries(event)) {
@@ -235,7 +236,7 @@ const nobody: CallLog = { emit: () => Effect.void }
 
 const logger: CallLog = {
   emit: (event) =>
-    // What the logger would leave out is not made a line of: most events are of what goes well.
+    // Most events report success, below the minimum level: do not build their lines.
     Effect.contextWith((context: Context.Context<never>) =>
       LogLevel.isGreaterThan(Context.get(context, References.MinimumLogLevel), levelOf(event))
         ? Effect.void

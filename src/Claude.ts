@@ -1,9 +1,9 @@
 /**
  * The `Claude` service: open a request, get a streamed answer or a `ClaudeError`.
  *
- * One primitive is the whole contract. A provider is a `Wire`; `make` puts the
- * limits on it, and everything users call (`text`, `object`, `stream` …) is a
- * function over `open`. Every call streams, also those that collect.
+ * A provider implements a `Wire`; `make` adds the limits of attempts. All calls
+ * (`text`, `object`, `stream` …) are functions over `open`. Every call streams
+ * over HTTP, even if it returns a complete answer.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Context from "effect/Context"
@@ -41,29 +41,32 @@ export type { Runtime } from "./runtime.ts"
 // Service
 // -----------------------------------------------------------------------------
 
-/** What a provider supplies. */
+/** The operations that a provider implements. */
 export interface Wire {
   readonly open: Message.Connect
   /** Counts the input tokens of a request without running it. */
   readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
-  /** Lists the models, also those that are retired. */
+  /** Lists all models, including retired ones. */
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
 }
 
 /** Sends requests to Claude. */
 export class Claude extends Context.Service<Claude, {
   /**
-   * Opens one answer: succeeds with the first content. Its scope is the answer's, and is closed with how the answer
-   * ended: that is what guards learn from. `Claude.open` and all other calls see to it.
+   * Opens one answer; succeeds with the first content. The scope is that of the answer. Close it with the exit of the
+   * answer, because guards read the outcome from it; `Claude.open` and all other calls do.
    */
   readonly open: (request: Message.Request) => Effect.Effect<Message.Opened, ClaudeError, Scope.Scope>
   readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
-  /** What else belongs to it: log, budget, models, remembered answers. To pass on: `{ ...claude, open }`. */
+  /**
+   * Opaque: log, budget, model catalogue, remembered answers. Pass it on when you wrap a `Claude`: `{ ...claude, open
+   * }`.
+   */
   readonly runtime: Runtime.Runtime
 }>()("resilient-claude/Claude") {}
 
-/** Puts limits, accumulation, and the log, the `Models` and the `Fallback.Store` of this place on a wire. */
+/** Adds limits and accumulation to a wire, and the `CallLog`, `Models` and `Fallback.Store` in context. */
 export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnUntraced(function*(wire) {
   const log = yield* LogPlacement.capture
   const answers = yield* AnswerStore.capture
@@ -76,17 +79,17 @@ export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnU
   })
 })
 
-/** `Claude` over a wire. */
+/** A layer of `make`. */
 export const layer = (wire: Wire): Layer.Layer<Claude> => Layer.effect(Claude, make(wire))
 
-/** Without guards a call has only its own number of retries. */
+/** Without guards, only the call's own number of retries is limited. */
 const unlimited: Budget = { charge: () => Effect.succeed({ settle: () => Effect.void }) }
 
 // -----------------------------------------------------------------------------
 // Collected answers
 // -----------------------------------------------------------------------------
 
-/** Asks, and collects the complete answer. The input of tools made with `Tool.make` is decoded. */
+/** Asks for a complete answer. The input of tools made with `Tool.make` is decoded. */
 export const message: (
   prompt: Prompt,
   options?: Options
@@ -104,9 +107,9 @@ export const text: (
   Effect.map(collected(prompt, options, "text"), ({ text }) => text).pipe(traced("Claude.text"))
 
 /**
- * Asks for a value described by a schema. Fails with `MalformedOutput` if the answer does not decode, with every issue
- * and its path. `Claude.formOf` says how it is asked for. Where that is by a schema, a fake answers as the API does: a
- * record is a list of pairs, and pairs and tuples are objects with numeric keys (`{ "0": key, "1": value }`).
+ * Asks for a value described by a schema. If the answer does not decode, fails with `MalformedOutput`, which has every
+ * issue and its path. `Claude.formOf` says how the value is requested. If it is by a schema, a fake must answer in the
+ * API's form: records are lists of pairs; pairs and tuples are objects with numeric keys (`{ "0": key, "1": value }`).
  */
 export const object: <A, I, RD = never>(
   schema: Schema.ConstraintCodec<A, I, RD>,
@@ -115,7 +118,7 @@ export const object: <A, I, RD = never>(
 ) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, prompt, options) =>
   traced("Claude.object")(value(() => Output.of(schema), prompt, options))
 
-/** Asks for one of a list: the answer is nothing else. A fake must answer `{ choice: "…" }`. */
+/** Asks for one of the choices. A fake must answer `{ choice: "…" }`. */
 export const choice: <const C extends ReadonlyArray<string>>(
   choices: C,
   prompt: Prompt,
@@ -126,7 +129,7 @@ export const choice: <const C extends ReadonlyArray<string>>(
     traced("Claude.choice")
   )
 
-/** Asks for JSON of any shape, in words. Where the shape is known, `Claude.object` is held to it. */
+/** Asks for JSON of any shape, by an instruction in the prompt. If you know the shape, use `Claude.object`. */
 export const json: (
   prompt: Prompt,
   options?: Options
@@ -134,9 +137,9 @@ export const json: (
   traced("Claude.json")(value(() => Output.json, prompt, options))
 
 /**
- * How `Claude.object` asks for a value of this schema: by the schema, to which the API holds the model (if it is not one
- * of the few that cannot), or by words in the last message, where a schema is recursive, or has a part that may be
- * anything, or more than 16 unions and optional fields. Not at all, if it has no JSON form.
+ * How `Claude.object` asks for a value of this schema. `"schema"`: the API enforces it, on models with structured
+ * outputs. `"prompt"`: an instruction in the last user message, for a schema that is recursive, has a part of any type
+ * (`Schema.Unknown`), or has more than 16 unions and optional fields. `"unsupported"`: the schema has no JSON form.
  */
 export const formOf = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Message.Form =>
   Output.formOf(Output.of(schema))
@@ -160,7 +163,7 @@ export const countTokens: (
 // -----------------------------------------------------------------------------
 
 /**
- * Asks, and succeeds as soon as the answer begins: with its `text` or `events` to be read, and its `reply`.
+ * Asks, and succeeds as soon as the answer begins. Read its `text` or `events`; `reply` is the complete answer.
  *
  * ```ts
  * const answer = yield* Claude.open(prompt)
@@ -168,9 +171,9 @@ export const countTokens: (
  * const { usage } = yield* answer.reply
  * ```
  *
- * Opening is an effect, so every policy applies to it. Reading is not, so none
- * can: a half-read answer is never silently asked for again. What happens when
- * it breaks is the `onBreak` of the policy it was opened under.
+ * Policies apply to opening, not to reading: a half-read answer is never
+ * silently requested again. The `onBreak` of the policy decides what happens if
+ * the stream breaks.
  */
 export const open: (
   prompt: Prompt,
@@ -178,14 +181,17 @@ export const open: (
 ) => Effect.Effect<Message.Answer, ClaudeError, Claude | Scope.Scope> = (prompt, options) =>
   traced("Claude.open")(begin(prompt, options))
 
-/** Asks, and gives the events of the answer. */
+/** Asks, and streams the events of the answer. */
 export const events: (
   prompt: Prompt,
   options?: Options
 ) => Stream.Stream<Message.Event, ClaudeError, Claude> = (prompt, options) =>
   Stream.unwrap(Effect.map(open(prompt, options), ({ events }) => events))
 
-/** Asks for text, and gives the pieces of it as they are written. Text cannot say that it begins anew: a break is final. */
+/**
+ * Asks, and streams the text in chunks. A text stream cannot signal a restart, so `onBreak: "restart"` is `"fail"`
+ * here.
+ */
 export const stream: (
   prompt: Prompt,
   options?: Options
@@ -196,7 +202,7 @@ export const stream: (
 // Combinators
 // -----------------------------------------------------------------------------
 
-/** Asks `model` inside, where a call does not name another. */
+/** Sets the model for calls inside that name none. */
 export const withModel: {
   (model: Current.ModelId): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, model: Current.ModelId): Effect.Effect<A, E, R>
@@ -210,11 +216,10 @@ export const withModel: {
 // Internals
 // -----------------------------------------------------------------------------
 
-/** Asks, and reads to the end. */
 const collected = (prompt: Prompt, options: Options | undefined, wanted: Wanted) =>
   Effect.flatMap(Claude, (claude) => collect(claude, prompt, options, wanted))
 
-/** Asks for a value. Its schema is read when it is asked for. */
+/** Asks for a value. The schema is compiled when the call runs. */
 const value = <A, RD>(
   output: () => Result.Result<Output.Output<A, RD>, string>,
   prompt: Prompt,

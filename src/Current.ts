@@ -1,10 +1,10 @@
 /**
- * What the current call carries, when nobody passes it explicitly.
+ * Settings that a call takes from its context.
  *
- * These are `Context.Reference`s: they have a default, and a combinator can
- * change them for everything inside it. So the same program can be re-run on
- * another model, and a limit set at the call site is enforced where the
- * request is sent, below every queue and circuit. `Call` can only be read.
+ * Each is a `Context.Reference` with a default, which a combinator can change
+ * for everything inside it. So the same program can run on another model, and a
+ * limit set at the call site applies where the request is sent, below every
+ * queue and circuit. `Call` is read-only.
  */
 import type { Model as KnownModel } from "@anthropic-ai/sdk/resources/messages"
 import * as Context from "effect/Context"
@@ -13,40 +13,42 @@ import * as Effect from "effect/Effect"
 import * as CallContext from "./callContext.ts"
 
 // -----------------------------------------------------------------------------
-// What to ask
+// Model and tenant
 // -----------------------------------------------------------------------------
 
-/** A model id. The known ones complete in the editor, any other string is accepted. */
+/** A model id. Editors complete the known ones; any string is accepted. */
 export type ModelId = KnownModel
 
-/** The model to ask where the call names none. */
+/** The model of calls that name none. */
 export const Model = Context.Reference<ModelId>("resilient-claude/Current/Model", {
   defaultValue: () => "claude-sonnet-5-5"
 })
 
-/** Whose call it is, in a program that serves many: what is remembered for one tenant is never given to another. */
+/**
+ * The tenant of the call, in a program that serves several: `Fallback.lastGood` never shares answers between tenants.
+ */
 export const Tenant = Context.Reference<string | undefined>("resilient-claude/Current/Tenant", {
   defaultValue: () => undefined
 })
 
 // -----------------------------------------------------------------------------
-// How long to wait
+// Limits and priority
 // -----------------------------------------------------------------------------
 
 /**
- * How long one attempt may wait, and for what. A limit that is not given is as below, but at most a third of the time of a
- * call that would ask again, and never less than a long prompt, thinking or the input of a tool need; `attempt` has none.
+ * Time limits of one attempt. The defaults are below; in a call that can retry they are at most a third of the call's
+ * time limit, but never shorter than a long prompt, thinking or tool input needs. `attempt` has no default.
  */
 export interface Limits {
-  /** For the headers of the response: 10 seconds; for a long prompt 5, and one for each 3,000 tokens. */
+  /** Until the response headers: 10 seconds; for a long prompt, 5 seconds plus one for each 3,000 tokens. */
   readonly connect?: Duration.Input | undefined
-  /** For the first content, from the start of the attempt: 30 seconds, 120 when thinking is on. */
+  /** From the start of the attempt until the first content: 30 seconds, 120 with thinking. */
   readonly firstToken?: Duration.Input | undefined
-  /** For any byte, pings included: 30 seconds; with tools, 10 for each 1,000 of `max_tokens`. */
+  /** Between two reads of any bytes, pings included: 30 seconds; with tools, 10 for each 1,000 of `max_tokens`. */
   readonly idle?: Duration.Input | undefined
-  /** For any content: 60 seconds, 180 when thinking is on; with tools as above. */
+  /** Between two pieces of content: 60 seconds, 180 with thinking; with tools as above. */
   readonly contentIdle?: Duration.Input | undefined
-  /** For the whole attempt, not counting the time in which the reader did not read. */
+  /** For the whole attempt, excluding the time in which the reader was not reading. */
   readonly attempt?: Duration.Input | undefined
 }
 
@@ -56,25 +58,25 @@ export const Limits = Context.Reference<Limits>("resilient-claude/Current/Limits
 /** When the caller stops waiting, in milliseconds since the epoch. */
 export const Deadline = Context.Reference<number>("resilient-claude/Current/Deadline", { defaultValue: () => Infinity })
 
-/** Who goes first in our queues. */
+/** The priority of the call in our own queues. */
 export const Priority = Context.Reference<"interactive" | "default" | "background">(
   "resilient-claude/Current/Priority",
   { defaultValue: () => "default" }
 )
 
 // -----------------------------------------------------------------------------
-// Which call this is
+// The call
 // -----------------------------------------------------------------------------
 
 /** A call that a policy runs. */
 export interface Call {
-  /** Unique to the call: the log tells it as `call`. */
+  /** Unique to the call: the `call` of log events. */
   readonly id: string
   /** The number of the attempt, from 1, over all models. */
   readonly attempt: number
 }
 
-/** The call that this runs in; `undefined` if no policy runs it. For correlation in your own logs and spans. */
+/** The current call, to correlate your own logs and spans; `undefined` outside of a policy. */
 export const Call: Effect.Effect<Call | undefined> = Effect.contextWith((context: Context.Context<never>) => {
   const call = Context.get(context, CallContext.Call)
   return Effect.succeed(

@@ -1,8 +1,8 @@
 /**
- * What we send and what comes back.
+ * Requests, events and replies.
  *
- * The shapes are the SDK's own, imported as types only: nothing here runs SDK
- * code, and no field of the API is missing because we forgot it.
+ * The shapes are the SDK's, imported as types only: nothing here runs SDK code,
+ * and a field of the API cannot be forgotten.
  */
 import type {
   Message,
@@ -24,40 +24,40 @@ import type * as Current from "./Current.ts"
 // Requests
 // -----------------------------------------------------------------------------
 
-/** What the API is asked for: every parameter of the SDK, except `stream`, which is always on. */
+/** The parameters of a request: those of the SDK without `stream`, which is always on. */
 export type Params = Omit<MessageCreateParamsBase, "stream">
 
-/** What tokens are counted of. */
+/** The parameters of a token count. */
 export type CountParams = MessageCountTokensParams
 
-/** One attempt: what to ask, and how long to wait for it. */
+/** The request of one attempt, and its time limits. */
 export interface Request {
   readonly params: Params
   readonly limits: Current.Limits
 }
 
-/** The same fields, all optional. One that is there and `undefined` counts as left out. */
+/** The same fields, all optional. A field that is `undefined` counts as missing. */
 type Optional<A> = { readonly [K in keyof A]?: A[K] | undefined }
 
 /**
- * Any parameter of the API besides the messages, by the API's own name. `max_tokens` is 4,096 and `model` is `Current.Model`
- * where neither the options nor the prompt has them. An option replaces that parameter of the prompt.
+ * Any parameter of the API except the messages, by the API's own name. Defaults: `max_tokens` 4,096 and `model`
+ * `Current.Model`. An option replaces the same parameter of the prompt.
  */
 export interface Options extends Optional<Omit<Params, "messages">> {}
 
-/** The parameters of the SDK, of which `model` and `max_tokens` may be left out. */
+/** The parameters of the SDK; `model` and `max_tokens` are optional. */
 export interface PromptParams extends Options {
   readonly messages: Params["messages"]
 }
 
-/** What every call takes first: a text, a list of messages, or the parameters of the SDK. */
+/** The first argument of every call: a text, a list of messages, or the parameters of the SDK. */
 export type Prompt = string | ReadonlyArray<MessageParam> | PromptParams
 
 // -----------------------------------------------------------------------------
 // Events
 // -----------------------------------------------------------------------------
 
-/** The answer broke off and is asked for again: what has been read of it is void. */
+/** The answer broke off and was requested again from its beginning: discard all that was read before. */
 export interface Restarted {
   readonly type: "restarted"
   /** The attempt that follows. */
@@ -65,23 +65,23 @@ export interface Restarted {
   readonly because: Tag
 }
 
-/** The answer broke off and goes on: what has been read of it stays, except for blocks after `index`, which were not whole. */
+/** The answer broke off and continues: keep what was read before, except for the incomplete blocks after `index`. */
 export interface Resumed {
   readonly type: "resumed"
   /** The attempt that follows. */
   readonly attempt: number
   readonly because: Tag
-  /** The block of text that goes on. */
+  /** The index of the text block that continues. */
   readonly index: number
 }
 
-/** One event of the wire, as the API sends it. Unknown kinds are passed on as they are. */
+/** One event as the API sends it. Unknown types are passed through. */
 export type WireEvent = RawMessageStreamEvent
 
 /** One event of a streamed answer. */
 export type Event = WireEvent | Restarted | Resumed
 
-/** Whether an event is a sign of an answer, and not only of a request being received. */
+/** Whether an event carries content: a ping or `message_start` does not. */
 export const isContent = (event: WireEvent): boolean =>
   event.type === "content_block_start" || event.type === "content_block_delta"
 
@@ -89,23 +89,26 @@ export const isContent = (event: WireEvent): boolean =>
 // Replies
 // -----------------------------------------------------------------------------
 
-/** What an answer cost, in tokens. */
+/** The tokens that an answer used. */
 export type Usage = Message["usage"]
 
-/** What an answer cost in US dollars, by the catalogue, or at least cost. */
+/** The cost of an answer in US dollars, at the prices of the catalogue; a lower bound if `atLeast` is set. */
 export interface Cost {
   readonly dollars: number
   readonly atLeast: boolean
 }
 
-/** One bucket of the account, as the API last described it. `reset` (an RFC 3339 date) is when it will be full again, at the latest. */
+/**
+ * One rate limit of the account, from the response headers. `reset` (an RFC 3339 date) is when it is full again, at the
+ * latest.
+ */
 export interface RateLimit {
   readonly limit: number | undefined
   readonly remaining: number | undefined
   readonly reset: string | undefined
 }
 
-/** The buckets of the account. Those that the API did not mention are missing. */
+/** The rate limits of the account. A limit without a header is missing. */
 export interface RateLimits {
   readonly requests?: RateLimit
   readonly tokens?: RateLimit
@@ -113,16 +116,16 @@ export interface RateLimits {
   readonly outputTokens?: RateLimit
 }
 
-/** A tool that Claude wants to be used. The input is decoded, if the tool was made with a schema. */
+/** A tool use that Claude requests. The input is decoded if the tool was made with `Tool.make`. */
 export interface ToolUse {
   readonly id: string
   readonly name: string
   readonly input: unknown
 }
 
-/** A tool of the API's own that failed, in an answer that did not. */
+/** A server tool that failed within an answer that succeeded. */
 export interface ServerToolError {
-  /** The kind of its result: `web_search_tool_result` … */
+  /** The type of the result block: `web_search_tool_result` … */
   readonly type: string
   readonly toolUseId: string
   readonly errorCode: string
@@ -134,13 +137,13 @@ export interface Reply {
   readonly message: Message
   /** The text blocks, joined. */
   readonly text: string
-  /** The tools to be used, whose input is whole. */
+  /** The tool uses whose input is complete. */
   readonly toolUses: ReadonlyArray<ToolUse>
   readonly serverToolErrors: ReadonlyArray<ServerToolError>
   /** Null until Claude has stopped. */
   readonly stopReason: Message["stop_reason"]
   readonly usage: Usage
-  /** What it cost; missing, where the catalogue has no price for the model. */
+  /** Undefined if the catalogue has no price for the model. */
   readonly cost: Cost | undefined
   readonly model: string
   readonly requestId: string | undefined
@@ -157,61 +160,61 @@ export interface Reply {
 // Answers
 // -----------------------------------------------------------------------------
 
-/** An answer whose first content is here, as a `Claude` service gives it. It belongs to the scope in which it was opened. */
+/** An answer whose first content has arrived, as returned by the `Claude` service. Valid until its scope closes. */
 export interface Opened {
   readonly requestId: string | undefined
   readonly rateLimits: RateLimits
-  /** The next events, those that were read before it was opened included; done after the last. A failure stays. */
+  /** Pulls the next events, beginning with the first of the answer; done after the last. A failure repeats. */
   readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<WireEvent>, ClaudeError>
-  /** What has been read so far. */
+  /** The reply as far as it was read. */
   readonly reply: () => Reply
-  /** What it has used so far, as far as the API said. */
+  /** The usage that the API has reported so far. */
   readonly usage: () => Usage
-  /** Whether its end, `message_stop`, was read. */
+  /** Whether `message_stop` was read. */
   readonly isComplete: () => boolean
 }
 
 /**
- * An answer that has begun. `events`, `text` and `reply` are one reading of it: one of the streams can be run, once. It
- * ends at `message_stop`, and fails if the answer breaks off, or is none (`Refused`, `Truncated` …).
+ * An answer that has begun. Run one of the streams `events` and `text`, once: both read the same answer. The stream
+ * ends at `message_stop`; it fails if the answer breaks off or is unusable (`Refused`, `Truncated` …).
  */
 export interface Answer {
   readonly requestId: string | undefined
   readonly rateLimits: RateLimits
-  /** From the first event on. */
+  /** All events, from the first. */
   readonly events: Stream.Stream<Event, ClaudeError>
-  /** The pieces of its text. Text cannot say that it begins anew, so that `onBreak: "restart"` is `"fail"` here. */
+  /** The text, in chunks. A text stream cannot signal a restart, so `onBreak: "restart"` is `"fail"` here. */
   readonly text: Stream.Stream<string, ClaudeError>
   /**
-   * The complete reply. Reads the answer, if nobody does, else waits until the stream that is run has ended, and fails as
-   * that did; with `PartialAnswer`, if its reader has left before the end. Not for the reader itself, which would wait for
-   * its own end. The input of tools is as Claude wrote it.
+   * The complete reply. If a stream runs, waits for its end and fails with its error, or with `PartialAnswer` if the
+   * reader stopped early; otherwise reads the answer itself. Inside the running stream it would wait forever. Tool
+   * input is not decoded.
    */
   readonly reply: Effect.Effect<Reply, ClaudeError>
 }
 
-/** How a value is asked for: by a schema the API holds the model to, or in words, or not at all, and then why. */
+/** How a value is requested: by a schema that the API enforces, by an instruction in the prompt, or not at all. */
 export type Form = { readonly form: "schema" } | { readonly form: "prompt" | "unsupported"; readonly because: string }
 
 // -----------------------------------------------------------------------------
 // Wires
 // -----------------------------------------------------------------------------
 
-/** What one read of the wire brought: how many bytes (pings included), and the events they completed. */
+/** The result of one read: the number of bytes (pings included), and the events they completed. */
 export interface WireItem {
   readonly bytes: number
   readonly events: ReadonlyArray<WireEvent>
 }
 
-/** A response whose headers are here. */
+/** A response whose headers have arrived. */
 export interface Connection {
   readonly requestId: string | undefined
   readonly rateLimits: RateLimits
-  /** Whether the message may end with its stop reason, and without a `message_stop`. */
+  /** Whether the stream may end after its stop reason, without `message_stop`. */
   readonly mayEndEarly?: boolean
-  /** The next socket read; done at the end of the body. */
+  /** Pulls the next socket read; done at the end of the body. */
   readonly read: Pull.Pull<WireItem, ClaudeError>
 }
 
-/** Sends a request: succeeds when the headers are there. Closing the scope closes the socket. */
+/** Sends a request; succeeds when the headers have arrived. Closing the scope closes the socket. */
 export type Connect = (request: Request) => Effect.Effect<Connection, ClaudeError, Scope.Scope>

@@ -1,9 +1,8 @@
 /**
- * What is known of the models: what they can do, for how long, and what they cost.
+ * The model catalogue: capabilities, lifecycle and prices.
  *
- * Data with its date and source, and so never the last word: it warns, and the
- * API decides. `refresh` asks the API itself, for everything but prices, which
- * the API does not tell.
+ * Every entry has a date and a source and may be outdated, so validation only
+ * warns about it. `refresh` asks the API, which knows everything but prices.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as DateTime from "effect/DateTime"
@@ -21,20 +20,20 @@ import * as Runtime from "./runtime.ts"
 export type { Capabilities, Model, Prices } from "./models/catalogue.ts"
 export { known } from "./models/known.ts"
 
-/** All models that this `Claude` knows. */
+/** All models in the catalogue of this `Claude`. */
 export const all: Effect.Effect<ReadonlyArray<Catalogue.Model>, never, Claude> = Effect.map(
   Claude,
   (claude) => [...Runtime.of(claude).catalogue.models.values()]
 )
 
-/** What this `Claude` knows of a model, if anything. */
+/** The catalogue entry of a model. */
 export const get = (id: Current.ModelId): Effect.Effect<Option.Option<Catalogue.Model>, never, Claude> =>
   Effect.map(Claude, (claude) => Option.fromNullishOr(Runtime.of(claude).catalogue.models.get(id)))
 
 /**
- * Asks the API which models there are, and gives them. From then on, validation fails what they cannot do, and no longer
- * only warns. Prices stay as they were. Goes the way of all calls: policies apply to it. Each layer of `Claude` learns for
- * itself: what one was told, another one in the process does not know.
+ * Fetches the models from the API and returns them. From then on, validation fails a request that its model cannot
+ * serve, where it only warned before. Prices are unchanged. Policies apply, as to any call. Each layer of `Claude` has
+ * its own catalogue: a refresh does not affect others in the process.
  */
 export const refresh: Effect.Effect<ReadonlyArray<Catalogue.Model>, ClaudeError, Claude> = Effect.gen(function*() {
   const claude = yield* Claude
@@ -42,13 +41,14 @@ export const refresh: Effect.Effect<ReadonlyArray<Catalogue.Model>, ClaudeError,
   const listed = yield* claude.models
   const asOf = DateTime.formatIsoDateUtc(yield* DateTime.now)
   const models = listed.map((info) => fromApi(info, catalogue.models.get(info.id), asOf))
-  // An alias is not listed: what is known of it stays.
+  // The API does not list aliases: keep their entries.
   catalogue.models = new Map([...catalogue.models, ...models.map((model) => [model.id, model] as const)])
   return models
 })
 
 /**
- * For the layer of a `Claude`: what is said here is known there in place of what is known, or besides it.
+ * Adds models to the catalogue of a `Claude`, or overrides fields of known ones. Provide it to the layer of the
+ * `Claude`.
  *
  * ```ts
  * const ClaudeLive = NodeAnthropic.layerConfig().pipe(
@@ -69,7 +69,7 @@ export const layer = (
 
 const unknown = { lifecycle: "active", capabilities: {}, source: "the application", asOf: "" } as const
 
-/** What the API says of a model; what it does not say is as before. */
+/** The entry of a model from the API; fields it does not send keep their previous value. */
 const fromApi = (info: ModelInfo, before: Catalogue.Model | undefined, asOf: string): Catalogue.Model => {
   const { capabilities, deprecated_at, id, lifecycle, line, max_input_tokens, max_tokens, retires_at } = info
   return {
@@ -88,7 +88,7 @@ const fromApi = (info: ModelInfo, before: Catalogue.Model | undefined, asOf: str
   }
 }
 
-/** What a list says may be anything: a gateway may have written it. */
+/** The capabilities may have any shape: a gateway may have written them. */
 const able = (given: unknown): Catalogue.Capabilities => ({
   ...said(isSupported(field(given, "structured_outputs")), (structuredOutputs) => ({ structuredOutputs })),
   ...said(isSupported(field(given, "image_input")), (images) => ({ images })),
@@ -107,7 +107,7 @@ const isSupported = (support: unknown): boolean | undefined => {
   return isBoolean(value) ? value : undefined
 }
 
-/** The names of what is supported, in a record of such. */
+/** The keys of a record whose `supported` is true. */
 const supported = (record: unknown): ReadonlyArray<string> | undefined =>
   isObject(record) ? Object.keys(record).filter((name) => isSupported(record[name]) === true) : undefined
 

@@ -1,9 +1,9 @@
 /**
- * Tools whose input is a value of a schema.
+ * Tools whose input is decoded with a schema.
  *
- * A tool is the SDK's own parameter, with a schema for `Claude.message` to decode
- * the input with: what does not match is `MalformedOutput`, and reaches no code
- * of the application.
+ * A tool is the SDK's parameter plus a schema, with which `Claude.message`
+ * decodes the input. Input that does not match fails the call with
+ * `MalformedOutput` and never reaches the application.
  */
 import type { Tool as SdkTool } from "@anthropic-ai/sdk/resources/messages"
 import * as Effect from "effect/Effect"
@@ -15,41 +15,45 @@ import * as Refuse from "./options.ts"
 import * as Output from "./output/codec.ts"
 import * as Tools from "./output/toolInput.ts"
 
-/** A tool that takes an `A`. */
+/** A tool whose input is an `A`. */
 export interface Tool<A> extends SdkTool {
   /**
-   * Where Claude wants this tool used. The inputs are decoded from the message of the reply, so that a copy of a reply will
-   * do. Fails only where `Claude.message` would have failed: for a streamed reply, or with another schema.
+   * The uses of this tool that Claude requests, with their input decoded from the message of the reply; a copy of a
+   * reply works too. After `Claude.message` with this tool it cannot fail; for a streamed reply or another schema it
+   * can.
    */
   readonly uses: (reply: Reply) => Effect.Effect<ReadonlyArray<Use<A>>, MalformedOutput>
 }
 
-/** One use of a tool. The result goes back under the id. */
+/** One use of a tool. Send the result back with the same `id`. */
 export interface Use<A> {
   readonly id: string
   readonly input: A
 }
 
-/** What a tool is besides its name: the schema of its input, and anything else the SDK's parameter has. */
+/** The schema of the input, and any other field of the SDK's tool parameter. */
 export interface Options<A, I> extends Omit<SdkTool, "name" | "input_schema"> {
   readonly input: Schema.ConstraintCodec<A, I>
 }
 
-/** Makes a tool. Throws a `RangeError` with a sentence if its input is no object, or `strict` and the API would not take it. */
+/**
+ * Makes a tool. Throws a `RangeError` if the input is not an object, or if it is `strict` and the API would refuse the
+ * schema.
+ */
 export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): Tool<A> => {
   const output = Result.getOrElse(
     Output.of(input),
     (why) => Refuse.refuse(`Tool ${name}: ${why}`)
   )
   if (options.strict === true && Result.isFailure(output.held)) {
-    Refuse.refuse(`Tool ${name}: it is strict, but ${output.held.failure}: leave strict out, or change the schema`)
+    Refuse.refuse(`Tool ${name} is strict, but ${output.held.failure}: remove strict, or change the schema`)
   }
-  // Where the API does not hold Claude to it, the schema is sent as it is.
+  // The API does not enforce the schema of a tool that is not strict, so it need not be in the restricted form.
   const { codec, jsonSchema } = options.strict === true
     ? Result.getOrElse(output.held, () => output.words)
     : output.words
   if (jsonSchema["type"] !== "object") {
-    return Refuse.refuse(`Tool ${name}: its input must be an object: put it into a Schema.Struct`)
+    return Refuse.refuse(`The input of tool ${name} must be an object: wrap its schema in a Schema.Struct`)
   }
   const tool = {
     ...options,

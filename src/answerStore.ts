@@ -1,8 +1,8 @@
 /**
- * Where answers are remembered.
+ * The store of remembered answers.
  *
- * Answers are kept as JSON, so that nobody who was given one can change what is
- * remembered.
+ * The memory store keeps answers as JSON, so a caller that mutates its answer
+ * does not change the stored one.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -12,41 +12,43 @@ import * as Refuse from "./options.ts"
 
 /** A remembered answer. */
 export interface Kept {
-  /** When it was given, in milliseconds since the epoch. */
+  /** When the answer was given, in milliseconds since the epoch. */
   readonly at: number
-  /** Its value, as JSON. */
+  /** The value, as JSON. */
   readonly value: unknown
 }
 
-/** Remembers answers. What fails here, or takes longer than a second, is told as a warning, and fails no call. */
+/** Remembers answers. An operation that fails or takes longer than a second logs a warning; the call goes on. */
 export interface Store {
-  /** What was kept under the key, if it is still there. A key is the JSON of `[tenant, key]`; no tenant is `null`. */
+  /**
+   * The answer under the key, if there is one. A key is the JSON of `[tenant, key]`; without a tenant, `[null, key]`.
+   */
   readonly get: (key: string) => Effect.Effect<Kept | undefined, unknown>
-  /** Keeps an answer, which nobody will want when it is older than `maxAge`. */
+  /** Keeps an answer; it may be dropped once it is older than `maxAge`. */
   readonly set: (key: string, kept: Kept, maxAge: Duration.Duration) => Effect.Effect<void, unknown>
 }
 
-/** Where `Fallback.lastGood` remembers answers: where nothing is said, in the memory of the `Claude` that answers. */
+/** The store of `Fallback.lastGood`. Default: a memory store in each `Claude`. */
 export const Store = Context.Reference<Store | undefined>("resilient-claude/Fallback/Store", {
   defaultValue: () => undefined
 })
 
-/** The store of this place, or one of its own: 1,000 answers are 10 MB if they are as long as answers are by default. */
+/** The store in context, or a new memory store: 1,000 answers are 10 MB at the default `max_tokens`. */
 export const capture: Effect.Effect<Store> = Effect.map(Store, (store) => store ?? memory(1000))
 
 /**
- * How old an answer is, in milliseconds: nothing, if it is too old. Another machine's clock may be ahead of ours, so that
- * one from a time to come is new; from further ahead than an answer may be old, its time is wrong.
+ * The age of an answer in milliseconds; undefined if it is too old. Another machine's clock may be ahead of ours: an
+ * answer from the future has age 0, unless it is ahead by more than `maxAge`: then its time is wrong.
  */
 export const ageOf = (at: number, maxAge: number, now: number): number | undefined =>
   Number.isSafeInteger(at) && Math.abs(now - at) <= maxAge ? Math.max(0, now - at) : undefined
 
-/** Remembers answers in memory: so many, of which those that were not used for longest go first. */
+/** A memory store of `capacity` answers, which evicts the least recently used one. */
 export const memory = (capacity: number): Store => {
   if (!Number.isSafeInteger(capacity) || capacity <= 0) {
     Refuse.refuse(`the capacity of Fallback.memoryStore is ${capacity}: it must be a whole number, 1 or more`)
   }
-  // A Map knows the order in which keys were put in: the first is the one that was not used for longest.
+  // A Map keeps insertion order, so its first key is the least recently used one.
   const entries = new Map<string, { readonly at: number; readonly json: string; readonly maxAge: number }>()
   return {
     get: (key) =>
@@ -63,7 +65,7 @@ export const memory = (capacity: number): Store => {
       Effect.map(Clock.currentTimeMillis, (now) => {
         const json = JSON.stringify(value)
         const other = entries.get(key)
-        // A newer answer stays, unless it is from a time to come: then the clock was wrong.
+        // Keep a newer answer, unless it is from the future: then its clock was wrong.
         if (other !== undefined && at < other.at && other.at <= now) return
         entries.delete(key)
         entries.set(key, { at, json, maxAge: Duration.toMillis(maxAge) })

@@ -1,24 +1,24 @@
-/** What pays for the attempts that follow a failure. */
+/** The interface of a retry budget. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { ClaudeError } from "./ClaudeError.ts"
 
-/** Bounds the attempts that are made on top of the first ones. */
+/** Limits the extra attempts: all but the first one of each call. */
 export interface Budget {
   /**
-   * Waits until an extra attempt of a model may start, at most until `Current.Deadline`, and charges it; nothing if it
-   * may not. Runs uninterruptibly, so that what is charged is never lost: put `Effect.interruptible` on the wait, and
-   * nowhere else. What it gives is settled once, with how the attempt ended.
+   * Waits until an extra attempt of a model may start, at most until `Current.Deadline`, and charges it; undefined if
+   * it may not. Runs uninterruptibly, so that no charge is lost: make only the wait `Effect.interruptible`. The charge
+   * is settled once, with the exit of the attempt.
    */
   readonly charge: (because: ClaudeError, model: string) => Effect.Effect<Charge | undefined>
 }
 
-/** An attempt that was paid for. */
+/** The charge for one extra attempt. */
 export interface Charge {
-  /** Told once how the attempt ended. */
+  /** Called once, with the exit of the attempt. */
   readonly settle: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
 }
 
-/** What the attempt that runs was paid for with: nothing, for the first one of a call. */
+/** The charge of the current attempt; undefined for the first one of a call. */
 export const Paid = Context.Reference<Charge | undefined>("resilient-claude/Paid", { defaultValue: () => undefined })

@@ -1,7 +1,5 @@
 /**
- * What the library itself passes down to the inside of a call.
- *
- * Private, because all of it may change: users see the id and the attempt of the call, as `Current.Call`.
+ * The library's private context of a call. Users see its id and its attempt, as `Current.Call`.
  */
 import type { MessageCountTokensParams, MessageCreateParamsBase } from "@anthropic-ai/sdk/resources/messages"
 import * as Context from "effect/Context"
@@ -13,18 +11,18 @@ import type { Runtime } from "./runtime.ts"
 // The call
 // -----------------------------------------------------------------------------
 
-/** What a policy knows about the call it is running. One mutable record per call, which the library writes to. */
+/** The state of a call under a policy: one mutable record per call. */
 export interface Call {
   readonly id: string
-  /** Which attempt this is, from 1, over all models. */
+  /** The number of the last attempt, from 1, over all models. */
   attempt: number
-  /** The model that was asked last. */
+  /** The model of the last attempt. */
   model: string | undefined
-  /** The answers that the next attempt must correct, oldest first. */
+  /** The malformed answers that the next attempt must correct, oldest first. */
   corrections: ReadonlyArray<MalformedOutput>
-  /** What the attempts have used so far. */
+  /** The usage of all attempts so far. */
   readonly spent: Tally
-  /** Looks at a request before it is sent: `undefined` if there is nothing to do, else an effect that may fail. */
+  /** Validates a request before it is sent; undefined if it found nothing, which saves an effect. */
   readonly validate:
     | ((
       params: Omit<MessageCreateParamsBase, "stream">,
@@ -32,17 +30,17 @@ export interface Call {
       asked: Asked
     ) => Effect.Effect<void, ClaudeError> | undefined)
     | undefined
-  /** Tells the log, once in a call. */
+  /** Logs a warning, at most once per call. */
   readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
-  /** What to do when an answer breaks off while it is read. */
+  /** How to handle a break while the answer is read. */
   readonly onBreak: "fail" | "restart" | "resume"
-  /** Opens an answer that broke off once more, by the rules of the policy; if there is none, the break is final. */
+  /** Reopens an answer that broke off, under the limits of the policy; if undefined, the break is final. */
   readonly reopen:
     | (<A, R>(broken: ClaudeError, open: Effect.Effect<A, ClaudeError, R>) => Effect.Effect<A, ClaudeError, R>)
     | undefined
 }
 
-/** The `Claude` that is asked, as far as requests and their validation need it. */
+/** The parts of a `Claude` that building and validating a request need. */
 export interface Asked {
   readonly countTokens: (params: MessageCountTokensParams) => Effect.Effect<number, ClaudeError>
   readonly runtime: Runtime
@@ -51,37 +49,38 @@ export interface Asked {
 /** The current call, if a policy runs it. */
 export const Call = Context.Reference<Call | undefined>("resilient-claude/Call", { defaultValue: () => undefined })
 
-/** The number of the attempt, from 1: several may run at once, and the call itself knows only which one began last. */
+/** The number of the attempt, from 1. `Call` has only the last one, and several may run at once. */
 export const AttemptNumber = Context.Reference<number | undefined>("resilient-claude/AttemptNumber", {
   defaultValue: () => undefined
 })
 
 // -----------------------------------------------------------------------------
-// What it asks, and what that uses
+// Model, circuit and usage
 // -----------------------------------------------------------------------------
 
-/** The model that stands in for whatever the call names. Set by `Fallback.models`, and by the `models` of a policy. */
+/** The fallback model, which replaces the one the call names. Set by `Fallback.models` and the `models` of a policy. */
 export const Substitute = Context.Reference<string | undefined>("resilient-claude/Substitute", {
   defaultValue: () => undefined
 })
 
 /**
- * Whether a call waits at an open circuit for the next probe, if that can come before its `Deadline`, instead of failing
- * with `CircuitOpen` at once. A policy sets it where no other model is left to ask. Without a deadline nothing waits.
+ * Whether a call waits at an open circuit for the next probe, if that can come before its `Deadline`, instead of
+ * failing with `CircuitOpen` at once. A policy sets it when no other model is left. A call without a deadline never
+ * waits.
  */
 export const WaitForCircuit = Context.Reference<boolean>("resilient-claude/WaitForCircuit", {
   defaultValue: () => false
 })
 
-/** What attempts have used: one mutable record, added to by every attempt that says what it used. */
+/** A mutable sum of usage, to which every attempt with a known usage adds. */
 export interface Tally {
   input: number
   output: number
-  /** US dollars, by the catalogue. */
+  /** US dollars, at the prices of the catalogue. */
   dollars: number
-  /** Whether it is more, because an attempt broke off or has no known price. */
+  /** True if the real cost is higher: an attempt broke off or has no known price. */
   atLeast: boolean
 }
 
-/** Where the attempts inside count what they use, if anybody asks. */
+/** The sum to which the attempts inside add their usage. */
 export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Tally", { defaultValue: () => undefined })

@@ -1,30 +1,29 @@
-/** The one way to the log: every event of a call, of an attempt and of a fallback is emitted here. */
+/** Emits the events of calls, attempts and fallbacks to a log. */
 import type * as Effect from "effect/Effect"
 import { atNow } from "./atNow.ts"
 import type { CallLog, Event } from "./CallLog.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
 
-/** Where an event comes from. */
+/** The log, the call and the model of an event. */
 export interface Source {
-  /** Where it goes. */
   readonly log: CallLog
-  /** The call it is about, if a policy runs it. */
+  /** The id of the call; undefined without a policy. */
   readonly call: string | undefined
   readonly model: string
 }
 
-/** What every event says. */
+/** The fields of every event. */
 export interface Common {
   readonly at: number
   readonly call: string | undefined
   readonly model: string
 }
 
-/** Emits an event. It is always made: whether anybody listens is the log's business. */
+/** Emits an event, stamped with the time, the call and the model. */
 export const emit = ({ call, log, model }: Source, event: (common: Common) => Event): Effect.Effect<void> =>
   atNow((at) => log.emit(event({ at, call, model })))
 
-/** A warning, cut to the length that a line of a log may have. */
+/** A warning, cut to 200 characters. */
 export const warning = (code: string, message: string) => (common: Common): Event => ({
   _tag: "Warning",
   ...common,
@@ -32,7 +31,7 @@ export const warning = (code: string, message: string) => (common: Common): Even
   message: message.slice(0, 200)
 })
 
-/** Something else answers in place of a call that failed: `to` says what. */
+/** A fallback after `error`: `to` names what answers instead. */
 export const fallback = (error: ClaudeError, to: string) => (common: Common): Event => ({
   _tag: "FellBack",
   ...common,

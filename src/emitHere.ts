@@ -1,4 +1,4 @@
-/** Emits the events of combinators, which find the `Claude`, the call and the model in the context. */
+/** Emits events of combinators, with the `Claude`, the call and the model from the context. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as CallContext from "./callContext.ts"
@@ -9,11 +9,11 @@ import { type Common, emit, warning } from "./emit.ts"
 import { callers } from "./logPlacement.ts"
 import * as Runtime from "./runtime.ts"
 
-/** The log of a `Claude`; without one, that of the caller. */
+/** The log of a `Claude`; without a `Claude`, the log of the caller. */
 export const logOf = (claude: Claude["Service"] | undefined): CallLog =>
   claude === undefined ? callers : Runtime.of(claude).log
 
-/** Emits to the log of the `Claude` in context; without one, to that of the caller. */
+/** Emits to the log of the `Claude` in context; without a `Claude`, to the log of the caller. */
 export const emitHere = Effect.fnUntraced(function*(event: (common: Common) => Event) {
   const claude = Context.getOrUndefined(yield* Effect.context(), Claude)
   const current = yield* CallContext.Call
@@ -21,10 +21,10 @@ export const emitHere = Effect.fnUntraced(function*(event: (common: Common) => E
   yield* emit({ log: logOf(claude), call: current?.id, model }, event)
 })
 
-/** The same for a warning. */
+/** Logs a warning there. */
 export const warnHere = (code: string, message: string): Effect.Effect<void> => emitHere(warning(code, message))
 
-/** The model that is asked where a call names none. */
+/** The model of a call that names none. */
 export const askedModel: Effect.Effect<string> = Effect.flatMap(
   CallContext.Substitute,
   (substitute) => substitute === undefined ? Current.Model : Effect.succeed(substitute)

@@ -1,8 +1,8 @@
 /**
  * The fields of the errors.
  *
- * A field is typed, but not checked when an error is made: what the network sent must not make a constructor throw, nor
- * the JSON codec of an error.
+ * Fields are typed but not validated: an odd value from the network must not make the constructor or the JSON codec of
+ * an error throw.
  */
 import type { ContentBlock, Usage } from "@anthropic-ai/sdk/resources/messages"
 import * as Option from "effect/Option"
@@ -14,12 +14,12 @@ import type { RateLimit, RateLimits } from "./Message.ts"
 
 const encodeAnything = Schema.encodeUnknownSync(Schema.Defect())
 
-/** Typed as `schema`, unchecked. In JSON: what `schema` makes of it, else as much as JSON can hold of an odd value. */
+/** Typed as `schema`, not validated. Encodes with `schema`, and an odd value as far as JSON can represent it. */
 export const loose = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema: S): Schema.declare<S["Type"]> => {
   const json = Schema.toCodecJson(schema)
   const encode = Schema.encodeUnknownOption(json)
   const decode = Schema.decodeUnknownOption(json)
-  // Nothing is refused, whatever the type says.
+  // Cast: every value is accepted, whatever its type.
   return Schema.declare(isUnknown as (value: unknown) => value is S["Type"], {
     expected: "anything",
     toCodecJson: () =>
@@ -31,7 +31,7 @@ export const loose = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema
   })
 }
 
-/** Before the schema in the union: JSON has no `undefined`, and a `null` would else be taken for a value. */
+/** `Undefined` comes first in the union: JSON writes it as `null`, which `loose` would take for a value. */
 const optional = <S extends Schema.Constraint>(schema: S) =>
   Schema.optionalKey(Schema.Union([Schema.Undefined, schema]))
 
@@ -41,7 +41,7 @@ export interface Field<A> extends Schema.optionalKey<Schema.Union<readonly [Sche
 export const field = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema: S): Field<S["Type"]> =>
   optional(loose(schema))
 
-/** Shapes of the SDK, of which we only know that they are JSON. */
+/** Casts: of these SDK shapes we know only that they are JSON. */
 const Usage = Schema.Record(Schema.String, Schema.Json) as Schema.Codec<unknown, unknown> as Schema.Codec<Usage>
 const Blocks = Schema.Array(Schema.Json) as Schema.Codec<unknown, unknown> as Schema.Codec<ReadonlyArray<ContentBlock>>
 
@@ -51,7 +51,7 @@ export const flag = field(Schema.Boolean)
 export const duration = field(Schema.Duration)
 export const usage = field(Usage)
 
-/** A kind of error, as a field of another one. `Tag` comes from the classes that have it (`test/types.test.ts` compares them). */
+/** The tag of an error, as a field of another error. A test keeps the list in step with `ClaudeError.Tag`. */
 export const tag = field(Schema.Literals([
   "InvalidRequest",
   "AuthenticationFailed",
@@ -76,10 +76,10 @@ export const tag = field(Schema.Literals([
   "Saturated"
 ]))
 
-/** The model's words, and ours about them. `Redacted`, so that printing an error cannot leak them. */
+/** Text of the model, or our words that quote it. `Redacted`, so that printing an error cannot leak it. */
 export const content = optional(Schema.Redacted(loose(Schema.String)))
 
-/** What is wrong, and where in what we were given. The shape of Standard Schema's issues. */
+/** A problem and its path in the value. The shape of Standard Schema's issues. */
 export interface Issue {
   readonly path: ReadonlyArray<string | number>
   readonly message: string
@@ -90,13 +90,13 @@ const Issue: Schema.Codec<Issue> = Schema.Struct({
   message: Schema.String
 })
 
-/** What is wrong with what we were given. Our words only. */
+/** The problems of a request. The messages quote nothing of the prompt. */
 export const issues = field(Schema.Array(Issue))
 
-/** What is wrong with an answer. `Redacted`, because it quotes the answer. */
+/** The problems of an answer. `Redacted`, because the messages quote the answer. */
 export const secretIssues = optional(Schema.Redacted(loose(Schema.Array(Issue))))
 
-/** What had arrived. */
+/** The part of the answer that had arrived. */
 export const partial = {
   text: content,
   blocks: optional(Schema.Redacted(loose(Blocks))),
@@ -117,9 +117,9 @@ const RateLimits: Schema.Codec<RateLimits> = Schema.Struct({
 })
 
 /**
- * Why no further attempt was made: the kind is not retried; its retries, or those of all kinds, are spent; the next attempt
- * could not end before the deadline (of the call, or of the model that was asked); the deadline has come; the retry budget
- * of the process has nothing left. It is on the error as `gaveUp`, next to the `history` of the attempts.
+ * Why no further attempt was made: the kind is not retried; the retries of its kind, or of all kinds, are spent; the
+ * next attempt could not end before the deadline (of the call or of its model); the deadline passed; the retry budget
+ * of the process is empty. The error has it as `gaveUp`, next to the `history` of the attempts.
  */
 export type GaveUp = "NotRetried" | "RetriesSpent" | "DeadlineTooClose" | "DeadlineExceeded" | "BudgetSpent"
 
@@ -131,7 +131,7 @@ const GaveUp: Schema.Codec<GaveUp> = Schema.Literals([
   "BudgetSpent"
 ])
 
-/** One failed attempt of a call, in words that hold no content. `waited` is the wait after it, in milliseconds. */
+/** One failed attempt of a call, without content. `waited` is the wait after it, in milliseconds. */
 export interface Tried {
   readonly attempt: number
   readonly model: string
@@ -151,8 +151,8 @@ const Tried: Schema.Codec<Tried> = Schema.Struct({
 })
 
 /**
- * What every member may carry. `detail` is the API's own sentence, `shouldRetry` its `x-should-retry` header; `limits` is what
- * its headers said of the account; `gaveUp` and `history` come from the policy.
+ * The optional fields of every error. `detail` is the API's own message, `shouldRetry` its `x-should-retry` header,
+ * `limits` the rate limits in its headers; `gaveUp` and `history` come from the policy.
  */
 export const common = {
   model: text,

@@ -1,4 +1,4 @@
-/** The ways a call to Claude can end badly: what each carries, and says. `ClaudeError` is the union of them. */
+/** The error classes: their fields and messages. `ClaudeError` is their union. */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import {
@@ -17,7 +17,7 @@ import {
 } from "./errorFields.ts"
 
 // -----------------------------------------------------------------------------
-// The request was wrong: asking again will not help
+// The request was wrong: a retry does not help
 // -----------------------------------------------------------------------------
 
 /** The request was rejected by the API (400, 415, 422 …), or by us before it was sent (`sent: false`). */
@@ -72,7 +72,7 @@ export class ContextWindowExceeded extends Schema.TaggedError<ContextWindowExcee
   }
 }
 
-/** The account has spent its money (402, or a spend limit reported as 429 or 400). `regainsAt` is an ISO date. */
+/** The account reached its spend limit (402, or reported as 429 or 400). It resets at `regainsAt`, an ISO date. */
 export class SpendLimitReached extends Schema.TaggedError<SpendLimitReached>()("SpendLimitReached", {
   ...common,
   regainsAt: text
@@ -83,10 +83,10 @@ export class SpendLimitReached extends Schema.TaggedError<SpendLimitReached>()("
 }
 
 // -----------------------------------------------------------------------------
-// The service could not answer: asking later may help
+// The service could not answer: a retry may help
 // -----------------------------------------------------------------------------
 
-/** The account is over its rate limit (429). `retryAfter` is the server's own hint, `ramp` says it grew too fast. */
+/** The account is over its rate limit (429). `retryAfter` is the server's hint; `ramp`: its usage rose too fast. */
 export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
   ...common,
   retryAfter: duration,
@@ -111,20 +111,20 @@ export class ServerFault extends Schema.TaggedError<ServerFault>()("ServerFault"
   }
 }
 
-/** No answer arrived: DNS, TLS, refused, reset. `code` is the operating system's or OpenSSL's. */
+/** No response arrived (DNS, TLS, connection refused or reset). `code` is that of the operating system or OpenSSL. */
 export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { ...common, code: text }) {
   override get message() {
     return sentence(`The API could not be reached${this.code === undefined ? "" : ` (${this.code})`}`, this)
   }
 }
 
-/** The answer began and then broke off. `cause` is the error of the wire, `because` its kind; `permanent`: a retry won't help. */
+/** The answer broke off after it began. `cause` is the error, `because` its kind; `permanent`: a retry cannot help. */
 export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialAnswer", {
   ...common,
   ...partial,
   because: tag,
   permanent: flag,
-  /** That of the error that broke the answer off. A copy of an error loses its `cause`. */
+  /** Copied from the error that broke the answer off, because `cause` is lost when an error is copied. */
   regainsAt: text
 }) {
   override get message() {
@@ -132,7 +132,7 @@ export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialA
   }
 }
 
-/** A success that is no message: HTML, a JSON error body, nothing at all, malformed events (final if `contradiction`). */
+/** A 2xx response that is no message: HTML, a JSON error, nothing, malformed events (final if `contradiction`). */
 export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", {
   ...common,
   contradiction: flag
@@ -143,10 +143,10 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()
 }
 
 // -----------------------------------------------------------------------------
-// Claude answered, but not with what was asked for
+// Claude answered, but the answer is not usable
 // -----------------------------------------------------------------------------
 
-/** Claude declined to answer. `text` is what it had said; it should be discarded. */
+/** Claude declined to answer. `text` is what it had written; discard it. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { ...common, ...partial, category: text }) {
   override get message() {
     return sentence("Claude declined to answer", this)
@@ -160,7 +160,7 @@ export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", { ..
   }
 }
 
-/** Claude ended its turn without what was asked for. */
+/** Claude ended its turn without the content that was asked for. */
 export class EmptyAnswer extends Schema.TaggedError<EmptyAnswer>()("EmptyAnswer", { ...common, usage }) {
   override get message() {
     return sentence("Claude ended its turn without an answer", this)
@@ -173,7 +173,7 @@ export class MalformedOutput extends Schema.TaggedError<MalformedOutput>()("Malf
   ...partial,
   issues: secretIssues,
   stopReason: text,
-  /** Which question it answers, as a hash: so that a correction is only sent back to the same question. */
+  /** A hash of the question, so that a correction is sent only with the same question. */
   question: text
 }) {
   override get message() {
@@ -185,7 +185,7 @@ export class MalformedOutput extends Schema.TaggedError<MalformedOutput>()("Malf
 // We gave up before Claude could answer
 // -----------------------------------------------------------------------------
 
-/** A limit on one attempt ran out. `scope` says which one, `text` what had arrived. */
+/** An attempt reached one of its time limits. `scope` says which one, `text` is what had arrived. */
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   ...common,
   ...partial,
@@ -197,7 +197,7 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   }
 }
 
-/** The caller's overall limit ran out. */
+/** The call reached its overall time limit. */
 export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
   ...common,
   limit: duration
@@ -207,7 +207,7 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
   }
 }
 
-/** The circuit for this model is open, so nothing was sent. `why` it is, in words; `retryAfter` is when a probe may be sent. */
+/** The circuit for this model is open (`why`), so nothing was sent. `retryAfter` is the time until the next probe. */
 export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen", {
   ...common,
   why: text,
@@ -224,7 +224,7 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   }
 }
 
-/** Our own queue is full, or the wait in it was too long, so nothing was sent. */
+/** Our own queue was full, or the wait in it too long, so nothing was sent. */
 export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   ...common,
   by: field(Schema.Literals(["concurrency", "quota"])),

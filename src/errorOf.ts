@@ -1,20 +1,20 @@
-/** What went wrong: the error of ours in an exit, or no more than a name. */
+/** Finds the `ClaudeError` in an exit, or a name for an error of foreign code. */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { hasProperty, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import { type ClaudeError, is } from "./ClaudeError.ts"
 
-/** What something failed with, if that is an error of ours: nothing after a success, a defect or an interrupt. */
+/** The `ClaudeError` of a failure; undefined after a success, a defect, an interrupt or another error. */
 export const errorOf = (exit: Exit.Exit<unknown, unknown>): ClaudeError | undefined => {
   const found = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : undefined
   return found?._tag === "Some" && is(found.value) ? found.value : undefined
 }
 
-/** The name of what went wrong in code that is not ours, whose words may quote a secret: a tag, a class or a type. */
+/** The tag, class or type of an error of foreign code. Its message is left out, because it may quote a secret. */
 export const nameOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
-  // A property of an odd value may throw when it is read.
+  // Reading a property of an odd value may throw.
   const said = Result.try(() =>
     hasProperty(error, "_tag") && isString(error._tag) ? error._tag : error instanceof Error ? error.name : typeof error
   )

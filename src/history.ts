@@ -1,42 +1,42 @@
-/** What was tried before a call was given up. */
+/** The history of failed attempts that a final error carries. */
 import type { ClaudeError, GaveUp, Tried } from "./ClaudeError.ts"
 
-/** A call that never stops trying keeps no more than this. */
+/** Bounds the history of a call that retries forever. */
 const longest = 100
 
-/** The history with one more failure in it, or with all that its error says was tried. */
+/** Appends a failure, or the history of that failure if it has one. */
 export const remember = (
   history: ReadonlyArray<Tried>,
   { _tag, history: own, message, model: named, requestId }: ClaudeError,
   attempt: number,
   model: string
 ): ReadonlyArray<Tried> => {
-  // What an error carries is not checked when it is made.
+  // Fields of errors are not validated.
   if (Array.isArray(own)) return [...history, ...own].slice(-longest)
   const tried = { attempt, model: named ?? model, error: _tag, message: message.slice(0, 200) }
   return [...history.slice(1 - longest), requestId === undefined ? tried : { ...tried, requestId }]
 }
 
-/** The history with what was waited after its last failure, in milliseconds. */
+/** Records the wait after the last failure, in milliseconds. */
 export const waited = (history: ReadonlyArray<Tried>, millis: number): ReadonlyArray<Tried> =>
   history.map((tried, i) => i === history.length - 1 ? { ...tried, waited: millis } : tried)
 
-/** The same error, with what was tried before it and why nothing more was. */
+/** Adds to an error why the call gave up, and the history. */
 export const explain = <E extends ClaudeError>(error: E, gaveUp: GaveUp, history: ReadonlyArray<Tried>): E =>
   copy<ClaudeError>(error, { gaveUp, history }) as E
 
-/** The failure to go on from a break, which holds what had arrived. */
+/** The error after an answer that broke off could not be resumed; it keeps the text that had arrived. */
 export const still = (broken: ClaudeError, error: ClaudeError): ClaudeError =>
   "text" in error || !("text" in broken)
     ? error
-    : copy(broken, { detail: `nothing came after it broke off: ${error.message}` })
+    : copy(broken, { detail: `the answer could not be resumed: ${error.message}` })
 
-/** The same error, with more said about it. */
+/** Copies an error, with other fields. */
 export const copy = <E extends ClaudeError>(error: E, fields: Partial<NoInfer<E>>): E => {
-  // The class of an error takes its own fields; the compiler sees only that it is a function.
+  // The spread does not copy `cause`, which is not enumerable.
   const { cause } = error
-  // A cause is not among what is copied of an error.
   const more = cause === undefined ? fields : { ...fields, cause }
+  // Cast: the constructor of an error takes its fields.
   const copy = new (error.constructor as new(fields: object) => E)({ ...error, ...more })
   if (error.stack !== undefined) copy.stack = error.stack
   return copy

@@ -1,40 +1,40 @@
-/** Errors: everything a call can fail with. */
+/** The errors of a call. */
 export * as ClaudeError from "./ClaudeError.ts"
-/** What the current call carries. */
+/** Settings that a call takes from its context. */
 export * as Current from "./Current.ts"
 /** Requests and replies. */
 export * as Message from "./Message.ts"
-/** What happened. */
+/** The log of events. */
 export * as CallLog from "./CallLog.ts"
 /** The service and its calls. */
 export * as Claude from "./Claude.ts"
-/** What is known of the models, and what they cost. */
+/** The model catalogue: capabilities and prices. */
 export * as Models from "./Models.ts"
 /** Tools with a schema. */
 export * as Tool from "./Tool.ts"
-/** The API, by way of the SDK. */
+/** The wire to the API, with the SDK. */
 export * as Anthropic from "./Anthropic.ts"
-/** Requests that cannot work. */
+/** Validation of requests before they are sent. */
 export * as Validate from "./policy/Validate.ts"
 /** Retry schedules. */
 export * as Retry from "./policy/Retry.ts"
-/** Limits on waiting. */
+/** Time limits and deadlines. */
 export * as Timeout from "./policy/Timeout.ts"
-/** Asking another model, or doing without. */
+/** Fallbacks: another model, a remembered answer, a default. */
 export * as Fallback from "./policy/Fallback.ts"
-/** All of the above as one record. */
+/** Validation, retries, time limits and fallbacks as one record. */
 export * as Policy from "./policy/Policy.ts"
-/** What every guard is. */
+/** The interface of guards. */
 export * as Guard from "./guard/Guard.ts"
-/** Not asking a model that keeps failing. */
+/** The circuit breaker. */
 export * as Circuit from "./guard/circuit/Circuit.ts"
-/** What an account may use. */
+/** The rate limits of the account. */
 export * as Quota from "./guard/quota/Quota.ts"
-/** How many calls run and wait. */
+/** The concurrency limit and its queue. */
 export * as Admission from "./guard/admission/Admission.ts"
-/** How much load failures may add. */
+/** The retry budget. */
 export * as RetryBudget from "./guard/budget/RetryBudget.ts"
-/** When too many calls fail. */
+/** Success rates and alerts. */
 export * as Monitor from "./guard/monitor/Monitor.ts"
 /** All guards of a process as one record. */
 export * as Guards from "./guard/Guards.ts"

@@ -1,14 +1,14 @@
-/** Lines of JSON, appended to a file by a fiber of its own. */
+/** Appends lines of JSON to a file, in a fiber of its own. */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Queue from "effect/Queue"
 
-/** How many lines may wait for the disk. */
+/** How many lines may be queued. */
 const most = 10_000
 
-/** Appends to a file, without waiting for it. What waits is written before the scope closes; what is lost is reported. */
+/** Appends to a file without waiting. Queued lines are written before the scope closes; lost lines log a warning. */
 export const append = Effect.fnUntraced(function*(path: string) {
   const file = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.open(path, { flag: "a" }))
   const lines = yield* Queue.dropping<string, Cause.Done>(most)
@@ -24,6 +24,6 @@ export const append = Effect.fnUntraced(function*(path: string) {
     Effect.suspend(() =>
       Queue.offerUnsafe(lines, `${JSON.stringify(value)}\n`)
         ? Effect.void
-        : report("the disk does not keep up, or the layer is closed")
+        : report(`${most} lines are queued because the disk is slow, or the layer is closed`)
     )
 })

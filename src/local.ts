@@ -1,5 +1,5 @@
-/** What never left this process. */
+/** Errors found before anything was sent. */
 import type { ClaudeError } from "./ClaudeError.ts"
 
-/** Whether a request was found to be invalid before it was sent. */
+/** Whether our own validation refused the request. */
 export const isLocal = (error: ClaudeError): boolean => error._tag === "InvalidRequest" && error.sent === false

@@ -1,6 +1,6 @@
 /**
- * Where the events of one `Claude` go: to the log that was provided to its layer; where there was none, to the log in the
- * context of whoever causes the event; where there is none either, to the `Logger`. So nothing is silent by accident.
+ * Where the events of one `Claude` go: to the log provided to its layer; without one, to the log in the context that
+ * causes the event; without that, to the `Logger`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -8,10 +8,10 @@ import { CallLog } from "./CallLog.ts"
 import * as Loggers from "./loggers.ts"
 import { reported } from "./reported.ts"
 
-// The default: a log that is another one was provided by somebody.
+// The default: any other log was provided by the application.
 const logger = Context.get(Context.empty(), CallLog)
 
-/** The log in the context of whoever causes the event. The `Logger` reports its own failures. */
+/** The log in the context that causes the event. The `Logger` reports its own failures. */
 export const callers: CallLog = {
   emit: (event) =>
     Effect.contextWith((context: Context.Context<never>) => {
@@ -20,7 +20,7 @@ export const callers: CallLog = {
     })
 }
 
-/** The log of the `Claude` whose layer is built here. The loggers of this place belong to it, if some were provided. */
+/** The log of the `Claude` whose layer is being built, with the loggers provided to that layer, if any. */
 export const capture: Effect.Effect<CallLog> = Effect.zipWith(
   CallLog,
   Loggers.ofThisPlace,
@@ -35,7 +35,7 @@ export const capture: Effect.Effect<CallLog> = Effect.zipWith(
       }
 )
 
-/** A log that tells its events in this context, wherever they are caused: of an answer that is read elsewhere. */
+/** A log that emits in this context: an answer may be read in another one. */
 export const bind = (log: CallLog, context: Context.Context<never>): CallLog => ({
   emit: (event) => Effect.setContext(log.emit(event), context)
 })

@@ -1,12 +1,12 @@
-/** What is done when a scope is closed, for what every call does. */
+/** Scope finalizers that are cheap enough for every call. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 
 /**
- * `Effect.addFinalizer`, for what runs in every call: it runs in the context of here as it is, where Effect merges it
- * into that of whoever closes the scope, which costs as much as a guard (`node bench/ops.ts`).
+ * A cheaper `Effect.addFinalizer`: the finalizer runs in `context`. Effect merges it with the context of the fiber that
+ * closes the scope, which costs as much as a guard (`node bench/ops.ts`).
  */
 export const onScopeExit = (
   context: Context.Context<Scope.Scope>,

@@ -1,41 +1,39 @@
-/** Settings that cannot be meant are refused when they are written, with a sentence that says what to change. */
+/** Checks options when a policy or layer is built; the error says what to change. */
 import * as Duration from "effect/Duration"
 import { isObject } from "effect/Predicate"
 import { ClaudeError } from "./ClaudeError.ts"
 
-/** Refuses. It throws, because a policy is built before anything runs. */
+/** Throws a `RangeError`: a policy is built before any effect runs. */
 export const refuse = (sentence: string): never => {
   throw new RangeError(sentence)
 }
 
-/** A duration in milliseconds: positive, and infinite only if allowed. */
+/** A positive duration in milliseconds, which may be infinite. */
 export const millis = (where: string, input: Duration.Input): number => {
   const parsed = Duration.fromInput(input)
   const length = parsed._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
   return length > 0
     ? length
     : refuse(
-      `${where} is ${
-        shown(input)
-      }: it must be a duration longer than nothing, like "10 seconds" or 10_000 (milliseconds)`
+      `${where} is ${shown(input)}: it must be a duration above 0, like "10 seconds" or 10_000 (milliseconds)`
     )
 }
 
-/** The same, with an end. */
+/** A positive, finite duration in milliseconds. */
 export const finite = (where: string, input: Duration.Input): number => {
   const length = millis(where, input)
-  return length < Infinity ? length : refuse(`${where} is without end: name a time`)
+  return length < Infinity ? length : refuse(`${where} is infinite: it must be a finite duration`)
 }
 
 const shown = (input: unknown): string => typeof input === "string" ? JSON.stringify(input) : String(input)
 
-/** A number of times: a whole number, or `Infinity`. */
+/** A whole number, 0 or more, or `Infinity`. */
 export const count = (where: string, times: number): number =>
   times >= 0 && (Number.isInteger(times) || times === Infinity)
     ? times
     : refuse(`${where} is ${times}: it must be a whole number, 0 or more`)
 
-/** A duration for people. */
+/** A duration for messages. */
 export const show = (length: number): string =>
   Number.isFinite(length) ? Duration.format(Duration.millis(length)) : "without end"
 
@@ -43,30 +41,30 @@ export const show = (length: number): string =>
 export const whole = (where: string, value: number): number =>
   Number.isInteger(value) && value >= 1 ? value : refuse(`${where} is ${value}: it must be a whole number, 1 or more`)
 
-/** A share of something: above 0, and at most all of it. */
+/** A share: above 0, at most 1. */
 export const share = (where: string, value: number): number =>
   value > 0 && value <= 1 ? value : refuse(`${where} is ${value}: it must be a share, above 0 and at most 1`)
 
-/** Refuses what is no record: a number or a `true` has no fields, and would pass for one that says nothing. */
+/** Refuses a value that is not a record: a number or `true` has no fields, so it would pass as `{}`. */
 export const record = (where: string, value: unknown): void => {
   if (!isObject(value)) {
-    refuse(`${where} is ${Array.isArray(value) ? "a list" : shown(value)}: it must be a record, {} for what is usual`)
+    refuse(`${where} is ${Array.isArray(value) ? "a list" : shown(value)}: it must be a record, {} for the defaults`)
   }
 }
 
-/** Whether it names one of our kinds of error. */
+/** Whether it is the tag of a `ClaudeError`. */
 export const isTag = (name: unknown): boolean => ClaudeError.members.some(({ identifier }) => identifier === name)
 
-/** Refuses what is no list of our kinds of error. */
+/** Refuses a value that is not a list of tags of `ClaudeError`. */
 export const tags = (where: string, list: unknown): void => {
-  if (!Array.isArray(list)) return refuse(`${where} is ${String(list)}: it must be a list of kinds of error`)
+  if (!Array.isArray(list)) return refuse(`${where} is ${String(list)}: it must be a list of tags of ClaudeError`)
   const slip = list.find((name) => !isTag(name))
   if (slip !== undefined) {
-    refuse(`${where} has ${String(slip)}, which is none of our kinds of error: correct it or leave it out`)
+    refuse(`${where} has ${String(slip)}, which is not a tag of ClaudeError: correct or remove it`)
   }
 }
 
-/** Refuses a record with a field that is none: a slip, which would do nothing. */
+/** Refuses a record with an unknown field: a typing error, which would have no effect. */
 export const unknown = (where: string, value: object, fields: object): void => {
   record(where, value)
   for (const name of Object.keys(value)) {

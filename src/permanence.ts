@@ -1,21 +1,21 @@
-/** Which failures no later attempt mends. */
+/** Errors for which a retry cannot help. */
 import type { ClaudeError } from "./ClaudeError.ts"
 
 /**
- * Whether asking the same later cannot help, whatever a schedule says: the server said so (`x-should-retry: false`), a
- * request that is wrong or too large, an account without money, an answer longer than it may be, events that contradict
- * each other, an answer that any of these broke off, what is not implemented, a certificate that does not verify, a
- * circuit or a queue that does not say when to come back.
+ * Whether a retry of the same request cannot help, whatever the schedule says: the server said so (`x-should-retry:
+ * false`), the request is invalid or too large, the spend limit is reached, the answer reached its length limit, the
+ * events contradict each other, one of these broke off the answer, the server does not implement the request, the
+ * certificate does not verify, or a circuit or a queue gives no time to retry.
  */
 export const isPermanent = (error: ClaudeError): boolean => {
-  // `true` changes nothing: a request that is wrong stays wrong.
+  // `true` has no effect: an invalid request stays invalid.
   if (error.shouldRetry === false) return true
   switch (error._tag) {
     case "PartialAnswer":
       return error.permanent === true
     case "UnexpectedResponse":
       return error.contradiction === true
-    // Isolated by hand; a queue that is full, or was waited in for as long as is allowed.
+    // Isolated by hand; a full queue, or the longest allowed wait in it.
     case "CircuitOpen":
     case "Saturated":
       return error.retryAfter === undefined
@@ -34,10 +34,13 @@ export const isPermanent = (error: ClaudeError): boolean => {
   }
 }
 
-/** Whether an error in the middle of an answer ends it for good. Before it, a caller may know better: a key was replaced. */
+/**
+ * Whether an error in the middle of an answer is final. Before the answer, these may be worth a retry: a key was
+ * replaced.
+ */
 export const isPermanentMidway = (error: ClaudeError): boolean =>
   isPermanent(error) || error._tag === "AuthenticationFailed" || error._tag === "PermissionDenied" ||
   error._tag === "ResourceNotFound"
 
-/** Certificates that do not verify: waiting does not mend them. */
+/** Codes of certificates that do not verify. */
 const certificate = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT)/

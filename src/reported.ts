@@ -1,8 +1,8 @@
-/** Runs the sinks and alerts of users, whose defects fail no call. */
+/** Runs the log sinks and alerts of the application, so that their defects do not fail a call. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 
-/** Runs a sink, and reports its defect to the `Logger`. `what` names the sink there. */
+/** Runs a sink and reports a failure to the `Logger`, where `what` names the sink. */
 export const reported = (what: string, run: () => Effect.Effect<void>): Effect.Effect<void> =>
   Effect.catchCause(Effect.suspend(run), (cause) =>
     Cause.hasInterruptsOnly(cause)

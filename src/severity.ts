@@ -1,8 +1,8 @@
-/** How loudly failures are reported. */
+/** The log levels of failed attempts. */
 import type * as LogLevel from "effect/LogLevel"
 import type { Table } from "./ClaudeError.ts"
 
-/** Of each kind. */
+/** The log level of each kind of error. */
 export const severity: Table<LogLevel.Severity> = {
   InvalidRequest: "Error",
   AuthenticationFailed: "Error",

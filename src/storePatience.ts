@@ -1,19 +1,19 @@
-/** How long others are waited for: nobody's call is to hang because of what it only leans on. */
+/** Time limits for stores and other services of the application, so that a slow one cannot delay a call for long. */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-/** How long a store may take: what it holds up is a call that somebody waits for. */
+/** The time limit of one operation: a call waits for it. */
 const patience = "1 second"
 
-/** How long a store that took longer is left alone, in milliseconds: a call asks more than once, and so does the next. */
+/** How long a store that was too slow is not used, in milliseconds: each call would wait for it more than once. */
 const rest = 10_000
 
-/** Can be left at any time, also where it cannot be interrupted: it then goes on by itself. */
+/** Can be interrupted at any time, even if `self` cannot: `self` then goes on in a fiber of its own. */
 export const leavable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => waiting(self, Fiber.join)
 
-/** Ends in time, also where what it waits for cannot be interrupted. */
+/** A time limit that holds even if `self` cannot be interrupted. */
 export const bounded = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | Cause.TimeoutError, R> =>
   waiting(self, (fiber) => Effect.timeout(Fiber.join(fiber), patience))
 
@@ -29,17 +29,17 @@ const waiting = <A, E, R, E2>(
     )
   )
 
-/** Asks a store in time, and not at all for a while after it was too slow. */
+/** Runs an operation of a store under the limit; fails at once while the store rests. */
 type Patient = <A>(ask: () => Effect.Effect<A, unknown>) => Effect.Effect<A, unknown>
 
-/** Patience with one store. */
+/** The state of one store. */
 export const patient = (): Patient => {
   let restsUntil = -Infinity
   return (ask) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      // What is longer than a rest is a clock that was set back.
+      // A remaining rest above `rest` means that the clock was set back.
       if (now < restsUntil && restsUntil - now <= rest) {
-        return Effect.fail(new Cause.TimeoutError("the store was too slow, and is left alone"))
+        return Effect.fail(new Cause.TimeoutError("the store was too slow and is not used for 10 seconds"))
       }
       return Effect.tapError(bounded(Effect.suspend(ask)), (error) =>
         Effect.map(Clock.currentTimeMillis, (now) => {

@@ -1,13 +1,13 @@
-/** A time limit, for what has one in every call and every read. */
+/** A time limit that is cheap enough for every call and every read. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /**
- * `Effect.timeoutOrElse` for what runs in every call and at every read. Effect's own waits until its timer has ended, and
- * starts it also for what is there at once: a third of all effects of a call (`node bench/ops.ts`). `began` is given the
- * fiber that is waited for. It is a fiber of its own: that `self` is uninterruptible outside does not reach into it.
+ * A cheaper `Effect.timeoutOrElse`. Effect's starts a timer even if `self` completes at once, and waits for the timer
+ * to end: a third of all effects of a call (`node bench/ops.ts`). `self` runs in a fiber of its own, which is passed to
+ * `began` and does not inherit uninterruptibility.
  */
 export const within = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
@@ -16,7 +16,7 @@ export const within = <A, E, R, E2>(
   began?: (fiber: Fiber.Fiber<A, E>) => void
 ): Effect.Effect<A, E | E2, R> =>
   Effect.contextWith((context: Context.Context<R>) =>
-    // Forked in the step that knows how to end it: between two, an interrupt would leave it running.
+    // Fork in the same step that returns the finalizer: an interrupt between two steps would leave the fiber running.
     Effect.callback<A, E | E2>((resume) => {
       const fork = Effect.runForkWith(context)
       const fiber = fork(self)
@@ -30,7 +30,7 @@ export const within = <A, E, R, E2>(
       }))
       fiber.addObserver((exit) => {
         timer.interruptUnsafe()
-        // A defect on the way out is not hidden.
+        // Keep a defect of the interrupted fiber.
         resume(isOver && !Exit.hasDies(exit) ? Effect.fail(exceeded()) : exit)
       })
       return Fiber.interrupt(fiber)

@@ -17,12 +17,12 @@ const key = "sk-ant-very-secret"
 
 const policy = Policy.apply({ retry: { Overloaded: Retry.linear({ times: 1, base: 1 }) } })
 
-/** One call that fails in mid-answer, with everything that is said about it. */
+/** One call that fails in the middle of an answer. */
 const incident = Claude.text(question).pipe(policy, Effect.flip)
 const layer = FakeClaude.layer(Faults.cycle(Faults.breaks(secret)))
 
 describe("sinks", () => {
-  it.effect("two that are combined both get every event once", () =>
+  it.effect("each of two combined sinks receives every event once", () =>
     Effect.gen(function*() {
       const one: Array<string> = []
       const two: Array<string> = []
@@ -35,7 +35,7 @@ describe("sinks", () => {
       assert.deepStrictEqual(two, one)
     }))
 
-  it.effect("one that takes time is told how every attempt ended that it was told of, also after an interrupt", () =>
+  it.effect("a slow sink receives the end of every attempt whose start it received, also after an interrupt", () =>
     Effect.gen(function*() {
       const told: Array<string> = []
       const slow = Layer.succeed(CallLog.CallLog, {
@@ -53,13 +53,13 @@ describe("sinks", () => {
       assert.deepStrictEqual(told, ["AttemptStarted", "AttemptAbandoned"])
     }))
 
-  it.effect("combined layers keep what they provide", () =>
+  it.effect("combined layers provide the services of all layers", () =>
     Effect.gen(function*() {
       yield* incident
       assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 3)
     }).pipe(Effect.provide(Layer.provideMerge(layer, CallLog.combine(CallLog.layerMemory, CallLog.layerNoop)))))
 
-  it.effect("one that dies takes no other with it", () =>
+  it.effect("a sink that dies does not stop the others", () =>
     Effect.gen(function*() {
       yield* incident
       assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 3)
@@ -71,7 +71,7 @@ describe("sinks", () => {
       Layer.provide(Logger.layer([]))
     ))))
 
-  it.effect("one that dies fails no call, and is reported", () =>
+  it.effect("a sink that dies does not fail the call and is reported", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const dying = Layer.succeed(CallLog.CallLog, { emit: () => Effect.die(new Error("disk on fire")) })
@@ -87,7 +87,7 @@ describe("sinks", () => {
       assert.match(lines.join("\n"), /a log sink failed.*disk on fire/s)
     }))
 
-  it.effect("one that throws fails no call either", () =>
+  it.effect("a sink that throws does not fail the call either", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Claude.text("hi").pipe(Policy.apply(Policy.standard)), "hello")
     }).pipe(Effect.provide(
@@ -103,7 +103,7 @@ describe("sinks", () => {
 })
 
 describe("layer", () => {
-  it.effect("writes each event at its level, to the loggers of the place where it was built", () =>
+  it.effect("writes each event at its level, to the loggers in whose context the layer was built", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const here = Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void lines.push(line))])
@@ -126,7 +126,7 @@ describe("layerJsonLines", () => {
     (folder) => Effect.sync(() => nodeFs.rmSync(folder, { recursive: true }))
   ).pipe(Effect.map((folder) => path.join(folder, "calls.jsonl")))
 
-  it.live("appends each event as one line, and has written all of them when the layer closes", () =>
+  it.live("appends each event as one line, and has written all lines when the layer closes", () =>
     Effect.gen(function*() {
       const path = yield* file
       for (const _ of [1, 2]) {
@@ -146,7 +146,7 @@ describe("layerJsonLines", () => {
       assert.match(lines[0].at, /^\d{4}-\d\d-\d\dT/)
     }).pipe(Effect.provide(NodeFileSystem.layer), Effect.scoped))
 
-  it.live("a path that cannot be opened fails the layer, not a call", () =>
+  it.live("a path that cannot be opened fails the layer", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(
         Effect.provide(incident, layer.pipe(Layer.provide(CallLog.layerJsonLines("/nowhere/at/all"))))
@@ -154,7 +154,7 @@ describe("layerJsonLines", () => {
       assert.isTrue(Exit.isFailure(exit))
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
-  it.effect("G15: a disk that fails later fails no call, and is reported", () =>
+  it.effect("G15: a disk that fails later does not fail the call and is reported", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const full = PlatformError.systemError({
@@ -182,8 +182,8 @@ describe("layerJsonLines", () => {
     }))
 })
 
-describe("G14: secrets and content stay in", () => {
-  it.effect("an error that holds an answer shows none of it, whoever prints it", () =>
+describe("G14: secrets and content do not leak", () => {
+  it.effect("an error that holds an answer shows none of it, however it is printed", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const into = <I>(logger: Logger.Logger<I, unknown>) =>
@@ -224,7 +224,7 @@ describe("G14: secrets and content stay in", () => {
       CallLog.layerMemory
     ))))
 
-  it.effect("malformed output and its issues stay in, too", () =>
+  it.effect("malformed output and its issues do not leak", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.object(Schema.Struct({ n: Schema.Int }), question))
       assert.strictEqual(error._tag, "MalformedOutput")

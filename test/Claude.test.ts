@@ -27,7 +27,7 @@ const request: Message.Request = {
 const logged = <A>(layer: Layer.Layer<A>) => Layer.provideMerge(layer, CallLog.layerMemory)
 const events = Effect.flatMap(CallLog.Memory, Ref.get)
 
-/** Reads a broken answer with pauses of ten minutes: the error, when it is there. */
+/** Reads an answer that breaks off, with pauses of ten minutes, and returns the error. */
 const slowly = Claude.stream("hi").pipe(
   Stream.tap(() => Effect.sleep("10 minutes")),
   Stream.runDrain,
@@ -35,15 +35,18 @@ const slowly = Claude.stream("hi").pipe(
   Effect.forkChild({ startImmediately: true })
 )
 
-describe("limits", () => {
-  it.effect("connect", () => fails(Faults.silence, 10, "connect"))
-  it.effect("first token, although pings arrive", () => fails(Faults.pings(), 30, "firstToken"))
-  it.effect("first token of a thinking model", () => fails(Faults.pings(), 120, "firstToken", true))
-  it.effect("wire idle", () => fails(Faults.breaks("a", "silence"), 30, "idle"))
-  it.effect("content idle, although pings arrive", () => fails(Faults.pings("a"), 60, "contentIdle"))
-  it.effect("content idle of a thinking model", () => fails(Faults.pings("a"), 180, "contentIdle", true))
+describe("a time limit", () => {
+  it.effect("on the connection ends the attempt after 10 seconds", () => fails(Faults.silence, 10, "connect"))
+  it.effect("on the first token ends the attempt after 30 seconds, even if pings arrive", () =>
+    fails(Faults.pings(), 30, "firstToken"))
+  it.effect("on the first token is 120 seconds with thinking", () => fails(Faults.pings(), 120, "firstToken", true))
+  it.effect("on a silent wire ends the attempt after 30 seconds", () =>
+    fails(Faults.breaks("a", "silence"), 30, "idle"))
+  it.effect("on silent content ends the attempt after 60 seconds, even if pings arrive", () =>
+    fails(Faults.pings("a"), 60, "contentIdle"))
+  it.effect("on silent content is 180 seconds with thinking", () => fails(Faults.pings("a"), 180, "contentIdle", true))
 
-  it.effect("a slow reader is not a slow model", () =>
+  it.effect("does not fire while the reader pauses", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.stream("hi").pipe(
         Stream.tap(() => Effect.sleep("10 minutes")),
@@ -54,7 +57,7 @@ describe("limits", () => {
       assert.deepStrictEqual(yield* Fiber.join(reader), ["a ", "b"])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b", { every: "9 seconds" })]))))
 
-  it.effect("a slow reader is watched again when it reads on", () =>
+  it.effect("applies again when a slow reader continues", () =>
     Effect.gen(function*() {
       const reader = yield* slowly
       yield* TestClock.adjust("2 hours")
@@ -62,7 +65,7 @@ describe("limits", () => {
       assert.deepInclude(error, { _tag: "TimedOut", scope: "idle" })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.breaks("a b c", "silence", { every: "9 seconds" })]))))
 
-  it.effect("a slow reader of what is there already does not make a limit longer", () =>
+  it.effect("is not extended by a slow reader of buffered events", () =>
     Effect.gen(function*() {
       const reader = yield* slowly
       yield* TestClock.adjust(Duration.sum(Duration.minutes(30), Duration.seconds(29)))
@@ -72,7 +75,7 @@ describe("limits", () => {
       assert.strictEqual((yield* Fiber.join(reader))._tag, "TimedOut")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.breaks("a b c", "silence")]))))
 
-  it.effect("a shorter limit that begins later is still exact", () =>
+  it.effect("is exact if a shorter limit begins later", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Timeout.limits({ contentIdle: "3 seconds" }),
@@ -93,7 +96,7 @@ describe("limits", () => {
       ["contentIdle", Faults.pings("a", "1 second"), 60]
     ] as const
   )(
-    "%s is hardly longer when the clock is set back, and never shorter",
+    "on %s fires on time if the clock is set back",
     ([scope, turn, seconds]) =>
       Effect.gen(function*() {
         for (let moment = 0; moment < 12; moment++) {
@@ -112,7 +115,7 @@ describe("limits", () => {
       })
   )
 
-  it.effect("the attempt as a whole is hardly longer when the clock is set back", () =>
+  it.effect("on the whole attempt fires on time if the clock is set back", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         const call = yield* Claude.text("hi").pipe(
@@ -124,13 +127,13 @@ describe("limits", () => {
         yield* back(3_600_000)
         yield* TestClock.adjust("9 seconds")
         assert.isUndefined(call.pollUnsafe())
-        // What passed since the last read is not known.
+        // The time since the last read is unknown.
         yield* TestClock.adjust("4 seconds")
         assert.deepInclude(yield* Fiber.join(call), { _tag: "TimedOut", scope: "attempt" })
       })
     ).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b c d e f g h i", { every: "3 seconds" })]))))
 
-  it.effect("an answer cut by a limit keeps its text", () =>
+  it.effect("keeps the text of the answer that it cuts", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Effect.flip(Claude.text("hi")), { startImmediately: true })
       yield* TestClock.adjust("30 seconds")
@@ -141,7 +144,7 @@ describe("limits", () => {
 })
 
 describe("answers", () => {
-  it.effect("a reply says everything that is known", () =>
+  it.effect("a reply has the request id, usage, cost and times", () =>
     Effect.gen(function*() {
       const call = yield* Claude.message({ messages: [{ role: "user", content: "hi" }] }).pipe(
         Effect.forkChild({ startImmediately: true })
@@ -160,7 +163,7 @@ describe("answers", () => {
       assert.deepStrictEqual(reply.message.content, [{ type: "text", text: "hello there", citations: null }])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello there", { every: "1 second" })]))))
 
-  it.effect("replays what came before the first content", () =>
+  it.effect("the events include those before the first content", () =>
     Effect.gen(function*() {
       const events = yield* Stream.runCollect(Claude.events("hi"))
       assert.deepStrictEqual(events.map(({ type }) => type), [
@@ -173,7 +176,7 @@ describe("answers", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
 
-  it.effect("thinking and tools arrive whole", () =>
+  it.effect("thinking and tool input arrive complete", () =>
     Effect.gen(function*() {
       const { message } = yield* Claude.message("hi")
       assert.deepInclude(message.content[0], { thinking: "so it is", signature: "c2lnbmF0dXJl" })
@@ -182,7 +185,7 @@ describe("answers", () => {
       Faults.answer("Let me see.", { thinking: "so it is", tool: { name: "get_weather", input: { city: "Oslo" } } })
     ]))))
 
-  it.effect("decodes the answer", () =>
+  it.effect("object decodes the answer", () =>
     Effect.gen(function*() {
       const Point = Schema.Struct({ x: Schema.Int, y: Schema.Int })
       assert.deepStrictEqual(yield* Claude.object(Point, "where?"), { x: 1, y: 2 })
@@ -198,7 +201,7 @@ describe("bad input", () => {
       ["a blank text", " \n", undefined, /a message is empty/],
       ["no messages", [], undefined, /there are no messages/],
       ["a message without content", [{ role: "user", content: [] }], undefined, /a message is empty/],
-      ["a message that is none", [null as never], undefined, /a message is empty/],
+      ["a message that is null", [null as never], undefined, /a message is empty/],
       ["content that is a number", [{ role: "user", content: 5 as never }], undefined, /a message is empty/],
       ["an empty model", "hi", { model: " " }, /the model is empty/],
       ["no tokens", "hi", { max_tokens: 0 }, /max_tokens is 0: it must be an integer/],
@@ -206,15 +209,20 @@ describe("bad input", () => {
       ["half a token", "hi", { max_tokens: 1.5 }, /max_tokens is 1.5/],
       ["absurdly many tokens", "hi", { max_tokens: 1e9 }, /max_tokens is 1000000000/],
       [
-        "a parameter by another name",
+        "a misspelt parameter",
         "hi",
         { maxTokens: 9 } as object,
         /maxTokens is not a parameter of the API: write max_tokens/
       ],
-      ["the same in the prompt", { messages: [message], maxTokens: 9 } as Claude.Prompt, undefined, /write max_tokens/],
+      [
+        "a misspelt parameter in the prompt",
+        { messages: [message], maxTokens: 9 } as Claude.Prompt,
+        undefined,
+        /write max_tokens/
+      ],
       ["the SDK's own parameters", { messages: [message], max_tokens: Number.NaN }, undefined, /max_tokens is NaN/]
     ] as ReadonlyArray<readonly [string, Claude.Prompt, Claude.Options | undefined, RegExp]>
-  )("%s is refused with a sentence, and nothing is sent", ([, ask, options, sentence]) =>
+  )("%s is refused with a message, and nothing is sent", ([, ask, options, sentence]) =>
     Effect.gen(function*() {
       for (
         const call of [
@@ -230,7 +238,7 @@ describe("bad input", () => {
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it.effect("a parameter by another name is refused under a policy, too, whatever this validates", () =>
+  it.effect("a misspelt parameter is refused under every policy, whatever it validates", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi", { maxTokens: 9 } as object)
       for (const policy of [Policy.standard, { ...Policy.standard, validate: false }] as const) {
@@ -240,7 +248,7 @@ describe("bad input", () => {
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it.effect("a schema that cannot be written is refused before anything is sent", () =>
+  it.effect("a schema without a JSON form is refused before anything is sent", () =>
     Effect.gen(function*() {
       const broken = Schema.suspend((): Schema.Codec<string> => {
         throw new Error("no such schema")
@@ -251,7 +259,7 @@ describe("bad input", () => {
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it.effect("a script that runs out says so", () =>
+  it.effect("a script that runs out fails with a message that says so", () =>
     Effect.gen(function*() {
       yield* Claude.text("hi")
       const error = yield* Effect.flip(Claude.text("hi"))
@@ -260,7 +268,7 @@ describe("bad input", () => {
 })
 
 describe("requests", () => {
-  it.effect("options and parameters reach the API as they are", () =>
+  it.effect("options and parameters reach the API unchanged", () =>
     Effect.gen(function*() {
       yield* Claude.text("hi", {
         model: "claude-opus-5-5",
@@ -279,7 +287,7 @@ describe("requests", () => {
       ] as ReadonlyArray<unknown>)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("hello"))))))
 
-  it.effect("an option that is undefined leaves what the prompt has", () =>
+  it.effect("an undefined option keeps the parameter of the prompt", () =>
     Effect.gen(function*() {
       const messages = [{ role: "user" as const, content: "hi" }]
       const prompt = { messages, model: "claude-opus-5-5", max_tokens: 9, system: "Be brief.", top_p: undefined }
@@ -295,14 +303,14 @@ describe("requests", () => {
       ] as ReadonlyArray<unknown>)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("hello"))))))
 
-  it.effect("counts tokens", () =>
+  it.effect("countTokens returns the count of the API", () =>
     Effect.gen(function*() {
       assert.isAbove(yield* Claude.countTokens("How many tokens is this?"), 5)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 })
 
-describe("a stop reason that is newer than we are", () => {
-  it.effect("ends no call, and is told", () =>
+describe("an unknown stop reason", () => {
+  it.effect("does not fail the call and logs a warning", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Claude.text("hi"), "hello")
       const warning = (yield* events).find(({ _tag }) => _tag === "Warning")
@@ -310,8 +318,8 @@ describe("a stop reason that is newer than we are", () => {
     }).pipe(Effect.provide(logged(FakeClaude.layer([Faults.answer("hello", { stopReason: "sunset" })])))))
 })
 
-describe("log", () => {
-  it.effect("every attempt is told once", () =>
+describe("the log", () => {
+  it.effect("has the start and the end of every attempt once", () =>
     Effect.gen(function*() {
       yield* Effect.flip(Claude.text("hi"))
       yield* Claude.text("hi")
@@ -327,8 +335,8 @@ describe("log", () => {
     }).pipe(Effect.provide(logged(FakeClaude.layer(Faults.untilLast(Faults.overloaded, Faults.answer("a b c")))))))
 })
 
-describe("restart", () => {
-  it.effect("G13: a restart is marked, and only then is anything repeated", () =>
+describe("onBreak: restart", () => {
+  it.effect("G13: marks a restart, and repeats text only after the mark", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: Retry.standard, maxRetries: 5, onBreak: "restart" }),
@@ -344,8 +352,8 @@ describe("restart", () => {
     }).pipe(Effect.provide(logged(FakeClaude.layer([Faults.breaks("half an"), Faults.answer("half an answer")])))))
 })
 
-describe("an `open` of one's own, around another", () => {
-  it.effect("is told how each collected answer ended", () =>
+describe("a wrapped `open`", () => {
+  it.effect("learns how each collected answer ended", () =>
     Effect.gen(function*() {
       yield* Claude.text("hi")
       yield* Effect.flip(Claude.text("hi"))
@@ -360,7 +368,7 @@ describe("an `open` of one's own, around another", () => {
       Faults.silence
     ]))))
 
-  it.effect("is asked, if it is a proxy of the other", () =>
+  it.effect("is called if the Claude is a Proxy", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       let asked = 0
@@ -374,7 +382,7 @@ describe("an `open` of one's own, around another", () => {
       assert.strictEqual(asked, 1)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b")]))))
 
-  it.effect("may be a method that knows itself, also behind guards, and a spy that is put there later", () =>
+  it.effect("may be a method that uses this, also behind guards, or a spy installed later", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const mine = {
@@ -395,7 +403,7 @@ describe("an `open` of one's own, around another", () => {
       assert.strictEqual(spy.mock.calls.length, 1)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("a b"))))))
 
-  it.effect("has an answer that may be copied", () =>
+  it.effect("may return a copy of the answer", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const opened = { ...(yield* claude.open(request)) }
@@ -406,7 +414,7 @@ describe("an `open` of one's own, around another", () => {
 })
 
 describe("an answer whose scope is closed", () => {
-  it.effect("interrupts who reads on, for nobody would watch", () =>
+  it.effect("interrupts further reads, because no time limit watches them", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const scope = yield* Scope.make()
@@ -417,7 +425,7 @@ describe("an answer whose scope is closed", () => {
 })
 
 describe("a wire whose socket cannot be closed", () => {
-  it.effect("is a defect of the call, and its attempt is told to have ended", () =>
+  it.effect("is a defect of the call, and the end of the attempt is logged", () =>
     Effect.gen(function*() {
       const wire = yield* FakeClaude.wire([Faults.answer("a b")])
       const stuck = Effect.acquireRelease(Effect.void, () => Effect.die("stuck"))

@@ -7,7 +7,7 @@ import { runs } from "./support/effort.ts"
 const make = (member: unknown, fields: object = { scope: "idle" }) =>
   new (member as new(fields: object) => ClaudeError.ClaudeError)(fields)
 
-/** What a network may send in place of what is documented. */
+/** Odd values that a network may send. */
 const odd = {
   model: 7,
   requestId: null,
@@ -28,7 +28,7 @@ const odd = {
 }
 
 describe("ClaudeError", () => {
-  it("has 21 kinds, each with a sentence", () => {
+  it("has 21 kinds, each with a message", () => {
     assert.lengthOf(ClaudeError.ClaudeError.members, 21)
     for (const member of ClaudeError.ClaudeError.members) {
       assert.match(make(member).message, /^[A-Z].*\.$/)
@@ -36,14 +36,14 @@ describe("ClaudeError", () => {
     }
   })
 
-  it("no constructor throws on odd data", () => {
+  it("constructors accept odd data", () => {
     for (const member of ClaudeError.ClaudeError.members) assert.isString(make(member, odd).message)
   })
 
-  it("an application's error with one of our tags is not ours", () =>
+  it("is() is false for an application's error with one of our tags", () =>
     assert.isFalse(ClaudeError.is({ _tag: "ResourceNotFound" })))
 
-  it.effect("is encoded without its content", () =>
+  it.effect("encodes without the content of the answer", () =>
     Effect.gen(function*() {
       const error = new ClaudeError.PartialAnswer({ requestId: "req_1", text: ClaudeError.redact("secret") })
       const encoded = JSON.stringify(yield* Schema.encodeEffect(ClaudeError.ClaudeError)(error))
@@ -51,7 +51,7 @@ describe("ClaudeError", () => {
       assert.notInclude(encoded, "secret")
     }))
 
-  it.effect("a tag can be caught, and leaves the type", () =>
+  it.effect("catchTag removes the tag from the error type", () =>
     Effect.gen(function*() {
       const call: Effect.Effect<string, ClaudeError.ClaudeError> = Effect.fail(new ClaudeError.Refused({}))
       const caught = Effect.catchTag(call, "Refused", () => Effect.succeed("declined"))
@@ -59,7 +59,7 @@ describe("ClaudeError", () => {
       assert.strictEqual(yield* typed, "declined")
     }))
 
-  it("its fields have the types of the API", () => {
+  it("fields have the types of the API", () => {
     const typed = (error: ClaudeError.PartialAnswer) => {
       const limits: Message.RateLimits | undefined = error.limits
       const usage: Message.Usage | undefined = error.usage
@@ -85,7 +85,7 @@ const sent = (error: ClaudeError.ClaudeError) =>
 
 const thereAndBack = (error: ClaudeError.ClaudeError) => Effect.flatMap(sent(error), Schema.decodeUnknownEffect(codec))
 
-/** All that an error says: without its stack, and with what is redacted. */
+/** All fields of an error, with redacted content, without its stack. */
 const contentOf = (error: ClaudeError.ClaudeError) => ({
   ...Object.fromEntries(
     Object.entries(error).map(([name, value]: [string, unknown]) => [
@@ -98,11 +98,11 @@ const contentOf = (error: ClaudeError.ClaudeError) => ({
     ])
   ),
   message: error.message,
-  // JSON has no undefined: a cause that is null is none.
+  // JSON has no undefined: a null cause counts as missing.
   cause: Schema.encodeSync(Schema.Defect())(error.cause ?? null)
 })
 
-/** Every field that any kind of error has. */
+/** The fields of all kinds of errors. */
 const full = {
   model: "claude-sonnet-5-5",
   requestId: "req_1",
@@ -139,10 +139,10 @@ const full = {
   by: "quota"
 }
 
-/** The members under their tags. */
+/** The members by tag. */
 const members = ClaudeError.ClaudeError.members.map((member) => [member.identifier, member] as const)
 
-/** What a kind has of all fields. */
+/** The fields of one kind. */
 const fieldsOf = ({ fields }: (typeof members)[number][1]) =>
   Object.fromEntries(
     Object.keys(fields).filter((name) => name !== "_tag").map((name) => {
@@ -154,8 +154,8 @@ const fieldsOf = ({ fields }: (typeof members)[number][1]) =>
     })
   )
 
-describe.each(members)("as JSON, %s", (tag, member) => {
-  it.effect("comes back with all of its fields", () =>
+describe.each(members)("the JSON codec of %s", (tag, member) => {
+  it.effect("round-trips all fields", () =>
     Effect.gen(function*() {
       const error = make(member, fieldsOf(member))
       const back = yield* thereAndBack(error)
@@ -164,14 +164,14 @@ describe.each(members)("as JSON, %s", (tag, member) => {
       assert.deepStrictEqual(contentOf(back), contentOf(error))
     }))
 
-  it.effect("comes back with fields that are there but undefined", () =>
+  it.effect("round-trips fields that are undefined", () =>
     Effect.gen(function*() {
       const nothing = Object.fromEntries(Object.keys(fieldsOf(member)).map((name) => [name, undefined]))
       const error = make(member, { ...nothing, scope: "idle" })
       assert.deepStrictEqual(contentOf(yield* thereAndBack(error)), contentOf(error))
     }))
 
-  it.effect("does not fail on odd data", () =>
+  it.effect("accepts odd data", () =>
     Effect.gen(function*() {
       const back = yield* thereAndBack(make(member, odd))
       assert.strictEqual(back._tag, tag)
@@ -179,10 +179,10 @@ describe.each(members)("as JSON, %s", (tag, member) => {
     }))
 
   it.effect.prop(
-    "comes back, whatever is in it",
+    "round-trips arbitrary fields",
     { error: Arbitrary.schema(member) },
     ({ error }) =>
-      // JSON has no negative zero, which `Equal` takes for the other one.
+      // JSON has no negative zero, and `Equal` distinguishes it from zero.
       Effect.map(thereAndBack(error), (back) => Equal.equals(contentOf(back), contentOf(error))),
     { arbitrary: { runs: runs(200) } }
   )

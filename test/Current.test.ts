@@ -6,7 +6,7 @@ import { FakeClaude, Faults } from "../src/testing/index.ts"
 
 const twice = Policy.apply({ retry: Retry.linear({ times: 1, base: "1 second" }) })
 
-/** A question, before which the current call is noted. */
+/** Asks, and notes the current call before. */
 const noting = (seen: Array<Current.Call | undefined>) =>
   Effect.andThen(Effect.tap(Current.Call, (call) => Effect.sync(() => seen.push(call))), Claude.text("hi"))
 
@@ -28,7 +28,7 @@ describe("Current.Call", () => {
       assert.deepStrictEqual(seen, [undefined])
     }).pipe(fake(Faults.answer("hello"))))
 
-  it.effect("has the id that the log has, and the number of the attempt", () =>
+  it.effect("has the id of the log events and the number of the attempt", () =>
     Effect.gen(function*() {
       const seen: Array<Current.Call | undefined> = []
       yield* finished(twice(noting(seen)))
@@ -41,7 +41,7 @@ describe("Current.Call", () => {
       assert.isUndefined(yield* Current.Call)
     }).pipe(fake(Faults.overloaded, Faults.answer("hello"))))
 
-  it.effect("is the innermost of calls inside each other", () =>
+  it.effect("is the innermost of nested calls", () =>
     Effect.gen(function*() {
       const seen: Array<Current.Call | undefined> = []
       yield* finished(twice(Effect.andThen(

@@ -27,28 +27,28 @@ const capabilities: NonNullable<ModelInfo["capabilities"]> = {
   thinking: { supported: true, types: { adaptive: yes, between_tools: no, disabled: yes, enabled: no } }
 }
 
-/** What there is of a model that must be known. */
+/** The built-in entry of a model; fails if there is none. */
 const one = (id: string) => Effect.map(Models.get(id), Option.getOrThrow)
 
-/** A `Claude` with these models. */
+/** A `Claude` whose catalogue has these models. */
 const knowing = (models: Parameters<typeof Models.layer>[0], ...turns: ReadonlyArray<Faults.Turn>) =>
   Layer.provide(FakeClaude.layer(turns), Models.layer(models))
 
-describe("what is known", () => {
-  it.effect("is all that is known", () =>
+describe("the catalogue", () => {
+  it.effect("lists all built-in models", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Models.all, Models.known)
       assert.isAbove(Models.known.length, 10)
     }).pipe(Effect.provide(knowing([]))))
 
-  it.effect("is told of one model by its id", () =>
+  it.effect("has each model by its id", () =>
     Effect.gen(function*() {
       const model = yield* one("claude-haiku-5-5")
       assert.strictEqual(model, Models.known.find(({ id }) => id === "claude-haiku-5-5"))
       assert.strictEqual(model.contextWindow, 1_000_000)
     }).pipe(Effect.provide(knowing([]))))
 
-  it.effect("is nothing of a model that is not known", () =>
+  it.effect("has no entry for an unknown model", () =>
     Effect.gen(function*() {
       assert.isTrue(Option.isNone(yield* Models.get("claude-nope-1")))
       assert.isTrue(Option.isNone(yield* Models.get("toString")))
@@ -56,7 +56,7 @@ describe("what is known", () => {
 })
 
 describe("layer", () => {
-  it.effect("says something else of a model, and the rest stays", () =>
+  it.effect("overrides some fields of a model and keeps the others", () =>
     Effect.gen(function*() {
       const before = Models.known.find(({ id }) => id === "claude-haiku-5-5")
       const model = yield* one("claude-haiku-5-5")
@@ -75,7 +75,7 @@ describe("layer", () => {
       assert.lengthOf(yield* Models.all, Models.known.length + 1)
     }).pipe(Effect.provide(knowing([{ id: "my-model", contextWindow: 7 }]))))
 
-  it.effect("adds to the layer around it", () =>
+  it.effect("adds to the models of an outer layer", () =>
     Effect.gen(function*() {
       assert.deepInclude(yield* one("mine"), { contextWindow: 7, maxOutput: 2 })
       assert.isTrue(Option.isSome(yield* Models.get("yours")))
@@ -88,14 +88,14 @@ describe("layer", () => {
       )
     ))
 
-  it("belongs below the layer of Claude", () => {
+  it("must be provided to the layer of Claude", () => {
     const ClaudeLive = NodeAnthropic.layerConfig().pipe(
       Layer.provide(Models.layer([{ id: "my-model", maxOutput: 8192 }]))
     )
     assert.isTrue(Layer.isLayer(ClaudeLive))
   })
 
-  it.effect("does nothing where it is not provided to the layer of Claude", () =>
+  it.effect("has no effect if it is not provided to the layer of Claude", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Effect.provide(Models.all, Models.layer([{ id: "mine" }])), Models.known)
     }).pipe(Effect.provide(knowing([]))))
@@ -124,7 +124,7 @@ describe("refresh", () => {
     maxOutput: 100,
     capabilities: {
       structuredOutputs: false,
-      // The API does not say.
+      // The API does not send these.
       prefill: true,
       images: true,
       pdfs: false,
@@ -146,7 +146,7 @@ describe("refresh", () => {
       }
     }
 
-  it.effect("takes what the API says, and keeps what it does not say", () =>
+  it.effect("takes the fields that the API sends, and keeps the others", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.parse("2026-12-24T12:00:00Z"))
       const models = yield* Models.refresh
@@ -155,7 +155,7 @@ describe("refresh", () => {
       assert.strictEqual(yield* one("claude-sonnet-4-5-20250929"), models[0])
     }).pipe(Effect.provide(FakeClaude.layer([], { models: listed }))))
 
-  it.effect("adds models, of which it knows no price", () =>
+  it.effect("adds new models without a price", () =>
     Effect.gen(function*() {
       const [, added] = yield* Models.refresh
       assert.deepInclude(added, {
@@ -168,7 +168,7 @@ describe("refresh", () => {
       assert.deepStrictEqual((yield* Models.all).at(-1), added)
     }).pipe(Effect.provide(FakeClaude.layer([], { models: listed }))))
 
-  it.effect("keeps what is not listed: aliases, and all others", () =>
+  it.effect("keeps entries that the API does not list, such as aliases", () =>
     Effect.gen(function*() {
       yield* Models.refresh
       for (const before of Models.known.filter(({ id }) => id !== "claude-sonnet-4-5-20250929")) {
@@ -177,7 +177,7 @@ describe("refresh", () => {
       assert.lengthOf(yield* Models.all, Models.known.length + 1)
     }).pipe(Effect.provide(FakeClaude.layer([], { models: listed }))))
 
-  it.effect("changes what calls are held to", () =>
+  it.effect("changes what validation refuses", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi", { model: "claude-sonnet-4-5-20250929", max_tokens: 2000 }).pipe(
         Policy.apply(Policy.none)
@@ -189,7 +189,7 @@ describe("refresh", () => {
       assert.lengthOf(yield* FakeClaude.received, 1)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("Paris")], { models: listed }))))
 
-  it.effect("is of one layer: another one of the same process learns nothing", () =>
+  it.effect("affects only one layer of the process", () =>
     Effect.gen(function*() {
       const layerOf = () => FakeClaude.layer([], { models: listed })
       const [one, other] = [yield* Layer.build(layerOf()), yield* Layer.build(layerOf())]
@@ -198,7 +198,7 @@ describe("refresh", () => {
       assert.deepStrictEqual(yield* Effect.provideContext(Models.all, other), Models.known)
     }))
 
-  it.effect("is of the Claude behind guards, too", () =>
+  it.effect("updates the catalogue of a guarded Claude", () =>
     Effect.gen(function*() {
       const inner = yield* Layer.build(FakeClaude.layer([], { models: listed }))
       const guarded = yield* Layer.build(Guards.apply({ circuit: {} })(Layer.succeedContext(inner)))
@@ -206,7 +206,7 @@ describe("refresh", () => {
       assert.lengthOf(yield* Effect.provideContext(Models.all, inner), Models.known.length + 1)
     }))
 
-  it.effect("is tried again by a policy", () =>
+  it.effect("is retried by a policy", () =>
     Effect.gen(function*() {
       const call = yield* Models.refresh.pipe(
         Policy.apply({ retry: { Overloaded: Retry.linear({ times: 2, base: "1 second" }) } }),
@@ -216,7 +216,7 @@ describe("refresh", () => {
       assert.lengthOf(yield* Fiber.join(call), 2)
     }).pipe(Effect.provide(failing(2, listed))))
 
-  it.effect("fails once its policy is spent, and then nothing has changed", () =>
+  it.effect("leaves the catalogue unchanged if its retries are spent", () =>
     Effect.gen(function*() {
       const call = yield* Models.refresh.pipe(
         Policy.apply({ retry: { Overloaded: Retry.linear({ times: 1, base: "1 second" }) } }),
@@ -233,7 +233,7 @@ describe("refresh", () => {
     ["NodeAnthropic", (url: string) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url })]
   ] as const
 
-  it.live.each(wires)("%s asks over a socket", ([, layerOf]) =>
+  it.live.each(wires)("%s fetches the models over a socket", ([, layerOf]) =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       yield* Effect.gen(function*() {
@@ -248,7 +248,7 @@ describe("refresh", () => {
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(FakeServer.layer([], { models: listed }))))
 
-  it.live.each(wires)("%s asks, and goes on to answer", ([, layerOf]) =>
+  it.live.each(wires)("%s answers calls after a refresh", ([, layerOf]) =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       yield* Effect.gen(function*() {
@@ -266,7 +266,7 @@ describe("refresh", () => {
     return { layer, urls }
   }
 
-  it.effect("reads page after page, also of what is retired", () => {
+  it.effect("reads all pages, retired models included", () => {
     const { layer, urls } = answering(
       { data: [listed[0]], has_more: true, first_id: listed[0]?.id, last_id: listed[0]?.id },
       { data: [listed[1]], has_more: false, first_id: listed[1]?.id, last_id: listed[1]?.id }
@@ -285,13 +285,13 @@ describe("refresh", () => {
     ["a text", "models"],
     ["a list", listed],
     ["an object of another kind", { type: "message" }],
-    ["data that is no list", { data: {}, has_more: false }],
+    ["data that is not a list", { data: {}, has_more: false }],
     ["no models", { data: [], has_more: false }],
     ["models without an id", { data: [listed[0], { lifecycle: "active" }], has_more: false }],
     ["models without a lifecycle", { data: [listed[0], { id: "a" }], has_more: false }],
     ["models whose lifecycle is new", { data: [{ ...listed[0], lifecycle: "asleep" }], has_more: false }],
     ["null among the models", { data: [listed[0], null], has_more: false }]
-  ])("fails at %s, and then nothing has changed", ([, body]) =>
+  ])("fails and leaves the catalogue unchanged if the response is %s", ([, body]) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Models.refresh)
       assert.strictEqual(error._tag, "UnexpectedResponse")
@@ -299,7 +299,7 @@ describe("refresh", () => {
       assert.deepStrictEqual(yield* Models.all, Models.known)
     }).pipe(Effect.provide(answering(body).layer)))
 
-  it.effect("fails, if a later page is no list, and then nothing has changed", () =>
+  it.effect("fails and leaves the catalogue unchanged if a later page is not a list", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Models.refresh)
       assert.strictEqual(error._tag, "UnexpectedResponse")
@@ -322,7 +322,7 @@ interface Used {
   readonly more?: object
 }
 
-/** An answer that used so much. The API tells of the prompt when it begins, and of tools when it ends. */
+/** An answer with this usage. The API reports input tokens at its beginning, and server tools at its end. */
 const answer = (model: string, { hour = 0, input, more = {}, output, read = 0, written = 0 }: Used): Faults.Turn => {
   const [start, ...rest] = Faults.events("Paris", { model })
   const begun: { readonly message: { readonly usage: object } } = JSON.parse(
@@ -350,7 +350,10 @@ const answer = (model: string, { hour = 0, input, more = {}, output, read = 0, w
 const sonnet = "claude-sonnet-5-5"
 const haiku = "claude-haiku-5-5"
 
-/** In US dollars, by hand. Per million tokens, Sonnet 5.5: 2, 10, 2.50, 4, 0.10; Haiku 5.5: 0.10, 0.50, 0.125, 0.20, 0.01. */
+/**
+ * In US dollars, by hand. Per million tokens, Sonnet 5.5: 2, 10, 2.50, 4, 0.10; Haiku 5.5: 0.10, 0.50, 0.125, 0.20,
+ * 0.01.
+ */
 const costs: ReadonlyArray<
   readonly [what: string, model: string, used: Used, dollars: number | undefined, atLeast?: boolean]
 > = [
@@ -358,33 +361,43 @@ const costs: ReadonlyArray<
   ["nothing", sonnet, { input: 0, output: 0 }, 0],
   ["input", sonnet, { input: 1_000_000, output: 0 }, 2],
   ["output", sonnet, { input: 0, output: 1_000_000 }, 10],
-  ["what is read from the cache", sonnet, { input: 0, output: 0, read: 1_000_000 }, 0.1],
-  ["what is written for five minutes", sonnet, { input: 0, output: 0, written: 1_000_000 }, 2.5],
-  ["what is written for an hour", sonnet, { input: 0, output: 0, written: 1_000_000, hour: 1_000_000 }, 4],
-  ["what is written for both", sonnet, { input: 0, output: 0, written: 1_000_000, hour: 400_000 }, 3.1],
-  ["all of it", sonnet, { input: 100, output: 50, read: 2000, written: 3000, hour: 1000 }, 0.0099],
-  ["a model that reads at another price", "claude-opus-5", { input: 100, output: 50, read: 2000 }, 0.00275],
-  ["a long prompt, where that costs no more", sonnet, { input: 900_000, output: 0 }, 1.8],
+  ["tokens read from the cache", sonnet, { input: 0, output: 0, read: 1_000_000 }, 0.1],
+  ["tokens written to the cache for five minutes", sonnet, { input: 0, output: 0, written: 1_000_000 }, 2.5],
+  ["tokens written to the cache for an hour", sonnet, { input: 0, output: 0, written: 1_000_000, hour: 1_000_000 }, 4],
+  ["tokens written to the cache for five minutes and for an hour", sonnet, {
+    input: 0,
+    output: 0,
+    written: 1_000_000,
+    hour: 400_000
+  }, 3.1],
+  ["all kinds of tokens", sonnet, { input: 100, output: 50, read: 2000, written: 3000, hour: 1000 }, 0.0099],
+  ["a model with another price for cache reads", "claude-opus-5", { input: 100, output: 50, read: 2000 }, 0.00275],
+  ["a long prompt of a model with one price", sonnet, { input: 900_000, output: 0 }, 1.8],
 
   ["a short prompt", haiku, { input: 100_000, output: 1000 }, 0.0105],
-  ["a prompt that is one token too long", haiku, { input: 100_001, output: 1000 }, 0.0525005],
-  ["a prompt that is long by what is read", haiku, { input: 1000, output: 0, read: 100_000 }, 0.0055],
-  ["a prompt that is long by what is written", haiku, { input: 1000, output: 0, written: 100_000 }, 0.063],
-  ["a prompt that is long by an hour", haiku, { input: 0, output: 0, written: 200_000, hour: 200_000 }, 0.2],
+  ["a prompt one token above the limit of the lower price", haiku, { input: 100_001, output: 1000 }, 0.0525005],
+  ["a prompt that is long because of cache reads", haiku, { input: 1000, output: 0, read: 100_000 }, 0.0055],
+  ["a prompt that is long because of cache writes", haiku, { input: 1000, output: 0, written: 100_000 }, 0.063],
+  ["a prompt that is long because of cache writes for an hour", haiku, {
+    input: 0,
+    output: 0,
+    written: 200_000,
+    hour: 200_000
+  }, 0.2],
   ["a long answer to a short prompt", haiku, { input: 1000, output: 120_000 }, 0.0601],
 
-  ["a search", sonnet, { input: 1000, output: 200, more: tools(1, 0) }, 0.004, true],
-  ["a page that is fetched", sonnet, { input: 1000, output: 200, more: tools(0, 2) }, 0.004, true],
-  ["no search", sonnet, { input: 1000, output: 200, more: tools(0, 0) }, 0.004],
-  ["haste", sonnet, { input: 1000, output: 200, more: { speed: "fast" } }, 0.004, true],
-  ["no haste", sonnet, { input: 1000, output: 200, more: { speed: "standard" } }, 0.004],
-  ["priority", sonnet, { input: 1000, output: 200, more: { service_tier: "priority" } }, 0.004, true],
-  ["a place", sonnet, { input: 1000, output: 200, more: { inference_geo: "us" } }, 0.004, true],
-  ["any place", sonnet, { input: 1000, output: 200, more: { inference_geo: "global" } }, 0.004],
+  ["a web search", sonnet, { input: 1000, output: 200, more: tools(1, 0) }, 0.004, true],
+  ["a web fetch", sonnet, { input: 1000, output: 200, more: tools(0, 2) }, 0.004, true],
+  ["zero server tools", sonnet, { input: 1000, output: 200, more: tools(0, 0) }, 0.004],
+  ["fast mode", sonnet, { input: 1000, output: 200, more: { speed: "fast" } }, 0.004, true],
+  ["standard speed", sonnet, { input: 1000, output: 200, more: { speed: "standard" } }, 0.004],
+  ["the priority tier", sonnet, { input: 1000, output: 200, more: { service_tier: "priority" } }, 0.004, true],
+  ["a region", sonnet, { input: 1000, output: 200, more: { inference_geo: "us" } }, 0.004, true],
+  ["the global region", sonnet, { input: 1000, output: 200, more: { inference_geo: "global" } }, 0.004],
 
   ["a model without a price", "free", { input: 1000, output: 200 }, undefined],
-  ["a model that is not known", "claude-nope-1", { input: 1000, output: 200 }, undefined],
-  ["a model of one's own", "mine", { input: 1_000_000, output: 1_000_000 }, 8]
+  ["an unknown model", "claude-nope-1", { input: 1000, output: 200 }, undefined],
+  ["a model added by the application", "mine", { input: 1_000_000, output: 1_000_000 }, 8]
 ]
 
 const priced = Models.layer([
@@ -413,27 +426,27 @@ describe("the cost of", () => {
 
   const odd: ReadonlyArray<readonly [what: string, more: object]> = [
     ["text", { cache_creation: { ephemeral_1h_input_tokens: "many" } }],
-    ["less than nothing", { cache_creation: { ephemeral_1h_input_tokens: -5 } }],
+    ["a negative number", { cache_creation: { ephemeral_1h_input_tokens: -5 } }],
     ["a list", { cache_creation: { ephemeral_1h_input_tokens: [5] } }],
-    ["no record", { cache_creation: "much" }],
-    ["a tool's, and no number", { server_tool_use: { web_search_requests: { valueOf: 1, toString: 1 } } }],
-    ["a tool's, and text", { server_tool_use: { web_search_requests: "5" } }]
+    ["a text in place of the record", { cache_creation: "much" }],
+    ["an object for a server tool", { server_tool_use: { web_search_requests: { valueOf: 1, toString: 1 } } }],
+    ["a text for a server tool", { server_tool_use: { web_search_requests: "5" } }]
   ]
-  it.effect.each(odd)("G16: a count that is none is left out: %s", ([, more]) =>
+  it.effect.each(odd)("G16: an invalid count is left out: %s", ([, more]) =>
     Effect.gen(function*() {
       const { cost } = yield* Claude.message("hi")
       assert.closeTo(cost?.dollars ?? NaN, 2.5, 1e-12)
       assert.isFalse(cost?.atLeast)
     }).pipe(Effect.provide(FakeClaude.layer([answer(sonnet, { input: 0, output: 0, written: 1_000_000, more })]))))
 
-  it.effect("a model that answers for an alias is that of the alias, if it is not known itself", () =>
+  it.effect("an answer of an unknown model is priced as the alias that was asked", () =>
     Effect.gen(function*() {
       const { cost, model } = yield* Claude.message("hi", { model: sonnet })
       assert.strictEqual(model, "claude-sonnet-5-5-20261101")
       assert.closeTo(cost?.dollars ?? NaN, 0.004, 1e-12)
     }).pipe(Effect.provide(FakeClaude.layer([answer("claude-sonnet-5-5-20261101", { input: 1000, output: 200 })]))))
 
-  it.effect("all attempts is that of each, also of another model, and at least that if one broke off", () =>
+  it.effect("all attempts is the sum over all models, and a lower bound if one broke off", () =>
     Effect.gen(function*() {
       const policy = Policy.apply({ retry: { EmptyAnswer: Retry.linear({ times: 1, base: "1 milli" }) } })
       const outcome = (turns: ReadonlyArray<Faults.Turn>) =>
@@ -463,7 +476,7 @@ describe("the cost of", () => {
       assert.deepStrictEqual(refused.cost, { dollars: 0, atLeast: false })
     }))
 
-  it.effect("an answer is by what its Claude knows of the models", () =>
+  it.effect("an answer uses the catalogue of its Claude", () =>
     Effect.gen(function*() {
       const { cost } = yield* Claude.message("hi")
       assert.closeTo(cost?.dollars ?? NaN, 0.0012, 1e-12)

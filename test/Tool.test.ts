@@ -21,14 +21,14 @@ const calls = (name: string, input: unknown, options: Faults.AnswerOptions = {})
 const ask = (...tools: ReadonlyArray<Tool.Tool<unknown>>) => Claude.message("book it", { tools: [...tools] })
 const sent = Effect.map(FakeClaude.received, (requests) => requests.map(({ params }) => params))
 
-/** What is wrong with the answer. */
+/** The issues of the error. */
 const issues = (error: ClaudeError.ClaudeError) =>
   error._tag === "MalformedOutput" && error.issues !== undefined
     ? Redacted.value(error.issues)
     : assert.fail(`not malformed: ${error._tag}`)
 
-describe("a tool is sent", () => {
-  it.effect("as the parameter of the SDK, without what it decodes with", () =>
+describe("a tool in a request", () => {
+  it.effect("is sent as the parameter of the SDK, without its codec", () =>
     Effect.gen(function*() {
       yield* ask(book)
       const [params] = yield* sent
@@ -49,7 +49,7 @@ describe("a tool is sent", () => {
       }])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("No.")]))))
 
-  it("in the same bytes as one that is written by hand", () => {
+  it("has the same JSON as one written by hand", () => {
     const tool = Tool.make("a", { input: Schema.Struct({ b: Schema.String }), strict: true })
     assert.deepStrictEqual(JSON.parse(JSON.stringify(tool)), {
       name: "a",
@@ -63,7 +63,7 @@ describe("a tool is sent", () => {
     })
   })
 
-  it("with whatever else the SDK's parameter has", () => {
+  it("keeps the other fields of the SDK's parameter", () => {
     const options = {
       description: "Books a hotel.",
       cache_control: { type: "ephemeral", ttl: "1h" },
@@ -79,14 +79,14 @@ describe("a tool is sent", () => {
     assert.notProperty(written, "input")
   })
 
-  it.effect("by a policy that validates", () =>
+  it.effect("passes the validation of a policy", () =>
     Effect.gen(function*() {
       const { toolUses } = yield* ask(book, weather).pipe(Policy.apply({ strict: true }))
       assert.lengthOf(toolUses, 1)
       assert.lengthOf(yield* sent, 1)
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("in the conversation, too", () =>
+  it.effect("may be repeated in a conversation", () =>
     Effect.gen(function*() {
       const reply = yield* Claude.message({ messages: [{ role: "user", content: "book it" }], tools: [book] })
       assert.deepStrictEqual((yield* book.uses(reply))[0]?.input.day, new Date(input.day))
@@ -94,17 +94,17 @@ describe("a tool is sent", () => {
 })
 
 describe("the input of a tool", () => {
-  it.effect("is decoded", () =>
+  it.effect("is decoded by Claude.message", () =>
     Effect.gen(function*() {
       const reply = yield* ask(book)
       const decoded = { city: "Oslo", day: new Date(input.day), nights: 2 }
       assert.deepStrictEqual(reply.toolUses, [{ id: "toolu_01Fake", name: "book_hotel", input: decoded }])
-      // The message stays what Claude said: it goes back as it was.
+      // The message keeps the raw input, so that it can be sent back unchanged.
       assert.deepInclude(reply.message.content[1], { type: "tool_use", input })
       assert.strictEqual(reply.text, "Let me see.")
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("has the type of the schema, and the id for the result", () =>
+  it.effect("has the type of the schema, with the id for the result", () =>
     Effect.gen(function*() {
       const [use, ...more] = yield* book.uses(yield* ask(book))
       const day: Date | undefined = use?.input.day
@@ -113,7 +113,7 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("is malformed output, if it is wrong, with every issue below the name of the tool", () =>
+  it.effect("fails with MalformedOutput if it does not match, with every issue below the name of the tool", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ask(book, weather))
       assert.deepStrictEqual(issues(error), [
@@ -133,10 +133,10 @@ describe("the input of a tool", () => {
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", { day: 7, nights: 31, note: null })]))))
 
   it.effect.each([
-    ["no object", "Oslo"],
+    ["a text", "Oslo"],
     ["null", null],
     ["a list", [input]]
-  ])("is malformed output, if it is %s", ([, input]) =>
+  ])("fails with MalformedOutput if it is %s", ([, input]) =>
     Effect.gen(function*() {
       const [issue, ...more] = issues(yield* Effect.flip(ask(book)))
       assert.deepStrictEqual(issue?.path, ["book_hotel"])
@@ -144,7 +144,7 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("is malformed output, if the schema throws", () =>
+  it.effect("fails with MalformedOutput if the schema throws", () =>
     Effect.gen(function*() {
       const broken = Tool.make("broken", {
         input: Schema.Struct({
@@ -158,7 +158,7 @@ describe("the input of a tool", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer([calls("broken", { a: "x" })]))))
 
-  it.effect("is as Claude wrote it, if the tool has no schema of ours", () =>
+  it.effect("is not decoded if the tool was not made with Tool.make", () =>
     Effect.gen(function*() {
       const plain = { name: "search", input_schema: { type: "object" } } as const
       const reply = yield* Claude.message("book it", { tools: [plain, book] })
@@ -166,12 +166,12 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(yield* book.uses(reply), [])
     }).pipe(Effect.provide(FakeClaude.layer([calls("search", { day: 7 })]))))
 
-  it.effect("is as Claude wrote it, if the call knows no such tool", () =>
+  it.effect("is not decoded if the call does not have the tool", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual((yield* ask(weather)).toolUses[0]?.input, { day: 7 })
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", { day: 7 })]))))
 
-  it.effect("is decoded by the tool, if the answer was streamed", () =>
+  it.effect("is decoded by uses if the answer was streamed", () =>
     Effect.gen(function*() {
       const answer = yield* Claude.open("book it", { tools: [book] })
       yield* Stream.runDrain(answer.events)
@@ -181,7 +181,7 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(use?.input.day, new Date(input.day))
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("is malformed output by the tool, if the answer was streamed and it is wrong", () =>
+  it.effect("fails uses with MalformedOutput if the answer was streamed and it does not match", () =>
     Effect.gen(function*() {
       const answer = yield* Claude.open("book it", { tools: [book] })
       yield* Stream.runDrain(answer.events)
@@ -208,7 +208,7 @@ describe("the input of a tool", () => {
       calls("tree", { name: "a", children: [{ name: "b", children: [] }] })
     ]))))
 
-  it.effect("may be nothing", () =>
+  it.effect("may be an empty struct", () =>
     Effect.gen(function*() {
       const tool = Tool.make("now", { input: Schema.Struct({}), strict: true })
       assert.deepStrictEqual(yield* tool.uses(yield* ask(tool)), [{ id: "toolu_01Fake", input: {} }])
@@ -218,7 +218,7 @@ describe("the input of a tool", () => {
       })
     }).pipe(Effect.provide(FakeClaude.layer([calls("now", {})]))))
 
-  it.effect("may have a part that is anything, if it is not strict", () =>
+  it.effect("may have a part of any type, if it is not strict", () =>
     Effect.gen(function*() {
       const tool = Tool.make("any", { input: Schema.Struct({ what: Schema.Unknown, when: Schema.Date }) })
       const [use] = yield* tool.uses(yield* ask(tool))
@@ -229,7 +229,7 @@ describe("the input of a tool", () => {
 describe("two tools", () => {
   const two = [use("toolu_1", "get_weather", { city: "Oslo", at: "7" }), use("toolu_2", "book_hotel", input)]
 
-  it.effect("are decoded each with its own schema, in the order they are used", () =>
+  it.effect("are decoded with their own schemas, in the order of use", () =>
     Effect.gen(function*() {
       const reply = yield* ask(book, weather)
       assert.deepStrictEqual(reply.toolUses, [
@@ -240,14 +240,14 @@ describe("two tools", () => {
       assert.deepStrictEqual((yield* book.uses(reply)).map(({ id }) => id), ["toolu_2"])
     }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 
-  it.effect("are malformed output, if one is wrong", () =>
+  it.effect("fail with MalformedOutput if the input of one does not match", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(issues(yield* Effect.flip(ask(book, weather))), [
         { path: ["book_hotel", "city"], message: "Expected string" }
       ])
     }).pipe(Effect.provide(FakeClaude.layer([answer([...two, use("toolu_3", "book_hotel", { ...input, city: 1 })])]))))
 
-  it.effect("of one kind are two uses", () =>
+  it.effect("with the same name are two uses", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       assert.deepStrictEqual((yield* weather.uses(reply)).map(({ id, input: { at } }) => [id, at]), [["a", 1n], [
@@ -261,16 +261,16 @@ describe("two tools", () => {
     ))
 })
 
-describe("a reply that was copied", () => {
+describe("a copied reply", () => {
   const two = [use("a", "get_weather", { city: "A", at: "1" }), use("b", "get_weather", { city: "B", at: "2" })]
   const inputs = [{ city: "A", at: 1n }, { city: "B", at: 2n }]
 
   it.effect.each<readonly [string, (reply: Message.Reply) => Message.Reply]>([
-    ["not at all", (reply) => reply],
+    ["no copy", (reply) => reply],
     ["by a spread", (reply) => ({ ...reply, toolUses: reply.toolUses.map((use) => ({ ...use })) })],
     ["through JSON", (reply) => JSON.parse(JSON.stringify(reply, (_, value) => typeof value === "bigint" ? 0 : value))],
-    ["with its inputs as they were written", (reply) => ({ ...reply, toolUses: Tools.uses(reply.message.content) })]
-  ])("decodes its tools, each time the same: %s", ([, copy]) =>
+    ["with raw inputs", (reply) => ({ ...reply, toolUses: Tools.uses(reply.message.content) })]
+  ])("decodes its tools with the same result: %s", ([, copy]) =>
     Effect.gen(function*() {
       const reply = copy(yield* ask(weather))
       for (const again of [reply, yield* Tools.decode([weather], reply), copy(yield* Tools.decode([weather], reply))]) {
@@ -279,7 +279,7 @@ describe("a reply that was copied", () => {
       assert.deepStrictEqual((yield* Tools.decode([weather], reply)).toolUses.map(({ input }) => input), inputs)
     }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 
-  it.effect("has only the uses that were left in it, in their order", () =>
+  it.effect("has only the remaining uses, in their order", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       const toolUses = reply.toolUses.toReversed()
@@ -290,7 +290,7 @@ describe("a reply that was copied", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 
-  it.effect("keeps apart two uses that a gateway gave the same id", () =>
+  it.effect("distinguishes two uses with the same id", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       assert.deepStrictEqual((yield* weather.uses({ ...reply })).map(({ input }) => input), inputs)
@@ -302,7 +302,7 @@ describe("a reply that was copied", () => {
       )
     ))
 
-  it.effect("that is malformed is so for the tool, too", () =>
+  it.effect("fails uses with MalformedOutput if its input does not match", () =>
     Effect.gen(function*() {
       const strictly = Tool.make("get_weather", {
         input: Schema.Struct({ city: Schema.Literal("A"), at: Schema.BigInt })
@@ -312,7 +312,7 @@ describe("a reply that was copied", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 
-  it.effect("decodes what stands in no message as it is", () =>
+  it.effect("decodes a use that is not in the message", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       const made = { ...reply, message: { ...reply.message, content: [] }, toolUses: Tools.uses(reply.message.content) }
@@ -321,14 +321,14 @@ describe("a reply that was copied", () => {
 })
 
 describe("input that is cut at max_tokens", () => {
-  /** The error, with all that it keeps to itself. */
+  /** The error, with its redacted content. */
   const error = Effect.gen(function*() {
     const error = yield* Effect.flip(ask(book, weather))
     if (error._tag !== "Truncated" || error.blocks === undefined) return assert.fail(`it is a ${error._tag}`)
     return { ...error, text: error.text && Redacted.value(error.text), blocks: Redacted.value(error.blocks) }
   })
 
-  it.effect("is nowhere in the error", () =>
+  it.effect("does not appear in the error", () =>
     Effect.gen(function*() {
       const { blocks, reason, text } = yield* error
       assert.strictEqual(reason, "max_tokens")
@@ -336,12 +336,12 @@ describe("input that is cut at max_tokens", () => {
       assert.deepStrictEqual(blocks, [{ type: "text", text: "Let me see.", citations: null }])
     }).pipe(Effect.provide(FakeClaude.layer([answer([cut("{\"city\": \"Osl")], "max_tokens")]))))
 
-  it.effect("is nowhere in the error, also if nothing of it is there", () =>
+  it.effect("does not appear in the error if it is empty", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual((yield* error).blocks, [{ type: "text", text: "Let me see.", citations: null }])
     }).pipe(Effect.provide(FakeClaude.layer([answer([cut("")], "max_tokens")]))))
 
-  it.effect("is nowhere in the error, but what is before it is", () =>
+  it.effect("does not appear in the error, but the text before it does", () =>
     Effect.gen(function*() {
       const { blocks } = yield* error
       assert.deepInclude(blocks, {
@@ -360,31 +360,31 @@ describe("input that is cut at max_tokens", () => {
 })
 
 describe("make refuses", () => {
-  const noObject = "Tool t: its input must be an object: put it into a Schema.Struct"
+  const noObject = "The input of tool t must be an object: wrap its schema in a Schema.Struct"
 
   it.each<readonly [what: string, make: () => unknown, sentence: string | RegExp]>([
     ["a text", () => Tool.make("t", { input: Schema.String }), noObject],
     ["a list", () => Tool.make("t", { input: Schema.Array(Booking) }), noObject],
     [
-      "one of two",
+      "a union",
       () => Tool.make("t", { input: Schema.Union([Booking, Schema.Struct({ a: Schema.Date })]) }),
       noObject
     ],
     ["an object or null", () => Tool.make("t", { input: Schema.NullOr(Booking) }), noObject],
     ["anything", () => Tool.make("t", { input: Schema.Unknown }), noObject],
     [
-      "what is recursive, if it is strict",
+      "a recursive schema, if it is strict",
       () => Tool.make("t", { input: Schema.Struct({ tree: Tree }), strict: true }),
-      "Tool t: it is strict, but the schema is recursive, which the API does not take: leave strict out, or change the schema"
+      "Tool t is strict, but the schema is recursive, which the API does not take: remove strict, or change the schema"
     ],
     [
-      "what may be anything, if it is strict",
+      "a part of any type, if it is strict",
       () => Tool.make("t", { input: Schema.Struct({ a: Schema.Unknown }), strict: true }),
-      "Tool t: it is strict, but a part of the schema may be anything, which the API does not take: " +
-      "leave strict out, or change the schema"
+      "Tool t is strict, but a part of the schema has no type, which the API does not take: " +
+      "remove strict, or change the schema"
     ],
     [
-      "what cannot be written",
+      "a schema without a JSON form",
       () => Tool.make("t", { input: Schema.Struct({ [Symbol.for("a")]: Schema.String }) }),
       /^Tool t: .*no JSON form: Error: Objects property names must be strings$/
     ]
@@ -396,7 +396,7 @@ describe("make refuses", () => {
     else assert.match(message, sentence)
   })
 
-  it.effect("nothing that is recursive below an object, if it is not strict", () =>
+  it.effect("no recursive schema below an object, if it is not strict", () =>
     Effect.gen(function*() {
       const tool = Tool.make("plant", { input: Schema.Struct({ tree: Tree, on: Schema.Date }) })
       const [use] = yield* tool.uses(yield* ask(tool))
@@ -410,7 +410,7 @@ describe("make refuses", () => {
     ]))))
 })
 
-describe("a tool of the API's own", () => {
+describe("a server tool", () => {
   const result = (content: object) =>
     block({ type: "web_search_tool_result", tool_use_id: "srvtoolu_1", caller: { type: "direct" }, content })
   const search = block({
@@ -422,7 +422,7 @@ describe("a tool of the API's own", () => {
   })
   const failed = result({ type: "web_search_tool_result_error", error_code: "max_uses_exceeded" })
 
-  it.effect("that fails is data, and no error", () =>
+  it.effect("that fails is in serverToolErrors and does not fail the call", () =>
     Effect.gen(function*() {
       const reply = yield* ask(book)
       assert.deepStrictEqual(reply.serverToolErrors, [
@@ -433,7 +433,7 @@ describe("a tool of the API's own", () => {
       assert.lengthOf(reply.message.content, 3)
     }).pipe(Effect.provide(FakeClaude.layer([answer([search, failed], "end_turn")]))))
 
-  it.effect("that fails is told of next to tools of one's own", () =>
+  it.effect("that fails is in serverToolErrors beside client tools", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       assert.lengthOf(reply.serverToolErrors, 1)
@@ -444,7 +444,7 @@ describe("a tool of the API's own", () => {
       ]))
     ))
 
-  it.effect("that works is not told of", () =>
+  it.effect("that succeeds is not in serverToolErrors", () =>
     Effect.gen(function*() {
       const reply = yield* ask(book)
       assert.deepStrictEqual(reply.serverToolErrors, [])
@@ -458,7 +458,7 @@ describe("a tool of the API's own", () => {
 
 type Block = (index: number) => ReadonlyArray<string>
 
-/** A block that comes in one piece. */
+/** A block without deltas. */
 function block(content_block: object): Block {
   return (index) => [
     Faults.event("content_block_start", { index, content_block }),
@@ -466,12 +466,12 @@ function block(content_block: object): Block {
   ]
 }
 
-/** A tool that is used, in the pieces the API writes it in. */
+/** A tool use, in the chunks that the API sends. */
 function use(id: string, name: string, input: unknown): Block {
   return written(id, name, JSON.stringify(input))
 }
 
-/** A tool whose input ends where the answer does. */
+/** A tool use whose input is cut off at the end of the answer. */
 function cut(json: string): Block {
   return written("toolu_cut", "book_hotel", json)
 }
@@ -487,7 +487,7 @@ function written(id: string, name: string, json: string): Block {
   ]
 }
 
-/** An answer that begins with words. */
+/** An answer that begins with text. */
 function answer(blocks: ReadonlyArray<Block>, stopReason = "tool_use"): Faults.Turn {
   const all = Faults.events("Let me see.", { stopReason })
   return Faults.stream([...all.slice(0, -2), ...blocks.flatMap((block, i) => block(i + 1)), ...all.slice(-2)])

@@ -1,4 +1,4 @@
-/** Two programs in one process do not meet: models, log, key, guards and remembered answers belong to a layer. */
+/** Two layers of Claude in one process share nothing: models, log, key, guards, remembered answers. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { Anthropic, CallLog, Claude, Guards, Models, Policy } from "../src/index.ts"
@@ -11,14 +11,14 @@ const shared = "claude-sonnet-5-5"
 
 interface Program {
   readonly name: string
-  /** US dollars per million tokens of output, by its own list. */
+  /** US dollars per million output tokens, in its own catalogue. */
   readonly dollars: number
 }
 
 const one: Program = { name: "one", dollars: 1 }
 const other: Program = { name: "other", dollars: 5 }
 
-/** A program with a server, a key, a list of models, guards and a log of its own. */
+/** A program with its own server, key, models, guards and log. */
 const run = ({ dollars, name }: Program, layerOf: typeof Anthropic.layer, placement: "layer" | "caller") =>
   Effect.gen(function*() {
     const { received, url } = yield* FakeServer.FakeServer
@@ -42,7 +42,7 @@ const run = ({ dollars, name }: Program, layerOf: typeof Anthropic.layer, placem
       assert.isTrue(Option.isSome(yield* Models.get(`claude-${name}`)))
       for (const { name: id } of [one, other].filter((program) => program.name !== name)) {
         assert.isTrue(Option.isNone(yield* Models.get(`claude-${id}`)))
-        // The API has told the other program of it, and this one that there is none.
+        // Only the API of the other program lists this model.
         const error = yield* Claude.text("hi", { model: `claude-${id}` }).pipe(Policy.apply(Policy.none), Effect.flip)
         assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false })
       }
@@ -72,7 +72,7 @@ it.live.each(
     { name: "NodeAnthropic", layerOf: NodeAnthropic.layer, placement: "layer" }
   ] as const
 )(
-  "two programs with models, logs, keys and guards of their own do not meet: $name",
+  "two programs with their own models, logs, keys and guards share nothing: $name",
   ({ layerOf, placement }) =>
     Effect.gen(function*() {
       const [mine, yours] = yield* Effect.all([run(one, layerOf, placement), run(other, layerOf, placement)], {

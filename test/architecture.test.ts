@@ -1,4 +1,4 @@
-/** The layering, as a test: who may import whom. */
+/** Checks the layering: which file may import which. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -6,12 +6,12 @@ import * as path from "node:path"
 const src = path.resolve(import.meta.dirname, "../src")
 
 /**
- * The stages of a call, first to last. A file imports only from its own stage and from those before it. A folder is one
- * stage with all that is in it.
+ * The stages of a call, first to last. A file imports only from its own stage and earlier ones. A folder is one
+ * stage with all its files.
  */
 const stages: ReadonlyArray<ReadonlyArray<string>> = [
   ["models/"],
-  // The vocabulary, each private file beside the public one that it belongs to.
+  // The vocabulary, each private file beside its public one.
   [
     "ClaudeError",
     "errorFields",
@@ -57,7 +57,7 @@ const stages: ReadonlyArray<ReadonlyArray<string>> = [
 const stageOf = (file: string): number =>
   stages.findIndex((stage) => stage.some((name) => name.endsWith("/") ? file.startsWith(name) : file === name))
 
-// Who must not know whom, although one stands after the other.
+// Forbidden imports, although the order of the stages would allow them.
 const strangers = [
   ["policy/", "Anthropic"],
   ["guard/", "policy/"],
@@ -92,12 +92,12 @@ const packagesOf = (file: string) =>
     name ?? ""
   )
 
-/** What is there at run time: types are erased, and are declared in the public module of the files that share them. */
+/** The imports at run time. Type imports are erased, so they may be circular. */
 const loadedBy = (file: string) =>
   [...textOf(file).matchAll(/^(?:import|export)\s(?!type\s)[^"]*?"(\.[^"]+)\.ts"/gm)]
     .map(([, specifier]) => path.posix.join(path.posix.dirname(file), specifier ?? ""))
 
-/** The files that load themselves, over however many others. */
+/** The import cycles. */
 const circles = (): ReadonlyArray<string> => {
   const found: Array<string> = []
   const done = new Set<string>()
@@ -111,12 +111,12 @@ const circles = (): ReadonlyArray<string> => {
   return found
 }
 
-describe("architecture", () => {
-  it("every file has a stage", () => assert.deepStrictEqual(files.filter((file) => stageOf(file) === -1), []))
+describe("the source", () => {
+  it("assigns every file to a stage", () => assert.deepStrictEqual(files.filter((file) => stageOf(file) === -1), []))
 
-  it("no file loads itself, over others", () => assert.deepStrictEqual(circles(), []))
+  it("has no import cycles", () => assert.deepStrictEqual(circles(), []))
 
-  it("the package exports what begins with a capital letter, and nothing else", () => {
+  it("exports exactly the files whose names begin with a capital letter", () => {
     const { exports }: { readonly exports: Readonly<Record<string, string | { readonly default: string }>> } = JSON
       .parse(
         fs.readFileSync(path.join(src, "../package.json"), "utf8")
@@ -129,7 +129,7 @@ describe("architecture", () => {
   })
 
   for (const file of files) {
-    it(`${file} imports only what comes before it`, () => {
+    it(`${file} imports only from its own stage and earlier ones`, () => {
       for (const imported of importsOf(file)) {
         assert.isAtMost(stageOf(imported), stageOf(file), `${file} imports ${imported}`)
         for (const [from, to] of strangers) {
@@ -145,7 +145,7 @@ describe("architecture", () => {
     })
   }
 
-  it("time, chance, the console and the environment are reached through services", () => {
+  it("uses services for time, randomness, the console and the environment", () => {
     const services = [
       "Anthropic",
       "wire/errorBody",

@@ -1,4 +1,4 @@
-/** What an editor shows of the first calls: a type that fills a screen is read by nobody. */
+/** The types of calls that an editor shows are short enough to read. */
 import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
@@ -7,7 +7,7 @@ import { join, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "..")
 
-/** The types of the constants of `calls.ts`, by their names, as the compiler writes them. */
+/** The types of the constants in `calls.ts` by name, as the compiler prints them. */
 const declared = (): ReadonlyMap<string, string> => {
   const out = mkdtempSync(join(tmpdir(), "declarations-"))
   try {
@@ -25,7 +25,7 @@ const declared = (): ReadonlyMap<string, string> => {
   }
 }
 
-describe("what an editor shows", () => {
+describe("the type in an editor", () => {
   const types = declared()
 
   it.each([
@@ -39,7 +39,7 @@ describe("what an editor shows", () => {
     assert.strictEqual(types.get(name), type)
   })
 
-  it("of a call that recovers from one kind of error no longer has it", () => {
+  it("of a call that catches one kind of error does not have that error", () => {
     assert.notInclude(types.get("recovered"), "Refused")
     assert.include(types.get("recovered"), "Truncated")
   })

@@ -219,7 +219,7 @@ describe("example", () => {
       assert.match(JSON.stringify(all[0]), /matches this JSON Schema, and nothing else/)
       assert.match(JSON.stringify(all[1]?.at(-1)), /- parts\.0\.parts: Missing key/)
       assert.match(JSON.stringify(all[2]), /Answer with one JSON value, and nothing else/)
-      assert.match(JSON.stringify(all[3]?.at(-1)), /- there is no JSON value in it/)
+      assert.match(JSON.stringify(all[3]?.at(-1)), /- the answer has no JSON value/)
     }).pipe(asked([
       Faults.value({ title: "Tea", parts: [{ title: "Water" }] }),
       Faults.value({ title: "Tea", parts: [{ title: "Water", parts: [] }] }),

@@ -1,7 +1,7 @@
 /**
  * Rules for code that runs per call: its generators are made once, and nothing is looked up by identity.
  *
- * A `function*` that is made per call costs more than all limits of the call together: so each stands at module level,
+ * A `function*` created per call costs more than all limits of the call together, so each is at module level,
  * as in `const f = Effect.fnUntraced(function*() { … })`.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -12,7 +12,7 @@ import { parseAst } from "rolldown/parseAst"
 
 const src = path.resolve(import.meta.dirname, "../src")
 
-/** All files but those for tests, which are in no hurry. */
+/** All files except `testing/`, which need not be fast. */
 const files = fs.readdirSync(src, { recursive: true, encoding: "utf8" })
   .map((file) => file.replaceAll(path.sep, "/"))
   .filter((file) => file.endsWith(".ts") && !file.startsWith("testing/"))
@@ -23,7 +23,7 @@ const textOf = (file: string) => fs.readFileSync(path.join(src, file), "utf8")
 // Generators
 // -----------------------------------------------------------------------------
 
-/** These run once for each layer, queue or look at a status, and never for a call. */
+/** These run once for each layer, queue or status, never for each call. */
 const onceForALayer: ReadonlyArray<string> = [
   "PersistedAnswers.ts layerWith",
   "guard/Guards.ts build",
@@ -48,7 +48,7 @@ const nameOf = (node: unknown): string => {
   return "id" in node && isObject(node.id) && "name" in node.id ? String(node.id.name) : "?"
 }
 
-/** Where generators stand that are made each time a function runs: the line, and the declaration they are in. */
+/** The generators inside of functions: the line, and the enclosing declaration. */
 const generators = (text: string): ReadonlyArray<{ readonly line: number; readonly name: string }> => {
   const found: Array<{ readonly line: number; readonly name: string }> = []
   const look = (value: unknown, name: string, isInside: boolean): void => {
@@ -63,8 +63,8 @@ const generators = (text: string): ReadonlyArray<{ readonly line: number; readon
   return found
 }
 
-describe("a generator is made once", () => {
-  it("wherever one is made per call, it is found", () => {
+describe("generators", () => {
+  it("inside of a function are found by this test", () => {
     const found = (text: string) => generators(text).map(({ line, name }) => `${name} ${line}`)
     const made = "Effect.gen(function*() { yield* other })"
     assert.deepStrictEqual(found(`const a = ${made}`), [])
@@ -79,12 +79,12 @@ describe("a generator is made once", () => {
     assert.deepStrictEqual(found(`const a = { b: () => ${made} }`), ["a 1"])
   })
 
-  it.each(files)("%s", (file) => {
+  it.each(files)("of %s are at module level", (file) => {
     const made = generators(textOf(file)).filter(({ name }) => !onceForALayer.includes(`${file} ${name}`))
     assert.deepStrictEqual(made, [])
   })
 
-  it("what is allowed is still there", () => {
+  it("that are allowed still exist", () => {
     for (const allowed of onceForALayer) {
       const [file = "", name] = allowed.split(" ")
       assert.isTrue(generators(textOf(file)).some((each) => each.name === name), allowed)
@@ -96,13 +96,13 @@ describe("a generator is made once", () => {
 // Identity
 // -----------------------------------------------------------------------------
 
-/** Where a lookup by identity, or a look into a fiber or an exit, is allowed: the line above says why. */
+/** Files that may look up by identity, or inside a fiber or an exit, if the line above is a comment that says why. */
 const mayLookUp: ReadonlyArray<string> = ["output/codec.ts"]
 
 const lookUp = /\b(WeakMap|WeakSet|isExit|getRef)\b/
 
-describe("what is known of a value travels in the value: no WeakMap, WeakSet, isExit or getRef", () => {
-  it.each(files)("%s", (file) => {
+describe("lookups", () => {
+  it.each(files)("by WeakMap, WeakSet, isExit or getRef do not occur in %s", (file) => {
     const lines = textOf(file).split("\n")
     const found = lines.flatMap((line, i) => {
       const isExplained = /^\s*(\/\/|\*|\/\*\*)/.test(lines[i - 1] ?? "")

@@ -1,4 +1,4 @@
-/** A few scenarios of the lab with one seed, and only what holds today: the rest is a table. */
+/** A few scenarios of the lab with one seed. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { guarded, without } from "../lab/contenders.ts"
@@ -16,11 +16,11 @@ const resultOf = (name: string, contender: string) =>
   Simulator.run(entryOf(name), contendersOf(name).find((one) => one.name === contender) ?? assert.fail(contender))
 
 describe("the lab", () => {
-  it("names every scenario once", () => {
+  it("has a unique name for every scenario", () => {
     assert.strictEqual(new Set(scenarios.map(({ name }) => name)).size, scenarios.length)
   })
 
-  // Measured over sockets: calls answered and requests sent. A seed explains a few of a hundred.
+  // Measured over sockets: calls answered and requests sent. Seeds differ by a few percent.
   for (
     const [scenario, contender, answered, requests] of oneIn(
       4,
@@ -41,7 +41,7 @@ describe("the lab", () => {
       ] as const
     )
   ) {
-    it.effect(`${scenario}: ${contender} answers about ${answered} calls, as measured over sockets`, () =>
+    it.effect(`answers about as many calls as over sockets: ${answered} in ${scenario} with ${contender}`, () =>
       Effect.gen(function*() {
         const result = yield* resultOf(scenario, contender)
         assert.closeTo(result.answered, answered, Math.max(3, 0.04 * answered))
@@ -58,7 +58,7 @@ describe("the lab", () => {
   it.effect.each(
     oneIn(5, ["a", "a2", "a4", "b35", "m1", "c", "c4", "recovery-500", "429-no-quota", "documents", "cached"])
   )(
-    "G17: with guards, %s answers as many calls as the best of the others, with no more requests",
+    "G17: answers as many calls with guards as the best rival, with no more requests: %s",
     (name) =>
       Effect.gen(function*() {
         const entry = entryOf(name)
@@ -82,7 +82,7 @@ describe("the lab", () => {
   )
 
   itLong(
-    "G17: an outage at 1 call/s is told within a minute, and a steady 5 % at most once an hour",
+    "G17: alerts within a minute of an outage at 1 call/s, and at most once an hour at a steady 5 % of failures",
     () =>
       Effect.gen(function*() {
         const outage = yield* resultOf("alarm-outage", "guarded")
@@ -100,7 +100,7 @@ describe("the lab", () => {
       assert.deepStrictEqual(tenants["small"], { answered: 150, calls: 150 })
     }))
 
-  it.effect("answers all calls that another model can answer", () =>
+  it.effect("answers all calls that a fallback model can answer", () =>
     Effect.gen(function*() {
       for (const name of ["j", "j2"]) {
         const { answered, calls } = yield* resultOf(name, "guarded")
@@ -108,7 +108,7 @@ describe("the lab", () => {
       }
     }))
 
-  it.effect("fits its table into 140 columns", () =>
+  it.effect("prints a table of at most 140 columns", () =>
     Effect.gen(function*() {
       const table = [header, row(entryOf("a"), [yield* resultOf("a", "sdk")])].join("\n")
       for (const line of table.split("\n")) assert.isAtMost(line.length, 140)

@@ -1,4 +1,4 @@
-/** What documents point at exists: files, headings, and the tests that hold what is claimed. */
+/** Links in documents lead to existing files and headings, and named tests exist. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -13,10 +13,10 @@ const pages = [
 ]
 const read = (file: string) => fs.readFileSync(path.join(root, file), "utf8")
 
-/** Markdown without its code. */
+/** Markdown without code. */
 const prose = (text: string) => text.replaceAll(/```[^]*?```/g, "").replaceAll(/`[^`\n]*`/g, "")
 
-/** The anchors of the headings of a page, as GitHub makes them. */
+/** The anchors of the headings of a page, by GitHub's rules. */
 const anchorsOf = (file: string): ReadonlySet<string> =>
   new Set(
     [...read(file).replaceAll(/```[^]*?```/g, "").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
@@ -28,7 +28,7 @@ describe.each(pages)("%s", (page) => {
   const links = [...prose(read(page)).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link)
     .filter((link) => !/^https?:/.test(link))
 
-  it.each(links.length === 0 ? ["#"] : links)("leads to %s", (link) => {
+  it.each(links.length === 0 ? ["#"] : links)("has a working link to %s", (link) => {
     if (link === "#") return
     const [file = "", anchor] = link.split("#")
     const target = file === "" ? page : path.posix.join(path.posix.dirname(page), file)
@@ -36,7 +36,7 @@ describe.each(pages)("%s", (page) => {
     if (anchor !== undefined) assert.include([...anchorsOf(target)], anchor)
   })
 
-  it("names tests and files that exist", () => {
+  it("names only tests and files that exist", () => {
     const named = [...read(page).matchAll(/<!--([^]*?)-->/g)].flatMap(([, comment = ""]) =>
       [...comment.matchAll(/\b(?:test|bench|lab|examples|scripts)\/[\w./-]*\w/g)].map(([file]) => file)
     )

@@ -6,53 +6,53 @@ import { FakeClaude, Faults } from "../src/testing/index.ts"
 
 type Events = Array<string>
 
-/** A log that notes the names of events. */
+/** A log that records the names of events. */
 const into = (seen: Events): CallLog.CallLog => ({ emit: ({ _tag }) => Effect.sync(() => void seen.push(_tag)) })
 const withLog = (seen: Events) => Effect.provideService(CallLog.CallLog, into(seen))
 const logOf = (seen: Events) => Layer.succeed(CallLog.CallLog, into(seen))
 
-/** A log of one's own that writes to the `Logger`. */
+/** A log of the application that writes to the `Logger`. */
 const writing: CallLog.CallLog = { emit: ({ _tag }) => Effect.log(_tag) }
 
-/** Loggers that note the names of events: other lines would be seen as well. */
+/** Loggers that record the names of events; they would record other lines too. */
 const loggers = (seen: Events): ReadonlySet<Logger.Logger<unknown, void>> =>
   new Set([Logger.make(({ message }) => void seen.push(String(message).replace("claude: ", "")))])
 const withLoggers = (seen: Events) => Effect.provideService(Logger.CurrentLoggers, loggers(seen))
 
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** Where a log is provided: around the layer of `Claude`, and around what calls it. */
+/** Where a log is provided: to the layer of `Claude`, or to its caller. */
 interface Placement {
   readonly name: string
-  /** `other` is what must see nothing. */
+  /** `other` must receive nothing. */
   readonly of: (seen: Events, other: Events) => { readonly layer: Layer.Layer<never>; readonly caller: Inside }
 }
 
 const placements: ReadonlyArray<Placement> = [
   {
-    name: "with the layer, whatever its caller has",
+    name: "to the layer, whatever log the caller has",
     of: (seen, other) => ({ layer: logOf(seen), caller: (self) => withLoggers(other)(withLog(other)(self)) })
   },
   {
-    name: "with the layer, where the loggers are those of the caller",
+    name: "to the layer, if only the caller has loggers",
     of: (seen, other) => ({ layer: CallLog.layer, caller: (self) => withLoggers(seen)(withLog(other)(self)) })
   },
   {
-    name: "with the layer, and writes to the loggers of the caller",
+    name: "to the layer, and writes to the loggers of the caller",
     of: (seen, other) => ({
       layer: Layer.succeed(CallLog.CallLog, writing),
       caller: (self) => withLoggers(seen)(withLog(other)(self))
     })
   },
   {
-    name: "with the layer, as its loggers are",
+    name: "to the layer, together with its loggers",
     of: (seen, other) => ({
       layer: Layer.provideMerge(CallLog.layer, Layer.succeed(Logger.CurrentLoggers, loggers(seen))),
       caller: (self) => withLoggers(other)(withLog(other)(self))
     })
   },
   {
-    name: "with the caller, beside its loggers",
+    name: "to the caller, beside its loggers",
     of: (seen, other) => ({
       layer: Layer.succeed(Logger.CurrentLoggers, loggers(other)),
       caller: (self) =>
@@ -60,18 +60,18 @@ const placements: ReadonlyArray<Placement> = [
     })
   },
   {
-    name: "with the caller, where the layer has none",
+    name: "to the caller, if the layer has none",
     of: (seen, other) => ({
       layer: Layer.succeed(Logger.CurrentLoggers, loggers(other)),
       caller: (self) => withLoggers(other)(withLog(seen)(self))
     })
   },
   {
-    name: "nowhere, so that the Logger of the caller is told",
+    name: "nowhere, so that the Logger of the caller receives events",
     of: (seen) => ({ layer: Layer.empty, caller: withLoggers(seen) })
   },
   {
-    name: "nowhere, so that the Logger of the layer is told",
+    name: "nowhere, so that the Logger of the layer receives events",
     of: (seen, other) => ({
       layer: Layer.succeed(Logger.CurrentLoggers, loggers(seen)),
       caller: withLoggers(other)
@@ -79,7 +79,7 @@ const placements: ReadonlyArray<Placement> = [
   }
 ]
 
-/** What is done, by which guards, and what the log is told of it. */
+/** A program, its guards, and the events that it must log. */
 interface Scenario {
   readonly name: string
   readonly turns: Faults.Playable
@@ -103,7 +103,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     told: [...failed, "RetryScheduled", ...attempt, "CallSucceeded"]
   },
   {
-    name: "an answer that goes on",
+    name: "an answer that is continued",
     turns: [Faults.maxTokens("Once upon"), Faults.answer(" a time")],
     run: Policy.apply({ truncated: { raiseTo: 8000 } })(Claude.text("hi")),
     told: [...failed, "Continued", ...attempt, "CallSucceeded"]
@@ -121,7 +121,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     told: ["Warning", ...attempt, "CallSucceeded"]
   },
   {
-    name: "a stream that begins anew",
+    name: "a stream that restarts",
     turns: [Faults.breaks("Once"), Faults.answer("hello")],
     run: Stream.runDrain(restarting(Claude.events("hi"))),
     told: [...failed, "RetryScheduled", "AttemptStarted", "Restarted", "AttemptSucceeded", "CallSucceeded"]
@@ -143,7 +143,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     told: [...attempt, "CallSucceeded"]
   },
   {
-    name: "a circuit that opens, is tried, and closes",
+    name: "a circuit that opens, sends a probe, and closes",
     turns: [Faults.overloaded, Faults.answer("hello")],
     guards: { budget: false, monitor: false, circuit: { minimumCalls: 1, failureRate: 0.1, openFor: "5 seconds" } },
     run: Effect.ignore(Claude.text("hi")).pipe(
@@ -160,7 +160,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     told: ["CircuitIsolated"]
   },
   {
-    name: "a success rate that is low, and recovers",
+    name: "a success rate that falls and recovers",
     turns: [Faults.overloaded, Faults.answer("hello")],
     guards: lowRate,
     run: Effect.ignore(Claude.text("hi")).pipe(
@@ -170,7 +170,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     told: [...failed, "SuccessRateLow", ...attempt, "SuccessRateRecovered"]
   },
   {
-    name: "a success rate that is low, of calls under a policy",
+    name: "a low success rate of calls under a policy",
     turns: [Faults.overloaded],
     guards: lowRate,
     run: Policy.apply(Policy.none)(Claude.text("hi")),
@@ -178,7 +178,7 @@ const scenarios: ReadonlyArray<Scenario> = [
   }
 ]
 
-/** Runs a scenario to its end, however long it takes. */
+/** Runs a scenario to its end in virtual time. */
 const play = (scenario: Scenario, layer: Layer.Layer<never>, caller: Inside) =>
   Effect.gen(function*() {
     const call = yield* caller(scenario.run).pipe(
@@ -195,8 +195,8 @@ const play = (scenario: Scenario, layer: Layer.Layer<never>, caller: Inside) =>
     return yield* Fiber.join(call)
   })
 
-describe.each(placements)("a log that is provided $name", ({ of }) => {
-  it.effect.each(scenarios)("is told of $name", (scenario) =>
+describe.each(placements)("a log provided $name", ({ of }) => {
+  it.effect.each(scenarios)("receives the events of $name", (scenario) =>
     Effect.gen(function*() {
       const [seen, other]: [Events, Events] = [[], []]
       const { caller, layer } = of(seen, other)
@@ -206,9 +206,9 @@ describe.each(placements)("a log that is provided $name", ({ of }) => {
     }))
 })
 
-describe("silence on purpose", () => {
+describe("layerNoop", () => {
   it.effect.each(scenarios)(
-    "layerNoop with the layer is told of $name, and nobody else",
+    "at the layer discards the events of $name, and no other log receives them",
     (scenario) =>
       Effect.gen(function*() {
         const other: Events = []
@@ -217,7 +217,7 @@ describe("silence on purpose", () => {
       })
   )
 
-  it.effect("layerNoop with the caller silences the calls inside", () =>
+  it.effect("at the caller discards the events of the calls inside", () =>
     Effect.gen(function*() {
       const other: Events = []
       const silent: Inside = (self) => withLoggers(other)(Effect.provide(self, CallLog.layerNoop))
@@ -230,7 +230,7 @@ describe("the log of the caller", () => {
   const fake = (...turns: ReadonlyArray<Faults.Turn>) => FakeClaude.layer(turns)
   const many = Faults.answer("a b c d e f g h")
 
-  it.effect("is told of an answer that somebody else reads, and of how its call ended", () =>
+  it.effect("receives the events of an answer that another fiber reads, and the end of its call", () =>
     Effect.gen(function*() {
       const [seen, other]: [Events, Events] = [[], []]
       yield* Claude.open("hi").pipe(
@@ -243,7 +243,7 @@ describe("the log of the caller", () => {
       assert.deepStrictEqual(other, [])
     }).pipe(Effect.provide(fake(many))))
 
-  it.effect("is told that an answer which somebody else reads begins anew, or gives up", () =>
+  it.effect("receives the restart or the failure of an answer that another fiber reads", () =>
     Effect.gen(function*() {
       const [seen, other]: [Events, Events] = [[], []]
       const reader = yield* Claude.open("hi").pipe(
@@ -266,7 +266,7 @@ describe("the log of the caller", () => {
       assert.deepStrictEqual(other, [])
     }).pipe(Effect.provide(fake(Faults.breaks("Once"), Faults.breaks("Once")))))
 
-  it.effect("is told of an answer whose scope is closed elsewhere", () =>
+  it.effect("receives the end of an answer whose scope another fiber closes", () =>
     Effect.gen(function*() {
       const [seen, other]: [Events, Events] = [[], []]
       const scope = yield* Scope.make()
@@ -276,7 +276,7 @@ describe("the log of the caller", () => {
       assert.deepStrictEqual(other, [])
     }).pipe(Effect.provide(fake(many))))
 
-  it.effect("is told of a policy and a fallback around what has no Claude in context", () =>
+  it.effect("receives the events of a policy and a fallback around an effect without Claude", () =>
     Effect.gen(function*() {
       const [inside, seen]: [Events, Events] = [[], []]
       const context = yield* Layer.build(Layer.provide(fake(Faults.overloaded, Faults.overloaded), logOf(inside)))
@@ -293,7 +293,7 @@ describe("the log of the caller", () => {
       assert.deepStrictEqual(seen, ["RetryScheduled", "GaveUp", "FellBack"])
     }))
 
-  it.effect("that dies is reported, and fails no call", () =>
+  it.effect("that dies is reported and does not fail the call", () =>
     Effect.gen(function*() {
       const lines: Events = []
       const dying = Effect.provideService(CallLog.CallLog, { emit: () => Effect.die("disk on fire") })
@@ -302,7 +302,7 @@ describe("the log of the caller", () => {
     }).pipe(Effect.provide(fake(Faults.answer("hello")))))
 })
 
-it.effect("a guard's event that no call causes goes to the log of the layer, else to the Logger", () =>
+it.effect("an event of a guard outside of a call goes to the log of the layer, or else to the Logger", () =>
   Effect.gen(function*() {
     const guards = Guards.apply({ budget: false, monitor: false, circuit: {} })
     for (const isProvided of [true, false]) {

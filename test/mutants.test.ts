@@ -1,4 +1,4 @@
-/** The mutants still fit the code: whether tests notice them is tried by `npm run mutate`. */
+/** The mutants apply to the current code; `npm run mutate` checks that tests kill them. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -7,13 +7,13 @@ import { mutants } from "../scripts/mutants.ts"
 const at = (file: string) => path.join(import.meta.dirname, "..", file)
 
 describe("the mutants", () => {
-  it.each(mutants)("$name: stands at one place, and names a test that there is", ({ file, find, replace, test }) => {
+  it.each(mutants)("apply at one place and name an existing test: $name", ({ file, find, replace, test }) => {
     assert.lengthOf(fs.readFileSync(at(file), "utf8").split(find), 2, `${file} has this once:\n${find}`)
     assert.notStrictEqual(find, replace)
     assert.isTrue(fs.existsSync(at(test)), test)
   })
 
-  it("have names of their own, of each of G1 to G17 two at least", () => {
+  it("have unique names, at least two for each of G1 to G17", () => {
     assert.strictEqual(new Set(mutants.map(({ name }) => name)).size, mutants.length)
     for (let i = 1; i <= 17; i++) {
       assert.isAtLeast(mutants.filter(({ name }) => name.startsWith(`G${i}: `)).length, 2, `G${i}`)

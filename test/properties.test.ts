@@ -1,7 +1,7 @@
 /**
- * G16 as properties: whatever arrives, a call ends in one of our errors or in the complete answer.
+ * G16 as properties: a call ends with a ClaudeError or with the complete answer, whatever the server sends.
  *
- * `SEED=anything vitest run test/properties.test.ts` looks elsewhere.
+ * `SEED=anything vitest run test/properties.test.ts` tries other values.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Cause, Duration, Effect, Exit, Fiber, Layer, Redacted, Schema } from "effect"
@@ -14,14 +14,14 @@ import { places, put } from "./support/places.ts"
 const seed = process.env["SEED"] ?? "resilient-claude"
 const often = (all: number) => ({ arbitrary: { runs: runs(all), seed }, timeout: 30_000 })
 
-/** Plays one turn to a call, and looks an hour later: a call that has not ended by then hangs. */
+/** Plays one turn to a call. Fails if the call has not ended after an hour of virtual time. */
 const play = <A>(turn: Faults.Turn, call: Effect.Effect<A, ClaudeError.ClaudeError, Claude.Claude>) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(call, { startImmediately: true })
     yield* TestClock.adjust("1 hour")
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) {
-      // Only silence has to be waited for: all else says at once that it is over.
+      // Only a silent server needs waiting: all other turns end at once.
       if (turn.end !== "silence") assert.notStrictEqual(errorOf(exit)?._tag, "TimedOut")
       return exit
     }
@@ -31,7 +31,7 @@ const play = <A>(turn: Faults.Turn, call: Effect.Effect<A, ClaudeError.ClaudeErr
 
 const ask = Claude.message("hi")
 
-/** The error of a failure, which has to be one of ours: no defect, no interrupt. */
+/** The error of a failure, which must be a ClaudeError: no defect, no interrupt. */
 const errorOf = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>): ClaudeError.ClaudeError | undefined => {
   if (Exit.isSuccess(exit)) return undefined
   const [reason, ...more] = exit.cause.reasons
@@ -41,7 +41,7 @@ const errorOf = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>): ClaudeError
   return reason.error
 }
 
-/** What had arrived of an answer that failed. */
+/** The text that had arrived of a failed answer. */
 const arrived = (error: ClaudeError.ClaudeError): string =>
   "text" in error && error.text !== undefined ? Redacted.value(error.text) : ""
 
@@ -56,7 +56,7 @@ const json = Arbitrary.schema(Schema.Json)
 const oneOf = <A>(first: A, ...rest: ReadonlyArray<A>): Arbitrary.Arbitrary<A> =>
   Arbitrary.map(int(0, rest.length), (i) => i === 0 ? first : rest[i - 1] ?? first)
 
-/** Values that are no trouble to write, and may be to read. */
+/** Values that are easy to write and may be hard to read. */
 const odd = Arbitrary.flatMap(
   oneOf<Arbitrary.Arbitrary<unknown>>(
     json,
@@ -93,7 +93,7 @@ const bodies = kinds.map(([, text, options]) =>
 const written = (values: ReadonlyArray<unknown>) =>
   Faults.stream(values.map((value) => `data: ${JSON.stringify(value)}\n\n`))
 
-/** The text of the text blocks before the first message_stop: nothing of it may be missing from a success. */
+/** The text before the first message_stop, all of which a success must have. */
 const textOf = (values: ReadonlyArray<unknown>): string => {
   const end = values.findIndex((value) => property(value, "type") === "message_stop")
   const blocks = new Map<unknown, string>()
@@ -120,8 +120,8 @@ const property = (value: unknown, key: string): unknown =>
 // Bodies
 // -----------------------------------------------------------------------------
 
-describe("G16: a 200 event stream ends in an error of ours, or in the whole answer", () => {
-  it.effect.prop("whatever its bytes are", {
+describe("G16: a 200 event stream ends with a ClaudeError or with the complete answer", () => {
+  it.effect.prop("for random bytes", {
     chunks: Arbitrary.array(bytes),
     end: oneOf<Faults.End>("end", "cut", "reset", "silence")
   }, ({ chunks, end }) =>
@@ -129,7 +129,7 @@ describe("G16: a 200 event stream ends in an error of ours, or in the whole answ
       assert.isDefined(errorOf(exit))
     }), often(300))
 
-  it.effect.prop("whatever its lines are", {
+  it.effect.prop("for random lines", {
     lines: Arbitrary.array(
       oneOf(
         "data: ",
@@ -161,7 +161,7 @@ describe("G16: a 200 event stream ends in an error of ours, or in the whole answ
     }), { arbitrary: { runs: runs(300), seed, size: 40 } })
 
   it.effect.prop(
-    "whatever JSON its events are",
+    "for random JSON in its events",
     { values: Arbitrary.array(odd) },
     ({ values }) =>
       Effect.map(play(written(values), ask), (exit) => {
@@ -171,12 +171,12 @@ describe("G16: a 200 event stream ends in an error of ours, or in the whole answ
   )
 
   it.effect.prop(
-    "whatever is in one place of one of its events",
+    "for a random value in one place of one event",
     { kind: int(0, 2), at: int(0, 100_000), other: odd, more: odd },
     ({ at, kind, more, other }) => {
       const events = bodies[kind] ?? []
       const all = places(events).slice(1)
-      // A second change in the same event, every other time.
+      // In half of the cases, a second change in the same event.
       const one = put(events, all[at % all.length] ?? [], other)
       const again = places(one).slice(1)
       const values = at % 2 === 0 ? one : put(one, again[(at * 31) % again.length] ?? [], more)
@@ -250,14 +250,14 @@ describe("G16: a 200 event stream ends in an error of ours, or in the whole answ
   }
 
   it.effect.prop(
-    "in whatever order its events come",
+    "for events in any order",
     { values: Arbitrary.array(plausible, { maxLength: 12 }) },
     ({ values }) => Effect.map(play(written(values), ask), (exit) => faithful(values, exit)),
     { arbitrary: { runs: runs(400), seed, size: 12 } }
   )
 
   it.effect.prop(
-    "with whatever event too many, too few, or in another place",
+    "for an event that is repeated, missing or moved",
     { kind: int(0, 2), from: int(0, 30), to: int(0, 30), what: int(0, 3), more: plausible },
     ({ from, kind, more, to, what }) => {
       const values = [...bodies[kind] ?? []]
@@ -279,11 +279,11 @@ const whole = (text: string, options: Faults.AnswerOptions) =>
 describe.each(kinds)("G16: an answer with %s", (_, text, options) => {
   const body = Faults.bytesOf(Faults.answer(text, options).body)
   const decoder = new TextDecoder()
-  /** The first byte by which everything has been said. The closing brace of message_stop is followed by two newlines. */
+  /** The first length at which the answer is complete: message_stop without its two newlines. */
   const complete = body.lastIndexOf(0x7d) + 1
 
   it.effect(
-    "that is cut at any byte is never taken for whole, and what arrived is how it begins",
+    "that is cut at any byte never succeeds, and its error has the beginning of the text",
     () =>
       Effect.gen(function*() {
         const { message } = yield* whole(text, options)
@@ -291,7 +291,7 @@ describe.each(kinds)("G16: an answer with %s", (_, text, options) => {
           const end = (["end", "cut", "reset"] as const)[length % 3] ?? "end"
           const exit = yield* play(Faults.stream([body.slice(0, length)], { end }), ask)
           const error = errorOf(exit)
-          // Without its blank line the last event counts only if the body ended in peace.
+          // Without its blank line, the last event counts only if the body ended normally.
           const ended = length >= (end === "end" ? complete : body.length)
           if (error === undefined) {
             assert.isTrue(ended, `${length} bytes of ${body.length} were taken for an answer`)
@@ -307,7 +307,7 @@ describe.each(kinds)("G16: an answer with %s", (_, text, options) => {
     30_000
   )
 
-  it.effect.prop("is the same in whatever pieces it comes", {
+  it.effect.prop("is the same in chunks of any sizes", {
     size: int(1, body.length),
     cuts: Arbitrary.array(int(0, body.length), { maxLength: 30 })
   }, ({ cuts, size }) =>
@@ -381,7 +381,7 @@ const shaped = Arbitrary.map(
 )
 
 describe("G16: classify", () => {
-  it.effect.prop("gives one of our errors for whatever was thrown", {
+  it.effect.prop("returns a ClaudeError for any thrown value", {
     failure: shaped,
     sent: oneOf<boolean | undefined>(true, false, undefined)
   }, ({ failure, sent }) =>

@@ -1,4 +1,4 @@
-/** The whole public surface. A change here is a change for users, and belongs in the CHANGELOG. */
+/** All public exports. A change here affects users and needs a line in the CHANGELOG. */
 import { expect, it } from "@effect/vitest"
 import * as Anthropic from "../src/Anthropic.ts"
 import * as Library from "../src/index.ts"
@@ -10,7 +10,7 @@ const surface = (library: object) =>
     Object.keys(exports).toSorted().map((name) => `${module}.${name}`)
   )
 
-it("exports of resilient-claude", () => {
+it("resilient-claude exports exactly these names", () => {
   expect(surface(Library)).toMatchInlineSnapshot(`
     [
       "ClaudeError.AuthenticationFailed",
@@ -133,7 +133,7 @@ it("exports of resilient-claude", () => {
   `)
 })
 
-it("exports of resilient-claude/Anthropic and /node", () => {
+it("resilient-claude/Anthropic and /node export exactly these names", () => {
   expect(surface({ Anthropic, NodeAnthropic })).toMatchInlineSnapshot(`
     [
       "Anthropic.classify",
@@ -146,7 +146,7 @@ it("exports of resilient-claude/Anthropic and /node", () => {
   `)
 })
 
-it("exports of resilient-claude/testing", () => {
+it("resilient-claude/testing exports exactly these names", () => {
   expect(surface(Testing)).toMatchInlineSnapshot(`
     [
       "Faults.answer",

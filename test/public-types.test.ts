@@ -1,4 +1,4 @@
-/** What the declarations of public modules name is declared in public modules, so that a user can name it, too. */
+/** The declarations of public modules use only types from public modules, so that users can name them. */
 import { assert, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -7,13 +7,13 @@ import * as path from "node:path"
 
 const root = path.resolve(import.meta.dirname, "..")
 
-/** Which public modules name types of private files, and why. */
+/** The exceptions: public modules that use types of private files, and why. */
 const allowed: ReadonlyArray<readonly [module: string, file: string, why: string]> = [
-  ["Claude", "runtime", "opaque: it can only be passed on"],
-  ["Claude", "budget", "the library asks it, and nobody else"],
-  ["Models", "models/catalogue", "it comes before all other stages, as data; Models exports it"],
+  ["Claude", "runtime", "opaque to users, who only pass it on"],
+  ["Claude", "budget", "used only by the library"],
+  ["Models", "models/catalogue", "an earlier stage; Models exports its types"],
   ["policy/Validate", "models/catalogue", "the same"],
-  ["policy/Validate", "request/inspect", "the rules, which the engine asks too"],
+  ["policy/Validate", "request/inspect", "the rules, shared with the validation of calls"],
   ["ClaudeError", "errorKinds", "one class for each kind of error, all exported"],
   ["ClaudeError", "errorFields", "the schemas of their fields"],
   ["Anthropic", "wire/", "the options, which both wires share"],
@@ -23,14 +23,14 @@ const allowed: ReadonlyArray<readonly [module: string, file: string, why: string
   ["policy/Retry", "policy/schedules", "the options that all waits have"],
   ["policy/Fallback", "policy/", "one file for each fallback, all exported"],
   ["policy/Fallback", "answerStore", "its store"],
-  ["guard/circuit/Circuit", "guard/circuit/state", "plain data that a store keeps and does not read"],
+  ["guard/circuit/Circuit", "guard/circuit/state", "plain data that is opaque to a store"],
   ["testing/Faults", "testing/", "one vocabulary in several files, all exported"],
   ["testing/Simulator", "testing/simulator/", "each part of a scenario beside what runs it, all exported"]
 ]
 
 const isPublic = (file: string) => /^([A-Z]\w*|index)$/.test(path.posix.basename(file))
 
-/** The declarations of the package, as they are built, by file. */
+/** The built declarations by file. */
 const declarations = (): ReadonlyArray<readonly [file: string, text: string]> => {
   const out = fs.mkdtempSync(path.join(os.tmpdir(), "declarations-"))
   try {
@@ -50,7 +50,7 @@ const declarations = (): ReadonlyArray<readonly [file: string, text: string]> =>
   }
 }
 
-/** The private files whose types the declarations of a public one name. A value that is exported from one has a public type. */
+/** The private files whose types a declaration uses. Re-exported values do not count: their types are public. */
 const edgesOf = ([file, text]: readonly [file: string, text: string]): ReadonlyArray<readonly [string, string]> =>
   isPublic(file)
     ? text.split("\n")
@@ -60,7 +60,7 @@ const edgesOf = ([file, text]: readonly [file: string, text: string]): ReadonlyA
       .filter(([, imported]) => !isPublic(imported))
     : []
 
-it("public modules declare their types themselves, except for these", { timeout: 120_000 }, () => {
+it("public modules use types of private files only in the listed exceptions", { timeout: 120_000 }, () => {
   const edges = declarations().flatMap(edgesOf)
   const covers = ([module, file]: typeof allowed[number]) => ([by, imported]: readonly [string, string]) =>
     by === module && (file.endsWith("/") ? imported.startsWith(file) : imported === file)

@@ -1,4 +1,4 @@
-/** Every kind of error, as the wire, Claude's answer, a limit or a guard produces it, by a script and over a socket. */
+/** Produces every kind of error with a script and over a socket: from the wire, an answer, a limit or a guard. */
 import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -9,9 +9,9 @@ import { FakeClaude, FakeServer, Faults } from "../src/testing/index.ts"
 interface Case {
   readonly turn?: Faults.Turn
   readonly call?: Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>
-  /** What must be on the error. */
+  /** The expected fields of the error. */
   readonly has?: ReadonlyArray<string>
-  /** What is around Claude. */
+  /** The guards and policies around the call. */
   readonly guards?: Guards.Guards
 }
 
@@ -53,14 +53,14 @@ const cases: { readonly [T in ClaudeError.Tag]: Case } = {
     has: ["limit", "gaveUp"]
   },
   CircuitOpen: {
-    // After one failure, the next call is not sent.
+    // After one failure, the circuit refuses the next call.
     turn: Faults.overloaded,
     call: Effect.andThen(Effect.ignore(Claude.text("hi")), Claude.text("hi")),
     guards: { circuit: { minimumCalls: 1 } },
     has: ["model", "retryAfter"]
   },
   Saturated: {
-    // While one runs, the next has no place to wait, and is not sent.
+    // While one call runs, the queue refuses the next.
     turn: Faults.silence,
     call: Effect.raceFirst(limited("10 seconds"), Effect.andThen(Effect.sleep("50 millis"), Claude.text("hi"))),
     guards: { concurrency: { max: 1, queue: 0 } },
@@ -72,7 +72,7 @@ const tags = ClaudeError.ClaudeError.members.map((member) =>
   new (member as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle" })._tag
 )
 
-it("no kind is forgotten", () => {
+it("the table has every kind of error", () => {
   assert.deepStrictEqual(Object.keys(cases).toSorted(), tags.toSorted())
   assert.lengthOf(tags, 21)
 })
@@ -85,7 +85,7 @@ const check = (tag: string, { has = [] }: Case, error: ClaudeError.ClaudeError) 
   for (const name of has) assert.isDefined(Reflect.get(error, name), name)
 }
 
-describe("by a script", () => {
+describe("FakeClaude produces", () => {
   for (const [tag, one] of Object.entries(cases)) {
     it.effect(tag, () =>
       Effect.gen(function*() {
@@ -97,7 +97,7 @@ describe("by a script", () => {
   }
 })
 
-describe("over a socket", () => {
+describe("FakeServer produces", () => {
   const claude = Layer.unwrap(
     Effect.map(FakeServer.FakeServer, ({ url }) => NodeAnthropic.layer({ apiKey: "key", baseUrl: url }))
   )

@@ -1,4 +1,4 @@
-/** Types that are inferred: `tsc` is what fails here. */
+/** Inferred types: a mistake fails `tsc`, not the test run. */
 import type { Message as SdkMessage, Tool as SdkTool } from "@anthropic-ai/sdk/resources/messages"
 import { it } from "@effect/vitest"
 import { Context, Data, Effect, type Option, Schedule, Schema, SchemaGetter, type Stream } from "effect"
@@ -8,7 +8,7 @@ import { Tree } from "./support/tree.ts"
 
 type Failure = ClaudeError.ClaudeError
 
-/** A schema that needs a service to be decoded. */
+/** A service that decoding a schema requires. */
 class Rates extends Context.Service<Rates, { readonly rate: Effect.Effect<number> }>()("test/Rates") {}
 const Converted = Schema.Finite.pipe(
   Schema.decodeTo(Schema.Finite, {
@@ -51,7 +51,7 @@ it("what broke an answer off is one of our kinds", () => {
 describe("a prompt", () => {
   const messages = [{ role: "user" as const, content: "hi" }]
 
-  it("is a text, messages, or the parameters of the SDK", () => {
+  it("is a string, a list of messages, or the parameters of the SDK", () => {
     expectTypeOf(Claude.text("hi")).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
     expectTypeOf(Claude.text(messages)).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
     expectTypeOf(Claude.text({ messages, system: undefined })).toEqualTypeOf<
@@ -59,17 +59,17 @@ describe("a prompt", () => {
     >()
   })
 
-  it("has one name for each parameter", () => {
+  it("accepts only the API's names of parameters", () => {
     expectTypeOf(() => Claude.text("hi", { max_tokens: 5, tool_choice: undefined })).toBeFunction()
     // @ts-expect-error the API calls it max_tokens
     expectTypeOf(() => Claude.text("hi", { maxTokens: 5 })).toBeFunction()
-    // @ts-expect-error also in a prompt
+    // @ts-expect-error also inside a prompt
     expectTypeOf(() => Claude.text({ messages, maxTokens: 5 })).toBeFunction()
   })
 })
 
 describe("object", () => {
-  it("is of the type of the schema, not of its encoded side", () => {
+  it("returns the type of the schema, not its encoded type", () => {
     expectTypeOf(Claude.object(Invoice, "read it")).toEqualTypeOf<Effect.Effect<Invoice, Failure, Claude.Claude>>()
     expectTypeOf(Claude.object(Schema.Date, "when?")).toEqualTypeOf<Effect.Effect<Date, Failure, Claude.Claude>>()
     expectTypeOf(Claude.object(Schema.Literals(["a", "b"]), "which?")).toEqualTypeOf<
@@ -80,12 +80,12 @@ describe("object", () => {
     >()
   })
 
-  it("may be a class, or recursive", () => {
+  it("accepts a class or a recursive schema", () => {
     expectTypeOf(Claude.object(Person, "who?")).toEqualTypeOf<Effect.Effect<Person, Failure, Claude.Claude>>()
     expectTypeOf(Claude.object(Tree, "what?")).toEqualTypeOf<Effect.Effect<Tree, Failure, Claude.Claude>>()
   })
 
-  it("needs what the schema needs", () => {
+  it("requires the services of the schema", () => {
     expectTypeOf(Claude.object(Converted, "how much?")).toEqualTypeOf<
       Effect.Effect<number, Failure, Claude.Claude | Rates>
     >()
@@ -94,16 +94,16 @@ describe("object", () => {
     >()
   })
 
-  it("takes a schema, and no other thing", () => {
-    // @ts-expect-error a type is no schema
+  it("accepts only a schema", () => {
+    // @ts-expect-error a constructor is not a schema
     expectTypeOf(() => Claude.object(String, "what?")).toBeFunction()
-    // @ts-expect-error it needs a question
+    // @ts-expect-error the prompt is missing
     expectTypeOf(() => Claude.object(Invoice)).toBeFunction()
   })
 })
 
 describe("choice", () => {
-  it("is one of the list", () => {
+  it("returns the union of the choices", () => {
     expectTypeOf(Claude.choice(["billing", "other"], "which?")).toEqualTypeOf<
       Effect.Effect<"billing" | "other", Failure, Claude.Claude>
     >()
@@ -111,19 +111,19 @@ describe("choice", () => {
     expectTypeOf(Claude.choice(teams, "which?")).toEqualTypeOf<Effect.Effect<"a" | "b", Failure, Claude.Claude>>()
   })
 
-  it("is a text, if the list is only known when it runs", () => {
+  it("returns a string if the list is not a constant", () => {
     const teams: ReadonlyArray<string> = ["a", "b"]
     expectTypeOf(Claude.choice(teams, "which?")).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
   })
 
-  it("takes texts only", () => {
-    // @ts-expect-error a number is no text
+  it("accepts only strings", () => {
+    // @ts-expect-error a number is not a string
     expectTypeOf(() => Claude.choice([1, 2], "which?")).toBeFunction()
   })
 })
 
 describe("json, text and message", () => {
-  it("are what they are called", () => {
+  it("return JSON, a string and a reply", () => {
     expectTypeOf(Claude.json("what?")).toEqualTypeOf<Effect.Effect<Schema.Json, Failure, Claude.Claude>>()
     expectTypeOf(Claude.text("what?")).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
     expectTypeOf(Claude.message("what?")).toEqualTypeOf<Effect.Effect<Message.Reply, Failure, Claude.Claude>>()
@@ -132,7 +132,7 @@ describe("json, text and message", () => {
     expectTypeOf(Claude.countTokens("what?")).toEqualTypeOf<Effect.Effect<number, Failure, Claude.Claude>>()
   })
 
-  it("a reply has the message of the SDK, and what is read from it", () => {
+  it("a reply has the message of the SDK and our fields", () => {
     expectTypeOf<Message.Reply["message"]>().toEqualTypeOf<SdkMessage>()
     expectTypeOf<Message.Reply["toolUses"][number]["input"]>().toBeUnknown()
     expectTypeOf<Message.Reply["serverToolErrors"][number]["errorCode"]>().toBeString()
@@ -145,7 +145,7 @@ describe("json, text and message", () => {
 describe("a tool", () => {
   const tool = Tool.make("read", { description: "Reads.", input: Invoice })
 
-  it("is used with a value of its schema", () => {
+  it("has uses with the type of its schema", () => {
     expectTypeOf(tool).toEqualTypeOf<Tool.Tool<Invoice>>()
     expectTypeOf(tool.uses).parameters.toEqualTypeOf<[Message.Reply]>()
     expectTypeOf(tool.uses).returns.toEqualTypeOf<
@@ -156,24 +156,24 @@ describe("a tool", () => {
     >()
   })
 
-  it("is a tool of the SDK's", () => {
+  it("is a tool of the SDK", () => {
     expectTypeOf(tool).toExtend<SdkTool>()
     expectTypeOf(Claude.message("read it", { tools: [tool, { type: "web_search_20250305", name: "web_search" }] }))
       .toEqualTypeOf<Effect.Effect<Message.Reply, Failure, Claude.Claude>>()
   })
 
-  it("has no services, and no schema of the SDK's", () => {
-    // @ts-expect-error its input is decoded where no service is
+  it("accepts neither a schema with services nor the SDK's input_schema", () => {
+    // @ts-expect-error a schema with services
     expectTypeOf(() => Tool.make("much", { input: Schema.Struct({ a: Converted }) })).toBeFunction()
-    // @ts-expect-error the schema of the SDK's is made from the input
+    // @ts-expect-error input_schema is generated from the input
     expectTypeOf(() => Tool.make("much", { input: Invoice, input_schema: { type: "object" } })).toBeFunction()
-    // @ts-expect-error it needs an input
+    // @ts-expect-error the input is missing
     expectTypeOf(() => Tool.make("much", {})).toBeFunction()
   })
 })
 
 describe("outcome", () => {
-  it("has the data of the call, and leaves the errors of others", () => {
+  it("has the data of the call, and keeps other errors in the error type", () => {
     expectTypeOf(Policy.outcome(Claude.object(Invoice, "read it"))).toEqualTypeOf<
       Effect.Effect<Policy.Outcome<Invoice>, never, Claude.Claude>
     >()
@@ -181,7 +181,7 @@ describe("outcome", () => {
     expectTypeOf(Policy.outcome(mixed)).toEqualTypeOf<Effect.Effect<Policy.Outcome<void>, "mine", Claude.Claude>>()
   })
 
-  it("is narrowed by its status", () => {
+  it("narrows by its status", () => {
     type Of<S> = Extract<Policy.Outcome<Invoice>, { readonly status: S }>
     expectTypeOf<Policy.Outcome<Invoice>["status"]>().toEqualTypeOf<"success" | "error">()
     expectTypeOf<Of<"success">["data"]>().toEqualTypeOf<Invoice>()
@@ -197,31 +197,31 @@ describe("outcome", () => {
 })
 
 describe("the service", () => {
-  it("has a runtime that is passed on and not looked into", () => {
+  it("has an opaque runtime that can be passed on", () => {
     expectTypeOf<Claude.Claude["Service"]["runtime"]>().toEqualTypeOf<Claude.Runtime>()
     expectTypeOf<Extract<keyof Claude.Runtime, string>>().toBeNever()
     const own = (claude: Claude.Claude["Service"]) =>
       Claude.Claude.of({ ...claude, open: (request) => claude.open(request) })
     expectTypeOf(own).toBeFunction()
     const without = ({ countTokens, models, open }: Claude.Claude["Service"]) =>
-      // @ts-expect-error only a Claude has one
+      // @ts-expect-error no other value is a runtime
       Claude.Claude.of({ countTokens, models, open, runtime: {} })
     expectTypeOf(without).toBeFunction()
   })
 })
 
 describe("the current call", () => {
-  it("is read, and not set", () => {
+  it("is read-only", () => {
     expectTypeOf(Current.Call).toEqualTypeOf<Effect.Effect<Current.Call | undefined>>()
-    // @ts-expect-error it is no Reference
+    // @ts-expect-error it is not a Reference
     expectTypeOf(() => Effect.provideService(Effect.void, Current.Call, undefined)).toBeFunction()
-    // @ts-expect-error it cannot be written to
+    // @ts-expect-error it is readonly
     expectTypeOf((call: Current.Call) => call.attempt++).toBeFunction()
   })
 })
 
 describe("models", () => {
-  it("are read and refreshed with Claude", () => {
+  it("require Claude to be read and refreshed", () => {
     expectTypeOf(Models.all).toEqualTypeOf<Effect.Effect<ReadonlyArray<Models.Model>, never, Claude.Claude>>()
     expectTypeOf(Models.get("claude-haiku-5-5")).toEqualTypeOf<
       Effect.Effect<Option.Option<Models.Model>, never, Claude.Claude>
@@ -229,11 +229,11 @@ describe("models", () => {
     expectTypeOf(Models.refresh).toEqualTypeOf<Effect.Effect<ReadonlyArray<Models.Model>, Failure, Claude.Claude>>()
   })
 
-  it("need a name, and nothing else", () => {
+  it("need only an id in Models.layer", () => {
     expectTypeOf(Models.layer).parameter(0).toEqualTypeOf<
       ReadonlyArray<Pick<Models.Model, "id"> & Partial<Models.Model>> | undefined
     >()
-    // @ts-expect-error it needs a name
+    // @ts-expect-error the id is missing
     expectTypeOf(() => Models.layer([{ maxOutput: 1 }])).toBeFunction()
   })
 })
@@ -244,7 +244,7 @@ describe("a policy", () => {
   const forMalformed = Schedule.recurs(1).pipe(Schedule.setInputType<ClaudeError.MalformedOutput>())
   const call = Claude.text("hi")
 
-  it("leaves the type of a call of Claude as it is", () => {
+  it("does not change the type of a call", () => {
     type Text = Effect.Effect<string, Failure, Claude.Claude>
     expectTypeOf(Policy.apply(Policy.standard)(call)).toEqualTypeOf<Text>()
     expectTypeOf(Policy.apply({ retry: { Overloaded: retry }, reask: 2 })(call)).toEqualTypeOf<Text>()
@@ -254,7 +254,7 @@ describe("a policy", () => {
     >()
   })
 
-  it("adds DeadlineExceeded if it has an overall limit, or its type does not say", () => {
+  it("adds DeadlineExceeded to the error type if it has, or may have, an overall limit", () => {
     const own = Effect.fail(new Busy())
     const unknown: Policy.Policy = {}
     type Both = Effect.Effect<never, Busy | ClaudeError.DeadlineExceeded>
@@ -266,7 +266,7 @@ describe("a policy", () => {
     expectTypeOf(Policy.apply(unknown)(own)).toEqualTypeOf<Both>()
   })
 
-  it("has one schedule, or one for each kind of error, which takes that error", () => {
+  it("has one schedule, or one per kind of error, which receives that error", () => {
     const extended = {
       ...Policy.standard,
       retry: { ...Retry.standard, RateLimited: retry, CircuitOpen: undefined, MalformedOutput: forMalformed },
@@ -279,15 +279,15 @@ describe("a policy", () => {
     const joining = Retry.byTag({ ...Retry.standard, Busy: Retry.linear({ times: 3 }) }, Busy)
     expectTypeOf(Policy.apply({ retry: joining })).toBeFunction()
     // @effect-diagnostics missingEffectError:off
-    // @ts-expect-error a schedule for malformed answers, and not for whatever fails
+    // @ts-expect-error a schedule for MalformedOutput, not for every error
     expectTypeOf(() => Policy.apply({ retry: forMalformed })).toBeFunction()
-    // @ts-expect-error a schedule for malformed answers, and not for an overload
+    // @ts-expect-error a schedule for MalformedOutput, not for Overloaded
     expectTypeOf(() => Policy.apply({ retry: { Overloaded: forMalformed } })).toBeFunction()
-    // @ts-expect-error a number is no schedule
+    // @ts-expect-error a number is not a schedule
     expectTypeOf(() => Policy.apply({ retry: { Overloaded: 3 } })).toBeFunction()
   })
 
-  it("with a misspelt field is none: satisfies", () => {
+  it("with a misspelt field does not satisfy Policy", () => {
     // @ts-expect-error
     expectTypeOf({ overal: "1 minute" } satisfies Policy.Policy).toBeObject()
     // @ts-expect-error
@@ -304,7 +304,7 @@ describe("a policy", () => {
     expectTypeOf({ empty: { nugde: 1 } } satisfies Policy.Policy).toBeObject()
   })
 
-  it("with a misspelt field is none: apply", () => {
+  it("with a misspelt field is refused by apply", () => {
     // @ts-expect-error
     expectTypeOf(() => Policy.apply({ overal: "1 minute" })).toBeFunction()
     // @ts-expect-error
@@ -323,7 +323,7 @@ describe("a policy", () => {
     expectTypeOf(() => Policy.apply({ empty: { nudge: 1, times: 3 } })).toBeFunction()
   })
 
-  it("with a misspelt field is none: applyStream", () => {
+  it("with a misspelt field is refused by applyStream", () => {
     // @ts-expect-error
     expectTypeOf(() => Policy.applyStream({ ...Policy.standard, onbreak: "resume" })).toBeFunction()
     // @ts-expect-error
@@ -332,7 +332,7 @@ describe("a policy", () => {
     expectTypeOf(() => Policy.applyStream({ truncated: { continue: 2, raiseto: 9000 } })).toBeFunction()
   })
 
-  it("with a misspelt field is none, also where the record was made elsewhere", () => {
+  it("with a misspelt field is refused even if it is not a literal", () => {
     const slips = {
       field: { overall: "1 minute", overal: "1 minute" },
       tag: { retry: { Overloaded: retry, RateLimitted: retry } },

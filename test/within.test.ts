@@ -6,7 +6,7 @@ import { within } from "../src/within.ts"
 const late = () => "late" as const
 
 describe("within", () => {
-  /** What ended in which order, where the caller is interrupted at its nth step. */
+  /** The order of ends if the caller is interrupted at its nth step. */
   const interruptedAt = (step: number) =>
     Effect.gen(function*() {
       const ended: Array<string> = []
@@ -20,15 +20,15 @@ describe("within", () => {
       return ended.join(" ")
     })
 
-  it.effect("has ended what it runs before its caller goes on, wherever the caller is interrupted", () =>
+  it.effect("ends its effect before its caller continues, at whichever step the caller is interrupted", () =>
     Effect.gen(function*() {
       const orders = new Set(yield* Effect.forEach(Array.from({ length: 40 }, (_, i) => i + 3), interruptedAt))
-      // Interrupted before it has begun, or afterwards.
+      // Interrupted before it began, or after its end.
       for (const order of orders) assert.include(["", "caller", "self caller"], order)
       assert.isTrue(orders.has("self caller"))
     }))
 
-  it.effect("has ended what it runs, also if that interrupts its caller", () =>
+  it.effect("ends its effect even if the effect interrupts the caller", () =>
     Effect.gen(function*() {
       const ended: Array<string> = []
       const self = Effect.suspend(() => {
@@ -43,7 +43,7 @@ describe("within", () => {
       assert.deepStrictEqual(ended, ["self", "caller"])
     }))
 
-  it.effect("fails at its limit, once what it runs has ended", () =>
+  it.effect("fails at its limit, after its effect has ended", () =>
     Effect.gen(function*() {
       const ended: Array<string> = []
       const self = Effect.onExit(Effect.never, () =>
@@ -56,7 +56,7 @@ describe("within", () => {
       assert.deepStrictEqual(ended, ["self"])
     }))
 
-  it.effect("gives what comes before its limit, and keeps a defect a defect", () =>
+  it.effect("returns a result before its limit, and keeps defects", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.forkChild(within(Effect.as(Effect.sleep(999), 1), 1000, late))
       yield* TestClock.adjust(999)

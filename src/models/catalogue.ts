@@ -1,38 +1,38 @@
-/** What is known of the models: the shape of it. */
+/** The types of the model catalogue, and the cost of an answer. */
 import { isNotNullish, isNumber } from "effect/Predicate"
 
 /** US dollars per million tokens. */
 export interface Prices {
   readonly input: number
   readonly output: number
-  /** Written to the cache for five minutes. */
+  /** For tokens written to the cache for five minutes. */
   readonly cacheWrite: number
-  /** Written to the cache for an hour. */
+  /** For tokens written to the cache for an hour. */
   readonly cacheWriteHour: number
   readonly cacheRead: number
-  /** For a prompt of more tokens than this, cached ones included, everything costs so many times as much. */
+  /** For a prompt of more than `above` tokens, cached ones included, all prices are multiplied by `times`. */
   readonly long?: { readonly above: number; readonly times: number } | undefined
 }
 
-/** What a model can do; what is not known is missing. */
+/** The capabilities of a model; an unknown one is missing. */
 export interface Capabilities {
   readonly structuredOutputs?: boolean | undefined
-  /** Whether an answer can be begun for it, by a last message of the assistant. */
+  /** Whether the last message may be the assistant's, which the answer continues. */
   readonly prefill?: boolean | undefined
   readonly images?: boolean | undefined
   readonly pdfs?: boolean | undefined
-  /** The levels of `output_config.effort`; none, if it knows no effort. */
+  /** The supported levels of `output_config.effort`; empty if the model does not support effort. */
   readonly effort?: ReadonlyArray<string> | undefined
-  /** The types of `thinking`; none, if it does not think. */
+  /** The supported types of `thinking`; empty if the model does not support thinking. */
   readonly thinking?: ReadonlyArray<string> | undefined
   /**
-   * Whether a `tool_choice` may force the use of a tool, even while the model thinks adaptively: while thinking is
-   * `enabled`, it never may.
+   * Whether `tool_choice` may force the use of a tool, with adaptive thinking too. With thinking `enabled`, no model
+   * allows it.
    */
   readonly forcedTools?: boolean | undefined
 }
 
-/** One model; what is not known is missing. */
+/** One model; an unknown field is missing. */
 export interface Model {
   readonly id: string
   /** Its family: `haiku`, `sonnet` … */
@@ -40,46 +40,45 @@ export interface Model {
   readonly lifecycle: "active" | "deprecated" | "retired"
   /** When it was deprecated, as an ISO date. */
   readonly deprecatedAt?: string | undefined
-  /** When it is to be retired, as an ISO date. A date in the past says that it is overdue, not that it has happened. */
+  /** When retirement is planned, as an ISO date. A date in the past does not mean that the model is retired. */
   readonly retiresAt?: string | undefined
-  /** How much it reads, in tokens. */
+  /** Tokens. */
   readonly contextWindow?: number | undefined
-  /** How much it writes at most, in tokens. */
+  /** The largest `max_tokens`. */
   readonly maxOutput?: number | undefined
   readonly capabilities: Capabilities
   readonly prices?: Prices | undefined
-  /** Where this is from. */
+  /** Where the data is from. */
   readonly source: string
   /** When it was looked up, as an ISO date. */
   readonly asOf: string
-  /** Whether the API itself said so, in this process. */
+  /** Whether the API itself sent the entry, in this process. */
   readonly live?: boolean | undefined
 }
 
 /** Models by their id. */
 export type Models = ReadonlyMap<string, Model>
 
-/** What one `Claude` knows of the models. One mutable record, which `Models.refresh` writes to. */
+/** The catalogue of one `Claude`: a mutable record, which `Models.refresh` updates. */
 export interface Catalogue {
   models: Models
-  /** What was warned of: once is enough. */
+  /** The warnings that were logged already. */
   readonly warned: Set<string>
 }
 
-/** These models by their id. */
 export const byId = (models: ReadonlyArray<Model>): Models => new Map(models.map((model) => [model.id, model] as const))
 
 // -----------------------------------------------------------------------------
 // Costs
 // -----------------------------------------------------------------------------
 
-/** What an answer cost in US dollars, or at least cost. */
+/** US dollars; a lower bound if `atLeast` is set. */
 interface Cost {
   readonly dollars: number
   readonly atLeast: boolean
 }
 
-/** What tokens were used for. The names are the API's. What is inside of a record may be anything that was sent. */
+/** The usage that the API sends. The nested records are not validated. */
 interface Usage {
   readonly input_tokens: number
   readonly output_tokens: number
@@ -92,14 +91,13 @@ interface Usage {
   readonly speed: string | null
 }
 
-/** Usually it says nothing of tools. */
 const usesTools = (tools: object | null | undefined): boolean =>
   isNotNullish(tools) && Object.values(tools).some((uses) => isNumber(uses) && uses > 0)
 
-/** JSON may say `1e999`, which is infinite: nothing that it is added to would come back from that. */
+/** Excludes `Infinity`, which JSON can carry as `1e999` and which would make every sum infinite. */
 export const isCount = (value: unknown): value is number => isNumber(value) && value >= 0 && value < Infinity
 
-/** The price of what was used. At least that, where something has a price of its own: tools, speed, place, tier. */
+/** The cost of a usage; a lower bound if something has an extra price: server tools, speed, region, tier. */
 export const cost = (usage: Usage, { cacheRead, cacheWrite, cacheWriteHour, input, long, output }: Prices): Cost => {
   const read = usage.cache_read_input_tokens ?? 0
   const written = usage.cache_creation_input_tokens ?? 0

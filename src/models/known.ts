@@ -1,18 +1,18 @@
 /**
- * The models known when this was written.
+ * The built-in model catalogue.
  *
- * Data, not truth: every entry says when it was looked up and where, what no
- * source says is missing, and `Models.refresh` brings what the API itself says.
+ * Every entry has its date and its source; a fact without a source is missing.
+ * `Models.refresh` replaces them with data from the API.
  *
- * An entry names the page of its model. What a page leaves out is from, below
- * https://platform.claude.com/docs/en: about-claude/pricing (prices),
+ * An entry names the page of its model. Facts that this page lacks are from these
+ * pages below https://platform.claude.com/docs/en: about-claude/pricing (prices),
  * about-claude/model-deprecations (lifecycle), build-with-claude/effort,
  * /thinking and /structured-outputs (from 4.5 on), /working-with-messages (no
  * prefill from 4.6 on), /vision and /pdf-support (all active models).
- * `forcedTools` is from models/…/whats-new-… and /migration-guide: no, where they
- * say so; yes, where they say it is new that it no longer works, or where others
- * have tried it (github.com/langchain-ai/langchain-aws/pull/1141).
- * `retiresAt` is a date that was announced: "not sooner than" is none.
+ * `forcedTools` is from models/…/whats-new-… and /migration-guide: false where they
+ * say so; true for a model before one where they call the restriction new, and for
+ * models that others have tried (github.com/langchain-ai/langchain-aws/pull/1141).
+ * `retiresAt` is an announced date; "not sooner than" dates are left out.
  */
 import type { Capabilities, Model, Prices } from "./catalogue.ts"
 
@@ -42,7 +42,9 @@ const manual = (effort: ReadonlyArray<string>): Capabilities => ({
   prefill: true
 })
 
-/** A write costs 1.25 times the input, or twice for an hour; a read is so many times cheaper than the input. */
+/**
+ * A cache write costs 1.25 times the input price, or twice for an hour; a read costs the input price over `cheaper`.
+ */
 const prices = (input: number, output: number, cheaper = 10): Prices => ({
   input,
   output,
@@ -55,7 +57,7 @@ const fable5: Model = {
   ...large,
   id: "claude-fable-5",
   line: "fable",
-  // Whether it takes forced tools, reports do not agree (github.com/pydantic/pydantic-ai/issues/5911).
+  // forcedTools is missing: reports disagree (github.com/pydantic/pydantic-ai/issues/5911).
   capabilities: always,
   prices: prices(10, 50),
   source: `${docs}/models/fable-5/overview`
@@ -68,7 +70,7 @@ const fable51: Model = {
   prices: prices(10, 50, 40),
   source: `${docs}/models/fable-5-1/overview`
 }
-// The cache prices, the levels of effort and forced tools are told by others who read the pages of Anthropic.
+// Cache prices, effort levels and forced tools are from third parties that cite Anthropic's pages.
 const fable52: Model = {
   ...large,
   id: "claude-fable-5-2",
@@ -180,7 +182,7 @@ export const known: ReadonlyArray<Model> = [
     id: "claude-mythos-preview",
     lifecycle: "deprecated",
     deprecatedAt: "2026-06-09",
-    // From the SDK; the page of deprecations has no date any more.
+    // From the SDK; the deprecations page no longer has a date.
     retiresAt: "2026-06-30",
     contextWindow: 1_000_000,
     capabilities: {

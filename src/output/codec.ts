@@ -1,9 +1,9 @@
 /**
- * What an answer must be, and how Claude is told.
+ * Codecs of structured answers, and the requests for them.
  *
- * The API holds the model to a JSON schema where it can: no recursion, nothing
- * that may be anything, at most 16 unions. Where it cannot, or the model is not
- * able to, the schema goes into the question.
+ * The API enforces a JSON schema that has no recursion, a type everywhere and at
+ * most 16 unions. For another schema, or a model without structured outputs, the
+ * schema goes into the prompt.
  */
 import type { ContentBlockParam } from "@anthropic-ai/sdk/resources/messages"
 import * as AnthropicStructuredOutput from "effect/ai/AnthropicStructuredOutput"
@@ -14,11 +14,11 @@ import * as Schema from "effect/Schema"
 import type { Form, Params } from "../Message.ts"
 import { finite, refusal, rooted } from "./jsonSchema.ts"
 
-/** What an answer must be. */
+/** The two forms of a structured answer. */
 export interface Output<A, RD> {
-  /** How it is decoded, and asked for, in words. */
+  /** Requested by an instruction in the prompt. */
   readonly words: Held<A, RD> & { readonly instruction: string }
-  /** The same by a schema, or why the API would not take it. */
+  /** Requested by a schema that the API enforces, or why the API would refuse it. */
   readonly held: Result.Result<Held<A, RD>, string>
 }
 
@@ -29,10 +29,10 @@ interface Held<A, RD> {
 
 export type Codec<A, RD> = Schema.ConstraintCodec<A, unknown, RD>
 
-/** What an answer must be, to be a value of the schema. Fails with a sentence if that cannot be written as JSON. */
+/** The forms for a schema. Fails with a message if the schema has no JSON form. */
 export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result<Output<A, RD>, string> => {
   const known = outputs.get(schema)
-  // What is under a schema was made from it.
+  // Cast: the entry under a schema was made from it.
   if (known !== undefined) return known as Result.Result<Output<A, RD>, string>
   const output = Result.map(
     Result.try({
@@ -45,15 +45,17 @@ export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.R
   return output
 }
 
-/** A cache, because to compile a schema costs more than a call: a copied schema is only compiled again. */
+/** A cache, because compiling a schema costs more than a call. */
 const outputs = new WeakMap<object, Result.Result<Output<unknown, unknown>, string>>()
 
-/** One of a list. Fails with a sentence if it is no list to choose from. */
+/** The forms for one of the choices. Fails with a message if a choice is blank or repeated, or there is none. */
 export const choice = <C extends ReadonlyArray<string>>(
   choices: C
 ): Result.Result<Output<{ readonly choice: C[number] }, never>, string> => {
   if (choices.length === 0 || new Set(choices).size < choices.length || choices.some((name) => name.trim() === "")) {
-    return Result.fail("the choices are none, or one is blank or there twice: give each a name of its own")
+    return Result.fail(
+      "the list of choices is empty, or a choice is blank or repeated: give at least one, each with a unique name"
+    )
   }
   const codec = Schema.Struct({ choice: Schema.Literals(choices) })
   const jsonSchema = {
@@ -66,10 +68,10 @@ export const choice = <C extends ReadonlyArray<string>>(
   return Result.succeed({ words: { ...written, instruction: inSchema(jsonSchema) }, held: Result.succeed(written) })
 }
 
-/** Whatever JSON can say. */
+/** The form for any JSON value. */
 export const json: Result.Result<Output<Schema.Json, never>, string> = Result.succeed({
   words: { codec: Schema.Json, jsonSchema: {}, instruction: "Answer with one JSON value, and nothing else." },
-  held: Result.fail("any JSON value is asked for")
+  held: Result.fail("every JSON value is accepted")
 })
 
 const inWords = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output<A, RD>["words"] => {
@@ -79,7 +81,7 @@ const inWords = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output<A, 
   return { codec, jsonSchema, instruction: inSchema(jsonSchema) }
 }
 
-/** Asks for a value of a JSON schema, in words. */
+/** The instruction to answer with a value of a JSON schema. */
 export const inSchema = (schema: object): string =>
   `Answer with one JSON value that matches this JSON Schema, and nothing else:\n${JSON.stringify(schema)}`
 
@@ -99,7 +101,7 @@ const held = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result
     }
   )
 
-/** A struct without fields: TypeScript means by it anything, whoever writes it means an object. */
+/** A struct without fields: in TypeScript it accepts anything but null, but its author means an object. */
 const isEmpty = ({ ast }: Schema.Constraint): boolean =>
   ast._tag === "Objects" && ast.propertySignatures.length === 0 && ast.indexSignatures.length === 0
 
@@ -109,7 +111,7 @@ const nothing = { type: "object", properties: {}, required: [], additionalProper
 // Asking
 // -----------------------------------------------------------------------------
 
-/** The form in which a model that takes schemas is asked. */
+/** The form for a model with structured outputs. */
 export const formOf = (output: Result.Result<Output<unknown, unknown>, string>): Form =>
   Result.isFailure(output)
     ? { form: "unsupported", because: output.failure }
@@ -117,7 +119,7 @@ export const formOf = (output: Result.Result<Output<unknown, unknown>, string>):
     ? { form: "prompt", because: output.success.held.failure }
     : { form: "schema" }
 
-/** The codec of the form, and the parameters that ask for it. */
+/** The codec for the answer, and the parameters that request it. `able`: the model has structured outputs. */
 export const ask = <A, RD>(output: Output<A, RD>, params: Params, able: boolean): {
   readonly codec: Codec<A, RD>
   readonly params: Params
@@ -129,7 +131,7 @@ export const ask = <A, RD>(output: Output<A, RD>, params: Params, able: boolean)
   return { codec, params: { ...params, output_config: { ...params.output_config, format } } }
 }
 
-/** The same request, with an instruction at the end of the last message of the user's: what is before it stays cached. */
+/** Appends an instruction to the last user message, so that the cached prefix stays valid. */
 export const instruct = (params: Params, instruction: string): Params => {
   const at = params.messages.findLastIndex(({ role }) => role === "user")
   const last = params.messages[at]

@@ -1,4 +1,4 @@
-/** From an answer to the value that it must be, or to what is wrong with it. */
+/** Decodes an answer into a value, or into issues. */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -9,7 +9,7 @@ import type { Reply } from "../Message.ts"
 import type { Codec, Output } from "./codec.ts"
 import * as Json from "./extractJson.ts"
 
-/** The value in an answer that is complete. What is wrong is said in the words of the schema, not of the API's form. */
+/** Decodes a complete answer. Issues refer to the user's schema, if possible, and not to the API's form of it. */
 export const decode = <A, RD>(
   { words }: Output<A, RD>,
   codec: Codec<A, RD>,
@@ -31,7 +31,7 @@ export const decode = <A, RD>(
     }
   })
 
-/** The value of a codec, or what is wrong with it. What a schema throws is wrong with the value too. */
+/** Decodes a value. A defect of the schema counts as an issue. */
 export const decodeValue = <A, RD, E>(
   codec: Codec<A, RD>,
   value: unknown,
@@ -44,11 +44,10 @@ export const decodeValue = <A, RD, E>(
     )
   )
 
-/** How many, for people: the rest quotes the answer. */
+/** The number of issues for messages; the issues themselves quote the answer. */
 export const countOf = (issues: ReadonlyArray<Issue>): string =>
   issues.length === 1 ? "1 issue" : `${issues.length} issues`
 
-/** An answer that is not what it must be. */
 export const malformed = (
   { model, requestId, stopReason, text, usage }: Reply,
   issues: ReadonlyArray<Issue>,

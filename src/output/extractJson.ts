@@ -1,12 +1,12 @@
 /**
- * The JSON value in what a model wrote.
+ * Finds the JSON value in the text of a model.
  *
- * Models put it in fences and say something before and after it. All that is
- * tolerated as long as there is one value: between two, nobody chooses.
+ * Fences and text around the value are tolerated. Two values are an error:
+ * picking one would be a guess.
  */
 import * as Result from "effect/Result"
 
-/** The one value in the text, or why there is none. */
+/** The only JSON value in the text, or why there is not exactly one. */
 export const find = (text: string): Result.Result<unknown, string> => {
   const trimmed = text.trim()
   const whole = Result.orElse(parse(trimmed), () => parse(unfenced(trimmed)))
@@ -16,21 +16,21 @@ export const find = (text: string): Result.Result<unknown, string> => {
     if (values.length === 1) return Result.succeed(value)
     return Result.fail(
       values.length === 0
-        ? "there is no JSON value in it"
-        : `there are ${values.length} JSON values in it, and one was asked for`
+        ? "the answer has no JSON value"
+        : `the answer has ${values.length} JSON values instead of one`
     )
   })
 }
 
-/** What is in fences, if there is nothing else. */
+/** The content of a fence around the whole text. */
 const unfenced = (text: string): string =>
   text.startsWith("```") && text.endsWith("```") ? text.slice(text.indexOf("\n") + 1, -3) : ""
 
-/** How many brackets that begin no JSON are looked at, and how many characters: for each, the text may be read to its end. */
+/** Limits on brackets that do not begin JSON, and on the characters read for them: each may cost a scan to the end. */
 const mostMisses = 256
 const mostMissed = 4_000_000
 
-/** The objects and arrays that stand between words. Fails if one of them seems to be cut. */
+/** The objects and arrays between words. Fails if one seems to be cut off. */
 const scan = (text: string): Result.Result<ReadonlyArray<unknown>, string> => {
   const values: Array<unknown> = []
   const openings = /[{[]/g
@@ -38,23 +38,23 @@ const scan = (text: string): Result.Result<ReadonlyArray<unknown>, string> => {
   let missed = 0
   for (let at = openings.exec(text); at !== null; at = openings.exec(text)) {
     const to = closing(text, at.index)
-    if (to === undefined && isJson(text, at.index)) return Result.fail("there is a JSON value in it that does not end")
-    // What is inside of brackets that are no JSON is a piece of something: it is passed over.
+    if (to === undefined && isJson(text, at.index)) return Result.fail("a JSON value in the answer is cut off")
+    // Skip the whole bracket even if it is not JSON: a value inside of it would be a fragment.
     if (to !== undefined) openings.lastIndex = to
     const parsed = to === undefined ? undefined : parse(text.slice(at.index, to))
     if (parsed !== undefined && Result.isSuccess(parsed)) values.push(parsed.success)
     else if (++misses > mostMisses || (missed += (to ?? text.length) - at.index) > mostMissed) {
-      return Result.fail("there are too many brackets to tell the JSON from the words around it")
+      return Result.fail("the answer has too many brackets to find the JSON value among them")
     }
   }
   return Result.succeed(values)
 }
 
-/** Whether a bracket seems to begin JSON, and is no sign between words. */
+/** Whether a bracket seems to begin JSON, and not prose. */
 const isJson = (text: string, from: number): boolean =>
   (text[from] === "{" ? /^\{\s*["}]/ : /^\[\s*["{[\]\d-]/).test(text.slice(from, from + 64))
 
-/** Where the bracket that opens at `from` is closed, if it is. */
+/** The index after the bracket that closes the one at `from`. */
 const closing = (text: string, from: number): number | undefined => {
   let depth = 0
   let quoted = false

@@ -1,8 +1,8 @@
-/** JSON schemas as the API takes them, and which of them it does not take. */
+/** Converts JSON schemas to the form that the API accepts, and finds those it refuses. */
 import type * as JsonSchema from "effect/JsonSchema"
 import { isObject, isString } from "effect/Predicate"
 
-/** A schema whose root is no reference, with the definitions that it needs, and no others. */
+/** Inlines a root that is a `$ref`, and keeps only the definitions in use. */
 export const rooted = (
   root: JsonSchema.JsonSchema,
   definitions: { readonly [name: string]: unknown }
@@ -24,7 +24,7 @@ export const rooted = (
   return needed.size === 0 ? schema : { ...schema, $defs: Object.fromEntries(needed) }
 }
 
-/** The same schema, with numbers that are no text: Effect writes those that JSON lacks as `"NaN"` and `"Infinity"`. */
+/** Removes the strings `"NaN"` and `"Infinity"`, which Effect adds to the schema of a number. */
 export const finite = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
   const visit = (node: unknown): unknown => {
     if (Array.isArray(node)) return node.map(visit)
@@ -38,11 +38,11 @@ export const finite = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => 
       ? { type: "number" }
       : Object.fromEntries(Object.entries(node).map(([key, value]) => [key, visit(value)]))
   }
-  // What is made of an object by this is one.
+  // Cast: `visit` maps an object to an object.
   return visit(schema) as JsonSchema.JsonSchema
 }
 
-/** The definition that a schema refers to, if it does. Its name is in an escaped form (RFC 6901, 6). */
+/** The name of the definition that a `$ref` points to, unescaped (RFC 6901, section 6). */
 const nameOf = ({ $ref }: { readonly $ref?: unknown }): string | undefined =>
   isString($ref) && $ref.startsWith("#/$defs/")
     ? decodeURIComponent($ref.slice("#/$defs/".length)).replaceAll("~1", "/").replaceAll("~0", "~")
@@ -51,7 +51,7 @@ const nameOf = ({ $ref }: { readonly $ref?: unknown }): string | undefined =>
 /** The most unions in one request. Source: API docs, structured outputs. */
 const mostUnions = 16
 
-/** Why the API would not take a schema, if it would not. */
+/** Why the API would refuse a schema; undefined if it accepts it. */
 export const refusal = (schema: JsonSchema.JsonSchema): string | undefined => {
   let unions = 0
   let open = false
@@ -66,7 +66,7 @@ export const refusal = (schema: JsonSchema.JsonSchema): string | undefined => {
   }
   visit(schema)
   return open
-    ? "a part of the schema may be anything, which the API does not take"
+    ? "a part of the schema has no type, which the API does not take"
     : unions > mostUnions
     ? `the schema has ${unions} unions and optional fields, and the API takes ${mostUnions}`
     : undefined

@@ -1,4 +1,4 @@
-/** The tools in an answer. */
+/** The tool uses in an answer, and the decoding of their input. */
 import type { Message, ToolUnion } from "@anthropic-ai/sdk/resources/messages"
 import * as Effect from "effect/Effect"
 import { hasProperty, isString } from "effect/Predicate"
@@ -8,13 +8,12 @@ import type { MalformedOutput } from "../ClaudeError.ts"
 import type { Reply, ServerToolError, ToolUse } from "../Message.ts"
 import * as Decode from "./decode.ts"
 
-/** Where a tool has the codec of its input. A symbol, so that it is not sent. */
+/** The key of the input codec in a tool. A symbol, so that it is not sent. */
 export const codec = Symbol("resilient-claude/Tool/codec")
 
-/** A codec of some input. */
 export type Codec<A> = Schema.ConstraintCodec<A, unknown>
 
-/** The tools to be used. */
+/** The tool uses that the client must answer. */
 export const uses = (content: Message["content"]): ReadonlyArray<ToolUse> =>
   content.every(isText)
     ? []
@@ -22,7 +21,7 @@ export const uses = (content: Message["content"]): ReadonlyArray<ToolUse> =>
       block.type === "tool_use" ? [{ id: block.id, name: block.name, input: block.input }] : []
     )
 
-/** The tools of the API's own that failed. */
+/** The server tools that failed. */
 export const serverErrors = (content: Message["content"]): ReadonlyArray<ServerToolError> =>
   content.every(isText) ?
     [] :
@@ -33,10 +32,10 @@ export const serverErrors = (content: Message["content"]): ReadonlyArray<ServerT
         : []
     )
 
-/** Most answers have nothing else. */
+/** A fast path: most answers have only text. */
 const isText = ({ type }: Message["content"][number]): boolean => type === "text"
 
-/** The reply, with the input of tools that have a codec decoded. */
+/** Decodes the input of tools that have a codec. */
 export const decode = (
   tools: ReadonlyArray<ToolUnion> | undefined,
   reply: Reply
@@ -57,8 +56,8 @@ export const decode = (
 }
 
 /**
- * The tool uses of a reply with the inputs that Claude wrote: those in `toolUses` may be decoded already, or be copies. A
- * use is found by its position, and if the list was changed, by its id.
+ * The tool uses of a reply with their input as Claude wrote it: `toolUses` may be decoded already, or copies. A use is
+ * found by its position; if the list was changed, by its id.
  */
 export const raw = ({ message, toolUses }: Reply): ReadonlyArray<ToolUse> => {
   const written = uses(message.content)
@@ -69,7 +68,6 @@ export const raw = ({ message, toolUses }: Reply): ReadonlyArray<ToolUse> => {
   })
 }
 
-/** One raw use of a tool, its input decoded. */
 export const decodeUse = <A>(
   codec: Codec<A>,
   use: ToolUse,

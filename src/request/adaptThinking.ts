@@ -1,4 +1,4 @@
-/** Thinking and effort as another model takes them. */
+/** Adapts thinking and effort to a fallback model. */
 import type { ThinkingConfigParam } from "@anthropic-ai/sdk/resources/messages"
 import { isString } from "effect/Predicate"
 import type { Params } from "../Message.ts"
@@ -17,10 +17,10 @@ export const thinking = (params: Params, { capabilities }: Model): Adapted | und
   return changed(withThinking(params, instead), `thinking ${type} → ${instead?.type ?? leftOut}`)
 }
 
-/** With both of them the model does not think before it answers. */
+/** The types without thinking before the answer. */
 const off: ReadonlySet<unknown> = new Set(["disabled", "between_tools"])
 
-/** What is nearest to no thinking. A model that always thinks does so by default. */
+/** The supported type closest to no thinking; undefined (the default) for a model that always thinks. */
 const idle = (known: ReadonlyArray<string>): ThinkingConfigParam | undefined =>
   known.includes("disabled")
     ? { type: "disabled" }
@@ -40,8 +40,8 @@ const busy = (params: Params, type: string, known: ReadonlyArray<string>): Think
 }
 
 /**
- * Whether thinking can be `enabled` here: then no tool may be forced, and the assistant's turn that goes on, because it
- * used tools or was begun, must have started with thinking.
+ * Whether the API accepts thinking `enabled`: no tool may be forced, and an assistant's turn that continues after tool
+ * use or prefill must have started with thinking.
  */
 const mayBegin = ({ messages, tool_choice }: Params): boolean => {
   if (isForced(tool_choice)) return false
@@ -50,13 +50,13 @@ const mayBegin = ({ messages, tool_choice }: Params): boolean => {
   return !goesOn || Array.isArray(said?.content) && isThinking(said.content[0])
 }
 
-/** From the least to the most. */
+/** In ascending order. */
 const levels = ["low", "medium", "high", "xhigh", "max"] as const
 
 export const effort = (params: Params, { capabilities }: Model): Adapted | undefined => {
   const asked = params.output_config?.effort
   if (!isString(asked) || capabilities.effort === undefined) return undefined
-  // Where the model does not think, what is above high may be refused.
+  // Without thinking, levels above high may be refused.
   const known = off.has(params.thinking?.type)
     ? capabilities.effort.filter((level) => level !== "xhigh" && level !== "max")
     : capabilities.effort
@@ -67,7 +67,7 @@ export const effort = (params: Params, { capabilities }: Model): Adapted | undef
   return changed(withConfig(params, config), `effort ${asked} → ${instead ?? leftOut}`)
 }
 
-/** A budget that was below max_tokens stays below. With tools it may be above: then it is as it was. */
+/** Keeps a budget below `max_tokens` if it was below before. With tools it may be above, and is left unchanged. */
 export const budget = (params: Params, _: Model, original: Params): Adapted | undefined => {
   const { max_tokens, thinking } = params
   if (thinking?.type !== "enabled" || original.thinking !== thinking) return undefined
@@ -79,9 +79,9 @@ export const budget = (params: Params, _: Model, original: Params): Adapted | un
     : changed(withThinking(params, { ...thinking, budget_tokens: lower }), `budget_tokens ${budget_tokens} → ${lower}`)
 }
 
-/** The least the API takes. */
+/** The minimum of the API. */
 const minBudget = 1024
 
-/** Half is for thinking, half for the answer; nothing, if there is no room for both. */
+/** Half of `max_tokens`, at least the minimum; undefined if nothing would be left for the answer. */
 const budgetOf = (maxTokens: number): number | undefined =>
   maxTokens > minBudget ? Math.max(minBudget, Math.floor(maxTokens / 2)) : undefined

@@ -1,10 +1,10 @@
 /**
- * The same request for another model: one that it takes.
+ * Adapts a request to a fallback model.
  *
- * Only what is known to be refused is changed, and to what is nearest to it.
- * Made anew from the original for every model, so that what one of them cannot
- * do is not lost to the next. The changes are said in words for a log, without
- * anything of the prompt.
+ * Only parameters that the model is known to refuse are changed, to the closest
+ * that it accepts. Every model gets a copy of the original request, so that the
+ * limits of one do not affect the next. The log lists the changes, without any
+ * text of the prompt.
  */
 import { isObject } from "effect/Predicate"
 import type { Params } from "../Message.ts"
@@ -29,7 +29,7 @@ const forcedTools = (params: Params, { capabilities }: Model): Adapted | undefin
   return changed({ ...params, tool_choice: { type: "auto", ...alone } }, `tool_choice ${choice.type} → auto`)
 }
 
-/** Whether the model must be free to use a tool or not: many must, while they think. */
+/** Whether the model refuses a forced tool; many do while they think. */
 const isFree = (thinking: Params["thinking"], { forcedTools, thinking: known = [] }: Capabilities): boolean =>
   forcedTools === false || thinking?.type === "enabled" ||
   forcedTools !== true && known.includes("adaptive") && (thinking?.type === "adaptive" || !known.includes("disabled"))
@@ -53,14 +53,14 @@ const strictTools = (params: Params, { capabilities }: Model): Adapted | undefin
     : changed({ ...params, tools }, "strict tools → tools")
 }
 
-/** Asks for what would follow a text that was begun, as the answer. */
+/** Replaces a prefill: asks for the continuation of the last assistant message. */
 const goOn = "Your last message was cut off. Go on exactly where it ends, and repeat nothing of it: " +
   "answer only with what follows."
 
 const prefill = (params: Params, { capabilities }: Model): Adapted | undefined => {
   const { messages } = params
   if (capabilities.prefill !== false || !isPrefilled(messages)) return undefined
-  // A last message may be empty, one before it not.
+  // Drop empty assistant messages at the end: only the last message may be empty.
   const said = messages.slice(
     0,
     1 + messages.findLastIndex((one) => one.role !== "assistant" || one.content.length > 0)
@@ -75,7 +75,7 @@ const prefill = (params: Params, { capabilities }: Model): Adapted | undefined =
 // The table
 // -----------------------------------------------------------------------------
 
-/** In the order they are applied: what follows may depend on what is before it. */
+/** In the order of application: an adaptation may depend on the ones before it. */
 export const adaptations: ReadonlyArray<Adaptation> = [
   { name: "max_tokens", source: "Models API: max_tokens", change: maxTokens },
   { name: "thinking", source: "Models API: capabilities.thinking", change: thinking },
@@ -97,7 +97,7 @@ export const adaptations: ReadonlyArray<Adaptation> = [
   { name: "prefill", source: "platform.claude.com/docs/en/api/errors#prefill-not-supported", change: prefill }
 ]
 
-/** The request as this model takes it. What is not known of the model is not changed for it. */
+/** Applies all adaptations. A capability that the catalogue does not know changes nothing. */
 export const adapt = (params: Params, model: Model | undefined): Adapted => {
   if (model === undefined || !areMessages(params.messages)) return { params, changes: [] }
   let adapted = params

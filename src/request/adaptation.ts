@@ -1,8 +1,8 @@
-/** One change of a request for another model, and how it is told. */
+/** The type of an adaptation of a request to a fallback model. */
 import type { Params } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 
-/** A request, and what is no longer as it was: nothing, if it is the same object. */
+/** A request and the changes in it; no changes if it is the same object. */
 export interface Adapted {
   readonly params: Params
   readonly changes: ReadonlyArray<string>
@@ -11,9 +11,9 @@ export interface Adapted {
 /** One row of the table. */
 export interface Adaptation {
   readonly name: string
-  /** Where it is from. */
+  /** The documentation of the restriction. */
   readonly source: string
-  /** The request as the model takes it, if it does not take it so. `original` is the one before all rows. */
+  /** The adapted request; undefined if the model accepts it. `original` is the request before all adaptations. */
   readonly change: (params: Params, model: Model, original: Params) => Adapted | undefined
 }
 

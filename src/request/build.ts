@@ -1,4 +1,4 @@
-/** From what was asked to a request, or to why it cannot be sent. */
+/** Builds a request from a prompt and options, and validates it. */
 import type { MessageCountTokensParams, MessageParam } from "@anthropic-ai/sdk/resources/messages"
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
@@ -18,29 +18,29 @@ import { withoutThinking } from "./otherThinking.ts"
 import * as Rest from "./rest.ts"
 import { absurdMaxTokens } from "./rules/parameters.ts"
 
-/** Enough for a long page; every call streams, so that only its price limits it. */
+/** Enough for a long page. Every call streams, so only the price limits it. */
 const defaultMaxTokens = 4096
 
-/** A change to the parameters, which may depend on what the model can do. */
+/** A change to the parameters, which may depend on the capabilities of the model. */
 export type Amend = (params: Params, model: Model | undefined) => Params
 
-/** Asks without the thinking of earlier turns. Set where another model has refused it. */
+/** Removes the thinking of earlier turns. Set after a model refused the thinking of another one. */
 export const WithoutThinking = Context.Reference<boolean>("resilient-claude/WithoutThinking", {
   defaultValue: () => false
 })
 
-/** A request, and what it is made for. */
+/** A request, and the model it is for. */
 export interface Prepared {
-  /** What is sent: for all of an answer, or for the rest of it. */
+  /** The request to send: for the whole answer, or for the rest of it. */
   readonly request: Request
-  /** What is asked for all of it. */
+  /** The request for the whole answer. */
   readonly complete: Request
   readonly model: Model | undefined
 }
 
 /**
- * The request for `prompt` under what the call carries: fit for the model that stands in, amended, with the corrections it
- * needs, for the rest of the answer if there is some of it, and validated.
+ * Builds the request for `prompt` with the settings in context: adapts it to the fallback model, amends it, adds
+ * corrections, turns it into a request for the rest of an answer if there is one, and validates it.
  */
 export const toRequest = Effect.fnUntraced(function*(
   asked: CallContext.Asked,
@@ -49,7 +49,7 @@ export const toRequest = Effect.fnUntraced(function*(
   amend?: Amend,
   rest?: Rest.Rest
 ): Effect.fn.Return<Prepared, ClaudeError> {
-  // Read once: to yield each of these would cost more than to validate a short request.
+  // Read the context once: to yield each reference would cost more than validating a short request.
   const context = yield* Effect.context<never>()
   const call = Context.get(context, CallContext.Call)
   const substitute = Context.get(context, CallContext.Substitute)
@@ -67,7 +67,7 @@ export const toRequest = Effect.fnUntraced(function*(
   if (amend !== undefined && !isAmended) {
     return yield* invalid(
       params,
-      "a value cannot be asked for after a message of the assistant's: end with one of the user's"
+      "a structured answer cannot continue a message of the assistant: end with a user message"
     )
   }
   return { request, complete, model }
@@ -75,7 +75,7 @@ export const toRequest = Effect.fnUntraced(function*(
 
 const empty: ReadonlyArray<string> = []
 
-/** What is done before a request is sent, or why it is not. */
+/** Validates a request before it is sent, and logs its adaptations. */
 const check = (
   params: Params,
   changes: ReadonlyArray<string>,
@@ -91,7 +91,7 @@ const check = (
   return Effect.andThen(logged, validated)
 }
 
-/** Whether there is a last message that is not the assistant's. What else is wrong with it is said by the rules. */
+/** Whether an instruction can be added after the last message. Other problems are left to the rules. */
 const isAmendable = ({ messages }: Params): boolean => {
   if (!Array.isArray(messages)) return false
   const last: unknown = messages.at(-1)
@@ -119,21 +119,20 @@ const paramsOf = (
 
 type Specified<A> = { [K in keyof A]: Exclude<A[K], undefined> }
 
-/** A field that is there and undefined counts as left out: `{ model: env.MODEL }`. Safe cast: no such field is left. */
+/** Removes fields that are undefined, as in `{ model: env.MODEL }`. Safe cast: no such field is left. */
 const specified = <A extends object>(fields: A | undefined): Specified<A> =>
   Rec.filter({ ...fields }, isNotUndefined) as Specified<A>
 
 const isConversation = (prompt: Prompt): prompt is ReadonlyArray<MessageParam> => Array.isArray(prompt)
 
-/** The tools of a request. */
 export const toolsOf = (prompt: Prompt, options: Options | undefined): Params["tools"] =>
   options?.tools ?? (isString(prompt) || isConversation(prompt) ? undefined : prompt.tools)
 
-/** The former name of `max_tokens` here: the API would refuse it, and the fakes would not. */
+/** `maxTokens` was the name of this option in an earlier version: the API would refuse it, but the fakes would not. */
 const misspelt = (params: Params): string | undefined =>
   hasProperty(params, "maxTokens") ? "maxTokens is not a parameter of the API: write max_tokens" : undefined
 
-/** What is wrong with it, and what to do. More is checked by the API. */
+/** The minimal checks of a call without a policy; the API does the rest. */
 const reject = ({ max_tokens, messages, model }: Params): string | undefined => {
   if (!Array.isArray(messages) || !Arr.isArrayNonEmpty(messages)) {
     return "there are no messages: ask with a text or at least one message"
@@ -151,10 +150,10 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
 const hasWords = (content: unknown): boolean =>
   isString(content) ? content.trim() !== "" : Array.isArray(content) && content.length > 0
 
-/** A question, told apart from the others of a call. It is kept in errors, which must not hold what was asked. */
+/** Identifies a question within a call. A hash, because errors keep it and must not hold the prompt. */
 export const questionKey = (question: Params): string => Hash.string(JSON.stringify(question)).toString(36)
 
-/** The request with what was said about the answers to it so far, in the order they came: the cache still knows it. */
+/** Appends the malformed answers so far and their corrections, in order, so that the cached prefix stays valid. */
 const corrected = (params: Params, question: Params, call: CallContext.Call | undefined): Params => {
   if (call === undefined || call.corrections.length === 0) return params
   const key = questionKey(question)
@@ -162,10 +161,10 @@ const corrected = (params: Params, question: Params, call: CallContext.Call | un
   return { ...params, messages: [...params.messages, ...wrong.flatMap(correct)] }
 }
 
-/** The most issues that are told of one answer. */
+/** The most issues listed in one correction. */
 const mostIssues = 20
 
-/** The conversation about an answer that did not decode. */
+/** The malformed answer, and a message that asks to correct it. */
 const correct = ({ issues, text }: MalformedOutput): ReadonlyArray<MessageParam> => {
   if (text === undefined) return []
   const all = issues === undefined ? [] : Redacted.value(issues)
@@ -184,7 +183,7 @@ const correct = ({ issues, text }: MalformedOutput): ReadonlyArray<MessageParam>
   ]
 }
 
-/** What of a request tokens can be counted of. */
+/** Removes the parameters that the token count refuses. */
 export const countable = (params: Omit<Params, "max_tokens">): MessageCountTokensParams => {
   const {
     max_tokens: _max,

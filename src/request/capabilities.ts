@@ -1,4 +1,4 @@
-/** What is wrong with a request for the model it is for: the rules that need the catalogue. */
+/** The rules that need the model catalogue: what the model of a request cannot do. */
 import { isNumber, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
@@ -6,9 +6,9 @@ import type { Model } from "../models/catalogue.ts"
 import { allBlocks, hasFormat, isPrefilled, isStrict, isUnread } from "./rules/blocks.ts"
 import { at, both, broken, each, field, type Given, issue, type Issues, none, type Rule, show } from "./rules/rule.ts"
 
-/** Of an average text; code and other languages have more tokens. */
+/** For average English text; code and other languages have more tokens. */
 const charactersPerToken = 4
-/** What is deeper is no text of a prompt. */
+/** Bounds the recursion; no text of a prompt is nested deeper. */
 const maxDepth = 20
 
 const retired = (_: Given, { id, lifecycle, retiresAt }: Model): Issues =>
@@ -23,8 +23,8 @@ const effort = ({ output_config }: Given, { capabilities, id }: Model): Issues =
   const effort = field(output_config, "effort")
   const known = capabilities.effort
   if (!isString(effort) || known === undefined || known.includes(effort)) return none
-  const instead = known.length === 0 ? "any effort: remove it" : `the effort ${show(effort)}: use ${known.join(", ")}`
-  return issue(["output_config", "effort"], `${id} does not know ${instead}`)
+  const instead = known.length === 0 ? "effort: remove it" : `the effort ${show(effort)}: use ${known.join(", ")}`
+  return issue(["output_config", "effort"], `${id} does not support ${instead}`)
 }
 
 const thinking = ({ thinking }: Given, { capabilities, id }: Model): Issues => {
@@ -32,9 +32,9 @@ const thinking = ({ thinking }: Given, { capabilities, id }: Model): Issues => {
   const known = capabilities.thinking
   if (!isString(type) || known === undefined || known.includes(type)) return none
   if (known.length > 0) {
-    return issue(["thinking", "type"], `${id} does not know thinking ${show(type)}: use ${known.join(", ")}`)
+    return issue(["thinking", "type"], `${id} does not support thinking ${show(type)}: use ${known.join(", ")}`)
   }
-  return type === "disabled" ? none : issue(["thinking", "type"], `${id} does not think: remove it`)
+  return type === "disabled" ? none : issue(["thinking", "type"], `${id} does not support thinking: remove it`)
 }
 
 const maxOutput = ({ max_tokens }: Given, { id, maxOutput }: Model): Issues =>
@@ -46,7 +46,7 @@ const prefill = ({ messages }: Given, { capabilities, id }: Model): Issues =>
   capabilities.prefill === false && Array.isArray(messages) && isPrefilled(messages)
     ? issue(
       ["messages", messages.length - 1],
-      `the last message is the assistant's, and ${id} cannot go on from it: end with a user message`
+      `the last message is from the assistant, and ${id} cannot continue it: end with a user message`
     )
     : none
 
@@ -55,7 +55,7 @@ const forcedTools = ({ thinking, tool_choice }: Given, { capabilities, id }: Mod
   const problem = capabilities.forcedTools === false
     ? `${id} cannot be forced to use a tool`
     : field(thinking, "type") === "enabled"
-    ? "no model that thinks by a budget can be forced to use a tool"
+    ? "a model cannot be forced to use a tool while thinking is \"enabled\""
     : undefined
   return problem === undefined
     ? none
@@ -67,7 +67,7 @@ export const isForced = (choice: unknown): boolean => forcing.has(field(choice, 
 
 const forcing: ReadonlySet<unknown> = new Set(["any", "tool"])
 
-/** Whether a `tool_choice` is of a type that is new to us. A later one may be right, so that it may warn and never fail. */
+/** An issue for an unknown type of `tool_choice`. Only a warning: the type may be newer than this version. */
 export const unknownChoice = (choice: unknown): Issues => {
   const type = field(choice, "type")
   return !isString(type) || choices.has(type)
@@ -109,10 +109,10 @@ const pdfs = (given: Given, { capabilities, id }: Model): Issues => {
       : none)
 }
 
-/** A file may be a text as well. */
+/** Without `file`, because a file may also be text. */
 const pdfSources: ReadonlySet<unknown> = new Set(["base64", "url"])
 
-/** Whether the prompt seems too large for the model. An estimate, so that it may warn and never fail. */
+/** An issue if the prompt seems too large for the model. Only a warning, because it is an estimate. */
 export const estimate = (params: Params, model: Model | undefined): Issues => {
   if (model?.contextWindow === undefined) return none
   const { contextWindow, id } = model
@@ -120,18 +120,18 @@ export const estimate = (params: Params, model: Model | undefined): Issues => {
   if (charactersIn(params, room) <= room) return none
   return issue(
     [],
-    `the prompt seems to have more than the ${contextWindow} tokens that ${id} reads (an estimate, of `
+    `the prompt seems to have more than the ${contextWindow} tokens that ${id} reads (estimated at `
       + `${charactersPerToken} characters each): shorten it`
   )
 }
 
-/** About how many characters of text there are, or more than `enough`. */
+/** About how many characters of text there are. Stops counting above `enough`. */
 export const charactersIn = (
   { messages, system, tools }: Params,
   enough = Infinity
 ): number => textIn([system, tools, messages], enough, 0)
 
-/** Old thinking and encrypted words do not count. */
+/** Thinking of earlier turns and encrypted text do not count. */
 const textIn = (value: unknown, enough: number, depth: number): number => {
   if (isString(value)) return value.length
   if (depth > maxDepth || value === null || typeof value !== "object") return 0
@@ -164,14 +164,14 @@ export const boundsRules: ReadonlyArray<Rule<[Model]>> = [
   { name: "PDFs", source: "Models API: capabilities.pdf_input", check: pdfs }
 ]
 
-/** Everything that this model cannot do of a request. */
+/** The issues of a request with the capabilities of its model. */
 export const bounds = (params: Params, model: Model | undefined): ReadonlyArray<Issue> => {
   const given: unknown = params
   if (!isObject(given)) return none
   return model === undefined
     ? issue(
       ["model"],
-      `the model catalogue does not know ${show(given.model)}: a typing slip, or newer than this version`
+      `the model catalogue does not have ${show(given.model)}: correct the name, or add the model with Models.refresh`
     )
     : broken(boundsRules, given, model)
 }

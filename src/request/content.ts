@@ -1,33 +1,32 @@
 /**
- * What there is in a request that costs input tokens: how much text, how many images, and how many parts whose tokens
- * nobody can count from here. Where some of it is cached, also what there is up to each block, under a name for all of
- * that: the API reads from its cache what begins the same.
+ * Measures what in a request costs input tokens: characters of text, images, and parts whose tokens the client cannot
+ * count. If the request uses the prompt cache, also measures each prefix up to the end of a block and names it by a
+ * hash, because the API caches by prefix.
  */
 import { isObject, isString } from "effect/Predicate"
 import type { Params } from "../Message.ts"
 import { isUnread } from "./rules/blocks.ts"
 
-/** How much there is of what. */
 export interface Amounts {
   readonly characters: number
   readonly images: number
-  /** Documents that are files, addresses or PDFs, and results of server tools: their text is not in the request. */
+  /** Documents given as a file, URL or PDF, and results of server tools: the request does not contain their text. */
   readonly documents: number
-  /** Tools that the API runs, whose results it reads: web search, code execution. */
+  /** Server tools, whose results cost input tokens too: web search, code execution. */
   readonly serverTools: number
 }
 
-/** What a request has. */
+/** The amounts of a request, and its prefixes. */
 export interface Content extends Amounts {
-  /** What comes up to the end of each block, if some of it is to be cached. */
+  /** One prefix for each block; empty if the request does not use the cache. */
   readonly prefixes: ReadonlyArray<Prefix>
-  /** Which of these is cached: the longest that is marked. */
+  /** The longest prefix marked with `cache_control`. */
   readonly cached: Prefix | undefined
-  /** How long the API keeps it, in milliseconds. */
+  /** How long the API caches it, in milliseconds. */
   readonly keptFor: number
 }
 
-/** All up to the end of a block. */
+/** The request up to the end of a block; `name` is its hash. */
 export interface Prefix extends Amounts {
   readonly name: number
 }
@@ -35,10 +34,10 @@ export interface Prefix extends Amounts {
 /** Source: platform.claude.com/docs/en/build-with-claude/prompt-caching: five minutes from the last use, or an hour. */
 const [usualTtl, longTtl] = [300_000, 3_600_000]
 
-/** Deeper nesting is not read: it bounds the recursion. */
+/** Bounds the recursion. */
 const maxDepth = 20
 
-/** Looks at all of a request, once. */
+/** Measures a request. */
 export const of = (params: Params): Content => {
   const counter = new Counter()
   const tools: ReadonlyArray<unknown> = Array.isArray(params.tools) ? params.tools : []
@@ -50,7 +49,7 @@ export const of = (params: Params): Content => {
 
 const uncached = { prefixes: [], cached: undefined, keptFor: usualTtl }
 
-/** What the API reads, in its order. */
+/** The blocks in the order in which the API reads and caches them. */
 const blocksOf = ({ messages, system, tools }: Params): ReadonlyArray<unknown> => [
   ...tools === undefined ? [] : [tools],
   ...listOf(system),
@@ -74,7 +73,7 @@ const prefixesOf = (params: Params, serverTools: number) => {
     marks = counter.marks
     return prefix
   })
-  // Marked as a whole, it is cached up to its last block.
+  // With a top-level `cache_control`, the API caches up to the last block.
   const isLong = counter.isLong || isObject(params.cache_control) && params.cache_control.ttl === "1h"
   return {
     prefixes,
@@ -83,10 +82,10 @@ const prefixesOf = (params: Params, serverTools: number) => {
   }
 }
 
-/** A mark is no part of what is cached. */
+/** Leaves `cache_control` out of the hash: it is not part of the cached content. */
 const unmarked = (key: string, value: unknown): unknown => key === "cache_control" ? undefined : value
 
-/** FNV-1a, twice 32 bits put together: a name for a text, after another. */
+/** Two 32-bit FNV-1a style hashes combined into 53 bits, chained by `before`. */
 const hash = (text: string, before: number): number => {
   let [a, b] = [0x811c9dc5 ^ before, 0x9747b28c ^ before]
   for (let i = 0; i < text.length; i++) {
@@ -97,13 +96,13 @@ const hash = (text: string, before: number): number => {
   return (a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)
 }
 
-/** Counts what it is shown. */
+/** Sums amounts over blocks. */
 class Counter {
   characters = 0
   images = 0
   documents = 0
   serverTools = 0
-  /** How many blocks are marked to be cached up to. */
+  /** Blocks with `cache_control`. */
   marks = 0
   isLong = false
 
@@ -148,7 +147,9 @@ const opaque = /^(container_upload|web_search_tool_result|web_fetch_tool_result|
 
 const sources: ReadonlySet<unknown> = new Set(["file", "url", "base64"])
 
-/** Whether the API runs this tool and reads its result. Tools of the caller have no `type`, or `custom`; tools that the client runs do not count. */
+/**
+ * Whether the API runs this tool. The caller's tools have no `type` or `custom`; client tools of the API do not count.
+ */
 const isServerTool = (tool: unknown): boolean => isObject(tool) && isString(tool.type) && serverTools.test(tool.type)
 
 const serverTools = /^(web_search|web_fetch|code_execution|mcp_toolset|advisor)/

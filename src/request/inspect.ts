@@ -1,4 +1,4 @@
-/** Looks at a request with all rules. */
+/** Validates a request with all rules. */
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
 import type { Models } from "../models/catalogue.ts"
@@ -6,16 +6,18 @@ import { bounds, estimate, unknownChoice } from "./capabilities.ts"
 import { both, none } from "./rules/rule.ts"
 import { shape } from "./rules/rules.ts"
 
-/** What was found: errors stop a request, warnings are told to the log. */
+/** Errors fail the call; warnings are logged. */
 export interface Findings {
   readonly errors: ReadonlyArray<Issue>
   readonly warnings: ReadonlyArray<Issue>
 }
 
-/** Finds what is wrong. Of the models, only what the API has said of one is certain, unless it is `strict`. */
+/**
+ * Finds the issues. Those from the model catalogue are errors only if the entry came from the API, or with `strict`.
+ */
 export const inspect = (params: Params, models: Models | undefined, strict: boolean): Findings => {
   const errors = shape(params)
-  // The catalogue is only asked about a request whose shape is right.
+  // The rules of the catalogue assume a valid shape.
   if (models === undefined || errors.length > 0) return findings(errors, none)
   const model = models.get(params.model)
   const guessed = both(estimate(params, model), unknownChoice(params.tool_choice))
@@ -30,9 +32,9 @@ const findings = (errors: ReadonlyArray<Issue>, warnings: ReadonlyArray<Issue>):
 
 const nothing: Findings = { errors: none, warnings: none }
 
-/** Whether it is the name of a model whose id has a date: the API lists only the ids. */
+/** Whether it is the alias of an id with a date: the API lists only the ids. */
 const isAlias = (name: string, models: Models): boolean =>
   [...models.keys()].some((id) => id.startsWith(`${name}-`) && /^\d{8}$/.test(id.slice(name.length + 1)))
 
-/** Whether the API has said which models there are: then one that it did not name is none. */
+/** Whether the catalogue has the list of the API: then a model that is missing does not exist. */
 const isListed = (models: Models): boolean => [...models.values()].some(({ live }) => live === true)

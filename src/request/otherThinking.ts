@@ -1,4 +1,4 @@
-/** Thinking of another model, or of another conversation, in the messages: only who wrote it can read it. */
+/** Removes thinking blocks that the API refuses, because another model or another conversation wrote them. */
 import type { MessageParam, ThinkingConfigParam } from "@anthropic-ai/sdk/resources/messages"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
@@ -6,8 +6,8 @@ import { areMessages, isThinking } from "./rules/blocks.ts"
 import { field } from "./rules/rule.ts"
 
 /**
- * The request without any thinking in its messages, or nothing, if there is none. Thinking that is `enabled` goes too,
- * where the API would want to see the thinking before a use of tools.
+ * Removes all thinking blocks from the messages; undefined if there are none. Also removes `thinking: enabled` if the
+ * request ends with tool results, because the API then requires the thinking before the tool use.
  */
 export const withoutThinking = (params: Params): Params | undefined => {
   if (!areMessages(params.messages) || !params.messages.some(hasThinking)) return undefined
@@ -23,20 +23,20 @@ export const withoutThinking = (params: Params): Params | undefined => {
 const hasThinking = ({ content, role }: MessageParam): boolean =>
   role === "assistant" && Array.isArray(content) && content.some(isThinking)
 
-/** Whether the user's last message answers what the assistant's turn before it asked of tools. */
+/** Whether the last user message has tool results. */
 export const answersTools = (messages: Params["messages"]): boolean => {
   const last = messages.findLast(({ role }) => role === "user")
   return Array.isArray(last?.content) && last.content.some((block) => field(block, "type") === "tool_result")
 }
 
-/** The request with this in the place of its thinking, or without any. */
+/** Replaces or removes the `thinking` parameter. */
 export const withThinking = (params: Params, thinking: ThinkingConfigParam | undefined): Params => {
   const { thinking: _, ...rest } = params
   return thinking === undefined ? rest : { ...rest, thinking }
 }
 
 /**
- * The words of the API for thinking that it cannot check, or that is not as it was. Sources:
+ * The messages of the API for thinking blocks with an invalid signature, or with changes. Sources:
  * github.com/vybestack/llxprt-code/issues/2335, github.com/openclaw/openclaw/issues/107221,
  * platform.claude.com/docs/en/build-with-claude/preserved-thinking/fix-bound-to-a-different-conversation
  */
@@ -45,7 +45,7 @@ const signatures = [
   /thinking\W+blocks\b.*\bcannot be modified/is
 ]
 
-/** Whether thinking in the messages was refused: of another model, or of a conversation that was another then. */
+/** Whether the API refused thinking blocks in the messages. */
 export const isSignatureError = (error: ClaudeError): boolean =>
   error._tag === "InvalidRequest" && error.sent !== false &&
   signatures.some((pattern) => pattern.test(error.detail ?? ""))

@@ -1,21 +1,20 @@
-/** Which beginnings of prompts are in the cache of the API, as far as its answers said. */
+/** Remembers which prompt prefixes are in the API's cache, as its answers report. */
 import type { Usage } from "../Message.ts"
 import type { Content, Prefix } from "./content.ts"
 
 interface Known {
   readonly until: number
-  /** How many tokens it is. */
   readonly tokens: number
 }
 
-/** More are not remembered at once. */
+/** The most prefixes remembered. */
 const most = 1000
 
-/** What is cached for one class of models. */
+/** The cached prefixes of one class of models. */
 export class Prefixes {
   readonly known = new Map<number, Known>()
 
-  /** The longest beginning of a request that is read from the cache, and its tokens. */
+  /** The longest cached prefix of a request, and its tokens. */
   find({ prefixes }: Content, now: number): readonly [prefix: Prefix, tokens: number] | undefined {
     for (let i = prefixes.length - 1; i >= 0; i--) {
       const prefix = prefixes[i]
@@ -25,11 +24,11 @@ export class Prefixes {
     return undefined
   }
 
-  /** An answer says whether its beginning was read from the cache or written to it: others may read it from now on. */
+  /** Learns from the usage of an answer whether its marked prefix is in the cache now. */
   learn({ cached, keptFor }: Content, usage: Usage, now: number): void {
     if (cached === undefined) return
     const tokens = (usage.cache_read_input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0)
-    // The last is the newest.
+    // Insert at the end: the first entry is the oldest.
     this.known.delete(cached.name)
     if (tokens === 0) return
     this.known.set(cached.name, { until: now + keptFor, tokens })

@@ -1,18 +1,18 @@
 /**
- * The request for the rest of an answer that stopped half-way.
+ * Builds the request for the rest of an answer that stopped half-way.
  *
- * A cut answer is continued in the way its model takes: older ones go on from a
- * last message of the assistant's; newer ones are told to, and to repeat the
- * last words, so that the seam is certain.
+ * Older models continue a last message of the assistant (prefill). Newer ones
+ * refuse it: a user message asks them to repeat the last words and go on, and
+ * the repeated words show where the two parts join.
  */
 import type { ContentBlock, MessageParam } from "@anthropic-ai/sdk/resources/messages"
 import { isNullish } from "effect/Predicate"
 import type { Params, Reply, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 
-/** What is there of an answer, and how often more of it was asked for. */
+/** The state of an unfinished answer, and how often its rest was requested. */
 export interface Rest {
-  /** The answer so far, if it goes on from there. */
+  /** The answer so far, to be continued. */
   readonly before: Reply | undefined
   readonly maxTokens: number | undefined
   readonly nudged: boolean
@@ -20,10 +20,10 @@ export interface Rest {
   readonly resumed: number
 }
 
-/** An answer of which nothing is there yet. */
+/** The state before the first request. */
 export const nothing: Rest = { before: undefined, maxTokens: undefined, nudged: false, continued: 0, resumed: 0 }
 
-/** The request for what is missing of the answer to another one. */
+/** Turns the request for the whole answer into one for the rest. */
 export const restOf = (whole: Request, rest: Rest, model: Model | undefined): Request => {
   const { params } = whole
   const { before, maxTokens, nudged } = rest
@@ -34,23 +34,23 @@ export const restOf = (whole: Request, rest: Rest, model: Model | undefined): Re
     messages.push({ role: "assistant", content: (cut ? trimmed(before) : before.message.content).filter(isFilled) })
     if (cut && !goesOn(params, model)) messages.push({ role: "user", content: goOn(before) })
   }
-  // Tools of the API's own that are not done go on where they are.
+  // Unfinished server tools continue in their container.
   const container = params.container ?? before?.message.container?.id
   const more = { ...params, max_tokens: maxTokens ?? params.max_tokens, messages }
   return { ...whole, params: container === undefined ? more : { ...more, container } }
 }
 
-/** Whether it takes a last message of the assistant's as the beginning of its answer. With thinking on, none does. */
+/** Whether the model accepts prefill. With thinking, none does. */
 export const goesOn = ({ thinking }: Params, model: Model | undefined): boolean =>
   model?.capabilities.prefill === true && (isNullish(thinking) || thinking.type === "disabled")
 
-/** What is sent back of a cut answer: no blank at its end, which no answer can go on from. */
+/** The content of a cut answer without trailing whitespace, which the API refuses in a prefill. */
 export const trimmed = ({ message: { content } }: Reply): Array<ContentBlock> =>
   content.map((block, i) =>
     i === content.length - 1 && block.type === "text" ? { ...block, text: block.text.trimEnd() } : block
   )
 
-/** The API takes back no text that is empty. */
+/** The API refuses empty text blocks. */
 const isFilled = (block: ContentBlock): boolean => block.type !== "text" || block.text !== ""
 
 const goOn = (before: Reply): string =>
@@ -59,10 +59,10 @@ const goOn = (before: Reply): string =>
   + "anything before them, then write what follows. Repeat nothing else, and do not mention the interruption."
   + `\n<last_words>\n${lastWords(before)}\n</last_words>`
 
-/** Long enough to be at one place only, of most texts. */
+/** In characters: long enough to be unique in most texts. */
 const longestSeam = 100
 
-/** The end of the text that an answer ends with, from the beginning of a word if there is one. */
+/** The end of the last text of an answer, from a word boundary if there is one in the first half. */
 export const lastWords = ({ message: { content } }: Reply): string => {
   const text = content.slice(content.findLastIndex(({ type }) => type !== "text") + 1)
     .map((block) => block.type === "text" ? block.text : "").join("").trimEnd()

@@ -1,51 +1,60 @@
-/** What a request will use, before anybody knows: by what is in it, and by what was learned of those before it. */
+/** Estimates the tokens of a request from its content and from the usage of earlier answers. */
 import type { Params, Usage } from "../Message.ts"
 import * as Content from "./content.ts"
 
-/** Tokens that a request is expected to use. */
+/** The expected tokens of a request. */
 export interface Estimate {
   readonly content: Content.Content
   readonly input: number
   readonly output: number
 }
 
-/** Higher than English text (about 1/4), so that the first estimates are too large, not too small. */
+/** Higher than for English text (about 1/4), so that the first estimates err on the large side. */
 const firstTokensPerCharacter = 1 / 3
 
-/** Fewer than any text has: what is too large by this is too large. */
+/** Fewer than any text has, for a lower bound. */
 const fewestTokensPerCharacter = 1 / 6
 
-/** Tokens of an image: the API scales larger ones down to this. Source: platform.claude.com/docs/en/build-with-claude/vision. */
+/**
+ * The most tokens of an image; the API scales larger ones down. Source:
+ * platform.claude.com/docs/en/build-with-claude/vision.
+ */
 const perImage = 1600
 
-/** A document of some pages, until one was read. Source: the same/pdf-support, 1,500 to 3,000 tokens a page. */
+/**
+ * A document of a few pages, as the first estimate. Source: platform.claude.com/docs/en/build-with-claude/pdf-support,
+ * 1,500 to 3,000 tokens a page.
+ */
 const firstPerDocument = 10_000
 
-/** The results of a search or two, until some were read. Scenario: web searches, then short chats. */
+/** The results of one or two searches, as the first estimate. Tuned with web searches followed by short chats. */
 const firstPerServerTool = 5000
 
-/** A short page. */
+/** A short page, as the first estimate. */
 const firstOutput = 512
 
-/** How much each answer teaches: about the last ten count. */
+/** The weight of a new answer in the moving average: about the last ten count. */
 const weight = 0.1
 
-/** Documents differ more: about the last three count. Scenario: 20 documents of 80,000 tokens, then short chats. */
+/**
+ * For documents, which differ more, about the last three count. Tuned with 20 documents of 80,000 tokens, then short
+ * chats.
+ */
 const weightOfParts = 0.3
 
-/** Room above the mean: answers differ in length more than in anything else. */
+/** The factor on the mean output, because answers differ much in length. */
 const spread = 2
 
-/** The tokens that there are at least in so many characters. */
+/** A lower bound of the tokens in so many characters. */
 export const atLeast = (characters: number): number => Math.floor(characters * fewestTokensPerCharacter)
 
-/** What the API counts as used: cached tokens that are read are free. */
+/** The input tokens that count against a rate limit: tokens read from the cache do not. */
 export const inputOf = (usage: Usage): number => usage.input_tokens + (usage.cache_creation_input_tokens ?? 0)
 
-/** All that it read, and so all that was sent. */
+/** All input tokens, those read from the cache included. */
 export const allInputOf = (usage: Usage): number => inputOf(usage) + (usage.cache_read_input_tokens ?? 0)
 
-/** Learns, for one class of models, how many tokens characters and documents are, and how long answers are. */
+/** Learns, for one class of models, the tokens of a character, of a document and of an answer. */
 export class Estimator {
   tokensPerCharacter = firstTokensPerCharacter
   perDocument = firstPerDocument
@@ -58,12 +67,12 @@ export class Estimator {
     return {
       content,
       input: this.input(content),
-      // What is no number of tokens is for the API to refuse.
+      // The API refuses an invalid `max_tokens`.
       output: Math.min(params.max_tokens > 0 ? params.max_tokens : Infinity, Math.ceil(this.output * spread))
     }
   }
 
-  /** The tokens of all that, without what comes before. */
+  /** The input tokens of the amounts, without those of the prefix `before`. */
   input({ characters, documents, images, serverTools }: Content.Amounts, before = nothing): number {
     return Math.ceil(
       (characters - before.characters) * this.tokensPerCharacter
@@ -73,7 +82,7 @@ export class Estimator {
     )
   }
 
-  /** From what the API says that it has read. A text teaches only what texts are, and where nothing else is read with it. */
+  /** Learns from a usage. Only a request of pure text updates the tokens per character. */
   learn(content: Content.Amounts, usage: Usage): void {
     const { characters, documents, images, serverTools } = content
     const tokens = allInputOf(usage)
@@ -90,7 +99,7 @@ export class Estimator {
     }
   }
 
-  /** How long answers were, if there were any. */
+  /** The mean output tokens; 0 before the first answer. */
   get usualOutput(): number {
     return this.hasAnswered ? this.output : 0
   }

@@ -1,9 +1,8 @@
 /**
  * A `Claude` that answers from a script, without a socket.
  *
- * The script is played on a wire, so it goes through the same limits,
- * classification and reading as the real thing, and under `TestClock` its
- * waits cost no time.
+ * The script is played on a wire, so the time limits, the classification and the
+ * reading of the library apply. Under `TestClock` its waits take no real time.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
@@ -27,15 +26,14 @@ export class Received extends Context.Service<Received, Ref.Ref<ReadonlyArray<Re
 /** The requests received so far, oldest first. */
 export const received: Effect.Effect<ReadonlyArray<Request>, never, Received> = Effect.flatMap(Received, Ref.get)
 
-/** What else there is. */
 export interface Options {
-  /** Whether an answer must end with `message_stop`, as `Anthropic` has it: yes. */
+  /** Whether an answer must end with `message_stop`, as in `Anthropic`. Default: true. */
   readonly messageStop?: "required" | "optional" | undefined
-  /** What the API lists as its models: none. */
+  /** The models that the API lists. Default: none. */
   readonly models?: ReadonlyArray<ModelInfo> | undefined
 }
 
-/** Plays a script. Counting tokens takes four characters for one. */
+/** Plays a script. `countTokens` counts one token for four characters. */
 export const layer = (playable: Faults.Playable, options: Options = {}): Layer.Layer<Claude.Claude | Received> =>
   Layer.effectContext(Effect.gen(function*() {
     const requests = yield* Ref.make<ReadonlyArray<Request>>([])
@@ -45,7 +43,7 @@ export const layer = (playable: Faults.Playable, options: Options = {}): Layer.L
     return Context.make(Received, requests).pipe(Context.add(Claude.Claude, claude))
   }))
 
-/** The wire of it, for a `Claude.make` of your own. */
+/** The wire of the fake, for your own `Claude.make`. */
 export const wire = Effect.fnUntraced(function*(
   playable: Faults.Playable,
   receive: (request: Request) => Effect.Effect<void> = () => Effect.void,
@@ -85,7 +83,7 @@ export const wire = Effect.fnUntraced(function*(
 
       let next = 0
       const encoder = new TextEncoder()
-      // A read that is interrupted takes nothing, and the next one waits for the rest of the time.
+      // An interrupted read consumes nothing; the next one waits for the remaining time.
       let due: number | undefined
       const arriving = ({ after, bytes }: Faults.Piece) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {

@@ -1,9 +1,10 @@
 /**
- * The same scripts over a real socket, for clients of any kind.
+ * Plays the same scripts over a real socket, for any client.
  *
- * It waits on the clock of the place where it is built, so tests that cross a
- * socket run live. Requests the real API would refuse as malformed are refused
- * with its status, and use up no turn: `refusal.ts` says which.
+ * The server waits on the clock in context when its layer is built, so tests that
+ * cross a socket run on the live clock. It refuses requests that the real API
+ * would refuse as malformed, with the same status, and without using up a turn:
+ * see `refusal.ts`.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
@@ -23,7 +24,7 @@ import { messages, refusal } from "./refusal.ts"
 // Service
 // -----------------------------------------------------------------------------
 
-/** One request, as it came. Times in milliseconds since the epoch. */
+/** One request as received. Times are in milliseconds since the epoch. */
 export interface Received {
   readonly method: string
   readonly path: string
@@ -32,13 +33,13 @@ export interface Received {
   /** The body, if it is a JSON object. */
   readonly params: Readonly<Record<string, unknown>>
   readonly at: number
-  /** Which connection it came on, from 1. */
+  /** The number of its connection, from 1. */
   readonly connection: number
   /** Whether it was refused as malformed. */
   readonly refused: boolean
-  /** When the response was over, or the client had left. */
+  /** When the response ended or the client disconnected. */
   closedAt: number | undefined
-  /** Whether the response was sent to its end. */
+  /** Whether the whole response was sent. */
   complete: boolean
 }
 
@@ -55,26 +56,25 @@ export class FakeServer extends Context.Service<FakeServer, {
 export class CannotListen extends Data.TaggedError("CannotListen")<{ readonly port: number; readonly code: string }> {
   override get message() {
     return this.code === "EADDRINUSE"
-      ? `Port ${this.port} is in use: choose another, or 0 for any that is free.`
+      ? `Port ${this.port} is in use: choose another, or 0 for any free port.`
       : /^(EADDRNOTAVAIL|ENOTFOUND|EAI_AGAIN)$/.test(this.code)
       ? `The host is not an address of this machine (${this.code}): choose another, or leave it out for 127.0.0.1.`
-      : `The server cannot listen on port ${this.port} (${this.code}): choose another, or 0 for any that is free.`
+      : `The server cannot listen on port ${this.port} (${this.code}): choose another, or 0 for any free port.`
   }
 }
 
-/** Where to listen. */
 export interface Options {
-  /** 0, any that is free, where nothing is said. */
+  /** Default: 0, any free port. */
   readonly port?: number | undefined
-  /** 127.0.0.1 where nothing is said. */
+  /** Default: 127.0.0.1. */
   readonly host?: string | undefined
-  /** What is listed as the models: none. */
+  /** The models that the server lists. Default: none. */
   readonly models?: ReadonlyArray<ModelInfo> | undefined
-  /** Called when a request has come, before it is played. */
+  /** Called for each request, before its turn is played. */
   readonly onRequest?: ((request: Received, turn: string) => Effect.Effect<void>) | undefined
 }
 
-/** Plays a script on a port of its own, until the layer closes. */
+/** Starts a server that plays a script, until the layer closes. */
 export const layer = (
   playable: Faults.Playable,
   options: Options = {}
@@ -128,7 +128,7 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
       yield* options.onRequest?.(entry, turn.name) ?? Effect.void
       yield* play(turn, index, response)
     }).pipe(
-      // A script that throws is answered, too: silence would look like a fault that was meant.
+      // Answer even if the script throws: silence would look like a scripted fault.
       Effect.catchDefect((defect) =>
         play(Faults.fails(500, "api_error", `the fault script failed: ${String(defect)}`), turns, response)
       )
@@ -142,7 +142,7 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
       response.on("close", () => fiber.interruptUnsafe())
     })
   })
-  // The client decides when a connection is too old: a server that closes first makes every test of reuse a race.
+  // The client decides when a connection is too old: a server that closes first would make tests of reuse a race.
   server.keepAliveTimeout = 600_000
   server.requestTimeout = 0
   server.on("connection", (socket) => {
@@ -176,10 +176,10 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
   })
 })
 
-/** Nothing, if it is no JSON. */
+/** The JSON value; undefined if it is not JSON. */
 const parse = (body: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(body)))
 
-/** What was sent before the end has to arrive before it: a reset discards what the other side has not read. */
+/** The wait before the end, so that all bytes arrive: a reset discards those that the client has not read. */
 const beforeEnd = Effect.sleep("20 millis")
 
 const play = Effect.fnUntraced(function*(turn: Faults.Turn, index: number, response: Http.ServerResponse) {
@@ -207,7 +207,7 @@ const play = Effect.fnUntraced(function*(turn: Faults.Turn, index: number, respo
   }
 })
 
-/** Writes, and waits until the client has room for more. */
+/** Writes, and waits until the socket drains. */
 const send = ({ after, bytes }: Faults.Piece, response: Http.ServerResponse): Effect.Effect<void> =>
   Effect.andThen(
     after > 0 ? Effect.sleep(after) : Effect.void,

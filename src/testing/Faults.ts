@@ -1,9 +1,9 @@
 /**
- * What a server can do to a request, as data.
+ * Answers and faults of a server, as data.
  *
- * One vocabulary for both fakes: `FakeClaude` plays it under `TestClock`,
- * `FakeServer` over a real socket. Headers and bodies are those of the real
- * API, down to the spaces it pads its JSON with.
+ * Both fakes play them: `FakeClaude` under `TestClock`, `FakeServer` over a real
+ * socket. Headers and bodies are those of the real API, down to the spaces that
+ * pad its JSON.
  */
 export * from "./answers.ts"
 export * from "./failures.ts"

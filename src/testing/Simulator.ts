@@ -1,7 +1,7 @@
 /**
- * The whole library against an imagined Claude, in virtual time: what a policy and guards are worth, before they ship.
+ * Runs policies and guards against a simulated Claude in virtual time, to compare them before they ship.
  *
- * Policy, guards, reading and classification are those of the library; only the provider and the clock are imagined.
+ * Policy, guards, reading and classification are those of the library; only the provider and the clock are simulated.
  * The same seed gives the same result, byte for byte, on every machine.
  */
 import * as Data from "effect/Data"
@@ -27,14 +27,14 @@ export type { Failure, Sent } from "./simulator/wire.ts"
 // Running
 // -----------------------------------------------------------------------------
 
-/** Runs one contender through one scenario with a seed (1). The clock of the caller does not move. */
+/** Runs one contender through one scenario. Default seed: 1. The clock of the caller does not move. */
 export const run = (
   scenario: Scenario,
   contender: Contender,
   { seed = 1 }: { readonly seed?: number | string | undefined } = {}
 ): Effect.Effect<Result> => Run.run(scenario, contender, seed)
 
-/** Runs all contenders through all scenarios, with each seed: scenario by scenario, then contender by contender. */
+/** Runs all contenders through all scenarios with each seed. The results are sorted by scenario, then by contender. */
 export const compare = (
   scenarios: ReadonlyArray<Scenario>,
   contenders: ReadonlyArray<Contender>,
@@ -51,7 +51,7 @@ export const compare = (
 // Assertions
 // -----------------------------------------------------------------------------
 
-/** Fewer calls were answered than there should be. */
+/** Fewer calls were answered than expected. */
 export class TooFewAnswered extends Data.TaggedError("TooFewAnswered")<{
   readonly wanted: number
   readonly result: Result
@@ -67,7 +67,8 @@ export class TooFewAnswered extends Data.TaggedError("TooFewAnswered")<{
 }
 
 /**
- * Fails with `TooFewAnswered` if less than this share of the calls is answered, with any of the seeds (1, 2 and 3).
+ * Fails with `TooFewAnswered` if less than this share of the calls is answered with any of the seeds. Default: 1, 2 and
+ * 3.
  *
  * ```ts
  * export const survives = Simulator.assertAnswered(Simulator.outage("1 minute"), ours, 0.99)

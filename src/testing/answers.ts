@@ -1,25 +1,25 @@
-/** Answers, as the API writes them. */
+/** Scripted answers, in the format of the API. */
 import * as Duration from "effect/Duration"
 import { event, messageDelta, messageStart } from "./messageEvents.ts"
 import { type End, named, type Turn } from "./turn.ts"
 
 export { event }
 
-/** What an answer is made of, besides its text. */
+/** The parts of an answer besides its text. */
 export interface AnswerOptions {
   readonly stopReason?: string | null | undefined
   readonly category?: string | undefined
-  /** Thinking that comes before the text. */
+  /** A thinking block before the text. */
   readonly thinking?: string | undefined
-  /** A tool that is called after the text. */
+  /** A tool use after the text. */
   readonly tool?: { readonly name: string; readonly input: unknown } | undefined
-  /** A tool of the API's own, whose use comes after the text. */
+  /** A use of a server tool after the text. */
   readonly serverTool?: { readonly name: string; readonly input: unknown } | undefined
-  /** The model that answers: the one that was asked. */
+  /** The model in the answer. Default: the one in the request. */
   readonly model?: string | undefined
   readonly inputTokens?: number | undefined
   readonly outputTokens?: number | undefined
-  /** Between two events. */
+  /** The wait between two events. Default: none. */
   readonly every?: Duration.Input | undefined
 }
 
@@ -28,8 +28,8 @@ const words = (text: string): ReadonlyArray<string> => text.split(/(?<= )/)
 const halves = (json: string): ReadonlyArray<string> => [json.slice(0, json.length / 2), json.slice(json.length / 2)]
 
 /**
- * The events of an answer, in their order: start, blocks with a ping after the first start, delta, stop. Where no model
- * is named, it is that of `claude-sonnet-5-5`, whatever was asked.
+ * The events of an answer, in order: start, blocks with a ping after the first start, delta, stop. The default model is
+ * `claude-sonnet-5-5`, whatever the request names.
  */
 export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray<string> => {
   const { inputTokens = 14, outputTokens = Math.max(1, Math.ceil(text.length / 4)), serverTool, thinking, tool } =
@@ -84,13 +84,13 @@ export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray
   ]
 }
 
-/** Any body of events. */
+/** Answers with a stream of the given events or bytes. */
 export const stream = (bodies: ReadonlyArray<string | Uint8Array>, options: {
   readonly name?: string | undefined
   readonly every?: Duration.Input | undefined
   readonly end?: End | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** Whether the events name no model of their own, so that the one answers that was asked: no. */
+  /** Whether to put the model of the request into `message_start`. Default: false. */
   readonly anyModel?: boolean | undefined
 } = {}): Turn => ({
   name: options.name ?? "a stream",
@@ -109,20 +109,20 @@ export const stream = (bodies: ReadonlyArray<string | Uint8Array>, options: {
 export const answer = (text: string, options: AnswerOptions = {}): Turn =>
   stream(events(text, options), { name: "an answer", every: options.every, anyModel: options.model === undefined })
 
-/** Answers with a value, as the JSON the model would have written. */
+/** Answers with a value as JSON. */
 export const value = (value: unknown, options?: AnswerOptions): Turn => answer(JSON.stringify(value), options)
 
-/** Declines, after having said `text`. */
+/** Writes `text`, then declines. */
 export const refusal = (text = "", category?: string): Turn =>
   named("a refusal", answer(text, { stopReason: "refusal", category }))
 
-/** Stops at `max_tokens`. */
+/** Writes `text`, then stops at `max_tokens`. */
 export const maxTokens = (text: string): Turn => named("max_tokens", answer(text, { stopReason: "max_tokens" }))
 
-/** Ends its turn with nothing. */
+/** Ends the turn without content. */
 export const emptyAnswer: Turn = named("an empty answer", answer(""))
 
-/** Pauses its turn, after having said `text` and begun a search. */
+/** Writes `text`, begins a web search, then pauses the turn. */
 export const paused = (text: string): Turn =>
   named(
     "a pause",

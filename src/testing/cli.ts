@@ -21,7 +21,7 @@ import * as Faults from "./Faults.ts"
 
 const answer = Faults.answer("The capital of France is Paris, and it has been so for a very long time.")
 
-/** One in five requests meets one of these. */
+/** The rates add up to one request in five. */
 const mixed: ReadonlyArray<readonly [rate: number, turn: Faults.Turn]> = [
   [0.05, Faults.overloaded],
   [0.04, Faults.rateLimited("1 second")],
@@ -91,15 +91,15 @@ const scripts: Readonly<Record<string, Script>> = {
   },
   overloaded: { about: "always 529", play: () => Faults.cycle(Faults.overloaded) },
   slow: {
-    about: "answers drop by drop, in about half a minute",
+    about: "answers slowly, in about half a minute",
     play: () => Faults.cycle(Faults.drip(answer, 16, "200 millis"))
   },
   stall: {
-    about: "begins every answer, and falls silent",
+    about: "begins every answer, then sends nothing more",
     play: () => Faults.cycle(Faults.breaks("The capital of ", "silence"))
   },
   chaos: {
-    about: `${everything.length} ways to answer or to fail, all as likely`,
+    about: `answers or fails in ${everything.length} ways, with equal probability`,
     play: (seed) =>
       Faults.random({ seed, faults: everything.map((turn) => [1 / everything.length, turn]), otherwise: answer })
   }
@@ -109,11 +109,11 @@ const help = `fake-claude: a server that fails the way the Claude API does.
 
 Usage: fake-claude [--port N] [--host H] [--script NAME] [--seed S]
 
-  --port N       where to listen; 0 is any that is free (default: 8529)
+  --port N       the port to listen on; 0 is any free port (default: 8529)
   --host H       the address to listen on (default: 127.0.0.1)
-  --script NAME  what to play (default: healthy)
-  --seed S       the same seed, the same play (default: 1)
-  --help         this
+  --script NAME  the script to play (default: healthy)
+  --seed S       the seed of random scripts: the same seed gives the same faults (default: 1)
+  --help         this help
 
 Scripts:
 ${Object.entries(scripts).map(([name, { about }]) => `  ${name.padEnd(13)}${about}`).join("\n")}
@@ -121,7 +121,7 @@ ${Object.entries(scripts).map(([name, { about }]) => `  ${name.padEnd(13)}${abou
 Point a client at the URL it prints; any key will do:
   ANTHROPIC_BASE_URL=http://127.0.0.1:8529 ANTHROPIC_API_KEY=any
 
-Requests the API would refuse as malformed are refused, and use up no turn.`
+Requests that the API would refuse as malformed are refused without using up a turn.`
 
 // -----------------------------------------------------------------------------
 // Command
@@ -143,7 +143,7 @@ const main = Effect.gen(function*() {
           seed: { type: "string", default: "1" }
         }
       }),
-    // Node explains at length; its first sentence says what happened.
+    // Keep only the first sentence of Node's long message.
     catch: (error) => misused(`${String(error instanceof Error ? error.message : error).split(/\.\s|\n/)[0]}.`)
   })
   if (values.help) return yield* Console.log(help)

@@ -1,4 +1,4 @@
-/** Errors with a status, broken transports and broken streams. */
+/** Scripted failures: error responses, broken connections and broken streams. */
 import * as Duration from "effect/Duration"
 import { type AnswerOptions, event, events, stream } from "./answers.ts"
 import type { End, Turn } from "./turn.ts"
@@ -15,7 +15,7 @@ export const errorBody = (type: string, message: string, details?: object): stri
     request_id: "req_011Cfake7Qm2Zk9v4T1xLwPa"
   })
 
-/** Any response with a body that is not a stream. */
+/** Any response that is not a stream. */
 export const respond = (status: number, body: string, options: {
   readonly name?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -29,7 +29,7 @@ export const respond = (status: number, body: string, options: {
   end: options.end ?? "end"
 })
 
-/** An error of the API. */
+/** An error response of the API. */
 export const fails = (
   status: number,
   type: string,
@@ -43,7 +43,7 @@ const drained = Object.fromEntries(
   ["requests", "input-tokens", "output-tokens", "tokens"].map((name) => [`anthropic-ratelimit-${name}-remaining`, "0"])
 )
 
-/** 429, with how long to wait if that is said. */
+/** 429, with a `retry-after` if one is given. */
 export const rateLimited = (retryAfter?: Duration.Input, options: { readonly ramp?: boolean | undefined } = {}): Turn =>
   fails(
     429,
@@ -59,7 +59,7 @@ export const rateLimited = (retryAfter?: Duration.Input, options: { readonly ram
     }
   )
 
-/** 429 without a wait: the monthly cap of the account. */
+/** 429 without `retry-after`: the monthly spend limit of the account. */
 export const spendLimited: Turn = fails(
   429,
   "rate_limit_error",
@@ -67,7 +67,7 @@ export const spendLimited: Turn = fails(
   { details: { error_code: "enforced_spend_limit_reached" } }
 )
 
-/** 400 without a code: a limit the account has set itself. */
+/** 400 without an error code: a spend limit that the account set itself. */
 export const ownSpendLimit: Turn = fails(
   400,
   "invalid_request_error",
@@ -135,19 +135,19 @@ const headless = (name: string, end: End, raw?: string): Turn => ({
   end
 })
 
-/** A reset before the headers. */
+/** Resets the connection before the headers. */
 export const reset: Turn = headless("a reset", "reset")
 
-/** The connection is closed before the headers. */
+/** Closes the connection before the headers. */
 export const hangUp: Turn = headless("a closed connection", "cut")
 
-/** Accepts, and never answers. */
+/** Accepts the request and never answers. */
 export const silence: Turn = headless("silence", "silence")
 
-/** Bytes that are not HTTP. */
+/** Answers with bytes that are not HTTP. */
 export const garbage: Turn = headless("garbage", "cut", "\u0000\u0001 this is not HTTP\r\n\r\n")
 
-/** Says `text` and then breaks: by default the connection is cut, and the stream has no end. */
+/** Writes `text`, then breaks off: by default the connection is closed before the end of the stream. */
 export const breaks = (text: string, end: End = "cut", options?: AnswerOptions): Turn =>
   stream(events(text, options).slice(0, -3), {
     name: `a stream that breaks (${typeof end === "string" ? end : "forever"})`,
@@ -156,7 +156,7 @@ export const breaks = (text: string, end: End = "cut", options?: AnswerOptions):
     anyModel: options?.model === undefined
   })
 
-/** Says `text` and then that something went wrong. */
+/** Writes `text`, then an `error` event. */
 export const errorAfter = (text: string, type = "overloaded_error", message = "Overloaded"): Turn =>
   stream(
     [...text === "" ? [] : events(text).slice(0, -3), event("error", { error: { details: null, type, message } })],
@@ -170,7 +170,7 @@ const pinging = (every: Duration.Input): End => ({
   forever: { after: Duration.toMillis(every), bytes: event("ping", {}) }
 })
 
-/** Says `text` (if any) and then only pings, for ever. */
+/** Writes `text` if it is given, then pings forever. */
 export const pings = (text = "", every: Duration.Input = "5 seconds"): Turn =>
   stream(text === "" ? events("").slice(0, 1) : events(text).slice(0, -3), {
     name: "pings only",
@@ -178,6 +178,6 @@ export const pings = (text = "", every: Duration.Input = "5 seconds"): Turn =>
     anyModel: true
   })
 
-/** Says everything, and keeps the socket open. */
+/** Writes a complete answer and keeps the socket open. */
 export const lingers = (text: string): Turn =>
   stream(events(text), { name: "an answer that lingers", end: "silence", anyModel: true })

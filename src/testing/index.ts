@@ -1,7 +1,7 @@
-/** What a server can do, as data. */
+/** Scripted answers and faults. */
 export * as Faults from "./Faults.ts"
 /** A `Claude` from a script, without a socket. */
 export * as FakeClaude from "./FakeClaude.ts"
 export * as FakeServer from "./FakeServer.ts"
-/** A policy and guards against an imagined Claude, in virtual time. */
+/** Policies and guards against a simulated Claude, in virtual time. */
 export * as Simulator from "./Simulator.ts"

@@ -1,12 +1,12 @@
-/** Single events, as the API writes them. */
+/** Events of a stream, in the format of the API. */
 
-/** One event, as the API writes it. */
+/** Writes one event, padded with spaces as the API does. */
 export const event = (type: string, data: object): string => {
   const json = JSON.stringify({ type, ...data })
   return `event: ${type}\ndata: ${json.slice(0, -1)}${" ".repeat(json.length % 7)}}\n\n`
 }
 
-/** What was read, by what it cost. */
+/** The input tokens, by price. */
 export interface Input {
   readonly input_tokens: number
   readonly cache_creation_input_tokens: number

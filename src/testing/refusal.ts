@@ -1,12 +1,11 @@
 /**
- * Requests the API refuses, and how.
+ * Refuses malformed requests as the API does.
  *
- * What is wrong with a request itself is for the rules of the validation: the first that is broken is the answer, in
- * its words. A server is as strict as the API, so that here a warning of theirs refuses too. What a model can do is
- * from the built-in catalogue, whatever that of the program says: the server is another program. A model that is not
- * in it can do everything.
+ * The parameters are checked by the rules of the validation: the response has the message of the first issue. The
+ * server is as strict as the API, so the rules about models refuse too, where validation only warns. Capabilities come
+ * from the built-in catalogue, not from that of the program under test; a model outside of it can do everything.
  *
- * Here is only what a request does not know of itself: how it came, what it asks for, and by which betas.
+ * This file adds the checks of method, path, headers and betas.
  */
 import { isBoolean, isNullish, isObject } from "effect/Predicate"
 import type { IncomingHttpHeaders } from "node:http"
@@ -19,7 +18,7 @@ import { apiRules } from "../request/rules/rules.ts"
 import { maxBytes } from "../request/rules/size.ts"
 import * as Faults from "./Faults.ts"
 
-/** A request before it is played. `value` is its body, and missing if that is no JSON. */
+/** A request before its turn is played. `value` is the parsed body; undefined if it is not JSON. */
 export interface Raw {
   readonly method: string
   readonly path: string
@@ -28,7 +27,7 @@ export interface Raw {
   readonly value: unknown
 }
 
-/** The refusal of a request, or nothing if it is well formed. */
+/** The refusal of a request; undefined if it is well formed. */
 export const refusal = (raw: Raw): Faults.Turn | undefined => {
   const found = ofHttp(raw) ?? ofBody(raw)
   if (found === undefined) return undefined
@@ -40,7 +39,7 @@ type Refusal = readonly [message: string, status?: number, type?: string]
 
 export const messages = "/v1/messages"
 const count = "/v1/messages/count_tokens"
-/** The last is that of the SDK 1.12, the others those of older clients. */
+/** The last version is that of the SDK 1.12; older clients send the others. */
 const versions: ReadonlySet<unknown> = new Set(["2023-01-01", "2023-06-01", "2026-10-21"])
 
 const ofHttp = ({ body, headers, method, path }: Raw): Refusal | undefined => {
@@ -72,25 +71,25 @@ const ofBody = ({ headers, path, value }: Raw): Refusal | undefined => {
   return lacks && [show(lacks, value)]
 }
 
-/** When a model is retired is for the script to say. */
+/** Without the rule of retirement: a script decides whether a model is retired. */
 const known: ReadonlyMap<unknown, Model> = new Map(
   Models.known.map((model) => [model.id, { ...model, lifecycle: "active" }])
 )
 
-/** What the model cannot do of it. A beta lets every model write more. */
+/** The issues with the capabilities of the model. A beta lifts the limit on output. */
 const unable = (params: Given, model: Model | undefined, betas: string): Issue | undefined =>
   unknownChoice(params.tool_choice)[0]
     ?? (model &&
       broken(boundsRules, params, betas.includes("output-300k") ? { ...model, maxOutput: 300_000 } : model)[0])
 
-/** What is missing is said in the words of the API. */
+/** The message of the first issue; for a missing parameter, the wording of the API. */
 const show = ({ message, path }: Issue, params: Given): string => {
   const [name = ""] = path
   if (path.length === 1 && params[name] === undefined) return `${name}: Field required`
   return path.length === 0 ? message : `${path.join(".")}: ${message}`
 }
 
-/** Nobody says how many tokens an answer may have, where the prompt is only counted. */
+/** Token counts have no `max_tokens`. */
 const anyTokens = 1_000_000
 
 /** The parameters of the SDK and of its betas. */

@@ -1,39 +1,39 @@
-/** Which turn comes when. */
+/** Scripts: which turn answers which request. */
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
 import * as Random from "effect/Random"
 import { fails } from "./failures.ts"
 import { named, type Turn } from "./turn.ts"
 
-/** What a script is asked: which request this is (from 0), when (milliseconds since the start), and what it says. */
+/** A request to a script: its index from 0, the milliseconds since the start, and its parameters. */
 export interface Question {
   readonly index: number
   readonly elapsed: number
   readonly params: Readonly<Record<string, unknown>>
 }
 
-/** Decides what happens to each request. */
+/** Picks the turn for each request. */
 export type Script = (question: Question) => Effect.Effect<Turn>
 
-/** What can be played: a script, or turns in their order. */
+/** A script, or a list of turns to play in order. */
 export type Playable = Script | ReadonlyArray<Turn>
 
-/** Plays turns in their order. One request more is told that the script has run out. */
+/** Plays turns in order. Later requests get a 400, which says that the script ran out. */
 export const sequence = (...turns: ReadonlyArray<Turn>): Script => ({ index }) =>
   Effect.succeed(turns[index] ?? ranOut(index, turns.length))
 
-/** Plays turns in their order, again and again. */
+/** Plays turns in order, again and again. */
 export const cycle = (...turns: readonly [Turn, ...ReadonlyArray<Turn>]): Script => ({ index }) =>
   Effect.succeed(turns[index % turns.length] ?? turns[0])
 
-/** Plays turns in their order, and the last one ever after. */
+/** Plays turns in order, then repeats the last one. */
 export const untilLast = (...turns: readonly [Turn, ...ReadonlyArray<Turn>]): Script => ({ index }) =>
   Effect.succeed(turns[Math.min(index, turns.length - 1)] ?? turns[0])
 
-/** Decides by time and request. */
+/** Picks the turn with a function. */
 export const by = (decide: (question: Question) => Turn): Script => (question) => Effect.sync(() => decide(question))
 
-/** Plays each fault at its rate (0.1: one in ten), and `otherwise` the rest of the time. The same seed, the same play. */
+/** Plays each fault at its rate (0.1: one in ten), and `otherwise` for the rest. The same seed gives the same turns. */
 export const random = (options: {
   readonly seed: string
   readonly faults: ReadonlyArray<readonly [rate: number, turn: Turn]>
@@ -45,7 +45,7 @@ export const random = (options: {
     return options.faults.find(([rate]) => (left -= rate) < 0)?.[1] ?? options.otherwise
   }).pipe(Random.withSeed(`${options.seed}/${index}`))
 
-/** Makes a script of what can be played, in which the model answers that was asked, where a turn names none. */
+/** Makes a script of a playable. Turns with `anyModel` answer as the model of the request. */
 export const toScript = (playable: Playable): Script => {
   const script = typeof playable === "function" ? playable : sequence(...playable)
   return (question) => Effect.map(script(question), (turn) => answeredBy(turn, question.params["model"]))
@@ -62,7 +62,7 @@ const answeredBy = (turn: Turn, model: unknown): Turn =>
     }))
   }
 
-/** What `events` writes where no model is named. */
+/** The default model in `events`, as it is written. */
 const unnamed = `"model":"claude-sonnet-5-5"`
 
 const ranOut = (index: number, length: number): Turn =>

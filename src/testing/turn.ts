@@ -1,47 +1,47 @@
-/** What happens to one request, as data. */
+/** The response to one request, as data. */
 import * as Duration from "effect/Duration"
 
-/** Some bytes of a body, sent after a wait in milliseconds. */
+/** A chunk of a body, sent after a wait in milliseconds. */
 export interface Piece {
   readonly after: number
   readonly bytes: string | Uint8Array
 }
 
 /**
- * How it ends: properly (`end`), with a reset (`reset`), with the connection closed too early (`cut`), with silence
- * on an open socket (`silence`), or with the same piece for ever.
+ * How the response ends: properly (`end`), with a reset (`reset`), with the connection closed too early (`cut`), with
+ * silence on an open socket (`silence`), or with the same chunk repeated forever.
  */
 export type End = "end" | "reset" | "cut" | "silence" | { readonly forever: Piece }
 
-/** The status and headers of a response. `api` adds what the API always sends (`request-id`, rate limits …). */
+/** The status and headers of a response. `api` adds the headers of every API response (`request-id`, rate limits …). */
 export interface Head {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly api: boolean
 }
 
-/** What happens to one request. Without a head nothing comes but the end; `raw` is sent instead of HTTP. */
+/** The response to one request. Without a head only the end is played; `raw` is sent instead of HTTP. */
 export interface Turn {
   readonly name: string
-  /** Milliseconds before anything is sent. */
+  /** The wait before the first byte, in milliseconds. */
   readonly after: number
   readonly head: Head | { readonly raw: string } | undefined
   readonly body: ReadonlyArray<Piece>
   readonly end: End
-  /** Whether no model was named for its answer: it is played as that of the model that was asked. Cut bytes stay. */
+  /** Whether to put the model of the request into `message_start`, unless `drip` has cut that event. */
   readonly anyModel?: boolean | undefined
 }
 
-/** The same, under another name. */
+/** Renames a turn. */
 export const named = (name: string, turn: Turn): Turn => ({ ...turn, name })
 
-/** The same, later. */
+/** Delays a turn. */
 export const delayed = (turn: Turn, after: Duration.Input): Turn => ({
   ...turn,
   after: turn.after + Duration.toMillis(after)
 })
 
-/** The same body in pieces of `size` bytes, `every` so often: lines, words and characters are cut anywhere. */
+/** Splits the body into chunks of `size` bytes, one per `every`; the cuts may fall inside lines and characters. */
 export const drip = (turn: Turn, size: number, every: Duration.Input = 0): Turn => {
   const body = bytesOf(turn.body)
   const count = Math.ceil(body.length / size)
@@ -63,7 +63,7 @@ export const bytesOf = (body: ReadonlyArray<Piece>): Uint8Array => {
   return all
 }
 
-/** What the API sends with every response. */
+/** The headers of every API response. */
 export const apiHeaders = (index: number): Readonly<Record<string, string>> => ({
   "request-id": `req_fake_${String(index + 1).padStart(4, "0")}`,
   "anthropic-organization-id": "5a2f0c1e-7d34-4b8a-9f61-2c0de81b7a90",

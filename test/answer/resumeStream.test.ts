@@ -243,7 +243,7 @@ describe("a stream that breaks and cannot be restarted or resumed", () => {
             error?._tag === "PartialAnswer" && error.text !== undefined && Redacted.value(error.text),
             "The quick"
           )
-          assert.match(error?.detail ?? "", /nothing came after it broke off: /)
+          assert.match(error?.detail ?? "", /the answer could not be resumed: /)
           assert.isDefined(error?.gaveUp)
           assert.isAtLeast(error?.history?.length ?? 0, 1)
         }).pipe(Effect.provide(spied(Faults.untilLast(Faults.breaks("The quick"), turn)))))

@@ -1,25 +1,25 @@
-/** The one JSON value in what a model wrote. */
+/** Finding the JSON value in the text of a model. */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
 import { find } from "../../src/output/extractJson.ts"
 import { runs } from "../support/effort.ts"
 
-const none = "there is no JSON value in it"
-const several = (count: number) => `there are ${count} JSON values in it, and one was asked for`
-const endless = "there is a JSON value in it that does not end"
-const tooMany = "there are too many brackets to tell the JSON from the words around it"
+const none = "the answer has no JSON value"
+const several = (count: number) => `the answer has ${count} JSON values instead of one`
+const endless = "a JSON value in the answer is cut off"
+const tooMany = "the answer has too many brackets to find the JSON value among them"
 
 const fence = "```"
 const fenced = (text: string, language = "") => `${fence}${language}\n${text}\n${fence}`
 
-describe("finds", () => {
+describe("find returns the value from", () => {
   it.each<readonly [what: string, text: string, value: unknown]>([
     ["an object", "{\"a\":1}", { a: 1 }],
     ["an array", "[1,[2]]", [1, [2]]],
     ["an empty object", "{}", {}],
     ["an empty array", "[]", []],
-    ["space around it", " \n\t{\"a\": 1}\r\n", { a: 1 }],
-    ["a byte order mark before it", "\uFEFF{\"a\":1}", { a: 1 }],
+    ["an object with space around it", " \n\t{\"a\": 1}\r\n", { a: 1 }],
+    ["an object after a byte order mark", "\uFEFF{\"a\":1}", { a: 1 }],
     ["a string", "\"hi\"", "hi"],
     ["a string of brackets", "\"[{\"", "[{"],
     ["a string of JSON", "\"{\\\"a\\\":1}\"", "{\"a\":1}"],
@@ -27,7 +27,7 @@ describe("finds", () => {
     ["true", "true", true],
     ["false", "false", false],
     ["null", "null", null],
-    ["a key that is everybody's", "{\"__proto__\":{\"x\":1}}", JSON.parse("{\"__proto__\":{\"x\":1}}")],
+    ["an object with the key __proto__", "{\"__proto__\":{\"x\":1}}", JSON.parse("{\"__proto__\":{\"x\":1}}")],
 
     ["a fence", fenced("{\"a\":1}"), { a: 1 }],
     ["a fence with a language", fenced("{\"a\":1}", "json"), { a: 1 }],
@@ -43,7 +43,7 @@ describe("finds", () => {
     ["words after it", "{\"a\":1} is what I read.", { a: 1 }],
     ["words around an array", "The primes are [2, 3, 5], of course.", [2, 3, 5]],
     ["words on other lines", "Sure!\n[\n  1\n]\nDone.", [1]],
-    ["words that stand next to it", "a{\"a\":1}b", { a: 1 }],
+    ["words directly next to it", "a{\"a\":1}b", { a: 1 }],
     ["an apostrophe before it", "It's here, isn't it: {\"a\":1}", { a: 1 }],
     ["an apostrophe after it", "{\"a\":1} That's all.", { a: 1 }],
     ["a quote that is not closed before it", "the 5\" disk: {\"a\":1}", { a: 1 }],
@@ -60,52 +60,52 @@ describe("finds", () => {
     ["quotes in strings", "so: {\"a\":\"\\\"}\"} ok", { a: "\"}" }],
     ["a backslash at the end of a string", "so: {\"a\":\"\\\\\"} ok", { a: "\\" }],
     ["apostrophes in strings", "so: {\"a\":\"it's\"} ok", { a: "it's" }],
-    ["values in values, once", "so: {\"a\":{\"b\":[{\"c\":[]}]}} ok", { a: { b: [{ c: [] }] } }]
+    ["nested values", "so: {\"a\":{\"b\":[{\"c\":[]}]}} ok", { a: { b: [{ c: [] }] } }]
   ])("%s", (_, text, value) => {
     assert.deepStrictEqual(find(text), Result.succeed(value))
   })
 })
 
-describe("does not find", () => {
+describe("find fails for", () => {
   it.each<readonly [what: string, text: string, why: string]>([
-    ["anything in nothing", "", none],
-    ["anything in space", " \n ", none],
-    ["anything in words", "I cannot say.", none],
+    ["an empty text", "", none],
+    ["blank text", " \n ", none],
+    ["prose", "I cannot say.", none],
     ["a scalar between words", "It is 42.", none],
     ["a bare word", "undefined", none],
     ["words in braces", "It is {total}.", none],
-    ["a fence of nothing", fenced(""), none],
+    ["an empty fence", fenced(""), none],
     ["two scalars", "1\n2", none],
     ["scalars in two fences", `${fenced("1")}\n${fenced("2")}`, none],
 
-    ["one of two objects", "{\"a\":1} {\"a\":2}", several(2)],
-    ["one of two that are the same", "{\"a\":1}\n{\"a\":1}", several(2)],
-    ["one of two next to each other", "{}[]", several(2)],
-    ["one of two with words between", "First [1], then [2].", several(2)],
-    ["one of two in fences", `${fenced("{\"a\":1}")}\nor\n${fenced("{\"a\":2}")}`, several(2)],
-    ["one of lines of JSON", "{\"a\":1}\n{\"a\":2}\n{\"a\":3}", several(3)],
-    ["which is a footnote", "{\"a\":1} as it is in [1].", several(2)],
-    ["which is a footnote before it", "As it is in [1]: {\"a\":1}", several(2)],
+    ["two objects", "{\"a\":1} {\"a\":2}", several(2)],
+    ["two equal objects", "{\"a\":1}\n{\"a\":1}", several(2)],
+    ["two adjacent values", "{}[]", several(2)],
+    ["two arrays with words between", "First [1], then [2].", several(2)],
+    ["two fences", `${fenced("{\"a\":1}")}\nor\n${fenced("{\"a\":2}")}`, several(2)],
+    ["lines of JSON", "{\"a\":1}\n{\"a\":2}\n{\"a\":3}", several(3)],
+    ["an object and a footnote after it", "{\"a\":1} as it is in [1].", several(2)],
+    ["an object and a footnote before it", "As it is in [1]: {\"a\":1}", several(2)],
 
-    ["the rest of what is cut", "{\"a\":1", endless],
-    ["the rest of an array that is cut", "[1,2", endless],
-    ["a piece of what is cut", "{\"a\":{\"b\":1}", endless],
-    ["a piece of an array that is cut", "[{\"a\":1}", endless],
-    ["a piece of what is cut after a key", "so: {\"a\":[1],\"b\":", endless],
-    ["a piece of an object with a comma too many", "{\"a\":{\"b\":1},}", none],
-    ["a piece of an object of another language", "{'a': {\"b\":1}}", none],
-    ["a piece of an object with a quote too many", "{\"a\":[1,2],\"b\":\"it is \"so\"\"}", none],
-    ["the rest of a string that is cut", "so: {\"a\":\"b}", endless],
-    ["an object with a comma too many", "{\"a\":1,}", none],
-    ["an object of another language", "{'a': 1}", none],
+    ["an object that is cut off", "{\"a\":1", endless],
+    ["an array that is cut off", "[1,2", endless],
+    ["a cut object that holds a complete one", "{\"a\":{\"b\":1}", endless],
+    ["a cut array that holds a complete object", "[{\"a\":1}", endless],
+    ["an object that is cut off after a key", "so: {\"a\":[1],\"b\":", endless],
+    ["an object with a trailing comma that holds a valid one", "{\"a\":{\"b\":1},}", none],
+    ["an object with single quotes that holds a valid one", "{'a': {\"b\":1}}", none],
+    ["an object with an unescaped quote that holds a valid array", "{\"a\":[1,2],\"b\":\"it is \"so\"\"}", none],
+    ["an object that is cut off in a string", "so: {\"a\":\"b}", endless],
+    ["an object with a trailing comma", "{\"a\":1,}", none],
+    ["an object with single quotes", "{'a': 1}", none],
     ["an object with a comment", "{\"a\":1 /* one */}", none],
-    ["an object that is closed as an array", "{\"a\":1]", none]
+    ["an object closed with a square bracket", "{\"a\":1]", none]
   ])("%s", (_, text, why) => {
     assert.deepStrictEqual(find(text), Result.fail(why))
   })
 })
 
-it("looks at 256 brackets that begin no JSON, and then no further", () => {
+it("find gives up after 256 brackets that begin no JSON", () => {
   assert.deepStrictEqual(find(`${"{ ".repeat(256)}[1]`), Result.succeed([1]))
   assert.deepStrictEqual(find(`${"{ ".repeat(257)}[1]`), Result.fail(tooMany))
   assert.deepStrictEqual(find(`[1]${" {a}".repeat(256)}`), Result.succeed([1]))
@@ -127,11 +127,11 @@ const spaces = Arbitrary.map(
 )
 const indent = Schema.Literals([0, 2])
 
-/** What is left of a value that was written: no zero has a sign. */
+/** The value after a JSON round trip: negative zero becomes zero. */
 const written = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
 it.effect.prop(
-  "an object or array comes back, whatever words without brackets are around it",
+  "find returns an object or array from any prose without brackets",
   { value: container, before: words, after: words, indent },
   ({ after, before, indent, value }) =>
     Effect.sync(() => {
@@ -142,7 +142,7 @@ it.effect.prop(
 )
 
 it.effect.prop(
-  "any value comes back, if there is only space around it, or a fence",
+  "find returns any value with only space or a fence around it",
   { value: Schema.Json, before: spaces, after: spaces, indent },
   ({ after, before, indent, value }) =>
     Effect.sync(() => {
@@ -155,7 +155,7 @@ it.effect.prop(
 )
 
 it.effect.prop(
-  "none of two objects or arrays comes back, whatever words without brackets are around them",
+  "find fails for two objects or arrays in any prose without brackets",
   { first: container, second: container, before: words, between: words, after: words },
   ({ after, before, between, first, second }) =>
     Effect.sync(() => {
@@ -166,7 +166,7 @@ it.effect.prop(
 )
 
 it.effect.prop(
-  "what comes back of any text is in it, and what does not is told by a sentence",
+  "find returns a value that is in the text, or fails with a message",
   { text: Arbitrary.map(Arbitrary.array(piece(), { maxLength: 20 }), (all) => all.join("")) },
   ({ text }) =>
     Effect.sync(() => {

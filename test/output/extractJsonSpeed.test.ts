@@ -1,26 +1,26 @@
-/** How long it takes to find the JSON value in the worst texts: by the clock on the wall, and so apart from the other tests. */
+/** The time to find the JSON value in the worst texts. Apart, because it is measured on the real clock. */
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { find } from "../../src/output/extractJson.ts"
 
-const none = "there is no JSON value in it"
-const several = (count: number) => `there are ${count} JSON values in it, and one was asked for`
-const endless = "there is a JSON value in it that does not end"
-const tooMany = "there are too many brackets to tell the JSON from the words around it"
+const none = "the answer has no JSON value"
+const several = (count: number) => `the answer has ${count} JSON values instead of one`
+const endless = "a JSON value in the answer is cut off"
+const tooMany = "the answer has too many brackets to find the JSON value among them"
 
 const fence = "```"
 const fenced = (text: string) => `${fence}\n${text}\n${fence}`
 
 const things = (count: number) => Array.from({ length: count }, () => ({ a: "]" }))
 
-describe("does not take long over", () => {
+describe("find is fast for", () => {
   const many = 100_000
   it.each<readonly [what: string, text: string, found: Result.Result<unknown, string>]>([
-    ["brackets that are only opened", "[".repeat(2 * many), Result.fail(endless)],
-    ["braces that are only opened", "{".repeat(2 * many), Result.fail(tooMany)],
-    ["brackets that are only closed", "]}".repeat(many), Result.fail(none)],
+    ["opening brackets only", "[".repeat(2 * many), Result.fail(endless)],
+    ["opening braces only", "{".repeat(2 * many), Result.fail(tooMany)],
+    ["closing brackets only", "]}".repeat(many), Result.fail(none)],
     ["brackets and quotes", "{\"".repeat(many), Result.fail(endless)],
-    ["a fence of nothing but lines", `${fence}json\n{${"\n".repeat(many)}x`, Result.fail(none)],
+    ["a fence of empty lines", `${fence}json\n{${"\n".repeat(many)}x`, Result.fail(none)],
     ["quotes", "\"".repeat(2 * many), Result.fail(none)],
     ["backslashes after a bracket", `[${"\\".repeat(2 * many)}`, Result.fail(none)],
     ["tiny values", "[] ".repeat(many), Result.fail(several(many))],
@@ -37,7 +37,7 @@ describe("does not take long over", () => {
     assert.deepStrictEqual(result, found)
   })
 
-  it("values in values, deeper than the stack", () => {
+  it("values nested deeper than the stack", () => {
     const start = performance.now()
     const deep = (words: string) => `${words}${"[".repeat(2 * many)}${"]".repeat(2 * many)}${words}`
     for (const text of [deep(""), deep(" so "), fenced(deep(""))]) assert.isTrue(Result.isSuccess(find(text)))

@@ -1,4 +1,4 @@
-/** Values instead of text: how they are asked for, found, decoded and asked for again. */
+/** Structured answers: how they are requested, decoded and corrected. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -14,7 +14,7 @@ const Invoice = Schema.Struct({
 
 const sent = Effect.map(FakeClaude.received, (requests) => requests.map(({ params }) => params))
 
-/** What is wrong with the answer. */
+/** The issues of the error. */
 const issues = <A, R>(self: Effect.Effect<A, unknown, R>) =>
   Effect.map(Effect.flip(self), (error) => {
     if (!(typeof error === "object" && error !== null && "_tag" in error && error._tag === "MalformedOutput")) {
@@ -24,8 +24,8 @@ const issues = <A, R>(self: Effect.Effect<A, unknown, R>) =>
     return issues === undefined ? assert.fail("no issues") : Redacted.value(issues)
   })
 
-describe("asking", () => {
-  it.effect("the API is given the schema", () =>
+describe("a request for a value", () => {
+  it.effect("sends the schema to the API", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Claude.object(Invoice, "read it"), { number: "A1", total: 7 })
       const [params] = yield* sent
@@ -45,7 +45,7 @@ describe("asking", () => {
       })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ number: "A1", total: 7, due: null })]))))
 
-  it.effect("a record is answered as a list of pairs, and a tuple as an object with numeric keys", () =>
+  it.effect("gets a record as a list of pairs, and a tuple as an object with numeric keys", () =>
     Effect.gen(function*() {
       const Counts = Schema.Struct({
         byName: Schema.Record(Schema.String, Schema.Int),
@@ -57,7 +57,7 @@ describe("asking", () => {
       Faults.value({ byName: [{ 0: "a", 1: 1 }], pair: { 0: "b", 1: 2 } })
     ]))))
 
-  it.effect("what the API does not take is asked for in words, at the end of the last message", () =>
+  it.effect("has an instruction at the end of the last message if the API refuses the schema", () =>
     Effect.gen(function*() {
       const tree = { name: "a", children: [{ name: "b", children: [] }] }
       const first = { type: "text", text: "read it", cache_control: { type: "ephemeral" } } as const
@@ -69,7 +69,7 @@ describe("asking", () => {
       assert.match(JSON.stringify(message?.content[1]), /matches this JSON Schema, and nothing else:.*\$defs/)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ name: "a", children: [{ name: "b", children: [] }] })]))))
 
-  it("says which form a schema has, and why", () => {
+  it("has the form that formOf returns, with a reason", () => {
     const many = Schema.Struct(Object.fromEntries(
       Array.from({ length: 17 }, (_, i) => [`f${i}`, Schema.optional(Schema.String)])
     ))
@@ -96,7 +96,7 @@ describe("asking", () => {
     })
     assert.deepStrictEqual(Claude.formOf(Schema.Struct({ any: Schema.Unknown })), {
       form: "prompt",
-      because: "a part of the schema may be anything, which the API does not take"
+      because: "a part of the schema has no type, which the API does not take"
     })
     assert.deepStrictEqual(Claude.formOf(many), {
       form: "prompt",
@@ -104,7 +104,7 @@ describe("asking", () => {
     })
   })
 
-  it.effect("a model that takes no schema is asked in words, also when it stands in for one that does", () =>
+  it.effect("has an instruction for a model without structured outputs, also as a fallback", () =>
     Effect.gen(function*() {
       const call = yield* Claude.object(Invoice, "read it").pipe(
         Policy.apply({ models: ["claude-old"] }),
@@ -125,7 +125,7 @@ describe("asking", () => {
       )
     ))
 
-  it.effect("what is sent is what is validated: the schema and the words too", () =>
+  it.effect("is validated with its schema or instruction", () =>
     Effect.gen(function*() {
       const source = { type: "text", media_type: "text/plain", data: "a" } as const
       const cited = { type: "document", source, citations: { enabled: true } } as const
@@ -138,7 +138,7 @@ describe("asking", () => {
       assert.deepStrictEqual(yield* sent, [])
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it.effect("a message of the system may come last", () =>
+  it.effect("may end with a system message", () =>
     Effect.gen(function*() {
       const messages = [{ role: "user", content: "a" }, { role: "system", content: "be brief" }] as const
       assert.deepStrictEqual(yield* Claude.json(messages), 1)
@@ -147,12 +147,12 @@ describe("asking", () => {
       assert.match(JSON.stringify(params?.messages[0]), /one JSON value/)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value(1)]))))
 
-  it.effect("an answer that is begun for Claude is refused", () =>
+  it.effect("is refused if it ends with a prefill", () =>
     Effect.gen(function*() {
       const prefilled = [{ role: "user", content: "read it" }, { role: "assistant", content: "{" }] as const
       const error = yield* Effect.flip(Claude.object(Invoice, prefilled))
       assert.strictEqual(error._tag, "InvalidRequest")
-      assert.match(error.message, /cannot be asked for after a message of the assistant's/)
+      assert.match(error.message, /a structured answer cannot continue a message of the assistant/)
       assert.deepStrictEqual(yield* sent, [])
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 })
@@ -160,7 +160,7 @@ describe("asking", () => {
 describe("choice", () => {
   const ask = Claude.choice(["billing", "technical", "other"], "My invoice is wrong.")
 
-  it.effect("is one of the list", () =>
+  it.effect("returns one of the choices", () =>
     Effect.gen(function*() {
       const team: "billing" | "technical" | "other" = yield* ask
       assert.strictEqual(team, "billing")
@@ -170,7 +170,7 @@ describe("choice", () => {
       })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ choice: "billing" })]))))
 
-  it.effect("is never anything else", () =>
+  it.effect("fails with MalformedOutput for any other answer", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* issues(ask), [
         { path: ["choice"], message: `Expected "billing" | "technical" | "other"` }
@@ -181,7 +181,7 @@ describe("choice", () => {
     { choices: [] },
     { choices: ["a", "a"] },
     { choices: ["a", " "] }
-  ])("$choices is refused", ({ choices }) =>
+  ])("refuses $choices", ({ choices }) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.choice(choices, "which?"))
       assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false })
@@ -190,7 +190,7 @@ describe("choice", () => {
 })
 
 describe("json", () => {
-  it.effect("is any value, asked for in words", () =>
+  it.effect("returns any value, requested by an instruction", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Claude.json("three primes"), [2, 3, 5])
       const [params] = yield* sent
@@ -218,14 +218,14 @@ describe("decoding", () => {
       )
     ))
 
-  it.effect("two text blocks are one answer", () =>
+  it.effect("joins two text blocks", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Claude.object(Invoice, "read it"), { number: "A1", total: 7 })
     }).pipe(
       Effect.provide(FakeClaude.layer([twoBlocks("Here it is: {\"number\": \"A1\",", "\"total\": 7, \"due\": null}")]))
     ))
 
-  it.effect("what a schema throws is malformed output, and no defect", () =>
+  it.effect("fails with MalformedOutput if the schema throws", () =>
     Effect.gen(function*() {
       const broken = Schema.String.check(Schema.makeFilter((): boolean => {
         throw new Error("cannot check")
@@ -235,7 +235,7 @@ describe("decoding", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ a: "x" })]))))
 
-  it.effect("an answer that is deeper than the stack is malformed output, and no defect", () =>
+  it.effect("fails with MalformedOutput if the answer is nested deeper than the stack", () =>
     Effect.gen(function*() {
       assert.lengthOf(yield* issues(Claude.object(Tree, "read it")), 1)
     }).pipe(Effect.provide(FakeClaude.layer([
@@ -246,18 +246,18 @@ describe("decoding", () => {
     [
       ["a refusal", Faults.refusal("{\"number\": \"A1\", \"total\": 7}"), "Refused"],
       ["a cut answer", Faults.maxTokens("{\"number\": \"A1\", \"total\": 7}"), "Truncated"],
-      ["nothing", Faults.emptyAnswer, "EmptyAnswer"]
+      ["an empty answer", Faults.emptyAnswer, "EmptyAnswer"]
     ] as const
-  )("%s is not decoded", ([, turn, tag]) =>
+  )("does not happen for %s", ([, turn, tag]) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Claude.object(Invoice, "read it")))._tag, tag)
     }).pipe(Effect.provide(FakeClaude.layer([turn]))))
 })
 
-describe("what is no answer", () => {
+describe("a tool use", () => {
   const uses = Faults.answer("", { tool: { name: "get_weather", input: {} } })
 
-  it.effect("is the use of a tool, where text or a value was asked for", () =>
+  it.effect("is no answer to a call for text or a value", () =>
     Effect.gen(function*() {
       for (const ask of [Effect.asVoid(Claude.text("hi")), Effect.asVoid(Claude.object(Invoice, "read it"))]) {
         const error = yield* Effect.flip(ask)
@@ -266,16 +266,16 @@ describe("what is no answer", () => {
       }
     }).pipe(Effect.provide(FakeClaude.layer([uses, uses]))))
 
-  it.effect("an option that is undefined is not given", () =>
+  it.effect("is possible only if the tools option is defined", () =>
     Effect.gen(function*() {
       const unset = { model: undefined, max_tokens: undefined, system: undefined }
-      // Not what the types allow: it is what arrives from untyped code.
+      // The types forbid it, but untyped code may pass it.
       yield* Claude.text("hi", unset as object).pipe(Policy.apply(Policy.none))
       assert.deepInclude((yield* sent)[0], { model: "claude-sonnet-5-5", max_tokens: 4096 })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
 })
 
-describe("asking again", () => {
+describe("a correction", () => {
   const question = { role: "user" as const, content: "read it" }
   const patient = Policy.apply({
     retry: {
@@ -284,7 +284,7 @@ describe("asking again", () => {
     },
     reask: 2
   })
-  /** Over a socket, to see the very bytes. */
+  /** Over a socket, to see the bytes. */
   const bodies = (turns: ReadonlyArray<Faults.Turn>) =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
@@ -310,12 +310,12 @@ describe("asking again", () => {
     { role: "assistant" as const, content: worse },
     {
       role: "user" as const,
-      content: "That is not what was asked for:\n- there is no JSON value in it\n" +
+      content: "That is not what was asked for:\n- the answer has no JSON value\n" +
         "Answer again, with the corrected JSON only."
     }
   ]
 
-  it.live("carries the bad answers and their issues as further turns, also after a failure in between", () =>
+  it.live("has the malformed answers and their issues as further turns, also after a failure in between", () =>
     Effect.gen(function*() {
       const good = Faults.value({ number: "A1", total: 7, due: null }, { inputTokens: 100, outputTokens: 10 })
       const { bodies: sent, outcome } = yield* bodies([
@@ -334,12 +334,12 @@ describe("asking again", () => {
         [question, ...afterBad],
         [question, ...afterBad, ...afterWorse]
       ])
-      // All but the messages stays the same, and so does what is cached.
+      // Only the messages change, so the cached prefix stays valid.
       const rest = sent.map((params) => ({ ...params, messages: [] }))
       for (const other of rest) assert.deepStrictEqual(other, rest[0])
     }))
 
-  it.effect("another question under the same policy knows nothing of it", () =>
+  it.effect("is not part of another question under the same policy", () =>
     Effect.gen(function*() {
       const both = Effect.zip(Claude.object(Invoice, "read it"), Claude.text("thank you"))
       yield* patient(both)
@@ -355,7 +355,7 @@ describe("asking again", () => {
       Faults.answer("You are welcome.")
     ]))))
 
-  it.effect("is about the question that was answered badly, and no other", () =>
+  it.effect("is sent only with the question whose answer was malformed", () =>
     Effect.gen(function*() {
       const Rating = Schema.Struct({ stars: Schema.Int })
       const both = Effect.gen(function*() {
@@ -386,7 +386,7 @@ describe("asking again", () => {
       Faults.value({ stars: 5 })
     ]))))
 
-  it.effect("of two questions for a value, only the one that was answered badly", () =>
+  it.effect("is sent with only one of two questions for values", () =>
     Effect.gen(function*() {
       yield* patient(Effect.zip(Claude.json("one"), Claude.object(Invoice, "read it")))
       const asked = (yield* sent).map(({ messages }) => messages.length)
@@ -398,7 +398,7 @@ describe("asking again", () => {
       Faults.value({ number: "A1", total: 7, due: null })
     ]))))
 
-  it.live("ends after as many times as it was told", () =>
+  it.live("is sent at most as often as the policy allows", () =>
     Effect.gen(function*() {
       const { bodies: sent, outcome } = yield* bodies([1, 2, 3].map(() => Faults.answer(bad)))
       assert.lengthOf(sent, 3)
@@ -406,7 +406,7 @@ describe("asking again", () => {
       assert.isTrue(outcome.status === "error" && outcome.error.gaveUp === "RetriesSpent")
     }))
 
-  it.live("an answer that was cut, or that Claude did not end by itself, is not asked for again", () =>
+  it.live("is not sent after an answer that was cut or did not end its turn", () =>
     Effect.gen(function*() {
       for (const turn of [Faults.maxTokens(bad), Faults.answer(bad, { stopReason: "stop_sequence" })]) {
         const { bodies: sent, outcome } = yield* bodies([turn, turn])

@@ -1,6 +1,6 @@
 /**
- * Values as a property: whatever the schema is and whatever Claude wrote, `Claude.object` ends in a value of the schema,
- * or in the error that says why not.
+ * Values as a property: whatever the schema is and whatever Claude wrote, `Claude.object` ends in a value of the
+ * schema, or in the error that says why not.
  *
  * `SEED=anything vitest run test/structured-properties.test.ts` looks elsewhere.
  */
@@ -20,13 +20,13 @@ const seed = process.env["SEED"] ?? "resilient-claude"
 
 type AnySchema = Schema.ConstraintCodec<unknown, unknown>
 
-/** A schema, and what we know of it. */
+/** A schema, and its known properties. */
 interface Kind {
   readonly name: string
   readonly schema: AnySchema
-  /** The same without what throws: its values are made of it. */
+  /** The schema without the parts that throw, to generate values. */
   readonly source: AnySchema
-  /** Whether a value comes back as it was: not where several members of a union may decode it, or none can. */
+  /** Whether a value round-trips: not if several members of a union may decode it, or none can. */
   readonly comes: "back" | "like it" | "not at all"
 }
 
@@ -79,7 +79,7 @@ const leaves: ReadonlyArray<Leaf> = [
   ["Tree", Tree],
   ["Person", Person],
   ["Folder", Folder],
-  // What cannot be written, or decoded.
+  // Schemas that cannot encode, or cannot decode.
   ["a function", Schema.declare((input): input is () => void => typeof input === "function")],
   ["a symbol key", Schema.Struct({ [Symbol.for("key")]: Schema.String })],
   ["a schema that throws", Schema.suspend(cannot("be made"))],
@@ -102,7 +102,7 @@ const struct = (inner: Inner, field: (schema: AnySchema, i: number) => AnySchema
 
 type Composite = readonly [name: string, make: (inner: Inner) => AnySchema, comes?: Kind["comes"]]
 
-/** How schemas are made of others. */
+/** Ways to combine schemas. */
 const composites: ReadonlyArray<Composite> = [
   ["NullOr", ([a]) => Schema.NullOr(a)],
   ["Array", ([a]) => Schema.Array(a)],
@@ -125,7 +125,7 @@ const composites: ReadonlyArray<Composite> = [
 const worst = (...all: ReadonlyArray<Kind["comes"]>): Kind["comes"] =>
   all.includes("not at all") ? "not at all" : all.includes("like it") ? "like it" : "back"
 
-/** A schema of at most so many levels. */
+/** A schema with at most so many levels. */
 const kindOf = (depth: number): Arbitrary.Arbitrary<Kind> => {
   if (depth === 0) return leaf
   const inner = kindOf(depth - 1)
@@ -158,26 +158,26 @@ const kindOf = (depth: number): Arbitrary.Arbitrary<Kind> => {
 // Answers
 // -----------------------------------------------------------------------------
 
-/** A value of the schema, if there is one that can be made. */
+/** A value of the schema, if one can be generated. */
 const valueOf = ({ source }: Kind): Arbitrary.Arbitrary<{ readonly value: unknown } | undefined> =>
   Result.match(Result.try(() => Arbitrary.schema(source)), {
     onFailure: () => Arbitrary.Constant(undefined),
     onSuccess: (values) => Arbitrary.map(values, (value) => ({ value }))
   })
 
-/** A question, and what was written. */
+/** A question and the text of its answer. */
 interface Case {
   readonly kind: Kind
-  /** Whether the model is asked by a schema, where it may be. */
+  /** Whether the model has structured outputs. */
   readonly able: boolean
-  /** A value of the schema, and the JSON for it; if there is none, any JSON. */
+  /** A value of the schema; if there is none, any JSON. */
   readonly valid: { readonly value: unknown } | undefined
   readonly other: Schema.Json
   readonly change: keyof typeof changes
   readonly at: number
 }
 
-/** The same text, or another. */
+/** Edits of a text. */
 const changes = {
   nothing: (text) => text,
   spaces: (text) => ` \n${text}\n `,
@@ -205,7 +205,7 @@ const several: ReadonlyArray<Case["change"]> = ["doubled", "footnote"]
 
 type Path = ReadonlyArray<string>
 
-/** All places in a value, as paths. */
+/** The paths of all places in a value. */
 const places = (value: unknown, path: Path = []): ReadonlyArray<Path> => [
   path,
   ...(typeof value === "object" && value !== null
@@ -213,7 +213,7 @@ const places = (value: unknown, path: Path = []): ReadonlyArray<Path> => [
     : [])
 ]
 
-/** The text with something else in one of its places, or nothing. */
+/** The text with another value, or none, in one of its places. */
 const edit = (text: string, at: number, change: (value: unknown) => unknown): string => {
   const value: unknown = JSON.parse(text)
   const all = places(value)
@@ -229,7 +229,7 @@ const put = (value: unknown, [key, ...path]: Path, change: (value: unknown) => u
   return Array.isArray(value) ? entries.map(([, inner]) => inner) : Object.fromEntries(entries)
 }
 
-/** The parts of a value that an answer can tell: no zero has a sign, and nothing is missing in one way only. */
+/** Normalizes differences that JSON cannot express: negative zero, and undefined or missing fields. */
 const told = (value: unknown): unknown => {
   if (value === 0) return 0
   if (Array.isArray(value)) return value.map(told)
@@ -257,7 +257,7 @@ const cases: Arbitrary.Arbitrary<Case> = Arbitrary.flatMap(kindOf(3), (kind) =>
 // The property
 // -----------------------------------------------------------------------------
 
-/** What was seen: a property that only sees failures holds for nothing. */
+/** Counts the outcomes, to check that the property sees successes too. */
 const seen = new Map<string, number>()
 const see = (what: string) => seen.set(what, (seen.get(what) ?? 0) + 1)
 
@@ -268,7 +268,7 @@ const decodes = ({ able, at, change, kind, other, valid }: Case) =>
     const codec = Result.map(Output.of(source), ({ held, words }) =>
       able && Result.isSuccess(held) ? held.success.codec : words.codec)
 
-    // What Claude would have written for the value, if it can be written.
+    // The JSON that Claude would write for the value, if it can be encoded.
     const encoded = valid === undefined || Result.isFailure(codec)
       ? undefined
       : yield* Effect.exit(Effect.suspend(() =>
@@ -324,7 +324,7 @@ const decodes = ({ able, at, change, kind, other, valid }: Case) =>
     }
     return true
   }).pipe(
-    // Told first, because a schema is printed at length.
+    // The outcome comes first, because the schema is printed at length.
     Effect.catchDefect((cause) => Effect.fail(new Broken({ what: `${kind.name}, ${change}, ${able}`, cause })))
   )
 
@@ -336,7 +336,7 @@ class Broken extends Data.TaggedError("Broken")<{ readonly what: string; readonl
 
 const old = Models.layer([{ id: "old", capabilities: { structuredOutputs: false } }])
 
-/** The error of a failure, which has to be one of ours: no defect, no interrupt. */
+/** The error of a failure, which must be a ClaudeError: no defect, no interrupt. */
 const errorOf = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>): ClaudeError.ClaudeError | undefined => {
   if (Exit.isSuccess(exit)) return undefined
   const [reason, ...more] = exit.cause.reasons
@@ -347,13 +347,13 @@ const errorOf = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>): ClaudeError
 }
 
 it.effect.prop(
-  "object gives a value of the schema, or says what is wrong, whatever the schema is and whatever was written",
+  "Claude.object returns a value of the schema or fails with issues, for any schema and any answer",
   { one: cases },
   ({ one }) => decodes(one),
   { arbitrary: { runs: runs(2000), seed }, timeout: 60_000 }
 )
 
-it("all of that was seen", () => {
+it("the property has seen successes and all kinds of failures", () => {
   for (const what of ["value", "the same value", "MalformedOutput", "InvalidRequest", "EmptyAnswer"]) {
     assert.isAtLeast(seen.get(what) ?? 0, 3, what)
   }

@@ -107,7 +107,7 @@ describe("Timeout and Policy refuse", () => {
     overall: Timeout.overall
   }
   it.each(Object.entries(one))("a limit %s that is not a positive duration", (name, limit) => {
-    const sentence = (where: string) => `${where}: ${name} is "soon": it must be a duration longer than nothing`
+    const sentence = (where: string) => `${where}: ${name} is "soon": it must be a duration above 0`
     assert.throws(() => limit(soon), RangeError, sentence("Timeout"))
     const policy: Policy.Policy = { [name]: soon }
     assert.throws(() => Policy.apply(policy), RangeError, sentence("Policy"))

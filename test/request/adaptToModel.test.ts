@@ -13,7 +13,7 @@ import { runs } from "../support/effort.ts"
 
 const question = { role: "user", content: "Hello" } as const
 const hello: Params = { model: "claude-opus-5-5", max_tokens: 8000, messages: [question] }
-/** A request with this, of any shape. */
+/** A request with these parameters, of any shape. */
 const request = (more: object): Params => ({ ...hello, ...more })
 
 const model = (id: string): Model => {
@@ -21,7 +21,7 @@ const model = (id: string): Model => {
   assert(found !== undefined, `${id} is not in the catalogue`)
   return found
 }
-/** A model of which only this is known. */
+/** A model with only these fields. */
 const able = (capabilities: Capabilities): Model => ({
   id: "claude-test-1",
   lifecycle: "active",
@@ -70,81 +70,87 @@ const cases: ReadonlyArray<
   readonly [name: string, given: object, model: string | Model, expected: object, changes: ReadonlyArray<string>]
 > = [
   [
-    "more tokens than it writes",
+    "more max_tokens than the model can write",
     { max_tokens: 128_000 },
     haiku45,
     { max_tokens: 64_000 },
     ["max_tokens 128000 → 64000"]
   ],
   [
-    "a budget that was below them",
+    "a thinking budget below max_tokens that would be above the new one",
     { max_tokens: 128_000, ...enabled(100_000) },
     haiku45,
     { max_tokens: 64_000, ...enabled(32_000) },
     ["max_tokens 128000 → 64000", "budget_tokens 100000 → 32000"]
   ],
   [
-    "a budget that still is",
+    "a thinking budget that stays below max_tokens",
     { max_tokens: 128_000, ...enabled(63_999) },
     haiku45,
     { max_tokens: 64_000, ...enabled(63_999) },
     ["max_tokens 128000 → 64000"]
   ],
   [
-    "a budget of many turns, which was above them",
+    "a thinking budget above max_tokens, for several turns",
     { max_tokens: 70_000, ...enabled(100_000), ...auto },
     haiku45,
     { max_tokens: 64_000, ...enabled(100_000), ...auto },
     ["max_tokens 70000 → 64000"]
   ],
   [
-    "a budget without room",
+    "a thinking budget without room for an answer",
     { max_tokens: 8000, ...enabled(2000) },
     { ...able({}), maxOutput: 1024 },
     { max_tokens: 1024 },
     ["max_tokens 8000 → 1024", "thinking enabled → left out"]
   ],
 
-  ["a budget", enabled(2000), opus55, adaptive, ["thinking enabled → adaptive"]],
+  ["enabled thinking for a model with adaptive thinking", enabled(2000), opus55, adaptive, [
+    "thinking enabled → adaptive"
+  ]],
   [
-    "a budget whose thinking is shown",
+    "enabled thinking with display",
     { thinking: { type: "enabled", budget_tokens: 2000, display: "summarized" } },
     opus5,
     { thinking: { type: "adaptive", display: "summarized" } },
     ["thinking enabled → adaptive"]
   ],
-  ["a budget nobody takes", enabled(2000), able({ thinking: ["disabled"] }), {}, ["thinking enabled → left out"]],
-  ["thinking that is free", adaptive, haiku45, enabled(4000), ["thinking adaptive → enabled"]],
+  ["enabled thinking for a model without it", enabled(2000), able({ thinking: ["disabled"] }), {}, [
+    "thinking enabled → left out"
+  ]],
+  ["adaptive thinking for a model with enabled thinking", adaptive, haiku45, enabled(4000), [
+    "thinking adaptive → enabled"
+  ]],
   [
-    "thinking that is free and shown",
+    "adaptive thinking with display",
     { thinking: { type: "adaptive", display: "omitted" } },
     "claude-sonnet-4-5",
     { thinking: { type: "enabled", budget_tokens: 4000, display: "omitted" } },
     ["thinking adaptive → enabled"]
   ],
   [
-    "thinking of which half is too little",
+    "adaptive thinking whose half of max_tokens is below the minimum",
     { max_tokens: 1025, ...adaptive },
     haiku45,
     { max_tokens: 1025, ...enabled(1024) },
     ["thinking adaptive → enabled"]
   ],
   [
-    "thinking without room",
+    "adaptive thinking without room for a budget",
     { max_tokens: 1024, ...adaptive },
     haiku45,
     { max_tokens: 1024 },
     ["thinking adaptive → left out"]
   ],
   [
-    "thinking and too many tokens",
+    "adaptive thinking and too many max_tokens",
     { max_tokens: 128_000, ...adaptive },
     haiku45,
     { max_tokens: 64_000, ...enabled(32_000) },
     ["max_tokens 128000 → 64000", "thinking adaptive → enabled"]
   ],
   [
-    "thinking in the middle of a turn that began without",
+    "thinking in the middle of a turn that began without it",
     { ...adaptive, messages: [question, assistant(use), user(result)] },
     haiku45,
     { messages: [question, assistant(use), user(result)] },
@@ -158,74 +164,82 @@ const cases: ReadonlyArray<
     ["thinking adaptive → enabled"]
   ],
   [
-    "thinking before an answer that is begun",
+    "thinking before a prefill",
     { ...adaptive, messages: [question, begun] },
     haiku45,
     { messages: [question, begun] },
     ["thinking adaptive → left out"]
   ],
   [
-    "thinking after an answer without",
+    "thinking after an answer without it",
     { ...adaptive, messages: [question, assistant(text), question] },
     haiku45,
     { ...enabled(4000), messages: [question, assistant(text), question] },
     ["thinking adaptive → enabled"]
   ],
   ["thinking", adaptive, able({ thinking: [] }), {}, ["thinking adaptive → left out"]],
-  ["no thinking where it always thinks", disabled, "claude-fable-5-2", {}, ["thinking disabled → left out"]],
-  ["no thinking, by another name", disabled, sonnet55, betweenTools, ["thinking disabled → between_tools"]],
-  ["no thinking, by its first name", betweenTools, haiku45, disabled, ["thinking between_tools → disabled"]],
-  ["no other thinking", betweenTools, opus55, {}, ["thinking between_tools → left out"]],
+  ["disabled thinking for a model that always thinks", disabled, "claude-fable-5-2", {}, [
+    "thinking disabled → left out"
+  ]],
+  ["disabled thinking for a model with between_tools", disabled, sonnet55, betweenTools, [
+    "thinking disabled → between_tools"
+  ]],
+  ["between_tools for a model with disabled thinking", betweenTools, haiku45, disabled, [
+    "thinking between_tools → disabled"
+  ]],
+  ["between_tools for a model that always thinks", betweenTools, opus55, {}, ["thinking between_tools → left out"]],
 
-  ["more effort than there is", effort("xhigh"), opus46, effort("high"), ["effort xhigh → high"]],
-  ["the most effort", effort("max"), "claude-opus-4-5", effort("high"), ["effort max → high"]],
-  ["effort where there is none", effort("low"), haiku45, {}, ["effort low → left out"]],
-  ["less effort than there is", effort("low"), able({ effort: ["high"] }), {}, ["effort low → left out"]],
-  ["effort of a new name", effort("ultra"), opus55, {}, ["effort ultra → left out"]],
+  ["an effort above the levels of the model", effort("xhigh"), opus46, effort("high"), ["effort xhigh → high"]],
+  ["the highest effort", effort("max"), "claude-opus-4-5", effort("high"), ["effort max → high"]],
+  ["effort for a model without it", effort("low"), haiku45, {}, ["effort low → left out"]],
+  ["an effort below the levels of the model", effort("low"), able({ effort: ["high"] }), {}, ["effort low → left out"]],
+  ["an unknown effort", effort("ultra"), opus55, {}, ["effort ultra → left out"]],
   [
-    "effort beside something else",
+    "effort beside another field of output_config",
     { output_config: { effort: "low", format } },
     haiku45,
     { output_config: { format } },
     ["effort low → left out"]
   ],
   [
-    "effort that is for thinking",
+    "a high effort without thinking",
     { ...disabled, ...effort("max") },
     sonnet55,
     { ...betweenTools, ...effort("high") },
     ["thinking disabled → between_tools", "effort max → high"]
   ],
   [
-    "effort where it thinks all the same",
+    "an effort with thinking that cannot be disabled",
     { ...disabled, ...effort("max") },
     opus55,
     effort("max"),
     ["thinking disabled → left out"]
   ],
 
-  ["any tool", any, opus55, auto, ["tool_choice any → auto"]],
+  ["a forced tool of any name", any, opus55, auto, ["tool_choice any → auto"]],
   [
-    "one tool at a time",
+    "a forced tool, one at a time",
     one,
     sonnet55,
     { tools: [tool], tool_choice: { type: "auto", disable_parallel_tool_use: true } },
     ["tool_choice tool → auto"]
   ],
-  ["a tool, with a budget", { ...any, ...enabled(2000) }, haiku45, { ...auto, ...enabled(2000) }, [
+  ["a forced tool with enabled thinking", { ...any, ...enabled(2000) }, haiku45, { ...auto, ...enabled(2000) }, [
     "tool_choice any → auto"
   ]],
   [
-    "a tool, with free thinking, where that is new",
+    "a forced tool with adaptive thinking, if forcing is not known to work",
     { ...any, ...adaptive },
     opus46,
     { ...auto, ...adaptive },
     ["tool_choice any → auto"]
   ],
-  ["a tool where it always thinks", any, "claude-mythos-preview", auto, ["tool_choice any → auto"]],
-  ["a tool, rather than thinking", { ...any, ...adaptive }, haiku45, any, ["thinking adaptive → left out"]],
+  ["a forced tool for a model that always thinks", any, "claude-mythos-preview", auto, ["tool_choice any → auto"]],
+  ["a forced tool and adaptive thinking for a model without it", { ...any, ...adaptive }, haiku45, any, [
+    "thinking adaptive → left out"
+  ]],
   [
-    "a tool and a budget, where the one is taken with free thinking",
+    "a forced tool and enabled thinking for a model that forces with adaptive thinking",
     { ...any, ...enabled(2000) },
     opus5,
     { ...any, ...adaptive },
@@ -233,35 +247,35 @@ const cases: ReadonlyArray<
   ],
 
   [
-    "an answer that is begun",
+    "a prefill",
     { messages: [question, begun] },
     opus55,
     { messages: [question, begun, goOn] },
     ["prefill → user message"]
   ],
   [
-    "an answer that is begun, after a message that only sets something",
+    "a prefill after a system message without content",
     { messages: [question, { role: "system" }, begun] },
     opus55,
     { messages: [question, { role: "system" }, begun, goOn] },
     ["prefill → user message"]
   ],
   [
-    "an answer that is begun in blocks",
+    "a prefill in blocks",
     { messages: [question, assistant(thought, text)] },
     "claude-sonnet-4-6",
     { messages: [question, assistant(thought, text), goOn] },
     ["prefill → user message"]
   ],
   [
-    "an answer that is begun with nothing",
+    "an empty prefill",
     { messages: [question, { role: "assistant", content: "" }] },
     opus55,
     { messages: [question] },
     ["empty prefill → left out"]
   ],
   [
-    "an answer that is begun, and nothing",
+    "a prefill before an empty message",
     { messages: [question, begun, assistant()] },
     opus55,
     { messages: [question, begun, goOn] },
@@ -276,7 +290,7 @@ const cases: ReadonlyArray<
     ["format → words"]
   ],
   [
-    "a schema, for an answer that is begun",
+    "a schema and a prefill",
     { output_config: { format, effort: "low" }, messages: [question, begun] },
     able({ structuredOutputs: false, prefill: false }),
     { output_config: { effort: "low" }, messages: [user(text, { type: "text", text: inWords }), begun, goOn] },
@@ -320,29 +334,29 @@ const cases: ReadonlyArray<
 
 const kept: ReadonlyArray<readonly [name: string, given: object, model: string | Model | undefined]> = [
   [
-    "all of it, for a model that nobody knows",
+    "everything, for an unknown model",
     { max_tokens: 1e9, ...enabled(2000), ...any, messages: [question, begun] },
     undefined
   ],
   [
-    "all of it, for a model of which nothing is known",
+    "everything, for a model with unknown capabilities",
     { max_tokens: 1e9, ...adaptive, ...effort("max"), ...any, output_config: { format }, messages: [question, begun] },
     able({})
   ],
   ["a question", {}, haiku45],
-  ["a budget", { ...enabled(2000), ...auto }, opus46],
+  ["enabled thinking", { ...enabled(2000), ...auto }, opus46],
   ["thinking and effort", { ...adaptive, ...effort("max") }, opus55],
-  ["no thinking", { ...disabled, ...effort("high") }, opus5],
-  ["an answer that is begun", { messages: [question, begun] }, haiku45],
-  ["an answer that was paused", { messages: [question, assistant(use)] }, opus55],
-  ["an empty answer to nothing", { messages: [{ role: "assistant", content: "" }] }, opus55],
-  ["a tool that must be used", any, haiku45],
-  ["a tool that must be used, where it thinks if it likes", any, opus46],
-  ["a tool that must be used, with free thinking", { ...one, ...adaptive }, opus5],
-  ["a tool that must be used, where it thinks unless told not to", any, "claude-sonnet-5"],
-  ["a tool that may be used", auto, opus55],
+  ["disabled thinking", { ...disabled, ...effort("high") }, opus5],
+  ["a prefill", { messages: [question, begun] }, haiku45],
+  ["a paused answer", { messages: [question, assistant(use)] }, opus55],
+  ["an empty prefill without a question", { messages: [{ role: "assistant", content: "" }] }, opus55],
+  ["a forced tool", any, haiku45],
+  ["a forced tool for a model with optional thinking", any, opus46],
+  ["a forced tool with adaptive thinking", { ...one, ...adaptive }, opus5],
+  ["a forced tool for a model that thinks by default", any, "claude-sonnet-5"],
+  ["an optional tool", auto, opus55],
   ["a schema and a strict tool", { output_config: { format }, tools: [{ ...tool, strict: true }] }, "claude-opus-4-5"],
-  ["messages that are none", { messages: [null] }, opus55]
+  ["a message that is null", { messages: [null] }, opus55]
 ]
 
 const named = (model: string | Model | undefined) => typeof model === "string" ? modelOf(model) : model
@@ -362,14 +376,14 @@ describe("a request for another model", () => {
     assert.deepStrictEqual(adapted.changes, [])
   })
 
-  it("is adapted by rules with names of their own, which say where they are from", () => {
+  it("is adapted by rules that have unique names and sources", () => {
     assert.strictEqual(new Set(adaptations.map(({ name }) => name)).size, adaptations.length)
     for (const { source } of adaptations) assert.match(source, /Models API|SDK|platform\.claude\.com/)
   })
 })
 
 // -----------------------------------------------------------------------------
-// Whatever is asked
+// Properties
 // -----------------------------------------------------------------------------
 
 const often = { arbitrary: { runs: runs(500), seed: process.env["SEED"] ?? "resilient-claude" }, timeout: 30_000 }
@@ -430,7 +444,7 @@ const freeze = <A>(value: A): A => {
   return value
 }
 
-/** Those that are known and not retired, and one that can do nothing. */
+/** The built-in models that are not retired, and one without capabilities. */
 const all: ReadonlyArray<Model> = [
   ...known.filter(({ lifecycle }) => lifecycle !== "retired"),
   {
@@ -440,26 +454,26 @@ const all: ReadonlyArray<Model> = [
   { ...able({ structuredOutputs: false, effort: [], thinking: ["enabled"] }), maxOutput: 2000 }
 ]
 
-describe("whatever is asked, of every model", () => {
-  it.prop("what is adapted breaks no rule of the catalogue", { params }, ({ params }) => {
+describe("any request, adapted to any model", () => {
+  it.prop("breaks no rule of the catalogue", { params }, ({ params }) => {
     for (const model of all) {
       assert.deepStrictEqual(bounds(adapt(params, model).params, model), [], model.id)
     }
   }, often)
 
-  it.prop("what is adapted has the shape of a request, if it had it before", { params }, ({ params }) => {
+  it.prop("keeps a valid shape", { params }, ({ params }) => {
     if (shape(params).length > 0) return
     for (const model of all) assert.deepStrictEqual(shape(adapt(params, model).params), [], model.id)
   }, often)
 
-  it.prop("to adapt again changes nothing", { params }, ({ params }) => {
+  it.prop("does not change if adapted again", { params }, ({ params }) => {
     for (const model of all) {
       const once = adapt(params, model).params
       assert.strictEqual(adapt(once, model).params, once, model.id)
     }
   }, often)
 
-  it.prop("what was asked is not touched, whoever was asked before", { params }, ({ params }) => {
+  it.prop("leaves the original request unchanged", { params }, ({ params }) => {
     const before = JSON.stringify(params)
     const first = all.map((model) => adapt(params, model))
     const second = all.toReversed().map((model) => adapt(params, model)).toReversed()
@@ -467,7 +481,7 @@ describe("whatever is asked, of every model", () => {
     assert.strictEqual(JSON.stringify(params), before)
   }, often)
 
-  it.prop("changes are told if and only if there are some, in short", { params }, ({ params }) => {
+  it.prop("has descriptions of its changes if there are any, in short", { params }, ({ params }) => {
     for (const model of all) {
       const adapted = adapt(params, model)
       assert.strictEqual(adapted.changes.length === 0, adapted.params === params)
@@ -476,7 +490,7 @@ describe("whatever is asked, of every model", () => {
     }
   }, often)
 
-  it.prop("no tool is forced while thinking is enabled", { params }, ({ params }) => {
+  it.prop("forces no tool while thinking is enabled", { params }, ({ params }) => {
     for (const model of all) {
       const { thinking, tool_choice } = adapt(params, model).params
       assert.isFalse(thinking?.type === "enabled" && (tool_choice?.type === "any" || tool_choice?.type === "tool"))
@@ -484,7 +498,7 @@ describe("whatever is asked, of every model", () => {
   }, often)
 
   it.prop(
-    "it never throws",
+    "never throws",
     { messages: json, tools: json, thinking: json, output_config: json, tool_choice: json, max_tokens: json },
     (more) => {
       for (const model of all) adapt(request(more), model)
@@ -499,10 +513,10 @@ describe("whatever is asked, of every model", () => {
 // -----------------------------------------------------------------------------
 
 const thoughts: ReadonlyArray<readonly [name: string, given: object, expected: object | undefined]> = [
-  ["there is none", { messages: [question, assistant(text), question] }, undefined],
-  ["messages that are none", { messages: 5 }, undefined],
+  ["nothing if there is no thinking", { messages: [question, assistant(text), question] }, undefined],
+  ["a message that is null", { messages: 5 }, undefined],
   [
-    "every turn",
+    "the thinking of every turn",
     {
       ...adaptive,
       messages: [question, assistant(thought, text), question, assistant(secret, thought, use), user(result)]
@@ -510,17 +524,17 @@ const thoughts: ReadonlyArray<readonly [name: string, given: object, expected: o
     { ...adaptive, messages: [question, assistant(text), question, assistant(use), user(result)] }
   ],
   [
-    "a message with nothing else",
+    "a message that has only thinking",
     { messages: [question, assistant(thought), question] },
     { messages: [question, question] }
   ],
   [
-    "the parameter, before an answer to tools",
+    "the thinking parameter before tool results",
     { ...enabled(2000), messages: [question, assistant(thought, use), user(result)] },
     { messages: [question, assistant(use), user(result)] }
   ],
   [
-    "not the parameter, before another answer",
+    "no thinking parameter before other answers",
     {
       ...enabled(2000),
       messages: [question, assistant(thought, use), user(result), assistant(thought, text), question]
@@ -529,13 +543,13 @@ const thoughts: ReadonlyArray<readonly [name: string, given: object, expected: o
   ]
 ]
 
-describe("a request without thinking", () => {
-  it.each(thoughts)("leaves out: %s", (_, given, expected) => {
+describe("withoutThinking", () => {
+  it.each(thoughts)("removes %s", (_, given, expected) => {
     const params = freeze(request(given))
     assert.deepStrictEqual(withoutThinking(params), expected && request(expected))
   })
 
-  it.prop("has none, and the shape it had", { params }, ({ params }) => {
+  it.prop("leaves no thinking and keeps a valid shape", { params }, ({ params }) => {
     const without = withoutThinking(params)
     assert.strictEqual(without === undefined, !JSON.stringify(params.messages).includes("thinking\""))
     if (without === undefined) return
@@ -545,7 +559,7 @@ describe("a request without thinking", () => {
   }, often)
 })
 
-/** What the API says, as it was seen. */
+/** Observed messages of the API. */
 const rejected = (message: string) =>
   classify({ status: 400, error: { error: { type: "invalid_request_error", message } } }, { now: 0, sent: true })
 
@@ -567,11 +581,11 @@ const ofOthers = [
   "prompt is too long"
 ]
 
-describe("an error about the thinking of another model", () => {
-  it.each(ofSignatures)("is: %s", (message) => assert.isTrue(isSignatureError(rejected(message))))
-  it.each(ofOthers)("is not: %s", (message) => assert.isFalse(isSignatureError(rejected(message))))
+describe("isSignatureError", () => {
+  it.each(ofSignatures)("is true for: %s", (message) => assert.isTrue(isSignatureError(rejected(message))))
+  it.each(ofOthers)("is false for: %s", (message) => assert.isFalse(isSignatureError(rejected(message))))
 
-  it("is none of ours, none of another kind, and none without words", () => {
+  it("is false for errors of our validation, of other kinds, and without detail", () => {
     const [detail = ""] = ofSignatures
     assert.isFalse(isSignatureError(new ClaudeError.InvalidRequest({ sent: false, detail })))
     assert.isFalse(isSignatureError(new ClaudeError.ServerFault({ detail })))

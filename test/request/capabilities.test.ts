@@ -6,7 +6,7 @@ import { bounds as certain, boundsRules, estimate } from "../../src/request/capa
 import { runs } from "../support/effort.ts"
 import { pathOf } from "../support/places.ts"
 
-/** Everything that is said of a request for a model. */
+/** The issues of a request for a model, and its estimate. */
 const bounds = (params: Params, model: Model | undefined) => [
   ...certain(params, model),
   ...typeof params === "object" && params !== null ? estimate(params, model) : []
@@ -17,7 +17,7 @@ const request = (more: object): Params => ({ ...hello, ...more })
 const asking = (...content: ReadonlyArray<unknown>) => request({ messages: [{ role: "user", content }] })
 const answering = (content: unknown) => request({ messages: [...hello.messages, { role: "assistant", content }] })
 
-/** A model of which only this is known. */
+/** A model with only these fields. */
 const model = (more: Partial<Model> = {}): Model => ({
   id: "claude-test-1",
   lifecycle: "active",
@@ -40,86 +40,86 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     hello,
     undefined,
     "model",
-    /^the model catalogue does not know "claude-test-1": a typing slip, or newer than this version$/
+    /^the model catalogue does not have "claude-test-1": correct the name, or add the model with Models.refresh$/
   ],
-  ["no model", request({ model: undefined, max_tokens: 1e9 }), undefined, "model", /does not know missing/],
+  ["a missing model", request({ model: undefined, max_tokens: 1e9 }), undefined, "model", /does not have missing/],
   ["a retired model", hello, model({ lifecycle: "retired" }), "model", /^claude-test-1 is retired: use a later model$/],
   [
-    "a model that was retired",
+    "a model with a retirement date",
     hello,
     model({ lifecycle: "retired", retiresAt: "2026-08-05" }),
     "model",
     /^claude-test-1 was retired on 2026-08-05: use a later model$/
   ],
   [
-    "more effort than there is",
+    "an unsupported effort",
     request({ output_config: { effort: "max" } }),
     able({ effort: ["low", "high"] }),
     "output_config.effort",
-    /^claude-test-1 does not know the effort "max": use low, high$/
+    /^claude-test-1 does not support the effort "max": use low, high$/
   ],
   [
-    "effort where there is none",
+    "effort for a model without it",
     request({ output_config: { effort: "low" } }),
     able({ effort: [] }),
     "output_config.effort",
-    /^claude-test-1 does not know any effort: remove it$/
+    /^claude-test-1 does not support effort: remove it$/
   ],
   [
-    "thinking of another type",
+    "an unsupported type of thinking",
     request({ thinking: { type: "enabled", budget_tokens: 1024 } }),
     able({ thinking: ["adaptive", "disabled"] }),
     "thinking.type",
-    /^claude-test-1 does not know thinking "enabled": use adaptive, disabled$/
+    /^claude-test-1 does not support thinking "enabled": use adaptive, disabled$/
   ],
   [
-    "thinking where there is none",
+    "thinking for a model without it",
     request({ thinking: { type: "adaptive" } }),
     able({ thinking: [] }),
     "thinking.type",
-    /^claude-test-1 does not think: remove it$/
+    /^claude-test-1 does not support thinking: remove it$/
   ],
   [
-    "more output than there is",
+    "max_tokens above the limit of the model",
     hello,
     model({ maxOutput: 1999 }),
     "max_tokens",
     /^max_tokens is 2000: claude-test-1 writes at most 1999$/
   ],
   [
-    "an answer that is begun",
+    "a prefill",
     answering("The answer is ("),
     able({ prefill: false }),
     "messages.1",
-    /^the last message is the assistant's, and claude-test-1 cannot go on from it: end with a user message$/
+    /^the last message is from the assistant, and claude-test-1 cannot continue it: end with a user message$/
   ],
   [
-    "an answer that is begun in blocks",
+    "a prefill in blocks",
     answering([{ type: "thinking", thinking: "So", signature: "c2ln" }, text]),
     able({ prefill: false }),
     "messages.1",
-    /cannot go on from it/
+    /cannot continue it/
   ],
   [
-    "any tool that must be used",
+    "a forced tool of any name",
     request({ tools: [{ ...strict, strict: false }], tool_choice: { type: "any" } }),
     able({ forcedTools: false }),
     "tool_choice.type",
     /^claude-test-1 cannot be forced to use a tool: use "auto", and ask for it in words$/
   ],
   [
-    "one tool that must be used",
+    "one forced tool",
     request({ tools: [{ ...strict, strict: false }], tool_choice: { type: "tool", name: "a" } }),
     able({ forcedTools: false }),
     "tool_choice.type",
     /cannot be forced/
   ],
   [
-    "a tool that must be used while it thinks",
+    "a forced tool with enabled thinking",
     request({ thinking: { type: "enabled", budget_tokens: 1024 }, tool_choice: { type: "any" } }),
     able({ forcedTools: true }),
     "tool_choice.type",
-    /^no model that thinks by a budget can be forced to use a tool: use "auto", and ask for it in words$/
+    /^a model cannot be forced to use a tool while thinking is "enabled": use "auto", and ask for it in words$/
   ],
   [
     "structured output",
@@ -143,7 +143,7 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     /^claude-test-1 cannot see images: describe it, or use another model$/
   ],
   [
-    "an image in a result",
+    "an image in a tool result",
     asking({ type: "tool_result", tool_use_id: "a", content: [image] }),
     able({ images: false }),
     "messages.0.content.0.content.0",
@@ -157,7 +157,7 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     /^claude-test-1 cannot read PDFs: send the text, or use another model$/
   ],
   [
-    "a PDF elsewhere",
+    "a PDF by URL",
     asking({ type: "document", source: { type: "url", url: "https://example.com/a.pdf" } }),
     able({ pdfs: false }),
     "messages.0.content.0",
@@ -168,7 +168,7 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     asking({ ...text, text: "a".repeat(4100) }),
     model({ contextWindow: 1000 }),
     "",
-    /^the prompt seems to have more than the 1000 tokens .* \(an estimate, of 4 characters each\): shorten it$/
+    /^the prompt seems to have more than the 1000 tokens .* \(estimated at 4 characters each\): shorten it$/
   ],
   [
     "a long prompt in parts",
@@ -179,44 +179,44 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     }),
     model({ contextWindow: 1000 }),
     "",
-    /an estimate/
+    /estimated at 4 characters/
   ]
 ]
 
 const valid: ReadonlyArray<readonly [name: string, Params, Model]> = [
   [
-    "a model of which nothing is known",
+    "a model with unknown capabilities",
     request({ ...answering([image, pdf]), ...format, thinking: { type: "adaptive" } }),
     model()
   ],
-  ["a deprecated model: that is a warning", hello, model({ lifecycle: "deprecated", retiresAt: "2020-01-01" })],
-  ["effort that it knows", request({ output_config: { effort: "max" } }), able({ effort: ["max"] })],
-  ["effort that is left out", request({ output_config: { effort: null } }), able({ effort: [] })],
-  ["thinking that it knows", request({ thinking: { type: "adaptive" } }), able({ thinking: ["adaptive"] })],
-  ["no thinking where there is none", request({ thinking: { type: "disabled" } }), able({ thinking: [] })],
-  ["all the output there is", hello, model({ maxOutput: 2000 })],
-  ["an answer that is begun", answering("("), able({ prefill: true })],
+  ["a deprecated model", hello, model({ lifecycle: "deprecated", retiresAt: "2020-01-01" })],
+  ["a supported effort", request({ output_config: { effort: "max" } }), able({ effort: ["max"] })],
+  ["effort that is null", request({ output_config: { effort: null } }), able({ effort: [] })],
+  ["a supported type of thinking", request({ thinking: { type: "adaptive" } }), able({ thinking: ["adaptive"] })],
+  ["disabled thinking for a model without it", request({ thinking: { type: "disabled" } }), able({ thinking: [] })],
+  ["max_tokens at the limit of the model", hello, model({ maxOutput: 2000 })],
+  ["a prefill", answering("("), able({ prefill: true })],
   [
-    "an answer that was paused",
+    "a paused answer",
     answering([{ type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: {} }, text]),
     able({ prefill: false })
   ],
-  ["a tool that must be used", request({ tool_choice: { type: "any" } }), able({ forcedTools: true })],
-  ["a tool that may be used", request({ tool_choice: { type: "auto" } }), able({ forcedTools: false })],
-  ["no tool", request({ tool_choice: { type: "none" } }), able({ forcedTools: false })],
+  ["a forced tool", request({ tool_choice: { type: "any" } }), able({ forcedTools: true })],
+  ["an optional tool", request({ tool_choice: { type: "auto" } }), able({ forcedTools: false })],
+  ["tool_choice none", request({ tool_choice: { type: "none" } }), able({ forcedTools: false })],
   ["tools that are not strict", request({ tools: [{ ...strict, strict: false }] }), able({ structuredOutputs: false })],
   ["a format that is null", request({ output_config: { format: null } }), able({ structuredOutputs: false })],
   [
-    "documents that are no PDFs",
+    "documents that are not PDFs",
     asking(
       { type: "document", source: { type: "text", media_type: "text/plain", data: "words" } },
       { type: "document", source: { type: "file", file_id: "file_1" } }
     ),
     able({ pdfs: false, images: false })
   ],
-  ["what is no text in a small window", asking(pdf), model({ contextWindow: 1000 })],
+  ["a PDF in a small window", asking(pdf), model({ contextWindow: 1000 })],
   [
-    "thinking and secrets of earlier turns in a small window",
+    "thinking and encrypted text of earlier turns in a small window",
     request({
       messages: [
         ...hello.messages,
@@ -231,17 +231,17 @@ const valid: ReadonlyArray<readonly [name: string, Params, Model]> = [
     }),
     model({ contextWindow: 1000 })
   ],
-  ["a prompt that may just fit", asking({ ...text, text: "a".repeat(3900) }), model({ contextWindow: 1000 })]
+  ["a prompt that just fits", asking({ ...text, text: "a".repeat(3900) }), model({ contextWindow: 1000 })]
 ]
 
-describe("what the model cannot do", () => {
-  it.each(invalid)("is told of %s", (_, params, model, path, sentence) => {
+describe("the rules of the catalogue", () => {
+  it.each(invalid)("report %s", (_, params, model, path, sentence) => {
     const issues = bounds(params, model)
     assert.deepStrictEqual(issues.map((issue) => issue.path), [pathOf(path)])
     assert.match(issues[0]?.message ?? "", sentence)
   })
 
-  it("is told of all at once", () => {
+  it("report all issues at once", () => {
     const issues = bounds(
       request({ ...asking(image, pdf), ...format, thinking: { type: "adaptive" }, tool_choice: { type: "any" } }),
       model({
@@ -264,20 +264,20 @@ describe("what the model cannot do", () => {
   })
 })
 
-describe("what the model can do, or nobody knows", () => {
-  it.each(valid)("is %s", (_, params, model) => {
+describe("the rules of the catalogue, for a valid request,", () => {
+  it.each(valid)("accept %s", (_, params, model) => {
     assert.deepStrictEqual(bounds(params, model), [])
   })
 })
 
-describe("the rules", () => {
-  it("have names of their own, and say where they are from", () => {
+describe("the table of the rules", () => {
+  it("has unique names, and a source for each rule", () => {
     assert.strictEqual(new Set(boundsRules.map(({ name }) => name)).size, boundsRules.length)
     for (const { source } of boundsRules) assert.match(source, /^(Models API|platform\.claude\.com)/)
   })
 })
 
-describe("whatever it is given", () => {
+describe("any request", () => {
   const often = { arbitrary: { runs: runs(500), seed: process.env["SEED"] ?? "resilient-claude" }, timeout: 30_000 }
   const json = Arbitrary.schema(Schema.Json)
   const incapable = model({
@@ -297,10 +297,15 @@ describe("whatever it is given", () => {
   const isSound = (params: unknown) =>
     [incapable, undefined].every((model) => bounds(params as Params, model).every(({ message }) => message !== ""))
 
-  it.prop("never throws, of JSON", { params: json }, ({ params }) => assert.isTrue(isSound(params)), often)
+  it.prop(
+    "never makes a rule throw, if it is JSON",
+    { params: json },
+    ({ params }) => assert.isTrue(isSound(params)),
+    often
+  )
 
   it.prop(
-    "never throws, of parameters",
+    "never makes a rule throw, if it has parameters",
     {
       messages: json,
       system: json,
@@ -314,14 +319,14 @@ describe("whatever it is given", () => {
     often
   )
 
-  it.prop("never says what the prompt says", { messages: json, system: json }, ({ messages, system }) => {
+  it.prop("never gets an issue that quotes the prompt", { messages: json, system: json }, ({ messages, system }) => {
     const said = { role: "assistant", content: [{ type: "text", text: "SECRET", more: messages }, image, pdf] }
     const issues = bounds(request({ system: ["SECRET", system], messages: [said] }), incapable)
     assert.isAbove(issues.length, 0)
     assert.notInclude(JSON.stringify(issues), "SECRET")
   }, often)
 
-  it("ends, of data that contains itself", () => {
+  it("is checked in finite time if it contains itself", () => {
     const list: Array<unknown> = []
     list.push(list, list, list)
     for (const key of ["messages", "system", "tools"]) {

@@ -1,4 +1,4 @@
-/** What the tests of the queue and of the quota share: requests of a known size, and calls that end when they are told. */
+/** Shared by the tests of the queue and the quota: requests of a known size, and calls that end on command. */
 import { Cause, Deferred, Effect, Exit, type Fiber, Scope } from "effect"
 import type * as Admission from "../../src/guard/admission/Admission.ts"
 import * as AdmissionGuard from "../../src/guard/admission/guard.ts"
@@ -9,7 +9,7 @@ import { type ClaudeError, Current, type Message, type Quota } from "../../src/i
 
 export const model = "claude-sonnet-5-5"
 
-/** A request whose text is the number of its tokens: `count` is told so. */
+/** A request whose text is its number of tokens, which `count` reads. */
 export const request = (input: number, more: Partial<Message.Params> = {}): Message.Request => ({
   params: { model, max_tokens: 100, messages: [{ role: "user", content: `${input}` }], ...more },
   limits: {}
@@ -24,7 +24,7 @@ export interface Options {
   readonly countTokens?: AdmissionGuard.Place["countTokens"]
 }
 
-/** A queue, and what its store failed with. */
+/** A queue, and the failures of its store. */
 export const make = ({ concurrency = {}, countTokens, quota, store }: Options) =>
   Effect.map(Scope.make(), (scope) => {
     const settings = quota && QuotaSettings.settings(quota)
@@ -61,7 +61,7 @@ export const usage = (
   ...more
 })
 
-/** How a call ends, when it is told. */
+/** The end of a call on command. */
 export interface End {
   readonly exit: Exit.Exit<unknown, ClaudeError.ClaudeError>
   readonly usage?: Message.Usage | undefined
@@ -74,10 +74,10 @@ export interface Call {
   readonly end: Deferred.Deferred<End>
 }
 
-/** Calls that are numbered, and tell when they may run. */
+/** Numbered calls that record when they are admitted. */
 export const caller = (admission: AdmissionGuard.Admission) => {
   const calls: Array<Call> = []
-  /** In the order in which they were let in. */
+  /** In the order of admission. */
   const entered: Array<number> = []
   const running = new Set<number>()
   const call = (
@@ -90,7 +90,7 @@ export const caller = (admission: AdmissionGuard.Admission) => {
       const id = calls.length
       const end = Deferred.makeUnsafe<End>()
       const fiber = yield* Effect.acquireUseRelease(
-        // What was let in is known at once, also if it is interrupted before it does anything.
+        // Record the admission at once, even if an interrupt follows directly.
         Effect.map(admission.admit(asked), (lease) => {
           entered.push(id)
           running.add(id)
@@ -114,7 +114,7 @@ export const caller = (admission: AdmissionGuard.Admission) => {
   return { calls, entered, running, call }
 }
 
-/** What a call failed with. */
+/** The error of a call. */
 export const failureOf = ({ fiber }: Call): ClaudeError.ClaudeError | undefined => {
   const exit = fiber.pollUnsafe()
   if (exit === undefined || Exit.isSuccess(exit)) return undefined

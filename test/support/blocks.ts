@@ -1,4 +1,4 @@
-/** Answers of blocks as the API writes them, byte by byte, and put together again by nothing but what their events say. */
+/** Answers of blocks in the format of the API, and a reference implementation that accumulates their events. */
 import { assert } from "@effect/vitest"
 import { Schema } from "effect"
 import type { Message } from "../../src/index.ts"
@@ -6,13 +6,13 @@ import { Faults } from "../../src/testing/index.ts"
 import { oneIn } from "./effort.ts"
 import { added, framed, started, stopped, text } from "./streams.ts"
 
-/** A block as the model would write it. */
+/** The content of a block. */
 export type Block =
   | { readonly type: "text"; readonly text: string; readonly cites?: string }
   | { readonly type: "thinking"; readonly thinking: string }
   | { readonly type: "tool_use"; readonly input: object }
 
-/** Two words at a time, with the blank after them, if there is one. */
+/** Splits a text into two words at a time, with the blank after them. */
 const words = (text: string) => text.match(/\s*\S+(\s+\S+)?\s?|\s+/gu) ?? []
 const halves = (text: string) => [text.slice(0, text.length / 2), text.slice(text.length / 2)]
 
@@ -37,7 +37,7 @@ const citation = (cited_text: string) => ({
   file_id: null
 })
 
-/** A citation comes between two pieces of the text it is of. */
+/** A citation comes between two chunks of its text. */
 const deltasOf = (block: Block): ReadonlyArray<object> => {
   switch (block.type) {
     case "text": {
@@ -55,7 +55,7 @@ const deltasOf = (block: Block): ReadonlyArray<object> => {
   }
 }
 
-/** The events of a message of these blocks, as the API writes them. */
+/** The events of a message of these blocks, in the format of the API. */
 export const written = (blocks: ReadonlyArray<Block>): ReadonlyArray<string> =>
   framed(
     blocks.flatMap((block, index) => [
@@ -90,7 +90,7 @@ export const textIn = (blocks: ReadonlyArray<Block>) =>
 const bytesOf = (events: ReadonlyArray<string>) => new TextEncoder().encode(events.join(""))
 
 const fromJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Unknown))
-// What we wrote ourselves is an event.
+// Cast: we wrote the event ourselves.
 const parsed = (event: string) => fromJson(event.slice(event.indexOf("data: ") + 6)) as Message.WireEvent
 const isPing = (event: string) => event.startsWith("event: ping")
 
@@ -104,7 +104,7 @@ interface Building {
   stopped: boolean
 }
 
-/** Puts an answer together from its events, by nothing but what they say. */
+/** Accumulates an answer from its events, independently of the library. */
 export const assembled = (events: ReadonlyArray<Message.Event>): ReadonlyArray<object> => {
   const blocks: Array<Building> = []
   for (const event of events) {
@@ -161,7 +161,7 @@ export const assembled = (events: ReadonlyArray<Message.Event>): ReadonlyArray<o
 export const toolsIn = (content: ReadonlyArray<object>) =>
   content.flatMap((block) => "input" in block ? [block.input] : [])
 
-/** A whole body, and what there is of it after so many bytes. */
+/** A complete body, and its prefixes by length in bytes. */
 export const bodyOf = (blocks: ReadonlyArray<Block>) => {
   const lines = written(blocks)
   let length = 0
@@ -179,7 +179,7 @@ export const bodyOf = (blocks: ReadonlyArray<Block>) => {
     cutAt: (at: number, end: Faults.End = "cut") => Faults.stream([bytes.slice(0, at)], { end }),
     arrived: (at: number, missing = 0): ReadonlyArray<Message.WireEvent> =>
       whole.filter(({ end }) => end - missing <= at).map(({ event }) => event),
-    /** Everywhere before its end. */
+    /** All lengths before the end. */
     places: oneIn(29, Array.from({ length }, (_, at) => at))
   }
 }

@@ -1,4 +1,4 @@
-/** The pages below docs/: every block of TypeScript on them is code of test/docs/ or examples/, which runs in the tests. */
+/** Checks that every TypeScript block in docs/ is in test/docs/ or examples/, which the tests run. */
 import { assert } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -6,7 +6,7 @@ import * as path from "node:path"
 const root = path.resolve(import.meta.dirname, "../..")
 const read = (file: string) => fs.readFileSync(path.join(root, file), "utf8")
 
-/** Code without its layout. */
+/** Code without whitespace differences. */
 const flat = (code: string) => code.replaceAll(/\s+/g, "")
 
 const code = () =>
@@ -20,7 +20,7 @@ const code = () =>
 export const blocksOf = (page: string): ReadonlyArray<string> =>
   [...read(page).matchAll(/```ts\n([^]*?)```/g)].map(([, block = ""]) => block)
 
-/** Fails with the first block of a page that is in no file that runs. */
+/** Fails with the first block of a page that is in none of these files. */
 export const assertAlive = (page: string): void => {
   const files = code()
   const dead = blocksOf(page).find((block) => !files.some((file) => file.includes(flat(block))))

@@ -1,13 +1,13 @@
-/** Errors of every kind, and which of them the defaults take for worth another account. */
+/** Errors of every kind, and which of them fall back to another account by default. */
 import { ClaudeError } from "../../src/index.ts"
 
-/** An error of a kind. */
+/** An error of the given kind. */
 export const make = (tag: ClaudeError.Tag, fields: object = {}): ClaudeError.ClaudeError => {
   const member = ClaudeError.ClaudeError.members.find((member) => member.identifier.endsWith(tag))
   return new (member as unknown as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle", ...fields })
 }
 
-/** What is worth another account. For another model, or an old answer, a few differ. */
+/** The kinds that fall back to another account. The other fallbacks differ in a few. */
 export const worthAnother: ClaudeError.Table<boolean> = {
   InvalidRequest: false,
   AuthenticationFailed: true,

@@ -1,7 +1,7 @@
-/** Models as the API lists them. */
+/** Models in the format of the API's list. */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 
-/** One of which the API says nothing but its id. */
+/** A model of which the API sends only the id. */
 export const info = (id: string, changes: Partial<ModelInfo> = {}): ModelInfo => ({
   type: "model",
   id,

@@ -1,12 +1,12 @@
-/** Places in values: paths that are written with dots, all paths of a value, and the value with something else at one. */
+/** Paths in values: parsing them, listing all of a value, and replacing the value at one. */
 
 export type Path = ReadonlyArray<string | number>
 
-/** A path that is written with dots: what is a number there is an index. */
+/** Parses a path with dots; a number is an index. */
 export const pathOf = (path: string): Path =>
   path === "" ? [] : path.split(".").map((key) => /^\d+$/.test(key) ? Number(key) : key)
 
-/** All places in a value, so many steps deep. */
+/** All paths in a value, to a depth. */
 export const places = (
   value: unknown,
   depth = Infinity,
@@ -16,7 +16,7 @@ export const places = (
     ? [path]
     : [path, ...Object.entries(value).flatMap(([key, inner]) => places(inner, depth, [...path, key]))]
 
-/** The same value with something else in one place. */
+/** The value with one place replaced. */
 export const put = (value: unknown, [key, ...path]: ReadonlyArray<string>, other: unknown): unknown =>
   key === undefined
     ? other

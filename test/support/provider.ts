@@ -1,22 +1,22 @@
-/** A provider in memory, for simulations: a `Wire` without bytes, whose answers come when and as they are told to. */
+/** A provider in memory, for simulations: a `Wire` of scripted answers, without bytes. */
 import { Cause, Clock, Effect, FiberSet, Layer, Random } from "effect"
 import { merged } from "../../src/answer/messageHead.ts"
 import { CallLog, Claude, type ClaudeError, Guards, type Message } from "../../src/index.ts"
 
-/** An answer: its times in milliseconds from the headers on, and what it used. */
+/** An answer: its times in milliseconds after the headers, and its usage. */
 export interface Answer {
   /** To the first content. */
   readonly first?: number | undefined
-  /** From there to the end, with some content at least every 20 seconds. */
+  /** From the first content to the end, with content at least every 20 seconds. */
   readonly rest?: number | undefined
-  /** What it breaks off with, instead of ending. */
+  /** The error with which it breaks off. */
   readonly broken?: ClaudeError.ClaudeError | undefined
   readonly input?: number | undefined
   readonly output?: number | undefined
   readonly rateLimits?: Message.RateLimits | undefined
 }
 
-/** What becomes of a request: an answer, or a failure, after however long. */
+/** The outcome of a request: an answer or a failure, after any time. */
 export type Serve = (request: Message.Request) => Effect.Effect<Answer, ClaudeError.ClaudeError>
 
 const usage = { cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
@@ -81,14 +81,14 @@ const connection = (model: string, answer: Answer): Claude.Connection => {
   }
 }
 
-/** The wire of it. */
+/** The wire of the provider. */
 export const wire = (serve: Serve): Claude.Wire => ({
   open: (request) => Effect.map(serve(request), (answer) => connection(request.params.model, answer)),
   countTokens: () => Effect.succeed(0),
   models: Effect.succeed([])
 })
 
-/** A whole number of milliseconds with this median, log-normal: few take much longer. */
+/** A log-normal number of whole milliseconds with this median. */
 export const logNormal = (median: number, sigma: number): Effect.Effect<number> =>
   Effect.zipWith(
     Random.next,
@@ -96,7 +96,7 @@ export const logNormal = (median: number, sigma: number): Effect.Effect<number> 
     (a, b) => Math.round(median * Math.exp(sigma * Math.sqrt(-2 * Math.log(1 - a)) * Math.cos(2 * Math.PI * b)))
   )
 
-/** Counts requests, and when they came. */
+/** Counts requests, also by second. */
 export interface Counter {
   total: number
   /** By second. */
@@ -105,7 +105,7 @@ export interface Counter {
 
 export const counter = (): Counter => ({ total: 0, seconds: new Map() })
 
-/** Counts a request that comes now. */
+/** Counts a request now. */
 export const count = (counter: Counter): Effect.Effect<number> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
     const second = Math.floor(now / 1000)
@@ -114,7 +114,7 @@ export const count = (counter: Counter): Effect.Effect<number> =>
     return now
   })
 
-/** The most that came in so many seconds, from one second on. */
+/** The most requests in a window of so many seconds, from the given second on. */
 export const busiest = ({ seconds }: Counter, from: number, to = Infinity, width = 1): number => {
   const end = Math.min(to, Math.max(...seconds.keys()) + 1)
   const sum = (second: number) =>
@@ -122,15 +122,15 @@ export const busiest = ({ seconds }: Counter, from: number, to = Infinity, width
   return Math.max(0, ...Array.from({ length: Math.max(0, end - from) }, (_, i) => sum(from + i)))
 }
 
-/** The value below which this share lies. */
+/** The quantile of values. */
 export const quantile = (values: ReadonlyArray<number>, share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? NaN
 
-/** A guarded `Claude` over it, which tells nobody. */
+/** A guarded `Claude` over the provider, without a log. */
 export const guarded = (serve: Serve, guards: Guards.Guards) =>
   Claude.layer(wire(serve)).pipe(Guards.apply(guards), Layer.provide(CallLog.layerNoop))
 
-/** Starts something every so many milliseconds, so many times, and waits for all of it. */
+/** Starts an effect so many times, at an interval in milliseconds, and waits for all of them. */
 export const every = <R>(
   millis: number,
   times: number,

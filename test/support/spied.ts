@@ -1,4 +1,4 @@
-/** A Claude that is watched: how each of its answers ended, as a guard would learn it. */
+/** A Claude that records the exit of each answer's scope, which guards read. */
 import { Cause, Context, Effect, Exit, Layer, Scope } from "effect"
 import { CallLog, Claude, type ClaudeError } from "../../src/index.ts"
 import { FakeClaude, type Faults } from "../../src/testing/index.ts"
@@ -12,7 +12,7 @@ const verdict = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>) =>
     ? "neutral"
     : Cause.findErrorOption(exit.cause).pipe((error) => error._tag === "Some" ? error.value._tag : "defect")
 
-/** A Claude that notes how each of its answers ended. */
+/** A Claude that records the end of each answer. */
 export const spied = (playable: Faults.Playable) =>
   Layer.effectContext(Effect.gen(function*() {
     const ends: Array<string> = []
@@ -26,5 +26,5 @@ export const spied = (playable: Faults.Playable) =>
     return Context.make(Ends, ends).pipe(Context.add(Claude.Claude, { ...claude, open }))
   })).pipe(Layer.provideMerge(FakeClaude.layer(playable)), Layer.provide(CallLog.layerNoop))
 
-/** How they ended: a verdict for each, in that order. */
+/** The ends of the answers, in order. */
 export const ends = Effect.map(Ends, (all) => [...all])

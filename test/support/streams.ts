@@ -1,4 +1,4 @@
-/** Streams and their readers: events written by hand, what a reader has of them, and servers on sockets. */
+/** Streams and readers for tests: hand-written events, readers, and servers on sockets. */
 import { assert } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -28,16 +28,16 @@ export const started = (index: number, content_block: object) =>
 export const added = (index: number, delta: object) => Faults.event("content_block_delta", { index, delta })
 export const stopped = (index: number) => Faults.event("content_block_stop", { index })
 
-/** The events of these blocks, in a whole answer. */
+/** The events of a complete answer of these blocks. */
 export const framed = (events: ReadonlyArray<string>, stopReason = "end_turn"): ReadonlyArray<string> => {
   const [start = "", ...end] = Faults.events("", { stopReason })
   return [start, ...events, ...end]
 }
 
-/** An answer whose events are these, and then nothing more. */
+/** An answer of these events, then silence. */
 export const cut = (...events: ReadonlyArray<string>) => Faults.stream(framed(events).slice(0, -2), { end: "cut" })
 
-/** Events of kinds that are not known yet, among others; the last block is not stopped. */
+/** Events with unknown types among them; the last block is not stopped. */
 export const unknownKinds = [
   Faults.event("tea_time", { of: "day" }),
   started(0, { type: "hologram", colour: "blue" }),
@@ -49,7 +49,7 @@ export const unknownKinds = [
   added(1, { type: "gloss_delta", gloss: "!" })
 ]
 
-/** An answer in text deltas of so many characters. */
+/** An answer in text deltas of `size` characters. */
 export const spelled = (words: string, size: number) =>
   Faults.stream(framed([
     started(0, text("")),
@@ -62,27 +62,27 @@ export const spelled = (words: string, size: number) =>
 // Readers
 // -----------------------------------------------------------------------------
 
-/** How many requests were sent. */
+/** The number of requests sent. */
 export const asked = Effect.map(FakeClaude.received, (all) => all.length)
 
-/** All text of these events. */
+/** The text of these events. */
 export const textOf = (events: ReadonlyArray<Message.Event>) =>
   events.map((event) =>
     event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""
   ).join("")
 
-/** The text that is shown by a reader who heeds the marks. */
+/** The text that a reader shows if it handles restarts and resumes. */
 export const shownOf = (events: ReadonlyArray<Message.Event>) =>
   textOf(events.slice(events.findLastIndex(({ type }) => type === "restarted") + 1))
 
-/** What kinds they are of, a delta by its own. */
+/** The types of the events; for a delta, the type of the delta. */
 export const kindsOf = (events: ReadonlyArray<Message.Event>): ReadonlyArray<string> =>
   events.map((event) => event.type === "content_block_delta" ? event.delta.type : event.type)
 
 export const marksOf = (events: ReadonlyArray<Message.Event>) =>
   events.map(({ type }) => type).filter((type) => type === "restarted" || type === "resumed")
 
-/** Reads to the end, however long it waits: what was read, and the error, if there was one. */
+/** Reads to the end in virtual time: the events, and the error if there is one. */
 export const read = (policy: Policy.Policy, options?: Claude.Options) =>
   Effect.gen(function*() {
     const events: Array<Message.Event> = []
@@ -105,7 +105,7 @@ export const read = (policy: Policy.Policy, options?: Claude.Options) =>
 export const client = (url: string, connections: number) =>
   NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url, connections }).pipe(Layer.provide(CallLog.layerNoop))
 
-/** Looks again until it holds, or for so many milliseconds. */
+/** Polls until the condition holds, for at most so many milliseconds. */
 export const until = <E, R>(
   holds: Effect.Effect<boolean, E, R>,
   within: number,
@@ -117,10 +117,10 @@ export const until = <E, R>(
     return Effect.andThen(Effect.sleep("10 millis"), until(holds, within - 10, what))
   })
 
-/** Megabytes in use, when all that can go has gone. */
+/** Megabytes in use after garbage collection. */
 export const heap = Effect.gen(function*() {
   for (let i = 0; i < 3; i++) {
-    // What was just closed is let go of by timers and callbacks of Node's.
+    // Timers and callbacks of Node release closed sockets late.
     yield* Effect.sleep("200 millis")
     collectGarbage()
   }
@@ -128,6 +128,6 @@ export const heap = Effect.gen(function*() {
   return (heapUsed + external) / 1e6
 })
 
-// Node has it where it was started with this flag; a new context has it once the flag is set.
+// gc exists in a new context once the flag is set, even if Node was started without it.
 v8.setFlagsFromString("--expose-gc")
 const collectGarbage = vm.runInNewContext("gc") as () => void

@@ -1,4 +1,4 @@
-/** A schema that contains itself. */
+/** A recursive schema. */
 import { Schema } from "effect"
 
 export interface Tree {

@@ -15,17 +15,17 @@ const fakes: ReadonlyArray<readonly [name: string, playing: (script: Faults.Play
 describe.each(fakes)("the model of an answer of %s", (_, playing) => {
   const cheap = "claude-haiku-5-5"
 
-  it.live("is the one that was asked, and so is the cost", () =>
+  it.live("is the one in the request, and so is its price", () =>
     Effect.gen(function*() {
       const reply = yield* Fallback.models([cheap])(Claude.message("hi", { model: "claude-opus-5" }))
       assert.strictEqual(reply.model, cheap)
-      // 1000 at $0.10 and 200 at $0.50 per million.
+      // 1,000 tokens at $0.10 and 200 at $0.50 per million.
       assert.closeTo(reply.cost?.dollars ?? NaN, 0.0002, 1e-12)
     }).pipe(
       Effect.provide(playing([Faults.overloaded, Faults.answer("hello", { inputTokens: 1000, outputTokens: 200 })]))
     ))
 
-  it.live("is the one that the script names, also where it is the usual one", () =>
+  it.live("is the one in the script, also if it is the default", () =>
     Effect.gen(function*() {
       for (const named of ["claude-sonnet-5-5", "claude-opus-5-20991231"]) {
         assert.strictEqual((yield* Claude.message("hi", { model: cheap })).model, named)
@@ -46,7 +46,7 @@ describe.each(fakes)("the model of an answer of %s", (_, playing) => {
     Faults.refusal("half")
   ]
   for (const turn of broken) {
-    it.live(`is the one that was asked: ${turn.name}`, () =>
+    it.live(`is the one in the request: ${turn.name}`, () =>
       Effect.gen(function*() {
         const { events } = yield* Claude.open("hi", { model: cheap })
         const [first] = yield* Stream.runCollect(Stream.take(events, 1))
@@ -55,7 +55,7 @@ describe.each(fakes)("the model of an answer of %s", (_, playing) => {
   }
 })
 
-it("a turn is played as it is where its bytes are cut, or its events are one's own", () => {
+it("a turn keeps its model if its bytes are cut or its events are given", () => {
   const played = (turn: Faults.Turn) =>
     Effect.runSync(Faults.toScript([turn])({ index: 0, elapsed: 0, params: { model: "claude-haiku-5-5" } }))
   for (const turn of [Faults.drip(Faults.answer("a"), 7, Duration.millis(1)), Faults.stream(Faults.events("a"))]) {

@@ -25,7 +25,7 @@ const send = (url: string, path = "/v1/messages", body: object = ask) =>
     return { status: response.status, text: await response.text() }
   })
 
-/** What came on a socket, and how it ended. */
+/** The bytes received on a socket, and its end. */
 interface Client {
   readonly socket: Net.Socket
   readonly pieces: Array<string>
@@ -53,17 +53,17 @@ const write = ({ socket }: Client) =>
     socket.write(`POST /v1/messages HTTP/1.1\r\n${head.map(([k, v]) => `${k}: ${v}\r\n`).join("")}\r\n${body}`)
   })
 
-/** Asks on a connection of its own. */
+/** Sends a request on a new connection. */
 const knock = Effect.flatMap(FakeServer.FakeServer, ({ port }) => Effect.tap(connect(port), write))
 
-/** Looks until it holds, for four seconds at most. */
+/** Polls until the condition holds, for at most four seconds. */
 const eventually = <A>(look: Effect.Effect<A>, holds: (value: A) => boolean) =>
   look.pipe(
     Effect.repeat({ until: holds, schedule: Schedule.spaced("5 millis") }),
     Effect.timeout("4 seconds")
   )
 
-/** It ends with the last chunk. */
+/** The last chunk of a complete response. */
 const isWhole = (text: string) => text.endsWith("\r\n0\r\n\r\n")
 
 const seen = (client: Client) => Effect.sync(() => client.pieces.join(""))
@@ -73,7 +73,7 @@ const seen = (client: Client) => Effect.sync(() => client.pieces.join(""))
 // -----------------------------------------------------------------------------
 
 describe("FakeServer", () => {
-  it.live("answers at its URL, on a port that was free", () =>
+  it.live("answers at its URL, on a free port", () =>
     Effect.gen(function*() {
       const { port, url } = yield* FakeServer.FakeServer
       assert.isAbove(port, 0)
@@ -83,7 +83,7 @@ describe("FakeServer", () => {
       assert.strictEqual(text, Faults.events("Hello there", { model: ask.model }).join(""))
     }).pipe(Effect.provide(FakeServer.layer([Faults.answer("Hello there", { model: ask.model })]))))
 
-  it.live("keeps the requests as they came", () =>
+  it.live("keeps the requests in order", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       const before = yield* Clock.currentTimeMillis
@@ -98,7 +98,7 @@ describe("FakeServer", () => {
       assert.deepInclude(second, { path: "/v1/elsewhere", params: { any: "thing" }, refused: true })
     }).pipe(Effect.provide(FakeServer.layer([Faults.answer("a")]))))
 
-  it.live("tells which connection a request came on, and keeps it open for the next", () =>
+  it.live("numbers the connections, and keeps them open for the next request", () =>
     Effect.gen(function*() {
       const { received } = yield* FakeServer.FakeServer
       const first = yield* knock
@@ -111,7 +111,7 @@ describe("FakeServer", () => {
       assert.deepStrictEqual((yield* received).map(({ connection }) => connection), [1, 2, 1])
     }).pipe(Effect.scoped, Effect.provide(FakeServer.layer(Faults.cycle(Faults.answer("a"))))))
 
-  it.live("has no open sockets when its clients have gone", () =>
+  it.live("has no open sockets after its clients have disconnected", () =>
     Effect.gen(function*() {
       const { openSockets, port } = yield* FakeServer.FakeServer
       const clients = yield* Effect.all([connect(port), connect(port), knock, knock])
@@ -131,7 +131,7 @@ describe("FakeServer", () => {
       assert.include((yield* send(url)).text, "only")
     }).pipe(Effect.provide(FakeServer.layer([Faults.answer("only")]))))
 
-  it.live("says when its script has run out", () =>
+  it.live("answers 400 with a message when its script has run out", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       yield* send(url)
@@ -140,7 +140,7 @@ describe("FakeServer", () => {
       assert.include(text, "the fault script ran out: it has 1 turn, and this is request 2.")
     }).pipe(Effect.provide(FakeServer.layer([Faults.answer("a")]))))
 
-  it.live("tells of a request before it plays", () => {
+  it.live("calls onRequest before it plays the turn", () => {
     const told: Array<string> = []
     return Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
@@ -156,7 +156,7 @@ describe("FakeServer", () => {
     })))
   })
 
-  it.live("a client that leaves is noticed at once, although the turn has no end", () =>
+  it.live("notices at once that a client left, even in an endless turn", () =>
     Effect.gen(function*() {
       const { received } = yield* FakeServer.FakeServer
       const client = yield* knock
@@ -168,7 +168,7 @@ describe("FakeServer", () => {
       assert.isFalse(request?.complete)
     }).pipe(Effect.scoped, Effect.provide(FakeServer.layer([Faults.breaks("half", "silence")]))))
 
-  it.live("a turn ends when its client has left", () => {
+  it.live("ends a turn when its client has left", () => {
     const ended = Deferred.makeUnsafe<void>()
     const script = () => Effect.onInterrupt(Effect.never, () => Deferred.succeed(ended, undefined))
     return Effect.gen(function*() {
@@ -180,7 +180,7 @@ describe("FakeServer", () => {
     }).pipe(Effect.scoped, Effect.provide(FakeServer.layer(script)))
   })
 
-  it.live("closes promptly, although turns are being played", () =>
+  it.live("closes promptly while turns are playing", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(FakeServer.layer(Faults.cycle(Faults.silence)), scope)
@@ -193,16 +193,16 @@ describe("FakeServer", () => {
       yield* Deferred.await(client.closed).pipe(Effect.timeout("4 seconds"))
     }).pipe(Effect.scoped))
 
-  it.live("a port in use is a sentence", () =>
+  it.live("fails with a message if the port is in use", () =>
     Effect.gen(function*() {
       const { port } = yield* FakeServer.FakeServer
       const error = yield* Effect.flip(Layer.build(Layer.fresh(FakeServer.layer([], { port }))))
       assert.instanceOf(error, FakeServer.CannotListen)
       assert.deepInclude(error, { port, code: "EADDRINUSE" })
-      assert.strictEqual(error.message, `Port ${port} is in use: choose another, or 0 for any that is free.`)
+      assert.strictEqual(error.message, `Port ${port} is in use: choose another, or 0 for any free port.`)
     }).pipe(Effect.scoped, Effect.provide(FakeServer.layer([]))))
 
-  it("any other reason not to listen is a sentence too", () => {
+  it("fails with a message for any other reason not to listen", () => {
     assert.match(
       new FakeServer.CannotListen({ port: 80, code: "EACCES" }).message,
       /port 80 \(EACCES\): choose another/
@@ -220,8 +220,8 @@ const wire = (turn: Faults.Turn, look: (client: Client) => Effect.Effect<void, u
 
 const closes = ({ closed }: Client) => Deferred.await(closed).pipe(Effect.timeout("4 seconds"))
 
-describe("on the wire", () => {
-  it.live("a reset comes before anything else", () =>
+describe("a turn on the wire", () => {
+  it.live("reset resets the connection before any byte", () =>
     wire(Faults.reset, (client) =>
       Effect.gen(function*() {
         yield* closes(client)
@@ -229,7 +229,7 @@ describe("on the wire", () => {
         assert.deepStrictEqual(client.pieces, [])
       })))
 
-  it.live("a closed connection is no reset", () =>
+  it.live("hangUp closes the connection without a reset", () =>
     wire(Faults.hangUp, (client) =>
       Effect.gen(function*() {
         yield* closes(client)
@@ -237,7 +237,7 @@ describe("on the wire", () => {
         assert.deepStrictEqual(client.pieces, [])
       })))
 
-  it.live("a stream that is cut has all its text, and no end", () =>
+  it.live("breaks sends all its text, then closes without an end", () =>
     wire(Faults.breaks("half an answer"), (client) =>
       Effect.gen(function*() {
         yield* closes(client)
@@ -249,7 +249,7 @@ describe("on the wire", () => {
         assert.isUndefined(client.error)
       })))
 
-  it.live("a stream that is reset has all its text before it", () =>
+  it.live("breaks with a reset sends all its text before the reset", () =>
     wire(Faults.breaks("half an answer", "reset"), (client) =>
       Effect.gen(function*() {
         yield* closes(client)
@@ -257,7 +257,7 @@ describe("on the wire", () => {
         assert.strictEqual(client.error, "ECONNRESET")
       })))
 
-  it.live("silence says nothing, and stays", () =>
+  it.live("silence sends nothing and keeps the connection", () =>
     wire(Faults.silence, (client) =>
       Effect.gen(function*() {
         yield* Effect.sleep("150 millis")
@@ -265,7 +265,7 @@ describe("on the wire", () => {
         assert.strictEqual(client.socket.readyState, "open")
       })))
 
-  it.live("an answer that lingers is whole, and stays", () =>
+  it.live("lingers sends a complete answer and keeps the connection", () =>
     wire(Faults.lingers("all of it"), (client) =>
       Effect.gen(function*() {
         yield* eventually(seen(client), (text) => text.includes("message_stop"))
@@ -274,7 +274,7 @@ describe("on the wire", () => {
         assert.strictEqual(client.socket.readyState, "open")
       })))
 
-  it.live("a drip comes in pieces that make the same", () =>
+  it.live("drip sends chunks that join to the same body", () =>
     Effect.gen(function*() {
       const client = yield* knock
       yield* eventually(seen(client), isWhole)
@@ -286,21 +286,21 @@ describe("on the wire", () => {
       Effect.provide(FakeServer.layer(Faults.cycle(Faults.drip(Faults.answer("drop by drop 🎉"), 61, "2 millis"))))
     ))
 
-  it.live("pings come for ever", () =>
+  it.live("pings sends pings without end", () =>
     wire(Faults.pings("", "10 millis"), (client) =>
       Effect.gen(function*() {
         const text = yield* eventually(seen(client), (text) => text.split("event: ping").length > 5)
         assert.notInclude(text, "content_block")
       })))
 
-  it.live("garbage is not HTTP", () =>
+  it.live("garbage sends bytes that are not HTTP", () =>
     wire(Faults.garbage, (client) =>
       Effect.gen(function*() {
         yield* closes(client)
         assert.isTrue((yield* seen(client)).startsWith("\0\u0001 this is not HTTP"))
       })))
 
-  it.live("a delay is kept", () =>
+  it.live("delayed waits before the response", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       const before = yield* Clock.currentTimeMillis
@@ -318,35 +318,35 @@ const a = turn("a")
 const b = turn("b")
 const c = turn("c")
 
-/** The names of the turns a script plays, one a second. */
+/** The names of the turns that a script plays, one per second. */
 const played = (script: Faults.Script, count: number) =>
   Effect.forEach(
     Array.from({ length: count }, (_, index) => index),
     (index) => Effect.map(script({ index, elapsed: index * 1000, params: { model: `m${index}` } }), ({ name }) => name)
   )
 
-describe("scripts", () => {
-  it.effect("a sequence ends", () =>
+describe("a script", () => {
+  it.effect("ends after the turns of a sequence", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* played(Faults.sequence(a, b), 3), ["a", "b", "the end of the script"])
     }))
 
-  it.effect("a list of turns is a sequence", () =>
+  it.effect("may be a list of turns, which is a sequence", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* played(Faults.toScript([a, b]), 3), ["a", "b", "the end of the script"])
     }))
 
-  it.effect("a cycle begins again", () =>
+  it.effect("begins again after the turns of a cycle", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* played(Faults.cycle(a, b, c), 7), ["a", "b", "c", "a", "b", "c", "a"])
     }))
 
-  it.effect("the last turn stays", () =>
+  it.effect("repeats the last turn of untilLast", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* played(Faults.untilLast(a, b), 4), ["a", "b", "b", "b"])
     }))
 
-  it.effect("one decides by time and by request", () =>
+  it.effect("may pick the turn by time and by request", () =>
     Effect.gen(function*() {
       const script = Faults.by(({ elapsed, index, params }) =>
         params.model === "m0" ? a : elapsed < 3000 && index !== 2 ? b : c
@@ -354,7 +354,7 @@ describe("scripts", () => {
       assert.deepStrictEqual(yield* played(script, 4), ["a", "b", "c", "c"])
     }))
 
-  it.live("the time of a request is that since the start", () => {
+  it.live("gets the time since the start", () => {
     const asked: Array<Faults.Question> = []
     return Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
@@ -369,14 +369,14 @@ describe("scripts", () => {
 
   const mixed = (seed: string) => Faults.random({ seed, faults: [[0.2, a], [0.05, b]], otherwise: c })
 
-  it.effect("the same seed is the same play, another is another", () =>
+  it.effect("plays the same turns with the same seed, and others with another", () =>
     Effect.gen(function*() {
       const once = yield* played(mixed("s"), 200)
       assert.deepStrictEqual(yield* played(mixed("s"), 200), once)
       assert.notDeepEqual(yield* played(mixed("t"), 200), once)
     }))
 
-  it.effect("rates are kept, roughly", () =>
+  it.effect("plays faults roughly at their rates", () =>
     Effect.gen(function*() {
       const all = yield* played(mixed("rates"), 4000)
       const share = (name: string) => all.filter((each) => each === name).length / all.length
@@ -412,7 +412,7 @@ const start = (...args: ReadonlyArray<string>) =>
     ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
   )
 
-/** The URL it says it listens on. */
+/** The URL in its output. */
 const listening = (run: Run) =>
   Effect.sync(() => /http:\/\/127\.0\.0\.1:\d+/.exec(run.out)?.[0] ?? "").pipe(
     Effect.repeat({ until: (url) => url !== "", schedule: Schedule.spaced("20 millis") }),
@@ -422,7 +422,7 @@ const listening = (run: Run) =>
 const slow = { timeout: 30_000 }
 
 describe("fake-claude", () => {
-  it.live("answers, tells of every request, and ends when told to", () =>
+  it.live("answers, prints every request, and ends on SIGTERM", () =>
     Effect.gen(function*() {
       const run = yield* start("--port", "0")
       const url = yield* listening(run)
@@ -438,7 +438,7 @@ describe("fake-claude", () => {
       assert.strictEqual(run.err, "")
     }).pipe(Effect.scoped), slow)
 
-  it.live("an interrupt ends it, although a turn is being played", () =>
+  it.live("ends on SIGINT while a turn is playing", () =>
     Effect.gen(function*() {
       const run = yield* start("--port", "0", "--script", "stall")
       const url = yield* listening(run)
@@ -449,7 +449,7 @@ describe("fake-claude", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.join(call)))
     }).pipe(Effect.scoped), slow)
 
-  it.live("an outage ends after four requests", () =>
+  it.live("ends the outage after four requests", () =>
     Effect.gen(function*() {
       const url = yield* listening(yield* start("--port=0", "--script=outage"))
       assert.strictEqual((yield* send(url)).status, 529)
@@ -459,7 +459,7 @@ describe("fake-claude", () => {
       assert.include((yield* send(url)).text, "message_stop")
     }).pipe(Effect.scoped), slow)
 
-  it.live("the same seed is the same play", () =>
+  it.live("plays the same turns with the same seed", () =>
     Effect.gen(function*() {
       const turns = (seed: string) =>
         Effect.gen(function*() {
@@ -474,7 +474,7 @@ describe("fake-claude", () => {
       assert.notDeepEqual(other, first)
     }).pipe(Effect.scoped), slow)
 
-  it.live("explains itself", () =>
+  it.live("prints its help", () =>
     Effect.gen(function*() {
       const run = yield* start("--help")
       assert.strictEqual(yield* Deferred.await(run.exit), 0)
@@ -500,7 +500,7 @@ describe("fake-claude", () => {
     ["a script with the name of a method", ["--script", "toString"], "There is no script \"toString\", only healthy,"]
   ]
   for (const [title, args, says] of oneIn(4, misuses)) {
-    it.live(`${title} is one line, and a failure`, () =>
+    it.live(`exits with 1 and one line: ${title}`, () =>
       Effect.gen(function*() {
         const run = yield* start(...args)
         assert.strictEqual(yield* Deferred.await(run.exit), 1)
@@ -510,18 +510,18 @@ describe("fake-claude", () => {
       }).pipe(Effect.scoped), slow)
   }
 
-  it.live("a port in use is one line, and a failure", () =>
+  it.live("exits with 1 and one line: a port in use", () =>
     Effect.gen(function*() {
       const { port } = yield* FakeServer.FakeServer
       const run = yield* start("--port", String(port))
       assert.strictEqual(yield* Deferred.await(run.exit), 1)
-      assert.strictEqual(run.err, `fake-claude: Port ${port} is in use: choose another, or 0 for any that is free.\n`)
+      assert.strictEqual(run.err, `fake-claude: Port ${port} is in use: choose another, or 0 for any free port.\n`)
       assert.strictEqual(run.out, "")
     }).pipe(Effect.scoped, Effect.provide(FakeServer.layer([]))), slow)
 })
 
 describe("a script that throws", () => {
-  it.live("is answered with what happened", () =>
+  it.live("is answered with a 500 that has the defect", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.FakeServer
       const error = yield* Effect.flip(Effect.provide(

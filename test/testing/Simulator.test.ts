@@ -13,7 +13,7 @@ const ours: Simulator.Contender = {
   guards: { concurrency: { max: 64, queue: 200 }, circuit: {} }
 }
 
-/** Sends once. */
+/** A strategy without retries. */
 const once: Simulator.Contender = { name: "once", strategy: () => ({ send }) => send() }
 
 const noisy: Simulator.Scenario = {
@@ -35,7 +35,7 @@ const noisy: Simulator.Scenario = {
 const text = (seed: number, contender = ours) => Effect.map(Simulator.run(noisy, contender, { seed }), JSON.stringify)
 
 describe("a run", () => {
-  it.effect("gives the same bytes for the same seed, and others for another", () =>
+  it.effect("gives the same result for the same seed, and another for another", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* text(1), yield* text(1))
       assert.notStrictEqual(yield* text(1), yield* text(2))
@@ -50,7 +50,7 @@ describe("a run", () => {
       assert.strictEqual(Object.values(errors).reduce((sum, count) => sum + count, answered), calls)
     }))
 
-  it.effect("shows the same calls and faults to all contenders", () =>
+  it.effect("gives all contenders the same calls and faults", () =>
     Effect.gen(function*() {
       const scenario: Simulator.Scenario = {
         name: "half",
@@ -62,7 +62,7 @@ describe("a run", () => {
       assert.strictEqual(library?.calls, rival?.requests)
     }))
 
-  it.effect("counts the requests whose client left, and closes all of them", () =>
+  it.effect("counts the requests whose client left, and closes them", () =>
     Effect.gen(function*() {
       const silent: Simulator.Scenario = {
         name: "silent",
@@ -88,7 +88,7 @@ describe("a run", () => {
       assert.deepStrictEqual([answered, abandoned], [0, 3])
     }))
 
-  it.effect("asserts a share of answers, and says why it is missed", () =>
+  it.effect("fails an assertion with a message that says why too few calls were answered", () =>
     Effect.gen(function*() {
       const outage = Simulator.outage("1 minute")
       const patient = {
@@ -116,8 +116,8 @@ const statusOf = (plan: Provider.Plan) =>
 
 const header = (plan: Provider.Plan, name: string) => "headers" in plan ? plan.headers[name] : undefined
 
-describe("the provider", () => {
-  it("refuses what its bucket has no room for, and says when it has", () => {
+describe("the simulated provider", () => {
+  it("refuses a request above its bucket, with the time until there is room", () => {
     const machine = Provider.make({ limits: { requests: { perMinute: 60, burst: 2 } } }, 1)
     const plans = [0, 0, 0, 999, 1000].map((at) => machine.arrive(at, chat))
     assert.deepStrictEqual(plans.map(statusOf), [200, 200, 429, 429, 200])
@@ -128,7 +128,7 @@ describe("the provider", () => {
     assert.strictEqual(header(plans[2] ?? assert.fail(), "retry-after"), "1")
   })
 
-  it("counts input without what is read from the cache, with what no client sees", () => {
+  it("counts input without cache reads, and with tokens that no client can estimate", () => {
     const limits = { inputTokens: { perMinute: 100_000 } }
     const plain = Provider.make({ limits }, 1)
     const remaining = (plan: Provider.Plan) => header(plan, "anthropic-ratelimit-input-tokens-remaining")
@@ -140,7 +140,7 @@ describe("the provider", () => {
     assert.deepStrictEqual([0, 0].map((at) => remaining(caching.arrive(at, cached))), ["49900", "49800"])
   })
 
-  it("takes output tokens when an answer ends, and only those that were written", () => {
+  it("takes the written output tokens when an answer ends", () => {
     const config: Provider.Provider = {
       firstToken: "1 second",
       length: "10 seconds",
@@ -163,7 +163,7 @@ describe("the provider", () => {
     assert.strictEqual(statusOf(machine.arrive(100, chat)), 200)
   })
 
-  it("speaks like the API when it fails", () => {
+  it("fails with the responses of the API", () => {
     const faults = ["overloaded", "serverError", "htmlError", "htmlPage", "rateLimited", "spendCap"] as const
     const statuses = faults.map((fault) => statusOf(Provider.make({ faults: { [fault]: 1 } }, 1).arrive(0, chat)))
     assert.deepStrictEqual(statuses, [529, 500, 502, 200, 429, 429])
@@ -173,7 +173,7 @@ describe("the provider", () => {
 })
 
 // -----------------------------------------------------------------------------
-// Broken on purpose
+// Defects of the simulator
 // -----------------------------------------------------------------------------
 
 const limited: Simulator.Scenario = {
@@ -185,10 +185,10 @@ const limited: Simulator.Scenario = {
 const defectOf = (parts: Partial<Run.Parts>) =>
   Effect.map(
     Effect.exit(Run.run(limited, ours, 1, { ...Run.parts, ...parts })),
-    (exit) => Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "nothing was noticed"
+    (exit) => Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "no defect"
   )
 
-/** A clock on which every wait takes this much longer. */
+/** A clock on which every wait is this much longer. */
 const late = (millis: number): VirtualClock.Run => (self) =>
   VirtualClock.run(
     Clock.clockWith((clock) =>
@@ -199,25 +199,25 @@ const late = (millis: number): VirtualClock.Run => (self) =>
     )
   )
 
-describe("broken on purpose", () => {
-  it.effect("nothing is noticed where nothing is broken", () =>
+describe("the checks of a run", () => {
+  it.effect("pass if nothing is broken", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* defectOf({}), "nothing was noticed")
-      assert.strictEqual(yield* defectOf({ clock: late(0) }), "nothing was noticed")
+      assert.strictEqual(yield* defectOf({}), "no defect")
+      assert.strictEqual(yield* defectOf({ clock: late(0) }), "no defect")
     }))
 
-  it.effect("a provider that forgets its bucket is noticed", () =>
+  it.effect("fail for a provider that ignores its bucket", () =>
     Effect.gen(function*() {
       const forgetful: Run.Parts["provider"] = (config, seed) => Provider.make({ ...config, limits: undefined }, seed)
       assert.include(yield* defectOf({ provider: forgetful }), "forgot its limit of 60 requests per minute (burst 3)")
     }))
 
-  it.effect("a clock that skips is noticed", () =>
+  it.effect("fail for a clock that skips", () =>
     Effect.gen(function*() {
       assert.include(yield* defectOf({ clock: late(1) }), "The clock skipped")
     }))
 
-  it.effect("a contender that waits for something else than time is noticed", () =>
+  it.effect("fail for a contender that waits for something other than time", () =>
     Effect.gen(function*() {
       const waiting: Simulator.Contender = { name: "waiting", strategy: () => () => Effect.never }
       const forever: Simulator.Scenario = {

@@ -8,9 +8,11 @@ import { FakeServer, Faults } from "../../src/testing/index.ts"
 interface Request {
   readonly method?: string
   readonly path?: string
-  /** A header that is undefined is left out. */
+  /** An undefined header is not sent. */
   readonly headers?: Readonly<Record<string, string | undefined>>
-  /** Changes to a well-formed body, or the text that is sent instead of it. A parameter that is undefined is left out. */
+  /**
+   * Changes to a well-formed body, or the text that is sent instead of it. A parameter that is undefined is left out.
+   */
   readonly body?: object | string
 }
 
@@ -34,7 +36,7 @@ const send = ({ body = {}, headers, method = "POST", path = "/v1/messages" }: Re
       fetch(url + path, {
         method,
         headers: all.flatMap(([name, value]) => value === undefined ? [] : [[name, value] as [string, string]]),
-        // Bytes, because text has a content type by itself.
+        // Bytes, because fetch adds a content type to text.
         body: method === "GET" ? null : new TextEncoder().encode(text),
         signal
       })
@@ -53,7 +55,7 @@ const tool = { name: "get_weather", input_schema: closed }
 const tools = (change: object) => ({ tools: [{ ...tool, ...change }] })
 const image = (media_type: string, data = "aGk=") => ({ type: "image", source: { type: "base64", media_type, data } })
 const count = "/v1/messages/count_tokens"
-/** It takes a beginning of the answer, and thinking that is `enabled`. */
+/** A model that accepts prefill, and thinking that is `enabled`. */
 const older = { model: "claude-opus-4-5" }
 const begun = (content: unknown) => ({ messages: [first, { role: "assistant", content }] })
 const enabled = { type: "enabled", budget_tokens: 1024 }
@@ -64,7 +66,7 @@ const beta = (name: string) => ({ "anthropic-beta": name })
 // Refused
 // -----------------------------------------------------------------------------
 
-/** Those that are not 400 `invalid_request_error`. */
+/** Refusals other than 400 `invalid_request_error`. */
 const others: ReadonlyArray<readonly [title: string, number, type: string, message: string, Request]> = [
   ["an unknown path", 404, "not_found_error", "Not Found", { path: "/v1/complete" }],
   ["a path below a known one", 404, "not_found_error", "Not Found", { path: "/v1/messages/batches" }],
@@ -76,17 +78,19 @@ const others: ReadonlyArray<readonly [title: string, number, type: string, messa
   ["an empty key", 401, "authentication_error", "header is required", {
     headers: { authorization: undefined, "x-api-key": "" }
   }],
-  ["no bearer", 401, "authentication_error", "Invalid bearer token", { headers: { authorization: "Basic eDp5" } }],
-  ["a bearer of nothing", 401, "authentication_error", "Invalid bearer token", {
+  ["another scheme than bearer", 401, "authentication_error", "Invalid bearer token", {
+    headers: { authorization: "Basic eDp5" }
+  }],
+  ["an empty bearer", 401, "authentication_error", "Invalid bearer token", {
     headers: { authorization: "Bearer" }
   }],
-  ["no type", 415, "invalid_request_error", "application/json", { headers: { "content-type": undefined } }],
-  ["another type than JSON", 415, "invalid_request_error", "application/json", {
+  ["no content type", 415, "invalid_request_error", "application/json", { headers: { "content-type": undefined } }],
+  ["a content type other than JSON", 415, "invalid_request_error", "application/json", {
     headers: { "content-type": "text/plain" }
   }]
 ]
 
-/** What only the server knows of a request, and one request for each kind of rule of the validation. */
+/** The checks of the server, and one request for each kind of validation rule. */
 const invalid: ReadonlyArray<readonly [title: string, message: string, Request]> = [
   ["no version", "anthropic-version: header is required", { headers: { "anthropic-version": undefined } }],
   ["an unknown version", `anthropic-version: "2024-10-22" is not a valid version`, {
@@ -106,8 +110,8 @@ const invalid: ReadonlyArray<readonly [title: string, message: string, Request]>
   ["a parameter of a beta without its header", "context_management: Extra inputs are not permitted", {
     body: { context_management: {} }
   }],
-  ["max_tokens where tokens are counted", "max_tokens: Extra inputs are not permitted", { path: count }],
-  ["stream where tokens are counted", "stream: Extra inputs", {
+  ["max_tokens in a token count", "max_tokens: Extra inputs are not permitted", { path: count }],
+  ["stream in a token count", "stream: Extra inputs", {
     path: count,
     body: { max_tokens: undefined, stream: true }
   }],
@@ -117,38 +121,50 @@ const invalid: ReadonlyArray<readonly [title: string, message: string, Request]>
     body: { ...older, max_tokens: 300_001 }
   }],
 
-  ["a parameter", "temperature: temperature is no longer accepted by the API", { body: { temperature: 1 } }],
-  ["a message", "messages.0.role: the role is \"tool\"", { body: { messages: [{ role: "tool", content: "Hello" }] } }],
-  ["a message that is to be counted", "messages.0.content: the text of a message is blank", {
+  ["a removed parameter", "temperature: temperature is no longer accepted by the API", { body: { temperature: 1 } }],
+  ["an invalid role", "messages.0.role: the role is \"tool\"", {
+    body: { messages: [{ role: "tool", content: "Hello" }] }
+  }],
+  ["a blank message in a token count", "messages.0.content: the text of a message is blank", {
     path: count,
     body: { max_tokens: undefined, messages: [{ role: "user", content: " " }] }
   }],
-  ["a beginning of the answer", "messages.1.content: the beginning of the answer ends with a blank", {
-    body: { ...older, ...begun("The best answer is ") }
-  }],
-  ["a call without a result", "messages.1.content.0: the tool_use \"a\" has no tool_result", {
+  [
+    "a prefill that ends with whitespace",
+    "messages.1.content: the last message is a prefill that ends with whitespace",
+    {
+      body: { ...older, ...begun("The best answer is ") }
+    }
+  ],
+  ["a tool_use without a tool_result", "messages.1.content.0: the tool_use \"a\" has no tool_result", {
     body: { messages: [first, assistant(call("a"))] }
   }],
-  ["an image", "messages.0.content.0.source.media_type: the media type is \"image/bmp\"", {
+  ["an image with an invalid media type", "messages.0.content.0.source.media_type: the media type is \"image/bmp\"", {
     body: says(image("image/bmp"))
   }],
   ["an image over 5 MB", "messages.0.content.0.source.data: the image has 5242884 bytes", {
     body: says(image("image/png", "A".repeat(5 * 2 ** 20 + 4)))
   }],
-  ["a tool", "tools.0.name: the name of a tool is \"get weather\"", { body: tools({ name: "get weather" }) }],
-  ["a strict schema", "tools.0.input_schema.additionalProperties: additionalProperties must be false", {
+  ["an invalid tool name", "tools.0.name: the name of a tool is \"get weather\"", {
+    body: tools({ name: "get weather" })
+  }],
+  ["an invalid strict schema", "tools.0.input_schema.additionalProperties: additionalProperties must be false", {
     body: tools({ strict: true, input_schema: { type: "object" } })
   }],
-  ["an unknown choice, whatever the model", "tool_choice.type: the type of tool_choice is \"required\"", {
+  ["an unknown type of tool_choice", "tool_choice.type: the type of tool_choice is \"required\"", {
     body: { model: "claude-next", tools: [tool], tool_choice: { type: "required" } }
   }],
-  ["what the model cannot do", "messages.1: the last message is the assistant's, and claude-opus-5-5 cannot go on", {
-    body: begun("The best answer is (")
-  }],
-  ["thinking that the model does not know", "thinking.type: claude-opus-5-5 does not know thinking \"enabled\"", {
+  [
+    "a prefill for a model without it",
+    "messages.1: the last message is from the assistant, and claude-opus-5-5 cannot continue it",
+    {
+      body: begun("The best answer is (")
+    }
+  ],
+  ["an unsupported type of thinking", "thinking.type: claude-opus-5-5 does not support thinking \"enabled\"", {
     body: { max_tokens: 2000, thinking: enabled }
   }],
-  ["a tool that is forced while it thinks", "tool_choice.type: no model that thinks by a budget can be forced", {
+  ["a forced tool with enabled thinking", "tool_choice.type: a model cannot be forced to use a tool", {
     body: { ...older, max_tokens: 2000, thinking: enabled, tools: [tool], tool_choice: { type: "any" } }
   }]
 ]
@@ -158,7 +174,7 @@ const refused = [
   ...invalid.map(([title, message, request]) => [title, 400, "invalid_request_error", message, request] as const)
 ]
 
-describe("refused", () => {
+describe("the server", () => {
   for (const [title, status, type, message, request] of refused) {
     it.live(`refuses ${title}: ${status} ${type}`, () =>
       Effect.gen(function*() {
@@ -184,7 +200,7 @@ describe("refused", () => {
 // Accepted
 // -----------------------------------------------------------------------------
 
-/** Every parameter of an answer: the types see to it that none is missing. */
+/** Every parameter of a request; the type fails if one is missing. */
 const every: Required<Sdk.MessageCreateParamsBase> = {
   ...hello,
   model: "claude-opus-5",
@@ -263,35 +279,35 @@ const answered: ReadonlyArray<Sdk.ContentBlockParam> = [
 
 const accepted: ReadonlyArray<readonly [title: string, Request]> = [
   ["every parameter", { body: every }],
-  ["every parameter tokens are counted of", { path: count, body: { ...countable, max_tokens: undefined } }],
+  ["every parameter of a token count", { path: count, body: { ...countable, max_tokens: undefined } }],
   ["every parameter of the betas", { headers: beta("message-threads-2026-08-12"), body: everyBeta }],
   [
-    "every parameter of the betas tokens are counted of",
+    "every parameter of the betas in a token count",
     { path: count, headers: beta("mcp-client-2025-11-20"), body: { ...betaCountable, max_tokens: undefined } }
   ],
   ["parameters that are null", { body: nothing }],
-  ["no tokens, to fill the cache", { body: { max_tokens: 0 } }],
-  ["as many tokens as there are", { body: { max_tokens: 128_000 } }],
-  ["more of them with a beta", { headers: beta("output-300k-2026-03-24"), body: { max_tokens: 300_000 } }],
-  ["a model nobody knows", { body: { model: "claude-next" } }],
-  ["the beginning of the answer", { body: { ...older, ...begun("The best answer is (") } }],
-  ["the beginning of the answer in blocks", {
+  ["max_tokens of 0, to fill the cache", { body: { max_tokens: 0 } }],
+  ["the highest max_tokens", { body: { max_tokens: 128_000 } }],
+  ["a higher max_tokens with a beta", { headers: beta("output-300k-2026-03-24"), body: { max_tokens: 300_000 } }],
+  ["an unknown model", { body: { model: "claude-next" } }],
+  ["a prefill", { body: { ...older, ...begun("The best answer is (") } }],
+  ["a prefill in blocks", {
     body: { ...older, ...begun([{ type: "text", text: "Well," }, { type: "text", text: "The best" }]) }
   }],
-  ["an empty answer at the end", { body: { ...older, ...begun("") } }],
-  ["an answer that was paused", {
+  ["an empty prefill", { body: { ...older, ...begun("") } }],
+  ["a paused answer", {
     body: begun([
       { type: "text", text: "Let me look. " },
       { type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: {} }
     ])
   }],
-  ["a model that may be retired by now", { body: { model: "claude-sonnet-4-5" } }],
-  ["as many tokens as this model has", { body: { ...older, max_tokens: 64_000 } }],
-  ["more of them with a beta from a smaller one", {
+  ["a retired model", { body: { model: "claude-sonnet-4-5" } }],
+  ["the highest max_tokens of a smaller model", { body: { ...older, max_tokens: 64_000 } }],
+  ["a higher max_tokens of a smaller model with a beta", {
     headers: beta("output-300k-2026-03-24"),
     body: { ...older, max_tokens: 300_000 }
   }],
-  ["everything, from a model nobody knows", {
+  ["everything, with an unknown model", {
     body: {
       model: "claude-next",
       ...begun("{"),
@@ -302,23 +318,23 @@ const accepted: ReadonlyArray<readonly [title: string, Request]> = [
       tool_choice: { type: "any" }
     }
   }],
-  ["what a model cannot do, counted", {
+  ["unsupported parameters in a token count", {
     path: count,
     body: { max_tokens: undefined, ...begun("Yes"), output_config: { effort: "utmost" }, thinking: enabled }
   }],
-  ["an effort that the model knows", { body: { ...older, output_config: { effort: "high" } } }],
-  ["an effort of nothing", { body: { ...older, output_config: { effort: null } } }],
-  ["a format without a beginning", { body: { ...older, output_config: { format } } }],
-  ["a choice while it thinks", {
+  ["a supported effort", { body: { ...older, output_config: { effort: "high" } } }],
+  ["an effort that is null", { body: { ...older, output_config: { effort: null } } }],
+  ["a format without a prefill", { body: { ...older, output_config: { format } } }],
+  ["tool_choice auto with thinking", {
     body: { ...older, max_tokens: 2000, thinking: enabled, tools: [tool], tool_choice: { type: "auto" } }
   }],
-  ["a tool that is forced where it may be", { body: { ...older, tools: [tool], tool_choice: { type: "any" } } }],
+  ["a forced tool for a model that supports it", { body: { ...older, tools: [tool], tool_choice: { type: "any" } } }],
   ["blocks of many kinds", { body: { messages: [user(...kinds), assistant(...answered), first] } }],
   [
-    "a result of a call in a thread",
+    "a tool_result in a thread",
     { headers: beta("message-threads-2026-08-12"), body: { thread: { type: "create" }, ...says(result("a")) } }
   ],
-  ["tools of the server and toolsets", {
+  ["server tools and toolsets", {
     body: {
       tools: [
         tool,
@@ -328,7 +344,7 @@ const accepted: ReadonlyArray<readonly [title: string, Request]> = [
       ]
     }
   }],
-  ["a choice of a server tool", {
+  ["a forced server tool", {
     body: {
       ...older,
       tools: [{ type: "web_search_20250305", name: "web_search" }],
@@ -336,22 +352,22 @@ const accepted: ReadonlyArray<readonly [title: string, Request]> = [
     }
   }],
   ["thinking between tools", { body: { model: "claude-sonnet-5-5", thinking: { type: "between_tools" } } }],
-  ["no thinking", { body: { ...older, thinking: { type: "disabled" } } }],
-  ["more thinking than there is room, with tools", {
+  ["disabled thinking", { body: { ...older, thinking: { type: "disabled" } } }],
+  ["a thinking budget above max_tokens, with tools", {
     body: { ...older, thinking: { type: "enabled", budget_tokens: 20_000 }, tools: [tool] }
   }],
-  ["thinking, counted", {
+  ["thinking in a token count", {
     path: count,
     body: { max_tokens: undefined, thinking: { type: "enabled", budget_tokens: 1024 } }
   }],
-  ["a key of the older kind", { headers: { authorization: undefined, "x-api-key": "sk-ant-test" } }],
+  ["an x-api-key header", { headers: { authorization: undefined, "x-api-key": "sk-ant-test" } }],
   ["an older version", { headers: { "anthropic-version": "2023-06-01" } }],
-  ["a character set", { headers: { "content-type": "Application/JSON; charset=utf-8" } }],
-  ["a query", { path: "/v1/messages?beta=true" }],
+  ["a content type with a character set", { headers: { "content-type": "Application/JSON; charset=utf-8" } }],
+  ["a query string", { path: "/v1/messages?beta=true" }],
   ["32 MB", { body: JSON.stringify(hello).padEnd(32 * 2 ** 20) }]
 ]
 
-describe("accepted", () => {
+describe("the server, for a valid request,", () => {
   for (const [title, request] of accepted) {
     it.live(`accepts ${title}`, () =>
       Effect.gen(function*() {
@@ -380,7 +396,7 @@ describe("accepted", () => {
     }).pipe(Effect.provide(FakeServer.layer([Faults.answer("first"), Faults.answer("second")]))))
 })
 
-it.live("anything is refused or accepted, never a defect", () =>
+it.live("the server refuses or accepts any request without a defect", () =>
   Effect.gen(function*() {
     const junk = [{ toString: 1, valueOf: 1 }, true, -1, "x", [null], [{ type: "tool_use" }]]
     for (const name of Object.keys(every)) {

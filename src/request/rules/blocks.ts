@@ -1,13 +1,13 @@
-/** Where the blocks of a conversation are. */
+/** Visits the content blocks of a conversation. */
 import { isObject, isString } from "effect/Predicate"
 import { at, both, each, field, type Given, type Issues, none } from "./rule.ts"
 
-/** Whether a message has blocks, and not only a text: if none has, the rules about blocks need not look. */
+/** Whether a message has content blocks: if none has, the rules about blocks can return early. */
 export const hasBlocks = ({ messages }: Given): boolean => Array.isArray(messages) && messages.some(isOfBlocks)
 
 const isOfBlocks = (message: unknown): boolean => Array.isArray(field(message, "content"))
 
-/** What is wrong with the blocks of the messages. */
+/** The issues of the top-level blocks of the messages. */
 export const blocks = (given: Given, check: (block: Given) => Issues): Issues =>
   !hasBlocks(given) ? none : at(
     "messages",
@@ -15,11 +15,11 @@ export const blocks = (given: Given, check: (block: Given) => Issues): Issues =>
       at("content", each(field(message, "content"), (block) => isObject(block) ? check(block) : none)))
   )
 
-/** The same, with the blocks inside results and documents. */
+/** The issues of all blocks, those inside tool results and documents included. */
 export const allBlocks = (given: Given, check: (block: Given) => Issues): Issues =>
   !hasBlocks(given) ? none : blocks(given, (block) => nested(block, check, 0))
 
-/** A result can hold a document, and that an image: what is deeper is no block. */
+/** A tool result can hold a document, and a document an image: nothing nests deeper. */
 const nested = (block: Given, check: (block: Given) => Issues, depth: number): Issues => {
   const inside = (content: unknown) =>
     at("content", each(content, (block) => isObject(block) ? nested(block, check, depth + 1) : none))
@@ -30,7 +30,7 @@ const nested = (block: Given, check: (block: Given) => Issues, depth: number): I
   return both(issues, at("source", inside(field(block.source, "content"))))
 }
 
-/** Whether the answer has been begun for the model. An assistant's turn that used a tool was paused, not begun. */
+/** Whether the last message is a prefill. An assistant's turn that used a tool was paused: it is no prefill. */
 export const isPrefilled = (messages: ReadonlyArray<unknown>): boolean => {
   const last = messages.at(-1)
   const content = field(last, "content")
@@ -38,24 +38,21 @@ export const isPrefilled = (messages: ReadonlyArray<unknown>): boolean => {
     && (!Array.isArray(content) || content.every((block) => field(block, "type") === "text" || isThinking(block)))
 }
 
-/** Whether the answer is to follow a schema. */
 export const hasFormat = (given: Given): boolean => isObject(field(given.output_config, "format"))
 
-/** Whether this tool is to be called by its schema only. */
 export const isStrict = (tool: unknown): boolean => field(tool, "strict") === true
 
-/** Thinking is of the request it came with. */
 export const isThinking = (block: unknown): boolean => thoughts.has(field(block, "type"))
 
 const thoughts: ReadonlySet<unknown> = new Set(["thinking", "redacted_thinking"])
 
-/** What is no text of the prompt: data in base64, and thinking of earlier turns. */
+/** Data that costs no tokens as text: base64, and thinking of earlier turns. */
 export const isUnread = (value: unknown): boolean => isThinking(value) || field(value, "type") === "base64"
 
-/** What is wrong with the shape of a request is for other rules. */
+/** Whether the messages have a valid shape; other rules report it if not. */
 export const areMessages = (messages: unknown): boolean =>
   Array.isArray(messages) && messages.every((message) => {
     const content = field(message, "content")
-    // A beta has messages of the system that only set something.
+    // A beta has system messages without content.
     return isString(content) || Array.isArray(content) || field(message, "role") === "system"
   })

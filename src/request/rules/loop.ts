@@ -1,18 +1,18 @@
 /**
- * The rule of the tool loop: what an assistant's turn asks of the client, the user's turn after it answers.
+ * The rule of the tool loop: every `tool_use` of an assistant's turn has a `tool_result` in the next user turn.
  *
- * A turn is all messages of one role in a row, as the API merges them. Those of the system do not count.
+ * A turn is all consecutive messages of one role, because the API merges them. System messages do not count.
  */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
 import { hasBlocks } from "./blocks.ts"
 import { field, type Given, type Issues, none, type Path, type Rule, show } from "./rule.ts"
 
-/** What an assistant's turn has asked, by id. */
+/** The tool uses of an assistant's turn, by id. */
 interface Turn {
   readonly asked: Map<string, Path>
   readonly answered: Set<string>
-  /** Asked of the API itself. */
+  /** The uses of server tools. */
   readonly served: Set<string>
 }
 
@@ -35,9 +35,11 @@ const inBlocks = ({ messages, thread }: Given): Issues => {
     turn = undefined
   }
   const ask = (id: unknown, path: Path) => {
-    if (!isString(id)) return report([...path, "id"], `the id of a tool_use is ${show(id)}: give it back as it came`)
+    if (!isString(id)) {
+      return report([...path, "id"], `the id of a tool_use is ${show(id)}: send the block back unchanged`)
+    }
     turn ??= begin()
-    if (turn.asked.has(id)) return report([...path, "id"], `the id ${show(id)} is that of another tool_use: drop one`)
+    if (turn.asked.has(id)) return report([...path, "id"], `two tool_use blocks have the id ${show(id)}: remove one`)
     turn.asked.set(id, path)
   }
   const answer = (id: unknown, path: Path) => {
@@ -45,12 +47,12 @@ const inBlocks = ({ messages, thread }: Given): Issues => {
       return report([...path, "tool_use_id"], `the tool_use_id is ${show(id)}: it must be the id of the tool_use`)
     }
     const problem = turn?.served.has(id) === true
-      ? "is that of a server_tool_use, which the API answers itself: leave the tool_result out"
+      ? "belongs to a server_tool_use, which the API answers itself: remove the tool_result"
       : turn?.answered.has(id) === true
-      ? "has been answered already: one tool_result is enough"
+      ? "has a tool_result already: remove one"
       : turn?.asked.has(id) === true || !isNullish(thread) // A thread has more messages on the server.
       ? undefined
-      : "is not that of a tool_use in the assistant's turn before: add that turn, or leave the tool_result out"
+      : "matches no tool_use in the assistant's turn before: add that turn, or remove the tool_result"
     if (problem === undefined) turn?.answered.add(id)
     else report([...path, "tool_use_id"], `the tool_use_id ${show(id)} ${problem}`)
   }
@@ -68,7 +70,7 @@ const inBlocks = ({ messages, thread }: Given): Issues => {
       const { id, tool_use_id, type } = block
       if (type === "tool_result") {
         if (role === "user") answer(tool_use_id, [i, "content", j])
-        else report([i, "content", j], "a tool_result is the assistant's: move it to the next user message")
+        else report([i, "content", j], "a tool_result is in an assistant message: move it to the next user message")
       } else if (role === "assistant") {
         if (type === "tool_use") ask(id, [i, "content", j])
         if (type === "server_tool_use" && isString(id)) (turn ??= begin()).served.add(id)

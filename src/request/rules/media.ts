@@ -19,7 +19,7 @@ const document = (source: Given): Issues =>
     ? mediaType(source, textTypes)
     : url(source)
 
-/** What is wrong with the sources of all blocks of a type. */
+/** The issues of the sources of all blocks of a type. */
 const sources = (given: Given, type: string, check: (source: Given) => Issues): Issues =>
   !hasBlocks(given)
     ? none
@@ -46,7 +46,7 @@ const base64 = ({ data }: Given): Issues =>
     ? issue(["data"], "the data is a data URL: keep only what follows its comma")
     : none
 
-/** The API counts the base64, which is a third larger than the image. */
+/** The limit of the API applies to the base64, which is a third larger than the image. */
 const size = ({ data }: Given): Issues =>
   isString(data) && data.length > maxImageBytes
     ? issue(["data"], `the image has ${data.length} bytes as base64: shrink it to at most ${maxImageBytes}`)
@@ -55,7 +55,7 @@ const size = ({ data }: Given): Issues =>
 const url = ({ type, url }: Given): Issues =>
   type !== "url" || isString(url) && /^https?:\/\//i.test(url)
     ? none
-    : issue(["url"], "the url is not one of http or https: give one that the API can reach, or base64 data")
+    : issue(["url"], "the url is not an http or https URL: give one that the API can reach, or base64 data")
 
 export const mediaRules: ReadonlyArray<Rule> = [
   {

@@ -1,4 +1,4 @@
-/** Rules about what is said, and by whom. */
+/** Rules about messages, the system prompt and cache marks. */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import { blocks, hasBlocks, hasFormat, isPrefilled } from "./blocks.ts"
 import { at, both, each, field, type Given, isBlank, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
@@ -10,7 +10,7 @@ const roles: ReadonlySet<unknown> = new Set(["user", "assistant", "system"])
 
 const messages = ({ messages }: Given): Issues => {
   if (!Array.isArray(messages)) return issue([], `messages is ${kind(messages)}: it must be a list of messages`)
-  if (messages.length === 0) return issue([], "messages is empty: say at least one")
+  if (messages.length === 0) return issue([], "messages is empty: give at least one message")
   if (messages.length > maxMessages) {
     return issue([], `there are ${messages.length} messages: keep at most ${maxMessages}`)
   }
@@ -24,13 +24,13 @@ const messageOf = (message: unknown, i: number, messages: ReadonlyArray<unknown>
   const { content, role } = message
   return both(
     roles.has(role) ? none : issue(["role"], `the role is ${show(role)}: it must be "user", "assistant" or "system"`),
-    isString(content) || role === "system" && isNullish(content) // A beta has messages that only set something.
+    isString(content) || role === "system" && isNullish(content) // A beta has system messages without content.
       ? none
       : at("content", blocksOf(content, isPrefill(messages, i)))
   )
 }
 
-/** The API lets the last message be empty, if it is the assistant's. */
+/** The API accepts an empty last message of the assistant. */
 const isPrefill = (messages: ReadonlyArray<unknown>, i: number): boolean =>
   i === messages.length - 1 && field(messages[i], "role") === "assistant"
 
@@ -38,7 +38,7 @@ const blocksOf = (content: unknown, canBeEmpty: boolean): Issues =>
   !Array.isArray(content)
     ? issue([], `the content is ${kind(content)}: it must be a text or a list of blocks`)
     : content.length === 0 && !canBeEmpty
-    ? issue([], "the content is empty: give at least one block, or leave the message out")
+    ? issue([], "the content is empty: give at least one block, or remove the message")
     : each(content, blockOf)
 
 const blockOf = (block: unknown): Issues =>
@@ -59,17 +59,17 @@ const notBlank = ({ messages }: Given): Issues =>
     }
     return !isBlank(content) || content === "" && isPrefill(messages, i)
       ? none
-      : issue(["content"], "the text of a message is blank: say something, or leave the message out")
+      : issue(["content"], "the text of a message is blank: add text, or remove the message")
   })
 
 const textOf = (block: unknown): Issues => {
   const text = field(block, "type") === "text" ? field(block, "text") : undefined
   return isString(text) && isBlank(text)
-    ? issue(["text"], "the text of a block is blank: say something, or leave the block out")
+    ? issue(["text"], "the text of a block is blank: add text, or remove the block")
     : none
 }
 
-/** Claude itself says an empty text beside a tool now and then: whether that may be given back is in doubt. */
+/** Claude itself sometimes writes an empty text beside a tool use. The API may accept it back, so it passes. */
 const isTurnOfClaude = (message: unknown): boolean => {
   const content = field(message, "content")
   return field(message, "role") === "assistant" && Array.isArray(content)
@@ -81,7 +81,10 @@ const begun = ({ messages }: Given): Issues => {
   const content = field(messages.at(-1), "content")
   const text = Array.isArray(content) ? field(content.at(-1), "text") : content
   return isString(text) && !isBlank(text) && /\s$/.test(text)
-    ? issue([messages.length - 1, "content"], "the beginning of the answer ends with a blank: cut that off")
+    ? issue(
+      [messages.length - 1, "content"],
+      "the last message is a prefill that ends with whitespace: remove the whitespace"
+    )
     : none
 }
 
@@ -100,7 +103,7 @@ const marksIn = (given: Given): Issues => {
   const mark = (block: unknown): Issues =>
     isNullish(field(block, "cache_control")) || ++marked !== maxMarked + 1
       ? none
-      : issue(["cache_control"], `this is the block after the ${maxMarked} that can have cache_control: remove one`)
+      : issue(["cache_control"], `at most ${maxMarked} blocks can have cache_control, and this is one more: remove one`)
   const tools = at("tools", each(given.tools, mark))
   const system = at("system", each(given.system, mark))
   return both(both(tools, system), blocks(given, mark))
@@ -109,14 +112,14 @@ const marksIn = (given: Given): Issues => {
 const citations = (given: Given): Issues =>
   !hasFormat(given) ? none : blocks(given, ({ citations }) =>
     field(citations, "enabled") === true
-      ? issue(["citations"], "citations cannot be had together with output_config.format: switch off one of them")
+      ? issue(["citations"], "citations cannot be combined with output_config.format: remove one of them")
       : none)
 
 const begunFormat = (given: Given): Issues =>
   hasFormat(given) && Array.isArray(given.messages) && isPrefilled(given.messages)
     ? issue(
       ["messages", given.messages.length - 1],
-      "the answer is begun, which cannot be had together with output_config.format: end with a user message"
+      "a prefill cannot be combined with output_config.format: end with a user message"
     )
     : none
 

@@ -2,7 +2,7 @@
 import { isNullish, isObject, isString } from "effect/Predicate"
 import { at, both, eachOf, type Given, isBlank, issue, type Issues, kind, none, type Rule } from "./rule.ts"
 
-/** No model writes as much (the largest: 128,000), so it is a slip. */
+/** More than any model writes (the largest: 128,000), so a higher value is a mistake. */
 export const absurdMaxTokens = 1_000_000
 const minBudget = 1024
 
@@ -21,7 +21,7 @@ const maxTokens = ({ max_tokens }: Given): Issues =>
 
 const room = ({ max_tokens }: Given): Issues =>
   max_tokens === 0
-    ? issue(["max_tokens"], "max_tokens is 0, which only fills the cache: there must be room for an answer")
+    ? issue(["max_tokens"], "max_tokens is 0, which only fills the cache: set it to at least 1")
     : none
 
 const thinking = ({ max_tokens, thinking, tools }: Given): Issues => {
@@ -33,7 +33,7 @@ const thinking = ({ max_tokens, thinking, tools }: Given): Issues => {
   if (typeof budget !== "number" || !Number.isInteger(budget) || budget < minBudget) {
     return issue(["budget_tokens"], `budget_tokens is ${kind(budget)}: it must be an integer of at least ${minBudget}`)
   }
-  // With tools, thinking may be interleaved, and the budget that of many answers.
+  // With tools, thinking may be interleaved: then the budget covers several answers and may exceed max_tokens.
   return typeof max_tokens !== "number" || budget < max_tokens || Array.isArray(tools) && tools.length > 0
     ? none
     : issue(["budget_tokens"], `budget_tokens is ${budget}: it must be less than max_tokens, which is ${max_tokens}`)
@@ -50,11 +50,11 @@ const stops = ({ stop_sequences }: Given): Issues =>
     !isString(stop)
       ? issue([], `a stop sequence is ${kind(stop)}: it must be a text`)
       : isBlank(stop)
-      ? issue([], "a stop sequence is blank: name something to stop at, or remove it")
+      ? issue([], "a stop sequence is blank: add text to stop at, or remove it")
       : none)
 
 const stream = ({ stream }: Given): Issues =>
-  isNullish(stream) ? none : issue(["stream"], "stream is always on: remove it, every call reads a stream")
+  isNullish(stream) ? none : issue(["stream"], "stream is always on: remove it")
 
 export const parameterRules: ReadonlyArray<Rule> = [
   { name: "model", source: "SDK 1.12 types: MessageCreateParamsBase.model", check: model },
@@ -72,8 +72,8 @@ export const parameterRules: ReadonlyArray<Rule> = [
   }
 ]
 
-/** What the API takes, and a call of this library has no use for. */
+/** Rules for parameters that the API accepts but a call of this library cannot use. */
 export const ownRules: ReadonlyArray<Rule> = [
-  { name: "there is room for an answer", source: "this library: a call has an answer", check: room },
+  { name: "there is room for an answer", source: "this library: every call needs an answer", check: room },
   { name: "stream", source: "this library: Message.Params", check: stream }
 ]

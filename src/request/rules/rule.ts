@@ -1,8 +1,8 @@
-/** What the rules about requests are made of. They say what is wrong in our words: never in those of a prompt. */
+/** The parts of request rules. Their messages never quote text of the prompt, because errors and logs show them. */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
 
-/** What was given, whatever its types say. */
+/** An object as the caller passed it, not validated. */
 export type Given = { readonly [x: PropertyKey]: unknown }
 
 export type Path = Issue["path"]
@@ -11,24 +11,24 @@ export type Issues = ReadonlyArray<Issue>
 /** One row of a table. */
 export interface Rule<More extends ReadonlyArray<unknown> = []> {
   readonly name: string
-  /** Where it is from. */
+  /** The documentation of the rule. */
   readonly source: string
   readonly check: (given: Given, ...more: More) => Issues
 }
 
-/** Nothing is wrong: always this one, so that a good request costs no lists. */
+/** No issues. Always this array, so that a valid request allocates none. */
 export const none: Issues = []
 
 export const issue = (path: Path, message: string): Issues => [{ path, message }]
 
-/** The same issues, further down. */
+/** Prefixes the paths of issues with a key. */
 export const at = (key: string | number, issues: Issues): Issues =>
   issues.length === 0 ? none : issues.map(({ message, path }) => ({ path: [key, ...path], message }))
 
 export const both = (some: Issues, more: Issues): Issues =>
   some.length === 0 ? more : more.length === 0 ? some : [...some, ...more]
 
-/** What is wrong with the elements of a list. What is no list has none. */
+/** The issues of the elements of a list; none if it is not a list. */
 export const each = (
   list: unknown,
   check: (element: unknown, index: number, list: ReadonlyArray<unknown>) => Issues
@@ -44,7 +44,7 @@ export const each = (
   return found ?? none
 }
 
-/** The same of a list that may be left out, and must be one if it is there. */
+/** The issues of an optional list, and of a value that is not one. */
 export const eachOf = (
   name: string,
   what: string,
@@ -55,7 +55,7 @@ export const eachOf = (
     ? each(list, check)
     : issue([], `${name} is ${kind(list)}: it must be a list of ${what}`)
 
-/** Everything that breaks one of the rules. */
+/** The issues of all rules. */
 export const broken = <More extends ReadonlyArray<unknown>>(
   rules: ReadonlyArray<Rule<More>>,
   given: Given,
@@ -70,10 +70,10 @@ export const field = (value: unknown, key: string): unknown => isObject(value) ?
 
 export const isBlank = (text: string): boolean => text.trim() === ""
 
-/** A value for people, if it is short by nature: a name, a type, an id, a number. */
+/** A short value for messages: a name, a type, an id, a number. */
 export const show = (value: unknown): string => isString(value) ? `"${value.slice(0, 40)}"` : kind(value)
 
-/** A value for people, without its words. */
+/** The kind of a value for messages, without its text. */
 export const kind = (value: unknown): string =>
   value === undefined
     ? "missing"

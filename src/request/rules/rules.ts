@@ -1,8 +1,8 @@
 /**
- * What is wrong with a request, before it is sent: the rules about its shape.
+ * The rules about the shape of a request, checked before it is sent.
  *
- * They fail the call, so that what is in doubt passes: what the API has come to know since (blocks, tools, parameters)
- * is none of their business.
+ * An issue fails the call, so anything doubtful passes: unknown blocks, tools and parameters may be newer than this
+ * version.
  */
 import { isObject } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
@@ -16,7 +16,7 @@ import { schemaRules } from "./schema.ts"
 import { sizeRules } from "./size.ts"
 import { toolRules } from "./tools.ts"
 
-/** What the API refuses. */
+/** The rules of the API. */
 export const apiRules: ReadonlyArray<Rule> = [
   ...parameterRules,
   ...messageRules,
@@ -29,7 +29,7 @@ export const apiRules: ReadonlyArray<Rule> = [
 
 export const shapeRules: ReadonlyArray<Rule> = [...ownRules, ...apiRules]
 
-/** Everything that is wrong with the shape of a request. */
+/** The issues of the shape of a request. */
 export const shape = (params: Params): ReadonlyArray<Issue> => {
   const given: unknown = params
   return isObject(given)

@@ -1,4 +1,4 @@
-/** Rules about the JSON schemas that Claude is held to: those of strict tools and of `output_config.format`. */
+/** Rules about the JSON schemas that the API enforces: those of strict tools and of `output_config.format`. */
 import { isNumber, isObject, isString } from "effect/Predicate"
 import { hasFormat, isStrict } from "./blocks.ts"
 import { both, field, type Given, issue, type Issues, kind, none, type Path, type Rule, show } from "./rule.ts"
@@ -6,7 +6,7 @@ import { both, field, type Given, issue, type Issues, kind, none, type Path, typ
 const source = "platform.claude.com/docs/en/build-with-claude/structured-outputs"
 const maxOptional = 24
 const maxUnions = 16
-/** Nobody writes deeper ones by hand, and what is not looked at passes. */
+/** Bounds the recursion; deeper parts of a schema are not checked. */
 const maxDepth = 200
 
 const unsupported = [
@@ -22,7 +22,7 @@ const unsupported = [
 
 type Visit = (schema: Given, path: Path) => Issues
 
-/** Visits all parts of the schemas that Claude is held to, once each. */
+/** Visits every part of the enforced schemas once. */
 const schemas = (given: Given, visit: Visit): Issues => {
   let found = none
   if (Array.isArray(given.tools)) {
@@ -73,9 +73,9 @@ const parts = (root: unknown, start: Path, visit: Visit): Issues => {
 }
 
 const circle = (path: Path): Issues =>
-  issue(path, "the schema contains itself, which a strict one cannot: write its levels out")
+  issue(path, "the schema is recursive, which a strict schema cannot be: write out its levels")
 
-/** The way a local `$ref` points. */
+/** The path of a local `$ref`. */
 const stepsOf = (ref: string): ReadonlyArray<string> | undefined =>
   ref === "#"
     ? []
@@ -103,7 +103,7 @@ const subset: Visit = (schema, path) => {
   const { $ref, additionalProperties, enum: literals, minItems } = schema
   for (const key of unsupported) {
     if (schema[key] !== undefined) {
-      report(key, `a strict schema cannot have ${key}: remove it, and say it in the description`)
+      report(key, `a strict schema cannot have ${key}: remove it, and put it into the description`)
     }
   }
   if (isNumber(minItems) && minItems > 1) report("minItems", `minItems is ${minItems}: a strict schema can have 0 or 1`)
@@ -114,7 +114,7 @@ const subset: Visit = (schema, path) => {
     report("enum", "the enum of a strict schema can only have texts, numbers, booleans and null: remove the others")
   }
   if (isString($ref) && !$ref.startsWith("#")) {
-    report("$ref", `the $ref ${show($ref)} points outside of the schema: use $defs and a local one`)
+    report("$ref", `the $ref ${show($ref)} points outside of the schema: use $defs and a local $ref`)
   }
   return found
 }

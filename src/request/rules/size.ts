@@ -2,26 +2,29 @@
 import * as Result from "effect/Result"
 import { type Given, issue, type Issues, none, type Rule } from "./rule.ts"
 
-/** As much as the API takes. */
+/** The limit of the API. */
 export const maxBytes = 32 * 2 ** 20
-/** What is deeper may contain itself. */
+/** Bounds the recursion: a deeper value may contain itself. */
 const maxDepth = 100
-/** A request of so many characters is small enough: a character has at most 3 bytes, if it need not be escaped. */
+/** With at most so many characters a request is small enough: an unescaped character has at most 3 bytes. */
 const enough = Math.floor(maxBytes / 3)
 
 const size = (given: Given): Issues => {
   if (characters(given, enough, 0) <= enough) return none
   const json = Result.try(() => JSON.stringify(given))
   if (Result.isFailure(json)) {
-    return issue([], "the request cannot be written as JSON: send plain data, that does not contain itself")
+    return issue([], "the request cannot be written as JSON: send plain data without circular references")
   }
   const bytes = new TextEncoder().encode(json.success).length
   return bytes <= maxBytes
     ? none
-    : issue([], `the request has ${bytes} bytes: the API takes at most ${maxBytes}, send less, or files by their id`)
+    : issue(
+      [],
+      `the request has ${bytes} bytes, but the API takes at most ${maxBytes}: send less, or send files by their id`
+    )
 }
 
-/** About how many characters of JSON it is, or more than `enough`. */
+/** About how many characters of JSON it is. Stops counting above `enough`. */
 const characters = (value: unknown, enough: number, depth: number): number => {
   if (typeof value === "string") return value.length + 2
   if (typeof value === "bigint" || depth > maxDepth) return Infinity

@@ -1,4 +1,4 @@
-/** Rules about tools, and the choice of one. */
+/** Rules about tools and `tool_choice`. */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import { isStrict } from "./blocks.ts"
 import { at, both, each, eachOf, field, type Given, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
@@ -35,14 +35,14 @@ const unique = ({ tools }: Given): Issues => {
     const name = field(tool, "name")
     const isTaken = names.has(name)
     if (isString(name)) names.add(name)
-    return isTaken ? issue(["name"], `the name ${show(name)} is that of another tool: rename one`) : none
+    return isTaken ? issue(["name"], `two tools have the name ${show(name)}: rename one`) : none
   })
 }
 
 const strict = ({ tools }: Given): Issues => {
   const count = Array.isArray(tools) ? tools.filter(isStrict).length : 0
   return count > maxStrict
-    ? issue(["tools"], `${count} tools are strict: at most ${maxStrict} may be, so set strict on those that need it`)
+    ? issue(["tools"], `${count} tools are strict, but at most ${maxStrict} may be: remove strict from the others`)
     : none
 }
 
@@ -58,13 +58,13 @@ const choice = (given: Given): Issues => {
   }
   if (type === "any" || !Array.isArray(tools)) return none
   if (!isString(name)) return issue(["name"], `the name in tool_choice is ${kind(name)}: name one of the tools`)
-  // A toolset has no name of its own, and tools that are not listed.
+  // A toolset has no name, and its tools are not listed in the request.
   return tools.some((tool) => !isString(field(tool, "name")) || field(tool, "name") === name)
     ? none
     : issue(["name"], `tool_choice names ${show(name)}, but no tool has that name: name one of them, or add it`)
 }
 
-/** Whether there may be tools elsewhere, by a beta: on other servers, in a thread, or in the messages. */
+/** Whether a beta may add tools elsewhere: on MCP servers, in a thread, or in the messages. */
 const hasMore = ({ mcp_servers, messages, thread }: Given): boolean =>
   !isNullish(mcp_servers) || !isNullish(thread) || Array.isArray(messages) && messages.some(isAdding)
 

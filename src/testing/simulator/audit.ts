@@ -1,10 +1,10 @@
-/** Checks the imagined Claude from outside: whether it kept its own limits, by another rule than the one it uses. */
+/** Checks that the simulated provider kept its rate limits, with another algorithm than its own. */
 import type { Limit, Limits } from "./buckets.ts"
 import type { Plan } from "./provider.ts"
 
 /**
- * What is wrong with the plans of a run, if anything: in no span of time may more be admitted than a full bucket and what
- * came back in that span. Output tokens are taken when answers end, and not checked.
+ * The violation in the plans of a run, if there is one: in no interval may more be admitted than a full bucket plus its
+ * refill in that interval. Output tokens are not checked, because they are taken when answers end.
  */
 export const audit = (limits: Limits, plans: ReadonlyArray<Plan>): string | undefined => {
   const admitted = plans.filter((plan) => plan.kind === "answer")
@@ -16,7 +16,7 @@ export const audit = (limits: Limits, plans: ReadonlyArray<Plan>): string | unde
     )
 }
 
-/** The largest sum of a span, less what came back in it: Kadane's rule. */
+/** The largest sum of an interval less its refill, by Kadane's algorithm. */
 const exceeded = (
   what: string,
   limit: Limit | undefined,

@@ -1,26 +1,26 @@
-/** How a model answers. */
+/** How a simulated model answers. */
 import * as Chance from "./chance.ts"
 import type { Fault } from "./responses.ts"
 
-/** How a model answers, and what goes wrong with it. */
+/** The times, sizes and faults of a model. */
 export interface Behaviour {
-  /** From the request to the headers of an answer: as long as to the first token. */
+  /** From the request to the headers of an answer. Default: the time to the first token. */
   readonly headers?: Chance.Time | undefined
-  /** From the request to the first token: uniform, 0.25 to 0.4 seconds. */
+  /** From the request to the first token. Default: uniform, 0.25 to 0.4 seconds. */
   readonly firstToken?: Chance.Time | undefined
-  /** From the first token to the end: 50 milliseconds. */
+  /** From the first token to the end. Default: 50 milliseconds. */
   readonly length?: Chance.Time | undefined
-  /** Output tokens of an answer: 100, and never more than its `max_tokens`. */
+  /** Output tokens of an answer, at most its `max_tokens`. Default: 100. */
   readonly output?: Chance.Size | undefined
-  /** Where it is given, an answer is as long as its output takes. */
+  /** If given, the length of an answer follows from its output tokens. */
   readonly tokensPerSecond?: number | undefined
-  /** From the request to an error: 30 milliseconds. */
+  /** From the request to an error. Default: 30 milliseconds. */
   readonly error?: Chance.Time | undefined
-  /** Which share of the requests meets which fault, all the time. */
+  /** The share of requests with each fault, at all times. */
   readonly faults?: { readonly [F in Fault]?: number } | undefined
 }
 
-/** The same, ready to draw from. */
+/** A behaviour, ready to draw from. */
 export interface Compiled {
   readonly headers: Chance.Draw | undefined
   readonly firstToken: Chance.Draw
@@ -32,12 +32,12 @@ export interface Compiled {
   readonly fault: (roll: number) => Fault | undefined
 }
 
-/** What is meant by a behaviour. */
+/** Fills in the defaults of a behaviour. */
 export const compile = (
   { error = 30, faults = {}, firstToken = usual, headers, length = 50, output = 100, tokensPerSecond }: Behaviour
 ): Compiled => {
   let sum = 0
-  // The keys of the record are faults: an object literal of that type.
+  // Cast: the keys of the record are faults.
   const upTo = Object.entries(faults).map(([fault, share]) => [fault as Fault, sum += share ?? 0] as const)
   return {
     headers: headers === undefined ? undefined : Chance.time(headers),

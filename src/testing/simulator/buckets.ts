@@ -1,33 +1,33 @@
 /**
- * The rate limits of an account: token buckets that fill up continuously and speak like those of the API.
+ * The rate limits of an account: token buckets that refill continuously, with the headers of the API.
  *
  * Source: platform.claude.com/docs/en/api/rate-limits ("token bucket algorithm", "Response headers").
  */
 import * as DateTime from "effect/DateTime"
 
-/** One bucket. `burst` is how much it holds: as much as a minute gives. */
+/** One bucket. `burst` is its capacity. Default: the refill of a minute. */
 export interface Limit {
   readonly perMinute: number
   readonly burst?: number | undefined
 }
 
-/** The limits of the account. A missing one does not limit. */
+/** The limits of the account; a missing one is unlimited. */
 export interface Limits {
   readonly requests?: Limit | undefined
-  /** Without the tokens that are read from the cache. */
+  /** Excludes tokens read from the cache. */
   readonly inputTokens?: Limit | undefined
   /** Taken when an answer ends: a bucket below zero refuses the next request. */
   readonly outputTokens?: Limit | undefined
-  /** How many requests may run at the same time. Refused above it, without a `retry-after`. */
+  /** How many requests may run at once. More are refused without a `retry-after`. */
   readonly concurrent?: number | undefined
 }
 
 /** A bucket with its level. Amounts are requests or tokens, times milliseconds. */
 export interface Bucket {
-  /** What can be taken now. */
+  /** The amount available now. */
   readonly level: (now: number) => number
   readonly take: (now: number, amount: number) => void
-  /** Milliseconds until so much is there. */
+  /** Milliseconds until the amount is available. */
   readonly wait: (now: number, amount: number) => number
   readonly headers: (now: number, epoch: number) => Headers
 }
@@ -39,7 +39,7 @@ const unlimited: Bucket = { level: () => Infinity, take: () => {}, wait: () => 0
 /** Rounding may leave a bucket a millionth short. */
 const rounding = 1e-6
 
-/** A bucket that is full at first. `name` is the one in the headers. */
+/** A full bucket. `name` is that in the headers. */
 export const bucket = (name: string, limit: Limit | undefined): Bucket => {
   if (limit === undefined) return unlimited
   const { burst = limit.perMinute, perMinute } = limit

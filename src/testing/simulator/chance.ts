@@ -1,10 +1,10 @@
-/** Random numbers that depend on a seed and an index only, and times and sizes drawn with them. */
+/** Random numbers that depend only on a seed and an index, and times and sizes drawn with them. */
 import * as Duration from "effect/Duration"
 import { hasProperty } from "effect/Predicate"
 
 /**
- * A number in [0, 1) for the `index`-th request or call. `purpose` tells apart the numbers that one index needs. All
- * contenders of a seed meet the same numbers, however many they use.
+ * A number in [0, 1) for the `index`-th request or call. `purpose` separates the numbers of one index. All contenders
+ * of a seed get the same numbers, however many they use.
  */
 export type Chance = (index: number, purpose: number) => number
 
@@ -15,7 +15,7 @@ const mix = (hash: number): number => {
   return hash ^ (hash >>> 16)
 }
 
-/** Numbers of one seed. */
+/** The numbers of one seed. */
 export const make = (seed: number | string): Chance => {
   let base = 0
   for (const character of String(seed)) base = mix(base ^ (character.codePointAt(0) ?? 0)) + 0x9e3779b9
@@ -23,7 +23,7 @@ export const make = (seed: number | string): Chance => {
     (mix(mix(base + Math.imul(index, 0x9e3779b1)) + Math.imul(purpose, 0x7feb352d)) >>> 0) / 2 ** 32
 }
 
-/** A time: always the same, uniform between two, or log-normal (`sigma` 0.5 is usual; few take much longer). */
+/** A time: constant, uniform between two, or log-normal (typical `sigma`: 0.5; a few are much longer). */
 export type Time =
   | Duration.Input
   | { readonly uniform: readonly [from: Duration.Input, to: Duration.Input] }
@@ -34,7 +34,7 @@ export type Time =
     readonly max?: Duration.Input | undefined
   }
 
-/** A number, in the same three ways. */
+/** A number: constant, uniform, or log-normal. */
 export type Size =
   | number
   | { readonly uniform: readonly [from: number, to: number] }
@@ -43,7 +43,7 @@ export type Size =
 /** Draws a value for the `index`-th request. */
 export type Draw = (chance: Chance, index: number, purpose: number) => number
 
-/** How a time is drawn, in whole milliseconds. A log-normal one stays between 0.2 seconds and 10 minutes, or its own bounds. */
+/** Draws a time in whole milliseconds. Default bounds of a log-normal one: 0.2 seconds to 10 minutes. */
 export const time = (time: Time): Draw => {
   if (hasProperty(time, "uniform")) return uniform(millis(time.uniform[0]), millis(time.uniform[1]))
   if (hasProperty(time, "median")) {
@@ -53,7 +53,7 @@ export const time = (time: Time): Draw => {
   return () => fixed
 }
 
-/** How a number is drawn. */
+/** Draws a number. */
 export const size = (size: Size): Draw => {
   if (typeof size === "number") return () => size
   return "uniform" in size ? uniform(...size.uniform) : logNormal(size.median, size.sigma, 1, Infinity)
@@ -64,7 +64,7 @@ const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUn
 const uniform = (from: number, to: number): Draw => (chance, index, purpose) =>
   Math.round(from + (to - from) * chance(index, purpose))
 
-/** By Box and Muller, from two uniform numbers. */
+/** The Box-Muller transform of two uniform numbers. */
 const logNormal = (median: number, sigma: number, min: number, max: number): Draw => (chance, index, purpose) => {
   const radius = Math.sqrt(-2 * Math.log(1 - chance(index, purpose)))
   const normal = radius * Math.cos(2 * Math.PI * chance(index, purpose + 1000))

@@ -1,4 +1,4 @@
-/** Who is compared: a policy and guards of the library, or a plain strategy. */
+/** The contenders of a comparison: a policy and guards of the library, or a strategy without it. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { hasProperty } from "effect/Predicate"
@@ -15,34 +15,33 @@ import type { Scenario } from "./scenario.ts"
 import { askOf, modelOf, type Traffic } from "./traffic.ts"
 import * as Wire from "./wire.ts"
 
-/** A policy and guards. Both may depend on the scenario: on patience, silence limits, or the limits of the account. */
+/** A policy and guards. Both may depend on the scenario: its patience, its silence, its rate limits. */
 export interface Library {
   readonly name: string
-  /** `Policy.none` where nothing is said. */
+  /** Default: `Policy.none`. */
   readonly policy?: Policy.Policy | ((scenario: Scenario, traffic: Traffic) => Policy.Policy) | undefined
-  /** No guards where nothing is said. Each process of the scenario has its own. */
+  /** Default: no guards. Each process of the scenario has its own. */
   readonly guards?: Guards.Guards | ((scenario: Scenario) => Guards.Guards) | undefined
 }
 
-/** Anything else: a rule for when to send, and send again. */
+/** A strategy without the library. */
 export interface Rival {
   readonly name: string
-  /** Made once for each process of each run, so that it may keep state. */
+  /** Called once for each process of each run, so that the strategy can keep state. */
   readonly strategy: (scenario: Scenario) => Strategy
 }
 
-/** Answers one call, or fails. It is interrupted when the caller leaves. */
+/** Answers one call or fails. Interrupted when the caller leaves. */
 export type Strategy = (call: Call) => Effect.Effect<unknown, unknown>
 
 /** A call, as a strategy sees it. */
 export interface Call {
-  /** Sends one request, to the model of the call where no other is named. An interrupt closes it. */
+  /** Sends one request. Default: to the model of the call. An interrupt closes it. */
   readonly send: (model?: string) => Effect.Effect<Wire.Sent, Wire.Failure>
   readonly model: string
   readonly fallbacks: ReadonlyArray<string>
 }
 
-/** Who is compared. */
 export type Contender = Library | Rival
 
 /** Answers the calls of one kind of traffic. */
@@ -66,7 +65,7 @@ const rival = (strategy: Strategy, machine: Machine, recorder: Recorder): Answer
     model: modelOf(traffic),
     fallbacks: traffic.fallbacks ?? []
   }
-  // Anew for each call: it may keep what it did so far.
+  // Suspended, because a strategy may keep state per call.
   return Effect.suspend(() => strategy(call))
 }
 
@@ -106,7 +105,7 @@ const alerts = (recorder: Recorder) =>
     raise: ({ _tag, at }) => Effect.sync(() => void recorder.alerts.push({ at, alert: _tag }))
   })
 
-/** The name of an error in the result: its tag, or the status or the kind of failure of a plain request. */
+/** The name of an error in the result: its tag, or the status or kind of a failed plain request. */
 export const nameOf = (error: unknown): string => {
   if (hasProperty(error, "_tag")) return String(error._tag)
   if (hasProperty(error, "kind")) {

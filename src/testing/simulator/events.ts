@@ -1,4 +1,4 @@
-/** The events of an answer of the imagined Claude, for its wire and for a real server. */
+/** The events of a simulated answer, for the simulated wire and for a real server. */
 import { events } from "../answers.ts"
 import { event, messageDelta, messageStart } from "../messageEvents.ts"
 import type { Plan } from "./provider.ts"
@@ -6,7 +6,7 @@ import type { Plan } from "./provider.ts"
 /** The plan of an answer. */
 export type Answer = Extract<Plan, { readonly kind: "answer" }>
 
-/** How long an answer is silent at most, in milliseconds: then comes `more`. */
+/** The longest silence of an answer, in milliseconds; then it sends `more`. */
 export const quiet = 5000
 
 /** A piece of content. */
@@ -22,7 +22,7 @@ export const usageOf = ({ usage }: Answer) => ({
   cache_read_input_tokens: usage.read
 })
 
-/** All events of an answer come from the fakes: only the numbers are ours. */
+/** The events of the fakes, into which the simulator puts its numbers. */
 const template = events("Well.")
 
 /** The first events: up to the first token. */

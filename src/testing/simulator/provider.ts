@@ -1,6 +1,6 @@
 /**
- * An imagined Claude: a plain state machine without clock and effects, so that the same rules serve the simulator and a
- * real HTTP server. Times are milliseconds; `now` counts from the start of the run.
+ * The simulated Claude: a state machine without clock or effects, so that it can also run behind a real HTTP server.
+ * Times are in milliseconds; `now` counts from the start of the run.
  */
 import * as Duration from "effect/Duration"
 import { type Behaviour, compile, type Compiled } from "./behaviour.ts"
@@ -13,34 +13,43 @@ import * as Tokens from "./tokens.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** A fault that all requests meet, or a share of them, for a time. */
+/** A fault of all requests, or of a share of them, for some time. */
 export interface Incident {
   readonly from: Duration.Input
   readonly to: Duration.Input
   readonly fault: Responses.Fault
-  /** Which share of the requests: 1, all of them. */
+  /** The share of requests. Default: 1. */
   readonly share?: number | undefined
-  /** Which models: all. */
+  /** The models. Default: all. */
   readonly models?: ReadonlyArray<string> | undefined
-  /** The `retry-after` of a `rateLimited` incident: a time, rounded up to whole seconds, or until its end. */
+  /**
+   * The `retry-after` of a `rateLimited` incident: a time, rounded up to whole seconds, or until the end of the
+   * incident.
+   */
   readonly retryAfter?: Duration.Input | "end" | undefined
 }
 
-/** An imagined Claude, as data. */
+/** A simulated Claude, as data. */
 export interface Provider extends Behaviour {
-  /** Models that behave in another way; what is not given is that of the others. */
+  /** Models with another behaviour; a missing field is that of the other models. */
   readonly models?: { readonly [model: string]: Behaviour } | undefined
   /** Shared by all models. */
   readonly limits?: Limits | undefined
   readonly incidents?: ReadonlyArray<Incident> | undefined
-  /** A fleet that comes back slowly: from a time on it admits so many requests in each second, and 529 is for the rest. */
+  /**
+   * A fleet that recovers slowly: from a time on it admits `perSecond` requests each second and answers 529 to the
+   * rest.
+   */
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
-  /** From the client to the API: uniform, 1 to 5 milliseconds. Without it, requests would arrive in lockstep with the buckets. */
+  /**
+   * From the client to the API. Default: uniform, 1 to 5 milliseconds; 0 would put requests in lockstep with the
+   * buckets.
+   */
   readonly network?: Chance.Time | undefined
 }
 
-/** What is said of the tokens of an answer. */
+/** The usage of an answer. */
 export interface Usage extends Tokens.Input {
   readonly output: number
 }
@@ -49,19 +58,19 @@ interface Arrived {
   /** The number of the request, from 0. */
   readonly index: number
   readonly at: number
-  /** Why it fails, if it does: a fault, a rate limit of the account, or fragility. */
+  /** Why the request fails: a fault, a rate limit of the account, or fragility. Undefined for an answer. */
   readonly because: Responses.Fault | "limit" | "fragility" | undefined
 }
 
-/** What becomes of a request. All times are milliseconds after its arrival. */
+/** The response to a request. All times are in milliseconds after its arrival. */
 export type Plan =
-  /** A whole response that is not a stream. */
+  /** A response that is not a stream. */
   | Arrived & Responses.Response & { readonly kind: "response"; readonly after: number }
-  /** The connection is reset, without a response. */
+  /** A reset of the connection, without a response. */
   | Arrived & { readonly kind: "reset"; readonly after: number }
-  /** Nothing ever comes. */
+  /** No response, ever. */
   | Arrived & { readonly kind: "stall" }
-  /** An event stream, with the connection reset at `breaksAfter` if that is given. */
+  /** An event stream; the connection is reset at `breaksAfter` if it is given. */
   | Arrived & {
     readonly kind: "answer"
     readonly headers: Readonly<Record<string, string>>
@@ -74,17 +83,16 @@ export type Plan =
 
 /** The state machine. */
 export interface Machine {
-  /** Milliseconds that the next request takes to arrive. A server on a real network does not use it. */
+  /** The network time of the next request, in milliseconds. Unused on a real network. */
   readonly travel: () => number
-  /** Takes a request. `params` is the body of `POST /v1/messages`. */
+  /** Plans the response to a request. `params` is the body of `POST /v1/messages`. */
   readonly arrive: (now: number, params: { readonly model: string; readonly max_tokens: number }) => Plan
-  /** Must be told once per plan: the response is over, or its client has left. */
+  /** Call it once per plan, when the response has ended or the client has left. */
   readonly leave: (now: number, plan: Plan) => void
 }
 
-/** Options of a machine. */
 export interface Options {
-  /** What time 0 is, in milliseconds since the epoch, for the times in headers: 0. */
+  /** Time 0 in milliseconds since the epoch, for the times in headers. Default: 0. */
   readonly epoch?: number | undefined
 }
 
@@ -92,10 +100,11 @@ export interface Options {
 // Constructor
 // -----------------------------------------------------------------------------
 
-/** Which random number is which. */
 const purpose = { fault: 0, incident: 1, headers: 2, first: 3, length: 4, output: 5, error: 6, break: 7 }
 
-/** Starts an imagined Claude. What the i-th request meets depends on the seed, i, the time and the buckets only. */
+/**
+ * Starts a simulated Claude. The response to the i-th request depends only on the seed, i, the time and the buckets.
+ */
 export const make = (config: Provider, seed: number | string, { epoch = 0 }: Options = {}): Machine => {
   const chance = Chance.make(seed)
   const count = Tokens.make(config.tokens)
@@ -120,9 +129,9 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     behaviours.set(model, made)
     return made
   }
-  /** The second of the last request, and how many came in it. */
+  /** The second of the last request, and the number of requests in it. */
   let second = { number: -1, requests: 0 }
-  /** Answers that are written, and requests that hang. */
+  /** The number of streaming answers and hanging requests. */
   let running = 0
   let next = 0
   const network = Chance.time(config.network ?? { uniform: [1, 5] })
@@ -135,7 +144,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     ...output.headers(now, epoch)
   })
 
-  /** Seconds until the buckets have room; 0 if they have it now. */
+  /** Seconds until the buckets have room; 0 if they have room now. */
   const refusedFor = (now: number, tokens: number): number => {
     const isShort = ([bucket, amount]: readonly [Bucket, number]) => bucket.level(now) < amount
     const short = ([[requests, 1], [input, tokens], [output, 1]] as const).filter(isShort)
@@ -170,7 +179,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
       && chance(index, purpose.incident) < (incident.share ?? 1)
     )
     const fault = incident?.fault ?? behaviour.fault(chance(index, purpose.fault))
-    // The account comes first, then its limits, then the model.
+    // Checked in the order of the API: the account, its rate limits, the model.
     if (fault === "spendCap") return fail(fault, Responses.responses.spendCap(index))
 
     if (running >= (limits.concurrent ?? Infinity)) {

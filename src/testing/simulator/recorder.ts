@@ -1,23 +1,23 @@
-/** Counts what happens in a run, and makes a result of it. */
+/** Records the requests and calls of a run, and computes its result. */
 import type { Plan } from "./provider.ts"
 
 // -----------------------------------------------------------------------------
 // Result
 // -----------------------------------------------------------------------------
 
-/** Calls, and how many of them were answered. */
+/** The number of calls, and of answered ones. */
 export interface Share {
   readonly calls: number
   readonly answered: number
 }
 
-/** An alert, and when it was raised, in milliseconds. */
+/** An alert, and its time in milliseconds. */
 export interface Alerted {
   readonly at: number
   readonly alert: string
 }
 
-/** What came of a run: plain data. Times are milliseconds. */
+/** The result of a run, as plain data. Times are in milliseconds. */
 export interface Result extends Share {
   readonly scenario: string
   readonly contender: string
@@ -26,21 +26,21 @@ export interface Result extends Share {
   readonly requests: number
   /** Requests during the incidents. */
   readonly requestsDuring: number
-  /** From the end of the last incident to the first answer after it; nothing if there was none. */
+  /** From the end of the last incident to the first answer after it; undefined if there was none. */
   readonly recovery: number | undefined
   /** The most requests in one second after the last incident, and the most calls that were due in one second. */
   readonly peak: { readonly requests: number; readonly offered: number } | undefined
-  /** How long the calls took that were answered. */
+  /** The duration of answered calls. */
   readonly latency: { readonly p50: number; readonly p99: number }
-  /** How long the calls took that were not. */
+  /** The duration of failed calls. */
   readonly timeToError: { readonly p50: number; readonly max: number }
-  /** Requests whose client left before the response was over. */
+  /** Requests whose client left before the end of the response. */
   readonly abandoned: number
   /** 429s. */
   readonly rateLimited: number
   readonly circuitsOpened: number
   readonly alerts: ReadonlyArray<Alerted>
-  /** Calls that were not answered, by the tag of their error; `abandoned` are those whose caller left. */
+  /** Failed calls, by the tag of their error; `abandoned` counts those whose caller left. */
   readonly errors: { readonly [tag: string]: number }
   readonly tenants: { readonly [tenant: string]: Share }
   readonly models: { readonly [model: string]: Share }
@@ -52,7 +52,7 @@ export interface Result extends Share {
 // Recorder
 // -----------------------------------------------------------------------------
 
-/** A request that is open. */
+/** An open request. */
 export interface Open {
   isWhole: boolean
 }
@@ -65,7 +65,6 @@ interface Ended {
   readonly model: string
 }
 
-/** Counts. */
 export class Recorder {
   readonly plans: Array<Plan> = []
   readonly calls: Array<Ended> = []
@@ -89,17 +88,15 @@ export class Recorder {
   }
 }
 
-/** What is known of a run besides what was counted. */
+/** The parts of a result that come from the scenario. */
 export interface Facts {
   readonly scenario: string
   readonly contender: string
   readonly seed: number | string
-  /** From when to when there were incidents. */
   readonly incidents: ReadonlyArray<readonly [from: number, to: number]>
   readonly due: ReadonlyArray<{ readonly at: number }>
 }
 
-/** The result of what was counted. */
 export const resultOf = (recorder: Recorder, { due, incidents, ...names }: Facts): Result => {
   const { alerts, calls, plans } = recorder
   const arrivals = plans.map(({ at }) => at)
@@ -108,7 +105,7 @@ export const resultOf = (recorder: Recorder, { due, incidents, ...names }: Facts
   const latencies = answered.map(took).toSorted(ascending)
   const times = failed.map(took).toSorted(ascending)
   const recovered = Math.max(...incidents.map(([, to]) => to))
-  // Calls are recorded as they end.
+  // Calls are in the order of their ends.
   const first = answered.find(({ end }) => end >= recovered)?.end
   return {
     ...names,
@@ -141,11 +138,11 @@ export const resultOf = (recorder: Recorder, { due, incidents, ...names }: Facts
 const took = ({ end, start }: Ended) => end - start
 const ascending = (a: number, b: number) => a - b
 
-/** The value below which this share of sorted values lies: 0 where there is none. */
+/** The quantile of sorted values; 0 without values. */
 const quantile = (sorted: ReadonlyArray<number>, share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 
-/** The most that happened in one second of the clock. */
+/** The largest number of times within one calendar second. */
 const busiest = (times: ReadonlyArray<number>): number =>
   Math.max(0, ...Object.values(countBy(times.map((at) => String(Math.floor(at / 1000))))))
 

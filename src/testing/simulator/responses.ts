@@ -1,10 +1,10 @@
-/** The failures of the imagined API, word for word like those of the real one. */
+/** The error responses of the simulated API, with the wording of the real one. */
 import { errorBody } from "../failures.ts"
 import { apiHeaders } from "../turn.ts"
 
 /**
- * What can go wrong with a request: a 529, a 500, a reset before the headers, no headers at all, a 502 page of a proxy, a
- * page with status 200, an answer that breaks after its first token, a 429, or a spend cap.
+ * The faults of a request: a 529, a 500, a reset before the headers, no headers at all, a 502 page of a proxy, a page
+ * with status 200, an answer that breaks off after its first token, a 429, or a spend limit.
  */
 export type Fault =
   | "overloaded"
@@ -28,7 +28,7 @@ const json = { "content-type": "application/json" }
 const page = { "content-type": "text/html", server: "cloudflare" }
 const html = (title: string) => `<html>\r\n<head><title>${title}</title></head>\r\n<body>cloudflare</body>\r\n</html>`
 
-/** The headers of every response of the API itself, without those of the rate limits. */
+/** The headers of every API response, without the rate limits. */
 const api = (index: number): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(apiHeaders(index)).filter(([name]) => !name.startsWith("anthropic-ratelimit-")))
 
@@ -66,7 +66,7 @@ export const rateLimited = (index: number, retryAfter: number | undefined, limit
     }
   )
 
-/** The faults that are a response, as responses. */
+/** The responses of the faults that have one. */
 export const responses: {
   readonly [F in Exclude<Fault, "reset" | "stall" | "break">]: (index: number, retryAfter?: number) => Response
 } = {

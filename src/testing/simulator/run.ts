@@ -1,4 +1,4 @@
-/** One run: the calls of a scenario, as they are due, answered by a contender. */
+/** Runs the calls of a scenario, when they are due, with one contender. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,16 +11,15 @@ import { type Scenario, trafficOf } from "./scenario.ts"
 import * as Traffic from "./traffic.ts"
 import * as VirtualClock from "./virtualClock.ts"
 
-/** The parts of the instrument: tests break one of them, and see that it is noticed. */
+/** The replaceable parts of the simulator: tests break one and check that the run notices. */
 export interface Parts {
   readonly provider: typeof Provider.make
   readonly clock: VirtualClock.Run
 }
 
-/** The parts that are meant. */
 export const parts: Parts = { provider: Provider.make, clock: VirtualClock.run }
 
-/** Runs. A clock that skips, a provider that forgets its limits and a request that nobody closes are defects. */
+/** Runs a simulation. A clock that skips, a provider that exceeds its limits and an unclosed request are defects. */
 export const run = (
   scenario: Scenario,
   contender: Contender.Contender,
@@ -62,7 +61,7 @@ const all = Effect.fnUntraced(function*(
     Array.from({ length: scenario.processes ?? 1 }),
     () => Contender.start(contender, scenario, machine, recorder)
   )
-  // One effect for each kind of traffic in each process: a policy is compiled once.
+  // One effect per kind of traffic and process, so that each policy is compiled once.
   const answers = processes.map((answer) =>
     trafficOf(scenario).map((traffic) => ({ traffic, answer: answer(traffic) }))
   )
@@ -74,7 +73,7 @@ const all = Effect.fnUntraced(function*(
   }, { concurrency: "unbounded", discard: true })
 })
 
-/** One call, until it ends or its caller leaves. */
+/** Runs one call until it ends or its caller leaves. */
 const called = Effect.fnUntraced(function*(
   answer: Effect.Effect<unknown, unknown>,
   traffic: Traffic.Traffic,
@@ -87,7 +86,7 @@ const called = Effect.fnUntraced(function*(
   }
   const error = yield* answer.pipe(
     Effect.match({ onFailure: Contender.nameOf, onSuccess: () => undefined }),
-    // A millisecond later than a deadline of the policy, which may then say why.
+    // One millisecond after a deadline of the policy, so that its error is recorded.
     Effect.timeoutOrElse({ duration: Traffic.patienceOf(traffic) + 1, orElse: () => Effect.succeed("abandoned") })
   )
   const end = yield* Clock.currentTimeMillis

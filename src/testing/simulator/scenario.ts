@@ -1,27 +1,26 @@
-/** What is simulated, as data. */
+/** Scenarios of a simulation, as data. */
 import * as Duration from "effect/Duration"
 import type { Provider } from "./provider.ts"
 import type { Traffic } from "./traffic.ts"
 
-/** An imagined Claude and those who ask it. */
+/** A simulated Claude and its traffic. */
 export interface Scenario {
   readonly name: string
   readonly provider: Provider
   readonly traffic: Traffic | ReadonlyArray<Traffic>
-  /** How many processes share the traffic in turn, with guards of their own: 1. */
+  /** The number of processes, which take calls in turn and have their own guards. Default: 1. */
   readonly processes?: number | undefined
-  /** How long a good answer may be silent: what contenders should set their limits to, if they have any. */
+  /** The longest silence of a good answer, to which contenders should set their limits. */
   readonly silence?: Duration.Input | undefined
 }
 
-/** The traffic of a scenario, as a list. */
 export const trafficOf = ({ traffic }: Scenario): ReadonlyArray<Traffic> => "arrivals" in traffic ? [traffic] : traffic
 
-/** Calls at a steady rate while every request fails with a 529, for so long, from the first minute on. */
+/** Calls at a steady rate; from minute 1 on, for `length`, every request fails with a 529. */
 export const outage = (length: Duration.Input, options: {
-  /** Calls per second: 1. */
+  /** Calls per second. Default: 1. */
   readonly perSecond?: number | undefined
-  /** How long a caller waits: 2 minutes. */
+  /** How long a caller waits. Default: 2 minutes. */
   readonly patience?: Duration.Input | undefined
 } = {}): Scenario => {
   const from = 60_000

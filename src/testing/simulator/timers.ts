@@ -1,17 +1,16 @@
-/** A binary heap of timers: the next one is the first. */
+/** A binary heap of timers, the earliest first. */
 
-/** Something that happens at a time, in milliseconds. */
+/** A timer; `at` is in milliseconds. */
 export interface Timer {
   readonly at: number
-  /** Timers of the same time fire in the order in which they were set. */
+  /** Timers with the same time fire in the order of their ids. */
   readonly id: number
-  /** Missing after the timer was cancelled. */
+  /** Undefined after the timer was cancelled. */
   fire: (() => void) | undefined
 }
 
 const isBefore = (a: Timer, b: Timer) => a.at < b.at || a.at === b.at && a.id < b.id
 
-/** The timers that are set. */
 export class Timers {
   readonly heap: Array<Timer> = []
 

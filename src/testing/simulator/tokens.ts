@@ -1,34 +1,34 @@
 /**
- * The tokens that the API counts in a request, many of which no estimate by characters can see: a document by its
- * `file_id`, an image, a prefix that is cached, the results of a web search.
+ * The input tokens that the simulated API counts, including those that an estimate by characters misses: a document by
+ * its `file_id`, an image, a cached prefix, the results of a web search.
  */
 import { hasProperty, isString } from "effect/Predicate"
 
-/** How the imagined API counts. */
+/** How the simulated API counts. */
 export interface Counting {
-  /** Tokens per character of text: 0.25. */
+  /** Tokens per character of text. Default: 0.25. */
   readonly perCharacter?: number | undefined
-  /** Tokens of an image: 1,600. */
+  /** Tokens of an image. Default: 1,600. */
   readonly image?: number | undefined
-  /** Tokens of a document: 80,000. */
+  /** Tokens of a document. Default: 80,000. */
   readonly document?: number | undefined
-  /** Tokens of the results of a web search, where the request allows one: 15,000. */
+  /** Tokens of the results of a web search, if the request allows one. Default: 15,000. */
   readonly webSearch?: number | undefined
-  /** Whether prefixes are in the cache before the first request: no, the first request writes them. */
+  /** Whether prefixes are cached before the first request. Default: false, the first request writes them. */
   readonly warm?: boolean | undefined
 }
 
-/** The input tokens of a request. Only those that are not read from the cache count against a rate limit. */
+/** The input tokens of a request. Those read from the cache do not count against the rate limit. */
 export interface Input {
   readonly read: number
   readonly written: number
   readonly fresh: number
 }
 
-/** How long a cached prefix lives, in milliseconds: 5 minutes, from its last use. */
+/** The lifetime of a cached prefix after its last use, in milliseconds. */
 const cacheLife = 300_000
 
-/** Counts, and remembers which prefixes are cached. */
+/** A counter that remembers the cached prefixes. */
 export const make = (counting: Counting = {}) => {
   const { document = 80_000, image = 1600, perCharacter = 0.25, warm = false, webSearch = 15_000 } = counting
   const usedAt = new Map<string, number>()

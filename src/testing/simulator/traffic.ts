@@ -1,51 +1,51 @@
-/** Who asks, when, and how long they wait. */
+/** The traffic of a scenario: when calls start, and how long their callers wait. */
 import * as Duration from "effect/Duration"
 import type * as Current from "../../Current.ts"
 import type { Params } from "../../Message.ts"
 import * as Chance from "./chance.ts"
 
-/** What is asked. Only its size matters. */
+/** The size of a prompt. */
 export interface PromptSize {
-  /** Characters of text: 40. */
+  /** Characters of text. Default: 40. */
   readonly characters?: number | undefined
   /** Images by `file_id`. */
   readonly images?: number | undefined
   /** Documents by `file_id`. */
   readonly documents?: number | undefined
-  /** Characters of a system prompt that is cached. */
+  /** Characters of a cached system prompt. */
   readonly cached?: number | undefined
   /** Whether Claude may search the web. */
   readonly webSearch?: boolean | undefined
-  /** The most tokens that the answer may have: 1,024. */
+  /** Default: 1,024. */
   readonly max_tokens?: number | undefined
 }
 
-/** A stream of calls. It is an open loop: calls start when they are due, whatever became of the others. */
+/** A stream of calls, as an open loop: calls start when they are due, whether or not earlier ones have ended. */
 export interface Traffic {
-  /** So many per second evenly, by Poisson's law, or so many at once every so often. */
+  /** Evenly spaced, a Poisson process, or bursts at an interval. */
   readonly arrivals:
     | { readonly perSecond: number }
     | { readonly poisson: number }
     | { readonly burst: number; readonly every: Duration.Input }
     /** A fixed number of jobs, all at `from`. */
     | { readonly jobs: number }
-  /** When the first call starts: 0. */
+  /** When the first call starts. Default: 0. */
   readonly from?: Duration.Input | undefined
-  /** Until when calls start. Not needed for jobs. */
+  /** When calls stop to start. Not needed for jobs. */
   readonly to?: Duration.Input | undefined
-  /** How long a caller waits: 25 seconds. It leaves a millisecond later, so that a policy can still say why. */
+  /** How long a caller waits. Default: 25 seconds. It leaves one millisecond later, so that a policy can fail first. */
   readonly patience?: Duration.Input | undefined
   readonly priority?: typeof Current.Priority.Service | undefined
-  /** Who asks: a label in the result. */
+  /** A label in the result. */
   readonly tenant?: string | undefined
-  /** The model that is asked: `claude-sonnet-5-5`. */
+  /** Default: `claude-sonnet-5-5`. */
   readonly model?: string | undefined
-  /** Models that may answer instead, in this order. */
+  /** The fallback models, in order. */
   readonly fallbacks?: ReadonlyArray<string> | undefined
   readonly prompt?: PromptSize | undefined
 }
 
-/** One call that is due. */
+/** One call and the time when it is due. */
 export interface Due {
   readonly at: number
   readonly traffic: number
@@ -53,10 +53,9 @@ export interface Due {
 
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
 
-/** How long the callers of this traffic wait, in milliseconds. */
+/** In milliseconds. */
 export const patienceOf = ({ patience = "25 seconds" }: Traffic): number => millis(patience)
 
-/** The model that is asked. */
 export const modelOf = ({ model = "claude-sonnet-5-5" }: Traffic): string => model
 
 /** All calls, in the order of their times. */
@@ -86,7 +85,6 @@ const times = ({ arrivals, from = 0, to = 0 }: Traffic, chance: Chance.Chance): 
   }
 }
 
-/** The question of a call. */
 export const askOf = (traffic: Traffic): Params => {
   const { cached, characters = 40, documents = 0, images = 0, max_tokens = 1024, webSearch = false } = traffic.prompt ??
     {}

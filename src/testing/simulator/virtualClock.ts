@@ -1,8 +1,8 @@
 /**
  * A clock that jumps to the next timer as soon as every fiber sleeps: hours of thousands of calls run in seconds.
  *
- * `TestClock` gives each timer some turns of the event loop. Here fibers run on a scheduler of our own, so "everybody
- * sleeps" is an empty list and no guess, and nothing depends on the machine.
+ * `TestClock` gives each timer some turns of the event loop. This clock has its own scheduler, so an empty queue proves
+ * that all fibers sleep, and nothing depends on the speed of the machine.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -15,13 +15,13 @@ import { type Timer, Timers } from "./timers.ts"
 export type Run = <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
 /**
- * Runs all of it at once, in virtual time from 0 on. It may wait only for time and for other fibers: a promise, a socket
- * or a `Deferred` that no fiber completes is a defect that says so.
+ * Runs an effect synchronously, in virtual time from 0 on. It may wait only for time and for other fibers: waiting for
+ * a promise, a socket or a `Deferred` that no fiber completes is a defect.
  */
 export const run: Run = (self) =>
   Effect.suspend(() => {
     const { stackTraceLimit } = Error
-    // Nobody reads the stacks of thousands of errors, and they cost more than all else.
+    // The stacks of thousands of errors would cost more than the rest of a run.
     Error.stackTraceLimit = 0
     return Effect.ensuring(
       Effect.suspend(() => drive(self)),
@@ -47,7 +47,7 @@ const drive = <A, E>(self: Effect.Effect<A, E>): Exit.Exit<A, E> => {
     monotonicTimeNanos: Effect.sync(nanos),
     sleep: (duration) =>
       Effect.callback((resume) => {
-        // Whole milliseconds, as real timers have it: the order of events cannot depend on how a machine rounds.
+        // Whole milliseconds, so that the order of events does not depend on rounding.
         const at = now + Math.ceil(Duration.toMillis(duration))
         const timer: Timer = { at, id: id++, fire: () => resume(Effect.void) }
         timers.add(timer)
@@ -71,7 +71,7 @@ const drive = <A, E>(self: Effect.Effect<A, E>): Exit.Exit<A, E> => {
     if (exit !== undefined) return exit
     const timer = timers.next()
     if (timer === undefined || timer.at === Infinity) throw new Error(stuck(now))
-    // A timer that was cancelled moves nothing.
+    // A cancelled timer does not move the time.
     if (timer.fire === undefined) continue
     now = timer.at
     timer.fire()
@@ -80,4 +80,4 @@ const drive = <A, E>(self: Effect.Effect<A, E>): Exit.Exit<A, E> => {
 
 const stuck = (now: number) =>
   `Virtual time stops at ${now} ms: no timer is left, and every fiber waits for something else (a promise, a socket, or `
-  + "a Deferred that no fiber completes). Replace it by an effect that waits with Effect.sleep."
+  + "a Deferred that no fiber completes). Replace it with an effect that waits with Effect.sleep."

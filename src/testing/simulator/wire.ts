@@ -1,6 +1,6 @@
 /**
- * The imagined Claude as a `Wire`, and as plain requests for rivals. Answers are bytes that pass through the reading and
- * the classification of the library, like those of a socket.
+ * The simulated Claude as a `Wire`, and as plain requests for rivals. Answers are bytes, which the library reads and
+ * classifies like those of a socket.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -23,7 +23,10 @@ export interface Failure {
   readonly retryAfter: number | undefined
 }
 
-/** Sends a request, opens it when it has arrived, and closes it with the scope. Counts it, and whether its client left before its end. */
+/**
+ * Sends a request and records it: it opens on arrival and closes with the scope, as abandoned if that is before its
+ * end.
+ */
 const arrive = (machine: Machine, recorder: Recorder, params: Params) =>
   Effect.gen(function*() {
     yield* Effect.sleep(machine.travel())
@@ -41,7 +44,7 @@ const arrive = (machine: Machine, recorder: Recorder, params: Params) =>
     return { plan, whole }
   })
 
-/** Waits until a time, and notices a clock that skips. */
+/** Waits until a time; dies if the clock skipped it. */
 const until = (due: number): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     now >= due
@@ -87,7 +90,7 @@ export const wire = (machine: Machine, recorder: Recorder): Claude.Wire => ({
     })
 })
 
-/** A response that is no stream: an error, or a page where a message should be. */
+/** A response that is not a stream: an error, or a page in place of a message. */
 const respond = Effect.fnUntraced(function*(plan: Extract<Plan, { readonly kind: "response" }>, model: string) {
   const { body, headers, status } = plan
   const header = (name: string) => headers[name]
@@ -97,7 +100,7 @@ const respond = Effect.fnUntraced(function*(plan: Extract<Plan, { readonly kind:
   return yield* classify({ status, headers: { get: header }, error, message: body }, { model, now })
 })
 
-/** The bytes of an answer: begun with the first token, with some content every few seconds, until it ends or breaks. */
+/** The bytes of an answer: from the first token, with content every few seconds, until it ends or breaks off. */
 const body = (
   plan: Events.Answer,
   model: string,
@@ -106,7 +109,7 @@ const body = (
 ): Effect.Effect<Uint8Array | undefined, Unreachable> => {
   const { at, breaksAfter, endAfter, firstAfter } = plan
   const last = at + (breaksAfter ?? endAfter)
-  // The time of the last bytes that were read. A read that is interrupted takes nothing: the next one waits for the rest.
+  // The time of the last bytes that were read. An interrupted read consumes nothing: the next one waits for the rest.
   let readTo: number | undefined
   return Effect.suspend((): Effect.Effect<Uint8Array | undefined, Unreachable> => {
     if (readTo === undefined) {
@@ -138,7 +141,7 @@ const encode = (events: ReadonlyArray<string>) => encoder.encode(events.join("")
 // Plain requests
 // -----------------------------------------------------------------------------
 
-/** Sends one request without the library: succeeds when the answer is whole. */
+/** Sends one request without the library; succeeds when the answer is complete. */
 export const send = (machine: Machine, recorder: Recorder, params: Params): Effect.Effect<Sent, Failure> =>
   Effect.scoped(Effect.gen(function*() {
     const { plan, whole } = yield* arrive(machine, recorder, params)
@@ -166,7 +169,7 @@ export const send = (machine: Machine, recorder: Recorder, params: Params): Effe
     }
   }))
 
-/** An answer that was read to its end. */
+/** A complete answer. */
 export interface Sent {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>

@@ -914,9 +914,9 @@ describe("settings", () => {
       { max: 8, queue: 0, maxWait: "1 second" },
       /^concurrency: maxWait has no effect because queue is 0: remove maxWait or raise queue$/
     ],
-    [{ max: 8, maxWait: 0 }, /^concurrency: maxWait is 0: it must be a duration longer than nothing/],
-    [{ max: 8, maxWait: -1 }, /^concurrency: maxWait is -1: it must be a duration longer than nothing/],
-    [{ max: 8, maxWait: NaN }, /^concurrency: maxWait is NaN: it must be a duration longer than nothing/],
+    [{ max: 8, maxWait: 0 }, /^concurrency: maxWait is 0: it must be a duration above 0/],
+    [{ max: 8, maxWait: -1 }, /^concurrency: maxWait is -1: it must be a duration above 0/],
+    [{ max: 8, maxWait: NaN }, /^concurrency: maxWait is NaN: it must be a duration above 0/],
     [{ max: 8, ...slip }, /^concurrency has no field maxwait: it has max, min, initial, queue, maxWait$/]
   ]
 

@@ -594,9 +594,9 @@ describe("circuit settings", () => {
       [{ slow: { after: 0, rate: 1 } }, /slow.after is 0/],
       // Such a circuit would never probe again, and could give no retryAfter.
       ...(["window", "openFor", "maxOpenFor", "probeLease"] as const).map((name) =>
-        [{ [name]: "Infinity" }, new RegExp(`${name} is without end: name a time`)] as const
+        [{ [name]: "Infinity" }, new RegExp(`${name} is infinite: it must be a finite duration`)] as const
       ),
-      [{ slow: { after: "Infinity", rate: 1 } }, /slow.after is without end/]
+      [{ slow: { after: "Infinity", rate: 1 } }, /slow.after is infinite/]
     ]
     for (const [options, sentence] of table) assert.throws(() => Settings.settings(options), sentence)
   })

@@ -28,19 +28,19 @@ describe("G12: contradictory or invalid guards are rejected when they are create
       "Guards has no field circiut: it has concurrency, quota, circuit, budget, monitor, extra, account"
     ],
     ...[undefined, null, 5, true].map((guards) =>
-      [guards, `Guards is ${guards}: it must be a record, {} for what is usual`] as const
+      [guards, `Guards is ${guards}: it must be a record, {} for the defaults`] as const
     ),
-    [[], "Guards is a list: it must be a record, {} for what is usual"],
+    [[], "Guards is a list: it must be a record, {} for the defaults"],
     ...["concurrency", "quota", "circuit", "budget", "monitor"].flatMap((name) =>
       [null, 64, true].map((value) =>
-        [{ [name]: value }, `${name} is ${value}: it must be a record, {} for what is usual`] as const
+        [{ [name]: value }, `${name} is ${value}: it must be a record, {} for the defaults`] as const
       )
     ),
-    [{ circuit: { slow: true } }, "circuit: slow is true: it must be a record, {} for what is usual"],
-    [{ quota: { requests: 5, classes: 5 } }, "quota: classes is 5: it must be a record, {} for what is usual"],
+    [{ circuit: { slow: true } }, "circuit: slow is true: it must be a record, {} for the defaults"],
+    [{ quota: { requests: 5, classes: 5 } }, "quota: classes is 5: it must be a record, {} for the defaults"],
     [
       { quota: { requests: 5, classes: { haiku: 5 } } },
-      "quota: classes.haiku is 5: it must be a record, {} for what is usual"
+      "quota: classes.haiku is 5: it must be a record, {} for the defaults"
     ],
     [{ account: 5 }, "Guards: account is 5: it must be a string"],
     [{ account: "" }, "Guards: account is empty: name it, or leave it out"],
@@ -62,13 +62,13 @@ describe("G12: contradictory or invalid guards are rejected when they are create
     [{ monitor: { minimumCalls: 1.5 } }, "monitor: minimumCalls is 1.5: it must be a whole number, 1 or more"],
     [
       { monitor: { window: 0 } },
-      "monitor: window is 0: it must be a duration longer than nothing, like \"10 seconds\" or 10_000 (milliseconds)"
+      "monitor: window is 0: it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
     ],
     [
       { monitor: { window: "soon" } },
-      "monitor: window is \"soon\": it must be a duration longer than nothing, like \"10 seconds\" or 10_000 (milliseconds)"
+      "monitor: window is \"soon\": it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
     ],
-    [{ monitor: { window: Infinity } }, "monitor: window is without end: name a time"],
+    [{ monitor: { window: Infinity } }, "monitor: window is infinite: it must be a finite duration"],
     [
       { circuit: { threshold: 0.5 } },
       "circuit has no field threshold: it has window, minimumCalls, failureRate, openFor, maxOpenFor, probeLease, slow"
@@ -84,13 +84,13 @@ describe("G12: contradictory or invalid guards are rejected when they are create
     [{ circuit: { probeLease: "2 days" } }, "circuit: probeLease is 2d: it must be from 1 second to 1 day"],
     [{ circuit: { window: 1 } }, "circuit: window is 1ms: it must be from 1 second to 1 day"],
     [{ circuit: { maxOpenFor: 999 } }, "circuit: maxOpenFor is 999ms: it must be from 1 second to 1 day"],
-    [{ circuit: { window: Infinity } }, "circuit: window is without end: name a time"],
-    [{ circuit: { openFor: Infinity } }, "circuit: openFor is without end: name a time"],
-    [{ circuit: { maxOpenFor: Infinity } }, "circuit: maxOpenFor is without end: name a time"],
-    [{ circuit: { probeLease: Infinity } }, "circuit: probeLease is without end: name a time"],
+    [{ circuit: { window: Infinity } }, "circuit: window is infinite: it must be a finite duration"],
+    [{ circuit: { openFor: Infinity } }, "circuit: openFor is infinite: it must be a finite duration"],
+    [{ circuit: { maxOpenFor: Infinity } }, "circuit: maxOpenFor is infinite: it must be a finite duration"],
+    [{ circuit: { probeLease: Infinity } }, "circuit: probeLease is infinite: it must be a finite duration"],
     [
       { circuit: { openFor: -1 } },
-      "circuit: openFor is -1: it must be a duration longer than nothing, like \"10 seconds\" or 10_000 (milliseconds)"
+      "circuit: openFor is -1: it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
     ],
     [
       { circuit: { slow: { after: "10 seconds", rate: 2 } } },
@@ -98,13 +98,13 @@ describe("G12: contradictory or invalid guards are rejected when they are create
     ],
     [
       { circuit: { slow: { rate: 0.5 } } },
-      "circuit: slow.after is undefined: it must be a duration longer than nothing, like \"10 seconds\" or 10_000 (milliseconds)"
+      "circuit: slow.after is undefined: it must be a duration above 0, like \"10 seconds\" or 10_000 (milliseconds)"
     ],
     [
       { circuit: { slow: { after: 1000, rate: 0.5, share: 1 } } },
       "circuit: slow has no field share: it has after, rate"
     ],
-    [{ quota: { requests: 50, per: Infinity } }, "quota: per is without end: name a time"],
+    [{ quota: { requests: 50, per: Infinity } }, "quota: per is infinite: it must be a finite duration"],
     [
       { quota: { requests: 50, classes: { haiku: { request: 100 } } } },
       "quota: classes.haiku has no field request: it has requests, inputTokens, outputTokens"

@@ -902,9 +902,9 @@ describe("settings", () => {
       { requests: 1, burst: 0.9 },
       "quota: burst (0.9) is more than headroom (0.83), which is all there is: lower burst"
     ],
-    [{ requests: 1, per: 0 }, "quota: per is 0: it must be a duration longer than nothing"],
-    [{ requests: 1, per: "-1 minute" }, "quota: per is \"-1 minute\": it must be a duration longer than nothing"],
-    [{ requests: 1, per: Infinity }, "quota: per is without end: name a time"],
+    [{ requests: 1, per: 0 }, "quota: per is 0: it must be a duration above 0"],
+    [{ requests: 1, per: "-1 minute" }, "quota: per is \"-1 minute\": it must be a duration above 0"],
+    [{ requests: 1, per: Infinity }, "quota: per is infinite: it must be a finite duration"],
     [
       // Values may come from a file without types.
       { requests: 1, estimate: "tokens" as "count" },

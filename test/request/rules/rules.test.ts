@@ -11,11 +11,11 @@ import { pathOf, places, put } from "../../support/places.ts"
 
 const hello: Params = { model: "claude-opus-5-5", max_tokens: 2000, messages: [{ role: "user", content: "Hello" }] }
 
-/** A good request, but for this: of any shape. */
+/** A valid request with these changes, of any shape. */
 const request = (more: object): Params => ({ ...hello, ...more })
-/** The same, with these messages. */
+/** A valid request with these messages. */
 const said = (...messages: ReadonlyArray<unknown>) => request({ messages })
-/** The same, with this asked at the end. */
+/** A valid request with this content in the last user message. */
 const asking = (...content: ReadonlyArray<unknown>) => said({ role: "user", content })
 
 const user = (...content: ReadonlyArray<unknown>) => ({ role: "user", content })
@@ -44,63 +44,73 @@ const image5 = "A".repeat(5 * mebibyte)
 const cyclic: { [key: string]: unknown } = { type: "object", additionalProperties: false }
 cyclic["properties"] = { self: cyclic }
 
-/** What is wrong, where, and in what words: nothing else may be said. */
+/** Invalid requests, and the path and message of their only issue. */
 const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: string, sentence: RegExp]> = [
-  ["no request", null, "", /^the request is null: it must be an object/],
-  ["a request in a list", [hello], "", /^the request is a list/],
+  ["a request that is null", null, "", /^the request is null: it must be an object/],
+  ["a request that is a list", [hello], "", /^the request is a list/],
 
-  ["no model", request({ model: undefined }), "model", /^the model is missing: name one$/],
+  ["a missing model", request({ model: undefined }), "model", /^the model is missing: name one$/],
   ["a blank model", request({ model: " \n" }), "model", /^the model is empty: name one$/],
-  ["a number as model", request({ model: 5 }), "model", /^the model is 5: name one$/],
-  ["no max_tokens", request({ max_tokens: undefined }), "max_tokens", /^max_tokens is missing: it must be an integer/],
-  ["max_tokens that fill the cache", request({ max_tokens: 0 }), "max_tokens", /only fills the cache/],
+  ["a model that is a number", request({ model: 5 }), "model", /^the model is 5: name one$/],
+  [
+    "missing max_tokens",
+    request({ max_tokens: undefined }),
+    "max_tokens",
+    /^max_tokens is missing: it must be an integer/
+  ],
+  ["max_tokens of 0", request({ max_tokens: 0 }), "max_tokens", /only fills the cache/],
   ["negative max_tokens", request({ max_tokens: -1 }), "max_tokens", /^max_tokens is -1: it must be an integer from 1/],
-  ["max_tokens in parts", request({ max_tokens: 0.5 }), "max_tokens", /^max_tokens is 0.5/],
-  ["max_tokens that are none", request({ max_tokens: NaN }), "max_tokens", /^max_tokens is NaN/],
+  ["fractional max_tokens", request({ max_tokens: 0.5 }), "max_tokens", /^max_tokens is 0.5/],
+  ["max_tokens that are NaN", request({ max_tokens: NaN }), "max_tokens", /^max_tokens is NaN/],
   ["absurd max_tokens", request({ max_tokens: 1_000_001 }), "max_tokens", /^max_tokens is 1000001/],
-  ["max_tokens as text", request({ max_tokens: "100" }), "max_tokens", /^max_tokens is a text/],
+  ["max_tokens that are a text", request({ max_tokens: "100" }), "max_tokens", /^max_tokens is a text/],
   ["temperature", request({ temperature: 0 }), "temperature", /^temperature is no longer accepted .*: remove it$/],
   ["top_p", request({ top_p: 1 }), "top_p", /^top_p is no longer accepted .*: remove it$/],
   ["top_k", request({ top_k: 5 }), "top_k", /^top_k is no longer accepted .*: remove it$/],
   ["stream", request({ stream: false }), "stream", /^stream is always on: remove it/],
-  ["one stop sequence", request({ stop_sequences: "END" }), "stop_sequences", /^stop_sequences is a text/],
-  ["a stop sequence that is none", request({ stop_sequences: ["END", 1] }), "stop_sequences.1", /sequence is 1/],
-  ["a blank stop sequence", request({ stop_sequences: ["\n"] }), "stop_sequences.0", /is blank: name something/],
+  ["stop_sequences that are a text", request({ stop_sequences: "END" }), "stop_sequences", /^stop_sequences is a text/],
+  ["a stop sequence that is a number", request({ stop_sequences: ["END", 1] }), "stop_sequences.1", /sequence is 1/],
+  ["a blank stop sequence", request({ stop_sequences: ["\n"] }), "stop_sequences.0", /is blank: add text to stop at/],
 
-  ["thinking by itself", request({ thinking: true }), "thinking", /^thinking is true: it must be an object/],
-  ["thinking of no type", request({ thinking: {} }), "thinking.type", /^the type of thinking is missing/],
-  ["no budget", request({ thinking: { type: "enabled" } }), "thinking.budget_tokens", /^budget_tokens is missing/],
+  ["thinking that is a boolean", request({ thinking: true }), "thinking", /^thinking is true: it must be an object/],
+  ["thinking without a type", request({ thinking: {} }), "thinking.type", /^the type of thinking is missing/],
   [
-    "a small budget",
+    "a missing budget",
+    request({ thinking: { type: "enabled" } }),
+    "thinking.budget_tokens",
+    /^budget_tokens is missing/
+  ],
+  [
+    "a budget below the minimum",
     request({ thinking: { type: "enabled", budget_tokens: 1023 } }),
     "thinking.budget_tokens",
     /^budget_tokens is 1023: it must be an integer of at least 1024$/
   ],
   [
-    "a budget that leaves no room",
+    "a budget that leaves no room for an answer",
     request({ thinking: { type: "enabled", budget_tokens: 2000 } }),
     "thinking.budget_tokens",
     /^budget_tokens is 2000: it must be less than max_tokens, which is 2000$/
   ],
 
   ["missing messages", request({ messages: undefined }), "messages", /^messages is missing: it must be a list/],
-  ["one message for all", request({ messages: hello.messages[0] }), "messages", /^messages is an object/],
-  ["no messages", said(), "messages", /^messages is empty: say at least one$/],
+  ["messages that are an object", request({ messages: hello.messages[0] }), "messages", /^messages is an object/],
+  ["an empty list of messages", said(), "messages", /^messages is empty: give at least one message$/],
   [
     "too many messages",
     request({ messages: times(100_001, () => hello.messages[0]) }),
     "messages",
     /^there are 100001 messages: keep at most 100000$/
   ],
-  ["a message that is none", said("Hello"), "messages.0", /^a message is a text: it must be/],
-  ["nobody's message", said({ content: "Hi" }), "messages.0.role", /^the role is missing/],
+  ["a message that is a text", said("Hello"), "messages.0", /^a message is a text: it must be/],
+  ["a message without a role", said({ content: "Hi" }), "messages.0.role", /^the role is missing/],
   [
     "an unknown role",
     said({ role: "developer", content: "Hi" }),
     "messages.0.role",
     /^the role is "developer": it must be "user", "assistant" or "system"$/
   ],
-  ["no content", said({ role: "user" }), "messages.0.content", /^the content is missing/],
+  ["missing content", said({ role: "user" }), "messages.0.content", /^the content is missing/],
   ["empty content", asking(), "messages.0.content", /^the content is empty/],
   [
     "an empty turn of the assistant in the middle",
@@ -108,37 +118,37 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "messages.1.content",
     /^the content is empty/
   ],
-  ["a block that is none", asking("Hello"), "messages.0.content.0", /^a block is a text: it must be an object/],
-  ["a block of no type", asking({ text: "Hi" }), "messages.0.content.0.type", /^the type of a block is missing/],
-  ["a text of no text", asking(text, { type: "text" }), "messages.0.content.1.text", /block is missing/],
+  ["a block that is a text", asking("Hello"), "messages.0.content.0", /^a block is a text: it must be an object/],
+  ["a block without a type", asking({ text: "Hi" }), "messages.0.content.0.type", /^the type of a block is missing/],
+  ["a text block without text", asking(text, { type: "text" }), "messages.0.content.1.text", /block is missing/],
   ["a blank message", said({ role: "user", content: " " }), "messages.0.content", /is blank/],
   ["a blank text", asking(text, { type: "text", text: "\n\t" }), "messages.0.content.1.text", /is blank/],
   [
-    "an answer begun with a blank",
+    "a blank prefill",
     said(user(text), { role: "assistant", content: " " }),
     "messages.1.content",
     /is blank/
   ],
   [
-    "an answer begun with a blank at its end",
+    "a prefill that ends with whitespace",
     said(user(text), { role: "assistant", content: "The best answer is " }),
     "messages.1.content",
-    /^the beginning of the answer ends with a blank: cut that off$/
+    /^the last message is a prefill that ends with whitespace: remove the whitespace$/
   ],
   [
-    "the same in blocks",
+    "a prefill in blocks that ends with whitespace",
     said(user(text), assistant(text, { type: "text", text: "Yes:\n" })),
     "messages.1.content",
-    /ends with a blank/
+    /ends with whitespace/
   ],
   [
-    "a begun answer in structured output",
+    "a prefill in structured output",
     format(closed, { messages: [user(text), { role: "assistant", content: "{" }] }),
     "messages.1",
-    /^the answer is begun, which cannot be had together with output_config.format/
+    /^a prefill cannot be combined with output_config.format/
   ],
-  ["system by a number", request({ system: 1 }), "system", /^system is 1: it must be a text or a list/],
-  ["a system text for a block", request({ system: ["Be kind"] }), "system.0", /^a block is a text/],
+  ["a system prompt that is a number", request({ system: 1 }), "system", /^system is 1: it must be a text or a list/],
+  ["a system block that is a text", request({ system: ["Be kind"] }), "system.0", /^a block is a text/],
   [
     "a blank system text",
     request({ system: [text, { type: "text", text: "" }] }),
@@ -153,7 +163,7 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
       messages: [user(cached, cached, text, cached)]
     }),
     "messages.0.content.3.cache_control",
-    /the 4 that can have cache_control: remove one$/
+    /at most 4 blocks can have cache_control, and this is one more: remove one$/
   ],
   [
     "citations in structured output",
@@ -161,58 +171,58 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
       messages: [user({ ...document({ type: "file", file_id: "file_1" }), citations: { enabled: true } })]
     }),
     "messages.0.content.0.citations",
-    /^citations cannot be had together with output_config.format/
+    /^citations cannot be combined with output_config.format/
   ],
 
   [
-    "a tool_use at the end",
+    "a tool_use in the last message",
     said(user(text), assistant(text, use("toolu_1"))),
     "messages.1.content.1",
     /^the tool_use "toolu_1" has no tool_result: answer it in the next user message$/
   ],
   [
-    "a tool_use that is passed over",
+    "a tool_use without a tool_result in the next message",
     said(user(text), assistant(use("a"), use("b")), user(result("b")), assistant(text), user(text)),
     "messages.1.content.0",
     /^the tool_use "a" has no tool_result/
   ],
   [
-    "a tool_use answered in words",
+    "a tool_use answered with text",
     said(user(text), assistant(use("a")), { role: "user", content: "sunny" }),
     "messages.1.content.0",
     /^the tool_use "a" has no tool_result/
   ],
   [
-    "a tool_result for nothing",
+    "a tool_result without a tool_use",
     asking(result("toolu_9")),
     "messages.0.content.0.tool_use_id",
-    /^the tool_use_id "toolu_9" is not that of a tool_use in the assistant's turn before/
+    /^the tool_use_id "toolu_9" matches no tool_use in the assistant's turn before/
   ],
   [
-    "a tool_result that is late",
+    "a tool_result after another turn",
     said(user(text), assistant(use("a")), user(result("a")), assistant(text), user(result("a"))),
     "messages.4.content.0.tool_use_id",
-    /is not that of a tool_use in the assistant's turn before/
+    /matches no tool_use in the assistant's turn before/
   ],
   [
     "a second tool_result",
     said(user(text), assistant(use("a")), user(result("a")), user(result("a"))),
     "messages.3.content.0.tool_use_id",
-    /^the tool_use_id "a" has been answered already/
+    /^the tool_use_id "a" has a tool_result already: remove one/
   ],
   [
-    "a tool_result for the API",
+    "a tool_result for a server_tool_use",
     request({
       messages: [user(text), assistant({ type: "server_tool_use", id: "srvtoolu_1" }), user(result("srvtoolu_1"))]
     }),
     "messages.2.content.0.tool_use_id",
-    /"srvtoolu_1" is that of a server_tool_use, which the API answers itself/
+    /"srvtoolu_1" belongs to a server_tool_use, which the API answers itself/
   ],
   [
-    "a tool_result of the assistant",
+    "a tool_result in an assistant message",
     said(user(text), assistant(result("a")), user(text)),
     "messages.1.content.0",
-    /^a tool_result is the assistant's: move it to the next user message$/
+    /^a tool_result is in an assistant message: move it to the next user message$/
   ],
   [
     "a tool_use without an id",
@@ -221,27 +231,27 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     /^the id of a tool_use is missing/
   ],
   [
-    "two calls of one id",
+    "two tool_use blocks with one id",
     said(user(text), assistant(use("a"), use("a")), user(result("a"))),
     "messages.1.content.1.id",
-    /^the id "a" is that of another tool_use/
+    /^two tool_use blocks have the id "a": remove one/
   ],
-  ["a tool_result for no id", asking(result(7)), "messages.0.content.0.tool_use_id", /^the tool_use_id is 7/],
+  ["a tool_result with a number as id", asking(result(7)), "messages.0.content.0.tool_use_id", /^the tool_use_id is 7/],
 
-  ["an image of nothing", asking(image(undefined)), "messages.0.content.0.source", /^the source is missing/],
+  ["an image without a source", asking(image(undefined)), "messages.0.content.0.source", /^the source is missing/],
   [
-    "an image of no type",
+    "an image source without a type",
     asking(image({ data: "AAAA" })),
     "messages.0.content.0.source.type",
     /^the type of the source is missing/
   ],
   [
-    "an image as a document",
+    "a document with a media type of an image",
     asking(text, image({ type: "base64", media_type: "image/tiff", data: "AAAA" })),
     "messages.0.content.1.source.media_type",
     /^the media type is "image\/tiff": it must be image\/jpeg, image\/png, image\/gif, image\/webp$/
   ],
-  ["no data", asking(png(undefined)), "messages.0.content.0.source.data", /^the data is missing/],
+  ["missing data", asking(png(undefined)), "messages.0.content.0.source.data", /^the data is missing/],
   ["empty data", asking(png("")), "messages.0.content.0.source.data", /^the data is empty: read the file/],
   [
     "a data URL",
@@ -256,13 +266,13 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     /^the image has 5242884 bytes as base64: shrink it to at most 5242880$/
   ],
   [
-    "an image at a path",
+    "an image URL that is a path",
     asking(image({ type: "url", url: "file:///home/me/secret.png" })),
     "messages.0.content.0.source.url",
-    /^the url is not one of http or https: (?!.*secret)/
+    /^the url is not an http or https URL: (?!.*secret)/
   ],
   [
-    "a wrong image in a result",
+    "an invalid image in a tool result",
     request({
       messages: [
         user(text),
@@ -274,7 +284,7 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     /^the media type is "image\/bmp"/
   ],
   [
-    "a wrong image in a document",
+    "an invalid image in a document",
     asking(document({ type: "content", content: [png("")] })),
     "messages.0.content.0.source.content.0.source.data",
     /^the data is empty/
@@ -286,56 +296,66 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     /^the media type is "application\/msword": it must be application\/pdf$/
   ],
   [
-    "a text of another type",
+    "a text document with another media type",
     asking(document({ type: "text", media_type: "text/html", data: "<p>" })),
     "messages.0.content.0.source.media_type",
     /^the media type is "text\/html": it must be text\/plain$/
   ],
 
-  ["one tool for all", request({ tools: tool }), "tools", /^tools is an object: it must be a list of tools$/],
-  ["a tool that is none", request({ tools: ["get_weather"] }), "tools.0", /^a tool is a text: it must be an object$/],
+  ["tools that are an object", request({ tools: tool }), "tools", /^tools is an object: it must be a list of tools$/],
+  ["a tool that is a text", request({ tools: ["get_weather"] }), "tools.0", /^a tool is a text: it must be an object$/],
   [
-    "a name with a space",
+    "a tool name with a space",
     request({ tools: [{ ...tool, name: "get weather" }] }),
     "tools.0.name",
     /^the name of a tool is "get weather": use 1 to 128 letters/
   ],
-  ["a long name", request({ tools: [{ ...tool, name: "a".repeat(129) }] }), "tools.0.name", /is "a{40}": use/],
+  ["a long tool name", request({ tools: [{ ...tool, name: "a".repeat(129) }] }), "tools.0.name", /is "a{40}": use/],
   [
-    "a name that is taken",
+    "two tools with one name",
     request({ tools: [tool, { type: "bash_20250124", name: "bash" }, tool] }),
     "tools.2.name",
-    /^the name "get_weather" is that of another tool: rename one$/
+    /^two tools have the name "get_weather": rename one$/
   ],
   [
-    "no input_schema",
+    "a missing input_schema",
     request({ tools: [{ type: "custom", name: "a" }] }),
     "tools.0.input_schema",
     /^the input_schema is missing: it must be a JSON schema of type "object"$/
   ],
   [
-    "the schema of a text",
+    "an input_schema of type string",
     request({ tools: [{ name: "a", input_schema: { type: "string" } }] }),
     "tools.0.input_schema.type",
     /^the type of an input_schema is "string": it must be "object"$/
   ],
-  ["a choice in a word", request({ tool_choice: "auto" }), "tool_choice", /^tool_choice is a text: it must be/],
-  ["a choice of no type", request({ tool_choice: {} }), "tool_choice.type", /^the type of tool_choice is missing/],
-  ["a choice of nothing", request({ tool_choice: { type: "any" } }), "tool_choice", /but there are no tools/],
   [
-    "a tool out of none",
+    "a tool_choice that is a text",
+    request({ tool_choice: "auto" }),
+    "tool_choice",
+    /^tool_choice is a text: it must be/
+  ],
+  [
+    "a tool_choice without a type",
+    request({ tool_choice: {} }),
+    "tool_choice.type",
+    /^the type of tool_choice is missing/
+  ],
+  ["a tool_choice without tools", request({ tool_choice: { type: "any" } }), "tool_choice", /but there are no tools/],
+  [
+    "a forced tool without tools",
     request({ tools: [], tool_choice: { type: "tool", name: "get_weather" } }),
     "tool_choice",
     /^tool_choice asks for a tool, but there are no tools: add some, or remove it$/
   ],
   [
-    "a tool that is unknown",
+    "a forced tool that is not in the list",
     request({ tools: [tool], tool_choice: { type: "tool", name: "get_wether" } }),
     "tool_choice.name",
     /^tool_choice names "get_wether", but no tool has that name/
   ],
   [
-    "a tool without a name",
+    "a forced tool without a name",
     request({ tools: [tool], tool_choice: { type: "tool" } }),
     "tool_choice.name",
     /^the name in tool_choice is missing/
@@ -344,18 +364,18 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "too many strict tools",
     request({ tools: times(21, (i) => strict(closed, `tool_${i}`)) }),
     "tools",
-    /^21 tools are strict: at most 20 may be/
+    /^21 tools are strict, but at most 20 may be/
   ],
 
   ["a format without a schema", format(undefined), inFormat, /^the schema is missing: it must be a JSON schema$/],
   [
-    "an open object",
+    "a strict object that allows other properties",
     format({ ...closed, properties: { a: { type: "object" } }, required: ["a"] }),
     `${inFormat}.properties.a.additionalProperties`,
     /^additionalProperties must be false in every object of a strict schema: set it$/
   ],
   [
-    "a map",
+    "a strict schema of a record",
     request({ tools: [strict({ type: "object", additionalProperties: { type: "string" } })] }),
     `${inTool}.additionalProperties`,
     /^additionalProperties must be false/
@@ -368,21 +388,26 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
       new RegExp(`^a strict schema cannot have ${key}: remove it`)
     ] as const
   ),
-  ["two of them", format({ type: "array", minItems: 2 }), `${inFormat}.minItems`, /^minItems is 2: .* 0 or 1$/],
   [
-    "an enum of objects",
+    "a strict schema with minItems 2",
+    format({ type: "array", minItems: 2 }),
+    `${inFormat}.minItems`,
+    /^minItems is 2: .* 0 or 1$/
+  ],
+  [
+    "a strict schema with an enum of objects",
     format({ enum: ["a", { b: 1 }] }),
     `${inFormat}.enum`,
     /^the enum of a strict schema can only/
   ],
   [
-    "a schema elsewhere",
+    "a strict schema with an external $ref",
     format({ $ref: "https://example.com/schema.json" }),
     `${inFormat}.$ref`,
     /^the \$ref "https:\/\/example.com\/schema.json" points outside/
   ],
   [
-    "a tree",
+    "a recursive strict schema",
     request({
       tools: [
         strict({
@@ -400,10 +425,10 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
       ]
     }),
     `${inTool}.$defs.Node.properties.children.items.$ref`,
-    /^the schema contains itself, which a strict one cannot/
+    /^the schema is recursive, which a strict schema cannot be/
   ],
   [
-    "a wrong part that is used twice, once",
+    "an invalid part that is used twice, reported once",
     format({
       ...closed,
       properties: { from: { $ref: "#/$defs/Day" }, to: { $ref: "#/$defs/Day" } },
@@ -414,10 +439,10 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     /^a strict schema cannot have minimum/
   ],
   [
-    "a schema in itself",
+    "a schema object that contains itself",
     format({ ...closed, properties: { self: { $ref: "#" } }, required: ["self"] }),
     `${inFormat}.properties.self.$ref`,
-    /^the schema contains itself/
+    /^the schema is recursive/
   ],
   [
     "too many optional properties",
@@ -449,7 +474,7 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "more than 32 MB",
     asking({ ...text, text: "a".repeat(33 * mebibyte) }),
     "",
-    /^the request has 346\d{5} bytes: the API takes at most 33554432, send less, or files by their id$/
+    /^the request has 346\d{5} bytes, but the API takes at most 33554432: send less, or send files by their id$/
   ],
   [
     "more than 32 MB in another script",
@@ -458,41 +483,44 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     /^the request has 361\d{5} bytes/
   ],
   ["data that contains itself", request({ metadata: cyclic }), "", /^the request cannot be written as JSON/],
-  ["a number that JSON has not", request({ metadata: { user_id: 1n } }), "", /^the request cannot be written as JSON/]
+  ["a bigint", request({ metadata: { user_id: 1n } }), "", /^the request cannot be written as JSON/]
 ]
 
-/** Nothing is wrong with any of these, however odd they are. */
+/** Valid requests, even if they are odd. */
 const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
   ["a question", hello],
-  ["parameters of tomorrow", request({ verbosity: "low", service_tier: "auto", metadata: { user_id: null } })],
-  ["parameters that are left out", request({ temperature: undefined, stream: undefined, thinking: null, tools: null })],
-  ["consecutive messages of the user", said(user(text), user(text), { role: "user", content: "Hi" })],
-  ["a conversation that Claude begins", request({ messages: [assistant(text), user(text)] })],
-  ["messages of the system", request({ messages: [user(text), { role: "system", content: "Be brief" }] })],
-  ["an answer that is begun", request({ messages: [user(text), { role: "assistant", content: "{" }] })],
-  ["an answer that is begun with nothing", request({ messages: [user(text), { role: "assistant", content: "" }] })],
-  ["an answer that is begun with no blocks", request({ messages: [user(text), assistant()] })],
-  ["a question that ends with a blank", request({ messages: [{ role: "user", content: "Why? " }] })],
-  ["a blank at the end of an earlier answer", said(user(text), { role: "assistant", content: "Yes. " }, user(text))],
-  ["a system prompt of nothing", request({ system: "" })],
+  ["unknown parameters", request({ verbosity: "low", service_tier: "auto", metadata: { user_id: null } })],
   [
-    "results in several messages",
+    "parameters that are undefined or null",
+    request({ temperature: undefined, stream: undefined, thinking: null, tools: null })
+  ],
+  ["consecutive user messages", said(user(text), user(text), { role: "user", content: "Hi" })],
+  ["a conversation that begins with the assistant", request({ messages: [assistant(text), user(text)] })],
+  ["system messages", request({ messages: [user(text), { role: "system", content: "Be brief" }] })],
+  ["a prefill", request({ messages: [user(text), { role: "assistant", content: "{" }] })],
+  ["an empty prefill", request({ messages: [user(text), { role: "assistant", content: "" }] })],
+  ["a prefill without blocks", request({ messages: [user(text), assistant()] })],
+  ["a question that ends with whitespace", request({ messages: [{ role: "user", content: "Why? " }] })],
+  ["whitespace at the end of an earlier answer", said(user(text), { role: "assistant", content: "Yes. " }, user(text))],
+  ["an empty system prompt", request({ system: "" })],
+  [
+    "tool results in several messages",
     said(user(text), assistant(use("a"), use("b")), user(result("b")), user(text), user(result("a")))
   ],
   [
-    "calls in several messages",
+    "tool uses in several messages",
     said(user(text), assistant(use("a")), assistant(use("b")), user(result("a"), result("b")))
   ],
   [
-    "the system between a call and its result",
+    "a system message between a tool_use and its tool_result",
     said(user(text), assistant(use("a")), { role: "system", content: "Hm" }, user(result("a")))
   ],
   [
-    "an id that comes back in a later turn",
+    "an id that repeats in a later turn",
     request({ messages: times(2, () => [user(text), assistant(use("a")), user(result("a"))]).flat() })
   ],
   [
-    "a result without content, and one that is an error",
+    "a tool_result without content, and one that is an error",
     request({
       messages: [
         user(text),
@@ -501,10 +529,13 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
       ]
     })
   ],
-  ["a result in a thread", request({ thread: { type: "continue", id: "t" }, messages: [user(result("a"))] })],
-  ["an empty text beside a call", said(user(text), assistant({ type: "text", text: "" }, use("a")), user(result("a")))],
+  ["a tool_result in a thread", request({ thread: { type: "continue", id: "t" }, messages: [user(result("a"))] })],
   [
-    "earlier thinking",
+    "an empty text beside a tool_use",
+    said(user(text), assistant({ type: "text", text: "" }, use("a")), user(result("a")))
+  ],
+  [
+    "thinking of earlier turns",
     request({
       messages: [
         user(text),
@@ -561,9 +592,9 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
     )
   ],
   ["an image of 5 MB", asking(png(image5))],
-  ["blocks of tomorrow", asking({ type: "smell", text: "" }, { type: "container_upload", file_id: "file_1" })],
+  ["unknown blocks", asking({ type: "smell", text: "" }, { type: "container_upload", file_id: "file_1" })],
   [
-    "a search result in a result",
+    "a search result in a tool result",
     request({
       messages: [
         user(text),
@@ -574,36 +605,39 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
   ],
   ["four cached blocks, and one that is not", asking(cached, cached, cached, cached, { ...text, cache_control: null })],
   ["adaptive thinking", request({ thinking: { type: "adaptive" } })],
-  ["thinking of tomorrow", request({ thinking: { type: "dreaming" } })],
+  ["an unknown type of thinking", request({ thinking: { type: "dreaming" } })],
   ["the smallest budget", request({ thinking: { type: "enabled", budget_tokens: 1024 } })],
-  ["a budget for many answers", request({ tools: [tool], thinking: { type: "enabled", budget_tokens: 50_000 } })],
-  ["the most tokens", request({ max_tokens: 1_000_000, stop_sequences: ["\nHuman:"] })],
   [
-    "tools of the API and of tomorrow",
+    "a budget above max_tokens, with tools",
+    request({ tools: [tool], thinking: { type: "enabled", budget_tokens: 50_000 } })
+  ],
+  ["the highest max_tokens", request({ max_tokens: 1_000_000, stop_sequences: ["\nHuman:"] })],
+  [
+    "server tools and unknown tools",
     request({
       tools: [{ type: "bash_20250124", name: "bash" }, { type: "teleport_20300101" }, { ...tool, type: null }]
     })
   ],
   [
-    "a tool out of a toolset",
+    "a forced tool of a toolset",
     request({ tools: [{ type: "browser_toolset_20260801" }], tool_choice: { type: "tool", name: "navigate" } })
   ],
   [
-    "a tool that the conversation adds",
+    "a forced tool that a message adds",
     request({
       messages: [user(text), { role: "system", content: [{ type: "tool_addition", tool }] }, { role: "system" }],
       tool_choice: { type: "tool", name: "get_weather" }
     })
   ],
-  ["a choice without tools", request({ tool_choice: { type: "auto" } })],
-  ["a choice of tomorrow", request({ tool_choice: { type: "best" } })],
+  ["tool_choice auto without tools", request({ tool_choice: { type: "auto" } })],
+  ["an unknown type of tool_choice", request({ tool_choice: { type: "best" } })],
   [
-    "a loose tool with any schema",
+    "a tool with any schema, if it is not strict",
     request({ tools: [{ name: "a", input_schema: { type: "object", properties: { n: { minimum: 1, $ref: "#" } } } }] })
   ],
   ["twenty strict tools", request({ tools: times(20, (i) => strict(closed, `tool_${i}`)) })],
   [
-    "a strict schema that says all it may",
+    "a strict schema with every allowed keyword",
     format({
       ...closed,
       properties: {
@@ -619,23 +653,23 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
       $defs: { "A/B": { ...closed, properties: {} }, unused: { type: "object" } }
     })
   ],
-  ["a format of tomorrow", request({ output_config: { format: { type: "grammar" }, effort: "extreme" } })],
+  ["an unknown format", request({ output_config: { format: { type: "grammar" }, effort: "extreme" } })],
   [
-    "citations that are switched off",
+    "citations that are disabled",
     format(closed, { messages: [user({ ...document({ type: "file" }), citations: { enabled: false } })] })
   ],
-  ["input that is deep", request({ metadata: times(150, (i) => i).reduce<unknown>((inner) => [inner], 1) })],
-  ["much data", asking(...times(8, () => png("A".repeat(3 * mebibyte))))]
+  ["deeply nested input", request({ metadata: times(150, (i) => i).reduce<unknown>((inner) => [inner], 1) })],
+  ["24 MB of images", asking(...times(8, () => png("A".repeat(3 * mebibyte))))]
 ]
 
-describe("a request that cannot work", () => {
-  it.each(invalid)("is told of %s", (_, params, path, sentence) => {
+describe("an invalid request", () => {
+  it.each(invalid)("gets an issue for %s", (_, params, path, sentence) => {
     const issues = shape(params as Params)
     assert.deepStrictEqual(issues.map((issue) => issue.path), [pathOf(path)])
     assert.match(issues[0]?.message ?? "", sentence)
   })
 
-  it("is told of all that is wrong, at once", () => {
+  it("gets all its issues at once", () => {
     const issues = shape(request({
       model: "",
       temperature: 1,
@@ -669,21 +703,21 @@ describe("a call", () => {
     ).pipe(Layer.provideMerge(FakeServer.layer(turns)), Layer.provide(CallLog.layerNoop))
   const received = Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
 
-  it.live("with a request that cannot work is not sent", () =>
+  it.live("is not sent if its request is invalid", () =>
     Effect.gen(function*() {
-      // What is there and undefined is not said, and has a default.
-      const unsaid = ["no model", "no max_tokens"]
+      // An undefined parameter counts as missing, and gets its default.
+      const unsaid = ["a missing model", "missing max_tokens"]
       for (const [name, params, path] of invalid.filter(([name]) => !unsaid.includes(name))) {
         const error = yield* Effect.flip(ask(params))
         assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false }, name)
         const paths = error._tag === "InvalidRequest" ? error.issues?.map(({ path }) => path.join(".")) : undefined
-        // What is no request at all is asked as a question, and lacks its messages.
+        // A prompt that is no object is read as a question, and then lacks its messages.
         if (path !== "") assert.deepStrictEqual(paths, [path], name)
       }
       assert.deepStrictEqual(yield* received, [])
     }).pipe(Effect.provide(playing([]))))
 
-  it.live("with an odd request that works is sent as it is", () =>
+  it.live("is sent unchanged if its request is valid", () =>
     Effect.gen(function*() {
       for (const [, params] of valid) yield* Effect.exit(ask(params))
       const sent = (yield* received).map(({ params }) => params)
@@ -694,12 +728,12 @@ describe("a call", () => {
     }).pipe(Effect.provide(playing(valid.map(() => Faults.answer("hello"))))))
 })
 
-describe("an odd request that works", () => {
-  it.each(valid)("may have %s", (_, params) => {
+describe("a valid request", () => {
+  it.each(valid)("passes with %s", (_, params) => {
     assert.deepStrictEqual(shape(params as Params), [])
   })
 
-  it("is typed by the SDK", () => {
+  it("has the types of the SDK", () => {
     const params: Sdk.MessageCreateParamsBase = {
       ...hello,
       tools: [{ type: "web_search_20250305", name: "web_search" }, { name: "a", input_schema: { type: "object" } }],
@@ -711,7 +745,7 @@ describe("an odd request that works", () => {
 })
 
 describe("the rules", () => {
-  it("have names of their own, and say where they are from", () => {
+  it("have unique names and sources", () => {
     assert.strictEqual(new Set(shapeRules.map(({ name }) => name)).size, shapeRules.length)
     for (const { source } of shapeRules) {
       assert.match(source, /^(SDK 1\.12 types|API|platform\.claude\.com|this library)/)
@@ -732,7 +766,7 @@ const isLong = (value: unknown): boolean =>
     ? value.length > 1000
     : typeof value === "object" && value !== null && Object.values(value).some(isLong)
 
-/** Small and flat requests of every kind, good and bad. */
+/** Small requests of every kind, valid and invalid. */
 const samples = [...valid, ...invalid].map(([, params]) => params).filter((params) => {
   const all = places(params, 12)
   return all.length < 200 && all.every((path) => path.length <= 12) && !isLong(params)
@@ -750,11 +784,16 @@ const isSound = (params: unknown) =>
     message !== "" && path.every((key) => typeof key === "string" || Number.isInteger(key))
   )
 
-describe("whatever it is given", () => {
-  it.prop("never throws, of JSON", { params: json }, ({ params }) => assert.isTrue(isSound(params)), often)
+describe("any request", () => {
+  it.prop(
+    "never makes a rule throw, if it is JSON",
+    { params: json },
+    ({ params }) => assert.isTrue(isSound(params)),
+    often
+  )
 
   it.prop(
-    "never throws, of parameters",
+    "never makes a rule throw, if it has parameters",
     {
       messages: json,
       system: json,
@@ -767,11 +806,11 @@ describe("whatever it is given", () => {
     often
   )
 
-  it.prop("never throws, of a request with something else in it", { mutant }, ({ mutant }) => {
+  it.prop("never makes a rule throw, if it is a mutated valid one", { mutant }, ({ mutant }) => {
     assert.isTrue(isSound(mutant))
   }, often)
 
-  it("never throws, of data that contains itself", () => {
+  it("never makes a rule throw, if it contains itself", () => {
     const list: Array<unknown> = []
     list.push(list, list, list)
     for (const odd of [cyclic, list, new Map(), () => 0, Symbol("a"), 1n, new Proxy([], {})]) {
@@ -785,7 +824,7 @@ describe("whatever it is given", () => {
     }
   })
 
-  /** Where what is secret is said. */
+  /** The places of secret text. */
   const secrets = new Set(["text", "data", "content", "thinking", "input", "url", "title", "context", "stop_sequences"])
   const marked = (value: unknown, isSecret: boolean): unknown =>
     typeof value === "string"
@@ -798,7 +837,7 @@ describe("whatever it is given", () => {
       )
       : value
 
-  it.prop("never says what the prompt says", { mutant }, ({ mutant }) => {
+  it.prop("never gets an issue that quotes the prompt", { mutant }, ({ mutant }) => {
     assert.notInclude(JSON.stringify(shape(marked(mutant, false) as Params)), "SECRET")
   }, often)
 })
