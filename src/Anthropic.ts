@@ -149,7 +149,7 @@ const chunks = (
 /** How many pages of the model list are read at most. A page has up to 1000 models. */
 const mostPages = 10
 
-/** Reads the model list, page by page, from after the model `after`. */
+/** Reads the model list page by page, starting after the model with the id `after`. */
 const listed = (sender: Sdk.Sender, pages = mostPages, after?: string): Claude.Wire["models"] =>
   Effect.flatMap(asked(sender, undefined, (key) => (signal) => sender.models(after, signal, key)), (page) => {
     const { data, has_more: more, last_id: last } = { data: undefined, has_more: false, last_id: null, ...Object(page) }

@@ -66,7 +66,7 @@ export class Claude extends Context.Service<Claude, {
   readonly runtime: Runtime.Runtime
 }>()("resilient-claude/Claude") {}
 
-/** Adds limits and accumulation to a wire, and the `CallLog`, `Models` and `Fallback.Store` in context. */
+/** Builds a `Claude` over a wire, with the `CallLog`, `Models` and `Fallback.Store` in context. */
 export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnUntraced(function*(wire) {
   const log = yield* LogPlacement.capture
   const answers = yield* AnswerStore.capture

@@ -117,9 +117,13 @@ const RateLimits: Schema.Codec<RateLimits> = Schema.Struct({
 })
 
 /**
- * Why no further attempt was made: the kind is not retried; the retries of its kind, or of all kinds, are spent; the
- * next attempt could not end before the deadline (of the call or of its model); the deadline passed; the retry budget
- * of the process is empty. The error has it as `gaveUp`, next to the `history` of the attempts.
+ * Why no further attempt was made; the field `gaveUp` of an error.
+ *
+ * - `NotRetried`: the schedule does not retry this kind of error.
+ * - `RetriesSpent`: all retries of its kind, or of all kinds, were used.
+ * - `DeadlineTooClose`: the next attempt could not end before the deadline of the call or of its model.
+ * - `DeadlineExceeded`: the deadline passed.
+ * - `BudgetSpent`: the retry budget of the process is empty.
  */
 export type GaveUp = "NotRetried" | "RetriesSpent" | "DeadlineTooClose" | "DeadlineExceeded" | "BudgetSpent"
 

@@ -4,7 +4,7 @@ import type { ClaudeError, GaveUp, Tried } from "./ClaudeError.ts"
 /** Bounds the history of a call that retries forever. */
 const longest = 100
 
-/** Appends a failure, or the history of that failure if it has one. */
+/** Appends a failure. If the failure has its own history, appends that instead. */
 export const remember = (
   history: ReadonlyArray<Tried>,
   { _tag, history: own, message, model: named, requestId }: ClaudeError,

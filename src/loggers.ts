@@ -1,13 +1,13 @@
-/** The loggers of a place, for what is told from elsewhere. */
+/** Captures the loggers in context, for messages that are logged later from another context. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Logger from "effect/Logger"
 
-/** What a place has in which nobody has provided any. */
+/** The loggers of a context to which the application has provided none. */
 const usual = Context.get(Context.empty(), Logger.CurrentLoggers)
 
-/** Gives whatever runs the loggers of this place, if some were provided here: else it keeps those that it has. */
+/** Returns a function that runs an effect with the loggers provided here. Without any, the effect keeps its own. */
 export const ofThisPlace: Effect.Effect<<A>(self: Effect.Effect<A>) => Effect.Effect<A>> = Effect.map(
   Logger.CurrentLoggers,
   (loggers) => loggers === usual ? identity : Effect.provideService(Logger.CurrentLoggers, loggers)

@@ -75,8 +75,8 @@ export const unknown = (where: string, value: object, fields: object): void => {
 }
 
 /**
- * `V` without other names than these, for the compiler. Where there are none, nothing is added, not even `{}`: a type whose
- * fields are all optional would then take any value.
+ * `V`, with a compile error for fields not in `Names`. Without such fields it is `V` itself: `V & {}` would let a type whose
+ * fields are all optional take any value.
  */
 export type Only<V, Names> = [Exclude<keyof V, Names>] extends [never] ? V
   : V & { readonly [K in Exclude<keyof V, Names>]: never }

@@ -7,17 +7,17 @@ import * as Fiber from "effect/Fiber"
 /** The time limit of one operation: a call waits for it. */
 const patience = "1 second"
 
-/** How long a store that was too slow is not used, in milliseconds: each call would wait for it more than once. */
+/** How long a store is skipped after it was too slow, in milliseconds: otherwise each call would wait for it repeatedly. */
 const rest = 10_000
 
-/** Can be interrupted at any time, even if `self` cannot: `self` then goes on in a fiber of its own. */
+/** Makes the wait for `self` interruptible, even if `self` is not. */
 export const leavable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => waiting(self, Fiber.join)
 
 /** A time limit that holds even if `self` cannot be interrupted. */
 export const bounded = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | Cause.TimeoutError, R> =>
   waiting(self, (fiber) => Effect.timeout(Fiber.join(fiber), patience))
 
-/** Runs it in a fiber of its own, which is interrupted, and not waited for, when the wait is over. */
+/** Runs `self` in a separate fiber. When the wait ends, interrupts that fiber without waiting for its end. */
 const waiting = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
   wait: (fiber: Fiber.Fiber<A, E>) => Effect.Effect<A, E2>
@@ -29,7 +29,7 @@ const waiting = <A, E, R, E2>(
     )
   )
 
-/** Runs an operation of a store under the limit; fails at once while the store rests. */
+/** Runs an operation of a store under the limit; fails at once while the store is skipped. */
 type Patient = <A>(ask: () => Effect.Effect<A, unknown>) => Effect.Effect<A, unknown>
 
 /** The state of one store. */
@@ -37,7 +37,7 @@ export const patient = (): Patient => {
   let restsUntil = -Infinity
   return (ask) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      // A remaining rest above `rest` means that the clock was set back.
+      // A remaining time above `rest` means that the clock was set back.
       if (now < restsUntil && restsUntil - now <= rest) {
         return Effect.fail(new Cause.TimeoutError("the store was too slow and is not used for 10 seconds"))
       }

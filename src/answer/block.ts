@@ -57,7 +57,7 @@ const kindOf = (type: string): Block["kind"] => {
 
 const takes = (block: Block, kind: Block["kind"]): boolean => block.kind === undefined || block.kind === kind
 
-/** Adds a delta. Returns what is wrong with a delta that is invalid. Ignores unknown types of delta. */
+/** Adds a delta. Returns the problem of an invalid one. Ignores unknown types of delta. */
 export const append = (block: Block, delta: RawContentBlockDelta): string | undefined => {
   switch (delta.type) {
     case "text_delta":

@@ -12,7 +12,7 @@ import type * as Continuation from "./continuation.ts"
 import * as Join from "./join.ts"
 import { failureOf, fruitless, type Wanted, warnOfUnknown } from "./stopReason.ts"
 
-/** The service that is asked. */
+/** The service that gets the requests. */
 export interface Service extends CallContext.Asked {
   readonly open: (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
 }

@@ -13,7 +13,7 @@ import { merged } from "./messageHead.ts"
 
 /** An incomplete answer. */
 export interface Draft {
-  /** Adds an event. Returns what is wrong if the event is invalid, or contradicts the events before it. */
+  /** Adds an event. Returns the problem if the event is invalid, or contradicts the events before it. */
   readonly add: (event: WireEvent) => string | undefined
   /** Whether the first content has arrived. */
   readonly begun: () => boolean
@@ -21,7 +21,7 @@ export interface Draft {
   readonly ended: () => boolean
   /** The message without its content. */
   readonly head: () => SdkMessage
-  /** What is wrong with the complete message, once it has ended. */
+  /** The problem of the complete message, if it has one. */
   readonly flaw: () => string | undefined
   /** The message as the API would send it without streaming. A tool call with incomplete input is left out. */
   readonly message: () => SdkMessage

@@ -43,7 +43,7 @@ export const join = (before: Reply, reply: Reply, goesOn: boolean): Joined => {
     : { reply: joined(before, reply, seal(start, last, rest)), fits: true }
 }
 
-/** The continuation of a prefilled answer: any content, and no content only if the answer had come to its end. */
+/** The continuation of a prefilled answer: any content, or no content if the answer was already complete. */
 const followed = ({ message: { content }, stopReason }: Reply): ReadonlyArray<ContentBlock> | undefined =>
   content.length > 0 || stopReason === "end_turn" || stopReason === "stop_sequence" ? content : undefined
 

@@ -44,7 +44,7 @@ export interface Reading extends Source {
   isOpen: boolean
   /** Whether a reader has started. */
   isRead: boolean
-  /** Whether the scope of the reader is closed. After that, nothing is requested. */
+  /** Whether the scope of the reader is closed. After that, no request is sent. */
   isClosed: boolean
 }
 

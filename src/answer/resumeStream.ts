@@ -129,7 +129,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
         return event.index === first && !begun ? undefined : { ...event, index: at }
       }
       case "message_delta":
-        // A refusal need not repeat the words.
+        // A refusal counts even if the model has not repeated the last words.
         if (event.delta.stop_reason === "refusal") begun = true
         if (!begun) return undefined
         // The sum has all fields of both.

@@ -59,5 +59,4 @@ const success: Outcome = { circuit: "success", concurrency: "success", quota: "i
 /** The outcome of an interrupt, a defect, or any other ending that says nothing about the service. */
 const neutral: Outcome = { circuit: "none", concurrency: "none", quota: "input", budget: "none", monitor: "none" }
 
-/** The outcome of an attempt that ended with `exit`. */
 export const outcomeOf = (exit: Guard.Ending): Outcome => Guard.judge(exit, { success, neutral, failure: outcomes })

@@ -7,12 +7,12 @@
 /** Times in milliseconds, rates in calls per second. Each with the simulator scenario that set it. */
 const defaults = {
   /**
-   * Time until the rate is twice the one before the incident, so that no burst follows. Shorter times fail scenario a4,
+   * Time until the rate is twice the rate before the incident, so that no burst follows. Shorter times fail scenario a4,
    * whose API rejects a faster growth.
    */
   full: 5000,
   /**
-   * How long the rate is capped at twice the one before. By then a backlog of two minutes is served (scenario
+   * How long the rate is capped at twice the rate before the incident. By then a backlog of two minutes is served (scenario
    * alarm-outage); after that the rate grows on.
    */
   capped: 120_000,
@@ -46,7 +46,7 @@ export class RecentRate {
   }
 
   rate(): number {
-    // Assumes at least one second: two calls at once are no rate of thousands.
+    // Assumes at least one second: two calls at once are not thousands per second.
     const age = Math.max(1000, this.at - this.from)
     return this.calls / (defaults.memory / 1000 * (1 - Math.exp(-age / defaults.memory)))
   }

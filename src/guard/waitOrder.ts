@@ -13,7 +13,7 @@ export interface Standing<in A> {
   readonly rank: (item: A) => number
   /** Tenants take turns within a rank. Default: one tenant for all calls. */
   readonly tenant?: ((item: A) => string) | undefined
-  /** The amount that the call will take, to know how much is wanted before a new call. */
+  /** The amount that the call will take, to sum up how much goes to calls ahead of a new one. */
   readonly load?: ((item: A) => Amount) | undefined
 }
 

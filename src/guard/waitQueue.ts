@@ -25,7 +25,7 @@ export interface Options<in A> extends Standing<A> {
   readonly putBack: (item: A, now: number) => Effect.Effect<void>
   /**
    * Minimum milliseconds until the resource is available after others took `ahead`; 0 if unknown. A call that may not
-   * wait so long is rejected without waiting.
+   * wait this long is rejected without waiting.
    */
   readonly turn?: ((item: A, ahead: Amount, now: number) => Effect.Effect<number>) | undefined
   /** How many calls of the same or a higher priority may wait, shared by tenants. Checked on arrival only. */
@@ -73,7 +73,7 @@ export const make = <A>(
     if (line.size > 0) bell.openUnsafe()
   }
 
-  /** Serves calls until one has to wait. Returns the milliseconds until the next look, 0 if no call waits any more. */
+  /** Serves calls until one has to wait. Returns the milliseconds until it is worth trying again, 0 if no call waits. */
   const serve = Effect.uninterruptible(Effect.gen(function*() {
     bell.closeUnsafe()
     for (let head = line.first(); head !== undefined; head = line.first()) {
@@ -165,7 +165,7 @@ export const make = <A>(
         if (isBehind(item)) return inTime(item, within, now)
         return Effect.flatMap(take(item, now), (wait) => {
           if (wait === 0) return Effect.succeed(true)
-          // While `take` ran, other calls may have found the resource taken although it was not.
+          // While `take` held the resource, other calls may have started to wait for it: look again.
           wake()
           return inTime(item, within, now)
         })

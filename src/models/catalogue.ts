@@ -17,7 +17,7 @@ export interface Prices {
 /** The capabilities of a model; an unknown one is missing. */
 export interface Capabilities {
   readonly structuredOutputs?: boolean | undefined
-  /** Whether the last message may be the assistant's, which the answer continues. */
+  /** Whether the last message may be the assistant's (prefill): the answer then continues it. */
   readonly prefill?: boolean | undefined
   readonly images?: boolean | undefined
   readonly pdfs?: boolean | undefined

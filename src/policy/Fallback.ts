@@ -47,7 +47,7 @@ export type OnChange = (change: { readonly error: ClaudeError; readonly to: Curr
  * Under a deadline (`Timeout.overall`, or the `overall` of an outer policy), each model leaves time for the next ones.
  */
 export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
-  /** After which errors another model is asked, if not the default; `larger`: only models with a known larger window. */
+  /** Overrides which errors lead to the next model; `larger`: only models with a known larger window. */
   readonly on?: On<boolean | "larger"> | undefined
   /** Time reserved for each remaining model: 10 seconds by default, or an equal share of the time left if that is less. */
   readonly reserve?: Duration.Input | undefined
@@ -119,7 +119,7 @@ export class Notice extends Data.TaggedClass("Notice")<{
   readonly requestId: string | undefined
   /** Whether trying again later may help. */
   readonly retryable: boolean
-  /** How long to wait before, if the error says: positive and finite. */
+  /** How long to wait before the next try, if the error says so: positive and finite. */
   readonly retryAfter: Duration.Duration | undefined
   readonly error: Tag
 }> {}
@@ -133,7 +133,7 @@ export type Words = (error: ClaudeError) => string | undefined
  */
 export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undefined>(options?: {
   readonly words?: Words | undefined
-  /** The kinds of error to answer for; the others stay errors. All kinds by default. */
+  /** The kinds of error that become a notice; other kinds stay errors. Default: all. */
   readonly on?: Tags | undefined
 }): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | Notice, Left<E, Tags>, R> => {
   const on = options?.on
@@ -144,7 +144,7 @@ export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undef
       (error): Effect.Effect<Notice, Left<E, Tags>> =>
         is(error) && on?.includes(error._tag) !== false
           ? noticed(error, options?.words)
-          // Safe cast: an error that is not caught is one that `Left` keeps.
+          // Safe cast: `Left` keeps every error that is not caught.
           : Effect.fail(error as Left<E, Tags>)
     )
 }

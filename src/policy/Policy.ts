@@ -55,7 +55,7 @@ export interface Policy extends Current.Limits {
   readonly reserve?: Duration.Input | undefined
   /**
    * What to do if a collected answer reaches `max_tokens`: `fail` (the default); `raiseTo`, ask once more with a higher
-   * `max_tokens`, up to the maximum of the model; or `continue`, ask for the rest up to so many times. An answer with a
+   * `max_tokens`, up to the maximum of the model; or `continue`, ask for the rest, up to this many times. An answer with a
    * schema cannot be continued.
    */
   readonly truncated?: "fail" | { readonly raiseTo: number } | { readonly continue: number } | undefined

@@ -98,7 +98,7 @@ export const byTag = <
       })
     }
   }))
-  // `tagOf` lets only errors of this library and of the classes in `own` get here.
+  // An input that is no `ClaudeError` is of a class in `own`: `tagOf` ends the schedule for all others.
   const joined = Schedule.tap(whileWorthRetrying(schedule), ({ input }) => ClaudeError.is(input) ? Effect.void : join)
   return Plan.note(joined, { kind: "byTag", entries })
 }

@@ -30,7 +30,7 @@ export type OnAccount = (change: { readonly error: ClaudeError; readonly to: num
 export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, unknown, unknown>>>(
   layers: Layers,
   options?: {
-    /** After which errors another account is asked, if not the default. */
+    /** Overrides which errors lead to a request to another account. */
     readonly on?: On<boolean> | undefined
     readonly onChange?: OnAccount | undefined
   }
@@ -39,7 +39,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
     Refuse.refuse("Fallback.accounts: it needs a list of layers, one for each further account")
   }
   type LR = Layer.Services<Layers[number]>
-  // The compiler does not collect the services of the members of a generic list.
+  // Safe cast: TypeScript does not infer the services that the layers of a generic list need.
   const others = layers as ReadonlyArray<Layer.Layer<Claude, unknown, LR>>
   const on = decided("Fallback.accounts", "otherAccount", options?.on)
   const change: OnAccount = options?.onChange ?? (({ error, to }) => emitHere(fallback(error, `account ${to}`)))

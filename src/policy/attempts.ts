@@ -11,7 +11,7 @@ import { charged } from "./charge.ts"
 import { circuitOpen, OtherModel } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
 
-/** The failure that attempts follow, and when they stop. */
+/** The failure before the first attempt, and when the attempts stop. */
 export interface Bounds<E> {
   /** The failure of the attempt before the first one: the schedule decides the wait after it. */
   readonly after?: E | undefined
@@ -85,7 +85,7 @@ const attempt = Effect.fnUntraced(function*<A, E, R>(
   )
 })
 
-/** Fails an attempt that the budget refused with the previous failure, which may be from another model. */
+/** Called if the budget refuses an attempt: fails with the previous failure, possibly from another model. */
 const refused = <E>(call: CallState, failure: E | undefined): Effect.Effect<never, E> =>
   Effect.suspend(() => {
     call.retries.gaveUp = "BudgetSpent"

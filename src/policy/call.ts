@@ -70,7 +70,7 @@ const overAllModels = <A, E, R>(
 const caller = (call: CallState.CallState): ModelFallback.Caller => ({
   asked: () => call.model,
   onNext: (error, to) => {
-    // Attempts record their own failures, except for one that the end of the model's share of the time interrupted.
+    // An attempt records its own failure, unless the model's share of the time ran out and interrupted it.
     if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, error)
     call.chain = to
     call.corrections = []

@@ -12,7 +12,7 @@ export const wasSent = (error: ClaudeError): boolean => decisions[error._tag].se
 
 /** An attempt after a request of the same call failed. */
 interface Extra {
-  /** The failure that it follows. */
+  /** The failure before the attempt. */
   readonly because: ClaudeError
   readonly model: string
   /** Whether it waits for the budget. `false` if another model can be asked instead. */

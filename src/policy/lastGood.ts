@@ -46,7 +46,7 @@ export interface LastGood<A, I, RD = never, RE = never> {
   readonly schema: Schema.ConstraintCodec<A, I, RD, RE>
   /** The maximum age of an answer that is given again. */
   readonly maxAge: Duration.Input
-  /** After which errors the remembered answer is given, if not the default. */
+  /** Overrides which errors are answered with the remembered answer. */
   readonly on?: On<boolean> | undefined
 }
 
@@ -59,7 +59,7 @@ export interface LastGood<A, I, RD = never, RE = never> {
  * inside is remembered like an answer. A value that the schema cannot encode is not remembered, and logs a warning.
  *
  * Answers are kept in `Fallback.Store`, or else in the memory of the `Claude` in context; without both, no answer is
- * remembered. A store that fails or hangs logs a warning. It never delays an answer, and an error by at most a second.
+ * remembered. A store that fails or hangs logs a warning. It never delays an answer, and delays an error by at most a second.
  */
 export const lastGood = <A, I, RD = never, RE = never>(options: LastGood<A, I, RD, RE>): <E, R>(
   self: Effect.Effect<A, E, R>

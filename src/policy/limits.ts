@@ -1,4 +1,4 @@
-/** Checks the time limits of a caller. */
+/** Validates the time limits that a caller sets. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Current from "../Current.ts"

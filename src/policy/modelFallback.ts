@@ -94,7 +94,7 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     // An inner limit that would end later ends with this model's share, too.
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
     const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), models)
-    // Safe cast: an error of `self`, or a `DeadlineExceeded`, which the limit that set the deadline has in its type.
+    // Safe cast: the error comes from `self`, or is a `DeadlineExceeded`, which the time limit adds to the error type.
     if (to === undefined) return yield* Effect.fail(error as E & ClaudeError)
     yield* caller.onNext(error, to)
     chain = to

@@ -12,7 +12,7 @@ export const isRetryable = (error: ClaudeError): boolean => {
   return retryable && (!sent || !isPermanent(error))
 }
 
-/** What happened and, if a retry will not help, what may. */
+/** What happened and, if a retry will not help, what may help. */
 const kinds: Table<string> = {
   InvalidRequest: "The assistant could not understand this request. Please put it in another way.",
   AuthenticationFailed:

@@ -40,7 +40,7 @@ export const takes = (schedule: AnySchedule, tag: string): boolean => {
   return plan?.kind !== "waits" || plan.times > 0
 }
 
-/** The schedules of a record by kind of error. Throws a `RangeError` for an unknown kind, unless `isOpen`. */
+/** Reads a record of schedules by kind of error. Throws a `RangeError` for an unknown kind, unless `isOpen`. */
 export const entries = (where: string, record: object, isOpen = false): ReadonlyMap<string, AnySchedule> => {
   const found = new Map<string, AnySchedule>()
   for (const [tag, schedule] of Object.entries(record)) {

@@ -137,7 +137,7 @@ const wait = Effect.fnUntraced(function*(self: RetryState, now: number, error: u
   const { rules: { schedule } } = self
   if (schedule === undefined) return undefined
   const step = self.step ??= yield* Schedule.toStep(schedule)
-  // Not a safe cast: a schedule for `ClaudeError` may get an application error, and `ofApplication` catches its throw.
+  // Unsafe cast: a schedule written for `ClaudeError` may throw on an application error. `ofApplication` catches that.
   return yield* Effect.map(step(now, error as ClaudeError), ([, wait]): Duration.Duration | undefined => wait).pipe(
     Effect.provideService(Current.Deadline, Infinity),
     Pull.catchDone(() => Effect.undefined)

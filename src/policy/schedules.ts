@@ -1,4 +1,4 @@
-/** The waits of the schedules of `Retry`. */
+/** Computes how long the schedules of `Retry` wait. */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -11,7 +11,7 @@ const shortestAnswer = 1000
 /**
  * The wait in milliseconds, where `left` is the time until the deadline; `undefined` if no attempt can end in that time.
  * `hint` (from the server, a circuit or a queue) is the minimum. If the wait takes more than half of the time after the
- * hint, it is drawn again from that half (`share` gives a random number from 0 to 1): the other half is for the answer.
+ * hint, a random wait within that half replaces it (`share` gives a number from 0 to 1): the other half is for the answer.
  */
 export const inTime = (
   wait: number,

@@ -2,7 +2,7 @@
  * Adapts a request to a fallback model.
  *
  * Only parameters that the model is known to refuse are changed, to the closest
- * that it accepts. Every model gets a copy of the original request, so that the
+ * value that it accepts. Every model gets a copy of the original request, so that the
  * limits of one do not affect the next. The log lists the changes, without any
  * text of the prompt.
  */

@@ -1,4 +1,4 @@
-/** The rules that need the model catalogue: what the model of a request cannot do. */
+/** The rules that need the model catalogue: they find what the model of a request does not support. */
 import { isNumber, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"

@@ -12,7 +12,7 @@ export interface Estimate {
 /** Higher than for English text (about 1/4), so that the first estimates err on the large side. */
 const firstTokensPerCharacter = 1 / 3
 
-/** Fewer than any text has, for a lower bound. */
+/** Lower than in any real text, for a lower bound. */
 const fewestTokensPerCharacter = 1 / 6
 
 /**
@@ -22,15 +22,15 @@ const fewestTokensPerCharacter = 1 / 6
 const perImage = 1600
 
 /**
- * A document of a few pages, as the first estimate. Source: platform.claude.com/docs/en/build-with-claude/pdf-support,
+ * The first estimate for a document: a few pages. Source: platform.claude.com/docs/en/build-with-claude/pdf-support,
  * 1,500 to 3,000 tokens a page.
  */
 const firstPerDocument = 10_000
 
-/** The results of one or two searches, as the first estimate. Tuned with web searches followed by short chats. */
+/** The first estimate for a server tool: one or two searches. Tuned with web searches followed by short chats. */
 const firstPerServerTool = 5000
 
-/** A short page, as the first estimate. */
+/** The first estimate of the output: a short page. */
 const firstOutput = 512
 
 /** The weight of a new answer in the moving average: about the last ten count. */
@@ -45,7 +45,7 @@ const weightOfParts = 0.3
 /** The factor on the mean output, because answers differ much in length. */
 const spread = 2
 
-/** A lower bound of the tokens in so many characters. */
+/** The lowest possible number of tokens in a text of this many characters. */
 export const atLeast = (characters: number): number => Math.floor(characters * fewestTokensPerCharacter)
 
 /** The input tokens that count against a rate limit: tokens read from the cache do not. */
@@ -54,7 +54,7 @@ export const inputOf = (usage: Usage): number => usage.input_tokens + (usage.cac
 /** All input tokens, those read from the cache included. */
 export const allInputOf = (usage: Usage): number => inputOf(usage) + (usage.cache_read_input_tokens ?? 0)
 
-/** Learns, for one class of models, the tokens of a character, of a document and of an answer. */
+/** Learns how many tokens a character, a document and an answer have, for one class of models. */
 export class Estimator {
   tokensPerCharacter = firstTokensPerCharacter
   perDocument = firstPerDocument

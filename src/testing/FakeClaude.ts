@@ -33,7 +33,7 @@ export interface Options {
   readonly models?: ReadonlyArray<ModelInfo> | undefined
 }
 
-/** Plays a script. `countTokens` counts one token for four characters. */
+/** Plays a script. `countTokens` counts one token per four characters. */
 export const layer = (playable: Faults.Playable, options: Options = {}): Layer.Layer<Claude.Claude | Received> =>
   Layer.effectContext(Effect.gen(function*() {
     const requests = yield* Ref.make<ReadonlyArray<Request>>([])

@@ -71,7 +71,7 @@ const ofBody = ({ headers, path, value }: Raw): Refusal | undefined => {
   return lacks && [show(lacks, value)]
 }
 
-/** Without the rule of retirement: a script decides whether a model is retired. */
+/** The known models, all marked active: the script, not the catalogue, decides whether a model is retired. */
 const known: ReadonlyMap<unknown, Model> = new Map(
   Models.known.map((model) => [model.id, { ...model, lifecycle: "active" }])
 )

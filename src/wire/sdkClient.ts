@@ -50,7 +50,7 @@ export interface Options {
   readonly messageStop?: "required" | "optional" | undefined
 }
 
-/** The names of the options, to refuse a slip. */
+/** The names of the options, to refuse a misspelled one. */
 export const fields: { readonly [K in keyof Required<Options>]: true } = {
   apiKey: true,
   authToken: true,
@@ -77,7 +77,7 @@ export interface Sender {
   /** Resolves with a successful response once its headers have arrived. */
   readonly message: (params: Params, signal: AbortSignal, key?: string) => Promise<Response>
   readonly count: (params: CountParams, signal: AbortSignal, key?: string) => PromiseLike<unknown>
-  /** Resolves with a page of the model list: the first, or the one after the model `after`. */
+  /** Resolves with a page of the model list: the first, or the page that follows the model `after`. */
   readonly models: (after: string | undefined, signal: AbortSignal, key?: string) => PromiseLike<unknown>
   /** Reads the key of one attempt, if the caller gave an effect. */
   readonly credential: Extract<Credential, Effect.Effect<unknown, unknown>> | undefined

@@ -12,8 +12,8 @@ export interface Concurrency {
   /** The maximum number of running calls. Default: no limit. */
   readonly max?: number | undefined
   /**
-   * The minimum number of running calls. If set, the limit adapts to losses: x0.9 after a loss; +1 per answer that
-   * begins until the first loss, then +1 per round of answers.
+   * The minimum number of running calls. If set, the limit adapts to losses: x0.9 after a loss. Until
+   * the first loss, +1 for each answer that begins; after it, +1 per round of answers.
    */
   readonly min?: number | undefined
   /** The initial value of an adaptive limit: 20. */

@@ -1,5 +1,5 @@
 /**
- * Adapts the concurrency limit: one cut per congestion event, one more per round of answers, independent of latency.
+ * Adapts the concurrency limit, independent of latency: one cut per congestion event, then +1 per round of answers.
  *
  * Sources: TCP (RFC 5681) for one cut per event, slow start, and linear growth after it; Netflix concurrency-limits for
  * the factor. Scenario: 1,000 jobs where 50 may run.

@@ -12,14 +12,13 @@ export const [firstPace, longestPace] = [10_000, 300_000]
 
 /**
  * From this many waiting calls on, releasing all at once would be a burst (a brown-out, scenario a). A few random
- * failures do not make so many calls wait.
+ * failures make fewer calls wait.
  */
 const backlog = 20
 
 /**
- * How many waiting calls leave for each new call. After an outage (as many new calls arrived and none was answered): so
- * few that the load at most doubles, counting those that fail and retry (scenario a). In a brown-out: as many as 60 %
- * failures need (scenario three-models).
+ * How many waiting calls leave for each new call. After an outage, the load at most doubles, counting the calls that fail
+ * and retry (scenario a). In a brown-out, as many leave as 60 % failures need (scenario three-models).
  */
 const [afterOutage, inBrownOut] = [0.9, 2]
 

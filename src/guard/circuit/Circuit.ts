@@ -39,7 +39,7 @@ export interface Options {
   readonly probeLease?: Duration.Input | undefined
 }
 
-/** A circuit, for those who look at it. `retryAfter` is when a probe may be sent, in milliseconds from now. */
+/** The status of a circuit. `retryAfter`: milliseconds until a probe may be sent. */
 export interface Status {
   readonly state: "closed" | "open" | "half-open" | "isolated"
   readonly retryAfter: number | undefined

@@ -22,7 +22,7 @@ import type * as Machine from "./machine.ts"
 export interface Circuit {
   /** Milliseconds until it is worth asking again while another call probes. */
   readonly recheck: number
-  /** What the circuit would answer to a request now. Takes nothing. */
+  /** What the circuit would answer to a request now. Does not take the probe. */
   readonly look: (now: number) => Effect.Effect<Machine.Decision>
   /** The error of a rejected call. `wait` is the milliseconds until it is worth asking again. */
   readonly reject: (decision: Machine.Decision, wait: number, now: number) => ClaudeError
@@ -135,7 +135,7 @@ const ahead = ({ first, waiting }: Line, { rank }: Waiter): number => {
   return first !== undefined && first.rank > rank ? before + 1 : before
 }
 
-/** Whether a call may not wait at all, or not for so long. */
+/** Whether a call may not wait at all, or not for this long. */
 const isHopeless = ({ deadline, patient }: Waiter, decision: Machine.Decision, wait: number, now: number): boolean => {
   const isOpen = decision._tag === "Rejected" || decision._tag === "Admitted" && decision.probe
   const isByHand = decision._tag === "Rejected" && decision.isolated

@@ -26,7 +26,7 @@ export interface Options {
   readonly minimumCalls?: number | undefined
 }
 
-/** The rate now, and whether it was said to be low. `rate` is 1 without calls. */
+/** The current rate, and whether an alert that it is low is raised. `rate` is 1 without calls. */
 export interface Status extends CallLog.Rate {
   readonly low: boolean
 }

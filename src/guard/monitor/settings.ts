@@ -2,7 +2,7 @@
 import * as Refuse from "../../options.ts"
 import type { Options } from "./Monitor.ts"
 
-/** Options with defaults filled in, in milliseconds. */
+/** Options with defaults filled in; times in milliseconds. */
 export interface Settings {
   readonly below: number
   readonly window: number

@@ -69,7 +69,7 @@ const textOf = (block: unknown): Issues => {
     : none
 }
 
-/** Claude itself sometimes writes an empty text beside a tool use. The API may accept it back, so it passes. */
+/** Claude itself sometimes writes an empty text next to a tool use. The API may accept it back, so it passes. */
 const isTurnOfClaude = (message: unknown): boolean => {
   const content = field(message, "content")
   return field(message, "role") === "assistant" && Array.isArray(content)

@@ -44,7 +44,7 @@ export const each = (
   return found ?? none
 }
 
-/** The issues of an optional list, and of a value that is not one. */
+/** Checks each element of an optional list. A value of another type is itself an issue. */
 export const eachOf = (
   name: string,
   what: string,

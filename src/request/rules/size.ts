@@ -6,7 +6,7 @@ import { type Given, issue, type Issues, none, type Rule } from "./rule.ts"
 export const maxBytes = 32 * 2 ** 20
 /** Bounds the recursion: a deeper value may contain itself. */
 const maxDepth = 100
-/** With at most so many characters a request is small enough: an unescaped character has at most 3 bytes. */
+/** A request with at most this many characters is small enough: an unescaped character has at most 3 bytes. */
 const enough = Math.floor(maxBytes / 3)
 
 const size = (given: Given): Issues => {

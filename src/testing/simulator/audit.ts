@@ -16,7 +16,7 @@ export const audit = (limits: Limits, plans: ReadonlyArray<Plan>): string | unde
     )
 }
 
-/** The largest sum of an interval less its refill, by Kadane's algorithm. */
+/** Describes the first interval that used more than its burst and refill, found with Kadane's algorithm. */
 const exceeded = (
   what: string,
   limit: Limit | undefined,

@@ -39,7 +39,7 @@ const unlimited: Bucket = { level: () => Infinity, take: () => {}, wait: () => 0
 /** Rounding may leave a bucket a millionth short. */
 const rounding = 1e-6
 
-/** A full bucket. `name` is that in the headers. */
+/** A full bucket. `name` is its name in the headers. */
 export const bucket = (name: string, limit: Limit | undefined): Bucket => {
   if (limit === undefined) return unlimited
   const { burst = limit.perMinute, perMinute } = limit

@@ -44,7 +44,7 @@ export interface Call {
 
 export type Contender = Library | Rival
 
-/** Answers the calls of one kind of traffic. */
+/** Makes one call of the given traffic. */
 type Answer = (traffic: Traffic) => Effect.Effect<unknown, unknown>
 
 /** Starts one process of a contender. */

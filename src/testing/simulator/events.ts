@@ -22,7 +22,7 @@ export const usageOf = ({ usage }: Answer) => ({
   cache_read_input_tokens: usage.read
 })
 
-/** The events of the fakes, into which the simulator puts its numbers. */
+/** The events of the fakes. The simulator fills in its own numbers. */
 const template = events("Well.")
 
 /** The first events: up to the first token. */

@@ -31,7 +31,7 @@ export interface Incident {
 
 /** A simulated Claude, as data. */
 export interface Provider extends Behaviour {
-  /** Models with another behaviour; a missing field is that of the other models. */
+  /** Models that behave differently; a missing field is the same as for the other models. */
   readonly models?: { readonly [model: string]: Behaviour } | undefined
   /** Shared by all models. */
   readonly limits?: Limits | undefined
@@ -92,7 +92,7 @@ export interface Machine {
 }
 
 export interface Options {
-  /** Time 0 in milliseconds since the epoch, for the times in headers. Default: 0. */
+  /** The date at virtual time 0, used in headers, in milliseconds since the epoch. Default: 0. */
   readonly epoch?: number | undefined
 }
 

@@ -10,7 +10,7 @@ export interface Scenario {
   readonly traffic: Traffic | ReadonlyArray<Traffic>
   /** The number of processes, which take calls in turn and have their own guards. Default: 1. */
   readonly processes?: number | undefined
-  /** The longest silence of a good answer, to which contenders should set their limits. */
+  /** The longest silence in a good answer. Contenders should set time limits at least this long. */
   readonly silence?: Duration.Input | undefined
 }
 
@@ -20,7 +20,7 @@ export const trafficOf = ({ traffic }: Scenario): ReadonlyArray<Traffic> => "arr
 export const outage = (length: Duration.Input, options: {
   /** Calls per second. Default: 1. */
   readonly perSecond?: number | undefined
-  /** How long a caller waits. Default: 2 minutes. */
+  /** How long a caller waits before it leaves. Default: 2 minutes. */
   readonly patience?: Duration.Input | undefined
 } = {}): Scenario => {
   const from = 60_000

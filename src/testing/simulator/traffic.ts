@@ -31,9 +31,9 @@ export interface Traffic {
     | { readonly jobs: number }
   /** When the first call starts. Default: 0. */
   readonly from?: Duration.Input | undefined
-  /** When calls stop to start. Not needed for jobs. */
+  /** When calls stop starting. Not needed for jobs. */
   readonly to?: Duration.Input | undefined
-  /** How long a caller waits. Default: 25 seconds. It leaves one millisecond later, so that a policy can fail first. */
+  /** How long a caller waits before it leaves. Default: 25 seconds. It leaves one millisecond later, so that a policy fails first. */
   readonly patience?: Duration.Input | undefined
   readonly priority?: typeof Current.Priority.Service | undefined
   /** A label in the result. */

@@ -71,7 +71,7 @@ const drive = <A, E>(self: Effect.Effect<A, E>): Exit.Exit<A, E> => {
     if (exit !== undefined) return exit
     const timer = timers.next()
     if (timer === undefined || timer.at === Infinity) throw new Error(stuck(now))
-    // A cancelled timer does not move the time.
+    // A cancelled timer does not advance the time.
     if (timer.fire === undefined) continue
     now = timer.at
     timer.fire()
