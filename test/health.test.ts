@@ -140,6 +140,17 @@ describe("the health endpoint of the examples", () => {
       world(Faults.by(({ index }) => index < 20 ? Faults.serverError : Faults.answer("hello")), { monitor: false })
     )))
 
+  it.live("returns 503 as soon as the process drains, so that no new calls come", () =>
+    Effect.gen(function*() {
+      const server = yield* Effect.forkChild(Health.program)
+      assert.strictEqual((yield* look).body["isDraining"], false)
+      yield* Guards.drain("1 second")
+      const { body, status } = yield* look
+      assert.strictEqual(status, 503)
+      assert.deepInclude(body, { ok: false, isDraining: true })
+      yield* Fiber.interrupt(server)
+    }).pipe(Effect.provide(world([]))))
+
   it.live("returns 200 without a circuit breaker", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)

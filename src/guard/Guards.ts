@@ -89,6 +89,8 @@ export interface Status {
   readonly budget: RetryBudget.Status | undefined
   /** The success rate of calls. */
   readonly successRate: Monitor.Status | undefined
+  /** Whether `drain` was called: new calls are rejected, so a load balancer should send none. */
+  readonly isDraining: boolean
 }
 
 // -----------------------------------------------------------------------------
@@ -116,8 +118,8 @@ export const reset = (model?: string): Effect.Effect<void, never, Control> =>
 
 /**
  * For a process that is about to stop: rejects new calls with `Saturated`, waits up to `limit` for running and queued
- * calls, and returns whether all of them ended. Draining cannot be undone, and it also rejects the retries of running
- * calls. Needs a queue, which `concurrency`, `quota`, `circuit` or `budget` (on by default) brings.
+ * calls, and returns whether all of them ended. Draining cannot be undone. It also rejects the retries of running
+ * calls, on every model. Needs a queue, which `concurrency`, `quota`, `circuit` or `budget` (on by default) brings.
  */
 export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Control> =>
   Effect.flatMap(Control, ({ drain }) => drain(limit))
@@ -208,7 +210,8 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
           ...(yield* circuitStatus),
           admission: Object.fromEntries(waiting),
           budget: budget && (yield* budget.status),
-          successRate: monitor?.status(now)
+          successRate: monitor?.status(now),
+          isDraining: queues.isDraining
         }
       })
     })

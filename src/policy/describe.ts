@@ -11,6 +11,7 @@ import * as Refuse from "../options.ts"
 import { isPermanent } from "../permanence.ts"
 import { wasSent } from "./charge.ts"
 import { compile, type Compiled } from "./compile.ts"
+import { shareOf } from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 import type { Policy } from "./Policy.ts"
 import { mostBeforeAnother, type Rules } from "./retryState.ts"
@@ -75,14 +76,15 @@ const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
 
 const length = (input: Parameters<typeof Refuse.millis>[1]): string => Refuse.show(Refuse.millis("policy", input))
 
-/** A limit that is not set is shown with its default for a short prompt without tools. */
+/** A limit that is not set is shown with its default on the first model, for a short prompt without tools. */
 const limits = (
   { attempt, connect, contentIdle, firstToken, idle, models = [] }: Policy,
-  { overall, retriesTimeOuts }: Compiled
+  { chain, overall = Infinity, retriesTimeOuts }: Compiled
 ): string => {
-  // If another attempt can follow, a stalled one may take a third of the time.
+  // If another attempt can follow, a stalled one may take a third of the time that the model has.
   const canFollow = models.length > 0 || retriesTimeOuts
-  const third = overall === undefined || !canFollow ? Infinity : overall / 3
+  const share = chain === undefined ? overall : Math.min(overall, shareOf(chain, overall, 0))
+  const third = canFollow ? share / 3 : Infinity
   const unset = (name: "connect" | "firstToken" | "idle" | "contentIdle", thinking = ""): string =>
     `${Math.round(Math.min(usual[name], Math.max(shortest, third)) / 100) / 10}s${thinking}`
   return [

@@ -157,7 +157,11 @@ const withoutRefusedThinking = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.E
       : Effect.fail(error))
 
 /** How long a model may take, in milliseconds: the time left without the reserves, but at least an equal share. */
-const shareOf = ({ models, reserve }: Chain, deadline: number, now: number): number => {
+export const shareOf = (
+  { models, reserve }: Pick<Chain, "models" | "reserve">,
+  deadline: number,
+  now: number
+): number => {
   const left = deadline - now
   return models.length === 0 || left === Infinity
     ? Infinity

@@ -34,6 +34,11 @@ const limited: Guards.Guards = {
   quota: { requests: 50, inputTokens: 30_000, outputTokens: 8000, classes: { haiku: { requests: 100 } } }
 }
 
+const shedding: Policy.Policy = {
+  ...Policy.standard,
+  retry: { ...Retry.standard, Saturated: undefined }
+}
+
 const nightly = Claude.text("Summarize the tickets of today.").pipe(
   Policy.apply(Policy.standard),
   Effect.provideService(Current.Priority, "background"),
@@ -163,6 +168,58 @@ describe("docs/guards.md", () => {
       assert.deepStrictEqual(admission["sonnet"], { running: 64, waiting: 200, limit: 64 })
     }).pipe(Effect.provide(guarded(concurrent, Faults.cycle(Faults.silence)))))
 
+  it.effect("a call that finds a full queue waits, or asks the next model or fails at once", () =>
+    Effect.gen(function*() {
+      yield* Effect.forkChild(ask, start)
+      const models = { models: ["claude-haiku-5-5"] }
+      assert.strictEqual(yield* ask.pipe(Policy.apply({ ...shedding, ...models })), "hello")
+      assert.strictEqual((yield* Effect.flip(ask.pipe(Policy.apply(shedding))))._tag, "Saturated")
+      const waiting = yield* Effect.forkChild(ask.pipe(Policy.apply({ ...Policy.standard, ...models })), start)
+      yield* TestClock.adjust("7 seconds")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(waiting), "hello")
+      const asked = (yield* FakeClaude.received).map(({ params }) => params.model)
+      assert.deepStrictEqual(asked, [sonnet, "claude-haiku-5-5", sonnet])
+    }).pipe(Effect.provide(guarded(
+      { concurrency: { max: 1, queue: 0 } },
+      Faults.by(({ index }) =>
+        index === 0 ? Faults.delayed(Faults.answer("slow"), "8 seconds") : Faults.answer("hello")
+      )
+    ))))
+
+  it.effect("output is reserved before an answer, and corrected after it", () =>
+    Effect.gen(function*() {
+      const left = Effect.map(Guards.status, ({ admission }) => admission["sonnet"]?.quota?.["output"]?.remaining)
+      const call = yield* Effect.forkChild(ask, start)
+      yield* TestClock.adjust(0)
+      assert.strictEqual(yield* left, 83_000 - 1024)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(call), "hello")
+      yield* Effect.forkChild(Claude.text("hi", { max_tokens: 100 }), start)
+      yield* TestClock.adjust(0)
+      // 95 % of the limit, now that an answer has said what is left.
+      assert.strictEqual(yield* left, 95_000 - 100)
+    }).pipe(Effect.provide(guarded(
+      { quota: { outputTokens: 100_000 } },
+      [Faults.delayed(Faults.answer("hello", { outputTokens: 10 }), "10 seconds"), Faults.silence]
+    ))))
+
+  it.effect("after a 429 a call may wait longer than its retry-after, until the bucket holds enough", () =>
+    Effect.gen(function*() {
+      const prompt = "a word ".repeat(60)
+      const call = yield* Effect.forkChild(Claude.text(prompt).pipe(Policy.apply(Policy.standard)), start)
+      yield* TestClock.adjust("5 seconds")
+      assert.lengthOf(yield* FakeClaude.received, 1)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(call), "hello")
+    }).pipe(Effect.provide(guarded({ quota: { inputTokens: 600 } }, [
+      Faults.fails(429, "rate_limit_error", "Slow down", {
+        headers: { "retry-after": "1", "anthropic-ratelimit-input-tokens-remaining": "0" }
+      }),
+      Faults.answer("hello")
+    ]))))
+
   it.effect("a quota of 50 lets 41 go at once, and those after them in turn", () =>
     Effect.gen(function*() {
       yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.forkChild(ask, start))
@@ -244,7 +301,14 @@ describe("docs/guards.md", () => {
     Effect.gen(function*() {
       yield* ask
       const status = yield* Guards.status
-      assert.sameMembers(Object.keys(status), ["account", "admission", "budget", "circuits", "successRate"])
+      assert.sameMembers(Object.keys(status), [
+        "account",
+        "admission",
+        "budget",
+        "circuits",
+        "isDraining",
+        "successRate"
+      ])
       assert.deepStrictEqual(Object.keys(status.circuits), [sonnet])
       assert.deepStrictEqual(status.successRate, { rate: 1, calls: 1, failures: 0, causes: [], low: false })
     }).pipe(Effect.provide(guarded(Guards.standard))))
@@ -265,10 +329,33 @@ describe("docs/guards.md", () => {
       const running = yield* Effect.forkChild(ask, start)
       const stopping = yield* Effect.forkChild(stop, start)
       assert.strictEqual((yield* Effect.flip(ask))._tag, "Saturated")
+      assert.isTrue((yield* Guards.status).isDraining)
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* Fiber.join(running), "a b")
       assert.isTrue(yield* Fiber.join(stopping))
     }).pipe(Effect.provide(guarded(Guards.standard, [Faults.answer("a b", { every: "1 second" })]))))
+
+  const failing = Effect.gen(function*() {
+    const policy = { ...Policy.standard, models: ["claude-haiku-5-5"] }
+    const call = yield* Effect.forkChild(Effect.flip(ask.pipe(Policy.apply(policy))), start)
+    yield* TestClock.adjust("1 second")
+    yield* Effect.forkChild(stop, start)
+    yield* TestClock.adjust("10 minutes")
+    assert.lengthOf(yield* FakeClaude.received, 1)
+    return yield* Fiber.join(call)
+  })
+
+  it.effect("an attempt that fails while draining is not tried again, on no model", () =>
+    Effect.gen(function*() {
+      assert.include(yield* failing, { _tag: "Overloaded", gaveUp: "BudgetSpent" })
+    }).pipe(Effect.provide(guarded(Guards.standard, [Faults.delayed(Faults.overloaded, "5 seconds")]))))
+
+  it.effect("without a budget its next attempt is turned away as a new call is", () =>
+    Effect.gen(function*() {
+      assert.include(yield* failing, { _tag: "Saturated" })
+    }).pipe(
+      Effect.provide(guarded({ ...Guards.standard, budget: false }, [Faults.delayed(Faults.overloaded, "5 seconds")]))
+    ))
 
   it.effect("two processes share a circuit through a store", () =>
     Effect.gen(function*() {

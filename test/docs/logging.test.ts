@@ -1,6 +1,19 @@
 /** What docs/logging.md says. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, FileSystem, Layer, Logger, Metric, Redacted, Ref, References } from "effect"
+import {
+  Console,
+  Deferred,
+  Duration,
+  Effect,
+  Fiber,
+  FileSystem,
+  Layer,
+  Logger,
+  Metric,
+  Redacted,
+  Ref,
+  References
+} from "effect"
 import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -82,8 +95,12 @@ describe("layerJsonLines", () => {
         assert.lengthOf(reports, 1)
         yield* Deferred.succeed(mayWrite, undefined)
       }).pipe(
-        Effect.provide(Layer.provide(CallLog.layerJsonLines("log"), Layer.succeed(FileSystem.FileSystem, disk))),
-        Effect.provide(Logger.layer([Logger.make(({ message }) => void reports.push(String(message)))]))
+        Effect.provide(
+          Layer.provideMerge(
+            Layer.provide(CallLog.layerJsonLines("log"), Layer.succeed(FileSystem.FileSystem, disk)),
+            Logger.layer([Logger.make(({ message }) => void reports.push(String(message)))])
+          )
+        )
       )
     }))
 })
@@ -185,6 +202,47 @@ describe("sinks", () => {
     }))
 
   const ClaudeLive = NodeAnthropic.layer({ apiKey: "sk-ant-test" }).pipe(Layer.provide(CallLog.layerNoop))
+
+  const JsonLines = NodeAnthropic.layer({ apiKey: "sk-ant-test" }).pipe(
+    Layer.provide(CallLog.layer),
+    Layer.provide(Logger.layer([Logger.consoleJson]))
+  )
+
+  it.effect("Effect's logger writes events as JSON", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const console = { ...globalThis.console, log: (line: string) => void lines.push(line) }
+      const json = CallLog.layer.pipe(Layer.provide(Logger.layer([Logger.consoleJson])))
+      yield* finish(
+        Claude.text("hi").pipe(
+          Policy.apply(Policy.standard),
+          Effect.provide(FakeClaude.layer(retried).pipe(Layer.provide(json)))
+        )
+      ).pipe(Effect.provideService(Console.Console, console))
+      const events = lines.map((line) => JSON.parse(line))
+      assert.deepStrictEqual(events.map(({ message }) => message), ["claude: AttemptFailed", "claude: RetryScheduled"])
+      assert.deepInclude(events[0].annotations, { error: "Overloaded", status: 529 })
+      yield* Effect.scoped(Layer.build(JsonLines))
+    }))
+
+  it.effect("the time of one model that is over is FellBack with DeadlineExceeded", () =>
+    Effect.gen(function*() {
+      const limits = { connect: "15 seconds", firstToken: "15 seconds" } as const
+      yield* finish(
+        Claude.text("hi").pipe(Policy.apply({ models: ["claude-haiku-5-5"], overall: "20 seconds", ...limits }))
+      )
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      const fellBack = events.find(({ _tag }) => _tag === "FellBack")
+      assert.isTrue(fellBack?._tag === "FellBack" && fellBack.error._tag === "DeadlineExceeded")
+      assert.notInclude(events.map(({ _tag }) => _tag), "AttemptFailed")
+    }).pipe(
+      Effect.provide(
+        Layer.provideMerge(
+          FakeClaude.layer([Faults.delayed(Faults.overloaded, "1 minute"), Faults.answer("hello")]),
+          CallLog.layerMemory
+        )
+      )
+    ))
 
   it.effect("layerNoop is the silence on purpose", () => Effect.scoped(Layer.build(ClaudeLive)))
 

@@ -135,6 +135,25 @@ describe("limits", () => {
       "headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s"
     )
   })
+
+  it("are a third of what the first model has, where later models keep time", () => {
+    const shown = (more: Policy.Policy) => Policy.describe({ overall: "30 seconds", ...more })
+    assert.include(shown({ models: ["claude-haiku-5-5"] }), "first token in 6.7s")
+    assert.include(shown({ models: ["claude-haiku-5-5"], reserve: "3 seconds" }), "first token in 9s")
+    assert.include(shown({ models: ["claude-haiku-5-5", "claude-opus-5"] }), "first token in 5s")
+    assert.include(shown({ retry: Retry.standard, refused: ["claude-opus-5"] }), "first token in 10s")
+  })
+
+  it.effect("of the first model end an attempt when describe says", () =>
+    Effect.gen(function*() {
+      const policy = { overall: "30 seconds", models: ["claude-haiku-5-5"] } as const
+      const call = yield* Effect.forkChild(ask.pipe(Policy.apply(policy)))
+      yield* TestClock.adjust("6665 millis")
+      assert.strictEqual(yield* requests, 1)
+      yield* TestClock.adjust("2 millis")
+      assert.strictEqual(yield* requests, 2)
+      assert.strictEqual(yield* Fiber.join(call), "here")
+    }).pipe(fake(Faults.silence, Faults.answer("here"))))
 })
 
 describe("requests", () => {

@@ -1,7 +1,7 @@
 /** What docs/production.md says, and its blocks. */
 import { NodeFileSystem, NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Deferred, Effect, Fiber, Layer, Redacted, Ref } from "effect"
+import { ConfigProvider, Deferred, Effect, Exit, Fiber, Layer, Redacted, Ref, Runtime } from "effect"
 import { HttpServer } from "effect/http"
 import { TestClock } from "effect/testing"
 import { createServer } from "node:http"
@@ -121,6 +121,12 @@ describe("docs/production.md", () => {
         assert.strictEqual((yield* Effect.flip(Claude.text("late")))._tag, "Saturated")
       }).pipe(Effect.provide(world(slow)))
     }))
+
+  it("an interrupt of the program is exit code 130", () => {
+    let code: number | undefined
+    Runtime.defaultTeardown(Exit.interrupt(1), (given) => void (code = given))
+    assert.strictEqual(code, 130)
+  })
 
   it.live("its layer is built from the environment", () =>
     Effect.gen(function*() {

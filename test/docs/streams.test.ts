@@ -1,8 +1,9 @@
 /** What docs/streams.md says. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Redacted, Stream } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { Claude, type Message, Policy } from "resilient-claude"
+import { Claude, ClaudeError, Fallback, type Message, Policy } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
 import { FakeClaude, Faults } from "resilient-claude/testing"
 import { assertAlive } from "../support/docs.ts"
@@ -224,6 +225,57 @@ describe("an answer that reaches its limit", () => {
       assert.isTrue(result._tag === "Failure" && result.failure._tag === "Truncated")
       assert.strictEqual(yield* requests, 1)
     }).pipe(playing(Faults.maxTokens("Once"))))
+})
+
+describe("a route that opens first", () => {
+  const story = Effect.gen(function*() {
+    const answer = yield* Claude.open("Tell me a story.").pipe(
+      Policy.apply({ ...Policy.standard, overall: "30 seconds", onBreak: "resume" })
+    )
+    return HttpServerResponse.stream(Stream.encodeText(answer.text))
+  }).pipe(
+    Effect.catchIf(ClaudeError.is, (error) => {
+      const { retryable, text } = Fallback.toNotice(error)
+      return Effect.succeed(HttpServerResponse.text(text, { status: retryable ? 503 : 500 }))
+    })
+  )
+
+  const get = (...turns: ReadonlyArray<Faults.Turn>) =>
+    Effect.gen(function*() {
+      const routes = HttpRouter.add("GET", "/story", story).pipe(
+        Layer.provideMerge(FakeClaude.layer(turns)),
+        Layer.provide(HttpServer.layerServices)
+      )
+      const { dispose, handler } = HttpRouter.toWebHandler(routes)
+      yield* Effect.addFinalizer(() => Effect.promise(dispose))
+      const response = yield* Effect.promise(() => handler(new Request("http://localhost/story")))
+      return { status: response.status, text: yield* Effect.exit(Effect.tryPromise(() => response.text())) }
+    }).pipe(Effect.scoped)
+
+  it.live("answers 503 or 500 while nothing was shown", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* get(Faults.rateLimited("1 hour"))).status, 503)
+      assert.strictEqual((yield* get(Faults.unauthorized)).status, 500)
+    }))
+
+  it.live("resumes a text that broke off, and cuts the response if that is not possible", () =>
+    Effect.gen(function*() {
+      const whole = yield* get(Faults.breaks("Once upon"), Faults.answer("Once upon a time."))
+      assert.deepStrictEqual(whole, { status: 200, text: Exit.succeed("Once upon a time.") })
+      const cut = yield* get(Faults.breaks("Once upon"), Faults.unauthorized)
+      assert.strictEqual(cut.status, 200)
+      assert.isTrue(Exit.isFailure(cut.text))
+    }))
+
+  it.effect("streamOverall does not limit an opened answer", () =>
+    Effect.gen(function*() {
+      const read = Claude.open("hi").pipe(
+        Policy.apply({ ...Policy.standard, overall: "10 seconds", streamOverall: "20 seconds" }),
+        Effect.flatMap(({ text }) => Stream.mkString(text)),
+        Effect.scoped
+      )
+      assert.deepInclude(yield* finish(read), { success: "a ".repeat(40) })
+    }).pipe(playing(Faults.answer("a ".repeat(40), { every: "1 second" }))))
 })
 
 describe("leaving", () => {

@@ -1,13 +1,15 @@
 /** What docs/testing.md says. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Random, Schema } from "effect"
+import { Clock, Effect, Fiber, Layer, Random, Ref, Schema, Stream } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { Claude, type ClaudeError, Policy, Tool } from "resilient-claude"
+import { CallLog, Claude, type ClaudeError, Guards, Monitor, Policy, Tool } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
 import { FakeClaude, FakeServer, Faults, Simulator } from "resilient-claude/testing"
 import { assertAlive } from "../support/docs.ts"
+import * as Service from "./programs/production.ts"
 
 const root = path.resolve(import.meta.dirname, "../..")
 const page = fs.readFileSync(path.join(root, "docs/testing.md"), "utf8")
@@ -118,6 +120,77 @@ describe("faults", () => {
     ]))))
 })
 
+describe("a turn that takes its time", () => {
+  it.effect("delayed is the time before an answer", () =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(Claude.text("Hello"))
+      yield* TestClock.adjust("4999 millis")
+      assert.isUndefined(call.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* Fiber.join(call), "Hi")
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.delayed(Faults.answer("Hi"), "5 seconds")]))))
+
+  it.effect("every is the time between two events", () =>
+    Effect.gen(function*() {
+      const call = yield* Effect.forkChild(Effect.andThen(Claude.text("Hello"), Clock.currentTimeMillis))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(call), 7 * 5000)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("Hi", { every: "5 seconds" })]))))
+})
+
+describe("the rest of an answer", () => {
+  const interrupted = FakeClaude.layer([
+    Faults.breaks("Once upon a time"),
+    Faults.answer("Once upon a time there was a fox.")
+  ])
+
+  const cutOff = FakeClaude.layer([
+    Faults.maxTokens("Once upon a time"),
+    Faults.answer("Once upon a time there was a fox.")
+  ])
+
+  const story = Stream.mkString(
+    Claude.stream("Tell me a story.").pipe(Policy.applyStream({ ...Policy.standard, onBreak: "resume" }))
+  )
+
+  it.effect("begins with the last words, which are not shown again", () =>
+    Effect.gen(function*() {
+      const resumed = yield* finish(story.pipe(Effect.provide(interrupted)))
+      assert.deepInclude(resumed, { success: "Once upon a time there was a fox." })
+    }))
+
+  it.effect("the same holds for truncated: { continue }", () =>
+    Effect.gen(function*() {
+      const text = yield* Claude.text("Tell me a story.").pipe(Policy.apply({ truncated: { continue: 2 } }))
+      assert.strictEqual(text, "Once upon a time there was a fox.")
+    }).pipe(Effect.provide(cutOff)))
+
+  it.effect("a continuation that begins otherwise is discarded, and asked for again", () =>
+    Effect.gen(function*() {
+      const text = yield* Claude.text("Tell me a story.").pipe(Policy.apply({ truncated: { continue: 2 } }))
+      assert.strictEqual(text, "Once upon a time there was a fox.")
+      const last = (yield* FakeClaude.received).at(-1)?.params.messages.at(-1)
+      assert.include(JSON.stringify(last), "repeat its last words")
+    }).pipe(
+      Effect.provide(FakeClaude.layer([
+        Faults.maxTokens("Once upon a time"),
+        Faults.answer(" there was a wolf."),
+        Faults.answer("Once upon a time there was a fox.")
+      ]))
+    ))
+
+  it.effect("a long text is repeated from its last 100 characters, from the beginning of a word", () =>
+    Effect.gen(function*() {
+      const text = yield* Claude.text("Tell me a story.").pipe(Policy.apply({ truncated: { continue: 1 } }))
+      assert.strictEqual(text, `${"word ".repeat(60)}end.`)
+    }).pipe(
+      Effect.provide(FakeClaude.layer([
+        Faults.maxTokens("word ".repeat(60)),
+        Faults.answer(`${"word ".repeat(19)}word end.`)
+      ]))
+    ))
+})
+
 describe("answers", () => {
   const Review = Schema.Struct({ mood: Schema.String })
   const review = Claude.object(Review, "How was it?")
@@ -161,6 +234,88 @@ describe("requests", () => {
       const [first] = yield* FakeClaude.received
       assert.strictEqual(first?.params.system, "Be brief.")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("Hello!")]))))
+})
+
+describe("guards, alerts and events", () => {
+  const { guards } = Service
+
+  /** What calls share, around a script. `raised` receives the alerts. */
+  const world = (script: Faults.Playable, raised: Array<Monitor.Alert> = []) =>
+    FakeClaude.layer(script).pipe(
+      Guards.apply(guards),
+      Layer.provide(Layer.succeed(Monitor.Alerts, { raise: (alert) => Effect.sync(() => void raised.push(alert)) })),
+      Layer.provideMerge(CallLog.layerMemory)
+    )
+
+  it.effect("are seen by a test", () => {
+    const raised: Array<Monitor.Alert> = []
+    return Effect.gen(function*() {
+      yield* Effect.repeat(Effect.flip(Claude.text("Hello")), { times: 19 })
+      assert.lengthOf(yield* FakeClaude.received, 20)
+      assert.strictEqual((yield* Guards.status).circuits["claude-sonnet-5-5"]?.state, "open")
+      assert.isNotEmpty(yield* Effect.flatMap(CallLog.Memory, Ref.get))
+      assert.sameMembers(raised.map(({ _tag }) => _tag), ["CircuitOpened", "SuccessRateLow"])
+    }).pipe(Effect.provide(world(Faults.cycle(Faults.overloaded), raised)))
+  })
+})
+
+describe("an HTTP route", () => {
+  const route = Claude.text("Hello").pipe(
+    Effect.map((text) => HttpServerResponse.text(text)),
+    Effect.catchTag("Overloaded", () => Effect.succeed(HttpServerResponse.empty({ status: 503 }))),
+    Effect.orDie
+  )
+
+  const statusOf = (script: Faults.Playable) =>
+    Effect.gen(function*() {
+      const routes = HttpRouter.add("GET", "/", route).pipe(
+        Layer.provideMerge(FakeClaude.layer(script)),
+        Layer.provide(HttpServer.layerServices)
+      )
+      const { dispose, handler } = HttpRouter.toWebHandler(routes)
+      yield* Effect.addFinalizer(() => Effect.promise(dispose))
+      const response = yield* Effect.promise(() => handler(new Request("http://localhost/")))
+      return response.status
+    }).pipe(Effect.scoped)
+
+  it.live("is tested without a socket", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* statusOf([Faults.answer("Hello!")]), 200)
+      assert.strictEqual(yield* statusOf([Faults.overloaded]), 503)
+    }))
+})
+
+describe("the clock", () => {
+  const beats = (move: (call: Fiber.Fiber<unknown, unknown>) => Effect.Effect<unknown>) =>
+    Effect.gen(function*() {
+      let count = 0
+      const heartbeat = Stream.tick("1 second").pipe(Stream.map(() => (count++, "")))
+      const told = Claude.stream("Hello").pipe(
+        Policy.applyStream(Policy.standard),
+        Stream.merge(heartbeat, { haltStrategy: "left" })
+      )
+      const call = yield* Effect.forkChild(Stream.mkString(told))
+      yield* move(call)
+      assert.strictEqual(yield* Fiber.join(call), "Hello!")
+      return count
+    }).pipe(
+      Random.withSeed("beats"),
+      Effect.provide(FakeClaude.layer([Faults.rateLimited("20 seconds"), Faults.answer("Hello!")]))
+    )
+
+  it.effect("overtakes timers in one big step, and not in small ones", () =>
+    Effect.gen(function*() {
+      const small = yield* beats((call) =>
+        Effect.gen(function*() {
+          yield* Effect.repeat(TestClock.adjust("1 second"), {
+            until: () => call.pollUnsafe() !== undefined,
+            times: 120
+          })
+        })
+      )
+      assert.isAtLeast(small, 20)
+      assert.isBelow(yield* beats(() => TestClock.adjust("2 minutes")), small)
+    }))
 })
 
 describe("FakeServer", () => {

@@ -668,7 +668,7 @@ describe("Policy.describe", () => {
                 all others: never
                 each wait is at least retry-after, and ends before the deadline
       reask     a malformed answer 2 times, without a wait, with its mistakes
-      attempt   headers in 10s, first token in 15s, silence 30s, no content 40s (180s thinking), no limit in total
+      attempt   headers in 10s, first token in 15s, silence 30s, no content 36.7s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail
       on break  ask again, and emit a restarted event"
     `)
@@ -760,7 +760,8 @@ describe("Policy.describe for the schedules of Retry", () => {
     const idle = (policy: Policy.Policy) => /silence (\d+s)/.exec(shown({ ...policy, overall }).join())?.[1]
     const retry = { TimedOut: Retry.linear({ times: 1 }) }
     assert.strictEqual(idle({ retry }), "6s")
-    assert.strictEqual(idle({ models: ["claude-haiku-5-5"] }), "6s")
+    // The other model keeps half of it.
+    assert.strictEqual(idle({ models: ["claude-haiku-5-5"] }), "5s")
     assert.strictEqual(idle({ retry, maxRetries: 0 }), "30s")
     assert.strictEqual(idle({ retry: { Overloaded: Retry.linear({ times: 1 }) } }), "30s")
     assert.strictEqual(idle({}), "30s")

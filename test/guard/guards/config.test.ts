@@ -306,7 +306,8 @@ describe("Guards.status", () => {
         circuits: {},
         admission: {},
         budget: {},
-        successRate: { rate: 1, calls: 0, failures: 0, causes: [], low: false }
+        successRate: { rate: 1, calls: 0, failures: 0, causes: [], low: false },
+        isDraining: false
       })
       yield* Claude.text("hi")
       yield* Effect.flip(Claude.text("hi", { model: "claude-haiku-5-5" }))
@@ -322,7 +323,8 @@ describe("Guards.status", () => {
           haiku: { running: 0, waiting: 0, limit: 8 }
         },
         budget: {},
-        successRate: half
+        successRate: half,
+        isDraining: false
       })
     }).pipe(
       Effect.provide(guarded({ concurrency: { max: 8 }, circuit: {} }, [Faults.answer("well"), Faults.overloaded]))
