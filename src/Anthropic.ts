@@ -154,7 +154,7 @@ const listed = (sender: Sdk.Sender, pages = mostPages, after?: string): Claude.W
   Effect.flatMap(asked(sender, undefined, (key) => (signal) => sender.models(after, signal, key)), (page) => {
     const { data, has_more: more, last_id: last } = { data: undefined, has_more: false, last_id: null, ...Object(page) }
     if (!Array.isArray(data) || !data.every(isModel) || data.length === 0) {
-      return Effect.fail(new UnexpectedResponse({ detail: "it is not a list of models" }))
+      return Effect.fail(new UnexpectedResponse({ detail: "the response is not a list of models" }))
     }
     return more === true && isString(last) && pages > 1
       ? Effect.map(listed(sender, pages - 1, last), (rest) => [...data, ...rest])

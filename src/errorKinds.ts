@@ -138,7 +138,7 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()
   contradiction: flag
 }) {
   override get message() {
-    return sentence("The API answered with something that is not a message", this)
+    return sentence("The API sent an unexpected response", this)
   }
 }
 
@@ -193,7 +193,7 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   limit: duration
 }) {
   override get message() {
-    return sentence(`The attempt reached its ${String(this.scope)} limit`, this)
+    return sentence(`The attempt reached its ${String(this.scope)} limit${shown(this.limit)}`, this)
   }
 }
 
@@ -203,7 +203,7 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
   limit: duration
 }) {
   override get message() {
-    return sentence("The call did not end before its deadline", this)
+    return sentence(`The call reached its time limit${shown(this.limit)}`, this)
   }
 }
 
@@ -237,3 +237,9 @@ export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
     )
   }
 }
+
+/** A limit for messages, or nothing if it is missing or invalid: errors do not check their fields. */
+const shown = (limit: unknown): string =>
+  Duration.isDuration(limit) && Duration.isFinite(limit)
+    ? ` of ${Duration.format(Duration.millis(Math.round(Duration.toMillis(limit))))}`
+    : ""

@@ -295,7 +295,7 @@ describe("refresh", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(Models.refresh)
       assert.strictEqual(error._tag, "UnexpectedResponse")
-      assert.match(error.message, /it is not a list of models/)
+      assert.match(error.message, /the response is not a list of models/)
       assert.deepStrictEqual(yield* Models.all, Models.known)
     }).pipe(Effect.provide(answering(body).layer)))
 

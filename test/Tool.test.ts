@@ -86,7 +86,7 @@ describe("a tool in a request", () => {
       assert.lengthOf(yield* sent, 1)
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("may be repeated in a conversation", () =>
+  it.effect("may be passed in a prompt with messages", () =>
     Effect.gen(function*() {
       const reply = yield* Claude.message({ messages: [{ role: "user", content: "book it" }], tools: [book] })
       assert.deepStrictEqual((yield* book.uses(reply))[0]?.input.day, new Date(input.day))
@@ -302,7 +302,7 @@ describe("a copied reply", () => {
       )
     ))
 
-  it.effect("fails uses with MalformedOutput if its input does not match", () =>
+  it.effect("makes `uses` fail with MalformedOutput if an input does not match the schema", () =>
     Effect.gen(function*() {
       const strictly = Tool.make("get_weather", {
         input: Schema.Struct({ city: Schema.Literal("A"), at: Schema.BigInt })

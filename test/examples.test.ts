@@ -150,7 +150,7 @@ describe("example", () => {
       Faults.unauthorized
     ])))
 
-  it.effect("06 gives the answers to a caller without Claude", () =>
+  it.effect("06 answers a caller that does not depend on Claude", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* OwnService.program, ["It says so.", "It says so."])
     }).pipe(Effect.provide(OwnService.Summaries.layer.pipe(

@@ -70,7 +70,7 @@ export const next = (stopped: Stopped, rules: Rules): Next | string | undefined 
     case "pause_turn":
       return rest.resumed < paused.continue
         ? { how: "resume", rest: { ...rest, before: reply, resumed: rest.resumed + 1 } }
-        : `it was already resumed as often as the policy allows (${paused.continue})`
+        : `the answer was already resumed as often as the policy allows (${paused.continue})`
     case "max_tokens":
       if (truncated === "fail") return undefined
       return "raiseTo" in truncated ? raised(stopped, truncated.raiseTo) : continued(stopped, truncated.continue)
@@ -101,12 +101,12 @@ const continued = ({ fits, params, reply, rest }: Stopped, most: number): Next |
   return isNotNullish(params.output_config?.format)
     ? "an answer with an output schema cannot be continued: use truncated: { raiseTo }"
     : content.some(({ type }) => type === "tool_use")
-    ? "it contains a tool call, so it cannot be continued"
+    ? "the answer contains a tool call, so it cannot be continued"
     : last?.type !== "text" || last.text.trim() === ""
-    ? "it does not end with text, so it cannot be continued"
+    ? "the answer does not end with text, so it cannot be continued"
     : rest.continued < most
     ? { how: "continue", rest: { ...rest, before: reply, continued: rest.continued + 1 } }
     : !fits
     ? "the continuation does not begin where the answer ended"
-    : `it was already continued as often as the policy allows (${most})`
+    : `the answer was already continued as often as the policy allows (${most})`
 }

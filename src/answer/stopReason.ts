@@ -47,13 +47,13 @@ export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError
       if (content.every((block) => block.type !== "tool_use")) {
         return new ClaudeError.EmptyAnswer({
           ...common(reply),
-          detail: "its stop reason is tool_use, but it contains no tool call"
+          detail: "the stop reason is tool_use, but the answer contains no tool call"
         })
       }
       return wanted === "text" && isBlank(reply)
         ? new ClaudeError.EmptyAnswer({
           ...common(reply),
-          detail: "it calls a tool and has no text: use Claude.message to read the tool call"
+          detail: "the answer has a tool call but no text: use Claude.message to read the tool call"
         })
         : undefined
     case "end_turn":

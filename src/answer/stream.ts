@@ -140,7 +140,9 @@ const onBroken = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
   const reopen = call?.reopen
   if (reopen === undefined || onBreak === "fail") return failFinally(reading, error)
   const rest = onBreak === "resume" ? Resuming.from(replyOf(reading)) : undefined
-  if (isString(rest)) return failFinally(reading, History.copy(error, { detail: `it cannot be resumed: ${rest}` }))
+  if (isString(rest)) {
+    return failFinally(reading, History.copy(error, { detail: `the answer cannot be resumed: ${rest}` }))
+  }
   return Effect.uninterruptibleMask((restore) =>
     closeScope(reading, Exit.fail(error)).pipe(
       Effect.andThen(restore(Effect.provideContext(reopen(error, start(reading, rest)), context))),

@@ -81,4 +81,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
 
 /** Warns that a layer failed to build. Names the error without its message, which may contain a secret. */
 const notBuilt = (account: number, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  warnHere("AccountNotBuilt", `account ${account}: its layer was not built (${nameOf(cause)})`)
+  warnHere(
+    "AccountNotBuilt",
+    `the layer of account ${account} failed to build (${nameOf(cause)}), so this account was skipped: check this layer`
+  )

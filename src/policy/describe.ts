@@ -44,13 +44,13 @@ export const describe = (policy: Policy): string => {
 
 const validation = ({ count, strict }: How): string =>
   [
-    "shape fails",
-    strict ? "the model catalogue fails" : "the model catalogue warns",
-    count ? "the prompt is counted" : "the prompt is estimated"
+    "a wrong shape fails",
+    `a mismatch with the model catalogue ${strict ? "fails" : "warns"}`,
+    `the tokens of the prompt are ${count ? "counted" : "estimated"}`
   ].join(", ")
 
 const chain = ({ models = [], refused }: Policy, { chain, overall }: Compiled): ReadonlyArray<string> => [
-  row("models", models.length === 0 ? "only the one asked for" : `when retries end, ${models.join(", then ")}`),
+  row("models", models.length === 0 ? "only the model of the request" : `when retries end, ${models.join(", then ")}`),
   ...refused === undefined
     ? []
     : [row("", refused === "fail" ? "none after a refusal" : `after a refusal, ${refused.join(", then ")}`)],
@@ -90,8 +90,8 @@ const limits = (
   return [
     `headers in ${connect === undefined ? unset("connect") : length(connect)}`,
     `first token in ${firstToken === undefined ? unset("firstToken", " (120s thinking)") : length(firstToken)}`,
-    `silence ${idle === undefined ? unset("idle") : length(idle)}`,
-    `no content ${contentIdle === undefined ? unset("contentIdle", " (180s thinking)") : length(contentIdle)}`,
+    `silence up to ${idle === undefined ? unset("idle") : length(idle)}`,
+    `no content up to ${contentIdle === undefined ? unset("contentIdle", " (180s thinking)") : length(contentIdle)}`,
     attempt === undefined ? "no limit in total" : `${length(attempt)} in total`
   ].join(", ")
 }
@@ -100,7 +100,7 @@ const limits = (
 const retries = ({ models = [] }: Policy, { maxRetries, reask, schedule }: Rules): ReadonlyArray<string> => {
   const reasked = reask === 0
     ? []
-    : [row("reask", `a malformed answer ${times(reask)}, without a wait, with its mistakes`)]
+    : [row("reask", `${times(reask)} after a malformed answer, without a wait, with a list of its mistakes`)]
   if (schedule === undefined) return [row("retry", never), ...reasked]
   const most = maxRetries === undefined
     ? ""

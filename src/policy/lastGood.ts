@@ -106,7 +106,7 @@ const toPlace = <A, I, RD, RE>({ key, maxAge, on, schema }: LastGood<A, I, RD, R
   }
   const where = `Fallback.lastGood "${key}"`
   if (!Schema.isSchema(schema)) {
-    Refuse.refuse(`${where} has no schema: say what the answer is, like Schema.String for a text`)
+    Refuse.refuse(`${where} has no schema: give the schema of the answer, like Schema.String for a text`)
   }
   const codec = Result.getOrElse(
     Result.try(() => Schema.toCodecJson(schema)),
@@ -127,7 +127,8 @@ const remember = <A, RD, RE>(
       Effect.suspend(() => Schema.encodeEffect(codec)(value)),
       (json) => store.set(key, { at, value: json }, maxAge)
     )
-    const told = Effect.catchCause(bounded(kept), (cause) => broken("LastGoodNotKept", "was not kept", cause))
+    const told = Effect.catchCause(bounded(kept), (cause) =>
+      broken("LastGoodNotKept", "the answer was not stored", cause))
     return Effect.forkDetach(told, { startImmediately: true })
   })
 
@@ -141,7 +142,7 @@ const recall = <A, E, RD, RE>(
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (!is(error) || !place.on[decisive(error)]) return failed
   return Effect.matchCauseEffect(find(place, entry), {
-    onFailure: (why) => Effect.andThen(broken("LastGoodNotRead", "was not read", why), failed),
+    onFailure: (why) => Effect.andThen(broken("LastGoodNotRead", "no stored answer was returned", why), failed),
     onSuccess: (found) =>
       found === undefined
         ? failed
@@ -169,4 +170,4 @@ const Kept = Schema.Struct({ at: Schema.Finite, value: Schema.Unknown })
  * which may contain user input.
  */
 const broken = (code: string, what: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  warnHere(code, `the last good answer ${what} (${nameOf(cause)})`)
+  warnHere(code, `the store or the schema of Fallback.lastGood failed (${nameOf(cause)}), so ${what}: check them`)

@@ -172,5 +172,5 @@ const timeIsOver = (share: number, model: string | undefined): DeadlineExceeded 
   new DeadlineExceeded({
     model,
     limit: Duration.millis(share),
-    detail: "the rest of the time is reserved for the remaining models"
+    detail: "the share of this model is used up, and the rest of the time is reserved for the remaining models"
   })

@@ -16,11 +16,11 @@ export const isRetryable = (error: ClaudeError): boolean => {
 const kinds: Table<string> = {
   InvalidRequest: "The assistant could not understand this request. Please put it in another way.",
   AuthenticationFailed:
-    "The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+    "The assistant is not set up correctly. Trying again will not help: please contact the team that runs it.",
   PermissionDenied:
     "The assistant is not available for this account. Trying again will not help: please ask for access.",
   ResourceNotFound:
-    "The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+    "The assistant is not set up correctly. Trying again will not help: please contact the team that runs it.",
   RequestTooLarge: "That is more than the assistant can take at once. Please shorten it.",
   ContextWindowExceeded: "This conversation has become too long for the assistant. Please start a new one.",
   SpendLimitReached: "The assistant has reached its spending limit. Trying again will not help for now.",

@@ -49,7 +49,9 @@ export const check = (policy: Policy): Limits.Given => {
     }
   }
   if (policy.validate === false && (policy.strict === true || policy.precheck !== undefined)) {
-    Refuse.refuse("Policy: validate is false, so strict and precheck do nothing: remove them, or validate")
+    Refuse.refuse(
+      "Policy: validate is false, so strict and precheck do nothing: remove them, or remove validate: false"
+    )
   }
   if (policy.models !== undefined) ModelFallback.check("Policy: models", policy.models)
   if (policy.refused !== undefined && policy.refused !== "fail") checkRefused(policy.refused)
@@ -86,7 +88,9 @@ const checkRetry = ({ maxRetries, reask, retry }: Policy): void => {
     : Plan.entries("Policy: retry", retry)
   const last = entries?.get("DeadlineExceeded")
   if (last !== undefined && Plan.takes(last, "DeadlineExceeded")) {
-    Refuse.refuse("Policy: retry has an entry for DeadlineExceeded, which ends the call: remove it, or raise overall")
+    Refuse.refuse(
+      "Policy: retry has an entry for DeadlineExceeded, but a call is never retried after its deadline: remove the entry, or raise overall"
+    )
   }
 }
 
@@ -104,9 +108,12 @@ const checkReserve = ({ models = [], reserve }: Policy, { overall }: Limits.Give
   if (reserve === undefined) return
   const least = Refuse.millis("Policy: reserve", reserve)
   const others = models.length
-  if (others === 0) Refuse.refuse("Policy: reserve is time for further models, but models is missing: add models")
-  if (overall === undefined) Refuse.refuse("Policy: reserve is a part of overall, which is missing: add overall")
-  else if (least * others >= overall) {
+  if (others === 0) {
+    Refuse.refuse("Policy: reserve is time for further models, but models is missing: add models or remove reserve")
+  }
+  if (overall === undefined) {
+    Refuse.refuse("Policy: reserve is taken from overall, which is missing: add overall or remove reserve")
+  } else if (least * others >= overall) {
     Refuse.refuse(
       `Policy: reserve (${Refuse.show(least)}) for ${others} further models leaves nothing of overall (${
         Refuse.show(overall)

@@ -69,12 +69,17 @@ const count = (params: Params, model: Model | undefined, place: Place): Effect.E
   if (window === undefined) return Effect.void
   return Effect.matchEffect(place.asked.countTokens(countable(params)), {
     onFailure: (error) =>
-      place.warn(params.model, "PrecheckFailed", `the prompt is sent without a count: ${error.message}`),
+      place.warn(
+        params.model,
+        "PrecheckFailed",
+        `the tokens of the prompt could not be counted, so it is sent without this check: ${error.message}`
+      ),
     onSuccess: (input) =>
       input <= window ? Effect.void : Effect.fail(
         new ContextWindowExceeded({
           model: params.model,
-          detail: `the prompt has ${input} tokens, and the context window ${window}: nothing was sent`
+          detail:
+            `the prompt has ${input} tokens, but the context window has only ${window}, so nothing was sent: shorten the prompt`
         })
       )
   })

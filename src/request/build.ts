@@ -142,7 +142,7 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
   }
   if (!isString(model) || model.trim() === "") return "the model is empty: name one, or leave it out for the default"
   if (!Number.isInteger(max_tokens) || max_tokens <= 0 || max_tokens > absurdMaxTokens) {
-    return `max_tokens is ${max_tokens}: it must be an integer from 1 to what the model can write`
+    return `max_tokens is ${max_tokens}: it must be an integer from 1 to the model's maximum output`
   }
   return undefined
 }

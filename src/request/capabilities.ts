@@ -59,7 +59,7 @@ const forcedTools = ({ thinking, tool_choice }: Given, { capabilities, id }: Mod
     : undefined
   return problem === undefined
     ? none
-    : issue(["tool_choice", "type"], `${problem}: use "auto", and ask for it in words`)
+    : issue(["tool_choice", "type"], `${problem}: use "auto", and ask for the tool in the prompt`)
 }
 
 /** Whether a `tool_choice` forces the use of a tool. */
@@ -85,7 +85,7 @@ const structured = (given: Given, { capabilities, id }: Model): Issues => {
   if (capabilities.structuredOutputs !== false) return none
   const lacks = `${id} has no structured outputs: remove`
   return both(
-    hasFormat(given) ? issue(["output_config", "format"], `${lacks} the format, and ask for it in words`) : none,
+    hasFormat(given) ? issue(["output_config", "format"], `${lacks} the format, and describe it in the prompt`) : none,
     at(
       "tools",
       each(given.tools, (tool) => isStrict(tool) ? issue(["strict"], `${lacks} strict, and check the input`) : none)
@@ -97,7 +97,8 @@ const images = (given: Given, { capabilities, id }: Model): Issues => {
   if (capabilities.images !== false) return none
   return allBlocks(
     given,
-    ({ type }) => type === "image" ? issue([], `${id} cannot see images: describe it, or use another model`) : none
+    ({ type }) =>
+      type === "image" ? issue([], `${id} cannot see images: describe the image, or use another model`) : none
   )
 }
 

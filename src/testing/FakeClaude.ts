@@ -55,7 +55,7 @@ export const wire = Effect.fnUntraced(function*(
   return {
     models: models.length > 0
       ? Effect.succeed(models)
-      : Effect.fail(new UnexpectedResponse({ detail: "it is not a list of models" })),
+      : Effect.fail(new UnexpectedResponse({ detail: "the response is not a list of models" })),
     countTokens: ({ messages }) => Effect.succeed(Math.ceil(JSON.stringify(messages).length / 4)),
     open: Effect.fnUntraced(function*(request) {
       const index = count++

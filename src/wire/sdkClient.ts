@@ -117,7 +117,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
     return through(client.withOptions({ ...options, middleware }))
   }
   if (apiKey !== undefined && authToken !== undefined) {
-    Refuse.refuse("Anthropic: apiKey and authToken are both set: a request has only one of them, so remove the other")
+    Refuse.refuse("Anthropic: apiKey and authToken are both set: a request can have only one of them, so remove one")
   }
   const given = apiKey ?? authToken
   const credential = Effect.isEffect(given) ? given : undefined

@@ -84,7 +84,7 @@ describe("prompts", () => {
       assert.deepInclude((yield* sent)[0], { max_tokens: 50, system: "Be brief." })
     }).pipe(playing(many)))
 
-  it.effect("Claude.withModel is for calls that name no model", () =>
+  it.effect("Claude.withModel applies to calls that name no model", () =>
     Effect.gen(function*() {
       yield* Claude.text("Hello").pipe(Claude.withModel("claude-haiku-5-5"))
       yield* Claude.text("Hello", { model: "claude-opus-5-5" }).pipe(Claude.withModel("claude-haiku-5-5"))
@@ -112,7 +112,7 @@ describe("prompts", () => {
 })
 
 describe("a reply", () => {
-  it.effect("says what it used and cost", () =>
+  it.effect("contains its usage and its cost", () =>
     Effect.gen(function*() {
       const reply = yield* Claude.message("Tell me a story.")
       yield* Effect.logInfo(`${reply.usage.output_tokens} tokens, ${reply.requestId}`)
@@ -158,7 +158,7 @@ describe("values", () => {
       assert.deepStrictEqual(yield* readable, ["x: Missing key"])
     }).pipe(playing(Faults.answer("{}"))))
 
-  it.effect("a model that is known to have no structured output is asked in words", () =>
+  it.effect("the prompt describes the schema if the model has no structured output", () =>
     Effect.gen(function*() {
       yield* Claude.object(Point, "Where?", { model: "words-only" })
       assert.isUndefined((yield* sent)[0]?.output_config)
@@ -173,7 +173,7 @@ describe("tools", () => {
   const Book = Schema.Struct({ title: Schema.String })
   const lookUp = Tool.make("look_up", { description: "Looks up a book.", input: Book })
 
-  it.effect("malformed input is not asked for again, and names the tool", () =>
+  it.effect("malformed input is an error that names the tool, without a second request", () =>
     Effect.gen(function*() {
       const error = yield* Claude.message("Which?", { tools: [lookUp] }).pipe(
         Policy.apply({ reask: 2 }),
@@ -186,14 +186,14 @@ describe("tools", () => {
       assert.lengthOf(yield* sent, 1)
     }).pipe(playing(Faults.answer("", { tool: { name: "look_up", input: {} } }))))
 
-  it.effect("Claude.text fails where the answer is the use of a tool", () =>
+  it.effect("Claude.text fails if the answer is a tool call", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text("Which?", { tools: [lookUp] }))
       assert.strictEqual(error._tag, "EmptyAnswer")
       assert.match(error.message, /use Claude\.message/)
     }).pipe(playing(Faults.answer("", { tool: { name: "look_up", input: { title: "Emma" } } }))))
 
-  it("strict is refused at once where the API would not take the schema", () => {
+  it("strict is rejected at once if the API would not accept the schema", () => {
     const anything = Schema.Struct({ value: Schema.Json })
     assert.throws(() => Tool.make("save", { input: anything, strict: true }), RangeError, /remove strict/)
   })
@@ -212,7 +212,7 @@ describe("before a request is sent", () => {
       assert.lengthOf(yield* sent, 0)
     }).pipe(playing()))
 
-  it.effect("what only the catalogue says is a warning, or an error if the policy is strict", () =>
+  it.effect("a problem that only the catalogue knows is a warning, or an error if the policy is strict", () =>
     Effect.gen(function*() {
       const unknown = Claude.text("Hello", { model: "claude-nope-1" })
       yield* unknown.pipe(Policy.apply(Policy.standard))
@@ -268,7 +268,7 @@ describe("models and costs", () => {
 
   const ownModels = Models.layer([{ id: "my-model", maxOutput: 8192, prices: cheap }])
 
-  it.effect("a list that cannot be fetched changes nothing", () =>
+  it.effect("the catalogue is unchanged if the model list cannot be fetched", () =>
     Effect.gen(function*() {
       const before = yield* window
       yield* finish(refreshed)
@@ -276,7 +276,7 @@ describe("models and costs", () => {
       assert.strictEqual(before, 1_000_000)
     }).pipe(Effect.provide(Layer.provide(FakeClaude.layer([]), CallLog.layerNoop))))
 
-  it.effect("a model of one's own has a price", () =>
+  it.effect("a custom model can have a price", () =>
     Effect.gen(function*() {
       const { cost } = yield* Claude.message("Hello", { model: "my-model" })
       assert.deepStrictEqual(cost, { dollars: 150 / 1e6, atLeast: false })

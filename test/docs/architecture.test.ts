@@ -23,15 +23,15 @@ const names = new Set(
 )
 
 describe("docs/architecture.md", () => {
-  it("every block is here, or in an example", () => assertAlive("docs/architecture.md"))
+  it("contains only code that is in this file or in an example", () => assertAlive("docs/architecture.md"))
 
-  it.effect("the first program answers over a wire of its own", () =>
+  it.effect("the first program answers over its own transport", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* First.program, "Paris.")
       assert.isFunction((yield* Claude.Claude).open)
     }).pipe(Effect.provide(First.ClaudeLive)))
 
-  it("has all guarantees, each with tests that name it", () => {
+  it("lists all guarantees, each with tests that name it", () => {
     assert.deepStrictEqual(guarantees.map(([name]) => name), Array.from({ length: 17 }, (_, i) => `G${i + 1}`))
     for (const [name, files] of guarantees) {
       assert.isNotEmpty(files, name)

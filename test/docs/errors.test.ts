@@ -85,8 +85,8 @@ describe("the first program", () => {
     }).pipe(fake(Faults.refusal(), Faults.unauthorized)))
 })
 
-describe("catching", () => {
-  it.effect("catches kinds by their tags, and leaves the others", () =>
+describe("code that catches errors", () => {
+  it.effect("catches the listed tags, and passes on the others", () =>
     Effect.gen(function*() {
       const answer = ask.pipe(
         Effect.catchTag(["RateLimited", "Overloaded"], () => Effect.succeed("Claude is busy."))
@@ -100,34 +100,34 @@ describe("catching", () => {
       assert.strictEqual((yield* Effect.flip(typed))._tag, "PermissionDenied")
     }).pipe(fake(Faults.rateLimited("1 hour"), Faults.forbidden)))
 
-  it.effect("a table has an entry for every kind", () =>
+  it.effect("can use a table with an entry for every kind", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(withStatus)).status, 422)
     }).pipe(fake(Faults.refusal())))
 })
 
-describe("what was tried", () => {
+describe("the history of attempts", () => {
   const twice = Policy.apply({
     retry: { Overloaded: Retry.linear({ times: 1, base: "2 seconds" }) },
     models: ["claude-haiku-5-5"]
   })
 
-  it.effect("is on the error, with why nothing more was tried", () =>
+  it.effect("is on the error, with the reason why the call gave up", () =>
     Effect.gen(function*() {
       const reported = report(yield* finish(Effect.flip(twice(Claude.text("hi")))))
       assert.match(reported, /^The API is overloaded[^]*gave up: RetriesSpent$/)
       assert.include(page, `\`\`\`text\n${reported}\n\`\`\``)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("is not there without a policy", () =>
+  it.effect("is missing without a policy", () =>
     Effect.gen(function*() {
       const { gaveUp, history } = yield* Effect.flip(Claude.text("hi"))
       assert.deepStrictEqual([gaveUp, history], [undefined, undefined])
     }).pipe(fake(Faults.overloaded)))
 })
 
-describe("content", () => {
-  it.effect("is redacted, and read on purpose", () =>
+describe("the content in an error", () => {
+  it.effect("is redacted, and readable only with Redacted.value", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text("hi"))
       assert.strictEqual(error._tag, "PartialAnswer")
@@ -135,7 +135,7 @@ describe("content", () => {
       assert.strictEqual(arrived(error), "my secret ")
     }).pipe(fake(Faults.breaks("my secret "))))
 
-  it.effect("of kinds that hold none is not there", () =>
+  it.effect("is missing in kinds without content", () =>
     Effect.gen(function*() {
       assert.isUndefined(arrived(yield* Effect.flip(Claude.text("hi"))))
     }).pipe(fake(Faults.overloaded)))
@@ -170,21 +170,21 @@ describe("content", () => {
 })
 
 describe("an answer that broke off", () => {
-  it.effect("has the kind of what broke it", () =>
+  it.effect("has the kind of the error that broke it off", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text("hi"))
       assert.deepStrictEqual([error._tag, ClaudeError.kindOf(error)], ["PartialAnswer", "Overloaded"])
     }).pipe(fake(Faults.errorAfter("Once upon "))))
 })
 
-describe("the wait of the server", () => {
+describe("the wait that the server asks for", () => {
   it.effect("is passed on in whole seconds", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(retryAfterHeader(yield* Effect.flip(Claude.text("hi"))), { "retry-after": "17" })
       assert.deepStrictEqual(retryAfterHeader(yield* Effect.flip(Claude.text("hi"))), {})
     }).pipe(fake(Faults.rateLimited("16.2 seconds"), Faults.unauthorized)))
 
-  it.effect("a spend limit says when it ends", () =>
+  it.effect("of a spend limit is a date", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text("hi"))
       assert.strictEqual(ClaudeError.regainsAt(error)?.slice(0, 10), "2026-12-01")
@@ -192,7 +192,7 @@ describe("the wait of the server", () => {
 })
 
 describe("JSON", () => {
-  it.effect("there and back, with the content in clear", () =>
+  it.effect("round-trips an error, with its content in plain text", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text("hi"))
       const json = yield* Schema.encodeEffect(codec)(error)
@@ -204,13 +204,13 @@ describe("JSON", () => {
 })
 
 describe("in a test", () => {
-  it.effect("an error is made by its class", () =>
+  it.effect("an error is created with its class", () =>
     Effect.gen(function*() {
       const busy = Effect.fail(new ClaudeError.Overloaded({ status: 529, model: "claude-sonnet-5-5" }))
       assert.strictEqual((yield* Effect.flip(busy)).message, "The API is overloaded (529).")
     }))
 
-  it("is tells our errors from others with the same tag", () => {
+  it("ClaudeError.is distinguishes our errors from others with the same tag", () => {
     assert.isTrue(ClaudeError.is(new ClaudeError.Overloaded({})))
     assert.isFalse(ClaudeError.is({ _tag: "Overloaded" }))
   })

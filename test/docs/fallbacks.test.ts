@@ -24,7 +24,7 @@ const ask = Claude.text("When do you open?")
 it("docs/fallbacks.md: the code runs", () => assertAlive("docs/fallbacks.md"))
 
 describe("the first program", () => {
-  it.effect("answers, then with the last good answer, then with a notice", () =>
+  it.effect("gives the answer, or else the last good answer, or else a notice", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* program, "At nine.")
       yield* TestClock.adjust("2 hours")
@@ -55,21 +55,21 @@ describe("another model", () => {
       Faults.by(({ params }) => params["model"] === "claude-opus-5" ? Faults.answer("At nine.") : error)
     ))
 
-  it.effect("after a refusal", () =>
+  it.effect("is asked after a refusal if `refused` names it", () =>
     Effect.gen(function*() {
       const careful = Policy.apply({ ...Policy.standard, refused: ["claude-opus-5"] })
       assert.strictEqual(yield* ask.pipe(careful), "At nine.")
       assert.deepStrictEqual(yield* models, ["claude-sonnet-5-5", "claude-opus-5"])
     }).pipe(answering(Faults.refusal("I would"))))
 
-  it.effect("never after a refusal", () =>
+  it.effect("is not asked after a refusal if `refused` is \"fail\"", () =>
     Effect.gen(function*() {
       const final = Policy.apply({ ...Policy.standard, models: ["claude-opus-5"], refused: "fail" })
       assert.strictEqual((yield* Effect.flip(ask.pipe(final)))._tag, "Refused")
       assert.deepStrictEqual(yield* models, ["claude-sonnet-5-5"])
     }).pipe(answering(Faults.refusal())))
 
-  it.effect("has time left when the first one is slow", () =>
+  it.effect("has time reserved when the first one is slow", () =>
     Effect.gen(function*() {
       const timed = Policy.apply({
         models: ["claude-opus-5"],
@@ -83,7 +83,7 @@ describe("another model", () => {
       assert.strictEqual(yield* Fiber.join(call), "At nine.")
     }).pipe(answering(Faults.answer("word ".repeat(100), { every: "2 seconds" }))))
 
-  it.effect("is asked at once, when a retry-after is longer than there is time", () =>
+  it.effect("is asked at once if the retry-after ends after the deadline", () =>
     Effect.gen(function*() {
       assert.strictEqual(
         yield* ask.pipe(Policy.apply({ ...Policy.standard, models: ["claude-opus-5"], overall: "1 minute" })),
@@ -91,13 +91,13 @@ describe("another model", () => {
       )
     }).pipe(answering(Faults.rateLimited("2 minutes"))))
 
-  it("may help after an answer that broke off, unless what broke it off is permanent", () => {
+  it("may help after an answer broke off, unless a permanent error broke it off", () => {
     const broken = new ClaudeError.PartialAnswer({ because: "Overloaded" })
     const wrong = new ClaudeError.PartialAnswer({ because: "InvalidRequest", permanent: true })
     assert.deepStrictEqual([broken, wrong].map((error) => decisions[decisive(error)].otherModel), [true, false])
   })
 
-  it.effect("without a policy, and for other kinds than usual", () =>
+  it.effect("can be asked without a policy, and after other kinds of error", () =>
     Effect.gen(function*() {
       const other = ask.pipe(
         Fallback.models(["claude-opus-5"], { on: { Unreachable: true, Refused: false } })
@@ -107,7 +107,7 @@ describe("another model", () => {
 })
 
 describe("another account", () => {
-  it.effect("answers when the money of the first one is spent", () =>
+  it.effect("answers when the first one has reached its spend limit", () =>
     Effect.gen(function*() {
       const Backup = FakeClaude.layer([Faults.answer("At nine.")])
       const elsewhere = ask.pipe(
@@ -126,14 +126,14 @@ describe("the last good answer", () => {
       Effect.provideService(Current.Tenant, customer)
     )
 
-  it.effect("is never that of another tenant", () =>
+  it.effect("is never the answer of another tenant", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* forCustomer("acme"), "At nine.")
       assert.instanceOf(yield* forCustomer("acme"), Fallback.Stale)
       assert.strictEqual((yield* Effect.flip(forCustomer("initech")))._tag, "PermissionDenied")
     }).pipe(fake(Faults.answer("At nine."), Faults.forbidden, Faults.forbidden)))
 
-  it.effect("is also for other kinds than usual", () =>
+  it.effect("can be given after other kinds of error", () =>
     Effect.gen(function*() {
       const kept = ask.pipe(
         Policy.apply(Policy.standard),
@@ -148,7 +148,7 @@ describe("the last good answer", () => {
       assert.instanceOf(yield* kept, Fallback.Stale)
     }).pipe(fake(Faults.answer("At nine."), Faults.refusal())))
 
-  it.effect("may be in a store of fewer answers", () =>
+  it.effect("can be kept in a smaller store", () =>
     Effect.gen(function*() {
       const Small = Layer.succeed(Fallback.Store, Fallback.memoryStore(1))
       const about = (key: string) => ask.pipe(Fallback.lastGood({ key, schema: Schema.String, maxAge: "1 day" }))
@@ -167,7 +167,7 @@ describe("a notice", () => {
   const german = (error: ClaudeError.ClaudeError) =>
     error._tag === "RateLimited" ? "Gerade ist viel los. Bitte gleich noch einmal versuchen." : undefined
 
-  it.effect("may be in other words", () =>
+  it.effect("can have a text of your own", () =>
     Effect.gen(function*() {
       const told = ask.pipe(Fallback.notice({ words: german }))
       const notice = yield* told
@@ -176,7 +176,7 @@ describe("a notice", () => {
       assert.isTrue(!Predicate.isString(other) && other.text.startsWith("The assistant is very busy right now."))
     }).pipe(fake(Faults.rateLimited("17 seconds"), Faults.overloaded)))
 
-  it.effect("may be for some kinds only", () =>
+  it.effect("can replace some kinds of error only", () =>
     Effect.gen(function*() {
       const busy = ask.pipe(
         Fallback.notice({ on: ["RateLimited", "Overloaded", "CircuitOpen", "Saturated"] })
@@ -193,7 +193,7 @@ describe("a notice", () => {
       assert.strictEqual((yield* Effect.flip(busy))._tag, "PermissionDenied")
     }).pipe(fake(Faults.rateLimited("17 seconds"), Faults.forbidden)))
 
-  it("is made of an error", () => {
+  it("can be made from an error", () => {
     const notice = Fallback.toNotice(new ClaudeError.TimedOut({ scope: "idle" }))
     assert.strictEqual(notice.text, "The assistant took too long to answer. Please try again in a moment.")
   })
@@ -204,7 +204,7 @@ class OutOfHours extends Data.TaggedError("OutOfHours")<{}> {}
 describe("an effect of one's own", () => {
   const askPerson = (reason: string) => Effect.succeed(`A person will answer (${reason}).`)
 
-  it.effect("recovers from some kinds, and then from all that are left", () =>
+  it.effect("recovers from some kinds, and then from all others", () =>
     Effect.gen(function*() {
       const handled = ask.pipe(
         Policy.apply(Policy.standard),

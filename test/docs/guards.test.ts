@@ -144,14 +144,14 @@ const live = <A, E>(layer: Layer.Layer<A, E>, more: Readonly<Record<string, stri
   }).pipe(Effect.provide(FakeServer.layer(answers)))
 
 describe("docs/guards.md", () => {
-  it("every block is here, or in an example", () => assertAlive("docs/guards.md"))
+  it("contains only code that is in this file or in an example", () => assertAlive("docs/guards.md"))
 
   it.effect("the first program answers behind guards", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* First.program, "hello")
     }).pipe(Effect.provide(guarded(Guards.standard))))
 
-  it.live("its layer, that of alerts, of the environment and of a store are built, and answer", () =>
+  it.live("the layers with guards, with alerts, with a store and from the environment answer", () =>
     Effect.gen(function*() {
       for (const layer of [First.ClaudeLive, Watched, FromEnvironment, Stored]) {
         assert.deepStrictEqual(yield* live(layer), { text: "hello", requests: 1 })
@@ -159,7 +159,7 @@ describe("docs/guards.md", () => {
       assert.isTrue(Exit.isFailure(yield* Effect.exit(live(FromEnvironment, { CLAUDE_CONCURRENCY_MAX: "none" }))))
     }))
 
-  it.effect("a full queue turns a call away with Saturated", () =>
+  it.effect("a full queue rejects a call with Saturated", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 264; i++) yield* Effect.forkChild(ask, start)
       const error = yield* Effect.flip(ask)
@@ -229,7 +229,7 @@ describe("docs/guards.md", () => {
       assert.lengthOf(yield* FakeClaude.received, 50)
     }).pipe(Effect.provide(guarded({ quota: { requests: 50 } }, Faults.cycle(Faults.silence)))))
 
-  it.effect("quotas of classes are told apart", () =>
+  it.effect("each class of models has its own quota", () =>
     Effect.gen(function*() {
       yield* ask
       yield* Claude.text("hi", { model: "claude-haiku-5-5" })
@@ -250,7 +250,7 @@ describe("docs/guards.md", () => {
       Effect.provide(guarded({ concurrency: { max: 1 } }, Faults.cycle(Faults.answer("a b", { every: "1 second" }))))
     ))
 
-  it.effect("an open circuit turns calls away at once, unless they may wait", () =>
+  it.effect("an open circuit rejects calls at once, unless they may wait", () =>
     Effect.gen(function*() {
       yield* opened
       const fast = yield* Effect.flip(ask.pipe(Policy.apply(failFast)))
@@ -262,7 +262,7 @@ describe("docs/guards.md", () => {
       assert.strictEqual(yield* Fiber.join(patient), "hello")
     }).pipe(Effect.provide(guarded(Guards.standard, after20))))
 
-  it.effect("a circuit stays open for as long as it is told", () =>
+  it.effect("a circuit stays open for openFor", () =>
     Effect.gen(function*() {
       yield* opened
       yield* TestClock.adjust("9 seconds")
@@ -271,7 +271,7 @@ describe("docs/guards.md", () => {
       assert.strictEqual(yield* ask, "hello")
     }).pipe(Effect.provide(guarded(shared, after20))))
 
-  it.effect("the budget ends a call with the error it had, and says so", () =>
+  it.effect("an empty budget ends a call with its last error and gaveUp BudgetSpent", () =>
     Effect.gen(function*() {
       const many = Array.from({ length: 30 }, () => Effect.exit(impatient))
       const all = yield* Effect.forkChild(Effect.all(many, { concurrency: "unbounded" }))
@@ -288,7 +288,7 @@ describe("docs/guards.md", () => {
       assert.notInclude(JSON.stringify(yield* Fiber.join(all)), "BudgetSpent")
     }).pipe(Effect.provide(guarded({ budget: false }, Faults.cycle(Faults.overloaded)))))
 
-  it.effect("alerts tell that calls fail, once", () =>
+  it.effect("an alert reports failing calls once", () =>
     Effect.gen(function*() {
       const raised: Array<string> = []
       const alerts = Layer.succeed(Monitor.Alerts, { raise: ({ _tag }) => Effect.sync(() => void raised.push(_tag)) })
@@ -297,7 +297,7 @@ describe("docs/guards.md", () => {
       assert.deepStrictEqual(raised.toSorted(), ["CircuitOpened", "SuccessRateLow"])
     }))
 
-  it.effect("status is of what was asked", () =>
+  it.effect("status shows the models that were called", () =>
     Effect.gen(function*() {
       yield* ask
       const status = yield* Guards.status
@@ -313,7 +313,7 @@ describe("docs/guards.md", () => {
       assert.deepStrictEqual(status.successRate, { rate: 1, calls: 1, failures: 0, causes: [], low: false })
     }).pipe(Effect.provide(guarded(Guards.standard))))
 
-  it.effect("a model is isolated by hand, and opened again", () =>
+  it.effect("an operator can isolate a model, and reset it", () =>
     Effect.gen(function*() {
       yield* opened
       yield* tonight
@@ -324,7 +324,7 @@ describe("docs/guards.md", () => {
       assert.strictEqual(yield* Claude.text("hi", { model: "claude-opus-5" }), "hello")
     }).pipe(Effect.provide(guarded(Guards.standard, after20))))
 
-  it.effect("drain lets what runs end, and admits nothing new", () =>
+  it.effect("drain lets running calls end, and admits no new ones", () =>
     Effect.gen(function*() {
       const running = yield* Effect.forkChild(ask, start)
       const stopping = yield* Effect.forkChild(stop, start)
@@ -367,12 +367,12 @@ describe("docs/guards.md", () => {
       assert.strictEqual(error._tag, "CircuitOpen")
     }))
 
-  it("the stores have no default, and there is one of levels too", () => {
+  it("the stores have no default value", () => {
     assert.isUndefined(Context.get(Context.empty(), Circuit.Store))
     assert.isUndefined(Context.get(Context.empty(), Quota.Store))
   })
 
-  it.effect("a guard of your own learns what was used, and stops what comes after", () =>
+  it.effect("a custom guard learns the usage, and rejects later calls", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* ask, "hello")
       const error = yield* Effect.flip(ask)
@@ -382,8 +382,8 @@ describe("docs/guards.md", () => {
       assert.strictEqual((yield* Guards.status).account?.state, "closed")
     }).pipe(Effect.provide(guarded({ ...capped, extra: [cap(1)] }))))
 
-  it("contradictions are refused when the guards are built", () => {
+  it("contradictory guards are rejected when they are created", () => {
     assert.throws(() => Guards.apply({ concurrency: { max: 4, min: 8 } }), RangeError, "min (8) is more than max (4)")
-    assert.include(Guards.describe(capped), "1 of your own")
+    assert.include(Guards.describe(capped), "custom guards: 1")
   })
 })

@@ -187,7 +187,7 @@ describe("sinks", () => {
 
   const both = CallLog.combine(CallLog.layer, metrics)
 
-  it.effect("of your own count what you like", () =>
+  it.effect("of your own can count events", () =>
     Effect.gen(function*() {
       yield* finish(
         Claude.text("hi").pipe(
@@ -244,9 +244,9 @@ describe("sinks", () => {
       )
     ))
 
-  it.effect("layerNoop is the silence on purpose", () => Effect.scoped(Layer.build(ClaudeLive)))
+  it.effect("can be switched off with layerNoop", () => Effect.scoped(Layer.build(ClaudeLive)))
 
-  it.effect("an error holds an answer for those who ask", () =>
+  it.effect("can read the answer that an error holds", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
       const audit = Layer.succeed(CallLog.CallLog, {
@@ -272,7 +272,7 @@ describe("correlation", () => {
     return yield* Claude.text("Hello")
   }).pipe(Policy.apply(Policy.standard))
 
-  it.effect("the id of the call is that of its events, in every attempt", () =>
+  it.effect("all events and log lines of a call have the same call id", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       yield* finish(question.pipe(
@@ -285,7 +285,7 @@ describe("correlation", () => {
       assert.deepStrictEqual(lines, [1, 2].map((n) => `asking Claude, call ${first?.call}, attempt ${n}`))
     }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer(retried), CallLog.layerMemory))))
 
-  it.effect("a call without a policy has no id, and tells of its attempts only", () =>
+  it.effect("a call without a policy logs its attempts only, without a call id", () =>
     Effect.gen(function*() {
       yield* Claude.text("hi")
       const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
@@ -303,7 +303,7 @@ describe("costs", () => {
     Effect.tap(({ cost, status, tokens }) => Effect.logInfo({ status, dollars: cost.dollars, ...tokens }))
   )
 
-  it.effect("an outcome has the cost of all attempts", () =>
+  it.effect("an outcome has the cost of all attempts together", () =>
     Effect.gen(function*() {
       const result = yield* finish(billed)
       const outcome = result._tag === "Success" ? result.success : assert.fail()
@@ -316,10 +316,10 @@ describe("costs", () => {
     ))))
 })
 
-describe("tests", () => {
+describe("layerMemory", () => {
   const testLayer = Layer.provideMerge(FakeClaude.layer(retried), CallLog.layerMemory)
 
-  it.effect("the events so far", () =>
+  it.effect("gives a test the events so far", () =>
     Effect.gen(function*() {
       yield* finish(Claude.text("Hello").pipe(Policy.apply(Policy.standard)))
       const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)

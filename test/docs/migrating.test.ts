@@ -59,12 +59,12 @@ const read = async (client: Anthropic) => {
 }
 
 describe("the SDK", () => {
-  it.live("sends 3 requests by default, also when the money is spent", () =>
+  it.live("sends 3 requests by default, even after the spend limit is reached", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* withSdk({}, create)).sent, 3)
     }).pipe(serve(Faults.spendLimited)))
 
-  it.live("takes a stream that was cut for a whole answer", () =>
+  it.live("treats a stream that was cut as a complete answer", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* withSdk({}, read), { outcome: { answer: "Once upon " }, sent: 1 })
     }).pipe(serve(Faults.breaks("Once upon ", "end"))))
@@ -76,7 +76,7 @@ describe("the SDK", () => {
       assert.strictEqual(sent, 1)
     }).pipe(serve(Faults.breaks("Once upon ", "reset"))))
 
-  it.live("takes a web page with status 200 for an answer", () =>
+  it.live("treats a web page with status 200 as an answer", () =>
     Effect.gen(function*() {
       const { outcome } = yield* withSdk({}, create)
       assert.include("answer" in outcome ? outcome.answer as unknown as string : "", "<html>")
@@ -89,20 +89,20 @@ describe("the SDK", () => {
     }).pipe(serve(Faults.answer("one two three", { every: "50 millis" }))))
 })
 
-describe("instead of the SDK", () => {
-  it.effect("the first program asks at most three times", () =>
+describe("the code that replaces the SDK", () => {
+  it.effect("sends at most three requests in the first program", () =>
     Effect.gen(function*() {
       const error = yield* finish(Effect.flip(program))
       assert.deepStrictEqual([error._tag, error.gaveUp], ["Overloaded", "RetriesSpent"])
       assert.strictEqual(yield* requests, 3)
     }).pipe(fake(Faults.overloaded, Faults.overloaded, Faults.overloaded, Faults.answer("late"))))
 
-  it.effect("the first program prints the content of the message", () =>
+  it.effect("prints the content of the message in the first program", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* program).text, "slow water")
     }).pipe(fake(Faults.answer("slow water"))))
 
-  it.effect("spent money is final", () =>
+  it.effect("does not retry after the spend limit", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(ask.pipe(Policy.apply(Policy.standard))))._tag, "SpendLimitReached")
       assert.strictEqual(yield* requests, 1)
@@ -121,7 +121,7 @@ describe("instead of the SDK", () => {
       assert.strictEqual(yield* finish(ask.pipe(Policy.apply(Policy.standard))), "whole")
     }).pipe(fake(fault, fault, Faults.answer("whole"))))
 
-  it.live("a client of one's own keeps its address and key, and does not retry", () =>
+  it.live("keeps the address and key of the caller's own client, but not its retries", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       const client = new Anthropic({ apiKey: "sk-fake", baseURL: url, maxRetries: 2 })
@@ -134,7 +134,7 @@ describe("instead of the SDK", () => {
       assert.strictEqual(all[0]?.headers.authorization, "Bearer sk-fake")
     }).pipe(serve(Faults.overloaded)))
 
-  it.live("an abort signal interrupts the call", () =>
+  it.live("interrupts the call on an abort signal", () =>
     Effect.gen(function*() {
       const controller = new AbortController()
       const ran = Effect.runPromiseExit(ask.pipe(Effect.provide(FakeClaude.layer([Faults.silence]))), {
@@ -159,7 +159,7 @@ export const likeTheLoop = ask.pipe(
 )
 
 describe("a loop around the SDK", () => {
-  it.live("multiplies with the retries of the SDK", () =>
+  it.live("multiplies the retries of the SDK", () =>
     Effect.gen(function*() {
       const { sent } = yield* withSdk({}, async (client) => {
         for (let attempt = 0;; attempt++) {
@@ -174,7 +174,7 @@ describe("a loop around the SDK", () => {
     }).pipe(serve(Faults.fails(529, "overloaded_error", "Overloaded", { headers: { "retry-after-ms": "1" } }))))
 })
 
-describe("instead of a loop", () => {
+describe("the schedule that replaces a loop", () => {
   it.effect("waits 1, 2, 4 and 8 seconds, and gives up after 5 requests", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Effect.flip(likeTheLoop))
@@ -206,15 +206,15 @@ const recipe = Claude.object(Recipe, "Give me a recipe for tea.").pipe(
   Policy.apply({ ...Policy.standard, reask: 1 })
 )
 
-describe("instead of ai", () => {
-  it.effect("pings are not content", () =>
+describe("the code that replaces ai", () => {
+  it.effect("does not count pings as content", () =>
     Effect.gen(function*() {
       const error = yield* finish(Effect.flip(limited))
       assert.deepInclude({ ...error }, { _tag: "TimedOut", gaveUp: "RetriesSpent" })
       assert.strictEqual(yield* requests, 3)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.pings("a", "1 second"))))))
 
-  it.effect("an object is decoded by a schema, and asked for again", () =>
+  it.effect("decodes an object with a schema, and asks again if it is malformed", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* recipe, { name: "Tea", steps: ["Boil.", "Wait."] })
       assert.strictEqual(yield* requests, 2)
@@ -236,7 +236,7 @@ describe("errors of the SDK", () => {
     [504, "timeout_error", "ServerFault"],
     [529, "overloaded_error", "Overloaded"]
   ]
-  it.effect("in a stream, before and after content", () =>
+  it.effect("in a stream depend on whether content had arrived", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(ask))._tag, "Overloaded")
       assert.strictEqual((yield* Effect.flip(ask))._tag, "PartialAnswer")

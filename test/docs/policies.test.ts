@@ -33,7 +33,7 @@ it.effect("the first program waits out eleven rate limits", () =>
   }).pipe(fake(...Array.from({ length: 11 }, () => Faults.rateLimited()), Faults.answer("slow water"))))
 
 describe("retry", () => {
-  it.effect("only what is listed", () =>
+  it.effect("applies only to the listed kinds", () =>
     Effect.gen(function*() {
       const waits = Retry.backoff({ times: 2, base: "1 second" })
       const twice = Policy.apply({ retry: { RateLimited: waits, Overloaded: waits }, maxRetries: 2 })
@@ -58,21 +58,21 @@ describe("retry", () => {
       )
     )))
 
-  it.effect("never what is permanent, if it is a record", () =>
+  it.effect("never applies to permanent errors, if it is a record", () =>
     Effect.gen(function*() {
       const stubborn = Policy.apply({ retry: { InvalidRequest: Schedule.recurs(3) } })
       assert.strictEqual((yield* Effect.flip(ask.pipe(stubborn))).gaveUp, "NotRetried")
       assert.strictEqual(yield* requests, 1)
     }).pipe(always(Faults.fails(400, "invalid_request_error", "no"))))
 
-  it.effect("by one schedule for all kinds, permanent ones too", () =>
+  it.effect("applies one schedule to all kinds, permanent ones too", () =>
     Effect.gen(function*() {
       const blunt = Policy.apply({ retry: Schedule.recurs(3) })
       yield* Effect.flip(ask.pipe(blunt))
       assert.strictEqual(yield* requests, 4)
     }).pipe(always(Faults.fails(400, "invalid_request_error", "no"))))
 
-  it.effect("no more often than maxRetries, over all kinds", () =>
+  it.effect("stops at maxRetries, counted over all kinds", () =>
     Effect.gen(function*() {
       const few = Policy.apply({ ...Policy.standard, maxRetries: 3 })
       yield* finish(Effect.flip(ask.pipe(few)))
@@ -88,17 +88,17 @@ describe("retry", () => {
       assert.strictEqual(yield* Fiber.join(call), "late")
     }).pipe(fake(Faults.rateLimited("20 seconds"), Faults.answer("late"))))
 
-  it.effect("begins no wait that ends too late", () =>
+  it.effect("gives up at once if the wait would end after the deadline", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ask.pipe(Policy.apply(Policy.standard)))
       assert.deepStrictEqual([error._tag, error.gaveUp], ["RateLimited", "DeadlineTooClose"])
     }).pipe(fake(Faults.rateLimited("6 minutes"))))
 })
 
-describe("answers", () => {
+describe("reask", () => {
   const Mood = Schema.Struct({ mood: Schema.Literals(["good", "bad"]) })
 
-  it.effect("asks again for a malformed answer, and says what was wrong", () =>
+  it.effect("asks again after a malformed answer, and tells Claude the mistakes", () =>
     Effect.gen(function*() {
       const judged = Claude.object(Mood, "How does the customer feel? Late, but what a machine!").pipe(
         Policy.apply({ reask: 2 })
@@ -110,14 +110,14 @@ describe("answers", () => {
 })
 
 describe("limits", () => {
-  it.effect("of an attempt: TimedOut, which can be retried", () =>
+  it.effect("for an attempt cause TimedOut, which can be retried", () =>
     Effect.gen(function*() {
       const brisk = Policy.apply({ ...Policy.standard, firstToken: "15 seconds", idle: "20 seconds" })
       assert.strictEqual(yield* finish(ask.pipe(brisk)), "here")
       assert.strictEqual(yield* requests, 2)
     }).pipe(fake(Faults.pings(), Faults.answer("here"))))
 
-  it.effect("of the call: DeadlineExceeded, on time", () =>
+  it.effect("for the call cause DeadlineExceeded, on time", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Effect.flip(ask.pipe(Policy.apply({ overall: "20 seconds" }))))
       yield* TestClock.adjust("19999 millis")
@@ -126,13 +126,19 @@ describe("limits", () => {
       assert.strictEqual((yield* Fiber.join(call))._tag, "DeadlineExceeded")
     }).pipe(fake(Faults.pings("a", "1 second"))))
 
-  it("are a third of a short overall, and 5 seconds at least", () => {
+  it("for an attempt default to a third of a short overall limit, and to at least 5 seconds", () => {
     const shown = (overall: Duration.Input) => Policy.describe({ ...Policy.standard, overall })
-    assert.include(shown("24 seconds"), "headers in 8s, first token in 8s (120s thinking), silence 8s, no content 8s")
-    assert.include(shown("9 seconds"), "headers in 5s, first token in 5s (120s thinking), silence 5s, no content 5s")
+    assert.include(
+      shown("24 seconds"),
+      "headers in 8s, first token in 8s (120s thinking), silence up to 8s, no content up to 8s"
+    )
+    assert.include(
+      shown("9 seconds"),
+      "headers in 5s, first token in 5s (120s thinking), silence up to 5s, no content up to 5s"
+    )
     assert.include(
       shown("5 minutes"),
-      "headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s"
+      "headers in 10s, first token in 30s (120s thinking), silence up to 30s, no content up to 60s"
     )
   })
 
@@ -157,14 +163,14 @@ describe("limits", () => {
 })
 
 describe("requests", () => {
-  it.effect("that cannot work are not sent", () =>
+  it.effect("that are invalid are not sent", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text(" ").pipe(Policy.apply(Policy.none)))
       assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false })
       assert.strictEqual(yield* requests, 0)
     }).pipe(fake()))
 
-  it.effect("are held to the catalogue if the policy is strict", () =>
+  it.effect("are checked against the catalogue if the policy is strict", () =>
     Effect.gen(function*() {
       const strict = Policy.apply({ ...Policy.standard, strict: true })
       const error = yield* Effect.flip(Claude.text("hi", { model: "claude-nope-1" }).pipe(strict))
@@ -172,7 +178,7 @@ describe("requests", () => {
       assert.strictEqual(yield* requests, 0)
     }).pipe(fake()))
 
-  it.effect("are counted first if the policy says so", () =>
+  it.effect("are counted before they are sent if precheck is \"count\"", () =>
     Effect.gen(function*() {
       const counted = Policy.apply({ ...Policy.standard, precheck: "count" })
       const long = "word ".repeat(1_000_000)
@@ -182,14 +188,14 @@ describe("requests", () => {
 })
 
 describe("describe", () => {
-  it("prints the plan as the page shows it", () => {
+  it("prints the plan exactly as the page shows it", () => {
     const plan = Policy.describe(patient)
     assert.include(page, `\`\`\`text\n${plan}\n\`\`\``)
   })
 })
 
 describe("outcome", () => {
-  it.effect("is a value, whatever happened", () =>
+  it.effect("is a value for every ending of the call", () =>
     Effect.gen(function*() {
       const shown = ask.pipe(
         Policy.apply(Policy.standard),
@@ -216,7 +222,7 @@ class Busy extends Data.TaggedError("Busy")<{}> {}
 describe("errors of the application", () => {
   const check = (text: string) => text === "busy" ? Effect.fail(new Busy()) : Effect.succeed(text)
 
-  it.effect("are retried by Retry.byTag, with their class", () =>
+  it.effect("are retried if their class is passed to Retry.byTag", () =>
     Effect.gen(function*() {
       const checked = ask.pipe(
         Effect.flatMap(check),
@@ -229,7 +235,7 @@ describe("errors of the application", () => {
       assert.strictEqual(yield* requests, 2)
     }).pipe(fake(Faults.answer("busy"), Faults.answer("free"))))
 
-  it.effect("are final without it", () =>
+  it.effect("are final without Retry.byTag", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ask.pipe(Effect.flatMap(check), Policy.apply(Policy.standard)))
       assert.instanceOf(error, Busy)
@@ -238,7 +244,7 @@ describe("errors of the application", () => {
 })
 
 describe("Effect.retry", () => {
-  it.effect("takes the same record", () =>
+  it.effect("accepts the same record through Retry.byTag", () =>
     Effect.gen(function*() {
       const retried = Effect.retry(ask, Retry.byTag(Retry.standard))
       assert.strictEqual(yield* finish(retried), "slow water")
@@ -262,7 +268,7 @@ describe("a policy", () => {
       assert.strictEqual(yield* requests, 4)
     }).pipe(always(Faults.overloaded)))
 
-  it.effect("that is missing sends one request", () =>
+  it.effect("is optional: a call without one sends one request", () =>
     Effect.gen(function*() {
       assert.isTrue(ClaudeError.is(yield* Effect.flip(ask)))
       assert.strictEqual(yield* requests, 1)

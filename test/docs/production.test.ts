@@ -91,9 +91,9 @@ const env = (url: string) =>
   }))
 
 describe("docs/production.md", () => {
-  it("every block is here, or in an example", () => assertAlive("docs/production.md"))
+  it("contains only code that is in this file or in an example", () => assertAlive("docs/production.md"))
 
-  it.live("the service answers, and says 503 where trying again may help, and 500 where not", () =>
+  it.live("the service responds with 503 if a retry may help, and with 500 if not", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Service.program)
       assert.deepStrictEqual(yield* post, { status: 200, text: "hello" })
@@ -106,7 +106,7 @@ describe("docs/production.md", () => {
       )
     ))
 
-  it.live("a call that runs when the service is stopped is answered, and a new one is turned away", () =>
+  it.live("a stopping service answers running calls and rejects new ones", () =>
     Effect.gen(function*() {
       const begun = yield* Deferred.make<void>()
       const slow = (): Effect.Effect<Faults.Turn> =>
@@ -128,21 +128,21 @@ describe("docs/production.md", () => {
     assert.strictEqual(code, 130)
   })
 
-  it.live("its layer is built from the environment", () =>
+  it.live("the layer is built from the environment", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       const text = yield* Claude.text("hi").pipe(Effect.provide(Layer.provide(Service.ClaudeLive, env(url))))
       assert.strictEqual(text, "hello")
     }).pipe(Effect.provide(FakeServer.layer(answers))))
 
-  it.effect("an answer says what the limits of the account are", () =>
+  it.effect("an answer contains the limits of the account", () =>
     Effect.gen(function*() {
       const { requests } = yield* limits
       assert.isNumber(requests?.limit)
       assert.isNumber(requests?.remaining)
     }).pipe(Effect.provide(FakeClaude.layer(answers))))
 
-  it.live("a key is read for each attempt", () =>
+  it.live("the key is read for each attempt", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       yield* Effect.repeat(Claude.text("hi"), { times: 1 }).pipe(
@@ -154,9 +154,9 @@ describe("docs/production.md", () => {
       ])
     }).pipe(Effect.provide(FakeServer.layer(answers))))
 
-  it("a layer with two logs is one", () => assert.isTrue(Layer.isLayer(Logged)))
+  it("two logs can be merged into one layer", () => assert.isTrue(Layer.isLayer(Logged)))
 
-  it.effect("the number of the attempt and the id of the call are there for lines of your own", () =>
+  it.effect("the attempt number and the call id are available to the program's own log lines", () =>
     Effect.gen(function*() {
       const ids: Array<unknown> = []
       const call = yield* Effect.gen(function*() {
@@ -181,7 +181,7 @@ describe("docs/production.md", () => {
       assert.closeTo(yield* Ref.get(total), 0.003, 1e-9)
     }))
 
-  it.effect("what is printed at the start says what will happen, and goes on without the list of models", () =>
+  it.effect("the start-up code prints the plan, and goes on if the model list cannot be fetched", () =>
     Effect.gen(function*() {
       yield* startup
       assert.include(Policy.describe(Service.policy), "claude-haiku-5-5")
@@ -198,7 +198,7 @@ describe("docs/production.md", () => {
       return [_tag, gaveUp]
     }).pipe(Effect.provide(FakeClaude.layer(playable).pipe(Layer.provide(CallLog.layerNoop))))
 
-  it.effect("the reasons of the runbook are those that a call gives up with", () =>
+  it.effect("calls give up with the reasons that the runbook lists", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* runbook([Faults.unauthorized]), ["AuthenticationFailed", "NotRetried"])
       assert.deepStrictEqual(yield* runbook([Faults.spendLimited]), ["SpendLimitReached", "NotRetried"])

@@ -100,9 +100,9 @@ const asked = <E>(
   }).pipe(Effect.provide(FakeServer.layer(answers)))
 
 describe("docs/proxies.md", () => {
-  it("every block is here, or in an example", () => assertAlive("docs/proxies.md"))
+  it("contains only code that is in this file or in an example", () => assertAlive("docs/proxies.md"))
 
-  it.live("the first program goes through the proxy that is given", () =>
+  it.live("the first program sends through the given proxy", () =>
     Effect.gen(function*() {
       const proxy = yield* proxying
       assert.strictEqual((yield* asked(() => First.behind(proxy.url))).text, "hello")
@@ -110,7 +110,7 @@ describe("docs/proxies.md", () => {
       assert.strictEqual(yield* First.program.pipe(Effect.provide(FakeClaude.layer(answers))), "hello")
     }).pipe(Effect.scoped))
 
-  it.live("NodeAnthropic goes through the global dispatcher", () =>
+  it.live("NodeAnthropic sends through the global dispatcher", () =>
     Effect.gen(function*() {
       const proxy = yield* proxying
       const before = getGlobalDispatcher()
@@ -140,7 +140,7 @@ describe("docs/proxies.md", () => {
       assert.strictEqual(proxy.forwarded(), 0)
     }).pipe(Effect.scoped, Effect.provide(FakeServer.layer(answers))))
 
-  it.live("a pool has no more sockets than it may", () =>
+  it.live("a pool opens no more sockets than its limit", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       yield* Effect.all([ask, ask, ask], { concurrency: "unbounded" }).pipe(
@@ -167,7 +167,7 @@ describe("docs/proxies.md", () => {
       assert.deepStrictEqual(other, { text: "hello", authorized: ["Bearer other"] })
     }))
 
-  it("a key, an address, a fetch or a dispatcher beside a client is refused", () => {
+  it("a client together with a key, an address, a fetch or a dispatcher is rejected", () => {
     const client = new Sdk({ apiKey: "own" })
     const fetch = globalThis.fetch
     for (const more of [{ apiKey: "k" }, { authToken: "t" }, { baseUrl: "http://localhost" }, { fetch }]) {
@@ -192,7 +192,7 @@ describe("docs/proxies.md", () => {
       assert.deepStrictEqual(both.authorized, ["Bearer k"])
     }))
 
-  it.live("a gateway that leaves out message_stop is believed where that is said", () =>
+  it.live("an answer without message_stop is complete if messageStop is optional", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       const variables = env({ GATEWAY_TOKEN: "t", ANTHROPIC_API_KEY: "k", ANTHROPIC_BASE_URL: url })
@@ -209,7 +209,7 @@ describe("docs/proxies.md", () => {
       ])
     ))
 
-  it.live("no key at all is an error of the configuration", () =>
+  it.live("a missing key is a ConfigError", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(asked(() => NodeAnthropic.layerConfig(), {}))
       assert.isTrue(Exit.isFailure(exit))

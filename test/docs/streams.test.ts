@@ -47,7 +47,7 @@ it.effect("the first program prints the answer, and retries until it begins", ()
     assert.strictEqual(yield* requests, 2)
   }).pipe(playing(Faults.overloaded, Faults.answer("Once upon a time."))))
 
-describe("open", () => {
+describe("Claude.open", () => {
   const { show, shown } = screen()
   const told = Effect.gen(function*() {
     const answer = yield* Claude.open("Tell me a story.").pipe(Policy.apply(Policy.standard))
@@ -105,7 +105,7 @@ describe("onBreak: fail", () => {
       assert.strictEqual(yield* rescued, "Once upon …")
     }).pipe(playing(Faults.breaks("Once upon"))))
 
-  it.effect("the stream shows nothing twice, and fails", () =>
+  it.effect("the stream emits no text twice, and fails", () =>
     Effect.gen(function*() {
       const { show, shown } = screen()
       const result = yield* finish(
@@ -132,14 +132,14 @@ describe("onBreak: restart", () => {
     })
   )
 
-  it.effect("a reader that heeds the mark shows the whole answer once", () =>
+  it.effect("a reader that clears its output at the restarted event shows the whole answer once", () =>
     Effect.gen(function*() {
       yield* finish(reader)
       assert.strictEqual(shown.join(""), "Once upon a time.")
       assert.strictEqual(yield* requests, 2)
     }).pipe(playing(Faults.breaks("Once upon"), Faults.answer("Once upon a time."))))
 
-  it.effect("is fail for text", () =>
+  it.effect("text streams fail instead", () =>
     Effect.gen(function*() {
       const result = yield* finish(
         Claude.stream("hi").pipe(
@@ -158,13 +158,13 @@ describe("onBreak: resume", () => {
     Stream.mkString
   )
 
-  it.effect("asks for the rest, and shows nothing twice", () =>
+  it.effect("the stream asks for the rest, and emits no text twice", () =>
     Effect.gen(function*() {
       assert.deepInclude(yield* finish(story), { success: "Once upon a time." })
       assert.strictEqual(yield* requests, 2)
     }).pipe(playing(Faults.breaks("Once upon"), Faults.answer("Once upon a time."))))
 
-  it.effect("marks the seam in the events", () =>
+  it.effect("the events contain a resumed event where the rest begins", () =>
     Effect.gen(function*() {
       const result = yield* finish(
         Claude.events("hi").pipe(
@@ -180,7 +180,7 @@ describe("onBreak: resume", () => {
       })
     }).pipe(playing(Faults.breaks("Once upon"), Faults.answer("Once upon a time."))))
 
-  it("needs a retry, which says how often", () => {
+  it("a policy without retry is rejected", () => {
     assert.throws(() => Policy.applyStream({ onBreak: "resume" }), RangeError, /without retry it does nothing/)
   })
 })
@@ -190,7 +190,7 @@ describe("limits", () => {
     Policy.applyStream({ ...Policy.standard, overall: "1 minute", streamOverall: "5 minutes" })
   )
 
-  it.effect("streamOverall ends a stream that is longer, overall does not", () =>
+  it.effect("streamOverall ends a longer stream, and overall does not", () =>
     Effect.gen(function*() {
       const { show, shown } = screen()
       const result = yield* finish(Stream.runForEach(story, show))
@@ -214,7 +214,7 @@ describe("limits", () => {
 })
 
 describe("an answer that reaches its limit", () => {
-  it.effect("is Truncated, whatever the policy does about collected answers", () =>
+  it.effect("fails with Truncated, even if the policy continues collected answers", () =>
     Effect.gen(function*() {
       const result = yield* finish(
         Claude.stream("hi").pipe(
@@ -281,7 +281,7 @@ describe("a route that opens first", () => {
 describe("leaving", () => {
   const firstWords = Claude.stream("Tell me a story.").pipe(Stream.take(3), Stream.mkString)
 
-  it.effect("early is a success", () =>
+  it.effect("ends the call with success", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* firstWords, "Once upon a ")
     }).pipe(playing(Faults.answer("Once upon a time."))))

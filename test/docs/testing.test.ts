@@ -23,7 +23,7 @@ const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   })
 
 describe("the page", () => {
-  it("every block runs", () => assertAlive("docs/testing.md"))
+  it("contains only code that runs", () => assertAlive("docs/testing.md"))
 
   it("names every fault", () => {
     const plumbing = new Set(["apiHeaders", "bytesOf", "errorBody", "toScript"])
@@ -63,7 +63,7 @@ describe("scripts", () => {
       }).pipe(Effect.provide(fake), Random.withSeed("scripts"))
   )
 
-  it.effect("a list that is too short says so", () =>
+  it.effect("that are too short say so in the error", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ask)
       assert.match(error.message, /the fault script ran out: it has 0 turns/)
@@ -94,7 +94,7 @@ describe("faults", () => {
     ["EmptyAnswer", [Faults.emptyAnswer]]
   ]
 
-  it("are in the table beside their error", () => {
+  it("are in the table with their error", () => {
     for (const [tag] of rows) assert.include(page, `| \`${tag}\` |`)
   })
 
@@ -107,7 +107,7 @@ describe("faults", () => {
       }).pipe(Effect.provide(FakeClaude.layer([turn])))
   )
 
-  it.effect("a paused turn is Truncated without a policy, and goes on with one", () =>
+  it.effect("pause a turn, which is Truncated without a policy, and continued with one", () =>
     Effect.gen(function*() {
       const plain = yield* Effect.flip(Claude.message("Hello"))
       assert.strictEqual(plain._tag, "Truncated")
@@ -204,7 +204,7 @@ describe("answers", () => {
     Faults.answer("", { tool: { name: "stock", input: { size: "M" } } })
   ])
 
-  it.effect("are played in their order", () =>
+  it.effect("are played in order", () =>
     Effect.gen(function*() {
       const all = yield* finish(Effect.all([
         Claude.text("Hello"),
@@ -220,7 +220,7 @@ describe("answers", () => {
       ])
     }).pipe(Effect.provide(answers)))
 
-  it.effect("a record is a list of pairs, as the API has it", () =>
+  it.effect("contain a record as a list of pairs, as in the API", () =>
     Effect.gen(function*() {
       const scores = yield* Claude.object(Schema.Struct({ scores: Schema.Record(Schema.String, Schema.Finite) }), "?")
       assert.deepStrictEqual(scores, { scores: { ada: 7 } })
@@ -228,7 +228,7 @@ describe("answers", () => {
 })
 
 describe("requests", () => {
-  it.effect("are kept as they were sent", () =>
+  it.effect("are recorded as they were sent", () =>
     Effect.gen(function*() {
       yield* Claude.text("Hello", { system: "Be brief." })
       const [first] = yield* FakeClaude.received
@@ -335,7 +335,7 @@ describe("FakeServer", () => {
       assert.lengthOf(requests, 2)
     }))
 
-  it.live("refuses what the API refuses, and uses up no turn", () =>
+  it.live("rejects a request that the API rejects, without using up a turn", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       const claude = NodeAnthropic.layer({ apiKey: "any", baseUrl: url })

@@ -419,7 +419,7 @@ describe("the fiber of the queue", () => {
     return { sleeps, counting }
   })
 
-  it.effect("runs while calls wait, once for all of them", () =>
+  it.effect("runs only while calls wait, and is shared by all of them", () =>
     Effect.gen(function*() {
       const { enter, release, state } = yield* gate(0)
       assert.isFalse(isServing(state.scope))

@@ -151,9 +151,9 @@ describe("the text of a notice", () => {
     expect(tags.map((tag) => `${tag}: ${said(tag)}`)).toMatchInlineSnapshot(`
       [
         "InvalidRequest: The assistant could not understand this request. Please put it in another way.",
-        "AuthenticationFailed: The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+        "AuthenticationFailed: The assistant is not set up correctly. Trying again will not help: please contact the team that runs it.",
         "PermissionDenied: The assistant is not available for this account. Trying again will not help: please ask for access.",
-        "ResourceNotFound: The assistant is not set up correctly. Trying again will not help: please tell whoever looks after it.",
+        "ResourceNotFound: The assistant is not set up correctly. Trying again will not help: please contact the team that runs it.",
         "RequestTooLarge: That is more than the assistant can take at once. Please shorten it.",
         "ContextWindowExceeded: This conversation has become too long for the assistant. Please start a new one.",
         "SpendLimitReached: The assistant has reached its spending limit. Trying again will not help for now.",
@@ -471,7 +471,9 @@ describe("Fallback.accounts", () => {
       Effect.gen(function*() {
         const { layer } = account([Faults.answer("hello")])
         assert.strictEqual(yield* Fallback.accounts([unbuilt, layer])(Claude.text("hi")), "hello")
-        assert.deepStrictEqual(yield* warnings, ["AccountNotBuilt: account 2: its layer was not built (NoKey)"])
+        assert.deepStrictEqual(yield* warnings, [
+          "AccountNotBuilt: the layer of account 2 failed to build (NoKey), so this account was skipped: check this layer"
+        ])
         assert.deepStrictEqual(yield* changes, [["SpendLimitReached", "account 2"], ["SpendLimitReached", "account 3"]])
       }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer([refused]), CallLog.layerMemory))))
 

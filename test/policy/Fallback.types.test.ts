@@ -190,8 +190,8 @@ describe("Fallback.accounts", () => {
   })
 })
 
-describe("on", () => {
-  it("may leave a kind to what is usual in each of them", () => {
+describe("the option `on`", () => {
+  it("may be undefined, or undefined for a kind, in every fallback", () => {
     const on = { Overloaded: undefined }
     const lastGood = { key: "a", schema: Schema.String, maxAge: "1 hour" } as const
     expectTypeOf(() => Fallback.models(["claude-haiku-5-5"], { on })).toBeFunction()
@@ -200,7 +200,7 @@ describe("on", () => {
     expectTypeOf(() => Fallback.notice({ on: undefined })).toBeFunction()
   })
 
-  it("may say that a model must be larger, and nothing else may", () => {
+  it("accepts \"larger\" for models, but not for accounts", () => {
     const on: Fallback.On<boolean | "larger"> = { ContextWindowExceeded: "larger" }
     expectTypeOf(() => Fallback.models(["claude-haiku-5-5"], { on })).toBeFunction()
     // @ts-expect-error an account has no window

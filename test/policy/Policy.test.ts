@@ -63,7 +63,7 @@ describe("the error type", () => {
 })
 
 describe("one call", () => {
-  it.effect("counts each failure, even if the wire fails with the same object", () =>
+  it.effect("counts each failure, even if every request fails with the same error object", () =>
     Effect.gen(function*() {
       const same = new ClaudeError.ServerFault({ status: 500 })
       let sent = 0
@@ -561,7 +561,7 @@ describe("G12: an invalid policy is refused when it is built", () => {
     [{ onBreak: "restart" }, /onBreak is "restart", but without retry it does nothing: add retry/],
     [
       { retry: Retry.byTag({ DeadlineExceeded: Schedule.forever }) },
-      /an entry for DeadlineExceeded, which ends the call/
+      /an entry for DeadlineExceeded, but a call is never retried after its deadline/
     ],
     [{ retries: 3 } as Policy.Policy, /Policy has no field retries: it has connect/],
     [{ constructor: 1 } as Policy.Policy, /Policy has no field constructor/],
@@ -569,9 +569,15 @@ describe("G12: an invalid policy is refused when it is built", () => {
     [{ onBreak: "Restart" as "restart" }, /onBreak is Restart: it must be "fail" or "restart"/],
     [{ retry: 3 as never }, /retry is 3: it must be a Schedule, or a record of them .* like Retry.standard/],
     [{ retry: [Retry.never] as never }, /retry is \[.*\]: it must be a Schedule, or a record/],
-    [{ retry: { OverLoaded: Retry.never } as {} }, /retry: OverLoaded is no error of this library: correct it/],
+    [
+      { retry: { OverLoaded: Retry.never } as {} },
+      /retry: OverLoaded is not a kind of error of this library: correct it/
+    ],
     [{ retry: { Overloaded: 3 as never } }, /retry: Overloaded is 3: it must be a Schedule, like Retry.backoff/],
-    [{ retry: { DeadlineExceeded: Retry.linear({ times: 1 }) } }, /an entry for DeadlineExceeded, which ends the call/],
+    [
+      { retry: { DeadlineExceeded: Retry.linear({ times: 1 }) } },
+      /an entry for DeadlineExceeded, but a call is never retried after its deadline/
+    ],
     [{ retry: Retry.standard, maxRetries: 1.5 }, /maxRetries is 1.5: it must be a whole number, 0 or more/],
     [{ retry: Retry.standard, maxRetries: -1 }, /maxRetries is -1/],
     [{ maxRetries: 3 }, /maxRetries limits retries, but retry is missing: add retry, for example Retry.standard/],
@@ -584,7 +590,7 @@ describe("G12: an invalid policy is refused when it is built", () => {
     [{ refused: [] }, /refused is \[\]: name the models to ask after a refusal, or write "fail"/],
     [{ refused: ["claude-opus-5", "claude-opus-5"] }, /refused names a model twice/],
     [{ reserve: "5 seconds", overall: "1 minute" }, /reserve is time for further models, but models is missing/],
-    [{ reserve: "5 seconds", models: ["claude-opus-5"] }, /reserve is a part of overall, which is missing/],
+    [{ reserve: "5 seconds", models: ["claude-opus-5"] }, /reserve is taken from overall, which is missing/],
     [
       { reserve: "30 seconds", models: ["claude-opus-5", "claude-haiku-5-5"], overall: "1 minute" },
       /reserve \(30s\) for 2 further models leaves nothing of overall \(1m\) for the first one/
@@ -656,7 +662,7 @@ describe("Policy.describe", () => {
       overall: "2 minutes",
       onBreak: "restart"
     })).toMatchInlineSnapshot(`
-      "validate  shape fails, the model catalogue warns, the prompt is estimated
+      "validate  a wrong shape fails, a mismatch with the model catalogue warns, the tokens of the prompt are estimated
       overall   at most 2m for everything below
       models    when retries end, claude-haiku-5-5
                 10s reserved for each of them, or an equal share if less time is left
@@ -667,15 +673,15 @@ describe("Policy.describe", () => {
                 TimedOut: custom
                 all others: never
                 each wait is at least retry-after, and ends before the deadline
-      reask     a malformed answer 2 times, without a wait, with its mistakes
-      attempt   headers in 10s, first token in 15s, silence 30s, no content 36.7s (180s thinking), no limit in total
+      reask     2 times after a malformed answer, without a wait, with a list of its mistakes
+      attempt   headers in 10s, first token in 15s, silence up to 30s, no content up to 36.7s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail
       on break  ask again, and emit a restarted event"
     `)
     expect(Policy.describe(Policy.standard)).toMatchInlineSnapshot(`
-      "validate  shape fails, the model catalogue warns, the prompt is estimated
+      "validate  a wrong shape fails, a mismatch with the model catalogue warns, the tokens of the prompt are estimated
       overall   at most 5m for everything below
-      models    only the one asked for
+      models    only the model of the request
       retry     by kind of error, at most 8 in total
                 RateLimited, Overloaded: 8 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s …
                 ServerFault: 8 times, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s …
@@ -686,25 +692,25 @@ describe("Policy.describe", () => {
                 Saturated: 30 times, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s …
                 all others: never
                 each wait is at least retry-after, and ends before the deadline
-      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in total
+      attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s, no content up to 60s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail
       on break  fail, with the text so far in the error"
     `)
     expect(Policy.describe(Policy.none)).toMatchInlineSnapshot(`
-      "validate  shape fails, the model catalogue warns, the prompt is estimated
+      "validate  a wrong shape fails, a mismatch with the model catalogue warns, the tokens of the prompt are estimated
       overall   no limit
-      models    only the one asked for
+      models    only the model of the request
       retry     never
-      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in total
+      attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s, no content up to 60s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail
       on break  fail, with the text so far in the error"
     `)
     expect(Policy.describe({ retry: custom })).toMatchInlineSnapshot(`
-      "validate  shape fails, the model catalogue warns, the prompt is estimated
+      "validate  a wrong shape fails, a mismatch with the model catalogue warns, the tokens of the prompt are estimated
       overall   no limit
-      models    only the one asked for
+      models    only the model of the request
       retry     custom
-      attempt   headers in 10s, first token in 30s (120s thinking), silence 30s, no content 60s (180s thinking), no limit in total
+      attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s, no content up to 60s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail
       on break  fail, with the text so far in the error"
     `)
@@ -757,7 +763,7 @@ describe("Policy.describe for the schedules of Retry", () => {
 
   it("shows limits of a third of the overall limit if another attempt can follow a time-out", () => {
     const overall = "18 seconds"
-    const idle = (policy: Policy.Policy) => /silence (\d+s)/.exec(shown({ ...policy, overall }).join())?.[1]
+    const idle = (policy: Policy.Policy) => /silence up to (\d+s)/.exec(shown({ ...policy, overall }).join())?.[1]
     const retry = { TimedOut: Retry.linear({ times: 1 }) }
     assert.strictEqual(idle({ retry }), "6s")
     // The other model keeps half of it.
@@ -768,7 +774,10 @@ describe("Policy.describe for the schedules of Retry", () => {
   })
 
   it("shows reask without retry", () => {
-    assert.include(shown({ reask: 1 }), "reask     a malformed answer once, without a wait, with its mistakes")
+    assert.include(
+      shown({ reask: 1 }),
+      "reask     once after a malformed answer, without a wait, with a list of its mistakes"
+    )
     assert.include(shown({ reask: 1 }), "retry     never")
   })
 

@@ -224,7 +224,10 @@ describe("precheck", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(counting(Claude.text(long, { model: "claude-small", max_tokens: 10 })))
       assert.strictEqual(error._tag, "ContextWindowExceeded")
-      assert.match(error.message, /the prompt has 2\d\d tokens, and the context window 100: nothing was sent/)
+      assert.match(
+        error.message,
+        /the prompt has 2\d\d tokens, but the context window has only 100, so nothing was sent: shorten the prompt/
+      )
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(world([small]))))
 
@@ -258,7 +261,10 @@ describe("precheck", () => {
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(yield* Fiber.join(call), "hello")
       assert.strictEqual(counts, 1)
-      assert.match((yield* warnings).join("\n"), /^PrecheckFailed: the prompt is sent without a count: /)
+      assert.match(
+        (yield* warnings).join("\n"),
+        /^PrecheckFailed: the tokens of the prompt could not be counted, so it is sent without this check: /
+      )
     }).pipe(Effect.provide(world([], [Faults.overloaded, ...answers]))))
 })
 

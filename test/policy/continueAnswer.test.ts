@@ -215,7 +215,7 @@ describe("a truncated answer with continue", () => {
       )
       const error = failed(played) as ClaudeError.Truncated
       assert.strictEqual(error.text && Redacted.value(error.text), "One, two,")
-      assert.strictEqual(error.detail, "it was already continued as often as the policy allows (1)")
+      assert.strictEqual(error.detail, "the answer was already continued as often as the policy allows (1)")
     }))
 
   it.live("fails at once if it has a schema, or was cut in thinking or in a tool", () =>
@@ -229,12 +229,12 @@ describe("a truncated answer with continue", () => {
         Claude.text("hi", { model: newer }).pipe(go(2)),
         Faults.answer("", { thinking: "Hm", stopReason: "max_tokens" })
       )
-      assert.match(failed(thinking).detail ?? "", /^it does not end with text/)
+      assert.match(failed(thinking).detail ?? "", /^the answer does not end with text/)
       const tool = yield* play(
         Claude.message("hi", { model: newer }).pipe(go(2)),
         Faults.answer("Look:", { tool: { name: "look", input: { at: "x" } }, stopReason: "max_tokens" })
       )
-      assert.match(failed(tool).detail ?? "", /^it contains a tool call/)
+      assert.match(failed(tool).detail ?? "", /^the answer contains a tool call/)
     }))
 
   it.live("retries only the piece that failed", () =>
@@ -305,7 +305,7 @@ describe("a paused answer", () => {
       assert.deepInclude({ ...failed(usual) }, {
         _tag: "Truncated",
         reason: "pause_turn",
-        detail: "it was already resumed as often as the policy allows (5)",
+        detail: "the answer was already resumed as often as the policy allows (5)",
         gaveUp: "RetriesSpent"
       })
       const never = yield* play(

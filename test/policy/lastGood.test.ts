@@ -204,7 +204,7 @@ describe("the tenant", () => {
       }).pipe(Effect.provide(world(thenOverloaded("hello"))))
   )
 
-  it.effect("is different if it is missing, empty, or named null or undefined", () =>
+  it.effect("is a different one if it is missing, is empty, or has the name null or undefined", () =>
     Effect.gen(function*() {
       const as = (tenant: string | undefined) =>
         shown(Effect.provideService(text(Claude.text("hi")), Current.Tenant, tenant))
@@ -778,7 +778,10 @@ describe("Fallback.lastGood refuses invalid options", () => {
     [{ maxAge: 0 }, /maxAge of Fallback.lastGood "test" is 0/],
     [{ maxAge: "-1 second" }, /maxAge/],
     [{ maxAge: "soon" }, /maxAge/],
-    [{ schema: undefined }, /Fallback.lastGood "test" has no schema: say what the answer is, like Schema.String/],
+    [
+      { schema: undefined },
+      /Fallback.lastGood "test" has no schema: give the schema of the answer, like Schema.String/
+    ],
     [{ schema: "string" }, /Fallback.lastGood "test" has no schema/],
     [
       { schema: Schema.Struct({ [Symbol.iterator]: Schema.String }) },

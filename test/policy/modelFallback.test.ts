@@ -256,7 +256,7 @@ describe("the next model", () => {
       assert.lengthOf(models, 1)
     }))
 
-  it.effect("fails with the history of all models, with a policy and without", () =>
+  it.effect("leaves, if it fails, an error with the history of all models, with a policy and without", () =>
     Effect.gen(function*() {
       const ladder = ["claude-haiku-5-5", "claude-opus-5"]
       const under = yield* Claude.text("hi").pipe(
@@ -289,7 +289,7 @@ describe("the next model", () => {
       Faults.unauthorized
     ))))
 
-  it.effect("fails with each failure once in the history, even if the answer came in pieces", () =>
+  it.effect("leaves, if it fails, an error with each failure once in its history, even if the answer came in pieces", () =>
     Effect.gen(function*() {
       const error = yield* Claude.object(Schema.Struct({ n: Schema.Finite }), "hi").pipe(
         Policy.apply({ truncated: { raiseTo: 8000 }, models: ["claude-haiku-5-5"] }),

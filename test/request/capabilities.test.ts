@@ -105,7 +105,7 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     request({ tools: [{ ...strict, strict: false }], tool_choice: { type: "any" } }),
     able({ forcedTools: false }),
     "tool_choice.type",
-    /^claude-test-1 cannot be forced to use a tool: use "auto", and ask for it in words$/
+    /^claude-test-1 cannot be forced to use a tool: use "auto", and ask for the tool in the prompt$/
   ],
   [
     "one forced tool",
@@ -119,14 +119,14 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     request({ thinking: { type: "enabled", budget_tokens: 1024 }, tool_choice: { type: "any" } }),
     able({ forcedTools: true }),
     "tool_choice.type",
-    /^a model cannot be forced to use a tool while thinking is "enabled": use "auto", and ask for it in words$/
+    /^a model cannot be forced to use a tool while thinking is "enabled": use "auto", and ask for the tool in the prompt$/
   ],
   [
     "structured output",
     request(format),
     able({ structuredOutputs: false }),
     "output_config.format",
-    /^claude-test-1 has no structured outputs: remove the format, and ask for it in words$/
+    /^claude-test-1 has no structured outputs: remove the format, and describe it in the prompt$/
   ],
   [
     "a strict tool",
@@ -140,7 +140,7 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     asking(text, image),
     able({ images: false }),
     "messages.0.content.1",
-    /^claude-test-1 cannot see images: describe it, or use another model$/
+    /^claude-test-1 cannot see images: describe the image, or use another model$/
   ],
   [
     "an image in a tool result",

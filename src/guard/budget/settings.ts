@@ -17,7 +17,7 @@ export const settings = (options: Options): Settings => {
   Refuse.unknown("budget", options, defaults)
   const size = Refuse.count("budget: size", options.size ?? defaults.size)
   if (!(size >= 1 && Number.isFinite(size))) {
-    Refuse.refuse(`budget: size is ${size}: it must be 1 or more; without a limit, write budget: false`)
+    Refuse.refuse(`budget: size is ${size}: it must be a whole number, 1 or more; for no limit, write budget: false`)
   }
   return { size }
 }

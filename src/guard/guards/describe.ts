@@ -32,7 +32,7 @@ export const describe = (guards: Guards): string => {
           "",
           `after a 429 with a retry-after, its class of models pauses for that time, at most ${
             Refuse.show(longestPause)
-          }; then one call tests`
+          }; then one call tests the limit`
         )
       ]
       : [],
@@ -47,7 +47,7 @@ export const describe = (guards: Guards): string => {
             + "before the outage"
         )
       ],
-    ...extra.length === 0 ? [] : [row("extra", `${extra.length} of your own, asked last`)]
+    ...extra.length === 0 ? [] : [row("extra", `custom guards: ${extra.length}, asked last`)]
   ].join("\n")
 }
 
@@ -70,7 +70,7 @@ const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
     max === Infinity
       ? "any number may run"
       : min < max
-      ? `${min} to ${max} run, fewer after losses`
+      ? `${min} to ${max} run, fewer after rate limits, overload and time-outs`
       : `at most ${max} run`,
     queue === 0
       ? "no call may wait"

@@ -44,7 +44,7 @@ export const reporting = (log: CallLog.CallLog) => {
       reportedAt = at
       const message = `a store of the guards failed (${
         nameOf(cause)
-      }): calls go on as if it were empty, so circuits and quotas hold back nothing`
+      }): calls go on as if it were empty, so circuits and quotas stop no calls until it works again`
       return log.emit({ _tag: "Warning", at, call: undefined, model: "*", code: "GuardStoreFailed", message })
     })
 }

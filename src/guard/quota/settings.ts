@@ -46,7 +46,9 @@ export const settings = (options: Options): Settings => {
   const told = options.headroom ?? usual.told
   const burst = Refuse.share("quota: burst", options.burst ?? headroom)
   if (burst > headroom) {
-    Refuse.refuse(`quota: burst (${burst}) is more than headroom (${headroom}), which is all there is: lower burst`)
+    Refuse.refuse(
+      `quota: burst (${burst}) is more than headroom (${headroom}), the share of the limits that may be used: lower burst or raise headroom`
+    )
   }
   if (estimate !== "characters" && estimate !== "count") {
     Refuse.refuse(`quota: estimate is ${String(estimate)}: it must be "characters" or "count"`)

@@ -16,7 +16,7 @@ const maxTokens = ({ max_tokens }: Given): Issues =>
     ? none
     : issue(
       ["max_tokens"],
-      `max_tokens is ${kind(max_tokens)}: it must be an integer from 1 to what the model can write`
+      `max_tokens is ${kind(max_tokens)}: it must be an integer from 1 to the model's maximum output`
     )
 
 const room = ({ max_tokens }: Given): Issues =>

@@ -72,8 +72,7 @@ const parts = (root: unknown, start: Path, visit: Visit): Issues => {
   return part(root, start)
 }
 
-const circle = (path: Path): Issues =>
-  issue(path, "the schema is recursive, which a strict schema cannot be: write out its levels")
+const circle = (path: Path): Issues => issue(path, "a strict schema cannot be recursive: write out its levels")
 
 /** The path of a local `$ref`. */
 const stepsOf = (ref: string): ReadonlyArray<string> | undefined =>

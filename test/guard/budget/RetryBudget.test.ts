@@ -381,7 +381,7 @@ describe("RetryBudget", () => {
     Effect.tap(sent(budget, model, charge), begin)
   const since = (start: number) => Effect.map(Clock.currentTimeMillis, (now) => now - start)
 
-  it.effect("G7: the budget takes one of ten for an extra attempt, and returns it unless the attempt fails", () =>
+  it.effect("G7: the budget charges one of ten credits for an extra attempt, and returns it unless the attempt fails", () =>
     Effect.gen(function*() {
       for (const [exit, isWasted] of endings) {
         const budget = yield* opened()
@@ -660,8 +660,11 @@ describe("RetryBudget", () => {
 
 describe("G12: invalid settings", () => {
   const cases: ReadonlyArray<readonly [RetryBudget.Options, sentence: string]> = [
-    [{ size: 0 }, "budget: size is 0: it must be 1 or more; without a limit, write budget: false"],
-    [{ size: Infinity }, "budget: size is Infinity: it must be 1 or more; without a limit, write budget: false"],
+    [{ size: 0 }, "budget: size is 0: it must be a whole number, 1 or more; for no limit, write budget: false"],
+    [
+      { size: Infinity },
+      "budget: size is Infinity: it must be a whole number, 1 or more; for no limit, write budget: false"
+    ],
     [{ size: 1.5 }, "budget: size is 1.5: it must be a whole number, 0 or more"],
     [{ size: -1 }, "budget: size is -1: it must be a whole number, 0 or more"]
   ]

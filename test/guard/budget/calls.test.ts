@@ -237,7 +237,7 @@ describe("G7: a stream", () => {
       ))
     ))
 
-  it.effect("that breaks inside its attempt fails once", () =>
+  it.effect("that breaks off while its attempt is read counts as one failure", () =>
     Effect.gen(function*() {
       const read = Effect.scoped(Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events)))
       yield* spend

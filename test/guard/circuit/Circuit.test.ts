@@ -923,7 +923,7 @@ describe("custom stores", () => {
           Array.from(
             { length: minute },
             () =>
-              `a store of the guards failed (${name}): calls go on as if it were empty, so circuits and quotas hold back nothing`
+              `a store of the guards failed (${name}): calls go on as if it were empty, so circuits and quotas stop no calls until it works again`
           )
         )
         yield* TestClock.adjust("1 minute")

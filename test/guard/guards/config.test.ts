@@ -234,7 +234,7 @@ describe("Guards.describe", () => {
       budget    per model, 10 failed extra attempts, and one more for each answer that begins; when used up, one attempt after 10s, a wait that doubles with each failure up to 5m
       gate      no
       queue     any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn; one queue per class of models
-                after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests
+                after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       circuit   no"
     `)
     expect(Guards.describe({ budget: false, monitor: false })).toMatchInlineSnapshot(`
@@ -252,7 +252,7 @@ describe("Guards.describe", () => {
       budget    per model, 10 failed extra attempts, and one more for each answer that begins; when used up, one attempt after 10s, a wait that doubles with each failure up to 5m
       gate      fails at once after the account reached its spend limit; at an open circuit, calls that may wait form one line, oldest first
       queue     any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn; one queue per class of models
-                after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests
+                after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       circuit   opens when 90% of at least 20 calls in the last 1m fail, for the longer of 5s and a quarter of the outage so far, up to 30s
                 then one probe at a time; once its answer begins, waiting calls leave at a rate that grows in 5s to twice the one before the outage"
     `)
@@ -279,13 +279,13 @@ describe("Guards.describe", () => {
       monitor   alerts when a circuit opens, or when fewer than 90% of at least 20 calls in the last 5m succeed
       budget    per model, 20 failed extra attempts, and one more for each answer that begins; when used up, one attempt after 10s, a wait that doubles with each failure up to 5m
       gate      fails at once after the account reached its spend limit; at an open circuit, calls that may wait form one line, oldest first
-      queue     4 to 64 run, fewer after losses; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn; one queue per class of models
-                after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests
+      queue     4 to 64 run, fewer after rate limits, overload and time-outs; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn; one queue per class of models
+                after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m (95% while answers report what is left), 20% at once; input tokens counted by the API
                 haiku: 100 requests
       circuit   opens when 90% of at least 20 calls in the last 1m fail, or 40% are answered only after 10s, for the longer of 20s and a quarter of the outage so far, up to 30s
                 then one probe at a time; once its answer begins, waiting calls leave at a rate that grows in 5s to twice the one before the outage
-      extra     1 of your own, asked last"
+      extra     custom guards: 1, asked last"
     `)
   })
 })

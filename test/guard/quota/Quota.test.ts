@@ -702,7 +702,7 @@ describe("the API's count", () => {
       assert.deepStrictEqual(yield* left, { requests: 0, input: 500, output: 1200 })
     }))
 
-  it.effect("is unchanged by a 429 because traffic grew too fast", () =>
+  it.effect("is unchanged by a 429 that says that traffic grew too fast", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({ ramp: true })))
@@ -900,7 +900,7 @@ describe("settings", () => {
     [{ requests: 1, burst: NaN }, "quota: burst is NaN: it must be a share, above 0 and at most 1"],
     [
       { requests: 1, burst: 0.9 },
-      "quota: burst (0.9) is more than headroom (0.83), which is all there is: lower burst"
+      "quota: burst (0.9) is more than headroom (0.83), the share of the limits that may be used: lower burst or raise headroom"
     ],
     [{ requests: 1, per: 0 }, "quota: per is 0: it must be a duration above 0"],
     [{ requests: 1, per: "-1 minute" }, "quota: per is \"-1 minute\": it must be a duration above 0"],

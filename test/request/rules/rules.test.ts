@@ -425,7 +425,7 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
       ]
     }),
     `${inTool}.$defs.Node.properties.children.items.$ref`,
-    /^the schema is recursive, which a strict schema cannot be/
+    /^a strict schema cannot be recursive/
   ],
   [
     "an invalid part that is used twice, reported once",
@@ -442,7 +442,7 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "a schema object that contains itself",
     format({ ...closed, properties: { self: { $ref: "#" } }, required: ["self"] }),
     `${inFormat}.properties.self.$ref`,
-    /^the schema is recursive/
+    /^a strict schema cannot be recursive/
   ],
   [
     "too many optional properties",
