@@ -4,6 +4,7 @@
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { hasProperty, isNumber, isString } from "effect/Predicate"
@@ -12,6 +13,7 @@ import * as Scope from "effect/Scope"
 import * as SemVer from "effect/SemVer"
 import * as Claude from "./Claude.ts"
 import { type ClaudeError, TimedOut, UnexpectedResponse } from "./ClaudeError.ts"
+import * as Current from "./Current.ts"
 import { warnHere } from "./emitHere.ts"
 import type { Params } from "./Message.ts"
 import * as Refuse from "./options.ts"
@@ -166,16 +168,20 @@ const isModel = (value: unknown): value is ModelInfo =>
   hasProperty(value, "id") && isString(value.id) && hasProperty(value, "lifecycle") &&
   ["active", "deprecated", "retired"].includes(String(value.lifecycle))
 
-/** Sends a request whose response is one JSON body, with a time-out of 30 seconds. */
+/** Sends a request whose response is one JSON body, with the `attempt` limit of the caller, or else 30 seconds. */
 const asked = (
   sender: Sdk.Sender,
   model: string | undefined,
   request: Asks<unknown>
 ): Effect.Effect<unknown, ClaudeError> =>
-  Effect.timeoutOrElse(Clock.clockWith((clock) => send(sender, model, clock, request)), {
-    duration: "30 seconds",
-    orElse: () => Effect.fail(new TimedOut({ model, scope: "attempt" }))
-  })
+  Effect.flatMap(
+    Current.Limits,
+    ({ attempt = "30 seconds" }) =>
+      Effect.timeoutOrElse(Clock.clockWith((clock) => send(sender, model, clock, request)), {
+        duration: attempt,
+        orElse: () => Effect.fail(new TimedOut({ model, scope: "attempt", limit: Duration.fromInputUnsafe(attempt) }))
+      })
+  )
 
 /** Asks the API with the key of this attempt. A request that ignores the signal saves an `AbortController`. */
 type Asks<A> = (key: string | undefined) => (signal: AbortSignal) => PromiseLike<A>

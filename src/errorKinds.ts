@@ -111,7 +111,7 @@ export class ServerFault extends Schema.TaggedError<ServerFault>()("ServerFault"
   }
 }
 
-/** No response arrived (DNS, TLS, connection refused or reset). `code` comes from the operating system or OpenSSL. */
+/** No response arrived (DNS, TLS, connection refused or reset). `code` comes from the system or OpenSSL, or is `PROXY_407`. */
 export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { ...common, code: text }) {
   override get message() {
     return sentence(`The API could not be reached${this.code === undefined ? "" : ` (${this.code})`}`, this)

@@ -5,7 +5,7 @@ import type { ClaudeError } from "./ClaudeError.ts"
  * Whether a retry of the same request cannot help, whatever the schedule says: the server said so (`x-should-retry:
  * false`), the request is invalid or too large, the spend limit is reached, the answer reached its length limit, the
  * events contradict each other, one of these broke off the answer, the server does not implement the request, the
- * certificate does not verify, or a circuit or a queue gives no time to retry.
+ * certificate does not verify, a proxy refuses the request, or a circuit or a queue gives no time to retry.
  */
 export const isPermanent = (error: ClaudeError): boolean => {
   // `true` has no effect: an invalid request stays invalid.
@@ -28,7 +28,7 @@ export const isPermanent = (error: ClaudeError): boolean => {
     case "ServerFault":
       return error.status === 501 || error.status === 505
     case "Unreachable":
-      return error.code !== undefined && certificate.test(error.code)
+      return error.code !== undefined && refused.test(error.code)
     default:
       return false
   }
@@ -42,5 +42,5 @@ export const isPermanentMidway = (error: ClaudeError): boolean =>
   isPermanent(error) || error._tag === "AuthenticationFailed" || error._tag === "PermissionDenied" ||
   error._tag === "ResourceNotFound"
 
-/** Codes of certificates that do not verify. */
-const certificate = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT)/
+/** Codes of certificates that do not verify, and of proxies that refuse the request (not 408 and 429). */
+const refused = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT|PROXY_4(?!08|29))/

@@ -900,10 +900,10 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
     ["a key with a newline", { ANTHROPIC_API_KEY: "sk-ant-secret\nx" }, ["ANTHROPIC_API_KEY has characters"]],
     ["a token with a space", { ANTHROPIC_AUTH_TOKEN: "a secret" }, ["ANTHROPIC_AUTH_TOKEN has characters"]],
     ["a bad base URL", { ANTHROPIC_API_KEY: "sk-ant-secret", ANTHROPIC_BASE_URL: "nowhere" }, [
-      "ANTHROPIC_BASE_URL is not an http"
+      "ANTHROPIC_BASE_URL must be an http"
     ]],
     ["a password in the base URL", { ANTHROPIC_API_KEY: "a", ANTHROPIC_BASE_URL: "http://a:secret@b" }, [
-      "ANTHROPIC_BASE_URL is not an http"
+      "ANTHROPIC_BASE_URL must be an http"
     ]]
   ]
 

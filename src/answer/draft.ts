@@ -86,9 +86,14 @@ class Drafting implements Draft {
         return Block.append(block, event.delta)
       }
       case "message_start": {
-        if (this.start !== undefined) return "a second message_start"
         if (!isObject(event.message) || !("usage" in event.message)) {
           return "a message_start without a message"
+        }
+        if (this.start !== undefined) {
+          // A proxy may repeat it. With another id, or none, it may be another answer.
+          return isString(this.start.id) && this.start.id !== "" && event.message.id === this.start.id
+            ? undefined
+            : "a second message_start"
         }
         this.start = event.message
         this.known = undefined
@@ -110,9 +115,8 @@ class Drafting implements Draft {
         return undefined
       }
       case "message_delta": {
-        if (this.start === undefined || !isObject(event.delta) || !("stop_reason" in event.delta)) {
-          return "a message_delta without a stop reason, or before message_start"
-        }
+        if (this.start === undefined) return "a message_delta before message_start"
+        if (!isObject(event.delta ?? {})) return "a message_delta whose delta is not an object"
         this.changes = appended(this.changes, event)
         this.known = undefined
         return undefined

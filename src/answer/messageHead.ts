@@ -1,6 +1,6 @@
 /** Builds a message without its content from `message_start` and the `message_delta` events. */
-import type { Message, MessageDeltaUsage, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
-import { isString } from "effect/Predicate"
+import type { Message, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
+import { isNotNullish, isObject, isString } from "effect/Predicate"
 import { isCount } from "../models/catalogue.ts"
 
 /** Merges the events. `model` is used until an event names the model. */
@@ -10,10 +10,13 @@ export const merged = (
   changes: ReadonlyArray<RawMessageDeltaEvent>
 ): Message => {
   const usage = { ...noUsage }
-  const message = { ...nothing, model, ...start }
+  const message = { ...nothing, model }
+  update(message, start)
   note(usage, start?.usage)
+  // The count of message_start is provisional: an answer may end with none.
+  if (changes.some(({ usage }) => isCount(usage?.output_tokens))) usage.output_tokens = 0
   for (const change of changes) {
-    Object.assign(message, change.delta)
+    update(message, change.delta)
     note(usage, change.usage)
   }
   message.usage = usage
@@ -22,17 +25,30 @@ export const merged = (
   return message
 }
 
-/** Merges the usage of an event, which is cumulative. Ignores null, and token counts that are not valid numbers. */
-const note = (usage: Message["usage"], said: Message["usage"] | MessageDeltaUsage | undefined): void => {
-  const known: object = usage
-  const news: object | undefined = said
-  for (const key in news) {
-    // All fields, including those that this version does not know.
-    const value = (news as Record<string, unknown>)[key]
-    if (value === null || !isCount(value) && key.endsWith("_tokens")) continue
-    ;(known as Record<string, unknown>)[key] = value
+/** Sets the fields that an event gives. One that is null or missing keeps what is known. */
+const update = (message: object, news: object | undefined): void => {
+  for (const [key, value] of Object.entries(news ?? {})) {
+    if (isNotNullish(value)) (message as Record<string, unknown>)[key] = value
   }
 }
+
+/**
+ * Merges the usage of an event, which is cumulative. Ignores null, a zero where more is known (some gateways send zeros at
+ * the end), and token counts that are not valid numbers. Looks one level into objects such as `cache_creation`.
+ */
+const note = (usage: object, said: object | null | undefined, isInner = false): void => {
+  const known = usage as Record<string, unknown>
+  // All fields, including those that this version does not know.
+  for (const [key, value] of Object.entries(said ?? {})) {
+    if (value === null || !isCount(value) && key.endsWith("_tokens")) continue
+    const before = known[key]
+    if (value === 0 && isCount(before)) continue
+    if (!isInner && isRecord(value) && isRecord(before)) note(known[key] = { ...before }, value, true)
+    else known[key] = value
+  }
+}
+
+const isRecord = (value: unknown): value is object => isObject(value) && !Array.isArray(value)
 
 const noUsage: Message["usage"] = {
   input_tokens: 0,

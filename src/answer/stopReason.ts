@@ -56,12 +56,14 @@ export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError
           detail: "the answer has a tool call but no text: use Claude.message to read the tool call"
         })
         : undefined
-    case "end_turn":
-      return (wanted === "text" ? isBlank(reply) : content.length === 0)
-        ? new ClaudeError.EmptyAnswer(common(reply))
-        : undefined
+    // Whatever the stop reason, known or not.
     default:
-      return undefined
+      return (wanted === "text" ? isBlank(reply) : content.length === 0)
+        ? new ClaudeError.EmptyAnswer({
+          ...common(reply),
+          ...(stopReason !== "end_turn" && { detail: `its stop reason is ${stopReason}` })
+        })
+        : undefined
   }
 }
 

@@ -41,6 +41,13 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     detail: words ?? (status === undefined ? undefined : plain(failure)),
     limits: Object.keys(limits).length === 0 ? undefined : limits
   }
+  const proxy = status === 407 ? "407" : proxyStatusOf(failure)
+  if (proxy !== undefined) {
+    const detail = proxy === "407"
+      ? "the proxy requires a user and a password: put them into its URL, http://user:password@host:port"
+      : `the proxy refused the connection (${proxy})`
+    return new ClaudeError.Unreachable({ ...common, detail, code: `PROXY_${proxy}`, cause: failure })
+  }
   const tag = Codes.ofCode(errorCode) ?? Codes.ofCode(type)
     ?? Words.tagOf(words ?? (body === undefined ? unnumbered(plain(failure)) : undefined), status, type)
     ?? Codes.ofType(type)
@@ -94,6 +101,15 @@ const answered = (
     case "InvalidRequest":
       return new ClaudeError.InvalidRequest({ ...common, sent: true })
   }
+}
+
+/** The status with which a proxy refused to open a tunnel, as undici says it. For a 407, Node's `fetch` says nothing at all. */
+const proxyStatusOf = (failure: unknown): string | undefined => {
+  const last = innermost(failure)
+  const words = string(property(last, "message"))
+  return words === "" && last !== failure && codeOf(failure) === undefined
+    ? "407"
+    : /^Proxy response \((\d{3})\) !== 200/.exec(words ?? "")?.[1]
 }
 
 /** Codes of time-outs in the transport. */

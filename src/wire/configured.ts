@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as Refuse from "../options.ts"
 import { isKey } from "./credential.ts"
-import { isUrl, type Options } from "./sdkClient.ts"
+import { flawOfUrl, type Options } from "./sdkClient.ts"
 
 /** Options, each of which may also be a `Config` that is read when the layer is built. */
 export type Configurable<O> = { readonly [K in keyof O]: O[K] | Config.Config<O[K]> }
@@ -40,8 +40,7 @@ const withVariables = Effect.fnUntraced(function*(module: string, given: Configu
   if (options["client"] !== undefined) return options
   options["baseUrl"] ??= yield* variable(
     "ANTHROPIC_BASE_URL",
-    isUrl,
-    "is not an http or https URL without user and password"
+    flawOfUrl
   )
   if (options["apiKey"] !== undefined || options["authToken"] !== undefined) return options
   const apiKey = yield* secret("ANTHROPIC_API_KEY")
@@ -56,16 +55,21 @@ const withVariables = Effect.fnUntraced(function*(module: string, given: Configu
 })
 
 /** Reads a variable. Empty counts as not set. Errors do not show the value, which may be secret. */
-const variable = (name: string, isFit: (value: string) => boolean, unfitBecause: string) =>
+const variable = (name: string, flawOf: (value: string) => string | undefined) =>
   Effect.flatMap(Config.option(Config.String(name)), (found) => {
     const value = Option.getOrUndefined(found) || undefined
-    return value === undefined || isFit(value)
+    const flaw = value === undefined ? undefined : flawOf(value)
+    return flaw === undefined
       ? Effect.succeed(value)
-      : Effect.fail(unfit(`${name} ${unfitBecause}: set it to another value, or remove it`))
+      : Effect.fail(unfit(`${name} ${flaw}: set it to another value, or remove it`))
   })
 
 const secret = (name: string) =>
-  variable(name, isKey, "has characters that are not allowed in a header, such as a space or a line break")
+  variable(
+    name,
+    (value) =>
+      isKey(value) ? undefined : "has characters that are not allowed in a header, such as a space or a line break"
+  )
 
 const unfit = (sentence: string): Config.ConfigError =>
   new Config.ConfigError(new Schema.SchemaError(new SchemaIssue.InvalidValue({ message: sentence })))

@@ -1,10 +1,12 @@
 /** Turns a response into a connection. Real and fake wires share these checks and this reading. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as ClaudeError from "../ClaudeError.ts"
 import type { Connection, WireItem } from "../Message.ts"
 import { classify } from "./classify.ts"
 import { type HeaderOf, rateLimitsOf } from "./headers.ts"
+import { saidBy } from "./readFailure.ts"
 import * as Sse from "./sse.ts"
 
 /** A response whose headers have arrived. */
@@ -13,7 +15,7 @@ export interface Response {
   readonly header: HeaderOf
   /** Reads the next bytes of the body: `undefined` at its end. */
   readonly bytes: Effect.Effect<Uint8Array | undefined, ClaudeError.ClaudeError>
-  /** Whether a message with a stop reason is complete without `message_stop`. */
+  /** Whether a message with a stop reason is complete without `message_stop`, at the end of the body or at `[DONE]`. */
   readonly mayEndEarly?: boolean
   /** Called when the message is complete, even if the body goes on. */
   readonly onWhole?: () => void
@@ -22,27 +24,38 @@ export interface Response {
   readonly now: number
 }
 
-/** Reads the events of a successful response. Fails at once if the response is no event stream. */
+/** Reads the events of a successful response. Its body decides whether it is an event stream, not its content type. */
 export const connect = (
   { bytes, header, mayEndEarly, model, now, onWhole, status }: Response
-): Effect.Effect<Connection, ClaudeError.UnexpectedResponse> => {
+): Effect.Effect<Connection> => {
   const requestId = header("request-id")
   const odd = (detail: string) => new ClaudeError.UnexpectedResponse({ model, requestId, status, detail })
   const type = header("content-type")
-  // A gateway may omit the content type, but a content type that is wrong means that the body is not a message.
-  if (type !== undefined && !type.toLowerCase().includes("event-stream")) {
-    return Effect.fail(
-      odd(`its content type is ${type}, not an event stream: look for a proxy or a gateway in between`)
-    )
-  }
+  const isOtherType = type !== undefined && type.trim() !== "" && !type.toLowerCase().includes("event-stream")
 
   const decoder = Sse.make()
   let over = false
+  /** Whether the body begins like an event stream. */
+  let isStream = false
+  let hasEvents = false
 
   const problem = (found: Sse.Problem): ClaudeError.ClaudeError =>
     "malformed" in found
       ? odd(found.malformed)
       : classify({ error: found.error }, { model, requestId, now })
+
+  /** The error of a body that is no event stream: the one that it says, if it is JSON. */
+  const other = (body: string): ClaudeError.ClaudeError => {
+    const said = Result.getOrUndefined(Result.try((): unknown => JSON.parse(body)))
+    if (Sse.isErrorBody(said)) {
+      return classify({ error: said, status, headers: { get: header } }, { model, requestId, now })
+    }
+    const words = saidBy(said).words
+    const what = isOtherType
+      ? `its content type is ${type}, not an event stream: look for a proxy or a gateway in between`
+      : "it is not an event stream: look for a proxy or a gateway in between"
+    return odd(words === undefined ? what : `${words.slice(0, 200)} (${what})`)
+  }
 
   const read: Connection["read"] = Effect.suspend(() => {
     const found = decoder.problem()
@@ -50,11 +63,44 @@ export const connect = (
     return over ? Cause.done() : next
   })
   const next = Effect.flatMap(bytes, (chunk): Connection["read"] => {
+    if (!isStream && chunk !== undefined) {
+      const start = firstByte(chunk)
+      if (start !== undefined && notOfStream.has(start)) {
+        return Effect.flatMap(bodyOf(chunk, bytes), (body) => Effect.fail(other(body)))
+      }
+      isStream = start !== undefined
+    }
     const events = decoder.push(chunk)
-    over = chunk === undefined
+    hasEvents ||= events.length > 0
+    if (chunk === undefined && isOtherType && !hasEvents && decoder.problem() === undefined) {
+      return Effect.fail(other(""))
+    }
+    over = chunk === undefined || mayEndEarly === true && decoder.isDone()
     if (events.at(-1)?.type === "message_stop") onWhole?.()
     const item: WireItem = { bytes: chunk?.length ?? 0, events }
     return item.bytes > 0 || events.length > 0 ? Effect.succeed(item) : read
   })
   return Effect.succeed({ requestId, mayEndEarly: mayEndEarly === true, rateLimits: rateLimitsOf(header), read })
+}
+
+/** The first byte that is no white space. */
+const firstByte = (chunk: Uint8Array): number | undefined => chunk.find((byte) => byte > 0x20)
+
+/** With these, JSON and pages begin, and no line of an event stream that means anything: `{`, `[`, `"`, `<`. */
+const notOfStream: ReadonlySet<number> = new Set([0x7b, 0x5b, 0x22, 0x3c])
+
+/** The maximum length of a body that is not an event stream, in characters, and the time to read it in milliseconds. */
+const longest = { length: 65_536, time: 1000 }
+
+/** Reads the rest of a body as text, as far as it comes. */
+const bodyOf = (first: Uint8Array, bytes: Response["bytes"]): Effect.Effect<string> => {
+  const decoder = new TextDecoder()
+  let text = decoder.decode(first, { stream: true })
+  const rest: Effect.Effect<void, ClaudeError.ClaudeError> = Effect.flatMap(bytes, (chunk) => {
+    if (chunk === undefined) return Effect.void
+    text += decoder.decode(chunk, { stream: true })
+    return text.length < longest.length ? rest : Effect.void
+  })
+  // What has come by then is enough, also if the connection breaks.
+  return Effect.map(Effect.ignore(Effect.timeoutOption(rest, longest.time)), () => text)
 }

@@ -90,12 +90,11 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
   if (messageStop !== undefined && messageStop !== "required" && messageStop !== "optional") {
     Refuse.refuse(`Anthropic: messageStop is ${String(messageStop)}: it must be "required" or "optional"`)
   }
-  if (baseUrl !== undefined && !isUrl(baseUrl)) {
-    // The URL may contain a password.
-    const shown = baseUrl.replace(/\/\/[^/]*@/, "//…@")
-    Refuse.refuse(
-      `Anthropic: baseUrl is ${JSON.stringify(shown)}: it must be an http or https URL without user and password`
-    )
+  const flaw = flawOfUrl(baseUrl)
+  if (flaw !== undefined) {
+    // The URL may contain a password, or a key in its query.
+    const shown = String(baseUrl).replace(/\/\/[^/]*@/, "//…@").replace(/[?#].*/s, "?…")
+    Refuse.refuse(`Anthropic: baseUrl is ${JSON.stringify(shown)}: it ${flaw}`)
   }
   if (client !== undefined) {
     for (const [name, given] of Object.entries({ apiKey, authToken, baseUrl, fetch })) {
@@ -112,6 +111,9 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
     ...(baseUrl && { baseURL: baseUrl })
   } as const
   if (client !== undefined) {
+    // A client for a cloud makes paths of its own: the address of Vertex ends in /v1.
+    const odd = client instanceof Client ? flawOfUrl(client.baseURL) : undefined
+    if (odd !== undefined) Refuse.refuse(`Anthropic: the baseURL of the client ${odd}`)
     // A copy, so that the caller's client is unchanged. The last middleware runs next to `fetch`.
     const middleware = [...client.middleware, bounding]
     return through(client.withOptions({ ...options, middleware }))
@@ -142,10 +144,16 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
   return credential === undefined ? sender : { ...sender, credential, renews: true }
 }
 
-/** Whether requests can be sent to this URL. A `fetch` rejects a URL with user or password. */
-export const isUrl = (url: string): boolean => {
+/** Says why requests cannot be sent to this URL. A `fetch` rejects a URL with user or password, and a path follows it. */
+export const flawOfUrl = (url: string | undefined): string | undefined => {
+  if (url === undefined) return undefined
   const parsed = URL.parse(url)
-  return parsed !== null && /^https?:$/.test(parsed.protocol) && parsed.username === "" && parsed.password === ""
+  if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username !== "" || parsed.password !== "") {
+    return "must be an http or https URL without user and password"
+  }
+  if (/[?#]/.test(url)) return "must have no query and no fragment: the path of each request is appended to it"
+  const [ending] = /\/v1(\/messages)?\/*$/.exec(parsed.pathname) ?? []
+  return ending === undefined ? undefined : `ends in ${ending}, which each request appends: remove it`
 }
 
 // -----------------------------------------------------------------------------

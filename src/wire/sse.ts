@@ -7,7 +7,7 @@
  * first event in another notation on, Effect's parser takes over.
  */
 import * as Sse from "effect/encoding/Sse"
-import { hasProperty, isString } from "effect/Predicate"
+import { hasProperty, isNotNullish, isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { WireEvent } from "../Message.ts"
 
@@ -18,6 +18,8 @@ export type Problem = { readonly error: unknown } | { readonly malformed: string
 interface Decoder {
   readonly push: (bytes: Uint8Array | undefined) => ReadonlyArray<WireEvent>
   readonly problem: () => Problem | undefined
+  /** Whether `data: [DONE]` was read: with it, gateways with OpenAI's API end a stream. */
+  readonly isDone: () => boolean
 }
 
 /** Makes a decoder for one body. An event may be up to 10 MiB large (Effect's default). */
@@ -34,10 +36,15 @@ class Decoding implements Decoder {
   /** The beginning of an incomplete event. */
   rest = ""
   hasRead = false
+  done = false
   parser: Sse.Parser | undefined
 
   problem(): Problem | undefined {
     return this.found
+  }
+
+  isDone(): boolean {
+    return this.done
   }
 
   push(bytes: Uint8Array | undefined): ReadonlyArray<WireEvent> {
@@ -92,19 +99,47 @@ class Decoding implements Decoder {
 
   /** Takes the data of an event. With `at`, `name` is the whole text, and the event starts there. */
   take(data: string, name: string, at?: number): void {
-    const parsed: Result.Result<unknown, unknown> = Result.try(() => JSON.parse(data))
-    if (Result.isSuccess(parsed) && hasProperty(parsed.success, "type") && isString(parsed.success.type)) {
-      if (parsed.success.type === "error") this.found = { error: parsed.success }
+    const value = Result.getOrUndefined(Result.try((): unknown => JSON.parse(data)))
+    const isError = at === undefined ? name === "error" : name.startsWith("event: error\n", at)
+    if (isError || isErrorBody(value)) {
+      this.found = { error: value ?? data.slice(0, longestWords) }
+    } else if (hasType(value)) {
       // A ping only keeps the connection alive. The reader of the message checks the other events, so unknown types pass.
-      else if (parsed.success.type !== "ping") this.events.push(parsed.success as object as WireEvent)
+      if (value.type !== "ping") this.events.push(value as object as WireEvent)
+    } else if (data.trim() === "[DONE]") {
+      this.done = true
     } else {
+      const named = at === undefined ? name : name.slice(at + "event: ".length, name.indexOf("\n", at))
+      if (isOfMessage.test(named) && isRecord(value)) this.events.push({ ...value, type: named } as object as WireEvent)
       // The parser's message is left out, because it quotes the answer.
-      const isError = at === undefined ? name === "error" : name.startsWith("event: error\n", at)
-      this.found = {
-        malformed: isError
-          ? "an error event without a JSON body"
-          : "an event that is not a JSON object with a type"
+      else if (mayHoldContent(named, data, value)) {
+        this.found = { malformed: "an event that is not a JSON object with a type" }
       }
     }
   }
+}
+
+/** The maximum length of an error that is plain text, in characters: a proxy may send a whole page. */
+const longestWords = 200
+
+const hasType = (value: unknown): value is { readonly type: string } =>
+  hasProperty(value, "type") && isString(value.type)
+
+/** Whether JSON is an error: the API's, one without the type around it, one without the body around it, or a list of such. */
+export const isErrorBody = (value: unknown): boolean => {
+  if (hasType(value)) return value.type === "error" || value.type.endsWith("_error")
+  return Array.isArray(value) ? isErrorBody(value[0]) : hasProperty(value, "error") && isNotNullish(value.error)
+}
+
+/** The names of the events that make a message. */
+const isOfMessage = /^(message|content_block)_/
+
+const isRecord = (value: unknown): value is object => isObject(value) && !Array.isArray(value)
+
+/** Whether an event without a type may be a part of the answer. Others keep the connection alive: `{}`, `[]`, a time. */
+const mayHoldContent = (name: string, data: string, value: unknown): boolean => {
+  if (data.trim() === "") return false
+  if (isOfMessage.test(name)) return true
+  if (Array.isArray(value)) return value.some((item) => hasProperty(item, "type"))
+  return value === undefined ? data.trimStart().startsWith("{") : hasProperty(value, "type")
 }

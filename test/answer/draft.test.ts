@@ -296,14 +296,16 @@ describe("an event that contradicts the protocol is rejected:", () => {
   const noSignature = "a signature_delta without a signature, or in a block of another type"
   const noJson = "an input_json_delta without JSON, or in a block of another type"
   const noCitation = "a citations_delta without a citation, or in a block of another type"
-  const noReason = "a message_delta without a stop reason, or before message_start"
+  const noObject = "a message_delta whose delta is not an object"
   const noEnd = "a message_stop without a stop reason"
   const noMessage = "a message_start without a message"
+  const startOf = (id: string) => event("message_start", { message: { ...Object(messageStart).message, id } })
   const begun = [messageStart]
   const contradictions: ReadonlyArray<
     readonly [name: string, before: ReadonlyArray<WireEvent>, next: WireEvent, complaint: string]
   > = [
-    ["a second start", open, messageStart, "a second message_start"],
+    ["a start of another message", open, startOf("msg_2"), "a second message_start"],
+    ["a second start without an id", [startOf("")], startOf(""), "a second message_start"],
     ["a start without a message", [], event("message_start"), noMessage],
     ["a start with another message", [], event("message_start", { message: 7 }), noMessage],
     ["a start without usage", [], event("message_start", { message: {} }), noMessage],
@@ -358,8 +360,9 @@ describe("an event that contradicts the protocol is rejected:", () => {
     ["a stop before its block", begun, stop(0), "a content_block_stop for a block that is not open (0)"],
     ["a stop twice", [...open, stop(0)], stop(0), "a content_block_stop for a block that is not open (0)"],
     ["a stop whose index is not a number", open, stop("0"), "a content_block_stop for a block that is not open"],
-    ["a stop reason before the start", [], end(), noReason],
-    ["no stop reason", begun, event("message_delta", { delta: {} }), noReason],
+    ["a stop reason before the start", [], end(), "a message_delta before message_start"],
+    ["a delta that is not an object", begun, event("message_delta", { delta: 7 }), noObject],
+    ["no stop reason", [messageStart, event("message_delta", { delta: {} })], messageStop, noEnd],
     ["no message_delta", [...open, stop(0)], messageStop, noEnd],
     ["a stop reason that is not a string", [messageStart, end(7)], messageStop, noEnd],
     ["an end before the start", [], messageStop, noEnd],

@@ -73,6 +73,7 @@ const paris = events("Paris")
 const [start = "", blockStart = "", ping = "", delta = "", blockStop = "", messageDelta = "", messageStop = ""] = paris
 const begun = [start, blockStart, ping, delta]
 const last = [blockStop, messageDelta, messageStop]
+const otherStart = start.replace(/"id":"[^"]*"/, `"id":"msg_other"`)
 
 const textDelta = (text: string, index: unknown = 0) =>
   event("content_block_delta", { index, delta: { type: "text_delta", text } })
@@ -158,7 +159,7 @@ const failures: ReadonlyArray<Case> = [
   // A: a JSON body instead of a stream.
   ["A: a message as JSON", respond(200, message({})), odd({ status: 200 })],
   ["A: a message as JSON that stopped at max_tokens", respond(200, message({ stop_reason: "max_tokens" })), odd()],
-  ["A: an error as JSON with status 200", respond(200, Faults.errorBody("api_error", "no")), odd({ status: 200 })],
+  ["A: an error as JSON with status 200", respond(200, Faults.errorBody("api_error", "no")), api("ServerFault", 200)],
   ["A: JSON without a content type", {
     ...stream([message({})]),
     head: { status: 200, headers: {}, api: true }
@@ -416,8 +417,8 @@ const failures: ReadonlyArray<Case> = [
   }],
   ["N: JSON that is not an object", stream([start, "data: 7\n\n"]), odd()],
   ["N: [DONE], as in OpenAI's API", stream([...paris.slice(0, -1), "data: [DONE]\n\n"]), partial("Paris")],
-  ["N: a second message_start", stream([start, start, ...paris.slice(1)]), odd()],
-  ["N: a second message_start after some content", stream([...begun, start, ...last]), partial("Paris")],
+  ["N: a second message_start", stream([start, otherStart, ...paris.slice(1)]), odd()],
+  ["N: a second message_start after some content", stream([...begun, otherStart, ...last]), partial("Paris")],
   ["N: a delta before its block", stream([start, delta, blockStart, delta, ...last]), odd()],
   ["N: a delta after its block", stream([...begun, blockStop, delta, messageDelta, messageStop]), partial("Paris")],
   [

@@ -47,6 +47,8 @@ describe("events", () => {
     ["no space after the colon", two.replaceAll("data: ", "data:")],
     ["a byte order mark", `\uFEFF${two}`],
     ["trailing spaces", two.replaceAll("}\n", "      }\n")],
+    ["empty data", `data:\n\n${line(a)}event: ping\ndata: \n\n${line(b)}`],
+    ["data without content", `data: {}\n\n${line(a)}data: null\n\ndata: []\n\ndata: 7\n\ndata: 12:01\n\n${line(b)}`],
     ["pings", `event: ping\ndata: {"type": "ping"}\n\n${line(a)}${line({ type: "ping" })}${line(b)}`]
   ])("may have %s", (_, body) => {
     for (const size of [1, 2, 7, Infinity]) {
@@ -82,14 +84,20 @@ describe("events", () => {
     for (const size of [1, 7, Infinity]) {
       assert.deepStrictEqual(read(`${named(a)}event: error\ndata: busy\n\n${named(b)}`, size), {
         events: [a],
-        problem: { malformed: "an error event without a JSON body" }
+        problem: { error: "busy" }
       })
-      assert.deepStrictEqual(read(`${named(a)}event: b\ndata: [1]\n\n${named(b)}`, size), {
+      assert.deepStrictEqual(read(`${named(a)}event: b\ndata: {1}\n\n${named(b)}`, size), {
         events: [a],
         problem: { malformed: "an event that is not a JSON object with a type" }
       })
       const error = { type: "error", error: { type: "overloaded_error" } }
       assert.deepStrictEqual(read(named(a) + named(error) + named(b), size), { events: [a], problem: { error } })
+    }
+  })
+
+  it("of a message may have their type only as their name", () => {
+    for (const size of [1, Infinity]) {
+      assert.deepStrictEqual(read("event: message_stop\ndata: {}\n\n", size).events, [{ type: "message_stop" }])
     }
   })
 
@@ -130,14 +138,11 @@ describe("a problem", () => {
     ["an error under another name", `event: oops\n${line(error)}`, { error }],
     ["an error without a name", line(error), { error }],
     ["an error without details", line({ type: "error" }), { error: { type: "error" } }],
-    ["an error without JSON", "event: error\ndata: secret\n\n", { malformed: "an error event without a JSON body" }],
+    ["an error without JSON", "event: error\ndata: busy\n\n", { error: "busy" }],
+    ["an error without a type", "data: {\"error\":\"busy\"}\n\n", { error: { error: "busy" } }],
     ["invalid JSON", "data: {secret}\n\n", noType],
-    ["empty data", "data:\n\n", noType],
-    ["[DONE]", "data: [DONE]\n\n", noType],
-    ["null", "data: null\n\n", noType],
-    ["a number", "data: 7\n\n", noType],
-    ["an array", "data: []\n\n", noType],
-    ["an object without a type", "data: {}\n\n", noType],
+    ["a list of events", `data: [${JSON.stringify(b)}]\n\n`, noType],
+    ["invalid JSON of a message", "event: content_block_delta\ndata: secret\n\n", noType],
     ["a type that is not a string", "data: {\"type\": 7}\n\n", noType]
   ])("such as %s ends the stream: later events are dropped", (_, bad, problem) => {
     for (const size of [1, 7, Infinity]) {

@@ -1,0 +1,427 @@
+/** Manners of gateways and proxies from public bug reports, over real sockets on every wire. */
+import { Anthropic as Sdk, BaseAnthropic } from "@anthropic-ai/sdk"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, type Layer, Stream } from "effect"
+import * as Http from "node:http"
+import type { AddressInfo } from "node:net"
+import type { Duplex } from "node:stream"
+import { ProxyAgent } from "undici"
+import { Anthropic, CallLog, Claude, type ClaudeError, Models, Policy, Retry, Timeout } from "../../src/index.ts"
+import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { FakeServer, Faults } from "../../src/testing/index.ts"
+
+type More = Pick<Anthropic.Options, "messageStop">
+
+const apiKey = "sk-ant-test"
+const wires: ReadonlyArray<readonly [name: string, layer: (url: string, more?: More) => Layer.Layer<Claude.Claude>]> = [
+  ["NodeAnthropic", (baseUrl, more) => NodeAnthropic.layer({ apiKey, baseUrl, ...more })],
+  ["Anthropic", (baseUrl, more) => Anthropic.layer({ apiKey, baseUrl, ...more })],
+  ["a client", (baseURL, more) => Anthropic.layer({ client: new Sdk({ apiKey, baseURL }), ...more })]
+]
+
+const { event, stream } = Faults
+
+/** An event with any data, named or not. */
+const frame = (name: string | undefined, data: unknown): string =>
+  `${name === undefined ? "" : `event: ${name}\n`}data: ${JSON.stringify(data)}\n\n`
+
+/** message_start, content_block_start, ping, one delta, content_block_stop, message_delta, message_stop. */
+const paris = Faults.events("Paris")
+const begun = paris.slice(0, 4)
+const last = paris.slice(4)
+const untilStop = paris.slice(0, -1)
+
+const received = Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
+
+/** Like `Policy.standard`, but without long waits. */
+const standard = Policy.apply({ ...Policy.standard, overall: "10 seconds" })
+
+describe.each(wires)("%s", (_, wire) => {
+  /** The result of a call to a server that plays these turns, and its number of requests. */
+  const called = <A>(
+    turns: Faults.Playable,
+    call: Effect.Effect<A, ClaudeError.ClaudeError, Claude.Claude>,
+    more?: More
+  ) =>
+    Effect.gen(function*() {
+      const { url } = yield* FakeServer.FakeServer
+      const result = yield* Effect.result(Effect.provide(call, wire(url, more)))
+      return {
+        value: result._tag === "Success" ? result.success : undefined,
+        error: result._tag === "Failure" ? result.failure : undefined,
+        requests: (yield* received).length
+      }
+    }).pipe(Effect.provide(FakeServer.layer(turns)), Effect.provide(CallLog.layerNoop))
+
+  const answers = (turn: Faults.Turn, more?: More) =>
+    Effect.gen(function*() {
+      const { error, requests, value } = yield* called([turn], standard(Claude.text("hi")), more)
+      assert.deepStrictEqual([value, requests], ["Paris", 1], String(error))
+    })
+
+  // ---------------------------------------------------------------------------
+  // Frames without content: github.com/decolua/9router/issues/3409
+  // ---------------------------------------------------------------------------
+
+  const frames: ReadonlyArray<readonly [name: string, frame: string]> = [
+    ["a ping with an empty object", "event: ping\ndata: {}\n\n"],
+    ["a ping without data", "event: ping\ndata: \n\n"],
+    ["a ping that is not JSON", "event: ping\ndata: keep-alive\n\n"],
+    ["an empty object without a name", "data: {}\n\n"],
+    ["an empty list", "data: []\n\n"],
+    ["null", "data: null\n\n"],
+    ["a number", "data: 7\n\n"],
+    ["an unknown event without JSON", "event: heartbeat\ndata: 12:00:01\n\n"],
+    ["a comment", ": keep-alive\n\n"],
+    ["a name without data", "event: content_block_delta\ndata: \n\n"]
+  ]
+
+  it.live.each(frames)(
+    "%s between the events of an answer is ignored",
+    ([, frame]) => answers(stream([frame, ...begun, frame, ...last.flatMap((one) => [frame, one])]))
+  )
+
+  // ---------------------------------------------------------------------------
+  // [DONE] in place of message_stop: github.com/huggingface/tau/issues/692
+  // ---------------------------------------------------------------------------
+
+  const done = "data: [DONE]\n\n"
+  const endings: ReadonlyArray<readonly [name: string, turn: Faults.Turn]> = [
+    ["and the end of the body", stream([...untilStop, done])],
+    ["and silence", stream([...untilStop, done], { end: "silence" })],
+    ["and a reset", stream([...untilStop, done], { end: "reset", every: "5 millis" })],
+    ["without its blank line", stream([...untilStop, done.trimEnd()])],
+    ["after message_stop", stream([...paris, done])]
+  ]
+
+  it.live.each(endings)(
+    "with messageStop: optional, [DONE] %s completes an answer",
+    ([, turn]) => answers(turn, { messageStop: "optional" })
+  )
+
+  it.live("with messageStop: optional, [DONE] does not complete an answer without a stop reason", () =>
+    Effect.gen(function*() {
+      const { error } = yield* called([stream([...begun, done])], Claude.text("hi"), { messageStop: "optional" })
+      assert.strictEqual(error?._tag, "PartialAnswer")
+    }))
+
+  it.live("without messageStop, [DONE] ends nothing", () => answers(stream([...untilStop, done, ...paris.slice(-1)])))
+
+  // ---------------------------------------------------------------------------
+  // Errors under status 200: github.com/BerriAI/litellm/issues/41826
+  // ---------------------------------------------------------------------------
+
+  const error = { type: "overloaded_error", message: "No capacity in eu-west" }
+  const json = { headers: { "content-type": "application/json" }, api: false }
+  const overloads: ReadonlyArray<readonly [name: string, turn: Faults.Turn]> = [
+    ["an event without a type", stream([event("error", { error })])],
+    ["an event with the body of LiteLLM", stream([frame("error", { error })])],
+    ["an event with a flat body", stream([frame("error", error)])],
+    ["an event with a list", stream([frame("error", [{ error }])])],
+    ["an event without a name", stream([frame(undefined, { error })])],
+    ["an event without a name, with a list", stream([frame(undefined, [{ error }])])],
+    ["an event without a name, with a flat body", stream([frame(undefined, error)])],
+    ["a JSON body", Faults.respond(200, JSON.stringify({ type: "error", error }), json)],
+    ["a JSON body without a type", Faults.respond(200, JSON.stringify({ error }), json)],
+    ["a flat JSON body", Faults.respond(200, JSON.stringify(error), json)],
+    ["a JSON body with a list, as of Vertex", Faults.respond(200, JSON.stringify([{ error }]), json)],
+    ["a JSON body that never ends", Faults.respond(200, JSON.stringify({ error }), { ...json, end: "silence" })],
+    ["a JSON body as an event stream", stream([JSON.stringify({ type: "error", error })])],
+    ["a JSON body of many lines, in pieces", Faults.drip(stream([JSON.stringify({ error }, null, 2)]), 5)]
+  ]
+
+  it.live.each(overloads)("an overload as %s is Overloaded, with its message", ([, turn]) =>
+    Effect.gen(function*() {
+      const { error } = yield* called([turn], Claude.text("hi"))
+      assert.strictEqual(error?._tag, "Overloaded", String(error))
+      assert.include(error?.message, "No capacity in eu-west")
+    }))
+
+  const told: ReadonlyArray<readonly [name: string, turn: Faults.Turn, tag: ClaudeError.Tag]> = [
+    ["text", stream(["event: error\ndata: No capacity in eu-west\n\n"]), "UnexpectedResponse"],
+    ["a string", stream([frame("error", "No capacity in eu-west")]), "UnexpectedResponse"],
+    ["top-level words", stream([frame("error", { message: "No capacity in eu-west" })]), "UnexpectedResponse"],
+    ["a string in error", stream([frame("error", { error: "No capacity in eu-west" })]), "UnexpectedResponse"],
+    [
+      "a JSON body with only words",
+      Faults.respond(200, `{"message":"No capacity in eu-west"}`, json),
+      "UnexpectedResponse"
+    ]
+  ]
+
+  it.live.each(told)("an error as %s keeps its message", ([, turn, tag]) =>
+    Effect.gen(function*() {
+      const { error } = yield* called([turn], Claude.text("hi"))
+      assert.strictEqual(error?._tag, tag)
+      assert.include(error?.message, "No capacity in eu-west")
+    }))
+
+  it.live("an error without a type after content breaks the answer off, with its message", () =>
+    Effect.gen(function*() {
+      const { error: broken } = yield* called([stream([...begun, frame("error", { error })])], Claude.text("hi"))
+      assert.deepInclude({ ...broken }, { _tag: "PartialAnswer", because: "Overloaded" })
+      assert.include(broken?.message, "No capacity in eu-west")
+    }))
+
+  // ---------------------------------------------------------------------------
+  // Later events that say less: github.com/use-agent-os/agent-os/issues/1724
+  // ---------------------------------------------------------------------------
+
+  const change = (delta: unknown, usage?: unknown) => frame("message_delta", { type: "message_delta", delta, usage })
+  const stopped = change({ stop_reason: "end_turn", stop_sequence: "END" }, { input_tokens: 14, output_tokens: 9 })
+  const zeros = {
+    input_tokens: 0,
+    output_tokens: 0,
+    cache_creation: { ephemeral_5m_input_tokens: 0 },
+    server_tool_use: { web_search_requests: 0 }
+  }
+  const later: ReadonlyArray<readonly [name: string, event: string]> = [
+    ["an empty delta", change({})],
+    ["a delta of null", change(null)],
+    ["no delta", change(undefined)],
+    ["a stop reason of null", change({ stop_reason: null, stop_sequence: null, model: null })],
+    ["usage of null", change({}, null)],
+    ["usage of nulls", change({}, { input_tokens: null, output_tokens: null, server_tool_use: null })],
+    ["usage of zeros", change({}, zeros)]
+  ]
+
+  it.live.each(later)("%s after the stop reason changes nothing", ([, event]) =>
+    Effect.gen(function*() {
+      const [start = "", ...rest] = begun
+      const known = start.replace(
+        `"input_tokens":14,`,
+        `"input_tokens":14,"cache_creation":{"ephemeral_5m_input_tokens":3},"server_tool_use":{"web_search_requests":2},`
+      )
+      const [blockStop = "", , messageStop = ""] = last
+      for (const events of [[stopped, event], [event, stopped], [stopped, event, event]]) {
+        const turn = stream([known, ...rest, blockStop, ...events, messageStop])
+        const { error, value } = yield* called([turn], Claude.message("hi"))
+        assert.strictEqual(value?.stopReason, "end_turn", String(error))
+        assert.strictEqual(value?.message.stop_sequence, "END")
+        assert.strictEqual(value?.model, "claude-sonnet-5-5")
+        assert.deepInclude({ ...value?.usage } as object, {
+          input_tokens: 14,
+          output_tokens: 9,
+          cache_creation: { ephemeral_5m_input_tokens: 3 },
+          server_tool_use: { web_search_requests: 2 }
+        })
+      }
+    }))
+
+  // ---------------------------------------------------------------------------
+  // Content types
+  // ---------------------------------------------------------------------------
+
+  it.live.each(["", " ", "text/plain", "text/html; charset=utf-8", "application/json", "application/octet-stream"])(
+    "an answer whose content type is %j is read",
+    (type) =>
+      Effect.gen(function*() {
+        const headers = { "content-type": type }
+        for (const first of ["", "\n\n", ": hello\n\n", "\uFEFF", "id: 1\n"]) {
+          yield* answers(stream([first, ...paris].filter((bytes) => bytes !== ""), { headers }))
+        }
+        yield* answers(Faults.drip(stream(paris, { headers }), 7))
+      })
+  )
+
+  const page = "<html><title>Welcome to the hotel</title></html>"
+  const others: ReadonlyArray<readonly [type: string, body: string]> = [
+    ["text/html", page],
+    ["text/plain", "Service unavailable"],
+    ["text/plain", ""],
+    ["text/event-stream", page]
+  ]
+
+  it.live.each(others)(
+    "a body of %s that is not an event stream is UnexpectedResponse: %j",
+    ([type, body]) =>
+      Effect.gen(function*() {
+        const turn = Faults.respond(200, body, { headers: { "content-type": type } })
+        const { error } = yield* called([turn], Claude.text("hi"))
+        assert.strictEqual(error?._tag, "UnexpectedResponse")
+        if (type !== "text/event-stream") {
+          assert.include(error?.message, `its content type is ${type}, not an event stream`)
+        }
+      })
+  )
+
+  // ---------------------------------------------------------------------------
+  // A message_start that is repeated
+  // ---------------------------------------------------------------------------
+
+  const start = paris.slice(0, 1)
+  const repeats: ReadonlyArray<readonly [name: string, events: ReadonlyArray<string>]> = [
+    ["at once", [...start, ...paris]],
+    ["after some content", [...begun, ...start, ...last]],
+    ["before the end, twice", [...untilStop, ...start, ...start, ...paris.slice(-1)]]
+  ]
+
+  it.live.each(repeats)("a message_start with the same id is tolerated %s", ([, events]) => answers(stream(events)))
+
+  // ---------------------------------------------------------------------------
+  // Requests without a message
+  // ---------------------------------------------------------------------------
+
+  const simple: ReadonlyArray<
+    readonly [name: string, call: Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>]
+  > = [
+    ["countTokens", Claude.countTokens("hi")],
+    ["Models.refresh", Models.refresh]
+  ]
+
+  const bodies: ReadonlyArray<string | undefined> = [undefined, "{"]
+
+  it.live.each(simple)("%s keeps to the attempt limit, of a policy or around it", ([, call]) =>
+    Effect.gen(function*() {
+      for (const limited of [Timeout.attempt("100 millis")(call), Policy.apply({ attempt: "100 millis" })(call)]) {
+        for (const body of bodies) {
+          const { url } = yield* silent(body)
+          const error = yield* Effect.flip(Effect.provide(limited, wire(url))).pipe(Effect.timeout("5 seconds"))
+          assert.deepInclude({ ...error }, { _tag: "TimedOut", scope: "attempt", limit: Duration.millis(100) })
+        }
+      }
+    }).pipe(Effect.scoped, Effect.provide(CallLog.layerNoop)))
+
+  it.live.each(simple)(
+    "%s is asked for again after its attempt limit, if the policy says so",
+    ([, call]) =>
+      Effect.gen(function*() {
+        const { asked, url } = yield* silent(undefined)
+        const retry = Retry.backoff({ times: 1, base: "1 milli" })
+        const error = yield* call.pipe(
+          Policy.apply({ attempt: "100 millis", retry }),
+          Effect.flip,
+          Effect.provide(wire(url))
+        )
+        assert.deepStrictEqual([error._tag, asked()], ["TimedOut", 2])
+      }).pipe(Effect.scoped, Effect.provide(CallLog.layerNoop))
+  )
+
+  // ---------------------------------------------------------------------------
+  // Answers without content
+  // ---------------------------------------------------------------------------
+
+  it.live.each(["compaction", "stop_sequence", "end_turn", "tool_use", "brand_new"])(
+    "an answer without content and with the stop reason %s is EmptyAnswer",
+    (stopReason) =>
+      Effect.gen(function*() {
+        for (const call of [Claude.text("hi"), Claude.message("hi"), Stream.runDrain(Claude.stream("hi"))]) {
+          const { error } = yield* called<unknown>([Faults.answer("", { stopReason })], call)
+          assert.strictEqual(error?._tag, "EmptyAnswer")
+        }
+        const { error } = yield* called([Faults.answer(" ", { stopReason })], Claude.text("hi"))
+        assert.strictEqual(error?._tag, "EmptyAnswer")
+      })
+  )
+
+  // ---------------------------------------------------------------------------
+  // Addresses and proxies
+  // ---------------------------------------------------------------------------
+
+  const flaws: ReadonlyArray<readonly [url: string, words: RegExp]> = [
+    ["http://127.0.0.1:1/v1", /ends in \/v1, .*remove it/],
+    ["http://127.0.0.1:1/v1/", /ends in \/v1\/, .*remove it/],
+    ["http://127.0.0.1:1/anthropic/v1/messages", /ends in \/v1\/messages, .*remove it/],
+    ["http://127.0.0.1:1/?key=secret", /no query/],
+    ["http://127.0.0.1:1?key=secret", /no query/],
+    ["http://127.0.0.1:1/#secret", /no fragment/]
+  ]
+
+  it.each(flaws)("the address %s is refused with a sentence", (url, words) => {
+    assert.throws(() => wire(url), RangeError, words)
+    assert.throws(() => wire(url), RangeError, /^(?!.*secret)/)
+  })
+
+  it.each(["http://127.0.0.1:1/v1/account/gateway/anthropic", "http://127.0.0.1:1/v12", "http://127.0.0.1:1/"])(
+    "the address %s is accepted",
+    (url) => assert.doesNotThrow(() => wire(url))
+  )
+
+  it("the address of a client for a cloud may end in /v1, because it makes its own paths", () =>
+    assert.doesNotThrow(() =>
+      Anthropic.layer({ client: new BaseAnthropic({ apiKey, baseURL: "https://aiplatform.googleapis.com/v1" }) })
+    ))
+
+  it.live("a 407 of a proxy is final and says what to do", () =>
+    Effect.gen(function*() {
+      const { error, requests } = yield* called(
+        [Faults.respond(407, "", { headers: { "proxy-authenticate": "Basic" } })],
+        standard(Claude.text("hi"))
+      )
+      assert.deepInclude({ ...error }, { _tag: "Unreachable", code: "PROXY_407", gaveUp: "NotRetried" })
+      assert.include(error?.message, "http://user:password@")
+      assert.strictEqual(requests, 1)
+    }))
+})
+
+interface Serving {
+  readonly url: string
+  readonly asked: () => number
+  readonly close: () => void
+}
+
+/** A server that counts its requests, and those to open a tunnel. */
+const serving = (onRequest: (response: Http.ServerResponse) => void, onTunnel: (socket: Duplex) => void) =>
+  Effect.acquireRelease(
+    Effect.callback<Serving>((resume) => {
+      let asked = 0
+      const server = Http.createServer((_, response) => {
+        asked++
+        onRequest(response)
+      })
+      server.on("connect", (_, socket) => {
+        asked++
+        onTunnel(socket)
+      })
+      server.listen(0, "127.0.0.1", () => {
+        const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+        const close = () => {
+          server.close()
+          server.closeAllConnections()
+        }
+        resume(Effect.succeed({ url, asked: () => asked, close }))
+      })
+    }),
+    ({ close }) => Effect.sync(close)
+  )
+
+/** A server that never answers, or begins a JSON body that never ends. */
+const silent = (body: string | undefined) =>
+  serving((response) => {
+    if (body !== undefined) response.writeHead(200, { "content-type": "application/json" }).write(body)
+  }, (socket) => socket.end())
+
+/** A proxy that refuses to open a tunnel. */
+const refusing = (status: number) =>
+  serving(
+    (response) => response.end(),
+    (socket) => socket.end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`)
+  )
+
+describe("a proxy that refuses a tunnel", () => {
+  const cases: ReadonlyArray<readonly [status: number, asked: number]> = [[407, 1], [403, 1], [502, 3]]
+  for (const ofClient of [false, true]) {
+    it.live.each(cases)(
+      `with %i is asked %i times, ${ofClient ? "by a client" : "by NodeAnthropic"}`,
+      ([status, times]) =>
+        Effect.gen(function*() {
+          const { asked, url } = yield* refusing(status)
+          const dispatcher = new ProxyAgent(url)
+          const baseURL = "https://api.example.test"
+          const options: NodeAnthropic.Options = ofClient
+            // Node declares an older type of `RequestInit`.
+            ? { client: new Sdk({ apiKey, baseURL, fetchOptions: { dispatcher } as object }) }
+            : { apiKey, baseUrl: baseURL, dispatcher }
+          const error = yield* Claude.text("hi").pipe(
+            Policy.apply({ retry: Retry.backoff({ times: 2, base: "1 milli" }) }),
+            Effect.flip,
+            Effect.provide(NodeAnthropic.layer(options)),
+            Effect.provide(CallLog.layerNoop)
+          )
+          assert.deepInclude({ ...error }, { _tag: "Unreachable", code: `PROXY_${status}` })
+          assert.strictEqual(asked(), times)
+          if (status === 407) assert.include(error.message, "http://user:password@")
+        }).pipe(Effect.scoped)
+    )
+  }
+})
