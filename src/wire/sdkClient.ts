@@ -90,12 +90,10 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
   if (messageStop !== undefined && messageStop !== "required" && messageStop !== "optional") {
     Refuse.refuse(`Anthropic: messageStop is ${String(messageStop)}: it must be "required" or "optional"`)
   }
-  const flaw = flawOfUrl(baseUrl)
-  if (flaw !== undefined) {
-    // The URL may contain a password, or a key in its query.
-    const shown = String(baseUrl).replace(/\/\/[^/]*@/, "//…@").replace(/[?#].*/s, "?…")
-    Refuse.refuse(`Anthropic: baseUrl is ${JSON.stringify(shown)}: it ${flaw}`)
-  }
+  const flaw = baseUrl === undefined ? undefined : flawOfUrl(baseUrl)
+  // The URL may contain a password, or a key in its query.
+  const shown = JSON.stringify(baseUrl?.replace(/\/\/[^/]*@/, "//…@").replace(/[?#].*/s, "?…"))
+  if (flaw !== undefined) Refuse.refuse(`Anthropic: baseUrl is ${shown}: it ${flaw}`)
   if (client !== undefined) {
     for (const [name, given] of Object.entries({ apiKey, authToken, baseUrl, fetch })) {
       if (given !== undefined) {
@@ -111,9 +109,9 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
     ...(baseUrl && { baseURL: baseUrl })
   } as const
   if (client !== undefined) {
-    // A client for a cloud makes paths of its own: the address of Vertex ends in /v1.
-    const odd = client instanceof Client ? flawOfUrl(client.baseURL) : undefined
-    if (odd !== undefined) Refuse.refuse(`Anthropic: the baseURL of the client ${odd}`)
+    // A client for a cloud makes its own paths: Vertex's address ends in /v1.
+    const odd = client instanceof Client && flawOfUrl(client.baseURL)
+    if (odd) Refuse.refuse(`Anthropic: the baseURL of the client ${odd}`)
     // A copy, so that the caller's client is unchanged. The last middleware runs next to `fetch`.
     const middleware = [...client.middleware, bounding]
     return through(client.withOptions({ ...options, middleware }))
@@ -145,8 +143,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
 }
 
 /** Says why requests cannot be sent to this URL. A `fetch` rejects a URL with user or password, and a path follows it. */
-export const flawOfUrl = (url: string | undefined): string | undefined => {
-  if (url === undefined) return undefined
+export const flawOfUrl = (url: string): string | undefined => {
   const parsed = URL.parse(url)
   if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username !== "" || parsed.password !== "") {
     return "must be an http or https URL without user and password"

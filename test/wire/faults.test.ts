@@ -771,7 +771,7 @@ describe.each(wires)("%s", (_, layerWith) => {
       Effect.gen(function*() {
         yield* Effect.flip(Claude.text("hi"))
         yield* closes
-      }).pipe(Effect.provide(playing(layerWith, [stream([...begun, start], { end: "silence" })]))))
+      }).pipe(Effect.provide(playing(layerWith, [stream([...begun, otherStart], { end: "silence" })]))))
   })
 
   describe("credentials and clients:", () => {
