@@ -31,8 +31,8 @@ import * as Sdk from "./wire/sdkClient.ts"
 export type Options = Sdk.Options
 
 /**
- * `Options`, each of which may also be a `Config` that is read once, when the layer is built. An effect that reads the key
- * for each attempt is passed on unchanged.
+ * `Options`, where each field may also be a `Config` that is read once, when the layer is built. An effect that reads
+ * the key for each attempt is passed on unchanged.
  */
 export type ConfigOptions = Configured.Configurable<Options>
 
@@ -69,8 +69,8 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
 
 /**
  * Like `layer`, but reads missing options from the configuration when the layer is built: the key from
- * `ANTHROPIC_API_KEY`, or else a token from `ANTHROPIC_AUTH_TOKEN`, and the address from `ANTHROPIC_BASE_URL`. Fails with
- * a `ConfigError` that names the missing or invalid option and never shows a key.
+ * `ANTHROPIC_API_KEY`, or else a token from `ANTHROPIC_AUTH_TOKEN`, and the address from `ANTHROPIC_BASE_URL`. Fails
+ * with a `ConfigError` that names the missing or invalid option and never shows a key.
  */
 export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Claude, Config.ConfigError> =>
   Configured.layer("Anthropic", Sdk.fields, config, layer)
@@ -148,7 +148,7 @@ const chunks = (
   })
 }
 
-/** How many pages of the model list are read at most. A page has up to 1000 models. */
+/** The most pages of the model list that are read. A page has up to 1,000 models. */
 const mostPages = 10
 
 /** Reads the model list page by page, starting after the model with the id `after`. */
@@ -183,10 +183,10 @@ const asked = (
       })
   )
 
-/** Asks the API with the key of this attempt. A request that ignores the signal saves an `AbortController`. */
+/** Asks the API with the key of this attempt. Effect creates an `AbortController` only if `signal` is declared. */
 type Asks<A> = (key: string | undefined) => (signal: AbortSignal) => PromiseLike<A>
 
-/** Sends a request. A failure without a response is classified as one of the network, of the key or of the request. */
+/** Sends a request. A failure without a response is classified as a network, key or request error. */
 const send = <A>(
   sender: Sdk.Sender,
   model: string | undefined,
@@ -201,7 +201,7 @@ const send = <A>(
   const once = sender.credential === undefined
     ? sendWith(undefined)
     : Effect.flatMap(Key.read(sender.credential, model), sendWith)
-  // After a 401 the SDK drops its token, but only its own retries, which are off, would fetch another: so send again.
+  // After a 401 the SDK drops its token. Its own retries are off, so send again here: that fetches a new token.
   return sender.renews
     ? Effect.catch(
       once,
@@ -215,7 +215,7 @@ const closed = "the answer is not read any further"
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>
 
-/** Waits up to a second for the body to end after a complete message. A plain timer, because an effect needs three fibers. */
+/** Waits up to a second for the body to end after a complete message. A plain timer: an effect needs three fibers. */
 const drain = (reader: Reader, controller: AbortController): void => {
   const late = setTimeout(() => controller.abort(closed), 1000)
   // The process may exit before the timer fires. In browsers a timer is a number.

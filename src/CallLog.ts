@@ -51,8 +51,8 @@ export interface Spent {
 }
 
 /**
- * Calls and failures in the window of a monitor; causes are sorted by frequency. For availability, a call without an
- * answer failed.
+ * Calls and failures in the window of a monitor, causes by frequency. A call without an answer is a failure. Calls do not
+ * count if the request is the cause (`InvalidRequest`, `Refused` …), or a circuit that was isolated by hand.
  */
 export interface Rate {
   /** The share of calls that did not fail, from 0 to 1. */
@@ -62,7 +62,7 @@ export interface Rate {
   readonly causes: ReadonlyArray<{ readonly tag: Tag; readonly count: number }>
 }
 
-/** One event. `Claude.make` emits those of attempts, `Policy` those of calls, `Guards` those of circuits and rates. */
+/** One event. `Claude.make` emits attempt events, `Policy` call events, `Guards` circuit and success-rate events. */
 export type Event =
   /** `queued`: the time the attempt waited at guards, for a slot, for quota or for a circuit. */
   | Common & { readonly _tag: "AttemptStarted"; readonly attempt: number; readonly queued: Duration.Duration }
@@ -107,9 +107,9 @@ export type Event =
   | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
   /** The circuit of a model (or of the account: `*`) opened for `openFor`, for the reason `why`. */
   | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration; readonly why: string }
-  /** The circuit sent a probe; closed again; was isolated by hand. */
+  /** The circuit sent a probe, closed again, or was isolated by hand. */
   | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" | "CircuitIsolated" }
-  /** The success rate fell below its objective; recovered. */
+  /** The success rate fell below its objective, or recovered. */
   | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & Rate
 
 // -----------------------------------------------------------------------------
@@ -132,7 +132,7 @@ export const CallLog = Context.Reference<CallLog>("resilient-claude/CallLog", { 
 // -----------------------------------------------------------------------------
 
 /**
- * Writes events to the `Logger`s of the place where it is built, else to those of the caller, with their details as
+ * Writes events to the `Logger`s provided where the layer is built, or else to the caller's. Details become
  * annotations.
  */
 export const layer: Layer.Layer<never> = Layer.effect(
@@ -159,7 +159,7 @@ export const layerMemory: Layer.Layer<Memory> = Layer.effectContext(
 /**
  * Appends each event to a file, as one line of JSON.
  *
- * A fiber of its own writes, so a slow disk delays no call. Queued lines are written before the layer closes. If a
+ * A separate fiber writes, so a slow disk does not delay calls. Queued lines are written before the layer closes. If a
  * write fails or more than 10,000 lines are queued, lines are lost and the `Logger` gets a warning.
  */
 export const layerJsonLines = (path: string): Layer.Layer<never, PlatformError, FileSystem.FileSystem> =>
@@ -236,7 +236,7 @@ const nobody: CallLog = { emit: () => Effect.void }
 
 const logger: CallLog = {
   emit: (event) =>
-    // Most events report success, below the minimum level: do not build their lines.
+    // Most events report success at a level below the minimum: do not build their log lines.
     Effect.contextWith((context: Context.Context<never>) =>
       LogLevel.isGreaterThan(Context.get(context, References.MinimumLogLevel), levelOf(event))
         ? Effect.void

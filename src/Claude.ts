@@ -53,15 +53,15 @@ export interface Wire {
 /** Sends requests to Claude. */
 export class Claude extends Context.Service<Claude, {
   /**
-   * Opens one answer; succeeds with the first content. The scope is that of the answer. Close it with the exit of the
-   * answer, because guards read the outcome from it; `Claude.open` and all other calls do.
+   * Opens one answer; succeeds with the first content. The scope lives as long as the answer. Close it with the exit of
+   * the answer, because guards read the outcome from that exit; `Claude.open` and all other calls do so.
    */
   readonly open: (request: Message.Request) => Effect.Effect<Message.Opened, ClaudeError, Scope.Scope>
   readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
   /**
-   * Opaque: log, budget, model catalogue, remembered answers. Pass it on when you wrap a `Claude`: `{ ...claude, open
-   * }`.
+   * Opaque: log, budget, model catalogue, remembered answers. Pass it on when you wrap a `Claude`:
+   * `{ ...claude, open }`.
    */
   readonly runtime: Runtime.Runtime
 }>()("resilient-claude/Claude") {}
@@ -79,10 +79,10 @@ export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnU
   })
 })
 
-/** A layer of `make`. */
+/** Provides the `Claude` that `make` builds. */
 export const layer = (wire: Wire): Layer.Layer<Claude> => Layer.effect(Claude, make(wire))
 
-/** Without guards, only the call's own number of retries is limited. */
+/** The budget without guards: it allows every attempt, so only a call's own limit on retries applies. */
 const unlimited: Budget = { charge: () => Effect.succeed({ settle: () => Effect.void }) }
 
 // -----------------------------------------------------------------------------
@@ -108,8 +108,9 @@ export const text: (
 
 /**
  * Asks for a value described by a schema. If the answer does not decode, fails with `MalformedOutput`, which has every
- * issue and its path. `Claude.formOf` says how the value is requested. If it is by a schema, a fake must answer in the
- * API's form: records are lists of pairs; pairs and tuples are objects with numeric keys (`{ "0": key, "1": value }`).
+ * issue and its path. `Claude.formOf` says how the value is requested. In the form `"schema"`, a fake must answer in
+ * the API's form: records are lists of pairs; pairs and tuples are objects with numeric keys:
+ * `{ "0": key, "1": value }`.
  */
 export const object: <A, I, RD = never>(
   schema: Schema.ConstraintCodec<A, I, RD>,
@@ -118,7 +119,7 @@ export const object: <A, I, RD = never>(
 ) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, prompt, options) =>
   traced("Claude.object")(value(() => Output.of(schema), prompt, options))
 
-/** Asks for one of the choices. A fake must answer `{ choice: "…" }`. */
+/** Asks for one of the choices. A fake of the API must answer `{ choice: "…" }`. */
 export const choice: <const C extends ReadonlyArray<string>>(
   choices: C,
   prompt: Prompt,
@@ -137,9 +138,10 @@ export const json: (
   traced("Claude.json")(value(() => Output.json, prompt, options))
 
 /**
- * How `Claude.object` asks for a value of this schema. `"schema"`: the API enforces it, on models with structured
- * outputs. `"prompt"`: an instruction in the last user message, for a schema that is recursive, has a part of any type
- * (`Schema.Unknown`), or has more than 16 unions and optional fields. `"unsupported"`: the schema has no JSON form.
+ * How `Claude.object` asks for a value of this schema. `"schema"`: the API enforces the schema, on models with
+ * structured outputs. `"prompt"`: an instruction in the last user message, for a schema that is recursive, has a part
+ * of any type (`Schema.Unknown`), or has more than 16 unions and optional fields. `"unsupported"`: the schema has no
+ * JSON form.
  */
 export const formOf = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Message.Form =>
   Output.formOf(Output.of(schema))
@@ -202,7 +204,7 @@ export const stream: (
 // Combinators
 // -----------------------------------------------------------------------------
 
-/** Sets the model for calls inside that name none. */
+/** Sets the model of all calls inside `self` that do not name one. */
 export const withModel: {
   (model: Current.ModelId): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, model: Current.ModelId): Effect.Effect<A, E, R>

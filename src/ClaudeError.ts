@@ -2,7 +2,7 @@
  * All errors of a call to Claude, as one closed union.
  *
  * A name states what happened (`Overloaded`, `Refused`), never what to do about
- * it: retries, policies, notices, guards and the log each have a
+ * it: retries, policies, user notices, guards and the log each have a
  * `ClaudeError.Table` for that. When you add a member to the union, the compiler
  * lists every table that needs an entry.
  */
@@ -80,8 +80,9 @@ const tags: ReadonlySet<unknown> = new Set<Tag>(ClaudeError.members.map((member)
 const isTag = (tag: unknown): tag is Tag => tags.has(tag)
 
 /**
- * Whether this is a `ClaudeError`. An application's own error with the same tag is not. `Effect.catchIf(ClaudeError.is,
- * …)` removes the `ClaudeError`s from the error type and keeps those of the application.
+ * Whether this is a `ClaudeError`. An application's own error with the same tag is not.
+ *
+ * `Effect.catchIf(ClaudeError.is, …)` removes the `ClaudeError`s from the error type and keeps other errors.
  */
 export const is = <E>(error: E): error is E & ClaudeError =>
   ClaudeError.members.some((member) => error instanceof member)
@@ -93,12 +94,12 @@ export const is = <E>(error: E): error is E & ClaudeError =>
 export const kindOf = (error: ClaudeError): Tag =>
   error._tag === "PartialAnswer" && isTag(error.because) ? error.because : error._tag
 
-/** How long to wait before a retry, if the error says so: the server's hint, or that of our own circuit or queue. */
+/** How long to wait before a retry, if the error says so: a hint from the server, or from our own circuit or queue. */
 export const retryAfter = (error: ClaudeError): Duration.Duration | undefined =>
   "retryAfter" in error ? error.retryAfter : undefined
 
 /** When the spend limit resets, as an ISO date, if the error says so. */
 export const regainsAt = (error: ClaudeError): string | undefined => "regainsAt" in error ? error.regainsAt : undefined
 
-/** Wraps content, so that printing an error does not show it. */
+/** Wraps text of an answer, so that printing an error does not show it. */
 export const redact = (content: string): Redacted.Redacted<string> => Redacted.make(content)

@@ -19,7 +19,7 @@ import * as CallContext from "./callContext.ts"
 /** A model id. Editors complete the known ones; any string is accepted. */
 export type ModelId = KnownModel
 
-/** The model of calls that name none. */
+/** The model of calls that do not name one. */
 export const Model = Context.Reference<ModelId>("resilient-claude/Current/Model", {
   defaultValue: () => "claude-sonnet-5-5"
 })
@@ -44,7 +44,7 @@ export interface Limits {
   readonly connect?: Duration.Input | undefined
   /** From the start of the attempt until the first content: 30 seconds, 120 with thinking. */
   readonly firstToken?: Duration.Input | undefined
-  /** Between two reads of any bytes, pings included: 30 seconds; with tools, 10 for each 1,000 of `max_tokens`. */
+  /** Between two reads of bytes, pings included: 30 seconds; with tools, 10 seconds per 1,000 of `max_tokens`. */
   readonly idle?: Duration.Input | undefined
   /** Between two pieces of content: 60 seconds, 180 with thinking; with tools as above. */
   readonly contentIdle?: Duration.Input | undefined
@@ -70,9 +70,9 @@ export const Priority = Context.Reference<"interactive" | "default" | "backgroun
 
 /** A call that a policy runs. */
 export interface Call {
-  /** Unique to the call: the `call` of log events. */
+  /** Unique to the call; log events have it as `call`. */
   readonly id: string
-  /** The number of the attempt, from 1, over all models. */
+  /** The number of the attempt, from 1, counted over all models. */
   readonly attempt: number
 }
 

@@ -24,7 +24,7 @@ import type * as Current from "./Current.ts"
 // Requests
 // -----------------------------------------------------------------------------
 
-/** The parameters of a request: those of the SDK without `stream`, which is always on. */
+/** The parameters of a request: the SDK's parameters without `stream`, which is always on. */
 export type Params = Omit<MessageCreateParamsBase, "stream">
 
 /** The parameters of a token count. */
@@ -99,8 +99,8 @@ export interface Cost {
 }
 
 /**
- * One rate limit of the account, from the response headers. `reset` (an RFC 3339 date) is when it is full again, at the
- * latest.
+ * One rate limit of the account, from the response headers. `reset` (an RFC 3339 date) is the latest time at which
+ * the limit is full again.
  */
 export interface RateLimit {
   readonly limit: number | undefined
@@ -131,7 +131,7 @@ export interface ServerToolError {
   readonly errorCode: string
 }
 
-/** An answer, complete or so far. */
+/** An answer: complete, or the part that was read so far. */
 export interface Reply {
   /** The message as the API would have sent it in one piece. */
   readonly message: Message
@@ -164,7 +164,10 @@ export interface Reply {
 export interface Opened {
   readonly requestId: string | undefined
   readonly rateLimits: RateLimits
-  /** Pulls the next events, beginning with the first of the answer; done after the last. A failure repeats. */
+  /**
+   * Pulls the next events, beginning with the first of the answer; done after the last. After a failure, every pull
+   * repeats it.
+   */
   readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<WireEvent>, ClaudeError>
   /** The reply as far as it was read. */
   readonly reply: () => Reply
@@ -187,8 +190,8 @@ export interface Answer {
   readonly text: Stream.Stream<string, ClaudeError>
   /**
    * The complete reply. If a stream runs, waits for its end and fails with its error, or with `PartialAnswer` if the
-   * reader stopped early; otherwise reads the answer itself. Inside the running stream it would wait forever. Tool
-   * input is not decoded.
+   * reader stopped early; otherwise reads the answer itself. Do not use it inside the
+   * running stream, where it would wait forever. Tool input is not decoded.
    */
   readonly reply: Effect.Effect<Reply, ClaudeError>
 }

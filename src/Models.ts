@@ -1,8 +1,8 @@
 /**
  * The model catalogue: capabilities, lifecycle and prices.
  *
- * Every entry has a date and a source and may be outdated, so validation only
- * warns about it. `refresh` asks the API, which knows everything but prices.
+ * Every entry has a date and a source. It may be outdated, so validation against
+ * it only warns. `refresh` asks the API, which knows everything but prices.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as DateTime from "effect/DateTime"
@@ -88,7 +88,7 @@ const fromApi = (info: ModelInfo, before: Catalogue.Model | undefined, asOf: str
   }
 }
 
-/** The capabilities may have any shape: a gateway may have written them. */
+/** Reads capabilities of any shape, because a gateway may have written them. */
 const able = (given: unknown): Catalogue.Capabilities => ({
   ...said(isSupported(field(given, "structured_outputs")), (structuredOutputs) => ({ structuredOutputs })),
   ...said(isSupported(field(given, "image_input")), (images) => ({ images })),

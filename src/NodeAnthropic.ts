@@ -1,8 +1,8 @@
 /**
  * The wire on `@anthropic-ai/sdk` and undici, for Node.
  *
- * It costs less than the global `fetch` (`npm run bench`) and does not have its
- * time-outs of 300 seconds for headers and body. Like `fetch`, it uses the global
+ * It costs less than the global `fetch` (`npm run bench`), and lacks the time-outs
+ * of 300 seconds that `fetch` has for headers and body. Like `fetch`, it uses the global
  * dispatcher of the program, so that a proxy (`NODE_USE_ENV_PROXY=1`,
  * `setGlobalDispatcher`) or a CA set there applies. Needs `undici`, an optional
  * peer dependency.
@@ -23,11 +23,13 @@ import * as UndiciFetch from "./wire/undiciFetch.ts"
 
 /** How to connect without the global dispatcher. */
 export interface ConnectOptions {
-  /** The undici dispatcher for all requests: a proxy, an agent with your own CA, a pool. The layer does not close it. */
+  /**
+   * The undici dispatcher for all requests: a proxy, an agent with your own CA, a pool. The layer does not close it.
+   */
   readonly dispatcher?: Dispatcher | undefined
   /**
-   * The maximum number of sockets to the API. The layer opens a pool of its own, without a proxy, and closes it with its
-   * scope. A call waits if all sockets are in use, and the wait counts toward its `connect` limit.
+   * The maximum number of sockets to the API. The layer opens its own pool, without a proxy, and closes the pool
+   * with its scope. A call waits if all sockets are in use, and the wait counts toward its `connect` limit.
    */
   readonly connections?: number | undefined
 }
@@ -35,15 +37,15 @@ export interface ConnectOptions {
 /** How to reach the API. */
 export interface Options extends Omit<Anthropic.Options, "fetch">, ConnectOptions {}
 
-/** `Options`, each of which may also be a `Config` that is read once, when the layer is built. */
+/** `Options`, where each field may also be a `Config` that is read once, when the layer is built. */
 export type ConfigOptions = Configured.Configurable<Options>
 
 const { fetch: _, ...shared } = Sdk.fields
 const fields: { readonly [K in keyof Required<Options>]: true } = { ...shared, connections: true, dispatcher: true }
 
 /**
- * Provides `Claude` over the SDK and undici. Throws a `RangeError` that explains which option is invalid. A `client` keeps
- * its own `fetch` (Node's has time-outs of 300 seconds for headers and body) and its own dispatcher
+ * Provides `Claude` over the SDK and undici. Throws a `RangeError` that explains which option is invalid. A `client`
+ * keeps its own `fetch` (Node's has time-outs of 300 seconds for headers and body) and its own dispatcher
  * (`new Anthropic({ fetchOptions: { dispatcher } })`).
  */
 export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
@@ -86,11 +88,11 @@ export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Clau
 /** Node's own `fetch` contains another version of undici, which rejects the dispatchers of the installed one. */
 const onUndici = (client: Client): Client =>
   hasProperty(client.fetchOptions, "dispatcher") && Ambient.isNodes(client["fetch"])
-    // undici declares a `fetch` type of its own.
+    // Cast: undici declares its own `fetch` type.
     ? client.withOptions({ fetch: undiciFetch as object as Sdk.Fetch })
     : client
 
-/** The layer's own pool. Idle sockets stay open for 30 seconds: undici's 4 are shorter than a pause in a chat. */
+/** The layer's own pool. Idle sockets stay open for 30 seconds: a pause in a chat exceeds undici's 4. */
 const pool = (connections: number) =>
   Effect.acquireRelease(
     Effect.sync(() => new Agent({ connections, keepAliveTimeout: 30_000 })),

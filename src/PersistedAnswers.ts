@@ -13,10 +13,10 @@
  * Effect's file store writes in place, and supports one process: a full disk or a killed process loses the answer being
  * written. If that matters, use Redis or a database.
  *
- * Answers are stored in plain text, and so are their keys: the tenant, and the `key` of `Fallback.lastGood`. Questions are
- * not stored. The full key includes the `storeId` and the tenant, and a store may limit its length: a file name has at most
- * 255 bytes, of which most special characters take three, and an id in MySQL 191 characters. An answer whose key is too long
- * is not kept, and logs a warning. Keys of up to 100 letters and digits fit everywhere.
+ * Answers are stored in plain text, and so are their keys: the tenant, and the `key` of `Fallback.lastGood`. Questions
+ * are not stored. The full key includes the `storeId` and the tenant, and a store may limit its length: a file name has
+ * at most 255 bytes, of which most special characters take three, and an id in MySQL 191 characters. An answer whose
+ * key is too long is not kept, and logs a warning. Keys of up to 100 letters and digits fit everywhere.
  *
  * Two deployments on one store, such as staging and production, share answers unless their `storeId` or the prefix of
  * their store differs.
@@ -75,7 +75,7 @@ export const layer: Layer.Layer<never, never, Persistence.Persistence> = layerWi
   storeId: "resilient-claude/last-good"
 })
 
-/** The entry of a key. `maxAge` is read only when it is written. */
+/** The entry of a key. `maxAge` is read only when the entry is written. */
 class Entry extends Persistable.Class<{ payload: { readonly key: string; readonly maxAge: Duration.Duration } }>()(
   "LastGood",
   {

@@ -19,8 +19,8 @@ import * as Tools from "./output/toolInput.ts"
 export interface Tool<A> extends SdkTool {
   /**
    * The uses of this tool that Claude requests, with their input decoded from the message of the reply; a copy of a
-   * reply works too. After `Claude.message` with this tool it cannot fail; for a streamed reply or another schema it
-   * can.
+   * reply works too. The effect cannot fail after `Claude.message` with this tool; it can fail for a streamed
+   * reply, or if the tool has another schema.
    */
   readonly uses: (reply: Reply) => Effect.Effect<ReadonlyArray<Use<A>>, MalformedOutput>
 }

@@ -38,7 +38,8 @@ export const capture: Effect.Effect<Store> = Effect.map(Store, (store) => store 
 
 /**
  * The age of an answer in milliseconds; undefined if it is too old. Another machine's clock may be ahead of ours: an
- * answer from the future has age 0, unless it is ahead by more than `maxAge`: then its time is wrong.
+ * answer from the future has age 0, unless it is ahead by more than `maxAge`: then its time is wrong, and the age
+ * undefined.
  */
 export const ageOf = (at: number, maxAge: number, now: number): number | undefined =>
   Number.isSafeInteger(at) && Math.abs(now - at) <= maxAge ? Math.max(0, now - at) : undefined
@@ -65,7 +66,7 @@ export const memory = (capacity: number): Store => {
       Effect.map(Clock.currentTimeMillis, (now) => {
         const json = JSON.stringify(value)
         const other = entries.get(key)
-        // Keep a newer answer, unless it is from the future: then its clock was wrong.
+        // Keep a newer answer, unless it is from the future: then the clock that stamped it was wrong.
         if (other !== undefined && at < other.at && other.at <= now) return
         entries.delete(key)
         entries.set(key, { at, json, maxAge: Duration.toMillis(maxAge) })

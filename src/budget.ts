@@ -4,12 +4,12 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { ClaudeError } from "./ClaudeError.ts"
 
-/** Limits the extra attempts: all but the first one of each call. */
+/** Limits the extra attempts: every attempt of a call after its first. */
 export interface Budget {
   /**
    * Waits until an extra attempt of a model may start, at most until `Current.Deadline`, and charges it; undefined if
-   * it may not. Runs uninterruptibly, so that no charge is lost: make only the wait `Effect.interruptible`. The charge
-   * is settled once, with the exit of the attempt.
+   * the attempt may not start. Runs uninterruptibly, so that no charge is lost: make only the wait
+   * `Effect.interruptible`. The charge is settled once, with the exit of the attempt.
    */
   readonly charge: (because: ClaudeError, model: string) => Effect.Effect<Charge | undefined>
 }

@@ -22,7 +22,7 @@ export interface Call {
   corrections: ReadonlyArray<MalformedOutput>
   /** The usage of all attempts so far. */
   readonly spent: Tally
-  /** Validates a request before it is sent; undefined if it found nothing, which saves an effect. */
+  /** Validates a request before it is sent. Returns undefined if there are no findings, which saves an effect. */
   readonly validate:
     | ((
       params: Omit<MessageCreateParamsBase, "stream">,
@@ -32,7 +32,7 @@ export interface Call {
     | undefined
   /** Logs a warning, at most once per call. */
   readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
-  /** How to handle a break while the answer is read. */
+  /** What to do if the answer breaks off while it is read. */
   readonly onBreak: "fail" | "restart" | "resume"
   /** Reopens an answer that broke off, under the limits of the policy; if undefined, the break is final. */
   readonly reopen:
@@ -40,7 +40,7 @@ export interface Call {
     | undefined
 }
 
-/** The parts of a `Claude` that building and validating a request need. */
+/** The parts of a `Claude` that are needed to build and validate a request. */
 export interface Asked {
   readonly countTokens: (params: MessageCountTokensParams) => Effect.Effect<number, ClaudeError>
   readonly runtime: Runtime
@@ -49,7 +49,7 @@ export interface Asked {
 /** The current call, if a policy runs it. */
 export const Call = Context.Reference<Call | undefined>("resilient-claude/Call", { defaultValue: () => undefined })
 
-/** The number of the attempt, from 1. `Call` has only the last one, and several may run at once. */
+/** The number of the attempt, from 1. `Call` has only the last number, and several attempts may run at once. */
 export const AttemptNumber = Context.Reference<number | undefined>("resilient-claude/AttemptNumber", {
   defaultValue: () => undefined
 })
@@ -82,5 +82,5 @@ export interface Tally {
   atLeast: boolean
 }
 
-/** The sum to which the attempts inside add their usage. */
+/** The sum to which the attempts in this context add their usage. */
 export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Tally", { defaultValue: () => undefined })

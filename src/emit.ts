@@ -31,7 +31,7 @@ export const warning = (code: string, message: string) => (common: Common): Even
   message: message.slice(0, 200)
 })
 
-/** A fallback after `error`: `to` names what answers instead. */
+/** A fallback after `error`: `to` names the replacement. */
 export const fallback = (error: ClaudeError, to: string) => (common: Common): Event => ({
   _tag: "FellBack",
   ...common,

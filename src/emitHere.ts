@@ -21,10 +21,10 @@ export const emitHere = Effect.fnUntraced(function*(event: (common: Common) => E
   yield* emit({ log: logOf(claude), call: current?.id, model }, event)
 })
 
-/** Logs a warning there. */
+/** Logs a warning to the same log. */
 export const warnHere = (code: string, message: string): Effect.Effect<void> => emitHere(warning(code, message))
 
-/** The model of a call that names none. */
+/** The model of a call that does not name one: the fallback model, or else `Current.Model`. */
 export const askedModel: Effect.Effect<string> = Effect.flatMap(
   CallContext.Substitute,
   (substitute) => substitute === undefined ? Current.Model : Effect.succeed(substitute)

@@ -14,7 +14,7 @@ import type { RateLimit, RateLimits } from "./Message.ts"
 
 const encodeAnything = Schema.encodeUnknownSync(Schema.Defect())
 
-/** Typed as `schema`, not validated. Encodes with `schema`, and an odd value as far as JSON can represent it. */
+/** A field typed as `schema`, but not validated. Encodes an odd value as far as JSON can represent it. */
 export const loose = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema: S): Schema.declare<S["Type"]> => {
   const json = Schema.toCodecJson(schema)
   const encode = Schema.encodeUnknownOption(json)
@@ -41,7 +41,7 @@ export interface Field<A> extends Schema.optionalKey<Schema.Union<readonly [Sche
 export const field = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema: S): Field<S["Type"]> =>
   optional(loose(schema))
 
-/** Casts: of these SDK shapes we know only that they are JSON. */
+/** Casts: these SDK shapes are validated only as JSON. */
 const Usage = Schema.Record(Schema.String, Schema.Json) as Schema.Codec<unknown, unknown> as Schema.Codec<Usage>
 const Blocks = Schema.Array(Schema.Json) as Schema.Codec<unknown, unknown> as Schema.Codec<ReadonlyArray<ContentBlock>>
 
@@ -76,7 +76,7 @@ export const tag = field(Schema.Literals([
   "Saturated"
 ]))
 
-/** Text of the model, or our words that quote it. `Redacted`, so that printing an error cannot leak it. */
+/** Text that the model wrote, or our own text that quotes it. `Redacted`, so that printing an error cannot leak it. */
 export const content = optional(Schema.Redacted(loose(Schema.String)))
 
 /** A problem and its path in the value. The shape of Standard Schema's issues. */
@@ -120,7 +120,7 @@ const RateLimits: Schema.Codec<RateLimits> = Schema.Struct({
  * Why no further attempt was made; the field `gaveUp` of an error.
  *
  * - `NotRetried`: the schedule does not retry this kind of error.
- * - `RetriesSpent`: all retries of its kind, or of all kinds, were used.
+ * - `RetriesSpent`: all retries for this kind of error, or all retries of the call, were used.
  * - `DeadlineTooClose`: the next attempt could not end before the deadline of the call or of its model.
  * - `DeadlineExceeded`: the deadline passed.
  * - `BudgetSpent`: the retry budget of the process is empty.

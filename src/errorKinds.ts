@@ -146,7 +146,7 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()
 // Claude answered, but the answer is not usable
 // -----------------------------------------------------------------------------
 
-/** Claude declined to answer. `text` is what it had written; discard it. */
+/** Claude declined to answer. `text` is the part it had written; discard it. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { ...common, ...partial, category: text }) {
   override get message() {
     return sentence("Claude declined to answer", this)
@@ -185,7 +185,7 @@ export class MalformedOutput extends Schema.TaggedError<MalformedOutput>()("Malf
 // We gave up before Claude could answer
 // -----------------------------------------------------------------------------
 
-/** An attempt reached one of its time limits. `scope` says which one, `text` is what had arrived. */
+/** An attempt reached one of its time limits. `scope` says which one, `text` is the part that had arrived. */
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   ...common,
   ...partial,

@@ -1,4 +1,4 @@
-/** Finds the `ClaudeError` in an exit, or a name for an error of foreign code. */
+/** Finds the `ClaudeError` in an exit, and names the errors of other code. */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { hasProperty, isString } from "effect/Predicate"
@@ -11,7 +11,10 @@ export const errorOf = (exit: Exit.Exit<unknown, unknown>): ClaudeError | undefi
   return found?._tag === "Some" && is(found.value) ? found.value : undefined
 }
 
-/** The tag, class or type of an error of foreign code. Its message is left out, because it may quote a secret. */
+/**
+ * The tag, class or type of an error from code outside this library. Its message is left out, because it may quote a
+ * secret.
+ */
 export const nameOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
   // Reading a property of an odd value may throw.

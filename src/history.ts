@@ -1,7 +1,7 @@
 /** The history of failed attempts that a final error carries. */
 import type { ClaudeError, GaveUp, Tried } from "./ClaudeError.ts"
 
-/** Bounds the history of a call that retries forever. */
+/** The most entries in a history, because a call may retry forever. */
 const longest = 100
 
 /** Appends a failure. If the failure has its own history, appends that instead. */
@@ -11,7 +11,7 @@ export const remember = (
   attempt: number,
   model: string
 ): ReadonlyArray<Tried> => {
-  // Fields of errors are not validated.
+  // Fields of errors are not validated, so `own` may be any value.
   if (Array.isArray(own)) return [...history, ...own].slice(-longest)
   const tried = { attempt, model: named ?? model, error: _tag, message: message.slice(0, 200) }
   return [...history.slice(1 - longest), requestId === undefined ? tried : { ...tried, requestId }]
@@ -21,11 +21,11 @@ export const remember = (
 export const waited = (history: ReadonlyArray<Tried>, millis: number): ReadonlyArray<Tried> =>
   history.map((tried, i) => i === history.length - 1 ? { ...tried, waited: millis } : tried)
 
-/** Adds to an error why the call gave up, and the history. */
+/** Adds the history, and the reason why the call gave up, to an error. */
 export const explain = <E extends ClaudeError>(error: E, gaveUp: GaveUp, history: ReadonlyArray<Tried>): E =>
   copy<ClaudeError>(error, { gaveUp, history }) as E
 
-/** The error after an answer that broke off could not be resumed; it keeps the text that had arrived. */
+/** The error for a broken answer that could not be resumed. It keeps the text that had arrived. */
 export const still = (broken: ClaudeError, error: ClaudeError): ClaudeError =>
   "text" in error || !("text" in broken)
     ? error

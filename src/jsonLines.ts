@@ -1,11 +1,11 @@
-/** Appends lines of JSON to a file, in a fiber of its own. */
+/** Appends lines of JSON to a file, in a separate fiber. */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Queue from "effect/Queue"
 
-/** How many lines may be queued. */
+/** The most lines in the queue. */
 const most = 10_000
 
 /** Appends to a file without waiting. Queued lines are written before the scope closes; lost lines log a warning. */

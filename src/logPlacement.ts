@@ -1,6 +1,6 @@
 /**
- * Where the events of one `Claude` go: to the log provided to its layer; without one, to the log in the context that
- * causes the event; without that, to the `Logger`.
+ * Where the events of one `Claude` go: to the log provided to its layer; without one, to the log in the context where
+ * the event occurs; without that, to the `Logger`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import { reported } from "./reported.ts"
 // The default: any other log was provided by the application.
 const logger = Context.get(Context.empty(), CallLog)
 
-/** The log in the context that causes the event. The `Logger` reports its own failures. */
+/** Emits to the log in the context where the event occurs. The default log reports its own failures. */
 export const callers: CallLog = {
   emit: (event) =>
     Effect.contextWith((context: Context.Context<never>) => {
@@ -35,7 +35,7 @@ export const capture: Effect.Effect<CallLog> = Effect.zipWith(
       }
 )
 
-/** A log that emits in this context: an answer may be read in another one. */
+/** A log that always emits in `context`, because an answer may be read in another context. */
 export const bind = (log: CallLog, context: Context.Context<never>): CallLog => ({
   emit: (event) => Effect.setContext(log.emit(event), context)
 })

@@ -4,10 +4,12 @@ import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Logger from "effect/Logger"
 
-/** The loggers of a context to which the application has provided none. */
+/** Effect's default loggers, which are in context if the application has provided none. */
 const usual = Context.get(Context.empty(), Logger.CurrentLoggers)
 
-/** Returns a function that runs an effect with the loggers provided here. Without any, the effect keeps its own. */
+/**
+ * Returns a function that runs an effect with the loggers provided here. If there are none, it keeps its own loggers.
+ */
 export const ofThisPlace: Effect.Effect<<A>(self: Effect.Effect<A>) => Effect.Effect<A>> = Effect.map(
   Logger.CurrentLoggers,
   (loggers) => loggers === usual ? identity : Effect.provideService(Logger.CurrentLoggers, loggers)

@@ -5,8 +5,8 @@ import type * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 
 /**
- * A cheaper `Effect.addFinalizer`: the finalizer runs in `context`. Effect merges it with the context of the fiber that
- * closes the scope, which costs as much as a guard (`node bench/ops.ts`).
+ * A cheaper `Effect.addFinalizer`: the finalizer runs in `context`. Effect's version also merges the context of the
+ * fiber that closes the scope, which costs as much as a guard (`node bench/ops.ts`).
  */
 export const onScopeExit = (
   context: Context.Context<Scope.Scope>,

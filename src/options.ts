@@ -3,12 +3,12 @@ import * as Duration from "effect/Duration"
 import { isObject } from "effect/Predicate"
 import { ClaudeError } from "./ClaudeError.ts"
 
-/** Throws a `RangeError`: a policy is built before any effect runs. */
+/** Throws a `RangeError`, because a policy is built before any effect runs. */
 export const refuse = (sentence: string): never => {
   throw new RangeError(sentence)
 }
 
-/** A positive duration in milliseconds, which may be infinite. */
+/** Converts a positive duration, which may be infinite, to milliseconds; otherwise throws. */
 export const millis = (where: string, input: Duration.Input): number => {
   const parsed = Duration.fromInput(input)
   const length = parsed._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
@@ -19,7 +19,7 @@ export const millis = (where: string, input: Duration.Input): number => {
     )
 }
 
-/** A positive, finite duration in milliseconds. */
+/** Converts a positive, finite duration to milliseconds; otherwise throws. */
 export const finite = (where: string, input: Duration.Input): number => {
   const length = millis(where, input)
   return length < Infinity ? length : refuse(`${where} is infinite: it must be a finite duration`)
@@ -27,21 +27,21 @@ export const finite = (where: string, input: Duration.Input): number => {
 
 const shown = (input: unknown): string => typeof input === "string" ? JSON.stringify(input) : String(input)
 
-/** A whole number, 0 or more, or `Infinity`. */
+/** Returns `times` if it is a whole number, 0 or more, or `Infinity`; otherwise throws. */
 export const count = (where: string, times: number): number =>
   times >= 0 && (Number.isInteger(times) || times === Infinity)
     ? times
     : refuse(`${where} is ${times}: it must be a whole number, 0 or more`)
 
-/** A duration for messages. */
+/** Formats a duration in milliseconds for messages. */
 export const show = (length: number): string =>
   Number.isFinite(length) ? Duration.format(Duration.millis(length)) : "without end"
 
-/** A whole number, 1 or more. */
+/** Returns `value` if it is a whole number, 1 or more; otherwise throws. */
 export const whole = (where: string, value: number): number =>
   Number.isInteger(value) && value >= 1 ? value : refuse(`${where} is ${value}: it must be a whole number, 1 or more`)
 
-/** A share: above 0, at most 1. */
+/** Returns `value` if it is above 0 and at most 1; otherwise throws. */
 export const share = (where: string, value: number): number =>
   value > 0 && value <= 1 ? value : refuse(`${where} is ${value}: it must be a share, above 0 and at most 1`)
 
@@ -52,7 +52,7 @@ export const record = (where: string, value: unknown): void => {
   }
 }
 
-/** Whether it is the tag of a `ClaudeError`. */
+/** Whether `name` is the tag of a `ClaudeError`. */
 export const isTag = (name: unknown): boolean => ClaudeError.members.some(({ identifier }) => identifier === name)
 
 /** Refuses a value that is not a list of tags of `ClaudeError`. */
@@ -64,7 +64,7 @@ export const tags = (where: string, list: unknown): void => {
   }
 }
 
-/** Refuses a record with an unknown field: a typing error, which would have no effect. */
+/** Refuses a record with an unknown field: a typo, which would otherwise be ignored silently. */
 export const unknown = (where: string, value: object, fields: object): void => {
   record(where, value)
   for (const name of Object.keys(value)) {
@@ -75,8 +75,8 @@ export const unknown = (where: string, value: object, fields: object): void => {
 }
 
 /**
- * `V`, with a compile error for fields not in `Names`. Without such fields it is `V` itself: `V & {}` would let a type whose
- * fields are all optional take any value.
+ * `V`, with a compile error for fields not in `Names`. Without such fields it is `V` itself: `V & {}` would let a type
+ * whose fields are all optional take any value.
  */
 export type Only<V, Names> = [Exclude<keyof V, Names>] extends [never] ? V
   : V & { readonly [K in Exclude<keyof V, Names>]: never }

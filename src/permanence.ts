@@ -4,18 +4,18 @@ import type { ClaudeError } from "./ClaudeError.ts"
 /**
  * Whether a retry of the same request cannot help, whatever the schedule says: the server said so (`x-should-retry:
  * false`), the request is invalid or too large, the spend limit is reached, the answer reached its length limit, the
- * events contradict each other, one of these broke off the answer, the server does not implement the request, the
- * certificate does not verify, a proxy refuses the request, or a circuit or a queue gives no time to retry.
+ * events contradict each other, one of these errors broke off the answer, the server does not implement the request,
+ * the certificate does not verify, a proxy refuses the request, or a circuit or a queue gives no time to retry.
  */
 export const isPermanent = (error: ClaudeError): boolean => {
-  // `true` has no effect: an invalid request stays invalid.
+  // `shouldRetry: true` has no effect: an invalid request stays invalid.
   if (error.shouldRetry === false) return true
   switch (error._tag) {
     case "PartialAnswer":
       return error.permanent === true
     case "UnexpectedResponse":
       return error.contradiction === true
-    // Isolated by hand; a full queue, or the longest allowed wait in it.
+    // No `retryAfter`: the circuit is isolated by hand, the queue is full, or the wait in it reached its limit.
     case "CircuitOpen":
     case "Saturated":
       return error.retryAfter === undefined
@@ -35,12 +35,12 @@ export const isPermanent = (error: ClaudeError): boolean => {
 }
 
 /**
- * Whether an error in the middle of an answer is final. Before the answer, these may be worth a retry: a key was
- * replaced.
+ * Whether an error in the middle of an answer is final. Before the answer begins, an authentication, permission or
+ * not-found error may be worth a retry: a key may have been replaced.
  */
 export const isPermanentMidway = (error: ClaudeError): boolean =>
   isPermanent(error) || error._tag === "AuthenticationFailed" || error._tag === "PermissionDenied" ||
   error._tag === "ResourceNotFound"
 
-/** Codes of certificates that do not verify, and of proxies that refuse the request (not 408 and 429). */
+/** Error codes for certificates that do not verify, and for proxies that refuse the request (not 408 and 429). */
 const refused = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT|PROXY_4(?!08|29))/

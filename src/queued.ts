@@ -2,6 +2,7 @@
 import * as Context from "effect/Context"
 
 /**
- * In milliseconds, over all guards that it has passed. Each guard adds its wait for the guards and the wire below it.
+ * In milliseconds, summed over all guards that the attempt has passed. Each guard adds its wait to the sum and provides
+ * it to the guards and the wire below.
  */
 export const Queued = Context.Reference<number>("resilient-claude/Queued", { defaultValue: () => 0 })

@@ -4,16 +4,18 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-/** The time limit of one operation: a call waits for it. */
+/** The time limit of one operation: a call waits for the operation. */
 const patience = "1 second"
 
-/** How long a store is skipped after it was too slow, in milliseconds: otherwise each call would wait for it repeatedly. */
+/**
+ * How long a store is skipped after it was too slow, in milliseconds: otherwise each call would wait for it repeatedly.
+ */
 const rest = 10_000
 
 /** Makes the wait for `self` interruptible, even if `self` is not. */
 export const leavable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => waiting(self, Fiber.join)
 
-/** A time limit that holds even if `self` cannot be interrupted. */
+/** Runs `self` with a time limit that holds even if `self` cannot be interrupted. */
 export const bounded = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | Cause.TimeoutError, R> =>
   waiting(self, (fiber) => Effect.timeout(Fiber.join(fiber), patience))
 
@@ -32,7 +34,7 @@ const waiting = <A, E, R, E2>(
 /** Runs an operation of a store under the limit; fails at once while the store is skipped. */
 type Patient = <A>(ask: () => Effect.Effect<A, unknown>) => Effect.Effect<A, unknown>
 
-/** The state of one store. */
+/** Makes a runner for the operations of one store, with its own state. */
 export const patient = (): Patient => {
   let restsUntil = -Infinity
   return (ask) =>

@@ -6,7 +6,7 @@ import * as Fiber from "effect/Fiber"
 
 /**
  * A cheaper `Effect.timeoutOrElse`. Effect's starts a timer even if `self` completes at once, and waits for the timer
- * to end: a third of all effects of a call (`node bench/ops.ts`). `self` runs in a fiber of its own, which is passed to
+ * to end: a third of all effects of a call (`node bench/ops.ts`). `self` runs in a separate fiber, which is passed to
  * `began` and does not inherit uninterruptibility.
  */
 export const within = <A, E, R, E2>(

@@ -1,4 +1,4 @@
-/** Collects the message of one attempt, with the times of its parts. Only the reads of that attempt change it. */
+/** Collects the message of one attempt, and the times of its first content and its end. Only that attempt changes it. */
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import type * as CallContext from "../callContext.ts"
@@ -46,7 +46,7 @@ export const connected = (self: Accumulator, { rateLimits, requestId }: Message.
   self.rateLimits = rateLimits
 }
 
-/** Adds events, and returns those added: all up to the end of the message, or to an event that contradicts earlier ones. */
+/** Adds events up to the end of the message, or up to an event that contradicts earlier ones. Returns the added events. */
 export const take = (
   self: Accumulator,
   events: ReadonlyArray<Message.WireEvent>,
@@ -102,14 +102,17 @@ export const unexpected = (
     ...(contradiction !== undefined && { contradiction: true })
   })
 
-/** Turns an error of the wire into an error of the attempt: after the first content, the answer broke off. */
+/**
+ * Converts an error of the wire into an error of the attempt. After the first content, only a `TimedOut` keeps its kind: any
+ * other error becomes a `PartialAnswer`.
+ */
 export const toAttemptError = (
   self: Accumulator,
   error: ClaudeError.ClaudeError,
   now: number
 ): ClaudeError.ClaudeError => {
   const { about: { model }, draft, rateLimits, requestId } = self
-  // An error without rate limits gets those from the response headers.
+  // An error without rate limits gets the rate limits of the response headers.
   const limits = error.limits ?? (Object.keys(rateLimits).length === 0 ? undefined : rateLimits)
   if (!draft.begun()) {
     return error._tag === "TimedOut"

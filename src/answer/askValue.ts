@@ -9,7 +9,7 @@ import { decode } from "../output/decode.ts"
 import { type Amend, questionKey } from "../request/build.ts"
 import { collect, type Service } from "./collect.ts"
 
-/** Asks for a value and decodes it. Each attempt may use another model, and so another output format. */
+/** Asks for a value and decodes it. Each attempt may ask another model, which may need another output format. */
 export const askValue = <A, RD>(
   claude: Service,
   output: Result.Result<Output.Output<A, RD>, string>,

@@ -34,7 +34,7 @@ interface Attempt {
   readonly clock: Clock.Clock
   readonly watchdog: Watchdog.Watchdog
   readonly accumulator: Accumulator.Accumulator
-  /** At its end, the attempt adds its usage to these: the tally of the caller, and of each call that contains the attempt. */
+  /** The attempt adds its usage to these tallies when it ends: the tally of the caller, and one for each call around it. */
   readonly tallies: ReadonlyArray<CallContext.Tally | undefined>
   /** How long the attempt has waited for guards, in milliseconds. */
   readonly queued: number
@@ -67,7 +67,7 @@ const openOver = Effect.fnUntraced(function*(connect: Message.Connect, place: Pl
   return toOpened(attempt, begun, readNext)
 })
 
-/** Reads the context once instead of running six effects: `node bench/ops.ts` counts them. */
+/** Reads the context once, because six separate effects would cost more (`node bench/ops.ts` counts them). */
 const make = (
   context: Context.Context<never>,
   { limits, params }: Message.Request,
@@ -106,7 +106,7 @@ const recordingFailure = <A, R>(attempt: Attempt, self: Effect.Effect<A, ClaudeE
     return failure
   })
 
-/** Reads from the wire once, and returns the events that are now complete: none after a ping. */
+/** Reads from the wire once, and returns the events that this read completed: an empty list after a ping. */
 const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => {
   const { accumulator, clock, watchdog } = attempt
   const take = ({ events }: Message.WireItem): ReadonlyArray<Message.WireEvent> => {
@@ -115,7 +115,7 @@ const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => 
     return taken
   }
   const unexpected = (detail: string) => Effect.fail(Accumulator.unexpected(accumulator, detail))
-  // Some gateways omit message_stop: a message with a stop reason is complete then.
+  // Some gateways omit message_stop: from them, a message with a stop reason is complete.
   const messageStop = Effect.succeed<Message.WireItem>({ bytes: 0, events: [{ type: "message_stop" }] })
   const atEnd = Effect.suspend(() =>
     mayEndEarly === true && accumulator.draft.head().stop_reason !== null
@@ -123,7 +123,7 @@ const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => 
       : unexpected("the stream ended before the message was complete")
   )
   const item = Pull.catchDone(read, () => atEnd)
-  // In this order: the watchdog first counts the wait as silence, and then the events end the silence.
+  // The order matters: the watchdog first adds the wait to the silence, and then the events reset the silence to zero.
   const taken = Effect.map(Watchdog.limitWait(watchdog, item), take)
   return recordingFailure(
     attempt,

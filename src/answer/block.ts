@@ -27,7 +27,7 @@ export const make = (start: ContentBlock): Block => ({
   stopped: false
 })
 
-/** Whether a value is a block, and each field that deltas extend is missing or has the right type. */
+/** Whether a value is a content block. Each field that deltas extend must be missing or have the right type. */
 export const isBlock = (block: unknown): block is ContentBlock => {
   const part = (key: string): unknown => hasProperty(block, key) ? block[key] : undefined
   const isText = (key: string): boolean => isNullish(part(key)) || isString(part(key))
@@ -57,7 +57,7 @@ const kindOf = (type: string): Block["kind"] => {
 
 const takes = (block: Block, kind: Block["kind"]): boolean => block.kind === undefined || block.kind === kind
 
-/** Adds a delta. Returns the problem of an invalid one. Ignores unknown types of delta. */
+/** Adds a delta, and returns the problem if the delta is invalid. Ignores unknown types of delta. */
 export const append = (block: Block, delta: RawContentBlockDelta): string | undefined => {
   switch (delta.type) {
     case "text_delta":

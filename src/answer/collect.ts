@@ -46,7 +46,7 @@ export const collect = Effect.fnUntraced(function*(
   )
 })
 
-/** Requests the answer or its rest. Its scope closes with the result, so that guards and log also see a `Truncated`. */
+/** Requests the answer or its rest. Its scope covers the check of the stop reason, so guards and log see that error. */
 const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) {
   const { amend, claude, options, prompt, wanted } = question
   question.stopped = undefined

@@ -15,7 +15,7 @@ export interface Rules {
   readonly empty: "fail" | { readonly nudge: 1 }
 }
 
-/** Source: the example of the API docs (handling stop reasons). */
+/** How often a paused answer is continued. Source: the example in the API docs on handling stop reasons. */
 export const defaultPaused = { continue: 5 } as const
 
 /** An answer that may have stopped early. */
@@ -23,7 +23,7 @@ export interface Stopped {
   /** The parameters of the request for the whole answer. */
   readonly params: Params
   readonly model: Model | undefined
-  /** The answer so far, over all its requests. */
+  /** The answer so far, merged from all requests for it. */
   readonly reply: Reply
   /** Whether the latest continuation begins where the answer had ended. */
   readonly fits: boolean
@@ -43,7 +43,7 @@ export interface Question<A, R> {
   readonly stopped: () => Stopped | undefined
 }
 
-/** What the policy of a call decides about its answers. */
+/** The part of a call that its policy provides. */
 export interface Finisher {
   /** Completes an answer that stopped early, or fails with its error if that is not possible. */
   readonly continueAnswer: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
@@ -55,14 +55,14 @@ export interface Finisher {
   readonly outer: PolicyCall | undefined
 }
 
-/** The current call with the decisions of its policy, which are missing if the call was not set by a policy. */
+/** The current call, with the parts that its policy provides. Outside of a policy, these parts are missing. */
 export type PolicyCall = CallContext.Call & Partial<Finisher>
 
 /** The tallies of a call and of all calls around it: usage of an attempt counts for each of them. */
 export const spentBy = (call: PolicyCall | undefined): ReadonlyArray<CallContext.Tally> =>
   call === undefined ? [] : [call.spent, ...spentBy(call.outer)]
 
-/** The next request for the answer, or why it is not possible. `undefined` if the policy does not want one. */
+/** The next request, or a sentence why it is impossible, or `undefined` if the policy wants no next request. */
 export const next = (stopped: Stopped, rules: Rules): Next | string | undefined => {
   const { reply, rest } = stopped
   const { empty, paused, truncated } = rules

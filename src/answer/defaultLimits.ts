@@ -13,7 +13,7 @@ export interface Lengths {
   readonly attempt: number
 }
 
-/** Limits without a deadline. Source: the time-outs of other clients and gateways. */
+/** The default limits if the call has no deadline. Source: the time-outs of other clients and gateways. */
 export const usual: Lengths = {
   connect: 10_000,
   firstToken: 30_000,
@@ -22,25 +22,28 @@ export const usual: Lengths = {
   attempt: Infinity
 }
 
-/** Minimum limits with thinking: content takes longer, but pings do not. Source: as above. */
+/** Minimum limits for a request with thinking: content takes longer, and pings arrive as usual. Source: as for `usual`. */
 const thinkingNeeds = { firstToken: 120_000, idle: usual.idle, contentIdle: 180_000 }
 
-/** The minimum of each limit, in milliseconds, even if a third of a short deadline is less. */
+/** No default limit is shorter than this, in milliseconds, even if the deadline is near. */
 export const shortest = 5000
 
-/** Prompt tokens that the API reads per second. Scenario: with a cold prompt of 90,000 tokens, headers take 15 s and more. */
+/**
+ * Prompt tokens that the API reads per second. Example: without a cache, a prompt of 90,000 tokens delays the
+ * headers by 15 seconds or more.
+ */
 const tokensPerSecond = 3000
 
 /**
  * Milliseconds per token of a tool's input. The API sends the input in one piece, without a ping while the model writes it.
- * Source: github.com/github/copilot-cli/issues/4286 (329 s for 35,899 tokens, 78 s for 8,000: 9.2 to 9.8 each).
+ * Source: github.com/github/copilot-cli/issues/4286 (329 s for 35,899 tokens, 78 s for 8,000: 9.2 to 9.8 ms per token).
  */
 const perTokenOfInput = 10
 
 /**
- * Returns the default limits of an attempt. `third` is a third of the deadline of a call that can retry, in milliseconds,
- * so that a stalled attempt leaves time for a retry. No limit is shorter than the prompt, thinking and the input of a tool
- * need. `third` does not shorten the pauses of a stream, because the deadline applies only to opening it.
+ * Returns the default limits of an attempt. If the call can retry, `third` is a third of the time until its deadline, in
+ * milliseconds, so that a stalled attempt leaves time for a retry. A long prompt, thinking and tools raise the limits. For
+ * a stream, `third` does not shorten `idle` and `contentIdle`, because the deadline applies only to opening the stream.
  */
 export const limitsOf = (params: Params, third: number, isStreamed: boolean): Lengths => {
   const headers = shortest + Math.ceil(prompt.of(params).input * 1000 / tokensPerSecond)
@@ -61,7 +64,7 @@ export const Streamed = Context.Reference<boolean>("resilient-claude/Streamed", 
 
 const none = { firstToken: 0, idle: 0, contentIdle: 0 }
 
-/** Estimates with its initial ratios, because it never learns from answers. */
+/** This estimator keeps its initial ratios, because it never learns from answers. */
 const prompt = new Estimator()
 
 /** In untyped code `thinking` may be null, which the API accepts. */

@@ -2,7 +2,7 @@
  * Ends a streaming call exactly once: when its last answer has been read, or the first one fails.
  *
  * While the policy of the call still runs, a failed answer does not end the call,
- * because the policy may retry. An answer also counts for the calls around its own.
+ * because the policy may retry. An answer also counts as an answer of every outer call.
  * A stream under a policy (`Policy.applyStream`) is itself an answer of its call.
  */
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import type { ClaudeError } from "../ClaudeError.ts"
 export interface Ended {
   readonly note: (error: ClaudeError) => void
   readonly wentWell: Effect.Effect<void>
-  /** Adds to the error why the call gave up. */
+  /** Adds to the error why the call gave up, and logs it. */
   readonly explain: <E extends ClaudeError>(error: E, because?: ClaudeError) => Effect.Effect<E>
 }
 
@@ -39,7 +39,7 @@ export class Ending {
     this.outer?.opened()
   }
 
-  /** Call this when an answer has failed. Returns the error, with the reason for giving up if it ends the call. */
+  /** Call this when an answer has failed. Returns the error, with the reason for giving up if this ends the call. */
   broke<E extends ClaudeError>(error: E): Effect.Effect<E> {
     if (!this.isHandedOver || this.isOver) return Effect.succeed(error)
     this.call.note(error)
@@ -51,7 +51,7 @@ export class Ending {
     return Effect.flatMap(this.giveUp(error, because), (error) => this.outer?.broke(error) ?? Effect.succeed(error))
   }
 
-  /** Call this when an answer is no longer read. `isGood`: read to its end, or left early by a satisfied reader. */
+  /** Call this when an answer is no longer read. `isGood`: its reader reached the end, or chose to stop early. */
   read(isGood: boolean): Effect.Effect<void> {
     this.answers--
     this.wasGood ||= isGood
@@ -75,7 +75,7 @@ export class Ending {
     return this.isHandedOver
   }
 
-  /** Ends the call with `error`. `because` is the cause, if it is another error. */
+  /** Ends the call with `error`. `because` is the error that explains why the call gave up, if that is not `error`. */
   giveUp<E extends ClaudeError>(error: E, because?: ClaudeError): Effect.Effect<E> {
     if (this.isOver) return Effect.succeed(error)
     this.isOver = true

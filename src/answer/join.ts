@@ -11,7 +11,10 @@ import { lastWords, trimmed } from "../request/rest.ts"
 import { isThinking } from "../request/rules/blocks.ts"
 import { joined } from "./sumReplies.ts"
 
-/** Returns where `words` end at the start of `text`, ignoring white space: "short" if `text` ends first, "none" if it differs. */
+/**
+ * Returns the index in `text` after the words that it begins with, ignoring white space. "short": `text` ends before the
+ * words do. "none": `text` begins with other words.
+ */
 export const seam = (text: string, words: string): number | "none" | "short" => {
   let at = 0
   for (const letter of words.replaceAll(/\s/g, "")) {
@@ -43,11 +46,11 @@ export const join = (before: Reply, reply: Reply, goesOn: boolean): Joined => {
     : { reply: joined(before, reply, seal(start, last, rest)), fits: true }
 }
 
-/** The continuation of a prefilled answer: any content, or no content if the answer was already complete. */
+/** The content that continues a prefilled answer. `undefined` if it is empty, although the answer was not complete yet. */
 const followed = ({ message: { content }, stopReason }: Reply): ReadonlyArray<ContentBlock> | undefined =>
   content.length > 0 || stopReason === "end_turn" || stopReason === "stop_sequence" ? content : undefined
 
-/** The content after the repeated words, which may be spread over several blocks. */
+/** The content after the repeated words, which may span several blocks. `undefined` if the words were not repeated. */
 const repeated = (before: Reply, content: ReadonlyArray<ContentBlock>): ReadonlyArray<ContentBlock> | undefined => {
   const words = lastWords(before)
   let text = ""
@@ -72,7 +75,7 @@ const seal = (start: Array<ContentBlock>, last: TextBlock, rest: ReadonlyArray<C
 
 const isUncited = ({ citations }: TextBlock): boolean => isNullish(citations) || citations.length === 0
 
-/** Keeps the answer as it was. A refusal or a full context window replaces its stop reason. */
+/** Keeps the answer without the continuation, of which only a refusal or a full context window replaces the stop reason. */
 const without = (before: Reply, reply: Reply): Reply => {
   const { stop_reason, stop_sequence } = before.message
   const own = reply.stopReason === "refusal" || reply.stopReason === "model_context_window_exceeded"

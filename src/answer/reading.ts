@@ -1,4 +1,4 @@
-/** The state of a stream while it is read, and the attempts that it is read from. */
+/** The state of a stream while it is read, and the attempts that it reads. */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -29,12 +29,13 @@ export interface Reading extends Source {
   readonly call: Continuation.PolicyCall | undefined
   /** What happens when the answer breaks off. */
   onBreak: CallContext.Call["onBreak"]
-  /** The context of the fiber that opened the answer: another fiber may read it. */
+  /** The context of the fiber that opened the answer, because another fiber may read it. */
   readonly context: Context.Context<never>
   /** Settles when the reading has ended, with the complete reply or the failure. */
   readonly reply: Deferred.Deferred<Reply, ClaudeError>
-  /** The attempt that is read, and the scope of the latest attempt, which is set before that attempt opens. */
+  /** The attempt that is being read. */
   part: Part | undefined
+  /** The scope of the latest attempt, set before that attempt opens. */
   scope: Scope.Closeable | undefined
   /** The failure of the answer, kept even if the reader recovers from it. */
   failure: ClaudeError | undefined
@@ -96,7 +97,7 @@ export const finish = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Eff
     Effect.ensuring(Effect.suspend(() => Deferred.done(reading.reply, outcome(reading, exit))))
   )
 
-/** The reply if the answer was read to its end, or else why not. */
+/** The reply if the answer was read to its end, or else the failure. */
 const outcome = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Exit.Exit<Reply, ClaudeError> => {
   const { failure, hasDied, isClosed, part } = reading
   if (failure !== undefined) return Exit.fail(failure)
@@ -112,6 +113,6 @@ const outcome = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Exit.Exit
   return error === undefined ? Exit.succeed(reply) : Exit.fail(error)
 }
 
-/** The error for an answer that broke off after this much. */
+/** The error for an answer that broke off, with the reply so far. */
 export const broken = ({ message, model, requestId, text, usage }: Reply, detail: string): PartialAnswer =>
   new PartialAnswer({ model, requestId, usage, text: redact(text), blocks: Redacted.make(message.content), detail })

@@ -46,24 +46,24 @@ const isBlank = (block: ContentBlock): boolean => block.type === "text" && block
 export interface Resuming {
   /** Returns the events for the reader, or `undefined` if they do not continue the broken answer. */
   readonly take: (events: ReadonlyArray<WireEvent>) => ReadonlyArray<WireEvent> | undefined
-  /** The whole answer so far, from the reply of the new request. */
+  /** The whole answer so far, given the reply to the new request. */
   readonly reply: (further: Reply) => Reply
 }
 
-/** Stands for the index of the first text if the new request has none. */
+/** Stands for the index of the first text block if the new answer begins with another block. */
 const none = -1
 
 /** `goesOn`: the new request is prefilled with the text, and so does not repeat its last words. */
 export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): Resuming => {
   const words = Rest.lastWords(before)
-  /** Maps block indices of the new request to those of the answer. Hidden blocks are missing. */
+  /** Maps block indices of the new answer to indices of the whole answer. Blocks hidden from the reader are missing. */
   const places = new Map<number, number>()
   let first: number | undefined
   let begun = goesOn
   let pending = ""
   let written = ""
 
-  /** White space at the end of the text: the reader has it, but it is not in the new request. */
+  /** The white space at the end of the text. The reader already has it, but the new request was sent without it. */
   const shown = last.text.slice(last.text.trimEnd().length)
   let blank = ""
 
@@ -92,7 +92,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
     return goOn(pending.slice(at))
   }
 
-  /** Returns an event for the reader, or "hidden", or `undefined` if it does not continue the broken answer. */
+  /** Returns the event for the reader, "hidden" if the reader gets none, or `undefined` if it does not fit the answer. */
   const put = (event: WireEvent): WireEvent | "hidden" | undefined => {
     switch (event.type) {
       case "message_start":
@@ -132,7 +132,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
         // A refusal counts even if the model has not repeated the last words.
         if (event.delta.stop_reason === "refusal") begun = true
         if (!begun) return undefined
-        // The sum has all fields of both.
+        // Safe cast: the sum has every field of both usages.
         return { ...event, usage: add(before.usage, event.usage) as typeof event.usage }
       case "message_stop":
         return begun ? event : undefined

@@ -2,10 +2,10 @@
  * Opens an answer that is read as a stream.
  *
  * The answer owns the scope of its attempt, and closes it as soon as the reading
- * ends, exactly once. It stays a failure even if its reader recovers from the
- * error. A reader that stops early makes it a success. An answer that is never
- * read is neither success nor failure. `events`, `text` and `reply` share one
- * reading.
+ * ends, exactly once. A failed answer stays a failure even if its reader recovers
+ * from the error. An answer whose reader stops early is a success. An answer that
+ * is never read is neither. It is read once, as `events` or as `text`: `reply`
+ * waits for that reader, or reads the answer itself if there is none.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -42,7 +42,7 @@ export const open = Effect.fnUntraced(function*(source: Source) {
     isRead: false,
     isClosed: false
   }
-  // Ends an answer that is not read to its end.
+  // Finishes an answer whose reader never reached the end.
   yield* Effect.addFinalizer(() => {
     reading.isClosed = true
     return finish(reading, Exit.interrupt())
@@ -72,7 +72,7 @@ const textOf = (event: Event) =>
 
 type Pulled = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError>
 
-/** Reads the answer once, because a second reader would take events from the first. */
+/** Reads the answer. A second reader dies with a defect, because it would take events from the first one. */
 const read = (reading: Reading, onBreak: Reading["onBreak"]): Answer["events"] =>
   Stream.suspend(() => {
     let isOurs = false
@@ -114,7 +114,7 @@ const pull = (reading: Reading): Pulled => {
     if (reading.isClosed) return Effect.interrupt
     return Cause.isDone(error) ? atEnd(reading) : onBroken(reading, error)
   }
-  // Runs for each socket read, so the handlers of a failure are created only for a failure.
+  // The stream pulls once for each socket read, so this effect is built only after a failure.
   const onCause = (cause: Cause.Cause<ClaudeError.ClaudeError | Cause.Done>): Pulled => {
     reading.hasDied = Cause.hasDies(cause)
     return Effect.matchEffect(Effect.failCause(cause), { onFailure, onSuccess })

@@ -6,9 +6,9 @@ import type { Cost, Reply, Usage } from "../Message.ts"
 import * as Tools from "../output/toolInput.ts"
 import { textOf } from "./draft.ts"
 
-/** The later reply with the given content, and with usage, cost and duration of both. */
+/** The later reply with the given content, and with the sums of usage, cost and duration. */
 export const joined = (before: Reply, reply: Reply, content: Array<ContentBlock>): Reply => {
-  // The sum has all fields of both.
+  // Safe cast: the sum has every field of both usages.
   const usage = add(before.usage, reply.usage) as Usage
   const container = reply.message.container ?? before.message.container
   return {

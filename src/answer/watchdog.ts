@@ -2,8 +2,8 @@
  * Enforces the limits of one attempt.
  *
  * Each wait for the wire ends at the limit that expires first. Only time spent
- * waiting counts, so that a slow reader does not use up the limits. A system clock
- * that is set back never reduces it.
+ * waiting counts, so that a slow reader does not use up the limits. If the system
+ * clock is set back, the counted time does not shrink.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -41,7 +41,7 @@ export const make = (model: string, limits: Current.Limits, usual: Lengths): Wat
   isStopped: false
 })
 
-/** Runs a wait for the wire, and fails with `TimedOut` at the first limit. Interrupts it after `stop`. */
+/** Runs a wait for the wire, and fails with `TimedOut` at the first limit. `stop` interrupts it. */
 export const limitWait = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
   Effect.clockWith((clock) => {
     const { length, left, scope } = nearest(self)
@@ -61,7 +61,7 @@ export const limitWait = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>)
 const whileRunning = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => self.isStopped ? Effect.interrupt : wait)
 
-/** Ends the attempt, and interrupts a fiber that still waits for the wire because another fiber closed the scope. */
+/** Ends the attempt. If another fiber closed the scope, this interrupts the fiber that still waits for the wire. */
 export const stop = (self: Watchdog): void => {
   self.isStopped = true
   self.waiting?.interruptUnsafe()

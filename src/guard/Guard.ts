@@ -30,22 +30,20 @@ export type Ending = Exit.Exit<unknown, unknown>
 
 /** The right to send one request. */
 export interface Lease {
-  /** Called when the answer begins, that is with its first content. Not called if the request fails before that. */
+  /** Called when the first content of the answer arrives. Not called if the request fails before that. */
   readonly opened?: ((answer: Opened) => Effect.Effect<void>) | undefined
-  /**
-   * Called exactly once, with the exit of the answer and the usage that the API reported. It reports usage at the end
-   * of an answer.
-   */
+  /** Called exactly once, when the answer ends: with its exit and the usage that the API reported, if any. */
   readonly settle: (exit: Ending, usage?: Usage | undefined) => Effect.Effect<void>
 }
 
-/** State that calls share about a model or an account. */
+/** Shared state of a model or an account, which decides when each request may be sent. */
 export interface Guard {
-  /** Fails if the request must not be sent. A gate acquires nothing, so it may wait interruptibly. */
+  /** Fails if the request must not be sent. A gate acquires nothing, so its wait may be interrupted at any point. */
   readonly gate: (request: Request) => Effect.Effect<void, ClaudeError>
   /**
-   * Waits for its turn. Runs uninterruptibly, so that an acquired lease is never lost: make the wait, and only the
-   * wait, `Effect.interruptible`. If it fails or is interrupted, it must hold nothing.
+   * Waits until the request may be sent, and acquires its lease. Runs uninterruptibly, so that an acquired lease is
+   * never lost: wrap only the wait in `Effect.interruptible`. If the effect fails or is interrupted, it must hold
+   * nothing.
    */
   readonly admit: (request: Request) => Effect.Effect<Lease, ClaudeError>
 }
@@ -89,7 +87,7 @@ const openBehind = Effect.fnUntraced(function*(
   claude: Claude["Service"],
   request: Request
 ) {
-  // One read of the context: yielding each service would cost more than a guard.
+  // Reads the context once: yielding each service separately would cost more than a guard.
   const context = yield* Effect.context<Scope.Scope>()
   const clock = Context.get(context, Clock.Clock)
   const from = clock.currentTimeMillisUnsafe()

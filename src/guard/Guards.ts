@@ -46,13 +46,13 @@ export interface Guards {
   readonly concurrency?: Admission.Concurrency | undefined
   /** The rate limits of the account, per minute. */
   readonly quota?: Quota.Options | undefined
-  /** When to stop asking a model that keeps failing. */
+  /** When to stop sending requests to a model that keeps failing. */
   readonly circuit?: Circuit.Options | undefined
   /** How much extra load retries may add after failures. `false` removes the limit. */
   readonly budget?: RetryBudget.Options | false | undefined
   /** When to alert that too many calls fail. `false` turns the monitor off. */
   readonly monitor?: Monitor.Options | false | undefined
-  /** Guards of your own. They are asked last, and their leases settle first. */
+  /** Custom guards. They check each request last, and their leases settle first. */
   readonly extra?: ReadonlyArray<Guard.Guard> | undefined
   /**
    * The name of the account in a shared store: `default`. Nested guards that share a store need different names:
@@ -62,12 +62,11 @@ export interface Guards {
 }
 
 /**
- * A circuit, plus the defaults: budget, monitor, and the pause after a 429. It needs no knowledge of the account's
- * limits.
+ * A circuit, plus the defaults: budget, monitor, and the pause after a 429. Works without knowing the account's limits.
  */
 export const standard = { circuit: {} } as const satisfies Guards
 
-/** The state of a queue. A field is missing where there is no limit; numbers are whole. */
+/** The state of a queue. `limit` and `quota` are missing if there is no such limit. All numbers are integers. */
 export interface QueueStatus {
   readonly running: number
   readonly waiting: number
@@ -118,8 +117,8 @@ export const reset = (model?: string): Effect.Effect<void, never, Control> =>
 
 /**
  * For a process that is about to stop: rejects new calls with `Saturated`, waits up to `limit` for running and queued
- * calls, and returns whether all of them ended. Draining cannot be undone. It also rejects the retries of running
- * calls, on every model. Needs a queue, which `concurrency`, `quota`, `circuit` or `budget` (on by default) brings.
+ * calls, and returns whether all of them ended. Draining cannot be undone, and it also rejects the retries of running
+ * calls, on every model. Needs a queue, which exists if `concurrency`, `quota`, `circuit` or `budget` (the default) is set.
  */
 export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Control> =>
   Effect.flatMap(Control, ({ drain }) => drain(limit))

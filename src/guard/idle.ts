@@ -7,7 +7,7 @@ import { forgetAfter } from "./forgetAfter.ts"
 /** How often a drain checks whether all calls ended. */
 const lookEvery = "50 millis"
 
-/** Waits up to `limit` ms until nothing runs or waits, and returns whether that is so. */
+/** Waits up to `limit` ms until no call runs or waits. Returns whether that happened. */
 export const emptied = (isEmpty: Effect.Effect<boolean>, limit: number): Effect.Effect<boolean> =>
   isEmpty.pipe(
     Effect.repeat({ until: (isEmpty) => isEmpty, schedule: Schedule.spaced(lookEvery) }),

@@ -9,8 +9,9 @@ export interface Outcome {
   /** The concurrency limit. `success` raises it, `loss` lowers it, `none` leaves it. */
   readonly concurrency: "success" | "loss" | "none"
   /**
-   * The quota used, if the API did not report usage. `request`: one request, no tokens. `input`: one request and the
-   * estimated input tokens, because the model may have read them. `none`: nothing was sent.
+   * The quota that the request counts as using if the API did not report its usage. `request`: one request, no tokens.
+   * `input`: one request and the estimated input tokens, because the model may have read them. `none`: nothing was
+   * sent.
    */
   readonly quota: "none" | "request" | "input"
   /**

@@ -3,7 +3,6 @@ import type * as Current from "../Current.ts"
 
 const ranks: { readonly [P in typeof Current.Priority.Service]: number } = { interactive: 0, default: 1, background: 2 }
 
-/** The number of ranks. */
 export const count = 3
 
 /** The rank of a priority. An unknown priority, from a caller without types, ranks as `default`. */

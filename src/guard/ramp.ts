@@ -1,10 +1,11 @@
 /**
  * Limits how fast calls may begin after an incident, as a rate.
  *
- * A concurrency limit would not do: while long answers from before the incident still run, it would let no call begin.
+ * A concurrency limit would not work: while long answers from before the incident still run, it would let no call
+ * begin.
  */
 
-/** Times in milliseconds, rates in calls per second. Each with the simulator scenario that set it. */
+/** Times in milliseconds, rates in calls per second. Each value names the simulator scenario behind it. */
 const defaults = {
   /**
    * Time until the rate is twice the rate before the incident, so that no burst follows. Shorter times fail scenario a4,
@@ -12,8 +13,8 @@ const defaults = {
    */
   full: 5000,
   /**
-   * How long the rate is capped at twice the rate before the incident. By then a backlog of two minutes is served (scenario
-   * alarm-outage); after that the rate grows on.
+   * How long the rate is capped at twice the rate before the incident. By then a backlog of two minutes is served
+   * (scenario alarm-outage); after that the rate keeps growing.
    */
   capped: 120_000,
   /**
@@ -57,11 +58,11 @@ export class RecentRate {
 }
 
 /**
- * A rate that grows to twice the one before the incident in 5 seconds, stays there until 2 minutes have passed, and
- * then grows on at the same slope.
+ * A rate that grows to twice the rate before the incident in 5 seconds, stays there until 2 minutes have passed, and
+ * then keeps growing at the same slope.
  *
- * After an outage, the wait line of an open circuit ramps, the queue ramps after the pause of a 429, and the retry
- * budget spaces its waiting calls (`bucket`). If several act at once, the slowest decides.
+ * The wait line of a circuit uses a ramp after an outage, and the queue after the pause of a 429. The retry budget
+ * spaces its waiting calls in its own way (`bucket`). If several act at once, the slowest decides.
  */
 export class Ramp {
   readonly before: number

@@ -13,7 +13,7 @@ export interface Standing<in A> {
   readonly rank: (item: A) => number
   /** Tenants take turns within a rank. Default: one tenant for all calls. */
   readonly tenant?: ((item: A) => string) | undefined
-  /** The amount that the call will take, to sum up how much goes to calls ahead of a new one. */
+  /** The amount that the call will take. The sum over the calls ahead tells a new call how long it must wait. */
   readonly load?: ((item: A) => Amount) | undefined
 }
 
@@ -109,8 +109,8 @@ export class WaitOrder<A, S> {
 
   /**
    * Whether one more call may wait. Each tenant has an equal share of the places, at least one; only calls of the same
-   * or a lower rank count. A new tenant gets its share even if the others, who were alone before, use more than theirs:
-   * in total at most twice the places.
+   * or a lower rank count. A new tenant gets its share even if earlier tenants use more than theirs. In total, at most
+   * twice as many calls as places wait.
    */
   hasRoom(item: A, places: number): boolean {
     if (!(places > 0)) return false

@@ -17,15 +17,15 @@ import { type Standing, type Waiter as Standee, WaitOrder } from "./waitOrder.ts
 /** How to take the resource. */
 export interface Options<in A> extends Standing<A> {
   /**
-   * Takes it and returns 0, or takes nothing and returns the milliseconds until it is worth asking again (`Infinity`:
-   * when woken).
+   * Takes the resource and returns 0, or takes nothing and returns the milliseconds until the next attempt is
+   * worthwhile (`Infinity`: not before `wake`).
    */
   readonly take: (item: A, now: number) => Effect.Effect<number>
   /** Undoes `take`. */
   readonly putBack: (item: A, now: number) => Effect.Effect<void>
   /**
-   * Minimum milliseconds until the resource is available after others took `ahead`; 0 if unknown. A call that may not
-   * wait this long is rejected without waiting.
+   * Minimum milliseconds until the resource is available after calls ahead took `ahead`; 0 if unknown. A call that may
+   * not wait this long is rejected without waiting.
    */
   readonly turn?: ((item: A, ahead: Amount, now: number) => Effect.Effect<number>) | undefined
   /** How many calls of the same or a higher priority may wait, shared by tenants. Checked on arrival only. */
@@ -35,11 +35,11 @@ export interface Options<in A> extends Standing<A> {
 /** A queue of waiting calls. */
 export interface Turnstile<in out A> {
   /**
-   * Waits up to `within` ms and takes. False if the call may not wait, or waited too long. A caller that leaves at any
-   * point holds nothing. Run it uninterruptibly: it makes its wait interruptible itself.
+   * Waits up to `within` ms and takes the resource. Returns false if the call may not wait, or waited too long. A
+   * caller that is interrupted holds nothing. Run this effect uninterruptibly: it makes its wait interruptible itself.
    */
   readonly pass: (item: A, within: number, now: number) => Effect.Effect<boolean>
-  /** Call when something was returned, so that waiting calls try again. */
+  /** Call when some of the resource was returned, so that waiting calls try again. */
   readonly wake: () => void
   /** The waiting calls in service order. */
   readonly waiting: () => ReadonlyArray<A>
@@ -47,7 +47,9 @@ export interface Turnstile<in out A> {
   readonly size: () => number
   /** The load of the calls that would be served before `item` if it came now. */
   readonly ahead: (item: A) => Amount
-  /** Rejects at once the waiting calls for which `stays` is false, and places the others again by their current rank. */
+  /**
+   * Rejects at once the waiting calls for which `stays` is false, and orders the remaining calls by their current rank.
+   */
   readonly sweep: (stays: (item: A) => boolean) => void
 }
 
@@ -131,7 +133,7 @@ export const make = <A>(
         }))
     })
 
-  /** Whether a waiting call goes before `item`. */
+  /** Whether some waiting call must be served before `item`. */
   const isBehind = (item: A): boolean => {
     const first = line.first()
     return first !== undefined && rank(first.item) <= rank(item)

@@ -14,7 +14,7 @@ export interface Prices {
   readonly long?: { readonly above: number; readonly times: number } | undefined
 }
 
-/** The capabilities of a model; an unknown one is missing. */
+/** The capabilities of a model; an unknown capability is missing. */
 export interface Capabilities {
   readonly structuredOutputs?: boolean | undefined
   /** Whether the last message may be the assistant's (prefill): the answer then continues it. */
@@ -26,8 +26,8 @@ export interface Capabilities {
   /** The supported types of `thinking`; empty if the model does not support thinking. */
   readonly thinking?: ReadonlyArray<string> | undefined
   /**
-   * Whether `tool_choice` may force the use of a tool, with adaptive thinking too. With thinking `enabled`, no model
-   * allows it.
+   * Whether `tool_choice` may force the use of a tool, even with adaptive thinking. With thinking `enabled`, no model
+   * allows a forced tool.
    */
   readonly forcedTools?: boolean | undefined
 }
@@ -97,7 +97,7 @@ const usesTools = (tools: object | null | undefined): boolean =>
 /** Excludes `Infinity`, which JSON can carry as `1e999` and which would make every sum infinite. */
 export const isCount = (value: unknown): value is number => isNumber(value) && value >= 0 && value < Infinity
 
-/** The cost of a usage; a lower bound if something has an extra price: server tools, speed, region, tier. */
+/** The cost of a usage; a lower bound if a feature has an extra price: server tools, speed, region, tier. */
 export const cost = (usage: Usage, { cacheRead, cacheWrite, cacheWriteHour, input, long, output }: Prices): Cost => {
   const read = usage.cache_read_input_tokens ?? 0
   const written = usage.cache_creation_input_tokens ?? 0

@@ -2,7 +2,7 @@
  * The built-in model catalogue.
  *
  * Every entry has its date and its source; a fact without a source is missing.
- * `Models.refresh` replaces them with data from the API.
+ * `Models.refresh` updates the entries with data from the API.
  *
  * An entry names the page of its model. Facts that this page lacks are from these
  * pages below https://platform.claude.com/docs/en: about-claude/pricing (prices),
@@ -10,8 +10,8 @@
  * /thinking and /structured-outputs (from 4.5 on), /working-with-messages (no
  * prefill from 4.6 on), /vision and /pdf-support (all active models).
  * `forcedTools` is from models/…/whats-new-… and /migration-guide: false where they
- * say so; true for a model before one where they call the restriction new, and for
- * models that others have tried (github.com/langchain-ai/langchain-aws/pull/1141).
+ * say so; true for the predecessor of a model whose page calls the restriction new,
+ * and for models that third parties have tried (github.com/langchain-ai/langchain-aws/pull/1141).
  * `retiresAt` is an announced date; "not sooner than" dates are left out.
  */
 import type { Capabilities, Model, Prices } from "./catalogue.ts"
@@ -43,7 +43,8 @@ const manual = (effort: ReadonlyArray<string>): Capabilities => ({
 })
 
 /**
- * A cache write costs 1.25 times the input price, or twice for an hour; a read costs the input price over `cheaper`.
+ * A cache write costs 1.25 times the input price, or twice for an hour; a read costs the input price divided by
+ * `cheaper`.
  */
 const prices = (input: number, output: number, cheaper = 10): Prices => ({
   input,

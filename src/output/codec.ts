@@ -18,7 +18,7 @@ import { finite, refusal, rooted } from "./jsonSchema.ts"
 export interface Output<A, RD> {
   /** Requested by an instruction in the prompt. */
   readonly words: Held<A, RD> & { readonly instruction: string }
-  /** Requested by a schema that the API enforces, or why the API would refuse it. */
+  /** Requested by a schema that the API enforces, or the reason why the API would refuse that schema. */
   readonly held: Result.Result<Held<A, RD>, string>
 }
 
@@ -29,10 +29,10 @@ interface Held<A, RD> {
 
 export type Codec<A, RD> = Schema.ConstraintCodec<A, unknown, RD>
 
-/** The forms for a schema. Fails with a message if the schema has no JSON form. */
+/** The two forms for a schema. Fails with a message if the schema has no JSON form. */
 export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result<Output<A, RD>, string> => {
   const known = outputs.get(schema)
-  // Cast: the entry under a schema was made from it.
+  // Cast: the entry under a schema was made from that schema.
   if (known !== undefined) return known as Result.Result<Output<A, RD>, string>
   const output = Result.map(
     Result.try({
@@ -48,7 +48,9 @@ export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.R
 /** A cache, because compiling a schema costs more than a call. */
 const outputs = new WeakMap<object, Result.Result<Output<unknown, unknown>, string>>()
 
-/** The forms for one of the choices. Fails with a message if a choice is blank or repeated, or there is none. */
+/**
+ * The two forms for one of the choices. Fails with a message if a choice is blank or repeated, or the list is empty.
+ */
 export const choice = <C extends ReadonlyArray<string>>(
   choices: C
 ): Result.Result<Output<{ readonly choice: C[number] }, never>, string> => {
@@ -81,7 +83,7 @@ const inWords = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output<A, 
   return { codec, jsonSchema, instruction: inSchema(jsonSchema) }
 }
 
-/** The instruction to answer with a value of a JSON schema. */
+/** The instruction to answer with a value that matches a JSON schema. */
 export const inSchema = (schema: object): string =>
   `Answer with one JSON value that matches this JSON Schema, and nothing else:\n${JSON.stringify(schema)}`
 
@@ -111,7 +113,7 @@ const nothing = { type: "object", properties: {}, required: [], additionalProper
 // Asking
 // -----------------------------------------------------------------------------
 
-/** The form for a model with structured outputs. */
+/** The form in which a model with structured outputs is asked. */
 export const formOf = (output: Result.Result<Output<unknown, unknown>, string>): Form =>
   Result.isFailure(output)
     ? { form: "unsupported", because: output.failure }

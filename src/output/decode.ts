@@ -44,7 +44,7 @@ export const decodeValue = <A, RD, E>(
     )
   )
 
-/** The number of issues for messages; the issues themselves quote the answer. */
+/** The number of issues, for error messages: the issues themselves would quote the answer. */
 export const countOf = (issues: ReadonlyArray<Issue>): string =>
   issues.length === 1 ? "1 issue" : `${issues.length} issues`
 

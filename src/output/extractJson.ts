@@ -1,7 +1,7 @@
 /**
  * Finds the JSON value in the text of a model.
  *
- * Fences and text around the value are tolerated. Two values are an error:
+ * Code fences and text around the value are tolerated. Two values are an error:
  * picking one would be a guess.
  */
 import * as Result from "effect/Result"
@@ -22,15 +22,17 @@ export const find = (text: string): Result.Result<unknown, string> => {
   })
 }
 
-/** The content of a fence around the whole text. */
+/** The content of a code fence around the whole text; empty if there is no fence. */
 const unfenced = (text: string): string =>
   text.startsWith("```") && text.endsWith("```") ? text.slice(text.indexOf("\n") + 1, -3) : ""
 
-/** Limits on brackets that do not begin JSON, and on the characters read for them: each may cost a scan to the end. */
+/**
+ * Limits on brackets that are not JSON, and on the characters read for them: each bracket may cost a scan to the end.
+ */
 const mostMisses = 256
 const mostMissed = 4_000_000
 
-/** The objects and arrays between words. Fails if one seems to be cut off. */
+/** The JSON objects and arrays in a text. Fails if one seems to be cut off. */
 const scan = (text: string): Result.Result<ReadonlyArray<unknown>, string> => {
   const values: Array<unknown> = []
   const openings = /[{[]/g

@@ -1,4 +1,4 @@
-/** Converts JSON schemas to the form that the API accepts, and finds those it refuses. */
+/** Converts JSON schemas to the form that the API accepts, and finds schemas that it refuses. */
 import type * as JsonSchema from "effect/JsonSchema"
 import { isObject, isString } from "effect/Predicate"
 

@@ -56,8 +56,8 @@ export const decode = (
 }
 
 /**
- * The tool uses of a reply with their input as Claude wrote it: `toolUses` may be decoded already, or copies. A use is
- * found by its position; if the list was changed, by its id.
+ * The tool uses of a reply with their input as Claude wrote it: `toolUses` may be decoded already, or copies. Finds a
+ * use by its position or, if the list was changed, by its id.
  */
 export const raw = ({ message, toolUses }: Reply): ReadonlyArray<ToolUse> => {
   const written = uses(message.content)

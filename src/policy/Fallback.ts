@@ -40,9 +40,9 @@ export { isRetryable } from "./notices.ts"
 export type OnChange = (change: { readonly error: ClaudeError; readonly to: Current.ModelId }) => Effect.Effect<void>
 
 /**
- * Runs the same program on each model in turn, until one answers. The model replaces the one that a call inside names, and
- * the request is adapted to it: thinking, effort, prefill, tool choice, length, the form of a value. The error type stays
- * the same, because the last model may fail with any error. The error carries the history of all models.
+ * Runs the same program on each model in turn, until one answers. Each model replaces the model that a call inside names,
+ * and the request is adapted to it: thinking, effort, prefill, tool choice, maximum length, output format. The error type
+ * stays the same, because the last model may fail with any error. The error carries the history of all models.
  *
  * Under a deadline (`Timeout.overall`, or the `overall` of an outer policy), each model leaves time for the next ones.
  */
@@ -65,7 +65,7 @@ export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
   return (self) => onModels(self, start, change)
 }
 
-/** Asks the models in turn. A model asked after a request was sent is an extra attempt, which the retry budget pays for. */
+/** Asks the models in turn. Once a request was sent, the retry budget pays for each further model as an extra attempt. */
 const onModels = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
   start: ModelFallback.Chain,
@@ -124,7 +124,7 @@ export class Notice extends Data.TaggedClass("Notice")<{
   readonly error: Tag
 }> {}
 
-/** Your own text for an error, in place of the English one, which is used if this returns `undefined` or blank, or throws. */
+/** Your own text for an error. If it returns `undefined` or a blank text, or throws, the English text is used. */
 export type Words = (error: ClaudeError) => string | undefined
 
 /**
@@ -167,7 +167,8 @@ export const toNotice = (
 
 /**
  * The errors that remain once this library's errors are caught: all of them, or the kinds in `Tags`. An application's own
- * error remains, even with the tag of one of ours. A kind that is in only some of several possible lists remains as well.
+ * error remains, even if its tag is also a tag of this library. A kind that is in only some of several possible lists
+ * remains as well.
  */
 export type Left<E, Tags = undefined> = E extends { readonly _tag: infer T extends Certain<Tags> }
   ? Same<E, Tagged<T>> extends true ? never : E
@@ -188,7 +189,7 @@ type Certain<Tags> = Exclude<Tag, Tags extends ReadonlyArray<Tag> ? Exclude<Tag,
 /** The kinds that a list has for certain. */
 type Listed<Tags> = Tags extends readonly [infer T, ...infer Rest] ? Single<T> | Listed<Rest> : never
 
-/** `T` if it is a single kind; `never` for a union, of which only one kind is in the list. */
+/** `T` if it is a single kind; `never` for a union, because the list has only one kind of the union. */
 type Single<T, All = T> = T extends unknown ? [All] extends [T] ? T : never : never
 
 /** Whether two types are identical. Mutual assignability is too weak: most fields of our errors are optional. */

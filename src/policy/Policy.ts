@@ -26,7 +26,7 @@ import { callStream } from "./streamCall.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** A schedule for each kind of error. A kind without one is not retried. `pipe` sets it apart from a `Schedule`. */
+/** A schedule for each kind of error. A kind without one is not retried. A `Schedule` has `pipe`, so it does not match. */
 export type Retries = Retry.ByTag<ClaudeError> & { readonly pipe?: never }
 
 /** The parts of a policy. All are optional. The limits of an attempt have defaults. */
@@ -63,28 +63,28 @@ export interface Policy extends Current.Limits {
   readonly paused?: { readonly continue: number } | undefined
   /** What to do after an answer without content: `fail` (the default), or ask once to continue. */
   readonly empty?: "fail" | { readonly nudge: 1 } | undefined
-  /** The limit for the whole call, retries and models included. For a stream: for each opening. */
+  /** The limit for the whole call, retries and models included. For a stream, it limits each opening. */
   readonly overall?: Duration.Input | undefined
   /** The limit for a stream from its opening to its end, including the time of its reader. Only for `applyStream`. */
   readonly streamOverall?: Duration.Input | undefined
   /**
    * What to do if an answer breaks off while it is read, within the same retries: `fail` (the default), with the text so
-   * far in the error; `restart`, ask again and emit a `restarted` event, which text streams cannot, so they fail; or
+   * far in the error; `restart`, ask again and emit a `restarted` event (a text stream cannot emit it, and fails); or
    * `resume`, ask for the rest, emit a `resumed` event, and continue where the text ends.
    */
   readonly onBreak?: "fail" | "restart" | "resume" | undefined
   /** Whether requests are validated before they are sent. Default: `true`. */
   readonly validate?: boolean | undefined
-  /** Whether an issue known only from the catalogue of models fails a request instead of a warning. Default: `false`. */
+  /** Whether an issue known only from the model catalogue fails a request, instead of logging a warning. Default: `false`. */
   readonly strict?: boolean | undefined
-  /** `count`: the API counts the prompt before it is sent, one more request for each model. Default: it is estimated. */
+  /** `count`: the API counts the prompt first, with an extra request for each model. Default: `estimate`. */
   readonly precheck?: "count" | "estimate" | undefined
 }
 
 /** The error that a policy adds to a call: `DeadlineExceeded`, if its type has an `overall` limit or may have one. */
 export type Adds<P extends Policy> = Limited<P, "overall">
 
-/** The error that a policy adds to a stream: the same, and also with a `streamOverall` limit. */
+/** The error that a policy adds to a stream: like `Adds`, and also with a `streamOverall` limit. */
 export type AddsToStream<P extends Policy> = Limited<P, "overall"> | Limited<P, "streamOverall">
 
 type Limited<P extends Policy, Field extends keyof Policy> = Field extends keyof P
@@ -153,7 +153,7 @@ export type Outcome<A> =
   | { readonly status: "success"; readonly data: A } & Used
   | { readonly status: "error"; readonly error: ClaudeError; readonly retryable: boolean } & Used
 
-/** What all attempts used, as far as the API reported it. */
+/** The tokens and the cost of all attempts, as far as the API reported them. */
 export interface Used {
   readonly tokens: { readonly input: number; readonly output: number }
   readonly cost: Cost
@@ -184,7 +184,7 @@ export const describe: (policy: Policy) => string = Description.describe
 // Internals
 // -----------------------------------------------------------------------------
 
-/** Adds the usage of an inner outcome to the outer one. */
+/** Adds the usage of an inner outcome to the outer outcome. */
 const add = (outer: CallContext.Tally, { atLeast, dollars, input, output }: CallContext.Tally): void => {
   outer.input += input
   outer.output += output

@@ -84,7 +84,7 @@ export const byTag = <
       : undefined
 
   const schedule = Schedule.fromStep(Effect.sync(() => {
-    // Built at the first failure of their tag: most calls never fail.
+    // Each schedule starts at the first failure with its tag, because most calls never fail.
     const steps = new Map<string, Step>()
     return (now: number, error: unknown) => {
       const tag = tagOf(error)
@@ -98,7 +98,7 @@ export const byTag = <
       })
     }
   }))
-  // An input that is no `ClaudeError` is of a class in `own`: `tagOf` ends the schedule for all others.
+  // An input that is no `ClaudeError` has a class in `own`: for other inputs, the schedule has ended.
   const joined = Schedule.tap(whileWorthRetrying(schedule), ({ input }) => ClaudeError.is(input) ? Effect.void : join)
   return Plan.note(joined, { kind: "byTag", entries })
 }
@@ -110,7 +110,7 @@ export const byTag = <
 /** 8 retries: if half of all attempts fail at random, 1 call in 500 gets no answer. */
 const patiently = (base: Duration.Input) => backoff({ times: 8, base })
 
-/** Few retries: after such a failure, the same request mostly fails the same way again. */
+/** Few retries: after such a failure, the same request usually fails in the same way. */
 const briefly = (times: number) => backoff({ times, base: "1 second" })
 
 /**

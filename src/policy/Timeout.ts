@@ -40,8 +40,8 @@ export const contentIdle = (limit: Duration.Input): Inside => limits({ contentId
 export const attempt = (limit: Duration.Input): Inside => limits({ attempt: limit })
 
 /**
- * Limits attempts, waits and fallbacks together, and fails with `DeadlineExceeded`. Of nested limits, the earliest one
- * holds: it is `Current.Deadline` inside. If it has passed already, nothing runs.
+ * Limits attempts, waits and fallbacks together, and fails with `DeadlineExceeded`. Of nested limits, the
+ * earliest deadline holds, and is `Current.Deadline` inside. If it has passed already, nothing runs.
  */
 export const overall = (
   limit: Duration.Input

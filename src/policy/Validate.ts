@@ -1,7 +1,7 @@
 /**
  * Finds invalid requests before they are sent.
  *
- * On in every policy by default. A malformed request fails with all its issues
+ * Every policy validates by default. A malformed request fails with all its issues
  * at once. An issue known only from our catalogue of models is a warning, unless
  * the catalogue came from the API (`Models.refresh`) or the policy is `strict`:
  * an outdated catalogue must not cause an outage.

@@ -17,7 +17,8 @@ export type OnAccount = (change: { readonly error: ClaudeError; readonly to: num
 /**
  * Runs the same program with the `Claude` in context and then with the `Claude` of each layer, until one answers. The
  * model, the limits and the rest of `Current` stay. The error type stays the same, because the last account may fail with
- * any error. The error carries the history of all accounts. Put a policy inside: outside, all accounts would be one attempt.
+ * any error. The error carries the history of all accounts. Put a policy inside: around this, it would count all accounts as
+ * one attempt.
  *
  * A layer is built when its account is asked, and closed when that account is done, so a stream that is read outside needs
  * a layer that stays open. An account whose layer fails to build is skipped with a warning. To build a layer once and keep
@@ -46,7 +47,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
 
   return <A, E, R>(self: Effect.Effect<A, E, R>) => {
     type Asked = Effect.Effect<A, E, R | LR>
-    // Gives the next step as an effect that runs outside, once the layer of this account is closed.
+    // Returns the next step as an effect, so that the caller runs it after the layer of this account is closed.
     const ask = (account: number, history: ReadonlyArray<Tried>): Effect.Effect<Asked, never, R> =>
       Effect.catch(
         Effect.map(self, (answer): Asked => Effect.succeed(answer)),
@@ -59,7 +60,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
           })
         }
       )
-    /** Announces the next account and gives the effect that asks it; without one, the last failure. */
+    /** Announces the next account, and returns the effect that asks it. If no account is left, returns the last failure. */
     const next = (
       account: number,
       error: ClaudeError,

@@ -13,11 +13,11 @@ import * as RetryState from "./retryState.ts"
 
 /** The failure before the first attempt, and when the attempts stop. */
 export interface Bounds<E> {
-  /** The failure of the attempt before the first one: the schedule decides the wait after it. */
+  /** The failure before the first attempt, which then waits as the schedule says. */
   readonly after?: E | undefined
-  /** The same, without a wait. */
+  /** Like `after`, but the first attempt starts without a wait. */
   readonly follows?: E | undefined
-  /** Called after a failure: `true` ends the attempts, whatever the schedule says. */
+  /** Called after a failure: `true` ends the attempts, even if the schedule would retry. */
   readonly isFinal?: (() => boolean) | undefined
 }
 

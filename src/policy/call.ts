@@ -116,7 +116,7 @@ const reopen = <A, R>(
     })
   })
 
-/** Reopens after the policy has returned: the overall limit starts anew, within the deadline outside the call. */
+/** Reopens after the policy has returned: the overall limit starts anew, inside the deadline around the call. */
 const reopenLater = <A, R>(
   call: CallState.CallState,
   broken: ClaudeError,
@@ -137,7 +137,7 @@ const reopenLater = <A, R>(
   )
 }
 
-/** The error when reopening fails: it keeps the text received before the break, and counts as the later failure. */
+/** The error when reopening fails: it keeps the text received before the break, and its cause is the later failure. */
 const stillBroken = (broken: ClaudeError, error: ClaudeError): ClaudeError => {
   const failure = History.still(broken, error)
   return failure === error || failure._tag !== "PartialAnswer"

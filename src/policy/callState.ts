@@ -75,7 +75,7 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
     id: Context.get(context, Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12),
     attempt: 0,
     model: undefined,
-    // A call inside another one sends the corrections of the outer call, too.
+    // A call inside another call also sends the corrections of the outer call.
     corrections: outer?.corrections ?? [],
     spent: { input: 0, output: 0, dollars: 0, atLeast: false },
     onBreak: policy.onBreak,
@@ -128,9 +128,9 @@ export const modelOf = ({ chain, model, named }: CallState): string => chain?.mo
 // -----------------------------------------------------------------------------
 
 /**
- * Records the failure of an attempt, unless it is known. A failure arrives twice: from the piece of an answer that failed,
- * and from the attempt around it, possibly after failures of other pieces. Two failures are the same if their kind and
- * their request id are.
+ * Records the failure of an attempt, unless the history has it already. A failure arrives twice: from the piece of an
+ * answer that failed, and from the attempt around it, possibly after failures of other pieces. Failures of the same kind
+ * with the same request id count as one.
  */
 export const recordOnce = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   const { history, last, lastAttempt } = call
@@ -150,7 +150,7 @@ export const record = (call: CallState, error: ClaudeError, attempt = call.attem
   call.history = History.remember(call.history, error, attempt, call.model ?? call.named)
 }
 
-/** Sets the failure of the last attempt without a new entry in the history, which has it, possibly as another kind. */
+/** Sets the last failure without a new entry in the history, which has one already, possibly for another kind of error. */
 export const markLast = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   call.last = error
   call.lastAttempt = attempt
@@ -160,7 +160,7 @@ export const markLast = (call: CallState, error: ClaudeError, attempt = call.att
 // Events
 // -----------------------------------------------------------------------------
 
-/** Emits an event to the log of the call's `Claude`, or without one, to the log of the caller. */
+/** Emits an event to the log of the call's `Claude`, or without a `Claude`, to the log of the caller. */
 export const emit = ({ claude, id, model, named }: CallState, event: (common: Emit.Common) => Event) =>
   Emit.emit({ log: logOf(claude), call: id, model: model ?? named }, event)
 

@@ -10,12 +10,12 @@ import { decisions } from "./decisions.ts"
 /** Whether a request was sent before this failure, so that an attempt after it is extra load. */
 export const wasSent = (error: ClaudeError): boolean => decisions[error._tag].sent
 
-/** An attempt after a request of the same call failed. */
+/** An attempt that follows a failed request of the same call. */
 interface Extra {
   /** The failure before the attempt. */
   readonly because: ClaudeError
   readonly model: string
-  /** Whether it waits for the budget. `false` if another model can be asked instead. */
+  /** Whether the attempt waits for the budget. `false` if another model can be asked instead. */
   readonly waits: boolean
 }
 
@@ -36,7 +36,7 @@ export const charged = <A, E, R>(
   )
 }
 
-/** Settles at most once: an unfinished answer settles its attempt early, as failed, before the attempt ends. */
+/** Ignores a second settlement: an unfinished answer settles its charge early, as failed, and again at its end. */
 const settledOnce = (charge: Charge): Charge => {
   let isSettled = false
   return {

@@ -18,7 +18,7 @@ import type { How } from "./validateCall.ts"
 export interface Compiled {
   /** The retries on each model. */
   readonly retries: RetryRules
-  /** Whether a call waits at an open circuit: if `CircuitOpen` is retried. `undefined`, if the policy does not decide. */
+  /** Whether `CircuitOpen` is retried, so that a call waits at an open circuit. `undefined` without `retry` and `models`. */
   readonly waitsForCircuit: boolean | undefined
   /** Whether an attempt that timed out is retried. */
   readonly retriesTimeOuts: boolean
@@ -33,7 +33,7 @@ export interface Compiled {
   readonly onBreak: "fail" | "restart" | "resume"
   /** The limit of a stream, in milliseconds. */
   readonly streamOverall: number | undefined
-  /** How requests are validated; `undefined` if they are not. */
+  /** How requests are validated; `undefined` if validation is off. */
   readonly validate: How | undefined
 }
 

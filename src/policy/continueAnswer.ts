@@ -21,7 +21,7 @@ export const continueAnswer = <A, R>(
   const next = nextOf(call, stopped)
   if (next === undefined || isString(next)) {
     const last = next === undefined ? error : History.copy(error, { detail: next })
-    // A piece had its own retries, so its failure is final: the whole answer is not asked for again.
+    // A piece had its own retries, so its failure is final: the whole answer is not requested again.
     return Effect.fail(isPiece ? RetryState.giveUp(call.retries, last) : last)
   }
   // `call.attempt` may belong to a parallel request, so the failure names the attempt of this answer.
@@ -36,7 +36,7 @@ export const continueAnswer = <A, R>(
   }))
   const piece = retry(call, question.ask(next.rest), {
     follows: error,
-    // A piece that is unfinished, too, is continued instead of retried.
+    // If the new piece is also unfinished, it is continued instead of retried.
     isFinal: () => nextOf(call, question.stopped()) !== undefined
   })
   return settleAsFailed(error).pipe(
@@ -45,11 +45,11 @@ export const continueAnswer = <A, R>(
   )
 }
 
-/** How to ask for the next piece; a sentence if that is impossible; `undefined` if the policy does not ask for it. */
+/** How to ask for the next piece; a sentence why, if that is impossible; `undefined` if the policy wants no next piece. */
 const nextOf = ({ policy, retries }: CallState.CallState, stopped: Continuation.Stopped | undefined) =>
   stopped && retries.gaveUp !== "BudgetSpent" ? Continuation.next(stopped, policy.unfinished) : undefined
 
-/** Settles the current attempt with the budget as failed, before the rest is asked for. */
+/** Settles the current attempt with the budget as failed, before the rest is requested. */
 const settleAsFailed = (error: ClaudeError): Effect.Effect<void> =>
   Effect.flatMap(
     Paid,

@@ -16,7 +16,6 @@ export const until = <A, E, R, E2>(
 ): Effect.Effect<A, E | E2, R> =>
   atNow((now) => {
     const left = deadline - now
-    // If the deadline has passed, nothing runs.
     return left <= 0
       ? Effect.fail(exceeded(left))
       : within(Effect.provideService(self, Current.Deadline, deadline), left, () => exceeded(left))

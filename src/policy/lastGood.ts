@@ -1,8 +1,8 @@
 /**
  * Falls back to the last good answer.
  *
- * The caller names each answer by a key. It is not derived from the request, so
- * it is readable in a store, and needs no asynchronous hash.
+ * The caller names each answer by a key. The key is not a hash of the request, so
+ * it is readable in a store, and needs no asynchronous code.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -55,11 +55,13 @@ export interface LastGood<A, I, RD = never, RE = never> {
  * type stays the same: without a remembered answer, the run fails as before. Answers are found by `key` and the
  * `Current.Tenant` around this effect, so provide the tenant outside.
  *
- * Put it around the policy, the models and the accounts, and inside whatever transforms the answer. A value of a fallback
- * inside is remembered like an answer. A value that the schema cannot encode is not remembered, and logs a warning.
+ * Put it around the policy, the models and the accounts, and inside any code that transforms the answer. The value of a
+ * fallback inside is remembered like an answer. A value that the schema cannot encode is not remembered, and logs a
+ * warning.
  *
  * Answers are kept in `Fallback.Store`, or else in the memory of the `Claude` in context; without both, no answer is
- * remembered. A store that fails or hangs logs a warning. It never delays an answer, and delays an error by at most a second.
+ * remembered. A store that fails or hangs logs a warning. It never delays an answer, and delays an error by at most a
+ * second.
  */
 export const lastGood = <A, I, RD = never, RE = never>(options: LastGood<A, I, RD, RE>): <E, R>(
   self: Effect.Effect<A, E, R>
@@ -116,7 +118,7 @@ const toPlace = <A, I, RD, RE>({ key, maxAge, on, schema }: LastGood<A, I, RD, R
   return { key, codec, maxAge: longest, on: decided(where, "lastGood", on) }
 }
 
-/** Stores an answer in its own fiber, so that a slow store does not delay it. A store in memory has it immediately. */
+/** Stores an answer in its own fiber, so that a slow store does not delay the caller. A memory store has it immediately. */
 const remember = <A, RD, RE>(
   { codec, maxAge }: Place<A, RD, RE>,
   { key, store }: Entry,
@@ -150,7 +152,7 @@ const recall = <A, E, RD, RE>(
   })
 }
 
-/** The stored answer, if it is at most `maxAge` old. Fails if the store fails or the value does not decode. */
+/** Reads the stored answer, if it is at most `maxAge` old. Fails if the store fails or the value does not decode. */
 const find = Effect.fnUntraced(function*<A, RD, RE>({ codec, maxAge }: Place<A, RD, RE>, { key, store }: Entry) {
   const now = yield* Clock.currentTimeMillis
   // Decoded below, because a custom store may return anything.

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
 
-/** The limits of one attempt. */
+/** The names of the limits of one attempt. */
 export const ofAttempt: { readonly [K in keyof Required<Current.Limits>]: true } = {
   connect: true,
   firstToken: true,
@@ -13,7 +13,7 @@ export const ofAttempt: { readonly [K in keyof Required<Current.Limits>]: true }
   attempt: true
 }
 
-/** All limits: first those of an attempt, then those of a call. */
+/** The names of all limits, first of an attempt, then of a call. */
 const names = ["connect", "idle", "contentIdle", "firstToken", "attempt", "overall", "streamOverall"] as const
 
 type Name = typeof names[number]
@@ -37,8 +37,8 @@ const dominated: ReadonlyArray<readonly [shorter: Name, longer: Name]> = [
 export type Given = { readonly [N in Name]?: number }
 
 /**
- * The limits in milliseconds. Throws a `RangeError` if one is not a duration, or is longer than a limit that includes it.
- * The message begins with `where`.
+ * Converts the limits to milliseconds. Throws a `RangeError` if one is not a duration, or is longer than a limit that
+ * includes it. The message begins with `where`.
  */
 export const lengths = (
   where: string,
@@ -62,7 +62,7 @@ export const lengths = (
   return given
 }
 
-/** Sets the limits of each attempt inside. One that is not given stays as it was. */
+/** Sets the limits of each attempt inside. A limit that is not given keeps its outer value. */
 export const setting =
   (given: Pick<Given, keyof Current.Limits>) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.updateService(self, Current.Limits, (outer) => ({ ...outer, ...given }))

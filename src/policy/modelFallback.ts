@@ -1,8 +1,8 @@
 /**
  * A chain of fallback models: which one is asked next, and how long each may take.
  *
- * Each model has its own deadline, so that one that hangs leaves time for the
- * models after it.
+ * Each model has its own deadline, so that a model that hangs leaves time for the
+ * next models.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -26,13 +26,13 @@ import { OtherModel } from "./otherModel.ts"
 
 /** The current model and the models to ask after it. */
 export interface Chain {
-  /** The fallback model that is asked; `undefined` while the model of the request is. */
+  /** The fallback model that is being asked; `undefined` while the model of the request is being asked. */
   readonly model: Current.ModelId | undefined
   /** The remaining models. */
   readonly models: ReadonlyArray<Current.ModelId>
   /** The remaining models to ask after a refusal, if they differ from `models`. */
   readonly refused: ReadonlyArray<Current.ModelId> | undefined
-  /** After which errors another model is asked, and after which only one with a larger window. */
+  /** Which errors lead to another model, or only to a model with a larger context window. */
   readonly on: Table<boolean | "larger">
   /** The time reserved for each remaining model, in milliseconds. */
   readonly reserve: number
@@ -62,7 +62,7 @@ export interface Caller {
   readonly asked: () => string | undefined
 }
 
-/** A chain on a fallback model. */
+/** A chain whose current model is a fallback model. */
 export type To = Chain & { readonly model: Current.ModelId }
 
 /** Runs `self` on each model in turn, until one answers. */
@@ -91,7 +91,7 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     if (Result.isSuccess(result)) return result.success
     const error = result.failure
     if (!is(error)) return yield* Effect.fail(error as E)
-    // An inner limit that would end later ends with this model's share, too.
+    // The error may come from an inner limit that was cut to this model's share.
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
     const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), models)
     // Safe cast: the error comes from `self`, or is a `DeadlineExceeded`, which the time limit adds to the error type.
@@ -101,13 +101,13 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
   }
 })
 
-/** The catalogue of the `Claude` in context. Without one, the models of `Models.layer` and `Models.known`. */
+/** The catalogue of the `Claude` in context. Without a `Claude`, the models of `Models.layer` and `Models.known`. */
 const modelsIn = (context: Context.Context<never>): Models => {
   const claude = Context.getOrUndefined(context, Claude)
   return claude === undefined ? Context.get(context, Initial) : Runtime.of(claude).catalogue.models
 }
 
-/** The chain on the next model that may succeed after this error, if there is one. */
+/** The chain moved to the next model that may succeed after this error, if there is one. */
 export const next = (
   chain: Chain,
   error: ClaudeError,
@@ -125,7 +125,7 @@ export const next = (
   return nextIn({ ...others, models: larger }, larger[0])
 }
 
-/** The chain on the next model after one that took too long. */
+/** The chain moved to the next model after the current model took too long. */
 const nextOf = (chain: Chain, known: string | undefined): To | undefined => {
   const others = withoutAsked(chain, chain.model ?? known)
   return nextIn(others, others.models[0])
@@ -138,7 +138,7 @@ const withoutAsked = (chain: Chain, asked: string | undefined): Chain => ({
   refused: without(chain.refused, asked)
 })
 
-/** The model without the date that the API may append to its name. */
+/** The name of the model without the date that the API may append to its name. */
 const undated = (id: string): string => id.replace(/-\d{8}$/, "")
 
 const nextIn = (chain: Chain, model: Current.ModelId | undefined): To | undefined =>
@@ -149,7 +149,7 @@ const nextIn = (chain: Chain, model: Current.ModelId | undefined): To | undefine
 const without = <Models extends ReadonlyArray<string> | undefined>(models: Models, model: string | undefined) =>
   models?.filter((other) => other !== model) as Models
 
-/** If a model rejects the thinking blocks of another model, asks it once more without them. */
+/** If a model rejects the thinking blocks of another model, asks that model once more without them. */
 const withoutRefusedThinking = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.catch(self, (error) =>
     is(error) && isSignatureError(error)

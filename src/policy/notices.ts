@@ -6,7 +6,7 @@ import { type ClaudeError, regainsAt, retryAfter, type Table } from "../ClaudeEr
 import { isPermanent } from "../permanence.ts"
 import { decisions, decisive } from "./decisions.ts"
 
-/** Whether the same request may succeed later. One that was never sent (open circuit, full queue) always may. */
+/** Whether the same request may succeed later. A request that was never sent (open circuit, full queue) always may. */
 export const isRetryable = (error: ClaudeError): boolean => {
   const { retryable, sent } = decisions[error._tag]
   return retryable && (!sent || !isPermanent(error))
@@ -59,7 +59,7 @@ export const hint = (error: ClaudeError): Duration.Duration | undefined => {
   return Duration.isDuration(hint) && Duration.isPositive(hint) && Duration.isFinite(hint) ? hint : undefined
 }
 
-/** The request id, if it is well-formed: it comes from a header. */
+/** The request id, if it is well-formed: it comes from a header, which may contain anything. */
 export const quotable = ({ requestId }: { readonly requestId?: unknown }): string | undefined =>
   isString(requestId) && /^[\w.:-]{1,64}$/.test(requestId) ? requestId : undefined
 

@@ -2,7 +2,7 @@
  * Plans of schedules, to inspect a schedule without running it.
  *
  * A `Schedule` is opaque, so the ones made by `Retry` carry a plan under a symbol. A schedule without a plan is a custom
- * one or a combination: it counts as one that may retry every error.
+ * one or a combination: it counts as a schedule that may retry every error.
  */
 import * as Schedule from "effect/Schedule"
 import * as Refuse from "../options.ts"
@@ -18,7 +18,7 @@ export type Plan =
 
 const key = Symbol("resilient-claude/Plan")
 
-/** Adds a plan to a schedule in place, so only for a schedule that nobody else has. */
+/** Adds a plan to a schedule in place, so use it only for a schedule that no other code has yet. */
 export const note = <S extends object>(schedule: S, plan: Plan): S => Object.assign(schedule, { [key]: plan })
 
 /** The plan of a schedule, if it carries one. */

@@ -28,10 +28,10 @@ export interface RetryState {
   readonly rules: Rules
   /** The running schedule, from the first failure on. */
   step: Step | undefined
-  /** The number of retries after a request was sent, without those of `reask`. */
+  /** The number of retries after a request was sent, except the retries of `reask`. */
   made: number
   reasked: number
-  /** The kinds of error that were retried, by `familyOf`. */
+  /** The families of errors that were retried (`familyOf`). */
   readonly retried: Set<string>
   /** Why the call gave up, if known. Each failure sets it anew, except after `BudgetSpent`, which is final. */
   gaveUp: GaveUp | undefined
@@ -46,7 +46,7 @@ export interface Next {
 
 type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, ClaudeError, never, never>>>
 
-/** The maximum number of retries if another model is left: it answers sooner than a fifth attempt (scenario j, no guards). */
+/** The most retries while another model is left, which answers sooner than a fifth attempt (scenario j, no guards). */
 export const mostBeforeAnother = 3
 
 export const make = (rules: Rules): RetryState => ({
@@ -83,7 +83,7 @@ export const next = Effect.fnUntraced(function*(
     self.gaveUp = isSpent && isRetried(schedule, error) ? "RetriesSpent" : reason(self, error)
     return undefined
   }
-  // A custom schedule ignores `retry-after`, so it is applied here.
+  // A custom schedule ignores `retry-after`, so `beforeDeadline` applies it.
   const inTime = yield* beforeDeadline(now, own, error)
   if (inTime === undefined) {
     self.gaveUp = "DeadlineTooClose"
@@ -132,7 +132,7 @@ const ofApplication = Effect.fnUntraced(function*(
   return { wait: own, corrects: undefined }
 })
 
-/** The wait of the schedule, which does not see the deadline: `next` checks it, and gives `DeadlineTooClose` as the reason. */
+/** The wait that the schedule asks for, without a deadline: `next` checks the deadline, to report `DeadlineTooClose`. */
 const wait = Effect.fnUntraced(function*(self: RetryState, now: number, error: unknown) {
   const { rules: { schedule } } = self
   if (schedule === undefined) return undefined
@@ -148,14 +148,14 @@ const wait = Effect.fnUntraced(function*(self: RetryState, now: number, error: u
 export const markRetried = ({ retried }: RetryState, error: ClaudeError): void => void retried.add(familyOf(error))
 
 /**
- * Failures of one kind count together, but permanent ones apart: that a 529 was retried does not spend the retries of a
- * 529 with `x-should-retry: false`.
+ * Failures of one kind are one family, and permanent failures of that kind are another. So after a retried 529, a 529 with
+ * `x-should-retry: false` ends the call with `NotRetried`.
  */
 const familyOf = (error: ClaudeError): string => isPermanent(error) ? `${error._tag}, permanent` : error._tag
 
 /**
- * Marks a failure as final for its call, because a piece of an answer had its own retries. It has a reason, and no history
- * yet, which the end of the call adds. A failure with a history ended an inner call, and the outer one may retry it.
+ * Marks a failure as final for its call, because a piece of an answer had its own retries. It has `gaveUp`, but no
+ * `history` until the call ends. A failure with a `history` ended an inner call, and the outer call may retry it.
  */
 export const giveUp = <E extends ClaudeError>(self: RetryState, error: E): E =>
   copy<ClaudeError>(error, { gaveUp: self.gaveUp ?? reason(self, error) }) as E

@@ -10,7 +10,7 @@ import { isPermanent } from "../permanence.ts"
 import * as Plan from "./plan.ts"
 import { beforeDeadline } from "./waitBeforeDeadline.ts"
 
-/** The random part of a wait: `full`: from 0 to the wait; `additive`: up to one `base` more; `proportional`: ±20 %. */
+/** How a wait is randomized: `full`, from 0 to the wait; `additive`, up to one `base` more; `proportional`, ±20 %. */
 export type Jitter = "none" | "full" | "additive" | "proportional"
 
 /** The options that every kind of back-off takes. */
@@ -34,7 +34,7 @@ const jitters: {
   proportional: (wait) => [wait * 0.8, wait * 0.4]
 }
 
-/** A schedule whose waits grow by `grow`. `where` is its name in messages, `usual` its default jitter. */
+/** A schedule whose n-th wait, before jitter, is `grow(base, n)`. `where`: its name in messages. `usual`: its default jitter. */
 export const waits = (
   where: string,
   options: WaitOptions,

@@ -15,7 +15,7 @@ import * as Current from "../Current.ts"
 import { run } from "./call.ts"
 import type { Compiled } from "./compile.ts"
 
-/** Each run of the stream is one call: the policy applies to its opening, and `streamOverall` to all of it. */
+/** Each run of the stream is one call: the policy applies to its opening, and `streamOverall` to the whole stream. */
 export const callStream = <A, E, R>(
   policy: Compiled,
   self: Stream.Stream<A, E, R>
@@ -59,8 +59,8 @@ const once = <A, E, R>(policy: Compiled, self: Stream.Stream<A, E, R>) => {
 }
 
 /**
- * Ends a stream after `length` milliseconds, which is `Current.Deadline` inside. Its resources are released then, even if
- * the reader is busy.
+ * Ends a stream after `length` milliseconds: that time is `Current.Deadline` inside. The resources of the stream are then
+ * released even if its reader is busy.
  */
 const within = <A, E, R>(
   self: Stream.Stream<A, E, R>,
@@ -85,7 +85,7 @@ const limited = Effect.fnUntraced(function*<A, E, R>(
       Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) })))
     )
   )
-  // Logs the end even if the reader pulls no more elements.
+  // Ends the call even if the reader pulls no more elements.
   const alarm = Effect.andThen(Effect.andThen(Effect.sleep(length), Deferred.succeed(over, undefined)), exceeded)
   yield* Effect.forkIn(alarm, outer)
   const read = Effect.flatMap(

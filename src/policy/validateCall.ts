@@ -88,11 +88,11 @@ const count = (params: Params, model: Model | undefined, place: Place): Effect.E
 const deprecation = ({ id, retiresAt }: Model): string =>
   `${id} is deprecated${retiresAt === undefined ? "" : ` and retires on ${retiresAt}`}: move to a newer model`
 
-/** A warning about a model is logged once for each `Claude`, one about a request every time. */
+/** A warning about a model is logged once for each `Claude`. A warning about a request is logged for each call. */
 const isToBeTold = ({ message, path }: Issue, model: string, catalogue: Catalogue): boolean =>
   path[0] !== "model" || once(catalogue, `${model}: ${message}`)
 
-/** How many warnings are remembered. When they are full, all are forgotten, and may be logged again. */
+/** How many logged warnings are remembered. At this number all are forgotten, so a warning may be logged again. */
 const mostWarned = 1000
 
 const once = ({ warned }: Catalogue, key: string): boolean => {

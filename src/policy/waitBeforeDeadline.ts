@@ -11,7 +11,8 @@ const shortestAnswer = 1000
 /**
  * The wait in milliseconds, where `left` is the time until the deadline; `undefined` if no attempt can end in that time.
  * `hint` (from the server, a circuit or a queue) is the minimum. If the wait takes more than half of the time after the
- * hint, a random wait within that half replaces it (`share` gives a number from 0 to 1): the other half is for the answer.
+ * hint, a random wait within that half replaces it, and the other half is left for the answer. `share` gives a number from
+ * 0 to 1.
  */
 export const inTime = (
   wait: number,
@@ -25,8 +26,8 @@ export const inTime = (
 }
 
 /**
- * The same for `Current.Deadline` and the hint of `failure`. With fallback models, that deadline is the end of the current
- * model's share (`modelFallback`), and earlier than the deadline of the call.
+ * Like `inTime`, for `Current.Deadline` and the hint of `failure`. With fallback models, that deadline is the end of the
+ * current model's share (`modelFallback`), and earlier than the deadline of the call.
  */
 export const beforeDeadline = Effect.fnUntraced(function*(now: number, wait: Duration.Duration, failure: unknown) {
   const hint = is(failure) ? retryAfter(failure) : undefined

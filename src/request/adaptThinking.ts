@@ -17,7 +17,7 @@ export const thinking = (params: Params, { capabilities }: Model): Adapted | und
   return changed(withThinking(params, instead), `thinking ${type} → ${instead?.type ?? leftOut}`)
 }
 
-/** The types without thinking before the answer. */
+/** The types of `thinking` that do not think before the answer. */
 const off: ReadonlySet<unknown> = new Set(["disabled", "between_tools"])
 
 /** The supported type closest to no thinking; undefined (the default) for a model that always thinks. */
@@ -50,7 +50,7 @@ const mayBegin = ({ messages, tool_choice }: Params): boolean => {
   return !goesOn || Array.isArray(said?.content) && isThinking(said.content[0])
 }
 
-/** In ascending order. */
+/** The effort levels, in ascending order. */
 const levels = ["low", "medium", "high", "xhigh", "max"] as const
 
 export const effort = (params: Params, { capabilities }: Model): Adapted | undefined => {
@@ -67,7 +67,9 @@ export const effort = (params: Params, { capabilities }: Model): Adapted | undef
   return changed(withConfig(params, config), `effort ${asked} → ${instead ?? leftOut}`)
 }
 
-/** Keeps a budget below `max_tokens` if it was below before. With tools it may be above, and is left unchanged. */
+/**
+ * Keeps a budget below `max_tokens` if it was below before. With tools, a budget may exceed `max_tokens`: it is kept.
+ */
 export const budget = (params: Params, _: Model, original: Params): Adapted | undefined => {
   const { max_tokens, thinking } = params
   if (thinking?.type !== "enabled" || original.thinking !== thinking) return undefined
@@ -79,7 +81,7 @@ export const budget = (params: Params, _: Model, original: Params): Adapted | un
     : changed(withThinking(params, { ...thinking, budget_tokens: lower }), `budget_tokens ${budget_tokens} → ${lower}`)
 }
 
-/** The minimum of the API. */
+/** The smallest `budget_tokens` that the API accepts. */
 const minBudget = 1024
 
 /** Half of `max_tokens`, at least the minimum; undefined if nothing would be left for the answer. */

@@ -3,7 +3,7 @@
  *
  * Only parameters that the model is known to refuse are changed, to the closest
  * value that it accepts. Every model gets a copy of the original request, so that the
- * limits of one do not affect the next. The log lists the changes, without any
+ * limits of one model do not affect the next. The log lists the changes, without any
  * text of the prompt.
  */
 import { isObject } from "effect/Predicate"

@@ -2,18 +2,18 @@
 import type { Params } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 
-/** A request and the changes in it; no changes if it is the same object. */
+/** The adapted request and a list of the changes, which is empty if it is the original object. */
 export interface Adapted {
   readonly params: Params
   readonly changes: ReadonlyArray<string>
 }
 
-/** One row of the table. */
+/** One row of the table of adaptations. */
 export interface Adaptation {
   readonly name: string
   /** The documentation of the restriction. */
   readonly source: string
-  /** The adapted request; undefined if the model accepts it. `original` is the request before all adaptations. */
+  /** The adapted request; undefined if nothing must change. `original` is the request before all adaptations. */
   readonly change: (params: Params, model: Model, original: Params) => Adapted | undefined
 }
 

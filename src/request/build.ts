@@ -18,13 +18,13 @@ import { withoutThinking } from "./otherThinking.ts"
 import * as Rest from "./rest.ts"
 import { absurdMaxTokens } from "./rules/parameters.ts"
 
-/** Enough for a long page. Every call streams, so only the price limits it. */
+/** Enough for a long page. Every call streams, so a higher limit risks a higher price, but no time-out. */
 const defaultMaxTokens = 4096
 
 /** A change to the parameters, which may depend on the capabilities of the model. */
 export type Amend = (params: Params, model: Model | undefined) => Params
 
-/** Removes the thinking of earlier turns. Set after a model refused the thinking of another one. */
+/** Removes the thinking of earlier turns. Set after a model refused the thinking of another model. */
 export const WithoutThinking = Context.Reference<boolean>("resilient-claude/WithoutThinking", {
   defaultValue: () => false
 })
@@ -91,7 +91,7 @@ const check = (
   return Effect.andThen(logged, validated)
 }
 
-/** Whether an instruction can be added after the last message. Other problems are left to the rules. */
+/** Whether an instruction can be added after the last message. The validation rules report other problems. */
 const isAmendable = ({ messages }: Params): boolean => {
   if (!Array.isArray(messages)) return false
   const last: unknown = messages.at(-1)
@@ -132,7 +132,7 @@ export const toolsOf = (prompt: Prompt, options: Options | undefined): Params["t
 const misspelt = (params: Params): string | undefined =>
   hasProperty(params, "maxTokens") ? "maxTokens is not a parameter of the API: write max_tokens" : undefined
 
-/** The minimal checks of a call without a policy; the API does the rest. */
+/** The minimal checks of a call without a policy; the API checks the rest. */
 const reject = ({ max_tokens, messages, model }: Params): string | undefined => {
   if (!Array.isArray(messages) || !Arr.isArrayNonEmpty(messages)) {
     return "there are no messages: ask with a text or at least one message"

@@ -6,7 +6,7 @@ import type { Model } from "../models/catalogue.ts"
 import { allBlocks, hasFormat, isPrefilled, isStrict, isUnread } from "./rules/blocks.ts"
 import { at, both, broken, each, field, type Given, issue, type Issues, none, type Rule, show } from "./rules/rule.ts"
 
-/** For average English text; code and other languages have more tokens. */
+/** For average English text; code and other languages have more tokens per character. */
 const charactersPerToken = 4
 /** Bounds the recursion; no text of a prompt is nested deeper. */
 const maxDepth = 20
@@ -78,7 +78,7 @@ export const unknownChoice = (choice: unknown): Issues => {
     )
 }
 
-/** SDK 1.12 types: ToolChoice. */
+/** Source: SDK 1.12 types, ToolChoice. */
 const choices: ReadonlySet<string> = new Set(["auto", "any", "tool", "none"])
 
 const structured = (given: Given, { capabilities, id }: Model): Issues => {
@@ -110,7 +110,7 @@ const pdfs = (given: Given, { capabilities, id }: Model): Issues => {
       : none)
 }
 
-/** Without `file`, because a file may also be text. */
+/** Excludes `file`, because a file may also be text. */
 const pdfSources: ReadonlySet<unknown> = new Set(["base64", "url"])
 
 /** An issue if the prompt seems too large for the model. Only a warning, because it is an estimate. */
@@ -126,13 +126,13 @@ export const estimate = (params: Params, model: Model | undefined): Issues => {
   )
 }
 
-/** About how many characters of text there are. Stops counting above `enough`. */
+/** About how many characters of text the request has. Stops counting above `enough`. */
 export const charactersIn = (
   { messages, system, tools }: Params,
   enough = Infinity
 ): number => textIn([system, tools, messages], enough, 0)
 
-/** Thinking of earlier turns and encrypted text do not count. */
+/** Skips thinking of earlier turns and encrypted text. */
 const textIn = (value: unknown, enough: number, depth: number): number => {
   if (isString(value)) return value.length
   if (depth > maxDepth || value === null || typeof value !== "object") return 0
@@ -165,7 +165,7 @@ export const boundsRules: ReadonlyArray<Rule<[Model]>> = [
   { name: "PDFs", source: "Models API: capabilities.pdf_input", check: pdfs }
 ]
 
-/** The issues of a request with the capabilities of its model. */
+/** The issues of a request that its model does not support, or whose model is unknown. */
 export const bounds = (params: Params, model: Model | undefined): ReadonlyArray<Issue> => {
   const given: unknown = params
   if (!isObject(given)) return none

@@ -1,7 +1,7 @@
 /**
- * Measures what in a request costs input tokens: characters of text, images, and parts whose tokens the client cannot
- * count. If the request uses the prompt cache, also measures each prefix up to the end of a block and names it by a
- * hash, because the API caches by prefix.
+ * Measures the parts of a request that cost input tokens: characters of text, images, and parts whose tokens the client
+ * cannot count. If the request uses the prompt cache, also measures each prefix up to the end of a block and names it
+ * by a hash, because the API caches by prefix.
  */
 import { isObject, isString } from "effect/Predicate"
 import type { Params } from "../Message.ts"
@@ -22,7 +22,7 @@ export interface Content extends Amounts {
   readonly prefixes: ReadonlyArray<Prefix>
   /** The longest prefix marked with `cache_control`. */
   readonly cached: Prefix | undefined
-  /** How long the API caches it, in milliseconds. */
+  /** How long the API caches that prefix, in milliseconds. */
   readonly keptFor: number
 }
 
@@ -31,13 +31,12 @@ export interface Prefix extends Amounts {
   readonly name: number
 }
 
-/** Source: platform.claude.com/docs/en/build-with-claude/prompt-caching: five minutes from the last use, or an hour. */
+/** Five minutes from the last use, or an hour. Source: platform.claude.com/docs/en/build-with-claude/prompt-caching. */
 const [usualTtl, longTtl] = [300_000, 3_600_000]
 
 /** Bounds the recursion. */
 const maxDepth = 20
 
-/** Measures a request. */
 export const of = (params: Params): Content => {
   const counter = new Counter()
   const tools: ReadonlyArray<unknown> = Array.isArray(params.tools) ? params.tools : []
@@ -85,7 +84,7 @@ const prefixesOf = (params: Params, serverTools: number) => {
 /** Leaves `cache_control` out of the hash: it is not part of the cached content. */
 const unmarked = (key: string, value: unknown): unknown => key === "cache_control" ? undefined : value
 
-/** Two 32-bit FNV-1a style hashes combined into 53 bits, chained by `before`. */
+/** Two 32-bit FNV-1a style hashes combined into 53 bits; `before` is the hash of the preceding prefix. */
 const hash = (text: string, before: number): number => {
   let [a, b] = [0x811c9dc5 ^ before, 0x9747b28c ^ before]
   for (let i = 0; i < text.length; i++) {
@@ -102,7 +101,7 @@ class Counter {
   images = 0
   documents = 0
   serverTools = 0
-  /** Blocks with `cache_control`. */
+  /** The number of blocks with `cache_control`. */
   marks = 0
   isLong = false
 
@@ -148,7 +147,8 @@ const opaque = /^(container_upload|web_search_tool_result|web_fetch_tool_result|
 const sources: ReadonlySet<unknown> = new Set(["file", "url", "base64"])
 
 /**
- * Whether the API runs this tool. The caller's tools have no `type` or `custom`; client tools of the API do not count.
+ * Whether the API runs this tool. The caller's tools have no `type` or `custom`; tools that the API
+ * defines but the client runs do not count.
  */
 const isServerTool = (tool: unknown): boolean => isObject(tool) && isString(tool.type) && serverTools.test(tool.type)
 

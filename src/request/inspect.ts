@@ -13,7 +13,7 @@ export interface Findings {
 }
 
 /**
- * Finds the issues. Those from the model catalogue are errors only if the entry came from the API, or with `strict`.
+ * Finds the issues. Issues from the model catalogue are errors only if the entry came from the API, or with `strict`.
  */
 export const inspect = (params: Params, models: Models | undefined, strict: boolean): Findings => {
   const errors = shape(params)
@@ -32,9 +32,9 @@ const findings = (errors: ReadonlyArray<Issue>, warnings: ReadonlyArray<Issue>):
 
 const nothing: Findings = { errors: none, warnings: none }
 
-/** Whether it is the alias of an id with a date: the API lists only the ids. */
+/** Whether `name` is the alias of a dated model id: the API lists only the dated ids. */
 const isAlias = (name: string, models: Models): boolean =>
   [...models.keys()].some((id) => id.startsWith(`${name}-`) && /^\d{8}$/.test(id.slice(name.length + 1)))
 
-/** Whether the catalogue has the list of the API: then a model that is missing does not exist. */
+/** Whether the catalogue has the API's own list: then a model that is missing does not exist. */
 const isListed = (models: Models): boolean => [...models.values()].some(({ live }) => live === true)

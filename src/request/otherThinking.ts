@@ -36,7 +36,7 @@ export const withThinking = (params: Params, thinking: ThinkingConfigParam | und
 }
 
 /**
- * The messages of the API for thinking blocks with an invalid signature, or with changes. Sources:
+ * The API's error messages for thinking blocks that have an invalid signature or were modified. Sources:
  * github.com/vybestack/llxprt-code/issues/2335, github.com/openclaw/openclaw/issues/107221,
  * platform.claude.com/docs/en/build-with-claude/preserved-thinking/fix-bound-to-a-different-conversation
  */

@@ -1,9 +1,9 @@
 /**
  * Builds the request for the rest of an answer that stopped half-way.
  *
- * Older models continue a last message of the assistant (prefill). Newer ones
- * refuse it: a user message asks them to repeat the last words and go on, and
- * the repeated words show where the two parts join.
+ * Older models continue an assistant message at the end (prefill). Newer models
+ * refuse it, so a user message asks them to repeat the last words and go on. The
+ * repeated words show where the two parts join.
  */
 import type { ContentBlock, MessageParam } from "@anthropic-ai/sdk/resources/messages"
 import { isNullish } from "effect/Predicate"
@@ -40,7 +40,7 @@ export const restOf = (whole: Request, rest: Rest, model: Model | undefined): Re
   return { ...whole, params: container === undefined ? more : { ...more, container } }
 }
 
-/** Whether the model accepts prefill. With thinking, none does. */
+/** Whether the model accepts prefill. With thinking, no model does. */
 export const goesOn = ({ thinking }: Params, model: Model | undefined): boolean =>
   model?.capabilities.prefill === true && (isNullish(thinking) || thinking.type === "disabled")
 
@@ -59,7 +59,7 @@ const goOn = (before: Reply): string =>
   + "anything before them, then write what follows. Repeat nothing else, and do not mention the interruption."
   + `\n<last_words>\n${lastWords(before)}\n</last_words>`
 
-/** In characters: long enough to be unique in most texts. */
+/** The most characters of the last words: enough to be unique in most texts. */
 const longestSeam = 100
 
 /** The end of the last text of an answer, from a word boundary if there is one in the first half. */

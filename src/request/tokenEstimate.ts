@@ -37,8 +37,8 @@ const firstOutput = 512
 const weight = 0.1
 
 /**
- * For documents, which differ more, about the last three count. Tuned with 20 documents of 80,000 tokens, then short
- * chats.
+ * The weight for documents and server tools, which differ more: about the last three answers count. Tuned with 20
+ * documents of 80,000 tokens, then short chats.
  */
 const weightOfParts = 0.3
 
@@ -48,10 +48,10 @@ const spread = 2
 /** The lowest possible number of tokens in a text of this many characters. */
 export const atLeast = (characters: number): number => Math.floor(characters * fewestTokensPerCharacter)
 
-/** The input tokens that count against a rate limit: tokens read from the cache do not. */
+/** The input tokens that count against a rate limit: tokens read from the cache do not count. */
 export const inputOf = (usage: Usage): number => usage.input_tokens + (usage.cache_creation_input_tokens ?? 0)
 
-/** All input tokens, those read from the cache included. */
+/** All input tokens, including tokens read from the cache. */
 export const allInputOf = (usage: Usage): number => inputOf(usage) + (usage.cache_read_input_tokens ?? 0)
 
 /** Learns how many tokens a character, a document and an answer have, for one class of models. */
@@ -72,7 +72,7 @@ export class Estimator {
     }
   }
 
-  /** The input tokens of the amounts, without those of the prefix `before`. */
+  /** The input tokens of the amounts, without the tokens of the prefix `before`. */
   input({ characters, documents, images, serverTools }: Content.Amounts, before = nothing): number {
     return Math.ceil(
       (characters - before.characters) * this.tokensPerCharacter

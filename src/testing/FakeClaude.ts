@@ -1,8 +1,8 @@
 /**
  * A `Claude` that answers from a script, without a socket.
  *
- * The script is played on a wire, so the time limits, the classification and the
- * reading of the library apply. Under `TestClock` its waits take no real time.
+ * The script is played on a wire, so the library's own time limits, error classification and stream reading apply.
+ * Under `TestClock` its waits take no real time.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"

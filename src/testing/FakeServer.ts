@@ -1,10 +1,9 @@
 /**
- * Plays the same scripts over a real socket, for any client.
+ * Plays the scripts of `FakeClaude` over a real socket, for any client.
  *
- * The server waits on the clock in context when its layer is built, so tests that
- * cross a socket run on the live clock. It refuses requests that the real API
- * would refuse as malformed, with the same status, and without using up a turn:
- * see `refusal.ts`.
+ * The server waits on the clock from the context in which its layer is built, so tests that cross a socket run on the
+ * live clock. It refuses requests that the real API would refuse as malformed, with the same status, and without using
+ * up a turn: see `refusal.ts`.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
@@ -35,7 +34,7 @@ export interface Received {
   readonly at: number
   /** The number of its connection, from 1. */
   readonly connection: number
-  /** Whether it was refused as malformed. */
+  /** Whether the request was refused as malformed. */
   readonly refused: boolean
   /** When the response ended or the client disconnected. */
   closedAt: number | undefined
@@ -142,7 +141,7 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
       response.on("close", () => fiber.interruptUnsafe())
     })
   })
-  // The client decides when a connection is too old: a server that closes first would make tests of reuse a race.
+  // The client decides when to close a connection: a server that closes first would make tests of its reuse a race.
   server.keepAliveTimeout = 600_000
   server.requestTimeout = 0
   server.on("connection", (socket) => {
@@ -179,7 +178,7 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
 /** The JSON value; undefined if it is not JSON. */
 const parse = (body: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(body)))
 
-/** The wait before the end, so that all bytes arrive: a reset discards those that the client has not read. */
+/** The wait before the end, so that all bytes arrive: a reset discards bytes that the client has not read. */
 const beforeEnd = Effect.sleep("20 millis")
 
 const play = Effect.fnUntraced(function*(turn: Faults.Turn, index: number, response: Http.ServerResponse) {

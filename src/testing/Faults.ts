@@ -1,9 +1,8 @@
 /**
  * Answers and faults of a server, as data.
  *
- * Both fakes play them: `FakeClaude` under `TestClock`, `FakeServer` over a real
- * socket. Headers and bodies are those of the real API, down to the spaces that
- * pad its JSON.
+ * Both fakes play them: `FakeClaude` under `TestClock`, `FakeServer` over a real socket. Headers and bodies match the
+ * real API, even the spaces that pad its JSON.
  */
 export * from "./answers.ts"
 export * from "./failures.ts"

@@ -1,8 +1,8 @@
 /**
  * Runs policies and guards against a simulated Claude in virtual time, to compare them before they ship.
  *
- * Policy, guards, reading and classification are those of the library; only the provider and the clock are simulated.
- * The same seed gives the same result, byte for byte, on every machine.
+ * Policies, guards, stream reading and error classification are the library's own; only the provider and the clock are
+ * simulated. The same seed gives the same result, byte for byte, on every machine.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"

@@ -5,7 +5,7 @@ import { type End, named, type Turn } from "./turn.ts"
 
 export { event }
 
-/** The parts of an answer besides its text. */
+/** The parts of an answer other than its text. */
 export interface AnswerOptions {
   readonly stopReason?: string | null | undefined
   readonly category?: string | undefined
@@ -15,7 +15,7 @@ export interface AnswerOptions {
   readonly tool?: { readonly name: string; readonly input: unknown } | undefined
   /** A use of a server tool after the text. */
   readonly serverTool?: { readonly name: string; readonly input: unknown } | undefined
-  /** The model in the answer. Default: the one in the request. */
+  /** The model in the answer. Default: the model in the request. */
   readonly model?: string | undefined
   readonly inputTokens?: number | undefined
   readonly outputTokens?: number | undefined
@@ -112,7 +112,7 @@ export const answer = (text: string, options: AnswerOptions = {}): Turn =>
 /** Answers with a value as JSON. */
 export const value = (value: unknown, options?: AnswerOptions): Turn => answer(JSON.stringify(value), options)
 
-/** Writes `text`, then declines. */
+/** Writes `text`, then ends with the stop reason `refusal`. */
 export const refusal = (text = "", category?: string): Turn =>
   named("a refusal", answer(text, { stopReason: "refusal", category }))
 

@@ -2,7 +2,7 @@
 /**
  * `fake-claude`: the fake server from the command line, for clients in any language.
  *
- * Its scripts are a table. It is run, never imported.
+ * This module runs when loaded, so no other module may import it.
  */
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"

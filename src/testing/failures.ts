@@ -43,7 +43,7 @@ const drained = Object.fromEntries(
   ["requests", "input-tokens", "output-tokens", "tokens"].map((name) => [`anthropic-ratelimit-${name}-remaining`, "0"])
 )
 
-/** 429, with a `retry-after` if one is given. */
+/** A 429, with a `retry-after` if one is given. */
 export const rateLimited = (retryAfter?: Duration.Input, options: { readonly ramp?: boolean | undefined } = {}): Turn =>
   fails(
     429,
@@ -59,7 +59,7 @@ export const rateLimited = (retryAfter?: Duration.Input, options: { readonly ram
     }
   )
 
-/** 429 without `retry-after`: the monthly spend limit of the account. */
+/** A 429 without `retry-after`: the monthly spend limit of the account. */
 export const spendLimited: Turn = fails(
   429,
   "rate_limit_error",
@@ -67,48 +67,48 @@ export const spendLimited: Turn = fails(
   { details: { error_code: "enforced_spend_limit_reached" } }
 )
 
-/** 400 without an error code: a spend limit that the account set itself. */
+/** A 400 without an error code: a spend limit that the account set itself. */
 export const ownSpendLimit: Turn = fails(
   400,
   "invalid_request_error",
   "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
 )
 
-/** 529. */
+/** A 529: the API is overloaded. */
 export const overloaded: Turn = fails(529, "overloaded_error", "Overloaded", { headers: { "x-should-retry": "true" } })
 
-/** 500. */
+/** A 500: an internal error of the API. */
 export const serverError: Turn = fails(500, "api_error", "Internal server error")
 
-/** 504. */
+/** A 504: the API timed out. */
 export const gatewayTimeout: Turn = fails(504, "timeout_error", "Request timed out")
 
-/** 401. */
+/** A 401: the key is invalid. */
 export const unauthorized: Turn = fails(401, "authentication_error", "Invalid bearer token")
 
-/** 402. */
+/** A 402: a billing problem. */
 export const billing: Turn = fails(402, "billing_error", "The linked organization has reached its spend limit.", {
   details: { error_code: "linked_organization_spend_limit_reached" }
 })
 
-/** 403. */
+/** A 403: the key lacks a permission. */
 export const forbidden: Turn = fails(
   403,
   "permission_error",
   "Your API key does not have permission to use this resource."
 )
 
-/** 404. */
+/** A 404: the model does not exist. */
 export const notFound: Turn = fails(404, "not_found_error", "model: claude-nope-1")
 
-/** 413, from the proxy in front of the API. */
+/** A 413 from the proxy in front of the API. */
 export const tooLarge: Turn = respond(413, "<html><head><title>413 Request Entity Too Large</title></head></html>", {
   name: "a 413 page",
   headers: { "content-type": "text/html" },
   api: false
 })
 
-/** 400: the prompt does not fit. */
+/** A 400: the prompt does not fit into the context window. */
 export const promptTooLong: Turn = fails(
   400,
   "invalid_request_error",

@@ -1,9 +1,10 @@
 /**
  * Refuses malformed requests as the API does.
  *
- * The parameters are checked by the rules of the validation: the response has the message of the first issue. The
- * server is as strict as the API, so the rules about models refuse too, where validation only warns. Capabilities come
- * from the built-in catalogue, not from that of the program under test; a model outside of it can do everything.
+ * Checks the parameters with the library's validation rules, and responds with the message of the first issue. The
+ * server is as strict as the API: a request that a model does not support is refused, where the library only warns.
+ * Model capabilities come from the built-in catalogue, not from the catalogue of the program under test; a model
+ * outside the built-in catalogue can do everything.
  *
  * This file adds the checks of method, path, headers and betas.
  */
@@ -39,7 +40,7 @@ type Refusal = readonly [message: string, status?: number, type?: string]
 
 export const messages = "/v1/messages"
 const count = "/v1/messages/count_tokens"
-/** The last version is that of the SDK 1.12; older clients send the others. */
+/** The SDK 1.12 sends the last version; older clients send the others. */
 const versions: ReadonlySet<unknown> = new Set(["2023-01-01", "2023-06-01", "2026-10-21"])
 
 const ofHttp = ({ body, headers, method, path }: Raw): Refusal | undefined => {
@@ -76,7 +77,10 @@ const known: ReadonlyMap<unknown, Model> = new Map(
   Models.known.map((model) => [model.id, { ...model, lifecycle: "active" }])
 )
 
-/** The issues with the capabilities of the model. A beta lifts the limit on output. */
+/**
+ * The issue with the first parameter that the model does not support, if any. The beta `output-300k` raises the output
+ * limit.
+ */
 const unable = (params: Given, model: Model | undefined, betas: string): Issue | undefined =>
   unknownChoice(params.tool_choice)[0]
     ?? (model &&
@@ -89,10 +93,10 @@ const show = ({ message, path }: Issue, params: Given): string => {
   return path.length === 0 ? message : `${path.join(".")}: ${message}`
 }
 
-/** Token counts have no `max_tokens`. */
+/** A stand-in for `max_tokens`, which requests for a token count do not have but the rules require. */
 const anyTokens = 1_000_000
 
-/** The parameters of the SDK and of its betas. */
+/** The names of the parameters that the SDK accepts, and of those that its betas add. */
 const namesOf = (counts: boolean, isBeta: boolean): ReadonlySet<string> =>
   new Set([counted, counts ? [] : created, isBeta ? countedByBeta : [], isBeta && !counts ? createdByBeta : []].flat())
 

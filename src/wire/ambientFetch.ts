@@ -13,7 +13,7 @@ const nodesFetch = globalThis.fetch
 /** Whether a `fetch` is the built-in one of Node. */
 export const isNodes = (fetch: unknown): boolean => fetch === nodesFetch
 
-/** Sends through undici's global dispatcher, or through Node's `fetch` if only that can use the program's dispatcher. */
+/** Sends through undici's global dispatcher, or through Node's `fetch` if only that can use the dispatcher that was set. */
 export const fetch: PlainFetch = Object.assign<Fetch, Pick<PlainFetch, typeof takesPlain>>(
   (url, init) => isOfAnother() ? globalThis.fetch(url as string, init) : ours(url, init),
   { [takesPlain]: true }
@@ -24,7 +24,7 @@ const ours = UndiciFetch.make(() => {
   return usesEnvironment && dispatcher.constructor === Agent ? (environment ??= new EnvHttpProxyAgent()) : dispatcher
 })
 
-/** Node 22 sets up its environment proxy only for its own undici, and loading ours overrides that. */
+/** Whether the environment sets the proxy. Node 22 applies that only to its own undici, and loading ours overrides it. */
 const usesEnvironment = process.env["NODE_USE_ENV_PROXY"] === "1" || process.execArgv.includes("--use-env-proxy")
 let environment: Dispatcher | undefined
 

@@ -53,7 +53,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     ?? Codes.ofType(type)
     ?? (status === undefined ? undefined : Codes.ofStatus(status))
     ?? (type === undefined ? undefined : type === "invalid_request_error" ? "InvalidRequest" : "ServerFault")
-    // The body is an error without a type.
+    // There is an error body, but it has no type.
     ?? (property(failure, "error") == null ? undefined : "UnexpectedResponse")
   if (tag === undefined) return unanswered(failure, common, context)
 
@@ -115,10 +115,10 @@ const proxyStatusOf = (failure: unknown): string | undefined => {
 /** Codes of time-outs in the transport. */
 const slow = /^(UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|ETIMEDOUT)$/
 
-/** Codes of the operating system and of undici. Node uses `ERR_…` for mistakes of the program. */
+/** Codes of the operating system and of undici. Codes that begin with `ERR_` mean a mistake of the program. */
 const system = /^(E(?!RR_)|UND_ERR_)/
 
-/** undici rejected an argument: the request, or for example a dispatcher of another undici version. */
+/** undici's code for an invalid argument, such as a malformed request or a dispatcher of another undici version. */
 const unsendable = "UND_ERR_INVALID_ARG"
 
 /** Codes of zlib, brotli and zstd: the body does not match its `content-encoding`. */

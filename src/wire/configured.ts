@@ -28,11 +28,11 @@ export const layer = <O extends Options, A>(
     (options) => fit(() => make(options as O))
   ))
 
-/** A check that throws, as a `ConfigError`. */
+/** Runs a check, and turns an error that it throws into a `ConfigError`. */
 const fit = <A>(check: () => A): Effect.Effect<A, Config.ConfigError> =>
   Effect.try({ try: check, catch: (refused) => unfit(messageOf(refused)) })
 
-/** The given options, resolved, with a missing key or address from its environment variable. */
+/** Resolves the given options, and reads a missing key or address from its environment variable. */
 const withVariables = Effect.fnUntraced(function*(module: string, given: Configurable<Options>) {
   const options: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(given)) options[name] = Config.isConfig(value) ? yield* value : value

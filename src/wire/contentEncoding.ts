@@ -2,8 +2,8 @@
  * Decompresses response bodies, with the encodings that `fetch` supports.
  *
  * Proxies and CDNs compress even if the request did not ask for it. Each decoder
- * flushes as soon as it can, so that events are not delayed. undici's own
- * interceptor prints an experimental warning and cannot read raw deflate.
+ * flushes as soon as it can, so that events are not delayed. undici has a
+ * decompressing interceptor, but it prints a warning and cannot read raw deflate.
  */
 import { type Duplex, pipeline, Readable } from "node:stream"
 import * as Zlib from "node:zlib"
@@ -21,7 +21,10 @@ const through = (make: () => Duplex): Decoder => (source) => pipeline(Readable.f
 
 const gunzip = through(() => Zlib.createGunzip(flush))
 
-/** The standard means zlib's format, whose first byte has 8 in its lower four bits (RFC 1950). Some servers send raw deflate. */
+/**
+ * Decodes `deflate`. The standard means zlib's format, whose first byte has 8 in its lower four bits (RFC 1950), but some
+ * servers send raw deflate.
+ */
 const inflate: Decoder = async function*(source) {
   const chunks = source[Symbol.asyncIterator]()
   const first = await chunks.next()

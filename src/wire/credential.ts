@@ -2,7 +2,7 @@
  * Reads the API key or bearer token of a request.
  *
  * A key never gets into a message. An error thrown while reading a key may quote
- * it, as a JSON parser does, so that only the name of that error is reported.
+ * it, as a JSON parser does, so only the name of that error is reported.
  */
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
@@ -11,7 +11,7 @@ import { AuthenticationFailed } from "../ClaudeError.ts"
 import { nameOf } from "../errorOf.ts"
 import { leavable } from "../storePatience.ts"
 
-/** A key or token, or an effect that reads it. The effect runs for each attempt, inside its limits, so that keys can rotate. */
+/** A key or token, or an effect that reads it. It runs in each attempt, inside the limits, so that keys can rotate. */
 export type Credential = Fixed | Effect.Effect<Fixed, unknown>
 
 /** A key that does not change. */

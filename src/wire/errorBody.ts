@@ -3,7 +3,10 @@ import type { ClientOptions, Middleware } from "@anthropic-ai/sdk"
 
 type Fetch = NonNullable<ClientOptions["fetch"]>
 
-/** The maximum length in characters, and the maximum time in milliseconds. The status alone is enough to classify an error. */
+/**
+ * How much of an error body is read at most: `length` in characters, `time` in milliseconds. The status alone is enough to
+ * classify an error.
+ */
 const errorLimit = { length: 65_536, time: 1000 }
 
 /** Wraps a `fetch` so that it limits error bodies. */
@@ -16,7 +19,7 @@ export const careful = (fetch: Fetch): Fetch => async (url, init) => {
   return { ok: false, status, headers, url: from, body: null, text: () => Promise.resolve(text) } as Response
 }
 
-/** The same limit for a caller's own client, whose middleware may use all of a `Response`. */
+/** The same limit for a caller's own client, whose middleware may use every field of a `Response`. */
 export const bounding: Middleware = async (request, next) => {
   const response = await next(request)
   const text = await bodyOf(response)
@@ -27,7 +30,7 @@ export const bounding: Middleware = async (request, next) => {
   return Object.defineProperties(whole, { status: { value: status }, url: { value: url } })
 }
 
-/** Reads an error body up to the limits. The SDK calls this outside of any fiber, hence a real timer and not Effect's clock. */
+/** Reads an error body up to the limits. The SDK calls this outside of any fiber, so it uses a real timer. */
 const bodyOf = async (response: Response): Promise<string | undefined> => {
   if (response.ok || response.body === null) return undefined
   const reader = response.body.getReader()

@@ -63,7 +63,7 @@ const byType: Readonly<Record<string, Answered>> = {
   overloaded_error: "Overloaded"
 }
 
-/** A 409 is a conflict that a retry may resolve. Permanent conflicts have codes. */
+/** A 409 is a conflict that a retry may resolve. Permanent conflicts have their own codes (`byCode`). */
 const byStatus: Readonly<Record<number, Answered>> = {
   401: "AuthenticationFailed",
   402: "SpendLimitReached",

@@ -89,7 +89,7 @@ const rows: ReadonlyArray<Row> = [
   }
 ]
 
-/** Types that are specific enough without the message. */
+/** Error types that are specific enough without the message. */
 const speakingTypes: ReadonlySet<unknown> = new Set([
   "overloaded_error",
   "api_error",

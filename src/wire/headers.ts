@@ -4,10 +4,10 @@ import * as Headers from "effect/http/Headers"
 import * as Result from "effect/Result"
 import type { RateLimits } from "../Message.ts"
 
-/** Reads one header from any representation of headers. */
+/** Returns the value of a header, or `undefined` if the header is missing. */
 export type HeaderOf = (name: string) => string | undefined
 
-/** One day in milliseconds. A longer hint is ignored as a likely mistake, such as a date in seconds. */
+/** One day in milliseconds. A longer `retry-after` is ignored as a likely mistake, such as a Unix timestamp. */
 const longestHint = 86_400_000
 
 /**
@@ -25,7 +25,7 @@ export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration |
   return millis === undefined ? undefined : Duration.millis(millis)
 }
 
-/** The server's current time. A cache reports the age of its response in the `age` header. */
+/** The time on the server: its `date` header, plus the `age` header that a cache adds. */
 const servedAt = (header: HeaderOf): number | undefined => {
   const date = dateOf(header("date"))
   return date === undefined ? undefined : date + 1000 * (numeric(header("age")) ?? 0)
@@ -34,7 +34,7 @@ const servedAt = (header: HeaderOf): number | undefined => {
 const dateOf = (value: string | undefined): number | undefined =>
   value === undefined ? undefined : Result.getOrUndefined(Headers.parseHttpDate(value))?.epochMilliseconds
 
-/** Whether the server says to retry, from `x-should-retry`, if it says so. */
+/** Whether the server allows a retry, from `x-should-retry`. `undefined` if the header is missing or has another value. */
 export const verdictOf = (header: string | undefined): boolean | undefined =>
   header === "true" ? true : header === "false" ? false : undefined
 

@@ -23,9 +23,9 @@ export const headersOf = (failure: unknown): HeaderOf => {
 }
 
 /**
- * Reads type, code and message from an error body: `{ error: { type, message } }`, the same without `error`, the first of a
- * list, or the fields of a gateway: `detail` (LiteLLM), `errors` (Cloudflare), `Message` (AWS), `metadata.raw` (OpenRouter:
- * the provider's error as text).
+ * Reads type, code and message from an error body: `{ error: { type, message } }`, the same without the outer `error`, the
+ * first item of a list of these, or the fields of a gateway: `detail` (LiteLLM), `errors` (Cloudflare), `Message` (AWS),
+ * `metadata.raw` (OpenRouter: the provider's error as text).
  */
 export const saidBy = (sent: unknown) => {
   const body = first(sent)

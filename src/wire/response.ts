@@ -1,4 +1,4 @@
-/** Turns a response into a connection. Real and fake wires share these checks and this reading. */
+/** Turns a response into a connection. Real and fake wires share this code. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"

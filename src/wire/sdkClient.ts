@@ -157,7 +157,7 @@ export const flawOfUrl = (url: string): string | undefined => {
 // Senders
 // -----------------------------------------------------------------------------
 
-/** Turns off the SDK's retries and its time-out: this is the longest time that a timer supports. */
+/** Turns off the SDK's retries and, with the longest time that a timer supports, its time-out. */
 const once = { maxRetries: 0, timeout: 2 ** 31 - 1 } as const
 
 const path = "/v1/messages"

@@ -25,7 +25,7 @@ interface Decoder {
 /** Makes a decoder for one body. An event may be up to 10 MiB large (Effect's default). */
 export const make = (): Decoder => new Decoding()
 
-/** The maximum length of an incomplete event in the API's notation. A longer one goes to Effect's parser, which has a limit. */
+/** The longest incomplete event that is kept here. A longer event goes to Effect's parser, which has a limit of its own. */
 const longestRest = 65_536
 
 class Decoding implements Decoder {
@@ -97,7 +97,7 @@ class Decoding implements Decoder {
     if (this.parser.feed(text) !== undefined) this.found = { malformed: "an event larger than 10 MiB" }
   }
 
-  /** Takes the data of an event. With `at`, `name` is the whole text, and the event starts there. */
+  /** Parses the data of an event. `name` is its name or, if `at` is given, the text in which the event starts at `at`. */
   take(data: string, name: string, at?: number): void {
     const value = Result.getOrUndefined(Result.try((): unknown => JSON.parse(data)))
     const isError = at === undefined ? name === "error" : name.startsWith("event: error\n", at)

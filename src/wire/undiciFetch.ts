@@ -125,7 +125,7 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
       url: this.url,
       headers: {
         get: (name: string) => headers[name]?.toString() ?? headers[name.toLowerCase()]?.toString() ?? null,
-        // The SDK reads only these two, for its log.
+        // The SDK reads only these two headers, for its log.
         entries: () =>
           ["request-id", "anthropic-workspace-id"].flatMap((name) => name in headers ? [[name, headers[name]]] : [])
       },
@@ -170,7 +170,7 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
   }
 }
 
-/** The decompressed body. */
+/** The body of a response, decompressed if its `content-encoding` is known. */
 const decoded = (exchange: Exchange, contentEncoding: string | undefined): Body => {
   const decode = ContentEncoding.decoderOf(contentEncoding)
   if (decode === undefined) return exchange

@@ -1,9 +1,10 @@
 /**
- * One queue for slot and quota together.
+ * One queue for concurrency slots and quota together.
  *
- * Two queues would hold a slot while waiting for tokens, or tokens while waiting for a slot; here a call takes both at
- * once, or neither. The concurrency limit adapts to losses alone (429, 529, time-outs), never to latency: the length of
- * an answer says nothing about the load, and limits that follow latency collapsed to single digits in measurements.
+ * With two queues, a call would hold a slot while it waits for tokens, or tokens while it waits for a slot. Here a call
+ * takes both at once, or neither. The concurrency limit adapts to losses alone (429, 529, time-outs), never to latency:
+ * the length of an answer says nothing about the load, and limits that follow latency collapsed to single digits in
+ * measurements.
  */
 import type * as Duration from "effect/Duration"
 
@@ -12,15 +13,15 @@ export interface Concurrency {
   /** The maximum number of running calls. Default: no limit. */
   readonly max?: number | undefined
   /**
-   * The minimum number of running calls. If set, the limit adapts to losses: x0.9 after a loss. Until
-   * the first loss, +1 for each answer that begins; after it, +1 per round of answers.
+   * The minimum number of running calls. If set, the limit adapts to losses: x0.9 after a loss. Until the first loss,
+   * +1 for each answer that begins; after it, +1 per round (as many answers as the limit).
    */
   readonly min?: number | undefined
-  /** The initial value of an adaptive limit: 20. */
+  /** The initial value of an adaptive limit. Default: 20. */
   readonly initial?: number | undefined
   /**
-   * How many calls of the same or a higher priority may wait: 200. Checked on arrival only. If several tenants wait,
-   * each has an equal share of the places.
+   * The maximum number of waiting calls of the same or a higher priority. Default: 200. Checked only when a call
+   * arrives. If several tenants wait, each has an equal share of the places.
    */
   readonly queue?: number | undefined
   /** How long a call may wait. Default: until its deadline, less the time for the answer; 1 minute without a deadline. */

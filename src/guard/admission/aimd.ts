@@ -2,7 +2,7 @@
  * Adapts the concurrency limit, independent of latency: one cut per congestion event, then +1 per round of answers.
  *
  * Sources: TCP (RFC 5681) for one cut per event, slow start, and linear growth after it; Netflix concurrency-limits for
- * the factor. Scenario: 1,000 jobs where 50 may run.
+ * the factor. Simulator scenario: 1,000 jobs at a provider that runs 50 at once.
  */
 
 /** The initial limit and its bounds. */
@@ -12,7 +12,7 @@ export interface Range {
   readonly initial: number
 }
 
-/** A cut multiplies the limit by this. */
+/** Each cut multiplies the limit by this factor. */
 const factor = 0.9
 
 /** An adaptive concurrency limit. Requests are numbered in the order in which they are sent. */
@@ -21,9 +21,12 @@ export class Limit {
   size: number
   /** Slow start: below the threshold the limit grows by 1 per answer, above it by 1 per round of answers. */
   threshold = Infinity
-  /** The last request sent before the last cut. Losses up to this one belong to the same congestion event. */
+  /**
+   * The number of the last request sent before the last cut. The loss of this or an earlier request belongs to the same
+   * congestion event.
+   */
   cutAfter = 0
-  /** How many answers have begun and not ended. */
+  /** The number of answers that have begun but not ended. */
   underWay = 0
 
   constructor(range: Range) {
@@ -31,7 +34,7 @@ export class Limit {
     this.size = range.initial
   }
 
-  /** The current limit. */
+  /** The current limit, rounded down. */
   get most(): number {
     return Math.floor(this.size)
   }
@@ -50,9 +53,9 @@ export class Limit {
   }
 
   /**
-   * Call when request number `request` was lost and `sent` requests had been sent. The limit never falls below the
-   * number of answers under way. If none is under way, it is an outage, not congestion: the limit may grow back in slow
-   * start.
+   * Call when request number `request` was lost. `sent` is the number of requests sent so far. The limit never falls
+   * below the number of answers under way. If none is under way, the loss means an outage, not congestion, so the limit
+   * may grow back in slow start.
    */
   lost(request: number, sent: number): void {
     if (request <= this.cutAfter) return

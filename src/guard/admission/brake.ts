@@ -6,7 +6,7 @@ import { Pause } from "./pause.ts"
 export interface Brake {
   readonly pause: Pause
   readonly recent: RecentRate
-  /** Limits the rate of calls after a pause, and after a 429 because traffic grew too fast. */
+  /** Limits the rate of calls after a pause, and after a 429 that says that traffic grew too fast. */
   ramp: Ramp | undefined
 }
 
@@ -18,8 +18,8 @@ export const waitFor = ({ pause, ramp }: Brake, size: () => Amount, calls: numbe
   Math.max(pause.wait(size, now), ramp?.waitFor(calls, now) ?? 0)
 
 /**
- * Call when a request is sent. `looks`: it tests whether the pause is over. The ramp ends at its top, when no other
- * call waits.
+ * Call when a request is sent. `looks`: whether the request tests the end of the pause. `isLast`: whether no other call
+ * waits. The ramp ends when it is at its top and no other call waits.
  */
 export const sent = (brake: Brake, looks: boolean, isLast: boolean, now: number): void => {
   const { ramp, recent } = brake
@@ -36,8 +36,8 @@ export const released = (brake: Brake, now: number): void => {
 }
 
 /**
- * A 429 because traffic grew too fast. The first one starts a ramp at half the recent rate; each later one cuts it
- * (`Ramp.lose`).
+ * Call after a 429 that says that traffic grew too fast. The first such 429 starts a ramp at half the recent rate; each
+ * later one cuts the ramp (`Ramp.lose`).
  */
 export const grewTooFast = (brake: Brake, began: number, now: number): void => {
   if (brake.ramp === undefined) brake.ramp = new Ramp(brake.recent.rate(), now, 0.5)

@@ -33,7 +33,7 @@ export interface Admission extends Guard.Guard {
   readonly status: Effect.Effect<Status>
   /** The capacity of the quota, if there is one. */
   readonly capacity: () => Quota.Amount | undefined
-  /** Whether no call runs or waits, and none came for `length` ms. */
+  /** Whether no call runs or waits, and no call arrived in the last `length` ms. */
   readonly isIdle: (length: number, now: number) => boolean
 }
 
@@ -44,11 +44,10 @@ export interface Place {
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
   readonly concurrency: Settings
   readonly quota: QuotaSettings.Settings & { readonly limits: Quota.Amount; readonly store: Quota.Levels } | undefined
-  /** The fibers of the queue run in this scope. After it closes, calls that still wait are served all the same. */
+  /** The fibers of the queue run in this scope. Calls that still wait when it closes are served too. */
   readonly scope: Scope.Scope
 }
 
-/** Creates the queue. */
 export const make = ({ concurrency, quota, scope, ...place }: Place): Admission => {
   const estimator = new Estimator()
   const queue: Queue.Queue = {

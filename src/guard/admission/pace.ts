@@ -3,12 +3,15 @@
 /** Weight of a new sample in the moving average: about the last ten answers count. */
 const weight = 0.1
 
-/** Estimated milliseconds between free slots before the first answer: a short answer, with ten calls running. */
+/**
+ * Estimated milliseconds until the next slot becomes free, before any answer was measured: as with ten running calls of
+ * 5 seconds each.
+ */
 const first = 500
 
 /**
- * Safety factor on the average duration, because answers vary. Scenario c, where 6 of 129 calls were sent too late to
- * be answered.
+ * Safety factor on the average duration, because answers vary. Source: simulator scenario c, where 6 of 129 calls had
+ * been sent too late to be answered.
  */
 const spread = 2
 
@@ -30,14 +33,14 @@ export class Pace {
     this.each = this.each === undefined ? each : this.each + weight * (each - this.each)
   }
 
-  /** How much of the time to the deadline, `left`, to keep for the answer. */
+  /** Milliseconds to reserve for the answer, out of the time to the deadline, `left`. */
   kept(left: number): number {
     return left === Infinity ? 0 : Math.min(spread * this.took, most * left)
   }
 
   /**
-   * When a rejected call may find a place in the queue, not before `from`. Each call gets a later time than the one
-   * before, at the rate at which the queue empties, so that they do not all come back at once.
+   * The time at which a rejected call may retry, not before `from`. Each call gets a later time than the one before, at
+   * the rate at which the queue empties, so that they do not all come back at once.
    */
   place(from: number): number {
     return this.next = Math.max(this.next, from) + (this.each ?? first)

@@ -1,9 +1,10 @@
 /**
  * The pause after a 429 with a `retry-after`, for one class of models.
  *
- * If tokens ran out, it holds only requests whose estimated size is at least that of the rejected one. If requests ran
- * out, or the API does not say, it holds every request. When the pause is over, one call tests it; the others follow
- * when that call gets an answer. A `retry-after` of other errors applies to the circuit: how long it stays open.
+ * If tokens ran out, the pause holds only requests whose estimated size is at least the size of the rejected request.
+ * If requests ran out, or the API does not say, the pause holds every request. When the pause is over, one call tests
+ * the limit; the other calls follow when that call gets an answer. The `retry-after` of any other error sets how long
+ * the circuit stays open instead.
  */
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
@@ -18,21 +19,21 @@ import { dimensions } from "../quota/amounts.ts"
 import type { Amount } from "../quota/Quota.ts"
 
 /**
- * In milliseconds. A longer `retry-after` is cut to this and tested again: the limit may have changed, and a test costs
- * one request.
+ * The maximum pause, in milliseconds. A longer `retry-after` is cut to this. Then one request tests the limit, which
+ * may have changed.
  */
 export const longestPause = 60_000
 
 /**
- * Milliseconds until the next call may test, if the first has no answer yet. A 429 arrives sooner than this; thinking
- * can take two minutes.
+ * Milliseconds after which another call may test the pause, if the first test has no answer yet. A 429 arrives sooner;
+ * an answer may need two minutes to begin, because the model thinks first.
  */
 const lookEvery = 5000
 
 /** The estimated size of a request. A function, because few requests need the estimate. */
 type Size = () => Amount
 
-/** The state of the pause. `isOn` says whether there is one. */
+/** The state of the pause. `isOn`: whether calls are paused. */
 export class Pause {
   isOn = false
   /** When the next call may be sent. */
@@ -68,8 +69,8 @@ export class Pause {
   }
 
   /**
-   * Makes a request that is sent after the wait the test of the pause, if the pause applies to it. Others wait for its
-   * answer.
+   * Call when a request is sent after the wait. If the pause applies to the request, the request tests it, and other
+   * calls wait for the answer. Returns whether it is the test.
    */
   looks(size: Size, now: number): boolean {
     if (!this.holds(size)) return false
@@ -77,7 +78,7 @@ export class Pause {
     return true
   }
 
-  /** The testing call ended without an answer: another call may test now. */
+  /** Call when the test ended without an answer: another call may test now. */
   again(now: number): void {
     this.next = Math.min(this.next, now)
   }
@@ -112,8 +113,8 @@ const wasHeard = (exit: Guard.Ending, error: ClaudeError | undefined): boolean =
   Exit.isSuccess(exit) || error !== undefined && !isLocal(error) && outcomes[error._tag].quota !== "none"
 
 /**
- * The token counts of the rejected request in the dimensions that ran out; `undefined` if it was not tokens that ran
- * out.
+ * The token counts of the rejected request in the dimensions that ran out; `undefined` if requests ran out, or the API
+ * does not say.
  */
 export const tokensOf = (said: RateLimited["limits"], size: Size): Partial<Amount> | undefined => {
   const limits: RateLimits = isObject(said) ? said : {}
@@ -129,7 +130,7 @@ export const tokensOf = (said: RateLimited["limits"], size: Size): Partial<Amoun
 const isSpent = (limit: RateLimits["inputTokens"], asked: number): boolean =>
   typeof limit?.remaining === "number" && limit.remaining < asked
 
-/** The smaller of two sizes, in each dimension. A dimension that only one has is kept. */
+/** The smaller of two sizes, in each dimension. A dimension that only one of them has keeps its value. */
 const smaller = (a: Partial<Amount>, b: Partial<Amount>): Partial<Amount> => ({
   input: Math.min(a.input ?? Infinity, b.input ?? Infinity),
   output: Math.min(a.output ?? Infinity, b.output ?? Infinity)

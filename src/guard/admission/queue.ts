@@ -33,7 +33,7 @@ export interface Queue {
   readonly pace: Pace
   readonly turnstile: Turnstile.Turnstile<Ticket.Ticket>
   running: number
-  /** How many requests were ever sent; numbers them. */
+  /** The number of requests sent so far. Each request gets it as its number. */
   sent: number
   askedAt: number
 }
@@ -53,11 +53,11 @@ export const admit = Effect.fnUntraced(function*(
   { params }: Request
 ): Effect.fn.Return<Guard.Lease, ClaudeError> {
   const { concurrency, meter, pace, steady, turnstile } = queue
-  // One read of the context: yielding each service would cost more.
+  // Reads the context once: yielding each service separately would be slower.
   const context = yield* Effect.context<never>()
   const time = Context.get(context, Clock.Clock)
   const priced = meter && (yield* meter.price(params, steady(time.currentTimeMillisUnsafe())))
-  // Read again, because counting tokens at the API takes time.
+  // Reads the time again, because counting tokens at the API takes time.
   const clock = time.currentTimeMillisUnsafe()
   const left = Context.get(context, Current.Deadline) - clock
   const maxWait = concurrency.maxWait ?? (left < Infinity ? Infinity : usualMaxWait)
@@ -70,16 +70,19 @@ export const admit = Effect.fnUntraced(function*(
     : yield* saturated(queue, ticket, at)
 })
 
-/** A call held because of its size lets smaller calls pass. */
+/** The rank of a call. A call that the pause holds because of its size lets smaller calls pass. */
 export const rank = (queue: Queue, ticket: Ticket.Ticket): number => {
   const { pause } = queue.brake
   return ticket.rank + (pause.least !== undefined && pause.holds(sizeOf(queue, ticket)) ? heldOffset : 0)
 }
 
-/** Rank offset for calls held because of their size. Larger than any priority, so that they go after all others. */
+/**
+ * Rank offset for calls held because of their size. Larger than any priority rank, so that these calls leave after all
+ * other calls.
+ */
 const heldOffset = 10
 
-/** Milliseconds until quota and pause let a call pass, after others that use `ahead`. */
+/** Milliseconds until quota and pause let a call pass, after earlier calls that take `ahead`. */
 export const turn = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, ahead: Quota.Amount, now: number) {
   const { brake, meter } = queue
   const held = Brake.waitFor(brake, sizeOf(queue, ticket), ahead.requests + 1, now)
@@ -88,9 +91,9 @@ export const turn = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Tic
 })
 
 /**
- * Fails with the error of a rejected call. `by` is `quota` if quota or a pause holds the call, and this takes longer than
- * the call may wait or slots are free; otherwise `concurrency`. `retryAfter` is the rest of the pause if the call waited,
- * otherwise the estimated time of its turn or of a place in the queue.
+ * Fails with the error of a rejected call. `by` is `quota` if quota or a pause holds the call, and slots are free or
+ * the hold lasts longer than the call may wait; otherwise `concurrency`. `retryAfter` is the rest of the pause if the
+ * call has waited, otherwise the estimated time until its turn or until a place in the queue.
  */
 const saturated = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, at: number) {
   const { brake, limit, pace, turnstile } = queue
@@ -110,7 +113,10 @@ const saturated = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticke
 // Taking
 // -----------------------------------------------------------------------------
 
-/** Takes a slot and quota and returns 0, or takes neither and returns the milliseconds until it is worth asking again. */
+/**
+ * Takes a slot and quota and returns 0, or takes neither and returns the milliseconds until the next attempt is
+ * worthwhile.
+ */
 export const take = (queue: Queue, ticket: Ticket.Ticket, now: number): Effect.Effect<number> =>
   Effect.suspend(() => {
     const { brake, limit, meter } = queue

@@ -54,7 +54,7 @@ const admit = (queues: Queues, request: Request): Effect.Effect<Guard.Lease, Cla
   return atNow((now) => added(queues, model, now).admit(request))
 }
 
-/** Models of one line (such as `opus`) share limits, as in the API. */
+/** Finds or creates the queue of a model. Models of one line (such as `opus`) share limits, as in the API. */
 const added = (queues: Queues, model: string, now: number): Admission.Admission => {
   const line = queues.place.catalogue.models.get(model)?.line
   const { limits, name } = queues.guards.quota?.classOf(line, model) ?? { name: line ?? model, limits: undefined }

@@ -40,7 +40,7 @@ export const settings = (options: Concurrency): Settings => {
   return { max, min, initial, queue, maxWait }
 }
 
-/** Default time that a call without a deadline waits, in milliseconds. A call with a deadline waits until the deadline. */
+/** The default maximum wait of a call without a deadline, in milliseconds. With a deadline, it waits until then. */
 export const usualMaxWait = 60_000
 
 /** Default initial limit. Source: Netflix concurrency-limits, as for the factor in `aimd`. */

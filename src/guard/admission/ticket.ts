@@ -9,7 +9,7 @@ import type { Estimator } from "../../request/tokenEstimate.ts"
 import * as Priority from "../priority.ts"
 import type * as Quota from "../quota/Quota.ts"
 
-/** The cost of a request, and the content from which it was estimated. */
+/** The cost of a request, and the content from which the cost was estimated. */
 export interface Priced {
   readonly cost: Quota.Amount
   readonly content: Content
@@ -34,11 +34,11 @@ export interface Ticket {
   readonly until: number
   /** The quota cost; `undefined` without a quota. */
   priced: Priced | undefined
-  /** Cached estimate of the size, where there is no quota and a pause needs it. */
+  /** The cached size estimate, for a pause without a quota. */
   size: Quota.Amount | undefined
   /** Set when the call is admitted. */
   taken: Taken | undefined
-  /** The position in the order of admitted calls; 0 before. */
+  /** The position in the order of admitted calls; 0 until the call is admitted. */
   number: number
   /** Whether this call tests the end of a pause. */
   looks: boolean
@@ -65,7 +65,7 @@ export const make = (
   hasBegun: false
 })
 
-/** The error of a rejected call. `wait` is the milliseconds until the call may come back, 0 if unknown. */
+/** The error of a rejected call. `wait` is the milliseconds until the call may retry, 0 if unknown. */
 export const turnedAway = ({ params: { model } }: Ticket, by: Saturated["by"], wait: number): Saturated =>
   new Saturated({ model, by, retryAfter: wait > 0 ? Duration.millis(Math.ceil(wait)) : undefined })
 

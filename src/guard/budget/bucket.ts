@@ -5,41 +5,45 @@ import { RecentRate } from "../ramp.ts"
 import * as Turnstile from "../waitQueue.ts"
 
 /**
- * In milliseconds. While the bucket is empty, one attempt may start this long after the last failure; each such attempt
- * that fails doubles the wait. An hour of outage takes 15 of them.
+ * The first and the longest wait, in milliseconds. While the bucket is empty, one attempt may start when the wait after
+ * the last failure is over; each such attempt that fails doubles the wait. An hour of outage allows 15 of them.
  */
 export const [firstPace, longestPace] = [10_000, 300_000]
 
 /**
- * From this many waiting calls on, releasing all at once would be a burst (a brown-out, scenario a). A few random
- * failures make fewer calls wait.
+ * With this many waiting calls or more, releasing all at once would be a burst (simulator scenario a, a brown-out). A
+ * few random failures leave fewer calls waiting.
  */
 const backlog = 20
 
 /**
- * How many waiting calls leave for each new call. After an outage, the load at most doubles, counting the calls that fail
- * and retry (scenario a). In a brown-out, as many leave as 60 % failures need (scenario three-models).
+ * How many waiting calls leave for each new call. After an outage: the load at most doubles, counting the calls that
+ * fail and retry (simulator scenario a). In a brown-out, where only a part of the calls fails: enough for 60 % failures
+ * (scenario three-models).
  */
 const [afterOutage, inBrownOut] = [0.9, 2]
 
 /**
- * Waiting calls leave at least at this rate per second: a program with little traffic would otherwise make them wait
+ * The minimum rate at which waiting calls leave, in calls per second. With little traffic, they would otherwise wait
  * for minutes.
  */
 const leastRate = 1
 
 /**
  * The bucket of one model. A running extra attempt counts as failed until the model answers any call. So an outage has
- * at most ten extra attempts at once, and while answers arrive there is no bound.
+ * at most ten extra attempts at once, and no such bound while answers arrive.
  */
 export interface Bucket {
   readonly size: number
-  /** Below zero if an answer breaks off after its credit was spent. */
+  /**
+   * The remaining credit: how many extra attempts may fail. Below zero if an answer breaks off after its credit was
+   * spent.
+   */
   left: number
   /** Credit held by running extra attempts since the last success, and how many of them run. */
   held: number
   running: number
-  /** How many successes there were, and the time of the last one. */
+  /** The number of successes so far, and the time of the last one. */
   round: number
   succeededAt: number
   /** Start of the current wait: the last failure of an extra attempt, or the start of one while the bucket was empty. */
@@ -128,7 +132,7 @@ export const takeBack = (bucket: Bucket, { amount, pace }: Gift): void => {
   bucket.pace = Math.max(bucket.pace, pace)
 }
 
-/** The credit of an answer that began, and the pace before it. */
+/** The credit that an answer earned when it began, and the pace before that. */
 export interface Gift {
   readonly amount: number
   readonly pace: number
@@ -142,11 +146,11 @@ export interface Gift {
 export interface Ticket {
   readonly bucket: Bucket
   readonly rank: number
-  /** The credit it took: 0 if the bucket was empty and its wait was over. */
+  /** The credit that the attempt took; 0 if the bucket was empty and the attempt started after the wait. */
   price: number
-  /** The round in which it holds that credit; -1 if it holds none. */
+  /** The round in which the attempt holds that credit; -1 if it holds none. */
   round: number
-  /** The credit that its last answer earned. */
+  /** The credit that the last answer of the attempt earned. */
   gift: Gift | undefined
   hasFailed: boolean
 }
@@ -175,7 +179,7 @@ const start = (ticket: Ticket, now: number): void => {
   bucket.running++
 }
 
-/** Stops holding credit, and returns how much it held. */
+/** Releases the credit that the attempt holds, and returns the amount; 0 if a success has ended the round. */
 const letGo = (ticket: Ticket): number => {
   const { bucket, price, round } = ticket
   ticket.round = -1
@@ -191,13 +195,13 @@ export const release = (ticket: Ticket): void => {
   ticket.bucket.line.wake()
 }
 
-/** The attempt failed and keeps its credit. Counts once, however often it is reported. */
+/** The attempt failed: its credit stays taken. Counts once, even if reported several times. */
 export const fail = (ticket: Ticket, now: number): void => {
   if (ticket.hasFailed) return
   ticket.hasFailed = true
   const { bucket, gift, price } = ticket
   if (gift !== undefined) takeBack(bucket, gift)
-  // Credit that it still holds stays taken.
+  // If a success has returned the credit since the start, takes it again.
   bucket.left -= price - letGo(ticket)
   bucket.pacedFrom = now
   if (price === 0) bucket.pace = Math.min(longestPace, 2 * bucket.pace)

@@ -1,4 +1,4 @@
-/** The retry budget, and the guard that tells it which requests are answered. */
+/** The retry budget, and the guard that reports to it which requests are answered. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ import type { Settings } from "./settings.ts"
 /** How long a call without a deadline waits, in milliseconds: as long as the `overall` of `Policy.standard`. */
 const longestWait = 300_000
 
-/** The time kept for the attempt itself, in milliseconds: no answer takes less than a second (as in `inTime`). */
+/** The time reserved for the attempt itself, in milliseconds: no answer takes less than a second (as in `inTime`). */
 const shortestAnswer = 1000
 
 /** The budget that retry, re-ask, continuation and fallback share. */
@@ -26,13 +26,13 @@ export interface RetryBudget extends Budget {
   /** Learns from each request whether its answer began, and whether it broke off later. Never holds a request back. */
   readonly guard: Guard.Guard
   readonly status: Effect.Effect<Status>
-  /** Lets no further attempt begin: calls that wait for one end with the error of their last attempt. */
+  /** Rejects further extra attempts: waiting calls end with the error of their last attempt. */
   readonly close: () => void
 }
 
 /**
- * Creates a budget in memory. The fibers of its lines run in `scope`; after it closes, waiting calls are served all the
- * same.
+ * Creates a budget in memory. The fibers of its lines run in `scope`; calls that still wait when it closes are served
+ * too.
  */
 export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
   const all: Buckets = { size, scope, byModel: new Map(), isClosed: false }
@@ -68,7 +68,7 @@ const bucketOf = ({ byModel, scope, size }: Buckets, model: string, now: number)
 }
 
 const charge = Effect.fnUntraced(function*(all: Buckets, model: string): Effect.fn.Return<Charge | undefined> {
-  // One read of the context: yielding each service would cost more.
+  // Reads the context once: yielding each service separately would be slower.
   const context = yield* Effect.context<never>()
   const rank = Priority.rankOf(Context.get(context, Current.Priority))
   const deadline = Context.get(context, Current.Deadline)

@@ -50,7 +50,7 @@ interface Held {
   readonly bucket: Bucket
   readonly ticket: Ticket | undefined
   readonly deadline: number
-  /** The credit that its answer earned, for a first attempt. An extra attempt keeps it in its ticket. */
+  /** For a first attempt: the credit that its answer earned. An extra attempt keeps that credit in its ticket. */
   gift: Gift | undefined
 }
 
@@ -77,7 +77,7 @@ const settle = ({ bucket, deadline, gift, ticket }: Held, exit: Guard.Ending): E
   })
 
 /**
- * Whether an attempt was a loss. One that the deadline of its call interrupted counts as a loss too: the model may be
+ * Whether an attempt was a loss. An attempt that the deadline of its call interrupted is a loss too: the model may be
  * too slow.
  */
 const isWasted = (exit: Guard.Ending, now: number, deadline: number): boolean =>

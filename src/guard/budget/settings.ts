@@ -7,8 +7,9 @@ export type Settings = Required<{ readonly [K in keyof Options]: number }>
 
 /**
  * One success pays for one failed extra attempt. If a share `f` of all attempts fails, there are f²/(1-f) failed extra
- * attempts per success: 0.5 at 50 %, which is retried without end, and more than 1 above 62 %, which is an outage.
- * Ten, because an hour of full outage may cost 27 (5 % of 0.15 calls/s), and the paced attempts are 15 of these.
+ * attempts per success: at 50 % failures this is 0.5, so the budget never runs out; above 62 % it is more than 1, which
+ * counts as an outage. The size is ten because an hour of full outage may cost 27 extra attempts (5 % of 0.15 calls per
+ * second), and 15 of these are paced attempts.
  */
 const defaults: Settings = { size: 10 }
 

@@ -1,11 +1,11 @@
 /**
  * Stops sending requests to a model that keeps failing, and probes until it recovers.
  *
- * Each model of an account has a circuit, and so has the account, whose circuit opens at the spend limit. An answer
+ * Each model of an account has a circuit. The account itself has one too, which opens at the spend limit. An answer
  * counts as a success when it begins, and as a failure if it breaks off later. A circuit is for outages: it never opens
- * while only half of all calls fail, because retries then succeed. It counts over time, and never opens on fewer than
- * `minimumCalls` in its window: programs with less traffic rely on retries. Waiting calls form one line, oldest first,
- * and after a recovery leave at a rate that grows to twice the one before.
+ * while only half of all calls fail, because retries then succeed. It counts the calls in a time window, and never
+ * opens on fewer than `minimumCalls`: programs with less traffic rely on retries. Waiting calls form one line, oldest
+ * first. After a recovery, they leave at a rate that grows to twice the rate before the outage.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -17,24 +17,24 @@ export { initial, memory } from "./store.ts"
 
 /** When a circuit opens, and for how long. */
 export interface Options {
-  /** The sliding window in which calls count: 60 seconds. */
+  /** The sliding window in which calls count. Default: 60 seconds. */
   readonly window?: Duration.Input | undefined
-  /** The minimum number of calls in the window before the circuit may open: 20. */
+  /** The minimum number of calls in the window before the circuit may open. Default: 20. */
   readonly minimumCalls?: number | undefined
-  /** The share of failed calls at which it opens: 0.9. */
+  /** The share of failed calls at which the circuit opens. Default: 0.9. */
   readonly failureRate?: number | undefined
-  /** Also opens if at least the share `rate` of answers begins later than `after`. Off by default. */
+  /** Also opens the circuit if at least the share `rate` of answers begins later than `after`. Off by default. */
   readonly slow?: { readonly after: Duration.Input; readonly rate: number } | undefined
   /**
-   * The minimum time it stays open: 5 seconds. Longer outages use a quarter of their length so far, or the
-   * `retry-after`.
+   * The minimum time the circuit stays open. Default: 5 seconds. In a longer outage it stays open for a quarter of the
+   * outage so far, or for the `retry-after` if that is longer.
    */
   readonly openFor?: Duration.Input | undefined
-  /** The maximum time it stays open: 30 seconds. Each probe costs one request. */
+  /** The maximum time the circuit stays open. Default: 30 seconds. Each probe costs one request. */
   readonly maxOpenFor?: Duration.Input | undefined
   /**
-   * How long a probe keeps others out if its process dies: 150 seconds, or the time-out of its attempt if that is
-   * longer.
+   * How long a probe blocks other calls if its process dies. Default: 150 seconds, or the time-out of its attempt if
+   * that is longer.
    */
   readonly probeLease?: Duration.Input | undefined
 }
@@ -43,19 +43,20 @@ export interface Options {
 export interface Status {
   readonly state: "closed" | "open" | "half-open" | "isolated"
   readonly retryAfter: number | undefined
-  /** Why it is not closed: "18 of 20 calls failed: Overloaded". */
+  /** Why the circuit is not closed, such as "18 of 20 calls failed: Overloaded". */
   readonly why: string | undefined
   /** Counts of the window, while the circuit is closed. */
   readonly calls: number
   readonly failures: number
-  /** The number of calls that wait in its line. */
+  /** The number of calls that wait at the circuit. */
   readonly waiting: number
 }
 
 /**
  * Stores circuits by key. `modify` must be atomic. It may run `f` more than once; the result of the last run counts. It
  * need not write if `f` returns the same state object. States are plain data that JSON can hold; a missing one is
- * `Circuit.initial`. If a store fails, or takes more than a second, this is reported, and calls go on.
+ * `Circuit.initial`. A store that fails or takes more than a second is reported in the log, and calls go on as if the
+ * circuit were closed.
  */
 export interface Store {
   readonly modify: <A>(key: string, f: Step<A>) => Effect.Effect<A, unknown>

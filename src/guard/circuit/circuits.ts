@@ -19,7 +19,7 @@ export interface Circuit {
   readonly line: Line.Line
   /** The time of the last request. */
   askedAt: number
-  /** Whether it was closed at the last look, and the time of its last recovery, if it was ever open. */
+  /** Whether the circuit was closed when last read, and the time of its last recovery; `null` if none was seen. */
   isClosed: boolean
   closedAt: number | null
 }
@@ -73,7 +73,7 @@ const circuit = (asked: Shared, model: string | undefined, now: number): Circuit
   return made
 }
 
-/** Drops closed circuits without requests for an hour. An open circuit stays: idle time closes nothing. */
+/** Drops closed circuits without requests for an hour. An open circuit stays, because idle time does not close it. */
 const forget = (byModel: Map<string, Circuit>, now: number): void => {
   for (const [model, { askedAt, isClosed, line }] of byModel) {
     if (isClosed && now - askedAt >= forgetAfter && Line.size(line) === 0) byModel.delete(model)
@@ -81,8 +81,8 @@ const forget = (byModel: Map<string, Circuit>, now: number): void => {
 }
 
 /**
- * What the circuit would answer to a request now. Takes no probe. Starts or ends the ramp if the circuit has changed
- * since the last look.
+ * The decision that a request would get now. Takes no probe. Starts or ends the ramp if the circuit has changed since
+ * the last look.
  */
 export const look = (
   { modify, settings }: Shared,
@@ -105,7 +105,7 @@ export const look = (
 const seenClosed = ({ window }: Settings, circuit: Circuit, since: number | null, now: number): void => {
   if (since === null || since === circuit.closedAt) return
   circuit.closedAt = since
-  // If it closed longer ago than a window, the recovery is over.
+  // If the circuit closed more than a window ago, the recovery is over.
   if (circuit.model !== undefined && now - since < window) Line.recovered(circuit.line, now)
 }
 

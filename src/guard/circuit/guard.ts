@@ -11,7 +11,7 @@ import type { Settings } from "./settings.ts"
 
 /** Dependencies from the context in which the circuits are built. */
 export interface Place {
-  /** `undefined`: in memory, which does not fail. */
+  /** If `undefined`, circuits are kept in memory, which never fails. */
   readonly store: Store | undefined
   readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
   /** The prefix of all keys. */

@@ -42,7 +42,7 @@ const admitAt = Effect.fnUntraced(function*(
   }
   const ofModel = yield* send(panel, model, asked, now)
   if (ofModel._tag !== "Admitted") {
-    // Returns the probe of the account.
+    // Gives back the probe of the account's circuit.
     if (ofAccount.probe) yield* send(panel, undefined, { _tag: "Ignored", generation: ofAccount.generation }, now)
     return yield* Effect.fail(reject(model, model, ofModel, waitOf(ofModel), now))
   }
@@ -54,8 +54,8 @@ const admitAt = Effect.fnUntraced(function*(
 const waitOf = (decision: Machine.Decision): number | null => decision._tag === "Rejected" ? decision.retryAfter : null
 
 /**
- * The state of a lease. An answer that begins counts as a success, which becomes a failure if the answer breaks off. A
- * probe that closed a circuit counts in the new generation from then on.
+ * The state of a lease. An answer that begins counts as a success, which becomes a failure if the answer breaks off.
+ * The lease of a probe that closed a circuit belongs to the new generation from then on.
  */
 interface Held {
   readonly panel: Panel

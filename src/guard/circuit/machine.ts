@@ -27,7 +27,7 @@ export const step = (settings: Settings, before: State, event: Event, now: numbe
       // Waiting calls leave by the ramp, as after a successful probe.
       return closed(state, state._tag === "Closed" ? state.since : now)
   }
-  // A request from before the last transition says nothing about the current state.
+  // A request admitted before the last transition says nothing about the current state.
   if (event.generation !== state.generation || state._tag === "Isolated") return [state, stale]
   if (event._tag === "Trip") return tripped(state, event.until, event.why, now)
   return state._tag === "Open" ? probed(settings, state, event, now) : told(settings, state, event, now)
@@ -109,7 +109,7 @@ export const steadied = (state: State, now: number): State => {
   return { ...state, until: until - back, probe: sooner(probe), outage: { began: began - back, why }, at: now }
 }
 
-/** Counts a success at a closed circuit: the common case. */
+/** Counts a success at a closed circuit. */
 export const succeeded = (settings: Settings, state: Closed, now: number): State => ({
   ...state,
   slices: add(settings, state.slices, now, none)

@@ -9,15 +9,15 @@ export interface Settings extends Machine.Settings {
   readonly slowAfter: number
 }
 
-/** Each with the simulator scenario or the calculation that set it. */
+/** The defaults, each with the simulator scenario or the calculation behind it. */
 const defaults = {
   // An outage at one call per second opens the circuit within 60 seconds.
   window: "60 seconds",
-  // 12 calls per minute with 30 % errors are too few to decide on: retries handle them.
+  // 12 calls per minute with 30 % errors are too few to judge an outage: retries handle them.
   minimumCalls: 20,
-  // Calculated: at 20 calls per minute, half of which fail, chance opens it once in 65 hours; at 0.8, every two hours.
+  // Calculated: at 20 calls per minute, half of which fail, chance opens the circuit once in 65 hours (at 0.8: two hours).
   failureRate: 0.9,
-  // Scenario a: the first answer comes at most 6 seconds after an outage of 20.
+  // Scenario a: after an outage of 20 seconds, the first answer comes within 6 seconds.
   openFor: "5 seconds",
   // After an outage of an hour, the first answer comes within 31 seconds, and at most 130 probes were sent.
   maxOpenFor: "30 seconds",
@@ -25,7 +25,9 @@ const defaults = {
   probeLease: "150 seconds"
 } as const
 
-/** A shorter time has no effect, and a longer one is probably a mistake: a recovery would stay unnoticed. */
+/**
+ * Bounds of each time, in milliseconds. A shorter time has no effect; a longer one would leave a recovery unnoticed.
+ */
 const [least, most] = [1000, 86_400_000]
 
 /** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */

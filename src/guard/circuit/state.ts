@@ -10,7 +10,7 @@ export interface Settings {
   readonly slowRate: number
   readonly openFor: number
   readonly maxOpenFor: number
-  /** How soon to ask again while another call probes. */
+  /** Milliseconds after which a waiting call checks again while another call probes. */
   readonly recheck: number
 }
 
@@ -46,13 +46,13 @@ export type State =
   )
 
 export type Event =
-  /** A request. `lease` is how long it keeps others out if it becomes the probe. */
+  /** A request. `lease`: how long it blocks other calls if it becomes the probe. */
   | { readonly _tag: "Ask"; readonly lease: number }
-  /** An answer began, or a request without one ended well. */
+  /** An answer began, or a request ended successfully without one. */
   | { readonly _tag: "Success"; readonly generation: number; readonly slow: boolean }
   /** A request failed before its answer began. `kind` is the tag of the error. */
   | { readonly _tag: "Failure"; readonly generation: number; readonly kind: string; readonly retryAfter: number }
-  /** An answer that began at `at` broke off: its success becomes a failure. `probe`: it had closed the circuit. */
+  /** An answer that began at `at` broke off: its success becomes a failure. `probe`: whether it answered the probe. */
   | {
     readonly _tag: "Broken"
     readonly generation: number
@@ -61,7 +61,7 @@ export type Event =
     readonly probe: boolean
   }
   | { readonly _tag: "Ignored"; readonly generation: number }
-  /** Opens at once, whatever the counts are. */
+  /** Opens the circuit at once, regardless of the counts. */
   | { readonly _tag: "Trip"; readonly generation: number; readonly until: number; readonly why: string }
   | { readonly _tag: "Isolate"; readonly until: number | null }
   | { readonly _tag: "Reset" }
@@ -82,7 +82,7 @@ export type Decision =
     readonly isolated: boolean
     readonly why: string | undefined
   }
-  /** `generation`: the probe that closed the circuit counts in this one from now on. */
+  /** `generation`: the new one, in which the probe that closed the circuit counts from now on. */
   | { readonly _tag: "Closed"; readonly generation: number }
   | { readonly _tag: "Opened"; readonly why: string }
   | { readonly _tag: "Counted" | "Stale" | "Isolated" }

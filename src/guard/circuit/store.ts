@@ -34,7 +34,10 @@ const remembering = () => {
     })
 }
 
-/** Model names may come from outside the program. An open circuit stays: idle time closes nothing. */
+/**
+ * Drops closed circuits without requests for an hour, because model names may come from outside the program. An open
+ * circuit stays, because idle time does not close it.
+ */
 const forget = (kept: Map<string, Remembered>, now: number): void => {
   for (const [key, { askedAt, state }] of kept) {
     if (state._tag === "Closed" && now - askedAt >= forgetAfter) kept.delete(key)

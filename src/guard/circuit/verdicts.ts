@@ -13,7 +13,7 @@ export const ask: Machine.Event = { _tag: "Ask", lease: 0 }
 
 /**
  * The error of a request that is not sent. `of` is the model of the circuit, `undefined` for the account, whose circuit
- * opens at the spend limit. `wait` is the milliseconds until it is worth asking again.
+ * opens at the spend limit. `wait` is the milliseconds until it is worth trying again.
  */
 export const reject = (
   of: string | undefined,
@@ -44,10 +44,10 @@ const allByHand = "all models are isolated by hand"
 export const isByHand = (error: ClaudeError.ClaudeError): boolean =>
   error._tag === "CircuitOpen" && (error.why === byHand || error.why === allByHand)
 
-/** In milliseconds. How long the account's circuit stays open if the API gave no date: a person has to act. */
+/** Milliseconds that the account's circuit stays open if the API gave no date: a person has to raise the limit. */
 const payTime = 600_000
 
-/** When the spend limit may be lifted: the date from the API, or the next time worth a look. */
+/** When the spend limit may be lifted: the date from the API, or `payTime` from now. */
 const regains = (regainsAt: string | undefined, now: number): number => {
   const date = Option.map(DateTime.make(regainsAt ?? ""), DateTime.toEpochMillis)
   return Option.getOrElse(Option.filter(date, (at) => at > now), () => now + payTime)

@@ -18,19 +18,19 @@ import * as Priority from "../priority.ts"
 import { Ramp, RecentRate } from "../ramp.ts"
 import type * as Machine from "./machine.ts"
 
-/** What a line needs from its circuit. */
+/** The operations of a circuit that its line uses. */
 export interface Circuit {
-  /** Milliseconds until it is worth asking again while another call probes. */
+  /** Milliseconds between two checks while another call probes. */
   readonly recheck: number
-  /** What the circuit would answer to a request now. Does not take the probe. */
+  /** The decision that a request would get now. Does not take the probe. */
   readonly look: (now: number) => Effect.Effect<Machine.Decision>
-  /** The error of a rejected call. `wait` is the milliseconds until it is worth asking again. */
+  /** The error of a rejected call. `wait` is the milliseconds until it is worth trying again. */
   readonly reject: (decision: Machine.Decision, wait: number, now: number) => ClaudeError
 }
 
 interface Waiter {
   readonly deadline: number
-  /** Whether it waits at an open circuit. Every call waits at a recovering one. */
+  /** Whether the call waits at an open circuit. At a recovering circuit, every call waits. */
   readonly patient: boolean
   readonly rank: number
   readonly turn: Deferred.Deferred<void, ClaudeError>
@@ -115,7 +115,7 @@ export const recovered = (line: Line, now: number): void => {
 // Deciding
 // -----------------------------------------------------------------------------
 
-/** Milliseconds until a call may go that has `ahead` calls before it; 0 for now. */
+/** Milliseconds until a call with `ahead` calls before it may leave; 0 if it may leave now. */
 const waitFor = (
   { circuit: { recheck }, ramp, sentAt }: Line,
   decision: Machine.Decision,
@@ -129,7 +129,7 @@ const waitFor = (
   return isOnItsWay ? recheck - since : ahead === 0 ? 0 : recheck
 }
 
-/** How many waiting calls would go before a call that comes now. */
+/** The number of waiting calls that would leave before a call that arrives now. */
 const ahead = ({ first, waiting }: Line, { rank }: Waiter): number => {
   const before = waiting.reduce((sum, { size }, other) => other <= rank ? sum + size : sum, 0)
   return first !== undefined && first.rank > rank ? before + 1 : before
@@ -195,7 +195,7 @@ const lead = Effect.fnUntraced(function*(line: Line, waiter: Waiter): Effect.fn.
   }
 })
 
-/** Rejects at once the calls whose turn cannot come before their deadline any more. */
+/** Rejects at once the calls that can no longer get their turn before their deadline. */
 const sweep = (line: Line, decision: Machine.Decision, now: number): void => {
   let ahead = 0
   for (const rank of line.waiting) {

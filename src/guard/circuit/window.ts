@@ -20,7 +20,7 @@ interface Window {
   readonly window: number
 }
 
-/** One call: `slow`, failed with `kind`, or neither. */
+/** One call: it was slow, it failed with an error of `kind`, or neither. */
 interface Call {
   readonly slow?: boolean
   readonly kind?: string
@@ -33,7 +33,7 @@ const slicesPerWindow = 10
 
 const indexOf = ({ window }: Window, at: number): number => Math.floor(at / (window / slicesPerWindow))
 
-/** Whether a slice is in the window. A slice far in the future was counted before the clock was set back. */
+/** Whether a slice is in the window. A slice far in the future is not: it was counted before the clock was set back. */
 const isRecent = (index: number, newest: number): boolean => Math.abs(index - newest) < slicesPerWindow
 
 const failed = (slice: Slice, kind: string): Slice => ({
@@ -59,7 +59,7 @@ export const add = (
     : slices.map((other) => other === same ? next : other)
 }
 
-/** Turns a success counted at `at` into a failure. `undefined` if it is no longer in the window. */
+/** Turns a success counted at `at` into a failure. Returns `undefined` if that success is no longer in the window. */
 export const spoil = (
   settings: Window,
   slices: ReadonlyArray<Slice>,

@@ -8,7 +8,7 @@ import * as Refuse from "../../options.ts"
 import type { Guards } from "../Guards.ts"
 import { compile } from "./record.ts"
 
-/** The options that are set, as a record. */
+/** A record of the options whose variables are set. */
 const given = <A extends object>(
   options: { readonly [K in keyof A]: Config.Config<A[K]> }
 ): Config.Config<Partial<A>> =>
@@ -25,8 +25,8 @@ const given = <A extends object>(
   ) as Config.Config<Partial<A>>
 
 /**
- * Guards from environment variables, read through Effect's `Config`. Unset variables have their default; there is a `quota`
- * if one of its limits is set. A guard that is switched off stays off, even if other variables configure it.
+ * Guards from environment variables, read through Effect's `Config`. Unset variables have their default; a `quota`
+ * exists if one of its limits is set. A guard that is switched off stays off, even if other variables configure it.
  * Usage: `Layer.unwrap(Effect.map(Guards.config, (guards) => Guards.apply(guards)(layer)))`.
  *
  * | variable | field |

@@ -1,4 +1,4 @@
-/** Wraps the stores of guards: a store of the user's has a time-out, and its failures are reported. Memory needs neither. */
+/** Wraps the stores that users provide: adds a time-out, and reports failures. Stores in memory need neither. */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -32,7 +32,7 @@ export const quota = (given: Quota.Store | undefined, onStoreError: OnStoreError
 /** Called when a store fails. */
 type OnStoreError = (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 
-/** In milliseconds: at most one report of a failing store in this time. */
+/** The minimum time between two reports of a failing store, in milliseconds. */
 const reportEvery = 60_000
 
 /** Logs a failing store, at most once a minute. Names only the error, because its message may contain a secret. */

@@ -16,17 +16,17 @@ import type * as CallLog from "../../CallLog.ts"
 /** When to alert that too many calls fail. */
 export interface Options {
   /**
-   * Alerts if the success rate falls below this: 0.95. For an hour after an alert, the next one needs twice as many
-   * failures.
+   * Alerts if the success rate falls below this. Default: 0.95. For an hour after an alert, the next one needs twice as
+   * many failures.
    */
   readonly below?: number | undefined
-  /** The sliding window of the rate, and the minimum duration of an alert: 5 minutes. */
+  /** The sliding window of the rate, and the minimum duration of an alert. Default: 5 minutes. */
   readonly window?: Duration.Input | undefined
-  /** The minimum number of calls in the window: 20. */
+  /** The minimum number of calls in the window before an alert. Default: 20. */
   readonly minimumCalls?: number | undefined
 }
 
-/** The current rate, and whether an alert that it is low is raised. `rate` is 1 without calls. */
+/** The current success rate (1 without calls). `low`: whether an alert about a low rate is active. */
 export interface Status extends CallLog.Rate {
   readonly low: boolean
 }
@@ -38,7 +38,10 @@ export type Alert = Extract<CallLog.Event, CallLog.Rate | { readonly _tag: "Circ
 // Service
 // -----------------------------------------------------------------------------
 
-/** A receiver of alerts besides the log, such as a pager or a chat. Its failures are reported, and fail no call. */
+/**
+ * A receiver of alerts besides the log, such as a pager or a chat. If it fails, the failure is reported, and no call
+ * fails.
+ */
 export interface Alerts {
   /** Runs in a fiber of its own: no call waits for it, and the end of a call does not interrupt it. */
   readonly raise: (alert: Alert) => Effect.Effect<void>

@@ -1,4 +1,4 @@
-/** The log that counts the ends of calls, and the guard for calls without a policy. */
+/** The monitor: a log that counts the ends of calls, and a guard that counts calls without a policy. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,10 +13,10 @@ import type { Alert, Alerts, Status } from "./Monitor.ts"
 import type { Settings } from "./settings.ts"
 import { Measure } from "./slidingRate.ts"
 
-/** A log that counts calls, and a guard for calls without a policy, which log no end. */
+/** A log that counts calls, and a guard that counts calls without a policy, because these do not log their end. */
 export interface Monitor extends Guard.Guard {
   readonly log: CallLog.CallLog
-  /** Also counts the rejections of a gate: for a call without a policy, they are neither logged nor admitted. */
+  /** Wraps a guard, and counts the calls without a policy that its gate rejects: nothing else counts them. */
   readonly watch: (guard: Guard.Guard) => Guard.Guard
   readonly status: (now: number) => Status
 }

@@ -9,7 +9,7 @@ export interface Settings {
   readonly minimumCalls: number
 }
 
-/** Users notice one failed call in twenty. A rate of fewer than 20 calls means little. */
+/** The defaults: users notice one failed call in twenty, and the success rate of fewer than 20 calls means little. */
 const defaults = { below: 0.95, window: "5 minutes", minimumCalls: 20 } as const
 
 /** Fills in defaults. Throws a `RangeError` if an option is invalid. */

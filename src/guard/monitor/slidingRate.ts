@@ -22,8 +22,8 @@ export interface Settings {
 export type Count = "success" | Tag | undefined
 
 /**
- * In milliseconds. How long after an alert the next one needs more failures: a steady 5 % of failures raises at most
- * one alert an hour.
+ * Milliseconds after an alert during which the next one needs twice as many failures: a steady 5 % of failures raises
+ * at most one alert an hour.
  */
 const calm = 3_600_000
 

@@ -12,14 +12,14 @@ import type * as Effect from "effect/Effect"
 /** The rate limits of an account, for a class of models. A missing limit means no limit. */
 export interface Limits {
   readonly requests?: number | undefined
-  /** Excludes tokens read from the cache, like the API's own count. */
+  /** Excludes tokens read from the cache, as the API does. */
   readonly inputTokens?: number | undefined
   readonly outputTokens?: number | undefined
 }
 
 /** The rate limits of an account, and how much of them to use. */
 export interface Options extends Limits {
-  /** The period of the limits: 1 minute. */
+  /** The period of the limits. Default: 1 minute. */
   readonly per?: Duration.Input | undefined
   /**
    * The share of the limits to use. Default: 0.83 by this process's own count (50 requests of 60), and 0.95 while
@@ -54,8 +54,8 @@ export interface Buckets {
 }
 
 /**
- * What the API reported: upper bounds for the levels, and a time before which nothing may be taken (in milliseconds,
- * like `now`).
+ * The API's report: upper bounds for the levels, and a time before which nothing may be taken (in milliseconds, like
+ * `now`).
  */
 export interface Seen {
   readonly atMost: Partial<Amount>
@@ -64,14 +64,15 @@ export interface Seen {
 
 /**
  * Stores levels by key. Each method must be atomic. Times are milliseconds since the epoch that never go back; a
- * missing bucket is full. If a store fails, or takes more than a second, this is reported, and calls go on.
+ * missing bucket is full. A store that fails or takes more than a second is reported in the log, and calls go on
+ * without a limit.
  */
 export interface Store {
   /** Takes all of `cost` and returns 0, or takes nothing and returns the milliseconds until it may be available. */
   readonly take: (key: string, buckets: Buckets, cost: Amount, now: number) => Effect.Effect<number, unknown>
   /** Adds `amount` to the levels: an unused part, or (negative) usage beyond an estimate. */
   readonly add: (key: string, buckets: Buckets, amount: Amount, now: number) => Effect.Effect<void, unknown>
-  /** Lowers the levels to what the API reported. */
+  /** Lowers the levels to the amounts that the API reported. */
   readonly sync: (key: string, buckets: Buckets, seen: Seen, now: number) => Effect.Effect<void, unknown>
   /** The current levels; `undefined` if they are unknown. */
   readonly levels: (key: string, buckets: Buckets, now: number) => Effect.Effect<Amount | undefined, unknown>

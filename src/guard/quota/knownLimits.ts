@@ -5,7 +5,7 @@ import * as Amounts from "./amounts.ts"
 import type * as Quota from "./Quota.ts"
 import { bucketsOf, type Settings } from "./settings.ts"
 
-/** In milliseconds. How long the API's own count is trusted after an answer that reports it: its limits are per minute. */
+/** Milliseconds for which the API's count is trusted after an answer that reports it: its limits are per minute. */
 const freshFor = 60_000
 
 /** The limits of one class of models, and the token buckets derived from them. */
@@ -17,11 +17,14 @@ export class Limits {
   buckets: Quota.Buckets
   /** Until when the API's own count can be trusted, by dimension. */
   readonly freshUntil = { requests: -Infinity, input: -Infinity, output: -Infinity }
-  /** The highest `remaining` seen. A bucket may hold less than the limit of a minute (scenario c: 4 of 180). */
+  /**
+   * The highest `remaining` seen. The API's bucket may hold less than the limit per minute (simulator scenario c: 4 of
+   * 180).
+   */
   readonly mostSeen = { requests: 0, input: 0, output: 0 }
   /**
-   * The burst size of the request bucket, as far as answers showed it; 0 if unknown. No larger burst is sent (scenario:
-   * bursts of 20 on 4).
+   * The largest burst of requests that answers showed to be possible; 0 if unknown. Larger bursts are not sent
+   * (simulator scenario: bursts of 20 at a bucket of 4).
    */
   shown = 0
   /** When the first of the trusted counts expires. */
@@ -45,9 +48,9 @@ export class Limits {
   }
 
   /**
-   * Upper bounds on what is left, from the headers of an answer, whose limits are per minute. The API counted when the
-   * request arrived, at `at`: since then the bucket was refilled, and `later` was taken. The share beyond `headroom`
-   * stays free.
+   * Upper bounds on the remaining quota, from the headers of an answer, whose limits are per minute. The API counted
+   * when the request arrived, at `at`: since then the bucket was refilled, and other requests took `later`. The share
+   * beyond `headroom` stays unused.
    */
   hear(seen: RateLimits, at: number, later: Quota.Amount, now: number): Partial<Quota.Amount> {
     const { per, told } = this.settings

@@ -65,8 +65,8 @@ export class Meter {
   }
 
   /**
-   * Updates a cost with current knowledge. Input read from the cache is free. An estimate above the capacity may be too
-   * high, so it is cut: such a request leaves when the bucket is full.
+   * Recalculates a cost with the cached prefixes and the limits known now. Input read from the cache is free. An
+   * estimate above the capacity may be too high, so it is cut: such a request leaves when the bucket is full.
    */
   fit(priced: Priced, now: number): Priced {
     const { content, cost, counted } = priced
@@ -134,7 +134,7 @@ export class Meter {
   // Giving back
   // ---------------------------------------------------------------------------
 
-  /** Returns an unused amount; a negative amount takes what was used beyond the estimate. */
+  /** Returns an unused amount; a negative amount takes the usage beyond the estimate. */
   add(amount: Quota.Amount, now: number): Effect.Effect<void> {
     if (amount.requests === 0 && amount.input === 0 && amount.output === 0) return Effect.void
     const { key, quota: { store } } = this.place
@@ -182,7 +182,7 @@ export class Meter {
   // The API's count
   // ---------------------------------------------------------------------------
 
-  /** Lowers the levels to what the API reports. */
+  /** Lowers the levels to the amounts that the API reports. */
   sync(seen: RateLimits, taken: Taken, now: number, refused: Quota.Seen = { atMost: {} }): Effect.Effect<void> {
     const { key, quota: { store } } = this.place
     const heard = this.limits.hear(seen, taken.at, Amounts.minus(this.total, taken.total), now)
@@ -197,8 +197,8 @@ export class Meter {
   }
 
   /**
-   * A 429. No requests are left until `retry-after`, unless tokens ran out; if the traffic only grew too fast, the
-   * levels stay.
+   * Handles a 429. Unless tokens ran out, sets the remaining requests to 0, and holds all requests until `retry-after`.
+   * If traffic only grew too fast, the remaining requests stay.
    */
   refused(
     { limits, ramp, retryAfter }: RateLimited,

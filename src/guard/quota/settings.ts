@@ -5,10 +5,10 @@ import type { Amount, Buckets, Limits, Options } from "./Quota.ts"
 
 /** Options with defaults filled in; times in milliseconds. */
 export interface Settings {
-  /** The class of a model: its id if that has limits of its own, otherwise its line. */
+  /** The class of a model: the model id if the options set limits for it, otherwise its line (such as `opus`). */
   readonly classOf: (line: string | undefined, model: string) => { readonly name: string; readonly limits: Amount }
   readonly per: number
-  /** The shares to use by this process's own count, and while the API reports its count. */
+  /** The shares to use: `own` by this process's own count, `told` while answers report the API's count. */
   readonly own: Share
   readonly told: Share
   readonly estimate: "characters" | "count"
@@ -97,7 +97,7 @@ const amountOf = (where: string, { inputTokens, outputTokens, requests }: Limits
   }
 }
 
-/** The token buckets for `limits`. One request always fits, however small the burst. */
+/** The token buckets for `limits`. The request bucket holds at least one request, even if the burst is smaller. */
 export const bucketsOf = (
   { own, per, told }: Settings,
   limits: Amount,

@@ -4,7 +4,7 @@ import { build, dimensions, minus } from "./amounts.ts"
 import type { Amount, Buckets, Levels } from "./Quota.ts"
 
 interface Bucket {
-  /** The buckets of the last access. */
+  /** The buckets that the last access passed in. */
   buckets: Buckets
   levels: Amount
   at: number
@@ -12,7 +12,6 @@ interface Bucket {
   until: number
 }
 
-/** Creates a store in memory. */
 export const memory = (): Levels => {
   const kept = new Map<string, Bucket>()
 
@@ -66,7 +65,7 @@ export const memory = (): Levels => {
 /** Tolerance, so that rounding errors do not delay a call by a millisecond. */
 const rounding = 1e-6
 
-/** The time from which a bucket is full, that is equal to a missing one. */
+/** The time from which a bucket is full. It can then be dropped, because a missing bucket counts as full. */
 const fullAt = ({ at, buckets: { capacity, refill }, levels, until }: Bucket): number =>
   Math.max(
     until,

@@ -2,7 +2,7 @@
 import { isObject, isString } from "effect/Predicate"
 import { at, both, each, field, type Given, type Issues, none } from "./rule.ts"
 
-/** Whether a message has content blocks: if none has, the rules about blocks can return early. */
+/** Whether any message has content blocks; if not, the rules about blocks can return early. */
 export const hasBlocks = ({ messages }: Given): boolean => Array.isArray(messages) && messages.some(isOfBlocks)
 
 const isOfBlocks = (message: unknown): boolean => Array.isArray(field(message, "content"))
@@ -15,7 +15,7 @@ export const blocks = (given: Given, check: (block: Given) => Issues): Issues =>
       at("content", each(field(message, "content"), (block) => isObject(block) ? check(block) : none)))
   )
 
-/** The issues of all blocks, those inside tool results and documents included. */
+/** The issues of all blocks, including blocks inside tool results and documents. */
 export const allBlocks = (given: Given, check: (block: Given) => Issues): Issues =>
   !hasBlocks(given) ? none : blocks(given, (block) => nested(block, check, 0))
 
@@ -30,7 +30,7 @@ const nested = (block: Given, check: (block: Given) => Issues, depth: number): I
   return both(issues, at("source", inside(field(block.source, "content"))))
 }
 
-/** Whether the last message is a prefill. An assistant's turn that used a tool was paused: it is no prefill. */
+/** Whether the last message is a prefill. An assistant turn with a tool use was paused, and is not a prefill. */
 export const isPrefilled = (messages: ReadonlyArray<unknown>): boolean => {
   const last = messages.at(-1)
   const content = field(last, "content")
@@ -49,7 +49,7 @@ const thoughts: ReadonlySet<unknown> = new Set(["thinking", "redacted_thinking"]
 /** Data that costs no tokens as text: base64, and thinking of earlier turns. */
 export const isUnread = (value: unknown): boolean => isThinking(value) || field(value, "type") === "base64"
 
-/** Whether the messages have a valid shape; other rules report it if not. */
+/** Whether the messages have a valid shape; other rules report an invalid shape. */
 export const areMessages = (messages: unknown): boolean =>
   Array.isArray(messages) && messages.every((message) => {
     const content = field(message, "content")

@@ -12,7 +12,7 @@ import { field, type Given, type Issues, none, type Path, type Rule, show } from
 interface Turn {
   readonly asked: Map<string, Path>
   readonly answered: Set<string>
-  /** The uses of server tools. */
+  /** The ids of server tool uses. */
   readonly served: Set<string>
 }
 

@@ -8,7 +8,7 @@ export type Given = { readonly [x: PropertyKey]: unknown }
 export type Path = Issue["path"]
 export type Issues = ReadonlyArray<Issue>
 
-/** One row of a table. */
+/** One row of a table of rules. */
 export interface Rule<More extends ReadonlyArray<unknown> = []> {
   readonly name: string
   /** The documentation of the rule. */

@@ -1,4 +1,4 @@
-/** Rules about the JSON schemas that the API enforces: those of strict tools and of `output_config.format`. */
+/** Rules about the JSON schemas that the API enforces: in strict tools and in `output_config.format`. */
 import { isNumber, isObject, isString } from "effect/Predicate"
 import { hasFormat, isStrict } from "./blocks.ts"
 import { both, field, type Given, issue, type Issues, kind, none, type Path, type Rule, show } from "./rule.ts"

@@ -2,7 +2,7 @@
 import * as Result from "effect/Result"
 import { type Given, issue, type Issues, none, type Rule } from "./rule.ts"
 
-/** The limit of the API. */
+/** The API's limit on the size of a request. */
 export const maxBytes = 32 * 2 ** 20
 /** Bounds the recursion: a deeper value may contain itself. */
 const maxDepth = 100
@@ -24,7 +24,7 @@ const size = (given: Given): Issues => {
     )
 }
 
-/** About how many characters of JSON it is. Stops counting above `enough`. */
+/** About how many characters of JSON the value has. Stops counting above `enough`. */
 const characters = (value: unknown, enough: number, depth: number): number => {
   if (typeof value === "string") return value.length + 2
   if (typeof value === "bigint" || depth > maxDepth) return Infinity
@@ -34,7 +34,7 @@ const characters = (value: unknown, enough: number, depth: number): number => {
     for (let i = 0; i < value.length && sum <= enough; i++) sum += characters(value[i], enough - sum, depth + 1) + 1
     return sum
   }
-  const record = value as Given // Any object can be read like one.
+  const record = value as Given // Cast: any object can be read as a record.
   for (const key in record) {
     if (sum > enough) return sum
     sum += key.length + characters(record[key], enough - sum, depth + 1) + 4

@@ -1,4 +1,4 @@
-/** Checks that the simulated provider kept its rate limits, with another algorithm than its own. */
+/** Checks that the simulated provider kept its rate limits, with a different algorithm than the provider's. */
 import type { Limit, Limits } from "./buckets.ts"
 import type { Plan } from "./provider.ts"
 

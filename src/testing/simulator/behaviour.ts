@@ -4,19 +4,19 @@ import type { Fault } from "./responses.ts"
 
 /** The times, sizes and faults of a model. */
 export interface Behaviour {
-  /** From the request to the headers of an answer. Default: the time to the first token. */
+  /** The time from the request to the headers of an answer. Default: the time to the first token. */
   readonly headers?: Chance.Time | undefined
-  /** From the request to the first token. Default: uniform, 0.25 to 0.4 seconds. */
+  /** The time from the request to the first token. Default: uniform, 0.25 to 0.4 seconds. */
   readonly firstToken?: Chance.Time | undefined
-  /** From the first token to the end. Default: 50 milliseconds. */
+  /** The time from the first token to the end. Default: 50 milliseconds. */
   readonly length?: Chance.Time | undefined
   /** Output tokens of an answer, at most its `max_tokens`. Default: 100. */
   readonly output?: Chance.Size | undefined
   /** If given, the length of an answer follows from its output tokens. */
   readonly tokensPerSecond?: number | undefined
-  /** From the request to an error. Default: 30 milliseconds. */
+  /** The time from the request to an error. Default: 30 milliseconds. */
   readonly error?: Chance.Time | undefined
-  /** The share of requests with each fault, at all times. */
+  /** The share of requests that get each fault, throughout the run. */
   readonly faults?: { readonly [F in Fault]?: number } | undefined
 }
 

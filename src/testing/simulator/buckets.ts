@@ -22,7 +22,7 @@ export interface Limits {
   readonly concurrent?: number | undefined
 }
 
-/** A bucket with its level. Amounts are requests or tokens, times milliseconds. */
+/** A bucket with its level. Amounts are in requests or tokens, times in milliseconds. */
 export interface Bucket {
   /** The amount available now. */
   readonly level: (now: number) => number
@@ -69,6 +69,6 @@ export const bucket = (name: string, limit: Limit | undefined): Bucket => {
   }
 }
 
-/** To the second, rounded up, as the API writes it. */
+/** Formats a time, rounded up to the second as in the API. */
 const rfc3339 = (millis: number): string =>
   DateTime.formatIso(DateTime.makeUnsafe(Math.ceil(millis / 1000) * 1000)).replace(".000Z", "Z")

@@ -3,8 +3,8 @@ import * as Duration from "effect/Duration"
 import { hasProperty } from "effect/Predicate"
 
 /**
- * A number in [0, 1) for the `index`-th request or call. `purpose` separates the numbers of one index. All contenders
- * of a seed get the same numbers, however many they use.
+ * A number in [0, 1) for the `index`-th request or call. `purpose` separates the numbers of one index. With one seed,
+ * all contenders get the same numbers, no matter how many each uses.
  */
 export type Chance = (index: number, purpose: number) => number
 
@@ -15,7 +15,7 @@ const mix = (hash: number): number => {
   return hash ^ (hash >>> 16)
 }
 
-/** The numbers of one seed. */
+/** The random numbers of one seed. */
 export const make = (seed: number | string): Chance => {
   let base = 0
   for (const character of String(seed)) base = mix(base ^ (character.codePointAt(0) ?? 0)) + 0x9e3779b9
@@ -34,7 +34,7 @@ export type Time =
     readonly max?: Duration.Input | undefined
   }
 
-/** A number: constant, uniform, or log-normal. */
+/** A number: constant, uniform between two, or log-normal. */
 export type Size =
   | number
   | { readonly uniform: readonly [from: number, to: number] }

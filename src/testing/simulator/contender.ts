@@ -15,12 +15,12 @@ import type { Scenario } from "./scenario.ts"
 import { askOf, modelOf, type Traffic } from "./traffic.ts"
 import * as Wire from "./wire.ts"
 
-/** A policy and guards. Both may depend on the scenario: its patience, its silence, its rate limits. */
+/** A policy and guards. Both may depend on the scenario, such as its patience or its rate limits. */
 export interface Library {
   readonly name: string
   /** Default: `Policy.none`. */
   readonly policy?: Policy.Policy | ((scenario: Scenario, traffic: Traffic) => Policy.Policy) | undefined
-  /** Default: no guards. Each process of the scenario has its own. */
+  /** Default: no guards. Each process of the scenario has separate guards. */
   readonly guards?: Guards.Guards | ((scenario: Scenario) => Guards.Guards) | undefined
 }
 
@@ -34,7 +34,7 @@ export interface Rival {
 /** Answers one call or fails. Interrupted when the caller leaves. */
 export type Strategy = (call: Call) => Effect.Effect<unknown, unknown>
 
-/** A call, as a strategy sees it. */
+/** The call that a strategy has to answer. */
 export interface Call {
   /** Sends one request. Default: to the model of the call. An interrupt closes it. */
   readonly send: (model?: string) => Effect.Effect<Wire.Sent, Wire.Failure>

@@ -6,7 +6,7 @@ import type { Plan } from "./provider.ts"
 /** The plan of an answer. */
 export type Answer = Extract<Plan, { readonly kind: "answer" }>
 
-/** The longest silence of an answer, in milliseconds; then it sends `more`. */
+/** The longest silence within an answer, in milliseconds. After it, the answer sends `more`. */
 export const quiet = 5000
 
 /** A piece of content. */
@@ -22,10 +22,10 @@ export const usageOf = ({ usage }: Answer) => ({
   cache_read_input_tokens: usage.read
 })
 
-/** The events of the fakes. The simulator fills in its own numbers. */
+/** The events of an answer by the fakes. The simulator replaces their numbers with its own. */
 const template = events("Well.")
 
-/** The first events: up to the first token. */
+/** The events up to the first token. */
 export const begin = (plan: Answer, model: string): ReadonlyArray<string> => [
   messageStart(`msg_${plan.index}`, model, usageOf(plan)),
   ...template.slice(1, -3)

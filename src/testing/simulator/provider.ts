@@ -18,9 +18,9 @@ export interface Incident {
   readonly from: Duration.Input
   readonly to: Duration.Input
   readonly fault: Responses.Fault
-  /** The share of requests. Default: 1. */
+  /** The share of requests that the fault affects. Default: 1. */
   readonly share?: number | undefined
-  /** The models. Default: all. */
+  /** The models that the fault affects. Default: all. */
   readonly models?: ReadonlyArray<string> | undefined
   /**
    * The `retry-after` of a `rateLimited` incident: a time, rounded up to whole seconds, or until the end of the
@@ -37,14 +37,14 @@ export interface Provider extends Behaviour {
   readonly limits?: Limits | undefined
   readonly incidents?: ReadonlyArray<Incident> | undefined
   /**
-   * A fleet that recovers slowly: from a time on it admits `perSecond` requests each second and answers 529 to the
+   * A fleet that recovers slowly: from `from` on it admits `perSecond` requests each second and answers 529 to the
    * rest.
    */
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
   /**
-   * From the client to the API. Default: uniform, 1 to 5 milliseconds; 0 would put requests in lockstep with the
-   * buckets.
+   * The network time from the client to the API. Default: uniform, 1 to 5 milliseconds; 0 would put requests in
+   * lockstep with the buckets.
    */
   readonly network?: Chance.Time | undefined
 }
@@ -144,7 +144,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     ...output.headers(now, epoch)
   })
 
-  /** Seconds until the buckets have room; 0 if they have room now. */
+  /** Seconds until every bucket has enough for a request with `tokens`; 0 if they have now. */
   const refusedFor = (now: number, tokens: number): number => {
     const isShort = ([bucket, amount]: readonly [Bucket, number]) => bucket.level(now) < amount
     const short = ([[requests, 1], [input, tokens], [output, 1]] as const).filter(isShort)

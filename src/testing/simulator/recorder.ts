@@ -5,7 +5,7 @@ import type { Plan } from "./provider.ts"
 // Result
 // -----------------------------------------------------------------------------
 
-/** The number of calls, and of answered ones. */
+/** The number of calls, and of answered calls. */
 export interface Share {
   readonly calls: number
   readonly answered: number
@@ -36,7 +36,7 @@ export interface Result extends Share {
   readonly timeToError: { readonly p50: number; readonly max: number }
   /** Requests whose client left before the end of the response. */
   readonly abandoned: number
-  /** 429s. */
+  /** The number of 429 responses. */
   readonly rateLimited: number
   readonly circuitsOpened: number
   readonly alerts: ReadonlyArray<Alerted>

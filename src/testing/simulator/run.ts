@@ -86,7 +86,7 @@ const called = Effect.fnUntraced(function*(
   }
   const error = yield* answer.pipe(
     Effect.match({ onFailure: Contender.nameOf, onSuccess: () => undefined }),
-    // One millisecond after a deadline of the policy, so that its error is recorded.
+    // The caller leaves one millisecond after a deadline of the policy, so that the policy's error is recorded.
     Effect.timeoutOrElse({ duration: Traffic.patienceOf(traffic) + 1, orElse: () => Effect.succeed("abandoned") })
   )
   const end = yield* Clock.currentTimeMillis

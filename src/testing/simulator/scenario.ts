@@ -10,7 +10,9 @@ export interface Scenario {
   readonly traffic: Traffic | ReadonlyArray<Traffic>
   /** The number of processes, which take calls in turn and have their own guards. Default: 1. */
   readonly processes?: number | undefined
-  /** The longest silence in a good answer. Contenders should set time limits at least this long. */
+  /**
+   * The longest silence in a good answer. Contenders should allow at least this long a silence (`firstToken`, `idle`).
+   */
   readonly silence?: Duration.Input | undefined
 }
 

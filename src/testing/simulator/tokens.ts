@@ -1,10 +1,10 @@
 /**
- * The input tokens that the simulated API counts, including those that an estimate by characters misses: a document by
- * its `file_id`, an image, a cached prefix, the results of a web search.
+ * The input tokens that the simulated API counts, including input that an estimate from characters misses: a document
+ * by its `file_id`, an image, a cached prefix, the results of a web search.
  */
 import { hasProperty, isString } from "effect/Predicate"
 
-/** How the simulated API counts. */
+/** How the simulated API counts tokens. */
 export interface Counting {
   /** Tokens per character of text. Default: 0.25. */
   readonly perCharacter?: number | undefined
@@ -18,7 +18,7 @@ export interface Counting {
   readonly warm?: boolean | undefined
 }
 
-/** The input tokens of a request. Those read from the cache do not count against the rate limit. */
+/** The input tokens of a request. Tokens read from the cache do not count against the rate limit. */
 export interface Input {
   readonly read: number
   readonly written: number

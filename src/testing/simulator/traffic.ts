@@ -33,10 +33,13 @@ export interface Traffic {
   readonly from?: Duration.Input | undefined
   /** When calls stop starting. Not needed for jobs. */
   readonly to?: Duration.Input | undefined
-  /** How long a caller waits before it leaves. Default: 25 seconds. It leaves one millisecond later, so that a policy fails first. */
+  /**
+   * How long a caller waits before it leaves. Default: 25 seconds. It leaves one millisecond later, so that a policy
+   * with this deadline fails first.
+   */
   readonly patience?: Duration.Input | undefined
   readonly priority?: typeof Current.Priority.Service | undefined
-  /** A label in the result. */
+  /** The tenant of the calls. The result counts calls by tenant. Default: `everybody`. */
   readonly tenant?: string | undefined
   /** Default: `claude-sonnet-5-5`. */
   readonly model?: string | undefined
@@ -53,7 +56,7 @@ export interface Due {
 
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
 
-/** In milliseconds. */
+/** How long a caller waits before it leaves, in milliseconds. */
 export const patienceOf = ({ patience = "25 seconds" }: Traffic): number => millis(patience)
 
 export const modelOf = ({ model = "claude-sonnet-5-5" }: Traffic): string => model

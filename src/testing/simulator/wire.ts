@@ -1,6 +1,6 @@
 /**
  * The simulated Claude as a `Wire`, and as plain requests for rivals. Answers are bytes, which the library reads and
- * classifies like those of a socket.
+ * classifies as if they came from a socket.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -24,8 +24,8 @@ export interface Failure {
 }
 
 /**
- * Sends a request and records it: it opens on arrival and closes with the scope, as abandoned if that is before its
- * end.
+ * Sends a request and records it, from its arrival until the scope closes. If the scope closes before the response
+ * ends, the request counts as abandoned.
  */
 const arrive = (machine: Machine, recorder: Recorder, params: Params) =>
   Effect.gen(function*() {
@@ -59,7 +59,7 @@ const until = (due: number): Effect.Effect<void> =>
 // The wire
 // -----------------------------------------------------------------------------
 
-/** The wire of the library. */
+/** The simulated Claude as a wire for the library. */
 export const wire = (machine: Machine, recorder: Recorder): Claude.Wire => ({
   countTokens: ({ messages }) => Effect.succeed(Math.ceil(JSON.stringify(messages).length / 4)),
   models: Effect.succeed([]),
