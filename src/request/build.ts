@@ -16,7 +16,6 @@ import * as Runtime from "../runtime.ts"
 import * as Adapt from "./adaptToModel.ts"
 import { withoutThinking } from "./otherThinking.ts"
 import * as Rest from "./rest.ts"
-import { absurdMaxTokens } from "./rules/parameters.ts"
 
 /** Enough for a long page. Every call streams, so a higher limit risks a higher price, but no time-out. */
 const defaultMaxTokens = 4096
@@ -141,7 +140,7 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
     return "a message is empty: every message needs text that is not blank, or at least one block"
   }
   if (!isString(model) || model.trim() === "") return "the model is empty: name one, or leave it out for the default"
-  if (!Number.isInteger(max_tokens) || max_tokens <= 0 || max_tokens > absurdMaxTokens) {
+  if (!Number.isInteger(max_tokens) || max_tokens <= 0) {
     return `max_tokens is ${max_tokens}: it must be an integer from 1 to the model's maximum output`
   }
   return undefined

@@ -4,7 +4,7 @@ import type { Params } from "../Message.ts"
 import type { Models } from "../models/catalogue.ts"
 import { bounds, estimate, unknownChoice } from "./capabilities.ts"
 import { both, none } from "./rules/rule.ts"
-import { shape } from "./rules/rules.ts"
+import { beyond, shape } from "./rules/rules.ts"
 
 /** Errors fail the call; warnings are logged. */
 export interface Findings {
@@ -13,14 +13,17 @@ export interface Findings {
 }
 
 /**
- * Finds the issues. Issues from the model catalogue are errors only if the entry came from the API, or with `strict`.
+ * Finds the issues. Limits of the API, and issues from a catalogue entry that did not come from the API, are errors only
+ * with `strict`.
  */
 export const inspect = (params: Params, models: Models | undefined, strict: boolean): Findings => {
-  const errors = shape(params)
+  const wrong = shape(params)
+  const limited = beyond(params)
+  const [errors, warned] = strict ? [both(wrong, limited), none] : [wrong, limited]
   // The rules of the catalogue assume a valid shape.
-  if (models === undefined || errors.length > 0) return findings(errors, none)
+  if (models === undefined || errors.length > 0) return findings(errors, warned)
   const model = models.get(params.model)
-  const guessed = both(estimate(params, model), unknownChoice(params.tool_choice))
+  const guessed = both(warned, both(estimate(params, model), unknownChoice(params.tool_choice)))
   const found = model === undefined && isAlias(params.model, models) ? none : bounds(params, model)
   if (found.length === 0) return findings(none, guessed)
   const certain = strict || (model === undefined ? isListed(models) : model.live === true)

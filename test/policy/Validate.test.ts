@@ -49,14 +49,13 @@ const listing = [info("claude-listed", "retired")]
 describe("a malformed request", () => {
   it.effect("fails with all issues at once, without a request or a retry", () =>
     Effect.gen(function*() {
-      const bad = { max_tokens: 0, temperature: 1, messages: [{ role: "user" as const, content: " " }] }
+      const bad = { max_tokens: 0, messages: [{ role: "user" as const, content: " " }] }
       const error = yield* Claude.message(bad).pipe(Policy.apply({ retry: Retry.backoff({ times: 3 }) }), Effect.flip)
       if (error._tag !== "InvalidRequest") return assert.fail(error._tag)
       assert.isFalse(error.sent)
       assert.deepStrictEqual(error.issues?.map(({ path }) => path.join(".")).toSorted(), [
         "max_tokens",
-        "messages.0.content",
-        "temperature"
+        "messages.0.content"
       ])
       assert.match(error.message, /and was not sent: .*max_tokens: .*; /)
       assert.strictEqual(yield* requests, 0)
@@ -65,7 +64,7 @@ describe("a malformed request", () => {
   it.effect("is sent if the policy does not validate, unless a required parameter is missing", () =>
     Effect.gen(function*() {
       const blind = Policy.apply({ validate: false })
-      const odd = { ...params, temperature: 1 }
+      const odd = { ...params, stop_sequences: [" "] }
       assert.strictEqual((yield* blind(Claude.message(odd))).text, "hello")
       assert.strictEqual((yield* Effect.flip(blind(Claude.text(" "))))._tag, "InvalidRequest")
       assert.strictEqual((yield* Effect.flip(Policy.apply(Policy.none)(Claude.message(odd))))._tag, "InvalidRequest")

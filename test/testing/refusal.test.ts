@@ -142,8 +142,8 @@ const invalid: ReadonlyArray<readonly [title: string, message: string, Request]>
   ["an image with an invalid media type", "messages.0.content.0.source.media_type: the media type is \"image/bmp\"", {
     body: says(image("image/bmp"))
   }],
-  ["an image over 5 MB", "messages.0.content.0.source.data: the image has 5242884 bytes", {
-    body: says(image("image/png", "A".repeat(5 * 2 ** 20 + 4)))
+  ["an image over 10 MB", "messages.0.content.0.source.data: the image has 10485764 bytes", {
+    body: says(image("image/png", "A".repeat(10 * 2 ** 20 + 4)))
   }],
   ["an invalid tool name", "tools.0.name: the name of a tool is \"get weather\"", {
     body: tools({ name: "get weather" })

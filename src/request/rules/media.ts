@@ -3,21 +3,30 @@ import { isObject, isString } from "effect/Predicate"
 import { allBlocks, hasBlocks } from "./blocks.ts"
 import { at, both, type Given, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
 
-const maxImageBytes = 5 * 2 ** 20
+const maxImageBytes = 10 * 2 ** 20
 
 const imageTypes: ReadonlySet<unknown> = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"])
 const pdfTypes: ReadonlySet<unknown> = new Set(["application/pdf"])
 const textTypes: ReadonlySet<unknown> = new Set(["text/plain"])
 
-const image = (source: Given): Issues =>
-  source.type === "base64" ? both(both(mediaType(source, imageTypes), base64(source)), size(source)) : url(source)
+const image = (source: Given): Issues => source.type === "base64" ? base64(source) : url(source)
+
+const imageLimits = (source: Given): Issues =>
+  source.type === "base64" ? both(mediaType(source, imageTypes), size(source)) : none
 
 const document = (source: Given): Issues =>
   source.type === "base64"
-    ? both(mediaType(source, pdfTypes), base64(source))
+    ? base64(source)
+    : source.type === "text"
+    ? none
+    : url(source)
+
+const documentLimits = (source: Given): Issues =>
+  source.type === "base64"
+    ? mediaType(source, pdfTypes)
     : source.type === "text"
     ? mediaType(source, textTypes)
-    : url(source)
+    : none
 
 /** The issues of the sources of all blocks of a type. */
 const sources = (given: Given, type: string, check: (source: Given) => Issues): Issues =>
@@ -33,12 +42,14 @@ const sourceOf = (source: unknown, check: (source: Given) => Issues): Issues =>
     : issue(["type"], `the type of the source is ${kind(source.type)}: name it, for example "base64" or "url"`)
 
 const mediaType = ({ media_type }: Given, allowed: ReadonlySet<unknown>): Issues =>
-  allowed.has(media_type)
+  !isString(media_type) || allowed.has(media_type)
     ? none
     : issue(["media_type"], `the media type is ${show(media_type)}: it must be ${[...allowed].join(", ")}`)
 
-const base64 = ({ data }: Given): Issues =>
-  !isString(data)
+const base64 = ({ data, media_type }: Given): Issues =>
+  !isString(media_type)
+    ? issue(["media_type"], `the media type is ${kind(media_type)}: it must be a text, for example "image/png"`)
+    : !isString(data)
     ? issue(["data"], `the data is ${kind(data)}: it must be a base64 text`)
     : data === ""
     ? issue(["data"], "the data is empty: read the file first")
@@ -60,12 +71,25 @@ const url = ({ type, url }: Given): Issues =>
 export const mediaRules: ReadonlyArray<Rule> = [
   {
     name: "images",
-    source: "SDK 1.12 types: ImageBlockParam; API: `image exceeds 5 MB maximum`",
+    source: "SDK 1.12 types: ImageBlockParam",
     check: (given) => sources(given, "image", image)
   },
   {
     name: "documents",
     source: "SDK 1.12 types: DocumentBlockParam",
     check: (given) => sources(given, "document", document)
+  }
+]
+
+export const mediaLimits: ReadonlyArray<Rule> = [
+  {
+    name: "types and sizes of images",
+    source: "SDK 1.12 types: Base64ImageSource; API: `image exceeds 10 MB maximum`",
+    check: (given) => sources(given, "image", imageLimits)
+  },
+  {
+    name: "types of documents",
+    source: "SDK 1.12 types: Base64PDFSource, PlainTextSource",
+    check: (given) => sources(given, "document", documentLimits)
   }
 ]

@@ -11,11 +11,21 @@ const roles: ReadonlySet<unknown> = new Set(["user", "assistant", "system"])
 const messages = ({ messages }: Given): Issues => {
   if (!Array.isArray(messages)) return issue([], `messages is ${kind(messages)}: it must be a list of messages`)
   if (messages.length === 0) return issue([], "messages is empty: give at least one message")
-  if (messages.length > maxMessages) {
-    return issue([], `there are ${messages.length} messages: keep at most ${maxMessages}`)
-  }
   return each(messages, messageOf)
 }
+
+const most = ({ messages }: Given): Issues =>
+  Array.isArray(messages) && messages.length > maxMessages
+    ? issue([], `there are ${messages.length} messages: keep at most ${maxMessages}`)
+    : none
+
+const knownRoles = ({ messages }: Given): Issues =>
+  each(messages, (message) => {
+    const role = field(message, "role")
+    return !isString(role) || roles.has(role)
+      ? none
+      : issue(["role"], `the role is ${show(role)}: it must be "user", "assistant" or "system"`)
+  })
 
 const messageOf = (message: unknown, i: number, messages: ReadonlyArray<unknown>): Issues => {
   if (!isObject(message)) {
@@ -23,7 +33,7 @@ const messageOf = (message: unknown, i: number, messages: ReadonlyArray<unknown>
   }
   const { content, role } = message
   return both(
-    roles.has(role) ? none : issue(["role"], `the role is ${show(role)}: it must be "user", "assistant" or "system"`),
+    isString(role) ? none : issue(["role"], `the role is ${kind(role)}: it must be "user", "assistant" or "system"`),
     isString(content) || role === "system" && isNullish(content) // A beta has system messages without content.
       ? none
       : at("content", blocksOf(content, isPrefill(messages, i)))
@@ -143,6 +153,19 @@ export const messageRules: ReadonlyArray<Rule> = [
     name: "system",
     source: "SDK 1.12 types: MessageCreateParamsBase.system",
     check: (given) => at("system", system(given))
+  }
+]
+
+export const messageLimits: ReadonlyArray<Rule> = [
+  {
+    name: "at most 100,000 messages",
+    source: "SDK 1.12 types: MessageCreateParamsBase.messages",
+    check: (given) => at("messages", most(given))
+  },
+  {
+    name: "known roles",
+    source: "SDK 1.12 types: MessageParam.role",
+    check: (given) => at("messages", knownRoles(given))
   },
   {
     name: "at most 4 blocks are cached",

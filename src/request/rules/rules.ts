@@ -1,23 +1,23 @@
 /**
- * The rules about the shape of a request, checked before it is sent.
+ * The rules about a request, checked before it is sent: those about its shape, and those about the limits of the API.
  *
- * An issue fails the call, so anything doubtful passes: unknown blocks, tools and parameters may be newer than this
- * version.
+ * A shape that is never valid fails the call. A number or a list of accepted values is only what the API accepted when this
+ * was written: it only warns, because the API may raise a limit. Unknown blocks, tools and parameters pass: they may be
+ * newer than this version.
  */
 import { isObject } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
 import type { Params } from "../../Message.ts"
 import { loopRules } from "./loop.ts"
-import { mediaRules } from "./media.ts"
-import { messageRules } from "./messages.ts"
-import { ownRules, parameterRules } from "./parameters.ts"
-import { broken, issue, kind, type Rule } from "./rule.ts"
-import { schemaRules } from "./schema.ts"
-import { sizeRules } from "./size.ts"
-import { toolRules } from "./tools.ts"
+import { mediaLimits, mediaRules } from "./media.ts"
+import { messageLimits, messageRules } from "./messages.ts"
+import { ownRules, parameterLimits, parameterRules } from "./parameters.ts"
+import { broken, issue, kind, none, type Rule } from "./rule.ts"
+import { schemaHints, schemaLimits, schemaRules } from "./schema.ts"
+import { sizeLimits, sizeRules } from "./size.ts"
+import { toolLimits, toolRules } from "./tools.ts"
 
-/** The rules of the API. */
-export const apiRules: ReadonlyArray<Rule> = [
+const certain: ReadonlyArray<Rule> = [
   ...parameterRules,
   ...messageRules,
   ...loopRules,
@@ -27,7 +27,21 @@ export const apiRules: ReadonlyArray<Rule> = [
   ...sizeRules
 ]
 
-export const shapeRules: ReadonlyArray<Rule> = [...ownRules, ...apiRules]
+const limits: ReadonlyArray<Rule> = [
+  ...parameterLimits,
+  ...messageLimits,
+  ...mediaLimits,
+  ...toolLimits,
+  ...schemaLimits,
+  ...sizeLimits
+]
+
+/** The rules of the API. */
+export const apiRules: ReadonlyArray<Rule> = [...certain, ...limits]
+
+export const shapeRules: ReadonlyArray<Rule> = [...ownRules, ...certain]
+
+export const limitRules: ReadonlyArray<Rule> = [...limits, ...schemaHints]
 
 /** The issues of the shape of a request. */
 export const shape = (params: Params): ReadonlyArray<Issue> => {
@@ -35,4 +49,10 @@ export const shape = (params: Params): ReadonlyArray<Issue> => {
   return isObject(given)
     ? broken(shapeRules, given)
     : issue([], `the request is ${kind(given)}: it must be an object of parameters`)
+}
+
+/** The issues of a request beyond the known limits of the API. */
+export const beyond = (params: Params): ReadonlyArray<Issue> => {
+  const given: unknown = params
+  return isObject(given) ? broken(limitRules, given) : none
 }

@@ -9,7 +9,8 @@ const maxUnions = 16
 /** Bounds the recursion; deeper parts of a schema are not checked. */
 const maxDepth = 200
 
-const unsupported = [
+/** The API accepts these in a strict schema but does not hold Claude to them. */
+const ignored = [
   "minimum",
   "maximum",
   "exclusiveMinimum",
@@ -20,7 +21,11 @@ const unsupported = [
   "maxItems"
 ]
 
-type Visit = (schema: Given, path: Path) => Issues
+interface Visit {
+  readonly schema: (schema: Given, path: Path) => Issues
+  /** For a schema that contains one of its parents. */
+  readonly circle: (path: Path) => Issues
+}
 
 /** Visits every part of the enforced schemas once. */
 const schemas = (given: Given, visit: Visit): Issues => {
@@ -50,11 +55,11 @@ const parts = (root: unknown, start: Path, visit: Visit): Issues => {
   }
   const part = (schema: unknown, path: Path): Issues => {
     if (!isObject(schema)) return none
-    if (above.includes(schema)) return circle(path)
+    if (above.includes(schema)) return visit.circle(path)
     if (seen.has(schema) || above.length === maxDepth) return none
     seen.add(schema)
     above.push(schema)
-    let found = visit(schema, path)
+    let found = visit.schema(schema, path)
     for (const key of ["properties", "prefixItems", "anyOf", "allOf", "oneOf"]) {
       found = both(found, all(schema[key], [...path, key]))
     }
@@ -63,7 +68,10 @@ const parts = (root: unknown, start: Path, visit: Visit): Issues => {
       const steps = stepsOf(schema.$ref)
       if (steps !== undefined) {
         const target = steps.reduce(step, root)
-        found = both(found, above.includes(target) ? circle([...path, "$ref"]) : part(target, [...start, ...steps]))
+        found = both(
+          found,
+          above.includes(target) ? visit.circle([...path, "$ref"]) : part(target, [...start, ...steps])
+        )
       }
     }
     above.pop()
@@ -71,8 +79,6 @@ const parts = (root: unknown, start: Path, visit: Visit): Issues => {
   }
   return part(root, start)
 }
-
-const circle = (path: Path): Issues => issue(path, "a strict schema cannot be recursive: write out its levels")
 
 /** The path of a local `$ref`. */
 const stepsOf = (ref: string): ReadonlyArray<string> | undefined =>
@@ -94,17 +100,12 @@ const isUnion = (schema: unknown): boolean => {
 
 const isOfObjects = ({ type }: Given): boolean => type === "object" || Array.isArray(type) && type.includes("object")
 
-const subset: Visit = (schema, path) => {
+const subset: Visit["schema"] = (schema, path) => {
   let found = none
   const report = (key: string, message: string) => {
     found = both(found, issue([...path, key], message))
   }
   const { $ref, additionalProperties, enum: literals, minItems } = schema
-  for (const key of unsupported) {
-    if (schema[key] !== undefined) {
-      report(key, `a strict schema cannot have ${key}: remove it, and put it into the description`)
-    }
-  }
   if (isNumber(minItems) && minItems > 1) report("minItems", `minItems is ${minItems}: a strict schema can have 0 or 1`)
   if (isOfObjects(schema) && additionalProperties !== false) {
     report("additionalProperties", "additionalProperties must be false in every object of a strict schema: set it")
@@ -114,6 +115,23 @@ const subset: Visit = (schema, path) => {
   }
   if (isString($ref) && !$ref.startsWith("#")) {
     report("$ref", `the $ref ${show($ref)} points outside of the schema: use $defs and a local $ref`)
+  }
+  return found
+}
+
+const inSubset: Visit = {
+  schema: subset,
+  circle: (path) => issue(path, "a strict schema cannot be recursive: write out its levels")
+}
+
+const ineffective: Visit["schema"] = (schema, path) => {
+  let found = none
+  for (const key of ignored) {
+    if (schema[key] === undefined) continue
+    found = both(
+      found,
+      issue([...path, key], `the API does not hold Claude to ${key} in a strict schema: put it into the description, too`)
+    )
   }
   return found
 }
@@ -131,14 +149,15 @@ const counts = (given: Given): Issues => Array.isArray(given.tools) || hasFormat
 const countsIn = (given: Given): Issues => {
   let optional = 0
   let unions = 0
-  schemas(given, (schema) => {
+  const count = (schema: Given): Issues => {
     if (!isObject(schema.properties)) return none
     for (const [name, property] of Object.entries(schema.properties)) {
       if (isOptional(schema, name)) optional++
       if (isUnion(property)) unions++
     }
     return none
-  })
+  }
+  schemas(given, { schema: count, circle: () => none })
   const where: Path = hasFormat(given) ? ["output_config", "format", "schema"] : ["tools"]
   return both(
     optional <= maxOptional
@@ -151,7 +170,19 @@ const countsIn = (given: Given): Issues => {
 }
 
 export const schemaRules: ReadonlyArray<Rule> = [
-  { name: "output_config.format", source: "SDK 1.12 types: JSONOutputFormat", check: format },
-  { name: "the subset of JSON schema", source, check: (given) => schemas(given, subset) },
+  { name: "output_config.format", source: "SDK 1.12 types: JSONOutputFormat", check: format }
+]
+
+export const schemaLimits: ReadonlyArray<Rule> = [
+  { name: "the subset of JSON schema", source, check: (given) => schemas(given, inSubset) },
   { name: "at most 24 optional and 16 union properties", source, check: counts }
+]
+
+/** Rules for keywords that the API accepts and ignores. */
+export const schemaHints: ReadonlyArray<Rule> = [
+  {
+    name: "keywords without effect",
+    source,
+    check: (given) => schemas(given, { schema: ineffective, circle: () => none })
+  }
 ]

@@ -9,12 +9,20 @@ const maxDepth = 100
 /** A request with at most this many characters is small enough: an unescaped character has at most 3 bytes. */
 const enough = Math.floor(maxBytes / 3)
 
+/** Skips small requests: every part of them can be written as JSON. */
+const written = (given: Given): Result.Result<string, unknown> | undefined =>
+  characters(given, enough, 0) <= enough ? undefined : Result.try(() => JSON.stringify(given))
+
+const json = (given: Given): Issues => {
+  const json = written(given)
+  return json === undefined || Result.isSuccess(json)
+    ? none
+    : issue([], "the request cannot be written as JSON: send plain data without circular references")
+}
+
 const size = (given: Given): Issues => {
-  if (characters(given, enough, 0) <= enough) return none
-  const json = Result.try(() => JSON.stringify(given))
-  if (Result.isFailure(json)) {
-    return issue([], "the request cannot be written as JSON: send plain data without circular references")
-  }
+  const json = written(given)
+  if (json === undefined || Result.isFailure(json)) return none
   const bytes = new TextEncoder().encode(json.success).length
   return bytes <= maxBytes
     ? none
@@ -43,5 +51,9 @@ const characters = (value: unknown, enough: number, depth: number): number => {
 }
 
 export const sizeRules: ReadonlyArray<Rule> = [
+  { name: "plain data", source: "API: the body is JSON", check: json }
+]
+
+export const sizeLimits: ReadonlyArray<Rule> = [
   { name: "at most 32 MB", source: "API: 413 request_too_large", check: size }
 ]

@@ -17,7 +17,15 @@ const tools = ({ tools }: Given): Issues =>
 const isCustom = ({ type }: Given): boolean => isNullish(type) || type === "custom"
 
 const nameOf = ({ name }: Given): Issues =>
-  isString(name) && toolName.test(name)
+  isString(name)
+    ? none
+    : issue(["name"], `the name of a tool is ${kind(name)}: it must be a text`)
+
+const names = ({ tools }: Given): Issues =>
+  each(tools, (tool) => isObject(tool) && isCustom(tool) ? spelling(tool) : none)
+
+const spelling = ({ name }: Given): Issues =>
+  !isString(name) || toolName.test(name)
     ? none
     : issue(["name"], `the name of a tool is ${show(name)}: use 1 to 128 letters, digits, "_" and "-"`)
 
@@ -78,7 +86,7 @@ const additions: ReadonlySet<unknown> = new Set(["tool_addition", "mcp_tool_list
 export const toolRules: ReadonlyArray<Rule> = [
   {
     name: "tools",
-    source: "SDK 1.12 types: Tool; API: `tools.0.custom.name: String should match pattern …`",
+    source: "SDK 1.12 types: Tool",
     check: (given) => at("tools", tools(given))
   },
   {
@@ -87,13 +95,21 @@ export const toolRules: ReadonlyArray<Rule> = [
     check: (given) => at("tools", unique(given))
   },
   {
-    name: "at most 20 tools are strict",
-    source: "API: `The maximum number of strict tools supported is 20`",
-    check: strict
-  },
-  {
     name: "tool_choice",
     source: "SDK 1.12 types: ToolChoice; API: `Tool '…' not found in provided tools`",
     check: (given) => at("tool_choice", choice(given))
+  }
+]
+
+export const toolLimits: ReadonlyArray<Rule> = [
+  {
+    name: "tool names are spelt right",
+    source: "API: `tools.0.custom.name: String should match pattern …`",
+    check: (given) => at("tools", names(given))
+  },
+  {
+    name: "at most 20 tools are strict",
+    source: "API: `The maximum number of strict tools supported is 20`",
+    check: strict
   }
 ]

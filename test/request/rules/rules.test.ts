@@ -1,11 +1,11 @@
 import type * as Sdk from "@anthropic-ai/sdk/resources/messages"
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, Layer, Schema } from "effect"
-import { CallLog, Claude, Policy } from "../../../src/index.ts"
+import { Arbitrary, Effect, Layer, Ref, Schema } from "effect"
+import { CallLog, Claude, Policy, Validate } from "../../../src/index.ts"
 import type { Params } from "../../../src/Message.ts"
 import * as NodeAnthropic from "../../../src/NodeAnthropic.ts"
-import { shape, shapeRules } from "../../../src/request/rules/rules.ts"
-import { FakeServer, Faults } from "../../../src/testing/index.ts"
+import { beyond, limitRules, shape, shapeRules } from "../../../src/request/rules/rules.ts"
+import { FakeClaude, FakeServer, Faults } from "../../../src/testing/index.ts"
 import { runs } from "../../support/effort.ts"
 import { pathOf, places, put } from "../../support/places.ts"
 
@@ -38,8 +38,8 @@ const inFormat = "output_config.format.schema"
 const inTool = "tools.0.input_schema"
 
 const mebibyte = 2 ** 20
-/** Exactly 5 MB. */
-const image5 = "A".repeat(5 * mebibyte)
+/** Exactly 10 MB. */
+const image10 = "A".repeat(10 * mebibyte)
 
 const cyclic: { [key: string]: unknown } = { type: "object", additionalProperties: false }
 cyclic["properties"] = { self: cyclic }
@@ -48,7 +48,6 @@ cyclic["properties"] = { self: cyclic }
 const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: string, sentence: RegExp]> = [
   ["a request that is null", null, "", /^the request is null: it must be an object/],
   ["a request that is a list", [hello], "", /^the request is a list/],
-
   ["a missing model", request({ model: undefined }), "model", /^the model is missing: name one$/],
   ["a blank model", request({ model: " \n" }), "model", /^the model is empty: name one$/],
   ["a model that is a number", request({ model: 5 }), "model", /^the model is 5: name one$/],
@@ -62,16 +61,11 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
   ["negative max_tokens", request({ max_tokens: -1 }), "max_tokens", /^max_tokens is -1: it must be an integer from 1/],
   ["fractional max_tokens", request({ max_tokens: 0.5 }), "max_tokens", /^max_tokens is 0.5/],
   ["max_tokens that are NaN", request({ max_tokens: NaN }), "max_tokens", /^max_tokens is NaN/],
-  ["absurd max_tokens", request({ max_tokens: 1_000_001 }), "max_tokens", /^max_tokens is 1000001/],
   ["max_tokens that are a text", request({ max_tokens: "100" }), "max_tokens", /^max_tokens is a text/],
-  ["temperature", request({ temperature: 0 }), "temperature", /^temperature is no longer accepted .*: remove it$/],
-  ["top_p", request({ top_p: 1 }), "top_p", /^top_p is no longer accepted .*: remove it$/],
-  ["top_k", request({ top_k: 5 }), "top_k", /^top_k is no longer accepted .*: remove it$/],
   ["stream", request({ stream: false }), "stream", /^stream is always on: remove it/],
   ["stop_sequences that are a text", request({ stop_sequences: "END" }), "stop_sequences", /^stop_sequences is a text/],
   ["a stop sequence that is a number", request({ stop_sequences: ["END", 1] }), "stop_sequences.1", /sequence is 1/],
   ["a blank stop sequence", request({ stop_sequences: ["\n"] }), "stop_sequences.0", /is blank: add text to stop at/],
-
   ["thinking that is a boolean", request({ thinking: true }), "thinking", /^thinking is true: it must be an object/],
   ["thinking without a type", request({ thinking: {} }), "thinking.type", /^the type of thinking is missing/],
   [
@@ -80,36 +74,11 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "thinking.budget_tokens",
     /^budget_tokens is missing/
   ],
-  [
-    "a budget below the minimum",
-    request({ thinking: { type: "enabled", budget_tokens: 1023 } }),
-    "thinking.budget_tokens",
-    /^budget_tokens is 1023: it must be an integer of at least 1024$/
-  ],
-  [
-    "a budget that leaves no room for an answer",
-    request({ thinking: { type: "enabled", budget_tokens: 2000 } }),
-    "thinking.budget_tokens",
-    /^budget_tokens is 2000: it must be less than max_tokens, which is 2000$/
-  ],
-
   ["missing messages", request({ messages: undefined }), "messages", /^messages is missing: it must be a list/],
   ["messages that are an object", request({ messages: hello.messages[0] }), "messages", /^messages is an object/],
   ["an empty list of messages", said(), "messages", /^messages is empty: give at least one message$/],
-  [
-    "too many messages",
-    request({ messages: times(100_001, () => hello.messages[0]) }),
-    "messages",
-    /^there are 100001 messages: keep at most 100000$/
-  ],
   ["a message that is a text", said("Hello"), "messages.0", /^a message is a text: it must be/],
   ["a message without a role", said({ content: "Hi" }), "messages.0.role", /^the role is missing/],
-  [
-    "an unknown role",
-    said({ role: "developer", content: "Hi" }),
-    "messages.0.role",
-    /^the role is "developer": it must be "user", "assistant" or "system"$/
-  ],
   ["missing content", said({ role: "user" }), "messages.0.content", /^the content is missing/],
   ["empty content", asking(), "messages.0.content", /^the content is empty/],
   [
@@ -141,12 +110,6 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "messages.1.content",
     /ends with whitespace/
   ],
-  [
-    "a prefill in structured output",
-    format(closed, { messages: [user(text), { role: "assistant", content: "{" }] }),
-    "messages.1",
-    /^a prefill cannot be combined with output_config.format/
-  ],
   ["a system prompt that is a number", request({ system: 1 }), "system", /^system is 1: it must be a text or a list/],
   ["a system block that is a text", request({ system: ["Be kind"] }), "system.0", /^a block is a text/],
   [
@@ -155,25 +118,6 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "system.1.text",
     /^the text of a block is blank/
   ],
-  [
-    "a fifth cached block",
-    request({
-      tools: [{ ...tool, cache_control: {} }],
-      system: [cached],
-      messages: [user(cached, cached, text, cached)]
-    }),
-    "messages.0.content.3.cache_control",
-    /at most 4 blocks can have cache_control, and this is one more: remove one$/
-  ],
-  [
-    "citations in structured output",
-    format(closed, {
-      messages: [user({ ...document({ type: "file", file_id: "file_1" }), citations: { enabled: true } })]
-    }),
-    "messages.0.content.0.citations",
-    /^citations cannot be combined with output_config.format/
-  ],
-
   [
     "a tool_use in the last message",
     said(user(text), assistant(text, use("toolu_1"))),
@@ -237,19 +181,12 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     /^two tool_use blocks have the id "a": remove one/
   ],
   ["a tool_result with a number as id", asking(result(7)), "messages.0.content.0.tool_use_id", /^the tool_use_id is 7/],
-
   ["an image without a source", asking(image(undefined)), "messages.0.content.0.source", /^the source is missing/],
   [
     "an image source without a type",
     asking(image({ data: "AAAA" })),
     "messages.0.content.0.source.type",
     /^the type of the source is missing/
-  ],
-  [
-    "a document with a media type of an image",
-    asking(text, image({ type: "base64", media_type: "image/tiff", data: "AAAA" })),
-    "messages.0.content.1.source.media_type",
-    /^the media type is "image\/tiff": it must be image\/jpeg, image\/png, image\/gif, image\/webp$/
   ],
   ["missing data", asking(png(undefined)), "messages.0.content.0.source.data", /^the data is missing/],
   ["empty data", asking(png("")), "messages.0.content.0.source.data", /^the data is empty: read the file/],
@@ -260,28 +197,10 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     /^the data is a data URL: keep only what follows its comma$/
   ],
   [
-    "an image over 5 MB",
-    asking(png(`AAAA${image5}`)),
-    "messages.0.content.0.source.data",
-    /^the image has 5242884 bytes as base64: shrink it to at most 5242880$/
-  ],
-  [
     "an image URL that is a path",
     asking(image({ type: "url", url: "file:///home/me/secret.png" })),
     "messages.0.content.0.source.url",
     /^the url is not an http or https URL: (?!.*secret)/
-  ],
-  [
-    "an invalid image in a tool result",
-    request({
-      messages: [
-        user(text),
-        assistant(use("a")),
-        user({ ...result("a"), content: [text, image({ type: "base64", media_type: "image/bmp", data: "AAAA" })] })
-      ]
-    }),
-    "messages.2.content.0.content.1.source.media_type",
-    /^the media type is "image\/bmp"/
   ],
   [
     "an invalid image in a document",
@@ -289,28 +208,8 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "messages.0.content.0.source.content.0.source.data",
     /^the data is empty/
   ],
-  [
-    "an office document",
-    asking(document({ type: "base64", media_type: "application/msword", data: "AAAA" })),
-    "messages.0.content.0.source.media_type",
-    /^the media type is "application\/msword": it must be application\/pdf$/
-  ],
-  [
-    "a text document with another media type",
-    asking(document({ type: "text", media_type: "text/html", data: "<p>" })),
-    "messages.0.content.0.source.media_type",
-    /^the media type is "text\/html": it must be text\/plain$/
-  ],
-
   ["tools that are an object", request({ tools: tool }), "tools", /^tools is an object: it must be a list of tools$/],
   ["a tool that is a text", request({ tools: ["get_weather"] }), "tools.0", /^a tool is a text: it must be an object$/],
-  [
-    "a tool name with a space",
-    request({ tools: [{ ...tool, name: "get weather" }] }),
-    "tools.0.name",
-    /^the name of a tool is "get weather": use 1 to 128 letters/
-  ],
-  ["a long tool name", request({ tools: [{ ...tool, name: "a".repeat(129) }] }), "tools.0.name", /is "a{40}": use/],
   [
     "two tools with one name",
     request({ tools: [tool, { type: "bash_20250124", name: "bash" }, tool] }),
@@ -360,14 +259,119 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "tool_choice.name",
     /^the name in tool_choice is missing/
   ],
+  ["a format without a schema", format(undefined), inFormat, /^the schema is missing: it must be a JSON schema$/],
+  ["data that contains itself", request({ metadata: cyclic }), "", /^the request cannot be written as JSON/],
+  ["a bigint", request({ metadata: { user_id: 1n } }), "", /^the request cannot be written as JSON/]
+]
+
+/** Requests beyond the known limits of the API, and the path and message of their only warning. */
+const limited: ReadonlyArray<readonly [name: string, params: unknown, path: string, sentence: RegExp]> = [
+  [
+    "absurd max_tokens",
+    request({ max_tokens: 1_000_001 }),
+    "max_tokens",
+    /^max_tokens is 1000001, and no model writes more than 1000000: lower it$/
+  ],
+  ["temperature", request({ temperature: 0 }), "temperature", /^temperature is no longer accepted .*: remove it$/],
+  ["top_p", request({ top_p: 1 }), "top_p", /^top_p is no longer accepted .*: remove it$/],
+  ["top_k", request({ top_k: 5 }), "top_k", /^top_k is no longer accepted .*: remove it$/],
+  [
+    "a budget below the minimum",
+    request({ thinking: { type: "enabled", budget_tokens: 1023 } }),
+    "thinking.budget_tokens",
+    /^budget_tokens is 1023: it must be an integer of at least 1024$/
+  ],
+  [
+    "a budget that leaves no room for an answer",
+    request({ thinking: { type: "enabled", budget_tokens: 2000 } }),
+    "thinking.budget_tokens",
+    /^budget_tokens is 2000: it must be less than max_tokens, which is 2000$/
+  ],
+  [
+    "too many messages",
+    request({ messages: times(100_001, () => hello.messages[0]) }),
+    "messages",
+    /^there are 100001 messages: keep at most 100000$/
+  ],
+  [
+    "an unknown role",
+    said({ role: "developer", content: "Hi" }),
+    "messages.0.role",
+    /^the role is "developer": it must be "user", "assistant" or "system"$/
+  ],
+  [
+    "a prefill in structured output",
+    format(closed, { messages: [user(text), { role: "assistant", content: "{" }] }),
+    "messages.1",
+    /^a prefill cannot be combined with output_config.format/
+  ],
+  [
+    "a fifth cached block",
+    request({
+      tools: [{ ...tool, cache_control: {} }],
+      system: [cached],
+      messages: [user(cached, cached, text, cached)]
+    }),
+    "messages.0.content.3.cache_control",
+    /at most 4 blocks can have cache_control, and this is one more: remove one$/
+  ],
+  [
+    "citations in structured output",
+    format(closed, {
+      messages: [user({ ...document({ type: "file", file_id: "file_1" }), citations: { enabled: true } })]
+    }),
+    "messages.0.content.0.citations",
+    /^citations cannot be combined with output_config.format/
+  ],
+  [
+    "a document with a media type of an image",
+    asking(text, image({ type: "base64", media_type: "image/tiff", data: "AAAA" })),
+    "messages.0.content.1.source.media_type",
+    /^the media type is "image\/tiff": it must be image\/jpeg, image\/png, image\/gif, image\/webp$/
+  ],
+  [
+    "an image over 10 MB",
+    asking(png(`AAAA${image10}`)),
+    "messages.0.content.0.source.data",
+    /^the image has 10485764 bytes as base64: shrink it to at most 10485760$/
+  ],
+  [
+    "an invalid image in a tool result",
+    request({
+      messages: [
+        user(text),
+        assistant(use("a")),
+        user({ ...result("a"), content: [text, image({ type: "base64", media_type: "image/bmp", data: "AAAA" })] })
+      ]
+    }),
+    "messages.2.content.0.content.1.source.media_type",
+    /^the media type is "image\/bmp"/
+  ],
+  [
+    "an office document",
+    asking(document({ type: "base64", media_type: "application/msword", data: "AAAA" })),
+    "messages.0.content.0.source.media_type",
+    /^the media type is "application\/msword": it must be application\/pdf$/
+  ],
+  [
+    "a text document with another media type",
+    asking(document({ type: "text", media_type: "text/html", data: "<p>" })),
+    "messages.0.content.0.source.media_type",
+    /^the media type is "text\/html": it must be text\/plain$/
+  ],
+  [
+    "a tool name with a space",
+    request({ tools: [{ ...tool, name: "get weather" }] }),
+    "tools.0.name",
+    /^the name of a tool is "get weather": use 1 to 128 letters/
+  ],
+  ["a long tool name", request({ tools: [{ ...tool, name: "a".repeat(129) }] }), "tools.0.name", /is "a{40}": use/],
   [
     "too many strict tools",
     request({ tools: times(21, (i) => strict(closed, `tool_${i}`)) }),
     "tools",
     /^21 tools are strict, but at most 20 may be/
   ],
-
-  ["a format without a schema", format(undefined), inFormat, /^the schema is missing: it must be a JSON schema$/],
   [
     "a strict object that allows other properties",
     format({ ...closed, properties: { a: { type: "object" } }, required: ["a"] }),
@@ -385,7 +389,7 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
       `a schema with ${key}`,
       format({ type: "array", items: { anyOf: [{ type: "null" }, { type: "string", [key]: 1 }] } }),
       `${inFormat}.items.anyOf.1.${key}`,
-      new RegExp(`^a strict schema cannot have ${key}: remove it`)
+      new RegExp(`^the API does not hold Claude to ${key} in a strict schema: put it into the description, too$`)
     ] as const
   ),
   [
@@ -436,7 +440,7 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
       $defs: { Day: { type: "integer", minimum: 1 } }
     }),
     `${inFormat}.$defs.Day.minimum`,
-    /^a strict schema cannot have minimum/
+    /^the API does not hold Claude to minimum/
   ],
   [
     "a schema object that contains itself",
@@ -469,7 +473,6 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "tools",
     /^the strict schemas have 17 properties of more than one type: keep at most 16$/
   ],
-
   [
     "more than 32 MB",
     asking({ ...text, text: "a".repeat(33 * mebibyte) }),
@@ -481,9 +484,7 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     asking({ ...text, text: "東".repeat(11.5 * mebibyte) }),
     "",
     /^the request has 361\d{5} bytes/
-  ],
-  ["data that contains itself", request({ metadata: cyclic }), "", /^the request cannot be written as JSON/],
-  ["a bigint", request({ metadata: { user_id: 1n } }), "", /^the request cannot be written as JSON/]
+  ]
 ]
 
 /** Valid requests, even if they are odd. */
@@ -591,7 +592,7 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
       image({ type: "hologram" })
     )
   ],
-  ["an image of 5 MB", asking(png(image5))],
+  ["an image of 10 MB", asking(png(image10))],
   ["unknown blocks", asking({ type: "smell", text: "" }, { type: "container_upload", file_id: "file_1" })],
   [
     "a search result in a tool result",
@@ -662,6 +663,27 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
   ["24 MB of images", asking(...times(8, () => png("A".repeat(3 * mebibyte))))]
 ]
 
+/** The errors and the warnings. */
+const all = (params: Params) => [...shape(params), ...beyond(params)]
+
+describe("a request beyond the known limits of the API", () => {
+  it.each(limited)("gets a warning, and no error, for %s", (_, params, path, sentence) => {
+    const issues = beyond(params as Params)
+    assert.deepStrictEqual(issues.map((issue) => issue.path), [pathOf(path)])
+    assert.match(issues[0]?.message ?? "", sentence)
+    assert.deepStrictEqual(shape(params as Params), [])
+  })
+
+  it("fails only with strict", () => {
+    for (const [name, params, path] of limited) {
+      const usual = Validate.check(params as Params)
+      assert.deepStrictEqual([usual.errors.length, usual.warnings.length], [0, 1], name)
+      const strict = Validate.check(params as Params, { strict: true })
+      assert.deepStrictEqual(strict.errors.map((issue) => issue.path), [pathOf(path)], name)
+    }
+  })
+})
+
 describe("an invalid request", () => {
   it.each(invalid)("gets an issue for %s", (_, params, path, sentence) => {
     const issues = shape(params as Params)
@@ -670,7 +692,7 @@ describe("an invalid request", () => {
   })
 
   it("gets all its issues at once", () => {
-    const issues = shape(request({
+    const issues = all(request({
       model: "",
       temperature: 1,
       system: [{ type: "text", text: " " }],
@@ -717,6 +739,21 @@ describe("a call", () => {
       assert.deepStrictEqual(yield* received, [])
     }).pipe(Effect.provide(playing([]))))
 
+  it.effect("is sent with a warning if its request is beyond the known limits", () =>
+    Effect.gen(function*() {
+      for (const [name, params] of limited) {
+        yield* Effect.gen(function*() {
+          assert.strictEqual((yield* ask(params)).text, "hello", name)
+          const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+          assert.isTrue(events.some(({ _tag }) => _tag === "Warning"), name)
+        }).pipe(
+          Effect.provide(
+            FakeClaude.layer([Faults.answer("hello")]).pipe(Layer.provideMerge(Layer.fresh(CallLog.layerMemory)))
+          )
+        )
+      }
+    }))
+
   it.live("is sent unchanged if its request is valid", () =>
     Effect.gen(function*() {
       for (const [, params] of valid) yield* Effect.exit(ask(params))
@@ -730,7 +767,7 @@ describe("a call", () => {
 
 describe("a valid request", () => {
   it.each(valid)("passes with %s", (_, params) => {
-    assert.deepStrictEqual(shape(params as Params), [])
+    assert.deepStrictEqual(all(params as Params), [])
   })
 
   it("has the types of the SDK", () => {
@@ -746,8 +783,9 @@ describe("a valid request", () => {
 
 describe("the rules", () => {
   it("have unique names and sources", () => {
-    assert.strictEqual(new Set(shapeRules.map(({ name }) => name)).size, shapeRules.length)
-    for (const { source } of shapeRules) {
+    const rules = [...shapeRules, ...limitRules]
+    assert.strictEqual(new Set(rules.map(({ name }) => name)).size, rules.length)
+    for (const { source } of rules) {
       assert.match(source, /^(SDK 1\.12 types|API|platform\.claude\.com|this library)/)
     }
   })
@@ -767,7 +805,7 @@ const isLong = (value: unknown): boolean =>
     : typeof value === "object" && value !== null && Object.values(value).some(isLong)
 
 /** Small requests of every kind, valid and invalid. */
-const samples = [...valid, ...invalid].map(([, params]) => params).filter((params) => {
+const samples = [...valid, ...invalid, ...limited].map(([, params]) => params).filter((params) => {
   const all = places(params, 12)
   return all.length < 200 && all.every((path) => path.length <= 12) && !isLong(params)
 })
@@ -780,7 +818,7 @@ const mutant = Arbitrary.flatMap(int(samples.length - 1), (i) => {
 })
 
 const isSound = (params: unknown) =>
-  shape(params as Params).every(({ message, path }) =>
+  all(params as Params).every(({ message, path }) =>
     message !== "" && path.every((key) => typeof key === "string" || Number.isInteger(key))
   )
 
@@ -838,6 +876,6 @@ describe("any request", () => {
       : value
 
   it.prop("never gets an issue that quotes the prompt", { mutant }, ({ mutant }) => {
-    assert.notInclude(JSON.stringify(shape(marked(mutant, false) as Params)), "SECRET")
+    assert.notInclude(JSON.stringify(all(marked(mutant, false) as Params)), "SECRET")
   }, often)
 })
