@@ -12,7 +12,8 @@ import { isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Form, Params } from "../Message.ts"
-import { finite, refusal, rooted } from "./jsonSchema.ts"
+import { distinct, refusal, rooted } from "./jsonSchema.ts"
+import { plain } from "./plainJson.ts"
 
 /** The two forms of a structured answer. */
 export interface Output<A, RD> {
@@ -77,7 +78,7 @@ export const json: Result.Result<Output<Schema.Json, never>, string> = Result.su
 })
 
 const inWords = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output<A, RD>["words"] => {
-  const codec = Schema.toCodecJson(schema)
+  const codec = plain(schema)
   const { definitions, schema: top } = Schema.toJsonSchemaDocument(codec)
   const jsonSchema = rooted(isEmpty(schema) ? nothing : top, definitions)
   return { codec, jsonSchema, instruction: inSchema(jsonSchema) }
@@ -90,14 +91,14 @@ export const inSchema = (schema: object): string =>
 const held = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result<Held<A, RD>, string> =>
   Result.flatMap(
     Result.try({
-      try: () => AnthropicStructuredOutput.toCodecAnthropic(schema),
+      try: () => AnthropicStructuredOutput.toCodecAnthropic(plain(schema)),
       catch: (reason) =>
         String(reason).includes("Recursive")
           ? "the schema is recursive, which the API does not take"
           : `the schema has no form that the API takes: ${String(reason)}`
     }),
     ({ codec, jsonSchema: { $defs, ...top } }) => {
-      const jsonSchema = finite(rooted(isEmpty(schema) ? nothing : top, isObject($defs) ? $defs : {}))
+      const jsonSchema = distinct(rooted(isEmpty(schema) ? nothing : top, isObject($defs) ? $defs : {}))
       const because = refusal(jsonSchema)
       return because === undefined ? Result.succeed({ codec, jsonSchema }) : Result.fail(because)
     }

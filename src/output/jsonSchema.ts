@@ -24,19 +24,15 @@ export const rooted = (
   return needed.size === 0 ? schema : { ...schema, $defs: Object.fromEntries(needed) }
 }
 
-/** Removes the strings `"NaN"` and `"Infinity"`, which Effect adds to the schema of a number. */
-export const finite = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
+/** Removes duplicate union members: Effect writes two `null`s for an optional field that can be null. */
+export const distinct = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
   const visit = (node: unknown): unknown => {
     if (Array.isArray(node)) return node.map(visit)
     if (!isObject(node)) return node
-    const { anyOf } = node
-    const isNumber = Array.isArray(anyOf) && anyOf.length === 2 &&
-      anyOf.every((member) =>
-        isObject(member) && (member["type"] === "number" || String(member["enum"]) === "Infinity,-Infinity,NaN")
-      )
-    return isNumber
-      ? { type: "number" }
-      : Object.fromEntries(Object.entries(node).map(([key, value]) => [key, visit(value)]))
+    const { anyOf, ...more } = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, visit(value)]))
+    if (!Array.isArray(anyOf)) return anyOf === undefined ? more : { ...more, anyOf }
+    const members = [...new Map(anyOf.map((member) => [JSON.stringify(member), member])).values()]
+    return { ...more, anyOf: members }
   }
   // Cast: `visit` maps an object to an object.
   return visit(schema) as JsonSchema.JsonSchema

@@ -37,7 +37,7 @@ describe("a request for a value", () => {
           properties: {
             number: { type: "string" },
             total: { type: "number" },
-            due: { anyOf: [{ type: "string" }, { type: "null" }, { type: "null" }] }
+            due: { anyOf: [{ type: "string" }, { type: "null" }] }
           },
           required: ["number", "total", "due"],
           additionalProperties: false
@@ -130,13 +130,78 @@ describe("a request for a value", () => {
       const source = { type: "text", media_type: "text/plain", data: "a" } as const
       const cited = { type: "document", source, citations: { enabled: true } } as const
       const error = yield* Claude.object(Invoice, [{ role: "user", content: [cited] }]).pipe(
-        Policy.apply(Policy.none),
+        Policy.apply({ ...Policy.none, strict: true }),
         Effect.flip
       )
       assert.strictEqual(error._tag, "InvalidRequest")
       assert.match(error.message, /citations/)
       assert.deepStrictEqual(yield* sent, [])
     }).pipe(Effect.provide(FakeClaude.layer([]))))
+
+  it.effect("writes a null among literals as a JSON null", () =>
+    Effect.gen(function*() {
+      // Cast: `Schema.Literals` accepts null, but its types do not.
+      const literals = ["yes", "no", null] as ReadonlyArray<string | null> as ReadonlyArray<string>
+      const schemas = [
+        Schema.Literals(literals),
+        Schema.Array(Schema.Literals(literals)),
+        Schema.Struct({ a: Schema.optional(Schema.Literals(literals)) })
+      ]
+      const answers = [null, ["yes", null], { a: "no" }]
+      for (const [i, schema] of schemas.entries()) {
+        yield* Effect.gen(function*() {
+          const value = yield* Claude.object<unknown, unknown>(schema, "read it").pipe(
+            Policy.apply({ ...Policy.none, strict: true })
+          )
+          assert.deepStrictEqual(value, answers[i])
+          assert.notInclude(JSON.stringify(yield* sent), "[null]")
+        }).pipe(Effect.provide(FakeClaude.layer([Faults.answer(JSON.stringify(answers[i]))])))
+      }
+    }))
+
+  it.effect.each([Schema.String, Schema.NullOr(Schema.String), Schema.NullishOr(Schema.String)])(
+    "writes one null for an optional field (%#)",
+    (field) =>
+      Effect.gen(function*() {
+        yield* Claude.object(Schema.Struct({ due: Schema.optional(field) }), "read it")
+        const [params] = yield* sent
+        assert.deepStrictEqual(params?.output_config?.format?.schema["properties"], {
+          due: { anyOf: [{ type: "string" }, { type: "null" }] }
+        })
+      }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ due: null })])))
+  )
+
+  it.effect("accepts only finite numbers, in the schema, the instruction and the issues", () =>
+    Effect.gen(function*() {
+      // @effect-diagnostics-next-line schemaNumber:off
+      const number = Schema.Number
+      const schemas = [
+        [Schema.Struct({ a: number }), { a: "12.50" }, { a: "Infinity" }],
+        [Schema.Array(Schema.optional(number)), ["12.50"], ["NaN"]],
+        [Schema.Struct({ a: Schema.Array(number) }), { a: ["12.50"] }, { a: ["Infinity"] }],
+        [Schema.Struct({ a: number.check(Schema.isGreaterThan(1)) }), { a: "12.50" }, { a: "-Infinity" }],
+        [Schema.Struct({ a: number, any: Schema.Unknown }), { a: "12.50", any: 1 }, { a: "NaN", any: 1 }]
+      ] as const
+      for (const [schema, ...wrong] of schemas) {
+        yield* Effect.gen(function*() {
+          for (const model of ["claude-opus-5-5", "claude-old"]) {
+            const found = [
+              yield* issues(Claude.object<unknown, unknown>(schema, "read it", { model })),
+              yield* issues(Claude.object<unknown, unknown>(schema, "read it", { model }))
+            ]
+            assert.match(JSON.stringify(found), /Expected (a finite number|number \| null)/)
+            assert.notMatch(JSON.stringify(found), /Infinity|NaN/)
+          }
+          assert.notMatch(JSON.stringify(yield* sent), /Infinity|NaN/)
+        }).pipe(
+          Effect.provide(
+            FakeClaude.layer([...wrong, ...wrong].map((value) => Faults.answer(JSON.stringify(value)))).pipe(
+              Layer.provide(Models.layer([{ id: "claude-old", capabilities: { structuredOutputs: false } }]))
+            )
+          )
+        )
+      }
+    }))
 
   it.effect("may end with a system message", () =>
     Effect.gen(function*() {

@@ -6,7 +6,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import { Arbitrary, Cause, Data, Effect, Exit, Layer, Redacted, Result, Schema, SchemaTransformation } from "effect"
-import { Claude, ClaudeError, Models } from "../../src/index.ts"
+import { Claude, ClaudeError, Models, Validate } from "../../src/index.ts"
 import * as Output from "../../src/output/codec.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 import { runs } from "../support/effort.ts"
@@ -63,6 +63,7 @@ const leaves: ReadonlyArray<Leaf> = [
   ["Null", Schema.Null],
   ["Undefined", Schema.Undefined],
   ["Literals", Schema.Literals(["a", "b{", 1, true])],
+  ["Literals and null", Schema.Literals(["a", null] as ReadonlyArray<string | null> as ReadonlyArray<string>)],
   ["Date", Schema.Date],
   ["BigInt", Schema.BigInt],
   ["FiniteFromString", Schema.FiniteFromString],
@@ -353,8 +354,24 @@ it.effect.prop(
   { arbitrary: { runs: runs(2000), seed }, timeout: 60_000 }
 )
 
+it.effect.prop(
+  "the JSON schema of any output obeys the rules for a request",
+  { kind: kindOf(3) },
+  ({ kind: { name, schema } }) =>
+    Effect.sync(() => {
+      const output = Output.of(schema)
+      if (Output.formOf(output).form !== "schema" || Result.isFailure(output)) return true
+      see("a schema")
+      const question = { model: "claude-opus-5-5", max_tokens: 9, messages: [{ role: "user" as const, content: "hi" }] }
+      const { params } = Output.ask(output.success, question, true)
+      assert.deepStrictEqual(Validate.check(params, { strict: true }).errors, [], name)
+      return true
+    }),
+  { arbitrary: { runs: runs(2000), seed }, timeout: 60_000 }
+)
+
 it("the property has seen successes and all kinds of failures", () => {
-  for (const what of ["value", "the same value", "MalformedOutput", "InvalidRequest", "EmptyAnswer"]) {
+  for (const what of ["value", "the same value", "MalformedOutput", "InvalidRequest", "EmptyAnswer", "a schema"]) {
     assert.isAtLeast(seen.get(what) ?? 0, 3, what)
   }
 })
