@@ -350,6 +350,11 @@ const answer = (model: string, { hour = 0, input, more = {}, output, read = 0, w
 const sonnet = "claude-sonnet-5-5"
 const haiku = "claude-haiku-5-5"
 
+/** The requests that the API made for an answer. */
+const by = (...iterations: ReadonlyArray<object>) => ({
+  iterations: iterations.map((iteration) => ({ input_tokens: 1000, output_tokens: 200, ...iteration }))
+})
+
 /**
  * In US dollars, by hand. Per million tokens, Sonnet 5.5: 2, 10, 2.50, 4, 0.10; Haiku 5.5: 0.10, 0.50, 0.125, 0.20,
  * 0.01.
@@ -394,6 +399,29 @@ const costs: ReadonlyArray<
   ["the priority tier", sonnet, { input: 1000, output: 200, more: { service_tier: "priority" } }, 0.004, true],
   ["a region", sonnet, { input: 1000, output: 200, more: { inference_geo: "us" } }, 0.004, true],
   ["the global region", sonnet, { input: 1000, output: 200, more: { inference_geo: "global" } }, 0.004],
+  ["an unknown speed", sonnet, { input: 1000, output: 200, more: { speed: "turbo" } }, 0.004, true],
+  ["tokens of an unknown kind", sonnet, { input: 1000, output: 200, more: { audio_tokens: 5 } }, 0.004, true],
+  ["zero tokens of an unknown kind", sonnet, { input: 1000, output: 200, more: { audio_tokens: 0 } }, 0.004],
+
+  ["an iteration of the model", sonnet, { input: 1000, output: 200, more: by({ type: "message" }) }, 0.004],
+  // 1,000 input and 200 output tokens more: at the prices of Sonnet 5.5, of Haiku 5.5, and of an unknown model.
+  ["a compaction", sonnet, { input: 1000, output: 200, more: by({ type: "compaction" }) }, 0.008],
+  [
+    "two compactions",
+    sonnet,
+    { input: 1000, output: 200, more: by({ type: "message" }, { type: "compaction" }, { type: "compaction" }) },
+    0.012
+  ],
+  ["an advisor", sonnet, { input: 1000, output: 200, more: by({ type: "advisor_message", model: haiku }) }, 0.0042],
+  [
+    "an unknown advisor",
+    sonnet,
+    { input: 1000, output: 200, more: by({ type: "advisor_message", model: "claude-nope-1" }) },
+    0.004,
+    true
+  ],
+  ["an iteration of an unknown type", sonnet, { input: 1000, output: 200, more: by({ type: "dream" }) }, 0.004, true],
+  ["iterations that are a text", sonnet, { input: 1000, output: 200, more: { iterations: "many" } }, 0.004, true],
 
   ["a model without a price", "free", { input: 1000, output: 200 }, undefined],
   ["an unknown model", "claude-nope-1", { input: 1000, output: 200 }, undefined],

@@ -169,5 +169,5 @@ const costOf = (
   { model, usage }: { readonly model: string; readonly usage: Message.Usage }
 ): Message.Cost | undefined => {
   const prices = (models.get(model) ?? models.get(asked))?.prices
-  return prices === undefined ? undefined : Models.cost(usage, prices)
+  return prices === undefined ? undefined : Models.cost(usage, prices, (id) => models.get(id)?.prices)
 }

@@ -1,5 +1,5 @@
 /** The types of the model catalogue, and the cost of an answer. */
-import { isNotNullish, isNumber } from "effect/Predicate"
+import { isNotNullish, isNullish, isNumber, isObject, isString } from "effect/Predicate"
 
 /** US dollars per million tokens. */
 export interface Prices {
@@ -78,13 +78,17 @@ interface Cost {
   readonly atLeast: boolean
 }
 
-/** The usage that the API sends. The nested records are not validated. */
-interface Usage {
+/** The tokens of a usage that have a price. The nested records are not validated. */
+interface Tokens {
   readonly input_tokens: number
   readonly output_tokens: number
   readonly cache_creation_input_tokens: number | null
   readonly cache_read_input_tokens: number | null
   readonly cache_creation: { readonly ephemeral_1h_input_tokens: unknown } | null
+}
+
+/** The usage that the API sends. */
+interface Usage extends Tokens {
   readonly inference_geo: string | null
   readonly server_tool_use: object | null
   readonly service_tier: string | null
@@ -97,8 +101,8 @@ const usesTools = (tools: object | null | undefined): boolean =>
 /** Excludes `Infinity`, which JSON can carry as `1e999` and which would make every sum infinite. */
 export const isCount = (value: unknown): value is number => isNumber(value) && value >= 0 && value < Infinity
 
-/** The cost of a usage; a lower bound if a feature has an extra price: server tools, speed, region, tier. */
-export const cost = (usage: Usage, { cacheRead, cacheWrite, cacheWriteHour, input, long, output }: Prices): Cost => {
+/** The price of the tokens. */
+const dollars = (usage: Tokens, { cacheRead, cacheWrite, cacheWriteHour, input, long, output }: Prices): number => {
   const read = usage.cache_read_input_tokens ?? 0
   const written = usage.cache_creation_input_tokens ?? 0
   const hours = usage.cache_creation?.ephemeral_1h_input_tokens
@@ -106,9 +110,69 @@ export const cost = (usage: Usage, { cacheRead, cacheWrite, cacheWriteHour, inpu
   const perMillion = usage.input_tokens * input + usage.output_tokens * output + read * cacheRead +
     (written - hour) * cacheWrite + hour * cacheWriteHour
   const times = long !== undefined && usage.input_tokens + read + written > long.above ? long.times : 1
+  return times * perMillion / 1_000_000
+}
+
+/**
+ * The cost of a usage, including the requests that the API made for the answer (`iterations`); a lower bound if something
+ * is unknown or a feature has an extra price: server tools, speed, region, tier.
+ */
+export const cost = (usage: Usage, prices: Prices, pricesOf: (model: string) => Prices | undefined): Cost => {
+  let sum = dollars(usage, prices)
+  let atLeast = usesTools(usage.server_tool_use) || !isUsual(usage) || hasUnknown(usage)
+  const iterations: unknown = Reflect.get(usage, "iterations")
+  for (const iteration of Array.isArray(iterations) ? iterations : isNullish(iterations) ? [] : [iterations]) {
+    const more = isObject(iteration) ? separate(iteration, prices, pricesOf) : undefined
+    if (more === undefined) atLeast = true
+    else sum += more
+  }
+  return { dollars: sum, atLeast }
+}
+
+/**
+ * The cost of an iteration that the usage of the answer does not contain, or `undefined` if it is unknown. That usage contains
+ * the iterations of type `message`, but not compactions and advisors. Source: SDK types, BetaUsage.iterations.
+ */
+const separate = (
+  iteration: { readonly [key: PropertyKey]: unknown },
+  prices: Prices,
+  pricesOf: (model: string) => Prices | undefined
+): number | undefined => {
+  const { model, type } = iteration
+  const own = isString(model) ? pricesOf(model) : undefined
+  if (type === "message") return 0
+  if (type !== "compaction" && type !== "advisor_message") return undefined
+  const price = type === "compaction" ? own ?? prices : own
+  return price === undefined || hasUnknown(iteration) ? undefined : dollars(tokensOf(iteration), price)
+}
+
+const tokensOf = (iteration: { readonly [key: PropertyKey]: unknown }): Tokens => {
+  const count = (key: string): number => isCount(iteration[key]) ? iteration[key] : 0
+  const creation = iteration["cache_creation"]
   return {
-    dollars: times * perMillion / 1_000_000,
-    atLeast: usesTools(usage.server_tool_use) || usage.speed === "fast" ||
-      usage.service_tier === "priority" || usage.inference_geo === "us"
+    input_tokens: count("input_tokens"),
+    output_tokens: count("output_tokens"),
+    cache_creation_input_tokens: count("cache_creation_input_tokens"),
+    cache_read_input_tokens: count("cache_read_input_tokens"),
+    cache_creation: isObject(creation) ? { ephemeral_1h_input_tokens: creation["ephemeral_1h_input_tokens"] } : null
   }
 }
+
+/** Whether speed, region and tier have no extra price. */
+const isUsual = ({ inference_geo, service_tier, speed }: Usage): boolean =>
+  [inference_geo, service_tier, speed].every((word) => isNullish(word) || usual.has(word))
+
+const usual: ReadonlySet<string> = new Set(["", "standard", "global", "not_available"])
+
+const priced: ReadonlySet<string> = new Set([
+  "input_tokens",
+  "output_tokens",
+  "cache_creation_input_tokens",
+  "cache_read_input_tokens"
+])
+
+/** Whether the usage has tokens of a kind without a price. */
+const hasUnknown = (usage: object): boolean =>
+  Object.entries(usage).some(([key, value]) =>
+    key.endsWith("_tokens") && !priced.has(key) && value !== 0 && isNotNullish(value)
+  )
