@@ -1,4 +1,5 @@
 /** Decodes an answer into a value, or into issues. */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -9,15 +10,37 @@ import type { Reply } from "../Message.ts"
 import type { Codec, Output } from "./codec.ts"
 import * as Json from "./extractJson.ts"
 
-/** Decodes a complete answer. Issues refer to the user's schema, if possible, and not to the API's form of it. */
+/**
+ * Decodes a complete answer: the text after the last tool block, or else the whole text, because Claude may give a value,
+ * search, and then only confirm the value. Issues refer to the user's schema, if possible, and not to the API's form of it.
+ */
 export const decode = <A, RD>(
-  { words }: Output<A, RD>,
+  output: Output<A, RD>,
   codec: Codec<A, RD>,
   reply: Reply
+): Effect.Effect<A, MalformedOutput, RD> => {
+  const last = lastText(reply)
+  const all = decodeText(output, codec, reply, reply.text)
+  if (last === reply.text || last.trim() === "") return all
+  return Effect.catch(decodeText(output, codec, reply, last), (error) => Effect.mapError(all, () => error))
+}
+
+/** The text after the last block that is not a text block. */
+const lastText = ({ message: { content } }: Reply): string =>
+  content.slice(content.findLastIndex(({ type }) => type !== "text") + 1)
+    .map((block) => block.type === "text" ? block.text : "").join("")
+
+const decodeText = <A, RD>(
+  { words }: Output<A, RD>,
+  codec: Codec<A, RD>,
+  reply: Reply,
+  text: string
 ): Effect.Effect<A, MalformedOutput, RD> =>
-  Result.match(Json.find(reply.text), {
+  Result.match(Json.find(text), {
     onFailure: (message) => Effect.fail(malformed(reply, [{ path: [], message }])),
-    onSuccess: (value) => {
+    onSuccess: (values) => {
+      if (values.length !== 1) return decodeOneOf(codec, values, reply)
+      const [value] = values
       const decoded = decodeValue(codec, value, (issues) => issues)
       return Effect.catch(decoded, (issues) =>
         codec === words.codec ? Effect.fail(malformed(reply, issues)) : Effect.matchEffect(
@@ -30,6 +53,28 @@ export const decode = <A, RD>(
         ))
     }
   })
+
+/** Bounds the work: an answer with more values fails. */
+const mostTried = 32
+
+/** Decodes the only value that fits the schema: another may be a footnote like `[1]`. Two fitting values are an error. */
+const decodeOneOf = <A, RD>(
+  codec: Codec<A, RD>,
+  values: ReadonlyArray<unknown>,
+  reply: Reply
+): Effect.Effect<A, MalformedOutput, RD> =>
+  Effect.flatMap(
+    Effect.forEach(
+      values.length > mostTried ? [] : values,
+      (value) => Effect.option(decodeValue(codec, value, () => undefined))
+    ),
+    (decoded) => {
+      const [only, ...more] = Arr.getSomes(decoded)
+      return only === undefined || more.length > 0
+        ? Effect.fail(malformed(reply, [{ path: [], message: Json.notOne(values) }]))
+        : Effect.succeed(only)
+    }
+  )
 
 /** Decodes a value. A defect of the schema counts as an issue. */
 export const decodeValue = <A, RD, E>(

@@ -1,26 +1,23 @@
 /**
- * Finds the JSON value in the text of a model.
+ * Finds the JSON values in the text of a model.
  *
- * Code fences and text around the value are tolerated. Two values are an error:
- * picking one would be a guess.
+ * Code fences and text around a value are tolerated. A footnote like `[1]` is a
+ * value, too.
  */
 import * as Result from "effect/Result"
 
-/** The only JSON value in the text, or why there is not exactly one. */
-export const find = (text: string): Result.Result<unknown, string> => {
+/** The JSON values in the text, or why they cannot be found. */
+export const find = (text: string): Result.Result<ReadonlyArray<unknown>, string> => {
   const trimmed = text.trim()
   const whole = Result.orElse(parse(trimmed), () => parse(unfenced(trimmed)))
-  if (Result.isSuccess(whole)) return Result.succeed(whole.success)
-  return Result.flatMap(scan(trimmed), (values) => {
-    const [value] = values
-    if (values.length === 1) return Result.succeed(value)
-    return Result.fail(
-      values.length === 0
-        ? "the answer has no JSON value"
-        : `the answer has ${values.length} JSON values instead of one`
-    )
-  })
+  return Result.isSuccess(whole) ? Result.succeed([whole.success]) : scan(trimmed)
 }
+
+/** The message for values that are not exactly one. */
+export const notOne = (values: ReadonlyArray<unknown>): string =>
+  values.length === 0
+    ? "the answer has no JSON value"
+    : `the answer has ${values.length} JSON values instead of one`
 
 /** The content of a code fence around the whole text; empty if there is no fence. */
 const unfenced = (text: string): string =>

@@ -1,8 +1,15 @@
 /** Finding the JSON value in the text of a model. */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
-import { find } from "../../src/output/extractJson.ts"
+import { find as values, notOne } from "../../src/output/extractJson.ts"
 import { runs } from "../support/effort.ts"
+
+/** The only JSON value in the text, or why there is not exactly one. */
+const find = (text: string): Result.Result<unknown, string> =>
+  Result.flatMap(
+    values(text),
+    (found) => found.length === 1 ? Result.succeed(found[0]) : Result.fail(notOne(found))
+  )
 
 const none = "the answer has no JSON value"
 const several = (count: number) => `the answer has ${count} JSON values instead of one`

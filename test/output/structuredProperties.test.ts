@@ -202,7 +202,7 @@ const changes = {
 
 const same: ReadonlyArray<Case["change"]> = ["nothing", "spaces", "fence"]
 const sameIfBrackets: ReadonlyArray<Case["change"]> = ["words", "wordsAndFence"]
-const several: ReadonlyArray<Case["change"]> = ["doubled", "footnote"]
+const several: ReadonlyArray<Case["change"]> = ["doubled"]
 
 type Path = ReadonlyArray<string>
 

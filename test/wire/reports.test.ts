@@ -262,6 +262,45 @@ describe.each(wires)("%s", (_, wire) => {
       })
   )
 
+  // ---------------------------------------------------------------------------
+  // Values in answers of several blocks
+  // ---------------------------------------------------------------------------
+
+  const block = (index: number, content_block: object, ...deltas: ReadonlyArray<object>) => [
+    Faults.event("content_block_start", { index, content_block }),
+    ...deltas.map((delta) => Faults.event("content_block_delta", { index, delta })),
+    Faults.event("content_block_stop", { index })
+  ]
+  /** An answer with these texts, and a web search between each two of them. */
+  const searching = (...texts: ReadonlyArray<string>): Handler => (_, response) => {
+    response.writeHead(200, sse)
+    const blocks = texts.flatMap((text, i) => [
+      ...i === 0 ? [] : [
+        block(3 * i - 2, { type: "server_tool_use", id: `srvtoolu_${i}`, name: "web_search", input: {} }),
+        block(3 * i - 1, { type: "web_search_tool_result", tool_use_id: `srvtoolu_${i}`, content: [] })
+      ],
+      block(3 * i, { type: "text", text: "", citations: null }, { type: "text_delta", text })
+    ])
+    response.end([paris[0], ...blocks.flat(), ...paris.slice(-2)].join(""))
+  }
+  const Total = Schema.Struct({ total: Schema.Finite })
+
+  it.live.each<readonly [what: string, texts: ReadonlyArray<string>, total: number | undefined]>([
+    ["before and after a search", ["{\"total\": 1}", "{\"total\": 2}"], 2],
+    ["before a search, with a footnote after it", ["{\"total\": 1}", "As it says in [1]."], 1],
+    ["before a search, with text after it", ["{\"total\": 1}", "That is what it says."], 1],
+    ["after a preamble with a footnote", ["As it says in [1], the value is {\"total\": 1}."], 1],
+    ["after a preamble with an example", ["Like {\"name\": \"x\"}:\n```json\n{\"total\": 1}\n```"], 1],
+    ["twice in one text", ["{\"total\": 1} or {\"total\": 2}"], undefined],
+    ["twice after a search", ["{\"total\": 1}", "{\"total\": 2} {\"total\": 2}"], undefined],
+    ["nowhere", ["As it says in [1].", "And in [2]."], undefined]
+  ])("finds one value, or fails: %s", ([, texts, total]) =>
+    Effect.gen(function*() {
+      const { error, result } = yield* called(searching(...texts), Claude.object(Total, "How much?"))
+      if (total === undefined) assert.strictEqual(error?._tag, "MalformedOutput")
+      else assert.deepStrictEqual(result._tag === "Success" && result.success, { total })
+    }))
+
   it.live("a break by a transient error is retried", () =>
     Effect.gen(function*() {
       const { requests, result } = yield* called(
