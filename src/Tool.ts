@@ -36,10 +36,10 @@ export interface Options<A, I> extends Omit<SdkTool, "name" | "input_schema"> {
   readonly input: Schema.ConstraintCodec<A, I>
 }
 
-/**
- * Makes a tool. Throws a `RangeError` if the input is not an object, or if it is `strict` and the API would refuse the
- * schema.
- */
+/** Source: API, `tools.0.custom.input_schema.properties: Property keys should match pattern …`. */
+const propertyName = /^[a-zA-Z0-9_.-]{1,64}$/
+
+/** Makes a tool. Throws a `RangeError` if the input is not an object, or if the API would refuse the schema. */
 export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): Tool<A> => {
   const output = Result.getOrElse(
     Output.of(input),
@@ -54,6 +54,17 @@ export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): 
     : output.words
   if (jsonSchema["type"] !== "object") {
     return Refuse.refuse(`The input of tool ${name} must be an object: wrap its schema in a Schema.Struct`)
+  }
+  const combined = ["anyOf", "oneOf", "allOf"].find((key) => key in jsonSchema)
+  if (combined !== undefined) {
+    return Refuse.refuse(`The API refuses ${combined} as the input of tool ${name}: wrap its schema in a Schema.Struct`)
+  }
+  const odd = Object.keys(jsonSchema["properties"] ?? {}).find((key) => !propertyName.test(key))
+  if (odd !== undefined) {
+    return Refuse.refuse(
+      `The API refuses the property ${JSON.stringify(odd)} of tool ${name}: `
+        + `use 1 to 64 letters, digits, "_", "." and "-", for example with Schema.encodeKeys`
+    )
   }
   const tool = {
     ...options,

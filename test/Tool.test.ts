@@ -367,6 +367,19 @@ describe("make refuses", () => {
     ["a list", () => Tool.make("t", { input: Schema.Array(Booking) }), noObject],
     [
       "a union",
+      () => Tool.make("t", { input: Schema.Union([Booking, Schema.Struct({ id: Schema.String })]) }),
+      noObject
+    ],
+    ...["filter[id]", "a b", "", "größe", "a".repeat(65)].map((key) =>
+      [
+        `a property named ${JSON.stringify(key)}`,
+        () => Tool.make("t", { input: Schema.Struct({ [key]: Schema.String }) }),
+        `The API refuses the property ${JSON.stringify(key)} of tool t: `
+        + `use 1 to 64 letters, digits, "_", "." and "-", for example with Schema.encodeKeys`
+      ] as const
+    ),
+    [
+      "a union with a date",
       () => Tool.make("t", { input: Schema.Union([Booking, Schema.Struct({ a: Schema.Date })]) }),
       noObject
     ],
