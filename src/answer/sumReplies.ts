@@ -24,12 +24,16 @@ export const joined = (before: Reply, reply: Reply, content: Array<ContentBlock>
   }
 }
 
-/** Adds all numbers of two values, also in nested objects. For other values, the later one wins. */
-export const add = (a: unknown, b: unknown): unknown => {
+/** Deeper usage is not read: it bounds the recursion. The usage of the API has two levels. */
+const maxDepth = 20
+
+/** Adds all numbers of two values, also in nested objects, and appends lists. For other values, the later one wins. */
+export const add = (a: unknown, b: unknown, depth = 0): unknown => {
   if (isNumber(a) && isNumber(b)) return a + b
-  if (!isObject(a) || !isObject(b)) return b ?? a
+  if (Array.isArray(a) && Array.isArray(b)) return [...a, ...b]
+  if (!isObject(a) || !isObject(b) || depth === maxDepth) return b ?? a
   const keys = new Set([...Object.keys(a), ...Object.keys(b)])
-  return Object.fromEntries([...keys].map((key) => [key, add(a[key], b[key])]))
+  return Object.fromEntries([...keys].map((key) => [key, add(a[key], b[key], depth + 1)]))
 }
 
 const sumOf = (a: Cost | undefined, b: Cost | undefined): Cost | undefined =>
