@@ -338,6 +338,16 @@ describe("a tool use", () => {
       yield* Claude.text("hi", unset as object).pipe(Policy.apply(Policy.none))
       assert.deepInclude((yield* sent)[0], { model: "claude-sonnet-5-5", max_tokens: 4096 })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
+
+  it.effect("an option that is undefined leaves that parameter of the prompt as it is", () =>
+    Effect.gen(function*() {
+      const prompt: Claude.Prompt = { messages: [{ role: "user", content: "hi" }], system: "be brief", max_tokens: 7 }
+      yield* Claude.text(prompt, { system: undefined, max_tokens: undefined, model: undefined })
+      assert.deepInclude((yield* sent)[0], { system: "be brief", max_tokens: 7, model: "claude-sonnet-5-5" })
+      const twice = { max_tokens: 7, maxTokens: 9 }
+      const error = yield* Effect.flip(Claude.text("hi", twice))
+      assert.match(error.message, /maxTokens is not a parameter of the API: write max_tokens/)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
 })
 
 describe("a correction", () => {

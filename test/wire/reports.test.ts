@@ -305,22 +305,25 @@ describe.each(wires)("%s", (_, wire) => {
     ["objects", "{\"a\":", "}"],
     ["lists", "[", "]"],
     ["objects in lists", "[{\"a\":", "}]"]
-  ])("G16: usage of 20,000 nested %s in a continued answer is no defect", ([, open = "", close = ""]) =>
-    Effect.gen(function*() {
-      const deep = `${open.repeat(20_000)}1${close.repeat(20_000)}`
-      const piece = (text: string, stopReason: string): string =>
-        Faults.events(text, { model: "claude-haiku-4-5" }).join("")
-          .replace("\"usage\":{", `"usage":{"deep":${deep},`)
-          .replace("\"stop_reason\":\"end_turn\"", `"stop_reason":"${stopReason}"`)
-      const { result } = yield* called(
-        (_, response, nth) => {
-          response.writeHead(200, sse)
-          response.end(nth === 0 ? piece("One,", "max_tokens") : piece(" two.", "end_turn"))
-        },
-        Claude.message("hi", { model: "claude-haiku-4-5" }).pipe(Policy.apply({ truncated: { continue: 1 } }))
-      )
-      assert.strictEqual(result._tag === "Success" && result.success.text, "One, two.")
-    }))
+  ])(
+    "G16: usage of 20,000 nested %s in a continued answer is no defect",
+    ([, open = "", close = ""]) =>
+      Effect.gen(function*() {
+        const deep = `${open.repeat(20_000)}1${close.repeat(20_000)}`
+        const piece = (text: string, stopReason: string): string =>
+          Faults.events(text, { model: "claude-haiku-4-5" }).join("")
+            .replace("\"usage\":{", `"usage":{"deep":${deep},`)
+            .replace("\"stop_reason\":\"end_turn\"", `"stop_reason":"${stopReason}"`)
+        const { result } = yield* called(
+          (_, response, nth) => {
+            response.writeHead(200, sse)
+            response.end(nth === 0 ? piece("One,", "max_tokens") : piece(" two.", "end_turn"))
+          },
+          Claude.message("hi", { model: "claude-haiku-4-5" }).pipe(Policy.apply({ truncated: { continue: 1 } }))
+        )
+        assert.strictEqual(result._tag === "Success" && result.success.text, "One, two.")
+      })
+  )
 
   it.live("a break by a transient error is retried", () =>
     Effect.gen(function*() {
