@@ -24,7 +24,7 @@ export const joined = (before: Reply, reply: Reply, content: Array<ContentBlock>
   }
 }
 
-/** Deeper usage is not read: it bounds the recursion. The usage of the API has two levels. */
+/** Bounds the recursion: below this depth, the later value wins. The usage of the API has two levels. */
 const maxDepth = 20
 
 /** Adds all numbers of two values, also in nested objects, and appends lists. For other values, the later one wins. */

@@ -338,8 +338,10 @@ describe("a tool use", () => {
       yield* Claude.text("hi", unset as object).pipe(Policy.apply(Policy.none))
       assert.deepInclude((yield* sent)[0], { model: "claude-sonnet-5-5", max_tokens: 4096 })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
+})
 
-  it.effect("an option that is undefined leaves that parameter of the prompt as it is", () =>
+describe("an undefined option", () => {
+  it.effect("leaves the parameter of the prompt unchanged", () =>
     Effect.gen(function*() {
       const prompt: Claude.Prompt = { messages: [{ role: "user", content: "hi" }], system: "be brief", max_tokens: 7 }
       yield* Claude.text(prompt, { system: undefined, max_tokens: undefined, model: undefined })

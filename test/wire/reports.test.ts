@@ -294,7 +294,7 @@ describe.each(wires)("%s", (_, wire) => {
     ["twice in one text", ["{\"total\": 1} or {\"total\": 2}"], undefined],
     ["twice after a search", ["{\"total\": 1}", "{\"total\": 2} {\"total\": 2}"], undefined],
     ["nowhere", ["As it says in [1].", "And in [2]."], undefined]
-  ])("finds one value, or fails: %s", ([, texts, total]) =>
+  ])("decode finds the only fitting value, or fails: %s", ([, texts, total]) =>
     Effect.gen(function*() {
       const { error, result } = yield* called(searching(...texts), Claude.object(Total, "How much?"))
       if (total === undefined) assert.strictEqual(error?._tag, "MalformedOutput")
@@ -306,7 +306,7 @@ describe.each(wires)("%s", (_, wire) => {
     ["lists", "[", "]"],
     ["objects in lists", "[{\"a\":", "}]"]
   ])(
-    "G16: usage of 20,000 nested %s in a continued answer is no defect",
+    "usage with 20,000 nested %s in a continued answer does not cause a defect",
     ([, open = "", close = ""]) =>
       Effect.gen(function*() {
         const deep = `${open.repeat(20_000)}1${close.repeat(20_000)}`

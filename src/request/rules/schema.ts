@@ -130,7 +130,10 @@ const ineffective: Visit["schema"] = (schema, path) => {
     if (schema[key] === undefined) continue
     found = both(
       found,
-      issue([...path, key], `the API does not hold Claude to ${key} in a strict schema: put it into the description, too`)
+      issue(
+        [...path, key],
+        `the API does not hold Claude to ${key} in a strict schema: put it into the description, too`
+      )
     )
   }
   return found
