@@ -1,7 +1,7 @@
 /** Manners of gateways and proxies from public bug reports, over real sockets on every wire. */
 import { Anthropic as Sdk, BaseAnthropic } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, type Layer, Stream } from "effect"
+import { Duration, Effect, Layer, Stream } from "effect"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import type { Duplex } from "node:stream"
@@ -51,7 +51,7 @@ describe.each(wires)("%s", (_, wire) => {
         error: result._tag === "Failure" ? result.failure : undefined,
         requests: (yield* received).length
       }
-    }).pipe(Effect.provide(FakeServer.layer(turns)), Effect.provide(CallLog.layerNoop))
+    }).pipe(Effect.provide([FakeServer.layer(turns), CallLog.layerNoop]))
 
   const answers = (turn: Faults.Turn, more?: More) =>
     Effect.gen(function*() {
@@ -415,8 +415,7 @@ describe("a proxy that refuses a tunnel", () => {
           const error = yield* Claude.text("hi").pipe(
             Policy.apply({ retry: Retry.backoff({ times: 2, base: "1 milli" }) }),
             Effect.flip,
-            Effect.provide(NodeAnthropic.layer(options)),
-            Effect.provide(CallLog.layerNoop)
+            Effect.provide(Layer.provideMerge(NodeAnthropic.layer(options), CallLog.layerNoop))
           )
           assert.deepInclude({ ...error }, { _tag: "Unreachable", code: `PROXY_${status}` })
           assert.strictEqual(asked(), times)
