@@ -44,9 +44,9 @@ export interface Limits {
   readonly connect?: Duration.Input | undefined
   /** From the start of the attempt until the first content: 30 seconds, 120 with thinking. */
   readonly firstToken?: Duration.Input | undefined
-  /** Between two reads of bytes, pings included: 30 seconds; with tools, 10 seconds per 1,000 of `max_tokens`. */
+  /** Between two reads of bytes, pings included: 30 seconds; with tools, at least 10 seconds per 1,000 of `max_tokens`. */
   readonly idle?: Duration.Input | undefined
-  /** Between two pieces of content: 60 seconds, 180 with thinking; with tools as above. */
+  /** Between two pieces of content: 60 seconds; 180 with thinking; with tools, at least 10 seconds per 1,000 of `max_tokens`. */
   readonly contentIdle?: Duration.Input | undefined
   /** For the whole attempt, excluding the time in which the reader was not reading. */
   readonly attempt?: Duration.Input | undefined

@@ -41,7 +41,7 @@ export interface Reading extends Source {
   failure: ClaudeError | undefined
   /** Whether the attempt or its retry died with a defect. */
   hasDied: boolean
-  /** Whether the call counts this answer as open. */
+  /** Whether the answer was opened and has not been finished. The `ending` of its call, if any, counts it as open. */
   isOpen: boolean
   /** Whether a reader has started. */
   isRead: boolean

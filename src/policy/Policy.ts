@@ -77,7 +77,10 @@ export interface Policy extends Current.Limits {
   readonly validate?: boolean | undefined
   /** Whether an issue known only from the model catalogue fails a request, instead of logging a warning. Default: `false`. */
   readonly strict?: boolean | undefined
-  /** `count`: the API counts the prompt first, with an extra request for each model. Default: `estimate`. */
+  /**
+   * How the prompt is checked against the context window. `estimate` (the default): a prompt that seems too long logs a
+   * warning. `count`: the API also counts it, with an extra request for each model, and a call that does not fit fails.
+   */
   readonly precheck?: "count" | "estimate" | undefined
 }
 

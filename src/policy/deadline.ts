@@ -8,7 +8,7 @@ import { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { within } from "../within.ts"
 
-/** Ends `self` at `deadline`, in milliseconds since the epoch, which is `Current.Deadline` inside. */
+/** Runs `self` until `deadline`, in milliseconds since the epoch, and then fails. `self` sees it as `Current.Deadline`. */
 export const until = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
   deadline: number,

@@ -165,7 +165,7 @@ export const boundsRules: ReadonlyArray<Rule<[Model]>> = [
   { name: "PDFs", source: "Models API: capabilities.pdf_input", check: pdfs }
 ]
 
-/** The issues of a request that its model does not support, or whose model is unknown. */
+/** What a request asks for that its model does not support, or that the catalogue does not have its model. */
 export const bounds = (params: Params, model: Model | undefined): ReadonlyArray<Issue> => {
   const given: unknown = params
   if (!isObject(given)) return none

@@ -62,7 +62,7 @@ const answeredBy = (turn: Turn, model: unknown): Turn =>
     }))
   }
 
-/** The default model in `events`, as it is written. */
+/** The bytes with which `events` writes its default model into `message_start`. */
 const unnamed = `"model":"claude-sonnet-5-5"`
 
 const ranOut = (index: number, length: number): Turn =>

@@ -156,7 +156,7 @@ describe("invalid usage", () => {
     assert.deepStrictEqual({ input_tokens, output_tokens }, { input_tokens: 14, output_tokens: 1 })
   })
 
-  it("is not added to sums", () => {
+  it("is ignored if a count is not a number, or the usage is not an object", () => {
     const usage = { input_tokens: "14", output_tokens: [9], cache_read_input_tokens: {}, service_tier: "standard" }
     for (const from of [event("message_start", { message: { usage } }), end("end_turn", {}, usage)]) {
       const draft = from.type === "message_start" ? after(from) : after(messageStart, from)

@@ -168,7 +168,7 @@ describe("an answer that is read inside of its policy", () => {
     })))))
 })
 
-it.effect("a stream that is reopened after a late fallback has the default limits for a new deadline", () =>
+it.effect("a stream that breaks after its policy returned is reopened under a new overall limit, with the default limits for it", () =>
   Effect.gen(function*() {
     let isFirst = true
     const { result } = yield* ran(

@@ -158,7 +158,7 @@ describe("a request to a fallback model", () => {
       assert.match(JSON.stringify(bodies[1]), /Answer with one JSON value that matches this JSON Schema/)
     }))
 
-  it.live("has its value decoded in the form of the last request, under lastGood, too", () =>
+  it.live("has its value decoded in the form that the last request asked for, also inside Fallback.lastGood", () =>
     Effect.gen(function*() {
       // Structured outputs encode a tuple as an object; the form in the prompt does not.
       const Point = Schema.Struct({ at: Schema.Tuple([Schema.Finite, Schema.Finite]) })

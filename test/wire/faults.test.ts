@@ -1102,7 +1102,7 @@ const abandoned = Effect.gen(function*() {
 describe("NodeAnthropic", () => {
   // Started with the first test, because undici's connect time-out takes 10 seconds.
   it(
-    "closes a handshake that never ends after undici's time-out, because an interrupt cannot",
+    "an endless TLS handshake is closed by undici's connect time-out, because an interrupt cannot close it",
     () => connecting,
     30_000
   )

@@ -283,7 +283,7 @@ describe.each(wires)("%s", (_, wire) => {
     }).pipe(Effect.scoped, Effect.provide(CallLog.layerNoop)))
 
   it.live.each(simple)(
-    "%s is asked for again after its attempt limit, if the policy says so",
+    "%s is retried after it reaches its attempt limit, if the policy retries",
     ([, call]) =>
       Effect.gen(function*() {
         const { asked, url } = yield* silent(undefined)

@@ -126,7 +126,7 @@ export const tokensOf = (said: RateLimited["limits"], size: Size): Partial<Amoun
     : undefined
 }
 
-/** Whether less remains than the request needs. */
+/** Whether less remains than the request needs. If the API did not report what remains, enough does. */
 const isSpent = (limit: RateLimits["inputTokens"], asked: number): boolean =>
   typeof limit?.remaining === "number" && limit.remaining < asked
 

@@ -16,7 +16,10 @@ import { Measure } from "./slidingRate.ts"
 /** A log that counts calls, and a guard that counts calls without a policy, because these do not log their end. */
 export interface Monitor extends Guard.Guard {
   readonly log: CallLog.CallLog
-  /** Wraps a guard, and counts the calls without a policy that its gate rejects: nothing else counts them. */
+  /**
+   * Wraps a guard, and counts a call without a policy if the guard's gate rejects it: such a call logs no end and reaches
+   * no `admit`, so nothing else counts it.
+   */
   readonly watch: (guard: Guard.Guard) => Guard.Guard
   readonly status: (now: number) => Status
 }

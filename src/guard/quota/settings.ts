@@ -8,7 +8,7 @@ export interface Settings {
   /** The class of a model: the model id if the options set limits for it, otherwise its line (such as `opus`). */
   readonly classOf: (line: string | undefined, model: string) => { readonly name: string; readonly limits: Amount }
   readonly per: number
-  /** The shares to use: `own` by this process's own count, `told` while answers report the API's count. */
+  /** The share of the limits to use: `told` while answers report the API's count, `own` while only this process counts. */
   readonly own: Share
   readonly told: Share
   readonly estimate: "characters" | "count"

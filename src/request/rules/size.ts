@@ -9,7 +9,7 @@ const maxDepth = 100
 /** A request with at most this many characters is small enough: an unescaped character has at most 3 bytes. */
 const enough = Math.floor(maxBytes / 3)
 
-/** Skips small requests: every part of them can be written as JSON. */
+/** The request as JSON; `undefined` if it is small: then `characters` has seen all of it, and it can be written. */
 const written = (given: Given): Result.Result<string, unknown> | undefined =>
   characters(given, enough, 0) <= enough ? undefined : Result.try(() => JSON.stringify(given))
 

@@ -142,7 +142,7 @@ describe("a 429 with a retry-after", () => {
       assert.include(yield* admission.status, { waiting: 0 })
     }))
 
-  it.effect("rejects calls that cannot wait on arrival, and says when to come back", () =>
+  it.effect("rejects on arrival a call that cannot wait that long, and says when to come back", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(20))
       yield* TestClock.adjust("5 seconds")

@@ -371,7 +371,7 @@ describe("G7: a call", () => {
       assert.strictEqual(yield* Fiber.join(call), "well")
     }).pipe(Effect.provide(guarded({ circuit: {} }, [Faults.delayed(Faults.answer("well"), "8 seconds")]))))
 
-  it.effect("pays once for an extra attempt that CircuitOpen stopped before it was sent", () =>
+  it.effect("pays nothing more for the attempt after one that CircuitOpen stopped before it was sent", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi").pipe(Policy.apply({ retry: quick })))
       yield* TestClock.adjust("500 millis")
