@@ -65,7 +65,7 @@ export interface Restarted {
   readonly because: Tag
 }
 
-/** The answer broke off and continues: keep what was read before, except for the incomplete blocks after `index`. */
+/** The answer broke off and continues. Keep the text that was read before, but drop the incomplete blocks after `index`. */
 export interface Resumed {
   readonly type: "resumed"
   /** The attempt that follows. */

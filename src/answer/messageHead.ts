@@ -25,7 +25,7 @@ export const merged = (
   return message
 }
 
-/** Sets the fields that an event gives. One that is null or missing keeps what is known. */
+/** Sets the fields that an event gives. A field that is null or missing keeps its earlier value. */
 const update = (message: object, news: object | undefined): void => {
   for (const [key, value] of Object.entries(news ?? {})) {
     if (isNotNullish(value)) (message as Record<string, unknown>)[key] = value

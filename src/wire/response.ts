@@ -101,6 +101,6 @@ const bodyOf = (first: Uint8Array, bytes: Response["bytes"]): Effect.Effect<stri
     text += decoder.decode(chunk, { stream: true })
     return text.length < longest.length ? rest : Effect.void
   })
-  // What has come by then is enough, also if the connection breaks.
+  // The text that has arrived is enough, even if the connection breaks.
   return Effect.map(Effect.ignore(Effect.timeoutOption(rest, longest.time)), () => text)
 }

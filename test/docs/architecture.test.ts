@@ -16,7 +16,7 @@ const guarantees = [...page.matchAll(/^\| (G\d+) \|.*\|(.*)\|$/gm)].map(([, name
   [name, [...tests.matchAll(/`(test\/[^`]+)`/g)].map(([, file = ""]) => file)] as const
 )
 
-/** What is in a folder of the source, without its ending. */
+/** The files and folders in a folder of the source, without the ending `.ts`. */
 const names = new Set(
   fs.readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" })
     .map((file) => file.replaceAll(path.sep, "/").replace(/\.ts$/, ""))

@@ -198,7 +198,7 @@ describe("docs/guards.md", () => {
       assert.strictEqual(yield* Fiber.join(call), "hello")
       yield* Effect.forkChild(Claude.text("hi", { max_tokens: 100 }), start)
       yield* TestClock.adjust(0)
-      // 95 % of the limit, now that an answer has said what is left.
+      // An answer has reported what remains, so 95 % of the limit is used.
       assert.strictEqual(yield* left, 95_000 - 100)
     }).pipe(Effect.provide(guarded(
       { quota: { outputTokens: 100_000 } },

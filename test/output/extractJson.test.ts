@@ -1,20 +1,8 @@
 /** Finding the JSON value in the text of a model. */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result, Schema } from "effect"
-import { find as values, notOne } from "../../src/output/extractJson.ts"
 import { runs } from "../support/effort.ts"
-
-/** The only JSON value in the text, or why there is not exactly one. */
-const find = (text: string): Result.Result<unknown, string> =>
-  Result.flatMap(
-    values(text),
-    (found) => found.length === 1 ? Result.succeed(found[0]) : Result.fail(notOne(found))
-  )
-
-const none = "the answer has no JSON value"
-const several = (count: number) => `the answer has ${count} JSON values instead of one`
-const endless = "a JSON value in the answer is cut off"
-const tooMany = "the answer has too many brackets to find the JSON value among them"
+import { endless, find, none, several, tooMany } from "../support/extractJson.ts"
 
 const fence = "```"
 const fenced = (text: string, language = "") => `${fence}${language}\n${text}\n${fence}`

@@ -1,19 +1,7 @@
 /** The time to find the JSON value in the worst texts. Apart, because it is measured on the real clock. */
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
-import { find as values, notOne } from "../../src/output/extractJson.ts"
-
-/** The only JSON value in the text, or why there is not exactly one. */
-const find = (text: string): Result.Result<unknown, string> =>
-  Result.flatMap(
-    values(text),
-    (found) => found.length === 1 ? Result.succeed(found[0]) : Result.fail(notOne(found))
-  )
-
-const none = "the answer has no JSON value"
-const several = (count: number) => `the answer has ${count} JSON values instead of one`
-const endless = "a JSON value in the answer is cut off"
-const tooMany = "the answer has too many brackets to find the JSON value among them"
+import { endless, find, none, several, tooMany } from "../support/extractJson.ts"
 
 const fence = "```"
 const fenced = (text: string) => `${fence}\n${text}\n${fence}`
