@@ -1,16 +1,18 @@
 /**
- * What a resilient call costs beside a bare one, over real HTTP: `node bench/call.ts`.
+ * Compares the cost of a call through this library with a call through the bare SDK, over real HTTP:
+ * `node bench/call.ts`.
  *
- * Ours streams on the wire, is limited, retried, logged and classified, with and without guards; the bare one is
- * `messages.create` on Node's own `fetch`, as a user of the SDK would write it. Each variant has a process of its own, as in an application: in one, they would spoil each
- * other's compiled code and garbage collection. They take turns in short slices; the server has a process too. Ends
- * with exit code 1 if one of ours costs more than its share of `goals`.
+ * The library streams its answers and applies time-outs, retries, logging and error classification, with and without
+ * guards. The bare call is `messages.create` on Node's own `fetch`. Each variant has its own process, because in one
+ * process they would affect each other's compiled code and garbage collection. They take turns in short slices; the
+ * server has its own process too. Ends with exit code 1 if a variant of the library costs more than its entry in
+ * `goals`.
  */
 import { parseArgs } from "node:util"
 import { count, lowerQuartile, pin, shuffled, startChild, startServer, table, whole } from "./measure.ts"
 import type { Sample, Slice } from "./variant.ts"
 
-/** The most CPU a call may cost, as a share of a bare one: under a policy, and behind guards too. */
+/** The maximum CPU time of a call, as a share of a bare one: with a policy, and with a policy and guards. */
 const goals = { ours: 0.6, "ours-guarded": 0.75 } as const
 
 const { values: flags } = parseArgs({
@@ -39,7 +41,7 @@ const names = {
   floor: "undici.request, streamed, bytes only"
 } as const
 
-/** What a variant costs at a concurrency, as a share of the bare SDK. */
+/** The CPU time of a variant at one concurrency level, as a share of the bare SDK's. */
 interface Share {
   readonly name: string
   readonly share: number
@@ -63,7 +65,7 @@ const start = async (key: string, name: string): Promise<Variant> => {
 // Measuring
 // -----------------------------------------------------------------------------
 
-/** The share of the bare SDK that each one with a goal costs, where both are measured. */
+/** Measures all variants at one concurrency level. Returns the share of each variant that has a goal, if the bare SDK was measured too. */
 const measure = async (concurrency: number): Promise<ReadonlyArray<Share>> => {
   const samples = new Map(variants.map((variant) => [variant, [] as Array<Sample>]))
   for (const { sample } of variants) await sample({ concurrency, millis: 500 })
@@ -111,7 +113,7 @@ try {
     }; ${pinned ? "clients on one processor, the server on another" : "not pinned"}`
   )
 
-  // Compiled code, not the compiling of it: a process that has just started costs twice as much.
+  // Warms up: in a process that has just started, code that is not yet compiled makes a call cost twice as much.
   for (const { sample } of variants) await sample({ concurrency: 16, millis: 4000 })
 
   const shares: Array<Share> = []
@@ -122,7 +124,7 @@ try {
     const list = (some: ReadonlyArray<Share>) =>
       some.map(({ goal, name, share }) => `${name} ${share.toFixed(2)} of at most ${goal}`).join(", ")
     if (missed.length > 0) {
-      console.error(`\nA call costs more of the CPU of a bare one than it may: ${list(missed)}.`)
+      console.error(`\nA call costs more CPU time than the goal allows, as a share of a bare call: ${list(missed)}.`)
       process.exitCode = 1
     } else {
       console.log(`\nGoals met: ${list(shares)}.`)

@@ -1,16 +1,16 @@
 /**
- * What a policy and guards cost over a wire in memory, beside cockatiel's retry, circuit breaker, time-out and bulkhead:
- * `node bench/guards.ts`, after `npm install --prefix bench`.
+ * Compares the time of a policy and guards, over a wire in memory, with cockatiel's retry, circuit breaker, time-out and
+ * bulkhead: `node bench/guards.ts`, after `npm install --prefix bench`.
  *
- * Cockatiel runs a function that does nothing. Ours is a whole call: it builds and validates a request, reads the six
- * events of the shortest answer, and puts it together. So the comparison has no goal: an answer of Claude takes seconds,
- * and what a call costs beside them is measured by `call.ts`.
+ * Cockatiel runs a function that does nothing. The library makes a whole call: it builds and validates a request, and
+ * reads and collects the six events of the shortest answer. So the comparison has no goal. `call.ts` measures the cost
+ * of a realistic call.
  */
 import { Effect, ManagedRuntime } from "effect"
 import { Claude, Guards, Policy } from "../src/index.ts"
 import { type Case, compare, idle, inFiber, short, turn, wire } from "./micro.ts"
 
-/** As much of cockatiel 4 as is used here: it is installed in this folder only. */
+/** The part of cockatiel 4 that is used here. Written by hand, because cockatiel is installed in this folder only. */
 interface Cockatiel {
   readonly handleAll: object
   readonly retry: (on: object, options: object) => object
@@ -25,7 +25,7 @@ interface Cockatiel {
 const load = async (): Promise<Cockatiel> => {
   const name: string = "cockatiel"
   return import(name).catch(() => {
-    throw new Error("cockatiel is not there: npm install --prefix bench")
+    throw new Error("cockatiel is not installed: run npm install --prefix bench")
   })
 }
 

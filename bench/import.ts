@@ -1,8 +1,9 @@
 /**
- * What importing the package costs beside what it needs anyway: `node bench/import.ts`.
+ * Compares the import of the package and its peer dependencies with the import of the peers alone:
+ * `node bench/import.ts`.
  *
- * Fresh processes import the peers, or the peers and the package, in turns. Ends with exit code 1 if the second takes
- * more CPU than `goal` of the first. The wall clock is printed too, and depends on what else the machine does.
+ * Fresh processes import one or the other in turn. Ends with exit code 1 if the package and its peers take more than
+ * `goal` times the CPU time of the peers. The printed wall-clock times depend on what else the machine does.
  */
 import { spawnSync } from "node:child_process"
 import { mkdirSync, rmSync } from "node:fs"
@@ -10,7 +11,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { count, lowerDecile, pin, shuffled, table } from "./measure.ts"
 
-/** The most CPU that importing the peers and the package may take, as a share of importing the peers. */
+/** The maximum CPU time to import the package and its peers, as a multiple of the peers alone. */
 const goal = 1.15
 
 const { values: flags } = parseArgs({
@@ -18,7 +19,7 @@ const { values: flags } = parseArgs({
 })
 const runs = count("runs", flags.runs)
 
-// Inside the repository, so that the peers are found from there.
+// Builds inside the repository, so that imports find the peers in its `node_modules`.
 const here = fileURLToPath(new URL(".", import.meta.url))
 const temporary = `${here}.tmp`
 const built = `${temporary}/import`
@@ -51,7 +52,7 @@ interface Sample {
   readonly wall: number
 }
 
-/** Milliseconds from before the first import until after the last, in a process of its own. */
+/** Milliseconds that a fresh process takes for the imports. */
 const timed = (modules: ReadonlyArray<string>): Sample => {
   const imports = modules.map((name) => `await import(${JSON.stringify(name)});`).join("")
   const { NODE_COMPILE_CACHE: _, ...env } = process.env
@@ -96,9 +97,9 @@ try {
   ))
   const ratio = deciles("package").cpu / base.cpu
   if (!flags["no-goal"]) {
-    const verdict = `importing the package with its peers takes ${
+    const verdict = `importing the package and its peers takes ${
       ratio.toFixed(3)
-    } of the CPU of importing these; the goal is ${goal}`
+    } times the CPU time of the peers alone; the goal is at most ${goal}`
     if (ratio <= goal) console.log(`\nGoal met: ${verdict}.`)
     else {
       console.error(`\nGoal missed: ${verdict}.`)

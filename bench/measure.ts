@@ -1,26 +1,25 @@
 /**
- * What the benchmarks share: how to take a number on a noisy machine, and how to print it.
+ * The measuring and printing that the benchmarks share.
  *
- * A loop runs several times slower for seconds at a time here, so a case is measured in many short slices between
- * those of its rivals, and its number is the lower quartile: it repeats, where a mean or a median does not.
+ * On a noisy machine, a loop may run several times slower for some seconds. So each case is measured in many short
+ * slices that alternate with those of the others, and its figure is the lower quartile, which is stable when mean and
+ * median are not.
  */
 import { type ChildProcess, fork, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { availableParallelism } from "node:os"
 
-/** The value that a quarter of the samples are below. */
 export const lowerQuartile = (samples: ReadonlyArray<number>): number => at(samples, 0.25)
 
-/** The value that a tenth of the samples are below: for what does the same each time, and is only ever delayed. */
+/** For work that is the same each time: the differences are delays from outside. */
 export const lowerDecile = (samples: ReadonlyArray<number>): number => at(samples, 0.1)
 
-/** The value that half of the samples are below. */
 export const median = (samples: ReadonlyArray<number>): number => at(samples, 0.5)
 
 const at = (samples: ReadonlyArray<number>, share: number): number =>
   samples.toSorted((a, b) => a - b)[Math.floor((samples.length - 1) * share)] ?? NaN
 
-/** The same, in another order. */
+/** The items in random order. */
 export const shuffled = <A>(items: ReadonlyArray<A>): ReadonlyArray<A> =>
   items
     .map((item) => [Math.random(), item] as const)
@@ -36,10 +35,10 @@ export const cpu = (): number => {
 /** Milliseconds since the epoch, by a clock that is never set back. */
 export const now = (): number => performance.timeOrigin + performance.now()
 
-/** A whole number with its thousands apart. */
+/** Formats a whole number with separators for thousands. */
 export const whole = (value: number): string => Math.round(value).toLocaleString("en")
 
-/** Columns: the first to the left, the others to the right. */
+/** Formats a table: the first column is aligned to the left, the others to the right. */
 export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const all = [head, ...rows]
   const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
@@ -52,19 +51,19 @@ export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyA
     .join("\n")
 }
 
-/** Binds a process, with all its threads, to one processor, where `taskset` is there and a second processor is. */
+/** Binds a process with all its threads to one processor. Returns false without `taskset` or a second processor. */
 export const pin = (pid: number | undefined, processor: number): boolean =>
   pid !== undefined && availableParallelism() > 1 &&
   spawnSync("taskset", ["-a", "-c", "-p", String(processor), String(pid)], { stdio: "ignore" }).status === 0
 
-/** A flag that must be a whole number above zero. */
+/** Parses a flag that must be a whole number above zero. */
 export const count = (name: string, value: string): number => {
   const parsed = Number(value)
   if (!Number.isInteger(parsed) || parsed <= 0) throw new RangeError(`--${name} is ${value}: it must be 1 or more`)
   return parsed
 }
 
-/** A file of this folder in a process of its own, which answers each message, and has sent one when it was ready. */
+/** Starts a file of this folder as a child process that sends a message when it is ready, and then answers each message. */
 export const startChild = async (file: string, args: ReadonlyArray<string>) => {
   const child = fork(new URL(file, import.meta.url), args, { execArgv: [] })
   let ended = false
@@ -85,10 +84,10 @@ export const startChild = async (file: string, args: ReadonlyArray<string>) => {
   return { child, ready, ask }
 }
 
-/** The server of the benchmarks, which sends the events of a stream in so many writes. */
+/** Starts the server of the benchmarks, which sends the events of a stream in `writes` pieces. */
 export const startServer = (writes: number) => startServing("server.ts", writes)
 
-/** A file of this folder that serves, with one argument. */
+/** Starts a server from a file of this folder, with one argument. */
 export const startServing = async (
   file: string,
   argument: number

@@ -1,4 +1,4 @@
-/** Cases that need no network: their time, by interleaved batches in one process. */
+/** Measures cases that need no network, in interleaved batches in one process. */
 import { Cause, Effect, type ManagedRuntime } from "effect"
 import { parseArgs } from "node:util"
 import type { Claude } from "../src/index.ts"
@@ -9,19 +9,18 @@ import { events, shortest } from "./reply.ts"
 // A wire in memory
 // -----------------------------------------------------------------------------
 
-/** Events, in one prepared item. */
+/** An item of a wire that holds all events of an answer. */
 const itemOf = (answer: ReadonlyArray<string>): Claude.WireItem => ({
   bytes: answer.join("").length,
   events: answer.map((event) => JSON.parse(event.slice(event.indexOf("data: ") + 6)))
 })
 
-/** All events of an answer. */
+/** The usual answer. */
 export const item = itemOf(events)
 
-/** All events of the shortest answer. */
 export const short = itemOf(shortest)
 
-/** A turn of the microtasks. */
+/** Waits for one microtask. */
 export const turn = Effect.callback<void>((resume) => {
   queueMicrotask(() => resume(Effect.void))
 })
@@ -34,10 +33,10 @@ const connected = Effect.succeed<Claude.Connection>({
   read: Effect.succeed(short)
 })
 
-/** A wire that does nothing: the shortest answer is there, and always the same. */
+/** A wire that returns the shortest answer at once. */
 export const idle: Claude.Wire = { open: () => connected, ...unasked }
 
-/** A wire that gives one item after its headers. */
+/** A wire that returns one item after its headers. */
 export const wire = (
   first: Effect.Effect<Claude.WireItem> = Effect.succeed(item),
   headers: Effect.Effect<void> = Effect.void
@@ -64,7 +63,7 @@ export const wire = (
 // Cases
 // -----------------------------------------------------------------------------
 
-/** Something that is done so many times. */
+/** A case. `run` makes a number of calls. */
 export interface Case {
   readonly name: string
   readonly run: (calls: number) => Promise<void>
@@ -72,13 +71,13 @@ export interface Case {
 
 type Runtime<R> = ManagedRuntime.ManagedRuntime<R, never>
 
-/** One promise per call, as an application without Effect would do. */
+/** Makes one promise per call, as an application without Effect does. */
 export const promised =
   <R>(runtime: Runtime<R>, ask: () => Effect.Effect<unknown, unknown, R>) => async (calls: number) => {
     for (let i = 0; i < calls; i++) await runtime.runPromise(ask())
   }
 
-/** All calls in one fiber, as an application with Effect would do. */
+/** Makes all calls in one fiber, as an application with Effect does. */
 export const inFiber = <R>(runtime: Runtime<R>, ask: () => Effect.Effect<unknown, unknown, R>) => (calls: number) => {
   let i = 0
   return runtime.runPromise(Effect.whileLoop({ while: () => i++ < calls, body: ask, step: () => {} }))
@@ -88,7 +87,7 @@ export const inFiber = <R>(runtime: Runtime<R>, ask: () => Effect.Effect<unknown
 // Measuring
 // -----------------------------------------------------------------------------
 
-/** Measures the cases, prints them, and gives the nanoseconds of a call of each. */
+/** Measures and prints the cases, and returns the nanoseconds per call of each. */
 export const compare = async (cases: ReadonlyArray<Case>): Promise<ReadonlyMap<string, number>> => {
   const { values: flags } = parseArgs({
     options: {
@@ -116,7 +115,7 @@ const timed = async (run: Case["run"], calls: number): Promise<number> => {
   return (performance.now() - start) * 1e6 / calls
 }
 
-/** About 30 ms. */
+/** The number of calls that take about 30 ms. */
 const batchOf = async ({ run }: Case): Promise<number> => {
   await run(2000)
   return Math.max(10, Math.round(30e6 / await timed(run, 1000)))

@@ -1,17 +1,17 @@
 /**
- * What a successful call costs without a network: `node bench/noop.ts`.
+ * Measures a successful call without a network: `node bench/noop.ts`.
  *
- * The wire is in memory and gives one prepared item with all events of an answer. What is left is ours: the request,
- * the limits, the accumulation, the log and the policy.
+ * The wire in memory returns all events of an answer as one prepared item. So the time is the library's own: for the
+ * request, the time-outs, collecting the answer, the log and the policy.
  */
 import { Effect, ManagedRuntime } from "effect"
 import { Claude, Policy, Retry } from "../src/index.ts"
 import { compare, inFiber, item, promised, turn, wire } from "./micro.ts"
 
-/** Everything is there when it is asked for. */
+/** Headers and body are available at once. */
 const ready = ManagedRuntime.make(Claude.layer(wire()))
 
-/** Headers and body each come a microtask later, as over a network: what waits is watched. */
+/** Headers and body each come a microtask later, so that the time-outs have to start, as they do with a network. */
 const waiting = ManagedRuntime.make(Claude.layer(wire(Effect.as(turn, item), turn)))
 
 const text = () => Claude.text("What does a circuit breaker do?")

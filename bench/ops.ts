@@ -1,9 +1,10 @@
 /**
- * How much is done for one call, counted and not timed: `node bench/ops.ts`.
+ * Counts the work of one call: `node bench/ops.ts`.
  *
- * Runs calls over real HTTP and counts, with the precise coverage of V8, how often each function of ours and of Effect
- * is entered. The counts do not depend on the pace of the machine: they show a change where the clock is too noisy to.
- * They do not see the SDK and undici, so a lower count is a hint, and `call.ts` decides. `--top=40` lists the functions.
+ * Makes calls over real HTTP and counts, with V8's precise coverage, how often each function of the library and of
+ * Effect is entered. The counts do not depend on the speed of the machine, so they show changes that are too small to
+ * time. They leave out the SDK and undici, so a lower count is only a hint, and `call.ts` decides. `--top=40` lists the
+ * functions entered most.
  */
 import { ManagedRuntime } from "effect"
 import { readFileSync } from "node:fs"
@@ -31,7 +32,7 @@ const counted = async (session: Session, call: () => Promise<unknown>): Promise<
   await sleep(20)
   await session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: false })
   for (let i = 0; i < calls; i++) await call()
-  // What is left over belongs to the calls.
+  // Work that the calls left for later counts too.
   await sleep(20)
   const { result } = await session.post("Profiler.takePreciseCoverage")
   await session.post("Profiler.stopPreciseCoverage")

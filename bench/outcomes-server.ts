@@ -1,8 +1,8 @@
 /**
- * The imagined Claude of the simulator behind a real socket.
+ * The simulated Claude behind a real socket.
  *
- * It decides nothing: which request meets which fault is decided by the same state machine, with the same seed. An answer is
- * a stream of events if the request asks for one, else a message in one piece when the stream would have ended.
+ * The simulator's state machine, with the same seed, decides which request meets which fault. An answer is a stream of
+ * events if the request asks for one; otherwise it is one message, sent when the stream would have ended.
  */
 import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -15,9 +15,9 @@ import { now } from "./measure.ts"
 /** A server on a free port of 127.0.0.1. */
 export interface Served {
   readonly url: string
-  /** Begins the scenario at a time, in milliseconds since the epoch. Must be told before the first request. */
+  /** Begins the scenario at a time, in milliseconds since the epoch. Call it before the first request that counts. */
   readonly begin: (start: number) => void
-  /** Requests that have arrived. */
+  /** The number of requests since the scenario began. */
   readonly requests: () => number
   readonly close: () => void
 }
@@ -25,14 +25,14 @@ export interface Served {
 /** Serves one scenario with one seed. */
 export const serve = async ({ provider }: Entry, seed: number): Promise<Served> => {
   let epoch = now()
-  // Until it begins, all is well: processes warm up.
+  // No faults until the scenario begins, while the clients warm up.
   let machine = Provider.make({}, seed)
   let requests = 0
   const server = createServer((request, response) => {
     const chunks: Array<Buffer> = []
     request.on("data", (chunk: Buffer) => void chunks.push(chunk))
     request.on("end", () => {
-      // Our own clients send what the API takes.
+      // All clients are part of this benchmark, so their requests are valid.
       const params: Params = JSON.parse(Buffer.concat(chunks).toString())
       requests++
       const plan = machine.arrive(now() - epoch, params)
@@ -40,11 +40,11 @@ export const serve = async ({ provider }: Entry, seed: number): Promise<Served> 
       void write(plan, params, response)
     })
   })
-  // A connection that the server closes while a request is under way would be a fault that is not in the plan.
+  // If the server closed an idle connection just when a request arrives, that would be a fault outside the scenario.
   server.keepAliveTimeout = 600_000
   server.requestTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  // A server that listens on a port has such an address.
+  // The address of a server that listens on a port is an object.
   const { port } = server.address() as AddressInfo
   return {
     url: `http://127.0.0.1:${port}`,
@@ -61,14 +61,14 @@ export const serve = async ({ provider }: Entry, seed: number): Promise<Served> 
   }
 }
 
-/** What is read of a request. */
+/** The part of a request that the server reads. */
 interface Params {
   readonly model: string
   readonly max_tokens: number
   readonly stream?: boolean
 }
 
-/** Something that happens to a response, in milliseconds after its request. */
+/** A step of a response, `after` milliseconds after its request. */
 interface Step {
   readonly after: number
   readonly act: (response: ServerResponse) => unknown
@@ -106,18 +106,17 @@ const stepsOf = (plan: Provider.Plan, { model, stream = false }: Params): Readon
 
 const reset = (response: ServerResponse) => response.socket?.resetAndDestroy()
 
-/** One step after the other, also where the process is late. */
+/** Takes the steps in order, even if the process is late. */
 const write = async (plan: Provider.Plan, params: Params, response: ServerResponse) => {
   const arrived = now()
   for (const { act, after } of stepsOf(plan, params)) {
     await sleep(Math.max(0, arrived + after - now()))
-    // Its client may have left.
     if (response.destroyed) return
     act(response)
   }
 }
 
-/** The answer in one piece. */
+/** The answer as one message. */
 const messageOf = (plan: Events.Answer, model: string): string =>
   JSON.stringify({
     id: `msg_${plan.index}`,

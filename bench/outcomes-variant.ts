@@ -1,6 +1,7 @@
 /**
- * One contender in one scenario, in a process of its own: `node bench/outcomes-variant.ts <scenario> <contender> <seed> <url>`,
- * started by `outcomes.ts`. The rivals are the packages themselves, with the numbers that `lab/rivals.ts` gives for them.
+ * Runs one contender through one scenario, as a child process of `outcomes.ts`:
+ * `node bench/outcomes-variant.ts <scenario> <contender> <seed> <url>`. The rivals are the real packages, with the
+ * options that `lab/rivals.ts` assumes.
  */
 import { Duration } from "effect"
 import { setPriority } from "node:os"
@@ -13,25 +14,25 @@ import { trafficOf } from "../src/testing/simulator/scenario.ts"
 import { askOf, due, patienceOf, type Traffic } from "../src/testing/simulator/traffic.ts"
 import { now } from "./measure.ts"
 
-/** What came of the calls. */
+/** The results of the calls. */
 export interface Outcome {
   readonly calls: number
   readonly answered: number
-  /** How many calls failed with which error. */
+  /** The number of failed calls, by error. */
   readonly errors: Readonly<Record<string, number>>
-  /** By how many milliseconds the process was late: the 99th percentile of its event loop. */
+  /** The 99th percentile of the delay of the process's event loop, in milliseconds. */
   readonly late: number
 }
 
-/** When the scenario begins, in milliseconds since the epoch. */
+/** The message that starts the scenario. `at`: milliseconds since the epoch. */
 export interface Start {
   readonly at: number
 }
 
-/** One call, until it is answered with a message. It stops when the signal says so. */
+/** Makes one call. The signal aborts it. */
 type Call = (signal: AbortSignal) => Promise<unknown>
 
-/** A contender, ready to be asked by callers of one kind. */
+/** Prepares the calls of one kind of traffic. */
 type Contender = (traffic: Traffic) => Call
 
 const [name, column = "", seed = "", baseUrl = ""] = process.argv.slice(2)
@@ -69,7 +70,7 @@ const ours = async ({ guards, policy }: Simulator.Library): Promise<Contender> =
 // On the SDK
 // -----------------------------------------------------------------------------
 
-/** A call of the SDK that reads the text, as a program does: a page in place of a message is a `TypeError` there. */
+/** A call of the SDK that reads the text. With an HTML page instead of a message, reading it throws a `TypeError`. */
 const sdk = async (maxRetries: number) => {
   const { Anthropic } = await import("@anthropic-ai/sdk")
   const client = new Anthropic({ apiKey, baseURL: baseUrl, maxRetries })
@@ -83,7 +84,9 @@ const sdk = async (maxRetries: number) => {
   }
 }
 
-/** What is used of packages that are installed in this folder only. */
+// Types of the rivals, as far as they are used here. Written by hand, because the packages are installed in this folder
+// only.
+
 interface PRetry {
   readonly default: (call: () => Promise<unknown>, options: object) => Promise<unknown>
 }
@@ -106,7 +109,7 @@ interface Cockatiel {
 
 const installed = <Package>(name: string): Promise<Package> =>
   import(name).catch(() => {
-    throw new Error(`${name} is not there: npm install --prefix bench`)
+    throw new Error(`${name} is not installed: run npm install --prefix bench`)
   })
 
 const pRetry = async (): Promise<Contender> => {
@@ -122,7 +125,7 @@ const cockatiel = async (): Promise<Contender> => {
   const [create, cockatiel] = await Promise.all([sdk(0), installed<Cockatiel>("cockatiel")])
   const { BulkheadRejectedError, bulkhead, circuitBreaker, ConsecutiveBreaker } = cockatiel
   const { ExponentialBackoff, handleAll, handleWhen, retry, timeout, wrap } = cockatiel
-  /** A client that asks too much, or leaves, says nothing about the health of the API. */
+  /** Whether an error counts for the breaker: a full bulkhead and a 4xx say nothing about the health of the API. */
   const isUnwell = (error: Error) => !(error instanceof BulkheadRejectedError) && !(statusOf(error) < 500)
   const policy = wrap(
     retry(handleAll, { maxAttempts: 4, backoff: new ExponentialBackoff({ initialDelay: 1000, maxDelay: 8000 }) }),
@@ -175,7 +178,7 @@ const contenders: { readonly [C in Column]: () => Promise<Contender> } = {
 
 const isColumn = (name: string): name is Column => name in contenders
 
-/** The name of an error, or undefined if the call was answered before its caller left. */
+/** Makes a call. Returns the name of its error, or undefined if it was answered before its caller left. */
 const called = async (call: Call, patience: number): Promise<string | undefined> => {
   const controller = new AbortController()
   const left = new Promise<string>((resolve) => {
@@ -216,8 +219,8 @@ const run = async (contender: Contender, { at: start }: Start): Promise<Outcome>
 }
 
 if (!isColumn(column)) throw new RangeError(`there is no contender ${column}: ${Object.keys(contenders).join(", ")}`)
-// Code that runs for the first time is slow enough to change who is answered. Another instance warms it up: this one must not
-// remember any calls.
+// Warms up, because code that runs for the first time is slow enough to change which calls are answered. A second
+// instance of the contender does that, so that the measured one has no state yet.
 const [warm, contender] = [await contenders[column](), await contenders[column]()]
 for (const traffic of trafficOf(scenario)) {
   const call = warm(traffic)
@@ -225,7 +228,7 @@ for (const traffic of trafficOf(scenario)) {
     await Promise.all(Array.from({ length: 4 }, () => called(call, 30_000)))
   }
 }
-// Real time on a machine that does other work: few may do so, and the others go without.
+// Raises the priority of the process, if the user may do so.
 try {
   setPriority(-10)
 } catch {}

@@ -1,13 +1,12 @@
 /**
- * What becomes of calls, counted over real sockets beside the simulator: `node bench/outcomes.ts`, or
- * `node bench/outcomes.ts a c4` for some scenarios.
+ * Checks the simulator against reality: `node bench/outcomes.ts`, or `node bench/outcomes.ts a c4` for some scenarios.
  *
- * The simulator is worth what it predicts. Here the library and the rivals run as they are installed, each in a process of
- * its own, against a server of its own, in real time. The server decides by the state machine and the seed of the simulator,
- * so that both meet the same faults; only the random waits of the contenders differ. Counts, not timings.
+ * The library and the installed rivals run over real sockets in real time, each in its own process with its own server.
+ * The server uses the simulator's state machine and seed, so that both runs meet the same faults; only the random waits of
+ * the contenders differ. Compares counts of answered calls and requests, no times.
  *
- * A count agrees if it is within `noise` of what the simulator gives for the seed, or in the range that the simulator gives
- * for five seeds, widened by the same. Ends with exit code 1 if one does not, or if a process failed.
+ * A count agrees if it is in the range that the simulator gives for this seed and five seeds, widened by `noise`. Ends
+ * with exit code 1 if a count does not agree, or if a process failed.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
@@ -23,16 +22,16 @@ import { count, now, table } from "./measure.ts"
 import { serve, type Served } from "./outcomes-server.ts"
 import type { Outcome, Start } from "./outcomes-variant.ts"
 
-/** Counts may differ by this share of the calls, or of the requests. */
+/** The tolerance of a count, as a share of the calls or of the requests. */
 const noise = 0.04
 
-/** A cell whose process is later than this, in milliseconds, is run once more: the 99th percentile of its event loop. */
+/** A cell runs once more if the 99th percentile of its event-loop delay is above this, in milliseconds. */
 const tooLate = 50
 
-/** So many seeds show how much a seed changes. */
+/** How many seeds the simulator runs, to show how much the seed matters. */
 const rangeSeeds = 5
 
-/** Scenarios that end within two minutes of real time. */
+/** The scenarios that end within two minutes of real time. */
 const names = ["a", "a4", "b35", "b50", "m1", "c", "c4", "i"]
 
 const titles: { readonly [C in Column]: string } = {
@@ -60,7 +59,9 @@ const unknown = [
 ]
 if (unknown.length > 0) {
   throw new RangeError(
-    `there is no ${unknown.join(", ")}: scenarios are ${names.join(", ")}; contenders ours, ${columns.join(", ")}`
+    `there is no ${unknown.join(", ")}: the scenarios are ${names.join(", ")}; the contenders are ours, ${
+      columns.join(", ")
+    }`
   )
 }
 const seeds = Array.from({ length: count("seeds", flags.seeds) }, (_, index) => index + 1)
@@ -77,7 +78,7 @@ const progress = (text: string) => {
 // The simulator
 // -----------------------------------------------------------------------------
 
-/** All results of a scenario. Threads of the lab run it, so that both print the same. */
+/** Simulates the chosen scenarios in worker threads of the lab, so that the results are those of `npm run lab`. */
 const simulate = async (): Promise<ReadonlyArray<Simulator.Result>> => {
   const all = Array.from({ length: Math.max(rangeSeeds, seeds.length) }, (_, index) => index + 1)
   const results: Array<Simulator.Result> = []
@@ -111,7 +112,7 @@ interface Cell {
   readonly seed: number
 }
 
-/** What came of it over sockets, or why there is nothing. */
+/** The result of a cell over sockets, or why there is none. */
 type Measured = Outcome & { readonly requests: number } | { readonly failure: string }
 
 /** When the last caller has left, in milliseconds after the start. */
@@ -128,7 +129,7 @@ const lengthOf = (entry: Entry, seed: number): number => {
 /** How long a process may take to start, and to end after the last caller has left. */
 const grace = { start: 60_000, end: 15_000 }
 
-/** The next message of a child, unless it ends or is late: then it is killed. */
+/** Waits for the next message of a child. Fails if the child ends, or sends nothing in time. */
 const next = async (child: ChildProcess, millis: number): Promise<unknown> => {
   const controller = new AbortController()
   const { signal } = controller
@@ -147,7 +148,7 @@ const next = async (child: ChildProcess, millis: number): Promise<unknown> => {
   }
 }
 
-/** Real time, on a machine that does other work. Few may ask for it; others go without. */
+/** Sets the priority of this process, if the user may do so. */
 const prioritize = (priority: number) => {
   try {
     setPriority(priority)
@@ -172,7 +173,7 @@ const startCell = async (cell: Cell): Promise<Started> => {
 const runTogether = async (cells: ReadonlyArray<Cell>): Promise<ReadonlyMap<Cell, Measured>> => {
   const started: Array<Started> = []
   const waiting = [...cells]
-  // Starting costs most of the time of a processor: all at once would be late.
+  // One start at a time per processor: a start keeps a processor busy, and all at once would exceed `grace.start`.
   await Promise.all(Array.from({ length: availableParallelism() }, async () => {
     for (let cell = waiting.shift(); cell !== undefined; cell = waiting.shift()) started.push(await startCell(cell))
   }))
@@ -186,7 +187,7 @@ const runTogether = async (cells: ReadonlyArray<Cell>): Promise<ReadonlyMap<Cell
       child.send(message)
       const limit = lengthOf(cell.entry, cell.seed) + grace.end
       const outcome = await next(child, limit).then(
-        // The variant sends nothing else.
+        // Cast: the variant sends only outcomes.
         (outcome) => ({ ...(outcome as Outcome), requests: server.requests() }),
         (error) => ({ failure: String(error) })
       )
@@ -203,7 +204,7 @@ const runTogether = async (cells: ReadonlyArray<Cell>): Promise<ReadonlyMap<Cell
   }
 }
 
-/** Whether a process failed, or was so late that the machine was measured and not the contender. */
+/** Whether a process failed, or was so late that the result shows the machine rather than the contender. */
 const isDisturbed = (outcome: Measured) => latenessOf(outcome) > tooLate
 
 const latenessOf = (outcome: Measured | undefined) =>
@@ -217,7 +218,7 @@ const runAll = async (cells: ReadonlyArray<Cell>): Promise<ReadonlyMap<Cell, Mea
     const seconds = Math.round(Math.max(...some.map(({ entry, seed }) => lengthOf(entry, seed))) / 1000)
     progress(`sockets: ${measured.size} of ${cells.length} cells measured; ${some.length} run for about ${seconds} s`)
     for (const [cell, outcome] of await runTogether(some)) {
-      // Once more, when all others are done. The quieter run counts.
+      // A disturbed cell runs once more after all others. The run with the smaller delay counts.
       const before = measured.get(cell)
       if (before === undefined && isDisturbed(outcome)) left.push(cell)
       if (latenessOf(outcome) <= latenessOf(before)) measured.set(cell, outcome)
@@ -231,7 +232,7 @@ const runAll = async (cells: ReadonlyArray<Cell>): Promise<ReadonlyMap<Cell, Mea
 // Comparing
 // -----------------------------------------------------------------------------
 
-/** Whether a count is what the simulator says, within the noise: `unit` is what `noise` is a share of. */
+/** Whether a measured count agrees with the simulator. `noise` is a share of `unit`. */
 const agrees = (value: number, simulated: number, range: ReadonlyArray<number>, unit: number): boolean => {
   const all = [...range, simulated]
   const width = noise * unit
@@ -244,7 +245,7 @@ const rangeOf = (values: ReadonlyArray<number>): string => {
 }
 
 const simulated = await simulate()
-/** The longest first, so that what runs together ends together. */
+/** The longest first, so that cells that run together end at about the same time. */
 const cells = chosen
   .flatMap((entry) => seeds.flatMap((seed) => contenders.map((column): Cell => ({ entry, column, seed }))))
   .toSorted((a, b) => lengthOf(b.entry, b.seed) - lengthOf(a.entry, a.seed))
@@ -304,6 +305,10 @@ if (!flags.json) {
   console.log(table(["scenario", "sockets", "simulator", "five seeds", "differs"], rows))
 }
 if (differ > 0) {
-  console.error(`\n${differ} of ${cells.length} differ by more than the noise: ${noise * 100} % around five seeds.`)
+  console.error(
+    `\n${differ} of ${cells.length} results are more than ${
+      noise * 100
+    } % outside the range that the simulator gives for five seeds.`
+  )
   process.exitCode = 1
 }

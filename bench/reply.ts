@@ -1,9 +1,9 @@
 /**
  * The answer of the benchmarks: one text, as a message in JSON and as the ten events of a stream.
  *
- * Written out here and not taken from `src/testing`, so that the figures do not move when the fakes do.
+ * Does not use `src/testing`, so that a change to the fakes does not change the figures.
  */
-/** The whole text. */
+
 export const text = "A circuit breaker stops sending requests to a service that keeps failing. ".repeat(9)
 const deltas = 4
 
@@ -22,7 +22,7 @@ const message = {
   usage: { ...usage, output_tokens: 1, service_tier: "standard" }
 }
 
-/** The message in one piece. */
+/** The answer as one message. */
 export const json = JSON.stringify({
   ...message,
   content: [{ type: "text", text, citations: null }],
@@ -57,10 +57,10 @@ const streamed = (pieces: ReadonlyArray<string>): ReadonlyArray<string> => [
   event("message_stop", {})
 ]
 
-/** The same, event by event. */
+/** The answer as events. */
 export const events = streamed(Array.from({ length: deltas }, (_, i) => text.slice(i * size, (i + 1) * size)))
 
-/** A long answer, in so many pieces of a few words, as a model writes them. */
+/** The events of a long answer, with a few words in each of its `pieces`. */
 export const longEvents = (pieces: number): ReadonlyArray<string> =>
   streamed(Array.from({ length: pieces }, (_, i) => `word ${i} of many `))
 
@@ -70,7 +70,7 @@ const bucket = (name: string, limit: number) => ({
   [`anthropic-ratelimit-${name}-reset`]: "2026-11-22T18:40:00Z"
 })
 
-/** The headers that the API sends with both, names and values in turns. Guards keep to the limits: they are never reached. */
+/** The headers that the API sends, names and values in turn. The rate limits are too high to be reached, because guards obey them. */
 export const headers: ReadonlyArray<string> = Object.entries({
   "request-id": "req_bench_0001",
   "anthropic-organization-id": "5a2f0c1e-7d34-4b8a-9f61-2c0de81b7a90",

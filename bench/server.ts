@@ -1,8 +1,7 @@
 /**
- * The server that the calls are made to, run as a child process: `node bench/server.ts [writes]`.
+ * The server of the benchmarks, run as a child process: `node bench/server.ts [writes]`.
  *
- * It does as little as it can: both replies are bytes before the first request comes. One text, as a message in JSON
- * or as the events of a stream, with the headers of the API. The events go out in as many writes as are asked for.
+ * Its answer is prepared before the first request: a message in JSON, or the events of a stream in `writes` pieces.
  */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -34,16 +33,16 @@ const server = createServer((request, response) => {
       const piece = pieces[next++]
       if (next === pieces.length) return void response.end(piece)
       response.write(piece)
-      // Long enough for the client to have read it: a model writes its events one by one.
+      // A pause in which the client reads the piece, as it does when a model writes its events one by one.
       setTimeout(write, 1)
     }
     write()
   })
 })
-// No connection is closed between two slices of one client.
+// Longer than the time between two slices of a client, so that its connections stay open.
 server.keepAliveTimeout = 600_000
 server.listen(0, "127.0.0.1", () => {
-  // A server that listens on a port has such an address.
+  // The address of a server that listens on a port is an object.
   const { port } = server.address() as AddressInfo
   if (process.send === undefined) console.log(`http://127.0.0.1:${port}`)
   else process.send({ port })

@@ -1,8 +1,8 @@
 /**
- * The server that streams are read from, run as a child process: `node bench/stream-server.ts [events]`.
+ * The server for `stream.ts`, run as a child process: `node bench/stream-server.ts [events]`.
  *
- * The same answer of so many pieces of text, in two ways: under `/bulk` as fast as the socket takes it, under `/chunks`
- * every event in a write of its own, one for each turn of the event loop. Both are bytes before the first request comes.
+ * Sends a prepared answer with `events` pieces of text: under `/bulk` in one write, under `/chunks` each event in its own
+ * write, one per turn of the event loop.
  */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -27,10 +27,10 @@ const server = createServer((request, response) => {
     write()
   })
 })
-// No connection is closed between two slices of one client.
+// Longer than the time between two slices of a client, so that its connections stay open.
 server.keepAliveTimeout = 600_000
 server.listen(0, "127.0.0.1", () => {
-  // A server that listens on a port has such an address.
+  // The address of a server that listens on a port is an object.
   const { port } = server.address() as AddressInfo
   if (process.send === undefined) console.log(`http://127.0.0.1:${port}`)
   else process.send({ port })

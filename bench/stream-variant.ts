@@ -1,16 +1,16 @@
 /**
- * One way to read a stream, in a process of its own: `node bench/stream-variant.ts <key> <url> <events>`, asked for
- * slices by `stream.ts`. Imports what its way needs and nothing else, as `variant.ts` does.
+ * Measures one way to read a stream, as a child process of `stream.ts`, which sends the slices:
+ * `node bench/stream-variant.ts <key> <url> <events>`. Imports only the modules of that way, as `variant.ts` does.
  */
 import { cpu, lowerQuartile, median } from "./measure.ts"
 
-/** How the server sends, and for how long streams are read, one after the other. */
+/** A time in which streams are read one after the other. `mode`: how the server sends them. */
 export interface Slice {
   readonly mode: "bulk" | "chunks"
   readonly millis: number
 }
 
-/** Microseconds of CPU and of time for an event, and the median time from asking to the first event. */
+/** Microseconds: the CPU and wall-clock time per event, and the time from a request to its first event (`first`). */
 export interface Sample {
   readonly cpu: number
   readonly wall: number
@@ -18,7 +18,7 @@ export interface Sample {
   readonly streams: number
 }
 
-/** Reads one stream to its end, and says so at each event. */
+/** Reads one stream to its end, and calls `onEvent` for each event. */
 type Read = (onEvent: () => void) => Promise<unknown>
 
 const [key = "", url = "", expected = ""] = process.argv.slice(2)
@@ -88,7 +88,7 @@ const sample = async (read: Read, millis: number): Promise<Sample> => {
     await read(() => {
       if (events++ === before) waits.push((performance.now() - asked) * 1000)
     })
-    // A variant that reads less than the others would win.
+    // A variant that read fewer events than the others would look faster.
     if (events - before !== Number(expected)) throw new Error(`${key} read ${events - before} of ${expected} events`)
   }
   return {

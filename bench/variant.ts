@@ -1,27 +1,27 @@
 /**
- * One way to call, in a process of its own: `node bench/variant.ts <key> <url>`, asked for slices by `call.ts`.
+ * Measures one way to call, as a child process of `call.ts`, which sends the slices: `node bench/variant.ts <key> <url>`.
  *
- * Imports what its way needs and nothing else: the package undici and Node's `fetch` share a global dispatcher, which
- * is the one of whoever was loaded first.
+ * Imports only the modules of that way, because the package undici and Node's `fetch` share a global dispatcher, and
+ * whichever is loaded first sets it.
  */
 import { setTimeout as sleep } from "node:timers/promises"
 import { cpu, median } from "./measure.ts"
 import { text } from "./reply.ts"
 
-/** How to spend some time: calls from so many loops at once. */
+/** A time in which `concurrency` loops make calls. */
 export interface Slice {
   readonly concurrency: number
   readonly millis: number
 }
 
-/** What a call cost in it: microseconds of CPU, and the median of how long it took. */
+/** The cost of a call in a slice, in microseconds: its CPU time, and the median of its duration (`p50`). */
 export interface Sample {
   readonly cpu: number
   readonly p50: number
   readonly calls: number
 }
 
-/** One call, to its last byte. Gives the text, where it reads one. */
+/** Makes one call and reads it to its end. Returns the text, if the variant reads it. */
 type Call = () => Promise<string | undefined>
 
 const [key = "", baseUrl = ""] = process.argv.slice(2)
@@ -108,7 +108,7 @@ const onUndici = async () => {
   return { Claude, Policy, runtime: ManagedRuntime.make(NodeAnthropic.layer({ apiKey, baseUrl })) }
 }
 
-/** Calls from so many loops for a slice, and waits for what is left over: closing is part of the cost. */
+/** Makes calls for a slice, and then waits for the work that they left for later, which is part of their cost. */
 const sample = async (call: Call, { concurrency, millis }: Slice): Promise<Sample> => {
   const waits: Array<number> = []
   const cpuBefore = cpu()
@@ -126,7 +126,7 @@ const sample = async (call: Call, { concurrency, millis }: Slice): Promise<Sampl
 const make = makeCall[key]
 if (make === undefined) throw new RangeError(`there is no variant ${key}: ${Object.keys(makeCall).join(", ")}`)
 const call = await make()
-// A variant that does less than the others would win.
+// A variant that read less than the others would look faster.
 const read = await call()
 if (read !== undefined && read !== text) throw new Error(`${key} does not read the whole text`)
 process.on("message", (slice: Slice) => void sample(call, slice).then((taken) => process.send?.(taken)))

@@ -1,8 +1,8 @@
 /**
- * All scenarios, beside what others do: `npm run lab`, or `npm run lab a b35` for some of them.
+ * Runs this library and its rivals through all scenarios: `npm run lab`, or `npm run lab a b35` for some of them.
  *
- * `--seeds N` runs each with N seeds (1) and shows the medians; `--json` prints every result as one line of JSON,
- * `--markdown` the table of the README.
+ * `--seeds N` runs each scenario with N seeds (default: 1) and prints the medians; `--json` prints each result as a line
+ * of JSON; `--markdown` prints the table of the README.
  */
 import * as Os from "node:os"
 import { parseArgs } from "node:util"
@@ -23,21 +23,21 @@ const { positionals, values } = parseArgs({
 const unknown = positionals.filter((name) => !scenarios.some((entry) => entry.name === name))
 if (unknown.length > 0) {
   console.error(
-    `No scenario is named ${unknown.join(", ")}. There are: ${scenarios.map(({ name }) => name).join(", ")}`
+    `No scenario is named ${unknown.join(", ")}. The scenarios are: ${scenarios.map(({ name }) => name).join(", ")}`
   )
   process.exit(1)
 }
 const chosen = scenarios.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
 const seeds = Array.from({ length: Math.max(1, Number(values.seeds) || 1) }, (_, index) => index + 1)
 
-/** What the worker sends for each scenario. */
+/** A worker sends one for each scenario. */
 type Message = { readonly name: string; readonly results: ReadonlyArray<Simulator.Result> }
 
 const results = new Map<string, ReadonlyArray<Simulator.Result>>()
 let next = 0
 let printed = 0
 
-/** Prints in the order of the list, as soon as all before it are there. */
+/** Prints the results that have arrived, in the order of the scenarios: each waits for the ones before it. */
 const print = () => {
   for (let entry = chosen[printed]; entry !== undefined; entry = chosen[++printed]) {
     const found = results.get(entry.name)

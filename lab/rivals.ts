@@ -1,7 +1,9 @@
 /**
- * What others do, as strategies: rules and numbers from their sources. Effect's HttpClient runs itself.
+ * Other libraries as strategies of the simulator, with rules and numbers from their sources. Only Effect's `HttpClient`
+ * runs its own code.
  *
- * None of them has a limit on silence, but cockatiel's time-out; the caller's patience ends them all.
+ * Except for cockatiel's time-out, none of them limits how long an answer may be silent: a call ends when its caller
+ * loses patience.
  */
 import { Effect, Random } from "effect"
 import type { Simulator } from "../src/testing/index.ts"
@@ -15,9 +17,9 @@ import type { Entry } from "./scenarios.ts"
 // -----------------------------------------------------------------------------
 
 /**
- * `@anthropic-ai/sdk` 1.12, `src/client.ts`: `maxRetries` 2; retries 408, 409, 429, 5xx and connection errors, as
- * `x-should-retry` says; waits for `retry-after`, else 0.5 s doubled up to 8 s, less up to a quarter. A body that breaks, or is
- * not a message, is not retried.
+ * `@anthropic-ai/sdk` 1.12, `src/client.ts`: `maxRetries` is 2. It retries connection errors, the statuses 408, 409, 429
+ * and 5xx, and whatever `x-should-retry` marks. It waits for `retry-after`, or else 0.5 s, doubled up to 8 s, minus up to
+ * a quarter at random. It does not retry a body that breaks off or is not a message.
  */
 export const sdk: Rival = {
   name: "sdk",
@@ -42,10 +44,11 @@ const isRetriedBySdk = ({ headers, kind, status = 0 }: Simulator.Failure): boole
 // -----------------------------------------------------------------------------
 
 /**
- * `p-retry` 9 around the SDK without retries: 4 retries, `minTimeout` 1 s, `maxTimeout` 8 s, `randomize`. `index.js`,
- * `calculateDelay`: `min(maxTimeout, random in [1, 2) * minTimeout * 2 ** retry)`. It reads no `retry-after`, and retries every
- * error but a `TypeError` that no network caused. The text of a page with status 200, read as a message, is such an error. Two
- * retries where another model can answer, as in the measurement.
+ * `p-retry` 9 around the SDK, whose own retries are off: 4 retries, `minTimeout` 1 s, `maxTimeout` 8 s, `randomize`. The
+ * wait, from `calculateDelay` in `index.js`: `min(maxTimeout, random in [1, 2) * minTimeout * 2 ** retry)`. It ignores
+ * `retry-after`, and retries every error except a `TypeError` with another cause than the network. An HTML page with
+ * status 200, read as a message, causes such an error. With fallback models there are 2 retries, as when it was measured
+ * over sockets.
  */
 export const pRetry: Rival = {
   name: "p-retry",
@@ -63,9 +66,4 @@ export const pRetry: Rival = {
 
 const isPage = (error: unknown): boolean => isFailure(error) && error.kind === "notAMessage"
 
-// -----------------------------------------------------------------------------
-// All
-// -----------------------------------------------------------------------------
-
-/** All of them. */
 export const rivals = (entry: Entry): ReadonlyArray<Rival> => [sdk, pRetry, cockatiel(entry), effect(entry)]

@@ -1,7 +1,7 @@
 /**
- * What the library is measured by: the incidents, limits and mixes in which it, or a rival, was found wanting.
+ * The scenarios of the lab: incidents, rate limits and mixes of traffic in which this library or a rival did badly.
  *
- * `measured` is what came over real sockets (bench/README.md has the set-up): calls answered, requests in brackets.
+ * `measured` has the results over real sockets, with the requests in brackets (bench/README.md describes the set-up).
  */
 import type { Entry } from "./scenarios/entry.ts"
 import { measured } from "./scenarios/measured.ts"
@@ -9,5 +9,5 @@ import { wanting } from "./scenarios/wanting.ts"
 
 export { type Column, columns, type Entry } from "./scenarios/entry.ts"
 
-/** All of them, in the order of the table. */
+/** All scenarios, in the order of the printed table. */
 export const scenarios: ReadonlyArray<Entry> = [...measured, ...wanting]

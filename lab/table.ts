@@ -22,14 +22,14 @@ const line = (name: string, calls: string, cells: ReadonlyArray<string>) =>
   }`
     .trimEnd()
 
-/** The head of the table. */
+/** The heading above the printed table. */
 export const header = [
-  "Calls answered (requests sent), the median over the seeds; * is the best. Below: over sockets, before the guards were mended.",
+  "Calls answered (requests sent), the median over the seeds; * marks the best. Below: over sockets, before the guards were improved.",
   "",
   bold(line("scenario", "calls", columns.map((column) => titles[column])))
 ].join("\n")
 
-/** The line of one scenario, and what was measured. */
+/** The rows of one scenario: its results, then the known results over sockets and the notes. */
 export const row = (entry: Entry, results: ReadonlyArray<Simulator.Result>): string => {
   const of = (column: Column) => results.filter(({ contender }) => contender === column)
   const answered = columns.map((column) => median(of(column).map(({ answered }) => answered)))
@@ -44,14 +44,14 @@ export const row = (entry: Entry, results: ReadonlyArray<Simulator.Result>): str
     line(entry.name, String(results[0]?.calls), cells),
     ...(known.some((cell) => cell !== "") ? [dim(line("  measured", "", known))] : []),
     ...(found === undefined ? [] : [dim(`  found before: ${found}`)]),
-    ...(bound === undefined ? [] : [dim(`  bound: ${bound}`)])
+    ...(bound === undefined ? [] : [dim(`  why fewer: ${bound}`)])
   ].join("\n")
 }
 
-/** The head of the table of the README. */
+/** The heading of the README's table. */
 export const markdownHeader = "| scenario | calls | with guards | best other |\n|---|---|---|---|"
 
-/** The line of one scenario in the README: the median over the seeds, beside the best of the others. */
+/** The row of one scenario in the README's table: the medians of this library with guards, and of the best rival. */
 export const markdown = (entry: Entry, results: ReadonlyArray<Simulator.Result>): string => {
   const cell = (column: Column) => {
     const own = results.filter(({ contender }) => contender === column)
@@ -70,7 +70,7 @@ export const markdown = (entry: Entry, results: ReadonlyArray<Simulator.Result>)
   } |`
 }
 
-/** All that is known of one scenario. */
+/** Every figure of one scenario, for each contender and seed. */
 export const details = (entry: Entry, results: ReadonlyArray<Simulator.Result>): string => {
   const lines = results.map((result) => {
     const { abandoned, circuitsOpened, latency, peak, rateLimited, recovery, requestsDuring, timeToError } = result

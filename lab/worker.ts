@@ -1,4 +1,4 @@
-/** Runs scenarios in a thread of its own. */
+/** A worker thread that runs one scenario with all contenders for each message. */
 import { Effect } from "effect"
 import { parentPort } from "node:worker_threads"
 import { Simulator } from "../src/testing/index.ts"

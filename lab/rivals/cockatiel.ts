@@ -1,4 +1,4 @@
-/** What `cockatiel` does. */
+/** The rules of `cockatiel`, as a strategy of the simulator. */
 import { Cause, Clock, Deferred, Effect, Exit, Random, Semaphore } from "effect"
 import { hasProperty } from "effect/Predicate"
 import type { Entry } from "../scenarios.ts"
@@ -7,7 +7,8 @@ import { isFailure, retrying, type Rival, type Send, withFallbacks } from "./str
 /**
  * `cockatiel` 4.0: `wrap(retry, circuitBreaker, bulkhead, timeout)`. Retry: 4 retries, `ExponentialBackoff` with
  * `initialDelay` 1 s and `maxDelay` 8 s, whose generator is Polly's decorrelated jitter (`src/backoff/ExponentialBackoffGenerators.ts`).
- * Breaker: `ConsecutiveBreaker(5)`, half-open after 10 s with one probe, for which all others wait. Bulkhead: 64, queue 200.
+ * Breaker: `ConsecutiveBreaker(5)`, half-open after 10 s with one probe, for which all other calls wait. Bulkhead: 64, queue
+ * 200.
  */
 export const cockatiel = ({ silence = "8 seconds", timeout = silence }: Entry): Rival => ({
   name: "cockatiel",
@@ -43,7 +44,7 @@ type Circuit =
   | { readonly state: "open"; readonly since: number }
   | { readonly state: "half-open"; readonly probe: Deferred.Deferred<void> }
 
-/** `src/CircuitBreakerPolicy.ts` and `src/breaker/ConsecutiveBreaker.ts`. */
+/** As in `src/CircuitBreakerPolicy.ts` and `src/breaker/ConsecutiveBreaker.ts` of cockatiel. */
 const makeBreaker = (): Breaker => {
   let circuit: Circuit = { state: "closed" }
   let failures = 0
@@ -68,7 +69,7 @@ const makeBreaker = (): Breaker => {
     Effect.map(Clock.currentTimeMillis, (now) => {
       if (Exit.isSuccess(exit)) failures = 0
       if (Exit.isFailure(exit) && isUnwell(Cause.squash(exit.cause))) {
-        // Also what began before the circuit opened opens one that is probed.
+        // A failure opens a half-open circuit again, even if its call began before the circuit first opened.
         if (opens(++failures) && circuit.state !== "open") circuit = { state: "open", since: now }
       } else if (isProbe && circuit.state === "half-open") {
         circuit = { state: "closed" }
@@ -77,12 +78,12 @@ const makeBreaker = (): Breaker => {
   return execute
 }
 
-/** 5xx, resets, time-outs, broken streams and pages; no 4xx. */
+/** Whether a failure counts for the breaker: any except a 4xx or a full bulkhead. */
 const isUnwell = (error: unknown): boolean =>
   hasProperty(error, "kind") && error.kind !== "bulkhead" &&
   !(isFailure(error) && error.kind === "status" && (error.status ?? 0) < 500)
 
-/** `src/BulkheadPolicy.ts`: who finds the queue full is rejected. */
+/** As in `src/BulkheadPolicy.ts` of cockatiel: a call that finds the queue full is rejected. */
 const makeBulkhead = (max: number, queue: number) => {
   const slots = Semaphore.makeUnsafe(max)
   let inside = 0

@@ -1,4 +1,4 @@
-/** What `HttpClient` of Effect does: it runs itself. */
+/** Effect's own `HttpClient`, which sends its requests to the simulator. */
 import { Context, Effect, Layer, Schedule } from "effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
@@ -8,12 +8,12 @@ import * as RateLimiter from "effect/persistence/RateLimiter"
 import type { Entry } from "../scenarios.ts"
 import { type Rival, type Sending as Send, withFallbacks } from "./strategy.ts"
 
-/** The request that the client sends for the call that runs. */
+/** The simulated request of the current call. The transport below sends it. */
 const Sending = Context.Reference<Send>("lab/Sending", {
   defaultValue: () => Effect.die("there is no call")
 })
 
-/** A transport of `HttpClient` that sends what the call that runs sends. */
+/** A transport for `HttpClient` that sends the simulated request of the current call, and returns its response. */
 const transport = HttpClient.make((request, _url, _signal, fiber) => {
   const respond = (status: number, headers: Readonly<Record<string, string>>) =>
     HttpClientResponse.fromWeb(request, new Response(null, { status: Math.min(status, 599), headers }))
@@ -36,9 +36,9 @@ const isOverloaded = (error: unknown): boolean =>
   HttpClientError.isHttpClientError(error) && error.response?.status === 529
 
 /**
- * `effect/http/HttpClient` itself: `filterStatusOk`, `retryTransient` with 3 retries of 1 s doubled and jittered, told that a
- * 529 is transient too (it is not in its list), and, where the account has limits, `withRateLimiter` with a token bucket of
- * a second.
+ * Adds to a client `filterStatusOk`, and `retryTransient` with 3 jittered retries after 1, 2 and 4 s. A 529 is passed as
+ * transient, because Effect's own list lacks it. If the account has limits, adds `withRateLimiter` with a token bucket
+ * that holds one second of requests.
  */
 export const resilient = (
   client: HttpClient.HttpClient,
@@ -64,7 +64,7 @@ const retried = <E>(client: HttpClient.HttpClient.With<E>) =>
     })
   )
 
-/** The client, on a transport that sends what the strategy is given. */
+/** The client on the simulated transport, as a strategy. */
 export const effect = (entry: Entry): Rival => ({
   name: "effect",
   strategy: () => {

@@ -1,30 +1,30 @@
-/** A scenario of the lab, and what scenarios share. */
+/** The type of the lab's scenarios, and values that several of them use. */
 import type { Guards, Quota } from "../../src/index.ts"
 import type { Simulator } from "../../src/testing/index.ts"
 
-/** The columns of the table. */
+/** The columns of the printed table, one per contender. */
 export const columns = ["guarded", "without", "sdk", "p-retry", "cockatiel", "effect"] as const
 
 export type Column = (typeof columns)[number]
 
-/** A scenario of the lab. */
 export interface Entry extends Simulator.Scenario {
+  /** One line for the printed table. */
   readonly about: string
-  /** The limits of the account, as its console states them. */
+  /** The rate limits of the account, as the API console states them. */
   readonly quota?: Quota.Options | undefined
-  /** Guards, where those of the README cannot be meant. */
+  /** Replaces the guards of the README, if they do not fit the scenario. */
   readonly guards?: Guards.Guards | undefined
-  /** How long a whole answer may take, for clients that can limit nothing else: as long as it may be silent. */
+  /** The time-out for a whole answer, for clients that cannot limit its silence. Default: `silence`. */
   readonly timeout?: Time | undefined
-  /** Calls answered (requests sent), as measured over sockets before the guards were mended. */
+  /** Calls answered (requests sent) over real sockets, with the guards as they were before they were improved. */
   readonly measured?: { readonly [C in Column]?: string } | undefined
-  /** What was found before the guards were mended, in words. */
+  /** The fault that the scenario showed before the guards were improved. */
   readonly found?: string | undefined
-  /** Why the guards cannot answer as many calls as the best of the others. */
+  /** Why the guards cannot answer as many calls as the best rival. */
   readonly bound?: string | undefined
 }
 
-/** An incident of 529s, or of another fault. */
+/** An incident in which every request gets a 529; `more` may change that. */
 export const down = (
   from: Time,
   to: Time,

@@ -1,4 +1,4 @@
-/** The scenarios that were measured over sockets. */
+/** The scenarios that were also measured over real sockets. */
 import { down, type Entry, haiku, sonnet } from "./entry.ts"
 
 const incidents: ReadonlyArray<Entry> = [
@@ -178,5 +178,4 @@ const models: ReadonlyArray<Entry> = [
   }
 ]
 
-/** All of them. */
 export const measured = [...incidents, ...errors, ...limits, ...models]

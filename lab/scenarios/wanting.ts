@@ -1,4 +1,4 @@
-/** The scenarios in which the guards were found wanting. */
+/** The scenarios that were written for faults of the guards, or to show that there are none. */
 import type { Guards } from "../../src/index.ts"
 import { down, type Entry, haiku, opus } from "./entry.ts"
 
@@ -25,7 +25,7 @@ const models: ReadonlyArray<Entry> = [
   }
 ]
 
-/** Six hundred answers at a time do not fit into 64 slots. */
+/** No concurrency limit: in the scenarios with long answers, hundreds of calls run at once. */
 const circuitOnly: Guards.Guards = { circuit: {} }
 
 const longAnswers: ReadonlyArray<Entry> = [
@@ -36,7 +36,7 @@ const longAnswers: ReadonlyArray<Entry> = [
     traffic: { arrivals: { perSecond: 10 }, to: "10 minutes", patience: "5 minutes" },
     guards: circuitOnly,
     timeout: "2 minutes",
-    found: "2–4 trips in ten minutes, 32–73 % lost"
+    found: "the circuit opens 2–4 times in ten minutes, and 32–73 % of the calls are lost"
   },
   {
     name: "long-outage",
@@ -81,7 +81,7 @@ const longAnswers: ReadonlyArray<Entry> = [
     traffic: { arrivals: { perSecond: 5 }, to: "4 minutes", patience: "40 seconds" },
     silence: "15 seconds",
     bound:
-      "an answer looks well until it breaks, after 4 s: circuit and budget learn late, here 37 % fewer requests are sent"
+      "circuit and budget learn only when an answer breaks off, after 4 s on average; the guards send 37 % fewer requests"
   }
 ]
 
@@ -93,7 +93,7 @@ const load: ReadonlyArray<Entry> = [
     traffic: { arrivals: { jobs: 1000 }, patience: "15 minutes" },
     guards: { concurrency: { min: 1, max: 64, queue: 1000, maxWait: "15 minutes" }, circuit: {} },
     silence: "15 seconds",
-    found: "424–454 s and up to 302 429s; 160 s is ideal"
+    found: "took 424–454 s, with up to 302 429s; the ideal is 160 s"
   },
   {
     name: "429-no-quota",
@@ -117,7 +117,7 @@ const load: ReadonlyArray<Entry> = [
     about: "12 calls/min with 30 % errors for an hour",
     provider: { faults: { overloaded: 0.3 } },
     traffic: { arrivals: { perSecond: 0.2 }, to: "1 hour" },
-    found: "17.8 trips an hour"
+    found: "the circuit opens 17.8 times an hour"
   },
   {
     name: "jobs-outage",
@@ -135,12 +135,11 @@ const load: ReadonlyArray<Entry> = [
     ],
     timeout: "15 seconds",
     found: "3 of 150 of the small tenant's calls answered",
-    bound:
-      "64 calls may run and 200 wait, as set: all 150 of the small tenant are answered, and the flood is told at once"
+    bound: "64 calls may run and 200 may wait: the small tenant gets all 150 answers, and the flood is rejected at once"
   }
 ]
 
-/** What is asked before the chats, and input tokens per minute that the account has for it. */
+/** Requests with many tokens that precede the short chats, and the account's input tokens per minute. */
 const heavy = [
   { name: "documents", prompt: { documents: 1 }, inputTokens: 800_000, found: "43 of 100 chats answered" },
   { name: "images", prompt: { images: 1 }, inputTokens: 30_000 },
@@ -170,7 +169,7 @@ const quota: ReadonlyArray<Entry> = [
     },
     traffic: { arrivals: { jobs: 20 }, patience: "1 minute", prompt: { cached: 112_000 } },
     quota: { requests: 50, inputTokens: 30_000, outputTokens: 8000 },
-    found: "12 answered; the API would take all"
+    found: "12 answered, although the API would accept all 20"
   },
   {
     name: "two-processes",
@@ -188,7 +187,7 @@ const alarms: ReadonlyArray<Entry> = [
     about: "an outage of 20 minutes at 1 call/s",
     provider: { incidents: down("10 minutes", "30 minutes") },
     traffic: { arrivals: { perSecond: 1 }, to: "40 minutes", patience: "2 minutes" },
-    found: "told after 212 s; the success rate tells 74 s after the recovery"
+    found: "the alert came after 212 s, and another one for the success rate 74 s after the recovery"
   },
   {
     name: "alarm-steady",
@@ -201,9 +200,8 @@ const alarms: ReadonlyArray<Entry> = [
     about: `an hour of full outage at ${perSecond} calls/s`,
     provider: { incidents: down(0, "1 hour") },
     traffic: { arrivals: { perSecond }, to: "1 hour", patience: "1 minute" },
-    found: "extra load: at most 30 requests, and at most 5 % from 0.15 calls/s on"
+    found: "the retries add at most 30 requests, and at most 5 % from 0.15 calls/s on"
   }))
 ]
 
-/** All of them. */
 export const wanting = [...models, ...longAnswers, ...load, ...quota, ...alarms]

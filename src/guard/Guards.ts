@@ -84,7 +84,7 @@ export interface Status {
   readonly circuits: { readonly [model: string]: Circuit.Status }
   /** By class of models. Lists only classes that were called. */
   readonly admission: { readonly [line: string]: QueueStatus }
-  /** By model. Lists only models that had an extra attempt. */
+  /** By model. Lists only models that had an extra attempt, or for which one waits. */
   readonly budget: RetryBudget.Status | undefined
   /** The success rate of calls. */
   readonly successRate: Monitor.Status | undefined

@@ -5,16 +5,16 @@
  * begin.
  */
 
-/** Times in milliseconds, rates in calls per second. Each value names the simulator scenario behind it. */
+/** Times in milliseconds, rates in calls per second. */
 const defaults = {
   /**
-   * Time until the rate is twice the rate before the incident, so that no burst follows. Shorter times fail scenario a4,
-   * whose API rejects a faster growth.
+   * Time until the rate is twice the rate before the incident, so that no burst follows. With shorter times, calls fail
+   * at a simulated API that rejects more than twice that rate after its outage (lab scenario a4).
    */
   full: 5000,
   /**
-   * How long the rate is capped at twice the rate before the incident. By then a backlog of two minutes is served
-   * (scenario alarm-outage); after that the rate keeps growing.
+   * How long the rate is capped at twice the rate before the incident. By then a backlog of two minutes is served (lab
+   * scenario alarm-outage); after that the rate keeps growing.
    */
   capped: 120_000,
   /**
@@ -29,7 +29,7 @@ const defaults = {
 /** Measures calls per second as an exponential average that is exact from the first call on. */
 export class RecentRate {
   calls = 0
-  /** Start and end of the measured time. */
+  /** End and start of the measured time. */
   at = 0
   from = 0
 

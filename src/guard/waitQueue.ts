@@ -43,7 +43,6 @@ export interface Turnstile<in out A> {
   readonly wake: () => void
   /** The waiting calls in service order. */
   readonly waiting: () => ReadonlyArray<A>
-  /** The number of waiting calls. */
   readonly size: () => number
   /** The load of the calls that would be served before `item` if it came now. */
   readonly ahead: (item: A) => Amount
@@ -87,7 +86,7 @@ export const make = <A>(
           state.isServed = true
           Deferred.doneUnsafe(state.turn, Exit.succeed(true))
         } else {
-          // The call left while `take` ran.
+          // The call left the queue while `take` ran.
           yield* putBack(item, now)
         }
       } else if (head === line.first()) {

@@ -55,8 +55,8 @@ const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): E
 })
 
 /**
- * One attempt. The budget pays for it if a request of this call failed before. After an attempt that was stopped before it
- * was sent, the next one is free, because the stopped one was paid for.
+ * One attempt. The retry budget is charged for it if a request of this call failed before. After an attempt that was
+ * stopped before it was sent (and so got its credit back), the next one is not charged: the budget has let that one start.
  */
 const attempt = Effect.fnUntraced(function*<A, E, R>(
   call: CallState,

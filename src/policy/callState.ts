@@ -41,7 +41,7 @@ export interface CallState extends CallContext.Call, Continuation.Finisher {
   sent: ClaudeError | undefined
   /** The number of the attempt that failed last. */
   lastAttempt: number
-  /** Whether the budget need not pay for the next attempt, because the previous one was paid for and never sent. */
+  /** Whether the next attempt is not charged to the retry budget, because the previous one was never sent. */
   isFree: boolean
   /** The current model and the remaining ones. */
   chain: Chain | undefined

@@ -46,7 +46,10 @@ export interface Next {
 
 type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, ClaudeError, never, never>>>
 
-/** The most retries while another model is left, which answers sooner than a fifth attempt (scenario j, no guards). */
+/**
+ * The most retries while another model is left. Source: the simulator, with one of two models down and no guards, where
+ * the other model answers sooner than a fifth attempt.
+ */
 export const mostBeforeAnother = 3
 
 export const make = (rules: Rules): RetryState => ({

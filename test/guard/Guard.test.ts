@@ -191,7 +191,7 @@ describe("a lease", () => {
     }).pipe(Effect.provide(spied({
       a: plain,
       b: (note) => ({
-        // Uninterruptible without saying so.
+        // `Guard.apply` runs `admit` uninterruptibly.
         admit: () =>
           note("begins").pipe(
             Effect.andThen(Effect.sleep("10 seconds")),
@@ -234,7 +234,7 @@ describe("a lease", () => {
       }, [Faults.answer("hello")])
     )))
 
-  it.effect("is a defect of the call if its settle throws", () =>
+  it.effect("makes the call fail with a defect if its settle throws", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const thrown: Guard.Guard = {
@@ -342,7 +342,7 @@ describe("a scope that is closed concurrently", () => {
       assert.strictEqual(sockets.opened, 0)
     }).pipe(Effect.scoped))
 
-  it.effect("G1 G2: leaves nothing open if it closes while the log is told that the answer begins", () =>
+  it.effect("G1 G2: leaves nothing open if it closes while the log handles the event that the answer begins", () =>
     Effect.gen(function*() {
       const told: Array<string> = []
       const slow: CallLog.CallLog = {
@@ -425,7 +425,7 @@ describe("a custom guard", () => {
         gate: () => note(`${name} gate`),
         admit: () =>
           Effect.gen(function*() {
-            // By now the built-in guards have admitted the request.
+            // The built-in guards have admitted the request before this one is asked.
             const { admission } = yield* control.status
             yield* note(`${name} admit, ${admission["sonnet"]?.running} running`)
             return {
@@ -505,7 +505,7 @@ describe("a custom guard", () => {
       assert.isString(seen[0])
     }).pipe(Effect.scoped))
 
-  it.effect("makes its own waiting time part of the queued time of the request", () =>
+  it.effect("adds its waiting time to the queued time of the request", () =>
     Effect.gen(function*() {
       const seen: Array<number> = []
       const slow = (gate: number, admit: number): Guard.Guard => ({
@@ -567,12 +567,12 @@ describe("Guard", () => {
       assert.strictEqual(Guard.apply([])(claude), claude)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it("judge tells success, errors of this library and neutral endings apart", () => {
+  it("judge distinguishes successes, errors of this library and neutral endings", () => {
     const judge = (exit: Guard.Ending) =>
       Guard.judge(exit, {
         success: "success",
         neutral: "neutral",
-        // Every kind has a row in the tables of the guards; here the rows need no values.
+        // Stands for a table in which the value of each kind of error is its name.
         failure: new Proxy({} as ClaudeError.Table<string>, { get: (_, tag) => String(tag) })
       })
     assert.strictEqual(judge(Exit.void), "success")

@@ -123,7 +123,7 @@ describe("an idle queue", () => {
       yield* TestClock.adjust("30 minutes")
       yield* Claude.text("hi", { model: "model-c" })
       assert.deepStrictEqual(yield* names, ["model-b", "model-c"])
-      // The same model then gets a new queue.
+      // A later call of the same model creates a new queue.
       yield* Claude.text("hi", { model: "model-a" })
       assert.deepStrictEqual(yield* names, ["model-b", "model-c", "model-a"])
     }).pipe(Effect.provide(guarded({ concurrency: { max: 1 } }, Faults.by(() => Faults.answer("hello"))))))
@@ -136,9 +136,9 @@ describe("a call that finds no place in the queue", () => {
   )
   const late = (deadline: number) => Effect.provideService(Effect.flip(Claude.text("late")), Current.Deadline, deadline)
 
-  it.effect("is told when a place becomes free, each one later than the one before, if it has a deadline", () =>
+  it.effect("gets a retryAfter if it has a deadline, and the next such call gets a later one", () =>
     Effect.gen(function*() {
-      // With two running at a time, each place takes one answer.
+      // Runs some calls, so that the queue knows how long an answer takes.
       for (let i = 0; i < 3; i++) {
         const both = yield* Effect.forkChild(Effect.all([Claude.text("a"), Claude.text("b")], { concurrency: 2 }))
         yield* TestClock.adjust("10 seconds")
@@ -157,7 +157,7 @@ describe("a call that finds no place in the queue", () => {
       assert.isAbove(millis[0] ?? NaN, 100)
       assert.approximately((millis[1] ?? NaN) - (millis[0] ?? NaN), millis[0] ?? NaN, 5)
       assert.approximately((millis[2] ?? NaN) - (millis[1] ?? NaN), millis[0] ?? NaN, 5)
-      // A call that would wait forever is not told to come back after forever.
+      // Without a deadline there is no retryAfter.
       assert.deepInclude(yield* late(Infinity), { _tag: "Saturated", retryAfter: undefined })
     }).pipe(Effect.provide(full)))
 })

@@ -88,8 +88,8 @@ describe("a permanent 429", () => {
     }))
 })
 
-describe("patience", () => {
-  it.effect("a call with a deadline waits for a slot until its deadline, not only a minute", () =>
+describe("the limits on waiting and retrying", () => {
+  it.effect("let a call with a deadline wait for a slot until its deadline, not only a minute", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(Policy.apply({ ...Policy.standard, overall: "15 minutes" }))
       const calls = yield* Effect.forEach(Array.from({ length: 6 }), () => Effect.forkChild(ask, start))
@@ -104,7 +104,7 @@ describe("patience", () => {
       )
     ))
 
-  it.effect("the standard retry limits bound each kind of error, even with one entry removed and without a deadline", () =>
+  it.effect("bound the retries of each kind of error, even with one entry removed and without a deadline", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(
         Policy.apply({ retry: { ...Retry.standard, CircuitOpen: undefined } })

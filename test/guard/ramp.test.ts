@@ -27,7 +27,7 @@ describe("a ramp", () => {
     }
   })
 
-  it("lets one call begin at once, and in the end at least two per second", () => {
+  it("lets one call begin at once, and grows to two per second even if there was less traffic before", () => {
     const ramp = new Ramp(1 / 60, 0)
     assert.strictEqual(ramp.waitFor(1, 0), 0)
     assert.deepStrictEqual(seconds(ramp, 8).slice(5), [2, 2, 2])

@@ -21,7 +21,7 @@ const circuit = Effect.map(Guards.status, ({ circuits }) => circuits["claude-son
 const well = Faults.answer("well")
 const start = { startImmediately: true } as const
 
-describe("cockatiel", () => {
+describe("unlike cockatiel", () => {
   it.effect("1: failures of an hour ago do not open a circuit whose window is five seconds", () =>
     Effect.gen(function*() {
       yield* Effect.repeat(Effect.flip(ask), { times: 3 })
@@ -79,7 +79,7 @@ describe("cockatiel", () => {
     Effect.gen(function*() {
       const first = yield* Effect.forkChild(ask, start)
       const waiting = yield* Effect.forkChild(ask, start)
-      // In the same step in which the first call ends.
+      // The new call arrives in the same step in which the first call ends.
       const newcomer = yield* Effect.forkChild(Effect.andThen(Fiber.join(first), Effect.exit(ask)), start)
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* Fiber.join(waiting), "well")
@@ -148,7 +148,7 @@ describe("cockatiel", () => {
     ))))
 })
 
-describe("opossum", () => {
+describe("unlike opossum", () => {
   it.effect("6: a neutral ending does not close a circuit while it is probed", () =>
     Effect.gen(function*() {
       yield* Effect.flip(ask)

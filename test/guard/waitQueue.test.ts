@@ -200,7 +200,7 @@ describe("a queue", () => {
       assert.deepStrictEqual([places, holds, back, names()], [0, ["next"], ["gone"], []])
     }))
 
-  it.effect("G2: either serves a call whose wait ends at the same moment, or leaves the place free", () =>
+  it.effect("G2: either serves a call whose wait ends at the moment a place is freed, or leaves the place free", () =>
     Effect.gen(function*() {
       const { enter, holds, names, release, state } = yield* gate(0)
       const waiter = yield* enter("a", 0, 1000)
@@ -332,7 +332,7 @@ describe("tenants of a queue", () => {
       assert.isFalse(yield* turnstile.pass({ name: "a", rank: 1, tenant: "a" }, 1000))
     }))
 
-  it.effect("count in the load before a newcomer with their turns", () =>
+  it.effect("count in the load ahead of a newcomer with the turns that they get before it", () =>
     Effect.gen(function*() {
       const { enter, turnstile } = yield* gate(0)
       for (let i = 0; i < 8; i++) yield* enter(`a${i}`, 1, 60_000, "a")
@@ -380,7 +380,7 @@ describe("a sweep", () => {
 })
 
 describe("a wait order", () => {
-  it("lets 20,000 calls come and leave in well under a second, of one tenant or as many tenants", () => {
+  it("lets 20,000 calls come and leave in well under a second, whether they share a tenant or have one each", () => {
     for (const tenants of [1, 20_000]) {
       const line = new WaitOrder<number, undefined>({
         rank: (item) => item % 3,
@@ -570,7 +570,7 @@ describe("a queue with a slow store", () => {
       assert.deepStrictEqual([holds, names(), state.places], [["next"], [], 0])
     }))
 
-  it.effect("G6: asks next for a more important call that comes while take runs, without a wait", () =>
+  it.effect("G6: tries a more important call that comes while take runs next, without waiting for the timer", () =>
     Effect.gen(function*() {
       const { asked, options, state } = remote(
         1,
@@ -578,7 +578,7 @@ describe("a queue with a slow store", () => {
       )
       const { enter, holds, names } = yield* gate(0, options, state)
       yield* enter("background", 2, Infinity)
-      // First the call's own attempt, then the one of the fiber.
+      // The first `take` is by the call itself, the second by the fiber that serves the queue.
       yield* TestClock.adjust(100)
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(asked, ["background", "background"])
@@ -596,7 +596,7 @@ describe("a queue with a slow store", () => {
       assert.deepStrictEqual(holds, ["background"])
     }))
 
-  it.effect("G6: lets in the call it has asked for, even if a more important one comes while take runs", () =>
+  it.effect("G6: serves the call for which take runs, even if a more important one comes meanwhile", () =>
     Effect.gen(function*() {
       const { options, state } = remote(0)
       const { enter, holds, names, turnstile } = yield* gate(0, options, state)
@@ -663,7 +663,6 @@ describe("a queue with a slow store", () => {
           assert.isAtMost(state.places + holds.length, 3)
         }
         yield* TestClock.adjust("1 minute")
-        // Only calls that wait for the current holders may be left.
         assert.deepStrictEqual(names(), [])
         assert.strictEqual(state.places + holds.length, 3)
         for (const fiber of inside.values()) yield* Effect.forkIn(Fiber.interrupt(fiber), scope)
@@ -673,7 +672,7 @@ describe("a queue with a slow store", () => {
     { arbitrary: { runs: 120, seed, size: 100 }, timeout: 30_000 }
   )
 
-  it("covers each operation in at least 5 % of 10,000 steps", () => {
+  it("was tested in 10,000 steps, with each operation in at least 5 % of them", () => {
     const total = Object.values(seen).reduce((sum, count) => sum + count, 0)
     assert.isAtLeast(total, 10_000)
     assert.hasAllKeys(seen, ["come", "leave", "finish", "pass"])

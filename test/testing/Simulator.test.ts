@@ -35,7 +35,7 @@ const noisy: Simulator.Scenario = {
 const text = (seed: number, contender = ours) => Effect.map(Simulator.run(noisy, contender, { seed }), JSON.stringify)
 
 describe("a run", () => {
-  it.effect("gives the same result for the same seed, and another for another", () =>
+  it.effect("gives the same result for the same seed, and different results for different seeds", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* text(1), yield* text(1))
       assert.notStrictEqual(yield* text(1), yield* text(2))
@@ -62,7 +62,7 @@ describe("a run", () => {
       assert.strictEqual(library?.calls, rival?.requests)
     }))
 
-  it.effect("counts the requests whose client left, and closes them", () =>
+  it.effect("counts the requests whose client left before the end of the response", () =>
     Effect.gen(function*() {
       const silent: Simulator.Scenario = {
         name: "silent",
@@ -78,7 +78,7 @@ describe("a run", () => {
       assert.strictEqual(timed.abandoned, 20)
     }))
 
-  it.effect("ends the answer of a caller that leaves in the middle", () =>
+  it.effect("counts a call as abandoned if its caller leaves in the middle of the answer", () =>
     Effect.gen(function*() {
       const { abandoned, answered } = yield* Simulator.run({
         name: "long",
@@ -88,7 +88,7 @@ describe("a run", () => {
       assert.deepStrictEqual([answered, abandoned], [0, 3])
     }))
 
-  it.effect("fails an assertion with a message that says why too few calls were answered", () =>
+  it.effect("that answers too few calls fails assertAnswered, with a message that says why", () =>
     Effect.gen(function*() {
       const outage = Simulator.outage("1 minute")
       const patient = {
@@ -140,7 +140,7 @@ describe("the simulated provider", () => {
     assert.deepStrictEqual([0, 0].map((at) => remaining(caching.arrive(at, cached))), ["49900", "49800"])
   })
 
-  it("takes the written output tokens when an answer ends", () => {
+  it("takes output tokens when an answer ends: only those written so far if its client left", () => {
     const config: Provider.Provider = {
       firstToken: "1 second",
       length: "10 seconds",
@@ -155,7 +155,7 @@ describe("the simulated provider", () => {
     assert.strictEqual(header(cut.arrive(6000, chat), "anthropic-ratelimit-output-tokens-remaining"), "500")
   })
 
-  it("has room for more when a request leaves", () => {
+  it("admits another request when a running one ends, if its concurrency is limited", () => {
     const machine = Provider.make({ limits: { concurrent: 1 } }, 1)
     const first = machine.arrive(0, chat)
     assert.strictEqual(statusOf(machine.arrive(0, chat)), 429)
@@ -173,7 +173,7 @@ describe("the simulated provider", () => {
 })
 
 // -----------------------------------------------------------------------------
-// Defects of the simulator
+// The checks of the simulator
 // -----------------------------------------------------------------------------
 
 const limited: Simulator.Scenario = {

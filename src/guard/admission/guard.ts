@@ -24,14 +24,12 @@ export interface Status {
   readonly waiting: number
   /** The current concurrency limit. */
   readonly limit: number
-  /** The remaining quota, if there is one. */
   readonly remaining: Quota.Amount | undefined
 }
 
 /** The queue of one class of models. */
 export interface Admission extends Guard.Guard {
   readonly status: Effect.Effect<Status>
-  /** The capacity of the quota, if there is one. */
   readonly capacity: () => Quota.Amount | undefined
   /** Whether no call runs or waits, and no call arrived in the last `length` ms. */
   readonly isIdle: (length: number, now: number) => boolean

@@ -33,7 +33,6 @@ const lookEvery = 5000
 /** The estimated size of a request. A function, because few requests need the estimate. */
 type Size = () => Amount
 
-/** The state of the pause. `isOn`: whether calls are paused. */
 export class Pause {
   isOn = false
   /** When the next call may be sent. */

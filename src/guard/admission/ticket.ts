@@ -28,7 +28,6 @@ export interface Ticket {
   readonly params: Params
   readonly rank: number
   readonly tenant: string
-  /** Whether the call has a deadline. */
   readonly hasDeadline: boolean
   /** When the call stops waiting. */
   readonly until: number

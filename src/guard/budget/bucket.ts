@@ -1,4 +1,4 @@
-/** The token bucket of failed extra attempts of one model, and the tickets of extra attempts. */
+/** The bucket of one model, which holds credit for extra attempts that fail, and the tickets of extra attempts. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { RecentRate } from "../ramp.ts"
@@ -11,15 +11,15 @@ import * as Turnstile from "../waitQueue.ts"
 export const [firstPace, longestPace] = [10_000, 300_000]
 
 /**
- * With this many waiting calls or more, releasing all at once would be a burst (simulator scenario a, a brown-out). A
- * few random failures leave fewer calls waiting.
+ * With this many waiting calls or more, releasing all at once would be a burst (as in a simulated outage or brown-out).
+ * A few random failures leave fewer calls waiting.
  */
 const backlog = 20
 
 /**
  * How many waiting calls leave for each new call. After an outage: the load at most doubles, counting the calls that
- * fail and retry (simulator scenario a). In a brown-out, where only a part of the calls fails: enough for 60 % failures
- * (scenario three-models).
+ * fail and retry. In a brown-out, where only a part of the calls fails: enough for 60 % failures. Both are measured in
+ * the simulator.
  */
 const [afterOutage, inBrownOut] = [0.9, 2]
 

@@ -15,10 +15,10 @@ import { chargeOf, leaseOf, ticketOf } from "./lease.ts"
 import type { Status } from "./RetryBudget.ts"
 import type { Settings } from "./settings.ts"
 
-/** How long a call without a deadline waits, in milliseconds: as long as the `overall` of `Policy.standard`. */
+/** The longest wait of a call, in milliseconds: as long as the `overall` of `Policy.standard`. */
 const longestWait = 300_000
 
-/** The time reserved for the attempt itself, in milliseconds: no answer takes less than a second (as in `inTime`). */
+/** The time reserved for the attempt itself, in milliseconds: no answer takes less than a second. */
 const shortestAnswer = 1000
 
 /** The budget that retry, re-ask, continuation and fallback share. */

@@ -19,7 +19,6 @@ export interface Place {
   readonly log: CallLog.CallLog
 }
 
-/** The circuits of an account. */
 export interface Circuits extends Guard.Guard {
   /** Blocks all requests to a model, or to every model if none is named, for `length` ms or until a reset. */
   readonly isolate: (model: string | undefined, length: number | undefined) => Effect.Effect<void>

@@ -24,7 +24,7 @@ export const step = (settings: Settings, before: State, event: Event, now: numbe
     case "Isolate":
       return [{ _tag: "Isolated", generation: state.generation + 1, until: event.until, at: now }, { _tag: "Isolated" }]
     case "Reset":
-      // Waiting calls leave by the ramp, as after a successful probe.
+      // Waiting calls then leave at a growing rate, as after a successful probe.
       return closed(state, state._tag === "Closed" ? state.since : now)
   }
   // A request admitted before the last transition says nothing about the current state.
@@ -98,7 +98,7 @@ const failing = (
 
 /**
  * Corrects an open or isolated circuit after the clock was set back, so that no wait becomes longer. Processes may
- * share a circuit, so it cannot use `Steady`.
+ * share a circuit, so it cannot use the clock of `steadyClock.ts`.
  */
 export const steadied = (state: State, now: number): State => {
   if (state._tag === "Closed" || now >= state.at) return state

@@ -9,7 +9,7 @@ export interface Settings extends Machine.Settings {
   readonly slowAfter: number
 }
 
-/** The defaults, each with the simulator scenario or the calculation behind it. */
+/** The defaults, each with the simulation or the calculation behind it. */
 const defaults = {
   // An outage at one call per second opens the circuit within 60 seconds.
   window: "60 seconds",
@@ -17,9 +17,9 @@ const defaults = {
   minimumCalls: 20,
   // Calculated: at 20 calls per minute, half of which fail, chance opens the circuit once in 65 hours (at 0.8: two hours).
   failureRate: 0.9,
-  // Scenario a: after an outage of 20 seconds, the first answer comes within 6 seconds.
+  // Simulated: after an outage of 20 seconds, the first answer comes within 6 seconds.
   openFor: "5 seconds",
-  // After an outage of an hour, the first answer comes within 31 seconds, and at most 130 probes were sent.
+  // Simulated: after an outage of an hour, the first answer comes within 31 seconds, and at most 130 probes were sent.
   maxOpenFor: "30 seconds",
   // Above the 120 seconds that a model may think before its first content.
   probeLease: "150 seconds"

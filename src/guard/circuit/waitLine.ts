@@ -47,7 +47,6 @@ const newcomer = (context: Context.Context<never>): Waiter => {
   }
 }
 
-/** The state of the line. */
 export interface Line {
   readonly circuit: Circuit
   readonly pace: RecentRate
@@ -73,7 +72,6 @@ export const make = (circuit: Circuit): Line => ({
   last: undefined
 })
 
-/** The number of waiting calls. */
 export const size = ({ waiting }: Line): number => waiting.reduce((sum, { size }) => sum + size, 0)
 
 /** Passes at once, or waits. Fails at once if the call may not wait, or its turn cannot come before its deadline. */

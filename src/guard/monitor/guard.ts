@@ -1,4 +1,4 @@
-/** The monitor: a log that counts the ends of calls, and a guard that counts calls without a policy. */
+/** The monitor: a log that counts the ends of calls, and a guard that counts calls without a policy, which log no end. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,7 +13,6 @@ import type { Alert, Alerts, Status } from "./Monitor.ts"
 import type { Settings } from "./settings.ts"
 import { Measure } from "./slidingRate.ts"
 
-/** A log that counts calls, and a guard that counts calls without a policy, because these do not log their end. */
 export interface Monitor extends Guard.Guard {
   readonly log: CallLog.CallLog
   /**
@@ -89,7 +88,6 @@ const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect
     )
   )
 
-/** Sends an alert, if there is one. */
 const raise = (
   { alerts, log }: Observer,
   alert: Extract<CallLog.Event, CallLog.Rate> | undefined

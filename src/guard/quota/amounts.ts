@@ -3,7 +3,6 @@ import type { Amount } from "./Quota.ts"
 
 export const dimensions = ["requests", "input", "output"] as const
 
-/** Builds an amount from a function of the dimension. */
 export const build = (f: (dimension: keyof Amount) => number): Amount => ({
   requests: f("requests"),
   input: f("input"),

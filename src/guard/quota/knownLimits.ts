@@ -18,13 +18,13 @@ export class Limits {
   /** Until when the API's own count can be trusted, by dimension. */
   readonly freshUntil = { requests: -Infinity, input: -Infinity, output: -Infinity }
   /**
-   * The highest `remaining` seen. The API's bucket may hold less than the limit per minute (simulator scenario c: 4 of
-   * 180).
+   * The highest `remaining` seen. The API's bucket may hold less than the limit per minute, such as 4 requests with a
+   * limit of 180.
    */
   readonly mostSeen = { requests: 0, input: 0, output: 0 }
   /**
-   * The largest burst of requests that answers showed to be possible; 0 if unknown. Larger bursts are not sent
-   * (simulator scenario: bursts of 20 at a bucket of 4).
+   * The largest burst of requests that answers showed to be possible; 0 if unknown. Larger bursts are not sent, because
+   * the API would reject a part of them.
    */
   shown = 0
   /** When the first of the trusted counts expires. */

@@ -21,8 +21,8 @@ export interface Share {
 }
 
 /**
- * Default shares. `own`: the common practice of 50 of 60 requests. `told`: scenarios c3 and c4 (load at the limit), where
- * 83 % would reject calls that the API accepts.
+ * Default shares. `own`: the common practice of 50 of 60 requests. `told`: with a simulated load at the limit, 83 % would
+ * reject calls that the API accepts.
  */
 const usual = { own: 0.83, told: 0.95 }
 

@@ -23,7 +23,7 @@ export const make = (seed: number | string): Chance => {
     (mix(mix(base + Math.imul(index, 0x9e3779b1)) + Math.imul(purpose, 0x7feb352d)) >>> 0) / 2 ** 32
 }
 
-/** A time: constant, uniform between two, or log-normal (typical `sigma`: 0.5; a few are much longer). */
+/** A time: constant, uniform between two, or log-normal. With a typical `sigma` of 0.5, a few are much longer than the median. */
 export type Time =
   | Duration.Input
   | { readonly uniform: readonly [from: Duration.Input, to: Duration.Input] }
@@ -53,7 +53,6 @@ export const time = (time: Time): Draw => {
   return () => fixed
 }
 
-/** Draws a number. */
 export const size = (size: Size): Draw => {
   if (typeof size === "number") return () => size
   return "uniform" in size ? uniform(...size.uniform) : logNormal(size.median, size.sigma, 1, Infinity)

@@ -36,7 +36,7 @@ export type Strategy = (call: Call) => Effect.Effect<unknown, unknown>
 
 /** The call that a strategy has to answer. */
 export interface Call {
-  /** Sends one request. Default: to the model of the call. An interrupt closes it. */
+  /** Sends one request. Default: to the model of the call. An interrupt cancels it. */
   readonly send: (model?: string) => Effect.Effect<Wire.Sent, Wire.Failure>
   readonly model: string
   readonly fallbacks: ReadonlyArray<string>

@@ -3,7 +3,6 @@ import { events } from "../answers.ts"
 import { event, messageDelta, messageStart } from "../messageEvents.ts"
 import type { Plan } from "./provider.ts"
 
-/** The plan of an answer. */
 export type Answer = Extract<Plan, { readonly kind: "answer" }>
 
 /** The longest silence within an answer, in milliseconds. After it, the answer sends `more`. */
@@ -31,7 +30,7 @@ export const begin = (plan: Answer, model: string): ReadonlyArray<string> => [
   ...template.slice(1, -3)
 ]
 
-/** The last events. */
+/** The events after the content. */
 export const end = (plan: Answer): ReadonlyArray<string> => [
   ...template.slice(-3, -2),
   messageDelta(usageOf(plan), plan.usage.output, "end_turn"),

@@ -37,8 +37,8 @@ export interface Provider extends Behaviour {
   readonly limits?: Limits | undefined
   readonly incidents?: ReadonlyArray<Incident> | undefined
   /**
-   * A fleet that recovers slowly: from `from` on it admits `perSecond` requests each second and answers 529 to the
-   * rest.
+   * Simulates a fleet that recovers slowly: from `from` on it admits `perSecond` requests each second and answers 529 to
+   * the rest.
    */
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
@@ -49,7 +49,6 @@ export interface Provider extends Behaviour {
   readonly network?: Chance.Time | undefined
 }
 
-/** The usage of an answer. */
 export interface Usage extends Tokens.Input {
   readonly output: number
 }
@@ -81,7 +80,6 @@ export type Plan =
     readonly usage: Usage
   }
 
-/** The state machine. */
 export interface Machine {
   /** The network time of the next request, in milliseconds. Unused on a real network. */
   readonly travel: () => number

@@ -52,7 +52,7 @@ export interface Result extends Share {
 // Recorder
 // -----------------------------------------------------------------------------
 
-/** An open request. */
+/** An open request. `isWhole`: whether its response has ended. */
 export interface Open {
   isWhole: boolean
 }
@@ -69,7 +69,7 @@ export class Recorder {
   readonly plans: Array<Plan> = []
   readonly calls: Array<Ended> = []
   readonly alerts: Array<Alerted> = []
-  /** Requests that are open. */
+  /** The number of open requests. */
   open = 0
   abandoned = 0
   rateLimited = 0

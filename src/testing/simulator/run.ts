@@ -49,7 +49,7 @@ export const run = (
     )
   })
 
-/** All calls of a run. */
+/** Starts all calls of a run when they are due, and waits for their ends. */
 const all = Effect.fnUntraced(function*(
   scenario: Scenario,
   contender: Contender.Contender,

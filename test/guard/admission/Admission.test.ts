@@ -1,5 +1,5 @@
 /**
- * One queue for slot and quota: its order, what it returns, and the concurrency limit.
+ * The queue for slots and quota: the order of its calls, what it returns when they end, and the concurrency limit.
  *
  * `SEED=anything vitest run test/guard/admission/Admission.test.ts` tries other sequences.
  */
@@ -21,7 +21,7 @@ const now = TestClock.testClockWith((clock) => Effect.sync(() => clock.currentTi
 const finish = (call: Call, end: End) => Effect.andThen(Deferred.succeed(call.end, end), TestClock.adjust(0))
 const failed = (error: ClaudeError.ClaudeError): End => ({ exit: Exit.fail(error) })
 
-/** An answer of which only the beginning is read. */
+/** An answer whose content is never read. */
 const begun = {} as Claude.Opened
 
 const success: End = { exit: Exit.void, usage: usage(10, 60) }
@@ -368,7 +368,7 @@ describe("Admission", () => {
   const seen: Record<string, number> = {}
 
   it.effect.prop(
-    "G2, G6: follows its rules under any interleaving, and has everything back at the end",
+    "G2, G6: agrees with the reference model under any interleaving, and has everything back at the end",
     { ops: script },
     ({ ops }) =>
       Effect.gen(function*() {
@@ -406,7 +406,7 @@ describe("Admission", () => {
     { arbitrary: { runs: 101, seed, size: 100 }, timeout: 60_000 }
   )
 
-  it("covers each operation in at least 5 % of 10,000 steps", () => {
+  it("was tested in 10,000 steps, with each operation in at least 5 % of them", () => {
     const total = Object.values(seen).reduce((sum, count) => sum + count, 0)
     assert.isAtLeast(total, 10_000)
     assert.hasAllKeys(seen, ["arrive", "pass", "succeed", "fail", "limit", "interrupt", "cancel"])
@@ -431,7 +431,7 @@ describe("a cancelled waiting call", () => {
       const calls = caller(admission)
       const states: Array<unknown> = []
       for (const [at, op] of ops.entries()) {
-        // No ghost during an arrival: while it waits, it is in the way.
+        // No ghost before an arrival: the arriving call would have to wait behind it.
         const ghost = op.do === "arrive" ? undefined : ghosts?.[at]
         let isIn = false
         const fiber = ghost && (yield* Effect.acquireUseRelease(
@@ -440,13 +440,13 @@ describe("a cancelled waiting call", () => {
             isIn = true
             return Effect.never
           },
-          // Nothing was sent.
+          // The ending of a request that was never sent.
           (lease) => lease.settle(Exit.fail(new ClaudeError.CircuitOpen({})))
         ).pipe(
           Effect.provideService(Current.Priority, ghost.priority),
           Effect.forkChild({ startImmediately: true })
         ))
-        // Only a waiting call is a ghost, and only in operations that take no time.
+        // Cancels a ghost at once if it was admitted, or if time is about to pass.
         if (fiber && (isIn || op.do === "pass")) yield* Fiber.interrupt(fiber)
         yield* act(op, calls)
         if (fiber) {
@@ -505,7 +505,7 @@ describe("a cancelled waiting call", () => {
   )
 
   it.effect.each([0, 50, 100, 150, 199])(
-    "G2: returns slot and tokens even %d ms after a slow store was asked for them",
+    "G2: returns slot and tokens if it is cancelled %d ms after a slow store was asked for them",
     (ms) =>
       Effect.gen(function*() {
         const memory = Quota.memory()
@@ -603,7 +603,7 @@ describe("the queue", () => {
       assert.deepStrictEqual(calls.entered.slice(2), [next.id])
     }))
 
-  it.effect("lets no call wait with queue: 0", () =>
+  it.effect("lets no call wait if the option queue is 0", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 1, queue: 0 } })
       const calls = caller(admission)
@@ -656,7 +656,7 @@ describe("the queue", () => {
       assert.deepInclude(failureOf(urgent), { by: "quota", retryAfter: Duration.millis(10_010) })
     }))
 
-  it.effect("G8: after a 429, gives its retry-after to calls that cannot wait, even with a full queue", () =>
+  it.effect("G8: after a 429, rejects calls that cannot wait, with its retry-after, even if the queue is full", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({
         quota: { requests: 60, headroom: 1 },
@@ -739,7 +739,7 @@ describe("the concurrency limit", () => {
       return call === undefined ? Effect.void : finish(call, exit)
     })
 
-  it.effect("if adaptive, starts at 20 and grows by one per success at work until the first loss", () =>
+  it.effect("if adaptive, starts at 20 and grows by one per success until the first loss, while at least half of it is in use", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { min: 1, max: 100 } })
       const calls = caller(admission)
@@ -851,7 +851,7 @@ describe("the concurrency limit", () => {
       (lease) => lease.settle(failed(new ClaudeError.RateLimited({ ramp: true })).exit)
     )
 
-  it.effect("is unchanged by a 429 because traffic grew too fast, after which calls begin at half the rate, which grows again", () =>
+  it.effect("is unchanged by a 429 because traffic grew too fast: instead, calls begin at half the rate, which then grows", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({})
       const calls = caller(admission)
@@ -887,7 +887,7 @@ describe("the concurrency limit", () => {
 // Settings
 // -----------------------------------------------------------------------------
 
-describe("settings", () => {
+describe("the settings of concurrency", () => {
   const slip = { maxwait: "1 second" }
   const refused: ReadonlyArray<readonly [Admission.Concurrency, RegExp]> = [
     [{ max: 0 }, /^concurrency: max is 0: it must be a whole number, 1 or more$/],
@@ -921,13 +921,13 @@ describe("settings", () => {
   ]
 
   it.each(refused)(
-    "G12: %j is rejected with a message that names the field and the remedy",
+    "G12: reject %j with a message that names the field and the remedy",
     (options, sentence) => {
       assert.throws(() => Settings.settings(options), RangeError, sentence)
     }
   )
 
-  it("every option has its default", () => {
+  it("give every option its default", () => {
     const usual = { queue: 200, maxWait: undefined }
     assert.deepStrictEqual(Settings.settings({}), { max: Infinity, min: Infinity, initial: Infinity, ...usual })
     assert.deepStrictEqual(Settings.settings({ max: 8 }), { max: 8, min: 8, initial: 8, ...usual })

@@ -46,7 +46,7 @@ const refused = (error: ClaudeError.ClaudeError, quota?: Quota.Options, size = 1
     return { admission, calls }
   })
 
-/** A prompt of so many characters, which are about a third as many tokens. */
+/** A prompt with a number of characters, estimated as about a third as many tokens. */
 const text = (characters: number): Message.Request =>
   request(0, { messages: [{ role: "user", content: "x".repeat(characters) }] })
 
@@ -54,7 +54,7 @@ const quota: Quota.Options = { requests: 6000, inputTokens: 6_000_000, headroom:
 
 describe("a 429 with a retry-after", () => {
   it.effect.each([undefined, quota])(
-    "holds every call if it says nothing more, with or without a quota, and then one call tests",
+    "holds every call if it says nothing more, with or without a quota, and then one call tests the limit",
     (quota) =>
       Effect.gen(function*() {
         const { calls } = yield* refused(limited(20), quota)
@@ -73,7 +73,7 @@ describe("a 429 with a retry-after", () => {
       })
   )
 
-  it.effect("is tested by one call after at most a minute, however long it is", () =>
+  it.effect("lets one call test the limit after at most a minute, however long the retry-after is", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(3600))
       yield* calls.call(text(10))
@@ -108,7 +108,7 @@ describe("a 429 with a retry-after", () => {
       assert.isAtMost(calls.entered.length, 2)
     }))
 
-  it.effect("is tested by another call after five seconds, if the first has no answer yet", () =>
+  it.effect("lets another call test the limit after five seconds, if the first has no answer yet", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(10))
       for (let i = 0; i < 3; i++) yield* calls.call(text(10))
@@ -120,7 +120,7 @@ describe("a 429 with a retry-after", () => {
       assert.lengthOf(calls.entered, 3)
     }))
 
-  it.effect("G4: is tested by another call at once if the testing call was interrupted", () =>
+  it.effect("G4: lets another call test the limit at once if the first was interrupted", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(10))
       for (let i = 0; i < 3; i++) yield* calls.call(text(10))
@@ -131,7 +131,7 @@ describe("a 429 with a retry-after", () => {
       assert.deepStrictEqual(calls.entered, [0, 1, 2])
     }))
 
-  it.effect("ends when the testing call gets any answer except another 429", () =>
+  it.effect("holds calls no longer once the testing call gets any answer except another 429", () =>
     Effect.gen(function*() {
       const { admission, calls } = yield* refused(limited(10))
       for (let i = 0; i < 2; i++) yield* calls.call(text(10))
@@ -164,8 +164,10 @@ describe("a 429 with a retry-after", () => {
       yield* TestClock.adjust("20 seconds")
       assert.deepStrictEqual(calls.entered, [0, patient.id])
     }))
+})
 
-  it.effect("holds no call if it has no retry-after, and neither does a spend limit", () =>
+describe("a 429 without a retry-after, or for a spend limit", () => {
+  it.effect("holds no call", () =>
     Effect.gen(function*() {
       for (const error of [new ClaudeError.SpendLimitReached({ status: 429 }), limited(undefined)]) {
         const { calls } = yield* refused(error)
@@ -179,7 +181,7 @@ describe("a 429 for tokens", () => {
   const spent = { requests: left(10), inputTokens: left(0) }
 
   it.effect.each([undefined, quota])(
-    "holds only requests of at least the rejected size, even if they came first",
+    "holds requests of at least the rejected size, and lets smaller ones pass them",
     (quota) =>
       Effect.gen(function*() {
         const { calls } = yield* refused(limited(20, spent), quota, 30_000)
@@ -202,7 +204,7 @@ describe("a 429 for tokens", () => {
       assert.deepStrictEqual(calls.entered, [0])
     }))
 
-  it.effect("is recognized if less is left than the request needs", () =>
+  it.effect("is recognized by the headers: the rejected request needs more tokens than are left", () =>
     Effect.gen(function*() {
       const limits = { requests: left(10), inputTokens: left(5000) }
       const { calls } = yield* refused(limited(20, limits), undefined, 30_000)
@@ -266,5 +268,5 @@ describe("a pause under any interleaving", () => {
     { arbitrary: { runs: 101, seed, size: 100 }, timeout: 60_000 }
   )
 
-  it("covers 10,000 steps", () => assert.isAtLeast(steps, 10_000))
+  it("was tested in 10,000 steps", () => assert.isAtLeast(steps, 10_000))
 })

@@ -329,7 +329,7 @@ describe("RetryBudget", () => {
                 extra.gave = begins(name)
                 yield* Deferred.succeed(extra.begins, undefined)
               } else if (op.do === "cancel" || op.do === "interrupt") {
-                // An interrupt after the deadline counts as the deadline's.
+                // An interrupt after the deadline counts as if the deadline had caused it.
                 const isCut = extra.start !== undefined && now >= extra.deadline
                 extra.over = op.do === "cancel" ? "cancelled" : isCut ? "wasted" : "neutral"
                 if (isCut) fails(it, extra, now)
@@ -351,7 +351,7 @@ describe("RetryBudget", () => {
     { arbitrary: { runs: 130, seed }, timeout: 60_000 }
   )
 
-  it("covers 10,000 steps, each kind in at least one of a hundred", () => {
+  it("was tested in 10,000 steps, with each kind in at least 1 % of them", () => {
     const total = [...seen.values()].reduce((a, b) => a + b, 0)
     assert.isAtLeast(total, 10_000, JSON.stringify([...seen]))
     assert.lengthOf([...seen], 11)
@@ -392,7 +392,7 @@ describe("RetryBudget", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.effect("G7: the budget earns one for each answer that begins, up to a full bucket", () =>
+  it.effect("G7: the budget earns one credit for each answer that begins, up to a full bucket", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 3)

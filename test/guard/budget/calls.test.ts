@@ -202,7 +202,7 @@ describe("G7: a stream", () => {
       assert.strictEqual((yield* requests) - 200, 15)
     }).pipe(Effect.provide(guarded({}, Faults.cycle(Faults.breaks("one two"))))))
 
-  it.effect("that reopens earns credit when it begins, and loses it once if it breaks, even if it is not reopened", () =>
+  it.effect("that reopens earns credit when it begins, and loses it once if it breaks, even if it is not reopened again", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: quick }),
@@ -371,13 +371,13 @@ describe("G7: a call", () => {
       assert.strictEqual(yield* Fiber.join(call), "well")
     }).pipe(Effect.provide(guarded({ circuit: {} }, [Faults.delayed(Faults.answer("well"), "8 seconds")]))))
 
-  it.effect("pays nothing more for the attempt after one that CircuitOpen stopped before it was sent", () =>
+  it.effect("pays nothing for the attempt after one that CircuitOpen stopped before it was sent", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi").pipe(Policy.apply({ retry: quick })))
       yield* TestClock.adjust("500 millis")
       yield* Guards.isolate("claude-sonnet-5-5", "5 seconds")
       yield* TestClock.adjust("1500 millis")
-      // The stopped attempt has returned its credit.
+      // The stopped attempt got its credit back.
       assert.strictEqual(yield* requests, 1)
       assert.strictEqual(yield* left, 10)
       yield* TestClock.adjust("10 seconds")

@@ -8,7 +8,7 @@ import { busiest, count, counter, guarded, logNormal } from "../../support/provi
 
 const clients = 200
 const pause = 20_000
-/** Requests per second while all are answered. */
+/** Requests per second before and after the outage. */
 const normal = clients / 20
 const outage = { from: 60_000, to: 90_000 }
 
@@ -55,8 +55,8 @@ const simulate = (guards: Guards.Guards, sigma: number, seed: string) =>
 /** One and a half times the concurrency that the traffic needs. */
 const concurrency = { max: 1.5 * normal }
 
-describe("an outage of 30 seconds", () => {
-  it.effect("answers 99 % of the calls, and no burst follows", () =>
+describe("after an outage of 30 seconds", () => {
+  it.effect("99 % of the calls are answered, and no burst follows", () =>
     Effect.gen(function*() {
       const quick = { window: "10 seconds", openFor: "5 seconds", maxOpenFor: "10 seconds" } as const
       for (const guards of oneIn(3, [{ circuit: {}, concurrency }, { circuit: quick, concurrency }, { concurrency }])) {
@@ -68,7 +68,7 @@ describe("an outage of 30 seconds", () => {
     }), 60_000)
 
   it.effect(
-    "answers 99 % of the calls even if answers take varying times, and no burst longer than a second follows",
+    "99 % of the calls are answered even if answers take varying times, and no burst is longer than a second",
     () =>
       Effect.gen(function*() {
         const figures = yield* simulate({ circuit: {}, concurrency }, 0.5, "a")

@@ -296,7 +296,7 @@ class Bench {
     const { circuits } = this.watched
     const asked = request(model, { attempt: limit })
     const looked = yield* Effect.exit(Effect.provideService(circuits.gate(asked), Current.Deadline, this.now))
-    // The gate changes nothing.
+    // The gate logs no event.
     this.check()
     const got = yield* Effect.exit(circuits.admit(asked))
 
@@ -431,7 +431,7 @@ class Bench {
 
   *run({ length, pick, what }: { readonly what: string; readonly pick: number; readonly length: number }) {
     const { circuits } = this.watched
-    // An operation on a call first makes one, however long that takes.
+    // If no call runs, operations on a call first make one, as soon as the circuits admit it.
     if (this.running.length === 0 && (isEnding(what) || what === "begin" || what === "die")) {
       for (const history of [this.whole, this.models.a]) {
         if (history.wait(this.now) === Infinity) {
@@ -452,7 +452,7 @@ class Bench {
       case "linger":
         return yield* this.move((1 + length % 10) * 60_000)
       case "wait": {
-        // Until a request may be sent, or a second less.
+        // Waits until a request may be sent, or ends a second earlier.
         const wait = Math.max(this.whole.wait(this.now), this.models.a.wait(this.now))
         return yield* this.move(wait < Infinity ? Math.max(0, wait - (length === 0 ? 1000 : 0)) : 0)
       }
@@ -550,7 +550,7 @@ describe("circuits against a reference model", () => {
     { arbitrary: { runs: 100, seed, size: 1000 }, timeout: 60_000 }
   )
 
-  it("covered every operation at least once in twenty, and every rare case", () => {
+  it("were tested with every operation in at least 5 % of the steps, and with every rare case", () => {
     const total = [...seen.values()].reduce((sum, count) => sum + count, 0)
     assert.isAtLeast(total, 10_000)
     for (const [what, count] of seen) assert.isAtLeast(count, total / 20, what)
@@ -649,7 +649,7 @@ describe("a probe", () => {
       assert.deepStrictEqual(told(), ["CircuitOpened a", "CircuitProbed a"])
     }))
 
-  it.effect("G3: counts after it closed the circuit, and a success from before the trip does not", () =>
+  it.effect("G3: counts after it closed the circuit, and a success from before the circuit opened does not", () =>
     Effect.gen(function*() {
       for (const store of [Circuit.memory(), plain()]) {
         const { circuits } = watched(nervous, store)
@@ -942,7 +942,7 @@ describe("custom stores", () => {
       }
     }))))
 
-  it.effect.each([["interruptible", Effect.never], ["not", Effect.uninterruptible(Effect.never)]] as const)(
+  it.effect.each([["interruptible", Effect.never], ["uninterruptible", Effect.uninterruptible(Effect.never)]] as const)(
     "G15: that hang (%s) delay one call by a second each, and no call for ten seconds after that",
     ([, how]) =>
       Effect.gen(function*() {

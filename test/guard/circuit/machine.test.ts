@@ -297,7 +297,7 @@ describe("a probe", () => {
     assert.deepInclude(state, { _tag: "Open", generation: 3, outage: { began: 0, why }, until: 13_000 })
   })
 
-  it("G3: closes the circuit only for requests that begin after it", () => {
+  it("G3: closes the circuit, which then ignores the results of requests that began earlier", () => {
     for (const event of [fail(2), ignored(2), succeed(1)]) {
       assert.deepStrictEqual(Machine.step(settings, closedAgain, event, 9000), [closedAgain, { _tag: "Stale" }])
     }
@@ -305,7 +305,7 @@ describe("a probe", () => {
     assert.strictEqual(play(times(2, 9000, fail(3)), closedAgain).last, "Counted", "a fresh window has too few calls")
   })
 
-  it("G4: neither opens nor closes the circuit with a neutral ending, and another may be sent at once", () => {
+  it("G4: neither opens nor closes the circuit if its ending is neutral, and another probe may be sent at once", () => {
     const { said, state } = play([[6000, ignored(2)], [6000, ask]], probing)
     assert.deepStrictEqual(said, ["Counted", "Admitted"])
     assert.deepInclude(state, { _tag: "Open", generation: 4, until: 5000, probe: 6000 + lease })
@@ -326,7 +326,7 @@ describe("a probe", () => {
     assert.strictEqual(play([[200_001, succeed(3)]], state).last, "Closed")
   })
 
-  it("G5: counts even when it is late, if it was not replaced", () => {
+  it("G5: counts even if its answer comes late, unless another probe has replaced it", () => {
     assert.strictEqual(play([[1e7, succeed(2)]], probing).last, "Closed")
     assert.strictEqual(play([[1e7, fail(2)]], probing).last, "Opened")
   })
@@ -393,7 +393,7 @@ describe("a circuit whose clock is set back", () => {
     assert.deepInclude(asked(tripped, now - hour)[1], { _tag: "Rejected", retryAfter: 9000 })
   })
 
-  it("G5: waits for a probe no longer than its lease, and for nothing else meanwhile", () => {
+  it("G5: waits for a running probe at most as long as its lease, and lets the next one start at once if there is none", () => {
     const probing = play([[now + 5000, ask]], opened).state
     const [waiting, decision] = asked(probing, now - hour)
     assert.deepInclude(decision, { _tag: "Rejected", retryAfter: 1000 })

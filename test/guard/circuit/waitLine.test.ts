@@ -331,7 +331,7 @@ const counts = { calls: 0, waited: 0, told: 0, interrupted: 0, broken: 0, recove
 
 describe("any number of calls", () => {
   it.effect.prop(
-    "G1 G5 G6: leave in order, on time and one probe at a time, and none is left behind",
+    "G1 G5 G6: leave the line in order, on time and with one probe at a time, and none is left behind",
     {
       calls: Arbitrary.array(call, { minLength: 250, maxLength: 250 }),
       outage: Arbitrary.all([int(1, 20), int(5, 60)]),
@@ -406,7 +406,7 @@ describe("any number of calls", () => {
     { arbitrary: { runs: 50, seed, size: 1000 }, timeout: 60_000 }
   )
 
-  it("covered at least ten thousand, and each kind", () => {
+  it("were tested with at least 10,000 calls, and 50 of each kind", () => {
     assert.isAtLeast(counts.calls, 10_000)
     for (const [what, count] of Object.entries(counts)) assert.isAtLeast(count, 50, what)
   })

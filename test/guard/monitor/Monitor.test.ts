@@ -235,8 +235,8 @@ describe("an alert near the threshold", () => {
     }).pipe(Effect.provide(turns((second) => second === 1 || second === 20 || second >= 3743 && second < 3746))))
 })
 
-describe("G9: time alone raises and clears nothing", () => {
-  it.effect("at a start, or after an idle hour", () =>
+describe("G9: time alone", () => {
+  it.effect("raises no alert at the start, or after an idle hour", () =>
     Effect.gen(function*() {
       const empty = { rate: 1, calls: 0, failures: 0, causes: [], low: false }
       assert.deepStrictEqual(yield* successRate, empty)
@@ -248,7 +248,7 @@ describe("G9: time alone raises and clears nothing", () => {
       assert.deepStrictEqual(yield* rates, [])
     }).pipe(Effect.provide(watched(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("after an idle hour during an alert: clearing it needs 20 calls", () =>
+  it.effect("does not clear an alert: after an idle hour, that takes 20 calls", () =>
     Effect.gen(function*() {
       yield* every("1 second", 20)
       assert.lengthOf(yield* rates, 1)
@@ -260,7 +260,7 @@ describe("G9: time alone raises and clears nothing", () => {
       assert.deepStrictEqual((yield* rates).map(({ _tag }) => _tag), ["SuccessRateLow", "SuccessRateRecovered"])
     }).pipe(Effect.provide(watched(Faults.by(({ index }) => index < 20 ? Faults.overloaded : Faults.answer("well"))))))
 
-  it.effect("though calls leave the window, at most 6 seconds early and never late", () =>
+  it.effect("removes calls from the window, at most 6 seconds early and never late", () =>
     Effect.gen(function*() {
       yield* ask
       yield* TestClock.adjust("294 seconds")
@@ -411,7 +411,7 @@ describe("the monitor counts", () => {
     Saturated: failure
   }
   it.effect.each(ClaudeError.ClaudeError.members.map((Kind) => new Kind({ scope: "idle" })))(
-    "$_tag",
+    "a failure with $_tag as its row in the table says",
     (error) =>
       Effect.gen(function*() {
         const monitor = MonitorGuard.make(Settings.settings({}), { emit: () => Effect.void }, {
@@ -662,7 +662,7 @@ describe("any order of endings", () => {
       for (const { _tag } of raised) meet(_tag)
     }), { arbitrary: { runs: 50, seed }, timeout: 60_000 })
 
-  it("covers 10,000 steps, each kind in at least one of twenty, and both raises and clears alerts", () => {
+  it("was tested in 10,000 steps, with each kind in at least 5 % of them, and with alerts raised and cleared", () => {
     const total = [...seen.values()].reduce((a, b) => a + b, 0)
     assert.isAtLeast(total, 10_000)
     assert.strictEqual(seen.size, 8)
@@ -680,10 +680,10 @@ describe("any order of endings", () => {
   })
 })
 
-describe("a stream that breaks for good after it opened", () => {
+describe("a stream that breaks and is not restarted", () => {
   const read = Claude.events("hi").pipe(Policy.applyStream({ retry: quick, onBreak: "fail" }), Stream.runDrain)
 
-  it.effect("is one failure, counted at its end", () =>
+  it.effect("counts as one failure", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 20; i++) yield* Effect.flip(read)
       const { calls, causes, failures, low } = yield* successRate
@@ -692,7 +692,7 @@ describe("a stream that breaks for good after it opened", () => {
       assert.lengthOf(yield* rates, 1)
     }).pipe(Effect.provide(watched(Faults.cycle(Faults.breaks("half"))))))
 
-  it.effect("is one failure without a policy", () =>
+  it.effect("counts as one failure without a policy", () =>
     Effect.gen(function*() {
       yield* Effect.flip(Stream.runDrain(Claude.events("hi")))
       const { calls, failures } = yield* successRate
@@ -712,7 +712,7 @@ describe("a log that discards events", () => {
       )
     ))
 
-  it.effect("does not keep it from counting successes under a policy inside a fallback", () =>
+  it.effect("does not keep the monitor from counting successes of a policy inside a fallback", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(Policy.apply(Policy.standard), Fallback.models(["claude-haiku-5-5"]))
       for (let i = 0; i < 3; i++) yield* ask

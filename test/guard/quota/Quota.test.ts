@@ -201,7 +201,7 @@ describe("the usage of a call", () => {
       assert.deepStrictEqual(yield* settled(end), [...used])
     }))
 
-  it.effect("is nothing if it left the queue", () =>
+  it.effect("is nothing if it left the queue before its turn", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       yield* calls.call(request(6000))
@@ -211,7 +211,7 @@ describe("the usage of a call", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("beyond the level becomes a debt, which later calls wait off", () =>
+  it.effect("beyond the level becomes a debt, and later calls wait until it is refilled", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const call = yield* calls.call(request(1000))
@@ -249,7 +249,7 @@ describe("a request that is too large", () => {
       assert.strictEqual((yield* left).input, 6000)
     }))
 
-  it.effect("by its characters fails too, if no text of that length has so few tokens", () =>
+  it.effect("fails also if only its length shows that: no text of so many characters has few enough tokens", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ inputTokens: 6000 })
       const content = (length: number) => request(0, { messages: [{ role: "user", content: "x".repeat(length) }] })
@@ -259,7 +259,7 @@ describe("a request that is too large", () => {
       assert.deepStrictEqual(calls.entered, [1])
     }))
 
-  it.effect("without the cached part leaves when the bucket is full", () =>
+  it.effect("because of its cached part leaves when the bucket is full", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const cached = request(50_000, { cache_control: { type: "ephemeral" } })
@@ -424,7 +424,7 @@ describe("the estimate of content that cannot be counted", () => {
       assert.lengthOf(calls.entered, 3)
     }))
 
-  it.effect("excludes it for five minutes after the last use, or an hour with a longer time to live", () =>
+  it.effect("excludes the cached prefix for five minutes after its last use, or for an hour if the request asks for that", () =>
     Effect.gen(function*() {
       const long = request(0, { ...cached(90_000, "").params, cache_control: { type: "ephemeral", ttl: "1h" } })
       for (const [asked, minutes] of [[cached(90_000, "What?"), 5], [long, 60]] as const) {
@@ -583,7 +583,7 @@ describe("the API's count", () => {
       // A fifth of 1000 per hour (17 per minute) stays free.
       assert.approximately(levels.requests, 50 - 1000 / 60 / 5, 1e-9)
       yield* TestClock.adjust("1 hour")
-      // The API showed no more than that in a minute.
+      // The API has shown that at most 51 requests fit into its bucket.
       assert.strictEqual((yield* admission.status).remaining?.requests, 51)
     }))
 
@@ -601,7 +601,7 @@ describe("the API's count", () => {
   it.effect.each([null, "none", { requests: null }, { requests: "x" }, { requests: { limit: "x", remaining: {} } }, [
     1
   ]])(
-    "G16: is ignored in an error that holds anything: %j",
+    "G16: is ignored in an error whose limits are malformed: %j",
     (limits) =>
       Effect.gen(function*() {
         const { calls, left } = yield* opened(whole)
@@ -673,7 +673,7 @@ describe("the API's count", () => {
       assert.strictEqual((yield* left).requests, 11)
     }))
 
-  it.effect("of 0 in a 429 counts until its retry-after", () =>
+  it.effect("of 0 in a 429 holds calls until the retry-after is over", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const limits = { requests: limit(60, 30), inputTokens: limit(6000, 0) }
@@ -687,14 +687,14 @@ describe("the API's count", () => {
       assert.deepStrictEqual(calls.entered, [0, 1])
     }))
 
-  it.effect("is assumed to be 0 requests after a 429 that does not say what ran out", () =>
+  it.effect("is assumed to be 0 requests after a 429 that does not say that anything ran out", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({})))
       assert.deepStrictEqual(yield* left, { requests: 0, input: 6000, output: 1200 })
     }))
 
-  it.effect("of tokens in such a 429 is used in addition", () =>
+  it.effect("of tokens is used too if such a 429 reports it", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const first = yield* calls.call(request(10))
@@ -844,7 +844,7 @@ describe("a quota store that", () => {
   )
 
   it.effect.each([NaN, -1, -Infinity])(
-    "G15: answers with a wait of %d ms delays no call",
+    "G15: returns a wait of %d ms delays no call",
     (wait) =>
       Effect.gen(function*() {
         const store = { ...Quota.memory(), take: () => Effect.succeed(wait) }
@@ -877,7 +877,7 @@ describe("a quota store that", () => {
 // Settings
 // -----------------------------------------------------------------------------
 
-describe("settings", () => {
+describe("the settings of a quota", () => {
   const above = "it must be above 0"
   const slip = { requests: undefined, request: 5 }
   const otherSlip = { input_tokens: 5 }
@@ -917,13 +917,13 @@ describe("settings", () => {
   ]
 
   it.each(refused)(
-    "G12: %j is rejected with a message that names the field and the remedy",
+    "G12: reject %j with a message that names the field and the remedy",
     (options, sentence) => {
       assert.throws(() => Settings.settings(options), RangeError, sentence)
     }
   )
 
-  it("every option has its default", () => {
+  it("give every option its default", () => {
     const { classOf: _, ...usual } = Settings.settings({ requests: 60 })
     const [own, told] = [{ headroom: 0.83, burst: 0.83 }, { headroom: 0.95, burst: 0.95 }]
     assert.deepStrictEqual(usual, { per: 60_000, own, told, estimate: "characters" })

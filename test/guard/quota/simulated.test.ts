@@ -65,7 +65,7 @@ const windowAccount = (limits: Used): Account => {
 
 const minutes = 10
 
-/** The used share of the headroom after the first minute, and how many requests the provider rejected. */
+/** Returns the used share of the headroom after the first minute, and how many requests the provider rejected. */
 const simulate = ({ account: open, limits, options = {}, perMinute, sizes, told = true, seed = "quota" }: {
   readonly account: (limits: Used) => Account
   readonly limits: Used
