@@ -83,7 +83,8 @@ export const next = Effect.fnUntraced(function*(
     ? undefined
     : yield* wait(self, now, error)
   if (own === undefined) {
-    self.gaveUp = isSpent && isRetried(schedule, error) ? "RetriesSpent" : reason(self, error)
+    const isOver = isSpent || isSharedSpent(self)
+    self.gaveUp = isOver && (yield* wouldRetry(self, now, error)) ? "RetriesSpent" : reason(self, error)
     return undefined
   }
   // A custom schedule ignores `retry-after`, so `beforeDeadline` applies it.
@@ -114,9 +115,16 @@ const isCountSpent = Effect.fnUntraced(function*({ made, rules: { maxRetries } }
   return made >= (hasOther(error) ? Math.min(mostBeforeAnother, maxRetries) : maxRetries)
 })
 
-/** Whether the schedule would retry this failure if retries were left. */
-const isRetried = (schedule: Rules["schedule"], error: ClaudeError): boolean =>
-  schedule !== undefined && Plan.takes(schedule, error._tag) && !isPermanent(error)
+/** Whether other kinds of failure have used up the retries that one schedule gives to all kinds. `Retry.byTag` gives none. */
+const isSharedSpent = ({ retried, rules: { schedule } }: RetryState): boolean =>
+  retried.size > 0 && schedule !== undefined && Plan.of(schedule)?.kind !== "byTag"
+
+/** Whether the schedule would retry this failure if retries were left. A custom schedule is asked, as for a first failure. */
+const wouldRetry = Effect.fnUntraced(function*({ rules: { schedule } }: RetryState, now: number, error: ClaudeError) {
+  if (schedule === undefined || isPermanent(error)) return false
+  if (Plan.of(schedule) !== undefined) return Plan.takes(schedule, error._tag)
+  return (yield* waitOf(yield* Schedule.toStep(schedule), now, error)) !== undefined
+})
 
 /** The next attempt after an application error, which is retried only if its class was given to `Retry.byTag`. */
 const ofApplication = Effect.fnUntraced(function*(
@@ -139,13 +147,15 @@ const ofApplication = Effect.fnUntraced(function*(
 const wait = Effect.fnUntraced(function*(self: RetryState, now: number, error: unknown) {
   const { rules: { schedule } } = self
   if (schedule === undefined) return undefined
-  const step = self.step ??= yield* Schedule.toStep(schedule)
+  return yield* waitOf(self.step ??= yield* Schedule.toStep(schedule), now, error)
+})
+
+const waitOf = (step: Step, now: number, error: unknown): Effect.Effect<Duration.Duration | undefined> =>
   // Unsafe cast: a schedule written for `ClaudeError` may throw on an application error. `ofApplication` catches that.
-  return yield* Effect.map(step(now, error as ClaudeError), ([, wait]): Duration.Duration | undefined => wait).pipe(
+  Effect.map(step(now, error as ClaudeError), ([, wait]): Duration.Duration | undefined => wait).pipe(
     Effect.provideService(Current.Deadline, Infinity),
     Pull.catchDone(() => Effect.undefined)
   )
-})
 
 /** Records that a failure like this one was retried, so that the reason for giving up becomes `RetriesSpent`. */
 export const markRetried = ({ retried }: RetryState, error: ClaudeError): void => void retried.add(familyOf(error))
@@ -167,7 +177,7 @@ const isGivenUp = ({ gaveUp, history }: ClaudeError): boolean => gaveUp !== unde
 
 /**
  * The default reason for giving up. `RetriesSpent`, if a failure like this one was retried or continued before on this
- * model; else `NotRetried`, which means one of: the policy has no `retry`; the kind has no entry, or `Retry.never`; the
+ * model, or if the retries that all kinds share are used up (`next`); else `NotRetried`, which means one of: the policy has no `retry`; the kind has no entry, or `Retry.never`; the
  * server sent `x-should-retry: false`, or the failure is permanent (`permanence`), whatever was retried before; the circuit
  * is open and another model is left (`attempts`); a stream broke and `onBreak` is `fail`.
  */

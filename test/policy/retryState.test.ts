@@ -195,6 +195,44 @@ describe("gaveUp", () => {
       assert.deepStrictEqual([runs(), ClaudeError.is(error) && error.gaveUp], [2, "NotRetried"])
     }))
 
+  it.effect.each<readonly [string, Schedule.Schedule<unknown, ClaudeError.ClaudeError>]>([
+    ["Retry.backoff", Retry.backoff({ times: 3 })],
+    ["Retry.linear", line(3)],
+    ["Schedule.recurs", Schedule.recurs(3)],
+    ["a limited Schedule.exponential", Schedule.upTo(Schedule.exponential("1 second"), { times: 3 })],
+    ["a tapped Retry.backoff", Schedule.tap(Retry.backoff({ times: 3 }), () => Effect.void)]
+  ])("G11: is RetriesSpent if several kinds have used up the retries of %s", ([, retry]) =>
+    Effect.gen(function*() {
+      for (const last of [new ServerFault({ status: 500 }), new RateLimited({}), new TimedOut({ scope: "idle" })]) {
+        const { ask, runs } = failing([overloaded, overloaded, overloaded, last])
+        const error = yield* failed(Policy.apply({ retry })(ask))
+        assert.deepStrictEqual([runs(), ClaudeError.is(error) && error.gaveUp], [4, "RetriesSpent"])
+      }
+    }))
+
+  it.effect.each<readonly [string, Schedule.Schedule<unknown, ClaudeError.ClaudeError>, ClaudeError.ClaudeError]>([
+    ["a permanent failure", Retry.backoff({ times: 9 }), new InvalidRequest({})],
+    ["a failure with x-should-retry: false", Schedule.recurs(9), new ServerFault({ shouldRetry: false })],
+    [
+      "a kind that a custom schedule leaves out",
+      Schedule.recurs(9).pipe(
+        Schedule.setInputType<ClaudeError.ClaudeError>(),
+        Schedule.while(({ input }) => Effect.succeed(input._tag === "Overloaded"))
+      ),
+      new ServerFault({ status: 500 })
+    ],
+    [
+      "a kind without an entry in a tapped record",
+      Schedule.tap(Retry.byTag({ Overloaded: line(9) }), () => Effect.void),
+      new ServerFault({ status: 500 })
+    ]
+  ])("G11: is NotRetried for %s, although another kind was retried", ([, retry, last]) =>
+    Effect.gen(function*() {
+      const { ask } = failing([overloaded, last])
+      const error = yield* failed(Policy.apply({ retry })(ask))
+      assert.strictEqual(ClaudeError.is(error) && error.gaveUp, "NotRetried")
+    }))
+
   it.effect("G11: is RetriesSpent for a permanent failure that a schedule of the caller's own has retried", () =>
     Effect.gen(function*() {
       const { ask, runs } = failing([new InvalidRequest({})])
