@@ -17,7 +17,6 @@ import * as Stream from "effect/Stream"
 import { askValue } from "./answer/askValue.ts"
 import * as Attempt from "./answer/attempt.ts"
 import { collect } from "./answer/collect.ts"
-import type { Wanted } from "./answer/stopReason.ts"
 import * as AnswerStream from "./answer/stream.ts"
 import * as AnswerStore from "./answerStore.ts"
 import type { Budget } from "./budget.ts"
@@ -94,17 +93,17 @@ export const message: (
   prompt: Prompt,
   options?: Options
 ) => Effect.Effect<Message.Reply, ClaudeError, Claude> = (prompt, options) =>
-  collected(prompt, options, "content").pipe(
-    Effect.flatMap((reply) => Tools.decode(toolsOf(prompt, options), reply)),
-    traced("Claude.message")
-  )
+  Effect.flatMap(
+    Claude,
+    (claude) => collect(claude, prompt, options, "content", (reply) => Tools.decode(toolsOf(prompt, options), reply))
+  ).pipe(traced("Claude.message"))
 
 /** Asks for text. */
 export const text: (
   prompt: Prompt,
   options?: Options
 ) => Effect.Effect<string, ClaudeError, Claude> = (prompt, options) =>
-  Effect.map(collected(prompt, options, "text"), ({ text }) => text).pipe(traced("Claude.text"))
+  Effect.flatMap(Claude, (claude) => collect(claude, prompt, options, "text", textOf)).pipe(traced("Claude.text"))
 
 /**
  * Asks for a value described by a schema. If the answer does not decode, fails with `MalformedOutput`, which has every
@@ -218,8 +217,7 @@ export const withModel: {
 // Internals
 // -----------------------------------------------------------------------------
 
-const collected = (prompt: Prompt, options: Options | undefined, wanted: Wanted) =>
-  Effect.flatMap(Claude, (claude) => collect(claude, prompt, options, wanted))
+const textOf = ({ text }: Message.Reply): Effect.Effect<string> => Effect.succeed(text)
 
 /** Asks for a value. The schema is compiled when the call runs. */
 const value = <A, RD>(

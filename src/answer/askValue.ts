@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { type ClaudeError, InvalidRequest } from "../ClaudeError.ts"
 import { copy } from "../history.ts"
-import type { Options, Params, Prompt } from "../Message.ts"
+import type { Options, Params, Prompt, Reply } from "../Message.ts"
 import * as Output from "../output/codec.ts"
 import { decode } from "../output/decode.ts"
 import { type Amend, questionKey } from "../request/build.ts"
@@ -25,12 +25,10 @@ export const askValue = <A, RD>(
     question = params
     return asked.params
   }
-  return collect(claude, prompt, options, "text", amend).pipe(
-    Effect.flatMap((reply) => decode(output.success, codec, reply)),
-    Effect.mapError((error) =>
-      error._tag === "MalformedOutput" && question !== undefined
-        ? copy(error, { question: questionKey(question) })
-        : error
+  const decodeReply = (reply: Reply) =>
+    Effect.mapError(
+      decode(output.success, codec, reply),
+      (error) => question === undefined ? error : copy(error, { question: questionKey(question) })
     )
-  )
+  return collect(claude, prompt, options, "text", decodeReply, amend)
 }

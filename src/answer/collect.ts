@@ -1,9 +1,10 @@
 /** Asks for an answer, reads it to its end, and asks for the rest if it stopped early. */
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as CallContext from "../callContext.ts"
-import type { ClaudeError } from "../ClaudeError.ts"
+import type { ClaudeError, MalformedOutput } from "../ClaudeError.ts"
 import type { Opened, Options, Prompt, Reply, Request } from "../Message.ts"
 import { type Amend, toRequest } from "../request/build.ts"
 import * as Rest from "../request/rest.ts"
@@ -18,37 +19,54 @@ export interface Service extends CallContext.Asked {
 }
 
 /** A question, and the part of its answer that has arrived if the answer stopped early. */
-interface Question {
+interface Question<A, R> {
   readonly claude: Service
   readonly prompt: Prompt
   readonly options: Options | undefined
   readonly wanted: Wanted
   readonly amend: Amend | undefined
+  /** Makes the value of a complete reply, inside the attempt: an answer that does not decode is a failed attempt. */
+  readonly decode: (reply: Reply) => Effect.Effect<A, MalformedOutput, R>
   /** Set when the latest request returned an incomplete answer, and reset before each request. */
   stopped: Continuation.Stopped | undefined
 }
 
 /** Asks, and reads the answer to its end. If the policy of the call says so, asks for the rest of an incomplete answer. */
-export const collect = Effect.fnUntraced(function*(
+export const collect = Effect.fnUntraced(function*<A, R>(
   claude: Service,
   prompt: Prompt,
   options: Options | undefined,
   wanted: Wanted,
+  decode: (reply: Reply) => Effect.Effect<A, MalformedOutput, R>,
   amend?: Amend
-): Effect.fn.Return<Reply, ClaudeError> {
+): Effect.fn.Return<A, ClaudeError, R> {
   const call: Continuation.PolicyCall | undefined = yield* CallContext.Call
-  const question: Question = { claude, prompt, options, wanted, amend, stopped: undefined }
+  const question: Question<A, R> = { claude, prompt, options, wanted, amend, decode, stopped: undefined }
   const first = piece(question)
   const continueAnswer = call?.continueAnswer
-  return yield* continueAnswer === undefined ? first : Effect.catch(
+  const answered = yield* continueAnswer === undefined ? first : Effect.catch(
     first,
     (error) => continueAnswer(error, { ask: (rest) => piece(question, rest), stopped: () => question.stopped })
   )
+  return yield* Effect.fromResult(answered)
 })
 
-/** Requests the answer or its rest. Its scope covers the check of the stop reason, so guards and log see that error. */
-const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) {
-  const { amend, claude, options, prompt, wanted } = question
+/** Requests the answer or its rest. A malformed answer is complete, so it is a result here: it must not be continued. */
+const piece = <A, R>(
+  question: Question<A, R>,
+  rest?: Rest.Rest
+): Effect.Effect<Result.Result<A, MalformedOutput>, ClaudeError, R> =>
+  Effect.matchEffect(Effect.scoped(attempt(question, rest)), {
+    onFailure: (error) => error._tag === "MalformedOutput" ? Effect.succeed(Result.fail(error)) : Effect.fail(error),
+    onSuccess: (value) => Effect.succeed(Result.succeed(value))
+  })
+
+/** Sends one request. Its scope covers the check of the stop reason and the decoding: guards and log see those errors. */
+const attempt = Effect.fnUntraced(function*<A, R>(
+  question: Question<A, R>,
+  rest: Rest.Rest | undefined
+): Effect.fn.Return<A, ClaudeError, R | Scope.Scope> {
+  const { amend, claude, decode, options, prompt, wanted } = question
   question.stopped = undefined
   const { model, request, complete: { params } } = yield* toRequest(claude, prompt, options, amend, rest)
   const opened = yield* claude.open(request)
@@ -63,8 +81,8 @@ const piece = Effect.fnUntraced(function*(question: Question, rest?: Rest.Rest) 
     return yield* Effect.fail(error)
   }
   yield* warnOfUnknown(reply, Runtime.of(claude).log)
-  return reply
-}, Effect.scoped)
+  return yield* decode(reply)
+})
 
 /** Reads an answer to its end and ignores its events. */
 const drain = ({ pull }: Opened): Effect.Effect<void, ClaudeError> => {

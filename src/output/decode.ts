@@ -4,11 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
-import { type Issue, MalformedOutput, redact } from "../ClaudeError.ts"
+import { MalformedOutput, redact } from "../ClaudeError.ts"
 import type { Reply } from "../Message.ts"
 import type { Codec, Output } from "./codec.ts"
 import * as Json from "./extractJson.ts"
+import { type Flaws, flawsOf, oneFlaw } from "./flaws.ts"
 
 /**
  * Decodes a complete answer: the text after the last tool block, or else the whole text, because Claude may give a value,
@@ -37,18 +37,17 @@ const decodeText = <A, RD>(
   text: string
 ): Effect.Effect<A, MalformedOutput, RD> =>
   Result.match(Json.find(text), {
-    onFailure: (message) => Effect.fail(malformed(reply, [{ path: [], message }])),
+    onFailure: (message) => Effect.fail(malformed(reply, oneFlaw(message, "plain"))),
     onSuccess: (values) => {
       if (values.length !== 1) return decodeOneOf(codec, values, reply)
       const [value] = values
-      const decoded = decodeValue(codec, value, (issues) => issues)
-      return Effect.catch(decoded, (issues) =>
-        codec === words.codec ? Effect.fail(malformed(reply, issues)) : Effect.matchEffect(
-          decodeValue(words.codec, value, (plain) =>
-            plain),
+      return Effect.catch(decodeValue(codec, value), (flaws) =>
+        codec === words.codec ? Effect.fail(malformed(reply, flaws)) : Effect.matchEffect(
+          decodeValue(words.codec, value),
           {
-            onFailure: (plain) => Effect.fail(malformed(reply, plain)),
-            onSuccess: () => Effect.fail(malformed(reply, issues))
+            onFailure: (plain) =>
+              Effect.fail(malformed(reply, plain)),
+            onSuccess: () => Effect.fail(malformed(reply, flaws))
           }
         ))
     }
@@ -66,36 +65,26 @@ const decodeOneOf = <A, RD>(
   Effect.flatMap(
     Effect.forEach(
       values.length > mostTried ? [] : values,
-      (value) => Effect.option(decodeValue(codec, value, () => undefined))
+      (value) => Effect.option(decodeValue(codec, value))
     ),
     (decoded) => {
       const [only, ...more] = Arr.getSomes(decoded)
       return only === undefined || more.length > 0
-        ? Effect.fail(malformed(reply, [{ path: [], message: Json.notOne(values) }]))
+        ? Effect.fail(malformed(reply, oneFlaw(Json.notOne(values), "plain")))
         : Effect.succeed(only)
     }
   )
 
 /** Decodes a value. A defect of the schema counts as an issue. */
-export const decodeValue = <A, RD, E>(
-  codec: Codec<A, RD>,
-  value: unknown,
-  onIssues: (issues: ReadonlyArray<Issue>) => E
-): Effect.Effect<A, E, RD> =>
+export const decodeValue = <A, RD>(codec: Codec<A, RD>, value: unknown): Effect.Effect<A, Flaws, RD> =>
   Effect.suspend(() => Schema.decodeUnknownEffect(codec, { errors: "all" })(value)).pipe(
-    Effect.mapError(({ issue }) => onIssues(issuesOf(issue))),
-    Effect.catchDefect((defect) =>
-      Effect.fail(onIssues([{ path: [], message: `the schema cannot decode it: ${String(defect)}` }]))
-    )
+    Effect.mapError(({ issue }) => flawsOf(issue)),
+    Effect.catchDefect((defect) => Effect.fail(oneFlaw(`the schema cannot decode it: ${String(defect)}`)))
   )
-
-/** The number of issues, for error messages: the issues themselves would quote the answer. */
-export const countOf = (issues: ReadonlyArray<Issue>): string =>
-  issues.length === 1 ? "1 issue" : `${issues.length} issues`
 
 export const malformed = (
   { model, requestId, stopReason, text, usage }: Reply,
-  issues: ReadonlyArray<Issue>,
+  { issues, outline }: Flaws,
   more?: Partial<Pick<MalformedOutput, "blocks" | "detail">>
 ) =>
   new MalformedOutput({
@@ -105,14 +94,6 @@ export const malformed = (
     text: redact(text),
     issues: Redacted.make(issues),
     stopReason: stopReason ?? undefined,
-    detail: countOf(issues),
+    detail: outline,
     ...more
   })
-
-const standard = SchemaIssue.makeFormatterStandardSchemaV1()
-
-const issuesOf = (issue: SchemaIssue.Issue): ReadonlyArray<Issue> =>
-  standard(issue).issues.map(({ message, path = [] }) => ({
-    message,
-    path: path.map((part) => typeof part === "number" ? part : String(typeof part === "object" ? part.key : part))
-  }))

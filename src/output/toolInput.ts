@@ -73,11 +73,12 @@ export const decodeUse = <A>(
   use: ToolUse,
   reply: Reply
 ): Effect.Effect<ToolUse & { readonly input: A }, MalformedOutput> =>
-  Effect.map(
-    Decode.decodeValue(codec, use.input, (issues) =>
-      Decode.malformed(reply, issues.map((issue) => ({ ...issue, path: [use.name, ...issue.path] })), {
-        blocks: Redacted.make(reply.message.content),
-        detail: `the input of ${use.name} has ${Decode.countOf(issues)}`
-      })),
-    (input) => ({ ...use, input })
-  )
+  Effect.mapBoth(Decode.decodeValue(codec, use.input), {
+    onSuccess: (input) => ({ ...use, input }),
+    onFailure: ({ issues, outline }) =>
+      Decode.malformed(
+        reply,
+        { issues: issues.map((issue) => ({ ...issue, path: [use.name, ...issue.path] })), outline },
+        { blocks: Redacted.make(reply.message.content), detail: `the input of ${use.name} has ${outline}` }
+      )
+  })

@@ -1,8 +1,8 @@
 /** Structured answers: how they are requested, decoded and corrected. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Schema } from "effect"
+import { Effect, Fiber, Layer, Redacted, Ref, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Anthropic, CallLog, Claude, Models, Policy, Retry } from "../../src/index.ts"
+import { Anthropic, CallLog, Claude, type ClaudeError, Models, Policy, Retry, Tool } from "../../src/index.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
 import { Tree } from "../support/tree.ts"
 
@@ -282,6 +282,65 @@ describe("decoding", () => {
         FakeClaude.layer([Faults.value({ items: [{ number: "A1", total: "7", due: null }, { due: null }] })])
       )
     ))
+
+  it.effect.each<readonly [string, Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>, Faults.Turn]>([
+    ["an object", Claude.object(Invoice, "read it"), Faults.value({ number: "A1" })],
+    ["a choice", Claude.choice(["a", "b"], "which?"), Faults.value({ choice: "c" })],
+    ["JSON", Claude.json("three primes"), Faults.answer("two, three and five")],
+    [
+      "the input of a tool",
+      Claude.message("book it", { tools: [Tool.make("book", { input: Schema.Struct({ seats: Schema.Int }) })] }),
+      Faults.answer("", { tool: { name: "book", input: { seats: "two" } } })
+    ]
+  ])("reports a malformed answer as a failed attempt in the log: %s", ([, ask, turn]) =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Effect.flip(Policy.apply({ overall: "1 minute" })(ask)))._tag, "MalformedOutput")
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      assert.deepStrictEqual(events.map(({ _tag }) => _tag), ["AttemptStarted", "AttemptFailed", "GaveUp"])
+      const [, failed] = events
+      assert.strictEqual(failed?._tag === "AttemptFailed" && failed.error._tag, "MalformedOutput")
+    }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer([turn]), CallLog.layerMemory))))
+
+  const Even = Schema.Int.check(Schema.makeFilter((n) => n % 2 === 0 || `${n} is odd`, { expected: "an even number" }))
+  const Odd = Schema.String.check(Schema.makeFilter((word) => `${word} is not a name`))
+  it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, unknown, string]>([
+    [
+      "paths and expected types",
+      Schema.Struct({ items: Schema.Array(Invoice) }),
+      { items: [{ number: "A1", total: "SECRET", due: null }, { due: null }] },
+      "3 issues: items.0.total: Expected number; items.1.number: Missing key; items.1.total: Missing key"
+    ],
+    ["what a check expects", Schema.Struct({ n: Even }), { n: 3 }, "1 issue: n: Expected an even number"],
+    [
+      "no message of a check",
+      Schema.Struct({ name: Odd }),
+      { name: "SECRET" },
+      "1 issue: name: Expected a valid value"
+    ],
+    [
+      "no key of a record",
+      Schema.Struct({ ages: Schema.Record(Schema.String, Schema.Int) }),
+      { ages: { SECRET: "x" } },
+      "1 issue: ages.*: Expected number"
+    ],
+    [
+      "the types of a union",
+      Schema.Struct({ at: Schema.Union([Schema.Int, Schema.Boolean]) }),
+      { at: "SECRET" },
+      "1 issue: at: Expected number | boolean"
+    ],
+    [
+      "nothing of a value that a transformation refuses",
+      Schema.Struct({ n: Schema.BigInt, at: Schema.URL }),
+      { n: "SECRET", at: "SECRET" },
+      "2 issues: n: Expected a string representing a bigint; at: Expected a valid value"
+    ]
+  ])("G14: the message of a malformed answer shows %s", ([, schema, value, detail]) =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Claude.object(schema, "read it"))
+      assert.strictEqual(error.detail, detail)
+      assert.notMatch(error.message, /SECRET/)
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.value(value)]))))
 
   it.effect("joins two text blocks", () =>
     Effect.gen(function*() {

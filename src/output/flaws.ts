@@ -1,0 +1,88 @@
+/**
+ * What is wrong with a value that a schema does not decode: in full, and as an outline without any content.
+ *
+ * The messages of a caller's schema may quote the answer, and so may the keys of a record. The outline has only
+ * paths and expected types, as the schema declares them.
+ */
+import * as SchemaAST from "effect/SchemaAST"
+import * as SchemaIssue from "effect/SchemaIssue"
+import type { Issue } from "../ClaudeError.ts"
+
+/** Everything wrong with a value. */
+export interface Flaws {
+  /** May quote the value. */
+  readonly issues: ReadonlyArray<Issue>
+  /** Quotes nothing of the value: "2 issues: items.0.total: Expected number; name: Missing key". */
+  readonly outline: string
+}
+
+/** The number of issues that an outline shows. */
+const shown = 3
+
+/** The flaws of a value, from the issue of its schema. */
+export const flawsOf = (issue: SchemaIssue.Issue): Flaws => {
+  const issues = standard(issue).issues.map(({ message, path = [] }) => ({
+    message,
+    path: path.map((part) => typeof part === "number" ? part : String(typeof part === "object" ? part.key : part))
+  }))
+  const lines = outlineOf(issue, [], undefined)
+  const rest = lines.length > shown ? [`${lines.length - shown} more`] : []
+  return { issues, outline: `${countOf(issues)}: ${[...lines.slice(0, shown), ...rest].join("; ")}` }
+}
+
+/** A flaw of the whole value. The outline includes `message` only if it is `plain`: if it quotes nothing. */
+export const oneFlaw = (message: string, plain?: "plain"): Flaws => ({
+  issues: [{ path: [], message }],
+  outline: plain === undefined ? "1 issue" : `1 issue: ${message}`
+})
+
+const standard = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const countOf = ({ length }: ReadonlyArray<unknown>): string => length === 1 ? "1 issue" : `${length} issues`
+
+/** A line for each issue. `parent` is the schema whose fields the next part of the path names. */
+const outlineOf = (
+  issue: SchemaIssue.Issue,
+  path: ReadonlyArray<string>,
+  parent: SchemaAST.AST | undefined
+): ReadonlyArray<string> => {
+  switch (issue._tag) {
+    case "Pointer":
+      return outlineOf(issue.issue, [...path, ...issue.path.map((part) => nameOf(part, parent))], parent)
+    case "Composite":
+      return issue.issues.flatMap((inner) => outlineOf(inner, path, issue.ast))
+    case "AnyOf":
+      return issue.issues.length > 0
+        ? issue.issues.flatMap((inner) => outlineOf(inner, path, parent))
+        : [line(path, expected(issue.ast))]
+    case "Encoding":
+      return outlineOf(issue.issue, path, parent)
+    case "Filter": {
+      const declared = issue.filter.annotations?.expected
+      return [line(path, typeof declared === "string" ? `Expected ${declared}` : invalid)]
+    }
+    case "InvalidType":
+      return [line(path, expected(issue.ast))]
+    case "MissingKey":
+      return [line(path, "Missing key")]
+    case "UnexpectedKey":
+      return [line(path, "Expected no excess property")]
+    default:
+      return [line(path, invalid)]
+  }
+}
+
+const invalid = "Expected a valid value"
+
+const line = (path: ReadonlyArray<string>, message: string): string =>
+  path.length === 0 ? message : `${path.join(".")}: ${message}`
+
+/** What a schema expects, in the words of its declaration. */
+const expected = (ast: SchemaAST.AST): string => SchemaIssue.defaultLeafHook(new SchemaIssue.InvalidType(ast))
+
+/** A field that the schema declares, or an index. Any other key is content of the answer. */
+const nameOf = (part: PropertyKey, parent: SchemaAST.AST | undefined): string =>
+  typeof part === "number" || parent !== undefined && SchemaAST.isObjects(parent)
+      && parent.propertySignatures.some(({ name }) => name === part)
+    ? String(part)
+    : "*"
