@@ -20,7 +20,7 @@ import * as JsonLines from "./jsonLines.ts"
 import * as Loggers from "./loggers.ts"
 import type { Reply, Usage } from "./Message.ts"
 import { reported } from "./reported.ts"
-import { severity } from "./severity.ts"
+import { severity, severityOfEnd } from "./severity.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -190,7 +190,7 @@ export const combine = <const Layers extends ReadonlyArray<Layer.Layer<never, un
 // -----------------------------------------------------------------------------
 
 /** The log level of each kind of event. */
-const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLevel.Severity } = {
+const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed" | "GaveUp">]: LogLevel.Severity } = {
   AttemptStarted: "Debug",
   AttemptSucceeded: "Debug",
   AttemptAbandoned: "Debug",
@@ -200,7 +200,6 @@ const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed">]: LogLe
   Restarted: "Warn",
   Resumed: "Warn",
   FellBack: "Warn",
-  GaveUp: "Error",
   Warning: "Warn",
   CircuitOpened: "Error",
   CircuitProbed: "Info",
@@ -230,7 +229,11 @@ export const record = ({ _tag, at, ...event }: Event): Readonly<Record<string, u
 }
 
 const levelOf = (event: Event): LogLevel.Severity =>
-  event._tag === "AttemptFailed" ? severity[event.error._tag] : loudness[event._tag]
+  event._tag === "AttemptFailed"
+    ? severity(event.error)
+    : event._tag === "GaveUp"
+    ? severityOfEnd(event.error)
+    : loudness[event._tag]
 
 const nobody: CallLog = { emit: () => Effect.void }
 

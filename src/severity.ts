@@ -1,14 +1,14 @@
-/** The log levels of failed attempts. */
+/** The log levels of failed attempts and failed calls. */
 import type * as LogLevel from "effect/LogLevel"
-import type { Table } from "./ClaudeError.ts"
+import { isString } from "effect/Predicate"
+import type { ClaudeError, Issue, Table, Tagged } from "./ClaudeError.ts"
 
-/** The log level of each kind of error. */
-export const severity: Table<LogLevel.Severity> = {
+const ofKind: Table<LogLevel.Severity> = {
   InvalidRequest: "Error",
   AuthenticationFailed: "Error",
   PermissionDenied: "Error",
   ResourceNotFound: "Error",
-  RequestTooLarge: "Error",
+  RequestTooLarge: "Warn",
   ContextWindowExceeded: "Warn",
   SpendLimitReached: "Error",
   RateLimited: "Warn",
@@ -26,3 +26,26 @@ export const severity: Table<LogLevel.Severity> = {
   CircuitOpen: "Debug",
   Saturated: "Warn"
 }
+
+/** The log level of a failed attempt. Invalid messages are often the input of a user, and no error of the program. */
+export const severity = (error: ClaudeError): LogLevel.Severity =>
+  error._tag === "InvalidRequest" && isOfMessages(error) ? "Warn" : ofKind[error._tag]
+
+/** The log level of a failed call: `Error`, unless the question caused the failure. */
+export const severityOfEnd = (error: ClaudeError): LogLevel.Severity => {
+  switch (error._tag) {
+    case "InvalidRequest":
+    case "RequestTooLarge":
+    case "ContextWindowExceeded":
+    case "Refused":
+      return severity(error)
+    default:
+      return "Error"
+  }
+}
+
+/** Whether the errors are only in the messages. The API begins its sentence with the path. */
+const isOfMessages = ({ detail, issues }: Tagged<"InvalidRequest">): boolean =>
+  Array.isArray(issues) && issues.length > 0
+    ? issues.every(({ path: [first] }: Issue) => first === "messages")
+    : isString(detail) && /^messages[.:]/.test(detail)

@@ -118,9 +118,9 @@ describe("levels", () => {
     })
   const common = { at: 0, call: "c", model: "m", attempt: 1 }
 
-  const rows = [...page.matchAll(/^\| (`[A-Z].*?) \| (Debug|Info|Warn|Error) \|/gm)].flatMap(([, names = "", level]) =>
-    [...names.matchAll(/`(\w+)`/g)].map(([, name = ""]) => [name, level] as const)
-  )
+  const rows = [...page.matchAll(/^\| (`[A-Z].*?) \| (Debug|Info|Warn|Error)(?:, or see below)? \|/gm)].flatMap((
+    [, names = "", level]
+  ) => [...names.matchAll(/`(\w+)`/g)].map(([, name = ""]) => [name, level] as const))
 
   it("the page lists every event but AttemptFailed", () => {
     // A record of all kinds of events: a new one does not compile here.
@@ -150,8 +150,8 @@ describe("levels", () => {
 
   it.effect.each(rows)("%s has level %s", ([name, level]) =>
     Effect.gen(function*() {
-      // Only its name decides about its level.
-      assert.deepStrictEqual(yield* written({ ...common, _tag: name } as never), [level])
+      const error = new ClaudeError.Overloaded({})
+      assert.deepStrictEqual(yield* written({ ...common, _tag: name, error } as never), [level])
     }))
 
   it.effect.each<readonly [string, ClaudeError.ClaudeError]>([
@@ -163,7 +163,12 @@ describe("levels", () => {
     ["Error", new ClaudeError.AuthenticationFailed({})],
     ["Error", new ClaudeError.PermissionDenied({})],
     ["Error", new ClaudeError.ResourceNotFound({})],
-    ["Error", new ClaudeError.RequestTooLarge({})],
+    ["Warn", new ClaudeError.RequestTooLarge({})],
+    [
+      "Warn",
+      new ClaudeError.InvalidRequest({ status: 400, detail: "messages: text content blocks must be non-empty" })
+    ],
+    ["Error", new ClaudeError.InvalidRequest({ status: 400, detail: "tools.0.name: String should match pattern" })],
     ["Error", new ClaudeError.SpendLimitReached({})]
   ])("a failed attempt has level %s", ([level, error]) =>
     Effect.gen(function*() {
@@ -173,6 +178,44 @@ describe("levels", () => {
         [level]
       )
     }))
+})
+
+describe("the end of a call", () => {
+  const levels: Array<[string, string]> = []
+  const logger = Logger.layer([Logger.make(({ logLevel, message }) => void levels.push([logLevel, String(message)]))])
+  const ask = (prompt: Claude.Prompt, options?: Claude.Options) => Claude.text(prompt, options)
+
+  it.effect.each<
+    readonly [string, Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>, Faults.Turn, string]
+  >([
+    ["a blank question", ask(" "), Faults.emptyAnswer, "Warn"],
+    ["no question", ask([]), Faults.emptyAnswer, "Warn"],
+    ["a blank block", ask([{ role: "user", content: [{ type: "text", text: "" }] }]), Faults.emptyAnswer, "Warn"],
+    ["a question that is too long", ask("hi"), Faults.promptTooLong, "Warn"],
+    ["a question that is too large", ask("hi"), Faults.tooLarge, "Warn"],
+    ["a question that Claude declines", ask("hi"), Faults.refusal(), "Info"],
+    [
+      "a picture that the API cannot read",
+      ask("hi"),
+      Faults.fails(400, "invalid_request_error", "messages.0.content.0.image: Could not process image"),
+      "Warn"
+    ],
+    ["a wrong parameter", ask("hi", { max_tokens: -1 }), Faults.emptyAnswer, "Error"],
+    ["a blank question and a wrong parameter", ask(" ", { max_tokens: -1 }), Faults.emptyAnswer, "Error"],
+    [
+      "a 400 about a parameter",
+      ask("hi"),
+      Faults.fails(400, "invalid_request_error", "max_tokens: too large"),
+      "Error"
+    ],
+    ["an outage", ask("hi"), Faults.overloaded, "Error"]
+  ])("has a level that fits: %s", ([, ask, turn, level]) =>
+    Effect.gen(function*() {
+      levels.length = 0
+      yield* Effect.flip(Policy.apply({ overall: "1 minute" })(ask))
+      assert.deepStrictEqual(levels.at(-1), [level, "claude: GaveUp"])
+      assert.isTrue(level === "Error" || levels.every(([level]) => level !== "Error"))
+    }).pipe(Effect.provide(FakeClaude.layer([turn]).pipe(Layer.provide(CallLog.layer))), Effect.provide(logger)))
 })
 
 describe("sinks", () => {
