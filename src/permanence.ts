@@ -43,4 +43,5 @@ export const isPermanentMidway = (error: ClaudeError): boolean =>
   error._tag === "ResourceNotFound"
 
 /** Error codes for certificates that do not verify, and for proxies that refuse the request (not 408 and 429). */
-const refused = /^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT|PROXY_4(?!08|29))/
+const refused =
+  /^(CERT_|CRL_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|ERROR_IN_C|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|PATH_LENGTH|ERR_TLS_CERT|PROXY_4(?!08|29))/

@@ -46,7 +46,7 @@ export const sentences = (error: ClaudeError, now: number): string => {
   const kind = decisive(error)
   return [
     kinds[kind],
-    isRetryable(error) ? again(hint(error)) : undefined,
+    isRetryable(error) ? again(hint(error)) : decisions[kind].retryable ? inVain : undefined,
     kind === "SpendLimitReached" ? available(regainsAt(error), now) : undefined,
     // No full stop at the end: users would copy it with the id.
     requestId === undefined ? undefined : `Reference: ${requestId}`
@@ -69,6 +69,9 @@ export const quotable = ({ requestId }: { readonly requestId?: unknown }): strin
 
 /** Units of time: the largest amount shown in each, and its length in seconds. Longer waits are not shown. */
 const units = [["second", 59, 1], ["minute", 59, 60], ["hour", 47, 3600], ["day", 400, 86_400]] as const
+
+/** For a permanent failure of a kind that is usually temporary, such as an expired certificate: its text gives no advice. */
+const inVain = "Trying again will not help for now."
 
 /** When to try again, rounded up to whole units. */
 const again = (hint: Duration.Duration | undefined): string => {

@@ -191,6 +191,44 @@ describe("the text of a notice", () => {
     }
   })
 
+  it.effect.each<readonly [string, ClaudeError.ClaudeError]>([
+    ...[
+      "CERT_HAS_EXPIRED",
+      "CERT_NOT_YET_VALID",
+      "DEPTH_ZERO_SELF_SIGNED_CERT",
+      "SELF_SIGNED_CERT_IN_CHAIN",
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+      "ERR_TLS_CERT_ALTNAME_INVALID",
+      "INVALID_PURPOSE",
+      "PATH_LENGTH_EXCEEDED",
+      "ERROR_IN_CRL_NEXT_UPDATE_FIELD",
+      "PROXY_407"
+    ].map((code) => [code, make("Unreachable", { code })] as const),
+    ["a 501", make("ServerFault", { status: 501 })],
+    ["a 505", make("ServerFault", { status: 505 })],
+    ["a 529 with x-should-retry: false", make("Overloaded", { status: 529, shouldRetry: false })],
+    ["a 429 with x-should-retry: false", make("RateLimited", { shouldRetry: false, retryAfter: Duration.seconds(9) })],
+    ["a contradiction", make("UnexpectedResponse", { contradiction: true })],
+    ["an answer that a 501 broke off", make("PartialAnswer", { because: "ServerFault", permanent: true })]
+  ])(
+    "says that no retry helps if the failure is permanent for the policy and isRetryable: %s",
+    ([, error]) =>
+      Effect.gen(function*() {
+        let runs = 0
+        const ask = Effect.suspend(() => {
+          runs++
+          return Effect.fail(error)
+        })
+        yield* Effect.flip(Policy.apply({ retry: Retry.standard })(ask))
+        const notice = Fallback.toNotice(error)
+        assert.strictEqual(runs, 1)
+        assert.isFalse(Fallback.isRetryable(error))
+        assert.isFalse(notice.retryable)
+        assert.match(notice.text, /Trying again will not help for now\.$/)
+        assert.notMatch(notice.text, /Please try again/)
+      })
+  )
+
   it("has the request id, and says when to try again", () => {
     const notice = Fallback.toNotice(make("RateLimited", { requestId: "req_1", retryAfter: Duration.millis(1500) }))
     assert.deepInclude({ ...notice }, {

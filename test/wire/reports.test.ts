@@ -216,6 +216,17 @@ describe.each(wires)("%s", (_, wire) => {
   const errorEvent = (type: string, message: string, code?: string) =>
     Faults.event("error", { error: { type, message, details: code === undefined ? null : { error_code: code } } })
 
+  it.live("a 501 is asked once, and its notice does not say to try again", () =>
+    Effect.gen(function*() {
+      const { error, requests } = yield* called(
+        refusing(501, apiError("api_error", "not implemented")),
+        soon(Claude.text("hi"))
+      )
+      assert.strictEqual(requests, 1)
+      if (!ClaudeError.is(error)) return assert.fail(String(error))
+      assert.notMatch(Fallback.toNotice(error).text, /Please try again/)
+    }))
+
   const final: ReadonlyArray<readonly [name: string, handler: Handler, because: ClaudeError.Tag]> = [
     [
       "content filtering",
