@@ -17,6 +17,7 @@ import type { Request } from "../Message.ts"
 import { classify } from "../wire/classify.ts"
 import { connect } from "../wire/response.ts"
 import * as Faults from "./Faults.ts"
+import { withId } from "./requestId.ts"
 
 /** The requests received so far, oldest first. */
 export class Received extends Context.Service<Received, Ref.Ref<ReadonlyArray<Request>>>()(
@@ -76,7 +77,7 @@ export const wire = Effect.fnUntraced(function*(
       if (head.status !== 200) {
         for (const { after } of body) yield* pause(after)
         if (end === "silence") return yield* Effect.never
-        const text = new TextDecoder().decode(Faults.bytesOf(body))
+        const text = withId(new TextDecoder().decode(Faults.bytesOf(body)), index)
         const failure = { status: head.status, headers: { get: header }, error: json(text), message: text }
         return yield* classify(failure, { model, now: yield* Clock.currentTimeMillis })
       }

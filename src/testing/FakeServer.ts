@@ -18,6 +18,7 @@ import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import * as Faults from "./Faults.ts"
 import { messages, refusal } from "./refusal.ts"
+import { withId } from "./requestId.ts"
 
 // -----------------------------------------------------------------------------
 // Service
@@ -92,9 +93,11 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
   const sockets = new Map<Socket, number>()
   let connections = 0
   let turns = 0
+  let requests = 0
 
-  const handle = (request: Http.IncomingMessage, response: Http.ServerResponse, body: string) =>
-    Effect.gen(function*() {
+  const handle = (request: Http.IncomingMessage, response: Http.ServerResponse, body: string) => {
+    const nth = requests++
+    return Effect.gen(function*() {
       const value = parse(body)
       const path = (request.url ?? "/").split("?")[0] ?? "/"
       const method = request.method ?? "GET"
@@ -125,13 +128,18 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
         ? Faults.respond(200, JSON.stringify({ data: options.models ?? [], has_more: false }), { name: "the models" })
         : Faults.respond(200, JSON.stringify({ input_tokens: Math.ceil(body.length / 4) }), { name: "a token count" }))
       yield* options.onRequest?.(entry, turn.name) ?? Effect.void
-      yield* play(turn, index, response)
+      yield* play(turn, nth, response)
     }).pipe(
       // Answer even if the script throws: silence would look like a scripted fault.
       Effect.catchDefect((defect) =>
-        play(Faults.fails(500, "api_error", `the fault script failed: ${String(defect)}`), turns, response)
+        play(
+          Faults.fails(500, "api_error", `the fault script failed: ${String(defect)}`),
+          received.length - 1,
+          response
+        )
       )
     )
+  }
 
   const server = Http.createServer((request, response) => {
     const chunks: Array<Buffer> = []
@@ -181,15 +189,16 @@ const parse = (body: string): unknown => Result.getOrUndefined(Result.try((): un
 /** The wait before the end, so that all bytes arrive: a reset discards bytes that the client has not read. */
 const beforeEnd = Effect.sleep("20 millis")
 
-const play = Effect.fnUntraced(function*(turn: Faults.Turn, index: number, response: Http.ServerResponse) {
+/** `nth` is the number of the request, from 0: no two share an id, whether they were played or refused. */
+const play = Effect.fnUntraced(function*(turn: Faults.Turn, nth: number, response: Http.ServerResponse) {
   const { after, body, end, head } = turn
   if (after > 0) yield* Effect.sleep(after)
   if (head !== undefined && "raw" in head) {
     response.socket?.write(head.raw)
   } else if (head !== undefined) {
-    response.writeHead(head.status, head.api ? { ...Faults.apiHeaders(index), ...head.headers } : head.headers)
+    response.writeHead(head.status, head.api ? { ...Faults.apiHeaders(nth), ...head.headers } : head.headers)
     response.flushHeaders()
-    for (const piece of body) yield* send(piece, response)
+    for (const piece of body) yield* send({ ...piece, bytes: withId(piece.bytes, nth) }, response)
   }
   if (typeof end === "object") return yield* Effect.forever(send(end.forever, response))
   switch (end) {

@@ -1,6 +1,7 @@
 /** Scripted failures: error responses, broken connections and broken streams. */
 import * as Duration from "effect/Duration"
 import { type AnswerOptions, event, events, stream } from "./answers.ts"
+import { anyId } from "./requestId.ts"
 import type { End, Turn } from "./turn.ts"
 
 // -----------------------------------------------------------------------------
@@ -12,7 +13,7 @@ export const errorBody = (type: string, message: string, details?: object): stri
   JSON.stringify({
     type: "error",
     error: { type, message, ...(details === undefined ? undefined : { details }) },
-    request_id: "req_011Cfake7Qm2Zk9v4T1xLwPa"
+    request_id: anyId
   })
 
 /** Any response that is not a stream. */

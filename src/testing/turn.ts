@@ -1,5 +1,6 @@
 /** The response to one request, as data. */
 import * as Duration from "effect/Duration"
+import { requestId } from "./requestId.ts"
 
 /** A chunk of a body, sent after a wait in milliseconds. */
 export interface Piece {
@@ -65,7 +66,7 @@ export const bytesOf = (body: ReadonlyArray<Piece>): Uint8Array => {
 
 /** The headers of every API response. */
 export const apiHeaders = (index: number): Readonly<Record<string, string>> => ({
-  "request-id": `req_fake_${String(index + 1).padStart(4, "0")}`,
+  "request-id": requestId(index),
   "anthropic-organization-id": "5a2f0c1e-7d34-4b8a-9f61-2c0de81b7a90",
   "anthropic-workspace-id": "wrkspc_01FakeWs8h2kPq",
   ...bucket("requests", 4000),

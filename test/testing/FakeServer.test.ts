@@ -421,6 +421,35 @@ const listening = (run: Run) =>
 
 const slow = { timeout: 30_000 }
 
+describe("the ids of requests", () => {
+  it.live("are unique, in headers and in bodies, also of requests that are refused, counted or listed", () =>
+    Effect.gen(function*() {
+      const { url } = yield* FakeServer.FakeServer
+      const body = JSON.stringify({
+        model: "claude-sonnet-5-5",
+        max_tokens: 9,
+        messages: [{ role: "user", content: "hi" }]
+      })
+      const headers = { "content-type": "application/json", "x-api-key": "k", "anthropic-version": "2023-06-01" }
+      const post = (path: string, body: string) =>
+        Effect.promise(async () => {
+          const response = await fetch(`${url}${path}`, { method: "POST", headers, body })
+          const text = await response.text()
+          return [response.headers.get("request-id"), /"request_id":"(.*?)"/.exec(text)?.[1]]
+        })
+      const found = [
+        yield* post("/v1/messages", "{}"),
+        yield* post("/v1/messages", "no JSON"),
+        yield* post("/v1/messages", body),
+        yield* post("/v1/messages/count_tokens", JSON.stringify({ ...JSON.parse(body), max_tokens: undefined })),
+        yield* post("/v1/messages", body)
+      ]
+      assert.strictEqual(new Set(found.map(([header]) => header)).size, found.length)
+      for (const [header, inBody] of found) assert.include([undefined, header], inBody)
+      assert.lengthOf(found.filter(([, inBody]) => inBody !== undefined), 3)
+    }).pipe(Effect.provide(FakeServer.layer([Faults.answer("hello"), Faults.overloaded]))))
+})
+
 describe("fake-claude", () => {
   it.live("answers, prints every request, and ends on SIGTERM", () =>
     Effect.gen(function*() {
