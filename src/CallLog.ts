@@ -13,8 +13,9 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import type { PlatformError } from "effect/PlatformError"
-import * as Ref from "effect/Ref"
+import type * as Ref from "effect/Ref"
 import * as References from "effect/References"
+import * as Appended from "./appended.ts"
 import type { ClaudeError, GaveUp, Tag, Tried } from "./ClaudeError.ts"
 import * as JsonLines from "./jsonLines.ts"
 import * as Loggers from "./loggers.ts"
@@ -150,10 +151,12 @@ export class Memory
 
 /** Keeps every event, for tests. */
 export const layerMemory: Layer.Layer<Memory> = Layer.effectContext(
-  Effect.map(Ref.make<ReadonlyArray<Event>>([]), (events) =>
-    Context.make(Memory, events).pipe(
-      Context.add(CallLog, { emit: (event) => Ref.update(events, (all) => [...all, event]) })
-    ))
+  Effect.sync(() => {
+    const { append, ref } = Appended.make<Event>()
+    return Context.make(Memory, ref).pipe(
+      Context.add(CallLog, { emit: (event) => Effect.sync(() => append(event)) })
+    )
+  })
 )
 
 /**

@@ -231,3 +231,42 @@ describe("G14: secrets and content do not leak", () => {
       assert.notMatch(inspect(error) + JSON.stringify(error) + error.message, /swordfish/)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ n: secret })]))))
 })
+
+describe("what is kept in tests", () => {
+  const event: CallLog.Event = { _tag: "CircuitProbed", at: 0, call: undefined, model: "m" }
+
+  it.effect("grows without copies: 100,000 events take less than a second", () =>
+    Effect.gen(function*() {
+      const { emit } = yield* CallLog.CallLog
+      const start = performance.now()
+      for (let i = 0; i < 100_000; i++) yield* emit(event)
+      assert.isBelow(performance.now() - start, 1000)
+      assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 100_000)
+    }).pipe(Effect.provide(CallLog.layerMemory)))
+
+  it.effect("a list that was read does not change, and the Ref may be set", () =>
+    Effect.gen(function*() {
+      const memory = yield* CallLog.Memory
+      const { emit } = yield* CallLog.CallLog
+      yield* emit(event)
+      const before = yield* Ref.get(memory)
+      yield* emit(event)
+      assert.deepStrictEqual([before.length, (yield* Ref.get(memory)).length], [1, 2])
+      assert.strictEqual(yield* Ref.get(memory), yield* Ref.get(memory))
+      yield* Ref.set(memory, [])
+      yield* emit(event)
+      assert.lengthOf(yield* Ref.get(memory), 1)
+      yield* Ref.update(memory, (all) => [...all, event])
+      assert.lengthOf(yield* Ref.getAndSet(memory, []), 2)
+      assert.lengthOf(yield* Ref.get(memory), 0)
+    }).pipe(Effect.provide(CallLog.layerMemory)))
+
+  it.effect("the requests of a fake grow without copies, too", () =>
+    Effect.gen(function*() {
+      const text = Claude.text("hi")
+      yield* text
+      const before = yield* FakeClaude.received
+      yield* text
+      assert.deepStrictEqual([before.length, (yield* FakeClaude.received).length], [1, 2])
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("hello"))))))
+})

@@ -19,6 +19,7 @@ const stages: ReadonlyArray<ReadonlyArray<string>> = [
     "errorOf",
     "history",
     "local",
+    "appended",
     "permanence",
     "options",
     "Current",

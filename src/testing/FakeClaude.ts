@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
+import * as Appended from "../appended.ts"
 import * as Claude from "../Claude.ts"
 import { UnexpectedResponse, Unreachable } from "../ClaudeError.ts"
 import type { Request } from "../Message.ts"
@@ -37,9 +38,9 @@ export interface Options {
 /** Plays a script. `countTokens` counts one token per four characters. */
 export const layer = (playable: Faults.Playable, options: Options = {}): Layer.Layer<Claude.Claude | Received> =>
   Layer.effectContext(Effect.gen(function*() {
-    const requests = yield* Ref.make<ReadonlyArray<Request>>([])
+    const { append, ref: requests } = Appended.make<Request>()
     const claude = yield* Claude.make(
-      yield* wire(playable, (request) => Ref.update(requests, (all) => [...all, request]), options)
+      yield* wire(playable, (request) => Effect.sync(() => append(request)), options)
     )
     return Context.make(Received, requests).pipe(Context.add(Claude.Claude, claude))
   }))
