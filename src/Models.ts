@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { hasProperty, isBoolean, isNumber, isObject, isString } from "effect/Predicate"
+import * as CallContext from "./callContext.ts"
 import { Claude } from "./Claude.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
 import type * as Current from "./Current.ts"
@@ -38,6 +39,9 @@ export const get = (id: Current.ModelId): Effect.Effect<Option.Option<Catalogue.
 export const refresh: Effect.Effect<ReadonlyArray<Catalogue.Model>, ClaudeError, Claude> = Effect.gen(function*() {
   const claude = yield* Claude
   const { catalogue } = Runtime.of(claude)
+  const call = yield* CallContext.Call
+  // Unless the call also asks a model, its events name none, and the success rate does not count it.
+  if (call !== undefined) call.model ??= CallContext.noModel
   const listed = yield* claude.models
   const asOf = DateTime.formatIsoDateUtc(yield* DateTime.now)
   const models = listed.map((info) => fromApi(info, catalogue.models.get(info.id), asOf))

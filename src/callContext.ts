@@ -11,6 +11,9 @@ import type { Runtime } from "./runtime.ts"
 // The call
 // -----------------------------------------------------------------------------
 
+/** The model of events about a call that concerns all models, such as `Models.refresh`. */
+export const noModel = "*"
+
 /** The state of a call under a policy: one mutable record per call. */
 export interface Call {
   readonly id: string

@@ -1,8 +1,8 @@
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option } from "effect"
+import { Effect, Fiber, Layer, Option, Ref } from "effect"
 import { TestClock } from "effect/testing"
-import { Anthropic, Claude, ClaudeError, Guards, Models, Policy, Retry } from "../src/index.ts"
+import { Anthropic, CallLog, Claude, ClaudeError, Guards, Models, Policy, Retry } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 import { FakeClaude, FakeServer, Faults } from "../src/testing/index.ts"
 import { info } from "./support/models.ts"
@@ -99,6 +99,51 @@ describe("layer", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Effect.provide(Models.all, Models.layer([{ id: "mine" }])), Models.known)
     }).pipe(Effect.provide(knowing([]))))
+})
+
+describe("refresh against the fakes", () => {
+  const refreshed = Effect.gen(function*() {
+    const models = yield* Models.refresh.pipe(Policy.apply(Policy.standard))
+    assert.deepStrictEqual(models.map(({ id }) => id), Models.known.map(({ id }) => id))
+    const known = new Map(Models.known.map((model) => [model.id, model]))
+    for (const model of yield* Models.all) {
+      assert.deepStrictEqual(model.capabilities, known.get(model.id)?.capabilities)
+      assert.deepStrictEqual(model.contextWindow, known.get(model.id)?.contextWindow)
+    }
+  })
+
+  it.effect("lists the built-in catalogue by default: FakeClaude", () =>
+    refreshed.pipe(Effect.provide(FakeClaude.layer([]))))
+
+  it.live.each([["Anthropic", Anthropic.layer], ["NodeAnthropic", NodeAnthropic.layer]] as const)(
+    "lists the built-in catalogue by default: FakeServer under %s",
+    ([, layer]) =>
+      Effect.gen(function*() {
+        const { url } = yield* FakeServer.FakeServer
+        yield* Effect.provide(refreshed, layer({ apiKey: "key", baseUrl: url }))
+      }).pipe(Effect.provide(FakeServer.layer([])))
+  )
+
+  const events = Effect.flatMap(CallLog.Memory, Ref.get)
+  const guarded = (script: Faults.Playable, options?: FakeClaude.Options) =>
+    FakeClaude.layer(script, options).pipe(Guards.apply({}), Layer.provideMerge(CallLog.layerMemory))
+
+  it.effect("names no model in its events if it fails, and does not count in the success rate", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Policy.apply({ overall: "1 minute" })(Models.refresh))
+      assert.deepStrictEqual(error.history?.map(({ model }) => model), ["*"])
+      assert.deepStrictEqual((yield* events).map(({ _tag, model }) => [_tag, model]), [["GaveUp", "*"]])
+      assert.strictEqual((yield* Guards.status).successRate?.calls, 0)
+    }).pipe(Effect.provide(guarded([], { models: [] }))))
+
+  it.effect("does not count in the success rate if it succeeds, but a question in the same call does", () =>
+    Effect.gen(function*() {
+      yield* Policy.apply({ overall: "1 minute" })(Models.refresh)
+      assert.strictEqual((yield* Guards.status).successRate?.calls, 0)
+      yield* Policy.apply({ overall: "1 minute" })(Effect.andThen(Models.refresh, Claude.text("hi")))
+      assert.strictEqual((yield* Guards.status).successRate?.calls, 1)
+      assert.strictEqual((yield* events).at(-1)?.model, "claude-sonnet-5-5")
+    }).pipe(Effect.provide(guarded([Faults.answer("Paris")]))))
 })
 
 describe("refresh", () => {

@@ -18,6 +18,7 @@ import type { Request } from "../Message.ts"
 import { classify } from "../wire/classify.ts"
 import { connect } from "../wire/response.ts"
 import * as Faults from "./Faults.ts"
+import { listed } from "./modelList.ts"
 import { withId } from "./requestId.ts"
 
 /** The requests received so far, oldest first. */
@@ -31,7 +32,7 @@ export const received: Effect.Effect<ReadonlyArray<Request>, never, Received> = 
 export interface Options {
   /** Whether an answer must end with `message_stop`, as in `Anthropic`. Default: true. */
   readonly messageStop?: "required" | "optional" | undefined
-  /** The models that the API lists. Default: none. */
+  /** The models that the API lists. Default: the built-in catalogue. An empty list counts as no list. */
   readonly models?: ReadonlyArray<ModelInfo> | undefined
 }
 
@@ -49,7 +50,7 @@ export const layer = (playable: Faults.Playable, options: Options = {}): Layer.L
 export const wire = Effect.fnUntraced(function*(
   playable: Faults.Playable,
   receive: (request: Request) => Effect.Effect<void> = () => Effect.void,
-  { messageStop, models = [] }: Options = {}
+  { messageStop, models = listed }: Options = {}
 ): Effect.fn.Return<Claude.Wire> {
   const script = Faults.toScript(playable)
   const start = yield* Clock.currentTimeMillis

@@ -17,6 +17,7 @@ import * as Result from "effect/Result"
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import * as Faults from "./Faults.ts"
+import { listed } from "./modelList.ts"
 import { messages, refusal } from "./refusal.ts"
 import { withId } from "./requestId.ts"
 
@@ -68,7 +69,7 @@ export interface Options {
   readonly port?: number | undefined
   /** Default: 127.0.0.1. */
   readonly host?: string | undefined
-  /** The models that the server lists. Default: none. */
+  /** The models that the server lists. Default: the built-in catalogue. */
   readonly models?: ReadonlyArray<ModelInfo> | undefined
   /** Called for each request, before its turn is played. */
   readonly onRequest?: ((request: Received, turn: string) => Effect.Effect<void>) | undefined
@@ -125,7 +126,9 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
       const turn = problem ?? (path === messages
         ? yield* script({ index, elapsed: entry.at - start, params: entry.params })
         : lists
-        ? Faults.respond(200, JSON.stringify({ data: options.models ?? [], has_more: false }), { name: "the models" })
+        ? Faults.respond(200, JSON.stringify({ data: options.models ?? listed, has_more: false }), {
+          name: "the models"
+        })
         : Faults.respond(200, JSON.stringify({ input_tokens: Math.ceil(body.length / 4) }), { name: "a token count" }))
       yield* options.onRequest?.(entry, turn.name) ?? Effect.void
       yield* play(turn, nth, response)

@@ -1,4 +1,5 @@
 /** How the endings of calls count for the monitor. */
+import { noModel } from "../../callContext.ts"
 import type * as CallLog from "../../CallLog.ts"
 import { type ClaudeError, kindOf } from "../../ClaudeError.ts"
 import { isLocal } from "../../local.ts"
@@ -6,8 +7,9 @@ import { isByHand } from "../circuit/verdicts.ts"
 import { outcomes } from "../outcomes.ts"
 import type { Count } from "./slidingRate.ts"
 
-/** How an event counts; `undefined` if it is not the end of a call. */
+/** How an event counts; `undefined` if it is not the end of a call that asked a model. */
 export const endOf = (event: CallLog.Event): Count => {
+  if (event.model === noModel) return undefined
   switch (event._tag) {
     case "CallSucceeded":
       return "success"

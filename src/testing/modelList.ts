@@ -1,0 +1,18 @@
+/** The default list of models of the fakes. */
+import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
+import { known } from "../models/known.ts"
+
+/** The built-in catalogue, as the API lists it. It leaves capabilities out, so `Models.refresh` keeps the known ones. */
+export const listed: ReadonlyArray<ModelInfo> = known.map((model) => ({
+  type: "model",
+  id: model.id,
+  capabilities: null,
+  created_at: "2026-01-01T00:00:00Z",
+  deprecated_at: model.deprecatedAt ?? null,
+  display_name: model.id,
+  lifecycle: model.lifecycle,
+  line: null,
+  max_input_tokens: model.contextWindow ?? null,
+  max_tokens: model.maxOutput ?? null,
+  retires_at: model.retiresAt ?? null
+}))
