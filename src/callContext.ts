@@ -4,7 +4,7 @@
 import type { MessageCountTokensParams, MessageCreateParamsBase } from "@anthropic-ai/sdk/resources/messages"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { ClaudeError, MalformedOutput } from "./ClaudeError.ts"
+import type { ClaudeError, DeadlineExceeded, MalformedOutput } from "./ClaudeError.ts"
 import type { Runtime } from "./runtime.ts"
 
 // -----------------------------------------------------------------------------
@@ -21,6 +21,8 @@ export interface Call {
   attempt: number
   /** The model of the last attempt. */
   model: string | undefined
+  /** The last attempt that was interrupted, and what it knew then. */
+  interrupted: Interrupted | undefined
   /** The malformed answers that the next attempt must correct, oldest first. */
   corrections: ReadonlyArray<MalformedOutput>
   /** The usage of all attempts so far. */
@@ -47,6 +49,12 @@ export interface Call {
 export interface Asked {
   readonly countTokens: (params: MessageCountTokensParams) => Effect.Effect<number, ClaudeError>
   readonly runtime: Runtime
+}
+
+/** An attempt that was interrupted. `about` has its model, its request id, and what had arrived of its answer. */
+export interface Interrupted {
+  readonly attempt: number
+  readonly about: Pick<DeadlineExceeded, "model" | "requestId" | "limits" | "text" | "blocks" | "usage">
 }
 
 /** The current call, if a policy runs it. */

@@ -197,9 +197,10 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   }
 }
 
-/** The call reached its overall time limit. */
+/** The call reached its overall time limit. Under a policy, the error has the text and request id of the cut attempt. */
 export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
   ...common,
+  ...partial,
   limit: duration
 }) {
   override get message() {

@@ -143,6 +143,10 @@ export const toAttemptError = (
     })
 }
 
+/** What is known of the attempt so far, as the fields of an error. */
+export const arrived = (self: Accumulator, now: number) =>
+  toAttemptError(self, new ClaudeError.TimedOut({ scope: "attempt" }), now) as ClaudeError.TimedOut
+
 /** Adds tokens and cost of the attempt to each tally. */
 export const count = (
   self: Accumulator,

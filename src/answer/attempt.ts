@@ -10,7 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as CallContext from "../callContext.ts"
@@ -38,6 +38,7 @@ interface Attempt {
   readonly tallies: ReadonlyArray<CallContext.Tally | undefined>
   /** How long the attempt has waited for guards, in milliseconds. */
   readonly queued: number
+  readonly call: PolicyCall | undefined
   /** Kept so that the attempt counts as failed even if its reader recovers from the error. */
   failure: ClaudeError | undefined
 }
@@ -89,6 +90,7 @@ const make = (
     accumulator: Accumulator.make({ model, number, start, models }),
     tallies: [Context.get(context, CallContext.Tally), ...spentBy(call)],
     queued: Context.get(context, Queued),
+    call,
     failure: undefined
   }
 }
@@ -171,12 +173,25 @@ const toOpened = (
 const started = ({ number, queued, source }: Attempt): Effect.Effect<void> =>
   emit(source, (common) => ({ _tag: "AttemptStarted", ...common, attempt: number, queued: Duration.millis(queued) }))
 
+/** Leaves what the attempt knew to its call, and the calls around it, one of which may have reached its deadline. */
+const interrupted = ({ accumulator, clock, number, call }: Attempt): void => {
+  const { blocks, limits, model, requestId, text, usage } = Accumulator.arrived(
+    accumulator,
+    clock.currentTimeMillisUnsafe()
+  )
+  const about = { blocks, limits, model, requestId, text, usage }
+  for (let one = call, attempt = number; one !== undefined; one = one.outer, attempt = one?.attempt ?? 0) {
+    one.interrupted = { attempt, about }
+  }
+}
+
 /** Counts the usage of the attempt, and logs how it ended. */
 const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   const { accumulator, accumulator: { draft, requestId }, number, source, start, tallies, watchdog } = attempt
   const failure = attempt.failure ?? errorOf(exit)
   Watchdog.stop(watchdog)
   Accumulator.count(accumulator, tallies, failure)
+  if (failure === undefined && Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) interrupted(attempt)
   return emit(source, (common) => {
     const fields = { ...common, attempt: number, requestId, took: Duration.millis(common.at - start) }
     if (failure !== undefined) return { _tag: "AttemptFailed", ...fields, error: failure }

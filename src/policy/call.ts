@@ -71,7 +71,7 @@ const caller = (call: CallState.CallState): ModelFallback.Caller => ({
   asked: () => call.model,
   onNext: (error, to) => {
     // An attempt records its own failure, unless the model's share of the time ran out and interrupted it.
-    if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, error)
+    if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, CallState.cutBy(call, error))
     call.chain = to
     call.corrections = []
     call.retries = RetryState.make(call.policy.retries)

@@ -75,6 +75,7 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
     id: Context.get(context, Random.Random).nextDoubleUnsafe().toString(36).slice(2, 12),
     attempt: 0,
     model: undefined,
+    interrupted: undefined,
     // A call inside another call also sends the corrections of the outer call.
     corrections: outer?.corrections ?? [],
     spent: { input: 0, output: 0, dollars: 0, atLeast: false },
@@ -150,6 +151,16 @@ export const record = (call: CallState, error: ClaudeError, attempt = call.attem
   call.history = History.remember(call.history, error, attempt, call.model ?? call.named)
 }
 
+/** Records the attempt that a deadline interrupted, and adds to the error what that attempt knew. */
+export const cutBy = <E extends ClaudeError>(call: CallState, error: E): E => {
+  const { attempt, interrupted } = call
+  // An older attempt was interrupted by something else.
+  if (error._tag !== "DeadlineExceeded" || interrupted?.attempt !== attempt) return error
+  const cut = History.copy<ClaudeError>(error, interrupted.about) as E
+  recordOnce(call, cut)
+  return cut
+}
+
 /** Sets the last failure without a new entry in the history, which has one already, possibly for another kind of error. */
 export const markLast = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   call.last = error
@@ -178,7 +189,8 @@ export const succeeded = (call: CallState): Effect.Effect<void> =>
   )
 
 /** Adds the history and the reason for giving up to the error, and logs it. */
-const explain = <E extends ClaudeError>(call: CallState, error: E, because: ClaudeError = error): Effect.Effect<E> => {
+const explain = <E extends ClaudeError>(call: CallState, given: E, because: ClaudeError = given): Effect.Effect<E> => {
+  const error = cutBy(call, given)
   const { history, retries: { gaveUp }, start } = call
   const reason = because._tag === "DeadlineExceeded" && gaveUp !== "BudgetSpent"
     ? "DeadlineExceeded"

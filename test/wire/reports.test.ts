@@ -3,7 +3,7 @@
  */
 import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Schema, Stream } from "effect"
+import { Duration, Effect, Layer, Redacted, Schema, Stream } from "effect"
 import { execFile } from "node:child_process"
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
@@ -215,6 +215,60 @@ describe.each(wires)("%s", (_, wire) => {
   }
   const errorEvent = (type: string, message: string, code?: string) =>
     Faults.event("error", { error: { type, message, details: code === undefined ? null : { error_code: code } } })
+
+  describe("an attempt that `overall` cuts", () => {
+    const stalling: Handler = (_, response) => {
+      response.writeHead(200, { ...sse, "request-id": "req_cut" })
+      response.write(paris.slice(0, 4).join(""))
+    }
+    const overall = Policy.apply({ overall: "300 millis" })
+    const check = (error: unknown, text: string | undefined, requestId = "req_cut") => {
+      if (!ClaudeError.is(error) || error._tag !== "DeadlineExceeded") return assert.fail(String(error))
+      assert.deepInclude({ ...error }, { model: "claude-sonnet-5-5", gaveUp: "DeadlineExceeded" })
+      assert.strictEqual(error.requestId, requestId === "" ? undefined : requestId)
+      assert.strictEqual(error.text && Redacted.value(error.text), text)
+      assert.deepStrictEqual(
+        error.history?.map(({ attempt, error, model, requestId }) => [attempt, error, model, requestId]),
+        [[1, "DeadlineExceeded", "claude-sonnet-5-5", error.requestId]]
+      )
+    }
+
+    it.live("is in the history, with its model, request id and text", () =>
+      Effect.gen(function*() {
+        check((yield* called(stalling, overall(Claude.text("hi")))).error, "Paris")
+      }))
+
+    it.live("is in the history before its headers, too", () =>
+      Effect.gen(function*() {
+        check((yield* called(() => {}, overall(Claude.text("hi")))).error, undefined, "")
+      }))
+
+    it.live("is in the history after a failure of another attempt", () =>
+      Effect.gen(function*() {
+        const { error } = yield* called(
+          (request, response, nth) =>
+            nth === 0
+              ? refusing(529, apiError("overloaded_error", "Overloaded"), { "request-id": "req_first" })(
+                request,
+                response,
+                nth
+              )
+              : stalling(request, response, nth),
+          Policy.apply({ overall: "2 seconds", retry: Retry.linear({ times: 1, base: "1 milli" }) })(Claude.text("hi"))
+        )
+        if (!ClaudeError.is(error)) return assert.fail(String(error))
+        assert.deepStrictEqual(error.history?.map(({ error, requestId }) => [error, requestId]), [
+          ["Overloaded", "req_first"],
+          ["DeadlineExceeded", "req_cut"]
+        ])
+      }))
+
+    it.live("is told of a stream under streamOverall", () =>
+      Effect.gen(function*() {
+        const stream = Policy.applyStream({ streamOverall: "300 millis" })(Claude.stream("hi"))
+        check((yield* called(stalling, Stream.runDrain(stream))).error, "Paris")
+      }))
+  })
 
   it.live("a 501 is asked once, and its notice does not say to try again", () =>
     Effect.gen(function*() {
