@@ -1,5 +1,7 @@
-/** Limits how much of an error body is read: a body may be huge, or never end. */
+/** Limits how much of an error body is read: a body may be huge, or never end. Masks the key: some gateways echo it. */
 import type { ClientOptions, Middleware } from "@anthropic-ai/sdk"
+
+import { mask } from "./mask.ts"
 
 type Fetch = NonNullable<ClientOptions["fetch"]>
 
@@ -12,7 +14,7 @@ const errorLimit = { length: 65_536, time: 1000 }
 /** Wraps a `fetch` so that it limits error bodies. */
 export const careful = (fetch: Fetch): Fetch => async (url, init) => {
   const response = await fetch(url, init)
-  const text = await bodyOf(response)
+  const text = await bodyOf(response, new Headers(init?.headers))
   if (text === undefined) return response
   const { headers, status, url: from } = response
   // The SDK reads only these fields of a failed response.
@@ -22,7 +24,7 @@ export const careful = (fetch: Fetch): Fetch => async (url, init) => {
 /** The same limit for a caller's own client, whose middleware may use every field of a `Response`. */
 export const bounding: Middleware = async (request, next) => {
   const response = await next(request)
-  const text = await bodyOf(response)
+  const text = await bodyOf(response, request.headers)
   if (text === undefined) return response
   const { headers, status, statusText, url } = response
   // A server may send a status above 599, which the constructor of `Response` rejects.
@@ -31,7 +33,7 @@ export const bounding: Middleware = async (request, next) => {
 }
 
 /** Reads an error body up to the limits. The SDK calls this outside of any fiber, so it uses a real timer. */
-const bodyOf = async (response: Response): Promise<string | undefined> => {
+const bodyOf = async (response: Response, sent: Headers): Promise<string | undefined> => {
   if (response.ok || response.body === null) return undefined
   const reader = response.body.getReader()
   const decoder = new TextDecoder()
@@ -47,5 +49,13 @@ const bodyOf = async (response: Response): Promise<string | undefined> => {
   } finally {
     clearTimeout(enough)
   }
-  return text
+  return masked(text, sent)
 }
+
+/** Replaces the keys that the request sent. */
+const masked = (text: string, sent: Headers): string =>
+  ["x-api-key", "api-key", "authorization"].reduce((text, name) => {
+    const key = sent.get(name)?.replace(/^(Bearer|Basic) /i, "") ?? ""
+    // A shorter value is no secret, and may be a common word.
+    return key.length < 8 ? text : text.replaceAll(key, mask)
+  }, text)

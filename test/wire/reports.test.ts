@@ -270,6 +270,46 @@ describe.each(wires)("%s", (_, wire) => {
       }))
   })
 
+  const keyIn = ({ headers }: Http.IncomingMessage): string => `${headers["x-api-key"] ?? headers.authorization}`
+
+  it.live.each<readonly [string, Handler]>([
+    [
+      "a 401 in JSON",
+      (request, response, nth) =>
+        refusing(401, apiError("authentication_error", `invalid x-api-key: ${keyIn(request)}`))(
+          request,
+          response,
+          nth
+        )
+    ],
+    [
+      "a 403 in plain text",
+      (request, response, nth) => refusing(403, `no access for '${keyIn(request)}'`)(request, response, nth)
+    ],
+    [
+      "a 400 that quotes a header",
+      (request, response, nth) =>
+        refusing(400, { error: { message: JSON.stringify({ "x-api-key": keyIn(request) }) } })(
+          request,
+          response,
+          nth
+        )
+    ],
+    [
+      "an error in the stream",
+      (request, response) => {
+        response.writeHead(200, sse)
+        response.end(errorEvent("authentication_error", `bad key ${keyIn(request)}, sorry`))
+      }
+    ]
+  ])("masks the key of the caller in %s", ([, handler]) =>
+    Effect.gen(function*() {
+      const { error } = yield* called(handler, Claude.text("hi"))
+      if (!ClaudeError.is(error)) return assert.fail(String(error))
+      assert.include(error.message, "***")
+      assert.notMatch(error.message + JSON.stringify(error), /sk-ant-test/)
+    }))
+
   it.live("a 501 is asked once, and its notice does not say to try again", () =>
     Effect.gen(function*() {
       const { error, requests } = yield* called(
