@@ -251,7 +251,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G11: the attempt that was cut is in no history",
     file: "src/policy/call.ts",
-    find: "    if (error._tag === \"DeadlineExceeded\") CallState.recordOnce(call, error)\n",
+    find: "    if (error._tag === \"DeadlineExceeded\") CallState.recordOnce(call, CallState.cutBy(call, error))\n",
     replace: "",
     test: "test/policy/modelFallback.test.ts"
   },

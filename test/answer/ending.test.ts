@@ -130,12 +130,12 @@ describe("a stream under a policy", () => {
     ["at its deadline", late, [Faults.overloaded, Faults.pings("a", "1 second")], {
       _tag: "DeadlineExceeded",
       gaveUp: "DeadlineExceeded",
-      tried: [[1, "Overloaded"]]
+      tried: [[1, "Overloaded"], [2, "DeadlineExceeded"]]
     }],
     ["at its deadline, even before it has opened", late, [Faults.silence], {
       _tag: "DeadlineExceeded",
       gaveUp: "DeadlineExceeded",
-      tried: []
+      tried: [[1, "DeadlineExceeded"]]
     }]
   ]
   it.effect.each(whys)("gives up %s, with its history", ([, policy, script, expected]) =>

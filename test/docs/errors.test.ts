@@ -149,7 +149,8 @@ describe("the content in an error", () => {
       "Refused",
       "Truncated",
       "MalformedOutput",
-      "TimedOut"
+      "TimedOut",
+      "DeadlineExceeded"
     ])
     assert.deepStrictEqual(having("blocks"), having("text"))
     assert.deepStrictEqual(having("usage"), [

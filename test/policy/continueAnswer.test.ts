@@ -576,5 +576,5 @@ it.live("a continued answer has one deadline for all its pieces", () =>
     )
     assert.deepInclude({ ...failed(played) }, { _tag: "DeadlineExceeded", limit: Duration.millis(300) })
     assert.isBelow(performance.now() - start, 5000)
-    assert.deepStrictEqual(failed(played).history?.map(({ error }) => error), ["Truncated"])
+    assert.deepStrictEqual(failed(played).history?.map(({ error }) => error), ["Truncated", "DeadlineExceeded"])
   }))

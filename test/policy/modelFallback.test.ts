@@ -422,7 +422,8 @@ describe("the deadline of a chain", () => {
       assert.deepInclude({ ...error }, { _tag: "DeadlineExceeded", limit: Duration.seconds(60) })
       assert.deepStrictEqual(historyOf(error), [
         ["claude-sonnet-5-5", "DeadlineExceeded"],
-        ["claude-haiku-5-5", "DeadlineExceeded"]
+        ["claude-haiku-5-5", "DeadlineExceeded"],
+        [(yield* asked)[2], "DeadlineExceeded"]
       ])
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence, Faults.silence))))
 
