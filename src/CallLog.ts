@@ -142,7 +142,7 @@ export const layer: Layer.Layer<never> = Layer.effect(
 )
 
 /** Discards all events. */
-export const layerNoop: Layer.Layer<never> = Layer.suspend(() => Layer.succeed(CallLog, nobody))
+export const layerNoop: Layer.Layer<never> = Layer.suspend(() => Layer.succeed(CallLog, { emit: () => Effect.void }))
 
 /** The events so far, oldest first. */
 export class Memory
@@ -150,14 +150,10 @@ export class Memory
 {}
 
 /** Keeps every event, for tests. */
-export const layerMemory: Layer.Layer<Memory> = Layer.effectContext(
-  Effect.sync(() => {
-    const { append, ref } = Appended.make<Event>()
-    return Context.make(Memory, ref).pipe(
-      Context.add(CallLog, { emit: (event) => Effect.sync(() => append(event)) })
-    )
-  })
-)
+export const layerMemory: Layer.Layer<Memory> = Layer.effectContext(Effect.sync(() => {
+  const { append, ref } = Appended.make<Event>()
+  return Context.add(Context.make(Memory, ref), CallLog, { emit: (event) => Effect.sync(() => append(event)) })
+}))
 
 /**
  * Appends each event to a file, as one line of JSON.
@@ -232,13 +228,11 @@ export const record = ({ _tag, at, ...event }: Event): Readonly<Record<string, u
 }
 
 const levelOf = (event: Event): LogLevel.Severity =>
-  event._tag === "AttemptFailed"
-    ? severity(event.error)
-    : event._tag === "GaveUp"
+  event._tag === "GaveUp"
     ? severityOfEnd(event.error)
+    : event._tag === "AttemptFailed"
+    ? severity(event.error)
     : loudness[event._tag]
-
-const nobody: CallLog = { emit: () => Effect.void }
 
 const logger: CallLog = {
   emit: (event) =>
