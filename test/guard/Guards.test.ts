@@ -1,8 +1,8 @@
 /** All guards of a process as one record: their order, their shared state, and their errors. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Layer } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { CallLog, Claude, Current, Guards, Policy } from "../../src/index.ts"
+import { CallLog, Claude, Current, Guards, Policy, Retry } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 /** A guarded fake, with its log. */
@@ -73,6 +73,51 @@ describe("Guards.apply", () => {
         )
       )
     ))
+})
+
+describe("a malformed answer", () => {
+  const ask = Claude.object(Schema.Struct({ total: Schema.Int }), "hi")
+  const malformed = Faults.value({ total: "many" }, { inputTokens: 1000, outputTokens: 10 })
+
+  it.effect("is a success for the circuit, and a failed call for the success rate", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 25; i++) assert.strictEqual((yield* Effect.flip(ask))._tag, "MalformedOutput")
+      const { circuits, successRate } = yield* Guards.status
+      assert.deepInclude({ ...circuits["claude-sonnet-5-5"] }, { state: "closed", calls: 25, failures: 0 })
+      assert.deepInclude({ ...successRate }, { calls: 25, failures: 25 })
+    }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.by(() => malformed)))))
+
+  it.effect("closes the circuit as the answer to its probe", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 20; i++) yield* Effect.flip(ask)
+      assert.strictEqual((yield* Effect.flip(ask))._tag, "CircuitOpen")
+      yield* TestClock.adjust("40 seconds")
+      assert.strictEqual((yield* Effect.flip(ask))._tag, "MalformedOutput")
+      assert.strictEqual((yield* Guards.status).circuits["claude-sonnet-5-5"]?.state, "closed")
+    }).pipe(
+      Effect.provide(guarded({ circuit: {} }, Faults.by(({ index }) => index < 20 ? Faults.overloaded : malformed)))
+    ))
+
+  it.effect("costs the same quota as a valid answer, and leaves no place taken", () =>
+    Effect.gen(function*() {
+      const valid = Faults.value({ total: 1 }, { inputTokens: 1000, outputTokens: 10 })
+      const [first, second] = yield* Effect.forEach([malformed, valid], (turn) =>
+        Effect.gen(function*() {
+          yield* Effect.exit(ask)
+          return (yield* Guards.status).admission["sonnet"]
+        }).pipe(Effect.provide(guarded({ concurrency: { max: 2 }, quota: { inputTokens: 30_000 } }, [turn]))))
+      assert.strictEqual(first?.running, 0)
+      assert.isBelow(first?.quota?.["input"]?.remaining ?? NaN, 30_000)
+      assert.deepStrictEqual(first, second)
+    }))
+
+  it.effect("to a correction uses up a part of the retry budget", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Policy.apply({ reask: 1, retry: Retry.standard, overall: "1 minute" })(ask))
+      assert.strictEqual(error._tag, "MalformedOutput")
+      assert.lengthOf(yield* FakeClaude.received, 2)
+      assert.strictEqual((yield* Guards.status).budget?.["claude-sonnet-5-5"]?.remaining, 9)
+    }).pipe(Effect.provide(guarded({}, [malformed, malformed]))))
 })
 
 describe("Guards.drain", () => {
