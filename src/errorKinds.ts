@@ -197,7 +197,7 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   }
 }
 
-/** The call reached its overall time limit. Under a policy, the error has the text and request id of the cut attempt. */
+/** The call reached its overall time limit. `text` is the part that had arrived in the last attempt. */
 export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
   ...common,
   ...partial,

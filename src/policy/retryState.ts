@@ -177,9 +177,10 @@ const isGivenUp = ({ gaveUp, history }: ClaudeError): boolean => gaveUp !== unde
 
 /**
  * The default reason for giving up. `RetriesSpent`, if a failure like this one was retried or continued before on this
- * model, or if the retries that all kinds share are used up (`next`); else `NotRetried`, which means one of: the policy has no `retry`; the kind has no entry, or `Retry.never`; the
- * server sent `x-should-retry: false`, or the failure is permanent (`permanence`), whatever was retried before; the circuit
- * is open and another model is left (`attempts`); a stream broke and `onBreak` is `fail`.
+ * model (`next` also gives it, if all kinds share their retries and none is left); else `NotRetried`, which means one of:
+ * the policy has no `retry`; the kind has no entry, or `Retry.never`; the server sent `x-should-retry: false`, or the
+ * failure is permanent (`permanence`), whatever was retried before; the circuit is open and another model is left
+ * (`attempts`); a stream broke and `onBreak` is `fail`.
  */
 export const reason = ({ retried }: RetryState, error: ClaudeError): GaveUp =>
   retried.has(familyOf(error)) ? "RetriesSpent" : "NotRetried"

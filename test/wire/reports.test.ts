@@ -263,7 +263,7 @@ describe.each(wires)("%s", (_, wire) => {
         ])
       }))
 
-    it.live("is told of a stream under streamOverall", () =>
+    it.live("is in the history of a stream under streamOverall", () =>
       Effect.gen(function*() {
         const stream = Policy.applyStream({ streamOverall: "300 millis" })(Claude.stream("hi"))
         check((yield* called(stalling, Stream.runDrain(stream))).error, "Paris")
