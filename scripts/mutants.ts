@@ -325,6 +325,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/CallLog.test.ts"
   },
   {
+    name: "a stream loses the words in content_block_start",
+    file: "src/answer/accumulator.ts",
+    find: "const events = toDeltas(arrived)",
+    replace: "const events = arrived",
+    test: "test/wire/blocks.test.ts"
+  },
+  {
     name: "the log of the caller is not told where the layer has none",
     file: "src/logPlacement.ts",
     find: "? here(logger.emit(event)) : callers.emit(event)",

@@ -75,7 +75,10 @@ export interface Resumed {
   readonly index: number
 }
 
-/** One event as the API sends it. Unknown types are passed through. */
+/**
+ * One event as the API sends it. Unknown types are passed through. In the events of an answer, text, citations and thinking
+ * come in deltas: a gateway may put them into `content_block_start`, from where they are moved.
+ */
 export type WireEvent = RawMessageStreamEvent
 
 /** One event of a streamed answer. */

@@ -9,6 +9,7 @@ import * as Models from "../models/catalogue.ts"
 import * as Tools from "../output/toolInput.ts"
 import { isPermanentMidway } from "../permanence.ts"
 import * as Draft from "./draft.ts"
+import { toDeltas } from "./startContent.ts"
 
 /** Facts about the attempt that are known when it starts. */
 interface About {
@@ -46,13 +47,17 @@ export const connected = (self: Accumulator, { rateLimits, requestId }: Message.
   self.rateLimits = rateLimits
 }
 
-/** Adds events up to the end of the message, or up to an event that contradicts earlier ones. Returns the added events. */
+/**
+ * Adds events up to the end of the message, or up to an event that contradicts earlier ones. Returns the added events, with
+ * the content of every text and thinking in deltas.
+ */
 export const take = (
   self: Accumulator,
-  events: ReadonlyArray<Message.WireEvent>,
+  arrived: ReadonlyArray<Message.WireEvent>,
   at: number
 ): ReadonlyArray<Message.WireEvent> => {
   const { draft } = self
+  const events = toDeltas(arrived)
   let taken = 0
   for (const event of events) {
     self.contradiction = draft.add(event)

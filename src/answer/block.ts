@@ -1,4 +1,4 @@
-/** Builds one content block of an answer from its start event and its deltas. */
+/** Builds one content block of an answer from its start event and its deltas. Text and thinking come in deltas only. */
 import type { ContentBlock, RawContentBlockDelta, TextCitation } from "@anthropic-ai/sdk/resources/messages"
 import * as Option from "effect/Option"
 import { hasProperty, isNullish, isString } from "effect/Predicate"
@@ -110,13 +110,10 @@ const property = (value: object, key: string): unknown => hasProperty(value, key
 export const finish = ({ citations, json, signature, start, text, thinking }: Block): ContentBlock => {
   switch (start.type) {
     case "text":
-      return {
-        ...start,
-        text: (start.text ?? "") + text,
-        citations: citations === undefined ? start.citations ?? null : [...start.citations ?? [], ...citations]
-      }
+      // A copy, because more citations may arrive.
+      return { ...start, text, citations: citations === undefined ? start.citations ?? null : [...citations] }
     case "thinking":
-      return { ...start, thinking: (start.thinking ?? "") + thinking, signature: (start.signature ?? "") + signature }
+      return { ...start, thinking, signature }
     default:
       // Tools, and unknown types of block whose input came in pieces.
       return json === "" ? start : Object.assign({ ...start }, { input: Option.getOrUndefined(parseJson(json)) })

@@ -174,24 +174,6 @@ describe("invalid usage", () => {
 })
 
 describe("blocks", () => {
-  it("keep the content of their start event", () => {
-    const cited = { type: "char_location", cited_text: "a" }
-    assert.deepStrictEqual(
-      content(start(0, { type: "text", text: "Pa", citations: [cited] }), text("ris")),
-      [{ type: "text", text: "Paris", citations: [cited] }]
-    )
-    assert.deepStrictEqual(
-      content(
-        start(0, { type: "thinking", thinking: "so ", signature: "a" }),
-        delta(0, {
-          type: "thinking_delta",
-          thinking: "it is"
-        })
-      ),
-      [{ type: "thinking", thinking: "so it is", signature: "a" }]
-    )
-  })
-
   it("may start without the fields that deltas fill", () => {
     assert.deepStrictEqual(content(start(0, { type: "text" }), text("Paris")), [
       { type: "text", text: "Paris", citations: null }
@@ -206,9 +188,6 @@ describe("blocks", () => {
     const citation = (cited_text: string) => delta(0, { type: "citations_delta", citation: cite(cited_text) })
     assert.deepStrictEqual(content(start(0, emptyText), text("Paris"), citation("a"), citation("b")), [
       { type: "text", text: "Paris", citations: [cite("a"), cite("b")] }
-    ])
-    assert.deepStrictEqual(content(start(0, { ...emptyText, citations: [cite("a")] }), citation("b")), [
-      { type: "text", text: "", citations: [cite("a"), cite("b")] }
     ])
   })
 
