@@ -332,6 +332,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/wire/blocks.test.ts"
   },
   {
+    name: "a block that was not understood is presented as whole",
+    file: "src/answer/block.ts",
+    find: "(block.kind === undefined || !block.isUnderstood)",
+    replace: "(block.kind === undefined && !block.stopped)",
+    test: "test/wire/blocks.test.ts"
+  },
+  {
+    name: "a text after a block that was left out is resumed at another index",
+    file: "src/answer/stream.ts",
+    find: "reading.textAt = Math.max(reading.textAt, event.index)",
+    replace: "reading.textAt = 0",
+    test: "test/wire/blocks.test.ts"
+  },
+  {
     name: "the log of the caller is not told where the layer has none",
     file: "src/logPlacement.ts",
     find: "? here(logger.emit(event)) : callers.emit(event)",

@@ -15,7 +15,7 @@ import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as CallContext from "../callContext.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
-import { emit, type Source } from "../emit.ts"
+import { emit, type Source, warning } from "../emit.ts"
 import { errorOf } from "../errorOf.ts"
 import * as Message from "../Message.ts"
 import { onScopeExit } from "../onScopeExit.ts"
@@ -192,7 +192,7 @@ const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effe
   Watchdog.stop(watchdog)
   Accumulator.count(accumulator, tallies, failure)
   if (failure === undefined && Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) interrupted(attempt)
-  return emit(source, (common) => {
+  const logged = emit(source, (common) => {
     const fields = { ...common, attempt: number, requestId, took: Duration.millis(common.at - start) }
     if (failure !== undefined) return { _tag: "AttemptFailed", ...fields, error: failure }
     // Neither failed nor complete: the reader stopped early.
@@ -201,4 +201,9 @@ const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effe
     const timeToFirstToken = Accumulator.timeToFirstToken(accumulator)
     return { _tag: "AttemptSucceeded", ...fields, timeToFirstToken, stopReason, usage }
   })
+  const unknown = draft.unknown()
+  return unknown === undefined ? logged : Effect.andThen(emit(source, unknownDelta(unknown)), logged)
 }
+
+const unknownDelta = (delta: string) =>
+  warning("UnknownDelta", `Claude sent a part of an answer that this version does not know: ${delta}`)

@@ -1,18 +1,26 @@
 /** Builds one content block of an answer from its start event and its deltas. Text and thinking come in deltas only. */
+import type { BetaCompactionContentBlockDelta } from "@anthropic-ai/sdk/resources/beta/messages"
 import type { ContentBlock, RawContentBlockDelta, TextCitation } from "@anthropic-ai/sdk/resources/messages"
 import * as Option from "effect/Option"
-import { hasProperty, isNullish, isString } from "effect/Predicate"
+import { hasProperty, isNotNullish, isNullish, isString } from "effect/Predicate"
+import * as Record from "effect/Record"
 import * as Schema from "effect/Schema"
 
 export interface Block {
   readonly start: ContentBlock
-  /** Which deltas the block accepts. `undefined` for an unknown type of block, which accepts all of them. */
-  readonly kind: "text" | "thinking" | "input" | undefined
+  /** Which deltas the block accepts. An unknown type of block has none: it may be a tool, so it accepts input. */
+  readonly kind: "text" | "thinking" | "input" | "compaction" | undefined
   text: string
   thinking: string
   signature: string
   json: string
   citations: Array<TextCitation> | undefined
+  /** The fields of a compaction, from its deltas. */
+  compaction: object | undefined
+  /** The type of the first delta that was not understood. */
+  unknown: string | undefined
+  /** Whether a delta was understood. */
+  isUnderstood: boolean
   stopped: boolean
 }
 
@@ -24,6 +32,9 @@ export const make = (start: ContentBlock): Block => ({
   signature: "",
   json: "",
   citations: undefined,
+  compaction: undefined,
+  unknown: undefined,
+  isUnderstood: false,
   stopped: false
 })
 
@@ -45,6 +56,7 @@ const kindOf = (type: string): Block["kind"] => {
   switch (type) {
     case "text":
     case "thinking":
+    case "compaction":
       return type
     case "tool_use":
     case "server_tool_use":
@@ -55,50 +67,86 @@ const kindOf = (type: string): Block["kind"] => {
   }
 }
 
-const takes = (block: Block, kind: Block["kind"]): boolean => block.kind === undefined || block.kind === kind
+type Delta = RawContentBlockDelta | BetaCompactionContentBlockDelta
 
-/** Adds a delta, and returns the problem if the delta is invalid. Ignores unknown types of delta. */
-export const append = (block: Block, delta: RawContentBlockDelta): string | undefined => {
+/** The kind of block that a delta belongs to. */
+const kindOfDelta: ReadonlyMap<string, Block["kind"]> = new Map<Delta["type"], Block["kind"]>([
+  ["text_delta", "text"],
+  ["citations_delta", "text"],
+  ["thinking_delta", "thinking"],
+  ["signature_delta", "thinking"],
+  ["input_json_delta", "input"],
+  ["compaction_delta", "compaction"]
+])
+
+/** Adds a delta, and returns the problem if the delta is invalid. Notes a delta that is not understood. */
+export const append = (block: Block, delta: Delta): string | undefined => {
+  const kind = kindOfDelta.get(delta.type)
+  if (kind === undefined || block.kind === undefined && kind !== "input") {
+    block.unknown ??= delta.type
+    return undefined
+  }
+  const problem = add(block, delta, block.kind === undefined || block.kind === kind)
+  block.isUnderstood ||= problem === undefined
+  return problem
+}
+
+/** `fits`: the delta belongs into a block of this type. */
+const add = (block: Block, delta: Delta, fits: boolean): string | undefined => {
   switch (delta.type) {
     case "text_delta":
-      if (!isString(delta.text) || !takes(block, "text")) {
+      if (!isString(delta.text) || !fits) {
         return "a text_delta without text, or in a block of another type"
       }
       block.text += delta.text
       return undefined
     case "thinking_delta":
-      if (!isString(delta.thinking) || !takes(block, "thinking")) {
+      if (!isString(delta.thinking) || !fits) {
         return "a thinking_delta without thinking, or in a block of another type"
       }
       block.thinking += delta.thinking
       return undefined
     case "signature_delta":
-      if (!isString(delta.signature) || !takes(block, "thinking")) {
+      if (!isString(delta.signature) || !fits) {
         return "a signature_delta without a signature, or in a block of another type"
       }
       block.signature += delta.signature
       return undefined
     case "input_json_delta":
-      if (!isString(delta.partial_json) || !takes(block, "input")) {
+      if (!isString(delta.partial_json) || !fits) {
         return "an input_json_delta without JSON, or in a block of another type"
       }
       block.json += delta.partial_json
       return undefined
     case "citations_delta":
-      if (!hasProperty(delta.citation, "type") || !takes(block, "text")) {
+      if (!hasProperty(delta.citation, "type") || !fits) {
         return "a citations_delta without a citation, or in a block of another type"
       }
       ;(block.citations ??= []).push(delta.citation)
       return undefined
-    default:
+    case "compaction_delta": {
+      if (!isNullish(delta.content) && !isString(delta.content) || !fits) {
+        return "a compaction_delta whose content is no text, or in a block of another type"
+      }
+      // As in the SDK, a later value replaces an earlier one. Null is a failed compaction, or a field without news.
+      const { type: _, ...fields } = delta
+      block.compaction = { ...block.compaction, ...Record.filter(fields, isNotNullish) }
       return undefined
+    }
   }
 }
 
 export const isTool = ({ json, kind }: Block): boolean => kind === "input" || json !== ""
 
-/** Whether the block is complete. The input of a tool arrives in pieces, and half an input must not be used. */
-export const isWhole = (block: Block): boolean => !isTool(block) || block.stopped && isReadable(block)
+/**
+ * Whether the block may be shown. A block is not if none of its deltas was understood, because they may hold all of it.
+ * Except for text and thinking, half a block must not be used: the input of a tool arrives in pieces, and a compaction
+ * without content means that it failed.
+ */
+export const isWhole = (block: Block): boolean =>
+  block.unknown !== undefined && (block.kind === undefined || !block.isUnderstood)
+    ? false
+    : block.kind === "text" || block.kind === "thinking" || block.stopped && isReadable(block)
 
 export const isReadable = (block: Block): boolean =>
   !isTool(block) ||
@@ -107,7 +155,7 @@ export const isReadable = (block: Block): boolean =>
 const property = (value: object, key: string): unknown => hasProperty(value, key) ? value[key] : undefined
 
 /** Builds the block as the API would send it without streaming. */
-export const finish = ({ citations, json, signature, start, text, thinking }: Block): ContentBlock => {
+export const finish = ({ citations, compaction, json, signature, start, text, thinking }: Block): ContentBlock => {
   switch (start.type) {
     case "text":
       // A copy, because more citations may arrive.
@@ -115,6 +163,7 @@ export const finish = ({ citations, json, signature, start, text, thinking }: Bl
     case "thinking":
       return { ...start, thinking, signature }
     default:
+      if (compaction !== undefined) return { ...start, ...compaction }
       // Tools, and unknown types of block whose input came in pieces.
       return json === "" ? start : Object.assign({ ...start }, { input: Option.getOrUndefined(parseJson(json)) })
   }

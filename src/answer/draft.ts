@@ -23,7 +23,12 @@ export interface Draft {
   readonly head: () => SdkMessage
   /** The problem of the complete message, if it has one. */
   readonly flaw: () => string | undefined
-  /** The message as the API would send it without streaming. A tool call with incomplete input is left out. */
+  /** The first delta that was not understood, with the type of its block. */
+  readonly unknown: () => string | undefined
+  /**
+   * The message as the API would send it without streaming. A tool call with incomplete input is left out, and a block
+   * whose content was not understood.
+   */
   readonly message: () => SdkMessage
 }
 
@@ -62,6 +67,11 @@ class Drafting implements Draft {
     return this.blocks.every(Block.isReadable) || stopsAnywhere(this.head())
       ? undefined
       : "the input of a tool is not JSON"
+  }
+
+  unknown(): string | undefined {
+    const block = this.blocks.find(({ unknown }) => unknown !== undefined)
+    return block && `${block.unknown} in a block of type ${block.start.type}`
   }
 
   message(): SdkMessage {

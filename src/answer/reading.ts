@@ -37,6 +37,8 @@ export interface Reading extends Source {
   part: Part | undefined
   /** The scope of the latest attempt, set before that attempt opens. */
   scope: Scope.Closeable | undefined
+  /** The index of the last block whose text the reader got. The reply may have left out blocks before it. */
+  textAt: number
   /** The failure of the answer, kept even if the reader recovers from it. */
   failure: ClaudeError | undefined
   /** Whether the attempt or its retry died with a defect. */

@@ -16,23 +16,26 @@ import { add, joined } from "./sumReplies.ts"
 /** A broken answer up to and including the text to resume. */
 export interface Broken {
   readonly reply: Reply
-  /** The index of the text block to resume. */
+  /** The index of the text block to resume, as the reader counts. Of the blocks before it, `reply` may lack some. */
   readonly index: number
   readonly last: TextBlock
 }
 
-/** Returns where to resume a broken answer, or why that is impossible, or `undefined` if no content had arrived. */
-export const from = (reply: Reply): Broken | string | undefined => {
+/**
+ * Returns how to resume a broken answer, or why that is impossible, or `undefined` if no content had arrived. `index` is the
+ * last block whose text the reader got.
+ */
+export const from = (reply: Reply, index: number): Broken | string | undefined => {
   const { content } = reply.message
   // If `content` is empty, an incomplete tool call may have been left out of it.
   if (content.length > 0 && content.every(isBlank)) return undefined
   // Thinking after the last text is lost.
-  const index = content.findLastIndex((block) => !isThinking(block) && !isBlank(block))
-  const last = content[index]
+  const at = content.findLastIndex((block) => !isThinking(block) && !isBlank(block))
+  const last = content[at]
   if (last === undefined) return "only thinking or part of a tool call had arrived"
   if (last.type !== "text") return "a tool was called after the text"
   if (last.text.trim() === "") return "its last text is blank"
-  const kept = content.slice(0, index + 1)
+  const kept = content.slice(0, at + 1)
   // After a tool call the API accepts only its result.
   if (kept.some(({ type }) => type === "tool_use")) return "a tool was called before the text"
   // A stop reason that had arrived is not valid, because the answer broke off.
@@ -157,7 +160,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
       const others = first === none ? all : all.slice(1)
       const citations = [...last.citations ?? [], ...block?.type === "text" && begun ? block.citations ?? [] : []]
       const text = { ...last, text: last.text + written, citations: citations.length === 0 ? null : citations }
-      const content: Array<ContentBlock> = [...before.message.content.slice(0, index), text]
+      const content: Array<ContentBlock> = [...before.message.content.slice(0, -1), text]
       return joined(before, further, begun ? [...content, ...others] : content)
     }
   }

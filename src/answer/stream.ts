@@ -36,6 +36,7 @@ export const open = Effect.fnUntraced(function*(source: Source) {
     reply: Deferred.makeUnsafe(),
     part: undefined,
     scope: undefined,
+    textAt: 0,
     failure: undefined,
     hasDied: false,
     isOpen: false,
@@ -65,6 +66,15 @@ const onBreakOfText = (onBreak: Reading["onBreak"]): Reading["onBreak"] => onBre
 
 const textOf = (event: Event) =>
   event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""
+
+/** Notes which text the reader gets, so that it can be resumed. */
+const note = (reading: Reading, events: ReadonlyArray<WireEvent>): void => {
+  for (const event of events) {
+    if (event.type === "content_block_delta" && textOf(event) !== "") {
+      reading.textAt = Math.max(reading.textAt, event.index)
+    }
+  }
+}
 
 // -----------------------------------------------------------------------------
 // Reading
@@ -108,6 +118,7 @@ const pull = (reading: Reading): Pulled => {
     if (taken === undefined) {
       return onBroken(reading, broken(replyOf(reading), "the continuation does not begin where the answer broke off"))
     }
+    if (reading.onBreak === "resume") note(reading, taken)
     return Arr.isReadonlyArrayNonEmpty(taken) ? Effect.succeed(taken) : next
   }
   const onFailure = (error: ClaudeError.ClaudeError | Cause.Done): Pulled => {
@@ -139,7 +150,7 @@ const onBroken = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
   const { call, context, onBreak } = reading
   const reopen = call?.reopen
   if (reopen === undefined || onBreak === "fail") return failFinally(reading, error)
-  const rest = onBreak === "resume" ? Resuming.from(replyOf(reading)) : undefined
+  const rest = onBreak === "resume" ? Resuming.from(replyOf(reading), reading.textAt) : undefined
   if (isString(rest)) {
     return failFinally(reading, History.copy(error, { detail: `the answer cannot be resumed: ${rest}` }))
   }

@@ -9,6 +9,8 @@ export { event }
 export interface AnswerOptions {
   readonly stopReason?: string | null | undefined
   readonly category?: string | undefined
+  /** The summary of a compaction block before the rest; null for a compaction that failed. */
+  readonly compaction?: string | null | undefined
   /** A thinking block before the text. */
   readonly thinking?: string | undefined
   /** A tool use after the text. */
@@ -32,10 +34,18 @@ const halves = (json: string): ReadonlyArray<string> => [json.slice(0, json.leng
  * `claude-sonnet-5-5`, whatever the request names.
  */
 export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray<string> => {
-  const { inputTokens = 14, outputTokens = Math.max(1, Math.ceil(text.length / 4)), serverTool, thinking, tool } =
-    options
+  const { compaction, serverTool, thinking, tool } = options
+  const { inputTokens = 14, outputTokens = Math.max(1, Math.ceil(text.length / 4)) } = options
   const { stopReason = tool === undefined ? "end_turn" : "tool_use" } = options
   const blocks = [
+    ...(compaction === undefined ? [] : [{
+      start: { type: "compaction", content: null, encrypted_content: null },
+      deltas: [{
+        type: "compaction_delta",
+        content: compaction,
+        encrypted_content: compaction === null ? null : "ZmFrZQ=="
+      }]
+    }]),
     ...(thinking === undefined ? [] : [{
       start: { type: "thinking", thinking: "", signature: "" },
       deltas: [...words(thinking).map((piece) => ({ type: "thinking_delta", thinking: piece })), {

@@ -251,8 +251,6 @@ describe("unknown events, blocks and fields", () => {
       content(
         event("brand_new"),
         start(0, block),
-        delta(0, { type: "brand_new_delta", news: 2 }),
-        text("for another version", 0),
         stop(0),
         start(1, emptyText),
         delta(1, { type: "brand_new_delta" }),
@@ -262,6 +260,27 @@ describe("unknown events, blocks and fields", () => {
       [block, { ...emptyText, text: "Paris" }]
     )
     assert.strictEqual(after(messageStart, end("brand_new"), messageStop).message().stop_reason, "brand_new")
+  })
+
+  it("leave out a block whose deltas may hold all of it", () => {
+    const block = { type: "brand_new_block", news: null }
+    const news = delta(0, { type: "brand_new_delta", news: 2 })
+    for (
+      const events of [
+        [start(0, block), news, stop(0)],
+        [start(0, block), text("for another version"), stop(0)],
+        [start(0, { type: "brand_new_tool_use" }), json("{}"), news, stop(0)],
+        [start(0, tool), news, stop(0)],
+        [start(0, emptyText), news, stop(0)],
+        [start(0, block)]
+      ]
+    ) assert.deepStrictEqual(content(...events), [], JSON.stringify(events))
+  })
+
+  it.each(["toString", "constructor", "__proto__"])("may have the name %s", (type) => {
+    const draft = after(messageStart, start(0, emptyText), text("Paris"), delta(0, { type }), stop(0))
+    assert.deepStrictEqual<unknown>(draft.message().content, [{ ...emptyText, text: "Paris" }])
+    assert.strictEqual(draft.unknown(), `${type} in a block of type text`)
   })
 })
 
@@ -275,6 +294,7 @@ describe("an event that contradicts the protocol is rejected:", () => {
   const noSignature = "a signature_delta without a signature, or in a block of another type"
   const noJson = "an input_json_delta without JSON, or in a block of another type"
   const noCitation = "a citations_delta without a citation, or in a block of another type"
+  const noCompaction = "a compaction_delta whose content is no text, or in a block of another type"
   const noObject = "a message_delta whose delta is not an object"
   const noEnd = "a message_stop without a stop reason"
   const noMessage = "a message_start without a message"
@@ -335,6 +355,13 @@ describe("an event that contradicts the protocol is rejected:", () => {
       [messageStart, start(0, tool)],
       delta(0, { type: "citations_delta", citation: { type: "a" } }),
       noCitation
+    ],
+    ["a compaction in text", open, delta(0, { type: "compaction_delta", content: "a" }), noCompaction],
+    [
+      "a compaction that is not a string",
+      [messageStart, start(0, { type: "compaction" })],
+      delta(0, { type: "compaction_delta", content: 7 }),
+      noCompaction
     ],
     ["a stop before its block", begun, stop(0), "a content_block_stop for a block that is not open (0)"],
     ["a stop twice", [...open, stop(0)], stop(0), "a content_block_stop for a block that is not open (0)"],

@@ -1,7 +1,7 @@
 /** Blocks whose content comes in unusual events, over real sockets on every wire. */
 import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Layer, Redacted, Schema, Stream } from "effect"
+import { Effect, type Layer, Redacted, Ref, Schema, Stream } from "effect"
 import { Anthropic, CallLog, Claude, type ClaudeError, Policy, Retry } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
@@ -19,7 +19,7 @@ const start = framed([]).slice(0, 1)
 const words = (text: string, index = 0) => added(index, { type: "text_delta", text })
 
 describe.each(wires)("%s", (_, wire) => {
-  /** The result of a call to a server that plays these turns, and its number of requests. */
+  /** The result of a call to a server that plays these turns, its number of requests, and the codes of its warnings. */
   const called = <A>(
     turns: Faults.Playable,
     call: Effect.Effect<A, ClaudeError.ClaudeError, Claude.Claude>
@@ -30,9 +30,12 @@ describe.each(wires)("%s", (_, wire) => {
       return {
         value: result._tag === "Success" ? result.success : undefined,
         error: result._tag === "Failure" ? result.failure : undefined,
-        requests: (yield* server.received).length
+        requests: (yield* server.received).length,
+        warnings: (yield* Effect.flatMap(CallLog.Memory, Ref.get)).flatMap((event) =>
+          event._tag === "Warning" && event.code !== "UnknownStopReason" ? [event.code] : []
+        )
       }
-    }).pipe(Effect.provide([FakeServer.layer(turns), CallLog.layerNoop]))
+    }).pipe(Effect.provide([FakeServer.layer(turns), CallLog.layerMemory]))
 
   // ---------------------------------------------------------------------------
   // Content in content_block_start
@@ -131,5 +134,170 @@ describe.each(wires)("%s", (_, wire) => {
         )
       )
       assert.deepStrictEqual([shown.value, shown.requests], ["The quick fox jumps high", 2], String(shown.error))
+    }))
+
+  // ---------------------------------------------------------------------------
+  // Compaction: github.com/anthropics/anthropic-sdk-typescript/issues/1164
+  // ---------------------------------------------------------------------------
+
+  const empty = { type: "compaction", content: null, encrypted_content: null }
+  const summary = { ...empty, content: "The user asked for Paris.", encrypted_content: "ZW5j" }
+  const delta = (more: object, index = 0) => added(index, { type: "compaction_delta", ...more })
+  const { type: _type, ...said } = summary
+  const compactions: ReadonlyArray<
+    readonly [name: string, block: object, events: ReadonlyArray<string>]
+  > = [
+    ["one delta", summary, [started(0, empty), delta(said)]],
+    ["a start with only a type", summary, [started(0, { type: "compaction" }), delta(said)]],
+    ["a delta without encrypted content", { ...summary, encrypted_content: null }, [
+      started(0, empty),
+      delta({ content: said.content })
+    ]],
+    ["encrypted content in the start", summary, [
+      started(0, { ...empty, encrypted_content: "ZW5j" }),
+      delta({ content: said.content, encrypted_content: null })
+    ]],
+    ["one delta for each field", summary, [
+      started(0, empty),
+      delta({ content: said.content, encrypted_content: null }),
+      delta({ content: null, encrypted_content: said.encrypted_content })
+    ]],
+    ["a later value", summary, [started(0, empty), delta({ ...said, content: "The user" }), delta(said)]],
+    ["fields newer than this library", { ...summary, signature: "c2ln" }, [
+      started(0, empty),
+      delta({ ...said, signature: "c2ln" })
+    ]],
+    ["null content, because it failed", empty, [started(0, empty), delta({ content: null, encrypted_content: null })]],
+    ["no delta, but content in its start", summary, [started(0, summary)]]
+  ]
+
+  it.live.each(compactions)("a compaction with %s is in the reply", ([, block, events]) =>
+    Effect.gen(function*() {
+      const alone = Faults.stream(framed([...events, stopped(0)], "compaction"))
+      const reply = yield* called([alone], Claude.message("hi"))
+      assert.deepStrictEqual<unknown>(reply.value?.message.content, [block])
+      const before = Faults.stream(framed([...events, stopped(0), started(1, text("")), words("Paris", 1), stopped(1)]))
+      const answer = yield* called([before], Claude.message("hi"))
+      assert.deepStrictEqual<unknown>(answer.value?.message.content, [block, text("Paris")])
+      assert.deepStrictEqual([answer.value?.text, answer.warnings], ["Paris", []])
+    }))
+
+  it.live("a compaction of the fakes is in the reply, before the text", () =>
+    Effect.gen(function*() {
+      for (const content of ["The user asked for Paris.", null]) {
+        const { value } = yield* called([Faults.answer("Paris", { compaction: content })], Claude.message("hi"))
+        const encrypted_content = content === null ? null : "ZmFrZQ=="
+        assert.deepStrictEqual<unknown>(value?.message.content, [
+          { type: "compaction", content, encrypted_content },
+          text("Paris")
+        ])
+      }
+    }))
+
+  it.live("a compaction that is cut is not in the blocks of the error", () =>
+    Effect.gen(function*() {
+      for (const events of [[started(0, empty)], [started(0, empty), delta(said)]]) {
+        const { error } = yield* called([Faults.stream([...start, ...events], { end: "cut" })], Claude.message("hi"))
+        assert.deepStrictEqual(error?._tag === "PartialAnswer" && error.blocks && Redacted.value(error.blocks), [])
+      }
+    }))
+
+  // ---------------------------------------------------------------------------
+  // Deltas that this version does not know
+  // ---------------------------------------------------------------------------
+
+  const hologram = [started(0, { type: "hologram", light: null }), added(0, { type: "light_delta", light: "blue" })]
+  const paris = [started(1, text("")), words("Paris", 1), stopped(1)]
+  const tool = { type: "tool_use", id: "toolu_1", name: "look", input: {} }
+  const gloss = (index = 0) => added(index, { type: "gloss_delta", gloss: "!" })
+  const input = [added(0, { type: "input_json_delta", partial_json: "{\"city\":\"Paris\"}" })]
+
+  const unknown: ReadonlyArray<
+    readonly [name: string, content: ReadonlyArray<object>, events: ReadonlyArray<string>, stopReason?: string]
+  > = [
+    ["of an unknown type of block", [text("Paris")], [...hologram, stopped(0), ...paris]],
+    ["of a known type in an unknown block", [text("Paris")], [
+      started(0, { type: "hologram", text: "" }),
+      words("blue"),
+      stopped(0),
+      ...paris
+    ]],
+    ["without any known delta", [text("Paris")], [started(0, text("")), gloss(), stopped(0), ...paris]],
+    ["beside known deltas", [text("Paris"), text("Paris")], [
+      started(0, text("")),
+      words("Pa"),
+      gloss(),
+      words("ris"),
+      stopped(0),
+      ...paris
+    ]],
+    ["beside a signature", [{ type: "thinking", thinking: "", signature: "c2ln" }, text("Paris")], [
+      started(0, { type: "thinking", thinking: "", signature: "" }),
+      gloss(),
+      added(0, { type: "signature_delta", signature: "c2ln" }),
+      stopped(0),
+      ...paris
+    ]],
+    ["beside the empty input of a tool", [tool], [
+      started(0, tool),
+      added(0, { type: "input_json_delta", partial_json: "" }),
+      gloss(),
+      stopped(0)
+    ], "tool_use"],
+    ["beside the input of a tool", [{ ...tool, input: { city: "Paris" } }], [
+      started(0, tool),
+      gloss(),
+      ...input,
+      stopped(0)
+    ], "tool_use"]
+  ]
+
+  it.live.each(unknown)("an unknown delta %s leaves out only what is not whole, and warns", (
+    [, content, events, stopReason]
+  ) =>
+    Effect.gen(function*() {
+      const reply = yield* called([Faults.stream(framed(events, stopReason))], Claude.message("hi"))
+      assert.deepStrictEqual<unknown>(reply.value?.message.content, content, String(reply.error))
+      assert.deepStrictEqual(reply.warnings, ["UnknownDelta"])
+    }))
+
+  it.live("an answer of nothing but unknown deltas is EmptyAnswer", () =>
+    Effect.gen(function*() {
+      const answers: ReadonlyArray<readonly [events: ReadonlyArray<string>, stopReason?: string]> = [
+        [[...hologram, stopped(0)]],
+        [[started(0, text("")), gloss(), stopped(0)]],
+        [[started(0, tool), gloss(), stopped(0)], "tool_use"]
+      ]
+      for (const [events, stopReason] of answers) {
+        const { error, warnings } = yield* called([Faults.stream(framed(events, stopReason))], Claude.message("hi"))
+        assert.deepStrictEqual([error?._tag, warnings], ["EmptyAnswer", ["UnknownDelta"]])
+      }
+    }))
+
+  it.live("a text after a block that is left out is resumed at its own index", () =>
+    Effect.gen(function*() {
+      const { requests, value } = yield* called(
+        [
+          Faults.stream([...start, ...hologram, stopped(0), started(1, text("")), words("The quick", 1)], {
+            end: "cut"
+          }),
+          Faults.stream(framed([...hologram, stopped(0), ...paris])),
+          Faults.stream(framed([started(0, text("")), words("The quick fox"), stopped(0)]))
+        ],
+        Claude.events("hi").pipe(
+          Policy.applyStream({ onBreak: "resume", retry: Retry.backoff({ times: 2, base: "1 milli" }) }),
+          Stream.runCollect
+        )
+      )
+      const events = value ?? []
+      const after = events.slice(events.findIndex(({ type }) => type === "resumed"))
+      assert.deepStrictEqual(after.flatMap((event) => "index" in event ? [[event.type, event.index]] : []), [
+        ["resumed", 1],
+        // The first rest did not fit.
+        ["resumed", 1],
+        ["content_block_delta", 1],
+        ["content_block_stop", 1]
+      ])
+      assert.strictEqual(requests, 3)
     }))
 })
