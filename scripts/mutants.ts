@@ -413,6 +413,22 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/Tool.test.ts"
   },
 
+  // Default limits allow long work, and notice a dead connection.
+  {
+    name: "a pause in the input of a tool is a dead connection",
+    file: "src/answer/watchdog.ts",
+    find: "self.pauses = work === undefined ? self.limit : self.limit[work]",
+    replace: "self.pauses = self.limit",
+    test: "test/answer/quietWork.test.ts"
+  },
+  {
+    name: "a dead connection is noticed late in every answer with tools",
+    file: "src/answer/draft.ts",
+    find: "if (last.kind === \"text\") return undefined",
+    replace: "if (last.kind === \"text\") return \"tool\"",
+    test: "test/answer/quietWork.test.ts"
+  },
+
   // Guards help.
   {
     name: "G17: one loss cuts the limit for each call that ran beside it",

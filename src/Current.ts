@@ -37,16 +37,20 @@ export const Tenant = Context.Reference<string | undefined>("resilient-claude/Cu
 
 /**
  * Time limits of one attempt. The defaults are below; in a call that can retry they are at most a third of the call's
- * time limit, but never shorter than a long prompt, thinking or tool input needs. `attempt` has no default.
+ * time limit, but never shorter than a long prompt, thinking or tools need. `attempt` has no default.
+ *
+ * While the model thinks, writes the input of a tool, or waits for a tool that the API runs, `contentIdle` is at least 180
+ * seconds and at least 10 seconds for each 1,000 of `max_tokens`, and `idle` at least 45 seconds. With a tool, `idle` too is
+ * at least 10 seconds for each 1,000 of `max_tokens`. A limit that you set is never raised.
  */
 export interface Limits {
   /** Until the response headers: 10 seconds; for a long prompt, 5 seconds plus one for each 3,000 tokens. */
   readonly connect?: Duration.Input | undefined
-  /** From the start of the attempt until the first content: 30 seconds, 120 with thinking. */
+  /** From the start of the attempt until the first content: 30 seconds; 120 with thinking or tools. */
   readonly firstToken?: Duration.Input | undefined
-  /** Between two reads of bytes, pings included: 30 seconds; with tools, at least 10 seconds per 1,000 of `max_tokens`. */
+  /** Between two reads of bytes, pings included: 30 seconds; 45 with thinking or tools; see above. */
   readonly idle?: Duration.Input | undefined
-  /** Between two pieces of content: 60 seconds; 180 with thinking; with tools, at least 10 seconds per 1,000 of `max_tokens`. */
+  /** Between two pieces of content: 60 seconds; 180 with thinking or tools; see above. */
   readonly contentIdle?: Duration.Input | undefined
   /** For the whole attempt, excluding the time in which the reader was not reading. */
   readonly attempt?: Duration.Input | undefined

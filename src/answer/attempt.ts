@@ -113,7 +113,7 @@ const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => 
   const { accumulator, clock, watchdog } = attempt
   const take = ({ events }: Message.WireItem): ReadonlyArray<Message.WireEvent> => {
     const taken = Accumulator.take(accumulator, events, clock.currentTimeMillisUnsafe())
-    Watchdog.received(watchdog, taken.some(Message.isContent))
+    Watchdog.received(watchdog, taken.some(Message.isContent), accumulator.draft.quietWork())
     return taken
   }
   const unexpected = (detail: string) => Effect.fail(Accumulator.unexpected(accumulator, detail))

@@ -4,13 +4,25 @@ import { isNotNullish } from "effect/Predicate"
 import type { Params } from "../Message.ts"
 import { Estimator } from "../request/tokenEstimate.ts"
 
-/** The limits of an attempt, in milliseconds. */
-export interface Lengths {
-  readonly connect: number
-  readonly firstToken: number
+/** The limits of a pause in an answer, in milliseconds: without bytes, and without content. */
+export interface Pauses {
   readonly idle: number
   readonly contentIdle: number
+}
+
+/** The limits of an attempt, in milliseconds. */
+export interface Lengths extends Pauses {
+  readonly connect: number
+  readonly firstToken: number
   readonly attempt: number
+}
+
+/** The default limits of an attempt. Some pauses may be longer, and the answer shows when: see `quietWork` in `draft.ts`. */
+export interface Defaults extends Lengths {
+  /** While a block of thinking, or of a kind that this version does not know, is open. */
+  readonly thinking: Pauses
+  /** While the model writes the input of a tool, and between two blocks, where the API may run one. */
+  readonly tool: Pauses
 }
 
 /** The default limits if the call has no deadline. Source: the time-outs of other clients and gateways. */
@@ -22,8 +34,13 @@ export const usual: Lengths = {
   attempt: Infinity
 }
 
-/** Minimum limits for a request with thinking: content takes longer, and pings arrive as usual. Source: as for `usual`. */
-const thinkingNeeds = { firstToken: 120_000, idle: usual.idle, contentIdle: 180_000 }
+/**
+ * Minimum limits for a request with thinking or tools. While the model thinks or writes the input of a tool, the API may
+ * send only pings, about every 30 seconds. Source: github.com/BerriAI/litellm/pull/36024,
+ * github.com/frontman-ai/frontman/issues/731 (30.01 s between two pings),
+ * github.com/anthropics/claude-code/issues/90235 (80 s of pings before the input of a tool).
+ */
+export const quietNeeds = { firstToken: 120_000, idle: 45_000, contentIdle: 180_000 }
 
 /** No default limit is shorter than this, in milliseconds, even if the deadline is near. */
 export const shortest = 5000
@@ -35,27 +52,34 @@ export const shortest = 5000
 const tokensPerSecond = 3000
 
 /**
- * Milliseconds per token of a tool's input. The API sends the input in one piece, without a ping while the model writes it.
- * Source: github.com/github/copilot-cli/issues/4286 (329 s for 35,899 tokens, 78 s for 8,000: 9.2 to 9.8 ms per token).
+ * Milliseconds per token that the model writes. The input of a tool may arrive in one piece, without a ping before it, and
+ * thinking that is not displayed arrives as one signature, after pings. Source: github.com/github/copilot-cli/issues/4286
+ * (329 s for 35,899 tokens, 78 s for 8,000: 9.2 to 9.8 ms per token).
  */
-const perTokenOfInput = 10
+const perToken = 10
 
 /**
  * Returns the default limits of an attempt. If the call can retry, `third` is a third of the time until its deadline, in
  * milliseconds, so that a stalled attempt leaves time for a retry. A long prompt, thinking and tools raise the limits. For
  * a stream, `third` does not shorten `idle` and `contentIdle`, because the deadline applies only to opening the stream.
  */
-export const limitsOf = (params: Params, third: number, isStreamed: boolean): Lengths => {
+export const limitsOf = (params: Params, third: number, isStreamed: boolean): Defaults => {
   const headers = shortest + Math.ceil(prompt.of(params).input * 1000 / tokensPerSecond)
-  const silence = Math.max(shortest, writesInput(params) ? params.max_tokens * perTokenOfInput : 0)
-  const thinking = thinks(params) ? thinkingNeeds : none
-  const pause = isStreamed ? Infinity : third
+  const needs = thinks(params) || hasTools(params) ? quietNeeds : none
+  const pause = Math.max(shortest, isStreamed ? Infinity : third)
+  const idle = Math.max(Math.min(usual.idle, pause), needs.idle)
+  const contentIdle = Math.max(Math.min(usual.contentIdle, pause), needs.contentIdle)
+  // The API refuses an invalid `max_tokens`.
+  const written = params.max_tokens > 0 ? params.max_tokens * perToken : 0
+  const longest = Math.max(contentIdle, quietNeeds.contentIdle, written)
   return {
     connect: Math.max(Math.min(usual.connect, third), headers),
-    firstToken: Math.max(Math.min(usual.firstToken, third), headers, thinking.firstToken),
-    idle: Math.max(Math.min(usual.idle, pause), silence, thinking.idle),
-    contentIdle: Math.max(Math.min(usual.contentIdle, pause), silence, thinking.contentIdle),
-    attempt: usual.attempt
+    firstToken: Math.max(Math.min(usual.firstToken, third), headers, needs.firstToken),
+    idle,
+    contentIdle,
+    attempt: usual.attempt,
+    thinking: { idle: Math.max(idle, quietNeeds.idle), contentIdle: longest },
+    tool: hasTools(params) ? { idle: Math.max(idle, written), contentIdle: longest } : { idle, contentIdle }
   }
 }
 
@@ -66,9 +90,10 @@ const none = { firstToken: 0, idle: 0, contentIdle: 0 }
 
 /** This estimator keeps its initial ratios, because it never learns from answers. */
 const prompt = new Estimator()
+// The length of a PDF is unknown before it is read: a hundred pages with 1,000 tokens each.
+prompt.perDocument = 100_000
 
 /** In untyped code `thinking` may be null, which the API accepts. */
 const thinks = ({ thinking }: Params): boolean => isNotNullish(thinking) && thinking.type !== "disabled"
 
-const writesInput = ({ max_tokens, tools }: Params): boolean =>
-  isNotNullish(tools) && tools.length > 0 && max_tokens > 0
+const hasTools = ({ tools }: Params): boolean => isNotNullish(tools) && tools.length > 0

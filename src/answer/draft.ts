@@ -17,6 +17,8 @@ export interface Draft {
   readonly add: (event: WireEvent) => string | undefined
   /** Whether the first content has arrived. */
   readonly begun: () => boolean
+  /** The work that may delay the next event for long. `undefined` in a text, before the first block and after the last. */
+  readonly quietWork: () => "thinking" | "tool" | undefined
   /** Whether `message_stop` has arrived. */
   readonly ended: () => boolean
   /** The message without its content. */
@@ -53,6 +55,16 @@ class Drafting implements Draft {
 
   begun(): boolean {
     return this.hasBegun
+  }
+
+  quietWork(): "thinking" | "tool" | undefined {
+    const last = this.blocks.at(-1)
+    if (last === undefined) return undefined
+    // Between two blocks, the API may run a tool. After a message_delta, no block follows.
+    if (last.stopped) return this.changes.length === 0 ? "tool" : undefined
+    if (last.kind === "text") return undefined
+    // A block of another kind, such as a compaction, may also arrive in one piece.
+    return last.kind === "input" ? "tool" : "thinking"
   }
 
   ended(): boolean {

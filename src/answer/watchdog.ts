@@ -11,35 +11,41 @@ import type * as Fiber from "effect/Fiber"
 import { TimedOut } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import { within } from "../within.ts"
-import type { Lengths } from "./defaultLimits.ts"
+import type { Defaults, Lengths, Pauses } from "./defaultLimits.ts"
 
 /** The limits of one attempt and the time it has waited, in milliseconds. */
 export interface Watchdog {
   readonly model: string
-  readonly limit: Lengths
+  readonly limit: Defaults
   /** Time waited in the attempt, since the last byte, and since the last content. */
   total: number
   withoutBytes: number
   withoutContent: number
   isConnected: boolean
   hasContent: boolean
+  /** The limits of the next pause. */
+  pauses: Pauses
   /** The fiber that waits for the wire. */
   waiting: Fiber.Fiber<unknown, unknown> | undefined
   isStopped: boolean
 }
 
 /** `usual` has the default for each limit that the caller did not set. */
-export const make = (model: string, limits: Current.Limits, usual: Lengths): Watchdog => ({
-  model,
-  limit: resolve(limits, usual),
-  total: 0,
-  withoutBytes: 0,
-  withoutContent: 0,
-  isConnected: false,
-  hasContent: false,
-  waiting: undefined,
-  isStopped: false
-})
+export const make = (model: string, limits: Current.Limits, usual: Defaults): Watchdog => {
+  const limit = resolve(limits, usual)
+  return {
+    model,
+    limit,
+    total: 0,
+    withoutBytes: 0,
+    withoutContent: 0,
+    isConnected: false,
+    hasContent: false,
+    pauses: limit,
+    waiting: undefined,
+    isStopped: false
+  }
+}
 
 /** Runs a wait for the wire, and fails with `TimedOut` at the first limit. `stop` interrupts it. */
 export const limitWait = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
@@ -73,9 +79,10 @@ export const connected = (self: Watchdog): void => {
   self.withoutBytes = 0
 }
 
-/** Call this when bytes have arrived, with or without content. */
-export const received = (self: Watchdog, hasContent: boolean): void => {
+/** Call this when bytes have arrived, with or without content. `work` may make the next pause longer. */
+export const received = (self: Watchdog, hasContent: boolean, work: "thinking" | "tool" | undefined): void => {
   self.withoutBytes = 0
+  self.pauses = work === undefined ? self.limit : self.limit[work]
   if (!hasContent) return
   self.hasContent = true
   self.withoutContent = 0
@@ -89,21 +96,26 @@ interface Limit {
 }
 
 /** The limit that expires first. */
-const nearest = ({ hasContent, isConnected, limit, total, withoutBytes, withoutContent }: Watchdog): Limit => {
+const nearest = ({ hasContent, isConnected, limit, pauses, total, withoutBytes, withoutContent }: Watchdog): Limit => {
   const attempt: Limit = { scope: "attempt", length: limit.attempt, left: limit.attempt - total }
   const bytes: Limit = isConnected
-    ? { scope: "idle", length: limit.idle, left: limit.idle - withoutBytes }
+    ? { scope: "idle", length: pauses.idle, left: pauses.idle - withoutBytes }
     : { scope: "connect", length: limit.connect, left: limit.connect - total }
   const content: Limit = hasContent
-    ? { scope: "contentIdle", length: limit.contentIdle, left: limit.contentIdle - withoutContent }
+    ? { scope: "contentIdle", length: pauses.contentIdle, left: pauses.contentIdle - withoutContent }
     : { scope: "firstToken", length: limit.firstToken, left: limit.firstToken - total }
   const first = bytes.left <= content.left ? bytes : content
   return attempt.left <= first.left ? attempt : first
 }
 
-const resolve = (limits: Current.Limits, usual: Lengths): Lengths => {
-  const set = Object.entries(limits).filter(([name, length]) => name in usual && length !== undefined)
-  return set.length === 0
-    ? usual
-    : { ...usual, ...Object.fromEntries(set.map(([name, length]) => [name, Duration.toMillis(length)])) }
+/** A limit of the caller replaces the default, for every pause. */
+const resolve = (limits: Current.Limits, usual: Defaults): Defaults => {
+  const set: ReadonlyArray<readonly [string, number]> = Object.entries(limits).flatMap(([name, length]) =>
+    name in usual && length !== undefined ? [[name, Duration.toMillis(length)]] : []
+  )
+  if (set.length === 0) return usual
+  const own: Partial<Lengths> = Object.fromEntries(set)
+  const { idle, contentIdle } = own
+  const pauses: Partial<Pauses> = { ...idle !== undefined && { idle }, ...contentIdle !== undefined && { contentIdle } }
+  return { ...usual, ...own, thinking: { ...usual.thinking, ...pauses }, tool: { ...usual.tool, ...pauses } }
 }

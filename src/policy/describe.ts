@@ -5,7 +5,7 @@ import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { Rules as Unfinished } from "../answer/continuation.ts"
-import { shortest, usual } from "../answer/defaultLimits.ts"
+import { quietNeeds, shortest, usual } from "../answer/defaultLimits.ts"
 import { type ClaudeError, ClaudeError as AnyError } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
 import { isPermanent } from "../permanence.ts"
@@ -85,13 +85,15 @@ const limits = (
   const canFollow = models.length > 0 || retriesTimeOuts
   const share = chain === undefined ? overall : Math.min(overall, shareOf(chain, overall, 0))
   const third = canFollow ? share / 3 : Infinity
-  const unset = (name: "connect" | "firstToken" | "idle" | "contentIdle", thinking = ""): string =>
-    `${Math.round(Math.min(usual[name], Math.max(shortest, third)) / 100) / 10}s${thinking}`
+  const unset = (name: "connect" | keyof typeof quietNeeds): string => {
+    const seconds = Math.round(Math.min(usual[name], Math.max(shortest, third)) / 100) / 10
+    return name === "connect" ? `${seconds}s` : `${seconds}s (${quietNeeds[name] / 1000}s thinking)`
+  }
   return [
     `headers in ${connect === undefined ? unset("connect") : length(connect)}`,
-    `first token in ${firstToken === undefined ? unset("firstToken", " (120s thinking)") : length(firstToken)}`,
+    `first token in ${firstToken === undefined ? unset("firstToken") : length(firstToken)}`,
     `silence up to ${idle === undefined ? unset("idle") : length(idle)}`,
-    `no content up to ${contentIdle === undefined ? unset("contentIdle", " (180s thinking)") : length(contentIdle)}`,
+    `no content up to ${contentIdle === undefined ? unset("contentIdle") : length(contentIdle)}`,
     attempt === undefined ? "no limit in total" : `${length(attempt)} in total`
   ].join(", ")
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Lengths, limitsOf } from "../../src/answer/defaultLimits.ts"
+import { type Defaults, limitsOf } from "../../src/answer/defaultLimits.ts"
 import type { Message } from "../../src/index.ts"
 
 const tool = { name: "look", input_schema: { type: "object" as const } }
@@ -15,7 +15,7 @@ const thinking = params({ thinking: { type: "adaptive" } })
 
 describe("default limits", () => {
   const cases: ReadonlyArray<
-    readonly [name: string, params: Message.Params, third: number, streamed: boolean, expected: Partial<Lengths>]
+    readonly [name: string, params: Message.Params, third: number, streamed: boolean, expected: Partial<Defaults>]
   > = [
     ["have fixed values without a deadline", params(), Infinity, false, {
       connect: 10_000,
@@ -42,29 +42,56 @@ describe("default limits", () => {
       contentIdle: 60_000
     }],
     ["are at least five seconds", params(), 1000, false, { idle: 5000, contentIdle: 5000 }],
-    ["thinking", thinking, Infinity, false, {
+    ["are longer than the usual pauses of thinking", thinking, Infinity, false, {
       connect: 10_000,
       firstToken: 120_000,
-      idle: 30_000,
+      idle: 45_000,
+      contentIdle: 180_000,
+      thinking: { idle: 45_000, contentIdle: 180_000 }
+    }],
+    ["are not shorter for thinking if the deadline is near", thinking, 8000, false, {
+      firstToken: 120_000,
+      idle: 45_000,
       contentIdle: 180_000
     }],
-    ["thinking in 24 seconds", thinking, 8000, false, { firstToken: 120_000, idle: 30_000, contentIdle: 180_000 }],
+    [
+      "allow thinking that the request does not mention, once it has begun",
+      params({ max_tokens: 64_000 }),
+      8000,
+      false,
+      {
+        idle: 8000,
+        contentIdle: 8000,
+        thinking: { idle: 45_000, contentIdle: 640_000 }
+      }
+    ],
     ["are not longer if thinking is disabled", params({ thinking: { type: "disabled" } }), 8000, false, {
       firstToken: 8000
     }],
-    ["give the input of a tool 10 s for 1,000 tokens", params({ tools: [tool] }), 8000, false, {
-      firstToken: 8000,
-      idle: 40_960,
-      contentIdle: 40_960
+    ["allow the input of a tool at least 45 s of silence", params({ tools: [tool] }), 8000, false, {
+      firstToken: 120_000,
+      idle: 45_000,
+      contentIdle: 180_000,
+      tool: { idle: 45_000, contentIdle: 180_000 }
     }],
-    ["give a large input of a tool more time", params({ tools: [tool], max_tokens: 64_000 }), Infinity, true, {
-      firstToken: 30_000,
-      idle: 640_000,
-      contentIdle: 640_000
+    [
+      "allow a large input of a tool 10 s of silence for each 1,000 tokens",
+      params({ tools: [tool], max_tokens: 64_000 }),
+      Infinity,
+      true,
+      {
+        firstToken: 120_000,
+        idle: 45_000,
+        contentIdle: 180_000,
+        tool: { idle: 640_000, contentIdle: 640_000 }
+      }
+    ],
+    ["are not longer if the list of tools is empty", params({ tools: [] }), 8000, false, {
+      idle: 8000,
+      tool: { idle: 8000, contentIdle: 8000 }
     }],
-    ["no tools", params({ tools: [] }), 8000, false, { idle: 8000 }],
-    ["ignore tools if max_tokens is not a number", params({ tools: [tool], max_tokens: NaN }), 8000, false, {
-      idle: 8000
+    ["ignore a max_tokens that is not a number", params({ tools: [tool], max_tokens: NaN }), 8000, false, {
+      tool: { idle: 45_000, contentIdle: 180_000 }
     }]
   ]
   it.each(cases)("%s", (_, params, third, streamed, expected) => {
@@ -77,5 +104,16 @@ describe("default limits", () => {
     assert.isBelow(connect, 40_000)
     assert.strictEqual(firstToken, connect)
     assert.strictEqual(idle, 8000)
+  })
+
+  it("give a document of unknown length the time of a hundred pages", () => {
+    const source = { type: "url" as const, url: "https://example.com/a.pdf" }
+    const { connect } = limitsOf(
+      params({ messages: [{ role: "user", content: [{ type: "document", source }] }] }),
+      8000,
+      false
+    )
+    assert.isAbove(connect, 38_000)
+    assert.isBelow(connect, 40_000)
   })
 })

@@ -130,15 +130,15 @@ describe("limits", () => {
     const shown = (overall: Duration.Input) => Policy.describe({ ...Policy.standard, overall })
     assert.include(
       shown("24 seconds"),
-      "headers in 8s, first token in 8s (120s thinking), silence up to 8s, no content up to 8s"
+      "headers in 8s, first token in 8s (120s thinking), silence up to 8s (45s thinking), no content up to 8s (180s thinking)"
     )
     assert.include(
       shown("9 seconds"),
-      "headers in 5s, first token in 5s (120s thinking), silence up to 5s, no content up to 5s"
+      "headers in 5s, first token in 5s (120s thinking), silence up to 5s (45s thinking), no content up to 5s (180s thinking)"
     )
     assert.include(
       shown("5 minutes"),
-      "headers in 10s, first token in 30s (120s thinking), silence up to 30s, no content up to 60s"
+      "headers in 10s, first token in 30s (120s thinking), silence up to 30s (45s thinking), no content up to 60s (180s thinking)"
     )
   })
 

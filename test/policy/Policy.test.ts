@@ -674,7 +674,7 @@ describe("Policy.describe", () => {
                 all others: never
                 each wait is at least retry-after, and ends before the deadline
       reask     2 times after a malformed answer, without a wait, with a list of its mistakes
-      attempt   headers in 10s, first token in 15s, silence up to 30s, no content up to 36.7s (180s thinking), no limit in total
+      attempt   headers in 10s, first token in 15s, silence up to 30s (45s thinking), no content up to 36.7s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail
       on break  ask again, and emit a restarted event"
     `)
@@ -692,7 +692,7 @@ describe("Policy.describe", () => {
                 Saturated: 30 times, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s …
                 all others: never
                 each wait is at least retry-after, and ends before the deadline
-      attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s, no content up to 60s (180s thinking), no limit in total
+      attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s (45s thinking), no content up to 60s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail
       on break  fail, with the text so far in the error"
     `)
@@ -701,7 +701,7 @@ describe("Policy.describe", () => {
       overall   no limit
       models    only the model of the request
       retry     never
-      attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s, no content up to 60s (180s thinking), no limit in total
+      attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s (45s thinking), no content up to 60s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail
       on break  fail, with the text so far in the error"
     `)
@@ -710,7 +710,7 @@ describe("Policy.describe", () => {
       overall   no limit
       models    only the model of the request
       retry     custom
-      attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s, no content up to 60s (180s thinking), no limit in total
+      attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s (45s thinking), no content up to 60s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail
       on break  fail, with the text so far in the error"
     `)
