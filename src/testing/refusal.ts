@@ -14,6 +14,7 @@ import type { Issue } from "../ClaudeError.ts"
 import type { Model } from "../models/catalogue.ts"
 import * as Models from "../models/known.ts"
 import { boundsRules, unknownChoice } from "../request/capabilities.ts"
+import { isWellFormed } from "../request/mend.ts"
 import { broken, type Given } from "../request/rules/rule.ts"
 import { apiRules } from "../request/rules/rules.ts"
 import { maxBytes } from "../request/rules/size.ts"
@@ -58,6 +59,7 @@ const ofHttp = ({ body, headers, method, path }: Raw): Refusal | undefined => {
 
 const ofBody = ({ headers, path, value }: Raw): Refusal | undefined => {
   if (value === undefined) return ["The request body is not valid JSON"]
+  if (!isWellFormed(value)) return ["The request body is not valid JSON: no low surrogate in string"]
   if (!isObject(value)) return ["Input should be a valid dictionary or object to extract fields from"]
   const betas = String(headers["anthropic-beta"] ?? "")
   const counts = path === count

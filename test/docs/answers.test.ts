@@ -100,15 +100,10 @@ describe("prompts", () => {
     Effect.gen(function*() {
       yield* describePhoto("iVBORw0KGgo=").pipe(Policy.apply(Policy.standard))
       yield* summarizePdf("JVBERi0xLjcK").pipe(Policy.apply(Policy.standard))
-      assert.lengthOf(yield* sent, 2)
-      const refused = yield* Effect.flip(
-        describePhoto("data:image/png;base64,iVBORw0KGgo=").pipe(
-          Policy.apply(Policy.standard)
-        )
-      )
-      assert.match(refused.message, /the data is a data URL/)
-      assert.lengthOf(yield* sent, 2)
-    }).pipe(playing(many, many)))
+      yield* describePhoto("data:image/png;base64,iVBORw0KGgo=").pipe(Policy.apply(Policy.standard))
+      const [first, , third] = yield* sent
+      assert.deepStrictEqual(third?.messages, first?.messages)
+    }).pipe(playing(many, many, many)))
 })
 
 describe("a reply", () => {

@@ -6,7 +6,7 @@
 import { isNullish, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
 import { hasBlocks } from "./blocks.ts"
-import { field, type Given, type Issues, none, type Path, type Rule, show } from "./rule.ts"
+import { at, each, field, type Given, issue, type Issues, none, type Path, type Rule, show } from "./rule.ts"
 
 /** The tool uses of an assistant's turn, by id. */
 interface Turn {
@@ -81,11 +81,42 @@ const inBlocks = ({ messages, thread }: Given): Issues => {
   return found.length === 0 ? none : found
 }
 
+/** Within one turn of the user, over all its messages. */
+const order = ({ messages }: Given): Issues => {
+  let isLate = false
+  return each(messages, (message) => {
+    const content = field(message, "content")
+    if (field(message, "role") !== "user") {
+      isLate = false
+      return none
+    }
+    if (!Array.isArray(content)) isLate = true
+    return at(
+      "content",
+      each(content, (block) => {
+        if (field(block, "type") === "tool_result") return isLate ? late : none
+        isLate = true
+        return none
+      })
+    )
+  })
+}
+
+const late = issue([], "a tool_result comes after other content of its turn: put the tool results first")
+
 export const loopRules: ReadonlyArray<Rule> = [
   {
     name: "every tool_use is answered",
     source:
       "API: `tool_use` ids were found without `tool_result` …, `tool_result` blocks can only be in `user` messages",
     check: loop
+  }
+]
+
+export const loopLimits: ReadonlyArray<Rule> = [
+  {
+    name: "tool results come first",
+    source: "platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls",
+    check: (given) => hasBlocks(given) ? at("messages", order(given)) : none
   }
 ]

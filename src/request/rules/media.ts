@@ -1,18 +1,19 @@
 /** Rules about images and documents. */
 import { isObject, isString } from "effect/Predicate"
+import { imageTypes, typeOf } from "../mediaType.ts"
 import { allBlocks, hasBlocks } from "./blocks.ts"
 import { at, both, type Given, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
 
 const maxImageBytes = 10 * 2 ** 20
 
-const imageTypes: ReadonlySet<unknown> = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"])
+const takenImages: ReadonlySet<unknown> = new Set(imageTypes)
 const pdfTypes: ReadonlySet<unknown> = new Set(["application/pdf"])
 const textTypes: ReadonlySet<unknown> = new Set(["text/plain"])
 
 const image = (source: Given): Issues => source.type === "base64" ? base64(source) : url(source)
 
 const imageLimits = (source: Given): Issues =>
-  source.type === "base64" ? both(mediaType(source, imageTypes), size(source)) : none
+  source.type === "base64" ? both(mediaType(source, takenImages), size(source)) : none
 
 const document = (source: Given): Issues =>
   source.type === "base64"
@@ -41,10 +42,18 @@ const sourceOf = (source: unknown, check: (source: Given) => Issues): Issues =>
     ? check(source)
     : issue(["type"], `the type of the source is ${kind(source.type)}: name it, for example "base64" or "url"`)
 
-const mediaType = ({ media_type }: Given, allowed: ReadonlySet<unknown>): Issues =>
-  !isString(media_type) || allowed.has(media_type)
+const mediaType = ({ data, media_type }: Given, allowed: ReadonlySet<unknown>): Issues =>
+  isString(media_type) && !allowed.has(media_type)
+    ? issue(["media_type"], `the media type is ${show(media_type)}: it must be ${[...allowed].join(", ")}`)
+    : contradiction(media_type, data)
+
+/** The API reads the type from the bytes, too. */
+const contradiction = (type: unknown, data: unknown): Issues => {
+  const seen = isString(data) ? typeOf(data) : undefined
+  return seen === undefined || seen === type || type === "text/plain"
     ? none
-    : issue(["media_type"], `the media type is ${show(media_type)}: it must be ${[...allowed].join(", ")}`)
+    : issue(["data"], `the media type is ${show(type)}, but the data is ${seen}: send it as what it is, or convert it`)
+}
 
 const base64 = ({ data, media_type }: Given): Issues =>
   !isString(media_type)
@@ -54,7 +63,7 @@ const base64 = ({ data, media_type }: Given): Issues =>
     : data === ""
     ? issue(["data"], "the data is empty: read the file first")
     : data.startsWith("data:")
-    ? issue(["data"], "the data is a data URL: keep only what follows its comma")
+    ? issue(["data"], "the data is a data URL: give only base64, without the prefix")
     : none
 
 /** The limit of the API applies to the base64, which is a third larger than the image. */
@@ -84,7 +93,8 @@ export const mediaRules: ReadonlyArray<Rule> = [
 export const mediaLimits: ReadonlyArray<Rule> = [
   {
     name: "types and sizes of images",
-    source: "SDK 1.12 types: Base64ImageSource; API: `image exceeds 10 MB maximum`",
+    source:
+      "SDK 1.12 types: Base64ImageSource; API: `image exceeds 10 MB maximum`, `Image does not match the provided media type`",
     check: (given) => sources(given, "image", imageLimits)
   },
   {

@@ -1,6 +1,6 @@
 /** Rules about messages, the system prompt and cache marks. */
 import { isNullish, isObject, isString } from "effect/Predicate"
-import { blocks, hasBlocks, hasFormat, isPrefilled } from "./blocks.ts"
+import { allBlocks, blocks, hasBlocks, hasFormat, isPrefilled } from "./blocks.ts"
 import { at, both, each, field, type Given, isBlank, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
 
 const maxMessages = 100_000
@@ -119,6 +119,27 @@ const marksIn = (given: Given): Issues => {
   return both(both(tools, system), blocks(given, mark))
 }
 
+/** The API reads tools, system and messages in this order, and `cache_control` of the request counts as the last mark. */
+const lifetimes = (given: Given): Issues => {
+  let isShort = false
+  const mark = (block: unknown): Issues => {
+    const control = field(block, "cache_control")
+    if (isNullish(control)) return none
+    if (field(control, "ttl") === "1h") return isShort ? late : none
+    isShort = true
+    return none
+  }
+  const tools = at("tools", each(given.tools, mark))
+  const system = at("system", each(given.system, mark))
+  return both(both(tools, system), both(allBlocks(given, mark), mark(given)))
+}
+
+const late = issue(
+  ["cache_control", "ttl"],
+  "a cache mark of 1 hour comes after one of 5 minutes, in the order tools, system, messages: "
+    + "shorten it, or lengthen those before it"
+)
+
 const citations = (given: Given): Issues =>
   !hasFormat(given) ? none : blocks(given, ({ citations }) =>
     field(citations, "enabled") === true
@@ -172,6 +193,12 @@ export const messageLimits: ReadonlyArray<Rule> = [
     source:
       "API: `A maximum of 4 blocks with cache_control may be provided`, github.com/tghamm/Anthropic.SDK/issues/50",
     check: marks
+  },
+  {
+    name: "no long cache mark after a short one",
+    source: "API: `a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block`, "
+      + "github.com/headroomlabs-ai/headroom/issues/2939",
+    check: lifetimes
   },
   {
     name: "no citations in structured output",

@@ -8,7 +8,7 @@
 import { isObject } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
 import type { Params } from "../../Message.ts"
-import { loopRules } from "./loop.ts"
+import { loopLimits, loopRules } from "./loop.ts"
 import { mediaLimits, mediaRules } from "./media.ts"
 import { messageLimits, messageRules } from "./messages.ts"
 import { ownRules, parameterLimits, parameterRules } from "./parameters.ts"
@@ -30,6 +30,7 @@ const certain: ReadonlyArray<Rule> = [
 const limits: ReadonlyArray<Rule> = [
   ...parameterLimits,
   ...messageLimits,
+  ...loopLimits,
   ...mediaLimits,
   ...toolLimits,
   ...schemaLimits,

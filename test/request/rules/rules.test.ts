@@ -191,10 +191,10 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
   ["missing data", asking(png(undefined)), "messages.0.content.0.source.data", /^the data is missing/],
   ["empty data", asking(png("")), "messages.0.content.0.source.data", /^the data is empty: read the file/],
   [
-    "a data URL",
-    asking(png("data:image/png;base64,AAAA")),
+    "a data URL that is not base64",
+    asking(png("data:image/svg+xml,%3Csvg%3E")),
     "messages.0.content.0.source.data",
-    /^the data is a data URL: keep only what follows its comma$/
+    /^the data is a data URL: give only base64, without the prefix$/
   ],
   [
     "an image URL that is a path",
@@ -506,7 +506,7 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
   ["an empty system prompt", request({ system: "" })],
   [
     "tool results in several messages",
-    said(user(text), assistant(use("a"), use("b")), user(result("b")), user(text), user(result("a")))
+    said(user(text), assistant(use("a"), use("b")), user(result("b")), user(result("a"), text))
   ],
   [
     "tool uses in several messages",
