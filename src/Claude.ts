@@ -107,16 +107,17 @@ export const text: (
 
 /**
  * Asks for a value described by a schema. If the answer does not decode, fails with `MalformedOutput`, which has every
- * issue and its path. `Claude.formOf` says how the value is requested. In the form `"schema"`, a fake must answer in
- * the API's form: records are lists of pairs; pairs and tuples are objects with numeric keys:
- * `{ "0": key, "1": value }`.
+ * issue and its path. `Claude.formOf` says how the value is requested; `form: "prompt"` requests it by an instruction.
+ * If the API refuses the schema, the value is requested by an instruction, too: at once, and in later calls to the
+ * same model. In the form `"schema"`, a fake must answer in the API's form: records are lists of pairs; pairs and
+ * tuples are objects with numeric keys: `{ "0": key, "1": value }`.
  */
 export const object: <A, I, RD = never>(
   schema: Schema.ConstraintCodec<A, I, RD>,
   prompt: Prompt,
-  options?: Options
-) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, prompt, options) =>
-  traced("Claude.object")(value(() => Output.of(schema), prompt, options))
+  options?: Options & { readonly form?: "prompt" | undefined }
+) => Effect.Effect<A, ClaudeError, Claude | RD> = (schema, prompt, { form, ...options } = {}) =>
+  traced("Claude.object")(value(() => Output.of(schema), prompt, options, form))
 
 /** Asks for one of the choices. A fake of the API must answer `{ choice: "…" }`. */
 export const choice: <const C extends ReadonlyArray<string>>(
@@ -223,9 +224,10 @@ const textOf = ({ text }: Message.Reply): Effect.Effect<string> => Effect.succee
 const value = <A, RD>(
   output: () => Result.Result<Output.Output<A, RD>, string>,
   prompt: Prompt,
-  options: Options | undefined
+  options: Options | undefined,
+  form?: "prompt"
 ): Effect.Effect<A, ClaudeError, Claude | RD> =>
-  Effect.flatMap(Claude, (claude) => askValue(claude, output(), prompt, options))
+  Effect.flatMap(Claude, (claude) => askValue(claude, output(), prompt, options, form))
 
 const begin = Effect.fnUntraced(function*(prompt: Prompt, options: Options | undefined) {
   const claude = yield* Claude

@@ -1,8 +1,10 @@
 /** Emits the events of calls, attempts and fallbacks to a log. */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import { atNow } from "./atNow.ts"
+import * as CallContext from "./callContext.ts"
 import type { CallLog, Event } from "./CallLog.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
+import * as Runtime from "./runtime.ts"
 
 /** The log, the call and the model of an event. */
 export interface Source {
@@ -39,3 +41,10 @@ export const fallback = (error: ClaudeError, to: string) => (common: Common): Ev
   to,
   error
 })
+
+/** Logs a warning about a request: under a policy at most once per call, otherwise to the log of the `Claude`. */
+export const warn = (asked: CallContext.Asked, model: string, code: string, message: string): Effect.Effect<void> =>
+  Effect.flatMap(CallContext.Call, (call) =>
+    call === undefined
+      ? emit({ log: Runtime.of(asked).log, call: undefined, model }, warning(code, message))
+      : call.warn(model, code, message))

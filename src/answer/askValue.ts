@@ -2,33 +2,61 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { type ClaudeError, InvalidRequest } from "../ClaudeError.ts"
+import { warn } from "../emit.ts"
 import { copy } from "../history.ts"
-import type { Options, Params, Prompt, Reply } from "../Message.ts"
+import type { Form, Options, Params, Prompt, Reply } from "../Message.ts"
 import * as Output from "../output/codec.ts"
 import { decode } from "../output/decode.ts"
 import { type Amend, questionKey } from "../request/build.ts"
+import { refusesSchema } from "../wire/errorWords.ts"
 import { collect, type Service } from "./collect.ts"
 
-/** Asks for a value and decodes it. Each attempt may ask another model, which may need another output format. */
+/**
+ * Asks for a value and decodes it. Each attempt may ask another model, which may need another output format. A schema
+ * that the API refuses is put in the prompt: at once, and from then on with this model.
+ */
 export const askValue = <A, RD>(
   claude: Service,
   output: Result.Result<Output.Output<A, RD>, string>,
   prompt: Prompt,
-  options: Options | undefined
+  options: Options | undefined,
+  form: Form["form"] = "schema"
 ): Effect.Effect<A, ClaudeError, RD> => {
   if (Result.isFailure(output)) return Effect.fail(new InvalidRequest({ sent: false, detail: output.failure }))
-  let { codec } = output.success.words
+  const { refusedFor, words } = output.success
+  let asked: Output.Asked<A, RD> | undefined
   let question: Params | undefined
   const amend: Amend = (params, model) => {
-    const asked = Output.ask(output.success, params, model?.capabilities.structuredOutputs !== false)
-    codec = asked.codec
+    const able = form === "schema" && model?.capabilities.structuredOutputs !== false
+    asked = Output.ask(output.success, params, able)
     question = params
     return asked.params
   }
   const decodeReply = (reply: Reply) =>
     Effect.mapError(
-      decode(output.success, codec, reply),
+      decode(output.success, asked?.codec ?? words.codec, reply),
       (error) => question === undefined ? error : copy(error, { question: questionKey(question) })
     )
-  return collect(claude, prompt, options, "text", decodeReply, amend)
+  const ask = collect(claude, prompt, options, "text", decodeReply, amend)
+  const inWords = (refusal: InvalidRequest, model: string) => {
+    refusedFor.add(model)
+    const because = `the API refuses the schema, so it is put in the prompt: ${refusal.detail}`
+    return Effect.andThen(warn(claude, model, "SchemaRefused", because), ask).pipe(
+      Effect.mapError((error) => {
+        if (!isRefusal(error)) return error
+        // Something else is too large, for example the strict tools.
+        refusedFor.delete(model)
+        return refusal
+      })
+    )
+  }
+  return Effect.catchTag(
+    ask,
+    "InvalidRequest",
+    (error) => asked?.isHeld === true && isRefusal(error) ? inWords(error, asked.params.model) : Effect.fail(error)
+  )
 }
+
+/** Whether the API refused the schema. A request that was not sent was refused by the validation. */
+const isRefusal = (error: ClaudeError): boolean =>
+  error._tag === "InvalidRequest" && error.sent !== false && refusesSchema(error.detail)

@@ -21,6 +21,8 @@ export interface Output<A, RD> {
   readonly words: Held<A, RD> & { readonly instruction: string }
   /** Requested by a schema that the API enforces, or the reason why the API would refuse that schema. */
   readonly held: Result.Result<Held<A, RD>, string>
+  /** The models for which the API refused the schema, for example as too large: they are asked by an instruction. */
+  readonly refusedFor: Set<string>
 }
 
 interface Held<A, RD> {
@@ -40,7 +42,7 @@ export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.R
       try: () => inWords(schema),
       catch: (reason) => `the schema has no JSON form: ${String(reason)}`
     }),
-    (words): Output<A, RD> => ({ words, held: held(schema) })
+    (words): Output<A, RD> => ({ words, held: held(schema), refusedFor: new Set() })
   )
   outputs.set(schema, output)
   return output
@@ -68,13 +70,18 @@ export const choice = <C extends ReadonlyArray<string>>(
     additionalProperties: false
   }
   const written = { codec, jsonSchema }
-  return Result.succeed({ words: { ...written, instruction: inSchema(jsonSchema) }, held: Result.succeed(written) })
+  return Result.succeed({
+    words: { ...written, instruction: inSchema(jsonSchema) },
+    held: Result.succeed(written),
+    refusedFor: new Set()
+  })
 }
 
 /** The form for any JSON value. */
 export const json: Result.Result<Output<Schema.Json, never>, string> = Result.succeed({
   words: { codec: Schema.Json, jsonSchema: {}, instruction: "Answer with one JSON value, and nothing else." },
-  held: Result.fail("every JSON value is accepted")
+  held: Result.fail("every JSON value is accepted"),
+  refusedFor: new Set()
 })
 
 const inWords = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output<A, RD>["words"] => {
@@ -122,16 +129,23 @@ export const formOf = (output: Result.Result<Output<unknown, unknown>, string>):
     ? { form: "prompt", because: output.success.held.failure }
     : { form: "schema" }
 
-/** The codec for the answer, and the parameters that request it. `able`: the model has structured outputs. */
-export const ask = <A, RD>(output: Output<A, RD>, params: Params, able: boolean): {
+/** The codec for the answer, and the parameters that request it. */
+export interface Asked<A, RD> {
   readonly codec: Codec<A, RD>
   readonly params: Params
-} => {
-  const { held, words } = output
-  if (!able || Result.isFailure(held)) return { codec: words.codec, params: instruct(params, words.instruction) }
+  /** Whether the API enforces the schema. */
+  readonly isHeld: boolean
+}
+
+/** Asks for an answer. `able`: the model has structured outputs. */
+export const ask = <A, RD>(output: Output<A, RD>, params: Params, able: boolean): Asked<A, RD> => {
+  const { held, refusedFor, words } = output
+  if (!able || Result.isFailure(held) || refusedFor.has(params.model)) {
+    return { codec: words.codec, params: instruct(params, words.instruction), isHeld: false }
+  }
   const { codec, jsonSchema } = held.success
   const format = { type: "json_schema", schema: { ...jsonSchema } } as const
-  return { codec, params: { ...params, output_config: { ...params.output_config, format } } }
+  return { codec, params: { ...params, output_config: { ...params.output_config, format } }, isHeld: true }
 }
 
 /** Appends an instruction to the last user message, so that the cached prefix stays valid. */

@@ -10,11 +10,10 @@ import * as Redacted from "effect/Redacted"
 import * as CallContext from "../callContext.ts"
 import { type ClaudeError, InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
-import { emit, warning } from "../emit.ts"
+import { warn } from "../emit.ts"
 import type { Options, Params, Prompt, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 import * as Runtime from "../runtime.ts"
-import type { Adapted } from "./adaptation.ts"
 import * as Adapt from "./adaptToModel.ts"
 import { mend } from "./mend.ts"
 import { withoutThinking } from "./otherThinking.ts"
@@ -67,7 +66,10 @@ export const toRequest = Effect.fnUntraced(function*(
   const mended = mend(asking.params)
   const request = mended.changes.length === 0 ? asking : { ...asking, params: mended.params }
   if (call !== undefined) call.model = given.model
-  if (mended.changes.length > 0) yield* warnOf(mended, call, asked)
+  if (mended.changes.length > 0) {
+    const changes = mended.changes.join(", ")
+    yield* warn(asked, given.model, "Mended", `the request was mended, because the API refuses it: ${changes}`)
+  }
   yield* check(request.params, adapted?.changes ?? empty, call, rest !== undefined, asked)
   if (amend !== undefined && !isAmended) {
     return yield* invalid(
@@ -79,13 +81,6 @@ export const toRequest = Effect.fnUntraced(function*(
 })
 
 const empty: ReadonlyArray<string> = []
-
-const warnOf = ({ changes, params }: Adapted, call: CallContext.Call | undefined, asked: CallContext.Asked) => {
-  const message = `the request was mended, because the API refuses it: ${changes.join(", ")}`
-  return call === undefined
-    ? emit({ log: Runtime.of(asked).log, call: undefined, model: params.model }, warning("Mended", message))
-    : call.warn(params.model, "Mended", message)
-}
 
 /** Validates a request before it is sent, and logs its adaptations. */
 const check = (

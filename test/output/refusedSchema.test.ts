@@ -1,0 +1,186 @@
+/** Schemas that the API refuses, over real sockets: the answer is requested by an instruction. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Ref, Schema } from "effect"
+import { Anthropic, CallLog, Claude, Guards, Policy, Retry } from "../../src/index.ts"
+import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { FakeServer, Faults } from "../../src/testing/index.ts"
+
+const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
+  ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
+  ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl })]
+]
+
+const tooLarge = "The compiled grammar is too large, which would cause performance issues. "
+  + "Simplify your tool schemas or reduce the number of strict tools."
+
+const refusals: ReadonlyArray<readonly [report: string, message: string]> = [
+  ["github.com/anthropics/anthropic-sdk-python/issues/1185", tooLarge],
+  ["github.com/TanStack/ai/issues/682", `output_config.format.schema: Invalid schema: ${tooLarge}`],
+  [
+    "github.com/mozilla/bugbug/pull/6234",
+    "Schema is too complex for compilation. Try reducing the number of tools or simplifying tool schemas."
+  ],
+  [
+    "too many unions",
+    "Schemas contains too many parameters with union types (32 parameters with type arrays or anyOf). This causes "
+    + "exponential compilation cost. Reduce the number of nullable or union-typed parameters (limit: 16 parameters with unions)."
+  ],
+  [
+    "too many unions, in short",
+    "Too many parameters with union types (30 parameters). Reduce the number of nullable params."
+  ],
+  [
+    "too many optional parameters",
+    "Schemas contains too many optional parameters (41), which would make grammar compilation inefficient. "
+    + "Reduce the number of optional parameters in your tool schemas (limit: 24)."
+  ],
+  ["an open object", "For 'object' type, 'additionalProperties' must be explicitly set to false"],
+  [
+    "a timeout inside the message about the schema",
+    "output_config.format.schema: Invalid schema: Grammar compilation timed out."
+  ],
+  ["a keyword", "output_config.format.schema: For 'string' type, property 'pattern' is not supported"],
+  ["a gateway that does not know the parameter", "output_config.format: Extra inputs are not permitted"]
+]
+
+const refused = (message: string) => Faults.fails(400, "invalid_request_error", message)
+
+/** A schema of its own, because the refusal of a schema is remembered. */
+const makeInvoice = () => Schema.Struct({ number: Schema.String })
+const invoice = Faults.value({ number: "A1" })
+
+/** For each request, whether it had a schema, an instruction, and how many messages. */
+const sent = Effect.gen(function*() {
+  const { received } = yield* FakeServer.FakeServer
+  return (yield* received).map(({ params }) => {
+    const messages = Array.isArray(params["messages"]) ? params["messages"] : []
+    const isInstructed = JSON.stringify(messages).includes("matches this JSON Schema")
+    return `${"output_config" in params ? "schema" : isInstructed ? "prompt" : "nothing"} ${messages.length}`
+  })
+})
+
+const warnings = Effect.map(
+  Effect.flatMap(CallLog.Memory, Ref.get),
+  (events) => events.flatMap((event) => event._tag === "Warning" ? [`${event.code}: ${event.message}`] : [])
+)
+
+describe.each(wires)("%s", (_, wire) => {
+  const playing = (...turns: ReadonlyArray<Faults.Turn>) =>
+    Effect.provide(
+      Layer.unwrap(Effect.map(FakeServer.FakeServer, ({ url }) => wire(url))).pipe(
+        Layer.provideMerge(FakeServer.layer(turns)),
+        Layer.provideMerge(Layer.fresh(CallLog.layerMemory))
+      )
+    )
+
+  it.live.each(refusals)(
+    "asks in words at once, and remembers the schema: %s",
+    ([, message]) =>
+      Effect.gen(function*() {
+        const Invoice = makeInvoice()
+        assert.deepStrictEqual(yield* Claude.object(Invoice, "Read it"), { number: "A1" })
+        assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1"])
+        const [told = "", ...more] = yield* warnings
+        assert.lengthOf(more, 0)
+        assert.include(
+          `SchemaRefused: the API refuses the schema, so it is put in the prompt: ${message}`,
+          told
+        )
+        assert.isAbove(told.length, 100)
+        assert.deepStrictEqual(yield* Claude.object(Invoice, "Read it").pipe(Policy.apply(Policy.none)), {
+          number: "A1"
+        })
+        assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "prompt 1"])
+        assert.lengthOf(yield* warnings, 1)
+      }).pipe(playing(refused(message), invoice, invoice))
+  )
+
+  it.live("asks another model with the schema", () =>
+    Effect.gen(function*() {
+      const Invoice = makeInvoice()
+      yield* Claude.object(Invoice, "Read it", { model: "claude-sonnet-4-6" })
+      yield* Claude.object(Invoice, "Read it", { model: "claude-sonnet-5" })
+      yield* Claude.object(Invoice, "Read it", { model: "claude-sonnet-4-6" })
+      assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "schema 1", "prompt 1"])
+    }).pipe(playing(refused(tooLarge), invoice, invoice, invoice)))
+
+  it.live("asks in words after a failure and for a correction", () =>
+    Effect.gen(function*() {
+      const value = yield* Claude.object(makeInvoice(), "Read it").pipe(
+        Policy.apply({ retry: { Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) }, reask: 1 })
+      )
+      assert.deepStrictEqual(value, { number: "A1" })
+      assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "prompt 1", "prompt 3"])
+    }).pipe(playing(refused(tooLarge), Faults.overloaded, Faults.value({ number: 1 }), invoice)))
+
+  it.live("fails with the first error if the words do not help, and then remembers nothing", () =>
+    Effect.gen(function*() {
+      const Invoice = makeInvoice()
+      const tools = [{
+        name: "look",
+        strict: true,
+        input_schema: { type: "object" as const, properties: {}, additionalProperties: false }
+      }]
+      const error = yield* Effect.flip(Claude.object(Invoice, "Read it", { tools }))
+      assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: true, requestId: "req_fake_0001" })
+      assert.deepStrictEqual(yield* Claude.object(Invoice, "Read it"), { number: "A1" })
+      assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "schema 1"])
+    }).pipe(playing(refused(tooLarge), refused(tooLarge), invoice)))
+
+  it.live("fails with another error of the second request", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Claude.object(makeInvoice(), "Read it"))
+      assert.strictEqual(error._tag, "Overloaded")
+      assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1"])
+    }).pipe(playing(refused(tooLarge), Faults.overloaded)))
+
+  it.live("does not ask again after another refusal, or if the schema is not sent", () =>
+    Effect.gen(function*() {
+      const Invoice = makeInvoice()
+      for (
+        const call of [
+          Claude.object(Invoice, "Read it"),
+          Claude.object(Invoice, "Read it", { form: "prompt" }),
+          Claude.json("Read it"),
+          Claude.text("Read it")
+        ]
+      ) assert.strictEqual((yield* Effect.flip(call))._tag, "InvalidRequest")
+      assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "nothing 1", "nothing 1"])
+      assert.deepStrictEqual(yield* warnings, [])
+    }).pipe(playing(
+      refused("messages.0: the schema is too odd"),
+      refused(tooLarge),
+      refused(tooLarge),
+      refused(tooLarge)
+    )))
+
+  it.live("asks in words if the call says so", () =>
+    Effect.gen(function*() {
+      const Invoice = makeInvoice()
+      assert.deepStrictEqual(yield* Claude.object(Invoice, "Read it", { form: "prompt" }), { number: "A1" })
+      assert.deepStrictEqual(yield* Claude.object(Invoice, "Read it", { form: undefined }), { number: "A1" })
+      assert.deepStrictEqual(yield* sent, ["prompt 1", "schema 1"])
+      const { received } = yield* FakeServer.FakeServer
+      for (const { params } of yield* received) assert.notProperty(params, "form")
+    }).pipe(playing(invoice, invoice)))
+
+  it.live("asks for a choice in words", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* Claude.choice(["good", "bad"], "Is it?"), "good")
+      assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1"])
+    }).pipe(playing(refused(tooLarge), Faults.value({ choice: "good" }))))
+
+  it.live("does not count the refusal against the circuit", () =>
+    Effect.gen(function*() {
+      for (let i = 0; i < 5; i++) yield* Claude.object(makeInvoice(), "Read it")
+      assert.lengthOf(yield* sent, 10)
+    }).pipe(
+      Effect.provide(
+        Layer.unwrap(Effect.map(FakeServer.FakeServer, ({ url }) => wire(url))).pipe(
+          Guards.apply({ circuit: { minimumCalls: 2, failureRate: 0.1 } }),
+          Layer.provideMerge(FakeServer.layer(Array.from({ length: 5 }, () => [refused(tooLarge), invoice]).flat())),
+          Layer.provide(CallLog.layerNoop)
+        )
+      )
+    ))
+})
