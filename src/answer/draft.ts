@@ -9,7 +9,7 @@ import type { Message as SdkMessage, RawMessageDeltaEvent } from "@anthropic-ai/
 import { isNumber, isObject, isString } from "effect/Predicate"
 import type { WireEvent } from "../Message.ts"
 import * as Block from "./block.ts"
-import { merged } from "./messageHead.ts"
+import { merged, repeated } from "./messageHead.ts"
 
 /** An incomplete answer. */
 export interface Draft {
@@ -113,11 +113,13 @@ class Drafting implements Draft {
         }
         if (this.start !== undefined) {
           // A proxy may repeat it. With another id, or none, it may be another answer.
-          return isString(this.start.id) && this.start.id !== "" && event.message.id === this.start.id
-            ? undefined
-            : "a second message_start"
+          if (!isString(this.start.id) || this.start.id === "" || event.message.id !== this.start.id) {
+            return "a second message_start"
+          }
+          this.start = repeated(this.start, event.message)
+        } else {
+          this.start = event.message
         }
-        this.start = event.message
         this.known = undefined
         return undefined
       }

@@ -25,6 +25,15 @@ export const merged = (
   return message
 }
 
+/** Adds what a repeated `message_start` says, because the first one may say less. */
+export const repeated = (start: Message, again: Message): Message => {
+  const message = { ...start }
+  update(message, again)
+  message.usage = { ...start.usage }
+  note(message.usage, again.usage)
+  return message
+}
+
 /** Sets the fields that an event gives. A field that is null or missing keeps its earlier value. */
 const update = (message: object, news: object | undefined): void => {
   for (const [key, value] of Object.entries(news ?? {})) {

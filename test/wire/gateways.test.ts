@@ -258,6 +258,18 @@ describe.each(wires)("%s", (_, wire) => {
 
   it.live.each(repeats)("a message_start with the same id is tolerated %s", ([, events]) => answers(stream(events)))
 
+  it.live("a repeated message_start adds what the first one lacks, and removes nothing: github.com/maximhq/bifrost/issues/4556", () =>
+    Effect.gen(function*() {
+      const [full = ""] = start
+      const less = full.replace(`"service_tier":"standard"`, `"service_tier":null`)
+      assert.notStrictEqual(less, full)
+      for (const starts of [[less, full], [full, less]]) {
+        const { error, value } = yield* called([stream([...starts, ...paris.slice(1)])], Claude.message("hi"))
+        assert.strictEqual(value?.text, "Paris", String(error))
+        assert.deepInclude({ ...value?.usage } as object, { input_tokens: 14, service_tier: "standard" })
+      }
+    }))
+
   // ---------------------------------------------------------------------------
   // Requests without a message
   // ---------------------------------------------------------------------------
