@@ -429,6 +429,155 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/answer/quietWork.test.ts"
   },
 
+  // What gateways do to an answer, and what the API takes.
+  {
+    name: "wire: an event without content breaks an answer off",
+    file: "src/wire/sse.ts",
+    find: "return value === undefined ? data.trimStart().startsWith(\"{\") : hasProperty(value, \"type\")",
+    replace: "return true",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "wire: an event with only a name breaks an answer off",
+    file: "src/wire/sse.ts",
+    find: "  if (data.trim() === \"\") return false\n",
+    replace: "",
+    test: "test/wire/frames.test.ts"
+  },
+  {
+    name: "wire: [DONE] does not end an answer that may lack its message_stop",
+    file: "src/wire/response.ts",
+    find: "over = chunk === undefined || mayEndEarly === true && decoder.isDone()",
+    replace: "over = chunk === undefined",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "wire: an error without a type is ignored",
+    file: "src/wire/sse.ts",
+    find: " : hasProperty(value, \"error\") && isNotNullish(value.error)",
+    replace: " : false",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "an answer without content is a success, if its stop reason is unknown",
+    file: "src/answer/stopReason.ts",
+    find: "return (wanted === \"text\" ? isBlank(reply) : content.length === 0)\n",
+    replace: "return stopReason === \"end_turn\" && (wanted === \"text\" ? isBlank(reply) : content.length === 0)\n",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "wire: a null of a later event overwrites what is known",
+    file: "src/answer/messageHead.ts",
+    find: "    if (isNotNullish(value)) (message as",
+    replace: "    if (value !== undefined) (message as",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "wire: a zero of a later event overwrites a count",
+    file: "src/answer/messageHead.ts",
+    find: "    if (value === 0 && isCount(before)) continue\n",
+    replace: "",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "wire: an answer with another content type is refused",
+    file: "src/wire/response.ts",
+    find: "if (start !== undefined && notOfStream.has(start)) {",
+    replace: "if (isOtherType || start !== undefined && notOfStream.has(start)) {",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "wire: an address that ends in /v1 is accepted",
+    file: "src/wire/sdkClient.ts",
+    find: "return ending === undefined ? undefined : `",
+    replace: "return ending !== \"\" ? undefined : `",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "wire: a proxy that wants a password is asked again",
+    file: "src/permanence.ts",
+    find: "|PROXY_4(?!08|29))/",
+    replace: ")/",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "wire: a message_start that is repeated breaks an answer off",
+    file: "src/answer/draft.ts",
+    find: "event.message.id !== this.start.id) {",
+    replace: "event.message.id !== \"\") {",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "wire: what a repeated message_start adds is lost",
+    file: "src/answer/draft.ts",
+    find: "          this.start = repeated(this.start, event.message)\n",
+    replace: "          return undefined\n",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "a request without a message ignores the attempt limit",
+    file: "src/Anthropic.ts",
+    find: "        duration: attempt,\n",
+    replace: "        duration: \"30 seconds\",\n",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
+    name: "a silence without content is told as one without bytes",
+    file: "src/answer/watchdog.ts",
+    find: "{ scope: \"contentIdle\", length",
+    replace: "{ scope: \"idle\", length",
+    test: "test/wire/faults.test.ts"
+  },
+  {
+    name: "a limit of the API is a refusal",
+    file: "src/request/rules/rules.ts",
+    find: "[...ownRules, ...certain]\n",
+    replace: "[...ownRules, ...apiRules]\n",
+    test: "test/request/rules/rules.test.ts"
+  },
+  {
+    name: "null among literals has no type",
+    file: "src/output/plainJson.ts",
+    find: "return (ast.literal as unknown) === null\n",
+    replace: "return (ast.literal as unknown) === undefined\n",
+    test: "test/output/structured.test.ts"
+  },
+  {
+    name: "a schema names null twice",
+    file: "src/output/jsonSchema.ts",
+    find: "return { ...more, anyOf: members }",
+    replace: "return { ...more, anyOf }",
+    test: "test/output/structured.test.ts"
+  },
+  {
+    name: "a number may be Infinity in words",
+    file: "src/output/plainJson.ts",
+    find: "join() === \"Infinity,-Infinity,NaN\"",
+    replace: "join() === \"Infinity\"",
+    test: "test/output/structured.test.ts"
+  },
+  {
+    name: "a tool may have a property that the API refuses",
+    file: "src/Tool.ts",
+    find: ".find((key) => !propertyName.test(key))",
+    replace: ".find((key) => !propertyName.test(key) && key === \"?\")",
+    test: "test/Tool.test.ts"
+  },
+  {
+    name: "a value before a search is lost",
+    file: "src/output/decode.ts",
+    find: "(error) => Effect.mapError(all, () => error)",
+    replace: "(error) => Effect.fail(error)",
+    test: "test/wire/reports.test.ts"
+  },
+  {
+    name: "a footnote beside a value is an error",
+    file: "src/output/decode.ts",
+    find: "if (values.length !== 1) return decodeOneOf(codec, values, reply)\n",
+    replace: "if (values.length !== 1) return decodeOneOf(codec, [], reply)\n",
+    test: "test/wire/reports.test.ts"
+  },
+
   // Guards help.
   {
     name: "G17: one loss cuts the limit for each call that ran beside it",
