@@ -262,6 +262,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "error",
     test: "test/answer/resumeStream.test.ts"
   },
+  {
+    name: "G11: an error of a fallback model is charged to the question",
+    file: "src/policy/decisions.ts",
+    find: "first === undefined || stands(last.error) ? last : first",
+    replace: "last",
+    test: "test/wire/substitutes.test.ts"
+  },
 
   // A dominated setting is refused when the record is built.
   {

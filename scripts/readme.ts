@@ -21,8 +21,14 @@ const errors = ClaudeError.ClaudeError.members.map((member) =>
 
 /** Where else an answer is looked for after each kind of error, and what a person is told, as Markdown. */
 export const decisionTable = (): string => {
-  const say = (decision: boolean | string) =>
-    decision === true ? "yes" : decision === false ? "no" : `a ${decision} one`
+  const say = (decision: (typeof decisions)[ClaudeError.Tag]["otherModel" | "otherAccount"]) =>
+    decision === true
+      ? "yes"
+      : decision === false
+      ? "no"
+      : decision === "larger"
+      ? "a larger one"
+      : "only after a fallback"
   const rows = errors.map((error) => {
     const { _tag: tag } = error
     const { lastGood, otherAccount, otherModel } = decisions[tag]

@@ -21,7 +21,7 @@ import { askedModel, emitHere } from "../emitHere.ts"
 import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
 import { charged, wasSent } from "./charge.ts"
-import { decided, type On } from "./decisions.ts"
+import { decided, kept, type On, reported } from "./decisions.ts"
 import * as ModelFallback from "./modelFallback.ts"
 import { hint, isRetryable, quotable, sentences } from "./notices.ts"
 import { OtherModel } from "./otherModel.ts"
@@ -42,7 +42,8 @@ export type OnChange = (change: { readonly error: ClaudeError; readonly to: Curr
 /**
  * Runs the same program on each model in turn, until one answers. Each model replaces the model that a call inside names,
  * and the request is adapted to it: thinking, effort, prefill, tool choice, maximum length, output format. The error type
- * stays the same, because the last model may fail with any error. The error carries the history of all models.
+ * stays the same, because all models may fail. If a fallback model cannot take the request or gives no usable answer, the
+ * next one is asked, and the error of the first model stands. The error carries the history of all models.
  *
  * Under a deadline (`Timeout.overall`, or the `overall` of an outer policy), each model leaves time for the next ones.
  */
@@ -75,6 +76,7 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
   let history: ReadonlyArray<Tried> | undefined
   let last: ClaudeError | undefined
   let sent: ClaudeError | undefined
+  let first: { readonly error: ClaudeError } | undefined
   let isBroke = false
   let model: string = yield* askedModel
   let hop = 0
@@ -87,23 +89,25 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
     claude === undefined || sent === undefined
       ? self
       : charged(claude, { because: sent, model, waits: !hasOther(sent) }, self, refused))
-  const answered = ModelFallback.fallBack(asked, start, {
+  return yield* ModelFallback.fallBack(asked, start, {
     onNext: (error, to) => {
       // If the budget refused the attempt, `error` is the previous failure, which is in the history already.
       if (!isBroke) history = History.remember(history ?? [], error, ++hop, model)
       isBroke = false
       last = error
+      first = kept(first, { error })
       if (wasSent(error)) sent = error
       model = to.model
       return change({ error, to: to.model })
     },
+    onEnd: (last) => {
+      if (history === undefined) return last
+      const { error } = reported(first, { error: last })
+      return isBroke
+        ? History.explain(error, "BudgetSpent", history)
+        : History.explain(error, error.gaveUp ?? "NotRetried", History.remember(history, last, ++hop, model))
+    },
     asked: () => undefined
-  })
-  return yield* Effect.mapError(answered, (error) => {
-    if (!is(error) || history === undefined) return error
-    return isBroke
-      ? History.explain(error, "BudgetSpent", history)
-      : History.explain(error, error.gaveUp ?? "NotRetried", History.remember(history, error, ++hop, model))
   })
 })
 

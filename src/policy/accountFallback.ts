@@ -9,16 +9,16 @@ import { askedModel, emitHere, warnHere } from "../emitHere.ts"
 import { nameOf } from "../errorOf.ts"
 import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
-import { decided, decisive, type On } from "./decisions.ts"
+import { decided, decisive, kept, type On, reported } from "./decisions.ts"
 
 /** Runs before the next account is asked. Account 1 is the `Claude` in context; the first layer is account 2. */
 export type OnAccount = (change: { readonly error: ClaudeError; readonly to: number }) => Effect.Effect<void>
 
 /**
  * Runs the same program with the `Claude` in context and then with the `Claude` of each layer, until one answers. The
- * model, the limits and the rest of `Current` stay. The error type stays the same, because the last account may fail with
- * any error. The error carries the history of all accounts. Put a policy inside: around this, it would count all accounts as
- * one attempt.
+ * model, the limits and the rest of `Current` stay. The error type stays the same, because all accounts may fail. If a
+ * further account cannot take the request or gives no usable answer, the next one is asked, and the first error stands. The
+ * error carries the history of all accounts. Put a policy inside: around this, it would count all accounts as one attempt.
  *
  * A layer is built when its account is asked, and closed when that account is done, so a stream that is read outside needs
  * a layer that stays open. An account whose layer fails to build is skipped with a warning. To build a layer once and keep
@@ -47,16 +47,20 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
 
   return <A, E, R>(self: Effect.Effect<A, E, R>) => {
     type Asked = Effect.Effect<A, E, R | LR>
+    interface Failed {
+      readonly error: E & ClaudeError
+    }
     // Returns the next step as an effect, so that the caller runs it after the layer of this account is closed.
-    const ask = (account: number, history: ReadonlyArray<Tried>): Effect.Effect<Asked, never, R> =>
+    const ask = (account: number, history: ReadonlyArray<Tried>, first?: Failed): Effect.Effect<Asked, never, R> =>
       Effect.catch(
         Effect.map(self, (answer): Asked => Effect.succeed(answer)),
         (error): Effect.Effect<Asked> => {
           if (!is(error)) return Effect.succeed(Effect.fail(error))
           return Effect.flatMap(askedModel, (model) => {
             const merged = History.remember(history, error, 1, model)
-            const last = account === 1 ? error : History.explain(error, error.gaveUp ?? "NotRetried", merged)
-            return next(account + 1, error, Effect.fail(last), merged)
+            const ended = reported(first, { error }).error
+            const last = account === 1 ? error : History.explain(ended, ended.gaveUp ?? "NotRetried", merged)
+            return next(account + 1, error, Effect.fail(last), merged, kept(first, { error }))
           })
         }
       )
@@ -65,15 +69,20 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
       account: number,
       error: ClaudeError,
       last: Effect.Effect<never, E>,
-      history: ReadonlyArray<Tried>
+      history: ReadonlyArray<Tried>,
+      first: Failed
     ): Effect.Effect<Asked> => {
-      const layer = on[decisive(error)] ? others[account - 2] : undefined
+      const helps = on[decisive(error)]
+      const layer = helps === true || helps === "substitute" && account > 2 ? others[account - 2] : undefined
       if (layer === undefined) return Effect.succeed(last)
-      const asked = Effect.catchCause(Effect.provide(ask(account, history), layer), (cause): Effect.Effect<Asked> => {
-        // Only a layer's own error leads to the next account; a defect or an interrupt passes through.
-        if (Cause.hasDies(cause) || Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-        return Effect.andThen(notBuilt(account, cause), next(account + 1, error, last, history))
-      })
+      const asked = Effect.catchCause(
+        Effect.provide(ask(account, history, first), layer),
+        (cause): Effect.Effect<Asked> => {
+          // Only a layer's own error leads to the next account; a defect or an interrupt passes through.
+          if (Cause.hasDies(cause) || Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+          return Effect.andThen(notBuilt(account, cause), next(account + 1, error, last, history, first))
+        }
+      )
       return Effect.as(change({ error, to: account }), Effect.flatten(asked))
     }
     return others.length === 0 ? self : Effect.flatten(Effect.suspend(() => ask(1, [])))

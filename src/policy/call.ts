@@ -20,6 +20,7 @@ import * as CallState from "./callState.ts"
 import type { Compiled } from "./compile.ts"
 import { continueAnswer } from "./continueAnswer.ts"
 import * as Deadline from "./deadline.ts"
+import { kept, reported } from "./decisions.ts"
 import * as ModelFallback from "./modelFallback.ts"
 import { noOther, OtherModel, timedOut } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
@@ -58,27 +59,40 @@ const runCall = Effect.fnUntraced(function*<A, E, R>(
 /** Applies the model fallback, and the overall limit around it. A reopened call continues with the model it asked last. */
 const overAllModels = <A, E, R>(
   call: CallState.CallState,
-  attempts: Effect.Effect<A, E, R>
+  attempts: Effect.Effect<A, E, R>,
+  broken?: ClaudeError
 ): Effect.Effect<A, E | DeadlineExceeded, R> => {
   const { chain, policy: { overall } } = call
   const asked = Effect.provideService(attempts, CallContext.Call, call)
-  const onModels = chain === undefined ? asked : ModelFallback.fallBack(asked, chain, caller(call))
+  const onModels = chain === undefined ? asked : ModelFallback.fallBack(asked, chain, caller(call, broken))
   return overall === undefined ? onModels : Deadline.overall(onModels, overall)
 }
 
 /** Resets the call for the next model: retries and corrections start anew, the history stays. */
-const caller = (call: CallState.CallState): ModelFallback.Caller => ({
-  asked: () => call.model,
-  onNext: (error, to) => {
-    // An attempt records its own failure, unless the model's share of the time ran out and interrupted it.
-    if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, CallState.cutBy(call, error))
-    call.chain = to
-    call.corrections = []
-    call.retries = RetryState.make(call.policy.retries)
-    call.isFree = false
-    return CallState.emit(call, fallback(error, to.model))
+const caller = (call: CallState.CallState, broken: ClaudeError | undefined): ModelFallback.Caller => {
+  // A fallback model that cannot resume its own answer is one that does not take the request.
+  const isOfFallback = broken !== undefined && call.chain?.model !== undefined
+  let first = isOfFallback ? { error: broken, retries: call.retries } : undefined
+  return {
+    asked: () => call.model,
+    onNext: (error, to) => {
+      // An attempt records its own failure, unless the model's share of the time ran out and interrupted it.
+      if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, CallState.cutBy(call, error))
+      first = kept(first, { error, retries: call.retries })
+      call.chain = to
+      call.corrections = []
+      call.retries = RetryState.make(call.policy.retries)
+      call.isFree = false
+      return CallState.emit(call, fallback(error, to.model))
+    },
+    onEnd: (last) => {
+      const { error, retries } = reported(first, { error: last, retries: call.retries })
+      // `gaveUp` belongs to the reported error, unless the budget ended the whole call.
+      if (call.retries.gaveUp !== "BudgetSpent") call.retries = retries
+      return error
+    }
   }
-})
+}
 
 /** Runs the attempts on one model. If another attempt can follow, a stalled one may take a third of the time left. */
 const onModel = Effect.fnUntraced(function*<A, E, R>(
@@ -131,7 +145,7 @@ const reopenLater = <A, R>(
     return onModel(call, open, bounds)
   })
   const isOuterDone = outer?.ending === undefined || outer.ending.isHandedOver
-  return overAllModels(call, attempts).pipe(
+  return overAllModels(call, attempts, broken).pipe(
     Effect.provideService(Current.Deadline, outerDeadline),
     Effect.provideService(OtherModel, isOuterDone ? noOther : outerHasOther)
   )

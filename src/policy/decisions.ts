@@ -12,10 +12,13 @@ export const decisive = (error: ClaudeError): Tag => isPermanent(error) ? kindOf
 
 /** The decisions about one kind of error. */
 export interface Decision {
-  /** Whether to ask another model; `larger`: only one with a larger context window. */
-  readonly otherModel: boolean | "larger"
-  /** Whether to ask another account, which has its own limits, credit and permissions. */
-  readonly otherAccount: boolean
+  /**
+   * Whether to ask another model; `larger`: only one with a larger context window; `substitute`: only if the error is from
+   * a fallback model, which may refuse a request that the other models accept.
+   */
+  readonly otherModel: boolean | "larger" | "substitute"
+  /** Whether to ask another account, which has its own limits, credit and permissions; `substitute`: as for models. */
+  readonly otherAccount: boolean | "substitute"
   /** Whether to give the last good answer to the same question: not if the question itself caused the error. */
   readonly lastGood: boolean
   /** Whether the notice asks the user to try again later. */
@@ -26,17 +29,35 @@ export interface Decision {
 
 /** The defaults. A new kind of error needs a row here. */
 export const decisions: Table<Decision> = {
-  InvalidRequest: { otherModel: false, otherAccount: false, lastGood: false, retryable: false, sent: true },
-  AuthenticationFailed: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
-  PermissionDenied: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
+  InvalidRequest: {
+    otherModel: "substitute",
+    otherAccount: "substitute",
+    lastGood: false,
+    retryable: false,
+    sent: true
+  },
+  AuthenticationFailed: { otherModel: "substitute", otherAccount: true, lastGood: true, retryable: false, sent: true },
+  PermissionDenied: { otherModel: "substitute", otherAccount: true, lastGood: true, retryable: false, sent: true },
   ResourceNotFound: { otherModel: true, otherAccount: true, lastGood: true, retryable: false, sent: true },
-  RequestTooLarge: { otherModel: false, otherAccount: false, lastGood: false, retryable: false, sent: true },
-  ContextWindowExceeded: { otherModel: "larger", otherAccount: false, lastGood: false, retryable: false, sent: true },
+  RequestTooLarge: {
+    otherModel: "substitute",
+    otherAccount: "substitute",
+    lastGood: false,
+    retryable: false,
+    sent: true
+  },
+  ContextWindowExceeded: {
+    otherModel: "larger",
+    otherAccount: "substitute",
+    lastGood: false,
+    retryable: false,
+    sent: true
+  },
   SpendLimitReached: { otherModel: false, otherAccount: true, lastGood: true, retryable: false, sent: true },
   RateLimited: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
   Overloaded: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
   ServerFault: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
-  Unreachable: { otherModel: false, otherAccount: false, lastGood: true, retryable: true, sent: true },
+  Unreachable: { otherModel: false, otherAccount: "substitute", lastGood: true, retryable: true, sent: true },
   PartialAnswer: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
   UnexpectedResponse: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: true },
   Refused: { otherModel: true, otherAccount: true, lastGood: false, retryable: false, sent: true },
@@ -48,6 +69,29 @@ export const decisions: Table<Decision> = {
   CircuitOpen: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: false },
   Saturated: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: false }
 }
+
+/** A failed model or account of a chain. */
+interface Failed {
+  readonly error: ClaudeError
+}
+
+/** The failure to report if no model or account answers, given the one to report so far and the last one. */
+export const reported = <F extends Failed>(first: F | undefined, last: F): F =>
+  first === undefined || stands(last.error) ? last : first
+
+/** The failure to report if each later model or account fails in its own way: the first that stands, else the first. */
+export const kept = <F extends Failed>(first: F | undefined, last: F): F =>
+  first !== undefined && stands(first.error) ? first : reported(first, last)
+
+/**
+ * Whether an error of a fallback model or account counts as the error of the call: it says that the service has a problem,
+ * or has a part of the answer. Any other error is about the fallback itself, which cannot take or answer the request.
+ */
+const stands = (error: ClaudeError): boolean =>
+  error._tag === "Truncated" || decisions[error._tag].retryable && !isPermanent(error) && !unusable.has(error._tag)
+
+/** A model that gave no usable answer says nothing about the others. */
+const unusable: ReadonlySet<Tag> = new Set(["EmptyAnswer", "MalformedOutput"])
 
 /** One column of the table. */
 export const usual = <Column extends keyof Decision>(column: Column): Table<Decision[Column]> =>

@@ -21,7 +21,7 @@ import { WithoutThinking } from "../request/build.ts"
 import { isSignatureError } from "../request/otherThinking.ts"
 import * as Runtime from "../runtime.ts"
 import { until } from "./deadline.ts"
-import { decisive } from "./decisions.ts"
+import { type Decision, decisive } from "./decisions.ts"
 import { OtherModel } from "./otherModel.ts"
 
 /** The current model and the models to ask after it. */
@@ -33,7 +33,7 @@ export interface Chain {
   /** The remaining models to ask after a refusal, if they differ from `models`. */
   readonly refused: ReadonlyArray<Current.ModelId> | undefined
   /** Which errors lead to another model, or only to a model with a larger context window. */
-  readonly on: Table<boolean | "larger">
+  readonly on: Table<Decision["otherModel"]>
   /** The time reserved for each remaining model, in milliseconds. */
   readonly reserve: number
 }
@@ -58,6 +58,8 @@ export const defaultReserve = 10_000
 export interface Caller {
   /** Runs before another model is asked. */
   readonly onNext: (error: ClaudeError, to: To) => Effect.Effect<void>
+  /** The error to report after the last model failed. */
+  readonly onEnd: (error: ClaudeError) => ClaudeError
   /** The model that was asked, if known. The error is less exact: it may name the model with a date. */
   readonly asked: () => string | undefined
 }
@@ -95,7 +97,7 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
     const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), models)
     // Safe cast: the error comes from `self`, or is a `DeadlineExceeded`, which the time limit adds to the error type.
-    if (to === undefined) return yield* Effect.fail(error as E & ClaudeError)
+    if (to === undefined) return yield* Effect.fail(caller.onEnd(error) as E & ClaudeError)
     yield* caller.onNext(error, to)
     chain = to
   }
@@ -116,12 +118,19 @@ export const next = (
 ): To | undefined => {
   const asked = chain.model ?? known ?? error.model
   const others = withoutAsked(chain, asked)
-  if (error._tag === "Refused" && others.refused !== undefined) return nextIn(others, others.refused[0])
+  if (error._tag === "Refused" && others.refused !== undefined) {
+    const models = [...new Set([...others.refused, ...others.models])]
+    return nextIn({ ...others, models }, others.refused[0])
+  }
+  const isSubstitute = chain.model !== undefined
   const helps = chain.on[decisive(error)]
+  if (helps === "substitute" && !isSubstitute) return undefined
   if (helps !== "larger") return helps ? nextIn(others, others.models[0]) : undefined
   const window = (id: string | undefined) => (models.get(id ?? "") ?? models.get(undated(id ?? "")))?.contextWindow
-  const exceeded = window(asked) ?? Infinity
-  const larger = others.models.filter((model) => (window(model) ?? 0) > exceeded)
+  // If the prompt may fit the first model, it may also fit a model with an unknown window.
+  const [smallest, unknown] = isSubstitute ? [0, Infinity] : [Infinity, 0]
+  const exceeded = window(asked) ?? smallest
+  const larger = others.models.filter((model) => (window(model) ?? unknown) > exceeded)
   return nextIn({ ...others, models: larger }, larger[0])
 }
 

@@ -94,7 +94,7 @@ describe("another model", () => {
   it("may help after an answer broke off, unless a permanent error broke it off", () => {
     const broken = new ClaudeError.PartialAnswer({ because: "Overloaded" })
     const wrong = new ClaudeError.PartialAnswer({ because: "InvalidRequest", permanent: true })
-    assert.deepStrictEqual([broken, wrong].map((error) => decisions[decisive(error)].otherModel), [true, false])
+    assert.deepStrictEqual([broken, wrong].map((error) => decisions[decisive(error)].otherModel), [true, "substitute"])
   })
 
   it.effect("can be asked without a policy, and after other kinds of error", () =>

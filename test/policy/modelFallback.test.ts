@@ -1,6 +1,6 @@
 /** Chains of models: which model is asked, with which request, and for how long. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Ref, Result, Schema, Stream } from "effect"
+import { Duration, Effect, Fiber, Layer, Ref, Result, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as CallContext from "../../src/callContext.ts"
 import {
@@ -18,6 +18,7 @@ import {
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import * as Runtime from "../../src/runtime.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
+import { make } from "../support/errors.ts"
 
 const fail = Faults.fails
 const prose = (model: string) => Faults.answer("Hello.", { model })
@@ -287,6 +288,119 @@ describe("the next model", () => {
       Faults.serverError,
       Faults.notFound,
       Faults.unauthorized
+    ))))
+
+  it.effect.each(
+    [
+      ["the last one, if it says that the service has a problem", ["Overloaded", "ServerFault"], "ServerFault"],
+      [
+        "the first one, if the last model refuses the request",
+        ["Overloaded", "ServerFault", "InvalidRequest"],
+        "Overloaded"
+      ],
+      ["the first one of the service", ["ResourceNotFound", "RateLimited", "PermissionDenied"], "RateLimited"],
+      ["the first one, if no model can answer", ["Refused", "InvalidRequest", "ResourceNotFound"], "Refused"],
+      [
+        "the first one, if the answer is unusable",
+        ["ResourceNotFound", "MalformedOutput", "EmptyAnswer"],
+        "ResourceNotFound"
+      ],
+      ["the first one, if the account has no credit", ["Overloaded", "SpendLimitReached"], "Overloaded"],
+      ["the last one, if it has a part of the answer", ["Overloaded", "Truncated"], "Truncated"]
+    ] as const
+  )("leaves, of several errors, %s", ([, tags, expected]) =>
+    Effect.gen(function*() {
+      const ladder = ["claude-haiku-5-5", "claude-opus-5"].slice(0, tags.length - 1)
+      for (const through of [Policy.apply({ models: ladder }), Fallback.models(ladder)]) {
+        let nth = 0
+        const error = yield* Effect.suspend(() => Effect.fail(make(tags[nth++] ?? "Saturated"))).pipe(
+          through,
+          Effect.flip
+        )
+        assert.strictEqual(error._tag, expected)
+        assert.deepStrictEqual(error.history?.map(({ error }) => error), [...tags])
+      }
+    }))
+
+  it.effect("leaves the first error if a fallback model fails in a way that waiting cannot mend", () =>
+    Effect.gen(function*() {
+      const permanent = [
+        new ClaudeError.CircuitOpen({}),
+        new ClaudeError.ServerFault({ status: 501 }),
+        new ClaudeError.Unreachable({ code: "CERT_HAS_EXPIRED" }),
+        new ClaudeError.PartialAnswer({ because: "InvalidRequest", permanent: true })
+      ]
+      for (const last of permanent) {
+        const failures = [new ClaudeError.Overloaded({}), last]
+        const error = yield* Effect.suspend(() => Effect.fail(failures.shift() ?? last)).pipe(
+          Fallback.models(["claude-haiku-5-5"]),
+          Effect.flip
+        )
+        assert.strictEqual(error._tag, "Overloaded")
+      }
+    }))
+
+  it.effect("leaves the first error with BudgetSpent if the budget stops a chain that a model refused", () =>
+    Effect.gen(function*() {
+      const claude = yield* Claude.Claude
+      for (
+        const through of [
+          Policy.apply,
+          ({ models }: { readonly models: ReadonlyArray<string> }) => Fallback.models(models)
+        ]
+      ) {
+        let paid = 0
+        const budget: Claude.Budget = {
+          charge: () => Effect.sync(() => paid++ > 0 ? undefined : { settle: () => Effect.void })
+        }
+        const error = yield* Claude.text("hi").pipe(
+          through({ models: ["claude-haiku-5-5", "claude-opus-5"] }),
+          Effect.provideService(Claude.Claude, { ...claude, runtime: Runtime.replace(claude, { budget }) }),
+          Effect.flip
+        )
+        assert.deepInclude({ ...error }, { _tag: "Overloaded", gaveUp: "BudgetSpent" })
+      }
+    }).pipe(Effect.provide(world(
+      Faults.overloaded,
+      fail(400, "invalid_request_error", "no"),
+      Faults.overloaded,
+      fail(400, "invalid_request_error", "no")
+    ))))
+
+  it.effect("is the next one of `refused` if a model of `refused` does not accept the request", () =>
+    Effect.gen(function*() {
+      const call = Claude.text("hi").pipe(Policy.apply({ refused: ["claude-haiku-5-5", "claude-opus-5"] }))
+      assert.strictEqual(yield* call, "Hello.")
+      assert.deepStrictEqual(yield* asked, ["claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5"])
+    }).pipe(
+      Effect.provide(world(Faults.refusal(), fail(400, "invalid_request_error", "no"), prose("claude-opus-5")))
+    ))
+
+  it.effect("leaves a stream that broke off retryable if no fallback model can resume it", () =>
+    Effect.gen(function*() {
+      const ladder = ["claude-sonnet-4-6", "claude-sonnet-5"]
+      const ask = Claude.stream("hi", { model: "claude-opus-5" }).pipe(
+        Policy.applyStream({ onBreak: "resume", models: ladder, retry: { PartialAnswer: Schedule.recurs(1) } }),
+        Stream.runDrain,
+        Effect.flip
+      )
+      for (let i = 0; i < 2; i++) {
+        const error = yield* ask
+        assert.strictEqual(error._tag, "PartialAnswer")
+        assert.isTrue(Fallback.isRetryable(error))
+        assert.strictEqual(error.history?.length, 4)
+      }
+    }).pipe(Effect.provide(world(
+      // The first model breaks off and is then overloaded.
+      Faults.breaks("Par"),
+      Faults.overloaded,
+      fail(400, "invalid_request_error", "no"),
+      fail(400, "invalid_request_error", "no"),
+      // A fallback model breaks off.
+      Faults.overloaded,
+      Faults.breaks("Par"),
+      fail(400, "invalid_request_error", "no"),
+      fail(400, "invalid_request_error", "no")
     ))))
 
   it.effect("leaves, if it fails, an error with each failure once in its history, even if the answer came in pieces", () =>

@@ -1,0 +1,173 @@
+/** Fallback models and accounts that refuse what the first one takes, over real sockets on both wires. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Ref, Result, Schema, Stream } from "effect"
+import { Anthropic, CallLog, Claude, type ClaudeError, Fallback, Policy, Retry } from "../../src/index.ts"
+import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { FakeServer, Faults } from "../../src/testing/index.ts"
+
+const first = "claude-opus-5"
+const models = ["claude-sonnet-4-6", "claude-sonnet-5"] as const
+const invalid = (message: string) => Faults.fails(400, "invalid_request_error", message)
+
+/** The request ends with a system message, which not every model accepts. */
+const instructed: Claude.Prompt = {
+  model: first,
+  messages: [
+    { role: "user", content: "Where is the Louvre?" },
+    { role: "system", content: "Answer with the name of the city only." }
+  ]
+}
+// github.com/anthropics/claude-code/issues/61412
+const noSystem = invalid("role 'system' is not supported on this model")
+const paris = Faults.answer("Paris")
+
+type Turns = Readonly<Record<string, Faults.Turn>>
+
+const wires = [
+  ["NodeAnthropic", (baseUrl: string) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
+  ["Anthropic", (baseUrl: string) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl })]
+] as const
+
+const tagOf = <A>(result: Result.Result<A, ClaudeError.ClaudeError>) =>
+  Result.isFailure(result) ? result.failure._tag : result.success
+
+describe.each(wires)("%s", (_, wire) => {
+  /** Runs against a server that answers by model: the result, the requests and the log. */
+  const play = <A>(self: Effect.Effect<A, ClaudeError.ClaudeError, Claude.Claude>, turns: Turns) => {
+    const server = FakeServer.layer(
+      Faults.by(({ params }) => turns[String(params["model"])] ?? Faults.overloaded)
+    )
+    const claude = Layer.unwrap(Effect.map(FakeServer.FakeServer, ({ url }) => wire(url)))
+    return Effect.gen(function*() {
+      const result = yield* Effect.result(self)
+      const received = yield* Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      return { result, events, asked: received.map(({ params }) => params["model"]) }
+    }).pipe(Effect.provide(claude.pipe(Layer.provideMerge(server), Layer.provideMerge(CallLog.layerMemory))))
+  }
+
+  const retried = {
+    retry: { Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) },
+    models
+  } as const
+
+  it.live("asks the next model if a fallback model does not accept a system message in the conversation", () =>
+    Effect.gen(function*() {
+      const { asked, result } = yield* play(Claude.text(instructed).pipe(Policy.apply({ models })), {
+        "claude-sonnet-4-6": noSystem,
+        "claude-sonnet-5": paris
+      })
+      assert.deepStrictEqual(asked, [first, ...models])
+      assert.deepStrictEqual(result, Result.succeed("Paris"))
+    }))
+
+  it.live("reports the error of the first model, with the history of all, if no fallback model accepts the request", () =>
+    Effect.gen(function*() {
+      const turns = { "claude-sonnet-4-6": noSystem, "claude-sonnet-5": invalid("speed: not supported") }
+      const { asked, events, result } = yield* play(Claude.text(instructed).pipe(Policy.apply(retried)), turns)
+      assert.deepStrictEqual(asked, [first, first, ...models])
+      const error = yield* Effect.flip(Effect.fromResult(result))
+      assert.deepInclude({ ...error }, { _tag: "Overloaded", model: first, gaveUp: "RetriesSpent" })
+      assert.deepStrictEqual(error.history?.map(({ error, model }) => [model, error]), [
+        [first, "Overloaded"],
+        [first, "Overloaded"],
+        ["claude-sonnet-4-6", "InvalidRequest"],
+        ["claude-sonnet-5", "InvalidRequest"]
+      ])
+      const gaveUp = events.filter((event) => event._tag === "GaveUp")
+      assert.deepStrictEqual(gaveUp.map(({ model, error, reason }) => [model, error._tag, reason]), [
+        [first, "Overloaded", "RetriesSpent"]
+      ])
+      const changes = events.flatMap((event) => event._tag === "FellBack" ? [[event.error._tag, event.to]] : [])
+      assert.deepStrictEqual(changes, [["Overloaded", models[0]], ["InvalidRequest", models[1]]])
+    }))
+
+  it.live.each(
+    [
+      ["404", Faults.notFound],
+      ["413", Faults.tooLarge],
+      ["403", Faults.forbidden],
+      ["401", Faults.unauthorized],
+      ["a prompt that is too long", Faults.promptTooLong],
+      ["a refusal", Faults.refusal()],
+      ["an empty answer", Faults.emptyAnswer],
+      ["501", Faults.fails(501, "api_error", "this model is not served here")]
+    ] as const
+  )(
+    "asks the next model after %s of a fallback model, and reports the error of the first model",
+    ([, turn]) =>
+      Effect.gen(function*() {
+        // The window of the first fallback model is smaller.
+        const others = ["claude-haiku-4-5", "claude-sonnet-5"]
+        for (
+          const call of [
+            Claude.text("hi", { model: first }).pipe(Policy.apply({ models: others })),
+            Claude.text("hi", { model: first }).pipe(Fallback.models(others)),
+            Claude.stream("hi", { model: first }).pipe(Policy.applyStream({ models: others }), Stream.mkString)
+          ]
+        ) {
+          const answered = yield* play(call, { "claude-haiku-4-5": turn, "claude-sonnet-5": paris })
+          assert.strictEqual(tagOf(answered.result), "Paris")
+          const failed = yield* play(call, { "claude-haiku-4-5": turn, "claude-sonnet-5": turn })
+          assert.strictEqual(tagOf(failed.result), "Overloaded")
+          assert.deepStrictEqual(failed.asked, [first, ...others])
+        }
+      })
+  )
+
+  it.live("reports the error of the first model if a fallback model gives a value that does not decode", () =>
+    Effect.gen(function*() {
+      const call = Claude.object(Schema.Struct({ city: Schema.String }), "where?", { model: first }).pipe(
+        Policy.apply({ models: ["claude-sonnet-5"] })
+      )
+      const { result } = yield* play(call, { "claude-sonnet-5": Faults.answer("no JSON") })
+      assert.strictEqual(tagOf(result), "Overloaded")
+    }))
+
+  it.live("lets lastGood and notice act on the error of the first model", () =>
+    Effect.gen(function*() {
+      let turns: Turns = { [first]: paris }
+      const call = Claude.text(instructed).pipe(
+        Policy.apply({ models }),
+        Fallback.lastGood({ key: "louvre", schema: Schema.String, maxAge: "1 hour" })
+      )
+      const now: Turns = {}
+      const { result } = yield* play(
+        Effect.gen(function*() {
+          yield* call
+          turns = { "claude-sonnet-4-6": noSystem, "claude-sonnet-5": noSystem }
+          const stale = yield* call
+          return [stale, yield* Claude.text(instructed).pipe(Policy.apply({ models }), Fallback.notice())] as const
+        }),
+        new Proxy(now, { get: (_, model: string) => turns[model] })
+      )
+      const [stale, notice] = yield* Effect.fromResult(result)
+      assert.deepInclude(stale, { _tag: "Stale", value: "Paris" })
+      assert.deepInclude(notice, { _tag: "Notice", error: "Overloaded", retryable: true })
+    }))
+
+  it.live("asks the next account after a fallback account does not accept the request, and reports the first error", () =>
+    Effect.gen(function*() {
+      const on = (turn: Faults.Turn) =>
+        Layer.unwrap(Effect.map(FakeServer.FakeServer, ({ url }) => wire(url))).pipe(
+          Layer.provide(FakeServer.layer(Faults.cycle(turn)))
+        )
+      const ask = (...turns: ReadonlyArray<Faults.Turn>) =>
+        Claude.text(instructed).pipe(
+          Policy.apply({ retry: Retry.never }),
+          Fallback.accounts(turns.map(on)),
+          (call) => play(call, {}),
+          Effect.map(({ result }) => result)
+        )
+      for (const turn of [noSystem, Faults.tooLarge, Faults.promptTooLong, Faults.hangUp, Faults.unauthorized]) {
+        assert.strictEqual(tagOf(yield* ask(turn, paris)), "Paris")
+      }
+      const failed = yield* Effect.flip(Effect.fromResult(yield* ask(noSystem, Faults.tooLarge)))
+      assert.deepInclude({ ...failed }, { _tag: "Overloaded", gaveUp: "NotRetried" })
+      assert.deepStrictEqual(failed.history?.map(({ error }) => error), [
+        "Overloaded",
+        "InvalidRequest",
+        "RequestTooLarge"
+      ])
+    }))
+})
