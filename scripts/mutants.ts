@@ -269,6 +269,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "last",
     test: "test/wire/substitutes.test.ts"
   },
+  {
+    name: "G11: thinking is left out of a request without a word",
+    file: "src/request/build.ts",
+    find: "[...forgotten.changes, ...adapted.changes]",
+    replace: "adapted.changes",
+    test: "test/wire/substitutes.test.ts"
+  },
 
   // A dominated setting is refused when the record is built.
   {

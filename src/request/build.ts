@@ -14,6 +14,7 @@ import { warn } from "../emit.ts"
 import type { Options, Params, Prompt, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 import * as Runtime from "../runtime.ts"
+import { type Adapted, leftOut } from "./adaptation.ts"
 import * as Adapt from "./adaptToModel.ts"
 import { mend } from "./mend.ts"
 import { withoutThinking } from "./otherThinking.ts"
@@ -56,9 +57,10 @@ export const toRequest = Effect.fnUntraced(function*(
   const substitute = Context.get(context, CallContext.Substitute)
   const given = paramsOf(prompt, options, substitute, Context.get(context, Current.Model))
   const model = Runtime.of(asked).catalogue.models.get(given.model)
-  const known = Context.get(context, WithoutThinking) ? withoutThinking(given) ?? given : given
-  const adapted = substitute === undefined ? undefined : Adapt.adapt(known, model)
-  const params = adapted?.params ?? known
+  const forgotten = Context.get(context, WithoutThinking) ? forget(given) : unchanged(given)
+  const adapted = substitute === undefined ? unchanged(forgotten.params) : Adapt.adapt(forgotten.params, model)
+  const { params } = adapted
+  const changes = [...forgotten.changes, ...adapted.changes]
   const isAmended = amend !== undefined && isAmendable(given)
   const question = isAmended ? corrected(amend(params, model), params, call) : params
   const complete = { params: question, limits: Context.get(context, Current.Limits) }
@@ -67,10 +69,10 @@ export const toRequest = Effect.fnUntraced(function*(
   const request = mended.changes.length === 0 ? asking : { ...asking, params: mended.params }
   if (call !== undefined) call.model = given.model
   if (mended.changes.length > 0) {
-    const changes = mended.changes.join(", ")
-    yield* warn(asked, given.model, "Mended", `the request was mended, because the API refuses it: ${changes}`)
+    const because = `the request was mended, because the API refuses it: ${mended.changes.join(", ")}`
+    yield* warn(asked, given.model, "Mended", because)
   }
-  yield* check(request.params, adapted?.changes ?? empty, call, rest !== undefined, asked)
+  yield* check(request.params, changes, call, rest !== undefined, asked)
   if (amend !== undefined && !isAmended) {
     return yield* invalid(
       params,
@@ -80,7 +82,16 @@ export const toRequest = Effect.fnUntraced(function*(
   return { request, complete, model }
 })
 
-const empty: ReadonlyArray<string> = []
+const unchanged = (params: Params): Adapted => ({ params, changes: [] })
+
+/** Removes the thinking of earlier turns, with the changes for the log. */
+const forget = (given: Params): Adapted => {
+  const params = withoutThinking(given)
+  if (params === undefined) return unchanged(given)
+  const changes = [`thinking blocks → ${leftOut}`]
+  if (params.thinking !== given.thinking) changes.push(`thinking → ${leftOut}`)
+  return { params, changes }
+}
 
 /** Validates a request before it is sent, and logs its adaptations. */
 const check = (
@@ -93,9 +104,9 @@ const check = (
   const wrong = misspelt(params) ?? (call?.validate === undefined ? reject(params) : undefined)
   if (wrong !== undefined) return invalid(params, wrong)
   const validated = call?.validate?.(params, isRest, asked) ?? Effect.void
-  if (call === undefined || changes.length === 0) return validated
-  const logged = call.warn(params.model, "Adapted", `the request was changed for this model: ${changes.join(", ")}`)
-  return Effect.andThen(logged, validated)
+  if (changes.length === 0) return validated
+  const because = `the request was changed for this model: ${changes.join(", ")}`
+  return Effect.andThen(warn(asked, params.model, "Adapted", because), validated)
 }
 
 /** Whether an instruction can be added after the last message. The validation rules report other problems. */

@@ -33,9 +33,14 @@ const tagOf = <A>(result: Result.Result<A, ClaudeError.ClaudeError>) =>
 
 describe.each(wires)("%s", (_, wire) => {
   /** Runs against a server that answers by model: the result, the requests and the log. */
-  const play = <A>(self: Effect.Effect<A, ClaudeError.ClaudeError, Claude.Claude>, turns: Turns) => {
+  const play = <A>(
+    self: Effect.Effect<A, ClaudeError.ClaudeError, Claude.Claude>,
+    turns: Turns | ((index: number) => Turns)
+  ) => {
     const server = FakeServer.layer(
-      Faults.by(({ params }) => turns[String(params["model"])] ?? Faults.overloaded)
+      Faults.by(({ index, params }) =>
+        (typeof turns === "function" ? turns(index) : turns)[String(params["model"])] ?? Faults.overloaded
+      )
     )
     const claude = Layer.unwrap(Effect.map(FakeServer.FakeServer, ({ url }) => wire(url)))
     return Effect.gen(function*() {
@@ -124,6 +129,44 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(tagOf(result), "Overloaded")
     }))
 
+  it.live("logs a warning if a request is sent again without the thinking that its model refuses, also the first model", () =>
+    Effect.gen(function*() {
+      const thought = { type: "thinking", thinking: "Hm", signature: "c2ln" } as const
+      const use = { type: "tool_use", id: "toolu_1", name: "look", input: {} } as const
+      const ask: Claude.Prompt = {
+        model: first,
+        tools: [{ name: "look", input_schema: { type: "object" } }],
+        messages: [
+          { role: "user", content: "hi" },
+          { role: "assistant", content: [thought, use] },
+          { role: "user", content: [{ type: "tool_result", tool_use_id: "toolu_1", content: "a city" }] }
+        ]
+      }
+      const forged = invalid("messages.1.content.0: Invalid `signature` in `thinking` block")
+      for (const through of [Policy.apply({ models }), Fallback.models(models)]) {
+        const warned = (turns: (index: number) => Turns, asking: Claude.Prompt) =>
+          Effect.map(
+            play(through(Claude.text(asking)), turns),
+            ({ events, result }) => {
+              assert.deepStrictEqual(result, Result.succeed("Paris"))
+              return events.flatMap((event) => event._tag === "Warning" ? [`${event.model}: ${event.message}`] : [])
+            }
+          )
+        const changed = "the request was changed for this model: thinking blocks → left out"
+        assert.deepStrictEqual(yield* warned((index) => ({ [first]: index === 0 ? forged : paris }), ask), [
+          `${first}: ${changed}`
+        ])
+        const fallback = (index: number) => ({ "claude-sonnet-4-6": index === 1 ? forged : paris })
+        assert.deepStrictEqual(yield* warned(fallback, ask), [`claude-sonnet-4-6: ${changed}`])
+        const enabled = {
+          ...ask,
+          model: "claude-opus-4-6",
+          thinking: { type: "enabled", budget_tokens: 1024 }
+        } as const
+        assert.include(yield* warned(fallback, enabled), `claude-sonnet-4-6: ${changed}, thinking → left out`)
+      }
+    }))
+
   it.live("lets lastGood and notice act on the error of the first model", () =>
     Effect.gen(function*() {
       let turns: Turns = { [first]: paris }
@@ -131,7 +174,6 @@ describe.each(wires)("%s", (_, wire) => {
         Policy.apply({ models }),
         Fallback.lastGood({ key: "louvre", schema: Schema.String, maxAge: "1 hour" })
       )
-      const now: Turns = {}
       const { result } = yield* play(
         Effect.gen(function*() {
           yield* call
@@ -139,7 +181,7 @@ describe.each(wires)("%s", (_, wire) => {
           const stale = yield* call
           return [stale, yield* Claude.text(instructed).pipe(Policy.apply({ models }), Fallback.notice())] as const
         }),
-        new Proxy(now, { get: (_, model: string) => turns[model] })
+        () => turns
       )
       const [stale, notice] = yield* Effect.fromResult(result)
       assert.deepInclude(stale, { _tag: "Stale", value: "Paris" })
