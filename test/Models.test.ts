@@ -171,6 +171,7 @@ describe("refresh", () => {
       structuredOutputs: false,
       // The API does not send these.
       prefill: true,
+      fast: false,
       images: true,
       pdfs: false,
       effort: ["low", "high", "max"],

@@ -30,6 +30,8 @@ export interface Capabilities {
    * allows a forced tool.
    */
   readonly forcedTools?: boolean | undefined
+  /** Whether `speed` may be `fast`. */
+  readonly fast?: boolean | undefined
 }
 
 /** One model; an unknown field is missing. */

@@ -12,6 +12,7 @@
  * `forcedTools` is from models/…/whats-new-… and /migration-guide: false where they
  * say so; true for the predecessor of a model whose page calls the restriction new,
  * and for models that third parties have tried (github.com/langchain-ai/langchain-aws/pull/1141).
+ * `fast` is from build-with-claude/fast-mode; false for Opus 4.8, which loses it on 2026-11-30.
  * `retiresAt` is an announced date; "not sooner than" dates are left out.
  */
 import type { Capabilities, Model, Prices } from "./catalogue.ts"
@@ -32,7 +33,8 @@ const able = (effort: ReadonlyArray<string>, thinking: ReadonlyArray<string>): C
   images: true,
   pdfs: true,
   effort,
-  thinking
+  thinking,
+  fast: false
 })
 const always = able(five, ["adaptive"])
 const optional = able(five, ["adaptive", "disabled"])
@@ -76,7 +78,7 @@ const fable52: Model = {
   ...large,
   id: "claude-fable-5-2",
   line: "fable",
-  capabilities: { ...always, forcedTools: false },
+  capabilities: { ...always, forcedTools: false, fast: true },
   prices: prices(8, 40, 40),
   source: `${docs}/models/fable-5-2/whats-new-fable-5-2, ${docs}/models/overview, ` +
     "https://github.com/archid21/rightsize/releases/tag/v0.10.2, " +
@@ -154,7 +156,7 @@ export const known: ReadonlyArray<Model> = [
     ...large,
     id: "claude-opus-5-5",
     line: "opus",
-    capabilities: { ...always, forcedTools: false },
+    capabilities: { ...always, forcedTools: false, fast: true },
     prices: prices(4, 20, 20),
     source: `${docs}/models/opus-5-5/overview`
   },
@@ -173,7 +175,7 @@ export const known: ReadonlyArray<Model> = [
     ...large,
     id: "claude-opus-5",
     line: "opus",
-    capabilities: { ...optional, forcedTools: true },
+    capabilities: { ...optional, forcedTools: true, fast: true },
     prices: prices(5, 25),
     source: `${docs}/models/opus-5/overview`
   },

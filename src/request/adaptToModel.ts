@@ -71,6 +71,11 @@ const prefill = (params: Params, { capabilities }: Model): Adapted | undefined =
     : changed({ ...params, messages: said }, `empty prefill → ${leftOut}`)
 }
 
+const speed = (params: Params, { capabilities }: Model): Adapted | undefined => {
+  const { speed: asked, ...rest } = params
+  return capabilities.fast === false && asked === "fast" ? changed(rest, `speed fast → ${leftOut}`) : undefined
+}
+
 // -----------------------------------------------------------------------------
 // The table
 // -----------------------------------------------------------------------------
@@ -94,7 +99,8 @@ export const adaptations: ReadonlyArray<Adaptation> = [
   },
   { name: "format", source: "Models API: capabilities.structured_outputs", change: format },
   { name: "strict tools", source: "Models API: capabilities.structured_outputs", change: strictTools },
-  { name: "prefill", source: "platform.claude.com/docs/en/api/errors#prefill-not-supported", change: prefill }
+  { name: "prefill", source: "platform.claude.com/docs/en/api/errors#prefill-not-supported", change: prefill },
+  { name: "speed", source: "platform.claude.com/docs/en/build-with-claude/fast-mode", change: speed }
 ]
 
 /** Applies all adaptations. A capability that the catalogue does not know changes nothing. */

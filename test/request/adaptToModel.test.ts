@@ -304,6 +304,8 @@ const cases: ReadonlyArray<
     ["strict tools → tools"]
   ],
 
+  ["speed fast", { speed: "fast" }, able({ fast: false }), {}, ["speed fast → left out"]],
+
   [
     "everything",
     {
@@ -348,6 +350,7 @@ const kept: ReadonlyArray<readonly [name: string, given: object, model: string |
   ["thinking and effort", { ...adaptive, ...effort("max") }, opus55],
   ["disabled thinking", { ...disabled, ...effort("high") }, opus5],
   ["a prefill", { messages: [question, begun] }, haiku45],
+  ["speed fast", { speed: "fast" }, opus5],
   ["a paused answer", { messages: [question, assistant(use)] }, opus55],
   ["an empty prefill without a question", { messages: [{ role: "assistant", content: "" }] }, opus55],
   ["a forced tool", any, haiku45],

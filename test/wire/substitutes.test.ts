@@ -9,11 +9,13 @@ const first = "claude-opus-5"
 const models = ["claude-sonnet-4-6", "claude-sonnet-5"] as const
 const invalid = (message: string) => Faults.fails(400, "invalid_request_error", message)
 
+const question = { role: "user", content: "Where is the Louvre?" } as const
+
 /** The request ends with a system message, which not every model accepts. */
 const instructed: Claude.Prompt = {
   model: first,
   messages: [
-    { role: "user", content: "Where is the Louvre?" },
+    question,
     { role: "system", content: "Answer with the name of the city only." }
   ]
 }
@@ -47,7 +49,7 @@ describe.each(wires)("%s", (_, wire) => {
       const result = yield* Effect.result(self)
       const received = yield* Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
       const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
-      return { result, events, asked: received.map(({ params }) => params["model"]) }
+      return { result, events, received, asked: received.map(({ params }) => params["model"]) }
     }).pipe(Effect.provide(claude.pipe(Layer.provideMerge(server), Layer.provideMerge(CallLog.layerMemory))))
   }
 
@@ -56,14 +58,49 @@ describe.each(wires)("%s", (_, wire) => {
     models
   } as const
 
-  it.live("asks the next model if a fallback model does not accept a system message in the conversation", () =>
+  const image = { type: "base64", media_type: "image/png", data: "iVBORw0KGgo=" } as const
+  it.live.each(
+    [
+      ["a system message in the conversation", instructed, noSystem],
+      [
+        "a cache mark for an hour",
+        { model: first, cache_control: { type: "ephemeral", ttl: "1h" }, messages: [question] },
+        invalid("cache_control: Extra inputs are not permitted")
+      ],
+      [
+        "the version of a server tool",
+        { model: first, tools: [{ type: "web_search_20260209", name: "web_search" }], messages: [question] },
+        invalid("tools.0: 'web_search_20260209' is not supported on this model")
+      ],
+      [
+        "images",
+        { model: first, messages: [{ role: "user", content: [{ type: "image", source: image }] }] },
+        invalid("this model does not support images")
+      ]
+    ] satisfies ReadonlyArray<readonly [string, Claude.Prompt, Faults.Turn]>
+  )("asks the next model if a fallback model does not accept %s", ([, prompt, refusal]) =>
     Effect.gen(function*() {
-      const { asked, result } = yield* play(Claude.text(instructed).pipe(Policy.apply({ models })), {
-        "claude-sonnet-4-6": noSystem,
+      const { asked, result } = yield* play(Claude.text(prompt).pipe(Policy.apply({ models })), {
+        "claude-sonnet-4-6": refusal,
         "claude-sonnet-5": paris
       })
       assert.deepStrictEqual(asked, [first, ...models])
       assert.deepStrictEqual(result, Result.succeed("Paris"))
+    }))
+
+  it.live("leaves out the speed for a fallback model that has only one, with a warning", () =>
+    Effect.gen(function*() {
+      const fast: Claude.Prompt = { model: first, speed: "fast", messages: [question] }
+      const { events, received, result } = yield* play(
+        Claude.text(fast).pipe(Policy.apply({ models: ["claude-opus-5-5", ...models] })),
+        { "claude-sonnet-4-6": paris }
+      )
+      assert.deepStrictEqual(result, Result.succeed("Paris"))
+      assert.deepStrictEqual(received.map(({ params }) => params["speed"]), ["fast", "fast", undefined])
+      const warnings = events.flatMap((event) => event._tag === "Warning" ? [`${event.model}: ${event.message}`] : [])
+      assert.deepStrictEqual(warnings, [
+        "claude-sonnet-4-6: the request was changed for this model: speed fast → left out"
+      ])
     }))
 
   it.live("reports the error of the first model, with the history of all, if no fallback model accepts the request", () =>
