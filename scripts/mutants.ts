@@ -422,8 +422,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G16: a tool's input that is no JSON is an answer",
     file: "src/answer/attempt.ts",
-    find: "draft.ended() ? draft.flaw() : undefined",
-    replace: "draft.ended() ? undefined : draft.flaw()",
+    find: "draft.ended() ? draft.unreadable() : []",
+    replace: "draft.ended() ? [] : draft.unreadable()",
     test: "test/Tool.test.ts"
   },
 

@@ -11,7 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Kinds from "./errorKinds.ts"
 
-export type { GaveUp, Issue, Tried } from "./errorFields.ts"
+export type { GaveUp, Issue, Tried, WrittenUse } from "./errorFields.ts"
 export * from "./errorKinds.ts"
 
 /**

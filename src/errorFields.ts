@@ -96,6 +96,22 @@ export const issues = field(Schema.Array(Issue))
 /** The problems of an answer. `Redacted`, because the messages quote the answer. */
 export const secretIssues = optional(Schema.Redacted(loose(Schema.Array(Issue))))
 
+/** A tool use as Claude wrote it: `json` is the text of the input. */
+export interface WrittenUse {
+  readonly id: string
+  readonly name: string
+  readonly json: string
+}
+
+const WrittenUse: Schema.Codec<WrittenUse> = Schema.Struct({
+  id: Schema.String,
+  name: Schema.String,
+  json: Schema.String
+})
+
+/** The tool uses whose input cannot be used. */
+export const toolUses = optional(Schema.Redacted(loose(Schema.Array(WrittenUse))))
+
 /** The part of the answer that had arrived. */
 export const partial = {
   text: content,

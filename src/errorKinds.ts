@@ -13,6 +13,7 @@ import {
   sentence,
   tag,
   text,
+  toolUses,
   usage
 } from "./errorFields.ts"
 
@@ -167,11 +168,12 @@ export class EmptyAnswer extends Schema.TaggedError<EmptyAnswer>()("EmptyAnswer"
   }
 }
 
-/** The answer does not decode with the requested output schema. */
+/** The answer does not decode with the requested output schema, or the input of a tool (`toolUses`) is unusable. */
 export class MalformedOutput extends Schema.TaggedError<MalformedOutput>()("MalformedOutput", {
   ...common,
   ...partial,
   issues: secretIssues,
+  toolUses,
   stopReason: text,
   /** A hash of the question, so that a correction is sent only with the same question. */
   question: text

@@ -122,6 +122,7 @@ const full = {
   text: ClaudeError.redact("Once upon"),
   blocks: Redacted.make([{ type: "text", text: "Once upon", citations: null }]),
   usage: { input_tokens: 3, output_tokens: 4, cache_creation: null },
+  toolUses: Redacted.make([{ id: "toolu_1", name: "look", json: "{ nope" }]),
   regainsAt: "2026-02-01T00:00:00Z",
   retryAfter: Duration.seconds(3),
   ramp: true,

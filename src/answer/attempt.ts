@@ -19,6 +19,7 @@ import { emit, type Source, warning } from "../emit.ts"
 import { errorOf } from "../errorOf.ts"
 import * as Message from "../Message.ts"
 import { onScopeExit } from "../onScopeExit.ts"
+import * as Tools from "../output/toolInput.ts"
 import { Queued } from "../queued.ts"
 import type * as Runtime from "../runtime.ts"
 import * as Accumulator from "./accumulator.ts"
@@ -150,9 +151,11 @@ const toOpened = (
     const events = replay
     replay = []
     if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
-    // A complete message may still be invalid, if the input of a tool is not JSON.
-    const flaw = draft.ended() ? draft.flaw() : undefined
-    if (flaw !== undefined) attempt.failure ??= Accumulator.unexpected(accumulator, flaw)
+    // A complete message is unusable if the input of a tool cannot be read.
+    const unreadable = draft.ended() ? draft.unreadable() : []
+    if (unreadable.length > 0) {
+      attempt.failure ??= Tools.unreadable(Accumulator.reply(accumulator, clock.currentTimeMillisUnsafe()), unreadable)
+    }
     if (attempt.failure !== undefined) return Effect.fail(attempt.failure)
     return draft.ended() ? Cause.done() : next
   })

@@ -2,9 +2,10 @@
 import type { BetaCompactionContentBlockDelta } from "@anthropic-ai/sdk/resources/beta/messages"
 import type { ContentBlock, RawContentBlockDelta, TextCitation } from "@anthropic-ai/sdk/resources/messages"
 import * as Option from "effect/Option"
-import { hasProperty, isNotNullish, isNullish, isString } from "effect/Predicate"
+import { hasProperty, isNotNullish, isNullish, isObject, isString } from "effect/Predicate"
 import * as Record from "effect/Record"
 import * as Schema from "effect/Schema"
+import type { WrittenUse } from "../ClaudeError.ts"
 
 export interface Block {
   readonly start: ContentBlock
@@ -148,11 +149,28 @@ export const isWhole = (block: Block): boolean =>
     ? false
     : block.kind === "text" || block.kind === "thinking" || block.stopped && isReadable(block)
 
-export const isReadable = (block: Block): boolean =>
-  !isTool(block) ||
-  (block.json === "" ? !isString(property(block.start, "input")) : Option.isSome(parseJson(block.json)))
+/** Whether the input is JSON, and an object if the type of the block is known: the API takes no other input back. */
+export const isReadable = (block: Block): boolean => {
+  if (!isTool(block)) return true
+  if (block.json === "") return isNullish(inputOf(block)) || isObject(inputOf(block))
+  return Option.exists(parseJson(block.json), (input) => block.kind !== "input" || isObject(input))
+}
 
 const property = (value: object, key: string): unknown => hasProperty(value, key) ? value[key] : undefined
+
+/** The input in the start event. */
+const inputOf = ({ start }: Block): unknown => property(start, "input")
+
+/** The tool use as Claude wrote it. */
+export const written = (block: Block): WrittenUse => {
+  const [id, name] = [property(block.start, "id"), property(block.start, "name")]
+  const input = inputOf(block)
+  return {
+    id: isString(id) ? id : "",
+    name: isString(name) ? name : block.start.type,
+    json: block.json !== "" ? block.json : isString(input) ? input : JSON.stringify(input)
+  }
+}
 
 /** Builds the block as the API would send it without streaming. */
 export const finish = ({ citations, compaction, json, signature, start, text, thinking }: Block): ContentBlock => {

@@ -7,6 +7,7 @@
  */
 import type { Message as SdkMessage, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
 import { isNumber, isObject, isString } from "effect/Predicate"
+import type { WrittenUse } from "../ClaudeError.ts"
 import type { WireEvent } from "../Message.ts"
 import * as Block from "./block.ts"
 import { merged, repeated } from "./messageHead.ts"
@@ -23,8 +24,8 @@ export interface Draft {
   readonly ended: () => boolean
   /** The message without its content. */
   readonly head: () => SdkMessage
-  /** The problem of the complete message, if it has one. */
-  readonly flaw: () => string | undefined
+  /** The tool uses of the complete message whose input is no JSON object. */
+  readonly unreadable: () => ReadonlyArray<WrittenUse>
   /** The first delta that was not understood, with the type of its block. */
   readonly unknown: () => string | undefined
   /**
@@ -75,10 +76,10 @@ class Drafting implements Draft {
     return this.known ??= merged(this.model, this.start, this.changes)
   }
 
-  flaw(): string | undefined {
+  unreadable(): ReadonlyArray<WrittenUse> {
     return this.blocks.every(Block.isReadable) || stopsAnywhere(this.head())
-      ? undefined
-      : "the input of a tool is not JSON"
+      ? empty
+      : this.blocks.filter((block) => !Block.isReadable(block)).map(Block.written)
   }
 
   unknown(): string | undefined {

@@ -85,7 +85,7 @@ export const decodeValue = <A, RD>(codec: Codec<A, RD>, value: unknown): Effect.
 export const malformed = (
   { model, requestId, stopReason, text, usage }: Reply,
   { issues, outline }: Flaws,
-  more?: Partial<Pick<MalformedOutput, "blocks" | "detail">>
+  more?: Partial<Pick<MalformedOutput, "blocks" | "detail" | "toolUses">>
 ) =>
   new MalformedOutput({
     model,

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { hasProperty, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
-import type { MalformedOutput } from "../ClaudeError.ts"
+import type { MalformedOutput, WrittenUse } from "../ClaudeError.ts"
 import type { Reply, ServerToolError, ToolUse } from "../Message.ts"
 import * as Decode from "./decode.ts"
 
@@ -82,3 +82,11 @@ export const decodeUse = <A>(
         { blocks: Redacted.make(reply.message.content), detail: `the input of ${use.name} has ${outline}` }
       )
   })
+
+/** The error for an answer with tool uses whose input is no JSON object. */
+export const unreadable = (reply: Reply, toolUses: ReadonlyArray<WrittenUse>): MalformedOutput => {
+  const outline = `the input of ${toolUses.map(({ name }) => name).join(", ")} is not a JSON object`
+  const issues = toolUses.map(({ name }) => ({ path: [name], message: "the input is not a JSON object" }))
+  const more = { blocks: Redacted.make(reply.message.content), toolUses: Redacted.make(toolUses) }
+  return Decode.malformed(reply, { issues, outline }, more)
+}

@@ -355,9 +355,9 @@ describe("events", () => {
   it.effect("fail if the input of a tool is not JSON", () =>
     Effect.gen(function*() {
       const { error } = yield* read({})
-      assert.strictEqual(error?._tag, "UnexpectedResponse")
-      assert.match(error?.message ?? "", /the input of a tool is not JSON/)
-      assert.deepStrictEqual(yield* ends, ["UnexpectedResponse"])
+      assert.strictEqual(error?._tag, "MalformedOutput")
+      assert.match(error?.message ?? "", /the input of look is not a JSON object/)
+      assert.deepStrictEqual(yield* ends, ["MalformedOutput"])
     }).pipe(Effect.provide(spied([
       Faults.stream(framed([
         started(0, { type: "tool_use", id: "toolu_01Fake", name: "look", input: {} }),

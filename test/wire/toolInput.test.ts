@@ -1,0 +1,228 @@
+/** The input of tools as Claude wrote it, over real sockets on every wire. */
+import { Anthropic as Sdk } from "@anthropic-ai/sdk"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted, Ref, Schema, Stream } from "effect"
+import { Anthropic, CallLog, Claude, type ClaudeError, Policy, Retry, Tool } from "../../src/index.ts"
+import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { FakeServer, Faults } from "../../src/testing/index.ts"
+
+const apiKey = "sk-ant-test"
+const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
+  ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey, baseUrl })],
+  ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey, baseUrl })],
+  ["a client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey, baseURL }) })]
+]
+
+const [messageStart = ""] = Faults.events("")
+const { event } = Faults
+
+/** The events of one block. */
+const block = (index: number, content_block: object, ...deltas: ReadonlyArray<object>): ReadonlyArray<string> => [
+  event("content_block_start", { index, content_block }),
+  ...deltas.map((delta) => event("content_block_delta", { index, delta })),
+  event("content_block_stop", { index })
+]
+
+const text = (index: number, text: string) =>
+  block(index, { type: "text", text: "", citations: null }, { type: "text_delta", text })
+
+const thinking = (index: number) =>
+  block(
+    index,
+    { type: "thinking", thinking: "", signature: "" },
+    { type: "thinking_delta", thinking: "so it is" },
+    { type: "signature_delta", signature: "c2ln" }
+  )
+
+/** The events of a tool whose input arrives in these pieces. `more` overrides fields of the block. */
+const tool = (index: number, pieces: ReadonlyArray<string>, more: object = {}) =>
+  block(
+    index,
+    { type: "tool_use", id: `toolu_${index}`, name: "look", input: {}, ...more },
+    ...pieces.map((partial_json) => ({ type: "input_json_delta", partial_json }))
+  )
+
+/** An answer of 14 input tokens and 30 output tokens. */
+const turn = (...blocks: ReadonlyArray<ReadonlyArray<string>>): Faults.Turn =>
+  Faults.stream([
+    messageStart,
+    ...blocks.flat(),
+    event("message_delta", { delta: { stop_reason: "tool_use", stop_sequence: null }, usage: { output_tokens: 30 } }),
+    event("message_stop", {})
+  ])
+
+const received = Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
+const look = { tools: [{ name: "look", input_schema: { type: "object" as const } }] }
+
+describe.each(wires)("%s", (_, wire) => {
+  /** The result of a call to a server that plays these turns, its number of requests and its log as JSON. */
+  const called = <A>(
+    turns: Faults.Playable,
+    call: Effect.Effect<A, ClaudeError.ClaudeError, Claude.Claude>
+  ) =>
+    Effect.gen(function*() {
+      const { url } = yield* FakeServer.FakeServer
+      const lines = yield* Ref.make<ReadonlyArray<string>>([])
+      const log = Layer.succeed(CallLog.CallLog, {
+        emit: (event: CallLog.Event) =>
+          Ref.update(
+            lines,
+            (all) => [...all, JSON.stringify([event, CallLog.record(event), String("error" in event && event.error)])]
+          )
+      })
+      const result = yield* Effect.result(Effect.provide(call, Layer.provide(wire(url), log)))
+      return {
+        value: result._tag === "Success" ? result.success : undefined,
+        error: result._tag === "Failure" ? result.failure : undefined,
+        requests: (yield* received).length,
+        log: (yield* Ref.get(lines)).join("\n")
+      }
+    }).pipe(Effect.provide(FakeServer.layer(turns)))
+
+  // ---------------------------------------------------------------------------
+  // Input that is no JSON: github.com/NousResearch/hermes-agent/issues/107830
+  // ---------------------------------------------------------------------------
+
+  /** What an error for unreadable input holds. */
+  const contentOf = (error: ClaudeError.ClaudeError | undefined) =>
+    error?._tag === "MalformedOutput"
+      ? {
+        text: error.text && Redacted.value(error.text),
+        blocks: error.blocks && Redacted.value(error.blocks).map(({ type }) => type),
+        toolUses: error.toolUses && Redacted.value(error.toolUses),
+        output: error.usage?.output_tokens,
+        stopReason: error.stopReason
+      }
+      : error
+
+  const whole = { text: "Let me look.", output: 30, stopReason: "tool_use" }
+  const use = (json: string, index = 1, name = "look") => ({ id: `toolu_${index}`, name, json })
+  const unquoted = "{\"names\": cronjob_manage}"
+  const eager = turn(text(0, "Let me look."), tool(1, ["", "{\"names\": cro", "njob_manage}"]))
+
+  const broken: ReadonlyArray<readonly [name: string, turn: Faults.Turn, expected: object]> = [
+    ["a name without quotes", eager, { ...whole, blocks: ["text"], toolUses: [use(unquoted)] }],
+    [
+      "half of its JSON",
+      turn(text(0, "Let me look."), tool(1, ["{\"at\": \"Os"])),
+      { ...whole, blocks: ["text"], toolUses: [use("{\"at\": \"Os")] }
+    ],
+    [
+      "garbage after its JSON",
+      turn(text(0, "Let me look."), tool(1, ["{\"at\": 1}", " so"])),
+      { ...whole, blocks: ["text"], toolUses: [use("{\"at\": 1} so")] }
+    ],
+    [
+      "white space only",
+      turn(text(0, "Let me look."), tool(1, [" "])),
+      { ...whole, blocks: ["text"], toolUses: [use(" ")] }
+    ],
+    [
+      "an empty text, in one piece",
+      turn(text(0, "Let me look."), tool(1, [], { input: "" })),
+      { ...whole, blocks: ["text"], toolUses: [use("")] }
+    ],
+    [
+      "an array",
+      turn(text(0, "Let me look."), tool(1, ["[1, 2]"])),
+      { ...whole, blocks: ["text"], toolUses: [use("[1, 2]")] }
+    ],
+    ["a number", turn(tool(0, ["7"])), { ...whole, text: "", blocks: [], toolUses: [use("7", 0)] }],
+    ["a number, in one piece", turn(tool(0, [], { input: 7 })), {
+      ...whole,
+      text: "",
+      blocks: [],
+      toolUses: [use("7", 0)]
+    }],
+    ["null", turn(tool(0, ["null"])), { ...whole, text: "", blocks: [], toolUses: [use("null", 0)] }],
+    [
+      "no JSON, beside a tool that is whole",
+      turn(tool(0, ["{\"at\": 1}"]), text(1, "Let me look."), tool(2, ["nope"], { name: "other" })),
+      { ...whole, blocks: ["tool_use", "text"], toolUses: [use("nope", 2, "other")] }
+    ],
+    [
+      "no JSON in two tools, after thinking",
+      turn(thinking(0), text(1, "Let me look."), tool(2, ["nope"]), tool(3, ["{"])),
+      { ...whole, blocks: ["thinking", "text"], toolUses: [use("nope", 2), use("{", 3)] }
+    ],
+    [
+      "no JSON for a server tool",
+      turn(text(0, "Let me look."), tool(1, ["{\"query\": "], { type: "server_tool_use", name: "web_search" })),
+      { ...whole, blocks: ["text"], toolUses: [use("{\"query\": ", 1, "web_search")] }
+    ]
+  ]
+
+  it.live.each(broken)(
+    "Claude.message keeps the input, what was said before and the usage: %s",
+    ([, turn, expected]) =>
+      Effect.gen(function*() {
+        const { error, requests } = yield* called([turn], Claude.message("hi", look))
+        assert.deepStrictEqual([contentOf(error), requests], [expected, 1])
+      })
+  )
+
+  const ways: ReadonlyArray<
+    readonly [name: string, call: Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>]
+  > = [
+    ["Claude.text", Claude.text("hi", look)],
+    ["Claude.object", Claude.object(Schema.Struct({ a: Schema.String }), "hi", look)],
+    ["Claude.message with a codec", Claude.message("hi", { tools: [Tool.make("look", { input: Schema.Struct({}) })] })],
+    ["Claude.events", Stream.runDrain(Claude.events("hi", look))],
+    ["Claude.stream", Stream.runDrain(Claude.stream("hi", look))],
+    ["the reply of Claude.open", Effect.scoped(Effect.flatMap(Claude.open("hi", look), ({ reply }) => reply))],
+    ["Policy.standard", Policy.apply(Policy.standard)(Claude.message("hi", look))],
+    ["reask", Policy.apply({ reask: 2 })(Claude.message("hi", look))]
+  ]
+
+  it.live.each(ways)("%s keeps the input, what was said before and the usage", ([, call]) =>
+    Effect.gen(function*() {
+      const { error, log, requests } = yield* called([eager], call)
+      assert.deepStrictEqual([contentOf(error), requests], [
+        { ...whole, blocks: ["text"], toolUses: [use(unquoted)] },
+        1
+      ])
+      assert.include(log, "the input of look is not a JSON object")
+      for (const secret of ["cronjob", "Let me"]) {
+        assert.notInclude(log, secret)
+        assert.notInclude(String(error) + JSON.stringify(error) + error?.message, secret)
+      }
+    }))
+
+  it.live("the usage of an unreadable input counts", () =>
+    Effect.gen(function*() {
+      const { value } = yield* called([eager], Policy.outcome(Claude.message("hi", look)))
+      assert.deepStrictEqual(value?.tokens, { input: 14, output: 30 })
+      assert.isAbove(value?.cost.dollars ?? 0, 0)
+      assert.isFalse(value?.cost.atLeast)
+    }))
+
+  const often = { ...Retry.standard, MalformedOutput: Retry.backoff({ times: 3, base: "1 millis" }) }
+
+  it.live.each(["restart", "resume"] as const)(
+    "onBreak: \"%s\" asks again only if the policy retries it",
+    (onBreak) =>
+      Effect.gen(function*() {
+        const good = turn(text(0, "Let me look."), tool(1, ["{\"at\": 1}"]))
+        const read = (policy: Policy.Policy) =>
+          called(
+            [eager, good],
+            Claude.open("hi", look).pipe(
+              Policy.apply({ onBreak, ...policy }),
+              Effect.flatMap(({ reply }) => reply),
+              Effect.scoped
+            )
+          )
+        const once = yield* read({ retry: Retry.standard })
+        assert.deepStrictEqual([contentOf(once.error), once.requests], [
+          { ...whole, blocks: ["text"], toolUses: [use(unquoted)] },
+          1
+        ])
+        const { requests, value } = yield* read({ retry: often })
+        assert.deepStrictEqual([value?.text, value?.toolUses.map(({ input }) => input), requests], [
+          "Let me look.",
+          [{ at: 1 }],
+          2
+        ])
+      })
+  )
+})
