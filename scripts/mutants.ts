@@ -424,7 +424,14 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "src/answer/attempt.ts",
     find: "draft.ended() ? draft.unreadable() : []",
     replace: "draft.ended() ? [] : draft.unreadable()",
-    test: "test/Tool.test.ts"
+    test: "test/wire/toolInput.test.ts"
+  },
+  {
+    name: "G16: a number loses digits",
+    file: "src/output/exactJson.ts",
+    find: "if (!mayBeLong.test(text))",
+    replace: "if (mayBeLong.test(text))",
+    test: "test/output/exactJson.test.ts"
   },
 
   // Default limits allow long work, and notice a dead connection.
@@ -587,8 +594,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a footnote beside a value is an error",
     file: "src/output/decode.ts",
-    find: "if (values.length !== 1) return decodeOneOf(codec, values, reply)\n",
-    replace: "if (values.length !== 1) return decodeOneOf(codec, [], reply)\n",
+    find: "if (value === undefined || more.length > 0) return decodeOneOf(codec, values, reply)\n",
+    replace: "if (value === undefined || more.length > 0) return decodeOneOf(codec, [], reply)\n",
     test: "test/wire/reports.test.ts"
   },
 

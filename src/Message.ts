@@ -124,6 +124,8 @@ export interface ToolUse {
   readonly id: string
   readonly name: string
   readonly input: unknown
+  /** The text of the input as Claude wrote it, with all digits of its numbers. Missing if it came in one piece. */
+  readonly json?: string
 }
 
 /** A server tool that failed within an answer that succeeded. */

@@ -98,7 +98,8 @@ describe("the input of a tool", () => {
     Effect.gen(function*() {
       const reply = yield* ask(book)
       const decoded = { city: "Oslo", day: new Date(input.day), nights: 2 }
-      assert.deepStrictEqual(reply.toolUses, [{ id: "toolu_01Fake", name: "book_hotel", input: decoded }])
+      const json = JSON.stringify(input)
+      assert.deepStrictEqual(reply.toolUses, [{ id: "toolu_01Fake", name: "book_hotel", input: decoded, json }])
       // The message keeps the raw input, so that it can be sent back unchanged.
       assert.deepInclude(reply.message.content[1], { type: "tool_use", input })
       assert.strictEqual(reply.text, "Let me see.")
@@ -162,7 +163,9 @@ describe("the input of a tool", () => {
     Effect.gen(function*() {
       const plain = { name: "search", input_schema: { type: "object" } } as const
       const reply = yield* Claude.message("book it", { tools: [plain, book] })
-      assert.deepStrictEqual(reply.toolUses, [{ id: "toolu_01Fake", name: "search", input: { day: 7 } }])
+      assert.deepStrictEqual(reply.toolUses, [
+        { id: "toolu_01Fake", name: "search", input: { day: 7 }, json: "{\"day\":7}" }
+      ])
       assert.deepStrictEqual(yield* book.uses(reply), [])
     }).pipe(Effect.provide(FakeClaude.layer([calls("search", { day: 7 })]))))
 
@@ -232,7 +235,7 @@ describe("two tools", () => {
   it.effect("are decoded with their own schemas, in the order of use", () =>
     Effect.gen(function*() {
       const reply = yield* ask(book, weather)
-      assert.deepStrictEqual(reply.toolUses, [
+      assert.deepStrictEqual(reply.toolUses.map(({ id, input, name }) => ({ id, name, input })), [
         { id: "toolu_1", name: "get_weather", input: { city: "Oslo", at: 7n } },
         { id: "toolu_2", name: "book_hotel", input: { city: "Oslo", day: new Date(input.day), nights: 2 } }
       ])

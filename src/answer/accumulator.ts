@@ -81,7 +81,7 @@ export const reply = (self: Accumulator, now: number): Message.Reply => {
     stopReason,
     usage,
     cost: costOf(self, message),
-    toolUses: Tools.uses(content),
+    toolUses: Tools.uses(content, draft.inputs()),
     serverToolErrors: Tools.serverErrors(content),
     model,
     requestId,

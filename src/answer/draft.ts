@@ -33,6 +33,8 @@ export interface Draft {
    * whose content was not understood.
    */
   readonly message: () => SdkMessage
+  /** For each block of the message, the text of its input, or an empty text. */
+  readonly inputs: () => ReadonlyArray<string>
 }
 
 /** Starts an answer of `model`. */
@@ -88,13 +90,20 @@ class Drafting implements Draft {
   }
 
   message(): SdkMessage {
-    const message = this.head()
+    return { ...this.head(), content: this.whole().map(Block.finish) }
+  }
+
+  inputs(): ReadonlyArray<string> {
+    return this.whole().map(({ json }) => json)
+  }
+
+  /** The blocks of the message. */
+  whole(): ReadonlyArray<Block.Block> {
     // In an answer that was cut, the last tool call may not have any input yet.
-    const last = cutShort(message) ? this.blocks.at(-1) : undefined
+    const last = cutShort(this.head()) ? this.blocks.at(-1) : undefined
     const isKept = (block: Block.Block) =>
       Block.isWhole(block) && !(block === last && Block.isTool(block) && block.json === "")
-    const blocks = this.blocks.every(isKept) ? this.blocks : this.blocks.filter(isKept)
-    return { ...message, content: blocks.map(Block.finish) }
+    return this.blocks.every(isKept) ? this.blocks : this.blocks.filter(isKept)
   }
 
   add(event: WireEvent): string | undefined {

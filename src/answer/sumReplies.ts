@@ -17,7 +17,9 @@ export const joined = (before: Reply, reply: Reply, content: Array<ContentBlock>
     text: textOf(content),
     usage,
     cost: sumOf(before.cost, reply.cost),
-    toolUses: Tools.uses(content),
+    toolUses: [...before.toolUses, ...reply.toolUses].filter(({ id }) =>
+      content.some((block) => block.type === "tool_use" && block.id === id)
+    ),
     serverToolErrors: Tools.serverErrors(content),
     timeToFirstToken: before.timeToFirstToken,
     duration: Duration.sum(before.duration, reply.duration)

@@ -7,8 +7,10 @@ import * as Schema from "effect/Schema"
 import { MalformedOutput, redact } from "../ClaudeError.ts"
 import type { Reply } from "../Message.ts"
 import type { Codec, Output } from "./codec.ts"
+import * as Exact from "./exactJson.ts"
 import * as Json from "./extractJson.ts"
 import { type Flaws, flawsOf, oneFlaw } from "./flaws.ts"
+import { exact } from "./plainJson.ts"
 
 /**
  * Decodes a complete answer: the text after the last tool block, or else the whole text, because Claude may give a value,
@@ -39,8 +41,8 @@ const decodeText = <A, RD>(
   Result.match(Json.find(text), {
     onFailure: (message) => Effect.fail(malformed(reply, oneFlaw(message, "plain"))),
     onSuccess: (values) => {
-      if (values.length !== 1) return decodeOneOf(codec, values, reply)
-      const [value] = values
+      const [value, ...more] = values
+      if (value === undefined || more.length > 0) return decodeOneOf(codec, values, reply)
       return Effect.catch(decodeValue(codec, value), (flaws) =>
         codec === words.codec ? Effect.fail(malformed(reply, flaws)) : Effect.matchEffect(
           decodeValue(words.codec, value),
@@ -59,7 +61,7 @@ const mostTried = 32
 /** Decodes the only value that fits the schema: another may be a footnote like `[1]`. Two fitting values are an error. */
 const decodeOneOf = <A, RD>(
   codec: Codec<A, RD>,
-  values: ReadonlyArray<unknown>,
+  values: ReadonlyArray<Exact.Parsed>,
   reply: Reply
 ): Effect.Effect<A, MalformedOutput, RD> =>
   Effect.flatMap(
@@ -75,8 +77,23 @@ const decodeOneOf = <A, RD>(
     }
   )
 
-/** Decodes a value. A defect of the schema counts as an issue. */
-export const decodeValue = <A, RD>(codec: Codec<A, RD>, value: unknown): Effect.Effect<A, Flaws, RD> =>
+/** Decodes a value. A number that JavaScript cannot hold is exact, or an issue. */
+export const decodeValue = <A, RD>(codec: Codec<A, RD>, parsed: Exact.Parsed): Effect.Effect<A, Flaws, RD> => {
+  const { long, value } = parsed
+  if (long === undefined) return decodeOnce(codec, value)
+  const exactly = exact(codec)
+  return Effect.catch(
+    decodeOnce(exactly, value),
+    (flaws) =>
+      Effect.mapError(
+        decodeOnce(exactly, long),
+        () => ({ ...flaws, issues: Exact.explained(flaws.issues, parsed) })
+      )
+  )
+}
+
+/** A defect of the schema counts as an issue. */
+const decodeOnce = <A, RD>(codec: Codec<A, RD>, value: unknown): Effect.Effect<A, Flaws, RD> =>
   Effect.suspend(() => Schema.decodeUnknownEffect(codec, { errors: "all" })(value)).pipe(
     Effect.mapError(({ issue }) => flawsOf(issue)),
     Effect.catchDefect((defect) => Effect.fail(oneFlaw(`the schema cannot decode it: ${String(defect)}`)))

@@ -5,9 +5,11 @@
  * value, too.
  */
 import * as Result from "effect/Result"
+import * as Exact from "./exactJson.ts"
+import type { Parsed } from "./exactJson.ts"
 
 /** The JSON values in the text, or why they cannot be found. */
-export const find = (text: string): Result.Result<ReadonlyArray<unknown>, string> => {
+export const find = (text: string): Result.Result<ReadonlyArray<Parsed>, string> => {
   const trimmed = text.trim()
   const whole = Result.orElse(parse(trimmed), () => parse(unfenced(trimmed)))
   return Result.isSuccess(whole) ? Result.succeed([whole.success]) : scan(trimmed)
@@ -30,8 +32,8 @@ const mostMisses = 256
 const mostMissed = 4_000_000
 
 /** The JSON objects and arrays in a text. Fails if one seems to be cut off. */
-const scan = (text: string): Result.Result<ReadonlyArray<unknown>, string> => {
-  const values: Array<unknown> = []
+const scan = (text: string): Result.Result<ReadonlyArray<Parsed>, string> => {
+  const values: Array<Parsed> = []
   const openings = /[{[]/g
   let misses = 0
   let missed = 0
@@ -69,4 +71,4 @@ const closing = (text: string, from: number): number | undefined => {
   return undefined
 }
 
-const parse = (text: string): Result.Result<unknown, unknown> => Result.try(() => JSON.parse(text))
+const parse = (text: string): Result.Result<Parsed, unknown> => Result.try(() => Exact.parse(text))

@@ -1,34 +1,83 @@
-/**
- * Rewrites the JSON form of a codec: a number is never one of the strings `"Infinity"` and `"NaN"`, which Effect adds, and
- * `null` is a type instead of a literal.
- */
+/** Rewrites the JSON form of a codec. */
+import { isString } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { LongNumber } from "./exactJson.ts"
 
-/** The codec of the same values with plain JSON as its encoded side. */
-export const plain = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Schema.ConstraintCodec<A, unknown, RD> => {
-  const codec = Schema.toCodecJson(schema)
+/**
+ * The codec of the same values with plain JSON as its encoded side: a number is never one of the strings `"Infinity"` and
+ * `"NaN"`, which Effect adds, and `null` is a type instead of a literal.
+ */
+export const plain = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Schema.ConstraintCodec<A, unknown, RD> =>
+  rewritten(Schema.toCodecJson(schema), (ast) => {
+    const { annotations, checks, context, encoding } = ast
+    switch (ast._tag) {
+      case "Literal":
+        return (ast.literal as unknown) === null
+          ? new SchemaAST.Null(annotations, checks, encoding, context)
+          : undefined
+      case "Union":
+        return isAnyNumber(ast)
+          ? new SchemaAST.Number({ message: "Expected a finite number" }, finite, encoding, context)
+          : undefined
+      default:
+        return undefined
+    }
+  })
+
+/** The codec that also decodes a `LongNumber`: as a string, and as nothing else. */
+export const exact = <A, RD>(codec: Schema.ConstraintCodec<A, unknown, RD>): Schema.ConstraintCodec<A, unknown, RD> =>
+  rewritten(codec, (ast) => {
+    switch (ast._tag) {
+      case "String":
+        return SchemaAST.decodeTo(stringOrLong.ast, ast, digitsOf)
+      // They would let a `LongNumber` through.
+      case "Any":
+      case "Unknown":
+        return Schema.Json.ast
+      default:
+        return undefined
+    }
+  })
+
+const stringOrLong = Schema.declare(
+  (value): value is string | LongNumber => isString(value) || value instanceof LongNumber && value.digits !== undefined,
+  { expected: "string" }
+)
+
+const digitsOf = SchemaTransformation.transform({
+  decode: (value: string | LongNumber) => isString(value) ? value : value.digits ?? "",
+  encode: (value: string): string | LongNumber => value
+})
+
+/** What replaces a part of an AST, or `undefined` if it stays. */
+type Replace = (ast: SchemaAST.AST) => SchemaAST.AST | undefined
+
+/** The codec with another encoded side. */
+const rewritten = <A, RD>(
+  codec: Schema.ConstraintCodec<A, unknown, RD>,
+  replace: Replace
+): Schema.ConstraintCodec<A, unknown, RD> => {
   const encoded = SchemaAST.toEncoded(codec.ast)
-  const rewritten = rewrite(encoded, new Map())
+  const rewritten = rewrite(encoded, replace, new Map())
   return rewritten === encoded
     ? codec
     : Schema.make<typeof codec>(SchemaAST.decodeTo(rewritten, codec.ast, SchemaTransformation.passthrough()))
 }
 
 /** Unchanged parts stay the same objects, so a schema without such parts is not rebuilt. */
-const rewrite = (ast: SchemaAST.AST, suspended: Map<SchemaAST.AST, SchemaAST.AST>): SchemaAST.AST => {
-  const inner = (part: SchemaAST.AST) => rewrite(part, suspended)
+const rewrite = (
+  ast: SchemaAST.AST,
+  replace: Replace,
+  suspended: Map<SchemaAST.AST, SchemaAST.AST>
+): SchemaAST.AST => {
+  const inner = (part: SchemaAST.AST) => rewrite(part, replace, suspended)
+  const replaced = replace(ast)
+  if (replaced !== undefined) return replaced
   const { annotations, checks, context, encoding } = ast
   switch (ast._tag) {
-    case "Literal":
-      return (ast.literal as unknown) === null
-        ? new SchemaAST.Null(annotations, checks, encoding, context)
-        : ast
     case "Union": {
-      if (isAnyNumber(ast)) {
-        return new SchemaAST.Number({ message: "Expected a finite number" }, finite, encoding, context)
-      }
       const types = ast.types.map(inner)
       return isSame(types, ast.types)
         ? ast

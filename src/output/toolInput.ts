@@ -1,25 +1,30 @@
 /** The tool uses in an answer, and the decoding of their input. */
 import type { Message, ToolUnion } from "@anthropic-ai/sdk/resources/messages"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { hasProperty, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import type { MalformedOutput, WrittenUse } from "../ClaudeError.ts"
 import type { Reply, ServerToolError, ToolUse } from "../Message.ts"
 import * as Decode from "./decode.ts"
+import { parse, type Parsed } from "./exactJson.ts"
 
 /** The key of the input codec in a tool. A symbol, so that it is not sent. */
 export const codec = Symbol("resilient-claude/Tool/codec")
 
 export type Codec<A> = Schema.ConstraintCodec<A, unknown>
 
-/** The tool uses that the client must answer. */
-export const uses = (content: Message["content"]): ReadonlyArray<ToolUse> =>
+/** The tool uses that the client must answer. `written`: for each block, the text of its input, or an empty text. */
+export const uses = (content: Message["content"], written: ReadonlyArray<string> = []): ReadonlyArray<ToolUse> =>
   content.every(isText)
     ? []
-    : content.flatMap((block) =>
-      block.type === "tool_use" ? [{ id: block.id, name: block.name, input: block.input }] : []
-    )
+    : content.flatMap((block, i) => {
+      if (block.type !== "tool_use") return []
+      const json = written[i] ?? ""
+      const use = { id: block.id, name: block.name, input: block.input }
+      return [json === "" ? use : { ...use, json }]
+    })
 
 /** The server tools that failed. */
 export const serverErrors = (content: Message["content"]): ReadonlyArray<ServerToolError> =>
@@ -64,7 +69,9 @@ export const raw = ({ message, toolUses }: Reply): ReadonlyArray<ToolUse> => {
   return toolUses.map((use, i) => {
     const isSame = ({ id, name }: ToolUse) => id === use.id && name === use.name
     const [there] = written.slice(i, i + 1).filter(isSame)
-    return there ?? written.find(isSame) ?? use
+    const { json } = use
+    const found = there ?? written.find(isSame) ?? use
+    return json === undefined ? found : { ...found, json }
   })
 }
 
@@ -73,15 +80,23 @@ export const decodeUse = <A>(
   use: ToolUse,
   reply: Reply
 ): Effect.Effect<ToolUse & { readonly input: A }, MalformedOutput> =>
-  Effect.mapBoth(Decode.decodeValue(codec, use.input), {
+  Effect.mapBoth(Decode.decodeValue(codec, parsed(use)), {
     onSuccess: (input) => ({ ...use, input }),
     onFailure: ({ issues, outline }) =>
       Decode.malformed(
         reply,
         { issues: issues.map((issue) => ({ ...issue, path: [use.name, ...issue.path] })), outline },
-        { blocks: Redacted.make(reply.message.content), detail: `the input of ${use.name} has ${outline}` }
+        {
+          blocks: Redacted.make(reply.message.content),
+          toolUses: Redacted.make([{ id: use.id, name: use.name, json: use.json ?? JSON.stringify(use.input) }]),
+          detail: `the input of ${use.name} has ${outline}`
+        }
       )
   })
+
+/** The input with exact numbers. The text of a copied reply may be anything. */
+const parsed = ({ input, json }: ToolUse): Parsed =>
+  Option.getOrElse(Option.liftThrowable(parse)(json ?? ""), () => ({ value: input }))
 
 /** The error for an answer with tool uses whose input is no JSON object. */
 export const unreadable = (reply: Reply, toolUses: ReadonlyArray<WrittenUse>): MalformedOutput => {

@@ -6,7 +6,7 @@ import { find as values, notOne } from "../../src/output/extractJson.ts"
 export const find = (text: string): Result.Result<unknown, string> =>
   Result.flatMap(
     values(text),
-    (found) => found.length === 1 ? Result.succeed(found[0]) : Result.fail(notOne(found))
+    (found) => found.length === 1 ? Result.succeed(found[0]?.value) : Result.fail(notOne(found))
   )
 
 export const none = "the answer has no JSON value"

@@ -225,4 +225,75 @@ describe.each(wires)("%s", (_, wire) => {
         ])
       })
   )
+
+  // ---------------------------------------------------------------------------
+  // Numbers that JavaScript cannot hold
+  // ---------------------------------------------------------------------------
+
+  const id = "2512292042121000001"
+  const exactly = turn(tool(0, ["{\"id\": 25122920421210", "00001, \"name\": \"a\"}"]))
+  const toolOf = <A, I>(id: Schema.Codec<A, I>) =>
+    Tool.make("look", { input: Schema.Struct({ id, name: Schema.String }) })
+  const asked = <A, I>(id: Schema.Codec<A, I>) =>
+    called([exactly, exactly], Claude.message("hi", { tools: [toolOf(id)] }))
+
+  it.live("the input of a tool has every digit of a number if its schema is a BigInt or a string", () =>
+    Effect.gen(function*() {
+      const big = yield* asked(Schema.BigInt)
+      const json = `{"id": ${id}, "name": "a"}`
+      assert.deepStrictEqual(big.value?.toolUses, [
+        { id: "toolu_0", name: "look", input: { id: BigInt(id), name: "a" }, json }
+      ])
+      const text = yield* asked(Schema.String)
+      assert.deepStrictEqual(text.value?.toolUses.map(({ input }) => input), [{ id, name: "a" }])
+      const raw = yield* called([exactly], Claude.message("hi", look))
+      assert.strictEqual(raw.value?.toolUses[0]?.json, json)
+    }))
+
+  it.live("the input of a tool with a number that its schema cannot hold is malformed", () =>
+    Effect.gen(function*() {
+      const { error } = yield* asked(Schema.Number)
+      if (error?._tag !== "MalformedOutput" || error.issues === undefined || error.toolUses === undefined) {
+        return assert.fail(String(error))
+      }
+      assert.deepStrictEqual(Redacted.value(error.issues), [{
+        path: ["look", "id"],
+        message: `Expected a finite number: ${id} has more digits than a JavaScript number can hold`
+      }])
+      assert.deepStrictEqual(Redacted.value(error.toolUses), [
+        { id: "toolu_0", name: "look", json: `{"id": ${id}, "name": "a"}` }
+      ])
+      assert.notInclude(error.message, id)
+    }))
+
+  it.live("the uses of a streamed reply, and of its copies, have every digit", () =>
+    Effect.gen(function*() {
+      const tool = toolOf(Schema.BigInt)
+      const { value } = yield* called(
+        [exactly],
+        Effect.scoped(Effect.flatMap(Claude.open("hi", { tools: [tool] }), ({ reply }) => reply))
+      )
+      if (value === undefined) return assert.fail("no reply")
+      for (const reply of [value, structuredClone(value), { ...value }]) {
+        assert.deepStrictEqual((yield* tool.uses(reply)).map(({ input }) => input.id), [BigInt(id)])
+      }
+    }))
+
+  it.live("Claude.object asks again for a number that its schema cannot hold", () =>
+    Effect.gen(function*() {
+      const { requests, value } = yield* called(
+        [Faults.answer(`{"id": ${id}}`), Faults.answer("{\"id\": 7}")],
+        Policy.apply({ reask: 1 })(Claude.object(Schema.Struct({ id: Schema.Number }), "hi"))
+      )
+      assert.deepStrictEqual([value, requests], [{ id: 7 }, 2])
+    }))
+
+  it.live("Claude.object gives every digit of a number if its schema is a BigInt", () =>
+    Effect.gen(function*() {
+      const { value } = yield* called(
+        [Faults.answer(`{"id": ${id}}`)],
+        Claude.object(Schema.Struct({ id: Schema.BigInt }), "hi")
+      )
+      assert.deepStrictEqual(value, { id: BigInt(id) })
+    }))
 })

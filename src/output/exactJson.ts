@@ -1,0 +1,103 @@
+/**
+ * Parses JSON without losing digits of numbers.
+ *
+ * `JSON.parse` rounds a number that JavaScript cannot hold, such as an id of 19 digits. Here such a number stays its
+ * text: a `LongNumber`, which only the schema of a string or of a `BigInt` decodes.
+ */
+import { hasProperty, isNumber, isObjectOrArray } from "effect/Predicate"
+import type { Issue } from "../ClaudeError.ts"
+
+/** A number that JavaScript cannot hold. `digits` is missing on engines whose `JSON.parse` does not pass the source. */
+export class LongNumber {
+  readonly digits: string | undefined
+  constructor(digits: string | undefined) {
+    this.digits = digits
+  }
+}
+
+/** A JSON value. */
+export interface Parsed {
+  readonly value: unknown
+  /**
+   * The same value, if it has integers that are not safe. Here each of them is a `LongNumber`, even one that JavaScript
+   * holds: its schema may be that of a `BigInt`.
+   */
+  readonly long?: unknown
+}
+
+/** Parses a text. Throws if it is not JSON. */
+export const parse = (text: string): Parsed => {
+  if (!mayBeLong.test(text)) return { value: JSON.parse(text) }
+  let hasLong = false
+  const long: unknown = JSON.parse(
+    text,
+    keeping((value, source) => {
+      const own = isUnsafe(value) || isLost(value, source)
+      hasLong ||= own
+      return own
+    })
+  )
+  return hasLong ? { value: JSON.parse(text, keeping(isLost)), long } : { value: long }
+}
+
+/** A fast path: any other number has at most 15 digits and no exponent, so it loses nothing. */
+const mayBeLong = /\d[\d.]{15}|\d[eE]/
+
+/** A reviver that keeps some numbers as text. Its third parameter is newer than its type. */
+const keeping =
+  (isLong: (value: number, source: string | undefined) => boolean) =>
+  (_: string, value: unknown, context?: { readonly source?: string }): unknown =>
+    isNumber(value) && isLong(value, context?.source) ? new LongNumber(context?.source) : value
+
+const isUnsafe = (value: number): boolean => Number.isInteger(value) && !Number.isSafeInteger(value)
+
+/** Without its source, every integer that is not safe counts as lost. */
+const isLost = (value: number, source: string | undefined): boolean =>
+  !Number.isFinite(value) || (source === undefined ? isUnsafe(value) : !isHeld(value, source))
+
+/** The longest source that is compared. It bounds the work, and is far longer than the number of any use. */
+const longest = 400
+
+/** So many digits identify every JavaScript number, so a writer of such a number may give as many. */
+const enough = 17
+
+/** Whether a number has all digits of its source. */
+const isHeld = (value: number, source: string): boolean => {
+  if (source.length > longest) return false
+  const { digits, power } = decimal(source)
+  if (value === 0 || digits === "") return value === 0 && digits === ""
+  if (digits.length <= enough && /[.e]/i.test(source)) return true
+  const own = decimal(value.toPrecision(Math.min(digits.length, 100)))
+  return own.digits === digits && own.power === power
+}
+
+/** The digits of a number without zeros at both ends, and the power of ten to multiply them by. */
+const decimal = (source: string): { readonly digits: string; readonly power: number } => {
+  const [mantissa = "", exponent = "0"] = source.toLowerCase().replace(/^-/, "").split("e")
+  const [whole = "", fraction = ""] = mantissa.split(".")
+  const significant = `${whole}${fraction}`.replace(/^0+/, "")
+  const digits = significant.replace(/0+$/, "")
+  return { digits, power: Number(exponent) - fraction.length + significant.length - digits.length }
+}
+
+/** Says in each issue of a value which number in it was too long, if one was. */
+export const explained = (issues: ReadonlyArray<Issue>, { value }: Parsed): ReadonlyArray<Issue> =>
+  issues.map(({ message, path }) => {
+    const found = longIn(path.reduce(childOf, value), path)
+    return found === undefined ? { message, path } : { message: `${message}: ${found.message}`, path: found.path }
+  })
+
+const childOf = (value: unknown, key: string | number): unknown => hasProperty(value, key) ? value[key] : undefined
+
+/** The first number in a value that is too long, with its path. */
+const longIn = (value: unknown, path: Issue["path"]): Issue | undefined => {
+  if (value instanceof LongNumber) {
+    return { path, message: `${value.digits ?? "the number"} has more digits than a JavaScript number can hold` }
+  }
+  if (!isObjectOrArray(value)) return undefined
+  for (const [key, child] of Object.entries(value)) {
+    const found = longIn(child, [...path, Array.isArray(value) ? Number(key) : key])
+    if (found !== undefined) return found
+  }
+  return undefined
+}

@@ -1,0 +1,169 @@
+/** Numbers of an answer that JavaScript cannot hold. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted, Schema } from "effect"
+import { Claude } from "../../src/index.ts"
+import * as Exact from "../../src/output/exactJson.ts"
+import { FakeClaude, Faults } from "../../src/testing/index.ts"
+
+/** The value of an answer, or its issues. */
+const asked = <A, I>(schema: Schema.Codec<A, I>, text: string) =>
+  Claude.object(schema, "hi").pipe(
+    Effect.catchTag("MalformedOutput", ({ issues }) =>
+      Effect.succeed(
+        issues === undefined
+          ? []
+          : Redacted.value(issues).map(({ message, path }) => [path.join("."), message])
+      )),
+    Effect.provide(FakeClaude.layer([Faults.answer(text)]))
+  )
+
+const tooLong = (digits: string) => `${digits} has more digits than a JavaScript number can hold`
+const id = "2512292042121000001"
+
+describe("a number that JavaScript cannot hold", () => {
+  it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, string, unknown]>([
+    ["a BigInt", Schema.BigInt, id, BigInt(id)],
+    ["a negative BigInt", Schema.BigInt, `-${id}`, -BigInt(id)],
+    ["a BigInt that is a round number", Schema.BigInt, "9007199254740992", 9007199254740992n],
+    ["a string", Schema.String, id, id],
+    ["a string of a decimal", Schema.String, "0.12345678901234567890", "0.12345678901234567890"],
+    ["a string of 1e400", Schema.String, "1e400", "1e400"],
+    ["a string or a number", Schema.Union([Schema.Number, Schema.String]), id, id],
+    ["a BigInt or null", Schema.NullOr(Schema.BigInt), id, BigInt(id)]
+  ])("is exact for %s", ([, schema, text, value]) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* asked(Schema.Struct({ id: schema }), `{"id": ${text}}`), { id: value })
+    }))
+
+  it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, string, string]>([
+    ["a number", Schema.Number, id, "Expected a finite number"],
+    ["an integer", Schema.Int, id, "Expected number"],
+    ["a decimal", Schema.Number, "0.1234567890123456789", "Expected a finite number"],
+    ["1e400", Schema.Number, "1e400", "Expected a finite number"],
+    ["-1e400", Schema.Number, "-1e400", "Expected a finite number"],
+    ["a number that would become 0", Schema.Number, "1e-400", "Expected a finite number"],
+    ["anything", Schema.Unknown, id, "Expected JSON value"],
+    ["any", Schema.Any, id, "Expected JSON value"],
+    ["a literal", Schema.Literals(["a", "b"]), id, "Expected \"a\" | \"b\""]
+  ])("is an issue for %s", ([, schema, text, message]) =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* asked(Schema.Struct({ id: schema }), `{"id": ${text}}`), [
+        ["id", `${message}: ${tooLong(text)}`]
+      ])
+    }))
+
+  it.effect("is found inside lists, records and recursive schemas", () =>
+    Effect.gen(function*() {
+      const Ids = Schema.Struct({ ids: Schema.Array(Schema.BigInt), text: Schema.NullOr(Schema.String) })
+      assert.deepStrictEqual(yield* asked(Schema.Array(Ids), `[{"ids": [1, ${id}], "text": ${id}}]`), [
+        ["0.ids.0", "Expected string"]
+      ])
+      assert.deepStrictEqual(yield* asked(Schema.Array(Ids), `[{"ids": ["1", ${id}], "text": ${id}}]`), [
+        { ids: [1n, BigInt(id)], text: id }
+      ])
+      interface Tree {
+        readonly id: bigint
+        readonly more: ReadonlyArray<Tree>
+      }
+      const Tree: Schema.Codec<Tree, unknown> = Schema.Struct({
+        id: Schema.BigInt,
+        more: Schema.Array(Schema.suspend((): Schema.Codec<Tree, unknown> => Tree))
+      })
+      assert.deepStrictEqual(yield* asked(Tree, `{"id": ${id}, "more": [{"id": ${id}, "more": []}]}`), {
+        id: BigInt(id),
+        more: [{ id: BigInt(id), more: [] }]
+      })
+      const Any = Schema.Struct({ a: Schema.Array(Schema.Unknown) })
+      assert.deepStrictEqual(yield* asked(Any, `{"a": [1, {"b": ${id}}]}`), [
+        ["a.1.b", `Expected JSON value: ${tooLong(id)}`]
+      ])
+    }))
+
+  it.effect("is ignored in a field that the schema does not have", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* asked(Schema.Struct({ a: Schema.Int }), `{"a": 1, "b": ${id}}`), { a: 1 })
+    }))
+
+  it.effect("is an issue of Claude.json", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Claude.json("hi"))
+      assert.strictEqual(error._tag, "MalformedOutput")
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer(`{"a": [${id}]}`)]))))
+
+  it.effect("may stand between words", () =>
+    Effect.gen(function*() {
+      const text = `See [1]: {"id": ${id}} and 3em.`
+      assert.deepStrictEqual(yield* asked(Schema.Struct({ id: Schema.BigInt }), text), { id: BigInt(id) })
+    }))
+})
+
+describe("a number that JavaScript holds", () => {
+  it.each([
+    "0",
+    "-0",
+    "0.0",
+    "0e5",
+    "7",
+    "-7.50",
+    "9007199254740991",
+    "1e23",
+    "100000000000000000000000",
+    "1180591620717411303424",
+    "2512292042121000000",
+    "0.1",
+    "0.30000000000000004",
+    "0.12345678901234567",
+    "0.1000000000000000055511151231257827",
+    "3.141592653589793",
+    "1.7976931348623157e308",
+    "1.50E+2",
+    "12345678.123456789"
+  ])("is a number: %s", (text) => {
+    assert.isTrue(Object.is(Exact.parse(text).value, JSON.parse(text)))
+    assert.deepStrictEqual(Exact.parse(`{"a": [${text}]}`).value, { a: [JSON.parse(text)] })
+  })
+
+  it.each([
+    "9007199254740993",
+    "-9007199254740993",
+    "1e309",
+    "1e-400",
+    "0.1234567890123456789",
+    "12345678.12345678901",
+    "123456789012345678901e3",
+    `0.${"0".repeat(500)}1`,
+    "9".repeat(500)
+  ])("is a LongNumber otherwise: %s", (text) => {
+    assert.deepStrictEqual(Exact.parse(` ${text} `).value, new Exact.LongNumber(text))
+  })
+
+  it("leaves keys as they are", () => {
+    const value = Exact.parse(`{"__proto__": ${id}, "a": {"__proto__": {"b": 1}}}`).value
+    assert.deepStrictEqual(Object.keys(Object(value)), ["__proto__", "a"])
+    assert.strictEqual(Object.getPrototypeOf(value), Object.prototype)
+  })
+
+  it("takes linear time in long texts of digits", () => {
+    const started = performance.now()
+    Exact.parse(`["${"1".repeat(1_000_000)}", ${"0.1,".repeat(100_000)}${"1".repeat(1_000_000)}]`)
+    assert.isBelow(performance.now() - started, 2_000)
+  })
+})
+
+describe("an engine that does not tell the source of a number", () => {
+  it("gives an issue instead of wrong digits", () => {
+    const { parse } = JSON
+    type Reviver = (this: unknown, key: string, value: unknown) => unknown
+    const untold = (text: string, reviver?: Reviver): unknown =>
+      parse(text, reviver && ((key: string, value: unknown) => reviver.call(undefined, key, value)))
+    Object.assign(JSON, { parse: untold })
+    try {
+      for (const text of [id, "1e400"]) {
+        assert.deepStrictEqual(Exact.parse(text).value, new Exact.LongNumber(undefined))
+      }
+      assert.strictEqual(Exact.parse("0.1234567890123456789").value, Number("0.1234567890123456789"))
+    } finally {
+      Object.assign(JSON, { parse })
+    }
+  })
+})
