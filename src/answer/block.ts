@@ -6,6 +6,7 @@ import { hasProperty, isNotNullish, isNullish, isObject, isString } from "effect
 import * as Record from "effect/Record"
 import * as Schema from "effect/Schema"
 import type { WrittenUse } from "../ClaudeError.ts"
+import { stringify } from "../output/exactJson.ts"
 
 export interface Block {
   readonly start: ContentBlock
@@ -168,7 +169,7 @@ export const written = (block: Block): WrittenUse => {
   return {
     id: isString(id) ? id : "",
     name: isString(name) ? name : block.start.type,
-    json: block.json !== "" ? block.json : isString(input) ? input : JSON.stringify(input)
+    json: block.json !== "" ? block.json : isString(input) ? input : stringify(input)
   }
 }
 

@@ -5,6 +5,7 @@
  * text: a `LongNumber`, which only the schema of a string or of a `BigInt` decodes.
  */
 import { hasProperty, isNumber, isObjectOrArray } from "effect/Predicate"
+import * as Result from "effect/Result"
 import type { Issue } from "../ClaudeError.ts"
 
 /** A number that JavaScript cannot hold. `digits` is missing on engines whose `JSON.parse` does not pass the source. */
@@ -101,3 +102,6 @@ const longIn = (value: unknown, path: Issue["path"]): Issue | undefined => {
   }
   return undefined
 }
+
+/** The text of a JSON value, or an empty text if it is nested too deeply to be written. */
+export const stringify = (value: unknown): string => Result.getOrElse(Result.try(() => JSON.stringify(value)), () => "")

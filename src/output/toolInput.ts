@@ -8,7 +8,7 @@ import type * as Schema from "effect/Schema"
 import type { MalformedOutput, WrittenUse } from "../ClaudeError.ts"
 import type { Reply, ServerToolError, ToolUse } from "../Message.ts"
 import * as Decode from "./decode.ts"
-import { parse, type Parsed } from "./exactJson.ts"
+import { parse, type Parsed, stringify } from "./exactJson.ts"
 
 /** The key of the input codec in a tool. A symbol, so that it is not sent. */
 export const codec = Symbol("resilient-claude/Tool/codec")
@@ -88,7 +88,7 @@ export const decodeUse = <A>(
         { issues: issues.map((issue) => ({ ...issue, path: [use.name, ...issue.path] })), outline },
         {
           blocks: Redacted.make(reply.message.content),
-          toolUses: Redacted.make([{ id: use.id, name: use.name, json: use.json ?? JSON.stringify(use.input) }]),
+          toolUses: Redacted.make([{ id: use.id, name: use.name, json: use.json ?? stringify(use.input) }]),
           detail: `the input of ${use.name} has ${outline}`
         }
       )

@@ -79,6 +79,25 @@ describe.each(wires)("%s", (_, wire) => {
       }
     }).pipe(Effect.provide(FakeServer.layer(turns)))
 
+  it.effect("G16: an input in one piece that is nested 20,000 deep is MalformedOutput, with or without a schema for it", () =>
+    Effect.gen(function*() {
+      const nested = `${"[".repeat(20_000)}${"]".repeat(20_000)}`
+      const start = (input: string) =>
+        `event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":`
+        + `{"type":"tool_use","id":"toolu_0","name":"look","input":${input}}}\n\n`
+      const turnOf = (input: string) => turn([start(input), event("content_block_stop", { index: 0 })])
+      const city = Tool.make("look", { description: "Looks.", input: Schema.Struct({ city: Schema.String }) })
+      for (
+        const [input, call] of [
+          [nested, Claude.message("hi", look)],
+          [`{"city":${nested}}`, Claude.message("hi", { tools: [city] })]
+        ] as const
+      ) {
+        const { error } = yield* called([turnOf(input)], call)
+        assert.strictEqual(error?._tag, "MalformedOutput")
+      }
+    }))
+
   // ---------------------------------------------------------------------------
   // Input that is no JSON: github.com/NousResearch/hermes-agent/issues/107830
   // ---------------------------------------------------------------------------
