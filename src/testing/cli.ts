@@ -10,16 +10,20 @@ import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Runtime from "effect/Runtime"
+import * as fs from "node:fs/promises"
 import { parseArgs } from "node:util"
 import * as FakeServer from "./FakeServer.ts"
 import * as Faults from "./Faults.ts"
+import * as Fitting from "./fitting.ts"
+import * as ScriptFile from "./scriptFile.ts"
 
 // -----------------------------------------------------------------------------
 // Scripts
 // -----------------------------------------------------------------------------
 
-const answer = Faults.answer("The capital of France is Paris, and it has been so for a very long time.")
+const text = Faults.answer("The capital of France is Paris, and it has been so for a very long time.")
 
 /** The rates add up to one request in five. */
 const mixed: ReadonlyArray<readonly [rate: number, turn: Faults.Turn]> = [
@@ -32,7 +36,7 @@ const mixed: ReadonlyArray<readonly [rate: number, turn: Faults.Turn]> = [
   [0.02, Faults.errorAfter("The capital of ")]
 ]
 
-const everything: ReadonlyArray<Faults.Turn> = [
+const everything = (answer: Faults.Turn): ReadonlyArray<Faults.Turn> => [
   answer,
   Faults.drip(answer, 40, "100 millis"),
   Faults.lingers("Paris."),
@@ -69,14 +73,15 @@ const everything: ReadonlyArray<Faults.Turn> = [
 
 interface Script {
   readonly about: string
-  readonly play: (seed: string) => Faults.Script
+  /** `answer` is the default answer to the request. */
+  readonly play: (answer: Faults.Turn, seed: string) => Faults.Script
 }
 
 const scripts: Readonly<Record<string, Script>> = {
-  healthy: { about: "always answers", play: () => Faults.cycle(answer) },
+  healthy: { about: "always answers", play: (answer) => Faults.cycle(answer) },
   outage: {
     about: "529, 429 with retry-after, a reset and a cut stream, then answers",
-    play: () =>
+    play: (answer) =>
       Faults.untilLast(
         Faults.overloaded,
         Faults.rateLimited("2 seconds"),
@@ -87,21 +92,23 @@ const scripts: Readonly<Record<string, Script>> = {
   },
   flaky: {
     about: "answers, but one request in five fails in one of seven ways",
-    play: (seed) => Faults.random({ seed, faults: mixed, otherwise: answer })
+    play: (answer, seed) => Faults.random({ seed, faults: mixed, otherwise: answer })
   },
   overloaded: { about: "always 529", play: () => Faults.cycle(Faults.overloaded) },
   slow: {
     about: "answers slowly, in about half a minute",
-    play: () => Faults.cycle(Faults.drip(answer, 16, "200 millis"))
+    play: (answer) => Faults.cycle(Faults.drip(answer, 16, "200 millis"))
   },
   stall: {
     about: "begins every answer, then sends nothing more",
     play: () => Faults.cycle(Faults.breaks("The capital of ", "silence"))
   },
   chaos: {
-    about: `answers or fails in ${everything.length} ways, with equal probability`,
-    play: (seed) =>
-      Faults.random({ seed, faults: everything.map((turn) => [1 / everything.length, turn]), otherwise: answer })
+    about: `answers or fails in ${everything(text).length} ways, with equal probability`,
+    play: (answer, seed) => {
+      const turns = everything(answer)
+      return Faults.random({ seed, faults: turns.map((turn) => [1 / turns.length, turn]), otherwise: answer })
+    }
   }
 }
 
@@ -111,12 +118,21 @@ Usage: fake-claude [--port N] [--host H] [--script NAME] [--seed S]
 
   --port N       the port to listen on; 0 is any free port (default: 8529)
   --host H       the address to listen on (default: 127.0.0.1)
-  --script NAME  the script to play (default: healthy)
+  --script NAME  the script to play, or a JSON file with a list of steps (default: healthy)
   --seed S       the seed of random scripts: the same seed gives the same faults (default: 1)
   --help         this help
 
 Scripts:
 ${Object.entries(scripts).map(([name, { about }]) => `  ${name.padEnd(13)}${about}`).join("\n")}
+
+A script file has a list of steps, such as
+  ${ScriptFile.example}
+They are played in order, and the last one answers all later requests. A step is one of:
+${ScriptFile.help}
+All times are in seconds. Each object may have "after", the time before the response.
+
+Where a script has no text of its own ("answer", healthy …), a request with a JSON schema or a forced tool gets a value
+that fits its schema.
 
 Point a client at the URL it prints; any key will do:
   ANTHROPIC_BASE_URL=http://127.0.0.1:8529 ANTHROPIC_API_KEY=any
@@ -130,6 +146,42 @@ Requests that the API would refuse as malformed are refused without using up a t
 class Misused extends Data.TaggedError("Misused")<{ readonly message: string }> {}
 
 const misused = (what: string) => new Misused({ message: `${what} Try fake-claude --help.` })
+
+/** A script by its name, or of a file. */
+const scriptOf = (name: string): Effect.Effect<Script["play"], Misused> => {
+  const script = Object.hasOwn(scripts, name) ? scripts[name] : undefined
+  if (script !== undefined) return Effect.succeed(script.play)
+  if (!/[./\\]/.test(name)) {
+    return Effect.fail(misused(
+      `There is no script ${JSON.stringify(name)}, only ${
+        Object.keys(scripts).join(", ")
+      }, or a file such as ./script.json.`
+    ))
+  }
+  return Effect.tryPromise({
+    try: () => fs.readFile(name, "utf8"),
+    catch: (error) =>
+      misused(`The script ${name} cannot be read: ${String(error instanceof Error ? error.message : error)}.`)
+  }).pipe(
+    Effect.flatMap((text) =>
+      Effect.fromResult(Result.mapError(ScriptFile.parse(text), (flaw) => misused(`The script ${name}: ${flaw}.`)))
+    )
+  )
+}
+
+/** A value that fits if the request asks for one, or else a text. */
+const defaultAnswer = ({ params }: Faults.Question): Effect.Effect<Faults.Turn> =>
+  Fitting.answerTo(params).pipe(
+    Effect.map((answer) => answer ?? text),
+    Effect.catch((because) =>
+      Effect.as(
+        Console.error(
+          `fake-claude: no value was made for the schema of a request (${because}): it is answered with text.`
+        ),
+        text
+      )
+    )
+  )
 
 const main = Effect.gen(function*() {
   const { values } = yield* Effect.try({
@@ -151,13 +203,10 @@ const main = Effect.gen(function*() {
   if (port > 65_535) {
     return yield* misused(`--port is ${JSON.stringify(values.port)}: it must be a number from 0 to 65535.`)
   }
-  const script = Object.hasOwn(scripts, values.script) ? scripts[values.script] : undefined
-  if (script === undefined) {
-    return yield* misused(
-      `There is no script ${JSON.stringify(values.script)}, only ${Object.keys(scripts).join(", ")}.`
-    )
-  }
-  const server = FakeServer.layer(script.play(values.seed), {
+  const play = yield* scriptOf(values.script)
+  const script: Faults.Script = (question) =>
+    Effect.flatMap(defaultAnswer(question), (answer) => play(answer, values.seed)(question))
+  const server = FakeServer.layer(script, {
     port,
     host: values.host,
     onRequest: ({ at, method, path }, turn) =>

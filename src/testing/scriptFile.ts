@@ -1,0 +1,198 @@
+/**
+ * Scripts of `fake-claude` in a JSON file: a list of steps with the names of `Faults`.
+ *
+ * All times in a file are in seconds, as in `retry-after`.
+ */
+import * as Duration from "effect/Duration"
+import { isObject, isString } from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Faults from "./Faults.ts"
+
+/** Makes a script of the text of a file; `answer` is the default answer to the request. Fails with what is wrong in it. */
+export const parse = (text: string): Result.Result<(answer: Faults.Turn) => Faults.Script, string> =>
+  Result.gen(function*() {
+    const list = yield* Result.try({
+      // Some editors write a byte order mark.
+      try: (): unknown => JSON.parse(text.replace(/^\uFEFF/, "")),
+      catch: (error) => `it is not JSON: ${error instanceof Error ? error.message : String(error)}`
+    })
+    if (!Array.isArray(list)) return yield* Result.fail(`it must be a list of steps, such as ${example}`)
+    const makes = yield* Result.all(
+      list.map((given: unknown, index) =>
+        Result.mapError(stepOf(given), (flaw) => `step ${index + 1} is ${shown(given)}: ${flaw}`)
+      )
+    )
+    const [first, ...rest] = makes
+    if (first === undefined) return yield* Result.fail(`it has no step: write at least one, such as ${example}`)
+    return (answer) => Faults.untilLast(first(answer), ...rest.map((make) => make(answer)))
+  })
+
+/** A short script, for messages and for the help. */
+export const example = `["overloaded", {"status": 429, "retryAfter": 2}, {"breaks": "The capital of "}, "answer"]`
+
+/** Makes the turn of a step from the default answer. */
+type Make = (answer: Faults.Turn) => Faults.Turn
+
+// -----------------------------------------------------------------------------
+// Steps
+// -----------------------------------------------------------------------------
+
+/** The steps that are a word. */
+const words: Readonly<Record<string, Make>> = {
+  answer: (answer) => answer,
+  emptyAnswer: () => Faults.emptyAnswer,
+  overloaded: () => Faults.overloaded,
+  rateLimited: () => Faults.rateLimited(),
+  serverError: () => Faults.serverError,
+  gatewayTimeout: () => Faults.gatewayTimeout,
+  unauthorized: () => Faults.unauthorized,
+  billing: () => Faults.billing,
+  forbidden: () => Faults.forbidden,
+  notFound: () => Faults.notFound,
+  tooLarge: () => Faults.tooLarge,
+  promptTooLong: () => Faults.promptTooLong,
+  spendLimited: () => Faults.spendLimited,
+  ownSpendLimit: () => Faults.ownSpendLimit,
+  reset: () => Faults.reset,
+  hangUp: () => Faults.hangUp,
+  silence: () => Faults.silence,
+  garbage: () => Faults.garbage,
+  pings: () => Faults.pings()
+}
+
+const step = <A, I>(
+  about: string,
+  fields: Schema.Codec<A, I>,
+  make: (step: A) => Faults.Turn
+): { readonly about: string; readonly read: (given: object) => Result.Result<Faults.Turn, string> } => {
+  const read = Schema.decodeUnknownResult(fields, { onExcessProperty: "error" })
+  return {
+    about,
+    read: (given) => Result.mapBoth(read(given), { onSuccess: make, onFailure: ({ message }) => flat(message) })
+  }
+}
+
+const seconds = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+const status = Schema.Int.check(Schema.isBetween({ minimum: 400, maximum: 599 }))
+
+/** The steps that are an object, by the key that names them. */
+const objects = {
+  answer: step(
+    "a text; \"every\" is the time between two events",
+    Schema.Struct({ answer: Schema.String, every: Schema.optionalKey(seconds) }),
+    ({ answer, every = 0 }) => Faults.answer(answer, { every: Duration.seconds(every) })
+  ),
+  value: step("any JSON", Schema.Struct({ value: Schema.Json }), ({ value }) => Faults.value(value)),
+  tool: step(
+    "a use of a tool: {\"name\": …, \"input\": …}",
+    Schema.Struct({ tool: Schema.Struct({ name: Schema.String, input: Schema.Json }) }),
+    ({ tool }) => Faults.answer("", { tool })
+  ),
+  lingers: step(
+    "a text, then the socket stays open",
+    Schema.Struct({ lingers: Schema.String }),
+    (step) => Faults.lingers(step.lingers)
+  ),
+  refusal: step(
+    "a text, then the stop reason refusal",
+    Schema.Struct({ refusal: Schema.String }),
+    (step) => Faults.refusal(step.refusal)
+  ),
+  maxTokens: step(
+    "a text, then the stop reason max_tokens",
+    Schema.Struct({ maxTokens: Schema.String }),
+    (step) => Faults.maxTokens(step.maxTokens)
+  ),
+  paused: step(
+    "a text, then the stop reason pause_turn",
+    Schema.Struct({ paused: Schema.String }),
+    (step) => Faults.paused(step.paused)
+  ),
+  breaks: step(
+    "a text, then the \"end\": \"cut\" (the default), \"reset\" or \"silence\"",
+    Schema.Struct({ breaks: Schema.String, end: Schema.optionalKey(Schema.Literals(["cut", "reset", "silence"])) }),
+    ({ breaks, end }) => Faults.breaks(breaks, end)
+  ),
+  errorAfter: step(
+    "a text, then an error event; \"type\" and \"message\" are those of the error",
+    Schema.Struct({
+      errorAfter: Schema.String,
+      type: Schema.optionalKey(Schema.String),
+      message: Schema.optionalKey(Schema.String)
+    }),
+    ({ errorAfter, message, type }) => Faults.errorAfter(errorAfter, type, message)
+  ),
+  pings: step("a text, then pings", Schema.Struct({ pings: Schema.String }), (step) => Faults.pings(step.pings)),
+  rateLimited: step(
+    "a 429 with this retry-after",
+    Schema.Struct({ rateLimited: seconds }),
+    (step) => Faults.rateLimited(Duration.seconds(step.rateLimited))
+  ),
+  html: step("a page with this status", Schema.Struct({ html: status }), (step) => Faults.html(step.html)),
+  status: step(
+    "an error of the API; \"type\", \"message\" and \"retryAfter\" if they matter",
+    Schema.Struct({
+      status,
+      type: Schema.optionalKey(Schema.String),
+      message: Schema.optionalKey(Schema.String),
+      retryAfter: Schema.optionalKey(seconds)
+    }),
+    ({ message = "scripted", retryAfter, status, type = types.get(status) ?? "api_error" }) =>
+      Faults.fails(status, type, message, {
+        headers: retryAfter === undefined ? undefined : { "retry-after": String(retryAfter) }
+      })
+  )
+}
+
+/** The type of an error by its status. Source: API docs, errors. */
+const types: ReadonlyMap<number, string> = new Map([
+  [400, "invalid_request_error"],
+  [401, "authentication_error"],
+  [402, "billing_error"],
+  [403, "permission_error"],
+  [404, "not_found_error"],
+  [413, "request_too_large"],
+  [429, "rate_limit_error"],
+  [504, "timeout_error"],
+  [529, "overloaded_error"]
+])
+
+/** The steps, for the help. */
+export const help = `  ${
+  Object.keys(words).map((word) => `"${word}"`).join(" ").replaceAll(/(.{1,90})( |$)/g, "$1\n  ").trim()
+}
+${Object.entries(objects).map(([name, { about }]) => `  {"${name}": …}`.padEnd(21) + about).join("\n")}`
+
+// -----------------------------------------------------------------------------
+// Internals
+// -----------------------------------------------------------------------------
+
+const isName = (name: string): name is keyof typeof objects => Object.hasOwn(objects, name)
+
+const stepOf = (given: unknown): Result.Result<Make, string> => {
+  if (isString(given)) {
+    const make = Object.hasOwn(words, given) ? words[given] : undefined
+    return make === undefined
+      ? Result.fail(isName(given) ? `write it with its value, {"${given}": …}: ${objects[given].about}` : unknown)
+      : Result.succeed(make)
+  }
+  if (!isObject(given)) return Result.fail(unknown)
+  const { after = 0, ...rest } = { ...given } as Readonly<Record<string, unknown>>
+  const name = Object.keys(rest).find(isName)
+  if (name === undefined) return Result.fail(unknown)
+  if (!Schema.is(seconds)(after)) return Result.fail(`"after" must be a number of seconds`)
+  return Result.map(objects[name].read(rest), (turn) => () => Faults.delayed(turn, Duration.seconds(after)))
+}
+
+const unknown = `there is no such step: it must be one of ${
+  Object.keys(words).map((word) => `"${word}"`).join(", ")
+}, or ${Object.keys(objects).map((name) => `{"${name}": …}`).join(", ")}`
+
+const shown = (given: unknown): string => {
+  const json = JSON.stringify(given)
+  return json.length > 60 ? `${json.slice(0, 60)}…` : json
+}
+
+/** A message of a schema, on one line. */
+const flat = (message: string): string => message.replaceAll(/\s*\n\s*/g, " ")
