@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Stream } from "effect"
+import { Clock, Duration, Effect, Layer, Ref, Stream } from "effect"
 import { Anthropic, CallLog, Claude, Fallback } from "../../src/index.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
 
@@ -61,4 +61,39 @@ it("a turn keeps its model if its bytes are cut or its events are given", () => 
   for (const turn of [Faults.drip(Faults.answer("a"), 7, Duration.millis(1)), Faults.stream(Faults.events("a"))]) {
     assert.deepStrictEqual(played(turn), turn)
   }
+})
+
+describe("the requests received", () => {
+  /** Doubles the list until it is long. */
+  const grow = <A>(ref: Ref.Ref<ReadonlyArray<A>>) =>
+    Ref.update(ref, (list) => {
+      let long = list
+      while (long.length < 500_000) long = [...long, ...long]
+      return long
+    })
+
+  it.live("are not copied for each further request, and neither are events in memory", () =>
+    Effect.gen(function*() {
+      const calls = Effect.andThen(
+        Clock.currentTimeMillis,
+        (start) =>
+          Effect.andThen(
+            Effect.repeat(Claude.text("hi"), { times: 299 }),
+            Effect.map(Clock.currentTimeMillis, (end) => end - start)
+          )
+      )
+      yield* calls
+      const few = yield* calls
+      yield* grow(yield* FakeClaude.Received)
+      yield* grow(yield* CallLog.Memory)
+      const { length } = yield* FakeClaude.received
+      assert.isAbove(length, 500_000)
+      // 300 copies of such a list take seconds.
+      assert.isBelow(yield* calls, 5 * few + 500)
+      assert.lengthOf(yield* FakeClaude.received, length + 300)
+    }).pipe(
+      Effect.provide(
+        Layer.provideMerge(FakeClaude.layer(Faults.cycle(Faults.answer("hello"))), CallLog.layerMemory)
+      )
+    ), 30_000)
 })
