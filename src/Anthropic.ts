@@ -2,6 +2,7 @@
  * The wire on `@anthropic-ai/sdk`: the SDK sends the requests, and this library reads the responses.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
@@ -80,7 +81,14 @@ export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Clau
 // -----------------------------------------------------------------------------
 
 const wire = (sender: Sdk.Sender, mayEndEarly: boolean): Claude.Wire => ({
-  open: ({ params }) => open(sender, mayEndEarly, params),
+  open: ({ params }) =>
+    Effect.mapError(
+      Effect.map(open(sender, mayEndEarly, params), (connection) => ({
+        ...connection,
+        read: Effect.mapError(connection.read, (error) => Cause.isDone(error) ? error : sender.mask(error))
+      })),
+      sender.mask
+    ),
   countTokens: (params) =>
     asked(sender, params.model, (key) => (signal) => sender.count(params, signal, key)).pipe(
       Effect.flatMap((counted) =>
@@ -177,10 +185,13 @@ const asked = (
   Effect.flatMap(
     Current.Limits,
     ({ attempt = "30 seconds" }) =>
-      Effect.timeoutOrElse(Clock.clockWith((clock) => send(sender, model, clock, request)), {
-        duration: attempt,
-        orElse: () => Effect.fail(new TimedOut({ model, scope: "attempt", limit: Duration.fromInputUnsafe(attempt) }))
-      })
+      Effect.timeoutOrElse(
+        Effect.mapError(Clock.clockWith((clock) => send(sender, model, clock, request)), sender.mask),
+        {
+          duration: attempt,
+          orElse: () => Effect.fail(new TimedOut({ model, scope: "attempt", limit: Duration.fromInputUnsafe(attempt) }))
+        }
+      )
   )
 
 /** Asks the API with the key of this attempt. Effect creates an `AbortController` only if `signal` is declared. */

@@ -35,7 +35,7 @@ export const still = (broken: ClaudeError, error: ClaudeError): ClaudeError =>
 export const copy = <E extends ClaudeError>(error: E, fields: Partial<NoInfer<E>>): E => {
   // The spread does not copy `cause`, which is not enumerable.
   const { cause } = error
-  const more = cause === undefined ? fields : { ...fields, cause }
+  const more = cause === undefined ? fields : { cause, ...fields }
   // Cast: the constructor of an error takes its fields.
   const copy = new (error.constructor as new(fields: object) => E)({ ...error, ...more })
   if (error.stack !== undefined) copy.stack = error.stack

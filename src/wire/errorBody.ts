@@ -1,7 +1,6 @@
-/** Limits how much of an error body is read: a body may be huge, or never end. Masks the key: some gateways echo it. */
+/** Limits how much of an error body is read: a body may be huge, or never end. */
 import type { ClientOptions, Middleware } from "@anthropic-ai/sdk"
-
-import { mask } from "./mask.ts"
+import type { Keys } from "./mask.ts"
 
 type Fetch = NonNullable<ClientOptions["fetch"]>
 
@@ -11,10 +10,11 @@ type Fetch = NonNullable<ClientOptions["fetch"]>
  */
 const errorLimit = { length: 65_536, time: 1000 }
 
-/** Wraps a `fetch` so that it limits error bodies. */
-export const careful = (fetch: Fetch): Fetch => async (url, init) => {
+/** Wraps a `fetch` so that it limits error bodies, and masks the keys of requests in them: some gateways echo them. */
+export const careful = (fetch: Fetch, keys: Keys): Fetch => async (url, init) => {
+  keys.learn(init?.headers)
   const response = await fetch(url, init)
-  const text = await bodyOf(response, new Headers(init?.headers))
+  const text = await bodyOf(response, keys)
   if (text === undefined) return response
   const { headers, status, url: from } = response
   // The SDK reads only these fields of a failed response.
@@ -22,9 +22,10 @@ export const careful = (fetch: Fetch): Fetch => async (url, init) => {
 }
 
 /** The same limit for a caller's own client, whose middleware may use every field of a `Response`. */
-export const bounding: Middleware = async (request, next) => {
+export const bounding = (keys: Keys): Middleware => async (request, next) => {
+  keys.learn(request.headers)
   const response = await next(request)
-  const text = await bodyOf(response, request.headers)
+  const text = await bodyOf(response, keys)
   if (text === undefined) return response
   const { headers, status, statusText, url } = response
   // A server may send a status above 599, which the constructor of `Response` rejects.
@@ -33,7 +34,7 @@ export const bounding: Middleware = async (request, next) => {
 }
 
 /** Reads an error body up to the limits. The SDK calls this outside of any fiber, so it uses a real timer. */
-const bodyOf = async (response: Response, sent: Headers): Promise<string | undefined> => {
+const bodyOf = async (response: Response, keys: Keys): Promise<string | undefined> => {
   if (response.ok || response.body === null) return undefined
   const reader = response.body.getReader()
   const decoder = new TextDecoder()
@@ -49,13 +50,5 @@ const bodyOf = async (response: Response, sent: Headers): Promise<string | undef
   } finally {
     clearTimeout(enough)
   }
-  return masked(text, sent)
+  return keys.hide(text)
 }
-
-/** Replaces the keys that the request sent. */
-const masked = (text: string, sent: Headers): string =>
-  ["x-api-key", "api-key", "authorization"].reduce((text, name) => {
-    const key = sent.get(name)?.replace(/^(Bearer|Basic) /i, "") ?? ""
-    // A shorter value is no secret, and may be a common word.
-    return key.length < 8 ? text : text.replaceAll(key, mask)
-  }, text)

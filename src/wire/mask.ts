@@ -1,7 +1,137 @@
-/** Masks API keys in the text of errors. */
+/**
+ * Masks API keys in errors.
+ *
+ * A gateway may echo the key of a request in any form, and an error of a `fetch` may quote its headers. So a wire learns
+ * the keys that it sends, and masks them in every error that it returns.
+ */
+import { isObject, isString } from "effect/Predicate"
+import * as Result from "effect/Result"
+import type { ClaudeError } from "../ClaudeError.ts"
+import * as History from "../history.ts"
+import { property, string } from "./readFailure.ts"
 
 /** What replaces a key. */
-export const mask = "***"
+const mask = "***"
 
-/** Masks everything that looks like a key of the API. */
-export const withoutKeys = (words: string): string => words.replace(/\bsk-ant-[\w-]{4,}/g, mask)
+/** Masks everything that looks like a key, a token after its scheme, or a header value that `fetch` refuses and quotes. */
+export const withoutKeys = (words: string): string =>
+  words.replaceAll(/\bsk-(?:ant-[\w-]{4,}|[\w-]{16,})/g, mask)
+    .replaceAll(/\b(Bearer|Basic)((?:\s|%20|\+){1,3})(?=[^\s"',;<>]{0,99}\d)[^\s"'\\,;<>]{8,}/gi, `$1$2${mask}`)
+    .replaceAll(/"[^"]*"(?= is an invalid header value)/g, `"${mask}"`)
+    // The SDK quotes the error of a function that reads the key, which may quote the key.
+    .replace(/(?<=The `apiKey` function failed: )[^]*/, mask)
+
+/** The keys that a wire has sent. */
+export interface Keys {
+  /** Remembers the keys in the headers of a request. */
+  readonly learn: (headers: RequestInit["headers"]) => void
+  /** Masks the keys in a text. */
+  readonly hide: (words: string) => string
+  /** Masks the keys in an error and in its causes. */
+  readonly mask: (error: ClaudeError) => ClaudeError
+}
+
+/** How many keys are remembered: each user of an application may have one. */
+const most = 64
+
+/** The headers that have secrets, also those of gateways. */
+const secret = /^(?!idempotency).*(auth|key|token|secret|cookie)/i
+
+/** A shorter value is no secret, and may be a common word. */
+const shortest = 8
+
+export const make = (): Keys => {
+  const keys = new Map<string, RegExp>()
+  const learn: Keys["learn"] = (headers = {}) => {
+    for (const [name, value] of Symbol.iterator in headers ? headers : Object.entries(headers)) {
+      if (name === undefined || !secret.test(name) || !isString(value)) continue
+      const key = value.replace(/^\S+ (?=\S+$)/, "")
+      if (key.length < shortest) continue
+      const form = keys.get(key) ?? inAnyForm(key)
+      // The last one is the newest.
+      keys.delete(key)
+      keys.set(key, form)
+      const [oldest] = keys.keys()
+      if (keys.size > most && oldest !== undefined) keys.delete(oldest)
+    }
+  }
+  const hide = (words: string): string => {
+    let text = words
+    for (const form of keys.values()) text = text.replaceAll(form, mask)
+    for (const key of keys.keys()) text = withoutStart(text, key)
+    return withoutKeys(text)
+  }
+  return { learn, hide, mask: (error) => masked(error, hide) }
+}
+
+/** Matches a key as it is, and with characters escaped for a URL, JSON (also twice) or HTML. */
+const inAnyForm = (key: string): RegExp => {
+  const forms = key.replaceAll(/[^A-Za-z0-9]/g, (char) => {
+    const code = char.charCodeAt(0)
+    const lower = code.toString(16)
+    const hex = `(?:${lower}|${lower.toUpperCase()})`
+    const html = names.get(char) ?? `#${code}`
+    return `(?:\\\\{0,3}\\x${lower}|%(?:25)?${hex}|\\\\{1,3}u00${hex}|&#x0*${hex};|&#0*${code};|&${html};)`
+  })
+  return new RegExp(forms, "g")
+}
+
+const names: ReadonlyMap<string, string> = new Map([["&", "amp"], ["<", "lt"], [">", "gt"], ["\"", "quot"], [
+  "'",
+  "apos"
+]])
+
+/** Masks the beginning of a key in a text that was cut. */
+const withoutStart = (words: string, key: string): string => {
+  const start = key.slice(0, 12)
+  if (start.length < 12 || !words.includes(start)) return words
+  return words.split(start).map((rest, i) => {
+    if (i === 0) return rest
+    let same = 0
+    while (same < rest.length && rest[same] === key[12 + same]) same++
+    return rest.slice(same)
+  }).join(mask)
+}
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+const masked = (error: ClaudeError, hide: Keys["hide"]): ClaudeError => {
+  const hidden = (words: unknown) => isString(words) ? hide(words) : undefined
+  const detail = hidden(error.detail)
+  const errorCode = hidden(error.errorCode)
+  const tells = error.cause !== undefined && says(error.cause, hide)
+  if (detail === error.detail && errorCode === error.errorCode && !tells) return error
+  const copy = History.copy(error, { detail, errorCode, ...(tells && { cause: plainCopy(error.cause, hide) }) })
+  // The first line of a stack is the message.
+  if (error.stack !== undefined) copy.stack = hide(error.stack)
+  return copy
+}
+
+/** Whether a value has a key anywhere. A value that is too large to look at counts as one that has. */
+const says = (value: unknown, hide: Keys["hide"]): boolean => {
+  let left = 2000
+  const visit = (value: unknown): boolean => {
+    if (isString(value)) return hide(value) !== value
+    if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false
+    if (left-- <= 0) return true
+    const { cause, message, stack } = value as Partial<Error>
+    const pairs = value instanceof Headers || value instanceof Map ? [...value] : []
+    return [message, stack, cause, ...Object.values(value), ...pairs].some(visit)
+  }
+  return Result.getOrElse(Result.try(() => visit(value)), () => true)
+}
+
+/** A copy of a chain of causes with names, messages, codes and stacks only, because other fields may have the key. */
+const plainCopy = (value: unknown, hide: Keys["hide"], depth = 0): unknown => {
+  if (isString(value)) return hide(value)
+  if (!isObject(value) || depth > 8) return undefined
+  const cause = plainCopy(property(value, "cause"), hide, depth + 1)
+  const copy = new Error(hide(string(property(value, "message")) ?? ""), cause === undefined ? undefined : { cause })
+  for (const name of ["name", "code", "stack"]) {
+    const text = string(property(value, name))
+    if (text !== undefined) Object.defineProperty(copy, name, { value: hide(text), configurable: true, writable: true })
+  }
+  return copy
+}

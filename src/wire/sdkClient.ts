@@ -20,6 +20,7 @@ import type { CountParams, Params } from "../Message.ts"
 import * as Refuse from "../options.ts"
 import { type Credential, textOf } from "./credential.ts"
 import { bounding, careful } from "./errorBody.ts"
+import * as Mask from "./mask.ts"
 
 export { VERSION as version } from "@anthropic-ai/sdk/version"
 
@@ -83,6 +84,8 @@ export interface Sender {
   readonly credential: Extract<Credential, Effect.Effect<unknown, unknown>> | undefined
   /** Whether a fresh key or token is available after a 401. */
   readonly renews: boolean
+  /** Masks the keys that were sent in an error. */
+  readonly mask: Mask.Keys["mask"]
 }
 
 /** Makes a sender. Throws a `RangeError` that explains which option is invalid. */
@@ -101,6 +104,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
       }
     }
   }
+  const keys = Mask.make()
   const options = {
     maxRetries: 0,
     logLevel: "off",
@@ -113,8 +117,8 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
     const odd = client instanceof Client && flawOfUrl(client.baseURL)
     if (odd) Refuse.refuse(`Anthropic: the baseURL of the client ${odd}`)
     // A copy, so that the caller's client is unchanged. The last middleware runs next to `fetch`.
-    const middleware = [...client.middleware, bounding]
-    return through(client.withOptions({ ...options, middleware }))
+    const middleware = [...client.middleware, bounding(keys)]
+    return through(client.withOptions({ ...options, middleware }), keys)
   }
   if (apiKey !== undefined && authToken !== undefined) {
     Refuse.refuse("Anthropic: apiKey and authToken are both set: a request can have only one of them, so remove one")
@@ -129,7 +133,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
       } is missing, empty, or has characters that are not allowed in a header: pass the key, or a client`
     )
   }
-  const bounded = careful(fetch ?? globalThis.fetch)
+  const bounded = careful(fetch ?? globalThis.fetch, keys)
   const own = new Client({
     baseURL: "https://api.anthropic.com",
     ...options,
@@ -138,7 +142,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
     // A redirect is usually a login page of a proxy, and following it would send the key there.
     fetchOptions: { redirect: "manual" }
   })
-  const sender = fetch !== undefined && takesPlain in fetch ? direct(own, bounded) : through(own)
+  const sender = fetch !== undefined && takesPlain in fetch ? direct(own, bounded, keys) : through(own, keys)
   return credential === undefined ? sender : { ...sender, credential, renews: true }
 }
 
@@ -163,7 +167,8 @@ const once = { maxRetries: 0, timeout: 2 ** 31 - 1 } as const
 const path = "/v1/messages"
 
 /** Sends through any client, so that its credentials, middleware and `fetch` apply to every request. */
-const through = (client: BaseAnthropic): Sender => ({
+const through = (client: BaseAnthropic, { mask }: Mask.Keys): Sender => ({
+  mask,
   credential: undefined,
   renews: client.credentials !== null,
   message: (params, signal, key) => {
@@ -194,8 +199,8 @@ const bearer = (key: string | undefined) => key === undefined ? undefined : { au
  * Sends with a `fetch` of this library. The SDK builds URL and headers once, and later requests reuse them with their own
  * key: building them each time would cost as much as all the rest of this library.
  */
-const direct = (client: BaseAnthropic, fetch: Fetch): Sender => {
-  const any = through(client)
+const direct = (client: BaseAnthropic, fetch: Fetch, keys: Mask.Keys): Sender => {
+  const any = through(client, keys)
   let head: { readonly url: string; readonly headers: Record<string, string> } | undefined
   const build = async () => {
     const { req: { headers }, url } = await client.buildRequest({
