@@ -17,6 +17,7 @@ import * as Stream from "effect/Stream"
 import { askValue } from "./answer/askValue.ts"
 import * as Attempt from "./answer/attempt.ts"
 import { collect } from "./answer/collect.ts"
+import { withoutQuotes } from "./answer/quoted.ts"
 import * as AnswerStream from "./answer/stream.ts"
 import * as AnswerStore from "./answerStore.ts"
 import type { Budget } from "./budget.ts"
@@ -72,7 +73,8 @@ export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnU
   const catalogue = yield* makeCatalogue
   return Claude.of({
     open: Attempt.open(wire.open, { log, catalogue }),
-    countTokens: wire.countTokens,
+    countTokens: (params) =>
+      Effect.mapError(wire.countTokens(params), (error) => withoutQuotes(error, params.system, params.messages)),
     models: wire.models,
     runtime: Runtime.make({ log, budget: unlimited, answers, catalogue })
   })

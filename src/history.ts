@@ -38,6 +38,7 @@ export const copy = <E extends ClaudeError>(error: E, fields: Partial<NoInfer<E>
   const more = cause === undefined ? fields : { cause, ...fields }
   // Cast: the constructor of an error takes its fields.
   const copy = new (error.constructor as new(fields: object) => E)({ ...error, ...more })
-  if (error.stack !== undefined) copy.stack = error.stack
+  // A stack begins with the message.
+  if (error.stack !== undefined) copy.stack = error.stack.replace(error.message, () => copy.message)
   return copy
 }

@@ -25,6 +25,7 @@ import type * as Runtime from "../runtime.ts"
 import * as Accumulator from "./accumulator.ts"
 import { type PolicyCall, spentBy } from "./continuation.ts"
 import { limitsOf, Streamed } from "./defaultLimits.ts"
+import { withoutQuotes } from "./quoted.ts"
 import * as Watchdog from "./watchdog.ts"
 
 /** A running attempt. */
@@ -40,6 +41,7 @@ interface Attempt {
   /** How long the attempt has waited for guards, in milliseconds. */
   readonly queued: number
   readonly call: PolicyCall | undefined
+  readonly params: Message.Params
   /** Kept so that the attempt counts as failed even if its reader recovers from the error. */
   failure: ClaudeError | undefined
 }
@@ -92,6 +94,7 @@ const make = (
     tallies: [Context.get(context, CallContext.Tally), ...spentBy(call)],
     queued: Context.get(context, Queued),
     call,
+    params,
     failure: undefined
   }
 }
@@ -103,8 +106,9 @@ const make = (
 /** Turns an error of the wire into an error of the attempt, and records it. */
 const recordingFailure = <A, R>(attempt: Attempt, self: Effect.Effect<A, ClaudeError, R>) =>
   Effect.mapError(self, (error) => {
-    const { accumulator, clock } = attempt
-    const failure = Accumulator.toAttemptError(accumulator, error, clock.currentTimeMillisUnsafe())
+    const { accumulator, accumulator: { draft }, clock, params } = attempt
+    const unquoted = withoutQuotes(error, params.system, params.messages, draft.begun() && draft.message().content)
+    const failure = Accumulator.toAttemptError(accumulator, unquoted, clock.currentTimeMillisUnsafe())
     attempt.failure = failure
     return failure
   })

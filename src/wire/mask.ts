@@ -103,10 +103,7 @@ const masked = (error: ClaudeError, hide: Keys["hide"]): ClaudeError => {
   const errorCode = hidden(error.errorCode)
   const tells = error.cause !== undefined && says(error.cause, hide)
   if (detail === error.detail && errorCode === error.errorCode && !tells) return error
-  const copy = History.copy(error, { detail, errorCode, ...(tells && { cause: plainCopy(error.cause, hide) }) })
-  // The first line of a stack is the message.
-  if (error.stack !== undefined) copy.stack = hide(error.stack)
-  return copy
+  return History.copy(error, { detail, errorCode, ...(tells && { cause: plainCopy(error.cause, hide) }) })
 }
 
 /** Whether a value has a key anywhere. A value that is too large to look at counts as one that has. */

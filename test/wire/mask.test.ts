@@ -6,6 +6,7 @@ import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { inspect } from "node:util"
 import { Agent } from "undici"
+import { withoutQuotes } from "../../src/answer/quoted.ts"
 import { Anthropic, CallLog, Claude, ClaudeError } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { Faults } from "../../src/testing/index.ts"
@@ -132,6 +133,56 @@ describe.each(wires)("%s", (_, wire) => {
     }), 20_000)
 })
 
+const rules = "Be brief. Answer in the tone of a doctor who has little time."
+
+const refusing = (message: string): Http.RequestListener => (request, response) => {
+  request.resume()
+  request.on("end", () => {
+    response.writeHead(400, { "content-type": "application/json" })
+    response.end(JSON.stringify({ type: "error", error: { type: "invalid_request_error", message } }))
+  })
+}
+
+const secret = "The patient, Mr. Meier of \"Haus\" 12, told us on Monday\nthat he takes the red pills and no others."
+const answer = "He should stop taking the red pills on Tuesday at the latest, says Dr. Sommer."
+
+const quotations: ReadonlyArray<readonly [name: string, Http.RequestListener, message: string]> = [
+  [
+    "the prompt",
+    refusing(`messages.0: invalid: '${secret}' is not allowed`),
+    "messages.0: invalid: '[quoted content]' is not allowed"
+  ],
+  ["a part of the prompt", refusing(`bad input: ${secret.slice(5, 60)}…`), "bad input: [quoted content]…"],
+  ["the prompt in JSON", refusing(`input_value=${JSON.stringify(secret)}`), "input_value=\"[quoted content]\""],
+  ["the system prompt", refusing(`system: ${rules}`), "system: [quoted content]"],
+  ["the answer", (_, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" })
+    response.write(Faults.events(answer).slice(0, -3).join(""))
+    response.end(
+      Faults.event("error", { error: { type: "api_error", message: `the filter stopped at <${answer.slice(3)}>` } })
+    )
+  }, "the filter stopped at <[quoted content]>"]
+]
+
+describe.each(wires)("%s", (_, wire) => {
+  it.live.each(quotations)(
+    "cuts a quotation of %s out of the message, and out of the log",
+    ([, handler, message]) =>
+      Effect.gen(function*() {
+        const url = yield* serving(handler)
+        const events: Array<CallLog.Event> = []
+        const error = yield* Claude.text(secret, { system: rules }).pipe(
+          Effect.flip,
+          Effect.provide(wire(url)),
+          Effect.provideService(CallLog.CallLog, { emit: (event) => Effect.sync(() => void events.push(event)) })
+        )
+        assert.include(error.message + String(error.cause), message)
+        const all = printed(error) + JSON.stringify(events.map(CallLog.record))
+        assert.notMatch(all, /Mr\. Meier|red pills|Answer in the tone/)
+      }).pipe(Effect.scoped)
+  )
+})
+
 describe("a cause", () => {
   const quoting = (cause: unknown) => Object.assign(new TypeError(`fetch failed: Bearer ${token}`, { cause }), {})
   const causes: ReadonlyArray<readonly [name: string, make: () => unknown]> = [
@@ -236,5 +287,46 @@ describe("a mask", () => {
       keys.hide(piece.repeat(65_536 / piece.length))
     }
     assert.isBelow(performance.now() - start, 2000)
+  })
+})
+
+describe("a quotation", () => {
+  const failing = (detail: string) => new ClaudeError.InvalidRequest({ detail })
+
+  it.live("is cut out of the error of a token count", () =>
+    Effect.gen(function*() {
+      const url = yield* serving(refusing(`no: ${secret}`))
+      const error = yield* Effect.flip(
+        Effect.provide(Claude.countTokens(secret), Anthropic.layer({ apiKey: token, baseUrl: url }))
+      )
+      assert.include(error.message, "no: [quoted content]")
+    }).pipe(Effect.scoped))
+
+  it("is found in long content within milliseconds, and in content that is nested without end", () => {
+    const words = Array.from({ length: 200_000 }, (_, i) => `word${i}`).join(" ")
+    const long = failing(`x ${words.slice(-3000, -1000)} y ${"no such words in it, ".repeat(3000)}`)
+    const start = performance.now()
+    const { detail } = withoutQuotes(long, words, words, words)
+    assert.isBelow(performance.now() - start, 2000)
+    assert.match(detail ?? "", /^x \[quoted content\] y no such/)
+    let deep: unknown = secret
+    for (let i = 0; i < 50_000; i++) deep = [deep]
+    assert.include(withoutQuotes(failing(`no: ${secret}`), deep).detail, "Meier")
+  })
+
+  it("shorter than 40 characters stays", () => {
+    const detail = `system: ${rules.slice(0, 39)}, and more`
+    assert.strictEqual(withoutQuotes(failing(detail), rules).detail, detail)
+  })
+
+  it("wherever it begins, is cut whole", () => {
+    for (let from = 0; from < 30; from++) {
+      for (let to = from + 40; to < secret.length; to += 7) {
+        assert.strictEqual(
+          withoutQuotes(failing(`<<${secret.slice(from, to)}>>`), secret).detail,
+          "<<[quoted content]>>"
+        )
+      }
+    }
   })
 })

@@ -1,0 +1,65 @@
+/**
+ * Cuts the content of a request and its answer out of the message of an error: the API and gateways sometimes quote it,
+ * and messages are logged.
+ */
+import { isObject, isString } from "effect/Predicate"
+import type { ClaudeError } from "../ClaudeError.ts"
+import { copy } from "../history.ts"
+
+/** Replaces a quotation. */
+const mark = "[quoted content]"
+
+/** The shortest quotation that is cut. A shorter match may be chance: the name of a model, a common phrase. */
+const shortest = 40
+
+/** A quotation contains one of the pieces into which the content is divided, wherever it begins. */
+const piece = shortest / 2
+
+/** Runs only after a failure: it takes milliseconds for a megabyte of content. */
+export const withoutQuotes = (error: ClaudeError, ...content: ReadonlyArray<unknown>): ClaudeError => {
+  const { detail } = error
+  if (!isString(detail) || detail.length < shortest) return error
+  const cut = cutOut(detail, textsOf(content))
+  return cut === detail ? error : copy(error, { detail: cut })
+}
+
+const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
+  const starts = new Map<string, number>()
+  for (let at = 0; at + piece <= detail.length; at++) starts.set(detail.slice(at, at + piece), at)
+  const quoted = new Uint8Array(detail.length)
+  for (const text of texts) {
+    for (let at = 0; at + piece <= text.length; at += piece) {
+      const found = starts.get(text.slice(at, at + piece))
+      if (found === undefined) continue
+      let before = 0
+      while (found > before && at > before && detail[found - before - 1] === text[at - before - 1]) before++
+      let after = piece
+      while (found + after < detail.length && detail[found + after] === text[at + after]) after++
+      if (before + after >= shortest) quoted.fill(1, found - before, found + after)
+    }
+  }
+  let cut = ""
+  for (let at = 0; at < detail.length; at++) {
+    if (quoted[at] === 0) cut += detail[at]
+    else if (quoted[at - 1] !== 1) cut += mark
+  }
+  return cut
+}
+
+/** All texts in a value, as they are and as JSON writes them, except the bytes of images and documents. */
+const textsOf = (value: unknown, depth = 0): ReadonlyArray<string> =>
+  isString(value)
+    ? value.length < shortest ? [] : forms(value)
+    // A value from the network may be nested without end.
+    : depth > 50
+    ? []
+    : Array.isArray(value)
+    ? value.flatMap((inner) => textsOf(inner, depth + 1))
+    : isObject(value)
+    ? Object.entries(value).flatMap(([name, inner]) => name === "data" ? [] : textsOf(inner, depth + 1))
+    : []
+
+const forms = (text: string): ReadonlyArray<string> => {
+  const json = JSON.stringify(text).slice(1, -1)
+  return json === text ? [text] : [text, json]
+}
