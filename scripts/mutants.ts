@@ -643,5 +643,44 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "    refusedFor.add(model)\n",
     replace: "",
     test: "test/output/refusedSchema.test.ts"
+  },
+
+  // No message has a key or content.
+  {
+    name: "G14: a key that an event of the stream echoes is in the message",
+    file: "src/Anthropic.ts",
+    find: "Cause.isDone(error) ? error : sender.mask(error)",
+    replace: "error",
+    test: "test/wire/mask.test.ts"
+  },
+  {
+    name: "G14: a key that is escaped for a URL is in the message",
+    file: "src/wire/mask.ts",
+    find: "|%(?:25)?${hex}",
+    replace: "",
+    test: "test/wire/mask.test.ts"
+  },
+  {
+    name: "G14: a message quotes the answer so far",
+    file: "src/answer/attempt.ts",
+    find: ", draft.begun() && draft.message().content",
+    replace: "",
+    test: "test/wire/mask.test.ts"
+  },
+
+  // The fakes.
+  {
+    name: "fake-claude answers a schema with a sentence",
+    file: "src/testing/cli.ts",
+    find: "answer ?? text",
+    replace: "text",
+    test: "test/testing/fakeClaudeCli.test.ts"
+  },
+  {
+    name: "the fakes copy all requests for each further one",
+    file: "src/appended.ts",
+    find: "      all.push(a)\n",
+    replace: "      all = [...all, a]\n",
+    test: "test/testing/FakeClaude.test.ts"
   }
 ]

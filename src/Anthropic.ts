@@ -1,6 +1,4 @@
-/**
- * The wire on `@anthropic-ai/sdk`: the SDK sends the requests, and this library reads the responses.
- */
+/** The wire on `@anthropic-ai/sdk`: the SDK sends the requests, and this library reads the responses. */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -242,10 +240,8 @@ const drain = (reader: Reader, controller: AbortController): void => {
 
 /** Warns in the log of each layer if the installed SDK is older than the oldest tested version. */
 const warnIfOld = Effect.suspend(() => {
-  const old = Result.map(
-    SemVer.parse(Sdk.version),
-    (version) => SemVer.isLessThan(version, SemVer.parseUnsafe(oldestTested))
-  )
+  const oldest = SemVer.parseUnsafe(oldestTested)
+  const old = Result.map(SemVer.parse(Sdk.version), (version) => SemVer.isLessThan(version, oldest))
   if (!Result.getOrElse(old, () => true)) return Effect.void
   const message =
     `@anthropic-ai/sdk is ${Sdk.version}, older than the oldest tested version (${oldestTested}): upgrade it`

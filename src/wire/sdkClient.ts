@@ -203,13 +203,8 @@ const direct = (client: BaseAnthropic, fetch: Fetch, keys: Mask.Keys): Sender =>
   const any = through(client, keys)
   let head: { readonly url: string; readonly headers: Record<string, string> } | undefined
   const build = async () => {
-    const { req: { headers }, url } = await client.buildRequest({
-      ...once,
-      method: "post",
-      path,
-      body: {},
-      stream: true
-    })
+    const request = { ...once, method: "post", path, body: {}, stream: true } as const
+    const { req: { headers }, url } = await client.buildRequest(request)
     return { url, headers: Object.fromEntries(headers) }
   }
   return {
