@@ -107,7 +107,7 @@ describe("fake-claude", () => {
             assert.strictEqual(yield* Claude.choice(["billing", "sales"], "Which queue?"), "billing")
             yield* Claude.json("Anything.")
             assert.include(yield* Claude.text("Hello"), "Paris")
-          }).pipe(Effect.provide(wire(url)), Effect.provide(CallLog.layerNoop))
+          }).pipe(Effect.provide([wire(url), CallLog.layerNoop]))
         }
         assert.strictEqual(run.err, "")
       }).pipe(Effect.scoped),
@@ -280,7 +280,7 @@ describe("a script file", () => {
         assert.deepStrictEqual(yield* Claude.object(Schema.Struct({ mood: Schema.String }), "How?"), { mood: "good" })
         assert.deepStrictEqual(yield* Claude.object(Schema.Struct({ mood: Schema.String }), "How?"), { mood: "text" })
         assert.include(yield* Claude.text("hi").pipe(Policy.apply(Policy.none)), "Paris")
-      }).pipe(Effect.provide(layer), Effect.provide(CallLog.layerNoop))
+      }).pipe(Effect.provide([layer, CallLog.layerNoop]))
       assert.include(run.out, `fake-claude plays ${file} on http`)
       assert.strictEqual(run.err, "")
     }).pipe(Effect.scoped), slow)
