@@ -1,6 +1,9 @@
 /** Limits how much of an error body is read: a body may be huge, or never end. */
 import type { ClientOptions, Middleware } from "@anthropic-ai/sdk"
+import { isObjectOrArray, isString } from "effect/Predicate"
+import * as Result from "effect/Result"
 import type { Keys } from "./mask.ts"
+import { property, saidBy } from "./readFailure.ts"
 
 type Fetch = NonNullable<ClientOptions["fetch"]>
 
@@ -50,5 +53,23 @@ const bodyOf = async (response: Response, keys: Keys): Promise<string | undefine
   } finally {
     clearTimeout(enough)
   }
-  return keys.hide(text)
+  return keys.hide(shallow(text))
 }
+
+/** The deepest body that is passed on as it is. The SDK writes the body as JSON again, which fails for a very deep one. */
+const maxDepth = 100
+
+/** Reduces a body that is nested too deeply to what it says of the error. */
+const shallow = (text: string): string => {
+  const parsed = Result.try((): unknown => JSON.parse(text))
+  if (Result.isFailure(parsed) || !isDeeper(parsed.success, maxDepth)) return text
+  const { body, errorCode, type, words } = saidBy(parsed.success)
+  const requestId = property(body, "request_id")
+  return JSON.stringify({
+    error: { type, message: words, details: { error_code: errorCode } },
+    ...(isString(requestId) && { request_id: requestId })
+  })
+}
+
+const isDeeper = (value: unknown, levels: number): boolean =>
+  isObjectOrArray(value) && (levels === 0 || Object.values(value).some((part) => isDeeper(part, levels - 1)))

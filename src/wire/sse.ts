@@ -127,8 +127,10 @@ const hasType = (value: unknown): value is { readonly type: string } =>
 
 /** Whether JSON is an error: the API's, one without the type around it, one without the body around it, or a list of such. */
 export const isErrorBody = (value: unknown): boolean => {
-  if (hasType(value)) return value.type === "error" || value.type.endsWith("_error")
-  return Array.isArray(value) ? isErrorBody(value[0]) : hasProperty(value, "error") && isNotNullish(value.error)
+  const body: unknown = Array.isArray(value) ? value[0] : value
+  return hasType(body)
+    ? body.type === "error" || body.type.endsWith("_error")
+    : hasProperty(body, "error") && isNotNullish(body.error)
 }
 
 /** The names of the events that make a message. */

@@ -110,6 +110,10 @@ const refusing = (status: number, body: unknown, headers: Http.OutgoingHttpHeade
 
 const apiError = (type: string, message: string) => ({ type: "error", error: { type, message } })
 
+/** JSON that can be read, but not written again: that would take more stack than there is. */
+const deepObject = `${"{\"a\":".repeat(10_000)}1${"}".repeat(10_000)}`
+const deepList = `${"[".repeat(20_000)}1${"]".repeat(20_000)}`
+
 /** Like `Policy.standard`, but without waits. */
 const soon = Policy.apply({ ...Policy.standard, overall: "30 seconds" })
 
@@ -429,6 +433,43 @@ describe.each(wires)("%s", (_, wire) => {
         assert.strictEqual(result._tag === "Success" && result.success.text, "One, two.")
       })
   )
+
+  it.live.each(
+    [
+      ["an error with status 529", 529, `{"type":"error","error":${deepObject}}`, "Overloaded", undefined],
+      [
+        "a message",
+        500,
+        `{"type":"error","error":{"type":"api_error","message":${deepList}}}`,
+        "ServerFault",
+        undefined
+      ],
+      ["a list with status 502", 502, deepList, "ServerFault", undefined],
+      [
+        "a field beside the message",
+        400,
+        `{"error":{"type":"overloaded_error","message":"Overloaded","details":${deepObject}}}`,
+        "Overloaded",
+        "Overloaded"
+      ],
+      [
+        "a field beside the error",
+        429,
+        `{"error":{"message":"slow down"},"n":${deepList}}`,
+        "RateLimited",
+        "slow down"
+      ],
+      ["a list with status 200", 200, deepList, "UnexpectedResponse", undefined],
+      ["a list as an event", 200, `event: ping\ndata: ${deepList}\n\n`, "UnexpectedResponse", undefined]
+    ] as const
+  )("%s with 20,000 levels keeps its kind, and its words", ([, status, body, tag, words]) =>
+    Effect.gen(function*() {
+      const { result } = yield* called(refusing(status, body), Claude.text("hi"))
+      const error = result._tag === "Failure" ? result.failure : undefined
+      assert.strictEqual(error?._tag, tag)
+      if (status >= 400) assert.strictEqual(error?.status, status)
+      if (words !== undefined) assert.strictEqual(error?.detail, words)
+    }))
 
   it.live("a break by a transient error is retried", () =>
     Effect.gen(function*() {
