@@ -4,6 +4,7 @@
  * by a hash, because the API caches by prefix.
  */
 import { isObject, isString } from "effect/Predicate"
+import * as Result from "effect/Result"
 import type { Params } from "../Message.ts"
 import { isUnread } from "./rules/blocks.ts"
 
@@ -65,7 +66,7 @@ const prefixesOf = (params: Params, serverTools: number) => {
   let cached: Prefix | undefined
   let marks = 0
   const prefixes = blocksOf(params).map((block) => {
-    name = hash(JSON.stringify(block, unmarked) ?? "", name)
+    name = hash(written(block), name)
     counter.text(block, 0)
     const prefix = { ...counter.amounts(), name }
     if (counter.marks > marks) cached = prefix
@@ -80,6 +81,10 @@ const prefixesOf = (params: Params, serverTools: number) => {
     keptFor: isLong ? longTtl : usualTtl
   }
 }
+
+/** A block as JSON. A block that cannot be written is an empty text here, because sending it reports that. */
+const written = (block: unknown): string =>
+  Result.getOrElse(Result.try(() => JSON.stringify(block, unmarked) ?? ""), () => "")
 
 /** Leaves `cache_control` out of the hash: it is not part of the cached content. */
 const unmarked = (key: string, value: unknown): unknown => key === "cache_control" ? undefined : value

@@ -903,6 +903,9 @@ describe.each(wires)("%s", (_, layerWith) => {
     it.live.each([
       ["a header with a newline", { user_profile_id: "a\nb" }],
       ["a circular body", { metadata: circular }],
+      ["a circular block with a cache mark", { system: [{ ...marked, circular }] }],
+      // Such as the input of a tool that Claude wrote, which the application sends back.
+      ["a block with 20,000 levels and a cache mark", { system: [{ ...marked, deep }] }],
       ["a number that JSON does not have", { metadata: { user_id: 1n } }]
     ])("%s", ([, odd]) =>
       Effect.gen(function*() {
@@ -1030,6 +1033,8 @@ function portOf(server: Net.Server): number {
 
 const circular: { self?: unknown } = {}
 circular.self = circular
+const marked = { type: "text", text: "hi", cache_control: { type: "ephemeral" } }
+const deep: unknown = JSON.parse(`${"[".repeat(20_000)}${"]".repeat(20_000)}`)
 
 /** A server that accepts connections and never sends anything. */
 const mute = Effect.gen(function*() {
