@@ -682,5 +682,21 @@ export const mutants: ReadonlyArray<Mutant> = [
     find: "      all.push(a)\n",
     replace: "      all = [...all, a]\n",
     test: "test/testing/FakeClaude.test.ts"
+  },
+
+  // What is not known of a usage or an error is not guessed.
+  {
+    name: "costs: an answer whose tokens nobody counted has an exact cost",
+    file: "src/answer/accumulator.ts",
+    find: "atLeast: atLeast || !draft.isCounted()",
+    replace: "atLeast",
+    test: "test/Models.test.ts"
+  },
+  {
+    name: "errors: a body that is nested too deeply loses its status",
+    file: "src/wire/errorBody.ts",
+    find: "keys.hide(shallow(text))",
+    replace: "keys.hide(text)",
+    test: "test/wire/reports.test.ts"
   }
 ]

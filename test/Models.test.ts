@@ -480,23 +480,28 @@ const priced = Models.layer([
 ])
 
 describe("the cost of", () => {
-  it.effect.each(costs)("%s", ([, model, used, dollars, atLeast = dollars === undefined]) =>
-    Effect.gen(function*() {
-      const { cost } = yield* Claude.message("hi", { model })
-      if (dollars === undefined) {
-        assert.isUndefined(cost)
-      } else {
-        assert.closeTo(cost?.dollars ?? NaN, dollars, 1e-12)
-        assert.strictEqual(cost?.atLeast, atLeast)
-      }
+  // No prompt and no text has zero tokens: nobody counted them.
+  const isCounted = ({ input, output, read = 0, written = 0 }: Used) => input + read + written > 0 && output > 0
+  it.effect.each(costs)(
+    "%s",
+    ([, model, used, dollars, atLeast = dollars === undefined || !isCounted(used)]) =>
+      Effect.gen(function*() {
+        const { cost } = yield* Claude.message("hi", { model })
+        if (dollars === undefined) {
+          assert.isUndefined(cost)
+        } else {
+          assert.closeTo(cost?.dollars ?? NaN, dollars, 1e-12)
+          assert.strictEqual(cost?.atLeast, atLeast)
+        }
 
-      const outcome = yield* Policy.outcome(Claude.text("hi", { model }))
-      assert.strictEqual(outcome.status, "success")
-      assert.closeTo(outcome.cost.dollars, dollars ?? 0, 1e-12)
-      assert.strictEqual(outcome.cost.atLeast, atLeast)
-      const { input, output, read = 0, written = 0 } = used
-      assert.deepStrictEqual(outcome.tokens, { input: input + read + written, output })
-    }).pipe(Effect.provide(Layer.provide(FakeClaude.layer(Faults.cycle(answer(model, used))), priced))))
+        const outcome = yield* Policy.outcome(Claude.text("hi", { model }))
+        assert.strictEqual(outcome.status, "success")
+        assert.closeTo(outcome.cost.dollars, dollars ?? 0, 1e-12)
+        assert.strictEqual(outcome.cost.atLeast, atLeast)
+        const { input, output, read = 0, written = 0 } = used
+        assert.deepStrictEqual(outcome.tokens, { input: input + read + written, output })
+      }).pipe(Effect.provide(Layer.provide(FakeClaude.layer(Faults.cycle(answer(model, used))), priced)))
+  )
 
   const odd: ReadonlyArray<readonly [what: string, more: object]> = [
     ["text", { cache_creation: { ephemeral_1h_input_tokens: "many" } }],
@@ -504,14 +509,61 @@ describe("the cost of", () => {
     ["a list", { cache_creation: { ephemeral_1h_input_tokens: [5] } }],
     ["a text in place of the record", { cache_creation: "much" }],
     ["an object for a server tool", { server_tool_use: { web_search_requests: { valueOf: 1, toString: 1 } } }],
-    ["a text for a server tool", { server_tool_use: { web_search_requests: "5" } }]
+    ["a text for a server tool", { server_tool_use: { web_search_requests: "5" } }],
+    ["nested server tools", { server_tool_use: { web_search: { requests: 5 } } }],
+    ["a number in place of server tools", { server_tool_use: 5 }],
+    ["no time for cache writes", { cache_creation: null }],
+    ["a time for cache writes without a price", { cache_creation: { ephemeral_24h_input_tokens: 1_000_000 } }],
+    ["a text for input tokens", { input_tokens: "900" }],
+    ["a negative number of input tokens", { input_tokens: -900 }],
+    ["too large a number of input tokens", { input_tokens: 1e300 }],
+    ["no input tokens", { input_tokens: null }],
+    ["a text for cache reads", { cache_read_input_tokens: "900" }],
+    ["an iteration with a text for its tokens", by({ type: "compaction", input_tokens: "180000" })],
+    ["an iteration without output tokens", by({ type: "compaction", output_tokens: undefined })],
+    ["an iteration with cache writes for an unknown time", by({ type: "compaction", cache_creation_input_tokens: 9 })],
+    ["an iteration whose model was declined", by({ type: "fallback_message", model: haiku })]
   ]
-  it.effect.each(odd)("G16: an invalid count is left out: %s", ([, more]) =>
+  it.effect.each(odd)(
+    "G16: what is not a valid count is left out, and the cost is a lower bound: %s",
+    ([, more]) =>
+      Effect.gen(function*() {
+        const { cost } = yield* Claude.message("hi")
+        assert.closeTo(cost?.dollars ?? NaN, 2.5 + 0.00001, 1e-12)
+        assert.isTrue(cost?.atLeast)
+      }).pipe(Effect.provide(FakeClaude.layer([answer(sonnet, { input: 0, output: 1, written: 1_000_000, more })])))
+  )
+
+  it.effect.each(
+    [
+      ["nothing", "\"output\":1"],
+      ["null", "\"output_tokens\":null"],
+      ["a text", "\"output_tokens\":\"200\""],
+      ["zero", "\"output_tokens\":0"]
+    ] as const
+  )("an answer is a lower bound if its end has %s for the output tokens", ([, count]) => {
+    const events = Faults.events("Paris", { model: sonnet }).map((event) =>
+      event.includes("message_delta") ? event.replace(/"output_tokens":\d+/, count) : event
+    )
+    return Effect.gen(function*() {
+      assert.isTrue((yield* Claude.message("hi")).cost?.atLeast)
+      const outcome = yield* Policy.outcome(Claude.text("hi").pipe(Policy.apply({ models: [haiku] })))
+      assert.isTrue(outcome.cost.atLeast)
+    }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.stream(events)))))
+  })
+
+  it.effect("tokens written to the cache are priced by their times if a gateway leaves out their sum", () =>
     Effect.gen(function*() {
       const { cost } = yield* Claude.message("hi")
-      assert.closeTo(cost?.dollars ?? NaN, 2.5, 1e-12)
-      assert.isFalse(cost?.atLeast)
-    }).pipe(Effect.provide(FakeClaude.layer([answer(sonnet, { input: 0, output: 0, written: 1_000_000, more })]))))
+      assert.closeTo(cost?.dollars ?? NaN, 0.004 + 2.5 + 4, 1e-12)
+    }).pipe(Effect.provide(FakeClaude.layer([answer(sonnet, {
+      input: 1000,
+      output: 200,
+      more: {
+        cache_creation_input_tokens: null,
+        cache_creation: { ephemeral_5m_input_tokens: 1_000_000, ephemeral_1h_input_tokens: 1_000_000 }
+      }
+    })]))))
 
   it.effect("an answer of an unknown model is priced as the alias that was asked", () =>
     Effect.gen(function*() {

@@ -174,9 +174,11 @@ export const count = (
 }
 
 const costOf = (
-  { about: { model: asked, models } }: Accumulator,
+  { about: { model: asked, models }, draft }: Accumulator,
   { model, usage }: { readonly model: string; readonly usage: Message.Usage }
 ): Message.Cost | undefined => {
   const prices = (models.get(model) ?? models.get(asked))?.prices
-  return prices === undefined ? undefined : Models.cost(usage, prices, (id) => models.get(id)?.prices)
+  if (prices === undefined) return undefined
+  const { atLeast, dollars } = Models.cost(usage, prices, (id) => models.get(id)?.prices)
+  return { dollars, atLeast: atLeast || !draft.isCounted() }
 }

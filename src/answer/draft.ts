@@ -10,7 +10,7 @@ import { isNumber, isObject, isString } from "effect/Predicate"
 import type { WrittenUse } from "../ClaudeError.ts"
 import type { WireEvent } from "../Message.ts"
 import * as Block from "./block.ts"
-import { merged, repeated } from "./messageHead.ts"
+import { isCounted, merged, repeated } from "./messageHead.ts"
 
 /** An incomplete answer. */
 export interface Draft {
@@ -24,6 +24,8 @@ export interface Draft {
   readonly ended: () => boolean
   /** The message without its content. */
   readonly head: () => SdkMessage
+  /** Whether the usage of `head` counts all tokens so far. */
+  readonly isCounted: () => boolean
   /** The tool uses of the complete message whose input is no JSON object. */
   readonly unreadable: () => ReadonlyArray<WrittenUse>
   /** The first delta that was not understood, with the type of its block. */
@@ -76,6 +78,10 @@ class Drafting implements Draft {
 
   head(): SdkMessage {
     return this.known ??= merged(this.model, this.start, this.changes)
+  }
+
+  isCounted(): boolean {
+    return isCounted(this.start, this.changes, this.hasBegun)
   }
 
   unreadable(): ReadonlyArray<WrittenUse> {

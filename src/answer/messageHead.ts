@@ -1,6 +1,6 @@
 /** Builds a message without its content from `message_start` and the `message_delta` events. */
 import type { Message, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
-import { isNotNullish, isObject, isString } from "effect/Predicate"
+import { isNotNullish, isNullish, isObject, isString } from "effect/Predicate"
 import { isCount } from "../models/catalogue.ts"
 
 /** Merges the events. `model` is used until an event names the model. */
@@ -33,6 +33,26 @@ export const repeated = (start: Message, again: Message): Message => {
   note(message.usage, again.usage)
   return message
 }
+
+/**
+ * Whether the events count all tokens. A gateway that does not count sends no numbers, or zeros, although each prompt has
+ * tokens, and all content. Only a `message_delta` has the final count of the output.
+ */
+export const isCounted = (
+  start: Message | undefined,
+  changes: ReadonlyArray<RawMessageDeltaEvent>,
+  hasContent: boolean
+): boolean => {
+  const ends = changes.map(({ usage }) => usage)
+  const all = [start?.usage, ...ends]
+  return all.every((usage) => counts.every((key) => isNullish(usage?.[key]) || isCount(usage[key]))) &&
+    all.some((usage) => isCount(usage?.input_tokens)) &&
+    all.some((usage) => inputs.some((key) => Number(usage?.[key]) > 0)) &&
+    ends.some((usage) => isCount(usage?.output_tokens) && (usage.output_tokens > 0 || !hasContent))
+}
+
+const inputs = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"] as const
+const counts = [...inputs, "output_tokens"] as const
 
 /** Sets the fields that an event gives. A field that is null or missing keeps its earlier value. */
 const update = (message: object, news: object | undefined): void => {

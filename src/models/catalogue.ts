@@ -1,5 +1,5 @@
 /** The types of the model catalogue, and the cost of an answer. */
-import { isNotNullish, isNullish, isNumber, isObject, isString } from "effect/Predicate"
+import { hasProperty, isNotNullish, isNullish, isNumber, isObject, isString } from "effect/Predicate"
 
 /** US dollars per million tokens. */
 export interface Prices {
@@ -86,7 +86,7 @@ interface Tokens {
   readonly output_tokens: number
   readonly cache_creation_input_tokens: number | null
   readonly cache_read_input_tokens: number | null
-  readonly cache_creation: { readonly ephemeral_1h_input_tokens: unknown } | null
+  readonly cache_creation: object | null
 }
 
 /** The usage that the API sends. */
@@ -97,18 +97,33 @@ interface Usage extends Tokens {
   readonly speed: string | null
 }
 
-const usesTools = (tools: object | null | undefined): boolean =>
-  isNotNullish(tools) && Object.values(tools).some((uses) => isNumber(uses) && uses > 0)
+/** Whether a value may hold more than nothing. */
+const isSomething = (value: unknown): boolean => isNotNullish(value) && value !== 0
 
-/** Excludes `Infinity`, which JSON can carry as `1e999` and which would make every sum infinite. */
-export const isCount = (value: unknown): value is number => isNumber(value) && value >= 0 && value < Infinity
+const usesTools = (tools: unknown): boolean =>
+  isObject(tools) ? Object.values(tools).some(isSomething) : isSomething(tools)
+
+/** Excludes numbers such as `1e999`, which JSON can carry and which would make every sum infinite. */
+export const isCount = (value: unknown): value is number =>
+  isNumber(value) && value >= 0 && value <= Number.MAX_SAFE_INTEGER
+
+/** The tokens written to the cache, by the time for which they are stored. */
+const storedOf = (creation: unknown) => ({
+  minutes: countIn(creation, "ephemeral_5m_input_tokens"),
+  hour: countIn(creation, "ephemeral_1h_input_tokens")
+})
+
+const countIn = (counts: unknown, key: string): number => {
+  const count = hasProperty(counts, key) ? counts[key] : 0
+  return isCount(count) ? count : 0
+}
 
 /** The price of the tokens. */
 const dollars = (usage: Tokens, { cacheRead, cacheWrite, cacheWriteHour, input, long, output }: Prices): number => {
   const read = usage.cache_read_input_tokens ?? 0
-  const written = usage.cache_creation_input_tokens ?? 0
-  const hours = usage.cache_creation?.ephemeral_1h_input_tokens
-  const hour = isCount(hours) ? Math.min(written, hours) : 0
+  const { hour, minutes } = storedOf(usage.cache_creation)
+  // A gateway may leave out the sum.
+  const written = Math.max(usage.cache_creation_input_tokens ?? 0, minutes + hour)
   const perMillion = usage.input_tokens * input + usage.output_tokens * output + read * cacheRead +
     (written - hour) * cacheWrite + hour * cacheWriteHour
   const times = long !== undefined && usage.input_tokens + read + written > long.above ? long.times : 1
@@ -145,18 +160,18 @@ const separate = (
   if (type === "message") return 0
   if (type !== "compaction" && type !== "advisor_message") return undefined
   const price = type === "compaction" ? own ?? prices : own
-  return price === undefined || hasUnknown(iteration) ? undefined : dollars(tokensOf(iteration), price)
+  const isKnown = isCount(iteration["input_tokens"]) && isCount(iteration["output_tokens"]) && !hasUnknown(iteration)
+  return price === undefined || !isKnown ? undefined : dollars(tokensOf(iteration), price)
 }
 
 const tokensOf = (iteration: { readonly [key: PropertyKey]: unknown }): Tokens => {
-  const count = (key: string): number => isCount(iteration[key]) ? iteration[key] : 0
   const creation = iteration["cache_creation"]
   return {
-    input_tokens: count("input_tokens"),
-    output_tokens: count("output_tokens"),
-    cache_creation_input_tokens: count("cache_creation_input_tokens"),
-    cache_read_input_tokens: count("cache_read_input_tokens"),
-    cache_creation: isObject(creation) ? { ephemeral_1h_input_tokens: creation["ephemeral_1h_input_tokens"] } : null
+    input_tokens: countIn(iteration, "input_tokens"),
+    output_tokens: countIn(iteration, "output_tokens"),
+    cache_creation_input_tokens: countIn(iteration, "cache_creation_input_tokens"),
+    cache_read_input_tokens: countIn(iteration, "cache_read_input_tokens"),
+    cache_creation: isObject(creation) ? creation : null
   }
 }
 
@@ -173,8 +188,18 @@ const priced: ReadonlySet<string> = new Set([
   "cache_read_input_tokens"
 ])
 
-/** Whether the usage has tokens of a kind without a price. */
-const hasUnknown = (usage: object): boolean =>
-  Object.entries(usage).some(([key, value]) =>
-    key.endsWith("_tokens") && !priced.has(key) && value !== 0 && isNotNullish(value)
-  )
+const pricedStores: ReadonlySet<string> = new Set(["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"])
+
+/**
+ * Whether the usage has tokens of a kind without a price, a count that is not valid, or tokens that were written to the cache
+ * for an unknown time.
+ */
+const hasUnknown = (usage: object): boolean => {
+  const creation: unknown = Reflect.get(usage, "cache_creation")
+  const { hour, minutes } = storedOf(creation)
+  const stores = isObject(creation) ? Object.entries(creation) : isNullish(creation) ? [] : [["", creation] as const]
+  const isUnknown = (known: ReadonlySet<string>) => ([key, value]: readonly [string, unknown]): boolean =>
+    isSomething(value) && !(known.has(key) && isCount(value))
+  return countIn(usage, "cache_creation_input_tokens") > minutes + hour || stores.some(isUnknown(pricedStores)) ||
+    Object.entries(usage).filter(([key]) => key.endsWith("_tokens")).some(isUnknown(priced))
+}
