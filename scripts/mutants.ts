@@ -475,7 +475,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "wire: an error without a type is ignored",
     file: "src/wire/sse.ts",
-    find: " : hasProperty(value, \"error\") && isNotNullish(value.error)",
+    find: " : hasProperty(body, \"error\") && isNotNullish(body.error)",
     replace: " : false",
     test: "test/wire/gateways.test.ts"
   },
