@@ -683,6 +683,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "      all = [...all, a]\n",
     test: "test/testing/FakeClaude.test.ts"
   },
+  {
+    name: "continuations: a request for the rest that is refused loses the answer so far",
+    file: "src/policy/continueAnswer.ts",
+    find: "stillUnfinished(before, last)",
+    replace: "last",
+    test: "test/wire/substitutes.test.ts"
+  },
 
   // What is not known of a usage or an error is not guessed.
   {

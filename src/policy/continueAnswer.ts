@@ -10,19 +10,19 @@ import { retry } from "./attempts.ts"
 import * as CallState from "./callState.ts"
 import * as RetryState from "./retryState.ts"
 
-/** Asks for more pieces of an answer, until it is complete or the policy allows no more. */
+/** Asks for more pieces of an answer, until it is complete or the policy allows no more. `before`: the failure before a piece. */
 export const continueAnswer = <A, R>(
   call: CallState.CallState,
   error: ClaudeError,
   question: Continuation.Question<A, R>,
-  isPiece = false
+  before?: ClaudeError
 ): Effect.Effect<A, ClaudeError, R> => {
   const stopped = question.stopped()
   const next = nextOf(call, stopped)
   if (next === undefined || isString(next)) {
     const last = next === undefined ? error : History.copy(error, { detail: next })
     // A piece had its own retries, so its failure is final: the whole answer is not requested again.
-    return Effect.fail(isPiece ? RetryState.giveUp(call.retries, last) : last)
+    return Effect.fail(before === undefined ? last : RetryState.giveUp(call.retries, stillUnfinished(before, last)))
   }
   // `call.attempt` may belong to a parallel request, so the failure names the attempt of this answer.
   CallState.recordOnce(call, error, stopped?.reply.attempt)
@@ -41,9 +41,15 @@ export const continueAnswer = <A, R>(
   })
   return settleAsFailed(error).pipe(
     Effect.andThen(logged),
-    Effect.andThen(Effect.catch(piece, (error) => continueAnswer(call, error, question, true)))
+    Effect.andThen(Effect.catch(piece, (failed) => continueAnswer(call, failed, question, error)))
   )
 }
+
+/** The failure to report after a piece failed: if the request for it is refused, the question itself was not. */
+const stillUnfinished = (before: ClaudeError, error: ClaudeError): ClaudeError =>
+  error._tag === "InvalidRequest" || error._tag === "RequestTooLarge"
+    ? History.copy(before, { detail: `the answer could not be continued: ${error.message}` })
+    : error
 
 /** How to ask for the next piece; a sentence why, if that is impossible; `undefined` if the policy wants no next piece. */
 const nextOf = ({ policy, retries }: CallState.CallState, stopped: Continuation.Stopped | undefined) =>

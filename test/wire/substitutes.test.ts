@@ -1,6 +1,6 @@
 /** Fallback models and accounts that refuse what the first one takes, over real sockets on both wires. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Ref, Result, Schema, Stream } from "effect"
+import { Effect, Layer, Redacted, Ref, Result, Schema, Stream } from "effect"
 import { Anthropic, CallLog, Claude, type ClaudeError, Fallback, Policy, Retry } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
@@ -201,6 +201,32 @@ describe.each(wires)("%s", (_, wire) => {
           thinking: { type: "enabled", budget_tokens: 1024 }
         } as const
         assert.include(yield* warned(fallback, enabled), `claude-sonnet-4-6: ${changed}, thinking → left out`)
+      }
+    }))
+
+  it.live.each(
+    [
+      ["the rest of an answer", Faults.maxTokens("Half"), { truncated: { continue: 2 } }, "Truncated"],
+      ["a longer answer", Faults.maxTokens("Half"), { truncated: { raiseTo: 9000 } }, "Truncated"],
+      ["more of a paused turn", Faults.paused("Half"), { paused: { continue: 2 } }, "Truncated"],
+      ["an answer in place of none", Faults.emptyAnswer, { empty: { nudge: 1 } }, "EmptyAnswer"]
+    ] as const
+  )("keeps an unfinished answer if the request for %s is refused", ([, turn, policy, tag]) =>
+    Effect.gen(function*() {
+      for (const refusal of [invalid("This model does not support assistant message prefill"), Faults.tooLarge]) {
+        const { asked, result } = yield* play(
+          Claude.text("hi", { model: first }).pipe(Policy.apply({ ...policy, retry: Retry.standard })),
+          (index) => ({ [first]: index === 0 ? turn : refusal })
+        )
+        const error = yield* Effect.flip(Effect.fromResult(result))
+        assert.strictEqual(error._tag, tag)
+        assert.include(error.message, "the answer could not be continued")
+        if (error._tag === "Truncated") assert.strictEqual(error.text && Redacted.value(error.text), "Half")
+        assert.deepStrictEqual(error.history?.map(({ error }) => error), [
+          tag,
+          refusal === Faults.tooLarge ? "RequestTooLarge" : "InvalidRequest"
+        ])
+        assert.strictEqual(asked.length, 2)
       }
     }))
 
