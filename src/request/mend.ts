@@ -9,7 +9,7 @@ import type {
   ImageBlockParam,
   MessageParam
 } from "@anthropic-ai/sdk/resources/messages"
-import * as Arr from "effect/Array"
+import type * as Arr from "effect/Array"
 import { isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Params } from "../Message.ts"
@@ -128,13 +128,22 @@ const mendedData = (data: string, note: Note): string => {
 
 /** Moves the tool results of each turn of the user to its beginning. The API merges the messages of a turn. */
 const resultsFirst = (params: Params): Adapted | undefined => {
-  const { messages } = params
-  if (!Arr.isArrayNonEmpty(messages)) return undefined
-  const turns = Arr.groupWith(messages, (first, next) => first.role === "user" && next.role === "user")
+  const turns = turnsOf(params.messages)
   const ordered = turns.map(turnOf)
   return ordered.every((turn, i) => turn === turns[i])
     ? undefined
     : changed({ ...params, messages: ordered.flat() }, "tool results → before other content")
+}
+
+/** The messages, with those of one turn of the user together. `Arr.groupWith` would copy all later messages for each. */
+const turnsOf = (messages: ReadonlyArray<MessageParam>): ReadonlyArray<Arr.NonEmptyReadonlyArray<MessageParam>> => {
+  const turns: Array<Arr.NonEmptyArray<MessageParam>> = []
+  for (const message of messages) {
+    const turn = turns.at(-1)
+    if (turn?.[0].role === "user" && message.role === "user") turn.push(message)
+    else turns.push([message])
+  }
+  return turns
 }
 
 const turnOf = (turn: Arr.NonEmptyReadonlyArray<MessageParam>): ReadonlyArray<MessageParam> => {

@@ -270,6 +270,13 @@ describe("a request", () => {
     assert.isBelow((performance.now() - start) / 10, 25)
   })
 
+  it("of 40,000 messages is read in linear time", () => {
+    const messages = Array.from({ length: 40_000 }, (_, i) => i % 2 === 0 ? asked : { role: "assistant", content: "ok" })
+    const start = performance.now()
+    mend({ ...rest, messages } as Params)
+    assert.isBelow(performance.now() - start, 1000)
+  })
+
   it.effect.each<readonly [string, object, string, RegExp]>([
     [
       "a PDF in an image",
