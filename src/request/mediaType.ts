@@ -10,9 +10,9 @@ export const plainBase64 = (text: string): string => {
     : data
 }
 
-const dataUrl = /^data:[^,]{0,200};base64,/i
+const dataUrl = /^\s*data:[^,]{0,200};base64,/i
 
-const unusual = ["\n", "\r", " ", "-", "_"]
+const unusual = ["\n", "\r", "\t", " ", "-", "_"]
 
 const signatures: ReadonlyArray<readonly [type: string, start: RegExp]> = [
   ["image/png", /^\u0089PNG\r\n/],

@@ -137,6 +137,19 @@ const mended: ReadonlyArray<readonly [name: string, given: object, sent: object,
     /data → plain base64/
   ],
   [
+    "a data URL with space around it, and base64 with tabs",
+    {
+      messages: [
+        user(
+          image("image/png", `\n  data:image/png;base64,${png}\n`),
+          image("image/png", png.replace(/.{20}/g, "$&\n\t"))
+        )
+      ]
+    },
+    { messages: [user(image("image/png", png), image("image/png", png))] },
+    /data → plain base64/
+  ],
+  [
     "base64 with line breaks, and in the alphabet for URLs",
     {
       messages: [user(
