@@ -92,10 +92,11 @@ const rows: ReadonlyArray<Row> = [
 /**
  * How the API refuses the JSON schema of an answer, or the parameter for it. Sources:
  * github.com/anthropics/anthropic-sdk-python/issues/1185, github.com/TanStack/ai/issues/682,
- * github.com/mozilla/bugbug/pull/6234, platform.claude.com/docs/en/build-with-claude/structured-outputs.
+ * github.com/mozilla/bugbug/pull/6234, github.com/vercel/ai/issues/19988 (Bedrock, with words before the parameter),
+ * platform.claude.com/docs/en/build-with-claude/structured-outputs.
  */
 const schemaRefusals =
-  /compiled grammar is too large|schema is too complex|too many (optional )?parameters|^for '\w+' type\b|^output_config(\.format[\w.]*)?:/i
+  /compiled grammar is too large|schema is too complex|too many (optional )?parameters|^for '\w+' type\b|(^|errors?: )output_config(\.format[\w.]*)?:/i
 
 /** Whether the message of a 400 says that the API refuses the schema of an answer, which may then be put in the prompt. */
 export const refusesSchema = (words: string | undefined): boolean => words !== undefined && schemaRefusals.test(words)

@@ -40,7 +40,20 @@ const refusals: ReadonlyArray<readonly [report: string, message: string]> = [
     "output_config.format.schema: Invalid schema: Grammar compilation timed out."
   ],
   ["a keyword", "output_config.format.schema: For 'string' type, property 'pattern' is not supported"],
-  ["a gateway that does not know the parameter", "output_config.format: Extra inputs are not permitted"]
+  ["a gateway that does not know the parameter", "output_config.format: Extra inputs are not permitted"],
+  [
+    "Bedrock, github.com/vercel/ai/issues/19988",
+    "The model returned the following errors: output_config.format: Extra inputs are not permitted"
+  ],
+  [
+    "Vertex behind a gateway, github.com/Portkey-AI/gateway/issues/1570",
+    "vertex-ai error: output_config.format: Extra inputs are not permitted"
+  ],
+  [
+    "a gateway that quotes Bedrock, github.com/vectorize-io/hindsight/issues/3300",
+    "litellm.BadRequestError: BedrockException - {\"message\": \"The model returned the following errors: "
+    + "output_config.format: Extra inputs are not permitted\"}"
+  ]
 ]
 
 const refused = (message: string) => Faults.fails(400, "invalid_request_error", message)
