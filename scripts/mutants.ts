@@ -587,8 +587,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a value before a search is lost",
     file: "src/output/decode.ts",
-    find: "(error) => Effect.mapError(all, () => error)",
-    replace: "(error) => Effect.fail(error)",
+    find: ": lastFitting(codec, texts.slice(0, -1)))",
+    replace: ": Effect.succeedNone)",
     test: "test/wire/reports.test.ts"
   },
   {

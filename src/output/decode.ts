@@ -1,6 +1,7 @@
 /** Decodes an answer into a value, or into issues. */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -13,24 +14,54 @@ import { type Flaws, flawsOf, oneFlaw } from "./flaws.ts"
 import { exact } from "./plainJson.ts"
 
 /**
- * Decodes a complete answer: the text after the last tool block, or else the whole text, because Claude may give a value,
- * search, and then only confirm the value. Issues refer to the user's schema, if possible, and not to the API's form of it.
+ * Decodes a complete answer. Claude may give a value, search, correct the value, and then only confirm it: counts the last
+ * text between tool blocks that has a fitting value, or else the whole text, whose value may be in several parts. Issues
+ * refer to the user's schema, if possible, and not to the API's form of it.
  */
 export const decode = <A, RD>(
   output: Output<A, RD>,
   codec: Codec<A, RD>,
   reply: Reply
 ): Effect.Effect<A, MalformedOutput, RD> => {
-  const last = lastText(reply)
-  const all = decodeText(output, codec, reply, reply.text)
-  if (last === reply.text || last.trim() === "") return all
-  return Effect.catch(decodeText(output, codec, reply, last), (error) => Effect.mapError(all, () => error))
+  const texts = textsOf(reply)
+  const decodeIn = (text: string) => decodeText(output, codec, reply, text)
+  if (texts.length <= 1) return decodeIn(reply.text)
+  const lastWithJson = texts.findLast((text) => {
+    const found = Json.find(text)
+    return Result.isFailure(found) || found.success.length > 0
+  })
+  return Effect.flatMap(lastFitting(codec, texts), (value) =>
+    Option.isSome(value)
+      ? Effect.succeed(value.value)
+      : Effect.catch(decodeIn(reply.text), () => decodeIn(lastWithJson ?? reply.text)))
 }
 
-/** The text after the last block that is not a text block. */
-const lastText = ({ message: { content } }: Reply): string =>
-  content.slice(content.findLastIndex(({ type }) => type !== "text") + 1)
-    .map((block) => block.type === "text" ? block.text : "").join("")
+/** The texts between blocks of other types. */
+const textsOf = ({ message: { content } }: Reply): ReadonlyArray<string> => {
+  const texts = [""]
+  for (const block of content) {
+    if (block.type === "text") texts.push((texts.pop() ?? "") + block.text)
+    else texts.push("")
+  }
+  return texts.filter((text) => text.trim() !== "")
+}
+
+/** The value of the last text that has a fitting one. None if that text has two, or if a value after it is cut off. */
+const lastFitting = <A, RD>(
+  codec: Codec<A, RD>,
+  texts: ReadonlyArray<string>
+): Effect.Effect<Option.Option<A>, never, RD> => {
+  const last = texts.at(-1)
+  if (last === undefined) return Effect.succeedNone
+  return Result.match(Json.find(last), {
+    onFailure: () => Effect.succeedNone,
+    onSuccess: (values) =>
+      Effect.flatMap(fitting(codec, values), (found) =>
+        Arr.isReadonlyArrayNonEmpty(found)
+          ? Effect.succeed(found.length === 1 ? Option.some(found[0]) : Option.none())
+          : lastFitting(codec, texts.slice(0, -1)))
+  })
+}
 
 const decodeText = <A, RD>(
   { words }: Output<A, RD>,
@@ -58,24 +89,29 @@ const decodeText = <A, RD>(
 /** Bounds the work: an answer with more values fails. */
 const mostTried = 32
 
+/** The values that fit the schema. */
+const fitting = <A, RD>(
+  codec: Codec<A, RD>,
+  values: ReadonlyArray<unknown>
+): Effect.Effect<ReadonlyArray<A>, never, RD> =>
+  Effect.map(
+    Effect.forEach(
+      values.length > mostTried ? [] : values,
+      (value) => Effect.option(decodeValue(codec, value))
+    ),
+    Arr.getSomes
+  )
+
 /** Decodes the only value that fits the schema: another may be a footnote like `[1]`. Two fitting values are an error. */
 const decodeOneOf = <A, RD>(
   codec: Codec<A, RD>,
   values: ReadonlyArray<Exact.Parsed>,
   reply: Reply
 ): Effect.Effect<A, MalformedOutput, RD> =>
-  Effect.flatMap(
-    Effect.forEach(
-      values.length > mostTried ? [] : values,
-      (value) => Effect.option(decodeValue(codec, value))
-    ),
-    (decoded) => {
-      const [only, ...more] = Arr.getSomes(decoded)
-      return only === undefined || more.length > 0
-        ? Effect.fail(malformed(reply, oneFlaw(Json.notOne(values), "plain")))
-        : Effect.succeed(only)
-    }
-  )
+  Effect.flatMap(fitting(codec, values), (found) =>
+    Arr.isReadonlyArrayNonEmpty(found) && found.length === 1
+      ? Effect.succeed(found[0])
+      : Effect.fail(malformed(reply, oneFlaw(Json.notOne(values), "plain"))))
 
 /** Decodes a value. A number that JavaScript cannot hold is exact, or an issue. */
 export const decodeValue = <A, RD>(codec: Codec<A, RD>, parsed: Exact.Parsed): Effect.Effect<A, Flaws, RD> => {

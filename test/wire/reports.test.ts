@@ -398,6 +398,10 @@ describe.each(wires)("%s", (_, wire) => {
     ["before and after a search", ["{\"total\": 1}", "{\"total\": 2}"], 2],
     ["before a search, with a footnote after it", ["{\"total\": 1}", "As it says in [1]."], 1],
     ["before a search, with text after it", ["{\"total\": 1}", "That is what it says."], 1],
+    ["corrected after a search, with text after another", ["{\"total\": 1}", "{\"total\": 2}", "That is it."], 2],
+    ["corrected after a search, with a footnote after another", ["{\"total\": 1}", "{\"total\": 2}", "See [1]."], 2],
+    ["in two parts around a search", ["{\"total\":", " 1}", "That is it."], 1],
+    ["cut off after a search", ["{\"total\": 1}", "{\"total\": "], undefined],
     ["after a preamble with a footnote", ["As it says in [1], the value is {\"total\": 1}."], 1],
     ["after a preamble with an example", ["Like {\"name\": \"x\"}:\n```json\n{\"total\": 1}\n```"], 1],
     ["twice in one text", ["{\"total\": 1} or {\"total\": 2}"], undefined],
@@ -408,6 +412,15 @@ describe.each(wires)("%s", (_, wire) => {
       const { error, result } = yield* called(searching(...texts), Claude.object(Total, "How much?"))
       if (total === undefined) assert.strictEqual(error?._tag, "MalformedOutput")
       else assert.deepStrictEqual(result._tag === "Success" && result.success, { total })
+    }))
+
+  it.live("decode reports what is wrong with a value before a search", () =>
+    Effect.gen(function*() {
+      const { error } = yield* called(
+        searching("{\"total\": \"one\"}", "That is what it says."),
+        Claude.object(Total, "How much?")
+      )
+      assert.strictEqual(error?._tag === "MalformedOutput" && error.detail, "1 issue: total: Expected number")
     }))
 
   it.live.each([
