@@ -284,7 +284,10 @@ describe("a request", () => {
   })
 
   it("of 40,000 messages is read in linear time", () => {
-    const messages = Array.from({ length: 40_000 }, (_, i) => i % 2 === 0 ? asked : { role: "assistant", content: "ok" })
+    const messages = Array.from(
+      { length: 40_000 },
+      (_, i) => i % 2 === 0 ? asked : { role: "assistant", content: "ok" }
+    )
     const start = performance.now()
     mend({ ...rest, messages } as Params)
     assert.isBelow(performance.now() - start, 1000)
