@@ -87,7 +87,7 @@ export const json: Result.Result<Output<Schema.Json, never>, string> = Result.su
 const inWords = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output<A, RD>["words"] => {
   const codec = plain(schema)
   const { definitions, schema: top } = Schema.toJsonSchemaDocument(codec)
-  const jsonSchema = rooted(isEmpty(schema) ? nothing : top, definitions)
+  const jsonSchema = distinct(rooted(isEmpty(schema) ? nothing : top, definitions))
   return { codec, jsonSchema, instruction: inSchema(jsonSchema) }
 }
 

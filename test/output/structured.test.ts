@@ -171,6 +171,20 @@ describe("a request for a value", () => {
       }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ due: null })])))
   )
 
+  it.effect.each([Schema.String, Schema.NullOr(Schema.String), Schema.NullishOr(Schema.String)])(
+    "writes one null for an optional field in an instruction and a tool (%#)",
+    (field) =>
+      Effect.gen(function*() {
+        const schema = Schema.Struct({ due: Schema.optional(field) })
+        yield* Claude.object(schema, "read it", { form: "prompt" })
+        const [params] = yield* sent
+        const written = JSON.stringify({ due: { anyOf: [{ type: "string" }, { type: "null" }] } })
+        const [message] = params?.messages ?? []
+        assert.include(JSON.stringify(message), JSON.stringify(written).slice(1, -1))
+        assert.strictEqual(JSON.stringify(Tool.make("read", { input: schema }).input_schema.properties), written)
+      }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ due: null })])))
+  )
+
   it.effect("accepts only finite numbers, in the schema, the instruction and the issues", () =>
     Effect.gen(function*() {
       // @effect-diagnostics-next-line schemaNumber:off
