@@ -16,6 +16,7 @@ import type { ClaudeError } from "./ClaudeError.ts"
 import type * as Current from "./Current.ts"
 import * as Catalogue from "./models/catalogue.ts"
 import { Initial } from "./models/initial.ts"
+import { specified } from "./options.ts"
 import * as Runtime from "./runtime.ts"
 
 export type { Capabilities, Model, Prices } from "./models/catalogue.ts"
@@ -66,7 +67,11 @@ export const layer = (
   Layer.effect(
     Initial,
     Effect.map(Initial, (outer) => {
-      const added = models.map((model): Catalogue.Model => ({ ...unknown, ...outer.get(model.id), ...model }))
+      const added = models.map((model): Catalogue.Model => ({
+        ...unknown,
+        ...outer.get(model.id),
+        ...specified(model)
+      }))
       return Catalogue.byId([...outer.values(), ...added])
     })
   )

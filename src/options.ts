@@ -1,6 +1,7 @@
 /** Checks options when a policy or layer is built; the error says what to change. */
 import * as Duration from "effect/Duration"
-import { isObject } from "effect/Predicate"
+import { isNotUndefined, isObject } from "effect/Predicate"
+import * as Rec from "effect/Record"
 import { ClaudeError } from "./ClaudeError.ts"
 
 /** Throws a `RangeError`, because a policy is built before any effect runs. */
@@ -73,6 +74,12 @@ export const unknown = (where: string, value: object, fields: object): void => {
     }
   }
 }
+
+type Specified<A> = { [K in keyof A]: Exclude<A[K], undefined> }
+
+/** Removes fields that are undefined, as in `{ model: env.MODEL }`. Safe cast: no such field is left. */
+export const specified = <A extends object>(fields: A | undefined): Specified<A> =>
+  Rec.filter({ ...fields }, isNotUndefined) as Specified<A>
 
 /**
  * `V`, with a compile error for fields not in `Names`. Without such fields it is `V` itself: `V & {}` would let a type

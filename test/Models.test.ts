@@ -55,6 +55,8 @@ describe("the catalogue", () => {
     }).pipe(Effect.provide(knowing([]))))
 })
 
+const nothing = { capabilities: undefined, contextWindow: undefined, lifecycle: undefined, prices: undefined }
+
 describe("layer", () => {
   it.effect("overrides some fields of a model and keeps the others", () =>
     Effect.gen(function*() {
@@ -74,6 +76,24 @@ describe("layer", () => {
       })
       assert.lengthOf(yield* Models.all, Models.known.length + 1)
     }).pipe(Effect.provide(knowing([{ id: "my-model", contextWindow: 7 }]))))
+
+  it.effect("keeps the fields of a known model that are undefined", () =>
+    Effect.gen(function*() {
+      const before = yield* Effect.provide(one("claude-haiku-5-5"), knowing([]))
+      assert.deepStrictEqual(yield* one("claude-haiku-5-5"), { ...before, maxOutput: 1 })
+      assert.deepStrictEqual((yield* one("mine")).capabilities, {})
+      assert.strictEqual(yield* Claude.text("hi", { model: "mine" }).pipe(Policy.apply(Policy.standard)), "hello")
+    }).pipe(
+      Effect.provide(
+        knowing(
+          // The types forbid some of it, but untyped code may pass it.
+          ["claude-haiku-5-5", "mine"].map((
+            id
+          ) => ({ id, ...id === "mine" ? {} : { maxOutput: 1 }, ...nothing } as { readonly id: string })),
+          Faults.answer("hello")
+        )
+      )
+    ))
 
   it.effect("adds to the models of an outer layer", () =>
     Effect.gen(function*() {

@@ -4,8 +4,7 @@ import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
-import { hasProperty, isNotUndefined, isString } from "effect/Predicate"
-import * as Rec from "effect/Record"
+import { hasProperty, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as CallContext from "../callContext.ts"
 import { type ClaudeError, InvalidRequest, type MalformedOutput } from "../ClaudeError.ts"
@@ -13,6 +12,7 @@ import * as Current from "../Current.ts"
 import { warn } from "../emit.ts"
 import type { Options, Params, Prompt, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
+import { specified } from "../options.ts"
 import * as Runtime from "../runtime.ts"
 import { type Adapted, leftOut } from "./adaptation.ts"
 import * as Adapt from "./adaptToModel.ts"
@@ -134,12 +134,6 @@ const paramsOf = (
   const params = { max_tokens: defaultMaxTokens, model: usualModel, ...given, ...specified(options) }
   return substitute === undefined ? params : { ...params, model: substitute }
 }
-
-type Specified<A> = { [K in keyof A]: Exclude<A[K], undefined> }
-
-/** Removes fields that are undefined, as in `{ model: env.MODEL }`. Safe cast: no such field is left. */
-const specified = <A extends object>(fields: A | undefined): Specified<A> =>
-  Rec.filter({ ...fields }, isNotUndefined) as Specified<A>
 
 const isConversation = (prompt: Prompt): prompt is ReadonlyArray<MessageParam> => Array.isArray(prompt)
 
