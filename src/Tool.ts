@@ -45,12 +45,12 @@ export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): 
     Output.of(input),
     (why) => Refuse.refuse(`Tool ${name}: ${why}`)
   )
-  if (options.strict === true && Result.isFailure(output.held)) {
-    Refuse.refuse(`Tool ${name} is strict, but ${output.held.failure}: remove strict, or change the schema`)
+  if (options.strict === true && Result.isFailure(output.strict)) {
+    Refuse.refuse(`Tool ${name} is strict, but ${output.strict.failure}: remove strict, or change the schema`)
   }
   // The API does not enforce the schema of a tool that is not strict, so it need not be in the restricted form.
   const { codec, jsonSchema } = options.strict === true
-    ? Result.getOrElse(output.held, () => output.words)
+    ? Result.getOrElse(output.strict, () => output.words)
     : output.words
   if (jsonSchema["type"] !== "object") {
     return Refuse.refuse(`The input of tool ${name} must be an object: wrap its schema in a Schema.Struct`)

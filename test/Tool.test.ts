@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted, Result, Schema, Stream } from "effect"
-import { Claude, type ClaudeError, type Message, Policy, Tool } from "../src/index.ts"
+import { Effect, Layer, Redacted, Ref, Result, Schema, Stream } from "effect"
+import { CallLog, Claude, type ClaudeError, type Message, Policy, Tool } from "../src/index.ts"
 import * as Tools from "../src/output/toolInput.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 import { Tree } from "./support/tree.ts"
@@ -411,6 +411,25 @@ describe("make refuses", () => {
     if (typeof sentence === "string") assert.strictEqual(message, sentence)
     else assert.match(message, sentence)
   })
+
+  it.effect("no strict schema with more unions than the API takes today: a policy logs a warning", () =>
+    Effect.gen(function*() {
+      const fields = Array.from({ length: 17 }, (_, i) => [`field${i}`, Schema.NullOr(Schema.String)] as const)
+      const tool = Tool.make("fill", { input: Schema.Struct(Object.fromEntries(fields)), strict: true })
+      yield* ask(tool).pipe(Policy.apply(Policy.none))
+      assert.lengthOf(yield* sent, 1)
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      assert.match(JSON.stringify(events), /17 properties of more than one type: keep at most 16/)
+    }).pipe(
+      Effect.provide(
+        Layer.provideMerge(
+          FakeClaude.layer([
+            calls("fill", Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`field${i}`, null])))
+          ]),
+          CallLog.layerMemory
+        )
+      )
+    ))
 
   it.effect("no recursive schema below an object, if it is not strict", () =>
     Effect.gen(function*() {

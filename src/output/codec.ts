@@ -12,7 +12,7 @@ import { isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Form, Params } from "../Message.ts"
-import { distinct, refusal, rooted } from "./jsonSchema.ts"
+import { distinct, mostUnions, refusal, rooted } from "./jsonSchema.ts"
 import { plain } from "./plainJson.ts"
 
 /** The two forms of a structured answer. */
@@ -21,6 +21,8 @@ export interface Output<A, RD> {
   readonly words: Held<A, RD> & { readonly instruction: string }
   /** Requested by a schema that the API enforces, or the reason why the API would refuse that schema. */
   readonly held: Result.Result<Held<A, RD>, string>
+  /** The same for a strict tool, which has no other form: however many unions the schema has, because that limit may rise. */
+  readonly strict: Result.Result<Held<A, RD>, string>
   /** The models for which the API refused the schema, for example as too large: they are asked by an instruction. */
   readonly refusedFor: Set<string>
 }
@@ -42,7 +44,15 @@ export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.R
       try: () => inWords(schema),
       catch: (reason) => `the schema has no JSON form: ${String(reason)}`
     }),
-    (words): Output<A, RD> => ({ words, held: held(schema), refusedFor: new Set() })
+    (words): Output<A, RD> => {
+      const strict = strictly(schema)
+      return {
+        words,
+        held: Result.flatMap(strict, (form) => accepted(form, mostUnions)),
+        strict,
+        refusedFor: new Set()
+      }
+    }
   )
   outputs.set(schema, output)
   return output
@@ -73,6 +83,7 @@ export const choice = <C extends ReadonlyArray<string>>(
   return Result.succeed({
     words: { ...written, instruction: inSchema(jsonSchema) },
     held: Result.succeed(written),
+    strict: Result.succeed(written),
     refusedFor: new Set()
   })
 }
@@ -81,6 +92,7 @@ export const choice = <C extends ReadonlyArray<string>>(
 export const json: Result.Result<Output<Schema.Json, never>, string> = Result.succeed({
   words: { codec: Schema.Json, jsonSchema: {}, instruction: "Answer with one JSON value, and nothing else." },
   held: Result.fail("every JSON value is accepted"),
+  strict: Result.fail("every JSON value is accepted"),
   refusedFor: new Set()
 })
 
@@ -95,7 +107,7 @@ const inWords = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output<A, 
 export const inSchema = (schema: object): string =>
   `Answer with one JSON value that matches this JSON Schema, and nothing else:\n${JSON.stringify(schema)}`
 
-const held = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result<Held<A, RD>, string> =>
+const strictly = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result<Held<A, RD>, string> =>
   Result.flatMap(
     Result.try({
       try: () => AnthropicStructuredOutput.toCodecAnthropic(plain(schema)),
@@ -106,10 +118,15 @@ const held = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result
     }),
     ({ codec, jsonSchema: { $defs, ...top } }) => {
       const jsonSchema = distinct(rooted(isEmpty(schema) ? nothing : top, isObject($defs) ? $defs : {}))
-      const because = refusal(jsonSchema)
-      return because === undefined ? Result.succeed({ codec, jsonSchema }) : Result.fail(because)
+      return accepted({ codec, jsonSchema }, Infinity)
     }
   )
+
+/** Fails if the API would refuse the schema, or if it has more than so many unions. */
+const accepted = <A, RD>(form: Held<A, RD>, most: number): Result.Result<Held<A, RD>, string> => {
+  const because = refusal(form.jsonSchema, most)
+  return because === undefined ? Result.succeed(form) : Result.fail(because)
+}
 
 /** A struct without fields: in TypeScript it accepts anything but null, but its author means an object. */
 const isEmpty = ({ ast }: Schema.Constraint): boolean =>

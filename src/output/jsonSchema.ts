@@ -45,10 +45,10 @@ const nameOf = ({ $ref }: { readonly $ref?: unknown }): string | undefined =>
     : undefined
 
 /** The most unions in one request. Source: API docs, structured outputs. */
-const mostUnions = 16
+export const mostUnions = 16
 
-/** Why the API would refuse a schema; undefined if it accepts it. */
-export const refusal = (schema: JsonSchema.JsonSchema): string | undefined => {
+/** Why the API would refuse a schema; undefined if it accepts it. `most`: the most unions. */
+export const refusal = (schema: JsonSchema.JsonSchema, most: number): string | undefined => {
   let unions = 0
   let open = false
   const visit = (node: unknown): void => {
@@ -63,7 +63,7 @@ export const refusal = (schema: JsonSchema.JsonSchema): string | undefined => {
   visit(schema)
   return open
     ? "a part of the schema has no type, which the API does not take"
-    : unions > mostUnions
-    ? `the schema has ${unions} unions and optional fields, and the API takes ${mostUnions}`
+    : unions > most
+    ? `the schema has ${unions} unions and optional fields, and the API takes ${most}`
     : undefined
 }
