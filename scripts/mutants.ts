@@ -579,7 +579,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "a tool may have a property that the API refuses",
-    file: "src/Tool.ts",
+    file: "src/request/rules/tools.ts",
     find: ".find((key) => !propertyName.test(key))",
     replace: ".find((key) => !propertyName.test(key) && key === \"?\")",
     test: "test/Tool.test.ts"

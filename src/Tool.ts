@@ -14,6 +14,7 @@ import type { Reply } from "./Message.ts"
 import * as Refuse from "./options.ts"
 import * as Output from "./output/codec.ts"
 import * as Tools from "./output/toolInput.ts"
+import { combinedBy, oddProperty } from "./request/rules/tools.ts"
 
 /** A tool whose input is an `A`. */
 export interface Tool<A> extends SdkTool {
@@ -36,9 +37,6 @@ export interface Options<A, I> extends Omit<SdkTool, "name" | "input_schema"> {
   readonly input: Schema.ConstraintCodec<A, I>
 }
 
-/** Source: API, `tools.0.custom.input_schema.properties: Property keys should match pattern …`. */
-const propertyName = /^[a-zA-Z0-9_.-]{1,64}$/
-
 /** Makes a tool. Throws a `RangeError` if the input is not an object, or if the API would refuse the schema. */
 export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): Tool<A> => {
   const output = Result.getOrElse(
@@ -55,11 +53,11 @@ export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): 
   if (jsonSchema["type"] !== "object") {
     return Refuse.refuse(`The input of tool ${name} must be an object: wrap its schema in a Schema.Struct`)
   }
-  const combined = ["anyOf", "oneOf", "allOf"].find((key) => key in jsonSchema)
+  const combined = combinedBy(jsonSchema)
   if (combined !== undefined) {
     return Refuse.refuse(`The API refuses ${combined} as the input of tool ${name}: wrap its schema in a Schema.Struct`)
   }
-  const odd = Object.keys(jsonSchema["properties"] ?? {}).find((key) => !propertyName.test(key))
+  const odd = oddProperty(jsonSchema)
   if (odd !== undefined) {
     return Refuse.refuse(
       `The API refuses the property ${JSON.stringify(odd)} of tool ${name}: `

@@ -56,7 +56,7 @@ const mended: ReadonlyArray<readonly [name: string, given: object, sent: object,
       tools: [{
         name: "look",
         description: "😀\ud83d",
-        input_schema: { type: "object", properties: { "\ud83d": {} } }
+        input_schema: { type: "object", properties: { a: { properties: { "\ud83d": {} } } } }
       }],
       messages: [
         user(text("a\ud83db")),
@@ -71,7 +71,7 @@ const mended: ReadonlyArray<readonly [name: string, given: object, sent: object,
       tools: [{
         name: "look",
         description: "😀\ufffd",
-        input_schema: { type: "object", properties: { "\ufffd": {} } }
+        input_schema: { type: "object", properties: { a: { properties: { "\ufffd": {} } } } }
       }],
       messages: [
         user(text("a\ufffdb")),

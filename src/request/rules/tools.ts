@@ -36,6 +36,39 @@ const schemaOf = ({ input_schema: schema }: Given): Issues =>
     ? none
     : issue(["type"], `the type of an input_schema is ${show(schema.type)}: it must be "object"`)
 
+/** Source: API, `tools.0.custom.input_schema.properties: Property keys should match pattern …`. */
+const propertyName = /^[a-zA-Z0-9_.-]{1,64}$/
+
+/** A keyword at the root of an `input_schema` that the API refuses. */
+export const combinedBy = (schema: object): string | undefined =>
+  ["anyOf", "oneOf", "allOf"].find((key) => key in schema)
+
+/** A property of an `input_schema` whose name the API refuses. */
+export const oddProperty = (schema: object): string | undefined => {
+  const properties = field(schema, "properties")
+  return isObject(properties) ? Object.keys(properties).find((key) => !propertyName.test(key)) : undefined
+}
+
+const roots = ({ tools }: Given): Issues =>
+  each(tools, (tool) => isObject(tool) && isCustom(tool) ? at("input_schema", rootOf(tool.input_schema)) : none)
+
+const rootOf = (schema: unknown): Issues => {
+  if (!isObject(schema)) return none
+  const combined = combinedBy(schema)
+  const odd = oddProperty(schema)
+  return both(
+    combined === undefined
+      ? none
+      : issue([combined], `the root of an input_schema has ${combined}: move it into a property`),
+    odd === undefined
+      ? none
+      : issue(
+        ["properties"],
+        `a property of an input_schema is ${show(odd)}: use 1 to 64 letters, digits, "_", "." and "-"`
+      )
+  )
+}
+
 const unique = ({ tools }: Given): Issues => {
   if (!Array.isArray(tools)) return none
   const names = new Set<unknown>()
@@ -106,6 +139,12 @@ export const toolLimits: ReadonlyArray<Rule> = [
     name: "tool names are spelt right",
     source: "API: `tools.0.custom.name: String should match pattern …`",
     check: (given) => at("tools", names(given))
+  },
+  {
+    name: "the root of an input_schema",
+    source: "API: `input_schema does not support oneOf, allOf, or anyOf at the top level`, `Property keys should match "
+      + "pattern …`, github.com/home-assistant/core/issues/181282",
+    check: (given) => at("tools", roots(given))
   },
   {
     name: "at most 20 tools are strict",

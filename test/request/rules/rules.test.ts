@@ -473,6 +473,20 @@ const limited: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "tools",
     /^the strict schemas have 17 properties of more than one type: keep at most 16$/
   ],
+  ...["anyOf", "oneOf", "allOf"].map((key) =>
+    [
+      `a tool with ${key} at the root of its schema`,
+      request({ tools: [{ name: "t", input_schema: { type: "object", [key]: [{ required: ["a"] }] } }] }),
+      `tools.0.input_schema.${key}`,
+      new RegExp(`^the root of an input_schema has ${key}: move it into a property$`)
+    ] as const
+  ),
+  [
+    "a tool with a property of an odd name",
+    request({ tools: [{ name: "t", input_schema: { type: "object", properties: { a: {}, "filter[id]": {} } } }] }),
+    "tools.0.input_schema.properties",
+    /^a property of an input_schema is "filter\[id\]": use 1 to 64 letters, digits, "_", "\." and "-"$/
+  ],
   [
     "more than 32 MB",
     asking({ ...text, text: "a".repeat(33 * mebibyte) }),
