@@ -92,7 +92,7 @@ const mostTried = 32
 /** The values that fit the schema. */
 const fitting = <A, RD>(
   codec: Codec<A, RD>,
-  values: ReadonlyArray<unknown>
+  values: ReadonlyArray<Exact.Parsed>
 ): Effect.Effect<ReadonlyArray<A>, never, RD> =>
   Effect.map(
     Effect.forEach(
