@@ -341,9 +341,16 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a stream loses the words in content_block_start",
     file: "src/answer/accumulator.ts",
-    find: "const events = toDeltas(arrived)",
-    replace: "const events = arrived",
+    find: "toDeltas(arrived).filter",
+    replace: "arrived.filter",
     test: "test/wire/blocks.test.ts"
+  },
+  {
+    name: "an empty event that does not fit breaks the answer off",
+    file: "src/answer/accumulator.ts",
+    find: "problem !== undefined && !Draft.isEmpty(event)",
+    replace: "problem !== undefined",
+    test: "test/wire/gateways.test.ts"
   },
   {
     name: "a block that was not understood is presented as whole",
@@ -454,15 +461,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "wire: an event without content breaks an answer off",
     file: "src/wire/sse.ts",
-    find: "return value === undefined ? data.trimStart().startsWith(\"{\") : hasProperty(value, \"type\")",
+    find: "return value === undefined ? data.trimStart().startsWith(\"{\") : hasAnyType(value)",
     replace: "return true",
     test: "test/wire/gateways.test.ts"
   },
   {
     name: "wire: an event with only a name breaks an answer off",
     file: "src/wire/sse.ts",
-    find: "  if (data.trim() === \"\") return false\n",
-    replace: "",
+    find: "name === \"ping\" || data.trim() === \"\"",
+    replace: "name === \"ping\"",
     test: "test/wire/frames.test.ts"
   },
   {

@@ -106,7 +106,7 @@ const textOf = (values: ReadonlyArray<unknown>): string => {
     }
     const before = blocks.get(index)
     const isText = property(value, "type") === "content_block_delta" && property(delta, "type") === "text_delta"
-    if (before !== undefined && isText) blocks.set(index, before + String(property(delta, "text")))
+    if (before !== undefined && isText) blocks.set(index, before + String(property(delta, "text") ?? ""))
   }
   return [...blocks.values()].join("")
 }

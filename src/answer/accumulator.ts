@@ -49,7 +49,7 @@ export const connected = (self: Accumulator, { rateLimits, requestId }: Message.
 
 /**
  * Adds events up to the end of the message, or up to an event that contradicts earlier ones. Returns the added events, with
- * the content of every text and thinking in deltas.
+ * the content of every text and thinking in deltas. An event that contradicts and is empty is left out.
  */
 export const take = (
   self: Accumulator,
@@ -57,17 +57,15 @@ export const take = (
   at: number
 ): ReadonlyArray<Message.WireEvent> => {
   const { draft } = self
-  const events = toDeltas(arrived)
-  let taken = 0
-  for (const event of events) {
-    self.contradiction = draft.add(event)
-    if (self.contradiction !== undefined) break
-    taken++
-    if (draft.ended()) break
-  }
+  const taken = toDeltas(arrived).filter((event) => {
+    if (self.contradiction !== undefined || draft.ended()) return false
+    const problem = draft.add(event)
+    if (problem !== undefined && !Draft.isEmpty(event)) self.contradiction = problem
+    return problem === undefined
+  })
   if (draft.begun()) self.firstAt ??= at
   if (draft.ended()) self.endAt = at
-  return taken === events.length ? events : events.slice(0, taken)
+  return taken
 }
 
 /** Builds the reply from the events so far. */

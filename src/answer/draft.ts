@@ -6,7 +6,7 @@
  * misplaced text is worse than an error.
  */
 import type { Message as SdkMessage, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
-import { isNumber, isObject, isString } from "effect/Predicate"
+import { isNullish, isNumber, isObject, isString } from "effect/Predicate"
 import type { WrittenUse } from "../ClaudeError.ts"
 import type { WireEvent } from "../Message.ts"
 import * as Block from "./block.ts"
@@ -176,6 +176,24 @@ class Drafting implements Draft {
   open(index: unknown): Block.Block | undefined {
     const block = isNumber(index) ? this.blocks[index] : undefined
     return block?.stopped === false ? block : undefined
+  }
+}
+
+/**
+ * Whether an event holds nothing that would be lost without it. Gateways repeat the end of a block, and send deltas without
+ * content between blocks. The SDK ignores both.
+ */
+export const isEmpty = (event: WireEvent): boolean => {
+  switch (event.type) {
+    case "message_start":
+      return isNullish(event.message)
+    case "content_block_start":
+      return isNullish(event.content_block)
+    case "content_block_delta":
+      return isNullish(event.delta) || isObject(event.delta) &&
+          Object.entries(event.delta).every(([key, value]) => key === "type" || isNullish(value) || value === "")
+    default:
+      return event.type === "content_block_stop"
   }
 }
 

@@ -136,12 +136,14 @@ export const isErrorBody = (value: unknown): boolean => {
 /** The names of the events that make a message. */
 const isOfMessage = /^(message|content_block)_/
 
+const hasAnyType = (value: unknown): boolean => hasProperty(value, "type") && isNotNullish(value.type)
+
 const isRecord = (value: unknown): value is object => isObject(value) && !Array.isArray(value)
 
 /** Whether an event without a type may be a part of the answer. Others keep the connection alive: `{}`, `[]`, a time. */
 const mayHoldContent = (name: string, data: string, value: unknown): boolean => {
-  if (data.trim() === "") return false
+  if (name === "ping" || data.trim() === "") return false
   if (isOfMessage.test(name)) return true
-  if (Array.isArray(value)) return value.some((item) => hasProperty(item, "type"))
-  return value === undefined ? data.trimStart().startsWith("{") : hasProperty(value, "type")
+  if (Array.isArray(value)) return value.some(hasAnyType)
+  return value === undefined ? data.trimStart().startsWith("{") : hasAnyType(value)
 }

@@ -73,13 +73,33 @@ describe.each(wires)("%s", (_, wire) => {
     ["a number", "data: 7\n\n"],
     ["an unknown event without JSON", "event: heartbeat\ndata: 12:00:01\n\n"],
     ["a comment", ": keep-alive\n\n"],
-    ["a name without data", "event: content_block_delta\ndata: \n\n"]
+    ["a name without data", "event: content_block_delta\ndata: \n\n"],
+    ["a ping that is half JSON", "event: ping\ndata: {\n\n"],
+    ["an event whose type is null", frame(undefined, { type: null })],
+    ["a named delta with an empty object", "event: content_block_delta\ndata: {}\n\n"],
+    ["a delta of null", event("content_block_delta", { index: 0, delta: null })],
+    // github.com/BerriAI/litellm/pull/33315
+    ["an empty delta", event("content_block_delta", { index: 0, delta: {} })],
+    ["a text of null", event("content_block_delta", { index: 0, delta: { type: "text_delta", text: null } })],
+    // github.com/agentgateway/agentgateway/issues/2147
+    ["an empty text", event("content_block_delta", { index: 0, delta: { type: "text_delta", text: "" } })],
+    ["an empty thinking", event("content_block_delta", { index: 0, delta: { type: "thinking_delta", thinking: "" } })]
   ]
 
   it.live.each(frames)(
     "%s between the events of an answer is ignored",
     ([, frame]) => answers(stream([frame, ...begun, frame, ...last.flatMap((one) => [frame, one])]))
   )
+
+  it.live("a repeated end of a block reaches no reader: github.com/BerriAI/litellm/issues/37273, github.com/maximhq/bifrost/issues/2293", () =>
+    Effect.gen(function*() {
+      const [blockStop = ""] = last
+      const turn = stream([...begun, blockStop, ...last])
+      yield* answers(turn)
+      const { error, value } = yield* called([turn], Stream.runCollect(Claude.events("hi")))
+      const stops = value?.filter(({ type }) => type === "content_block_stop")
+      assert.strictEqual(stops?.length, 1, String(error))
+    }))
 
   // ---------------------------------------------------------------------------
   // [DONE] in place of message_stop: github.com/huggingface/tau/issues/692
