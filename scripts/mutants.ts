@@ -346,6 +346,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/wire/blocks.test.ts"
   },
   {
+    name: "a status in the body of an error is not read",
+    file: "src/wire/classify.ts",
+    find: "status === undefined || status < 300 ? said.status : status",
+    replace: "status",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
     name: "an empty event that does not fit breaks the answer off",
     file: "src/answer/accumulator.ts",
     find: "problem !== undefined && !Draft.isEmpty(event)",

@@ -29,8 +29,11 @@ export interface Context {
 /** Classifies `failure`: an error of the SDK or of `fetch`, an SSE error event (`{ error: body }`), or any other value. */
 export const classify = (failure: unknown, context: Context): ClaudeError.ClaudeError => {
   const header = headersOf(failure)
-  const { body, errorCode, type, words } = saidBy(property(failure, "error"))
+  const said = saidBy(property(failure, "error"))
+  const { body, errorCode, type, words } = said
   const status = number(property(failure, "status"))
+  // A gateway that has begun its response can tell the status only in the body.
+  const told = status === undefined || status < 300 ? said.status : status
   const limits = rateLimitsOf(header)
   const common = {
     model: context.model,
@@ -50,9 +53,9 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     return new ClaudeError.Unreachable({ ...common, detail, code: `PROXY_${proxy}`, cause: failure })
   }
   const tag = Codes.ofCode(errorCode) ?? Codes.ofCode(type)
-    ?? Words.tagOf(words ?? (body === undefined ? unnumbered(plain(failure)) : undefined), status, type)
-    ?? Codes.ofType(type)
-    ?? (status === undefined ? undefined : Codes.ofStatus(status))
+    ?? Words.tagOf(words ?? (body === undefined ? unnumbered(plain(failure)) : undefined), told, type)
+    ?? Codes.ofType(type) ?? Codes.ofType(errorCode)
+    ?? (told === undefined ? undefined : Codes.ofStatus(told))
     ?? (type === undefined ? undefined : type === "invalid_request_error" ? "InvalidRequest" : "ServerFault")
     // There is an error body, but it has no type.
     ?? (property(failure, "error") == null ? undefined : "UnexpectedResponse")

@@ -47,10 +47,11 @@ const byCode: Readonly<Record<string, Answered>> = {
   // Gateways with OpenAI's API: platform.openai.com/docs/guides/error-codes, docs.litellm.ai/docs/proxy/users.
   insufficient_quota: "SpendLimitReached",
   budget_exceeded: "SpendLimitReached",
-  billing_hard_limit_reached: "SpendLimitReached"
+  billing_hard_limit_reached: "SpendLimitReached",
+  context_length_exceeded: "ContextWindowExceeded"
 }
 
-/** `invalid_request_error` is missing, because the API uses it with several statuses. */
+/** Types, and codes of gateways. `invalid_request_error` is missing, because the API uses it with several statuses. */
 const byType: Readonly<Record<string, Answered>> = {
   authentication_error: "AuthenticationFailed",
   billing_error: "SpendLimitReached",
@@ -60,7 +61,16 @@ const byType: Readonly<Record<string, Answered>> = {
   rate_limit_error: "RateLimited",
   timeout_error: "ServerFault",
   api_error: "ServerFault",
-  overloaded_error: "Overloaded"
+  overloaded_error: "Overloaded",
+  // Gateways with OpenAI's API.
+  invalid_api_key: "AuthenticationFailed",
+  rate_limit_exceeded: "RateLimited",
+  server_error: "ServerFault",
+  // Bedrock: docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelWithResponseStream.html
+  AccessDeniedException: "PermissionDenied",
+  ResourceNotFoundException: "ResourceNotFound",
+  ThrottlingException: "RateLimited",
+  ValidationException: "InvalidRequest"
 }
 
 /** A 409 is a conflict that a retry may resolve. Permanent conflicts have their own codes (`byCode`). */
@@ -72,6 +82,8 @@ const byStatus: Readonly<Record<number, Answered>> = {
   408: "ServerFault",
   409: "ServerFault",
   413: "RequestTooLarge",
+  // Bedrock: the model failed.
+  424: "ServerFault",
   429: "RateLimited",
   499: "ServerFault",
   529: "Overloaded"
@@ -82,7 +94,9 @@ export const ofStatus = (status: number): Answered =>
 
 export const ofCode = (code: string | undefined): Answered | undefined => entry(byCode, code)
 
-export const ofType = (type: string | undefined): Answered | undefined => entry(byType, type)
+/** AWS writes the name of an exception in either case, and may put a namespace before it. */
+export const ofType = (type: string | undefined): Answered | undefined =>
+  entry(byType, type?.replace(/^.*#/, "").replace(/^[a-z](?=\w*Exception$)/, (first) => first.toUpperCase()))
 
 /** Ignores inherited keys such as `constructor`. */
 const entry = (table: Readonly<Record<string, Answered>>, key: string | undefined): Answered | undefined =>

@@ -11,8 +11,13 @@ export const string = (value: unknown): string | undefined => isString(value) ? 
 export const number = (value: unknown): number | undefined => isNumber(value) ? value : undefined
 
 /** The message of a failure, cut to 200 characters for the log: a proxy may send a whole page. */
-export const plain = (failure: unknown): string | undefined =>
-  string(property(failure, "message"))?.replaceAll(/\s+/g, " ").slice(0, 200)
+export const plain = (failure: unknown): string | undefined => {
+  const words = string(property(failure, "message"))
+  return words && (titleOf(words) ?? words).replaceAll(/\s+/g, " ").slice(0, 200)
+}
+
+/** The title of a page, which says what went wrong. */
+export const titleOf = (page: string): string | undefined => /<title[^<>]*>\s*([^<]+)/i.exec(page)?.[1]?.trim()
 
 export const headersOf = (failure: unknown): HeaderOf => {
   const headers = property(failure, "headers")
@@ -22,35 +27,66 @@ export const headersOf = (failure: unknown): HeaderOf => {
     : () => undefined
 }
 
+/** What an error body says. */
+interface Said {
+  readonly body: unknown
+  readonly type: string | undefined
+  readonly errorCode: string | undefined
+  /** The status that the body names: some gateways send it with the status 200. */
+  readonly status: number | undefined
+  readonly words: string | undefined
+}
+
 /**
  * Reads type, code and message from an error body: `{ error: { type, message } }`, the same without the outer `error`, the
- * first item of a list of these, or the fields of a gateway: `detail` (LiteLLM), `errors` (Cloudflare), `Message` (AWS),
- * `metadata.raw` (OpenRouter: the provider's error as text).
+ * first item of a list of these, or the fields of a gateway: `detail` (LiteLLM, FastAPI), `errors` (Cloudflare), `Message`
+ * and `__type` (AWS), `msg` (Z.ai), `title` (RFC 9457), `metadata.raw` (OpenRouter: the provider's error as text). An error
+ * inside of the error, also as text, is the original one.
  */
-export const saidBy = (sent: unknown) => {
+export const saidBy = (sent: unknown, depth = 0): Said => {
   const body = first(sent)
   const inner = first(property(body, "error") ?? property(body, "errors") ?? property(body, "detail"))
   const fields = isObject(inner) ? inner : body
-  const type = string(property(fields, "type"))
-  const raw = string(property(property(fields, "metadata"), "raw"))
-  const words = string(property(fields, "message")) ?? string(property(fields, "Message")) ?? string(inner)
-    ?? string(property(fields, "error")) ?? string(body)
-  return {
+  const words = [
+    ...["message", "Message", "msg", "error_description"].map((key) => property(fields, key)),
+    inner,
+    property(fields, "error"),
+    property(fields, "title"),
+    body
+  ].map(string).find((words) => words !== undefined && words.trim() !== "")
+  const type = string(property(fields, "type")) ?? string(property(fields, "__type"))
+    ?? (words !== undefined && /^\w+Exception$/.test(words) ? words : undefined)
+  const said: Said = {
     body,
     type: type === "error" ? undefined : type,
     errorCode: string(property(property(fields, "details"), "error_code")) ?? named(property(fields, "code")),
-    words: raw === undefined ? words : saidInside(raw) ?? words
+    status: [fields, body].flatMap((from) => statusKeys.map((key) => property(from, key))).map(failed).find(isNumber),
+    words
   }
+  const raw = property(property(fields, "metadata"), "raw")
+  const embedded = [raw, fields === body ? undefined : property(fields, "error"), property(fields, "message"), words]
+    .map((value) => isString(value) ? parsed(value) : value).find(isObject)
+  const origin = embedded === undefined || depth === 3 ? undefined : saidBy(embedded, depth + 1)
+  return origin?.words === undefined
+    ? { ...said, words: string(raw) ?? words }
+    : {
+      ...said,
+      type: origin.type ?? said.type,
+      errorCode: origin.errorCode ?? said.errorCode,
+      status: origin.status ?? said.status,
+      words: origin.words
+    }
 }
 
 const first = (value: unknown): unknown => Array.isArray(value) ? value[0] : value
 
-/** The message inside an error that was embedded in another one as text. */
-const saidInside = (raw: string): string | undefined => {
-  const inner = Result.try((): unknown => JSON.parse(raw))
-  const error = Result.isSuccess(inner) ? first(property(first(inner.success), "error")) : undefined
-  return string(property(error, "message")) ?? (Result.isFailure(inner) ? raw : undefined)
-}
+const statusKeys = ["status", "code", "status_code", "statusCode"]
+
+/** Reads the status of a failure. Other numbers are codes of the gateway's own. */
+const failed = (status: unknown): number | undefined =>
+  /^[45]\d\d$/.test(`${isString(status) || isNumber(status) ? status : ""}`) ? Number(status) : undefined
+
+const parsed = (text: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(text)))
 
 /** Accepts only a code that is a word: some gateways put the status there, or "None". */
 const named = (code: unknown): string | undefined =>

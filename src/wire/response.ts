@@ -6,7 +6,7 @@ import * as ClaudeError from "../ClaudeError.ts"
 import type { Connection, WireItem } from "../Message.ts"
 import { classify } from "./classify.ts"
 import { type HeaderOf, rateLimitsOf } from "./headers.ts"
-import { saidBy } from "./readFailure.ts"
+import { saidBy, titleOf } from "./readFailure.ts"
 import * as Sse from "./sse.ts"
 
 /** A response whose headers have arrived. */
@@ -47,10 +47,10 @@ export const connect = (
   /** The error of a body that is no event stream: the one that it says, if it is JSON. */
   const other = (body: string): ClaudeError.ClaudeError => {
     const said = Result.getOrUndefined(Result.try((): unknown => JSON.parse(body)))
-    if (Sse.isErrorBody(said)) {
+    const { status: told, words = titleOf(body) } = saidBy(said)
+    if (Sse.isErrorBody(said) || told !== undefined) {
       return classify({ error: said, status, headers: { get: header } }, { model, requestId, now })
     }
-    const words = saidBy(said).words
     const what = isOtherType
       ? `its content type is ${type}, not an event stream: look for a proxy or a gateway in between`
       : "it is not an event stream: look for a proxy or a gateway in between"
@@ -83,8 +83,10 @@ export const connect = (
   return Effect.succeed({ requestId, mayEndEarly: mayEndEarly === true, rateLimits: rateLimitsOf(header), read })
 }
 
-/** The first byte that is no white space. */
-const firstByte = (chunk: Uint8Array): number | undefined => chunk.find((byte) => byte > 0x20)
+/** The first byte that is no white space, and not of a byte order mark. */
+const firstByte = (chunk: Uint8Array): number | undefined => chunk.find((byte) => byte > 0x20 && !mark.has(byte))
+
+const mark: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf])
 
 /** With these, JSON and pages begin, and no line of an event stream that means anything: `{`, `[`, `"`, `<`. */
 const notOfStream: ReadonlySet<number> = new Set([0x7b, 0x5b, 0x22, 0x3c])

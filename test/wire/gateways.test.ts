@@ -176,6 +176,109 @@ describe.each(wires)("%s", (_, wire) => {
       assert.include(error?.message, "No capacity in eu-west")
     }))
 
+  const words = "No capacity in eu-west"
+  const titled = `<!DOCTYPE html>\n${
+    "<!--[if lt IE 7]> x <![endif]-->\n".repeat(20)
+  }<head><title>${words}</title></head>`
+  const inBody: ReadonlyArray<readonly [name: string, body: string, tag: ClaudeError.Tag]> = [
+    // github.com/BYK/loreai/pull/900, github.com/UKGovernmentBEIS/inspect_ai/pull/3188
+    ["OpenRouter's with a status", JSON.stringify({ error: { message: words, code: 504 } }), "ServerFault"],
+    [
+      "OpenRouter's that names the cause",
+      JSON.stringify({ error: { code: 402, metadata: { raw: words } } }),
+      "SpendLimitReached"
+    ],
+    [
+      "LiteLLM's with a status as text",
+      JSON.stringify({ error: { message: words, type: "None", code: "429" } }),
+      "RateLimited"
+    ],
+    // github.com/cline/cline/issues/651
+    [
+      "Vertex's",
+      JSON.stringify([{ error: { code: 429, message: words, status: "RESOURCE_EXHAUSTED" } }]),
+      "RateLimited"
+    ],
+    ["Z.ai's", JSON.stringify({ code: 500, msg: words, success: false }), "ServerFault"],
+    [
+      "OpenAI's with a code",
+      JSON.stringify({ error: { message: words, type: "requests", code: "rate_limit_exceeded" } }),
+      "RateLimited"
+    ],
+    [
+      "OpenAI's of an invalid request",
+      JSON.stringify({ error: { message: words, type: "invalid_request_error" } }),
+      "InvalidRequest"
+    ],
+    ["one inside of another", JSON.stringify({ error: { error } }), "Overloaded"],
+    [
+      "one as text inside of another",
+      JSON.stringify({ error: { type: "api_error", message: JSON.stringify({ error }) } }),
+      "Overloaded"
+    ],
+    ["one after a byte order mark", `\uFEFF${JSON.stringify({ error })}`, "Overloaded"]
+  ]
+
+  it.live.each(inBody)(
+    "an error under status 200 keeps its kind and message: %s",
+    ([, body, tag]) =>
+      Effect.gen(function*() {
+        const line = `data: ${body.replace("\uFEFF", "")}\n\n`
+        for (const turn of [Faults.respond(200, body, json), stream([`event: error\n${line}`])]) {
+          const { error } = yield* called([turn], Claude.text("hi"))
+          assert.strictEqual(error?._tag, tag, String(error))
+          assert.include(error?.message, words)
+        }
+      })
+  )
+
+  const exceptions: ReadonlyArray<readonly [name: string, data: unknown, tag: ClaudeError.Tag]> = [
+    ["ThrottlingException", "ThrottlingException", "RateLimited"],
+    ["InternalServerException", "InternalServerException", "ServerFault"],
+    ["throttlingException", { type: "error", error: { type: "throttlingException", message: "Wait" } }, "RateLimited"],
+    [
+      "validationException",
+      { type: "error", error: { type: "validationException", message: "Wait" } },
+      "InvalidRequest"
+    ]
+  ]
+
+  it.live.each(exceptions)("Bedrock's %s in a stream keeps its kind", ([, data, tag]) =>
+    Effect.gen(function*() {
+      const body = typeof data === "string" ? data : JSON.stringify(data)
+      const { error } = yield* called([stream([`event: error\ndata: ${body}\n\n`])], Claude.text("hi"))
+      assert.strictEqual(error?._tag, tag, String(error))
+    }))
+
+  const said: ReadonlyArray<readonly [name: string, status: number, body: unknown, tag: ClaudeError.Tag]> = [
+    ["FastAPI's list", 422, { detail: [{ type: "missing", loc: ["body"], msg: words }] }, "InvalidRequest"],
+    ["RFC 9457's title", 503, { type: "about:blank", title: words, status: 503 }, "ServerFault"],
+    ["OAuth's description", 401, { error: "invalid_client", error_description: words }, "AuthenticationFailed"],
+    // github.com/BerriAI/litellm/pull/36598
+    ["LiteLLM's object", 400, { error: { type: "x", message: { error: words } } }, "InvalidRequest"],
+    // github.com/vercel/ai/pull/19318
+    ["JSON as text", 400, { type: "error", error: JSON.stringify({ message: words }) }, "InvalidRequest"],
+    ["AWS's exception", 400, { __type: "com.amazon#ThrottlingException", message: words }, "RateLimited"],
+    ["Bedrock's failed model", 424, { message: words, originalStatusCode: 500 }, "ServerFault"],
+    [
+      "Azure's context window",
+      400,
+      { error: { code: "context_length_exceeded", message: words } },
+      "ContextWindowExceeded"
+    ],
+    ["the title of a page", 502, titled, "ServerFault"],
+    ["the title of a page under status 200", 200, titled, "UnexpectedResponse"]
+  ]
+
+  it.live.each(said)("an error says the words of %s", ([, status, body, tag]) =>
+    Effect.gen(function*() {
+      const turn = Faults.respond(status, typeof body === "string" ? body : JSON.stringify(body), json)
+      const { error } = yield* called([turn], Claude.text("hi"))
+      assert.strictEqual(error?._tag, tag, String(error))
+      assert.include(error?.message, words)
+      assert.notInclude(error?.message, "{")
+    }))
+
   it.live("an error without a type after content breaks the answer off, with its message", () =>
     Effect.gen(function*() {
       const { error: broken } = yield* called([stream([...begun, frame("error", { error })])], Claude.text("hi"))
