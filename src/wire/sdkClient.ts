@@ -34,7 +34,7 @@ export interface Options {
   readonly apiKey?: Credential | undefined
   /** A bearer token instead of the key. One of the two is required, unless `client` is set. */
   readonly authToken?: Credential | undefined
-  /** The address of the API. Default: `https://api.anthropic.com`. */
+  /** The address of the API. Default: `https://api.anthropic.com`. Slashes and white space at its end are left out. */
   readonly baseUrl?: string | undefined
   /**
    * Your own client, or one from the SDK's packages for Bedrock, Vertex or Foundry. It keeps its credentials, address,
@@ -110,7 +110,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
     logLevel: "off",
     logger: silent,
     openTelemetry: false,
-    ...(baseUrl && { baseURL: baseUrl })
+    ...(baseUrl && { baseURL: baseUrl.trim().replace(/\/+$/, "") })
   } as const
   if (client !== undefined) {
     // A client for a cloud makes its own paths: Vertex's address ends in /v1.
@@ -153,7 +153,7 @@ export const flawOfUrl = (url: string): string | undefined => {
     return "must be an http or https URL without user and password"
   }
   if (/[?#]/.test(url)) return "must have no query and no fragment: the path of each request is appended to it"
-  const [ending] = /\/v1(\/messages)?\/*$/.exec(parsed.pathname) ?? []
+  const [ending] = /\/v1(\/(messages|models|complete|chat\/completions)(\/.*)?)?\/*$/i.exec(parsed.pathname) ?? []
   return ending === undefined ? undefined : `ends in ${ending}, which each request appends: remove it`
 }
 

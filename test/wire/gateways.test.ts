@@ -457,6 +457,9 @@ describe.each(wires)("%s", (_, wire) => {
     ["http://127.0.0.1:1/v1", /ends in \/v1, .*remove it/],
     ["http://127.0.0.1:1/v1/", /ends in \/v1\/, .*remove it/],
     ["http://127.0.0.1:1/anthropic/v1/messages", /ends in \/v1\/messages, .*remove it/],
+    ["http://127.0.0.1:1/V1", /ends in \/V1, .*remove it/],
+    ["http://127.0.0.1:1/v1/messages/count_tokens", /ends in \/v1\/messages\/count_tokens, .*remove it/],
+    ["http://127.0.0.1:1/api/v1/chat/completions", /ends in \/v1\/chat\/completions, .*remove it/],
     ["http://127.0.0.1:1/?key=secret", /no query/],
     ["http://127.0.0.1:1?key=secret", /no query/],
     ["http://127.0.0.1:1/#secret", /no fragment/]
@@ -488,6 +491,18 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(requests, 1)
     }))
 })
+
+it.live.each(wires.slice(0, 2))(
+  "%s leaves out slashes and white space after an address: github.com/FerroxLabs/wayland/issues/1217",
+  ([, wire]) =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.FakeServer
+      // The server answers every other path with 404.
+      for (const after of ["/", "//", " ", "\n", "/\r\n"]) {
+        assert.strictEqual(yield* Effect.provide(Claude.text("hi"), wire(server.url + after)), "Paris")
+      }
+    }).pipe(Effect.provide([FakeServer.layer(Faults.cycle(Faults.answer("Paris"))), CallLog.layerNoop]))
+)
 
 interface Serving {
   readonly url: string
