@@ -54,10 +54,11 @@ export const isCounted = (
 const inputs = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"] as const
 const counts = [...inputs, "output_tokens"] as const
 
-/** Sets the fields that an event gives. A field that is null or missing keeps its earlier value. */
+/** Sets the fields that an event gives. A field that is null, empty or missing keeps its earlier value. */
 const update = (message: object, news: object | undefined): void => {
+  const known = message as Record<string, unknown>
   for (const [key, value] of Object.entries(news ?? {})) {
-    if (isNotNullish(value)) (message as Record<string, unknown>)[key] = value
+    if (isNotNullish(value) && !(value === "" && known[key])) known[key] = value
   }
 }
 

@@ -303,6 +303,7 @@ describe.each(wires)("%s", (_, wire) => {
     ["a delta of null", change(null)],
     ["no delta", change(undefined)],
     ["a stop reason of null", change({ stop_reason: null, stop_sequence: null, model: null })],
+    ["an empty stop reason", change({ stop_reason: "", stop_sequence: "", model: "" })],
     ["usage of null", change({}, null)],
     ["usage of nulls", change({}, { input_tokens: null, output_tokens: null, server_tool_use: null })],
     ["usage of zeros", change({}, zeros)]
