@@ -353,6 +353,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/wire/gateways.test.ts"
   },
   {
+    name: "a text without words counts as content",
+    file: "src/answer/stopReason.ts",
+    find: "content.every(({ type }) => type === \"text\"))",
+    replace: "content.length === 0)",
+    test: "test/wire/gateways.test.ts"
+  },
+  {
     name: "an empty event that does not fit breaks the answer off",
     file: "src/answer/accumulator.ts",
     find: "problem !== undefined && !Draft.isEmpty(event)",
@@ -496,15 +503,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "an answer without content is a success, if its stop reason is unknown",
     file: "src/answer/stopReason.ts",
-    find: "return (wanted === \"text\" ? isBlank(reply) : content.length === 0)\n",
-    replace: "return stopReason === \"end_turn\" && (wanted === \"text\" ? isBlank(reply) : content.length === 0)\n",
+    find: "return isBlank(reply) && (wanted === \"text\" || content.every",
+    replace: "return stopReason === \"end_turn\" && isBlank(reply) && (wanted === \"text\" || content.every",
     test: "test/wire/gateways.test.ts"
   },
   {
     name: "wire: a null of a later event overwrites what is known",
     file: "src/answer/messageHead.ts",
-    find: "    if (isNotNullish(value)) (message as",
-    replace: "    if (value !== undefined) (message as",
+    find: "isNotNullish(value) && !(value === \"\" && known[key])",
+    replace: "value !== undefined",
     test: "test/wire/gateways.test.ts"
   },
   {

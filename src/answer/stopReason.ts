@@ -58,7 +58,7 @@ export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError
         : undefined
     // Whatever the stop reason, known or not.
     default:
-      return (wanted === "text" ? isBlank(reply) : content.length === 0)
+      return isBlank(reply) && (wanted === "text" || content.every(({ type }) => type === "text"))
         ? new ClaudeError.EmptyAnswer({
           ...common(reply),
           ...(stopReason !== "end_turn" && { detail: `its stop reason is ${stopReason}` })

@@ -9,6 +9,7 @@ import { ProxyAgent } from "undici"
 import { Anthropic, CallLog, Claude, type ClaudeError, Models, Policy, Retry, Timeout } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
+import { added, framed, started, stopped as closed } from "../support/streams.ts"
 
 type More = Pick<Anthropic.Options, "messageStop">
 
@@ -441,12 +442,21 @@ describe.each(wires)("%s", (_, wire) => {
     "an answer without content and with the stop reason %s is EmptyAnswer",
     (stopReason) =>
       Effect.gen(function*() {
-        for (const call of [Claude.text("hi"), Claude.message("hi"), Stream.runDrain(Claude.stream("hi"))]) {
-          const { error } = yield* called<unknown>([Faults.answer("", { stopReason })], call)
-          assert.strictEqual(error?._tag, "EmptyAnswer")
+        // Gateways open a block of text before they know that there is none.
+        for (const text of [undefined, "", " "]) {
+          const turn = text === undefined
+            ? Faults.answer("", { stopReason })
+            : stream(
+              framed(
+                [started(0, { type: "text", text: "" }), added(0, { type: "text_delta", text }), closed(0)],
+                stopReason
+              )
+            )
+          for (const call of [Claude.text("hi"), Claude.message("hi"), Stream.runDrain(Claude.stream("hi"))]) {
+            const { error } = yield* called<unknown>([turn], call)
+            assert.strictEqual(error?._tag, "EmptyAnswer")
+          }
         }
-        const { error } = yield* called([Faults.answer(" ", { stopReason })], Claude.text("hi"))
-        assert.strictEqual(error?._tag, "EmptyAnswer")
       })
   )
 
