@@ -249,9 +249,16 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/guard/budget/calls.test.ts"
   },
   {
+    name: "an attempt that its caller interrupted is in the error of a later deadline",
+    file: "src/answer/attempt.ts",
+    find: "if (one.isReached) reached.push(one)",
+    replace: "reached.push(one)",
+    test: "test/policy/Timeout.test.ts"
+  },
+  {
     name: "G11: the attempt that was cut is in no history",
     file: "src/policy/call.ts",
-    find: "    if (error._tag === \"DeadlineExceeded\") CallState.recordOnce(call, CallState.cutBy(call, error))\n",
+    find: "    if (error._tag === \"DeadlineExceeded\") CallState.recordOnce(call, error)\n",
     replace: "",
     test: "test/policy/modelFallback.test.ts"
   },

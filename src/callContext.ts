@@ -4,7 +4,7 @@
 import type { MessageCountTokensParams, MessageCreateParamsBase } from "@anthropic-ai/sdk/resources/messages"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { ClaudeError, DeadlineExceeded, MalformedOutput } from "./ClaudeError.ts"
+import type { ClaudeError, DeadlineExceeded, MalformedOutput, Tried } from "./ClaudeError.ts"
 import type { Runtime } from "./runtime.ts"
 
 // -----------------------------------------------------------------------------
@@ -21,8 +21,10 @@ export interface Call {
   attempt: number
   /** The model of the last attempt. */
   model: string | undefined
-  /** The last attempt that was interrupted, and what it knew then. */
+  /** The last attempt that a deadline interrupted, and what it knew then. */
   interrupted: Interrupted | undefined
+  /** The failed attempts so far. */
+  readonly history: ReadonlyArray<Tried>
   /** The malformed answers that the next attempt must correct, oldest first. */
   corrections: ReadonlyArray<MalformedOutput>
   /** The usage of all attempts so far. */
@@ -56,6 +58,20 @@ export interface Interrupted {
   readonly attempt: number
   readonly about: Pick<DeadlineExceeded, "model" | "requestId" | "limits" | "text" | "blocks" | "usage">
 }
+
+/** What runs until one deadline: it is told in the error if the deadline is reached. */
+export interface Cut {
+  /** The deadline around this one. */
+  readonly outer: Cut | undefined
+  isReached: boolean
+  /** The last attempt that this deadline interrupted. */
+  interrupted: Interrupted | undefined
+  /** The call that began last inside. */
+  call: Call | undefined
+}
+
+/** The innermost deadline. */
+export const Cut = Context.Reference<Cut | undefined>("resilient-claude/Cut", { defaultValue: () => undefined })
 
 /** The current call, if a policy runs it. */
 export const Call = Context.Reference<Call | undefined>("resilient-claude/Call", { defaultValue: () => undefined })

@@ -7,13 +7,14 @@ import * as Fiber from "effect/Fiber"
 /**
  * A cheaper `Effect.timeoutOrElse`. Effect's starts a timer even if `self` completes at once, and waits for the timer
  * to end: a third of all effects of a call (`node bench/ops.ts`). `self` runs in a separate fiber, which is passed to
- * `began` and does not inherit uninterruptibility.
+ * `began` and does not inherit uninterruptibility. `reached` is called at the limit, before `self` is interrupted.
  */
 export const within = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
   millis: number,
   exceeded: () => E2,
-  began?: (fiber: Fiber.Fiber<A, E>) => void
+  began?: (fiber: Fiber.Fiber<A, E>) => void,
+  reached?: () => void
 ): Effect.Effect<A, E | E2, R> =>
   Effect.contextWith((context: Context.Context<R>) =>
     // Fork in the same step that returns the finalizer: an interrupt between two steps would leave the fiber running.
@@ -26,6 +27,7 @@ export const within = <A, E, R, E2>(
       let isOver = false
       const timer = fork(Effect.map(Effect.sleep(millis), () => {
         isOver = true
+        reached?.()
         fiber.interruptUnsafe()
       }))
       fiber.addObserver((exit) => {

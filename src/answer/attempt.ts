@@ -42,6 +42,7 @@ interface Attempt {
   readonly queued: number
   readonly call: PolicyCall | undefined
   readonly params: Message.Params
+  readonly cut: CallContext.Cut | undefined
   /** Kept so that the attempt counts as failed even if its reader recovers from the error. */
   failure: ClaudeError | undefined
 }
@@ -95,6 +96,7 @@ const make = (
     queued: Context.get(context, Queued),
     call,
     params,
+    cut: Context.get(context, CallContext.Cut),
     failure: undefined
   }
 }
@@ -180,13 +182,17 @@ const toOpened = (
 const started = ({ number, queued, source }: Attempt): Effect.Effect<void> =>
   emit(source, (common) => ({ _tag: "AttemptStarted", ...common, attempt: number, queued: Duration.millis(queued) }))
 
-/** Leaves what the attempt knew to its call, and the calls around it, one of which may have reached its deadline. */
-const interrupted = ({ accumulator, clock, number, call }: Attempt): void => {
+/** If a deadline interrupted the attempt, leaves what it knew to that deadline, its call and the calls around it. */
+const interrupted = ({ accumulator, call, clock, cut, number }: Attempt): void => {
+  const reached: Array<CallContext.Cut> = []
+  for (let one = cut; one !== undefined; one = one.outer) if (one.isReached) reached.push(one)
+  if (reached.length === 0) return
   const { blocks, limits, model, requestId, text, usage } = Accumulator.arrived(
     accumulator,
     clock.currentTimeMillisUnsafe()
   )
   const about = { blocks, limits, model, requestId, text, usage }
+  for (const one of reached) one.interrupted = { attempt: number, about }
   for (let one = call, attempt = number; one !== undefined; one = one.outer, attempt = one?.attempt ?? 0) {
     one.interrupted = { attempt, about }
   }

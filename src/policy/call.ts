@@ -77,7 +77,7 @@ const caller = (call: CallState.CallState, broken: ClaudeError | undefined): Mod
     asked: () => call.model,
     onNext: (error, to) => {
       // An attempt records its own failure, unless the model's share of the time ran out and interrupted it.
-      if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, CallState.cutBy(call, error))
+      if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, error)
       first = kept(first, { error, retries: call.retries })
       call.chain = to
       call.corrections = []

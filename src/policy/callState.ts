@@ -118,6 +118,8 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
     chain: policy.chain,
     retries: RetryState.make(policy.retries)
   }
+  const cut = Context.get(context, CallContext.Cut)
+  if (cut !== undefined) cut.call = call
   return call
 })
 
@@ -151,14 +153,11 @@ export const record = (call: CallState, error: ClaudeError, attempt = call.attem
   call.history = History.remember(call.history, error, attempt, call.model ?? call.named)
 }
 
-/** Records the attempt that a deadline interrupted, and adds to the error what that attempt knew. */
-export const cutBy = <E extends ClaudeError>(call: CallState, error: E): E => {
-  const { attempt, interrupted } = call
-  // An older attempt was interrupted by something else.
-  if (error._tag !== "DeadlineExceeded" || interrupted?.attempt !== attempt) return error
-  const cut = History.copy<ClaudeError>(error, interrupted.about) as E
-  recordOnce(call, cut)
-  return cut
+/** Records the attempt that a deadline interrupted, or the attempts of the calls inside. */
+export const recordCut = (call: CallState, error: ClaudeError): void => {
+  // Without an attempt that it interrupted, the error names no model.
+  const isOfAttempt = error.model !== undefined && call.interrupted?.attempt === call.attempt
+  if (error._tag === "DeadlineExceeded" && (isOfAttempt || error.history !== undefined)) recordOnce(call, error)
 }
 
 /** Sets the last failure without a new entry in the history, which has one already, possibly for another kind of error. */
@@ -189,8 +188,8 @@ export const succeeded = (call: CallState): Effect.Effect<void> =>
   )
 
 /** Adds the history and the reason for giving up to the error, and logs it. */
-const explain = <E extends ClaudeError>(call: CallState, given: E, because: ClaudeError = given): Effect.Effect<E> => {
-  const error = cutBy(call, given)
+const explain = <E extends ClaudeError>(call: CallState, error: E, because: ClaudeError = error): Effect.Effect<E> => {
+  recordCut(call, error)
   const { history, retries: { gaveUp }, start } = call
   const reason = because._tag === "DeadlineExceeded" && gaveUp !== "BudgetSpent"
     ? "DeadlineExceeded"

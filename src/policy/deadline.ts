@@ -3,22 +3,35 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { atNow } from "../atNow.ts"
+import type { PolicyCall } from "../answer/continuation.ts"
+import * as CallContext from "../callContext.ts"
 import { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { within } from "../within.ts"
+import * as Cut from "./cut.ts"
 
 /** Runs `self` until `deadline`, in milliseconds since the epoch, and then fails. `self` sees it as `Current.Deadline`. */
-export const until = <A, E, R, E2>(
+export const until = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   deadline: number,
-  exceeded: (millis: number) => E2
-): Effect.Effect<A, E | E2, R> =>
-  atNow((now) => {
-    const left = deadline - now
-    return left <= 0
-      ? Effect.fail(exceeded(left))
-      : within(Effect.provideService(self, Current.Deadline, deadline), left, () => exceeded(left))
+  exceeded: (millis: number) => DeadlineExceeded
+): Effect.Effect<A, E | DeadlineExceeded, R> =>
+  Effect.contextWith((context: Context.Context<R>) => {
+    const left = deadline - Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
+    if (left <= 0) return Effect.fail(exceeded(left))
+    const cut = Cut.make(Context.get(context, CallContext.Cut))
+    const own: PolicyCall | undefined = Context.get(context, CallContext.Call)
+    const inside = Effect.updateContext(self, (context: Context.Context<R>) =>
+      context.pipe(Context.add(Current.Deadline, deadline), Context.add(CallContext.Cut, cut)))
+    return within(
+      inside,
+      left,
+      () =>
+        Cut.tell(cut, exceeded(left), own?.ending),
+      undefined,
+      () =>
+        cut.isReached = true
+    )
   })
 
 /** Ends `self` after `length` milliseconds, or at an earlier outer deadline. */

@@ -10,10 +10,12 @@ import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Ending } from "../answer/ending.ts"
+import * as CallContext from "../callContext.ts"
 import { DeadlineExceeded, is } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { run } from "./call.ts"
 import type { Compiled } from "./compile.ts"
+import * as Cut from "./cut.ts"
 
 /** Each run of the stream is one call: the policy applies to its opening, and `streamOverall` to the whole stream. */
 export const callStream = <A, E, R>(
@@ -55,7 +57,10 @@ const once = <A, E, R>(policy: Compiled, self: Stream.Stream<A, E, R>) => {
   }))
   return policy.streamOverall === undefined
     ? opened
-    : within(opened, policy.streamOverall, (error) => ending?.giveUp(error) ?? Effect.succeed(error))
+    : within(opened, policy.streamOverall, (error, cut) => {
+      const told = Cut.tell(cut, error, ending)
+      return ending?.giveUp(told) ?? Effect.succeed(told)
+    })
 }
 
 /**
@@ -65,28 +70,39 @@ const once = <A, E, R>(policy: Compiled, self: Stream.Stream<A, E, R>) => {
 const within = <A, E, R>(
   self: Stream.Stream<A, E, R>,
   length: number,
-  told: (error: DeadlineExceeded) => Effect.Effect<DeadlineExceeded>
+  told: (error: DeadlineExceeded, cut: CallContext.Cut) => Effect.Effect<DeadlineExceeded>
 ): Stream.Stream<A, E | DeadlineExceeded, R> => Stream.unwrap(limited(self, length, told))
 
 const limited = Effect.fnUntraced(function*<A, E, R>(
   self: Stream.Stream<A, E, R>,
   length: number,
-  told: (error: DeadlineExceeded) => Effect.Effect<DeadlineExceeded>
+  told: (error: DeadlineExceeded, cut: CallContext.Cut) => Effect.Effect<DeadlineExceeded>
 ) {
   const now = yield* Clock.currentTimeMillis
   const outer = yield* Effect.scope
   const inner = yield* Scope.fork(outer)
-  const inside = Stream.updateService(self, Current.Deadline, (outer) => Math.min(outer, now + length))
+  const cut = Cut.make(yield* CallContext.Cut)
+  const inside = Stream.provideService(
+    Stream.updateService(self, Current.Deadline, (outer) => Math.min(outer, now + length)),
+    CallContext.Cut,
+    cut
+  )
   const pull = yield* Scope.provide(Stream.toPull(inside), inner)
   const over = yield* Deferred.make<void>()
   const exceeded = yield* Effect.cached(
     Effect.andThen(
       Scope.close(inner, Exit.interrupt()),
-      Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) })))
+      Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) }), cut))
     )
   )
   // Ends the call even if the reader pulls no more elements.
-  const alarm = Effect.andThen(Effect.andThen(Effect.sleep(length), Deferred.succeed(over, undefined)), exceeded)
+  const alarm = Effect.andThen(
+    Effect.flatMap(Effect.sleep(length), () => {
+      cut.isReached = true
+      return Deferred.succeed(over, undefined)
+    }),
+    exceeded
+  )
   yield* Effect.forkIn(alarm, outer)
   const read = Effect.flatMap(
     Effect.raceFirst(Deferred.await(over), pull),

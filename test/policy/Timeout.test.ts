@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber, Redacted, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Claude, Current, Policy, Retry, Timeout } from "../../src/index.ts"
+import { Claude, type ClaudeError, Current, Policy, Retry, Timeout } from "../../src/index.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const requests = Effect.map(FakeClaude.received, (all) => all.length)
@@ -94,6 +94,59 @@ describe("Timeout.overall", () => {
       assert.strictEqual(error._tag, "DeadlineExceeded")
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("never asked")]))))
+})
+
+describe("DeadlineExceeded", () => {
+  const ask = Claude.text("hi")
+  const stalls = Faults.breaks("Paris", "silence")
+  const retried = { retry: { Overloaded: Retry.linear({ times: 3, base: "1 second" }) } }
+  const again = Policy.apply(retried)
+  const five = Timeout.overall("5 seconds")
+
+  const told = <A, R>(call: Effect.Effect<A, ClaudeError.ClaudeError, R>) =>
+    Effect.gen(function*() {
+      const running = yield* Effect.forkChild(Effect.flip(call), { startImmediately: true })
+      yield* TestClock.adjust("1 hour")
+      const error = yield* Fiber.join(running)
+      if (error._tag !== "DeadlineExceeded") return assert.fail(error.message)
+      return [error.text && Redacted.value(error.text), error.requestId, error.history?.map(({ error }) => error)]
+    })
+
+  it.effect.each<readonly [string, Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>]>([
+    ["Timeout.overall around a call", five(again(ask))],
+    ["a policy around a call", Policy.apply({ overall: "5 seconds" })(again(ask))],
+    ["a policy around two calls, one inside the other", Policy.apply({ overall: "5 seconds" })(again(again(ask)))],
+    ["Timeout.overall inside a call", again(five(ask))],
+    ["Timeout.overall around a stream", five(Stream.runDrain(Policy.applyStream(retried)(Claude.stream("hi"))))],
+    [
+      "streamOverall around a stream with its own policy",
+      Stream.runDrain(
+        Policy.applyStream({ streamOverall: "5 seconds" })(
+          Policy.applyStream(retried)(Claude.stream("hi"))
+        )
+      )
+    ]
+  ])(
+    "of %s has what the interrupted attempt knew, and every failure before it once",
+    ([, call]) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* told(call), [
+          "Paris",
+          "req_fake_0002",
+          ["Overloaded", "DeadlineExceeded"]
+        ])
+      }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, stalls])))
+  )
+
+  it.effect.each<readonly [string, Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>]>([
+    ["a call", Effect.timeoutOption(ask, "1 second")],
+    ["a stream", Effect.timeoutOption(Stream.runDrain(Claude.stream("hi")), "1 second")],
+    ["a call with an earlier deadline", Effect.ignore(Timeout.overall("1 second")(ask))]
+  ])("says nothing of %s that ended before the deadline", ([, ended]) =>
+    Effect.gen(function*() {
+      const policy = Policy.apply({ overall: "5 seconds" })
+      assert.deepStrictEqual(yield* told(policy(Effect.andThen(ended, Effect.never))), [undefined, undefined, []])
+    }).pipe(Effect.provide(FakeClaude.layer([stalls]))))
 })
 
 describe("Timeout and Policy refuse", () => {

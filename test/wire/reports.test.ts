@@ -12,7 +12,7 @@ import * as path from "node:path"
 import { promisify } from "node:util"
 import * as Zlib from "node:zlib"
 import { Agent, EnvHttpProxyAgent, getGlobalDispatcher, ProxyAgent, setGlobalDispatcher } from "undici"
-import { Anthropic, CallLog, Claude, ClaudeError, Fallback, Guards, Policy, Retry } from "../../src/index.ts"
+import { Anthropic, CallLog, Claude, ClaudeError, Fallback, Guards, Policy, Retry, Timeout } from "../../src/index.ts"
 import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { Faults } from "../../src/testing/index.ts"
 
@@ -265,6 +265,14 @@ describe.each(wires)("%s", (_, wire) => {
           ["Overloaded", "req_first"],
           ["DeadlineExceeded", "req_cut"]
         ])
+      }))
+
+    it.live("leaves its model, request id and text in the error of Timeout.overall", () =>
+      Effect.gen(function*() {
+        const { error } = yield* called(stalling, Timeout.overall("300 millis")(Claude.text("hi")))
+        if (!ClaudeError.is(error) || error._tag !== "DeadlineExceeded") return assert.fail(String(error))
+        assert.deepInclude({ ...error }, { model: "claude-sonnet-5-5", requestId: "req_cut" })
+        assert.strictEqual(error.text && Redacted.value(error.text), "Paris")
       }))
 
     it.live("is in the history of a stream under streamOverall", () =>

@@ -1,0 +1,35 @@
+/** What is known when a deadline is reached. */
+import type { PolicyCall } from "../answer/continuation.ts"
+import type { Ending } from "../answer/ending.ts"
+import type { Cut } from "../callContext.ts"
+import type { DeadlineExceeded, Tried } from "../ClaudeError.ts"
+import * as History from "../history.ts"
+
+export const make = (outer: Cut | undefined): Cut => ({
+  outer,
+  isReached: false,
+  interrupted: undefined,
+  call: undefined
+})
+
+/**
+ * Adds to the error of a deadline what the interrupted attempt knew, and the history of the calls inside. `own`: the ending
+ * of the call that the deadline belongs to, which adds its own history when it ends.
+ */
+export const tell = (
+  { call, interrupted }: Cut,
+  error: DeadlineExceeded,
+  own: Ending | undefined
+): DeadlineExceeded => {
+  const told = interrupted === undefined ? error : History.copy(error, interrupted.about)
+  const calls: Array<PolicyCall> = []
+  for (let one: PolicyCall | undefined = call; one !== undefined && one.ending !== own; one = one.outer) {
+    if (one.ending?.isOver !== true) calls.unshift(one)
+  }
+  if (calls.length === 0) return told
+  const before = calls.flatMap(({ history }): ReadonlyArray<Tried> => history)
+  const history = interrupted === undefined
+    ? before
+    : History.remember(before, told, interrupted.attempt, interrupted.about.model ?? "")
+  return history.length === 0 ? told : History.copy(told, { history })
+}
