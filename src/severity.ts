@@ -27,9 +27,9 @@ const ofKind: Table<LogLevel.Severity> = {
   Saturated: "Warn"
 }
 
-/** The log level of a failed attempt. Invalid messages are often the input of a user, and no error of the program. */
+/** The log level of a failed attempt. An invalid question is often the input of a user, and no error of the program. */
 export const severity = (error: ClaudeError): LogLevel.Severity =>
-  error._tag === "InvalidRequest" && isOfMessages(error) ? "Warn" : ofKind[error._tag]
+  error._tag === "InvalidRequest" && isOfQuestion(error) ? "Warn" : ofKind[error._tag]
 
 /** The log level of a failed call: `Error`, unless the question caused the failure. */
 export const severityOfEnd = (error: ClaudeError): LogLevel.Severity => {
@@ -39,13 +39,25 @@ export const severityOfEnd = (error: ClaudeError): LogLevel.Severity => {
     case "ContextWindowExceeded":
     case "Refused":
       return severity(error)
+    case "PartialAnswer":
+      return error.because === "InvalidRequest" && isAboutQuestion(error.detail) ? "Warn" : "Error"
     default:
       return "Error"
   }
 }
 
-/** Whether the errors are only in the messages. The API begins its sentence with the path. */
-const isOfMessages = ({ detail, issues }: Tagged<"InvalidRequest">): boolean =>
+/** Whether the errors are only in the messages. */
+const isOfQuestion = ({ detail, issues }: Tagged<"InvalidRequest">): boolean =>
   Array.isArray(issues) && issues.length > 0
     ? issues.every(({ path: [first] }: Issue) => first === "messages")
-    : isString(detail) && /^messages[.:]/.test(detail)
+    : isAboutQuestion(detail)
+
+/**
+ * How the API refuses messages: with their path, before which LiteLLM and Bedrock put words of their own, or with a sentence
+ * about a file or the answer. Sources: github.com/anthropics/claude-code/issues/1747,
+ * github.com/anthropics/anthropic-sdk-python/issues/903, platform.claude.com/docs/en/build-with-claude/pdf-support.
+ */
+const aboutQuestion =
+  /(^|Exception - |following errors: )messages[.:]|could not process (image|pdf)|\bthe pdf specified\b|\bpdf pages may be\b|image dimensions exceed|unable to download the file|robots\.txt|blocked by content filtering/i
+
+const isAboutQuestion = (detail: unknown): boolean => isString(detail) && aboutQuestion.test(detail)

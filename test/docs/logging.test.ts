@@ -194,11 +194,32 @@ describe("the end of a call", () => {
     ["a question that is too long", ask("hi"), Faults.promptTooLong, "Warn"],
     ["a question that is too large", ask("hi"), Faults.tooLarge, "Warn"],
     ["a question that Claude declines", ask("hi"), Faults.refusal(), "Info"],
+    // github.com/anthropics/claude-code/issues/1747, github.com/anthropics/anthropic-sdk-python/issues/903
+    ...[
+      "messages.0.content.0.image: Could not process image",
+      "Could not process image",
+      "Could not process PDF",
+      "The PDF specified was not valid.",
+      "The PDF specified is password protected.",
+      "A maximum of 100 PDF pages may be provided.",
+      "At least one of the image dimensions exceed max allowed size: 8000 pixels",
+      "Unable to download the file. Please verify the URL and try again.",
+      "Output blocked by content filtering policy",
+      "litellm.BadRequestError: AnthropicException - messages: text content blocks must be non-empty",
+      "The model returned the following errors: messages.0.content.0.text.text: Field required"
+    ].map((words) => [words, ask("hi"), Faults.fails(400, "invalid_request_error", words), "Warn"] as const),
     [
-      "a picture that the API cannot read",
+      "an answer that is blocked in its middle",
       ask("hi"),
-      Faults.fails(400, "invalid_request_error", "messages.0.content.0.image: Could not process image"),
+      Faults.errorAfter("Paris", "invalid_request_error", "Output blocked by content filtering policy"),
       "Warn"
+    ],
+    ["an answer that breaks off", ask("hi"), Faults.errorAfter("Paris"), "Error"],
+    [
+      "a tool whose description is about messages",
+      ask("hi"),
+      Faults.fails(400, "invalid_request_error", "tools.0.description: messages: too long"),
+      "Error"
     ],
     ["a wrong parameter", ask("hi", { max_tokens: -1 }), Faults.emptyAnswer, "Error"],
     ["a blank question and a wrong parameter", ask(" ", { max_tokens: -1 }), Faults.emptyAnswer, "Error"],
