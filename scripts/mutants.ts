@@ -564,10 +564,17 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/wire/gateways.test.ts"
   },
   {
+    name: "a count of tokens takes the time of the answer",
+    file: "src/answer/whole.ts",
+    find: "Math.floor(left / 3)",
+    replace: "left",
+    test: "test/Claude.test.ts"
+  },
+  {
     name: "a request without a message ignores the attempt limit",
-    file: "src/Anthropic.ts",
-    find: "        duration: attempt,\n",
-    replace: "        duration: \"30 seconds\",\n",
+    file: "src/answer/whole.ts",
+    find: "    const limit = Duration.fromInputUnsafe(attempt)\n",
+    replace: "    const limit = Duration.fromInputUnsafe(attempt === usual ? attempt : usual)\n",
     test: "test/wire/gateways.test.ts"
   },
   {

@@ -3,7 +3,6 @@ import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { hasProperty, isNumber, isString } from "effect/Predicate"
@@ -11,8 +10,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as SemVer from "effect/SemVer"
 import * as Claude from "./Claude.ts"
-import { type ClaudeError, TimedOut, UnexpectedResponse } from "./ClaudeError.ts"
-import * as Current from "./Current.ts"
+import { type ClaudeError, UnexpectedResponse } from "./ClaudeError.ts"
 import { warnHere } from "./emitHere.ts"
 import type { Params } from "./Message.ts"
 import * as Refuse from "./options.ts"
@@ -174,23 +172,13 @@ const isModel = (value: unknown): value is ModelInfo =>
   hasProperty(value, "id") && isString(value.id) && hasProperty(value, "lifecycle") &&
   ["active", "deprecated", "retired"].includes(String(value.lifecycle))
 
-/** Sends a request whose response is one JSON body, with the `attempt` limit of the caller, or else 30 seconds. */
+/** Sends a request whose response is one JSON body. */
 const asked = (
   sender: Sdk.Sender,
   model: string | undefined,
   request: Asks<unknown>
 ): Effect.Effect<unknown, ClaudeError> =>
-  Effect.flatMap(
-    Current.Limits,
-    ({ attempt = "30 seconds" }) =>
-      Effect.timeoutOrElse(
-        Effect.mapError(Clock.clockWith((clock) => send(sender, model, clock, request)), sender.mask),
-        {
-          duration: attempt,
-          orElse: () => Effect.fail(new TimedOut({ model, scope: "attempt", limit: Duration.fromInputUnsafe(attempt) }))
-        }
-      )
-  )
+  Effect.mapError(Clock.clockWith((clock) => send(sender, model, clock, request)), sender.mask)
 
 /** Asks the API with the key of this attempt. Effect creates an `AbortController` only if `signal` is declared. */
 type Asks<A> = (key: string | undefined) => (signal: AbortSignal) => PromiseLike<A>

@@ -19,6 +19,7 @@ import * as Attempt from "./answer/attempt.ts"
 import { collect } from "./answer/collect.ts"
 import { withoutQuotes } from "./answer/quoted.ts"
 import * as AnswerStream from "./answer/stream.ts"
+import * as Whole from "./answer/whole.ts"
 import * as AnswerStore from "./answerStore.ts"
 import type { Budget } from "./budget.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
@@ -74,8 +75,11 @@ export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnU
   return Claude.of({
     open: Attempt.open(wire.open, { log, catalogue }),
     countTokens: (params) =>
-      Effect.mapError(wire.countTokens(params), (error) => withoutQuotes(error, params.system, params.messages)),
-    models: wire.models,
+      Effect.mapError(
+        Whole.limited(wire.countTokens(params), params.model),
+        (error) => withoutQuotes(error, params.system, params.messages)
+      ),
+    models: Whole.limited(wire.models),
     runtime: Runtime.make({ log, budget: unlimited, answers, catalogue })
   })
 })

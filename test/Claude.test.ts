@@ -2,7 +2,18 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, Fiber, Layer, Redacted, Ref, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { vi } from "vitest"
-import { CallLog, Claude, ClaudeError, Guard, type Message, Policy, Retry, Timeout } from "../src/index.ts"
+import {
+  CallLog,
+  Claude,
+  ClaudeError,
+  Guard,
+  Guards,
+  type Message,
+  Models,
+  Policy,
+  Retry,
+  Timeout
+} from "../src/index.ts"
 import { FakeClaude, Faults } from "../src/testing/index.ts"
 import { ends, spied } from "./support/spied.ts"
 import { steppedBack } from "./support/steppedBack.ts"
@@ -141,6 +152,50 @@ describe("a time limit", () => {
       assert.isTrue(error._tag === "TimedOut" && error.text !== undefined && Redacted.value(error.text) === "half")
       assert.strictEqual(error.requestId, "req_fake_0001")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.breaks("half", "silence")]))))
+})
+
+describe("a wire whose count of tokens and list of models hang", () => {
+  const hanging = Layer.effect(
+    Claude.Claude,
+    Effect.flatMap(
+      FakeClaude.wire([Faults.answer("Paris")]),
+      (wire) => Claude.make({ ...wire, countTokens: () => Effect.never, models: Effect.never })
+    )
+  )
+  const second = Timeout.attempt("1 second")
+  const counting = Guards.apply({ quota: { inputTokens: 100_000, per: "1 minute", estimate: "count" } })
+  const ask = Claude.text("hi")
+
+  it.effect.each<
+    readonly [string, Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>, typeof hanging, number, unknown]
+  >([
+    ["a count", Claude.countTokens("hi"), hanging, 30, "TimedOut"],
+    ["a list", Models.refresh, hanging, 30, "TimedOut"],
+    ["a count with a limit", second(Claude.countTokens("hi")), hanging, 1, "TimedOut"],
+    ["a list with a limit", second(Models.refresh), hanging, 1, "TimedOut"],
+    ["a precheck", Policy.apply({ precheck: "count" })(ask), hanging, 30, "Paris"],
+    [
+      "a precheck before a deadline",
+      Policy.apply({ precheck: "count", overall: "12 seconds" })(ask),
+      hanging,
+      4,
+      "Paris"
+    ],
+    ["a quota", ask, counting(hanging), 30, "Paris"],
+    ["a quota before a deadline", Timeout.overall("12 seconds")(ask), counting(hanging), 4, "Paris"]
+  ])("does not delay %s for longer than its limit", ([, call, layer, seconds, expected]) =>
+    Effect.gen(function*() {
+      const running = yield* Effect.forkChild(
+        Effect.match(call, { onSuccess: (a) => a, onFailure: ({ _tag }) => _tag }),
+        {
+          startImmediately: true
+        }
+      )
+      yield* TestClock.adjust(Duration.millis(seconds * 1000 - 1))
+      assert.isUndefined(running.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* Fiber.join(running), expected)
+    }).pipe(Effect.provide(layer)))
 })
 
 describe("answers", () => {

@@ -1,5 +1,6 @@
 /** Validates the requests of a call: an issue fails the call or is logged as a warning. */
 import * as Effect from "effect/Effect"
+import { beforeAnswer } from "../answer/whole.ts"
 import type { Asked } from "../callContext.ts"
 import { type ClaudeError, ContextWindowExceeded, InvalidRequest, type Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
@@ -67,7 +68,7 @@ const mostShown = 10
 const count = (params: Params, model: Model | undefined, place: Place): Effect.Effect<void, ClaudeError> => {
   const window = model?.contextWindow
   if (window === undefined) return Effect.void
-  return Effect.matchEffect(place.asked.countTokens(countable(params)), {
+  return Effect.matchEffect(beforeAnswer(place.asked.countTokens(countable(params))), {
     onFailure: (error) =>
       place.warn(
         params.model,

@@ -5,6 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isObject } from "effect/Predicate"
+import { beforeAnswer } from "../../answer/whole.ts"
 import type { ClaudeError, InvalidRequest, RateLimited } from "../../ClaudeError.ts"
 import type { CountParams, Params, RateLimits, Usage } from "../../Message.ts"
 import { isPermanent } from "../../permanence.ts"
@@ -58,7 +59,7 @@ export class Meter {
     if (quota.estimate === "characters" || this.limits.buckets.capacity.input === Infinity) {
       return within(input, Estimate.atLeast(content.characters))
     }
-    return Effect.matchEffect(Effect.interruptible(countTokens(countable(params))), {
+    return Effect.matchEffect(Effect.interruptible(beforeAnswer(countTokens(countable(params)))), {
       onSuccess: (tokens) => within(tokens, tokens, tokens),
       onFailure: () => within(input, Estimate.atLeast(content.characters))
     })

@@ -1,0 +1,28 @@
+/** Time limits of requests whose response is not a stream: the count of tokens, and the list of models. */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { type ClaudeError, TimedOut } from "../ClaudeError.ts"
+import * as Current from "../Current.ts"
+import { within } from "../within.ts"
+
+/** The default limit, in milliseconds. */
+const usual = 30_000
+
+/** Applies the `attempt` limit of the caller, or else the default. */
+export const limited = <A>(self: Effect.Effect<A, ClaudeError>, model?: string): Effect.Effect<A, ClaudeError> =>
+  Effect.flatMap(Current.Limits, ({ attempt = usual }) => {
+    const limit = Duration.fromInputUnsafe(attempt)
+    return within(self, Duration.toMillis(limit), () => new TimedOut({ model, scope: "attempt", limit }))
+  })
+
+/** Leaves two thirds of the time until the deadline to the answer, for a count without which the request is sent, too. */
+export const beforeAnswer = <A>(count: Effect.Effect<A, ClaudeError>): Effect.Effect<A, ClaudeError> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const left = Context.get(context, Current.Deadline) - Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
+    return left === Infinity ? count : Effect.updateService(count, Current.Limits, (limits) => ({
+      ...limits,
+      attempt: Math.max(1, Math.min(Math.floor(left / 3), Duration.toMillis(limits.attempt ?? usual)))
+    }))
+  })
