@@ -1,6 +1,6 @@
 /** Default limits of an attempt. */
 import * as Context from "effect/Context"
-import { isNotNullish } from "effect/Predicate"
+import { hasProperty, isNotNullish } from "effect/Predicate"
 import type { Params } from "../Message.ts"
 import { Estimator } from "../request/tokenEstimate.ts"
 
@@ -96,4 +96,8 @@ prompt.perDocument = 100_000
 /** In untyped code `thinking` may be null, which the API accepts. */
 const thinks = ({ thinking }: Params): boolean => isNotNullish(thinking) && thinking.type !== "disabled"
 
-const hasTools = ({ tools }: Params): boolean => isNotNullish(tools) && tools.length > 0
+/** With the beta for MCP servers, the tools of a server need no entry in `tools`. */
+const hasTools = (params: Params): boolean =>
+  isFilled(params.tools) || hasProperty(params, "mcp_servers") && isFilled(params.mcp_servers)
+
+const isFilled = (list: unknown): boolean => Array.isArray(list) && list.length > 0

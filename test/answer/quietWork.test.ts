@@ -149,6 +149,12 @@ describe.each(policies)("under %s, one request gets its answer", (_, policy, gua
       asking({ tools: [{ type: "web_search_20250305", name: "web_search" }] }),
       afterSilence(40, search)
     ],
+    [
+      "80 s of pings while the API runs a tool of an MCP server",
+      "hi",
+      { ...asking(), ...{ mcp_servers: [{ type: "url", url: "https://mcp.example.com/sse", name: "docs" }] } },
+      afterPings(80, search)
+    ],
     ["100 s of pings in thinking", "hi", asking({ thinking: { type: "adaptive" } }), afterPings(100, thinking)],
     ["100 s of pings in thinking that the request does not mention", "hi", asking(), afterPings(100, thinking)],
     ["100 s of pings in a compaction", "hi", asking(), afterPings(100, compaction)]
