@@ -67,8 +67,10 @@ const openOver = Effect.fnUntraced(function*(connect: Message.Connect, place: Pl
   Accumulator.connected(accumulator, connection)
 
   const readNext = nextOf(attempt, connection)
-  let begun: ReadonlyArray<Message.WireEvent> = yield* readNext
-  while (!draft.begun() && !draft.ended()) begun = [...begun, ...yield* readNext]
+  const begun: Array<Message.WireEvent> = []
+  do {
+    for (const event of yield* readNext) begun.push(event)
+  } while (!draft.begun() && !draft.ended())
   return toOpened(attempt, begun, readNext)
 })
 
