@@ -201,10 +201,14 @@ describe("a wire whose count of tokens and list of models hang", () => {
 describe("answers", () => {
   const [start, ...content] = Faults.events("Paris")
   const news = Array.from({ length: 30_000 }, () => Faults.event("news", {}))
-  it.live("arrive in linear time, also after thousands of events that this version does not know", () =>
-    Effect.gen(function*() {
-      assert.strictEqual(yield* Claude.text("hi"), "Paris")
-    }).pipe(Effect.provide(FakeClaude.layer([Faults.stream([start ?? "", ...news, ...content])]))))
+  it.live(
+    "arrive in linear time, also after thousands of events that this version does not know",
+    () =>
+      Effect.gen(function*() {
+        assert.strictEqual(yield* Claude.text("hi"), "Paris")
+      }).pipe(Effect.provide(FakeClaude.layer([Faults.stream([start ?? "", ...news, ...content])]))),
+    10_000
+  )
 
   it.effect("a reply has the request id, usage, cost and times", () =>
     Effect.gen(function*() {

@@ -152,7 +152,7 @@ describe.each(policies)("under %s, one request gets its answer", (_, policy, gua
     [
       "80 s of pings while the API runs a tool of an MCP server",
       "hi",
-      { ...asking(), ...{ mcp_servers: [{ type: "url", url: "https://mcp.example.com/sse", name: "docs" }] } },
+      Object.assign(asking(), { mcp_servers: [{ type: "url", url: "https://mcp.example.com/sse", name: "docs" }] }),
       afterPings(80, search)
     ],
     ["100 s of pings in thinking", "hi", asking({ thinking: { type: "adaptive" } }), afterPings(100, thinking)],
