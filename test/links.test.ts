@@ -1,4 +1,4 @@
-/** Links in documents lead to existing files and headings, and named tests exist. */
+/** Links in documents lead to existing files and headings, named tests exist, and each claim is followed by its test. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -41,5 +41,37 @@ describe.each(pages)("%s", (page) => {
       [...comment.matchAll(/\b(?:test|bench|lab|examples|scripts)\/[\w./-]*\w/g)].map(([file]) => file)
     )
     assert.deepStrictEqual(named.filter((file) => !fs.existsSync(path.join(root, file))), [])
+  })
+})
+
+// -----------------------------------------------------------------------------
+// Claims
+// -----------------------------------------------------------------------------
+
+const scripts: ReadonlyArray<string> = Object.keys(JSON.parse(read("package.json")).scripts)
+
+/** Whether a comment names a test, a benchmark, the lab or an npm command, all of which exist. */
+const names = (comment: string): boolean =>
+  [...comment.matchAll(/\b(?:test|bench|lab)\/[\w./-]+\.ts/g)].some(([file]) => fs.existsSync(path.join(root, file))) ||
+  [...comment.matchAll(/\bnpm run ([\w:]+)/g)].some(([, script = ""]) => scripts.includes(script))
+
+/** A paragraph that claims nothing: it only leads to other pages, or it is the licence. */
+const onlyLeads = (paragraph: string): boolean =>
+  /^(More|Next|See also): /.test(paragraph) || /^See \[[^.]+\]\([^)]+\)\.$/.test(paragraph) || paragraph === "MIT"
+
+/** The paragraphs, lists and tables of each section that no comment with a test follows. */
+const unheld = (page: string): ReadonlyArray<string> =>
+  read(page).replaceAll(/^```[^]*?^```$/gm, "").split(/^(?=#+ )/m).flatMap((section) => {
+    const comments = [...section.matchAll(/<!--([^]*?)-->/g)].filter(([, comment = ""]) => names(comment))
+    const [last] = comments.slice(-1)
+    const rest = last === undefined ? section.replace(/^#.*/, "") : section.slice(last.index + last[0].length)
+    return rest.replaceAll(/<!--[^]*?-->/g, "").split(/\n\s*\n/).map((paragraph) => paragraph.trim()).filter((
+      paragraph
+    ) => paragraph !== "" && !onlyLeads(paragraph))
+  })
+
+describe.each(pages.filter((page) => page === "README.md" || page.startsWith("docs/")))("%s", (page) => {
+  it("names after each claim a test or a command that holds it", () => {
+    assert.deepStrictEqual(unheld(page), [])
   })
 })
