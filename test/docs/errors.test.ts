@@ -167,6 +167,19 @@ describe("the content in an error", () => {
     ])
     assert.deepStrictEqual(having("regainsAt"), ["SpendLimitReached", "PartialAnswer"])
     assert.deepStrictEqual(having("issues"), ["InvalidRequest", "MalformedOutput"])
+    assert.deepStrictEqual(having("toolUses"), ["MalformedOutput"])
+  })
+})
+
+describe("the fields of every kind", () => {
+  it("are those that the page lists", () => {
+    const [, table = ""] = /\nEvery kind has these fields[^]*?\n\n([^]*?)\n\n/.exec(page) ?? []
+    const listed = [...table.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, names = ""]) =>
+      [...names.matchAll(/`(\w+)`/g)].map(([, name = ""]) => name)
+    )
+    const [first, ...others] = ClaudeError.ClaudeError.members.map(({ fields }) => new Set(Object.keys(fields)))
+    const shared = [...first ?? []].filter((field) => others.every((fields) => fields.has(field)))
+    assert.sameMembers([...shared, "message"], [...listed, "_tag"])
   })
 })
 

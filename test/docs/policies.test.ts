@@ -88,6 +88,12 @@ describe("retry", () => {
       assert.strictEqual(yield* Fiber.join(call), "late")
     }).pipe(fake(Faults.rateLimited("20 seconds"), Faults.answer("late"))))
 
+  it.effect("ignores a retry-after of more than a day", () =>
+    Effect.gen(function*() {
+      yield* finish(ask.pipe(Policy.apply(Policy.standard)))
+      assert.strictEqual(yield* requests, 2)
+    }).pipe(fake(Faults.rateLimited("25 hours"), Faults.answer("slow water"))))
+
   it.effect("gives up at once if the wait would end after the deadline", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ask.pipe(Policy.apply(Policy.standard)))

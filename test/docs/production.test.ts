@@ -4,8 +4,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Deferred, Effect, Exit, Fiber, Layer, Redacted, Ref, Runtime } from "effect"
 import { HttpServer } from "effect/http"
 import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
 import { createServer } from "node:http"
-import { CallLog, Claude, Current, Guards, Models, Policy } from "resilient-claude"
+import * as path from "node:path"
+import { CallLog, Claude, ClaudeError, Current, Guards, Models, Policy } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
 import { FakeClaude, FakeServer, Faults, Simulator } from "resilient-claude/testing"
 import { assertAlive } from "../support/docs.ts"
@@ -189,6 +191,25 @@ describe("docs/production.md", () => {
     }).pipe(Effect.provide(FakeClaude.layer(answers))))
 
   it.effect("the policy survives a minute of overload in the simulator", () => survives)
+
+  const read = (file: string) => fs.readFileSync(path.resolve(import.meta.dirname, "../..", file), "utf8")
+  const page = read("docs/production.md")
+  /** The names in the first column of a table of the runbook. */
+  const firstColumn = (table: string) => {
+    const [, section = ""] = new RegExp(`\\n## Runbook: ${table}\\n([^]*?)(?=\\n## |$)`).exec(page) ?? []
+    return [...section.matchAll(/^\| (`[A-Z].*?) \|/gm)].flatMap(([, names = ""]) =>
+      [...names.matchAll(/`(\w+)`/g)].map(([, name = ""]) => name)
+    )
+  }
+
+  it("the runbook names each kind of error once", () => {
+    assert.sameMembers(firstColumn("errors"), ClaudeError.ClaudeError.members.map(({ identifier }) => identifier))
+  })
+
+  it("the runbook names only events and codes of warnings that docs/logging.md lists", () => {
+    const listed = new Set([...read("docs/logging.md").matchAll(/`([A-Z]\w+)`/g)].map(([, name = ""]) => name))
+    assert.deepStrictEqual(firstColumn("events").filter((name) => !listed.has(name)), [])
+  })
 
   const runbook = (playable: Faults.Playable) =>
     Effect.gen(function*() {
