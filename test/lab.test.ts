@@ -4,6 +4,7 @@ import { Duration, Effect } from "effect"
 import { guarded, without } from "../lab/contenders.ts"
 import { rivals } from "../lab/rivals.ts"
 import { scenarios } from "../lab/scenarios.ts"
+import { down, type Entry } from "../lab/scenarios/entry.ts"
 import { header, row } from "../lab/table.ts"
 import { Simulator } from "../src/testing/index.ts"
 import { effort, itLong, oneIn } from "./support/effort.ts"
@@ -106,6 +107,29 @@ describe("the lab", () => {
         const { answered, calls } = yield* resultOf(name, "guarded")
         assert.strictEqual(answered, calls)
       }
+    }))
+
+  const seconds = (n: number) => `${n} seconds` as const
+  it.effect.each<Entry>([
+    {
+      name: "steady-70",
+      about: "a steady 70 % of failures",
+      provider: { faults: { overloaded: 0.7 } },
+      traffic: { arrivals: { perSecond: 15 }, to: "1 minute" }
+    },
+    {
+      name: "waves",
+      about: "outages of ten seconds that come and go",
+      provider: { incidents: [0, 20, 40].flatMap((from) => down(seconds(from), seconds(from + 10))) },
+      traffic: { arrivals: { perSecond: 10 }, to: "1 minute" }
+    }
+  ])("answers fewer calls than p-retry, and sends fewer requests, in $about", (entry) =>
+    Effect.gen(function*() {
+      const ours = yield* Simulator.run(entry, guarded(entry))
+      const pRetry = rivals(entry).find(({ name }) => name === "p-retry") ?? assert.fail("there is no p-retry")
+      const theirs = yield* Simulator.run(entry, pRetry)
+      assert.isBelow(ours.answered, theirs.answered)
+      assert.isBelow(ours.requests, theirs.requests)
     }))
 
   it.effect("prints a table of at most 140 columns", () =>
