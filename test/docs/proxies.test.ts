@@ -120,6 +120,16 @@ describe("docs/proxies.md", () => {
       assert.isAtLeast(proxy.forwarded(), 1)
     }).pipe(Effect.scoped))
 
+  it.live("a pool of NodeAnthropic uses no proxy, not even that of the global dispatcher", () =>
+    Effect.gen(function*() {
+      const proxy = yield* proxying
+      const before = getGlobalDispatcher()
+      yield* Effect.addFinalizer(() => Effect.sync(() => setGlobalDispatcher(before)))
+      everywhere(proxy.url)
+      assert.strictEqual((yield* asked(() => NodeAnthropic.layerConfig({ connections: 1 }))).text, "hello")
+      assert.strictEqual(proxy.forwarded(), 0)
+    }).pipe(Effect.scoped))
+
   it.live("a proxy that is set without NODE_USE_ENV_PROXY is not used", () =>
     Effect.gen(function*() {
       const proxy = yield* proxying
