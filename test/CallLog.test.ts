@@ -270,3 +270,23 @@ describe("what is kept in tests", () => {
       assert.deepStrictEqual([before.length, (yield* FakeClaude.received).length], [1, 2])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("hello"))))))
 })
+
+describe("the codes of warnings", () => {
+  const root = path.resolve(import.meta.dirname, "..")
+  const read = (file: string) => nodeFs.readFileSync(path.join(root, file), "utf8")
+
+  it("are those that docs/logging.md lists", () => {
+    const source = nodeFs.readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => read(`src/${file}`))
+      .join("\n")
+    const emitted = /(?:\b(?:warn|warnHere|warning|broken)\([^")]*|\bcode: )"([A-Z]\w+)"/g
+    const codes = [...source.matchAll(emitted)].map(([, code = ""]) => code).filter((code) => /[a-z]/.test(code))
+    const [, table = ""] = /\n\| code of a `Warning` [^]*?\n\|---\|---\|\n([^]*?)\n\n/.exec(read("docs/logging.md")) ??
+      []
+    const listed = [...table.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, names = ""]) =>
+      [...names.matchAll(/`(\w+)`/g)].map(([, name = ""]) => name)
+    )
+    assert.sameMembers(listed, codes)
+  })
+})

@@ -168,6 +168,17 @@ describe("docs/guards.md", () => {
       assert.deepStrictEqual(admission["sonnet"], { running: 64, waiting: 200, limit: 64 })
     }).pipe(Effect.provide(guarded(concurrent, Faults.cycle(Faults.silence)))))
 
+  it.effect("the limit is for one layer, so for one process", () =>
+    Effect.gen(function*() {
+      const one = guarded({ concurrency: { max: 1, queue: 0 } }, Faults.cycle(Faults.silence))
+      const running = Effect.gen(function*() {
+        yield* Effect.forkChild(ask, start)
+        assert.strictEqual((yield* Effect.flip(ask))._tag, "Saturated")
+        return (yield* Guards.status).admission["sonnet"]?.running
+      }).pipe(Effect.provide(one, { local: true }))
+      assert.deepStrictEqual(yield* Effect.all([running, running]), [1, 1])
+    }))
+
   it.effect("a call that finds a full queue waits, or asks the next model or fails at once", () =>
     Effect.gen(function*() {
       yield* Effect.forkChild(ask, start)
