@@ -25,9 +25,12 @@ export const waited = (history: ReadonlyArray<Tried>, millis: number): ReadonlyA
 export const explain = <E extends ClaudeError>(error: E, gaveUp: GaveUp, history: ReadonlyArray<Tried>): E =>
   copy<ClaudeError>(error, { gaveUp, history }) as E
 
-/** The error for a broken answer that could not be resumed. It keeps the text that had arrived. */
+/**
+ * The error for a broken answer that could not be resumed. It keeps the text that had arrived: a deadline knows only the
+ * text of the attempt that it cut.
+ */
 export const still = (broken: ClaudeError, error: ClaudeError): ClaudeError =>
-  "text" in error || !("text" in broken)
+  "text" in error && error._tag !== "DeadlineExceeded" || !("text" in broken)
     ? error
     : copy(broken, { detail: `the answer could not be resumed: ${error.message}` })
 
