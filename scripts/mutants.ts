@@ -272,7 +272,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G11: an error of a fallback model is charged to the question",
     file: "src/policy/decisions.ts",
-    find: "first === undefined || stands(last.error) ? last : first",
+    find: "before === undefined || stands(last.error) ? last : before",
     replace: "last",
     test: "test/wire/substitutes.test.ts"
   },

@@ -21,7 +21,7 @@ import { askedModel, emitHere } from "../emitHere.ts"
 import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
 import { charged, wasSent } from "./charge.ts"
-import { decided, kept, type On, reported } from "./decisions.ts"
+import { decided, type On, reported } from "./decisions.ts"
 import * as ModelFallback from "./modelFallback.ts"
 import { hint, isRetryable, quotable, sentences } from "./notices.ts"
 import { OtherModel } from "./otherModel.ts"
@@ -95,7 +95,7 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
       if (!isBroke) history = History.remember(history ?? [], error, ++hop, model)
       isBroke = false
       last = error
-      first = kept(first, { error })
+      first = reported(first, { error })
       if (wasSent(error)) sent = error
       model = to.model
       return change({ error, to: to.model })

@@ -9,7 +9,7 @@ import { askedModel, emitHere, warnHere } from "../emitHere.ts"
 import { nameOf } from "../errorOf.ts"
 import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
-import { decided, decisive, kept, type On, reported } from "./decisions.ts"
+import { decided, decisive, type On, reported } from "./decisions.ts"
 
 /** Runs before the next account is asked. Account 1 is the `Claude` in context; the first layer is account 2. */
 export type OnAccount = (change: { readonly error: ClaudeError; readonly to: number }) => Effect.Effect<void>
@@ -58,9 +58,10 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
           if (!is(error)) return Effect.succeed(Effect.fail(error))
           return Effect.flatMap(askedModel, (model) => {
             const merged = History.remember(history, error, 1, model)
-            const ended = reported(first, { error }).error
-            const last = account === 1 ? error : History.explain(ended, ended.gaveUp ?? "NotRetried", merged)
-            return next(account + 1, error, Effect.fail(last), merged, kept(first, { error }))
+            const ended = reported(first, { error })
+            const { gaveUp = "NotRetried" } = ended.error
+            const last = account === 1 ? error : History.explain(ended.error, gaveUp, merged)
+            return next(account + 1, error, Effect.fail(last), merged, ended)
           })
         }
       )

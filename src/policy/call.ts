@@ -20,7 +20,7 @@ import * as CallState from "./callState.ts"
 import type { Compiled } from "./compile.ts"
 import { continueAnswer } from "./continueAnswer.ts"
 import * as Deadline from "./deadline.ts"
-import { kept, reported } from "./decisions.ts"
+import { reported } from "./decisions.ts"
 import * as ModelFallback from "./modelFallback.ts"
 import { noOther, OtherModel, timedOut } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
@@ -78,7 +78,7 @@ const caller = (call: CallState.CallState, broken: ClaudeError | undefined): Mod
     onNext: (error, to) => {
       // An attempt records its own failure, unless the model's share of the time ran out and interrupted it.
       if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, error)
-      first = kept(first, { error, retries: call.retries })
+      first = reported(first, { error, retries: call.retries })
       call.chain = to
       call.corrections = []
       call.retries = RetryState.make(call.policy.retries)

@@ -75,13 +75,9 @@ interface Failed {
   readonly error: ClaudeError
 }
 
-/** The failure to report if no model or account answers, given the one to report so far and the last one. */
-export const reported = <F extends Failed>(first: F | undefined, last: F): F =>
-  first === undefined || stands(last.error) ? last : first
-
-/** The failure to report if each later model or account fails in its own way: the first that stands, else the first. */
-export const kept = <F extends Failed>(first: F | undefined, last: F): F =>
-  first !== undefined && stands(first.error) ? first : reported(first, last)
+/** The failure to report if no model or account answers: the last one that stands, or else the first. */
+export const reported = <F extends Failed>(before: F | undefined, last: F): F =>
+  before === undefined || stands(last.error) ? last : before
 
 /**
  * Whether an error of a fallback model or account counts as the error of the call: it says that the service has a problem,

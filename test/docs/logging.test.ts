@@ -236,7 +236,7 @@ describe("the end of a call", () => {
       yield* Effect.flip(Policy.apply({ overall: "1 minute" })(ask))
       assert.deepStrictEqual(levels.at(-1), [level, "claude: GaveUp"])
       assert.isTrue(level === "Error" || levels.every(([level]) => level !== "Error"))
-    }).pipe(Effect.provide(FakeClaude.layer([turn]).pipe(Layer.provide(CallLog.layer))), Effect.provide(logger)))
+    }).pipe(Effect.provide(FakeClaude.layer([turn]).pipe(Layer.provide(CallLog.layer), Layer.provideMerge(logger)))))
 })
 
 describe("sinks", () => {

@@ -294,11 +294,11 @@ describe("the next model", () => {
     [
       ["the last one, if it says that the service has a problem", ["Overloaded", "ServerFault"], "ServerFault"],
       [
-        "the first one, if the last model refuses the request",
+        "the last one of the service, if the last model refuses the request",
         ["Overloaded", "ServerFault", "InvalidRequest"],
-        "Overloaded"
+        "ServerFault"
       ],
-      ["the first one of the service", ["ResourceNotFound", "RateLimited", "PermissionDenied"], "RateLimited"],
+      ["the only one of the service", ["ResourceNotFound", "RateLimited", "PermissionDenied"], "RateLimited"],
       ["the first one, if no model can answer", ["Refused", "InvalidRequest", "ResourceNotFound"], "Refused"],
       [
         "the first one, if the answer is unusable",
