@@ -1,6 +1,6 @@
 /**
  * For a larger application: a service that captures `Claude` when its layer is built. Its callers do not need `Claude`, and
- * its calls are logged to the `CallLog` of its layer, even if the caller provides another one.
+ * its calls are logged to the `CallLog` of its layer, even if the caller provides another log.
  */
 import { Console, Context, Effect, Layer } from "effect"
 import { CallLog, Claude, type ClaudeError, Policy } from "resilient-claude"

@@ -23,7 +23,7 @@ export const program = Effect.gen(function*() {
   yield* TestClock.adjust("20 seconds")
   const summaries = yield* Fiber.join(running)
   const requests = yield* FakeClaude.received
-  yield* Console.log(`waited as told: ${early}, requests: ${requests.length}, summaries: ${summaries.length}`)
+  yield* Console.log(`waited for retry-after: ${early}, requests: ${requests.length}, summaries: ${summaries.length}`)
   return { early, summaries, requests }
 }).pipe(
   Effect.provide(Summaries.layer.pipe(Layer.provideMerge(incident), Layer.provideMerge(TestClock.layer()))),

@@ -1,5 +1,5 @@
 /**
- * Asks for JSON that the API cannot enforce: of any shape, or of a recursive one. The shape is described in the prompt, so
+ * Asks for JSON of any shape or of a recursive shape, which the API cannot enforce. The shape is described in the prompt, so
  * an answer may be malformed; `reask` then asks again, with the answer and its mistakes.
  */
 import { Console, Effect, Schema } from "effect"
@@ -15,7 +15,7 @@ const Section: Schema.Codec<Section> = Schema.Struct({
   parts: Schema.Array(Schema.suspend((): Schema.Codec<Section> => Section))
 })
 
-/** `{ form: "prompt", because: "the schema is recursive, which the API does not take" }` */
+/** `{ form: "prompt", because: "the schema is recursive, which the API does not accept" }` */
 export const form = Claude.formOf(Section)
 
 const reasked = Policy.apply({ reask: 2, overall: "2 minutes" })

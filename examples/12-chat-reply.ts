@@ -38,7 +38,7 @@ export const remembered = PersistedAnswers.layer.pipe(
   Layer.provide(NodeServices.layer)
 )
 
-/** Customers never see each other's remembered answers, because each is a tenant. */
+/** Customers never see each other's remembered answers, because each customer is a tenant. */
 export const program = (question: Question, customer: string) =>
   reply(question).pipe(
     Effect.map(show),

@@ -1,5 +1,5 @@
 /**
- * Fallback models and accounts: if a model is down, refuses, or has too small a context window, the next one is asked, with
+ * Fallback models and accounts: if a model is down, refuses, or has too small a context window, the next model is asked, with
  * an adapted request and reserved time. If the account reaches its spend limit, another account is asked.
  */
 import { Config, Console, Effect, Layer } from "effect"
@@ -23,8 +23,8 @@ export const program = Claude.message("Plan a week of meals for a family of four
 )
 
 /**
- * Builds the second account once, with the program, so that it keeps its guards between calls. Effects that run inside
- * share it. Without its API key, the program does not start.
+ * Builds the second account once, when the program starts, so that the account keeps its guards between calls. Without
+ * its API key, the program does not start.
  */
 const Accounts = Layer.merge(NodeAnthropic.layerConfig(), Layer.provide(Layer.empty, Backup))
 

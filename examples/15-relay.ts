@@ -37,7 +37,7 @@ const failed = (error: ClaudeError.ClaudeError) =>
     return sse("failed", { text, requestId, retryable, void: error._tag === "Refused" })
   })
 
-/** The answer as server-sent events. The last one is `end` or `failed`. */
+/** The answer as server-sent events. The last event is `end` or `failed`. */
 export const relay = (question: string, { heartbeat, policy }: Options) =>
   Claude.events(question).pipe(
     Policy.applyStream(policy),
@@ -135,8 +135,8 @@ const page = `<!doctype html>
     let seam = ""
     const take = (kind, data) => {
       if (kind === "text") { answer.textContent += data.text; show("writing", "Writing" + seam + " …") }
-      if (kind === "restarted") { answer.textContent = ""; seam = ", begun anew"; show("waiting", "It broke off, and begins anew …") }
-      if (kind === "resumed") { seam = ", after a break"; show("writing", "It broke off, and goes on …") }
+      if (kind === "restarted") { answer.textContent = ""; seam = ", after a restart"; show("waiting", "The answer broke off, and starts again …") }
+      if (kind === "resumed") { seam = ", after a break"; show("writing", "The answer broke off, and continues …") }
       if (kind === "end") { over = true; show("ended", "Ended" + seam + ".") }
       if (kind === "failed") { over = true; if (data.void) answer.textContent = ""; show("failed", data.text) }
     }

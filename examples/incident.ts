@@ -110,11 +110,11 @@ const ReportLive = Layer.effectContext(Effect.gen(function*() {
         const hint = ClaudeError.retryAfter(event.error)
         const reason = hint === undefined
           ? "our backoff, with jitter"
-          : `the server asked for ${seconds(hint)}, jitter on top`
+          : `the server asked for ${seconds(hint)}, plus jitter`
         return line(event.at, yellow(`waiting ${seconds(event.wait)}: ${reason}`))
       }
       case "Restarted":
-        return line(event.at, yellow("the answer so far is void: it begins anew"))
+        return line(event.at, yellow("the answer so far is discarded: asking again"))
       case "Warning":
         return line(event.at, yellow(event.message))
       case "GaveUp":

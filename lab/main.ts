@@ -30,14 +30,14 @@ if (unknown.length > 0) {
 const chosen = scenarios.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
 const seeds = Array.from({ length: Math.max(1, Number(values.seeds) || 1) }, (_, index) => index + 1)
 
-/** A worker sends one for each scenario. */
+/** A worker sends one message for each scenario. */
 type Message = { readonly name: string; readonly results: ReadonlyArray<Simulator.Result> }
 
 const results = new Map<string, ReadonlyArray<Simulator.Result>>()
 let next = 0
 let printed = 0
 
-/** Prints the results that have arrived, in the order of the scenarios: each waits for the ones before it. */
+/** Prints the results that have arrived, in the order of the scenarios: a result waits for all earlier scenarios. */
 const print = () => {
   for (let entry = chosen[printed]; entry !== undefined; entry = chosen[++printed]) {
     const found = results.get(entry.name)

@@ -47,7 +47,7 @@ const isRetriedBySdk = ({ headers, kind, status = 0 }: Simulator.Failure): boole
  * `p-retry` 9 around the SDK, whose own retries are off: 4 retries, `minTimeout` 1 s, `maxTimeout` 8 s, `randomize`. The
  * wait, from `calculateDelay` in `index.js`: `min(maxTimeout, random in [1, 2) * minTimeout * 2 ** retry)`. It ignores
  * `retry-after`, and retries every error except a `TypeError` with another cause than the network. An HTML page with
- * status 200, read as a message, causes such an error. With fallback models there are 2 retries, as when it was measured
+ * status 200, read as a message, causes such an error. With fallback models there are 2 retries, as in the measurement
  * over sockets.
  */
 export const pRetry: Rival = {

@@ -1,13 +1,13 @@
 /**
- * Builds the package into `dist`, or the folder that is named.
+ * Builds the package into `dist`, or into the folder that the argument names.
  *
- * The modules of the package are one file, and what users import are thin doors to it: to find and open a file costs a
- * program that starts more than to compile it, and there would be sixty. The indexes stay as `tsc` writes them, so that
- * a bundler can still leave out what is not used.
+ * The code is bundled into a few chunks, and the modules that users import only re-export from the chunks: at start-up, a
+ * program would spend more time on finding and opening sixty files than on compiling them. The index modules stay as
+ * `tsc` writes them, so that the bundler of an application can drop unused exports.
  *
- * Documentation is in the declarations, and left out of the code: what is read at the start counts too. One module of
- * Effect is taken in, because it imports the whole of `effect/ai` for one function of three lines; that was two fifths of
- * what importing the package cost (`node bench/import.ts`).
+ * Doc comments are only in the declarations, because a program also spends time on reading its code. One module of Effect
+ * is bundled, because it imports all of `effect/ai` for one function of three lines, which took two fifths of the time to
+ * import the package (`node bench/import.ts`).
  */
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -23,12 +23,12 @@ fs.rmSync(dist, { recursive: true, force: true })
 const tsc = spawnSync("tsc", ["-p", path.join(root, "tsconfig.build.json"), "--outDir", dist], { stdio: "inherit" })
 if (tsc.status !== 0) process.exit(1)
 
-/** What begins with a small letter and is imported by users, or run. */
+/** The modules with a lower-case name that users import or run. */
 const entries = ["index", "testing/index", "testing/cli"]
 const files = fs.readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.replace(/\.ts$/, ""))
-/** Private modules: they begin with a small letter. Their code is in the chunks. */
+/** Private modules have a lower-case name. Their code is in the chunks. */
 const internal = files.filter((file) => /^[a-z]/.test(path.basename(file)) && !entries.includes(file))
 for (const file of internal) fs.rmSync(path.join(dist, `${file}.js`))
 
@@ -36,11 +36,11 @@ const effect = path.dirname(fileURLToPath(import.meta.resolve("effect")))
 fs.mkdirSync(path.join(dist, "chunks"))
 fs.copyFileSync(path.join(effect, "../LICENSE"), path.join(dist, "chunks/effect.LICENSE"))
 
-/** The module of Effect that is taken in, and what it needs that nobody else can import. */
+/** The module of Effect that is bundled, and the modules of Effect that are bundled with it. */
 const taken = "ai/AnthropicStructuredOutput"
 const parts = [taken, "ai/Tool", "ai/internal/structured-output", "internal/record"]
 
-/** What a file is called in its folder, or nothing if it is elsewhere. */
+/** The path of a file relative to a folder, without its extension; undefined if the file is not in the folder. */
 const within = (folder: string, file: string): string | undefined =>
   file.startsWith(folder + path.sep)
     ? path.relative(folder, file).split(path.sep).join("/").replace(/\.[jt]s$/, "")
@@ -78,14 +78,14 @@ const { output } = await bundle.write({
   codeSplitting: {
     groups: [{
       name: "core",
-      // What needs Node or undici stays with `NodeAnthropic`: programs elsewhere import the rest.
+      // Leaves out the modules that need Node or undici: programs on other runtimes import the core chunk.
       test: (id) =>
         !/^(testing|NodeAnthropic|PersistedAnswers|wire\/(undiciFetch|ambientFetch|contentEncoding)$)/
           .test(within(src, id) ?? within(effect, id) ?? "testing")
     }]
   }
 })
-// Another version of Effect may need more of itself than users can import. Then this throws.
+// Throws if a chunk imports a module that Effect does not export, as may happen after an update of Effect.
 for (const chunk of output) {
   if (chunk.type !== "chunk") continue
   for (const [, id = ""] of chunk.code.matchAll(/ from "(effect\/[^"]+)"/g)) import.meta.resolve(id)

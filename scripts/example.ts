@@ -1,4 +1,4 @@
-/** Runs an example by its number: `npm run example 02`. Without one, lists them. */
+/** Runs an example by its number: `npm run example 02`. Without a number, lists the examples. */
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"

@@ -1,12 +1,12 @@
 /**
  * Breaks the code on purpose and checks that a test fails (`npm run mutate`).
  *
- * First each mutant of `mutants.ts`, one guarantee at a time: it is applied in a copy of the project, and the test file
- * that it names runs there. A mutant that no test notices survived: its guarantee is not tested. Then Stryker makes
- * small changes of all kinds in the pure modules (`stryker.config.json`), and the share it finds noticed has a minimum.
+ * First applies each mutant of `mutants.ts` in a copy of the project, and runs the test file that the mutant names. If
+ * that file still passes, the mutant survived: its guarantee is not tested. Then Stryker makes small changes of all kinds
+ * in the pure modules; the tests must notice a minimum share of them (`stryker.config.json`).
  *
  *   npm run mutate             all mutants, then Stryker: about half an hour
- *   npm run mutate -- G1 seam  the mutants of G1, and those whose name has the word; no Stryker
+ *   npm run mutate -- G1 seam  the mutants of G1, and all mutants with "seam" in their names; no Stryker
  */
 import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -32,16 +32,19 @@ process.once("exit", () => fs.rmSync(copy, { recursive: true, force: true }))
 process.once("SIGINT", () => process.exit(130))
 fs.symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"))
 
-/** How a run of tests ended: no status if it had to be ended from outside. */
+/** The result of a test run. `status` is null if the run was killed at its limit. */
 interface Run {
   readonly status: number | null
   readonly output: string
 }
 
-/** A test that never ends fails after this long, and the first failure ends the run: a mutant takes seconds. */
+/** Stops a run at the first failure, and a test that hangs after 10 seconds, so that a mutant takes seconds. */
 const quick = ["--bail", "1", "--testTimeout", "10000", "--hookTimeout", "10000", "--teardownTimeout", "2000"]
 
-/** The limit is for a mutant that loops without a pause, which Vitest cannot end. Its workers must end too: hence the group. */
+/**
+ * Runs test files. Kills the run after `limit` milliseconds, because Vitest cannot end a mutant that loops without a
+ * pause. Kills the whole process group, because the workers of Vitest must end too.
+ */
 const vitest = (tests: ReadonlyArray<string>, limit: number, options: ReadonlyArray<string> = []) =>
   new Promise<Run>((resolve) => {
     const child = spawn(
@@ -78,7 +81,7 @@ const survivors: Array<string> = []
 const started = performance.now()
 const secondsSince = (start: number) => ((performance.now() - start) / 1000).toFixed(0)
 
-// A test that is red already proves nothing.
+// A test that fails without any mutant proves nothing about a mutant.
 const before = await vitest([...new Set(chosen.map(({ test }) => test))], 600_000)
 if (before.status !== 0) throw new Error(`the tests fail without any mutation:\n${before.output}`)
 

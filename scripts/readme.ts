@@ -1,4 +1,4 @@
-/** Writes what the README and the pages of docs/ show of the program: its output, and its tables (`npm run readme`). */
+/** Updates the generated parts of the README and of docs/: the output of `npm start`, and the tables (`npm run readme`). */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -7,7 +7,7 @@ import { decisions } from "../src/policy/decisions.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 
-/** What each kind is, in the words of its documentation. */
+/** The meaning of a kind of error: the doc comment of its class. */
 const meaning = (tag: string): string => {
   const source = fs.readFileSync(path.join(root, "src/errorKinds.ts"), "utf8")
   const before = source.slice(0, source.indexOf(`\nexport class ${tag} `))
@@ -19,7 +19,7 @@ const errors = ClaudeError.ClaudeError.members.map((member) =>
   new (member as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle" })
 )
 
-/** Where else an answer is looked for after each kind of error, and what a person is told, as Markdown. */
+/** The fallbacks after each kind of error, and the text of its notice, as a Markdown table. */
 export const decisionTable = (): string => {
   const say = (decision: (typeof decisions)[ClaudeError.Tag]["otherModel" | "otherAccount"]) =>
     decision === true
@@ -43,7 +43,7 @@ export const decisionTable = (): string => {
   ].join("\n")
 }
 
-/** How often each kind of error is retried by default, and after which waits; a kind that is never retried is missing. */
+/** The retries and waits of `Retry.standard` by kind of error. A kind that is never retried has no entry. */
 const waits = (): ReadonlyMap<string, string> =>
   new Map(
     Policy.describe({ retry: Retry.standard }).split("\n").flatMap((line) => {
@@ -79,7 +79,7 @@ const advice: ClaudeError.Table<string> = {
   Saturated: "More calls than `concurrency` or `quota` allow (`by` says which): raise it, or shed load."
 }
 
-/** What happens to each kind of error by default, and what to do about it, as Markdown. */
+/** The meaning, the default retries and the remedy of each kind of error, as a Markdown table. */
 export const adviceTable = (): string => {
   const retried = waits()
   const rows = errors.map(({ _tag: tag }) =>
@@ -89,7 +89,7 @@ export const adviceTable = (): string => {
     .join("\n")
 }
 
-/** Writes what is new between the markers of a page. */
+/** Replaces the parts of a page that the expressions match. */
 const write = (page: string, parts: ReadonlyArray<readonly [marked: RegExp, text: string]>): void => {
   const file = path.join(root, page)
   const written = parts.reduce(

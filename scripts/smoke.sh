@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The package as a user gets it: packed, installed in an empty folder with its peers, imported, and run.
+# Packs the package, installs it with its peers in an empty folder, imports it, and runs it, as a user would.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 bin="$root/node_modules/.bin"
@@ -53,11 +53,11 @@ const expected = [
 if (got !== JSON.stringify(expected)) throw new Error(`smoke: ${got}`)
 JS
 "$bin/node" smoke.mjs
-# undici is optional: without it only ./node is missing. With it, that works too.
+# undici is optional: only ./node needs it.
 npm install --silent --no-audit --no-fund "undici@$(version undici)"
 "$bin/node" -e 'import("resilient-claude/node").then((m) => { if (!m.layer) throw new Error("smoke: no layer") })'
 "$bin/node" -e 'import("resilient-claude/PersistedAnswers").then((m) => { if (!m.layer) throw new Error("smoke: no layer") })'
-# The first call on the global fetch of other runtimes, against a server on Node.
+# Calls over the global fetch of Node, Bun and Deno, against a fake server on Node.
 cat > first-call.mjs <<'JS'
 import { Effect, Stream } from "effect"
 import { CallLog, Claude, Policy, Retry } from "resilient-claude"

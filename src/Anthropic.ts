@@ -40,9 +40,9 @@ export type Credential = Key.Credential
 export const oldestTested = "1.14.0"
 
 /**
- * Turns any failure into a `ClaudeError`: an error of the SDK or of `fetch`, an SSE error event (`{ error: body }`), or
- * any other value. Looks at status, type, error code and the chain of causes, never at classes. To read a `retry-after`
- * that is a date, it needs `context.now` (milliseconds since the epoch) or a `date` header.
+ * Turns any failure into a `ClaudeError`: an error of the SDK or of `fetch`, an SSE error event (`{ error: body }`),
+ * or any other value. Looks at the status, type, error code and chain of causes, never at error classes. To read a
+ * `retry-after` that is a date, it needs `context.now` (milliseconds since the epoch) or a `date` header.
  */
 export const classify: (failure: unknown, context?: Partial<Known>) => ClaudeError = (failure, context) =>
   classifyFailure(failure, { now: NaN, ...context })
@@ -107,7 +107,7 @@ const open = Effect.fnUntraced(function*(
   const controller = new AbortController()
   let reader: Reader | undefined
   let whole = false
-  // After a complete message, the socket can be reused once the body ends. Any other response closes it at once.
+  // After a complete message, wait for the end of the body so that the socket can be reused. Otherwise close it now.
   const close = Effect.sync(() => whole && reader !== undefined ? drain(reader, controller) : controller.abort(closed))
   yield* Scope.addFinalizer(yield* Scope.Scope, close)
   const response = yield* send(sender, model, clock, (key) => () => sender.message(params, controller.signal, key))
@@ -180,7 +180,7 @@ const asked = (
 ): Effect.Effect<unknown, ClaudeError> =>
   Effect.mapError(Clock.clockWith((clock) => send(sender, model, clock, request)), sender.mask)
 
-/** Asks the API with the key of this attempt. Effect creates an `AbortController` only if `signal` is declared. */
+/** Sends a request with the attempt's key. Effect creates an `AbortController` only if `signal` is declared. */
 type Asks<A> = (key: string | undefined) => (signal: AbortSignal) => PromiseLike<A>
 
 /** Sends a request. A failure without a response is classified as a network, key or request error. */
@@ -207,15 +207,18 @@ const send = <A>(
     : once
 }
 
-/** The reason passed to `abort`. Without one, `abort` creates an error, which costs ten times as much. */
+/** The reason passed to `abort`. Without a reason, `abort` creates an error, which costs ten times as much. */
 const closed = "the answer is not read any further"
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>
 
-/** Waits up to a second for the body to end after a complete message. A plain timer: an effect needs three fibers. */
+/**
+ * Waits up to a second for the body to end after a complete message. Uses a plain timer, because an effect needs three
+ * fibers.
+ */
 const drain = (reader: Reader, controller: AbortController): void => {
   const late = setTimeout(() => controller.abort(closed), 1000)
-  // The process may exit before the timer fires. In browsers a timer is a number.
+  // `unref` lets the process exit before the timer fires. In browsers a timer is a number.
   if (typeof late === "object") late.unref()
   reader.read().then(
     ({ done }) => {

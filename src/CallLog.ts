@@ -52,8 +52,9 @@ export interface Spent {
 }
 
 /**
- * Calls and failures in the window of a monitor, causes by frequency. A call without an answer is a failure. Calls do not
- * count if the request is the cause (`InvalidRequest`, `Refused` …), or a circuit that was isolated by hand.
+ * The calls and failures in the window of a `Monitor`, with the causes of the failures, most frequent first. A call
+ * without an answer is a failure. A call does not count if it failed because of its request (`InvalidRequest`,
+ * `Refused` …) or a circuit that was isolated by hand.
  */
 export interface Rate {
   /** The share of calls that did not fail, from 0 to 1. */
@@ -106,11 +107,11 @@ export type Event =
     readonly took: Duration.Duration
   }
   | Common & { readonly _tag: "Warning"; readonly code: string; readonly message: string }
-  /** The circuit of a model (or of the account: `*`) opened for `openFor`, for the reason `why`. */
+  /** The circuit of a model, or of the whole account if `model` is `*`, opened for `openFor`, for the reason `why`. */
   | Common & { readonly _tag: "CircuitOpened"; readonly openFor: Duration.Duration; readonly why: string }
   /** The circuit sent a probe, closed again, or was isolated by hand. */
   | Common & { readonly _tag: "CircuitProbed" | "CircuitClosed" | "CircuitIsolated" }
-  /** The success rate fell below its objective, or recovered. */
+  /** The success rate that a `Monitor` measures fell below its objective, or recovered. */
   | Common & { readonly _tag: "SuccessRateLow" | "SuccessRateRecovered" } & Rate
 
 // -----------------------------------------------------------------------------
@@ -123,8 +124,8 @@ export interface CallLog {
 }
 
 /**
- * Where events go: to the log provided to the layer of the `Claude`; without one, to the log in the caller's context;
- * without that, to Effect's `Logger`.
+ * Where events go: to the log provided to the layer of the `Claude`; without such a log, to the log in the caller's
+ * context; without either, to Effect's `Logger`.
  */
 export const CallLog = Context.Reference<CallLog>("resilient-claude/CallLog", { defaultValue: () => logger })
 
@@ -133,8 +134,8 @@ export const CallLog = Context.Reference<CallLog>("resilient-claude/CallLog", { 
 // -----------------------------------------------------------------------------
 
 /**
- * Writes events to the `Logger`s provided where the layer is built, or else to the caller's. Details become
- * annotations.
+ * Writes events to the `Logger`s provided where the layer is built, or else to the caller's loggers. The fields of an
+ * event become log annotations.
  */
 export const layer: Layer.Layer<never> = Layer.effect(
   CallLog,
@@ -144,7 +145,7 @@ export const layer: Layer.Layer<never> = Layer.effect(
 /** Discards all events. */
 export const layerNoop: Layer.Layer<never> = Layer.suspend(() => Layer.succeed(CallLog, { emit: () => Effect.void }))
 
-/** The events so far, oldest first. */
+/** The events that `layerMemory` has received, oldest first. */
 export class Memory
   extends Context.Service<Memory, Ref.Ref<ReadonlyArray<Event>>>()("resilient-claude/CallLog/Memory")
 {}

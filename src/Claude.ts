@@ -1,7 +1,7 @@
 /**
  * The `Claude` service: open a request, get a streamed answer or a `ClaudeError`.
  *
- * A provider implements a `Wire`; `make` adds the limits of attempts. All calls
+ * A provider implements a `Wire`; `make` adds time limits to it. All calls
  * (`text`, `object`, `stream` …) are functions over `open`. Every call streams
  * over HTTP, even if it returns a complete answer.
  */
@@ -54,14 +54,15 @@ export interface Wire {
 /** Sends requests to Claude. */
 export class Claude extends Context.Service<Claude, {
   /**
-   * Opens one answer; succeeds with the first content. The scope lives as long as the answer. Close it with the exit of
-   * the answer, because guards read the outcome from that exit; `Claude.open` and all other calls do so.
+   * Sends a request, and succeeds when the first content of the answer arrives. The answer can be read until the scope
+   * closes. Close the scope with the exit of reading the answer, because guards take the outcome of the attempt from
+   * it; `Claude.open` and all other calls do so.
    */
   readonly open: (request: Message.Request) => Effect.Effect<Message.Opened, ClaudeError, Scope.Scope>
   readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
   readonly models: Effect.Effect<ReadonlyArray<ModelInfo>, ClaudeError>
   /**
-   * Opaque: log, budget, model catalogue, remembered answers. Pass it on when you wrap a `Claude`:
+   * The log, retry budget, model catalogue and answer store, as an opaque value. Pass it on when you wrap a `Claude`:
    * `{ ...claude, open }`.
    */
   readonly runtime: Runtime.Runtime
@@ -87,7 +88,7 @@ export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnU
 /** Provides the `Claude` that `make` builds. */
 export const layer = (wire: Wire): Layer.Layer<Claude> => Layer.effect(Claude, make(wire))
 
-/** The budget without guards: it allows every attempt, so only a call's own limit on retries applies. */
+/** The retry budget without guards: it allows every attempt, so only a call's own limit on retries applies. */
 const unlimited: Budget = { charge: () => Effect.succeed({ settle: () => Effect.void }) }
 
 // -----------------------------------------------------------------------------
@@ -114,8 +115,8 @@ export const text: (
 /**
  * Asks for a value described by a schema. If the answer does not decode, fails with `MalformedOutput`, which has every
  * issue and its path. `Claude.formOf` says how the value is requested; `form: "prompt"` requests it by an instruction.
- * If the API refuses the schema, the value is requested by an instruction, too: at once, and in later calls to the
- * same model. In the form `"schema"`, a fake must answer in the API's form: records are lists of pairs; pairs and
+ * If the API refuses the schema, this call and later calls to the same model request the value by an instruction, too.
+ * If the form is `"schema"`, a fake of the API must answer in the API's form: records are lists of pairs; pairs and
  * tuples are objects with numeric keys: `{ "0": key, "1": value }`.
  */
 export const object: <A, I, RD = never>(

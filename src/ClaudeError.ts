@@ -80,7 +80,7 @@ const tags: ReadonlySet<unknown> = new Set<Tag>(ClaudeError.members.map((member)
 const isTag = (tag: unknown): tag is Tag => tags.has(tag)
 
 /**
- * Whether this is a `ClaudeError`. An application's own error with the same tag is not.
+ * Whether an error is a `ClaudeError`, and not only an application's own error with the same tag.
  *
  * `Effect.catchIf(ClaudeError.is, …)` removes the `ClaudeError`s from the error type and keeps other errors.
  */
@@ -89,7 +89,7 @@ export const is = <E>(error: E): error is E & ClaudeError =>
 
 /**
  * The kind that decides how to handle an error: its tag, or for a `PartialAnswer` the kind of the error that broke the
- * stream. So a 400 in the middle of a stream is as final as one before it.
+ * stream. So a 400 in the middle of a stream is as final as a 400 before the stream begins.
  */
 export const kindOf = (error: ClaudeError): Tag =>
   error._tag === "PartialAnswer" && isTag(error.because) ? error.because : error._tag

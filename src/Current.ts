@@ -16,7 +16,7 @@ import * as CallContext from "./callContext.ts"
 // Model and tenant
 // -----------------------------------------------------------------------------
 
-/** A model id. Editors complete the known ones; any string is accepted. */
+/** A model id. Editors complete the known ids; any string is accepted. */
 export type ModelId = KnownModel
 
 /** The model of calls that do not name one. */
@@ -39,9 +39,9 @@ export const Tenant = Context.Reference<string | undefined>("resilient-claude/Cu
  * Time limits of one attempt. The defaults are below; in a call that can retry they are at most a third of the call's
  * time limit, but never shorter than a long prompt, thinking or tools need. `attempt` has no default.
  *
- * While the model thinks, writes the input of a tool, or waits for a tool that the API runs, `contentIdle` is at least 180
- * seconds and at least 10 seconds for each 1,000 of `max_tokens`, and `idle` at least 45 seconds. With a tool, `idle` too is
- * at least 10 seconds for each 1,000 of `max_tokens`. A limit that you set is never raised.
+ * While the model thinks, writes the input of a tool, or waits for a tool that the API runs, `contentIdle` is at least
+ * 180 seconds and at least 10 seconds for each 1,000 of `max_tokens`, and `idle` at least 45 seconds. With a tool,
+ * `idle` too is at least 10 seconds for each 1,000 of `max_tokens`. A limit that you set is never raised.
  */
 export interface Limits {
   /** Until the response headers: 10 seconds; for a long prompt, 5 seconds plus one for each 3,000 tokens. */
@@ -56,7 +56,7 @@ export interface Limits {
   readonly attempt?: Duration.Input | undefined
 }
 
-/** The limits of each attempt. */
+/** The time limits of each attempt; `Timeout.limits` sets them. */
 export const Limits = Context.Reference<Limits>("resilient-claude/Current/Limits", { defaultValue: () => ({}) })
 
 /** When the caller stops waiting, in milliseconds since the epoch. */

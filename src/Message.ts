@@ -60,15 +60,15 @@ export type Prompt = string | ReadonlyArray<MessageParam> | PromptParams
 /** The answer broke off and was requested again from its beginning: discard all that was read before. */
 export interface Restarted {
   readonly type: "restarted"
-  /** The attempt that follows. */
+  /** The number of the attempt that follows. */
   readonly attempt: number
   readonly because: Tag
 }
 
-/** The answer broke off and continues. Keep the text that was read before, but drop the incomplete blocks after `index`. */
+/** The answer broke off and continues. Keep the text read before, but drop the incomplete blocks after `index`. */
 export interface Resumed {
   readonly type: "resumed"
-  /** The attempt that follows. */
+  /** The number of the attempt that follows. */
   readonly attempt: number
   readonly because: Tag
   /** The index of the text block that continues. */
@@ -76,8 +76,8 @@ export interface Resumed {
 }
 
 /**
- * One event as the API sends it. Unknown types are passed through. In the events of an answer, text, citations and thinking
- * come in deltas: a gateway may put them into `content_block_start`, from where they are moved.
+ * One event as the API sends it. Unknown types are passed through. In the events of an answer, text, citations and
+ * thinking always come in deltas, even if a gateway sends them in `content_block_start`.
  */
 export type WireEvent = RawMessageStreamEvent
 
@@ -102,8 +102,8 @@ export interface Cost {
 }
 
 /**
- * One rate limit of the account, from the response headers. `reset` (an RFC 3339 date) is the latest time at which
- * the limit is full again.
+ * One rate limit of the account, from the response headers. `reset` (an RFC 3339 date) is the latest time at which the
+ * limit is full again.
  */
 export interface RateLimit {
   readonly limit: number | undefined
@@ -124,7 +124,9 @@ export interface ToolUse {
   readonly id: string
   readonly name: string
   readonly input: unknown
-  /** The text of the input as Claude wrote it, with all digits of its numbers. Missing if it came in one piece. */
+  /**
+   * The text of the input as Claude wrote it, with all digits of its numbers. Missing if the input came in one piece.
+   */
   readonly json?: string
 }
 
@@ -170,8 +172,8 @@ export interface Opened {
   readonly requestId: string | undefined
   readonly rateLimits: RateLimits
   /**
-   * Pulls the next events, beginning with the first of the answer; done after the last. After a failure, every pull
-   * repeats it.
+   * Pulls the next events, from the first event of the answer on; done after the last event. After a failure, every
+   * pull fails with the same error.
    */
   readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<WireEvent>, ClaudeError>
   /** The reply as far as it was read. */
@@ -195,8 +197,8 @@ export interface Answer {
   readonly text: Stream.Stream<string, ClaudeError>
   /**
    * The complete reply. If a stream runs, waits for its end and fails with its error, or with `PartialAnswer` if the
-   * reader stopped early; otherwise reads the answer itself. Do not use it inside the
-   * running stream, where it would wait forever. Tool input is not decoded.
+   * reader stopped early; otherwise reads the answer itself. Do not use it inside the running stream, where it would
+   * wait forever. Tool input is not decoded.
    */
   readonly reply: Effect.Effect<Reply, ClaudeError>
 }
@@ -208,7 +210,7 @@ export type Form = { readonly form: "schema" } | { readonly form: "prompt" | "un
 // Wires
 // -----------------------------------------------------------------------------
 
-/** The result of one read: the number of bytes (pings included), and the events they completed. */
+/** The result of one read: the number of bytes (pings included), and the events that these bytes completed. */
 export interface WireItem {
   readonly bytes: number
   readonly events: ReadonlyArray<WireEvent>

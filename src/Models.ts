@@ -1,8 +1,8 @@
 /**
  * The model catalogue: capabilities, lifecycle and prices.
  *
- * Every entry has a date and a source. It may be outdated, so validation against
- * it only warns. `refresh` asks the API, which knows everything but prices.
+ * Every entry has a date and a source. An entry may be outdated, so validation against it only warns. `refresh` asks
+ * the API, which knows everything but prices.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as DateTime from "effect/DateTime"
@@ -35,13 +35,13 @@ export const get = (id: Current.ModelId): Effect.Effect<Option.Option<Catalogue.
 /**
  * Fetches the models from the API and returns them. From then on, validation fails a request that its model cannot
  * serve, where it only warned before. Prices are unchanged. Policies apply, as to any call. Each layer of `Claude` has
- * its own catalogue: a refresh does not affect others in the process.
+ * its own catalogue: a refresh does not affect the other catalogues of the process.
  */
 export const refresh: Effect.Effect<ReadonlyArray<Catalogue.Model>, ClaudeError, Claude> = Effect.gen(function*() {
   const claude = yield* Claude
   const { catalogue } = Runtime.of(claude)
   const call = yield* CallContext.Call
-  // Unless the call also asks a model, its events name none, and the success rate does not count it.
+  // If this call asks no model, its events name no model, and the success rate does not count it.
   if (call !== undefined) call.model ??= CallContext.noModel
   const listed = yield* claude.models
   const asOf = DateTime.formatIsoDateUtc(yield* DateTime.now)
@@ -78,7 +78,7 @@ export const layer = (
 
 const unknown = { lifecycle: "active", capabilities: {}, source: "the application", asOf: "" } as const
 
-/** The entry of a model from the API; fields it does not send keep their previous value. */
+/** The entry of a model from the API. The line, limits, capabilities and prices that the API does not send are kept. */
 const fromApi = (info: ModelInfo, before: Catalogue.Model | undefined, asOf: string): Catalogue.Model => {
   const { capabilities, deprecated_at, id, lifecycle, line, max_input_tokens, max_tokens, retires_at } = info
   return {
@@ -116,7 +116,7 @@ const isSupported = (support: unknown): boolean | undefined => {
   return isBoolean(value) ? value : undefined
 }
 
-/** The keys of a record whose `supported` is true. */
+/** The keys of the entries that have `supported: true`. */
 const supported = (record: unknown): ReadonlyArray<string> | undefined =>
   isObject(record) ? Object.keys(record).filter((name) => isSupported(record[name]) === true) : undefined
 

@@ -28,8 +28,8 @@ export interface ConnectOptions {
    */
   readonly dispatcher?: Dispatcher | undefined
   /**
-   * The maximum number of sockets to the API. The layer opens its own pool, without a proxy, and closes the pool
-   * with its scope. A call waits if all sockets are in use, and the wait counts toward its `connect` limit.
+   * The maximum number of sockets to the API. The layer opens its own pool, without a proxy, and closes the pool with
+   * its scope. A call waits if all sockets are in use, and the wait counts toward its `connect` limit.
    */
   readonly connections?: number | undefined
 }
@@ -92,7 +92,9 @@ const onUndici = (client: Client): Client =>
     ? client.withOptions({ fetch: undiciFetch as object as Sdk.Fetch })
     : client
 
-/** The layer's own pool. Idle sockets stay open for 30 seconds: a pause in a chat exceeds undici's 4. */
+/**
+ * The layer's own pool. Idle sockets stay open for 30 seconds, because a pause in a chat exceeds undici's 4 seconds.
+ */
 const pool = (connections: number) =>
   Effect.acquireRelease(
     Effect.sync(() => new Agent({ connections, keepAliveTimeout: 30_000 })),

@@ -31,10 +31,10 @@ import * as Persistence from "effect/persistence/Persistence"
 import * as Schema from "effect/Schema"
 import { Store } from "./answerStore.ts"
 
-/** How long the layer waits for open writes when it closes: as long as `Fallback.lastGood` waits for a store. */
+/** How long the layer waits for unfinished writes when it closes: as long as `Fallback.lastGood` waits for a store. */
 const patience = "1 second"
 
-/** Keeps the last good answers in `Persistence`, each for its `maxAge`. Waits for open writes when it closes. */
+/** Keeps the last good answers in `Persistence`, each for its `maxAge`. Waits for unfinished writes when it closes. */
 export const layerWith = ({ storeId }: {
   /** The prefix of each key: each `storeId` has its own set of answers. */
   readonly storeId: string

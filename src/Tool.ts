@@ -20,8 +20,8 @@ import { combinedBy, oddProperty } from "./request/rules/tools.ts"
 export interface Tool<A> extends SdkTool {
   /**
    * The uses of this tool that Claude requests, with their input decoded from the message of the reply; a copy of a
-   * reply works too. The effect cannot fail after `Claude.message` with this tool; it can fail for a streamed
-   * reply, or if the tool has another schema.
+   * reply works too. The effect cannot fail for a reply of `Claude.message` with this tool. It can fail for a streamed
+   * reply, and for a reply to a tool of the same name with another schema.
    */
   readonly uses: (reply: Reply) => Effect.Effect<ReadonlyArray<Use<A>>, MalformedOutput>
 }
@@ -46,7 +46,7 @@ export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): 
   if (options.strict === true && Result.isFailure(output.strict)) {
     Refuse.refuse(`Tool ${name} is strict, but ${output.strict.failure}: remove strict, or change the schema`)
   }
-  // The API does not enforce the schema of a tool that is not strict, so it need not be in the restricted form.
+  // Without `strict`, the API does not enforce the schema, so the schema need not be in the restricted form.
   const { codec, jsonSchema } = options.strict === true
     ? Result.getOrElse(output.strict, () => output.words)
     : output.words
@@ -55,7 +55,9 @@ export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): 
   }
   const combined = combinedBy(jsonSchema)
   if (combined !== undefined) {
-    return Refuse.refuse(`The API refuses ${combined} as the input of tool ${name}: wrap its schema in a Schema.Struct`)
+    return Refuse.refuse(
+      `The API refuses ${combined} at the root of the input of tool ${name}: wrap its schema in a Schema.Struct`
+    )
   }
   const odd = oddProperty(jsonSchema)
   if (odd !== undefined) {

@@ -1,8 +1,7 @@
 /**
  * The store of remembered answers.
  *
- * The memory store keeps answers as JSON, so a caller that mutates its answer
- * does not change the stored one.
+ * The memory store keeps answers as JSON, so a caller that mutates its answer does not change the stored answer.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -18,13 +17,13 @@ export interface Kept {
   readonly value: unknown
 }
 
-/** Remembers answers. An operation that fails or takes longer than a second logs a warning; the call goes on. */
+/**
+ * Remembers answers. An operation that fails or takes longer than a second logs a warning and does not fail the call.
+ */
 export interface Store {
-  /**
-   * The answer under the key, if there is one. A key is the JSON of `[tenant, key]`; without a tenant, `[null, key]`.
-   */
+  /** The remembered answer of a key. The key is the JSON of `[tenant, key]`, or of `[null, key]` without a tenant. */
   readonly get: (key: string) => Effect.Effect<Kept | undefined, unknown>
-  /** Keeps an answer; it may be dropped once it is older than `maxAge`. */
+  /** Keeps an answer, which the store may drop once it is older than `maxAge`. */
   readonly set: (key: string, kept: Kept, maxAge: Duration.Duration) => Effect.Effect<void, unknown>
 }
 
@@ -33,13 +32,12 @@ export const Store = Context.Reference<Store | undefined>("resilient-claude/Fall
   defaultValue: () => undefined
 })
 
-/** The store in context, or a new memory store: 1,000 answers are 10 MB at the default `max_tokens`. */
+/** The store in context, or a new memory store of 1,000 answers (10 MB at the default `max_tokens`). */
 export const capture: Effect.Effect<Store> = Effect.map(Store, (store) => store ?? memory(1000))
 
 /**
- * The age of an answer in milliseconds; undefined if it is too old. Another machine's clock may be ahead of ours: an
- * answer from the future has age 0, unless it is ahead by more than `maxAge`: then its time is wrong, and the age
- * undefined.
+ * The age of an answer in milliseconds; undefined if it is older than `maxAge`. An answer from the future has age 0,
+ * because the clock of another machine may be ahead of ours; undefined if it is ahead by more than `maxAge`.
  */
 export const ageOf = (at: number, maxAge: number, now: number): number | undefined =>
   Number.isSafeInteger(at) && Math.abs(now - at) <= maxAge ? Math.max(0, now - at) : undefined

@@ -1,7 +1,7 @@
-/** A `Ref` of a list that grows, for what is kept in tests: 15,000 events took seconds when each one copied the list. */
+/** A growing list in a `Ref`, for the events that tests keep: a copy for each of 15,000 events took seconds. */
 import * as Ref from "effect/Ref"
 
-/** A `Ref` of a list, and a way to add to it without a copy. The list is copied when it is read after a change. */
+/** A list in a `Ref`, and `append`, which adds to it without a copy. Only a read after a change copies the list. */
 export const make = <A>(): { readonly ref: Ref.Ref<ReadonlyArray<A>>; readonly append: (a: A) => void } => {
   let all: Array<A> = []
   let read: ReadonlyArray<A> | undefined

@@ -7,8 +7,8 @@ import type { ClaudeError } from "./ClaudeError.ts"
 /** Limits the extra attempts: every attempt of a call after its first. */
 export interface Budget {
   /**
-   * Waits until an extra attempt of a model may start, at most until `Current.Deadline`, and charges it; undefined if
-   * the attempt may not start. Runs uninterruptibly, so that no charge is lost: make only the wait
+   * Waits until an extra attempt of a model may start, at most until `Current.Deadline`, and charges the budget for
+   * it; undefined if the attempt may not start. Runs uninterruptibly, so that no charge is lost: make only the wait
    * `Effect.interruptible`. The charge is settled once, with the exit of the attempt.
    */
   readonly charge: (because: ClaudeError, model: string) => Effect.Effect<Charge | undefined>

@@ -21,7 +21,7 @@ export interface Call {
   attempt: number
   /** The model of the last attempt. */
   model: string | undefined
-  /** The last attempt that a deadline interrupted, and what it knew then. */
+  /** The last attempt that a deadline interrupted, with the part of its answer that had arrived. */
   interrupted: Interrupted | undefined
   /** The failed attempts so far. */
   readonly history: ReadonlyArray<Tried>
@@ -59,14 +59,14 @@ export interface Interrupted {
   readonly about: Pick<DeadlineExceeded, "model" | "requestId" | "limits" | "text" | "blocks" | "usage">
 }
 
-/** What runs until one deadline: it is told in the error if the deadline is reached. */
+/** The state of one deadline, for the error if the deadline is reached. */
 export interface Cut {
-  /** The deadline around this one. */
+  /** The enclosing deadline. */
   readonly outer: Cut | undefined
   isReached: boolean
   /** The last attempt that this deadline interrupted. */
   interrupted: Interrupted | undefined
-  /** The call that began last inside. */
+  /** The last call that began under this deadline. */
   call: Call | undefined
 }
 
@@ -76,7 +76,7 @@ export const Cut = Context.Reference<Cut | undefined>("resilient-claude/Cut", { 
 /** The current call, if a policy runs it. */
 export const Call = Context.Reference<Call | undefined>("resilient-claude/Call", { defaultValue: () => undefined })
 
-/** The number of the attempt, from 1. `Call` has only the last number, and several attempts may run at once. */
+/** The number of this attempt, from 1. `Call.attempt` is the last attempt, while several attempts may run at once. */
 export const AttemptNumber = Context.Reference<number | undefined>("resilient-claude/AttemptNumber", {
   defaultValue: () => undefined
 })
@@ -85,7 +85,10 @@ export const AttemptNumber = Context.Reference<number | undefined>("resilient-cl
 // Model, circuit and usage
 // -----------------------------------------------------------------------------
 
-/** The fallback model, which replaces the one the call names. Set by `Fallback.models` and the `models` of a policy. */
+/**
+ * The fallback model, which replaces the model that the call names. Set by `Fallback.models` and the `models` of a
+ * policy.
+ */
 export const Substitute = Context.Reference<string | undefined>("resilient-claude/Substitute", {
   defaultValue: () => undefined
 })

@@ -25,7 +25,7 @@ export interface Common {
 export const emit = ({ call, log, model }: Source, event: (common: Common) => Event): Effect.Effect<void> =>
   atNow((at) => log.emit(event({ at, call, model })))
 
-/** A warning, cut to 200 characters. */
+/** A warning, whose message is cut to 200 characters. */
 export const warning = (code: string, message: string) => (common: Common): Event => ({
   _tag: "Warning",
   ...common,
@@ -33,7 +33,7 @@ export const warning = (code: string, message: string) => (common: Common): Even
   message: message.slice(0, 200)
 })
 
-/** A fallback after `error`: `to` names the replacement. */
+/** The event of a fallback after `error`; `to` names the replacement. */
 export const fallback = (error: ClaudeError, to: string) => (common: Common): Event => ({
   _tag: "FellBack",
   ...common,

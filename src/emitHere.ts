@@ -21,7 +21,7 @@ export const emitHere = Effect.fnUntraced(function*(event: (common: Common) => E
   yield* emit({ log: logOf(claude), call: current?.id, model }, event)
 })
 
-/** Logs a warning to the same log. */
+/** Logs a warning to the log that `emitHere` uses. */
 export const warnHere = (code: string, message: string): Effect.Effect<void> => emitHere(warning(code, message))
 
 /** The model of a call that does not name one: the fallback model, or else `Current.Model`. */

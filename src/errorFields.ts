@@ -31,7 +31,7 @@ export const loose = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema
   })
 }
 
-/** `Undefined` comes first in the union: JSON writes it as `null`, which `loose` would take for a value. */
+/** `Undefined` comes first in the union, because JSON writes it as `null`, which `loose` accepts as a value. */
 const optional = <S extends Schema.Constraint>(schema: S) =>
   Schema.optionalKey(Schema.Union([Schema.Undefined, schema]))
 
@@ -151,7 +151,7 @@ const GaveUp: Schema.Codec<GaveUp> = Schema.Literals([
   "BudgetSpent"
 ])
 
-/** One failed attempt of a call, without content. `waited` is the wait after it, in milliseconds. */
+/** One failed attempt of a call, without text of its answer. `waited` is the wait after it, in milliseconds. */
 export interface Tried {
   readonly attempt: number
   readonly model: string

@@ -28,7 +28,10 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   issues
 }) {
   override get message() {
-    return sentence(this.sent === false ? "The request is invalid and was not sent" : "The request was rejected", this)
+    return sentence(
+      this.sent === false ? "The request is invalid and was not sent" : "The API rejected the request",
+      this
+    )
   }
 }
 
@@ -42,7 +45,7 @@ export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFaile
   }
 }
 
-/** The account may not do this (403), or is on hold. */
+/** The account may not make this request (403), or is on hold. */
 export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("PermissionDenied", common) {
   override get message() {
     return sentence("The account is not permitted to do this", this)
@@ -52,7 +55,12 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("Pe
 /** The model is unknown or retired (404). */
 export class ResourceNotFound extends Schema.TaggedError<ResourceNotFound>()("ResourceNotFound", common) {
   override get message() {
-    return sentence("The model, or something else the request names, was not found", this)
+    return sentence(
+      `The model${
+        this.model === undefined ? "" : ` ${String(this.model)}`
+      }, or something else that the request names, was not found`,
+      this
+    )
   }
 }
 
@@ -69,7 +77,7 @@ export class ContextWindowExceeded extends Schema.TaggedError<ContextWindowExcee
   ...partial
 }) {
   override get message() {
-    return sentence("The conversation does not fit the context window of the model", this)
+    return sentence(`The conversation does not fit the context window of ${String(this.model ?? "the model")}`, this)
   }
 }
 
@@ -79,7 +87,7 @@ export class SpendLimitReached extends Schema.TaggedError<SpendLimitReached>()("
   regainsAt: text
 }) {
   override get message() {
-    return sentence("The spend limit of the account is reached", this)
+    return sentence("The account has reached its spend limit", this)
   }
 }
 
@@ -112,7 +120,7 @@ export class ServerFault extends Schema.TaggedError<ServerFault>()("ServerFault"
   }
 }
 
-/** No response arrived (DNS, TLS, connection refused or reset). `code` comes from the system or OpenSSL, or is `PROXY_407`. */
+/** No response arrived (DNS, TLS, connection refused or reset). `code` is from the system or OpenSSL, or `PROXY_407`. */
 export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { ...common, code: text }) {
   override get message() {
     return sentence(`The API could not be reached${this.code === undefined ? "" : ` (${this.code})`}`, this)
@@ -133,7 +141,7 @@ export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialA
   }
 }
 
-/** A 2xx response that is no message: HTML, a JSON error, nothing, malformed events (final if `contradiction`). */
+/** A 2xx response that is no message: HTML, a JSON error, no body, malformed events. `contradiction`: not retried. */
 export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", {
   ...common,
   contradiction: flag
@@ -157,7 +165,10 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", { ...commo
 /** The answer stopped at a limit. `reason` is the stop reason. */
 export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", { ...common, ...partial, reason: text }) {
   override get message() {
-    return sentence(`The answer stopped at a limit${this.reason === undefined ? "" : ` (${this.reason})`}`, this)
+    const what = this.reason === "pause_turn"
+      ? "Claude paused the answer before its end"
+      : "The answer stopped at a limit"
+    return sentence(`${what}${this.reason === undefined ? "" : ` (${this.reason})`}`, this)
   }
 }
 
@@ -179,7 +190,7 @@ export class MalformedOutput extends Schema.TaggedError<MalformedOutput>()("Malf
   question: text
 }) {
   override get message() {
-    return sentence("The answer does not match the output schema", this)
+    return sentence("The answer does not match the requested format", this)
   }
 }
 
@@ -195,7 +206,10 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   limit: duration
 }) {
   override get message() {
-    return sentence(`The attempt reached its ${String(this.scope)} limit${shown(this.limit)}`, this)
+    return sentence(
+      `The attempt reached its ${String(this.scope)} limit${shown(this.limit)}${missed.get(this.scope) ?? ""}`,
+      this
+    )
   }
 }
 
@@ -217,13 +231,17 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   retryAfter: duration
 }) {
   override get message() {
+    const isByHand = String(this.why).endsWith("by hand")
     const next = Duration.isDuration(this.retryAfter)
-      ? `; ${String(this.why).endsWith("by hand") ? "closed again" : "next probe"} in ${
-        Math.ceil(Duration.toSeconds(this.retryAfter))
-      } s`
+      ? `; ${isByHand ? "it closes again" : "the next probe is"} in ${Math.ceil(Duration.toSeconds(this.retryAfter))} s`
+      : isByHand
+      ? "; Guards.reset closes it"
       : ""
     const why = this.why === undefined ? "" : ` (${String(this.why)})`
-    return sentence(`Circuit open for ${String(this.model ?? "this model")}${why}${next}; nothing was sent`, this)
+    return sentence(
+      `The circuit of ${String(this.model ?? "this model")} is open${why}, so nothing was sent${next}`,
+      this
+    )
   }
 }
 
@@ -234,14 +252,32 @@ export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   retryAfter: duration
 }) {
   override get message() {
+    const model = this.model === undefined ? "" : ` to ${String(this.model)}`
+    const limit = this.by === undefined ? "" : ` (${this.by === "quota" ? "rate" : String(this.by)} limit)`
+    const next = Duration.isDuration(this.retryAfter)
+      ? `; try again in ${Math.ceil(Duration.toSeconds(this.retryAfter))} s`
+      : ""
     return sentence(
-      this.detail === undefined ? "Too many calls are waiting, so nothing was sent" : "Nothing was sent",
+      this.detail === undefined
+        ? `Too many calls${model} are running or waiting${limit}, so nothing was sent${next}`
+        : "Nothing was sent",
       this
     )
   }
 }
 
-/** A limit for messages, or nothing if it is missing or invalid: errors do not check their fields. */
+/** What an attempt lacked when it reached a limit, by the `scope` of the error. */
+const missed: ReadonlyMap<unknown, string> = new Map([
+  ["connect", ", before a response arrived"],
+  ["firstToken", ", before any content arrived"],
+  ["idle", ", in which nothing arrived"],
+  ["contentIdle", ", in which no content arrived"],
+  ["attempt", ", before the answer was complete"]
+])
+
+/**
+ * A time limit as text for a message; empty if it is missing or invalid, because errors do not validate their fields.
+ */
 const shown = (limit: unknown): string =>
   Duration.isDuration(limit) && Duration.isFinite(limit)
     ? ` of ${Duration.format(Duration.millis(Math.round(Duration.toMillis(limit))))}`

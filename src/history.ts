@@ -26,8 +26,8 @@ export const explain = <E extends ClaudeError>(error: E, gaveUp: GaveUp, history
   copy<ClaudeError>(error, { gaveUp, history }) as E
 
 /**
- * The error for a broken answer that could not be resumed. It keeps the text that had arrived: a deadline knows only the
- * text of the attempt that it cut.
+ * The error for a broken answer that could not be resumed. Keeps the text that had arrived before the break, because a
+ * deadline error has only the text of the attempt that it cut.
  */
 export const still = (broken: ClaudeError, error: ClaudeError): ClaudeError =>
   "text" in error && error._tag !== "DeadlineExceeded" || !("text" in broken)
@@ -41,7 +41,7 @@ export const copy = <E extends ClaudeError>(error: E, fields: Partial<NoInfer<E>
   const more = cause === undefined ? fields : { cause, ...fields }
   // Cast: the constructor of an error takes its fields.
   const copy = new (error.constructor as new(fields: object) => E)({ ...error, ...more })
-  // A stack begins with the message.
+  // A stack begins with the message, which the new fields may change.
   if (error.stack !== undefined) copy.stack = error.stack.replace(error.message, () => copy.message)
   return copy
 }

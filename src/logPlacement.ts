@@ -1,6 +1,6 @@
 /**
- * Where the events of one `Claude` go: to the log provided to its layer; without one, to the log in the context where
- * the event occurs; without that, to the `Logger`.
+ * Where the events of one `Claude` go: to the log provided to its layer; without such a log, to the log in the context
+ * where the event occurs; without either, to the `Logger`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import { CallLog } from "./CallLog.ts"
 import * as Loggers from "./loggers.ts"
 import { reported } from "./reported.ts"
 
-// The default: any other log was provided by the application.
+// The default log. The application has provided any other log.
 const logger = Context.get(Context.empty(), CallLog)
 
 /** Emits to the log in the context where the event occurs. The default log reports its own failures. */

@@ -8,7 +8,8 @@ import * as Logger from "effect/Logger"
 const usual = Context.get(Context.empty(), Logger.CurrentLoggers)
 
 /**
- * Returns a function that runs an effect with the loggers provided here. If there are none, it keeps its own loggers.
+ * A function that runs an effect with the loggers in this context. If the application provided none here, the effect
+ * keeps its own loggers.
  */
 export const ofThisPlace: Effect.Effect<<A>(self: Effect.Effect<A>) => Effect.Effect<A>> = Effect.map(
   Logger.CurrentLoggers,

@@ -36,7 +36,7 @@ export const count = (where: string, times: number): number =>
 
 /** Formats a duration in milliseconds for messages. */
 export const show = (length: number): string =>
-  Number.isFinite(length) ? Duration.format(Duration.millis(length)) : "without end"
+  Number.isFinite(length) ? Duration.format(Duration.millis(length)) : "unlimited time"
 
 /** Returns `value` if it is a whole number, 1 or more; otherwise throws. */
 export const whole = (where: string, value: number): number =>
@@ -44,12 +44,12 @@ export const whole = (where: string, value: number): number =>
 
 /** Returns `value` if it is above 0 and at most 1; otherwise throws. */
 export const share = (where: string, value: number): number =>
-  value > 0 && value <= 1 ? value : refuse(`${where} is ${value}: it must be a share, above 0 and at most 1`)
+  value > 0 && value <= 1 ? value : refuse(`${where} is ${value}: it must be above 0 and at most 1, such as 0.5`)
 
 /** Refuses a value that is not a record: a number or `true` has no fields, so it would pass as `{}`. */
 export const record = (where: string, value: unknown): void => {
   if (!isObject(value)) {
-    refuse(`${where} is ${Array.isArray(value) ? "a list" : shown(value)}: it must be a record, {} for the defaults`)
+    refuse(`${where} is ${Array.isArray(value) ? "a list" : shown(value)}: it must be an object, {} for the defaults`)
   }
 }
 
@@ -58,10 +58,12 @@ export const isTag = (name: unknown): boolean => ClaudeError.members.some(({ ide
 
 /** Refuses a value that is not a list of tags of `ClaudeError`. */
 export const tags = (where: string, list: unknown): void => {
-  if (!Array.isArray(list)) return refuse(`${where} is ${String(list)}: it must be a list of tags of ClaudeError`)
+  if (!Array.isArray(list)) {
+    return refuse(`${where} is ${String(list)}: it must be a list of kinds of error, like ["Overloaded"]`)
+  }
   const slip = list.find((name) => !isTag(name))
   if (slip !== undefined) {
-    refuse(`${where} has ${String(slip)}, which is not a tag of ClaudeError: correct or remove it`)
+    refuse(`${where} has ${String(slip)}, which is not a kind of error: correct or remove it`)
   }
 }
 
@@ -77,7 +79,7 @@ export const unknown = (where: string, value: object, fields: object): void => {
 
 type Specified<A> = { [K in keyof A]: Exclude<A[K], undefined> }
 
-/** Removes fields that are undefined, as in `{ model: env.MODEL }`. Safe cast: no such field is left. */
+/** Removes undefined fields, as in `{ model: env.MODEL }`. The cast is safe, because no undefined field is left. */
 export const specified = <A extends object>(fields: A | undefined): Specified<A> =>
   Rec.filter({ ...fields }, isNotUndefined) as Specified<A>
 

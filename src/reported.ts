@@ -7,4 +7,4 @@ export const reported = (what: string, run: () => Effect.Effect<void>): Effect.E
   Effect.catchCause(Effect.suspend(run), (cause) =>
     Cause.hasInterruptsOnly(cause)
       ? Effect.failCause(cause)
-      : Effect.logWarning(`resilient-claude: ${what} failed`, cause))
+      : Effect.logWarning(`resilient-claude: ${what} failed, but calls go on`, cause))

@@ -1,7 +1,7 @@
 /**
  * The parts of a `Claude` besides its wire.
  *
- * Opaque to users, who pass it on with a spread (`{ ...claude, open }`), so that
+ * Opaque to users, who pass them on with a spread (`{ ...claude, open }`), so that
  * parts can be added without a change to their code.
  */
 import type { Store } from "./answerStore.ts"

@@ -27,7 +27,7 @@ const ofKind: Table<LogLevel.Severity> = {
   Saturated: "Warn"
 }
 
-/** The log level of a failed attempt. An invalid question is often the input of a user, and no error of the program. */
+/** The log level of a failed attempt. An invalid question is often the fault of a user and not of the program. */
 export const severity = (error: ClaudeError): LogLevel.Severity =>
   error._tag === "InvalidRequest" && isOfQuestion(error) ? "Warn" : ofKind[error._tag]
 
@@ -46,15 +46,15 @@ export const severityOfEnd = (error: ClaudeError): LogLevel.Severity => {
   }
 }
 
-/** Whether the errors are only in the messages. */
+/** Whether all issues of an invalid request are in its messages. */
 const isOfQuestion = ({ detail, issues }: Tagged<"InvalidRequest">): boolean =>
   Array.isArray(issues) && issues.length > 0
     ? issues.every(({ path: [first] }: Issue) => first === "messages")
     : isAboutQuestion(detail)
 
 /**
- * How the API refuses messages: with their path, before which LiteLLM and Bedrock put words of their own, or with a sentence
- * about a file or the answer. Sources: github.com/anthropics/claude-code/issues/1747,
+ * The API's errors about messages: they begin with the path of the message, before which LiteLLM and Bedrock put a
+ * prefix, or say what is wrong with a file or the answer. Sources: github.com/anthropics/claude-code/issues/1747,
  * github.com/anthropics/anthropic-sdk-python/issues/903, platform.claude.com/docs/en/build-with-claude/pdf-support.
  */
 const aboutQuestion =

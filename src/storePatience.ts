@@ -4,12 +4,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-/** The time limit of one operation: a call waits for the operation. */
+/** The time limit of one operation, because a call waits for it. */
 const patience = "1 second"
 
-/**
- * How long a store is skipped after it was too slow, in milliseconds: otherwise each call would wait for it repeatedly.
- */
+/** How long a slow store is skipped, in milliseconds, so that not every call waits for its time limit. */
 const rest = 10_000
 
 /** Makes the wait for `self` interruptible, even if `self` is not. */

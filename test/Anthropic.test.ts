@@ -8,7 +8,7 @@ import { Anthropic, CallLog, Claude, ClaudeError } from "../src/index.ts"
 import * as NodeAnthropic from "../src/NodeAnthropic.ts"
 import { isPermanent } from "../src/permanence.ts"
 
-/** Exists at run time, but not in the SDK's types. */
+/** The SDK exports this table at run time, but not in its types. */
 const { ERROR_CODE_CLASSES }: { readonly ERROR_CODE_CLASSES: ReadonlyMap<string, unknown> } = createRequire(
   import.meta.url
 )("@anthropic-ai/sdk/core/error-classes")
@@ -60,7 +60,7 @@ const byStatusAndType: ReadonlyArray<readonly [status: number, type: string | nu
   // An unknown type is ignored.
   [529, "tired_error", "Overloaded"],
   [418, "teapot_error", "InvalidRequest"],
-  // Names of properties that every object inherits.
+  // A type that is the name of an inherited property of every object is unknown, too.
   [529, "constructor", "Overloaded"],
   [429, "toString", "RateLimited"],
   [503, "__proto__", "ServerFault"]
@@ -82,7 +82,7 @@ const byStatus = ([
 /** Bodies of proxies and broken servers instead of an API error: parsed, and as text. */
 const oddBodies: ReadonlyArray<readonly [name: string, body: unknown, text: string]> = [
   ["HTML", undefined, "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n</html>"],
-  ["nothing", undefined, ""],
+  ["an empty body", undefined, ""],
   ["cut JSON", undefined, "{\"type\":\"error\",\"error\":{\"type\":\"api_er"],
   ["a string", "upstream connect error", ""],
   ["null", null, "null"],
@@ -93,7 +93,7 @@ const oddBodies: ReadonlyArray<readonly [name: string, body: unknown, text: stri
   ["a code that is not a string", { error: { type: null, details: { error_code: 12 } } }, ""]
 ]
 
-/** Codes that decide, with the type that the API sends them with. All other codes are ignored. */
+/** Codes that decide the kind of error. For all other codes, type and status decide. */
 const decisive: Readonly<Record<string, ClaudeError.Tag>> = {
   enforced_spend_limit_reached: "SpendLimitReached",
   contract_spend_limit_reached: "SpendLimitReached",
@@ -126,7 +126,7 @@ const usual: Readonly<Record<string, readonly [type: string, tag: ClaudeError.Ta
   529: ["overloaded_error", "Overloaded"]
 }
 
-/** Every code of the SDK, so that this table notices a new one. */
+/** Every code of the SDK, so that a test fails if a new version of the SDK adds a code. */
 const byCode = [...ERROR_CODE_CLASSES.keys()].map((key) => {
   const [status = "", code = ""] = key.split(" ")
   const [type, tag] = usual[status] ?? ["?", "InvalidRequest"]
@@ -176,7 +176,7 @@ const named = ([
   ]
 ] as const).flatMap(([tag, codes]) => codes.trim().split(/\s+/).map((code) => [code, tag] as const))
 
-/** Errors without a code. All but the last are a 400 `invalid_request_error`. */
+/** Messages of errors with status 400, type `invalid_request_error` and no code. */
 const byMessage: ReadonlyArray<readonly [message: string, tag: ClaudeError.Tag, regainsAt?: string]> = [
   [
     "You have reached your specified API usage limits. You will regain access on 2026-11-01 at 00:00 UTC.",
@@ -221,13 +221,13 @@ const byMessage: ReadonlyArray<readonly [message: string, tag: ClaudeError.Tag, 
 ]
 
 describe("an error response", () => {
-  it.each(byStatusAndType)("with status %i and type %s is %s", (status, type, tag) => {
+  it.each(byStatusAndType)("with status %i and type %s is classified as %s", (status, type, tag) => {
     const error = Anthropic.classify(response(status, body(type), { "request-id": "req_1" }), { now, model: "m" })
     assert.strictEqual(error._tag, tag)
     assert.deepInclude({ ...error }, { status, requestId: "req_1", model: "m", detail: "it is so" })
   })
 
-  it.each(byStatus)("with status %i and no type is %s, for any body", (status, tag) => {
+  it.each(byStatus)("with status %i and no type is classified as %s, for any body", (status, tag) => {
     for (const [name, odd, text] of oddBodies) {
       // The SDK declares an object, but it may have parsed any value.
       const failure = response(status, odd as object, { "request-id": "req_1" }, text)
@@ -240,7 +240,7 @@ describe("an error response", () => {
     }
   })
 
-  it.each(byCode)("with status %i, code %s and type %s is %s", (status, code, type, tag) => {
+  it.each(byCode)("with status %i, code %s and type %s is classified as %s", (status, code, type, tag) => {
     const error = Anthropic.classify(response(status, body(type, "it is so", code), { "request-id": "req_1" }), { now })
     assert.strictEqual(error._tag, tag)
     assert.deepInclude({ ...error }, { status, errorCode: code, requestId: "req_1" })
@@ -257,7 +257,7 @@ describe("an error response", () => {
     }
   })
 
-  it("with an unknown code is classified as without a code", () => {
+  it("with an unknown code is classified as if it had no code", () => {
     assert.strictEqual(tagOf(response(400, body("invalid_request_error", "", "brand_new"))), "InvalidRequest")
     assert.strictEqual(tagOf(response(529, body("overloaded_error", "", "constructor"))), "Overloaded")
     assert.strictEqual(tagOf(response(500, body(null, "", "hasOwnProperty"))), "ServerFault")
@@ -268,14 +268,14 @@ describe("an error response", () => {
     assert.strictEqual(tagOf(response(500, body("api_error", "", "enforced_spend_limit_reached"))), "SpendLimitReached")
   })
 
-  it.each(byMessage)("with the message %s is %s", (message, tag, regainsAt) => {
+  it.each(byMessage)("with the message \"%s\" is classified as %s", (message, tag, regainsAt) => {
     const error = Anthropic.classify(response(400, body("invalid_request_error", message)), { now })
     assert.strictEqual(error._tag, tag)
     assert.strictEqual(error.detail, message)
     if (error._tag === "SpendLimitReached") assert.strictEqual(error.regainsAt, regainsAt)
   })
 
-  it("of the monthly spend limit has the date when it resets, and no wait", () => {
+  it("for the monthly spend limit has the date when the limit resets, and no retry-after", () => {
     const error = Anthropic.classify(
       response(
         429,
@@ -292,22 +292,22 @@ describe("an error response", () => {
     assert.isUndefined(ClaudeError.retryAfter(error))
   })
 
-  it("that only quotes a limit is not classified by the quotation", () => {
+  it("with status 500 is not classified by its message", () => {
     assert.strictEqual(tagOf(response(500, undefined, {}, "prompt is too long")), "ServerFault")
   })
 
-  it("with a whole page has a short message", () => {
+  it("with a whole HTML page has a short message", () => {
     const error = Anthropic.classify(response(502, undefined, {}, `<html>\n${"x".repeat(100_000)}`))
     assert.isAtMost(error.message.length, 300)
     assert.notInclude(error.message, "\n")
   })
 
-  it("with status 501 is permanent", () => {
+  it("with status 501 or 505 is permanent", () => {
     const permanent = (status: number) => isPermanent(Anthropic.classify(response(status, undefined)))
     assert.deepStrictEqual([500, 501, 502, 503, 505, 529].filter(permanent), [501, 505])
   })
 
-  it("is classified without its class: from the CommonJS build, or as a plain object", () => {
+  it("is classified by its fields and not by its class: from the CommonJS build, or as a plain object", () => {
     const commonjs: typeof Sdk = createRequire(import.meta.url)("@anthropic-ai/sdk").Anthropic
     assert.notStrictEqual(commonjs.APIError, Sdk.APIError)
     for (const [status, type, tag] of byStatusAndType) {
@@ -320,7 +320,7 @@ describe("an error response", () => {
 })
 
 describe("the request id", () => {
-  it("comes from the header, or else the error, the body, or the call", () => {
+  it("comes from the header, or else from the error, the body or the call", () => {
     const requestId = (failure: unknown) => Anthropic.classify(failure, { requestId: "req_call" }).requestId
     assert.strictEqual(requestId(response(500, body("api_error"), { "request-id": "req_header" })), "req_header")
     assert.strictEqual(requestId({ status: 500, requestID: "req_error", error: body("api_error") }), "req_error")
@@ -354,14 +354,14 @@ const retryAfter: ReadonlyArray<
   [{ "retry-after": "Sunday, 22-Nov-26 18:01:00 GMT" }, 60_000],
   [{ "retry-after": "Sun Nov 22 18:00:05 2026" }, 5000],
   [{ "retry-after-ms": "300", "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" }, 300],
-  // Compared with the server's date: our clock is an hour behind, an hour ahead, or the date is invalid.
+  // Dates are compared with the server's date if that is valid, so that a wrong clock of ours does not matter.
   [{ "retry-after": "Sun, 22 Nov 2026 19:00:02 GMT", "date": "Sun, 22 Nov 2026 19:00:00 GMT" }, 2000],
   [{ "retry-after": "Sun, 22 Nov 2026 17:00:02 GMT", "date": "Sun, 22 Nov 2026 17:00:00 GMT" }, 2000],
   [{ "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT", "date": "yesterday" }, 2000],
   [{ "retry-after": "Sun, 22 Nov 2026 17:00:02 GMT", "date": "Sun, 22 Nov 2026 17:00:02 GMT" }, undefined],
   [{ "retry-after": "Sun, 22 Nov 2026 17:59:20 GMT", "date": "Sun, 22 Nov 2026 17:58:00 GMT", "age": "60" }, 20_000],
   [{ "retry-after": "17", "date": "Sun, 22 Nov 2026 19:00:00 GMT" }, 17_000],
-  // More than a day is likely a mistake, such as a time in seconds.
+  // More than a day is likely a mistake, such as a Unix timestamp.
   [{ "retry-after": "86400" }, 86_400_000],
   [{ "retry-after": "86401" }, undefined],
   [{ "retry-after": "1764164015" }, undefined],
@@ -369,7 +369,7 @@ const retryAfter: ReadonlyArray<
   [{ "retry-after-ms": "1764164015000", "retry-after": "9" }, 9000],
   [{ "retry-after": "Mon, 23 Nov 2026 18:00:00 GMT" }, 86_400_000],
   [{ "retry-after": "Mon, 22 Nov 2027 18:00:00 GMT" }, undefined],
-  // No valid wait.
+  // These waits are invalid, zero or in the past.
   [{ "retry-after": "Sun, 22 Nov 2026 17:59:59 GMT" }, undefined],
   [{ "retry-after": "Sun, 22 Nov 2026 18:00:00 GMT" }, undefined],
   [{ "retry-after": "0" }, undefined],
@@ -383,7 +383,7 @@ const retryAfter: ReadonlyArray<
 ]
 
 it.each([["true", true], ["false", false], ["maybe", undefined], [undefined, undefined]] as const)(
-  "x-should-retry %s is kept in the error",
+  "x-should-retry: %s becomes shouldRetry: %s in the error",
   (header, verdict) => {
     const headers = header === undefined ? {} : { "x-should-retry": header }
     for (const status of [400, 409, 429, 500, 529]) {
@@ -395,7 +395,7 @@ it.each([["true", true], ["false", false], ["maybe", undefined], [undefined, und
 const kinds = [[429, "RateLimited"], [529, "Overloaded"], [500, "ServerFault"]] as const
 
 describe("retry-after", () => {
-  it.each(retryAfter)("with the headers %o is %s ms", (headers, millis) => {
+  it.each(retryAfter)("in the headers %j gives this wait in milliseconds: %s", (headers, millis) => {
     for (const [status, tag] of kinds) {
       const error = Anthropic.classify(response(status, undefined, headers), { now })
       assert.strictEqual(error._tag, tag)
@@ -404,7 +404,7 @@ describe("retry-after", () => {
     }
   })
 
-  it("that is a date is ignored without the current time", () => {
+  it("that is a date is ignored if the caller passes no current time", () => {
     const failure = response(429, undefined, { "retry-after": "Sun, 22 Nov 2026 18:00:02 GMT" })
     assert.isUndefined(ClaudeError.retryAfter(Anthropic.classify(failure)))
   })
@@ -461,7 +461,7 @@ describe("rate limits", () => {
     assert.deepStrictEqual(limited(Object.fromEntries(names.map((name) => [name, ""]))).limits, {})
   })
 
-  it("show that traffic grew too fast", () => {
+  it("show whether the traffic grew too fast", () => {
     const error = limited({ "retry-after": "17" }, "ramp_limit_exceeded")
     assert.isTrue(error.ramp)
     assert.deepStrictEqual(error.retryAfter, Duration.seconds(17))
@@ -519,7 +519,7 @@ describe("a failure of the transport", () => {
     ["UND_ERR_HEADERS_TIMEOUT", "connect"],
     ["ETIMEDOUT", "connect"],
     ["UND_ERR_BODY_TIMEOUT", "idle"]
-  ])("with code %s is TimedOut (%s)", (code, scope) => {
+  ])("with code %s is TimedOut (scope: %s)", (code, scope) => {
     const error = Anthropic.classify(transport(code), { now })
     assert.instanceOf(error, ClaudeError.TimedOut)
     assert.strictEqual(error.scope, scope)
@@ -531,7 +531,7 @@ describe("a failure of the transport", () => {
     assert.strictEqual(error.scope, "connect")
   })
 
-  it("to parse a body is UnexpectedResponse, which does not quote the body", () => {
+  it("that is a body that cannot be parsed is UnexpectedResponse, and does not quote the body", () => {
     const { failure: syntax } = Result.try(() => JSON.parse("<html>secret</html>") as unknown) as Result.Failure<
       never,
       Error
@@ -549,7 +549,7 @@ describe("a failure of the transport", () => {
     assert.strictEqual((Anthropic.classify(failure) as ClaudeError.Unreachable).code, "ECONNRESET")
   })
 
-  it("before anything was sent is AuthenticationFailed or InvalidRequest", () => {
+  it("before anything was sent is classified by its message and its code", () => {
     const unsent = (failure: unknown) => Anthropic.classify(failure, { sent: false })
     const credentials = [
       new Error("Could not resolve authentication method. Expected one of apiKey, authToken to be set."),
@@ -575,7 +575,7 @@ describe("a failure of the transport", () => {
 })
 
 // -----------------------------------------------------------------------------
-// Errors in a stream, and anything else
+// Errors in a stream, and arbitrary values
 // -----------------------------------------------------------------------------
 
 const inStream: ReadonlyArray<readonly [type: string, tag: ClaudeError.Tag]> = [
@@ -594,7 +594,7 @@ const inStream: ReadonlyArray<readonly [type: string, tag: ClaudeError.Tag]> = [
 ]
 
 describe("an error event in a stream", () => {
-  it.each(inStream)("with type %s and no status is %s", (type, tag) => {
+  it.each(inStream)("with type %s and no status is classified as %s", (type, tag) => {
     const headers = new Headers({ "request-id": "req_1" })
     for (const failure of [new APIError(undefined, body(type), undefined, headers), { error: body(type) }]) {
       const error = Anthropic.classify(failure, { requestId: "req_1" })
@@ -635,12 +635,12 @@ const hostile = new Proxy({}, {
 })
 
 const odd: ReadonlyArray<readonly [name: string, failure: unknown]> = [
-  ["nothing", undefined],
+  ["undefined", undefined],
   ["null", null],
   ["a string", "boom"],
   ["a number", 529],
   ["NaN", NaN],
-  ["a big number", 10n],
+  ["a BigInt", 10n],
   ["true", true],
   ["a symbol", Symbol("boom")],
   ["a function", () => {}],
@@ -650,7 +650,7 @@ const odd: ReadonlyArray<readonly [name: string, failure: unknown]> = [
   ["an error", new Error("boom")],
   ["an error whose message is not a string", Object.assign(new Error(), { message: 7 })],
   ["an aggregate", new AggregateError([new Error("a"), new Error("b")], "all failed")],
-  ["a cycle", cyclic],
+  ["an object that contains itself", cyclic],
   ["an error that is its own cause", causedByItself],
   ["a status that is a string", { status: "429" }],
   ["a status that is not a number", { status: NaN }],
@@ -670,14 +670,14 @@ const odd: ReadonlyArray<readonly [name: string, failure: unknown]> = [
       throw new Error("no status")
     }
   }],
-  ["an object whose properties all throw", hostile],
-  ["a hostile cause", new Error("boom", { cause: hostile })],
-  ["a hostile body", { status: 500, error: hostile }],
+  ["an object that throws at every access", hostile],
+  ["an error whose cause throws at every access", new Error("boom", { cause: hostile })],
+  ["an error body that throws at every access", { status: 500, error: hostile }],
   ["a ClaudeError", new ClaudeError.Overloaded({})]
 ]
 
 describe("any value", () => {
-  it.each(odd)("G16: %s is classified as a ClaudeError", (_, failure) => {
+  it.each(odd)("G16: is classified as a ClaudeError: %s", (_, failure) => {
     for (const sent of [true, false, undefined]) {
       const error = Anthropic.classify(failure, { now, sent })
       assert.isTrue(ClaudeError.is(error))
@@ -686,7 +686,7 @@ describe("any value", () => {
     }
   })
 
-  it("with a status is classified by it, even if its headers or its body throw", () => {
+  it("with a status is classified by the status, even if its headers or its body throw", () => {
     assert.strictEqual(tagOf(odd.find(([name]) => name === "headers that throw")?.[1]), "Overloaded")
     assert.strictEqual(tagOf({ status: 500, error: hostile }), "ServerFault")
   })
@@ -742,7 +742,7 @@ describe("countTokens", () => {
     ["", { status: 401 }, "AuthenticationFailed"]
   ]
 
-  it.effect.each(failing)("G16: fails at the body %s with %o as %s", ([body, init, tag]) => {
+  it.effect.each(failing)("G16: with the body %j and the response options %j fails with %s", ([body, init, tag]) => {
     const { layer, urls } = answering([body, init])
     return Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Claude.countTokens("hi")))._tag, tag)
@@ -791,9 +791,9 @@ describe("a custom fetch", () => {
     }).pipe(Effect.provide(layer))
   }
 
-  it.effect("that returns a retry-after date gives a wait by Effect's clock, for a message", () =>
+  it.effect("that returns a retry-after date causes an error whose wait is measured by Effect's clock, for a message", () =>
     waits(Claude.text("hi")))
-  it.effect("that returns a retry-after date gives a wait by Effect's clock, for countTokens", () =>
+  it.effect("that returns a retry-after date causes an error whose wait is measured by Effect's clock, for countTokens", () =>
     waits(Claude.countTokens("hi")))
 
   const broken: ReadonlyArray<readonly [name: string, fetch: () => Promise<never>]> = [
@@ -824,7 +824,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
   const layer = layerConfig()
 
   it.each([
-    ["no key", {}],
+    ["a missing key", {}],
     ["an empty key", { apiKey: "" }],
     ["a key with a newline", { apiKey: "sk-ant-secret\n" }],
     ["a key with a space", { apiKey: "sk-ant secret" }],
@@ -841,7 +841,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
     assert.throws(() => layerWith({ client, authToken: "b" }), RangeError, /authToken and client are both set/)
   })
 
-  it("rejects an unknown option with a sentence that shows no key", () => {
+  it("rejects an unknown option with a RangeError that shows no key", () => {
     const options = { apiKey: "sk-ant-secret", apikey: "sk-ant-secret" }
     assert.throws(
       () => layerWith(options),
@@ -868,7 +868,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
     }
   )
 
-  it("also rejects an invalid base URL next to a client", () => {
+  it("rejects an invalid base URL next to a client", () => {
     const client = new Sdk({ apiKey: "sk-ant-x" })
     assert.throws(() => layerWith({ client, baseUrl: "nowhere" }), RangeError, /baseUrl is "nowhere"/)
   })
@@ -899,7 +899,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
     ["empty keys", { ANTHROPIC_API_KEY: "", ANTHROPIC_AUTH_TOKEN: "" }, ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"]],
     ["a key with a newline", { ANTHROPIC_API_KEY: "sk-ant-secret\nx" }, ["ANTHROPIC_API_KEY has characters"]],
     ["a token with a space", { ANTHROPIC_AUTH_TOKEN: "a secret" }, ["ANTHROPIC_AUTH_TOKEN has characters"]],
-    ["a bad base URL", { ANTHROPIC_API_KEY: "sk-ant-secret", ANTHROPIC_BASE_URL: "nowhere" }, [
+    ["an invalid base URL", { ANTHROPIC_API_KEY: "sk-ant-secret", ANTHROPIC_BASE_URL: "nowhere" }, [
       "ANTHROPIC_BASE_URL must be an http"
     ]],
     ["a password in the base URL", { ANTHROPIC_API_KEY: "a", ANTHROPIC_BASE_URL: "http://a:secret@b" }, [
@@ -942,7 +942,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
       assert.include(yield* refuses(both, {}), "apiKey and authToken are both set")
     }))
 
-  it.effect("accepts a configuration with only a key", () =>
+  it.effect("accepts a configuration with a key, with or without a base URL", () =>
     Effect.gen(function*() {
       assert.isTrue(Exit.isSuccess(yield* configured({ ANTHROPIC_API_KEY: "sk-ant-x" })))
       assert.isTrue(
@@ -954,7 +954,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
 })
 
 describe("NodeAnthropic", () => {
-  it("rejects the option fetch, because it has its own", () => {
+  it("rejects the option fetch, because NodeAnthropic has its own fetch", () => {
     const options = { apiKey: "sk-ant-x", fetch: globalThis.fetch }
     assert.throws(() => NodeAnthropic.layer(options), RangeError, /^NodeAnthropic has no field fetch: it has apiKey/)
   })

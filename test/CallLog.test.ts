@@ -21,7 +21,7 @@ const policy = Policy.apply({ retry: { Overloaded: Retry.linear({ times: 1, base
 const incident = Claude.text(question).pipe(policy, Effect.flip)
 const layer = FakeClaude.layer(Faults.cycle(Faults.breaks(secret)))
 
-describe("sinks", () => {
+describe("log sinks", () => {
   it.effect("each of two combined sinks receives every event once", () =>
     Effect.gen(function*() {
       const one: Array<string> = []
@@ -59,7 +59,7 @@ describe("sinks", () => {
       assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 3)
     }).pipe(Effect.provide(Layer.provideMerge(layer, CallLog.combine(CallLog.layerMemory, CallLog.layerNoop)))))
 
-  it.effect("a sink that dies does not stop the others", () =>
+  it.effect("a sink that dies does not stop other sinks", () =>
     Effect.gen(function*() {
       yield* incident
       assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 3)
@@ -87,7 +87,7 @@ describe("sinks", () => {
       assert.match(lines.join("\n"), /a log sink failed.*disk on fire/s)
     }))
 
-  it.effect("a sink that throws does not fail the call either", () =>
+  it.effect("a sink that throws does not fail the call", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Claude.text("hi").pipe(Policy.apply(Policy.standard)), "hello")
     }).pipe(Effect.provide(
@@ -102,7 +102,7 @@ describe("sinks", () => {
     )))
 })
 
-describe("layer", () => {
+describe("CallLog.layer", () => {
   it.effect("writes each event at its level, to the loggers in whose context the layer was built", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
@@ -120,7 +120,7 @@ describe("layer", () => {
     }))
 })
 
-describe("layerJsonLines", () => {
+describe("CallLog.layerJsonLines", () => {
   const file = Effect.acquireRelease(
     Effect.sync(() => nodeFs.mkdtempSync(path.join(os.tmpdir(), "resilient-claude-"))),
     (folder) => Effect.sync(() => nodeFs.rmSync(folder, { recursive: true }))
@@ -146,7 +146,7 @@ describe("layerJsonLines", () => {
       assert.match(lines[0].at, /^\d{4}-\d\d-\d\dT/)
     }).pipe(Effect.provide(NodeFileSystem.layer), Effect.scoped))
 
-  it.live("a path that cannot be opened fails the layer", () =>
+  it.live("fails to build if its path cannot be opened", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(
         Effect.provide(incident, layer.pipe(Layer.provide(CallLog.layerJsonLines("/nowhere/at/all"))))
@@ -154,7 +154,7 @@ describe("layerJsonLines", () => {
       assert.isTrue(Exit.isFailure(exit))
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
-  it.effect("G15: a disk that fails later does not fail the call and is reported", () =>
+  it.effect("G15: reports a disk that fails later, and does not fail the call", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const full = PlatformError.systemError({
@@ -232,10 +232,10 @@ describe("G14: secrets and content do not leak", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ n: secret })]))))
 })
 
-describe("what is kept in tests", () => {
+describe("the lists that tests read", () => {
   const event: CallLog.Event = { _tag: "CircuitProbed", at: 0, call: undefined, model: "m" }
 
-  it.effect("grows without copies: 100,000 events take less than a second", () =>
+  it.effect("grow without copies: 100,000 events take less than a second", () =>
     Effect.gen(function*() {
       const { emit } = yield* CallLog.CallLog
       const start = performance.now()
@@ -244,7 +244,7 @@ describe("what is kept in tests", () => {
       assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 100_000)
     }).pipe(Effect.provide(CallLog.layerMemory)))
 
-  it.effect("a list that was read does not change, and the Ref may be set", () =>
+  it.effect("do not change after a read, and the Ref may be set", () =>
     Effect.gen(function*() {
       const memory = yield* CallLog.Memory
       const { emit } = yield* CallLog.CallLog
@@ -261,7 +261,7 @@ describe("what is kept in tests", () => {
       assert.lengthOf(yield* Ref.get(memory), 0)
     }).pipe(Effect.provide(CallLog.layerMemory)))
 
-  it.effect("the requests of a fake grow without copies, too", () =>
+  it.effect("do not change after a read, also for the requests of a fake", () =>
     Effect.gen(function*() {
       const text = Claude.text("hi")
       yield* text

@@ -38,7 +38,7 @@ const request: Message.Request = {
 const logged = <A>(layer: Layer.Layer<A>) => Layer.provideMerge(layer, CallLog.layerMemory)
 const events = Effect.flatMap(CallLog.Memory, Ref.get)
 
-/** Reads an answer that breaks off, with pauses of ten minutes, and returns the error. */
+/** Reads an answer with pauses of ten minutes, and returns the error of the stream. */
 const slowly = Claude.stream("hi").pipe(
   Stream.tap(() => Effect.sleep("10 minutes")),
   Stream.runDrain,
@@ -51,11 +51,12 @@ describe("a time limit", () => {
   it.effect("on the first token ends the attempt after 30 seconds, even if pings arrive", () =>
     fails(Faults.pings(), 30, "firstToken"))
   it.effect("on the first token is 120 seconds with thinking", () => fails(Faults.pings(), 120, "firstToken", true))
-  it.effect("on a silent wire ends the attempt after 30 seconds", () =>
+  it.effect("on a wire without bytes ends the attempt after 30 seconds", () =>
     fails(Faults.breaks("a", "silence"), 30, "idle"))
-  it.effect("on silent content ends the attempt after 60 seconds, even if pings arrive", () =>
+  it.effect("on a stream without content ends the attempt after 60 seconds, even if pings arrive", () =>
     fails(Faults.pings("a"), 60, "contentIdle"))
-  it.effect("on silent content is 180 seconds with thinking", () => fails(Faults.pings("a"), 180, "contentIdle", true))
+  it.effect("on a stream without content is 180 seconds with thinking", () =>
+    fails(Faults.pings("a"), 180, "contentIdle", true))
 
   it.effect("does not fire while the reader pauses", () =>
     Effect.gen(function*() {
@@ -107,7 +108,7 @@ describe("a time limit", () => {
       ["contentIdle", Faults.pings("a", "1 second"), 60]
     ] as const
   )(
-    "on %s fires on time if the clock is set back",
+    "of the kind %s fires on time if the clock is set back",
     ([scope, turn, seconds]) =>
       Effect.gen(function*() {
         for (let moment = 0; moment < 12; moment++) {
@@ -138,13 +139,13 @@ describe("a time limit", () => {
         yield* back(3_600_000)
         yield* TestClock.adjust("9 seconds")
         assert.isUndefined(call.pollUnsafe())
-        // The time since the last read is unknown.
+        // The time since the last read, up to 3 seconds, is unknown, so the limit may fire that much later.
         yield* TestClock.adjust("4 seconds")
         assert.deepInclude(yield* Fiber.join(call), { _tag: "TimedOut", scope: "attempt" })
       })
     ).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b c d e f g h i", { every: "3 seconds" })]))))
 
-  it.effect("keeps the text of the answer that it cuts", () =>
+  it.effect("keeps the text of the answer that it cuts off", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Effect.flip(Claude.text("hi")), { startImmediately: true })
       yield* TestClock.adjust("30 seconds")
@@ -169,40 +170,43 @@ describe("a wire whose count of tokens and list of models hang", () => {
   it.effect.each<
     readonly [string, Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>, typeof hanging, number, unknown]
   >([
-    ["a count", Claude.countTokens("hi"), hanging, 30, "TimedOut"],
-    ["a list", Models.refresh, hanging, 30, "TimedOut"],
-    ["a count with a limit", second(Claude.countTokens("hi")), hanging, 1, "TimedOut"],
-    ["a list with a limit", second(Models.refresh), hanging, 1, "TimedOut"],
-    ["a precheck", Policy.apply({ precheck: "count" })(ask), hanging, 30, "Paris"],
+    ["a token count", Claude.countTokens("hi"), hanging, 30, "TimedOut"],
+    ["a model list", Models.refresh, hanging, 30, "TimedOut"],
+    ["a token count with its own limit", second(Claude.countTokens("hi")), hanging, 1, "TimedOut"],
+    ["a model list with its own limit", second(Models.refresh), hanging, 1, "TimedOut"],
+    ["a call with a precheck", Policy.apply({ precheck: "count" })(ask), hanging, 30, "Paris"],
     [
-      "a precheck before a deadline",
+      "a call with a precheck and a deadline",
       Policy.apply({ precheck: "count", overall: "12 seconds" })(ask),
       hanging,
       4,
       "Paris"
     ],
-    ["a quota", ask, counting(hanging), 30, "Paris"],
-    ["a quota before a deadline", Timeout.overall("12 seconds")(ask), counting(hanging), 4, "Paris"]
-  ])("does not delay %s for longer than its limit", ([, call, layer, seconds, expected]) =>
-    Effect.gen(function*() {
-      const running = yield* Effect.forkChild(
-        Effect.match(call, { onSuccess: (a) => a, onFailure: ({ _tag }) => _tag }),
-        {
-          startImmediately: true
-        }
-      )
-      yield* TestClock.adjust(Duration.millis(seconds * 1000 - 1))
-      assert.isUndefined(running.pollUnsafe())
-      yield* TestClock.adjust(1)
-      assert.strictEqual(yield* Fiber.join(running), expected)
-    }).pipe(Effect.provide(layer)))
+    ["a call with a quota", ask, counting(hanging), 30, "Paris"],
+    ["a call with a quota and a deadline", Timeout.overall("12 seconds")(ask), counting(hanging), 4, "Paris"]
+  ])(
+    "delays %s no longer than the time limit",
+    ([, call, layer, seconds, expected]) =>
+      Effect.gen(function*() {
+        const running = yield* Effect.forkChild(
+          Effect.match(call, { onSuccess: (a) => a, onFailure: ({ _tag }) => _tag }),
+          {
+            startImmediately: true
+          }
+        )
+        yield* TestClock.adjust(Duration.millis(seconds * 1000 - 1))
+        assert.isUndefined(running.pollUnsafe())
+        yield* TestClock.adjust(1)
+        assert.strictEqual(yield* Fiber.join(running), expected)
+      }).pipe(Effect.provide(layer))
+  )
 })
 
-describe("answers", () => {
+describe("an answer", () => {
   const [start, ...content] = Faults.events("Paris")
   const news = Array.from({ length: 30_000 }, () => Faults.event("news", {}))
   it.live(
-    "arrive in linear time, also after thousands of events that this version does not know",
+    "arrives within 10 seconds after 30,000 events of an unknown type",
     () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* Claude.text("hi"), "Paris")
@@ -210,7 +214,7 @@ describe("answers", () => {
     10_000
   )
 
-  it.effect("a reply has the request id, usage, cost and times", () =>
+  it.effect("has a reply with the request id, usage, rate limits and times", () =>
     Effect.gen(function*() {
       const call = yield* Claude.message({ messages: [{ role: "user", content: "hi" }] }).pipe(
         Effect.forkChild({ startImmediately: true })
@@ -229,7 +233,7 @@ describe("answers", () => {
       assert.deepStrictEqual(reply.message.content, [{ type: "text", text: "hello there", citations: null }])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello there", { every: "1 second" })]))))
 
-  it.effect("the events include those before the first content", () =>
+  it.effect("has all its events in the stream, including events before the first content", () =>
     Effect.gen(function*() {
       const events = yield* Stream.runCollect(Claude.events("hi"))
       assert.deepStrictEqual(events.map(({ type }) => type), [
@@ -242,7 +246,7 @@ describe("answers", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
 
-  it.effect("thinking and tool input arrive complete", () =>
+  it.effect("has its complete thinking and tool input", () =>
     Effect.gen(function*() {
       const { message } = yield* Claude.message("hi")
       assert.deepInclude(message.content[0], { thinking: "so it is", signature: "c2lnbmF0dXJl" })
@@ -251,7 +255,7 @@ describe("answers", () => {
       Faults.answer("Let me see.", { thinking: "so it is", tool: { name: "get_weather", input: { city: "Oslo" } } })
     ]))))
 
-  it.effect("object decodes the answer", () =>
+  it.effect("is decoded by Claude.object, which fails with MalformedOutput if it does not match the schema", () =>
     Effect.gen(function*() {
       const Point = Schema.Struct({ x: Schema.Int, y: Schema.Int })
       assert.deepStrictEqual(yield* Claude.object(Point, "where?"), { x: 1, y: 2 })
@@ -270,9 +274,9 @@ describe("bad input", () => {
       ["a message that is null", [null as never], undefined, /a message is empty/],
       ["content that is a number", [{ role: "user", content: 5 as never }], undefined, /a message is empty/],
       ["an empty model", "hi", { model: " " }, /the model is empty/],
-      ["no tokens", "hi", { max_tokens: 0 }, /max_tokens is 0: it must be an integer/],
-      ["negative tokens", "hi", { max_tokens: -1 }, /max_tokens is -1/],
-      ["half a token", "hi", { max_tokens: 1.5 }, /max_tokens is 1.5/],
+      ["max_tokens of 0", "hi", { max_tokens: 0 }, /max_tokens is 0: it must be an integer/],
+      ["negative max_tokens", "hi", { max_tokens: -1 }, /max_tokens is -1/],
+      ["fractional max_tokens", "hi", { max_tokens: 1.5 }, /max_tokens is 1.5/],
       [
         "a misspelt parameter",
         "hi",
@@ -285,7 +289,12 @@ describe("bad input", () => {
         undefined,
         /write max_tokens/
       ],
-      ["the SDK's own parameters", { messages: [message], max_tokens: Number.NaN }, undefined, /max_tokens is NaN/]
+      [
+        "max_tokens of NaN in the prompt",
+        { messages: [message], max_tokens: Number.NaN },
+        undefined,
+        /max_tokens is NaN/
+      ]
     ] as ReadonlyArray<readonly [string, Claude.Prompt, Claude.Options | undefined, RegExp]>
   )("%s is refused with a message, and nothing is sent", ([, ask, options, sentence]) =>
     Effect.gen(function*() {
@@ -303,7 +312,7 @@ describe("bad input", () => {
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it.effect("a misspelt parameter is refused under every policy, whatever it validates", () =>
+  it.effect("a misspelt parameter is refused under a policy, even if the policy does not validate", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi", { maxTokens: 9 } as object)
       for (const policy of [Policy.standard, { ...Policy.standard, validate: false }] as const) {
@@ -324,7 +333,7 @@ describe("bad input", () => {
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it.effect("a script that runs out fails with a message that says so", () =>
+  it.effect("a request beyond the end of a fault script fails with a message that says so", () =>
     Effect.gen(function*() {
       yield* Claude.text("hi")
       const error = yield* Effect.flip(Claude.text("hi"))
@@ -433,7 +442,7 @@ describe("a wrapped `open`", () => {
       Faults.silence
     ]))))
 
-  it.effect("is called if the Claude is a Proxy", () =>
+  it.effect("is called if it is a Proxy", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       let asked = 0
@@ -447,7 +456,7 @@ describe("a wrapped `open`", () => {
       assert.strictEqual(asked, 1)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b")]))))
 
-  it.effect("may be a method that uses this, also behind guards, or a spy installed later", () =>
+  it.effect("may be a method that uses `this`, also behind guards, or a spy that is installed later", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const mine = {
@@ -490,7 +499,7 @@ describe("an answer whose scope is closed", () => {
 })
 
 describe("a wire whose socket cannot be closed", () => {
-  it.effect("is a defect of the call, and the end of the attempt is logged", () =>
+  it.effect("makes the call die, and the end of the attempt is logged", () =>
     Effect.gen(function*() {
       const wire = yield* FakeClaude.wire([Faults.answer("a b")])
       const stuck = Effect.acquireRelease(Effect.void, () => Effect.die("stuck"))

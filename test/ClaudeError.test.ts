@@ -7,7 +7,7 @@ import { runs } from "./support/effort.ts"
 const make = (member: unknown, fields: object = { scope: "idle" }) =>
   new (member as new(fields: object) => ClaudeError.ClaudeError)(fields)
 
-/** Odd values that a network may send. */
+/** Values of the wrong type, as a faulty server may send them. */
 const odd = {
   model: 7,
   requestId: null,
@@ -36,7 +36,7 @@ describe("ClaudeError", () => {
     }
   })
 
-  it("constructors accept odd data", () => {
+  it("constructors accept fields of the wrong type", () => {
     for (const member of ClaudeError.ClaudeError.members) assert.isString(make(member, odd).message)
   })
 
@@ -59,7 +59,7 @@ describe("ClaudeError", () => {
       assert.strictEqual(yield* typed, "declined")
     }))
 
-  it("fields have the types of the API", () => {
+  it("limits, usage and blocks have the types of the API", () => {
     const typed = (error: ClaudeError.PartialAnswer) => {
       const limits: Message.RateLimits | undefined = error.limits
       const usage: Message.Usage | undefined = error.usage
@@ -85,7 +85,7 @@ const sent = (error: ClaudeError.ClaudeError) =>
 
 const thereAndBack = (error: ClaudeError.ClaudeError) => Effect.flatMap(sent(error), Schema.decodeUnknownEffect(codec))
 
-/** All fields of an error, with redacted content, without its stack. */
+/** All fields of an error except its stack, with `Redacted` and `Duration` values as plain data. */
 const contentOf = (error: ClaudeError.ClaudeError) => ({
   ...Object.fromEntries(
     Object.entries(error).map(([name, value]: [string, unknown]) => [
@@ -98,11 +98,11 @@ const contentOf = (error: ClaudeError.ClaudeError) => ({
     ])
   ),
   message: error.message,
-  // JSON has no undefined: a null cause counts as missing.
+  // JSON has no undefined, so a missing cause equals a null cause here.
   cause: Schema.encodeSync(Schema.Defect())(error.cause ?? null)
 })
 
-/** The fields of all kinds of errors. */
+/** A sample value for each field of any kind of error. */
 const full = {
   model: "claude-sonnet-5-5",
   requestId: "req_1",
@@ -140,10 +140,9 @@ const full = {
   by: "quota"
 }
 
-/** The members by tag. */
 const members = ClaudeError.ClaudeError.members.map((member) => [member.identifier, member] as const)
 
-/** The fields of one kind. */
+/** The sample values of the fields of one kind of error. */
 const fieldsOf = ({ fields }: (typeof members)[number][1]) =>
   Object.fromEntries(
     Object.keys(fields).filter((name) => name !== "_tag").map((name) => {
@@ -172,7 +171,7 @@ describe.each(members)("the JSON codec of %s", (tag, member) => {
       assert.deepStrictEqual(contentOf(yield* thereAndBack(error)), contentOf(error))
     }))
 
-  it.effect("accepts odd data", () =>
+  it.effect("accepts fields of the wrong type", () =>
     Effect.gen(function*() {
       const back = yield* thereAndBack(make(member, odd))
       assert.strictEqual(back._tag, tag)
@@ -183,7 +182,7 @@ describe.each(members)("the JSON codec of %s", (tag, member) => {
     "round-trips arbitrary fields",
     { error: Arbitrary.schema(member) },
     ({ error }) =>
-      // JSON has no negative zero, and `Equal` distinguishes it from zero.
+      // JSON turns -0 into 0. `Equal` treats them as equal, unlike `assert.deepStrictEqual`.
       Effect.map(thereAndBack(error), (back) => Equal.equals(contentOf(back), contentOf(error))),
     { arbitrary: { runs: runs(200) } }
   )

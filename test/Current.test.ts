@@ -6,7 +6,7 @@ import { FakeClaude, Faults } from "../src/testing/index.ts"
 
 const twice = Policy.apply({ retry: Retry.linear({ times: 1, base: "1 second" }) })
 
-/** Asks, and notes the current call before. */
+/** Notes `Current.Call`, then asks Claude. */
 const noting = (seen: Array<Current.Call | undefined>) =>
   Effect.andThen(Effect.tap(Current.Call, (call) => Effect.sync(() => seen.push(call))), Claude.text("hi"))
 

@@ -57,8 +57,8 @@ describe("the catalogue", () => {
 
 const nothing = { capabilities: undefined, contextWindow: undefined, lifecycle: undefined, prices: undefined }
 
-describe("layer", () => {
-  it.effect("overrides some fields of a model and keeps the others", () =>
+describe("Models.layer", () => {
+  it.effect("overrides the given fields of a model and keeps its other fields", () =>
     Effect.gen(function*() {
       const before = Models.known.find(({ id }) => id === "claude-haiku-5-5")
       const model = yield* one("claude-haiku-5-5")
@@ -66,7 +66,7 @@ describe("layer", () => {
       assert.lengthOf(yield* Models.all, Models.known.length)
     }).pipe(Effect.provide(knowing([{ id: "claude-haiku-5-5", maxOutput: 1000 }]))))
 
-  it.effect("adds a model", () =>
+  it.effect("adds a model that is not built in", () =>
     Effect.gen(function*() {
       assert.deepInclude(yield* one("my-model"), {
         id: "my-model",
@@ -77,7 +77,7 @@ describe("layer", () => {
       assert.lengthOf(yield* Models.all, Models.known.length + 1)
     }).pipe(Effect.provide(knowing([{ id: "my-model", contextWindow: 7 }]))))
 
-  it.effect("keeps the fields of a known model that are undefined", () =>
+  it.effect("ignores fields that are undefined", () =>
     Effect.gen(function*() {
       const before = yield* Effect.provide(one("claude-haiku-5-5"), knowing([]))
       assert.deepStrictEqual(yield* one("claude-haiku-5-5"), { ...before, maxOutput: 1 })
@@ -86,7 +86,7 @@ describe("layer", () => {
     }).pipe(
       Effect.provide(
         knowing(
-          // The types forbid some of it, but untyped code may pass it.
+          // The types forbid some of these fields, but untyped code may pass them.
           ["claude-haiku-5-5", "mine"].map((
             id
           ) => ({ id, ...id === "mine" ? {} : { maxOutput: 1 }, ...nothing } as { readonly id: string })),
@@ -108,7 +108,7 @@ describe("layer", () => {
       )
     ))
 
-  it("must be provided to the layer of Claude", () => {
+  it("can be provided to the layer of Claude", () => {
     const ClaudeLive = NodeAnthropic.layerConfig().pipe(
       Layer.provide(Models.layer([{ id: "my-model", maxOutput: 8192 }]))
     )
@@ -121,7 +121,7 @@ describe("layer", () => {
     }).pipe(Effect.provide(knowing([]))))
 })
 
-describe("refresh against the fakes", () => {
+describe("Models.refresh against the fakes", () => {
   const refreshed = Effect.gen(function*() {
     const models = yield* Models.refresh.pipe(Policy.apply(Policy.standard))
     assert.deepStrictEqual(models.map(({ id }) => id), Models.known.map(({ id }) => id))
@@ -132,11 +132,11 @@ describe("refresh against the fakes", () => {
     }
   })
 
-  it.effect("lists the built-in catalogue by default: FakeClaude", () =>
+  it.effect("lists the built-in catalogue by default with FakeClaude", () =>
     refreshed.pipe(Effect.provide(FakeClaude.layer([]))))
 
   it.live.each([["Anthropic", Anthropic.layer], ["NodeAnthropic", NodeAnthropic.layer]] as const)(
-    "lists the built-in catalogue by default: FakeServer under %s",
+    "lists the built-in catalogue by default with FakeServer and %s",
     ([, layer]) =>
       Effect.gen(function*() {
         const { url } = yield* FakeServer.FakeServer
@@ -148,7 +148,7 @@ describe("refresh against the fakes", () => {
   const guarded = (script: Faults.Playable, options?: FakeClaude.Options) =>
     FakeClaude.layer(script, options).pipe(Guards.apply({}), Layer.provideMerge(CallLog.layerMemory))
 
-  it.effect("names no model in its events if it fails, and does not count in the success rate", () =>
+  it.effect("names no model in its events and does not count in the success rate if it fails", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Policy.apply({ overall: "1 minute" })(Models.refresh))
       assert.deepStrictEqual(error.history?.map(({ model }) => model), ["*"])
@@ -166,7 +166,7 @@ describe("refresh against the fakes", () => {
     }).pipe(Effect.provide(guarded([Faults.answer("Paris")]))))
 })
 
-describe("refresh", () => {
+describe("Models.refresh", () => {
   const listed = [
     info("claude-sonnet-4-5-20250929", {
       line: "sonnet",
@@ -189,7 +189,7 @@ describe("refresh", () => {
     maxOutput: 100,
     capabilities: {
       structuredOutputs: false,
-      // The API does not send these.
+      // The API does not send `prefill` and `fast`.
       prefill: true,
       fast: false,
       images: true,
@@ -212,7 +212,7 @@ describe("refresh", () => {
       }
     }
 
-  it.effect("takes the fields that the API sends, and keeps the others", () =>
+  it.effect("replaces the fields that the API sends, and keeps the other fields", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.parse("2026-12-24T12:00:00Z"))
       const models = yield* Models.refresh
@@ -243,7 +243,7 @@ describe("refresh", () => {
       assert.lengthOf(yield* Models.all, Models.known.length + 1)
     }).pipe(Effect.provide(FakeClaude.layer([], { models: listed }))))
 
-  it.effect("changes what validation refuses", () =>
+  it.effect("changes which requests validation refuses", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi", { model: "claude-sonnet-4-5-20250929", max_tokens: 2000 }).pipe(
         Policy.apply(Policy.none)
@@ -255,7 +255,7 @@ describe("refresh", () => {
       assert.lengthOf(yield* FakeClaude.received, 1)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("Paris")], { models: listed }))))
 
-  it.effect("affects only one layer of the process", () =>
+  it.effect("affects only one layer of Claude in the process", () =>
     Effect.gen(function*() {
       const layerOf = () => FakeClaude.layer([], { models: listed })
       const [one, other] = [yield* Layer.build(layerOf()), yield* Layer.build(layerOf())]
@@ -299,7 +299,7 @@ describe("refresh", () => {
     ["NodeAnthropic", (url: string) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url })]
   ] as const
 
-  it.live.each(wires)("%s fetches the models over a socket", ([, layerOf]) =>
+  it.live.each(wires)("fetches the models over a socket with %s", ([, layerOf]) =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       yield* Effect.gen(function*() {
@@ -314,7 +314,7 @@ describe("refresh", () => {
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(FakeServer.layer([], { models: listed }))))
 
-  it.live.each(wires)("%s answers calls after a refresh", ([, layerOf]) =>
+  it.live.each(wires)("keeps %s able to answer calls", ([, layerOf]) =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       yield* Effect.gen(function*() {
@@ -347,16 +347,16 @@ describe("refresh", () => {
   })
 
   it.effect.each<readonly [what: string, body: unknown]>([
-    ["nothing", null],
+    ["null", null],
     ["a text", "models"],
     ["a list", listed],
     ["an object of another kind", { type: "message" }],
-    ["data that is not a list", { data: {}, has_more: false }],
-    ["no models", { data: [], has_more: false }],
-    ["models without an id", { data: [listed[0], { lifecycle: "active" }], has_more: false }],
-    ["models without a lifecycle", { data: [listed[0], { id: "a" }], has_more: false }],
-    ["models whose lifecycle is new", { data: [{ ...listed[0], lifecycle: "asleep" }], has_more: false }],
-    ["null among the models", { data: [listed[0], null], has_more: false }]
+    ["an object whose data is not a list", { data: {}, has_more: false }],
+    ["an empty list of models", { data: [], has_more: false }],
+    ["a list with a model without an id", { data: [listed[0], { lifecycle: "active" }], has_more: false }],
+    ["a list with a model without a lifecycle", { data: [listed[0], { id: "a" }], has_more: false }],
+    ["a list with a model of an unknown lifecycle", { data: [{ ...listed[0], lifecycle: "asleep" }], has_more: false }],
+    ["a list with null among the models", { data: [listed[0], null], has_more: false }]
   ])("fails and leaves the catalogue unchanged if the response is %s", ([, body]) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Models.refresh)
@@ -388,7 +388,9 @@ interface Used {
   readonly more?: object
 }
 
-/** An answer with this usage. The API reports input tokens at its beginning, and server tools at its end. */
+/**
+ * An answer with this usage. The API reports input tokens at the beginning of an answer, and server tools at its end.
+ */
 const answer = (model: string, { hour = 0, input, more = {}, output, read = 0, written = 0 }: Used): Faults.Turn => {
   const [start, ...rest] = Faults.events("Paris", { model })
   const begun: { readonly message: { readonly usage: object } } = JSON.parse(
@@ -416,22 +418,22 @@ const answer = (model: string, { hour = 0, input, more = {}, output, read = 0, w
 const sonnet = "claude-sonnet-5-5"
 const haiku = "claude-haiku-5-5"
 
-/** The requests that the API made for an answer. */
+/** A usage whose `iterations` are these requests, which the API made for one answer. */
 const by = (...iterations: ReadonlyArray<object>) => ({
   iterations: iterations.map((iteration) => ({ input_tokens: 1000, output_tokens: 200, ...iteration }))
 })
 
 /**
- * In US dollars, by hand. Per million tokens, Sonnet 5.5: 2, 10, 2.50, 4, 0.10; Haiku 5.5: 0.10, 0.50, 0.125, 0.20,
- * 0.01.
+ * Costs in US dollars, calculated by hand. Prices per million tokens of input, output, cache writes for five minutes
+ * and for an hour, and cache reads: Sonnet 5.5: 2, 10, 2.50, 4, 0.10; Haiku 5.5: 0.10, 0.50, 0.125, 0.20, 0.01.
  */
 const costs: ReadonlyArray<
   readonly [what: string, model: string, used: Used, dollars: number | undefined, atLeast?: boolean]
 > = [
-  ["input and output", sonnet, { input: 1000, output: 200 }, 0.004],
-  ["nothing", sonnet, { input: 0, output: 0 }, 0],
-  ["input", sonnet, { input: 1_000_000, output: 0 }, 2],
-  ["output", sonnet, { input: 0, output: 1_000_000 }, 10],
+  ["input and output tokens", sonnet, { input: 1000, output: 200 }, 0.004],
+  ["zero tokens", sonnet, { input: 0, output: 0 }, 0],
+  ["input tokens alone", sonnet, { input: 1_000_000, output: 0 }, 2],
+  ["output tokens alone", sonnet, { input: 0, output: 1_000_000 }, 10],
   ["tokens read from the cache", sonnet, { input: 0, output: 0, read: 1_000_000 }, 0.1],
   ["tokens written to the cache for five minutes", sonnet, { input: 0, output: 0, written: 1_000_000 }, 2.5],
   ["tokens written to the cache for an hour", sonnet, { input: 0, output: 0, written: 1_000_000, hour: 1_000_000 }, 4],
@@ -457,20 +459,32 @@ const costs: ReadonlyArray<
   }, 0.2],
   ["a long answer to a short prompt", haiku, { input: 1000, output: 120_000 }, 0.0601],
 
-  ["a web search", sonnet, { input: 1000, output: 200, more: tools(1, 0) }, 0.004, true],
-  ["a web fetch", sonnet, { input: 1000, output: 200, more: tools(0, 2) }, 0.004, true],
+  ["a web search, as a lower bound,", sonnet, { input: 1000, output: 200, more: tools(1, 0) }, 0.004, true],
+  ["a web fetch, as a lower bound,", sonnet, { input: 1000, output: 200, more: tools(0, 2) }, 0.004, true],
   ["zero server tools", sonnet, { input: 1000, output: 200, more: tools(0, 0) }, 0.004],
-  ["fast mode", sonnet, { input: 1000, output: 200, more: { speed: "fast" } }, 0.004, true],
+  ["fast mode, as a lower bound,", sonnet, { input: 1000, output: 200, more: { speed: "fast" } }, 0.004, true],
   ["standard speed", sonnet, { input: 1000, output: 200, more: { speed: "standard" } }, 0.004],
-  ["the priority tier", sonnet, { input: 1000, output: 200, more: { service_tier: "priority" } }, 0.004, true],
-  ["a region", sonnet, { input: 1000, output: 200, more: { inference_geo: "us" } }, 0.004, true],
+  [
+    "the priority tier, as a lower bound,",
+    sonnet,
+    { input: 1000, output: 200, more: { service_tier: "priority" } },
+    0.004,
+    true
+  ],
+  ["a region, as a lower bound,", sonnet, { input: 1000, output: 200, more: { inference_geo: "us" } }, 0.004, true],
   ["the global region", sonnet, { input: 1000, output: 200, more: { inference_geo: "global" } }, 0.004],
-  ["an unknown speed", sonnet, { input: 1000, output: 200, more: { speed: "turbo" } }, 0.004, true],
-  ["tokens of an unknown kind", sonnet, { input: 1000, output: 200, more: { audio_tokens: 5 } }, 0.004, true],
+  ["an unknown speed, as a lower bound,", sonnet, { input: 1000, output: 200, more: { speed: "turbo" } }, 0.004, true],
+  [
+    "tokens of an unknown kind, as a lower bound,",
+    sonnet,
+    { input: 1000, output: 200, more: { audio_tokens: 5 } },
+    0.004,
+    true
+  ],
   ["zero tokens of an unknown kind", sonnet, { input: 1000, output: 200, more: { audio_tokens: 0 } }, 0.004],
 
   ["an iteration of the model", sonnet, { input: 1000, output: 200, more: by({ type: "message" }) }, 0.004],
-  // 1,000 input and 200 output tokens more: at the prices of Sonnet 5.5, of Haiku 5.5, and of an unknown model.
+  // Each compaction or advisor below adds 1,000 input and 200 output tokens, at the prices of its model.
   ["a compaction", sonnet, { input: 1000, output: 200, more: by({ type: "compaction" }) }, 0.008],
   [
     "two compactions",
@@ -480,14 +494,26 @@ const costs: ReadonlyArray<
   ],
   ["an advisor", sonnet, { input: 1000, output: 200, more: by({ type: "advisor_message", model: haiku }) }, 0.0042],
   [
-    "an unknown advisor",
+    "an unknown advisor, as a lower bound,",
     sonnet,
     { input: 1000, output: 200, more: by({ type: "advisor_message", model: "claude-nope-1" }) },
     0.004,
     true
   ],
-  ["an iteration of an unknown type", sonnet, { input: 1000, output: 200, more: by({ type: "dream" }) }, 0.004, true],
-  ["iterations that are a text", sonnet, { input: 1000, output: 200, more: { iterations: "many" } }, 0.004, true],
+  [
+    "an iteration of an unknown type, as a lower bound,",
+    sonnet,
+    { input: 1000, output: 200, more: by({ type: "dream" }) },
+    0.004,
+    true
+  ],
+  [
+    "iterations that are a text, as a lower bound,",
+    sonnet,
+    { input: 1000, output: 200, more: { iterations: "many" } },
+    0.004,
+    true
+  ],
 
   ["a model without a price", "free", { input: 1000, output: 200 }, undefined],
   ["an unknown model", "claude-nope-1", { input: 1000, output: 200 }, undefined],
@@ -499,11 +525,11 @@ const priced = Models.layer([
   { id: "mine", prices: { input: 1, output: 7, cacheRead: 0, cacheWrite: 0, cacheWriteHour: 0 } }
 ])
 
-describe("the cost of", () => {
-  // No prompt and no text has zero tokens: nobody counted them.
+describe("the cost", () => {
+  // A usage with zero input or output tokens is incomplete, because every prompt and every answer has tokens.
   const isCounted = ({ input, output, read = 0, written = 0 }: Used) => input + read + written > 0 && output > 0
   it.effect.each(costs)(
-    "%s",
+    "of %s follows the prices of the catalogue",
     ([, model, used, dollars, atLeast = dollars === undefined || !isCounted(used)]) =>
       Effect.gen(function*() {
         const { cost } = yield* Claude.message("hi", { model })
@@ -524,28 +550,28 @@ describe("the cost of", () => {
   )
 
   const odd: ReadonlyArray<readonly [what: string, more: object]> = [
-    ["text", { cache_creation: { ephemeral_1h_input_tokens: "many" } }],
-    ["a negative number", { cache_creation: { ephemeral_1h_input_tokens: -5 } }],
-    ["a list", { cache_creation: { ephemeral_1h_input_tokens: [5] } }],
-    ["a text in place of the record", { cache_creation: "much" }],
+    ["a text for cache writes", { cache_creation: { ephemeral_1h_input_tokens: "many" } }],
+    ["a negative number of cache writes", { cache_creation: { ephemeral_1h_input_tokens: -5 } }],
+    ["a list for cache writes", { cache_creation: { ephemeral_1h_input_tokens: [5] } }],
+    ["a text in place of the record of cache writes", { cache_creation: "much" }],
     ["an object for a server tool", { server_tool_use: { web_search_requests: { valueOf: 1, toString: 1 } } }],
     ["a text for a server tool", { server_tool_use: { web_search_requests: "5" } }],
     ["nested server tools", { server_tool_use: { web_search: { requests: 5 } } }],
     ["a number in place of server tools", { server_tool_use: 5 }],
-    ["no time for cache writes", { cache_creation: null }],
-    ["a time for cache writes without a price", { cache_creation: { ephemeral_24h_input_tokens: 1_000_000 } }],
+    ["cache writes for an unknown time", { cache_creation: null }],
+    ["cache writes for a time that has no price", { cache_creation: { ephemeral_24h_input_tokens: 1_000_000 } }],
     ["a text for input tokens", { input_tokens: "900" }],
     ["a negative number of input tokens", { input_tokens: -900 }],
     ["too large a number of input tokens", { input_tokens: 1e300 }],
-    ["no input tokens", { input_tokens: null }],
+    ["null for input tokens", { input_tokens: null }],
     ["a text for cache reads", { cache_read_input_tokens: "900" }],
     ["an iteration with a text for its tokens", by({ type: "compaction", input_tokens: "180000" })],
     ["an iteration without output tokens", by({ type: "compaction", output_tokens: undefined })],
     ["an iteration with cache writes for an unknown time", by({ type: "compaction", cache_creation_input_tokens: 9 })],
-    ["an iteration whose model was declined", by({ type: "fallback_message", model: haiku })]
+    ["an iteration of type fallback_message", by({ type: "fallback_message", model: haiku })]
   ]
   it.effect.each(odd)(
-    "G16: what is not a valid count is left out, and the cost is a lower bound: %s",
+    "G16: is a lower bound without the invalid count if the usage has %s",
     ([, more]) =>
       Effect.gen(function*() {
         const { cost } = yield* Claude.message("hi")
@@ -556,12 +582,12 @@ describe("the cost of", () => {
 
   it.effect.each(
     [
-      ["nothing", "\"output\":1"],
+      ["no value", "\"output\":1"],
       ["null", "\"output_tokens\":null"],
       ["a text", "\"output_tokens\":\"200\""],
       ["zero", "\"output_tokens\":0"]
     ] as const
-  )("an answer is a lower bound if its end has %s for the output tokens", ([, count]) => {
+  )("is a lower bound if the end of the answer has %s for the output tokens", ([, count]) => {
     const events = Faults.events("Paris", { model: sonnet }).map((event) =>
       event.includes("message_delta") ? event.replace(/"output_tokens":\d+/, count) : event
     )
@@ -572,7 +598,7 @@ describe("the cost of", () => {
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.stream(events)))))
   })
 
-  it.effect("tokens written to the cache are priced by their times if a gateway leaves out their sum", () =>
+  it.effect("of cache writes is the sum over their times to live if a gateway leaves out the sum of tokens", () =>
     Effect.gen(function*() {
       const { cost } = yield* Claude.message("hi")
       assert.closeTo(cost?.dollars ?? NaN, 0.004 + 2.5 + 4, 1e-12)
@@ -585,14 +611,14 @@ describe("the cost of", () => {
       }
     })]))))
 
-  it.effect("an answer of an unknown model is priced as the alias that was asked", () =>
+  it.effect("of an answer from an unknown model has the prices of the alias in the request", () =>
     Effect.gen(function*() {
       const { cost, model } = yield* Claude.message("hi", { model: sonnet })
       assert.strictEqual(model, "claude-sonnet-5-5-20261101")
       assert.closeTo(cost?.dollars ?? NaN, 0.004, 1e-12)
     }).pipe(Effect.provide(FakeClaude.layer([answer("claude-sonnet-5-5-20261101", { input: 1000, output: 200 })]))))
 
-  it.effect("all attempts is the sum over all models, and a lower bound if one broke off", () =>
+  it.effect("of all attempts is the sum over all models, and a lower bound if an attempt broke off", () =>
     Effect.gen(function*() {
       const policy = Policy.apply({ retry: { EmptyAnswer: Retry.linear({ times: 1, base: "1 milli" }) } })
       const outcome = (turns: ReadonlyArray<Faults.Turn>) =>
@@ -622,7 +648,7 @@ describe("the cost of", () => {
       assert.deepStrictEqual(refused.cost, { dollars: 0, atLeast: false })
     }))
 
-  it.effect("an answer uses the catalogue of its Claude", () =>
+  it.effect("of an answer has the prices in the catalogue of its Claude", () =>
     Effect.gen(function*() {
       const { cost } = yield* Claude.message("hi")
       assert.closeTo(cost?.dollars ?? NaN, 0.0012, 1e-12)
@@ -638,7 +664,7 @@ function tools(web_search_requests: number, web_fetch_requests: number) {
   return { server_tool_use: { web_search_requests, web_fetch_requests } }
 }
 
-/** Lists models after so many failures. */
+/** A `Claude` that lists `models` after `times` failures. */
 function failing(times: number, models: ReadonlyArray<ModelInfo>) {
   return Layer.unwrap(Effect.gen(function*() {
     let left = times

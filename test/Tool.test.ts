@@ -21,7 +21,7 @@ const calls = (name: string, input: unknown, options: Faults.AnswerOptions = {})
 const ask = (...tools: ReadonlyArray<Tool.Tool<unknown>>) => Claude.message("book it", { tools: [...tools] })
 const sent = Effect.map(FakeClaude.received, (requests) => requests.map(({ params }) => params))
 
-/** The issues of the error. */
+/** The issues of a `MalformedOutput`, not redacted; other errors fail the test. */
 const issues = (error: ClaudeError.ClaudeError) =>
   error._tag === "MalformedOutput" && error.issues !== undefined
     ? Redacted.value(error.issues)
@@ -49,7 +49,7 @@ describe("a tool in a request", () => {
       }])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("No.")]))))
 
-  it("has the same JSON as one written by hand", () => {
+  it("has the same JSON as a tool that is written by hand", () => {
     const tool = Tool.make("a", { input: Schema.Struct({ b: Schema.String }), strict: true })
     assert.deepStrictEqual(JSON.parse(JSON.stringify(tool)), {
       name: "a",
@@ -105,7 +105,7 @@ describe("the input of a tool", () => {
       assert.strictEqual(reply.text, "Let me see.")
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("has the type of the schema, with the id for the result", () =>
+  it.effect("has the type of the schema, and comes with the id for the tool result", () =>
     Effect.gen(function*() {
       const [use, ...more] = yield* book.uses(yield* ask(book))
       const day: Date | undefined = use?.input.day
@@ -114,7 +114,7 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("fails with MalformedOutput if it does not match, with every issue below the name of the tool", () =>
+  it.effect("fails the call with MalformedOutput if it does not match, with the name of the tool in every issue's path", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ask(book, weather))
       assert.deepStrictEqual(issues(error), [
@@ -137,7 +137,7 @@ describe("the input of a tool", () => {
     ["a text", "Oslo"],
     ["null", null],
     ["a list", [input]]
-  ])("fails with MalformedOutput if it is %s", ([, input]) =>
+  ])("fails the call with MalformedOutput if it is %s", ([, input]) =>
     Effect.gen(function*() {
       const [issue, ...more] = issues(yield* Effect.flip(ask(book)))
       assert.deepStrictEqual(issue?.path, ["book_hotel"])
@@ -145,7 +145,7 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("fails with MalformedOutput if the schema throws", () =>
+  it.effect("fails the call with MalformedOutput if the schema throws", () =>
     Effect.gen(function*() {
       const broken = Tool.make("broken", {
         input: Schema.Struct({
@@ -155,7 +155,7 @@ describe("the input of a tool", () => {
         })
       })
       assert.deepStrictEqual(issues(yield* Effect.flip(ask(broken))), [
-        { path: ["broken"], message: "the schema cannot decode it: Error: cannot check" }
+        { path: ["broken"], message: "the schema cannot decode the value: Error: cannot check" }
       ])
     }).pipe(Effect.provide(FakeClaude.layer([calls("broken", { a: "x" })]))))
 
@@ -174,7 +174,7 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual((yield* ask(weather)).toolUses[0]?.input, { day: 7 })
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", { day: 7 })]))))
 
-  it.effect("is decoded by uses if the answer was streamed", () =>
+  it.effect("is decoded by `uses` if the answer was streamed", () =>
     Effect.gen(function*() {
       const answer = yield* Claude.open("book it", { tools: [book] })
       yield* Stream.runDrain(answer.events)
@@ -184,7 +184,7 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(use?.input.day, new Date(input.day))
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("fails uses with MalformedOutput if the answer was streamed and it does not match", () =>
+  it.effect("makes `uses` fail with MalformedOutput if it does not match in a streamed answer", () =>
     Effect.gen(function*() {
       const answer = yield* Claude.open("book it", { tools: [book] })
       yield* Stream.runDrain(answer.events)
@@ -192,7 +192,7 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(issues(error), [{ path: ["book_hotel", "city"], message: "Expected string" }])
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", { ...input, city: 7 })]))))
 
-  it.effect("may be a class", () =>
+  it.effect("may be described by a schema class", () =>
     Effect.gen(function*() {
       class City extends Schema.Class<City>("City")({ name: Schema.String }) {}
       const tool = Tool.make("city", { input: City })
@@ -200,7 +200,7 @@ describe("the input of a tool", () => {
       assert.isTrue(use?.input instanceof City && use.input.name === "Oslo")
     }).pipe(Effect.provide(FakeClaude.layer([calls("city", { name: "Oslo" })]))))
 
-  it.effect("may be recursive, if it is not strict", () =>
+  it.effect("may be recursive if the tool is not strict", () =>
     Effect.gen(function*() {
       const tool = Tool.make("tree", { input: Tree })
       const [use] = yield* tool.uses(yield* ask(tool))
@@ -221,7 +221,7 @@ describe("the input of a tool", () => {
       })
     }).pipe(Effect.provide(FakeClaude.layer([calls("now", {})]))))
 
-  it.effect("may have a part of any type, if it is not strict", () =>
+  it.effect("may have a part of any type if the tool is not strict", () =>
     Effect.gen(function*() {
       const tool = Tool.make("any", { input: Schema.Struct({ what: Schema.Unknown, when: Schema.Date }) })
       const [use] = yield* tool.uses(yield* ask(tool))
@@ -229,10 +229,10 @@ describe("the input of a tool", () => {
     }).pipe(Effect.provide(FakeClaude.layer([calls("any", { what: [1, { a: null }], when: new Date(0).toJSON() })]))))
 })
 
-describe("two tools", () => {
+describe("two tool uses", () => {
   const two = [use("toolu_1", "get_weather", { city: "Oslo", at: "7" }), use("toolu_2", "book_hotel", input)]
 
-  it.effect("are decoded with their own schemas, in the order of use", () =>
+  it.effect("are decoded with the schemas of their tools, in order", () =>
     Effect.gen(function*() {
       const reply = yield* ask(book, weather)
       assert.deepStrictEqual(reply.toolUses.map(({ id, input, name }) => ({ id, name, input })), [
@@ -243,14 +243,14 @@ describe("two tools", () => {
       assert.deepStrictEqual((yield* book.uses(reply)).map(({ id }) => id), ["toolu_2"])
     }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 
-  it.effect("fail with MalformedOutput if the input of one does not match", () =>
+  it.effect("fail the call with MalformedOutput if the input of a third use does not match", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(issues(yield* Effect.flip(ask(book, weather))), [
         { path: ["book_hotel", "city"], message: "Expected string" }
       ])
     }).pipe(Effect.provide(FakeClaude.layer([answer([...two, use("toolu_3", "book_hotel", { ...input, city: 1 })])]))))
 
-  it.effect("with the same name are two uses", () =>
+  it.effect("of the same tool are both decoded", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       assert.deepStrictEqual((yield* weather.uses(reply)).map(({ id, input: { at } }) => [id, at]), [["a", 1n], [
@@ -264,16 +264,19 @@ describe("two tools", () => {
     ))
 })
 
-describe("a copied reply", () => {
+describe("a reply or a copy of it", () => {
   const two = [use("a", "get_weather", { city: "A", at: "1" }), use("b", "get_weather", { city: "B", at: "2" })]
   const inputs = [{ city: "A", at: 1n }, { city: "B", at: 2n }]
 
   it.effect.each<readonly [string, (reply: Message.Reply) => Message.Reply]>([
-    ["no copy", (reply) => reply],
-    ["by a spread", (reply) => ({ ...reply, toolUses: reply.toolUses.map((use) => ({ ...use })) })],
-    ["through JSON", (reply) => JSON.parse(JSON.stringify(reply, (_, value) => typeof value === "bigint" ? 0 : value))],
-    ["with raw inputs", (reply) => ({ ...reply, toolUses: Tools.uses(reply.message.content) })]
-  ])("decodes its tools with the same result: %s", ([, copy]) =>
+    ["unchanged", (reply) => reply],
+    ["copied by a spread", (reply) => ({ ...reply, toolUses: reply.toolUses.map((use) => ({ ...use })) })],
+    [
+      "copied through JSON",
+      (reply) => JSON.parse(JSON.stringify(reply, (_, value) => typeof value === "bigint" ? 0 : value))
+    ],
+    ["copied with raw inputs", (reply) => ({ ...reply, toolUses: Tools.uses(reply.message.content) })]
+  ])("has the same decoded uses if it is %s", ([, copy]) =>
     Effect.gen(function*() {
       const reply = copy(yield* ask(weather))
       for (const again of [reply, yield* Tools.decode([weather], reply), copy(yield* Tools.decode([weather], reply))]) {
@@ -282,7 +285,7 @@ describe("a copied reply", () => {
       assert.deepStrictEqual((yield* Tools.decode([weather], reply)).toolUses.map(({ input }) => input), inputs)
     }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 
-  it.effect("has only the remaining uses, in their order", () =>
+  it.effect("has the decoded uses of its own `toolUses`, in their order", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       const toolUses = reply.toolUses.toReversed()
@@ -324,7 +327,7 @@ describe("a copied reply", () => {
 })
 
 describe("input that is cut at max_tokens", () => {
-  /** The error, with its redacted content. */
+  /** The error, with its content no longer redacted. */
   const error = Effect.gen(function*() {
     const error = yield* Effect.flip(ask(book, weather))
     if (error._tag !== "Truncated" || error.blocks === undefined) return assert.fail(`it is a ${error._tag}`)
@@ -344,7 +347,7 @@ describe("input that is cut at max_tokens", () => {
       assert.deepStrictEqual((yield* error).blocks, [{ type: "text", text: "Let me see.", citations: null }])
     }).pipe(Effect.provide(FakeClaude.layer([answer([cut("")], "max_tokens")]))))
 
-  it.effect("does not appear in the error, but the text before it does", () =>
+  it.effect("does not appear in the error, but a complete tool use before it does", () =>
     Effect.gen(function*() {
       const { blocks } = yield* error
       assert.deepInclude(blocks, {
@@ -362,14 +365,14 @@ describe("input that is cut at max_tokens", () => {
     ))
 })
 
-describe("make refuses", () => {
+describe("Tool.make", () => {
   const noObject = "The input of tool t must be an object: wrap its schema in a Schema.Struct"
 
   it.each<readonly [what: string, make: () => unknown, sentence: string | RegExp]>([
-    ["a text", () => Tool.make("t", { input: Schema.String }), noObject],
-    ["a list", () => Tool.make("t", { input: Schema.Array(Booking) }), noObject],
+    ["a text as the input", () => Tool.make("t", { input: Schema.String }), noObject],
+    ["a list as the input", () => Tool.make("t", { input: Schema.Array(Booking) }), noObject],
     [
-      "a union",
+      "a union as the input",
       () => Tool.make("t", { input: Schema.Union([Booking, Schema.Struct({ id: Schema.String })]) }),
       noObject
     ],
@@ -382,21 +385,21 @@ describe("make refuses", () => {
       ] as const
     ),
     [
-      "a union with a date",
+      "a union with a date as the input",
       () => Tool.make("t", { input: Schema.Union([Booking, Schema.Struct({ a: Schema.Date })]) }),
       noObject
     ],
-    ["an object or null", () => Tool.make("t", { input: Schema.NullOr(Booking) }), noObject],
-    ["anything", () => Tool.make("t", { input: Schema.Unknown }), noObject],
+    ["an object or null as the input", () => Tool.make("t", { input: Schema.NullOr(Booking) }), noObject],
+    ["input of any type", () => Tool.make("t", { input: Schema.Unknown }), noObject],
     [
-      "a recursive schema, if it is strict",
+      "a recursive schema if the tool is strict",
       () => Tool.make("t", { input: Schema.Struct({ tree: Tree }), strict: true }),
-      "Tool t is strict, but the schema is recursive, which the API does not take: remove strict, or change the schema"
+      "Tool t is strict, but the schema is recursive, which the API does not accept: remove strict, or change the schema"
     ],
     [
-      "a part of any type, if it is strict",
+      "a schema with a part of any type if the tool is strict",
       () => Tool.make("t", { input: Schema.Struct({ a: Schema.Unknown }), strict: true }),
-      "Tool t is strict, but a part of the schema has no type, which the API does not take: " +
+      "Tool t is strict, but a part of the schema has no type, which the API does not accept: " +
       "remove strict, or change the schema"
     ],
     [
@@ -404,7 +407,7 @@ describe("make refuses", () => {
       () => Tool.make("t", { input: Schema.Struct({ [Symbol.for("a")]: Schema.String }) }),
       /^Tool t: .*no JSON form: Error: Objects property names must be strings$/
     ]
-  ])("%s", (_, make, sentence) => {
+  ])("refuses %s", (_, make, sentence) => {
     const made = Result.try(make)
     if (Result.isSuccess(made) || !(made.failure instanceof RangeError)) return assert.fail("not refused")
     const { message } = made.failure
@@ -412,7 +415,7 @@ describe("make refuses", () => {
     else assert.match(message, sentence)
   })
 
-  it.effect("no strict schema with more unions than the API takes today: a policy logs a warning", () =>
+  it.effect("accepts a strict schema with more unions than the API takes, and a policy logs a warning", () =>
     Effect.gen(function*() {
       const fields = Array.from({ length: 17 }, (_, i) => [`field${i}`, Schema.NullOr(Schema.String)] as const)
       const tool = Tool.make("fill", { input: Schema.Struct(Object.fromEntries(fields)), strict: true })
@@ -431,7 +434,7 @@ describe("make refuses", () => {
       )
     ))
 
-  it.effect("no recursive schema below an object, if it is not strict", () =>
+  it.effect("accepts a recursive schema below an object if the tool is not strict", () =>
     Effect.gen(function*() {
       const tool = Tool.make("plant", { input: Schema.Struct({ tree: Tree, on: Schema.Date }) })
       const [use] = yield* tool.uses(yield* ask(tool))

@@ -1,4 +1,4 @@
-/** Two layers of Claude in one process share nothing: models, log, key, guards, remembered answers. */
+/** Two layers of `Claude` in one process share no models, logs, keys or guards. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Option } from "effect"
 import { Anthropic, CallLog, Claude, Guards, Models, Policy } from "../src/index.ts"
@@ -11,14 +11,14 @@ const shared = "claude-sonnet-5-5"
 
 interface Program {
   readonly name: string
-  /** US dollars per million output tokens, in its own catalogue. */
+  /** The price in the program's own catalogue: US dollars per million output tokens. */
   readonly dollars: number
 }
 
 const one: Program = { name: "one", dollars: 1 }
 const other: Program = { name: "other", dollars: 5 }
 
-/** A program with its own server, key, models, guards and log. */
+/** Runs 20 calls with their own server, key, models, guards and log. Gives the call id of each event. */
 const run = ({ dollars, name }: Program, layerOf: typeof Anthropic.layer, placement: "layer" | "caller") =>
   Effect.gen(function*() {
     const { received, url } = yield* FakeServer.FakeServer

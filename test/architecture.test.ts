@@ -11,7 +11,7 @@ const src = path.resolve(import.meta.dirname, "../src")
  */
 const stages: ReadonlyArray<ReadonlyArray<string>> = [
   ["models/"],
-  // The vocabulary, each private file beside its public one.
+  // The vocabulary of all stages. Private files follow the public file that they belong to.
   [
     "ClaudeError",
     "errorFields",
@@ -58,7 +58,7 @@ const stages: ReadonlyArray<ReadonlyArray<string>> = [
 const stageOf = (file: string): number =>
   stages.findIndex((stage) => stage.some((name) => name.endsWith("/") ? file.startsWith(name) : file === name))
 
-// Forbidden imports, although the order of the stages would allow them.
+// Imports (from, to) that are forbidden although the order of the stages allows them.
 const strangers = [
   ["policy/", "Anthropic"],
   ["guard/", "policy/"],
@@ -67,7 +67,7 @@ const strangers = [
   ["index", "PersistedAnswers"]
 ] as const
 
-// The only files that may name these packages, except as types.
+// The only files that may import these packages. Any file may import their types.
 const owners: ReadonlyArray<readonly [RegExp, ReadonlyArray<string>]> = [
   [/^@anthropic-ai\/sdk/, ["wire/sdkClient"]],
   [/^undici/, ["NodeAnthropic", "wire/undiciFetch", "wire/ambientFetch"]],
@@ -93,12 +93,11 @@ const packagesOf = (file: string) =>
     name ?? ""
   )
 
-/** The imports at run time. Type imports are erased, so they may be circular. */
+/** The files that a file loads at run time. Type imports are erased, so they may form cycles. */
 const loadedBy = (file: string) =>
   [...textOf(file).matchAll(/^(?:import|export)\s(?!type\s)[^"]*?"(\.[^"]+)\.ts"/gm)]
     .map(([, specifier]) => path.posix.join(path.posix.dirname(file), specifier ?? ""))
 
-/** The import cycles. */
 const circles = (): ReadonlyArray<string> => {
   const found: Array<string> = []
   const done = new Set<string>()
@@ -146,7 +145,7 @@ describe("the source", () => {
     })
   }
 
-  it("uses services for time, randomness, the console and the environment", () => {
+  it("uses the services of Effect for time, randomness, the console and the environment", () => {
     const services = [
       "Anthropic",
       "wire/errorBody",

@@ -29,7 +29,7 @@ import { oneIn } from "./support/effort.ts"
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
 const messages = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.messages))
 
-/** Runs an effect on the test clock, for at most ten minutes. */
+/** Runs an effect while the test clock moves by `within`. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within: "1 minute" | "10 minutes" = "10 minutes") =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(Effect.result(self))
@@ -40,7 +40,7 @@ const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within: "1 minute" | "10 
 const asked = (turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
 
 describe("example", () => {
-  it("files are all listed here", () => {
+  it("files are all in this list", () => {
     const files = fs.readdirSync(path.resolve(import.meta.dirname, "../examples")).toSorted()
     assert.deepStrictEqual(files, [
       "01-one-line.ts",
@@ -81,7 +81,7 @@ describe("example", () => {
       assert.strictEqual(yield* OneLine.program, "slow water")
     }).pipe(asked([Faults.answer("slow water")])))
 
-  it.effect("02 makes three attempts, after 1 to 2 and 2 to 3 seconds", () =>
+  it.effect("02 makes three attempts, with a wait of 1 to 2 and one of 2 to 3 seconds", () =>
     Effect.gen(function*() {
       const running = yield* Effect.forkChild(Effect.flip(ThreeAttempts.program))
       yield* TestClock.adjust("999 millis")
@@ -93,12 +93,12 @@ describe("example", () => {
       assert.lengthOf(yield* models, 3)
     }).pipe(asked([Faults.rateLimited(), Faults.overloaded, Faults.serverError])))
 
-  it.effect("02 fails at once with any other error", () =>
+  it.effect("02 fails at once if Claude is unreachable", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(ThreeAttempts.program))._tag, "Unreachable")
     }).pipe(asked([Faults.reset])))
 
-  it.effect("03 waits 2, 3, 4 and then 30 + 5 seconds, with a separate count for each kind", () =>
+  it.effect("03 counts the retries of each kind of error separately: it waits 2, 3, 4 and then 30 + 5 seconds", () =>
     Effect.gen(function*() {
       const running = yield* Effect.forkChild(WaitsByKind.program)
       for (const [seconds, requests] of [[1, 1], [1, 2], [2, 2], [1, 3], [3, 3], [1, 4], [34, 4], [1, 5]] as const) {
@@ -150,14 +150,14 @@ describe("example", () => {
       Faults.unauthorized
     ])))
 
-  it.effect("06 answers a caller that does not depend on Claude", () =>
+  it.effect("06 gives summaries to a caller that does not depend on Claude", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* OwnService.program, ["It says so.", "It says so."])
     }).pipe(Effect.provide(OwnService.Summaries.layer.pipe(
       Layer.provide(FakeClaude.layer(Faults.cycle(Faults.answer("It says so."))))
     ))))
 
-  it.effect("07 plays half a minute of incident without real time", () =>
+  it.effect("07 plays an incident of half a minute on the test clock", () =>
     Effect.gen(function*() {
       const { early, requests, summaries } = yield* TestIt.program
       assert.isTrue(early)
@@ -190,25 +190,25 @@ describe("example", () => {
       ])
     }).pipe(asked([wrong, invoice].map((value) => Faults.value(value, { inputTokens: 100, outputTokens: 50 })))))
 
-  it.effect("08 gives the error as a value if the total stays wrong", () =>
+  it.effect("08 gives MalformedOutput as a value if the total stays wrong", () =>
     Effect.gen(function*() {
       const outcome = yield* InvoiceBySchema.program
       assert.strictEqual(outcome.status === "error" && outcome.error._tag, "MalformedOutput")
       assert.deepStrictEqual((yield* messages).map(({ length }) => length), [1, 3, 5])
     }).pipe(asked([Faults.value(wrong), Faults.value(wrong), Faults.value(wrong)])))
 
-  it.effect("09 gives a queue of the list, or fails", () =>
+  it.effect("09 gives a queue of the list, or fails with MalformedOutput", () =>
     Effect.gen(function*() {
       const queue: "billing" | "technical" | "sales" | "other" = yield* Triage.program
       assert.strictEqual(queue, "billing")
       assert.strictEqual((yield* Effect.flip(Triage.program))._tag, "MalformedOutput")
     }).pipe(asked([Faults.value({ choice: "billing" }), Faults.value({ choice: "complaints" })])))
 
-  it.effect("10 describes the JSON in the prompt, and asks again with the mistakes", () =>
+  it.effect("10 describes the JSON in the prompt, and lists the mistakes when it asks again", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(JsonReask.form, {
         form: "prompt",
-        because: "the schema is recursive, which the API does not take"
+        because: "the schema is recursive, which the API does not accept"
       })
       const tree = { title: "Tea", parts: [{ title: "Water", parts: [] }] }
       assert.deepStrictEqual(yield* JsonReask.program, { tree, values: { port: 8080 } })
@@ -229,7 +229,7 @@ describe("example", () => {
 
   const uses = (input: object) => Faults.answer("Let me see.", { tool: { name: "stock", input } })
 
-  it.effect("11 sends back the result of the tool", () =>
+  it.effect("11 sends the result of the tool to Claude", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Tools.program, "Yes, four.")
       const [first = [], second = []] = yield* messages
@@ -252,7 +252,7 @@ describe("example", () => {
       assert.strictEqual(yield* Tools.program, "Only in red.")
     }).pipe(asked([Faults.answer("Only in red.")])))
 
-  it.effect("12 shows the last good answer to the same customer, and a notice to another one", () =>
+  it.effect("12 shows the last good answer to the same customer, and a notice to another customer", () =>
     Effect.gen(function*() {
       const question = { id: "opening-hours", text: "When do you open?" }
       const ask = (customer: string) => finish(ChatReply.program(question, customer), "1 minute")
@@ -312,7 +312,7 @@ const run = (...args: ReadonlyArray<string>) => {
   )
 }
 
-describe("the main job", () => {
+describe("npm start", () => {
   it("survives the incident, prints each event, and exits with 0", async () => {
     const { code, stderr, stdout } = await run("Does it hold?")
     assert.deepStrictEqual([code, stderr], [0, ""])
@@ -324,7 +324,7 @@ describe("the main job", () => {
       /waiting \d\.\d\ds: the server asked for 1\.00s/,
       /attempt 3 failed: Unreachable/,
       /attempt 4 failed: PartialAnswer/,
-      /begins anew/,
+      /asking again/,
       /tell the reader when it cannot\./,
       /attempt 5 answered/,
       /attempts +5: Overloaded, RateLimited, Unreachable, PartialAnswer, answered/,
@@ -343,7 +343,7 @@ describe("the main job", () => {
     assert.match(stdout, /npm start[^]*--port N/)
   })
 
-  it("prints one line for a wrong argument or a busy port, and exits with another code than 0", async () => {
+  it("prints one line for a wrong argument or a busy port, and exits with an error code", async () => {
     const busy = net.createServer().listen(0, "127.0.0.1")
     await new Promise((resolve) => busy.once("listening", resolve))
     const { port } = busy.address() as net.AddressInfo

@@ -1,8 +1,8 @@
 /**
- * Rules for code that runs per call: its generators are made once, and nothing is looked up by identity.
+ * Rules for code that runs for each call: its generators are at module level, and it looks nothing up by identity.
  *
- * A `function*` created per call costs more than all limits of the call together, so each is at module level,
- * as in `const f = Effect.fnUntraced(function*() { … })`.
+ * A `function*` created for each call costs more than all limits of the call together. At module level it is created
+ * once, as in `const f = Effect.fnUntraced(function*() { … })`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { isObject } from "effect/Predicate"
@@ -23,7 +23,7 @@ const textOf = (file: string) => fs.readFileSync(path.join(src, file), "utf8")
 // Generators
 // -----------------------------------------------------------------------------
 
-/** These run once for each layer, queue or status, never for each call. */
+/** Declarations that may create generators, because they run once for each layer or queue, never for each call. */
 const onceForALayer: ReadonlyArray<string> = [
   "PersistedAnswers.ts layerWith",
   "guard/Guards.ts build",
@@ -40,7 +40,7 @@ const isNode = (value: unknown): value is Node =>
 
 const isFunction = ({ type }: Node) => /^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(type)
 
-/** The name of a declaration at module level. */
+/** The name that a statement at module level declares. */
 const nameOf = (node: unknown): string => {
   if (!isNode(node)) return "?"
   if ("declaration" in node && isNode(node.declaration)) return nameOf(node.declaration)
@@ -48,7 +48,7 @@ const nameOf = (node: unknown): string => {
   return "id" in node && isObject(node.id) && "name" in node.id ? String(node.id.name) : "?"
 }
 
-/** The generators inside of functions: the line, and the enclosing declaration. */
+/** Generators inside functions: their line, and the name of the declaration at module level around them. */
 const generators = (text: string): ReadonlyArray<{ readonly line: number; readonly name: string }> => {
   const found: Array<{ readonly line: number; readonly name: string }> = []
   const look = (value: unknown, name: string, isInside: boolean): void => {
@@ -64,7 +64,7 @@ const generators = (text: string): ReadonlyArray<{ readonly line: number; readon
 }
 
 describe("generators", () => {
-  it("inside of a function are found by this test", () => {
+  it("inside functions are found by this test", () => {
     const found = (text: string) => generators(text).map(({ line, name }) => `${name} ${line}`)
     const made = "Effect.gen(function*() { yield* other })"
     assert.deepStrictEqual(found(`const a = ${made}`), [])
@@ -84,7 +84,7 @@ describe("generators", () => {
     assert.deepStrictEqual(made, [])
   })
 
-  it("that are allowed still exist", () => {
+  it("that are allowed inside functions still exist", () => {
     for (const allowed of onceForALayer) {
       const [file = "", name] = allowed.split(" ")
       assert.isTrue(generators(textOf(file)).some((each) => each.name === name), allowed)
@@ -96,13 +96,13 @@ describe("generators", () => {
 // Identity
 // -----------------------------------------------------------------------------
 
-/** Files that may look up by identity, or inside a fiber or an exit, if the line above is a comment that says why. */
+/** Files that may use the names in `lookUp`, if a comment on the line above says why. */
 const mayLookUp: ReadonlyArray<string> = ["output/codec.ts"]
 
 const lookUp = /\b(WeakMap|WeakSet|isExit|getRef)\b/
 
 describe("lookups", () => {
-  it.each(files)("by WeakMap, WeakSet, isExit or getRef do not occur in %s", (file) => {
+  it.each(files)("by WeakMap, WeakSet, isExit or getRef occur in %s only where allowed and explained", (file) => {
     const lines = textOf(file).split("\n")
     const found = lines.flatMap((line, i) => {
       const isExplained = /^\s*(\/\/|\*|\/\*\*)/.test(lines[i - 1] ?? "")

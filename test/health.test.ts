@@ -1,4 +1,4 @@
-/** The health endpoint of the examples over HTTP: the responses to a load balancer in good times and during outages. */
+/** The responses of the health endpoint in the examples, over HTTP: while calls succeed, and during outages. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schema } from "effect"
@@ -58,7 +58,7 @@ describe("the health endpoint of the examples", () => {
       yield* Fiber.interrupt(server)
     }).pipe(Effect.provide(world(Faults.cycle(Faults.spendLimited)))))
 
-  it.live("returns 200 again once a probe is allowed, because a 503 would keep all traffic away", () => {
+  it.live("returns 200 again once the circuit allows a probe, which a 503 would keep away", () => {
     const circuits = Circuit.memory()
     const open: Circuit.State = {
       _tag: "Open",
@@ -78,7 +78,7 @@ describe("the health endpoint of the examples", () => {
     }).pipe(Effect.provide(world([]).pipe(Layer.provide(Layer.succeed(Circuit.Store, circuits)))))
   })
 
-  it.live("returns 503 while all calls fail, and 200 again once those calls are long ago", () =>
+  it.live("returns 503 while all calls fail, and 200 again once these calls are older than the window of the monitor", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       yield* Effect.flip(Claude.text("hi"))
@@ -90,7 +90,7 @@ describe("the health endpoint of the examples", () => {
       Effect.provide(world(Faults.cycle(Faults.serverError), { monitor: { minimumCalls: 1, window: "1 second" } }))
     ))
 
-  it.live("returns 200 and degraded while some calls fail", () =>
+  it.live("returns 200 with isDegraded while some calls fail", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       for (let i = 0; i < 4; i++) yield* Effect.exit(Claude.text("hi"))
@@ -105,7 +105,7 @@ describe("the health endpoint of the examples", () => {
       })
     )))
 
-  it.live("returns 200 again after the first answer, although the alert clears only after 20", () =>
+  it.live("returns 200 again after the first answer, although the alert clears only after 20 calls", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
@@ -123,7 +123,7 @@ describe("the health endpoint of the examples", () => {
       })
     )))
 
-  it.live("returns 503 while the circuits of all models are open, and degraded while one of them is", () =>
+  it.live("returns 503 while the circuits of all models are open, and 200 with isDegraded while one is closed", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
@@ -140,7 +140,7 @@ describe("the health endpoint of the examples", () => {
       world(Faults.by(({ index }) => index < 20 ? Faults.serverError : Faults.answer("hello")), { monitor: false })
     )))
 
-  it.live("returns 503 as soon as the process drains, so that no new calls come", () =>
+  it.live("returns 503 as soon as the process drains, so that the load balancer sends no new requests", () =>
     Effect.gen(function*() {
       const server = yield* Effect.forkChild(Health.program)
       assert.strictEqual((yield* look).body["isDraining"], false)

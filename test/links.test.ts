@@ -36,7 +36,7 @@ describe.each(pages)("%s", (page) => {
     if (anchor !== undefined) assert.include([...anchorsOf(target)], anchor)
   })
 
-  it("names only tests and files that exist", () => {
+  it("names only existing files in its comments", () => {
     const named = [...read(page).matchAll(/<!--([^]*?)-->/g)].flatMap(([, comment = ""]) =>
       [...comment.matchAll(/\b(?:test|bench|lab|examples|scripts)\/[\w./-]*\w/g)].map(([file]) => file)
     )
@@ -50,16 +50,16 @@ describe.each(pages)("%s", (page) => {
 
 const scripts: ReadonlyArray<string> = Object.keys(JSON.parse(read("package.json")).scripts)
 
-/** Whether a comment names a test, a benchmark, the lab or an npm command, all of which exist. */
+/** Whether a comment names an existing file of the tests, benchmarks or lab, or an existing npm script. */
 const names = (comment: string): boolean =>
   [...comment.matchAll(/\b(?:test|bench|lab)\/[\w./-]+\.ts/g)].some(([file]) => fs.existsSync(path.join(root, file))) ||
   [...comment.matchAll(/\bnpm run ([\w:]+)/g)].some(([, script = ""]) => scripts.includes(script))
 
-/** A paragraph that claims nothing: it only leads to other pages, or it is the licence. */
+/** Whether a paragraph makes no claim: it only links to other pages, or names the licence. */
 const onlyLeads = (paragraph: string): boolean =>
   /^(More|Next|See also): /.test(paragraph) || /^See \[[^.]+\]\([^)]+\)\.$/.test(paragraph) || paragraph === "MIT"
 
-/** The paragraphs, lists and tables of each section that no comment with a test follows. */
+/** The paragraphs, lists and tables after the last comment of their section that names a test. */
 const unheld = (page: string): ReadonlyArray<string> =>
   read(page).replaceAll(/^```[^]*?^```$/gm, "").split(/^(?=#+ )/m).flatMap((section) => {
     const comments = [...section.matchAll(/<!--([^]*?)-->/g)].filter(([, comment = ""]) => names(comment))
@@ -71,7 +71,7 @@ const unheld = (page: string): ReadonlyArray<string> =>
   })
 
 describe.each(pages.filter((page) => page === "README.md" || page.startsWith("docs/")))("%s", (page) => {
-  it("names after each claim a test or a command that holds it", () => {
+  it("names a test or a command after each claim", () => {
     assert.deepStrictEqual(unheld(page), [])
   })
 })

@@ -14,45 +14,45 @@ const logOf = (seen: Events) => Layer.succeed(CallLog.CallLog, into(seen))
 /** A log of the application that writes to the `Logger`. */
 const writing: CallLog.CallLog = { emit: ({ _tag }) => Effect.log(_tag) }
 
-/** Loggers that record the names of events; they would record other lines too. */
+/** Loggers that record each line that is logged, and of an event only its name. */
 const loggers = (seen: Events): ReadonlySet<Logger.Logger<unknown, void>> =>
   new Set([Logger.make(({ message }) => void seen.push(String(message).replace("claude: ", "")))])
 const withLoggers = (seen: Events) => Effect.provideService(Logger.CurrentLoggers, loggers(seen))
 
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** Where a log is provided: to the layer of `Claude`, or to its caller. */
+/** Where logs and loggers are provided: to the layer of `Claude`, or to its caller. */
 interface Placement {
   readonly name: string
-  /** `other` must receive nothing. */
+  /** `seen` must receive all events, and `other` no event. */
   readonly of: (seen: Events, other: Events) => { readonly layer: Layer.Layer<never>; readonly caller: Inside }
 }
 
 const placements: ReadonlyArray<Placement> = [
   {
-    name: "to the layer, whatever log the caller has",
+    name: "the log of the layer, whatever log the caller has,",
     of: (seen, other) => ({ layer: logOf(seen), caller: (self) => withLoggers(other)(withLog(other)(self)) })
   },
   {
-    name: "to the layer, if only the caller has loggers",
+    name: "the Logger of the caller, if the layer has CallLog.layer and no loggers,",
     of: (seen, other) => ({ layer: CallLog.layer, caller: (self) => withLoggers(seen)(withLog(other)(self)) })
   },
   {
-    name: "to the layer, and writes to the loggers of the caller",
+    name: "the Logger of the caller, if a custom log of the layer writes to the Logger,",
     of: (seen, other) => ({
       layer: Layer.succeed(CallLog.CallLog, writing),
       caller: (self) => withLoggers(seen)(withLog(other)(self))
     })
   },
   {
-    name: "to the layer, together with its loggers",
+    name: "the Logger of the layer, if the layer has CallLog.layer and loggers,",
     of: (seen, other) => ({
       layer: Layer.provideMerge(CallLog.layer, Layer.succeed(Logger.CurrentLoggers, loggers(seen))),
       caller: (self) => withLoggers(other)(withLog(other)(self))
     })
   },
   {
-    name: "to the caller, beside its loggers",
+    name: "the Logger of the caller, if only the caller has CallLog.layer,",
     of: (seen, other) => ({
       layer: Layer.succeed(Logger.CurrentLoggers, loggers(other)),
       caller: (self) =>
@@ -60,18 +60,18 @@ const placements: ReadonlyArray<Placement> = [
     })
   },
   {
-    name: "to the caller, if the layer has none",
+    name: "the log of the caller, if the layer has no log,",
     of: (seen, other) => ({
       layer: Layer.succeed(Logger.CurrentLoggers, loggers(other)),
       caller: (self) => withLoggers(other)(withLog(seen)(self))
     })
   },
   {
-    name: "nowhere, so that the Logger of the caller receives events",
+    name: "the Logger of the caller, if no log is provided and the layer has no loggers,",
     of: (seen) => ({ layer: Layer.empty, caller: withLoggers(seen) })
   },
   {
-    name: "nowhere, so that the Logger of the layer receives events",
+    name: "the Logger of the layer, if no log is provided and the layer has loggers,",
     of: (seen, other) => ({
       layer: Layer.succeed(Logger.CurrentLoggers, loggers(seen)),
       caller: withLoggers(other)
@@ -109,7 +109,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     told: [...failed, "Continued", ...attempt, "CallSucceeded"]
   },
   {
-    name: "fallbacks to another model, and to a notice",
+    name: "fallbacks to a model and to a notice",
     turns: Faults.cycle(Faults.overloaded),
     run: Claude.text("hi").pipe(Policy.apply({ models: ["claude-haiku-5-5"] }), Fallback.notice()),
     told: [...failed, "FellBack", ...failed, "GaveUp", "FellBack"]
@@ -143,7 +143,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     told: [...attempt, "CallSucceeded"]
   },
   {
-    name: "a circuit that opens, sends a probe, and closes",
+    name: "a circuit that opens, probes and closes",
     turns: [Faults.overloaded, Faults.answer("hello")],
     guards: { budget: false, monitor: false, circuit: { minimumCalls: 1, failureRate: 0.1, openFor: "5 seconds" } },
     run: Effect.ignore(Claude.text("hi")).pipe(
@@ -170,7 +170,7 @@ const scenarios: ReadonlyArray<Scenario> = [
     told: [...failed, "SuccessRateLow", ...attempt, "SuccessRateRecovered"]
   },
   {
-    name: "a low success rate of calls under a policy",
+    name: "a low success rate under a policy",
     turns: [Faults.overloaded],
     guards: lowRate,
     run: Policy.apply(Policy.none)(Claude.text("hi")),
@@ -178,7 +178,7 @@ const scenarios: ReadonlyArray<Scenario> = [
   }
 ]
 
-/** Runs a scenario to its end in virtual time. */
+/** Runs a scenario while the test clock moves by an hour. */
 const play = (scenario: Scenario, layer: Layer.Layer<never>, caller: Inside) =>
   Effect.gen(function*() {
     const call = yield* caller(scenario.run).pipe(
@@ -195,7 +195,7 @@ const play = (scenario: Scenario, layer: Layer.Layer<never>, caller: Inside) =>
     return yield* Fiber.join(call)
   })
 
-describe.each(placements)("a log provided $name", ({ of }) => {
+describe.each(placements.map(({ name, of }) => [name, of] as const))("%s", (_, of) => {
   it.effect.each(scenarios)("receives the events of $name", (scenario) =>
     Effect.gen(function*() {
       const [seen, other]: [Events, Events] = [[], []]
@@ -208,7 +208,7 @@ describe.each(placements)("a log provided $name", ({ of }) => {
 
 describe("layerNoop", () => {
   it.effect.each(scenarios)(
-    "at the layer discards the events of $name, and no other log receives them",
+    "provided to the layer discards the events of $name, and no other log receives them",
     (scenario) =>
       Effect.gen(function*() {
         const other: Events = []
@@ -217,7 +217,7 @@ describe("layerNoop", () => {
       })
   )
 
-  it.effect("at the caller discards the events of the calls inside", () =>
+  it.effect("provided to the caller discards the events of its calls", () =>
     Effect.gen(function*() {
       const other: Events = []
       const silent: Inside = (self) => withLoggers(other)(Effect.provide(self, CallLog.layerNoop))
@@ -230,7 +230,7 @@ describe("the log of the caller", () => {
   const fake = (...turns: ReadonlyArray<Faults.Turn>) => FakeClaude.layer(turns)
   const many = Faults.answer("a b c d e f g h")
 
-  it.effect("receives the events of an answer that another fiber reads, and the end of its call", () =>
+  it.effect("receives all events of an opened answer, even if its reader has another log", () =>
     Effect.gen(function*() {
       const [seen, other]: [Events, Events] = [[], []]
       yield* Claude.open("hi").pipe(
@@ -243,7 +243,7 @@ describe("the log of the caller", () => {
       assert.deepStrictEqual(other, [])
     }).pipe(Effect.provide(fake(many))))
 
-  it.effect("receives the restart or the failure of an answer that another fiber reads", () =>
+  it.effect("receives the restart and the failure of an opened answer, even if its reader has another log", () =>
     Effect.gen(function*() {
       const [seen, other]: [Events, Events] = [[], []]
       const reader = yield* Claude.open("hi").pipe(
@@ -266,7 +266,7 @@ describe("the log of the caller", () => {
       assert.deepStrictEqual(other, [])
     }).pipe(Effect.provide(fake(Faults.breaks("Once"), Faults.breaks("Once")))))
 
-  it.effect("receives the end of an answer whose scope another fiber closes", () =>
+  it.effect("receives the end of an opened answer, even if its scope is closed where another log is provided", () =>
     Effect.gen(function*() {
       const [seen, other]: [Events, Events] = [[], []]
       const scope = yield* Scope.make()

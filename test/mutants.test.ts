@@ -1,4 +1,4 @@
-/** The mutants apply to the current code; `npm run mutate` checks that tests kill them. */
+/** Checks that each mutant applies to the current code. `npm run mutate` checks that the tests kill it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"

@@ -1,9 +1,9 @@
-/** What is said of an SDK that is older than any that was tested. */
+/** The warning about an SDK that is older than every tested version. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Ref } from "effect"
 import { vi } from "vitest"
 
-// Other files may have loaded the real version before, in the same worker.
+// Test files that ran before in the same worker may have loaded the real version.
 const load = Effect.acquireRelease(
   Effect.promise(() => {
     vi.resetModules()
@@ -17,7 +17,7 @@ const load = Effect.acquireRelease(
     })
 )
 
-it.effect("each program that is built on it has one OldSdk in its log", () =>
+it.effect("each program with an SDK that is too old logs OldSdk once", () =>
   Effect.gen(function*() {
     const { Anthropic, CallLog } = yield* load
     const layer = Anthropic.layer({ apiKey: "sk-ant-x" })

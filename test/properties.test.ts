@@ -21,7 +21,7 @@ const play = <A>(turn: Faults.Turn, call: Effect.Effect<A, ClaudeError.ClaudeErr
     yield* TestClock.adjust("1 hour")
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) {
-      // Only a silent server needs waiting: all other turns end at once.
+      // All turns except silence end at once, so they must not reach a time-out.
       if (turn.end !== "silence") assert.notStrictEqual(errorOf(exit)?._tag, "TimedOut")
       return exit
     }
@@ -31,7 +31,7 @@ const play = <A>(turn: Faults.Turn, call: Effect.Effect<A, ClaudeError.ClaudeErr
 
 const ask = Claude.message("hi")
 
-/** The error of a failure, which must be a ClaudeError: no defect, no interrupt. */
+/** The error of a failed call. Fails the test if it is a defect, an interrupt or not a ClaudeError. */
 const errorOf = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>): ClaudeError.ClaudeError | undefined => {
   if (Exit.isSuccess(exit)) return undefined
   const [reason, ...more] = exit.cause.reasons
@@ -41,7 +41,7 @@ const errorOf = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>): ClaudeError
   return reason.error
 }
 
-/** The text that had arrived of a failed answer. */
+/** The part of the answer that an error holds. */
 const arrived = (error: ClaudeError.ClaudeError): string =>
   "text" in error && error.text !== undefined ? Redacted.value(error.text) : ""
 
@@ -56,7 +56,7 @@ const json = Arbitrary.schema(Schema.Json)
 const oneOf = <A>(first: A, ...rest: ReadonlyArray<A>): Arbitrary.Arbitrary<A> =>
   Arbitrary.map(int(0, rest.length), (i) => i === 0 ? first : rest[i - 1] ?? first)
 
-/** Values that are easy to write and may be hard to read. */
+/** JSON values that code may misread, for example an object whose `toString` is a number. */
 const odd = Arbitrary.flatMap(
   oneOf<Arbitrary.Arbitrary<unknown>>(
     json,
@@ -79,7 +79,7 @@ const kinds: ReadonlyArray<readonly [name: string, text: string, options: Faults
   ["a tool", "Let me see.", { tool: { name: "get_weather", input: { city: "Oslo \"north\"", days: [1, 2] } } }]
 ]
 
-/** The events of every kind of answer, as values. */
+/** The events of each kind of answer, parsed from JSON; the text answer also has a citation. */
 const bodies = kinds.map(([, text, options]) =>
   Faults.events(text, options).map((event): unknown => JSON.parse(/^data: (.*)$/m.exec(event)?.[1] ?? ""))
 ).map((body, i) =>
@@ -93,7 +93,7 @@ const bodies = kinds.map(([, text, options]) =>
 const written = (values: ReadonlyArray<unknown>) =>
   Faults.stream(values.map((value) => `data: ${JSON.stringify(value)}\n\n`))
 
-/** The text before the first message_stop, all of which a success must have. */
+/** The text before the first `message_stop`: a successful call must return all of it. */
 const textOf = (values: ReadonlyArray<unknown>): string => {
   const end = values.findIndex((value) => property(value, "type") === "message_stop")
   const blocks = new Map<unknown, string>()
@@ -171,12 +171,12 @@ describe("G16: a 200 event stream ends with a ClaudeError or with the complete a
   )
 
   it.effect.prop(
-    "for a random value in one place of one event",
+    "for random values in one or two places of its events",
     { kind: int(0, 2), at: int(0, 100_000), other: odd, more: odd },
     ({ at, kind, more, other }) => {
       const events = bodies[kind] ?? []
       const all = places(events).slice(1)
-      // In half of the cases, a second change in the same event.
+      // Half of the cases have a second random value.
       const one = put(events, all[at % all.length] ?? [], other)
       const again = places(one).slice(1)
       const values = at % 2 === 0 ? one : put(one, again[(at * 31) % again.length] ?? [], more)
@@ -279,11 +279,11 @@ const whole = (text: string, options: Faults.AnswerOptions) =>
 describe.each(kinds)("G16: an answer with %s", (_, text, options) => {
   const body = Faults.bytesOf(Faults.answer(text, options).body)
   const decoder = new TextDecoder()
-  /** The first length at which the answer is complete: message_stop without its two newlines. */
+  /** The number of bytes up to the end of `message_stop`, without the two newlines after it. */
   const complete = body.lastIndexOf(0x7d) + 1
 
   it.effect(
-    "that is cut at any byte never succeeds, and its error has the beginning of the text",
+    "that is cut before its end never succeeds, and its error has the beginning of the text",
     () =>
       Effect.gen(function*() {
         const { message } = yield* whole(text, options)
@@ -291,7 +291,7 @@ describe.each(kinds)("G16: an answer with %s", (_, text, options) => {
           const end = (["end", "cut", "reset"] as const)[length % 3] ?? "end"
           const exit = yield* play(Faults.stream([body.slice(0, length)], { end }), ask)
           const error = errorOf(exit)
-          // Without its blank line, the last event counts only if the body ended normally.
+          // An event without its blank line is valid only if the body ended normally.
           const ended = length >= (end === "end" ? complete : body.length)
           if (error === undefined) {
             assert.isTrue(ended, `${length} bytes of ${body.length} were taken for an answer`)

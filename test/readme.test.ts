@@ -73,7 +73,7 @@ describe("the documents", () => {
     for (const failure of ["Overloaded", "RateLimited", "Unreachable", "PartialAnswer"]) {
       assert.include(written, failure)
     }
-    assert.match(written, /it begins anew[^]*attempt 5 answered[^]*waits +4/)
+    assert.match(written, /asking again[^]*attempt 5 answered[^]*waits +4/)
     assert.isFunction(outage)
   })
 })

@@ -1,4 +1,4 @@
-/** The relay of the examples over HTTP: the events for the browser, and the request to Claude. */
+/** The relay example over HTTP: the events that the browser gets, and the requests to Claude. */
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Schema, type Scope } from "effect"
@@ -53,7 +53,7 @@ const world = (
 
 const fromJson = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
 
-/** A reader's response so far: its complete events and comments. */
+/** A reader of the relay's response, with the events and comments that have arrived completely. */
 interface Reader {
   readonly status: number
   readonly body: () => string
@@ -110,7 +110,7 @@ const ask = (
 
 const sse = (event: string, data: object) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
 
-/** Runs the page's script with a question whose answer has these events. `after`: what happens to the connection then. */
+/** Runs the page's script with a question whose answer has these events. `after` says how the connection ends. */
 const visit = (events: ReadonlyArray<string>, after: "end" | "reset" | "stop" = "end") =>
   Effect.gen(function*() {
     const url = yield* Site
@@ -184,7 +184,7 @@ describe("the relay", () => {
       )
     ))
 
-  it.live("sends comments as keep-alive while Claude is silent, before the answer and in it", () =>
+  it.live("sends comments as keep-alive while Claude is silent, before and during an answer", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* until("no keep-alive before the answer", Effect.sync(() => reader.kinds().length >= 3))
@@ -258,7 +258,7 @@ describe("the relay", () => {
       assert.match(String(reader.last()?.["text"]), /cannot help with this request/)
     }).pipe(Effect.scoped, Effect.provide(world([Faults.refusal("Well, ")]))))
 
-  it.live("reports an error before the answer in the same way, without the error's own message", () =>
+  it.live("reports an error before the answer with a failed event, without the message of the error", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over
@@ -266,7 +266,7 @@ describe("the relay", () => {
       assert.notMatch(reader.body(), /bearer|401|authentication/i)
     }).pipe(Effect.scoped, Effect.provide(world([Faults.unauthorized]))))
 
-  it.live("serves two readers separately, and goes on for one when the other disconnects", () =>
+  it.live("serves two readers separately, and completes one answer when the other reader disconnects", () =>
     Effect.gen(function*() {
       const [one, two] = yield* Effect.all([ask({ question: "one" }), ask({ question: "two" })], { concurrency: 2 })
       yield* until("they did not begin", Effect.sync(() => one.shown() !== "" && two.shown() !== ""))
@@ -286,7 +286,7 @@ describe("the relay", () => {
       )))
     ))
 
-  it.live("rejects invalid questions, and those of another site, without a request to Claude", () =>
+  it.live("rejects invalid questions, and questions of another site, without a request to Claude", () =>
     Effect.gen(function*() {
       const bad = yield* Effect.all([ask({ question: "" }), ask({}), ask("hi"), ask({ question: "hi" }, "text/plain")])
       assert.deepStrictEqual(bad.map(({ status }) => status), [400, 400, 400, 400])

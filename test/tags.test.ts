@@ -1,4 +1,4 @@
-/** Produces every kind of error with a script and over a socket: from the wire, an answer, a limit or a guard. */
+/** Produces every kind of error twice: with FakeClaude, and over a socket with FakeServer. */
 import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, Fiber, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -9,9 +9,8 @@ import { FakeClaude, FakeServer, Faults } from "../src/testing/index.ts"
 interface Case {
   readonly turn?: Faults.Turn
   readonly call?: Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>
-  /** The expected fields of the error. */
+  /** Fields that the error must have. */
   readonly has?: ReadonlyArray<string>
-  /** The guards and policies around the call. */
   readonly guards?: Guards.Guards
 }
 

@@ -44,7 +44,7 @@ it("the schema of all errors and their union have the same members", () => {
   expectTypeOf<(typeof ClaudeError.ClaudeError)["Type"]>().toEqualTypeOf<Failure>()
 })
 
-it("what broke an answer off is one of our kinds", () => {
+it("the because field of a PartialAnswer is a tag of ClaudeError, or undefined", () => {
   expectTypeOf<ClaudeError.PartialAnswer["because"]>().toEqualTypeOf<ClaudeError.Tag | undefined>()
 })
 
@@ -63,7 +63,7 @@ describe("a prompt", () => {
     expectTypeOf(() => Claude.text("hi", { max_tokens: 5, tool_choice: undefined })).toBeFunction()
     // @ts-expect-error the API calls it max_tokens
     expectTypeOf(() => Claude.text("hi", { maxTokens: 5 })).toBeFunction()
-    // @ts-expect-error also inside a prompt
+    // @ts-expect-error the API calls it max_tokens
     expectTypeOf(() => Claude.text({ messages, maxTokens: 5 })).toBeFunction()
   })
 })
@@ -132,7 +132,7 @@ describe("json, text and message", () => {
     expectTypeOf(Claude.countTokens("what?")).toEqualTypeOf<Effect.Effect<number, Failure, Claude.Claude>>()
   })
 
-  it("a reply has the message of the SDK and our fields", () => {
+  it("give a reply with the message of the SDK and with fields of this library", () => {
     expectTypeOf<Message.Reply["message"]>().toEqualTypeOf<SdkMessage>()
     expectTypeOf<Message.Reply["toolUses"][number]["input"]>().toBeUnknown()
     expectTypeOf<Message.Reply["serverToolErrors"][number]["errorCode"]>().toBeString()
@@ -173,7 +173,7 @@ describe("a tool", () => {
 })
 
 describe("outcome", () => {
-  it("has the data of the call, and keeps other errors in the error type", () => {
+  it("has the data of the call, and leaves only errors of the application in the error type", () => {
     expectTypeOf(Policy.outcome(Claude.object(Invoice, "read it"))).toEqualTypeOf<
       Effect.Effect<Policy.Outcome<Invoice>, never, Claude.Claude>
     >()
@@ -213,15 +213,15 @@ describe("the service", () => {
 describe("the current call", () => {
   it("is read-only", () => {
     expectTypeOf(Current.Call).toEqualTypeOf<Effect.Effect<Current.Call | undefined>>()
-    // @ts-expect-error it is not a Reference
+    // @ts-expect-error Current.Call is not a Reference
     expectTypeOf(() => Effect.provideService(Effect.void, Current.Call, undefined)).toBeFunction()
-    // @ts-expect-error it is readonly
+    // @ts-expect-error attempt is readonly
     expectTypeOf((call: Current.Call) => call.attempt++).toBeFunction()
   })
 })
 
 describe("models", () => {
-  it("require Claude to be read and refreshed", () => {
+  it("need Claude to be read and refreshed", () => {
     expectTypeOf(Models.all).toEqualTypeOf<Effect.Effect<ReadonlyArray<Models.Model>, never, Claude.Claude>>()
     expectTypeOf(Models.get("claude-haiku-5-5")).toEqualTypeOf<
       Effect.Effect<Option.Option<Models.Model>, never, Claude.Claude>
@@ -229,7 +229,7 @@ describe("models", () => {
     expectTypeOf(Models.refresh).toEqualTypeOf<Effect.Effect<ReadonlyArray<Models.Model>, Failure, Claude.Claude>>()
   })
 
-  it("need only an id in Models.layer", () => {
+  it("need no field except id in Models.layer", () => {
     expectTypeOf(Models.layer).parameter(0).toEqualTypeOf<
       ReadonlyArray<Pick<Models.Model, "id"> & Partial<Models.Model>> | undefined
     >()
@@ -332,7 +332,7 @@ describe("a policy", () => {
     expectTypeOf(() => Policy.applyStream({ truncated: { continue: 2, raiseto: 9000 } })).toBeFunction()
   })
 
-  it("with a misspelt field is refused even if it is not a literal", () => {
+  it("with a misspelt field is refused even if the policy is not an object literal", () => {
     const slips = {
       field: { overall: "1 minute", overal: "1 minute" },
       tag: { retry: { Overloaded: retry, RateLimitted: retry } },
@@ -350,7 +350,7 @@ describe("a policy", () => {
     expectTypeOf(() => Retry.byTag(slips.tag.retry)).toBeFunction()
   })
 
-  it("of nothing that it may have is none: its fields are all optional", () => {
+  it("without any known field is refused, although all fields are optional", () => {
     const slips = { field: { overal: "1 minute" }, tags: { RateLimitted: retry } } as const
     // @ts-expect-error
     expectTypeOf(() => Policy.apply(slips.field)).toBeFunction()
@@ -364,9 +364,9 @@ describe("a policy", () => {
     expectTypeOf(() => Policy.apply({ retry: 3 })).toBeFunction()
     // @ts-expect-error
     expectTypeOf(() => Policy.apply({ retry: new Map([["Overloaded", retry]]) })).toBeFunction()
-    // @ts-expect-error it was not called
+    // @ts-expect-error Retry.backoff is not called
     expectTypeOf(() => Policy.apply({ retry: Retry.backoff })).toBeFunction()
-    // @ts-expect-error a schedule is no record
+    // @ts-expect-error a schedule is not a record
     expectTypeOf(() => Retry.byTag(retry)).toBeFunction()
   })
 })

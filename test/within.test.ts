@@ -6,7 +6,7 @@ import { within } from "../src/within.ts"
 const late = () => "late" as const
 
 describe("within", () => {
-  /** The order of ends if the caller is interrupted at its nth step. */
+  /** The order in which the effect ("self") and its caller end if the caller is interrupted at its nth step. */
   const interruptedAt = (step: number) =>
     Effect.gen(function*() {
       const ended: Array<string> = []
@@ -20,10 +20,10 @@ describe("within", () => {
       return ended.join(" ")
     })
 
-  it.effect("ends its effect before its caller continues, at whichever step the caller is interrupted", () =>
+  it.effect("ends its effect before its caller, whichever step the caller is interrupted at", () =>
     Effect.gen(function*() {
       const orders = new Set(yield* Effect.forEach(Array.from({ length: 40 }, (_, i) => i + 3), interruptedAt))
-      // Interrupted before it began, or after its end.
+      // "" is an interrupt before the caller began, "caller" an interrupt before the effect began.
       for (const order of orders) assert.include(["", "caller", "self caller"], order)
       assert.isTrue(orders.has("self caller"))
     }))

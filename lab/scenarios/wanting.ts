@@ -1,4 +1,4 @@
-/** The scenarios that were written for faults of the guards, or to show that there are none. */
+/** The scenarios that were written to find faults of the guards. `found` names a fault, if there was one. */
 import type { Guards } from "../../src/index.ts"
 import { down, type Entry, haiku, opus } from "./entry.ts"
 

@@ -27,7 +27,7 @@ export interface Accumulator {
   rateLimits: Message.RateLimits
   firstAt: number | undefined
   endAt: number | undefined
-  /** Why an event contradicts the events before it. */
+  /** Why an event contradicted earlier events. `undefined` if none did. */
   contradiction: string | undefined
 }
 
@@ -48,8 +48,8 @@ export const connected = (self: Accumulator, { rateLimits, requestId }: Message.
 }
 
 /**
- * Adds events up to the end of the message, or up to an event that contradicts earlier ones. Returns the added events, with
- * the content of every text and thinking in deltas. An event that contradicts and is empty is left out.
+ * Adds events up to the end of the message, or up to an event that contradicts earlier events. Returns the added events,
+ * in which only deltas contain text and thinking. Drops a contradicting event that has no content.
  */
 export const take = (
   self: Accumulator,
@@ -146,7 +146,7 @@ export const toAttemptError = (
     })
 }
 
-/** What is known of the attempt so far, as the fields of an error. */
+/** A `TimedOut` with the request id, the rate limits, the content and the usage that have arrived so far. */
 export const arrived = (self: Accumulator, now: number) =>
   toAttemptError(self, new ClaudeError.TimedOut({ scope: "attempt" }), now) as ClaudeError.TimedOut
 

@@ -12,8 +12,8 @@ import { refusesSchema } from "../wire/errorWords.ts"
 import { collect, type Service } from "./collect.ts"
 
 /**
- * Asks for a value and decodes it. Each attempt may ask another model, which may need another output format. A schema
- * that the API refuses is put in the prompt: at once, and from then on with this model.
+ * Asks for a value and decodes it. Each attempt may ask another model, which may need another output format. If the API
+ * refuses the schema for a model, asks again at once with the schema in the prompt. Later calls to this model do so too.
  */
 export const askValue = <A, RD>(
   claude: Service,
@@ -40,11 +40,11 @@ export const askValue = <A, RD>(
   const ask = collect(claude, prompt, options, "text", decodeReply, amend)
   const inWords = (refusal: InvalidRequest, model: string) => {
     refusedFor.add(model)
-    const because = `the API refuses the schema, so it is put in the prompt: ${refusal.detail}`
+    const because = `the API refuses the schema, so the schema is put in the prompt instead: ${refusal.detail}`
     return Effect.andThen(warn(claude, model, "SchemaRefused", because), ask).pipe(
       Effect.mapError((error) => {
         if (!isRefusal(error)) return error
-        // Something else is too large, for example the strict tools.
+        // The schema was not the cause: something else is too large, for example the strict tools.
         refusedFor.delete(model)
         return refusal
       })
@@ -57,6 +57,6 @@ export const askValue = <A, RD>(
   )
 }
 
-/** Whether the API refused the schema. A request that was not sent was refused by the validation. */
+/** Whether the API refused the schema. If `sent` is false, this library refused the request before it was sent. */
 const isRefusal = (error: ClaudeError): boolean =>
   error._tag === "InvalidRequest" && error.sent !== false && refusesSchema(error.detail)

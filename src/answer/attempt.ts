@@ -1,7 +1,7 @@
 /**
  * Runs one attempt on a wire: applies its limits, collects its message, and logs its events.
  *
- * `open` reads up to the first content, and replays these events to the reader.
+ * `open` reads up to the first content, and later replays the events it has read.
  * A response that fails before its first content can therefore still be retried.
  */
 import * as Arr from "effect/Array"
@@ -36,14 +36,14 @@ interface Attempt {
   readonly clock: Clock.Clock
   readonly watchdog: Watchdog.Watchdog
   readonly accumulator: Accumulator.Accumulator
-  /** The attempt adds its usage to these tallies when it ends: the tally of the caller, and one for each call around it. */
+  /** The tallies to which the attempt adds its usage at its end: the caller's, and one for each call that contains it. */
   readonly tallies: ReadonlyArray<CallContext.Tally | undefined>
   /** How long the attempt has waited for guards, in milliseconds. */
   readonly queued: number
   readonly call: PolicyCall | undefined
   readonly params: Message.Params
   readonly cut: CallContext.Cut | undefined
-  /** Kept so that the attempt counts as failed even if its reader recovers from the error. */
+  /** The error of the attempt, which stays failed even if its reader recovers from the error. */
   failure: ClaudeError | undefined
 }
 
@@ -51,13 +51,12 @@ interface Attempt {
 export const open = (connect: Message.Connect, place: Place) => (request: Message.Request) =>
   openOver(connect, place, request)
 
-/** The log for the events of attempts, and the catalogue of models. */
 type Place = Pick<Runtime.Parts, "log" | "catalogue">
 
 const openOver = Effect.fnUntraced(function*(connect: Message.Connect, place: Place, request: Message.Request) {
   const context = yield* Effect.context<Scope.Scope>()
   const attempt = make(context, request, place)
-  // Added to the scope first, so that it logs the end of the attempt after the wire has released its resources.
+  // This finalizer is added first, so it runs last: it logs the end after the wire has released its resources.
   yield* Effect.uninterruptible(
     Effect.andThen(started(attempt), onScopeExit(context, (exit) => ended(attempt, exit)))
   )
@@ -74,7 +73,7 @@ const openOver = Effect.fnUntraced(function*(connect: Message.Connect, place: Pl
   return toOpened(attempt, begun, readNext)
 })
 
-/** Reads the context once, because six separate effects would cost more (`node bench/ops.ts` counts them). */
+/** Reads all services from one context, because an effect for each would cost more (`node bench/ops.ts` counts them). */
 const make = (
   context: Context.Context<never>,
   { limits, params }: Message.Request,
@@ -84,7 +83,7 @@ const make = (
   const call: PolicyCall | undefined = Context.get(context, CallContext.Call)
   const usual = limitsOf(params, call?.silence ?? Infinity, Context.get(context, Streamed))
   const { model } = params
-  // Without a policy there is one attempt.
+  // A call without a policy makes only one attempt.
   const number = call === undefined ? 1 : Context.get(context, CallContext.AttemptNumber) ?? call.attempt
   const start = clock.currentTimeMillisUnsafe()
   return {
@@ -126,7 +125,7 @@ const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => 
     return taken
   }
   const unexpected = (detail: string) => Effect.fail(Accumulator.unexpected(accumulator, detail))
-  // Some gateways omit message_stop: from them, a message with a stop reason is complete.
+  // Some gateways omit message_stop. With `mayEndEarly`, a message with a stop reason is complete without it.
   const messageStop = Effect.succeed<Message.WireItem>({ bytes: 0, events: [{ type: "message_stop" }] })
   const atEnd = Effect.suspend(() =>
     mayEndEarly === true && accumulator.draft.head().stop_reason !== null
@@ -134,7 +133,7 @@ const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => 
       : unexpected("the stream ended before the message was complete")
   )
   const item = Pull.catchDone(read, () => atEnd)
-  // The order matters: the watchdog first adds the wait to the silence, and then the events reset the silence to zero.
+  // The order matters: `limitWait` adds this wait to the idle time, and then `take` resets the idle time to zero.
   const taken = Effect.map(Watchdog.limitWait(watchdog, item), take)
   return recordingFailure(
     attempt,
@@ -159,7 +158,7 @@ const toOpened = (
     const events = replay
     replay = []
     if (Arr.isReadonlyArrayNonEmpty(events)) return Effect.succeed(events)
-    // A complete message is unusable if the input of a tool cannot be read.
+    // A complete message is unusable if the input of a tool is not a JSON object.
     const unreadable = draft.ended() ? draft.unreadable() : []
     if (unreadable.length > 0) {
       attempt.failure ??= Tools.unreadable(Accumulator.reply(accumulator, clock.currentTimeMillisUnsafe()), unreadable)
@@ -184,7 +183,7 @@ const toOpened = (
 const started = ({ number, queued, source }: Attempt): Effect.Effect<void> =>
   emit(source, (common) => ({ _tag: "AttemptStarted", ...common, attempt: number, queued: Duration.millis(queued) }))
 
-/** If a deadline interrupted the attempt, leaves what it knew to that deadline, its call and the calls around it. */
+/** If a deadline interrupted the attempt, saves its content and usage for the errors of that deadline and of all calls. */
 const interrupted = ({ accumulator, call, clock, cut, number }: Attempt): void => {
   const reached: Array<CallContext.Cut> = []
   for (let one = cut; one !== undefined; one = one.outer) if (one.isReached) reached.push(one)
@@ -221,4 +220,7 @@ const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effe
 }
 
 const unknownDelta = (delta: string) =>
-  warning("UnknownDelta", `Claude sent a part of an answer that this version does not know: ${delta}`)
+  warning(
+    "UnknownDelta",
+    `Claude sent a part of an answer that this version of resilient-claude does not know, so it may be missing: ${delta}`
+  )

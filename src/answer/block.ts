@@ -1,4 +1,7 @@
-/** Builds one content block of an answer from its start event and its deltas. Text and thinking come in deltas only. */
+/**
+ * Builds one content block of an answer from its start event and its deltas. The text and thinking of a start event have
+ * been moved into deltas by `startContent.ts`.
+ */
 import type { BetaCompactionContentBlockDelta } from "@anthropic-ai/sdk/resources/beta/messages"
 import type { ContentBlock, RawContentBlockDelta, TextCitation } from "@anthropic-ai/sdk/resources/messages"
 import * as Option from "effect/Option"
@@ -10,7 +13,7 @@ import { stringify } from "../output/exactJson.ts"
 
 export interface Block {
   readonly start: ContentBlock
-  /** Which deltas the block accepts. An unknown type of block has none: it may be a tool, so it accepts input. */
+  /** Which deltas the block accepts. `undefined`: an unknown type of block, which accepts only input: it may be a tool. */
   readonly kind: "text" | "thinking" | "input" | "compaction" | undefined
   text: string
   thinking: string
@@ -19,9 +22,9 @@ export interface Block {
   citations: Array<TextCitation> | undefined
   /** The fields of a compaction, from its deltas. */
   compaction: object | undefined
-  /** The type of the first delta that was not understood. */
+  /** The type of the first delta that was ignored, because this version does not know the delta or the block. */
   unknown: string | undefined
-  /** Whether a delta was understood. */
+  /** Whether at least one delta was added. */
   isUnderstood: boolean
   stopped: boolean
 }
@@ -81,7 +84,7 @@ const kindOfDelta: ReadonlyMap<string, Block["kind"]> = new Map<Delta["type"], B
   ["compaction_delta", "compaction"]
 ])
 
-/** Adds a delta, and returns the problem if the delta is invalid. Notes a delta that is not understood. */
+/** Adds a delta. Returns the problem if the delta is invalid. Ignores an unknown delta, but notes its type. */
 export const append = (block: Block, delta: Delta): string | undefined => {
   const kind = kindOfDelta.get(delta.type)
   if (kind === undefined || block.kind === undefined && kind !== "input") {
@@ -93,7 +96,7 @@ export const append = (block: Block, delta: Delta): string | undefined => {
   return problem
 }
 
-/** `fits`: the delta belongs into a block of this type. */
+/** `fits`: a block of this type may have this delta. */
 const add = (block: Block, delta: Delta, fits: boolean): string | undefined => {
   switch (delta.type) {
     case "text_delta":
@@ -130,7 +133,7 @@ const add = (block: Block, delta: Delta, fits: boolean): string | undefined => {
       if (!isNullish(delta.content) && !isString(delta.content) || !fits) {
         return "a compaction_delta whose content is no text, or in a block of another type"
       }
-      // As in the SDK, a later value replaces an earlier one. Null is a failed compaction, or a field without news.
+      // As in the SDK, a later value replaces an earlier one. Null does not: the compaction failed or nothing changed.
       const { type: _, ...fields } = delta
       block.compaction = { ...block.compaction, ...Record.filter(fields, isNotNullish) }
       return undefined
@@ -141,16 +144,16 @@ const add = (block: Block, delta: Delta, fits: boolean): string | undefined => {
 export const isTool = ({ json, kind }: Block): boolean => kind === "input" || json !== ""
 
 /**
- * Whether the block may be shown. A block is not if none of its deltas was understood, because they may hold all of it.
- * Except for text and thinking, half a block must not be used: the input of a tool arrives in pieces, and a compaction
- * without content means that it failed.
+ * Whether the message includes the block. The message omits a block whose content may be in ignored deltas. It also omits
+ * an incomplete block, except text and thinking: half of a tool's input is not usable, and an empty compaction would mean
+ * that the compaction failed.
  */
 export const isWhole = (block: Block): boolean =>
   block.unknown !== undefined && (block.kind === undefined || !block.isUnderstood)
     ? false
     : block.kind === "text" || block.kind === "thinking" || block.stopped && isReadable(block)
 
-/** Whether the input is JSON, and an object if the type of the block is known: the API takes no other input back. */
+/** Whether the input is JSON, and an object if the type of the block is known: the API accepts only objects as input. */
 export const isReadable = (block: Block): boolean => {
   if (!isTool(block)) return true
   if (block.json === "") return isNullish(inputOf(block)) || isObject(inputOf(block))
@@ -159,10 +162,9 @@ export const isReadable = (block: Block): boolean => {
 
 const property = (value: object, key: string): unknown => hasProperty(value, key) ? value[key] : undefined
 
-/** The input in the start event. */
 const inputOf = ({ start }: Block): unknown => property(start, "input")
 
-/** The tool use as Claude wrote it. */
+/** The tool use with its input as text, even if that text is not JSON. */
 export const written = (block: Block): WrittenUse => {
   const [id, name] = [property(block.start, "id"), property(block.start, "name")]
   const input = inputOf(block)
@@ -177,13 +179,13 @@ export const written = (block: Block): WrittenUse => {
 export const finish = ({ citations, compaction, json, signature, start, text, thinking }: Block): ContentBlock => {
   switch (start.type) {
     case "text":
-      // A copy, because more citations may arrive.
+      // Copies the list, because more citations may arrive.
       return { ...start, text, citations: citations === undefined ? start.citations ?? null : [...citations] }
     case "thinking":
       return { ...start, thinking, signature }
     default:
       if (compaction !== undefined) return { ...start, ...compaction }
-      // Tools, and unknown types of block whose input came in pieces.
+      // Tools, and unknown types of block whose input came in deltas.
       return json === "" ? start : Object.assign({ ...start }, { input: Option.getOrUndefined(parseJson(json)) })
   }
 }

@@ -18,14 +18,14 @@ export interface Service extends CallContext.Asked {
   readonly open: (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
 }
 
-/** A question, and the part of its answer that has arrived if the answer stopped early. */
+/** A question, and its incomplete answer if that stopped early. */
 interface Question<A, R> {
   readonly claude: Service
   readonly prompt: Prompt
   readonly options: Options | undefined
   readonly wanted: Wanted
   readonly amend: Amend | undefined
-  /** Makes the value of a complete reply, inside the attempt: an answer that does not decode is a failed attempt. */
+  /** Decodes a complete reply. This runs inside the attempt, so that an answer that does not decode fails the attempt. */
   readonly decode: (reply: Reply) => Effect.Effect<A, MalformedOutput, R>
   /** Set when the latest request returned an incomplete answer, and reset before each request. */
   stopped: Continuation.Stopped | undefined
@@ -51,7 +51,7 @@ export const collect = Effect.fnUntraced(function*<A, R>(
   return yield* Effect.fromResult(answered)
 })
 
-/** Requests the answer or its rest. A malformed answer is complete, so it is a result here: it must not be continued. */
+/** Requests the answer or its rest. Returns `MalformedOutput` as a value, because a malformed answer is never continued. */
 const piece = <A, R>(
   question: Question<A, R>,
   rest?: Rest.Rest
@@ -61,7 +61,7 @@ const piece = <A, R>(
     onSuccess: (value) => Effect.succeed(Result.succeed(value))
   })
 
-/** Sends one request. Its scope covers the check of the stop reason and the decoding: guards and log see those errors. */
+/** Sends one request. Its scope includes the check of the stop reason and the decoding, so guards see their errors. */
 const attempt = Effect.fnUntraced(function*<A, R>(
   question: Question<A, R>,
   rest: Rest.Rest | undefined

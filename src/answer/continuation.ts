@@ -15,7 +15,7 @@ export interface Rules {
   readonly empty: "fail" | { readonly nudge: 1 }
 }
 
-/** How often a paused answer is continued. Source: the example in the API docs on handling stop reasons. */
+/** How often a paused answer is continued by default. Source: the example in the API docs on handling stop reasons. */
 export const defaultPaused = { continue: 5 } as const
 
 /** An answer that may have stopped early. */
@@ -36,10 +36,10 @@ export interface Next {
   readonly rest: Rest
 }
 
-/** Asks for the rest of an answer. */
+/** How to ask for the rest of an answer. */
 export interface Question<A, R> {
   readonly ask: (rest: Rest) => Effect.Effect<A, ClaudeError, R>
-  /** The answer so far, if the latest request returned an incomplete one. */
+  /** The answer so far, if the latest request returned an incomplete answer. */
   readonly stopped: () => Stopped | undefined
 }
 
@@ -51,14 +51,14 @@ export interface Finisher {
   readonly ending: Ending
   /** How long an attempt may be silent by default, in milliseconds, so that there is time for a retry. */
   readonly silence: number
-  /** The call that contains this call as an attempt, if there is one. */
+  /** The call in whose attempt this call runs, if any. */
   readonly outer: PolicyCall | undefined
 }
 
 /** The current call, with the parts that its policy provides. Outside of a policy, these parts are missing. */
 export type PolicyCall = CallContext.Call & Partial<Finisher>
 
-/** The tallies of a call and of all calls around it: usage of an attempt counts for each of them. */
+/** The tallies of a call and of every call that contains it. An attempt adds its usage to each of them. */
 export const spentBy = (call: PolicyCall | undefined): ReadonlyArray<CallContext.Tally> =>
   call === undefined ? [] : [call.spent, ...spentBy(call.outer)]
 
@@ -70,12 +70,12 @@ export const next = (stopped: Stopped, rules: Rules): Next | string | undefined 
     case "pause_turn":
       return rest.resumed < paused.continue
         ? { how: "resume", rest: { ...rest, before: reply, resumed: rest.resumed + 1 } }
-        : `the answer was already resumed as often as the policy allows (${paused.continue})`
+        : `the answer was already resumed as often as paused.continue allows (${paused.continue})`
     case "max_tokens":
       if (truncated === "fail") return undefined
       return "raiseTo" in truncated ? raised(stopped, truncated.raiseTo) : continued(stopped, truncated.continue)
     case "end_turn":
-      // A nudge is only for an answer without any content.
+      // A continuation is not nudged, because the answer already has content.
       return empty === "fail" || rest.nudged || rest.before !== undefined
         ? undefined
         : { how: "nudge", rest: { ...rest, nudged: true } }
@@ -108,5 +108,5 @@ const continued = ({ fits, params, reply, rest }: Stopped, most: number): Next |
     ? { how: "continue", rest: { ...rest, before: reply, continued: rest.continued + 1 } }
     : !fits
     ? "the continuation does not begin where the answer ended"
-    : `the answer was already continued as often as the policy allows (${most})`
+    : `the answer was already continued as often as truncated.continue allows (${most})`
 }

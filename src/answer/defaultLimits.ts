@@ -4,7 +4,7 @@ import { hasProperty, isNotNullish } from "effect/Predicate"
 import type { Params } from "../Message.ts"
 import { Estimator } from "../request/tokenEstimate.ts"
 
-/** The limits of a pause in an answer, in milliseconds: without bytes, and without content. */
+/** The longest pauses in an answer, in milliseconds: `idle` without bytes, and `contentIdle` without content. */
 export interface Pauses {
   readonly idle: number
   readonly contentIdle: number
@@ -17,11 +17,11 @@ export interface Lengths extends Pauses {
   readonly attempt: number
 }
 
-/** The default limits of an attempt. Some pauses may be longer, and the answer shows when: see `quietWork` in `draft.ts`. */
+/** The default limits of an attempt. Pauses may be longer while the model does the work that `Draft.quietWork` returns. */
 export interface Defaults extends Lengths {
-  /** While a block of thinking, or of a kind that this version does not know, is open. */
+  /** While a block is open that is neither text nor the input of a tool, for example thinking. */
   readonly thinking: Pauses
-  /** While the model writes the input of a tool, and between two blocks, where the API may run one. */
+  /** While the model writes the input of a tool, and between two blocks, where the API may run a tool. */
   readonly tool: Pauses
 }
 
@@ -46,8 +46,8 @@ export const quietNeeds = { firstToken: 120_000, idle: 45_000, contentIdle: 180_
 export const shortest = 5000
 
 /**
- * Prompt tokens that the API reads per second. Example: without a cache, a prompt of 90,000 tokens delays the
- * headers by 15 seconds or more.
+ * A low estimate of the prompt tokens that the API reads per second. At this rate, 90,000 tokens take 30 seconds. Without a
+ * cache, such a prompt delays the headers by 15 seconds or more.
  */
 const tokensPerSecond = 3000
 
@@ -69,7 +69,7 @@ export const limitsOf = (params: Params, third: number, isStreamed: boolean): De
   const pause = Math.max(shortest, isStreamed ? Infinity : third)
   const idle = Math.max(Math.min(usual.idle, pause), needs.idle)
   const contentIdle = Math.max(Math.min(usual.contentIdle, pause), needs.contentIdle)
-  // The API refuses an invalid `max_tokens`.
+  // An invalid `max_tokens` counts as 0 here, and the API refuses the request.
   const written = params.max_tokens > 0 ? params.max_tokens * perToken : 0
   const longest = Math.max(contentIdle, quietNeeds.contentIdle, written)
   return {
@@ -90,7 +90,7 @@ const none = { firstToken: 0, idle: 0, contentIdle: 0 }
 
 /** This estimator keeps its initial ratios, because it never learns from answers. */
 const prompt = new Estimator()
-// The length of a PDF is unknown before it is read: a hundred pages with 1,000 tokens each.
+// The length of a PDF is unknown before the API reads it. This assumes a hundred pages with 1,000 tokens each.
 prompt.perDocument = 100_000
 
 /** In untyped code `thinking` may be null, which the API accepts. */

@@ -1,9 +1,9 @@
 /**
  * Builds the message of an answer from its events.
  *
- * Mutable and without effects, because every event changes it. It accepts unknown
- * events and fields, and rejects events that contradict the protocol, because
- * misplaced text is worse than an error.
+ * A draft is mutable and uses no effects, because every event changes it. It accepts
+ * unknown events and fields, and rejects events that contradict the protocol,
+ * because misplaced text is worse than an error.
  */
 import type { Message as SdkMessage, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
 import { isNullish, isNumber, isObject, isString } from "effect/Predicate"
@@ -12,13 +12,13 @@ import type { WireEvent } from "../Message.ts"
 import * as Block from "./block.ts"
 import { isCounted, merged, repeated } from "./messageHead.ts"
 
-/** An incomplete answer. */
+/** The message of an answer while its events arrive. */
 export interface Draft {
   /** Adds an event. Returns the problem if the event is invalid, or contradicts the events before it. */
   readonly add: (event: WireEvent) => string | undefined
   /** Whether the first content has arrived. */
   readonly begun: () => boolean
-  /** The work that may delay the next event for long. `undefined` in a text, before the first block and after the last. */
+  /** The work that may delay the next event. `undefined` in a text block, before the first and after the last block. */
   readonly quietWork: () => "thinking" | "tool" | undefined
   /** Whether `message_stop` has arrived. */
   readonly ended: () => boolean
@@ -26,16 +26,16 @@ export interface Draft {
   readonly head: () => SdkMessage
   /** Whether the usage of `head` counts all tokens so far. */
   readonly isCounted: () => boolean
-  /** The tool uses of the complete message whose input is no JSON object. */
+  /** The tool uses of the complete message whose input is not a JSON object. */
   readonly unreadable: () => ReadonlyArray<WrittenUse>
-  /** The first delta that was not understood, with the type of its block. */
+  /** The type of the first delta that was ignored as unknown, with the type of its block. */
   readonly unknown: () => string | undefined
   /**
-   * The message as the API would send it without streaming. A tool call with incomplete input is left out, and a block
-   * whose content was not understood.
+   * The message as the API would send it without streaming. It omits tool calls with incomplete input, and blocks whose
+   * content may be in ignored deltas.
    */
   readonly message: () => SdkMessage
-  /** For each block of the message, the text of its input, or an empty text. */
+  /** For each block of the message, the JSON text of its input, or an empty text if no input came in deltas. */
   readonly inputs: () => ReadonlyArray<string>
 }
 
@@ -68,7 +68,7 @@ class Drafting implements Draft {
     // Between two blocks, the API may run a tool. After a message_delta, no block follows.
     if (last.stopped) return this.changes.length === 0 ? "tool" : undefined
     if (last.kind === "text") return undefined
-    // A block of another kind, such as a compaction, may also arrive in one piece.
+    // A block of another kind, such as a compaction, may arrive in one piece after a pause, as thinking does.
     return last.kind === "input" ? "tool" : "thinking"
   }
 
@@ -103,7 +103,7 @@ class Drafting implements Draft {
     return this.whole().map(({ json }) => json)
   }
 
-  /** The blocks of the message. */
+  /** The blocks that the message includes. */
   whole(): ReadonlyArray<Block.Block> {
     // In an answer that was cut, the last tool call may not have any input yet.
     const last = cutShort(this.head()) ? this.blocks.at(-1) : undefined
@@ -128,7 +128,7 @@ class Drafting implements Draft {
           return "a message_start without a message"
         }
         if (this.start !== undefined) {
-          // A proxy may repeat it. With another id, or none, it may be another answer.
+          // A proxy may repeat the message_start. With another id or without an id, it may be another answer.
           if (!isString(this.start.id) || this.start.id === "" || event.message.id !== this.start.id) {
             return "a second message_start"
           }
@@ -180,7 +180,7 @@ class Drafting implements Draft {
 }
 
 /**
- * Whether an event holds nothing that would be lost without it. Gateways repeat the end of a block, and send deltas without
+ * Whether the event can be dropped without losing content. Some gateways repeat the end of a block, or send deltas without
  * content between blocks. The SDK ignores both.
  */
 export const isEmpty = (event: WireEvent): boolean => {

@@ -1,5 +1,5 @@
 /**
- * Ends a streaming call exactly once: when its last answer has been read, or the first one fails.
+ * Ends a streaming call exactly once: when its last answer has been read, or as soon as one answer fails.
  *
  * While the policy of the call still runs, a failed answer does not end the call,
  * because the policy may retry. An answer also counts as an answer of every outer call.
@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import type { ClaudeError } from "../ClaudeError.ts"
 
-/** What a call does at its end. */
+/** The actions of a call at its end. */
 export interface Ended {
   readonly note: (error: ClaudeError) => void
   readonly wentWell: Effect.Effect<void>
@@ -19,9 +19,9 @@ export interface Ended {
 /** A class, because that is cheaper than closures, and most calls never use it. */
 export class Ending {
   readonly call: Ended
-  /** The ending of the call around this one. */
+  /** The ending of the call that contains this call. */
   readonly outer: Ending | undefined
-  /** How many opened answers are not finished. */
+  /** The number of opened answers that are not finished. */
   answers = 0
   /** Whether the policy has finished while answers are still open. */
   isHandedOver = false
@@ -46,7 +46,7 @@ export class Ending {
     return this.lost(error)
   }
 
-  /** Ends this call, and the calls around it, after an answer has failed. */
+  /** Ends this call, and the calls that contain it, after an answer has failed. */
   lost<E extends ClaudeError>(error: E, because?: ClaudeError): Effect.Effect<E> {
     return Effect.flatMap(this.giveUp(error, because), (error) => this.outer?.broke(error) ?? Effect.succeed(error))
   }

@@ -2,7 +2,7 @@
  * Joins the parts of an answer.
  *
  * The model is asked to repeat the last words before it continues. A continuation
- * that does not begin with them is dropped, because it may not follow the text.
+ * without these words is dropped, because it may not be the next part of the text.
  */
 import type { ContentBlock, TextBlock } from "@anthropic-ai/sdk/resources/messages"
 import { isNullish } from "effect/Predicate"
@@ -12,8 +12,8 @@ import { isThinking } from "../request/rules/blocks.ts"
 import { joined } from "./sumReplies.ts"
 
 /**
- * Returns the index in `text` after the words that it begins with, ignoring white space. "short": `text` ends before the
- * words do. "none": `text` begins with other words.
+ * Returns the index after `words` at the beginning of `text`, ignoring white space. Returns "short" if `text` ends inside
+ * the words, and "none" if `text` begins with other words.
  */
 export const seam = (text: string, words: string): number | "none" | "short" => {
   let at = 0
@@ -46,7 +46,7 @@ export const join = (before: Reply, reply: Reply, goesOn: boolean): Joined => {
     : { reply: joined(before, reply, seal(start, last, rest)), fits: true }
 }
 
-/** The content that continues a prefilled answer. `undefined` if it is empty, although the answer was not complete yet. */
+/** The content that continues a prefilled answer. `undefined` if it is empty and the answer is still incomplete. */
 const followed = ({ message: { content }, stopReason }: Reply): ReadonlyArray<ContentBlock> | undefined =>
   content.length > 0 || stopReason === "end_turn" || stopReason === "stop_sequence" ? content : undefined
 
@@ -75,7 +75,7 @@ const seal = (start: Array<ContentBlock>, last: TextBlock, rest: ReadonlyArray<C
 
 const isUncited = ({ citations }: TextBlock): boolean => isNullish(citations) || citations.length === 0
 
-/** Keeps the answer without the continuation, of which only a refusal or a full context window replaces the stop reason. */
+/** The answer without the continuation. Its stop reason changes only to that of a refusal or a full context window. */
 const without = (before: Reply, reply: Reply): Reply => {
   const { stop_reason, stop_sequence } = before.message
   const own = reply.stopReason === "refusal" || reply.stopReason === "model_context_window_exceeded"

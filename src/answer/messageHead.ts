@@ -13,7 +13,7 @@ export const merged = (
   const message = { ...nothing, model }
   update(message, start)
   note(usage, start?.usage)
-  // The count of message_start is provisional: an answer may end with none.
+  // The output count of message_start is provisional: the final count may be 0.
   if (changes.some(({ usage }) => isCount(usage?.output_tokens))) usage.output_tokens = 0
   for (const change of changes) {
     update(message, change.delta)
@@ -25,7 +25,7 @@ export const merged = (
   return message
 }
 
-/** Adds what a repeated `message_start` says, because the first one may say less. */
+/** Adds the fields of a repeated `message_start`, because the first one may lack some. */
 export const repeated = (start: Message, again: Message): Message => {
   const message = { ...start }
   update(message, again)
@@ -35,8 +35,8 @@ export const repeated = (start: Message, again: Message): Message => {
 }
 
 /**
- * Whether the events count all tokens. A gateway that does not count sends no numbers, or zeros, although each prompt has
- * tokens, and all content. Only a `message_delta` has the final count of the output.
+ * Whether the events count all tokens. Some gateways send no counts, or zeros, although every prompt and every content has
+ * tokens. Only a `message_delta` has the final count of the output.
  */
 export const isCounted = (
   start: Message | undefined,
@@ -63,8 +63,8 @@ const update = (message: object, news: object | undefined): void => {
 }
 
 /**
- * Merges the usage of an event, which is cumulative. Ignores null, a zero where more is known (some gateways send zeros at
- * the end), and token counts that are not valid numbers. Looks one level into objects such as `cache_creation`.
+ * Merges the usage of an event, which is cumulative. Ignores null, a zero after an earlier count (some gateways send zeros
+ * at the end), and token counts that are not valid numbers. Looks one level into objects such as `cache_creation`.
  */
 const note = (usage: object, said: object | null | undefined, isInner = false): void => {
   const known = usage as Record<string, unknown>

@@ -6,16 +6,16 @@ import { isObject, isString } from "effect/Predicate"
 import type { ClaudeError } from "../ClaudeError.ts"
 import { copy } from "../history.ts"
 
-/** Replaces a quotation. */
+/** The text that replaces a quotation. */
 const mark = "[quoted content]"
 
 /** The shortest quotation that is cut. A shorter match may be chance: the name of a model, a common phrase. */
 const shortest = 40
 
-/** A quotation contains one of the pieces into which the content is divided, wherever it begins. */
+/** The content is divided into pieces of this length: a quotation of `shortest` characters contains at least one piece. */
 const piece = shortest / 2
 
-/** Runs only after a failure: it takes milliseconds for a megabyte of content. */
+/** Cuts quotations of `content` out of an error. It takes milliseconds for a megabyte, so it runs only after a failure. */
 export const withoutQuotes = (error: ClaudeError, ...content: ReadonlyArray<unknown>): ClaudeError => {
   const { detail } = error
   if (!isString(detail) || detail.length < shortest) return error
@@ -46,11 +46,11 @@ const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
   return cut
 }
 
-/** All texts in a value, as they are and as JSON writes them, except the bytes of images and documents. */
+/** All texts in a value, unescaped and escaped as in JSON, except the bytes of images and documents. */
 const textsOf = (value: unknown, depth = 0): ReadonlyArray<string> =>
   isString(value)
     ? value.length < shortest ? [] : forms(value)
-    // A value from the network may be nested without end.
+    // A value from the network may be nested too deeply for this recursion.
     : depth > 50
     ? []
     : Array.isArray(value)

@@ -1,4 +1,4 @@
-/** The state of a stream while it is read, and the attempts that it reads. */
+/** The state of a stream while it is read, and its attempts. */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -37,7 +37,7 @@ export interface Reading extends Source {
   part: Part | undefined
   /** The scope of the latest attempt, set before that attempt opens. */
   scope: Scope.Closeable | undefined
-  /** The index of the last block whose text the reader got. The reply may have left out blocks before it. */
+  /** The index of the last block whose text the reader got. Its index in the reply may be lower: the reply omits blocks. */
   textAt: number
   /** The failure of the answer, kept even if the reader recovers from it. */
   failure: ClaudeError | undefined
@@ -54,11 +54,11 @@ export interface Reading extends Source {
 /** One attempt of the answer. */
 interface Part {
   readonly opened: Opened
-  /** Appends this attempt to the broken answer, if it resumes one. */
+  /** Appends the events of this attempt to the broken answer, if the attempt resumes an answer. */
   readonly resuming: Resuming.Resuming | undefined
 }
 
-/** Starts an attempt in a scope of its own. `reading.scope` is set before an interrupt is possible. */
+/** Starts an attempt in its own scope. `reading.scope` is set before an interrupt is possible. */
 export const start = (reading: Reading, broken?: Resuming.Broken): Effect.Effect<Part, ClaudeError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
@@ -78,9 +78,9 @@ const openPart = Effect.fnUntraced(function*({ send, toRequest }: Reading, broke
   return part
 })
 
-/** The reply so far, over all attempts that resume each other. */
+/** The reply so far, joined from the first attempt and the attempts that resumed it. */
 export const replyOf = ({ part }: Reading): Reply => {
-  // The first attempt is opened before anything can read the answer.
+  // Safe cast: the first attempt is opened before the answer can be read.
   const { opened, resuming } = part as Part
   return resuming === undefined ? opened.reply() : resuming.reply(opened.reply())
 }

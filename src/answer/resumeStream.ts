@@ -16,14 +16,14 @@ import { add, joined } from "./sumReplies.ts"
 /** A broken answer up to and including the text to resume. */
 export interface Broken {
   readonly reply: Reply
-  /** The index of the text block to resume, as the reader counts. Of the blocks before it, `reply` may lack some. */
+  /** The index of the text block to resume in the events of the reader. `reply` may lack earlier blocks. */
   readonly index: number
   readonly last: TextBlock
 }
 
 /**
- * Returns how to resume a broken answer, or why that is impossible, or `undefined` if no content had arrived. `index` is the
- * last block whose text the reader got.
+ * Returns the part of a broken answer to resume, or why it cannot be resumed, or `undefined` if no content had arrived.
+ * `index` is the last block whose text the reader got.
  */
 export const from = (reply: Reply, index: number): Broken | string | undefined => {
   const { content } = reply.message
@@ -53,10 +53,10 @@ export interface Resuming {
   readonly reply: (further: Reply) => Reply
 }
 
-/** Stands for the index of the first text block if the new answer begins with another block. */
+/** Used as the index of the first text block if the new answer begins with another block. */
 const none = -1
 
-/** `goesOn`: the new request is prefilled with the text, and so does not repeat its last words. */
+/** `goesOn`: the new request is prefilled with the text, so its answer does not repeat the last words. */
 export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): Resuming => {
   const words = Rest.lastWords(before)
   /** Maps block indices of the new answer to indices of the whole answer. Blocks hidden from the reader are missing. */
@@ -95,7 +95,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
     return goOn(pending.slice(at))
   }
 
-  /** Returns the event for the reader, "hidden" if the reader gets none, or `undefined` if it does not fit the answer. */
+  /** Returns the event for the reader, "hidden" if the reader gets no event, or `undefined` if the answer does not fit. */
   const put = (event: WireEvent): WireEvent | "hidden" | undefined => {
     switch (event.type) {
       case "message_start":

@@ -2,9 +2,9 @@
  * Moves text, citations and thinking out of `content_block_start` into deltas.
  *
  * The API starts these blocks empty, but some gateways put the first words or all
- * of a block into its start. Streams and resumed answers look for content in deltas
- * only, so all readers get events of that one shape. The input of a tool stays in
- * the start, because some gateways repeat all of it in deltas.
+ * of a block into its start event. Streams and resumed answers look for content only
+ * in deltas, so this module moves it there. The input of a tool stays in the start
+ * event, because some gateways repeat all of the input in deltas.
  */
 import type { ContentBlock, RawContentBlockDelta } from "@anthropic-ai/sdk/resources/messages"
 import type { WireEvent } from "../Message.ts"
@@ -33,12 +33,12 @@ const emptied = (block: ContentBlock): ContentBlock =>
 
 const none: ReadonlyArray<never> = []
 
-/** The content of a start as deltas. An invalid start has none: it is rejected as it is. */
+/** The content of a start event as deltas. An invalid start event stays unchanged, because the draft rejects it. */
 const deltasOf = (event: WireEvent): ReadonlyArray<RawContentBlockDelta> => {
   if (event.type !== "content_block_start" || !Block.isBlock(event.content_block)) return none
   const block = event.content_block
   const deltas: Array<RawContentBlockDelta> = []
-  // Whatever their types say, these fields may be missing.
+  // The SDK's types require these fields, but a gateway may omit them.
   if (block.type === "text") {
     if (block.text) deltas.push({ type: "text_delta", text: block.text })
     for (const citation of block.citations ?? []) deltas.push({ type: "citations_delta", citation })

@@ -20,14 +20,17 @@ export const accept = (
   return failure === undefined ? Effect.as(warnOfUnknown(reply, log), reply) : Effect.fail(failure)
 }
 
-/** Warns of a stop reason that this version does not know. The call succeeds all the same. */
+/** Warns of a stop reason that this version does not know. The call still succeeds. */
 export const warnOfUnknown = ({ model, stopReason }: Reply, log: CallLog.CallLog): Effect.Effect<void> =>
   stopReason !== null && known.has(stopReason)
     ? Effect.void
     : Effect.flatMap(CallContext.Call, (call) => emit({ log, call: call?.id, model }, unknownStopReason(stopReason)))
 
 const unknownStopReason = (stopReason: string | null) =>
-  warning("UnknownStopReason", `Claude stopped for a reason this version does not know: ${stopReason}`)
+  warning(
+    "UnknownStopReason",
+    `Claude stopped for a reason that this version of resilient-claude does not know: ${stopReason}`
+  )
 
 /** The error of a reply that is not usable. */
 export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError | undefined => {
@@ -56,7 +59,7 @@ export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError
           detail: "the answer has a tool call but no text: use Claude.message to read the tool call"
         })
         : undefined
-    // Whatever the stop reason, known or not.
+    // Every other stop reason, known or unknown.
     default:
       return isBlank(reply) && (wanted === "text" || content.every(({ type }) => type === "text"))
         ? new ClaudeError.EmptyAnswer({

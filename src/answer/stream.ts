@@ -4,8 +4,8 @@
  * The answer owns the scope of its attempt, and closes it as soon as the reading
  * ends, exactly once. A failed answer stays a failure even if its reader recovers
  * from the error. An answer whose reader stops early is a success. An answer that
- * is never read is neither. It is read once, as `events` or as `text`: `reply`
- * waits for that reader, or reads the answer itself if there is none.
+ * is never read is neither a success nor a failure. An answer can be read once, as
+ * `events` or as `text`: `reply` waits for its reader, or reads the answer itself.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -25,7 +25,7 @@ import { broken, closeScope, finish, type Reading, replyOf, type Source, start }
 import * as Resuming from "./resumeStream.ts"
 import { accept } from "./stopReason.ts"
 
-/** Opens an answer, which ends when the caller's scope closes. */
+/** Opens an answer, which ends at the latest when the caller's scope closes. */
 export const open = Effect.fnUntraced(function*(source: Source) {
   const call: Continuation.PolicyCall | undefined = yield* CallContext.Call
   const reading: Reading = {
@@ -67,7 +67,7 @@ const onBreakOfText = (onBreak: Reading["onBreak"]): Reading["onBreak"] => onBre
 const textOf = (event: Event) =>
   event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""
 
-/** Notes which text the reader gets, so that it can be resumed. */
+/** Notes the last block whose text the reader gets, so that the answer can be resumed from there. */
 const note = (reading: Reading, events: ReadonlyArray<WireEvent>): void => {
   for (const event of events) {
     if (event.type === "content_block_delta" && textOf(event) !== "") {
@@ -195,7 +195,7 @@ const failFinally = (reading: Reading, error: ClaudeError.ClaudeError): Pulled =
   )
 }
 
-/** How the answer ended. An error of the reader's own is not a failure of the answer. */
+/** How the answer ended. An error that the reader itself raises is not a failure of the answer. */
 const verdict = (
   { failure, hasDied }: Reading,
   exit: Exit.Exit<unknown, unknown>

@@ -47,7 +47,7 @@ export const make = (model: string, limits: Current.Limits, usual: Defaults): Wa
   }
 }
 
-/** Runs a wait for the wire, and fails with `TimedOut` at the first limit. `stop` interrupts it. */
+/** Runs a wait for the wire, and fails with `TimedOut` at the first limit. `stop` interrupts the wait. */
 export const limitWait = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E | TimedOut, R> =>
   Effect.clockWith((clock) => {
     const { length, left, scope } = nearest(self)
@@ -88,7 +88,7 @@ export const received = (self: Watchdog, hasContent: boolean, work: "thinking" |
   self.withoutContent = 0
 }
 
-/** A limit, and how much of it is left. */
+/** A limit and the time that is left of it, in milliseconds. */
 interface Limit {
   readonly scope: TimedOut["scope"]
   readonly length: number
@@ -108,7 +108,7 @@ const nearest = ({ hasContent, isConnected, limit, pauses, total, withoutBytes, 
   return attempt.left <= first.left ? attempt : first
 }
 
-/** A limit of the caller replaces the default, for every pause. */
+/** A limit that the caller set replaces its default, also during thinking and tools. */
 const resolve = (limits: Current.Limits, usual: Defaults): Defaults => {
   const set: ReadonlyArray<readonly [string, number]> = Object.entries(limits).flatMap(([name, length]) =>
     name in usual && length !== undefined ? [[name, Duration.toMillis(length)]] : []

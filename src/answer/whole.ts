@@ -17,7 +17,7 @@ export const limited = <A>(self: Effect.Effect<A, ClaudeError>, model?: string):
     return within(self, Duration.toMillis(limit), () => new TimedOut({ model, scope: "attempt", limit }))
   })
 
-/** Leaves two thirds of the time until the deadline to the answer, for a count without which the request is sent, too. */
+/** Limits a count that the request can be sent without to a third of the time until the deadline. */
 export const beforeAnswer = <A>(count: Effect.Effect<A, ClaudeError>): Effect.Effect<A, ClaudeError> =>
   Effect.contextWith((context: Context.Context<never>) => {
     const left = Context.get(context, Current.Deadline) - Context.get(context, Clock.Clock).currentTimeMillisUnsafe()

@@ -119,8 +119,8 @@ interface Held {
 const isClosed = ({ scope: { state } }: Held): boolean => state._tag === "Closed"
 
 /**
- * Acquires a lease from each guard. The scope settles them in reverse order; a `settle` that dies does not keep the
- * others from running.
+ * Acquires a lease from each guard. The scope settles the leases in reverse order, even if the `settle` of one of them
+ * dies.
  */
 const admit = Effect.fnUntraced(function*(held: Held, guards: ReadonlyArray<Guard>, request: Request) {
   const leases: Array<Lease> = []

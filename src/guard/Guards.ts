@@ -55,7 +55,7 @@ export interface Guards {
   /** Custom guards. They check each request last, and their leases settle first. */
   readonly extra?: ReadonlyArray<Guard.Guard> | undefined
   /**
-   * The name of the account in a shared store: `default`. Nested guards that share a store need different names:
+   * The name of the account in a shared store. Default: `default`. Nested guards that share a store need different names:
    * otherwise the inner guards wait for the probe that the outer guards hold, and nothing is sent.
    */
   readonly account?: string | undefined
@@ -84,7 +84,7 @@ export interface Status {
   readonly circuits: { readonly [model: string]: Circuit.Status }
   /** By class of models. Lists only classes that were called. */
   readonly admission: { readonly [line: string]: QueueStatus }
-  /** By model. Lists only models that had an extra attempt, or for which one waits. */
+  /** By model. Lists only models that had an extra attempt, or for which an extra attempt waits. */
   readonly budget: RetryBudget.Status | undefined
   /** The success rate of calls. */
   readonly successRate: Monitor.Status | undefined
@@ -246,5 +246,7 @@ const noCircuits: Effect.Effect<Pick<Status, "account" | "circuits">> = Effect.s
  */
 const safe = (alerts: Monitor.Alerts): Monitor.Alerts => ({
   raise: (alert) =>
-    Effect.asVoid(Effect.forkDetach(reported("alerts", () => alerts.raise(alert)), { startImmediately: true }))
+    Effect.asVoid(
+      Effect.forkDetach(reported("the receiver of alerts", () => alerts.raise(alert)), { startImmediately: true })
+    )
 })

@@ -4,7 +4,7 @@ import * as Guard from "./Guard.ts"
 
 /** How each guard counts the end of an attempt; for the monitor, the end of a call. */
 export interface Outcome {
-  /** The health of the model. `success`: it responded, even if it rejected the request. `none`: no evidence. */
+  /** The health of the model. `success`: the model responded, even if it rejected the request. `none`: no evidence. */
   readonly circuit: "success" | "failure" | "none"
   /** The concurrency limit. `success` raises it, `loss` lowers it, `none` leaves it. */
   readonly concurrency: "success" | "loss" | "none"
@@ -15,7 +15,7 @@ export interface Outcome {
    */
   readonly quota: "none" | "request" | "input"
   /**
-   * `loss`: the attempt added load without a result. `none`: it returned a part of an answer, or was not sent. Policies
+   * `loss`: the attempt added load without a result. `none`: the attempt got a part of an answer, or was not sent. Policies
    * have their own column `sent`, because guards and policies do not import each other.
    */
   readonly budget: "loss" | "none"

@@ -40,7 +40,7 @@ export class RecentRate {
     this.at = now
   }
 
-  /** Leaves the time since the last call out of the average, because calls were held back in it. */
+  /** Leaves the time since the last call out of the average, because calls were held back during that time. */
   skip(now: number): void {
     this.from += this.since(now)
     this.at = now
@@ -62,7 +62,7 @@ export class RecentRate {
  * then keeps growing at the same slope.
  *
  * The wait line of a circuit uses a ramp after an outage, and the queue after the pause of a 429. The retry budget
- * spaces its waiting calls in its own way (`bucket`). If several act at once, the slowest decides.
+ * spaces its waiting calls in its own way (`bucket`). If several of them apply to a call, the longest wait counts.
  */
 export class Ramp {
   readonly before: number
@@ -71,12 +71,12 @@ export class Ramp {
   readonly slope: number
   readonly start: number
   rate = 0
-  /** How many calls may begin now. The first may begin at once. */
+  /** How many calls may begin now. The first call may begin at once. */
   credit = 1
   at: number
   cutAt = -Infinity
 
-  /** `before` is the rate before the incident in calls per second; `from` is the share of it to start with. */
+  /** `before` is the rate before the incident in calls per second; `from` is the share of that rate to start with. */
   constructor(before: number, now: number, from = 0) {
     this.before = Math.max(defaults.least, before)
     this.top = 2 * this.before
@@ -108,8 +108,8 @@ export class Ramp {
 
   /**
    * A call that began at `start` was lost: halves the rate. Once the rate has reached `before`, it never falls below
-   * it, because a steady 10 % of failures would otherwise act as a limit. Losses of calls that began before the last
-   * cut are ignored.
+   * `before`, because a steady 10 % of failures would otherwise act as a limit. Losses of calls that began before the
+   * last cut are ignored.
    */
   lose(start: number, now: number): void {
     if (start < this.cutAt) return

@@ -22,7 +22,7 @@ export interface Waiter<A, S> extends Linked<Waiter<A, S>> {
   readonly item: A
   readonly state: S
   readonly arrival: number
-  /** `undefined` once it has left. */
+  /** `undefined` once the call has left. */
   lane: Lane<A, S> | undefined
   load: Amount
 }
@@ -36,7 +36,7 @@ interface Lane<A, S> extends Linked<Lane<A, S>> {
 
 interface Rank<A, S> {
   readonly rank: number
-  /** Tenants in turn; the next one is first. */
+  /** The tenants in the order of their turns; the first tenant is next. */
   readonly turns: List<Lane<A, S>>
   readonly lanes: Map<string, Lane<A, S>>
   size: number
@@ -108,7 +108,7 @@ export class WaitOrder<A, S> {
   }
 
   /**
-   * Whether one more call may wait. Each tenant has an equal share of the places, at least one; only calls of the same
+   * Whether one more call may wait. Each tenant has an equal share of the places, at least one place; only calls of the same
    * or a lower rank count. A new tenant gets its share even if earlier tenants use more than theirs. In total, at most
    * twice as many calls as places wait.
    */

@@ -74,7 +74,7 @@ export const make = <A>(
     if (line.size > 0) bell.openUnsafe()
   }
 
-  /** Serves calls until one has to wait. Returns the milliseconds until it is worth trying again, 0 if no call waits. */
+  /** Serves calls until a call has to wait. Returns the milliseconds until it is worth trying again, 0 if no call waits. */
   const serve = Effect.uninterruptible(Effect.gen(function*() {
     bell.closeUnsafe()
     for (let head = line.first(); head !== undefined; head = line.first()) {
@@ -90,7 +90,7 @@ export const make = <A>(
           yield* putBack(item, now)
         }
       } else if (head === line.first()) {
-        // No other call moved ahead of it meanwhile.
+        // While `take` ran, no other call moved ahead of this one.
         return wait
       }
     }
@@ -166,7 +166,7 @@ export const make = <A>(
         if (isBehind(item)) return inTime(item, within, now)
         return Effect.flatMap(take(item, now), (wait) => {
           if (wait === 0) return Effect.succeed(true)
-          // While `take` held the resource, other calls may have started to wait for it: look again.
+          // While `take` held the resource, other calls may have started to wait for it: wakes them to try again.
           wake()
           return inTime(item, within, now)
         })

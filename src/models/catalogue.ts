@@ -44,7 +44,7 @@ export interface Model {
   readonly deprecatedAt?: string | undefined
   /** When retirement is planned, as an ISO date. A date in the past does not mean that the model is retired. */
   readonly retiresAt?: string | undefined
-  /** Tokens. */
+  /** In tokens. */
   readonly contextWindow?: number | undefined
   /** The largest `max_tokens`. */
   readonly maxOutput?: number | undefined
@@ -89,7 +89,7 @@ interface Tokens {
   readonly cache_creation: object | null
 }
 
-/** The usage that the API sends. */
+/** The fields of the API's usage that decide the cost. */
 interface Usage extends Tokens {
   readonly inference_geo: string | null
   readonly server_tool_use: object | null
@@ -97,7 +97,7 @@ interface Usage extends Tokens {
   readonly speed: string | null
 }
 
-/** Whether a value may hold more than nothing. */
+/** Whether a value is neither missing nor zero. */
 const isSomething = (value: unknown): boolean => isNotNullish(value) && value !== 0
 
 const usesTools = (tools: unknown): boolean =>
@@ -118,11 +118,10 @@ const countIn = (counts: unknown, key: string): number => {
   return isCount(count) ? count : 0
 }
 
-/** The price of the tokens. */
 const dollars = (usage: Tokens, { cacheRead, cacheWrite, cacheWriteHour, input, long, output }: Prices): number => {
   const read = usage.cache_read_input_tokens ?? 0
   const { hour, minutes } = storedOf(usage.cache_creation)
-  // A gateway may leave out the sum.
+  // A gateway may leave out the sum of the cache writes.
   const written = Math.max(usage.cache_creation_input_tokens ?? 0, minutes + hour)
   const perMillion = usage.input_tokens * input + usage.output_tokens * output + read * cacheRead +
     (written - hour) * cacheWrite + hour * cacheWriteHour
@@ -131,8 +130,8 @@ const dollars = (usage: Tokens, { cacheRead, cacheWrite, cacheWriteHour, input, 
 }
 
 /**
- * The cost of a usage, including the requests that the API made for the answer (`iterations`); a lower bound if something
- * is unknown or a feature has an extra price: server tools, speed, region, tier.
+ * The cost of a usage, including the requests that the API made for the answer (`iterations`); a lower bound if
+ * something is unknown or a feature has an extra price: server tools, speed, region, tier.
  */
 export const cost = (usage: Usage, prices: Prices, pricesOf: (model: string) => Prices | undefined): Cost => {
   let sum = dollars(usage, prices)
@@ -147,8 +146,9 @@ export const cost = (usage: Usage, prices: Prices, pricesOf: (model: string) => 
 }
 
 /**
- * The cost of an iteration that the usage of the answer does not contain, or `undefined` if it is unknown. That usage contains
- * the iterations of type `message`, but not compactions and advisors. Source: SDK types, BetaUsage.iterations.
+ * The cost of an iteration that the usage of the answer does not contain, or `undefined` if it is unknown. That usage
+ * contains the iterations of type `message`, but not compactions and advisors. Source: SDK types,
+ * BetaUsage.iterations.
  */
 const separate = (
   iteration: { readonly [key: PropertyKey]: unknown },
@@ -191,8 +191,8 @@ const priced: ReadonlySet<string> = new Set([
 const pricedStores: ReadonlySet<string> = new Set(["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"])
 
 /**
- * Whether the usage has tokens of a kind without a price, a count that is not valid, or tokens that were written to the cache
- * for an unknown time.
+ * Whether the usage has tokens of a kind without a price, a count that is not valid, or tokens that were written to
+ * the cache for an unknown time.
  */
 const hasUnknown = (usage: object): boolean => {
   const creation: unknown = Reflect.get(usage, "cache_creation")

@@ -7,7 +7,7 @@ import { known } from "./known.ts"
 /** The models of a new catalogue. Set by `Models.layer`, and read when a layer of `Claude` is built. */
 export const Initial = Context.Reference<Models>("resilient-claude/Models", { defaultValue: () => byId(known) })
 
-/** Makes a catalogue for one `Claude`: a refresh of one does not affect others. */
+/** Makes a catalogue for one `Claude`, so that a refresh does not affect the catalogues of others. */
 export const makeCatalogue: Effect.Effect<Catalogue> = Effect.map(
   Initial,
   (models) => ({ models, warned: new Set() })

@@ -9,8 +9,8 @@
  * about-claude/model-deprecations (lifecycle), build-with-claude/effort,
  * /thinking and /structured-outputs (from 4.5 on), /working-with-messages (no
  * prefill from 4.6 on), /vision and /pdf-support (all active models).
- * `forcedTools` is from models/…/whats-new-… and /migration-guide: false where they
- * say so; true for the predecessor of a model whose page calls the restriction new,
+ * `forcedTools` is from models/…/whats-new-… and /migration-guide: false where these
+ * pages say so; true for the predecessor of a model whose page calls the restriction new,
  * and for models that third parties have tried (github.com/langchain-ai/langchain-aws/pull/1141).
  * `fast` is from build-with-claude/fast-mode; false for Opus 4.8, which loses it on 2026-11-30.
  * `retiresAt` is an announced date; "not sooner than" dates are left out.

@@ -1,9 +1,9 @@
 /**
  * Codecs of structured answers, and the requests for them.
  *
- * The API enforces a JSON schema that has no recursion, a type everywhere and at
- * most 16 unions. For another schema, or a model without structured outputs, the
- * schema goes into the prompt.
+ * The API enforces only a JSON schema without recursion, with a type for every
+ * part, and with at most 16 unions. Any other schema is put in the prompt, and so
+ * is the schema for a model without structured outputs.
  */
 import type { ContentBlockParam } from "@anthropic-ai/sdk/resources/messages"
 import * as AnthropicStructuredOutput from "effect/ai/AnthropicStructuredOutput"
@@ -21,7 +21,7 @@ export interface Output<A, RD> {
   readonly words: Held<A, RD> & { readonly instruction: string }
   /** Requested by a schema that the API enforces, or the reason why the API would refuse that schema. */
   readonly held: Result.Result<Held<A, RD>, string>
-  /** The same for a strict tool, which has no other form: however many unions the schema has, because that limit may rise. */
+  /** The same for the input of a strict tool. Unions are not counted here, because the API may raise its limit. */
   readonly strict: Result.Result<Held<A, RD>, string>
   /** The models for which the API refused the schema, for example as too large: they are asked by an instruction. */
   readonly refusedFor: Set<string>
@@ -62,7 +62,8 @@ export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.R
 const outputs = new WeakMap<object, Result.Result<Output<unknown, unknown>, string>>()
 
 /**
- * The two forms for one of the choices. Fails with a message if a choice is blank or repeated, or the list is empty.
+ * The two forms of an answer that is one of the choices. Fails with a message if a choice is blank or repeated, or if the
+ * list is empty.
  */
 export const choice = <C extends ReadonlyArray<string>>(
   choices: C
@@ -113,8 +114,8 @@ const strictly = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Re
       try: () => AnthropicStructuredOutput.toCodecAnthropic(plain(schema)),
       catch: (reason) =>
         String(reason).includes("Recursive")
-          ? "the schema is recursive, which the API does not take"
-          : `the schema has no form that the API takes: ${String(reason)}`
+          ? "the schema is recursive, which the API does not accept"
+          : `the schema has no form that the API accepts: ${String(reason)}`
     }),
     ({ codec, jsonSchema: { $defs, ...top } }) => {
       const jsonSchema = distinct(rooted(isEmpty(schema) ? nothing : top, isObject($defs) ? $defs : {}))
@@ -122,13 +123,13 @@ const strictly = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Re
     }
   )
 
-/** Fails if the API would refuse the schema, or if it has more than so many unions. */
+/** Fails if the API would refuse the schema. `most`: the highest number of unions. */
 const accepted = <A, RD>(form: Held<A, RD>, most: number): Result.Result<Held<A, RD>, string> => {
   const because = refusal(form.jsonSchema, most)
   return because === undefined ? Result.succeed(form) : Result.fail(because)
 }
 
-/** A struct without fields: in TypeScript it accepts anything but null, but its author means an object. */
+/** Whether the schema is a struct without fields. It decodes any value except null, but its author means an object. */
 const isEmpty = ({ ast }: Schema.Constraint): boolean =>
   ast._tag === "Objects" && ast.propertySignatures.length === 0 && ast.indexSignatures.length === 0
 

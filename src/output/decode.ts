@@ -14,9 +14,9 @@ import { type Flaws, flawsOf, oneFlaw } from "./flaws.ts"
 import { exact } from "./plainJson.ts"
 
 /**
- * Decodes a complete answer. Claude may give a value, search, correct the value, and then only confirm it: counts the last
- * text between tool blocks that has a fitting value, or else the whole text, whose value may be in several parts. Issues
- * refer to the user's schema, if possible, and not to the API's form of it.
+ * Decodes a complete answer. Claude may write a value, use a tool, write a corrected value, and then only confirm it. So
+ * this takes the last text between tool blocks that contains a value of the schema. If no text does, it decodes the whole
+ * text, because a tool block may split a value. Issues refer to the caller's schema, if possible, not to the API's form.
  */
 export const decode = <A, RD>(
   output: Output<A, RD>,
@@ -46,7 +46,7 @@ const textsOf = ({ message: { content } }: Reply): ReadonlyArray<string> => {
   return texts.filter((text) => text.trim() !== "")
 }
 
-/** The value of the last text that has a fitting one. None if that text has two, or if a value after it is cut off. */
+/** The value in the last text that contains a value of the schema. None if it contains two, or a later text is cut off. */
 const lastFitting = <A, RD>(
   codec: Codec<A, RD>,
   texts: ReadonlyArray<string>
@@ -102,7 +102,7 @@ const fitting = <A, RD>(
     Arr.getSomes
   )
 
-/** Decodes the only value that fits the schema: another may be a footnote like `[1]`. Two fitting values are an error. */
+/** Decodes the only value that fits the schema. Another value may be a footnote like `[1]`. Two that fit are an error. */
 const decodeOneOf = <A, RD>(
   codec: Codec<A, RD>,
   values: ReadonlyArray<Exact.Parsed>,
@@ -113,7 +113,7 @@ const decodeOneOf = <A, RD>(
       ? Effect.succeed(found[0])
       : Effect.fail(malformed(reply, oneFlaw(Json.notOne(values), "plain"))))
 
-/** Decodes a value. A number that JavaScript cannot hold is exact, or an issue. */
+/** Decodes a value. A number that JavaScript cannot hold is decoded with all digits, or it is an issue. */
 export const decodeValue = <A, RD>(codec: Codec<A, RD>, parsed: Exact.Parsed): Effect.Effect<A, Flaws, RD> => {
   const { long, value } = parsed
   if (long === undefined) return decodeOnce(codec, value)
@@ -132,7 +132,7 @@ export const decodeValue = <A, RD>(codec: Codec<A, RD>, parsed: Exact.Parsed): E
 const decodeOnce = <A, RD>(codec: Codec<A, RD>, value: unknown): Effect.Effect<A, Flaws, RD> =>
   Effect.suspend(() => Schema.decodeUnknownEffect(codec, { errors: "all" })(value)).pipe(
     Effect.mapError(({ issue }) => flawsOf(issue)),
-    Effect.catchDefect((defect) => Effect.fail(oneFlaw(`the schema cannot decode it: ${String(defect)}`)))
+    Effect.catchDefect((defect) => Effect.fail(oneFlaw(`the schema cannot decode the value: ${String(defect)}`)))
   )
 
 export const malformed = (

@@ -1,14 +1,14 @@
 /**
  * Parses JSON without losing digits of numbers.
  *
- * `JSON.parse` rounds a number that JavaScript cannot hold, such as an id of 19 digits. Here such a number stays its
- * text: a `LongNumber`, which only the schema of a string or of a `BigInt` decodes.
+ * `JSON.parse` rounds a number that JavaScript cannot hold, such as an id of 19 digits. Here such a number becomes a
+ * `LongNumber` with its digits, which only the schema of a string or of a `BigInt` decodes.
  */
 import { hasProperty, isNumber, isObjectOrArray } from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Issue } from "../ClaudeError.ts"
 
-/** A number that JavaScript cannot hold. `digits` is missing on engines whose `JSON.parse` does not pass the source. */
+/** A number that JavaScript cannot hold. `digits` is missing if `JSON.parse` does not pass the source to its reviver. */
 export class LongNumber {
   readonly digits: string | undefined
   constructor(digits: string | undefined) {
@@ -20,8 +20,8 @@ export class LongNumber {
 export interface Parsed {
   readonly value: unknown
   /**
-   * The same value, if it has integers that are not safe. Here each of them is a `LongNumber`, even one that JavaScript
-   * holds: its schema may be that of a `BigInt`.
+   * The same value, with a `LongNumber` also for each unsafe integer that JavaScript holds, because its schema may be a
+   * `BigInt`. Missing if no number is an unsafe integer or too long.
    */
   readonly long?: unknown
 }
@@ -44,7 +44,7 @@ export const parse = (text: string): Parsed => {
 /** A fast path: any other number has at most 15 digits and no exponent, so it loses nothing. */
 const mayBeLong = /\d[\d.]{15}|\d[eE]/
 
-/** A reviver that keeps some numbers as text. Its third parameter is newer than its type. */
+/** A reviver that keeps some numbers as text. TypeScript's type of revivers lacks the third parameter. */
 const keeping =
   (isLong: (value: number, source: string | undefined) => boolean) =>
   (_: string, value: unknown, context?: { readonly source?: string }): unknown =>
@@ -52,14 +52,14 @@ const keeping =
 
 const isUnsafe = (value: number): boolean => Number.isInteger(value) && !Number.isSafeInteger(value)
 
-/** Without its source, every integer that is not safe counts as lost. */
+/** Whether the number differs from its source. If the source is unknown, every unsafe integer counts as different. */
 const isLost = (value: number, source: string | undefined): boolean =>
   !Number.isFinite(value) || (source === undefined ? isUnsafe(value) : !isHeld(value, source))
 
-/** The longest source that is compared. It bounds the work, and is far longer than the number of any use. */
+/** The longest source that is compared, in characters, to bound the work. A longer number counts as lost. */
 const longest = 400
 
-/** So many digits identify every JavaScript number, so a writer of such a number may give as many. */
+/** 17 digits identify every JavaScript number, so a decimal with at most 17 digits counts as exact. */
 const enough = 17
 
 /** Whether a number has all digits of its source. */
@@ -81,7 +81,7 @@ const decimal = (source: string): { readonly digits: string; readonly power: num
   return { digits, power: Number(exponent) - fraction.length + significant.length - digits.length }
 }
 
-/** Says in each issue of a value which number in it was too long, if one was. */
+/** Adds to each issue the first number that is too long, if the value at the path of the issue contains one. */
 export const explained = (issues: ReadonlyArray<Issue>, { value }: Parsed): ReadonlyArray<Issue> =>
   issues.map(({ message, path }) => {
     const found = longIn(path.reduce(childOf, value), path)

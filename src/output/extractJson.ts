@@ -15,7 +15,7 @@ export const find = (text: string): Result.Result<ReadonlyArray<Parsed>, string>
   return Result.isSuccess(whole) ? Result.succeed([whole.success]) : scan(trimmed)
 }
 
-/** The message for values that are not exactly one. */
+/** The message for an answer that does not have exactly one value. */
 export const notOne = (values: ReadonlyArray<unknown>): string =>
   values.length === 0
     ? "the answer has no JSON value"
@@ -26,7 +26,8 @@ const unfenced = (text: string): string =>
   text.startsWith("```") && text.endsWith("```") ? text.slice(text.indexOf("\n") + 1, -3) : ""
 
 /**
- * Limits on brackets that are not JSON, and on the characters read for them: each bracket may cost a scan to the end.
+ * The most brackets that do not begin JSON, and the most characters read for them: each bracket may cost a scan to the end
+ * of the text.
  */
 const mostMisses = 256
 const mostMissed = 4_000_000
@@ -55,7 +56,7 @@ const scan = (text: string): Result.Result<ReadonlyArray<Parsed>, string> => {
 const isJson = (text: string, from: number): boolean =>
   (text[from] === "{" ? /^\{\s*["}]/ : /^\[\s*["{[\]\d-]/).test(text.slice(from, from + 64))
 
-/** The index after the bracket that closes the one at `from`. */
+/** The index after the bracket that closes the bracket at `from`. */
 const closing = (text: string, from: number): number | undefined => {
   let depth = 0
   let quoted = false

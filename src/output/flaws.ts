@@ -1,5 +1,5 @@
 /**
- * What is wrong with a value that a schema does not decode: in full, and as an outline without any content.
+ * Describes why a schema does not decode a value: with full messages, and as an outline that quotes no content.
  *
  * The messages of a caller's schema may quote the answer, and so may the keys of a record. The outline has only
  * paths and expected types, as the schema declares them.
@@ -8,11 +8,11 @@ import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { Issue } from "../ClaudeError.ts"
 
-/** Everything wrong with a value. */
+/** Why a schema does not decode a value. */
 export interface Flaws {
   /** May quote the value. */
   readonly issues: ReadonlyArray<Issue>
-  /** Quotes nothing of the value: "2 issues: items.0.total: Expected number; name: Missing key". */
+  /** Quotes nothing of the value. Example: "2 issues: items.0.total: Expected number; name: Missing key". */
   readonly outline: string
 }
 
@@ -30,7 +30,7 @@ export const flawsOf = (issue: SchemaIssue.Issue): Flaws => {
   return { issues, outline: `${countOf(issues)}: ${[...lines.slice(0, shown), ...rest].join("; ")}` }
 }
 
-/** A flaw of the whole value. The outline includes `message` only if it is `plain`: if it quotes nothing. */
+/** One flaw of the whole value. `plain`: `message` quotes nothing of the value, so the outline includes it. */
 export const oneFlaw = (message: string, plain?: "plain"): Flaws => ({
   issues: [{ path: [], message }],
   outline: plain === undefined ? "1 issue" : `1 issue: ${message}`
@@ -80,7 +80,7 @@ const line = (path: ReadonlyArray<string>, message: string): string =>
 /** What a schema expects, in the words of its declaration. */
 const expected = (ast: SchemaAST.AST): string => SchemaIssue.defaultLeafHook(new SchemaIssue.InvalidType(ast))
 
-/** A field that the schema declares, or an index. Any other key is content of the answer. */
+/** The name of a declared field, or an index. Any other key is content of the answer, so it becomes `*`. */
 const nameOf = (part: PropertyKey, parent: SchemaAST.AST | undefined): string =>
   typeof part === "number" || parent !== undefined && SchemaAST.isObjects(parent)
       && parent.propertySignatures.some(({ name }) => name === part)

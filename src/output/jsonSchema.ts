@@ -62,8 +62,8 @@ export const refusal = (schema: JsonSchema.JsonSchema, most: number): string | u
   }
   visit(schema)
   return open
-    ? "a part of the schema has no type, which the API does not take"
+    ? "a part of the schema has no type, which the API does not accept"
     : unions > most
-    ? `the schema has ${unions} unions and optional fields, and the API takes ${most}`
+    ? `the schema has ${unions} unions and optional fields, but the API accepts at most ${most}`
     : undefined
 }

@@ -26,13 +26,13 @@ export const plain = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Schem
     }
   })
 
-/** The codec that also decodes a `LongNumber`: as a string, and as nothing else. */
+/** The codec that also decodes a `LongNumber`, but only where the JSON form is a string. */
 export const exact = <A, RD>(codec: Schema.ConstraintCodec<A, unknown, RD>): Schema.ConstraintCodec<A, unknown, RD> =>
   rewritten(codec, (ast) => {
     switch (ast._tag) {
       case "String":
         return SchemaAST.decodeTo(stringOrLong.ast, ast, digitsOf)
-      // They would let a `LongNumber` through.
+      // Both would accept a `LongNumber` as a value.
       case "Any":
       case "Unknown":
         return Schema.Json.ast
@@ -51,10 +51,10 @@ const digitsOf = SchemaTransformation.transform({
   encode: (value: string): string | LongNumber => value
 })
 
-/** What replaces a part of an AST, or `undefined` if it stays. */
+/** Returns the replacement of a part of an AST, or `undefined` to keep that part. */
 type Replace = (ast: SchemaAST.AST) => SchemaAST.AST | undefined
 
-/** The codec with another encoded side. */
+/** The codec with a rewritten encoded side. */
 const rewritten = <A, RD>(
   codec: Schema.ConstraintCodec<A, unknown, RD>,
   replace: Replace
@@ -66,7 +66,7 @@ const rewritten = <A, RD>(
     : Schema.make<typeof codec>(SchemaAST.decodeTo(rewritten, codec.ast, SchemaTransformation.passthrough()))
 }
 
-/** Unchanged parts stay the same objects, so a schema without such parts is not rebuilt. */
+/** Rewrites an AST. Returns the same object if it replaces nothing. */
 const rewrite = (
   ast: SchemaAST.AST,
   replace: Replace,

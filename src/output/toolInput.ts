@@ -26,7 +26,7 @@ export const uses = (content: Message["content"], written: ReadonlyArray<string>
       return [json === "" ? use : { ...use, json }]
     })
 
-/** The server tools that failed. */
+/** The errors of the server tools that failed. */
 export const serverErrors = (content: Message["content"]): ReadonlyArray<ServerToolError> =>
   content.every(isText) ?
     [] :
@@ -61,8 +61,8 @@ export const decode = (
 }
 
 /**
- * The tool uses of a reply with their input as Claude wrote it: `toolUses` may be decoded already, or copies. Finds a
- * use by its position or, if the list was changed, by its id.
+ * The tool uses of a reply with their input before decoding. The input in `toolUses` may be decoded, and the list may be a
+ * copy. Finds a use by its position or, if the list was changed, by its id and name.
  */
 export const raw = ({ message, toolUses }: Reply): ReadonlyArray<ToolUse> => {
   const written = uses(message.content)
@@ -94,11 +94,11 @@ export const decodeUse = <A>(
       )
   })
 
-/** The input with exact numbers. The text of a copied reply may be anything. */
+/** The input with exact numbers. Falls back to `input`, because the caller may have changed the `json` of the reply. */
 const parsed = ({ input, json }: ToolUse): Parsed =>
   Option.getOrElse(Option.liftThrowable(parse)(json ?? ""), () => ({ value: input }))
 
-/** The error for an answer with tool uses whose input is no JSON object. */
+/** The error for an answer with tool uses whose input is not a JSON object. */
 export const unreadable = (reply: Reply, toolUses: ReadonlyArray<WrittenUse>): MalformedOutput => {
   const outline = `the input of ${toolUses.map(({ name }) => name).join(", ")} is not a JSON object`
   const issues = toolUses.map(({ name }) => ({ path: [name], message: "the input is not a JSON object" }))

@@ -43,12 +43,12 @@ export type OnChange = (change: { readonly error: ClaudeError; readonly to: Curr
  * Runs the same program on each model in turn, until one answers. Each model replaces the model that a call inside names,
  * and the request is adapted to it: thinking, effort, prefill, tool choice, maximum length, output format. The error type
  * stays the same, because all models may fail. If a fallback model cannot take the request or gives no usable answer, the
- * next one is asked, and the error of the first model stands. The error carries the history of all models.
+ * next one is asked, and the error of an earlier model is reported. The error has the history of all models.
  *
- * Under a deadline (`Timeout.overall`, or the `overall` of an outer policy), each model leaves time for the next ones.
+ * Under a deadline (`Timeout.overall`, or the `overall` of an outer policy), time is reserved for the remaining models.
  */
 export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
-  /** Overrides which errors lead to the next model; `larger`: only models with a known larger window. */
+  /** Overrides which errors lead to the next model; `larger`: only to a model with a larger context window. */
   readonly on?: On<boolean | "larger"> | undefined
   /** Time reserved for each remaining model: 10 seconds by default, or an equal share of the time left if that is less. */
   readonly reserve?: Duration.Input | undefined
@@ -66,7 +66,7 @@ export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
   return (self) => onModels(self, start, change)
 }
 
-/** Asks the models in turn. Once a request was sent, the retry budget pays for each further model as an extra attempt. */
+/** Asks the models in turn. After a failed request, each further model is an extra attempt, charged to the retry budget. */
 const onModels = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
   start: ModelFallback.Chain,
@@ -80,7 +80,7 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
   let isBroke = false
   let model: string = yield* askedModel
   let hop = 0
-  // If the budget refuses the attempt, the previous failure stands.
+  // If the budget refuses the attempt, the attempt fails with the previous failure.
   const refused = Effect.suspend(() => {
     isBroke = true
     return Effect.fail(last as ClaudeError & E)
@@ -123,12 +123,12 @@ export class Notice extends Data.TaggedClass("Notice")<{
   readonly requestId: string | undefined
   /** Whether trying again later may help. */
   readonly retryable: boolean
-  /** How long to wait before the next try, if the error says so: positive and finite. */
+  /** The wait before the next try, if the error has one: positive and finite. */
   readonly retryAfter: Duration.Duration | undefined
   readonly error: Tag
 }> {}
 
-/** Your own text for an error. If it returns `undefined` or a blank text, or throws, the English text is used. */
+/** Returns your own text for an error. If it returns `undefined` or a blank text, or throws, the English text is used. */
 export type Words = (error: ClaudeError) => string | undefined
 
 /**
@@ -153,7 +153,7 @@ export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undef
     )
 }
 
-/** The notice for an error. `now` is in milliseconds since the epoch: a date before it is left out of the text. */
+/** The notice for an error. The text leaves out a date before `now` (in milliseconds since the epoch; default: never). */
 export const toNotice = (
   error: ClaudeError,
   options?: { readonly words?: Words | undefined; readonly now?: number | undefined }
@@ -171,8 +171,8 @@ export const toNotice = (
 
 /**
  * The errors that remain once this library's errors are caught: all of them, or the kinds in `Tags`. An application's own
- * error remains, even if its tag is also a tag of this library. A kind that is in only some of several possible lists
- * remains as well.
+ * error remains, even if its tag is also a tag of this library. If `Tags` is a union of lists, a kind that only some of them
+ * have remains as well.
  */
 export type Left<E, Tags = undefined> = E extends { readonly _tag: infer T extends Certain<Tags> }
   ? Same<E, Tagged<T>> extends true ? never : E
@@ -187,13 +187,13 @@ const noticed = Effect.fnUntraced(function*(error: ClaudeError, words: Words | u
   return toNotice(error, { words, now: yield* Clock.currentTimeMillis })
 })
 
-/** The kinds that are caught for certain: if `Tags` is a union of lists, the kinds that each list has. */
+/** The kinds that are caught for certain: if `Tags` is a union of lists, the kinds that every list has. */
 type Certain<Tags> = Exclude<Tag, Tags extends ReadonlyArray<Tag> ? Exclude<Tag, Listed<Tags>> : never>
 
 /** The kinds that a list has for certain. */
 type Listed<Tags> = Tags extends readonly [infer T, ...infer Rest] ? Single<T> | Listed<Rest> : never
 
-/** `T` if it is a single kind; `never` for a union, because the list has only one kind of the union. */
+/** `T` if it is a single kind; `never` for a union, because only one of its kinds is in the list. */
 type Single<T, All = T> = T extends unknown ? [All] extends [T] ? T : never : never
 
 /** Whether two types are identical. Mutual assignability is too weak: most fields of our errors are optional. */

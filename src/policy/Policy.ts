@@ -1,10 +1,10 @@
 /**
- * The policies of one call, as a record.
+ * The policy of a call, as a record.
  *
- * Order is where hand-composed policies go wrong: an overall limit placed
- * inside a retry is a limit on one attempt. A `Policy` names the parts and
- * fixes the order once, and being plain data it can be shared, printed,
- * overridden with a spread, and compared in the simulator.
+ * Policies composed by hand often have the wrong order: an overall limit inside
+ * a retry limits only one attempt. A `Policy` names the parts and fixes their
+ * order. It is plain data, so it can be shared, printed, overridden with a
+ * spread, and compared in the simulator.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -26,7 +26,7 @@ import { callStream } from "./streamCall.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** A schedule for each kind of error. A kind without one is not retried. A `Schedule` has `pipe`, so it does not match. */
+/** A schedule for each kind of error. A kind without one is not retried. `pipe` excludes a `Schedule`. */
 export type Retries = Retry.ByTag<ClaudeError> & { readonly pipe?: never }
 
 /** The parts of a policy. All are optional. The limits of an attempt have defaults. */
@@ -43,7 +43,7 @@ export interface Policy extends Current.Limits {
   readonly maxRetries?: number | undefined
   /**
    * How often to ask again, without a wait, after a malformed answer, with the malformed answers and their mistakes as
-   * further turns. Default: 0. Only for answers that Claude ended itself (`end_turn`). Comes before `retry`, and does not
+   * further turns. Default: 0. Only for answers that Claude ended itself (`end_turn`). Applies before `retry`, and does not
    * count in `maxRetries`.
    */
   readonly reask?: number | undefined
@@ -68,9 +68,9 @@ export interface Policy extends Current.Limits {
   /** The limit for a stream from its opening to its end, including the time of its reader. Only for `applyStream`. */
   readonly streamOverall?: Duration.Input | undefined
   /**
-   * What to do if an answer breaks off while it is read, within the same retries: `fail` (the default), with the text so
-   * far in the error; `restart`, ask again and emit a `restarted` event (a text stream cannot emit it, and fails); or
-   * `resume`, ask for the rest, emit a `resumed` event, and continue where the text ends.
+   * What to do if an answer breaks off while it is read: `fail` (the default), with the text so far in the error;
+   * `restart`, ask again and emit a `restarted` event (a text stream cannot emit it, and fails); or `resume`, ask for the
+   * rest, emit a `resumed` event, and continue where the text ends. Each new request counts as a retry of the call.
    */
   readonly onBreak?: "fail" | "restart" | "resume" | undefined
   /** Whether requests are validated before they are sent. Default: `true`. */
@@ -84,7 +84,7 @@ export interface Policy extends Current.Limits {
   readonly precheck?: "count" | "estimate" | undefined
 }
 
-/** The error that a policy adds to a call: `DeadlineExceeded`, if its type has an `overall` limit or may have one. */
+/** The error that a policy adds to a call: `DeadlineExceeded`, if the type of the policy allows an `overall` limit. */
 export type Adds<P extends Policy> = Limited<P, "overall">
 
 /** The error that a policy adds to a stream: like `Adds`, and also with a `streamOverall` limit. */
@@ -113,7 +113,7 @@ interface Inner {
 type Within<V, Names> = V extends string | undefined ? V : Refuse.Only<V, Names>
 
 /**
- * A sensible start: `Retry.standard`, at most 8 retries (if half of all attempts fail at random, 1 call in 500 gets no
+ * A sensible default: `Retry.standard`, at most 8 retries (if half of all attempts fail at random, 1 call in 500 gets no
  * answer), and at most five minutes for a call.
  */
 export const standard = { retry: Retry.standard, maxRetries: 8, overall: "5 minutes" } as const satisfies Policy

@@ -3,7 +3,7 @@
  *
  * There is no `retry` function here: Effect has one. This module only makes
  * schedules that understand `ClaudeError`, so everything `Schedule` can do
- * (cap, jitter, log, combine) still applies. All of them keep three rules: the
+ * (cap, jitter, log, combine) still applies. These schedules keep three rules: the
  * server's `retry-after` is the minimum wait; no wait begins that leaves no time
  * for an answer before `Current.Deadline`; a permanent failure is not retried.
  */
@@ -54,10 +54,10 @@ export type ByTag<E extends { readonly _tag: string }> = {
 /**
  * Chooses a schedule by the kind of error, for `Effect.retry`, and for a policy that retries the application's own errors.
  * For all other policies, `retry` takes the record itself. A kind without an entry is not retried, nor is an application
- * error, unless its class follows the record.
+ * error, unless its class is passed after the record.
  *
- * Each entry counts its own retries: two rate limits and one overload take the
- * second step of one schedule and the first step of the other.
+ * Each entry counts its own retries: two rate limits and one overload are two
+ * retries of `RateLimited` and one retry of `Overloaded`.
  *
  * ```ts
  * Retry.byTag({ ...Retry.standard, Busy: Retry.linear({ times: 3 }) }, Busy)
@@ -98,7 +98,7 @@ export const byTag = <
       })
     }
   }))
-  // An input that is no `ClaudeError` has a class in `own`: for other inputs, the schedule has ended.
+  // Here an input that is no `ClaudeError` is an instance of a class in `own`: the schedule ends for all other inputs.
   const joined = Schedule.tap(whileWorthRetrying(schedule), ({ input }) => ClaudeError.is(input) ? Effect.void : join)
   return Plan.note(joined, { kind: "byTag", entries })
 }
@@ -110,7 +110,7 @@ export const byTag = <
 /** 8 retries: if half of all attempts fail at random, 1 call in 500 gets no answer. */
 const patiently = (base: Duration.Input) => backoff({ times: 8, base })
 
-/** Few retries: after such a failure, the same request usually fails in the same way. */
+/** Few retries, for failures that usually happen again when the same request is repeated. */
 const briefly = (times: number) => backoff({ times, base: "1 second" })
 
 /**
@@ -119,7 +119,7 @@ const briefly = (times: number) => backoff({ times, base: "1 second" })
  * `Effect.retry`, use `Retry.byTag(Retry.standard)`.
  *
  * The base waits follow common SDKs and gateways: 2 s for rate limits and overload, which last longer than a fault; 1 s for
- * faults and for time-outs, which have waited already; 3 s for connections, which take longer to recover.
+ * faults and for time-outs, which already took long; 3 s for connections, which take longer to recover.
  */
 export const standard: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = {
   InvalidRequest: never,
@@ -141,9 +141,9 @@ export const standard: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = 
   MalformedOutput: never,
   TimedOut: briefly(3),
   DeadlineExceeded: never,
-  // A call with a deadline waits inside the circuit breaker; only a call without one uses this schedule.
+  // A call with a deadline waits inside the circuit breaker; only a call without a deadline uses this schedule.
   CircuitOpen: backoff({ times: 30, base: "1 second", cap: "5 seconds" }),
-  // Retried only if the error says how long to wait; no request was sent.
+  // Retried only if the error says how long to wait. Many retries are harmless, because no request was sent.
   Saturated: backoff({ times: 30, base: "1 second" })
 }
 

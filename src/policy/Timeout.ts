@@ -1,7 +1,7 @@
 /**
  * Time limits for an attempt and for a whole call.
  *
- * The limits of an attempt travel with the request and are enforced where it is
+ * The limits of an attempt travel with the request and are enforced when it is
  * sent: time in our own queues does not count, and the circuit breaker records a
  * time-out as a failure. The limit of the call covers retries, queues and fallbacks.
  *
@@ -18,7 +18,7 @@ import { lengths, ofAttempt, setting } from "./limits.ts"
 /** Changes an effect and keeps its type. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** Limits each attempt, which fails with `TimedOut` when a limit passes. A limit that is not given keeps its outer value. */
+/** Sets limits for each attempt, which fails with `TimedOut` at a limit. A limit that is not given keeps its outer value. */
 export const limits = (limits: Current.Limits): Inside => {
   Refuse.unknown("Timeout", limits, ofAttempt)
   return setting(lengths("Timeout", limits))
@@ -36,12 +36,12 @@ export const idle = (limit: Duration.Input): Inside => limits({ idle: limit })
 /** Limits the time without content in each attempt; a ping is not content. */
 export const contentIdle = (limit: Duration.Input): Inside => limits({ contentIdle: limit })
 
-/** Limits each attempt as a whole; time that the reader takes does not count. */
+/** Limits each attempt as a whole, without the time that its reader takes. */
 export const attempt = (limit: Duration.Input): Inside => limits({ attempt: limit })
 
 /**
- * Limits attempts, waits and fallbacks together, and fails with `DeadlineExceeded`. Of nested limits, the
- * earliest deadline holds, and is `Current.Deadline` inside. If it has passed already, nothing runs.
+ * Limits attempts, waits and fallbacks together, and fails with `DeadlineExceeded`. Of nested limits, the earliest deadline
+ * applies, and is `Current.Deadline` inside. If this deadline has passed already, the effect fails without a run.
  */
 export const overall = (
   limit: Duration.Input

@@ -1,10 +1,11 @@
 /**
  * Finds invalid requests before they are sent.
  *
- * Every policy validates by default. A malformed request fails with all its issues
- * at once. An issue known only from our catalogue of models is a warning, unless
- * the catalogue came from the API (`Models.refresh`) or the policy is `strict`:
- * an outdated catalogue must not cause an outage.
+ * Every policy validates requests by default. A malformed request fails with all
+ * its issues at once. An issue known only from our catalogue of models is a
+ * warning, because an outdated catalogue must not cause an outage. The request
+ * fails if the catalogue came from the API (`Models.refresh`) or the policy is
+ * `strict`.
  */
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"

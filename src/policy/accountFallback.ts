@@ -17,12 +17,13 @@ export type OnAccount = (change: { readonly error: ClaudeError; readonly to: num
 /**
  * Runs the same program with the `Claude` in context and then with the `Claude` of each layer, until one answers. The
  * model, the limits and the rest of `Current` stay. The error type stays the same, because all accounts may fail. If a
- * further account cannot take the request or gives no usable answer, the next one is asked, and the first error stands. The
- * error carries the history of all accounts. Put a policy inside: around this, it would count all accounts as one attempt.
+ * further account cannot take the request or gives no usable answer, the next one is asked, and the error of an earlier
+ * account is reported. The error has the history of all accounts. Put a policy inside this fallback: a policy around it
+ * counts all accounts as one attempt.
  *
- * A layer is built when its account is asked, and closed when that account is done, so a stream that is read outside needs
- * a layer that stays open. An account whose layer fails to build is skipped with a warning. To build a layer once and keep
- * its guards between calls, build the same layer where you provide the program:
+ * A layer is built when its account is asked, and closed when the program on this account ends, so a stream that is read
+ * outside needs a layer that stays open. An account whose layer fails to build is skipped with a warning. To build a layer
+ * once and keep its guards between calls, build the same layer where you provide the program:
  *
  * ```ts
  * const Accounts = Layer.merge(Main, Layer.provide(Layer.empty, Backup))

@@ -3,7 +3,7 @@ import * as Context from "effect/Context"
 
 /**
  * Provided while a schedule decides about an application error. `Retry.byTag` sets `joins` if it retries the error as one
- * of its application classes; with any other schedule such an error is final. It is a reference so that it reaches
+ * of its application classes; no other schedule can retry an application error. As a context reference, it reaches
  * `Retry.byTag` inside any combination of schedules.
  */
 export const Joins = Context.Reference<{ joins: boolean } | undefined>("resilient-claude/Joins", {

@@ -11,11 +11,10 @@ import { charged } from "./charge.ts"
 import { circuitOpen, OtherModel } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
 
-/** The failure before the first attempt, and when the attempts stop. */
 export interface Bounds<E> {
-  /** The failure before the first attempt, which then waits as the schedule says. */
+  /** The failure before the first attempt, if the attempt waits as the schedule says. */
   readonly after?: E | undefined
-  /** Like `after`, but the first attempt starts without a wait. */
+  /** The failure before the first attempt, if the attempt starts without a wait. */
   readonly follows?: E | undefined
   /** Called after a failure: `true` ends the attempts, even if the schedule would retry. */
   readonly isFinal?: (() => boolean) | undefined
@@ -40,7 +39,7 @@ export const retry = Effect.fnUntraced(function*<A, E, R>(
 
 /** Waits until the next attempt; fails with `error` if there is none. */
 const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): Effect.fn.Return<void, E> {
-  // Another model answers sooner than an open circuit closes.
+  // No wait: another model answers sooner than an open circuit closes.
   if (is(error) && error._tag === "CircuitOpen" && (yield* OtherModel)(error)) return yield* Effect.fail(error)
   const next = yield* RetryState.next(call.retries, error)
   if (next === undefined) return yield* Effect.fail(error)
@@ -55,8 +54,8 @@ const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): E
 })
 
 /**
- * One attempt. The retry budget is charged for it if a request of this call failed before. After an attempt that was
- * stopped before it was sent (and so got its credit back), the next one is not charged: the budget has let that one start.
+ * One attempt. If a request of this call failed before, the attempt is charged to the retry budget. Exception: the attempt
+ * after one that was stopped before it was sent is free, because the budget has already allowed an attempt.
  */
 const attempt = Effect.fnUntraced(function*<A, E, R>(
   call: CallState,
@@ -85,7 +84,7 @@ const attempt = Effect.fnUntraced(function*<A, E, R>(
   )
 })
 
-/** Called if the budget refuses an attempt: fails with the previous failure, possibly from another model. */
+/** Runs if the budget refuses an attempt: fails with the previous failure, which may come from another model. */
 const refused = <E>(call: CallState, failure: E | undefined): Effect.Effect<never, E> =>
   Effect.suspend(() => {
     call.retries.gaveUp = "BudgetSpent"

@@ -50,7 +50,7 @@ const runCall = Effect.fnUntraced(function*<A, E, R>(
     (error): Effect.Effect<never, E | DeadlineExceeded> =>
       is(error) ? Effect.flatMap(call.ending.giveUp(error), Effect.fail) : Effect.fail(error)
   )
-  // An answer that is still being read ends the call later.
+  // If the answer is still being read, the call ends later.
   const isOver = !call.ending.handOver()
   if (isOver) yield* CallState.succeeded(call)
   return value
@@ -68,15 +68,15 @@ const overAllModels = <A, E, R>(
   return overall === undefined ? onModels : Deadline.overall(onModels, overall)
 }
 
-/** Resets the call for the next model: retries and corrections start anew, the history stays. */
+/** Connects the call to the model fallback. Each model has its own retries and corrections; the history stays. */
 const caller = (call: CallState.CallState, broken: ClaudeError | undefined): ModelFallback.Caller => {
-  // A fallback model that cannot resume its own answer is one that does not take the request.
+  // If a fallback model rejects the request to resume its own broken answer, the break is the error to report.
   const isOfFallback = broken !== undefined && call.chain?.model !== undefined
   let first = isOfFallback ? { error: broken, retries: call.retries } : undefined
   return {
     asked: () => call.model,
     onNext: (error, to) => {
-      // An attempt records its own failure, unless the model's share of the time ran out and interrupted it.
+      // An attempt records its own failure, unless it was interrupted because the model's share of the time ran out.
       if (error._tag === "DeadlineExceeded") CallState.recordOnce(call, error)
       first = reported(first, { error, retries: call.retries })
       call.chain = to
@@ -94,7 +94,7 @@ const caller = (call: CallState.CallState, broken: ClaudeError | undefined): Mod
   }
 }
 
-/** Runs the attempts on one model. If another attempt can follow, a stalled one may take a third of the time left. */
+/** Runs the attempts on one model. If another attempt can follow, a stalled attempt may take a third of the time left. */
 const onModel = Effect.fnUntraced(function*<A, E, R>(
   call: CallState.CallState,
   self: Effect.Effect<A, E, R>,
@@ -120,7 +120,7 @@ const reopen = <A, R>(
 ): Effect.Effect<A, ClaudeError, R> =>
   Effect.suspend(() => {
     CallState.record(call, broken)
-    // While the policy still runs, its deadline and its models surround the reader and handle the failure.
+    // While the policy still runs, its deadline and its model fallback also apply to the reader, and handle the failure.
     const opened = call.ending.isHandedOver ? reopenLater(call, broken, open) : retry(call, open, { after: broken })
     return Effect.catch(opened, (error) => {
       const failure = stillBroken(broken, error)

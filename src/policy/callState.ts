@@ -21,7 +21,7 @@ import { type HasOther, OtherModel } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
 import { validate } from "./validateCall.ts"
 
-/** A running call: the part that other modules see, and the part that only its policy uses. */
+/** A running call: the fields that other modules see (those of both supertypes), and the fields that only its policy uses. */
 export interface CallState extends CallContext.Call, Continuation.Finisher {
   readonly policy: Compiled
   readonly claude: Claude["Service"] | undefined
@@ -37,19 +37,19 @@ export interface CallState extends CallContext.Call, Continuation.Finisher {
   silence: number
   history: ReadonlyArray<Tried>
   last: ClaudeError | undefined
-  /** The last failure whose request was sent: each later attempt is extra load. */
+  /** The last failure after a request was sent, if any: each later attempt is then extra load. */
   sent: ClaudeError | undefined
   /** The number of the attempt that failed last. */
   lastAttempt: number
   /** Whether the next attempt is not charged to the retry budget, because the previous one was never sent. */
   isFree: boolean
-  /** The current model and the remaining ones. */
+  /** The current model and the remaining models. */
   chain: Chain | undefined
   /** The retries on the current model. */
   retries: RetryState.RetryState
 }
 
-/** Passed in, because the modules that implement these functions import this one. */
+/** Passed in, because the modules that implement these functions import this module. */
 interface Engine {
   readonly continueAnswer: <A, R>(
     call: CallState,
@@ -155,12 +155,12 @@ export const record = (call: CallState, error: ClaudeError, attempt = call.attem
 
 /** Records the attempt that a deadline interrupted, or the attempts of the calls inside. */
 export const recordCut = (call: CallState, error: ClaudeError): void => {
-  // Without an attempt that it interrupted, the error names no model.
+  // The error of a deadline names a model only if the deadline interrupted an attempt.
   const isOfAttempt = error.model !== undefined && call.interrupted?.attempt === call.attempt
   if (error._tag === "DeadlineExceeded" && (isOfAttempt || error.history !== undefined)) recordOnce(call, error)
 }
 
-/** Sets the last failure without a new entry in the history, which has one already, possibly for another kind of error. */
+/** Sets the last failure. The history needs no new entry: it has one already, possibly for another kind of error. */
 export const markLast = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   call.last = error
   call.lastAttempt = attempt
@@ -210,7 +210,7 @@ const explain = <E extends ClaudeError>(call: CallState, error: E, because: Clau
 
 /**
  * Runs in the context of the caller, even if the answer is read elsewhere: the log is the caller's, and `Current.Call` is
- * the call around this one.
+ * the outer call.
  */
 const outside = <A>({ context }: CallState, self: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.setContext(self, context)

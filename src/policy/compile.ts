@@ -16,15 +16,14 @@ import type { How } from "./validateCall.ts"
 
 /** A checked policy with parsed parts. */
 export interface Compiled {
-  /** The retries on each model. */
+  /** The settings for retries, which apply on each model anew. */
   readonly retries: RetryRules
-  /** Whether `CircuitOpen` is retried, so that a call waits at an open circuit. `undefined` without `retry` and `models`. */
+  /** Whether `CircuitOpen` is retried, so that a call waits at an open circuit. `undefined` if both `retry` and `models` are missing. */
   readonly waitsForCircuit: boolean | undefined
-  /** Whether an attempt that timed out is retried. */
   readonly retriesTimeOuts: boolean
   /** The fallback models, if there are any. */
   readonly chain: Chain | undefined
-  /** What to do about unfinished answers. */
+  /** What to do about truncated, paused and empty answers. */
   readonly unfinished: Rules
   /** Sets the limits of each attempt. */
   readonly withLimits: ReturnType<typeof Limits.setting> | undefined

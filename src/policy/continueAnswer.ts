@@ -10,7 +10,10 @@ import { retry } from "./attempts.ts"
 import * as CallState from "./callState.ts"
 import * as RetryState from "./retryState.ts"
 
-/** Asks for more pieces of an answer, until it is complete or the policy allows no more. `before`: the failure before a piece. */
+/**
+ * Asks for more pieces of an answer, until it is complete or the policy allows no more. `before`: if `error` is the failure
+ * of a further piece, the failure before that piece.
+ */
 export const continueAnswer = <A, R>(
   call: CallState.CallState,
   error: ClaudeError,
@@ -45,17 +48,20 @@ export const continueAnswer = <A, R>(
   )
 }
 
-/** The failure to report after a piece failed: if the request for it is refused, the question itself was not. */
+/**
+ * The failure to report after a piece failed. If the request for the piece was invalid or too large, this is the failure
+ * before the piece, because the question itself was valid.
+ */
 const stillUnfinished = (before: ClaudeError, error: ClaudeError): ClaudeError =>
   error._tag === "InvalidRequest" || error._tag === "RequestTooLarge"
     ? History.copy(before, { detail: `the answer could not be continued: ${error.message}` })
     : error
 
-/** How to ask for the next piece; a sentence why, if that is impossible; `undefined` if the policy wants no next piece. */
+/** How to ask for the next piece; the reason, as text, if that is impossible; `undefined` if no next piece is wanted. */
 const nextOf = ({ policy, retries }: CallState.CallState, stopped: Continuation.Stopped | undefined) =>
   stopped && retries.gaveUp !== "BudgetSpent" ? Continuation.next(stopped, policy.unfinished) : undefined
 
-/** Settles the current attempt with the budget as failed, before the rest is requested. */
+/** Reports the current attempt to the retry budget as failed, before the rest is requested. */
 const settleAsFailed = (error: ClaudeError): Effect.Effect<void> =>
   Effect.flatMap(
     Paid,

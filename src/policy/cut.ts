@@ -1,4 +1,4 @@
-/** What is known when a deadline is reached. */
+/** Completes the error of a deadline with facts about the interrupted attempt and calls. */
 import type { PolicyCall } from "../answer/continuation.ts"
 import type { Ending } from "../answer/ending.ts"
 import type { Cut } from "../callContext.ts"
@@ -13,8 +13,8 @@ export const make = (outer: Cut | undefined): Cut => ({
 })
 
 /**
- * Adds to the error of a deadline what the interrupted attempt knew, and the history of the calls inside. `own`: the ending
- * of the call that the deadline belongs to, which adds its own history when it ends.
+ * Adds the facts about the interrupted attempt (`about`) and the history of the calls inside to the error of a deadline.
+ * `own`: the ending of the call that has this deadline; the call adds its own history when it ends.
  */
 export const tell = (
   { call, interrupted }: Cut,

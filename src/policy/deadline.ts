@@ -10,7 +10,7 @@ import * as Current from "../Current.ts"
 import { within } from "../within.ts"
 import * as Cut from "./cut.ts"
 
-/** Runs `self` until `deadline`, in milliseconds since the epoch, and then fails. `self` sees it as `Current.Deadline`. */
+/** Fails at `deadline` (in milliseconds since the epoch), which is `Current.Deadline` inside `self`. */
 export const until = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   deadline: number,

@@ -5,7 +5,7 @@ import * as Refuse from "../options.ts"
 import { isPermanent } from "../permanence.ts"
 
 /**
- * The kind of error that decides about fallbacks. An answer that broke off permanently counts as the error that broke it,
+ * The kind of error that decides about fallbacks. An answer that broke off permanently counts as the error that caused it,
  * such as an `InvalidRequest`; any other break counts as a `PartialAnswer`, which another model may complete.
  */
 export const decisive = (error: ClaudeError): Tag => isPermanent(error) ? kindOf(error) : error._tag
@@ -17,9 +17,9 @@ export interface Decision {
    * a fallback model, which may refuse a request that the other models accept.
    */
   readonly otherModel: boolean | "larger" | "substitute"
-  /** Whether to ask another account, which has its own limits, credit and permissions; `substitute`: as for models. */
+  /** Whether to ask another account, with its own limits and credit; `substitute`: only if the error is from a further account. */
   readonly otherAccount: boolean | "substitute"
-  /** Whether to give the last good answer to the same question: not if the question itself caused the error. */
+  /** Whether to give the last good answer to the same question. Not after an error that the question itself caused. */
   readonly lastGood: boolean
   /** Whether the notice asks the user to try again later. */
   readonly retryable: boolean
@@ -27,7 +27,7 @@ export interface Decision {
   readonly sent: boolean
 }
 
-/** The defaults. A new kind of error needs a row here. */
+/** The default decisions. A new kind of error needs a row here. */
 export const decisions: Table<Decision> = {
   InvalidRequest: {
     otherModel: "substitute",
@@ -75,28 +75,28 @@ interface Failed {
   readonly error: ClaudeError
 }
 
-/** The failure to report if no model or account answers: the last one that stands, or else the first. */
+/** The failure to report if no model or account answers: the last one that counts (`stands`), or else the first one. */
 export const reported = <F extends Failed>(before: F | undefined, last: F): F =>
   before === undefined || stands(last.error) ? last : before
 
 /**
- * Whether an error of a fallback model or account counts as the error of the call: it says that the service has a problem,
- * or has a part of the answer. Any other error is about the fallback itself, which cannot take or answer the request.
+ * Whether an error of a fallback model or account counts as the error of the call, because it says that the service has a
+ * problem, or has a part of the answer. Any other error only says that this model or account cannot answer the request.
  */
 const stands = (error: ClaudeError): boolean =>
   error._tag === "Truncated" || decisions[error._tag].retryable && !isPermanent(error) && !unusable.has(error._tag)
 
-/** A model that gave no usable answer says nothing about the others. */
+/** The errors of an unusable answer. They say nothing about the service. */
 const unusable: ReadonlySet<Tag> = new Set(["EmptyAnswer", "MalformedOutput"])
 
-/** One column of the table. */
+/** The default decisions of one column. */
 export const usual = <Column extends keyof Decision>(column: Column): Table<Decision[Column]> =>
   Record.map(decisions, (decision) => decision[column])
 
 /** A caller's decisions for some kinds of error; `undefined` keeps the default. */
 export type On<D> = { readonly [T in Tag]?: D | undefined }
 
-/** One column, overridden by the caller's decisions in `on`. */
+/** The decisions of one column: the caller's in `on`, or else the default ones. */
 export const decided = <Column extends keyof Decision>(
   where: string,
   column: Column,

@@ -22,11 +22,11 @@ export const describe = (policy: Policy): string => {
   const compiled = compile(policy)
   const { onBreak, overall, streamOverall, unfinished, validate } = compiled
   return [
-    row("validate", validate === undefined ? "no" : validation(validate)),
+    row("validate", validate === undefined ? "off" : validation(validate)),
     row("overall", overall === undefined ? "no limit" : `at most ${Refuse.show(overall)} for everything below`),
     ...streamOverall === undefined
       ? []
-      : [row("", `a stream at most ${Refuse.show(streamOverall)}, until it is read`)],
+      : [row("", `a stream at most ${Refuse.show(streamOverall)}, including the time of its reader`)],
     ...chain(policy, compiled),
     ...retries(policy, compiled.retries),
     row("attempt", limits(policy, compiled)),
@@ -44,8 +44,8 @@ export const describe = (policy: Policy): string => {
 
 const validation = ({ count, strict }: How): string =>
   [
-    "a wrong shape fails",
-    `a mismatch with the model catalogue ${strict ? "fails" : "warns"}`,
+    "a malformed request fails",
+    `what the model does not support ${strict ? "fails" : "logs a warning"}`,
     `the tokens of the prompt are ${count ? "counted" : "estimated"}`
   ].join(", ")
 
@@ -81,7 +81,7 @@ const limits = (
   { attempt, connect, contentIdle, firstToken, idle, models = [] }: Policy,
   { chain, overall = Infinity, retriesTimeOuts }: Compiled
 ): string => {
-  // If another attempt can follow, a stalled one may take a third of the time that the model has.
+  // If another attempt can follow, a stalled attempt may take a third of the time that the model has.
   const canFollow = models.length > 0 || retriesTimeOuts
   const share = chain === undefined ? overall : Math.min(overall, shareOf(chain, overall, 0))
   const third = canFollow ? share / 3 : Infinity
@@ -135,7 +135,7 @@ const entriesOf = (schedule: Plan.AnySchedule) => {
 /** How often a kind of error is retried, and the range of each of the first waits. */
 const waits = (schedule: Plan.AnySchedule, tag: string, maxRetries = Infinity): string => {
   const plan = Plan.of(schedule)
-  if (plan === undefined) return "custom"
+  if (plan === undefined) return "by a custom schedule"
   if (plan.kind === "byTag") {
     const entry = plan.entries.get(tag)
     return entry === undefined ? never : waits(entry, tag, maxRetries)
@@ -177,7 +177,7 @@ const sample = (tag: string): ClaudeError | undefined => {
   const member = AnyError.members.find(({ identifier }) => identifier === tag)
   if (member === undefined) return undefined
   const make = (hint: object) =>
-    // Safe cast: no kind requires other fields.
+    // Safe cast: no kind of error requires further fields.
     new (member as new(fields: object) => ClaudeError)({ scope: "idle", ...hint })
   const error = make({})
   return isPermanent(error) ? make({ retryAfter: Duration.zero }) : error

@@ -44,22 +44,22 @@ export interface LastGood<A, I, RD = never, RE = never> {
   readonly key: string
   /** The schema of the answer, which is stored as JSON. */
   readonly schema: Schema.ConstraintCodec<A, I, RD, RE>
-  /** The maximum age of an answer that is given again. */
+  /** The maximum age of a remembered answer. */
   readonly maxAge: Duration.Input
   /** Overrides which errors are answered with the remembered answer. */
   readonly on?: On<boolean> | undefined
 }
 
 /**
- * Remembers each success, and when a later run fails, answers with it as a `Stale`, which says how old it is. The error
- * type stays the same: without a remembered answer, the run fails as before. Answers are found by `key` and the
- * `Current.Tenant` around this effect, so provide the tenant outside.
+ * Remembers each success. When a later run fails, answers with the remembered value as a `Stale`, which has its age. The
+ * error type stays the same: without a remembered answer, the run fails with its own error. Answers are found by `key` and
+ * the `Current.Tenant` around this effect, so provide the tenant outside.
  *
- * Put it around the policy, the models and the accounts, and inside any code that transforms the answer. The value of a
- * fallback inside is remembered like an answer. A value that the schema cannot encode is not remembered, and logs a
+ * Put `lastGood` around the policy, the models and the accounts, and inside any code that transforms the answer. The value
+ * of a fallback inside is remembered like an answer. A value that the schema cannot encode is not remembered, and logs a
  * warning.
  *
- * Answers are kept in `Fallback.Store`, or else in the memory of the `Claude` in context; without both, no answer is
+ * Answers are stored in `Fallback.Store`, or else in the memory of the `Claude` in context; without both, no answer is
  * remembered. A store that fails or hangs logs a warning. It never delays an answer, and delays an error by at most a
  * second.
  */
@@ -94,7 +94,7 @@ interface Place<A, RD, RE> {
   readonly on: Table<boolean>
 }
 
-/** Where an answer is kept. The key includes the tenant. */
+/** Where an answer is stored. The key includes the tenant. */
 interface Entry {
   readonly store: Store
   readonly key: string
@@ -118,7 +118,7 @@ const toPlace = <A, I, RD, RE>({ key, maxAge, on, schema }: LastGood<A, I, RD, R
   return { key, codec, maxAge: longest, on: decided(where, "lastGood", on) }
 }
 
-/** Stores an answer in its own fiber, so that a slow store does not delay the caller. A memory store has it immediately. */
+/** Stores an answer in its own fiber, so that a slow store does not delay the caller. A memory store has the answer at once. */
 const remember = <A, RD, RE>(
   { codec, maxAge }: Place<A, RD, RE>,
   { key, store }: Entry,

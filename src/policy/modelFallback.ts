@@ -38,7 +38,7 @@ export interface Chain {
   readonly reserve: number
 }
 
-/** Throws a `RangeError` unless `models` is a list of distinct names. */
+/** Throws a `RangeError` unless `models` is a list of distinct names that are not blank. */
 export const check = (where: string, models: unknown): void => {
   if (!Array.isArray(models)) return Refuse.refuse(`${where} is ${String(models)}: it must be a list of models`)
   if (!models.every((model) => isString(model) && model.trim() !== "")) {
@@ -54,7 +54,7 @@ export const check = (where: string, models: unknown): void => {
 /** The default time reserved for each remaining model, in milliseconds: enough for a short answer. */
 export const defaultReserve = 10_000
 
-/** The call that falls back. */
+/** The call that uses the fallback. */
 export interface Caller {
   /** Runs before another model is asked. */
   readonly onNext: (error: ClaudeError, to: To) => Effect.Effect<void>
@@ -127,7 +127,7 @@ export const next = (
   if (helps === "substitute" && !isSubstitute) return undefined
   if (helps !== "larger") return helps ? nextIn(others, others.models[0]) : undefined
   const window = (id: string | undefined) => (models.get(id ?? "") ?? models.get(undated(id ?? "")))?.contextWindow
-  // If the prompt may fit the first model, it may also fit a model with an unknown window.
+  // After an error of a fallback model, the prompt may still fit a window like the first model's, so try unknown windows.
   const [smallest, unknown] = isSubstitute ? [0, Infinity] : [Infinity, 0]
   const exceeded = window(asked) ?? smallest
   const larger = others.models.filter((model) => (window(model) ?? unknown) > exceeded)
@@ -158,7 +158,7 @@ const nextIn = (chain: Chain, model: Current.ModelId | undefined): To | undefine
 const without = <Models extends ReadonlyArray<string> | undefined>(models: Models, model: string | undefined) =>
   models?.filter((other) => other !== model) as Models
 
-/** If a model rejects the thinking blocks of another model, asks that model once more without them. */
+/** If a model rejects the thinking blocks of another model, runs `self` once more without these blocks. */
 const withoutRefusedThinking = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.catch(self, (error) =>
     is(error) && isSignatureError(error)

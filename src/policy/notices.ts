@@ -53,7 +53,7 @@ export const sentences = (error: ClaudeError, now: number): string => {
   ].filter((sentence) => sentence !== undefined).join(" ")
 }
 
-/** How long the error says to wait, if that is positive and finite: errors do not check their fields. */
+/** The wait that the error asks for, if it is positive and finite. Checked here, because errors do not check their fields. */
 export const hint = (error: ClaudeError): Duration.Duration | undefined => {
   const hint: unknown = retryAfter(error)
   return Duration.isDuration(hint) && Duration.isPositive(hint) && Duration.isFinite(hint) ? hint : undefined
@@ -70,7 +70,7 @@ export const quotable = ({ requestId }: { readonly requestId?: unknown }): strin
 /** Units of time: the largest amount shown in each, and its length in seconds. Longer waits are not shown. */
 const units = [["second", 59, 1], ["minute", 59, 60], ["hour", 47, 3600], ["day", 400, 86_400]] as const
 
-/** For a permanent failure of a kind that is usually temporary, such as an expired certificate: its text gives no advice. */
+/** For a permanent failure of a kind that is usually temporary, such as an expired certificate: the text of the kind has no advice. */
 const inVain = "Trying again will not help for now."
 
 /** When to try again, rounded up to whole units. */
@@ -85,7 +85,7 @@ const again = (hint: Duration.Duration | undefined): string => {
   return "Please try again in a moment."
 }
 
-/** The day from which on there is credit again, if it is a valid ISO date in the future (30 February is not valid). */
+/** A sentence with the day when credit is available again, if `regainsAt` is a real ISO date in the future. */
 const available = (regainsAt: unknown, now: number): string | undefined => {
   const [text = "", written = ""] = /^(\d{4}-\d\d-\d\d)(?:$|T.*)/.exec(isString(regainsAt) ? regainsAt : "") ?? []
   const [moment, day] = [DateTime.make(text), DateTime.make(written)]

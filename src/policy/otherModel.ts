@@ -9,5 +9,5 @@ export const noOther: HasOther = () => false
 
 export const OtherModel = Context.Reference<HasOther>("resilient-claude/OtherModel", { defaultValue: () => noOther })
 
-/** Example errors, to ask `OtherModel` about before such a failure happens. */
+/** Example errors, to ask `OtherModel` about a failure before it happens. */
 export const [circuitOpen, timedOut] = [new CircuitOpen({}), new TimedOut({ scope: "firstToken" })]

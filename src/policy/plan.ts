@@ -1,8 +1,8 @@
 /**
  * Plans of schedules, to inspect a schedule without running it.
  *
- * A `Schedule` is opaque, so the ones made by `Retry` carry a plan under a symbol. A schedule without a plan is a custom
- * one or a combination: it counts as a schedule that may retry every error.
+ * A `Schedule` is opaque, so the schedules of `Retry` carry a plan under a symbol. A schedule without a plan is custom or
+ * combined, and is treated as if it may retry every error.
  */
 import * as Schedule from "effect/Schedule"
 import * as Refuse from "../options.ts"

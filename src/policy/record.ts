@@ -1,4 +1,4 @@
-/** The checks of a policy. */
+/** Checks a policy. */
 import { isObject } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
@@ -79,7 +79,7 @@ const checkRetry = ({ maxRetries, reask, retry }: Policy): void => {
     Refuse.refuse(
       `Policy: retry is ${
         shown(retry)
-      }: it must be a Schedule, or a record of them by kind of error, like Retry.standard`
+      }: it must be a Schedule, or an object with a Schedule for each kind of error, like Retry.standard`
     )
   }
   const plan = Schedule.isSchedule(retry) ? Plan.of(retry) : undefined

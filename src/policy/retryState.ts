@@ -115,11 +115,11 @@ const isCountSpent = Effect.fnUntraced(function*({ made, rules: { maxRetries } }
   return made >= (hasOther(error) ? Math.min(mostBeforeAnother, maxRetries) : maxRetries)
 })
 
-/** Whether other kinds of failure have used up the retries that one schedule gives to all kinds. `Retry.byTag` gives none. */
+/** Whether other kinds of failure have used up retries that all kinds share. With `Retry.byTag`, each kind has its own. */
 const isSharedSpent = ({ retried, rules: { schedule } }: RetryState): boolean =>
   retried.size > 0 && schedule !== undefined && Plan.of(schedule)?.kind !== "byTag"
 
-/** Whether the schedule would retry this failure if retries were left. A custom schedule is asked, as for a first failure. */
+/** Whether the schedule would retry this failure if retries were left. A custom schedule decides as for a first failure. */
 const wouldRetry = Effect.fnUntraced(function*({ rules: { schedule } }: RetryState, now: number, error: ClaudeError) {
   if (schedule === undefined || isPermanent(error)) return false
   if (Plan.of(schedule) !== undefined) return Plan.takes(schedule, error._tag)

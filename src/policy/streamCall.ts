@@ -64,8 +64,8 @@ const once = <A, E, R>(policy: Compiled, self: Stream.Stream<A, E, R>) => {
 }
 
 /**
- * Ends a stream after `length` milliseconds: that time is `Current.Deadline` inside. The resources of the stream are then
- * released even if its reader is busy.
+ * Ends a stream after `length` milliseconds: that time is `Current.Deadline` inside. At that time, the resources of the
+ * stream are released, even if its reader is busy.
  */
 const within = <A, E, R>(
   self: Stream.Stream<A, E, R>,

@@ -26,7 +26,7 @@ export interface Place {
   readonly isUncounted: (params: Params) => boolean
 }
 
-/** The effect to run before a request is sent: it fails or logs. `undefined`, the usual case, if there is no issue. */
+/** The effect to run before a request is sent: it fails or logs. `undefined`, the usual case, if there is nothing to do. */
 export const validate = (params: Params, how: How, place: Place): Effect.Effect<void, ClaudeError> | undefined => {
   const { models } = Runtime.of(place.asked).catalogue
   const { errors, warnings } = inspect(params, models, how.strict)
@@ -64,7 +64,7 @@ const found = (
 /** How many issues the message of an error shows; its `issues` has all of them. */
 const mostShown = 10
 
-/** Counts the prompt, and fails if it does not fit. If the count fails, logs a warning and lets the request be sent. */
+/** Counts the prompt, and fails if it is too long for the model. If the count fails, logs a warning and lets the request be sent. */
 const count = (params: Params, model: Model | undefined, place: Place): Effect.Effect<void, ClaudeError> => {
   const window = model?.contextWindow
   if (window === undefined) return Effect.void

@@ -56,7 +56,7 @@ const levels = ["low", "medium", "high", "xhigh", "max"] as const
 export const effort = (params: Params, { capabilities }: Model): Adapted | undefined => {
   const asked = params.output_config?.effort
   if (!isString(asked) || capabilities.effort === undefined) return undefined
-  // Without thinking, levels above high may be refused.
+  // Without thinking, the API may refuse levels above high.
   const known = off.has(params.thinking?.type)
     ? capabilities.effort.filter((level) => level !== "xhigh" && level !== "max")
     : capabilities.effort
@@ -68,7 +68,8 @@ export const effort = (params: Params, { capabilities }: Model): Adapted | undef
 }
 
 /**
- * Keeps a budget below `max_tokens` if it was below before. With tools, a budget may exceed `max_tokens`: it is kept.
+ * Lowers a thinking budget below the new `max_tokens` if it was below the original one. A budget that exceeded the
+ * original `max_tokens` is unchanged, because the API allows this with tools.
  */
 export const budget = (params: Params, _: Model, original: Params): Adapted | undefined => {
   const { max_tokens, thinking } = params

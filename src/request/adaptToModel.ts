@@ -29,7 +29,7 @@ const forcedTools = (params: Params, { capabilities }: Model): Adapted | undefin
   return changed({ ...params, tool_choice: { type: "auto", ...alone } }, `tool_choice ${choice.type} → auto`)
 }
 
-/** Whether the model refuses a forced tool; many do while they think. */
+/** Whether the model refuses a forced tool: many models refuse it while they think. */
 const isFree = (thinking: Params["thinking"], { forcedTools, thinking: known = [] }: Capabilities): boolean =>
   forcedTools === false || thinking?.type === "enabled" ||
   forcedTools !== true && known.includes("adaptive") && (thinking?.type === "adaptive" || !known.includes("disabled"))
@@ -38,7 +38,10 @@ const format = (params: Params, { capabilities }: Model): Adapted | undefined =>
   if (capabilities.structuredOutputs !== false || !hasFormat({ ...params })) return undefined
   const { format, ...rest } = params.output_config ?? {}
   const asked = withConfig(params, rest)
-  return changed(isObject(format?.schema) ? instruct(asked, inSchema(format.schema)) : asked, "format → words")
+  return changed(
+    isObject(format?.schema) ? instruct(asked, inSchema(format.schema)) : asked,
+    "format → instruction in the prompt"
+  )
 }
 
 const strictTools = (params: Params, { capabilities }: Model): Adapted | undefined => {
@@ -50,7 +53,7 @@ const strictTools = (params: Params, { capabilities }: Model): Adapted | undefin
   })
   return tools.every((tool, i) => tool === params.tools?.[i])
     ? undefined
-    : changed({ ...params, tools }, "strict tools → tools")
+    : changed({ ...params, tools }, "strict tools → tools without strict")
 }
 
 /** Replaces a prefill: asks for the continuation of the last assistant message. */

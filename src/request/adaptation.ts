@@ -2,7 +2,7 @@
 import type { Params } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 
-/** The adapted request and a list of the changes, which is empty if it is the original object. */
+/** The adapted request, and the changes to it. Without changes, `params` is the original object. */
 export interface Adapted {
   readonly params: Params
   readonly changes: ReadonlyArray<string>

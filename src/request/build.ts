@@ -26,7 +26,7 @@ const defaultMaxTokens = 4096
 /** A change to the parameters, which may depend on the capabilities of the model. */
 export type Amend = (params: Params, model: Model | undefined) => Params
 
-/** Removes the thinking of earlier turns. Set after a model refused the thinking of another model. */
+/** Whether to remove the thinking of earlier turns. Set after a model refused the thinking of another model. */
 export const WithoutThinking = Context.Reference<boolean>("resilient-claude/WithoutThinking", {
   defaultValue: () => false
 })
@@ -69,7 +69,9 @@ export const toRequest = Effect.fnUntraced(function*(
   const request = mended.changes.length === 0 ? asking : { ...asking, params: mended.params }
   if (call !== undefined) call.model = given.model
   if (mended.changes.length > 0) {
-    const because = `the request was mended, because the API refuses it: ${mended.changes.join(", ")}`
+    const because = `the request was corrected before it was sent, because the API refuses it: ${
+      mended.changes.join(", ")
+    }`
     yield* warn(asked, given.model, "Mended", because)
   }
   yield* check(request.params, changes, call, rest !== undefined, asked)

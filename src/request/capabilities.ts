@@ -39,7 +39,7 @@ const thinking = ({ thinking }: Given, { capabilities, id }: Model): Issues => {
 
 const maxOutput = ({ max_tokens }: Given, { id, maxOutput }: Model): Issues =>
   isNumber(max_tokens) && maxOutput !== undefined && max_tokens > maxOutput
-    ? issue(["max_tokens"], `max_tokens is ${max_tokens}: ${id} writes at most ${maxOutput}`)
+    ? issue(["max_tokens"], `max_tokens is ${max_tokens}: ${id} writes at most ${maxOutput}, so lower it`)
     : none
 
 const prefill = ({ messages }: Given, { capabilities, id }: Model): Issues =>
@@ -165,7 +165,7 @@ export const boundsRules: ReadonlyArray<Rule<[Model]>> = [
   { name: "PDFs", source: "Models API: capabilities.pdf_input", check: pdfs }
 ]
 
-/** What a request asks for that its model does not support, or that the catalogue does not have its model. */
+/** The issues of a request whose model is not in the catalogue, or does not support all that the request asks for. */
 export const bounds = (params: Params, model: Model | undefined): ReadonlyArray<Issue> => {
   const given: unknown = params
   if (!isObject(given)) return none

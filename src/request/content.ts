@@ -1,7 +1,7 @@
 /**
- * Measures the parts of a request that cost input tokens: characters of text, images, and parts whose tokens the client
- * cannot count. If the request uses the prompt cache, also measures each prefix up to the end of a block and names it
- * by a hash, because the API caches by prefix.
+ * Measures the parts of a request that cost input tokens: characters of text, images, and parts whose tokens the
+ * client cannot count. If the request uses the prompt cache, also measures each prefix up to the end of a block and
+ * names it by a hash, because the API caches by prefix.
  */
 import { isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -32,10 +32,13 @@ export interface Prefix extends Amounts {
   readonly name: number
 }
 
-/** Five minutes from the last use, or an hour. Source: platform.claude.com/docs/en/build-with-claude/prompt-caching. */
+/**
+ * In milliseconds: five minutes from the last use, or an hour. Source:
+ * platform.claude.com/docs/en/build-with-claude/prompt-caching.
+ */
 const [usualTtl, longTtl] = [300_000, 3_600_000]
 
-/** Bounds the recursion. */
+/** Bounds the recursion; deeper text is not counted. */
 const maxDepth = 20
 
 export const of = (params: Params): Content => {
@@ -82,7 +85,7 @@ const prefixesOf = (params: Params, serverTools: number) => {
   }
 }
 
-/** A block as JSON. A block that cannot be written is an empty text here, because sending it reports that. */
+/** A block as JSON; empty if it cannot be written as JSON, because sending the request reports that. */
 const written = (block: unknown): string =>
   Result.getOrElse(Result.try(() => JSON.stringify(block, unmarked) ?? ""), () => "")
 
@@ -100,7 +103,7 @@ const hash = (text: string, before: number): number => {
   return (a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)
 }
 
-/** Sums amounts over blocks. */
+/** Sums the amounts of all blocks of a request. */
 class Counter {
   characters = 0
   images = 0
@@ -152,8 +155,8 @@ const opaque = /^(container_upload|web_search_tool_result|web_fetch_tool_result|
 const sources: ReadonlySet<unknown> = new Set(["file", "url", "base64"])
 
 /**
- * Whether the API runs this tool. The caller's tools have no `type` or `custom`; tools that the API
- * defines but the client runs do not count.
+ * Whether the API runs this tool. The caller runs tools without a `type` or of type `custom`, and some tools that the
+ * API defines.
  */
 const isServerTool = (tool: unknown): boolean => isObject(tool) && isString(tool.type) && serverTools.test(tool.type)
 

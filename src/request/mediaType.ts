@@ -1,7 +1,7 @@
-/** Reads base64 data as it was meant, and its media type from its first bytes. */
+/** Normalizes base64 data, and reads its media type from its first bytes. */
 import * as Result from "effect/Result"
 
-/** The base64 of a data URL, in the usual alphabet and without line breaks; the same text if it is that already. */
+/** Converts a data URL, URL-safe base64 or base64 with whitespace to plain base64. Plain base64 is unchanged. */
 export const plainBase64 = (text: string): string => {
   const data = text.replace(dataUrl, "")
   // `includes` first, because a regular expression is slow on megabytes.
@@ -20,23 +20,23 @@ const signatures: ReadonlyArray<readonly [type: string, start: RegExp]> = [
   ["image/gif", /^GIF8[79]a/],
   ["image/webp", /^RIFF.{4}WEBP/s],
   ["application/pdf", /^%PDF-/],
-  // The API takes none of these.
+  // The API refuses the types below.
   ["image/heic", /^.{4}ftyp(hei[cx]|mif1)/s],
   ["image/avif", /^.{4}ftypavif/s],
   ["image/tiff", /^(II\*|MM.\*)/s],
   ["image/bmp", /^BM/]
 ]
 
-/** The types of images that the API takes. Source: SDK 1.12 types, Base64ImageSource. */
+/** The types of images that the API accepts. Source: SDK 1.12 types, Base64ImageSource. */
 export const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"] as const
 
-/** The media type of an image that the API takes; undefined for other bytes. */
+/** The media type of base64 data; undefined if it is no image of a type that the API accepts. */
 export const imageTypeOf = (data: string): (typeof imageTypes)[number] | undefined => {
   const seen = typeOf(data)
   return imageTypes.find((type) => type === seen)
 }
 
-/** The media type that the first bytes of base64 data say; undefined if they are none of a known format. */
+/** The media type of base64 data according to its first bytes; undefined for an unknown format. */
 export const typeOf = (data: string): string | undefined => {
   const bytes = Result.getOrElse(Result.try(() => atob(data.slice(0, 24))), () => "")
   return signatures.find(([, start]) => start.test(bytes))?.[0]

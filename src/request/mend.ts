@@ -1,5 +1,5 @@
 /**
- * Mends requests that the API refuses, where nothing of them is lost.
+ * Mends requests that the API refuses, where the mended request means the same.
  *
  * Each change is logged, without any text of the prompt. A request that needs no change stays the same object.
  */
@@ -29,7 +29,7 @@ interface Mending {
 // Text
 // -----------------------------------------------------------------------------
 
-/** Bounds the recursion. */
+/** Bounds the recursion; deeper text is not checked. */
 const maxDepth = 100
 
 /** Whether all texts and names in a value are free of lone surrogates. */
@@ -47,7 +47,9 @@ export const isWellFormed = (value: unknown): boolean => {
   return visit(value, 0)
 }
 
-/** `JSON.stringify` writes only a lone surrogate as an escape of this form. Matches the other escapes to skip them. */
+/**
+ * Escapes of JSON: `JSON.stringify` writes only lone surrogates as `\ud800` to `\udfff`. Matches others to skip them.
+ */
 const escapes = /\\(?:ud[89a-f][0-9a-f]{2}|.)/g
 
 const surrogates = (params: Params): Adapted | undefined => {
@@ -126,7 +128,9 @@ const mendedData = (data: string, note: Note): string => {
 // Tool results
 // -----------------------------------------------------------------------------
 
-/** Moves the tool results of each turn of the user to its beginning. The API merges the messages of a turn. */
+/**
+ * Moves the tool results of each user turn to its beginning. The API merges consecutive user messages into one turn.
+ */
 const resultsFirst = (params: Params): Adapted | undefined => {
   const turns = turnsOf(params.messages)
   const ordered = turns.map(turnOf)
@@ -135,7 +139,7 @@ const resultsFirst = (params: Params): Adapted | undefined => {
     : changed({ ...params, messages: ordered.flat() }, "tool results → before other content")
 }
 
-/** The messages, with those of one turn of the user together. `Arr.groupWith` would copy all later messages for each. */
+/** Groups consecutive user messages. `Arr.groupWith` would copy all later messages for each group. */
 const turnsOf = (messages: ReadonlyArray<MessageParam>): ReadonlyArray<Arr.NonEmptyReadonlyArray<MessageParam>> => {
   const turns: Array<Arr.NonEmptyArray<MessageParam>> = []
   for (const message of messages) {
@@ -191,7 +195,7 @@ export const mendings: ReadonlyArray<Mending> = [
   }
 ]
 
-/** Mends a request. A request of an invalid shape is left to the validation. */
+/** Mends a request. A request of an invalid shape is unchanged, because the validation reports it. */
 export const mend = (params: Params): Adapted => {
   let mended = params
   const changes: Array<string> = []

@@ -24,11 +24,11 @@ export class Prefixes {
     return undefined
   }
 
-  /** Learns from the usage of an answer whether its marked prefix is in the cache now. */
+  /** Learns from the usage of an answer whether the marked prefix of its request is in the cache now. */
   learn({ cached, keptFor }: Content, usage: Usage, now: number): void {
     if (cached === undefined) return
     const tokens = (usage.cache_read_input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0)
-    // Insert at the end: the first entry is the oldest.
+    // Delete before inserting, so that the entry moves to the end and the first entry is the oldest.
     this.known.delete(cached.name)
     if (tokens === 0) return
     this.known.set(cached.name, { until: now + keptFor, tokens })

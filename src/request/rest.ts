@@ -12,7 +12,7 @@ import type { Model } from "../models/catalogue.ts"
 
 /** The state of an unfinished answer, and how often its rest was requested. */
 export interface Rest {
-  /** The answer so far, to be continued. */
+  /** The answer so far; undefined if there is none to continue. */
   readonly before: Reply | undefined
   readonly maxTokens: number | undefined
   readonly nudged: boolean
@@ -23,7 +23,7 @@ export interface Rest {
 /** The state before the first request. */
 export const nothing: Rest = { before: undefined, maxTokens: undefined, nudged: false, continued: 0, resumed: 0 }
 
-/** Turns the request for the whole answer into one for the rest. */
+/** Turns the request for the whole answer into a request for its rest. */
 export const restOf = (whole: Request, rest: Rest, model: Model | undefined): Request => {
   const { params } = whole
   const { before, maxTokens, nudged } = rest

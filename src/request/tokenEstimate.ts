@@ -9,7 +9,7 @@ export interface Estimate {
   readonly output: number
 }
 
-/** Higher than for English text (about 1/4), so that the first estimates err on the large side. */
+/** Higher than for English text (about 1/4), so that the first estimates are rather too high than too low. */
 const firstTokensPerCharacter = 1 / 3
 
 /** Lower than in any real text, for a lower bound. */
@@ -42,7 +42,7 @@ const weight = 0.1
  */
 const weightOfParts = 0.3
 
-/** The factor on the mean output, because answers differ much in length. */
+/** An estimate is the mean output times this factor, because answers differ much in length. */
 const spread = 2
 
 /** The lowest possible number of tokens in a text of this many characters. */
@@ -67,7 +67,7 @@ export class Estimator {
     return {
       content,
       input: this.input(content),
-      // The API refuses an invalid `max_tokens`.
+      // An invalid `max_tokens` does not limit the estimate: the API refuses the request.
       output: Math.min(params.max_tokens > 0 ? params.max_tokens : Infinity, Math.ceil(this.output * spread))
     }
   }
@@ -82,7 +82,7 @@ export class Estimator {
     )
   }
 
-  /** Learns from a usage. Only a request of pure text updates the tokens per character. */
+  /** Learns from the usage of an answer. Only a request of pure text updates the tokens per character. */
   learn(content: Content.Amounts, usage: Usage): void {
     const { characters, documents, images, serverTools } = content
     const tokens = allInputOf(usage)

@@ -21,7 +21,7 @@ import * as Faults from "./Faults.ts"
 import { listed } from "./modelList.ts"
 import { withId } from "./requestId.ts"
 
-/** The requests received so far, oldest first. */
+/** The service behind `received`. */
 export class Received extends Context.Service<Received, Ref.Ref<ReadonlyArray<Request>>>()(
   "resilient-claude/testing/FakeClaude/Received"
 ) {}
@@ -30,13 +30,13 @@ export class Received extends Context.Service<Received, Ref.Ref<ReadonlyArray<Re
 export const received: Effect.Effect<ReadonlyArray<Request>, never, Received> = Effect.flatMap(Received, Ref.get)
 
 export interface Options {
-  /** Whether an answer must end with `message_stop`, as in `Anthropic`. Default: true. */
+  /** Whether an answer must end with `message_stop`. Default: `required`, as in `Anthropic`. */
   readonly messageStop?: "required" | "optional" | undefined
-  /** The models that the API lists. Default: the built-in catalogue. An empty list counts as no list. */
+  /** The models that the API lists. Default: the built-in catalogue. With an empty array, listing the models fails. */
   readonly models?: ReadonlyArray<ModelInfo> | undefined
 }
 
-/** Plays a script. `countTokens` counts one token per four characters. */
+/** A `Claude` that plays a script. `countTokens` counts one token per four characters. */
 export const layer = (playable: Faults.Playable, options: Options = {}): Layer.Layer<Claude.Claude | Received> =>
   Layer.effectContext(Effect.gen(function*() {
     const { append, ref: requests } = Appended.make<Request>()
@@ -86,7 +86,7 @@ export const wire = Effect.fnUntraced(function*(
 
       let next = 0
       const encoder = new TextEncoder()
-      // An interrupted read consumes nothing; the next one waits for the remaining time.
+      // An interrupted read consumes nothing; the next read waits for the remaining time.
       let due: number | undefined
       const arriving = ({ after, bytes }: Faults.Piece) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {

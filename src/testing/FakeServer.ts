@@ -34,7 +34,7 @@ export interface Received {
   /** The body, if it is a JSON object. */
   readonly params: Readonly<Record<string, unknown>>
   readonly at: number
-  /** The number of its connection, from 1. */
+  /** The number of the connection that carried the request, from 1. */
   readonly connection: number
   /** Whether the request was refused as malformed. */
   readonly refused: boolean
@@ -152,7 +152,7 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
       response.on("close", () => fiber.interruptUnsafe())
     })
   })
-  // The client decides when to close a connection: a server that closes first would make tests of its reuse a race.
+  // The client decides when to close a connection: a server that closes first would make tests of connection reuse a race.
   server.keepAliveTimeout = 600_000
   server.requestTimeout = 0
   server.on("connection", (socket) => {
@@ -177,7 +177,7 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
         for (const socket of sockets.keys()) socket.destroy()
       })
   )
-  const address = server.address() as AddressInfo // A server that listens on a port has one.
+  const address = server.address() as AddressInfo // Safe cast: the server listens on a port.
   return FakeServer.of({
     url: `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`,
     port: address.port,
@@ -186,13 +186,13 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
   })
 })
 
-/** The JSON value; undefined if it is not JSON. */
+/** The parsed body; undefined if the body is not JSON. */
 const parse = (body: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(body)))
 
-/** The wait before the end, so that all bytes arrive: a reset discards bytes that the client has not read. */
+/** The wait before the server breaks a connection: a reset discards the bytes that the client has not read yet. */
 const beforeEnd = Effect.sleep("20 millis")
 
-/** `nth` is the number of the request, from 0: no two share an id, whether they were played or refused. */
+/** `nth` is the number of the request, from 0. Refused requests count too, so that each request has its own id. */
 const play = Effect.fnUntraced(function*(turn: Faults.Turn, nth: number, response: Http.ServerResponse) {
   const { after, body, end, head } = turn
   if (after > 0) yield* Effect.sleep(after)
@@ -218,7 +218,7 @@ const play = Effect.fnUntraced(function*(turn: Faults.Turn, nth: number, respons
   }
 })
 
-/** Writes, and waits until the socket drains. */
+/** Waits for the time of the piece, writes its bytes, and waits until the socket drains. */
 const send = ({ after, bytes }: Faults.Piece, response: Http.ServerResponse): Effect.Effect<void> =>
   Effect.andThen(
     after > 0 ? Effect.sleep(after) : Effect.void,

@@ -27,7 +27,7 @@ export type { Failure, Sent } from "./simulator/wire.ts"
 // Running
 // -----------------------------------------------------------------------------
 
-/** Runs one contender through one scenario. Default seed: 1. The clock of the caller does not move. */
+/** Runs one contender through one scenario. Default seed: 1. The caller's clock does not move. */
 export const run = (
   scenario: Scenario,
   contender: Contender,
@@ -67,8 +67,8 @@ export class TooFewAnswered extends Data.TaggedError("TooFewAnswered")<{
 }
 
 /**
- * Fails with `TooFewAnswered` if less than this share of the calls is answered with any of the seeds. Default: 1, 2 and
- * 3.
+ * Fails with `TooFewAnswered` if, with any of the seeds, less than this share of the calls is answered. Default seeds: 1,
+ * 2 and 3.
  *
  * ```ts
  * export const survives = Simulator.assertAnswered(Simulator.outage("1 minute"), ours, 0.99)

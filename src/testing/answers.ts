@@ -9,7 +9,7 @@ export { event }
 export interface AnswerOptions {
   readonly stopReason?: string | null | undefined
   readonly category?: string | undefined
-  /** The summary of a compaction block before the rest; null for a compaction that failed. */
+  /** The summary in a compaction block, which comes first; null for a compaction that failed. */
   readonly compaction?: string | null | undefined
   /** A thinking block before the text. */
   readonly thinking?: string | undefined

@@ -147,7 +147,7 @@ class Misused extends Data.TaggedError("Misused")<{ readonly message: string }> 
 
 const misused = (what: string) => new Misused({ message: `${what} Try fake-claude --help.` })
 
-/** A script by its name, or of a file. */
+/** Finds a built-in script by its name, or reads a script file. */
 const scriptOf = (name: string): Effect.Effect<Script["play"], Misused> => {
   const script = Object.hasOwn(scripts, name) ? scripts[name] : undefined
   if (script !== undefined) return Effect.succeed(script.play)
@@ -169,14 +169,14 @@ const scriptOf = (name: string): Effect.Effect<Script["play"], Misused> => {
   )
 }
 
-/** A value that fits if the request asks for one, or else a text. */
+/** A value that fits the schema of the request, or a text if the request has no schema. */
 const defaultAnswer = ({ params }: Faults.Question): Effect.Effect<Faults.Turn> =>
   Fitting.answerTo(params).pipe(
     Effect.map((answer) => answer ?? text),
     Effect.catch((because) =>
       Effect.as(
         Console.error(
-          `fake-claude: no value was made for the schema of a request (${because}): it is answered with text.`
+          `fake-claude: no value could be made for the schema of a request (${because}), so the answer is a text.`
         ),
         text
       )

@@ -16,8 +16,8 @@ import * as Faults from "./Faults.ts"
 
 /**
  * The answer to a request for a value: with a structured output, with a tool that Claude must use, or with a schema in the
- * prompt, where `Claude.object` puts it for want of a better place. Undefined if the request asks for text. Fails with the
- * reason why no value fits.
+ * prompt, where `Claude.object` puts a schema that the API does not accept. Undefined if the request asks for text. Fails
+ * with the reason why no value fits.
  */
 export const answerTo = (
   params: Readonly<Record<string, unknown>>
@@ -45,14 +45,14 @@ const forcedTool = ({ tool_choice, tools }: Fields): Fields | undefined => {
   return tools.map(fields).find((tool) => isObject(tool["input_schema"]) && (type === "any" || tool["name"] === name))
 }
 
-/** The schema of a structured output, in its place or, in older requests, at the root. */
+/** The schema of a structured output: in `output_config` or, in older requests, in `output_format`. */
 const held = ({ output_config, output_format }: Fields): unknown =>
   fields(fields(output_config)["format"] ?? output_format)["schema"]
 
-/** How the instruction of `Claude.object` begins. */
+/** The beginning of the instruction that `Claude.object` adds to a prompt. */
 const [beginning = ""] = inSchema({}).split("{}")
 
-/** The schema in the last message that has one: a later message may ask to correct an answer. */
+/** The schema in the last message that has a schema: the messages after it may ask to correct an answer. */
 const inWords = (messages: unknown): unknown =>
   textsOf(messages).map((said) => {
     if (Result.isSuccess(json) && said.endsWith(json.success.words.instruction)) return {}
@@ -71,7 +71,7 @@ const textsOf = (messages: unknown): ReadonlyArray<string> =>
 // A value for a schema
 // -----------------------------------------------------------------------------
 
-/** Generates the same value each time: a plain one if the whole schema allows that, or else any. */
+/** Generates the same value each time: with plain strings and numbers if they fit the schema, or else with random ones. */
 const valueOf = (schema: unknown): Effect.Effect<unknown, string> => {
   const given = fields(schema)
   const document = "definitions" in given
@@ -84,7 +84,7 @@ const valueOf = (schema: unknown): Effect.Effect<unknown, string> => {
       return Arbitrary.sampleEffect(Arbitrary.schema(type as never), { count: 1, size, seed: "1" })
     })
   return sampled(0, { onEnter: plain }).pipe(
-    // For example, two plain strings are not unique.
+    // Plain values do not fit, for example, a list of two unique strings.
     Effect.catch(() => sampled(5, {})),
     Effect.map(([value]) => value),
     Effect.catchCause((cause) => Effect.fail(because(Cause.squash(cause))))
@@ -97,19 +97,19 @@ const because = (failure: unknown): string => {
   return line === "" ? "no value that fits was found" : line
 }
 
-/** Keywords that exclude no value of `plainValues`. With others, such as `minLength`, the value is generated. */
+/** Keywords that every plain value satisfies. With any other keyword, such as `minLength`, the value is random. */
 const silent: ReadonlySet<string> = new Set(
   ["type", "format", "enum", "title", "description", "examples", "default", "$id", "$comment"]
 )
 
-/** Fixes the value of a string or a number without bounds, and takes the first of an enumeration. */
+/** Fixes the value of a string or a number without bounds, and takes the first value of an enumeration. */
 const plain = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
   const [first = plainValues.get(schema["format"] ?? schema.type)] = Array.isArray(schema["enum"]) ? schema["enum"] : []
   const isFree = Object.keys(schema).every((key) => silent.has(key))
   return isFree && first !== undefined ? { ...schema, enum: [first] } : schema
 }
 
-/** By type, and by the formats that the API knows. */
+/** Plain values by type, and by each string format that the API knows. */
 const plainValues: ReadonlyMap<unknown, unknown> = new Map<unknown, unknown>([
   ["string", "text"],
   ["number", 1],

@@ -6,7 +6,7 @@ export const event = (type: string, data: object): string => {
   return `event: ${type}\ndata: ${json.slice(0, -1)}${" ".repeat(json.length % 7)}}\n\n`
 }
 
-/** The input tokens, by price. */
+/** The input tokens of an answer: each kind has its own price. */
 export interface Input {
   readonly input_tokens: number
   readonly cache_creation_input_tokens: number

@@ -2,7 +2,7 @@
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import { known } from "../models/known.ts"
 
-/** The built-in catalogue, as the API lists it. It leaves capabilities out, so `Models.refresh` keeps the known ones. */
+/** The built-in catalogue, as the API lists it. The list has no capabilities, so `Models.refresh` keeps the known ones. */
 export const listed: ReadonlyArray<ModelInfo> = known.map((model) => ({
   type: "model",
   id: model.id,

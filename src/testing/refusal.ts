@@ -4,7 +4,7 @@
  * Checks the parameters with the library's validation rules, and responds with the message of the first issue. The
  * server is as strict as the API: a request that a model does not support is refused, where the library only warns.
  * Model capabilities come from the built-in catalogue, not from the catalogue of the program under test; a model
- * outside the built-in catalogue can do everything.
+ * outside the built-in catalogue supports every parameter.
  *
  * This file adds the checks of method, path, headers and betas.
  */
@@ -41,7 +41,7 @@ type Refusal = readonly [message: string, status?: number, type?: string]
 
 export const messages = "/v1/messages"
 const count = "/v1/messages/count_tokens"
-/** The SDK 1.12 sends the last version; older clients send the others. */
+/** SDK 1.12 sends the last of these versions; older clients send the other two. */
 const versions: ReadonlySet<unknown> = new Set(["2023-01-01", "2023-06-01", "2026-10-21"])
 
 const ofHttp = ({ body, headers, method, path }: Raw): Refusal | undefined => {
@@ -98,7 +98,7 @@ const show = ({ message, path }: Issue, params: Given): string => {
 /** A stand-in for `max_tokens`, which requests for a token count do not have but the rules require. */
 const anyTokens = 1_000_000
 
-/** The names of the parameters that the SDK accepts, and of those that its betas add. */
+/** The parameter names that the SDK accepts in a message or a token count, with or without its betas. */
 const namesOf = (counts: boolean, isBeta: boolean): ReadonlySet<string> =>
   new Set([counted, counts ? [] : created, isBeta ? countedByBeta : [], isBeta && !counts ? createdByBeta : []].flat())
 

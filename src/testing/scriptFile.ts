@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Faults from "./Faults.ts"
 
-/** Makes a script of the text of a file; `answer` is the default answer to the request. Fails with what is wrong in it. */
+/** Parses the text of a script file; `answer` is the default answer to a request. Fails with a description of the mistake. */
 export const parse = (text: string): Result.Result<(answer: Faults.Turn) => Faults.Script, string> =>
   Result.gen(function*() {
     const list = yield* Result.try({
@@ -38,7 +38,7 @@ type Make = (answer: Faults.Turn) => Faults.Turn
 // Steps
 // -----------------------------------------------------------------------------
 
-/** The steps that are a word. */
+/** The steps that are written as a word. */
 const words: Readonly<Record<string, Make>> = {
   answer: (answer) => answer,
   emptyAnswer: () => Faults.emptyAnswer,
@@ -76,7 +76,7 @@ const step = <A, I>(
 const seconds = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 const status = Schema.Int.check(Schema.isBetween({ minimum: 400, maximum: 599 }))
 
-/** The steps that are an object, by the key that names them. */
+/** The steps that are written as an object, by the key that names the step. */
 const objects = {
   answer: step(
     "a text; \"every\" is the time between two events",
@@ -85,7 +85,7 @@ const objects = {
   ),
   value: step("any JSON", Schema.Struct({ value: Schema.Json }), ({ value }) => Faults.value(value)),
   tool: step(
-    "a use of a tool: {\"name\": …, \"input\": …}",
+    "a tool call: {\"name\": …, \"input\": …}",
     Schema.Struct({ tool: Schema.Struct({ name: Schema.String, input: Schema.Json }) }),
     ({ tool }) => Faults.answer("", { tool })
   ),
@@ -131,7 +131,7 @@ const objects = {
   ),
   html: step("a page with this status", Schema.Struct({ html: status }), (step) => Faults.html(step.html)),
   status: step(
-    "an error of the API; \"type\", \"message\" and \"retryAfter\" if they matter",
+    "an error of the API; \"type\", \"message\" and \"retryAfter\" are optional",
     Schema.Struct({
       status,
       type: Schema.optionalKey(Schema.String),
@@ -158,7 +158,7 @@ const types: ReadonlyMap<number, string> = new Map([
   [529, "overloaded_error"]
 ])
 
-/** The steps, for the help. */
+/** The list of all steps, for `--help`. */
 export const help = `  ${
   Object.keys(words).map((word) => `"${word}"`).join(" ").replaceAll(/(.{1,90})( |$)/g, "$1\n  ").trim()
 }
@@ -194,5 +194,5 @@ const shown = (given: unknown): string => {
   return json.length > 60 ? `${json.slice(0, 60)}…` : json
 }
 
-/** A message of a schema, on one line. */
+/** Puts the error message of a schema on one line. */
 const flat = (message: string): string => message.replaceAll(/\s*\n\s*/g, " ")

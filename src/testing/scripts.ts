@@ -33,7 +33,7 @@ export const untilLast = (...turns: readonly [Turn, ...ReadonlyArray<Turn>]): Sc
 /** Picks the turn with a function. */
 export const by = (decide: (question: Question) => Turn): Script => (question) => Effect.sync(() => decide(question))
 
-/** Plays each fault at its rate (0.1: one in ten), and `otherwise` for the rest. The same seed gives the same turns. */
+/** Plays each fault at its rate (0.1: one in ten), and otherwise the turn `otherwise`. The same seed gives the same turns. */
 export const random = (options: {
   readonly seed: string
   readonly faults: ReadonlyArray<readonly [rate: number, turn: Turn]>

@@ -21,7 +21,7 @@ export interface Head {
   readonly api: boolean
 }
 
-/** The response to one request. Without a head only the end is played; `raw` is sent instead of HTTP. */
+/** The response to one request. Without a head, only the end is played. A `raw` head is sent as bytes that are not HTTP. */
 export interface Turn {
   readonly name: string
   /** The wait before the first byte, in milliseconds. */
@@ -33,10 +33,9 @@ export interface Turn {
   readonly anyModel?: boolean | undefined
 }
 
-/** Renames a turn. */
 export const named = (name: string, turn: Turn): Turn => ({ ...turn, name })
 
-/** Delays a turn. */
+/** Adds `after` to the wait before the first byte. */
 export const delayed = (turn: Turn, after: Duration.Input): Turn => ({
   ...turn,
   after: turn.after + Duration.toMillis(after)
@@ -55,7 +54,7 @@ export const drip = (turn: Turn, size: number, every: Duration.Input = 0): Turn 
   }
 }
 
-/** All bytes of a body. */
+/** Joins the pieces of a body. */
 export const bytesOf = (body: ReadonlyArray<Piece>): Uint8Array => {
   const encoder = new TextEncoder()
   const parts = body.map(({ bytes }) => typeof bytes === "string" ? encoder.encode(bytes) : bytes)

@@ -2,7 +2,7 @@
  * A `fetch` that uses the global dispatcher of the program.
  *
  * One process may contain several copies of undici (Node's own, ours, the
- * program's), and some of them ignore the global dispatcher that another has set.
+ * program's), and some copies ignore the global dispatcher that another copy has set.
  */
 import { Agent, type Dispatcher, EnvHttpProxyAgent, getGlobalDispatcher } from "undici"
 import { type Fetch, type PlainFetch, takesPlain } from "./sdkClient.ts"
@@ -10,10 +10,10 @@ import * as UndiciFetch from "./undiciFetch.ts"
 
 const nodesFetch = globalThis.fetch
 
-/** Whether a `fetch` is the built-in one of Node. */
+/** Whether a function is Node's built-in `fetch`. */
 export const isNodes = (fetch: unknown): boolean => fetch === nodesFetch
 
-/** Sends through undici's global dispatcher, or through Node's `fetch` if only that can use the dispatcher that was set. */
+/** Sends through undici's global dispatcher, or Node's `fetch` if only Node's undici can use that dispatcher. */
 export const fetch: PlainFetch = Object.assign<Fetch, Pick<PlainFetch, typeof takesPlain>>(
   (url, init) => isOfAnother() ? globalThis.fetch(url as string, init) : ours(url, init),
   { [takesPlain]: true }
@@ -24,11 +24,11 @@ const ours = UndiciFetch.make(() => {
   return usesEnvironment && dispatcher.constructor === Agent ? (environment ??= new EnvHttpProxyAgent()) : dispatcher
 })
 
-/** Whether the environment sets the proxy. Node 22 applies that only to its own undici, and loading ours overrides it. */
+/** Whether Node reads the proxy from the environment. Node 22 does so only in its own undici; loading ours undoes it. */
 const usesEnvironment = process.env["NODE_USE_ENV_PROXY"] === "1" || process.execArgv.includes("--use-env-proxy")
 let environment: Dispatcher | undefined
 
-/** Where undici before 7.11 keeps its global dispatcher. Newer versions put a wrapper there. */
+/** The global property in which undici before 7.11 keeps its dispatcher. Newer versions put a wrapper there. */
 const legacy = Symbol.for("undici.globalDispatcher.1")
 
 /** Whether an older undici has set the global dispatcher. Node's `fetch` can use it, but our undici cannot. */

@@ -22,7 +22,7 @@ export interface Context {
   readonly requestId?: string | undefined
   /** The current time in milliseconds since the epoch, for a `retry-after` that is a date. */
   readonly now: number
-  /** `false` if the request may not have been sent: the key or the request may be the cause. Default: `true`. */
+  /** `false` if the request may not have been sent: then the key or the request may be the cause. Default: `true`. */
   readonly sent?: boolean | undefined
 }
 
@@ -32,7 +32,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
   const said = saidBy(property(failure, "error"))
   const { body, errorCode, type, words } = said
   const status = number(property(failure, "status"))
-  // A gateway that has begun its response can tell the status only in the body.
+  // A gateway that has already sent a 200 can report the status of a later error only in the body.
   const told = status === undefined || status < 300 ? said.status : status
   const limits = rateLimitsOf(header)
   const common = {
@@ -57,7 +57,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     ?? Codes.ofType(type) ?? Codes.ofType(errorCode)
     ?? (told === undefined ? undefined : Codes.ofStatus(told))
     ?? (type === undefined ? undefined : type === "invalid_request_error" ? "InvalidRequest" : "ServerFault")
-    // There is an error body, but it has no type.
+    // The failure has an error body, but no type and no status.
     ?? (property(failure, "error") == null ? undefined : "UnexpectedResponse")
   if (tag === undefined) return unanswered(failure, common, context)
 
@@ -107,7 +107,7 @@ const answered = (
   }
 }
 
-/** The status with which a proxy refused to open a tunnel, as undici says it. For a 407, Node's `fetch` says nothing at all. */
+/** The status of a proxy that refused a tunnel. For a 407, the error of Node's `fetch` has no message and no code. */
 const proxyStatusOf = (failure: unknown): string | undefined => {
   const last = innermost(failure)
   const words = string(property(last, "message"))
@@ -142,10 +142,19 @@ const unanswered = (
     const scope = code === "UND_ERR_BODY_TIMEOUT" ? "idle" : "connect"
     return new ClaudeError.TimedOut({ ...common, scope, cause: failure })
   }
-  // The parser's message is left out, because it quotes the body.
-  if (name === "SyntaxError") return new ClaudeError.UnexpectedResponse({ ...common, detail: "the body is not JSON" })
+  // The message of the JSON parser is left out, because it quotes the body.
+  if (name === "SyntaxError") {
+    return new ClaudeError.UnexpectedResponse({
+      ...common,
+      detail: "the body is not JSON: look for a proxy or a gateway in between"
+    })
+  }
   if (code !== undefined && undecodable.test(code)) {
-    return new ClaudeError.UnexpectedResponse({ ...common, detail: "the body cannot be decompressed", cause: failure })
+    return new ClaudeError.UnexpectedResponse({
+      ...common,
+      detail: "the body cannot be decompressed: look for a proxy or a gateway in between",
+      cause: failure
+    })
   }
   if (code === unsendable) {
     const detail = plain(innermost(failure))

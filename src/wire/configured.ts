@@ -1,4 +1,4 @@
-/** Reads options from the configuration: each option that is a `Config`, and missing ones from environment variables. */
+/** Resolves options that are a `Config`, and reads a missing key or address from environment variables. */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -13,8 +13,9 @@ import { flawOfUrl, type Options } from "./sdkClient.ts"
 export type Configurable<O> = { readonly [K in keyof O]: O[K] | Config.Config<O[K]> }
 
 /**
- * Builds a layer after reading its options. A missing or invalid option is a `ConfigError`, whose text never shows a key.
- * `module` is the name of the module for the hint on how to pass the key in code; `fields` has the names of its options.
+ * Builds a layer after reading its options. Fails with a `ConfigError`, whose text never shows a key, if an option is
+ * missing or invalid. `module` is the name of the module for the hint on how to pass the key in code; `fields` has the
+ * names of its options.
  */
 export const layer = <O extends Options, A>(
   module: string,
@@ -36,7 +37,7 @@ const fit = <A>(check: () => A): Effect.Effect<A, Config.ConfigError> =>
 const withVariables = Effect.fnUntraced(function*(module: string, given: Configurable<Options>) {
   const options: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(given)) options[name] = Config.isConfig(value) ? yield* value : value
-  // A client has its own key and address.
+  // The given client has its own key and address.
   if (options["client"] !== undefined) return options
   options["baseUrl"] ??= yield* variable(
     "ANTHROPIC_BASE_URL",
@@ -54,7 +55,7 @@ const withVariables = Effect.fnUntraced(function*(module: string, given: Configu
   return { ...options, apiKey, authToken }
 })
 
-/** Reads a variable. Empty counts as not set. Errors do not show the value, which may be secret. */
+/** Reads a variable. An empty value counts as not set. Errors do not show the value, which may be secret. */
 const variable = (name: string, flawOf: (value: string) => string | undefined) =>
   Effect.flatMap(Config.option(Config.String(name)), (found) => {
     const value = Option.getOrUndefined(found) || undefined

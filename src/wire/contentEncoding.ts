@@ -1,7 +1,7 @@
 /**
  * Decompresses response bodies, with the encodings that `fetch` supports.
  *
- * Proxies and CDNs compress even if the request did not ask for it. Each decoder
+ * Some proxies and CDNs compress bodies even if the request did not ask for it. Each decoder
  * flushes as soon as it can, so that events are not delayed. undici has a
  * decompressing interceptor, but it prints a warning and cannot read raw deflate.
  */
@@ -13,7 +13,7 @@ type Decoder = (source: Chunks) => Chunks
 
 const { BROTLI_OPERATION_FLUSH, Z_SYNC_FLUSH } = Zlib.constants
 
-/** Flushes every chunk. A body that ends early is no error here: the reader of the message notices that it is incomplete. */
+/** Flushes every chunk. A cut body is no error here: the reader of the message notices that it is incomplete. */
 const flush = { flush: Z_SYNC_FLUSH, finishFlush: Z_SYNC_FLUSH }
 const flushBrotli = { flush: BROTLI_OPERATION_FLUSH, finishFlush: BROTLI_OPERATION_FLUSH }
 
@@ -51,7 +51,7 @@ const decoders: ReadonlyMap<string, Decoder> = new Map([
 /** The maximum number of encodings of one body: a longer list is an attack (GHSA-gm62-xv2j-4w53). */
 const mostEncodings = 5
 
-/** Returns the decoder for a `content-encoding`, or `undefined` if the body is plain or an encoding is unknown. */
+/** Returns the decoder for a `content-encoding`. `undefined` if that is missing, too long, or has an unknown encoding. */
 export const decoderOf = (contentEncoding: string | undefined): Decoder | undefined => {
   if (contentEncoding === undefined) return undefined
   const names = contentEncoding.toLowerCase().split(",").map((name) => name.trim())

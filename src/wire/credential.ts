@@ -11,7 +11,7 @@ import { AuthenticationFailed } from "../ClaudeError.ts"
 import { nameOf } from "../errorOf.ts"
 import { leavable } from "../storePatience.ts"
 
-/** A key or token, or an effect that reads it. It runs in each attempt, inside the limits, so that keys can rotate. */
+/** A key or token, or an effect that reads it. The effect runs in each attempt, so that keys can rotate. */
 export type Credential = Fixed | Effect.Effect<Fixed, unknown>
 
 /** A key that does not change. */
@@ -40,7 +40,9 @@ export const read = (
     onSuccess: (given) => {
       const key = textOf(given)
       return key === undefined
-        ? failed("the key is empty, or has characters that are not allowed in a header")
+        ? failed(
+          "the key is empty, or has characters that are not allowed in a header, such as a space or a line break"
+        )
         : Effect.succeed(key)
     }
   })

@@ -24,7 +24,7 @@ export const careful = (fetch: Fetch, keys: Keys): Fetch => async (url, init) =>
   return { ok: false, status, headers, url: from, body: null, text: () => Promise.resolve(text) } as Response
 }
 
-/** The same limit for a caller's own client, whose middleware may use every field of a `Response`. */
+/** Limits and masks error bodies of the caller's client. Makes a real `Response`, because middleware may use any field. */
 export const bounding = (keys: Keys): Middleware => async (request, next) => {
   keys.learn(request.headers)
   const response = await next(request)
@@ -36,7 +36,7 @@ export const bounding = (keys: Keys): Middleware => async (request, next) => {
   return Object.defineProperties(whole, { status: { value: status }, url: { value: url } })
 }
 
-/** Reads an error body up to the limits. The SDK calls this outside of any fiber, so it uses a real timer. */
+/** Reads an error body up to the limits. The SDK calls this outside of any fiber, so it uses `setTimeout`. */
 const bodyOf = async (response: Response, keys: Keys): Promise<string | undefined> => {
   if (response.ok || response.body === null) return undefined
   const reader = response.body.getReader()
@@ -49,17 +49,17 @@ const bodyOf = async (response: Response, keys: Keys): Promise<string | undefine
     }
     void reader.cancel().catch(() => {})
   } catch {
-    // The text that has arrived is enough.
+    // The text that arrived before the failure is enough.
   } finally {
     clearTimeout(enough)
   }
   return keys.hide(shallow(text))
 }
 
-/** The deepest body that is passed on as it is. The SDK writes the body as JSON again, which fails for a very deep one. */
+/** The maximum depth of a body that is passed on unchanged. The SDK cannot serialize a very deep body. */
 const maxDepth = 100
 
-/** Reduces a body that is nested too deeply to what it says of the error. */
+/** Reduces a body that is nested too deeply to its type, message, code and request id. */
 const shallow = (text: string): string => {
   const parsed = Result.try((): unknown => JSON.parse(text))
   if (Result.isFailure(parsed) || !isDeeper(parsed.success, maxDepth)) return text

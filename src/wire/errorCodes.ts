@@ -51,7 +51,10 @@ const byCode: Readonly<Record<string, Answered>> = {
   context_length_exceeded: "ContextWindowExceeded"
 }
 
-/** Types, and codes of gateways. `invalid_request_error` is missing, because the API uses it with several statuses. */
+/**
+ * The API's error types, and types and codes of gateways. `invalid_request_error` is missing, because the API uses it with
+ * several statuses.
+ */
 const byType: Readonly<Record<string, Answered>> = {
   authentication_error: "AuthenticationFailed",
   billing_error: "SpendLimitReached",
@@ -94,10 +97,10 @@ export const ofStatus = (status: number): Answered =>
 
 export const ofCode = (code: string | undefined): Answered | undefined => entry(byCode, code)
 
-/** AWS writes the name of an exception in either case, and may put a namespace before it. */
+/** AWS begins the name of an exception with a small or a capital letter, and may put a namespace before it. */
 export const ofType = (type: string | undefined): Answered | undefined =>
   entry(byType, type?.replace(/^.*#/, "").replace(/^[a-z](?=\w*Exception$)/, (first) => first.toUpperCase()))
 
-/** Ignores inherited keys such as `constructor`. */
+/** Looks up own keys only, so that a type such as `constructor` finds nothing. */
 const entry = (table: Readonly<Record<string, Answered>>, key: string | undefined): Answered | undefined =>
   key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined

@@ -90,7 +90,7 @@ const rows: ReadonlyArray<Row> = [
 ]
 
 /**
- * How the API refuses the JSON schema of an answer, or the parameter for it. Sources:
+ * Messages with which the API refuses the JSON schema of an answer, or the parameter for it. Sources:
  * github.com/anthropics/anthropic-sdk-python/issues/1185, github.com/TanStack/ai/issues/682,
  * github.com/mozilla/bugbug/pull/6234, github.com/vercel/ai/issues/19988 (Bedrock, with words before the parameter),
  * platform.claude.com/docs/en/build-with-claude/structured-outputs.
@@ -117,7 +117,7 @@ const aboutField = /^(messages|tools|tool_choice|thinking|system|model|max_token
 
 const quoted = /"[^"]*"|`[^`]*`|(?<!\w)'[^']*'/g
 
-/** Returns the kind of error that a message means, if status and type are ambiguous. */
+/** The kind of error that a message describes. `undefined` if it is unknown, or if status or type is specific. */
 export const tagOf = (
   words: string | undefined,
   status: number | undefined,

@@ -25,7 +25,7 @@ export const retryAfterOf = (header: HeaderOf, now: number): Duration.Duration |
   return millis === undefined ? undefined : Duration.millis(millis)
 }
 
-/** The time on the server: its `date` header, plus the `age` header that a cache adds. */
+/** The server's time: its `date` header, plus the `age` header that a cache adds. */
 const servedAt = (header: HeaderOf): number | undefined => {
   const date = dateOf(header("date"))
   return date === undefined ? undefined : date + 1000 * (numeric(header("age")) ?? 0)
@@ -69,7 +69,7 @@ const buckets = [
   bucket("outputTokens", "output-tokens")
 ]
 
-/** Parses decimal digits only: `Number` would also accept an empty text. */
+/** Parses a decimal number. `Number` alone would also accept an empty text and `0x10`. */
 const numeric = (value: string | undefined): number | undefined => {
   const parsed = value !== undefined && digits.test(value) ? Number(value) : NaN
   return Number.isFinite(parsed) ? parsed : undefined

@@ -10,10 +10,9 @@ import type { ClaudeError } from "../ClaudeError.ts"
 import * as History from "../history.ts"
 import { property, string } from "./readFailure.ts"
 
-/** What replaces a key. */
 const mask = "***"
 
-/** Masks everything that looks like a key, a token after its scheme, or a header value that `fetch` refuses and quotes. */
+/** Masks what looks like a key, tokens after `Bearer` or `Basic`, and header values that `fetch` refuses and quotes. */
 export const withoutKeys = (words: string): string =>
   words.replaceAll(/\bsk-(?:ant-[\w-]{4,}|[\w-]{16,})/g, mask)
     .replaceAll(/\b(Bearer|Basic)((?:\s|%20|\+){1,3})(?=[^\s"',;<>]{0,99}\d)[^\s"'\\,;<>]{8,}/gi, `$1$2${mask}`)
@@ -31,13 +30,13 @@ export interface Keys {
   readonly mask: (error: ClaudeError) => ClaudeError
 }
 
-/** How many keys are remembered: each user of an application may have one. */
+/** How many keys are remembered: each user of an application may have another key. */
 const most = 64
 
-/** The headers that have secrets, also those of gateways. */
+/** The names of headers that contain secrets, including the headers of gateways. */
 const secret = /^(?!idempotency).*(auth|key|token|secret|cookie)/i
 
-/** A shorter value is no secret, and may be a common word. */
+/** The minimum length of a masked value, in characters: a shorter value may be a common word. */
 const shortest = 8
 
 export const make = (): Keys => {
@@ -48,7 +47,7 @@ export const make = (): Keys => {
       const key = value.replace(/^\S+ (?=\S+$)/, "")
       if (key.length < shortest) continue
       const form = keys.get(key) ?? inAnyForm(key)
-      // The last one is the newest.
+      // Moves the key to the end of the map, so that the first key is the oldest.
       keys.delete(key)
       keys.set(key, form)
       const [oldest] = keys.keys()
@@ -81,7 +80,7 @@ const names: ReadonlyMap<string, string> = new Map([["&", "amp"], ["<", "lt"], [
   "apos"
 ]])
 
-/** Masks the beginning of a key in a text that was cut. */
+/** Masks a key of which only the beginning remains, because the text was cut. */
 const withoutStart = (words: string, key: string): string => {
   const start = key.slice(0, 12)
   if (start.length < 12 || !words.includes(start)) return words
@@ -106,7 +105,7 @@ const masked = (error: ClaudeError, hide: Keys["hide"]): ClaudeError => {
   return History.copy(error, { detail, errorCode, ...(tells && { cause: plainCopy(error.cause, hide) }) })
 }
 
-/** Whether a value has a key anywhere. A value that is too large to look at counts as one that has. */
+/** Whether a value contains a key anywhere. Assumes that it does if the value is too large to search. */
 const says = (value: unknown, hide: Keys["hide"]): boolean => {
   let left = 2000
   const visit = (value: unknown): boolean => {
@@ -120,7 +119,7 @@ const says = (value: unknown, hide: Keys["hide"]): boolean => {
   return Result.getOrElse(Result.try(() => visit(value)), () => true)
 }
 
-/** A copy of a chain of causes with names, messages, codes and stacks only, because other fields may have the key. */
+/** Copies only names, messages, codes and stacks of a chain of causes, because other fields may contain the key. */
 const plainCopy = (value: unknown, hide: Keys["hide"], depth = 0): unknown => {
   if (isString(value)) return hide(value)
   if (!isObject(value) || depth > 8) return undefined

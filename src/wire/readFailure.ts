@@ -10,13 +10,13 @@ export const property = (value: unknown, key: string): unknown =>
 export const string = (value: unknown): string | undefined => isString(value) ? value : undefined
 export const number = (value: unknown): number | undefined => isNumber(value) ? value : undefined
 
-/** The message of a failure, cut to 200 characters for the log: a proxy may send a whole page. */
+/** The message of a failure, cut to 200 characters for the log: a proxy may send a whole HTML page. */
 export const plain = (failure: unknown): string | undefined => {
   const words = string(property(failure, "message"))
   return words && (titleOf(words) ?? words).replaceAll(/\s+/g, " ").slice(0, 200)
 }
 
-/** The title of a page, which says what went wrong. */
+/** The title of an HTML page, which usually says what went wrong. */
 export const titleOf = (page: string): string | undefined => /<title[^<>]*>\s*([^<]+)/i.exec(page)?.[1]?.trim()
 
 export const headersOf = (failure: unknown): HeaderOf => {
@@ -27,12 +27,12 @@ export const headersOf = (failure: unknown): HeaderOf => {
     : () => undefined
 }
 
-/** What an error body says. */
+/** The fields that are read from an error body. */
 interface Said {
   readonly body: unknown
   readonly type: string | undefined
   readonly errorCode: string | undefined
-  /** The status that the body names: some gateways send it with the status 200. */
+  /** The status in the body: some gateways send an error with the HTTP status 200. */
   readonly status: number | undefined
   readonly words: string | undefined
 }
@@ -41,7 +41,7 @@ interface Said {
  * Reads type, code and message from an error body: `{ error: { type, message } }`, the same without the outer `error`, the
  * first item of a list of these, or the fields of a gateway: `detail` (LiteLLM, FastAPI), `errors` (Cloudflare), `Message`
  * and `__type` (AWS), `msg` (Z.ai), `title` (RFC 9457), `metadata.raw` (OpenRouter: the provider's error as text). An error
- * inside of the error, also as text, is the original one.
+ * that is nested in the error, as an object or as text, is the original error and is read instead.
  */
 export const saidBy = (sent: unknown, depth = 0): Said => {
   const body = first(sent)
@@ -82,13 +82,13 @@ const first = (value: unknown): unknown => Array.isArray(value) ? value[0] : val
 
 const statusKeys = ["status", "code", "status_code", "statusCode"]
 
-/** Reads the status of a failure. Other numbers are codes of the gateway's own. */
+/** Returns a 4xx or 5xx status, and ignores all other numbers, which are the gateway's own codes. */
 const failed = (status: unknown): number | undefined =>
   /^[45]\d\d$/.test(`${isString(status) || isNumber(status) ? status : ""}`) ? Number(status) : undefined
 
 const parsed = (text: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(text)))
 
-/** Accepts only a code that is a word: some gateways put the status there, or "None". */
+/** Accepts only a code that is a word: some gateways put the status or "None" into this field. */
 const named = (code: unknown): string | undefined =>
   isString(code) && !/^(\d*|none|null)$/i.test(code) ? code : undefined
 

@@ -17,14 +17,14 @@ export interface Response {
   readonly bytes: Effect.Effect<Uint8Array | undefined, ClaudeError.ClaudeError>
   /** Whether a message with a stop reason is complete without `message_stop`, at the end of the body or at `[DONE]`. */
   readonly mayEndEarly?: boolean
-  /** Called when the message is complete, even if the body goes on. */
+  /** Called when the message is complete, even if the body has not ended. */
   readonly onWhole?: () => void
   readonly model: string
   /** When the headers arrived, in milliseconds since the epoch. */
   readonly now: number
 }
 
-/** Reads the events of a successful response. Its body decides whether it is an event stream, not its content type. */
+/** Reads the events of a successful response. Recognizes an event stream by the body, not by the content type. */
 export const connect = (
   { bytes, header, mayEndEarly, model, now, onWhole, status }: Response
 ): Effect.Effect<Connection> => {
@@ -44,7 +44,7 @@ export const connect = (
       ? odd(found.malformed)
       : classify({ error: found.error }, { model, requestId, now })
 
-  /** The error of a body that is no event stream: the one that it says, if it is JSON. */
+  /** Builds the error for a body that is not an event stream, from the body if it is an error in JSON. */
   const other = (body: string): ClaudeError.ClaudeError => {
     const said = Result.getOrUndefined(Result.try((): unknown => JSON.parse(body)))
     const { status: told, words = titleOf(body) } = saidBy(said)
@@ -83,18 +83,18 @@ export const connect = (
   return Effect.succeed({ requestId, mayEndEarly: mayEndEarly === true, rateLimits: rateLimitsOf(header), read })
 }
 
-/** The first byte that is no white space, and not of a byte order mark. */
+/** The first byte that is not white space or part of a byte order mark. */
 const firstByte = (chunk: Uint8Array): number | undefined => chunk.find((byte) => byte > 0x20 && !mark.has(byte))
 
 const mark: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf])
 
-/** With these, JSON and pages begin, and no line of an event stream that means anything: `{`, `[`, `"`, `<`. */
+/** The first bytes of JSON and HTML: `{`, `[`, `"`, `<`. No field of an event stream begins with one of them. */
 const notOfStream: ReadonlySet<number> = new Set([0x7b, 0x5b, 0x22, 0x3c])
 
 /** The maximum length of a body that is not an event stream, in characters, and the time to read it in milliseconds. */
 const longest = { length: 65_536, time: 1000 }
 
-/** Reads the rest of a body as text, as far as it comes. */
+/** Reads the rest of a body as text, up to the limits or a broken connection. */
 const bodyOf = (first: Uint8Array, bytes: Response["bytes"]): Effect.Effect<string> => {
   const decoder = new TextDecoder()
   let text = decoder.decode(first, { stream: true })
@@ -103,6 +103,6 @@ const bodyOf = (first: Uint8Array, bytes: Response["bytes"]): Effect.Effect<stri
     text += decoder.decode(chunk, { stream: true })
     return text.length < longest.length ? rest : Effect.void
   })
-  // The text that has arrived is enough, even if the connection breaks.
+  // If the connection breaks or the time is over, the text that has arrived is enough.
   return Effect.map(Effect.ignore(Effect.timeoutOption(rest, longest.time)), () => text)
 }

@@ -34,7 +34,7 @@ export interface Options {
   readonly apiKey?: Credential | undefined
   /** A bearer token instead of the key. One of the two is required, unless `client` is set. */
   readonly authToken?: Credential | undefined
-  /** The address of the API. Default: `https://api.anthropic.com`. Slashes and white space at its end are left out. */
+  /** The address of the API. Default: `https://api.anthropic.com`. Slashes and white space at its end are removed. */
   readonly baseUrl?: string | undefined
   /**
    * Your own client, or one from the SDK's packages for Bedrock, Vertex or Foundry. It keeps its credentials, address,
@@ -61,13 +61,11 @@ export const fields: { readonly [K in keyof Required<Options>]: true } = {
   messageStop: true
 }
 
-/** The SDK's type of `fetch`. */
 export type Fetch = NonNullable<ClientOptions["fetch"]>
 
 /** Marks a `fetch` of this library: it takes headers as a plain record, and never changes them. */
 export const takesPlain = Symbol("resilient-claude/fetch/takesPlain")
 
-/** A `fetch` of this library. */
 export type PlainFetch = Fetch & { readonly [takesPlain]: true }
 
 /**
@@ -78,13 +76,13 @@ export interface Sender {
   /** Resolves with a successful response once its headers have arrived. */
   readonly message: (params: Params, signal: AbortSignal, key?: string) => Promise<Response>
   readonly count: (params: CountParams, signal: AbortSignal, key?: string) => PromiseLike<unknown>
-  /** Resolves with a page of the model list: the first, or the page that follows the model `after`. */
+  /** Resolves with the first page of the model list, or with the page that follows the model `after`. */
   readonly models: (after: string | undefined, signal: AbortSignal, key?: string) => PromiseLike<unknown>
-  /** Reads the key of one attempt, if the caller gave an effect. */
+  /** The caller's effect that reads the key or token of each attempt. `undefined` if the key is fixed. */
   readonly credential: Extract<Credential, Effect.Effect<unknown, unknown>> | undefined
   /** Whether a fresh key or token is available after a 401. */
   readonly renews: boolean
-  /** Masks the keys that were sent in an error. */
+  /** Masks all keys that this sender has sent, in an error and its causes. */
   readonly mask: Mask.Keys["mask"]
 }
 
@@ -113,7 +111,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
     ...(baseUrl && { baseURL: baseUrl.trim().replace(/\/+$/, "") })
   } as const
   if (client !== undefined) {
-    // A client for a cloud makes its own paths: Vertex's address ends in /v1.
+    // Clients for a cloud are not checked, because they build other paths: Vertex's address ends in /v1.
     const odd = client instanceof Client && flawOfUrl(client.baseURL)
     if (odd) Refuse.refuse(`Anthropic: the baseURL of the client ${odd}`)
     // A copy, so that the caller's client is unchanged. The last middleware runs next to `fetch`.
@@ -146,7 +144,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
   return credential === undefined ? sender : { ...sender, credential, renews: true }
 }
 
-/** Says why requests cannot be sent to this URL. A `fetch` rejects a URL with user or password, and a path follows it. */
+/** Says why requests cannot be sent to a URL. `fetch` rejects a user or password in it, and the SDK appends a path. */
 export const flawOfUrl = (url: string): string | undefined => {
   const parsed = URL.parse(url)
   if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username !== "" || parsed.password !== "") {
@@ -197,7 +195,7 @@ const bearer = (key: string | undefined) => key === undefined ? undefined : { au
 
 /**
  * Sends with a `fetch` of this library. The SDK builds URL and headers once, and later requests reuse them with their own
- * key: building them each time would cost as much as all the rest of this library.
+ * key: building them each time would cost as much as all other work of this library for a request.
  */
 const direct = (client: BaseAnthropic, fetch: Fetch, keys: Mask.Keys): Sender => {
   const any = through(client, keys)

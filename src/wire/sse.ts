@@ -18,14 +18,14 @@ export type Problem = { readonly error: unknown } | { readonly malformed: string
 interface Decoder {
   readonly push: (bytes: Uint8Array | undefined) => ReadonlyArray<WireEvent>
   readonly problem: () => Problem | undefined
-  /** Whether `data: [DONE]` was read: with it, gateways with OpenAI's API end a stream. */
+  /** Whether `data: [DONE]` was read, which ends the streams of gateways with OpenAI's API. */
   readonly isDone: () => boolean
 }
 
 /** Makes a decoder for one body. An event may be up to 10 MiB large (Effect's default). */
 export const make = (): Decoder => new Decoding()
 
-/** The longest incomplete event that is kept here. A longer event goes to Effect's parser, which has a limit of its own. */
+/** The maximum length of an incomplete event that is buffered here. Effect's parser reads longer events. */
 const longestRest = 65_536
 
 class Decoding implements Decoder {
@@ -111,7 +111,7 @@ class Decoding implements Decoder {
     } else {
       const named = at === undefined ? name : name.slice(at + "event: ".length, name.indexOf("\n", at))
       if (isOfMessage.test(named) && isRecord(value)) this.events.push({ ...value, type: named } as object as WireEvent)
-      // The parser's message is left out, because it quotes the answer.
+      // The message of the JSON parser is left out, because it quotes the answer.
       else if (mayHoldContent(named, data, value)) {
         this.found = { malformed: "an event that is not a JSON object with a type" }
       }
@@ -125,7 +125,7 @@ const longestWords = 200
 const hasType = (value: unknown): value is { readonly type: string } =>
   hasProperty(value, "type") && isString(value.type)
 
-/** Whether JSON is an error: the API's, one without the type around it, one without the body around it, or a list of such. */
+/** Whether a value is an error: `{ type: "error" }`, `{ type: "…_error" }`, `{ error: … }`, or a list of these. */
 export const isErrorBody = (value: unknown): boolean => {
   const body: unknown = Array.isArray(value) ? value[0] : value
   return hasType(body)
@@ -133,14 +133,14 @@ export const isErrorBody = (value: unknown): boolean => {
     : hasProperty(body, "error") && isNotNullish(body.error)
 }
 
-/** The names of the events that make a message. */
+/** The names of events that are parts of a message. */
 const isOfMessage = /^(message|content_block)_/
 
 const hasAnyType = (value: unknown): boolean => hasProperty(value, "type") && isNotNullish(value.type)
 
 const isRecord = (value: unknown): value is object => isObject(value) && !Array.isArray(value)
 
-/** Whether an event without a type may be a part of the answer. Others keep the connection alive: `{}`, `[]`, a time. */
+/** Whether an event without a type may be a part of the answer. Other events only keep the connection alive. */
 const mayHoldContent = (name: string, data: string, value: unknown): boolean => {
   if (name === "ping" || data.trim() === "") return false
   if (isOfMessage.test(name)) return true

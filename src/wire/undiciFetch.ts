@@ -36,7 +36,7 @@ const send = (dispatcher: () => Dispatcher): Fetch => (url, init) =>
 /** One chunk of a body, or its end. */
 type Next = { readonly done: boolean; readonly value: Uint8Array | undefined }
 
-/** The body of a response, as its reader sees it. */
+/** The functions of a body's reader that this library uses. */
 interface Body {
   readonly read: () => Promise<Next>
   readonly cancel: () => Promise<void>

@@ -1,5 +1,5 @@
 /**
- * Interrupts a call at every step that a wire, guard, log or clock can observe, and at every turn of the scheduler between.
+ * Interrupts a call at every step that a wire, guard, log or clock can observe, and at every turn of the scheduler.
  *
  * After each interrupt, no connection is open, every lease is settled once, every attempt that was logged as started is
  * also logged as ended, no further request is sent, and the guards admit the next call.
@@ -21,7 +21,7 @@ interface Given {
   openedAfterItWasSettled: boolean
 }
 
-/** Everything that the outside can observe of one call. */
+/** What the wire, guards, log and clock of this test observe of one call. */
 interface Seen {
   readonly logTakes: number
   /** Steps of the call so far, and the action to run at one of them. */
@@ -29,7 +29,7 @@ interface Seen {
   act: { readonly at: number; readonly run: () => void } | undefined
   isActed: boolean
   connections: number
-  /** Connections of the call that takes the only slot first. */
+  /** Open connections of the other call, which takes the only slot first. */
   others: number
   reads: number
   sleeps: number
@@ -155,7 +155,7 @@ interface Place {
   readonly guards: Guards.Guards | undefined
 }
 
-/** Another call holds the only slot when the call under test starts. */
+/** Guards with one slot, which another call holds when the call under test starts. */
 const guards: Guards.Guards = {
   concurrency: { max: 1, queue: 10 },
   quota: { requests: 50, inputTokens: 100_000, outputTokens: 1e6 },
@@ -168,7 +168,6 @@ const slow: Place = { name: "a slow log", logTakes: 200, guards: undefined }
 const queued: Place = { name: "a queue, a quota, a circuit and a budget", logTakes: 0, guards }
 const places = [own, slow, queued]
 
-/** A service whose `open` wraps the `open` of another service. */
 const standIn = (claude: Claude.Claude["Service"]) =>
   Claude.Claude.of({ ...claude, open: (request) => claude.open(request) })
 
@@ -234,7 +233,7 @@ const simple: Watchable = {
 
 const calls: ReadonlyArray<Watchable> = [
   {
-    name: "a text that is retried, and then requested from a fallback model",
+    name: "a text with a retry and a fallback model",
     call: Policy.apply({ ...policy, models: [older] })(asked),
     turns: [Faults.overloaded, Faults.overloaded, Faults.answer("one two")],
     requests: 3
@@ -246,19 +245,19 @@ const calls: ReadonlyArray<Watchable> = [
     requests: 2
   },
   {
-    name: "a text that is paused, breaks off and is continued",
+    name: "a paused, broken and continued text",
     call: Policy.apply(policy)(asked),
     turns: [Faults.paused("one"), Faults.breaks("two", "reset"), Faults.answer("three", { every: "100 millis" })],
     requests: 3
   },
   {
-    name: "an object that is malformed, and requested again",
+    name: "an object with a correction",
     call: Policy.apply(policy)(Claude.object(Point, "where?")),
     turns: [malformed, Faults.value({ x: 1 })],
     requests: 2
   },
   {
-    name: "an answer that is opened, and restarted while it is read",
+    name: "an opened answer that is restarted",
     call: Effect.scoped(Effect.flatMap(
       Policy.apply({ ...policy, onBreak: "restart" })(read),
       ({ events }) => Stream.runDrain(events)
@@ -267,7 +266,7 @@ const calls: ReadonlyArray<Watchable> = [
     requests: 3
   },
   {
-    name: "an answer that is opened, and resumed while it is read",
+    name: "an opened answer that is resumed",
     call: Effect.scoped(Effect.flatMap(
       Policy.apply({ ...policy, onBreak: "resume" })(read),
       ({ events }) => Stream.runDrain(events)
@@ -276,7 +275,7 @@ const calls: ReadonlyArray<Watchable> = [
     requests: 2
   },
   {
-    name: "a reply that one fiber awaits while another reads its text, which is resumed",
+    name: "a reply awaited during a resumed text",
     call: Effect.scoped(Effect.flatMap(
       Policy.apply({ ...policy, onBreak: "resume" })(read),
       ({ reply, text }) => Effect.all([Stream.runDrain(text), reply], { concurrency: 2 })
@@ -291,7 +290,7 @@ const calls: ReadonlyArray<Watchable> = [
     requests: 2
   },
   {
-    name: "a stream under a policy with streamOverall",
+    name: "a stream with streamOverall",
     call: Stream.runDrain(
       Policy.applyStream({ ...policy, onBreak: "restart", streamOverall: "10 minutes" })(
         Claude.events("hi")
@@ -307,8 +306,8 @@ const calls: ReadonlyArray<Watchable> = [
 // -----------------------------------------------------------------------------
 
 /**
- * When to act: during a step, after a number of turns of the scheduler, or before an operation of the runtime. Each step
- * takes one turn.
+ * When to interrupt the call or close its scope: during a step, after a number of turns of the scheduler, or before an
+ * operation of the runtime. Each step takes one turn.
  */
 type When = { readonly step: number } | { readonly turn: number } | { readonly operation: number } | undefined
 
@@ -317,7 +316,7 @@ const tick = TestClock.adjust("250 millis")
 /** More turns than any call of this file needs. */
 const mostTurns = 400
 
-/** Counts the operations of all fibers, runs the action before one of them, and then yields to other fibers. */
+/** Counts the operations of all fibers. Runs the action before operation number `at`, and then yields to other fibers. */
 class AtOperation extends Scheduler.MixedScheduler {
   operations = 0
   readonly at: number | undefined
@@ -337,7 +336,7 @@ class AtOperation extends Scheduler.MixedScheduler {
   }
 }
 
-/** Starts a call, runs the action while it runs, and waits for its end. */
+/** Starts a call, runs `act` during the call, and waits for the end of the call. */
 const during = Effect.fnUntraced(function*(
   seen: Seen,
   call: Effect.Effect<unknown, unknown, Claude.Claude>,
@@ -416,7 +415,7 @@ const holding = Effect.gen(function*() {
   return scope
 })
 
-/** Makes a call after the interrupted one, to check that it holds no slot, probe or place in a queue. */
+/** Makes another call, to check that the interrupted call holds no slot, no probe and no place in a queue. */
 const next = Effect.fnUntraced(function*(seen: Seen, where: string) {
   seen.isActed = false
   const again = Policy.apply({ retry: Retry.linear({ times: 5, base: "1 second" }) })(asked)
@@ -449,7 +448,7 @@ const interrupted = (place: Place, { call, requests, turns }: Watchable, when: W
       assert.isAtLeast(remaining, 10 - Math.max(0, requests - 2), `the tokens left in the retry budget, ${where}`)
     }
     if (when === undefined && holder !== undefined) assert.isAbove(made.turns, released, "it waits for its slot")
-    // Between two operations, an attempt may already be starting to log. Its request is not sent.
+    // Between two operations, an attempt may already have begun to log its start. Its request is not sent.
     if (when === undefined || !("operation" in when)) {
       assert.strictEqual(seen.lateStarts, 0, `an attempt starts after the interrupt, ${where}`)
     }
@@ -472,7 +471,7 @@ const closed = (place: Place, turns: ReadonlyArray<Faults.Turn>, when: When) =>
     const scope = yield* Scope.make()
     const closing = Effect.provideService(Scope.close(scope, Exit.void), Clock.Clock, yield* Clock.Clock)
     const reading = Effect.flatMap(Policy.apply(policy)(read), ({ events }) => Stream.runDrain(events))
-    // A wait before a retry goes on, and then finds that the scope is closed.
+    // A wait before a retry continues after the scope has closed, and then sends no request.
     const close = () => void Effect.runFork(closing)
     const made = yield* during(seen, Scope.provide(reading, scope), when, close, nothing, false)
     yield* Scope.close(scope, Exit.void)
@@ -492,7 +491,7 @@ interface Made {
   readonly written: ReadonlyArray<string>
 }
 
-/** Acts at every step and after every turn, and then checks what the log has written. */
+/** Interrupts or closes at every step and after every turn. Checks the events that a slow log has written. */
 const everywhere = Effect.fnUntraced(function*<E, R>(
   { logTakes }: Place,
   attempt: (when: When) => Effect.Effect<Made, E, R>
@@ -516,9 +515,9 @@ const everywhere = Effect.fnUntraced(function*<E, R>(
 
 describe("G1 G2: an interrupt releases everything, and the log gets a start and an end of each attempt,", () => {
   for (const place of places) {
-    // The log records attempts only, and half of the calls have enough of them.
+    // The test log records only attempts, and half of the calls have enough attempts.
     const some = place === slow ? calls.filter((_, i) => i % 2 === 0) : calls
-    it.effect.each(some)(`with ${place.name}: $name`, (call) =>
+    it.effect.each(some)(`with ${place.name}, during $name`, (call) =>
       Effect.gen(function*() {
         const { exit, sent } = yield* interrupted(place, call, undefined)
         assert.isTrue(Exit.isSuccess(exit), String(exit))
@@ -527,12 +526,16 @@ describe("G1 G2: an interrupt releases everything, and the log gets a start and 
       }), 30_000)
   }
 
-  it.effect.each([simple, ...calls])("at every operation of the runtime: $name", (call) =>
-    Effect.gen(function*() {
-      const { operations } = yield* interrupted(own, call, undefined)
-      const all = Array.from({ length: operations }, (_, i) => i + 1)
-      for (const operation of oneIn(61, all)) yield* interrupted(own, call, { operation })
-    }), 60_000)
+  it.effect.each([simple, ...calls])(
+    "at every operation of the runtime, during $name",
+    (call) =>
+      Effect.gen(function*() {
+        const { operations } = yield* interrupted(own, call, undefined)
+        const all = Array.from({ length: operations }, (_, i) => i + 1)
+        for (const operation of oneIn(61, all)) yield* interrupted(own, call, { operation })
+      }),
+    60_000
+  )
 })
 
 describe("G1 G2: closing the scope from another fiber releases everything,", () => {

@@ -71,7 +71,7 @@ const loosened = (words: string, blank: string): string => words.replaceAll(/\s+
 
 /** The last words of an answer that consists of this text. */
 const lastWords = (text: string): string =>
-  // `lastWords` reads only the content.
+  // Safe cast: `lastWords` reads only the content.
   Rest.lastWords({ message: { content: [{ type: "text", text, citations: null }] } } as unknown as Message.Reply)
 
 /** The rest of the text after the words, if the text begins with them. */
@@ -82,7 +82,7 @@ const after = (text: string, words: string): string | undefined => {
 
 describe("the seam of a continuation", () => {
   it.effect.prop(
-    "completes the text with what follows the last words, wherever the text was cut",
+    "separates the repeated last words from the rest of the text, wherever the text was cut",
     { text, at, blank: some(...blanks), before: some(...blanks) },
     ({ at, before: leading, blank, text }) =>
       Effect.sync(() => {
@@ -113,7 +113,7 @@ describe("the seam of a continuation", () => {
         assert.strictEqual(words, words.trimEnd())
         assert.isAtMost(Array.from(words).length, 100)
         assert.isAtLeast(Array.from(words).length, Math.min(49, Array.from(before.trim()).length))
-        // A very long word may be cut, but it contains no white space.
+        // Even if a very long word is cut, the last words do not begin with white space.
         if (words !== words.trimStart()) assert.fail("they begin with a blank")
       }),
     often(1500)
@@ -147,12 +147,12 @@ interface Said {
   readonly role: string
   readonly content: string | ReadonlyArray<{ readonly type: string; readonly text?: string }>
 }
-// The SDK's type of messages has more, but these tests read only this.
+// Safe cast: these tests read only the role and the text of a message.
 const messagesOf = ({ messages }: Readonly<Record<string, unknown>>) => messages as ReadonlyArray<Said>
 const wordsOf = ({ content }: Said): string =>
   typeof content === "string" ? content : content.map(({ text = "" }) => text).join("")
 
-/** How much of the text the request contains, and the words to repeat. `lost` if the request does not ask to continue. */
+/** The text that the request contains, and the words to repeat. `lost`: the request does not ask to continue its text. */
 const placeIn = (text: string, params: Readonly<Record<string, unknown>>) => {
   const messages = messagesOf(params)
   const last = messages.at(-1)
@@ -176,7 +176,7 @@ const pieceOf = (text: string, from: number, letters: number): string => {
 
 const usageOf = (index: number) => ({ inputTokens: 10 + index, outputTokens: 3 + index })
 
-/** Answers each question with its text, in pieces. Older models continue a prefill, newer ones repeat the last words. */
+/** Answers each question with its text in pieces. Older models continue a prefill, newer models repeat the last words. */
 const writes = (
   texts: Readonly<Record<string, string>>,
   sizes: ReadonlyArray<number>,
@@ -204,7 +204,7 @@ const world = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(s
 const requests = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params))
 const go = Policy.apply({ truncated: { continue: 50 } })
 
-describe("a text that is cut anywhere is joined again", () => {
+describe("a text that is cut anywhere is joined from the continuations", () => {
   for (const model of [older, newer]) {
     it.effect.prop(
       `by ${model}`,
@@ -246,7 +246,7 @@ describe("a text that is cut anywhere is joined again", () => {
   }
 
   it.effect.prop(
-    "if the repeated words have other white space, or if the text was cut at its very end",
+    "even if the repeated words have other white space and the text was cut at its very end",
     { text, sizes, blank: some(...blanks) },
     ({ blank, sizes, text }) =>
       Effect.map(go(Claude.text("hi", { model: newer })), (whole) => assert.strictEqual(whole, text)).pipe(
@@ -263,7 +263,7 @@ describe("two questions under one policy get their own answers", () => {
       { a: text, b: text, sizes, model: some(older, newer) },
       ({ a, b, model, sizes }) =>
         Effect.gen(function*() {
-          // When one question is asked again, so is the other. Larger pieces keep the test short.
+          // The policy repeats both questions for each continuation. Larger pieces keep the test short.
           const large = sizes.map((size) => size + 30)
           const both = Effect.all([Claude.text("a", { model }), Claude.text("b", { model })], { concurrency })
           assert.deepStrictEqual(yield* Effect.provide(go(both), world(writes({ a, b }, large))), [a, b])
@@ -279,7 +279,7 @@ describe("two questions under one policy get their own answers", () => {
 
 type Kind = "pause" | "cut" | "empty" | "misfit" | "overloaded" | "end"
 
-/** Answers `hi` with the text in pieces, each of which stops in the next of the given ways. */
+/** Answers `hi` with the text in pieces. The answer to request number `i` stops as `kinds[i]` says. */
 const stops = (text: string, kinds: ReadonlyArray<Kind>, played: Array<Kind>): Faults.Script =>
   Faults.by(({ index, params }) => {
     const { lost, sent, words } = placeIn(text, params)
@@ -335,9 +335,12 @@ describe("a sequence of incomplete answers", () => {
   const orders = {
     "pauses, cuts, misfits and failures": Arbitrary.array(kind, { maxLength: 12 }),
     "empty answers and failures": Arbitrary.array(some<Kind>("empty", "overloaded"), { maxLength: 4 }),
-    "all of them": Arbitrary.array(Arbitrary.flatMap(some(kind, Arbitrary.Constant("empty")), (kind) => kind), {
-      maxLength: 12
-    })
+    "pauses, cuts, misfits, empty answers and failures": Arbitrary.array(
+      Arbitrary.flatMap(some(kind, Arbitrary.Constant("empty")), (kind) => kind),
+      {
+        maxLength: 12
+      }
+    )
   }
 
   for (const [title, order] of Object.entries(orders)) {
@@ -351,7 +354,7 @@ describe("a sequence of incomplete answers", () => {
           const { bodies, played, result } = yield* stopping(text, kinds, { continued, paused }, model)
           const last = played.at(-1)
           if (result._tag === "Success") {
-            // With an empty continuation, the model may say that the answer was complete.
+            // An empty continuation may mean that the answer was complete.
             assert.isTrue(last === "end" ? result.success === text : text.startsWith(result.success))
             assert.include(["end", "empty", "misfit"], last)
           } else {
@@ -414,37 +417,37 @@ interface Extra {
 
 const extras: ReadonlyArray<Extra> = [
   {
-    title: "raise",
+    title: "a raised max_tokens",
     policy: { truncated: { raiseTo: 8000 } },
     turns: [["Truncated", Faults.maxTokens("One")]],
     last: Faults.answer("One two")
   },
   {
-    title: "continuation",
+    title: "two continuations",
     policy: { truncated: { continue: 2 } },
     turns: [["Truncated", Faults.maxTokens("One")], ["Truncated", Faults.maxTokens(" two")]],
     last: Faults.answer(" three")
   },
   {
-    title: "resumption",
+    title: "two resumptions of a paused answer",
     policy: {},
     turns: [["Truncated", Faults.paused("One ")], ["Truncated", Faults.paused("two ")]],
     last: Faults.answer("three")
   },
   {
-    title: "nudge",
+    title: "a nudge",
     policy: { empty: { nudge: 1 } },
     turns: [["EmptyAnswer", Faults.emptyAnswer]],
     last: Faults.answer("One")
   },
   {
-    title: "hop",
+    title: "two fallback models",
     policy: { models: ["claude-haiku-5-5", "claude-opus-5"] },
     turns: [["Overloaded", Faults.overloaded], ["ServerFault", Faults.serverError]],
     last: Faults.answer("One")
   },
   {
-    title: "all of them in turn",
+    title: "a resumption, a continuation, a fallback model and a nudge",
     policy: { truncated: { continue: 2 }, empty: { nudge: 1 }, models: ["claude-haiku-5-5"] },
     turns: [
       ["Truncated", Faults.paused("One ")],
@@ -456,13 +459,13 @@ const extras: ReadonlyArray<Extra> = [
   }
 ]
 
-describe("a retry budget is charged once for every extra attempt", () => {
+describe("a retry budget", () => {
   for (const { last, policy, title, turns } of extras) {
     const played = [...turns.map(([, turn]) => turn), last]
     const tags = turns.map(([tag]) => tag)
     const call = Claude.text("hi", { model: older }).pipe(Policy.apply(policy))
 
-    it.effect(`${title}: each charge is settled`, () =>
+    it.effect(`is charged once for each extra attempt, and each charge is settled: ${title}`, () =>
       Effect.gen(function*() {
         const { because, result, sent, settled } = yield* charged(99, played, call)
         assert.strictEqual(result._tag, "Success")
@@ -472,9 +475,9 @@ describe("a retry budget is charged once for every extra attempt", () => {
       }))
 
     for (const [paid, tag] of tags.entries()) {
-      // An empty answer of a fallback model leaves the error of the first model.
+      // If a fallback model gives an empty answer, the call fails with the error of the first model.
       const error = tag === "EmptyAnswer" && policy.models !== undefined ? "Overloaded" : tag
-      it.effect(`${title}: with budget for ${paid} of ${tags.length}, the call ends with ${error}`, () =>
+      it.effect(`for only ${paid} of ${tags.length} extra attempts ends the call with ${error}: ${title}`, () =>
         Effect.gen(function*() {
           const { result, sent } = yield* charged(paid, played, call)
           if (result._tag === "Success") return assert.fail("the call succeeded without budget")
@@ -484,7 +487,7 @@ describe("a retry budget is charged once for every extra attempt", () => {
     }
   }
 
-  it.effect("an empty budget refuses each fallback model, and nothing more is sent", () =>
+  it.effect("refuses each fallback model if it is empty, and no further request is sent", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(Policy.apply({ models: ["claude-haiku-5-5", "claude-opus-5"] }))
       const { because, hops, result, sent } = yield* charged(0, [Faults.overloaded], call)
@@ -517,20 +520,20 @@ describe("an answer that stops early twice", () => {
       assert.lengthOf(messages, 2)
     }))
 
-  it.effect("is continued from where it was cut, after a nudge", () =>
+  it.effect("is continued with a prefill after a nudge, if the model supports a prefill", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(older, Faults.emptyAnswer, Faults.maxTokens("One,"), Faults.answer(" two."))
       assert.deepStrictEqual(roles(messages[1]), ["user", "user"])
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant"])
     }))
 
-  it.effect("after a nudge, ends its request with the last words to repeat", () =>
+  it.effect("is continued with its last words to repeat after a nudge, if the model supports no prefill", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(newer, Faults.emptyAnswer, Faults.maxTokens("One,"), Faults.answer("One, two."))
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant", "user"])
     }))
 
-  it.effect("after a nudge and a pause, is sent back unchanged", () =>
+  it.effect("is resumed after a nudge and a pause, with the paused answer as the last message", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(newer, Faults.emptyAnswer, Faults.paused("Look. "), Faults.answer("Two."))
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant"])

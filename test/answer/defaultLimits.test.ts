@@ -9,7 +9,7 @@ const params = (more: Partial<Message.Params> = {}): Message.Params => ({
   messages: [{ role: "user", content: "hi" }],
   ...more
 })
-/** The estimate is three characters per token. */
+/** The parameters with a prompt of `n` tokens, which are estimated as three characters each. */
 const tokens = (n: number) => params({ messages: [{ role: "user", content: "abc".repeat(n) }] })
 const thinking = params({ thinking: { type: "adaptive" } })
 
@@ -35,27 +35,27 @@ describe("default limits", () => {
       idle: 8000,
       contentIdle: 8000
     }],
-    ["do not shorten the pauses of a stream for a deadline", params(), 8000, true, {
+    ["allow the usual pauses in a stream even with a deadline of 24 seconds", params(), 8000, true, {
       connect: 8000,
       firstToken: 8000,
       idle: 30_000,
       contentIdle: 60_000
     }],
-    ["are at least five seconds", params(), 1000, false, { idle: 5000, contentIdle: 5000 }],
-    ["are longer than the usual pauses of thinking", thinking, Infinity, false, {
+    ["allow pauses of at least 5 seconds", params(), 1000, false, { idle: 5000, contentIdle: 5000 }],
+    ["are longer for a request with thinking", thinking, Infinity, false, {
       connect: 10_000,
       firstToken: 120_000,
       idle: 45_000,
       contentIdle: 180_000,
       thinking: { idle: 45_000, contentIdle: 180_000 }
     }],
-    ["are not shorter for thinking if the deadline is near", thinking, 8000, false, {
+    ["stay long for a request with thinking and a deadline of 24 seconds", thinking, 8000, false, {
       firstToken: 120_000,
       idle: 45_000,
       contentIdle: 180_000
     }],
     [
-      "allow thinking that the request does not mention, once it has begun",
+      "allow long pauses in thinking that the request does not ask for",
       params({ max_tokens: 64_000 }),
       8000,
       false,
@@ -68,14 +68,14 @@ describe("default limits", () => {
     ["are not longer if thinking is disabled", params({ thinking: { type: "disabled" } }), 8000, false, {
       firstToken: 8000
     }],
-    ["allow the input of a tool at least 45 s of silence", params({ tools: [tool] }), 8000, false, {
+    ["allow at least 45 s of silence in the input of a tool", params({ tools: [tool] }), 8000, false, {
       firstToken: 120_000,
       idle: 45_000,
       contentIdle: 180_000,
       tool: { idle: 45_000, contentIdle: 180_000 }
     }],
     [
-      "allow a large input of a tool 10 s of silence for each 1,000 tokens",
+      "allow 10 s of silence for each 1,000 tokens of max_tokens in the input of a tool",
       params({ tools: [tool], max_tokens: 64_000 }),
       Infinity,
       true,
@@ -98,7 +98,7 @@ describe("default limits", () => {
     assert.deepInclude({ ...limitsOf(params, third, streamed) }, expected)
   })
 
-  it("give a cold prompt of 90,000 tokens twice the 15 s that its headers take", () => {
+  it("allow more than 30 s until the headers of a prompt of 90,000 tokens, which take 15 s without a cache", () => {
     const { connect, firstToken, idle } = limitsOf(tokens(90_000), 8000, false)
     assert.isAbove(connect, 30_000)
     assert.isBelow(connect, 40_000)
@@ -106,7 +106,7 @@ describe("default limits", () => {
     assert.strictEqual(idle, 8000)
   })
 
-  it("give a document of unknown length the time of a hundred pages", () => {
+  it("allow more than 38 s until the headers of a document whose length is unknown", () => {
     const source = { type: "url" as const, url: "https://example.com/a.pdf" }
     const { connect } = limitsOf(
       params({ messages: [{ role: "user", content: [{ type: "document", source }] }] }),

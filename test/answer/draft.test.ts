@@ -100,7 +100,7 @@ describe("a message", () => {
     assert.deepStrictEqual(seen.map(([, ended]) => ended), [false, false, false, false, false, false, true])
   })
 
-  it("has the stop reason, stop sequence and stop details", () => {
+  it("has the stop reason, stop sequence and stop details of message_delta", () => {
     const details = { type: "refusal", category: "cyber", explanation: null }
     const message: object = after(messageStart, end("stop_sequence", { stop_sequence: "END", stop_details: details }))
       .message()
@@ -150,7 +150,7 @@ describe("usage", () => {
 })
 
 describe("invalid usage", () => {
-  it.each([Infinity, -Infinity, NaN, -1])("ignores the count %d", (count) => {
+  it.each([Infinity, -Infinity, NaN, -1])("is ignored if a count is %d", (count) => {
     const draft = after(messageStart, end("end_turn", {}, { input_tokens: count, output_tokens: count }))
     const { input_tokens, output_tokens } = draft.message().usage
     assert.deepStrictEqual({ input_tokens, output_tokens }, { input_tokens: 14, output_tokens: 1 })
@@ -231,17 +231,23 @@ describe("blocks", () => {
     ["is cut at a limit", ["{\"city\": \"Os"], "max_tokens", []],
     ["is cut by a refusal", ["{\"city\": \"Os"], "refusal", []],
     ["is cut by a pause", ["{\"city\": \"Os"], "pause_turn", []]
-  ])("report a tool use as unreadable or not if its input %s", (_, pieces, reason, unreadable) => {
-    const draft = after(
-      messageStart,
-      start(0, tool),
-      ...pieces.map((piece) => json(piece)),
-      stop(0),
-      end(reason),
-      messageStop
-    )
-    assert.deepStrictEqual(draft.unreadable(), unreadable.map((json) => ({ id: "toolu_1", name: "get_weather", json })))
-  })
+  ])(
+    "are unreadable only if their whole input is not JSON: a tool use whose input %s",
+    (_, pieces, reason, unreadable) => {
+      const draft = after(
+        messageStart,
+        start(0, tool),
+        ...pieces.map((piece) => json(piece)),
+        stop(0),
+        end(reason),
+        messageStop
+      )
+      assert.deepStrictEqual(
+        draft.unreadable(),
+        unreadable.map((json) => ({ id: "toolu_1", name: "get_weather", json }))
+      )
+    }
+  )
 })
 
 describe("unknown events, blocks and fields", () => {
@@ -262,7 +268,7 @@ describe("unknown events, blocks and fields", () => {
     assert.strictEqual(after(messageStart, end("brand_new"), messageStop).message().stop_reason, "brand_new")
   })
 
-  it("leave out a block whose deltas may hold all of it", () => {
+  it("make the message omit a block whose whole content may be in unknown deltas", () => {
     const block = { type: "brand_new_block", news: null }
     const news = delta(0, { type: "brand_new_delta", news: 2 })
     for (
@@ -277,7 +283,7 @@ describe("unknown events, blocks and fields", () => {
     ) assert.deepStrictEqual(content(...events), [], JSON.stringify(events))
   })
 
-  it.each(["toString", "constructor", "__proto__"])("may have the name %s", (type) => {
+  it.each(["toString", "constructor", "__proto__"])("may have the type %s", (type) => {
     const draft = after(messageStart, start(0, emptyText), text("Paris"), delta(0, { type }), stop(0))
     assert.deepStrictEqual<unknown>(draft.message().content, [{ ...emptyText, text: "Paris" }])
     assert.strictEqual(draft.unknown(), `${type} in a block of type text`)
@@ -303,16 +309,16 @@ describe("an event that contradicts the protocol is rejected:", () => {
   const contradictions: ReadonlyArray<
     readonly [name: string, before: ReadonlyArray<WireEvent>, next: WireEvent, complaint: string]
   > = [
-    ["a start of another message", open, startOf("msg_2"), "a second message_start"],
-    ["a second start without an id", [startOf("")], startOf(""), "a second message_start"],
-    ["a start without a message", [], event("message_start"), noMessage],
-    ["a start with another message", [], event("message_start", { message: 7 }), noMessage],
-    ["a start without usage", [], event("message_start", { message: {} }), noMessage],
-    ["content before the start", [], start(0, emptyText), "content before message_start"],
-    ["a gap", begun, start(1, emptyText), "a content_block_start out of order (1)"],
-    ["the same index twice", open, start(0, emptyText), "a content_block_start out of order (0)"],
+    ["a second message_start with another id", open, startOf("msg_2"), "a second message_start"],
+    ["a second message_start without an id", [startOf("")], startOf(""), "a second message_start"],
+    ["a message_start without a message", [], event("message_start"), noMessage],
+    ["a message_start whose message is not an object", [], event("message_start", { message: 7 }), noMessage],
+    ["a message_start without usage", [], event("message_start", { message: {} }), noMessage],
+    ["content before message_start", [], start(0, emptyText), "content before message_start"],
+    ["a block whose index skips a number", begun, start(1, emptyText), "a content_block_start out of order (1)"],
+    ["a second block with the same index", open, start(0, emptyText), "a content_block_start out of order (0)"],
     ["a block whose index is not a number", begun, start(other, emptyText), "a content_block_start out of order"],
-    ["no block", begun, start(0, undefined), noBlock],
+    ["a content_block_start without a block", begun, start(0, undefined), noBlock],
     ["a block that is not an object", begun, start(0, "text"), noBlock],
     ["a block whose type is not a string", begun, start(0, { type: 7 }), noBlock],
     ["a text that is not a string", begun, start(0, { type: "text", text: other }), noBlock],
@@ -321,27 +327,27 @@ describe("an event that contradicts the protocol is rejected:", () => {
     ["a signature that is not a string", begun, start(0, { type: "thinking", signature: 7 }), noBlock],
     ["a delta before its block", begun, text("a"), "a delta for a block that is not open (0)"],
     ["a delta after its block", [...open, stop(0)], text("a"), "a delta for a block that is not open (0)"],
-    ["a delta for another block", open, text("a", 1), "a delta for a block that is not open (1)"],
+    ["a delta for a block that has not started", open, text("a", 1), "a delta for a block that is not open (1)"],
     ["a delta with a negative index", open, text("a", -1), "a delta for a block that is not open (-1)"],
     ["a delta with a fractional index", open, text("a", 0.5), "a delta for a block that is not open (0.5)"],
     ["a delta whose index is a property of lists", open, text("a", "length"), notOpen],
     ["a delta whose index is a string", open, text("a", "0"), notOpen],
     ["a delta whose index is an object", open, text("a", other), notOpen],
     ["a delta without an index", open, text("a", null), notOpen],
-    ["no delta", open, delta(0, undefined), "a content_block_delta without a delta"],
+    ["a content_block_delta without a delta", open, delta(0, undefined), "a content_block_delta without a delta"],
     ["a delta whose type is not a string", open, delta(0, { type: 7 }), "a content_block_delta without a delta"],
     ["a text_delta that is not a string", open, text(7), noText],
     ["text in a tool", [messageStart, start(0, tool)], text("a"), noText],
     ["text in thinking", [messageStart, start(0, emptyThinking)], text("a"), noText],
     [
-      "thinking that is none",
+      "a thinking_delta without thinking",
       [messageStart, start(0, emptyThinking)],
       delta(0, { type: "thinking_delta" }),
       noThinking
     ],
     ["thinking in text", open, delta(0, { type: "thinking_delta", thinking: "a" }), noThinking],
     [
-      "a signature that is none",
+      "a signature_delta without a signature",
       [messageStart, start(0, emptyThinking)],
       delta(0, { type: "signature_delta" }),
       noSignature
@@ -364,15 +370,15 @@ describe("an event that contradicts the protocol is rejected:", () => {
       noCompaction
     ],
     ["a stop before its block", begun, stop(0), "a content_block_stop for a block that is not open (0)"],
-    ["a stop twice", [...open, stop(0)], stop(0), "a content_block_stop for a block that is not open (0)"],
+    ["a second stop of a block", [...open, stop(0)], stop(0), "a content_block_stop for a block that is not open (0)"],
     ["a stop whose index is not a number", open, stop("0"), "a content_block_stop for a block that is not open"],
-    ["a stop reason before the start", [], end(), "a message_delta before message_start"],
-    ["a delta that is not an object", begun, event("message_delta", { delta: 7 }), noObject],
-    ["no stop reason", [messageStart, event("message_delta", { delta: {} })], messageStop, noEnd],
-    ["no message_delta", [...open, stop(0)], messageStop, noEnd],
+    ["a stop reason before message_start", [], end(), "a message_delta before message_start"],
+    ["a message_delta whose delta is not an object", begun, event("message_delta", { delta: 7 }), noObject],
+    ["a message_stop without a stop reason", [messageStart, event("message_delta", { delta: {} })], messageStop, noEnd],
+    ["a message_stop without a message_delta", [...open, stop(0)], messageStop, noEnd],
     ["a stop reason that is not a string", [messageStart, end(7)], messageStop, noEnd],
-    ["an end before the start", [], messageStop, noEnd],
-    ["an end within a block", [...open, end()], messageStop, "a message_stop inside a block"]
+    ["a message_stop before message_start", [], messageStop, noEnd],
+    ["a message_stop inside a block", [...open, end()], messageStop, "a message_stop inside a block"]
   ]
 
   it.each(contradictions)("%s", (_, before, next, complaint) => {

@@ -122,7 +122,7 @@ describe("a stream under a policy", () => {
   const whys: ReadonlyArray<
     readonly [why: string, policy: Policy.Policy, script: Faults.Playable, explained: ReturnType<typeof explained>]
   > = [
-    ["when it is cut, like an answer that is not streamed", {}, [Faults.maxTokens("a b")], {
+    ["when its answer is cut at max_tokens", {}, [Faults.maxTokens("a b")], {
       _tag: "Truncated",
       gaveUp: "NotRetried",
       tried: [[1, "Truncated"]]
@@ -148,7 +148,7 @@ describe("a stream under a policy", () => {
       assert.isTrue(end?._tag === "GaveUp" && Duration.toMillis(end.took) === (policy === late ? 5000 : 0))
     }).pipe(Effect.provide(fake(script))))
 
-  it.effect("logs an end each time it is run", () =>
+  it.effect("logs one end each time it runs", () =>
     Effect.gen(function*() {
       const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry, streamOverall: "1 minute" }))
       yield* Stream.runDrain(reading)
@@ -229,9 +229,9 @@ const combined: ReadonlyArray<
   ]
 ]
 
-describe("a stream under a policy that is not a single answer", () => {
+describe("a stream with several answers or policies", () => {
   for (const [name, read, script, end] of combined) {
-    it.effect(`logs one end for each of its policies: ${name}`, () =>
+    it.effect(`logs at most one end for each of its policies: ${name}`, () =>
       Effect.gen(function*() {
         const reader = yield* Effect.forkChild(Effect.exit(Stream.runDrain(read)))
         yield* TestClock.adjust("1 minute")
@@ -294,7 +294,7 @@ describe("an answer that is opened under a policy", () => {
     }).pipe(Effect.scoped, Effect.provide(fake(Faults.untilLast(half, half, Faults.serverError)))))
 
   for (const [script, end] of [[whole, "CallSucceeded"], [half, "GaveUp"]] as const) {
-    it.effect(`ends every call that contains it: ${end}`, () =>
+    it.effect(`ends every call that contains it with ${end}`, () =>
       Effect.gen(function*() {
         const { events } = yield* Policy.apply({ retry })(Policy.apply({ retry })(Claude.open("hi")))
         assert.deepStrictEqual(yield* ends, [])
@@ -305,7 +305,7 @@ describe("an answer that is opened under a policy", () => {
       }).pipe(Effect.scoped, Effect.provide(fake([script]))))
   }
 
-  it.effect("does not count for another call in which it is read", () =>
+  it.effect("counts only for the call that opened it, not for another call that reads it", () =>
     Effect.gen(function*() {
       const { events } = yield* Policy.apply({ retry })(Claude.open("hi"))
       yield* Policy.apply({ retry })(Effect.ignore(Stream.runDrain(events)))
@@ -313,7 +313,7 @@ describe("an answer that is opened under a policy", () => {
       assert.deepStrictEqual({ calls, failures }, { calls: 2, failures: 1 })
     }).pipe(Effect.scoped, Effect.provide(fake([half]))))
 
-  it.effect("counts for the call if it is opened and read inside of it", () =>
+  it.effect("is retried by its call after a break if the call also reads it", () =>
     Effect.gen(function*() {
       const reading = Effect.scoped(
         Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events))
@@ -325,7 +325,7 @@ describe("an answer that is opened under a policy", () => {
 
 describe("an answer that breaks, and whose retries fail", () => {
   for (const onBreak of ["restart", "resume"] as const) {
-    it.effect(`has each attempt once in the history of its error: ${onBreak}`, () =>
+    it.effect(`has each attempt once in the history of its error, onBreak: ${onBreak}`, () =>
       Effect.gen(function*() {
         const reading = Effect.scoped(Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events)))
         const error = yield* soon(Effect.flip(Policy.apply({ retry, onBreak })(reading)))
@@ -340,7 +340,7 @@ describe("an answer that breaks, and whose retries fail", () => {
 })
 
 describe("an error of the reader", () => {
-  it.effect("is not a failure of the call, whatever the error is", () =>
+  it.effect("is not a failure of the call, even if it is a ClaudeError", () =>
     Effect.gen(function*() {
       const own = new ClaudeError.Overloaded({})
       for (let i = 0; i < 20; i++) {
@@ -358,7 +358,7 @@ describe("an error of the reader", () => {
       assert.notInclude(yield* told, "AttemptFailed")
     }).pipe(Effect.provide(fake(Faults.cycle(Faults.answer("a b c")), Guards.standard))))
 
-  it.effect("after a break leaves the call failed", () =>
+  it.effect("after a break does not replace the error that the call logs", () =>
     Effect.gen(function*() {
       const own = new ClaudeError.Refused({})
       yield* Claude.stream("hi").pipe(

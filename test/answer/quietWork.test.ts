@@ -18,7 +18,7 @@ const asking = (more: Partial<Message.Params> = {}) => ({ max_tokens: 16_000, ..
 
 const ping = Faults.event("ping", {})
 const thought = Faults.event("content_block_delta", { index: 0, delta: { type: "thinking_delta", thinking: "a" } })
-/** The first part of an answer up to the event that holds `mark`, and the rest. */
+/** Splits the events of an answer after the event that contains `mark`. */
 const split = (mark: string, events: ReadonlyArray<string>) => {
   const at = events.findIndex((event) => event.includes(mark)) + 1
   assert(at > 0, mark)
@@ -60,7 +60,7 @@ const answering = (
     Duration.seconds(headers)
   )
 
-/** Pings about every 30 seconds for so many seconds, then the rest. */
+/** The first part of an answer, then pings about every 30 seconds for this many seconds, then the second part. */
 const afterPings = (seconds: number, [first, rest]: readonly [string, string]) => {
   const pings = Array.from({ length: Math.floor(seconds / 30.1) }, () => [30.1, ping] as const)
   return answering(0, [[0, first], ...pings, [seconds % 30.1, rest]])
@@ -88,7 +88,7 @@ const policies: ReadonlyArray<readonly [name: string, policy: Policy.Policy, gua
   ["Policy.standard", Policy.standard, {}],
   ["an empty policy", {}, {}],
   ["a deadline of two minutes", { ...Policy.standard, overall: "2 minutes" }, {}],
-  ["guards", Policy.standard, guards]
+  ["Policy.standard with guards", Policy.standard, guards]
 ]
 
 const page = "word ".repeat(600)
@@ -96,7 +96,7 @@ const png = { type: "image", source: { type: "base64", media_type: "image/png", 
 const pdf = { type: "document", source: { type: "base64", media_type: "application/pdf", data: "JVBERi0=" } } as const
 const says = (content: Message.Params["messages"][number]["content"]): Claude.Prompt => [{ role: "user", content }]
 
-describe.each(policies)("under %s, one request gets its answer", (_, policy, guards) => {
+describe.each(policies)("under %s, one request is enough for an answer", (_, policy, guards) => {
   const cases: ReadonlyArray<
     readonly [name: string, prompt: Claude.Prompt, options: Claude.Options, turn: Faults.Turn]
   > = [
@@ -173,7 +173,7 @@ describe("the default limits", () => {
 
   it.effect.each<readonly [name: string, options: Claude.Options, turn: Faults.Turn]>([
     [
-      "six minutes without a byte before a large input of a tool",
+      "330 s without a byte before a large input of a tool",
       asking({ max_tokens: 64_000, tools: [write] }),
       afterSilence(330, toolUse)
     ],
@@ -220,7 +220,7 @@ describe("the default limits", () => {
       assert.strictEqual(end.after, after)
     }).pipe(Effect.provide(scripted(turn))))
 
-  it.effect("give way to the caller's own limits in every pause", () =>
+  it.effect("are replaced by the caller's idle limit, also in the input of a tool", () =>
     Effect.gen(function*() {
       const call = Claude.message("hi", many).pipe(Policy.apply({ idle: "7 seconds" }))
       const end = yield* ended(call)
@@ -228,7 +228,7 @@ describe("the default limits", () => {
       assert.strictEqual(end.after, 7)
     }).pipe(Effect.provide(scripted(dead(toolUse[0])))))
 
-  it.effect("give way to the caller's own limit of content", () =>
+  it.effect("are replaced by the caller's contentIdle limit, also in thinking", () =>
     Effect.gen(function*() {
       const end = yield* ended(Claude.message("hi", many).pipe(Policy.apply({ contentIdle: "20 seconds" })))
       assert(Result.isFailure(end.result) && end.result.failure._tag === "TimedOut")
@@ -245,7 +245,10 @@ const quiet = Layer.provide(CallLog.layerNoop)
 const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
   ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
   ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
-  ["a client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) }).pipe(quiet)]
+  [
+    "Anthropic with an SDK client",
+    (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) }).pipe(quiet)
+  ]
 ]
 
 /** A server whose answers the test writes piece by piece. */

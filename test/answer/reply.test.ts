@@ -1,4 +1,4 @@
-/** The reply of an opened answer: complete, no matter how it is read, or the error that its reader got. */
+/** The reply of an opened answer: complete for every way to read the answer, or the error that the reader got. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Layer, Redacted, Ref, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -85,7 +85,7 @@ describe("the reply of an answer", () => {
       assert.strictEqual(yield* asked, 1)
     }).pipe(Effect.scoped, Effect.provide(spied([slow]))))
 
-  it.effect("G2 is a PartialAnswer with the text so far if the reader stops early, which ends the answer at once", () =>
+  it.effect("G2 fails with the text so far if the reader stops early, and the answer ends at once", () =>
     Effect.gen(function*() {
       const answer = yield* opened
       const leaver = yield* Effect.forkChild(Stream.runDrain(Stream.take(answer.text, 1)), { startImmediately: true })
@@ -112,7 +112,7 @@ describe("the reply of an answer", () => {
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer("a b c")]))))
 
   for (const how of ["text", "events", "reply"] as const) {
-    it.effect(`fails with the same error as the reading: ${how}`, () =>
+    it.effect(`fails with the same error as the reader of answer.${how}`, () =>
       Effect.gen(function*() {
         const answer = yield* Policy.apply({ retry })(Claude.open("hi"))
         const error = yield* Effect.flip<unknown, ClaudeError.ClaudeError, never>(
@@ -125,7 +125,7 @@ describe("the reply of an answer", () => {
       }).pipe(Effect.scoped, Effect.provide(spied([Faults.refusal("no")]))))
   }
 
-  it.effect("dies with the defect of the reading", () =>
+  it.effect("dies with the defect of the wire", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.make({
         countTokens: () => Effect.succeed(1),

@@ -77,7 +77,7 @@ describe("a stream with onBreak: resume", () => {
       ))
   }
 
-  it.effect("asks for the rest in the same way if it broke off after its stop reason", () =>
+  it.effect("asks for the rest even if it broke off after its stop reason", () =>
     Effect.gen(function*() {
       const { error, shown } = yield* read(resume, { model: newer })
       assert.isUndefined(error)
@@ -89,7 +89,7 @@ describe("a stream with onBreak: resume", () => {
       Faults.answer("The quick brown fox.")
     ]))))
 
-  it.effect("also resumes a stream of plain text", () =>
+  it.effect("is also resumed if it is read as plain text", () =>
     Effect.gen(function*() {
       const running = yield* Claude.stream("hi", { model: older }).pipe(
         Policy.applyStream(resume),
@@ -101,8 +101,11 @@ describe("a stream with onBreak: resume", () => {
     }).pipe(Effect.provide(spied([Faults.breaks("The quick  \n"), Faults.answer(" brown fox.")]))))
 
   it.effect.each<readonly [what: string, misfit: Faults.Turn]>([
-    ["begins elsewhere", Faults.answer("Sure, here is the rest: brown fox.")],
-    ["is too short", Faults.stream([...Faults.events("The").slice(0, 4), ...Faults.events("").slice(-2)])]
+    ["begins with other words", Faults.answer("Sure, here is the rest: brown fox.")],
+    [
+      "ends before it has repeated the last words",
+      Faults.stream([...Faults.events("The").slice(0, 4), ...Faults.events("").slice(-2)])
+    ]
   ])(
     "hides a continuation that %s, and retries",
     ([, misfit]) =>
@@ -138,7 +141,7 @@ describe("a stream with onBreak: resume", () => {
       Faults.stream(Faults.events("Look", { tool: { name: "look", input: { at: "x" } } }).slice(0, 9), { end: "cut" })
     ]))))
 
-  it.effect("announces the block from which it is resumed, if a tool call was lost", () =>
+  it.effect("announces the index of the block that is resumed if a tool call was lost", () =>
     Effect.gen(function*() {
       const { error, events, shown } = yield* read(resume, { model: older })
       assert.isUndefined(error)
@@ -160,7 +163,7 @@ describe("a resumed stream", () => {
     ] as const
   ) {
     for (const every of [1, 3, 1000]) {
-      it.effect(`keeps the white space of the continuation: ${model}, in pieces of ${every}`, () =>
+      it.effect(`keeps the white space of a continuation by ${model} in pieces of ${every} characters`, () =>
         Effect.gen(function*() {
           const { error, shown } = yield* read({ onBreak: "resume", retry }, { model })
           assert.isUndefined(error)
@@ -169,7 +172,7 @@ describe("a resumed stream", () => {
     }
   }
 
-  it.effect("fails as refused if the continuation is a refusal", () =>
+  it.effect("fails with Refused if the continuation is a refusal", () =>
     Effect.gen(function*() {
       for (const model of [newer, older]) {
         const { error } = yield* read({ onBreak: "resume", retry }, { model })
@@ -225,12 +228,12 @@ describe("a resumed stream", () => {
     ]))))
 })
 
-describe("a stream that breaks and cannot be restarted or resumed", () => {
+describe("a stream that breaks off", () => {
   for (const onBreak of ["resume", "restart"] as const) {
     const reasons: ReadonlyArray<readonly [why: string, turn: Faults.Turn, policy: Policy.Policy]> = [
-      ["the API is overloaded", Faults.overloaded, {}],
-      ["the key is refused", Faults.unauthorized, {}],
-      ["opening takes too long", Faults.pings(), { overall: "12 seconds" }]
+      ["the API is overloaded at each retry", Faults.overloaded, {}],
+      ["the API key is refused at the retry", Faults.unauthorized, {}],
+      ["the retry does not open before the deadline", Faults.pings(), { overall: "12 seconds" }]
     ]
     for (const [why, turn, more] of reasons) {
       it.effect(`fails with all text that has arrived if ${why}, onBreak: ${onBreak}`, () =>
@@ -250,7 +253,7 @@ describe("a stream that breaks and cannot be restarted or resumed", () => {
     }
   }
 
-  it.effect("sends no request if a tool was called before the text, and its error says so", () =>
+  it.effect("is not resumed if a tool was called before the text, and its error says so", () =>
     Effect.gen(function*() {
       const { error } = yield* read({ onBreak: "resume", retry })
       assert.strictEqual(error?._tag, "PartialAnswer")
@@ -266,7 +269,7 @@ describe("a stream that breaks and cannot be restarted or resumed", () => {
       )
     ]))))
 
-  it.effect("is restarted if only an empty text had arrived", () =>
+  it.effect("is restarted with onBreak: resume if only an empty text had arrived", () =>
     Effect.gen(function*() {
       const { error, marks, shown } = yield* read({ onBreak: "resume", retry })
       assert.isUndefined(error)
@@ -355,7 +358,7 @@ describe("the reader of a broken stream", () => {
       }).pipe(Effect.provide(spied([half, second, Faults.answer("never")]))))
   }
 
-  it.effect("settles two attempts if the stream is restarted: a broken and a complete one", () =>
+  it.effect("settles a broken and a complete attempt if the stream is restarted", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: Retry.standard, onBreak: "restart" }),
@@ -394,7 +397,7 @@ describe("the reader of a broken stream", () => {
 
 const failureOf = <E>(result: Result.Result<unknown, E>) => Result.isFailure(result) ? result.failure : undefined
 
-/** Reads an answer to its end: its events, its reply, its error, and the number of requests. */
+/** Reads an answer to its end. Returns its events, its reply, its error and the number of requests. */
 const readWhole = (playable: Faults.Playable, policy: Policy.Policy = {}, model = newer) =>
   Effect.gen(function*() {
     const events: Array<Message.Event> = []
@@ -424,10 +427,10 @@ const readWhole = (playable: Faults.Playable, policy: Policy.Policy = {}, model 
     }
   }).pipe(Effect.provide(FakeClaude.layer(playable).pipe(Layer.provide(CallLog.layerNoop))))
 
-/** Two ways to end a body early, and how many of the last bytes may be missing: the blank line. */
+/** Two ways to end a body early, how many last bytes may be missing without an error, and the error of the wire. */
 const tooShort = [["cut", 0, "Unreachable"], ["end", 2, "UnexpectedResponse"]] as const
 
-/** Asserts that both are equal. Computes a difference only on failure, because it takes longer than the stream. */
+/** Asserts that both are equal. Computes a difference only on failure, because that takes longer than the stream. */
 const same = (actual: unknown, expected: unknown, where: string) => {
   if (JSON.stringify(actual) !== JSON.stringify(expected)) assert.deepStrictEqual(actual, expected, where)
 }
@@ -438,7 +441,9 @@ describe("a body that is cut at every byte, onBreak: fail", () => {
   for (const [name, blocks] of kinds) {
     for (const [end, missing, wire] of tooShort) {
       it.effect(
-        `is complete, or fails with exactly the text that arrived: ${name} (${end})`,
+        `is complete, or fails with exactly the text that arrived: ${name}, ${
+          end === "cut" ? "connection cut" : "body ended early"
+        }`,
         () =>
           Effect.gen(function*() {
             const { arrived: arrivedAt, cutAt, length, places } = bodyOf(blocks)
@@ -588,13 +593,12 @@ const fates: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 // -----------------------------------------------------------------------------
-// -----------------------------------------------------------------------------
 // Real sockets
 // -----------------------------------------------------------------------------
 
 const story = "Once upon a time there was a fox, and a hen, and a 狐, and nobody was eaten. The end, dear reader."
 
-/** The text that answers a request: all of it, or the missing rest. */
+/** The whole story, or the rest of it that the request asks for. */
 const toSay = (params: Readonly<Record<string, unknown>>) => textIn(restOf([{ type: "text", text: story }], params))
 
 const half = (text: string) => text.slice(0, Math.ceil(text.length / 2)).replace(/[\uD800-\uDBFF]$/, "")
@@ -621,7 +625,7 @@ const troublesOf = (text: string) =>
     ]
   })
 
-/** Built once for each text, because building a body takes longer than sending it. */
+/** A script for each text. Each is built once, because building a body takes longer than sending it. */
 const built = new Map<string, Faults.Script>()
 
 const troubles: Faults.Script = (question) => {
@@ -672,7 +676,7 @@ const crowd = (count: number) =>
     }
     const tally = yield* Effect.forEach(Array.from({ length: count }, (_, i) => i), one, { concurrency: "unbounded" })
       .pipe(
-        // All sockets are closed before the layer would close them.
+        // Checks this before the end of the layer, which closes all sockets.
         Effect.tap(until(
           Effect.map(server.received, (all) => all.every(({ closedAt }) => closedAt !== undefined)),
           20_000,

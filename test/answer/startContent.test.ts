@@ -29,7 +29,7 @@ describe("content in content_block_start", () => {
     ])
   })
 
-  it("keeps unknown fields of the block and of the event in the start", () => {
+  it("leaves unknown fields of the block and of the event in the start event", () => {
     const filled = { ...start({ ...text, text: "Pa", news: 1 }), news: 2 } as object as WireEvent
     assert.deepStrictEqual(toDeltas([filled])[0], { ...filled, content_block: { ...text, news: 1 } } as object)
   })
@@ -43,10 +43,10 @@ describe("content in content_block_start", () => {
     ["a text of an unknown type of block", { type: "brand_new", text: "Pa" }],
     ["a text that is not a string", { type: "text", text: { a: 1 } }],
     ["citations that are not a list", { ...text, text: "Pa", citations: 7 }],
-    ["no block", undefined]
+    ["an event without a block", undefined]
   ]
 
-  it.each(untouched)("is not touched in %s", (_, block) => {
+  it.each(untouched)("is not moved out of %s", (_, block) => {
     const events = [start(block)]
     assert.strictEqual(toDeltas(events), events)
   })

@@ -118,7 +118,7 @@ describe("guards see the end of an answer once, no later than its reader", () =>
         assert.deepStrictEqual(yield* ends, ["PartialAnswer"])
       }).pipe(Effect.provide(spied([Faults.breaks("half")]))))
 
-    it.effect(`${name}: an error of the reader is a success of the answer`, () =>
+    it.effect(`${name}: an answer whose reader fails is a success`, () =>
       Effect.gen(function*() {
         yield* Effect.flip(Stream.runForEach(read, () => Effect.fail("my disk is full")))
         assert.deepStrictEqual(yield* ends, ["success"])
@@ -140,7 +140,7 @@ describe("guards see the end of an answer once, no later than its reader", () =>
         assert.deepStrictEqual(yield* ends, ["neutral"])
       }).pipe(Effect.provide(spied([Faults.pings("a", "1 second")]))))
 
-    it.effect(`${name}: an answer that is never read is neutral`, () =>
+    it.effect(`${name}: an answer that is never read is ${name.startsWith("Claude.open") ? "neutral" : "not requested"}`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const opens = name.startsWith("Claude.open")
@@ -162,7 +162,7 @@ describe("guards see the end of an answer once, no later than its reader", () =>
 
 describe("a reader", () => {
   for (const onBreak of ["fail", "restart", "resume"] as const) {
-    it.effect(`cannot read an answer twice, and no request is sent, onBreak: ${onBreak}`, () =>
+    it.effect(`cannot read an answer twice, and no further request is sent, onBreak: ${onBreak}`, () =>
       Effect.gen(function*() {
         const { events } = yield* Claude.open("hi").pipe(Policy.apply(onBreak === "fail" ? {} : { onBreak, retry }))
         yield* Stream.runDrain(Stream.take(events, 2))
@@ -175,7 +175,7 @@ describe("a reader", () => {
   }
 
   for (const onBreak of ["fail", "restart", "resume"] as const) {
-    it.effect(`is interrupted if another fiber closes its scope, and no request is sent, onBreak: ${onBreak}`, () =>
+    it.effect(`is interrupted if another fiber closes its scope, and sends no further request, onBreak: ${onBreak}`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const opening = yield* Claude.open("hi").pipe(
@@ -196,7 +196,7 @@ describe("a reader", () => {
         assert.strictEqual(yield* asked, 1)
       }).pipe(Effect.provide(spied(Faults.cycle(Faults.delayed(Faults.breaks("a", "silence"), "1 second"))))))
 
-    it.effect(`is interrupted if it starts after its scope has closed, and no request is sent, onBreak: ${onBreak}`, () =>
+    it.effect(`is interrupted if it starts after its scope closes, and sends no further request, onBreak: ${onBreak}`, () =>
       Effect.gen(function*() {
         const { events } = yield* Claude.open("hi").pipe(
           Policy.apply(onBreak === "fail" ? {} : { onBreak, retry }),
@@ -210,7 +210,7 @@ describe("a reader", () => {
       }).pipe(Effect.provide(spied(Faults.cycle(Faults.breaks("a"))))))
   }
 
-  it.effect("that is the second of one answer fails, and the first goes on", () =>
+  it.effect("that reads an answer as the second reader fails, and the first reader gets the whole answer", () =>
     Effect.gen(function*() {
       const opening = yield* Effect.forkChild(Claude.open("hi"), { startImmediately: true })
       yield* TestClock.adjust("3 seconds")
@@ -224,7 +224,7 @@ describe("a reader", () => {
       assert.deepStrictEqual(yield* ends, ["success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer("a b c", { every: "1 second" })]))))
 
-  it.effect("that interrupts a read and reads again loses no event, and waits no longer", () =>
+  it.effect("that interrupts a read and reads again loses no event and no time", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const params = {
@@ -316,7 +316,7 @@ describe("events", () => {
       Faults.stream(framed([...unknownKinds, stopped(1)]))
     ]))))
 
-  it.effect("contain the input of a tool as it is written, and the reply has it only when it is complete", () =>
+  it.effect("contain the input of a tool in pieces, and the reply contains the input only when it is complete", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const params = { model: "claude-sonnet-5-5", max_tokens: 9, messages: [{ role: "user" as const, content: "hi" }] }
@@ -374,7 +374,7 @@ describe("events", () => {
 describe("streamOverall", () => {
   const slow = spied([Faults.answer("a b c d e f g h", { every: "10 seconds" })])
 
-  it.effect("ends a stream at its deadline, opened or not, and adds DeadlineExceeded to the error type", () =>
+  it.effect("ends an opened stream at its deadline with DeadlineExceeded", () =>
     Effect.gen(function*() {
       const shown: Array<string> = []
       const running = yield* Claude.stream("hi").pipe(
@@ -391,7 +391,7 @@ describe("streamOverall", () => {
       assert.deepStrictEqual(shown, ["a ", "b "])
     }).pipe(Effect.provide(slow)))
 
-  it.effect("does not affect a stream that is read in time, and is the deadline of calls inside", () =>
+  it.effect("is also the deadline for a retry, and does not affect a stream that is read in time", () =>
     Effect.gen(function*() {
       const running = yield* Claude.stream("hi").pipe(
         Policy.applyStream({
@@ -465,7 +465,7 @@ const wires = [
 describe("a slow reader", () => {
   for (const [name, wire] of effort<ReadonlyArray<typeof wires[number]>>(wires, wires.slice(0, 1))) {
     it.live(
-      `holds back a server at full speed, fills no memory, and is no slow model (${name})`,
+      `slows down a fast server, fills no memory, and causes no time-out, with ${name}`,
       () => {
         const total = 64_000_000
         const piece = Faults.event("content_block_delta", {
@@ -473,7 +473,7 @@ describe("a slow reader", () => {
           delta: { type: "text_delta", text: "x".repeat(15_900) }
         })
         let sent = 0
-        // Records when the server sends this piece.
+        // Counts the bytes that the server sends.
         const noted: Faults.Piece = {
           after: 0,
           get bytes() {
@@ -505,7 +505,7 @@ describe("a slow reader", () => {
           assert.isUndefined(before.closedAt)
           assert.isFalse(before.complete)
           const early = sent
-          // The maximum that two sockets of the operating system buffer. Ours buffer a hundredth of it.
+          // Two sockets of the operating system buffer at most a quarter of the body.
           assert.isBelow(early, total / 4, "more than sockets hold was sent")
           assert.isBelow(read, 20)
           const held = yield* heap

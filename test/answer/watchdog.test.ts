@@ -50,7 +50,7 @@ const ended = <A, R>(call: Effect.Effect<A, ClaudeError.ClaudeError, R>) =>
     return yield* Fiber.join(running)
   })
 
-/** Which limit ended the call, in seconds. */
+/** The limit that ended the call, and its length in seconds. */
 const limitOf = <A>(result: Result.Result<A, ClaudeError.ClaudeError>) => {
   if (Result.isSuccess(result)) return undefined
   const error = result.failure
@@ -59,7 +59,7 @@ const limitOf = <A>(result: Result.Result<A, ClaudeError.ClaudeError>) => {
 }
 
 const silences = { idle: "30 seconds", contentIdle: "60 seconds" } as const
-// Does not use `Timeout`, which rejects a limit that can never be reached because another one is shorter.
+// Does not use `Timeout`, which rejects a limit that can never be reached because another limit is shorter.
 const asked = (limits: Current.Limits) => Effect.provideService(Claude.text("hi"), Current.Limits, limits)
 
 // -----------------------------------------------------------------------------
@@ -74,7 +74,7 @@ describe("the idle limits", () => {
       [9, "content"],
       ...repeated(5, [[20, "ping"], [20, "ping"], [19, "content"]])
     ]],
-    ["content after waits that alternate", repeated(10, [[29, "content"], [1, "content"]])],
+    ["content after waits of 29 s and 1 s in turn", repeated(10, [[29, "content"], [1, "content"]])],
     ["content, and a ping that comes at the same moment", repeated(10, [[0, "ping"], [25, "content"], [0, "ping"]])],
     [
       "several pieces at once after a wait",
@@ -108,7 +108,7 @@ describe("the idle limits", () => {
       assert.strictEqual(end.after, after)
     }).pipe(Effect.provide(playing(0, script, "silence"))))
 
-  it.effect("count a wait that the reader interrupted, once", () =>
+  it.effect("count the time of an interrupted read once", () =>
     Effect.gen(function*() {
       const { open } = yield* Claude.Claude
       const params: Message.Params = {
@@ -152,14 +152,14 @@ describe("a slow reader", () => {
       assert.strictEqual(waited, 120)
     }).pipe(Effect.provide(playing(0, twoMinutes))))
 
-  it.effect("of a slow model still reaches the limits, which count its waits", () =>
+  it.effect("of a slow model gets a time-out when the waits for the model reach a limit", () =>
     Effect.gen(function*() {
       const { result, waited } = yield* slowly({ ...silences, attempt: "115 seconds" }, 60)
       assert.deepStrictEqual(limitOf(result), ["attempt", 115])
       assert.strictEqual(waited, 115)
     }).pipe(Effect.provide(playing(0, twoMinutes))))
 
-  it.effect("of a model that falls silent gets the time-out after the limit", () =>
+  it.effect("of a model that falls silent gets a time-out after the idle limit", () =>
     Effect.gen(function*() {
       const { result, waited } = yield* slowly(silences, 600)
       assert.deepStrictEqual(limitOf(result), ["idle", 30])
@@ -190,7 +190,7 @@ describe("the beginning of an answer", () => {
       }).pipe(Effect.provide(playing(headers, script, "silence")))
   )
 
-  it.effect("satisfies firstToken for the whole answer if the first token is in time", () =>
+  it.effect("with a first token in time satisfies firstToken for the whole answer", () =>
     Effect.gen(function*() {
       const { result } = yield* ended(asked(limits))
       assert.isTrue(Result.isSuccess(result))
@@ -198,7 +198,7 @@ describe("the beginning of an answer", () => {
 })
 
 describe("a clock that is set back", () => {
-  /** Sets the clock back by an hour after some seconds of a call. Returns its result and its duration in seconds. */
+  /** Runs a call, and sets the clock back by an hour after each second that `isAfter` selects. */
   const setBack = (isAfter: (second: number) => boolean) =>
     steppedBack((back) =>
       Effect.gen(function*() {

@@ -1,4 +1,4 @@
-/** What docs/answers.md says. */
+/** Checks what docs/answers.md says. */
 import { assert, describe, it } from "@effect/vitest"
 import { Console, Effect, Fiber, Layer, Option, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -9,7 +9,6 @@ import { program } from "./programs/answers.ts"
 
 const sent = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params))
 const playing = (...turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
-/** Runs to the end, however long it waits. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(self)
@@ -18,9 +17,9 @@ const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   })
 const many = Faults.answer("hello")
 
-it("every block of docs/answers.md runs", () => assertAlive("docs/answers.md"))
+it("every code block of docs/answers.md is in a test or an example", () => assertAlive("docs/answers.md"))
 
-it.effect("the first program decodes the answer, and asks again for a malformed one", () =>
+it.effect("the first program decodes the answer, and asks again after a malformed answer", () =>
   Effect.gen(function*() {
     assert.deepStrictEqual(yield* program, { mood: "mixed", summary: "late, but good" })
     assert.lengthOf(yield* sent, 2)
@@ -60,7 +59,7 @@ describe("prompts", () => {
       ]
     }])
 
-  it.effect("a text has the default model and length", () =>
+  it.effect("a string is sent with the default model and max_tokens", () =>
     Effect.gen(function*() {
       yield* Claude.text("Hello")
       assert.deepStrictEqual(yield* sent, [
@@ -96,7 +95,7 @@ describe("prompts", () => {
       ])
     }).pipe(playing(many, many, many)))
 
-  it.effect("images and documents are blocks of a message", () =>
+  it.effect("images and documents are sent as blocks of a message, and data URLs as plain base64", () =>
     Effect.gen(function*() {
       yield* describePhoto("iVBORw0KGgo=").pipe(Policy.apply(Policy.standard))
       yield* summarizePdf("JVBERi0xLjcK").pipe(Policy.apply(Policy.standard))
@@ -121,13 +120,13 @@ describe("values", () => {
   const ask = Claude.object(Point, "Where?")
 
   const accepted: ReadonlyArray<readonly [what: string, text: string]> = [
-    ["bare", `{"x": 1}`],
-    ["in a fence", "```json\n{\"x\": 1}\n```"],
-    ["between words", `Here it is: {"x": 1}. Anything else?`],
-    ["with more fields", `{"x": 1, "y": 2}`],
-    ["with null for an optional field", `{"x": 1, "label": null}`]
+    ["bare JSON", `{"x": 1}`],
+    ["JSON in a fence", "```json\n{\"x\": 1}\n```"],
+    ["JSON between words", `Here it is: {"x": 1}. Anything else?`],
+    ["JSON with more fields", `{"x": 1, "y": 2}`],
+    ["JSON with null for an optional field", `{"x": 1, "label": null}`]
   ]
-  it.effect.each(accepted)("are accepted %s", ([, text]) =>
+  it.effect.each(accepted)("are accepted from %s", ([, text]) =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* ask, { x: 1 })
     }).pipe(playing(Faults.answer(text))))
@@ -135,25 +134,27 @@ describe("values", () => {
   const refused: ReadonlyArray<readonly [what: string, text: string]> = [
     ["two values", `{"x": 1} {"x": 2}`],
     ["cut JSON", `{"x": 1`],
-    ["JSON that is not quite JSON", `{x: 1}`],
+    ["JSON with an unquoted key", `{x: 1}`],
     ["a number as a text", `{"x": "1"}`]
   ]
-  it.effect.each(refused)("MalformedOutput for %s", ([, text]) =>
+  it.effect.each(refused)("are MalformedOutput for %s", ([, text]) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ask)
       assert.strictEqual(error._tag, "MalformedOutput")
     }).pipe(playing(Faults.answer(text))))
 
-  it.effect("the issues of a malformed answer are shown on purpose", () =>
+  it.effect("that do not fit the schema fail with issues that Redacted.value makes readable", () =>
     Effect.gen(function*() {
       const readable = ask.pipe(
-        Effect.catchTag("MalformedOutput", ({ issues }) =>
-          Effect.succeed(issues === undefined ? [] : Redacted.value(issues).map(Validate.show)))
+        Effect.catchTag(
+          "MalformedOutput",
+          ({ issues }) => Effect.succeed(issues === undefined ? [] : Redacted.value(issues).map(Validate.show))
+        )
       )
       assert.deepStrictEqual(yield* readable, ["x: Missing key"])
     }).pipe(playing(Faults.answer("{}"))))
 
-  it.effect("the prompt describes the schema if the model has no structured output", () =>
+  it.effect("are asked for in the prompt if the model has no structured output", () =>
     Effect.gen(function*() {
       yield* Claude.object(Point, "Where?", { model: "words-only" })
       assert.isUndefined((yield* sent)[0]?.output_config)
@@ -168,7 +169,7 @@ describe("tools", () => {
   const Book = Schema.Struct({ title: Schema.String })
   const lookUp = Tool.make("look_up", { description: "Looks up a book.", input: Book })
 
-  it.effect("malformed input is an error that names the tool, without a second request", () =>
+  it.effect("malformed input fails with an error that names the tool, without a second request", () =>
     Effect.gen(function*() {
       const error = yield* Claude.message("Which?", { tools: [lookUp] }).pipe(
         Policy.apply({ reask: 2 }),
@@ -188,7 +189,7 @@ describe("tools", () => {
       assert.match(error.message, /use Claude\.message/)
     }).pipe(playing(Faults.answer("", { tool: { name: "look_up", input: { title: "Emma" } } }))))
 
-  it("strict is rejected at once if the API would not accept the schema", () => {
+  it("Tool.make rejects strict: true if the API would not accept the schema", () => {
     const anything = Schema.Struct({ value: Schema.Json })
     assert.throws(() => Tool.make("save", { input: anything, strict: true }), RangeError, /remove strict/)
   })
@@ -207,7 +208,7 @@ describe("before a request is sent", () => {
       assert.lengthOf(yield* sent, 0)
     }).pipe(playing()))
 
-  it.effect("a problem that only the catalogue knows is a warning, or an error if the policy is strict", () =>
+  it.effect("a model that is not in the catalogue is sent, or is an error if the policy is strict", () =>
     Effect.gen(function*() {
       const unknown = Claude.text("Hello", { model: "claude-nope-1" })
       yield* unknown.pipe(Policy.apply(Policy.standard))
@@ -216,7 +217,7 @@ describe("before a request is sent", () => {
       assert.lengthOf(yield* sent, 1)
     }).pipe(playing(many)))
 
-  it.effect("a request is checked without being sent", () =>
+  it.effect("Validate.check checks a request without sending it", () =>
     Effect.gen(function*() {
       const params = {
         model: "claude-nope-1",
@@ -229,7 +230,7 @@ describe("before a request is sent", () => {
       assert.lengthOf(yield* sent, 0)
     }).pipe(playing()))
 
-  it.effect("a prompt is counted", () =>
+  it.effect("Claude.countTokens counts a prompt without asking for an answer", () =>
     Effect.gen(function*() {
       const tokens = yield* Claude.countTokens("Write a haiku about patience.")
       assert.isAbove(tokens, 0)
@@ -253,7 +254,7 @@ describe("before a request is sent", () => {
 })
 
 describe("models and costs", () => {
-  // When the program starts. If the list cannot be fetched, the built-in one stays.
+  // Run this when the program starts. If it fails, the built-in models stay.
   const refreshed = Models.refresh.pipe(
     Policy.apply(Policy.standard),
     Effect.catch((error) => Effect.logWarning(`The models are as they were: ${error.message}`))
@@ -290,7 +291,7 @@ describe("models and costs", () => {
     return outcome
   })
 
-  it.effect("an outcome counts all attempts", () =>
+  it.effect("an outcome has the cost of all attempts", () =>
     Effect.gen(function*() {
       const outcome = yield* finish(bill)
       assert.strictEqual(outcome.status, "success")
@@ -302,5 +303,5 @@ describe("models and costs", () => {
     )))
 })
 
-/** US dollars per million tokens. */
+/** Prices in US dollars per million tokens. */
 const cheap = { input: 1, output: 1, cacheWrite: 1.25, cacheWriteHour: 2, cacheRead: 0.1 }

@@ -1,4 +1,4 @@
-/** What docs/architecture.md says, and its blocks. */
+/** Checks what docs/architecture.md says. Its code blocks are in this file. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fs from "node:fs"
@@ -11,21 +11,21 @@ const root = path.resolve(import.meta.dirname, "../..")
 const page = fs.readFileSync(path.join(root, "docs/architecture.md"), "utf8")
 const text = (file: string) => fs.readFileSync(path.join(root, file), "utf8")
 
-/** Each guarantee with the tests that the page names. */
+/** Each guarantee in the page's table, with the test files in its row. */
 const guarantees = [...page.matchAll(/^\| (G\d+) \|.*\|(.*)\|$/gm)].map(([, name = "", tests = ""]) =>
   [name, [...tests.matchAll(/`(test\/[^`]+)`/g)].map(([, file = ""]) => file)] as const
 )
 
-/** The files and folders in a folder of the source, without the ending `.ts`. */
+/** All files and folders of `src/`, without the ending `.ts`. */
 const names = new Set(
   fs.readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" })
     .map((file) => file.replaceAll(path.sep, "/").replace(/\.ts$/, ""))
 )
 
 describe("docs/architecture.md", () => {
-  it("contains only code that is in this file or in an example", () => assertAlive("docs/architecture.md"))
+  it("contains only code that is in a test or an example", () => assertAlive("docs/architecture.md"))
 
-  it.effect("the first program answers over its own transport", () =>
+  it.effect("the first program answers over its own wire", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* First.program, "Paris.")
       assert.isFunction((yield* Claude.Claude).open)

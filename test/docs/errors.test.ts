@@ -1,4 +1,4 @@
-/** What docs/errors.md says. */
+/** Checks what docs/errors.md says. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -11,7 +11,6 @@ import { program } from "./programs/errors.ts"
 
 const fake = (...turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
 
-/** Runs to the end, however long it waits. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(self)
@@ -21,7 +20,7 @@ const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
 
 const ask = Claude.text("Write a haiku about patience.").pipe(Policy.apply(Policy.standard))
 
-// A kind that is missing here does not compile.
+// The compiler reports a kind that is missing here.
 const status: ClaudeError.Table<number> = {
   InvalidRequest: 400,
   AuthenticationFailed: 500,
@@ -67,15 +66,15 @@ const codec = Schema.toCodecJson(ClaudeError.ClaudeError)
 
 const page = fs.readFileSync(path.resolve(import.meta.dirname, "../../docs/errors.md"), "utf8")
 
-it("docs/errors.md: the code runs", () => assertAlive("docs/errors.md"))
+it("every code block of docs/errors.md is in a test or an example", () => assertAlive("docs/errors.md"))
 
 describe("the first program", () => {
-  it.effect("answers", () =>
+  it.effect("prints the answer", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* program, "slow water")
     }).pipe(fake(Faults.answer("slow water"))))
 
-  it.effect("handles one kind by its tag, and all others together", () =>
+  it.effect("handles Refused by its tag, and all other errors together", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* program, "Claude declined to answer.")
       assert.strictEqual(
@@ -135,12 +134,12 @@ describe("the content in an error", () => {
       assert.strictEqual(arrived(error), "my secret ")
     }).pipe(fake(Faults.breaks("my secret "))))
 
-  it.effect("is missing in kinds without content", () =>
+  it.effect("is missing if nothing had arrived", () =>
     Effect.gen(function*() {
       assert.isUndefined(arrived(yield* Effect.flip(Claude.text("hi"))))
     }).pipe(fake(Faults.overloaded)))
 
-  it("is held by the kinds that the page lists", () => {
+  it("and the other special fields are on the kinds that the page lists", () => {
     const having = (field: string) =>
       ClaudeError.ClaudeError.members.filter(({ fields }) => field in fields).map(({ identifier }) => identifier)
     assert.deepStrictEqual(having("text"), [
@@ -198,7 +197,7 @@ describe("the wait that the server asks for", () => {
       assert.deepStrictEqual(retryAfterHeader(yield* Effect.flip(Claude.text("hi"))), {})
     }).pipe(fake(Faults.rateLimited("16.2 seconds"), Faults.unauthorized)))
 
-  it.effect("of a spend limit is a date", () =>
+  it.effect("is a date for a spend limit", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text("hi"))
       assert.strictEqual(ClaudeError.regainsAt(error)?.slice(0, 10), "2026-12-01")
@@ -217,14 +216,14 @@ describe("JSON", () => {
     }).pipe(fake(Faults.breaks("my secret "))))
 })
 
-describe("in a test", () => {
-  it.effect("an error is created with its class", () =>
+describe("an error in a test", () => {
+  it.effect("is created with its class", () =>
     Effect.gen(function*() {
       const busy = Effect.fail(new ClaudeError.Overloaded({ status: 529, model: "claude-sonnet-5-5" }))
       assert.strictEqual((yield* Effect.flip(busy)).message, "The API is overloaded (529).")
     }))
 
-  it("ClaudeError.is distinguishes our errors from others with the same tag", () => {
+  it("passes ClaudeError.is, unlike another object with the same tag", () => {
     assert.isTrue(ClaudeError.is(new ClaudeError.Overloaded({})))
     assert.isFalse(ClaudeError.is({ _tag: "Overloaded" }))
   })

@@ -1,4 +1,4 @@
-/** What docs/fallbacks.md says. */
+/** Checks what docs/fallbacks.md says. */
 import { assert, describe, it } from "@effect/vitest"
 import { Data, type Duration, Effect, Fiber, Layer, Predicate, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -11,7 +11,6 @@ import { program, reply } from "./programs/fallbacks.ts"
 const fake = (...turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
 
-/** Runs to the end, however long it waits. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within: Duration.Input = "1 hour") =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(self)
@@ -21,7 +20,7 @@ const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within: Duration.Input = 
 
 const ask = Claude.text("When do you open?")
 
-it("docs/fallbacks.md: the code runs", () => assertAlive("docs/fallbacks.md"))
+it("every code block of docs/fallbacks.md is in a test or an example", () => assertAlive("docs/fallbacks.md"))
 
 describe("the first program", () => {
   it.effect("gives the answer, or else the last good answer, or else a notice", () =>
@@ -39,7 +38,7 @@ describe("the first program", () => {
       )
     }).pipe(fake(Faults.answer("At nine."), Faults.forbidden, Faults.forbidden, Faults.forbidden)))
 
-  it.effect("asks the other model when the first one is busy", () =>
+  it.effect("asks the second model when the first model is overloaded", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* finish(program, "20 seconds"), "At nine.")
       const asked = yield* models
@@ -69,7 +68,7 @@ describe("another model", () => {
       assert.deepStrictEqual(yield* models, ["claude-sonnet-5-5"])
     }).pipe(answering(Faults.refusal())))
 
-  it.effect("has time reserved when the first one is slow", () =>
+  it.effect("has time reserved when the first model is slow", () =>
     Effect.gen(function*() {
       const timed = Policy.apply({
         models: ["claude-opus-5"],
@@ -91,7 +90,7 @@ describe("another model", () => {
       )
     }).pipe(answering(Faults.rateLimited("2 minutes"))))
 
-  it("may help after an answer broke off, unless a permanent error broke it off", () => {
+  it("may be asked after an answer broke off, unless a permanent error broke it off", () => {
     const broken = new ClaudeError.PartialAnswer({ because: "Overloaded" })
     const wrong = new ClaudeError.PartialAnswer({ because: "InvalidRequest", permanent: true })
     assert.deepStrictEqual([broken, wrong].map((error) => decisions[decisive(error)].otherModel), [true, "substitute"])
@@ -107,7 +106,7 @@ describe("another model", () => {
 })
 
 describe("another account", () => {
-  it.effect("answers when the first one has reached its spend limit", () =>
+  it.effect("answers when the first account has reached its spend limit", () =>
     Effect.gen(function*() {
       const Backup = FakeClaude.layer([Faults.answer("At nine.")])
       const elsewhere = ask.pipe(
@@ -176,7 +175,7 @@ describe("a notice", () => {
       assert.isTrue(!Predicate.isString(other) && other.text.startsWith("The assistant is very busy right now."))
     }).pipe(fake(Faults.rateLimited("17 seconds"), Faults.overloaded)))
 
-  it.effect("can replace some kinds of error only", () =>
+  it.effect("can replace only some kinds of error", () =>
     Effect.gen(function*() {
       const busy = ask.pipe(
         Fallback.notice({ on: ["RateLimited", "Overloaded", "CircuitOpen", "Saturated"] })
@@ -201,10 +200,10 @@ describe("a notice", () => {
 
 class OutOfHours extends Data.TaggedError("OutOfHours")<{}> {}
 
-describe("an effect of one's own", () => {
+describe("an effect of the application", () => {
   const askPerson = (reason: string) => Effect.succeed(`A person will answer (${reason}).`)
 
-  it.effect("recovers from some kinds, and then from all others", () =>
+  it.effect("recovers from some kinds of error, and replaces all others by its own error", () =>
     Effect.gen(function*() {
       const handled = ask.pipe(
         Policy.apply(Policy.standard),

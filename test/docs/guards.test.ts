@@ -1,4 +1,4 @@
-/** What docs/guards.md says, and its blocks. */
+/** Checks what docs/guards.md says. Its code blocks are in this file. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Context, Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
@@ -78,7 +78,7 @@ const FromEnvironment = Layer.unwrap(
   Effect.map(Guards.config, (guards) => NodeAnthropic.layerConfig().pipe(Guards.apply(guards)))
 )
 
-/** Atomic, because no other fiber runs inside one `Effect.sync`. */
+/** `modify` is atomic, because no other fiber runs during one `Effect.sync`. */
 const inOneProcess = (): Circuit.Store => {
   const states = new Map<string, Circuit.State>()
   return {
@@ -98,7 +98,7 @@ const Stored = NodeAnthropic.layerConfig().pipe(
   Layer.provide(Layer.succeed(Circuit.Store, store))
 )
 
-/** Sends nothing more after so many output tokens. */
+/** Rejects requests once the answers have used `most` output tokens. */
 const cap = (most: number): Guard.Guard => {
   let used = 0
   return {
@@ -132,7 +132,7 @@ const impatient = ask.pipe(
 
 const opened = Effect.repeat(Effect.flip(ask), { times: 19 })
 
-/** The layers of the page against a server that answers. */
+/** Asks once through a layer, against a server that always answers. */
 const live = <A, E>(layer: Layer.Layer<A, E>, more: Readonly<Record<string, string>> = {}) =>
   Effect.gen(function*() {
     const { received, url } = yield* FakeServer.FakeServer
@@ -144,7 +144,7 @@ const live = <A, E>(layer: Layer.Layer<A, E>, more: Readonly<Record<string, stri
   }).pipe(Effect.provide(FakeServer.layer(answers)))
 
 describe("docs/guards.md", () => {
-  it("contains only code that is in this file or in an example", () => assertAlive("docs/guards.md"))
+  it("contains only code that is in a test or an example", () => assertAlive("docs/guards.md"))
 
   it.effect("the first program answers behind guards", () =>
     Effect.gen(function*() {
@@ -168,7 +168,7 @@ describe("docs/guards.md", () => {
       assert.deepStrictEqual(admission["sonnet"], { running: 64, waiting: 200, limit: 64 })
     }).pipe(Effect.provide(guarded(concurrent, Faults.cycle(Faults.silence)))))
 
-  it.effect("the limit is for one layer, so for one process", () =>
+  it.effect("each layer, and so each process, has its own limit", () =>
     Effect.gen(function*() {
       const one = guarded({ concurrency: { max: 1, queue: 0 } }, Faults.cycle(Faults.silence))
       const running = Effect.gen(function*() {
@@ -179,7 +179,7 @@ describe("docs/guards.md", () => {
       assert.deepStrictEqual(yield* Effect.all([running, running]), [1, 1])
     }))
 
-  it.effect("a call that finds a full queue waits, or asks the next model or fails at once", () =>
+  it.effect("a call that finds the queue full waits, or without a retry of Saturated asks the next model or fails at once", () =>
     Effect.gen(function*() {
       yield* Effect.forkChild(ask, start)
       const models = { models: ["claude-haiku-5-5"] }
@@ -199,7 +199,7 @@ describe("docs/guards.md", () => {
       )
     ))))
 
-  it.effect("output is reserved before an answer, and corrected after it", () =>
+  it.effect("output tokens are reserved before an answer, and corrected after it", () =>
     Effect.gen(function*() {
       const left = Effect.map(Guards.status, ({ admission }) => admission["sonnet"]?.quota?.["output"]?.remaining)
       const call = yield* Effect.forkChild(ask, start)
@@ -209,14 +209,14 @@ describe("docs/guards.md", () => {
       assert.strictEqual(yield* Fiber.join(call), "hello")
       yield* Effect.forkChild(Claude.text("hi", { max_tokens: 100 }), start)
       yield* TestClock.adjust(0)
-      // An answer has reported what remains, so 95 % of the limit is used.
+      // The first answer reported the remaining tokens, so the quota now uses 95 % of the limit.
       assert.strictEqual(yield* left, 95_000 - 100)
     }).pipe(Effect.provide(guarded(
       { quota: { outputTokens: 100_000 } },
       [Faults.delayed(Faults.answer("hello", { outputTokens: 10 }), "10 seconds"), Faults.silence]
     ))))
 
-  it.effect("after a 429 a call may wait longer than its retry-after, until the bucket holds enough", () =>
+  it.effect("after a 429 a call may wait longer than its retry-after, until the bucket holds enough tokens", () =>
     Effect.gen(function*() {
       const prompt = "a word ".repeat(60)
       const call = yield* Effect.forkChild(Claude.text(prompt).pipe(Policy.apply(Policy.standard)), start)
@@ -231,7 +231,7 @@ describe("docs/guards.md", () => {
       Faults.answer("hello")
     ]))))
 
-  it.effect("a quota of 50 lets 41 go at once, and those after them in turn", () =>
+  it.effect("a quota of 50 requests a minute lets 41 go at once, and the others within the minute", () =>
     Effect.gen(function*() {
       yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.forkChild(ask, start))
       yield* TestClock.adjust(0)
@@ -248,7 +248,7 @@ describe("docs/guards.md", () => {
       assert.containsAllKeys(admission, ["sonnet", "haiku"])
     }).pipe(Effect.provide(guarded(limited))))
 
-  it.effect("an interactive call leaves before background calls that came first", () =>
+  it.effect("an interactive call is sent before a background call that came first", () =>
     Effect.gen(function*() {
       yield* Effect.forkChild(ask, start)
       yield* Effect.forkChild(nightly, start)
@@ -261,7 +261,7 @@ describe("docs/guards.md", () => {
       Effect.provide(guarded({ concurrency: { max: 1 } }, Faults.cycle(Faults.answer("a b", { every: "1 second" }))))
     ))
 
-  it.effect("an open circuit rejects calls at once, unless they may wait", () =>
+  it.effect("an open circuit rejects a call at once, unless its policy retries CircuitOpen", () =>
     Effect.gen(function*() {
       yield* opened
       const fast = yield* Effect.flip(ask.pipe(Policy.apply(failFast)))
@@ -273,7 +273,7 @@ describe("docs/guards.md", () => {
       assert.strictEqual(yield* Fiber.join(patient), "hello")
     }).pipe(Effect.provide(guarded(Guards.standard, after20))))
 
-  it.effect("a circuit stays open for openFor", () =>
+  it.effect("a circuit stays open for the time of openFor", () =>
     Effect.gen(function*() {
       yield* opened
       yield* TestClock.adjust("9 seconds")
@@ -299,7 +299,7 @@ describe("docs/guards.md", () => {
       assert.notInclude(JSON.stringify(yield* Fiber.join(all)), "BudgetSpent")
     }).pipe(Effect.provide(guarded({ budget: false }, Faults.cycle(Faults.overloaded)))))
 
-  it.effect("an alert reports failing calls once", () =>
+  it.effect("each alert is raised once while calls fail", () =>
     Effect.gen(function*() {
       const raised: Array<string> = []
       const alerts = Layer.succeed(Monitor.Alerts, { raise: ({ _tag }) => Effect.sync(() => void raised.push(_tag)) })
@@ -356,12 +356,12 @@ describe("docs/guards.md", () => {
     return yield* Fiber.join(call)
   })
 
-  it.effect("an attempt that fails while draining is not tried again, on no model", () =>
+  it.effect("an attempt that fails while the guards drain is not retried on any model", () =>
     Effect.gen(function*() {
       assert.include(yield* failing, { _tag: "Overloaded", gaveUp: "BudgetSpent" })
     }).pipe(Effect.provide(guarded(Guards.standard, [Faults.delayed(Faults.overloaded, "5 seconds")]))))
 
-  it.effect("without a budget its next attempt is turned away as a new call is", () =>
+  it.effect("without a budget, a retry while the guards drain is rejected with Saturated", () =>
     Effect.gen(function*() {
       assert.include(yield* failing, { _tag: "Saturated" })
     }).pipe(
@@ -383,13 +383,13 @@ describe("docs/guards.md", () => {
     assert.isUndefined(Context.get(Context.empty(), Quota.Store))
   })
 
-  it.effect("a custom guard learns the usage, and rejects later calls", () =>
+  it.effect("a custom guard receives the usage of an answer, and can reject later calls", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* ask, "hello")
       const error = yield* Effect.flip(ask)
       assert.strictEqual(error._tag, "SpendLimitReached")
       assert.lengthOf(yield* FakeClaude.received, 1)
-      // The circuit of the account belongs to errors of the API.
+      // Only errors of the API open the circuit of the account.
       assert.strictEqual((yield* Guards.status).account?.state, "closed")
     }).pipe(Effect.provide(guarded({ ...capped, extra: [cap(1)] }))))
 

@@ -1,4 +1,4 @@
-/** What docs/logging.md says. */
+/** Checks what docs/logging.md says. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   Console,
@@ -25,7 +25,6 @@ import { log, program } from "./programs/logging.ts"
 
 const page = fs.readFileSync(path.resolve(import.meta.dirname, "../../docs/logging.md"), "utf8")
 
-/** Runs to the end, however long it waits. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(Effect.result(self))
@@ -43,7 +42,7 @@ const tags = [
   "CallSucceeded"
 ]
 
-it("every block of docs/logging.md runs", () => assertAlive("docs/logging.md"))
+it("every code block of docs/logging.md is in a test or an example", () => assertAlive("docs/logging.md"))
 
 it.effect("the first program logs to the Logger and to a file", () =>
   Effect.gen(function*() {
@@ -64,7 +63,7 @@ it.effect("the first program logs to the Logger and to a file", () =>
     )))
     const events = written.join("").trimEnd().split("\n").map((line) => JSON.parse(line))
     assert.deepStrictEqual(events.map(({ event }) => event), tags)
-    // Debug events are below the minimum level of the Logger, and in the file all the same.
+    // The file has events of every level; the Logger writes none below its minimum level.
     assert.deepStrictEqual(lines, ["claude: AttemptFailed", "claude: RetryScheduled"])
     const [, sample = ""] = /```json\n([^]*?)\n```/.exec(page) ?? []
     const line: object = JSON.parse(sample)
@@ -122,8 +121,8 @@ describe("levels", () => {
     [, names = "", level]
   ) => [...names.matchAll(/`(\w+)`/g)].map(([, name = ""]) => [name, level] as const))
 
-  it("the page lists every event but AttemptFailed", () => {
-    // A record of all kinds of events: a new one does not compile here.
+  it("the page gives every event except AttemptFailed a fixed level", () => {
+    // The compiler reports a kind of event that is missing here.
     const all: { readonly [T in CallLog.Event["_tag"]]: true } = {
       AttemptStarted: true,
       AttemptSucceeded: true,
@@ -148,7 +147,7 @@ describe("levels", () => {
     assert.sameMembers([...listed, "AttemptFailed"], Object.keys(all))
   })
 
-  it.effect.each(rows)("%s has level %s", ([name, level]) =>
+  it.effect.each(rows)("%s has the level %s", ([name, level]) =>
     Effect.gen(function*() {
       const error = new ClaudeError.Overloaded({})
       assert.deepStrictEqual(yield* written({ ...common, _tag: name, error } as never), [level])
@@ -170,7 +169,7 @@ describe("levels", () => {
     ],
     ["Error", new ClaudeError.InvalidRequest({ status: 400, detail: "tools.0.name: String should match pattern" })],
     ["Error", new ClaudeError.SpendLimitReached({})]
-  ])("a failed attempt has level %s", ([level, error]) =>
+  ])("AttemptFailed has the level of its error: %s for %s", ([level, error]) =>
     Effect.gen(function*() {
       const took = Duration.zero
       assert.deepStrictEqual(
@@ -194,7 +193,7 @@ describe("the end of a call", () => {
     ["a question that is too long", ask("hi"), Faults.promptTooLong, "Warn"],
     ["a question that is too large", ask("hi"), Faults.tooLarge, "Warn"],
     ["a question that Claude declines", ask("hi"), Faults.refusal(), "Info"],
-    // github.com/anthropics/claude-code/issues/1747, github.com/anthropics/anthropic-sdk-python/issues/903
+    // The first messages were reported in github.com/anthropics/claude-code/issues/1747 and github.com/anthropics/anthropic-sdk-python/issues/903
     ...[
       "messages.0.content.0.image: Could not process image",
       "Could not process image",
@@ -230,7 +229,7 @@ describe("the end of a call", () => {
       "Error"
     ],
     ["an outage", ask("hi"), Faults.overloaded, "Error"]
-  ])("has a level that fits: %s", ([, ask, turn, level]) =>
+  ])("has the level of its error after %s", ([, ask, turn, level]) =>
     Effect.gen(function*() {
       levels.length = 0
       yield* Effect.flip(Policy.apply({ overall: "1 minute" })(ask))
@@ -251,7 +250,7 @@ describe("sinks", () => {
 
   const both = CallLog.combine(CallLog.layer, metrics)
 
-  it.effect("of your own can count events", () =>
+  it.effect("can count events", () =>
     Effect.gen(function*() {
       yield* finish(
         Claude.text("hi").pipe(
@@ -272,7 +271,7 @@ describe("sinks", () => {
     Layer.provide(Logger.layer([Logger.consoleJson]))
   )
 
-  it.effect("Effect's logger writes events as JSON", () =>
+  it.effect("can write events as JSON with Effect's logger", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const console = { ...globalThis.console, log: (line: string) => void lines.push(line) }
@@ -289,7 +288,7 @@ describe("sinks", () => {
       yield* Effect.scoped(Layer.build(JsonLines))
     }))
 
-  it.effect("the time of one model that is over is FellBack with DeadlineExceeded", () =>
+  it.effect("receive FellBack with DeadlineExceeded when the time of the first model is over", () =>
     Effect.gen(function*() {
       const limits = { connect: "15 seconds", firstToken: "15 seconds" } as const
       yield* finish(

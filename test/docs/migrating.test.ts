@@ -1,4 +1,4 @@
-/** What docs/migrating.md says, also about the SDK, which is run against the same faults. */
+/** Checks what docs/migrating.md says, also about the SDK, which meets the same faults. */
 import Anthropic from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schema } from "effect"
@@ -12,7 +12,6 @@ import { program } from "./programs/migrating.ts"
 const fake = (...turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
 const requests = Effect.map(FakeClaude.received, (all) => all.length)
 
-/** Runs to the end, however long it waits. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(self)
@@ -22,7 +21,7 @@ const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
 
 const ask = Claude.text("Write a haiku about patience.")
 
-it("docs/migrating.md: the code runs", () => assertAlive("docs/migrating.md"))
+it("every code block of docs/migrating.md is in a test or an example", () => assertAlive("docs/migrating.md"))
 
 // -----------------------------------------------------------------------------
 // From the SDK
@@ -34,7 +33,7 @@ const question = {
   messages: [{ role: "user", content: "hi" }]
 } satisfies Anthropic.MessageCreateParamsNonStreaming
 
-/** What the SDK makes of a fault, and how many requests it sends. */
+/** Calls a fake server with the SDK: the result or error, and the number of requests sent. */
 const withSdk = <A>(
   options: { readonly maxRetries?: number; readonly timeout?: number },
   ask: (client: Anthropic) => Promise<A>
@@ -69,7 +68,7 @@ describe("the SDK", () => {
       assert.deepStrictEqual(yield* withSdk({}, read), { outcome: { answer: "Once upon " }, sent: 1 })
     }).pipe(serve(Faults.breaks("Once upon ", "end"))))
 
-  it.live("fails on a connection that is cut while the answer is read, and does not retry", () =>
+  it.live("fails without a retry if the connection is reset while the answer is read", () =>
     Effect.gen(function*() {
       const { outcome, sent } = yield* withSdk({}, read)
       assert.isTrue("error" in outcome && outcome.error instanceof TypeError)
@@ -97,7 +96,7 @@ describe("the code that replaces the SDK", () => {
       assert.strictEqual(yield* requests, 3)
     }).pipe(fake(Faults.overloaded, Faults.overloaded, Faults.overloaded, Faults.answer("late"))))
 
-  it.effect("prints the content of the message in the first program", () =>
+  it.effect("returns the text of the message in the first program", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* program).text, "slow water")
     }).pipe(fake(Faults.answer("slow water"))))
@@ -115,7 +114,7 @@ describe("the code that replaces the SDK", () => {
       ["a web page", Faults.html(200), "UnexpectedResponse"],
       ["silence in the middle", Faults.breaks("Once upon ", "silence"), "TimedOut"]
     ] as const
-  )("%s is an error, and retried", ([, fault, tag]) =>
+  )("%s is an error, and is retried by Policy.standard", ([, fault, tag]) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* finish(Effect.flip(ask)))._tag, tag)
       assert.strictEqual(yield* finish(ask.pipe(Policy.apply(Policy.standard))), "whole")
@@ -187,7 +186,7 @@ describe("the schedule that replaces a loop", () => {
 })
 
 // -----------------------------------------------------------------------------
-// From ai
+// From Vercel ai
 // -----------------------------------------------------------------------------
 
 const limited = ask.pipe(
@@ -236,13 +235,13 @@ describe("errors of the SDK", () => {
     [504, "timeout_error", "ServerFault"],
     [529, "overloaded_error", "Overloaded"]
   ]
-  it.effect("in a stream depend on whether content had arrived", () =>
+  it.effect("become PartialAnswer in a stream only after content", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(ask))._tag, "Overloaded")
       assert.strictEqual((yield* Effect.flip(ask))._tag, "PartialAnswer")
     }).pipe(fake(Faults.errorAfter(""), Faults.errorAfter("Once upon "))))
 
-  it.effect.each(statuses)("%s %s is %s", ([status, type, tag]) =>
+  it.effect.each(statuses)("%s %s becomes %s", ([status, type, tag]) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(ask))._tag, tag)
     }).pipe(fake(Faults.fails(status, type, "no"))))

@@ -1,4 +1,4 @@
-/** What docs/policies.md says. */
+/** Checks what docs/policies.md says. */
 import { assert, describe, it } from "@effect/vitest"
 import { Data, type Duration, Effect, Fiber, Layer, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -13,7 +13,6 @@ const fake = (...turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude
 const always = (turn: Faults.Turn) => Effect.provide(FakeClaude.layer(Faults.cycle(turn)))
 const requests = Effect.map(FakeClaude.received, (all) => all.length)
 
-/** Runs to the end, however long it waits. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within: Duration.Input = "1 hour") =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(self)
@@ -24,7 +23,7 @@ const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within: Duration.Input = 
 const ask = Claude.text("Write a haiku about patience.")
 const page = fs.readFileSync(path.resolve(import.meta.dirname, "../../docs/policies.md"), "utf8")
 
-it("docs/policies.md: the code runs", () => assertAlive("docs/policies.md"))
+it("every code block of docs/policies.md is in a test or an example", () => assertAlive("docs/policies.md"))
 
 it.effect("the first program waits out eleven rate limits", () =>
   Effect.gen(function*() {
@@ -41,7 +40,7 @@ describe("retry", () => {
       assert.strictEqual(yield* requests, 2)
     }).pipe(fake(Faults.overloaded, Faults.serverError)))
 
-  it.effect("fails fast at an open circuit", () =>
+  it.effect("without an entry for CircuitOpen fails at once at an open circuit", () =>
     Effect.gen(function*() {
       const fast = Policy.apply({
         ...Policy.standard,
@@ -58,14 +57,14 @@ describe("retry", () => {
       )
     )))
 
-  it.effect("never applies to permanent errors, if it is a record", () =>
+  it.effect("never applies to permanent errors if retry is a record", () =>
     Effect.gen(function*() {
       const stubborn = Policy.apply({ retry: { InvalidRequest: Schedule.recurs(3) } })
       assert.strictEqual((yield* Effect.flip(ask.pipe(stubborn))).gaveUp, "NotRetried")
       assert.strictEqual(yield* requests, 1)
     }).pipe(always(Faults.fails(400, "invalid_request_error", "no"))))
 
-  it.effect("applies one schedule to all kinds, permanent ones too", () =>
+  it.effect("applies to permanent errors too if retry is one schedule", () =>
     Effect.gen(function*() {
       const blunt = Policy.apply({ retry: Schedule.recurs(3) })
       yield* Effect.flip(ask.pipe(blunt))
@@ -132,7 +131,7 @@ describe("limits", () => {
       assert.strictEqual((yield* Fiber.join(call))._tag, "DeadlineExceeded")
     }).pipe(fake(Faults.pings("a", "1 second"))))
 
-  it("for an attempt default to a third of a short overall limit, and to at least 5 seconds", () => {
+  it("for an attempt default to a third of a short overall limit, but at least 5 seconds", () => {
     const shown = (overall: Duration.Input) => Policy.describe({ ...Policy.standard, overall })
     assert.include(
       shown("24 seconds"),
@@ -148,7 +147,7 @@ describe("limits", () => {
     )
   })
 
-  it("are a third of what the first model has, where later models keep time", () => {
+  it("for an attempt default to a third of the time of the first model, without the time that later models reserve", () => {
     const shown = (more: Policy.Policy) => Policy.describe({ overall: "30 seconds", ...more })
     assert.include(shown({ models: ["claude-haiku-5-5"] }), "first token in 6.7s")
     assert.include(shown({ models: ["claude-haiku-5-5"], reserve: "3 seconds" }), "first token in 9s")
@@ -156,7 +155,7 @@ describe("limits", () => {
     assert.include(shown({ retry: Retry.standard, refused: ["claude-opus-5"] }), "first token in 10s")
   })
 
-  it.effect("of the first model end an attempt when describe says", () =>
+  it.effect("end an attempt of the first model at the time that Policy.describe prints", () =>
     Effect.gen(function*() {
       const policy = { overall: "30 seconds", models: ["claude-haiku-5-5"] } as const
       const call = yield* Effect.forkChild(ask.pipe(Policy.apply(policy)))
@@ -201,7 +200,7 @@ describe("describe", () => {
 })
 
 describe("outcome", () => {
-  it.effect("is a value for every ending of the call", () =>
+  it.effect("turns every result of the call into a value", () =>
     Effect.gen(function*() {
       const shown = ask.pipe(
         Policy.apply(Policy.standard),
@@ -250,7 +249,7 @@ describe("errors of the application", () => {
 })
 
 describe("Effect.retry", () => {
-  it.effect("accepts the same record through Retry.byTag", () =>
+  it.effect("accepts Retry.standard through Retry.byTag", () =>
     Effect.gen(function*() {
       const retried = Effect.retry(ask, Retry.byTag(Retry.standard))
       assert.strictEqual(yield* finish(retried), "slow water")
@@ -274,7 +273,7 @@ describe("a policy", () => {
       assert.strictEqual(yield* requests, 4)
     }).pipe(always(Faults.overloaded)))
 
-  it.effect("is optional: a call without one sends one request", () =>
+  it.effect("is optional: a call without a policy sends one request", () =>
     Effect.gen(function*() {
       assert.isTrue(ClaudeError.is(yield* Effect.flip(ask)))
       assert.strictEqual(yield* requests, 1)

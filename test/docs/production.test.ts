@@ -1,4 +1,4 @@
-/** What docs/production.md says, and its blocks. */
+/** Checks what docs/production.md says. Its code blocks are in this file. */
 import { NodeFileSystem, NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Deferred, Effect, Exit, Fiber, Layer, Redacted, Ref, Runtime } from "effect"
@@ -25,7 +25,7 @@ const limits = Effect.gen(function*() {
 let reads = 0
 const readSecret = () => Promise.resolve(`sk-ant-${++reads}`)
 
-/** Run for each attempt. Cache it, if reading a secret costs much. */
+/** Runs for each attempt: cache the secret if reading it is slow. */
 const apiKey = Effect.map(Effect.promise(() => readSecret()), Redacted.make)
 
 const Rotating = NodeAnthropic.layerConfig({ apiKey })
@@ -44,7 +44,7 @@ const correlated = Effect.gen(function*() {
   return yield* Claude.text("hi")
 }).pipe(Policy.apply(Policy.standard))
 
-/** Adds up what calls cost, in US dollars: at least so much. */
+/** Adds up the cost of all calls in US dollars, as a lower bound. */
 const costs = (total: Ref.Ref<number>) =>
   Layer.succeed(CallLog.CallLog, {
     emit: (event) =>
@@ -59,7 +59,7 @@ const startup = Effect.gen(function*() {
   yield* Models.refresh.pipe(Effect.catch((error) => Effect.logWarning(error.message)))
 })
 
-/** A test of your own: it fails if fewer than 99 % of the calls survive a minute of 529. */
+/** Fails if fewer than 99 % of the calls are answered through a minute of 529. */
 const survives = Simulator.assertAnswered(
   Simulator.outage("1 minute"),
   { name: "production", policy: { ...Policy.standard, overall: "2 minutes" }, guards: Guards.standard },
@@ -93,7 +93,7 @@ const env = (url: string) =>
   }))
 
 describe("docs/production.md", () => {
-  it("contains only code that is in this file or in an example", () => assertAlive("docs/production.md"))
+  it("contains only code that is in a test or an example", () => assertAlive("docs/production.md"))
 
   it.live("the service responds with 503 if a retry may help, and with 500 if not", () =>
     Effect.gen(function*() {
@@ -124,7 +124,7 @@ describe("docs/production.md", () => {
       }).pipe(Effect.provide(world(slow)))
     }))
 
-  it("an interrupt of the program is exit code 130", () => {
+  it("the exit code after an interrupt is 130", () => {
     let code: number | undefined
     Runtime.defaultTeardown(Exit.interrupt(1), (given) => void (code = given))
     assert.strictEqual(code, 130)
@@ -156,9 +156,9 @@ describe("docs/production.md", () => {
       ])
     }).pipe(Effect.provide(FakeServer.layer(answers))))
 
-  it("two logs can be merged into one layer", () => assert.isTrue(Layer.isLayer(Logged)))
+  it("a combined log can be provided to the layer of Claude", () => assert.isTrue(Layer.isLayer(Logged)))
 
-  it.effect("the attempt number and the call id are available to the program's own log lines", () =>
+  it.effect("a call under a policy has an id, and Current.Call is undefined outside of the policy", () =>
     Effect.gen(function*() {
       const ids: Array<unknown> = []
       const call = yield* Effect.gen(function*() {
@@ -171,7 +171,7 @@ describe("docs/production.md", () => {
       assert.isDefined(events[0]?.call)
     }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer(answers), CallLog.layerMemory))))
 
-  it.effect("costs are added up over all attempts", () =>
+  it.effect("the cost of a call is added to the total", () =>
     Effect.gen(function*() {
       const total = yield* Ref.make(0)
       const paid = Faults.cycle(Faults.answer("hello", { inputTokens: 1000, outputTokens: 100 }))
@@ -179,11 +179,11 @@ describe("docs/production.md", () => {
         Policy.apply(Policy.standard),
         Effect.provide(FakeClaude.layer(paid).pipe(Layer.provide(costs(total))))
       )
-      // $2 and $10 for a million tokens.
+      // 1,000 input tokens at $2 a million, and 100 output tokens at $10 a million.
       assert.closeTo(yield* Ref.get(total), 0.003, 1e-9)
     }))
 
-  it.effect("the start-up code prints the plan, and goes on if the model list cannot be fetched", () =>
+  it.effect("the start-up code runs, and the descriptions that it prints show the model and the limit", () =>
     Effect.gen(function*() {
       yield* startup
       assert.include(Policy.describe(Service.policy), "claude-haiku-5-5")
@@ -206,7 +206,7 @@ describe("docs/production.md", () => {
     assert.sameMembers(firstColumn("errors"), ClaudeError.ClaudeError.members.map(({ identifier }) => identifier))
   })
 
-  it("the runbook names only events and codes of warnings that docs/logging.md lists", () => {
+  it("the runbook names only events and warning codes that docs/logging.md lists", () => {
     const listed = new Set([...read("docs/logging.md").matchAll(/`([A-Z]\w+)`/g)].map(([, name = ""]) => name))
     assert.deepStrictEqual(firstColumn("events").filter((name) => !listed.has(name)), [])
   })

@@ -1,4 +1,4 @@
-/** What docs/proxies.md says, and its blocks. */
+/** Checks what docs/proxies.md says. Its code blocks are in this file. */
 import { Anthropic as Sdk, BaseAnthropic } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Exit, Layer } from "effect"
@@ -48,7 +48,7 @@ const gateway = (baseUrl: string) =>
 const ask = Claude.text("hi")
 const answers = Faults.cycle(Faults.answer("hello"))
 
-/** A proxy that forwards, and counts. */
+/** A proxy that forwards requests and counts them. */
 const proxying = Effect.acquireRelease(
   Effect.callback<{ readonly url: string; readonly forwarded: () => number; readonly close: () => void }>((resume) => {
     let forwarded = 0
@@ -76,7 +76,7 @@ const proxying = Effect.acquireRelease(
 
 const root = path.resolve(import.meta.dirname, "../..")
 
-/** A program of its own, for what is read when a process starts. */
+/** A program for a child process, because Node reads NODE_USE_ENV_PROXY when it starts. */
 const child = `
   import { Effect } from "effect"
   import { Claude } from "resilient-claude"
@@ -86,7 +86,7 @@ const child = `
 const env = (variables: Readonly<Record<string, string>>) =>
   ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...variables } }))
 
-/** Asks a fake server through a layer, and tells what it sent as `authorization`. */
+/** Asks a fake server through a layer. Gives the text, and the `authorization` header of each request. */
 const asked = <E>(
   layer: (url: string) => Layer.Layer<Claude.Claude, E>,
   variables: Readonly<Record<string, string>> = { ANTHROPIC_API_KEY: "k" }
@@ -100,7 +100,7 @@ const asked = <E>(
   }).pipe(Effect.provide(FakeServer.layer(answers)))
 
 describe("docs/proxies.md", () => {
-  it("contains only code that is in this file or in an example", () => assertAlive("docs/proxies.md"))
+  it("contains only code that is in a test or an example", () => assertAlive("docs/proxies.md"))
 
   it.live("the first program sends through the given proxy", () =>
     Effect.gen(function*() {
@@ -161,7 +161,7 @@ describe("docs/proxies.md", () => {
       assert.deepStrictEqual((yield* received).map(({ connection }) => connection), [1, 1, 1])
     }).pipe(Effect.provide(FakeServer.layer(answers))))
 
-  it.live("an agent, a pool and a fetch of your own are used", () =>
+  it.live("a custom agent, pool or fetch sends the request", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* asked(() => trusting(""))).text, "hello")
       assert.strictEqual((yield* asked(() => Pooled)).text, "hello")
@@ -169,7 +169,7 @@ describe("docs/proxies.md", () => {
       assert.strictEqual(requests, 1)
     }))
 
-  it.live("a client of your own sends with its own key and address, any that extends BaseAnthropic", () =>
+  it.live("a client that extends BaseAnthropic sends with its own key and address", () =>
     Effect.gen(function*() {
       const official = yield* asked((baseURL) => through(new Sdk({ apiKey: "own", baseURL })))
       assert.deepStrictEqual(official, { text: "hello", authorized: ["Bearer own"] })
@@ -191,7 +191,7 @@ describe("docs/proxies.md", () => {
     assert.throws(() => NodeAnthropic.layer({ client, connections: 4 }), RangeError, "a client has its own connections")
   })
 
-  it.live("a token is sent as a bearer token, from the environment or in code", () =>
+  it.live("a token in the environment is sent as a bearer token, unless there is a key", () =>
     Effect.gen(function*() {
       const token = yield* asked(() => NodeAnthropic.layerConfig(), { ANTHROPIC_AUTH_TOKEN: "t" })
       assert.deepStrictEqual(token.authorized, ["Bearer t"])
@@ -226,5 +226,5 @@ describe("docs/proxies.md", () => {
     }))
 })
 
-/** A class of its own, as those for other platforms are. */
+/** Stands for the clients of other platforms, which extend `BaseAnthropic` too. */
 class Other extends BaseAnthropic {}

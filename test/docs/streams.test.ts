@@ -1,4 +1,4 @@
-/** What docs/streams.md says. */
+/** Checks what docs/streams.md says. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Redacted, Stream } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
@@ -12,7 +12,6 @@ import { program } from "./programs/streams.ts"
 const requests = Effect.map(FakeClaude.received, (all) => all.length)
 const playing = (...turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
 
-/** Runs to the end, however long it waits. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(Effect.result(self))
@@ -29,9 +28,9 @@ const screen = () => {
   }
 }
 
-it("every block of docs/streams.md runs", () => assertAlive("docs/streams.md"))
+it("every code block of docs/streams.md is in a test or an example", () => assertAlive("docs/streams.md"))
 
-it.effect("the first program prints the answer, and retries until it begins", () =>
+it.effect("the first program retries until the answer begins, and prints it", () =>
   Effect.gen(function*() {
     const written: Array<string> = []
     yield* Effect.acquireRelease(
@@ -57,13 +56,13 @@ describe("Claude.open", () => {
     return usage
   }).pipe(Effect.scoped)
 
-  it.effect("gives the text, and then the reply", () =>
+  it.effect("gives an answer with its text, and then its reply", () =>
     Effect.gen(function*() {
       assert.deepInclude(yield* told, { output_tokens: 50 })
       assert.strictEqual(shown.join(""), "Once upon a time.")
     }).pipe(playing(Faults.answer("Once upon a time.", { outputTokens: 50 }))))
 
-  it.effect("is read once: a second reading dies, and asks nothing", () =>
+  it.effect("gives an answer that can be read once: a second reading dies, and sends no request", () =>
     Effect.gen(function*() {
       const exit = yield* Claude.open("hi").pipe(
         Effect.flatMap(({ text }) => Effect.andThen(Stream.runDrain(text), Stream.runDrain(text))),
@@ -74,7 +73,7 @@ describe("Claude.open", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(playing(Faults.answer("hello"), Faults.answer("hello"))))
 
-  it.effect("a stream that is run twice asks twice", () =>
+  it.effect("differs from Claude.stream, which sends a request each time it is run", () =>
     Effect.gen(function*() {
       const stream = Claude.stream("hi")
       yield* Stream.runDrain(stream)
@@ -84,7 +83,7 @@ describe("Claude.open", () => {
 })
 
 describe("a policy around the reader", () => {
-  it.effect("runs the reader again, which a policy on the stream does not", () =>
+  it.effect("runs the reader again from the start, so the same text is shown twice", () =>
     Effect.gen(function*() {
       const { show, shown } = screen()
       yield* finish(Claude.stream("hi").pipe(Stream.runForEach(show), Policy.apply(Policy.standard)))
@@ -139,7 +138,7 @@ describe("onBreak: restart", () => {
       assert.strictEqual(yield* requests, 2)
     }).pipe(playing(Faults.breaks("Once upon"), Faults.answer("Once upon a time."))))
 
-  it.effect("text streams fail instead", () =>
+  it.effect("a stream of text fails instead of restarting", () =>
     Effect.gen(function*() {
       const result = yield* finish(
         Claude.stream("hi").pipe(
@@ -229,7 +228,7 @@ describe("an answer that reaches its limit", () => {
     }).pipe(playing(Faults.maxTokens("Once"))))
 })
 
-describe("a route that opens first", () => {
+describe("a route that opens the answer before it responds", () => {
   const story = Effect.gen(function*() {
     const answer = yield* Claude.open("Tell me a story.").pipe(
       Policy.apply({ ...Policy.standard, overall: "30 seconds", onBreak: "resume" })
@@ -254,7 +253,7 @@ describe("a route that opens first", () => {
       return { status: response.status, text: yield* Effect.exit(Effect.tryPromise(() => response.text())) }
     }).pipe(Effect.scoped)
 
-  it.live("answers 503 or 500 while nothing was shown", () =>
+  it.live("responds with 503 or 500 if the answer does not begin", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* get(Faults.rateLimited("1 hour"))).status, 503)
       assert.strictEqual((yield* get(Faults.unauthorized)).status, 500)
@@ -280,10 +279,10 @@ describe("a route that opens first", () => {
     }).pipe(playing(Faults.answer("a ".repeat(40), { every: "1 second" }))))
 })
 
-describe("leaving", () => {
+describe("leaving a stream early", () => {
   const firstWords = Claude.stream("Tell me a story.").pipe(Stream.take(3), Stream.mkString)
 
-  it.effect("ends the call with success", () =>
+  it.effect("ends the stream with success", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* firstWords, "Once upon a ")
     }).pipe(playing(Faults.answer("Once upon a time."))))
@@ -296,7 +295,7 @@ describe("gateways", () => {
 
   const cut = Faults.stream(Faults.events("Hello.").slice(0, -1))
 
-  it.effect("an answer without message_stop is a PartialAnswer, unless that is allowed", () =>
+  it.effect("an answer without message_stop is a PartialAnswer, unless messageStop is optional", () =>
     Effect.gen(function*() {
       const strict = yield* Effect.flip(Claude.text("hi").pipe(playing(cut)))
       assert.strictEqual(strict._tag, "PartialAnswer")

@@ -1,4 +1,4 @@
-/** What docs/testing.md says. */
+/** Checks what docs/testing.md says. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Layer, Random, Ref, Schema, Stream } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
@@ -14,7 +14,6 @@ import * as Service from "./programs/production.ts"
 const root = path.resolve(import.meta.dirname, "../..")
 const page = fs.readFileSync(path.join(root, "docs/testing.md"), "utf8")
 
-/** Runs to the end, however long it waits. */
 const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const running = yield* Effect.forkChild(Effect.result(self))
@@ -23,7 +22,7 @@ const finish = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   })
 
 describe("the page", () => {
-  it("contains only code that runs", () => assertAlive("docs/testing.md"))
+  it("contains only code that is in a test or an example", () => assertAlive("docs/testing.md"))
 
   it("names every fault", () => {
     const plumbing = new Set(["apiHeaders", "bytesOf", "errorBody", "toScript"])
@@ -56,14 +55,14 @@ describe("scripts", () => {
   const ask = Claude.text("Hello").pipe(Policy.apply(Policy.standard))
 
   it.effect.each([["untilLast", flakyThenFine], ["by", downForTenSeconds], ["random", oneInFive]] as const)(
-    "%s ends in an answer",
+    "Faults.%s ends in an answer",
     ([, fake]) =>
       Effect.gen(function*() {
         assert.deepInclude(yield* finish(ask), { success: "Hello!" })
       }).pipe(Effect.provide(fake), Random.withSeed("scripts"))
   )
 
-  it.effect("that are too short say so in the error", () =>
+  it.effect("that are too short fail with an error that says so", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ask)
       assert.match(error.message, /the fault script ran out: it has 0 turns/)
@@ -94,12 +93,12 @@ describe("faults", () => {
     ["EmptyAnswer", [Faults.emptyAnswer]]
   ]
 
-  it("are in the table with their error", () => {
+  it("have a table with a row for each of their errors", () => {
     for (const [tag] of rows) assert.include(page, `| \`${tag}\` |`)
   })
 
   it.effect.each(rows.flatMap(([tag, turns]) => turns.map((turn) => [turn.name, tag, turn] as const)))(
-    "%s is %s",
+    "%s causes %s",
     ([, tag, turn]) =>
       Effect.gen(function*() {
         const result = yield* finish(Claude.text("Hello"))
@@ -107,7 +106,7 @@ describe("faults", () => {
       }).pipe(Effect.provide(FakeClaude.layer([turn])))
   )
 
-  it.effect("pause a turn, which is Truncated without a policy, and continued with one", () =>
+  it.effect("include paused, which causes Truncated without a policy and is continued with a policy", () =>
     Effect.gen(function*() {
       const plain = yield* Effect.flip(Claude.message("Hello"))
       assert.strictEqual(plain._tag, "Truncated")
@@ -120,8 +119,8 @@ describe("faults", () => {
     ]))))
 })
 
-describe("a turn that takes its time", () => {
-  it.effect("delayed is the time before an answer", () =>
+describe("a slow turn", () => {
+  it.effect("sends its answer after the time of delayed", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("Hello"))
       yield* TestClock.adjust("4999 millis")
@@ -130,7 +129,7 @@ describe("a turn that takes its time", () => {
       assert.strictEqual(yield* Fiber.join(call), "Hi")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.delayed(Faults.answer("Hi"), "5 seconds")]))))
 
-  it.effect("every is the time between two events", () =>
+  it.effect("sends its events at intervals of every", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Effect.andThen(Claude.text("Hello"), Clock.currentTimeMillis))
       yield* TestClock.adjust("1 minute")
@@ -159,13 +158,13 @@ describe("the rest of an answer", () => {
       assert.deepInclude(resumed, { success: "Once upon a time there was a fox." })
     }))
 
-  it.effect("the same holds for truncated: { continue }", () =>
+  it.effect("begins with the last words under truncated: { continue }, too", () =>
     Effect.gen(function*() {
       const text = yield* Claude.text("Tell me a story.").pipe(Policy.apply({ truncated: { continue: 2 } }))
       assert.strictEqual(text, "Once upon a time there was a fox.")
     }).pipe(Effect.provide(cutOff)))
 
-  it.effect("a continuation that begins otherwise is discarded, and asked for again", () =>
+  it.effect("is discarded and asked for again if it begins with other words", () =>
     Effect.gen(function*() {
       const text = yield* Claude.text("Tell me a story.").pipe(Policy.apply({ truncated: { continue: 2 } }))
       assert.strictEqual(text, "Once upon a time there was a fox.")
@@ -179,7 +178,7 @@ describe("the rest of an answer", () => {
       ]))
     ))
 
-  it.effect("a long text is repeated from its last 100 characters, from the beginning of a word", () =>
+  it.effect("begins within the last 100 characters of a long text, at the start of a word", () =>
     Effect.gen(function*() {
       const text = yield* Claude.text("Tell me a story.").pipe(Policy.apply({ truncated: { continue: 1 } }))
       assert.strictEqual(text, `${"word ".repeat(60)}end.`)
@@ -239,7 +238,7 @@ describe("requests", () => {
 describe("guards, alerts and events", () => {
   const { guards } = Service
 
-  /** What calls share, around a script. `raised` receives the alerts. */
+  /** Plays a script behind the guards, with a log in memory. `raised` receives the alerts. */
   const world = (script: Faults.Playable, raised: Array<Monitor.Alert> = []) =>
     FakeClaude.layer(script).pipe(
       Guards.apply(guards),
@@ -247,7 +246,7 @@ describe("guards, alerts and events", () => {
       Layer.provideMerge(CallLog.layerMemory)
     )
 
-  it.effect("are seen by a test", () => {
+  it.effect("can be read by a test", () => {
     const raised: Array<Monitor.Alert> = []
     return Effect.gen(function*() {
       yield* Effect.repeat(Effect.flip(Claude.text("Hello")), { times: 19 })
@@ -303,7 +302,7 @@ describe("the clock", () => {
       Effect.provide(FakeClaude.layer([Faults.rateLimited("20 seconds"), Faults.answer("Hello!")]))
     )
 
-  it.effect("overtakes timers in one big step, and not in small ones", () =>
+  it.effect("overtakes timers of the program in one big step, but not in small steps", () =>
     Effect.gen(function*() {
       const small = yield* beats((call) =>
         Effect.gen(function*() {
@@ -328,7 +327,7 @@ describe("FakeServer", () => {
     return { text, requests: yield* received }
   }).pipe(Effect.provide(FakeServer.layer([Faults.serverError, Faults.answer("Hello!")])))
 
-  it.live("plays the same scripts", () =>
+  it.live("plays the same scripts as FakeClaude", () =>
     Effect.gen(function*() {
       const { requests, text } = yield* overSocket
       assert.strictEqual(text, "Hello!")
@@ -347,7 +346,7 @@ describe("FakeServer", () => {
 })
 
 describe("Simulator", () => {
-  it.effect("the same seed gives the same result, and a result is data", () =>
+  it.effect("gives the same result for the same seed, as plain data", () =>
     Effect.gen(function*() {
       const once: Simulator.Contender = { name: "once", strategy: () => ({ send }) => send() }
       const result = yield* Simulator.run(Simulator.outage("30 seconds"), once, { seed: 7 })

@@ -129,14 +129,14 @@ describe("Guard.apply calls all gates, then every admit in order, and settles le
 describe("a rejected request", () => {
   const saturated = Effect.fail(new ClaudeError.Saturated({ by: "concurrency" }))
 
-  it.effect("holds nothing if a gate rejects it: no guard admits it", () =>
+  it.effect("is admitted by no guard if a gate rejects it", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "Saturated")
       assert.deepStrictEqual(yield* notes, ["a gate"])
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(spied({ a: plain, b: () => ({ gate: () => saturated }) }, []))))
 
-  it.effect("holds nothing if a gate rejects it, even if the guard does its work outside the effect", () =>
+  it.effect("is passed to no `admit` if a gate rejects it, even if `admit` has effects when it is called", () =>
     Effect.gen(function*() {
       let running = 0
       const claude = yield* Claude.Claude
@@ -572,7 +572,7 @@ describe("Guard", () => {
       Guard.judge(exit, {
         success: "success",
         neutral: "neutral",
-        // Stands for a table in which the value of each kind of error is its name.
+        // A table in which the value of each kind of error is its name.
         failure: new Proxy({} as ClaudeError.Table<string>, { get: (_, tag) => String(tag) })
       })
     assert.strictEqual(judge(Exit.void), "success")

@@ -139,6 +139,6 @@ it("the message of a circuit isolated by hand says so, and promises no probe", (
   })
   assert.strictEqual(
     error.message,
-    "Circuit open for claude-sonnet-5-5 (isolated by hand); closed again in 10 s; nothing was sent."
+    "The circuit of claude-sonnet-5-5 is open (isolated by hand), so nothing was sent; it closes again in 10 s."
   )
 })

@@ -1,7 +1,7 @@
 /**
- * Faults that were observed in other libraries, each as a test that this one passes.
+ * Faults that were observed in other libraries, each as a test that this library passes.
  *
- * Found by running cockatiel 4.0.0 (1 to 5) and opossum 10.0.0 (6 to 9). One cannot occur here:
+ * Found by running cockatiel 4.0.0 (1 to 5) and opossum 10.0.0 (6 to 9). One fault cannot occur here:
  *
  * 9. opossum's `coalesce` serves a failed promise to later callers for as long as it caches answers. This library does
  *    not coalesce calls and caches no errors: `Fallback.lastGood` remembers complete answers only.
@@ -51,7 +51,7 @@ describe("unlike cockatiel", () => {
   for (
     const [what, late] of [["failure", Faults.overloaded], ["success", well]] as const
   ) {
-    it.effect(`3: a ${what} that began before the circuit opened does not close or open it while a probe is under way`, () =>
+    it.effect(`3: a ${what} that began before the circuit opened neither closes nor opens the circuit while a probe is under way`, () =>
       Effect.gen(function*() {
         const slow = yield* Effect.forkChild(Effect.exit(ask), start)
         yield* Effect.flip(ask)
@@ -88,7 +88,7 @@ describe("unlike cockatiel", () => {
       guarded({ concurrency: { max: 1, queue: 1 } }, Faults.cycle(Faults.delayed(well, "1 second")))
     )))
 
-  it.effect("5: while a probe is under way, all other 199 of 200 calls fail at once, with a retryAfter", () =>
+  it.effect("5: while one of 200 calls is the probe, the other 199 fail at once, with a retryAfter", () =>
     Effect.gen(function*() {
       yield* Effect.flip(ask)
       yield* TestClock.adjust("10 seconds")
@@ -149,7 +149,7 @@ describe("unlike cockatiel", () => {
 })
 
 describe("unlike opossum", () => {
-  it.effect("6: a neutral ending does not close a circuit while it is probed", () =>
+  it.effect("6: a probe with a neutral ending does not close the circuit", () =>
     Effect.gen(function*() {
       yield* Effect.flip(ask)
       yield* TestClock.adjust("10 seconds")

@@ -94,7 +94,7 @@ const gate = (places: number, over: Partial<Turnstile.Options<Item>> = {}, kept 
 const isServing = ({ state }: Scope.Scope): boolean => state._tag === "Open"
 
 describe("a queue", () => {
-  it.effect("lets a call in at once if no other waits, without starting a fiber", () =>
+  it.effect("lets a call in at once if no other call waits, without starting a fiber", () =>
     Effect.gen(function*() {
       const { enter, holds, state } = yield* gate(2)
       yield* enter("a")
@@ -137,7 +137,7 @@ describe("a queue", () => {
   const steps = Array.from({ length: 60 }, (_, at) => at)
 
   it.effect.each([Infinity, 60_000])(
-    "G2: is unchanged by a waiter cancelled any number of steps after it was served (%d ms)",
+    "G2: is unchanged by a waiter (for at most %d ms) that is cancelled any number of steps after it was served",
     (within) =>
       Effect.gen(function*() {
         let isServed = 0
@@ -154,7 +154,7 @@ describe("a queue", () => {
           assert.deepStrictEqual([holds, names(), state.places], [["next"], [], 0])
           if (state.back.length > 0) isServed++
         }
-        // Some were cancelled after they were served, before they went on.
+        // Some waiters were cancelled after they were served, before they went on.
         assert.isAbove(isServed, 0)
       })
   )
@@ -173,7 +173,7 @@ describe("a queue", () => {
       }
     }))
 
-  it.effect("G2: passes the place of a call that is cancelled while it is served to the next one", () =>
+  it.effect("G2: passes the place of a call that is cancelled while it is served to the next call", () =>
     Effect.gen(function*() {
       let waiter: Fiber.Fiber<unknown, unknown> | undefined
       let places = 0
@@ -247,7 +247,7 @@ describe("a queue", () => {
     }))
 
   it.effect.each([0, -1, -Infinity, NaN])(
-    "does not wait if there is no time: %d ms",
+    "does not let a call wait that has no time: %d ms",
     (within) =>
       Effect.gen(function*() {
         const { names, state, turnstile } = yield* gate(0)
@@ -279,7 +279,7 @@ describe("a queue", () => {
     }))
 
   it.effect.each([2 ** 31 - 1, 2 ** 31, 2 ** 31 + 1, 2 ** 40])(
-    "waits %d ms, and no longer than the limit of a call",
+    "serves a call after a wait of %d ms, and rejects a call whose limit is shorter",
     (wait) =>
       Effect.gen(function*() {
         let asked = 0
@@ -319,7 +319,7 @@ describe("tenants of a queue", () => {
       assert.deepStrictEqual(state.taken, ["urgent a", "a1", "b1", "c1", "a2", "b2", "a3", "b3"])
     }))
 
-  it.effect("have an equal share of the places, so that a flood from one rejects no other", () =>
+  it.effect("have an equal share of the places, so that a flood from one tenant rejects no call of other tenants", () =>
     Effect.gen(function*() {
       const { enter, names, turnstile } = yield* gate(0, { room: 6 })
       for (let i = 0; i < 10; i++) yield* enter(`a${i}`, 1, 60_000, "a")
@@ -332,7 +332,7 @@ describe("tenants of a queue", () => {
       assert.isFalse(yield* turnstile.pass({ name: "a", rank: 1, tenant: "a" }, 1000))
     }))
 
-  it.effect("count in the load ahead of a newcomer with the turns that they get before it", () =>
+  it.effect("count in the load ahead of a newcomer only with the calls that are served before it", () =>
     Effect.gen(function*() {
       const { enter, turnstile } = yield* gate(0)
       for (let i = 0; i < 8; i++) yield* enter(`a${i}`, 1, 60_000, "a")
@@ -380,7 +380,7 @@ describe("a sweep", () => {
 })
 
 describe("a wait order", () => {
-  it("lets 20,000 calls come and leave in well under a second, whether they share a tenant or have one each", () => {
+  it("lets 20,000 calls come and leave in well under a second, of one tenant or of 20,000 tenants", () => {
     for (const tenants of [1, 20_000]) {
       const line = new WaitOrder<number, undefined>({
         rank: (item) => item % 3,
@@ -485,7 +485,7 @@ describe("the fiber of the queue", () => {
       assert.isAtMost(state.asked, before + 2)
     }))
 
-  it.effect("sets no timer if only a wake can end the wait, and none for calls behind the first", () =>
+  it.effect("sets no timer if only `wake` can end the wait, and no timer for calls behind the first call", () =>
     Effect.gen(function*() {
       const { counting, sleeps } = yield* counted
       const ready = { at: Infinity }
@@ -570,7 +570,7 @@ describe("a queue with a slow store", () => {
       assert.deepStrictEqual([holds, names(), state.places], [["next"], [], 0])
     }))
 
-  it.effect("G6: tries a more important call that comes while take runs next, without waiting for the timer", () =>
+  it.effect("G6: if a more important call comes while take runs, tries it next, without waiting for the timer", () =>
     Effect.gen(function*() {
       const { asked, options, state } = remote(
         1,
@@ -596,7 +596,7 @@ describe("a queue with a slow store", () => {
       assert.deepStrictEqual(holds, ["background"])
     }))
 
-  it.effect("G6: serves the call for which take runs, even if a more important one comes meanwhile", () =>
+  it.effect("G6: serves the call for which take runs, even if a more important call comes meanwhile", () =>
     Effect.gen(function*() {
       const { options, state } = remote(0)
       const { enter, holds, names, turnstile } = yield* gate(0, options, state)

@@ -29,7 +29,7 @@ describe("the built-in models", () => {
     assert.deepStrictEqual(ids.filter((id, at) => ids.indexOf(id) !== at), [])
   })
 
-  it("are deprecated or retired exactly if the SDK warns, with the same date", () => {
+  it("are deprecated or retired if and only if the SDK warns of it, with the same date", () => {
     assert.isAbove(warned.length, 0)
     for (const [id, retiresAt] of warned) {
       const model = known.find((one) => one.id === id)
@@ -48,7 +48,7 @@ describe.each(known.map((model) => [model.id, model] as const))("%s", (id, model
     assert.isTrue(isDate(model.asOf))
   })
 
-  it("has dates only if it is deprecated, in order", () => {
+  it("has dates in order if it is deprecated or retired, and no dates otherwise", () => {
     const dates = [model.deprecatedAt, model.retiresAt].filter((date) => date !== undefined)
     assert.deepStrictEqual(dates.filter((date) => !isDate(date)), [])
     assert.deepStrictEqual(dates, dates.toSorted())
@@ -70,7 +70,7 @@ describe.each(known.map((model) => [model.id, model] as const))("%s", (id, model
     assert.deepStrictEqual(ladder, ladder.map((price) => Number(price.toFixed(4))))
   })
 
-  it("has its line in its id", () => {
+  it("has the name of its line in its id", () => {
     if (model.line !== undefined) assert.include(id, `claude-${model.line}-`)
   })
 })

@@ -24,28 +24,28 @@ describe("a number that JavaScript cannot hold", () => {
   it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, string, unknown]>([
     ["a BigInt", Schema.BigInt, id, BigInt(id)],
     ["a negative BigInt", Schema.BigInt, `-${id}`, -BigInt(id)],
-    ["a BigInt that is a round number", Schema.BigInt, "9007199254740992", 9007199254740992n],
+    ["the BigInt 2 ** 53, an unsafe integer", Schema.BigInt, "9007199254740992", 9007199254740992n],
     ["a string", Schema.String, id, id],
-    ["a string of a decimal", Schema.String, "0.12345678901234567890", "0.12345678901234567890"],
-    ["a string of 1e400", Schema.String, "1e400", "1e400"],
+    ["a string with a decimal", Schema.String, "0.12345678901234567890", "0.12345678901234567890"],
+    ["a string with 1e400", Schema.String, "1e400", "1e400"],
     ["a string or a number", Schema.Union([Schema.Number, Schema.String]), id, id],
     ["a BigInt or null", Schema.NullOr(Schema.BigInt), id, BigInt(id)]
-  ])("is exact for %s", ([, schema, text, value]) =>
+  ])("keeps all digits when it is decoded as %s", ([, schema, text, value]) =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* asked(Schema.Struct({ id: schema }), `{"id": ${text}}`), { id: value })
     }))
 
   it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, string, string]>([
-    ["a number", Schema.Number, id, "Expected a finite number"],
-    ["an integer", Schema.Int, id, "Expected number"],
-    ["a decimal", Schema.Number, "0.1234567890123456789", "Expected a finite number"],
-    ["1e400", Schema.Number, "1e400", "Expected a finite number"],
-    ["-1e400", Schema.Number, "-1e400", "Expected a finite number"],
-    ["a number that would become 0", Schema.Number, "1e-400", "Expected a finite number"],
-    ["anything", Schema.Unknown, id, "Expected JSON value"],
-    ["any", Schema.Any, id, "Expected JSON value"],
-    ["a literal", Schema.Literals(["a", "b"]), id, "Expected \"a\" | \"b\""]
-  ])("is an issue for %s", ([, schema, text, message]) =>
+    ["Number and the value an id of 19 digits", Schema.Number, id, "Expected a finite number"],
+    ["Int and the value an id of 19 digits", Schema.Int, id, "Expected number"],
+    ["Number and the value a long decimal", Schema.Number, "0.1234567890123456789", "Expected a finite number"],
+    ["Number and the value 1e400", Schema.Number, "1e400", "Expected a finite number"],
+    ["Number and the value -1e400", Schema.Number, "-1e400", "Expected a finite number"],
+    ["Number and the value 1e-400", Schema.Number, "1e-400", "Expected a finite number"],
+    ["Unknown and the value an id of 19 digits", Schema.Unknown, id, "Expected JSON value"],
+    ["Any and the value an id of 19 digits", Schema.Any, id, "Expected JSON value"],
+    ["Literals and the value an id of 19 digits", Schema.Literals(["a", "b"]), id, "Expected \"a\" | \"b\""]
+  ])("is an issue if the schema is %s", ([, schema, text, message]) =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* asked(Schema.Struct({ id: schema }), `{"id": ${text}}`), [
         ["id", `${message}: ${tooLong(text)}`]
@@ -84,20 +84,20 @@ describe("a number that JavaScript cannot hold", () => {
       assert.deepStrictEqual(yield* asked(Schema.Struct({ a: Schema.Int }), `{"a": 1, "b": ${id}}`), { a: 1 })
     }))
 
-  it.effect("is an issue of Claude.json", () =>
+  it.effect("is an issue in an answer to Claude.json", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.json("hi"))
       assert.strictEqual(error._tag, "MalformedOutput")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer(`{"a": [${id}]}`)]))))
 
-  it.effect("may stand between words", () =>
+  it.effect("keeps all digits if its object stands between words", () =>
     Effect.gen(function*() {
       const text = `See [1]: {"id": ${id}} and 3em.`
       assert.deepStrictEqual(yield* asked(Schema.Struct({ id: Schema.BigInt }), text), { id: BigInt(id) })
     }))
 })
 
-describe("a number that JavaScript holds", () => {
+describe("Exact.parse", () => {
   it.each([
     "0",
     "-0",
@@ -118,7 +118,7 @@ describe("a number that JavaScript holds", () => {
     "1.7976931348623157e308",
     "1.50E+2",
     "12345678.123456789"
-  ])("is a number: %s", (text) => {
+  ])("returns a JavaScript number for %s", (text) => {
     assert.isTrue(Object.is(Exact.parse(text).value, JSON.parse(text)))
     assert.deepStrictEqual(Exact.parse(`{"a": [${text}]}`).value, { a: [JSON.parse(text)] })
   })
@@ -133,25 +133,28 @@ describe("a number that JavaScript holds", () => {
     "123456789012345678901e3",
     `0.${"0".repeat(500)}1`,
     "9".repeat(500)
-  ])("is a LongNumber otherwise: %s", (text) => {
-    assert.deepStrictEqual(Exact.parse(` ${text} `).value, new Exact.LongNumber(text))
-  })
+  ].map((text) => [text.length > 30 ? `a number of ${text.length} characters` : text, text] as const))(
+    "returns a LongNumber for %s",
+    (_, text) => {
+      assert.deepStrictEqual(Exact.parse(` ${text} `).value, new Exact.LongNumber(text))
+    }
+  )
 
-  it("leaves keys as they are", () => {
+  it("keeps the key __proto__ as a property", () => {
     const value = Exact.parse(`{"__proto__": ${id}, "a": {"__proto__": {"b": 1}}}`).value
     assert.deepStrictEqual(Object.keys(Object(value)), ["__proto__", "a"])
     assert.strictEqual(Object.getPrototypeOf(value), Object.prototype)
   })
 
-  it("takes linear time in long texts of digits", () => {
+  it("takes linear time for long texts of digits", () => {
     const started = performance.now()
     Exact.parse(`["${"1".repeat(1_000_000)}", ${"0.1,".repeat(100_000)}${"1".repeat(1_000_000)}]`)
     assert.isBelow(performance.now() - started, 2_000)
   })
 })
 
-describe("an engine that does not tell the source of a number", () => {
-  it("gives an issue instead of wrong digits", () => {
+describe("Exact.parse, if JSON.parse does not pass the source of a number,", () => {
+  it("returns a LongNumber without digits for an unsafe integer, and rounds a long decimal", () => {
     const { parse } = JSON
     type Reviver = (this: unknown, key: string, value: unknown) => unknown
     const untold = (text: string, reviver?: Reviver): unknown =>

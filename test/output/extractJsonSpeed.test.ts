@@ -1,4 +1,4 @@
-/** The time to find the JSON value in the worst texts. Apart, because it is measured on the real clock. */
+/** The time to find the JSON value in the worst texts. These tests have their own file, because they measure real time. */
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { endless, find, none, several, tooMany } from "../support/extractJson.ts"
@@ -14,7 +14,7 @@ describe("find is fast for", () => {
     ["opening brackets only", "[".repeat(2 * many), Result.fail(endless)],
     ["opening braces only", "{".repeat(2 * many), Result.fail(tooMany)],
     ["closing brackets only", "]}".repeat(many), Result.fail(none)],
-    ["brackets and quotes", "{\"".repeat(many), Result.fail(endless)],
+    ["opening braces and quotes in turn", "{\"".repeat(many), Result.fail(endless)],
     ["a fence of empty lines", `${fence}json\n{${"\n".repeat(many)}x`, Result.fail(none)],
     ["quotes", "\"".repeat(2 * many), Result.fail(none)],
     ["backslashes after a bracket", `[${"\\".repeat(2 * many)}`, Result.fail(none)],
@@ -22,7 +22,7 @@ describe("find is fast for", () => {
     ["words in braces", "{a} ".repeat(many), Result.fail(tooMany)],
     ["fences", `${fence}\n`.repeat(many), Result.fail(none)],
     ["words, and one value at the end", `${"word ".repeat(many)}{"a":1}`, Result.succeed({ a: 1 })],
-    ["one value, and words", `{"a":1}${" word".repeat(many)}`, Result.succeed({ a: 1 })],
+    ["one value, and words after it", `{"a":1}${" word".repeat(many)}`, Result.succeed({ a: 1 })],
     ["a long value between words", `so: [${"{\"a\":\"]\"},".repeat(many)}1]!`, Result.succeed([...things(many), 1])]
   ])("%s", (_, text, found) => {
     const start = performance.now()

@@ -26,7 +26,7 @@ const refusals: ReadonlyArray<readonly [report: string, message: string]> = [
     + "exponential compilation cost. Reduce the number of nullable or union-typed parameters (limit: 16 parameters with unions)."
   ],
   [
-    "too many unions, in short",
+    "too many unions, as a short message",
     "Too many parameters with union types (30 parameters). Reduce the number of nullable params."
   ],
   [
@@ -36,10 +36,10 @@ const refusals: ReadonlyArray<readonly [report: string, message: string]> = [
   ],
   ["an open object", "For 'object' type, 'additionalProperties' must be explicitly set to false"],
   [
-    "a timeout inside the message about the schema",
+    "a time-out of the compilation of the schema",
     "output_config.format.schema: Invalid schema: Grammar compilation timed out."
   ],
-  ["a keyword", "output_config.format.schema: For 'string' type, property 'pattern' is not supported"],
+  ["an unsupported keyword", "output_config.format.schema: For 'string' type, property 'pattern' is not supported"],
   ["a gateway that does not know the parameter", "output_config.format: Extra inputs are not permitted"],
   [
     "Bedrock, github.com/vercel/ai/issues/19988",
@@ -58,11 +58,11 @@ const refusals: ReadonlyArray<readonly [report: string, message: string]> = [
 
 const refused = (message: string) => Faults.fails(400, "invalid_request_error", message)
 
-/** A schema of its own, because the refusal of a schema is remembered. */
+/** A new schema for each test, because the refusal of a schema is remembered. */
 const makeInvoice = () => Schema.Struct({ number: Schema.String })
 const invoice = Faults.value({ number: "A1" })
 
-/** For each request, whether it had a schema, an instruction, and how many messages. */
+/** For each request, whether it had a schema, an instruction or neither, and the number of its messages. */
 const sent = Effect.gen(function*() {
   const { received } = yield* FakeServer.FakeServer
   return (yield* received).map(({ params }) => {
@@ -77,7 +77,7 @@ const warnings = Effect.map(
   (events) => events.flatMap((event) => event._tag === "Warning" ? [`${event.code}: ${event.message}`] : [])
 )
 
-describe.each(wires)("%s", (_, wire) => {
+describe.each(wires)("a call for a value over %s", (_, wire) => {
   const playing = (...turns: ReadonlyArray<Faults.Turn>) =>
     Effect.provide(
       Layer.unwrap(Effect.map(FakeServer.FakeServer, ({ url }) => wire(url))).pipe(
@@ -87,7 +87,7 @@ describe.each(wires)("%s", (_, wire) => {
     )
 
   it.live.each(refusals)(
-    "asks in words at once, and remembers the schema: %s",
+    "sends an instruction after a refusal of the schema, and later calls send it at once, error: %s",
     ([, message]) =>
       Effect.gen(function*() {
         const Invoice = makeInvoice()
@@ -96,7 +96,7 @@ describe.each(wires)("%s", (_, wire) => {
         const [told = "", ...more] = yield* warnings
         assert.lengthOf(more, 0)
         assert.include(
-          `SchemaRefused: the API refuses the schema, so it is put in the prompt: ${message}`,
+          `SchemaRefused: the API refuses the schema, so the schema is put in the prompt instead: ${message}`,
           told
         )
         assert.isAbove(told.length, 100)
@@ -108,7 +108,7 @@ describe.each(wires)("%s", (_, wire) => {
       }).pipe(playing(refused(message), invoice, invoice))
   )
 
-  it.live("asks another model with the schema", () =>
+  it.live("still has the schema for another model after a refusal", () =>
     Effect.gen(function*() {
       const Invoice = makeInvoice()
       yield* Claude.object(Invoice, "Read it", { model: "claude-sonnet-4-6" })
@@ -117,7 +117,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "schema 1", "prompt 1"])
     }).pipe(playing(refused(tooLarge), invoice, invoice, invoice)))
 
-  it.live("asks in words after a failure and for a correction", () =>
+  it.live("keeps the instruction for a retry and for a correction after a refusal", () =>
     Effect.gen(function*() {
       const value = yield* Claude.object(makeInvoice(), "Read it").pipe(
         Policy.apply({ retry: { Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) }, reask: 1 })
@@ -126,7 +126,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "prompt 1", "prompt 3"])
     }).pipe(playing(refused(tooLarge), Faults.overloaded, Faults.value({ number: 1 }), invoice)))
 
-  it.live("fails with the first error if the words do not help, and then remembers nothing", () =>
+  it.live("fails with the first error if both requests are refused, and the next call has the schema again", () =>
     Effect.gen(function*() {
       const Invoice = makeInvoice()
       const tools = [{
@@ -140,14 +140,14 @@ describe.each(wires)("%s", (_, wire) => {
       assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "schema 1"])
     }).pipe(playing(refused(tooLarge), refused(tooLarge), invoice)))
 
-  it.live("fails with another error of the second request", () =>
+  it.live("fails with the error of the second request if that error does not refuse the schema", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.object(makeInvoice(), "Read it"))
       assert.strictEqual(error._tag, "Overloaded")
       assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1"])
     }).pipe(playing(refused(tooLarge), Faults.overloaded)))
 
-  it.live("does not ask again after another refusal, or if the schema is not sent", () =>
+  it.live("is not sent again if the error is not about the schema, or if no schema was sent", () =>
     Effect.gen(function*() {
       const Invoice = makeInvoice()
       for (
@@ -167,7 +167,7 @@ describe.each(wires)("%s", (_, wire) => {
       refused(tooLarge)
     )))
 
-  it.live("asks in words if the call says so", () =>
+  it.live("has an instruction from the start with form: prompt", () =>
     Effect.gen(function*() {
       const Invoice = makeInvoice()
       assert.deepStrictEqual(yield* Claude.object(Invoice, "Read it", { form: "prompt" }), { number: "A1" })
@@ -177,13 +177,13 @@ describe.each(wires)("%s", (_, wire) => {
       for (const { params } of yield* received) assert.notProperty(params, "form")
     }).pipe(playing(invoice, invoice)))
 
-  it.live("asks for a choice in words", () =>
+  it.live("is sent again with an instruction for a choice, too", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Claude.choice(["good", "bad"], "Is it?"), "good")
       assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1"])
     }).pipe(playing(refused(tooLarge), Faults.value({ choice: "good" }))))
 
-  it.live("does not count the refusal against the circuit", () =>
+  it.live("does not count a refusal of its schema as a failure for the circuit breaker", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 5; i++) yield* Claude.object(makeInvoice(), "Read it")
       assert.lengthOf(yield* sent, 10)

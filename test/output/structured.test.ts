@@ -45,7 +45,7 @@ describe("a request for a value", () => {
       })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ number: "A1", total: 7, due: null })]))))
 
-  it.effect("gets a record as a list of pairs, and a tuple as an object with numeric keys", () =>
+  it.effect("describes a record as a list of pairs, and a tuple as an object with numeric keys", () =>
     Effect.gen(function*() {
       const Counts = Schema.Struct({
         byName: Schema.Record(Schema.String, Schema.Int),
@@ -92,15 +92,15 @@ describe("a request for a value", () => {
     assert.deepStrictEqual(Claude.formOf(Schema.Struct(numbers)), { form: "schema" })
     assert.deepStrictEqual(Claude.formOf(Tree), {
       form: "prompt",
-      because: "the schema is recursive, which the API does not take"
+      because: "the schema is recursive, which the API does not accept"
     })
     assert.deepStrictEqual(Claude.formOf(Schema.Struct({ any: Schema.Unknown })), {
       form: "prompt",
-      because: "a part of the schema has no type, which the API does not take"
+      because: "a part of the schema has no type, which the API does not accept"
     })
     assert.deepStrictEqual(Claude.formOf(many), {
       form: "prompt",
-      because: "the schema has 17 unions and optional fields, and the API takes 16"
+      because: "the schema has 17 unions and optional fields, but the API accepts at most 16"
     })
   })
 
@@ -125,7 +125,7 @@ describe("a request for a value", () => {
       )
     ))
 
-  it.effect("is validated with its schema or instruction", () =>
+  it.effect("is validated together with its schema or instruction", () =>
     Effect.gen(function*() {
       const source = { type: "text", media_type: "text/plain", data: "a" } as const
       const cited = { type: "document", source, citations: { enabled: true } } as const
@@ -159,9 +159,14 @@ describe("a request for a value", () => {
       }
     }))
 
-  it.effect.each([Schema.String, Schema.NullOr(Schema.String), Schema.NullishOr(Schema.String)])(
-    "writes one null for an optional field (%#)",
-    (field) =>
+  const optionalFields: ReadonlyArray<readonly [name: string, field: Schema.Codec<string | null | undefined>]> = [
+    ["a string", Schema.String],
+    ["a string or null", Schema.NullOr(Schema.String)],
+    ["a string, null or undefined", Schema.NullishOr(Schema.String)]
+  ]
+  it.effect.each(optionalFields)(
+    "writes one null for an optional field that is %s",
+    ([, field]) =>
       Effect.gen(function*() {
         yield* Claude.object(Schema.Struct({ due: Schema.optional(field) }), "read it")
         const [params] = yield* sent
@@ -171,9 +176,9 @@ describe("a request for a value", () => {
       }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ due: null })])))
   )
 
-  it.effect.each([Schema.String, Schema.NullOr(Schema.String), Schema.NullishOr(Schema.String)])(
-    "writes one null for an optional field in an instruction and a tool (%#)",
-    (field) =>
+  it.effect.each(optionalFields)(
+    "writes one null, in an instruction and a tool too, for an optional field that is %s",
+    ([, field]) =>
       Effect.gen(function*() {
         const schema = Schema.Struct({ due: Schema.optional(field) })
         yield* Claude.object(schema, "read it", { form: "prompt" })
@@ -260,7 +265,7 @@ describe("choice", () => {
     { choices: [] },
     { choices: ["a", "a"] },
     { choices: ["a", " "] }
-  ])("refuses $choices", ({ choices }) =>
+  ])("refuses the list of choices $choices", ({ choices }) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.choice(choices, "which?"))
       assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false })
@@ -306,7 +311,7 @@ describe("decoding", () => {
       Claude.message("book it", { tools: [Tool.make("book", { input: Schema.Struct({ seats: Schema.Int }) })] }),
       Faults.answer("", { tool: { name: "book", input: { seats: "two" } } })
     ]
-  ])("reports a malformed answer as a failed attempt in the log: %s", ([, ask, turn]) =>
+  ])("logs a failed attempt for a malformed answer: %s", ([, ask, turn]) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Policy.apply({ overall: "1 minute" })(ask)))._tag, "MalformedOutput")
       const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
@@ -369,7 +374,7 @@ describe("decoding", () => {
         throw new Error("cannot check")
       }))
       assert.deepStrictEqual(yield* issues(Claude.object(Schema.Struct({ a: broken }), "read it")), [
-        { path: [], message: "the schema cannot decode it: Error: cannot check" }
+        { path: [], message: "the schema cannot decode the value: Error: cannot check" }
       ])
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ a: "x" })]))))
 
@@ -386,7 +391,7 @@ describe("decoding", () => {
       ["a cut answer", Faults.maxTokens("{\"number\": \"A1\", \"total\": 7}"), "Truncated"],
       ["an empty answer", Faults.emptyAnswer, "EmptyAnswer"]
     ] as const
-  )("does not happen for %s", ([, turn, tag]) =>
+  )("is skipped for %s", ([, turn, tag]) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Claude.object(Invoice, "read it")))._tag, tag)
     }).pipe(Effect.provide(FakeClaude.layer([turn]))))
@@ -395,7 +400,7 @@ describe("decoding", () => {
 describe("a tool use", () => {
   const uses = Faults.answer("", { tool: { name: "get_weather", input: {} } })
 
-  it.effect("is no answer to a call for text or a value", () =>
+  it.effect("without text is an EmptyAnswer for a call that asks for text or a value", () =>
     Effect.gen(function*() {
       for (const ask of [Effect.asVoid(Claude.text("hi")), Effect.asVoid(Claude.object(Invoice, "read it"))]) {
         const error = yield* Effect.flip(ask)
@@ -403,17 +408,17 @@ describe("a tool use", () => {
         assert.match(error.message, /the answer has a tool call but no text: use Claude\.message/)
       }
     }).pipe(Effect.provide(FakeClaude.layer([uses, uses]))))
-
-  it.effect("is possible only if the tools option is defined", () =>
-    Effect.gen(function*() {
-      const unset = { model: undefined, max_tokens: undefined, system: undefined }
-      // The types forbid it, but untyped code may pass it.
-      yield* Claude.text("hi", unset as object).pipe(Policy.apply(Policy.none))
-      assert.deepInclude((yield* sent)[0], { model: "claude-sonnet-5-5", max_tokens: 4096 })
-    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
 })
 
 describe("an undefined option", () => {
+  it.effect("counts as missing, so the default applies", () =>
+    Effect.gen(function*() {
+      const unset = { model: undefined, max_tokens: undefined, system: undefined }
+      // The types forbid undefined here, but untyped code may pass it.
+      yield* Claude.text("hi", unset as object).pipe(Policy.apply(Policy.none))
+      assert.deepInclude((yield* sent)[0], { model: "claude-sonnet-5-5", max_tokens: 4096 })
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
+
   it.effect("leaves the parameter of the prompt unchanged", () =>
     Effect.gen(function*() {
       const prompt: Claude.Prompt = { messages: [{ role: "user", content: "hi" }], system: "be brief", max_tokens: 7 }
@@ -434,7 +439,7 @@ describe("a correction", () => {
     },
     reask: 2
   })
-  /** Over a socket, to see the bytes. */
+  /** Runs a call over a socket, to see the bytes of its requests. */
   const bodies = (turns: ReadonlyArray<Faults.Turn>) =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
@@ -465,7 +470,7 @@ describe("a correction", () => {
     }
   ]
 
-  it.live("has the malformed answers and their issues as further turns, also after a failure in between", () =>
+  it.live("adds each malformed answer and its issues as turns, even after another error in between", () =>
     Effect.gen(function*() {
       const good = Faults.value({ number: "A1", total: 7, due: null }, { inputTokens: 100, outputTokens: 10 })
       const { bodies: sent, outcome } = yield* bodies([
@@ -536,7 +541,7 @@ describe("a correction", () => {
       Faults.value({ stars: 5 })
     ]))))
 
-  it.effect("is sent with only one of two questions for values", () =>
+  it.effect("is not sent with another question for a value", () =>
     Effect.gen(function*() {
       yield* patient(Effect.zip(Claude.json("one"), Claude.object(Invoice, "read it")))
       const asked = (yield* sent).map(({ messages }) => messages.length)

@@ -1,8 +1,8 @@
 /**
- * Values as a property: whatever the schema is and whatever Claude wrote, `Claude.object` ends in a value of the
- * schema, or in the error that says why not.
+ * Property: for any schema and any answer, `Claude.object` returns a value of the schema, or fails with an error that
+ * says why it cannot.
  *
- * `SEED=anything vitest run test/structured-properties.test.ts` looks elsewhere.
+ * `SEED=anything vitest run test/output/structuredProperties.test.ts` generates other cases.
  */
 import { assert, it } from "@effect/vitest"
 import { Arbitrary, Cause, Data, Effect, Exit, Layer, Redacted, Result, Schema, SchemaTransformation } from "effect"
@@ -26,7 +26,7 @@ interface Kind {
   readonly schema: AnySchema
   /** The schema without the parts that throw, to generate values. */
   readonly source: AnySchema
-  /** Whether a value round-trips: not if several members of a union may decode it, or none can. */
+  /** What an encoded value decodes to: "back" the same value, "like it" any value of the schema, "not at all" an error. */
   readonly comes: "back" | "like it" | "not at all"
 }
 
@@ -126,7 +126,7 @@ const composites: ReadonlyArray<Composite> = [
 const worst = (...all: ReadonlyArray<Kind["comes"]>): Kind["comes"] =>
   all.includes("not at all") ? "not at all" : all.includes("like it") ? "like it" : "back"
 
-/** A schema with at most so many levels. */
+/** A schema with at most `depth` composites around each leaf. */
 const kindOf = (depth: number): Arbitrary.Arbitrary<Kind> => {
   if (depth === 0) return leaf
   const inner = kindOf(depth - 1)
@@ -166,19 +166,19 @@ const valueOf = ({ source }: Kind): Arbitrary.Arbitrary<{ readonly value: unknow
     onSuccess: (values) => Arbitrary.map(values, (value) => ({ value }))
   })
 
-/** A question and the text of its answer. */
+/** A schema, a model, and how the text of the answer is made. */
 interface Case {
   readonly kind: Kind
   /** Whether the model has structured outputs. */
   readonly able: boolean
-  /** A value of the schema; if there is none, any JSON. */
+  /** A value of the schema, if one can be generated. Otherwise the answer is made from `other`. */
   readonly valid: { readonly value: unknown } | undefined
   readonly other: Schema.Json
   readonly change: keyof typeof changes
   readonly at: number
 }
 
-/** Edits of a text. */
+/** The ways to change the text of an answer. */
 const changes = {
   nothing: (text) => text,
   spaces: (text) => ` \n${text}\n `,
@@ -206,7 +206,7 @@ const several: ReadonlyArray<Case["change"]> = ["doubled"]
 
 type Path = ReadonlyArray<string>
 
-/** The paths of all places in a value. */
+/** The paths of a value and of all values inside it. */
 const places = (value: unknown, path: Path = []): ReadonlyArray<Path> => [
   path,
   ...(typeof value === "object" && value !== null
@@ -214,7 +214,7 @@ const places = (value: unknown, path: Path = []): ReadonlyArray<Path> => [
     : [])
 ]
 
-/** The text with another value, or none, in one of its places. */
+/** The JSON text with one of its values changed or removed. */
 const edit = (text: string, at: number, change: (value: unknown) => unknown): string => {
   const value: unknown = JSON.parse(text)
   const all = places(value)
@@ -325,7 +325,7 @@ const decodes = ({ able, at, change, kind, other, valid }: Case) =>
     }
     return true
   }).pipe(
-    // The outcome comes first, because the schema is printed at length.
+    // Names the case in one line, because the printed schema of a failed case is long.
     Effect.catchDefect((cause) => Effect.fail(new Broken({ what: `${kind.name}, ${change}, ${able}`, cause })))
   )
 
@@ -337,7 +337,7 @@ class Broken extends Data.TaggedError("Broken")<{ readonly what: string; readonl
 
 const old = Models.layer([{ id: "old", capabilities: { structuredOutputs: false } }])
 
-/** The error of a failure, which must be a ClaudeError: no defect, no interrupt. */
+/** The error of a failure. Asserts that it is a ClaudeError, not a defect or an interrupt. */
 const errorOf = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>): ClaudeError.ClaudeError | undefined => {
   if (Exit.isSuccess(exit)) return undefined
   const [reason, ...more] = exit.cause.reasons

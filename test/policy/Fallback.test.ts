@@ -33,7 +33,7 @@ import { make, worthAnother } from "../support/errors.ts"
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
 
 describe("Fallback.models", () => {
-  // Another model has the same account, and the catalogue does not know the windows of "b" and "c".
+  // Models "b" and "c" use the same account, and their context windows are unknown.
   const worth = { ...worthAnother, AuthenticationFailed: false, PermissionDenied: false, SpendLimitReached: false }
   for (const [tag, expected] of Object.entries(worth)) {
     it.effect(`${expected ? "asks" : "does not ask"} another model after ${tag}`, () =>
@@ -88,12 +88,12 @@ describe("Fallback.notice", () => {
   const run = (error: unknown, on?: ReadonlyArray<ClaudeError.Tag>) =>
     Effect.exit(Fallback.notice({ on })(Effect.fail(error)))
 
-  it.effect("answers for every kind of error without `on`", () =>
+  it.effect("answers with a notice after every kind of error, without `on`", () =>
     Effect.gen(function*() {
       for (const tag of tags) assert.isTrue(Exit.isSuccess(yield* run(make(tag))), tag)
     }))
 
-  it.effect("answers only for the kinds in `on`", () =>
+  it.effect("answers with a notice only after the kinds of error in `on`", () =>
     Effect.gen(function*() {
       for (const tag of tags) {
         const error = make(tag)
@@ -121,7 +121,7 @@ describe("Fallback.notice", () => {
       assert.isTrue(Exit.isFailure(interrupted) && Cause.hasInterruptsOnly(interrupted.cause))
     }))
 
-  it.effect("logs the fallback only if it answers", () =>
+  it.effect("logs the fallback only if it answers with a notice", () =>
     Effect.gen(function*() {
       yield* Fallback.notice()(Claude.text("hi"))
       yield* Effect.flip(Fallback.notice({ on: ["Refused"] })(Claude.text("hi")))
@@ -211,7 +211,7 @@ describe("the text of a notice", () => {
     ["a contradiction", make("UnexpectedResponse", { contradiction: true })],
     ["an answer that a 501 broke off", make("PartialAnswer", { because: "ServerFault", permanent: true })]
   ])(
-    "says that no retry helps if the failure is permanent for the policy and isRetryable: %s",
+    "says that trying again will not help after a permanent failure: %s",
     ([, error]) =>
       Effect.gen(function*() {
         let runs = 0
@@ -259,7 +259,7 @@ describe("the text of a notice", () => {
       ["401 days", "in a moment"],
       ["Infinity", "in a moment"]
     ] as const
-  )("shows a wait of %s as %s", (wait, words) => {
+  )("shows a wait of %s as \"%s\"", (wait, words) => {
     assert.strictEqual(
       said("Overloaded", { retryAfter: Duration.fromInputUnsafe(wait) }),
       `The assistant is very busy right now. Please try again ${words}.`
@@ -278,14 +278,14 @@ describe("the text of a notice", () => {
     [12, ""],
     [{ toString: "x" }, ""],
     [undefined, ""]
-  ])("shows the day for a spend limit that ends at %j, if the date is valid", (regainsAt, words) => {
+  ])("shows the day for a spend limit that ends at %j only if this is a valid date", (regainsAt, words) => {
     assert.strictEqual(
       said("SpendLimitReached", { regainsAt }),
       `The assistant has reached its spending limit. Trying again will not help for now.${words}`
     )
   })
 
-  it.effect("leaves out a day in the past", () =>
+  it.effect("leaves out the end of a spend limit if it is in the past", () =>
     Effect.gen(function*() {
       const error = make("SpendLimitReached", { regainsAt: "2026-12-01T00:00:00Z" })
       const notice = Effect.map(Fallback.notice()(Effect.fail(error)), ({ text }) => text)
@@ -305,13 +305,13 @@ describe("the text of a notice", () => {
     }
   })
 
-  it("comes without a `retryAfter` that is invalid, zero, negative or infinite", () => {
+  it("comes without `retryAfter` if the `retryAfter` of the error is invalid, zero, negative or infinite", () => {
     for (const retryAfter of [Duration.zero, Duration.millis(-5), Duration.infinity, 5, "5 seconds", null]) {
       assert.isUndefined(Fallback.toNotice(make("Overloaded", { retryAfter })).retryAfter)
     }
   })
 
-  it("is the default text if `words` throws, or returns a blank or no string", () => {
+  it("is the default text if `words` throws, or returns a blank text or no string", () => {
     const fails = () => {
       throw new Error("mine")
     }
@@ -347,7 +347,7 @@ describe("the text of a notice", () => {
     (i): Arbitrary.Arbitrary<unknown> =>
       i < values.length ? Arbitrary.Constant(values[i]) : Arbitrary.schema(Schema.Json)
   )
-  it.prop("is made without a throw from an error with any field values", {
+  it.prop("is complete and short for an error with any field values", {
     tag: Schema.Literals(tags),
     requestId: odd,
     retryAfter: odd,
@@ -378,7 +378,7 @@ describe("Fallback.accounts", () => {
   const refused = Faults.spendLimited
 
   it.effect.each(tags)(
-    "decides by default and by `on` whether to ask another account after %s",
+    "decides by `on`, or by default, whether to ask another account after %s",
     (tag) =>
       Effect.gen(function*() {
         let runs = 0
@@ -515,7 +515,7 @@ describe("Fallback.accounts", () => {
         assert.deepStrictEqual(yield* changes, [["SpendLimitReached", "account 2"], ["SpendLimitReached", "account 3"]])
       }).pipe(Effect.provide(Layer.provideMerge(FakeClaude.layer([refused]), CallLog.layerMemory))))
 
-    it.effect("fails with an error of an account that was built", () =>
+    it.effect("fails with the error of an account whose layer was built", () =>
       Effect.gen(function*() {
         const error = make("SpendLimitReached")
         const only = Fallback.accounts([unbuilt, unbuilt])(Effect.fail(error))
@@ -559,7 +559,7 @@ describe("Fallback.accounts", () => {
       assert.deepStrictEqual(life, [])
     }))
 
-  it.effect("G1: closes the second account when it is interrupted, and asks no third one", () =>
+  it.effect("G1: closes the second account when the call is interrupted, and asks no third account", () =>
     Effect.gen(function*() {
       const life: Array<string> = []
       const fiber = yield* Claude.text("hi").pipe(
@@ -573,11 +573,11 @@ describe("Fallback.accounts", () => {
       assert.deepStrictEqual(life, ["+b", "-b"])
     }))
 
-  it("returns the same effect for an empty list, and refuses anything but a list of layers", () => {
+  it("returns the same effect for an empty list, and refuses a value that is not a list of layers", () => {
     const self = Effect.fail(make("Refused"))
     assert.strictEqual(Fallback.accounts([])(self), self)
     for (const wrong of [undefined, "b", account([]).layer, ["b"], [undefined]]) {
-      // Untyped code may pass this.
+      // Untyped code may pass a wrong value.
       assert.throws(() => Fallback.accounts(wrong as unknown as []), RangeError, /list of layers/)
     }
   })
@@ -597,7 +597,7 @@ describe("Fallback.accounts", () => {
       })
       yield* Fallback.accounts([account([]).layer])(current).pipe(
         Effect.provideService(CallContext.Substitute, "claude-haiku-5-5"),
-        // Safe cast: only the id is read.
+        // Safe cast: the test reads only the id.
         Effect.provideService(CallContext.Call, call as unknown as CallContext.Call),
         Effect.provideService(Current.Tenant, "tenant"),
         Effect.provideService(Current.Deadline, 5),
@@ -642,7 +642,7 @@ describe("Fallback.accounts", () => {
         assert.deepStrictEqual(life, ["+a", "+b", "-b", "+c", "-c", "-a"])
       }))
 
-    it.effect("shares a layer that was built with the program", () =>
+    it.effect("reuses a layer that is also provided around the program", () =>
       Effect.gen(function*() {
         const { Backup, Main, life } = setup()
         const Accounts = Layer.merge(Main, Layer.provide(Layer.empty, Backup))
@@ -656,7 +656,7 @@ describe("Fallback.accounts", () => {
         assert.deepStrictEqual(life.slice(4), ["+main", "+backup", "-backup", "-main"])
       }))
 
-    it.effect("takes a context that was built by hand, as a layer", () =>
+    it.effect("accepts a context that was built by hand, as a layer", () =>
       Effect.gen(function*() {
         const { Backup, Main, life } = setup()
         yield* Effect.scoped(
@@ -666,7 +666,7 @@ describe("Fallback.accounts", () => {
       }))
   })
 
-  it.live("G14: sends the same bytes to each account over sockets, with its own API key", () =>
+  it.live("G14: sends the same bytes to each account over sockets, with the API key of the account", () =>
     Effect.gen(function*() {
       const server = (turn: Faults.Turn) =>
         Effect.map(Layer.build(FakeServer.layer([turn])), Context.get(FakeServer.FakeServer))
@@ -690,20 +690,20 @@ describe("Fallback.accounts", () => {
 })
 
 describe("an unknown kind of error", () => {
-  // Untyped code may pass these.
+  // Untyped code may pass misspelt kinds.
   const slip = ["OverLoaded"] as unknown as ReadonlyArray<never>
   const table = { OverLoaded: true } as {}
   const place = { key: "refusals", schema: Schema.String, maxAge: "1 hour" } as const
   it.each<readonly [build: () => unknown, sentence: RegExp]>([
-    [() => Fallback.notice({ on: slip }), /Fallback.notice: on has OverLoaded, which is not a tag of ClaudeError/],
+    [() => Fallback.notice({ on: slip }), /Fallback.notice: on has OverLoaded, which is not a kind of error/],
     [() => Fallback.notice({ on: "Overloaded" as never }), /Fallback.notice: on is Overloaded: it must be a list/],
     [() => Fallback.models(["a"], { on: table }), /Fallback.models: on has no field OverLoaded: it has InvalidRequest/],
-    [() => Fallback.models(["a"], { on: ["Overloaded"] as {} }), /Fallback.models: on is a list: it must be a record/],
+    [() => Fallback.models(["a"], { on: ["Overloaded"] as {} }), /Fallback.models: on is a list: it must be an object/],
     [() => Fallback.accounts([], { on: table }), /Fallback.accounts: on has no field OverLoaded/],
     [() => Fallback.lastGood({ ...place, on: table }), /Fallback.lastGood "refusals": on has no field OverLoaded/]
-  ])("G12: is refused by %s", (build, sentence) => assert.throws(build, RangeError, sentence))
+  ])("G12: is refused with an error that matches $1", (build, sentence) => assert.throws(build, RangeError, sentence))
 
-  it("is not reported if `on` is undefined", () => {
+  it("is not reported for an `on` that is undefined", () => {
     assert.doesNotThrow(() => Fallback.notice({ on: undefined }))
     assert.doesNotThrow(() => Fallback.models(["a"], { on: undefined }))
   })

@@ -1,4 +1,4 @@
-/** The error types that fallbacks leave. These tests fail in `tsc`. */
+/** The error types after each fallback. A wrong type fails in `tsc`, not when the tests run. */
 import { it } from "@effect/vitest"
 import { Context, Data, Effect, Layer, Schema } from "effect"
 import { describe, expectTypeOf } from "vitest"
@@ -66,7 +66,7 @@ describe("Fallback.notice", () => {
     expectTypeOf(Fallback.notice()(Effect.fail("mine" as const))).toEqualTypeOf<Effect.Effect<Notice, "mine">>()
   })
 
-  it("works with a generic error type", () => {
+  it("removes the errors of this library from a generic error type", () => {
     const sorry = <A, E, R>(self: Effect.Effect<A, E | Failure, R>) => Fallback.notice()(self)
     expectTypeOf(sorry(both)).toEqualTypeOf<Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>>()
   })
@@ -117,7 +117,7 @@ describe("Fallback.notice", () => {
     })
   })
 
-  it("leaves no error after a policy", () => {
+  it("removes all errors of a call under a policy", () => {
     const ended = Claude.text("hi").pipe(
       Policy.apply({ ...Policy.standard, models: ["claude-haiku-5-5"], overall: "1 minute" }),
       Fallback.notice()
@@ -129,7 +129,7 @@ describe("Fallback.notice", () => {
 describe("Effect's own recovery", () => {
   const cached = Effect.flatMap(Cache, ({ get }) => get)
 
-  it("with catchTag and a list removes these kinds", () => {
+  it("with catchTag and a list of kinds removes these kinds", () => {
     const some = Effect.catchTag(call, ["Refused", "Truncated"], (error) => {
       expectTypeOf(error).toEqualTypeOf<Some>()
       return cached
@@ -150,7 +150,7 @@ describe("Effect's own recovery", () => {
     >()
   })
 
-  it("with catchIf and ClaudeError.is removes the remaining errors of this library", () => {
+  it("with catchIf and ClaudeError.is removes the errors of this library that catchTag did not catch", () => {
     const none = call.pipe(
       Effect.catchTag(["Refused", "Truncated"], () => cached),
       Effect.catchIf(ClaudeError.is, (error) => {
@@ -191,7 +191,7 @@ describe("Fallback.accounts", () => {
 })
 
 describe("the option `on`", () => {
-  it("may be undefined, or undefined for a kind, in every fallback", () => {
+  it("may be undefined, or have an undefined entry, in every fallback", () => {
     const on = { Overloaded: undefined }
     const lastGood = { key: "a", schema: Schema.String, maxAge: "1 hour" } as const
     expectTypeOf(() => Fallback.models(["claude-haiku-5-5"], { on })).toBeFunction()

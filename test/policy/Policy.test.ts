@@ -49,7 +49,7 @@ describe("the error type", () => {
     equal<Stream.Error<typeof stream>, Mine | ClaudeError.DeadlineExceeded>(true)
   })
 
-  it("loses this library's errors with notice and outcome, and keeps all errors with models", () => {
+  it("has no errors of this library after Fallback.notice or Policy.outcome, and all errors after Fallback.models", () => {
     const both = Effect.andThen(call, Effect.fail("mine" as const))
     const notice = Fallback.notice()(both)
     equal<ErrorOf<typeof notice>, "mine">(true)
@@ -84,7 +84,7 @@ describe("one call", () => {
       assert.strictEqual(sent, 3)
     }))
 
-  it.effect("G11: has every attempt in its history, even if the wire fails with the same object", () =>
+  it.effect("G11: has every attempt in its history, even if each request fails with the same error object", () =>
     Effect.gen(function*() {
       const same = new ClaudeError.Overloaded({})
       const claude = Claude.layer({
@@ -131,7 +131,7 @@ describe("one call", () => {
       assert.strictEqual(yield* Fiber.join(call), "hello")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds"), Faults.answer("hello")]))))
 
-  it.effect("waits at least as long as `retry-after` says, with a custom schedule, too", () =>
+  it.effect("waits at least as long as `retry-after` says, even with a custom schedule", () =>
     Effect.gen(function*() {
       const own = Schedule.max([Schedule.spaced("1 second"), Schedule.recurs(2)])
       for (const retry of [Retry.byTag({ RateLimited: own }), own]) {
@@ -157,13 +157,16 @@ describe("one call", () => {
   it.effect.each<readonly [string, Policy.Policy["retry"]]>([
     ["the standard schedule", Retry.standard],
     ["a custom schedule", Retry.byTag({ RateLimited: Schedule.spaced("1 second") })]
-  ])("G8: fails at once with the reason if no other model is left, with %s", ([, retry]) =>
-    Effect.gen(function*() {
-      const error = yield* Claude.text("hi").pipe(Policy.apply({ retry, overall: "20 seconds" }), Effect.flip)
-      assert.strictEqual(error._tag, "RateLimited")
-      assert.strictEqual(error.gaveUp, "DeadlineTooClose")
-      assert.strictEqual(yield* requests, 1)
-    }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds")]))))
+  ])(
+    "G8: fails at once if the wait would end after the deadline and no other model is left, with %s",
+    ([, retry]) =>
+      Effect.gen(function*() {
+        const error = yield* Claude.text("hi").pipe(Policy.apply({ retry, overall: "20 seconds" }), Effect.flip)
+        assert.strictEqual(error._tag, "RateLimited")
+        assert.strictEqual(error.gaveUp, "DeadlineTooClose")
+        assert.strictEqual(yield* requests, 1)
+      }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("30 seconds")])))
+  )
 
   it.effect("G10: logs the same events for the same seed", () =>
     Effect.gen(function*() {
@@ -217,7 +220,7 @@ describe("one call", () => {
       ["DeadlineTooClose", Faults.rateLimited("1 hour"), "RateLimited"],
       ["DeadlineExceeded", Faults.pings("", "1 second"), "DeadlineExceeded"]
     ] as const
-  )("G11: gives up because %s", ([reason, turn, tag]) =>
+  )("G11: gives up with the reason %s", ([reason, turn, tag]) =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({ retry: quick, overall: "20 seconds" }),
@@ -229,7 +232,7 @@ describe("one call", () => {
       assert.deepStrictEqual([error.gaveUp, error._tag], [reason, tag])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(turn)))))
 
-  it.effect("G11: gives up because BudgetSpent, with the previous failure", () =>
+  it.effect("G11: gives up with the reason BudgetSpent and the previous failure if the budget refuses a retry", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const call = yield* Claude.text("hi").pipe(
@@ -247,7 +250,7 @@ describe("one call", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("charges an extra attempt to the budget and settles it with its exit, but only if a request was sent before", () =>
+  it.effect("charges a retry to the budget only if a request was sent before, and settles the charge with the exit of the retry", () =>
     Effect.gen(function*() {
       const notes: Array<string> = []
       const claude = yield* Claude.Claude
@@ -275,7 +278,7 @@ describe("one call", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.rateLimited(), Faults.answer("hello")]))))
 })
 
-it.effect("an extra attempt that met an open circuit is paid for once", () =>
+it.effect("retries that meet an open circuit are charged to the budget only once", () =>
   Effect.gen(function*() {
     const charged: Array<string> = []
     const claude = yield* Claude.Claude
@@ -336,7 +339,7 @@ describe("a call at an open circuit", () => {
       ],
       ["waits on the last model only", Policy.apply({ ...waiting, ...models }), [false, false, true, true]],
       [
-        "waits on the last model only, with a fallback around the policy, too",
+        "waits on the last model only, even with Fallback.models around the policy",
         (self) => self.pipe(Policy.apply(waiting), Fallback.models(["claude-haiku-5-5"])),
         [false, false, true, true]
       ]
@@ -411,7 +414,7 @@ describe("a stream under a policy", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.overloaded, Faults.answer("hello there")]))))
 
   for (const onBreak of ["fail", "restart"] as const) {
-    it.effect(`G13: never repeats text, as a text stream with onBreak ${onBreak}`, () =>
+    it.effect(`G13: never repeats text in a text stream with onBreak ${onBreak}`, () =>
       Effect.gen(function*() {
         const seen: Array<string> = []
         const reader = yield* Claude.stream("hi").pipe(
@@ -470,7 +473,7 @@ describe("a stream under a policy", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.breaks("half an"))))))
 
-  it.effect("has a new overall limit and the retries of the call when it restarts", () =>
+  it.effect("restarts with a new overall limit, and retries a restart that fails", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: quick, onBreak: "restart", overall: "10 seconds" }),
@@ -487,7 +490,7 @@ describe("a stream under a policy", () => {
       Faults.answer("whole")
     ]))))
 
-  it.effect("stays empty if it is empty", () =>
+  it.effect("has no elements if the stream inside is empty", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Stream.runCollect(Policy.applyStream({ overall: "1 minute" })(Stream.empty)), [])
     }))
@@ -531,7 +534,7 @@ describe("Policy.outcome", () => {
       const broken = Faults.breaks("he", "cut", { inputTokens: 10 })
       const { cost, ...outcome } = yield* run([broken, whole])
       assert.deepStrictEqual(outcome, { status: "success", data: "hello", tokens: { input: 20, output: 6 } })
-      // 20 input tokens at $2 a million and 6 output tokens at $10. The broken attempt may have written more.
+      // 20 input tokens at $2 a million and 6 output tokens at $10 a million. The broken attempt may have written more.
       assert.closeTo(cost.dollars, 0.0001, 1e-9)
       assert.isTrue(cost.atLeast)
     }))
@@ -545,7 +548,7 @@ describe("Policy.outcome", () => {
     }))
 })
 
-describe("G12: an invalid policy is refused when it is built", () => {
+describe("G12: an invalid policy", () => {
   it.each([
     [
       { attempt: "10 minutes", overall: "5 minutes" },
@@ -567,8 +570,8 @@ describe("G12: an invalid policy is refused when it is built", () => {
     [{ constructor: 1 } as Policy.Policy, /Policy has no field constructor/],
     [{ overall: -5n }, /overall is -5: it must be a duration/],
     [{ onBreak: "Restart" as "restart" }, /onBreak is Restart: it must be "fail" or "restart"/],
-    [{ retry: 3 as never }, /retry is 3: it must be a Schedule, or a record of them .* like Retry.standard/],
-    [{ retry: [Retry.never] as never }, /retry is \[.*\]: it must be a Schedule, or a record/],
+    [{ retry: 3 as never }, /retry is 3: it must be a Schedule, or an object .* like Retry.standard/],
+    [{ retry: [Retry.never] as never }, /retry is \[.*\]: it must be a Schedule, or an object/],
     [
       { retry: { OverLoaded: Retry.never } as {} },
       /retry: OverLoaded is not a kind of error of this library: correct it/
@@ -608,11 +611,14 @@ describe("G12: an invalid policy is refused when it is built", () => {
     [{ paused: { continue: -1 } }, /paused: continue is -1: it must be a whole number, 0 or more/],
     [{ empty: { nudge: 2 as 1 } }, /empty: nudge is 2: it must be 1/],
     [{ empty: { nudge: true } as never }, /empty: nudge is true: it must be 1/]
-  ] as ReadonlyArray<readonly [Policy.Policy, RegExp]>)("%o", (policy, sentence) => {
-    assert.throws(() => Policy.apply(policy), sentence)
-    assert.throws(() => Policy.applyStream(policy), sentence)
-    assert.throws(() => Policy.describe(policy), sentence)
-  })
+  ] as ReadonlyArray<readonly [Policy.Policy, RegExp]>)(
+    "is refused when it is built, with an error that matches $1",
+    (policy, sentence) => {
+      assert.throws(() => Policy.apply(policy), sentence)
+      assert.throws(() => Policy.applyStream(policy), sentence)
+      assert.throws(() => Policy.describe(policy), sentence)
+    }
+  )
 })
 
 describe("Policy.describe", () => {
@@ -662,7 +668,7 @@ describe("Policy.describe", () => {
       overall: "2 minutes",
       onBreak: "restart"
     })).toMatchInlineSnapshot(`
-      "validate  a wrong shape fails, a mismatch with the model catalogue warns, the tokens of the prompt are estimated
+      "validate  a malformed request fails, what the model does not support logs a warning, the tokens of the prompt are estimated
       overall   at most 2m for everything below
       models    when retries end, claude-haiku-5-5
                 10s reserved for each of them, or an equal share if less time is left
@@ -670,7 +676,7 @@ describe("Policy.describe", () => {
                 RateLimited: 5 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s
                 Overloaded: 2 times, after 1.6-2.4s, 3.2-4.8s
                 Unreachable: 2 times, after 3s, 6s
-                TimedOut: custom
+                TimedOut: by a custom schedule
                 all others: never
                 each wait is at least retry-after, and ends before the deadline
       reask     2 times after a malformed answer, without a wait, with a list of its mistakes
@@ -679,7 +685,7 @@ describe("Policy.describe", () => {
       on break  ask again, and emit a restarted event"
     `)
     expect(Policy.describe(Policy.standard)).toMatchInlineSnapshot(`
-      "validate  a wrong shape fails, a mismatch with the model catalogue warns, the tokens of the prompt are estimated
+      "validate  a malformed request fails, what the model does not support logs a warning, the tokens of the prompt are estimated
       overall   at most 5m for everything below
       models    only the model of the request
       retry     by kind of error, at most 8 in total
@@ -697,7 +703,7 @@ describe("Policy.describe", () => {
       on break  fail, with the text so far in the error"
     `)
     expect(Policy.describe(Policy.none)).toMatchInlineSnapshot(`
-      "validate  a wrong shape fails, a mismatch with the model catalogue warns, the tokens of the prompt are estimated
+      "validate  a malformed request fails, what the model does not support logs a warning, the tokens of the prompt are estimated
       overall   no limit
       models    only the model of the request
       retry     never
@@ -706,10 +712,10 @@ describe("Policy.describe", () => {
       on break  fail, with the text so far in the error"
     `)
     expect(Policy.describe({ retry: custom })).toMatchInlineSnapshot(`
-      "validate  a wrong shape fails, a mismatch with the model catalogue warns, the tokens of the prompt are estimated
+      "validate  a malformed request fails, what the model does not support logs a warning, the tokens of the prompt are estimated
       overall   no limit
       models    only the model of the request
-      retry     custom
+      retry     by a custom schedule
       attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s (45s thinking), no content up to 60s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail
       on break  fail, with the text so far in the error"
@@ -723,11 +729,11 @@ describe("Policy.describe for the schedules of Retry", () => {
   it("shows the range of a wait, cap and jitter included", () => {
     const additive = Retry.backoff({ times: 3, base: "20 seconds", cap: "30 seconds", jitter: "additive" })
     assert.include(shown({ retry: { Overloaded: additive } }), "Overloaded: 3 times, after 20-30s, 30s, 30s")
-    // CircuitOpen carries a hint, and the cap does not apply to a wait with a hint.
+    // `describe` gives the CircuitOpen a `retryAfter`, and with `retryAfter` the cap does not apply.
     assert.include(shown({ retry: { CircuitOpen: additive } }), "CircuitOpen: 3 times, after 20-40s, 30-50s, 30-50s")
   })
 
-  it("leaves out a kind that is permanent, whatever its schedule", () => {
+  it("leaves out a kind of error that is always permanent, whatever its schedule", () => {
     const retry = { InvalidRequest: Retry.backoff({ times: 3 }), Truncated: Retry.linear({ times: Infinity }) }
     assert.notInclude(shown({ retry }).join(), "InvalidRequest")
     assert.notInclude(shown({ retry }).join(), "Truncated")
@@ -766,7 +772,7 @@ describe("Policy.describe for the schedules of Retry", () => {
     const idle = (policy: Policy.Policy) => /silence up to (\d+s)/.exec(shown({ ...policy, overall }).join())?.[1]
     const retry = { TimedOut: Retry.linear({ times: 1 }) }
     assert.strictEqual(idle({ retry }), "6s")
-    // The other model keeps half of it.
+    // Half of the overall limit is reserved for the other model.
     assert.strictEqual(idle({ models: ["claude-haiku-5-5"] }), "5s")
     assert.strictEqual(idle({ retry, maxRetries: 0 }), "30s")
     assert.strictEqual(idle({ retry: { Overloaded: Retry.linear({ times: 1 }) } }), "30s")
@@ -783,7 +789,7 @@ describe("Policy.describe for the schedules of Retry", () => {
 
   it("shows a combined schedule in a record as custom", () => {
     const combined = Schedule.upTo(Retry.linear({ times: 3 }), { times: 1 })
-    assert.include(shown({ retry: { Overloaded: combined } }), "Overloaded: custom")
+    assert.include(shown({ retry: { Overloaded: combined } }), "Overloaded: by a custom schedule")
   })
 })
 

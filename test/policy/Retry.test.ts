@@ -6,7 +6,7 @@ import { ClaudeError, Current, Retry } from "../../src/index.ts"
 const { Overloaded, RateLimited, ServerFault, Unreachable } = ClaudeError
 const Millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100_000 }))
 
-/** The waits of a schedule for a sequence of errors, in milliseconds; it ends early if the schedule gives up. */
+/** The waits of a schedule for a sequence of errors, in milliseconds. The list ends early if the schedule gives up. */
 const waits = (schedule: Schedule.Schedule<unknown, unknown>, errors: ReadonlyArray<unknown>, share = 0.5) =>
   Effect.gen(function*() {
     const step = yield* Schedule.toStep(schedule)
@@ -35,7 +35,7 @@ describe("the waits of a schedule", () => {
       ["proportional", 0.5, [1000, 2000, 4000, 8000, 10_000]],
       ["proportional", 1, [1200, 2400, 4800, 9600, 10_000]]
     ] as const
-  )("have %s jitter, with a random number of %s", ([jitter, share, expected]) =>
+  )("depend on the jitter \"%s\" and the random number %s", ([jitter, share, expected]) =>
     Effect.gen(function*() {
       const schedule = Retry.backoff({ times: 5, base: "1 second", cap: "10 seconds", jitter })
       assert.deepStrictEqual(yield* waits(schedule, times(9, plain), share), [...expected])
@@ -49,7 +49,7 @@ describe("the waits of a schedule", () => {
       assert.deepStrictEqual(yield* waits(line, times(9, plain)), [2000, 4000, 5000, 5000])
     }))
 
-  it.effect.prop("are at least as long as `retry-after`, or without one, at most as long as the cap", {
+  it.effect.prop("are at least as long as `retry-after`; without `retry-after`, at most as long as the cap", {
     hint: Millis,
     base: Millis,
     jitter: Schema.Literals(["none", "full", "additive", "proportional"]),
@@ -78,7 +78,7 @@ describe("the waits of a schedule", () => {
       assert.notDeepEqual(yield* run("a"), yield* run("b"))
     }))
 
-  it.effect("are drawn from half of the time left if they would take more", () =>
+  it.effect("are random within half of the time left if they would be longer than that half", () =>
     Effect.gen(function*() {
       const schedule = Retry.backoff({ times: 9, base: "1 second", jitter: "none" })
       const found = yield* Effect.provideService(waits(schedule, times(5, plain)), Current.Deadline, 5000)
@@ -86,7 +86,7 @@ describe("the waits of a schedule", () => {
       assert.deepStrictEqual(found, [1000, 2000, 1250, 1250, 1250])
     }))
 
-  it.effect("never fall below `retry-after`, and do not begin if that ends after the deadline", () =>
+  it.effect("are never shorter than `retry-after`, and do not begin if `retry-after` ends after the deadline", () =>
     Effect.gen(function*() {
       const schedule = Retry.backoff({ times: 9, base: "2 seconds" })
       const asked = (seconds: number) => new RateLimited({ retryAfter: Duration.seconds(seconds) })
@@ -120,7 +120,7 @@ describe("the waits of a schedule", () => {
       )
     }))
 
-  it.effect("work with `Effect.retry` on any error", () =>
+  it.effect("apply to any error with `Effect.retry`", () =>
     Effect.gen(function*() {
       let runs = 0
       const failing = Effect.suspend(() => {
@@ -162,7 +162,7 @@ describe("Retry.byTag", () => {
 
   const forMalformed = Schedule.recurs(1).pipe(Schedule.setInputType<ClaudeError.MalformedOutput>())
 
-  it("rejects a misspelt tag at compile time, in a literal and in a variable, and throws", () => {
+  it("rejects a misspelt tag at compile time, in a literal and in a variable, and throws at run time", () => {
     // @ts-expect-error
     assert.throws(() => Retry.byTag({ OverLoaded: Schedule.recurs(1) }), RangeError)
     const table = { Overloaded: Schedule.recurs(1), RateLimitted: Schedule.recurs(1) }
@@ -197,12 +197,12 @@ describe("Retry.standard", () => {
     MalformedOutput: 0,
     TimedOut: 3,
     DeadlineExceeded: 0,
-    // All nine: these may be retried 30 times.
+    // These may be retried 30 times, but the test fails only nine times.
     CircuitOpen: 9,
     Saturated: 9
   }
   for (const member of ClaudeError.ClaudeError.members) {
-    it.effect(`retries ${member.identifier.replace(/.*\//, "")} as often as the table of the README says`, () =>
+    it.effect(`retries ${member.identifier.replace(/.*\//, "")} as often as docs/errors.md says, up to nine times`, () =>
       Effect.gen(function*() {
         const fields = { scope: "idle", retryAfter: Duration.seconds(1) }
         const error = new (member as new(fields: object) => ClaudeError.ClaudeError)(fields)
@@ -222,7 +222,7 @@ describe("Retry.standard at an open circuit", () => {
       for (const wait of seen.slice(1, 5)) assert.isAtLeast(Duration.toMillis(wait), 20_000)
     }))
 
-  it.effect("does not wait for a circuit without a hint, which was isolated by hand", () =>
+  it.effect("does not wait for a circuit that was isolated by hand, because its error has no `retryAfter`", () =>
     Effect.gen(function*() {
       assert.lengthOf(yield* waits(standard, [new ClaudeError.CircuitOpen({})]), 0)
     }))
@@ -246,7 +246,7 @@ describe("Retry.standard at a full queue", () => {
       for (const wait of seen.slice(0, 5)) assert.isAtLeast(Duration.toMillis(wait), 3000)
     }))
 
-  it.effect("does not wait for a queue without a hint", () =>
+  it.effect("does not wait if the error of the queue has no `retryAfter`", () =>
     Effect.gen(function*() {
       assert.lengthOf(yield* waits(standard, [new ClaudeError.Saturated({})]), 0)
     }))
@@ -293,7 +293,7 @@ describe("an invalid schedule", () => {
     [() => Retry.byTag({ Overloaded: 3 as never }), /byTag: Overloaded is 3: it must be a Schedule, .*Retry.backoff/],
     [() => Retry.byTag({ Busy: {} as never }, Busy), /byTag: Busy is \[object Object\]: it must be a Schedule/],
     [() => Retry.byTag({ OverLoaded: Retry.never } as {}), /byTag: OverLoaded is not a kind of error of this library/],
-    [() => Retry.byTag([Retry.never] as {}), /byTag is a list: it must be a record/],
-    [() => Retry.byTag(undefined as never), /byTag is undefined: it must be a record/]
-  ])("is refused: %s", (build, sentence) => assert.throws(build, sentence))
+    [() => Retry.byTag([Retry.never] as {}), /byTag is a list: it must be an object/],
+    [() => Retry.byTag(undefined as never), /byTag is undefined: it must be an object/]
+  ])("is refused with an error that matches $1", (build, sentence) => assert.throws(build, sentence))
 })

@@ -16,7 +16,7 @@ describe("a limit of an attempt", () => {
       ["connect", "connect", Timeout.connect("3 seconds"), Faults.silence],
       ["limits", "idle", Timeout.limits({ idle: "3 seconds", connect: undefined }), Faults.breaks("a", "silence")]
     ] as const
-  )("%s ends the attempt after exactly 3 seconds", ([, scope, limit, turn]) =>
+  )("set with Timeout.%s ends the attempt after exactly 3 seconds", ([, scope, limit, turn]) =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(limit, Effect.flip, Effect.forkChild({ startImmediately: true }))
       yield* TestClock.adjust("2999 millis")
@@ -46,8 +46,8 @@ describe("a limit of an attempt", () => {
 })
 
 describe("Timeout.overall", () => {
-  it.effect.each([["inside", "1 hour", "5 seconds"], ["outside", "5 seconds", "1 hour"]] as const)(
-    "ends at the earlier of two deadlines: the %s one",
+  it.effect.each([["inner", "1 hour", "5 seconds"], ["outer", "5 seconds", "1 hour"]] as const)(
+    "ends at the earlier of two deadlines, here the %s deadline",
     ([, outer, inner]) =>
       Effect.gen(function*() {
         const call = yield* Claude.text("hi").pipe(
@@ -73,7 +73,7 @@ describe("Timeout.overall", () => {
       )
     }))
 
-  it.effect("keeps an earlier outer deadline, under a policy, too", () =>
+  it.effect("keeps an earlier outer deadline, even under a policy", () =>
     Effect.gen(function*() {
       const seen: Array<number> = []
       const look = Effect.map(Current.Deadline, (deadline) => void seen.push(deadline))
@@ -115,7 +115,7 @@ describe("DeadlineExceeded", () => {
   it.effect.each<readonly [string, Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>]>([
     ["Timeout.overall around a call", five(again(ask))],
     ["a policy around a call", Policy.apply({ overall: "5 seconds" })(again(ask))],
-    ["a policy around two calls, one inside the other", Policy.apply({ overall: "5 seconds" })(again(again(ask)))],
+    ["a policy around two nested policies", Policy.apply({ overall: "5 seconds" })(again(again(ask)))],
     ["Timeout.overall inside a call", again(five(ask))],
     ["Timeout.overall around a stream", five(Stream.runDrain(Policy.applyStream(retried)(Claude.stream("hi"))))],
     [
@@ -127,7 +127,7 @@ describe("DeadlineExceeded", () => {
       )
     ]
   ])(
-    "of %s has what the interrupted attempt knew, and every failure before it once",
+    "of %s has the text and request id of the interrupted attempt, and each earlier failure once",
     ([, call]) =>
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* told(call), [
@@ -141,8 +141,8 @@ describe("DeadlineExceeded", () => {
   it.effect.each<readonly [string, Effect.Effect<unknown, ClaudeError.ClaudeError, Claude.Claude>]>([
     ["a call", Effect.timeoutOption(ask, "1 second")],
     ["a stream", Effect.timeoutOption(Stream.runDrain(Claude.stream("hi")), "1 second")],
-    ["a call with an earlier deadline", Effect.ignore(Timeout.overall("1 second")(ask))]
-  ])("says nothing of %s that ended before the deadline", ([, ended]) =>
+    ["a call under an earlier deadline", Effect.ignore(Timeout.overall("1 second")(ask))]
+  ])("has no text, request id or history of %s that ended before the deadline", ([, ended]) =>
     Effect.gen(function*() {
       const policy = Policy.apply({ overall: "5 seconds" })
       assert.deepStrictEqual(yield* told(policy(Effect.andThen(ended, Effect.never))), [undefined, undefined, []])
@@ -159,7 +159,7 @@ describe("Timeout and Policy refuse", () => {
     attempt: Timeout.attempt,
     overall: Timeout.overall
   }
-  it.each(Object.entries(one))("a limit %s that is not a positive duration", (name, limit) => {
+  it.each(Object.entries(one))("the limit %s if it is not a positive duration", (name, limit) => {
     const sentence = (where: string) => `${where}: ${name} is "soon": it must be a duration above 0`
     assert.throws(() => limit(soon), RangeError, sentence("Timeout"))
     const policy: Policy.Policy = { [name]: soon }
@@ -174,7 +174,7 @@ describe("Timeout and Policy refuse", () => {
     ["firstToken", "attempt"],
     ["idle", "attempt"],
     ["contentIdle", "attempt"]
-  ])("a limit %s that is longer than %s", (shorter, longer) => {
+  ])("the limit %s if it is longer than %s", (shorter, longer) => {
     const limits: Current.Limits = { [shorter]: "2 seconds", [longer]: "1 second" }
     const sentence = (where: string) =>
       `${where}: ${shorter} (2s) is longer than ${longer} (1s), so it is never reached: lower ${shorter} or raise ${longer}`
@@ -189,6 +189,6 @@ describe("Timeout and Policy refuse", () => {
     // @ts-expect-error not a limit of an attempt
     assert.throws(() => Timeout.limits({ overall: 1 }), /Timeout has no field overall/)
     // @ts-expect-error not a record
-    assert.throws(() => Timeout.limits("1 second"), /Timeout is "1 second": it must be a record/)
+    assert.throws(() => Timeout.limits("1 second"), /Timeout is "1 second": it must be an object/)
   })
 })

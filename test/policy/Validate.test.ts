@@ -47,7 +47,7 @@ const info = (id: string, lifecycle: "active" | "retired"): ModelInfo => ({
 const listing = [info("claude-listed", "retired")]
 
 describe("a malformed request", () => {
-  it.effect("fails with all issues at once, without a request or a retry", () =>
+  it.effect("fails with all its issues at once, and is neither sent nor retried", () =>
     Effect.gen(function*() {
       const bad = { max_tokens: 0, messages: [{ role: "user" as const, content: " " }] }
       const error = yield* Claude.message(bad).pipe(Policy.apply({ retry: Retry.backoff({ times: 3 }) }), Effect.flip)
@@ -71,7 +71,7 @@ describe("a malformed request", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(world())))
 
-  it.effect("is found for each model of the chain", () =>
+  it.effect("is detected for each fallback model", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({ models: ["claude-gone"], strict: true }),
@@ -88,7 +88,7 @@ describe("a malformed request", () => {
 })
 
 describe("the catalogue of models", () => {
-  it.effect("only warns by default: about an unknown model, a retired one, a date in the past, a limit", () =>
+  it.effect("only warns by default about an unknown, retired or deprecated model, or too many max_tokens", () =>
     Effect.gen(function*() {
       const ask = (model: string) => Claude.text("hi", { model, max_tokens: 60 }).pipe(Policy.apply(Policy.standard))
       for (const model of ["claude-of-tomorrow", "claude-gone", "claude-late", "claude-small"]) {
@@ -121,7 +121,7 @@ describe("the catalogue of models", () => {
     }
   })
 
-  it.effect("warns once about a model, and every time about a request", () =>
+  it.effect("warns once about a deprecated model, but in each call about the same issue of a request", () =>
     Effect.gen(function*() {
       const late = { model: "claude-late", max_tokens: 60 }
       for (let i = 0; i < 3; i++) yield* Claude.text("hi", late).pipe(Policy.apply(Policy.standard))
@@ -140,7 +140,7 @@ describe("the catalogue of models", () => {
       yield* TestClock.adjust("1 minute")
       yield* Fiber.join(call)
       const told = yield* warnings
-      // The first is about the named model. The request is adapted to the other model, which logs one warning as well.
+      // The max_tokens warning is about claude-small. The fallback model logs one warning that its request was adapted.
       assert.lengthOf(told.filter((warning) => warning.startsWith("Validation: max_tokens")), 1)
       assert.lengthOf(told.filter((warning) => warning.startsWith("Adapted: ")), 1)
       for (const warning of told) assert.isAtMost(warning.length, "Validation: ".length + 200)
@@ -162,7 +162,7 @@ describe("the catalogue of models", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(world([gone]))))
 
-  it.effect("fails a call if its data came from the API", () =>
+  it.effect("fails a call if the catalogue came from the API", () =>
     Effect.gen(function*() {
       const ask = (model: string) => Claude.text("hi", { model }).pipe(Policy.apply(Policy.standard))
       assert.strictEqual(yield* ask("claude-of-tomorrow"), "hello")
@@ -231,7 +231,7 @@ describe("precheck", () => {
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(world([small]))))
 
-  it.effect("G16: fails without a count for a circular request or a BigInt", () =>
+  it.effect("G16: fails without a count if the request is circular or contains a BigInt", () =>
     Effect.gen(function*() {
       const text: Record<string, unknown> = { type: "text", text: "hi" }
       text["cache_control"] = { of: text }
@@ -242,7 +242,7 @@ describe("precheck", () => {
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(world())))
 
-  it.effect("counts once for each model, and only warns if the count fails", () =>
+  it.effect("counts the prompt once for all attempts on a model, and only warns if the count fails", () =>
     Effect.gen(function*() {
       let counts = 0
       const claude = yield* Claude.Claude
@@ -277,13 +277,15 @@ describe("Validate.check", () => {
     assert.lengthOf(Validate.check(asked, { models, strict: true }).errors, 1)
     assert.deepStrictEqual(Validate.check({ ...asked, messages: [] }, { models }).warnings, [])
   })
+})
 
+describe("a policy with invalid options for validation", () => {
   it.each([
     [() => Policy.apply({ validate: false, strict: true }), /validate is false, so strict and precheck do nothing/],
     [() => Policy.apply({ precheck: "guess" as "count" }), /precheck is guess: it must be "count" or "estimate"/],
     [() => Policy.apply({ strict: "yes" as never }), /strict is yes: it must be true or false/]
   ])(
-    "is refused in a policy that contradicts itself: %s",
+    "is refused with an error that matches $1",
     (build, sentence) => assert.throws(build, RangeError, sentence)
   )
 })

@@ -14,7 +14,7 @@ const named = (tag: CallLog.Event["_tag"]) => Effect.map(events, (all) => all.fi
 const models = Effect.map(FakeClaude.received, (all) => all.map(({ params }) => params.model))
 const world = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(script), CallLog.layerMemory)
 
-/** Plays each model's own turns, and repeats its last one. */
+/** Plays the turns of the model that is asked, and then repeats the last turn of this model. */
 const byModel = (turns: { readonly [model: string]: ReadonlyArray<Faults.Turn> }): Faults.Script => {
   const asked = new Map<unknown, number>()
   return Faults.by(({ params: { model } }) => {
@@ -102,7 +102,7 @@ describe("a stream that is reopened on fallback models", () => {
     })))))
 })
 
-describe("an answer that is read inside of its policy", () => {
+describe("an answer that is read inside its policy", () => {
   it.effect("is reopened under the deadline of its call", () =>
     Effect.gen(function*() {
       const deadlines: Array<number> = []
@@ -168,7 +168,7 @@ describe("an answer that is read inside of its policy", () => {
     })))))
 })
 
-it.effect("a stream that breaks after its policy returned is reopened under a new overall limit, with the default limits for it", () =>
+it.effect("a stream that breaks after its policy returned is reopened under a new overall limit, which sets the default limits of its attempts", () =>
   Effect.gen(function*() {
     let isFirst = true
     const { result } = yield* ran(
@@ -234,7 +234,7 @@ describe("a stream that dies", () => {
 describe("a policy inside another policy", () => {
   const inner = { onBreak: "restart", retry: once("PartialAnswer") } as const
 
-  it.effect("logs the end of both calls when a stream that outlives both policies is lost", () =>
+  it.effect("logs that both calls gave up when a stream that outlives both policies cannot be reopened", () =>
     Effect.gen(function*() {
       const opened = Policy.apply({ retry: Retry.standard, maxRetries: 8 })(Policy.apply(inner)(Claude.open("hi")))
       const { result } = yield* ran(
@@ -262,7 +262,7 @@ describe("a policy inside another policy", () => {
 
   const twice = Effect.andThen(Policy.apply({})(Claude.text("one")), Policy.apply({})(Claude.text("two")))
 
-  it.effect("adds its tokens to the outer policy", () =>
+  it.effect("adds its tokens to the tokens of the outer policy", () =>
     Effect.gen(function*() {
       yield* ran(Policy.apply({})(Policy.apply({})(twice)))
       yield* ran(
@@ -280,7 +280,7 @@ describe("a policy inside another policy", () => {
       assert.deepStrictEqual(spent, [ended(1), ended(1), ended(2), ended(2), ended(1), ["GaveUp", output]])
     }).pipe(Effect.provide(world(Faults.cycle(Faults.answer("hello"))))))
 
-  it.effect("adds its tokens to each outcome around it", () =>
+  it.effect("adds its tokens to each Policy.outcome around it", () =>
     Effect.gen(function*() {
       const { result } = yield* ran(Policy.outcome(Effect.andThen(Policy.outcome(twice), Claude.text("three"))))
       const { result: alone } = yield* ran(Policy.outcome(Claude.text("one")))
@@ -293,7 +293,7 @@ describe("a policy inside another policy", () => {
 
 class Unsaved extends Data.TaggedError("Unsaved")<{}> {}
 
-/** A Claude whose budget records each charge in order, and how it was settled. */
+/** A Claude whose budget records each charge in order, and how the charge was settled. */
 const counting = Effect.map(Claude.Claude, (claude) => {
   const charges: Array<{ readonly because: string; readonly settled: Array<string> }> = []
   const budget: Claude.Budget = {
@@ -347,7 +347,7 @@ describe("parallel requests under one policy", () => {
   }
   const questions = ["0", "1", "2", "3", "4"]
 
-  /** Each answer is cut after `n + 1` seconds. The rest of each even one fails `times` times, then succeeds. */
+  /** Answer `n` is cut off after `n + 1` seconds. If `n` is even, the request for its rest first fails `times` times. */
   const cut = (times: number): Faults.Script => {
     const failed = new Map<number, number>()
     return Faults.by(({ params }) => {
@@ -362,7 +362,7 @@ describe("parallel requests under one policy", () => {
     })
   }
 
-  /** The ends of the attempts after the first one, by number: the budget pays for each of them, in this order. */
+  /** How the attempts after the first one ended, sorted by number. The budget pays for them in this order. */
   const paid = Effect.map(events, (all) => {
     const ended = all.flatMap((event): ReadonlyArray<readonly [attempt: number, how: string]> => {
       switch (event._tag) {
@@ -377,7 +377,7 @@ describe("parallel requests under one policy", () => {
     return ended.filter(([attempt]) => attempt > 1).toSorted(([one], [other]) => one - other).map(([, how]) => [how])
   })
 
-  it.effect("settle each their own charges, exactly once", () =>
+  it.effect("settle only their own charges, each exactly once", () =>
     Effect.gen(function*() {
       const { charges, claude } = yield* counting
       const { result } = yield* ran(
@@ -410,7 +410,7 @@ describe("parallel requests under one policy", () => {
       assert.deepStrictEqual(started, [1, 1, 1, 1, 1, 2, 3, 4, 5, 6])
     }).pipe(Effect.provide(world(cut(0)))))
 
-  it.effect("fail each with their own error when the budget refuses", () =>
+  it.effect("each fail with their own error if the budget refuses the next attempt", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const budget: Claude.Budget = { charge: () => Effect.as(Effect.sleep("30 seconds"), undefined) }
@@ -427,7 +427,7 @@ describe("parallel requests under one policy", () => {
       )
     }).pipe(Effect.provide(world(cut(0)))))
 
-  it.effect("add each failure to the history once, with its own attempt number", () =>
+  it.effect("add each failure to the history once, with the number of its attempt", () =>
     Effect.gen(function*() {
       const { charges, claude } = yield* counting
       const { result } = yield* ran(
@@ -462,7 +462,7 @@ it.effect("a model that the call names is not asked again as a fallback when its
     assert.deepStrictEqual([result._tag === "Failure" && result.failure._tag, took], ["DeadlineExceeded", 50_000])
   }).pipe(Effect.provide(world(Faults.cycle(Faults.silence)))))
 
-it.effect("a defect during the interrupt at the overall limit stays a defect", () =>
+it.effect("a defect while the overall limit interrupts a call stays a defect", () =>
   Effect.gen(function*() {
     const call = yield* Effect.never.pipe(
       Effect.onInterrupt(() => Effect.die("no disk")),
@@ -492,7 +492,7 @@ describe("an answer that breaks while it is read inside its policy", () => {
       }).pipe(Effect.provide(world(Faults.untilLast(Faults.breaks("half"), after)))))
   }
 
-  it.effect("fails as a PartialAnswer that counts as the error of the reopening", () =>
+  it.effect("fails as a PartialAnswer whose kind is the error that stopped the reopening", () =>
     Effect.gen(function*() {
       const { result } = yield* ran(
         Policy.apply({ ...Policy.standard, onBreak: "restart", overall: "60 seconds" })(read)

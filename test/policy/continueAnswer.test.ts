@@ -15,7 +15,7 @@ const goOn = (words: string) =>
       + `Repeat nothing else, and do not mention the interruption.\n<last_words>\n${words}\n</last_words>`
   )
 
-/** The parameters without `stream`, which every request has. */
+/** The parameters without `stream`, which is in every request. */
 const withoutStream = (params: object): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(params).filter(([name]) => name !== "stream"))
 
@@ -63,7 +63,7 @@ describe("a truncated answer with raiseTo", () => {
       assert.deepInclude(played.log.find(({ _tag }) => _tag === "Continued"), { how: "raise", attempt: 2 })
     }))
 
-  it.live("is asked for with at most the model's maximum, and fails if that is too low", () =>
+  it.live("is asked for again with at most the maximum of the model, and fails if that is too low", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older, max_tokens: 100 }).pipe(raise(1_000_000)),
@@ -80,7 +80,7 @@ describe("a truncated answer with raiseTo", () => {
       assert.lengthOf(error.history ?? [], 2)
     }))
 
-  it.live("fails at once if max_tokens is as high already", () =>
+  it.live("fails at once if max_tokens is already as high as raiseTo", () =>
     Effect.gen(function*() {
       for (const max_tokens of [500, 501]) {
         const played = yield* play(
@@ -128,7 +128,7 @@ describe("a truncated answer with continue", () => {
       ])
     }))
 
-  it.live("is a prefill for an older model, without trailing white space", () =>
+  it.live("is sent to an older model as a prefill, without trailing white space", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older, max_tokens: 10 }).pipe(go(3)),
@@ -145,7 +145,7 @@ describe("a truncated answer with continue", () => {
       ])
     }))
 
-  it.live("is not a prefill for an older model that thinks, because the API does not allow both", () =>
+  it.live("is not sent as a prefill to an older model that thinks, because the API does not allow both", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older, max_tokens: 2000, thinking: { type: "enabled", budget_tokens: 1024 } }).pipe(
@@ -180,7 +180,7 @@ describe("a truncated answer with continue", () => {
       assert.deepInclude(spent, { attempts: 2 })
     }))
 
-  it.live("is asked for again if a piece does not begin with the last words, and then fails with the reason", () =>
+  it.live("is continued again if a piece does not begin with the last words, and fails with the reason after the last try", () =>
     Effect.gen(function*() {
       const lost = yield* play(
         Claude.text("hi", { model: newer, max_tokens: 10 }).pipe(go(2)),
@@ -206,7 +206,7 @@ describe("a truncated answer with continue", () => {
       assert.strictEqual(succeeded(found), "The quick brown fox jumps.")
     }))
 
-  it.live("fails after the maximum number of pieces, with the text of all of them", () =>
+  it.live("fails after the maximum number of pieces, with the text of all pieces", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older, max_tokens: 10 }).pipe(go(1)),
@@ -215,10 +215,10 @@ describe("a truncated answer with continue", () => {
       )
       const error = failed(played) as ClaudeError.Truncated
       assert.strictEqual(error.text && Redacted.value(error.text), "One, two,")
-      assert.strictEqual(error.detail, "the answer was already continued as often as the policy allows (1)")
+      assert.strictEqual(error.detail, "the answer was already continued as often as truncated.continue allows (1)")
     }))
 
-  it.live("fails at once if it has a schema, or was cut in thinking or in a tool", () =>
+  it.live("fails at once if it has a schema, or was cut off in thinking or in a tool call", () =>
     Effect.gen(function*() {
       const held = yield* play(
         Claude.object(format, "where?", { model: newer }).pipe(go(2)),
@@ -305,7 +305,7 @@ describe("a paused answer", () => {
       assert.deepInclude({ ...failed(usual) }, {
         _tag: "Truncated",
         reason: "pause_turn",
-        detail: "the answer was already resumed as often as the policy allows (5)",
+        detail: "the answer was already resumed as often as paused.continue allows (5)",
         gaveUp: "RetriesSpent"
       })
       const never = yield* play(
@@ -398,7 +398,7 @@ describe("several questions under one policy", () => {
       assert.deepStrictEqual(succeeded(played), ["Les chats.", "Katzen sind Tiere."])
     }))
 
-  it.live("continue each their own answer, in parallel, too, and with the same prompt", () =>
+  it.live("each continue their own answer, even in parallel and with the same prompt", () =>
     Effect.gen(function*() {
       for (const questions of [["joke", "joke"], ["a", "b", "c", "d", "e", "f", "g", "h"]]) {
         for (const concurrency of [1, "unbounded"] as const) {
@@ -489,7 +489,7 @@ describe("a continued answer", () => {
       assert.deepStrictEqual(contentOf(played), [text("Let me look."), toolUse])
     }))
 
-  it.live("takes its last words from after the last tool, and accepts them split over several blocks", () =>
+  it.live("repeats only the last words after the last tool, and may split them over several blocks", () =>
     Effect.gen(function*() {
       const tool = { type: "server_tool_use", id: "srv_1", name: "web_search", input: {}, caller: { type: "direct" } }
       const played = yield* play(

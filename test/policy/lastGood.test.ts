@@ -47,7 +47,7 @@ const options = { key: "test", schema: Schema.String, maxAge: "1 hour" } as cons
 const text = lastGood(options)
 const any = (more: object = {}) => lastGood({ ...options, schema: Schema.Unknown, ...more })
 
-/** The answer, `stale` and the remembered answer, or the tag of the error. */
+/** The new answer; or `stale` and the remembered answer; or the tag of the error. */
 const shown = <E, R>(self: Effect.Effect<unknown, E, R>) =>
   Effect.match(self, {
     onFailure: (error) => ClaudeError.is(error) ? error._tag : error,
@@ -101,7 +101,7 @@ describe("a remembered answer", () => {
       set: () => Effect.void
     }))))
 
-  it.effect("is not given if its time is invalid, or further ahead than maxAge", () =>
+  it.effect("is not given if its time is invalid, or in the future by more than maxAge", () =>
     Effect.gen(function*() {
       for (const at of [3_600_001, 1e300, 0.5, Number.MAX_SAFE_INTEGER + 1]) {
         const store = { get: () => Effect.succeed({ at, value: "from tomorrow" }), set: () => Effect.void }
@@ -114,7 +114,7 @@ describe("a remembered answer", () => {
       }
     }).pipe(Effect.provide(world(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("is the newest of several", () =>
+  it.effect("is the newest of several answers with the same key", () =>
     Effect.gen(function*() {
       yield* text(Claude.text("hi"))
       yield* TestClock.adjust("1 second")
@@ -122,7 +122,7 @@ describe("a remembered answer", () => {
       assert.strictEqual(yield* shown(text(Claude.text("hi"))), "stale second")
     }).pipe(Effect.provide(world(thenOverloaded("first", "second")))))
 
-  it.effect("is required for a fallback: without one, the call fails as before", () =>
+  it.effect("is required for the fallback: without a remembered answer, the call fails with its own error", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(text(Claude.text("hi")))
       assert.strictEqual(yield* shown(exit), "Overloaded")
@@ -153,7 +153,7 @@ describe("a remembered answer", () => {
 })
 
 describe("the key", () => {
-  it.effect("finds the answer for any request and any number of requests", () =>
+  it.effect("finds the answer whatever requests the program sends", () =>
     Effect.gen(function*() {
       const two = Effect.zipWith(Claude.text("a"), Claude.text("b"), (a, b) => a + b)
       assert.strictEqual(yield* text(two), "onetwo")
@@ -191,7 +191,7 @@ describe("the tenant", () => {
   const Key = Schema.Union([Schema.Literals(odd), Schema.String.check(Schema.isPattern(/\S/))])
 
   it.effect.prop(
-    "and the key must both match to find an answer",
+    "must match, like the key, to find an answer",
     { key: Key, tenant: Tenant, otherKey: Key, otherTenant: Tenant },
     ({ key, otherKey, otherTenant, tenant }) =>
       Effect.gen(function*() {
@@ -204,7 +204,7 @@ describe("the tenant", () => {
       }).pipe(Effect.provide(world(thenOverloaded("hello"))))
   )
 
-  it.effect("is a different one if it is missing, is empty, or has the name null or undefined", () =>
+  it.effect("makes a difference between no tenant, an empty name, and the names \"null\" and \"undefined\"", () =>
     Effect.gen(function*() {
       const as = (tenant: string | undefined) =>
         shown(Effect.provideService(text(Claude.text("hi")), Current.Tenant, tenant))
@@ -259,7 +259,7 @@ describe("Fallback.lastGood", () => {
       }).pipe(Effect.provide(world([turn, Faults.overloaded]))))
   }
 
-  it.effect("remembers any value inside, including the value of a fallback", () =>
+  it.effect("remembers any value of the effect inside, including the value of a fallback", () =>
     Effect.gen(function*() {
       const sorry = Effect.catchIf(asks, ClaudeError.is, () => Effect.succeed("sorry"))
       assert.strictEqual(yield* any()(sorry), "sorry")
@@ -313,7 +313,7 @@ describe("G10: a trace of calls", () => {
     return JSON.stringify([answers.map(([took, answer]) => [Duration.toMillis(took), answer]), yield* events])
   })
 
-  /** Runs an effect without the event loop: one that waits for a promise or a timer gives no result. */
+  /** Runs an effect without the event loop: an effect that waits for a promise or a timer gives no result. */
   const atOnce = <A>(self: Effect.Effect<A>): A => {
     const tasks = new Set<() => void>()
     const scheduler = new Scheduler.MixedScheduler("async", (task) => {
@@ -343,7 +343,7 @@ describe("G10: a trace of calls", () => {
     ))
   }
 
-  it("is the same in 1,000 runs with one seed, without real time", () => {
+  it("is the same in 1,000 runs with one seed, without a wait in real time", () => {
     const first = trace("a")
     for (let run = 1; run < 1000; run++) assert.strictEqual(trace("a"), first)
     for (const part of ["stale hello", "GaveUp", "TimedOut", "FellBack"]) assert.include(first, part)
@@ -363,7 +363,7 @@ describe("the store of remembered answers", () => {
   }
   const fake = (...answers: ReadonlyArray<string>) => Layer.fresh(FakeClaude.layer(thenOverloaded(...answers)))
 
-  it.effect("comes with the Claude that a service captured", () =>
+  it.effect("belongs to the Claude that a service captured", () =>
     Effect.gen(function*() {
       const { reply } = yield* Replies
       assert.strictEqual(yield* reply, "hello")
@@ -371,7 +371,7 @@ describe("the store of remembered answers", () => {
       assert.strictEqual(yield* shown(text(Claude.text("hi"))), "stale hello")
     }).pipe(Effect.provide(Layer.provideMerge(Replies.layer, fake("hello")))))
 
-  it.effect("is the one provided to the layer of Claude", () =>
+  it.effect("is the store that is provided to the layer of Claude", () =>
     Effect.gen(function*() {
       const store = memory(1)
       const built = Layer.provide(fake("hello"), Layer.succeed(Store, store))
@@ -497,14 +497,14 @@ describe("G15: a broken store", () => {
       interrupts: () => Effect.interrupt
     })
   ) {
-    it.effect(`that ${how} on read leaves the error of the call, and is logged without its message (G14)`, () =>
+    it.effect(`that ${how} on read does not change the error of the call, and is logged without its message (G14)`, () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* shown(text(Claude.text("hi"))), "Overloaded")
         assert.deepStrictEqual(yield* warnings, ["LastGoodNotRead"])
         assert.notInclude(JSON.stringify(yield* events), "secret")
       }).pipe(Effect.provide(world([Faults.overloaded], { get: broken, set }))))
 
-    it.effect(`that ${how} on write leaves the answer, and is logged without its message (G14)`, () =>
+    it.effect(`that ${how} on write does not change the answer, and is logged without its message (G14)`, () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* text(Claude.text("hi")), "hello")
         assert.deepStrictEqual(yield* warnings, ["LastGoodNotKept"])
@@ -548,7 +548,7 @@ describe("G15: a broken store", () => {
     !(Number.isSafeInteger(kept.at) && Math.abs(Number(kept.at)) <= 3_600_000)
 
   it.effect.prop(
-    "that returns invalid JSON data leaves the error, and is logged",
+    "that returns invalid JSON data does not change the error of the call, and is logged",
     { kept: Garbage },
     ({ kept }) =>
       Effect.gen(function*() {
@@ -559,7 +559,7 @@ describe("G15: a broken store", () => {
       }).pipe(Effect.provide(world([Faults.overloaded])))
   )
 
-  it.effect("that returns a value outside JSON leaves the error, and is logged", () =>
+  it.effect("that returns a value outside JSON does not change the error of the call, and is logged", () =>
     Effect.gen(function*() {
       const value = "hello"
       const kinds = [() => value, Symbol("s"), 1n, NaN, new Map(), { at: NaN, value }, { at: Infinity, value }, {
@@ -573,7 +573,7 @@ describe("G15: a broken store", () => {
       assert.lengthOf(yield* warnings, kinds.length)
     }).pipe(Effect.provide(world(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("does not receive a value that fails to encode, which is logged without the message (G14)", () =>
+  it.effect("does not receive a value that the schema cannot encode, and the failure is logged without its message (G14)", () =>
     Effect.gen(function*() {
       const Short = Schema.String.check(Schema.isMaxLength(3))
       const answer = yield* lastGood({ ...options, schema: Short })(Claude.text("hi"))
@@ -582,7 +582,7 @@ describe("G15: a broken store", () => {
       assert.notInclude(JSON.stringify(yield* events), "secret")
     }).pipe(Effect.provide(world([Faults.answer("a long secret")]))))
 
-  it.effect("that is being read is interrupted with the call", () =>
+  it.effect("is interrupted with the call that reads it", () =>
     Effect.gen(function*() {
       const reached = yield* Ref.make(false)
       const left = yield* Ref.make(false)
@@ -599,7 +599,7 @@ describe("G15: a broken store", () => {
       assert.deepStrictEqual(yield* warnings, [])
     }).pipe(Effect.provide(world([Faults.overloaded]))))
 
-  it.effect("is not read when the call is interrupted", () =>
+  it.effect("is not read after the call was interrupted", () =>
     Effect.gen(function*() {
       yield* text(Claude.text("hi"))
       const call = yield* Effect.forkChild(text(Claude.text("hi")))
@@ -669,10 +669,10 @@ describe("PersistedAnswers", () => {
     [
       ["slow", 900, true, Effect.sleep(900)],
       ["hanging", 1000, false, Effect.never],
-      ["stubborn", 1000, false, Effect.uninterruptible(Effect.never)]
+      ["hanging, uninterruptible", 1000, false, Effect.uninterruptible(Effect.never)]
     ] as const
   )(
-    "waits for open writes when it closes, but at most a second: a %s write",
+    "waits at most a second for a %s write when it closes",
     ([, millis, whole, write]) =>
       Effect.gen(function*() {
         const started = yield* Ref.make(false)
@@ -689,7 +689,7 @@ describe("PersistedAnswers", () => {
       })
   )
 
-  it.effect("keeps answers under a default storeId or the given one", () =>
+  it.effect("keeps answers under the default storeId, or under the given storeId", () =>
     Effect.gen(function*() {
       const { layer, stores } = slow(Effect.void)
       const staging = PersistedAnswers.layerWith({ storeId: "staging" })
@@ -719,7 +719,7 @@ describe("PersistedAnswers", () => {
       PersistedAnswers.layer.pipe(Layer.provide(Persistence.layerKvs), Layer.provide(careless))
     ))))
 
-  it.live("keeps answers in files between layers, and logs a warning if the directory is gone (G15)", () =>
+  it.live("keeps answers in files after its layer is closed, and logs a warning if the directory is gone (G15)", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const directory = yield* fs.makeTempDirectoryScoped()
@@ -754,7 +754,7 @@ describe("PersistedAnswers", () => {
       assert.deepStrictEqual(yield* once(blocked, Faults.overloaded, layer), ["Overloaded", "LastGoodNotRead"])
     }).pipe(Effect.provide(NodeServices.layer)))
 
-  it.live("logs a warning and leaves the error if a file is not valid", () =>
+  it.live("logs a warning and does not change the error of the call if a file is not valid", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const directory = yield* fs.makeTempDirectoryScoped()
@@ -771,7 +771,7 @@ describe("PersistedAnswers", () => {
     }).pipe(Effect.provide(NodeServices.layer)))
 })
 
-describe("Fallback.lastGood refuses invalid options", () => {
+describe("Fallback.lastGood refuses", () => {
   const bad: ReadonlyArray<readonly [object, RegExp]> = [
     [{ key: " " }, /key of Fallback.lastGood is blank/],
     [{ key: undefined }, /key of Fallback.lastGood is blank/],
@@ -789,7 +789,7 @@ describe("Fallback.lastGood refuses invalid options", () => {
     ]
   ]
   for (const [wrong, sentence] of bad) {
-    it(`${String(sentence)} ${JSON.stringify(wrong)}`, () =>
+    it(`an invalid ${Object.keys(wrong).join()}, with an error that matches ${String(sentence)}`, () =>
       assert.throws(() => lastGood({ ...options, ...wrong }), RangeError, sentence))
   }
 })

@@ -25,7 +25,7 @@ const prose = (model: string) => Faults.answer("Hello.", { model })
 const tagOf = (error: ClaudeError.ClaudeError) => error._tag
 const historyOf = (error: ClaudeError.ClaudeError) => error.history?.map(({ error, model }) => [model, error])
 
-/** The parameters without `stream`, which every request has. */
+/** The parameters without `stream`, which is in every request. */
 const withoutStream = (params: object): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(params).filter(([name]) => name !== "stream"))
 
@@ -159,7 +159,7 @@ describe("a request to a fallback model", () => {
       assert.match(JSON.stringify(bodies[1]), /Answer with one JSON value that matches this JSON Schema/)
     }))
 
-  it.live("has its value decoded in the form that the last request asked for, also inside Fallback.lastGood", () =>
+  it.live("has its answer decoded in the form that the last request asked for, even inside Fallback.lastGood", () =>
     Effect.gen(function*() {
       // Structured outputs encode a tuple as an object; the form in the prompt does not.
       const Point = Schema.Struct({ at: Schema.Tuple([Schema.Finite, Schema.Finite]) })
@@ -192,7 +192,7 @@ describe("the next model", () => {
       assert.deepStrictEqual(none.models, ["claude-sonnet-5"])
     }))
 
-  it.live("has a larger context window, even if the answer names its model with a date", () =>
+  it.live("has a larger context window, even if the failed answer names its model with a date", () =>
     Effect.gen(function*() {
       const full = Faults.answer("Half", {
         model: "claude-haiku-4-5-20991231",
@@ -203,7 +203,7 @@ describe("the next model", () => {
       assert.deepStrictEqual(models, ["claude-haiku-4-5", "claude-sonnet-5"])
     }))
 
-  it.live("G16: has a larger context window, even if the model in the answer is not a string", () =>
+  it.live("G16: has a larger context window, even if the model in the failed answer is not a string", () =>
     Effect.gen(function*() {
       for (const named of [5, null, ["claude-haiku-4-5"]]) {
         const full = Faults.stream(
@@ -217,7 +217,7 @@ describe("the next model", () => {
       }
     }))
 
-  it.live("is never one that failed in this call, in `models` or in `refused`", () =>
+  it.live("is never a model that already failed in this call, in `models` or in `refused`", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(
         Policy.apply({ models: ["claude-opus-5", "claude-haiku-5-5"], refused: ["claude-opus-5", "claude-opus-4-8"] })
@@ -243,7 +243,7 @@ describe("the next model", () => {
       assert.deepStrictEqual(same.models, ["claude-opus-5", "claude-haiku-5-5"])
     }))
 
-  it("G12: comes from a list, or Fallback.models throws", () => {
+  it("G12: comes from a list of distinct names, or Fallback.models throws", () => {
     assert.throws(() => Fallback.models("claude-haiku-5-5" as never), /is claude-haiku-5-5: it must be a list/)
     assert.throws(() => Fallback.models(undefined as never), /is undefined: it must be a list/)
     assert.throws(() => Fallback.models([""]), /has an empty name/)
@@ -257,7 +257,7 @@ describe("the next model", () => {
       assert.lengthOf(models, 1)
     }))
 
-  it.effect("leaves, if it fails, an error with the history of all models, with a policy and without", () =>
+  it.effect("fails with an error that has the history of all models, with a policy and without", () =>
     Effect.gen(function*() {
       const ladder = ["claude-haiku-5-5", "claude-opus-5"]
       const under = yield* Claude.text("hi").pipe(
@@ -292,23 +292,23 @@ describe("the next model", () => {
 
   it.effect.each(
     [
-      ["the last one, if it says that the service has a problem", ["Overloaded", "ServerFault"], "ServerFault"],
+      ["the last error, if it says that the service has a problem", ["Overloaded", "ServerFault"], "ServerFault"],
       [
-        "the last one of the service, if the last model refuses the request",
+        "the last error of the service, if the last model rejects the request",
         ["Overloaded", "ServerFault", "InvalidRequest"],
         "ServerFault"
       ],
-      ["the only one of the service", ["ResourceNotFound", "RateLimited", "PermissionDenied"], "RateLimited"],
-      ["the first one, if no model can answer", ["Refused", "InvalidRequest", "ResourceNotFound"], "Refused"],
+      ["the only error of the service", ["ResourceNotFound", "RateLimited", "PermissionDenied"], "RateLimited"],
+      ["the first error, if no model can answer", ["Refused", "InvalidRequest", "ResourceNotFound"], "Refused"],
       [
-        "the first one, if the answer is unusable",
+        "the first error, if the answer of the last model is unusable",
         ["ResourceNotFound", "MalformedOutput", "EmptyAnswer"],
         "ResourceNotFound"
       ],
-      ["the first one, if the account has no credit", ["Overloaded", "SpendLimitReached"], "Overloaded"],
-      ["the last one, if it has a part of the answer", ["Overloaded", "Truncated"], "Truncated"]
+      ["the first error, if the account has no credit", ["Overloaded", "SpendLimitReached"], "Overloaded"],
+      ["the last error, if it has a part of the answer", ["Overloaded", "Truncated"], "Truncated"]
     ] as const
-  )("leaves, of several errors, %s", ([, tags, expected]) =>
+  )("fails, and the call reports %s", ([, tags, expected]) =>
     Effect.gen(function*() {
       const ladder = ["claude-haiku-5-5", "claude-opus-5"].slice(0, tags.length - 1)
       for (const through of [Policy.apply({ models: ladder }), Fallback.models(ladder)]) {
@@ -322,7 +322,7 @@ describe("the next model", () => {
       }
     }))
 
-  it.effect("leaves the first error if a fallback model fails in a way that waiting cannot mend", () =>
+  it.effect("fails permanently, and the call reports the first error", () =>
     Effect.gen(function*() {
       const permanent = [
         new ClaudeError.CircuitOpen({}),
@@ -340,7 +340,7 @@ describe("the next model", () => {
       }
     }))
 
-  it.effect("leaves the first error with BudgetSpent if the budget stops a chain that a model refused", () =>
+  it.effect("is refused by the budget, and the call reports the first error with the reason BudgetSpent", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       for (
@@ -367,7 +367,7 @@ describe("the next model", () => {
       fail(400, "invalid_request_error", "no")
     ))))
 
-  it.effect("is the next one of `refused` if a model of `refused` does not accept the request", () =>
+  it.effect("is the next model of `refused` if a model of `refused` rejects the request", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(Policy.apply({ refused: ["claude-haiku-5-5", "claude-opus-5"] }))
       assert.strictEqual(yield* call, "Hello.")
@@ -376,7 +376,7 @@ describe("the next model", () => {
       Effect.provide(world(Faults.refusal(), fail(400, "invalid_request_error", "no"), prose("claude-opus-5")))
     ))
 
-  it.effect("leaves a stream that broke off retryable if no fallback model can resume it", () =>
+  it.effect("cannot resume a stream that broke off, and the error of the stream stays retryable", () =>
     Effect.gen(function*() {
       const ladder = ["claude-sonnet-4-6", "claude-sonnet-5"]
       const ask = Claude.stream("hi", { model: "claude-opus-5" }).pipe(
@@ -391,19 +391,19 @@ describe("the next model", () => {
         assert.strictEqual(error.history?.length, 4)
       }
     }).pipe(Effect.provide(world(
-      // The first model breaks off and is then overloaded.
+      // The answer of the first model breaks off, and the first model is then overloaded.
       Faults.breaks("Par"),
       Faults.overloaded,
       fail(400, "invalid_request_error", "no"),
       fail(400, "invalid_request_error", "no"),
-      // A fallback model breaks off.
+      // The first model is overloaded, and the answer of a fallback model breaks off.
       Faults.overloaded,
       Faults.breaks("Par"),
       fail(400, "invalid_request_error", "no"),
       fail(400, "invalid_request_error", "no")
     ))))
 
-  it.effect("leaves, if it fails, an error with each failure once in its history, even if the answer came in pieces", () =>
+  it.effect("fails with an error that has each failure once in its history, even if the answer came in pieces", () =>
     Effect.gen(function*() {
       const error = yield* Claude.object(Schema.Struct({ n: Schema.Finite }), "hi").pipe(
         Policy.apply({ truncated: { raiseTo: 8000 }, models: ["claude-haiku-5-5"] }),
@@ -417,7 +417,7 @@ describe("the next model", () => {
     }).pipe(Effect.provide(world(Faults.maxTokens(`{"n":`), Faults.value({ n: "one" }), Faults.overloaded))))
 })
 
-it.effect("a chain without a Claude in context compares windows by the built-in models and Models.layer", () =>
+it.effect("a chain without a Claude in context knows the context windows of the built-in models and of Models.layer", () =>
   Effect.gen(function*() {
     const small = new ClaudeError.ContextWindowExceeded({ model: "claude-haiku-4-5" })
     const asked = Effect.flatMap(
@@ -578,7 +578,7 @@ describe("the deadline of a chain", () => {
       assert.strictEqual(tagOf(yield* Fiber.join(call)), "DeadlineExceeded")
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence, Faults.silence))))
 
-  it.effect("holds for Fallback.models under an outer limit", () =>
+  it.effect("applies to Fallback.models under an outer limit", () =>
     Effect.gen(function*() {
       const call = yield* running(
         Claude.text("hi").pipe(
@@ -595,7 +595,7 @@ describe("the deadline of a chain", () => {
       assert.strictEqual(tagOf(yield* Fiber.join(call)), "DeadlineExceeded")
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence))))
 
-  it.effect("holds if an inner policy has a longer limit", () =>
+  it.effect("applies even if an inner policy has a longer limit", () =>
     Effect.gen(function*() {
       const inner = Policy.apply({ ...limits, overall: "5 minutes" })
       const outer = [
@@ -616,7 +616,7 @@ describe("the deadline of a chain", () => {
       prose("claude-haiku-5-5")
     ))))
 
-  it.effect("holds only for the opening of a stream", () =>
+  it.effect("applies only to the opening of a stream", () =>
     Effect.gen(function*() {
       const call = yield* Claude.stream("hi").pipe(
         Policy.applyStream({

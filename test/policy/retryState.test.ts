@@ -13,7 +13,7 @@ const roles = Effect.map(
 const logged = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(script), CallLog.layerMemory)
 const line = (times: number) => Retry.linear({ times, base: "1 second" })
 
-/** Runs an effect for at most a day, and ends as it does. */
+/** Runs an effect for at most a day of test time, and then succeeds or fails like it. */
 const ended = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(Effect.exit(self))
@@ -93,7 +93,7 @@ describe("maxRetries", () => {
       assert.deepStrictEqual([runs(), ClaudeError.is(error) && error.gaveUp], [3, "RetriesSpent"])
     }))
 
-  it.effect("sends one request if it is 0, and still waits for an open circuit", () =>
+  it.effect("of 0 allows one request, and still waits for an open circuit", () =>
     Effect.gen(function*() {
       const { ask, runs } = failing([open, open, overloaded])
       yield* failed(Policy.apply({ retry, maxRetries: 0 })(ask))
@@ -105,7 +105,7 @@ describe("maxRetries", () => {
     [2, 3, 3],
     [undefined, 10, 10]
   ])(
-    "of %s allows at most 3 retries on a model if another one is left",
+    "of %s allows %s attempts on the first model and %s on the last model",
     ([maxRetries, first, last]) =>
       Effect.gen(function*() {
         yield* failed(Policy.apply({ retry, maxRetries, models: ["claude-haiku-5-5"] })(Claude.text("hi")))
@@ -144,7 +144,7 @@ describe("reask", () => {
       assert.deepStrictEqual(yield* ended(policy(where)), { x: 1 })
     }).pipe(Effect.provide(FakeClaude.layer([wrong, wrong, Faults.overloaded, right]))))
 
-  it.effect("leaves further malformed answers to the schedule of MalformedOutput, which waits", () =>
+  it.effect("lets the schedule of MalformedOutput retry further malformed answers, after a wait", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.forkChild(Policy.apply({ reask: 1, retry: { MalformedOutput: line(1) } })(where))
       yield* TestClock.adjust("999 millis")
@@ -153,7 +153,7 @@ describe("reask", () => {
       assert.deepStrictEqual(yield* Fiber.join(fiber), { x: 1 })
     }).pipe(Effect.provide(FakeClaude.layer([wrong, wrong, right]))))
 
-  it.effect("gives up because RetriesSpent when it is used up", () =>
+  it.effect("gives up with the reason RetriesSpent when it is used up", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Policy.apply({ reask: 1 })(where))
       assert.deepStrictEqual([error._tag, error.gaveUp, error.history?.length], ["MalformedOutput", "RetriesSpent", 2])
@@ -164,14 +164,14 @@ describe("reask", () => {
     ["that ended with a tool use", new MalformedOutput({ stopReason: "tool_use" }), 1],
     ["without a stop reason", new MalformedOutput({}), 1],
     ["with `x-should-retry: false`", new MalformedOutput({ stopReason: "end_turn", shouldRetry: false }), 1]
-  ])("decides whether to ask again for a malformed answer %s", ([, error, expected]) =>
+  ])("decides whether to ask again after a malformed answer %s", ([, error, expected]) =>
     Effect.gen(function*() {
       const { ask, runs } = failing([error])
       yield* failed(Policy.apply({ reask: 2 })(ask))
       assert.strictEqual(runs(), expected)
     }))
 
-  it.effect("starts on the next model without the corrections", () =>
+  it.effect("sends no corrections to the next model", () =>
     Effect.gen(function*() {
       const policy = Policy.apply({ reask: 1, models: ["claude-haiku-5-5"] })
       assert.deepStrictEqual(yield* policy(where), { x: 1 })
@@ -188,12 +188,15 @@ describe("gaveUp", () => {
     ["a 529 with x-should-retry: false", [overloaded, new Overloaded({ shouldRetry: false })]],
     ["a circuit that was isolated by hand after one wait", [open, new CircuitOpen({})]],
     ["a 501 after a 500", [new ServerFault({ status: 500 }), new ServerFault({ status: 501 })]]
-  ])("G11: is NotRetried for %s, although one of the kind was retried", ([, errors]) =>
-    Effect.gen(function*() {
-      const { ask, runs } = failing(errors)
-      const error = yield* failed(Policy.apply({ retry })(ask))
-      assert.deepStrictEqual([runs(), ClaudeError.is(error) && error.gaveUp], [2, "NotRetried"])
-    }))
+  ])(
+    "G11: is NotRetried for %s, although an earlier error of the same kind was retried",
+    ([, errors]) =>
+      Effect.gen(function*() {
+        const { ask, runs } = failing(errors)
+        const error = yield* failed(Policy.apply({ retry })(ask))
+        assert.deepStrictEqual([runs(), ClaudeError.is(error) && error.gaveUp], [2, "NotRetried"])
+      })
+  )
 
   it.effect.each<readonly [string, Schedule.Schedule<unknown, ClaudeError.ClaudeError>]>([
     ["Retry.backoff", Retry.backoff({ times: 3 })],
@@ -233,7 +236,7 @@ describe("gaveUp", () => {
       assert.strictEqual(ClaudeError.is(error) && error.gaveUp, "NotRetried")
     }))
 
-  it.effect("G11: is RetriesSpent for a permanent failure that a schedule of the caller's own has retried", () =>
+  it.effect("G11: is RetriesSpent for a permanent failure that a custom schedule has retried", () =>
     Effect.gen(function*() {
       const { ask, runs } = failing([new InvalidRequest({})])
       const error = yield* failed(Policy.apply({ retry: Schedule.recurs(1) })(ask))

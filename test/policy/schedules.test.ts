@@ -88,13 +88,13 @@ const schedules: ReadonlyArray<readonly [name: string, schedule: AnySchedule, ex
   ["Retry.standard", Retry.byTag(Retry.standard), { ...once, overloaded: 9, timedOut: 4 }]
 ]
 
-/** None of these changes what a schedule retries. */
+/** Combinators that do not change which failures a schedule retries, or how often. */
 const combinators: ReadonlyArray<readonly [name: string, combine: (schedule: AnySchedule) => AnySchedule]> = [
-  ["nothing", (schedule) => schedule],
+  ["identity", (schedule) => schedule],
   ["tap", Schedule.tap(() => Effect.void)],
   ["tap twice", (schedule) => schedule.pipe(Schedule.tap(() => Effect.void), Schedule.tap(() => Effect.void))],
-  ["concat", Schedule.concat(Retry.never)],
-  ["concat, second", (schedule) => Schedule.concat(Retry.never, schedule)],
+  ["concat with Retry.never", Schedule.concat(Retry.never)],
+  ["concat after Retry.never", (schedule) => Schedule.concat(Retry.never, schedule)],
   ["concatResult", Schedule.concatResult(Retry.never)],
   ["max", (schedule) => Schedule.max([Schedule.forever, schedule])],
   ["min", (schedule) => Schedule.min([schedule, Retry.never])],
@@ -109,21 +109,24 @@ const combinators: ReadonlyArray<readonly [name: string, combine: (schedule: Any
   ["setInputType", Schedule.setInputType<unknown>()]
 ]
 
-describe("a schedule retries the same failures, equally often,", () => {
+describe("a combinator of schedules", () => {
   for (const [name, schedule, expected] of schedules) {
-    it.effect.each(combinators)(`as ${name} combined with %s`, ([, combine]) =>
-      Effect.gen(function*() {
-        const found = yield* Effect.forEach(
-          Object.entries(failures),
-          ([name, failure]) => Effect.map(runs(combine(schedule), failure), (runs) => [name, runs] as const)
-        )
-        assert.deepStrictEqual(Object.fromEntries(found), { ...expected })
-      }))
+    it.effect.each(combinators)(
+      `does not change the retries of ${name}: %s`,
+      ([, combine]) =>
+        Effect.gen(function*() {
+          const found = yield* Effect.forEach(
+            Object.entries(failures),
+            ([name, failure]) => Effect.map(runs(combine(schedule), failure), (runs) => [name, runs] as const)
+          )
+          assert.deepStrictEqual(Object.fromEntries(found), { ...expected })
+        })
+    )
   }
 })
 
 describe("maxRetries limits the retries of all kinds together", () => {
-  it.effect.each(combinators)("in a schedule combined with %s", ([, combine]) =>
+  it.effect.each(combinators)("even in a schedule with the combinator %s", ([, combine]) =>
     Effect.gen(function*() {
       const found = yield* Effect.forEach(
         Object.entries(failures),
@@ -157,7 +160,7 @@ describe("an application error", () => {
       assert.isUndefined(failure)
     }))
 
-  it.effect("is retried by its class with Effect.retry, too", () =>
+  it.effect("is retried with Effect.retry as well, if its class is given", () =>
     Effect.gen(function*() {
       let runs = 0
       const failing = Effect.suspend(() => {
@@ -186,7 +189,7 @@ describe("an application error", () => {
     }))
 })
 
-/** An error as an application may copy it. */
+/** A copy of an error, as an application may make it. */
 const copied = <E extends ClaudeError.ClaudeError>(error: E): E =>
   new (error.constructor as new(fields: object) => E)({ ...error, detail: "seen by the application" })
 
@@ -203,7 +206,7 @@ const broken: Faults.Turn = {
   head: { status: 200, api: true, headers: { "content-type": "text/event-stream", ...headers } }
 }
 
-/** The failure of a call, after a day, whose policy sees only copies of its errors. */
+/** The failure of a call within a day of test time. */
 const failureOf = <E, R>(call: Effect.Effect<unknown, E, R>) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(Effect.flip(call))
@@ -211,6 +214,7 @@ const failureOf = <E, R>(call: Effect.Effect<unknown, E, R>) =>
     return yield* Fiber.join(fiber)
   })
 
+/** A policy around this call sees only copies of its errors. */
 const ask = Claude.text("hi").pipe(Effect.mapError(copied))
 const asked = Effect.map(FakeClaude.received, (all) => all.length)
 
@@ -242,7 +246,7 @@ describe("a copied error", () => {
       assert.strictEqual(yield* asked, 2)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.untilLast(overloaded)))))
 
-  it.effect("keeps the date when the spend limit ends, if that limit broke the answer", () =>
+  it.effect("keeps the date when the spend limit ends, if that limit broke off the answer", () =>
     Effect.gen(function*() {
       const error = yield* failureOf(ask)
       assert.strictEqual(error._tag, "PartialAnswer")
@@ -298,7 +302,7 @@ describe("the rate limits of an error", () => {
     ["an error of the API", overloaded, "Overloaded"],
     ["an invalid request", Faults.fails(400, "invalid_request_error", "No.", { headers }), "InvalidRequest"],
     ["an answer that broke off", broken, "PartialAnswer"]
-  ])("are fields of %s, and not in its message", ([, turn, tag]) =>
+  ])("are in a field of %s, but not in its message", ([, turn, tag]) =>
     Effect.gen(function*() {
       const error = yield* failureOf(Claude.text("hi"))
       assert.strictEqual(error._tag, tag)
@@ -331,7 +335,7 @@ describe("a policy inside another policy", () => {
   const events = Effect.flatMap(CallLog.Memory, Ref.get)
   const logged = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(script), CallLog.layerMemory)
 
-  it.effect("is one attempt of the outer policy, and each failure is retried by one of the two", () =>
+  it.effect("is one attempt of the outer policy, and only one of the two policies retries each failure", () =>
     Effect.gen(function*() {
       const { gaveUp, history = [] } = yield* failureOf(outer(inner(Claude.text("hi"))))
       assert.strictEqual(yield* asked, 6)
@@ -379,7 +383,7 @@ describe("a policy inside another policy", () => {
 describe("a combined schedule", () => {
   it("is described as custom, without being run", () => {
     const combined = Schedule.tap(Retry.byTag(Retry.standard), () => Effect.die("asked"))
-    assert.match(Policy.describe({ retry: combined }), /retry +custom/)
+    assert.match(Policy.describe({ retry: combined }), /retry +by a custom schedule/)
     assert.isTrue(Result.isSuccess(Result.try(() => Policy.apply({ retry: combined }))))
   })
 })

@@ -13,7 +13,7 @@ import { runs } from "../support/effort.ts"
 
 const question = { role: "user", content: "Hello" } as const
 const hello: Params = { model: "claude-opus-5-5", max_tokens: 8000, messages: [question] }
-/** A request with these parameters, of any shape. */
+/** A request with these parameters, valid or not. */
 const request = (more: object): Params => ({ ...hello, ...more })
 
 const model = (id: string): Model => {
@@ -21,7 +21,7 @@ const model = (id: string): Model => {
   assert(found !== undefined, `${id} is not in the catalogue`)
   return found
 }
-/** A model with only these fields. */
+/** A model of which only these capabilities are known. */
 const able = (capabilities: Capabilities): Model => ({
   id: "claude-test-1",
   lifecycle: "active",
@@ -77,28 +77,28 @@ const cases: ReadonlyArray<
     ["max_tokens 128000 → 64000"]
   ],
   [
-    "a thinking budget below max_tokens that would be above the new one",
+    "a thinking budget above the largest max_tokens of the model",
     { max_tokens: 128_000, ...enabled(100_000) },
     haiku45,
     { max_tokens: 64_000, ...enabled(32_000) },
     ["max_tokens 128000 → 64000", "budget_tokens 100000 → 32000"]
   ],
   [
-    "a thinking budget that stays below max_tokens",
+    "a thinking budget that fits, and too many max_tokens",
     { max_tokens: 128_000, ...enabled(63_999) },
     haiku45,
     { max_tokens: 64_000, ...enabled(63_999) },
     ["max_tokens 128000 → 64000"]
   ],
   [
-    "a thinking budget above max_tokens, for several turns",
+    "a thinking budget above its max_tokens, and too many max_tokens",
     { max_tokens: 70_000, ...enabled(100_000), ...auto },
     haiku45,
     { max_tokens: 64_000, ...enabled(100_000), ...auto },
     ["max_tokens 70000 → 64000"]
   ],
   [
-    "a thinking budget without room for an answer",
+    "a thinking budget that leaves no room for an answer",
     { max_tokens: 8000, ...enabled(2000) },
     { ...able({}), maxOutput: 1024 },
     { max_tokens: 1024 },
@@ -109,34 +109,34 @@ const cases: ReadonlyArray<
     "thinking enabled → adaptive"
   ]],
   [
-    "enabled thinking with display",
+    "enabled thinking with a display option",
     { thinking: { type: "enabled", budget_tokens: 2000, display: "summarized" } },
     opus5,
     { thinking: { type: "adaptive", display: "summarized" } },
     ["thinking enabled → adaptive"]
   ],
-  ["enabled thinking for a model without it", enabled(2000), able({ thinking: ["disabled"] }), {}, [
+  ["enabled thinking for a model that cannot think", enabled(2000), able({ thinking: ["disabled"] }), {}, [
     "thinking enabled → left out"
   ]],
   ["adaptive thinking for a model with enabled thinking", adaptive, haiku45, enabled(4000), [
     "thinking adaptive → enabled"
   ]],
   [
-    "adaptive thinking with display",
+    "adaptive thinking with a display option",
     { thinking: { type: "adaptive", display: "omitted" } },
     "claude-sonnet-4-5",
     { thinking: { type: "enabled", budget_tokens: 4000, display: "omitted" } },
     ["thinking adaptive → enabled"]
   ],
   [
-    "adaptive thinking whose half of max_tokens is below the minimum",
+    "adaptive thinking, and max_tokens of which half is less than the smallest budget",
     { max_tokens: 1025, ...adaptive },
     haiku45,
     { max_tokens: 1025, ...enabled(1024) },
     ["thinking adaptive → enabled"]
   ],
   [
-    "adaptive thinking without room for a budget",
+    "adaptive thinking, and max_tokens too small for a budget",
     { max_tokens: 1024, ...adaptive },
     haiku45,
     { max_tokens: 1024 },
@@ -150,34 +150,34 @@ const cases: ReadonlyArray<
     ["max_tokens 128000 → 64000", "thinking adaptive → enabled"]
   ],
   [
-    "thinking in the middle of a turn that began without it",
+    "adaptive thinking in the middle of a turn that began without thinking",
     { ...adaptive, messages: [question, assistant(use), user(result)] },
     haiku45,
     { messages: [question, assistant(use), user(result)] },
     ["thinking adaptive → left out"]
   ],
   [
-    "thinking in the middle of a turn that began with it",
+    "adaptive thinking in the middle of a turn that began with thinking",
     { ...adaptive, messages: [question, assistant(thought, use), user(result)] },
     haiku45,
     { ...enabled(4000), messages: [question, assistant(thought, use), user(result)] },
     ["thinking adaptive → enabled"]
   ],
   [
-    "thinking before a prefill",
+    "adaptive thinking and a prefill",
     { ...adaptive, messages: [question, begun] },
     haiku45,
     { messages: [question, begun] },
     ["thinking adaptive → left out"]
   ],
   [
-    "thinking after an answer without it",
+    "adaptive thinking after an answer without thinking",
     { ...adaptive, messages: [question, assistant(text), question] },
     haiku45,
     { ...enabled(4000), messages: [question, assistant(text), question] },
     ["thinking adaptive → enabled"]
   ],
-  ["thinking", adaptive, able({ thinking: [] }), {}, ["thinking adaptive → left out"]],
+  ["thinking for a model that cannot think", adaptive, able({ thinking: [] }), {}, ["thinking adaptive → left out"]],
   ["disabled thinking for a model that always thinks", disabled, "claude-fable-5-2", {}, [
     "thinking disabled → left out"
   ]],
@@ -190,35 +190,37 @@ const cases: ReadonlyArray<
   ["between_tools for a model that always thinks", betweenTools, opus55, {}, ["thinking between_tools → left out"]],
 
   ["an effort above the levels of the model", effort("xhigh"), opus46, effort("high"), ["effort xhigh → high"]],
-  ["the highest effort", effort("max"), "claude-opus-4-5", effort("high"), ["effort max → high"]],
-  ["effort for a model without it", effort("low"), haiku45, {}, ["effort low → left out"]],
+  ["the highest effort, for a model without that level", effort("max"), "claude-opus-4-5", effort("high"), [
+    "effort max → high"
+  ]],
+  ["an effort for a model without effort levels", effort("low"), haiku45, {}, ["effort low → left out"]],
   ["an effort below the levels of the model", effort("low"), able({ effort: ["high"] }), {}, ["effort low → left out"]],
   ["an unknown effort", effort("ultra"), opus55, {}, ["effort ultra → left out"]],
   [
-    "effort beside another field of output_config",
+    "an unsupported effort beside another field of output_config",
     { output_config: { effort: "low", format } },
     haiku45,
     { output_config: { format } },
     ["effort low → left out"]
   ],
   [
-    "a high effort without thinking",
+    "a high effort and disabled thinking",
     { ...disabled, ...effort("max") },
     sonnet55,
     { ...betweenTools, ...effort("high") },
     ["thinking disabled → between_tools", "effort max → high"]
   ],
   [
-    "an effort with thinking that cannot be disabled",
+    "a high effort and disabled thinking, for a model that always thinks",
     { ...disabled, ...effort("max") },
     opus55,
     effort("max"),
     ["thinking disabled → left out"]
   ],
 
-  ["a forced tool of any name", any, opus55, auto, ["tool_choice any → auto"]],
+  ["tool_choice any, for a model that refuses forced tools", any, opus55, auto, ["tool_choice any → auto"]],
   [
-    "a forced tool, one at a time",
+    "a forced tool with disable_parallel_tool_use",
     one,
     sonnet55,
     { tools: [tool], tool_choice: { type: "auto", disable_parallel_tool_use: true } },
@@ -228,18 +230,24 @@ const cases: ReadonlyArray<
     "tool_choice any → auto"
   ]],
   [
-    "a forced tool with adaptive thinking, if forcing is not known to work",
+    "a forced tool with adaptive thinking, for a model not known to allow both",
     { ...any, ...adaptive },
     opus46,
     { ...auto, ...adaptive },
     ["tool_choice any → auto"]
   ],
   ["a forced tool for a model that always thinks", any, "claude-mythos-preview", auto, ["tool_choice any → auto"]],
-  ["a forced tool and adaptive thinking for a model without it", { ...any, ...adaptive }, haiku45, any, [
-    "thinking adaptive → left out"
-  ]],
   [
-    "a forced tool and enabled thinking for a model that forces with adaptive thinking",
+    "a forced tool and adaptive thinking, for a model without adaptive thinking",
+    { ...any, ...adaptive },
+    haiku45,
+    any,
+    [
+      "thinking adaptive → left out"
+    ]
+  ],
+  [
+    "a forced tool and enabled thinking, for a model that allows forced tools with adaptive thinking",
     { ...any, ...enabled(2000) },
     opus5,
     { ...any, ...adaptive },
@@ -247,7 +255,7 @@ const cases: ReadonlyArray<
   ],
 
   [
-    "a prefill",
+    "a prefill, for a model that refuses prefill",
     { messages: [question, begun] },
     opus55,
     { messages: [question, begun, goOn] },
@@ -283,31 +291,31 @@ const cases: ReadonlyArray<
   ],
 
   [
-    "a schema",
+    "an output schema, for a model without structured outputs",
     { output_config: { format } },
     able({ structuredOutputs: false }),
     { messages: [user(text, { type: "text", text: inWords })] },
-    ["format → words"]
+    ["format → instruction in the prompt"]
   ],
   [
-    "a schema and a prefill",
+    "an output schema and a prefill, for a model that refuses both",
     { output_config: { format, effort: "low" }, messages: [question, begun] },
     able({ structuredOutputs: false, prefill: false }),
     { output_config: { effort: "low" }, messages: [user(text, { type: "text", text: inWords }), begun, goOn] },
-    ["format → words", "prefill → user message"]
+    ["format → instruction in the prompt", "prefill → user message"]
   ],
   [
-    "a strict tool",
+    "a strict tool, for a model without structured outputs",
     { tools: [{ ...tool, strict: true }, { ...tool, name: "b", strict: false }] },
     able({ structuredOutputs: false }),
     { tools: [tool, { ...tool, name: "b", strict: false }] },
-    ["strict tools → tools"]
+    ["strict tools → tools without strict"]
   ],
 
-  ["speed fast", { speed: "fast" }, able({ fast: false }), {}, ["speed fast → left out"]],
+  ["speed fast, for a model without it", { speed: "fast" }, able({ fast: false }), {}, ["speed fast → left out"]],
 
   [
-    "everything",
+    "many parameters that the model refuses",
     {
       max_tokens: 200_000,
       ...enabled(150_000),
@@ -336,29 +344,32 @@ const cases: ReadonlyArray<
 
 const kept: ReadonlyArray<readonly [name: string, given: object, model: string | Model | undefined]> = [
   [
-    "everything, for an unknown model",
+    "many parameters, for an unknown model",
     { max_tokens: 1e9, ...enabled(2000), ...any, messages: [question, begun] },
     undefined
   ],
   [
-    "everything, for a model with unknown capabilities",
+    "many parameters, for a model with unknown capabilities",
     { max_tokens: 1e9, ...adaptive, ...effort("max"), ...any, output_config: { format }, messages: [question, begun] },
     able({})
   ],
-  ["a question", {}, haiku45],
-  ["enabled thinking", { ...enabled(2000), ...auto }, opus46],
-  ["thinking and effort", { ...adaptive, ...effort("max") }, opus55],
-  ["disabled thinking", { ...disabled, ...effort("high") }, opus5],
-  ["a prefill", { messages: [question, begun] }, haiku45],
-  ["speed fast", { speed: "fast" }, opus5],
-  ["a paused answer", { messages: [question, assistant(use)] }, opus55],
+  ["only a question", {}, haiku45],
+  ["enabled thinking that the model supports", { ...enabled(2000), ...auto }, opus46],
+  ["thinking and effort that the model supports", { ...adaptive, ...effort("max") }, opus55],
+  ["disabled thinking that the model supports", { ...disabled, ...effort("high") }, opus5],
+  ["a prefill that the model supports", { messages: [question, begun] }, haiku45],
+  ["speed fast that the model supports", { speed: "fast" }, opus5],
+  ["a paused tool use at its end", { messages: [question, assistant(use)] }, opus55],
   ["an empty prefill without a question", { messages: [{ role: "assistant", content: "" }] }, opus55],
-  ["a forced tool", any, haiku45],
+  ["a forced tool that the model supports", any, haiku45],
   ["a forced tool for a model with optional thinking", any, opus46],
-  ["a forced tool with adaptive thinking", { ...one, ...adaptive }, opus5],
+  ["a forced tool with adaptive thinking that the model supports", { ...one, ...adaptive }, opus5],
   ["a forced tool for a model that thinks by default", any, "claude-sonnet-5"],
   ["an optional tool", auto, opus55],
-  ["a schema and a strict tool", { output_config: { format }, tools: [{ ...tool, strict: true }] }, "claude-opus-4-5"],
+  ["an output schema and a strict tool that the model supports", {
+    output_config: { format },
+    tools: [{ ...tool, strict: true }]
+  }, "claude-opus-4-5"],
   ["a message that is null", { messages: [null] }, opus55]
 ]
 
@@ -366,20 +377,20 @@ const named = (model: string | Model | undefined) => typeof model === "string" ?
 const modelOf = model
 
 describe("a request for another model", () => {
-  it.each(cases)("is adapted: %s", (_, given, model, expected, changes) => {
+  it.each(cases)("is adapted if it has %s", (_, given, model, expected, changes) => {
     const adapted = adapt(request(given), named(model))
     assert.deepStrictEqual(adapted.params, request(expected))
     assert.deepStrictEqual(adapted.changes, changes)
   })
 
-  it.each(kept)("stays the same object: %s", (_, given, model) => {
+  it.each(kept)("stays the same object if it has %s", (_, given, model) => {
     const params = request(given)
     const adapted = adapt(params, named(model))
     assert.strictEqual(adapted.params, params)
     assert.deepStrictEqual(adapted.changes, [])
   })
 
-  it("is adapted by rules that have unique names and sources", () => {
+  it("is adapted by rules that have a unique name and a source each", () => {
     assert.strictEqual(new Set(adaptations.map(({ name }) => name)).size, adaptations.length)
     for (const { source } of adaptations) assert.match(source, /Models API|SDK|platform\.claude\.com/)
   })
@@ -447,7 +458,7 @@ const freeze = <A>(value: A): A => {
   return value
 }
 
-/** The built-in models that are not retired, and one without capabilities. */
+/** The built-in models that are not retired, and two models with few capabilities. */
 const all: ReadonlyArray<Model> = [
   ...known.filter(({ lifecycle }) => lifecycle !== "retired"),
   {
@@ -464,7 +475,7 @@ describe("any request, adapted to any model", () => {
     }
   }, often)
 
-  it.prop("keeps a valid shape", { params }, ({ params }) => {
+  it.prop("keeps its shape valid", { params }, ({ params }) => {
     if (shape(params).length > 0) return
     for (const model of all) assert.deepStrictEqual(shape(adapt(params, model).params), [], model.id)
   }, often)
@@ -484,7 +495,7 @@ describe("any request, adapted to any model", () => {
     assert.strictEqual(JSON.stringify(params), before)
   }, often)
 
-  it.prop("has descriptions of its changes if there are any, in short", { params }, ({ params }) => {
+  it.prop("has a short description of each change, and no description if nothing changed", { params }, ({ params }) => {
     for (const model of all) {
       const adapted = adapt(params, model)
       assert.strictEqual(adapted.changes.length === 0, adapted.params === params)
@@ -501,7 +512,7 @@ describe("any request, adapted to any model", () => {
   }, often)
 
   it.prop(
-    "never throws",
+    "does not throw",
     { messages: json, tools: json, thinking: json, output_config: json, tool_choice: json, max_tokens: json },
     (more) => {
       for (const model of all) adapt(request(more), model)
@@ -517,7 +528,7 @@ describe("any request, adapted to any model", () => {
 
 const thoughts: ReadonlyArray<readonly [name: string, given: object, expected: object | undefined]> = [
   ["nothing if there is no thinking", { messages: [question, assistant(text), question] }, undefined],
-  ["a message that is null", { messages: 5 }, undefined],
+  ["nothing if messages is a number", { messages: 5 }, undefined],
   [
     "the thinking of every turn",
     {
@@ -532,12 +543,12 @@ const thoughts: ReadonlyArray<readonly [name: string, given: object, expected: o
     { messages: [question, question] }
   ],
   [
-    "the thinking parameter before tool results",
+    "thinking and the thinking parameter if the messages end with tool results",
     { ...enabled(2000), messages: [question, assistant(thought, use), user(result)] },
     { messages: [question, assistant(use), user(result)] }
   ],
   [
-    "no thinking parameter before other answers",
+    "only thinking blocks if the messages end with a question",
     {
       ...enabled(2000),
       messages: [question, assistant(thought, use), user(result), assistant(thought, text), question]
@@ -562,10 +573,11 @@ describe("withoutThinking", () => {
   }, often)
 })
 
-/** Observed messages of the API. */
+/** The error of a 400 response with this message. */
 const rejected = (message: string) =>
   classify({ status: 400, error: { error: { type: "invalid_request_error", message } } }, { now: 0, sent: true })
 
+/** Messages of the API that users reported. */
 const ofSignatures = [
   "messages.1.content.0: Invalid `signature` in `thinking` block",
   "messages.1.content.0: Invalid signature in thinking block",
@@ -585,8 +597,14 @@ const ofOthers = [
 ]
 
 describe("isSignatureError", () => {
-  it.each(ofSignatures)("is true for: %s", (message) => assert.isTrue(isSignatureError(rejected(message))))
-  it.each(ofOthers)("is false for: %s", (message) => assert.isFalse(isSignatureError(rejected(message))))
+  it.each(ofSignatures)(
+    "is true for an error with the message: %s",
+    (message) => assert.isTrue(isSignatureError(rejected(message)))
+  )
+  it.each(ofOthers)(
+    "is false for an error with the message: %s",
+    (message) => assert.isFalse(isSignatureError(rejected(message)))
+  )
 
   it("is false for errors of our validation, of other kinds, and without detail", () => {
     const [detail = ""] = ofSignatures

@@ -6,7 +6,7 @@ import { bounds as certain, boundsRules, estimate } from "../../src/request/capa
 import { runs } from "../support/effort.ts"
 import { pathOf } from "../support/places.ts"
 
-/** The issues of a request for a model, and its estimate. */
+/** The issues of a request for a model, including the issue of the estimated size. */
 const bounds = (params: Params, model: Model | undefined) => [
   ...certain(params, model),
   ...typeof params === "object" && params !== null ? estimate(params, model) : []
@@ -45,7 +45,7 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
   ["a missing model", request({ model: undefined, max_tokens: 1e9 }), undefined, "model", /does not have missing/],
   ["a retired model", hello, model({ lifecycle: "retired" }), "model", /^claude-test-1 is retired: use a later model$/],
   [
-    "a model with a retirement date",
+    "a retired model, with its retirement date",
     hello,
     model({ lifecycle: "retired", retiresAt: "2026-08-05" }),
     "model",
@@ -59,7 +59,7 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     /^claude-test-1 does not support the effort "max": use low, high$/
   ],
   [
-    "effort for a model without it",
+    "effort for a model without effort levels",
     request({ output_config: { effort: "low" } }),
     able({ effort: [] }),
     "output_config.effort",
@@ -73,7 +73,7 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     /^claude-test-1 does not support thinking "enabled": use adaptive, disabled$/
   ],
   [
-    "thinking for a model without it",
+    "thinking for a model that cannot think",
     request({ thinking: { type: "adaptive" } }),
     able({ thinking: [] }),
     "thinking.type",
@@ -84,31 +84,31 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     hello,
     model({ maxOutput: 1999 }),
     "max_tokens",
-    /^max_tokens is 2000: claude-test-1 writes at most 1999$/
+    /^max_tokens is 2000: claude-test-1 writes at most 1999, so lower it$/
   ],
   [
-    "a prefill",
+    "a prefill for a model that refuses prefill",
     answering("The answer is ("),
     able({ prefill: false }),
     "messages.1",
     /^the last message is from the assistant, and claude-test-1 cannot continue it: end with a user message$/
   ],
   [
-    "a prefill in blocks",
+    "a prefill in blocks for a model that refuses prefill",
     answering([{ type: "thinking", thinking: "So", signature: "c2ln" }, text]),
     able({ prefill: false }),
     "messages.1",
     /cannot continue it/
   ],
   [
-    "a forced tool of any name",
+    "tool_choice any for a model that refuses forced tools",
     request({ tools: [{ ...strict, strict: false }], tool_choice: { type: "any" } }),
     able({ forcedTools: false }),
     "tool_choice.type",
     /^claude-test-1 cannot be forced to use a tool: use "auto", and ask for the tool in the prompt$/
   ],
   [
-    "one forced tool",
+    "one forced tool for a model that refuses forced tools",
     request({ tools: [{ ...strict, strict: false }], tool_choice: { type: "tool", name: "a" } }),
     able({ forcedTools: false }),
     "tool_choice.type",
@@ -122,56 +122,56 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     /^a model cannot be forced to use a tool while thinking is "enabled": use "auto", and ask for the tool in the prompt$/
   ],
   [
-    "structured output",
+    "structured output for a model without it",
     request(format),
     able({ structuredOutputs: false }),
     "output_config.format",
     /^claude-test-1 has no structured outputs: remove the format, and describe it in the prompt$/
   ],
   [
-    "a strict tool",
+    "a strict tool for a model without structured outputs",
     request({ tools: [{ ...strict, strict: false }, strict] }),
     able({ structuredOutputs: false }),
     "tools.1.strict",
     /^claude-test-1 has no structured outputs: remove strict, and check the input$/
   ],
   [
-    "an image",
+    "an image for a model that cannot see",
     asking(text, image),
     able({ images: false }),
     "messages.0.content.1",
     /^claude-test-1 cannot see images: describe the image, or use another model$/
   ],
   [
-    "an image in a tool result",
+    "an image in a tool result for a model that cannot see",
     asking({ type: "tool_result", tool_use_id: "a", content: [image] }),
     able({ images: false }),
     "messages.0.content.0.content.0",
     /cannot see images/
   ],
   [
-    "a PDF",
+    "a PDF for a model that cannot read PDFs",
     asking(pdf),
     able({ pdfs: false }),
     "messages.0.content.0",
     /^claude-test-1 cannot read PDFs: send the text, or use another model$/
   ],
   [
-    "a PDF by URL",
+    "a PDF by URL for a model that cannot read PDFs",
     asking({ type: "document", source: { type: "url", url: "https://example.com/a.pdf" } }),
     able({ pdfs: false }),
     "messages.0.content.0",
     /cannot read PDFs/
   ],
   [
-    "a long prompt",
+    "a prompt longer than the context window",
     asking({ ...text, text: "a".repeat(4100) }),
     model({ contextWindow: 1000 }),
     "",
     /^the prompt seems to have more than the 1000 tokens .* \(estimated at 4 characters each\): shorten it$/
   ],
   [
-    "a long prompt in parts",
+    "a prompt whose parts together are longer than the context window",
     request({
       system: "a".repeat(1000),
       tools: [{ ...strict, description: "a".repeat(1500) }],
@@ -193,15 +193,23 @@ const valid: ReadonlyArray<readonly [name: string, Params, Model]> = [
   ["a supported effort", request({ output_config: { effort: "max" } }), able({ effort: ["max"] })],
   ["effort that is null", request({ output_config: { effort: null } }), able({ effort: [] })],
   ["a supported type of thinking", request({ thinking: { type: "adaptive" } }), able({ thinking: ["adaptive"] })],
-  ["disabled thinking for a model without it", request({ thinking: { type: "disabled" } }), able({ thinking: [] })],
+  [
+    "disabled thinking for a model that cannot think",
+    request({ thinking: { type: "disabled" } }),
+    able({ thinking: [] })
+  ],
   ["max_tokens at the limit of the model", hello, model({ maxOutput: 2000 })],
-  ["a prefill", answering("("), able({ prefill: true })],
+  ["a prefill for a model that supports it", answering("("), able({ prefill: true })],
   [
     "a paused answer",
     answering([{ type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: {} }, text]),
     able({ prefill: false })
   ],
-  ["a forced tool", request({ tool_choice: { type: "any" } }), able({ forcedTools: true })],
+  [
+    "a forced tool for a model that supports it",
+    request({ tool_choice: { type: "any" } }),
+    able({ forcedTools: true })
+  ],
   ["an optional tool", request({ tool_choice: { type: "auto" } }), able({ forcedTools: false })],
   ["tool_choice none", request({ tool_choice: { type: "none" } }), able({ forcedTools: false })],
   ["tools that are not strict", request({ tools: [{ ...strict, strict: false }] }), able({ structuredOutputs: false })],
@@ -214,9 +222,9 @@ const valid: ReadonlyArray<readonly [name: string, Params, Model]> = [
     ),
     able({ pdfs: false, images: false })
   ],
-  ["a PDF in a small window", asking(pdf), model({ contextWindow: 1000 })],
+  ["a PDF for a model with a small context window", asking(pdf), model({ contextWindow: 1000 })],
   [
-    "thinking and encrypted text of earlier turns in a small window",
+    "thinking and encrypted text of earlier turns for a model with a small context window",
     request({
       messages: [
         ...hello.messages,
@@ -298,14 +306,14 @@ describe("any request", () => {
     [incapable, undefined].every((model) => bounds(params as Params, model).every(({ message }) => message !== ""))
 
   it.prop(
-    "never makes a rule throw, if it is JSON",
+    "makes no rule throw if it is any JSON value",
     { params: json },
     ({ params }) => assert.isTrue(isSound(params)),
     often
   )
 
   it.prop(
-    "never makes a rule throw, if it has parameters",
+    "makes no rule throw if its parameters are any JSON values",
     {
       messages: json,
       system: json,

@@ -1,4 +1,4 @@
-/** Requests that the API refuses, and that are sent in a form that it takes, over real sockets. */
+/** Mending requests that the API would refuse, over real sockets. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Ref } from "effect"
 import { Anthropic, CallLog, Claude, Policy, Validate } from "../../src/index.ts"
@@ -38,7 +38,7 @@ const use = (id: string, input: object = {}) => ({ type: "tool_use", id, name: "
 const result = (tool_use_id: string, content: unknown = "seen") => ({ type: "tool_result", tool_use_id, content })
 const asked = user(text("Look"))
 
-/** What is sent, what the API takes, and the change as the log tells it. */
+/** The caller's request, the request that is sent, and the change that the log names. */
 const mended: ReadonlyArray<readonly [name: string, given: object, sent: object, change: RegExp]> = [
   // github.com/anthropics/claude-code/issues/3277
   [
@@ -83,13 +83,13 @@ const mended: ReadonlyArray<readonly [name: string, given: object, sent: object,
   ],
   // github.com/BerriAI/litellm/issues/24900, github.com/home-assistant/core/issues/167208
   [
-    "a JPEG named PNG",
+    "a JPEG with the media type of a PNG",
     { messages: [user(image("image/png", jpeg))] },
     { messages: [user(image("image/jpeg", jpeg))] },
     /image\/png → image\/jpeg/
   ],
   [
-    "a WebP, a GIF and a PNG with wrong names, in a tool result and a document",
+    "a WebP, a GIF and a PNG with wrong media types, in a tool result and a document",
     {
       messages: [
         asked,
@@ -113,7 +113,7 @@ const mended: ReadonlyArray<readonly [name: string, given: object, sent: object,
     /image\/jpeg → image\/webp, image\/png → image\/gif, image\/webp → image\/png/
   ],
   [
-    "the unofficial name image/jpg",
+    "the unofficial media type image/jpg",
     { messages: [user(image("image/jpg", jpeg))] },
     { messages: [user(image("image/jpeg", jpeg))] },
     /image\/jpg → image\/jpeg/
@@ -125,7 +125,7 @@ const mended: ReadonlyArray<readonly [name: string, given: object, sent: object,
     /no media type → image\/png/
   ],
   [
-    "a PDF with another name",
+    "a PDF with another media type",
     { messages: [user(document("application/x-pdf", pdf))] },
     { messages: [user(document("application/pdf", pdf))] },
     /application\/x-pdf → application\/pdf/
@@ -205,7 +205,7 @@ const mended: ReadonlyArray<readonly [name: string, given: object, sent: object,
 const rest = { model: "claude-opus-5-5", max_tokens: 100 }
 
 describe.each(wires)("%s", (_, wire) => {
-  /** The bodies that the server took, the warnings, and the text of the answer. */
+  /** The bodies that the server received, the warnings, and the text of the answer. */
   const asking = (given: object, isUnderPolicy: boolean) => {
     // Cast: some requests have types that the SDK does not allow.
     const call = Claude.message({ ...rest, ...given } as Prompt)
@@ -226,7 +226,7 @@ describe.each(wires)("%s", (_, wire) => {
   }
 
   it.live.each(mended)(
-    "sends %s in a form that the API takes, with a warning",
+    "mends %s, and logs a warning",
     ([, given, sent, change]) =>
       Effect.gen(function*() {
         for (const isUnderPolicy of [true, false]) {
@@ -234,7 +234,10 @@ describe.each(wires)("%s", (_, wire) => {
           assert.strictEqual(told.text, "hello")
           assert.deepStrictEqual(told.sent, [{ ...rest, ...sent, stream: true }])
           assert.lengthOf(told.warnings, 1)
-          assert.match(told.warnings[0] ?? "", /^Mended: the request was mended, because the API refuses it: /)
+          assert.match(
+            told.warnings[0] ?? "",
+            /^Mended: the request was corrected before it was sent, because the API refuses it: /
+          )
           assert.match(told.warnings[0] ?? "", change)
         }
       })
@@ -244,27 +247,29 @@ describe.each(wires)("%s", (_, wire) => {
 describe("a request", () => {
   it.each<readonly [string, object]>([
     ["that needs no change", { messages: [user(text("Hello 😀"), image("image/png", png))] }],
-    ["with results first", { messages: [asked, { role: "assistant", content: [use("a")] }, user(result("a"), asked)] }],
+    ["with tool results first", {
+      messages: [asked, { role: "assistant", content: [use("a")] }, user(result("a"), asked)]
+    }],
     ["with data of an unknown format", {
       messages: [user(image("image/png", "AAAA"), image("image/png", "????"))]
     }],
-    ["with blocks of any shape", { messages: [user(null, "text", 5, { type: "image" }, { type: "document" })] }],
-    ["with nested blocks of any shape", {
+    ["with blocks of an invalid shape", { messages: [user(null, "text", 5, { type: "image" }, { type: "document" })] }],
+    ["with nested blocks of an invalid shape", {
       messages: [user(result("a", [null, 5, { type: "image", source: null }]), {
         type: "document",
         source: { type: "content", content: [null, { type: "image", source: 5 }] }
       })]
     }],
     ["without messages", { messages: undefined }],
-    ["with messages of another shape", { messages: [null, 5, { role: "user" }] }]
+    ["with messages of an invalid shape", { messages: [null, 5, { role: "user" }] }]
   ])("%s stays the same", (_, given) => {
-    // Cast: most of these are no requests.
+    // Cast: most of these values are no valid requests.
     const params = { ...rest, ...given } as Params
     assert.deepStrictEqual(mend(params), { params, changes: [] })
     assert.strictEqual(mend(params).params, params)
   })
 
-  it.each(["\ud83d", "whole"])("that contains itself is left to the validation, with the text %j", (text) => {
+  it.each(["\ud83d", "whole"])("that contains itself and the text %j stays the same", (text) => {
     const input: { [key: string]: unknown } = { text }
     input["self"] = input
     input["again"] = [input, { input }, input]
@@ -272,7 +277,7 @@ describe("a request", () => {
     assert.strictEqual(mend(params).params, params)
   })
 
-  it("of 200,000 tokens is read in a few milliseconds", () => {
+  it("of 200,000 tokens is read in less than 25 milliseconds", () => {
     const params = {
       ...rest,
       messages: [user(...Array.from({ length: 800 }, () => text("é→😀 word ".repeat(100))))]
@@ -283,7 +288,7 @@ describe("a request", () => {
     assert.isBelow((performance.now() - start) / 10, 25)
   })
 
-  it("of 40,000 messages is read in linear time", () => {
+  it("of 40,000 messages is read in less than a second", () => {
     const messages = Array.from(
       { length: 40_000 },
       (_, i) => i % 2 === 0 ? asked : { role: "assistant", content: "ok" }
@@ -307,33 +312,33 @@ describe("a request", () => {
       /the media type is "application\/pdf", but the data is image\/png/
     ],
     [
-      "a HEIC photo named JPEG",
+      "a HEIC photo with the media type of a JPEG",
       { messages: [user(image("image/jpeg", heic))] },
       "messages.0.content.0.source.data",
       /the media type is "image\/jpeg", but the data is image\/heic/
     ],
     // github.com/headroomlabs-ai/headroom/issues/2939
     [
-      "a cache mark of an hour in the messages after a short one on a tool",
+      "a one-hour cache mark in the messages after a five-minute mark on a tool",
       {
         tools: [{ name: "look", input_schema: { type: "object" }, cache_control: { type: "ephemeral" } }],
         messages: [user({ ...text("Hi"), cache_control: { type: "ephemeral", ttl: "1h" } })]
       },
       "messages.0.content.0.cache_control.ttl",
-      /a cache mark of 1 hour comes after one of 5 minutes/
+      /a cache_control of 1 hour comes after one of 5 minutes/
     ],
     [
-      "a cache mark of an hour for the whole request after a short one",
+      "a one-hour cache mark for the whole request after a five-minute mark",
       {
         cache_control: { type: "ephemeral", ttl: "1h" },
         system: [{ ...text("Be brief"), cache_control: { type: "ephemeral", ttl: "5m" } }],
         messages: [user(text("Hi"))]
       },
       "cache_control.ttl",
-      /a cache mark of 1 hour comes after one of 5 minutes/
+      /a cache_control of 1 hour comes after one of 5 minutes/
     ],
     [
-      "a cache mark of an hour in a tool result after a short one",
+      "a one-hour cache mark in a tool result after a five-minute mark",
       {
         system: [{ ...text("Be brief"), cache_control: { type: "ephemeral", ttl: "5m" } }],
         messages: [
@@ -343,7 +348,7 @@ describe("a request", () => {
         ]
       },
       "messages.2.content.0.content.0.cache_control.ttl",
-      /a cache mark of 1 hour comes after one of 5 minutes/
+      /a cache_control of 1 hour comes after one of 5 minutes/
     ]
   ])(
     "with %s is sent with a warning, and is not sent under `strict`",
@@ -364,22 +369,22 @@ describe("a request", () => {
   )
 
   it.each<readonly [string, object]>([
-    ["short marks after long ones", {
+    ["five-minute cache marks after one-hour cache marks", {
       tools: [{ name: "look", input_schema: { type: "object" }, cache_control: { type: "ephemeral", ttl: "1h" } }],
       messages: [user({ ...text("Hi"), cache_control: { type: "ephemeral" } })]
     }],
-    ["only long marks", {
+    ["only one-hour cache marks", {
       cache_control: { type: "ephemeral", ttl: "1h" },
       messages: [user({ ...text("Hi"), cache_control: { type: "ephemeral", ttl: "1h" } })]
     }]
-  ])("passes with %s", (_, given) => {
+  ])("with %s has no issue", (_, given) => {
     const params = { ...rest, ...given } as Params
     assert.deepStrictEqual(Validate.check(params), { errors: [], warnings: [] })
   })
 })
 
 describe("the mendings", () => {
-  it("have a source", () => {
+  it("have a source each", () => {
     for (const { source } of mendings) assert.match(source, /^(API|platform\.claude\.com)/)
   })
 })

@@ -61,13 +61,12 @@ export const usage = (
   ...more
 })
 
-/** The end of a call on command. */
+/** The exit and the usage with which a test ends a call. */
 export interface End {
   readonly exit: Exit.Exit<unknown, ClaudeError.ClaudeError>
   readonly usage?: Message.Usage | undefined
 }
 
-/** A call of a test. */
 export interface Call {
   readonly id: number
   readonly fiber: Fiber.Fiber<unknown, ClaudeError.ClaudeError>
@@ -77,7 +76,7 @@ export interface Call {
 /** Numbered calls that record when they are admitted. */
 export const caller = (admission: AdmissionGuard.Admission) => {
   const calls: Array<Call> = []
-  /** In the order of admission. */
+  /** The ids of the admitted calls, in the order of admission. */
   const entered: Array<number> = []
   const running = new Set<number>()
   const call = (

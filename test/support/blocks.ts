@@ -6,7 +6,6 @@ import { Faults } from "../../src/testing/index.ts"
 import { oneIn } from "./effort.ts"
 import { added, framed, started, stopped, text } from "./streams.ts"
 
-/** The content of a block. */
 export type Block =
   | { readonly type: "text"; readonly text: string; readonly cites?: string }
   | { readonly type: "thinking"; readonly thinking: string }
@@ -179,7 +178,7 @@ export const bodyOf = (blocks: ReadonlyArray<Block>) => {
     cutAt: (at: number, end: Faults.End = "cut") => Faults.stream([bytes.slice(0, at)], { end }),
     arrived: (at: number, missing = 0): ReadonlyArray<Message.WireEvent> =>
       whole.filter(({ end }) => end - missing <= at).map(({ event }) => event),
-    /** All lengths before the end. */
+    /** The lengths at which the body is cut: all of them, or every 29th in the short tests. */
     places: oneIn(29, Array.from({ length }, (_, at) => at))
   }
 }

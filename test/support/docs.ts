@@ -6,7 +6,7 @@ import * as path from "node:path"
 const root = path.resolve(import.meta.dirname, "../..")
 const read = (file: string) => fs.readFileSync(path.join(root, file), "utf8")
 
-/** Code without whitespace differences. */
+/** Removes whitespace, so that code compares equal in any format. */
 const flat = (code: string) => code.replaceAll(/\s+/g, "")
 
 const code = () =>
@@ -20,7 +20,7 @@ const code = () =>
 export const blocksOf = (page: string): ReadonlyArray<string> =>
   [...read(page).matchAll(/```ts\n([^]*?)```/g)].map(([, block = ""]) => block)
 
-/** Fails with the first block of a page that is in none of these files. */
+/** Fails with the first block of a page that is in no test or example. */
 export const assertAlive = (page: string): void => {
   const files = code()
   const dead = blocksOf(page).find((block) => !files.some((file) => file.includes(flat(block))))

@@ -1,10 +1,10 @@
 import { describe, it } from "@effect/vitest"
 import type { Effect, Scope } from "effect"
 
-/** The number of cases: all with `npm run test:long`, a share with `npm test`, which takes a minute. */
+/** `npm run test:long` runs all cases; `npm test` runs a share of them, so that it takes only a minute. */
 const isLong = process.env["LONG"] === "1"
 
-/** The runs of a property. */
+/** The number of runs of a property. */
 export const runs = (all: number): number => isLong ? all : Math.max(20, Math.round(all / 8))
 
 /** Every n-th of many cases, the first and the last included. */
@@ -14,7 +14,7 @@ export const oneIn = <A>(step: number, all: ReadonlyArray<A>): ReadonlyArray<A> 
 /** Picks the value for the long or the short tests. */
 export const effort = <A>(full: A, quick: A): A => isLong ? full : quick
 
-/** A test only of `npm run test:long`, with a shorter version elsewhere. */
+/** A test that only `npm run test:long` runs; a shorter version of it is always run. */
 export const itLong = (
   name: string,
   test: () => Effect.Effect<unknown, unknown, Scope.Scope>,
@@ -23,7 +23,7 @@ export const itLong = (
   if (isLong) it.effect(name, test, timeout)
 }
 
-/** Several tests only of `npm run test:long`. */
+/** Tests that only `npm run test:long` runs. */
 export const describeLong = (name: string, tests: () => void): void => {
   if (isLong) describe(name, tests)
 }

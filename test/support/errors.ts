@@ -7,7 +7,7 @@ export const make = (tag: ClaudeError.Tag, fields: object = {}): ClaudeError.Cla
   return new (member as unknown as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle", ...fields })
 }
 
-/** The kinds that fall back to another account. The other fallbacks differ in a few. */
+/** Whether each kind of error falls back to another account. The other fallbacks differ for a few kinds. */
 export const worthAnother: ClaudeError.Table<boolean> = {
   InvalidRequest: false,
   AuthenticationFailed: true,

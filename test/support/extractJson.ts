@@ -1,4 +1,4 @@
-/** What the tests of finding JSON in a text share. */
+/** Shared by the tests that look for JSON in a text. */
 import { Result } from "effect"
 import { find as values, notOne } from "../../src/output/extractJson.ts"
 

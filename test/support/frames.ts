@@ -1,4 +1,4 @@
-/** Generated answers, and generated changes of their frames that do not change what they say. */
+/** Generated answers, and generated changes to their frames that keep the content. */
 import { Arbitrary, Schema } from "effect"
 import { type Data, type Encoding, encodings, type Manner, manners, write } from "./manners.ts"
 
@@ -13,7 +13,7 @@ const some = <A>(all: ReadonlyArray<A>, maxLength: number) => Arbitrary.array(on
 // Answers
 // -----------------------------------------------------------------------------
 
-/** A content block: its start, its deltas, and how it ends up. */
+/** A content block: its start, its deltas, and the final block. */
 interface Block {
   readonly start: object
   readonly deltas: ReadonlyArray<object>
@@ -102,7 +102,7 @@ const start: Data = {
   }
 }
 
-/** An answer as the API says it: its blocks, and its events. */
+/** An answer in the format of the API: its blocks and its events. */
 export interface Answer {
   readonly content: ReadonlyArray<object>
   readonly events: ReadonlyArray<Data>
@@ -133,7 +133,7 @@ const answer = Arbitrary.map(
   ]),
   ([made, at]) => {
     const blocks = made.map(([kind, texts, size]) => kind(texts, size))
-    // With some text, because an answer without any is an error.
+    // Adds a text, because an answer without text is an error.
     return toAnswer(blocks.toSpliced(at, 0, textOf(["Paris", " — ", "it is."])))
   }
 )
@@ -167,7 +167,7 @@ export const frames: ReadonlyArray<string> = [
   "data: {\"type\":\"tea_time\",\"error\":null}\n\n",
   "event: content_block_delta\ndata: \n\n",
   "event: content_block_delta\n\n",
-  // Data that says nothing
+  // Data without a known event
   "data:\n\n",
   "data\n\n",
   "data:\ndata:\n\n",
@@ -194,7 +194,7 @@ export const frames: ReadonlyArray<string> = [
 // Cases
 // -----------------------------------------------------------------------------
 
-/** An answer, and all that is done to it. */
+/** An answer, and all changes to its frames and to its body. */
 export interface Case {
   readonly answer: Answer
   readonly manners: ReadonlyArray<Manner>
@@ -203,7 +203,7 @@ export interface Case {
   readonly ends: ReadonlyArray<string>
   readonly bom: boolean
   readonly encoding: Encoding
-  /** Whether the length of the body is given, or else it is sent in chunks. */
+  /** Whether the response has the length of its body; otherwise the body is sent in chunks. */
   readonly sized: boolean
   /** Where the body is cut into chunks, in bytes. */
   readonly cuts: ReadonlyArray<number>
@@ -220,10 +220,10 @@ export const cases: Arbitrary.Arbitrary<Case> = Arbitrary.all({
   // Numbers inside the range, because its ends are generated more often: thousands of chunks take long.
   cuts: Arbitrary.flatMap(int(0, 199), (kind) =>
     kind === 100
-      // Each byte alone
+      // Cuts after each byte of the body
       ? Arbitrary.Constant(Array.from({ length: 6000 }, (_, i) => i))
       : kind > 100 && kind < 115
-      // Each byte alone somewhere
+      // Cuts after each byte of a part of the body
       ? Arbitrary.map(int(1, 2000), (from) => Array.from({ length: 99 }, (_, i) => from + i))
       : Arbitrary.array(int(1, 4000), { maxLength: 20 }))
 })
@@ -247,7 +247,7 @@ export interface Sent {
   readonly messageStop: "optional" | undefined
 }
 
-/** The frames of a case. Those without content are put before the event of their number, or after the last event. */
+/** The frames of a case. A frame without content comes before the event with its number, or after the last event. */
 export const framesOf = (one: Case): ReadonlyArray<string> => {
   const events = one.manners.reduce((events, { change }) => change?.(events) ?? events, one.answer.events)
   const written = events.map(one.manners.findLast(({ write }) => write !== undefined)?.write ?? write)

@@ -1,4 +1,4 @@
-/** What gateways and proxies do to an answer without changing what it says, each with the product or report that it models. */
+/** Changes by gateways and proxies that keep the content of an answer, each with the product or report that it models. */
 import { Predicate } from "effect"
 import * as Zlib from "node:zlib"
 
@@ -11,7 +11,7 @@ export type Data = Readonly<Record<string, unknown>> & { readonly type: string }
 
 type Change = (events: ReadonlyArray<Data>) => ReadonlyArray<Data>
 
-/** What a gateway or a proxy does. */
+/** A change that a gateway or a proxy makes to answers. */
 export interface Manner {
   readonly name: string
   readonly change?: Change

@@ -1,4 +1,4 @@
-/** Paths in values: parsing them, listing all of a value, and replacing the value at one. */
+/** Paths in values: parses a path, lists the paths in a value, and replaces the value at a path. */
 
 export type Path = ReadonlyArray<string | number>
 

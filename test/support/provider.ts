@@ -96,16 +96,15 @@ export const logNormal = (median: number, sigma: number): Effect.Effect<number> 
     (a, b) => Math.round(median * Math.exp(sigma * Math.sqrt(-2 * Math.log(1 - a)) * Math.cos(2 * Math.PI * b)))
   )
 
-/** Counts requests, also by second. */
+/** The number of requests, in total and by second. */
 export interface Counter {
   total: number
-  /** By second. */
   readonly seconds: Map<number, number>
 }
 
 export const counter = (): Counter => ({ total: 0, seconds: new Map() })
 
-/** Counts a request now. */
+/** Counts a request at the current time, and returns that time. */
 export const count = (counter: Counter): Effect.Effect<number> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
     const second = Math.floor(now / 1000)
@@ -114,7 +113,7 @@ export const count = (counter: Counter): Effect.Effect<number> =>
     return now
   })
 
-/** The most requests in a window of so many seconds, from the given second on. */
+/** The most requests in any `width` seconds that begin from second `from` on and before second `to`. */
 export const busiest = ({ seconds }: Counter, from: number, to = Infinity, width = 1): number => {
   const end = Math.min(to, Math.max(...seconds.keys()) + 1)
   const sum = (second: number) =>
@@ -122,7 +121,6 @@ export const busiest = ({ seconds }: Counter, from: number, to = Infinity, width
   return Math.max(0, ...Array.from({ length: Math.max(0, end - from) }, (_, i) => sum(from + i)))
 }
 
-/** The quantile of values. */
 export const quantile = (values: ReadonlyArray<number>, share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? NaN
 
@@ -130,7 +128,7 @@ export const quantile = (values: ReadonlyArray<number>, share: number): number =
 export const guarded = (serve: Serve, guards: Guards.Guards) =>
   Claude.layer(wire(serve)).pipe(Guards.apply(guards), Layer.provide(CallLog.layerNoop))
 
-/** Starts an effect so many times, at an interval in milliseconds, and waits for all of them. */
+/** Starts `times` effects, one every `millis` milliseconds, and waits for all of them. */
 export const every = <R>(
   millis: number,
   times: number,

@@ -28,13 +28,13 @@ export const started = (index: number, content_block: object) =>
 export const added = (index: number, delta: object) => Faults.event("content_block_delta", { index, delta })
 export const stopped = (index: number) => Faults.event("content_block_stop", { index })
 
-/** The events of a complete answer of these blocks. */
+/** Adds the events that begin and end a complete answer. */
 export const framed = (events: ReadonlyArray<string>, stopReason = "end_turn"): ReadonlyArray<string> => {
   const [start = "", ...end] = Faults.events("", { stopReason })
   return [start, ...events, ...end]
 }
 
-/** An answer of these events, then silence. */
+/** A stream that begins with these events, and whose connection then closes. */
 export const cut = (...events: ReadonlyArray<string>) => Faults.stream(framed(events).slice(0, -2), { end: "cut" })
 
 /** Events with unknown types among them; the last block is not stopped. */
@@ -65,7 +65,6 @@ export const spelled = (words: string, size: number) =>
 /** The number of requests sent. */
 export const asked = Effect.map(FakeClaude.received, (all) => all.length)
 
-/** The text of these events. */
 export const textOf = (events: ReadonlyArray<Message.Event>) =>
   events.map((event) =>
     event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""
@@ -82,7 +81,7 @@ export const kindsOf = (events: ReadonlyArray<Message.Event>): ReadonlyArray<str
 export const marksOf = (events: ReadonlyArray<Message.Event>) =>
   events.map(({ type }) => type).filter((type) => type === "restarted" || type === "resumed")
 
-/** Reads to the end in virtual time: the events, and the error if there is one. */
+/** Reads a stream to its end in virtual time. Returns its events, and its error if it fails. */
 export const read = (policy: Policy.Policy, options?: Claude.Options) =>
   Effect.gen(function*() {
     const events: Array<Message.Event> = []
@@ -105,7 +104,7 @@ export const read = (policy: Policy.Policy, options?: Claude.Options) =>
 export const client = (url: string, connections: number) =>
   NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl: url, connections }).pipe(Layer.provide(CallLog.layerNoop))
 
-/** Polls until the condition holds, for at most so many milliseconds. */
+/** Polls until the condition holds, for at most `within` milliseconds. */
 export const until = <E, R>(
   holds: Effect.Effect<boolean, E, R>,
   within: number,

@@ -12,10 +12,10 @@ const fakes: ReadonlyArray<readonly [name: string, playing: (script: Faults.Play
       ).pipe(Layer.provide([FakeServer.layer(script), CallLog.layerNoop]), Layer.orDie)]
   ]
 
-describe.each(fakes)("the model of an answer of %s", (_, playing) => {
+describe.each(fakes)("the model in an answer of %s", (_, playing) => {
   const cheap = "claude-haiku-5-5"
 
-  it.live("is the one in the request, and so is its price", () =>
+  it.live("is the model of the request, at its price", () =>
     Effect.gen(function*() {
       const reply = yield* Fallback.models([cheap])(Claude.message("hi", { model: "claude-opus-5" }))
       assert.strictEqual(reply.model, cheap)
@@ -25,7 +25,7 @@ describe.each(fakes)("the model of an answer of %s", (_, playing) => {
       Effect.provide(playing([Faults.overloaded, Faults.answer("hello", { inputTokens: 1000, outputTokens: 200 })]))
     ))
 
-  it.live("is the one in the script, also if it is the default", () =>
+  it.live("is the model that the script names, even the default model", () =>
     Effect.gen(function*() {
       for (const named of ["claude-sonnet-5-5", "claude-opus-5-20991231"]) {
         assert.strictEqual((yield* Claude.message("hi", { model: cheap })).model, named)
@@ -41,12 +41,12 @@ describe.each(fakes)("the model of an answer of %s", (_, playing) => {
   const broken: ReadonlyArray<Faults.Turn> = [
     Faults.breaks("half"),
     Faults.errorAfter("half"),
-    Faults.delayed(Faults.named("mine", Faults.pings("half", "1 second")), "1 milli"),
+    Faults.delayed(Faults.named("a delayed stream of pings", Faults.pings("half", "1 second")), "1 milli"),
     Faults.lingers("half"),
     Faults.refusal("half")
   ]
   for (const turn of broken) {
-    it.live(`is the one in the request: ${turn.name}`, () =>
+    it.live(`is the model of the request in ${turn.name}`, () =>
       Effect.gen(function*() {
         const { events } = yield* Claude.open("hi", { model: cheap })
         const [first] = yield* Stream.runCollect(Stream.take(events, 1))
@@ -55,7 +55,7 @@ describe.each(fakes)("the model of an answer of %s", (_, playing) => {
   }
 })
 
-it("a turn keeps its model if its bytes are cut or its events are given", () => {
+it("an answer sent by `drip` and a stream of given events keep the model that they name", () => {
   const played = (turn: Faults.Turn) =>
     Effect.runSync(Faults.toScript([turn])({ index: 0, elapsed: 0, params: { model: "claude-haiku-5-5" } }))
   for (const turn of [Faults.drip(Faults.answer("a"), 7, Duration.millis(1)), Faults.stream(Faults.events("a"))]) {
@@ -63,8 +63,8 @@ it("a turn keeps its model if its bytes are cut or its events are given", () => 
   }
 })
 
-describe("the requests received", () => {
-  /** Doubles the list until it is long. */
+describe("the lists of received requests and logged events", () => {
+  /** Doubles the list until it has at least 500,000 entries. */
   const grow = <A>(ref: Ref.Ref<ReadonlyArray<A>>) =>
     Ref.update(ref, (list) => {
       let long = list
@@ -72,7 +72,7 @@ describe("the requests received", () => {
       return long
     })
 
-  it.live("are not copied for each further request, and neither are events in memory", () =>
+  it.live("are not copied when they grow", () =>
     Effect.gen(function*() {
       const calls = Effect.andThen(
         Clock.currentTimeMillis,

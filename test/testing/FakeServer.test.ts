@@ -25,7 +25,7 @@ const send = (url: string, path = "/v1/messages", body: object = ask) =>
     return { status: response.status, text: await response.text() }
   })
 
-/** The bytes received on a socket, and its end. */
+/** A socket, the text that it has received, and its end. */
 interface Client {
   readonly socket: Net.Socket
   readonly pieces: Array<string>
@@ -202,7 +202,7 @@ describe("FakeServer", () => {
       assert.strictEqual(error.message, `Port ${port} is in use: choose another, or 0 for any free port.`)
     }).pipe(Effect.scoped, Effect.provide(FakeServer.layer([]))))
 
-  it("fails with a message for any other reason not to listen", () => {
+  it("fails with a message if it cannot listen for any other reason", () => {
     assert.match(
       new FakeServer.CannotListen({ port: 80, code: "EACCES" }).message,
       /port 80 \(EACCES\): choose another/
@@ -237,7 +237,7 @@ describe("a turn on the wire", () => {
         assert.deepStrictEqual(client.pieces, [])
       })))
 
-  it.live("breaks sends all its text, then closes without an end", () =>
+  it.live("breaks sends all its text, then closes the connection before the end of the response", () =>
     wire(Faults.breaks("half an answer"), (client) =>
       Effect.gen(function*() {
         yield* closes(client)
@@ -331,7 +331,7 @@ describe("a script", () => {
       assert.deepStrictEqual(yield* played(Faults.sequence(a, b), 3), ["a", "b", "the end of the script"])
     }))
 
-  it.effect("may be a list of turns, which is a sequence", () =>
+  it.effect("plays a list of turns as a sequence", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* played(Faults.toScript([a, b]), 3), ["a", "b", "the end of the script"])
     }))
@@ -346,7 +346,7 @@ describe("a script", () => {
       assert.deepStrictEqual(yield* played(Faults.untilLast(a, b), 4), ["a", "b", "b", "b"])
     }))
 
-  it.effect("may pick the turn by time and by request", () =>
+  it.effect("made with `by` picks each turn by time and by request", () =>
     Effect.gen(function*() {
       const script = Faults.by(({ elapsed, index, params }) =>
         params.model === "m0" ? a : elapsed < 3000 && index !== 2 ? b : c
@@ -354,7 +354,7 @@ describe("a script", () => {
       assert.deepStrictEqual(yield* played(script, 4), ["a", "b", "c", "c"])
     }))
 
-  it.live("gets the time since the start", () => {
+  it.live("gets the number, the parameters and the time of each request", () => {
     const asked: Array<Faults.Question> = []
     return Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
@@ -369,7 +369,7 @@ describe("a script", () => {
 
   const mixed = (seed: string) => Faults.random({ seed, faults: [[0.2, a], [0.05, b]], otherwise: c })
 
-  it.effect("plays the same turns with the same seed, and others with another", () =>
+  it.effect("plays the same turns with the same seed, and other turns with another seed", () =>
     Effect.gen(function*() {
       const once = yield* played(mixed("s"), 200)
       assert.deepStrictEqual(yield* played(mixed("s"), 200), once)
@@ -412,7 +412,7 @@ const start = (...args: ReadonlyArray<string>) =>
     ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
   )
 
-/** The URL in its output. */
+/** Waits for the URL in the output of `fake-claude`. */
 const listening = (run: Run) =>
   Effect.sync(() => /http:\/\/127\.0\.0\.1:\d+/.exec(run.out)?.[0] ?? "").pipe(
     Effect.repeat({ until: (url) => url !== "", schedule: Schedule.spaced("20 millis") }),
@@ -422,7 +422,7 @@ const listening = (run: Run) =>
 const slow = { timeout: 30_000 }
 
 describe("the ids of requests", () => {
-  it.live("are unique, in headers and in bodies, also of requests that are refused, counted or listed", () =>
+  it.live("are unique, in headers and in bodies, also for refused requests, token counts and model lists", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       const body = JSON.stringify({
@@ -478,7 +478,7 @@ describe("fake-claude", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.join(call)))
     }).pipe(Effect.scoped), slow)
 
-  it.live("ends the outage after four requests", () =>
+  it.live("answers after four failed requests with --script=outage", () =>
     Effect.gen(function*() {
       const url = yield* listening(yield* start("--port=0", "--script=outage"))
       assert.strictEqual((yield* send(url)).status, 529)
@@ -529,7 +529,7 @@ describe("fake-claude", () => {
     ["a script with the name of a method", ["--script", "toString"], "There is no script \"toString\", only healthy,"]
   ]
   for (const [title, args, says] of oneIn(4, misuses)) {
-    it.live(`exits with 1 and one line: ${title}`, () =>
+    it.live(`exits with 1 and prints one line for ${title}`, () =>
       Effect.gen(function*() {
         const run = yield* start(...args)
         assert.strictEqual(yield* Deferred.await(run.exit), 1)
@@ -539,7 +539,7 @@ describe("fake-claude", () => {
       }).pipe(Effect.scoped), slow)
   }
 
-  it.live("exits with 1 and one line: a port in use", () =>
+  it.live("exits with 1 and prints one line for a port in use", () =>
     Effect.gen(function*() {
       const { port } = yield* FakeServer.FakeServer
       const run = yield* start("--port", String(port))
@@ -550,7 +550,7 @@ describe("fake-claude", () => {
 })
 
 describe("a script that throws", () => {
-  it.live("is answered with a 500 that has the defect", () =>
+  it.live("makes the server answer 500, with the defect in the message", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.FakeServer
       const error = yield* Effect.flip(Effect.provide(

@@ -117,7 +117,7 @@ const statusOf = (plan: Provider.Plan) =>
 const header = (plan: Provider.Plan, name: string) => "headers" in plan ? plan.headers[name] : undefined
 
 describe("the simulated provider", () => {
-  it("refuses a request above its bucket, with the time until there is room", () => {
+  it("refuses a request that exceeds its bucket, with the time until the bucket has room", () => {
     const machine = Provider.make({ limits: { requests: { perMinute: 60, burst: 2 } } }, 1)
     const plans = [0, 0, 0, 999, 1000].map((at) => machine.arrive(at, chat))
     assert.deepStrictEqual(plans.map(statusOf), [200, 200, 429, 429, 200])
@@ -128,7 +128,7 @@ describe("the simulated provider", () => {
     assert.strictEqual(header(plans[2] ?? assert.fail(), "retry-after"), "1")
   })
 
-  it("counts input without cache reads, and with tokens that no client can estimate", () => {
+  it("counts input without cache reads, and with the files that a client cannot estimate", () => {
     const limits = { inputTokens: { perMinute: 100_000 } }
     const plain = Provider.make({ limits }, 1)
     const remaining = (plan: Provider.Plan) => header(plan, "anthropic-ratelimit-input-tokens-remaining")
@@ -140,7 +140,7 @@ describe("the simulated provider", () => {
     assert.deepStrictEqual([0, 0].map((at) => remaining(caching.arrive(at, cached))), ["49900", "49800"])
   })
 
-  it("takes output tokens when an answer ends: only those written so far if its client left", () => {
+  it("takes output tokens when an answer ends, or only the tokens written so far if the client leaves", () => {
     const config: Provider.Provider = {
       firstToken: "1 second",
       length: "10 seconds",
@@ -155,7 +155,7 @@ describe("the simulated provider", () => {
     assert.strictEqual(header(cut.arrive(6000, chat), "anthropic-ratelimit-output-tokens-remaining"), "500")
   })
 
-  it("admits another request when a running one ends, if its concurrency is limited", () => {
+  it("with a concurrency limit, admits another request when a running request ends", () => {
     const machine = Provider.make({ limits: { concurrent: 1 } }, 1)
     const first = machine.arrive(0, chat)
     assert.strictEqual(statusOf(machine.arrive(0, chat)), 429)
@@ -188,7 +188,7 @@ const defectOf = (parts: Partial<Run.Parts>) =>
     (exit) => Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "no defect"
   )
 
-/** A clock on which every wait is this much longer. */
+/** A clock on which every wait is longer by `millis`. */
 const late = (millis: number): VirtualClock.Run => (self) =>
   VirtualClock.run(
     Clock.clockWith((clock) =>
@@ -209,7 +209,7 @@ describe("the checks of a run", () => {
   it.effect("fail for a provider that ignores its bucket", () =>
     Effect.gen(function*() {
       const forgetful: Run.Parts["provider"] = (config, seed) => Provider.make({ ...config, limits: undefined }, seed)
-      assert.include(yield* defectOf({ provider: forgetful }), "forgot its limit of 60 requests per minute (burst 3)")
+      assert.include(yield* defectOf({ provider: forgetful }), "exceeded its limit of 60 requests per minute (burst 3)")
     }))
 
   it.effect("fail for a clock that skips", () =>

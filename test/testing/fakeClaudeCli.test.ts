@@ -114,7 +114,7 @@ describe("fake-claude", () => {
     slow
   )
 
-  it.live("answers the SDK, with a structured output or a forced tool", () =>
+  it.live("answers a structured output and a forced tool of the SDK with a value", () =>
     Effect.gen(function*() {
       const client = new Sdk({ apiKey: "any", baseURL: yield* urlOf(yield* start()) })
       const schema = {
@@ -147,7 +147,7 @@ describe("fake-claude", () => {
       assert.deepInclude(used.content[0], { type: "tool_use", name: "stock", input: { day, size } })
     }).pipe(Effect.scoped), slow)
 
-  it.live("answers a schema without a value with text, and says so", () =>
+  it.live("answers with text if no value fits the schema, and prints why", () =>
     Effect.gen(function*() {
       const run = yield* start()
       const client = new Sdk({ apiKey: "any", baseURL: yield* urlOf(run) })
@@ -160,7 +160,10 @@ describe("fake-claude", () => {
         }).finalText()
       )
       assert.include(said, "Paris")
-      assert.match(run.err, /^fake-claude: no value was made for the schema .*"Nope".*: it is answered with text\.\n$/)
+      assert.match(
+        run.err,
+        /^fake-claude: no value could be made for the schema .*"Nope".*, so the answer is a text\.\n$/
+      )
     }).pipe(Effect.scoped), slow)
 })
 
@@ -219,12 +222,12 @@ describe("the value for a schema", () => {
     properties: { self: { $ref: "#/$defs/A" } },
     required: ["self"],
     $defs: { A: { type: "object", properties: { self: { $ref: "#/$defs/A" } }, required: ["self"] } }
-  }])("is a failure with a reason for %j", (schema) =>
+  }])("cannot be made for %j, and the failure says why", (schema) =>
     Effect.gen(function*() {
       assert.match(yield* Effect.flip(answeredBy(schema)), /^[A-Z].{10,}$/)
     }))
 
-  it.effect("is decoded by the schema that asked for it, in a structured output and in words", () =>
+  it.effect("is decoded by the schema of the call, as a structured output and as text", () =>
     Effect.gen(function*() {
       const schemas = [
         Invoice,
@@ -244,7 +247,7 @@ describe("the value for a schema", () => {
       }
     }))
 
-  it.effect("is not made for a request that asks for text, or may use a tool", () =>
+  it.effect("is not made for a request that asks for text or that allows a tool without forcing it", () =>
     Effect.gen(function*() {
       for (
         const params of [
@@ -264,7 +267,7 @@ describe("the value for a schema", () => {
 const page = fs.readFileSync(path.resolve(import.meta.dirname, "../../docs/testing.md"), "utf8")
 
 describe("a script file", () => {
-  it.live("that the page shows is played step by step", () =>
+  it.live("such as the one in docs/testing.md is played step by step", () =>
     Effect.gen(function*() {
       const file = yield* scriptOf(/```json\n([^]*?)```/.exec(page)?.[1] ?? "")
       const run = yield* start("--script", file)
@@ -285,7 +288,7 @@ describe("a script file", () => {
       assert.strictEqual(run.err, "")
     }).pipe(Effect.scoped), slow)
 
-  it.live("that is missing or wrong ends fake-claude with one line", () =>
+  it.live("that is missing or invalid makes fake-claude exit with one line", () =>
     Effect.gen(function*() {
       const missing = yield* start("--script", "./no-such-file.json")
       assert.strictEqual(yield* until(() => missing.code), 1)
@@ -318,12 +321,12 @@ describe("a script file", () => {
     ["[{\"answer\": \"a\", \"after\": \"1 second\"}]", /: "after" must be a number of seconds$/],
     ["[{\"status\": 429, \"retryAfter\": -1}]", /at \["retryAfter"\]$/]
   ]
-  it.each(flaws)("%s is refused with what is wrong", (text, says) => {
+  it.each(flaws)("with the text %j is refused, with the mistake in the message", (text, says) => {
     const parsed = ScriptFile.parse(text)
     assert.match(Result.isFailure(parsed) ? parsed.failure : "", says)
   })
 
-  it.effect("may begin with a byte order mark, and knows every turn that needs no code", () =>
+  it.effect("may begin with a byte order mark, and may name every turn that needs no code", () =>
     Effect.gen(function*() {
       const words =
         "emptyAnswer overloaded rateLimited serverError gatewayTimeout unauthorized billing forbidden notFound "
@@ -339,14 +342,14 @@ describe("a script file", () => {
       ]
       const make = Result.getOrThrow(ScriptFile.parse(`\uFEFF${JSON.stringify([...steps, "answer"])}`))
       const script = make(Faults.named("the default", Faults.answer("default")))
-      const names = yield* Effect.forEach([...steps, 0, 0], (_, index) =>
-        Effect.map(script({ index, elapsed: 0, params: {} }), ({ name }) => name))
+      const names = yield* Effect.forEach(
+        [...steps, 0, 0],
+        (_, index) => Effect.map(script({ index, elapsed: 0, params: {} }), ({ name }) => name)
+      )
       assert.deepStrictEqual(names.slice(-2), ["the default", "the default"])
       assert.isAbove(new Set(names).size, 20)
-      const named = new Set(steps.map((step) =>
-        typeof step === "string" ? step : Object.keys(step)[0]
-      ))
-      // These build scripts and turns, or take them apart.
+      const named = new Set(steps.map((step) => typeof step === "string" ? step : Object.keys(step)[0]))
+      // No step has the name of a function that builds or changes scripts and turns.
       const code =
         "apiHeaders by bytesOf cycle delayed drip errorBody event events fails named random respond sequence "
         + "stream toScript untilLast"

@@ -70,21 +70,25 @@ const beta = (name: string) => ({ "anthropic-beta": name })
 const others: ReadonlyArray<readonly [title: string, number, type: string, message: string, Request]> = [
   ["an unknown path", 404, "not_found_error", "Not Found", { path: "/v1/complete" }],
   ["a path below a known one", 404, "not_found_error", "Not Found", { path: "/v1/messages/batches" }],
-  ["another method", 405, "invalid_request_error", "Method Not Allowed", { method: "GET" }],
-  ["more than 32 MB", 413, "request_too_large", "exceeds the maximum size", { body: " ".repeat(32 * 2 ** 20 + 1) }],
-  ["no credentials", 401, "authentication_error", "x-api-key header is required", {
+  ["a method other than POST", 405, "invalid_request_error", "Method Not Allowed", { method: "GET" }],
+  ["a body of more than 32 MB", 413, "request_too_large", "exceeds the maximum size", {
+    body: " ".repeat(32 * 2 ** 20 + 1)
+  }],
+  ["missing credentials", 401, "authentication_error", "x-api-key header is required", {
     headers: { authorization: undefined }
   }],
   ["an empty key", 401, "authentication_error", "header is required", {
     headers: { authorization: undefined, "x-api-key": "" }
   }],
-  ["another scheme than bearer", 401, "authentication_error", "Invalid bearer token", {
+  ["an authorization scheme other than Bearer", 401, "authentication_error", "Invalid bearer token", {
     headers: { authorization: "Basic eDp5" }
   }],
-  ["an empty bearer", 401, "authentication_error", "Invalid bearer token", {
+  ["an empty Bearer token", 401, "authentication_error", "Invalid bearer token", {
     headers: { authorization: "Bearer" }
   }],
-  ["no content type", 415, "invalid_request_error", "application/json", { headers: { "content-type": undefined } }],
+  ["a missing content type", 415, "invalid_request_error", "application/json", {
+    headers: { "content-type": undefined }
+  }],
   ["a content type other than JSON", 415, "invalid_request_error", "application/json", {
     headers: { "content-type": "text/plain" }
   }]
@@ -92,17 +96,17 @@ const others: ReadonlyArray<readonly [title: string, number, type: string, messa
 
 /** The checks of the server, and one request for each kind of validation rule. */
 const invalid: ReadonlyArray<readonly [title: string, message: string, Request]> = [
-  ["no version", "anthropic-version: header is required", { headers: { "anthropic-version": undefined } }],
+  ["a missing version", "anthropic-version: header is required", { headers: { "anthropic-version": undefined } }],
   ["an unknown version", `anthropic-version: "2024-10-22" is not a valid version`, {
     headers: { "anthropic-version": "2024-10-22" }
   }],
   ["a body that is not JSON", "The request body is not valid JSON", { body: "{\"model\":" }],
-  ["no body", "The request body is not valid JSON", { body: "" }],
+  ["a missing body", "The request body is not valid JSON", { body: "" }],
   ["a body that is a list", "Input should be a valid dictionary", { body: "[]" }],
   ["a body that is null", "Input should be a valid dictionary", { body: "null" }],
-  ["no model", "model: Field required", { body: { model: undefined } }],
-  ["no max_tokens", "max_tokens: Field required", { body: { max_tokens: undefined } }],
-  ["no messages", "messages: Field required", { body: { messages: undefined } }],
+  ["a missing model", "model: Field required", { body: { model: undefined } }],
+  ["missing max_tokens", "max_tokens: Field required", { body: { max_tokens: undefined } }],
+  ["missing messages", "messages: Field required", { body: { messages: undefined } }],
   ["an unknown parameter", "foo: Extra inputs are not permitted", { body: { foo: 1 } }],
   ["a parameter with the name of a method", "constructor: Extra inputs are not permitted", {
     body: { constructor: 1 }
@@ -115,7 +119,7 @@ const invalid: ReadonlyArray<readonly [title: string, message: string, Request]>
     path: count,
     body: { max_tokens: undefined, stream: true }
   }],
-  ["stream as text", "stream: Input should be a valid boolean", { body: { stream: "true" } }],
+  ["stream as a string", "stream: Input should be a valid boolean", { body: { stream: "true" } }],
   ["more tokens than a beta allows", "max_tokens: max_tokens is 300001: claude-opus-4-5 writes at most 300000", {
     headers: beta("output-300k-2026-03-24"),
     body: { ...older, max_tokens: 300_001 }
@@ -155,7 +159,7 @@ const invalid: ReadonlyArray<readonly [title: string, message: string, Request]>
     body: { model: "claude-next", tools: [tool], tool_choice: { type: "required" } }
   }],
   [
-    "a prefill for a model without it",
+    "a prefill for a model that does not support prefill",
     "messages.1: the last message is from the assistant, and claude-opus-5-5 cannot continue it",
     {
       body: begun("The best answer is (")
@@ -200,7 +204,7 @@ describe("the server", () => {
 // Accepted
 // -----------------------------------------------------------------------------
 
-/** Every parameter of a request; the type fails if one is missing. */
+/** Every parameter of a request: a missing parameter is a type error. */
 const every: Required<Sdk.MessageCreateParamsBase> = {
   ...hello,
   model: "claude-opus-5",
@@ -307,7 +311,7 @@ const accepted: ReadonlyArray<readonly [title: string, Request]> = [
     headers: beta("output-300k-2026-03-24"),
     body: { ...older, max_tokens: 300_000 }
   }],
-  ["everything, with an unknown model", {
+  ["any parameter for an unknown model", {
     body: {
       model: "claude-next",
       ...begun("{"),
@@ -364,10 +368,10 @@ const accepted: ReadonlyArray<readonly [title: string, Request]> = [
   ["an older version", { headers: { "anthropic-version": "2023-06-01" } }],
   ["a content type with a character set", { headers: { "content-type": "Application/JSON; charset=utf-8" } }],
   ["a query string", { path: "/v1/messages?beta=true" }],
-  ["32 MB", { body: JSON.stringify(hello).padEnd(32 * 2 ** 20) }]
+  ["a body of 32 MB", { body: JSON.stringify(hello).padEnd(32 * 2 ** 20) }]
 ]
 
-describe("the server, for a valid request,", () => {
+describe("the server", () => {
   for (const [title, request] of accepted) {
     it.live(`accepts ${title}`, () =>
       Effect.gen(function*() {

@@ -1,4 +1,4 @@
-/** Blocks whose content comes in unusual events, over real sockets on every wire. */
+/** Content blocks whose content arrives in unusual events, over real sockets on every wire. */
 import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Layer, Redacted, Ref, Schema, Stream } from "effect"
@@ -12,7 +12,7 @@ const apiKey = "sk-ant-test"
 const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
   ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey, baseUrl })],
   ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey, baseUrl })],
-  ["a client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey, baseURL }) })]
+  ["an SDK client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey, baseURL }) })]
 ]
 
 const start = framed([]).slice(0, 1)
@@ -48,14 +48,14 @@ describe.each(wires)("%s", (_, wire) => {
   > = [
     ["the first words", [text("Paris")], [started(0, text("Pa")), words("ris"), stopped(0)]],
     ["the whole text", [text("Paris")], [started(0, text("Paris")), stopped(0)]],
-    ["a text without other fields", [text("Paris")], [started(0, { type: "text", text: "Paris" }), stopped(0)]],
+    ["a text block without other fields", [text("Paris")], [started(0, { type: "text", text: "Paris" }), stopped(0)]],
     [
       "a citation",
       [{ ...text("Paris"), citations: [cited] }],
       [started(0, { type: "text", text: "", citations: [cited] }), words("Paris"), stopped(0)]
     ],
     [
-      "thinking, its signature and the text",
+      "thinking with its signature",
       [thought, text("Paris")],
       [started(0, thought), stopped(0), started(1, text("Paris")), stopped(1)]
     ]
@@ -73,7 +73,7 @@ describe.each(wires)("%s", (_, wire) => {
         assert.deepStrictEqual<unknown>(message.value?.message.content, blocks)
         const seen = yield* called([answer], Stream.runCollect(Claude.events("hi")))
         assert.deepStrictEqual(assembled(seen.value ?? []), blocks)
-        // Each part arrives once: a start has none of it.
+        // The content arrives only in deltas: the start events are empty.
         const empty = (seen.value ?? []).flatMap((event) =>
           event.type === "content_block_start" ? Object.values(event.content_block).slice(1) : []
         )
@@ -88,7 +88,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.deepStrictEqual(value, { city: "Paris" })
     }))
 
-  it.live("the input of a tool in content_block_start is in the reply, and stays in the start of the events", () =>
+  it.live("the input of a tool in content_block_start is in the reply, and in the start event of a stream", () =>
     Effect.gen(function*() {
       const tool = { type: "tool_use", id: "toolu_1", name: "look", input: { city: "Paris" } }
       const answer = Faults.stream(framed([started(0, tool), stopped(0)], "tool_use"))
@@ -104,7 +104,7 @@ describe.each(wires)("%s", (_, wire) => {
   const ends: ReadonlyArray<Faults.End> = ["cut", "end"]
 
   it.live.each(ends)(
-    "text in content_block_start is on the error of an answer that breaks off (%s)",
+    "text in content_block_start is in the error of an answer that breaks off (end: %s)",
     (end) =>
       Effect.gen(function*() {
         const broken = Faults.stream([...start, started(0, text("Pa"))], { end })
@@ -116,10 +116,10 @@ describe.each(wires)("%s", (_, wire) => {
   const rests: ReadonlyArray<readonly [name: string, model: string, first: string, more: string]> = [
     ["after a prefill", "claude-haiku-4-5", " jumps", " high"],
     ["after the repeated words", "claude-sonnet-5-5", "The quick fox jumps", " high"],
-    ["and split in the repeated words", "claude-sonnet-5-5", "The qu", "ick fox jumps high"]
+    ["split within the repeated words", "claude-sonnet-5-5", "The qu", "ick fox jumps high"]
   ]
 
-  it.live.each(rests)("an answer whose text is in content_block_start is resumed without a hole, %s", (
+  it.live.each(rests)("an answer whose text is in content_block_start is resumed without a gap, %s", (
     [, model, first, more]
   ) =>
     Effect.gen(function*() {
@@ -148,12 +148,12 @@ describe.each(wires)("%s", (_, wire) => {
     readonly [name: string, block: object, events: ReadonlyArray<string>]
   > = [
     ["one delta", summary, [started(0, empty), delta(said)]],
-    ["a start with only a type", summary, [started(0, { type: "compaction" }), delta(said)]],
+    ["only a type in its start event", summary, [started(0, { type: "compaction" }), delta(said)]],
     ["a delta without encrypted content", { ...summary, encrypted_content: null }, [
       started(0, empty),
       delta({ content: said.content })
     ]],
-    ["encrypted content in the start", summary, [
+    ["encrypted content in its start event", summary, [
       started(0, { ...empty, encrypted_content: "ZW5j" }),
       delta({ content: said.content, encrypted_content: null })
     ]],
@@ -162,13 +162,20 @@ describe.each(wires)("%s", (_, wire) => {
       delta({ content: said.content, encrypted_content: null }),
       delta({ content: null, encrypted_content: said.encrypted_content })
     ]],
-    ["a later value", summary, [started(0, empty), delta({ ...said, content: "The user" }), delta(said)]],
+    ["a second delta that replaces the first one", summary, [
+      started(0, empty),
+      delta({ ...said, content: "The user" }),
+      delta(said)
+    ]],
     ["fields newer than this library", { ...summary, signature: "c2ln" }, [
       started(0, empty),
       delta({ ...said, signature: "c2ln" })
     ]],
-    ["null content, because it failed", empty, [started(0, empty), delta({ content: null, encrypted_content: null })]],
-    ["no delta, but content in its start", summary, [started(0, summary)]]
+    ["null content after a failure", empty, [
+      started(0, empty),
+      delta({ content: null, encrypted_content: null })
+    ]],
+    ["its content in the start event and no delta", summary, [started(0, summary)]]
   ]
 
   it.live.each(compactions)("a compaction with %s is in the reply", ([, block, events]) =>
@@ -182,7 +189,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.deepStrictEqual([answer.value?.text, answer.warnings], ["Paris", []])
     }))
 
-  it.live("a compaction of the fakes is in the reply, before the text", () =>
+  it.live("a compaction of Faults.answer is in the reply, before the text", () =>
     Effect.gen(function*() {
       for (const content of ["The user asked for Paris.", null]) {
         const { value } = yield* called([Faults.answer("Paris", { compaction: content })], Claude.message("hi"))
@@ -194,7 +201,7 @@ describe.each(wires)("%s", (_, wire) => {
       }
     }))
 
-  it.live("a compaction that is cut is not in the blocks of the error", () =>
+  it.live("a compaction without its end is not in the blocks of the error", () =>
     Effect.gen(function*() {
       for (const events of [[started(0, empty)], [started(0, empty), delta(said)]]) {
         const { error } = yield* called([Faults.stream([...start, ...events], { end: "cut" })], Claude.message("hi"))
@@ -203,7 +210,7 @@ describe.each(wires)("%s", (_, wire) => {
     }))
 
   // ---------------------------------------------------------------------------
-  // Deltas that this version does not know
+  // Deltas of unknown types
   // ---------------------------------------------------------------------------
 
   const hologram = [started(0, { type: "hologram", light: null }), added(0, { type: "light_delta", light: "blue" })]
@@ -215,15 +222,20 @@ describe.each(wires)("%s", (_, wire) => {
   const unknown: ReadonlyArray<
     readonly [name: string, content: ReadonlyArray<object>, events: ReadonlyArray<string>, stopReason?: string]
   > = [
-    ["of an unknown type of block", [text("Paris")], [...hologram, stopped(0), ...paris]],
-    ["of a known type in an unknown block", [text("Paris")], [
+    ["an unknown delta in a block of an unknown type", [text("Paris")], [...hologram, stopped(0), ...paris]],
+    ["a known delta in a block of an unknown type", [text("Paris")], [
       started(0, { type: "hologram", text: "" }),
       words("blue"),
       stopped(0),
       ...paris
     ]],
-    ["without any known delta", [text("Paris")], [started(0, text("")), gloss(), stopped(0), ...paris]],
-    ["beside known deltas", [text("Paris"), text("Paris")], [
+    ["an unknown delta as the only delta of a block", [text("Paris")], [
+      started(0, text("")),
+      gloss(),
+      stopped(0),
+      ...paris
+    ]],
+    ["an unknown delta beside known deltas", [text("Paris"), text("Paris")], [
       started(0, text("")),
       words("Pa"),
       gloss(),
@@ -231,20 +243,20 @@ describe.each(wires)("%s", (_, wire) => {
       stopped(0),
       ...paris
     ]],
-    ["beside a signature", [{ type: "thinking", thinking: "", signature: "c2ln" }, text("Paris")], [
+    ["an unknown delta beside a signature", [{ type: "thinking", thinking: "", signature: "c2ln" }, text("Paris")], [
       started(0, { type: "thinking", thinking: "", signature: "" }),
       gloss(),
       added(0, { type: "signature_delta", signature: "c2ln" }),
       stopped(0),
       ...paris
     ]],
-    ["beside the empty input of a tool", [tool], [
+    ["an unknown delta beside the empty input of a tool", [tool], [
       started(0, tool),
       added(0, { type: "input_json_delta", partial_json: "" }),
       gloss(),
       stopped(0)
     ], "tool_use"],
-    ["beside the input of a tool", [{ ...tool, input: { city: "Paris" } }], [
+    ["an unknown delta beside the input of a tool", [{ ...tool, input: { city: "Paris" } }], [
       started(0, tool),
       gloss(),
       ...input,
@@ -252,7 +264,7 @@ describe.each(wires)("%s", (_, wire) => {
     ], "tool_use"]
   ]
 
-  it.live.each(unknown)("an unknown delta %s leaves out only what is not whole, and warns", (
+  it.live.each(unknown)("%s removes at most a block without known content, and logs a warning", (
     [, content, events, stopReason]
   ) =>
     Effect.gen(function*() {
@@ -261,7 +273,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.deepStrictEqual(reply.warnings, ["UnknownDelta"])
     }))
 
-  it.live("an answer of nothing but unknown deltas is EmptyAnswer", () =>
+  it.live("an answer with only unknown deltas causes EmptyAnswer", () =>
     Effect.gen(function*() {
       const answers: ReadonlyArray<readonly [events: ReadonlyArray<string>, stopReason?: string]> = [
         [[...hologram, stopped(0)]],
@@ -274,7 +286,7 @@ describe.each(wires)("%s", (_, wire) => {
       }
     }))
 
-  it.live("a text after a block that is left out is resumed at its own index", () =>
+  it.live("a text after a block that was left out is resumed at the index of the text", () =>
     Effect.gen(function*() {
       const { requests, value } = yield* called(
         [
@@ -293,7 +305,7 @@ describe.each(wires)("%s", (_, wire) => {
       const after = events.slice(events.findIndex(({ type }) => type === "resumed"))
       assert.deepStrictEqual(after.flatMap((event) => "index" in event ? [[event.type, event.index]] : []), [
         ["resumed", 1],
-        // The first rest did not fit.
+        // The first continuation did not fit, so the answer is resumed again.
         ["resumed", 1],
         ["content_block_delta", 1],
         ["content_block_stop", 1]

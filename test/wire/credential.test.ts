@@ -103,11 +103,11 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
     ["interrupts itself", Effect.interrupt, "the key could not be read: "],
     ["returns an empty key", Effect.succeed(""), "the key is empty"],
     [
-      "has a line break",
+      "returns a key with a line break",
       Effect.succeed(Redacted.make("sk-ant-secret\n")),
       "characters that are not allowed in a header"
     ],
-    // Possible in untyped code.
+    // The types forbid this value, but untyped code can return it.
     ["returns undefined", Effect.succeed(Object(undefined)), "the key is empty"]
   ]
 
@@ -154,7 +154,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
     }).pipe(Effect.provide(layer({ apiKey }).pipe(quiet)))
   })
 
-  it.effect("ends with the connect limit, even if its effect never ends and cannot be interrupted", () =>
+  it.effect("is abandoned at the connect limit, even if its effect never ends and cannot be interrupted", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Timeout.limits({ connect: "5 seconds" }),
@@ -165,7 +165,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       assert.deepInclude({ ...(yield* Fiber.join(call)) }, { _tag: "TimedOut", scope: "connect" })
     }).pipe(Effect.provide(layer({ apiKey: Effect.uninterruptible(Effect.never) }).pipe(quiet))))
 
-  it.effect("stops being read when the attempt is interrupted", () => {
+  it.effect("is no longer read when the attempt is interrupted", () => {
     const { apiKey, left } = never()
     return Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
@@ -178,7 +178,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
   })
 
   // ---------------------------------------------------------------------------
-  // From the configuration
+  // Keys from the configuration
   // ---------------------------------------------------------------------------
 
   const configured = (
@@ -204,26 +204,31 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
   > = [
     ["ANTHROPIC_API_KEY", {}, { ANTHROPIC_API_KEY: "a" }, "a"],
     ["ANTHROPIC_AUTH_TOKEN", undefined, { ANTHROPIC_AUTH_TOKEN: "b" }, "b"],
-    ["the key, if both are there", {}, { ANTHROPIC_API_KEY: "a", ANTHROPIC_AUTH_TOKEN: "b" }, "a"],
-    ["the token, if the key is empty", {}, { ANTHROPIC_API_KEY: "", ANTHROPIC_AUTH_TOKEN: "b" }, "b"],
-    ["the key in the options", { apiKey: "c" }, { ANTHROPIC_API_KEY: "a b" }, "c"],
-    ["the token in the options", { authToken: Redacted.make("c") }, { ANTHROPIC_API_KEY: "a" }, "c"],
+    ["ANTHROPIC_API_KEY if both variables are set", {}, { ANTHROPIC_API_KEY: "a", ANTHROPIC_AUTH_TOKEN: "b" }, "a"],
     [
-      "a variable that the options name",
+      "ANTHROPIC_AUTH_TOKEN if ANTHROPIC_API_KEY is empty",
+      {},
+      { ANTHROPIC_API_KEY: "", ANTHROPIC_AUTH_TOKEN: "b" },
+      "b"
+    ],
+    ["the option apiKey", { apiKey: "c" }, { ANTHROPIC_API_KEY: "a b" }, "c"],
+    ["the option authToken", { authToken: Redacted.make("c") }, { ANTHROPIC_API_KEY: "a" }, "c"],
+    [
+      "another variable that the option apiKey names",
       { apiKey: Config.Redacted("MY_KEY") },
       { MY_KEY: "d", ANTHROPIC_API_KEY: "a" },
       "d"
     ]
   ]
 
-  it.live.each(found)("comes from %s in layerConfig", ([, config, env, key]) =>
+  it.live.each(found)("is read by layerConfig from %s", ([, config, env, key]) =>
     Effect.gen(function*() {
       const { exit, sent } = yield* configured(config, () => env)
       assert.isTrue(Exit.isSuccess(exit))
       assert.deepStrictEqual(sent, [`Bearer ${key}`, `Bearer ${key}`])
     }))
 
-  it.live("and the address of layerConfig can come from other variables", () =>
+  it.live("can be an effect in layerConfig, and the address can come from another variable", () =>
     Effect.gen(function*() {
       const { sent } = yield* configured(
         { apiKey: rotating(), baseUrl: Config.String("MY_URL") },
@@ -233,7 +238,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
     }))
 })
 
-it.live("layerConfig sends with the fetch of its options", () =>
+it.live("layerConfig uses the fetch of its options", () =>
   Effect.gen(function*() {
     const urls: Array<string> = []
     const { sent } = yield* authorized(
@@ -257,14 +262,14 @@ it.live("layerConfig sends with the fetch of its options", () =>
 // Clients of other platforms
 // -----------------------------------------------------------------------------
 
-/** A client like those of the SDK's packages for other platforms: no resources, and its own backend middleware. */
+/** A client like the ones of the SDK's packages for other platforms: without resources, and with a backend middleware. */
 class Gateway extends BaseAnthropic {
   readonly region: string
 
   constructor({ region, ...options }: ClientOptions & { readonly region: string }) {
     super({ ...options, apiKey: null, authToken: null })
     this.region = region
-    // The SDK copies a client with the options of the original.
+    // `withOptions` of the SDK builds a copy of a client from these options.
     Object.assign(Object(this)["_options"], { region })
   }
 

@@ -34,7 +34,7 @@ const playing = (
 
 const received = Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
 
-/** Waits for the first request of the server: until it has arrived, or until its connection is closed. */
+/** Waits until the first request has arrived or, if `over`, until its connection is closed. `within` is in milliseconds. */
 const first = (over: boolean, within: number): Effect.Effect<FakeServer.Received, never, FakeServer.FakeServer> =>
   Effect.flatMap(received, ([request]) => {
     if (request !== undefined && (!over || request.closedAt !== undefined)) return Effect.succeed(request)
@@ -50,7 +50,7 @@ const timed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   })
 
 // -----------------------------------------------------------------------------
-// Turns
+// Responses of the server
 // -----------------------------------------------------------------------------
 
 const { event, events, fails, respond, stream } = Faults
@@ -68,7 +68,7 @@ const sse = "HTTP/1.1 200 OK\r\nrequest-id: req_raw\r\ncontent-type: text/event-
 const chunked = `${sse}transfer-encoding: chunked\r\n\r\n`
 const chunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`
 
-/** message_start, content_block_start, ping, one delta, content_block_stop, message_delta, message_stop. */
+/** The events message_start, content_block_start, ping, one delta, content_block_stop, message_delta and message_stop. */
 const paris = events("Paris")
 const [start = "", blockStart = "", ping = "", delta = "", blockStop = "", messageDelta = "", messageStop = ""] = paris
 const begun = [start, blockStart, ping, delta]
@@ -127,13 +127,13 @@ interface Expected {
   readonly status?: number
   readonly requestId?: string
   readonly errorCode?: string
-  /** In milliseconds. */
+  /** The expected wait, in milliseconds. */
   readonly retryAfter?: number
   readonly regainsAt?: string
   readonly ramp?: boolean
-  /** The code of the operating system, which differs between platforms. */
+  /** The error code of the operating system, which differs between platforms. */
   readonly code?: RegExp
-  /** The text that had arrived. */
+  /** The text that arrived before the failure. */
   readonly text?: string
   readonly cause?: ClaudeError.Tag
   readonly scope?: ClaudeError.TimedOut["scope"]
@@ -151,65 +151,65 @@ const partial = (text: string, more: Partial<Expected> = {}): Expected => ({
   requestId,
   ...more
 })
-/** An error of the API, with its status and other fields. */
+/** The expected error of a response with a request id. A number in `more` is the expected status. */
 const api = (tag: ClaudeError.Tag, ...more: ReadonlyArray<number | Partial<Expected>>): Expected =>
   Object.assign({ tag, requestId }, ...more.map((one) => typeof one === "number" ? { status: one } : one))
 
 const failures: ReadonlyArray<Case> = [
-  // A: a JSON body instead of a stream.
-  ["A: a message as JSON", respond(200, message({})), odd({ status: 200 })],
-  ["A: a message as JSON that stopped at max_tokens", respond(200, message({ stop_reason: "max_tokens" })), odd()],
-  ["A: an error as JSON with status 200", respond(200, Faults.errorBody("api_error", "no")), api("ServerFault", 200)],
-  ["A: JSON without a content type", {
+  // A JSON body instead of a stream.
+  ["a message as JSON instead of a stream", respond(200, message({})), odd({ status: 200 })],
+  ["a message as JSON that ends with max_tokens", respond(200, message({ stop_reason: "max_tokens" })), odd()],
+  ["an error as JSON with status 200", respond(200, Faults.errorBody("api_error", "no")), api("ServerFault", 200)],
+  ["a message as JSON without a content type", {
     ...stream([message({})]),
     head: { status: 200, headers: {}, api: true }
   }, odd()],
 
-  // B: complete messages that are not a usable answer.
+  // Complete messages that are not a usable answer.
   [
-    "B: max_tokens",
+    "an answer with the stop reason max_tokens",
     Faults.maxTokens("The capital is"),
     api("Truncated", { reason: "max_tokens", text: "The capital is" })
   ],
   [
-    "B: pause_turn",
+    "an answer with the stop reason pause_turn",
     stream(events("Searching", { stopReason: "pause_turn" })),
     api("Truncated", { reason: "pause_turn", text: "Searching" })
   ],
   [
-    "B: model_context_window_exceeded",
+    "an answer with the stop reason model_context_window_exceeded",
     stream(events("So", { stopReason: "model_context_window_exceeded" })),
     api("ContextWindowExceeded", { text: "So" })
   ],
-  ["B: a refusal", Faults.refusal("I will", "cyber"), api("Refused", { category: "cyber", text: "I will" })],
-  ["B: a refusal without text", Faults.refusal(), api("Refused", { text: "" })],
-  ["B: an empty answer", Faults.emptyAnswer, api("EmptyAnswer")],
+  ["a refusal", Faults.refusal("I will", "cyber"), api("Refused", { category: "cyber", text: "I will" })],
+  ["a refusal without text", Faults.refusal(), api("Refused", { text: "" })],
+  ["an empty answer", Faults.emptyAnswer, api("EmptyAnswer")],
 
-  // C: error events in the stream.
-  ["C: an error first", stream([errorEvent("overloaded_error")]), api("Overloaded")],
-  ["C: an error after the start", stream([start, errorEvent("overloaded_error")]), api("Overloaded")],
-  ["C: api_error", stream([start, errorEvent("api_error")]), api("ServerFault")],
-  ["C: timeout_error", stream([start, errorEvent("timeout_error")]), api("ServerFault")],
-  ["C: rate_limit_error", stream([start, errorEvent("rate_limit_error")]), api("RateLimited")],
+  // Error events in the stream.
+  ["an error event before message_start", stream([errorEvent("overloaded_error")]), api("Overloaded")],
+  ["an overloaded_error event after message_start", stream([start, errorEvent("overloaded_error")]), api("Overloaded")],
+  ["an api_error event", stream([start, errorEvent("api_error")]), api("ServerFault")],
+  ["a timeout_error event", stream([start, errorEvent("timeout_error")]), api("ServerFault")],
+  ["a rate_limit_error event", stream([start, errorEvent("rate_limit_error")]), api("RateLimited")],
   [
-    "C: an error with a code",
+    "an error event with an error code",
     stream([errorEvent("rate_limit_error", { error_code: "ramp_limit_exceeded" })]),
     api("RateLimited", { errorCode: "ramp_limit_exceeded", ramp: true })
   ],
-  ["C: an error of an unknown type", stream([start, errorEvent("brand_new_error")]), api("ServerFault")],
-  ["C: an error after content", Faults.errorAfter("half an"), partial("half an", { cause: "Overloaded" })],
+  ["an error event of an unknown type", stream([start, errorEvent("brand_new_error")]), api("ServerFault")],
+  ["an error event after content", Faults.errorAfter("half an"), partial("half an", { cause: "Overloaded" })],
   [
-    "C: an error with a code after content",
+    "an error event with an error code after content",
     stream([...begun, errorEvent("api_error", { error_code: "cmek_key_unreachable" })]),
     partial("Paris", { cause: "ServerFault", errorCode: "cmek_key_unreachable" })
   ],
   [
-    "C: an error after all of the content",
+    "an error event after the stop reason",
     stream([...begun, blockStop, messageDelta, errorEvent("overloaded_error")]),
     partial("Paris", { cause: "Overloaded" })
   ],
   [
-    "C: an error under another name",
+    "an error event whose name is not error",
     stream([
       start,
       "event: oops\ndata: {\"type\":\"error\"," +
@@ -217,180 +217,220 @@ const failures: ReadonlyArray<Case> = [
     ]),
     api("Overloaded")
   ],
-  ["C: an error without JSON", stream([start, "event: error\ndata: upstream failed\n\n"]), odd()],
-  ["C: an error without a type", stream([event("error", {})]), odd()],
-  ["C: an error that is a string", stream([event("error", { error: "boom" })]), odd()],
+  ["an error event whose data is not JSON", stream([start, "event: error\ndata: upstream failed\n\n"]), odd()],
+  ["an error event without an error object", stream([event("error", {})]), odd()],
+  ["an error event whose error is a string", stream([event("error", { error: "boom" })]), odd()],
 
-  // D to K: responses with an error status.
-  ["D: 429", Faults.rateLimited("17 seconds"), api("RateLimited", 429, { retryAfter: 17_000, ramp: false })],
-  ["D: 429 without retry-after", Faults.rateLimited(), api("RateLimited", 429)],
+  // Responses with an error status.
   [
-    "E: 429, traffic that grew too fast",
+    "a 429 with retry-after",
+    Faults.rateLimited("17 seconds"),
+    api("RateLimited", 429, { retryAfter: 17_000, ramp: false })
+  ],
+  ["a 429 without retry-after", Faults.rateLimited(), api("RateLimited", 429)],
+  [
+    "a 429 for traffic that grew too fast",
     Faults.rateLimited("2500 millis", { ramp: true }),
     api("RateLimited", 429, { errorCode: "ramp_limit_exceeded", retryAfter: 2500, ramp: true })
   ],
   [
-    "F: 429, the monthly spend limit",
+    "a 429 for the monthly spend limit",
     Faults.spendLimited,
     api("SpendLimitReached", 429, { errorCode: "enforced_spend_limit_reached", regainsAt: "2026-12-01T00:00:00Z" })
   ],
   [
-    "G: 400, a spend limit that the customer has set",
+    "a 400 for a spend limit that the customer has set",
     Faults.ownSpendLimit,
     api("SpendLimitReached", 400, { regainsAt: "2026-12-01T00:00:00Z" })
   ],
-  ["H: 529", Faults.overloaded, api("Overloaded", 529)],
+  ["a 529", Faults.overloaded, api("Overloaded", 529)],
   [
-    "H: 529 with retry-after",
+    "a 529 with retry-after-ms and retry-after",
     fails(529, "overloaded_error", "Overloaded", { headers: { "retry-after-ms": "1500", "retry-after": "9" } }),
     api("Overloaded", 529, { retryAfter: 1500 })
   ],
-  ["I: 500", Faults.serverError, api("ServerFault", 500)],
-  ["I: 504", Faults.gatewayTimeout, api("ServerFault", 504)],
+  ["a 500", Faults.serverError, api("ServerFault", 500)],
+  ["a 504", Faults.gatewayTimeout, api("ServerFault", 504)],
   [
-    "I: 503 with a code",
+    "a 503 with an error code",
     fails(503, "api_error", "no key", { details: { error_code: "cmek_key_unreachable" } }),
     api("ServerFault", 503, { errorCode: "cmek_key_unreachable" })
   ],
-  ["J: 401", Faults.unauthorized, api("AuthenticationFailed", 401)],
-  ["J: 402", Faults.billing, api("SpendLimitReached", 402, { errorCode: "linked_organization_spend_limit_reached" })],
-  ["J: 403", Faults.forbidden, api("PermissionDenied", 403)],
-  ["J: 404", Faults.notFound, api("ResourceNotFound", 404)],
+  ["a 401", Faults.unauthorized, api("AuthenticationFailed", 401)],
   [
-    "K: 400, an image that is too large",
+    "a 402 with an error code",
+    Faults.billing,
+    api("SpendLimitReached", 402, { errorCode: "linked_organization_spend_limit_reached" })
+  ],
+  ["a 403", Faults.forbidden, api("PermissionDenied", 403)],
+  ["a 404", Faults.notFound, api("ResourceNotFound", 404)],
+  [
+    "a 400 for an image that is too large",
     fails(400, "invalid_request_error", "too large", {
       details: { error_code: "image_dimensions_too_large", max_side_length_pixels: 2000, paths: ["messages.0"] }
     }),
     api("InvalidRequest", 400, { errorCode: "image_dimensions_too_large" })
   ],
   [
-    "K: 400, an organization on hold",
+    "a 400 for an organization on hold",
     fails(400, "invalid_request_error", "on hold", {
       details: { error_code: "organization_on_hold", appeal_url: "https://example.test/appeal" }
     }),
     api("PermissionDenied", 400, { errorCode: "organization_on_hold" })
   ],
   [
-    "K: 400, a grammar that timed out",
+    "a 400 for a grammar whose compilation timed out",
     fails(400, "invalid_request_error", "Grammar compilation timed out."),
     api("ServerFault", 400)
   ],
-  ["K: 400, a prompt that is too long", Faults.promptTooLong, api("ContextWindowExceeded", 400)],
+  ["a 400 for a prompt that is too long", Faults.promptTooLong, api("ContextWindowExceeded", 400)],
   ["a 400 with x-should-retry: true", {
     ...fails(400, "invalid_request_error", "no", { headers: { "x-should-retry": "true" } })
   }, api("InvalidRequest", 400)],
 
-  // L: proxies.
-  ["L: a 502 page", Faults.html(502), { tag: "ServerFault", status: 502 }],
-  ["L: a 503 page", Faults.html(503), { tag: "ServerFault", status: 503 }],
-  ["L: a 524 page", Faults.html(524), { tag: "ServerFault", status: 524 }],
-  ["L: a 413 page", Faults.tooLarge, { tag: "RequestTooLarge", status: 413 }],
-  ["L: a 403 page", respond(403, page, { headers: html, api: false }), { tag: "PermissionDenied", status: 403 }],
-  ["L: a 503 from Envoy", {
+  // Responses of proxies.
+  ["a 502 with an HTML page", Faults.html(502), { tag: "ServerFault", status: 502 }],
+  ["a 503 with an HTML page", Faults.html(503), { tag: "ServerFault", status: 503 }],
+  ["a 524 with an HTML page", Faults.html(524), { tag: "ServerFault", status: 524 }],
+  ["a 413 of a proxy", Faults.tooLarge, { tag: "RequestTooLarge", status: 413 }],
+  ["a 403 with an HTML page", respond(403, page, { headers: html, api: false }), {
+    tag: "PermissionDenied",
+    status: 403
+  }],
+  ["a 503 with Envoy's plain text", {
     ...respond(503, "upstream connect error or disconnect/reset before headers", {
       headers: { "content-type": "text/plain" },
       api: false
     })
   }, { tag: "ServerFault", status: 503 }],
-  ["L: a 200 page", ok(html, page), { tag: "UnexpectedResponse", status: 200 }],
-  ["L: a 302 to a login page", respond(302, "", { headers: { location: "/v1/messages" }, api: false }), {
+  ["a 200 with an HTML page", ok(html, page), { tag: "UnexpectedResponse", status: 200 }],
+  ["a 302 redirect", respond(302, "", { headers: { location: "/v1/messages" }, api: false }), {
     tag: "UnexpectedResponse",
     status: 302
   }],
-  ["L: a 307", respond(307, "", { headers: { location: "/v1/messages" } }), odd({ status: 307 })],
-  ["L: a 304", respond(304, ""), odd({ status: 304 })],
+  ["a 307 redirect", respond(307, "", { headers: { location: "/v1/messages" } }), odd({ status: 307 })],
+  ["a 304", respond(304, ""), odd({ status: 304 })],
 
-  // Bodies of errors.
+  // Unusual bodies of error responses.
   ["a 500 without a body", respond(500, "", { headers: { "content-length": "0" } }), api("ServerFault", 500)],
-  ["a 500 with half a body", respond(500, "{\"type\":\"error\",\"error\":{\"type\":\"api_er"), api("ServerFault", 500)],
-  ["a 500 whose body is cut", respond(500, "{\"type\":\"error\"", { end: "cut" }), api("ServerFault", 500)],
-  ["a 500 with a string", respond(500, "\"upstream connect error\""), api("ServerFault", 500)],
-  ["a 500 with null", respond(500, "null"), api("ServerFault", 500)],
-  ["a 500 with an array", respond(500, "[1]"), api("ServerFault", 500)],
   [
-    "a 400 with a body of another format",
+    "a 500 whose body is half of its JSON",
+    respond(500, "{\"type\":\"error\",\"error\":{\"type\":\"api_er"),
+    api("ServerFault", 500)
+  ],
+  [
+    "a 500 whose connection breaks in the body",
+    respond(500, "{\"type\":\"error\"", { end: "cut" }),
+    api("ServerFault", 500)
+  ],
+  ["a 500 whose body is a JSON string", respond(500, "\"upstream connect error\""), api("ServerFault", 500)],
+  ["a 500 whose body is null", respond(500, "null"), api("ServerFault", 500)],
+  ["a 500 whose body is an array", respond(500, "[1]"), api("ServerFault", 500)],
+  [
+    "a 400 whose body has another format",
     respond(400, "{\"error\":\"bad thing\",\"message\":\"top\"}"),
     api("InvalidRequest", 400)
   ],
   [
-    "a 429 whose body never comes",
+    "a 429 whose body never arrives",
     respond(429, "", { end: "silence", headers: { "retry-after": "3" } }),
     api("RateLimited", 429, { retryAfter: 3000 })
   ],
   ["a 529 whose body never ends", endless, api("Overloaded", 529)],
-  ["a 529 whose body drips for ever", {
+  ["a 529 whose body arrives slowly and never ends", {
     ...respond(529, "{"),
     end: { forever: { after: 20, bytes: " " } }
   }, api("Overloaded", 529)],
 
-  // M: the transport.
-  ["M: a reset before the headers", Faults.reset, { tag: "Unreachable", code: /^(ECONNRESET|UND_ERR_SOCKET)$/ }],
-  ["M: closed before the headers", Faults.hangUp, { tag: "Unreachable", code: /^(ECONNRESET|UND_ERR_SOCKET)$/ }],
-  ["M: a reset after one byte", raw("H", "reset"), { tag: "Unreachable", code: /^(ECONNRESET|UND_ERR_SOCKET|HPE_)/ }],
-  ["M: closed in the headers", raw("HTTP/1.1 200 OK\r\ncontent-ty"), {
+  // Failures of the transport.
+  ["a connection that is reset before the headers", Faults.reset, {
+    tag: "Unreachable",
+    code: /^(ECONNRESET|UND_ERR_SOCKET)$/
+  }],
+  ["a connection that is closed before the headers", Faults.hangUp, {
+    tag: "Unreachable",
+    code: /^(ECONNRESET|UND_ERR_SOCKET)$/
+  }],
+  ["a connection that is reset after one byte", raw("H", "reset"), {
     tag: "Unreachable",
     code: /^(ECONNRESET|UND_ERR_SOCKET|HPE_)/
   }],
-  ["M: garbage", Faults.garbage, { tag: "Unreachable" }],
-  ["M: headers that are too large", raw(`HTTP/1.1 200 OK\r\nx-large: ${"x".repeat(20_000)}\r\n\r\n`), {
+  ["a connection that is closed within the headers", raw("HTTP/1.1 200 OK\r\ncontent-ty"), {
+    tag: "Unreachable",
+    code: /^(ECONNRESET|UND_ERR_SOCKET|HPE_)/
+  }],
+  ["a response that is not HTTP", Faults.garbage, { tag: "Unreachable" }],
+  ["headers that are too large", raw(`HTTP/1.1 200 OK\r\nx-large: ${"x".repeat(20_000)}\r\n\r\n`), {
     tag: "Unreachable",
     code: /^UND_ERR_HEADERS_OVERFLOW$/
   }],
-  ["M: another protocol", raw("HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"), {
-    tag: "Unreachable",
-    code: /^UND_ERR_SOCKET$/
-  }],
-  ["M: no response", Faults.silence, { tag: "TimedOut", scope: "connect" }, { connect: "150 millis" }],
-  ["M: a reset after the headers", stream([], { end: "reset" }), {
+  [
+    "a switch to another protocol",
+    raw("HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"),
+    {
+      tag: "Unreachable",
+      code: /^UND_ERR_SOCKET$/
+    }
+  ],
+  ["a server that never responds", Faults.silence, { tag: "TimedOut", scope: "connect" }, { connect: "150 millis" }],
+  ["a connection that is reset after the headers", stream([], { end: "reset" }), {
     tag: "Unreachable",
     requestId,
     code: /^(ECONNRESET|UND_ERR_SOCKET)$/
   }],
-  ["M: a reset before content", stream([start], { end: "reset" }), api("Unreachable")],
-  ["M: a reset after some content", Faults.breaks("half an", "reset"), partial("half an", { cause: "Unreachable" })],
-  ["M: closed after some content", Faults.breaks("half an", "cut"), partial("half an", { cause: "Unreachable" })],
+  ["a connection that is reset after message_start", stream([start], { end: "reset" }), api("Unreachable")],
   [
-    "M: less than content-length",
+    "a connection that is reset after some content",
+    Faults.breaks("half an", "reset"),
+    partial("half an", { cause: "Unreachable" })
+  ],
+  [
+    "a connection that is closed after some content",
+    Faults.breaks("half an", "cut"),
+    partial("half an", { cause: "Unreachable" })
+  ],
+  [
+    "a body that is shorter than its content-length",
     raw(`${sse}content-length: 99999\r\n\r\n${begun.join("")}`),
     partial("Paris", { cause: "Unreachable", requestId: "req_raw" })
   ],
-  ["M: a bad chunk size", raw(`${chunked}${chunk(start)}zz\r\n`), { tag: "Unreachable", requestId: "req_raw" }],
+  ["an invalid chunk size", raw(`${chunked}${chunk(start)}zz\r\n`), { tag: "Unreachable", requestId: "req_raw" }],
   [
-    "M: a bad chunk size after some content",
+    "an invalid chunk size after some content",
     raw(`${chunked}${begun.map(chunk).join("")}zz\r\n`),
     partial("Paris", { cause: "Unreachable", requestId: "req_raw" })
   ],
   [
-    "M: a body that is not gzip, as its header says",
+    "a body that is not valid gzip, although its header says gzip",
     stream([new Uint8Array([0x1f, 0x8b, 0xff, 0xff, 0xff, 0xff])], { headers: { "content-encoding": "gzip" } }),
     odd()
   ],
-  ["M: headers and then silence", stream([], { end: "silence" }), api("TimedOut", { scope: "idle" }), {
+  ["silence after the headers", stream([], { end: "silence" }), api("TimedOut", { scope: "idle" }), {
     idle: "150 millis"
   }],
   [
-    "M: silence after some content",
+    "silence after some content",
     Faults.breaks("half an", "silence"),
     api("TimedOut", { scope: "idle", text: "half an" }),
     { idle: "150 millis" }
   ],
   [
-    "M: single bytes, too slowly",
+    "an answer that arrives too slowly, in single bytes",
     Faults.drip(Faults.answer("Paris"), 1, "20 millis"),
     api("TimedOut", { scope: "firstToken" }),
     { firstToken: "250 millis" }
   ],
-  ["M: endless pings", Faults.pings("", "20 millis"), api("TimedOut", { scope: "firstToken" }), {
+  ["endless pings without content", Faults.pings("", "20 millis"), api("TimedOut", { scope: "firstToken" }), {
     firstToken: "250 millis"
   }],
   [
-    "M: endless pings after some content",
+    "endless pings after some content",
     Faults.pings("half an", "20 millis"),
     api("TimedOut", { scope: "contentIdle", text: "half an" }),
     { contentIdle: "250 millis" }
   ],
   [
-    "M: an answer without end",
+    "an answer that never ends",
     {
       ...stream(begun),
       end: { forever: { after: 10, bytes: textDelta("!") } }
@@ -399,30 +439,46 @@ const failures: ReadonlyArray<Case> = [
     { attempt: "250 millis" }
   ],
 
-  // N: the shape of the stream.
-  ["N: an empty body", stream([]), odd()],
-  ["N: a 204", respond(204, ""), odd()],
-  ["N: only pings", stream([ping, ping]), odd()],
-  ["N: no message_stop", stream(paris.slice(0, -1)), partial("Paris", { cause: "UnexpectedResponse" })],
-  ["N: no content_block_stop", stream([...begun, messageDelta, messageStop]), partial("Paris")],
-  ["N: no message_delta", stream([...begun, blockStop, messageStop]), partial("Paris")],
-  ["N: no message_start", stream(paris.slice(1)), odd()],
-  ["N: half a line", stream([...begun, textDelta(" is").slice(0, -10)]), partial("Paris")],
-  ["N: half a line of message_stop", stream([...paris.slice(0, -1), "event: message_stop\ndata: {\"type\":\"mess"]), {
-    ...partial("Paris")
-  }],
-  ["N: malformed JSON first", stream(["event: message_start\ndata: {nope}\n\n"]), odd()],
-  ["N: malformed JSON after some content", stream([...begun, "data: {nope}\n\n", ...last]), {
+  // Malformed and incomplete streams.
+  ["an empty body", stream([]), odd()],
+  ["a 204", respond(204, ""), odd()],
+  ["a body with only pings", stream([ping, ping]), odd()],
+  ["a stream without message_stop", stream(paris.slice(0, -1)), partial("Paris", { cause: "UnexpectedResponse" })],
+  ["a stream without content_block_stop", stream([...begun, messageDelta, messageStop]), partial("Paris")],
+  ["a stream without message_delta", stream([...begun, blockStop, messageStop]), partial("Paris")],
+  ["a stream without message_start", stream(paris.slice(1)), odd()],
+  ["a body that ends within a delta event", stream([...begun, textDelta(" is").slice(0, -10)]), partial("Paris")],
+  [
+    "a body that ends within message_stop",
+    stream([...paris.slice(0, -1), "event: message_stop\ndata: {\"type\":\"mess"]),
+    {
+      ...partial("Paris")
+    }
+  ],
+  ["malformed JSON in the first event", stream(["event: message_start\ndata: {nope}\n\n"]), odd()],
+  ["malformed JSON after some content", stream([...begun, "data: {nope}\n\n", ...last]), {
     ...partial("Paris", { cause: "UnexpectedResponse" })
   }],
-  ["N: JSON that is not an object", stream([start, "data: 7\n\n"]), odd()],
-  ["N: [DONE], as in OpenAI's API", stream([...paris.slice(0, -1), "data: [DONE]\n\n"]), partial("Paris")],
-  ["N: a second message_start", stream([start, otherStart, ...paris.slice(1)]), odd()],
-  ["N: a second message_start after some content", stream([...begun, otherStart, ...last]), partial("Paris")],
-  ["N: a delta before its block", stream([start, delta, blockStart, delta, ...last]), odd()],
-  ["N: a delta after its block", stream([...begun, blockStop, delta, messageDelta, messageStop]), partial("Paris")],
+  ["an event whose JSON is not an object", stream([start, "data: 7\n\n"]), odd()],
   [
-    "N: a gap in the indices",
+    "[DONE] in place of message_stop, as in OpenAI's API",
+    stream([...paris.slice(0, -1), "data: [DONE]\n\n"]),
+    partial("Paris")
+  ],
+  ["a second message_start with another id", stream([start, otherStart, ...paris.slice(1)]), odd()],
+  [
+    "a second message_start with another id after some content",
+    stream([...begun, otherStart, ...last]),
+    partial("Paris")
+  ],
+  ["a delta before the start of its block", stream([start, delta, blockStart, delta, ...last]), odd()],
+  [
+    "a delta after the end of its block",
+    stream([...begun, blockStop, delta, messageDelta, messageStop]),
+    partial("Paris")
+  ],
+  [
+    "a gap in the indices of the blocks",
     stream([
       ...begun,
       blockStop,
@@ -430,11 +486,11 @@ const failures: ReadonlyArray<Case> = [
     ]),
     partial("Paris")
   ],
-  ["N: a delta for another block", stream([...begun, textDelta(" is", 1), ...last]), partial("Paris")],
-  ["N: an index that is not a number", stream([...begun, textDelta(" is", "length"), ...last]), partial("Paris")],
-  ["N: an index that is an object", stream([...begun, textDelta(" is", { toString: 1 }), ...last]), partial("Paris")],
+  ["a delta for a block that was never started", stream([...begun, textDelta(" is", 1), ...last]), partial("Paris")],
+  ["a block index that is not a number", stream([...begun, textDelta(" is", "length"), ...last]), partial("Paris")],
+  ["a block index that is an object", stream([...begun, textDelta(" is", { toString: 1 }), ...last]), partial("Paris")],
   [
-    "N: a text that is not a string",
+    "a text delta whose text is not a string",
     stream([
       ...begun,
       event("content_block_delta", { index: 0, delta: { type: "text_delta", text: 7 } }),
@@ -443,20 +499,20 @@ const failures: ReadonlyArray<Case> = [
     partial("Paris")
   ],
   [
-    "N: bytes that are not UTF-8",
+    "bytes that are not UTF-8",
     stream([begun.join(""), new Uint8Array([0xff, 0xfe, 0x0a])], { every: "20 millis" }),
     {
       ...partial("Paris", { cause: "UnexpectedResponse" })
     }
   ],
   [
-    "N: a block that is not an object",
+    "a content block that is not an object",
     stream([start, event("content_block_start", { index: 0, content_block: 7 })]),
     odd()
   ],
-  ["N: text in a tool", stream([...tool(["{}"]).slice(0, 2), delta, ...last]), partial("")],
+  ["a text delta in a tool block", stream([...tool(["{}"]).slice(0, 2), delta, ...last]), partial("")],
   [
-    "N: tool input in text",
+    "a delta of tool input in a text block",
     stream([
       ...begun,
       event("content_block_delta", { index: 0, delta: { type: "input_json_delta", partial_json: "{}" } }),
@@ -464,15 +520,15 @@ const failures: ReadonlyArray<Case> = [
     ]),
     partial("Paris")
   ],
-  ["N: tool input that is not JSON", stream(tool(["{\"a\": nope "])), api("MalformedOutput")],
-  ["N: tool input that is cut", stream(tool(["{\"city\": \"Os"])), api("MalformedOutput")],
+  ["tool input that is not JSON", stream(tool(["{\"a\": nope "])), api("MalformedOutput")],
+  ["tool input that is cut", stream(tool(["{\"city\": \"Os"])), api("MalformedOutput")],
   [
-    "N: tool input that is cut at max_tokens",
+    "tool input that is cut at max_tokens",
     stream(tool(["{\"city\": \"Os"], "max_tokens")),
     api("Truncated", { reason: "max_tokens" })
   ],
   [
-    "N: stop reason tool_use without a tool call",
+    "the stop reason tool_use without a tool call",
     stream(events("Let me see.", { stopReason: "tool_use" })),
     api("EmptyAnswer")
   ]
@@ -483,33 +539,41 @@ type Answer = readonly [name: string, turn: Faults.Turn, text: string]
 const changed = (change: (event: string) => string) => stream(paris.map(change))
 
 const answers: ReadonlyArray<Answer> = [
-  ["B: an answer", Faults.answer("Paris is the capital."), "Paris is the capital."],
-  ["B: an answer after thinking", Faults.answer("Paris", { thinking: "it is so" }), "Paris"],
-  ["B: a stop sequence", Faults.answer("Paris", { stopReason: "stop_sequence" }), "Paris"],
-  ["B: an unknown stop reason", Faults.answer("Paris", { stopReason: "brand_new" }), "Paris"],
-  ["B: a tool", stream(tool(["{\"city\":", "\"Oslo\"}"])), ""],
-  ["B: characters cut anywhere", Faults.drip(Faults.answer("Zürich, 東京 🚀"), 1), "Zürich, 東京 🚀"],
-  ["B: an answer in one chunk", stream([paris.join("")]), "Paris"],
-  ["M: an answer whose connection stays open", Faults.lingers("Paris"), "Paris"],
-  ["M: a reset after message_stop", stream(paris, { end: "reset" }), "Paris"],
+  ["a stream with text", Faults.answer("Paris is the capital."), "Paris is the capital."],
+  ["a stream with thinking before the text", Faults.answer("Paris", { thinking: "it is so" }), "Paris"],
+  ["a stream that ends with a stop sequence", Faults.answer("Paris", { stopReason: "stop_sequence" }), "Paris"],
+  ["a stream with an unknown stop reason", Faults.answer("Paris", { stopReason: "brand_new" }), "Paris"],
+  ["a stream with a tool call", stream(tool(["{\"city\":", "\"Oslo\"}"])), ""],
   [
-    "M: early hints",
+    "a stream of single bytes, which splits characters",
+    Faults.drip(Faults.answer("Zürich, 東京 🚀"), 1),
+    "Zürich, 東京 🚀"
+  ],
+  ["a stream in one chunk", stream([paris.join("")]), "Paris"],
+  ["a stream whose connection stays open", Faults.lingers("Paris"), "Paris"],
+  ["a stream whose connection is reset after message_stop", stream(paris, { end: "reset" }), "Paris"],
+  [
+    "a stream after early hints (103)",
     raw(`HTTP/1.1 103 Early Hints\r\n\r\n${chunked}${chunk(paris.join(""))}0\r\n\r\n`, "silence"),
     "Paris"
   ],
-  ["M: an answer that ends with the connection", raw(`${sse}connection: close\r\n\r\n${paris.join("")}`), "Paris"],
-  ["N: CRLF", changed((text) => text.replaceAll("\n", "\r\n")), "Paris"],
-  ["N: CR", changed((text) => text.replaceAll("\n", "\r")), "Paris"],
-  ["N: CRLF cut anywhere", Faults.drip(changed((text) => text.replaceAll("\n", "\r\n")), 1), "Paris"],
-  ["N: comments", changed((text) => `: keep-alive\n\n${text}`), "Paris"],
-  ["N: no event lines", changed((text) => text.replace(/^event:.*\n/, "")), "Paris"],
-  ["N: other fields", changed((text) => `id: 7\nretry: 10\nfoo: bar\nbaz\n${text}`), "Paris"],
-  ["N: data in two lines", changed((text) => text.replace("data: {", "data: {\ndata: ")), "Paris"],
-  ["N: a byte order mark", stream([`\uFEFF${start}`, ...paris.slice(1)]), "Paris"],
-  ["N: no blank line at the end", stream([...paris.slice(0, -1), messageStop.trimEnd()]), "Paris"],
-  ["N: an unknown event", stream([start, event("brand_new", { a: 1 }), ...paris.slice(1)]), "Paris"],
+  ["a stream that ends when the connection closes", raw(`${sse}connection: close\r\n\r\n${paris.join("")}`), "Paris"],
+  ["a stream with CRLF line ends", changed((text) => text.replaceAll("\n", "\r\n")), "Paris"],
+  ["a stream with CR line ends", changed((text) => text.replaceAll("\n", "\r")), "Paris"],
   [
-    "N: an unknown delta",
+    "a stream of single bytes with CRLF line ends",
+    Faults.drip(changed((text) => text.replaceAll("\n", "\r\n")), 1),
+    "Paris"
+  ],
+  ["a stream with comments", changed((text) => `: keep-alive\n\n${text}`), "Paris"],
+  ["a stream without event names", changed((text) => text.replace(/^event:.*\n/, "")), "Paris"],
+  ["a stream with other SSE fields", changed((text) => `id: 7\nretry: 10\nfoo: bar\nbaz\n${text}`), "Paris"],
+  ["a stream with data in two lines", changed((text) => text.replace("data: {", "data: {\ndata: ")), "Paris"],
+  ["a stream that begins with a byte order mark", stream([`\uFEFF${start}`, ...paris.slice(1)]), "Paris"],
+  ["a stream without a blank line at its end", stream([...paris.slice(0, -1), messageStop.trimEnd()]), "Paris"],
+  ["a stream with an unknown event", stream([start, event("brand_new", { a: 1 }), ...paris.slice(1)]), "Paris"],
+  [
+    "a stream with an unknown delta",
     stream([
       ...begun,
       event("content_block_delta", { index: 0, delta: { type: "brand_new_delta", news: "!" } }),
@@ -518,7 +582,7 @@ const answers: ReadonlyArray<Answer> = [
     "Paris"
   ],
   [
-    "N: an unknown block",
+    "a stream with an unknown content block",
     stream([
       start,
       event("content_block_start", { index: 0, content_block: { type: "brand_new_block" } }),
@@ -527,22 +591,26 @@ const answers: ReadonlyArray<Answer> = [
     ]),
     "Paris"
   ],
-  ["N: pings between all events", changed((text) => `${ping}${text}${ping}`), "Paris"],
-  ["N: a second message_stop", stream([...paris, messageStop]), "Paris"],
+  ["a stream with pings between all events", changed((text) => `${ping}${text}${ping}`), "Paris"],
+  ["a stream with a second message_stop", stream([...paris, messageStop]), "Paris"],
   [
-    "N: content after message_stop",
+    "a stream with content after message_stop",
     stream([[...paris, blockStart.replace("\"index\":0", "\"index\":1"), textDelta(" is", 1)].join("")]),
     "Paris"
   ],
-  ["N: an error after message_stop", stream([...paris, errorEvent("overloaded_error")]), "Paris"],
+  ["a stream with an error event after message_stop", stream([...paris, errorEvent("overloaded_error")]), "Paris"],
   [
-    "N: an error after message_stop, later",
+    "a stream with an error event in a later chunk than message_stop",
     stream([paris.join(""), errorEvent("overloaded_error")], { every: "20 millis" }),
     "Paris"
   ],
-  ["N: malformed JSON after message_stop", stream([[...paris, "data: {nope}\n\n"].join("")]), "Paris"],
-  ["N: no content type", { ...stream(paris), head: { status: 200, headers: {}, api: true } }, "Paris"],
-  ["N: a content type in upper case", stream(paris, { headers: { "content-type": "TEXT/EVENT-STREAM" } }), "Paris"]
+  ["a stream with malformed JSON after message_stop", stream([[...paris, "data: {nope}\n\n"].join("")]), "Paris"],
+  ["a stream without a content type", { ...stream(paris), head: { status: 200, headers: {}, api: true } }, "Paris"],
+  [
+    "a stream whose content type is in upper case",
+    stream(paris, { headers: { "content-type": "TEXT/EVENT-STREAM" } }),
+    "Paris"
+  ]
 ]
 
 const check = (error: ClaudeError.ClaudeError, { cause, code, retryAfter, tag, text, ...plain }: Expected) => {
@@ -560,7 +628,7 @@ const check = (error: ClaudeError.ClaudeError, { cause, code, retryAfter, tag, t
   if (cause !== undefined) assert.strictEqual(ClaudeError.is(error.cause) ? error.cause._tag : undefined, cause)
 }
 
-/** In milliseconds: long enough for the slowest case, which waits for the rest of an error body. */
+/** The maximum duration of a call, in milliseconds. The slowest calls wait one second for the rest of an error body. */
 const bound = 3000
 
 const once = Effect.map(received, (requests) => {
@@ -598,7 +666,7 @@ afterAll(async () => {
 })
 
 describe.each(wires)("%s", (_, layerWith) => {
-  describe("a failure is reported as the right error", () => {
+  describe("reports the expected error after one request for", () => {
     it.live.each(failures)("G16: %s", ([, turn, expected, limits]) =>
       Effect.gen(function*() {
         const { took, value } = yield* Claude.text("hi").pipe(Timeout.limits(limits ?? {}), Effect.flip, timed)
@@ -608,15 +676,15 @@ describe.each(wires)("%s", (_, layerWith) => {
       }).pipe(Effect.provide(playing(layerWith, [turn]))))
   })
 
-  it.live("an error body without end is cut off", () =>
+  it.live("stops reading an error body that never ends", () =>
     Effect.gen(function*() {
       const { took } = yield* timed(Effect.flip(Claude.text("hi")))
       assert.isBelow(took, 900)
       yield* first(true, 500)
     }).pipe(Effect.provide(playing(layerWith, [endless]))))
 
-  describe("an answer is read to its end", () => {
-    it.live.each(answers)("%s", ([, turn, text]) =>
+  describe("a complete answer", () => {
+    it.live.each(answers)("is read from %s", ([, turn, text]) =>
       Effect.gen(function*() {
         const { took, value } = yield* timed(Claude.message("hi"))
         assert.isBelow(took, bound)
@@ -624,14 +692,14 @@ describe.each(wires)("%s", (_, layerWith) => {
         yield* once
       }).pipe(Effect.provide(playing(layerWith, [turn]))))
 
-    it.live("with a complete tool call", () =>
+    it.live("contains a tool call with its whole input", () =>
       Effect.gen(function*() {
         const { message: { content }, stopReason } = yield* Claude.message("hi")
         assert.strictEqual(stopReason, "tool_use")
         assert.deepInclude(content[0], { type: "tool_use", name: "get_weather", input: { city: "Oslo" } })
       }).pipe(Effect.provide(playing(layerWith, [stream(tool(["{\"city\":", "\"Oslo\"}"]))]))))
 
-    it.live("without waiting for the end of the connection, which is soon closed", () =>
+    it.live("is returned while the connection is open, and then the client closes the connection", () =>
       Effect.gen(function*() {
         const { took } = yield* timed(Claude.text("hi"))
         assert.isBelow(took, 500)
@@ -639,7 +707,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.isFalse(complete)
       }).pipe(Effect.provide(playing(layerWith, [Faults.lingers("Paris")]))))
 
-    it.live("without losing events after interrupted reads", () =>
+    it.live("contains all events even if reads are interrupted", () =>
       Effect.gen(function*() {
         const claude = yield* Claude.Claude
         const params = {
@@ -658,7 +726,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         Effect.provide(playing(layerWith, [Faults.answer("one two three four", { every: "20 millis" })]))
       ))
 
-    it.live("also if it is the response of countTokens", () =>
+    it.live("of countTokens is returned as a number of tokens", () =>
       Effect.gen(function*() {
         assert.isAbove(yield* Claude.countTokens("hi"), 0)
         const [request] = yield* received
@@ -694,7 +762,7 @@ describe.each(wires)("%s", (_, layerWith) => {
 
     it.live("to a closed port cause Unreachable", () =>
       Effect.gen(function*() {
-        // The port of a server that has stopped.
+        // The server has stopped, so its port is closed.
         const baseUrl = yield* Effect.map(FakeServer.FakeServer, ({ url }) => url).pipe(
           Effect.provide(FakeServer.layer([]))
         )
@@ -761,7 +829,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         yield* closes
       }).pipe(Effect.provide(playing(layerWith, [Faults.breaks("half an", "silence")]))))
 
-    it.live("when a limit expires", () =>
+    it.live("when the idle limit expires", () =>
       Effect.gen(function*() {
         yield* Claude.text("hi").pipe(Timeout.idle("100 millis"), Effect.flip)
         yield* closes
@@ -796,7 +864,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.deepStrictEqual(forced, [undefined, true])
       }).pipe(withClient(tokenClient, Faults.unauthorized, stream(paris))))
 
-    it.live("a second 401 is AuthenticationFailed", () =>
+    it.live("a second 401 causes AuthenticationFailed", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), {
           tag: "AuthenticationFailed",
@@ -806,13 +874,13 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.strictEqual((yield* received).length, 2)
       }).pipe(withClient(tokenClient, Faults.unauthorized, Faults.unauthorized, stream(paris))))
 
-    it.live("a fixed key is not tried again after a 401", () =>
+    it.live("a fixed key is not sent again after a 401", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), api("AuthenticationFailed", 401))
         assert.deepStrictEqual(yield* bearer, ["Bearer sk-ant-test"])
       }).pipe(Effect.provide(playing(layerWith, [Faults.unauthorized, stream(paris)]))))
 
-    it.live("a token is not refreshed after another error", () =>
+    it.live("a token is not refreshed after a 403", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), api("PermissionDenied", 403))
         assert.strictEqual((yield* received).length, 1)
@@ -837,7 +905,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.deepStrictEqual(yield* received, [])
       }).pipe(withClient((baseURL) => new Sdk({ baseURL, credentials: () => Promise.reject(failure) }))))
 
-    it.live("the caller's own client keeps its headers and middleware, but not its retries", () =>
+    it.live("the caller's client keeps its headers and middleware, but not its retries", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), api("Overloaded", 529))
         const requests = yield* received
@@ -862,7 +930,7 @@ describe.each(wires)("%s", (_, layerWith) => {
       )))
     const seen: Array<string> = []
 
-    it.live("the middleware of the caller's own client sees the status of an error whose body never ends", () =>
+    it.live("the middleware of the caller's client sees the status of an error whose body never ends", () =>
       Effect.gen(function*() {
         const { took, value } = yield* timed(Effect.flip(Claude.text("hi")))
         check(value, api("Overloaded", 529))
@@ -885,28 +953,28 @@ describe.each(wires)("%s", (_, layerWith) => {
       )))
     const passed: Array<unknown> = []
 
-    it.live("the caller's own client is not changed", () =>
+    it.live("a layer does not change the caller's client", () =>
       Effect.sync(() => {
         const client = new Sdk({ apiKey: "sk-ant-mine" })
         layerWith({ client })
         assert.deepStrictEqual(client.middleware, [])
       }))
 
-    it.live("the caller's own client sends its key", () =>
+    it.live("the caller's client sends its own key", () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* Claude.text("hi"), "Paris")
         assert.deepStrictEqual(yield* bearer, ["Bearer sk-ant-mine"])
       }).pipe(withClient((baseURL) => new Sdk({ baseURL, apiKey: "sk-ant-mine" }), stream(paris))))
   })
 
-  describe("a request is InvalidRequest and is not sent if it has", () => {
+  describe("a request causes InvalidRequest and is not sent if it has", () => {
     it.live.each([
       ["a header with a newline", { user_profile_id: "a\nb" }],
       ["a circular body", { metadata: circular }],
       ["a circular block with a cache mark", { system: [{ ...marked, circular }] }],
-      // Such as the input of a tool that Claude wrote, which the application sends back.
-      ["a block with 20,000 levels and a cache mark", { system: [{ ...marked, deep }] }],
-      ["a number that JSON does not have", { metadata: { user_id: 1n } }]
+      // For example, the input of a tool call, which the application sends back to Claude.
+      ["a block with 20,000 levels of nesting and a cache mark", { system: [{ ...marked, deep }] }],
+      ["a BigInt, which JSON does not support", { metadata: { user_id: 1n } }]
     ])("%s", ([, odd]) =>
       Effect.gen(function*() {
         // The types forbid these values, but untyped code can pass them.
@@ -950,7 +1018,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         check(value, { tag: "TimedOut", scope: "connect" })
       }))
 
-    it.live("with a server that does not support it causes Unreachable", () =>
+    it.live("with a server that does not support TLS causes Unreachable", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), { tag: "Unreachable", code: /SSL|EPROTO|SOCKET|RESET/ })
         assert.deepStrictEqual(yield* received, [])
@@ -1026,7 +1094,7 @@ const spied = Effect.gen(function*() {
   return written
 })
 
-// A function declaration, because it is used above. A server that listens on a port has an address.
+// The cast is safe: a server that listens on a port has an address with a port.
 function portOf(server: Net.Server): number {
   return (server.address() as Net.AddressInfo).port
 }
@@ -1105,7 +1173,7 @@ const abandoned = Effect.gen(function*() {
 }).pipe(Effect.scoped, Effect.timeout("20 seconds"))
 
 describe("NodeAnthropic", () => {
-  // Started with the first test, because undici's connect time-out takes 10 seconds.
+  // `beforeAll` starts this call, because undici's connect time-out takes 10 seconds.
   it(
     "an endless TLS handshake is closed by undici's connect time-out, because an interrupt cannot close it",
     () => connecting,

@@ -1,4 +1,4 @@
-/** What gateways and proxies do to the frames of an answer leaves the answer as it is, over generated answers. */
+/** Generated answers are read unchanged, even if a gateway or proxy changes their SSE frames, chunks or encoding. */
 import type { RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
@@ -19,7 +19,7 @@ const often = (all: number) => ({ arbitrary: { runs: runs(all), seed }, timeout:
 const apiKey = "sk-ant-test"
 const quiet = Layer.provide(CallLog.layerNoop)
 
-/** A wire whose `fetch` returns the same response to every request, decompressed as a `fetch` does it. */
+/** A wire whose `fetch` returns the same response to every request, decompressed like a real `fetch` does. */
 const inMemory = ({ chunks, headers, messageStop }: Sent) =>
   Anthropic.layer({
     apiKey,
@@ -34,22 +34,22 @@ const inMemory = ({ chunks, headers, messageStop }: Sent) =>
     }
   }).pipe(quiet)
 
-/** The answer as its blocks and the events around them say it. */
+/** The expected message: the blocks of the answer, with the fields of its `message_start` and `message_delta`. */
 const messageOf = ({ content, events }: Case["answer"]) => {
-  // Safe casts: the events are those of the API.
+  // The casts are safe, because the events have the API's types.
   const [start] = events as ReadonlyArray<object> as ReadonlyArray<{ readonly message: Message.Reply["message"] }>
   const change = events.at(-2) as object as RawMessageDeltaEvent
   return { ...merged("", start?.message, [change]), content }
 }
 
-/** Checks a reply against the answer, and the text of its events, if it was streamed. */
+/** Checks that a reply and, for a stream, the text of its events are the same as the answer. */
 const isSame = ({ message, text }: Message.Reply, answer: Case["answer"], streamed = text) => {
   assert.deepStrictEqual<unknown>(message, messageOf(answer))
   const texts = answer.content.map((block) => "text" in block ? block.text : "")
   assert.deepStrictEqual([text, streamed], [texts.join(""), texts.join("")])
 }
 
-/** Checks the answer to a stream. */
+/** Checks an answer that is read as a stream. */
 const streams = ({ answer }: Case) =>
   Effect.gen(function*() {
     const { events, reply } = yield* Claude.open("hi")
@@ -57,23 +57,26 @@ const streams = ({ answer }: Case) =>
     isSame(yield* reply, answer, streamed)
   }).pipe(Effect.scoped)
 
-/** Checks the answer to a call that is no stream. */
+/** Checks an answer that is read without a stream. */
 const replies = ({ answer }: Case) => Effect.map(Claude.message("hi"), (reply) => isSame(reply, answer))
 
-describe("an answer is the same, whatever frames, chunks and encodings a gateway makes of it,", () => {
+describe("an answer is read unchanged from", () => {
   const inMemoryOnly = (one: Case) => Effect.provide(streams(one), inMemory(toSent(one)))
 
-  it.effect.each(manners)("in memory: $name", (manner) => inMemoryOnly({ ...example, manners: [manner] }))
+  it.effect.each(manners)("a response in memory: $name", (manner) => inMemoryOnly({ ...example, manners: [manner] }))
 
   it.effect.each(frames)(
-    "in memory: %j before each event and at the end",
+    "a response in memory with the frame %j before each event and at the end",
     (frame) => inMemoryOnly({ ...example, frames: [...example.answer.events, 0].map((_, at) => [at, frame]) })
   )
 
-  it.effect.each(encodings)("in memory: %s", (encoding) => inMemoryOnly({ ...example, encoding }))
+  it.effect.each(encodings)(
+    "a response in memory with content-encoding: %s",
+    (encoding) => inMemoryOnly({ ...example, encoding })
+  )
 
   it.effect.prop(
-    "in memory",
+    "generated responses in memory",
     { one: cases },
     ({ one }) => inMemoryOnly(one),
     often(16_000)
@@ -90,7 +93,7 @@ describe("an answer is the same, whatever frames, chunks and encodings a gateway
   ]
 
   for (const [name, layer] of wires) {
-    it.live.prop(`over a socket of ${name}`, { one: cases }, ({ one }) => {
+    it.live.prop(`generated responses over a socket of ${name}`, { one: cases }, ({ one }) => {
       const { chunks, headers, messageStop } = toSent(one)
       const turn: Faults.Turn = { ...Faults.stream(chunks), head: { status: 200, headers, api: true } }
       return Effect.flatMap(

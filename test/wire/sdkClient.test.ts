@@ -12,11 +12,11 @@ const apiKey = "sk-ant-test"
 const params = { model: "claude-sonnet-5-5", max_tokens: 10, messages: [{ role: "user" as const, content: "hi" }] }
 const bodyOf = (init: RequestInit | undefined): unknown => JSON.parse(String(init?.body))
 
-/** Marks a `fetch` like those of this library. */
+/** Marks a `fetch` as one that takes plain headers, like the two of this library. */
 const plain = (fetch: Sdk.Fetch): Sdk.Fetch => Object.assign(fetch, { [Sdk.takesPlain]: true })
 
 describe("a sender", () => {
-  it("of this library uses a fetch that takes plain headers", () => {
+  it("finds the mark takesPlain on both fetches of this library", () => {
     for (const fetch of [Ambient.fetch, UndiciFetch.make(getGlobalDispatcher)]) assert.isTrue(fetch[Sdk.takesPlain])
   })
 
@@ -31,7 +31,7 @@ describe("a sender", () => {
         method,
         path,
         params,
-        // Each transport adds other headers of its own.
+        // Headers that only one of the two transports adds are not compared.
         headers: Object.entries(headers).filter(([name]) =>
           /^(x-stainless|anthropic|accept$|authorization|content-type|user-agent)/.test(name)
         ).toSorted()
@@ -66,7 +66,7 @@ describe("a sender", () => {
       assert.deepStrictEqual(seen.map((headers) => headers.get("idempotency-key")), [null, null])
     }))
 
-  it.effect("sends user_profile_id as a header, and the same body", () =>
+  it.effect("sends user_profile_id as a header and not in the body", () =>
     Effect.gen(function*() {
       const seen: Array<{ readonly owner: string | null; readonly body: unknown }> = []
       const fetch = plain((_, init) => {
@@ -81,7 +81,7 @@ describe("a sender", () => {
       assert.deepStrictEqual(seen, [{ owner: null, body }, { owner: "uprof_1", body }])
     }))
 
-  it.effect("sends nothing if the request is aborted before", () =>
+  it.effect("sends nothing if the request is aborted before it is sent", () =>
     Effect.gen(function*() {
       let sent = 0
       const fetch = plain(() => {

@@ -3,7 +3,7 @@ import * as Sse from "../../src/wire/sse.ts"
 
 const encoder = new TextEncoder()
 
-/** Reads a body in pieces of `size` bytes. Returns its events, and the problem that ended it. */
+/** Reads a body in chunks of `size` bytes. Returns its events, and the problem that ended it. */
 const read = (body: string | Uint8Array, size = Infinity) => {
   const decoder = Sse.make()
   const bytes = typeof body === "string" ? encoder.encode(body) : body
@@ -28,29 +28,29 @@ describe("events", () => {
     assert.isUndefined(decoder.problem())
   })
 
-  it("are the same in pieces of any size, even if lines and characters are cut", () => {
+  it("are the same in chunks of any size, even if a chunk ends within a line or a character", () => {
     for (let size = 1; size <= encoder.encode(two).length; size++) {
       assert.deepStrictEqual(read(two, size), { events: [a, b], problem: undefined })
     }
   })
 
   it.each([
-    ["CRLF", two.replaceAll("\n", "\r\n")],
-    ["CR", two.replaceAll("\n", "\r")],
+    ["CRLF line ends", two.replaceAll("\n", "\r\n")],
+    ["CR line ends", two.replaceAll("\n", "\r")],
     ["mixed line ends", `data: ${JSON.stringify(a)}\r\n\ndata: ${JSON.stringify(b)}\r\r\n`],
     ["comments", `: hello\n\n:\n${two}`],
-    ["other fields", `id: 7\nretry: 10\nfoo: bar\nbaz\n${two}`],
-    ["only a retry", `retry: 10\n\n${two}`],
-    ["a name that is not their type", `event: whatever\n${two}`],
-    ["a name without data", `event: whatever\n\n${two}`],
+    ["other SSE fields", `id: 7\nretry: 10\nfoo: bar\nbaz\n${two}`],
+    ["an event that has only a retry field", `retry: 10\n\n${two}`],
+    ["event names that are not the types", `event: whatever\n${two}`],
+    ["an event name without data", `event: whatever\n\n${two}`],
     ["data in several lines", line(a).replace("{", "{\ndata:").replace(":{\ndata:", ": {\ndata:") + line(b)],
-    ["no space after the colon", two.replaceAll("data: ", "data:")],
+    ["no space after the colons", two.replaceAll("data: ", "data:")],
     ["a byte order mark", `\uFEFF${two}`],
     ["trailing spaces", two.replaceAll("}\n", "      }\n")],
     ["empty data", `data:\n\n${line(a)}event: ping\ndata: \n\n${line(b)}`],
     ["data without content", `data: {}\n\n${line(a)}data: null\n\ndata: []\n\ndata: 7\n\ndata: 12:01\n\n${line(b)}`],
-    ["pings", `event: ping\ndata: {"type": "ping"}\n\n${line(a)}${line({ type: "ping" })}${line(b)}`]
-  ])("may have %s", (_, body) => {
+    ["pings between the events", `event: ping\ndata: {"type": "ping"}\n\n${line(a)}${line({ type: "ping" })}${line(b)}`]
+  ])("are read from a body with %s", (_, body) => {
     for (const size of [1, 2, 7, Infinity]) {
       assert.deepStrictEqual(read(body, size), { events: [a, b], problem: undefined })
     }
@@ -64,23 +64,23 @@ describe("events", () => {
     ["and then in another notation", named(a) + line(b) + named(a), [a, b, a]],
     ["and then with other line ends", named(a) + named(b).replaceAll("\n", "\r\n") + named(a), [a, b, a]],
     ["and then with data in several lines", named(a) + named(b).replace("{", "{\ndata:") + named(a), [a, b, a]],
-    ["and then with a name alone", `${named(a)}event: b\n\n${named(b)}`, [a, b]],
+    ["and then with a name without data", `${named(a)}event: b\n\n${named(b)}`, [a, b]],
     ["and then with a comment", `${named(a)}: hello\n\n${named(b)}`, [a, b]],
     ["and then with a misplaced byte order mark", `${named(a)}\uFEFF${line(b)}`, [a]],
-    ["without its last blank line", named(a) + named(b).trimEnd(), [a, b]],
-    ["cut in its last event", named(a) + named(b).slice(0, -6), [a]]
-  ])("are read in the API's notation %s, in pieces of any size", (_, body, events) => {
+    ["without the last blank line", named(a) + named(b).trimEnd(), [a, b]],
+    ["without the end of the last event", named(a) + named(b).slice(0, -6), [a]]
+  ])("are read in the API's notation %s, from chunks of any size", (_, body, events) => {
     for (let size = 1; size <= encoder.encode(body).length; size++) {
       assert.deepStrictEqual(read(body, size), { events, problem: undefined })
     }
   })
 
-  it("may be long in the API's notation", () => {
+  it("in the API's notation may have 200,000 characters", () => {
     const long = { type: "long", text: "x".repeat(200_000) }
     assert.deepStrictEqual(read(named(a) + named(long) + named(b), 1000).events, [a, long, b])
   })
 
-  it("end with an error or an invalid event in the API's notation", () => {
+  it("end at an error or an invalid event in the API's notation", () => {
     for (const size of [1, 7, Infinity]) {
       assert.deepStrictEqual(read(`${named(a)}event: error\ndata: busy\n\n${named(b)}`, size), {
         events: [a],
@@ -95,13 +95,13 @@ describe("events", () => {
     }
   })
 
-  it("of a message may have their type only as their name", () => {
+  it("of a message may have their type only in the event name", () => {
     for (const size of [1, Infinity]) {
       assert.deepStrictEqual(read("event: message_stop\ndata: {}\n\n", size).events, [{ type: "message_stop" }])
     }
   })
 
-  it("may have unknown types", () => {
+  it("of unknown types are returned", () => {
     assert.deepStrictEqual(read(line({ type: "brand_new", news: [1] })).events, [{ type: "brand_new", news: [1] }])
   })
 })
@@ -112,18 +112,18 @@ describe("the end of the body", () => {
     assert.deepStrictEqual(read(two.slice(0, -1)), { events: [a, b], problem: undefined })
   })
 
-  it("drops an event that is cut, because the message is incomplete then anyway", () => {
+  it("drops an incomplete event without a problem, because the reader notices the incomplete message", () => {
     for (let length = line(a).length + 1; length < two.trimEnd().length; length++) {
       assert.deepStrictEqual(read(two.slice(0, length)), { events: [a], problem: undefined })
     }
   })
 
-  it("drops a character that is cut", () => {
+  it("drops an incomplete character without a problem", () => {
     const bytes = encoder.encode(`${line(b)}: 🚀`)
     assert.deepStrictEqual(read(bytes.slice(0, -1)), { events: [b], problem: undefined })
   })
 
-  it("completes an error without its blank line", () => {
+  it("completes an error event without its blank line", () => {
     const error = { type: "error", error: { type: "overloaded_error" } }
     assert.deepStrictEqual(read(line(error).trimEnd()), { events: [], problem: { error } })
   })
@@ -134,15 +134,15 @@ describe("a problem", () => {
   const noType = { malformed: "an event that is not a JSON object with a type" }
 
   it.each([
-    ["an error", `event: error\n${line(error)}`, { error }],
-    ["an error under another name", `event: oops\n${line(error)}`, { error }],
-    ["an error without a name", line(error), { error }],
-    ["an error without details", line({ type: "error" }), { error: { type: "error" } }],
-    ["an error without JSON", "event: error\ndata: busy\n\n", { error: "busy" }],
-    ["an error without a type", "data: {\"error\":\"busy\"}\n\n", { error: { error: "busy" } }],
+    ["an error event", `event: error\n${line(error)}`, { error }],
+    ["an error event with another name", `event: oops\n${line(error)}`, { error }],
+    ["an error event without a name", line(error), { error }],
+    ["an error event without an error object", line({ type: "error" }), { error: { type: "error" } }],
+    ["an error event that is not JSON", "event: error\ndata: busy\n\n", { error: "busy" }],
+    ["an error without an event name and a type", "data: {\"error\":\"busy\"}\n\n", { error: { error: "busy" } }],
     ["invalid JSON", "data: {secret}\n\n", noType],
     ["a list of events", `data: [${JSON.stringify(b)}]\n\n`, noType],
-    ["invalid JSON of a message", "event: content_block_delta\ndata: secret\n\n", noType],
+    ["a delta event that is not JSON", "event: content_block_delta\ndata: secret\n\n", noType],
     ["a type that is not a string", "data: {\"type\": 7}\n\n", noType]
   ])("such as %s ends the stream: later events are dropped", (_, bad, problem) => {
     for (const size of [1, 7, Infinity]) {
@@ -163,7 +163,7 @@ describe("a problem", () => {
     }
   })
 
-  it("caused by an event larger than 10 MiB ends the stream before it fills the memory", () => {
+  it("such as an event larger than 10 MiB ends the stream before the event fills the memory", () => {
     const decoder = Sse.make()
     const mebibyte = encoder.encode("x".repeat(2 ** 20))
     decoder.push(encoder.encode("data: "))

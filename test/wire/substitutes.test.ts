@@ -1,4 +1,4 @@
-/** Fallback models and accounts that refuse what the first one takes, over real sockets on both wires. */
+/** Fallback models and accounts that do not accept a request, over real sockets on both wires. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Ref, Result, Schema, Stream } from "effect"
 import { Anthropic, CallLog, Claude, type ClaudeError, Fallback, Policy, Retry } from "../../src/index.ts"
@@ -34,7 +34,7 @@ const tagOf = <A>(result: Result.Result<A, ClaudeError.ClaudeError>) =>
   Result.isFailure(result) ? result.failure._tag : result.success
 
 describe.each(wires)("%s", (_, wire) => {
-  /** Runs against a server that answers by model: the result, the requests and the log. */
+  /** Runs a call against a server that answers by model. Returns the result, the requests and the log. */
   const play = <A>(
     self: Effect.Effect<A, ClaudeError.ClaudeError, Claude.Claude>,
     turns: Turns | ((index: number) => Turns)
@@ -63,7 +63,7 @@ describe.each(wires)("%s", (_, wire) => {
     [
       ["a system message in the conversation", instructed, noSystem],
       [
-        "a cache mark for an hour",
+        "a cache mark of one hour",
         { model: first, cache_control: { type: "ephemeral", ttl: "1h" }, messages: [question] },
         invalid("cache_control: Extra inputs are not permitted")
       ],
@@ -88,7 +88,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.deepStrictEqual(result, Result.succeed("Paris"))
     }))
 
-  it.live("leaves out the speed for a fallback model that has only one, with a warning", () =>
+  it.live("leaves out the parameter speed for a fallback model that does not support it, and logs a warning", () =>
     Effect.gen(function*() {
       const fast: Claude.Prompt = { model: first, speed: "fast", messages: [question] }
       const { events, received, result } = yield* play(
@@ -103,7 +103,7 @@ describe.each(wires)("%s", (_, wire) => {
       ])
     }))
 
-  it.live("reports the error of the first model, with the history of all, if no fallback model accepts the request", () =>
+  it.live("reports the error of the first model, with the attempts of all models in its history, if no fallback model accepts the request", () =>
     Effect.gen(function*() {
       const turns = { "claude-sonnet-4-6": noSystem, "claude-sonnet-5": invalid("speed: not supported") }
       const { asked, events, result } = yield* play(Claude.text(instructed).pipe(Policy.apply(retried)), turns)
@@ -126,20 +126,20 @@ describe.each(wires)("%s", (_, wire) => {
 
   it.live.each(
     [
-      ["404", Faults.notFound],
-      ["413", Faults.tooLarge],
-      ["403", Faults.forbidden],
-      ["401", Faults.unauthorized],
-      ["a prompt that is too long", Faults.promptTooLong],
+      ["a 404", Faults.notFound],
+      ["a 413", Faults.tooLarge],
+      ["a 403", Faults.forbidden],
+      ["a 401", Faults.unauthorized],
+      ["a ContextWindowExceeded", Faults.promptTooLong],
       ["a refusal", Faults.refusal()],
       ["an empty answer", Faults.emptyAnswer],
-      ["501", Faults.fails(501, "api_error", "this model is not served here")]
+      ["a 501", Faults.fails(501, "api_error", "this model is not served here")]
     ] as const
   )(
-    "asks the next model after %s of a fallback model, and reports the error of the first model",
+    "asks the next model after %s of a fallback model, and reports the error of the first model if all models fail",
     ([, turn]) =>
       Effect.gen(function*() {
-        // The window of the first fallback model is smaller.
+        // The context window of the first fallback model is smaller.
         const others = ["claude-haiku-4-5", "claude-sonnet-5"]
         for (
           const call of [
@@ -157,7 +157,7 @@ describe.each(wires)("%s", (_, wire) => {
       })
   )
 
-  it.live("reports the error of the first model if a fallback model gives a value that does not decode", () =>
+  it.live("reports the error of the first model if a fallback model returns a value that does not decode", () =>
     Effect.gen(function*() {
       const call = Claude.object(Schema.Struct({ city: Schema.String }), "where?", { model: first }).pipe(
         Policy.apply({ models: ["claude-sonnet-5"] })
@@ -166,7 +166,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(tagOf(result), "Overloaded")
     }))
 
-  it.live("logs a warning if a request is sent again without the thinking that its model refuses, also the first model", () =>
+  it.live("logs a warning if a request is sent again without the thinking blocks that the first model or a fallback model refuses", () =>
     Effect.gen(function*() {
       const thought = { type: "thinking", thinking: "Hm", signature: "c2ln" } as const
       const use = { type: "tool_use", id: "toolu_1", name: "look", input: {} } as const
@@ -209,7 +209,7 @@ describe.each(wires)("%s", (_, wire) => {
       ["the rest of an answer", Faults.maxTokens("Half"), { truncated: { continue: 2 } }, "Truncated"],
       ["a longer answer", Faults.maxTokens("Half"), { truncated: { raiseTo: 9000 } }, "Truncated"],
       ["more of a paused turn", Faults.paused("Half"), { paused: { continue: 2 } }, "Truncated"],
-      ["an answer in place of none", Faults.emptyAnswer, { empty: { nudge: 1 } }, "EmptyAnswer"]
+      ["an answer in place of an empty one", Faults.emptyAnswer, { empty: { nudge: 1 } }, "EmptyAnswer"]
     ] as const
   )("keeps an unfinished answer if the request for %s is refused", ([, turn, policy, tag]) =>
     Effect.gen(function*() {
@@ -251,7 +251,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.deepInclude(notice, { _tag: "Notice", error: "Overloaded", retryable: true })
     }))
 
-  it.live("asks the next account after a fallback account does not accept the request, and reports the first error", () =>
+  it.live("asks the next account if a fallback account fails, and reports the error of the first account if all accounts fail", () =>
     Effect.gen(function*() {
       const on = (turn: Faults.Turn) =>
         Layer.unwrap(Effect.map(FakeServer.FakeServer, ({ url }) => wire(url))).pipe(

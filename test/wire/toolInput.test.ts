@@ -1,4 +1,4 @@
-/** The input of tools as Claude wrote it, over real sockets on every wire. */
+/** The input of tools in Claude's own text, over real sockets on every wire. */
 import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Ref, Schema, Stream } from "effect"
@@ -10,13 +10,13 @@ const apiKey = "sk-ant-test"
 const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
   ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey, baseUrl })],
   ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey, baseUrl })],
-  ["a client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey, baseURL }) })]
+  ["an SDK client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey, baseURL }) })]
 ]
 
 const [messageStart = ""] = Faults.events("")
 const { event } = Faults
 
-/** The events of one block. */
+/** The events of one content block. */
 const block = (index: number, content_block: object, ...deltas: ReadonlyArray<object>): ReadonlyArray<string> => [
   event("content_block_start", { index, content_block }),
   ...deltas.map((delta) => event("content_block_delta", { index, delta })),
@@ -34,7 +34,7 @@ const thinking = (index: number) =>
     { type: "signature_delta", signature: "c2ln" }
   )
 
-/** The events of a tool whose input arrives in these pieces. `more` overrides fields of the block. */
+/** The events of a tool call whose input arrives in these pieces. `more` overrides fields of the block. */
 const tool = (index: number, pieces: ReadonlyArray<string>, more: object = {}) =>
   block(
     index,
@@ -42,7 +42,7 @@ const tool = (index: number, pieces: ReadonlyArray<string>, more: object = {}) =
     ...pieces.map((partial_json) => ({ type: "input_json_delta", partial_json }))
   )
 
-/** An answer of 14 input tokens and 30 output tokens. */
+/** An answer with 14 input tokens and 30 output tokens. */
 const turn = (...blocks: ReadonlyArray<ReadonlyArray<string>>): Faults.Turn =>
   Faults.stream([
     messageStart,
@@ -79,7 +79,7 @@ describe.each(wires)("%s", (_, wire) => {
       }
     }).pipe(Effect.provide(FakeServer.layer(turns)))
 
-  it.effect("G16: an input in one piece that is nested 20,000 deep is MalformedOutput, with or without a schema for it", () =>
+  it.effect("G16: a tool input in one piece with 20,000 levels causes MalformedOutput, with or without a schema", () =>
     Effect.gen(function*() {
       const nested = `${"[".repeat(20_000)}${"]".repeat(20_000)}`
       const start = (input: string) =>
@@ -99,10 +99,10 @@ describe.each(wires)("%s", (_, wire) => {
     }))
 
   // ---------------------------------------------------------------------------
-  // Input that is no JSON: github.com/NousResearch/hermes-agent/issues/107830
+  // Input that is not a JSON object: github.com/NousResearch/hermes-agent/issues/107830
   // ---------------------------------------------------------------------------
 
-  /** What an error for unreadable input holds. */
+  /** The fields of an error for a tool input that is not a JSON object. */
   const contentOf = (error: ClaudeError.ClaudeError | undefined) =>
     error?._tag === "MalformedOutput"
       ? {
@@ -120,14 +120,14 @@ describe.each(wires)("%s", (_, wire) => {
   const eager = turn(text(0, "Let me look."), tool(1, ["", "{\"names\": cro", "njob_manage}"]))
 
   const broken: ReadonlyArray<readonly [name: string, turn: Faults.Turn, expected: object]> = [
-    ["a name without quotes", eager, { ...whole, blocks: ["text"], toolUses: [use(unquoted)] }],
+    ["a string without quotes", eager, { ...whole, blocks: ["text"], toolUses: [use(unquoted)] }],
     [
-      "half of its JSON",
+      "half of a JSON object",
       turn(text(0, "Let me look."), tool(1, ["{\"at\": \"Os"])),
       { ...whole, blocks: ["text"], toolUses: [use("{\"at\": \"Os")] }
     ],
     [
-      "garbage after its JSON",
+      "text after a JSON object",
       turn(text(0, "Let me look."), tool(1, ["{\"at\": 1}", " so"])),
       { ...whole, blocks: ["text"], toolUses: [use("{\"at\": 1} so")] }
     ],
@@ -137,7 +137,7 @@ describe.each(wires)("%s", (_, wire) => {
       { ...whole, blocks: ["text"], toolUses: [use(" ")] }
     ],
     [
-      "an empty text, in one piece",
+      "an empty string in content_block_start",
       turn(text(0, "Let me look."), tool(1, [], { input: "" })),
       { ...whole, blocks: ["text"], toolUses: [use("")] }
     ],
@@ -147,7 +147,7 @@ describe.each(wires)("%s", (_, wire) => {
       { ...whole, blocks: ["text"], toolUses: [use("[1, 2]")] }
     ],
     ["a number", turn(tool(0, ["7"])), { ...whole, text: "", blocks: [], toolUses: [use("7", 0)] }],
-    ["a number, in one piece", turn(tool(0, [], { input: 7 })), {
+    ["a number in content_block_start", turn(tool(0, [], { input: 7 })), {
       ...whole,
       text: "",
       blocks: [],
@@ -155,24 +155,24 @@ describe.each(wires)("%s", (_, wire) => {
     }],
     ["null", turn(tool(0, ["null"])), { ...whole, text: "", blocks: [], toolUses: [use("null", 0)] }],
     [
-      "no JSON, beside a tool that is whole",
+      "text that is not JSON, after a tool call with valid input",
       turn(tool(0, ["{\"at\": 1}"]), text(1, "Let me look."), tool(2, ["nope"], { name: "other" })),
       { ...whole, blocks: ["tool_use", "text"], toolUses: [use("nope", 2, "other")] }
     ],
     [
-      "no JSON in two tools, after thinking",
+      "text that is not JSON in two tool calls, after thinking",
       turn(thinking(0), text(1, "Let me look."), tool(2, ["nope"]), tool(3, ["{"])),
       { ...whole, blocks: ["thinking", "text"], toolUses: [use("nope", 2), use("{", 3)] }
     ],
     [
-      "no JSON for a server tool",
+      "half of a JSON object for a server tool",
       turn(text(0, "Let me look."), tool(1, ["{\"query\": "], { type: "server_tool_use", name: "web_search" })),
       { ...whole, blocks: ["text"], toolUses: [use("{\"query\": ", 1, "web_search")] }
     ]
   ]
 
   it.live.each(broken)(
-    "Claude.message keeps the input, what was said before and the usage: %s",
+    "the error of Claude.message has the unreadable input, the blocks before it and the usage: %s",
     ([, turn, expected]) =>
       Effect.gen(function*() {
         const { error, requests } = yield* called([turn], Claude.message("hi", look))
@@ -185,29 +185,35 @@ describe.each(wires)("%s", (_, wire) => {
   > = [
     ["Claude.text", Claude.text("hi", look)],
     ["Claude.object", Claude.object(Schema.Struct({ a: Schema.String }), "hi", look)],
-    ["Claude.message with a codec", Claude.message("hi", { tools: [Tool.make("look", { input: Schema.Struct({}) })] })],
+    [
+      "Claude.message with a schema for the input",
+      Claude.message("hi", { tools: [Tool.make("look", { input: Schema.Struct({}) })] })
+    ],
     ["Claude.events", Stream.runDrain(Claude.events("hi", look))],
     ["Claude.stream", Stream.runDrain(Claude.stream("hi", look))],
     ["the reply of Claude.open", Effect.scoped(Effect.flatMap(Claude.open("hi", look), ({ reply }) => reply))],
-    ["Policy.standard", Policy.apply(Policy.standard)(Claude.message("hi", look))],
-    ["reask", Policy.apply({ reask: 2 })(Claude.message("hi", look))]
+    ["Claude.message under Policy.standard", Policy.apply(Policy.standard)(Claude.message("hi", look))],
+    ["Claude.message under a policy with reask", Policy.apply({ reask: 2 })(Claude.message("hi", look))]
   ]
 
-  it.live.each(ways)("%s keeps the input, what was said before and the usage", ([, call]) =>
-    Effect.gen(function*() {
-      const { error, log, requests } = yield* called([eager], call)
-      assert.deepStrictEqual([contentOf(error), requests], [
-        { ...whole, blocks: ["text"], toolUses: [use(unquoted)] },
-        1
-      ])
-      assert.include(log, "the input of look is not a JSON object")
-      for (const secret of ["cronjob", "Let me"]) {
-        assert.notInclude(log, secret)
-        assert.notInclude(String(error) + JSON.stringify(error) + error?.message, secret)
-      }
-    }))
+  it.live.each(ways)(
+    "the error of %s has the unreadable input, the blocks before it and the usage",
+    ([, call]) =>
+      Effect.gen(function*() {
+        const { error, log, requests } = yield* called([eager], call)
+        assert.deepStrictEqual([contentOf(error), requests], [
+          { ...whole, blocks: ["text"], toolUses: [use(unquoted)] },
+          1
+        ])
+        assert.include(log, "the input of look is not a JSON object")
+        for (const secret of ["cronjob", "Let me"]) {
+          assert.notInclude(log, secret)
+          assert.notInclude(String(error) + JSON.stringify(error) + error?.message, secret)
+        }
+      })
+  )
 
-  it.live("the usage of an unreadable input counts", () =>
+  it.live("Policy.outcome counts the tokens and the cost of an answer with an unreadable input", () =>
     Effect.gen(function*() {
       const { value } = yield* called([eager], Policy.outcome(Claude.message("hi", look)))
       assert.deepStrictEqual(value?.tokens, { input: 14, output: 30 })
@@ -218,7 +224,7 @@ describe.each(wires)("%s", (_, wire) => {
   const often = { ...Retry.standard, MalformedOutput: Retry.backoff({ times: 3, base: "1 millis" }) }
 
   it.live.each(["restart", "resume"] as const)(
-    "onBreak: \"%s\" asks again only if the policy retries it",
+    "onBreak: \"%s\" repeats a request after an unreadable input only if the policy retries MalformedOutput",
     (onBreak) =>
       Effect.gen(function*() {
         const good = turn(text(0, "Let me look."), tool(1, ["{\"at\": 1}"]))
@@ -269,7 +275,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(raw.value?.toolUses[0]?.json, json)
     }))
 
-  it.live("the input of a tool with a number that its schema cannot hold is malformed", () =>
+  it.live("the input of a tool with a number that its schema cannot hold causes MalformedOutput", () =>
     Effect.gen(function*() {
       const { error } = yield* asked(Schema.Number)
       if (error?._tag !== "MalformedOutput" || error.issues === undefined || error.toolUses === undefined) {
@@ -285,7 +291,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.notInclude(error.message, id)
     }))
 
-  it.live("the uses of a streamed reply, and of its copies, have every digit", () =>
+  it.live("the tool uses of a streamed reply, and of its copies, have every digit of a number", () =>
     Effect.gen(function*() {
       const tool = toolOf(Schema.BigInt)
       const { value } = yield* called(
@@ -298,7 +304,7 @@ describe.each(wires)("%s", (_, wire) => {
       }
     }))
 
-  it.live("Claude.object asks again for a number that its schema cannot hold", () =>
+  it.live("Claude.object with reask asks again if its schema cannot hold a number", () =>
     Effect.gen(function*() {
       const { requests, value } = yield* called(
         [Faults.answer(`{"id": ${id}}`), Faults.answer("{\"id\": 7}")],
@@ -307,7 +313,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.deepStrictEqual([value, requests], [{ id: 7 }, 2])
     }))
 
-  it.live("Claude.object gives every digit of a number if its schema is a BigInt", () =>
+  it.live("Claude.object returns every digit of a number if its schema is a BigInt", () =>
     Effect.gen(function*() {
       const { value } = yield* called(
         [Faults.answer(`{"id": ${id}}`)],

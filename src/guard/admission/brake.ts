@@ -37,7 +37,7 @@ export const released = (brake: Brake, now: number): void => {
 
 /**
  * Call after a 429 that says that traffic grew too fast. The first such 429 starts a ramp at half the recent rate; each
- * later one cuts the ramp (`Ramp.lose`).
+ * later 429 of this kind cuts the ramp (`Ramp.lose`).
  */
 export const grewTooFast = (brake: Brake, began: number, now: number): void => {
   if (brake.ramp === undefined) brake.ramp = new Ramp(brake.recent.rate(), now, 0.5)

@@ -11,11 +11,11 @@ const first = 500
 
 /**
  * Safety factor on the average duration, because answers vary. Source: the simulator, with three times the load that the
- * rate limit allows, where without it 6 of 129 calls were sent too late to be answered.
+ * rate limit allows. Without this factor, 6 of 129 calls were sent too late to be answered.
  */
 const spread = 2
 
-/** At most this share of the time to the deadline is kept for the answer. The queue may use the rest. */
+/** At most this share of the time to the deadline is reserved for the answer. The call may wait for the other part of the time. */
 const most = 0.5
 
 /** Moving averages of answer times, in milliseconds. */
@@ -33,14 +33,14 @@ export class Pace {
     this.each = this.each === undefined ? each : this.each + weight * (each - this.each)
   }
 
-  /** Milliseconds to reserve for the answer, out of the time to the deadline, `left`. */
+  /** Milliseconds to reserve for the answer, out of `left`, the time to the deadline. */
   kept(left: number): number {
     return left === Infinity ? 0 : Math.min(spread * this.took, most * left)
   }
 
   /**
-   * The time at which a rejected call may retry, not before `from`. Each call gets a later time than the one before, at
-   * the rate at which the queue empties, so that they do not all come back at once.
+   * The time at which a rejected call may retry, not before `from`. Each rejected call gets a later time than the
+   * previous rejected call, at the rate at which the queue empties, so that they do not all come back at once.
    */
   place(from: number): number {
     return this.next = Math.max(this.next, from) + (this.each ?? first)

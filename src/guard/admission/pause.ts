@@ -3,8 +3,8 @@
  *
  * If tokens ran out, the pause holds only requests whose estimated size is at least the size of the rejected request.
  * If requests ran out, or the API does not say, the pause holds every request. When the pause is over, one call tests
- * the limit; the other calls follow when that call gets an answer. The `retry-after` of any other error sets how long
- * the circuit stays open instead.
+ * the limit; the other calls follow when that call gets an answer. The `retry-after` of any other error pauses no
+ * calls: it sets how long the circuit stays open.
  */
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
@@ -69,7 +69,7 @@ export class Pause {
 
   /**
    * Call when a request is sent after the wait. If the pause applies to the request, the request tests it, and other
-   * calls wait for the answer. Returns whether it is the test.
+   * calls wait for the answer. Returns whether the request is the test.
    */
   looks(size: Size, now: number): boolean {
     if (!this.holds(size)) return false
@@ -125,7 +125,7 @@ export const tokensOf = (said: RateLimited["limits"], size: Size): Partial<Amoun
     : undefined
 }
 
-/** Whether less remains than the request needs. If the API did not report what remains, enough does. */
+/** Whether less remains than the request needs; false if the API did not report what remains. */
 const isSpent = (limit: RateLimits["inputTokens"], asked: number): boolean =>
   typeof limit?.remaining === "number" && limit.remaining < asked
 

@@ -33,7 +33,7 @@ export interface Queue {
   readonly pace: Pace
   readonly turnstile: Turnstile.Turnstile<Ticket.Ticket>
   running: number
-  /** The number of requests sent so far, which is also the number of the last one. */
+  /** The number of requests sent so far, which is also the number of the last request. */
   sent: number
   askedAt: number
 }

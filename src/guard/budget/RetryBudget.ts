@@ -1,14 +1,15 @@
 /**
  * Bounds how much load retries may add after failures, for each model.
  *
- * A bucket holds ten attempts: an extra attempt that fails takes one, an answer that begins returns one. While the
- * bucket is empty, one attempt may start after 10 s, then after 20 s, and so on, so that an outage adds little load and
- * its end is noticed. Waiting calls form one line, oldest first; any success may let the next one through.
+ * A bucket holds credit for ten extra attempts: an extra attempt that fails takes one credit, an answer that begins
+ * returns one. While the bucket is empty, one attempt may start after 10 s, then after 20 s, and so on, so that an outage
+ * adds little load and its end is noticed. Waiting calls form one line, oldest first; any success may let the next call
+ * through.
  */
 
 /** How much extra load retries may add. */
 export interface Options {
-  /** How many extra attempts per model may fail without a success before further ones have to wait. Default: 10. */
+  /** How many extra attempts per model may fail without a success before further attempts have to wait. Default: 10. */
   readonly size?: number | undefined
 }
 

@@ -6,7 +6,7 @@ import * as Turnstile from "../waitQueue.ts"
 
 /**
  * The first and the longest wait, in milliseconds. While the bucket is empty, one attempt may start when the wait after
- * the last failure is over; each such attempt that fails doubles the wait. An hour of outage allows 15 of them.
+ * the last failure is over; each such attempt that fails doubles the wait. An hour of outage allows 15 such attempts.
  */
 export const [firstPace, longestPace] = [10_000, 300_000]
 
@@ -18,7 +18,7 @@ const backlog = 20
 
 /**
  * How many waiting calls leave for each new call. After an outage: the load at most doubles, counting the calls that
- * fail and retry. In a brown-out, where only a part of the calls fails: enough for 60 % failures. Both are measured in
+ * fail and retry. In a brown-out, where only a part of the calls fails: enough for 60 % failures. Both numbers are from
  * the simulator.
  */
 const [afterOutage, inBrownOut] = [0.9, 2]
@@ -30,8 +30,8 @@ const [afterOutage, inBrownOut] = [0.9, 2]
 const leastRate = 1
 
 /**
- * The bucket of one model. A running extra attempt counts as failed until the model answers any call. So an outage has
- * at most ten extra attempts at once, and no such bound while answers arrive.
+ * The bucket of one model. A running extra attempt counts as failed until the model answers any call. So at most ten
+ * extra attempts run at once in an outage; while answers arrive, their number is not limited.
  */
 export interface Bucket {
   readonly size: number
@@ -40,13 +40,13 @@ export interface Bucket {
    * spent.
    */
   left: number
-  /** Credit held by running extra attempts since the last success, and how many of them run. */
+  /** Credit held by running extra attempts since the last success, and the number of running extra attempts. */
   held: number
   running: number
-  /** The number of successes so far, and the time of the last one. */
+  /** The number of successes so far, and the time of the last success. */
   round: number
   succeededAt: number
-  /** Start of the current wait: the last failure of an extra attempt, or the start of one while the bucket was empty. */
+  /** Start of the current wait: when an extra attempt last failed, or last started while the bucket was empty. */
   pacedFrom: number
   pace: number
   /** The rate of new calls. */
@@ -132,7 +132,7 @@ export const takeBack = (bucket: Bucket, { amount, pace }: Gift): void => {
   bucket.pace = Math.max(bucket.pace, pace)
 }
 
-/** The credit that an answer earned when it began, and the pace before that. */
+/** The credit that an answer earned when it began, and the pace before the answer. */
 export interface Gift {
   readonly amount: number
   readonly pace: number

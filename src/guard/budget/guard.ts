@@ -31,8 +31,8 @@ export interface RetryBudget extends Budget {
 }
 
 /**
- * Creates a budget in memory. The fibers of its lines run in `scope`; calls that still wait when it closes are served
- * too.
+ * Creates a budget in memory. The fibers that serve waiting calls run in `scope`; calls that still wait when the scope
+ * closes are served too.
  */
 export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
   const all: Buckets = { size, scope, byModel: new Map(), isClosed: false }

@@ -14,7 +14,7 @@ import { type Bucket, fail, type Gift, release, succeeded, takeBack, type Ticket
 // Extra attempts
 // -----------------------------------------------------------------------------
 
-/** Links a charge to its ticket: the attempt carries the charge to the guard, which finds the ticket there. */
+/** The property of a charge that holds its ticket. An attempt carries the charge to the guard, which reads the ticket. */
 const paidWith: unique symbol = Symbol("resilient-claude/RetryBudget/ticket")
 
 interface Paid extends Charge {

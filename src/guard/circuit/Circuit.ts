@@ -1,9 +1,9 @@
 /**
  * Stops sending requests to a model that keeps failing, and probes until it recovers.
  *
- * Each model of an account has a circuit. The account itself has one too, which opens at the spend limit. An answer
+ * Each model of an account has a circuit. The account itself also has a circuit, which opens at the spend limit. An answer
  * counts as a success when it begins, and as a failure if it breaks off later. A circuit is for outages: it never opens
- * while only half of all calls fail, because retries then succeed. It counts the calls in a time window, and never
+ * while only half of all calls fail, because retries then succeed. A circuit counts the calls in a time window, and never
  * opens on fewer than `minimumCalls`: programs with less traffic rely on retries. Waiting calls form one line, oldest
  * first. After a recovery, they leave at a rate that grows to twice the rate before the outage.
  */
@@ -54,7 +54,7 @@ export interface Status {
 
 /**
  * Stores circuits by key. `modify` must be atomic. It may run `f` more than once; the result of the last run counts. It
- * need not write if `f` returns the same state object. States are plain data that JSON can hold; a missing one is
+ * need not write if `f` returns the same state object. States are plain data that JSON can hold; a missing state is
  * `Circuit.initial`. A store that fails or takes more than a second is reported in the log, and calls go on as if the
  * circuit were closed.
  */

@@ -19,7 +19,7 @@ export interface Circuit {
   readonly line: Line.Line
   /** The time of the last request. */
   askedAt: number
-  /** Whether the circuit was closed when last read, and the time of its last recovery; `null` if none was seen. */
+  /** Whether the circuit was closed when last read, and the time of its last recovery; `null` without a recovery. */
   isClosed: boolean
   closedAt: number | null
 }

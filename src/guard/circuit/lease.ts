@@ -96,7 +96,7 @@ const succeeded = (held: Held, slow: boolean, now: number): Effect.Effect<void> 
     now
   )
 
-/** Sends an event to each circuit. If one closes, the lease moves to its new generation. */
+/** Sends an event to each circuit. If a circuit closes, the lease moves to the new generation of that circuit. */
 const tell = (
   held: Held,
   own: Machine.Event | undefined,

@@ -98,7 +98,7 @@ const failing = (
 
 /**
  * Corrects an open or isolated circuit after the clock was set back, so that no wait becomes longer. Processes may
- * share a circuit, so it cannot use the clock of `steadyClock.ts`.
+ * share a circuit, so a circuit cannot use the clock of `steadyClock.ts`.
  */
 export const steadied = (state: State, now: number): State => {
   if (state._tag === "Closed" || now >= state.at) return state

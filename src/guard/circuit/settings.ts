@@ -26,7 +26,7 @@ const defaults = {
 } as const
 
 /**
- * Bounds of each time, in milliseconds. A shorter time has no effect; a longer one would leave a recovery unnoticed.
+ * Bounds of each time, in milliseconds. A shorter time has no effect; a longer time would leave a recovery unnoticed.
  */
 const [least, most] = [1000, 86_400_000]
 

@@ -22,11 +22,11 @@ export interface Outage {
   readonly why: string
 }
 
-/** Plain data. Each transition starts a new `generation`; events of leases from an older one are ignored. */
+/** Plain data. Each transition starts a new `generation`; events of leases from an older generation are ignored. */
 export type State =
   & { readonly generation: number }
   & (
-    /** `since` is when it closed after having been open; `after` is the outage that ended then. */
+    /** `since` is when the circuit closed after an outage, and `after` is that outage. */
     | {
       readonly _tag: "Closed"
       readonly since: number | null
@@ -41,12 +41,12 @@ export type State =
       readonly probe: number | null
       readonly at: number
     }
-    /** Isolated by an operator, until `until` or, if it is `null`, until a reset. */
+    /** Isolated by an operator: until the time `until`, or until a reset if `until` is `null`. */
     | { readonly _tag: "Isolated"; readonly until: number | null; readonly at: number }
   )
 
 export type Event =
-  /** A request. `lease`: how long it blocks other calls if it becomes the probe. */
+  /** A request. `lease`: how long the request blocks other calls if it becomes the probe. */
   | { readonly _tag: "Ask"; readonly lease: number }
   /** An answer began, or a request ended successfully without one. */
   | { readonly _tag: "Success"; readonly generation: number; readonly slow: boolean }
@@ -82,7 +82,7 @@ export type Decision =
     readonly isolated: boolean
     readonly why: string | undefined
   }
-  /** `generation`: the new one, in which the probe that closed the circuit counts from now on. */
+  /** `generation`: the new generation, in which the probe that closed the circuit counts from now on. */
   | { readonly _tag: "Closed"; readonly generation: number }
   | { readonly _tag: "Opened"; readonly why: string }
   | { readonly _tag: "Counted" | "Stale" | "Isolated" }

@@ -9,7 +9,7 @@ import * as Machine from "./machine.ts"
 /** The state of a circuit without history. */
 export const initial: Machine.State = Machine.initial
 
-/** Keeps circuits in memory. When a new one is added, closed circuits without requests for an hour are dropped. */
+/** Keeps circuits in memory. When a new circuit is added, closed circuits without requests for an hour are dropped. */
 export const memory = (): Store => {
   const modify = remembering()
   return { modify: (key, f) => atNow((now) => modify(key, f, undefined, now)) }

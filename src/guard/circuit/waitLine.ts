@@ -1,7 +1,7 @@
 /**
  * The line of calls that wait at the circuit of one model, while it is open and while it recovers.
  *
- * The first call in the line checks the circuit, sleeps until it may go, and hands over to the next one. So a line has
+ * The first call in the line checks the circuit, sleeps until it may go, and hands over to the next call. So a line has
  * one timer and no fiber of its own, and within a priority the oldest call leaves first. Tenants do not take turns
  * here, but in the queue after the circuit.
  */
@@ -177,7 +177,7 @@ const late = Effect.fnUntraced(function*(line: Line, deadline: number) {
   return yield* Effect.fail(line.circuit.reject(decision, waitFor(line, decision, 0, deadline), deadline))
 })
 
-/** The first call checks the circuit until it may go. */
+/** Lets the first call check the circuit until that call may go. */
 const lead = Effect.fnUntraced(function*(line: Line, waiter: Waiter): Effect.fn.Return<void, ClaudeError> {
   for (;;) {
     const now = yield* Clock.currentTimeMillis
@@ -209,7 +209,7 @@ const sweep = (line: Line, decision: Machine.Decision, now: number): void => {
   }
 }
 
-/** Removes a call that left for any reason, and lets the next one check the circuit. */
+/** Removes a call that left for any reason, and lets the next call check the circuit. */
 const gone = (line: Line, waiter: Waiter): void => {
   line.waiting[waiter.rank]?.delete(waiter)
   if (line.first !== waiter) return

@@ -17,15 +17,15 @@ export const describe = (guards: Guards): string => {
   const { account, admits, budget, circuit, concurrency, extra, monitor, quota } = compile(guards)
   return [
     ...guards.account === undefined ? [] : [row("account", account)],
-    row("monitor", monitor === undefined ? "no" : watch(monitor)),
+    row("monitor", monitor === undefined ? "off" : watch(monitor)),
     row("budget", budget === undefined ? "no limit on extra attempts" : bound(budget)),
     row(
       "gate",
       circuit === undefined
-        ? "no"
-        : "fails at once after the account reached its spend limit; at an open circuit, calls that may wait form one line, oldest first"
+        ? "off"
+        : "calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, oldest first"
     ),
-    row("queue", admits ? waits(concurrency) : "no"),
+    row("queue", admits ? waits(concurrency) : "off"),
     ...admits
       ? [
         row(
@@ -37,14 +37,14 @@ export const describe = (guards: Guards): string => {
       ]
       : [],
     ...quota === undefined ? [] : amounts(quota, guards.quota ?? {}),
-    row("circuit", circuit === undefined ? "no" : opens(circuit)),
+    row("circuit", circuit === undefined ? "off" : opens(circuit)),
     ...circuit === undefined
       ? []
       : [
         row(
           "",
-          "then one probe at a time; once its answer begins, waiting calls leave at a rate that grows in 5s to twice the one "
-            + "before the outage"
+          "then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s "
+            + "to twice the rate before the outage"
         )
       ],
     ...extra.length === 0 ? [] : [row("extra", `custom guards: ${extra.length}, asked last`)]
@@ -61,9 +61,9 @@ const watch = ({ below, minimumCalls, window }: Monitor.Settings): string =>
   } succeed`
 
 const bound = ({ size }: RetryBudget.Settings): string =>
-  `per model, ${size} failed extra attempts, and one more for each answer that begins; when used up, one attempt after ${
+  `per model, ${size} extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of ${
     Refuse.show(firstPace)
-  }, a wait that doubles with each failure up to ${Refuse.show(longestPace)}`
+  }, which doubles with each failure up to ${Refuse.show(longestPace)}`
 
 const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
   [
@@ -97,7 +97,7 @@ const amounts = (
     row(
       "quota",
       `${percent(own.headroom)} of ${usual === "" ? "" : `${usual} `}per ${Refuse.show(per)}${
-        told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers report what is left)`
+        told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers report the remaining quota)`
       }, ${percent(own.burst)} at once; input tokens ${
         estimate === "count" ? "counted by the API" : "estimated from characters"
       }`

@@ -16,7 +16,7 @@ import type * as CallLog from "../../CallLog.ts"
 /** When to alert that too many calls fail. */
 export interface Options {
   /**
-   * Alerts if the success rate falls below this. Default: 0.95. For an hour after an alert, the next one needs twice as
+   * Alerts if the success rate falls below this. Default: 0.95. For an hour after an alert, the next alert needs twice as
    * many failures.
    */
   readonly below?: number | undefined

@@ -64,7 +64,7 @@ const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void>
   const end = endOf(event)
   return end === undefined ? observer.log.emit(event) : Effect.contextWith((context: Context.Context<never>) => {
     const outer = Context.get(context, CallContext.Call)
-    // A call inside another call is one of its attempts.
+    // A call inside another call is an attempt of the outer call, which logs its own end.
     const isPart = outer !== undefined && outer.id !== event.call
     const alert = isPart ? undefined : observer.rate.count(end, event.at, event.model)
     const logged = observer.log.emit(event)
@@ -93,7 +93,7 @@ const raise = (
   alert: Extract<CallLog.Event, CallLog.Rate> | undefined
 ): Effect.Effect<void> => alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
 
-/** A circuit reopens with each failed probe. That is one outage, and raises one alert. */
+/** Raises one alert for each outage, although the circuit reopens after each failed probe. */
 const circuitOpened = ({ alerts, opened, settings }: Observer, event: Alert): Effect.Effect<void> => {
   for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
   const isSame = opened.has(event.model)

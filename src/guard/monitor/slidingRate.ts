@@ -1,7 +1,7 @@
 /**
  * The success rate in a sliding window, and when to alert that it is low.
  *
- * An alert lasts for at least one window. For an hour after an alert was cleared, the next one needs twice as many
+ * An alert lasts for at least one window. For an hour after an alert was cleared, the next alert needs twice as many
  * failures. Otherwise a steady rate near the threshold would raise and clear the alert by chance every few minutes.
  */
 import type * as CallLog from "../../CallLog.ts"
@@ -22,7 +22,7 @@ export interface Settings {
 export type Count = "success" | Tag | undefined
 
 /**
- * Milliseconds after an alert during which the next one needs twice as many failures: a steady 5 % of failures raises
+ * Milliseconds after an alert during which the next alert needs twice as many failures: a steady 5 % of failures raises
  * at most one alert an hour.
  */
 const calm = 3_600_000

@@ -12,7 +12,7 @@ const freshFor = 60_000
 export class Limits {
   readonly settings: Settings
   readonly most: Quota.Amount
-  /** The limits from the options, or lower ones that the API reported. */
+  /** The limits from the options, or lower limits that the API reported. */
   stated: Quota.Amount
   buckets: Quota.Buckets
   /** Until when the API's own count can be trusted, by dimension. */

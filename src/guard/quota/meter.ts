@@ -143,7 +143,7 @@ export class Meter {
     return store.add(key, this.limits.buckets, amount, now)
   }
 
-  /** Call when an answer begins. It reports its input tokens and the remaining quota: corrects the cost and the levels. */
+  /** Call when an answer begins: corrects the cost by its input tokens, and the levels by the quota that it reports. */
   begun(priced: Priced, usage: Usage, limits: RateLimits, taken: Taken, now: number): Effect.Effect<Priced> {
     const { content, cost } = priced
     const isKnown = Estimate.allInputOf(usage) > 0

@@ -61,7 +61,7 @@ export const settings = (options: Options): Settings => {
   if (
     [usual_, ...named.map(([, amount]) => amount)].every((amount) => dimensions.every((of) => amount[of] === Infinity))
   ) {
-    Refuse.refuse("quota limits nothing: give requests, inputTokens or outputTokens, or leave it out")
+    Refuse.refuse("quota limits nothing: give requests, inputTokens or outputTokens, or remove quota")
   }
   const amounts = new Map(named)
   return {

@@ -22,7 +22,7 @@ export const tooLarge = (model: string, tokens: number, limit: number, per: numb
 /** Error codes of connections that were never established: nothing was sent. */
 const unsent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS)/
 
-/** The amount a request used, as far as it is known. The caller returns the rest of the estimate. */
+/** The amount that a request used, as far as it is known. The caller returns the unused part of the estimate. */
 export const spent = (
   cost: Quota.Amount,
   exit: Guard.Ending,

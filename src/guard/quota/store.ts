@@ -1,4 +1,4 @@
-/** Quota levels in memory. Full buckets are dropped when a new one is created. */
+/** Quota levels in memory. Full buckets are dropped when a new bucket is created. */
 import * as Effect from "effect/Effect"
 import { build, dimensions, minus } from "./amounts.ts"
 import type { Amount, Buckets, Levels } from "./Quota.ts"

@@ -46,7 +46,7 @@ export const isThinking = (block: unknown): boolean => thoughts.has(field(block,
 
 const thoughts: ReadonlySet<unknown> = new Set(["thinking", "redacted_thinking"])
 
-/** Data that costs no tokens as text: base64, and thinking of earlier turns. */
+/** Whether a value costs no tokens as text: base64, and thinking of earlier turns. */
 export const isUnread = (value: unknown): boolean => isThinking(value) || field(value, "type") === "base64"
 
 /** Whether the messages have a valid shape; other rules report an invalid shape. */

@@ -1,7 +1,7 @@
 /**
  * The rule of the tool loop: every `tool_use` of an assistant's turn has a `tool_result` in the next user turn.
  *
- * A turn is all consecutive messages of one role, because the API merges them. System messages do not count.
+ * A turn is all consecutive messages of one role, because the API merges them. System messages do not end a turn.
  */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
@@ -52,7 +52,7 @@ const inBlocks = ({ messages, thread }: Given): Issues => {
       ? "has a tool_result already: remove one"
       : turn?.asked.has(id) === true || !isNullish(thread) // A thread has more messages on the server.
       ? undefined
-      : "matches no tool_use in the assistant's turn before: add that turn, or remove the tool_result"
+      : "matches no tool_use in the previous assistant turn: add that turn, or remove the tool_result"
     if (problem === undefined) turn?.answered.add(id)
     else report([...path, "tool_use_id"], `the tool_use_id ${show(id)} ${problem}`)
   }
@@ -81,7 +81,7 @@ const inBlocks = ({ messages, thread }: Given): Issues => {
   return found.length === 0 ? none : found
 }
 
-/** Within one turn of the user, over all its messages. */
+/** Finds tool results after other content of the same user turn, which may have several messages. */
 const order = ({ messages }: Given): Issues => {
   let isLate = false
   return each(messages, (message) => {

@@ -47,12 +47,15 @@ const mediaType = ({ data, media_type }: Given, allowed: ReadonlySet<unknown>): 
     ? issue(["media_type"], `the media type is ${show(media_type)}: it must be ${[...allowed].join(", ")}`)
     : contradiction(media_type, data)
 
-/** The API reads the type from the bytes, too. */
+/** The API also reads the media type from the bytes, and refuses a contradiction. */
 const contradiction = (type: unknown, data: unknown): Issues => {
   const seen = isString(data) ? typeOf(data) : undefined
   return seen === undefined || seen === type || type === "text/plain"
     ? none
-    : issue(["data"], `the media type is ${show(type)}, but the data is ${seen}: send it as what it is, or convert it`)
+    : issue(
+      ["data"],
+      `the media type is ${show(type)}, but the data is ${seen}: change the media type, or convert the data`
+    )
 }
 
 const base64 = ({ data, media_type }: Given): Issues =>

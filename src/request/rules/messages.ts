@@ -79,7 +79,10 @@ const textOf = (block: unknown): Issues => {
     : none
 }
 
-/** Claude itself sometimes writes an empty text next to a tool use. The API may accept it back, so it passes. */
+/**
+ * Claude itself sometimes writes an empty text next to a tool use. The API may accept that text in a later request, so
+ * it is no issue.
+ */
 const isTurnOfClaude = (message: unknown): boolean => {
   const content = field(message, "content")
   return field(message, "role") === "assistant" && Array.isArray(content)
@@ -119,7 +122,7 @@ const marksIn = (given: Given): Issues => {
   return both(both(tools, system), blocks(given, mark))
 }
 
-/** The API reads tools, system and messages in this order, and `cache_control` of the request counts as the last mark. */
+/** The API reads tools, system and messages in this order; `cache_control` of the whole request is the last mark. */
 const lifetimes = (given: Given): Issues => {
   let isShort = false
   const mark = (block: unknown): Issues => {
@@ -136,8 +139,8 @@ const lifetimes = (given: Given): Issues => {
 
 const late = issue(
   ["cache_control", "ttl"],
-  "a cache mark of 1 hour comes after one of 5 minutes, in the order tools, system, messages: "
-    + "shorten it, or lengthen those before it"
+  "a cache_control of 1 hour comes after one of 5 minutes, in the order tools, system, messages: "
+    + "use 5 minutes here, or 1 hour in all of them"
 )
 
 const citations = (given: Given): Issues =>

@@ -1,4 +1,4 @@
-/** The parts of request rules. Their messages never quote text of the prompt, because errors and logs show them. */
+/** The building blocks of request rules. An issue never quotes the prompt, because errors and logs show issues. */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
 
@@ -55,7 +55,7 @@ export const eachOf = (
     ? each(list, check)
     : issue([], `${name} is ${kind(list)}: it must be a list of ${what}`)
 
-/** The issues of all rules. */
+/** The issues that all rules find. */
 export const broken = <More extends ReadonlyArray<unknown>>(
   rules: ReadonlyArray<Rule<More>>,
   given: Given,

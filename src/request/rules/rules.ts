@@ -1,9 +1,9 @@
 /**
- * The rules about a request, checked before it is sent: those about its shape, and those about the limits of the API.
+ * The rules about a request, checked before it is sent: rules about its shape, and rules about the limits of the API.
  *
- * A shape that is never valid fails the call. A number or a list of accepted values is only what the API accepted when this
- * was written: it only warns, because the API may raise a limit. Unknown blocks, tools and parameters pass: they may be
- * newer than this version.
+ * A request whose shape is never valid fails the call. A request beyond a known limit or list of accepted values only
+ * gets a warning, because the API may accept more than when the rule was written. Unknown blocks, tools and parameters
+ * pass, because they may be newer than this version.
  */
 import { isObject } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
@@ -37,7 +37,7 @@ const limits: ReadonlyArray<Rule> = [
   ...sizeLimits
 ]
 
-/** The rules of the API. */
+/** The rules of the API, without the rules of this library. */
 export const apiRules: ReadonlyArray<Rule> = [...certain, ...limits]
 
 export const shapeRules: ReadonlyArray<Rule> = [...ownRules, ...certain]

@@ -9,7 +9,7 @@ const maxUnions = 16
 /** Bounds the recursion; deeper parts of a schema are not checked. */
 const maxDepth = 200
 
-/** The API accepts these in a strict schema but does not hold Claude to them. */
+/** Keywords that the API accepts in a strict schema but does not enforce. */
 const ignored = [
   "minimum",
   "maximum",
@@ -23,7 +23,7 @@ const ignored = [
 
 interface Visit {
   readonly schema: (schema: Given, path: Path) => Issues
-  /** For a schema that contains one of its parents. */
+  /** Called where a schema contains itself. */
   readonly circle: (path: Path) => Issues
 }
 
@@ -132,7 +132,7 @@ const ineffective: Visit["schema"] = (schema, path) => {
       found,
       issue(
         [...path, key],
-        `the API does not hold Claude to ${key} in a strict schema: put it into the description, too`
+        `the API does not enforce ${key} in a strict schema: repeat it in the description`
       )
     )
   }

@@ -2,14 +2,14 @@
 import * as Result from "effect/Result"
 import { type Given, issue, type Issues, none, type Rule } from "./rule.ts"
 
-/** The API's limit on the size of a request. */
+/** The API's limit on the size of a request, in bytes. */
 export const maxBytes = 32 * 2 ** 20
 /** Bounds the recursion: a deeper value may contain itself. */
 const maxDepth = 100
-/** A request with at most this many characters is small enough: an unescaped character has at most 3 bytes. */
+/** A request with at most this many characters is within `maxBytes`: an unescaped character has at most 3 bytes. */
 const enough = Math.floor(maxBytes / 3)
 
-/** The request as JSON; `undefined` if it is small: then `characters` has seen all of it, and it can be written. */
+/** The request as JSON; `undefined` if it is small, because then `characters` has shown that JSON can represent it. */
 const written = (given: Given): Result.Result<string, unknown> | undefined =>
   characters(given, enough, 0) <= enough ? undefined : Result.try(() => JSON.stringify(given))
 

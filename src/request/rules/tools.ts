@@ -95,14 +95,17 @@ const choice = (given: Given): Issues => {
   if (!isString(type)) return issue(["type"], `the type of tool_choice is ${kind(type)}: it must be a text`)
   if (type !== "tool" && type !== "any" || hasMore(given)) return none
   if (isNullish(tools) || Array.isArray(tools) && tools.length === 0) {
-    return issue([], "tool_choice asks for a tool, but there are no tools: add some, or remove it")
+    return issue([], "tool_choice asks for a tool, but there are no tools: add tools, or remove tool_choice")
   }
   if (type === "any" || !Array.isArray(tools)) return none
   if (!isString(name)) return issue(["name"], `the name in tool_choice is ${kind(name)}: name one of the tools`)
   // A toolset has no name, and its tools are not listed in the request.
   return tools.some((tool) => !isString(field(tool, "name")) || field(tool, "name") === name)
     ? none
-    : issue(["name"], `tool_choice names ${show(name)}, but no tool has that name: name one of them, or add it`)
+    : issue(
+      ["name"],
+      `tool_choice names ${show(name)}, but no tool has that name: name one of the tools, or add this one`
+    )
 }
 
 /** Whether a beta may add tools elsewhere: on MCP servers, in a thread, or in the messages. */

@@ -3,8 +3,8 @@ import type { Limit, Limits } from "./buckets.ts"
 import type { Plan } from "./provider.ts"
 
 /**
- * The violation in the plans of a run, if there is one: in no interval may more be admitted than a full bucket plus its
- * refill in that interval. Output tokens are not checked, because they are taken when answers end.
+ * Describes the first violation in the plans of a run, if there is one: no interval may admit more than a full bucket
+ * plus the refill in that interval. Output tokens are not checked, because they are taken when answers end.
  */
 export const audit = (limits: Limits, plans: ReadonlyArray<Plan>): string | undefined => {
   const admitted = plans.filter((plan) => plan.kind === "answer")
@@ -16,7 +16,7 @@ export const audit = (limits: Limits, plans: ReadonlyArray<Plan>): string | unde
     )
 }
 
-/** Describes the first interval that used more than its burst and refill, found with Kadane's algorithm. */
+/** Describes the first excess over one limit, found with Kadane's algorithm. */
 const exceeded = (
   what: string,
   limit: Limit | undefined,
@@ -30,7 +30,7 @@ const exceeded = (
     excess = Math.max(0, excess - (at - last) * perMinute / 60_000) + amount
     last = at
     if (excess > burst + 1e-3) {
-      return `The provider forgot its limit of ${perMinute} ${what} per minute (burst ${burst}): at ${at} ms it had admitted `
+      return `The simulated provider exceeded its limit of ${perMinute} ${what} per minute (burst ${burst}): at ${at} ms it had admitted `
         + `${excess - burst} too many`
     }
   }

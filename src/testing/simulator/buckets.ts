@@ -11,7 +11,7 @@ export interface Limit {
   readonly burst?: number | undefined
 }
 
-/** The limits of the account; a missing one is unlimited. */
+/** The limits of the account. A missing limit means no limit. */
 export interface Limits {
   readonly requests?: Limit | undefined
   /** Excludes tokens read from the cache. */

@@ -3,12 +3,12 @@ import * as Duration from "effect/Duration"
 import { hasProperty } from "effect/Predicate"
 
 /**
- * A number in [0, 1) for the `index`-th request or call. `purpose` separates the numbers of one index. With one seed,
- * all contenders get the same numbers, no matter how many each uses.
+ * A number in [0, 1) for the `index`-th request or call. Each `purpose` has its own number. With one seed, all contenders
+ * get the same numbers, no matter how many each uses.
  */
 export type Chance = (index: number, purpose: number) => number
 
-/** The finalizer of MurmurHash3 (Appleby, public domain): every bit of the input changes half of the output. */
+/** The finalizer of MurmurHash3 (Appleby, public domain): each input bit changes about half of the output bits. */
 const mix = (hash: number): number => {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
@@ -43,7 +43,7 @@ export type Size =
 /** Draws a value for the `index`-th request. */
 export type Draw = (chance: Chance, index: number, purpose: number) => number
 
-/** Draws a time in whole milliseconds. Default bounds of a log-normal one: 0.2 seconds to 10 minutes. */
+/** Draws a time in whole milliseconds. Default bounds of a log-normal time: 0.2 seconds to 10 minutes. */
 export const time = (time: Time): Draw => {
   if (hasProperty(time, "uniform")) return uniform(millis(time.uniform[0]), millis(time.uniform[1]))
   if (hasProperty(time, "median")) {

@@ -5,7 +5,7 @@ import type { Plan } from "./provider.ts"
 
 export type Answer = Extract<Plan, { readonly kind: "answer" }>
 
-/** The longest silence within an answer, in milliseconds. After it, the answer sends `more`. */
+/** The longest silence within an answer, in milliseconds. After this silence, the answer sends `more`. */
 export const quiet = 5000
 
 /** A piece of content. */
@@ -14,14 +14,14 @@ export const more = event("content_block_delta", {
   delta: { type: "text_delta", text: "and so on " }
 })
 
-/** The usage in `message_start`. */
+/** The input tokens of an answer, as the API reports them. */
 export const usageOf = ({ usage }: Answer) => ({
   input_tokens: usage.fresh,
   cache_creation_input_tokens: usage.written,
   cache_read_input_tokens: usage.read
 })
 
-/** The events of an answer by the fakes. The simulator replaces their numbers with its own. */
+/** The events that the fakes send. The simulator replaces the events with token counts by its own. */
 const template = events("Well.")
 
 /** The events up to the first token. */

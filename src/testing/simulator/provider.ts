@@ -31,14 +31,14 @@ export interface Incident {
 
 /** A simulated Claude, as data. */
 export interface Provider extends Behaviour {
-  /** Models that behave differently; a missing field is the same as for the other models. */
+  /** Models that behave differently. A missing field has the value of the provider. */
   readonly models?: { readonly [model: string]: Behaviour } | undefined
   /** Shared by all models. */
   readonly limits?: Limits | undefined
   readonly incidents?: ReadonlyArray<Incident> | undefined
   /**
    * Simulates a fleet that recovers slowly: from `from` on it admits `perSecond` requests each second and answers 529 to
-   * the rest.
+   * all other requests.
    */
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
@@ -127,7 +127,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     behaviours.set(model, made)
     return made
   }
-  /** The second of the last request, and the number of requests in it. */
+  /** The second in which the last request arrived, and the number of requests in that second. */
   let second = { number: -1, requests: 0 }
   /** The number of streaming answers and hanging requests. */
   let running = 0
@@ -142,7 +142,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     ...output.headers(now, epoch)
   })
 
-  /** Seconds until every bucket has enough for a request with `tokens`; 0 if they have now. */
+  /** Seconds until every bucket has enough for a request with `tokens`; 0 if all have enough now. */
   const refusedFor = (now: number, tokens: number): number => {
     const isShort = ([bucket, amount]: readonly [Bucket, number]) => bucket.level(now) < amount
     const short = ([[requests, 1], [input, tokens], [output, 1]] as const).filter(isShort)

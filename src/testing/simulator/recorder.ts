@@ -5,7 +5,6 @@ import type { Plan } from "./provider.ts"
 // Result
 // -----------------------------------------------------------------------------
 
-/** The number of calls, and of answered calls. */
 export interface Share {
   readonly calls: number
   readonly answered: number
@@ -22,11 +21,10 @@ export interface Result extends Share {
   readonly scenario: string
   readonly contender: string
   readonly seed: number | string
-  /** Requests that were sent. */
   readonly requests: number
   /** Requests during the incidents. */
   readonly requestsDuring: number
-  /** From the end of the last incident to the first answer after it; undefined if there was none. */
+  /** From the end of the last incident to the first answer that ended after it; undefined without such an answer. */
   readonly recovery: number | undefined
   /** The most requests in one second after the last incident, and the most calls that were due in one second. */
   readonly peak: { readonly requests: number; readonly offered: number } | undefined
@@ -44,7 +42,7 @@ export interface Result extends Share {
   readonly errors: { readonly [tag: string]: number }
   readonly tenants: { readonly [tenant: string]: Share }
   readonly models: { readonly [model: string]: Share }
-  /** When the last call ended. */
+  /** When the last call ended, from the start of the run. */
   readonly took: number
 }
 
@@ -88,7 +86,7 @@ export class Recorder {
   }
 }
 
-/** The parts of a result that come from the scenario. */
+/** The inputs of a run from which the result is computed. */
 export interface Facts {
   readonly scenario: string
   readonly contender: string
@@ -142,7 +140,7 @@ const ascending = (a: number, b: number) => a - b
 const quantile = (sorted: ReadonlyArray<number>, share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 
-/** The largest number of times within one calendar second. */
+/** The most of these times (in milliseconds) that are in the same whole second. */
 const busiest = (times: ReadonlyArray<number>): number =>
   Math.max(0, ...Object.values(countBy(times.map((at) => String(Math.floor(at / 1000))))))
 

@@ -1,4 +1,4 @@
-/** The error responses of the simulated API, with the wording of the real one. */
+/** The error responses of the simulated API, with the wording of the real API. */
 import { errorBody } from "../failures.ts"
 import { apiHeaders } from "../turn.ts"
 
@@ -66,7 +66,7 @@ export const rateLimited = (index: number, retryAfter: number | undefined, limit
     }
   )
 
-/** The responses of the faults that have one. */
+/** The responses of the faults. A reset, a stall and a broken answer are not a response with a status and a body. */
 export const responses: {
   readonly [F in Exclude<Fault, "reset" | "stall" | "break">]: (index: number, retryAfter?: number) => Response
 } = {

@@ -1,4 +1,4 @@
-/** Runs the calls of a scenario, when they are due, with one contender. */
+/** Runs the calls of a scenario with one contender. Each call starts when it is due. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import { type Scenario, trafficOf } from "./scenario.ts"
 import * as Traffic from "./traffic.ts"
 import * as VirtualClock from "./virtualClock.ts"
 
-/** The replaceable parts of the simulator: tests break one and check that the run notices. */
+/** The replaceable parts of the simulator: tests break a part and check that the run notices. */
 export interface Parts {
   readonly provider: typeof Provider.make
   readonly clock: VirtualClock.Run
@@ -36,7 +36,7 @@ export const run = (
       Effect.map(() => {
         const problem = recorder.open === 0
           ? audit(scenario.provider.limits ?? {}, recorder.plans)
-          : `${recorder.open} requests were never closed`
+          : `${recorder.open} requests were never closed: read or cancel every answer`
         if (problem !== undefined) throw new Error(problem)
         return resultOf(recorder, {
           scenario: scenario.name,

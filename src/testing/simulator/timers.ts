@@ -5,7 +5,7 @@ export interface Timer {
   readonly at: number
   /** Timers with the same time fire in the order of their ids. */
   readonly id: number
-  /** Undefined after the timer was cancelled. */
+  /** Set to undefined to cancel the timer. */
   fire: (() => void) | undefined
 }
 

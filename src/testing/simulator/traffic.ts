@@ -20,7 +20,7 @@ export interface PromptSize {
   readonly max_tokens?: number | undefined
 }
 
-/** A stream of calls, as an open loop: calls start when they are due, whether or not earlier ones have ended. */
+/** A stream of calls, as an open loop: calls start when they are due, whether or not earlier calls have ended. */
 export interface Traffic {
   /** Evenly spaced, a Poisson process, or bursts at an interval. */
   readonly arrivals:

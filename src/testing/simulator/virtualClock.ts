@@ -11,17 +11,16 @@ import type * as Exit from "effect/Exit"
 import * as Scheduler from "effect/Scheduler"
 import { type Timer, Timers } from "./timers.ts"
 
-/** Runs an effect in virtual time. */
 export type Run = <A, E>(self: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
 /**
- * Runs an effect synchronously, in virtual time from 0 on. It may wait only for time and for other fibers: waiting for
- * a promise, a socket or a `Deferred` that no fiber completes is a defect.
+ * Runs an effect synchronously, in virtual time from 0 on. The effect may wait only for time and for other fibers:
+ * waiting for a promise, a socket or a `Deferred` that no fiber completes is a defect.
  */
 export const run: Run = (self) =>
   Effect.suspend(() => {
     const { stackTraceLimit } = Error
-    // The stacks of thousands of errors would cost more than the rest of a run.
+    // Capturing the stacks of thousands of errors would take longer than everything else in a run.
     Error.stackTraceLimit = 0
     return Effect.ensuring(
       Effect.suspend(() => drive(self)),
@@ -80,4 +79,4 @@ const drive = <A, E>(self: Effect.Effect<A, E>): Exit.Exit<A, E> => {
 
 const stuck = (now: number) =>
   `Virtual time stops at ${now} ms: no timer is left, and every fiber waits for something else (a promise, a socket, or `
-  + "a Deferred that no fiber completes). Replace it with an effect that waits with Effect.sleep."
+  + "a Deferred that no fiber completes). Replace that wait with an effect that uses Effect.sleep."

@@ -109,7 +109,7 @@ const body = (
 ): Effect.Effect<Uint8Array | undefined, Unreachable> => {
   const { at, breaksAfter, endAfter, firstAfter } = plan
   const last = at + (breaksAfter ?? endAfter)
-  // The time of the last bytes that were read. An interrupted read consumes nothing: the next one waits for the rest.
+  // The time of the last bytes that were read. An interrupted read consumes nothing: the next read waits until the same time.
   let readTo: number | undefined
   return Effect.suspend((): Effect.Effect<Uint8Array | undefined, Unreachable> => {
     if (readTo === undefined) {

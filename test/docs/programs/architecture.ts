@@ -2,7 +2,7 @@ import { Console, Effect, Layer } from "effect"
 import { Claude } from "resilient-claude"
 import { FakeClaude, Faults } from "resilient-claude/testing"
 
-/** A wire around another one: prints which model each attempt asks. */
+/** Wraps a wire, and prints the model of each attempt. */
 const printing = (inner: Claude.Wire): Claude.Wire => ({
   ...inner,
   open: (request) => Effect.andThen(Console.log(`asking ${request.params.model}`), inner.open(request))

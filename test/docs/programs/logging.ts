@@ -3,7 +3,7 @@ import { Console, Effect, Layer } from "effect"
 import { CallLog, Claude, Policy } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
 
-/** To the Logger, and to a file with one line of JSON for each event. */
+/** Writes each event to the Logger, and to a file as one line of JSON. */
 export const log = CallLog.combine(CallLog.layer, CallLog.layerJsonLines("claude.log.jsonl"))
 
 export const program = Claude.text("Write a haiku about patience.").pipe(

@@ -5,14 +5,14 @@ import { createServer } from "node:http"
 import { CallLog, Claude, Guards, Monitor, Policy } from "resilient-claude"
 import * as NodeAnthropic from "resilient-claude/node"
 
-/** What one call does. */
+/** Applies to each call on its own. */
 export const policy = {
   ...Policy.standard,
   overall: "30 seconds",
   models: ["claude-haiku-5-5"]
 } as const satisfies Policy.Policy
 
-/** What all calls share. */
+/** Applies to all calls together. */
 export const guards: Guards.Guards = { concurrency: { max: 64, queue: 200 }, circuit: {} }
 
 const Pager = Layer.succeed(Monitor.Alerts, { raise: (alert) => Effect.logFatal(CallLog.record(alert)) })
@@ -36,7 +36,7 @@ const summarize = Effect.gen(function*() {
 
 const Routes = HttpRouter.serve(HttpRouter.add("POST", "/summaries", summarize))
 
-/** Built after the routes, so closed before them: calls end before the server stops. */
+/** This layer is built after the routes and closed before them, so calls end before the server stops. */
 const Drain = Layer.effectDiscard(Effect.addFinalizer(() => Guards.drain("20 seconds")))
 
 export const program = Layer.launch(Layer.provide(Drain, Routes))

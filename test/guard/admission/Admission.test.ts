@@ -56,7 +56,7 @@ interface Asked {
   readonly input: number
   readonly at: number
   state: "waiting" | "running" | "out"
-  /** When it was admitted, and the net amount taken by then. */
+  /** When the call was admitted, and the net amount taken by then. */
   let: { readonly at: number; readonly total: Amount }
 }
 
@@ -464,7 +464,7 @@ describe("a cancelled waiting call", () => {
       return states
     }).pipe(Effect.scoped, Effect.provide(TestClock.layer()))
 
-  it.effect("G2: returns its tokens and slot if it is cancelled between its turn and going on", () =>
+  it.effect("G2: returns its tokens and slot if it is cancelled between its turn and its admission", () =>
     Effect.gen(function*() {
       // Yields after every few steps, so that a cancellation can fall between any two of them.
       const stepwise = Effect.provideService(Scheduler.MaxOpsBeforeYield, 4)
@@ -560,7 +560,7 @@ describe("the queue", () => {
         [late[0]?.id, "Saturated", "concurrency"]
       ])
       assert.strictEqual((yield* admission.status).waiting, 6)
-      // None of the six is rejected later, although more than two of a higher priority wait before the last.
+      // None of the six calls is rejected later, although more than two calls wait before the last of them.
       let next = running
       while (next !== undefined) {
         yield* finish(next, success)
@@ -767,7 +767,7 @@ describe("the concurrency limit", () => {
         yield* many(calls, 100)
         assert.strictEqual(yield* round(calls, lost), 20)
         assert.include(yield* admission.status, { limit: 18, running: 18 })
-        // These were sent after the cut.
+        // These requests were sent after the cut.
         assert.strictEqual(yield* round(calls, lost), 18)
         assert.include(yield* admission.status, { limit: 16 })
       }

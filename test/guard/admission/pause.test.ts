@@ -54,7 +54,7 @@ const quota: Quota.Options = { requests: 6000, inputTokens: 6_000_000, headroom:
 
 describe("a 429 with a retry-after", () => {
   it.effect.each([undefined, quota])(
-    "holds every call if it says nothing more, with or without a quota, and then one call tests the limit",
+    "holds every call if it names no limit, with or without a quota, and then one call tests the limit",
     (quota) =>
       Effect.gen(function*() {
         const { calls } = yield* refused(limited(20), quota)
@@ -65,7 +65,7 @@ describe("a 429 with a retry-after", () => {
         assert.deepStrictEqual(calls.entered, [0, 1])
         const [, look] = calls.calls
         if (look) yield* finish(look, success)
-        // The others follow at the earlier rate and then faster, not in one burst.
+        // The other calls follow at the earlier rate and then faster, not in one burst.
         yield* TestClock.adjust(100)
         assert.isAtMost(calls.entered.length, 3)
         yield* TestClock.adjust("5 seconds")
@@ -108,7 +108,7 @@ describe("a 429 with a retry-after", () => {
       assert.isAtMost(calls.entered.length, 2)
     }))
 
-  it.effect("lets another call test the limit after five seconds, if the first has no answer yet", () =>
+  it.effect("lets another call test the limit after five seconds, if the first test has no answer yet", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(10))
       for (let i = 0; i < 3; i++) yield* calls.call(text(10))
@@ -120,7 +120,7 @@ describe("a 429 with a retry-after", () => {
       assert.lengthOf(calls.entered, 3)
     }))
 
-  it.effect("G4: lets another call test the limit at once if the first was interrupted", () =>
+  it.effect("G4: lets another call test the limit at once if the first test was interrupted", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(10))
       for (let i = 0; i < 3; i++) yield* calls.call(text(10))
@@ -181,7 +181,7 @@ describe("a 429 for tokens", () => {
   const spent = { requests: left(10), inputTokens: left(0) }
 
   it.effect.each([undefined, quota])(
-    "holds requests of at least the rejected size, and lets smaller ones pass them",
+    "holds requests of at least the rejected size, and lets smaller requests pass them",
     (quota) =>
       Effect.gen(function*() {
         const { calls } = yield* refused(limited(20, spent), quota, 30_000)

@@ -14,7 +14,6 @@ import { steppedBack } from "../../support/steppedBack.ts"
 
 const seed = process.env["SEED"] ?? "resilient-claude"
 
-/** A budget with the default settings, or with others. */
 const opened = (options: RetryBudget.Options = {}) =>
   Effect.map(Effect.scope, (scope) => BudgetGuard.make(Settings.settings(options), scope))
 
@@ -169,7 +168,7 @@ describe("RetryBudget", () => {
           extras: []
         }]))
         const calls: Array<{ readonly name: string; readonly lease: Guard.Lease; hasBegun: boolean; gave: number }> = []
-        /** Since when the same number of calls wait although one may start. */
+        /** By model: since when the same number of calls wait although a call may start. */
         const stood = new Map<string, { readonly waiting: number; readonly at: number }>()
         let wrong: unknown
         const done = (what: string) => seen.set(what, (seen.get(what) ?? 0) + 1)
@@ -381,7 +380,7 @@ describe("RetryBudget", () => {
     Effect.tap(sent(budget, model, charge), begin)
   const since = (start: number) => Effect.map(Clock.currentTimeMillis, (now) => now - start)
 
-  it.effect("G7: the budget charges one of ten credits for an extra attempt, and returns it unless the attempt fails", () =>
+  it.effect("G7: the budget charges one of ten credits for an extra attempt, and returns the credit unless the attempt fails", () =>
     Effect.gen(function*() {
       for (const [exit, isWasted] of endings) {
         const budget = yield* opened()
@@ -402,7 +401,7 @@ describe("RetryBudget", () => {
       }
     }).pipe(Effect.scoped))
 
-  it.effect("G7: the budget takes the credit of an answer back if it breaks off, not if its reader leaves", () =>
+  it.effect("G7: the budget takes back the credit of an answer that breaks off, not of an answer whose reader leaves", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 3)
@@ -608,7 +607,7 @@ describe("RetryBudget", () => {
         yield* Fiber.interrupt(waits)
         yield* TestClock.adjust(0)
         assert.deepStrictEqual(yield* budget.status, { [model]: { remaining: 1, size: 1, waiting: 0 } }, `${ticks}`)
-        // The budget does not count it as running either.
+        // The budget does not count the interrupted call as running either.
         yield* start(budget)
       }
     }).pipe(Effect.scoped))
@@ -658,7 +657,7 @@ describe("RetryBudget", () => {
 // Settings
 // -----------------------------------------------------------------------------
 
-describe("G12: invalid settings", () => {
+describe("G12: invalid settings fail with the message", () => {
   const cases: ReadonlyArray<readonly [RetryBudget.Options, sentence: string]> = [
     [{ size: 0 }, "budget: size is 0: it must be a whole number, 1 or more; for no limit, write budget: false"],
     [

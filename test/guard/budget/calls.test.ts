@@ -142,7 +142,7 @@ const extras: ReadonlyArray<
 
 const ours = (error: unknown): ClaudeError.ClaudeError => ClaudeError.is(error) ? error : assert.fail(String(error))
 
-/** A call with one retry, both of which fail. */
+/** A call whose first attempt and only retry fail. */
 const spend = Effect.gen(function*() {
   const call = yield* Claude.text("hi").pipe(
     Policy.apply({ retry: Retry.linear({ times: 1, base: "1 second" }) }),
@@ -167,8 +167,8 @@ describe("G7: one budget pays for", () => {
         assert.deepStrictEqual(yield* budgets, { [model]: full })
       }).pipe(Effect.scoped, Effect.provide(guarded({}, [first, Faults.delayed(second, "10 seconds")]))))
 
-    // Not tested where the answer that began has already paid for the next attempt, or where another model has its own
-    // bucket.
+    // Not tested if the answer that began has already earned the credit for the next request, or if another model with
+    // its own bucket is asked.
     if (model !== "claude-sonnet-5-5" || tag !== "Overloaded" && tag !== "PartialAnswer") continue
     it.effect(`${name}, which waits for its turn when the budget is spent`, () =>
       Effect.gen(function*() {
@@ -193,7 +193,7 @@ describe("G7: one budget pays for", () => {
 describe("G7: a stream", () => {
   const restarted = Claude.events("hi").pipe(Policy.applyStream({ retry: quick, onBreak: "restart" }), Stream.runDrain)
 
-  it.effect("that restarts and breaks each time is a loss: 200 s of it cost the ten extra attempts of the bucket and five paced ones", () =>
+  it.effect("that restarts and breaks each time uses up the bucket: in 200 s, ten extra attempts and five paced attempts start", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 200; i++) {
         yield* Effect.forkChild(Effect.ignore(restarted))
@@ -337,7 +337,7 @@ describe("G7: a call", () => {
       assert.strictEqual(yield* left, 7)
     }).pipe(Effect.provide(guarded({}, Faults.cycle(Faults.overloaded)))))
 
-  it.effect("goes to another model at once when the bucket of its own is empty", () =>
+  it.effect("goes to another model at once when the bucket of its own model is empty", () =>
     Effect.gen(function*() {
       yield* spend
       const call = yield* Claude.text("hi").pipe(
@@ -371,7 +371,7 @@ describe("G7: a call", () => {
       assert.strictEqual(yield* Fiber.join(call), "well")
     }).pipe(Effect.provide(guarded({ circuit: {} }, [Faults.delayed(Faults.answer("well"), "8 seconds")]))))
 
-  it.effect("pays nothing for the attempt after one that CircuitOpen stopped before it was sent", () =>
+  it.effect("pays nothing for the attempt after an attempt that CircuitOpen stopped before it was sent", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi").pipe(Policy.apply({ retry: quick })))
       yield* TestClock.adjust("500 millis")

@@ -50,17 +50,17 @@ describe("G7: an hour of outage", () => {
     oneIn(
       6,
       [
-        ["1 call/s", 1000, out, 25],
-        ["10 calls/s", 100, out, 25],
-        ["1 call/s", 1000, out, 300],
-        ["0.15 calls/s", 6667, out, 25],
-        ["0.15 calls/s", 6667, out, 300],
-        ["0.15 calls/s, in silence", 6667, hanging, 25],
-        ["0.15 calls/s, in silence", 6667, hanging, 300]
+        ["1 call/s with a deadline of 25 s", 1000, out, 25],
+        ["10 calls/s with a deadline of 25 s", 100, out, 25],
+        ["1 call/s with a deadline of 300 s", 1000, out, 300],
+        ["0.15 calls/s with a deadline of 25 s", 6667, out, 25],
+        ["0.15 calls/s with a deadline of 300 s", 6667, out, 300],
+        ["0.15 calls/s with a deadline of 25 s if the API never responds", 6667, hanging, 25],
+        ["0.15 calls/s with a deadline of 300 s if the API never responds", 6667, hanging, 300]
       ] as const
     )
   )(
-    "costs at most 1.05 times the load of %s, whose calls wait %i ms",
+    "costs at most 1.05 times the load of %s",
     ([, gap, serve, overall]) =>
       Effect.gen(function*() {
         const { answered, extra, load } = yield* hour(gap, serve, overall)

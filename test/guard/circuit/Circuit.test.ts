@@ -213,12 +213,12 @@ const kinds = Object.entries(weights).flatMap(([what, weight]) => Array.from({ l
 
 const operation = Arbitrary.map(
   Arbitrary.all([int(0, 999), int(0, 999), int(0, 19)]),
-  // The generator prefers numbers at the ends of a range, so two are mixed.
+  // The generator prefers numbers at the ends of a range, so two numbers are mixed.
   ([kind, pick, length]) => ({ what: kinds[(kind + 31 * pick) % kinds.length] ?? "pass", pick, length })
 )
 const script = Arbitrary.array(operation, { minLength: 200, maxLength: 200 })
 
-/** The model of `isolate` and `reset`. Mostly b, so that a is left to run by itself. */
+/** The models that `isolate` and `reset` get: mostly b, so that the circuit of a mostly runs by itself. */
 const targets = [undefined, "a", "b", "b", "b", "b", "b", "b"] as const
 
 interface Ticket {
@@ -232,7 +232,7 @@ interface Running {
   own: Ticket
   account: Ticket
   readonly start: number
-  /** When its answer began, and how it was counted, if it was. */
+  /** When the answer began, and the entry that counts the call, if there is one. */
   begunAt: number | undefined
   counted: Counted | undefined
 }
@@ -249,7 +249,7 @@ class Bench {
   readonly whole = new History("*")
   readonly models = { a: new History("a"), b: new History("b") }
   readonly running: Array<Running> = []
-  /** When the outage began that the last probe ended. */
+  /** By circuit: the beginning of the outage that its last successful probe ended. */
   readonly closedAfter = new Map<History, number>()
   /** The events that one operation must log. */
   readonly expected: Array<string> = []
@@ -344,7 +344,7 @@ class Bench {
     if (left <= 1000) note("rejected while another probes")
   }
 
-  /** Its answer began, or it ended well without one. */
+  /** Records that an answer began, or that a call succeeded without an answer. */
   succeeded(call: Running, slow: boolean) {
     const { now, whole } = this
     const own = this.models[call.model]
@@ -587,12 +587,12 @@ describe("circuit settings", () => {
   it("G12: are rejected with a message if they are invalid", () => {
     const table: ReadonlyArray<readonly [Circuit.Options, RegExp]> = [
       [{ openFor: "1 hour", maxOpenFor: "1 minute" }, /longer than maxOpenFor .*: raise maxOpenFor or lower openFor/],
-      [{ failureRate: 0 }, /failureRate is 0: it must be a share/],
-      [{ failureRate: 1.1 }, /failureRate is 1.1: it must be a share/],
+      [{ failureRate: 0 }, /failureRate is 0: it must be above 0 and at most 1/],
+      [{ failureRate: 1.1 }, /failureRate is 1.1: it must be above 0 and at most 1/],
       [{ minimumCalls: 0 }, /minimumCalls is 0: it must be a whole number/],
       [{ slow: { after: "1 second", rate: 2 } }, /slow.rate is 2/],
       [{ slow: { after: 0, rate: 1 } }, /slow.after is 0/],
-      // Such a circuit would never probe again, and could give no retryAfter.
+      // A circuit with an infinite time would never probe again, and could give no retryAfter.
       ...(["window", "openFor", "maxOpenFor", "probeLease"] as const).map((name) =>
         [{ [name]: "Infinity" }, new RegExp(`${name} is infinite: it must be a finite duration`)] as const
       ),
@@ -649,7 +649,7 @@ describe("a probe", () => {
       assert.deepStrictEqual(told(), ["CircuitOpened a", "CircuitProbed a"])
     }))
 
-  it.effect("G3: counts after it closed the circuit, and a success from before the circuit opened does not", () =>
+  it.effect("G3: counts after it closed the circuit; a success from before the circuit opened does not count", () =>
     Effect.gen(function*() {
       for (const store of [Circuit.memory(), plain()]) {
         const { circuits } = watched(nervous, store)
@@ -711,7 +711,7 @@ describe("a circuit whose clock is set back by an hour", () => {
 })
 
 describe("a circuit that is isolated for a time", () => {
-  it.effect("logs that it is closed once, with the first request after that time", () =>
+  it.effect("logs once that it has closed, at the first request after that time", () =>
     Effect.gen(function*() {
       const { circuits, told } = watched({})
       yield* circuits.isolate("a", 60_000)

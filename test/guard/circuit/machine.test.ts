@@ -210,7 +210,7 @@ describe("an open circuit", () => {
     assert.strictEqual(play([[4999, ask]], open).last, "Rejected")
   })
 
-  it("G9: stays open without requests, however long, and then sends one probe", () => {
+  it("G9: stays open without requests for any time, and then sends one probe", () => {
     assert.deepStrictEqual(Machine.step(settings, open, ask, 1e9)[1], {
       _tag: "Admitted",
       generation: 2,
@@ -279,7 +279,7 @@ describe("a probe", () => {
     assert.deepStrictEqual(sum(settings, slicesOf(state), 8000), { calls: 1, failures: 0, slow: 0 })
   })
 
-  it("reopens the circuit if its answer breaks off, for the next open time, whatever else was counted", () => {
+  it("whose answer breaks off reopens the circuit, as part of the same outage, even if other calls succeeded", () => {
     const { last, state } = play([...times(50, 9000, succeed(3)), [16_000, breakOff(8000, 3, true)]], closedAgain)
     assert.strictEqual(last, "Opened")
     assert.deepInclude(state, { _tag: "Open", outage: { began: 0, why }, until: 21_000 })
@@ -326,7 +326,7 @@ describe("a probe", () => {
     assert.strictEqual(play([[200_001, succeed(3)]], state).last, "Closed")
   })
 
-  it("G5: counts even if its answer comes late, unless another probe has replaced it", () => {
+  it("G5: counts even if its answer comes late, unless another probe has replaced the late probe", () => {
     assert.strictEqual(play([[1e7, succeed(2)]], probing).last, "Closed")
     assert.strictEqual(play([[1e7, fail(2)]], probing).last, "Opened")
   })
@@ -393,7 +393,7 @@ describe("a circuit whose clock is set back", () => {
     assert.deepInclude(asked(tripped, now - hour)[1], { _tag: "Rejected", retryAfter: 9000 })
   })
 
-  it("G5: waits for a running probe at most as long as its lease, and lets the next one start at once if there is none", () => {
+  it("G5: waits for a running probe at most as long as its lease, and lets the next probe start at once if none is running", () => {
     const probing = play([[now + 5000, ask]], opened).state
     const [waiting, decision] = asked(probing, now - hour)
     assert.deepInclude(decision, { _tag: "Rejected", retryAfter: 1000 })
@@ -417,7 +417,7 @@ describe("a circuit whose clock is set back", () => {
     assert.isAtMost(slicesOf(play(back).state).length, 20)
   })
 
-  it("computes the outage no longer than it was", () => {
+  it("counts the outage as no longer than it was", () => {
     const probing = play([[now + 5000, ask], [now + 5000, fail(2)], [now + 10_000, ask]], opened).state
     const failed = play([[now - hour, ask], [now - hour, fail(4)]], probing).state
     assert.strictEqual(until(failed), now - hour + 5000)

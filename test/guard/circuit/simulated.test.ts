@@ -85,7 +85,7 @@ describe("after an outage", () => {
     60_000
   )
 
-  it.effect("at most twice as many calls begin per second as before it", () =>
+  it.effect("at most twice as many calls begin per second as before the outage", () =>
     Effect.gen(function*() {
       for (const [rate, length] of oneIn(4, [[12, 20], [12, 100], [40, 100], [3, 100]] as const)) {
         const { answers, sent } = yield* simulate({

@@ -66,7 +66,7 @@ const why = "51 of 55 calls failed: Overloaded"
 const fork = <A, E>(self: Effect.Effect<A, E>) => Effect.forkChild(self, { startImmediately: true })
 
 describe("a call at an open circuit", () => {
-  it.effect("waits for the next probe and becomes the probe, and calls behind it wait for its answer to begin", () =>
+  it.effect("waits and then becomes the probe, and calls behind it wait until the answer to the probe begins", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const [first, second] = [yield* fork(gate(circuits)), yield* fork(gate(circuits))]
@@ -96,7 +96,7 @@ describe("a call at an open circuit", () => {
         })
         assert.strictEqual(
           error.message,
-          "Circuit open for a (51 of 55 calls failed: Overloaded); next probe in 5 s; nothing was sent."
+          "The circuit of a is open (51 of 55 calls failed: Overloaded), so nothing was sent; the next probe is in 5 s."
         )
       }
     }))
@@ -161,7 +161,7 @@ describe("a call at an open circuit", () => {
       }
     }))
 
-  it.effect("leaves when the circuit is reset: the oldest call at once, the others in turn", () =>
+  it.effect("leaves when the circuit is reset: the oldest call at once, the other calls in turn", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const calls = yield* Effect.forEach([1, 2, 3], () => fork(gate(circuits)))
@@ -205,7 +205,7 @@ const recovery = Effect.fnUntraced(function*(circuits: Guard.Guard, waiting: num
 })
 
 describe("calls at a circuit that has just closed", () => {
-  it.effect("begin oldest first within their priority, at a rate that grows to twice the earlier one", () =>
+  it.effect("begin oldest first within their priority, at a rate that grows to twice the earlier rate", () =>
     Effect.gen(function*() {
       const circuits = yield* opened(6)
       const { at, closed } = yield* recovery(circuits, 100)
@@ -247,7 +247,7 @@ describe("calls at a circuit that has just closed", () => {
       for (const call of calls) assert.deepStrictEqual(call.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("begin at half the rate after a loss, which cuts once for all calls that began before it", () =>
+  it.effect("begin at half the rate after a loss; losses of calls that began before it do not cut again", () =>
     Effect.gen(function*() {
       const circuits = yield* opened(10)
       const { at, closed } = yield* recovery(circuits, 400, { within: 120 })

@@ -28,19 +28,19 @@ describe("G12: contradictory or invalid guards are rejected when they are create
       "Guards has no field circiut: it has concurrency, quota, circuit, budget, monitor, extra, account"
     ],
     ...[undefined, null, 5, true].map((guards) =>
-      [guards, `Guards is ${guards}: it must be a record, {} for the defaults`] as const
+      [guards, `Guards is ${guards}: it must be an object, {} for the defaults`] as const
     ),
-    [[], "Guards is a list: it must be a record, {} for the defaults"],
+    [[], "Guards is a list: it must be an object, {} for the defaults"],
     ...["concurrency", "quota", "circuit", "budget", "monitor"].flatMap((name) =>
       [null, 64, true].map((value) =>
-        [{ [name]: value }, `${name} is ${value}: it must be a record, {} for the defaults`] as const
+        [{ [name]: value }, `${name} is ${value}: it must be an object, {} for the defaults`] as const
       )
     ),
-    [{ circuit: { slow: true } }, "circuit: slow is true: it must be a record, {} for the defaults"],
-    [{ quota: { requests: 5, classes: 5 } }, "quota: classes is 5: it must be a record, {} for the defaults"],
+    [{ circuit: { slow: true } }, "circuit: slow is true: it must be an object, {} for the defaults"],
+    [{ quota: { requests: 5, classes: 5 } }, "quota: classes is 5: it must be an object, {} for the defaults"],
     [
       { quota: { requests: 5, classes: { haiku: 5 } } },
-      "quota: classes.haiku is 5: it must be a record, {} for the defaults"
+      "quota: classes.haiku is 5: it must be an object, {} for the defaults"
     ],
     [{ account: 5 }, "Guards: account is 5: it must be a string"],
     [{ account: "" }, "Guards: account is empty: name it, or leave it out"],
@@ -55,9 +55,9 @@ describe("G12: contradictory or invalid guards are rejected when they are create
     ],
     [{ budget: { attempts: 3 } }, "budget has no field attempts: it has size"],
     [{ monitor: { minimum: 3 } }, "monitor has no field minimum: it has below, window, minimumCalls"],
-    [{ monitor: { below: 0 } }, "monitor: below is 0: it must be a share, above 0 and at most 1"],
-    [{ monitor: { below: 95 } }, "monitor: below is 95: it must be a share, above 0 and at most 1"],
-    [{ monitor: { below: NaN } }, "monitor: below is NaN: it must be a share, above 0 and at most 1"],
+    [{ monitor: { below: 0 } }, "monitor: below is 0: it must be above 0 and at most 1, such as 0.5"],
+    [{ monitor: { below: 95 } }, "monitor: below is 95: it must be above 0 and at most 1, such as 0.5"],
+    [{ monitor: { below: NaN } }, "monitor: below is NaN: it must be above 0 and at most 1, such as 0.5"],
     [{ monitor: { minimumCalls: 0 } }, "monitor: minimumCalls is 0: it must be a whole number, 1 or more"],
     [{ monitor: { minimumCalls: 1.5 } }, "monitor: minimumCalls is 1.5: it must be a whole number, 1 or more"],
     [
@@ -73,8 +73,8 @@ describe("G12: contradictory or invalid guards are rejected when they are create
       { circuit: { threshold: 0.5 } },
       "circuit has no field threshold: it has window, minimumCalls, failureRate, openFor, maxOpenFor, probeLease, slow"
     ],
-    [{ circuit: { failureRate: 0 } }, "circuit: failureRate is 0: it must be a share, above 0 and at most 1"],
-    [{ circuit: { failureRate: 50 } }, "circuit: failureRate is 50: it must be a share, above 0 and at most 1"],
+    [{ circuit: { failureRate: 0 } }, "circuit: failureRate is 0: it must be above 0 and at most 1, such as 0.5"],
+    [{ circuit: { failureRate: 50 } }, "circuit: failureRate is 50: it must be above 0 and at most 1, such as 0.5"],
     [{ circuit: { minimumCalls: 0 } }, "circuit: minimumCalls is 0: it must be a whole number, 1 or more"],
     [
       { circuit: { openFor: "10 minutes", maxOpenFor: "5 minutes" } },
@@ -94,7 +94,7 @@ describe("G12: contradictory or invalid guards are rejected when they are create
     ],
     [
       { circuit: { slow: { after: "10 seconds", rate: 2 } } },
-      "circuit: slow.rate is 2: it must be a share, above 0 and at most 1"
+      "circuit: slow.rate is 2: it must be above 0 and at most 1, such as 0.5"
     ],
     [
       { circuit: { slow: { rate: 0.5 } } },
@@ -207,8 +207,8 @@ describe("Guards.config", () => {
       for (
         const [env, words] of [
           [{ CLAUDE_CONCURRENCY_MIN: "8", CLAUDE_CONCURRENCY_MAX: "4" }, "min (8) is more than max (4)"],
-          [{ CLAUDE_CIRCUIT_FAILURE_RATE: "50" }, "circuit: failureRate is 50: it must be a share"],
-          [{ CLAUDE_MONITOR_BELOW: "95" }, "monitor: below is 95: it must be a share"],
+          [{ CLAUDE_CIRCUIT_FAILURE_RATE: "50" }, "circuit: failureRate is 50: it must be above 0 and at most 1"],
+          [{ CLAUDE_MONITOR_BELOW: "95" }, "monitor: below is 95: it must be above 0 and at most 1"],
           [{ CLAUDE_ACCOUNT: " " }, "account is empty"],
           [{ CLAUDE_QUEUE: "-1" }, "queue is -1: it must be a whole number"],
           [{ CLAUDE_REQUESTS_PER_MINUTE: "0" }, "requests is 0: it must be above 0"],
@@ -231,30 +231,30 @@ describe("Guards.describe", () => {
   it("shows the defaults for an empty record", () => {
     expect(Guards.describe({})).toMatchInlineSnapshot(`
       "monitor   alerts when a circuit opens, or when fewer than 95% of at least 20 calls in the last 5m succeed
-      budget    per model, 10 failed extra attempts, and one more for each answer that begins; when used up, one attempt after 10s, a wait that doubles with each failure up to 5m
-      gate      no
+      budget    per model, 10 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
+      gate      off
       queue     any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn; one queue per class of models
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
-      circuit   no"
+      circuit   off"
     `)
     expect(Guards.describe({ budget: false, monitor: false })).toMatchInlineSnapshot(`
-      "monitor   no
+      "monitor   off
       budget    no limit on extra attempts
-      gate      no
-      queue     no
-      circuit   no"
+      gate      off
+      queue     off
+      circuit   off"
     `)
   })
 
   it("shows the standard guards", () => {
     expect(Guards.describe(Guards.standard)).toMatchInlineSnapshot(`
       "monitor   alerts when a circuit opens, or when fewer than 95% of at least 20 calls in the last 5m succeed
-      budget    per model, 10 failed extra attempts, and one more for each answer that begins; when used up, one attempt after 10s, a wait that doubles with each failure up to 5m
-      gate      fails at once after the account reached its spend limit; at an open circuit, calls that may wait form one line, oldest first
+      budget    per model, 10 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
+      gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, oldest first
       queue     any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn; one queue per class of models
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       circuit   opens when 90% of at least 20 calls in the last 1m fail, for the longer of 5s and a quarter of the outage so far, up to 30s
-                then one probe at a time; once its answer begins, waiting calls leave at a rate that grows in 5s to twice the one before the outage"
+                then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage"
     `)
   })
 
@@ -277,14 +277,14 @@ describe("Guards.describe", () => {
     })).toMatchInlineSnapshot(`
       "account   acme
       monitor   alerts when a circuit opens, or when fewer than 90% of at least 20 calls in the last 5m succeed
-      budget    per model, 20 failed extra attempts, and one more for each answer that begins; when used up, one attempt after 10s, a wait that doubles with each failure up to 5m
-      gate      fails at once after the account reached its spend limit; at an open circuit, calls that may wait form one line, oldest first
+      budget    per model, 20 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
+      gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, oldest first
       queue     4 to 64 run, fewer after rate limits, overload and time-outs; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn; one queue per class of models
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
-      quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m (95% while answers report what is left), 20% at once; input tokens counted by the API
+      quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m (95% while answers report the remaining quota), 20% at once; input tokens counted by the API
                 haiku: 100 requests
       circuit   opens when 90% of at least 20 calls in the last 1m fail, or 40% are answered only after 10s, for the longer of 20s and a quarter of the outage so far, up to 30s
-                then one probe at a time; once its answer begins, waiting calls leave at a rate that grows in 5s to twice the one before the outage
+                then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage
       extra     custom guards: 1, asked last"
     `)
   })

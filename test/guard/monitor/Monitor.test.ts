@@ -139,24 +139,28 @@ describe("an outage of ten minutes, with a call every second", () => {
     ["without a policy", ask]
   ]
   for (const [title, call] of effort(cases, cases.slice(0, 1))) {
-    it.effect(`alerts within a minute by the circuit, and once at the end, ${title}`, () => {
-      const pager: Array<Monitor.Alert> = []
-      return Effect.gen(function*() {
-        for (let second = 0; second < 2400; second++) {
-          yield* Effect.forkChild(call, { startImmediately: true })
-          yield* TestClock.adjust("1 second")
-        }
-        assert.isAbove(pager[0]?.at ?? 0, from)
-        assert.isAtMost(pager[0]?.at ?? Infinity, from + 60_000)
-        const circuits = pager.flatMap((alert) => alert._tag === "CircuitOpened" ? [alert] : [])
-        assert.match(circuits[0]?.why ?? "", /^\d+ of \d+ calls failed: Overloaded$/)
-        assert.lengthOf(circuits, 1, "each failed probe reopens it, which raises one alert only")
-        const [low, recovered, ...more] = pager.filter(isSuccessRate)
-        assert.deepStrictEqual([low?._tag, recovered?._tag, ...more], ["SuccessRateLow", "SuccessRateRecovered"])
-        assert.isAbove(recovered?.at ?? 0, to)
-        assert.deepStrictEqual(yield* rates, pager.filter(isSuccessRate))
-      }).pipe(Random.withSeed(seed), Effect.provide(watched(outage, { ...Guards.standard, budget: {} }, pager)))
-    }, 60_000)
+    it.effect(
+      `raises the first alert within a minute, and one each for circuit, low rate and recovery, ${title}`,
+      () => {
+        const pager: Array<Monitor.Alert> = []
+        return Effect.gen(function*() {
+          for (let second = 0; second < 2400; second++) {
+            yield* Effect.forkChild(call, { startImmediately: true })
+            yield* TestClock.adjust("1 second")
+          }
+          assert.isAbove(pager[0]?.at ?? 0, from)
+          assert.isAtMost(pager[0]?.at ?? Infinity, from + 60_000)
+          const circuits = pager.flatMap((alert) => alert._tag === "CircuitOpened" ? [alert] : [])
+          assert.match(circuits[0]?.why ?? "", /^\d+ of \d+ calls failed: Overloaded$/)
+          assert.lengthOf(circuits, 1, "each failed probe reopens it, which raises one alert only")
+          const [low, recovered, ...more] = pager.filter(isSuccessRate)
+          assert.deepStrictEqual([low?._tag, recovered?._tag, ...more], ["SuccessRateLow", "SuccessRateRecovered"])
+          assert.isAbove(recovered?.at ?? 0, to)
+          assert.deepStrictEqual(yield* rates, pager.filter(isSuccessRate))
+        }).pipe(Random.withSeed(seed), Effect.provide(watched(outage, { ...Guards.standard, budget: {} }, pager)))
+      },
+      60_000
+    )
   }
 
   it.effect("alerts once for each model whose circuit opens", () => {
@@ -226,7 +230,7 @@ describe("an alert near the threshold", () => {
       ])
     }).pipe(Effect.provide(turns((second) => second === 1 || second === 20 || second >= 1080 && second < 1090))))
 
-  it.effect("needs only the usual failures after that hour", () =>
+  it.effect("needs only the usual number of failures after that hour", () =>
     Effect.gen(function*() {
       yield* every("1 second", 100)
       yield* TestClock.adjust("1 hour")
@@ -411,7 +415,7 @@ describe("the monitor counts", () => {
     Saturated: failure
   }
   it.effect.each(ClaudeError.ClaudeError.members.map((Kind) => new Kind({ scope: "idle" })))(
-    "a failure with $_tag as its row in the table says",
+    "a failure with $_tag as the table `kinds` says",
     (error) =>
       Effect.gen(function*() {
         const monitor = MonitorGuard.make(Settings.settings({}), { emit: () => Effect.void }, {
@@ -425,8 +429,10 @@ describe("the monitor counts", () => {
 })
 
 describe("alerts", () => {
-  it.effect.each([["alone", ask], ["under a policy", Effect.exit(Policy.apply({})(Claude.text("hi")))]] as const)(
-    "hold up no call %s if the receiver hangs",
+  it.effect.each(
+    [["without a policy", ask], ["under a policy", Effect.exit(Policy.apply({})(Claude.text("hi")))]] as const
+  )(
+    "do not delay a call %s if the receiver hangs",
     ([, call]) =>
       Effect.gen(function*() {
         const fiber = yield* Effect.forkChild(call)
@@ -449,7 +455,7 @@ describe("alerts", () => {
       }]
     ] as const
   ) {
-    it.effect(`fail no call if the receiver ${how}, and the log still gets the event`, () =>
+    it.effect(`do not fail a call if the receiver ${how}, and the log still gets the event`, () =>
       Effect.gen(function*() {
         yield* every("1 second", 19)
         const exit = yield* Effect.exit(Claude.text("hi").pipe(Policy.apply({})))

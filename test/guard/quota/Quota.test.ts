@@ -393,7 +393,7 @@ describe("the estimate of content that cannot be counted", () => {
       assert.strictEqual(yield* reserved(chat, before), yield* reserved(chat))
     }))
 
-  it.effect("learns the size of documents, and of what server tools read", () =>
+  it.effect("learns the size of documents and of the results of server tools", () =>
     Effect.gen(function*() {
       const learned = (asked: Message.Request, tokens: number) =>
         reserved(asked, Array.from({ length: 20 }, () => [asked, tokens] as const))
@@ -664,7 +664,7 @@ describe("the API's count", () => {
   const next429 = (remaining: number) =>
     new ClaudeError.Overloaded({ status: 529, limits: { requests: limit(60, remaining) } })
 
-  it.effect("is reduced by the requests sent after the one that was answered", () =>
+  it.effect("is reduced by the requests that were sent after the answered request", () =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened({ requests: 60, headroom: 1 })
       const first = yield* admission.admit(request(1))
@@ -694,7 +694,7 @@ describe("the API's count", () => {
       assert.deepStrictEqual(yield* left, { requests: 0, input: 6000, output: 1200 })
     }))
 
-  it.effect("of tokens is used too if such a 429 reports it", () =>
+  it.effect("of tokens is used, too, if a 429 reports it without saying that anything ran out", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const first = yield* calls.call(request(10))
@@ -824,7 +824,7 @@ describe("a quota store that", () => {
   ]
 
   it.effect.each(broken)(
-    "G15: %s fails no call and delays none, and is reported",
+    "G15: %s neither fails nor delays a call, and is reported",
     ([, store]) =>
       Effect.gen(function*() {
         const { admission, calls, failures } = yield* opened(whole, { store, concurrency: { max: 2 } })
@@ -855,7 +855,7 @@ describe("a quota store that", () => {
       })
   )
 
-  it.effect("G15: fails is reported in the log once a minute, by the name of the error", () =>
+  it.effect("G15: fails gets one warning a minute, without the message of its error", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 3; i++) assert.strictEqual(yield* Claude.text("hi"), "hello")
       yield* TestClock.adjust("1 minute")
@@ -882,9 +882,9 @@ describe("the settings of a quota", () => {
   const slip = { requests: undefined, request: 5 }
   const otherSlip = { input_tokens: 5 }
   const refused: ReadonlyArray<readonly [Quota.Options, string]> = [
-    [{}, "quota limits nothing: give requests, inputTokens or outputTokens, or leave it out"],
-    [{ requests: Infinity }, "quota limits nothing: give requests, inputTokens or outputTokens, or leave it out"],
-    [{ classes: { opus: {} } }, "quota limits nothing: give requests, inputTokens or outputTokens, or leave it out"],
+    [{}, "quota limits nothing: give requests, inputTokens or outputTokens, or remove quota"],
+    [{ requests: Infinity }, "quota limits nothing: give requests, inputTokens or outputTokens, or remove quota"],
+    [{ classes: { opus: {} } }, "quota limits nothing: give requests, inputTokens or outputTokens, or remove quota"],
     [{ requests: 0 }, `quota.requests is 0: ${above}`],
     [{ requests: -1 }, `quota.requests is -1: ${above}`],
     [{ inputTokens: NaN }, `quota.inputTokens is NaN: ${above}`],
@@ -894,10 +894,10 @@ describe("the settings of a quota", () => {
       { requests: 1, classes: { opus: slip } },
       "quota: classes.opus has no field request: it has requests, inputTokens, outputTokens"
     ],
-    [{ requests: 1, headroom: 0 }, "quota: headroom is 0: it must be a share, above 0 and at most 1"],
-    [{ requests: 1, headroom: 83 }, "quota: headroom is 83: it must be a share, above 0 and at most 1"],
-    [{ requests: 1, burst: 0 }, "quota: burst is 0: it must be a share, above 0 and at most 1"],
-    [{ requests: 1, burst: NaN }, "quota: burst is NaN: it must be a share, above 0 and at most 1"],
+    [{ requests: 1, headroom: 0 }, "quota: headroom is 0: it must be above 0 and at most 1, such as 0.5"],
+    [{ requests: 1, headroom: 83 }, "quota: headroom is 83: it must be above 0 and at most 1, such as 0.5"],
+    [{ requests: 1, burst: 0 }, "quota: burst is 0: it must be above 0 and at most 1, such as 0.5"],
+    [{ requests: 1, burst: NaN }, "quota: burst is NaN: it must be above 0 and at most 1, such as 0.5"],
     [
       { requests: 1, burst: 0.9 },
       "quota: burst (0.9) is more than headroom (0.83), the share of the limits that may be used: lower burst or raise headroom"

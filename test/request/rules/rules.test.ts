@@ -11,7 +11,7 @@ import { pathOf, places, put } from "../../support/places.ts"
 
 const hello: Params = { model: "claude-opus-5-5", max_tokens: 2000, messages: [{ role: "user", content: "Hello" }] }
 
-/** A valid request with these changes, of any shape. */
+/** A valid request with these changes, which may make it invalid. */
 const request = (more: object): Params => ({ ...hello, ...more })
 /** A valid request with these messages. */
 const said = (...messages: ReadonlyArray<unknown>) => request({ messages })
@@ -62,14 +62,14 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
   ["fractional max_tokens", request({ max_tokens: 0.5 }), "max_tokens", /^max_tokens is 0.5/],
   ["max_tokens that are NaN", request({ max_tokens: NaN }), "max_tokens", /^max_tokens is NaN/],
   ["max_tokens that are a text", request({ max_tokens: "100" }), "max_tokens", /^max_tokens is a text/],
-  ["stream", request({ stream: false }), "stream", /^stream is always on: remove it/],
+  ["a stream parameter", request({ stream: false }), "stream", /^stream is always on: remove it/],
   ["stop_sequences that are a text", request({ stop_sequences: "END" }), "stop_sequences", /^stop_sequences is a text/],
   ["a stop sequence that is a number", request({ stop_sequences: ["END", 1] }), "stop_sequences.1", /sequence is 1/],
   ["a blank stop sequence", request({ stop_sequences: ["\n"] }), "stop_sequences.0", /is blank: add text to stop at/],
   ["thinking that is a boolean", request({ thinking: true }), "thinking", /^thinking is true: it must be an object/],
   ["thinking without a type", request({ thinking: {} }), "thinking.type", /^the type of thinking is missing/],
   [
-    "a missing budget",
+    "a missing thinking budget",
     request({ thinking: { type: "enabled" } }),
     "thinking.budget_tokens",
     /^budget_tokens is missing/
@@ -140,16 +140,16 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "a tool_result without a tool_use",
     asking(result("toolu_9")),
     "messages.0.content.0.tool_use_id",
-    /^the tool_use_id "toolu_9" matches no tool_use in the assistant's turn before/
+    /^the tool_use_id "toolu_9" matches no tool_use in the previous assistant turn/
   ],
   [
-    "a tool_result after another turn",
+    "a tool_result that comes a turn too late",
     said(user(text), assistant(use("a")), user(result("a")), assistant(text), user(result("a"))),
     "messages.4.content.0.tool_use_id",
-    /matches no tool_use in the assistant's turn before/
+    /matches no tool_use in the previous assistant turn/
   ],
   [
-    "a second tool_result",
+    "a second tool_result for one tool_use",
     said(user(text), assistant(use("a")), user(result("a")), user(result("a"))),
     "messages.3.content.0.tool_use_id",
     /^the tool_use_id "a" has a tool_result already: remove one/
@@ -188,8 +188,8 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "messages.0.content.0.source.type",
     /^the type of the source is missing/
   ],
-  ["missing data", asking(png(undefined)), "messages.0.content.0.source.data", /^the data is missing/],
-  ["empty data", asking(png("")), "messages.0.content.0.source.data", /^the data is empty: read the file/],
+  ["missing image data", asking(png(undefined)), "messages.0.content.0.source.data", /^the data is missing/],
+  ["empty image data", asking(png("")), "messages.0.content.0.source.data", /^the data is empty: read the file/],
   [
     "a data URL that is not base64",
     asking(png("data:image/svg+xml,%3Csvg%3E")),
@@ -245,10 +245,10 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     "a forced tool without tools",
     request({ tools: [], tool_choice: { type: "tool", name: "get_weather" } }),
     "tool_choice",
-    /^tool_choice asks for a tool, but there are no tools: add some, or remove it$/
+    /^tool_choice asks for a tool, but there are no tools: add tools, or remove tool_choice$/
   ],
   [
-    "a forced tool that is not in the list",
+    "a forced tool that is not in the list of tools",
     request({ tools: [tool], tool_choice: { type: "tool", name: "get_wether" } }),
     "tool_choice.name",
     /^tool_choice names "get_wether", but no tool has that name/
@@ -267,7 +267,7 @@ const invalid: ReadonlyArray<readonly [name: string, params: unknown, path: stri
 /** Requests beyond the known limits of the API, and the path and message of their only warning. */
 const limited: ReadonlyArray<readonly [name: string, params: unknown, path: string, sentence: RegExp]> = [
   [
-    "absurd max_tokens",
+    "max_tokens that no model can write",
     request({ max_tokens: 1_000_001 }),
     "max_tokens",
     /^max_tokens is 1000001, and no model writes more than 1000000: lower it$/
@@ -276,13 +276,13 @@ const limited: ReadonlyArray<readonly [name: string, params: unknown, path: stri
   ["top_p", request({ top_p: 1 }), "top_p", /^top_p is no longer accepted .*: remove it$/],
   ["top_k", request({ top_k: 5 }), "top_k", /^top_k is no longer accepted .*: remove it$/],
   [
-    "a budget below the minimum",
+    "a thinking budget below the minimum",
     request({ thinking: { type: "enabled", budget_tokens: 1023 } }),
     "thinking.budget_tokens",
     /^budget_tokens is 1023: it must be an integer of at least 1024$/
   ],
   [
-    "a budget that leaves no room for an answer",
+    "a thinking budget that leaves no room for an answer",
     request({ thinking: { type: "enabled", budget_tokens: 2000 } }),
     "thinking.budget_tokens",
     /^budget_tokens is 2000: it must be less than max_tokens, which is 2000$/
@@ -389,7 +389,7 @@ const limited: ReadonlyArray<readonly [name: string, params: unknown, path: stri
       `a schema with ${key}`,
       format({ type: "array", items: { anyOf: [{ type: "null" }, { type: "string", [key]: 1 }] } }),
       `${inFormat}.items.anyOf.1.${key}`,
-      new RegExp(`^the API does not hold Claude to ${key} in a strict schema: put it into the description, too$`)
+      new RegExp(`^the API does not enforce ${key} in a strict schema: repeat it in the description$`)
     ] as const
   ),
   [
@@ -432,7 +432,7 @@ const limited: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     /^a strict schema cannot be recursive/
   ],
   [
-    "an invalid part that is used twice, reported once",
+    "an invalid part that a strict schema uses twice",
     format({
       ...closed,
       properties: { from: { $ref: "#/$defs/Day" }, to: { $ref: "#/$defs/Day" } },
@@ -440,7 +440,7 @@ const limited: ReadonlyArray<readonly [name: string, params: unknown, path: stri
       $defs: { Day: { type: "integer", minimum: 1 } }
     }),
     `${inFormat}.$defs.Day.minimum`,
-    /^the API does not hold Claude to minimum/
+    /^the API does not enforce minimum/
   ],
   [
     "a schema object that contains itself",
@@ -494,7 +494,7 @@ const limited: ReadonlyArray<readonly [name: string, params: unknown, path: stri
     /^the request has 346\d{5} bytes, but the API takes at most 33554432: send less, or send files by their id$/
   ],
   [
-    "more than 32 MB in another script",
+    "more than 32 MB of text with three bytes per character",
     asking({ ...text, text: "東".repeat(11.5 * mebibyte) }),
     "",
     /^the request has 361\d{5} bytes/
@@ -503,7 +503,7 @@ const limited: ReadonlyArray<readonly [name: string, params: unknown, path: stri
 
 /** Valid requests, even if they are odd. */
 const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
-  ["a question", hello],
+  ["only a question", hello],
   ["unknown parameters", request({ verbosity: "low", service_tier: "auto", metadata: { user_id: null } })],
   [
     "parameters that are undefined or null",
@@ -535,7 +535,7 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
     request({ messages: times(2, () => [user(text), assistant(use("a")), user(result("a"))]).flat() })
   ],
   [
-    "a tool_result without content, and one that is an error",
+    "a tool_result without content, and a tool_result that is an error",
     request({
       messages: [
         user(text),
@@ -564,7 +564,7 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
     })
   ],
   [
-    "a server tool, paused",
+    "a paused server tool",
     request({
       messages: [
         user(text),
@@ -618,12 +618,15 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
       ]
     })
   ],
-  ["four cached blocks, and one that is not", asking(cached, cached, cached, cached, { ...text, cache_control: null })],
+  [
+    "four cached blocks, and a block that is not cached",
+    asking(cached, cached, cached, cached, { ...text, cache_control: null })
+  ],
   ["adaptive thinking", request({ thinking: { type: "adaptive" } })],
   ["an unknown type of thinking", request({ thinking: { type: "dreaming" } })],
-  ["the smallest budget", request({ thinking: { type: "enabled", budget_tokens: 1024 } })],
+  ["the smallest thinking budget", request({ thinking: { type: "enabled", budget_tokens: 1024 } })],
   [
-    "a budget above max_tokens, with tools",
+    "a thinking budget above max_tokens, with tools",
     request({ tools: [tool], thinking: { type: "enabled", budget_tokens: 50_000 } })
   ],
   ["the highest max_tokens", request({ max_tokens: 1_000_000, stop_sequences: ["\nHuman:"] })],
@@ -677,7 +680,7 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
   ["24 MB of images", asking(...times(8, () => png("A".repeat(3 * mebibyte))))]
 ]
 
-/** The errors and the warnings. */
+/** The errors and the warnings of a request. */
 const all = (params: Params) => [...shape(params), ...beyond(params)]
 
 describe("a request beyond the known limits of the API", () => {
@@ -688,7 +691,7 @@ describe("a request beyond the known limits of the API", () => {
     assert.deepStrictEqual(shape(params as Params), [])
   })
 
-  it("fails only with strict", () => {
+  it("fails only under `strict`", () => {
     for (const [name, params, path] of limited) {
       const usual = Validate.check(params as Params)
       assert.deepStrictEqual([usual.errors.length, usual.warnings.length], [0, 1], name)
@@ -747,7 +750,7 @@ describe("a call", () => {
         const error = yield* Effect.flip(ask(params))
         assert.deepInclude({ ...error }, { _tag: "InvalidRequest", sent: false }, name)
         const paths = error._tag === "InvalidRequest" ? error.issues?.map(({ path }) => path.join(".")) : undefined
-        // A prompt that is no object is read as a question, and then lacks its messages.
+        // A prompt that is null or a list is not read as parameters, and gets other issues.
         if (path !== "") assert.deepStrictEqual(paths, [path], name)
       }
       assert.deepStrictEqual(yield* received, [])
@@ -780,11 +783,11 @@ describe("a call", () => {
 })
 
 describe("a valid request", () => {
-  it.each(valid)("passes with %s", (_, params) => {
+  it.each(valid)("has no issue if it has %s", (_, params) => {
     assert.deepStrictEqual(all(params as Params), [])
   })
 
-  it("has the types of the SDK", () => {
+  it("may have the type of the SDK's parameters", () => {
     const params: Sdk.MessageCreateParamsBase = {
       ...hello,
       tools: [{ type: "web_search_20250305", name: "web_search" }, { name: "a", input_schema: { type: "object" } }],
@@ -796,7 +799,7 @@ describe("a valid request", () => {
 })
 
 describe("the rules", () => {
-  it("have unique names and sources", () => {
+  it("have a unique name and a source each", () => {
     const rules = [...shapeRules, ...limitRules]
     assert.strictEqual(new Set(rules.map(({ name }) => name)).size, rules.length)
     for (const { source } of rules) {
@@ -818,7 +821,7 @@ const isLong = (value: unknown): boolean =>
     ? value.length > 1000
     : typeof value === "object" && value !== null && Object.values(value).some(isLong)
 
-/** Small requests of every kind, valid and invalid. */
+/** The smaller requests of the tables above, valid and invalid. */
 const samples = [...valid, ...invalid, ...limited].map(([, params]) => params).filter((params) => {
   const all = places(params, 12)
   return all.length < 200 && all.every((path) => path.length <= 12) && !isLong(params)
@@ -838,14 +841,14 @@ const isSound = (params: unknown) =>
 
 describe("any request", () => {
   it.prop(
-    "never makes a rule throw, if it is JSON",
+    "makes no rule throw if it is any JSON value",
     { params: json },
     ({ params }) => assert.isTrue(isSound(params)),
     often
   )
 
   it.prop(
-    "never makes a rule throw, if it has parameters",
+    "makes no rule throw if its parameters are any JSON values",
     {
       messages: json,
       system: json,
@@ -858,11 +861,11 @@ describe("any request", () => {
     often
   )
 
-  it.prop("never makes a rule throw, if it is a mutated valid one", { mutant }, ({ mutant }) => {
+  it.prop("makes no rule throw if it is a sample with one changed value", { mutant }, ({ mutant }) => {
     assert.isTrue(isSound(mutant))
   }, often)
 
-  it("never makes a rule throw, if it contains itself", () => {
+  it("makes no rule throw if it contains itself or odd values", () => {
     const list: Array<unknown> = []
     list.push(list, list, list)
     for (const odd of [cyclic, list, new Map(), () => 0, Symbol("a"), 1n, new Proxy([], {})]) {
@@ -876,7 +879,7 @@ describe("any request", () => {
     }
   })
 
-  /** The places of secret text. */
+  /** The fields of a request that hold text of the prompt. */
   const secrets = new Set(["text", "data", "content", "thinking", "input", "url", "title", "context", "stop_sequences"])
   const marked = (value: unknown, isSecret: boolean): unknown =>
     typeof value === "string"
