@@ -52,9 +52,8 @@ export interface Spent {
 }
 
 /**
- * The calls and failures in the window of a `Monitor`, with the causes of the failures, most frequent first. A call
- * without an answer is a failure. A call does not count if it failed because of its request (`InvalidRequest`,
- * `Refused` …) or a circuit that was isolated by hand.
+ * The calls and failures in the window of a `Monitor`, with the causes of the failures, most frequent first. A call does
+ * not count if it failed because of its request (`InvalidRequest`, `Refused` …) or a circuit that was isolated by hand.
  */
 export interface Rate {
   /** The share of calls that did not fail, from 0 to 1. */

@@ -5,6 +5,7 @@
  * an error throw.
  */
 import type { ContentBlock, Usage } from "@anthropic-ai/sdk/resources/messages"
+import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import { isUnknown } from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -192,3 +193,22 @@ export const sentence = (
   { detail, status }: { readonly detail?: unknown; readonly status?: unknown }
 ): string =>
   `${what}${status === undefined ? "" : ` (${String(status)})`}${detail === undefined ? "." : `: ${String(detail)}`}`
+
+/** What an attempt lacked when it reached a limit, by the `scope` of the error. */
+export const missed: ReadonlyMap<unknown, string> = new Map([
+  ["connect", ", before a response arrived"],
+  ["firstToken", ", before any content arrived"],
+  ["idle", ", in which nothing arrived"],
+  ["contentIdle", ", in which no content arrived"],
+  ["attempt", ", before the answer was complete"]
+])
+
+/** A time limit as text for a message; empty if it is missing or invalid, because errors do not validate their fields. */
+export const ofLength = (limit: unknown): string =>
+  Duration.isDuration(limit) && Duration.isFinite(limit)
+    ? ` of ${Duration.format(Duration.millis(Math.round(Duration.toMillis(limit))))}`
+    : ""
+
+/** A wait as text for a message, rounded up; empty if it is missing or invalid. */
+export const inSeconds = (what: string, wait: unknown): string =>
+  Duration.isDuration(wait) ? `; ${what} in ${Math.ceil(Duration.toSeconds(wait))} s` : ""

@@ -1,13 +1,15 @@
 /** The error classes: their fields and messages. `ClaudeError` is their union. */
-import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import {
   common,
   duration,
   field,
   flag,
+  inSeconds,
   issues,
   loose,
+  missed,
+  ofLength,
   partial,
   secretIssues,
   sentence,
@@ -28,10 +30,8 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   issues
 }) {
   override get message() {
-    return sentence(
-      this.sent === false ? "The request is invalid and was not sent" : "The API rejected the request",
-      this
-    )
+    const what = this.sent === false ? "The request is invalid and was not sent" : "The API rejected the request"
+    return sentence(what, this)
   }
 }
 
@@ -55,12 +55,8 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("Pe
 /** The model is unknown or retired (404). */
 export class ResourceNotFound extends Schema.TaggedError<ResourceNotFound>()("ResourceNotFound", common) {
   override get message() {
-    return sentence(
-      `The model${
-        this.model === undefined ? "" : ` ${String(this.model)}`
-      }, or something else that the request names, was not found`,
-      this
-    )
+    const model = this.model === undefined ? "" : ` ${String(this.model)}`
+    return sentence(`The model${model}, or something else that the request names, was not found`, this)
   }
 }
 
@@ -165,9 +161,8 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", { ...commo
 /** The answer stopped at a limit. `reason` is the stop reason. */
 export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", { ...common, ...partial, reason: text }) {
   override get message() {
-    const what = this.reason === "pause_turn"
-      ? "Claude paused the answer before its end"
-      : "The answer stopped at a limit"
+    const isPaused = this.reason === "pause_turn"
+    const what = isPaused ? "Claude paused the answer before its end" : "The answer stopped at a limit"
     return sentence(`${what}${this.reason === undefined ? "" : ` (${this.reason})`}`, this)
   }
 }
@@ -206,10 +201,8 @@ export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   limit: duration
 }) {
   override get message() {
-    return sentence(
-      `The attempt reached its ${String(this.scope)} limit${shown(this.limit)}${missed.get(this.scope) ?? ""}`,
-      this
-    )
+    const lack = missed.get(this.scope) ?? ""
+    return sentence(`The attempt reached its ${String(this.scope)} limit${ofLength(this.limit)}${lack}`, this)
   }
 }
 
@@ -220,7 +213,7 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
   limit: duration
 }) {
   override get message() {
-    return sentence(`The call reached its time limit${shown(this.limit)}`, this)
+    return sentence(`The call reached its time limit${ofLength(this.limit)}`, this)
   }
 }
 
@@ -231,17 +224,12 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   retryAfter: duration
 }) {
   override get message() {
+    const [circuit, why] = [String(this.model ?? "this model"), this.why === undefined ? "" : ` (${String(this.why)})`]
     const isByHand = String(this.why).endsWith("by hand")
-    const next = Duration.isDuration(this.retryAfter)
-      ? `; ${isByHand ? "it closes again" : "the next probe is"} in ${Math.ceil(Duration.toSeconds(this.retryAfter))} s`
-      : isByHand
+    const next = isByHand && this.retryAfter === undefined
       ? "; Guards.reset closes it"
-      : ""
-    const why = this.why === undefined ? "" : ` (${String(this.why)})`
-    return sentence(
-      `The circuit of ${String(this.model ?? "this model")} is open${why}, so nothing was sent${next}`,
-      this
-    )
+      : inSeconds(isByHand ? "it closes again" : "the next probe is", this.retryAfter)
+    return sentence(`The circuit of ${circuit} is open${why}, so nothing was sent${next}`, this)
   }
 }
 
@@ -254,31 +242,8 @@ export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   override get message() {
     const model = this.model === undefined ? "" : ` to ${String(this.model)}`
     const limit = this.by === undefined ? "" : ` (${this.by === "quota" ? "rate" : String(this.by)} limit)`
-    const next = Duration.isDuration(this.retryAfter)
-      ? `; try again in ${Math.ceil(Duration.toSeconds(this.retryAfter))} s`
-      : ""
-    return sentence(
-      this.detail === undefined
-        ? `Too many calls${model} are running or waiting${limit}, so nothing was sent${next}`
-        : "Nothing was sent",
-      this
-    )
+    const next = inSeconds("try again", this.retryAfter)
+    const what = `Too many calls${model} are running or waiting${limit}, so nothing was sent${next}`
+    return sentence(this.detail === undefined ? what : "Nothing was sent", this)
   }
 }
-
-/** What an attempt lacked when it reached a limit, by the `scope` of the error. */
-const missed: ReadonlyMap<unknown, string> = new Map([
-  ["connect", ", before a response arrived"],
-  ["firstToken", ", before any content arrived"],
-  ["idle", ", in which nothing arrived"],
-  ["contentIdle", ", in which no content arrived"],
-  ["attempt", ", before the answer was complete"]
-])
-
-/**
- * A time limit as text for a message; empty if it is missing or invalid, because errors do not validate their fields.
- */
-const shown = (limit: unknown): string =>
-  Duration.isDuration(limit) && Duration.isFinite(limit)
-    ? ` of ${Duration.format(Duration.millis(Math.round(Duration.toMillis(limit))))}`
-    : ""

@@ -246,7 +246,5 @@ const noCircuits: Effect.Effect<Pick<Status, "account" | "circuits">> = Effect.s
  */
 const safe = (alerts: Monitor.Alerts): Monitor.Alerts => ({
   raise: (alert) =>
-    Effect.asVoid(
-      Effect.forkDetach(reported("the receiver of alerts", () => alerts.raise(alert)), { startImmediately: true })
-    )
+    Effect.asVoid(Effect.forkDetach(reported("an alert", () => alerts.raise(alert)), { startImmediately: true }))
 })
