@@ -377,8 +377,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a block whose deltas are all unknown is part of the answer",
     file: "src/answer/block.ts",
-    find: "(block.kind === undefined || !block.isUnderstood)",
-    replace: "(block.kind === undefined && !block.stopped)",
+    find: "(kind === undefined || !isUnderstood)",
+    replace: "kind === undefined && isUnderstood",
     test: "test/wire/blocks.test.ts"
   },
   {

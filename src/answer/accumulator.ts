@@ -114,41 +114,31 @@ export const toAttemptError = (
   error: ClaudeError.ClaudeError,
   now: number
 ): ClaudeError.ClaudeError => {
-  const { about: { model }, draft, rateLimits, requestId } = self
+  const known = arrived(self, now)
   // An error without rate limits gets the rate limits of the response headers.
-  const limits = error.limits ?? (Object.keys(rateLimits).length === 0 ? undefined : rateLimits)
-  if (!draft.begun()) {
-    return error._tag === "TimedOut"
-      ? new ClaudeError.TimedOut({ ...error, model, requestId, limits })
-      : limits === error.limits
-      ? error
-      : copy(error, { limits })
-  }
-  const { message, text, usage } = reply(self, now)
-  const arrived = {
-    model,
-    requestId,
+  const limits = error.limits ?? known.limits
+  if (error._tag === "TimedOut") return new ClaudeError.TimedOut({ ...error, ...known, limits })
+  if (!self.draft.begun()) return limits === error.limits ? error : copy(error, { limits })
+  return new ClaudeError.PartialAnswer({
+    ...known,
     limits,
-    text: ClaudeError.redact(text),
-    blocks: Redacted.make(message.content),
-    usage
-  }
-  return error._tag === "TimedOut"
-    ? new ClaudeError.TimedOut({ ...error, ...arrived })
-    : new ClaudeError.PartialAnswer({
-      ...arrived,
-      detail: error.message,
-      errorCode: error.errorCode,
-      because: error._tag,
-      permanent: isPermanentMidway(error),
-      regainsAt: ClaudeError.regainsAt(error),
-      cause: error
-    })
+    detail: error.message,
+    errorCode: error.errorCode,
+    because: error._tag,
+    permanent: isPermanentMidway(error),
+    regainsAt: ClaudeError.regainsAt(error),
+    cause: error
+  })
 }
 
-/** A `TimedOut` with the request id, the rate limits, the content and the usage that have arrived so far. */
-export const arrived = (self: Accumulator, now: number) =>
-  toAttemptError(self, new ClaudeError.TimedOut({ scope: "attempt" }), now) as ClaudeError.TimedOut
+/** The fields of an error that say what has arrived so far. */
+export const arrived = (self: Accumulator, now: number): CallContext.Interrupted["about"] => {
+  const { about: { model }, draft, rateLimits, requestId } = self
+  const limits = Object.keys(rateLimits).length === 0 ? undefined : rateLimits
+  if (!draft.begun()) return { model, requestId, limits }
+  const { message, text, usage } = reply(self, now)
+  return { model, requestId, limits, text: ClaudeError.redact(text), blocks: Redacted.make(message.content), usage }
+}
 
 /** Adds tokens and cost of the attempt to each tally. */
 export const count = (

@@ -188,11 +188,7 @@ const interrupted = ({ accumulator, call, clock, cut, number }: Attempt): void =
   const reached: Array<CallContext.Cut> = []
   for (let one = cut; one !== undefined; one = one.outer) if (one.isReached) reached.push(one)
   if (reached.length === 0) return
-  const { blocks, limits, model, requestId, text, usage } = Accumulator.arrived(
-    accumulator,
-    clock.currentTimeMillisUnsafe()
-  )
-  const about = { blocks, limits, model, requestId, text, usage }
+  const about = Accumulator.arrived(accumulator, clock.currentTimeMillisUnsafe())
   for (const one of reached) one.interrupted = { attempt: number, about }
   for (let one = call, attempt = number; one !== undefined; one = one.outer, attempt = one?.attempt ?? 0) {
     one.interrupted = { attempt, about }

@@ -143,15 +143,13 @@ const add = (block: Block, delta: Delta, fits: boolean): string | undefined => {
 
 export const isTool = ({ json, kind }: Block): boolean => kind === "input" || json !== ""
 
-/**
- * Whether the message includes the block. The message omits a block whose content may be in ignored deltas. It also omits
- * an incomplete block, except text and thinking: half of a tool's input is not usable, and an empty compaction would mean
- * that the compaction failed.
- */
+/** Whether the message includes the block. Half of a text or of thinking is included, half of a tool's input is not. */
 export const isWhole = (block: Block): boolean =>
-  block.unknown !== undefined && (block.kind === undefined || !block.isUnderstood)
-    ? false
-    : block.kind === "text" || block.kind === "thinking" || block.stopped && isReadable(block)
+  !isUnknown(block) && (block.kind === "text" || block.kind === "thinking" || block.stopped && isReadable(block))
+
+/** Whether no delta of the block was understood, so that all of its content may be missing. */
+const isUnknown = ({ isUnderstood, kind, unknown }: Block): boolean =>
+  unknown !== undefined && (kind === undefined || !isUnderstood)
 
 /** Whether the input is JSON, and an object if the type of the block is known: the API accepts only objects as input. */
 export const isReadable = (block: Block): boolean => {

@@ -11,7 +11,7 @@ import type * as Fiber from "effect/Fiber"
 import { TimedOut } from "../ClaudeError.ts"
 import type * as Current from "../Current.ts"
 import { within } from "../within.ts"
-import type { Defaults, Lengths, Pauses } from "./defaultLimits.ts"
+import type { Defaults, Pauses } from "./defaultLimits.ts"
 
 /** The limits of one attempt and the time it has waited, in milliseconds. */
 export interface Watchdog {
@@ -109,13 +109,20 @@ const nearest = ({ hasContent, isConnected, limit, pauses, total, withoutBytes, 
 }
 
 /** A limit that the caller set replaces its default, also during thinking and tools. */
-const resolve = (limits: Current.Limits, usual: Defaults): Defaults => {
-  const set: ReadonlyArray<readonly [string, number]> = Object.entries(limits).flatMap(([name, length]) =>
-    name in usual && length !== undefined ? [[name, Duration.toMillis(length)]] : []
-  )
-  if (set.length === 0) return usual
-  const own: Partial<Lengths> = Object.fromEntries(set)
-  const { idle, contentIdle } = own
-  const pauses: Partial<Pauses> = { ...idle !== undefined && { idle }, ...contentIdle !== undefined && { contentIdle } }
-  return { ...usual, ...own, thinking: { ...usual.thinking, ...pauses }, tool: { ...usual.tool, ...pauses } }
+const resolve = ({ attempt, connect, contentIdle, firstToken, idle }: Current.Limits, usual: Defaults): Defaults => {
+  const pauses = (usual: Pauses): Pauses => ({
+    idle: lengthOf(idle, usual.idle),
+    contentIdle: lengthOf(contentIdle, usual.contentIdle)
+  })
+  return {
+    ...pauses(usual),
+    connect: lengthOf(connect, usual.connect),
+    firstToken: lengthOf(firstToken, usual.firstToken),
+    attempt: lengthOf(attempt, usual.attempt),
+    thinking: pauses(usual.thinking),
+    tool: pauses(usual.tool)
+  }
 }
+
+const lengthOf = (limit: Duration.Input | undefined, usual: number): number =>
+  limit === undefined ? usual : Duration.toMillis(limit)
