@@ -1,4 +1,4 @@
-/** Default limits of an attempt. */
+/** Computes the default time limits of an attempt, from its request and the time until the deadline. */
 import * as Context from "effect/Context"
 import { hasProperty, isNotNullish } from "effect/Predicate"
 import type { Params } from "../Message.ts"

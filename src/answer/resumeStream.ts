@@ -27,7 +27,7 @@ export interface Broken {
  */
 export const from = (reply: Reply, index: number): Broken | string | undefined => {
   const { content } = reply.message
-  // If `content` is empty, an incomplete tool call may have been left out of it.
+  // Empty `content` does not prove that nothing arrived: an incomplete tool call is left out of it.
   if (content.length > 0 && content.every(isBlank)) return undefined
   // Thinking after the last text is lost.
   const at = content.findLastIndex((block) => !isThinking(block) && !isBlank(block))

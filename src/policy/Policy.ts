@@ -42,7 +42,7 @@ export interface Policy extends Current.Limits {
    */
   readonly maxRetries?: number | undefined
   /**
-   * How often to ask again, without a wait, after a malformed answer, with the malformed answers and their mistakes as
+   * How many times at most to ask again, at once, after a malformed answer, with the malformed answers and their mistakes as
    * further turns. Default: 0. Only for answers that Claude ended itself (`end_turn`). Applies before `retry`, and does not
    * count in `maxRetries`.
    */

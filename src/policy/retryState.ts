@@ -19,7 +19,7 @@ export interface Rules {
   readonly schedule: Schedule.Schedule<unknown, ClaudeError> | undefined
   /** The maximum number of retries, over all kinds of error; no limit if undefined. */
   readonly maxRetries: number | undefined
-  /** How often to ask again, without a wait, after a malformed answer. */
+  /** How many times at most to ask again, without a wait, after a malformed answer. */
   readonly reask: number
 }
 

@@ -24,14 +24,14 @@ const backlog = 20
 const [afterOutage, inBrownOut] = [0.9, 2]
 
 /**
- * The minimum rate at which waiting calls leave, in calls per second. With little traffic, they would otherwise wait
- * for minutes.
+ * The minimum rate, in calls per second, at which a backlog leaves once the model answers again. With little traffic,
+ * the backlog would otherwise take minutes.
  */
 const leastRate = 1
 
 /**
- * The bucket of one model. A running extra attempt counts as failed until the model answers any call. So at most ten
- * extra attempts run at once in an outage; while answers arrive, their number is not limited.
+ * The bucket of one model. A running extra attempt counts as failed until the model answers any call. So at most
+ * `size` extra attempts run at once in an outage; while answers arrive, their number is not limited.
  */
 export interface Bucket {
   readonly size: number

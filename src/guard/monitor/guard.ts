@@ -29,7 +29,7 @@ export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): 
   return {
     gate: Guard.open,
     admit: ({ params: { model } }) =>
-      // A policy logs the end of its call.
+      // A call with a policy is counted when its end is logged, so only a call without a policy is counted here.
       Effect.map(
         CallContext.Call,
         (call) => call === undefined ? { settle: (exit) => settled(observer, model, exit) } : Guard.nothing

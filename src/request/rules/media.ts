@@ -29,7 +29,7 @@ const documentLimits = (source: Given): Issues =>
     ? mediaType(source, textTypes)
     : none
 
-/** The issues of the sources of all blocks of a type. */
+/** Checks the `source` of each block of this type. */
 const sources = (given: Given, type: string, check: (source: Given) => Issues): Issues =>
   !hasBlocks(given)
     ? none
