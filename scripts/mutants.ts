@@ -623,8 +623,15 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a value in the text before a search is lost",
     file: "src/output/decode.ts",
-    find: ": lastFitting(codec, texts.slice(0, -1)))",
-    replace: ": Effect.succeedNone)",
+    find: ": lastFitting(codec, texts.slice(0, -1))",
+    replace: ": Effect.succeedNone",
+    test: "test/wire/reports.test.ts"
+  },
+  {
+    name: "a footnote after a search is the value",
+    file: "src/output/decode.ts",
+    find: "values.filter(({ isFootnote }) => !isFootnote)",
+    replace: "values",
     test: "test/wire/reports.test.ts"
   },
   {

@@ -15,8 +15,8 @@ import { exact } from "./plainJson.ts"
 
 /**
  * Decodes a complete answer. Claude may write a value, use a tool, write a corrected value, and then only confirm it. So
- * this takes the last text between tool blocks that contains a value of the schema. If no text does, it decodes the whole
- * text, because a tool block may split a value. Issues refer to the caller's schema, if possible, not to the API's form.
+ * this takes the last text between tool blocks that contains a value of the schema which is no footnote. If no text does, it
+ * decodes the whole text, because a tool block may split a value. Issues refer to the caller's schema, if possible, not to the API's form.
  */
 export const decode = <A, RD>(
   output: Output<A, RD>,
@@ -26,15 +26,19 @@ export const decode = <A, RD>(
   const texts = textsOf(reply)
   const decodeIn = (text: string) => decodeText(output, codec, reply, text)
   if (texts.length <= 1) return decodeIn(reply.text)
-  const lastWithJson = texts.findLast((text) => {
-    const found = Json.find(text)
-    return Result.isFailure(found) || found.success.length > 0
-  })
   return Effect.flatMap(lastFitting(codec, texts), (value) =>
     Option.isSome(value)
       ? Effect.succeed(value.value)
-      : Effect.catch(decodeIn(reply.text), () => decodeIn(lastWithJson ?? reply.text)))
+      : Effect.catch(decodeIn(reply.text), (error) =>
+        // Only for its issues: what it decodes may be a footnote.
+        Effect.andThen(decodeIn(lastWithJson(texts) ?? reply.text), Effect.fail(error))))
 }
+
+const lastWithJson = (texts: ReadonlyArray<string>): string | undefined =>
+  texts.findLast((text) => {
+    const found = Json.find(text)
+    return Result.isFailure(found) || found.success.some(({ isFootnote }) => !isFootnote)
+  })
 
 /** The texts between blocks of other types. */
 const textsOf = ({ message: { content } }: Reply): ReadonlyArray<string> => {
@@ -46,7 +50,10 @@ const textsOf = ({ message: { content } }: Reply): ReadonlyArray<string> => {
   return texts.filter((text) => text.trim() !== "")
 }
 
-/** The value in the last text that contains a value of the schema. None if it contains two, or a later text is cut off. */
+/**
+ * The value in the last text that contains a value of the schema, without footnotes. None if it contains two, or a later
+ * text is cut off.
+ */
 const lastFitting = <A, RD>(
   codec: Codec<A, RD>,
   texts: ReadonlyArray<string>
@@ -56,10 +63,13 @@ const lastFitting = <A, RD>(
   return Result.match(Json.find(last), {
     onFailure: () => Effect.succeedNone,
     onSuccess: (values) =>
-      Effect.flatMap(fitting(codec, values), (found) =>
-        Arr.isReadonlyArrayNonEmpty(found)
-          ? Effect.succeed(found.length === 1 ? Option.some(found[0]) : Option.none())
-          : lastFitting(codec, texts.slice(0, -1)))
+      Effect.flatMap(
+        fitting(codec, values.filter(({ isFootnote }) => !isFootnote)),
+        (found) =>
+          Arr.isReadonlyArrayNonEmpty(found)
+            ? Effect.succeed(found.length === 1 ? Option.some(found[0]) : Option.none())
+            : lastFitting(codec, texts.slice(0, -1))
+      )
   })
 }
 

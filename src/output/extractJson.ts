@@ -8,11 +8,17 @@ import * as Result from "effect/Result"
 import * as Exact from "./exactJson.ts"
 import type { Parsed } from "./exactJson.ts"
 
+/** A JSON value in a text. */
+export interface Found extends Parsed {
+  /** Whether it looks like a footnote: a list of digits like `[1]` or `[1, 2]`, with words on its line. */
+  readonly isFootnote: boolean
+}
+
 /** The JSON values in the text, or why they cannot be found. */
-export const find = (text: string): Result.Result<ReadonlyArray<Parsed>, string> => {
+export const find = (text: string): Result.Result<ReadonlyArray<Found>, string> => {
   const trimmed = text.trim()
   const whole = Result.orElse(parse(trimmed), () => parse(unfenced(trimmed)))
-  return Result.isSuccess(whole) ? Result.succeed([whole.success]) : scan(trimmed)
+  return Result.isSuccess(whole) ? Result.succeed([{ ...whole.success, isFootnote: false }]) : scan(trimmed)
 }
 
 /** The message for an answer that does not have exactly one value. */
@@ -33,8 +39,8 @@ const mostMisses = 256
 const mostMissed = 4_000_000
 
 /** The JSON objects and arrays in a text. Fails if one seems to be cut off. */
-const scan = (text: string): Result.Result<ReadonlyArray<Parsed>, string> => {
-  const values: Array<Parsed> = []
+const scan = (text: string): Result.Result<ReadonlyArray<Found>, string> => {
+  const values: Array<Found> = []
   const openings = /[{[]/g
   let misses = 0
   let missed = 0
@@ -44,13 +50,22 @@ const scan = (text: string): Result.Result<ReadonlyArray<Parsed>, string> => {
     // Skip the whole bracket even if it is not JSON: a value inside of it would be a fragment.
     if (to !== undefined) openings.lastIndex = to
     const parsed = to === undefined ? undefined : parse(text.slice(at.index, to))
-    if (parsed !== undefined && Result.isSuccess(parsed)) values.push(parsed.success)
-    else if (++misses > mostMisses || (missed += (to ?? text.length) - at.index) > mostMissed) {
+    if (to !== undefined && parsed !== undefined && Result.isSuccess(parsed)) {
+      values.push({ ...parsed.success, isFootnote: isFootnote(text, at.index, to) })
+    } else if (++misses > mostMisses || (missed += (to ?? text.length) - at.index) > mostMissed) {
       return Result.fail("the answer has too many brackets to find the JSON value among them")
     }
   }
   return Result.succeed(values)
 }
+
+/** The longest footnote, and the longest space around one. It bounds the work. */
+const longest = 64
+
+const isFootnote = (text: string, from: number, to: number): boolean =>
+  to - from <= longest && /^\[[\d\s,]+\]$/.test(text.slice(from, to))
+  && !(/(?:^|\n)[ \t]*$/.test(text.slice(Math.max(0, from - longest), from))
+    && /^[ \t\r]*(?:\n|$)/.test(text.slice(to, to + longest)))
 
 /** Whether a bracket seems to begin JSON, and not prose. */
 const isJson = (text: string, from: number): boolean =>

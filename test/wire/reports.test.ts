@@ -433,6 +433,37 @@ describe.each(wires)("%s", (_, wire) => {
       })
   )
 
+  it.live.each<readonly [what: string, schema: Schema.Codec<unknown>, texts: ReadonlyArray<string>, value: unknown]>([
+    ["a list", Schema.Array(Schema.Finite), ["[12, 15, 19]", "The source [1] confirms this."], [12, 15, 19]],
+    ["a list that is corrected", Schema.Array(Schema.Finite), ["[1, 2]", "It is\n```json\n[3]\n```", "See [1]."], [3]],
+    ["a list on its line", Schema.Array(Schema.Finite), ["The values are:\n[12, 15]", "See [1, 2]."], [12, 15]],
+    ["a list in a sentence", Schema.Array(Schema.Finite), ["The values are [12, 15].", "It is confirmed."], [12, 15]],
+    ["lists in two sentences", Schema.Array(Schema.Finite), ["The values are [12, 15].", "See [1]."], undefined],
+    ["a sentence with an object", Schema.Array(Schema.Finite), ["Not {\"a\": 1} but [12, 15].", "See [1]."], undefined],
+    ["any value", Schema.Json, ["{\"total\": 12}", "The source [1] confirms this."], { total: 12 }],
+    ["any value in a sentence", Schema.Json, ["It is {\"total\": 12} [1].", "The source [1] confirms."], { total: 12 }],
+    ["any value that is corrected", Schema.Json, ["{\"total\": 1}", "Now it is {\"total\": 2}.", "See [1]."], {
+      total: 2
+    }]
+  ])(
+    "Claude.object does not take a footnote after a search for the value: %s",
+    ([, schema, texts, value]) =>
+      Effect.gen(function*() {
+        const { error, result } = yield* called(searching(...texts), Claude.object(schema, "Which?"))
+        if (value === undefined) assert.strictEqual(error?._tag, "MalformedOutput")
+        else assert.deepStrictEqual(result._tag === "Success" && result.success, value)
+      })
+  )
+
+  it.live("Claude.object reports what is wrong with a value before a search and a footnote", () =>
+    Effect.gen(function*() {
+      const { error } = yield* called(
+        searching("{\"total\": \"one\"}", "As it says in [1]."),
+        Claude.object(Total, "How much?")
+      )
+      assert.strictEqual(error?._tag === "MalformedOutput" && error.detail, "1 issue: total: Expected number")
+    }))
+
   it.live("Claude.object reports what is wrong with a value before a search", () =>
     Effect.gen(function*() {
       const { error } = yield* called(
