@@ -462,6 +462,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "if (mayBeLong.test(text))",
     test: "test/output/exactJson.test.ts"
   },
+  {
+    name: "a large id is not exact beside a large number",
+    file: "src/output/decode.ts",
+    find: "Exact.withLong(parsed, flaws.issues)",
+    replace: "long",
+    test: "test/output/exactJson.test.ts"
+  },
 
   // Default limits allow long work, and notice a dead connection.
   {

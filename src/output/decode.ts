@@ -132,7 +132,7 @@ export const decodeValue = <A, RD>(codec: Codec<A, RD>, parsed: Exact.Parsed): E
     decodeOnce(exactly, value),
     (flaws) =>
       Effect.mapError(
-        decodeOnce(exactly, long),
+        decodeOnce(exactly, Exact.withLong(parsed, flaws.issues)),
         () => ({ ...flaws, issues: Exact.explained(flaws.issues, parsed) })
       )
   )

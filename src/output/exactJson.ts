@@ -81,6 +81,28 @@ const decimal = (source: string): { readonly digits: string; readonly power: num
   return { digits, power: Number(exponent) - fraction.length + significant.length - digits.length }
 }
 
+/** The value with each number that has an issue as a `LongNumber`, if it is not safe: its schema may be that of a `BigInt`. */
+export const withLong = ({ long, value }: Parsed, issues: ReadonlyArray<Issue>): unknown =>
+  replaced(value, long, issues.map(({ path }) => path))
+
+/** The value with what is at the paths taken from `long`, which has the same form. */
+const replaced = (value: unknown, long: unknown, paths: ReadonlyArray<Issue["path"]>): unknown => {
+  if (paths.length === 0) return value
+  // A path that leads nowhere may use other names than the JSON.
+  if (!isObjectOrArray(value) || paths.some(([key]) => key === undefined || !hasProperty(value, key))) return long
+  const inside = new Map<string, Array<Issue["path"]>>()
+  for (const [key, ...rest] of paths) {
+    const known = inside.get(String(key))
+    if (known === undefined) inside.set(String(key), [rest])
+    else known.push(rest)
+  }
+  const child = (inner: unknown, key: string | number) =>
+    replaced(inner, childOf(long, key), inside.get(String(key)) ?? [])
+  return Array.isArray(value)
+    ? value.map(child)
+    : Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, child(inner, key)]))
+}
+
 /** Adds to each issue the first number that is too long, if the value at the path of the issue contains one. */
 export const explained = (issues: ReadonlyArray<Issue>, { value }: Parsed): ReadonlyArray<Issue> =>
   issues.map(({ message, path }) => {

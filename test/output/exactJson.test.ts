@@ -19,6 +19,8 @@ const asked = <A, I>(schema: Schema.Codec<A, I>, text: string) =>
 
 const tooLong = (digits: string) => `${digits} has more digits than a JavaScript number can hold`
 const id = "2512292042121000001"
+/** A number that JavaScript holds, but that is not safe. */
+const round = "9007199254740992"
 
 describe("a number that JavaScript cannot hold", () => {
   it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, string, unknown]>([
@@ -77,6 +79,48 @@ describe("a number that JavaScript cannot hold", () => {
       assert.deepStrictEqual(yield* asked(Any, `{"a": [1, {"b": ${id}}]}`), [
         ["a.1.b", `Expected JSON value: ${tooLong(id)}`]
       ])
+    }))
+
+  it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, string, unknown]>([
+    ["a BigInt, beside a number", Schema.BigInt, round, BigInt(round)],
+    ["a string, beside a number", Schema.String, "1e20", "1e20"],
+    ["a BigInt or null, beside a number", Schema.NullOr(Schema.BigInt), round, BigInt(round)],
+    ["BigInts in a record, beside a number", Schema.Record(Schema.String, Schema.BigInt), `{"__proto__": ${round}}`, {
+      ["__proto__"]: BigInt(round)
+    }],
+    [
+      "BigInts and numbers in a list",
+      Schema.Array(Schema.Struct({ a: Schema.BigInt, b: Schema.Number })),
+      `[{"a": ${round}, "b": ${round}}, {"a": ${id}, "b": 1}]`,
+      [{ a: BigInt(round), b: Number(round) }, { a: BigInt(id), b: 1 }]
+    ],
+    [
+      "a BigInt in one of several objects",
+      Schema.Union([
+        Schema.Struct({ is: Schema.Literal("a"), a: Schema.BigInt, b: Schema.Number }),
+        Schema.Struct({ is: Schema.Literal("b"), a: Schema.Number, b: Schema.BigInt })
+      ]),
+      `{"is": "b", "a": ${round}, "b": ${round}}`,
+      { is: "b", a: Number(round), b: BigInt(round) }
+    ]
+  ])("is exact, if other places take a number: %s", ([, schema, text, value]) =>
+    Effect.gen(function*() {
+      const Mixed = Schema.Struct({
+        n: Schema.Number,
+        any: Schema.Unknown,
+        either: Schema.Union([Schema.String, Schema.Number]),
+        id: schema
+      })
+      const number = Number(round)
+      assert.deepStrictEqual(
+        yield* asked(Mixed, `{"n": ${round}, "any": ${round}, "either": ${round}, "id": ${text}}`),
+        {
+          n: number,
+          any: number,
+          either: number,
+          id: value
+        }
+      )
     }))
 
   it.effect("is ignored in a field that the schema does not have", () =>
