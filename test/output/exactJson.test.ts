@@ -193,7 +193,7 @@ describe("Exact.parse", () => {
   it("takes linear time for long texts of digits", () => {
     const started = performance.now()
     Exact.parse(`["${"1".repeat(1_000_000)}", ${"0.1,".repeat(100_000)}${"1".repeat(1_000_000)}]`)
-    assert.isBelow(performance.now() - started, 2_000)
+    assert.isBelow(performance.now() - started, 10_000)
   })
 })
 
