@@ -694,6 +694,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "",
     test: "test/output/refusedSchema.test.ts"
   },
+  {
+    name: "requests: the request in words is no attempt of the call",
+    file: "src/answer/askValue.ts",
+    find: "call?.askAgain?.(refusal, ask) ?? ask",
+    replace: "call?.askAgain === undefined ? ask : ask",
+    test: "test/output/refusedSchema.test.ts"
+  },
 
   // No error message contains a key or content.
   {

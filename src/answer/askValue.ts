@@ -1,6 +1,7 @@
 /** Asks for an answer that follows a schema. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as CallContext from "../callContext.ts"
 import { type ClaudeError, InvalidRequest } from "../ClaudeError.ts"
 import { warn } from "../emit.ts"
 import { copy } from "../history.ts"
@@ -10,6 +11,7 @@ import { decode } from "../output/decode.ts"
 import { type Amend, questionKey } from "../request/build.ts"
 import { refusesSchema } from "../wire/errorWords.ts"
 import { collect, type Service } from "./collect.ts"
+import type { PolicyCall } from "./continuation.ts"
 
 /**
  * Asks for a value and decodes it. Each attempt may ask another model, which may need another output format. If the API
@@ -41,9 +43,11 @@ export const askValue = <A, RD>(
   const inWords = (refusal: InvalidRequest, model: string) => {
     refusedFor.add(model)
     const because = `the API refuses the schema, so the schema is put in the prompt instead: ${refusal.detail}`
-    return Effect.andThen(warn(claude, model, "SchemaRefused", because), ask).pipe(
+    return warn(claude, model, "SchemaRefused", because).pipe(
+      Effect.andThen(CallContext.Call),
+      Effect.flatMap((call: PolicyCall | undefined) => call?.askAgain?.(refusal, ask) ?? ask),
       Effect.mapError((error) => {
-        if (!isRefusal(error)) return error
+        if (!isRefusal(error) || error.gaveUp === "BudgetSpent") return error
         // The schema was not the cause: something else is too large, for example the strict tools.
         refusedFor.delete(model)
         return refusal

@@ -47,6 +47,11 @@ export interface Question<A, R> {
 export interface Finisher {
   /** Completes an answer that stopped early, or fails with its error if that is not possible. */
   readonly continueAnswer: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
+  /** Asks again after a failure, in another form: attempts of the call that start at once, with their own retries. */
+  readonly askAgain: <A, R>(
+    error: ClaudeError,
+    ask: Effect.Effect<A, ClaudeError, R>
+  ) => Effect.Effect<A, ClaudeError, R>
   /** Ends the call together with the streams that it opened. */
   readonly ending: Ending
   /** How long an attempt may be silent by default, in milliseconds, so that there is time for a retry. */

@@ -15,8 +15,9 @@ import { exact } from "./plainJson.ts"
 
 /**
  * Decodes a complete answer. Claude may write a value, use a tool, write a corrected value, and then only confirm it. So
- * this takes the last text between tool blocks that contains a value of the schema which is no footnote. If no text does, it
- * decodes the whole text, because a tool block may split a value. Issues refer to the caller's schema, if possible, not to the API's form.
+ * this takes the last text between tool blocks that contains a value of the schema other than a footnote. If no text does,
+ * it decodes the whole text, because a tool block may split a value. Issues refer to the caller's schema, if possible, not
+ * to the API's form.
  */
 export const decode = <A, RD>(
   output: Output<A, RD>,
@@ -34,6 +35,7 @@ export const decode = <A, RD>(
         Effect.andThen(decodeIn(lastWithJson(texts) ?? reply.text), Effect.fail(error))))
 }
 
+/** The last text with a value other than a footnote. */
 const lastWithJson = (texts: ReadonlyArray<string>): string | undefined =>
   texts.findLast((text) => {
     const found = Json.find(text)

@@ -81,7 +81,7 @@ const decimal = (source: string): { readonly digits: string; readonly power: num
   return { digits, power: Number(exponent) - fraction.length + significant.length - digits.length }
 }
 
-/** The value with each number that has an issue as a `LongNumber`, if it is not safe: its schema may be that of a `BigInt`. */
+/** The value, in which the integers that have an issue are taken from `long`: their schema may be that of a `BigInt`. */
 export const withLong = ({ long, value }: Parsed, issues: ReadonlyArray<Issue>): unknown =>
   replaced(value, long, issues.map(({ path }) => path))
 

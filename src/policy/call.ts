@@ -18,7 +18,7 @@ import { isPermanentMidway } from "../permanence.ts"
 import { type Bounds, retry } from "./attempts.ts"
 import * as CallState from "./callState.ts"
 import type { Compiled } from "./compile.ts"
-import { continueAnswer } from "./continueAnswer.ts"
+import { askAgain, continueAnswer } from "./continueAnswer.ts"
 import * as Deadline from "./deadline.ts"
 import { reported } from "./decisions.ts"
 import * as ModelFallback from "./modelFallback.ts"
@@ -43,7 +43,7 @@ const runCall = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
   onStart: ((ending: Ending) => void) | undefined
 ): Effect.fn.Return<A, E | DeadlineExceeded, R> {
-  const call = yield* CallState.make(policy, { continueAnswer, reopen })
+  const call = yield* CallState.make(policy, { askAgain, continueAnswer, reopen })
   onStart?.(call.ending)
   const value = yield* Effect.catch(
     overAllModels(call, onModel(call, self)),

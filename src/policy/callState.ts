@@ -51,6 +51,11 @@ export interface CallState extends CallContext.Call, Continuation.Finisher {
 
 /** Passed in, because the modules that implement these functions import this module. */
 interface Engine {
+  readonly askAgain: <A, R>(
+    call: CallState,
+    error: ClaudeError,
+    ask: Effect.Effect<A, ClaudeError, R>
+  ) => Effect.Effect<A, ClaudeError, R>
   readonly continueAnswer: <A, R>(
     call: CallState,
     error: ClaudeError,
@@ -63,7 +68,7 @@ interface Engine {
   ) => Effect.Effect<A, ClaudeError, R>
 }
 
-export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnswer, reopen }: Engine) {
+export const make = Effect.fnUntraced(function*(policy: Compiled, { askAgain, continueAnswer, reopen }: Engine) {
   // The context is read once: one `yield*` for each service would cost more than the rest of this function.
   const context = yield* Effect.context<never>()
   const claude = Context.getOrUndefined(context, Claude)
@@ -91,6 +96,7 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { continueAnsw
       isFirst(`${model} ${message}`)
         ? emit(call, (common) => Emit.warning(code, message)({ ...common, model }))
         : Effect.void,
+    askAgain: (error, ask) => askAgain(call, error, ask),
     continueAnswer: (error, question) => continueAnswer(call, error, question),
     reopen: policy.onBreak === "fail" ? undefined : (broken, open) => reopen(call, broken, open),
     ending: new Ending(

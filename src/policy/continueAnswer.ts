@@ -1,9 +1,13 @@
-/** Asks for the rest of an unfinished answer. Each piece is an attempt of the call, and is retried on its own. */
+/**
+ * Asks for the rest of an unfinished answer, or for an answer in another form. Each request is an attempt of the call, and
+ * is retried on its own.
+ */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { isString } from "effect/Predicate"
 import * as Continuation from "../answer/continuation.ts"
 import { Paid } from "../budget.ts"
+import { AttemptNumber } from "../callContext.ts"
 import type { ClaudeError } from "../ClaudeError.ts"
 import * as History from "../history.ts"
 import { retry } from "./attempts.ts"
@@ -48,6 +52,22 @@ export const continueAnswer = <A, R>(
   )
 }
 
+/** Asks again after a failure, in another form. */
+export const askAgain = <A, R>(
+  call: CallState.CallState,
+  error: ClaudeError,
+  ask: Effect.Effect<A, ClaudeError, R>
+): Effect.Effect<A, ClaudeError, R> =>
+  Effect.flatMap(AttemptNumber, (number) => {
+    CallState.recordOnce(call, error, number)
+    const again = Effect.mapError(
+      retry(call, ask, { follows: error }),
+      // These attempts had their own retries.
+      (failed) => RetryState.giveUp(call.retries, failed)
+    )
+    return Effect.andThen(settleAsFailed(error), again)
+  })
+
 /**
  * The failure to report after a piece failed. If the request for the piece was invalid or too large, this is the failure
  * before the piece, because the question itself was valid.
@@ -61,7 +81,7 @@ const stillUnfinished = (before: ClaudeError, error: ClaudeError): ClaudeError =
 const nextOf = ({ policy, retries }: CallState.CallState, stopped: Continuation.Stopped | undefined) =>
   stopped && retries.gaveUp !== "BudgetSpent" ? Continuation.next(stopped, policy.unfinished) : undefined
 
-/** Reports the current attempt to the retry budget as failed, before the rest is requested. */
+/** Reports the current attempt to the retry budget as failed, before the next request. */
 const settleAsFailed = (error: ClaudeError): Effect.Effect<void> =>
   Effect.flatMap(
     Paid,

@@ -126,6 +126,35 @@ describe.each(wires)("a call for a value over %s", (_, wire) => {
       assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "prompt 1", "prompt 3"])
     }).pipe(playing(refused(tooLarge), Faults.overloaded, Faults.value({ number: 1 }), invoice)))
 
+  it.live("counts each request as an attempt of the call", () =>
+    Effect.gen(function*() {
+      const policy = Policy.apply({ retry: { Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) } })
+      const error = yield* Effect.flip(policy(Claude.object(makeInvoice(), "Read it")))
+      const tried = [[1, "InvalidRequest"], [2, "Overloaded"], [3, "Overloaded"]]
+      assert.deepStrictEqual(error.history?.map((tried) => [tried.attempt, tried.error]), tried)
+      assert.deepInclude({ ...error }, { _tag: "Overloaded", gaveUp: "RetriesSpent" })
+      assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "prompt 1"])
+      const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
+      assert.deepStrictEqual(
+        events.flatMap((event) => event._tag === "AttemptStarted" ? [event.attempt] : []),
+        [1, 2, 3]
+      )
+    }).pipe(playing(refused(tooLarge), Faults.overloaded, Faults.overloaded)))
+
+  it.live("counts both refusals as attempts of the call, and reports the first", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Claude.object(makeInvoice(), "Read it").pipe(Policy.apply(Policy.none)))
+      assert.deepInclude({ ...error }, {
+        _tag: "InvalidRequest",
+        requestId: "req_fake_0001",
+        gaveUp: "NotRetried"
+      })
+      assert.deepStrictEqual(error.history?.map((tried) => [tried.attempt, tried.requestId]), [
+        [1, "req_fake_0001"],
+        [2, "req_fake_0002"]
+      ])
+    }).pipe(playing(refused(tooLarge), refused(tooLarge))))
+
   it.live("fails with the first error if both requests are refused, and the next call has the schema again", () =>
     Effect.gen(function*() {
       const Invoice = makeInvoice()

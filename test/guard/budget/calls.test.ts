@@ -60,6 +60,16 @@ const extras: ReadonlyArray<
     "MalformedOutput"
   ],
   [
+    "a schema that the API refuses",
+    // A schema of its own, because the refusal of a schema is remembered.
+    Effect.suspend(() => Claude.object(Schema.Struct({ total: Schema.Int }), "hi")).pipe(
+      Policy.apply({ retry: quick, overall: "1 minute" })
+    ),
+    Faults.fails(400, "invalid_request_error", "The compiled grammar is too large"),
+    Faults.value({ total: 1 }),
+    "InvalidRequest"
+  ],
+  [
     "a continuation",
     Claude.text("hi").pipe(Policy.apply({ truncated: { continue: 2 }, overall: "1 minute" })),
     Faults.maxTokens("one two three"),
