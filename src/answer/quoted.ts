@@ -24,19 +24,31 @@ export const withoutQuotes = (error: ClaudeError, ...content: ReadonlyArray<unkn
 }
 
 const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
-  const starts = new Map<string, number>()
-  for (let at = 0; at + piece <= detail.length; at++) starts.set(detail.slice(at, at + piece), at)
-  const quoted = new Uint8Array(detail.length)
+  const places = new Map<string, { readonly text: string; readonly at: number }>()
   for (const text of texts) {
     for (let at = 0; at + piece <= text.length; at += piece) {
-      const found = starts.get(text.slice(at, at + piece))
-      if (found === undefined) continue
-      let before = 0
-      while (found > before && at > before && detail[found - before - 1] === text[at - before - 1]) before++
-      let after = piece
-      while (found + after < detail.length && detail[found + after] === text[at + after]) after++
-      if (before + after >= shortest) quoted.fill(1, found - before, found + after)
+      const key = text.slice(at, at + piece)
+      // In a text that repeats itself, the first place has the longest match.
+      if (!places.has(key)) places.set(key, { text, at })
     }
+  }
+  const quoted = new Uint8Array(detail.length)
+  /** The end of the last quotation. */
+  let end = 0
+  for (let from = 0; from + piece <= detail.length; from++) {
+    const place = places.get(detail.slice(from, from + piece))
+    if (place === undefined) continue
+    const { at, text } = place
+    let before = 0
+    // Goes back a little into the last quotation: what follows it may belong to it, and be short.
+    const room = Math.min(at, from, from - end + shortest)
+    while (before < room && detail[from - before - 1] === text[at - before - 1]) before++
+    let after = piece
+    while (from + after < detail.length && detail[from + after] === text[at + after]) after++
+    if (before + after < shortest) continue
+    end = from + after
+    quoted.fill(1, from - before, end)
+    from = end - 1
   }
   let cut = ""
   for (let at = 0; at < detail.length; at++) {

@@ -317,6 +317,36 @@ describe("a quotation", () => {
     assert.include(withoutQuotes(failing(`no: ${secret}`), deep).detail, "Meier")
   })
 
+  it.each([
+    ["one repeated character", "=".repeat(300_000), "=".repeat(60_000)],
+    ["repeated words", "la la la, ".repeat(100_000), "la la la, ".repeat(6000)],
+    ["the beginnings of a repeated text", "a".repeat(1_000_000), `${"a".repeat(39)}b`.repeat(1600)]
+  ])("of %s is searched for within milliseconds", (_, content, detail) => {
+    const start = performance.now()
+    withoutQuotes(failing(detail), content)
+    assert.isBelow(performance.now() - start, 1000)
+  })
+
+  it("is cut at each place where it stands", () => {
+    const detail = `got '${secret}', in full: '${secret}'. The end: ${secret.slice(20)}`
+    assert.strictEqual(
+      withoutQuotes(failing(detail), secret).detail,
+      "got '[quoted content]', in full: '[quoted content]'. The end: [quoted content]"
+    )
+  })
+
+  it("in content that repeats itself is cut whole", () => {
+    const line = "| name     | room |\n| Meier    | 0012 |\n"
+    const content = line.repeat(50) + secret + "=".repeat(100) + secret
+    for (const from of [0, 5, 1900, 1990]) {
+      assert.strictEqual(
+        withoutQuotes(failing(`<${content.slice(from, 2250)}>`), content).detail,
+        "<[quoted content]>",
+        `from ${from}`
+      )
+    }
+  })
+
   it("shorter than 40 characters is not removed", () => {
     const detail = `system: ${rules.slice(0, 39)}, and more`
     assert.strictEqual(withoutQuotes(failing(detail), rules).detail, detail)
