@@ -58,7 +58,7 @@ const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
   return cut
 }
 
-/** All texts in a value, unescaped and escaped as in JSON, except the bytes of images and documents. */
+/** All texts in a value, unescaped and escaped as in JSON, except the base64 bytes of images and documents. */
 const textsOf = (value: unknown, depth = 0): ReadonlyArray<string> =>
   isString(value)
     ? value.length < shortest ? [] : forms(value)
@@ -68,7 +68,9 @@ const textsOf = (value: unknown, depth = 0): ReadonlyArray<string> =>
     : Array.isArray(value)
     ? value.flatMap((inner) => textsOf(inner, depth + 1))
     : isObject(value)
-    ? Object.entries(value).flatMap(([name, inner]) => name === "data" ? [] : textsOf(inner, depth + 1))
+    ? Object.entries(value).flatMap(([name, inner]) =>
+      name === "data" && value.type === "base64" ? [] : textsOf(inner, depth + 1)
+    )
     : []
 
 const forms = (text: string): ReadonlyArray<string> => {

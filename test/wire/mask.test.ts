@@ -347,6 +347,25 @@ describe("a quotation", () => {
     }
   })
 
+  it.each([
+    ["a document", { type: "document", source: { type: "text", media_type: "text/plain", data: secret } }],
+    ["the input of a tool", { type: "tool_use", id: "t", name: "store", input: { data: secret } }],
+    ["the input of a tool with a type", {
+      type: "tool_use",
+      id: "t",
+      name: "store",
+      input: { type: "x", data: [secret] }
+    }]
+  ])("of the field data of %s is cut", (_, block) => {
+    const messages = [{ role: "user", content: [block] }]
+    assert.strictEqual(withoutQuotes(failing(`<${secret}>`), messages).detail, "<[quoted content]>")
+  })
+
+  it("of the bytes of an image is not searched for", () => {
+    const image = { type: "image", source: { type: "base64", media_type: "image/png", data: secret } }
+    assert.include(withoutQuotes(failing(`<${secret}>`), [image]).detail, "Meier")
+  })
+
   it("shorter than 40 characters is not removed", () => {
     const detail = `system: ${rules.slice(0, 39)}, and more`
     assert.strictEqual(withoutQuotes(failing(detail), rules).detail, detail)
