@@ -27,9 +27,8 @@ export const headersOf = (failure: unknown): HeaderOf => {
     : () => undefined
 }
 
-/** The fields that are read from an error body. */
+/** The fields that are read from one object of an error body. */
 interface Said {
-  readonly body: unknown
   readonly type: string | undefined
   readonly errorCode: string | undefined
   /** The status in the body: some gateways send an error with the HTTP status 200. */
@@ -38,44 +37,52 @@ interface Said {
 }
 
 /**
- * Reads type, code and message from an error body: `{ error: { type, message } }`, the same without the outer `error`, the
- * first item of a list of these, or the fields of a gateway: `detail` (LiteLLM, FastAPI), `errors` (Cloudflare), `Message`
- * and `__type` (AWS), `msg` (Z.ai), `title` (RFC 9457), `metadata.raw` (OpenRouter: the provider's error as text). An error
- * that is nested in the error, as an object or as text, is the original error and is read instead.
+ * Fields with the message, in order of preference, also of Z.ai (`msg`), AWS (`Message`), OAuth (`error_description`),
+ * Cloudflare (`errors`), LiteLLM and FastAPI (`detail`) and RFC 9457 (`title`). Each may have a nested error instead.
  */
-export const saidBy = (sent: unknown, depth = 0): Said => {
+const wordKeys = ["message", "Message", "msg", "error_description", "error", "errors", "detail", "title"]
+
+/** OpenRouter puts the error of the provider here, as text. */
+const rawOf = (place: unknown): unknown => property(property(place, "metadata"), "raw")
+
+/**
+ * Reads type, code, status and message from an error body. An error that is nested in the error is the original, so each
+ * field is read from the innermost object that has it.
+ */
+export const saidBy = (sent: unknown): Said & { readonly body: unknown } => {
   const body = first(sent)
-  const inner = first(property(body, "error") ?? property(body, "errors") ?? property(body, "detail"))
-  const fields = isObject(inner) ? inner : body
-  const words = [
-    ...["message", "Message", "msg", "error_description"].map((key) => property(fields, key)),
-    inner,
-    property(fields, "error"),
-    property(fields, "title"),
-    body
-  ].map(string).find((words) => words !== undefined && words.trim() !== "")
-  const type = string(property(fields, "type")) ?? string(property(fields, "__type"))
-    ?? (words !== undefined && /^\w+Exception$/.test(words) ? words : undefined)
-  const said: Said = {
+  // A body may be a text.
+  const said = [...placesOf(body), body].map(read)
+  const pick = <K extends keyof Said>(key: K) => said.find((one) => one[key] !== undefined)?.[key]
+  return {
     body,
+    type: pick("type"),
+    errorCode: pick("errorCode"),
+    status: pick("status"),
+    words: pick("words")
+  }
+}
+
+/** All objects of an error body that may describe the error, innermost first. Some gateways write them as JSON in a text. */
+const placesOf = (value: unknown, depth = 0): ReadonlyArray<object> => {
+  const place = first(isString(value) ? parsed(value) : value)
+  return !isObject(place) || depth > 6 ? [] : [
+    ...[rawOf(place), ...wordKeys.map((key) => property(place, key))].flatMap((inner) => placesOf(inner, depth + 1)),
+    place
+  ]
+}
+
+const read = (place: unknown): Said => {
+  const words = [rawOf(place), ...wordKeys.map((key) => first(property(place, key))), place].map(string)
+    .find((words) => words !== undefined && words.trim() !== "")
+  const type = string(property(place, "type")) ?? string(property(place, "__type"))
+    ?? (words !== undefined && /^\w+Exception$/.test(words) ? words : undefined)
+  return {
     type: type === "error" ? undefined : type,
-    errorCode: string(property(property(fields, "details"), "error_code")) ?? named(property(fields, "code")),
-    status: [fields, body].flatMap((from) => statusKeys.map((key) => property(from, key))).map(failed).find(isNumber),
+    errorCode: string(property(property(place, "details"), "error_code")) ?? named(property(place, "code")),
+    status: statusKeys.map((key) => failed(property(place, key))).find(isNumber),
     words
   }
-  const raw = property(property(fields, "metadata"), "raw")
-  const embedded = [raw, fields === body ? undefined : property(fields, "error"), property(fields, "message"), words]
-    .map((value) => isString(value) ? parsed(value) : value).find(isObject)
-  const origin = embedded === undefined || depth === 3 ? undefined : saidBy(embedded, depth + 1)
-  return origin?.words === undefined
-    ? { ...said, words: string(raw) ?? words }
-    : {
-      ...said,
-      type: origin.type ?? said.type,
-      errorCode: origin.errorCode ?? said.errorCode,
-      status: origin.status ?? said.status,
-      words: origin.words
-    }
 }
 
 const first = (value: unknown): unknown => Array.isArray(value) ? value[0] : value

@@ -231,6 +231,8 @@ describe.each(wires)("%s", (_, wire) => {
       JSON.stringify({ error: { type: "api_error", message: JSON.stringify({ error }) } }),
       "Overloaded"
     ],
+    ["a message beside a status", JSON.stringify({ error: { code: 500 }, message: words }), "ServerFault"],
+    ["a detail beside a status", JSON.stringify({ error: { status: 429 }, detail: [{ msg: words }] }), "RateLimited"],
     ["an error after a byte order mark", `\uFEFF${JSON.stringify({ error })}`, "Overloaded"]
   ]
 
@@ -289,6 +291,20 @@ describe.each(wires)("%s", (_, wire) => {
       { error: { code: "context_length_exceeded", message: words } },
       "ContextWindowExceeded"
     ],
+    [
+      "a detail beside an empty list",
+      400,
+      { errors: [], detail: `prompt is too long, ${words}` },
+      "ContextWindowExceeded"
+    ],
+    ["a detail beside an empty error", 400, { error: {}, detail: words }, "InvalidRequest"],
+    ["a message beside an error without one", 400, { error: { code: 500 }, message: words }, "InvalidRequest"],
+    ["a message beside an error of null", 429, { error: null, message: words }, "RateLimited"],
+    ["a message beside a blank one", 400, { error: { message: " " }, message: words }, "InvalidRequest"],
+    ["a list of texts", 400, { errors: [words, "and more"] }, "InvalidRequest"],
+    ["an error in JSON whose type is outside", 400, {
+      error: { type: "overloaded_error", message: JSON.stringify({ detail: words }) }
+    }, "Overloaded"],
     ["the title of an HTML page", 502, titled, "ServerFault"],
     ["the title of an HTML page with status 200", 200, titled, "UnexpectedResponse"]
   ]
