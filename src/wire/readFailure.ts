@@ -45,6 +45,9 @@ const wordKeys = ["message", "Message", "msg", "error_description", "error", "er
 /** OpenRouter puts the error of the provider here, as text. */
 const rawOf = (place: unknown): unknown => property(property(place, "metadata"), "raw")
 
+/** How many characters of an error are kept. An event of a stream may have 10 MiB, and errors are searched and logged. */
+const longest = { code: 200, words: 2000 }
+
 /**
  * Reads type, code, status and message from an error body. An error that is nested in the error is the original, so each
  * field is read from the innermost object that has it.
@@ -57,9 +60,9 @@ export const saidBy = (sent: unknown): Said & { readonly body: unknown } => {
   return {
     body,
     type: pick("type"),
-    errorCode: pick("errorCode"),
+    errorCode: pick("errorCode")?.slice(0, longest.code),
     status: pick("status"),
-    words: pick("words")
+    words: pick("words")?.slice(0, longest.words)
   }
 }
 

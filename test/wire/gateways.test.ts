@@ -318,6 +318,18 @@ describe.each(wires)("%s", (_, wire) => {
       assert.notInclude(error?.message, "{")
     }))
 
+  it.live.each([
+    ["words", { type: "api_error", message: "no such words, ".repeat(600_000) }],
+    ["words in JSON", { type: "api_error", message: JSON.stringify({ message: "no such words, ".repeat(600_000) }) }],
+    ["a code", { type: "api_error", message: "no such words", code: "c".repeat(9_000_000) }]
+  ])("an event of 9 MB with %s gives a short error", ([, error]) =>
+    Effect.gen(function*() {
+      const { error: failure } = yield* called([stream([frame("error", { error })])], Claude.text("hi"))
+      assert.strictEqual(failure?._tag, "ServerFault")
+      assert.match(failure?.detail ?? "", /^no such words/)
+      assert.isBelow(JSON.stringify(failure).length, 5000)
+    }), 4000)
+
   it.live("an error event without a type after content causes PartialAnswer with the event's message", () =>
     Effect.gen(function*() {
       const { error: broken } = yield* called([stream([...begun, frame("error", { error })])], Claude.text("hi"))
