@@ -40,7 +40,7 @@ const secret = /^(?!idempotency).*(auth|key|token|secret|cookie)/i
 const shortest = 8
 
 export const make = (): Keys => {
-  const keys = new Map<string, RegExp>()
+  const keys = new Map<string, Form>()
   const learn: Keys["learn"] = (headers = {}) => {
     for (const [name, value] of Symbol.iterator in headers ? headers : Object.entries(headers)) {
       if (name === undefined || !secret.test(name) || !isString(value)) continue
@@ -56,15 +56,21 @@ export const make = (): Keys => {
   }
   const hide = (words: string): string => {
     let text = words
-    for (const form of keys.values()) text = text.replaceAll(form, mask)
+    for (const { form, same } of keys.values()) if (text.includes(same)) text = text.replaceAll(form, mask)
     for (const key of keys.keys()) text = withoutStart(text, key)
     return withoutKeys(text)
   }
   return { learn, hide, mask: (error) => masked(error, hide) }
 }
 
-/** Matches a key as it is, and with characters escaped for a URL, JSON (also twice) or HTML. */
-const inAnyForm = (key: string): RegExp => {
+interface Form {
+  /** Matches a key as it is, and with characters escaped for a URL, JSON (also twice) or HTML. */
+  readonly form: RegExp
+  /** The longest part that no escaping changes. To look for it first is much faster. */
+  readonly same: string
+}
+
+const inAnyForm = (key: string): Form => {
   const forms = key.replaceAll(/[^A-Za-z0-9]/g, (char) => {
     const code = char.charCodeAt(0)
     const lower = code.toString(16)
@@ -72,7 +78,8 @@ const inAnyForm = (key: string): RegExp => {
     const html = names.get(char) ?? `#${code}`
     return `(?:\\\\{0,3}\\x${lower}|%(?:25)?${hex}|\\\\{1,3}u00${hex}|&#x0*${hex};|&#0*${code};|&${html};)`
   })
-  return new RegExp(forms, "g")
+  const same = key.split(/[^A-Za-z0-9]/).reduce((longest, part) => part.length > longest.length ? part : longest)
+  return { form: new RegExp(forms, "g"), same }
 }
 
 const names: ReadonlyMap<string, string> = new Map([["&", "amp"], ["<", "lt"], [">", "gt"], ["\"", "quot"], [
@@ -107,11 +114,12 @@ const masked = (error: ClaudeError, hide: Keys["hide"]): ClaudeError => {
 
 /** Whether a value contains a key anywhere. Assumes that it does if the value is too large to search. */
 const says = (value: unknown, hide: Keys["hide"]): boolean => {
-  let left = 2000
+  const seen = new Set<unknown>()
   const visit = (value: unknown): boolean => {
     if (isString(value)) return hide(value) !== value
-    if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false
-    if (left-- <= 0) return true
+    if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || seen.has(value)) return false
+    if (seen.size === 2000) return true
+    seen.add(value)
     const { cause, message, stack } = value as Partial<Error>
     const pairs = value instanceof Headers || value instanceof Map ? [...value] : []
     return [message, stack, cause, ...Object.values(value), ...pairs].some(visit)

@@ -240,6 +240,24 @@ describe("a cause", () => {
       assert.strictEqual((error.cause as Error).cause, cause)
     }))
 
+  it.live("without a key that refers to itself is kept as it is, and one with a key is not", () =>
+    Effect.gen(function*() {
+      class Odd extends Error {
+        readonly code = "ECONNRESET"
+        readonly socket: Record<string, unknown> = {}
+      }
+      for (const message of ["reset", `reset ${token}`]) {
+        const cause = new Odd(message)
+        cause.cause = cause
+        cause.socket["error"] = cause
+        cause.socket["server"] = cause.socket
+        const fetch = () => Promise.reject(cause)
+        const error = yield* failing("", () => Anthropic.layer({ apiKey: token, fetch }))
+        if (message === "reset") assert.strictEqual((error.cause as Error).cause, cause)
+        else assert.notMatch(printed(error), parts)
+      }
+    }))
+
   it.live("that quotes an invalid key, or the error of a key function, is not quoted in the message", () =>
     Effect.gen(function*() {
       for (const apiKey of [() => Promise.resolve("gw Tok\nquoted"), () => Promise.reject(new Error("not Tok JSON"))]) {
@@ -290,6 +308,16 @@ describe("a mask", () => {
       keys.hide(piece.repeat(65_536 / piece.length))
     }
     assert.isBelow(performance.now() - start, 2000)
+  })
+})
+
+describe("64 masks", () => {
+  it("take milliseconds for a long text without a key", () => {
+    const keys = Mask.make()
+    for (let i = 0; i < 64; i++) keys.learn({ authorization: `Bearer ${"-/+=".repeat(9)}key${i}` })
+    const start = performance.now()
+    assert.notInclude(keys.hide("-/+=-/+= ".repeat(7000)), "***")
+    assert.isBelow(performance.now() - start, 100)
   })
 })
 
