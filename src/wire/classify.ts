@@ -13,7 +13,6 @@ import type { RateLimits } from "../Message.ts"
 import * as Codes from "./errorCodes.ts"
 import * as Words from "./errorWords.ts"
 import { rateLimitsOf, retryAfterOf, verdictOf } from "./headers.ts"
-import { withoutKeys } from "./mask.ts"
 import { codeOf, headersOf, innermost, number, plain, property, saidBy, string, unnumbered } from "./readFailure.ts"
 
 /** What the caller knows about the request that failed. */
@@ -42,7 +41,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     status,
     errorCode,
     shouldRetry: verdictOf(header("x-should-retry")),
-    detail: masked(words ?? (status === undefined ? undefined : plain(failure))),
+    detail: words ?? (status === undefined ? undefined : plain(failure)),
     limits: Object.keys(limits).length === 0 ? undefined : limits
   }
   const proxy = status === 407 ? "407" : proxyStatusOf(failure)
@@ -115,8 +114,6 @@ const proxyStatusOf = (failure: unknown): string | undefined => {
     ? "407"
     : /^Proxy response \((\d{3})\) !== 200/.exec(words ?? "")?.[1]
 }
-
-const masked = (words: string | undefined): string | undefined => words === undefined ? undefined : withoutKeys(words)
 
 /** Codes of time-outs in the transport. */
 const slow = /^(UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|ETIMEDOUT)$/

@@ -53,6 +53,7 @@ const bodyOf = async (response: Response, keys: Keys): Promise<string | undefine
   } finally {
     clearTimeout(enough)
   }
+  // A key can be recognized only before the text is cut to the length of a message.
   return keys.hide(shallow(text))
 }
 

@@ -13,7 +13,7 @@ import { property, string } from "./readFailure.ts"
 const mask = "***"
 
 /** Masks what looks like a key, tokens after `Bearer` or `Basic`, and header values that `fetch` refuses and quotes. */
-export const withoutKeys = (words: string): string =>
+const withoutKeys = (words: string): string =>
   words.replaceAll(/\bsk-(?:ant-[\w-]{4,}|[\w-]{16,})/g, mask)
     .replaceAll(/\b(Bearer|Basic)((?:\s|%20|\+){1,3})(?=[^\s"',;<>]{0,99}\d)[^\s"'\\,;<>]{8,}/gi, `$1$2${mask}`)
     .replaceAll(/"[^"]*"(?= is an invalid header value)/g, `"${mask}"`)
