@@ -403,6 +403,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/logPlacement.test.ts"
   },
   {
+    name: "G16: the requests of a server-tool loop are priced as one long prompt",
+    file: "src/models/cost.ts",
+    find: "isListed ? 0 : dollars(usage, prices)",
+    replace: "dollars(usage, prices) - (isListed ? dollars(usage, { ...prices, long: undefined }) : 0)",
+    test: "test/Models.test.ts"
+  },
+  {
     name: "all layers of a process share the model catalogue of one layer",
     file: "src/models/initial.ts",
     find: "(models) => ({ models, warned: new Set() })",

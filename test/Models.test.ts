@@ -423,6 +423,9 @@ const by = (...iterations: ReadonlyArray<object>) => ({
   iterations: iterations.map((iteration) => ({ input_tokens: 1000, output_tokens: 200, ...iteration }))
 })
 
+/** Two iterations of the answer with the same usage. */
+const twice = (usage: object) => [{ type: "message", ...usage }, { type: "message", ...usage }]
+
 /**
  * Costs in US dollars, calculated by hand. Prices per million tokens of input, output, cache writes for five minutes
  * and for an hour, and cache reads: Sonnet 5.5: 2, 10, 2.50, 4, 0.10; Haiku 5.5: 0.10, 0.50, 0.125, 0.20, 0.01.
@@ -484,6 +487,62 @@ const costs: ReadonlyArray<
   ["zero tokens of an unknown kind", sonnet, { input: 1000, output: 200, more: { audio_tokens: 0 } }, 0.004],
 
   ["an iteration of the model", sonnet, { input: 1000, output: 200, more: by({ type: "message" }) }, 0.004],
+  ["two short prompts that are long together", haiku, {
+    input: 160_000,
+    output: 2000,
+    more: by(...twice({ input_tokens: 80_000, output_tokens: 1000 }))
+  }, 0.017],
+  ["a short prompt and a long one", haiku, {
+    input: 280_000,
+    output: 2000,
+    more: by(
+      { type: "message", input_tokens: 80_000, output_tokens: 1000 },
+      { type: "message", input_tokens: 200_000, output_tokens: 1000 }
+    )
+  }, 0.111],
+  ["two short prompts that are long together because of cache reads", haiku, {
+    input: 2000,
+    output: 400,
+    read: 120_000,
+    more: by(...twice({ cache_read_input_tokens: 60_000 }))
+  }, 0.0016],
+  ["an iteration of another model", sonnet, {
+    input: 2000,
+    output: 400,
+    more: by({ type: "message", model: sonnet }, { type: "message", model: haiku })
+  }, 0.0042],
+  ["an iteration of a fallback of the API", haiku, {
+    input: 1000,
+    output: 200,
+    more: by({ type: "message", model: sonnet }, { type: "fallback_message", model: haiku })
+  }, 0.0042],
+  ["an iteration whose model is null", sonnet, {
+    input: 1000,
+    output: 200,
+    more: by({ type: "message", model: null })
+  }, 0.004],
+  [
+    "an iteration of an unknown model, as a lower bound,",
+    sonnet,
+    {
+      input: 2000,
+      output: 400,
+      more: by({ type: "message" }, { type: "message", model: "claude-nope-1" })
+    },
+    0.004,
+    true
+  ],
+  [
+    "an iteration without output tokens, as a lower bound,",
+    sonnet,
+    {
+      input: 2000,
+      output: 400,
+      more: by({ type: "message" }, { type: "message", output_tokens: undefined })
+    },
+    0.006,
+    true
+  ],
   // Each compaction or advisor below adds 1,000 input and 200 output tokens, at the prices of its model.
   ["a compaction", sonnet, { input: 1000, output: 200, more: by({ type: "compaction" }) }, 0.008],
   [
@@ -493,6 +552,39 @@ const costs: ReadonlyArray<
     0.012
   ],
   ["an advisor", sonnet, { input: 1000, output: 200, more: by({ type: "advisor_message", model: haiku }) }, 0.0042],
+  [
+    "a compaction with a text for its input tokens, as a lower bound,",
+    sonnet,
+    {
+      input: 1000,
+      output: 200,
+      more: by({ type: "compaction", input_tokens: "180000" })
+    },
+    0.006,
+    true
+  ],
+  [
+    "a compaction without output tokens, as a lower bound,",
+    sonnet,
+    {
+      input: 1000,
+      output: 200,
+      more: by({ type: "compaction", output_tokens: undefined })
+    },
+    0.006,
+    true
+  ],
+  [
+    "a compaction with cache writes for an unknown time, as a lower bound,",
+    sonnet,
+    {
+      input: 1000,
+      output: 200,
+      more: by({ type: "compaction", cache_creation_input_tokens: 1000 })
+    },
+    0.0105,
+    true
+  ],
   [
     "an unknown advisor, as a lower bound,",
     sonnet,
@@ -564,11 +656,7 @@ describe("the cost", () => {
     ["a negative number of input tokens", { input_tokens: -900 }],
     ["too large a number of input tokens", { input_tokens: 1e300 }],
     ["null for input tokens", { input_tokens: null }],
-    ["a text for cache reads", { cache_read_input_tokens: "900" }],
-    ["an iteration with a text for its tokens", by({ type: "compaction", input_tokens: "180000" })],
-    ["an iteration without output tokens", by({ type: "compaction", output_tokens: undefined })],
-    ["an iteration with cache writes for an unknown time", by({ type: "compaction", cache_creation_input_tokens: 9 })],
-    ["an iteration of type fallback_message", by({ type: "fallback_message", model: haiku })]
+    ["a text for cache reads", { cache_read_input_tokens: "900" }]
   ]
   it.effect.each(odd)(
     "G16: is a lower bound without the invalid count if the usage has %s",

@@ -5,7 +5,8 @@ import type * as CallContext from "../callContext.ts"
 import * as ClaudeError from "../ClaudeError.ts"
 import { copy } from "../history.ts"
 import type * as Message from "../Message.ts"
-import * as Models from "../models/catalogue.ts"
+import type { Models } from "../models/catalogue.ts"
+import * as Cost from "../models/cost.ts"
 import * as Tools from "../output/toolInput.ts"
 import { isPermanentMidway } from "../permanence.ts"
 import * as Draft from "./draft.ts"
@@ -16,7 +17,7 @@ interface About {
   readonly model: string
   readonly number: number
   readonly start: number
-  readonly models: Models.Models
+  readonly models: Models
 }
 
 /** The message so far. Times are in milliseconds since the epoch. */
@@ -167,6 +168,6 @@ const costOf = (
 ): Message.Cost | undefined => {
   const prices = (models.get(model) ?? models.get(asked))?.prices
   if (prices === undefined) return undefined
-  const { atLeast, dollars } = Models.cost(usage, prices, (id) => models.get(id)?.prices)
+  const { atLeast, dollars } = Cost.cost(usage, prices, (id) => id === model ? prices : models.get(id)?.prices)
   return { dollars, atLeast: atLeast || !draft.isCounted() }
 }

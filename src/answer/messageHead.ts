@@ -1,7 +1,7 @@
 /** Builds a message without its content from `message_start` and the `message_delta` events. */
 import type { Message, RawMessageDeltaEvent } from "@anthropic-ai/sdk/resources/messages"
 import { isNotNullish, isNullish, isObject, isString } from "effect/Predicate"
-import { isCount } from "../models/catalogue.ts"
+import { isCount } from "../models/cost.ts"
 
 /** Merges the events. `model` is used until an event names the model. */
 export const merged = (

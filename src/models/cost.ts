@@ -1,0 +1,142 @@
+/** The cost of an answer. */
+import { hasProperty, isNotNullish, isNullish, isNumber, isObject, isString } from "effect/Predicate"
+import type { Prices } from "./catalogue.ts"
+
+/** US dollars; a lower bound if `atLeast` is set. */
+interface Cost {
+  readonly dollars: number
+  readonly atLeast: boolean
+}
+
+/** The tokens of a usage that have a price. The nested records are not validated. */
+interface Tokens {
+  readonly input_tokens: number
+  readonly output_tokens: number
+  readonly cache_creation_input_tokens: number | null
+  readonly cache_read_input_tokens: number | null
+  readonly cache_creation: object | null
+}
+
+/** The fields of the API's usage that decide the cost. */
+interface Usage extends Tokens {
+  readonly inference_geo: string | null
+  readonly server_tool_use: object | null
+  readonly service_tier: string | null
+  readonly speed: string | null
+}
+
+/** Whether a value is neither missing nor zero. */
+const isSomething = (value: unknown): boolean => isNotNullish(value) && value !== 0
+
+const usesTools = (tools: unknown): boolean =>
+  isObject(tools) ? Object.values(tools).some(isSomething) : isSomething(tools)
+
+/** Excludes numbers such as `1e999`, which JSON can carry and which would make every sum infinite. */
+export const isCount = (value: unknown): value is number =>
+  isNumber(value) && value >= 0 && value <= Number.MAX_SAFE_INTEGER
+
+/** The tokens written to the cache, by the time for which they are stored. */
+const storedOf = (creation: unknown) => ({
+  minutes: countIn(creation, "ephemeral_5m_input_tokens"),
+  hour: countIn(creation, "ephemeral_1h_input_tokens")
+})
+
+const countIn = (counts: unknown, key: string): number => {
+  const count = hasProperty(counts, key) ? counts[key] : 0
+  return isCount(count) ? count : 0
+}
+
+const dollars = (usage: Tokens, { cacheRead, cacheWrite, cacheWriteHour, input, long, output }: Prices): number => {
+  const read = usage.cache_read_input_tokens ?? 0
+  const { hour, minutes } = storedOf(usage.cache_creation)
+  // A gateway may leave out the sum of the cache writes.
+  const written = Math.max(usage.cache_creation_input_tokens ?? 0, minutes + hour)
+  const perMillion = usage.input_tokens * input + usage.output_tokens * output + read * cacheRead +
+    (written - hour) * cacheWrite + hour * cacheWriteHour
+  const times = long !== undefined && usage.input_tokens + read + written > long.above ? long.times : 1
+  return times * perMillion / 1_000_000
+}
+
+/** An entry of `iterations`: one of the requests that the API made for the answer. Not validated. */
+type Iteration = Readonly<Record<PropertyKey, unknown>>
+
+/**
+ * The cost of a usage, including all requests that the API made for the answer (`iterations`); a lower bound if
+ * something is unknown or a feature has an extra price: server tools, speed, region, tier.
+ *
+ * The usage is the sum of the requests that wrote the answer, without those of compactions and advisors. Requests that
+ * `iterations` lists are priced one by one: each has its own model, and a price that depends on the length of its own
+ * prompt. Source: SDK types, BetaUsage.iterations.
+ */
+export const cost = (usage: Usage, prices: Prices, pricesOf: (model: string) => Prices | undefined): Cost => {
+  const given: unknown = Reflect.get(usage, "iterations")
+  const iterations: ReadonlyArray<unknown> = Array.isArray(given) ? given : isNullish(given) ? [] : [given]
+  const costs = iterations.map((iteration) => isObject(iteration) ? costOf(iteration, prices, pricesOf) : unknown)
+  const isListed = iterations.some((iteration) => hasProperty(iteration, "type") && answering.has(iteration.type))
+  return {
+    dollars: costs.reduce((sum, { dollars }) => sum + dollars, isListed ? 0 : dollars(usage, prices)),
+    atLeast: usesTools(usage.server_tool_use) || !isUsual(usage) || hasUnknown(usage) ||
+      costs.some(({ atLeast }) => atLeast)
+  }
+}
+
+const unknown: Cost = { dollars: 0, atLeast: true }
+
+/** The types of the iterations that wrote a part of the answer. */
+const answering: ReadonlySet<unknown> = new Set(["message", "fallback_message"])
+
+const costOf = (
+  iteration: Iteration,
+  prices: Prices,
+  pricesOf: (model: string) => Prices | undefined
+): Cost => {
+  const { input_tokens, model, output_tokens, type } = iteration
+  if (!answering.has(type) && type !== "compaction" && type !== "advisor_message") return unknown
+  // The model of the answer is the default, except for an advisor.
+  const own = isString(model) ? pricesOf(model) : type === "advisor_message" ? undefined : prices
+  if (own === undefined) return unknown
+  return {
+    dollars: dollars(tokensOf(iteration), own),
+    atLeast: !isCount(input_tokens) || !isCount(output_tokens) || hasUnknown(iteration)
+  }
+}
+
+const tokensOf = (iteration: Iteration): Tokens => {
+  const creation = iteration["cache_creation"]
+  return {
+    input_tokens: countIn(iteration, "input_tokens"),
+    output_tokens: countIn(iteration, "output_tokens"),
+    cache_creation_input_tokens: countIn(iteration, "cache_creation_input_tokens"),
+    cache_read_input_tokens: countIn(iteration, "cache_read_input_tokens"),
+    cache_creation: isObject(creation) ? creation : null
+  }
+}
+
+/** Whether speed, region and tier have no extra price. */
+const isUsual = ({ inference_geo, service_tier, speed }: Usage): boolean =>
+  [inference_geo, service_tier, speed].every((word) => isNullish(word) || usual.has(word))
+
+const usual: ReadonlySet<string> = new Set(["", "standard", "global", "not_available"])
+
+const priced: ReadonlySet<string> = new Set([
+  "input_tokens",
+  "output_tokens",
+  "cache_creation_input_tokens",
+  "cache_read_input_tokens"
+])
+
+const pricedStores: ReadonlySet<string> = new Set(["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"])
+
+/**
+ * Whether the usage has tokens of a kind without a price, a count that is not valid, or tokens that were written to
+ * the cache for an unknown time.
+ */
+const hasUnknown = (usage: object): boolean => {
+  const creation: unknown = Reflect.get(usage, "cache_creation")
+  const { hour, minutes } = storedOf(creation)
+  const stores = isObject(creation) ? Object.entries(creation) : isNullish(creation) ? [] : [["", creation] as const]
+  const isUnknown = (known: ReadonlySet<string>) => ([key, value]: readonly [string, unknown]): boolean =>
+    isSomething(value) && !(known.has(key) && isCount(value))
+  return countIn(usage, "cache_creation_input_tokens") > minutes + hour || stores.some(isUnknown(pricedStores)) ||
+    Object.entries(usage).filter(([key]) => key.endsWith("_tokens")).some(isUnknown(priced))
+}
