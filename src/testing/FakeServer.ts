@@ -135,11 +135,7 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
     }).pipe(
       // Answer even if the script throws: silence would look like a scripted fault.
       Effect.catchDefect((defect) =>
-        play(
-          Faults.fails(500, "api_error", `the fault script failed: ${String(defect)}`),
-          received.length - 1,
-          response
-        )
+        play(Faults.fails(500, "api_error", `the fault script failed: ${String(defect)}`), nth, response)
       )
     )
   }

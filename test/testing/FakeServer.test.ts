@@ -562,4 +562,17 @@ describe("a script that throws", () => {
     }).pipe(Effect.provide(FakeServer.layer(Faults.by(() => {
       throw new Error("no such turn")
     })))))
+
+  it.live("gives each of its failed requests an ID of its own", () =>
+    Effect.gen(function*() {
+      const { url } = yield* FakeServer.FakeServer
+      const ask = Effect.flip(Claude.text("hi"))
+      const errors = yield* Effect.all([ask, ask, ask], { concurrency: "unbounded" }).pipe(
+        Effect.provide(Anthropic.layer({ apiKey: "key", baseUrl: url }))
+      )
+      assert.strictEqual(new Set(errors.map(({ requestId }) => requestId)).size, 3)
+    }).pipe(Effect.provide(FakeServer.layer(() =>
+      // So that all three requests have arrived before the first one fails.
+      Effect.andThen(Effect.sleep("100 millis"), Effect.die("no such turn"))
+    ))))
 })
