@@ -42,7 +42,7 @@ export interface Prepared {
 
 /**
  * Builds the request for `prompt` with the settings in context: adapts it to the fallback model, amends it, adds
- * corrections, turns it into a request for the rest of an answer if there is one, and validates it.
+ * corrections, turns it into a request for the rest of an answer if there is one, mends it, and validates it.
  */
 export const toRequest = Effect.fnUntraced(function*(
   asked: CallContext.Asked,

@@ -62,12 +62,26 @@ const surrogates = (params: Params): Adapted | undefined => {
 }
 
 // -----------------------------------------------------------------------------
+// Blocks
+// -----------------------------------------------------------------------------
+
+/** Whether a message has a block of these types. Most long conversations have none, and need not be copied. */
+const hasBlock = ({ messages }: Params, types: ReadonlySet<unknown>): boolean =>
+  messages.some(({ content }) => Array.isArray(content) && content.some((block) => types.has(block?.type)))
+
+const results: ReadonlySet<unknown> = new Set(["tool_result"])
+
+/** A tool result can hold images and documents. */
+const mediaOrResults: ReadonlySet<unknown> = new Set(["image", "document", "tool_result"])
+
+// -----------------------------------------------------------------------------
 // Images and documents
 // -----------------------------------------------------------------------------
 
 type Note = (change: string) => void
 
 const media = (params: Params): Adapted | undefined => {
+  if (!hasBlock(params, mediaOrResults)) return undefined
   const changes = new Set<string>()
   const note: Note = (change) => void changes.add(change)
   const messages = params.messages.map((message): MessageParam =>
@@ -132,6 +146,7 @@ const mendedData = (data: string, note: Note): string => {
  * Moves the tool results of each user turn to its beginning. The API merges consecutive user messages into one turn.
  */
 const resultsFirst = (params: Params): Adapted | undefined => {
+  if (!hasBlock(params, results)) return undefined
   const turns = turnsOf(params.messages)
   const ordered = turns.map(turnOf)
   return ordered.every((turn, i) => turn === turns[i])
