@@ -105,8 +105,10 @@ const inWords = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output<A, 
 }
 
 /** The instruction to answer with a value that matches a JSON schema. */
-export const inSchema = (schema: object): string =>
-  `Answer with one JSON value that matches this JSON Schema, and nothing else:\n${JSON.stringify(schema)}`
+export const inSchema = (schema: object): string => `${beforeSchema}${JSON.stringify(schema)}`
+
+/** The part of the instruction before the schema. */
+export const beforeSchema = "Answer with one JSON value that matches this JSON Schema, and nothing else:\n"
 
 const strictly = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result<Held<A, RD>, string> =>
   Result.flatMap(

@@ -11,7 +11,7 @@ import * as JsonSchema from "effect/JsonSchema"
 import { isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as SchemaRepresentation from "effect/SchemaRepresentation"
-import { inSchema, json } from "../output/codec.ts"
+import { beforeSchema, json } from "../output/codec.ts"
 import * as Faults from "./Faults.ts"
 
 /**
@@ -49,15 +49,12 @@ const forcedTool = ({ tool_choice, tools }: Fields): Fields | undefined => {
 const held = ({ output_config, output_format }: Fields): unknown =>
   fields(fields(output_config)["format"] ?? output_format)["schema"]
 
-/** The beginning of the instruction that `Claude.object` adds to a prompt. */
-const [beginning = ""] = inSchema({}).split("{}")
-
 /** The schema in the last message that has a schema: the messages after it may ask to correct an answer. */
 const inWords = (messages: unknown): unknown =>
   textsOf(messages).map((said) => {
     if (Result.isSuccess(json) && said.endsWith(json.success.words.instruction)) return {}
-    const at = said.lastIndexOf(beginning)
-    const schema = Result.try((): unknown => JSON.parse(said.slice(at + beginning.length)))
+    const at = said.lastIndexOf(beforeSchema)
+    const schema = Result.try((): unknown => JSON.parse(said.slice(at + beforeSchema.length)))
     return at === -1 ? undefined : Result.getOrUndefined(schema)
   }).findLast((schema) => schema !== undefined)
 

@@ -3,6 +3,7 @@
  *
  * All times in a file are in seconds, as in `retry-after`.
  */
+import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import { isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -73,6 +74,10 @@ const step = <A, I>(
   }
 }
 
+/** A step that has only a text. */
+const text = <Name extends string>(name: Name, about: string, make: (text: string) => Faults.Turn) =>
+  step(about, Schema.Record(Schema.Literal(name), Schema.String), (step) => make(step[name]))
+
 const seconds = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 const status = Schema.Int.check(Schema.isBetween({ minimum: 400, maximum: 599 }))
 
@@ -89,26 +94,10 @@ const objects = {
     Schema.Struct({ tool: Schema.Struct({ name: Schema.String, input: Schema.Json }) }),
     ({ tool }) => Faults.answer("", { tool })
   ),
-  lingers: step(
-    "a text, then the socket stays open",
-    Schema.Struct({ lingers: Schema.String }),
-    (step) => Faults.lingers(step.lingers)
-  ),
-  refusal: step(
-    "a text, then the stop reason refusal",
-    Schema.Struct({ refusal: Schema.String }),
-    (step) => Faults.refusal(step.refusal)
-  ),
-  maxTokens: step(
-    "a text, then the stop reason max_tokens",
-    Schema.Struct({ maxTokens: Schema.String }),
-    (step) => Faults.maxTokens(step.maxTokens)
-  ),
-  paused: step(
-    "a text, then the stop reason pause_turn",
-    Schema.Struct({ paused: Schema.String }),
-    (step) => Faults.paused(step.paused)
-  ),
+  lingers: text("lingers", "a text, then the socket stays open", Faults.lingers),
+  refusal: text("refusal", "a text, then the stop reason refusal", Faults.refusal),
+  maxTokens: text("maxTokens", "a text, then the stop reason max_tokens", Faults.maxTokens),
+  paused: text("paused", "a text, then the stop reason pause_turn", Faults.paused),
   breaks: step(
     "a text, then the \"end\": \"cut\" (the default), \"reset\" or \"silence\"",
     Schema.Struct({ breaks: Schema.String, end: Schema.optionalKey(Schema.Literals(["cut", "reset", "silence"])) }),
@@ -123,7 +112,7 @@ const objects = {
     }),
     ({ errorAfter, message, type }) => Faults.errorAfter(errorAfter, type, message)
   ),
-  pings: step("a text, then pings", Schema.Struct({ pings: Schema.String }), (step) => Faults.pings(step.pings)),
+  pings: text("pings", "a text, then pings", Faults.pings),
   rateLimited: step(
     "a 429 with this retry-after",
     Schema.Struct({ rateLimited: seconds }),
@@ -158,11 +147,13 @@ const types: ReadonlyMap<number, string> = new Map([
   [529, "overloaded_error"]
 ])
 
+const wordNames = Object.keys(words).map((word) => `"${word}"`)
+
 /** The list of all steps, for `--help`. */
-export const help = `  ${
-  Object.keys(words).map((word) => `"${word}"`).join(" ").replaceAll(/(.{1,90})( |$)/g, "$1\n  ").trim()
-}
-${Object.entries(objects).map(([name, { about }]) => `  {"${name}": …}`.padEnd(21) + about).join("\n")}`
+export const help = [
+  ...Arr.chunksOf(wordNames, 5).map((names) => `  ${names.join(" ")}`),
+  ...Object.entries(objects).map(([name, { about }]) => `  {"${name}": …}`.padEnd(21) + about)
+].join("\n")
 
 // -----------------------------------------------------------------------------
 // Internals
@@ -178,16 +169,16 @@ const stepOf = (given: unknown): Result.Result<Make, string> => {
       : Result.succeed(make)
   }
   if (!isObject(given)) return Result.fail(unknown)
-  const { after = 0, ...rest } = { ...given } as Readonly<Record<string, unknown>>
+  const { after = 0, ...rest } = given
   const name = Object.keys(rest).find(isName)
   if (name === undefined) return Result.fail(unknown)
   if (!Schema.is(seconds)(after)) return Result.fail(`"after" must be a number of seconds`)
   return Result.map(objects[name].read(rest), (turn) => () => Faults.delayed(turn, Duration.seconds(after)))
 }
 
-const unknown = `there is no such step: it must be one of ${
-  Object.keys(words).map((word) => `"${word}"`).join(", ")
-}, or ${Object.keys(objects).map((name) => `{"${name}": …}`).join(", ")}`
+const unknown = `there is no such step: it must be one of ${wordNames.join(", ")}, or ${
+  Object.keys(objects).map((name) => `{"${name}": …}`).join(", ")
+}`
 
 const shown = (given: unknown): string => {
   const json = JSON.stringify(given)
