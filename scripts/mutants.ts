@@ -580,14 +580,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "counting tokens may use all the time of the answer",
-    file: "src/answer/whole.ts",
+    file: "src/answer/unstreamed.ts",
     find: "Math.floor(left / 3)",
     replace: "left",
     test: "test/Claude.test.ts"
   },
   {
     name: "a request without a message ignores the attempt limit",
-    file: "src/answer/whole.ts",
+    file: "src/answer/unstreamed.ts",
     find: "    const limit = Duration.fromInputUnsafe(attempt)\n",
     replace: "    const limit = Duration.fromInputUnsafe(attempt === usual ? attempt : usual)\n",
     test: "test/wire/gateways.test.ts"

@@ -19,7 +19,7 @@ import * as Attempt from "./answer/attempt.ts"
 import { collect } from "./answer/collect.ts"
 import { withoutQuotes } from "./answer/quoted.ts"
 import * as AnswerStream from "./answer/stream.ts"
-import * as Whole from "./answer/whole.ts"
+import * as Unstreamed from "./answer/unstreamed.ts"
 import * as AnswerStore from "./answerStore.ts"
 import type { Budget } from "./budget.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
@@ -77,10 +77,10 @@ export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnU
     open: Attempt.open(wire.open, { log, catalogue }),
     countTokens: (params) =>
       Effect.mapError(
-        Whole.limited(wire.countTokens(params), params.model),
+        Unstreamed.limited(wire.countTokens(params), params.model),
         (error) => withoutQuotes(error, params.system, params.messages)
       ),
-    models: Whole.limited(wire.models),
+    models: Unstreamed.limited(wire.models),
     runtime: Runtime.make({ log, budget: unlimited, answers, catalogue })
   })
 })

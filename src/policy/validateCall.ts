@@ -1,6 +1,6 @@
 /** Validates the requests of a call: an issue fails the call or is logged as a warning. */
 import * as Effect from "effect/Effect"
-import { beforeAnswer } from "../answer/whole.ts"
+import { beforeAnswer } from "../answer/unstreamed.ts"
 import type { Asked } from "../callContext.ts"
 import { type ClaudeError, ContextWindowExceeded, InvalidRequest, type Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"

@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { isObject } from "effect/Predicate"
-import { beforeAnswer } from "../../answer/whole.ts"
+import { beforeAnswer } from "../../answer/unstreamed.ts"
 import type { ClaudeError, InvalidRequest, RateLimited } from "../../ClaudeError.ts"
 import type { CountParams, Params, RateLimits, Usage } from "../../Message.ts"
 import { isPermanent } from "../../permanence.ts"

@@ -1,4 +1,4 @@
-/** Time limits of requests whose response is not a stream: the count of tokens, and the list of models. */
+/** Time limits of the requests that are sent without a stream: token counts and model lists. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -7,17 +7,20 @@ import { type ClaudeError, TimedOut } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { within } from "../within.ts"
 
-/** The default limit, in milliseconds. */
+/** The default limit of one request, in milliseconds. */
 const usual = 30_000
 
-/** Applies the `attempt` limit of the caller, or else the default. */
+/** Limits a token count or a model list to the `attempt` limit in context, or else to the default. */
 export const limited = <A>(self: Effect.Effect<A, ClaudeError>, model?: string): Effect.Effect<A, ClaudeError> =>
   Effect.flatMap(Current.Limits, ({ attempt = usual }) => {
     const limit = Duration.fromInputUnsafe(attempt)
     return within(self, Duration.toMillis(limit), () => new TimedOut({ model, scope: "attempt", limit }))
   })
 
-/** Limits a count that the request can be sent without to a third of the time until the deadline. */
+/**
+ * Limits a token count that precedes an answer to a third of the time until the deadline. If the count takes longer,
+ * the answer is requested without it, and has the rest of the time.
+ */
 export const beforeAnswer = <A>(count: Effect.Effect<A, ClaudeError>): Effect.Effect<A, ClaudeError> =>
   Effect.contextWith((context: Context.Context<never>) => {
     const left = Context.get(context, Current.Deadline) - Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
