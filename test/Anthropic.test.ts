@@ -227,18 +227,21 @@ describe("an error response", () => {
     assert.deepInclude({ ...error }, { status, requestId: "req_1", model: "m", detail: "it is so" })
   })
 
-  it.each(byStatus)("with status %i and no type is classified as %s, for any body", (status, tag) => {
-    for (const [name, odd, text] of oddBodies) {
-      // The SDK declares an object, but it may have parsed any value.
-      const failure = response(status, odd as object, { "request-id": "req_1" }, text)
-      const error = Anthropic.classify(failure, { now })
-      assert.strictEqual(error._tag, tag, name)
-      assert.strictEqual(error.status, status, name)
-      assert.strictEqual(error.requestId, "req_1", name)
-      assert.isUndefined(error.errorCode, name)
-      assert.isAtMost(error.message.length, 300, name)
+  it.each(byStatus)(
+    "with status %i and without an error type is classified as %s, whatever its body contains",
+    (status, tag) => {
+      for (const [name, odd, text] of oddBodies) {
+        // The SDK declares an object, but it may have parsed any value.
+        const failure = response(status, odd as object, { "request-id": "req_1" }, text)
+        const error = Anthropic.classify(failure, { now })
+        assert.strictEqual(error._tag, tag, name)
+        assert.strictEqual(error.status, status, name)
+        assert.strictEqual(error.requestId, "req_1", name)
+        assert.isUndefined(error.errorCode, name)
+        assert.isAtMost(error.message.length, 300, name)
+      }
     }
-  })
+  )
 
   it.each(byCode)("with status %i, code %s and type %s is classified as %s", (status, code, type, tag) => {
     const error = Anthropic.classify(response(status, body(type, "it is so", code), { "request-id": "req_1" }), { now })
@@ -247,7 +250,7 @@ describe("an error response", () => {
     if (decisive[code] !== undefined) assert.strictEqual(tagOf(response(status, body(null, "", code))), tag)
   })
 
-  it("is classified by each code of messages.create, and by the transient codes of other endpoints", () => {
+  it("has the expected kind for each code of messages.create, and for each transient code of other endpoints", () => {
     assert.strictEqual(byCode.length, 133)
     const known = new Map(byCode.map(([status, code]) => [code, status]))
     for (const [code, tag] of named) {
@@ -263,7 +266,7 @@ describe("an error response", () => {
     assert.strictEqual(tagOf(response(500, body(null, "", "hasOwnProperty"))), "ServerFault")
   })
 
-  it("with a known code is classified by the code, for any status", () => {
+  it("with a known code is classified by the code, whatever its status is", () => {
     assert.strictEqual(tagOf(response(400, body("invalid_request_error", "", "ramp_limit_exceeded"))), "RateLimited")
     assert.strictEqual(tagOf(response(500, body("api_error", "", "enforced_spend_limit_reached"))), "SpendLimitReached")
   })
@@ -296,7 +299,7 @@ describe("an error response", () => {
     assert.strictEqual(tagOf(response(500, undefined, {}, "prompt is too long")), "ServerFault")
   })
 
-  it("with a whole HTML page has a short message", () => {
+  it("whose body is a whole HTML page becomes an error with a message of at most 300 characters", () => {
     const error = Anthropic.classify(response(502, undefined, {}, `<html>\n${"x".repeat(100_000)}`))
     assert.isAtMost(error.message.length, 300)
     assert.notInclude(error.message, "\n")
@@ -307,7 +310,7 @@ describe("an error response", () => {
     assert.deepStrictEqual([500, 501, 502, 503, 505, 529].filter(permanent), [501, 505])
   })
 
-  it("is classified by its fields and not by its class: from the CommonJS build, or as a plain object", () => {
+  it("is classified by its fields, even if it is a plain object or an error of the SDK's CommonJS build", () => {
     const commonjs: typeof Sdk = createRequire(import.meta.url)("@anthropic-ai/sdk").Anthropic
     assert.notStrictEqual(commonjs.APIError, Sdk.APIError)
     for (const [status, type, tag] of byStatusAndType) {
@@ -320,7 +323,7 @@ describe("an error response", () => {
 })
 
 describe("the request id", () => {
-  it("comes from the header, or else from the error, the body or the call", () => {
+  it("comes from the first of these that has one: the header, the SDK's error, the body, the caller of classify", () => {
     const requestId = (failure: unknown) => Anthropic.classify(failure, { requestId: "req_call" }).requestId
     assert.strictEqual(requestId(response(500, body("api_error"), { "request-id": "req_header" })), "req_header")
     assert.strictEqual(requestId({ status: 500, requestID: "req_error", error: body("api_error") }), "req_error")
@@ -409,20 +412,20 @@ describe("retry-after", () => {
     assert.isUndefined(ClaudeError.retryAfter(Anthropic.classify(failure)))
   })
 
-  it("is missing from permanent errors", () => {
+  it("is not in the error if the error is permanent", () => {
     for (const status of [400, 401, 402, 403, 404, 413]) {
       assert.notProperty(Anthropic.classify(response(status, undefined, { "retry-after": "9" }), { now }), "retryAfter")
     }
   })
 })
 
-describe("rate limits", () => {
+describe("the rate limits of an error", () => {
   const limited = (headers: Readonly<Record<string, string>>, code?: string) => {
     const error = Anthropic.classify(response(429, body("rate_limit_error", "", code), headers), { now })
     return error._tag === "RateLimited" ? error : assert.fail(error._tag)
   }
 
-  it("show which bucket is empty, and when it resets", () => {
+  it("contain the limit, the remaining number and the reset time of each bucket in the headers", () => {
     const { limits, ramp } = limited({
       "anthropic-ratelimit-requests-limit": "4000",
       "anthropic-ratelimit-requests-remaining": "3999",
@@ -442,26 +445,30 @@ describe("rate limits", () => {
     assert.isFalse(ramp)
   })
 
-  it("ignore words in place of numbers", () => {
+  it("leave out a number whose header is a word, and are empty without headers", () => {
     assert.deepStrictEqual(limited({ "anthropic-ratelimit-requests-limit": "many" }).limits, {
       requests: { limit: undefined, remaining: undefined, reset: undefined }
     })
     assert.deepStrictEqual(limited({}).limits, {})
   })
 
-  it.each(["", " ", "-5", "0x10", "1e3", "1,000", "5 left", "Infinity"])("ignore %j as a number", (value) => {
-    assert.deepStrictEqual(
-      limited({ "anthropic-ratelimit-requests-remaining": value, "anthropic-ratelimit-requests-limit": " 60 " }).limits,
-      { requests: { limit: 60, remaining: undefined, reset: undefined } }
-    )
-  })
+  it.each(["", " ", "-5", "0x10", "1e3", "1,000", "5 left", "Infinity"])(
+    "leave out a number whose header is %j",
+    (value) => {
+      assert.deepStrictEqual(
+        limited({ "anthropic-ratelimit-requests-remaining": value, "anthropic-ratelimit-requests-limit": " 60 " })
+          .limits,
+        { requests: { limit: 60, remaining: undefined, reset: undefined } }
+      )
+    }
+  )
 
-  it("ignore empty headers", () => {
+  it("leave out a bucket whose headers are all empty", () => {
     const names = ["limit", "remaining", "reset"].map((name) => `anthropic-ratelimit-requests-${name}`)
     assert.deepStrictEqual(limited(Object.fromEntries(names.map((name) => [name, ""]))).limits, {})
   })
 
-  it("show whether the traffic grew too fast", () => {
+  it("come with ramp: true and the retry-after if the code is ramp_limit_exceeded", () => {
     const error = limited({ "retry-after": "17" }, "ramp_limit_exceeded")
     assert.isTrue(error.ramp)
     assert.deepStrictEqual(error.retryAfter, Duration.seconds(17))
@@ -549,7 +556,7 @@ describe("a failure of the transport", () => {
     assert.strictEqual((Anthropic.classify(failure) as ClaudeError.Unreachable).code, "ECONNRESET")
   })
 
-  it("before anything was sent is classified by its message and its code", () => {
+  it("is classified by its message or its code if nothing was sent", () => {
     const unsent = (failure: unknown) => Anthropic.classify(failure, { sent: false })
     const credentials = [
       new Error("Could not resolve authentication method. Expected one of apiKey, authToken to be set."),
@@ -604,7 +611,7 @@ describe("an error event in a stream", () => {
     }
   })
 
-  it("is also classified by its code and its message", () => {
+  it("is classified by a known code or a known message before its type", () => {
     assert.strictEqual(
       tagOf({ error: body("rate_limit_error", "", "enforced_spend_limit_reached") }),
       "SpendLimitReached"
@@ -791,9 +798,9 @@ describe("a custom fetch", () => {
     }).pipe(Effect.provide(layer))
   }
 
-  it.effect("that returns a retry-after date causes an error whose wait is measured by Effect's clock, for a message", () =>
+  it.effect("that returns a retry-after date causes an error of Claude.text with the wait by Effect's clock", () =>
     waits(Claude.text("hi")))
-  it.effect("that returns a retry-after date causes an error whose wait is measured by Effect's clock, for countTokens", () =>
+  it.effect("that returns a retry-after date causes an error of Claude.countTokens with the wait by Effect's clock", () =>
     waits(Claude.countTokens("hi")))
 
   const broken: ReadonlyArray<readonly [name: string, fetch: () => Promise<never>]> = [
@@ -959,11 +966,14 @@ describe("NodeAnthropic", () => {
     assert.throws(() => NodeAnthropic.layer(options), RangeError, /^NodeAnthropic has no field fetch: it has apiKey/)
   })
 
-  it.each([0, -1, 1.5, NaN])("rejects %d connections with a RangeError that says what to do", (connections) => {
-    assert.throws(
-      () => NodeAnthropic.layer({ apiKey: "sk-ant-x", connections }),
-      RangeError,
-      /connections is .*: it must be a whole number, 1 or more/
-    )
-  })
+  it.each([0, -1, 1.5, NaN])(
+    "rejects the option connections: %d with a RangeError that says what to do",
+    (connections) => {
+      assert.throws(
+        () => NodeAnthropic.layer({ apiKey: "sk-ant-x", connections }),
+        RangeError,
+        /connections is .*: it must be a whole number, 1 or more/
+      )
+    }
+  )
 })

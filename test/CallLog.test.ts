@@ -35,7 +35,7 @@ describe("log sinks", () => {
       assert.deepStrictEqual(two, one)
     }))
 
-  it.effect("a slow sink receives the end of every attempt whose start it received, also after an interrupt", () =>
+  it.effect("a slow sink receives the end of an attempt even if the call is interrupted while the sink still writes the start", () =>
     Effect.gen(function*() {
       const told: Array<string> = []
       const slow = Layer.succeed(CallLog.CallLog, {
@@ -103,7 +103,7 @@ describe("log sinks", () => {
 })
 
 describe("CallLog.layer", () => {
-  it.effect("writes each event at its level, to the loggers in whose context the layer was built", () =>
+  it.effect("writes each event at the log level of its kind, to the loggers that were provided to the layer and not to those of the caller", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const here = Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void lines.push(line))])
@@ -154,7 +154,7 @@ describe("CallLog.layerJsonLines", () => {
       assert.isTrue(Exit.isFailure(exit))
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
-  it.effect("G15: reports a disk that fails later, and does not fail the call", () =>
+  it.effect("G15: logs a message and does not fail the call if the file can be opened but a write fails", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const full = PlatformError.systemError({
@@ -232,10 +232,10 @@ describe("G14: secrets and content do not leak", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ n: secret })]))))
 })
 
-describe("the lists that tests read", () => {
+describe("lists of events and requests for tests", () => {
   const event: CallLog.Event = { _tag: "CircuitProbed", at: 0, call: undefined, model: "m" }
 
-  it.effect("grow without copies: 100,000 events take less than a second", () =>
+  it.effect("the list of CallLog.Memory receives 100,000 events in less than a second", () =>
     Effect.gen(function*() {
       const { emit } = yield* CallLog.CallLog
       const start = performance.now()
@@ -244,7 +244,7 @@ describe("the lists that tests read", () => {
       assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 100_000)
     }).pipe(Effect.provide(CallLog.layerMemory)))
 
-  it.effect("do not change after a read, and the Ref may be set", () =>
+  it.effect("a list read from CallLog.Memory does not change with later events, and CallLog.Memory can be set and updated like any Ref", () =>
     Effect.gen(function*() {
       const memory = yield* CallLog.Memory
       const { emit } = yield* CallLog.CallLog
@@ -261,7 +261,7 @@ describe("the lists that tests read", () => {
       assert.lengthOf(yield* Ref.get(memory), 0)
     }).pipe(Effect.provide(CallLog.layerMemory)))
 
-  it.effect("do not change after a read, also for the requests of a fake", () =>
+  it.effect("a list read from FakeClaude.received does not change with later requests", () =>
     Effect.gen(function*() {
       const text = Claude.text("hi")
       yield* text

@@ -50,12 +50,13 @@ describe("a time limit", () => {
   it.effect("on the connection ends the attempt after 10 seconds", () => fails(Faults.silence, 10, "connect"))
   it.effect("on the first token ends the attempt after 30 seconds, even if pings arrive", () =>
     fails(Faults.pings(), 30, "firstToken"))
-  it.effect("on the first token is 120 seconds with thinking", () => fails(Faults.pings(), 120, "firstToken", true))
-  it.effect("on a wire without bytes ends the attempt after 30 seconds", () =>
+  it.effect("on the first token ends the attempt after 120 seconds if thinking is on", () =>
+    fails(Faults.pings(), 120, "firstToken", true))
+  it.effect("on a connection that goes silent ends the attempt after 30 seconds", () =>
     fails(Faults.breaks("a", "silence"), 30, "idle"))
-  it.effect("on a stream without content ends the attempt after 60 seconds, even if pings arrive", () =>
+  it.effect("on a stream that sends pings but no content ends the attempt after 60 seconds", () =>
     fails(Faults.pings("a"), 60, "contentIdle"))
-  it.effect("on a stream without content is 180 seconds with thinking", () =>
+  it.effect("on a stream that sends pings but no content ends the attempt after 180 seconds if thinking is on", () =>
     fails(Faults.pings("a"), 180, "contentIdle", true))
 
   it.effect("does not fire while the reader pauses", () =>
@@ -87,7 +88,7 @@ describe("a time limit", () => {
       assert.strictEqual((yield* Fiber.join(reader))._tag, "TimedOut")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.breaks("a b c", "silence")]))))
 
-  it.effect("is exact if a shorter limit begins later", () =>
+  it.effect("of 3 seconds fires on the millisecond, even if it begins while a longer limit is running", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Timeout.limits({ contentIdle: "3 seconds" }),
@@ -145,7 +146,7 @@ describe("a time limit", () => {
       })
     ).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b c d e f g h i", { every: "3 seconds" })]))))
 
-  it.effect("keeps the text of the answer that it cuts off", () =>
+  it.effect("fails with a TimedOut that contains the text that had arrived, and the request id", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Effect.flip(Claude.text("hi")), { startImmediately: true })
       yield* TestClock.adjust("30 seconds")
@@ -155,7 +156,7 @@ describe("a time limit", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.breaks("half", "silence")]))))
 })
 
-describe("a wire whose count of tokens and list of models hang", () => {
+describe("a wire that never answers a token count or a model list", () => {
   const hanging = Layer.effect(
     Claude.Claude,
     Effect.flatMap(
@@ -172,8 +173,8 @@ describe("a wire whose count of tokens and list of models hang", () => {
   >([
     ["a token count", Claude.countTokens("hi"), hanging, 30, "TimedOut"],
     ["a model list", Models.refresh, hanging, 30, "TimedOut"],
-    ["a token count with its own limit", second(Claude.countTokens("hi")), hanging, 1, "TimedOut"],
-    ["a model list with its own limit", second(Models.refresh), hanging, 1, "TimedOut"],
+    ["a token count with its own time limit", second(Claude.countTokens("hi")), hanging, 1, "TimedOut"],
+    ["a model list with its own time limit", second(Models.refresh), hanging, 1, "TimedOut"],
     ["a call with a precheck", Policy.apply({ precheck: "count" })(ask), hanging, 30, "Paris"],
     [
       "a call with a precheck and a deadline",
@@ -361,7 +362,7 @@ describe("requests", () => {
       ] as ReadonlyArray<unknown>)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("hello"))))))
 
-  it.effect("an undefined option keeps the parameter of the prompt", () =>
+  it.effect("an option with the value undefined does not replace the parameter of the prompt", () =>
     Effect.gen(function*() {
       const messages = [{ role: "user" as const, content: "hi" }]
       const prompt = { messages, model: "claude-opus-5-5", max_tokens: 9, system: "Be brief.", top_p: undefined }
@@ -410,7 +411,7 @@ describe("the log", () => {
 })
 
 describe("onBreak: restart", () => {
-  it.effect("G13: marks a restart, and repeats text only after the mark", () =>
+  it.effect("G13: emits a `restarted` event with the number of the new attempt and the cause, and only one message_stop", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: Retry.standard, maxRetries: 5, onBreak: "restart" }),
@@ -426,8 +427,8 @@ describe("onBreak: restart", () => {
     }).pipe(Effect.provide(logged(FakeClaude.layer([Faults.breaks("half an"), Faults.answer("half an answer")])))))
 })
 
-describe("a wrapped `open`", () => {
-  it.effect("learns how each collected answer ended", () =>
+describe("a wrapped `open` of the service Claude", () => {
+  it.effect("sees how each answer that Claude.text collects ends", () =>
     Effect.gen(function*() {
       yield* Claude.text("hi")
       yield* Effect.flip(Claude.text("hi"))
@@ -442,7 +443,7 @@ describe("a wrapped `open`", () => {
       Faults.silence
     ]))))
 
-  it.effect("is called if it is a Proxy", () =>
+  it.effect("is called once for a call if it is a Proxy", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       let asked = 0
@@ -456,7 +457,7 @@ describe("a wrapped `open`", () => {
       assert.strictEqual(asked, 1)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b")]))))
 
-  it.effect("may be a method that uses `this`, also behind guards, or a spy that is installed later", () =>
+  it.effect("is called with the right `this`, also behind guards, and also if a spy replaces it later", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const mine = {
@@ -477,7 +478,7 @@ describe("a wrapped `open`", () => {
       assert.strictEqual(spy.mock.calls.length, 1)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("a b"))))))
 
-  it.effect("may return a copy of the answer", () =>
+  it.effect("returns an answer whose functions still work in a copy of the object", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const opened = { ...(yield* claude.open(request)) }
@@ -487,8 +488,8 @@ describe("a wrapped `open`", () => {
     }).pipe(Effect.scoped, Effect.provide(FakeClaude.layer([Faults.answer("a b")]))))
 })
 
-describe("an answer whose scope is closed", () => {
-  it.effect("interrupts further reads, because no time limit watches them", () =>
+describe("a read of an answer whose scope is closed", () => {
+  it.effect("is interrupted, because no time limit applies to it", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const scope = yield* Scope.make()
@@ -499,7 +500,7 @@ describe("an answer whose scope is closed", () => {
 })
 
 describe("a wire whose socket cannot be closed", () => {
-  it.effect("makes the call die, and the end of the attempt is logged", () =>
+  it.effect("ends the call with a defect, after the end of the attempt is logged", () =>
     Effect.gen(function*() {
       const wire = yield* FakeClaude.wire([Faults.answer("a b")])
       const stuck = Effect.acquireRelease(Effect.void, () => Effect.die("stuck"))

@@ -36,14 +36,14 @@ describe("ClaudeError", () => {
     }
   })
 
-  it("constructors accept fields of the wrong type", () => {
+  it("has constructors that accept fields of the wrong type", () => {
     for (const member of ClaudeError.ClaudeError.members) assert.isString(make(member, odd).message)
   })
 
-  it("is() is false for an application's error with one of our tags", () =>
+  it("has a function is() that is false for an application's error with one of our tags", () =>
     assert.isFalse(ClaudeError.is({ _tag: "ResourceNotFound" })))
 
-  it.effect("encodes without the content of the answer", () =>
+  it.effect("is encoded with its request id, but without the text of the answer", () =>
     Effect.gen(function*() {
       const error = new ClaudeError.PartialAnswer({ requestId: "req_1", text: ClaudeError.redact("secret") })
       const encoded = JSON.stringify(yield* Schema.encodeEffect(ClaudeError.ClaudeError)(error))
@@ -51,7 +51,7 @@ describe("ClaudeError", () => {
       assert.notInclude(encoded, "secret")
     }))
 
-  it.effect("catchTag removes the tag from the error type", () =>
+  it.effect("loses a tag in its type when Effect.catchTag handles this tag", () =>
     Effect.gen(function*() {
       const call: Effect.Effect<string, ClaudeError.ClaudeError> = Effect.fail(new ClaudeError.Refused({}))
       const caught = Effect.catchTag(call, "Refused", () => Effect.succeed("declined"))
@@ -59,7 +59,7 @@ describe("ClaudeError", () => {
       assert.strictEqual(yield* typed, "declined")
     }))
 
-  it("limits, usage and blocks have the types of the API", () => {
+  it("has the types of the API for its fields limits, usage and blocks", () => {
     const typed = (error: ClaudeError.PartialAnswer) => {
       const limits: Message.RateLimits | undefined = error.limits
       const usage: Message.Usage | undefined = error.usage

@@ -28,7 +28,7 @@ describe("Current.Call", () => {
       assert.deepStrictEqual(seen, [undefined])
     }).pipe(fake(Faults.answer("hello"))))
 
-  it.effect("has the id of the log events and the number of the attempt", () =>
+  it.effect("has the same call id and attempt number as the AttemptStarted event of its attempt", () =>
     Effect.gen(function*() {
       const seen: Array<Current.Call | undefined> = []
       yield* finished(twice(noting(seen)))
@@ -41,7 +41,7 @@ describe("Current.Call", () => {
       assert.isUndefined(yield* Current.Call)
     }).pipe(fake(Faults.overloaded, Faults.answer("hello"))))
 
-  it.effect("is the innermost of nested calls", () =>
+  it.effect("belongs to the innermost of two nested policies", () =>
     Effect.gen(function*() {
       const seen: Array<Current.Call | undefined> = []
       yield* finished(twice(Effect.andThen(

@@ -41,7 +41,7 @@ describe("the catalogue", () => {
       assert.isAbove(Models.known.length, 10)
     }).pipe(Effect.provide(knowing([]))))
 
-  it.effect("has each model by its id", () =>
+  it.effect("finds a model by its id", () =>
     Effect.gen(function*() {
       const model = yield* one("claude-haiku-5-5")
       assert.strictEqual(model, Models.known.find(({ id }) => id === "claude-haiku-5-5"))
@@ -132,11 +132,11 @@ describe("Models.refresh against the fakes", () => {
     }
   })
 
-  it.effect("lists the built-in catalogue by default with FakeClaude", () =>
+  it.effect("returns the built-in models if FakeClaude has no models of its own", () =>
     refreshed.pipe(Effect.provide(FakeClaude.layer([]))))
 
   it.live.each([["Anthropic", Anthropic.layer], ["NodeAnthropic", NodeAnthropic.layer]] as const)(
-    "lists the built-in catalogue by default with FakeServer and %s",
+    "returns the built-in models if FakeServer has no models of its own, with %s",
     ([, layer]) =>
       Effect.gen(function*() {
         const { url } = yield* FakeServer.FakeServer
@@ -148,7 +148,7 @@ describe("Models.refresh against the fakes", () => {
   const guarded = (script: Faults.Playable, options?: FakeClaude.Options) =>
     FakeClaude.layer(script, options).pipe(Guards.apply({}), Layer.provideMerge(CallLog.layerMemory))
 
-  it.effect("names no model in its events and does not count in the success rate if it fails", () =>
+  it.effect("has the model * in its history and its events, and does not count in the success rate, if it fails", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Policy.apply({ overall: "1 minute" })(Models.refresh))
       assert.deepStrictEqual(error.history?.map(({ model }) => model), ["*"])
@@ -156,7 +156,7 @@ describe("Models.refresh against the fakes", () => {
       assert.strictEqual((yield* Guards.status).successRate?.calls, 0)
     }).pipe(Effect.provide(guarded([], { models: [] }))))
 
-  it.effect("does not count in the success rate if it succeeds, but a question in the same call does", () =>
+  it.effect("does not count in the success rate if it succeeds, unless its call also asks a question", () =>
     Effect.gen(function*() {
       yield* Policy.apply({ overall: "1 minute" })(Models.refresh)
       assert.strictEqual((yield* Guards.status).successRate?.calls, 0)
@@ -314,7 +314,7 @@ describe("Models.refresh", () => {
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(FakeServer.layer([], { models: listed }))))
 
-  it.live.each(wires)("keeps %s able to answer calls", ([, layerOf]) =>
+  it.live.each(wires)("does not disturb a later question with %s", ([, layerOf]) =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       yield* Effect.gen(function*() {
@@ -659,7 +659,7 @@ describe("the cost", () => {
     ["a text for cache reads", { cache_read_input_tokens: "900" }]
   ]
   it.effect.each(odd)(
-    "G16: is a lower bound without the invalid count if the usage has %s",
+    "G16: is a lower bound that leaves out the invalid count if the usage has %s",
     ([, more]) =>
       Effect.gen(function*() {
         const { cost } = yield* Claude.message("hi")
@@ -670,12 +670,12 @@ describe("the cost", () => {
 
   it.effect.each(
     [
-      ["no value", "\"output\":1"],
+      ["missing", "\"output\":1"],
       ["null", "\"output_tokens\":null"],
       ["a text", "\"output_tokens\":\"200\""],
       ["zero", "\"output_tokens\":0"]
     ] as const
-  )("is a lower bound if the end of the answer has %s for the output tokens", ([, count]) => {
+  )("is a lower bound if the number of output tokens at the end of the answer is %s", ([, count]) => {
     const events = Faults.events("Paris", { model: sonnet }).map((event) =>
       event.includes("message_delta") ? event.replace(/"output_tokens":\d+/, count) : event
     )
@@ -686,7 +686,7 @@ describe("the cost", () => {
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.stream(events)))))
   })
 
-  it.effect("of cache writes is the sum over their times to live if a gateway leaves out the sum of tokens", () =>
+  it.effect("of cache writes is computed from the tokens of each time to live if a gateway leaves out the total of these tokens", () =>
     Effect.gen(function*() {
       const { cost } = yield* Claude.message("hi")
       assert.closeTo(cost?.dollars ?? NaN, 0.004 + 2.5 + 4, 1e-12)
@@ -699,7 +699,7 @@ describe("the cost", () => {
       }
     })]))))
 
-  it.effect("of an answer from an unknown model has the prices of the alias in the request", () =>
+  it.effect("of an answer that names an unknown model is computed with the prices of the requested model", () =>
     Effect.gen(function*() {
       const { cost, model } = yield* Claude.message("hi", { model: sonnet })
       assert.strictEqual(model, "claude-sonnet-5-5-20261101")
@@ -736,7 +736,7 @@ describe("the cost", () => {
       assert.deepStrictEqual(refused.cost, { dollars: 0, atLeast: false })
     }))
 
-  it.effect("of an answer has the prices in the catalogue of its Claude", () =>
+  it.effect("of an answer is computed with the prices that Models.layer gives to its Claude", () =>
     Effect.gen(function*() {
       const { cost } = yield* Claude.message("hi")
       assert.closeTo(cost?.dollars ?? NaN, 0.0012, 1e-12)

@@ -28,7 +28,7 @@ const issues = (error: ClaudeError.ClaudeError) =>
     : assert.fail(`not malformed: ${error._tag}`)
 
 describe("a tool in a request", () => {
-  it.effect("is sent as the parameter of the SDK, without its codec", () =>
+  it.effect("is sent as a tool parameter of the SDK, without the codec of its input", () =>
     Effect.gen(function*() {
       yield* ask(book)
       const [params] = yield* sent
@@ -63,7 +63,7 @@ describe("a tool in a request", () => {
     })
   })
 
-  it("keeps the other fields of the SDK's parameter", () => {
+  it("passes on the other tool fields of the SDK, such as cache_control", () => {
     const options = {
       description: "Books a hotel.",
       cache_control: { type: "ephemeral", ttl: "1h" },
@@ -105,7 +105,7 @@ describe("the input of a tool", () => {
       assert.strictEqual(reply.text, "Let me see.")
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("has the type of the schema, and comes with the id for the tool result", () =>
+  it.effect("is returned by `uses` with the type of the schema, beside the id of the tool use", () =>
     Effect.gen(function*() {
       const [use, ...more] = yield* book.uses(yield* ask(book))
       const day: Date | undefined = use?.input.day
@@ -114,7 +114,7 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("fails the call with MalformedOutput if it does not match, with the name of the tool in every issue's path", () =>
+  it.effect("fails the call with MalformedOutput if it does not match the schema, and the path of every issue begins with the name of the tool", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ask(book, weather))
       assert.deepStrictEqual(issues(error), [
@@ -169,12 +169,12 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(yield* book.uses(reply), [])
     }).pipe(Effect.provide(FakeClaude.layer([calls("search", { day: 7 })]))))
 
-  it.effect("is not decoded if the call does not have the tool", () =>
+  it.effect("is not decoded if the request does not contain the tool", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual((yield* ask(weather)).toolUses[0]?.input, { day: 7 })
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", { day: 7 })]))))
 
-  it.effect("is decoded by `uses` if the answer was streamed", () =>
+  it.effect("of a streamed answer is raw in `toolUses`, and is decoded by the `uses` method of its tool", () =>
     Effect.gen(function*() {
       const answer = yield* Claude.open("book it", { tools: [book] })
       yield* Stream.runDrain(answer.events)
@@ -184,7 +184,7 @@ describe("the input of a tool", () => {
       assert.deepStrictEqual(use?.input.day, new Date(input.day))
     }).pipe(Effect.provide(FakeClaude.layer([calls("book_hotel", input)]))))
 
-  it.effect("makes `uses` fail with MalformedOutput if it does not match in a streamed answer", () =>
+  it.effect("of a streamed answer makes the `uses` method of its tool fail with MalformedOutput if it does not match the schema", () =>
     Effect.gen(function*() {
       const answer = yield* Claude.open("book it", { tools: [book] })
       yield* Stream.runDrain(answer.events)
@@ -221,7 +221,7 @@ describe("the input of a tool", () => {
       })
     }).pipe(Effect.provide(FakeClaude.layer([calls("now", {})]))))
 
-  it.effect("may have a part of any type if the tool is not strict", () =>
+  it.effect("may contain a field of type Schema.Unknown if the tool is not strict", () =>
     Effect.gen(function*() {
       const tool = Tool.make("any", { input: Schema.Struct({ what: Schema.Unknown, when: Schema.Date }) })
       const [use] = yield* tool.uses(yield* ask(tool))
@@ -243,7 +243,7 @@ describe("two tool uses", () => {
       assert.deepStrictEqual((yield* book.uses(reply)).map(({ id }) => id), ["toolu_2"])
     }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 
-  it.effect("fail the call with MalformedOutput if the input of a third use does not match", () =>
+  it.effect("do not keep the call from failing with MalformedOutput if the input of a third tool use does not match its schema", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(issues(yield* Effect.flip(ask(book, weather))), [
         { path: ["book_hotel", "city"], message: "Expected string" }
@@ -276,16 +276,21 @@ describe("a reply or a copy of it", () => {
       (reply) => JSON.parse(JSON.stringify(reply, (_, value) => typeof value === "bigint" ? 0 : value))
     ],
     ["copied with raw inputs", (reply) => ({ ...reply, toolUses: Tools.uses(reply.message.content) })]
-  ])("has the same decoded uses if it is %s", ([, copy]) =>
-    Effect.gen(function*() {
-      const reply = copy(yield* ask(weather))
-      for (const again of [reply, yield* Tools.decode([weather], reply), copy(yield* Tools.decode([weather], reply))]) {
-        assert.deepStrictEqual((yield* weather.uses(again)).map(({ input }) => input), inputs)
-      }
-      assert.deepStrictEqual((yield* Tools.decode([weather], reply)).toolUses.map(({ input }) => input), inputs)
-    }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
+  ])(
+    "yields the same decoded inputs in the `uses` method of the tool if it is %s",
+    ([, copy]) =>
+      Effect.gen(function*() {
+        const reply = copy(yield* ask(weather))
+        for (
+          const again of [reply, yield* Tools.decode([weather], reply), copy(yield* Tools.decode([weather], reply))]
+        ) {
+          assert.deepStrictEqual((yield* weather.uses(again)).map(({ input }) => input), inputs)
+        }
+        assert.deepStrictEqual((yield* Tools.decode([weather], reply)).toolUses.map(({ input }) => input), inputs)
+      }).pipe(Effect.provide(FakeClaude.layer([answer(two)])))
+  )
 
-  it.effect("has the decoded uses of its own `toolUses`, in their order", () =>
+  it.effect("yields exactly the tool uses of its own `toolUses`, in their order", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       const toolUses = reply.toolUses.toReversed()
@@ -296,7 +301,7 @@ describe("a reply or a copy of it", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 
-  it.effect("distinguishes two uses with the same id", () =>
+  it.effect("yields the right input for each of two tool uses with the same id", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       assert.deepStrictEqual((yield* weather.uses({ ...reply })).map(({ input }) => input), inputs)
@@ -308,7 +313,7 @@ describe("a reply or a copy of it", () => {
       )
     ))
 
-  it.effect("makes `uses` fail with MalformedOutput if an input does not match the schema", () =>
+  it.effect("makes the `uses` method of a tool fail with MalformedOutput if an input does not match the schema of that tool", () =>
     Effect.gen(function*() {
       const strictly = Tool.make("get_weather", {
         input: Schema.Struct({ city: Schema.Literal("A"), at: Schema.BigInt })
@@ -318,7 +323,7 @@ describe("a reply or a copy of it", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 
-  it.effect("decodes a use that is not in the message", () =>
+  it.effect("yields a decoded tool use from `toolUses` even if the content of the message is empty", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       const made = { ...reply, message: { ...reply.message, content: [] }, toolUses: Tools.uses(reply.message.content) }
@@ -342,7 +347,7 @@ describe("input that is cut at max_tokens", () => {
       assert.deepStrictEqual(blocks, [{ type: "text", text: "Let me see.", citations: null }])
     }).pipe(Effect.provide(FakeClaude.layer([answer([cut("{\"city\": \"Osl")], "max_tokens")]))))
 
-  it.effect("does not appear in the error if it is empty", () =>
+  it.effect("does not appear in the error, even if it was cut before its first character", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual((yield* error).blocks, [{ type: "text", text: "Let me see.", citations: null }])
     }).pipe(Effect.provide(FakeClaude.layer([answer([cut("")], "max_tokens")]))))
@@ -415,7 +420,7 @@ describe("Tool.make", () => {
     else assert.match(message, sentence)
   })
 
-  it.effect("accepts a strict schema with more unions than the API takes, and a policy logs a warning", () =>
+  it.effect("accepts a strict schema with more unions than the API allows, about which a policy then logs a warning", () =>
     Effect.gen(function*() {
       const fields = Array.from({ length: 17 }, (_, i) => [`field${i}`, Schema.NullOr(Schema.String)] as const)
       const tool = Tool.make("fill", { input: Schema.Struct(Object.fromEntries(fields)), strict: true })

@@ -40,7 +40,7 @@ const finish = <A, E, R>(self: Effect.Effect<A, E, R>, within: "1 minute" | "10 
 const asked = (turns: ReadonlyArray<Faults.Turn>) => Effect.provide(FakeClaude.layer(turns))
 
 describe("example", () => {
-  it("files are all in this list", () => {
+  it("files are exactly those in this list", () => {
     const files = fs.readdirSync(path.resolve(import.meta.dirname, "../examples")).toSorted()
     assert.deepStrictEqual(files, [
       "01-one-line.ts",
@@ -66,7 +66,7 @@ describe("example", () => {
   })
 
   it.effect(
-    "17 tests a policy: 99 % of the calls are answered through an outage of a minute",
+    "17 simulates an outage of a minute: more than half of the calls are answered, with and without guards",
     () =>
       Effect.gen(function*() {
         const results = yield* Simulate.program
@@ -98,7 +98,7 @@ describe("example", () => {
       assert.strictEqual((yield* Effect.flip(ThreeAttempts.program))._tag, "Unreachable")
     }).pipe(asked([Faults.reset])))
 
-  it.effect("03 counts the retries of each kind of error separately: it waits 2, 3, 4 and then 30 + 5 seconds", () =>
+  it.effect("03 counts the retries of each kind of error separately: it waits 2, 3 and 4 seconds, and then 5 seconds after 30 seconds of silence", () =>
     Effect.gen(function*() {
       const running = yield* Effect.forkChild(WaitsByKind.program)
       for (const [seconds, requests] of [[1, 1], [1, 2], [2, 2], [1, 3], [3, 3], [1, 4], [34, 4], [1, 5]] as const) {
@@ -197,7 +197,7 @@ describe("example", () => {
       assert.deepStrictEqual((yield* messages).map(({ length }) => length), [1, 3, 5])
     }).pipe(asked([Faults.value(wrong), Faults.value(wrong), Faults.value(wrong)])))
 
-  it.effect("09 gives a queue of the list, or fails with MalformedOutput", () =>
+  it.effect("09 returns one of the queues in its list, and fails with MalformedOutput for any other answer", () =>
     Effect.gen(function*() {
       const queue: "billing" | "technical" | "sales" | "other" = yield* Triage.program
       assert.strictEqual(queue, "billing")
@@ -279,7 +279,7 @@ describe("example", () => {
       assert.strictEqual(tokens, 4 + 9)
     }).pipe(asked([Faults.maxTokens("Tea is a leaf."), Faults.answer("Tea is a leaf. It is put in water.")])))
 
-  it.effect("14 asks another model after a refusal, and keeps the error if the other account has no key", () =>
+  it.effect("14 asks another model after a refusal, and fails with the SpendLimitReached of the first account if the second account has no key", () =>
     Effect.gen(function*() {
       const [ours, backup] = yield* Effect.all([
         Effect.provide(

@@ -58,7 +58,7 @@ describe("the health endpoint of the examples", () => {
       yield* Fiber.interrupt(server)
     }).pipe(Effect.provide(world(Faults.cycle(Faults.spendLimited)))))
 
-  it.live("returns 200 again once the circuit allows a probe, which a 503 would keep away", () => {
+  it.live("returns 200 again once the circuit allows a probe, because a 503 would keep the probe away", () => {
     const circuits = Circuit.memory()
     const open: Circuit.State = {
       _tag: "Open",

@@ -42,7 +42,7 @@ describe("the lab", () => {
       ] as const
     )
   ) {
-    it.effect(`answers about ${answered} calls in scenario ${scenario} with ${contender}, as over sockets`, () =>
+    it.effect(`simulates about ${answered} answered calls in scenario ${scenario} with ${contender}, as measured over sockets`, () =>
       Effect.gen(function*() {
         const result = yield* resultOf(scenario, contender)
         assert.closeTo(result.answered, answered, Math.max(3, 0.04 * answered))
@@ -59,7 +59,7 @@ describe("the lab", () => {
   it.effect.each(
     oneIn(5, ["a", "a2", "a4", "b35", "m1", "c", "c4", "recovery-500", "429-no-quota", "documents", "cached"])
   )(
-    "G17: in scenario %s, guards answer as many calls as the best rival, with no more requests for each answer",
+    "G17: in scenario %s, shows that calls with guards get at least 99 % of the best rival's answers, with at most 2 % more requests for each answer",
     (name) =>
       Effect.gen(function*() {
         const entry = entryOf(name)
@@ -83,7 +83,7 @@ describe("the lab", () => {
   )
 
   itLong(
-    "G17: guards alert within a minute of an outage at 1 call/s, and at most twice in two hours of 5 % failures",
+    "G17: shows that guards alert within a minute of an outage at 1 call/s, and at most twice in two hours of 5 % failures",
     () =>
       Effect.gen(function*() {
         const outage = yield* resultOf("alarm-outage", "guarded")
@@ -96,7 +96,7 @@ describe("the lab", () => {
   )
 
   itLong(
-    "all calls of a small tenant are answered while another tenant floods the queue",
+    "shows that all calls of a small tenant are answered while another tenant floods the queue",
     () =>
       Effect.gen(function*() {
         const { tenants } = yield* resultOf("flood", "guarded")
@@ -104,7 +104,7 @@ describe("the lab", () => {
       })
   )
 
-  it.effect("guards answer all calls through the fallback model while the first model fails or hangs", () =>
+  it.effect("shows that all calls with guards are answered by the fallback model while the first model fails or hangs", () =>
     Effect.gen(function*() {
       for (const name of ["j", "j2"]) {
         const { answered, calls } = yield* resultOf(name, "guarded")
@@ -126,14 +126,17 @@ describe("the lab", () => {
       provider: { incidents: [0, 20, 40].flatMap((from) => down(seconds(from), seconds(from + 10))) },
       traffic: { arrivals: { perSecond: 10 }, to: "1 minute" }
     }
-  ])("guards answer fewer calls than p-retry, and send fewer requests, in $about", (entry) =>
-    Effect.gen(function*() {
-      const ours = yield* Simulator.run(entry, guarded(entry))
-      const pRetry = rivals(entry).find(({ name }) => name === "p-retry") ?? assert.fail("there is no p-retry")
-      const theirs = yield* Simulator.run(entry, pRetry)
-      assert.isBelow(ours.answered, theirs.answered)
-      assert.isBelow(ours.requests, theirs.requests)
-    }))
+  ])(
+    "shows that calls with guards get fewer answers and send fewer requests than calls with p-retry in $about",
+    (entry) =>
+      Effect.gen(function*() {
+        const ours = yield* Simulator.run(entry, guarded(entry))
+        const pRetry = rivals(entry).find(({ name }) => name === "p-retry") ?? assert.fail("there is no p-retry")
+        const theirs = yield* Simulator.run(entry, pRetry)
+        assert.isBelow(ours.answered, theirs.answered)
+        assert.isBelow(ours.requests, theirs.requests)
+      })
+  )
 
   it.effect("prints a table of at most 140 columns", () =>
     Effect.gen(function*() {

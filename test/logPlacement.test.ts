@@ -208,7 +208,7 @@ describe.each(placements.map(({ name, of }) => [name, of] as const))("%s", (_, o
 
 describe("layerNoop", () => {
   it.effect.each(scenarios)(
-    "provided to the layer discards the events of $name, and no other log receives them",
+    "provided to the layer of Claude discards the events of $name: the log and the Logger of the caller do not receive them",
     (scenario) =>
       Effect.gen(function*() {
         const other: Events = []
@@ -217,7 +217,7 @@ describe("layerNoop", () => {
       })
   )
 
-  it.effect("provided to the caller discards the events of its calls", () =>
+  it.effect("provided to the caller discards the events of all its calls: the Logger of the caller does not receive them", () =>
     Effect.gen(function*() {
       const other: Events = []
       const silent: Inside = (self) => withLoggers(other)(Effect.provide(self, CallLog.layerNoop))
@@ -293,7 +293,7 @@ describe("the log of the caller", () => {
       assert.deepStrictEqual(seen, ["RetryScheduled", "GaveUp", "FellBack"])
     }))
 
-  it.effect("that dies is reported and does not fail the call", () =>
+  it.effect("does not fail the call if it dies, and the Logger reports that it died", () =>
     Effect.gen(function*() {
       const lines: Events = []
       const dying = Effect.provideService(CallLog.CallLog, { emit: () => Effect.die("disk on fire") })

@@ -218,7 +218,7 @@ describe("the relay", () => {
       Effect.provide(world([Faults.pings("half", "100 millis"), Faults.silence], { onBreak: "resume" }, "50 millis"))
     ))
 
-  it.live("reports a break with a failed event in plain words, and sends no end event", () =>
+  it.live("ends an answer that breaks off with a failed event in plain words, and sends no end event", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over
@@ -249,7 +249,7 @@ describe("the relay", () => {
       Effect.provide(world([Faults.breaks("Once upon"), Faults.answer(whole)], { onBreak }))
     ))
 
-  it.live("reports a refusal, and that the text so far is void", () =>
+  it.live("ends a refused answer with a failed event which says that the text so far is void", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over
@@ -258,7 +258,7 @@ describe("the relay", () => {
       assert.match(String(reader.last()?.["text"]), /cannot help with this request/)
     }).pipe(Effect.scoped, Effect.provide(world([Faults.refusal("Well, ")]))))
 
-  it.live("reports an error before the answer with a failed event, without the message of the error", () =>
+  it.live("sends only a failed event, without the message of the error, if the answer does not begin", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over
@@ -286,7 +286,7 @@ describe("the relay", () => {
       )))
     ))
 
-  it.live("rejects invalid questions, and questions of another site, without a request to Claude", () =>
+  it.live("rejects invalid questions, and questions that are not sent as JSON, without a request to Claude", () =>
     Effect.gen(function*() {
       const bad = yield* Effect.all([ask({ question: "" }), ask({}), ask("hi"), ask({ question: "hi" }, "text/plain")])
       assert.deepStrictEqual(bad.map(({ status }) => status), [400, 400, 400, 400])
@@ -322,7 +322,7 @@ describe("the relay", () => {
       assert.deepStrictEqual(shown(), { answer: text, state: "Ended.", kind: "ended" })
     }).pipe(Effect.provide(world([]))))
 
-  it.live("serves a page that shows a complete answer even if the connection breaks after it", () =>
+  it.live("serves a page that shows, after the connection breaks, whether the answer is complete", () =>
     Effect.gen(function*() {
       for (const after of ["reset", "stop"] as const) {
         const { shown } = yield* visit([sse("text", { text: "a" }), sse("end", {})], after)

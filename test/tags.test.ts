@@ -71,7 +71,7 @@ const tags = ClaudeError.ClaudeError.members.map((member) =>
   new (member as new(fields: object) => ClaudeError.ClaudeError)({ scope: "idle" })._tag
 )
 
-it("the table has every kind of error", () => {
+it("the table of this file has a case for every kind of error", () => {
   assert.deepStrictEqual(Object.keys(cases).toSorted(), tags.toSorted())
   assert.lengthOf(tags, 21)
 })

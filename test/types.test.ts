@@ -145,7 +145,7 @@ describe("json, text and message", () => {
 describe("a tool", () => {
   const tool = Tool.make("read", { description: "Reads.", input: Invoice })
 
-  it("has uses with the type of its schema", () => {
+  it("has a method `uses`, which returns inputs of the type of its schema", () => {
     expectTypeOf(tool).toEqualTypeOf<Tool.Tool<Invoice>>()
     expectTypeOf(tool.uses).parameters.toEqualTypeOf<[Message.Reply]>()
     expectTypeOf(tool.uses).returns.toEqualTypeOf<
@@ -221,7 +221,7 @@ describe("the current call", () => {
 })
 
 describe("models", () => {
-  it("need Claude to be read and refreshed", () => {
+  it("can be read and refreshed only with the service Claude", () => {
     expectTypeOf(Models.all).toEqualTypeOf<Effect.Effect<ReadonlyArray<Models.Model>, never, Claude.Claude>>()
     expectTypeOf(Models.get("claude-haiku-5-5")).toEqualTypeOf<
       Effect.Effect<Option.Option<Models.Model>, never, Claude.Claude>

@@ -20,7 +20,7 @@ describe("within", () => {
       return ended.join(" ")
     })
 
-  it.effect("ends its effect before its caller, whichever step the caller is interrupted at", () =>
+  it.effect("ends its effect before its caller ends, at whichever step the caller is interrupted", () =>
     Effect.gen(function*() {
       const orders = new Set(yield* Effect.forEach(Array.from({ length: 40 }, (_, i) => i + 3), interruptedAt))
       // "" is an interrupt before the caller began, "caller" an interrupt before the effect began.
@@ -28,7 +28,7 @@ describe("within", () => {
       assert.isTrue(orders.has("self caller"))
     }))
 
-  it.effect("ends its effect even if the effect interrupts the caller", () =>
+  it.effect("ends its effect before its caller ends, even if the effect interrupts the caller", () =>
     Effect.gen(function*() {
       const ended: Array<string> = []
       const self = Effect.suspend(() => {
@@ -43,11 +43,13 @@ describe("within", () => {
       assert.deepStrictEqual(ended, ["self", "caller"])
     }))
 
-  it.effect("fails at its limit, after its effect has ended", () =>
+  it.effect("interrupts its effect at its time limit, and fails when the effect has ended", () =>
     Effect.gen(function*() {
       const ended: Array<string> = []
-      const self = Effect.onExit(Effect.never, () =>
-        Effect.andThen(Effect.sleep(500), Effect.sync(() => void ended.push("self"))))
+      const self = Effect.onExit(
+        Effect.never,
+        () => Effect.andThen(Effect.sleep(500), Effect.sync(() => void ended.push("self")))
+      )
       const fiber = yield* Effect.forkChild(Effect.flip(within(self, 1000, late)))
       yield* TestClock.adjust(1499)
       assert.isUndefined(fiber.pollUnsafe())
@@ -56,7 +58,7 @@ describe("within", () => {
       assert.deepStrictEqual(ended, ["self"])
     }))
 
-  it.effect("returns a result before its limit, and keeps defects", () =>
+  it.effect("returns a result that comes before its time limit, and dies with the defect of its effect", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.forkChild(within(Effect.as(Effect.sleep(999), 1), 1000, late))
       yield* TestClock.adjust(999)

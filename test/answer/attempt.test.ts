@@ -517,7 +517,7 @@ describe("G1 G2: an interrupt releases everything, and the log gets a start and 
   for (const place of places) {
     // The test log records only attempts, and half of the calls have enough attempts.
     const some = place === slow ? calls.filter((_, i) => i % 2 === 0) : calls
-    it.effect.each(some)(`with ${place.name}, during $name`, (call) =>
+    it.effect.each(some)(`with ${place.name}, during a call for $name`, (call) =>
       Effect.gen(function*() {
         const { exit, sent } = yield* interrupted(place, call, undefined)
         assert.isTrue(Exit.isSuccess(exit), String(exit))
@@ -527,7 +527,7 @@ describe("G1 G2: an interrupt releases everything, and the log gets a start and 
   }
 
   it.effect.each([simple, ...calls])(
-    "at every operation of the runtime, during $name",
+    "at every operation of the runtime, during a call for $name",
     (call) =>
       Effect.gen(function*() {
         const { operations } = yield* interrupted(own, call, undefined)

@@ -103,7 +103,7 @@ describe("the seam of a continuation", () => {
   )
 
   it.effect.prop(
-    "uses last words of 49 to 100 whole letters, without white space at their ends",
+    "follows last words that have 49 to 100 whole letters, or all letters of a shorter text, and no white space at either end",
     { text, at },
     ({ at, text }) =>
       Effect.sync(() => {
@@ -207,7 +207,7 @@ const go = Policy.apply({ truncated: { continue: 50 } })
 describe("a text that is cut anywhere is joined from the continuations", () => {
   for (const model of [older, newer]) {
     it.effect.prop(
-      `by ${model}`,
+      `that ${model} writes`,
       { text, sizes },
       ({ sizes, text }) =>
         Effect.gen(function*() {
@@ -220,7 +220,7 @@ describe("a text that is cut anywhere is joined from the continuations", () => {
     )
 
     it.effect.prop(
-      `by ${model}, with the usage and the cost of all pieces`,
+      `that ${model} writes, and the reply has the usage and the cost of all pieces`,
       { text, sizes },
       ({ sizes, text }) =>
         Effect.gen(function*() {
@@ -246,7 +246,7 @@ describe("a text that is cut anywhere is joined from the continuations", () => {
   }
 
   it.effect.prop(
-    "even if the repeated words have other white space and the text was cut at its very end",
+    "even if the model repeats the last words with other white space, and its answer is cut at the very end of the text",
     { text, sizes, blank: some(...blanks) },
     ({ blank, sizes, text }) =>
       Effect.map(go(Claude.text("hi", { model: newer })), (whole) => assert.strictEqual(whole, text)).pipe(
@@ -487,7 +487,7 @@ describe("a retry budget", () => {
     }
   }
 
-  it.effect("refuses each fallback model if it is empty, and no further request is sent", () =>
+  it.effect("that is empty refuses the charge for each fallback model, so no second request is sent", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(Policy.apply({ models: ["claude-haiku-5-5", "claude-opus-5"] }))
       const { because, hops, result, sent } = yield* charged(0, [Faults.overloaded], call)
@@ -520,26 +520,26 @@ describe("an answer that stops early twice", () => {
       assert.lengthOf(messages, 2)
     }))
 
-  it.effect("is continued with a prefill after a nudge, if the model supports a prefill", () =>
+  it.effect("that is first empty and then, after the nudge, cut is continued with a prefill if the model supports a prefill", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(older, Faults.emptyAnswer, Faults.maxTokens("One,"), Faults.answer(" two."))
       assert.deepStrictEqual(roles(messages[1]), ["user", "user"])
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant"])
     }))
 
-  it.effect("is continued with its last words to repeat after a nudge, if the model supports no prefill", () =>
+  it.effect("that is first empty and then, after the nudge, cut is continued by a request to repeat its last words if the model supports no prefill", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(newer, Faults.emptyAnswer, Faults.maxTokens("One,"), Faults.answer("One, two."))
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant", "user"])
     }))
 
-  it.effect("is resumed after a nudge and a pause, with the paused answer as the last message", () =>
+  it.effect("that is first empty and then, after the nudge, paused is resumed with the paused answer as the last message", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(newer, Faults.emptyAnswer, Faults.paused("Look. "), Faults.answer("Two."))
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant"])
     }))
 
-  it.effect("is requested again if the continuation is only white space", () =>
+  it.effect("that gets a continuation of only white space is continued by the same request again", () =>
     Effect.gen(function*() {
       const turns = [Faults.maxTokens("One,"), Faults.maxTokens(" \n"), Faults.answer(" two.")]
       const { messages, result } = yield* play(older, ...turns)
@@ -547,7 +547,7 @@ describe("an answer that stops early twice", () => {
       assert.deepStrictEqual(messages[1], messages[2])
     }))
 
-  it.effect("has its whole text in the error if a continuation is refused", () =>
+  it.effect("leaves its whole text in the Refused error if Claude refuses to continue it", () =>
     Effect.gen(function*() {
       const turns = [Faults.maxTokens("One,"), Faults.maxTokens(" two,"), Faults.refusal(" no")]
       const { result } = yield* play(older, ...turns)

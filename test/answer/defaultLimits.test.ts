@@ -13,7 +13,7 @@ const params = (more: Partial<Message.Params> = {}): Message.Params => ({
 const tokens = (n: number) => params({ messages: [{ role: "user", content: "abc".repeat(n) }] })
 const thinking = params({ thinking: { type: "adaptive" } })
 
-describe("default limits", () => {
+describe("default time limits", () => {
   const cases: ReadonlyArray<
     readonly [name: string, params: Message.Params, third: number, streamed: boolean, expected: Partial<Defaults>]
   > = [
@@ -98,7 +98,7 @@ describe("default limits", () => {
     assert.deepInclude({ ...limitsOf(params, third, streamed) }, expected)
   })
 
-  it("allow more than 30 s until the headers of a prompt of 90,000 tokens, which take 15 s without a cache", () => {
+  it("allow 30 to 40 s until the headers of the response to a prompt of 90,000 tokens, even with a deadline of 24 seconds", () => {
     const { connect, firstToken, idle } = limitsOf(tokens(90_000), 8000, false)
     assert.isAbove(connect, 30_000)
     assert.isBelow(connect, 40_000)
@@ -106,7 +106,7 @@ describe("default limits", () => {
     assert.strictEqual(idle, 8000)
   })
 
-  it("allow more than 38 s until the headers of a document whose length is unknown", () => {
+  it("allow 38 to 40 s until the headers of the response to a document of unknown length, even with a deadline of 24 seconds", () => {
     const source = { type: "url" as const, url: "https://example.com/a.pdf" }
     const { connect } = limitsOf(
       params({ messages: [{ role: "user", content: [{ type: "document", source }] }] }),

@@ -150,13 +150,13 @@ describe("usage", () => {
 })
 
 describe("invalid usage", () => {
-  it.each([Infinity, -Infinity, NaN, -1])("is ignored if a count is %d", (count) => {
+  it.each([Infinity, -Infinity, NaN, -1])("is ignored in each field whose count is %d", (count) => {
     const draft = after(messageStart, end("end_turn", {}, { input_tokens: count, output_tokens: count }))
     const { input_tokens, output_tokens } = draft.message().usage
     assert.deepStrictEqual({ input_tokens, output_tokens }, { input_tokens: 14, output_tokens: 1 })
   })
 
-  it("is ignored if a count is not a number, or the usage is not an object", () => {
+  it("is ignored in each field whose count is not a number, and as a whole if it is not an object", () => {
     const usage = { input_tokens: "14", output_tokens: [9], cache_read_input_tokens: {}, service_tier: "standard" }
     for (const from of [event("message_start", { message: { usage } }), end("end_turn", {}, usage)]) {
       const draft = from.type === "message_start" ? after(from) : after(messageStart, from)
@@ -221,7 +221,7 @@ describe("blocks", () => {
     ["is empty at a refusal", [stop(0), end("refusal"), messageStop]],
     ["is cut by a pause", [json("{\"city\": \"Os"), stop(0), end("pause_turn"), messageStop]],
     ["does not fit into the context window", [stop(0), end("model_context_window_exceeded"), messageStop]]
-  ])("omit a tool call whose input %s", (_, events) => {
+  ])("do not contain a tool call whose input %s", (_, events) => {
     assert.deepStrictEqual(content(start(0, tool), ...events), [])
   })
 
@@ -232,7 +232,7 @@ describe("blocks", () => {
     ["is cut by a refusal", ["{\"city\": \"Os"], "refusal", []],
     ["is cut by a pause", ["{\"city\": \"Os"], "pause_turn", []]
   ])(
-    "are unreadable only if their whole input is not JSON: a tool use whose input %s",
+    "include a tool use in unreadable() only if its whole input is not JSON; here its input %s",
     (_, pieces, reason, unreadable) => {
       const draft = after(
         messageStart,
@@ -268,7 +268,7 @@ describe("unknown events, blocks and fields", () => {
     assert.strictEqual(after(messageStart, end("brand_new"), messageStop).message().stop_reason, "brand_new")
   })
 
-  it("make the message omit a block whose whole content may be in unknown deltas", () => {
+  it("lead to a message without the block if all content of the block may be in unknown deltas", () => {
     const block = { type: "brand_new_block", news: null }
     const news = delta(0, { type: "brand_new_delta", news: 2 })
     for (
@@ -283,11 +283,14 @@ describe("unknown events, blocks and fields", () => {
     ) assert.deepStrictEqual(content(...events), [], JSON.stringify(events))
   })
 
-  it.each(["toString", "constructor", "__proto__"])("may have the type %s", (type) => {
-    const draft = after(messageStart, start(0, emptyText), text("Paris"), delta(0, { type }), stop(0))
-    assert.deepStrictEqual<unknown>(draft.message().content, [{ ...emptyText, text: "Paris" }])
-    assert.strictEqual(draft.unknown(), `${type} in a block of type text`)
-  })
+  it.each(["toString", "constructor", "__proto__"])(
+    "are accepted if a delta has the type %s, which unknown() then reports",
+    (type) => {
+      const draft = after(messageStart, start(0, emptyText), text("Paris"), delta(0, { type }), stop(0))
+      assert.deepStrictEqual<unknown>(draft.message().content, [{ ...emptyText, text: "Paris" }])
+      assert.strictEqual(draft.unknown(), `${type} in a block of type text`)
+    }
+  )
 })
 
 describe("an event that contradicts the protocol is rejected:", () => {

@@ -51,7 +51,7 @@ describe("a stream under a policy", () => {
       assert.isAbove(end.spent.dollars, 0)
     }).pipe(Effect.provide(fake([Faults.answer("a b c")]))))
 
-  it.effect("succeeds when its reader stops early, and logs its minimum cost", () =>
+  it.effect("succeeds when its reader stops early, and logs its cost as a lower bound", () =>
     Effect.gen(function*() {
       yield* Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.take(1), Stream.runDrain)
       assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptAbandoned", "CallSucceeded"])
@@ -59,7 +59,7 @@ describe("a stream under a policy", () => {
       assert.isTrue(end?._tag === "CallSucceeded" && end.spent.atLeast)
     }).pipe(Effect.provide(fake([Faults.answer("a b c")]))))
 
-  it.effect("logs no end when it is interrupted or never read", () =>
+  it.effect("logs no end of its call if its reader is interrupted, or if an opened answer is never read", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.stream("hi").pipe(
         Policy.applyStream({ retry }),
@@ -72,7 +72,7 @@ describe("a stream under a policy", () => {
       assert.deepStrictEqual(yield* told, ["AttemptStarted", "AttemptAbandoned", "AttemptStarted", "AttemptAbandoned"])
     }).pipe(Effect.provide(fake([Faults.pings("a", "1 second"), Faults.answer("b")]))))
 
-  it.effect("gives up when it breaks off, with the reason and the history", () =>
+  it.effect("logs one GaveUp with the reason, and fails with the history, if its answer breaks off", () =>
     Effect.gen(function*() {
       const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.runDrain)
       const error = yield* soon(Effect.flip(reading))
@@ -90,7 +90,7 @@ describe("a stream under a policy", () => {
       assert.instanceOf(error.cause, ClaudeError.Unreachable)
     }).pipe(Effect.provide(fake([Faults.overloaded, Faults.breaks("half")]))))
 
-  it.effect("gives up once if the retry after a break fails", () =>
+  it.effect("logs one GaveUp if the retries after a break fail", () =>
     Effect.gen(function*() {
       const reading = Claude.events("hi").pipe(Policy.applyStream({ retry, onBreak: "resume" }), Stream.runDrain)
       const error = yield* soon(Effect.flip(reading))
@@ -102,7 +102,7 @@ describe("a stream under a policy", () => {
       assert.deepStrictEqual(others, [])
     }).pipe(Effect.provide(fake(Faults.untilLast(Faults.breaks("half"), Faults.serverError)))))
 
-  it.effect("does not end at a retry before its first content", () =>
+  it.effect("logs and counts one successful call if an attempt breaks before its first content and a retry succeeds", () =>
     Effect.gen(function*() {
       const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry }), Stream.runDrain)
       yield* soon(reading)
@@ -138,17 +138,20 @@ describe("a stream under a policy", () => {
       tried: [[1, "DeadlineExceeded"]]
     }]
   ]
-  it.effect.each(whys)("gives up %s, with its history", ([, policy, script, expected]) =>
-    Effect.gen(function*() {
-      const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry, ...policy }), Stream.runDrain)
-      const error = yield* soon(Effect.flip(reading))
-      assert.deepStrictEqual(explained(error), expected)
-      const [end, ...others] = yield* ends
-      assert.deepStrictEqual(others, [])
-      assert.isTrue(end?._tag === "GaveUp" && Duration.toMillis(end.took) === (policy === late ? 5000 : 0))
-    }).pipe(Effect.provide(fake(script))))
+  it.effect.each(whys)(
+    "logs one GaveUp, and fails with the history, %s",
+    ([, policy, script, expected]) =>
+      Effect.gen(function*() {
+        const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry, ...policy }), Stream.runDrain)
+        const error = yield* soon(Effect.flip(reading))
+        assert.deepStrictEqual(explained(error), expected)
+        const [end, ...others] = yield* ends
+        assert.deepStrictEqual(others, [])
+        assert.isTrue(end?._tag === "GaveUp" && Duration.toMillis(end.took) === (policy === late ? 5000 : 0))
+      }).pipe(Effect.provide(fake(script)))
+  )
 
-  it.effect("logs one end each time it runs", () =>
+  it.effect("logs one end of a call each time it is run", () =>
     Effect.gen(function*() {
       const reading = Claude.stream("hi").pipe(Policy.applyStream({ retry, streamOverall: "1 minute" }))
       yield* Stream.runDrain(reading)
@@ -231,7 +234,7 @@ const combined: ReadonlyArray<
 
 describe("a stream with several answers or policies", () => {
   for (const [name, read, script, end] of combined) {
-    it.effect(`logs at most one end for each of its policies: ${name}`, () =>
+    it.effect(`logs at most one end of a call for each of its policies: ${name}`, () =>
       Effect.gen(function*() {
         const reader = yield* Effect.forkChild(Effect.exit(Stream.runDrain(read)))
         yield* TestClock.adjust("1 minute")
@@ -261,7 +264,7 @@ describe("an answer that is opened under a policy", () => {
       assert.deepStrictEqual((yield* ends).map(({ _tag }) => _tag), ["CallSucceeded"])
     }).pipe(Effect.scoped, Effect.provide(fake([Faults.answer("a")]))))
 
-  it.effect("ends its call once, together with the last of several answers", () =>
+  it.effect("ends its call once, when the last answer of the call ends", () =>
     Effect.gen(function*() {
       const [first, second] = yield* Policy.apply({ retry })(Effect.all([Claude.open("1"), Claude.open("2")]))
       yield* Stream.runDrain(first.events)
@@ -272,7 +275,7 @@ describe("an answer that is opened under a policy", () => {
       assert.deepStrictEqual(others, [])
     }).pipe(Effect.scoped, Effect.provide(fake([Faults.answer("a"), Faults.breaks("half")]))))
 
-  it.effect("ends its call once, with the first of several answers that breaks", () =>
+  it.effect("ends its call once, when the first answer of the call breaks", () =>
     Effect.gen(function*() {
       const [first, second] = yield* Policy.apply({ retry })(Effect.all([Claude.open("1"), Claude.open("2")]))
       const error = yield* Effect.flip(Stream.runDrain(first.events))
@@ -282,11 +285,13 @@ describe("an answer that is opened under a policy", () => {
       assert.deepStrictEqual(others, [])
     }).pipe(Effect.scoped, Effect.provide(fake(Faults.cycle(Faults.breaks("half"))))))
 
-  it.effect("ends its call once, even if the restarts of two answers fail", () =>
+  it.effect("ends its call once, even if two answers of the call break and their restarts fail", () =>
     Effect.gen(function*() {
       const opened = Policy.apply({ retry, onBreak: "restart" })(Effect.all([Claude.open("1"), Claude.open("2")]))
-      const reading = Effect.flatMap(opened, (all) =>
-        Effect.forEach(all, ({ events }) => Effect.flip(Stream.runDrain(events))))
+      const reading = Effect.flatMap(
+        opened,
+        (all) => Effect.forEach(all, ({ events }) => Effect.flip(Stream.runDrain(events)))
+      )
       const [first] = yield* soon(reading)
       const [end, ...others] = yield* ends
       assert.isTrue(end?._tag === "GaveUp" && end.error === first)
@@ -294,7 +299,7 @@ describe("an answer that is opened under a policy", () => {
     }).pipe(Effect.scoped, Effect.provide(fake(Faults.untilLast(half, half, Faults.serverError)))))
 
   for (const [script, end] of [[whole, "CallSucceeded"], [half, "GaveUp"]] as const) {
-    it.effect(`ends every call that contains it with ${end}`, () =>
+    it.effect(`logs ${end} for each of the two nested policies under which it was opened`, () =>
       Effect.gen(function*() {
         const { events } = yield* Policy.apply({ retry })(Policy.apply({ retry })(Claude.open("hi")))
         assert.deepStrictEqual(yield* ends, [])
@@ -305,7 +310,7 @@ describe("an answer that is opened under a policy", () => {
       }).pipe(Effect.scoped, Effect.provide(fake([script]))))
   }
 
-  it.effect("counts only for the call that opened it, not for another call that reads it", () =>
+  it.effect("and that breaks is a failure of the call that opened it, and not of another call that reads it", () =>
     Effect.gen(function*() {
       const { events } = yield* Policy.apply({ retry })(Claude.open("hi"))
       yield* Policy.apply({ retry })(Effect.ignore(Stream.runDrain(events)))

@@ -220,7 +220,7 @@ describe("the default limits", () => {
       assert.strictEqual(end.after, after)
     }).pipe(Effect.provide(scripted(turn))))
 
-  it.effect("are replaced by the caller's idle limit, also in the input of a tool", () =>
+  it.effect("are replaced by the caller's idle limit, even in the input of a tool", () =>
     Effect.gen(function*() {
       const call = Claude.message("hi", many).pipe(Policy.apply({ idle: "7 seconds" }))
       const end = yield* ended(call)
@@ -228,7 +228,7 @@ describe("the default limits", () => {
       assert.strictEqual(end.after, 7)
     }).pipe(Effect.provide(scripted(dead(toolUse[0])))))
 
-  it.effect("are replaced by the caller's contentIdle limit, also in thinking", () =>
+  it.effect("are replaced by the caller's contentIdle limit, even in thinking", () =>
     Effect.gen(function*() {
       const end = yield* ended(Claude.message("hi", many).pipe(Policy.apply({ contentIdle: "20 seconds" })))
       assert(Result.isFailure(end.result) && end.result.failure._tag === "TimedOut")

@@ -49,7 +49,7 @@ describe("the reply of an answer", () => {
       assert.deepStrictEqual(yield* ends, ["success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer(long)]))))
 
-  it.effect("reads the answer once if there is no reader", () =>
+  it.effect("reads the answer itself if there is no reader, with one request, and answer.text cannot be read afterwards", () =>
     Effect.gen(function*() {
       const answer = yield* Claude.open("hi")
       assert.deepStrictEqual(yield* ends, [])
@@ -61,7 +61,7 @@ describe("the reply of an answer", () => {
       assert.strictEqual(yield* asked, 1)
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer(long)]))))
 
-  it.effect("waits for the reader, and takes no events from it", () =>
+  it.effect("waits for a reader that has begun, and the reader still receives the whole text", () =>
     Effect.gen(function*() {
       const answer = yield* opened
       const reader = yield* Effect.forkChild(collected(answer.text), { startImmediately: true })
@@ -125,7 +125,7 @@ describe("the reply of an answer", () => {
       }).pipe(Effect.scoped, Effect.provide(spied([Faults.refusal("no")]))))
   }
 
-  it.effect("dies with the defect of the wire", () =>
+  it.effect("dies with the same defect if the wire dies while the answer is read", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.make({
         countTokens: () => Effect.succeed(1),
@@ -157,7 +157,7 @@ describe("the reply of an answer", () => {
       assert.deepStrictEqual(yield* ends, ["PartialAnswer", "success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.breaks("one two"), Faults.answer(" three")]))))
 
-  it.effect("G13 fails with the error of the text after a break, because a text stream does not restart", () =>
+  it.effect("G13 fails after a break with the same PartialAnswer as answer.text, because onBreak: restart does not restart a stream of text", () =>
     Effect.gen(function*() {
       const answer = yield* Policy.apply({ onBreak: "restart", retry })(Claude.open("hi"))
       const error = yield* soon(Effect.flip(collected(answer.text)))
@@ -166,14 +166,14 @@ describe("the reply of an answer", () => {
       assert.strictEqual(yield* asked, 1)
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.breaks("half"), Faults.answer("whole")]))))
 
-  it.effect("restarts the answer under onBreak: restart if there is no reader", () =>
+  it.effect("is the restarted answer if there is no reader and the first answer breaks off under onBreak: restart", () =>
     Effect.gen(function*() {
       const answer = yield* Policy.apply({ onBreak: "restart", retry })(Claude.open("hi"))
       assert.strictEqual((yield* soon(answer.reply)).text, "whole")
       assert.deepStrictEqual(yield* ends, ["PartialAnswer", "success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.breaks("half"), Faults.answer("whole")]))))
 
-  it.effect("G1 G2 ends the answer at once if it is interrupted while it reads, and sends no retry", () =>
+  it.effect("G1 G2 ends the answer at once and sends no retry if the fiber that reads the reply is interrupted", () =>
     Effect.gen(function*() {
       const answer = yield* Policy.apply({ onBreak: "restart", retry })(Claude.open("hi"))
       const reading = yield* Effect.forkChild(answer.reply, { startImmediately: true })
@@ -206,7 +206,7 @@ describe("the reply of an answer", () => {
       assert.deepStrictEqual(yield* ends, ["neutral"])
     }).pipe(Effect.provide(spied([Faults.pings("a", "1 second")]))))
 
-  it.effect("ends its call once", () =>
+  it.effect("ends its call only once if the reply is used twice", () =>
     Effect.gen(function*() {
       yield* Effect.scoped(Effect.gen(function*() {
         const answer = yield* Policy.apply({ retry })(Claude.open("hi"))

@@ -107,7 +107,7 @@ describe("a stream with onBreak: resume", () => {
       Faults.stream([...Faults.events("The").slice(0, 4), ...Faults.events("").slice(-2)])
     ]
   ])(
-    "hides a continuation that %s, and retries",
+    "shows nothing of a continuation that %s, and asks for another continuation",
     ([, misfit]) =>
       Effect.gen(function*() {
         const { error, events, shown } = yield* read(resume, { model: newer })
@@ -117,7 +117,7 @@ describe("a stream with onBreak: resume", () => {
       }).pipe(Effect.provide(spied([Faults.breaks("The quick"), misfit, Faults.answer("The quick brown fox.")])))
   )
 
-  it.effect("fails after its last retry, and keeps all text that has arrived", () =>
+  it.effect("shows the text of all attempts, and fails after the last retry", () =>
     Effect.gen(function*() {
       const { error, shown } = yield* read(resume, { model: older })
       assert.strictEqual(shown, "a b c d")
@@ -129,7 +129,7 @@ describe("a stream with onBreak: resume", () => {
       Faults.breaks(" d")
     ]))))
 
-  it.effect("is not resumed after only thinking, or after a tool call, and its error says so", () =>
+  it.effect("is not resumed if it breaks off after only thinking, or after a tool call, and its error gives this reason", () =>
     Effect.gen(function*() {
       for (const reason of [/only thinking or part of a tool call/, /a tool was called after the text/]) {
         const { error } = yield* read(resume, { model: newer })
@@ -141,7 +141,7 @@ describe("a stream with onBreak: resume", () => {
       Faults.stream(Faults.events("Look", { tool: { name: "look", input: { at: "x" } } }).slice(0, 9), { end: "cut" })
     ]))))
 
-  it.effect("announces the index of the block that is resumed if a tool call was lost", () =>
+  it.effect("has the index of the resumed text block in its resumed event, even if the break cut a later tool call", () =>
     Effect.gen(function*() {
       const { error, events, shown } = yield* read(resume, { model: older })
       assert.isUndefined(error)
@@ -253,7 +253,7 @@ describe("a stream that breaks off", () => {
     }
   }
 
-  it.effect("is not resumed if a tool was called before the text, and its error says so", () =>
+  it.effect("is not resumed if a tool was called before the text, and its error gives this reason", () =>
     Effect.gen(function*() {
       const { error } = yield* read({ onBreak: "resume", retry })
       assert.strictEqual(error?._tag, "PartialAnswer")
@@ -308,7 +308,7 @@ describe("a stream that breaks off", () => {
 
 describe("the reader of a broken stream", () => {
   for (const seconds of [0.5, 1.5]) {
-    it.effect(`is interrupted if its scope closes ${seconds} seconds after the break, and leaves nothing open`, () =>
+    it.effect(`is interrupted if its scope closes ${seconds} seconds after the break, and leaves no attempt open`, () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const { events } = yield* Claude.open("hi").pipe(
@@ -339,7 +339,7 @@ describe("the reader of a broken stream", () => {
     ["while the new answer repeats the last words", Faults.pings("The ", "1 second"), 2, ["PartialAnswer", "neutral"]]
   ]
   for (const [when, second, requests, told] of moments) {
-    it.effect(`leaves nothing open if it is interrupted ${when}`, () =>
+    it.effect(`leaves no attempt open, and sends no further request, if it is interrupted ${when}`, () =>
       Effect.gen(function*() {
         const wait = Retry.linear({ times: 2, base: "10 seconds" })
         const reader = yield* Claude.events("hi").pipe(
@@ -358,7 +358,7 @@ describe("the reader of a broken stream", () => {
       }).pipe(Effect.provide(spied([half, second, Faults.answer("never")]))))
   }
 
-  it.effect("settles a broken and a complete attempt if the stream is restarted", () =>
+  it.effect("settles both the broken attempt and the complete attempt if the stream is restarted", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: Retry.standard, onBreak: "restart" }),
@@ -370,7 +370,7 @@ describe("the reader of a broken stream", () => {
       assert.deepStrictEqual(yield* ends, ["PartialAnswer", "success"])
     }).pipe(Effect.provide(spied([Faults.breaks("half"), Faults.answer("whole")]))))
 
-  it.effect("leaves nothing open if it is interrupted during a restart", () =>
+  it.effect("leaves no attempt open if it is interrupted during a restart", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const budget = { charge: () => Effect.succeed({ settle: () => Effect.sleep("10 seconds") }) }
@@ -543,7 +543,7 @@ describe("a body that is cut at every byte, onBreak: resume", () => {
   for (const model of [older, newer]) {
     for (const [name, blocks] of [...kinds, ["a tool only", toolOnly] as const]) {
       it.effect(
-        `is resumed by ${model} without repeated text, or its error says why not: ${name}`,
+        `is resumed by ${model} without repeated text, or fails with an error that says why it cannot be resumed: ${name}`,
         () =>
           Effect.gen(function*() {
             const { arrived: arrivedAt, cutAt, length, places, whole } = bodyOf(blocks)

@@ -29,14 +29,14 @@ const retry = Retry.linear({ times: 2, base: "1 second" })
 // -----------------------------------------------------------------------------
 
 describe("opening an answer", () => {
-  it.effect("that is refused settles the attempt as Refused, streamed or not", () =>
+  it.effect("settles the attempt as Refused if the model refuses, whether the answer is collected or streamed", () =>
     Effect.gen(function*() {
       yield* Effect.flip(Claude.text("hi"))
       yield* Effect.flip(Stream.runDrain(Claude.stream("hi")))
       assert.deepStrictEqual(yield* ends, ["Refused", "Refused"])
     }).pipe(Effect.provide(spied(Faults.cycle(Faults.refusal("no"))))))
 
-  it.effect("waits for the first content, and releases everything if it is interrupted before", () =>
+  it.effect("waits for the first content, and settles the attempt as neutral if it is interrupted before that", () =>
     Effect.gen(function*() {
       const opening = yield* Claude.open("hi").pipe(Effect.scoped, Effect.forkChild({ startImmediately: true }))
       yield* TestClock.adjust("20 seconds")
@@ -67,7 +67,7 @@ describe("opening an answer", () => {
       assert.deepStrictEqual(notes, ["stopped", "closed"])
     }))
 
-  it.effect("that fails settles the attempt at once, before the caller's scope closes", () =>
+  it.effect("settles the attempt at once if opening fails, before the caller's scope closes", () =>
     Effect.gen(function*() {
       yield* Effect.flip(Claude.open("hi"))
       assert.deepStrictEqual(yield* ends, ["Overloaded"])
@@ -210,7 +210,7 @@ describe("a reader", () => {
       }).pipe(Effect.provide(spied(Faults.cycle(Faults.breaks("a"))))))
   }
 
-  it.effect("that reads an answer as the second reader fails, and the first reader gets the whole answer", () =>
+  it.effect("fails if another reader is reading the answer, and the other reader gets the whole answer", () =>
     Effect.gen(function*() {
       const opening = yield* Effect.forkChild(Claude.open("hi"), { startImmediately: true })
       yield* TestClock.adjust("3 seconds")
@@ -224,7 +224,7 @@ describe("a reader", () => {
       assert.deepStrictEqual(yield* ends, ["success"])
     }).pipe(Effect.scoped, Effect.provide(spied([Faults.answer("a b c", { every: "1 second" })]))))
 
-  it.effect("that interrupts a read and reads again loses no event and no time", () =>
+  it.effect("that interrupts each read after 3 seconds and reads again gets every event on time", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const params = {
@@ -263,7 +263,7 @@ describe("a reader", () => {
       assert.deepStrictEqual(yield* ends, ["success", "success"])
     }).pipe(Effect.provide(spied(Faults.cycle(Faults.pings("a", "1 second"))))))
 
-  it.effect("that is interrupted during the replayed events ends the answer at once", () =>
+  it.effect("that is interrupted at the first event of a complete answer ends the answer at once", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Stream.runForEach(() => Effect.never),
@@ -426,7 +426,7 @@ describe("messageStop", () => {
       assert.strictEqual((yield* asking(events, "optional"))._tag, "Success")
     }))
 
-  it.live("is an option of both wires", () =>
+  it.live("is read by NodeAnthropic.layer, and checked by Anthropic.layer", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       const ask = (messageStop?: "optional") =>

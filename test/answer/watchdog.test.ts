@@ -108,7 +108,7 @@ describe("the idle limits", () => {
       assert.strictEqual(end.after, after)
     }).pipe(Effect.provide(playing(0, script, "silence"))))
 
-  it.effect("count the time of an interrupted read once", () =>
+  it.effect("count the waiting time of each interrupted read once, as a part of the wait of the next read", () =>
     Effect.gen(function*() {
       const { open } = yield* Claude.Claude
       const params: Message.Params = {
@@ -152,14 +152,14 @@ describe("a slow reader", () => {
       assert.strictEqual(waited, 120)
     }).pipe(Effect.provide(playing(0, twoMinutes))))
 
-  it.effect("of a slow model gets a time-out when the waits for the model reach a limit", () =>
+  it.effect("gets a TimedOut error for `attempt` when its waits for a slow model, without its own pauses, add up to that limit", () =>
     Effect.gen(function*() {
       const { result, waited } = yield* slowly({ ...silences, attempt: "115 seconds" }, 60)
       assert.deepStrictEqual(limitOf(result), ["attempt", 115])
       assert.strictEqual(waited, 115)
     }).pipe(Effect.provide(playing(0, twoMinutes))))
 
-  it.effect("of a model that falls silent gets a time-out after the idle limit", () =>
+  it.effect("gets a TimedOut error for `idle` when it has waited that long for a model that fell silent", () =>
     Effect.gen(function*() {
       const { result, waited } = yield* slowly(silences, 600)
       assert.deepStrictEqual(limitOf(result), ["idle", 30])
@@ -181,7 +181,7 @@ describe("the beginning of an answer", () => {
   ]
 
   it.effect.each(cases)(
-    "with %s: the error names the limit that expired",
+    "with %s ends with a TimedOut error that names the limit that expired",
     ([, headers, script, attempt, [scope, limit, after]]) =>
       Effect.gen(function*() {
         const end = yield* ended(asked({ ...limits, attempt: Duration.seconds(attempt) }))
@@ -190,7 +190,7 @@ describe("the beginning of an answer", () => {
       }).pipe(Effect.provide(playing(headers, script, "silence")))
   )
 
-  it.effect("with a first token in time satisfies firstToken for the whole answer", () =>
+  it.effect("that has its first token in time is not ended by firstToken later, however long the answer takes", () =>
     Effect.gen(function*() {
       const { result } = yield* ended(asked(limits))
       assert.isTrue(Result.isSuccess(result))
@@ -225,7 +225,7 @@ describe("a clock that is set back", () => {
   )
 
   it.effect.each([1, 20, 39, 40, 41, 55, 69])(
-    "after %i s delays a time-out by at most the length of its limit",
+    "once, after %i s, delays a TimedOut error for `idle` by at most the time of `idle`",
     (moment) =>
       Effect.gen(function*() {
         const { result, seconds } = yield* setBack((second) => second === moment)

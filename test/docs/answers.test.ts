@@ -132,16 +132,19 @@ describe("values", () => {
     }).pipe(playing(Faults.answer(text))))
 
   const refused: ReadonlyArray<readonly [what: string, text: string]> = [
-    ["two values", `{"x": 1} {"x": 2}`],
+    ["two JSON objects", `{"x": 1} {"x": 2}`],
     ["cut JSON", `{"x": 1`],
     ["JSON with an unquoted key", `{x: 1}`],
-    ["a number as a text", `{"x": "1"}`]
+    ["an object with a string in place of a number", `{"x": "1"}`]
   ]
-  it.effect.each(refused)("are MalformedOutput for %s", ([, text]) =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(ask)
-      assert.strictEqual(error._tag, "MalformedOutput")
-    }).pipe(playing(Faults.answer(text))))
+  it.effect.each(refused)(
+    "are rejected with MalformedOutput if the answer is %s",
+    ([, text]) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(ask)
+        assert.strictEqual(error._tag, "MalformedOutput")
+      }).pipe(playing(Faults.answer(text)))
+  )
 
   it.effect("that do not fit the schema fail with issues that Redacted.value makes readable", () =>
     Effect.gen(function*() {

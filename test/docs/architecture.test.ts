@@ -25,7 +25,7 @@ const names = new Set(
 describe("docs/architecture.md", () => {
   it("contains only code that is in a test or an example", () => assertAlive("docs/architecture.md"))
 
-  it.effect("the first program answers over its own wire", () =>
+  it.effect("the first program gets its answer from the wire that it defines", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* First.program, "Paris.")
       assert.isFunction((yield* Claude.Claude).open)

@@ -139,7 +139,7 @@ describe("the content in an error", () => {
       assert.isUndefined(arrived(yield* Effect.flip(Claude.text("hi"))))
     }).pipe(fake(Faults.overloaded)))
 
-  it("and the other special fields are on the kinds that the page lists", () => {
+  it("is a field of exactly the expected kinds, and so are usage, retryAfter, regainsAt, issues and toolUses", () => {
     const having = (field: string) =>
       ClaudeError.ClaudeError.members.filter(({ fields }) => field in fields).map(({ identifier }) => identifier)
     assert.deepStrictEqual(having("text"), [
@@ -183,7 +183,7 @@ describe("the fields of every kind", () => {
 })
 
 describe("an answer that broke off", () => {
-  it.effect("has the kind of the error that broke it off", () =>
+  it.effect("fails with PartialAnswer, and ClaudeError.kindOf returns the kind of the error that broke it off", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text("hi"))
       assert.deepStrictEqual([error._tag, ClaudeError.kindOf(error)], ["PartialAnswer", "Overloaded"])
@@ -191,13 +191,13 @@ describe("an answer that broke off", () => {
 })
 
 describe("the wait that the server asks for", () => {
-  it.effect("is passed on in whole seconds", () =>
+  it.effect("becomes a retry-after header in whole seconds, rounded up, and an error without a wait gives no header", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(retryAfterHeader(yield* Effect.flip(Claude.text("hi"))), { "retry-after": "17" })
       assert.deepStrictEqual(retryAfterHeader(yield* Effect.flip(Claude.text("hi"))), {})
     }).pipe(fake(Faults.rateLimited("16.2 seconds"), Faults.unauthorized)))
 
-  it.effect("is a date for a spend limit", () =>
+  it.effect("is a date, which ClaudeError.regainsAt returns, if a spend limit is reached", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text("hi"))
       assert.strictEqual(ClaudeError.regainsAt(error)?.slice(0, 10), "2026-12-01")

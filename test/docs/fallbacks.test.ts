@@ -68,7 +68,7 @@ describe("another model", () => {
       assert.deepStrictEqual(yield* models, ["claude-sonnet-5-5"])
     }).pipe(answering(Faults.refusal())))
 
-  it.effect("has time reserved when the first model is slow", () =>
+  it.effect("is asked when only its reserved time is left, if the first model is slow", () =>
     Effect.gen(function*() {
       const timed = Policy.apply({
         models: ["claude-opus-5"],
@@ -82,7 +82,7 @@ describe("another model", () => {
       assert.strictEqual(yield* Fiber.join(call), "At nine.")
     }).pipe(answering(Faults.answer("word ".repeat(100), { every: "2 seconds" }))))
 
-  it.effect("is asked at once if the retry-after ends after the deadline", () =>
+  it.effect("is asked at once if the retry-after of the first model ends after the deadline", () =>
     Effect.gen(function*() {
       assert.strictEqual(
         yield* ask.pipe(Policy.apply({ ...Policy.standard, models: ["claude-opus-5"], overall: "1 minute" })),
@@ -90,13 +90,13 @@ describe("another model", () => {
       )
     }).pipe(answering(Faults.rateLimited("2 minutes"))))
 
-  it("may be asked after an answer broke off, unless a permanent error broke it off", () => {
+  it("can be asked after a transient error broke off an answer, but not after a permanent error broke off the first model's answer", () => {
     const broken = new ClaudeError.PartialAnswer({ because: "Overloaded" })
     const wrong = new ClaudeError.PartialAnswer({ because: "InvalidRequest", permanent: true })
     assert.deepStrictEqual([broken, wrong].map((error) => decisions[decisive(error)].otherModel), [true, "substitute"])
   })
 
-  it.effect("can be asked without a policy, and after other kinds of error", () =>
+  it.effect("is asked by Fallback.models without a policy, after a kind of error that `on` sets to true", () =>
     Effect.gen(function*() {
       const other = ask.pipe(
         Fallback.models(["claude-opus-5"], { on: { Unreachable: true, Refused: false } })
@@ -132,7 +132,7 @@ describe("the last good answer", () => {
       assert.strictEqual((yield* Effect.flip(forCustomer("initech")))._tag, "PermissionDenied")
     }).pipe(fake(Faults.answer("At nine."), Faults.forbidden, Faults.forbidden)))
 
-  it.effect("can be given after other kinds of error", () =>
+  it.effect("is given after a refusal if `on` sets Refused to true", () =>
     Effect.gen(function*() {
       const kept = ask.pipe(
         Policy.apply(Policy.standard),
@@ -147,7 +147,7 @@ describe("the last good answer", () => {
       assert.instanceOf(yield* kept, Fallback.Stale)
     }).pipe(fake(Faults.answer("At nine."), Faults.refusal())))
 
-  it.effect("can be kept in a smaller store", () =>
+  it.effect("is lost when a store for one answer stores the answer of another key", () =>
     Effect.gen(function*() {
       const Small = Layer.succeed(Fallback.Store, Fallback.memoryStore(1))
       const about = (key: string) => ask.pipe(Fallback.lastGood({ key, schema: Schema.String, maxAge: "1 day" }))
@@ -166,7 +166,7 @@ describe("a notice", () => {
   const german = (error: ClaudeError.ClaudeError) =>
     error._tag === "RateLimited" ? "Gerade ist viel los. Bitte gleich noch einmal versuchen." : undefined
 
-  it.effect("can have a text of your own", () =>
+  it.effect("has the application's text if `words` returns one for the error, and otherwise the default text", () =>
     Effect.gen(function*() {
       const told = ask.pipe(Fallback.notice({ words: german }))
       const notice = yield* told
@@ -175,7 +175,7 @@ describe("a notice", () => {
       assert.isTrue(!Predicate.isString(other) && other.text.startsWith("The assistant is very busy right now."))
     }).pipe(fake(Faults.rateLimited("17 seconds"), Faults.overloaded)))
 
-  it.effect("can replace only some kinds of error", () =>
+  it.effect("replaces only the kinds of error in `on`", () =>
     Effect.gen(function*() {
       const busy = ask.pipe(
         Fallback.notice({ on: ["RateLimited", "Overloaded", "CircuitOpen", "Saturated"] })
@@ -192,7 +192,7 @@ describe("a notice", () => {
       assert.strictEqual((yield* Effect.flip(busy))._tag, "PermissionDenied")
     }).pipe(fake(Faults.rateLimited("17 seconds"), Faults.forbidden)))
 
-  it("can be made from an error", () => {
+  it("is made from an error by Fallback.toNotice", () => {
     const notice = Fallback.toNotice(new ClaudeError.TimedOut({ scope: "idle" }))
     assert.strictEqual(notice.text, "The assistant took too long to answer. Please try again in a moment.")
   })

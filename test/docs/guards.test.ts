@@ -151,7 +151,7 @@ describe("docs/guards.md", () => {
       assert.strictEqual(yield* First.program, "hello")
     }).pipe(Effect.provide(guarded(Guards.standard))))
 
-  it.live("the layers with guards, with alerts, with a store and from the environment answer", () =>
+  it.live("each layer of the page (with guards, alerts, a store, or guards from the environment) answers a call, and an invalid value in the environment fails the layer", () =>
     Effect.gen(function*() {
       for (const layer of [First.ClaudeLive, Watched, FromEnvironment, Stored]) {
         assert.deepStrictEqual(yield* live(layer), { text: "hello", requests: 1 })
@@ -168,7 +168,7 @@ describe("docs/guards.md", () => {
       assert.deepStrictEqual(admission["sonnet"], { running: 64, waiting: 200, limit: 64 })
     }).pipe(Effect.provide(guarded(concurrent, Faults.cycle(Faults.silence)))))
 
-  it.effect("each layer, and so each process, has its own limit", () =>
+  it.effect("each layer has its own concurrency limit", () =>
     Effect.gen(function*() {
       const one = guarded({ concurrency: { max: 1, queue: 0 } }, Faults.cycle(Faults.silence))
       const running = Effect.gen(function*() {
@@ -179,7 +179,7 @@ describe("docs/guards.md", () => {
       assert.deepStrictEqual(yield* Effect.all([running, running]), [1, 1])
     }))
 
-  it.effect("a call that finds the queue full waits, or without a retry of Saturated asks the next model or fails at once", () =>
+  it.effect("a call that finds the queue full waits if its policy retries Saturated; otherwise it asks the next model at once, or fails at once if there is none", () =>
     Effect.gen(function*() {
       yield* Effect.forkChild(ask, start)
       const models = { models: ["claude-haiku-5-5"] }
@@ -199,7 +199,7 @@ describe("docs/guards.md", () => {
       )
     ))))
 
-  it.effect("output tokens are reserved before an answer, and corrected after it", () =>
+  it.effect("the output quota reserves tokens for an answer before it begins, and is corrected after it ends", () =>
     Effect.gen(function*() {
       const left = Effect.map(Guards.status, ({ admission }) => admission["sonnet"]?.quota?.["output"]?.remaining)
       const call = yield* Effect.forkChild(ask, start)
@@ -273,7 +273,7 @@ describe("docs/guards.md", () => {
       assert.strictEqual(yield* Fiber.join(patient), "hello")
     }).pipe(Effect.provide(guarded(Guards.standard, after20))))
 
-  it.effect("a circuit stays open for the time of openFor", () =>
+  it.effect("a circuit stays open for the time in `openFor`", () =>
     Effect.gen(function*() {
       yield* opened
       yield* TestClock.adjust("9 seconds")
@@ -282,7 +282,7 @@ describe("docs/guards.md", () => {
       assert.strictEqual(yield* ask, "hello")
     }).pipe(Effect.provide(guarded(shared, after20))))
 
-  it.effect("an empty budget ends a call with its last error and gaveUp BudgetSpent", () =>
+  it.effect("an empty budget ends at least one of many failing calls with `gaveUp` BudgetSpent", () =>
     Effect.gen(function*() {
       const many = Array.from({ length: 30 }, () => Effect.exit(impatient))
       const all = yield* Effect.forkChild(Effect.all(many, { concurrency: "unbounded" }))
@@ -308,7 +308,7 @@ describe("docs/guards.md", () => {
       assert.deepStrictEqual(raised.toSorted(), ["CircuitOpened", "SuccessRateLow"])
     }))
 
-  it.effect("status shows the models that were called", () =>
+  it.effect("Guards.status shows the circuits of the models that were called, and the success rate", () =>
     Effect.gen(function*() {
       yield* ask
       const status = yield* Guards.status
@@ -324,7 +324,7 @@ describe("docs/guards.md", () => {
       assert.deepStrictEqual(status.successRate, { rate: 1, calls: 1, failures: 0, causes: [], low: false })
     }).pipe(Effect.provide(guarded(Guards.standard))))
 
-  it.effect("an operator can isolate a model, and reset it", () =>
+  it.effect("an operator can isolate one model for 30 minutes, and reset the circuit of another", () =>
     Effect.gen(function*() {
       yield* opened
       yield* tonight
@@ -335,7 +335,7 @@ describe("docs/guards.md", () => {
       assert.strictEqual(yield* Claude.text("hi", { model: "claude-opus-5" }), "hello")
     }).pipe(Effect.provide(guarded(Guards.standard, after20))))
 
-  it.effect("drain lets running calls end, and admits no new ones", () =>
+  it.effect("Guards.drain lets running calls end, and rejects new calls", () =>
     Effect.gen(function*() {
       const running = yield* Effect.forkChild(ask, start)
       const stopping = yield* Effect.forkChild(stop, start)
@@ -378,7 +378,7 @@ describe("docs/guards.md", () => {
       assert.strictEqual(error._tag, "CircuitOpen")
     }))
 
-  it("the stores have no default value", () => {
+  it("Circuit.Store and Quota.Store are undefined by default", () => {
     assert.isUndefined(Context.get(Context.empty(), Circuit.Store))
     assert.isUndefined(Context.get(Context.empty(), Quota.Store))
   })

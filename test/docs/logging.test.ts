@@ -72,7 +72,7 @@ it.effect("the first program logs to the Logger and to a file", () =>
   }))
 
 describe("layerJsonLines", () => {
-  it.effect("loses lines when more than 10,000 wait for the disk, and reports it", () =>
+  it.effect("loses a line if 10,000 others already wait for the disk, and reports the loss to the Logger", () =>
     Effect.gen(function*() {
       const reports: Array<string> = []
       const isBusy = yield* Deferred.make<void>()
@@ -229,7 +229,7 @@ describe("the end of a call", () => {
       "Error"
     ],
     ["an outage", ask("hi"), Faults.overloaded, "Error"]
-  ])("has the level of its error after %s", ([, ask, turn, level]) =>
+  ])("is logged at the level of its error after %s", ([, ask, turn, level]) =>
     Effect.gen(function*() {
       levels.length = 0
       yield* Effect.flip(Policy.apply({ overall: "1 minute" })(ask))
@@ -288,7 +288,7 @@ describe("sinks", () => {
       yield* Effect.scoped(Layer.build(JsonLines))
     }))
 
-  it.effect("receive FellBack with DeadlineExceeded when the time of the first model is over", () =>
+  it.effect("receive FellBack with DeadlineExceeded, and no AttemptFailed, when the first model has used up its part of `overall`", () =>
     Effect.gen(function*() {
       const limits = { connect: "15 seconds", firstToken: "15 seconds" } as const
       yield* finish(
@@ -309,7 +309,7 @@ describe("sinks", () => {
 
   it.effect("can be switched off with layerNoop", () => Effect.scoped(Layer.build(ClaudeLive)))
 
-  it.effect("can read the answer that an error holds", () =>
+  it.effect("can read the text of a refused answer in the error of AttemptFailed", () =>
     Effect.gen(function*() {
       const seen: Array<string> = []
       const audit = Layer.succeed(CallLog.CallLog, {

@@ -205,7 +205,7 @@ const recipe = Claude.object(Recipe, "Give me a recipe for tea.").pipe(
   Policy.apply({ ...Policy.standard, reask: 1 })
 )
 
-describe("the code that replaces ai", () => {
+describe("the code that replaces the package ai", () => {
   it.effect("does not count pings as content", () =>
     Effect.gen(function*() {
       const error = yield* finish(Effect.flip(limited))
@@ -235,13 +235,13 @@ describe("errors of the SDK", () => {
     [504, "timeout_error", "ServerFault"],
     [529, "overloaded_error", "Overloaded"]
   ]
-  it.effect("become PartialAnswer in a stream only after content", () =>
+  it.effect("that come in a stream become PartialAnswer if content came before them, and otherwise keep their own kind", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(ask))._tag, "Overloaded")
       assert.strictEqual((yield* Effect.flip(ask))._tag, "PartialAnswer")
     }).pipe(fake(Faults.errorAfter(""), Faults.errorAfter("Once upon "))))
 
-  it.effect.each(statuses)("%s %s becomes %s", ([status, type, tag]) =>
+  it.effect.each(statuses)("with status %s and type %s become %s", ([status, type, tag]) =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(ask))._tag, tag)
     }).pipe(fake(Faults.fails(status, type, "no"))))

@@ -114,7 +114,7 @@ describe("reask", () => {
     }).pipe(fake(Faults.value({ mood: "great" }), Faults.value({ mood: "good" }))))
 })
 
-describe("limits", () => {
+describe("time limits", () => {
   it.effect("for an attempt cause TimedOut, which can be retried", () =>
     Effect.gen(function*() {
       const brisk = Policy.apply({ ...Policy.standard, firstToken: "15 seconds", idle: "20 seconds" })
@@ -122,7 +122,7 @@ describe("limits", () => {
       assert.strictEqual(yield* requests, 2)
     }).pipe(fake(Faults.pings(), Faults.answer("here"))))
 
-  it.effect("for the call cause DeadlineExceeded, on time", () =>
+  it.effect("for the whole call cause DeadlineExceeded exactly at their end", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Effect.flip(ask.pipe(Policy.apply({ overall: "20 seconds" }))))
       yield* TestClock.adjust("19999 millis")
@@ -183,7 +183,7 @@ describe("requests", () => {
       assert.strictEqual(yield* requests, 0)
     }).pipe(fake()))
 
-  it.effect("are counted before they are sent if precheck is \"count\"", () =>
+  it.effect("that are too long are not sent if precheck is \"count\"", () =>
     Effect.gen(function*() {
       const counted = Policy.apply({ ...Policy.standard, precheck: "count" })
       const long = "word ".repeat(1_000_000)

@@ -130,7 +130,7 @@ describe("docs/proxies.md", () => {
       assert.strictEqual(proxy.forwarded(), 0)
     }).pipe(Effect.scoped))
 
-  it.live("a proxy that is set without NODE_USE_ENV_PROXY is not used", () =>
+  it.live("a proxy in HTTP_PROXY is not used without NODE_USE_ENV_PROXY", () =>
     Effect.gen(function*() {
       const proxy = yield* proxying
       const { url } = yield* FakeServer.FakeServer
@@ -150,7 +150,7 @@ describe("docs/proxies.md", () => {
       assert.strictEqual(proxy.forwarded(), 0)
     }).pipe(Effect.scoped, Effect.provide(FakeServer.layer(answers))))
 
-  it.live("a pool opens no more sockets than its limit", () =>
+  it.live("a pool with `connections: 1` opens one socket for three calls", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       yield* Effect.all([ask, ask, ask], { concurrency: "unbounded" }).pipe(
@@ -161,7 +161,7 @@ describe("docs/proxies.md", () => {
       assert.deepStrictEqual((yield* received).map(({ connection }) => connection), [1, 1, 1])
     }).pipe(Effect.provide(FakeServer.layer(answers))))
 
-  it.live("a custom agent, pool or fetch sends the request", () =>
+  it.live("a request can be sent through a custom agent, a pool or a custom fetch", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* asked(() => trusting(""))).text, "hello")
       assert.strictEqual((yield* asked(() => Pooled)).text, "hello")

@@ -56,13 +56,13 @@ describe("Claude.open", () => {
     return usage
   }).pipe(Effect.scoped)
 
-  it.effect("gives an answer with its text, and then its reply", () =>
+  it.effect("gives an answer whose text can be read, and after it the reply with the usage", () =>
     Effect.gen(function*() {
       assert.deepInclude(yield* told, { output_tokens: 50 })
       assert.strictEqual(shown.join(""), "Once upon a time.")
     }).pipe(playing(Faults.answer("Once upon a time.", { outputTokens: 50 }))))
 
-  it.effect("gives an answer that can be read once: a second reading dies, and sends no request", () =>
+  it.effect("gives an answer that can be read only once: a second reading dies, and sends no request", () =>
     Effect.gen(function*() {
       const exit = yield* Claude.open("hi").pipe(
         Effect.flatMap(({ text }) => Effect.andThen(Stream.runDrain(text), Stream.runDrain(text))),
@@ -184,12 +184,12 @@ describe("onBreak: resume", () => {
   })
 })
 
-describe("limits", () => {
+describe("time limits", () => {
   const story = Claude.stream("Tell me a story.").pipe(
     Policy.applyStream({ ...Policy.standard, overall: "1 minute", streamOverall: "5 minutes" })
   )
 
-  it.effect("streamOverall ends a longer stream, and overall does not", () =>
+  it.effect("streamOverall ends a stream that takes longer, and overall does not end it", () =>
     Effect.gen(function*() {
       const { show, shown } = screen()
       const result = yield* finish(Stream.runForEach(story, show))
@@ -199,7 +199,7 @@ describe("limits", () => {
       assert.strictEqual(error.text && Redacted.value(error.text), shown.join(""))
     }).pipe(playing(Faults.answer("a ".repeat(100), { every: "5 seconds" }))))
 
-  it.effect("a slow reader does not use up the limits of an attempt", () =>
+  it.effect("the time that a slow reader takes does not count in the limits of an attempt", () =>
     Effect.gen(function*() {
       const { shown } = screen()
       const result = yield* finish(
@@ -214,8 +214,8 @@ describe("limits", () => {
     }).pipe(playing(Faults.answer("a b"))))
 })
 
-describe("an answer that reaches its limit", () => {
-  it.effect("fails with Truncated, even if the policy continues collected answers", () =>
+describe("a stream that reaches max_tokens", () => {
+  it.effect("fails with Truncated, even if the policy has truncated: { continue: 3 }, which applies only to collected answers", () =>
     Effect.gen(function*() {
       const result = yield* finish(
         Claude.stream("hi").pipe(
@@ -268,7 +268,7 @@ describe("a route that opens the answer before it responds", () => {
       assert.isTrue(Exit.isFailure(cut.text))
     }))
 
-  it.effect("streamOverall does not limit an opened answer", () =>
+  it.effect("may read the opened answer for longer than streamOverall", () =>
     Effect.gen(function*() {
       const read = Claude.open("hi").pipe(
         Policy.apply({ ...Policy.standard, overall: "10 seconds", streamOverall: "20 seconds" }),
@@ -291,11 +291,11 @@ describe("leaving a stream early", () => {
 describe("gateways", () => {
   const ClaudeLive = NodeAnthropic.layer({ apiKey: "sk-ant-test", messageStop: "optional" })
 
-  it.effect("messageStop is an option of the layer", () => Effect.scoped(Layer.build(ClaudeLive)))
+  it.effect("the layer accepts the option messageStop", () => Effect.scoped(Layer.build(ClaudeLive)))
 
   const cut = Faults.stream(Faults.events("Hello.").slice(0, -1))
 
-  it.effect("an answer without message_stop is a PartialAnswer, unless messageStop is optional", () =>
+  it.effect("an answer without message_stop causes PartialAnswer, unless messageStop is optional", () =>
     Effect.gen(function*() {
       const strict = yield* Effect.flip(Claude.text("hi").pipe(playing(cut)))
       assert.strictEqual(strict._tag, "PartialAnswer")

@@ -93,7 +93,7 @@ describe("faults", () => {
     ["EmptyAnswer", [Faults.emptyAnswer]]
   ]
 
-  it("have a table with a row for each of their errors", () => {
+  it("cause only errors that have a row in a table of the page", () => {
     for (const [tag] of rows) assert.include(page, `| \`${tag}\` |`)
   })
 
@@ -106,7 +106,7 @@ describe("faults", () => {
       }).pipe(Effect.provide(FakeClaude.layer([turn])))
   )
 
-  it.effect("include paused, which causes Truncated without a policy and is continued with a policy", () =>
+  it.effect("made by Faults.paused cause Truncated without a policy, and are continued under a policy", () =>
     Effect.gen(function*() {
       const plain = yield* Effect.flip(Claude.message("Hello"))
       assert.strictEqual(plain._tag, "Truncated")
@@ -120,7 +120,7 @@ describe("faults", () => {
 })
 
 describe("a slow turn", () => {
-  it.effect("sends its answer after the time of delayed", () =>
+  it.effect("sends its answer after the delay that Faults.delayed is given", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("Hello"))
       yield* TestClock.adjust("4999 millis")
@@ -129,7 +129,7 @@ describe("a slow turn", () => {
       assert.strictEqual(yield* Fiber.join(call), "Hi")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.delayed(Faults.answer("Hi"), "5 seconds")]))))
 
-  it.effect("sends its events at intervals of every", () =>
+  it.effect("sends its events at the intervals that the option `every` gives", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Effect.andThen(Claude.text("Hello"), Clock.currentTimeMillis))
       yield* TestClock.adjust("1 minute")
@@ -152,19 +152,19 @@ describe("the rest of an answer", () => {
     Claude.stream("Tell me a story.").pipe(Policy.applyStream({ ...Policy.standard, onBreak: "resume" }))
   )
 
-  it.effect("begins with the last words, which are not shown again", () =>
+  it.effect("may repeat the words before the break, and the stream emits these words only once", () =>
     Effect.gen(function*() {
       const resumed = yield* finish(story.pipe(Effect.provide(interrupted)))
       assert.deepInclude(resumed, { success: "Once upon a time there was a fox." })
     }))
 
-  it.effect("begins with the last words under truncated: { continue }, too", () =>
+  it.effect("may repeat the words before a truncation under truncated: { continue }, and the text has these words only once", () =>
     Effect.gen(function*() {
       const text = yield* Claude.text("Tell me a story.").pipe(Policy.apply({ truncated: { continue: 2 } }))
       assert.strictEqual(text, "Once upon a time there was a fox.")
     }).pipe(Effect.provide(cutOff)))
 
-  it.effect("is discarded and asked for again if it begins with other words", () =>
+  it.effect("is discarded and requested again if it does not repeat the last words", () =>
     Effect.gen(function*() {
       const text = yield* Claude.text("Tell me a story.").pipe(Policy.apply({ truncated: { continue: 2 } }))
       assert.strictEqual(text, "Once upon a time there was a fox.")
@@ -178,7 +178,7 @@ describe("the rest of an answer", () => {
       ]))
     ))
 
-  it.effect("begins within the last 100 characters of a long text, at the start of a word", () =>
+  it.effect("may begin its repetition within the last 100 characters of a long text, at the start of a word", () =>
     Effect.gen(function*() {
       const text = yield* Claude.text("Tell me a story.").pipe(Policy.apply({ truncated: { continue: 1 } }))
       assert.strictEqual(text, `${"word ".repeat(60)}end.`)
@@ -302,7 +302,7 @@ describe("the clock", () => {
       Effect.provide(FakeClaude.layer([Faults.rateLimited("20 seconds"), Faults.answer("Hello!")]))
     )
 
-  it.effect("overtakes timers of the program in one big step, but not in small steps", () =>
+  it.effect("makes a timer of the program skip ticks if it moves in one big step, but not if it moves in small steps", () =>
     Effect.gen(function*() {
       const small = yield* beats((call) =>
         Effect.gen(function*() {

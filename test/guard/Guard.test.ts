@@ -136,7 +136,7 @@ describe("a rejected request", () => {
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(spied({ a: plain, b: () => ({ gate: () => saturated }) }, []))))
 
-  it.effect("is passed to no `admit` if a gate rejects it, even if `admit` has effects when it is called", () =>
+  it.effect("causes no call of `admit` if a gate rejects it, so side effects outside the effect that `admit` returns do not happen", () =>
     Effect.gen(function*() {
       let running = 0
       const claude = yield* Claude.Claude
@@ -153,7 +153,7 @@ describe("a rejected request", () => {
       assert.strictEqual(running, 0)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it.effect("settles the leases of earlier guards if a later guard rejects it, and is not sent", () =>
+  it.effect("is not sent if a later guard rejects it, and the leases of the earlier guards are settled", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* Effect.flip(Claude.text("hi")))._tag, "Saturated")
       assert.deepStrictEqual(yield* notes, [
@@ -167,7 +167,7 @@ describe("a rejected request", () => {
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(spied({ ...two, c: () => ({ admit: () => saturated }) }, []))))
 
-  it.effect("G1 G2: settles the leases of earlier guards if it is interrupted while a later guard waits, and is not sent", () =>
+  it.effect("G1 G2: is not sent if it is interrupted while a later guard waits, and the leases of the earlier guards are settled", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
       yield* TestClock.adjust("1 hour")
@@ -219,7 +219,7 @@ describe("a lease", () => {
       ])
     }).pipe(Effect.provide(spied({ a: plain, b: () => ({ settle }), c: plain }, [Faults.answer("hello")]))))
 
-  it.effect("G2: may be missing, if a guard written in JavaScript returns undefined", () =>
+  it.effect("G2: may be undefined, as from a guard written in JavaScript, and the leases of the other guards are settled", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Claude.text("hi"), "hello")
       assert.deepStrictEqual((yield* notes).filter((note) => note.includes("settle")), [
@@ -331,7 +331,7 @@ describe("a scope that is closed concurrently", () => {
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
     })
 
-  it.effect("G1 G2: leaves nothing open if it closes before the answer opens", () =>
+  it.effect("G1 G2: leaves no slot in use and opens no socket if it closes before the answer opens", () =>
     Effect.gen(function*() {
       const { context, running, sockets } = yield* crowded([Faults.lingers("hello")])
       const scope = yield* Scope.make()
@@ -342,7 +342,7 @@ describe("a scope that is closed concurrently", () => {
       assert.strictEqual(sockets.opened, 0)
     }).pipe(Effect.scoped))
 
-  it.effect("G1 G2: leaves nothing open if it closes while the log handles the event that the answer begins", () =>
+  it.effect("G1 G2: leaves no slot in use and opens no socket if it closes while the log handles AttemptStarted", () =>
     Effect.gen(function*() {
       const told: Array<string> = []
       const slow: CallLog.CallLog = {
@@ -361,7 +361,7 @@ describe("a scope that is closed concurrently", () => {
       assert.deepStrictEqual(told, ["AttemptStarted", "AttemptAbandoned"])
     }).pipe(Effect.scoped))
 
-  it.effect("G1 G2: leaves nothing open if it closes while the tokens of the prompt are counted", () =>
+  it.effect("G1 G2: leaves no slot in use and opens no socket if it closes while the tokens of the prompt are counted", () =>
     Effect.gen(function*() {
       const { context, running, sockets } = yield* crowded([Faults.lingers("hello")])
       yield* closing(context, { precheck: "count" })
@@ -369,7 +369,7 @@ describe("a scope that is closed concurrently", () => {
       assert.strictEqual(sockets.opened, 0)
     }).pipe(Effect.scoped))
 
-  it.effect("G1 G2: leaves no slot taken and nothing open if it closes while the call waits in the queue", () =>
+  it.effect("G1 G2: leaves no slot in use and opens no socket if it closes while the call waits in the queue", () =>
     Effect.gen(function*() {
       const { context, running, sockets } = yield* crowded([
         Faults.delayed(Faults.answer("first"), "1 second"),
@@ -383,7 +383,7 @@ describe("a scope that is closed concurrently", () => {
     }).pipe(Effect.scoped))
 
   it.effect.each(["gate", "admit", "opened"] as const)(
-    "G1 G2: interrupts the call if it closes while a guard waits in %s, and settles a lease that was given",
+    "G1 G2: interrupts the call if it closes while a guard waits in %s, and the lease is settled if the guard gave one",
     (where) =>
       Effect.gen(function*() {
         const told: Array<string> = []
@@ -417,7 +417,7 @@ describe("a scope that is closed concurrently", () => {
 })
 
 describe("a custom guard", () => {
-  it.effect("is asked last and settled first", () =>
+  it.effect("in `extra` admits a request after the built-in guards, and is settled before them", () =>
     Effect.gen(function*() {
       const all: Array<string> = []
       const note = (what: string) => Effect.sync(() => void all.push(what))
@@ -561,13 +561,13 @@ describe("a custom guard", () => {
 })
 
 describe("Guard", () => {
-  it.effect("apply without guards returns the same service", () =>
+  it.effect("`apply` without guards returns the same service", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       assert.strictEqual(Guard.apply([])(claude), claude)
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it("judge distinguishes successes, errors of this library and neutral endings", () => {
+  it("`judge` distinguishes successes, errors of this library and neutral endings", () => {
     const judge = (exit: Guard.Ending) =>
       Guard.judge(exit, {
         success: "success",

@@ -10,7 +10,7 @@ const guarded = (guards: Guards.Guards, playable: Faults.Playable) =>
   FakeClaude.layer(playable).pipe(Guards.apply(guards), Layer.provideMerge(CallLog.layerMemory))
 
 describe("Guards.apply", () => {
-  it.effect("sends a call, and returns everything that it acquired", () =>
+  it.effect("sends a call once, and Guards.status then shows one successful call and no running call", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Claude.text("hi").pipe(Policy.apply(Policy.standard)), "hello")
       const status = yield* Guards.status
@@ -52,7 +52,7 @@ describe("Guards.apply", () => {
       )
     ))
 
-  it.effect("rejects no waiting call after a recovery, if neither a limit nor a wait was set", () =>
+  it.effect("rejects none of 30 calls that wait after the circuit closes, if `concurrency` is not set and the calls have no deadline", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
       yield* TestClock.adjust("30 seconds")
@@ -98,7 +98,7 @@ describe("a malformed answer", () => {
       Effect.provide(guarded({ circuit: {} }, Faults.by(({ index }) => index < 20 ? Faults.overloaded : malformed)))
     ))
 
-  it.effect("costs the same quota as a valid answer, and leaves no place taken", () =>
+  it.effect("uses as much quota as a valid answer, and no longer counts as running", () =>
     Effect.gen(function*() {
       const valid = Faults.value({ total: 1 }, { inputTokens: 1000, outputTokens: 10 })
       const [first, second] = yield* Effect.forEach([malformed, valid], (turn) =>
@@ -111,7 +111,7 @@ describe("a malformed answer", () => {
       assert.deepStrictEqual(first, second)
     }))
 
-  it.effect("to a correction uses up a part of the retry budget", () =>
+  it.effect("to a correction that `reask` sent costs one credit of the retry budget", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Policy.apply({ reask: 1, retry: Retry.standard, overall: "1 minute" })(ask))
       assert.strictEqual(error._tag, "MalformedOutput")
@@ -141,7 +141,7 @@ describe("Guards.drain", () => {
       assert.lengthOf(yield* FakeClaude.received, 2)
     }).pipe(Effect.provide(slow)))
 
-  it.effect("returns false if calls are left when its limit is over", () =>
+  it.effect("returns false when its time limit ends while a call is still running", () =>
     Effect.gen(function*() {
       yield* Effect.forkChild(Claude.text("one"))
       yield* TestClock.adjust(0)

@@ -19,7 +19,7 @@ const patient = Claude.text("hi").pipe(Policy.apply({ ...Policy.standard, overal
 const outage = Effect.repeat(Effect.exit(Claude.text("hi")), { times: 19 })
 
 describe("Guards.drain", () => {
-  it.effect("waits for calls in the line of a circuit", () =>
+  it.effect("waits for calls that wait for an open circuit", () =>
     Effect.gen(function*() {
       yield* outage
       const call = yield* Effect.forkChild(patient, start)
@@ -32,7 +32,7 @@ describe("Guards.drain", () => {
     }).pipe(Effect.provide(guarded(Guards.standard, ({ index }) =>
       Effect.succeed(index < 20 ? Faults.overloaded : Faults.answer("well"))))))
 
-  it.effect("ends calls that wait for the retry budget at once, with the error of their last attempt", () =>
+  it.effect("ends every call that waits for the retry budget with an error, before the time limit of the drain", () =>
     Effect.gen(function*() {
       const calls = yield* Effect.forEach(
         Array.from({ length: 30 }),
@@ -53,7 +53,7 @@ describe("Guards.drain", () => {
 })
 
 describe("Guards.reset", () => {
-  it.effect("releases the calls in the line of a circuit one by one, not in one burst", () =>
+  it.effect("releases the calls that wait for an open circuit gradually: at most 50 of 200 in the first second", () =>
     Effect.gen(function*() {
       yield* outage
       yield* Effect.forEach(Array.from({ length: 200 }), () => Effect.forkChild(patient, start))
@@ -104,7 +104,7 @@ describe("the limits on waiting and retrying", () => {
       )
     ))
 
-  it.effect("bound the retries of each kind of error, even with one entry removed and without a deadline", () =>
+  it.effect("end the retries of Overloaded after eight, even without a deadline and with CircuitOpen removed from Retry.standard", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(
         Policy.apply({ retry: { ...Retry.standard, CircuitOpen: undefined } })
@@ -117,21 +117,25 @@ describe("the limits on waiting and retrying", () => {
 })
 
 describe("a brown-out", () => {
-  it.effect("of 70 % for a minute ends without a burst of the calls that waited", () =>
-    Effect.gen(function*() {
-      const { peak } = yield* Simulator.run(
-        {
-          name: "brown-out",
-          provider: { incidents: [{ from: "30 seconds", to: "90 seconds", fault: "overloaded", share: 0.7 }] },
-          traffic: { arrivals: { perSecond: 10 }, to: "2 minutes", patience: "25 seconds" }
-        },
-        { name: "ours", policy: { ...Policy.standard, overall: "25 seconds" }, guards: Guards.standard }
-      )
-      assert.isAtMost(peak?.requests ?? Infinity, 3 * (peak?.offered ?? 0) + 3)
-    }), 60_000)
+  it.effect(
+    "in which 70 % of the requests fail for a minute causes no peak of more than three requests for each new call, plus three",
+    () =>
+      Effect.gen(function*() {
+        const { peak } = yield* Simulator.run(
+          {
+            name: "brown-out",
+            provider: { incidents: [{ from: "30 seconds", to: "90 seconds", fault: "overloaded", share: 0.7 }] },
+            traffic: { arrivals: { perSecond: 10 }, to: "2 minutes", patience: "25 seconds" }
+          },
+          { name: "ours", policy: { ...Policy.standard, overall: "25 seconds" }, guards: Guards.standard }
+        )
+        assert.isAtMost(peak?.requests ?? Infinity, 3 * (peak?.offered ?? 0) + 3)
+      }),
+    60_000
+  )
 })
 
-it("the message of a circuit isolated by hand says so, and promises no probe", () => {
+it("the message of CircuitOpen for a circuit isolated by hand says why it is open and when it closes again, and mentions no probe", () => {
   const error = new ClaudeError.CircuitOpen({
     model: "claude-sonnet-5-5",
     why: "isolated by hand",

@@ -33,7 +33,7 @@ describe("a ramp", () => {
     assert.deepStrictEqual(seconds(ramp, 8).slice(5), [2, 2, 2])
   })
 
-  it("predicts when a number of calls may have begun", () => {
+  it("predicts the time until a given number of calls have begun, to about 5 %", () => {
     for (const [before, calls] of [[12, 5], [12, 60], [12, 300], [1, 9]] as const) {
       const ramp = new Ramp(before, 0)
       const told = ramp.waitFor(calls, 0)
@@ -50,7 +50,7 @@ describe("a ramp", () => {
     }
   })
 
-  it("is halved by a loss, once for all calls that began before it", () => {
+  it("halves its rate at the first lost call, and not again for lost calls that began before that", () => {
     const ramp = new Ramp(10, 0)
     assert.isTrue(ramp.isFull(6000))
     for (const start of [3000, 4000, 5999]) ramp.lose(start, 6000)
@@ -75,7 +75,7 @@ describe("a ramp", () => {
     assert.isAbove(ramp.waitFor(2, 30_000), 0)
   })
 
-  it("grows on after two minutes, so that it never limits more traffic than before the incident", () => {
+  it("grows beyond twice the earlier rate only after two minutes", () => {
     const ramp = new Ramp(1, 0)
     const found = seconds(ramp, 180)
     assert.isAtMost(Math.max(...found.slice(0, 120)), 3)

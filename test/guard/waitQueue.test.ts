@@ -137,7 +137,7 @@ describe("a queue", () => {
   const steps = Array.from({ length: 60 }, (_, at) => at)
 
   it.effect.each([Infinity, 60_000])(
-    "G2: is unchanged by a waiter (for at most %d ms) that is cancelled any number of steps after it was served",
+    "G2: gives a freed place to the next call if the first call (limit: %d ms) is cancelled any number of steps later",
     (within) =>
       Effect.gen(function*() {
         let isServed = 0
@@ -159,7 +159,7 @@ describe("a queue", () => {
       })
   )
 
-  it.effect("G2: is unchanged by its only waiter, cancelled any number of steps after it was served", () =>
+  it.effect("G2: leaves a freed place free if the only waiting call is cancelled any number of steps later", () =>
     Effect.gen(function*() {
       for (const step of steps) {
         const { enter, holds, names, state, turnstile } = yield* gate(0)
@@ -173,7 +173,7 @@ describe("a queue", () => {
       }
     }))
 
-  it.effect("G2: passes the place of a call that is cancelled while it is served to the next call", () =>
+  it.effect("G2: gives a place to the next call if the first call is cancelled while `take` runs for it", () =>
     Effect.gen(function*() {
       let waiter: Fiber.Fiber<unknown, unknown> | undefined
       let places = 0
@@ -214,7 +214,7 @@ describe("a queue", () => {
       assert.strictEqual(waiter.pollUnsafe() === undefined, holds.length === 1)
     }))
 
-  it.effect("G8: rejects a newcomer that would be first, if its own wait is too long", () =>
+  it.effect("G8: rejects a newcomer on arrival if its wait would exceed its limit, even if it would be first", () =>
     Effect.gen(function*() {
       const wait = (_: Item, now: number) => Effect.succeed(10_000 - now)
       const { enter, names, turnstile } = yield* gate(0, { take: wait, turn: (item, _, now) => wait(item, now) })
@@ -224,7 +224,7 @@ describe("a queue", () => {
       assert.deepStrictEqual(names(), ["background"])
     }))
 
-  it.effect("rejects calls without room on arrival, and never later", () =>
+  it.effect("rejects a call on arrival if the queue is full, and later serves the calls that waited", () =>
     Effect.gen(function*() {
       const { enter, names, release, state, turnstile } = yield* gate(0, { room: 2 })
       yield* enter("a")
@@ -235,7 +235,7 @@ describe("a queue", () => {
       assert.deepStrictEqual(state.taken, ["a", "b"])
     }))
 
-  it.effect("ends a wait at its limit, to the millisecond", () =>
+  it.effect("ends a wait exactly at its time limit", () =>
     Effect.gen(function*() {
       const { enter, names, state } = yield* gate(0)
       const waiter = yield* enter("a", 0, 5000)
@@ -247,7 +247,7 @@ describe("a queue", () => {
     }))
 
   it.effect.each([0, -1, -Infinity, NaN])(
-    "does not let a call wait that has no time: %d ms",
+    "rejects a call that may wait for %d ms, unless a place is free",
     (within) =>
       Effect.gen(function*() {
         const { names, state, turnstile } = yield* gate(0)
@@ -258,7 +258,7 @@ describe("a queue", () => {
       })
   )
 
-  it.effect("G8: rejects a wait that is known to be too long, if waits cannot get shorter", () =>
+  it.effect("G8: rejects a call on arrival if `turn` gives a wait above the call's limit, and lets it wait if there is no `turn`", () =>
     Effect.gen(function*() {
       const ready = 10_000
       const options: Partial<Turnstile.Options<Item>> = {
@@ -319,7 +319,7 @@ describe("tenants of a queue", () => {
       assert.deepStrictEqual(state.taken, ["urgent a", "a1", "b1", "c1", "a2", "b2", "a3", "b3"])
     }))
 
-  it.effect("have an equal share of the places, so that a flood from one tenant rejects no call of other tenants", () =>
+  it.effect("can each fill an equal part of the queue, even if another tenant has filled the whole queue before", () =>
     Effect.gen(function*() {
       const { enter, names, turnstile } = yield* gate(0, { room: 6 })
       for (let i = 0; i < 10; i++) yield* enter(`a${i}`, 1, 60_000, "a")
@@ -332,7 +332,7 @@ describe("tenants of a queue", () => {
       assert.isFalse(yield* turnstile.pass({ name: "a", rank: 1, tenant: "a" }, 1000))
     }))
 
-  it.effect("count in the load ahead of a newcomer only with the calls that are served before it", () =>
+  it.effect("add to the load ahead of a newcomer only those calls that are served before it", () =>
     Effect.gen(function*() {
       const { enter, turnstile } = yield* gate(0)
       for (let i = 0; i < 8; i++) yield* enter(`a${i}`, 1, 60_000, "a")
@@ -350,7 +350,7 @@ describe("tenants of a queue", () => {
 })
 
 describe("a sweep", () => {
-  it.effect("G2: at once rejects calls that would wait in vain, and takes nothing for them", () =>
+  it.effect("G2: rejects at once the calls for which `stays` is false, and takes no place for them", () =>
     Effect.gen(function*() {
       const { enter, holds, names, release, state, turnstile } = yield* gate(0)
       const gone = yield* enter("gone")
@@ -363,7 +363,7 @@ describe("a sweep", () => {
       assert.deepStrictEqual(holds, ["stays"])
     }))
 
-  it.effect("moves the other calls to their current rank", () =>
+  it.effect("sorts the remaining calls by their current rank", () =>
     Effect.gen(function*() {
       let isSmallFirst = false
       const { enter, names, turnstile } = yield* gate(0, {
@@ -380,7 +380,7 @@ describe("a sweep", () => {
 })
 
 describe("a wait order", () => {
-  it("lets 20,000 calls come and leave in well under a second, of one tenant or of 20,000 tenants", () => {
+  it("lets 20,000 calls come and leave in less than a second, whether they are of one tenant or of 20,000 tenants", () => {
     for (const tenants of [1, 20_000]) {
       const line = new WaitOrder<number, undefined>({
         rank: (item) => item % 3,
@@ -439,7 +439,7 @@ describe("the fiber of the queue", () => {
       assert.isFalse(isServing(state.scope))
     }))
 
-  it.effect("goes on serving waiting calls after its scope is closed, and later calls too", () =>
+  it.effect("serves the calls that wait when its scope is closed, and also calls that come later", () =>
     Effect.gen(function*() {
       const { enter, holds, names, release, state } = yield* gate(0)
       yield* enter("a")
@@ -457,7 +457,7 @@ describe("the fiber of the queue", () => {
     }))
 
   it.effect.each([0, 1, 2, 5])(
-    "G6: serves a call that joined just before its scope closed, even if the fiber had not started (%d steps before)",
+    "G6: serves a call that joined %d steps before the scope of the fiber closed, even if the fiber had not started",
     (steps) =>
       Effect.gen(function*() {
         const { enter, holds, names, release, state } = yield* gate(0)
@@ -472,7 +472,7 @@ describe("the fiber of the queue", () => {
       })
   )
 
-  it.effect("calls take once per call that comes, leaves or returns its place, however many wait", () =>
+  it.effect("needs at most 65 runs of `take` for 64 calls that arrive, and at most two for a freed place", () =>
     Effect.gen(function*() {
       const { enter, release, state } = yield* gate(0)
       for (let i = 0; i < 64; i++) {
@@ -553,7 +553,7 @@ const remote = (places: number, waits: (now: number, name: string) => number = (
 }
 
 describe("a queue with a slow store", () => {
-  it.effect("G2: returns the place of a call that leaves while take runs", () =>
+  it.effect("G2: gives a place to the next call if the first call leaves while `take` runs for it", () =>
     Effect.gen(function*() {
       const { options, state } = remote(0)
       const { enter, holds, names, turnstile } = yield* gate(0, options, state)
@@ -570,7 +570,7 @@ describe("a queue with a slow store", () => {
       assert.deepStrictEqual([holds, names(), state.places], [["next"], [], 0])
     }))
 
-  it.effect("G6: if a more important call comes while take runs, tries it next, without waiting for the timer", () =>
+  it.effect("G6: tries a more important call that came while `take` ran for another call next, without waiting for the timer", () =>
     Effect.gen(function*() {
       const { asked, options, state } = remote(
         1,
@@ -596,7 +596,7 @@ describe("a queue with a slow store", () => {
       assert.deepStrictEqual(holds, ["background"])
     }))
 
-  it.effect("G6: serves the call for which take runs, even if a more important call comes meanwhile", () =>
+  it.effect("G6: serves the call for which `take` runs, even if a more important call comes meanwhile", () =>
     Effect.gen(function*() {
       const { options, state } = remote(0)
       const { enter, holds, names, turnstile } = yield* gate(0, options, state)
@@ -610,7 +610,7 @@ describe("a queue with a slow store", () => {
       assert.deepStrictEqual([holds, names()], [["background"], ["interactive"]])
     }))
 
-  it.effect("wakes the calls that came while a failed take held the place", () =>
+  it.effect("serves a call that came while an unsuccessful `take` for another call held the place", () =>
     Effect.gen(function*() {
       const { options, state } = remote(1, (_, name) => name === "large" ? 60_000 : 0)
       const turn = ({ name }: Item) => Effect.succeed(name === "large" ? 60_000 : 0)
@@ -637,7 +637,7 @@ describe("a queue with a slow store", () => {
   const seen: Record<string, number> = {}
 
   it.effect.prop(
-    "G2: has as many places taken as held under any interleaving, and all places free at the end",
+    "G2: loses no place and gives no place twice under any interleaving, and has all places free at the end",
     { ops: Schema.Array(Op).check(Schema.isMinLength(100), Schema.isMaxLength(100)) },
     ({ ops }) =>
       Effect.gen(function*() {

@@ -47,12 +47,15 @@ describe("a number that JavaScript cannot hold", () => {
     ["Unknown and the value an id of 19 digits", Schema.Unknown, id, "Expected JSON value"],
     ["Any and the value an id of 19 digits", Schema.Any, id, "Expected JSON value"],
     ["Literals and the value an id of 19 digits", Schema.Literals(["a", "b"]), id, "Expected \"a\" | \"b\""]
-  ])("is an issue if the schema is %s", ([, schema, text, message]) =>
-    Effect.gen(function*() {
-      assert.deepStrictEqual(yield* asked(Schema.Struct({ id: schema }), `{"id": ${text}}`), [
-        ["id", `${message}: ${tooLong(text)}`]
-      ])
-    }))
+  ])(
+    "causes MalformedOutput with its path in the issues if the schema is %s",
+    ([, schema, text, message]) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* asked(Schema.Struct({ id: schema }), `{"id": ${text}}`), [
+          ["id", `${message}: ${tooLong(text)}`]
+        ])
+      })
+  )
 
   it.effect("is found inside lists, records and recursive schemas", () =>
     Effect.gen(function*() {
@@ -128,13 +131,13 @@ describe("a number that JavaScript cannot hold", () => {
       assert.deepStrictEqual(yield* asked(Schema.Struct({ a: Schema.Int }), `{"a": 1, "b": ${id}}`), { a: 1 })
     }))
 
-  it.effect("is an issue in an answer to Claude.json", () =>
+  it.effect("causes MalformedOutput in an answer to Claude.json", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.json("hi"))
       assert.strictEqual(error._tag, "MalformedOutput")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer(`{"a": [${id}]}`)]))))
 
-  it.effect("keeps all digits if its object stands between words", () =>
+  it.effect("keeps all digits if the JSON that contains it stands between words", () =>
     Effect.gen(function*() {
       const text = `See [1]: {"id": ${id}} and 3em.`
       assert.deepStrictEqual(yield* asked(Schema.Struct({ id: Schema.BigInt }), text), { id: BigInt(id) })

@@ -126,7 +126,7 @@ const indent = Schema.Literals([0, 2])
 const written = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
 it.effect.prop(
-  "find returns an object or array from any prose without brackets",
+  "find returns an object or array that has any prose without brackets around it",
   { value: container, before: words, after: words, indent },
   ({ after, before, indent, value }) =>
     Effect.sync(() => {
@@ -137,7 +137,7 @@ it.effect.prop(
 )
 
 it.effect.prop(
-  "find returns any value with only space or a fence around it",
+  "find returns any value that has only white space or a Markdown fence around it",
   { value: Schema.Json, before: spaces, after: spaces, indent },
   ({ after, before, indent, value }) =>
     Effect.sync(() => {
@@ -150,7 +150,7 @@ it.effect.prop(
 )
 
 it.effect.prop(
-  "find fails for two objects or arrays in any prose without brackets",
+  "find fails for two objects or arrays that have any prose without brackets around them",
   { first: container, second: container, before: words, between: words, after: words },
   ({ after, before, between, first, second }) =>
     Effect.sync(() => {

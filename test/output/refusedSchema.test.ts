@@ -87,7 +87,7 @@ describe.each(wires)("a call for a value over %s", (_, wire) => {
     )
 
   it.live.each(refusals)(
-    "sends an instruction after a refusal of the schema, and later calls send it at once, error: %s",
+    "is sent again with an instruction after the API refuses its schema, and later calls send only the instruction: %s",
     ([, message]) =>
       Effect.gen(function*() {
         const Invoice = makeInvoice()
@@ -108,7 +108,7 @@ describe.each(wires)("a call for a value over %s", (_, wire) => {
       }).pipe(playing(refused(message), invoice, invoice))
   )
 
-  it.live("still has the schema for another model after a refusal", () =>
+  it.live("still sends the schema to another model after one model has refused the schema", () =>
     Effect.gen(function*() {
       const Invoice = makeInvoice()
       yield* Claude.object(Invoice, "Read it", { model: "claude-sonnet-4-6" })
@@ -117,7 +117,7 @@ describe.each(wires)("a call for a value over %s", (_, wire) => {
       assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "schema 1", "prompt 1"])
     }).pipe(playing(refused(tooLarge), invoice, invoice, invoice)))
 
-  it.live("keeps the instruction for a retry and for a correction after a refusal", () =>
+  it.live("sends the instruction also in a retry and in a correction after the API has refused its schema", () =>
     Effect.gen(function*() {
       const value = yield* Claude.object(makeInvoice(), "Read it").pipe(
         Policy.apply({ retry: { Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) }, reask: 1 })
@@ -155,7 +155,7 @@ describe.each(wires)("a call for a value over %s", (_, wire) => {
       ])
     }).pipe(playing(refused(tooLarge), refused(tooLarge))))
 
-  it.live("fails with the first error if both requests are refused, and the next call has the schema again", () =>
+  it.live("fails with the first error if the API refuses both requests, and the next call sends the schema again", () =>
     Effect.gen(function*() {
       const Invoice = makeInvoice()
       const tools = [{
@@ -196,7 +196,7 @@ describe.each(wires)("a call for a value over %s", (_, wire) => {
       refused(tooLarge)
     )))
 
-  it.live("has an instruction from the start with form: prompt", () =>
+  it.live("sends an instruction instead of the schema if its option form is prompt", () =>
     Effect.gen(function*() {
       const Invoice = makeInvoice()
       assert.deepStrictEqual(yield* Claude.object(Invoice, "Read it", { form: "prompt" }), { number: "A1" })
@@ -206,7 +206,7 @@ describe.each(wires)("a call for a value over %s", (_, wire) => {
       for (const { params } of yield* received) assert.notProperty(params, "form")
     }).pipe(playing(invoice, invoice)))
 
-  it.live("is sent again with an instruction for a choice, too", () =>
+  it.live("is sent again with an instruction after the API refuses the schema of Claude.choice", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* Claude.choice(["good", "bad"], "Is it?"), "good")
       assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1"])

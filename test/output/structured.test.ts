@@ -45,7 +45,7 @@ describe("a request for a value", () => {
       })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ number: "A1", total: 7, due: null })]))))
 
-  it.effect("describes a record as a list of pairs, and a tuple as an object with numeric keys", () =>
+  it.effect("decodes a record from a list of pairs, and a tuple from an object with numeric keys", () =>
     Effect.gen(function*() {
       const Counts = Schema.Struct({
         byName: Schema.Record(Schema.String, Schema.Int),
@@ -57,7 +57,7 @@ describe("a request for a value", () => {
       Faults.value({ byName: [{ 0: "a", 1: 1 }], pair: { 0: "b", 1: 2 } })
     ]))))
 
-  it.effect("has an instruction at the end of the last message if the API refuses the schema", () =>
+  it.effect("has an instruction at the end of its last message, instead of the schema, if the API does not accept the schema", () =>
     Effect.gen(function*() {
       const tree = { name: "a", children: [{ name: "b", children: [] }] }
       const first = { type: "text", text: "read it", cache_control: { type: "ephemeral" } } as const
@@ -69,7 +69,7 @@ describe("a request for a value", () => {
       assert.match(JSON.stringify(message?.content[1]), /matches this JSON Schema, and nothing else:.*\$defs/)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ name: "a", children: [{ name: "b", children: [] }] })]))))
 
-  it("has the form that formOf returns, with a reason", () => {
+  it("has the form that `Claude.formOf` returns, with a reason if the form is not `schema`", () => {
     const many = Schema.Struct(Object.fromEntries(
       Array.from({ length: 17 }, (_, i) => [`f${i}`, Schema.optional(Schema.String)])
     ))
@@ -104,7 +104,7 @@ describe("a request for a value", () => {
     })
   })
 
-  it.effect("has an instruction for a model without structured outputs, also as a fallback", () =>
+  it.effect("has an instruction instead of the schema if the fallback model has no structured outputs", () =>
     Effect.gen(function*() {
       const call = yield* Claude.object(Invoice, "read it").pipe(
         Policy.apply({ models: ["claude-old"] }),
@@ -125,7 +125,7 @@ describe("a request for a value", () => {
       )
     ))
 
-  it.effect("is validated together with its schema or instruction", () =>
+  it.effect("is validated together with its schema: citations beside a schema are refused", () =>
     Effect.gen(function*() {
       const source = { type: "text", media_type: "text/plain", data: "a" } as const
       const cited = { type: "document", source, citations: { enabled: true } } as const
@@ -138,7 +138,7 @@ describe("a request for a value", () => {
       assert.deepStrictEqual(yield* sent, [])
     }).pipe(Effect.provide(FakeClaude.layer([]))))
 
-  it.effect("writes a null among literals as a JSON null", () =>
+  it.effect("whose literals include null returns null for a JSON null, and sends no schema that contains `[null]`", () =>
     Effect.gen(function*() {
       // Cast: `Schema.Literals` accepts null, but its types do not.
       const literals = ["yes", "no", null] as ReadonlyArray<string | null> as ReadonlyArray<string>
@@ -165,7 +165,7 @@ describe("a request for a value", () => {
     ["a string, null or undefined", Schema.NullishOr(Schema.String)]
   ]
   it.effect.each(optionalFields)(
-    "writes one null for an optional field that is %s",
+    "allows null exactly once in the schema of an optional field that is %s",
     ([, field]) =>
       Effect.gen(function*() {
         yield* Claude.object(Schema.Struct({ due: Schema.optional(field) }), "read it")
@@ -177,7 +177,7 @@ describe("a request for a value", () => {
   )
 
   it.effect.each(optionalFields)(
-    "writes one null, in an instruction and a tool too, for an optional field that is %s",
+    "allows null exactly once in the instruction, as a tool does in its input schema, for an optional field that is %s",
     ([, field]) =>
       Effect.gen(function*() {
         const schema = Schema.Struct({ due: Schema.optional(field) })
@@ -190,7 +190,7 @@ describe("a request for a value", () => {
       }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ due: null })])))
   )
 
-  it.effect("accepts only finite numbers, in the schema, the instruction and the issues", () =>
+  it.effect("rejects a string such as \"NaN\" for a number, and writes NaN or Infinity in no schema, instruction or issue", () =>
     Effect.gen(function*() {
       // @effect-diagnostics-next-line schemaNumber:off
       const number = Schema.Number
@@ -470,7 +470,7 @@ describe("a correction", () => {
     }
   ]
 
-  it.live("adds each malformed answer and its issues as turns, even after another error in between", () =>
+  it.live("adds every malformed answer and its issues to the messages, even if another error comes between two malformed answers", () =>
     Effect.gen(function*() {
       const good = Faults.value({ number: "A1", total: 7, due: null }, { inputTokens: 100, outputTokens: 10 })
       const { bodies: sent, outcome } = yield* bodies([
@@ -494,7 +494,7 @@ describe("a correction", () => {
       for (const other of rest) assert.deepStrictEqual(other, rest[0])
     }))
 
-  it.effect("is not part of another question under the same policy", () =>
+  it.effect("is not sent with a later question under the same policy", () =>
     Effect.gen(function*() {
       const both = Effect.zip(Claude.object(Invoice, "read it"), Claude.text("thank you"))
       yield* patient(both)
@@ -541,7 +541,7 @@ describe("a correction", () => {
       Faults.value({ stars: 5 })
     ]))))
 
-  it.effect("is not sent with another question for a value", () =>
+  it.effect("is not sent with an earlier question for a value under the same policy", () =>
     Effect.gen(function*() {
       yield* patient(Effect.zip(Claude.json("one"), Claude.object(Invoice, "read it")))
       const asked = (yield* sent).map(({ messages }) => messages.length)

@@ -88,12 +88,12 @@ describe("Fallback.notice", () => {
   const run = (error: unknown, on?: ReadonlyArray<ClaudeError.Tag>) =>
     Effect.exit(Fallback.notice({ on })(Effect.fail(error)))
 
-  it.effect("answers with a notice after every kind of error, without `on`", () =>
+  it.effect("without `on` answers with a notice after every kind of error", () =>
     Effect.gen(function*() {
       for (const tag of tags) assert.isTrue(Exit.isSuccess(yield* run(make(tag))), tag)
     }))
 
-  it.effect("answers with a notice only after the kinds of error in `on`", () =>
+  it.effect("with `on` answers with a notice only after the kinds of error in `on`", () =>
     Effect.gen(function*() {
       for (const tag of tags) {
         const error = make(tag)
@@ -112,7 +112,7 @@ describe("Fallback.notice", () => {
       }
     }))
 
-  it.effect("passes on answers, defects and interrupts", () =>
+  it.effect("passes on answers, defects and interrupts unchanged", () =>
     Effect.gen(function*() {
       const notice = Fallback.notice()
       assert.strictEqual(yield* notice(Effect.succeed(1)), 1)
@@ -305,7 +305,7 @@ describe("the text of a notice", () => {
     }
   })
 
-  it("comes without `retryAfter` if the `retryAfter` of the error is invalid, zero, negative or infinite", () => {
+  it("is in a notice without `retryAfter` if the `retryAfter` of the error is invalid, zero, negative or infinite", () => {
     for (const retryAfter of [Duration.zero, Duration.millis(-5), Duration.infinity, 5, "5 seconds", null]) {
       assert.isUndefined(Fallback.toNotice(make("Overloaded", { retryAfter })).retryAfter)
     }
@@ -414,7 +414,7 @@ describe("Fallback.accounts", () => {
       assert.deepStrictEqual(yield* changes, [["SpendLimitReached", "account 2"], ["RateLimited", "account 3"]])
     })))
 
-  it.effect("logs a change to the log of the account that failed, or calls `onChange` instead", () =>
+  it.effect("logs FellBack to the log of the account that failed, or only calls `onChange` if it is set", () =>
     Effect.gen(function*() {
       const told: Array<string> = []
       const log = (name: string) =>
@@ -456,7 +456,7 @@ describe("Fallback.accounts", () => {
       assert.deepInclude({ ...error }, { _tag: "Overloaded", gaveUp: "RetriesSpent" }, "the first error stands")
     })))
 
-  it.effect("adds one entry to the history for an account without a policy, with the model that was asked", () =>
+  it.effect("without a policy adds one entry to the history for each account, with the model of the error or else the model of the call", () =>
     Effect.gen(function*() {
       const failures = [make("Refused", { requestId: "req_1" }), make("Overloaded", { model: "m" })]
       const error = yield* Effect.suspend(() => Effect.fail(failures.shift() ?? make("Truncated"))).pipe(
@@ -582,7 +582,7 @@ describe("Fallback.accounts", () => {
     }
   })
 
-  it.effect("keeps the model, the call, the tenant and the deadline for each account", () =>
+  it.effect("runs the program with the same model, call, tenant and deadline on each account", () =>
     Effect.gen(function*() {
       const seen: Array<unknown> = []
       const call = { id: "mine" }

@@ -172,7 +172,7 @@ describe("Fallback.accounts", () => {
   )
   const more = Layer.merge(Layer.effect(Claude.Claude, Effect.never), Layer.succeed(Cache, { get: Effect.succeed(1) }))
 
-  it("adds the services of the layers, but not their errors, and keeps all errors", () => {
+  it("adds the services that the layers require, adds none of the layers' errors, and keeps all errors of the call", () => {
     expectTypeOf(Fallback.accounts([one, other])(call)).toEqualTypeOf<
       Effect.Effect<string, Failure, Claude.Claude | Cache>
     >()

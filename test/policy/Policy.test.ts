@@ -63,7 +63,7 @@ describe("the error type", () => {
 })
 
 describe("one call", () => {
-  it.effect("counts each failure, even if every request fails with the same error object", () =>
+  it.effect("is retried after each failure, even if the requests fail with the same error object", () =>
     Effect.gen(function*() {
       const same = new ClaudeError.ServerFault({ status: 500 })
       let sent = 0
@@ -398,7 +398,7 @@ describe("G1: an interrupt ends the call at once and starts no other attempt", (
 })
 
 describe("a stream under a policy", () => {
-  it.effect("is retried and falls back to another model until it opens", () =>
+  it.effect("is retried, and then asked of another model, if its requests fail before an answer begins", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.stream("hi").pipe(
         Policy.applyStream({
@@ -473,7 +473,7 @@ describe("a stream under a policy", () => {
       ])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.breaks("half an"))))))
 
-  it.effect("restarts with a new overall limit, and retries a restart that fails", () =>
+  it.effect("restarts with the whole time of `overall` again, and is retried if the restart fails", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: quick, onBreak: "restart", overall: "10 seconds" }),
@@ -739,7 +739,7 @@ describe("Policy.describe for the schedules of Retry", () => {
     assert.notInclude(shown({ retry }).join(), "Truncated")
   })
 
-  it("applies maxRetries only to kinds of error after which a request was sent", () => {
+  it("applies `maxRetries` to Overloaded, but not to CircuitOpen, because CircuitOpen means that no request was sent", () => {
     const often = Retry.linear({ times: Infinity, base: "1 second" })
     const lines = shown({ retry: { Overloaded: often, CircuitOpen: often }, maxRetries: 2 })
     assert.include(lines, "Overloaded: 2 times, after 1s, 2s")
@@ -753,7 +753,7 @@ describe("Policy.describe for the schedules of Retry", () => {
     assert.include(shown({ retry: often, maxRetries: 0 }).join(), "retry     never")
   })
 
-  it("shows Retry.byTag like its record, with application errors and nested tables", () => {
+  it("shows Retry.byTag like the record that was passed to it, including application errors and nested tables", () => {
     const inner = Retry.byTag({ Busy: Retry.linear({ times: 1 }) }, Busy)
     const retry = Retry.byTag(
       { Overloaded: Retry.byTag({ Overloaded: Retry.linear({ times: 2 }) }), Busy: inner },
@@ -767,7 +767,7 @@ describe("Policy.describe for the schedules of Retry", () => {
     )
   })
 
-  it("shows limits of a third of the overall limit if another attempt can follow a time-out", () => {
+  it("shows an `idle` limit of at most a third of `overall` if another attempt can follow a time-out", () => {
     const overall = "18 seconds"
     const idle = (policy: Policy.Policy) => /silence up to (\d+s)/.exec(shown({ ...policy, overall }).join())?.[1]
     const retry = { TimedOut: Retry.linear({ times: 1 }) }
@@ -779,7 +779,7 @@ describe("Policy.describe for the schedules of Retry", () => {
     assert.strictEqual(idle({}), "30s")
   })
 
-  it("shows reask without retry", () => {
+  it("shows a `reask` line even if the policy has no `retry`", () => {
     assert.include(
       shown({ reask: 1 }),
       "reask     once after a malformed answer, without a wait, with a list of its mistakes"
@@ -787,13 +787,13 @@ describe("Policy.describe for the schedules of Retry", () => {
     assert.include(shown({ reask: 1 }), "retry     never")
   })
 
-  it("shows a combined schedule in a record as custom", () => {
+  it("shows \"by a custom schedule\" for an entry of a record that was combined from a schedule of Retry", () => {
     const combined = Schedule.upTo(Retry.linear({ times: 3 }), { times: 1 })
     assert.include(shown({ retry: { Overloaded: combined } }), "Overloaded: by a custom schedule")
   })
 })
 
-it.effect("an unknown model name and the limits of the policy reach the wire", () =>
+it.effect("a request reaches the wire with an unknown model name and with the `idle` limit of its policy", () =>
   Effect.gen(function*() {
     const Point = Schema.Struct({ x: Schema.Int })
     yield* Claude.object(Point, "where?").pipe(Policy.apply({ idle: "7 seconds" }), Claude.withModel("claude-next"))

@@ -78,7 +78,7 @@ describe("the waits of a schedule", () => {
       assert.notDeepEqual(yield* run("a"), yield* run("b"))
     }))
 
-  it.effect("are random within half of the time left if they would be longer than that half", () =>
+  it.effect("are drawn at random from the first half of the time until the deadline if they would be longer than that half", () =>
     Effect.gen(function*() {
       const schedule = Retry.backoff({ times: 9, base: "1 second", jitter: "none" })
       const found = yield* Effect.provideService(waits(schedule, times(5, plain)), Current.Deadline, 5000)
@@ -120,7 +120,7 @@ describe("the waits of a schedule", () => {
       )
     }))
 
-  it.effect("apply to any error with `Effect.retry`", () =>
+  it.effect("also apply when the schedule is passed to `Effect.retry`, for an error of any type", () =>
     Effect.gen(function*() {
       let runs = 0
       const failing = Effect.suspend(() => {
@@ -147,7 +147,7 @@ describe("Retry.byTag", () => {
       assert.deepStrictEqual(yield* waits(schedule, [O, O, O, N]), [5000, 10_000])
     }))
 
-  it.effect("never retries an application error without its class, even with a tag of this library", () =>
+  it.effect("never retries an application error whose class is not given, even if it has the tag of an error of this library", () =>
     Effect.gen(function*() {
       const schedule = Retry.byTag({ Overloaded: Schedule.forever })
       assert.deepStrictEqual(yield* waits(schedule, [new Mine()]), [])
@@ -162,7 +162,7 @@ describe("Retry.byTag", () => {
 
   const forMalformed = Schedule.recurs(1).pipe(Schedule.setInputType<ClaudeError.MalformedOutput>())
 
-  it("rejects a misspelt tag at compile time, in a literal and in a variable, and throws at run time", () => {
+  it("rejects a misspelt tag in a literal and in a variable, with a type error and with a RangeError at run time", () => {
     // @ts-expect-error
     assert.throws(() => Retry.byTag({ OverLoaded: Schedule.recurs(1) }), RangeError)
     const table = { Overloaded: Schedule.recurs(1), RateLimitted: Schedule.recurs(1) }

@@ -6,7 +6,7 @@ import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
 const requests = Effect.map(FakeClaude.received, (all) => all.length)
 
-describe("a limit of an attempt", () => {
+describe("a time limit of an attempt", () => {
   it.effect.each(
     [
       ["firstToken", "firstToken", Timeout.firstToken("3 seconds"), Faults.pings("", "1 second")],
@@ -26,7 +26,7 @@ describe("a limit of an attempt", () => {
       assert.deepInclude({ ...error }, { _tag: "TimedOut", scope })
     }).pipe(Effect.provide(FakeClaude.layer([turn]))))
 
-  it.effect("leads to a retry, unlike the limit of a call", () =>
+  it.effect("leads to a retry, unlike the time limit of a call", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({
@@ -64,7 +64,7 @@ describe("Timeout.overall", () => {
       }).pipe(Effect.provide(FakeClaude.layer([Faults.silence])))
   )
 
-  it.effect("sets Current.Deadline inside", () =>
+  it.effect("sets Current.Deadline for the effect inside it", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(
@@ -159,7 +159,7 @@ describe("Timeout and Policy refuse", () => {
     attempt: Timeout.attempt,
     overall: Timeout.overall
   }
-  it.each(Object.entries(one))("the limit %s if it is not a positive duration", (name, limit) => {
+  it.each(Object.entries(one))("the time limit %s if it is not a positive duration", (name, limit) => {
     const sentence = (where: string) => `${where}: ${name} is "soon": it must be a duration above 0`
     assert.throws(() => limit(soon), RangeError, sentence("Timeout"))
     const policy: Policy.Policy = { [name]: soon }
@@ -174,7 +174,7 @@ describe("Timeout and Policy refuse", () => {
     ["firstToken", "attempt"],
     ["idle", "attempt"],
     ["contentIdle", "attempt"]
-  ])("the limit %s if it is longer than %s", (shorter, longer) => {
+  ])("the time limit %s if it is longer than %s", (shorter, longer) => {
     const limits: Current.Limits = { [shorter]: "2 seconds", [longer]: "1 second" }
     const sentence = (where: string) =>
       `${where}: ${shorter} (2s) is longer than ${longer} (1s), so it is never reached: lower ${shorter} or raise ${longer}`

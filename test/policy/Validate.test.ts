@@ -121,7 +121,7 @@ describe("the catalogue of models", () => {
     }
   })
 
-  it.effect("warns once about a deprecated model, but in each call about the same issue of a request", () =>
+  it.effect("warns about a deprecated model only in the first call, but about the same issue of a request in each call", () =>
     Effect.gen(function*() {
       const late = { model: "claude-late", max_tokens: 60 }
       for (let i = 0; i < 3; i++) yield* Claude.text("hi", late).pipe(Policy.apply(Policy.standard))
@@ -130,7 +130,7 @@ describe("the catalogue of models", () => {
       assert.lengthOf(told.filter((warning) => warning.startsWith("Validation: max_tokens")), 3)
     }).pipe(Effect.provide(world([{ id: "claude-late", lifecycle: "deprecated", maxOutput: 50 }]))))
 
-  it.effect("warns once in a call, over all its attempts, in at most 200 characters", () =>
+  it.effect("warns about an issue once in a call, however many attempts it makes, in at most 200 characters", () =>
     Effect.gen(function*() {
       const model = "claude-".padEnd(400, "x")
       const call = yield* Claude.text("hi", { model: "claude-small", max_tokens: 60 }).pipe(
@@ -151,7 +151,7 @@ describe("the catalogue of models", () => {
       ...answers
     ]))))
 
-  it.effect("fails a call if the policy is strict", () =>
+  it.effect("fails a call to an unknown or retired model if the policy is strict", () =>
     Effect.gen(function*() {
       const strict = Policy.apply({ strict: true })
       for (const model of ["claude-of-tomorrow", "claude-gone"]) {
@@ -162,7 +162,7 @@ describe("the catalogue of models", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(world([gone]))))
 
-  it.effect("fails a call if the catalogue came from the API", () =>
+  it.effect("fails a call to a model that is unknown or retired if the catalogue came from the API", () =>
     Effect.gen(function*() {
       const ask = (model: string) => Claude.text("hi", { model }).pipe(Policy.apply(Policy.standard))
       assert.strictEqual(yield* ask("claude-of-tomorrow"), "hello")
@@ -177,7 +177,7 @@ describe("the catalogue of models", () => {
       assert.strictEqual(yield* requests, 3)
     }).pipe(Effect.provide(world([gone], answers, listing))))
 
-  it.effect("belongs to the Claude that is asked, even if the policy has no Claude in context", () =>
+  it.effect("is that of the Claude that gets the call, even if no Claude is in the context of the policy", () =>
     Effect.gen(function*() {
       const [refreshed, other] = [yield* Layer.build(world([], answers, listing)), yield* Layer.build(world())]
       yield* Effect.provideContext(Models.refresh, refreshed)
@@ -190,7 +190,7 @@ describe("the catalogue of models", () => {
       assert.strictEqual(yield* ask(other), "hello")
     }))
 
-  it.effect("lets an alias of a listed model pass", () =>
+  it.effect("accepts an alias of a listed model", () =>
     Effect.gen(function*() {
       yield* Models.refresh
       const ask = (model: string) => Claude.text("hi", { model }).pipe(Policy.apply(Policy.standard))

@@ -168,7 +168,7 @@ describe("an answer that is read inside its policy", () => {
     })))))
 })
 
-it.effect("a stream that breaks after its policy returned is reopened under a new overall limit, which sets the default limits of its attempts", () =>
+it.effect("a stream that breaks after its policy returned is reopened under a new overall time limit, which sets the default time limits of its attempts", () =>
   Effect.gen(function*() {
     let isFirst = true
     const { result } = yield* ran(
@@ -247,7 +247,7 @@ describe("a policy inside another policy", () => {
       assert.lengthOf(yield* named("CallSucceeded"), 0)
     }).pipe(Effect.provide(world([Faults.breaks("half"), Faults.notFound]))))
 
-  it.effect("sends the corrections of the outer policy", () =>
+  it.effect("asks again after a malformed answer if only the outer policy has the option reask", () =>
     Effect.gen(function*() {
       const { result } = yield* ran(
         Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(
@@ -314,7 +314,7 @@ const counting = Effect.map(Claude.Claude, (claude) => {
   return { charges, claude: { ...claude, runtime: Runtime.replace(claude, { budget }) } }
 })
 
-it.effect("an attempt after an application error is charged to the budget if a request failed before", () =>
+it.effect("an attempt after an application error is charged to the budget if an earlier request of the same call failed", () =>
   Effect.gen(function*() {
     const { charges, claude } = yield* counting
     let opened = 0
@@ -448,7 +448,7 @@ describe("parallel requests under one policy", () => {
     }).pipe(Effect.provide(world(cut(9)))))
 })
 
-it.effect("a model that the call names is not asked again as a fallback when its share of the time is over", () =>
+it.effect("a model that is both named by the call and listed as a fallback is asked only once, even if it does not answer in time", () =>
   Effect.gen(function*() {
     const { result, took } = yield* ran(
       Claude.text("hi", { model: b }).pipe(Policy.apply({
@@ -462,7 +462,7 @@ it.effect("a model that the call names is not asked again as a fallback when its
     assert.deepStrictEqual([result._tag === "Failure" && result.failure._tag, took], ["DeadlineExceeded", 50_000])
   }).pipe(Effect.provide(world(Faults.cycle(Faults.silence)))))
 
-it.effect("a defect while the overall limit interrupts a call stays a defect", () =>
+it.effect("a defect while the overall time limit interrupts a call stays a defect", () =>
   Effect.gen(function*() {
     const call = yield* Effect.never.pipe(
       Effect.onInterrupt(() => Effect.die("no disk")),

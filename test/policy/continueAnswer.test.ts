@@ -63,7 +63,7 @@ describe("a truncated answer with raiseTo", () => {
       assert.deepInclude(played.log.find(({ _tag }) => _tag === "Continued"), { how: "raise", attempt: 2 })
     }))
 
-  it.live("is asked for again with at most the maximum of the model, and fails if that is too low", () =>
+  it.live("is asked for again with the maximum of the model if raiseTo is higher, and fails if the second answer is also truncated", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: older, max_tokens: 100 }).pipe(raise(1_000_000)),
@@ -108,7 +108,7 @@ describe("a truncated answer with raiseTo", () => {
 describe("a truncated answer with continue", () => {
   const go = (n: number) => Policy.apply({ truncated: { continue: n } })
 
-  it.live("is joined after the last words, which a newer model is asked to repeat", () =>
+  it.live("is continued by asking a newer model to repeat its last words, which the joined text has only once", () =>
     Effect.gen(function*() {
       const played = yield* play(
         Claude.text("hi", { model: newer, max_tokens: 10 }).pipe(go(3)),
@@ -180,7 +180,7 @@ describe("a truncated answer with continue", () => {
       assert.deepInclude(spent, { attempts: 2 })
     }))
 
-  it.live("is continued again if a piece does not begin with the last words, and fails with the reason after the last try", () =>
+  it.live("is continued again if a continuation does not begin with the last words, and fails with this reason after the last continuation", () =>
     Effect.gen(function*() {
       const lost = yield* play(
         Claude.text("hi", { model: newer, max_tokens: 10 }).pipe(go(2)),
@@ -318,8 +318,8 @@ describe("a paused answer", () => {
     }))
 })
 
-describe("an empty answer with nudge", () => {
-  it.live("is followed by one request to continue, in a new user turn", () =>
+describe("an empty answer under the option nudge", () => {
+  it.live("is followed by one request to continue, in a new user turn, and fails if the second answer is empty too", () =>
     Effect.gen(function*() {
       const nudge = Policy.apply({ empty: { nudge: 1 } })
       const ask = Claude.text("hi", { model: newer })
@@ -450,7 +450,7 @@ describe("a continued answer", () => {
   const go = Policy.apply({ truncated: { continue: 2 } })
   const ask = (model: string) => Claude.message("hi", { model })
 
-  it.live("keeps the container of a paused turn, and sends it back", () =>
+  it.live("sends the container of a paused turn with the next request, and returns it in the message", () =>
     Effect.gen(function*() {
       const container = { id: "container_1", expires_at: "2026-01-01T00:00:00Z" }
       const played = yield* play(
@@ -479,7 +479,7 @@ describe("a continued answer", () => {
       assert.lengthOf(played.bodies, 2)
     }))
 
-  it.live("is complete when an older model adds no text, or uses a tool", () =>
+  it.live("is complete if the continuation of an older model is empty, or is only a tool call", () =>
     Effect.gen(function*() {
       for (const stop of ["end_turn", "stop_sequence"]) {
         const played = yield* play(ask(older).pipe(go), Faults.maxTokens("One two"), made([], stop))
@@ -489,7 +489,7 @@ describe("a continued answer", () => {
       assert.deepStrictEqual(contentOf(played), [text("Let me look."), toolUse])
     }))
 
-  it.live("repeats only the last words after the last tool, and may split them over several blocks", () =>
+  it.live("is joined if the continuation repeats only the text after the last tool use, even in several blocks", () =>
     Effect.gen(function*() {
       const tool = { type: "server_tool_use", id: "srv_1", name: "web_search", input: {}, caller: { type: "direct" } }
       const played = yield* play(
@@ -544,7 +544,7 @@ describe("a continued answer", () => {
       assert.deepInclude(played.log.find(({ _tag }) => _tag === "Continued"), { model: older })
     }))
 
-  it.live("counts the prompt once, for the first request", () =>
+  it.live("has its prompt counted by precheck only before the first request", () =>
     Effect.gen(function*() {
       const counted: Array<unknown> = []
       const spy = Effect.updateService(Claude.Claude, (claude) => ({

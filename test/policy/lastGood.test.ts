@@ -71,7 +71,7 @@ describe("a remembered answer", () => {
       assert.deepStrictEqual(yield* warnings, [])
     }).pipe(Effect.provide(world(thenOverloaded("hello")))))
 
-  it.effect("is given until it is exactly maxAge old", () =>
+  it.effect("is given if it is exactly maxAge old, and not if it is one millisecond older", () =>
     Effect.gen(function*() {
       yield* text(Claude.text("hi"))
       yield* TestClock.adjust("1 hour")
@@ -153,7 +153,7 @@ describe("a remembered answer", () => {
 })
 
 describe("the key", () => {
-  it.effect("finds the answer whatever requests the program sends", () =>
+  it.effect("finds the answer even if the effect inside sends another request or none", () =>
     Effect.gen(function*() {
       const two = Effect.zipWith(Claude.text("a"), Claude.text("b"), (a, b) => a + b)
       assert.strictEqual(yield* text(two), "onetwo")
@@ -204,7 +204,7 @@ describe("the tenant", () => {
       }).pipe(Effect.provide(world(thenOverloaded("hello"))))
   )
 
-  it.effect("makes a difference between no tenant, an empty name, and the names \"null\" and \"undefined\"", () =>
+  it.effect("finds no answer under an empty name or the names \"null\" and \"undefined\" if the answer was remembered without a tenant", () =>
     Effect.gen(function*() {
       const as = (tenant: string | undefined) =>
         shown(Effect.provideService(text(Claude.text("hi")), Current.Tenant, tenant))
@@ -216,7 +216,7 @@ describe("the tenant", () => {
 
 describe("Fallback.lastGood by kind of error", () => {
   const expected = { ...worthAnother, Unreachable: true, Refused: false, Truncated: true, DeadlineExceeded: true }
-  it.effect("gives the remembered answer by default after some kinds, which `on` overrides", () =>
+  it.effect("gives the remembered answer after the default kinds of errors, and `on` overrides each default", () =>
     Effect.gen(function*() {
       const keyed = lastGood({ ...options, key: "k" })
       yield* keyed(Claude.text("hi"))
@@ -363,7 +363,7 @@ describe("the store of remembered answers", () => {
   }
   const fake = (...answers: ReadonlyArray<string>) => Layer.fresh(FakeClaude.layer(thenOverloaded(...answers)))
 
-  it.effect("belongs to the Claude that a service captured", () =>
+  it.effect("is the store of the Claude that a service captured when it was built", () =>
     Effect.gen(function*() {
       const { reply } = yield* Replies
       assert.strictEqual(yield* reply, "hello")
@@ -396,7 +396,7 @@ describe("the store of remembered answers", () => {
       )
     }))
 
-  it.effect("is missing without a Claude and a Fallback.Store, and then no answer is remembered", () =>
+  it.effect("does not exist if neither Claude nor Fallback.Store is in context, and then no answer is remembered", () =>
     Effect.gen(function*() {
       const call = shown(text(Effect.provide(Claude.text("hi"), fake("hello"), { local: true })))
       assert.strictEqual(yield* call, "hello")

@@ -217,7 +217,7 @@ describe("the next model", () => {
       }
     }))
 
-  it.live("is never a model that already failed in this call, in `models` or in `refused`", () =>
+  it.live("is the first model of `models` or `refused` that has not failed in this call", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(
         Policy.apply({ models: ["claude-opus-5", "claude-haiku-5-5"], refused: ["claude-opus-5", "claude-opus-4-8"] })
@@ -243,7 +243,7 @@ describe("the next model", () => {
       assert.deepStrictEqual(same.models, ["claude-opus-5", "claude-haiku-5-5"])
     }))
 
-  it("G12: comes from a list of distinct names, or Fallback.models throws", () => {
+  it("G12: comes from a list of distinct names: Fallback.models throws for a value that is not a list, an empty name or a repeated name", () => {
     assert.throws(() => Fallback.models("claude-haiku-5-5" as never), /is claude-haiku-5-5: it must be a list/)
     assert.throws(() => Fallback.models(undefined as never), /is undefined: it must be a list/)
     assert.throws(() => Fallback.models([""]), /has an empty name/)
@@ -367,7 +367,7 @@ describe("the next model", () => {
       fail(400, "invalid_request_error", "no")
     ))))
 
-  it.effect("is the next model of `refused` if a model of `refused` rejects the request", () =>
+  it.effect("is the following model of `refused` if a model of `refused` rejects the request", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(Policy.apply({ refused: ["claude-haiku-5-5", "claude-opus-5"] }))
       assert.strictEqual(yield* call, "Hello.")
@@ -376,7 +376,7 @@ describe("the next model", () => {
       Effect.provide(world(Faults.refusal(), fail(400, "invalid_request_error", "no"), prose("claude-opus-5")))
     ))
 
-  it.effect("cannot resume a stream that broke off, and the error of the stream stays retryable", () =>
+  it.effect("rejects the request to resume a stream that broke off, and the stream fails with a retryable PartialAnswer", () =>
     Effect.gen(function*() {
       const ladder = ["claude-sonnet-4-6", "claude-sonnet-5"]
       const ask = Claude.stream("hi", { model: "claude-opus-5" }).pipe(
@@ -555,7 +555,7 @@ describe("the deadline of a chain", () => {
       Faults.delayed(prose("claude-haiku-5-5"), "44 seconds")
     ))))
 
-  it.effect("reserves 10 seconds for each model by default, or an equal share if less time is left", () =>
+  it.effect("reserves 10 seconds for each model by default, and divides the time equally between the models if it is shorter", () =>
     Effect.gen(function*() {
       const call = yield* running(
         Claude.text("hi").pipe(
@@ -578,7 +578,7 @@ describe("the deadline of a chain", () => {
       assert.strictEqual(tagOf(yield* Fiber.join(call)), "DeadlineExceeded")
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence, Faults.silence))))
 
-  it.effect("applies to Fallback.models under an outer limit", () =>
+  it.effect("reserves time for the model of Fallback.models if Timeout.overall is set around it", () =>
     Effect.gen(function*() {
       const call = yield* running(
         Claude.text("hi").pipe(
@@ -595,7 +595,7 @@ describe("the deadline of a chain", () => {
       assert.strictEqual(tagOf(yield* Fiber.join(call)), "DeadlineExceeded")
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence))))
 
-  it.effect("applies even if an inner policy has a longer limit", () =>
+  it.effect("leaves time for the next model even if an inner policy has a longer time limit", () =>
     Effect.gen(function*() {
       const inner = Policy.apply({ ...limits, overall: "5 minutes" })
       const outer = [

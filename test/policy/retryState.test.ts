@@ -122,7 +122,7 @@ describe("reask", () => {
   const wrong = Faults.value({ x: "?" })
   const right = Faults.value({ x: 1 })
 
-  it.effect("asks again at once with the malformed answers so far, without retry", () =>
+  it.effect("asks again at once with all malformed answers so far, even if the policy has no retry", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Policy.apply({ reask: 2 })(where), { x: 1 })
       assert.deepStrictEqual(yield* roles, ["user", "user assistant user", "user assistant user assistant user"])
@@ -131,20 +131,20 @@ describe("reask", () => {
       assert.deepStrictEqual(waits, [0, 0])
     }).pipe(Effect.provide(logged([wrong, wrong, right]))))
 
-  it.effect("keeps the correction after another failure in between", () =>
+  it.effect("sends the correction again if the first request with the correction is rate-limited", () =>
     Effect.gen(function*() {
       const policy = Policy.apply({ reask: 1, retry: { RateLimited: line(1) } })
       assert.deepStrictEqual(yield* ended(policy(where)), { x: 1 })
       assert.deepStrictEqual(yield* roles, ["user", "user assistant user", "user assistant user"])
     }).pipe(Effect.provide(FakeClaude.layer([wrong, Faults.rateLimited(), right]))))
 
-  it.effect("has its own count, independent of maxRetries", () =>
+  it.effect("is not counted by maxRetries", () =>
     Effect.gen(function*() {
       const policy = Policy.apply({ reask: 2, retry: { Overloaded: line(9) }, maxRetries: 1 })
       assert.deepStrictEqual(yield* ended(policy(where)), { x: 1 })
     }).pipe(Effect.provide(FakeClaude.layer([wrong, wrong, Faults.overloaded, right]))))
 
-  it.effect("lets the schedule of MalformedOutput retry further malformed answers, after a wait", () =>
+  it.effect("is followed, when it is used up, by the retries of MalformedOutput with their waits", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.forkChild(Policy.apply({ reask: 1, retry: { MalformedOutput: line(1) } })(where))
       yield* TestClock.adjust("999 millis")
@@ -160,11 +160,23 @@ describe("reask", () => {
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(wrong)))))
 
   it.effect.each<readonly [string, ClaudeError.ClaudeError, number]>([
-    ["that Claude ended", new MalformedOutput({ stopReason: "end_turn" }), 3],
-    ["that ended with a tool use", new MalformedOutput({ stopReason: "tool_use" }), 1],
-    ["without a stop reason", new MalformedOutput({}), 1],
-    ["with `x-should-retry: false`", new MalformedOutput({ stopReason: "end_turn", shouldRetry: false }), 1]
-  ])("decides whether to ask again after a malformed answer %s", ([, error, expected]) =>
+    [
+      "asks again after a malformed answer with the stop reason end_turn",
+      new MalformedOutput({ stopReason: "end_turn" }),
+      3
+    ],
+    [
+      "does not ask again after a malformed answer with the stop reason tool_use",
+      new MalformedOutput({ stopReason: "tool_use" }),
+      1
+    ],
+    ["does not ask again after a malformed answer without a stop reason", new MalformedOutput({}), 1],
+    [
+      "does not ask again after a malformed answer with `x-should-retry: false`",
+      new MalformedOutput({ stopReason: "end_turn", shouldRetry: false }),
+      1
+    ]
+  ])("%s", ([, error, expected]) =>
     Effect.gen(function*() {
       const { ask, runs } = failing([error])
       yield* failed(Policy.apply({ reask: 2 })(ask))

@@ -126,14 +126,17 @@ describe("a combinator of schedules", () => {
 })
 
 describe("maxRetries limits the retries of all kinds together", () => {
-  it.effect.each(combinators)("even in a schedule with the combinator %s", ([, combine]) =>
-    Effect.gen(function*() {
-      const found = yield* Effect.forEach(
-        Object.entries(failures),
-        ([name, failure]) => Effect.map(runs(combine(joining), failure, 1), (runs) => [name, runs] as const)
-      )
-      assert.deepStrictEqual(Object.fromEntries(found), { ...once, overloaded: 2, busy: 2 })
-    }))
+  it.effect.each(combinators)(
+    "even if the schedule is made with the combinator %s",
+    ([, combine]) =>
+      Effect.gen(function*() {
+        const found = yield* Effect.forEach(
+          Object.entries(failures),
+          ([name, failure]) => Effect.map(runs(combine(joining), failure, 1), (runs) => [name, runs] as const)
+        )
+        assert.deepStrictEqual(Object.fromEntries(found), { ...once, overloaded: 2, busy: 2 })
+      })
+  )
 })
 
 describe("an application error", () => {
@@ -225,7 +228,7 @@ describe("a copied error", () => {
     ["an expired certificate", new ClaudeError.Unreachable({ code: "CERT_HAS_EXPIRED" })],
     ["a permanent break", new ClaudeError.PartialAnswer({ because: "InvalidRequest", permanent: true })],
     ["events that contradict each other", new ClaudeError.UnexpectedResponse({ contradiction: true })]
-  ])("stays permanent: %s", ([, error]) =>
+  ])("is not retried if the original error is permanent: %s", ([, error]) =>
     Effect.gen(function*() {
       for (
         const retry of [
@@ -281,7 +284,7 @@ describe("a copied error", () => {
       assert.strictEqual(yield* Fiber.join(call), "hello")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("20 seconds"), Faults.answer("hello")]))))
 
-  it.effect("keeps the corrections of reask, for its own question only", () =>
+  it.effect("keeps the corrections that reask adds, and the next question is sent without these corrections", () =>
     Effect.gen(function*() {
       const point = Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(Effect.mapError(copied))
       const answer = yield* point.pipe(

@@ -83,7 +83,7 @@ describe("FakeServer", () => {
       assert.strictEqual(text, Faults.events("Hello there", { model: ask.model }).join(""))
     }).pipe(Effect.provide(FakeServer.layer([Faults.answer("Hello there", { model: ask.model })]))))
 
-  it.live("keeps the requests in order", () =>
+  it.live("records the requests in the order of their arrival, with their path, headers, body and times", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       const before = yield* Clock.currentTimeMillis
@@ -221,7 +221,7 @@ const wire = (turn: Faults.Turn, look: (client: Client) => Effect.Effect<void, u
 const closes = ({ closed }: Client) => Deferred.await(closed).pipe(Effect.timeout("4 seconds"))
 
 describe("a turn on the wire", () => {
-  it.live("reset resets the connection before any byte", () =>
+  it.live("Faults.reset resets the connection before it sends a byte", () =>
     wire(Faults.reset, (client) =>
       Effect.gen(function*() {
         yield* closes(client)
@@ -229,7 +229,7 @@ describe("a turn on the wire", () => {
         assert.deepStrictEqual(client.pieces, [])
       })))
 
-  it.live("hangUp closes the connection without a reset", () =>
+  it.live("Faults.hangUp closes the connection without a reset, before it sends a byte", () =>
     wire(Faults.hangUp, (client) =>
       Effect.gen(function*() {
         yield* closes(client)
@@ -237,7 +237,7 @@ describe("a turn on the wire", () => {
         assert.deepStrictEqual(client.pieces, [])
       })))
 
-  it.live("breaks sends all its text, then closes the connection before the end of the response", () =>
+  it.live("Faults.breaks sends all its text, and closes the connection before the end of the response", () =>
     wire(Faults.breaks("half an answer"), (client) =>
       Effect.gen(function*() {
         yield* closes(client)
@@ -249,7 +249,7 @@ describe("a turn on the wire", () => {
         assert.isUndefined(client.error)
       })))
 
-  it.live("breaks with a reset sends all its text before the reset", () =>
+  it.live("Faults.breaks with the option reset sends all its text, and then resets the connection", () =>
     wire(Faults.breaks("half an answer", "reset"), (client) =>
       Effect.gen(function*() {
         yield* closes(client)
@@ -257,7 +257,7 @@ describe("a turn on the wire", () => {
         assert.strictEqual(client.error, "ECONNRESET")
       })))
 
-  it.live("silence sends nothing and keeps the connection", () =>
+  it.live("Faults.silence sends nothing and keeps the connection open", () =>
     wire(Faults.silence, (client) =>
       Effect.gen(function*() {
         yield* Effect.sleep("150 millis")
@@ -265,7 +265,7 @@ describe("a turn on the wire", () => {
         assert.strictEqual(client.socket.readyState, "open")
       })))
 
-  it.live("lingers sends a complete answer and keeps the connection", () =>
+  it.live("Faults.lingers sends a complete answer, but does not end the response and keeps the connection open", () =>
     wire(Faults.lingers("all of it"), (client) =>
       Effect.gen(function*() {
         yield* eventually(seen(client), (text) => text.includes("message_stop"))
@@ -274,7 +274,7 @@ describe("a turn on the wire", () => {
         assert.strictEqual(client.socket.readyState, "open")
       })))
 
-  it.live("drip sends chunks that join to the same body", () =>
+  it.live("Faults.drip sends a response in small chunks without a change to its body", () =>
     Effect.gen(function*() {
       const client = yield* knock
       yield* eventually(seen(client), isWhole)
@@ -286,21 +286,21 @@ describe("a turn on the wire", () => {
       Effect.provide(FakeServer.layer(Faults.cycle(Faults.drip(Faults.answer("drop by drop 🎉"), 61, "2 millis"))))
     ))
 
-  it.live("pings sends pings without end", () =>
+  it.live("Faults.pings with an empty text sends pings without end and no content", () =>
     wire(Faults.pings("", "10 millis"), (client) =>
       Effect.gen(function*() {
         const text = yield* eventually(seen(client), (text) => text.split("event: ping").length > 5)
         assert.notInclude(text, "content_block")
       })))
 
-  it.live("garbage sends bytes that are not HTTP", () =>
+  it.live("Faults.garbage sends bytes that are not HTTP", () =>
     wire(Faults.garbage, (client) =>
       Effect.gen(function*() {
         yield* closes(client)
         assert.isTrue((yield* seen(client)).startsWith("\0\u0001 this is not HTTP"))
       })))
 
-  it.live("delayed waits before the response", () =>
+  it.live("Faults.delayed waits before it sends the response", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       const before = yield* Clock.currentTimeMillis
@@ -341,12 +341,12 @@ describe("a script", () => {
       assert.deepStrictEqual(yield* played(Faults.cycle(a, b, c), 7), ["a", "b", "c", "a", "b", "c", "a"])
     }))
 
-  it.effect("repeats the last turn of untilLast", () =>
+  it.effect("made with Faults.untilLast repeats its last turn", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* played(Faults.untilLast(a, b), 4), ["a", "b", "b", "b"])
     }))
 
-  it.effect("made with `by` picks each turn by time and by request", () =>
+  it.effect("made with Faults.by picks each turn by time and by request", () =>
     Effect.gen(function*() {
       const script = Faults.by(({ elapsed, index, params }) =>
         params.model === "m0" ? a : elapsed < 3000 && index !== 2 ? b : c
@@ -354,7 +354,7 @@ describe("a script", () => {
       assert.deepStrictEqual(yield* played(script, 4), ["a", "b", "c", "c"])
     }))
 
-  it.live("gets the number, the parameters and the time of each request", () => {
+  it.live("made with Faults.by receives the number, the parameters and the elapsed time of each request", () => {
     const asked: Array<Faults.Question> = []
     return Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
@@ -369,14 +369,14 @@ describe("a script", () => {
 
   const mixed = (seed: string) => Faults.random({ seed, faults: [[0.2, a], [0.05, b]], otherwise: c })
 
-  it.effect("plays the same turns with the same seed, and other turns with another seed", () =>
+  it.effect("made with Faults.random plays the same turns with the same seed, and other turns with another seed", () =>
     Effect.gen(function*() {
       const once = yield* played(mixed("s"), 200)
       assert.deepStrictEqual(yield* played(mixed("s"), 200), once)
       assert.notDeepEqual(yield* played(mixed("t"), 200), once)
     }))
 
-  it.effect("plays faults roughly at their rates", () =>
+  it.effect("made with Faults.random plays each fault with its given probability, within 2 percentage points", () =>
     Effect.gen(function*() {
       const all = yield* played(mixed("rates"), 4000)
       const share = (name: string) => all.filter((each) => each === name).length / all.length

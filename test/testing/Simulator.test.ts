@@ -128,7 +128,7 @@ describe("the simulated provider", () => {
     assert.strictEqual(header(plans[2] ?? assert.fail(), "retry-after"), "1")
   })
 
-  it("counts input without cache reads, and with the files that a client cannot estimate", () => {
+  it("counts images, documents and uncached text against the limit of input tokens, but not input that is read from the cache", () => {
     const limits = { inputTokens: { perMinute: 100_000 } }
     const plain = Provider.make({ limits }, 1)
     const remaining = (plan: Provider.Plan) => header(plan, "anthropic-ratelimit-input-tokens-remaining")
@@ -140,7 +140,7 @@ describe("the simulated provider", () => {
     assert.deepStrictEqual([0, 0].map((at) => remaining(caching.arrive(at, cached))), ["49900", "49800"])
   })
 
-  it("takes output tokens when an answer ends, or only the tokens written so far if the client leaves", () => {
+  it("takes the output tokens of an answer from the bucket when the answer ends, or only those written so far if the client leaves before", () => {
     const config: Provider.Provider = {
       firstToken: "1 second",
       length: "10 seconds",
@@ -163,7 +163,7 @@ describe("the simulated provider", () => {
     assert.strictEqual(statusOf(machine.arrive(100, chat)), 200)
   })
 
-  it("fails with the responses of the API", () => {
+  it("fails with the status that the API has for each kind of fault, or resets or stalls the connection", () => {
     const faults = ["overloaded", "serverError", "htmlError", "htmlPage", "rateLimited", "spendCap"] as const
     const statuses = faults.map((fault) => statusOf(Provider.make({ faults: { [fault]: 1 } }, 1).arrive(0, chat)))
     assert.deepStrictEqual(statuses, [529, 500, 502, 200, 429, 429])

@@ -91,7 +91,7 @@ const Invoice = Schema.Struct({
 
 describe("fake-claude", () => {
   it.live(
-    "answers Claude.object, Claude.choice and Claude.json on both wires, and text with text",
+    "answers Claude.object, Claude.choice and Claude.json with a value that fits, and Claude.text with text, on both wires",
     () =>
       Effect.gen(function*() {
         const run = yield* start()
@@ -114,38 +114,42 @@ describe("fake-claude", () => {
     slow
   )
 
-  it.live("answers a structured output and a forced tool of the SDK with a value", () =>
-    Effect.gen(function*() {
-      const client = new Sdk({ apiKey: "any", baseURL: yield* urlOf(yield* start()) })
-      const schema = {
-        type: "object",
-        properties: { day: { type: "string", format: "date" }, size: { $ref: "#/$defs/Size" } },
-        required: ["day", "size"],
-        additionalProperties: false,
-        $defs: { Size: { type: "string", enum: ["S", "M"] } }
-      }
-      const ask = { model: "claude-opus-5-5", max_tokens: 100, messages: [{ role: "user" as const, content: "hi" }] }
-      const said = yield* Effect.promise(() =>
-        client.messages.stream({ ...ask, output_config: { format: { type: "json_schema", schema } } }).finalText()
-      )
-      const { day, size } = JSON.parse(said)
-      assert.strictEqual(day, "2026-11-29")
-      assert.include(["S", "M"], size)
-      const used = yield* Effect.promise(() =>
-        client.messages.stream({
-          ...ask,
-          model: "claude-opus-4-8",
-          thinking: { type: "disabled" },
-          tools: [{ name: "other", input_schema: { type: "object" } }, {
-            name: "stock",
-            input_schema: { ...schema, type: "object" }
-          }],
-          tool_choice: { type: "tool", name: "stock" }
-        }).finalMessage()
-      )
-      assert.strictEqual(used.stop_reason, "tool_use")
-      assert.deepInclude(used.content[0], { type: "tool_use", name: "stock", input: { day, size } })
-    }).pipe(Effect.scoped), slow)
+  it.live(
+    "gives the SDK a value that fits for a structured output and for a forced tool",
+    () =>
+      Effect.gen(function*() {
+        const client = new Sdk({ apiKey: "any", baseURL: yield* urlOf(yield* start()) })
+        const schema = {
+          type: "object",
+          properties: { day: { type: "string", format: "date" }, size: { $ref: "#/$defs/Size" } },
+          required: ["day", "size"],
+          additionalProperties: false,
+          $defs: { Size: { type: "string", enum: ["S", "M"] } }
+        }
+        const ask = { model: "claude-opus-5-5", max_tokens: 100, messages: [{ role: "user" as const, content: "hi" }] }
+        const said = yield* Effect.promise(() =>
+          client.messages.stream({ ...ask, output_config: { format: { type: "json_schema", schema } } }).finalText()
+        )
+        const { day, size } = JSON.parse(said)
+        assert.strictEqual(day, "2026-11-29")
+        assert.include(["S", "M"], size)
+        const used = yield* Effect.promise(() =>
+          client.messages.stream({
+            ...ask,
+            model: "claude-opus-4-8",
+            thinking: { type: "disabled" },
+            tools: [{ name: "other", input_schema: { type: "object" } }, {
+              name: "stock",
+              input_schema: { ...schema, type: "object" }
+            }],
+            tool_choice: { type: "tool", name: "stock" }
+          }).finalMessage()
+        )
+        assert.strictEqual(used.stop_reason, "tool_use")
+        assert.deepInclude(used.content[0], { type: "tool_use", name: "stock", input: { day, size } })
+      }).pipe(Effect.scoped),
+    slow
+  )
 
   it.live("answers with text if no value fits the schema, and prints why", () =>
     Effect.gen(function*() {
@@ -326,7 +330,7 @@ describe("a script file", () => {
     assert.match(Result.isFailure(parsed) ? parsed.failure : "", says)
   })
 
-  it.effect("may begin with a byte order mark, and may name every turn that needs no code", () =>
+  it.effect("may begin with a byte order mark, and may contain every kind of turn that needs no code", () =>
     Effect.gen(function*() {
       const words =
         "emptyAnswer overloaded rateLimited serverError gatewayTimeout unauthorized billing forbidden notFound "

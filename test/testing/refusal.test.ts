@@ -178,7 +178,7 @@ const refused = [
   ...invalid.map(([title, message, request]) => [title, 400, "invalid_request_error", message, request] as const)
 ]
 
-describe("the server", () => {
+describe("FakeServer", () => {
   for (const [title, status, type, message, request] of refused) {
     it.live(`refuses ${title}: ${status} ${type}`, () =>
       Effect.gen(function*() {
@@ -371,7 +371,7 @@ const accepted: ReadonlyArray<readonly [title: string, Request]> = [
   ["a body of 32 MB", { body: JSON.stringify(hello).padEnd(32 * 2 ** 20) }]
 ]
 
-describe("the server", () => {
+describe("FakeServer", () => {
   for (const [title, request] of accepted) {
     it.live(`accepts ${title}`, () =>
       Effect.gen(function*() {
@@ -383,7 +383,7 @@ describe("the server", () => {
       }).pipe(Effect.provide(FakeServer.layer([Faults.answer("first")]))))
   }
 
-  it.live("accepts what the SDK sends", () =>
+  it.live("accepts the messages and token counts that the SDK sends", () =>
     Effect.gen(function*() {
       const { received, url } = yield* FakeServer.FakeServer
       const client = new Anthropic({ apiKey: "sk-ant-test", baseURL: url, maxRetries: 0, logLevel: "off" })
@@ -400,7 +400,7 @@ describe("the server", () => {
     }).pipe(Effect.provide(FakeServer.layer([Faults.answer("first"), Faults.answer("second")]))))
 })
 
-it.live("the server refuses or accepts any request without a defect", () =>
+it.live("FakeServer responds with 200 or 400, and has no defect, if a field of the request has a value of the wrong type", () =>
   Effect.gen(function*() {
     const junk = [{ toString: 1, valueOf: 1 }, true, -1, "x", [null], [{ type: "tool_use" }]]
     for (const name of Object.keys(every)) {

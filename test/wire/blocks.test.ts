@@ -189,7 +189,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.deepStrictEqual([answer.value?.text, answer.warnings], ["Paris", []])
     }))
 
-  it.live("a compaction of Faults.answer is in the reply, before the text", () =>
+  it.live("a compaction that Faults.answer sends is in the reply, before the text", () =>
     Effect.gen(function*() {
       for (const content of ["The user asked for Paris.", null]) {
         const { value } = yield* called([Faults.answer("Paris", { compaction: content })], Claude.message("hi"))
@@ -201,7 +201,7 @@ describe.each(wires)("%s", (_, wire) => {
       }
     }))
 
-  it.live("a compaction without its end is not in the blocks of the error", () =>
+  it.live("a compaction that is cut off before its end is not in the blocks of the error", () =>
     Effect.gen(function*() {
       for (const events of [[started(0, empty)], [started(0, empty), delta(said)]]) {
         const { error } = yield* called([Faults.stream([...start, ...events], { end: "cut" })], Claude.message("hi"))
@@ -264,7 +264,7 @@ describe.each(wires)("%s", (_, wire) => {
     ], "tool_use"]
   ]
 
-  it.live.each(unknown)("%s removes at most a block without known content, and logs a warning", (
+  it.live.each(unknown)("%s removes its block only if the block has no known content, and logs a warning", (
     [, content, events, stopReason]
   ) =>
     Effect.gen(function*() {
@@ -286,7 +286,7 @@ describe.each(wires)("%s", (_, wire) => {
       }
     }))
 
-  it.live("a text after a block that was left out is resumed at the index of the text", () =>
+  it.live("a text that follows a block of an unknown type is resumed at its own index", () =>
     Effect.gen(function*() {
       const { requests, value } = yield* called(
         [

@@ -86,7 +86,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       assert.lengthOf(refused.sent, 2)
     }))
 
-  it.live("is not sent again after a 401 if it is fixed", () =>
+  it.live("is not sent again after a 401 if it is a string and not an effect", () =>
     Effect.gen(function*() {
       const { sent } = yield* authorized(
         [Faults.unauthorized, Faults.answer("hello")],
@@ -112,7 +112,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
   ]
 
   it.live.each(unreadable)(
-    "causes AuthenticationFailed if its effect %s; the error shows no key, and nothing is sent",
+    "causes AuthenticationFailed, with no key in the error and no request, if its effect %s",
     ([, key, words]) =>
       Effect.gen(function*() {
         const { exit, sent } = yield* authorized(
@@ -138,7 +138,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
     return { left: () => left, apiKey: Effect.onInterrupt(Effect.never, () => Effect.sync(() => left++)) }
   }
 
-  it.effect("must be read within the connect limit", () => {
+  it.effect("causes TimedOut if it is not read within the connect limit", () => {
     const { apiKey, left } = never()
     return Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(

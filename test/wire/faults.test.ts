@@ -829,7 +829,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         yield* closes
       }).pipe(Effect.provide(playing(layerWith, [Faults.breaks("half an", "silence")]))))
 
-    it.live("when the idle limit expires", () =>
+    it.live("when the idle time limit expires", () =>
       Effect.gen(function*() {
         yield* Claude.text("hi").pipe(Timeout.idle("100 millis"), Effect.flip)
         yield* closes

@@ -465,7 +465,7 @@ describe.each(wires)("%s", (_, wire) => {
   const bodies: ReadonlyArray<string | undefined> = [undefined, "{"]
 
   it.live.each(simple)(
-    "%s ends at the attempt limit of Timeout.attempt and of a policy",
+    "%s fails with TimedOut at the limit of Timeout.attempt, and at the attempt limit of a policy",
     ([, call]) =>
       Effect.gen(function*() {
         for (const limited of [Timeout.attempt("100 millis")(call), Policy.apply({ attempt: "100 millis" })(call)]) {

@@ -258,7 +258,7 @@ describe("a cause", () => {
       }
     }))
 
-  it.live("that quotes an invalid key, or the error of a key function, is not quoted in the message", () =>
+  it.live("is not quoted in the message if it quotes an invalid key or is the error of a key function", () =>
     Effect.gen(function*() {
       for (const apiKey of [() => Promise.resolve("gw Tok\nquoted"), () => Promise.reject(new Error("not Tok JSON"))]) {
         const error = yield* failing("", () => client({ apiKey, baseURL: "http://127.0.0.1:9" }))

@@ -424,7 +424,7 @@ describe.each(wires)("%s", (_, wire) => {
     ["twice after a search", ["{\"total\": 1}", "{\"total\": 2} {\"total\": 2}"], undefined],
     ["that is missing", ["As it says in [1].", "And in [2]."], undefined]
   ])(
-    "Claude.object finds the final value, or fails if it is ambiguous, cut or missing: a value %s",
+    "Claude.object returns the final value, or fails with MalformedOutput if the value is ambiguous, cut or missing: a value %s",
     ([, texts, total]) =>
       Effect.gen(function*() {
         const { error, result } = yield* called(searching(...texts), Claude.object(Total, "How much?"))
@@ -464,7 +464,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(error?._tag === "MalformedOutput" && error.detail, "1 issue: total: Expected number")
     }))
 
-  it.live("Claude.object reports what is wrong with a value before a search", () =>
+  it.live("Claude.object fails with the issues of an invalid value that stands before a search", () =>
     Effect.gen(function*() {
       const { error } = yield* called(
         searching("{\"total\": \"one\"}", "That is what it says."),

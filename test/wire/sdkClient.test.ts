@@ -16,7 +16,7 @@ const bodyOf = (init: RequestInit | undefined): unknown => JSON.parse(String(ini
 const plain = (fetch: Sdk.Fetch): Sdk.Fetch => Object.assign(fetch, { [Sdk.takesPlain]: true })
 
 describe("a sender", () => {
-  it("finds the mark takesPlain on both fetches of this library", () => {
+  it("can recognize both fetch functions of this library by their mark `takesPlain`", () => {
     for (const fetch of [Ambient.fetch, UndiciFetch.make(getGlobalDispatcher)]) assert.isTrue(fetch[Sdk.takesPlain])
   })
 

@@ -230,7 +230,7 @@ describe.each(wires)("%s", (_, wire) => {
       }
     }))
 
-  it.live("lets lastGood and notice act on the error of the first model", () =>
+  it.live("lets Fallback.lastGood and Fallback.notice handle the error of the first model if the fallback models reject the request", () =>
     Effect.gen(function*() {
       let turns: Turns = { [first]: paris }
       const call = Claude.text(instructed).pipe(

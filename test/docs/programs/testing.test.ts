@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import { Claude, Policy } from "resilient-claude"
 import { FakeClaude, Faults } from "resilient-claude/testing"
 
-it.effect("waits as long as the API asks", () =>
+it.effect("a rate-limited call waits as long as the API asks", () =>
   Effect.gen(function*() {
     const call = yield* Claude.text("Hello").pipe(Policy.apply(Policy.standard), Effect.forkChild)
     yield* TestClock.adjust("19 seconds")

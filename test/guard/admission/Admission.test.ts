@@ -368,7 +368,7 @@ describe("Admission", () => {
   const seen: Record<string, number> = {}
 
   it.effect.prop(
-    "G2, G6: agrees with the reference model under any interleaving, and has everything back at the end",
+    "G2, G6: agrees with the reference model after every step of random calls, and has all slots and quota back at the end",
     { ops: script },
     ({ ops }) =>
       Effect.gen(function*() {
@@ -406,7 +406,7 @@ describe("Admission", () => {
     { arbitrary: { runs: 101, seed, size: 100 }, timeout: 60_000 }
   )
 
-  it("was tested in 10,000 steps, with each operation in at least 5 % of them", () => {
+  it("was compared with the reference model in at least 10,000 steps, with each operation in at least 5 % of them", () => {
     const total = Object.values(seen).reduce((sum, count) => sum + count, 0)
     assert.isAtLeast(total, 10_000)
     assert.hasAllKeys(seen, ["arrive", "pass", "succeed", "fail", "limit", "interrupt", "cancel"])
@@ -464,7 +464,7 @@ describe("a cancelled waiting call", () => {
       return states
     }).pipe(Effect.scoped, Effect.provide(TestClock.layer()))
 
-  it.effect("G2: returns its tokens and slot if it is cancelled between its turn and its admission", () =>
+  it.effect("G2: returns its tokens and slot if it is cancelled at any step after the slot before it became free", () =>
     Effect.gen(function*() {
       // Yields after every few steps, so that a cancellation can fall between any two of them.
       const stepwise = Effect.provideService(Scheduler.MaxOpsBeforeYield, 4)
@@ -540,7 +540,7 @@ const many = (calls: ReturnType<typeof caller>, count: number, priority: Priorit
   Effect.forEach(Array.from({ length: count }), () => calls.call(request(10), priority))
 
 describe("the queue", () => {
-  it.effect("G6: counts only calls of the same or a higher priority against its bound, on arrival", () =>
+  it.effect("G6: rejects an arriving call if calls of the same or a higher priority take all places of the queue, and never rejects a call that already waits", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 1, queue: 2 } })
       const calls = caller(admission)
@@ -572,7 +572,7 @@ describe("the queue", () => {
       )
     }))
 
-  it.effect("delays an interactive call no longer than the next free slot, with 64 waiting background calls", () =>
+  it.effect("gives the next free slot to an interactive call, although 64 background calls have waited longer", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 3 } })
       const calls = caller(admission)
@@ -585,7 +585,7 @@ describe("the queue", () => {
       assert.deepStrictEqual(calls.entered.slice(3), [urgent.id])
     }))
 
-  it.effect("delays a small interactive call no longer than its own quota, with large calls waiting for theirs", () =>
+  it.effect("admits a small interactive call as soon as there is quota for its own size, although 64 large background calls wait for quota", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({
         quota: { inputTokens: 6000, headroom: 1, estimate: "count" },
@@ -636,7 +636,7 @@ describe("the queue", () => {
       })
   )
 
-  it.effect("G8: rejects a wait for quota that cannot end in time, and says when to come back", () =>
+  it.effect("G8: rejects a call at once if its quota cannot be available within maxWait and before its deadline, and gives the necessary wait as retryAfter", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({
         quota: { inputTokens: 6000, headroom: 1, estimate: "count" },
@@ -656,7 +656,7 @@ describe("the queue", () => {
       assert.deepInclude(failureOf(urgent), { by: "quota", retryAfter: Duration.millis(10_010) })
     }))
 
-  it.effect("G8: after a 429, rejects calls that cannot wait, with its retry-after, even if the queue is full", () =>
+  it.effect("G8: after a 429, rejects calls that cannot wait until its retry-after ends or find the queue full, and gives the rest of that time as retryAfter", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({
         quota: { requests: 60, headroom: 1 },
@@ -676,7 +676,7 @@ describe("the queue", () => {
     }))
 
   it.effect.prop(
-    "G8: gives a rejected call a retryAfter of at least 1 ms, and not before its quota can be available",
+    "G8: gives a rejected call a retryAfter of at least 1 ms, and of at least the time until its quota is available",
     { sizes: Schema.Array(int(1, 6000)).check(Schema.isMinLength(2), Schema.isMaxLength(12)), wait: int(1, 20_000) },
     ({ sizes, wait }) =>
       Effect.gen(function*() {
@@ -739,7 +739,7 @@ describe("the concurrency limit", () => {
       return call === undefined ? Effect.void : finish(call, exit)
     })
 
-  it.effect("if adaptive, starts at 20 and grows by one per success until the first loss, while at least half of it is in use", () =>
+  it.effect("if adaptive, starts at 20, grows by one with each success, and is cut by a tenth after Overloaded", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { min: 1, max: 100 } })
       const calls = caller(admission)
@@ -753,7 +753,7 @@ describe("the concurrency limit", () => {
       assert.deepStrictEqual(limits, [21, 22, 19, 20])
     }))
 
-  it.effect("if adaptive, is cut once per congestion event: requests sent before the cut do not cut again", () =>
+  it.effect("if adaptive, is cut only once when all requests that were sent before the cut fail, and again when a later request fails", () =>
     Effect.gen(function*() {
       for (
         const lost of [
@@ -773,7 +773,7 @@ describe("the concurrency limit", () => {
       }
     }))
 
-  it.effect("if adaptive, is never cut below the answers under way, and then grows by one per round", () =>
+  it.effect("if adaptive, is never cut below the number of answers under way, and then grows by at most one while these answers end", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { min: 1, max: 100, initial: 20, queue: 500 } })
       const calls = caller(admission)
@@ -796,7 +796,7 @@ describe("the concurrency limit", () => {
       assert.isAtLeast(limits.at(-1) ?? NaN, 19)
     }))
 
-  it.effect("does not grow with a success while less than half of it is in use", () =>
+  it.effect("grows with a success only if at least half of the limit is in use", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { min: 1, max: 100, initial: 10 } })
       const calls = caller(admission)
@@ -851,7 +851,7 @@ describe("the concurrency limit", () => {
       (lease) => lease.settle(failed(new ClaudeError.RateLimited({ ramp: true })).exit)
     )
 
-  it.effect("is unchanged by a 429 because traffic grew too fast: instead, calls begin at half the rate, which then grows", () =>
+  it.effect("is unchanged by a 429 for traffic that grew too fast, which instead halves the rate at which calls begin, and then this rate grows again", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({})
       const calls = caller(admission)

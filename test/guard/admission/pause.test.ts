@@ -54,7 +54,7 @@ const quota: Quota.Options = { requests: 6000, inputTokens: 6_000_000, headroom:
 
 describe("a 429 with a retry-after", () => {
   it.effect.each([undefined, quota])(
-    "holds every call if it names no limit, with or without a quota, and then one call tests the limit",
+    "that names no rate limit holds every call for its retry-after, with or without a quota, and then lets one call test the limit",
     (quota) =>
       Effect.gen(function*() {
         const { calls } = yield* refused(limited(20), quota)
@@ -131,7 +131,7 @@ describe("a 429 with a retry-after", () => {
       assert.deepStrictEqual(calls.entered, [0, 1, 2])
     }))
 
-  it.effect("holds calls no longer once the testing call gets any answer except another 429", () =>
+  it.effect("holds no more calls when the call that tests the limit ends with anything except another 429", () =>
     Effect.gen(function*() {
       const { admission, calls } = yield* refused(limited(10))
       for (let i = 0; i < 2; i++) yield* calls.call(text(10))
@@ -142,7 +142,7 @@ describe("a 429 with a retry-after", () => {
       assert.include(yield* admission.status, { waiting: 0 })
     }))
 
-  it.effect("rejects on arrival a call that cannot wait that long, and says when to come back", () =>
+  it.effect("rejects a new call at once if its deadline comes before the pause ends, with the rest of the pause as `retryAfter`", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(20))
       yield* TestClock.adjust("5 seconds")
@@ -197,7 +197,7 @@ describe("a 429 for tokens", () => {
       })
   )
 
-  it.effect("holds every call if requests ran out too", () =>
+  it.effect("holds every call if its headers say that no requests are left either", () =>
     Effect.gen(function*() {
       const { calls } = yield* refused(limited(20, { requests: left(0), inputTokens: left(0) }), undefined, 30_000)
       yield* calls.call(text(30))
@@ -230,7 +230,7 @@ describe("a pause under any interleaving", () => {
   let steps = 0
 
   it.effect.prop(
-    "G2, G5: serves every waiting call in the end, and never exceeds the limit",
+    "G2, G5: lets every waiting call be sent in the end, and never more calls at once than `concurrency.max`",
     { ops: Schema.Array(Op).check(Schema.isMinLength(100), Schema.isMaxLength(100)) },
     ({ ops }) =>
       Effect.gen(function*() {

@@ -155,7 +155,7 @@ describe("RetryBudget", () => {
   const seen = new Map<string, number>()
 
   it.effect.prop(
-    "G2 G7: keeps its bound, its order and its waits for every model under any interleaving, and leaks nothing",
+    "G2 G7: keeps its credits in bounds, starts waiting calls oldest first, and lets no call wait too long, for every model and under any interleaving",
     { ops: Steps },
     ({ ops }) =>
       Effect.gen(function*() {
@@ -414,7 +414,7 @@ describe("RetryBudget", () => {
       assert.strictEqual(yield* left(budget), 8)
     }).pipe(Effect.scoped))
 
-  it.effect("G7: the budget counts an extra attempt that answers and then breaks off as one failure", () =>
+  it.effect("G7: the budget counts an extra attempt as one failure if its answer begins and then breaks off", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 5)
@@ -428,7 +428,7 @@ describe("RetryBudget", () => {
       assert.strictEqual(yield* left(budget), 4)
     }).pipe(Effect.scoped))
 
-  it.effect("G7: the budget counts an extra attempt with an unusable answer as failed", () =>
+  it.effect("G7: the budget counts an extra attempt as failed if its answer is unusable", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 5)
@@ -439,7 +439,7 @@ describe("RetryBudget", () => {
       assert.strictEqual(yield* left(budget), 4)
     }).pipe(Effect.scoped))
 
-  it.effect("G7: the budget counts an extra attempt that the deadline of its call cuts as failed", () =>
+  it.effect("G7: the budget counts an extra attempt as failed if the deadline of its call interrupts it", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       const now = yield* Clock.currentTimeMillis
@@ -449,7 +449,7 @@ describe("RetryBudget", () => {
       assert.strictEqual(yield* left(budget), 9)
     }).pipe(Effect.scoped))
 
-  it.effect("G7: the budget lets ten extra attempts run at once until the model answers, and any number while it does", () =>
+  it.effect("G7: the budget lets only ten extra attempts run at the same time until the model answers a call, and twenty after that", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* Effect.replicateEffect(start(budget), 10)
@@ -620,7 +620,7 @@ describe("RetryBudget", () => {
       assert.deepStrictEqual(yield* budget.status, { [model]: { remaining: 9, size: 10, waiting: 0 } })
     }).pipe(Effect.scoped))
 
-  it.effect("G9: the budget forgets a model after an idle hour, unless failed attempts are missing in its bucket", () =>
+  it.effect("G9: the budget forgets a model after an idle hour, unless failed attempts have left its bucket below its full size", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       const full = { remaining: 10, size: 10, waiting: 0 }

@@ -166,7 +166,7 @@ const spend = Effect.gen(function*() {
 describe("G7: one budget pays for", () => {
   for (const [name, run, first, second, tag] of extras) {
     const model = name.includes("next model") ? "claude-haiku-5-5" : "claude-sonnet-5-5"
-    it.effect(`${name}, and gets its credit back when it succeeds`, () =>
+    it.effect(`${name}, and gets the credit back when that request succeeds`, () =>
       Effect.gen(function*() {
         const call = yield* Effect.forkChild(Effect.exit(run))
         yield* TestClock.adjust("5 seconds")
@@ -180,7 +180,7 @@ describe("G7: one budget pays for", () => {
     // Not tested if the answer that began has already earned the credit for the next request, or if another model with
     // its own bucket is asked.
     if (model !== "claude-sonnet-5-5" || tag !== "Overloaded" && tag !== "PartialAnswer") continue
-    it.effect(`${name}, which waits for its turn when the budget is spent`, () =>
+    it.effect(`${name}, which waits for credit if the bucket is empty`, () =>
       Effect.gen(function*() {
         yield* spend
         assert.deepStrictEqual(yield* budget, { remaining: 0, size: 1, waiting: 0 })
@@ -212,7 +212,7 @@ describe("G7: a stream", () => {
       assert.strictEqual((yield* requests) - 200, 15)
     }).pipe(Effect.provide(guarded({}, Faults.cycle(Faults.breaks("one two"))))))
 
-  it.effect("that reopens earns credit when it begins, and loses it once if it breaks, even if it is not reopened again", () =>
+  it.effect("that reopens earns credit when its answer begins, and loses that credit once if the answer breaks, even if no attempt follows", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: quick }),
@@ -247,7 +247,7 @@ describe("G7: a stream", () => {
       ))
     ))
 
-  it.effect("that breaks off while its attempt is read counts as one failure", () =>
+  it.effect("that is read inside the policy and breaks off counts as one failed attempt", () =>
     Effect.gen(function*() {
       const read = Effect.scoped(Effect.flatMap(Claude.open("hi"), ({ events }) => Stream.runDrain(events)))
       yield* spend
@@ -381,7 +381,7 @@ describe("G7: a call", () => {
       assert.strictEqual(yield* Fiber.join(call), "well")
     }).pipe(Effect.provide(guarded({ circuit: {} }, [Faults.delayed(Faults.answer("well"), "8 seconds")]))))
 
-  it.effect("pays nothing for the attempt after an attempt that CircuitOpen stopped before it was sent", () =>
+  it.effect("gets the credit of a retry back if CircuitOpen stops that retry before it is sent, and pays nothing for the next attempt", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi").pipe(Policy.apply({ retry: quick })))
       yield* TestClock.adjust("500 millis")
@@ -439,7 +439,7 @@ describe("G7: a call", () => {
       assert.strictEqual(yield* requests, began + 1)
     }).pipe(Effect.provide(guarded({ budget: small }, Faults.cycle(Faults.overloaded)))))
 
-  it.effect("G7: gives up after waiting five minutes without a deadline", () =>
+  it.effect("without a deadline gives up when it has waited five minutes for credit", () =>
     Effect.gen(function*() {
       const silent = yield* Effect.forkChild(Claude.text("hi").pipe(Policy.apply({ retry: quick, ...endless })))
       yield* TestClock.adjust("2 seconds")
@@ -451,7 +451,7 @@ describe("G7: a call", () => {
       yield* Fiber.interrupt(silent)
     }).pipe(Effect.provide(guarded({ budget: small }, [Faults.overloaded, Faults.silence, Faults.overloaded]))))
 
-  it.effect("G1 G2: leaves nothing behind if it is interrupted while it waits or retries", () =>
+  it.effect("G1 G2: gives back its credit or its place in the queue, and sends nothing more, if it is interrupted while it retries or waits", () =>
     Effect.gen(function*() {
       const asked = Claude.text("hi").pipe(Policy.apply({ retry: quick, ...endless }))
       const running = yield* Effect.forkChild(asked)
@@ -485,7 +485,7 @@ describe("the budget of a Claude layer", () => {
     }))
   )
 
-  it.effect("is shared by a service that captured that Claude, and so is its log", () =>
+  it.effect("is used, like the log of that layer, by a service that captured the Claude of the layer", () =>
     Effect.gen(function*() {
       const elsewhere: Array<CallLog.Event> = []
       const { make } = yield* Summaries
@@ -512,7 +512,7 @@ describe("the budget of a Claude layer", () => {
       assert.strictEqual(yield* Effect.provideContext(left, other), 10)
     }).pipe(Effect.scoped))
 
-  it.effect("can be switched off: calls then have only their own number of retries", () =>
+  it.effect("can be switched off, and then only the retry schedule of a call limits its retries", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 20; i++) {
         const call = yield* Effect.forkChild(Effect.flip(Claude.text("hi").pipe(Policy.apply({ retry: quick }))))

@@ -152,7 +152,7 @@ describe("G7: retries of random failures", () => {
       ] as const
     )
   )(
-    "answer almost all calls if a share of %d of the attempts fails, with answers of %i s and a deadline of %i s",
+    "answer almost all calls if the fraction %d of the attempts fails, with answers of %i s and a deadline of %i s",
     ([share, answer, overall, least]) =>
       Effect.gen(function*() {
         const serve: Serve = () =>

@@ -611,7 +611,7 @@ const admitAndSettle = (circuits: Guard.Guard, exit: Guard.Ending, model?: strin
   Effect.flatMap(circuits.admit(request(model)), ({ settle }) => settle(exit))
 
 describe("a probe", () => {
-  it.effect("G5: keeps other calls out for as long as its attempt may take, if that is longer than its lease", () =>
+  it.effect("G5: keeps other calls out for the time limit of its attempt, if that is longer than its lease", () =>
     Effect.gen(function*() {
       const { circuits } = watched(nervous)
       yield* admitAndSettle(circuits, failed)
@@ -635,7 +635,7 @@ describe("a probe", () => {
       yield* circuits.admit(request())
     }))
 
-  it.effect("is sent alone, however many calls come at the same time", () =>
+  it.effect("is the only call that is admitted when many calls come at the same time", () =>
     Effect.gen(function*() {
       const { circuits, told } = watched(nervous)
       yield* admitAndSettle(circuits, failed)
@@ -649,7 +649,7 @@ describe("a probe", () => {
       assert.deepStrictEqual(told(), ["CircuitOpened a", "CircuitProbed a"])
     }))
 
-  it.effect("G3: counts after it closed the circuit; a success from before the circuit opened does not count", () =>
+  it.effect("G3: counts as a call of the circuit that it closed, unlike a request that was admitted before the circuit opened", () =>
     Effect.gen(function*() {
       for (const store of [Circuit.memory(), plain()]) {
         const { circuits } = watched(nervous, store)
@@ -691,7 +691,7 @@ describe("a circuit without requests for an hour", () => {
 })
 
 describe("a circuit whose clock is set back by an hour", () => {
-  it.effect("waits no longer than before, on any store", () =>
+  it.effect("stays open for at most its original wait, on any store", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("10 hours")
@@ -723,7 +723,7 @@ describe("a circuit that is isolated for a time", () => {
       assert.deepStrictEqual(told(), ["CircuitClosed a"])
     }))
 
-  it.effect("waits for a reset if the time is infinite, even with a store that writes JSON", () =>
+  it.effect("stays isolated until a reset if the time is infinite, even with a store that writes JSON", () =>
     Effect.gen(function*() {
       const { circuits } = watched({}, onPaper())
       yield* circuits.isolate(undefined, Infinity)
@@ -832,7 +832,7 @@ describe("an account at its spend limit", () => {
       }
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.billing)))))
 
-  it.effect("learns nothing from a probe whose model fails, and may be probed again at once", () =>
+  it.effect("stays blocked if its probe fails with Overloaded, and is probed again by the next call at once", () =>
     Effect.gen(function*() {
       yield* Effect.flip(ask)
       yield* TestClock.adjust("10 minutes")
@@ -943,7 +943,7 @@ describe("custom stores", () => {
     }))))
 
   it.effect.each([["interruptible", Effect.never], ["uninterruptible", Effect.uninterruptible(Effect.never)]] as const)(
-    "G15: that hang (%s) delay one call by a second each, and no call for ten seconds after that",
+    "G15: that hang (%s) delay one call by one second for each store, and then no call for ten seconds",
     ([, how]) =>
       Effect.gen(function*() {
         const first = yield* Effect.forkChild(ask, { startImmediately: true })

@@ -164,7 +164,7 @@ describe("a closed circuit", () => {
     }
   })
 
-  it("keeps no more slices than its window has", () => {
+  it("stores at most ten slices, one for each tenth of its window", () => {
     const steps = Array.from({ length: 1000 }, (_, i): Step => [i * 500, succeed()])
     assert.isAtMost(slicesOf(play(steps).state).length, 10)
   })
@@ -253,8 +253,10 @@ describe("an open circuit", () => {
     const length = (retryAfter: number) => until(play([...times(3, 0, fail()), [0, fail(0, { retryAfter })]]).state)
     assert.deepStrictEqual([0, 4000, 22_000, 3_600_000].map(length), [5000, 5000, 22_000, 30_000])
   })
+})
 
-  it("opens at once on a trip, until the time that the trip gives, for requests of the current generation", () => {
+describe("a trip", () => {
+  it("opens a closed or probing circuit at once, until the time that the trip gives, unless the trip has an old generation", () => {
     assert.deepStrictEqual(Machine.step(settings, Machine.initial, trip(0), 5), [
       { _tag: "Open", generation: 1, outage: { began: 5, why: "no money" }, until: 77_000, probe: null, at: 5 },
       { _tag: "Opened", why: "no money" }
@@ -271,7 +273,7 @@ describe("a probe", () => {
     assert.deepInclude(rejected(5000 + lease - 300)[1], { _tag: "Rejected", retryAfter: 300 })
   })
 
-  it("closes the circuit when its answer begins, and counts in the new generation", () => {
+  it("closes the circuit when its answer begins, and is the first success that the closed circuit counts", () => {
     const [state, decision] = Machine.step(settings, probing, succeed(2), 8000)
     assert.deepStrictEqual(decision, { _tag: "Closed", generation: 3 })
     assert.deepStrictEqual(state, closedAgain)
@@ -350,7 +352,7 @@ describe("an isolated circuit", () => {
     ])
   })
 
-  it("closes once after its time, and ignores results from before", () => {
+  it("closes with the first request after its isolation ends, and ignores results of requests from before that", () => {
     assert.deepStrictEqual(Machine.step(settings, forAMinute, ask, 20_000)[1], {
       _tag: "Rejected",
       retryAfter: 40_000,
@@ -363,8 +365,10 @@ describe("an isolated circuit", () => {
     assert.deepInclude(Machine.step(settings, state, ask, 60_000)[1], { closed: false })
     assert.strictEqual(play(times(4, 60_000, fail(0)), state).last, "Stale")
   })
+})
 
-  it("may have been open or probing before, and a reset closes an open circuit", () => {
+describe("an open circuit, with or without a running probe", () => {
+  it("is isolated by Isolate, is closed by Reset, and then ignores the result of the earlier probe", () => {
     for (const state of [open, probing]) {
       assert.deepStrictEqual(play([[31_000, { _tag: "Isolate", until: null }], [31_000, succeed(2)]], state).said, [
         "Isolated",
@@ -384,7 +388,7 @@ describe("a circuit whose clock is set back", () => {
   const opened = play(times(4, now, fail())).state
   const asked = (state: Machine.State, at: number) => Machine.step(settings, state, ask, at)
 
-  it("stays open no longer than before", () => {
+  it("stays open for no longer than it would have stayed open with an unchanged clock", () => {
     const [waiting, decision] = asked(opened, now - hour)
     assert.deepStrictEqual(decision, { _tag: "Rejected", retryAfter: 5000, isolated: false, why })
     assert.deepInclude(asked(waiting, now - hour + 4999)[1], { _tag: "Rejected", retryAfter: 1 })
@@ -404,7 +408,7 @@ describe("a circuit whose clock is set back", () => {
     assert.deepInclude(asked(freed, now - hour)[1], { _tag: "Admitted", probe: true })
   })
 
-  it("G9: ignores slices more than a window ahead, and keeps no more than two windows", () => {
+  it("G9: ignores slices that lie more than a window in the future, and stores at most the slices of two windows", () => {
     const { state } = play(times(3, now, fail()))
     assert.strictEqual(play([[now - hour, fail()]], state).last, "Counted")
     assert.deepInclude(sum(settings, slicesOf(state), now - hour), { calls: 0, failures: 0 })
@@ -417,14 +421,14 @@ describe("a circuit whose clock is set back", () => {
     assert.isAtMost(slicesOf(play(back).state).length, 20)
   })
 
-  it("counts the outage as no longer than it was", () => {
+  it("keeps the length that the outage had before the clock was set back", () => {
     const probing = play([[now + 5000, ask], [now + 5000, fail(2)], [now + 10_000, ask]], opened).state
     const failed = play([[now - hour, ask], [now - hour, fail(4)]], probing).state
     assert.strictEqual(until(failed), now - hour + 5000)
     assert.deepInclude(failed, { outage: { began: now - hour - 10_000, why } })
   })
 
-  it("stays isolated no longer than before", () => {
+  it("stays isolated for no longer than it would have stayed isolated with an unchanged clock", () => {
     const isolated = play([[now, { _tag: "Isolate", until: now + 60_000 }]]).state
     const [waiting, decision] = asked(isolated, now - hour)
     assert.deepInclude(decision, { _tag: "Rejected", retryAfter: 60_000, isolated: true })

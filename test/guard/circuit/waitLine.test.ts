@@ -101,7 +101,7 @@ describe("a call at an open circuit", () => {
       }
     }))
 
-  it.effect("fails at once if the next probe comes after its deadline, even if that is clear only after a failed probe", () =>
+  it.effect("fails at once if the next probe comes after its deadline, both on its arrival and when a probe fails while it waits", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       assert.strictEqual((yield* Effect.flip(gate(circuits, { within: 5 })))._tag, "CircuitOpen")
@@ -127,7 +127,7 @@ describe("a call at an open circuit", () => {
       assert.deepStrictEqual(calls[2]?.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("G4: replaces an interrupted probe at once", () =>
+  it.effect("G4: becomes the probe at once if the probe before it is interrupted", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const [, second] = [yield* fork(gate(circuits)), yield* fork(gate(circuits))]
@@ -138,7 +138,7 @@ describe("a call at an open circuit", () => {
       assert.deepStrictEqual(second.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("replaces a call that left the line but was never sent, after a second", () =>
+  it.effect("becomes the probe if the call before it left the line a second ago and was not sent", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const [first, second] = [yield* fork(gate(circuits)), yield* fork(gate(circuits))]
@@ -161,7 +161,7 @@ describe("a call at an open circuit", () => {
       }
     }))
 
-  it.effect("leaves when the circuit is reset: the oldest call at once, the other calls in turn", () =>
+  it.effect("leaves the line when the circuit is reset: the oldest call at once, the other calls one after another within 5 seconds", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const calls = yield* Effect.forEach([1, 2, 3], () => fork(gate(circuits)))
@@ -172,7 +172,7 @@ describe("a call at an open circuit", () => {
       for (const call of calls) assert.deepStrictEqual(call.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("leaves within a second after another process closed the circuit", () =>
+  it.effect("leaves the line within a second after another process closed the circuit", () =>
     Effect.gen(function*() {
       const store: Circuit.Store = { modify: Circuit.memory().modify }
       const there = make({}, store)
@@ -205,7 +205,7 @@ const recovery = Effect.fnUntraced(function*(circuits: Guard.Guard, waiting: num
 })
 
 describe("calls at a circuit that has just closed", () => {
-  it.effect("begin oldest first within their priority, at a rate that grows to twice the earlier rate", () =>
+  it.effect("begin by priority and then by age, at a rate that grows to twice the rate before the outage", () =>
     Effect.gen(function*() {
       const circuits = yield* opened(6)
       const { at, closed } = yield* recovery(circuits, 100)
@@ -231,7 +231,7 @@ describe("calls at a circuit that has just closed", () => {
       }
     }))
 
-  it.effect("begin while long answers from before still run", () =>
+  it.effect("begin although answers that began before the outage still run", () =>
     Effect.gen(function*() {
       const circuits = make()
       for (let i = 0; i < 300; i++) {
@@ -247,7 +247,7 @@ describe("calls at a circuit that has just closed", () => {
       for (const call of calls) assert.deepStrictEqual(call.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("begin at half the rate after a loss; losses of calls that began before it do not cut again", () =>
+  it.effect("begin at half the rate after RateLimited, and the rate is not halved again when other calls that began earlier fail", () =>
     Effect.gen(function*() {
       const circuits = yield* opened(10)
       const { at, closed } = yield* recovery(circuits, 400, { within: 120 })
@@ -262,7 +262,7 @@ describe("calls at a circuit that has just closed", () => {
       assert.isAtMost(cut, 14)
     }))
 
-  it.effect("fail at once if their turn cannot come before their deadline, and wait even if they may not wait for a probe", () =>
+  it.effect("fail at once if their turn cannot come before their deadline, and wait for their turn even if they may not wait for a probe", () =>
     Effect.gen(function*() {
       const circuits = yield* opened(2)
       const { calls } = yield* recovery(circuits, 60, { within: 15 })
@@ -293,7 +293,7 @@ describe("calls at a circuit that has just closed", () => {
       assert.deepInclude((yield* circuits.status).circuits["a"], { state: "open", waiting: 10 - begun })
     }))
 
-  it.effect("pass at once when no call waits and the rate is full", () =>
+  it.effect("begin at once when no other call waits and the rate has stopped growing", () =>
     Effect.gen(function*() {
       const circuits = yield* opened(1)
       yield* recovery(circuits, 2)
@@ -406,7 +406,7 @@ describe("any number of calls", () => {
     { arbitrary: { runs: 50, seed, size: 1000 }, timeout: 60_000 }
   )
 
-  it("were tested with at least 10,000 calls, and 50 of each kind", () => {
+  it("were at least 10,000 in this test, with at least 50 of each outcome", () => {
     assert.isAtLeast(counts.calls, 10_000)
     for (const [what, count] of Object.entries(counts)) assert.isAtLeast(count, 50, what)
   })

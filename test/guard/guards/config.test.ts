@@ -150,7 +150,7 @@ describe("G12: contradictory or invalid guards are rejected when they are create
 })
 
 describe("Guards.config", () => {
-  it.effect("has a circuit, a budget and a monitor if no variable is set", () =>
+  it.effect("has a circuit, a budget and a monitor if no environment variable is set", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* parse({}), {
         account: "default",
@@ -162,7 +162,7 @@ describe("Guards.config", () => {
       })
     }))
 
-  it.effect("reads every variable", () =>
+  it.effect("reads every environment variable", () =>
     Effect.gen(function*() {
       const guards = yield* parse({
         CLAUDE_ACCOUNT: "acme",
@@ -258,7 +258,7 @@ describe("Guards.describe", () => {
     `)
   })
 
-  it("shows all guards with options", () => {
+  it("shows the given options of every guard", () => {
     expect(Guards.describe({
       account: "acme",
       concurrency: { min: 4, max: 64, maxWait: "30 seconds" },
@@ -331,11 +331,11 @@ describe("Guards.status", () => {
     ))
 })
 
-describe("Guards.isolate and Guards.reset", () => {
+describe("Guards.isolate", () => {
   const ask = (model: string) => Effect.map(Effect.result(Claude.text("hi", { model })), ({ _tag }) => _tag)
   const [haiku, sonnet] = ["claude-haiku-5-5", "claude-sonnet-5-5"] as const
 
-  it.effect("block one model until it is reset, and no other", () =>
+  it.effect("blocks only the given model, until Guards.reset is called for the model", () =>
     Effect.gen(function*() {
       yield* Guards.isolate(haiku)
       yield* TestClock.adjust("1 day")
@@ -347,7 +347,7 @@ describe("Guards.isolate and Guards.reset", () => {
       assert.strictEqual(yield* ask(haiku), "Success")
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.answer("well"))))))
 
-  it.effect("block one model for a time", () =>
+  it.effect("with a duration blocks the given model for that time", () =>
     Effect.gen(function*() {
       yield* Guards.isolate(haiku, "1 minute")
       yield* TestClock.adjust("59 seconds")
@@ -356,7 +356,7 @@ describe("Guards.isolate and Guards.reset", () => {
       assert.strictEqual(yield* ask(haiku), "Success")
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.answer("well"))))))
 
-  it.effect("block and reset the account", () =>
+  it.effect("without a model blocks all models, until Guards.reset is called without a model", () =>
     Effect.gen(function*() {
       yield* Guards.isolate()
       assert.deepStrictEqual([yield* ask(haiku), yield* ask(sonnet)], ["Failure", "Failure"])
@@ -366,7 +366,7 @@ describe("Guards.isolate and Guards.reset", () => {
       assert.lengthOf(yield* FakeClaude.received, 2)
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.answer("well"))))))
 
-  it.effect("end no running call", () =>
+  it.effect("lets running calls finish", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi"))
       yield* TestClock.adjust("1 second")
@@ -375,7 +375,7 @@ describe("Guards.isolate and Guards.reset", () => {
       assert.strictEqual(yield* Fiber.join(call), "well")
     }).pipe(Effect.provide(guarded({ circuit: {} }, [Faults.delayed(Faults.answer("well"), "5 seconds")]))))
 
-  it.effect("fail without a circuit, and for a duration of 0", () =>
+  it.effect("fails without a circuit, as Guards.reset does, and with a duration of 0", () =>
     Effect.gen(function*() {
       const died = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.map(Effect.catchDefect(Effect.as(effect, "nothing"), (defect) => Effect.succeed(String(defect))), String)

@@ -140,7 +140,7 @@ describe("an outage of ten minutes, with a call every second", () => {
   ]
   for (const [title, call] of effort(cases, cases.slice(0, 1))) {
     it.effect(
-      `raises the first alert within a minute, and one each for circuit, low rate and recovery, ${title}`,
+      `raises its first alert within a minute, and one alert each for the open circuit, the low success rate and its recovery, ${title}`,
       () => {
         const pager: Array<Monitor.Alert> = []
         return Effect.gen(function*() {
@@ -252,7 +252,7 @@ describe("G9: time alone", () => {
       assert.deepStrictEqual(yield* rates, [])
     }).pipe(Effect.provide(watched(Faults.cycle(Faults.overloaded)))))
 
-  it.effect("does not clear an alert: after an idle hour, that takes 20 calls", () =>
+  it.effect("does not clear an alert, which is cleared after an idle hour only by the 20th successful call", () =>
     Effect.gen(function*() {
       yield* every("1 second", 20)
       assert.lengthOf(yield* rates, 1)
@@ -415,7 +415,7 @@ describe("the monitor counts", () => {
     Saturated: failure
   }
   it.effect.each(ClaudeError.ClaudeError.members.map((Kind) => new Kind({ scope: "idle" })))(
-    "a failure with $_tag as the table `kinds` says",
+    "a call that fails with $_tag as the table `kinds` in this file says",
     (error) =>
       Effect.gen(function*() {
         const monitor = MonitorGuard.make(Settings.settings({}), { emit: () => Effect.void }, {
@@ -471,7 +471,7 @@ describe("alerts", () => {
       )))
   }
 
-  it.effect("go to the receiver in the context in which the layer is built", () =>
+  it.effect("go to the receiver that was provided to the layer, and not to a receiver that is provided to the calls", () =>
     Effect.gen(function*() {
       const elsewhere: Array<Monitor.Alert> = []
       yield* every("1 second", 20).pipe(
@@ -689,7 +689,7 @@ describe("any order of endings", () => {
 describe("a stream that breaks and is not restarted", () => {
   const read = Claude.events("hi").pipe(Policy.applyStream({ retry: quick, onBreak: "fail" }), Stream.runDrain)
 
-  it.effect("counts as one failure", () =>
+  it.effect("counts as one failure under a policy", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 20; i++) yield* Effect.flip(read)
       const { calls, causes, failures, low } = yield* successRate
@@ -707,7 +707,7 @@ describe("a stream that breaks and is not restarted", () => {
 })
 
 describe("a log that discards events", () => {
-  it.effect("does not keep the monitor from counting successes", () =>
+  it.effect("leaves the monitor able to count the success of each call under two nested policies once", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 3; i++) yield* Claude.text("hi").pipe(Policy.apply({}), Policy.apply(Policy.standard))
       const { calls, failures } = yield* successRate
@@ -718,7 +718,7 @@ describe("a log that discards events", () => {
       )
     ))
 
-  it.effect("does not keep the monitor from counting successes of a policy inside a fallback", () =>
+  it.effect("leaves the monitor able to count the success of each call under a policy inside a fallback once", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(Policy.apply(Policy.standard), Fallback.models(["claude-haiku-5-5"]))
       for (let i = 0; i < 3; i++) yield* ask
@@ -730,7 +730,7 @@ describe("a log that discards events", () => {
       )
     ))
 
-  it.effect("does not keep a nested monitor from counting", () => {
+  it.effect("causes no false alert from two nested monitors while 96 % of the calls succeed", () => {
     const pager: Array<Monitor.Alert> = []
     const alerts = Layer.succeed(Monitor.Alerts, { raise: (alert) => Effect.sync(() => void pager.push(alert)) })
     const playable = Faults.by(({ index }) => index % 25 === 24 ? Faults.serverError : Faults.answer("well"))

@@ -35,7 +35,7 @@ const opened = (quota: Quota.Options, more: Partial<Parameters<typeof make>[0]> 
   }))
 
 describe("a quota", () => {
-  it.effect("is taken in all dimensions or in none", () =>
+  it.effect("is reserved in all dimensions or in none", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       yield* calls.call(request(5000))
@@ -59,7 +59,7 @@ describe("a quota", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("keeps the share beyond headroom free, and allows bursts of the given size", () =>
+  it.effect("allows calls only the share `headroom` of a limit, which is 83 % by default, and only the share `burst` of it at once", () =>
     Effect.gen(function*() {
       const usual = yield* opened({ requests: 60 })
       assert.approximately((yield* usual.left).requests, 49.8, 1e-9)
@@ -73,7 +73,7 @@ describe("a quota", () => {
       assert.lengthOf(sliding.calls.entered, 60)
     }))
 
-  it.effect("has room for one request, however small the burst", () =>
+  it.effect("lets one request begin, however small its burst is", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ requests: 1 })
       yield* calls.call(request(1))
@@ -81,7 +81,7 @@ describe("a quota", () => {
     }))
 
   it.effect.each(["requests", "inputTokens", "outputTokens"] as const)(
-    "of %s alone limits nothing else, and all its numbers are finite or Infinity",
+    "that sets only %s limits no other dimension, and all its numbers are finite or Infinity",
     (dimension) =>
       Effect.gen(function*() {
         const of = dimension === "requests" ? "requests" : dimension === "inputTokens" ? "input" : "output"
@@ -126,7 +126,7 @@ describe("when the clock is set back, a quota", () => {
       })
     ))
 
-  it.effect("is available again when the API's pause is over", () =>
+  it.effect("lets the next call begin when the pause that the API asked for is over", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("10 hours")
@@ -211,7 +211,7 @@ describe("the usage of a call", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("beyond the level becomes a debt, and later calls wait until it is refilled", () =>
+  it.effect("becomes a debt if it exceeds the quota that is left, and later calls wait until the debt is refilled", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const call = yield* calls.call(request(1000))
@@ -224,7 +224,7 @@ describe("the usage of a call", () => {
       assert.deepStrictEqual(calls.entered, [0, next.id])
     }))
 
-  it.effect("is settled before waiting calls wake, so that returned tokens let them go at once", () =>
+  it.effect("is settled before waiting calls are checked, so that a call that needs the returned tokens begins at once", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened(whole)
       const call = yield* calls.call(request(6000))
@@ -236,7 +236,7 @@ describe("the usage of a call", () => {
 })
 
 describe("a request that is too large", () => {
-  it.effect("for the account fails at once, is not sent, and says what to change", () =>
+  it.effect("for the account's limit fails at once, is not sent, and says what to change", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const error = failureOf(yield* calls.call(request(6001)))
@@ -249,7 +249,7 @@ describe("a request that is too large", () => {
       assert.strictEqual((yield* left).input, 6000)
     }))
 
-  it.effect("fails also if only its length shows that: no text of so many characters has few enough tokens", () =>
+  it.effect("for the account's limit fails even if it was not counted, if a text of its length must have too many tokens", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ inputTokens: 6000 })
       const content = (length: number) => request(0, { messages: [{ role: "user", content: "x".repeat(length) }] })
@@ -259,7 +259,7 @@ describe("a request that is too large", () => {
       assert.deepStrictEqual(calls.entered, [1])
     }))
 
-  it.effect("because of its cached part leaves when the bucket is full", () =>
+  it.effect("only because of its cached part is sent when the bucket is full", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const cached = request(50_000, { cache_control: { type: "ephemeral" } })
@@ -274,7 +274,7 @@ describe("a request that is too large", () => {
       assert.strictEqual((yield* left).input, 5900)
     }))
 
-  it.effect("only for the burst leaves when the bucket is full", () =>
+  it.effect("for the burst, but not for the account's limit, is sent when the bucket is full", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened({ ...whole, burst: 0.5 })
       yield* calls.call(request(5000))
@@ -283,7 +283,7 @@ describe("a request that is too large", () => {
     }))
 
   it.effect.each([NaN, 0, -5])(
-    "is never the result of an invalid max_tokens (%d): the default length is reserved",
+    "is not assumed if max_tokens is invalid (%d), and the default of 1024 output tokens is reserved",
     (max_tokens) =>
       Effect.gen(function*() {
         const { calls, left } = yield* opened({ ...whole, outputTokens: 12_000 })
@@ -302,7 +302,7 @@ describe("the estimate of a request", () => {
       assert.approximately((yield* left).input, 5000, 5)
     }))
 
-  it.effect("can be interrupted while the API counts, and then holds nothing", () =>
+  it.effect("can be interrupted while the API counts the tokens, and its call then neither waits nor runs nor uses quota", () =>
     Effect.gen(function*() {
       const { admission, calls, left } = yield* opened(whole, { countTokens: () => Effect.never })
       const call = yield* calls.call(request(10))
@@ -313,21 +313,24 @@ describe("the estimate of a request", () => {
       assert.strictEqual((yield* left).input, 6000)
     }))
 
-  it.effect.each([1, 2, 3.5, 5])("learns how many characters a token has: %d", (characters) =>
-    Effect.gen(function*() {
-      const { calls, left } = yield* opened({ inputTokens: 1_000_000, outputTokens: 1_000_000, headroom: 1 })
-      const asked = request(0, { max_tokens: 4000, messages: [{ role: "user", content: "x".repeat(7000) }] })
-      const tokens = 7000 / characters
-      for (let i = 0; i < 60; i++) {
-        yield* finish(yield* calls.call(asked), { exit: Exit.void, usage: usage(tokens, 300) })
-        yield* TestClock.adjust("1 minute")
-      }
-      yield* calls.call(asked)
-      const { input, output } = yield* left
-      assert.approximately(1_000_000 - input, tokens, tokens * 0.02)
-      // Twice the average of the answers.
-      assert.approximately(1_000_000 - output, 600, 10)
-    }))
+  it.effect.each([1, 2, 3.5, 5])(
+    "learns from answers how many characters a token has (%d), and how long answers are",
+    (characters) =>
+      Effect.gen(function*() {
+        const { calls, left } = yield* opened({ inputTokens: 1_000_000, outputTokens: 1_000_000, headroom: 1 })
+        const asked = request(0, { max_tokens: 4000, messages: [{ role: "user", content: "x".repeat(7000) }] })
+        const tokens = 7000 / characters
+        for (let i = 0; i < 60; i++) {
+          yield* finish(yield* calls.call(asked), { exit: Exit.void, usage: usage(tokens, 300) })
+          yield* TestClock.adjust("1 minute")
+        }
+        yield* calls.call(asked)
+        const { input, output } = yield* left
+        assert.approximately(1_000_000 - input, tokens, tokens * 0.02)
+        // Twice the average of the answers.
+        assert.approximately(1_000_000 - output, 600, 10)
+      })
+  )
 
   it.effect("learns nothing from failures", () =>
     Effect.gen(function*() {
@@ -462,7 +465,7 @@ describe("the estimate of content that cannot be counted", () => {
       assert.approximately(1_000_000 - (yield* left).input, 2000, 100)
     }))
 
-  it.effect("learns tokens per character from a cached prompt, by all input that was read", () =>
+  it.effect("learns tokens per character from all input of a cached prompt, including the input that was read from the cache", () =>
     Effect.gen(function*() {
       const before = Array.from({ length: 50 }, () => [cached(9000, "What?"), 0] as const)
       const { calls, left } = yield* opened(limits)
@@ -477,7 +480,7 @@ describe("the estimate of content that cannot be counted", () => {
 })
 
 describe("a call that could only be sent just before its deadline", () => {
-  it.effect("G6, G8: is rejected on arrival, by its place in the queue, with the time of its turn", () =>
+  it.effect("G6, G8: is rejected on arrival because of its place in the queue, with a retryAfter that ends at its turn", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ requests: 60, headroom: 1 })
       // Answers of four seconds.
@@ -529,7 +532,7 @@ describe("the API's count", () => {
       return { admission, levels: yield* left }
     })
 
-  it.effect("lowers the levels, minus the share that stays free, and never raises them", () =>
+  it.effect("lowers the quota that is left to the count minus the share that `headroom` keeps free, and never raises it", () =>
     Effect.gen(function*() {
       const quota = { ...whole, headroom: 0.8 }
       const { levels } = yield* opening(quota, { requests: limit(60, 20), inputTokens: limit(6000, 6000) })
@@ -539,7 +542,7 @@ describe("the API's count", () => {
       assert.strictEqual(none.requests, 0)
     }))
 
-  it.effect("of the limits is learned if it is lower than the options, and forgotten when it rises", () =>
+  it.effect("includes a limit, which is used while it is lower than the limit in the options", () =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened(whole)
       const say = (inputTokens: Message.RateLimit) =>
@@ -557,7 +560,7 @@ describe("the API's count", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("below the need of a waiting call lets that call leave when the bucket is full", () =>
+  it.effect("may lower a limit below the need of a waiting call, which is then sent when the bucket is full", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole, { concurrency: { maxWait: "5 minutes" } })
       const first = yield* calls.call(request(6000))
@@ -574,7 +577,7 @@ describe("the API's count", () => {
       assert.strictEqual((yield* left).input, 600)
     }))
 
-  it.effect("is per minute, whatever `per` is", () =>
+  it.effect("is taken as a count per minute, whatever the option `per` is", () =>
     Effect.gen(function*() {
       const { admission, levels } = yield* opening(
         { requests: 1000, per: "1 hour", headroom: 0.8 },
@@ -611,7 +614,7 @@ describe("the API's count", () => {
       })
   )
 
-  it.effect("raises the used share of the limits to 95 % while it is fresh, only in the dimensions it names", () =>
+  it.effect("raises the share of a limit that calls may use to 95 % for a minute, only in the dimensions that it names", () =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened({ requests: 60, inputTokens: 6000 })
       const lease = yield* admission.admit(request(10))
@@ -623,7 +626,7 @@ describe("the API's count", () => {
       assert.deepStrictEqual(yield* left, { requests: 49.8, input: 4980, output: Infinity })
     }))
 
-  it.effect("shows how many requests the bucket holds, and no larger burst is sent", () =>
+  it.effect("shows how many requests the API's bucket holds, and limits later bursts to that number", () =>
     Effect.gen(function*() {
       const { admission, calls } = yield* opened({ requests: 180 })
       const lease = yield* admission.admit(request(10))
@@ -646,7 +649,7 @@ describe("the API's count", () => {
       assert.strictEqual((yield* left).requests, 57)
     }))
 
-  it.effect("does not take refilled quota away, however often it reports that nothing is left", () =>
+  it.effect("does not remove quota that was refilled, even if every error reports that nothing is left", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ requests: 60 }, { concurrency: { maxWait: "10 minutes" } })
       // One request per second refills, and each answer begins half a second after its request.
@@ -673,7 +676,7 @@ describe("the API's count", () => {
       assert.strictEqual((yield* left).requests, 11)
     }))
 
-  it.effect("of 0 in a 429 holds calls until the retry-after is over", () =>
+  it.effect("of 0 in a 429 makes calls wait until the retry-after is over", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const limits = { requests: limit(60, 30), inputTokens: limit(6000, 0) }
@@ -694,7 +697,7 @@ describe("the API's count", () => {
       assert.deepStrictEqual(yield* left, { requests: 0, input: 6000, output: 1200 })
     }))
 
-  it.effect("of tokens is used, too, if a 429 reports it without saying that anything ran out", () =>
+  it.effect("of tokens in a 429 is used even if the 429 does not say that anything ran out", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const first = yield* calls.call(request(10))
@@ -752,7 +755,7 @@ describe("classes of models", () => {
       Layer.provideMerge(CallLog.layerMemory)
     )
 
-  it.effect("have one queue each, shared by the models of a line", () =>
+  it.effect("have one queue each, which all models of the same line (such as Sonnet) share", () =>
     Effect.gen(function*() {
       yield* ask("claude-sonnet-5-5")
       yield* ask("claude-sonnet-4-5")
@@ -769,7 +772,7 @@ describe("classes of models", () => {
       assert.isTrue(Exit.isSuccess(yield* ask("claude-sonnet-5-5")))
     }).pipe(Effect.provide(guarded({ requests: 10, headroom: 1, classes: { opus: { requests: 2 } } }))))
 
-  it.effect("may consist of one model, whichever model of its line is called first", () =>
+  it.effect("may consist of one model, even if another model of the same line is called first", () =>
     Effect.gen(function*() {
       yield* ask("claude-sonnet-5-5")
       yield* ask("claude-sonnet-4-5")
@@ -805,7 +808,7 @@ describe("classes of models", () => {
 // Stores
 // -----------------------------------------------------------------------------
 
-describe("a quota store that", () => {
+describe("a quota store", () => {
   const all = (answer: () => Effect.Effect<never, unknown>): Quota.Store => ({
     take: answer,
     add: answer,
@@ -824,7 +827,7 @@ describe("a quota store that", () => {
   ]
 
   it.effect.each(broken)(
-    "G15: %s neither fails nor delays a call, and is reported",
+    "G15: that %s neither makes a call fail nor delays it, and is reported",
     ([, store]) =>
       Effect.gen(function*() {
         const { admission, calls, failures } = yield* opened(whole, { store, concurrency: { max: 2 } })
@@ -844,7 +847,7 @@ describe("a quota store that", () => {
   )
 
   it.effect.each([NaN, -1, -Infinity])(
-    "G15: returns a wait of %d ms delays no call",
+    "G15: that returns a wait of %d ms delays no call",
     (wait) =>
       Effect.gen(function*() {
         const store = { ...Quota.memory(), take: () => Effect.succeed(wait) }
@@ -855,7 +858,7 @@ describe("a quota store that", () => {
       })
   )
 
-  it.effect("G15: fails gets one warning a minute, without the message of its error", () =>
+  it.effect("G15: that fails causes one warning a minute, which does not contain the message of the error", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 3; i++) assert.strictEqual(yield* Claude.text("hi"), "hello")
       yield* TestClock.adjust("1 minute")

@@ -136,53 +136,73 @@ const output = {
   sizes: { input: 500, output: 250, sigma: 1 }
 } as const
 
-describe("a quota, against buckets of requests and tokens", () => {
-  it.effect("is used up without a 429, whether the provider reports what is left or not", () =>
-    Effect.gen(function*() {
-      for (const told of effort([true, false], [true])) {
-        const { refused, use } = yield* simulate({ account: bucketAccount, ...requests, told })
+describe("a quota, against a provider with buckets of requests and tokens", () => {
+  it.effect(
+    "of requests is used to at least 95 % without a 429, whether the provider reports what is left or not",
+    () =>
+      Effect.gen(function*() {
+        for (const told of effort([true, false], [true])) {
+          const { refused, use } = yield* simulate({ account: bucketAccount, ...requests, told })
+          assert.strictEqual(refused, 0)
+          assert.isAtLeast(use[0], 0.95)
+          // The initial burst is over by then.
+          assert.isAtMost(use[0], 1.01)
+        }
+      }),
+    60_000
+  )
+
+  it.effect(
+    "of input tokens is used to at least 95 % without a 429 by prompts of different sizes",
+    () =>
+      Effect.gen(function*() {
+        const { refused, use } = yield* simulate({ account: bucketAccount, ...input })
         assert.strictEqual(refused, 0)
-        assert.isAtLeast(use[0], 0.95)
-        // The initial burst is over by then.
-        assert.isAtMost(use[0], 1.01)
-      }
-    }), 60_000)
+        assert.isAtLeast(use[1], 0.95)
+      }),
+    60_000
+  )
 
-  it.effect("of input tokens is used up without a 429, whatever the size of prompts", () =>
-    Effect.gen(function*() {
-      const { refused, use } = yield* simulate({ account: bucketAccount, ...input })
-      assert.strictEqual(refused, 0)
-      assert.isAtLeast(use[1], 0.95)
-    }), 60_000)
-
-  it.effect("of output tokens is used up without a 429, whatever the length of answers", () =>
-    Effect.gen(function*() {
-      const figures = yield* simulate({ account: bucketAccount, ...output })
-      assert.strictEqual(figures.refused, 0)
-      assert.isAtLeast(figures.use[2], 0.95)
-      // G10: the same seed gives the same figures.
-      assert.deepStrictEqual(yield* simulate({ account: bucketAccount, ...output }), figures)
-    }), 60_000)
+  it.effect(
+    "of output tokens is used to at least 95 % without a 429 by answers of different lengths",
+    () =>
+      Effect.gen(function*() {
+        const figures = yield* simulate({ account: bucketAccount, ...output })
+        assert.strictEqual(figures.refused, 0)
+        assert.isAtLeast(figures.use[2], 0.95)
+        // G10: the same seed gives the same figures.
+        assert.deepStrictEqual(yield* simulate({ account: bucketAccount, ...output }), figures)
+      }),
+    60_000
+  )
 })
 
-describeLong("a quota with a small burst, against a sliding window", () => {
+describeLong("a quota with a small burst, against a provider with a sliding window", () => {
   const options = { headroom: 0.83, burst: 0.17 }
 
-  it.effect("is used up without a 429, whether the provider reports what is left or not", () =>
-    Effect.gen(function*() {
-      for (const told of effort([true, false], [true])) {
-        const { refused, use } = yield* simulate({ account: windowAccount, options, ...requests, told })
-        assert.strictEqual(refused, 0)
-        assert.isAtLeast(use[0], 0.95)
-      }
-    }), 60_000)
+  it.effect(
+    "of requests is used to at least 95 % without a 429, whether the provider reports what is left or not",
+    () =>
+      Effect.gen(function*() {
+        for (const told of effort([true, false], [true])) {
+          const { refused, use } = yield* simulate({ account: windowAccount, options, ...requests, told })
+          assert.strictEqual(refused, 0)
+          assert.isAtLeast(use[0], 0.95)
+        }
+      }),
+    60_000
+  )
 
-  it.effect("of tokens is used without a 429, if the provider reports what is left", () =>
-    Effect.gen(function*() {
-      const ofInput = yield* simulate({ account: windowAccount, options, ...input })
-      const ofOutput = yield* simulate({ account: windowAccount, options, ...output })
-      assert.deepStrictEqual([ofInput.refused, ofOutput.refused], [0, 0])
-      assert.isAtLeast(ofInput.use[1], 0.9)
-      assert.isAtLeast(ofOutput.use[2], 0.85)
-    }), 60_000)
+  it.effect(
+    "of tokens is used to at least 85 % without a 429 if the provider reports what is left",
+    () =>
+      Effect.gen(function*() {
+        const ofInput = yield* simulate({ account: windowAccount, options, ...input })
+        const ofOutput = yield* simulate({ account: windowAccount, options, ...output })
+        assert.deepStrictEqual([ofInput.refused, ofOutput.refused], [0, 0])
+        assert.isAtLeast(ofInput.use[1], 0.9)
+        assert.isAtLeast(ofOutput.use[2], 0.85)
+      }),
+    60_000
+  )
 })
