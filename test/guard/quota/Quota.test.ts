@@ -601,18 +601,20 @@ describe("the API's count", () => {
       assert.deepStrictEqual(levels, { requests: 59, input: 5990, output: 1100 })
     }))
 
-  it.effect.each([null, "none", { requests: null }, { requests: "x" }, { requests: { limit: "x", remaining: {} } }, [
-    1
-  ]])(
-    "G16: is ignored in an error whose limits are malformed: %j",
-    (limits) =>
-      Effect.gen(function*() {
-        const { calls, left } = yield* opened(whole)
-        yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({ limits: limits as never })))
-        yield* TestClock.adjust("2 minutes")
-        assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
-      })
-  )
+  it.effect.each([
+    ["null", null],
+    ["a text", "none"],
+    ["a list", [1]],
+    ["requests that are null", { requests: null }],
+    ["requests that are a text", { requests: "x" }],
+    ["counts that are no numbers", { requests: { limit: "x", remaining: {} } }]
+  ])("G16: is ignored in an error whose limits are malformed: %s", ([, limits]) =>
+    Effect.gen(function*() {
+      const { calls, left } = yield* opened(whole)
+      yield* finish(yield* calls.call(request(10)), failed(new ClaudeError.RateLimited({ limits: limits as never })))
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
+    }))
 
   it.effect("raises the share of a limit that calls may use to 95 % for a minute, only in the dimensions that it names", () =>
     Effect.gen(function*() {
