@@ -72,7 +72,7 @@ export interface QueueStatus {
   readonly waiting: number
   /** The current concurrency limit. */
   readonly limit?: number
-  /** The remaining quota and its full amount, by dimension. */
+  /** By dimension: the quota that is left, and the most that one burst may use (not the limit per minute). */
   readonly quota?: { readonly [dimension: string]: { readonly remaining: number; readonly limit: number } }
 }
 
@@ -107,18 +107,18 @@ export class Control extends Context.Service<Control, {
 /** The state of all guards, for health endpoints. */
 export const status: Effect.Effect<Status, never, Control> = Effect.flatMap(Control, ({ status }) => status)
 
-/** Blocks all requests to a model, or to every model if none is named, for `duration` or until `reset`. Needs a circuit. */
+/** Blocks a model, or every model if none is named, until `duration` ends or `reset` is called. Dies without a circuit. */
 export const isolate = (model?: string, duration?: Duration.Input): Effect.Effect<void, never, Control> =>
   Effect.flatMap(Control, ({ isolate }) => isolate(model, duration))
 
-/** Closes the circuit of a model, or of the account if no model is named. */
+/** Closes the circuit of a model, or of the account if no model is named. Dies without a circuit. */
 export const reset = (model?: string): Effect.Effect<void, never, Control> =>
   Effect.flatMap(Control, ({ reset }) => reset(model))
 
 /**
  * For a process that is about to stop: rejects new calls with `Saturated`, waits up to `limit` for running and queued
  * calls, and returns whether all of them ended. Draining cannot be undone, and it also rejects the retries of running
- * calls, on every model. Needs a queue, which exists if `concurrency`, `quota`, `circuit` or `budget` (the default) is set.
+ * calls, on every model. Rejects nothing if `concurrency`, `quota`, `circuit` and `budget` are all off.
  */
 export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Control> =>
   Effect.flatMap(Control, ({ drain }) => drain(limit))
@@ -128,7 +128,7 @@ export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Cont
 // -----------------------------------------------------------------------------
 
 /**
- * Puts guards around a `Claude` layer. Throws a `RangeError` if the options contradict each other. Guards are built
+ * Puts guards around a `Claude` layer. Throws a `RangeError` if options are invalid or contradictory. Guards are built
  * once per layer, with the log, the alerts and the stores of the context in which the layer is built.
  */
 export const apply = (guards: Guards) => {

@@ -16,7 +16,7 @@ export interface Outcome {
   readonly quota: "none" | "request" | "input"
   /**
    * `loss`: the attempt added load without a result. `none`: the attempt got a part of an answer, or was not sent. Policies
-   * have their own column `sent`, because guards and policies do not import each other.
+   * have their own column `sent` (`policy/decisions.ts`), because guards and policies do not import each other.
    */
   readonly budget: "loss" | "none"
   /** Whether the call counts as failed, even if it was not sent. `none`: the caller is at fault, or Claude declined. */

@@ -22,11 +22,11 @@ const defaults = {
    * minutes.
    */
   least: 1,
-  /** The time over which the rate before the incident is averaged; the circuit's window is as long. */
+  /** The time over which the rate before the incident is averaged: as long as the default window of a circuit. */
   memory: 60_000
 }
 
-/** Measures calls per second as an exponential average that is exact from the first call on. */
+/** Measures calls per second as an exponential average, which is not too low after the first calls. */
 export class RecentRate {
   calls = 0
   /** End and start of the measured time. */
@@ -58,11 +58,12 @@ export class RecentRate {
 }
 
 /**
- * A rate that grows to twice the rate before the incident in 5 seconds, stays there until 2 minutes have passed, and
- * then keeps growing at the same slope.
+ * A rate that grows to twice the rate before the incident (in 5 seconds at most, if no call is lost), stays there until
+ * 2 minutes have passed, and then keeps growing at the same slope.
  *
  * The wait line of a circuit uses a ramp after an outage, and the queue after the pause of a 429. The retry budget
- * spaces its waiting calls in its own way (`bucket`). If several of them apply to a call, the longest wait counts.
+ * spaces its waiting calls in its own way (`budget/bucket.ts`). A call passes them one after the other, so the slowest one
+ * sets the rate.
  */
 export class Ramp {
   readonly before: number
@@ -107,9 +108,9 @@ export class Ramp {
   }
 
   /**
-   * A call that began at `start` was lost: halves the rate. Once the rate has reached `before`, it never falls below
-   * `before`, because a steady 10 % of failures would otherwise act as a limit. Losses of calls that began before the
-   * last cut are ignored.
+   * A call that began at `start` was lost: halves a rate below `before`, and lowers a higher rate to `before`, because a
+   * steady 10 % of failures would otherwise hold the rate down forever. Losses of calls that began before the last cut
+   * are ignored.
    */
   lose(start: number, now: number): void {
     if (start < this.cutAt) return
@@ -128,7 +129,7 @@ export class Ramp {
     const seconds = Math.max(0, now - this.at) / 1000
     const top = now - this.start < defaults.capped ? this.top : Infinity
     const grown = Math.max(this.rate, Math.min(top, this.rate + this.slope * seconds))
-    // Unused credit is capped at 10 ms worth of calls, so that it cannot become a burst.
+    // Unused credit is capped at one call, or 10 ms worth of calls if that is more, so that it cannot become a burst.
     this.credit = Math.min(this.credit + seconds * (this.rate + grown) / 2, Math.max(1, grown / 100))
     this.rate = grown
     this.at = now

@@ -109,8 +109,8 @@ export class WaitOrder<A, S> {
 
   /**
    * Whether one more call may wait. Each tenant has an equal share of the places, at least one place; only calls of the same
-   * or a lower rank count. A new tenant gets its share even if earlier tenants use more than theirs. In total, at most
-   * twice as many calls as places wait.
+   * or a lower rank count. A new tenant gets its share even if earlier tenants use more than theirs, but never more than
+   * twice as many of these calls as places wait.
    */
   hasRoom(item: A, places: number): boolean {
     if (!(places > 0)) return false
@@ -127,8 +127,8 @@ export class WaitOrder<A, S> {
   }
 
   /**
-   * The load of the calls that would be served before `item` if it came now. Each other tenant counts with as many
-   * turns as the tenant of `item` has.
+   * The load of the calls that would be served before `item` if it came now. Within its rank, each other tenant counts
+   * with as many turns as the tenant of `item` needs, and each turn with the average load of the rank.
    */
   ahead(item: A): Amount {
     const rank = this.standing.rank(item)

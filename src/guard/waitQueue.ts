@@ -2,8 +2,8 @@
  * A queue for one shared resource.
  *
  * A call takes the resource at once if no waiting call goes before it. One fiber serves all waiting calls; it exists
- * while a call waits, and sleeps until it is woken or the first call may go. So there is one timer, however many calls
- * wait, and no hand-over that a cancelled call could lose.
+ * while a call waits, and sleeps until it is woken or the first call may go. So one timer watches the resource, however
+ * many calls wait (each call has only its own time-out), and there is no hand-over that a cancelled call could lose.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -28,7 +28,7 @@ export interface Options<in A> extends Standing<A> {
    * not wait this long is rejected without waiting.
    */
   readonly turn?: ((item: A, ahead: Amount, now: number) => Effect.Effect<number>) | undefined
-  /** How many calls of the same or a higher priority may wait, shared by tenants. Checked on arrival only. */
+  /** The `places` of `WaitOrder.hasRoom`. Checked on arrival only. */
   readonly room: number
 }
 

@@ -44,7 +44,7 @@ const drained = Object.fromEntries(
   ["requests", "input-tokens", "output-tokens", "tokens"].map((name) => [`anthropic-ratelimit-${name}-remaining`, "0"])
 )
 
-/** A 429, with a `retry-after` if one is given. */
+/** A 429, with a `retry-after` if one is given. `ramp`: with the error code that says that traffic grew too fast. */
 export const rateLimited = (retryAfter?: Duration.Input, options: { readonly ramp?: boolean | undefined } = {}): Turn =>
   fails(
     429,

@@ -30,7 +30,6 @@ export const cycle = (...turns: readonly [Turn, ...ReadonlyArray<Turn>]): Script
 export const untilLast = (...turns: readonly [Turn, ...ReadonlyArray<Turn>]): Script => ({ index }) =>
   Effect.succeed(turns[Math.min(index, turns.length - 1)] ?? turns[0])
 
-/** Picks the turn with a function. */
 export const by = (decide: (question: Question) => Turn): Script => (question) => Effect.sync(() => decide(question))
 
 /** Plays each fault at its rate (0.1: one in ten), and otherwise the turn `otherwise`. The same seed gives the same turns. */

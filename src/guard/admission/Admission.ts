@@ -21,7 +21,8 @@ export interface Concurrency {
   readonly initial?: number | undefined
   /**
    * The maximum number of waiting calls of the same or a higher priority. Default: 200. Checked only when a call
-   * arrives. If several tenants wait, each has an equal share of the places.
+   * arrives. If several tenants wait, each has an equal share of the places; a new tenant gets its share even if earlier
+   * tenants use more than theirs, so up to twice as many calls may wait.
    */
   readonly queue?: number | undefined
   /** How long a call may wait. Default: until its deadline, less the time for the answer; 1 minute without a deadline. */

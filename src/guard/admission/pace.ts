@@ -15,7 +15,7 @@ const first = 500
  */
 const spread = 2
 
-/** At most this share of the time to the deadline is reserved for the answer. The call may wait for the other part of the time. */
+/** At most this share of the time to the deadline is reserved for the answer: the call may wait for the rest. */
 const most = 0.5
 
 /** Moving averages of answer times, in milliseconds. */
@@ -23,7 +23,7 @@ export class Pace {
   took = 0
   /** Average time until the next slot becomes free. */
   each: number | undefined
-  /** The `retryAfter` time given to the last rejected call. */
+  /** The time at which the last rejected call may retry. */
   next = -Infinity
 
   /** Adds a sample: an answer took `took` ms while `running` calls ran. */

@@ -13,7 +13,7 @@ export interface Settings {
 
 const fields = { max: true, min: true, initial: true, queue: true, maxWait: true }
 
-/** Fills in defaults. Throws a `RangeError` if the options contradict each other. */
+/** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Concurrency): Settings => {
   Refuse.unknown("concurrency", options, fields)
   const max = options.max === undefined ? Infinity : Refuse.whole("concurrency: max", options.max)
@@ -40,7 +40,7 @@ export const settings = (options: Concurrency): Settings => {
   return { max, min, initial, queue, maxWait }
 }
 
-/** The default maximum wait of a call without a deadline, in milliseconds. With a deadline, it waits until then. */
+/** The default maximum wait of a call without a deadline, in milliseconds. A deadline bounds the wait itself. */
 export const usualMaxWait = 60_000
 
 /** Default initial limit. Source: Netflix concurrency-limits, as for the factor in `aimd`. */

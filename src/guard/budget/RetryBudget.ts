@@ -1,10 +1,10 @@
 /**
  * Bounds how much load retries may add after failures, for each model.
  *
- * A bucket holds credit for ten extra attempts: an extra attempt that fails takes one credit, an answer that begins
- * returns one. While the bucket is empty, one attempt may start after 10 s, then after 20 s, and so on, so that an outage
- * adds little load and its end is noticed. Waiting calls form one line, oldest first; any success may let the next call
- * through.
+ * A bucket holds credit for `size` extra attempts: an extra attempt that fails takes one credit, an answer that begins
+ * returns one. While the bucket is empty, one attempt may start after 10 s, then after 20 s, and so on up to 5 minutes, so
+ * that an outage adds little load and its end is noticed. Waiting calls form one line, by priority and then oldest first;
+ * any success may let the next call through.
  */
 
 /** How much extra load retries may add. */

@@ -40,7 +40,7 @@ export interface Bucket {
    * spent.
    */
   left: number
-  /** Credit held by running extra attempts since the last success, and the number of running extra attempts. */
+  /** The running extra attempts that started since the last success: the credit that they hold, and their number. */
   held: number
   running: number
   /** The number of successes so far, and the time of the last success. */
@@ -103,7 +103,7 @@ export const waitFor = (bucket: Bucket, now: number): number => {
   return Math.max(0, bucket.pacedFrom + bucket.pace - now)
 }
 
-/** Whether the bucket can be dropped: it is full, no call waits, and no new call came for `length` ms. */
+/** Whether the bucket can be dropped: it is full, no extra attempt waits or runs, and no call came for `length` ms. */
 export const isIdle = ({ left, line, offered, running, size }: Bucket, length: number, now: number): boolean =>
   line.size() === 0 && running === 0 && left >= size && now - offered.at >= length
 

@@ -18,7 +18,7 @@ import type { Settings } from "./settings.ts"
 /** The longest wait of a call, in milliseconds: as long as the `overall` of `Policy.standard`. */
 const longestWait = 300_000
 
-/** The time reserved for the attempt itself, in milliseconds: no answer takes less than a second. */
+/** The time reserved for the attempt itself, in milliseconds: few answers take less than a second. */
 const shortestAnswer = 1000
 
 /** The budget that retry, re-ask, continuation and fallback share. */

@@ -1,11 +1,12 @@
 /**
  * Stops sending requests to a model that keeps failing, and probes until it recovers.
  *
- * Each model of an account has a circuit. The account itself also has a circuit, which opens at the spend limit. An answer
- * counts as a success when it begins, and as a failure if it breaks off later. A circuit is for outages: it never opens
- * while only half of all calls fail, because retries then succeed. A circuit counts the calls in a time window, and never
- * opens on fewer than `minimumCalls`: programs with less traffic rely on retries. Waiting calls form one line, oldest
- * first. After a recovery, they leave at a rate that grows to twice the rate before the outage.
+ * Each model of an account has a circuit. The account itself also has a circuit, which opens at the spend limit. An
+ * answer counts as a success when it begins, and as a failure if it breaks off later. A circuit is for outages: with
+ * the defaults it hardly ever opens while only half of all calls fail, because retries then succeed. A circuit counts
+ * the calls in a time window, and never opens on fewer than `minimumCalls`: programs with less traffic rely on retries.
+ * Waiting calls form one line, by priority and then oldest first. After a recovery, they leave at a rate that grows to
+ * twice the rate before the outage.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -23,18 +24,23 @@ export interface Options {
   readonly minimumCalls?: number | undefined
   /** The share of failed calls at which the circuit opens. Default: 0.9. */
   readonly failureRate?: number | undefined
-  /** Also opens the circuit if at least the share `rate` of answers begins later than `after`. Off by default. */
+  /**
+   * Also opens the circuit if the answers to at least the share `rate` of the calls begin later than `after`. Off by
+   * default.
+   */
   readonly slow?: { readonly after: Duration.Input; readonly rate: number } | undefined
   /**
    * The minimum time the circuit stays open. Default: 5 seconds. In a longer outage it stays open for a quarter of the
    * outage so far, or for the `retry-after` if that is longer.
    */
   readonly openFor?: Duration.Input | undefined
-  /** The maximum time the circuit stays open. Default: 30 seconds. Each probe costs one request. */
+  /**
+   * The maximum time between two probes of an open circuit, each of which costs one request. Default: 30 seconds, or
+   * `openFor` if that is longer. After the spend limit was reached, the account's circuit stays open longer.
+   */
   readonly maxOpenFor?: Duration.Input | undefined
   /**
-   * How long a probe blocks other calls if its process dies. Default: 150 seconds, or the time-out of its attempt if
-   * that is longer.
+   * How long a probe blocks other calls if its process dies; at least the time-out of its attempt. Default: 150 seconds.
    */
   readonly probeLease?: Duration.Input | undefined
 }

@@ -3,7 +3,7 @@ import * as Refuse from "../../options.ts"
 import type { Options } from "./Circuit.ts"
 import type * as Machine from "./state.ts"
 
-/** Options with defaults filled in, in milliseconds. */
+/** Options with defaults filled in; times in milliseconds. */
 export interface Settings extends Machine.Settings {
   readonly probeLease: number
   readonly slowAfter: number

@@ -9,13 +9,13 @@ import * as Machine from "./machine.ts"
 /** The state of a circuit without history. */
 export const initial: Machine.State = Machine.initial
 
-/** Keeps circuits in memory. When a new circuit is added, closed circuits without requests for an hour are dropped. */
+/** Keeps circuits in memory. When a new circuit is added, closed circuits that nobody read for an hour are dropped. */
 export const memory = (): Store => {
   const modify = remembering()
   return { modify: (key, f) => atNow((now) => modify(key, f, undefined, now)) }
 }
 
-/** A stored circuit, and the time of its last request. */
+/** A stored circuit, and when a request or a status last read it. */
 interface Remembered {
   readonly state: Machine.State
   readonly askedAt: number
@@ -35,7 +35,7 @@ const remembering = () => {
 }
 
 /**
- * Drops closed circuits without requests for an hour, because model names may come from outside the program. An open
+ * Drops closed circuits that nobody read for an hour, because model names may come from outside the program. An open
  * circuit stays, because idle time does not close it.
  */
 const forget = (kept: Map<string, Remembered>, now: number): void => {

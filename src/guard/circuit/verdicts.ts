@@ -44,7 +44,7 @@ const allByHand = "all models are isolated by hand"
 export const isByHand = (error: ClaudeError.ClaudeError): boolean =>
   error._tag === "CircuitOpen" && (error.why === byHand || error.why === allByHand)
 
-/** Milliseconds that the account's circuit stays open if the API gave no date: a person has to raise the limit. */
+/** Milliseconds that the account's circuit stays open if the API gave no future date: a person has to raise the limit. */
 const payTime = 600_000
 
 /** When the spend limit may be lifted: the date from the API, or `payTime` from now. */

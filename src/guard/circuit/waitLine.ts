@@ -1,8 +1,9 @@
 /**
  * The line of calls that wait at the circuit of one model, while it is open and while it recovers.
  *
- * The first call in the line checks the circuit, sleeps until it may go, and hands over to the next call. So a line has
- * one timer and no fiber of its own, and within a priority the oldest call leaves first. Tenants do not take turns
+ * The first call in the line checks the circuit, sleeps until it may go, and hands over to the next call; the other calls
+ * have only a timer for their deadline. So a line has no fiber of its own, and within a priority the oldest call leaves
+ * first. Tenants do not take turns
  * here, but in the queue after the circuit.
  */
 import * as Clock from "effect/Clock"
@@ -40,7 +41,7 @@ const newcomer = (context: Context.Context<never>): Waiter => {
   const deadline = Context.get(context, Current.Deadline)
   return {
     deadline,
-    // A call without a deadline could wait for hours.
+    // A call without a deadline does not wait: it could wait for hours.
     patient: deadline < Infinity && Context.get(context, CallContext.WaitForCircuit),
     rank: Priority.rankOf(Context.get(context, Current.Priority)),
     turn: Deferred.makeUnsafe<void, ClaudeError>()

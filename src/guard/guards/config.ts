@@ -34,11 +34,11 @@ const given = <A extends object>(
  * | `CLAUDE_ACCOUNT` | `account` |
  * | `CLAUDE_CONCURRENCY_MAX`, `CLAUDE_CONCURRENCY_MIN`, `CLAUDE_QUEUE`, `CLAUDE_MAX_WAIT` | `concurrency` |
  * | `CLAUDE_REQUESTS_PER_MINUTE`, `CLAUDE_INPUT_TOKENS_PER_MINUTE`, `CLAUDE_OUTPUT_TOKENS_PER_MINUTE`, `CLAUDE_HEADROOM` | `quota` |
- * | `CLAUDE_CIRCUIT` (`true`), `CLAUDE_CIRCUIT_FAILURE_RATE`, `CLAUDE_CIRCUIT_MINIMUM_CALLS`, `CLAUDE_CIRCUIT_OPEN_FOR` | `circuit` |
- * | `CLAUDE_BUDGET` (`true`) | `budget` |
- * | `CLAUDE_MONITOR` (`true`), `CLAUDE_MONITOR_BELOW` | `monitor` |
+ * | `CLAUDE_CIRCUIT` (default: `true`), `CLAUDE_CIRCUIT_FAILURE_RATE`, `CLAUDE_CIRCUIT_MINIMUM_CALLS`, `CLAUDE_CIRCUIT_OPEN_FOR` | `circuit` |
+ * | `CLAUDE_BUDGET` (default: `true`) | `budget` |
+ * | `CLAUDE_MONITOR` (default: `true`), `CLAUDE_MONITOR_BELOW` | `monitor` |
  *
- * Fails with a `ConfigError` that says what to change if the variables contradict each other.
+ * Fails with a `ConfigError` that says what to change if a variable is invalid, or if variables contradict each other.
  */
 export const config: Config.Config<Guards> = Config.all({
   account: Config.withDefault(Config.String("CLAUDE_ACCOUNT"), "default"),

@@ -12,7 +12,7 @@ import type * as Quota from "../quota/Quota.ts"
 import type * as QuotaSettings from "../quota/settings.ts"
 import { compile } from "./record.ts"
 
-/** Describes the guards as text, from the outside in. Throws a `RangeError` if the options contradict each other. */
+/** Describes the guards as text, from the outside in. Throws a `RangeError` if the options are invalid. */
 export const describe = (guards: Guards): string => {
   const { account, admits, budget, circuit, concurrency, extra, monitor, quota } = compile(guards)
   return [

@@ -32,7 +32,7 @@ const fields: { readonly [K in keyof Required<Guards>]: true } = {
   account: true
 }
 
-/** Validates the guards and parses their options once. Throws a `RangeError` if they contradict each other. */
+/** Validates the guards and parses their options once. Throws a `RangeError` if they are invalid. */
 export const compile = (guards: Guards): Compiled => {
   Refuse.unknown("Guards", guards, fields)
   const { account = "default", budget = {}, circuit, concurrency, extra = [], monitor = {}, quota } = guards
@@ -54,7 +54,7 @@ export const compile = (guards: Guards): Compiled => {
     budget: budget === false ? undefined : RetryBudget.settings(budget),
     monitor: monitor === false ? undefined : Monitor.settings(monitor),
     extra,
-    // The queue also holds calls after a 429, so it exists unless only a monitor is on.
+    // The queue also holds calls after a 429, so a circuit or a budget alone needs it too.
     admits: concurrency !== undefined || quota !== undefined || circuit !== undefined || budget !== false
   }
 }

@@ -16,8 +16,8 @@ import type * as CallLog from "../../CallLog.ts"
 /** When to alert that too many calls fail. */
 export interface Options {
   /**
-   * Alerts if the success rate falls below this. Default: 0.95. For an hour after an alert, the next alert needs twice as
-   * many failures.
+   * Alerts if the success rate falls below this. Default: 0.95. For an hour after an alert was cleared, the next alert
+   * needs twice as many failures.
    */
   readonly below?: number | undefined
   /** The sliding window of the rate, and the minimum duration of an alert. Default: 5 minutes. */

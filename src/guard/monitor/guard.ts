@@ -93,7 +93,10 @@ const raise = (
   alert: Extract<CallLog.Event, CallLog.Rate> | undefined
 ): Effect.Effect<void> => alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
 
-/** Raises one alert for each outage, although the circuit reopens after each failed probe. */
+/**
+ * Raises one alert for each outage, although the circuit reopens after each failed probe: a circuit that reopens within
+ * `window` raises none.
+ */
 const circuitOpened = ({ alerts, opened, settings }: Observer, event: Alert): Effect.Effect<void> => {
   for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)
   const isSame = opened.has(event.model)

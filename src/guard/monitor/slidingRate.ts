@@ -22,8 +22,8 @@ export interface Settings {
 export type Count = "success" | Tag | undefined
 
 /**
- * Milliseconds after an alert during which the next alert needs twice as many failures: a steady 5 % of failures raises
- * at most one alert an hour.
+ * Milliseconds after an alert was cleared during which the next alert needs twice as many failures: a steady 5 % of
+ * failures raises at most one alert an hour.
  */
 const calm = 3_600_000
 

@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 
-/** The rate limits of an account, for a class of models. A missing limit means no limit. */
+/** The rate limits of an account for each class of models. A missing limit means no limit. */
 export interface Limits {
   readonly requests?: number | undefined
   /** Excludes tokens read from the cache, as the API does. */
@@ -31,7 +31,10 @@ export interface Options extends Limits {
    * `headroom` and `burst` should add up to at most 1, such as 0.83 and 0.17.
    */
   readonly burst?: number | undefined
-  /** Other limits for some classes of models, by line (`opus`, `sonnet`, `haiku` …) or by model id. */
+  /**
+   * Other limits for some classes of models, by line (`opus`, `sonnet`, `haiku` …) or by model id. A limit that is missing
+   * in a class is the limit of the account.
+   */
   readonly classes?: { readonly [line: string]: Limits } | undefined
   /** How to estimate input tokens: from characters (default), or with a free extra request to the API that counts them. */
   readonly estimate?: "characters" | "count" | undefined

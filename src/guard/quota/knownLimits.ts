@@ -19,7 +19,7 @@ export class Limits {
   readonly freshUntil = { requests: -Infinity, input: -Infinity, output: -Infinity }
   /**
    * The highest `remaining` seen. The API's bucket may hold less than the limit per minute, such as 4 requests with a
-   * limit of 180.
+   * limit of 180, so the share that stays unused is a share of this.
    */
   readonly mostSeen = { requests: 0, input: 0, output: 0 }
   /**

@@ -198,7 +198,8 @@ export class Meter {
   }
 
   /**
-   * Handles a 429. Unless tokens ran out, sets the remaining requests to 0, and holds all requests until `retry-after`.
+   * Handles a 429. Unless tokens ran out, sets the remaining requests to 0, and holds all requests for the `retry-after`,
+   * at most for `longestPause`.
    * If traffic only grew too fast, the remaining requests stay.
    */
   refused(

@@ -9,7 +9,7 @@ import { outcomeOf } from "../outcomes.ts"
 import * as Amounts from "./amounts.ts"
 import type * as Quota from "./Quota.ts"
 
-/** The error of a request that has more tokens than the limit allows at once. */
+/** The error of a request that has more input tokens than the limit allows in a whole period. */
 export const tooLarge = (model: string, tokens: number, limit: number, per: number) =>
   new InvalidRequest({
     model,

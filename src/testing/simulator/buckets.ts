@@ -36,7 +36,7 @@ type Headers = Readonly<Record<string, string>>
 
 const unlimited: Bucket = { level: () => Infinity, take: () => {}, wait: () => 0, headers: () => ({}) }
 
-/** Rounding may leave a bucket a millionth short. */
+/** Added to each level, because rounding may leave a bucket a millionth short. */
 const rounding = 1e-6
 
 /** A full bucket. `name` is its name in the headers. */

@@ -21,7 +21,7 @@ export const usageOf = ({ usage }: Answer) => ({
   cache_read_input_tokens: usage.read
 })
 
-/** The events that the fakes send. The simulator replaces the events with token counts by its own. */
+/** The events that the fakes send. The simulator replaces the first and the last but one, which hold token counts. */
 const template = events("Well.")
 
 /** The events up to the first token. */

@@ -26,7 +26,10 @@ export interface Result extends Share {
   readonly requestsDuring: number
   /** From the end of the last incident to the first answer that ended after it; undefined without such an answer. */
   readonly recovery: number | undefined
-  /** The most requests in one second after the last incident, and the most calls that were due in one second. */
+  /**
+   * The most requests in one second after the last incident, and the most calls that were due in one second of the run;
+   * undefined without incidents.
+   */
   readonly peak: { readonly requests: number; readonly offered: number } | undefined
   /** The duration of answered calls. */
   readonly latency: { readonly p50: number; readonly p99: number }

@@ -8,9 +8,9 @@ import * as Chance from "./chance.ts"
 export interface PromptSize {
   /** Characters of text. Default: 40. */
   readonly characters?: number | undefined
-  /** Images by `file_id`. */
+  /** The number of images, each sent as a `file_id`. Default: 0. */
   readonly images?: number | undefined
-  /** Documents by `file_id`. */
+  /** The number of documents, each sent as a `file_id`. Default: 0. */
   readonly documents?: number | undefined
   /** Characters of a cached system prompt. */
   readonly cached?: number | undefined
@@ -22,7 +22,7 @@ export interface PromptSize {
 
 /** A stream of calls, as an open loop: calls start when they are due, whether or not earlier calls have ended. */
 export interface Traffic {
-  /** Evenly spaced, a Poisson process, or bursts at an interval. */
+  /** Evenly spaced, a Poisson process with this mean number of calls per second, or bursts at an interval. */
   readonly arrivals:
     | { readonly perSecond: number }
     | { readonly poisson: number }
@@ -31,7 +31,7 @@ export interface Traffic {
     | { readonly jobs: number }
   /** When the first call starts. Default: 0. */
   readonly from?: Duration.Input | undefined
-  /** When calls stop starting. Not needed for jobs. */
+  /** When calls stop starting. Default: 0, so only jobs start without it. */
   readonly to?: Duration.Input | undefined
   /**
    * How long a caller waits before it leaves. Default: 25 seconds. It leaves one millisecond later, so that a policy
