@@ -23,7 +23,7 @@ export const describe = (guards: Guards): string => {
       "gate",
       circuit === undefined
         ? "off"
-        : "calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, oldest first"
+        : "calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first"
     ),
     row("queue", admits ? waits(concurrency) : "off"),
     ...admits
