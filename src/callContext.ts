@@ -60,9 +60,9 @@ export interface Interrupted {
 }
 
 /** The state of one deadline, for the error if the deadline is reached. */
-export interface Cut {
+export interface DeadlineState {
   /** The enclosing deadline. */
-  readonly outer: Cut | undefined
+  readonly outer: DeadlineState | undefined
   isReached: boolean
   /** The last attempt that this deadline interrupted. */
   interrupted: Interrupted | undefined
@@ -70,8 +70,10 @@ export interface Cut {
   call: Call | undefined
 }
 
-/** The innermost deadline. */
-export const Cut = Context.Reference<Cut | undefined>("resilient-claude/Cut", { defaultValue: () => undefined })
+/** The state of the innermost deadline. */
+export const DeadlineState = Context.Reference<DeadlineState | undefined>("resilient-claude/DeadlineState", {
+  defaultValue: () => undefined
+})
 
 /** The current call, if a policy runs it. */
 export const Call = Context.Reference<Call | undefined>("resilient-claude/Call", { defaultValue: () => undefined })

@@ -28,7 +28,7 @@ export interface Accumulator {
   rateLimits: Message.RateLimits
   firstAt: number | undefined
   endAt: number | undefined
-  /** Why an event contradicted earlier events. `undefined` if none did. */
+  /** What is wrong with the first event that was invalid or contradicted earlier events. `undefined` if none did. */
   contradiction: string | undefined
 }
 
@@ -49,8 +49,8 @@ export const connected = (self: Accumulator, { rateLimits, requestId }: Message.
 }
 
 /**
- * Adds events up to the end of the message, or up to an event that contradicts earlier events. Returns the added events,
- * in which only deltas contain text and thinking. Drops a contradicting event that has no content.
+ * Adds events up to the end of the message, or up to an event that is invalid or contradicts earlier events; such an event
+ * is skipped if it has no content. Returns the added events, in which only deltas contain text and thinking.
  */
 export const take = (
   self: Accumulator,

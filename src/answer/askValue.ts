@@ -15,7 +15,8 @@ import type { PolicyCall } from "./continuation.ts"
 
 /**
  * Asks for a value and decodes it. Each attempt may ask another model, which may need another output format. If the API
- * refuses the schema for a model, asks again at once with the schema in the prompt. Later calls to this model do so too.
+ * refuses the schema for a model, asks again at once with the schema in the prompt. Later calls to this model with the same
+ * `output` have the schema in the prompt from the start.
  */
 export const askValue = <A, RD>(
   claude: Service,

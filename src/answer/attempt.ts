@@ -1,5 +1,5 @@
 /**
- * Runs one attempt on a wire: applies its limits, collects its message, and logs its events.
+ * Runs one attempt on a wire: applies its time limits, collects its message, and logs its start and its end.
  *
  * `open` reads up to the first content, and later replays the events it has read.
  * A response that fails before its first content can therefore still be retried.
@@ -28,7 +28,6 @@ import { limitsOf, Streamed } from "./defaultLimits.ts"
 import { withoutQuotes } from "./quoted.ts"
 import * as Watchdog from "./watchdog.ts"
 
-/** A running attempt. */
 interface Attempt {
   readonly source: Source
   readonly number: number
@@ -42,7 +41,7 @@ interface Attempt {
   readonly queued: number
   readonly call: PolicyCall | undefined
   readonly params: Message.Params
-  readonly cut: CallContext.Cut | undefined
+  readonly deadline: CallContext.DeadlineState | undefined
   /** The error of the attempt, which stays failed even if its reader recovers from the error. */
   failure: ClaudeError | undefined
 }
@@ -97,7 +96,7 @@ const make = (
     queued: Context.get(context, Queued),
     call,
     params,
-    cut: Context.get(context, CallContext.Cut),
+    deadline: Context.get(context, CallContext.DeadlineState),
     failure: undefined
   }
 }
@@ -183,10 +182,13 @@ const toOpened = (
 const started = ({ number, queued, source }: Attempt): Effect.Effect<void> =>
   emit(source, (common) => ({ _tag: "AttemptStarted", ...common, attempt: number, queued: Duration.millis(queued) }))
 
-/** If a deadline interrupted the attempt, saves its content and usage for the errors of that deadline and of all calls. */
-const interrupted = ({ accumulator, call, clock, cut, number }: Attempt): void => {
-  const reached: Array<CallContext.Cut> = []
-  for (let one = cut; one !== undefined; one = one.outer) if (one.isReached) reached.push(one)
+/**
+ * If deadlines interrupted the attempt, saves its content and usage for the errors of these deadlines, and of the calls that
+ * contain the attempt.
+ */
+const interrupted = ({ accumulator, call, clock, deadline, number }: Attempt): void => {
+  const reached: Array<CallContext.DeadlineState> = []
+  for (let one = deadline; one !== undefined; one = one.outer) if (one.isReached) reached.push(one)
   if (reached.length === 0) return
   const about = Accumulator.arrived(accumulator, clock.currentTimeMillisUnsafe())
   for (const one of reached) one.interrupted = { attempt: number, about }

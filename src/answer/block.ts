@@ -13,7 +13,7 @@ import { stringify } from "../output/exactJson.ts"
 
 export interface Block {
   readonly start: ContentBlock
-  /** Which deltas the block accepts. `undefined`: an unknown type of block, which accepts only input: it may be a tool. */
+  /** Which deltas the block accepts. `undefined` for an unknown type, which accepts only input, because it may be a tool. */
   readonly kind: "text" | "thinking" | "input" | "compaction" | undefined
   text: string
   thinking: string
@@ -133,7 +133,7 @@ const add = (block: Block, delta: Delta, fits: boolean): string | undefined => {
       if (!isNullish(delta.content) && !isString(delta.content) || !fits) {
         return "a compaction_delta whose content is no text, or in a block of another type"
       }
-      // As in the SDK, a later value replaces an earlier one. Null does not: the compaction failed or nothing changed.
+      // As in the SDK, a later value replaces an earlier one. A null keeps it: the compaction failed or nothing changed.
       const { type: _, ...fields } = delta
       block.compaction = { ...block.compaction, ...Record.filter(fields, isNotNullish) }
       return undefined
@@ -151,7 +151,10 @@ export const isWhole = (block: Block): boolean =>
 const isUnknown = ({ isUnderstood, kind, unknown }: Block): boolean =>
   unknown !== undefined && (kind === undefined || !isUnderstood)
 
-/** Whether the input is JSON, and an object if the type of the block is known: the API accepts only objects as input. */
+/**
+ * Whether the block has no input, or its input is JSON. In a known type of block, it must be an object, because the API
+ * accepts only objects as input.
+ */
 export const isReadable = (block: Block): boolean => {
   if (!isTool(block)) return true
   if (block.json === "") return isNullish(inputOf(block)) || isObject(inputOf(block))

@@ -15,7 +15,7 @@ export interface Rules {
   readonly empty: "fail" | { readonly nudge: 1 }
 }
 
-/** How often a paused answer is continued by default. Source: the example in the API docs on handling stop reasons. */
+/** How many times a paused answer is continued by default. Source: the example in the API docs on handling stop reasons. */
 export const defaultPaused = { continue: 5 } as const
 
 /** An answer that may have stopped early. */
@@ -47,7 +47,7 @@ export interface Question<A, R> {
 export interface Finisher {
   /** Completes an answer that stopped early, or fails with its error if that is not possible. */
   readonly continueAnswer: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
-  /** Asks again after a failure, in another form: attempts of the call that start at once, with their own retries. */
+  /** Asks again at once after a failure, in another form, with the retries that the call has left. */
   readonly askAgain: <A, R>(
     error: ClaudeError,
     ask: Effect.Effect<A, ClaudeError, R>

@@ -25,7 +25,10 @@ export interface Defaults extends Lengths {
   readonly tool: Pauses
 }
 
-/** The default limits if the call has no deadline. Source: the time-outs of other clients and gateways. */
+/**
+ * The default limits, before a deadline lowers them or the request raises them. Source: the time-outs of other clients and
+ * gateways.
+ */
 export const usual: Lengths = {
   connect: 10_000,
   firstToken: 30_000,
@@ -59,9 +62,10 @@ const tokensPerSecond = 3000
 const perToken = 10
 
 /**
- * Returns the default limits of an attempt. If the call can retry, `third` is a third of the time until its deadline, in
- * milliseconds, so that a stalled attempt leaves time for a retry. A long prompt, thinking and tools raise the limits. For
- * a stream, `third` does not shorten `idle` and `contentIdle`, because the deadline applies only to opening the stream.
+ * Returns the default limits of an attempt. `third` lowers them. It is in milliseconds: a third of the time until the
+ * deadline, so that a stalled attempt leaves time for another one, or `Infinity` if no other attempt can follow. A long
+ * prompt, thinking and tools raise the limits. For a stream, `third` does not shorten `idle` and `contentIdle`, because the
+ * deadline applies only to opening the stream.
  */
 export const limitsOf = (params: Params, third: number, isStreamed: boolean): Defaults => {
   const headers = shortest + Math.ceil(prompt.of(params).input * 1000 / tokensPerSecond)

@@ -26,7 +26,7 @@ export interface Draft {
   readonly head: () => SdkMessage
   /** Whether the usage of `head` counts all tokens so far. */
   readonly isCounted: () => boolean
-  /** The tool uses of the complete message whose input is not a JSON object. */
+  /** The tool uses of the complete message whose input is not a JSON object. Empty if the answer was cut or paused. */
   readonly unreadable: () => ReadonlyArray<WrittenUse>
   /** The type of the first delta that was ignored as unknown, with the type of its block. */
   readonly unknown: () => string | undefined
@@ -105,7 +105,7 @@ class Drafting implements Draft {
 
   /** The blocks that the message includes. */
   whole(): ReadonlyArray<Block.Block> {
-    // In an answer that was cut, the last tool call may not have any input yet.
+    // In an answer that was cut, a last tool call without input is left out: its input may be missing.
     const last = cutShort(this.head()) ? this.blocks.at(-1) : undefined
     const isKept = (block: Block.Block) =>
       Block.isWhole(block) && !(block === last && Block.isTool(block) && block.json === "")

@@ -1,8 +1,9 @@
 /**
  * Joins the parts of an answer.
  *
- * The model is asked to repeat the last words before it continues. A continuation
- * without these words is dropped, because it may not be the next part of the text.
+ * Without prefill, the model is asked to repeat the last words before it continues.
+ * A continuation without these words is dropped, because it may not be the next part
+ * of the text.
  */
 import type { ContentBlock, TextBlock } from "@anthropic-ai/sdk/resources/messages"
 import { isNullish } from "effect/Predicate"
@@ -75,7 +76,7 @@ const seal = (start: Array<ContentBlock>, last: TextBlock, rest: ReadonlyArray<C
 
 const isUncited = ({ citations }: TextBlock): boolean => isNullish(citations) || citations.length === 0
 
-/** The answer without the continuation. Its stop reason changes only to that of a refusal or a full context window. */
+/** The answer without the continuation. Keeps its stop reason, unless the continuation was refused or filled the window. */
 const without = (before: Reply, reply: Reply): Reply => {
   const { stop_reason, stop_sequence } = before.message
   const own = reply.stopReason === "refusal" || reply.stopReason === "model_context_window_exceeded"

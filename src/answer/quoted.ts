@@ -40,7 +40,7 @@ const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
     if (place === undefined) continue
     const { at, text } = place
     let before = 0
-    // Goes back a little into the last quotation: what follows it may belong to it, and be short.
+    // Goes back up to `shortest` characters into the last quotation, because a short text after it may be its last part.
     const room = Math.min(at, from, from - end + shortest)
     while (before < room && detail[from - before - 1] === text[at - before - 1]) before++
     let after = piece
@@ -62,7 +62,7 @@ const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
 const textsOf = (value: unknown, depth = 0): ReadonlyArray<string> =>
   isString(value)
     ? value.length < shortest ? [] : forms(value)
-    // A value from the network may be nested too deeply for this recursion.
+    // Deeper texts are not searched: a value from the network may be nested too deeply for this recursion.
     : depth > 50
     ? []
     : Array.isArray(value)

@@ -58,7 +58,7 @@ interface Part {
   readonly resuming: Resuming.Resuming | undefined
 }
 
-/** Starts an attempt in its own scope. `reading.scope` is set before an interrupt is possible. */
+/** Starts an attempt in its own scope. Sets `reading.scope` before an interrupt is possible, so `finish` can close it. */
 export const start = (reading: Reading, broken?: Resuming.Broken): Effect.Effect<Part, ClaudeError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
@@ -99,7 +99,7 @@ export const finish = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Eff
     Effect.ensuring(Effect.suspend(() => Deferred.done(reading.reply, outcome(reading, exit))))
   )
 
-/** The reply if the answer was read to its end, or else the failure. */
+/** The reply if the answer was read to its end, or else the failure, the defect or the interrupt. */
 const outcome = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Exit.Exit<Reply, ClaudeError> => {
   const { failure, hasDied, isClosed, part } = reading
   if (failure !== undefined) return Exit.fail(failure)

@@ -22,12 +22,12 @@ export interface Broken {
 }
 
 /**
- * Returns the part of a broken answer to resume, or why it cannot be resumed, or `undefined` if no content had arrived.
- * `index` is the last block whose text the reader got.
+ * Returns the part of a broken answer to resume, or why it cannot be resumed, or `undefined` if only empty text had
+ * arrived, so that the request can be repeated as it was. `index` is that of the last block whose text the reader got.
  */
 export const from = (reply: Reply, index: number): Broken | string | undefined => {
   const { content } = reply.message
-  // Empty `content` does not prove that nothing arrived: an incomplete tool call is left out of it.
+  // Empty `content` is not resumed: an incomplete tool call, which the reader got, may have been left out of it.
   if (content.length > 0 && content.every(isBlank)) return undefined
   // Thinking after the last text is lost.
   const at = content.findLastIndex((block) => !isThinking(block) && !isBlank(block))

@@ -1,4 +1,4 @@
-/** Decides by its stop reason whether a complete message is a usable answer. */
+/** Decides whether a complete message is a usable answer, from its stop reason and its content. */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as CallContext from "../callContext.ts"

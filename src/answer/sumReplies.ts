@@ -29,7 +29,7 @@ export const joined = (before: Reply, reply: Reply, content: Array<ContentBlock>
 /** Bounds the recursion: below this depth, the later value wins. The usage of the API has two levels. */
 const maxDepth = 20
 
-/** Adds all numbers of two values, also in nested objects, and appends lists. For other values, the later one wins. */
+/** Adds all numbers of two values, also in nested objects, and appends lists. Else `b` wins, unless it is null. */
 export const add = (a: unknown, b: unknown, depth = 0): unknown => {
   if (isNumber(a) && isNumber(b)) return a + b
   if (Array.isArray(a) && Array.isArray(b)) return [...a, ...b]

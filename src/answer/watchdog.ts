@@ -1,5 +1,5 @@
 /**
- * Enforces the limits of one attempt.
+ * Enforces the time limits of one attempt.
  *
  * Each wait for the wire ends at the limit that expires first. Only time spent
  * waiting counts, so that a slow reader does not use up the limits. If the system

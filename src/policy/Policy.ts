@@ -29,7 +29,7 @@ import { callStream } from "./streamCall.ts"
 /** A schedule for each kind of error. A kind without one is not retried. `pipe` excludes a `Schedule`. */
 export type Retries = Retry.ByTag<ClaudeError> & { readonly pipe?: never }
 
-/** The parts of a policy. All are optional. The limits of an attempt have defaults. */
+/** The parts of a policy. All are optional. The time limits of an attempt have defaults. */
 export interface Policy extends Current.Limits {
   /**
    * When to retry: one schedule, or a record with one for each kind of error. A kind without an entry is not retried.
@@ -59,13 +59,13 @@ export interface Policy extends Current.Limits {
    * schema cannot be continued.
    */
   readonly truncated?: "fail" | { readonly raiseTo: number } | { readonly continue: number } | undefined
-  /** How often to continue a collected answer that Claude paused. Default: 5 times. */
+  /** How many times at most to continue a collected answer that Claude paused. Default: 5. */
   readonly paused?: { readonly continue: number } | undefined
   /** What to do after an answer without content: `fail` (the default), or ask once to continue. */
   readonly empty?: "fail" | { readonly nudge: 1 } | undefined
-  /** The limit for the whole call, retries and models included. For a stream, it limits each opening. */
+  /** The time limit for the whole call, retries and models included. For a stream, it limits each opening. */
   readonly overall?: Duration.Input | undefined
-  /** The limit for a stream from its opening to its end, including the time of its reader. Only for `applyStream`. */
+  /** The time limit for a stream from its opening to its end, including the time of its reader. Only for `applyStream`. */
   readonly streamOverall?: Duration.Input | undefined
   /**
    * What to do if an answer breaks off while it is read: `fail` (the default), with the text so far in the error;
@@ -118,7 +118,7 @@ type Within<V, Names> = V extends string | undefined ? V : Refuse.Only<V, Names>
  */
 export const standard = { retry: Retry.standard, maxRetries: 8, overall: "5 minutes" } as const satisfies Policy
 
-/** One attempt, with the default limits. */
+/** One attempt, with the default time limits. */
 export const none = {} as const satisfies Policy
 
 // -----------------------------------------------------------------------------
@@ -126,9 +126,10 @@ export const none = {} as const satisfies Policy
 // -----------------------------------------------------------------------------
 
 /**
- * Applies a policy to one call: the limits of an attempt, then retries, then models, then the overall limit. Throws a
- * `RangeError` if the policy contradicts itself. All requests inside are one call, whose attempts are counted together. A
- * retry runs the whole effect again, so apply the policy close to the request. For a stream, use `applyStream`.
+ * Applies a policy to one call, from the inside out: the time limits of an attempt, retries, models, the overall limit.
+ * Throws a `RangeError` if the policy is invalid or contradicts itself. All requests inside are one call, whose attempts are
+ * counted together. A retry runs the whole effect again, so apply the policy close to the request. For a stream, use
+ * `applyStream`.
  */
 export const apply = <const P extends Policy>(
   policy: Exact<P>

@@ -30,7 +30,7 @@ export const connect = (limit: Duration.Input): Inside => limits({ connect: limi
 /** Limits the wait of each attempt for the first content, from the start of the attempt. */
 export const firstToken = (limit: Duration.Input): Inside => limits({ firstToken: limit })
 
-/** Limits the time without any event, pings included, in each attempt. */
+/** Limits the time without any event in each attempt; a ping is an event. */
 export const idle = (limit: Duration.Input): Inside => limits({ idle: limit })
 
 /** Limits the time without content in each attempt; a ping is not content. */
@@ -41,7 +41,7 @@ export const attempt = (limit: Duration.Input): Inside => limits({ attempt: limi
 
 /**
  * Limits attempts, waits and fallbacks together, and fails with `DeadlineExceeded`. Of nested limits, the earliest deadline
- * applies, and is `Current.Deadline` inside. If this deadline has passed already, the effect fails without a run.
+ * applies, and is `Current.Deadline` inside. If this deadline has passed already, the effect fails without being run.
  */
 export const overall = (
   limit: Duration.Input

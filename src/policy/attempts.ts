@@ -55,7 +55,7 @@ const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): E
 
 /**
  * One attempt. If a request of this call failed before, the attempt is charged to the retry budget. Exception: the attempt
- * after one that was stopped before it was sent is free, because the budget has already allowed an attempt.
+ * after one that was stopped before it was sent is free, because the budget has already allowed that one.
  */
 const attempt = Effect.fnUntraced(function*<A, E, R>(
   call: CallState,

@@ -124,8 +124,8 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { askAgain, co
     chain: policy.chain,
     retries: RetryState.make(policy.retries)
   }
-  const cut = Context.get(context, CallContext.Cut)
-  if (cut !== undefined) cut.call = call
+  const deadline = Context.get(context, CallContext.DeadlineState)
+  if (deadline !== undefined) deadline.call = call
   return call
 })
 
@@ -137,7 +137,7 @@ export const modelOf = ({ chain, model, named }: CallState): string => chain?.mo
 // -----------------------------------------------------------------------------
 
 /**
- * Records the failure of an attempt, unless the history has it already. A failure arrives twice: from the piece of an
+ * Records the failure of an attempt, unless the history has it already. A failure may arrive again: from the piece of an
  * answer that failed, and from the attempt around it, possibly after failures of other pieces. Failures of the same kind
  * with the same request id count as one.
  */
@@ -159,8 +159,8 @@ export const record = (call: CallState, error: ClaudeError, attempt = call.attem
   call.history = History.remember(call.history, error, attempt, call.model ?? call.named)
 }
 
-/** Records the attempt that a deadline interrupted, or the attempts of the calls inside. */
-export const recordCut = (call: CallState, error: ClaudeError): void => {
+/** Records the attempt that a deadline interrupted, or the history of the inner calls that it interrupted. */
+export const recordInterrupted = (call: CallState, error: ClaudeError): void => {
   // The error of a deadline names a model only if the deadline interrupted an attempt.
   const isOfAttempt = error.model !== undefined && call.interrupted?.attempt === call.attempt
   if (error._tag === "DeadlineExceeded" && (isOfAttempt || error.history !== undefined)) recordOnce(call, error)
@@ -180,7 +180,6 @@ export const markLast = (call: CallState, error: ClaudeError, attempt = call.att
 export const emit = ({ claude, id, model, named }: CallState, event: (common: Emit.Common) => Event) =>
   Emit.emit({ log: logOf(claude), call: id, model: model ?? named }, event)
 
-/** Logs that the call succeeded. */
 export const succeeded = (call: CallState): Effect.Effect<void> =>
   outside(
     call,
@@ -195,7 +194,7 @@ export const succeeded = (call: CallState): Effect.Effect<void> =>
 
 /** Adds the history and the reason for giving up to the error, and logs it. */
 const explain = <E extends ClaudeError>(call: CallState, error: E, because: ClaudeError = error): Effect.Effect<E> => {
-  recordCut(call, error)
+  recordInterrupted(call, error)
   const { history, retries: { gaveUp }, start } = call
   const reason = because._tag === "DeadlineExceeded" && gaveUp !== "BudgetSpent"
     ? "DeadlineExceeded"

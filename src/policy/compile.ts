@@ -25,7 +25,7 @@ export interface Compiled {
   readonly chain: Chain | undefined
   /** What to do about truncated, paused and empty answers. */
   readonly unfinished: Rules
-  /** Sets the limits of each attempt. */
+  /** Sets the time limits of each attempt. */
   readonly withLimits: ReturnType<typeof Limits.setting> | undefined
   /** The limit of a call, in milliseconds. */
   readonly overall: number | undefined
@@ -36,7 +36,7 @@ export interface Compiled {
   readonly validate: How | undefined
 }
 
-/** Checks a policy and parses its parts. Throws a `RangeError` if the policy contradicts itself. */
+/** Throws a `RangeError` if the policy is invalid or contradicts itself. */
 export const compile = (policy: Policy): Compiled => {
   const { overall, streamOverall, ...ofAttempt } = Record.check(policy)
   const {
@@ -77,7 +77,6 @@ export const compile = (policy: Policy): Compiled => {
   }
 }
 
-/** The `retry` of a policy as one schedule. */
 const scheduleOf = (retry: Policy["retry"]): Schedule.Schedule<unknown, ClaudeError> | undefined => {
   if (retry === undefined || Schedule.isSchedule(retry)) return retry
   const record: Retry.ByTag<ClaudeError> = retry

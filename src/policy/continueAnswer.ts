@@ -1,6 +1,6 @@
 /**
- * Asks for the rest of an unfinished answer, or for an answer in another form. Each request is an attempt of the call, and
- * is retried on its own.
+ * Asks for the rest of an unfinished answer, or for an answer in another form. Each request is an attempt of the call. If
+ * it fails, only this request is retried, with the retries that the call has left.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -28,7 +28,7 @@ export const continueAnswer = <A, R>(
   const next = nextOf(call, stopped)
   if (next === undefined || isString(next)) {
     const last = next === undefined ? error : History.copy(error, { detail: next })
-    // A piece had its own retries, so its failure is final: the whole answer is not requested again.
+    // A failed piece was already retried, so its failure is final: the whole answer is not requested again.
     return Effect.fail(before === undefined ? last : RetryState.giveUp(call.retries, stillUnfinished(before, last)))
   }
   // `call.attempt` may belong to a parallel request, so the failure names the attempt of this answer.
@@ -62,7 +62,7 @@ export const askAgain = <A, R>(
     CallState.recordOnce(call, error, number)
     const again = Effect.mapError(
       retry(call, ask, { follows: error }),
-      // These attempts had their own retries.
+      // These attempts were already retried, so their failure is final.
       (failed) => RetryState.giveUp(call.retries, failed)
     )
     return Effect.andThen(settleAsFailed(error), again)

@@ -8,7 +8,7 @@ import * as CallContext from "../callContext.ts"
 import { DeadlineExceeded } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { within } from "../within.ts"
-import * as Cut from "./cut.ts"
+import * as DeadlineState from "./deadlineState.ts"
 
 /** Fails at `deadline` (in milliseconds since the epoch), which is `Current.Deadline` inside `self`. */
 export const until = <A, E, R>(
@@ -19,18 +19,18 @@ export const until = <A, E, R>(
   Effect.contextWith((context: Context.Context<R>) => {
     const left = deadline - Context.get(context, Clock.Clock).currentTimeMillisUnsafe()
     if (left <= 0) return Effect.fail(exceeded(left))
-    const cut = Cut.make(Context.get(context, CallContext.Cut))
+    const state = DeadlineState.make(Context.get(context, CallContext.DeadlineState))
     const own: PolicyCall | undefined = Context.get(context, CallContext.Call)
     const inside = Effect.updateContext(self, (context: Context.Context<R>) =>
-      context.pipe(Context.add(Current.Deadline, deadline), Context.add(CallContext.Cut, cut)))
+      context.pipe(Context.add(Current.Deadline, deadline), Context.add(CallContext.DeadlineState, state)))
     return within(
       inside,
       left,
       () =>
-        Cut.tell(cut, exceeded(left), own?.ending),
+        DeadlineState.tell(state, exceeded(left), own?.ending),
       undefined,
       () =>
-        cut.isReached = true
+        state.isReached = true
     )
   })
 

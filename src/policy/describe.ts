@@ -132,7 +132,7 @@ const entriesOf = (schedule: Plan.AnySchedule) => {
   return plan?.kind === "byTag" ? plan.entries : undefined
 }
 
-/** How often a kind of error is retried, and the range of each of the first waits. */
+/** How many times a kind of error is retried, and the range of each of the first waits. */
 const waits = (schedule: Plan.AnySchedule, tag: string, maxRetries = Infinity): string => {
   const plan = Plan.of(schedule)
   if (plan === undefined) return "by a custom schedule"

@@ -1,8 +1,8 @@
 /**
  * A chain of fallback models: which one is asked next, and how long each may take.
  *
- * Each model has its own deadline, so that a model that hangs leaves time for the
- * next models.
+ * Before a deadline, each model except the last has an earlier deadline of its own, so
+ * that a model that hangs leaves time for the next models.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -93,7 +93,7 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     if (Result.isSuccess(result)) return result.success
     const error = result.failure
     if (!is(error)) return yield* Effect.fail(error as E)
-    // The error may come from an inner limit that was cut to this model's share.
+    // The time tells, because the error may also come from an inner limit that ends with this model's share.
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
     const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), models)
     // Safe cast: the error comes from `self`, or is a `DeadlineExceeded`, which the time limit adds to the error type.
@@ -127,7 +127,7 @@ export const next = (
   if (helps === "substitute" && !isSubstitute) return undefined
   if (helps !== "larger") return helps ? nextIn(others, others.models[0]) : undefined
   const window = (id: string | undefined) => (models.get(id ?? "") ?? models.get(undated(id ?? "")))?.contextWindow
-  // After an error of a fallback model, the prompt may still fit a window like the first model's, so try unknown windows.
+  // After an error of a fallback model, unknown windows are tried too: the prompt may fit one as large as the first model's.
   const [smallest, unknown] = isSubstitute ? [0, Infinity] : [Infinity, 0]
   const exceeded = window(asked) ?? smallest
   const larger = others.models.filter((model) => (window(model) ?? unknown) > exceeded)
@@ -165,7 +165,10 @@ const withoutRefusedThinking = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.E
       ? Effect.provideService(self, WithoutThinking, true)
       : Effect.fail(error))
 
-/** How long a model may take, in milliseconds: the time left without the reserves, but at least an equal share. */
+/**
+ * How long a model may take, in milliseconds: the time left without the reserves, but at least an equal share. `Infinity`
+ * for the last model, and without a deadline.
+ */
 export const shareOf = (
   { models, reserve }: Pick<Chain, "models" | "reserve">,
   deadline: number,

@@ -2,7 +2,7 @@
 import * as Context from "effect/Context"
 import { CircuitOpen, type ClaudeError, TimedOut } from "../ClaudeError.ts"
 
-/** Whether another model can be asked after this error. If so, waits on the current model are shorter. */
+/** Whether another model can be asked after this error. If so, the current model has fewer retries and waits. */
 export type HasOther = (error: ClaudeError) => boolean
 
 export const noOther: HasOther = () => false

@@ -40,7 +40,10 @@ export const takes = (schedule: AnySchedule, tag: string): boolean => {
   return plan?.kind !== "waits" || plan.times > 0
 }
 
-/** Reads a record of schedules by kind of error. Throws a `RangeError` for an unknown kind, unless `isOpen`. */
+/**
+ * Reads a record of schedules by kind of error. Throws a `RangeError` for a value that is not a schedule and, unless
+ * `isOpen`, for an unknown kind.
+ */
 export const entries = (where: string, record: object, isOpen = false): ReadonlyMap<string, AnySchedule> => {
   const found = new Map<string, AnySchedule>()
   for (const [tag, schedule] of Object.entries(record)) {

@@ -1,4 +1,4 @@
-/** Checks a policy. */
+/** Checks a policy for unknown fields, invalid values, and parts that contradict each other. */
 import { isObject } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
@@ -122,7 +122,7 @@ const checkReserve = ({ models = [], reserve }: Policy, { overall }: Limits.Give
   }
 }
 
-/** The fields about unfinished answers take a record with exactly one of `names`, with a number from `least` to `most`. */
+/** The fields about unfinished answers take a record with exactly one of `names`, with an integer from `least` to `most`. */
 const unfinished = {
   truncated: { names: ["raiseTo", "continue"], least: 1, most: absurdMaxTokens },
   paused: { names: ["continue"], least: 0, most: Infinity },

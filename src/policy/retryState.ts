@@ -28,12 +28,12 @@ export interface RetryState {
   readonly rules: Rules
   /** The running schedule, from the first failure on. */
   step: Step | undefined
-  /** The number of retries after a request was sent, except the retries of `reask`. */
+  /** The number of retries that count in `maxRetries`: not those of `reask`, and none after a request that was not sent. */
   made: number
   reasked: number
   /** The families of errors that were retried (`familyOf`). */
   readonly retried: Set<string>
-  /** Why the call gave up, if known. Each failure sets it anew, except after `BudgetSpent`, which is final. */
+  /** Why the call gave up, if known. Set anew by each failure that is not retried, except after `BudgetSpent`. */
   gaveUp: GaveUp | undefined
 }
 
@@ -115,7 +115,7 @@ const isCountSpent = Effect.fnUntraced(function*({ made, rules: { maxRetries } }
   return made >= (hasOther(error) ? Math.min(mostBeforeAnother, maxRetries) : maxRetries)
 })
 
-/** Whether other kinds of failure have used up retries that all kinds share. With `Retry.byTag`, each kind has its own. */
+/** Whether other failures may have used up the retries that all kinds share. With `Retry.byTag`, each kind has its own. */
 const isSharedSpent = ({ retried, rules: { schedule } }: RetryState): boolean =>
   retried.size > 0 && schedule !== undefined && Plan.of(schedule)?.kind !== "byTag"
 
@@ -167,8 +167,9 @@ export const markRetried = ({ retried }: RetryState, error: ClaudeError): void =
 const familyOf = (error: ClaudeError): string => isPermanent(error) ? `${error._tag}, permanent` : error._tag
 
 /**
- * Marks a failure as final for its call, because a piece of an answer had its own retries. It has `gaveUp`, but no
- * `history` until the call ends. A failure with a `history` ended an inner call, and the outer call may retry it.
+ * Marks a failure as final for its call, because `continueAnswer`, `askAgain` or `reopen` has already retried it. It has
+ * `gaveUp`, but no `history` until the call ends. A failure with a `history` ended an inner call, and the outer call may
+ * retry it.
  */
 export const giveUp = <E extends ClaudeError>(self: RetryState, error: E): E =>
   copy<ClaudeError>(error, { gaveUp: self.gaveUp ?? reason(self, error) }) as E

@@ -19,7 +19,7 @@ export interface WaitOptions {
   readonly times: number
   /** The first wait, before jitter. Default: 1 second. */
   readonly base?: Duration.Input | undefined
-  /** The longest wait, unless the server asks for a longer one. Default: 30 seconds, or `base` if that is longer. */
+  /** The longest wait, except after an error with a `retryAfter`. Default: 30 seconds, or `base` if that is longer. */
   readonly cap?: Duration.Input | undefined
   readonly jitter?: Jitter | undefined
 }

@@ -15,7 +15,7 @@ import { DeadlineExceeded, is } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 import { run } from "./call.ts"
 import type { Compiled } from "./compile.ts"
-import * as Cut from "./cut.ts"
+import * as DeadlineState from "./deadlineState.ts"
 
 /** Each run of the stream is one call: the policy applies to its opening, and `streamOverall` to the whole stream. */
 export const callStream = <A, E, R>(
@@ -57,48 +57,48 @@ const once = <A, E, R>(policy: Compiled, self: Stream.Stream<A, E, R>) => {
   }))
   return policy.streamOverall === undefined
     ? opened
-    : within(opened, policy.streamOverall, (error, cut) => {
-      const told = Cut.tell(cut, error, ending)
+    : within(opened, policy.streamOverall, (error, state) => {
+      const told = DeadlineState.tell(state, error, ending)
       return ending?.giveUp(told) ?? Effect.succeed(told)
     })
 }
 
 /**
- * Ends a stream after `length` milliseconds: that time is `Current.Deadline` inside. At that time, the resources of the
- * stream are released, even if its reader is busy.
+ * Ends a stream after `length` milliseconds. `Current.Deadline` inside is that time, or an earlier outer deadline. At the
+ * end, the resources of the stream are released, even if its reader is busy.
  */
 const within = <A, E, R>(
   self: Stream.Stream<A, E, R>,
   length: number,
-  told: (error: DeadlineExceeded, cut: CallContext.Cut) => Effect.Effect<DeadlineExceeded>
+  told: (error: DeadlineExceeded, state: CallContext.DeadlineState) => Effect.Effect<DeadlineExceeded>
 ): Stream.Stream<A, E | DeadlineExceeded, R> => Stream.unwrap(limited(self, length, told))
 
 const limited = Effect.fnUntraced(function*<A, E, R>(
   self: Stream.Stream<A, E, R>,
   length: number,
-  told: (error: DeadlineExceeded, cut: CallContext.Cut) => Effect.Effect<DeadlineExceeded>
+  told: (error: DeadlineExceeded, state: CallContext.DeadlineState) => Effect.Effect<DeadlineExceeded>
 ) {
   const now = yield* Clock.currentTimeMillis
   const outer = yield* Effect.scope
   const inner = yield* Scope.fork(outer)
-  const cut = Cut.make(yield* CallContext.Cut)
+  const state = DeadlineState.make(yield* CallContext.DeadlineState)
   const inside = Stream.provideService(
     Stream.updateService(self, Current.Deadline, (outer) => Math.min(outer, now + length)),
-    CallContext.Cut,
-    cut
+    CallContext.DeadlineState,
+    state
   )
   const pull = yield* Scope.provide(Stream.toPull(inside), inner)
   const over = yield* Deferred.make<void>()
   const exceeded = yield* Effect.cached(
     Effect.andThen(
       Scope.close(inner, Exit.interrupt()),
-      Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) }), cut))
+      Effect.suspend(() => told(new DeadlineExceeded({ limit: Duration.millis(length) }), state))
     )
   )
   // Ends the call even if the reader pulls no more elements.
   const alarm = Effect.andThen(
     Effect.flatMap(Effect.sleep(length), () => {
-      cut.isReached = true
+      state.isReached = true
       return Deferred.succeed(over, undefined)
     }),
     exceeded

@@ -10,9 +10,9 @@ const shortestAnswer = 1000
 
 /**
  * The wait in milliseconds, where `left` is the time until the deadline; `undefined` if no attempt can end in that time.
- * `hint` (from the server, a circuit or a queue) is the minimum. If the wait takes more than half of the time after the
- * hint, a random wait within that half replaces it, so that the other half remains for the answer. `share` gives a number from
- * 0 to 1.
+ * `hint` (from the server, a circuit or a queue) is the minimum. If the wait would end in the second half of the time after
+ * the hint, a random wait that ends in the first half replaces it, so that the second half remains for the answer. `share`
+ * gives a number from 0 to 1.
  */
 export const inTime = (
   wait: number,

@@ -13,7 +13,7 @@ const nodesFetch = globalThis.fetch
 /** Whether a function is Node's built-in `fetch`. */
 export const isNodes = (fetch: unknown): boolean => fetch === nodesFetch
 
-/** Sends through undici's global dispatcher, or Node's `fetch` if only Node's undici can use that dispatcher. */
+/** Sends through undici's global dispatcher, or with Node's `fetch` if only Node's undici can use that dispatcher. */
 export const fetch: PlainFetch = Object.assign<Fetch, Pick<PlainFetch, typeof takesPlain>>(
   (url, init) => isOfAnother() ? globalThis.fetch(url as string, init) : ours(url, init),
   { [takesPlain]: true }

@@ -8,12 +8,12 @@ import { property, saidBy } from "./readFailure.ts"
 type Fetch = NonNullable<ClientOptions["fetch"]>
 
 /**
- * How much of an error body is read at most: `length` in characters, `time` in milliseconds. The status alone is enough to
- * classify an error.
+ * When an error body is read no further: after the chunk that reaches `length` characters, or after `time` milliseconds. The
+ * status alone is enough to classify an error.
  */
 const errorLimit = { length: 65_536, time: 1000 }
 
-/** Wraps a `fetch` so that it limits error bodies, and masks the keys of requests in them: some gateways echo them. */
+/** Wraps a `fetch` so that it limits error bodies, and masks keys in them, because some gateways echo the key. */
 export const careful = (fetch: Fetch, keys: Keys): Fetch => async (url, init) => {
   keys.learn(init?.headers)
   const response = await fetch(url, init)
@@ -53,7 +53,7 @@ const bodyOf = async (response: Response, keys: Keys): Promise<string | undefine
   } finally {
     clearTimeout(enough)
   }
-  // A key can be recognized only before the text is cut to the length of a message.
+  // Masked here, because a key may not be recognized after the text is cut to the length of a message.
   return keys.hide(shallow(text))
 }
 

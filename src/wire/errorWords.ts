@@ -112,7 +112,7 @@ const speakingTypes: ReadonlySet<unknown> = new Set([
 
 const silentStatuses: ReadonlySet<unknown> = new Set([undefined, 400, 401, 402, 403, 422, 429])
 
-/** A message about a field of the request may contain the caller's text. */
+/** A message that begins with a field of the request is ignored, because it may contain the caller's text. */
 const aboutField = /^(messages|tools|tool_choice|thinking|system|model|max_tokens|metadata|output_config)\b[\w.[\]]*:/
 
 const quoted = /"[^"]*"|`[^`]*`|(?<!\w)'[^']*'/g

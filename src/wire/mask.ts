@@ -30,13 +30,13 @@ export interface Keys {
   readonly mask: (error: ClaudeError) => ClaudeError
 }
 
-/** How many keys are remembered: each user of an application may have another key. */
+/** The maximum number of remembered keys, the most recent ones: each user of an application may have another key. */
 const most = 64
 
 /** The names of headers that contain secrets, including the headers of gateways. */
 const secret = /^(?!idempotency).*(auth|key|token|secret|cookie)/i
 
-/** The minimum length of a masked value, in characters: a shorter value may be a common word. */
+/** The minimum length of a remembered key, in characters: a shorter value may be a common word. */
 const shortest = 8
 
 export const make = (): Keys => {
@@ -112,7 +112,7 @@ const masked = (error: ClaudeError, hide: Keys["hide"]): ClaudeError => {
   return History.copy(error, { detail, errorCode, ...(tells && { cause: plainCopy(error.cause, hide) }) })
 }
 
-/** Whether a value contains a key anywhere. Assumes that it does if the value is too large to search. */
+/** Whether a value contains a key anywhere. Assumes that it does if the value is too large, or throws when it is read. */
 const says = (value: unknown, hide: Keys["hide"]): boolean => {
   const seen = new Set<unknown>()
   const visit = (value: unknown): boolean => {

@@ -37,8 +37,8 @@ interface Said {
 }
 
 /**
- * Fields with the message, in order of preference, also of Z.ai (`msg`), AWS (`Message`), OAuth (`error_description`),
- * Cloudflare (`errors`), LiteLLM and FastAPI (`detail`) and RFC 9457 (`title`). Each may have a nested error instead.
+ * The fields that may contain the message or a nested error, in order of preference. Not from the API: AWS (`Message`), Z.ai
+ * (`msg`), OAuth (`error_description`), Cloudflare (`errors`), LiteLLM and FastAPI (`detail`), RFC 9457 (`title`).
  */
 const wordKeys = ["message", "Message", "msg", "error_description", "error", "errors", "detail", "title"]
 

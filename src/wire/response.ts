@@ -91,7 +91,7 @@ const mark: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf])
 /** The first bytes of JSON and HTML: `{`, `[`, `"`, `<`. No field of an event stream begins with one of them. */
 const notOfStream: ReadonlySet<number> = new Set([0x7b, 0x5b, 0x22, 0x3c])
 
-/** The maximum length of a body that is not an event stream, in characters, and the time to read it in milliseconds. */
+/** A body that is no event stream is read up to the chunk that reaches `length` characters, or for `time` milliseconds. */
 const longest = { length: 65_536, time: 1000 }
 
 /** Reads the rest of a body as text, up to the limits or a broken connection. */

@@ -90,7 +90,7 @@ class Decoding implements Decoder {
       this.parser = Sse.makeParser((event) => {
         if (event._tag !== "Retry" && this.found === undefined) this.take(event.data, event.event)
       })
-      // Effect's parser removes a byte order mark from its first text, which is not the start of the body here.
+      // Effect's parser removes a byte order mark from its first text. Here, the body has begun, so a line break goes first.
       if (this.hasRead) this.parser.feed("\n")
       text = this.rest + text
     }
@@ -140,7 +140,7 @@ const hasAnyType = (value: unknown): boolean => hasProperty(value, "type") && is
 
 const isRecord = (value: unknown): value is object => isObject(value) && !Array.isArray(value)
 
-/** Whether an event without a type may be a part of the answer. Other events only keep the connection alive. */
+/** Whether an event without a type may be a part of the answer. Other events without a type are ignored. */
 const mayHoldContent = (name: string, data: string, value: unknown): boolean => {
   if (name === "ping" || data.trim() === "") return false
   if (isOfMessage.test(name)) return true

@@ -1,11 +1,11 @@
-/** Completes the error of a deadline with facts about the interrupted attempt and calls. */
+/** Holds what one deadline has interrupted, and adds it to the error of that deadline. */
 import type { PolicyCall } from "../answer/continuation.ts"
 import type { Ending } from "../answer/ending.ts"
-import type { Cut } from "../callContext.ts"
+import type { DeadlineState } from "../callContext.ts"
 import type { DeadlineExceeded, Tried } from "../ClaudeError.ts"
 import * as History from "../history.ts"
 
-export const make = (outer: Cut | undefined): Cut => ({
+export const make = (outer: DeadlineState | undefined): DeadlineState => ({
   outer,
   isReached: false,
   interrupted: undefined,
@@ -17,7 +17,7 @@ export const make = (outer: Cut | undefined): Cut => ({
  * `own`: the ending of the call that has this deadline; the call adds its own history when it ends.
  */
 export const tell = (
-  { call, interrupted }: Cut,
+  { call, interrupted }: DeadlineState,
   error: DeadlineExceeded,
   own: Ending | undefined
 ): DeadlineExceeded => {
