@@ -250,7 +250,7 @@ describe("Guards.describe", () => {
     expect(Guards.describe(Guards.standard)).toMatchInlineSnapshot(`
       "monitor   alerts when a circuit opens, or when fewer than 95% of at least 20 calls in the last 5m succeed
       budget    per model, 10 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
-      gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, oldest first
+      gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first
       queue     any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn; one queue per class of models
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       circuit   opens when 90% of at least 20 calls in the last 1m fail, for the longer of 5s and a quarter of the outage so far, up to 30s
@@ -278,7 +278,7 @@ describe("Guards.describe", () => {
       "account   acme
       monitor   alerts when a circuit opens, or when fewer than 90% of at least 20 calls in the last 5m succeed
       budget    per model, 20 extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of 10s, which doubles with each failure up to 5m
-      gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, oldest first
+      gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first
       queue     4 to 64 run, fewer after rate limits, overload and time-outs; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn; one queue per class of models
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
       quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m (95% while answers report the remaining quota), 20% at once; input tokens counted by the API
