@@ -152,7 +152,7 @@ const chunks = (
   })
 }
 
-/** The most pages of the model list that are read. A page has up to 1,000 models. */
+/** The most pages of the model list that are read, of up to 1,000 models each. Later pages are ignored. */
 const mostPages = 10
 
 /** Reads the model list page by page, starting after the model with the id `after`. */
@@ -167,7 +167,7 @@ const listed = (sender: Sdk.Sender, pages = mostPages, after?: string): Claude.W
       : Effect.succeed(data)
   })
 
-/** Checks only the fields that this library reads. */
+/** Checks only `id` and `lifecycle`, because `Models.refresh` accepts any value in the other fields. */
 const isModel = (value: unknown): value is ModelInfo =>
   hasProperty(value, "id") && isString(value.id) && hasProperty(value, "lifecycle") &&
   ["active", "deprecated", "retired"].includes(String(value.lifecycle))
@@ -180,7 +180,10 @@ const asked = (
 ): Effect.Effect<unknown, ClaudeError> =>
   Effect.mapError(Clock.clockWith((clock) => send(sender, model, clock, request)), sender.mask)
 
-/** Sends a request with the attempt's key. Effect creates an `AbortController` only if `signal` is declared. */
+/**
+ * Sends a request with the attempt's key. A function that does not declare `signal` spares the `AbortController` that
+ * Effect creates for it.
+ */
 type Asks<A> = (key: string | undefined) => (signal: AbortSignal) => PromiseLike<A>
 
 /** Sends a request. A failure without a response is classified as a network, key or request error. */
@@ -198,7 +201,7 @@ const send = <A>(
   const once = sender.credential === undefined
     ? sendWith(undefined)
     : Effect.flatMap(Key.read(sender.credential, model), sendWith)
-  // After a 401 the SDK drops its token. Its own retries are off, so send again here: that fetches a new token.
+  // After a 401 the SDK drops its token, but its retries are off. So send again once: that reads a new key or token.
   return sender.renews
     ? Effect.catch(
       once,
@@ -213,8 +216,8 @@ const closed = "the answer is not read any further"
 type Reader = ReadableStreamDefaultReader<Uint8Array>
 
 /**
- * Waits up to a second for the body to end after a complete message. Uses a plain timer, because an effect needs three
- * fibers.
+ * After a complete message, waits up to a second for the body to end, and otherwise closes the socket. Uses a plain
+ * timer, because an effect needs three fibers.
  */
 const drain = (reader: Reader, controller: AbortController): void => {
   const late = setTimeout(() => controller.abort(closed), 1000)
@@ -229,7 +232,7 @@ const drain = (reader: Reader, controller: AbortController): void => {
   )
 }
 
-/** Warns in the log of each layer if the installed SDK is older than the oldest tested version. */
+/** Warns in the log of each layer if the version of the installed SDK is below the oldest tested one, or unreadable. */
 const warnIfOld = Effect.suspend(() => {
   const oldest = SemVer.parseUnsafe(oldestTested)
   const old = Result.map(SemVer.parse(Sdk.version), (version) => SemVer.isLessThan(version, oldest))

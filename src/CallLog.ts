@@ -47,7 +47,7 @@ export interface Spent {
   readonly output: number
   /** At the prices of the model catalogue. */
   readonly dollars: number
-  /** True if the real cost is higher: an attempt broke off or has no known price. */
+  /** True if the real cost may be higher: an attempt broke off, or a part of it has no known price. */
   readonly atLeast: boolean
 }
 

@@ -56,7 +56,7 @@ export class Claude extends Context.Service<Claude, {
   /**
    * Sends a request, and succeeds when the first content of the answer arrives. The answer can be read until the scope
    * closes. Close the scope with the exit of reading the answer, because guards take the outcome of the attempt from
-   * it; `Claude.open` and all other calls do so.
+   * that exit; `Claude.open` and all other calls do so.
    */
   readonly open: (request: Message.Request) => Effect.Effect<Message.Opened, ClaudeError, Scope.Scope>
   readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
@@ -115,7 +115,7 @@ export const text: (
 /**
  * Asks for a value described by a schema. If the answer does not decode, fails with `MalformedOutput`, which has every
  * issue and its path. `Claude.formOf` says how the value is requested; `form: "prompt"` requests it by an instruction.
- * If the API refuses the schema, this call and later calls to the same model request the value by an instruction, too.
+ * If the API refuses the schema, this call and later calls with the schema to that model use an instruction.
  * If the form is `"schema"`, a fake of the API must answer in the API's form: records are lists of pairs; pairs and
  * tuples are objects with numeric keys: `{ "0": key, "1": value }`.
  */

@@ -36,8 +36,9 @@ export const Tenant = Context.Reference<string | undefined>("resilient-claude/Cu
 // -----------------------------------------------------------------------------
 
 /**
- * Time limits of one attempt. The defaults are below; in a call that can retry they are at most a third of the call's
- * time limit, but never shorter than a long prompt, thinking or tools need. `attempt` has no default.
+ * Time limits of one attempt. The defaults are below. In a call that can retry, they are at most a third of the time
+ * until its deadline (in a stream, only `connect` and `firstToken` are), but at least 5 seconds, and never shorter than
+ * a long prompt, thinking or tools need. `attempt` has no default.
  *
  * While the model thinks, writes the input of a tool, or waits for a tool that the API runs, `contentIdle` is at least
  * 180 seconds and at least 10 seconds for each 1,000 of `max_tokens`, and `idle` at least 45 seconds. With a tool,
@@ -46,7 +47,7 @@ export const Tenant = Context.Reference<string | undefined>("resilient-claude/Cu
 export interface Limits {
   /** Until the response headers: 10 seconds; for a long prompt, 5 seconds plus one for each 3,000 tokens. */
   readonly connect?: Duration.Input | undefined
-  /** From the start of the attempt until the first content: 30 seconds; 120 with thinking or tools. */
+  /** From the start of the attempt until first content: 30 seconds; 120 with thinking or tools; at least `connect`. */
   readonly firstToken?: Duration.Input | undefined
   /** Between two reads of bytes, pings included: 30 seconds; 45 with thinking or tools; see above. */
   readonly idle?: Duration.Input | undefined
@@ -76,7 +77,7 @@ export const Priority = Context.Reference<"interactive" | "default" | "backgroun
 export interface Call {
   /** Unique to the call; log events have it as `call`. */
   readonly id: string
-  /** The number of the attempt, from 1, counted over all models. */
+  /** The number of the attempt, from 1, counted over all models; 0 before the first attempt. */
   readonly attempt: number
 }
 

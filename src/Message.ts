@@ -102,8 +102,8 @@ export interface Cost {
 }
 
 /**
- * One rate limit of the account, from the response headers. `reset` (an RFC 3339 date) is the latest time at which the
- * limit is full again.
+ * One rate limit of the account, from the response headers. By `reset` (an RFC 3339 date), all of `limit` is available
+ * again.
  */
 export interface RateLimit {
   readonly limit: number | undefined

@@ -45,8 +45,8 @@ const fields: { readonly [K in keyof Required<Options>]: true } = { ...shared, c
 
 /**
  * Provides `Claude` over the SDK and undici. Throws a `RangeError` that explains which option is invalid. A `client`
- * keeps its own `fetch` (Node's has time-outs of 300 seconds for headers and body) and its own dispatcher
- * (`new Anthropic({ fetchOptions: { dispatcher } })`).
+ * keeps its own dispatcher (`new Anthropic({ fetchOptions: { dispatcher } })`), and its own `fetch`, except that a
+ * dispatcher replaces Node's `fetch` by undici's. Node's has time-outs of 300 seconds for headers and body.
  */
 export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
   Refuse.unknown("NodeAnthropic", options, fields)
@@ -85,7 +85,10 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
 export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Claude, Config.ConfigError> =>
   Configured.layer("NodeAnthropic", fields, config, layer)
 
-/** Node's own `fetch` contains another version of undici, which rejects the dispatchers of the installed one. */
+/**
+ * Replaces Node's own `fetch` in a client with a dispatcher: it contains another version of undici, which rejects the
+ * dispatchers of the installed one.
+ */
 const onUndici = (client: Client): Client =>
   hasProperty(client.fetchOptions, "dispatcher") && Ambient.isNodes(client["fetch"])
     // Cast: undici declares its own `fetch` type.

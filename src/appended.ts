@@ -2,7 +2,7 @@
  * A growing list in a `Ref`, for the events that tests keep: a copy for each of 15,000 events took seconds.
  *
  * The list is public as a `Ref` of an immutable list. A `Ref` cannot be told how to read its value, so the field that
- * holds the value becomes a getter. That `Ref` reads this field is an internal of Effect, which a test holds.
+ * holds the value becomes a getter. That `Ref` reads this field is an internal of Effect; a test checks it.
  */
 import type * as MutableRef from "effect/MutableRef"
 import * as Ref from "effect/Ref"

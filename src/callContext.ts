@@ -17,7 +17,7 @@ export const noModel = "*"
 /** The state of a call under a policy: one mutable record per call. */
 export interface Call {
   readonly id: string
-  /** The number of the last attempt, from 1, over all models. */
+  /** The number of the last attempt, over all models; 0 before the first. */
   attempt: number
   /** The model of the last attempt. */
   model: string | undefined
@@ -78,7 +78,7 @@ export const DeadlineState = Context.Reference<DeadlineState | undefined>("resil
 /** The current call, if a policy runs it. */
 export const Call = Context.Reference<Call | undefined>("resilient-claude/Call", { defaultValue: () => undefined })
 
-/** The number of this attempt, from 1. `Call.attempt` is the last attempt, while several attempts may run at once. */
+/** The number of this attempt, from 1. Several attempts may run at once, and `Call.attempt` is only the last. */
 export const AttemptNumber = Context.Reference<number | undefined>("resilient-claude/AttemptNumber", {
   defaultValue: () => undefined
 })
@@ -110,7 +110,7 @@ export interface Tally {
   output: number
   /** US dollars, at the prices of the catalogue. */
   dollars: number
-  /** True if the real cost is higher: an attempt broke off or has no known price. */
+  /** True if the real cost may be higher: an attempt broke off, or a part of it has no known price. */
   atLeast: boolean
 }
 

@@ -136,7 +136,7 @@ const RateLimits: Schema.Codec<RateLimits> = Schema.Struct({
 /**
  * Why no further attempt was made; the field `gaveUp` of an error.
  *
- * - `NotRetried`: the schedule does not retry this kind of error.
+ * - `NotRetried`: the schedule does not retry this kind of error, or a retry cannot help.
  * - `RetriesSpent`: all retries for this kind of error, or all retries of the call, were used.
  * - `DeadlineTooClose`: the next attempt could not end before the deadline of the call or of its model.
  * - `DeadlineExceeded`: the deadline passed.

@@ -52,7 +52,7 @@ export class PermissionDenied extends Schema.TaggedError<PermissionDenied>()("Pe
   }
 }
 
-/** The model is unknown or retired (404). */
+/** The model, or something else that the request names, is unknown or retired (404). */
 export class ResourceNotFound extends Schema.TaggedError<ResourceNotFound>()("ResourceNotFound", common) {
   override get message() {
     const model = this.model === undefined ? "" : ` ${String(this.model)}`
@@ -60,14 +60,14 @@ export class ResourceNotFound extends Schema.TaggedError<ResourceNotFound>()("Re
   }
 }
 
-/** The body is over the limit of the API (413; 32 MB). */
+/** The request body is over the size limit of the API (413; 32 MB). */
 export class RequestTooLarge extends Schema.TaggedError<RequestTooLarge>()("RequestTooLarge", common) {
   override get message() {
     return sentence("The request body is too large", this)
   }
 }
 
-/** The prompt, or prompt and answer together, do not fit the model's window. */
+/** The prompt, or the prompt with the answer, does not fit the context window of the model. */
 export class ContextWindowExceeded extends Schema.TaggedError<ContextWindowExceeded>()("ContextWindowExceeded", {
   ...common,
   ...partial
@@ -116,7 +116,7 @@ export class ServerFault extends Schema.TaggedError<ServerFault>()("ServerFault"
   }
 }
 
-/** No response arrived (DNS, TLS, connection refused or reset). `code` is from the system or OpenSSL, or `PROXY_407`. */
+/** No response arrived (DNS, TLS, connection refused or reset). `code`: of the system, OpenSSL, or `PROXY_<status>`. */
 export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", { ...common, code: text }) {
   override get message() {
     return sentence(`The API could not be reached${this.code === undefined ? "" : ` (${this.code})`}`, this)
@@ -137,7 +137,7 @@ export class PartialAnswer extends Schema.TaggedError<PartialAnswer>()("PartialA
   }
 }
 
-/** A 2xx response that is no message: HTML, a JSON error, no body, malformed events. `contradiction`: not retried. */
+/** A 2xx that is no message: HTML, an error, no body, bad events. `contradiction`: its events disagree, so no retry. */
 export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()("UnexpectedResponse", {
   ...common,
   contradiction: flag
@@ -158,7 +158,7 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", { ...commo
   }
 }
 
-/** The answer stopped at a limit. `reason` is the stop reason. */
+/** The answer reached `max_tokens`, or Claude paused it. `reason` is the stop reason. */
 export class Truncated extends Schema.TaggedError<Truncated>()("Truncated", { ...common, ...partial, reason: text }) {
   override get message() {
     const isPaused = this.reason === "pause_turn"
@@ -217,7 +217,7 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
   }
 }
 
-/** The circuit for this model is open (`why`), so nothing was sent. `retryAfter` is the time until the next probe. */
+/** The circuit of the model is open (`why`), so nothing was sent. `retryAfter`: until it sends a probe or closes. */
 export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen", {
   ...common,
   why: text,

@@ -1,7 +1,7 @@
 /** The history of failed attempts that a final error carries. */
 import type { ClaudeError, GaveUp, Tried } from "./ClaudeError.ts"
 
-/** The most entries in a history, because a call may retry forever. */
+/** The most entries in a history, because a call may retry forever. The oldest are dropped. */
 const longest = 100
 
 /** Appends a failure. If the failure has its own history, appends that instead. */

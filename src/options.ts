@@ -53,7 +53,6 @@ export const record = (where: string, value: unknown): void => {
   }
 }
 
-/** Whether `name` is the tag of a `ClaudeError`. */
 export const isTag = (name: unknown): boolean => ClaudeError.members.some(({ identifier }) => identifier === name)
 
 /** Refuses a value that is not a list of tags of `ClaudeError`. */

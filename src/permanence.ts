@@ -3,7 +3,7 @@ import type { ClaudeError } from "./ClaudeError.ts"
 
 /**
  * Whether a retry of the same request cannot help, whatever the schedule says: the server said so (`x-should-retry:
- * false`), the request is invalid or too large, the spend limit is reached, the answer reached its length limit, the
+ * false`), the request is invalid or too large, the spend limit is reached, the answer was cut or paused, the
  * events contradict each other, one of these errors broke off the answer, the server does not implement the request,
  * the certificate does not verify, a proxy refuses the request, or a circuit or a queue gives no time to retry.
  */

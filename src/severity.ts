@@ -27,7 +27,7 @@ const ofKind: Table<LogLevel.Severity> = {
   Saturated: "Warn"
 }
 
-/** The log level of a failed attempt. An invalid question is often the fault of a user and not of the program. */
+/** The log level of a failed attempt. An invalid question is a warning, because a user often caused it. */
 export const severity = (error: ClaudeError): LogLevel.Severity =>
   error._tag === "InvalidRequest" && isOfQuestion(error) ? "Warn" : ofKind[error._tag]
 

@@ -4,7 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-/** The time limit of one operation, because a call waits for it. */
+/** The time limit of one operation: short, because a call waits for it. */
 const patience = "1 second"
 
 /** How long a slow store is skipped, in milliseconds, so that not every call waits for its time limit. */

@@ -54,9 +54,9 @@ describe("a time limit", () => {
     fails(Faults.pings(), 120, "firstToken", true))
   it.effect("on a connection that goes silent ends the attempt after 30 seconds", () =>
     fails(Faults.breaks("a", "silence"), 30, "idle"))
-  it.effect("on a stream that sends pings but no content ends the attempt after 60 seconds", () =>
+  it.effect("on a stream that sends only pings after its first text ends the attempt after 60 seconds", () =>
     fails(Faults.pings("a"), 60, "contentIdle"))
-  it.effect("on a stream that sends pings but no content ends the attempt after 180 seconds if thinking is on", () =>
+  it.effect("on a stream that sends only pings after its first text ends the attempt after 180 seconds if thinking is on", () =>
     fails(Faults.pings("a"), 180, "contentIdle", true))
 
   it.effect("does not fire while the reader pauses", () =>

@@ -1,4 +1,4 @@
-/** The cost of an answer. */
+/** Computes the cost of an answer from its usage and the prices of its models. */
 import { hasProperty, isNotNullish, isNullish, isNumber, isObject, isString } from "effect/Predicate"
 import type { Prices } from "./catalogue.ts"
 

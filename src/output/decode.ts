@@ -31,11 +31,11 @@ export const decode = <A, RD>(
     Option.isSome(value)
       ? Effect.succeed(value.value)
       : Effect.catch(decodeIn(reply.text), (error) =>
-        // Only for its issues: what it decodes may be a footnote.
+        // Decode once more only for the issues: a value that this finds may be a footnote.
         Effect.andThen(decodeIn(lastWithJson(texts) ?? reply.text), Effect.fail(error))))
 }
 
-/** The last text with a value other than a footnote. */
+/** The last text with a value other than a footnote, or in which the search for values fails. */
 const lastWithJson = (texts: ReadonlyArray<string>): string | undefined =>
   texts.findLast((text) => {
     const found = Json.find(text)
@@ -53,8 +53,8 @@ const textsOf = ({ message: { content } }: Reply): ReadonlyArray<string> => {
 }
 
 /**
- * The value in the last text that contains a value of the schema, without footnotes. None if it contains two, or a later
- * text is cut off.
+ * The value in the last text that contains a value of the schema other than a footnote. None if that text contains two,
+ * or if the search for values fails in it or in a later text.
  */
 const lastFitting = <A, RD>(
   codec: Codec<A, RD>,
@@ -125,7 +125,7 @@ const decodeOneOf = <A, RD>(
       ? Effect.succeed(found[0])
       : Effect.fail(malformed(reply, oneFlaw(Json.notOne(values), "plain"))))
 
-/** Decodes a value. A number that JavaScript cannot hold is decoded with all digits, or it is an issue. */
+/** Decodes a value. A number that would lose digits in JavaScript is decoded with all of them, or it is an issue. */
 export const decodeValue = <A, RD>(codec: Codec<A, RD>, parsed: Exact.Parsed): Effect.Effect<A, Flaws, RD> => {
   const { long, value } = parsed
   if (long === undefined) return decodeOnce(codec, value)

@@ -8,7 +8,10 @@ import { hasProperty, isNumber, isObjectOrArray } from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { Issue } from "../ClaudeError.ts"
 
-/** A number that JavaScript cannot hold. `digits` is missing if `JSON.parse` does not pass the source to its reviver. */
+/**
+ * A number that JavaScript cannot hold, or an unsafe integer. `digits` is missing if `JSON.parse` does not pass the
+ * source to its reviver.
+ */
 export class LongNumber {
   readonly digits: string | undefined
   constructor(digits: string | undefined) {
@@ -81,14 +84,14 @@ const decimal = (source: string): { readonly digits: string; readonly power: num
   return { digits, power: Number(exponent) - fraction.length + significant.length - digits.length }
 }
 
-/** The value, in which the integers that have an issue are taken from `long`: their schema may be that of a `BigInt`. */
+/** The value, with the parts that have an issue taken from `long`: an unsafe integer there may belong to a `BigInt`. */
 export const withLong = ({ long, value }: Parsed, issues: ReadonlyArray<Issue>): unknown =>
   replaced(value, long, issues.map(({ path }) => path))
 
-/** The value with what is at the paths taken from `long`, which has the same form. */
+/** The value, with the parts at these paths taken from `long`, which has the same shape. */
 const replaced = (value: unknown, long: unknown, paths: ReadonlyArray<Issue["path"]>): unknown => {
   if (paths.length === 0) return value
-  // A path that leads nowhere may use other names than the JSON.
+  // A path may use other names than the JSON, and then lead nowhere: take all of `long`.
   if (!isObjectOrArray(value) || paths.some(([key]) => key === undefined || !hasProperty(value, key))) return long
   const inside = new Map<string, Array<Issue["path"]>>()
   for (const [key, ...rest] of paths) {

@@ -32,8 +32,8 @@ const unfenced = (text: string): string =>
   text.startsWith("```") && text.endsWith("```") ? text.slice(text.indexOf("\n") + 1, -3) : ""
 
 /**
- * The most brackets that do not begin JSON, and the most characters read for them: each bracket may cost a scan to the end
- * of the text.
+ * The most brackets that do not begin JSON, and the most characters read for them, before the search fails: each bracket
+ * may cost a scan to the end of the text.
  */
 const mostMisses = 256
 const mostMissed = 4_000_000

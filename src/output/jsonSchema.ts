@@ -47,7 +47,7 @@ const nameOf = ({ $ref }: { readonly $ref?: unknown }): string | undefined =>
 /** The most unions in one request. Source: API docs, structured outputs. */
 export const mostUnions = 16
 
-/** Why the API would refuse a schema; undefined if it accepts it. `most`: the most unions. */
+/** Why the API would refuse a schema; undefined if no reason is known. `most`: the most unions that it accepts. */
 export const refusal = (schema: JsonSchema.JsonSchema, most: number): string | undefined => {
   let unions = 0
   let open = false

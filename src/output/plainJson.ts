@@ -6,8 +6,8 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { LongNumber } from "./exactJson.ts"
 
 /**
- * The codec of the same values with plain JSON as its encoded side: a number is never one of the strings `"Infinity"` and
- * `"NaN"`, which Effect adds, and `null` is a type instead of a literal.
+ * The codec of the same values with plain JSON as its encoded side: a number is never one of the strings `"Infinity"`,
+ * `"-Infinity"` and `"NaN"`, which Effect adds, and `null` is a type instead of a literal.
  */
 export const plain = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Schema.ConstraintCodec<A, unknown, RD> =>
   rewritten(Schema.toCodecJson(schema), (ast) => {

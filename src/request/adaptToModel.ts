@@ -2,8 +2,8 @@
  * Adapts a request to a fallback model.
  *
  * Only parameters that the model is known to refuse are changed, to the closest
- * value that it accepts. Every model gets a copy of the original request, so that the
- * limits of one model do not affect the next. The log lists the changes, without any
+ * value that it accepts. The request for each model is made from the original request, so
+ * that the changes for one model do not affect the next. The log lists the changes, without any
  * text of the prompt.
  */
 import { isObject } from "effect/Predicate"

@@ -1,4 +1,4 @@
-/** The type of an adaptation of a request to a fallback model. */
+/** Types and helpers for changing a request so that the API accepts it. */
 import type { Params } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 

@@ -132,7 +132,7 @@ export const charactersIn = (
   enough = Infinity
 ): number => textIn([system, tools, messages], enough, 0)
 
-/** Skips thinking of earlier turns and encrypted text. */
+/** Skips base64 data, thinking of earlier turns, and encrypted text. */
 const textIn = (value: unknown, enough: number, depth: number): number => {
   if (isString(value)) return value.length
   if (depth > maxDepth || value === null || typeof value !== "object") return 0

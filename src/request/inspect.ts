@@ -13,8 +13,8 @@ export interface Findings {
 }
 
 /**
- * Finds the issues. Limits of the API, and issues from a catalogue entry that did not come from the API, are errors only
- * with `strict`.
+ * Finds the issues. Values beyond the known limits of the API, and issues from a catalogue entry that did not come from
+ * the API, are errors only with `strict`. Estimates are always warnings.
  */
 export const inspect = (params: Params, models: Models | undefined, strict: boolean): Findings => {
   const wrong = shape(params)

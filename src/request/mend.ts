@@ -48,7 +48,8 @@ export const isWellFormed = (value: unknown): boolean => {
 }
 
 /**
- * Escapes of JSON: `JSON.stringify` writes only lone surrogates as `\ud800` to `\udfff`. Matches others to skip them.
+ * Matches every escape in JSON. `\ud800` to `\udfff` are lone surrogates, because `JSON.stringify` escapes no pairs. Any
+ * other match has two characters, and is skipped.
  */
 const escapes = /\\(?:ud[89a-f][0-9a-f]{2}|.)/g
 

@@ -7,7 +7,7 @@ interface Known {
   readonly tokens: number
 }
 
-/** The most prefixes remembered. */
+/** The most prefixes that one `Prefixes` remembers; the oldest are dropped. */
 const most = 1000
 
 /** The cached prefixes of one class of models. */

@@ -10,7 +10,7 @@ import { isNullish } from "effect/Predicate"
 import type { Params, Reply, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 
-/** The state of an unfinished answer, and how often its rest was requested. */
+/** The state of an unfinished answer, and the number of requests for its rest. */
 export interface Rest {
   /** The answer so far; undefined if there is none to continue. */
   readonly before: Reply | undefined

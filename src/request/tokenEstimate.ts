@@ -54,7 +54,7 @@ export const inputOf = (usage: Usage): number => usage.input_tokens + (usage.cac
 /** All input tokens, including tokens read from the cache. */
 export const allInputOf = (usage: Usage): number => inputOf(usage) + (usage.cache_read_input_tokens ?? 0)
 
-/** Learns how many tokens a character, a document and an answer have, for one class of models. */
+/** Learns how many tokens a character, a document, a server tool and an answer take, for one class of models. */
 export class Estimator {
   tokensPerCharacter = firstTokensPerCharacter
   perDocument = firstPerDocument

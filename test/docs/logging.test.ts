@@ -366,7 +366,7 @@ describe("costs", () => {
     Effect.tap(({ cost, status, tokens }) => Effect.logInfo({ status, dollars: cost.dollars, ...tokens }))
   )
 
-  it.effect("an outcome has the cost of all attempts together", () =>
+  it.effect("an outcome has its tokens, and the same cost as the CallSucceeded event", () =>
     Effect.gen(function*() {
       const result = yield* finish(billed)
       const outcome = result._tag === "Success" ? result.success : assert.fail()

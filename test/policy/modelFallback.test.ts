@@ -417,7 +417,7 @@ describe("the next model", () => {
     }).pipe(Effect.provide(world(Faults.maxTokens(`{"n":`), Faults.value({ n: "one" }), Faults.overloaded))))
 })
 
-it.effect("a chain without a Claude in context knows the context windows of the built-in models and of Models.layer", () =>
+it.effect("after ContextWindowExceeded, a fallback model is asked only if its context window is larger, by the built-in models or Models.layer, even without a Claude service", () =>
   Effect.gen(function*() {
     const small = new ClaudeError.ContextWindowExceeded({ model: "claude-haiku-4-5" })
     const asked = Effect.flatMap(

@@ -361,7 +361,7 @@ describe("a policy inside another policy", () => {
       assert.lengthOf(history, 6)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.untilLast(Faults.overloaded)))))
 
-  it.effect("retries an application error by its own schedule", () =>
+  it.effect("multiplies the attempts for an application error that both policies retry", () =>
     Effect.gen(function*() {
       let runs = 0
       const failing = Effect.suspend(() => {

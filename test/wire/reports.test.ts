@@ -526,7 +526,7 @@ describe.each(wires)("%s", (_, wire) => {
       ["an event that is a list", 200, `event: ping\ndata: ${deepList}\n\n`, "UnexpectedResponse", undefined]
     ] as const
   )(
-    "the kind and the message of an error are read despite 20,000 levels in %s",
+    "an error has the right kind, and its message if it has one, despite thousands of nested levels in %s",
     ([, status, body, tag, words]) =>
       Effect.gen(function*() {
         const { result } = yield* called(refusing(status, body), Claude.text("hi"))

@@ -40,7 +40,7 @@ const messageOf = (message: unknown, i: number, messages: ReadonlyArray<unknown>
   )
 }
 
-/** The API accepts an empty last message of the assistant. */
+/** Whether this is the assistant's last message, which the API accepts even if it is empty. */
 const isPrefill = (messages: ReadonlyArray<unknown>, i: number): boolean =>
   i === messages.length - 1 && field(messages[i], "role") === "assistant"
 

@@ -44,7 +44,7 @@ export const shapeRules: ReadonlyArray<Rule> = [...ownRules, ...certain]
 
 export const limitRules: ReadonlyArray<Rule> = [...limits, ...schemaHints]
 
-/** The issues of the shape of a request. */
+/** The issues with the shape of a request; they fail the call. */
 export const shape = (params: Params): ReadonlyArray<Issue> => {
   const given: unknown = params
   return isObject(given)
@@ -52,7 +52,7 @@ export const shape = (params: Params): ReadonlyArray<Issue> => {
     : issue([], `the request is ${kind(given)}: it must be an object of parameters`)
 }
 
-/** The issues of a request beyond the known limits of the API. */
+/** The issues with values beyond the known limits of the API; usually only warnings. */
 export const beyond = (params: Params): ReadonlyArray<Issue> => {
   const given: unknown = params
   return isObject(given) ? broken(limitRules, given) : none

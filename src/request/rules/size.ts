@@ -6,7 +6,7 @@ import { type Given, issue, type Issues, none, type Rule } from "./rule.ts"
 export const maxBytes = 32 * 2 ** 20
 /** Bounds the recursion: a deeper value may contain itself. */
 const maxDepth = 100
-/** A request with at most this many characters is within `maxBytes`: an unescaped character has at most 3 bytes. */
+/** A request of at most this many characters counts as small: a character has at most 3 bytes, and few are escaped. */
 const enough = Math.floor(maxBytes / 3)
 
 /** The request as JSON; `undefined` if it is small, because then `characters` has shown that JSON can represent it. */

@@ -249,7 +249,7 @@ describe("a request that is too large", () => {
       assert.strictEqual((yield* left).input, 6000)
     }))
 
-  it.effect("for the account's limit fails even if it was not counted, if a text of its length must have too many tokens", () =>
+  it.effect("for the account's limit fails without a token count only if a text of its length has too many tokens by the lowest estimate", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ inputTokens: 6000 })
       const content = (length: number) => request(0, { messages: [{ role: "user", content: "x".repeat(length) }] })
