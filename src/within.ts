@@ -5,10 +5,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /**
- * A cheaper `Effect.timeoutOrElse`. `Effect.timeoutOrElse` starts a timer even if `self` completes at once, and waits
- * for the timer to end, which takes a third of all effects of a call (`node bench/ops.ts`). `self` runs in a separate
- * fiber, which is passed to `began` and does not inherit uninterruptibility. `reached` is called at the limit, before
- * `self` is interrupted.
+ * A cheaper `Effect.timeoutOrElse`, which starts a timer fiber even if `self` completes at once, and then waits until
+ * that fiber is interrupted: a third of all effects of a call (`node bench/ops.ts`). Here `self` runs in a separate fiber,
+ * which is passed to `began` and does not inherit uninterruptibility. `reached` is called at the limit, before `self` is
+ * interrupted.
  */
 export const within = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,

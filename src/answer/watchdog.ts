@@ -23,7 +23,7 @@ export interface Watchdog {
   withoutContent: number
   isConnected: boolean
   hasContent: boolean
-  /** The limits of the next pause. */
+  /** `idle` and `contentIdle` until the next bytes: longer while Claude thinks or uses a tool. */
   pauses: Pauses
   /** The fiber that waits for the wire. */
   waiting: Fiber.Fiber<unknown, unknown> | undefined

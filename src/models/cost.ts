@@ -25,7 +25,6 @@ interface Usage extends Tokens {
   readonly speed: string | null
 }
 
-/** Whether a value is neither missing nor zero. */
 const isSomething = (value: unknown): boolean => isNotNullish(value) && value !== 0
 
 const usesTools = (tools: unknown): boolean =>

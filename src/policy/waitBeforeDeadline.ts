@@ -9,10 +9,10 @@ import * as Current from "../Current.ts"
 const shortestAnswer = 1000
 
 /**
- * The wait in milliseconds, where `left` is the time until the deadline; `undefined` if no attempt can end in that time.
- * `hint` (from the server, a circuit or a queue) is the minimum. If the wait would end in the second half of the time after
- * the hint, a random wait that ends in the first half replaces it, so that the second half remains for the answer. `share`
- * gives a number from 0 to 1.
+ * The wait in milliseconds, where `left` is the time until the deadline. It is at least `hint`, which comes from the
+ * server, a circuit or a queue, and leaves half of the time between the hint and the deadline to the answer: a longer wait
+ * is replaced by a random one that does. `undefined` if the hint reaches the deadline, or if a wait would have to be replaced
+ * and less than `shortestAnswer` is left after the hint. `share` gives a number from 0 to 1.
  */
 export const inTime = (
   wait: number,

@@ -111,7 +111,7 @@ const check = (
   return Effect.andThen(warn(asked, params.model, "Adapted", because), validated)
 }
 
-/** Whether an instruction can be added after the last message. The validation rules report other problems. */
+/** Whether an instruction can be added after the last message. False for malformed messages, which the validation reports. */
 const isAmendable = ({ messages }: Params): boolean => {
   if (!Array.isArray(messages)) return false
   const last: unknown = messages.at(-1)

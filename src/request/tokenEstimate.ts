@@ -16,8 +16,8 @@ const firstTokensPerCharacter = 1 / 3
 const fewestTokensPerCharacter = 1 / 6
 
 /**
- * The most tokens of an image; the API scales larger ones down. Source:
- * platform.claude.com/docs/en/build-with-claude/vision.
+ * The estimate for an image. The API scales larger images down to about as many tokens; models that see images in high
+ * resolution may count more. Source: platform.claude.com/docs/en/build-with-claude/vision.
  */
 const perImage = 1600
 

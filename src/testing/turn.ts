@@ -54,7 +54,6 @@ export const drip = (turn: Turn, size: number, every: Duration.Input = 0): Turn 
   }
 }
 
-/** Joins the pieces of a body. */
 export const bytesOf = (body: ReadonlyArray<Piece>): Uint8Array => {
   const encoder = new TextEncoder()
   const parts = body.map(({ bytes }) => typeof bytes === "string" ? encoder.encode(bytes) : bytes)
@@ -63,7 +62,7 @@ export const bytesOf = (body: ReadonlyArray<Piece>): Uint8Array => {
   return all
 }
 
-/** The headers of every API response. */
+/** The headers that the API adds to every response. One unit of each rate limit is used. */
 export const apiHeaders = (index: number): Readonly<Record<string, string>> => ({
   "request-id": requestId(index),
   "anthropic-organization-id": "5a2f0c1e-7d34-4b8a-9f61-2c0de81b7a90",

@@ -24,7 +24,10 @@ const ours = UndiciFetch.make(() => {
   return usesEnvironment && dispatcher.constructor === Agent ? (environment ??= new EnvHttpProxyAgent()) : dispatcher
 })
 
-/** Whether Node reads the proxy from the environment. Node 22 does so only in its own undici; loading ours undoes it. */
+/**
+ * Whether Node was told to read the proxy from the environment. Node 22 sets that proxy only in its own undici, and loading
+ * the package undici replaces that dispatcher.
+ */
 const usesEnvironment = process.env["NODE_USE_ENV_PROXY"] === "1" || process.execArgv.includes("--use-env-proxy")
 let environment: Dispatcher | undefined
 

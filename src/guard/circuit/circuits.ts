@@ -135,7 +135,6 @@ export const send = (
   })
 }
 
-/** The log event of a decision, if it has one. */
 const eventOf = (
   model: string,
   now: number,

@@ -72,7 +72,7 @@ export interface Right {
   readonly probe: boolean
 }
 
-/** The result of an event. `Opened`, `Closed`, `Isolated` and an admitted probe are transitions. */
+/** The result of an event. `Opened`, `Closed`, `Isolated`, and an `Admitted` with `probe` or `closed` are transitions. */
 export type Decision =
   /** `closed`: the isolation had expired, and this request was the first after it. */
   | Right & { readonly _tag: "Admitted"; readonly closed: boolean }

@@ -101,7 +101,8 @@ export interface Options {
 const purpose = { fault: 0, incident: 1, headers: 2, first: 3, length: 4, output: 5, error: 6, break: 7 }
 
 /**
- * Starts a simulated Claude. The response to the i-th request depends only on the seed, i, the time and the buckets.
+ * Starts a simulated Claude. The response to the i-th request depends only on the seed, i, the time, the request and the
+ * load: the buckets, the running requests, and the requests in this second.
  */
 export const make = (config: Provider, seed: number | string, { epoch = 0 }: Options = {}): Machine => {
   const chance = Chance.make(seed)
