@@ -70,19 +70,19 @@ const textsOf = (messages: unknown): ReadonlyArray<string> =>
 
 /** Generates the same value each time: with plain strings and numbers if they fit the schema, or else with random ones. */
 const valueOf = (schema: unknown): Effect.Effect<unknown, string> => {
-  const given = fields(schema)
-  const document = "definitions" in given
-    ? JsonSchema.fromSchemaDraft07(given)
-    : JsonSchema.fromSchemaDraft2020_12(given)
   const sampled = (size: number, options: SchemaRepresentation.FromJsonSchemaOptions) =>
     Effect.suspend(() => {
+      const given = fields(schema)
+      const document = "definitions" in given
+        ? JsonSchema.fromSchemaDraft07(given)
+        : JsonSchema.fromSchemaDraft2020_12(given)
       const type = SchemaRepresentation.fromJsonSchemaDocument(document, { ...options, patterns: "apply" })
       // Cast: a schema from JSON needs no services.
       return Arbitrary.sampleEffect(Arbitrary.schema(type as never), { count: 1, size, seed: "1" })
     })
   return sampled(0, { onEnter: plain }).pipe(
-    // Plain values do not fit, for example, a list of two unique strings.
-    Effect.catch(() => sampled(5, {})),
+    // Plain values do not fit, for example, a list of two unique strings, or a date with at most three characters.
+    Effect.catchCause(() => sampled(5, {})),
     Effect.map(([value]) => value),
     Effect.catchCause((cause) => Effect.fail(because(Cause.squash(cause))))
   )
@@ -94,7 +94,10 @@ const because = (failure: unknown): string => {
   return line === "" ? "no value that fits was found" : line
 }
 
-/** Keywords that every plain value satisfies. With any other keyword, such as `minLength`, the value is random. */
+/**
+ * Keywords that every plain value satisfies. With any other keyword, such as `minLength`, the value is random, unless the
+ * schema has a format: a random text would not have it.
+ */
 const silent: ReadonlySet<string> = new Set(
   ["type", "format", "enum", "title", "description", "examples", "default", "$id", "$comment"]
 )
@@ -102,7 +105,7 @@ const silent: ReadonlySet<string> = new Set(
 /** Fixes the value of a string or a number without bounds, and takes the first value of an enumeration. */
 const plain = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
   const [first = plainValues.get(schema["format"] ?? schema.type)] = Array.isArray(schema["enum"]) ? schema["enum"] : []
-  const isFree = Object.keys(schema).every((key) => silent.has(key))
+  const isFree = isString(schema["format"]) || Object.keys(schema).every((key) => silent.has(key))
   return isFree && first !== undefined ? { ...schema, enum: [first] } : schema
 }
 

@@ -200,6 +200,10 @@ describe("the value for a schema", () => {
     [{ type: "string", maxLength: 2 }, /^".{0,2}"$/],
     [{ type: "string", pattern: "^[A-Z]{3}-\\d+$" }, /^"[A-Z]{3}-\d+"$/],
     [{ type: "string", format: "date-time" }, /^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"$/],
+    [{ type: "string", format: "uri", maxLength: 30 }, /^"https:\/\/.{1,22}"$/],
+    [{ type: "string", format: "date", minLength: 1, pattern: "^2" }, /^"\d{4}-\d\d-\d\d"$/],
+    [{ type: "string", format: "uri", maxLength: 3 }, /^".{0,3}"$/],
+    [{ type: "string", format: "date", const: "never" }, /^"never"$/],
     [{ type: "string", format: "email" }, /^"\w+@\w+\.\w+"$/],
     [{ type: "string", format: "toString" }, /^".*"$/],
     [{ const: 7 }, /^7$/],
@@ -222,6 +226,11 @@ describe("the value for a schema", () => {
     }))
 
   it.effect.each([{ not: {} }, { $ref: "#/$defs/Nope" }, { type: "string", pattern: "(" }, {
+    type: "object",
+    properties: { a: { $ref: "#/definitions/A" }, b: { $ref: "#/$defs/B" } },
+    definitions: { A: strings },
+    $defs: { B: strings }
+  }, {
     type: "object",
     properties: { self: { $ref: "#/$defs/A" } },
     required: ["self"],
