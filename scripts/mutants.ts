@@ -470,6 +470,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     test: "test/output/exactJson.test.ts"
   },
   {
+    name: "a long number is named in an issue of the value around it",
+    file: "src/output/exactJson.ts",
+    find: "there instanceof LongNumber || !shown.has(stringify({ message, path }))",
+    replace: "true",
+    test: "test/output/exactJson.test.ts"
+  },
+  {
     name: "a large id is not exact beside a large number",
     file: "src/output/decode.ts",
     find: "Exact.withLong(parsed, flaws.issues)",

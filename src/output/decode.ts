@@ -133,12 +133,22 @@ export const decodeValue = <A, RD>(codec: Codec<A, RD>, parsed: Exact.Parsed): E
   return Effect.catch(
     decodeOnce(exactly, value),
     (flaws) =>
-      Effect.mapError(
-        decodeOnce(exactly, Exact.withLong(parsed, flaws.issues)),
-        () => ({ ...flaws, issues: Exact.explained(flaws.issues, parsed) })
+      Effect.catch(
+        Effect.suspend(() => decodeOnce(exactly, Exact.withLong(parsed, flaws.issues))),
+        () =>
+          Effect.flatMap(issuesOf(exactly, Exact.shortened(value)), (others) =>
+            Effect.fail({ ...flaws, issues: Exact.explained(flaws.issues, others, parsed) }))
+      ).pipe(
+        // The stack may be too short for a deeply nested value.
+        Effect.catchDefect(() =>
+          Effect.fail(flaws)
+        )
       )
   )
 }
+
+const issuesOf = <A, RD>(codec: Codec<A, RD>, value: unknown): Effect.Effect<Flaws["issues"], never, RD> =>
+  Effect.match(decodeOnce(codec, value), { onFailure: ({ issues }) => issues, onSuccess: () => [] })
 
 /** A defect of the schema counts as an issue. */
 const decodeOnce = <A, RD>(codec: Codec<A, RD>, value: unknown): Effect.Effect<A, Flaws, RD> =>

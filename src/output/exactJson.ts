@@ -106,12 +106,32 @@ const replaced = (value: unknown, long: unknown, paths: ReadonlyArray<Issue["pat
     : Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, child(inner, key)]))
 }
 
-/** Adds to each issue the first number that is too long, if the value at the path of the issue contains one. */
-export const explained = (issues: ReadonlyArray<Issue>, { value }: Parsed): ReadonlyArray<Issue> =>
-  issues.map(({ message, path }) => {
-    const found = longIn(path.reduce(childOf, value), path)
+/**
+ * Adds the first number that is too long to each issue that it causes: it stands at the path of the issue, or inside of
+ * the value there and the issue is not one of `others`, the issues with short numbers.
+ */
+export const explained = (
+  issues: ReadonlyArray<Issue>,
+  others: ReadonlyArray<Issue>,
+  { value }: Parsed
+): ReadonlyArray<Issue> => {
+  const shown = new Set(others.map((issue) => stringify(issue)))
+  return issues.map(({ message, path }) => {
+    const there = path.reduce(childOf, value)
+    const isCause = there instanceof LongNumber || !shown.has(stringify({ message, path }))
+    const found = isCause ? longIn(there, path) : undefined
     return found === undefined ? { message, path } : { message: `${message}: ${found.message}`, path: found.path }
   })
+}
+
+/** The value with a short number for each number that is too long. */
+export const shortened = (value: unknown): unknown => {
+  if (value instanceof LongNumber) return 0
+  if (Array.isArray(value)) return value.map(shortened)
+  return isObjectOrArray(value)
+    ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shortened(inner)]))
+    : value
+}
 
 const childOf = (value: unknown, key: string | number): unknown => hasProperty(value, key) ? value[key] : undefined
 

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Schema } from "effect"
 import { Claude } from "../../src/index.ts"
+import { decodeValue } from "../../src/output/decode.ts"
 import * as Exact from "../../src/output/exactJson.ts"
 import { FakeClaude, Faults } from "../../src/testing/index.ts"
 
@@ -124,6 +125,32 @@ describe("a number that JavaScript cannot hold", () => {
           id: value
         }
       )
+    }))
+
+  it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, string, string]>([
+    ["an object instead of an array", Schema.Array(Schema.BigInt), `{"x": ${id}}`, "Expected array"],
+    ["an array instead of an object", Schema.Struct({ a: Schema.BigInt }), `[${id}]`, "Expected object"],
+    ["an array instead of a string", Schema.Struct({ a: Schema.String }), `{"a": [${id}]}`, "Expected string"],
+    [
+      "an object instead of a number",
+      Schema.Struct({ a: Schema.Number }),
+      `{"a": {"n": ${id}}}`,
+      "Expected a finite number"
+    ]
+  ])("is not named in the issue for %s that contains it", ([, schema, text, message]) =>
+    Effect.gen(function*() {
+      const path = message === "Expected array" || message === "Expected object" ? "" : "a"
+      assert.deepStrictEqual(yield* asked(schema, text), [[path, message]])
+    }))
+
+  it.effect("causes no defect in a value that is too deep for the stack", () =>
+    Effect.gen(function*() {
+      let deep: unknown = new Exact.LongNumber(id)
+      for (let depth = 0; depth < 20_000; depth++) deep = { a: deep }
+      for (const schema of [Schema.Json, Schema.Array(Schema.String), Schema.Struct({ b: Schema.String })]) {
+        const flaws = yield* Effect.flip(decodeValue(schema, { value: deep, long: deep }))
+        assert.lengthOf(flaws.issues, 1)
+      }
     }))
 
   it.effect("is ignored in a field that the schema does not have", () =>
