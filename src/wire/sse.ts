@@ -18,7 +18,7 @@ export type Problem = { readonly error: unknown } | { readonly malformed: string
 interface Decoder {
   readonly push: (bytes: Uint8Array | undefined) => ReadonlyArray<WireEvent>
   readonly problem: () => Problem | undefined
-  /** Whether `data: [DONE]` was read, which ends the streams of gateways with OpenAI's API. */
+  /** Whether `data: [DONE]`, which ends the streams of gateways with OpenAI's API, and a stop reason were read, in any order. */
   readonly isDone: () => boolean
 }
 
@@ -37,6 +37,7 @@ class Decoding implements Decoder {
   rest = ""
   hasRead = false
   done = false
+  hasStopReason = false
   parser: Sse.Parser | undefined
 
   problem(): Problem | undefined {
@@ -44,7 +45,7 @@ class Decoding implements Decoder {
   }
 
   isDone(): boolean {
-    return this.done
+    return this.done && this.hasStopReason
   }
 
   push(bytes: Uint8Array | undefined): ReadonlyArray<WireEvent> {
@@ -105,17 +106,23 @@ class Decoding implements Decoder {
       this.found = { error: value ?? data.slice(0, longestWords) }
     } else if (hasType(value)) {
       // A ping only keeps the connection alive. The reader of the message checks the other events, so unknown types pass.
-      if (value.type !== "ping") this.events.push(value as object as WireEvent)
+      if (value.type !== "ping") this.add(value)
     } else if (data.trim() === "[DONE]") {
       this.done = true
     } else {
       const named = at === undefined ? name : name.slice(at + "event: ".length, name.indexOf("\n", at))
-      if (isOfMessage.test(named) && isRecord(value)) this.events.push({ ...value, type: named } as object as WireEvent)
+      if (isOfMessage.test(named) && isRecord(value)) this.add({ ...value, type: named })
       // The message of the JSON parser is left out, because it quotes the answer.
       else if (mayHoldContent(named, data, value)) {
         this.found = { malformed: "an event that is not a JSON object with a type" }
       }
     }
+  }
+
+  add(event: { readonly type: string }): void {
+    this.hasStopReason ||= event.type === "message_delta" && hasProperty(event, "delta") &&
+      hasProperty(event.delta, "stop_reason") && isString(event.delta.stop_reason)
+    this.events.push(event as object as WireEvent)
   }
 }
 

@@ -118,6 +118,8 @@ describe.each(wires)("%s", (_, wire) => {
     ["and silence", stream([...untilStop, done], { end: "silence" })],
     ["and a reset", stream([...untilStop, done], { end: "reset", every: "5 millis" })],
     ["without a blank line", stream([...untilStop, done.trimEnd()])],
+    ["before the stop reason", stream([...begun, done, ...untilStop.slice(4)], { every: "5 millis" })],
+    ["before all events", stream([done, ...untilStop, done], { every: "5 millis", end: "silence" })],
     ["that follows message_stop", stream([...paris, done])]
   ]
 
