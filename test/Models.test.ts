@@ -156,6 +156,14 @@ describe("Models.refresh against the fakes", () => {
       assert.strictEqual((yield* Guards.status).successRate?.calls, 0)
     }).pipe(Effect.provide(guarded([], { models: [] }))))
 
+  it.effect("is not repeated for other models, because it asks no model", () =>
+    Effect.gen(function*() {
+      const refresh = Policy.apply({ models: ["claude-haiku-5-5"], overall: "1 minute" })(Models.refresh)
+      const error = yield* Effect.flip(refresh)
+      assert.strictEqual(error.history?.length, 1)
+      assert.deepStrictEqual((yield* events).map(({ _tag }) => _tag), ["GaveUp"])
+    }).pipe(Effect.provide(guarded([], { models: [] }))))
+
   it.effect("does not count in the success rate if it succeeds, unless its call also asks a question", () =>
     Effect.gen(function*() {
       yield* Policy.apply({ overall: "1 minute" })(Models.refresh)

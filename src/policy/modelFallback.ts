@@ -140,12 +140,13 @@ const nextOf = (chain: Chain, known: string | undefined): To | undefined => {
   return nextIn(others, others.models[0])
 }
 
-/** The chain without the model that failed. */
-const withoutAsked = (chain: Chain, asked: string | undefined): Chain => ({
-  ...chain,
-  models: without(chain.models, asked),
-  refused: without(chain.refused, asked)
-})
+/** The chain without the model that failed. No models remain if the call asks no model, because another one cannot help. */
+const withoutAsked = (chain: Chain, asked: string | undefined): Chain =>
+  asked === CallContext.noModel ? { ...chain, models: [], refused: undefined } : {
+    ...chain,
+    models: without(chain.models, asked),
+    refused: without(chain.refused, asked)
+  }
 
 /** The name of the model without the date that the API may append to its name. */
 const undated = (id: string): string => id.replace(/-\d{8}$/, "")
