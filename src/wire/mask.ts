@@ -14,7 +14,7 @@ const mask = "***"
 
 /** Masks what looks like a key, tokens after `Bearer` or `Basic`, and header values that `fetch` refuses and quotes. */
 const withoutKeys = (words: string): string =>
-  words.replaceAll(/\bsk-(?:ant-[\w-]{4,}|[\w-]{16,})/g, mask)
+  words.replaceAll(/\bsk-(?:ant-[\w-]{4,}|[\w-]{16,})/gi, mask)
     .replaceAll(/\b(Bearer|Basic)((?:\s|%20|\+){1,3})(?=[^\s"',;<>]{0,99}\d)[^\s"'\\,;<>]{8,}/gi, `$1$2${mask}`)
     .replaceAll(/"[^"]*"(?= is an invalid header value)/g, `"${mask}"`)
     // The SDK quotes the error of a function that reads the key, which may quote the key.
@@ -56,7 +56,8 @@ export const make = (): Keys => {
   }
   const hide = (words: string): string => {
     let text = words
-    for (const { form, same } of keys.values()) if (text.includes(same)) text = text.replaceAll(form, mask)
+    const lower = text.toLowerCase()
+    for (const { form, same } of keys.values()) if (lower.includes(same)) text = text.replaceAll(form, mask)
     for (const key of keys.keys()) text = withoutStart(text, key)
     return withoutKeys(text)
   }
@@ -64,22 +65,21 @@ export const make = (): Keys => {
 }
 
 interface Form {
-  /** Matches a key as it is, and with characters escaped for a URL, JSON (also twice) or HTML. */
+  /** Matches a key in upper or lower case, and with characters escaped for a URL, JSON (also twice) or HTML. */
   readonly form: RegExp
-  /** The longest part that no escaping changes. To look for it first is much faster. */
+  /** The longest part that no escaping changes, in lower case. To look for it first is much faster. */
   readonly same: string
 }
 
 const inAnyForm = (key: string): Form => {
   const forms = key.replaceAll(/[^A-Za-z0-9]/g, (char) => {
     const code = char.charCodeAt(0)
-    const lower = code.toString(16)
-    const hex = `(?:${lower}|${lower.toUpperCase()})`
+    const hex = code.toString(16)
     const html = names.get(char) ?? `#${code}`
-    return `(?:\\\\{0,3}\\x${lower}|%(?:25)?${hex}|\\\\{1,3}u00${hex}|&#x0*${hex};|&#0*${code};|&${html};)`
+    return `(?:\\\\{0,3}\\x${hex}|%(?:25)?${hex}|\\\\{1,3}u00${hex}|&#x0*${hex};|&#0*${code};|&${html};)`
   })
   const same = key.split(/[^A-Za-z0-9]/).reduce((longest, part) => part.length > longest.length ? part : longest)
-  return { form: new RegExp(forms, "g"), same }
+  return { form: new RegExp(forms, "gi"), same: same.toLowerCase() }
 }
 
 const names: ReadonlyMap<string, string> = new Map([["&", "amp"], ["<", "lt"], [">", "gt"], ["\"", "quot"], [
@@ -107,9 +107,10 @@ const masked = (error: ClaudeError, hide: Keys["hide"]): ClaudeError => {
   const hidden = (words: unknown) => isString(words) ? hide(words) : undefined
   const detail = hidden(error.detail)
   const errorCode = hidden(error.errorCode)
+  const requestId = hidden(error.requestId)
   const tells = error.cause !== undefined && says(error.cause, hide)
-  if (detail === error.detail && errorCode === error.errorCode && !tells) return error
-  return History.copy(error, { detail, errorCode, ...(tells && { cause: plainCopy(error.cause, hide) }) })
+  if (detail === error.detail && errorCode === error.errorCode && requestId === error.requestId && !tells) return error
+  return History.copy(error, { detail, errorCode, requestId, ...(tells && { cause: plainCopy(error.cause, hide) }) })
 }
 
 /** Whether a value contains a key anywhere. Assumes that it does if the value is too large, or throws when it is read. */

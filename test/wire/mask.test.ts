@@ -33,12 +33,14 @@ const forms: ReadonlyArray<readonly [name: string, form: string]> = [
     token.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("\"", "&quot;")
   ],
   ["in HTML with numbers", token.replaceAll(/[^\w]/g, (char) => `&#${char.charCodeAt(0)};`)],
+  ["in upper case", token.toUpperCase()],
+  ["in lower case", token.toLowerCase()],
   ["with its scheme", `Authorization: Bearer ${token}`],
   ["cut", `${"a long sentence, ".repeat(10)}${token.slice(0, 25)}`]
 ]
 
 /** Matches parts of the token, which no error may contain. */
-const parts = /gw\W|Tok|yz_12|quoted/
+const parts = /gw\W|Tok|yz_12|quoted|GW\W|TOK|YZ_12/
 
 const serving = (handler: Http.RequestListener) =>
   Effect.map(
@@ -96,6 +98,14 @@ const answers: ReadonlyArray<readonly [name: string, answer: (echo: string) => H
   ["a 401 in JSON", (echo) => (_, response) => {
     response.writeHead(401, { "content-type": "application/json" })
     response.end(JSON.stringify({ type: "error", error: { type: "authentication_error", message: `bad key ${echo}` } }))
+  }],
+  ["the request id in a body", (echo) => (_, response) => {
+    response.writeHead(401, { "content-type": "application/json" })
+    response.end(JSON.stringify({ error: { type: "authentication_error", message: echo }, request_id: echo }))
+  }],
+  ["the header request-id", (echo) => (_, response) => {
+    response.writeHead(401, { "content-type": "application/json", "request-id": echo })
+    response.end(JSON.stringify({ error: { type: "authentication_error", message: echo } }))
   }],
   ["an HTML page", (echo) => (_, response) => {
     response.writeHead(403, { "content-type": "text/html" })
