@@ -17,11 +17,15 @@ const piece = shortest / 2
 
 /** Cuts quotations of `content` out of an error. It takes milliseconds for a megabyte, so it runs only after a failure. */
 export const withoutQuotes = (error: ClaudeError, ...content: ReadonlyArray<unknown>): ClaudeError => {
-  const { detail } = error
-  if (!isString(detail) || detail.length < shortest) return error
-  const cut = cutOut(detail, textsOf(content))
-  return cut === detail ? error : copy(error, { detail: cut })
+  const { detail, errorCode } = error
+  if (!isLong(detail) && !isLong(errorCode)) return error
+  const texts = textsOf(content)
+  const cut = (words: string | undefined) => isLong(words) ? cutOut(words, texts) : words
+  const fields = { detail: cut(detail), errorCode: cut(errorCode) }
+  return fields.detail === detail && fields.errorCode === errorCode ? error : copy(error, fields)
 }
+
+const isLong = (words: unknown): words is string => isString(words) && words.length >= shortest
 
 const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
   const places = new Map<string, { readonly text: string; readonly at: number }>()

@@ -343,6 +343,11 @@ describe("a quotation", () => {
       assert.include(error.message, "no: [quoted content]")
     }).pipe(Effect.scoped))
 
+  it("is removed from an error code", () => {
+    const error = new ClaudeError.InvalidRequest({ errorCode: `bad: ${secret}` })
+    assert.strictEqual(withoutQuotes(error, secret).errorCode, "bad: [quoted content]")
+  })
+
   it("is found in long content within two seconds, but not in content with 50,000 levels", () => {
     const words = Array.from({ length: 200_000 }, (_, i) => `word${i}`).join(" ")
     const long = failing(`x ${words.slice(-3000, -1000)} y ${"no such words in it, ".repeat(3000)}`)
