@@ -34,8 +34,8 @@ export const get = (id: Current.ModelId): Effect.Effect<Option.Option<Catalogue.
 
 /**
  * Fetches the models from the API and returns them. From then on, validation fails a request that its model cannot
- * serve, where it only warned before. Prices are unchanged. Policies apply, as to any call. Each layer of `Claude` has
- * its own catalogue: a refresh does not affect the other catalogues of the process.
+ * serve, where it only warned before. Prices are unchanged. Policies apply, as to any call, except for their fallback
+ * models. Each layer of `Claude` has its own catalogue: a refresh does not affect the other catalogues of the process.
  */
 export const refresh: Effect.Effect<ReadonlyArray<Catalogue.Model>, ClaudeError, Claude> = Effect.gen(function*() {
   const claude = yield* Claude
