@@ -53,8 +53,8 @@ const isOfQuestion = ({ detail, issues }: Tagged<"InvalidRequest">): boolean =>
     : isAboutQuestion(detail)
 
 /**
- * The API's errors about messages: they begin with the path of the message, before which LiteLLM and Bedrock put a
- * prefix, or say what is wrong with a file or the answer. Sources: github.com/anthropics/claude-code/issues/1747,
+ * Matches the messages of errors that the question caused. They begin with the path `messages`, after a prefix of LiteLLM
+ * or Bedrock, or name a problem of a file or of the answer. Sources: github.com/anthropics/claude-code/issues/1747,
  * github.com/anthropics/anthropic-sdk-python/issues/903, platform.claude.com/docs/en/build-with-claude/pdf-support.
  */
 const aboutQuestion =

@@ -19,7 +19,7 @@ describe("a growing list", () => {
       assert.deepStrictEqual(yield* Ref.get(ref), [3, 4, 5])
     }))
 
-  it.effect("does not change what was read before", () =>
+  it.effect("gives lists that do not change when more is appended", () =>
     Effect.gen(function*() {
       const { append, ref } = Appended.make<number>()
       append(1)

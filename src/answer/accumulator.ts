@@ -28,7 +28,7 @@ export interface Accumulator {
   rateLimits: Message.RateLimits
   firstAt: number | undefined
   endAt: number | undefined
-  /** What is wrong with the first event that was invalid or contradicted earlier events. `undefined` if none did. */
+  /** The problem of the first event that was invalid or contradicted earlier events; `undefined` without such an event. */
   contradiction: string | undefined
 }
 
@@ -132,7 +132,7 @@ export const toAttemptError = (
   })
 }
 
-/** The fields of an error that say what has arrived so far. */
+/** The model, request id, rate limits, content and usage so far, as fields of an error. */
 export const arrived = (self: Accumulator, now: number): CallContext.Interrupted["about"] => {
   const { about: { model }, draft, rateLimits, requestId } = self
   const limits = Object.keys(rateLimits).length === 0 ? undefined : rateLimits

@@ -1,4 +1,5 @@
 /** Mending requests that the API would refuse, over real sockets. */
+import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Ref } from "effect"
 import { Anthropic, CallLog, Claude, Policy, Validate } from "../../src/index.ts"
@@ -9,7 +10,8 @@ import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
 
 const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
   ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
-  ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl })]
+  ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
+  ["an SDK client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) })]
 ]
 
 const base64 = (...bytes: ReadonlyArray<number | string>) =>

@@ -1,4 +1,5 @@
-/** Fallback models and accounts that do not accept a request, over real sockets on both wires. */
+/** Fallback models and accounts that do not accept a request, over real sockets on every wire. */
+import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Ref, Result, Schema, Stream } from "effect"
 import { Anthropic, CallLog, Claude, type ClaudeError, Fallback, Policy, Retry } from "../../src/index.ts"
@@ -27,7 +28,8 @@ type Turns = Readonly<Record<string, Faults.Turn>>
 
 const wires = [
   ["NodeAnthropic", (baseUrl: string) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
-  ["Anthropic", (baseUrl: string) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl })]
+  ["Anthropic", (baseUrl: string) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
+  ["an SDK client", (baseURL: string) => Anthropic.layer({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) })]
 ] as const
 
 const tagOf = <A>(result: Result.Result<A, ClaudeError.ClaudeError>) =>
