@@ -58,9 +58,17 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G2: the lease of a call that a later guard refuses is never settled",
     file: "src/guard/Guard.ts",
-    find: "    yield* onScopeExit(held.context, (exit) => lease.settle(exit, held.usage))\n  }\n",
-    replace:
-      "  }\n  for (const lease of leases) yield* onScopeExit(held.context, (exit) => lease.settle(exit, held.usage))\n",
+    find: "  yield* onScopeExit(context, (exit) => settle(held, exit))\n"
+      + "  yield* Effect.uninterruptible(admit(held, guards, request))\n",
+    replace: "  yield* Effect.uninterruptible(admit(held, guards, request))\n"
+      + "  yield* onScopeExit(context, (exit) => settle(held, exit))\n",
+    test: "test/guard/Guard.test.ts"
+  },
+  {
+    name: "G2: a lease acquired after the answer's scope closed is never settled",
+    file: "src/guard/Guard.ts",
+    find: "  yield* settle(held, state.exit)\n",
+    replace: "",
     test: "test/guard/Guard.test.ts"
   },
 

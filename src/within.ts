@@ -1,5 +1,7 @@
 /** A time limit that is cheap enough for every call and every read. */
-import type * as Context from "effect/Context"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -26,11 +28,13 @@ export const within = <A, E, R, E2>(
       if (exit !== undefined) return resume(exit)
       began?.(fiber)
       let isOver = false
-      const timer = fork(Effect.map(Effect.sleep(millis), () => {
+      const timer = fork(Context.get(context, Clock.Clock).sleep(Duration.millis(millis)))
+      timer.addObserver((exit) => {
+        if (Exit.isFailure(exit)) return
         isOver = true
         reached?.()
         fiber.interruptUnsafe()
-      }))
+      })
       fiber.addObserver((exit) => {
         timer.interruptUnsafe()
         // Keep a defect of the interrupted fiber.

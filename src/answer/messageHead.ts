@@ -55,9 +55,11 @@ const inputs = ["input_tokens", "cache_creation_input_tokens", "cache_read_input
 const counts = [...inputs, "output_tokens"] as const
 
 /** Sets the fields that an event gives. A field that is null, empty or missing keeps its earlier value. */
-const update = (message: object, news: object | undefined): void => {
+const update = (message: object, said: object | undefined): void => {
   const known = message as Record<string, unknown>
-  for (const [key, value] of Object.entries(news ?? {})) {
+  const news = (said ?? {}) as Record<string, unknown>
+  for (const key of Object.keys(news)) {
+    const value = news[key]
     if (isNotNullish(value) && !(value === "" && known[key])) known[key] = value
   }
 }
@@ -68,8 +70,10 @@ const update = (message: object, news: object | undefined): void => {
  */
 const note = (usage: object, said: object | null | undefined, isInner = false): void => {
   const known = usage as Record<string, unknown>
+  const news = (said ?? {}) as Record<string, unknown>
   // All fields, including those that this version does not know.
-  for (const [key, value] of Object.entries(said ?? {})) {
+  for (const key of Object.keys(news)) {
+    const value = news[key]
     if (value === null || !isCount(value) && key.endsWith("_tokens")) continue
     const before = known[key]
     if (value === 0 && isCount(before)) continue

@@ -53,15 +53,15 @@ export const limitWait = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>)
     const { length, left, scope } = nearest(self)
     const start = clock.currentTimeMillisUnsafe()
     const timedOut = () => new TimedOut({ scope, limit: Duration.millis(length), model: self.model })
-    return Effect.ensuring(
-      within(whileRunning(self, wait), left, timedOut, (fiber) => self.waiting = fiber),
-      Effect.sync(() => {
+    return within(whileRunning(self, wait), left, timedOut, (fiber) => {
+      self.waiting = fiber
+      fiber.addObserver(() => {
         const waited = Math.max(0, clock.currentTimeMillisUnsafe() - start)
         self.total += waited
         self.withoutBytes += waited
         self.withoutContent += waited
       })
-    )
+    })
   })
 
 const whileRunning = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

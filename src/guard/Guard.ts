@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { Claude, type Opened } from "../Claude.ts"
 import { type ClaudeError, kindOf, type Table } from "../ClaudeError.ts"
@@ -94,13 +95,13 @@ const openBehind = Effect.fnUntraced(function*(
   for (const guard of guards) {
     if (guard.gate !== open) yield* guard.gate(request)
   }
-  const held: Held = { context, scope: Context.get(context, Scope.Scope), usage: undefined }
-  const leases = yield* Effect.uninterruptible(admit(held, guards, request))
+  const held: Held = { scope: Context.get(context, Scope.Scope), leases: [], answer: undefined }
+  yield* onScopeExit(context, (exit) => settle(held, exit))
+  yield* Effect.uninterruptible(admit(held, guards, request))
   const queued = Context.get(context, Queued) + clock.currentTimeMillisUnsafe() - from
   const opening = claude.open(request)
-  const answer = yield* (queued === 0 ? opening : Effect.provideService(opening, Queued, queued))
-  yield* onScopeExit(context, (exit) => Effect.sync(() => void (held.usage = usageOf(answer, exit))))
-  for (const lease of leases) {
+  const answer = held.answer = yield* (queued === 0 ? opening : Effect.provideService(opening, Queued, queued))
+  for (const lease of held.leases) {
     if (isClosed(held)) return yield* Effect.interrupt
     if (lease.opened !== undefined) yield* lease.opened(answer)
   }
@@ -109,30 +110,40 @@ const openBehind = Effect.fnUntraced(function*(
 
 /** The state of one request while it is guarded. */
 interface Held {
-  readonly context: Context.Context<Scope.Scope>
   readonly scope: Scope.Scope
-  /** Set when the answer ends. */
-  usage: Usage | undefined
+  /** The leases that are not settled yet. */
+  readonly leases: Array<Lease>
+  /** Set when the answer begins. */
+  answer: Opened | undefined
 }
 
 /** Whether the scope of the answer was closed concurrently: anything acquired in it now would never be released. */
 const isClosed = ({ scope: { state } }: Held): boolean => state._tag === "Closed"
 
-/**
- * Acquires a lease from each guard. The scope settles the leases in reverse order, even if the `settle` of one of them
- * dies.
- */
+/** Acquires a lease from each guard. */
 const admit = Effect.fnUntraced(function*(held: Held, guards: ReadonlyArray<Guard>, request: Request) {
-  const leases: Array<Lease> = []
   for (const guard of guards) {
-    if (isClosed(held)) return yield* Effect.interrupt
+    if (isClosed(held)) break
     // A guard written in JavaScript may return `undefined`.
     const lease: Lease = (yield* guard.admit(request)) ?? nothing
-    if (lease === nothing) continue
-    leases.push(lease)
-    yield* onScopeExit(held.context, (exit) => lease.settle(exit, held.usage))
+    if (lease !== nothing) held.leases.push(lease)
   }
-  return isClosed(held) ? yield* Effect.interrupt : leases
+  const { state } = held.scope
+  if (state._tag !== "Closed") return
+  // The finalizer has run already, and did not see the last lease.
+  yield* settle(held, state.exit)
+  return yield* Effect.interrupt
+})
+
+/** Settles the leases in reverse order, even if the `settle` of one of them, or `usage` of the answer, throws. */
+const settle = Effect.fnUntraced(function*({ answer, leases }: Held, exit: Ending) {
+  const usage = Result.try(() => answer && usageOf(answer, exit))
+  const exits: Array<Exit.Exit<void>> = Result.isFailure(usage) ? [Exit.die(usage.failure)] : []
+  while (leases.length > 0) {
+    const settled = Effect.suspend(() => leases.pop()?.settle(exit, Result.getOrUndefined(usage)) ?? Effect.void)
+    exits.push(yield* Effect.exit(settled))
+  }
+  return yield* Exit.asVoidAll(exits)
 })
 
 /** The usage of an answer. Unknown if the reader left early: the API reports the final count only at the end. */

@@ -133,9 +133,13 @@ const pricedStores: ReadonlySet<string> = new Set(["ephemeral_5m_input_tokens", 
 const hasUnknown = (usage: object): boolean => {
   const creation: unknown = Reflect.get(usage, "cache_creation")
   const { hour, minutes } = storedOf(creation)
-  const stores = isObject(creation) ? Object.entries(creation) : isNullish(creation) ? [] : [["", creation] as const]
-  const isUnknown = (known: ReadonlySet<string>) => ([key, value]: readonly [string, unknown]): boolean =>
-    isSomething(value) && !(known.has(key) && isCount(value))
-  return countIn(usage, "cache_creation_input_tokens") > minutes + hour || stores.some(isUnknown(pricedStores)) ||
-    Object.entries(usage).filter(([key]) => key.endsWith("_tokens")).some(isUnknown(priced))
+  return countIn(usage, "cache_creation_input_tokens") > minutes + hour ||
+    (isObject(creation) ? hasUnpriced(creation, Object.keys(creation), pricedStores) : isSomething(creation)) ||
+    hasUnpriced(usage, Object.keys(usage).filter((key) => key.endsWith("_tokens")), priced)
 }
+
+const hasUnpriced = (counts: object, keys: ReadonlyArray<string>, known: ReadonlySet<string>): boolean =>
+  keys.some((key) => {
+    const count: unknown = Reflect.get(counts, key)
+    return isSomething(count) && !(known.has(key) && isCount(count))
+  })

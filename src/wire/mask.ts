@@ -50,8 +50,10 @@ export const make = (): Keys => {
       // Moves the key to the end of the map, so that the first key is the oldest.
       keys.delete(key)
       keys.set(key, form)
-      const [oldest] = keys.keys()
-      if (keys.size > most && oldest !== undefined) keys.delete(oldest)
+      if (keys.size > most) {
+        const [oldest = key] = keys.keys()
+        keys.delete(oldest)
+      }
     }
   }
   const hide = (words: string): string => {
