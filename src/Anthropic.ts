@@ -1,4 +1,4 @@
-/** The wire on `@anthropic-ai/sdk`: the SDK sends the requests, and this library reads the responses. */
+/** `Claude` on `@anthropic-ai/sdk`, without the SDK's retries and without its stream reader. */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -24,12 +24,12 @@ import * as Sdk from "./wire/sdkClient.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** How to reach the API. */
+/** Credentials, address and `fetch`. One of `apiKey`, `authToken` and `client` is required. */
 export type Options = Sdk.Options
 
 /**
- * `Options`, where each field may also be a `Config` that is read once, when the layer is built. An effect that reads
- * the key for each attempt is passed on unchanged.
+ * `Options`, where each field may also be a `Config`. A `Config` is read once, when the layer is built; an `Effect` as
+ * `apiKey` or `authToken` still runs for each attempt.
  */
 export type ConfigOptions = Configured.Configurable<Options>
 
@@ -41,8 +41,9 @@ export const oldestTested = "1.14.0"
 
 /**
  * Turns any failure into a `ClaudeError`: an error of the SDK or of `fetch`, an SSE error event (`{ error: body }`),
- * or any other value. Looks at the status, type, error code and chain of causes, never at error classes. To read a
- * `retry-after` that is a date, it needs `context.now` (milliseconds since the epoch) or a `date` header.
+ * or any other value. Reads only properties, such as the status, and never uses `instanceof`, because a program may
+ * contain several copies of the SDK. A `retry-after` that is a date is ignored unless `context.now` (milliseconds since
+ * the epoch) or a `date` header tells the time.
  */
 export const classify: (failure: unknown, context?: Partial<Known>) => ClaudeError = (failure, context) =>
   classifyFailure(failure, { now: NaN, ...context })
@@ -65,9 +66,9 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
 }
 
 /**
- * Like `layer`, but reads missing options from the configuration when the layer is built: the key from
- * `ANTHROPIC_API_KEY`, or else a token from `ANTHROPIC_AUTH_TOKEN`, and the address from `ANTHROPIC_BASE_URL`. Fails
- * with a `ConfigError` that names the missing or invalid option and never shows a key.
+ * Like `layer`, but without a `client`, reads a missing key and address from the configuration when the layer is built:
+ * the key from `ANTHROPIC_API_KEY`, or else a token from `ANTHROPIC_AUTH_TOKEN`, and the address from
+ * `ANTHROPIC_BASE_URL`. Fails with a `ConfigError` that names the missing or invalid option and does not show a key.
  */
 export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Claude, Config.ConfigError> =>
   Configured.layer("Anthropic", Sdk.fields, config, layer)
@@ -96,7 +97,6 @@ const wire = (sender: Sdk.Sender, mayEndEarly: boolean): Claude.Wire => ({
   models: listed(sender)
 })
 
-/** Sends a request, and returns the connection once the response headers have arrived. */
 const open = Effect.fnUntraced(function*(
   sender: Sdk.Sender,
   mayEndEarly: boolean,
@@ -129,7 +129,7 @@ const open = Effect.fnUntraced(function*(
   })
 })
 
-/** Reads the next bytes of a body. An interrupted read loses no bytes: the next read gets them. */
+/** An interrupted read loses no bytes: the next read returns them. */
 const chunks = (
   reader: Reader,
   broken: (failure: unknown) => ClaudeError
@@ -152,10 +152,10 @@ const chunks = (
   })
 }
 
-/** The most pages of the model list that are read, of up to 1,000 models each. Later pages are ignored. */
+/** A page of the model list has up to 1,000 models. Later pages are ignored. */
 const mostPages = 10
 
-/** Reads the model list page by page, starting after the model with the id `after`. */
+/** `after`: the id of the last model on the previous page. */
 const listed = (sender: Sdk.Sender, pages = mostPages, after?: string): Claude.Wire["models"] =>
   Effect.flatMap(asked(sender, undefined, (key) => (signal) => sender.models(after, signal, key)), (page) => {
     const { data, has_more: more, last_id: last } = { data: undefined, has_more: false, last_id: null, ...Object(page) }
@@ -172,7 +172,7 @@ const isModel = (value: unknown): value is ModelInfo =>
   hasProperty(value, "id") && isString(value.id) && hasProperty(value, "lifecycle") &&
   ["active", "deprecated", "retired"].includes(String(value.lifecycle))
 
-/** Sends a request whose response is one JSON body. */
+/** For responses that are one JSON body. */
 const asked = (
   sender: Sdk.Sender,
   model: string | undefined,
@@ -181,12 +181,11 @@ const asked = (
   Effect.mapError(Clock.clockWith((clock) => send(sender, model, clock, request)), sender.mask)
 
 /**
- * Sends a request with the attempt's key. A function that does not declare `signal` spares the `AbortController` that
- * Effect creates for it.
+ * `key` is the key of this attempt, if an effect reads it. `open` leaves out the parameter `signal`, because it has its own
+ * `AbortController`: Effect creates one only for a function that declares the parameter.
  */
 type Asks<A> = (key: string | undefined) => (signal: AbortSignal) => PromiseLike<A>
 
-/** Sends a request. A failure without a response is classified as a network, key or request error. */
 const send = <A>(
   sender: Sdk.Sender,
   model: string | undefined,
@@ -196,12 +195,13 @@ const send = <A>(
   const sendWith = (key: string | undefined) =>
     Effect.tryPromise({
       try: request(key),
+      // `sent: false`: a failure without a response may also be an error of the key or of the request.
       catch: (failure) => classifyFailure(failure, { model, sent: false, now: clock.currentTimeMillisUnsafe() })
     })
   const once = sender.credential === undefined
     ? sendWith(undefined)
     : Effect.flatMap(Key.read(sender.credential, model), sendWith)
-  // After a 401 the SDK drops its token, but its retries are off. So send again once: that reads a new key or token.
+  // After a 401, send once more with a new key or token. The SDK would do so itself, but its retries are off.
   return sender.renews
     ? Effect.catch(
       once,
@@ -210,14 +210,14 @@ const send = <A>(
     : once
 }
 
-/** The reason passed to `abort`. Without a reason, `abort` creates an error, which costs ten times as much. */
+/** Passed to `abort`, because without a reason `abort` creates an error, which costs ten times as much. */
 const closed = "the answer is not read any further"
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>
 
 /**
- * After a complete message, waits up to a second for the body to end, and otherwise closes the socket. Uses a plain
- * timer, because an effect needs three fibers.
+ * Waits up to a second for the end of the body, and then closes the socket if the body has not ended. Uses `setTimeout`,
+ * because the same in Effect needs three fibers.
  */
 const drain = (reader: Reader, controller: AbortController): void => {
   const late = setTimeout(() => controller.abort(closed), 1000)
@@ -232,7 +232,7 @@ const drain = (reader: Reader, controller: AbortController): void => {
   )
 }
 
-/** Warns in the log of each layer if the version of the installed SDK is below the oldest tested one, or unreadable. */
+/** A version that cannot be parsed counts as old. */
 const warnIfOld = Effect.suspend(() => {
   const oldest = SemVer.parseUnsafe(oldestTested)
   const old = Result.map(SemVer.parse(Sdk.version), (version) => SemVer.isLessThan(version, oldest))

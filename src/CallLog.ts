@@ -1,9 +1,9 @@
 /**
  * Events of calls, attempts and guards, and the log that receives them.
  *
- * A log provided to the layer of a `Claude` belongs to that `Claude`: a caller
- * cannot reroute it. No event holds a prompt, an answer or a key in the clear:
- * errors keep the text of an answer `Redacted`, which your own sink may unwrap.
+ * If a log is provided to the layer of a `Claude`, all events of that `Claude` go
+ * there, and a caller cannot change that. No event shows a prompt, an answer or a
+ * key: errors keep the text of an answer `Redacted`, which your own sink may unwrap.
  */
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -27,45 +27,49 @@ import { severity, severityOfEnd } from "./severity.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** Fields of every event. `at` is in milliseconds since the epoch; `call` is undefined for a call without a policy. */
+/**
+ * `at` is in milliseconds since the epoch. `call` is undefined for a call without a policy, and in events of guards, such
+ * as `CircuitOpened`. `model` is `*` if the event concerns all models.
+ */
 export interface Common {
   readonly at: number
   readonly call: string | undefined
   readonly model: string
 }
 
-/** Fields of the events that end an attempt. `took` excludes the time in our own queues. */
+/** The end of an attempt. `took` excludes the time that the attempt waited at guards. */
 export interface Attempt extends Common {
   readonly attempt: number
   readonly requestId: string | undefined
   readonly took: Duration.Duration
 }
 
-/** Tokens and US dollars used by all attempts of a call; a lower bound if `atLeast` is set. */
+/** The usage of all attempts of a call. */
 export interface Spent {
+  /** Tokens, including those written to the cache and read from it. */
   readonly input: number
   readonly output: number
-  /** At the prices of the model catalogue. */
+  /** US dollars, at the prices of the model catalogue. */
   readonly dollars: number
-  /** True if the real cost may be higher: an attempt broke off, or a part of it has no known price. */
+  /** True if the real usage may be higher: an attempt broke off, or a part of its cost is unknown. */
   readonly atLeast: boolean
 }
 
 /**
- * The calls and failures in the window of a `Monitor`, with the causes of the failures, most frequent first. A call does
- * not count if it failed because of its request (`InvalidRequest`, `Refused` …) or a circuit that was isolated by hand.
+ * The calls in the time window of a `Monitor`; `causes` begins with the most frequent. A call that failed because of its
+ * request (`InvalidRequest`, `Refused` …), or because its circuit was isolated by hand, is left out.
  */
 export interface Rate {
-  /** The share of calls that did not fail, from 0 to 1. */
+  /** The fraction of calls that did not fail, from 0 to 1. */
   readonly rate: number
   readonly calls: number
   readonly failures: number
   readonly causes: ReadonlyArray<{ readonly tag: Tag; readonly count: number }>
 }
 
-/** One event. `Claude.make` emits attempt events, `Policy` call events, `Guards` circuit and success-rate events. */
+/** Events of attempts need no policy. Events of calls need a `Policy`; events of circuits and success rates, `Guards`. */
 export type Event =
-  /** `queued`: the time the attempt waited at guards, for a slot, for quota or for a circuit. */
+  /** `queued`: how long the attempt waited at guards: for a slot, for quota or for a circuit. */
   | Common & { readonly _tag: "AttemptStarted"; readonly attempt: number; readonly queued: Duration.Duration }
   | Attempt & {
     readonly _tag: "AttemptSucceeded"
@@ -85,12 +89,18 @@ export type Event =
     readonly _tag: "Continued"
     readonly attempt: number
     readonly error: ClaudeError
-    /** How the rest of the answer is requested. */
+    /**
+     * `raise`: asks again with a higher `max_tokens`. `continue`: asks for the rest of an answer that reached `max_tokens`.
+     * `resume`: continues an answer that Claude paused. `nudge`: asks again after an empty answer.
+     */
     readonly how: "raise" | "continue" | "resume" | "nudge"
   }
   | Common & { readonly _tag: "Restarted" | "Resumed"; readonly attempt: number; readonly error: ClaudeError }
   | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
-  /** The end of a call; a streaming call ends with its stream. An interrupted call has no end event. */
+  /**
+   * A call ends with `GaveUp` or `CallSucceeded`; a streaming call ends with its stream. A call that is interrupted, or
+   * that fails with an error of the application, logs neither.
+   */
   | Common & {
     readonly _tag: "GaveUp"
     readonly error: ClaudeError
@@ -169,7 +179,7 @@ export const layerJsonLines = (path: string): Layer.Layer<never, PlatformError, 
     }))
   )
 
-/** Sends each event to all these logs, in order. */
+/** Sends each event to all these logs, in order. A log that fails does not stop the others. */
 export const combine = <const Layers extends ReadonlyArray<Layer.Layer<never, unknown, unknown>>>(
   ...layers: Layers
 ): Layer.Layer<Layer.Success<Layers[number]>, Layer.Error<Layers[number]>, Layer.Services<Layers[number]>> =>
@@ -188,8 +198,7 @@ export const combine = <const Layers extends ReadonlyArray<Layer.Layer<never, un
 // Internals
 // -----------------------------------------------------------------------------
 
-/** The log level of each kind of event. */
-const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed" | "GaveUp">]: LogLevel.Severity } = {
+const levels: { readonly [T in Exclude<Event["_tag"], "AttemptFailed" | "GaveUp">]: LogLevel.Severity } = {
   AttemptStarted: "Debug",
   AttemptSucceeded: "Debug",
   AttemptAbandoned: "Debug",
@@ -209,7 +218,8 @@ const loudness: { readonly [T in Exclude<Event["_tag"], "AttemptFailed" | "GaveU
 }
 
 /**
- * An event as plain data: durations in milliseconds, the error as its tag and the first 200 characters of its message.
+ * An event as plain data: `at` as an ISO date, durations in milliseconds, the error as its tag, request id, status, error
+ * code and the first 200 characters of its message.
  */
 export const record = ({ _tag, at, ...event }: Event): Readonly<Record<string, unknown>> => {
   const flat: Record<string, unknown> = { event: _tag, at: DateTime.formatIso(DateTime.makeUnsafe(at)) }
@@ -232,11 +242,11 @@ const levelOf = (event: Event): LogLevel.Severity =>
     ? severityOfEnd(event.error)
     : event._tag === "AttemptFailed"
     ? severity(event.error)
-    : loudness[event._tag]
+    : levels[event._tag]
 
 const logger: CallLog = {
   emit: (event) =>
-    // Most events report success at a level below the minimum: do not build their log lines.
+    // Do not build a log line that the minimum level discards: most events have the level `Debug`.
     Effect.contextWith((context: Context.Context<never>) =>
       LogLevel.isGreaterThan(Context.get(context, References.MinimumLogLevel), levelOf(event))
         ? Effect.void

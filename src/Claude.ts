@@ -1,9 +1,9 @@
 /**
  * The `Claude` service: open a request, get a streamed answer or a `ClaudeError`.
  *
- * A provider implements a `Wire`; `make` adds time limits to it. All calls
- * (`text`, `object`, `stream` …) are functions over `open`. Every call streams
- * over HTTP, even if it returns a complete answer.
+ * A provider implements a `Wire`; `make` adds time limits and events. Each call
+ * for an answer (`text`, `object`, `stream` …) is a function over `open`, and
+ * streams over HTTP even if it returns a complete answer.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Context from "effect/Context"
@@ -54,9 +54,9 @@ export interface Wire {
 /** Sends requests to Claude. */
 export class Claude extends Context.Service<Claude, {
   /**
-   * Sends a request, and succeeds when the first content of the answer arrives. The answer can be read until the scope
-   * closes. Close the scope with the exit of reading the answer, because guards take the outcome of the attempt from
-   * that exit; `Claude.open` and all other calls do so.
+   * Sends a request, and succeeds when the first content of the answer arrives, or the end of an empty answer. The
+   * answer can be read until the scope closes. Close the scope with the exit of the effect that reads the answer,
+   * because guards learn from that exit whether the attempt failed. `Claude.open`, `Claude.text` … do so.
    */
   readonly open: (request: Message.Request) => Effect.Effect<Message.Opened, ClaudeError, Scope.Scope>
   readonly countTokens: (params: Message.CountParams) => Effect.Effect<number, ClaudeError>
@@ -68,7 +68,7 @@ export class Claude extends Context.Service<Claude, {
   readonly runtime: Runtime.Runtime
 }>()("resilient-claude/Claude") {}
 
-/** Builds a `Claude` over a wire, with the `CallLog`, `Models` and `Fallback.Store` in context. */
+/** Builds a `Claude` over a wire, with the `CallLog`, the `Models.layer` and the `Fallback.Store` in context. */
 export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnUntraced(function*(wire) {
   const log = yield* LogPlacement.capture
   const answers = yield* AnswerStore.capture
@@ -88,14 +88,14 @@ export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnU
 /** Provides the `Claude` that `make` builds. */
 export const layer = (wire: Wire): Layer.Layer<Claude> => Layer.effect(Claude, make(wire))
 
-/** The retry budget without guards: it allows every attempt, so only a call's own limit on retries applies. */
+/** Without guards there is no retry budget: only the policy of a call limits its retries. */
 const unlimited: Budget = { charge: () => Effect.succeed({ settle: () => Effect.void }) }
 
 // -----------------------------------------------------------------------------
 // Collected answers
 // -----------------------------------------------------------------------------
 
-/** Asks for a complete answer. The input of tools made with `Tool.make` is decoded. */
+/** Asks for a complete answer. Decodes the input of tools made with `Tool.make`, or fails with `MalformedOutput`. */
 export const message: (
   prompt: Prompt,
   options?: Options
@@ -105,7 +105,7 @@ export const message: (
     (claude) => collect(claude, prompt, options, "content", (reply) => Tools.decode(toolsOf(prompt, options), reply))
   ).pipe(traced("Claude.message"))
 
-/** Asks for text. */
+/** Asks for text. An answer without text fails with `EmptyAnswer`. */
 export const text: (
   prompt: Prompt,
   options?: Options
@@ -114,10 +114,12 @@ export const text: (
 
 /**
  * Asks for a value described by a schema. If the answer does not decode, fails with `MalformedOutput`, which has every
- * issue and its path. `Claude.formOf` says how the value is requested; `form: "prompt"` requests it by an instruction.
- * If the API refuses the schema, this call and later calls with the schema to that model use an instruction.
- * If the form is `"schema"`, a fake of the API must answer in the API's form: records are lists of pairs; pairs and
- * tuples are objects with numeric keys: `{ "0": key, "1": value }`.
+ * issue and its path. `Claude.formOf` says how the value is requested; `form: "prompt"` requests it by an instruction in
+ * the prompt. If the API refuses the schema, this call asks again by an instruction, and so do later calls with the same
+ * schema and model.
+ *
+ * A fake of the API must answer in the form that the API enforces. With the form `"schema"`, a record is a list of pairs,
+ * and a pair or a tuple is an object with numeric keys: `{ "0": key, "1": value }`.
  */
 export const object: <A, I, RD = never>(
   schema: Schema.ConstraintCodec<A, I, RD>,
@@ -180,9 +182,8 @@ export const countTokens: (
  * const { usage } = yield* answer.reply
  * ```
  *
- * Policies apply to opening, not to reading: a half-read answer is never
- * silently requested again. The `onBreak` of the policy decides what happens if
- * the stream breaks.
+ * Retries apply only until the answer begins. If the stream breaks later, the
+ * `onBreak` of the policy decides whether to fail, restart or resume.
  */
 export const open: (
   prompt: Prompt,
@@ -198,8 +199,8 @@ export const events: (
   Stream.unwrap(Effect.map(open(prompt, options), ({ events }) => events))
 
 /**
- * Asks, and streams the text in chunks. A text stream cannot signal a restart, so `onBreak: "restart"` is `"fail"`
- * here.
+ * Asks, and streams the text in chunks. With `onBreak: "restart"`, a broken stream fails, because a stream of text cannot
+ * tell its reader to discard the text before the restart.
  */
 export const stream: (
   prompt: Prompt,
@@ -227,7 +228,7 @@ export const withModel: {
 
 const textOf = ({ text }: Message.Reply): Effect.Effect<string> => Effect.succeed(text)
 
-/** Asks for a value. The schema is compiled when the call runs. */
+/** `output` is a function, so that the schema is compiled when the call runs. */
 const value = <A, RD>(
   output: () => Result.Result<Output.Output<A, RD>, string>,
   prompt: Prompt,

@@ -2,9 +2,9 @@
  * All errors of a call to Claude, as one closed union.
  *
  * A name states what happened (`Overloaded`, `Refused`), never what to do about
- * it: retries, policies, user notices, guards and the log each have a
- * `ClaudeError.Table` for that. When you add a member to the union, the compiler
- * lists every table that needs an entry.
+ * it: what to do is decided in a `ClaudeError.Table`, for example of the log levels.
+ * When a member is added to the union, the compiler lists each table that needs an
+ * entry.
  */
 import type * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
@@ -15,8 +15,8 @@ export type { GaveUp, Issue, Tried, WrittenUse } from "./errorFields.ts"
 export * from "./errorKinds.ts"
 
 /**
- * Schema of the whole union, for your own stores and wires. Its JSON codec (`Schema.toCodecJson`) writes redacted
- * content in the clear: for logs use `CallLog.record`.
+ * The schema of the union, to send or store errors. Its JSON codec (`Schema.toCodecJson`) writes redacted content in
+ * plain text: for logs use `CallLog.record`.
  */
 export const ClaudeError = Schema.Union([
   Kinds.InvalidRequest,
@@ -80,7 +80,7 @@ const tags: ReadonlySet<unknown> = new Set<Tag>(ClaudeError.members.map((member)
 const isTag = (tag: unknown): tag is Tag => tags.has(tag)
 
 /**
- * Whether an error is a `ClaudeError`, and not only an application's own error with the same tag.
+ * Whether an error is a `ClaudeError`. An error of the application with the same tag is none.
  *
  * `Effect.catchIf(ClaudeError.is, …)` removes the `ClaudeError`s from the error type and keeps other errors.
  */
@@ -88,13 +88,13 @@ export const is = <E>(error: E): error is E & ClaudeError =>
   ClaudeError.members.some((member) => error instanceof member)
 
 /**
- * The kind that decides how to handle an error: its tag, or for a `PartialAnswer` the kind of the error that broke the
- * stream. So a 400 in the middle of a stream is as final as a 400 before the stream begins.
+ * The tag of an error or, for a `PartialAnswer`, the tag of the error that broke the answer off: a 400 in the middle of a
+ * stream is then handled like a 400 before the stream begins.
  */
 export const kindOf = (error: ClaudeError): Tag =>
   error._tag === "PartialAnswer" && isTag(error.because) ? error.because : error._tag
 
-/** How long to wait before a retry, if the error says so: a hint from the server, or from our own circuit or queue. */
+/** How long to wait before a retry, if the server, a circuit or a queue of this library said so. */
 export const retryAfter = (error: ClaudeError): Duration.Duration | undefined =>
   "retryAfter" in error ? error.retryAfter : undefined
 

@@ -1,8 +1,8 @@
 /**
  * Requests, events and replies.
  *
- * The shapes are the SDK's, imported as types only: nothing here runs SDK code,
- * and a field of the API cannot be forgotten.
+ * Parameters, wire events and messages have the SDK's types, so that no field of
+ * the API is missing. Only types are imported: nothing here runs SDK code.
  */
 import type {
   Message,
@@ -36,12 +36,12 @@ export interface Request {
   readonly limits: Current.Limits
 }
 
-/** The same fields, all optional. A field that is `undefined` counts as missing. */
+/** A field that is `undefined` counts as missing. */
 type Optional<A> = { readonly [K in keyof A]?: A[K] | undefined }
 
 /**
- * Any parameter of the API except the messages, by the API's own name. Defaults: `max_tokens` 4,096 and `model`
- * `Current.Model`. An option replaces the same parameter of the prompt.
+ * Parameters of the API, except the messages. Defaults: `max_tokens` is 4,096, and `model` is `Current.Model`. An option
+ * replaces the same parameter of the prompt.
  */
 export interface Options extends Optional<Omit<Params, "messages">> {}
 
@@ -57,7 +57,7 @@ export type Prompt = string | ReadonlyArray<MessageParam> | PromptParams
 // Events
 // -----------------------------------------------------------------------------
 
-/** The answer broke off and was requested again from its beginning: discard all that was read before. */
+/** The answer broke off and was requested again from its beginning: discard the events read so far. */
 export interface Restarted {
   readonly type: "restarted"
   /** The number of the attempt that follows. */
@@ -65,7 +65,7 @@ export interface Restarted {
   readonly because: Tag
 }
 
-/** The answer broke off and continues. Keep the text read before, but drop the incomplete blocks after `index`. */
+/** The answer broke off and continues. Keep the text read so far, but discard the incomplete blocks after `index`. */
 export interface Resumed {
   readonly type: "resumed"
   /** The number of the attempt that follows. */
@@ -84,7 +84,7 @@ export type WireEvent = RawMessageStreamEvent
 /** One event of a streamed answer. */
 export type Event = WireEvent | Restarted | Resumed
 
-/** Whether an event carries content: a ping or `message_start` does not. */
+/** Whether an event has content of the answer: a ping or `message_start` has none. */
 export const isContent = (event: WireEvent): boolean =>
   event.type === "content_block_start" || event.type === "content_block_delta"
 
@@ -119,13 +119,13 @@ export interface RateLimits {
   readonly outputTokens?: RateLimit
 }
 
-/** A tool use that Claude requests. The input is decoded if the tool was made with `Tool.make`. */
+/** A tool use that Claude requests. `Claude.message` decodes the input of a tool that was made with `Tool.make`. */
 export interface ToolUse {
   readonly id: string
   readonly name: string
   readonly input: unknown
   /**
-   * The text of the input as Claude wrote it, with all digits of its numbers. Missing if the input came in one piece.
+   * The text of the input as Claude wrote it, with all digits of its numbers. Missing if the input came without deltas.
    */
   readonly json?: string
 }
@@ -138,11 +138,14 @@ export interface ServerToolError {
   readonly errorCode: string
 }
 
-/** An answer: complete, or the part that was read so far. */
+/**
+ * A complete answer, or the part of it that was read so far. If several requests were needed for the answer, `usage`, `cost`
+ * and `duration` are sums.
+ */
 export interface Reply {
   /** The message as the API would have sent it in one piece. */
   readonly message: Message
-  /** The text blocks, joined. */
+  /** The text blocks, joined without a separator. */
   readonly text: string
   /** The tool uses whose input is complete. */
   readonly toolUses: ReadonlyArray<ToolUse>
@@ -155,11 +158,11 @@ export interface Reply {
   readonly model: string
   readonly requestId: string | undefined
   readonly rateLimits: RateLimits
-  /** From the start of the attempt to its first content. */
+  /** From the start of the attempt to its first content; undefined before the first content. */
   readonly timeToFirstToken: Duration.Duration | undefined
   /** From the start of the attempt until now, or until the end of the answer. */
   readonly duration: Duration.Duration
-  /** Which attempt of the call this was, from 1. */
+  /** The number of the attempt in its call, from 1. */
   readonly attempt: number
 }
 
@@ -176,34 +179,34 @@ export interface Opened {
    * pull fails with the same error.
    */
   readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<WireEvent>, ClaudeError>
-  /** The reply as far as it was read. */
+  /** The reply so far. Tool input is not decoded. */
   readonly reply: () => Reply
-  /** The usage that the API has reported so far. */
+  /** The tokens that the API has reported so far. */
   readonly usage: () => Usage
   /** Whether `message_stop` was read. */
   readonly isComplete: () => boolean
 }
 
 /**
- * An answer that has begun. Run one of the streams `events` and `text`, once: both read the same answer. The stream
- * ends at `message_stop`; it fails if the answer breaks off or is unusable (`Refused`, `Truncated` …).
+ * An answer that has begun. Run either `events` or `text`, and only once, because both read the same answer. The stream
+ * ends when the answer is complete, and fails if the answer breaks off or is unusable (`Refused`, `Truncated` …).
  */
 export interface Answer {
   readonly requestId: string | undefined
   readonly rateLimits: RateLimits
   /** All events, from the first. */
   readonly events: Stream.Stream<Event, ClaudeError>
-  /** The text, in chunks. A text stream cannot signal a restart, so `onBreak: "restart"` is `"fail"` here. */
+  /** The text, in chunks. Fails after a break even with `onBreak: "restart"`, because text cannot signal a restart. */
   readonly text: Stream.Stream<string, ClaudeError>
   /**
-   * The complete reply. If a stream runs, waits for its end and fails with its error, or with `PartialAnswer` if the
-   * reader stopped early; otherwise reads the answer itself. Do not use it inside the running stream, where it would
-   * wait forever. Tool input is not decoded.
+   * The complete reply. If `events` or `text` was run, waits for the end of that stream, and fails with its error, or
+   * with `PartialAnswer` if its reader stopped early. Otherwise reads the answer. Inside the running stream it waits
+   * forever. Tool input is not decoded.
    */
   readonly reply: Effect.Effect<Reply, ClaudeError>
 }
 
-/** How a value is requested: by a schema that the API enforces, by an instruction in the prompt, or not at all. */
+/** Whether the API enforces the schema of a value; if not, `because` says why not. See `Claude.formOf`. */
 export type Form = { readonly form: "schema" } | { readonly form: "prompt" | "unsupported"; readonly because: string }
 
 // -----------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 /**
  * The model catalogue: capabilities, lifecycle and prices.
  *
- * Every entry has a date and a source. An entry may be outdated, so validation against it only warns. `refresh` asks
- * the API, which knows everything but prices.
+ * Every built-in entry has a date and a source. An entry may be outdated, so validation against it only warns. `refresh`
+ * updates the entries with data from the API, which sends no prices.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as DateTime from "effect/DateTime"
@@ -28,14 +28,14 @@ export const all: Effect.Effect<ReadonlyArray<Catalogue.Model>, never, Claude> =
   (claude) => [...Runtime.of(claude).catalogue.models.values()]
 )
 
-/** The catalogue entry of a model. */
+/** The catalogue entry of a model, if there is one. An alias may have no entry. */
 export const get = (id: Current.ModelId): Effect.Effect<Option.Option<Catalogue.Model>, never, Claude> =>
   Effect.map(Claude, (claude) => Option.fromNullishOr(Runtime.of(claude).catalogue.models.get(id)))
 
 /**
- * Fetches the models from the API and returns them. From then on, validation fails a request that its model cannot
- * serve, where it only warned before. Prices are unchanged. Policies apply, as to any call, except for their fallback
- * models. Each layer of `Claude` has its own catalogue: a refresh does not affect the other catalogues of the process.
+ * Fetches the models from the API and returns them. From then on, validation rejects a request that its model cannot
+ * serve; before, it only warned. Prices are unchanged. A policy around `refresh` applies, except for its fallback models. Each
+ * layer of `Claude` has its own catalogue: a refresh does not affect the other catalogues of the process.
  */
 export const refresh: Effect.Effect<ReadonlyArray<Catalogue.Model>, ClaudeError, Claude> = Effect.gen(function*() {
   const claude = yield* Claude
@@ -52,7 +52,7 @@ export const refresh: Effect.Effect<ReadonlyArray<Catalogue.Model>, ClaudeError,
 })
 
 /**
- * Adds models to the catalogue of a `Claude`, or overrides fields of known ones. Provide it to the layer of the
+ * Adds models to the catalogue of a `Claude`, or overrides fields of built-in models. Provide it to the layer of the
  * `Claude`.
  *
  * ```ts
@@ -78,7 +78,7 @@ export const layer = (
 
 const unknown = { lifecycle: "active", capabilities: {}, source: "the application", asOf: "" } as const
 
-/** The entry of a model from the API. The line, limits, capabilities and prices that the API does not send are kept. */
+/** Keeps the prices of `before`, and the line, limits and capabilities that the API does not send. */
 const fromApi = (info: ModelInfo, before: Catalogue.Model | undefined, asOf: string): Catalogue.Model => {
   const { capabilities, deprecated_at, id, lifecycle, line, max_input_tokens, max_tokens, retires_at } = info
   return {
@@ -116,7 +116,6 @@ const isSupported = (support: unknown): boolean | undefined => {
   return isBoolean(value) ? value : undefined
 }
 
-/** The keys of the entries that have `supported: true`. */
 const supported = (record: unknown): ReadonlyArray<string> | undefined =>
   isObject(record) ? Object.keys(record).filter((name) => isSupported(record[name]) === true) : undefined
 

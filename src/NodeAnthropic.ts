@@ -1,11 +1,11 @@
 /**
- * The wire on `@anthropic-ai/sdk` and undici, for Node.
+ * `Claude` on `@anthropic-ai/sdk` and undici, for Node.
  *
- * It costs less than the global `fetch` (`npm run bench`), and lacks the time-outs
- * of 300 seconds that `fetch` has for headers and body. Like `fetch`, it uses the global
- * dispatcher of the program, so that a proxy (`NODE_USE_ENV_PROXY=1`,
- * `setGlobalDispatcher`) or a CA set there applies. Needs `undici`, an optional
- * peer dependency.
+ * A request costs less than with the global `fetch` (`npm run bench`), and has no
+ * time-outs of 300 seconds for headers and body. Like `fetch`, this layer uses the
+ * global dispatcher of the program, so that a proxy (`NODE_USE_ENV_PROXY=1`,
+ * `setGlobalDispatcher`) or a CA set there applies. Needs `undici`, an optional peer
+ * dependency.
  */
 import type { BaseAnthropic as Client } from "@anthropic-ai/sdk"
 import type * as Config from "effect/Config"
@@ -24,7 +24,7 @@ import * as UndiciFetch from "./wire/undiciFetch.ts"
 /** How to connect without the global dispatcher. */
 export interface ConnectOptions {
   /**
-   * The undici dispatcher for all requests: a proxy, an agent with your own CA, a pool. The layer does not close it.
+   * The undici dispatcher for all requests, such as a proxy or an agent with your own CA. The layer does not close it.
    */
   readonly dispatcher?: Dispatcher | undefined
   /**
@@ -34,19 +34,21 @@ export interface ConnectOptions {
   readonly connections?: number | undefined
 }
 
-/** How to reach the API. */
+/** The options of `Anthropic.layer` except `fetch`, and how to connect. */
 export interface Options extends Omit<Anthropic.Options, "fetch">, ConnectOptions {}
 
-/** `Options`, where each field may also be a `Config` that is read once, when the layer is built. */
+/** `Options`, where each field may also be a `Config`, which is read once, when the layer is built. */
 export type ConfigOptions = Configured.Configurable<Options>
 
 const { fetch: _, ...shared } = Sdk.fields
 const fields: { readonly [K in keyof Required<Options>]: true } = { ...shared, connections: true, dispatcher: true }
 
 /**
- * Provides `Claude` over the SDK and undici. Throws a `RangeError` that explains which option is invalid. A `client`
- * keeps its own dispatcher (`new Anthropic({ fetchOptions: { dispatcher } })`), and its own `fetch`, except that a
- * dispatcher replaces Node's `fetch` by undici's. Node's has time-outs of 300 seconds for headers and body.
+ * Provides `Claude` over the SDK and undici. Throws a `RangeError` that explains which option is invalid.
+ *
+ * A `client` keeps its own `fetch` and its own dispatcher (`new Anthropic({ fetchOptions: { dispatcher } })`). If it has a
+ * dispatcher and Node's `fetch`, undici's `fetch` sends its requests. Node's `fetch` has time-outs of 300 seconds for
+ * headers and body.
  */
 export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
   Refuse.unknown("NodeAnthropic", options, fields)
@@ -86,8 +88,8 @@ export const layerConfig = (config: ConfigOptions = {}): Layer.Layer<Claude.Clau
   Configured.layer("NodeAnthropic", fields, config, layer)
 
 /**
- * Replaces Node's own `fetch` in a client with a dispatcher: it contains another version of undici, which rejects the
- * dispatchers of the installed one.
+ * Replaces Node's `fetch` in a client that has a dispatcher: Node's `fetch` contains its own version of undici, which may
+ * reject a dispatcher of the installed version.
  */
 const onUndici = (client: Client): Client =>
   hasProperty(client.fetchOptions, "dispatcher") && Ambient.isNodes(client["fetch"])
@@ -96,7 +98,7 @@ const onUndici = (client: Client): Client =>
     : client
 
 /**
- * The layer's own pool. Idle sockets stay open for 30 seconds, because a pause in a chat exceeds undici's 4 seconds.
+ * Idle sockets stay open for 30 seconds, because pauses in a chat are longer than undici's default of 4 seconds.
  */
 const pool = (connections: number) =>
   Effect.acquireRelease(

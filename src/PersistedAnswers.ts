@@ -1,8 +1,8 @@
 /**
  * Keeps the answers of `Fallback.lastGood` in Effect's `Persistence`, so that they outlive the process.
  *
- * A separate module, because it imports `effect/persistence`. Another layer
- * decides where answers are kept:
+ * A separate module, so that other programs do not load `effect/persistence`. The
+ * layer of `Persistence` decides where answers are stored:
  *
  * - in memory, for tests: `Persistence.layerMemory`
  * - in files: `Persistence.layerKvs` over `KeyValueStore.layerFileSystem(directory)` and the `NodeServices.layer` of
@@ -10,8 +10,8 @@
  * - in Redis: `Persistence.layerRedis` over the `NodeRedis.layer(options)` of `@effect/platform-node`
  * - in a database: `Persistence.layerSql` over the client of one of Effect's SQL packages
  *
- * Effect's file store writes in place, and supports one process: a full disk or a killed process loses the answer being
- * written. If that matters, use Redis or a database.
+ * Effect's file store writes in place and supports one process. If the disk is full or the process is killed, the answer
+ * being written is lost. If that matters, use Redis or a database.
  *
  * Answers are stored in plain text, and so are their keys: the tenant, and the `key` of `Fallback.lastGood`. Questions
  * are not stored. The full key includes the `storeId` and the tenant, and a store may limit its length: a file name has
@@ -31,12 +31,12 @@ import * as Persistence from "effect/persistence/Persistence"
 import * as Schema from "effect/Schema"
 import { Store } from "./answerStore.ts"
 
-/** How long the layer waits for unfinished writes when it closes: as long as `Fallback.lastGood` waits for a store. */
+/** How long the closing layer waits for unfinished writes: as long as `Fallback.lastGood` waits for a store. */
 const patience = "1 second"
 
-/** Keeps the last good answers in `Persistence`, each for its `maxAge`. Waits for unfinished writes when it closes. */
+/** Keeps each answer for its `maxAge`. When the layer closes, it waits up to a second for unfinished writes. */
 export const layerWith = ({ storeId }: {
-  /** The prefix of each key: each `storeId` has its own set of answers. */
+  /** The prefix of each key: answers with another `storeId` are not found. */
   readonly storeId: string
 }): Layer.Layer<never, never, Persistence.Persistence> =>
   Layer.effect(
@@ -70,12 +70,12 @@ export const layerWith = ({ storeId }: {
     })
   )
 
-/** Keeps the last good answers in `Persistence` under "resilient-claude/last-good". */
+/** `layerWith` for programs that do not share their store with another deployment. */
 export const layer: Layer.Layer<never, never, Persistence.Persistence> = layerWith({
   storeId: "resilient-claude/last-good"
 })
 
-/** The entry of a key. `maxAge` is read only when the entry is written. */
+/** `maxAge` is used only when the entry is written. */
 class Entry extends Persistable.Class<{ payload: { readonly key: string; readonly maxAge: Duration.Duration } }>()(
   "LastGood",
   {

@@ -2,8 +2,8 @@
  * Tools whose input is decoded with a schema.
  *
  * A tool is the SDK's parameter plus a schema, with which `Claude.message`
- * decodes the input. Input that does not match fails the call with
- * `MalformedOutput` and never reaches the application.
+ * decodes the input. If the input does not match, the call fails with
+ * `MalformedOutput`. A streamed answer has the raw input, which `uses` decodes.
  */
 import type { Tool as SdkTool } from "@anthropic-ai/sdk/resources/messages"
 import * as Effect from "effect/Effect"
@@ -19,9 +19,9 @@ import { combinedBy, oddProperty } from "./request/rules/tools.ts"
 /** A tool whose input is an `A`. */
 export interface Tool<A> extends SdkTool {
   /**
-   * The uses of this tool that Claude requests, with their input decoded from the message of the reply; a copy of a
-   * reply works too. The effect cannot fail for a reply of `Claude.message` with this tool. It can fail for a streamed
-   * reply, and for a reply to a tool of the same name with another schema.
+   * The uses of this tool that Claude requests, with decoded input. The effect cannot fail for a reply of
+   * `Claude.message` with this tool. It can fail for a streamed reply, and for a reply to a tool of the same name with
+   * another schema.
    */
   readonly uses: (reply: Reply) => Effect.Effect<ReadonlyArray<Use<A>>, MalformedOutput>
 }
@@ -32,12 +32,12 @@ export interface Use<A> {
   readonly input: A
 }
 
-/** The schema of the input, and any other field of the SDK's tool parameter. */
+/** The schema of the input, and optional fields of the SDK's tool parameter. */
 export interface Options<A, I> extends Omit<SdkTool, "name" | "input_schema"> {
   readonly input: Schema.ConstraintCodec<A, I>
 }
 
-/** Makes a tool. Throws a `RangeError` if the input is not an object, or if the API would refuse the schema. */
+/** Throws a `RangeError` if the input is not an object, or if the API would refuse the schema. */
 export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): Tool<A> => {
   const output = Result.getOrElse(
     Output.of(input),
@@ -46,7 +46,7 @@ export const make = <A, I>(name: string, { input, ...options }: Options<A, I>): 
   if (options.strict === true && Result.isFailure(output.strict)) {
     Refuse.refuse(`Tool ${name} is strict, but ${output.strict.failure}: remove strict, or change the schema`)
   }
-  // Without `strict`, the API does not enforce the schema, so the schema need not be in the restricted form.
+  // Without `strict`, the API does not enforce the schema, so the schema needs no form that the API can enforce.
   const { codec, jsonSchema } = options.strict === true
     ? Result.getOrElse(output.strict, () => output.words)
     : output.words

@@ -1,29 +1,24 @@
-/**
- * The store of remembered answers.
- *
- * The memory store keeps answers as JSON, so a caller that mutates its answer does not change the stored answer.
- */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Refuse from "./options.ts"
 
-/** A remembered answer. */
 export interface Kept {
   /** When the answer was given, in milliseconds since the epoch. */
   readonly at: number
-  /** The value, as JSON. */
+  /** A JSON value, not its text. */
   readonly value: unknown
 }
 
 /**
- * Remembers answers. An operation that fails or takes longer than a second logs a warning and does not fail the call.
+ * Stores answers. An operation that fails, or that is interrupted because it takes longer than a second, logs a warning
+ * and does not fail the call.
  */
 export interface Store {
-  /** The remembered answer of a key. The key is the JSON of `[tenant, key]`, or of `[null, key]` without a tenant. */
+  /** `key` is the JSON of `[tenant, key]`, or of `[null, key]` without a tenant. */
   readonly get: (key: string) => Effect.Effect<Kept | undefined, unknown>
-  /** Keeps an answer, which the store may drop once it is older than `maxAge`. */
+  /** The store may drop the answer once it is older than `maxAge`. */
   readonly set: (key: string, kept: Kept, maxAge: Duration.Duration) => Effect.Effect<void, unknown>
 }
 
@@ -36,18 +31,21 @@ export const Store = Context.Reference<Store | undefined>("resilient-claude/Fall
 export const capture: Effect.Effect<Store> = Effect.map(Store, (store) => store ?? memory(1000))
 
 /**
- * The age of an answer in milliseconds; undefined if it is older than `maxAge`. An answer from the future has age 0,
- * because the clock of another machine may be ahead of ours; undefined if it is ahead by more than `maxAge`.
+ * The age of an answer in milliseconds; undefined if the answer is older than `maxAge`, or dated more than `maxAge` in the
+ * future. A date in the future counts as age 0, because the clock of the machine that wrote it may be ahead of ours.
  */
 export const ageOf = (at: number, maxAge: number, now: number): number | undefined =>
   Number.isSafeInteger(at) && Math.abs(now - at) <= maxAge ? Math.max(0, now - at) : undefined
 
-/** A memory store of `capacity` answers, which evicts the least recently used one. */
+/**
+ * A memory store of `capacity` answers, which evicts the least recently used answer. Stores the JSON text, so that a caller
+ * who mutates its answer does not change the stored answer.
+ */
 export const memory = (capacity: number): Store => {
   if (!Number.isSafeInteger(capacity) || capacity <= 0) {
     Refuse.refuse(`the capacity of Fallback.memoryStore is ${capacity}: it must be a whole number, 1 or more`)
   }
-  // A Map keeps insertion order, so its first key is the least recently used one.
+  // A Map keeps insertion order, and each use inserts its key again: the first key is the least recently used.
   const entries = new Map<string, { readonly at: number; readonly json: string; readonly maxAge: number }>()
   return {
     get: (key) =>
@@ -64,7 +62,7 @@ export const memory = (capacity: number): Store => {
       Effect.map(Clock.currentTimeMillis, (now) => {
         const json = JSON.stringify(value)
         const other = entries.get(key)
-        // Keep a newer answer, unless it is from the future: then the clock that stamped it was wrong.
+        // Keep a newer answer, unless its time is in the future: then the clock of the machine that wrote it was wrong.
         if (other !== undefined && at < other.at && other.at <= now) return
         entries.delete(key)
         entries.set(key, { at, json, maxAge: Duration.toMillis(maxAge) })

@@ -1,13 +1,14 @@
 /**
- * A growing list in a `Ref`, for the events that tests keep: a copy for each of 15,000 events took seconds.
+ * A growing list in a `Ref`, for the events that a test collects. A copy of the list for each of 15,000 events took
+ * seconds.
  *
- * The list is public as a `Ref` of an immutable list. A `Ref` cannot be told how to read its value, so the field that
- * holds the value becomes a getter. That `Ref` reads this field is an internal of Effect; a test checks it.
+ * Users get a `Ref` of an immutable list. So that a read can make the copy, the field of the `Ref` that holds its value
+ * becomes a getter. That field is internal to Effect; a test checks that `Ref` still reads it.
  */
 import type * as MutableRef from "effect/MutableRef"
 import * as Ref from "effect/Ref"
 
-/** A list in a `Ref`, and `append`, which adds to it without a copy. Only a read after a change copies the list. */
+/** `append` does not copy the list; the first read after a change does. */
 export const make = <A>(): { readonly ref: Ref.Ref<ReadonlyArray<A>>; readonly append: (a: A) => void } => {
   let all: Array<A> = []
   let read: ReadonlyArray<A> | undefined

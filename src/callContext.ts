@@ -1,5 +1,5 @@
 /**
- * The library's private context of a call. Users see its id and its attempt, as `Current.Call`.
+ * The context of a call, private to this library. Users see only `Current.Call`.
  */
 import type { MessageCountTokensParams, MessageCreateParamsBase } from "@anthropic-ai/sdk/resources/messages"
 import * as Context from "effect/Context"
@@ -11,25 +11,23 @@ import type { Runtime } from "./runtime.ts"
 // The call
 // -----------------------------------------------------------------------------
 
-/** The model of events about a call that concerns all models, such as `Models.refresh`. */
+/** The model in the events of a call that asks no model, such as `Models.refresh`. */
 export const noModel = "*"
 
-/** The state of a call under a policy: one mutable record per call. */
+/** The mutable state of a call under a policy. */
 export interface Call {
   readonly id: string
   /** The number of the last attempt, over all models; 0 before the first. */
   attempt: number
-  /** The model of the last attempt. */
+  /** The model of the last attempt; `noModel` if the call asks no model. */
   model: string | undefined
-  /** The last attempt that a deadline interrupted, with the part of its answer that had arrived. */
+  /** The last attempt that a deadline interrupted. */
   interrupted: Interrupted | undefined
-  /** The failed attempts so far. */
   readonly history: ReadonlyArray<Tried>
   /** The malformed answers that the next attempt must correct, oldest first. */
   corrections: ReadonlyArray<MalformedOutput>
-  /** The usage of all attempts so far. */
   readonly spent: Tally
-  /** Validates a request before it is sent. Returns undefined if there are no findings, which saves an effect. */
+  /** Undefined if there are no findings, which saves an effect. `isRest`: the request asks for the rest of an answer. */
   readonly validate:
     | ((
       params: Omit<MessageCreateParamsBase, "stream">,
@@ -37,48 +35,43 @@ export interface Call {
       asked: Asked
     ) => Effect.Effect<void, ClaudeError> | undefined)
     | undefined
-  /** Logs a warning, at most once per call. */
+  /** Logs the same warning at most once per call. */
   readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
-  /** What to do if the answer breaks off while it is read. */
   readonly onBreak: "fail" | "restart" | "resume"
-  /** Reopens an answer that broke off, under the limits of the policy; if undefined, the break is final. */
+  /** Requests a broken answer again, with the retries and limits of the policy; undefined if the break is final. */
   readonly reopen:
     | (<A, R>(broken: ClaudeError, open: Effect.Effect<A, ClaudeError, R>) => Effect.Effect<A, ClaudeError, R>)
     | undefined
 }
 
-/** The parts of a `Claude` that are needed to build and validate a request. */
 export interface Asked {
   readonly countTokens: (params: MessageCountTokensParams) => Effect.Effect<number, ClaudeError>
   readonly runtime: Runtime
 }
 
-/** An attempt that was interrupted. `about` has its model, its request id, and what had arrived of its answer. */
 export interface Interrupted {
   readonly attempt: number
   readonly about: Pick<DeadlineExceeded, "model" | "requestId" | "limits" | "text" | "blocks" | "usage">
 }
 
-/** The state of one deadline, for the error if the deadline is reached. */
+/** The facts for the error of one deadline. */
 export interface DeadlineState {
-  /** The enclosing deadline. */
   readonly outer: DeadlineState | undefined
   isReached: boolean
-  /** The last attempt that this deadline interrupted. */
   interrupted: Interrupted | undefined
   /** The last call that began under this deadline. */
   call: Call | undefined
 }
 
-/** The state of the innermost deadline. */
+/** The innermost deadline. */
 export const DeadlineState = Context.Reference<DeadlineState | undefined>("resilient-claude/DeadlineState", {
   defaultValue: () => undefined
 })
 
-/** The current call, if a policy runs it. */
+/** The current call; undefined without a policy. */
 export const Call = Context.Reference<Call | undefined>("resilient-claude/Call", { defaultValue: () => undefined })
 
-/** The number of this attempt, from 1. Several attempts may run at once, and `Call.attempt` is only the last. */
+/** From 1. Not `Call.attempt`, which is the number of the last attempt: a call may run several attempts at once. */
 export const AttemptNumber = Context.Reference<number | undefined>("resilient-claude/AttemptNumber", {
   defaultValue: () => undefined
 })
@@ -88,7 +81,7 @@ export const AttemptNumber = Context.Reference<number | undefined>("resilient-cl
 // -----------------------------------------------------------------------------
 
 /**
- * The fallback model, which replaces the model that the call names. Set by `Fallback.models` and the `models` of a
+ * The fallback model, which replaces the model that the request names. Set by `Fallback.models` and by the `models` of a
  * policy.
  */
 export const Substitute = Context.Reference<string | undefined>("resilient-claude/Substitute", {
@@ -96,23 +89,24 @@ export const Substitute = Context.Reference<string | undefined>("resilient-claud
 })
 
 /**
- * Whether a call waits at an open circuit for the next probe, if that can come before its `Deadline`, instead of
- * failing with `CircuitOpen` at once. A policy sets it when no other model is left. A call without a deadline never
- * waits.
+ * Whether a call waits at an open circuit for the next probe, if the probe can come before the `Deadline` of the call;
+ * otherwise the call fails at once with `CircuitOpen`. A policy sets this when no other model is left. A call without a
+ * deadline does not wait.
  */
 export const WaitForCircuit = Context.Reference<boolean>("resilient-claude/WaitForCircuit", {
   defaultValue: () => false
 })
 
-/** A mutable sum of usage, to which every attempt with a known usage adds. */
+/** A mutable sum, to which each attempt adds its usage when it ends. */
 export interface Tally {
+  /** Tokens, including those written to the cache and read from it. */
   input: number
   output: number
   /** US dollars, at the prices of the catalogue. */
   dollars: number
-  /** True if the real cost may be higher: an attempt broke off, or a part of it has no known price. */
+  /** True if the real usage may be higher: an attempt broke off, or a part of its cost is unknown. */
   atLeast: boolean
 }
 
-/** The sum to which the attempts in this context add their usage. */
+/** The sum of the innermost `Policy.outcome`, in addition to the `spent` of each call. */
 export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Tally", { defaultValue: () => undefined })

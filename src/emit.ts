@@ -1,4 +1,3 @@
-/** Emits the events of calls, attempts and fallbacks to a log. */
 import * as Effect from "effect/Effect"
 import { atNow } from "./atNow.ts"
 import * as CallContext from "./callContext.ts"
@@ -6,7 +5,6 @@ import type { CallLog, Event } from "./CallLog.ts"
 import type { ClaudeError } from "./ClaudeError.ts"
 import * as Runtime from "./runtime.ts"
 
-/** The log, the call and the model of an event. */
 export interface Source {
   readonly log: CallLog
   /** The id of the call; undefined without a policy. */
@@ -14,18 +12,15 @@ export interface Source {
   readonly model: string
 }
 
-/** The fields of every event. */
 export interface Common {
   readonly at: number
   readonly call: string | undefined
   readonly model: string
 }
 
-/** Emits an event, stamped with the time, the call and the model. */
 export const emit = ({ call, log, model }: Source, event: (common: Common) => Event): Effect.Effect<void> =>
   atNow((at) => log.emit(event({ at, call, model })))
 
-/** A warning, whose message is cut to 200 characters. */
 export const warning = (code: string, message: string) => (common: Common): Event => ({
   _tag: "Warning",
   ...common,
@@ -33,7 +28,7 @@ export const warning = (code: string, message: string) => (common: Common): Even
   message: message.slice(0, 200)
 })
 
-/** The event of a fallback after `error`; `to` names the replacement. */
+/** `to`: a model, or the name of another replacement, such as `notice`. */
 export const fallback = (error: ClaudeError, to: string) => (common: Common): Event => ({
   _tag: "FellBack",
   ...common,
@@ -42,7 +37,7 @@ export const fallback = (error: ClaudeError, to: string) => (common: Common): Ev
   error
 })
 
-/** Logs a warning about a request: under a policy at most once per call, otherwise to the log of the `Claude`. */
+/** Logs a warning about a request; under a policy, the same warning at most once per call. */
 export const warn = (asked: CallContext.Asked, model: string, code: string, message: string): Effect.Effect<void> =>
   Effect.flatMap(CallContext.Call, (call) =>
     call === undefined

@@ -1,4 +1,3 @@
-/** Emits events of combinators, with the `Claude`, the call and the model from the context. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as CallContext from "./callContext.ts"
@@ -9,7 +8,6 @@ import { type Common, emit, warning } from "./emit.ts"
 import { callers } from "./logPlacement.ts"
 import * as Runtime from "./runtime.ts"
 
-/** The log of a `Claude`; without a `Claude`, the log of the caller. */
 export const logOf = (claude: Claude["Service"] | undefined): CallLog =>
   claude === undefined ? callers : Runtime.of(claude).log
 
@@ -21,7 +19,6 @@ export const emitHere = Effect.fnUntraced(function*(event: (common: Common) => E
   yield* emit({ log: logOf(claude), call: current?.id, model }, event)
 })
 
-/** Logs a warning to the log that `emitHere` uses. */
 export const warnHere = (code: string, message: string): Effect.Effect<void> => emitHere(warning(code, message))
 
 /** The model of a call that does not name one: the fallback model, or else `Current.Model`. */

@@ -1,8 +1,6 @@
 /**
- * The fields of the errors.
- *
- * Fields are typed but not validated: an odd value from the network must not make the constructor or the JSON codec of
- * an error throw.
+ * The fields of errors are typed but not validated: an odd value from the network must not make the constructor or the
+ * JSON codec of an error throw.
  */
 import type { ContentBlock, Usage } from "@anthropic-ai/sdk/resources/messages"
 import * as Duration from "effect/Duration"
@@ -15,12 +13,12 @@ import type { RateLimit, RateLimits } from "./Message.ts"
 
 const encodeAnything = Schema.encodeUnknownSync(Schema.Defect())
 
-/** A field typed as `schema`, but not validated. Encodes an odd value as far as JSON can represent it. */
+/** Accepts any value. Encodes a value that does not fit `schema` as far as JSON can represent it. */
 export const loose = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema: S): Schema.declare<S["Type"]> => {
   const json = Schema.toCodecJson(schema)
   const encode = Schema.encodeUnknownOption(json)
   const decode = Schema.decodeUnknownOption(json)
-  // Cast: every value is accepted, whatever its type.
+  // Cast: the field has this type but accepts every value.
   return Schema.declare(isUnknown as (value: unknown) => value is S["Type"], {
     expected: "anything",
     toCodecJson: () =>
@@ -32,11 +30,10 @@ export const loose = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema
   })
 }
 
-/** `Undefined` comes first in the union, because JSON writes it as `null`, which `loose` accepts as a value. */
+/** `Undefined` comes first in the union, because `loose` would decode the `null` for it in JSON as a value. */
 const optional = <S extends Schema.Constraint>(schema: S) =>
   Schema.optionalKey(Schema.Union([Schema.Undefined, schema]))
 
-/** A field that may be missing. */
 export interface Field<A> extends Schema.optionalKey<Schema.Union<readonly [Schema.Undefined, Schema.declare<A>]>> {}
 
 export const field = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema: S): Field<S["Type"]> =>
@@ -52,7 +49,7 @@ export const flag = field(Schema.Boolean)
 export const duration = field(Schema.Duration)
 export const usage = field(Usage)
 
-/** The tag of an error, as a field of another error. A test keeps the list in step with `ClaudeError.Tag`. */
+/** The tag of another error. A test keeps the list in step with `ClaudeError.Tag`. */
 export const tag = field(Schema.Literals([
   "InvalidRequest",
   "AuthenticationFailed",
@@ -77,10 +74,10 @@ export const tag = field(Schema.Literals([
   "Saturated"
 ]))
 
-/** Text that the model wrote, or our own text that quotes it. `Redacted`, so that printing an error cannot leak it. */
+/** Text that the model wrote. `Redacted`, so that printing an error does not show it. */
 export const content = optional(Schema.Redacted(loose(Schema.String)))
 
-/** A problem and its path in the value. The shape of Standard Schema's issues. */
+/** Like an issue of Standard Schema. `path` is the place in the request or the answer. */
 export interface Issue {
   readonly path: ReadonlyArray<string | number>
   readonly message: string
@@ -91,7 +88,7 @@ const Issue: Schema.Codec<Issue> = Schema.Struct({
   message: Schema.String
 })
 
-/** The problems of a request. The messages quote nothing of the prompt. */
+/** The problems of a request. Not `Redacted`, because the messages do not quote the prompt. */
 export const issues = field(Schema.Array(Issue))
 
 /** The problems of an answer. `Redacted`, because the messages quote the answer. */
@@ -110,10 +107,8 @@ const WrittenUse: Schema.Codec<WrittenUse> = Schema.Struct({
   json: Schema.String
 })
 
-/** The tool uses whose input cannot be used. */
 export const toolUses = optional(Schema.Redacted(loose(Schema.Array(WrittenUse))))
 
-/** The part of the answer that had arrived. */
 export const partial = {
   text: content,
   blocks: optional(Schema.Redacted(loose(Blocks))),
@@ -136,11 +131,11 @@ const RateLimits: Schema.Codec<RateLimits> = Schema.Struct({
 /**
  * Why no further attempt was made; the field `gaveUp` of an error.
  *
- * - `NotRetried`: the schedule does not retry this kind of error, or a retry cannot help.
+ * - `NotRetried`: the policy does not retry this kind of error, or a retry cannot help.
  * - `RetriesSpent`: all retries for this kind of error, or all retries of the call, were used.
- * - `DeadlineTooClose`: the next attempt could not end before the deadline of the call or of its model.
+ * - `DeadlineTooClose`: the next attempt could not end before the deadline of the call, or in the time for its model.
  * - `DeadlineExceeded`: the deadline passed.
- * - `BudgetSpent`: the retry budget of the process is empty.
+ * - `BudgetSpent`: the retry budget of the process did not allow another attempt in time.
  */
 export type GaveUp = "NotRetried" | "RetriesSpent" | "DeadlineTooClose" | "DeadlineExceeded" | "BudgetSpent"
 
@@ -152,7 +147,7 @@ const GaveUp: Schema.Codec<GaveUp> = Schema.Literals([
   "BudgetSpent"
 ])
 
-/** One failed attempt of a call, without text of its answer. `waited` is the wait after it, in milliseconds. */
+/** One failed attempt of a call. `error` is its tag; `waited` is the wait after the attempt, in milliseconds. */
 export interface Tried {
   readonly attempt: number
   readonly model: string
@@ -172,8 +167,8 @@ const Tried: Schema.Codec<Tried> = Schema.Struct({
 })
 
 /**
- * The optional fields of every error. `detail` is the API's own message, `shouldRetry` its `x-should-retry` header,
- * `limits` the rate limits in its headers; `gaveUp` and `history` come from the policy.
+ * The optional fields of every error. `detail` is the message of the API or an explanation, `shouldRetry` the header
+ * `x-should-retry`, `limits` the rate limits in the headers. A policy sets `gaveUp` and `history`.
  */
 export const common = {
   model: text,
@@ -194,7 +189,7 @@ export const sentence = (
 ): string =>
   `${what}${status === undefined ? "" : ` (${String(status)})`}${detail === undefined ? "." : `: ${String(detail)}`}`
 
-/** What an attempt lacked when it reached a limit, by the `scope` of the error. */
+/** What had not arrived when an attempt reached a time limit, by the `scope` of the `TimedOut`. */
 export const missed: ReadonlyMap<unknown, string> = new Map([
   ["connect", ", before a response arrived"],
   ["firstToken", ", before any content arrived"],
@@ -203,12 +198,12 @@ export const missed: ReadonlyMap<unknown, string> = new Map([
   ["attempt", ", before the answer was complete"]
 ])
 
-/** A time limit as text for a message; empty if it is missing or invalid, because errors do not validate their fields. */
+/** Empty for a limit that is missing, infinite or no duration, because errors do not validate their fields. */
 export const ofLength = (limit: unknown): string =>
   Duration.isDuration(limit) && Duration.isFinite(limit)
     ? ` of ${Duration.format(Duration.millis(Math.round(Duration.toMillis(limit))))}`
     : ""
 
-/** A wait as text for a message, rounded up; empty if it is missing or invalid. */
+/** Rounded up. Empty for a wait that is missing or no duration. */
 export const inSeconds = (what: string, wait: unknown): string =>
   Duration.isDuration(wait) ? `; ${what} in ${Math.ceil(Duration.toSeconds(wait))} s` : ""

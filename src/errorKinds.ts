@@ -1,4 +1,3 @@
-/** The error classes: their fields and messages. `ClaudeError` is their union. */
 import * as Schema from "effect/Schema"
 import {
   common,
@@ -23,7 +22,7 @@ import {
 // The request was wrong: a retry does not help
 // -----------------------------------------------------------------------------
 
-/** The request was rejected by the API (400, 415, 422 …), or by us before it was sent (`sent: false`). */
+/** The API rejected the request (400, 415, 422 …), or it was found invalid before it was sent (`sent: false`). */
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
   ...common,
   sent: flag,
@@ -233,7 +232,7 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   }
 }
 
-/** Our own queue was full, or the wait in it too long, so nothing was sent. */
+/** A queue of this library was full or closed, or the wait in it too long, so nothing was sent. */
 export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
   ...common,
   by: field(Schema.Literals(["concurrency", "quota"])),

@@ -1,11 +1,10 @@
-/** Finds the `ClaudeError` in an exit, and names the errors of other code. */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { hasProperty, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
 import { type ClaudeError, is } from "./ClaudeError.ts"
 
-/** The `ClaudeError` of a failure; undefined after a success, a defect, an interrupt or another error. */
+/** Undefined after a success, a defect, an interrupt or an error of the application. */
 export const errorOf = (exit: Exit.Exit<unknown, unknown>): ClaudeError | undefined => {
   const found = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : undefined
   return found?._tag === "Some" && is(found.value) ? found.value : undefined
@@ -17,7 +16,7 @@ export const errorOf = (exit: Exit.Exit<unknown, unknown>): ClaudeError | undefi
  */
 export const nameOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
-  // Reading a property of an odd value may throw.
+  // A property may be a getter that throws.
   const said = Result.try(() =>
     hasProperty(error, "_tag") && isString(error._tag) ? error._tag : error instanceof Error ? error.name : typeof error
   )

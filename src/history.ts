@@ -1,10 +1,9 @@
-/** The history of failed attempts that a final error carries. */
 import type { ClaudeError, GaveUp, Tried } from "./ClaudeError.ts"
 
 /** The most entries in a history, because a call may retry forever. The oldest are dropped. */
 const longest = 100
 
-/** Appends a failure. If the failure has its own history, appends that instead. */
+/** Appends a failure or, if the failure has a history, the entries of that history. */
 export const remember = (
   history: ReadonlyArray<Tried>,
   { _tag, history: own, message, model: named, requestId }: ClaudeError,
@@ -17,24 +16,22 @@ export const remember = (
   return [...history.slice(1 - longest), requestId === undefined ? tried : { ...tried, requestId }]
 }
 
-/** Records the wait after the last failure, in milliseconds. */
+/** Records how long the call waits after the last failure. */
 export const waited = (history: ReadonlyArray<Tried>, millis: number): ReadonlyArray<Tried> =>
   history.map((tried, i) => i === history.length - 1 ? { ...tried, waited: millis } : tried)
 
-/** Adds the history, and the reason why the call gave up, to an error. */
 export const explain = <E extends ClaudeError>(error: E, gaveUp: GaveUp, history: ReadonlyArray<Tried>): E =>
   copy<ClaudeError>(error, { gaveUp, history }) as E
 
 /**
- * The error for a broken answer that could not be resumed. Keeps the text that had arrived before the break, because a
- * deadline error has only the text of the attempt that it cut.
+ * The error to report if an answer broke off (`broken`) and requesting it again failed (`error`). Prefers the error that
+ * has the text before the break. A `DeadlineExceeded` has only the text of the attempt that it interrupted.
  */
 export const still = (broken: ClaudeError, error: ClaudeError): ClaudeError =>
   "text" in error && error._tag !== "DeadlineExceeded" || !("text" in broken)
     ? error
     : copy(broken, { detail: `the answer could not be resumed: ${error.message}` })
 
-/** Copies an error, with other fields. */
 export const copy = <E extends ClaudeError>(error: E, fields: Partial<NoInfer<E>>): E => {
   // The spread does not copy `cause`, which is not enumerable.
   const { cause } = error

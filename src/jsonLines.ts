@@ -1,17 +1,18 @@
-/** Appends lines of JSON to a file, in a separate fiber. */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Queue from "effect/Queue"
 
-/** The most lines in the queue. */
-const most = 10_000
+const mostQueued = 10_000
 
-/** Appends to a file without waiting. Queued lines are written before the scope closes; lost lines log a warning. */
+/**
+ * Returns a function that appends a value to a file as a line of JSON. It does not wait for the disk: a separate fiber
+ * writes the queued lines, the last of them before the scope closes. Lost lines log a warning.
+ */
 export const append = Effect.fnUntraced(function*(path: string) {
   const file = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.open(path, { flag: "a" }))
-  const lines = yield* Queue.dropping<string, Cause.Done>(most)
+  const lines = yield* Queue.dropping<string, Cause.Done>(mostQueued)
   const report = (problem: unknown) => Effect.logWarning(`resilient-claude: log lines for ${path} were lost`, problem)
   const encoder = new TextEncoder()
   const write = Effect.flatMap(
@@ -24,6 +25,6 @@ export const append = Effect.fnUntraced(function*(path: string) {
     Effect.suspend(() =>
       Queue.offerUnsafe(lines, `${JSON.stringify(value)}\n`)
         ? Effect.void
-        : report(`${most} lines are queued because the disk is slow, or the layer is closed`)
+        : report(`${mostQueued} lines are queued because the disk is slow, or the layer is closed`)
     )
 })

@@ -1,5 +1,4 @@
-/** Errors found before anything was sent. */
 import type { ClaudeError } from "./ClaudeError.ts"
 
-/** Whether our own validation refused the request. */
+/** Whether the request was invalid and was not sent: found by validation, by the SDK or by `fetch`. */
 export const isLocal = (error: ClaudeError): boolean => error._tag === "InvalidRequest" && error.sent === false

@@ -8,10 +8,10 @@ import { CallLog } from "./CallLog.ts"
 import * as Loggers from "./loggers.ts"
 import { reported } from "./reported.ts"
 
-// The default log. The application has provided any other log.
+// The default log. If the log in context is another object, the application has provided it.
 const logger = Context.get(Context.empty(), CallLog)
 
-/** Emits to the log in the context where the event occurs. The default log reports its own failures. */
+/** Emits to the log in the context where the event occurs. The default log needs no `reported`: it uses that itself. */
 export const callers: CallLog = {
   emit: (event) =>
     Effect.contextWith((context: Context.Context<never>) => {
@@ -35,7 +35,7 @@ export const capture: Effect.Effect<CallLog> = Effect.zipWith(
       }
 )
 
-/** A log that always emits in `context`, because an answer may be read in another context. */
+/** Emits in `context`, because an answer may be read in another context than its call. */
 export const bind = (log: CallLog, context: Context.Context<never>): CallLog => ({
   emit: (event) => Effect.setContext(log.emit(event), context)
 })

@@ -1,4 +1,3 @@
-/** Scope finalizers that are cheap enough for every call. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"

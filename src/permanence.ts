@@ -1,11 +1,8 @@
-/** Errors for which a retry cannot help. */
 import type { ClaudeError } from "./ClaudeError.ts"
 
 /**
- * Whether a retry of the same request cannot help, whatever the schedule says: the server said so (`x-should-retry:
- * false`), the request is invalid or too large, the spend limit is reached, the answer was cut or paused, the
- * events contradict each other, one of these errors broke off the answer, the server does not implement the request,
- * the certificate does not verify, a proxy refuses the request, or a circuit or a queue gives no time to retry.
+ * Whether a retry of the same request cannot help: the library does not retry then, whatever the schedule says.
+ * `AuthenticationFailed`, `PermissionDenied` and `ResourceNotFound` are left to the schedule, because a new key may help.
  */
 export const isPermanent = (error: ClaudeError): boolean => {
   // `shouldRetry: true` has no effect: an invalid request stays invalid.
@@ -15,7 +12,7 @@ export const isPermanent = (error: ClaudeError): boolean => {
       return error.permanent === true
     case "UnexpectedResponse":
       return error.contradiction === true
-    // No `retryAfter`: the circuit is isolated by hand, the queue is full, or the wait in it reached its limit.
+    // Without a `retryAfter`, the circuit is isolated by hand, or the queue does not know when it will have room.
     case "CircuitOpen":
     case "Saturated":
       return error.retryAfter === undefined
@@ -26,6 +23,7 @@ export const isPermanent = (error: ClaudeError): boolean => {
     case "Truncated":
       return true
     case "ServerFault":
+      // The server does not implement the request (501) or its HTTP version (505).
       return error.status === 501 || error.status === 505
     case "Unreachable":
       return error.code !== undefined && refused.test(error.code)
@@ -35,8 +33,8 @@ export const isPermanent = (error: ClaudeError): boolean => {
 }
 
 /**
- * Whether an error in the middle of an answer is final. Before the answer begins, an authentication, permission or
- * not-found error may be worth a retry: a key may have been replaced.
+ * Like `isPermanent`, for an error in the middle of an answer. The API had accepted the key and the model before, so a new
+ * key does not help.
  */
 export const isPermanentMidway = (error: ClaudeError): boolean =>
   isPermanent(error) || error._tag === "AuthenticationFailed" || error._tag === "PermissionDenied" ||

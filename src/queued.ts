@@ -1,8 +1,7 @@
-/** The time that the current attempt has waited at guards. */
 import * as Context from "effect/Context"
 
 /**
- * In milliseconds, summed over all guards that the attempt has passed. Each guard adds its wait to the sum and provides
- * it to the guards and the wire below.
+ * How long the current attempt has waited, in milliseconds, summed over all guards that it has passed. Each guard adds its
+ * wait, and provides the sum to the guards and the wire inside it.
  */
 export const Queued = Context.Reference<number>("resilient-claude/Queued", { defaultValue: () => 0 })

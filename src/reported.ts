@@ -1,8 +1,7 @@
-/** Runs the log sinks and alerts of the application, so that their defects do not fail a call. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 
-/** Runs a sink and reports a failure to the `Logger`, where `what` names the sink. */
+/** Runs a log sink or an alert of the application. If it fails, the `Logger` gets a warning and the call goes on. */
 export const reported = (what: string, run: () => Effect.Effect<void>): Effect.Effect<void> =>
   Effect.catchCause(Effect.suspend(run), (cause) =>
     Cause.hasInterruptsOnly(cause)

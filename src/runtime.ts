@@ -12,7 +12,7 @@ import type { Catalogue } from "./models/catalogue.ts"
 export interface Parts {
   readonly log: CallLog
   readonly budget: Budget
-  /** The default store of `Fallback.lastGood`. */
+  /** The store of `Fallback.lastGood`, unless the context of the caller has a `Fallback.Store`. */
   readonly answers: Store
   readonly catalogue: Catalogue
 }
@@ -20,7 +20,7 @@ export interface Parts {
 // Registered globally, so that two copies of this package in one program use the same key.
 const parts: unique symbol = Symbol.for("resilient-claude/Runtime")
 
-/** The parts, under a key that only this file uses. */
+/** Opaque: the key of its field is not exported. */
 export interface Runtime {
   readonly [parts]: Parts
 }
@@ -29,6 +29,5 @@ export const make = (made: Parts): Runtime => ({ [parts]: made })
 
 export const of = ({ runtime }: { readonly runtime: Runtime }): Parts => runtime[parts]
 
-/** The runtime of a `Claude`, with some parts replaced. */
 export const replace = (claude: { readonly runtime: Runtime }, others: Partial<Parts>): Runtime =>
   make({ ...of(claude), ...others })

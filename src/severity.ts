@@ -1,4 +1,3 @@
-/** The log levels of failed attempts and failed calls. */
 import type * as LogLevel from "effect/LogLevel"
 import { isString } from "effect/Predicate"
 import type { ClaudeError, Issue, Table, Tagged } from "./ClaudeError.ts"
@@ -27,11 +26,11 @@ const ofKind: Table<LogLevel.Severity> = {
   Saturated: "Warn"
 }
 
-/** The log level of a failed attempt. An invalid question is a warning, because a user often caused it. */
+/** The log level of a failed attempt. `Warn` for invalid messages in a request, because a user often wrote them. */
 export const severity = (error: ClaudeError): LogLevel.Severity =>
   error._tag === "InvalidRequest" && isOfQuestion(error) ? "Warn" : ofKind[error._tag]
 
-/** The log level of a failed call: `Error`, unless the question caused the failure. */
+/** The log level of a failed call: `Error`, unless the messages of the request may have caused the failure. */
 export const severityOfEnd = (error: ClaudeError): LogLevel.Severity => {
   switch (error._tag) {
     case "InvalidRequest":
@@ -46,16 +45,17 @@ export const severityOfEnd = (error: ClaudeError): LogLevel.Severity => {
   }
 }
 
-/** Whether all issues of an invalid request are in its messages. */
+/** Only our validation gives `issues`; a rejection by the API is judged by its `detail`. */
 const isOfQuestion = ({ detail, issues }: Tagged<"InvalidRequest">): boolean =>
   Array.isArray(issues) && issues.length > 0
     ? issues.every(({ path: [first] }: Issue) => first === "messages")
     : isAboutQuestion(detail)
 
 /**
- * Matches the messages of errors that the question caused. They begin with the path `messages`, after a prefix of LiteLLM
- * or Bedrock, or name a problem of a file or of the answer. Sources: github.com/anthropics/claude-code/issues/1747,
- * github.com/anthropics/anthropic-sdk-python/issues/903, platform.claude.com/docs/en/build-with-claude/pdf-support.
+ * Matches the `detail` of an error that the messages of the request caused: it begins with the path `messages`, possibly
+ * after a prefix of LiteLLM or Bedrock, or names a problem with a file or with the answer. Sources:
+ * github.com/anthropics/claude-code/issues/1747, github.com/anthropics/anthropic-sdk-python/issues/903,
+ * platform.claude.com/docs/en/build-with-claude/pdf-support.
  */
 const aboutQuestion =
   /(^|Exception - |following errors: )messages[.:]|could not process (image|pdf)|\bthe pdf specified\b|\bpdf pages may be\b|image dimensions exceed|unable to download the file|robots\.txt|blocked by content filtering/i

@@ -1,13 +1,13 @@
-/** Time limits for stores and other services of the application, so that a slow one cannot delay a call for long. */
+/** Time limits for stores and other services of the application, so that a slow service cannot delay a call for long. */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 
-/** The time limit of one operation: short, because a call waits for it. */
+/** The time limit of one operation. Short, because a call may wait for the operation. */
 const patience = "1 second"
 
-/** How long a slow store is skipped, in milliseconds, so that not every call waits for its time limit. */
+/** How long a slow store is skipped, in milliseconds: otherwise each call would wait until `patience` is over. */
 const rest = 10_000
 
 /** Makes the wait for `self` interruptible, even if `self` is not. */
@@ -29,10 +29,10 @@ const waiting = <A, E, R, E2>(
     )
   )
 
-/** Runs an operation of a store under the limit; fails at once while the store is skipped. */
+/** Runs an operation with the time limit; fails at once while the store is skipped. */
 type Patient = <A>(ask: () => Effect.Effect<A, unknown>) => Effect.Effect<A, unknown>
 
-/** Makes a runner for the operations of one store, with its own state. */
+/** Each store needs a separate runner, which remembers until when the store is skipped. */
 export const patient = (): Patient => {
   let restsUntil = -Infinity
   return (ask) =>

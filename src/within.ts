@@ -1,4 +1,3 @@
-/** A time limit that is cheap enough for every call and every read. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -7,10 +6,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
 /**
- * A cheaper `Effect.timeoutOrElse`, which starts a timer fiber even if `self` completes at once, and then waits until
- * that fiber is interrupted: a third of all effects of a call (`node bench/ops.ts`). Here `self` runs in a separate fiber,
- * which is passed to `began` and does not inherit uninterruptibility. `reached` is called at the limit, before `self` is
- * interrupted.
+ * `Effect.timeoutOrElse` at a lower cost. If `self` completes at once, `within` starts no timer; `timeoutOrElse` starts a
+ * timer fiber and waits until it is interrupted, which took a third of all effects of a call (`node bench/ops.ts`).
+ *
+ * `self` runs in a separate fiber, which does not inherit uninterruptibility. `began` gets that fiber if `self` does not
+ * complete at once. `reached` is called at the limit, before `self` is interrupted.
  */
 export const within = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,

@@ -1,5 +1,3 @@
-/** The types of the model catalogue. */
-
 /** US dollars per million tokens. */
 export interface Prices {
   readonly input: number
@@ -9,14 +7,14 @@ export interface Prices {
   /** For tokens written to the cache for an hour. */
   readonly cacheWriteHour: number
   readonly cacheRead: number
-  /** For a prompt of more than `above` tokens, cached ones included, all prices are multiplied by `times`. */
+  /** If the prompt has more than `above` tokens, cached tokens included, all prices are multiplied by `times`. */
   readonly long?: { readonly above: number; readonly times: number } | undefined
 }
 
-/** The capabilities of a model; an unknown capability is missing. */
+/** An unknown capability is missing. */
 export interface Capabilities {
   readonly structuredOutputs?: boolean | undefined
-  /** Whether the last message may be the assistant's (prefill): the answer then continues it. */
+  /** Whether the last message may be the assistant's (prefill). The answer then continues that message. */
   readonly prefill?: boolean | undefined
   readonly images?: boolean | undefined
   readonly pdfs?: boolean | undefined
@@ -33,13 +31,13 @@ export interface Capabilities {
   readonly fast?: boolean | undefined
 }
 
-/** One model; an unknown field is missing. */
+/** The facts about one model; an unknown fact is missing. */
 export interface Model {
   readonly id: string
-  /** Its family: `haiku`, `sonnet` … */
+  /** The family: `haiku`, `sonnet` … */
   readonly line?: string | undefined
   readonly lifecycle: "active" | "deprecated" | "retired"
-  /** When it was deprecated, as an ISO date. */
+  /** An ISO date. */
   readonly deprecatedAt?: string | undefined
   /** When retirement is planned, as an ISO date. A date in the past does not mean that the model is retired. */
   readonly retiresAt?: string | undefined
@@ -49,21 +47,20 @@ export interface Model {
   readonly maxOutput?: number | undefined
   readonly capabilities: Capabilities
   readonly prices?: Prices | undefined
-  /** Where the data is from. */
   readonly source: string
-  /** When it was looked up, as an ISO date. */
+  /** When the facts were looked up, as an ISO date. Empty if the application added the model without this date. */
   readonly asOf: string
-  /** Whether the API itself sent the entry, in this process. */
+  /** Whether `Models.refresh` has read the entry from the API. Validation then rejects what it otherwise warns of. */
   readonly live?: boolean | undefined
 }
 
-/** Models by their id. */
+/** By id. */
 export type Models = ReadonlyMap<string, Model>
 
-/** The catalogue of one `Claude`: a mutable record, which `Models.refresh` updates. */
+/** The catalogue of one `Claude`. `Models.refresh` replaces `models`. */
 export interface Catalogue {
   models: Models
-  /** The warnings that were logged already. */
+  /** Warnings that are logged once per `Claude`, and were logged already. */
   readonly warned: Set<string>
 }
 

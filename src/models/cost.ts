@@ -1,14 +1,13 @@
-/** Computes the cost of an answer from its usage and the prices of its models. */
 import { hasProperty, isNotNullish, isNullish, isNumber, isObject, isString } from "effect/Predicate"
 import type { Prices } from "./catalogue.ts"
 
-/** US dollars; a lower bound if `atLeast` is set. */
+/** A lower bound if `atLeast` is set. */
 interface Cost {
   readonly dollars: number
   readonly atLeast: boolean
 }
 
-/** The tokens of a usage that have a price. The nested records are not validated. */
+/** The tokens that have a price. `cache_creation` is not validated. */
 interface Tokens {
   readonly input_tokens: number
   readonly output_tokens: number
@@ -17,7 +16,6 @@ interface Tokens {
   readonly cache_creation: object | null
 }
 
-/** The fields of the API's usage that decide the cost. */
 interface Usage extends Tokens {
   readonly inference_geo: string | null
   readonly server_tool_use: object | null
@@ -48,7 +46,7 @@ const countIn = (counts: unknown, key: string): number => {
 const dollars = (usage: Tokens, { cacheRead, cacheWrite, cacheWriteHour, input, long, output }: Prices): number => {
   const read = usage.cache_read_input_tokens ?? 0
   const { hour, minutes } = storedOf(usage.cache_creation)
-  // A gateway may leave out the sum of the cache writes.
+  // A gateway may send the parts of the cache writes without their sum.
   const written = Math.max(usage.cache_creation_input_tokens ?? 0, minutes + hour)
   const perMillion = usage.input_tokens * input + usage.output_tokens * output + read * cacheRead +
     (written - hour) * cacheWrite + hour * cacheWriteHour
@@ -60,12 +58,12 @@ const dollars = (usage: Tokens, { cacheRead, cacheWrite, cacheWriteHour, input, 
 type Iteration = Readonly<Record<PropertyKey, unknown>>
 
 /**
- * The cost of a usage, including all requests that the API made for the answer (`iterations`); a lower bound if
- * something is unknown or a feature has an extra price: server tools, speed, region, tier.
+ * The cost of all requests that the API made for the answer (`iterations`). A lower bound if a part of the usage is
+ * unknown, or has an extra price that the catalogue lacks: server tools, speed, region, tier.
  *
- * The usage is the sum of the requests that wrote the answer, without those of compactions and advisors. Requests that
- * `iterations` lists are priced one by one: each has its own model, and a price that depends on the length of its own
- * prompt. Source: SDK types, BetaUsage.iterations.
+ * The other fields of `usage` are sums over the requests that wrote the answer, without compactions and advisors. If
+ * `iterations` lists these requests, each is priced separately, because its price depends on its model and the length of
+ * its prompt. Source: SDK types, BetaUsage.iterations.
  */
 export const cost = (usage: Usage, prices: Prices, pricesOf: (model: string) => Prices | undefined): Cost => {
   const given: unknown = Reflect.get(usage, "iterations")
@@ -81,7 +79,6 @@ export const cost = (usage: Usage, prices: Prices, pricesOf: (model: string) => 
 
 const unknown: Cost = { dollars: 0, atLeast: true }
 
-/** The types of the iterations that wrote a part of the answer. */
 const answering: ReadonlySet<unknown> = new Set(["message", "fallback_message"])
 
 const costOf = (
@@ -91,7 +88,7 @@ const costOf = (
 ): Cost => {
   const { input_tokens, model, output_tokens, type } = iteration
   if (!answering.has(type) && type !== "compaction" && type !== "advisor_message") return unknown
-  // The model of the answer is the default, except for an advisor.
+  // An iteration without a model used the model of the answer; an advisor used another model, which is unknown here.
   const own = isString(model) ? pricesOf(model) : type === "advisor_message" ? undefined : prices
   if (own === undefined) return unknown
   return {
@@ -127,8 +124,8 @@ const priced: ReadonlySet<string> = new Set([
 const pricedStores: ReadonlySet<string> = new Set(["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"])
 
 /**
- * Whether the usage has tokens of a kind without a price, a count that is not valid, or tokens that were written to
- * the cache for an unknown time.
+ * Whether the usage has a kind of tokens without a price, an invalid number of tokens, or tokens that are stored in the
+ * cache for an unknown time.
  */
 const hasUnknown = (usage: object): boolean => {
   const creation: unknown = Reflect.get(usage, "cache_creation")

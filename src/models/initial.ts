@@ -1,13 +1,12 @@
-/** The model catalogue of a new `Claude`. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { byId, type Catalogue, type Models } from "./catalogue.ts"
 import { known } from "./known.ts"
 
-/** The models of a new catalogue. Set by `Models.layer`, and read when a layer of `Claude` is built. */
+/** Set by `Models.layer`, and read when a layer of `Claude` is built. */
 export const Initial = Context.Reference<Models>("resilient-claude/Models", { defaultValue: () => byId(known) })
 
-/** Makes a catalogue for one `Claude`, so that a refresh does not affect the catalogues of others. */
+/** Each `Claude` gets a new catalogue, so that a refresh does not affect another `Claude`. */
 export const makeCatalogue: Effect.Effect<Catalogue> = Effect.map(
   Initial,
   (models) => ({ models, warned: new Set() })

@@ -1,17 +1,16 @@
 /**
  * The built-in model catalogue.
  *
- * Every entry has its date and its source; a fact without a source is missing.
- * `Models.refresh` updates the entries with data from the API.
- *
- * An entry names the page of its model. Facts that this page lacks are from these
- * pages below https://platform.claude.com/docs/en: about-claude/pricing (prices),
+ * A fact without a source is missing. `source` is usually the page of the model.
+ * Facts that are not on that page are from these pages of
+ * https://platform.claude.com/docs/en: about-claude/pricing (prices),
  * about-claude/model-deprecations (lifecycle), build-with-claude/effort,
  * /thinking and /structured-outputs (from 4.5 on), /working-with-messages (no
  * prefill from 4.6 on), /vision and /pdf-support (all active models).
- * `forcedTools` is from models/…/whats-new-… and /migration-guide: false where these
- * pages say so; true for the predecessor of a model whose page calls the restriction new,
- * and for models that third parties have tried (github.com/langchain-ai/langchain-aws/pull/1141).
+ * `forcedTools` is from models/…/whats-new-… and /migration-guide. It is false where
+ * these pages say so. It is true for a model whose successor's page calls the restriction
+ * new, and for models that third parties have tried
+ * (github.com/langchain-ai/langchain-aws/pull/1141).
  * `fast` is from build-with-claude/fast-mode; false for Opus 4.8, which loses it on 2026-11-30.
  * `retiresAt` is an announced date; "not sooner than" dates are left out.
  */
@@ -45,8 +44,8 @@ const manual = (effort: ReadonlyArray<string>): Capabilities => ({
 })
 
 /**
- * A cache write costs 1.25 times the input price, or twice for an hour; a read costs the input price divided by
- * `cheaper`.
+ * A cache write for five minutes costs 1.25 times the input price, and for an hour twice the input price. A cache read
+ * costs the input price divided by `cheaper`.
  */
 const prices = (input: number, output: number, cheaper = 10): Prices => ({
   input,
