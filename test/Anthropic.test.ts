@@ -228,7 +228,7 @@ describe("an error response", () => {
   })
 
   it.each(byStatus)(
-    "with status %i and without an error type is classified as %s, whatever its body contains",
+    "with status %i and without an error type is classified as %s, even if its body is HTML, empty or malformed",
     (status, tag) => {
       for (const [name, odd, text] of oddBodies) {
         // The SDK declares an object, but it may have parsed any value.
@@ -266,12 +266,12 @@ describe("an error response", () => {
     assert.strictEqual(tagOf(response(500, body(null, "", "hasOwnProperty"))), "ServerFault")
   })
 
-  it("with a known code is classified by the code, whatever its status is", () => {
+  it("with a known code is classified by the code, even if its status and type belong to another kind of error", () => {
     assert.strictEqual(tagOf(response(400, body("invalid_request_error", "", "ramp_limit_exceeded"))), "RateLimited")
     assert.strictEqual(tagOf(response(500, body("api_error", "", "enforced_spend_limit_reached"))), "SpendLimitReached")
   })
 
-  it.each(byMessage)("with the message \"%s\" is classified as %s", (message, tag, regainsAt) => {
+  it.each(byMessage)("with status 400 and the message \"%s\" is classified as %s", (message, tag, regainsAt) => {
     const error = Anthropic.classify(response(400, body("invalid_request_error", message)), { now })
     assert.strictEqual(error._tag, tag)
     assert.strictEqual(error.detail, message)
@@ -305,7 +305,7 @@ describe("an error response", () => {
     assert.notInclude(error.message, "\n")
   })
 
-  it("with status 501 or 505 is permanent", () => {
+  it("is permanent with status 501 or 505, but not with status 500, 502, 503 or 529", () => {
     const permanent = (status: number) => isPermanent(Anthropic.classify(response(status, undefined)))
     assert.deepStrictEqual([500, 501, 502, 503, 505, 529].filter(permanent), [501, 505])
   })
@@ -468,7 +468,7 @@ describe("the rate limits of an error", () => {
     assert.deepStrictEqual(limited(Object.fromEntries(names.map((name) => [name, ""]))).limits, {})
   })
 
-  it("come with ramp: true and the retry-after if the code is ramp_limit_exceeded", () => {
+  it("belong to an error with ramp: true and the retry-after if the code is ramp_limit_exceeded", () => {
     const error = limited({ "retry-after": "17" }, "ramp_limit_exceeded")
     assert.isTrue(error.ramp)
     assert.deepStrictEqual(error.retryAfter, Duration.seconds(17))
@@ -556,7 +556,7 @@ describe("a failure of the transport", () => {
     assert.strictEqual((Anthropic.classify(failure) as ClaudeError.Unreachable).code, "ECONNRESET")
   })
 
-  it("is classified by its message or its code if nothing was sent", () => {
+  it("is classified by its message, its name or its code if nothing was sent", () => {
     const unsent = (failure: unknown) => Anthropic.classify(failure, { sent: false })
     const credentials = [
       new Error("Could not resolve authentication method. Expected one of apiKey, authToken to be set."),
@@ -757,7 +757,7 @@ describe("countTokens", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("refreshes the token once after a 401", () => {
+  it.effect("sends the request again after a 401 if the client gets its tokens from a function", () => {
     const { layer, urls } = answering(["", { status: 401 }], ["{\"input_tokens\":14}"])
     return Effect.gen(function*() {
       assert.strictEqual(yield* Claude.countTokens("hi"), 14)
@@ -765,7 +765,7 @@ describe("countTokens", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("times out after 30 seconds", () => {
+  it.effect("times out after 30 seconds, and aborts its request", () => {
     let aborted = false
     const { layer } = fetching((_, init) =>
       new Promise((_, reject) =>
@@ -798,9 +798,9 @@ describe("a custom fetch", () => {
     }).pipe(Effect.provide(layer))
   }
 
-  it.effect("that returns a retry-after date causes an error of Claude.text with the wait by Effect's clock", () =>
+  it.effect("that returns a retry-after date makes Claude.text fail with a wait that is computed by Effect's clock", () =>
     waits(Claude.text("hi")))
-  it.effect("that returns a retry-after date causes an error of Claude.countTokens with the wait by Effect's clock", () =>
+  it.effect("that returns a retry-after date makes Claude.countTokens fail with a wait that is computed by Effect's clock", () =>
     waits(Claude.countTokens("hi")))
 
   const broken: ReadonlyArray<readonly [name: string, fetch: () => Promise<never>]> = [
@@ -811,11 +811,14 @@ describe("a custom fetch", () => {
     ["rejects with a string", () => Promise.reject("no network here")]
   ]
 
-  it.effect.each(broken)("G16: that %s causes Unreachable", ([, fetch]) =>
-    Effect.gen(function*() {
-      const calls: ReadonlyArray<Call> = [Claude.text("hi"), Claude.countTokens("hi")]
-      for (const call of calls) assert.strictEqual((yield* Effect.flip(call))._tag, "Unreachable")
-    }).pipe(Effect.provide(fetching(fetch).layer)))
+  it.effect.each(broken)(
+    "G16: that %s makes Claude.text and Claude.countTokens fail with Unreachable",
+    ([, fetch]) =>
+      Effect.gen(function*() {
+        const calls: ReadonlyArray<Call> = [Claude.text("hi"), Claude.countTokens("hi")]
+        for (const call of calls) assert.strictEqual((yield* Effect.flip(call))._tag, "Unreachable")
+      }).pipe(Effect.provide(fetching(fetch).layer))
+  )
 })
 
 // -----------------------------------------------------------------------------
@@ -841,14 +844,14 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
     assert.throws(() => layerWith(options), RangeError, /^Anthropic: apiKey is missing, empty, or .*pass the key/)
   })
 
-  it("rejects an invalid token, and a token together with a key, with a RangeError that says what to do", () => {
+  it("rejects an invalid token, and a token together with a key or a client, with a RangeError that names these options", () => {
     assert.throws(() => layerWith({ authToken: "a token" }), RangeError, /^Anthropic: authToken is missing, empty, or/)
     assert.throws(() => layerWith({ apiKey: "a", authToken: "b" }), RangeError, /apiKey and authToken are both set/)
     const client = new Sdk({ apiKey: "sk-ant-x" })
     assert.throws(() => layerWith({ client, authToken: "b" }), RangeError, /authToken and client are both set/)
   })
 
-  it("rejects an unknown option with a RangeError that shows no key", () => {
+  it("rejects an unknown option with a RangeError that lists the known options and shows no key", () => {
     const options = { apiKey: "sk-ant-secret", apikey: "sk-ant-secret" }
     assert.throws(
       () => layerWith(options),
@@ -875,7 +878,7 @@ describe.each(layers)("%s", (module, layerWith, layerConfig) => {
     }
   )
 
-  it("rejects an invalid base URL next to a client", () => {
+  it("rejects an invalid base URL even if a client is passed too", () => {
     const client = new Sdk({ apiKey: "sk-ant-x" })
     assert.throws(() => layerWith({ client, baseUrl: "nowhere" }), RangeError, /baseUrl is "nowhere"/)
   })

@@ -53,7 +53,7 @@ describe("log sinks", () => {
       assert.deepStrictEqual(told, ["AttemptStarted", "AttemptAbandoned"])
     }))
 
-  it.effect("combined layers provide the services of all layers", () =>
+  it.effect("a layer in CallLog.combine still provides its own service CallLog.Memory", () =>
     Effect.gen(function*() {
       yield* incident
       assert.lengthOf(yield* Effect.flatMap(CallLog.Memory, Ref.get), 3)
@@ -71,7 +71,7 @@ describe("log sinks", () => {
       Layer.provide(Logger.layer([]))
     ))))
 
-  it.effect("a sink that dies does not fail the call and is reported", () =>
+  it.effect("a sink that dies does not fail the call, and the Logger reports why it died", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const dying = Layer.succeed(CallLog.CallLog, { emit: () => Effect.die(new Error("disk on fire")) })
@@ -183,7 +183,7 @@ describe("CallLog.layerJsonLines", () => {
 })
 
 describe("G14: secrets and content do not leak", () => {
-  it.effect("an error that holds an answer shows none of it, however it is printed", () =>
+  it.effect("an error that holds an answer shows none of it in console.log, in a Logger, as JSON or as a string", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const into = <I>(logger: Logger.Logger<I, unknown>) =>
@@ -211,7 +211,7 @@ describe("G14: secrets and content do not leak", () => {
       assert.isTrue(error._tag === "PartialAnswer" && error.text !== undefined)
     }).pipe(Effect.provide(layer)))
 
-  it.effect("no event holds a prompt, an answer or a key, and a message has at most 200 characters", () =>
+  it.effect("the events of failed calls hold no prompt and no answer, and their messages have at most 200 characters", () =>
     Effect.gen(function*() {
       yield* incident
       yield* Claude.text(question).pipe(policy, Effect.flip)
@@ -224,7 +224,7 @@ describe("G14: secrets and content do not leak", () => {
       CallLog.layerMemory
     ))))
 
-  it.effect("malformed output and its issues do not leak", () =>
+  it.effect("a MalformedOutput error shows nothing of the malformed output when it is printed", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.object(Schema.Struct({ n: Schema.Int }), question))
       assert.strictEqual(error._tag, "MalformedOutput")

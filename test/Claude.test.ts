@@ -78,7 +78,7 @@ describe("a time limit", () => {
       assert.deepInclude(error, { _tag: "TimedOut", scope: "idle" })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.breaks("a b c", "silence", { every: "9 seconds" })]))))
 
-  it.effect("is not extended by a slow reader of buffered events", () =>
+  it.effect("ends the attempt 30 seconds after a slow reader has read the buffered events", () =>
     Effect.gen(function*() {
       const reader = yield* slowly
       yield* TestClock.adjust(Duration.sum(Duration.minutes(30), Duration.seconds(29)))
@@ -109,7 +109,7 @@ describe("a time limit", () => {
       ["contentIdle", Faults.pings("a", "1 second"), 60]
     ] as const
   )(
-    "of the kind %s fires on time if the clock is set back",
+    "of the kind %s still fires, and not too early, if the clock is set back by an hour",
     ([scope, turn, seconds]) =>
       Effect.gen(function*() {
         for (let moment = 0; moment < 12; moment++) {
@@ -128,7 +128,7 @@ describe("a time limit", () => {
       })
   )
 
-  it.effect("on the whole attempt fires on time if the clock is set back", () =>
+  it.effect("on the whole attempt fires at most 3 seconds late if the clock is set back by an hour", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         const call = yield* Claude.text("hi").pipe(
@@ -146,7 +146,7 @@ describe("a time limit", () => {
       })
     ).pipe(Effect.provide(FakeClaude.layer([Faults.answer("a b c d e f g h i", { every: "3 seconds" })]))))
 
-  it.effect("fails with a TimedOut that contains the text that had arrived, and the request id", () =>
+  it.effect("ends the attempt with a TimedOut that has the text so far and the request id", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Effect.flip(Claude.text("hi")), { startImmediately: true })
       yield* TestClock.adjust("30 seconds")
@@ -270,7 +270,7 @@ describe("bad input", () => {
     [
       ["an empty text", "", undefined, /a message is empty/],
       ["a blank text", " \n", undefined, /a message is empty/],
-      ["no messages", [], undefined, /there are no messages/],
+      ["a prompt without messages", [], undefined, /there are no messages/],
       ["a message without content", [{ role: "user", content: [] }], undefined, /a message is empty/],
       ["a message that is null", [null as never], undefined, /a message is empty/],
       ["content that is a number", [{ role: "user", content: 5 as never }], undefined, /a message is empty/],
@@ -378,7 +378,7 @@ describe("requests", () => {
       ] as ReadonlyArray<unknown>)
     }).pipe(Effect.provide(FakeClaude.layer(Faults.cycle(Faults.answer("hello"))))))
 
-  it.effect("countTokens returns the count of the API", () =>
+  it.effect("countTokens returns more than 5 tokens for a prompt of five words", () =>
     Effect.gen(function*() {
       assert.isAbove(yield* Claude.countTokens("How many tokens is this?"), 5)
     }).pipe(Effect.provide(FakeClaude.layer([]))))

@@ -40,7 +40,7 @@ describe("ClaudeError", () => {
     for (const member of ClaudeError.ClaudeError.members) assert.isString(make(member, odd).message)
   })
 
-  it("has a function is() that is false for an application's error with one of our tags", () =>
+  it("has a function is() that is false for an application's error with a tag of this library", () =>
     assert.isFalse(ClaudeError.is({ _tag: "ResourceNotFound" })))
 
   it.effect("is encoded with its request id, but without the text of the answer", () =>
@@ -59,7 +59,7 @@ describe("ClaudeError", () => {
       assert.strictEqual(yield* typed, "declined")
     }))
 
-  it("has the types of the API for its fields limits, usage and blocks", () => {
+  it("has public types for the fields limits, usage and blocks of a PartialAnswer", () => {
     const typed = (error: ClaudeError.PartialAnswer) => {
       const limits: Message.RateLimits | undefined = error.limits
       const usage: Message.Usage | undefined = error.usage

@@ -322,7 +322,7 @@ describe("Models.refresh", () => {
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(FakeServer.layer([], { models: listed }))))
 
-  it.live.each(wires)("does not disturb a later question with %s", ([, layerOf]) =>
+  it.live.each(wires)("lets a later question succeed, with %s", ([, layerOf]) =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       yield* Effect.gen(function*() {
@@ -615,8 +615,8 @@ const costs: ReadonlyArray<
     true
   ],
 
-  ["a model without a price", "free", { input: 1000, output: 200 }, undefined],
-  ["an unknown model", "claude-nope-1", { input: 1000, output: 200 }, undefined],
+  ["a model without a price, as a lower bound of zero,", "free", { input: 1000, output: 200 }, undefined],
+  ["an unknown model, as a lower bound of zero,", "claude-nope-1", { input: 1000, output: 200 }, undefined],
   ["a model added by the application", "mine", { input: 1_000_000, output: 1_000_000 }, 8]
 ]
 

@@ -243,7 +243,7 @@ describe("two tool uses", () => {
       assert.deepStrictEqual((yield* book.uses(reply)).map(({ id }) => id), ["toolu_2"])
     }).pipe(Effect.provide(FakeClaude.layer([answer(two)]))))
 
-  it.effect("do not keep the call from failing with MalformedOutput if the input of a third tool use does not match its schema", () =>
+  it.effect("with valid inputs do not prevent MalformedOutput if the input of a third tool use does not match its schema", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(issues(yield* Effect.flip(ask(book, weather))), [
         { path: ["book_hotel", "city"], message: "Expected string" }
@@ -476,7 +476,7 @@ describe("a server tool", () => {
       assert.lengthOf(reply.message.content, 3)
     }).pipe(Effect.provide(FakeClaude.layer([answer([search, failed], "end_turn")]))))
 
-  it.effect("that fails is in serverToolErrors beside client tools", () =>
+  it.effect("that fails is in serverToolErrors even if the answer also uses a client tool", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       assert.lengthOf(reply.serverToolErrors, 1)

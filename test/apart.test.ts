@@ -72,7 +72,7 @@ it.live.each(
     { name: "NodeAnthropic", layerOf: NodeAnthropic.layer, placement: "layer" }
   ] as const
 )(
-  "two programs with their own models, logs, keys and guards share nothing: $name",
+  "two programs with their own models, logs, keys and guards do not share them: $name",
   ({ layerOf, placement }) =>
     Effect.gen(function*() {
       const [mine, yours] = yield* Effect.all([run(one, layerOf, placement), run(other, layerOf, placement)], {

@@ -35,7 +35,7 @@ describe("the type in an editor", () => {
     ["invoice", "Effect.Effect<{ readonly total: number; }, ClaudeError, Claude.Claude>"],
     ["stream", "Stream<string, ClaudeError, Claude.Claude>"],
     ["live", "Layer<Claude.Claude | Guards.Control, ConfigError, never>"]
-  ])("of %s is %s", (name, type) => {
+  ])("of the constant %s in calls.ts is %s", (name, type) => {
     assert.strictEqual(types.get(name), type)
   })
 

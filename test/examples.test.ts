@@ -81,7 +81,7 @@ describe("example", () => {
       assert.strictEqual(yield* OneLine.program, "slow water")
     }).pipe(asked([Faults.answer("slow water")])))
 
-  it.effect("02 makes three attempts, with a wait of 1 to 2 and one of 2 to 3 seconds", () =>
+  it.effect("02 makes a second attempt after 1 to 2 seconds, and fails after a third attempt within 5 seconds", () =>
     Effect.gen(function*() {
       const running = yield* Effect.forkChild(Effect.flip(ThreeAttempts.program))
       yield* TestClock.adjust("999 millis")
@@ -114,7 +114,7 @@ describe("example", () => {
       Faults.answer("slow water")
     ])))
 
-  it.effect("04 asks again after a malformed answer, asks another model after a refusal, and gives a value", () =>
+  it.effect("04 asks again after a malformed answer, asks another model after a refusal, and returns each outcome as a value", () =>
     Effect.gen(function*() {
       const good = yield* finish(FullStack.program)
       assert.deepInclude(good._tag === "Success" ? good.success : {}, { status: "success" })
@@ -133,7 +133,7 @@ describe("example", () => {
       Faults.refusal()
     ])))
 
-  it.effect("05 decodes an answer, recovers from a refusal, and gives a notice for other errors", () =>
+  it.effect("05 decodes an answer, recovers from a refusal, and gives a notice after a rejected key", () =>
     Effect.gen(function*() {
       const results = [
         yield* PerError.readInvoice("a"),
@@ -252,7 +252,7 @@ describe("example", () => {
       assert.strictEqual(yield* Tools.program, "Only in red.")
     }).pipe(asked([Faults.answer("Only in red.")])))
 
-  it.effect("12 shows the last good answer to the same customer, and a notice to another customer", () =>
+  it.effect("12 shows, during an overload, the last good answer to its own customer, and a notice to another customer", () =>
     Effect.gen(function*() {
       const question = { id: "opening-hours", text: "When do you open?" }
       const ask = (customer: string) => finish(ChatReply.program(question, customer), "1 minute")

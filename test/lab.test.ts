@@ -42,7 +42,7 @@ describe("the lab", () => {
       ] as const
     )
   ) {
-    it.effect(`simulates about ${answered} answered calls in scenario ${scenario} with ${contender}, as measured over sockets`, () =>
+    it.effect(`simulates about ${answered} answered calls in scenario ${scenario} with ${contender}, which is the number measured over sockets`, () =>
       Effect.gen(function*() {
         const result = yield* resultOf(scenario, contender)
         assert.closeTo(result.answered, answered, Math.max(3, 0.04 * answered))
@@ -104,7 +104,7 @@ describe("the lab", () => {
       })
   )
 
-  it.effect("shows that all calls with guards are answered by the fallback model while the first model fails or hangs", () =>
+  it.effect("shows that all calls with guards and a fallback model are answered while the first model fails or hangs", () =>
     Effect.gen(function*() {
       for (const name of ["j", "j2"]) {
         const { answered, calls } = yield* resultOf(name, "guarded")

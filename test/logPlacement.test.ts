@@ -206,7 +206,7 @@ describe.each(placements.map(({ name, of }) => [name, of] as const))("%s", (_, o
     }))
 })
 
-describe("layerNoop", () => {
+describe("CallLog.layerNoop", () => {
   it.effect.each(scenarios)(
     "provided to the layer of Claude discards the events of $name: the log and the Logger of the caller do not receive them",
     (scenario) =>
@@ -276,7 +276,7 @@ describe("the log of the caller", () => {
       assert.deepStrictEqual(other, [])
     }).pipe(Effect.provide(fake(many))))
 
-  it.effect("receives the events of a policy and a fallback around an effect without Claude", () =>
+  it.effect("receives the events of a policy and a fallback around an effect that does not require Claude", () =>
     Effect.gen(function*() {
       const [inside, seen]: [Events, Events] = [[], []]
       const context = yield* Layer.build(Layer.provide(fake(Faults.overloaded, Faults.overloaded), logOf(inside)))
@@ -302,7 +302,7 @@ describe("the log of the caller", () => {
     }).pipe(Effect.provide(fake(Faults.answer("hello")))))
 })
 
-it.effect("an event of a guard outside of a call goes to the log of the layer, or else to the Logger", () =>
+it.effect("an event of a guard outside of a call goes to the log of the layer, or to the Logger if the layer has no log", () =>
   Effect.gen(function*() {
     const guards = Guards.apply({ budget: false, monitor: false, circuit: {} })
     for (const isProvided of [true, false]) {

@@ -7,7 +7,7 @@ import { mutants } from "../scripts/mutants.ts"
 const at = (file: string) => path.join(import.meta.dirname, "..", file)
 
 describe("the mutants", () => {
-  it.each(mutants)("apply at one place and name an existing test: $name", ({ file, find, replace, test }) => {
+  it.each(mutants)("apply at one place and name an existing test file: $name", ({ file, find, replace, test }) => {
     assert.lengthOf(fs.readFileSync(at(file), "utf8").split(find), 2, `${file} has this once:\n${find}`)
     assert.notStrictEqual(find, replace)
     assert.isTrue(fs.existsSync(at(test)), test)

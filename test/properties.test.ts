@@ -161,7 +161,7 @@ describe("G16: a 200 event stream ends with a ClaudeError or with the complete a
     }), { arbitrary: { runs: runs(300), seed, size: 40 } })
 
   it.effect.prop(
-    "for random JSON in its events",
+    "always with a ClaudeError for random JSON in place of its events",
     { values: Arbitrary.array(odd) },
     ({ values }) =>
       Effect.map(play(written(values), ask), (exit) => {

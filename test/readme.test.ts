@@ -52,7 +52,7 @@ describe("the documents", () => {
     assert.strictEqual(written, table())
   })
 
-  it("name each kind of error once in the table of README.md, with whether it is retried", () => {
+  it("name each kind of error once in the table of README.md, and say \"no\" only for kinds that Retry.standard never retries", () => {
     const [, table = ""] = /## What can go wrong\n\n([^]*?)\n\n/.exec(read("README.md")) ?? []
     const rows = table.split("\n").slice(2).map((row) => row.split("|"))
     const named = rows.flatMap(([, , tags = "", retried = ""]) =>

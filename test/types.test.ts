@@ -94,7 +94,7 @@ describe("object", () => {
     >()
   })
 
-  it("accepts only a schema", () => {
+  it("requires a schema and a prompt", () => {
     // @ts-expect-error a constructor is not a schema
     expectTypeOf(() => Claude.object(String, "what?")).toBeFunction()
     // @ts-expect-error the prompt is missing
@@ -122,8 +122,8 @@ describe("choice", () => {
   })
 })
 
-describe("json, text and message", () => {
-  it("return JSON, a string and a reply", () => {
+describe("the result type", () => {
+  it("of json, text, message, stream, events and countTokens is JSON, a string, a reply, a stream of strings, a stream of events and a number", () => {
     expectTypeOf(Claude.json("what?")).toEqualTypeOf<Effect.Effect<Schema.Json, Failure, Claude.Claude>>()
     expectTypeOf(Claude.text("what?")).toEqualTypeOf<Effect.Effect<string, Failure, Claude.Claude>>()
     expectTypeOf(Claude.message("what?")).toEqualTypeOf<Effect.Effect<Message.Reply, Failure, Claude.Claude>>()
@@ -132,7 +132,7 @@ describe("json, text and message", () => {
     expectTypeOf(Claude.countTokens("what?")).toEqualTypeOf<Effect.Effect<number, Failure, Claude.Claude>>()
   })
 
-  it("give a reply with the message of the SDK and with fields of this library", () => {
+  it("of message is a reply with the message of the SDK and with fields of this library", () => {
     expectTypeOf<Message.Reply["message"]>().toEqualTypeOf<SdkMessage>()
     expectTypeOf<Message.Reply["toolUses"][number]["input"]>().toBeUnknown()
     expectTypeOf<Message.Reply["serverToolErrors"][number]["errorCode"]>().toBeString()
@@ -181,7 +181,7 @@ describe("outcome", () => {
     expectTypeOf(Policy.outcome(mixed)).toEqualTypeOf<Effect.Effect<Policy.Outcome<void>, "mine", Claude.Claude>>()
   })
 
-  it("narrows by its status", () => {
+  it("has either data or an error, depending on its status", () => {
     type Of<S> = Extract<Policy.Outcome<Invoice>, { readonly status: S }>
     expectTypeOf<Policy.Outcome<Invoice>["status"]>().toEqualTypeOf<"success" | "error">()
     expectTypeOf<Of<"success">["data"]>().toEqualTypeOf<Invoice>()
@@ -196,8 +196,8 @@ describe("outcome", () => {
   })
 })
 
-describe("the service", () => {
-  it("has an opaque runtime that can be passed on", () => {
+describe("the service Claude", () => {
+  it("has an opaque runtime, which a wrapper can pass on but not make", () => {
     expectTypeOf<Claude.Claude["Service"]["runtime"]>().toEqualTypeOf<Claude.Runtime>()
     expectTypeOf<Extract<keyof Claude.Runtime, string>>().toBeNever()
     const own = (claude: Claude.Claude["Service"]) =>

@@ -5,7 +5,7 @@ import { within } from "../src/within.ts"
 
 const late = () => "late" as const
 
-describe("within", () => {
+describe("the function within", () => {
   /** The order in which the effect ("self") and its caller end if the caller is interrupted at its nth step. */
   const interruptedAt = (step: number) =>
     Effect.gen(function*() {

@@ -305,7 +305,7 @@ describe("the text of a notice", () => {
     }
   })
 
-  it("is in a notice without `retryAfter` if the `retryAfter` of the error is invalid, zero, negative or infinite", () => {
+  it("belongs to a notice without `retryAfter` if the `retryAfter` of the error is invalid, zero, negative or infinite", () => {
     for (const retryAfter of [Duration.zero, Duration.millis(-5), Duration.infinity, 5, "5 seconds", null]) {
       assert.isUndefined(Fallback.toNotice(make("Overloaded", { retryAfter })).retryAfter)
     }
@@ -377,9 +377,9 @@ describe("Fallback.accounts", () => {
   const logged = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.provide(self, CallLog.layerMemory)
   const refused = Faults.spendLimited
 
-  it.effect.each(tags)(
-    "decides by `on`, or by default, whether to ask another account after %s",
-    (tag) =>
+  it.effect.each(tags.map((tag) => [worthAnother[tag] ? "asks" : "does not ask", tag] as const))(
+    "%s another account after %s, unless `on` overrides this default",
+    ([, tag]) =>
       Effect.gen(function*() {
         let runs = 0
         const program = Effect.suspend(() => {
@@ -689,7 +689,7 @@ describe("Fallback.accounts", () => {
     }).pipe(Effect.provide(CallLog.layerNoop)))
 })
 
-describe("an unknown kind of error", () => {
+describe("an invalid option `on`", () => {
   // Untyped code may pass misspelt kinds.
   const slip = ["OverLoaded"] as unknown as ReadonlyArray<never>
   const table = { OverLoaded: true } as {}
@@ -703,7 +703,7 @@ describe("an unknown kind of error", () => {
     [() => Fallback.lastGood({ ...place, on: table }), /Fallback.lastGood "refusals": on has no field OverLoaded/]
   ])("G12: is refused with an error that matches $1", (build, sentence) => assert.throws(build, RangeError, sentence))
 
-  it("is not reported for an `on` that is undefined", () => {
+  it("is not reported if `on` is undefined", () => {
     assert.doesNotThrow(() => Fallback.notice({ on: undefined }))
     assert.doesNotThrow(() => Fallback.models(["a"], { on: undefined }))
   })

@@ -24,7 +24,7 @@ const both = Effect.flatMap(
 const kinds: ReadonlyArray<ClaudeError.Tag> = ["Refused"]
 
 describe("Policy.apply", () => {
-  it("keeps all errors, and adds DeadlineExceeded only with `overall`", () => {
+  it("keeps all errors in the error type, and adds DeadlineExceeded only with `overall`", () => {
     expectTypeOf(Policy.apply({ retry: Retry.standard })(both)).toEqualTypeOf<
       Effect.Effect<never, Failure | Mine | Overloaded, Claude.Claude>
     >()
@@ -35,7 +35,7 @@ describe("Policy.apply", () => {
 })
 
 describe("Fallback.notice", () => {
-  it("removes all errors of this library", () => {
+  it("removes all errors of this library from the error type", () => {
     expectTypeOf(Fallback.notice()(call)).toEqualTypeOf<Effect.Effect<string | Notice, never, Claude.Claude>>()
     expectTypeOf(Fallback.notice()(both)).toEqualTypeOf<Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>>()
     expectTypeOf(Fallback.notice({})(both)).toEqualTypeOf<Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>>()
@@ -44,7 +44,7 @@ describe("Fallback.notice", () => {
     >()
   })
 
-  it("removes the kinds in `on`", () => {
+  it("removes the kinds in `on` from the error type", () => {
     expectTypeOf(Fallback.notice({ on: ["Refused", "Truncated"] })(call)).toEqualTypeOf<
       Effect.Effect<string | Notice, Rest, Claude.Claude>
     >()
@@ -56,7 +56,7 @@ describe("Fallback.notice", () => {
     >()
   })
 
-  it("keeps an application error with any tag and shape", () => {
+  it("keeps an application error with any tag and shape in the error type", () => {
     class Refused extends Data.TaggedError("Refused") {}
     expectTypeOf(Fallback.notice()(Effect.fail(new Refused()))).toEqualTypeOf<Effect.Effect<Notice, Refused>>()
     expectTypeOf(Fallback.notice({ on: ["Refused"] })(Effect.fail(new Refused()))).toEqualTypeOf<
@@ -71,13 +71,13 @@ describe("Fallback.notice", () => {
     expectTypeOf(sorry(both)).toEqualTypeOf<Effect.Effect<Notice, Mine | Overloaded, Claude.Claude>>()
   })
 
-  it("removes no error if the kinds are known only at run time", () => {
+  it("removes no error from the error type if the kinds are known only at run time", () => {
     expectTypeOf(Fallback.notice({ on: kinds })(call)).toEqualTypeOf<
       Effect.Effect<string | Notice, Failure, Claude.Claude>
     >()
   })
 
-  it("removes only the kinds that are certain to be in the list", () => {
+  it("removes from the error type only the kinds that are certain to be in the list", () => {
     type Left<E> = Effect.Effect<string | Notice, E, Claude.Claude>
     const kind = "Refused" as "Refused" | "Truncated"
     const list = ["Refused", "Truncated"] as ["Refused", "Truncated"] | ["Refused", "Overloaded"]
@@ -117,7 +117,7 @@ describe("Fallback.notice", () => {
     })
   })
 
-  it("removes all errors of a call under a policy", () => {
+  it("removes all errors of a call under a policy from the error type", () => {
     const ended = Claude.text("hi").pipe(
       Policy.apply({ ...Policy.standard, models: ["claude-haiku-5-5"], overall: "1 minute" }),
       Fallback.notice()
@@ -129,7 +129,7 @@ describe("Fallback.notice", () => {
 describe("Effect's own recovery", () => {
   const cached = Effect.flatMap(Cache, ({ get }) => get)
 
-  it("with catchTag and a list of kinds removes these kinds", () => {
+  it("with catchTag and a list of kinds removes these kinds from the error type", () => {
     const some = Effect.catchTag(call, ["Refused", "Truncated"], (error) => {
       expectTypeOf(error).toEqualTypeOf<Some>()
       return cached
@@ -137,7 +137,7 @@ describe("Effect's own recovery", () => {
     expectTypeOf(some).toEqualTypeOf<Effect.Effect<string | number, Rest | Mine, Claude.Claude | Cache>>()
   })
 
-  it("with catchIf and ClaudeError.is removes all errors of this library, and keeps application errors", () => {
+  it("with catchIf and ClaudeError.is removes all errors of this library from the error type, and keeps application errors", () => {
     const sorry = Effect.flatMap(call, (text) => text === "" ? Effect.fail(new Mine({ by: "" })) : cached).pipe(
       Effect.catchIf(ClaudeError.is, (error) => {
         expectTypeOf(error).toEqualTypeOf<Failure>()
@@ -150,7 +150,7 @@ describe("Effect's own recovery", () => {
     >()
   })
 
-  it("with catchIf and ClaudeError.is removes the errors of this library that catchTag did not catch", () => {
+  it("with catchIf and ClaudeError.is removes from the error type the errors of this library that catchTag did not catch", () => {
     const none = call.pipe(
       Effect.catchTag(["Refused", "Truncated"], () => cached),
       Effect.catchIf(ClaudeError.is, (error) => {

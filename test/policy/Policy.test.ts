@@ -37,7 +37,7 @@ describe("the error type", () => {
   const own = Effect.fail(new Mine())
   const call = Claude.text("hi")
 
-  it("of a policy includes DeadlineExceeded only with `overall`", () => {
+  it("of a policy includes DeadlineExceeded only if the policy has, or may have, the option `overall`", () => {
     const none = Policy.apply({ retry: Retry.standard })(own)
     equal<ErrorOf<typeof none>, Mine>(true)
     const some = Policy.apply({ overall: "1 minute" })(own)
@@ -215,12 +215,12 @@ describe("one call", () => {
 
   it.effect.each(
     [
-      ["NotRetried", Faults.unauthorized, "AuthenticationFailed"],
-      ["RetriesSpent", Faults.overloaded, "Overloaded"],
-      ["DeadlineTooClose", Faults.rateLimited("1 hour"), "RateLimited"],
-      ["DeadlineExceeded", Faults.pings("", "1 second"), "DeadlineExceeded"]
+      ["NotRetried", "AuthenticationFailed", Faults.unauthorized],
+      ["RetriesSpent", "Overloaded", Faults.overloaded],
+      ["DeadlineTooClose", "RateLimited", Faults.rateLimited("1 hour")],
+      ["DeadlineExceeded", "DeadlineExceeded", Faults.pings("", "1 second")]
     ] as const
-  )("G11: gives up with the reason %s", ([reason, turn, tag]) =>
+  )("G11: gives up with the reason %s and the error %s", ([reason, tag, turn]) =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({ retry: quick, overall: "20 seconds" }),
@@ -307,7 +307,7 @@ it.effect("retries that meet an open circuit are charged to the budget only once
     assert.deepStrictEqual(charged, ["Overloaded claude-sonnet-5-5", "ServerFault claude-sonnet-5-5"])
   }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.serverError, Faults.answer("hello")]))))
 
-describe("a call at an open circuit", () => {
+describe("a call tells its guards, for an open circuit,", () => {
   /** Whether each attempt of a call waits for the circuit. */
   const said = (run: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ClaudeError.ClaudeError, R>) =>
     Effect.gen(function*() {
@@ -327,19 +327,19 @@ describe("a call at an open circuit", () => {
 
   it.effect.each(
     [
-      ["waits in each attempt if CircuitOpen is retried", Policy.apply(waiting), [true, true]],
-      ["fails at once without `retry`", Policy.apply({}), [false]],
+      ["to wait in each attempt if CircuitOpen is retried", Policy.apply(waiting), [true, true]],
+      ["to fail at once without `retry`", Policy.apply({}), [false]],
       [
-        "fails at once if CircuitOpen is not retried",
+        "to fail at once if CircuitOpen is not retried",
         Policy.apply({ retry: { ...once, CircuitOpen: undefined } }),
         [
           false,
           false
         ]
       ],
-      ["waits on the last model only", Policy.apply({ ...waiting, ...models }), [false, false, true, true]],
+      ["to wait on the last model only", Policy.apply({ ...waiting, ...models }), [false, false, true, true]],
       [
-        "waits on the last model only, even with Fallback.models around the policy",
+        "to wait on the last model only, even with Fallback.models around the policy",
         (self) => self.pipe(Policy.apply(waiting), Fallback.models(["claude-haiku-5-5"])),
         [false, false, true, true]
       ]
@@ -398,7 +398,7 @@ describe("G1: an interrupt ends the call at once and starts no other attempt", (
 })
 
 describe("a stream under a policy", () => {
-  it.effect("is retried, and then asked of another model, if its requests fail before an answer begins", () =>
+  it.effect("is requested again, and then from another model, if its requests fail before an answer begins", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.stream("hi").pipe(
         Policy.applyStream({
@@ -414,7 +414,7 @@ describe("a stream under a policy", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.overloaded, Faults.answer("hello there")]))))
 
   for (const onBreak of ["fail", "restart"] as const) {
-    it.effect(`G13: never repeats text in a text stream with onBreak ${onBreak}`, () =>
+    it.effect(`G13: fails after a break and repeats no text if it is a stream of text, with onBreak ${onBreak}`, () =>
       Effect.gen(function*() {
         const seen: Array<string> = []
         const reader = yield* Claude.stream("hi").pipe(

@@ -120,7 +120,7 @@ describe("the waits of a schedule", () => {
       )
     }))
 
-  it.effect("also apply when the schedule is passed to `Effect.retry`, for an error of any type", () =>
+  it.effect("also apply when the schedule is passed to `Effect.retry`, even for an error that is a string", () =>
     Effect.gen(function*() {
       let runs = 0
       const failing = Effect.suspend(() => {
@@ -202,7 +202,8 @@ describe("Retry.standard", () => {
     Saturated: 9
   }
   for (const member of ClaudeError.ClaudeError.members) {
-    it.effect(`retries ${member.identifier.replace(/.*\//, "")} as often as docs/errors.md says, up to nine times`, () =>
+    const tag = member.identifier.replace(/.*\//, "") as ClaudeError.Tag
+    it.effect(`retries ${tag} after ${retried[tag]} of nine failures`, () =>
       Effect.gen(function*() {
         const fields = { scope: "idle", retryAfter: Duration.seconds(1) }
         const error = new (member as new(fields: object) => ClaudeError.ClaudeError)(fields)

@@ -47,7 +47,7 @@ describe("a time limit of an attempt", () => {
 
 describe("Timeout.overall", () => {
   it.effect.each([["inner", "1 hour", "5 seconds"], ["outer", "5 seconds", "1 hour"]] as const)(
-    "ends at the earlier of two deadlines, here the %s deadline",
+    "ends the call at the earlier of two deadlines, here the %s deadline",
     ([, outer, inner]) =>
       Effect.gen(function*() {
         const call = yield* Claude.text("hi").pipe(
@@ -73,7 +73,7 @@ describe("Timeout.overall", () => {
       )
     }))
 
-  it.effect("keeps an earlier outer deadline, even under a policy", () =>
+  it.effect("sets Current.Deadline to the earlier of two nested deadlines, even if the later one is that of a policy", () =>
     Effect.gen(function*() {
       const seen: Array<number> = []
       const look = Effect.map(Current.Deadline, (deadline) => void seen.push(deadline))
@@ -84,7 +84,7 @@ describe("Timeout.overall", () => {
       assert.deepStrictEqual(seen, [10_000, 10_000, 10_000])
     }))
 
-  it.effect("runs nothing if the deadline has passed", () =>
+  it.effect("sends no request if the deadline has passed", () =>
     Effect.gen(function*() {
       const error = yield* Claude.text("hi").pipe(
         Timeout.overall("1 minute"),
@@ -149,7 +149,7 @@ describe("DeadlineExceeded", () => {
     }).pipe(Effect.provide(FakeClaude.layer([stalls]))))
 })
 
-describe("Timeout and Policy refuse", () => {
+describe("Timeout refuses", () => {
   const soon = "soon" as "1 second"
   const one = {
     connect: Timeout.connect,
@@ -159,13 +159,16 @@ describe("Timeout and Policy refuse", () => {
     attempt: Timeout.attempt,
     overall: Timeout.overall
   }
-  it.each(Object.entries(one))("the time limit %s if it is not a positive duration", (name, limit) => {
-    const sentence = (where: string) => `${where}: ${name} is "soon": it must be a duration above 0`
-    assert.throws(() => limit(soon), RangeError, sentence("Timeout"))
-    const policy: Policy.Policy = { [name]: soon }
-    assert.throws(() => Policy.apply(policy), RangeError, sentence("Policy"))
-    for (const none of [0, -1, NaN]) assert.throws(() => limit(none), RangeError, `Timeout: ${name} is ${none}`)
-  })
+  it.each(Object.entries(one))(
+    "the time limit %s if it is not a positive duration, and so does Policy",
+    (name, limit) => {
+      const sentence = (where: string) => `${where}: ${name} is "soon": it must be a duration above 0`
+      assert.throws(() => limit(soon), RangeError, sentence("Timeout"))
+      const policy: Policy.Policy = { [name]: soon }
+      assert.throws(() => Policy.apply(policy), RangeError, sentence("Policy"))
+      for (const none of [0, -1, NaN]) assert.throws(() => limit(none), RangeError, `Timeout: ${name} is ${none}`)
+    }
+  )
 
   it.each([
     ["connect", "firstToken"],
@@ -174,7 +177,7 @@ describe("Timeout and Policy refuse", () => {
     ["firstToken", "attempt"],
     ["idle", "attempt"],
     ["contentIdle", "attempt"]
-  ])("the time limit %s if it is longer than %s", (shorter, longer) => {
+  ])("the time limit %s if it is longer than %s, and so does Policy", (shorter, longer) => {
     const limits: Current.Limits = { [shorter]: "2 seconds", [longer]: "1 second" }
     const sentence = (where: string) =>
       `${where}: ${shorter} (2s) is longer than ${longer} (1s), so it is never reached: lower ${shorter} or raise ${longer}`
@@ -183,7 +186,7 @@ describe("Timeout and Policy refuse", () => {
     assert.doesNotThrow(() => Timeout.limits({ [shorter]: "1 second", [longer]: "1 second" }))
   })
 
-  it("a misspelt field, a field of another combinator, and a value that is not a record", () => {
+  it("a misspelt field, the field `overall` of a whole call, and a value that is not an object", () => {
     // @ts-expect-error misspelt
     assert.throws(() => Timeout.limits({ idel: 1 }), /Timeout has no field idel: it has connect, firstToken/)
     // @ts-expect-error not a limit of an attempt

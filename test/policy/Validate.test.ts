@@ -71,7 +71,7 @@ describe("a malformed request", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(world())))
 
-  it.effect("is detected for each fallback model", () =>
+  it.effect("is detected for a retired fallback model, and not sent to this model, if the policy is strict", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({ models: ["claude-gone"], strict: true }),
@@ -87,7 +87,7 @@ describe("a malformed request", () => {
     }).pipe(Effect.provide(world([gone], [Faults.overloaded]))))
 })
 
-describe("the catalogue of models", () => {
+describe("validation", () => {
   it.effect("only warns by default about an unknown, retired or deprecated model, or too many max_tokens", () =>
     Effect.gen(function*() {
       const ask = (model: string) => Claude.text("hi", { model, max_tokens: 60 }).pipe(Policy.apply(Policy.standard))
@@ -130,7 +130,7 @@ describe("the catalogue of models", () => {
       assert.lengthOf(told.filter((warning) => warning.startsWith("Validation: max_tokens")), 3)
     }).pipe(Effect.provide(world([{ id: "claude-late", lifecycle: "deprecated", maxOutput: 50 }]))))
 
-  it.effect("warns about an issue once in a call, however many attempts it makes, in at most 200 characters", () =>
+  it.effect("warns about an issue only once in a call of several attempts, in at most 200 characters", () =>
     Effect.gen(function*() {
       const model = "claude-".padEnd(400, "x")
       const call = yield* Claude.text("hi", { model: "claude-small", max_tokens: 60 }).pipe(
@@ -177,7 +177,7 @@ describe("the catalogue of models", () => {
       assert.strictEqual(yield* requests, 3)
     }).pipe(Effect.provide(world([gone], answers, listing))))
 
-  it.effect("is that of the Claude that gets the call, even if no Claude is in the context of the policy", () =>
+  it.effect("uses the catalogue of the Claude that gets the call, even if no Claude is in the context of the policy", () =>
     Effect.gen(function*() {
       const [refreshed, other] = [yield* Layer.build(world([], answers, listing)), yield* Layer.build(world())]
       yield* Effect.provideContext(Models.refresh, refreshed)
@@ -203,11 +203,14 @@ describe("the catalogue of models", () => {
     { capabilities: undefined },
     { capabilities: { structured_outputs: { supported: true }, effort: null, thinking: { types: 5 } } },
     { retires_at: 5, deprecated_at: {}, max_tokens: "many", line: 7 }
-  ])("accepts a listed model with unreadable fields: %o", (odd) =>
-    Effect.gen(function*() {
-      const [model] = yield* Models.refresh
-      assert.deepInclude(model, { id: "claude-odd", lifecycle: "active", retiresAt: undefined })
-    }).pipe(Effect.provide(world([], answers, [{ ...info("claude-odd", "active"), ...odd } as never]))))
+  ])(
+    "has a model in its catalogue after Models.refresh even if the API sends unreadable fields: %o",
+    (odd) =>
+      Effect.gen(function*() {
+        const [model] = yield* Models.refresh
+        assert.deepInclude(model, { id: "claude-odd", lifecycle: "active", retiresAt: undefined })
+      }).pipe(Effect.provide(world([], answers, [{ ...info("claude-odd", "active"), ...odd } as never])))
+  )
 })
 
 describe("precheck", () => {

@@ -356,7 +356,7 @@ describe("a refused answer", () => {
       ])
     }))
 
-  it.live("fails with `refused: \"fail\"`, even if other models are left", () =>
+  it.live("ends the call with Refused under `refused: \"fail\"`, even if other models are left", () =>
     Effect.gen(function*() {
       const policy = { models: ["claude-haiku-5-5"], refused: "fail" } as const
       const played = yield* play(Claude.text("hi").pipe(Policy.apply(policy)), Faults.refusal("I might"))
@@ -383,7 +383,7 @@ const toolUse = { type: "tool_use", id: "toolu_1", name: "look", input: {}, call
 const contentOf = (played: { readonly exit: { readonly _tag: string } }) =>
   succeeded<Effect.Success<ReturnType<typeof Claude.message>>>(played).message.content as ReadonlyArray<unknown>
 
-describe("several questions under one policy", () => {
+describe("questions under one policy", () => {
   const once = Policy.apply({ truncated: { continue: 1 } })
 
   it.live("keep their own answers, even if only their system prompts differ", () =>

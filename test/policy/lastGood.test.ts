@@ -150,6 +150,15 @@ describe("a remembered answer", () => {
       Faults.value({ due: "2026-01-02T00:00:00.000Z", lines: ["one"] }),
       Faults.overloaded
     )))))
+
+  it.effect("is not given to a call that was interrupted", () =>
+    Effect.gen(function*() {
+      yield* text(Claude.text("hi"))
+      const call = yield* Effect.forkChild(text(Claude.text("hi")))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(call)
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(call)))
+    }).pipe(Effect.provide(world([Faults.answer("hello"), Faults.silence]))))
 })
 
 describe("the key", () => {
@@ -494,7 +503,7 @@ describe("G15: a broken store", () => {
     const [how, broken] of Object.entries({
       fails: () => Effect.fail("secret"),
       dies,
-      interrupts: () => Effect.interrupt
+      "interrupts itself": () => Effect.interrupt
     })
   ) {
     it.effect(`that ${how} on read does not change the error of the call, and is logged without its message (G14)`, () =>
@@ -598,15 +607,6 @@ describe("G15: a broken store", () => {
       assert.isTrue(yield* Ref.get(left))
       assert.deepStrictEqual(yield* warnings, [])
     }).pipe(Effect.provide(world([Faults.overloaded]))))
-
-  it.effect("is not read after the call was interrupted", () =>
-    Effect.gen(function*() {
-      yield* text(Claude.text("hi"))
-      const call = yield* Effect.forkChild(text(Claude.text("hi")))
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.interrupt(call)
-      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(call)))
-    }).pipe(Effect.provide(world([Faults.answer("hello"), Faults.silence]))))
 })
 
 describe("PersistedAnswers", () => {

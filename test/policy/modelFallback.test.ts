@@ -638,7 +638,7 @@ describe("the deadline of a chain", () => {
       Faults.answer("Hello you there.", { model: "claude-haiku-5-5", every: "1 second" })
     ))))
 
-  it.effect("asks no further model after an interrupt", () =>
+  it.effect("causes no request to a further model after the call was interrupted", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(
         Claude.text("hi").pipe(Policy.apply({ models: three.models, overall: "1 minute" }))

@@ -59,13 +59,13 @@ describe("maxRetries", () => {
       "RetriesSpent"
     ],
     [
-      "does not change the reason after a kind that is not retried",
+      "does not change the reason NotRetried after a kind that is not retried",
       [overloaded, limited, new InvalidRequest({})],
       3,
       "NotRetried"
     ],
     [
-      "does not change the reason after a permanent failure",
+      "does not change the reason NotRetried after a permanent failure",
       [overloaded, limited, new TimedOut({ scope: "idle", shouldRetry: false })],
       3,
       "NotRetried"

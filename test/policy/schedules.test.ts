@@ -125,7 +125,7 @@ describe("a combinator of schedules", () => {
   }
 })
 
-describe("maxRetries limits the retries of all kinds together", () => {
+describe("maxRetries limits the retries of each kind of error", () => {
   it.effect.each(combinators)(
     "even if the schedule is made with the combinator %s",
     ([, combine]) =>

@@ -46,7 +46,7 @@ describe.each(wires)("%s", (_, wire) => {
   const starts: ReadonlyArray<
     readonly [name: string, blocks: ReadonlyArray<object>, events: ReadonlyArray<string>]
   > = [
-    ["the first words", [text("Paris")], [started(0, text("Pa")), words("ris"), stopped(0)]],
+    ["the beginning of the text", [text("Paris")], [started(0, text("Pa")), words("ris"), stopped(0)]],
     ["the whole text", [text("Paris")], [started(0, text("Paris")), stopped(0)]],
     ["a text block without other fields", [text("Paris")], [started(0, { type: "text", text: "Paris" }), stopped(0)]],
     [
@@ -81,7 +81,7 @@ describe.each(wires)("%s", (_, wire) => {
       })
   )
 
-  it.live("a value in content_block_start is decoded", () =>
+  it.live("an object that begins in content_block_start is decoded by Claude.object", () =>
     Effect.gen(function*() {
       const answer = Faults.stream(framed([started(0, text("{\"city\":")), words("\"Paris\"}"), stopped(0)]))
       const { value } = yield* called([answer], Claude.object(Schema.Struct({ city: Schema.String }), "hi"))
@@ -119,22 +119,25 @@ describe.each(wires)("%s", (_, wire) => {
     ["split within the repeated words", "claude-sonnet-5-5", "The qu", "ick fox jumps high"]
   ]
 
-  it.live.each(rests)("an answer whose text is in content_block_start is resumed without a gap, %s", (
-    [, model, first, more]
-  ) =>
-    Effect.gen(function*() {
-      const shown = yield* called(
-        [
-          Faults.stream([...start, started(0, text("The quick")), words(" fox")], { end: "cut" }),
-          Faults.stream(framed([started(0, text(first)), words(more), stopped(0)]))
-        ],
-        Claude.stream("hi", { model }).pipe(
-          Policy.applyStream({ onBreak: "resume", retry: Retry.backoff({ times: 1, base: "1 milli" }) }),
-          Stream.mkString
+  it.live.each(rests)(
+    "a continuation whose text begins in content_block_start is joined to the answer without a gap, %s",
+    (
+      [, model, first, more]
+    ) =>
+      Effect.gen(function*() {
+        const shown = yield* called(
+          [
+            Faults.stream([...start, started(0, text("The quick")), words(" fox")], { end: "cut" }),
+            Faults.stream(framed([started(0, text(first)), words(more), stopped(0)]))
+          ],
+          Claude.stream("hi", { model }).pipe(
+            Policy.applyStream({ onBreak: "resume", retry: Retry.backoff({ times: 1, base: "1 milli" }) }),
+            Stream.mkString
+          )
         )
-      )
-      assert.deepStrictEqual([shown.value, shown.requests], ["The quick fox jumps high", 2], String(shown.error))
-    }))
+        assert.deepStrictEqual([shown.value, shown.requests], ["The quick fox jumps high", 2], String(shown.error))
+      })
+  )
 
   // ---------------------------------------------------------------------------
   // Compaction: github.com/anthropics/anthropic-sdk-typescript/issues/1164

@@ -67,7 +67,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       assert.deepStrictEqual(sent, ["Bearer sk-ant-1", "Bearer sk-ant-2"])
     }))
 
-  it.live("is read once more after a 401", () =>
+  it.live("is read once more after a 401 if it is an effect", () =>
     Effect.gen(function*() {
       const { exit, sent } = yield* authorized(
         [Faults.unauthorized, Faults.answer("hello")],
@@ -238,7 +238,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
     }))
 })
 
-it.live("layerConfig uses the fetch of its options", () =>
+it.live("Anthropic.layerConfig uses the fetch of its options", () =>
   Effect.gen(function*() {
     const urls: Array<string> = []
     const { sent } = yield* authorized(

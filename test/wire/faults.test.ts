@@ -707,7 +707,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.isFalse(complete)
       }).pipe(Effect.provide(playing(layerWith, [Faults.lingers("Paris")]))))
 
-    it.live("contains all events even if reads are interrupted", () =>
+    it.live("has its whole text even if reads are interrupted", () =>
       Effect.gen(function*() {
         const claude = yield* Claude.Claude
         const params = {
@@ -880,7 +880,7 @@ describe.each(wires)("%s", (_, layerWith) => {
         assert.deepStrictEqual(yield* bearer, ["Bearer sk-ant-test"])
       }).pipe(Effect.provide(playing(layerWith, [Faults.unauthorized, stream(paris)]))))
 
-    it.live("a token is not refreshed after a 403", () =>
+    it.live("a request with a token is not repeated after a 403", () =>
       Effect.gen(function*() {
         check(yield* Effect.flip(Claude.text("hi")), api("PermissionDenied", 403))
         assert.strictEqual((yield* received).length, 1)
@@ -953,7 +953,7 @@ describe.each(wires)("%s", (_, layerWith) => {
       )))
     const passed: Array<unknown> = []
 
-    it.live("a layer does not change the caller's client", () =>
+    it.live("a layer adds no middleware to the caller's client", () =>
       Effect.sync(() => {
         const client = new Sdk({ apiKey: "sk-ant-mine" })
         layerWith({ client })

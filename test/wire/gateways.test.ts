@@ -98,7 +98,7 @@ describe.each(wires)("%s", (_, wire) => {
     ([, frame]) => answers(stream([frame, ...begun, frame, ...last.flatMap((one) => [frame, one])]))
   )
 
-  it.live("a repeated content_block_stop reaches no reader: github.com/BerriAI/litellm/issues/37273, github.com/maximhq/bifrost/issues/2293", () =>
+  it.live("a content_block_stop that is sent twice reaches the reader once: github.com/BerriAI/litellm/issues/37273, github.com/maximhq/bifrost/issues/2293", () =>
     Effect.gen(function*() {
       const [blockStop = ""] = last
       const turn = stream([...begun, blockStop, ...last])
@@ -114,17 +114,17 @@ describe.each(wires)("%s", (_, wire) => {
 
   const done = "data: [DONE]\n\n"
   const endings: ReadonlyArray<readonly [name: string, turn: Faults.Turn]> = [
-    ["and the end of the body", stream([...untilStop, done])],
-    ["and silence", stream([...untilStop, done], { end: "silence" })],
-    ["and a reset", stream([...untilStop, done], { end: "reset", every: "5 millis" })],
-    ["without a blank line", stream([...untilStop, done.trimEnd()])],
+    ["and then the end of the body", stream([...untilStop, done])],
+    ["and then silence", stream([...untilStop, done], { end: "silence" })],
+    ["and then a reset", stream([...untilStop, done], { end: "reset", every: "5 millis" })],
+    ["without a blank line after it", stream([...untilStop, done.trimEnd()])],
     ["before the stop reason", stream([...begun, done, ...untilStop.slice(4)], { every: "5 millis" })],
     ["before all events", stream([done, ...untilStop, done], { every: "5 millis", end: "silence" })],
-    ["that follows message_stop", stream([...paris, done])]
+    ["after message_stop", stream([...paris, done])]
   ]
 
   it.live.each(endings)(
-    "with messageStop: optional, an answer is complete after [DONE] %s",
+    "with messageStop: optional, an answer with [DONE] %s is complete",
     ([, turn]) => answers(turn, { messageStop: "optional" })
   )
 
@@ -363,7 +363,7 @@ describe.each(wires)("%s", (_, wire) => {
   ]
 
   it.live.each(later)(
-    "a message_delta with %s before or after the stop reason changes nothing",
+    "a message_delta with %s before or after the stop reason changes neither the stop reason, the model nor the usage",
     ([, event]) =>
       Effect.gen(function*() {
         const [start = "", ...rest] = begun
@@ -467,7 +467,7 @@ describe.each(wires)("%s", (_, wire) => {
   const bodies: ReadonlyArray<string | undefined> = [undefined, "{"]
 
   it.live.each(simple)(
-    "%s fails with TimedOut at the limit of Timeout.attempt, and at the attempt limit of a policy",
+    "%s against a silent server fails with TimedOut at the limit of Timeout.attempt, and at the attempt limit of a policy",
     ([, call]) =>
       Effect.gen(function*() {
         for (const limited of [Timeout.attempt("100 millis")(call), Policy.apply({ attempt: "100 millis" })(call)]) {
@@ -481,7 +481,7 @@ describe.each(wires)("%s", (_, wire) => {
   )
 
   it.live.each(simple)(
-    "%s is retried after it reaches the attempt limit of a policy with a retry schedule",
+    "%s against a silent server is retried after it reaches the attempt limit of a policy with a retry schedule",
     ([, call]) =>
       Effect.gen(function*() {
         const { asked, url } = yield* silent(undefined)

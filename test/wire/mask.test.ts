@@ -127,7 +127,7 @@ const answers: ReadonlyArray<readonly [name: string, answer: (echo: string) => H
 ]
 
 describe.each(wires)("%s", (_, wire) => {
-  it.live.each(answers)("masks the key in %s, in every form of the key", ([, answer]) =>
+  it.live.each(answers)("masks the key in %s, in each listed form of the key", ([, answer]) =>
     Effect.gen(function*() {
       for (const [form, echo] of forms) {
         const error = yield* Effect.scoped(
@@ -250,7 +250,7 @@ describe("a cause", () => {
       assert.strictEqual((error.cause as Error).cause, cause)
     }))
 
-  it.live("without a key that refers to itself is kept as it is, and one with a key is not", () =>
+  it.live("that refers to itself is kept as it is if it has no key, and reaches the caller without the key if it has one", () =>
     Effect.gen(function*() {
       class Odd extends Error {
         readonly code = "ECONNRESET"
@@ -280,7 +280,7 @@ describe("a cause", () => {
 describe("a mask", () => {
   const keys = Mask.make()
 
-  it("hides everything that looks like a key, even if it was never sent", () => {
+  it("hides words that look like a key, even if this key was never sent, but not similar words without a key", () => {
     for (
       const words of [
         "sk-ant-abcd1234",
@@ -321,8 +321,8 @@ describe("a mask", () => {
   })
 })
 
-describe("64 masks", () => {
-  it("take milliseconds for a long text without a key", () => {
+describe("a mask with 64 keys", () => {
+  it("takes less than 100 milliseconds for a long text without a key", () => {
     const keys = Mask.make()
     for (let i = 0; i < 64; i++) keys.learn({ authorization: `Bearer ${"-/+=".repeat(9)}key${i}` })
     const start = performance.now()
@@ -364,7 +364,7 @@ describe("a quotation", () => {
     ["one repeated character", "=".repeat(300_000), "=".repeat(60_000)],
     ["repeated words", "la la la, ".repeat(100_000), "la la la, ".repeat(6000)],
     ["the beginnings of a repeated text", "a".repeat(1_000_000), `${"a".repeat(39)}b`.repeat(1600)]
-  ])("of %s is searched for within milliseconds", (_, content, detail) => {
+  ])("of %s is searched for within a second", (_, content, detail) => {
     const start = performance.now()
     withoutQuotes(failing(detail), content)
     assert.isBelow(performance.now() - start, 1000)

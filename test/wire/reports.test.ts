@@ -361,7 +361,7 @@ describe.each(wires)("%s", (_, wire) => {
   ]
 
   it.live.each(final)(
-    "a break by %s is not retried under any schedule",
+    "a break by %s is retried neither by Policy.standard nor by Retry.backoff",
     ([, handler, because]) =>
       Effect.gen(function*() {
         for (const policy of [soon, Policy.apply({ retry: Retry.backoff({ times: 3, base: "1 milli" }) })]) {
@@ -446,7 +446,7 @@ describe.each(wires)("%s", (_, wire) => {
       total: 2
     }]
   ])(
-    "Claude.object does not take a footnote after a search for the value: %s",
+    "Claude.object does not return a footnote after a search instead of the value: %s",
     ([, schema, texts, value]) =>
       Effect.gen(function*() {
         const { error, result } = yield* called(searching(...texts), Claude.object(schema, "Which?"))
@@ -847,7 +847,7 @@ describe("the caller's network", () => {
       assert.deepStrictEqual([sent, requests()], [[`${url}/v1/messages`], 0])
     }).pipe(Effect.scoped))
 
-  it.live("NodeAnthropic uses the environment's proxy, except for the hosts of NO_PROXY", () =>
+  it.live("NodeAnthropic uses the proxy of a global EnvHttpProxyAgent, except for the hosts of its noProxy", () =>
     Effect.gen(function*() {
       const { url } = yield* serving(answering)
       const proxy = yield* proxying

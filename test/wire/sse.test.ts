@@ -66,9 +66,9 @@ describe("events", () => {
     ["and then with data in several lines", named(a) + named(b).replace("{", "{\ndata:") + named(a), [a, b, a]],
     ["and then with a name without data", `${named(a)}event: b\n\n${named(b)}`, [a, b]],
     ["and then with a comment", `${named(a)}: hello\n\n${named(b)}`, [a, b]],
-    ["and then with a misplaced byte order mark", `${named(a)}\uFEFF${line(b)}`, [a]],
+    ["and then with a misplaced byte order mark, which drops the event after it", `${named(a)}\uFEFF${line(b)}`, [a]],
     ["without the last blank line", named(a) + named(b).trimEnd(), [a, b]],
-    ["without the end of the last event", named(a) + named(b).slice(0, -6), [a]]
+    ["without the end of the last event, which is dropped", named(a) + named(b).slice(0, -6), [a]]
   ])("are read in the API's notation %s, from chunks of any size", (_, body, events) => {
     for (let size = 1; size <= encoder.encode(body).length; size++) {
       assert.deepStrictEqual(read(body, size), { events, problem: undefined })

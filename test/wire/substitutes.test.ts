@@ -213,24 +213,27 @@ describe.each(wires)("%s", (_, wire) => {
       ["more of a paused turn", Faults.paused("Half"), { paused: { continue: 2 } }, "Truncated"],
       ["an answer in place of an empty one", Faults.emptyAnswer, { empty: { nudge: 1 } }, "EmptyAnswer"]
     ] as const
-  )("keeps an unfinished answer if the request for %s is refused", ([, turn, policy, tag]) =>
-    Effect.gen(function*() {
-      for (const refusal of [invalid("This model does not support assistant message prefill"), Faults.tooLarge]) {
-        const { asked, result } = yield* play(
-          Claude.text("hi", { model: first }).pipe(Policy.apply({ ...policy, retry: Retry.standard })),
-          (index) => ({ [first]: index === 0 ? turn : refusal })
-        )
-        const error = yield* Effect.flip(Effect.fromResult(result))
-        assert.strictEqual(error._tag, tag)
-        assert.include(error.message, "the answer could not be continued")
-        if (error._tag === "Truncated") assert.strictEqual(error.text && Redacted.value(error.text), "Half")
-        assert.deepStrictEqual(error.history?.map(({ error }) => error), [
-          tag,
-          refusal === Faults.tooLarge ? "RequestTooLarge" : "InvalidRequest"
-        ])
-        assert.strictEqual(asked.length, 2)
-      }
-    }))
+  )(
+    "fails with the error of the unfinished answer if the request for %s is refused",
+    ([, turn, policy, tag]) =>
+      Effect.gen(function*() {
+        for (const refusal of [invalid("This model does not support assistant message prefill"), Faults.tooLarge]) {
+          const { asked, result } = yield* play(
+            Claude.text("hi", { model: first }).pipe(Policy.apply({ ...policy, retry: Retry.standard })),
+            (index) => ({ [first]: index === 0 ? turn : refusal })
+          )
+          const error = yield* Effect.flip(Effect.fromResult(result))
+          assert.strictEqual(error._tag, tag)
+          assert.include(error.message, "the answer could not be continued")
+          if (error._tag === "Truncated") assert.strictEqual(error.text && Redacted.value(error.text), "Half")
+          assert.deepStrictEqual(error.history?.map(({ error }) => error), [
+            tag,
+            refusal === Faults.tooLarge ? "RequestTooLarge" : "InvalidRequest"
+          ])
+          assert.strictEqual(asked.length, 2)
+        }
+      })
+  )
 
   it.live("lets Fallback.lastGood and Fallback.notice handle the error of the first model if the fallback models reject the request", () =>
     Effect.gen(function*() {
