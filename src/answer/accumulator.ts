@@ -42,7 +42,6 @@ export const make = (about: About): Accumulator => ({
   contradiction: undefined
 })
 
-/** Records the response headers. */
 export const connected = (self: Accumulator, { rateLimits, requestId }: Message.Connection): void => {
   self.requestId = requestId
   self.rateLimits = rateLimits
@@ -69,7 +68,6 @@ export const take = (
   return taken
 }
 
-/** Builds the reply from the events so far. */
 export const reply = (self: Accumulator, now: number): Message.Reply => {
   const { about: { number, start }, draft, endAt, rateLimits, requestId } = self
   const message = draft.message()

@@ -1,4 +1,3 @@
-/** Asks for an answer that follows a schema. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as CallContext from "../callContext.ts"
@@ -14,9 +13,9 @@ import { collect, type Service } from "./collect.ts"
 import type { PolicyCall } from "./continuation.ts"
 
 /**
- * Asks for a value and decodes it. Each attempt may ask another model, which may need another output format. If the API
- * refuses the schema for a model, asks again at once with the schema in the prompt. Later calls to this model with the same
- * `output` have the schema in the prompt from the start.
+ * Asks for a value and decodes it. If the API refuses the schema for a model, asks again at once with the schema in the
+ * prompt. Unless the API refuses this second request too, later calls to this model with the same `output` have the schema
+ * in the prompt from the start.
  */
 export const askValue = <A, RD>(
   claude: Service,
@@ -49,7 +48,7 @@ export const askValue = <A, RD>(
       Effect.flatMap((call: PolicyCall | undefined) => call?.askAgain?.(refusal, ask) ?? ask),
       Effect.mapError((error) => {
         if (!isRefusal(error) || error.gaveUp === "BudgetSpent") return error
-        // The schema was not the cause: something else is too large, for example the strict tools.
+        // This request had its schema in the prompt, so another part of it is too complex, for example the strict tools.
         refusedFor.delete(model)
         return refusal
       })
@@ -62,6 +61,6 @@ export const askValue = <A, RD>(
   )
 }
 
-/** Whether the API refused the schema. If `sent` is false, this library refused the request before it was sent. */
+/** Whether the API refused the schema. An error whose `sent` is false does not come from the API. */
 const isRefusal = (error: ClaudeError): boolean =>
   error._tag === "InvalidRequest" && error.sent !== false && refusesSchema(error.detail)

@@ -35,18 +35,17 @@ interface Attempt {
   readonly clock: Clock.Clock
   readonly watchdog: Watchdog.Watchdog
   readonly accumulator: Accumulator.Accumulator
-  /** The tallies to which the attempt adds its usage at its end: the caller's, and one for each call that contains it. */
+  /** The tallies to which the attempt adds its usage at its end: the one in context, and one for each call around it. */
   readonly tallies: ReadonlyArray<CallContext.Tally | undefined>
   /** How long the attempt has waited for guards, in milliseconds. */
   readonly queued: number
   readonly call: PolicyCall | undefined
   readonly params: Message.Params
   readonly deadline: CallContext.DeadlineState | undefined
-  /** The error of the attempt, which stays failed even if its reader recovers from the error. */
+  /** Not reset if the reader recovers from the error: the attempt stays failed. */
   failure: ClaudeError | undefined
 }
 
-/** Makes the `open` of a service from the `connect` of a wire. */
 export const open = (connect: Message.Connect, place: Place) => (request: Message.Request) =>
   openOver(connect, place, request)
 
@@ -72,7 +71,7 @@ const openOver = Effect.fnUntraced(function*(connect: Message.Connect, place: Pl
   return toOpened(attempt, begun, readNext)
 })
 
-/** Reads all services from one context, because an effect for each would cost more (`node bench/ops.ts` counts them). */
+/** Reads all services from one context, because one effect per service would cost more (see `bench/ops.ts`). */
 const make = (
   context: Context.Context<never>,
   { limits, params }: Message.Request,
@@ -105,7 +104,6 @@ const make = (
 // Reading
 // -----------------------------------------------------------------------------
 
-/** Turns an error of the wire into an error of the attempt, and records it. */
 const recordingFailure = <A, R>(attempt: Attempt, self: Effect.Effect<A, ClaudeError, R>) =>
   Effect.mapError(self, (error) => {
     const { accumulator, accumulator: { draft }, clock, params } = attempt
@@ -115,7 +113,7 @@ const recordingFailure = <A, R>(attempt: Attempt, self: Effect.Effect<A, ClaudeE
     return failure
   })
 
-/** Reads from the wire once, and returns the events that this read completed: an empty list after a ping. */
+/** An effect that reads from the wire once. Its list is empty if the read completed no event except pings. */
 const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => {
   const { accumulator, clock, watchdog } = attempt
   const take = ({ events }: Message.WireItem): ReadonlyArray<Message.WireEvent> => {
@@ -124,7 +122,7 @@ const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => 
     return taken
   }
   const unexpected = (detail: string) => Effect.fail(Accumulator.unexpected(accumulator, detail))
-  // Some gateways omit message_stop. With `mayEndEarly`, a message with a stop reason is complete without it.
+  // Some gateways omit `message_stop`. With `mayEndEarly`, it is added here to a message with a stop reason.
   const messageStop = Effect.succeed<Message.WireItem>({ bytes: 0, events: [{ type: "message_stop" }] })
   const atEnd = Effect.suspend(() =>
     mayEndEarly === true && accumulator.draft.head().stop_reason !== null
@@ -141,7 +139,7 @@ const nextOf = (attempt: Attempt, { mayEndEarly, read }: Message.Connection) => 
   )
 }
 
-/** Builds the opened answer, which replays the events read so far before it reads on. */
+/** `begun`: the events that were already read. The reader gets them first. */
 const toOpened = (
   attempt: Attempt,
   begun: ReadonlyArray<Message.WireEvent>,
@@ -183,8 +181,8 @@ const started = ({ number, queued, source }: Attempt): Effect.Effect<void> =>
   emit(source, (common) => ({ _tag: "AttemptStarted", ...common, attempt: number, queued: Duration.millis(queued) }))
 
 /**
- * If deadlines interrupted the attempt, saves its content and usage for the errors of these deadlines, and of the calls that
- * contain the attempt.
+ * If deadlines interrupted the attempt, saves its content and usage for the errors of these deadlines, and of the calls
+ * around the attempt.
  */
 const interrupted = ({ accumulator, call, clock, deadline, number }: Attempt): void => {
   const reached: Array<CallContext.DeadlineState> = []
@@ -197,7 +195,6 @@ const interrupted = ({ accumulator, call, clock, deadline, number }: Attempt): v
   }
 }
 
-/** Counts the usage of the attempt, and logs how it ended. */
 const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
   const { accumulator, accumulator: { draft, requestId }, number, source, start, tallies, watchdog } = attempt
   const failure = attempt.failure ?? errorOf(exit)
@@ -207,7 +204,7 @@ const ended = (attempt: Attempt, exit: Exit.Exit<unknown, unknown>): Effect.Effe
   const logged = emit(source, (common) => {
     const fields = { ...common, attempt: number, requestId, took: Duration.millis(common.at - start) }
     if (failure !== undefined) return { _tag: "AttemptFailed", ...fields, error: failure }
-    // Neither failed nor complete: the reader stopped early.
+    // For example, the reader stopped early or was interrupted.
     if (!draft.ended()) return { _tag: "AttemptAbandoned", ...fields }
     const { stop_reason: stopReason, usage } = draft.head()
     const timeToFirstToken = Accumulator.timeToFirstToken(accumulator)

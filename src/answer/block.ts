@@ -1,6 +1,6 @@
 /**
- * Builds one content block of an answer from its start event and its deltas. The text and thinking of a start event have
- * been moved into deltas by `startContent.ts`.
+ * Builds one content block of an answer from its start event and its deltas. For text and thinking, `startContent.ts` has
+ * already moved the content of the start event into deltas.
  */
 import type { BetaCompactionContentBlockDelta } from "@anthropic-ai/sdk/resources/beta/messages"
 import type { ContentBlock, RawContentBlockDelta, TextCitation } from "@anthropic-ai/sdk/resources/messages"
@@ -13,14 +13,13 @@ import { stringify } from "../output/exactJson.ts"
 
 export interface Block {
   readonly start: ContentBlock
-  /** Which deltas the block accepts. `undefined` for an unknown type, which accepts only input, because it may be a tool. */
+  /** Which deltas the block accepts. `undefined`: a block of unknown type accepts input, because it may be a tool. */
   readonly kind: "text" | "thinking" | "input" | "compaction" | undefined
   text: string
   thinking: string
   signature: string
   json: string
   citations: Array<TextCitation> | undefined
-  /** The fields of a compaction, from its deltas. */
   compaction: object | undefined
   /** The type of the first delta that was ignored, because this version does not know the delta or the block. */
   unknown: string | undefined
@@ -43,7 +42,7 @@ export const make = (start: ContentBlock): Block => ({
   stopped: false
 })
 
-/** Whether a value is a content block. Each field that deltas extend must be missing or have the right type. */
+/** In a text or thinking block, the fields that deltas extend must be missing, null or of the right type. */
 export const isBlock = (block: unknown): block is ContentBlock => {
   const part = (key: string): unknown => hasProperty(block, key) ? block[key] : undefined
   const isText = (key: string): boolean => isNullish(part(key)) || isString(part(key))
@@ -74,7 +73,6 @@ const kindOf = (type: string): Block["kind"] => {
 
 type Delta = RawContentBlockDelta | BetaCompactionContentBlockDelta
 
-/** The kind of block that a delta belongs to. */
 const kindOfDelta: ReadonlyMap<string, Block["kind"]> = new Map<Delta["type"], Block["kind"]>([
   ["text_delta", "text"],
   ["citations_delta", "text"],
@@ -84,7 +82,10 @@ const kindOfDelta: ReadonlyMap<string, Block["kind"]> = new Map<Delta["type"], B
   ["compaction_delta", "compaction"]
 ])
 
-/** Adds a delta. Returns the problem if the delta is invalid. Ignores an unknown delta, but notes its type. */
+/**
+ * Adds a delta, or returns the problem if the delta is invalid. Ignores a delta of unknown type. A block of unknown type
+ * ignores all deltas but `input_json_delta`. The type of the first ignored delta is recorded.
+ */
 export const append = (block: Block, delta: Delta): string | undefined => {
   const kind = kindOfDelta.get(delta.type)
   if (kind === undefined || block.kind === undefined && kind !== "input") {
@@ -133,7 +134,7 @@ const add = (block: Block, delta: Delta, fits: boolean): string | undefined => {
       if (!isNullish(delta.content) && !isString(delta.content) || !fits) {
         return "a compaction_delta whose content is no text, or in a block of another type"
       }
-      // As in the SDK, a later value replaces an earlier one. A null keeps it: the compaction failed or nothing changed.
+      // A later value replaces an earlier one. A null is ignored: the compaction failed, or the field did not change.
       const { type: _, ...fields } = delta
       block.compaction = { ...block.compaction, ...Record.filter(fields, isNotNullish) }
       return undefined
@@ -143,17 +144,17 @@ const add = (block: Block, delta: Delta, fits: boolean): string | undefined => {
 
 export const isTool = ({ json, kind }: Block): boolean => kind === "input" || json !== ""
 
-/** Whether the message includes the block. Half of a text or of thinking is included, half of a tool's input is not. */
+/** Whether the block can be part of a message: text and thinking also when they are incomplete, other blocks not. */
 export const isWhole = (block: Block): boolean =>
   !isUnknown(block) && (block.kind === "text" || block.kind === "thinking" || block.stopped && isReadable(block))
 
-/** Whether no delta of the block was understood, so that all of its content may be missing. */
+/** Whether the content may be in ignored deltas. A block of known type is trusted as soon as one delta was added to it. */
 const isUnknown = ({ isUnderstood, kind, unknown }: Block): boolean =>
   unknown !== undefined && (kind === undefined || !isUnderstood)
 
 /**
- * Whether the block has no input, or its input is JSON. In a known type of block, it must be an object, because the API
- * accepts only objects as input.
+ * Whether the block has no input, or its input is JSON. In a block of known type, the input must be an object, because the
+ * API accepts no other input.
  */
 export const isReadable = (block: Block): boolean => {
   if (!isTool(block)) return true
@@ -186,7 +187,6 @@ export const finish = ({ citations, compaction, json, signature, start, text, th
       return { ...start, thinking, signature }
     default:
       if (compaction !== undefined) return { ...start, ...compaction }
-      // Tools, and unknown types of block whose input came in deltas.
       return json === "" ? start : Object.assign({ ...start }, { input: Option.getOrUndefined(parseJson(json)) })
   }
 }

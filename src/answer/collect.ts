@@ -1,4 +1,3 @@
-/** Asks for an answer, reads it to its end, and asks for the rest if it stopped early. */
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
@@ -13,25 +12,23 @@ import type * as Continuation from "./continuation.ts"
 import * as Join from "./join.ts"
 import { failureOf, fruitless, type Wanted, warnOfUnknown } from "./stopReason.ts"
 
-/** The service that gets the requests. */
 export interface Service extends CallContext.Asked {
   readonly open: (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
 }
 
-/** A question, and its incomplete answer if that stopped early. */
 interface Question<A, R> {
   readonly claude: Service
   readonly prompt: Prompt
   readonly options: Options | undefined
   readonly wanted: Wanted
   readonly amend: Amend | undefined
-  /** Decodes a complete reply. This runs inside the attempt, so that an answer that does not decode fails the attempt. */
+  /** Runs inside the attempt, so that the attempt fails if its answer cannot be decoded. */
   readonly decode: (reply: Reply) => Effect.Effect<A, MalformedOutput, R>
-  /** Set when the latest request returned an incomplete answer, and reset before each request. */
+  /** The answer of the latest request, if `failureOf` rejected it. */
   stopped: Continuation.Stopped | undefined
 }
 
-/** Asks, and reads the answer to its end. If the policy of the call says so, asks for the rest of an incomplete answer. */
+/** Reads an answer to its end. If the policy says so, asks again after an answer that was cut, paused or empty. */
 export const collect = Effect.fnUntraced(function*<A, R>(
   claude: Service,
   prompt: Prompt,
@@ -51,7 +48,7 @@ export const collect = Effect.fnUntraced(function*<A, R>(
   return yield* Effect.fromResult(answered)
 })
 
-/** Requests the answer or its rest. Returns `MalformedOutput` as a value, because a malformed answer is never continued. */
+/** `MalformedOutput` becomes a value, so that `continueAnswer` does not continue a malformed answer. */
 const piece = <A, R>(
   question: Question<A, R>,
   rest?: Rest.Rest
@@ -61,7 +58,7 @@ const piece = <A, R>(
     onSuccess: (value) => Effect.succeed(Result.succeed(value))
   })
 
-/** Sends one request. Its scope includes the check of the stop reason and the decoding, so guards see their errors. */
+/** Checks and decodes the reply in the scope of its request, so that guards are told of these errors too. */
 const attempt = Effect.fnUntraced(function*<A, R>(
   question: Question<A, R>,
   rest: Rest.Rest | undefined
@@ -84,7 +81,7 @@ const attempt = Effect.fnUntraced(function*<A, R>(
   return yield* decode(reply)
 })
 
-/** Reads an answer to its end and ignores its events. */
+/** Ignores the events, because `opened.reply()` has their content. */
 const drain = ({ pull }: Opened): Effect.Effect<void, ClaudeError> => {
   const loop: Effect.Effect<void, ClaudeError> = Effect.suspend(() =>
     Pull.matchEffect(pull, { onSuccess: () => loop, onFailure: Effect.failCause, onDone: () => Effect.void })

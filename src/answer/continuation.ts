@@ -15,55 +15,55 @@ export interface Rules {
   readonly empty: "fail" | { readonly nudge: 1 }
 }
 
-/** How many times a paused answer is continued by default. Source: the example in the API docs on handling stop reasons. */
+/** Source: the example for `pause_turn` in the API docs on handling stop reasons. */
 export const defaultPaused = { continue: 5 } as const
 
-/** An answer that may have stopped early. */
+/** An answer that `failureOf` rejected: it was cut, paused or refused, or it is empty. */
 export interface Stopped {
-  /** The parameters of the request for the whole answer. */
+  /** The parameters of the original request, without the changes that ask for the rest of the answer. */
   readonly params: Params
   readonly model: Model | undefined
-  /** The answer so far, merged from all requests for it. */
+  /** The latest reply, joined to the part of the answer that it continues. */
   readonly reply: Reply
-  /** Whether the latest continuation begins where the answer had ended. */
+  /** Whether `reply` contains the latest continuation. `true` without a continuation. */
   readonly fits: boolean
   readonly rest: Rest
 }
 
-/** The next request for an answer. */
 export interface Next {
   readonly how: "raise" | "continue" | "resume" | "nudge"
   readonly rest: Rest
 }
 
-/** How to ask for the rest of an answer. */
 export interface Question<A, R> {
   readonly ask: (rest: Rest) => Effect.Effect<A, ClaudeError, R>
-  /** The answer so far, if the latest request returned an incomplete answer. */
+  /** The unusable answer of the latest request. `undefined` if that request failed before its message was complete. */
   readonly stopped: () => Stopped | undefined
 }
 
 /** The part of a call that its policy provides. */
 export interface Finisher {
-  /** Completes an answer that stopped early, or fails with its error if that is not possible. */
+  /** Completes an answer that stopped early. Fails if the policy allows no further request. */
   readonly continueAnswer: <A, R>(error: ClaudeError, question: Question<A, R>) => Effect.Effect<A, ClaudeError, R>
-  /** Asks again at once after a failure, in another form, with the retries that the call has left. */
+  /** Runs `ask` at once after `error`. If `ask` fails, it is retried with the retries that the call has left. */
   readonly askAgain: <A, R>(
     error: ClaudeError,
     ask: Effect.Effect<A, ClaudeError, R>
   ) => Effect.Effect<A, ClaudeError, R>
-  /** Ends the call together with the streams that it opened. */
   readonly ending: Ending
-  /** How long an attempt may be silent by default, in milliseconds, so that there is time for a retry. */
+  /**
+   * The limit to which the default limits of an attempt are lowered, in milliseconds: a third of the time until the
+   * deadline, so that a retry has time. If no retry can follow, the limit of the outer call, or `Infinity`.
+   */
   readonly silence: number
   /** The call in whose attempt this call runs, if any. */
   readonly outer: PolicyCall | undefined
 }
 
-/** The current call, with the parts that its policy provides. Outside of a policy, these parts are missing. */
+/** The current call, to which its policy adds the parts of `Finisher`. */
 export type PolicyCall = CallContext.Call & Partial<Finisher>
 
-/** The tallies of a call and of every call that contains it. An attempt adds its usage to each of them. */
+/** The tallies to which an attempt of `call` adds its usage: one for `call`, and one for each call around it. */
 export const spentBy = (call: PolicyCall | undefined): ReadonlyArray<CallContext.Tally> =>
   call === undefined ? [] : [call.spent, ...spentBy(call.outer)]
 
@@ -89,7 +89,6 @@ export const next = (stopped: Stopped, rules: Rules): Next | string | undefined 
   }
 }
 
-/** Asks again with a higher token limit, if that is possible. */
 const raised = ({ model, params, rest }: Stopped, raiseTo: number): Next | string => {
   const asked = rest.maxTokens ?? params.max_tokens
   const maxTokens = Math.min(raiseTo, model?.maxOutput ?? raiseTo)

@@ -17,7 +17,7 @@ export interface Lengths extends Pauses {
   readonly attempt: number
 }
 
-/** The default limits of an attempt. Pauses may be longer while the model does the work that `Draft.quietWork` returns. */
+/** Pauses may be longer while `Draft.quietWork` returns `thinking` or `tool`. */
 export interface Defaults extends Lengths {
   /** While a block is open that is neither text nor the input of a tool, for example thinking. */
   readonly thinking: Pauses
@@ -38,8 +38,8 @@ export const usual: Lengths = {
 }
 
 /**
- * Minimum limits for a request with thinking or tools. While the model thinks or writes the input of a tool, the API may
- * send only pings, about every 30 seconds. Source: github.com/BerriAI/litellm/pull/36024,
+ * Minimum limits for a request with thinking or tools, in milliseconds. While the model thinks or writes the input of a
+ * tool, the API may send only pings, about every 30 seconds. Source: github.com/BerriAI/litellm/pull/36024,
  * github.com/frontman-ai/frontman/issues/731 (30.01 s between two pings),
  * github.com/anthropics/claude-code/issues/90235 (80 s of pings before the input of a tool).
  */
@@ -62,10 +62,10 @@ const tokensPerSecond = 3000
 const perToken = 10
 
 /**
- * Returns the default limits of an attempt. `third` lowers them. It is in milliseconds: a third of the time until the
- * deadline, so that a stalled attempt leaves time for another one, or `Infinity` if no other attempt can follow. A long
- * prompt, thinking and tools raise the limits. For a stream, `third` does not shorten `idle` and `contentIdle`, because the
- * deadline applies only to opening the stream.
+ * `third` lowers the limits. It is a third of the time until the deadline, in milliseconds, so that a stalled attempt
+ * leaves time for another attempt. It is `Infinity` if there is no deadline or no other attempt can follow. For a stream,
+ * `third` does not lower `idle` and `contentIdle`, because the deadline applies only to opening the stream. A long prompt
+ * raises `connect` and `firstToken`. Thinking and tools raise `firstToken`, `idle` and `contentIdle`.
  */
 export const limitsOf = (params: Params, third: number, isStreamed: boolean): Defaults => {
   const headers = shortest + Math.ceil(prompt.of(params).input * 1000 / tokensPerSecond)
@@ -92,7 +92,7 @@ export const Streamed = Context.Reference<boolean>("resilient-claude/Streamed", 
 
 const none = { firstToken: 0, idle: 0, contentIdle: 0 }
 
-/** This estimator keeps its initial ratios, because it never learns from answers. */
+/** Its ratios stay the initial ones, because this estimator does not learn from answers. */
 const prompt = new Estimator()
 // The length of a PDF is unknown before the API reads it. This assumes a hundred pages with 1,000 tokens each.
 prompt.perDocument = 100_000

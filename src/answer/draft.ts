@@ -12,40 +12,37 @@ import type { WireEvent } from "../Message.ts"
 import * as Block from "./block.ts"
 import { isCounted, merged, repeated } from "./messageHead.ts"
 
-/** The message of an answer while its events arrive. */
 export interface Draft {
   /** Adds an event. Returns the problem if the event is invalid, or contradicts the events before it. */
   readonly add: (event: WireEvent) => string | undefined
-  /** Whether the first content has arrived. */
+  /** Whether a content block has started. */
   readonly begun: () => boolean
-  /** The work that may delay the next event. `undefined` in a text block, before the first and after the last block. */
+  /** The work that may delay the next event. `undefined` in text, before the first block, and after a `message_delta`. */
   readonly quietWork: () => "thinking" | "tool" | undefined
-  /** Whether `message_stop` has arrived. */
+  /** Whether a valid `message_stop` has arrived. */
   readonly ended: () => boolean
   /** The message without its content. */
   readonly head: () => SdkMessage
-  /** Whether the usage of `head` counts all tokens so far. */
+  /** Whether the usage of `head` counts the prompt and the final output. */
   readonly isCounted: () => boolean
-  /** The tool uses of the complete message whose input is not a JSON object. Empty if the answer was cut or paused. */
+  /** The tool uses whose input is not readable (`Block.isReadable`). Empty if the answer was cut, refused or paused. */
   readonly unreadable: () => ReadonlyArray<WrittenUse>
   /** The type of the first delta that was ignored as unknown, with the type of its block. */
   readonly unknown: () => string | undefined
   /**
-   * The message as the API would send it without streaming. It omits tool calls with incomplete input, and blocks whose
-   * content may be in ignored deltas.
+   * The message as the API would send it without streaming. Omits blocks whose content may be incomplete, except text and
+   * thinking that stopped early.
    */
   readonly message: () => SdkMessage
-  /** For each block of the message, the JSON text of its input, or an empty text if no input came in deltas. */
+  /** For each block of `message`, the JSON text of its input, or an empty text if no input came in deltas. */
   readonly inputs: () => ReadonlyArray<string>
 }
 
-/** Starts an answer of `model`. */
 export const make = (model: string): Draft => new Drafting(model)
 
 /** A class, because that is cheaper than closures and every attempt makes one. */
 class Drafting implements Draft {
   readonly model: string
-  /** The message of `message_start`, and the `message_delta` events after it. */
   start: SdkMessage | undefined
   changes: Array<RawMessageDeltaEvent> = empty
   /** `start` and `changes` merged, cached until the next change. */
@@ -96,16 +93,15 @@ class Drafting implements Draft {
   }
 
   message(): SdkMessage {
-    return { ...this.head(), content: this.whole().map(Block.finish) }
+    return { ...this.head(), content: this.includedBlocks().map(Block.finish) }
   }
 
   inputs(): ReadonlyArray<string> {
-    return this.whole().map(({ json }) => json)
+    return this.includedBlocks().map(({ json }) => json)
   }
 
-  /** The blocks that the message includes. */
-  whole(): ReadonlyArray<Block.Block> {
-    // In an answer that was cut, a last tool call without input is left out: its input may be missing.
+  includedBlocks(): ReadonlyArray<Block.Block> {
+    // In an answer that was cut, a last tool call without input deltas is left out: they may be missing.
     const last = cutShort(this.head()) ? this.blocks.at(-1) : undefined
     const isKept = (block: Block.Block) =>
       Block.isWhole(block) && !(block === last && Block.isTool(block) && block.json === "")
@@ -128,7 +124,7 @@ class Drafting implements Draft {
           return "a message_start without a message"
         }
         if (this.start !== undefined) {
-          // A proxy may repeat the message_start. With another id or without an id, it may be another answer.
+          // A proxy may repeat the message_start. If its id differs or is missing, it may belong to another answer.
           if (!isString(this.start.id) || this.start.id === "" || event.message.id !== this.start.id) {
             return "a second message_start"
           }
@@ -172,7 +168,6 @@ class Drafting implements Draft {
     }
   }
 
-  /** Returns the block at `index` if it exists and has not stopped. */
   open(index: unknown): Block.Block | undefined {
     const block = isNumber(index) ? this.blocks[index] : undefined
     return block?.stopped === false ? block : undefined

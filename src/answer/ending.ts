@@ -1,29 +1,28 @@
 /**
- * Ends a streaming call exactly once: when its last answer has been read, or as soon as one answer fails.
+ * Ends a streaming call at most once: when its last open answer has been read, or as soon as one answer fails.
  *
  * While the policy of the call still runs, a failed answer does not end the call,
- * because the policy may retry. An answer also counts as an answer of every outer call.
- * A stream under a policy (`Policy.applyStream`) is itself an answer of its call.
+ * because the policy may retry. A call whose answers are never read ends neither way.
+ * An answer is also an answer of every outer call. A stream under a policy
+ * (`Policy.applyStream`) is itself an answer of its call.
  */
 import * as Effect from "effect/Effect"
 import type { ClaudeError } from "../ClaudeError.ts"
 
-/** The actions of a call at its end. */
 export interface Ended {
   readonly note: (error: ClaudeError) => void
   readonly wentWell: Effect.Effect<void>
-  /** Adds to the error why the call gave up, and logs it. */
+  /** Adds to the error why the call gave up and the history of the call, and logs `GaveUp`. */
   readonly explain: <E extends ClaudeError>(error: E, because?: ClaudeError) => Effect.Effect<E>
 }
 
 /** A class, because that is cheaper than closures, and most calls never use it. */
 export class Ending {
   readonly call: Ended
-  /** The ending of the call that contains this call. */
   readonly outer: Ending | undefined
   /** The number of opened answers that are not finished. */
   answers = 0
-  /** Whether the policy has finished while answers are still open. */
+  /** Whether answers were still open when the policy finished. */
   isHandedOver = false
   wasGood = false
   isOver = false
@@ -33,20 +32,19 @@ export class Ending {
     this.outer = outer
   }
 
-  /** Call this when an answer has been opened. */
   opened(): void {
     this.answers++
     this.outer?.opened()
   }
 
-  /** Call this when an answer has failed. Returns the error, with the reason for giving up if this ends the call. */
+  /** Call this when an answer has failed. If this failure ends the call, the returned error says why the call gave up. */
   broke<E extends ClaudeError>(error: E): Effect.Effect<E> {
     if (!this.isHandedOver || this.isOver) return Effect.succeed(error)
     this.call.note(error)
     return this.lost(error)
   }
 
-  /** Ends this call, and the calls that contain it, after an answer has failed. */
+  /** Ends this call after an answer has failed, and the outer calls whose policy has finished. */
   lost<E extends ClaudeError>(error: E, because?: ClaudeError): Effect.Effect<E> {
     return Effect.flatMap(this.giveUp(error, because), (error) => this.outer?.broke(error) ?? Effect.succeed(error))
   }
@@ -61,7 +59,10 @@ export class Ending {
     return Effect.andThen(this.call.wentWell, outer)
   }
 
-  /** Call this when the answers read so far do not make the call a success. */
+  /**
+   * Call this when a stream under a policy ends with a defect, an interrupt or an error of other code. The answers that
+   * were read inside this stream then do not make the call a success.
+   */
   cut(): void {
     this.wasGood = false
     this.outer?.cut()

@@ -27,13 +27,13 @@ export const seam = (text: string, words: string): number | "none" | "short" => 
   return at
 }
 
-/** An answer so far, and whether the latest part begins where the answer had ended. */
+/** `fits`: the latest part begins where the answer had ended. Otherwise, `reply` does not contain this part. */
 export interface Joined {
   readonly reply: Reply
   readonly fits: boolean
 }
 
-/** Adds a continuation to the answer so far, or drops the continuation if it does not fit. */
+/** Drops a continuation that does not fit, but adds its usage. `goesOn`: the request was prefilled with the answer. */
 export const join = (before: Reply, reply: Reply, goesOn: boolean): Joined => {
   const more = reply.message.content
   if (before.stopReason === "pause_turn") {
@@ -76,7 +76,10 @@ const seal = (start: Array<ContentBlock>, last: TextBlock, rest: ReadonlyArray<C
 
 const isUncited = ({ citations }: TextBlock): boolean => isNullish(citations) || citations.length === 0
 
-/** The answer without the continuation. Keeps its stop reason, unless the continuation was refused or filled the window. */
+/**
+ * Drops the content of the continuation. The stop reason stays as before, unless the continuation was refused or filled the
+ * context window.
+ */
 const without = (before: Reply, reply: Reply): Reply => {
   const { stop_reason, stop_sequence } = before.message
   const own = reply.stopReason === "refusal" || reply.stopReason === "model_context_window_exceeded"

@@ -1,21 +1,20 @@
 /**
- * Cuts the content of a request and its answer out of the message of an error: the API and gateways sometimes quote it,
- * and messages are logged.
+ * Cuts quotations of a request and of its answer out of the message and the code of an error: the API and gateways
+ * sometimes quote this content, and errors are logged.
  */
 import { isObject, isString } from "effect/Predicate"
 import type { ClaudeError } from "../ClaudeError.ts"
 import { copy } from "../history.ts"
 
-/** The text that replaces a quotation. */
 const mark = "[quoted content]"
 
-/** The shortest quotation that is cut. A shorter match may be chance: the name of a model, a common phrase. */
+/** In characters. A shorter match with the content may be chance: the name of a model, a common phrase. */
 const shortest = 40
 
 /** The content is divided into pieces of this length: a quotation of `shortest` characters contains at least one piece. */
 const piece = shortest / 2
 
-/** Cuts quotations of `content` out of an error. It takes milliseconds for a megabyte, so it runs only after a failure. */
+/** Takes milliseconds for a megabyte of `content`, so it runs only after a failure. */
 export const withoutQuotes = (error: ClaudeError, ...content: ReadonlyArray<unknown>): ClaudeError => {
   const { detail, errorCode } = error
   if (!isLong(detail) && !isLong(errorCode)) return error
@@ -32,19 +31,20 @@ const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
   for (const text of texts) {
     for (let at = 0; at + piece <= text.length; at += piece) {
       const key = text.slice(at, at + piece)
-      // In a text that repeats itself, the first place has the longest match.
+      // In a periodic text, such as "ababab", the longest match begins at the first place.
       if (!places.has(key)) places.set(key, { text, at })
     }
   }
   const quoted = new Uint8Array(detail.length)
-  /** The end of the last quotation. */
+  /** The index after the last quotation that was found. */
   let end = 0
   for (let from = 0; from + piece <= detail.length; from++) {
     const place = places.get(detail.slice(from, from + piece))
     if (place === undefined) continue
     const { at, text } = place
     let before = 0
-    // Goes back up to `shortest` characters into the last quotation, because a short text after it may be its last part.
+    // The match of the last quotation may have ended too early. What follows may be shorter than `shortest`, so this match
+    // may begin up to `shortest` characters inside the last quotation.
     const room = Math.min(at, from, from - end + shortest)
     while (before < room && detail[from - before - 1] === text[at - before - 1]) before++
     let after = piece
@@ -62,7 +62,7 @@ const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
   return cut
 }
 
-/** All texts in a value, unescaped and escaped as in JSON, except the base64 bytes of images and documents. */
+/** The long texts in a value, plain and escaped as in JSON, except the base64 bytes of images and documents. */
 const textsOf = (value: unknown, depth = 0): ReadonlyArray<string> =>
   isString(value)
     ? value.length < shortest ? [] : forms(value)

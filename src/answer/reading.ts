@@ -1,4 +1,3 @@
-/** The state of a stream while it is read, and its attempts. */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -17,44 +16,46 @@ import { Streamed } from "./defaultLimits.ts"
 import * as Resuming from "./resumeStream.ts"
 import { failureOf } from "./stopReason.ts"
 
-/** How to request an answer. */
 export interface Source {
   readonly send: (request: Request) => Effect.Effect<Opened, ClaudeError, Scope.Scope>
   readonly toRequest: (rest?: Rest.Rest) => Effect.Effect<Prepared, ClaudeError>
   readonly log: CallLog.CallLog
 }
 
-/** A stream that is being read. */
+/** The state of a streamed answer and of its reader. */
 export interface Reading extends Source {
   readonly call: Continuation.PolicyCall | undefined
-  /** What happens when the answer breaks off. */
+  /** Set again by the reader: for a reader of `text`, `restart` becomes `fail`. */
   onBreak: CallContext.Call["onBreak"]
-  /** The context of the fiber that opened the answer, because another fiber may read it. */
+  /** The context of the fiber that opened the answer. Retries need it, because another fiber may read the answer. */
   readonly context: Context.Context<never>
   /** Settles when the reading has ended, with the complete reply or the failure. */
   readonly reply: Deferred.Deferred<Reply, ClaudeError>
-  /** The attempt that is being read. */
+  /** The latest attempt that was opened. */
   part: Part | undefined
   /** The scope of the latest attempt, set before that attempt opens. */
   scope: Scope.Closeable | undefined
-  /** The index of the last block whose text the reader got. Its index in the reply may be lower: the reply omits blocks. */
+  /**
+   * The index, in the events, of the last block whose text the reader got. The index of this block in the reply may be
+   * lower, because the reply may omit earlier blocks.
+   */
   textAt: number
-  /** The failure of the answer, kept even if the reader recovers from it. */
+  /** The failure of the answer. Not reset if the reader recovers from the failure. */
   failure: ClaudeError | undefined
   /** Whether the attempt or its retry died with a defect. */
   hasDied: boolean
-  /** Whether the answer was opened and has not been finished. The `ending` of its call, if any, counts it as open. */
+  /** `true` from the opening of the answer until `finish`. During this time, `call.ending` counts the answer as open. */
   isOpen: boolean
-  /** Whether a reader has started. */
+  /** Whether a reader has started: `events`, `text`, or `reply` without one of these two. */
   isRead: boolean
-  /** Whether the scope of the reader is closed. After that, no request is sent. */
+  /** Whether the scope in which the answer was opened is closed. After that, no request is sent. */
   isClosed: boolean
 }
 
 /** One attempt of the answer. */
 interface Part {
   readonly opened: Opened
-  /** Appends the events of this attempt to the broken answer, if the attempt resumes an answer. */
+  /** Set if this attempt resumes a broken answer. */
   readonly resuming: Resuming.Resuming | undefined
 }
 
@@ -78,7 +79,7 @@ const openPart = Effect.fnUntraced(function*({ send, toRequest }: Reading, broke
   return part
 })
 
-/** The reply so far, joined from the first attempt and the attempts that resumed it. */
+/** The reply so far. If the latest attempt resumes a broken answer, this includes the broken answer. */
 export const replyOf = ({ part }: Reading): Reply => {
   // Safe cast: the first attempt is opened before the answer can be read.
   const { opened, resuming } = part as Part
@@ -88,7 +89,7 @@ export const replyOf = ({ part }: Reading): Reply => {
 export const closeScope = ({ scope }: Reading, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
   scope === undefined ? Effect.void : Scope.close(scope, exit)
 
-/** Ends the reading: closes the attempt, informs the call once, and settles `reply`. */
+/** May run several times: only the first run informs the call and settles `reply`. */
 export const finish = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
   Effect.suspend(() => closeScope(reading, exit)).pipe(
     Effect.andThen(Effect.suspend(() => {
@@ -99,7 +100,6 @@ export const finish = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Eff
     Effect.ensuring(Effect.suspend(() => Deferred.done(reading.reply, outcome(reading, exit))))
   )
 
-/** The reply if the answer was read to its end, or else the failure, the defect or the interrupt. */
 const outcome = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Exit.Exit<Reply, ClaudeError> => {
   const { failure, hasDied, isClosed, part } = reading
   if (failure !== undefined) return Exit.fail(failure)
@@ -115,6 +115,5 @@ const outcome = (reading: Reading, exit: Exit.Exit<unknown, unknown>): Exit.Exit
   return error === undefined ? Exit.succeed(reply) : Exit.fail(error)
 }
 
-/** The error for an answer that broke off, with the reply so far. */
 export const broken = ({ message, model, requestId, text, usage }: Reply, detail: string): PartialAnswer =>
   new PartialAnswer({ model, requestId, usage, text: redact(text), blocks: Redacted.make(message.content), detail })

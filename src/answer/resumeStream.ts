@@ -2,8 +2,8 @@
  * Resumes a broken answer while it is read as a stream.
  *
  * The reader gets nothing twice: the events of the new request continue where the
- * first one broke off, without the words that the model was asked to repeat. Only
- * text is resumed; incomplete thinking and tool calls are lost.
+ * broken answer ended, without the words that the model was asked to repeat. Only
+ * text is resumed. Thinking after the last text, and an incomplete tool call, are lost.
  */
 import type { ContentBlock, TextBlock } from "@anthropic-ai/sdk/resources/messages"
 import type { Reply, WireEvent } from "../Message.ts"
@@ -16,20 +16,19 @@ import { add, joined } from "./sumReplies.ts"
 /** A broken answer up to and including the text to resume. */
 export interface Broken {
   readonly reply: Reply
-  /** The index of the text block to resume in the events of the reader. `reply` may lack earlier blocks. */
+  /** The index of `last` in the events that the reader got. Its index in `reply` may be lower: `reply` may omit blocks. */
   readonly index: number
   readonly last: TextBlock
 }
 
 /**
  * Returns the part of a broken answer to resume, or why it cannot be resumed, or `undefined` if only empty text had
- * arrived, so that the request can be repeated as it was. `index` is that of the last block whose text the reader got.
+ * arrived, so that the request can be repeated as it was. `index`: the last block whose text the reader got.
  */
 export const from = (reply: Reply, index: number): Broken | string | undefined => {
   const { content } = reply.message
-  // Empty `content` is not resumed: an incomplete tool call, which the reader got, may have been left out of it.
+  // With empty `content`, the request is not repeated: the reader may have got an incomplete tool call, which it omits.
   if (content.length > 0 && content.every(isBlank)) return undefined
-  // Thinking after the last text is lost.
   const at = content.findLastIndex((block) => !isThinking(block) && !isBlank(block))
   const last = content[at]
   if (last === undefined) return "only thinking or part of a tool call had arrived"
@@ -49,7 +48,7 @@ const isBlank = (block: ContentBlock): boolean => block.type === "text" && block
 export interface Resuming {
   /** Returns the events for the reader, or `undefined` if they do not continue the broken answer. */
   readonly take: (events: ReadonlyArray<WireEvent>) => ReadonlyArray<WireEvent> | undefined
-  /** The whole answer so far, given the reply to the new request. */
+  /** The broken answer joined with `further`, the reply to the new request. */
   readonly reply: (further: Reply) => Reply
 }
 
@@ -59,7 +58,7 @@ const none = -1
 /** `goesOn`: the new request is prefilled with the text, so its answer does not repeat the last words. */
 export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): Resuming => {
   const words = Rest.lastWords(before)
-  /** Maps block indices of the new answer to indices of the whole answer. Blocks hidden from the reader are missing. */
+  /** Maps block indices of the new answer to the indices that the reader gets. Hidden blocks are missing. */
   const places = new Map<number, number>()
   let first: number | undefined
   let begun = goesOn
@@ -132,7 +131,7 @@ export const make = ({ index, last, reply: before }: Broken, goesOn: boolean): R
         return event.index === first && !begun ? undefined : { ...event, index: at }
       }
       case "message_delta":
-        // A refusal counts even if the model has not repeated the last words.
+        // The reader must get a refusal, even if the model has not repeated the last words.
         if (event.delta.stop_reason === "refusal") begun = true
         if (!begun) return undefined
         // Safe cast: the sum has every field of both usages.

@@ -2,15 +2,15 @@
  * Moves text, citations and thinking out of `content_block_start` into deltas.
  *
  * The API starts these blocks empty, but some gateways put the first words or all
- * of a block into its start event. Streams and resumed answers look for content only
- * in deltas, so this module moves it there. The input of a tool stays in the start
- * event, because some gateways repeat all of the input in deltas.
+ * of a block into its start event. The code that reads or resumes a stream looks for
+ * text only in deltas. The input of a tool stays in the start event, because some
+ * gateways repeat all of the input in deltas.
  */
 import type { ContentBlock, RawContentBlockDelta } from "@anthropic-ai/sdk/resources/messages"
 import type { WireEvent } from "../Message.ts"
 import * as Block from "./block.ts"
 
-/** Returns the same list if no start has content, which is the usual case. */
+/** Returns the same list if no start event has content, which is the usual case. */
 export const toDeltas = (events: ReadonlyArray<WireEvent>): ReadonlyArray<WireEvent> =>
   events.some((event) => deltasOf(event).length > 0) ? events.flatMap(split) : events
 
@@ -33,7 +33,7 @@ const emptied = (block: ContentBlock): ContentBlock =>
 
 const none: ReadonlyArray<never> = []
 
-/** The content of a start event as deltas. An invalid start event stays unchanged, because the draft rejects it. */
+/** Empty for an invalid start event, which `Draft.add` rejects. */
 const deltasOf = (event: WireEvent): ReadonlyArray<RawContentBlockDelta> => {
   if (event.type !== "content_block_start" || !Block.isBlock(event.content_block)) return none
   const block = event.content_block

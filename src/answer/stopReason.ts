@@ -7,10 +7,9 @@ import * as ClaudeError from "../ClaudeError.ts"
 import { emit, warning } from "../emit.ts"
 import type { Reply } from "../Message.ts"
 
-/** What the caller needs: some text, or any content. */
+/** `text`: the reply must have text that is not blank. `content`: a block of another type is also enough. */
 export type Wanted = "text" | "content"
 
-/** Returns the reply, or fails if it was refused, cut, paused or empty. */
 export const accept = (
   reply: Reply,
   wanted: Wanted,
@@ -20,7 +19,10 @@ export const accept = (
   return failure === undefined ? Effect.as(warnOfUnknown(reply, log), reply) : Effect.fail(failure)
 }
 
-/** Warns of a stop reason that this version does not know. The call still succeeds. */
+/**
+ * Logs a stop reason that this version does not know. The call still succeeds. To be used only after `failureOf`: `known`
+ * lacks the stop reasons that `failureOf` always rejects.
+ */
 export const warnOfUnknown = ({ model, stopReason }: Reply, log: CallLog.CallLog): Effect.Effect<void> =>
   stopReason !== null && known.has(stopReason)
     ? Effect.void
@@ -32,7 +34,6 @@ const unknownStopReason = (stopReason: string | null) =>
     `Claude stopped for a reason that this version of resilient-claude does not know: ${stopReason}`
   )
 
-/** The error of a reply that is not usable. */
 export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError | undefined => {
   const { message: { content }, stopReason } = reply
   switch (stopReason) {
@@ -59,7 +60,6 @@ export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError
           detail: "the answer has a tool call but no text: use Claude.message to read the tool call"
         })
         : undefined
-    // Every other stop reason, known or unknown.
     default:
       return isBlank(reply) && (wanted === "text" || content.every(({ type }) => type === "text"))
         ? new ClaudeError.EmptyAnswer({
@@ -80,7 +80,10 @@ const arrived = (reply: Reply) => ({
 
 const isBlank = ({ text }: Reply): boolean => text.trim() === ""
 
-/** The error of a paused turn that ended without further content. */
+/**
+ * The error of a resumed answer that adds no content. `failureOf` may accept this answer, because the joined reply contains
+ * the text from before the pause.
+ */
 export const fruitless = (
   paused: Reply,
   { message: { content }, model, requestId, stopReason, usage }: Reply

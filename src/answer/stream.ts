@@ -1,11 +1,11 @@
 /**
  * Opens an answer that is read as a stream.
  *
- * The answer owns the scope of its attempt, and closes it as soon as the reading
- * ends, exactly once. A failed answer stays a failure even if its reader recovers
- * from the error. An answer whose reader stops early is a success. An answer that
- * is never read is neither a success nor a failure. An answer can be read once, as
- * `events` or as `text`: `reply` waits for its reader, or reads the answer itself.
+ * An answer can be read once, as `events` or as `text`: `reply` waits for this
+ * reader, or reads the answer itself. For the call, a failed answer stays a failure
+ * even if its reader recovers from the error. An answer whose reader stops early is
+ * a success. An answer that is never read, or whose reader is interrupted, is
+ * neither a success nor a failure.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -43,7 +43,7 @@ export const open = Effect.fnUntraced(function*(source: Source) {
     isRead: false,
     isClosed: false
   }
-  // Finishes an answer whose reader never reached the end.
+  // For an answer that is not read to its end. After the end, `finish` has no effect.
   yield* Effect.addFinalizer(() => {
     reading.isClosed = true
     return finish(reading, Exit.interrupt())
@@ -67,7 +67,7 @@ const onBreakOfText = (onBreak: Reading["onBreak"]): Reading["onBreak"] => onBre
 const textOf = (event: Event) =>
   event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : ""
 
-/** Notes the last block whose text the reader gets, so that the answer can be resumed from there. */
+/** Records the last block whose text the reader gets: a resumed answer continues that block. */
 const note = (reading: Reading, events: ReadonlyArray<WireEvent>): void => {
   for (const event of events) {
     if (event.type === "content_block_delta" && textOf(event) !== "") {
@@ -82,7 +82,7 @@ const note = (reading: Reading, events: ReadonlyArray<WireEvent>): void => {
 
 type Pulled = Pull.Pull<Arr.NonEmptyReadonlyArray<Event>, ClaudeError.ClaudeError>
 
-/** Reads the answer. A second reader dies with a defect, because it would take events from the first one. */
+/** A second reader dies with a defect, because it would take events from the first reader. */
 const read = (reading: Reading, onBreak: Reading["onBreak"]): Answer["events"] =>
   Stream.suspend(() => {
     let isOurs = false
@@ -100,7 +100,7 @@ const read = (reading: Reading, onBreak: Reading["onBreak"]): Answer["events"] =
     )
   })
 
-/** Waits for the reader of the answer, or reads it to its end if there is none. */
+/** If no reader has started, reads the answer to its end. */
 const completeReply = (reading: Reading): Answer["reply"] =>
   Effect.uninterruptibleMask((restore) => {
     const ended = restore(Deferred.await(reading.reply))
@@ -125,7 +125,7 @@ const pull = (reading: Reading): Pulled => {
     if (reading.isClosed) return Effect.interrupt
     return Cause.isDone(error) ? atEnd(reading) : onBroken(reading, error)
   }
-  // The stream pulls once for each socket read, so this effect is built only after a failure.
+  // A pull must be cheap, because it runs for each socket read. So this effect is built only after a failure.
   const onCause = (cause: Cause.Cause<ClaudeError.ClaudeError | Cause.Done>): Pulled => {
     reading.hasDied = Cause.hasDies(cause)
     return Effect.matchEffect(Effect.failCause(cause), { onFailure, onSuccess })
@@ -138,14 +138,12 @@ const pull = (reading: Reading): Pulled => {
   return next
 }
 
-/** Checks the stop reason after the last event. */
 const atEnd = (reading: Reading): Pulled =>
   Effect.matchEffect(accept(replyOf(reading), "content", reading.log), {
     onFailure: (error) => failFinally(reading, error),
     onSuccess: () => Cause.done()
   })
 
-/** Restarts or resumes a broken answer if the policy says so, or else fails. */
 const onBroken = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
   const { call, context, onBreak } = reading
   const reopen = call?.reopen
@@ -164,7 +162,6 @@ const onBroken = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
   )
 }
 
-/** Announces to the log and the reader that the answer was restarted or resumed. */
 const reopened = (
   reading: Reading,
   error: ClaudeError.ClaudeError,
@@ -195,7 +192,7 @@ const failFinally = (reading: Reading, error: ClaudeError.ClaudeError): Pulled =
   )
 }
 
-/** How the answer ended. An error that the reader itself raises is not a failure of the answer. */
+/** An error that the reader itself raises is not a failure of the answer. */
 const verdict = (
   { failure, hasDied }: Reading,
   exit: Exit.Exit<unknown, unknown>

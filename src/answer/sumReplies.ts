@@ -1,4 +1,3 @@
-/** Merges the replies of several requests for one answer. */
 import type { ContentBlock } from "@anthropic-ai/sdk/resources/messages"
 import * as Duration from "effect/Duration"
 import { isNumber, isObject } from "effect/Predicate"
@@ -6,7 +5,6 @@ import type { Cost, Reply, Usage } from "../Message.ts"
 import * as Tools from "../output/toolInput.ts"
 import { textOf } from "./draft.ts"
 
-/** The later reply with the given content, and with the sums of usage, cost and duration. */
 export const joined = (before: Reply, reply: Reply, content: Array<ContentBlock>): Reply => {
   // Safe cast: the sum has every field of both usages.
   const usage = add(before.usage, reply.usage) as Usage
@@ -29,7 +27,7 @@ export const joined = (before: Reply, reply: Reply, content: Array<ContentBlock>
 /** Bounds the recursion: below this depth, the later value wins. The usage of the API has two levels. */
 const maxDepth = 20
 
-/** Adds all numbers of two values, also in nested objects, and appends lists. Else `b` wins, unless it is null. */
+/** Adds the numbers of two values, also in nested objects, and appends lists. Other values: `b`, or `a` if `b` is null. */
 export const add = (a: unknown, b: unknown, depth = 0): unknown => {
   if (isNumber(a) && isNumber(b)) return a + b
   if (Array.isArray(a) && Array.isArray(b)) return [...a, ...b]

@@ -10,7 +10,6 @@ import { within } from "../within.ts"
 /** The default limit of one request, in milliseconds. */
 const usual = 30_000
 
-/** Limits a token count or a model list to the `attempt` limit in context, or else to the default. */
 export const limited = <A>(self: Effect.Effect<A, ClaudeError>, model?: string): Effect.Effect<A, ClaudeError> =>
   Effect.flatMap(Current.Limits, ({ attempt = usual }) => {
     const limit = Duration.fromInputUnsafe(attempt)
@@ -18,8 +17,8 @@ export const limited = <A>(self: Effect.Effect<A, ClaudeError>, model?: string):
   })
 
 /**
- * Limits a token count that precedes an answer to a third of the time until the deadline. If the count takes longer,
- * the answer is requested without it, and has the rest of the time.
+ * Limits a token count that precedes an answer to a third of the time until the deadline, so that two thirds stay for the
+ * answer. If the count takes longer, the answer is requested without it.
  */
 export const beforeAnswer = <A>(count: Effect.Effect<A, ClaudeError>): Effect.Effect<A, ClaudeError> =>
   Effect.contextWith((context: Context.Context<never>) => {

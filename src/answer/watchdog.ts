@@ -17,15 +17,13 @@ import type { Defaults, Pauses } from "./defaultLimits.ts"
 export interface Watchdog {
   readonly model: string
   readonly limit: Defaults
-  /** Time waited in the attempt, since the last byte, and since the last content. */
   total: number
   withoutBytes: number
   withoutContent: number
   isConnected: boolean
   hasContent: boolean
-  /** `idle` and `contentIdle` until the next bytes: longer while Claude thinks or uses a tool. */
+  /** The limits `idle` and `contentIdle` until the next bytes: longer while Claude thinks or uses a tool. */
   pauses: Pauses
-  /** The fiber that waits for the wire. */
   waiting: Fiber.Fiber<unknown, unknown> | undefined
   isStopped: boolean
 }
@@ -67,7 +65,7 @@ export const limitWait = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>)
 const whileRunning = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => self.isStopped ? Effect.interrupt : wait)
 
-/** Ends the attempt. If another fiber closed the scope, this interrupts the fiber that still waits for the wire. */
+/** Interrupts the fiber that still waits for the wire, if another fiber closed the scope of the attempt. */
 export const stop = (self: Watchdog): void => {
   self.isStopped = true
   self.waiting?.interruptUnsafe()
@@ -88,14 +86,13 @@ export const received = (self: Watchdog, hasContent: boolean, work: "thinking" |
   self.withoutContent = 0
 }
 
-/** A limit and the time that is left of it, in milliseconds. */
+/** `length` and `left` are in milliseconds. */
 interface Limit {
   readonly scope: TimedOut["scope"]
   readonly length: number
   readonly left: number
 }
 
-/** The limit that expires first. */
 const nearest = ({ hasContent, isConnected, limit, pauses, total, withoutBytes, withoutContent }: Watchdog): Limit => {
   const attempt: Limit = { scope: "attempt", length: limit.attempt, left: limit.attempt - total }
   const bytes: Limit = isConnected

@@ -1,9 +1,9 @@
 /**
  * A guard decides, for every request, whether and when it may be sent.
  *
- * Guards hold state (permits, tokens, a circuit), so they are built once and wrapped around the service, not around a
- * call. `admit` returns a lease. The end of the answer stream settles the lease, not the caller's result: a caller that
- * recovers from a broken answer would report a success, and report it too late.
+ * Guards hold state (permits, tokens, a circuit), so they are built once per `Claude`, not per call. `admit` returns a
+ * lease, which is settled with the end of the answer stream. The result of the caller would be too late, and wrong: a
+ * caller that recovers from a broken answer would report a success.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -26,14 +26,17 @@ export { errorOf } from "../errorOf.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** How an answer ended. An interrupt, or an answer that nobody read, says nothing about the service. */
+/** The exit of an answer. An answer that nobody read ends with an interrupt, which says nothing about the service. */
 export type Ending = Exit.Exit<unknown, unknown>
 
 /** The right to send one request. */
 export interface Lease {
-  /** Called when the first content of the answer arrives. Not called if the request fails before that. */
+  /** Called when the first content of the answer arrives. Not called if the request fails earlier. */
   readonly opened?: ((answer: Opened) => Effect.Effect<void>) | undefined
-  /** Called exactly once, when the answer ends: with its exit and the usage that the API reported, if any. */
+  /**
+   * Called exactly once, when the answer ends or the request fails. `usage` is `undefined` if the API reported none, or
+   * if the reader left before the end of the answer.
+   */
   readonly settle: (exit: Ending, usage?: Usage | undefined) => Effect.Effect<void>
 }
 
@@ -43,8 +46,8 @@ export interface Guard {
   readonly gate: (request: Request) => Effect.Effect<void, ClaudeError>
   /**
    * Waits until the request may be sent, and acquires its lease. Runs uninterruptibly, so that an acquired lease is
-   * never lost: wrap only the wait in `Effect.interruptible`. If the effect fails or is interrupted, it must hold
-   * nothing.
+   * never lost: make only the wait `Effect.interruptible`. An effect that fails or is interrupted must leave nothing
+   * acquired.
    */
   readonly admit: (request: Request) => Effect.Effect<Lease, ClaudeError>
 }
@@ -56,9 +59,10 @@ export const open: (request: Request) => Effect.Effect<void> = () => Effect.void
 export const nothing: Lease = { settle: () => Effect.void }
 
 /**
- * Looks up how a guard should count an ending. A reader that leaves early, or fails with an error of its own, counts as
- * a success. Interrupts, defects and requests rejected locally are neutral. A broken answer counts as the error that
- * broke it. An answer that contradicts itself is neutral: it points to a proxy, not to the service.
+ * Returns the entry of `decide` for an ending. An answer whose reader stopped early, or failed with an error that did
+ * not come from the answer, is a success. Interrupts, defects and requests rejected locally are neutral. A broken
+ * answer has the entry of the error that broke it. An answer whose events contradict each other is neutral: a proxy is
+ * the likely cause, not the service.
  */
 export const judge = <A>(
   exit: Ending,
@@ -75,7 +79,7 @@ export const judge = <A>(
 // Combinators
 // -----------------------------------------------------------------------------
 
-/** Makes every request pass the guards: first all gates, then each `admit` in order. Leases settle in reverse order. */
+/** Each request passes all gates, then each `admit`, in the order of `guards`. Leases settle in reverse order. */
 export const apply = (guards: ReadonlyArray<Guard>) => (claude: Claude["Service"]): Claude["Service"] =>
   guards.length === 0 ? claude : Claude.of({ ...claude, open: (request) => openBehind(guards, claude, request) })
 
@@ -108,7 +112,6 @@ const openBehind = Effect.fnUntraced(function*(
   return isClosed(held) ? yield* Effect.interrupt : answer
 })
 
-/** The state of one request while it is guarded. */
 interface Held {
   readonly scope: Scope.Scope
   /** The leases that are not settled yet. */
@@ -117,10 +120,9 @@ interface Held {
   answer: Opened | undefined
 }
 
-/** Whether the scope of the answer was closed concurrently: anything acquired in it now would never be released. */
+/** Whether another fiber closed the scope of the answer: a request sent now would run without its leases. */
 const isClosed = ({ scope: { state } }: Held): boolean => state._tag === "Closed"
 
-/** Acquires a lease from each guard. */
 const admit = Effect.fnUntraced(function*(held: Held, guards: ReadonlyArray<Guard>, request: Request) {
   for (const guard of guards) {
     if (isClosed(held)) break
@@ -130,7 +132,7 @@ const admit = Effect.fnUntraced(function*(held: Held, guards: ReadonlyArray<Guar
   }
   const { state } = held.scope
   if (state._tag !== "Closed") return
-  // The finalizer has run already, and did not see the last lease.
+  // The finalizer of the scope ran before the last lease was acquired.
   yield* settle(held, state.exit)
   return yield* Effect.interrupt
 })
@@ -146,6 +148,6 @@ const settle = Effect.fnUntraced(function*({ answer, leases }: Held, exit: Endin
   return yield* Exit.asVoidAll(exits)
 })
 
-/** The usage of an answer. Unknown if the reader left early: the API reports the final count only at the end. */
+/** `undefined` if the reader stopped early: the API reports the final usage only at the end of the answer. */
 const usageOf = (answer: Opened, exit: Ending): Usage | undefined =>
   Exit.isSuccess(exit) && !answer.isComplete() ? undefined : answer.usage()

@@ -1,9 +1,8 @@
 /**
  * The guards of a process, as one record.
  *
- * Hand-wired guards usually fail by their order: a concurrency slot is wasted if it is acquired before an open circuit
- * rejects the call. The record names the parts and fixes the order: first all gates, then slot and quota together, then
- * the lease of the circuit.
+ * Guards composed by hand often have the wrong order: a call that an open circuit rejects should not take a concurrency
+ * slot first. The record fixes the order: first all gates, then slot and quota together, then the lease of the circuit.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -44,7 +43,7 @@ export { describe } from "./guards/describe.ts"
 export interface Guards {
   /** The concurrency limit and the queue length for each class of models. */
   readonly concurrency?: Admission.Concurrency | undefined
-  /** The rate limits of the account, per minute. */
+  /** The rate limits of the account. */
   readonly quota?: Quota.Options | undefined
   /** When to stop sending requests to a model that keeps failing. */
   readonly circuit?: Circuit.Options | undefined
@@ -52,11 +51,11 @@ export interface Guards {
   readonly budget?: RetryBudget.Options | false | undefined
   /** When to alert that too many calls fail. `false` turns the monitor off. */
   readonly monitor?: Monitor.Options | false | undefined
-  /** Custom guards. They check each request last, and their leases settle first. */
+  /** Custom guards. Their gates and their `admit`s run after the built-in guards, and their leases settle first. */
   readonly extra?: ReadonlyArray<Guard.Guard> | undefined
   /**
-   * The name of the account in a shared store. Default: `default`. Nested guards that share a store need different names:
-   * otherwise the inner guards wait for the probe that the outer guards hold, and nothing is sent.
+   * The name of the account in a shared store. Default: `default`. Nested guards that share a store need different
+   * names: otherwise the inner guards wait for the probe that the outer guards hold, and no probe is ever sent.
    */
   readonly account?: string | undefined
 }
@@ -72,21 +71,19 @@ export interface QueueStatus {
   readonly waiting: number
   /** The current concurrency limit. */
   readonly limit?: number
-  /** By dimension: the quota that is left, and the most that one burst may use (not the limit per minute). */
+  /** By dimension (`requests`, `input`, `output`). `limit`: what one burst may use, not the limit per minute. */
   readonly quota?: { readonly [dimension: string]: { readonly remaining: number; readonly limit: number } }
 }
 
 /** The state of all guards: plain data for a JSON endpoint, times in milliseconds. */
 export interface Status {
-  /** The circuit of the whole account. It opens when the spend limit is reached. */
+  /** The circuit of the account, which opens when the spend limit is reached. `undefined` without a `circuit`. */
   readonly account: Circuit.Status | undefined
-  /** By model. Lists only models that were called. */
+  /** By model. Lists only models that were called, isolated or reset. */
   readonly circuits: { readonly [model: string]: Circuit.Status }
   /** By class of models. Lists only classes that were called. */
   readonly admission: { readonly [line: string]: QueueStatus }
-  /** By model. Lists only models that had an extra attempt, or for which an extra attempt waits. */
   readonly budget: RetryBudget.Status | undefined
-  /** The success rate of calls. */
   readonly successRate: Monitor.Status | undefined
   /** Whether `drain` was called: new calls are rejected, so a load balancer should send none. */
   readonly isDraining: boolean
@@ -96,7 +93,7 @@ export interface Status {
 // Service
 // -----------------------------------------------------------------------------
 
-/** Reads the state of the guards, isolates and resets circuits, and drains the queues. */
+/** The service behind `status`, `isolate`, `reset` and `drain`. */
 export class Control extends Context.Service<Control, {
   readonly status: Effect.Effect<Status>
   readonly isolate: (model: string | undefined, duration: Duration.Input | undefined) => Effect.Effect<void>
@@ -107,18 +104,21 @@ export class Control extends Context.Service<Control, {
 /** The state of all guards, for health endpoints. */
 export const status: Effect.Effect<Status, never, Control> = Effect.flatMap(Control, ({ status }) => status)
 
-/** Blocks a model, or every model if none is named, until `duration` ends or `reset` is called. Dies without a circuit. */
+/**
+ * Blocks calls to a model, or to every model if none is named, until `duration` ends or `reset` is called with the same
+ * `model`. Dies if the guards have no `circuit`.
+ */
 export const isolate = (model?: string, duration?: Duration.Input): Effect.Effect<void, never, Control> =>
   Effect.flatMap(Control, ({ isolate }) => isolate(model, duration))
 
-/** Closes the circuit of a model, or of the account if no model is named. Dies without a circuit. */
+/** Closes the circuit of a model, or of the account if no model is named. Dies if the guards have no `circuit`. */
 export const reset = (model?: string): Effect.Effect<void, never, Control> =>
   Effect.flatMap(Control, ({ reset }) => reset(model))
 
 /**
  * For a process that is about to stop: rejects new calls with `Saturated`, waits up to `limit` for running and queued
- * calls, and returns whether all of them ended. Draining cannot be undone, and it also rejects the retries of running
- * calls, on every model. Rejects nothing if `concurrency`, `quota`, `circuit` and `budget` are all off.
+ * calls, and returns whether all of them ended. Draining cannot be undone. It also rejects the retries and fallback
+ * models of running calls. Rejects nothing if `concurrency`, `quota`, `circuit` and `budget` are all off.
  */
 export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Control> =>
   Effect.flatMap(Control, ({ drain }) => drain(limit))
@@ -129,7 +129,7 @@ export const drain = (limit: Duration.Input): Effect.Effect<boolean, never, Cont
 
 /**
  * Puts guards around a `Claude` layer. Throws a `RangeError` if options are invalid or contradictory. Guards are built
- * once per layer, with the log, the alerts and the stores of the context in which the layer is built.
+ * once per layer, with the log of that `Claude`, and the alerts and stores of the context in which the layer is built.
  */
 export const apply = (guards: Guards) => {
   const compiled = compile(guards)
@@ -217,7 +217,7 @@ const build = Effect.fnUntraced(function*(compiled: Compiled) {
   ))
 })
 
-/** Rounds to whole numbers, and drops `Infinity`, which JSON cannot represent. */
+/** Drops `Infinity`, which JSON cannot represent. */
 const queueStatus = (
   { limit, remaining, running, waiting }: AdmissionGuard.Status,
   capacity: Quota.Amount | undefined
@@ -240,10 +240,7 @@ const noCircuits: Effect.Effect<Pick<Status, "account" | "circuits">> = Effect.s
   circuits: {}
 })
 
-/**
- * Runs alerts in a fiber of their own, because the receiver may be down too: no call waits for them. Failures are
- * reported.
- */
+/** Runs each alert in a separate fiber, so that no call waits for a receiver that is down too. */
 const safe = (alerts: Monitor.Alerts): Monitor.Alerts => ({
   raise: (alert) =>
     Effect.asVoid(Effect.forkDetach(reported("an alert", () => alerts.raise(alert)), { startImmediately: true }))

@@ -1,29 +1,27 @@
-/** How each guard counts each kind of failure. A new kind of error gets a row here. */
 import type { Table } from "../ClaudeError.ts"
 import * as Guard from "./Guard.ts"
 
 /** How each guard counts the end of an attempt; for the monitor, the end of a call. */
 export interface Outcome {
-  /** The health of the model. `success`: the model responded, even if it rejected the request. `none`: no evidence. */
+  /** `success`: the model responded, even if it rejected the request. `none`: says nothing about the model. */
   readonly circuit: "success" | "failure" | "none"
-  /** The concurrency limit. `success` raises it, `loss` lowers it, `none` leaves it. */
+  /** `success` may raise the concurrency limit, `loss` may lower it. */
   readonly concurrency: "success" | "loss" | "none"
   /**
-   * The quota that the request counts as using if the API did not report its usage. `request`: one request, no tokens.
-   * `input`: one request and the estimated input tokens, because the model may have read them. `none`: nothing was
-   * sent.
+   * The quota that the request used, if the API did not report its usage. `request`: one request, no tokens. `input`:
+   * one request and the estimated input tokens, because the model may have read them. `none`: nothing was sent.
    */
   readonly quota: "none" | "request" | "input"
   /**
-   * `loss`: the attempt added load without a result. `none`: the attempt got a part of an answer, or was not sent. Policies
-   * have their own column `sent` (`policy/decisions.ts`), because guards and policies do not import each other.
+   * `loss`: the attempt added load without a result. `none`: the attempt was not sent, or its answer is a result (even
+   * a `Truncated` answer). Policies have a similar column, `sent` in `policy/decisions.ts`, because guards and policies
+   * do not import each other.
    */
   readonly budget: "loss" | "none"
-  /** Whether the call counts as failed, even if it was not sent. `none`: the caller is at fault, or Claude declined. */
+  /** `failure`: the call failed, even if nothing was sent. `none`: the request is at fault, or Claude declined it. */
   readonly monitor: "failure" | "none"
 }
 
-/** The outcome of each kind of error. */
 export const outcomes: Table<Outcome> = {
   InvalidRequest: { circuit: "success", concurrency: "none", quota: "request", budget: "loss", monitor: "none" },
   AuthenticationFailed: {

@@ -5,5 +5,5 @@ const ranks: { readonly [P in typeof Current.Priority.Service]: number } = { int
 
 export const count = 3
 
-/** The rank of a priority. An unknown priority, from a caller without types, ranks as `default`. */
+/** An unknown priority, from a caller without types, ranks as `default`. */
 export const rankOf = (priority: typeof Current.Priority.Service): number => ranks[priority] ?? ranks.default

@@ -1,20 +1,20 @@
 /**
  * Limits how fast calls may begin after an incident, as a rate.
  *
- * A concurrency limit would not work: while long answers from before the incident still run, it would let no call
+ * A concurrency limit would not work: long answers from before the incident would hold its slots, so no call could
  * begin.
  */
 
 /** Times in milliseconds, rates in calls per second. */
 const defaults = {
   /**
-   * Time until the rate is twice the rate before the incident, so that no burst follows. With shorter times, calls fail
-   * at a simulated API that rejects more than twice that rate after its outage (lab scenario a4).
+   * The time in which the rate grows from 0 to twice the rate before the incident. With a shorter time, calls fail in
+   * lab scenario a4, where the API rejects more than twice that rate after its outage.
    */
   full: 5000,
   /**
-   * How long the rate is capped at twice the rate before the incident. By then a backlog of two minutes is served (lab
-   * scenario alarm-outage); after that the rate keeps growing.
+   * How long the rate is capped at twice the rate before the incident: long enough to serve the calls that arrived
+   * during an outage of two minutes (lab scenario alarm-outage). Then the rate grows again.
    */
   capped: 120_000,
   /**
@@ -22,14 +22,14 @@ const defaults = {
    * minutes.
    */
   least: 1,
-  /** The time over which the rate before the incident is averaged: as long as the default window of a circuit. */
+  /** The time over which `RecentRate` averages: as long as the default window of a circuit. */
   memory: 60_000
 }
 
-/** Measures calls per second as an exponential average, which is not too low after the first calls. */
+/** Calls per second as an exponential average, corrected so that it is not too low after the first calls. */
 export class RecentRate {
   calls = 0
-  /** End and start of the measured time. */
+  /** The measured time ends at `at`, the last call, and starts at `from`. */
   at = 0
   from = 0
 
@@ -61,9 +61,8 @@ export class RecentRate {
  * A rate that grows to twice the rate before the incident (in 5 seconds at most, if no call is lost), stays there until
  * 2 minutes have passed, and then keeps growing at the same slope.
  *
- * The wait line of a circuit uses a ramp after an outage, and the queue after the pause of a 429. The retry budget
- * spaces its waiting calls in its own way (`budget/bucket.ts`). A call passes them one after the other, so the slowest one
- * sets the rate.
+ * The wait line of a circuit uses a ramp after an outage, and the queue uses a ramp after the pause of a 429. The retry
+ * budget spaces its waiting calls in a different way (`budget/bucket.ts`).
  */
 export class Ramp {
   readonly before: number
@@ -87,7 +86,7 @@ export class Ramp {
     this.at = now
   }
 
-  /** Milliseconds until `calls` more calls may have begun; 0 if they may begin now. */
+  /** Milliseconds until the last of `calls` more calls may begin; 0 if it may begin now. */
   waitFor(calls: number, now: number): number {
     this.advance(now)
     const { credit, rate, slope, top } = this
@@ -102,15 +101,14 @@ export class Ramp {
     return Math.max(1, Math.ceil(seconds * 1000))
   }
 
-  /** Call when a call begins. */
   take(): void {
     this.credit--
   }
 
   /**
-   * A call that began at `start` was lost: halves a rate below `before`, and lowers a higher rate to `before`, because a
-   * steady 10 % of failures would otherwise hold the rate down forever. Losses of calls that began before the last cut
-   * are ignored.
+   * Call when a call that began at `start` was lost. Halves a rate below `before`. A higher rate is lowered only to
+   * `before`: if it were halved, a steady 10 % of failures would hold the rate down forever. The loss of a call that
+   * began before the last cut is ignored.
    */
   lose(start: number, now: number): void {
     if (start < this.cutAt) return
@@ -119,7 +117,7 @@ export class Ramp {
     this.cutAt = now
   }
 
-  /** Whether the rate has reached its top. The ramp can then end when no call waits. */
+  /** If true, the ramp may end as soon as no call waits. */
   isFull(now: number): boolean {
     this.advance(now)
     return this.rate >= this.top

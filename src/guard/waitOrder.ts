@@ -17,7 +17,6 @@ export interface Standing<in A> {
   readonly load?: ((item: A) => Amount) | undefined
 }
 
-/** A waiting call, with the state that its queue keeps for it. */
 export interface Waiter<A, S> extends Linked<Waiter<A, S>> {
   readonly item: A
   readonly state: S
@@ -36,7 +35,7 @@ interface Lane<A, S> extends Linked<Lane<A, S>> {
 
 interface Rank<A, S> {
   readonly rank: number
-  /** The tenants in the order of their turns; the first tenant is next. */
+  /** The first tenant has the next turn. */
   readonly turns: List<Lane<A, S>>
   readonly lanes: Map<string, Lane<A, S>>
   size: number
@@ -70,7 +69,7 @@ export class WaitOrder<A, S> {
     return waiter
   }
 
-  /** Removes a call, and returns whether it was still there. */
+  /** Returns whether the call was still waiting. */
   remove(waiter: Waiter<A, S>): boolean {
     const { lane } = waiter
     if (lane === undefined) return false
@@ -91,7 +90,7 @@ export class WaitOrder<A, S> {
     return true
   }
 
-  /** Removes the call that was served, and gives the turn to the other tenants of its rank. */
+  /** Like `remove`, for a call that was served: the next turn in its rank goes to the next tenant. */
   serve(waiter: Waiter<A, S>): boolean {
     const { lane } = waiter
     const wasThere = this.remove(waiter)
@@ -102,15 +101,14 @@ export class WaitOrder<A, S> {
     return wasThere
   }
 
-  /** The next call to serve. */
   first(): Waiter<A, S> | undefined {
     return this.ranks[0]?.turns.first?.waiters.first
   }
 
   /**
-   * Whether one more call may wait. Each tenant has an equal share of the places, at least one place; only calls of the same
-   * or a lower rank count. A new tenant gets its share even if earlier tenants use more than theirs, but never more than
-   * twice as many of these calls as places wait.
+   * Whether `item` may wait. Counts only waiting calls of the same or a lower rank. The places are divided equally
+   * among the tenants that have waiting calls, at least one place each. A new tenant gets its places even if earlier
+   * tenants already use them, so more of these calls than `places` may wait, but at most twice as many.
    */
   hasRoom(item: A, places: number): boolean {
     if (!(places > 0)) return false
@@ -127,8 +125,8 @@ export class WaitOrder<A, S> {
   }
 
   /**
-   * The load of the calls that would be served before `item` if it came now. Within its rank, each other tenant counts
-   * with as many turns as the tenant of `item` needs, and each turn with the average load of the rank.
+   * The load of the calls that would be served before `item` if it came now. An estimate within its rank: each other
+   * tenant has as many turns as the tenant of `item` needs, and each turn takes the average load of the rank.
    */
   ahead(item: A): Amount {
     const rank = this.standing.rank(item)
@@ -154,7 +152,7 @@ export class WaitOrder<A, S> {
     })
   }
 
-  /** Places all calls again, after their ranks have changed. */
+  /** Call when ranks have changed. */
   reorder(): void {
     const waiters = this.all().toSorted((a, b) => a.arrival - b.arrival)
     for (const waiter of waiters) this.remove(waiter)

@@ -1,9 +1,10 @@
 /**
  * A queue for one shared resource.
  *
- * A call takes the resource at once if no waiting call goes before it. One fiber serves all waiting calls; it exists
- * while a call waits, and sleeps until it is woken or the first call may go. So one timer watches the resource, however
- * many calls wait (each call has only its own time-out), and there is no hand-over that a cancelled call could lose.
+ * A call takes the resource at once if it is free and no waiting call goes before it. One fiber serves all waiting
+ * calls; it exists while a call waits, and sleeps until it is woken or the first call may go. So one timer watches the
+ * resource, however many calls wait (each call has only its own time-out), and there is no hand-over that a cancelled
+ * call could lose.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -14,32 +15,29 @@ import type * as Scope from "effect/Scope"
 import type { Amount } from "./quota/Quota.ts"
 import { type Standing, type Waiter as Standee, WaitOrder } from "./waitOrder.ts"
 
-/** How to take the resource. */
 export interface Options<in A> extends Standing<A> {
   /**
    * Takes the resource and returns 0, or takes nothing and returns the milliseconds until the next attempt is
    * worthwhile (`Infinity`: not before `wake`).
    */
   readonly take: (item: A, now: number) => Effect.Effect<number>
-  /** Undoes `take`. */
   readonly putBack: (item: A, now: number) => Effect.Effect<void>
   /**
-   * Minimum milliseconds until the resource is available after calls ahead took `ahead`; 0 if unknown. A call that may
-   * not wait this long is rejected without waiting.
+   * Minimum milliseconds until `item` can take the resource, after the calls before it took `ahead`; 0 if unknown. A
+   * call that may not wait this long is rejected at once.
    */
   readonly turn?: ((item: A, ahead: Amount, now: number) => Effect.Effect<number>) | undefined
   /** The `places` of `WaitOrder.hasRoom`. Checked on arrival only. */
   readonly room: number
 }
 
-/** A queue of waiting calls. */
 export interface Turnstile<in out A> {
   /**
    * Waits up to `within` ms and takes the resource. Returns false if the call may not wait, or waited too long. A
    * caller that is interrupted holds nothing. Run this effect uninterruptibly: it makes its wait interruptible itself.
    */
   readonly pass: (item: A, within: number, now: number) => Effect.Effect<boolean>
-  /** Call when some of the resource was returned, so that waiting calls try again. */
+  /** Makes waiting calls try again. Call when a part of the resource was returned. */
   readonly wake: () => void
   /** The waiting calls in service order. */
   readonly waiting: () => ReadonlyArray<A>
@@ -74,7 +72,7 @@ export const make = <A>(
     if (line.size > 0) bell.openUnsafe()
   }
 
-  /** Serves calls until a call has to wait. Returns the milliseconds until it is worth trying again, 0 if no call waits. */
+  /** Serves calls until a call has to wait. Returns the milliseconds until the next attempt, 0 if no call waits. */
   const serve = Effect.uninterruptible(Effect.gen(function*() {
     bell.closeUnsafe()
     for (let head = line.first(); head !== undefined; head = line.first()) {

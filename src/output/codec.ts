@@ -1,6 +1,4 @@
 /**
- * Codecs of structured answers, and the requests for them.
- *
  * The API enforces only a JSON schema without recursion, with a type for every
  * part, and with at most 16 unions. Any other schema is put in the prompt, and so
  * is the schema for a model without structured outputs.
@@ -15,15 +13,17 @@ import type { Form, Params } from "../Message.ts"
 import { distinct, mostUnions, refusal, rooted } from "./jsonSchema.ts"
 import { plain } from "./plainJson.ts"
 
-/** The two forms of a structured answer. */
+/** The ways to request a structured answer: by an instruction, or by a schema that the API enforces. */
 export interface Output<A, RD> {
-  /** Requested by an instruction in the prompt. */
   readonly words: Held<A, RD> & { readonly instruction: string }
-  /** Requested by a schema that the API enforces, or the reason why the API would refuse that schema. */
+  /** For a schema that the API enforces; fails with the reason why the API would refuse that schema. */
   readonly held: Result.Result<Held<A, RD>, string>
-  /** The same for the input of a strict tool. Unions are not counted here, because the API may raise its limit. */
+  /**
+   * Like `held`, for the input of a strict tool. Unions are not limited here: defining a strict tool throws if this fails,
+   * and the API may raise its limit.
+   */
   readonly strict: Result.Result<Held<A, RD>, string>
-  /** The models for which the API refused the schema, for example as too large: they are asked by an instruction. */
+  /** The models for which the API refused the schema, for example as too large. They get an instruction instead. */
   readonly refusedFor: Set<string>
 }
 
@@ -34,7 +34,7 @@ interface Held<A, RD> {
 
 export type Codec<A, RD> = Schema.ConstraintCodec<A, unknown, RD>
 
-/** The two forms for a schema. Fails with a message if the schema has no JSON form. */
+/** Fails with a message if the schema has no JSON form. */
 export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result<Output<A, RD>, string> => {
   const known = outputs.get(schema)
   // Cast: the entry under a schema was made from that schema.
@@ -61,10 +61,6 @@ export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.R
 /** A cache, because compiling a schema costs more than a call. */
 const outputs = new WeakMap<object, Result.Result<Output<unknown, unknown>, string>>()
 
-/**
- * The two forms of an answer that is one of the choices. Fails with a message if a choice is blank or repeated, or if the
- * list is empty.
- */
 export const choice = <C extends ReadonlyArray<string>>(
   choices: C
 ): Result.Result<Output<{ readonly choice: C[number] }, never>, string> => {
@@ -89,7 +85,7 @@ export const choice = <C extends ReadonlyArray<string>>(
   })
 }
 
-/** The form for any JSON value. */
+/** Accepts any JSON value, so the API has no schema to enforce. */
 export const json: Result.Result<Output<Schema.Json, never>, string> = Result.succeed({
   words: { codec: Schema.Json, jsonSchema: {}, instruction: "Answer with one JSON value, and nothing else." },
   held: Result.fail("every JSON value is accepted"),
@@ -104,10 +100,8 @@ const inWords = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Output<A, 
   return { codec, jsonSchema, instruction: inSchema(jsonSchema) }
 }
 
-/** The instruction to answer with a value that matches a JSON schema. */
 export const inSchema = (schema: object): string => `${beforeSchema}${JSON.stringify(schema)}`
 
-/** The part of the instruction before the schema. */
 export const beforeSchema = "Answer with one JSON value that matches this JSON Schema, and nothing else:\n"
 
 const strictly = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Result<Held<A, RD>, string> =>
@@ -125,7 +119,7 @@ const strictly = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.Re
     }
   )
 
-/** Fails if the API would refuse the schema. `most`: the highest number of unions. */
+/** `most`: the highest number of unions that the API accepts. */
 const accepted = <A, RD>(form: Held<A, RD>, most: number): Result.Result<Held<A, RD>, string> => {
   const because = refusal(form.jsonSchema, most)
   return because === undefined ? Result.succeed(form) : Result.fail(because)
@@ -141,7 +135,7 @@ const nothing = { type: "object", properties: {}, required: [], additionalProper
 // Asking
 // -----------------------------------------------------------------------------
 
-/** The form in which a model with structured outputs is asked. */
+/** How a model with structured outputs is asked. */
 export const formOf = (output: Result.Result<Output<unknown, unknown>, string>): Form =>
   Result.isFailure(output)
     ? { form: "unsupported", because: output.failure }
@@ -149,7 +143,6 @@ export const formOf = (output: Result.Result<Output<unknown, unknown>, string>):
     ? { form: "prompt", because: output.success.held.failure }
     : { form: "schema" }
 
-/** The codec for the answer, and the parameters that request it. */
 export interface Asked<A, RD> {
   readonly codec: Codec<A, RD>
   readonly params: Params
@@ -157,7 +150,7 @@ export interface Asked<A, RD> {
   readonly isHeld: boolean
 }
 
-/** Asks for an answer. `able`: the model has structured outputs. */
+/** `able`: whether the model has structured outputs. */
 export const ask = <A, RD>(output: Output<A, RD>, params: Params, able: boolean): Asked<A, RD> => {
   const { held, refusedFor, words } = output
   if (!able || Result.isFailure(held) || refusedFor.has(params.model)) {

@@ -1,4 +1,3 @@
-/** Decodes an answer into a value, or into issues. */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,9 +14,9 @@ import { exact } from "./plainJson.ts"
 
 /**
  * Decodes a complete answer. Claude may write a value, use a tool, write a corrected value, and then only confirm it. So
- * this takes the last text between tool blocks that contains a value of the schema other than a footnote. If no text does,
- * it decodes the whole text, because a tool block may split a value. Issues refer to the caller's schema, if possible, not
- * to the API's form.
+ * `decode` takes the last text between tool blocks that contains a value of the schema other than a footnote. If there is
+ * none, or it contains two such values, it decodes the whole text, because a tool block may split a value. Issues refer to
+ * the caller's schema, if possible, and not to the form of that schema for the API.
  */
 export const decode = <A, RD>(
   output: Output<A, RD>,
@@ -31,7 +30,7 @@ export const decode = <A, RD>(
     Option.isSome(value)
       ? Effect.succeed(value.value)
       : Effect.catch(decodeIn(reply.text), (error) =>
-        // Decode once more only for the issues: a value that this finds may be a footnote.
+        // Decodes once more only for better issues. A success is discarded, because the value may be a footnote.
         Effect.andThen(decodeIn(lastWithJson(texts) ?? reply.text), Effect.fail(error))))
 }
 
@@ -42,7 +41,7 @@ const lastWithJson = (texts: ReadonlyArray<string>): string | undefined =>
     return Result.isFailure(found) || found.success.some(({ isFootnote }) => !isFootnote)
   })
 
-/** The texts between blocks of other types. */
+/** The texts between blocks of other types, such as tool uses. Blank texts are left out. */
 const textsOf = ({ message: { content } }: Reply): ReadonlyArray<string> => {
   const texts = [""]
   for (const block of content) {
@@ -98,10 +97,10 @@ const decodeText = <A, RD>(
     }
   })
 
-/** Bounds the work: an answer with more values fails. */
+/** Bounds the work: none of the values is decoded if there are more. */
 const mostTried = 32
 
-/** The values that fit the schema. */
+/** The values that fit the schema; none if there are more than `mostTried` values to try. */
 const fitting = <A, RD>(
   codec: Codec<A, RD>,
   values: ReadonlyArray<Exact.Parsed>
@@ -114,7 +113,7 @@ const fitting = <A, RD>(
     Arr.getSomes
   )
 
-/** Decodes the only value that fits the schema. Another value may be a footnote like `[1]`. Two that fit are an error. */
+/** Decodes the only value that fits the schema: any other value may be a footnote like `[1]`. Fails if two values fit. */
 const decodeOneOf = <A, RD>(
   codec: Codec<A, RD>,
   values: ReadonlyArray<Exact.Parsed>,
@@ -150,7 +149,7 @@ export const decodeValue = <A, RD>(codec: Codec<A, RD>, parsed: Exact.Parsed): E
 const issuesOf = <A, RD>(codec: Codec<A, RD>, value: unknown): Effect.Effect<Flaws["issues"], never, RD> =>
   Effect.match(decodeOnce(codec, value), { onFailure: ({ issues }) => issues, onSuccess: () => [] })
 
-/** A defect of the schema counts as an issue. */
+/** A defect while decoding becomes an issue: a schema of the caller may throw. */
 const decodeOnce = <A, RD>(codec: Codec<A, RD>, value: unknown): Effect.Effect<A, Flaws, RD> =>
   Effect.suspend(() => Schema.decodeUnknownEffect(codec, { errors: "all" })(value)).pipe(
     Effect.mapError(({ issue }) => flawsOf(issue)),

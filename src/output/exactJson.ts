@@ -19,7 +19,6 @@ export class LongNumber {
   }
 }
 
-/** A JSON value. */
 export interface Parsed {
   readonly value: unknown
   /**
@@ -29,7 +28,7 @@ export interface Parsed {
   readonly long?: unknown
 }
 
-/** Parses a text. Throws if it is not JSON. */
+/** Throws if the text is not JSON. */
 export const parse = (text: string): Parsed => {
   if (!mayBeLong.test(text)) return { value: JSON.parse(text) }
   let hasLong = false
@@ -47,7 +46,7 @@ export const parse = (text: string): Parsed => {
 /** A fast path: any other number has at most 15 digits and no exponent, so it loses nothing. */
 const mayBeLong = /\d[\d.]{15}|\d[eE]/
 
-/** A reviver that keeps some numbers as text. TypeScript's type of revivers lacks the third parameter. */
+/** A reviver that replaces some numbers by a `LongNumber`. TypeScript's type of revivers lacks the third parameter. */
 const keeping =
   (isLong: (value: number, source: string | undefined) => boolean) =>
   (_: string, value: unknown, context?: { readonly source?: string }): unknown =>
@@ -57,16 +56,18 @@ const isUnsafe = (value: number): boolean => Number.isInteger(value) && !Number.
 
 /** Whether the number differs from its source. If the source is unknown, every unsafe integer counts as different. */
 const isLost = (value: number, source: string | undefined): boolean =>
-  !Number.isFinite(value) || (source === undefined ? isUnsafe(value) : !isHeld(value, source))
+  !Number.isFinite(value) || (source === undefined ? isUnsafe(value) : !hasAllDigits(value, source))
 
 /** The longest source that is compared, in characters, to bound the work. A longer number counts as lost. */
 const longest = 400
 
-/** 17 digits identify every JavaScript number, so a decimal with at most 17 digits counts as exact. */
+/**
+ * 17 digits identify every JavaScript number. So a number with a point or an exponent counts as exact if it has at most 17
+ * digits.
+ */
 const enough = 17
 
-/** Whether a number has all digits of its source. */
-const isHeld = (value: number, source: string): boolean => {
+const hasAllDigits = (value: number, source: string): boolean => {
   if (source.length > longest) return false
   const { digits, power } = decimal(source)
   if (value === 0 || digits === "") return value === 0 && digits === ""
@@ -84,7 +85,7 @@ const decimal = (source: string): { readonly digits: string; readonly power: num
   return { digits, power: Number(exponent) - fraction.length + significant.length - digits.length }
 }
 
-/** The value, with the parts that have an issue taken from `long`: an unsafe integer there may belong to a `BigInt`. */
+/** Takes the parts that have an issue from `long`: an unsafe integer there may belong to a `BigInt`. */
 export const withLong = ({ long, value }: Parsed, issues: ReadonlyArray<Issue>): unknown =>
   replaced(value, long, issues.map(({ path }) => path))
 
@@ -107,8 +108,9 @@ const replaced = (value: unknown, long: unknown, paths: ReadonlyArray<Issue["pat
 }
 
 /**
- * Adds the first number that is too long to each issue that it causes: it stands at the path of the issue, or inside of
- * the value there and the issue is not one of `others`, the issues with short numbers.
+ * If a too long number causes an issue, adds this number to the message, and points the path at the number. The number is
+ * the value at the path of the issue, or inside this value. Inside, it counts as the cause only if the issue is missing in
+ * `others`, the issues of the same value with `shortened` numbers.
  */
 export const explained = (
   issues: ReadonlyArray<Issue>,
@@ -124,7 +126,6 @@ export const explained = (
   })
 }
 
-/** The value with a short number for each number that is too long. */
 export const shortened = (value: unknown): unknown => {
   if (value instanceof LongNumber) return 0
   if (Array.isArray(value)) return value.map(shortened)
@@ -135,7 +136,6 @@ export const shortened = (value: unknown): unknown => {
 
 const childOf = (value: unknown, key: string | number): unknown => hasProperty(value, key) ? value[key] : undefined
 
-/** The first number in a value that is too long, with its path. */
 const longIn = (value: unknown, path: Issue["path"]): Issue | undefined => {
   if (value instanceof LongNumber) {
     return { path, message: `${value.digits ?? "the number"} has more digits than a JavaScript number can hold` }

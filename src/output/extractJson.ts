@@ -1,27 +1,28 @@
 /**
  * Finds the JSON values in the text of a model.
  *
- * Code fences and text around a value are tolerated. A footnote like `[1]` is a
- * value, too.
+ * Code fences and text around a value are tolerated. A footnote like `[1]` counts
+ * as a value, too.
  */
 import * as Result from "effect/Result"
 import * as Exact from "./exactJson.ts"
 import type { Parsed } from "./exactJson.ts"
 
-/** A JSON value in a text. */
 export interface Found extends Parsed {
-  /** Whether it looks like a footnote: a list of digits like `[1]` or `[1, 2]`, with words on its line. */
+  /** Whether it looks like a footnote: a list of digits like `[1]` or `[1, 2]`, with other text on its line. */
   readonly isFootnote: boolean
 }
 
-/** The JSON values in the text, or why they cannot be found. */
+/**
+ * If the text, or a code fence around the whole text, contains one JSON value and nothing else, finds this value. Otherwise
+ * finds only objects and arrays. Fails with a message.
+ */
 export const find = (text: string): Result.Result<ReadonlyArray<Found>, string> => {
   const trimmed = text.trim()
   const whole = Result.orElse(parse(trimmed), () => parse(unfenced(trimmed)))
   return Result.isSuccess(whole) ? Result.succeed([{ ...whole.success, isFootnote: false }]) : scan(trimmed)
 }
 
-/** The message for an answer that does not have exactly one value. */
 export const notOne = (values: ReadonlyArray<unknown>): string =>
   values.length === 0
     ? "the answer has no JSON value"
@@ -32,13 +33,13 @@ const unfenced = (text: string): string =>
   text.startsWith("```") && text.endsWith("```") ? text.slice(text.indexOf("\n") + 1, -3) : ""
 
 /**
- * The most brackets that do not begin JSON, and the most characters read for them, before the search fails: each bracket
- * may cost a scan to the end of the text.
+ * The search fails after this number of brackets that do not begin JSON, or of characters read for such brackets. Reason:
+ * each bracket may cost a scan to the end of the text.
  */
 const mostMisses = 256
 const mostMissed = 4_000_000
 
-/** The JSON objects and arrays in a text. Fails if one seems to be cut off. */
+/** Fails if a JSON value seems to be cut off, or if the search would take too long. */
 const scan = (text: string): Result.Result<ReadonlyArray<Found>, string> => {
   const values: Array<Found> = []
   const openings = /[{[]/g
@@ -59,7 +60,7 @@ const scan = (text: string): Result.Result<ReadonlyArray<Found>, string> => {
   return Result.succeed(values)
 }
 
-/** The longest footnote, and the longest space around one. It bounds the work. */
+/** The longest footnote, and the longest white space next to a footnote, in characters. It bounds the work. */
 const longest = 64
 
 const isFootnote = (text: string, from: number, to: number): boolean =>
@@ -71,7 +72,7 @@ const isFootnote = (text: string, from: number, to: number): boolean =>
 const isJson = (text: string, from: number): boolean =>
   (text[from] === "{" ? /^\{\s*["}]/ : /^\[\s*["{[\]\d-]/).test(text.slice(from, from + 64))
 
-/** The index after the bracket that closes the bracket at `from`. */
+/** The index after the bracket that closes the bracket at `from`, if any. */
 const closing = (text: string, from: number): number | undefined => {
   let depth = 0
   let quoted = false

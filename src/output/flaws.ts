@@ -8,7 +8,6 @@ import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { Issue } from "../ClaudeError.ts"
 
-/** Why a schema does not decode a value. */
 export interface Flaws {
   /** May quote the value. */
   readonly issues: ReadonlyArray<Issue>
@@ -16,18 +15,16 @@ export interface Flaws {
   readonly outline: string
 }
 
-/** The number of issues that an outline shows. */
-const shown = 3
+const mostShown = 3
 
-/** The flaws of a value, from the issue of its schema. */
 export const flawsOf = (issue: SchemaIssue.Issue): Flaws => {
   const issues = standard(issue).issues.map(({ message, path = [] }) => ({
     message,
     path: path.map((part) => typeof part === "number" ? part : String(typeof part === "object" ? part.key : part))
   }))
   const lines = outlineOf(issue, [], undefined)
-  const rest = lines.length > shown ? [`${lines.length - shown} more`] : []
-  return { issues, outline: `${countOf(issues)}: ${[...lines.slice(0, shown), ...rest].join("; ")}` }
+  const rest = lines.length > mostShown ? [`${lines.length - mostShown} more`] : []
+  return { issues, outline: `${countOf(issues)}: ${[...lines.slice(0, mostShown), ...rest].join("; ")}` }
 }
 
 /** One flaw of the whole value. `plain`: `message` quotes nothing of the value, so the outline includes it. */
@@ -77,7 +74,6 @@ const invalid = "Expected a valid value"
 const line = (path: ReadonlyArray<string>, message: string): string =>
   path.length === 0 ? message : `${path.join(".")}: ${message}`
 
-/** What a schema expects, in the words of its declaration. */
 const expected = (ast: SchemaAST.AST): string => SchemaIssue.defaultLeafHook(new SchemaIssue.InvalidType(ast))
 
 /** The name of a declared field, or an index. Any other key is content of the answer, so it becomes `*`. */

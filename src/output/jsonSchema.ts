@@ -24,7 +24,7 @@ export const rooted = (
   return needed.size === 0 ? schema : { ...schema, $defs: Object.fromEntries(needed) }
 }
 
-/** Removes duplicate union members: Effect writes two `null`s for an optional field that can be null. */
+/** Removes duplicate members of unions: Effect writes `null` twice for an optional field that can be null. */
 export const distinct = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
   const visit = (node: unknown): unknown => {
     if (Array.isArray(node)) return node.map(visit)
@@ -44,10 +44,10 @@ const nameOf = ({ $ref }: { readonly $ref?: unknown }): string | undefined =>
     ? decodeURIComponent($ref.slice("#/$defs/".length)).replaceAll("~1", "/").replaceAll("~0", "~")
     : undefined
 
-/** The most unions in one request. Source: API docs, structured outputs. */
+/** The maximum number of unions in one request. Source: API docs, structured outputs. */
 export const mostUnions = 16
 
-/** Why the API would refuse a schema; undefined if no reason is known. `most`: the most unions that it accepts. */
+/** Why the API would refuse a schema; undefined if no reason is known. `most`: the maximum number of unions. */
 export const refusal = (schema: JsonSchema.JsonSchema, most: number): string | undefined => {
   let unions = 0
   let open = false

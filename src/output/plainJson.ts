@@ -1,4 +1,3 @@
-/** Rewrites the JSON form of a codec. */
 import { isString } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
@@ -32,7 +31,7 @@ export const exact = <A, RD>(codec: Schema.ConstraintCodec<A, unknown, RD>): Sch
     switch (ast._tag) {
       case "String":
         return SchemaAST.decodeTo(stringOrLong.ast, ast, digitsOf)
-      // Both would accept a `LongNumber` as a value.
+      // These schemas accept any value, so also a `LongNumber`.
       case "Any":
       case "Unknown":
         return Schema.Json.ast
@@ -54,7 +53,6 @@ const digitsOf = SchemaTransformation.transform({
 /** Returns the replacement of a part of an AST, or `undefined` to keep that part. */
 type Replace = (ast: SchemaAST.AST) => SchemaAST.AST | undefined
 
-/** The codec with a rewritten encoded side. */
 const rewritten = <A, RD>(
   codec: Schema.ConstraintCodec<A, unknown, RD>,
   replace: Replace
@@ -66,7 +64,7 @@ const rewritten = <A, RD>(
     : Schema.make<typeof codec>(SchemaAST.decodeTo(rewritten, codec.ast, SchemaTransformation.passthrough()))
 }
 
-/** Rewrites an AST. Returns the same object if it replaces nothing. */
+/** Returns the same object if nothing is replaced, except that a recursive part (`Suspend`) is always copied. */
 const rewrite = (
   ast: SchemaAST.AST,
   replace: Replace,

@@ -1,4 +1,3 @@
-/** The tool uses in an answer, and the decoding of their input. */
 import type { Message, ToolUnion } from "@anthropic-ai/sdk/resources/messages"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -10,7 +9,7 @@ import type { Reply, ServerToolError, ToolUse } from "../Message.ts"
 import * as Decode from "./decode.ts"
 import { parse, type Parsed, stringify } from "./exactJson.ts"
 
-/** The key of the input codec in a tool. A symbol, so that it is not sent. */
+/** The key of the input codec in a tool. JSON leaves out a symbol, so the codec is not sent. */
 export const codec = Symbol("resilient-claude/Tool/codec")
 
 export type Codec<A> = Schema.ConstraintCodec<A, unknown>
@@ -26,7 +25,6 @@ export const uses = (content: Message["content"], written: ReadonlyArray<string>
       return [json === "" ? use : { ...use, json }]
     })
 
-/** The errors of the server tools that failed. */
 export const serverErrors = (content: Message["content"]): ReadonlyArray<ServerToolError> =>
   content.every(isText) ?
     [] :
@@ -40,7 +38,7 @@ export const serverErrors = (content: Message["content"]): ReadonlyArray<ServerT
 /** A fast path: most answers have only text. */
 const isText = ({ type }: Message["content"][number]): boolean => type === "text"
 
-/** Decodes the input of tools that have a codec. */
+/** The input of a tool without a codec stays as it is. */
 export const decode = (
   tools: ReadonlyArray<ToolUnion> | undefined,
   reply: Reply
@@ -98,7 +96,6 @@ export const decodeUse = <A>(
 const parsed = ({ input, json }: ToolUse): Parsed =>
   Option.getOrElse(Option.liftThrowable(parse)(json ?? ""), () => ({ value: input }))
 
-/** The error for an answer with tool uses whose input is not a JSON object. */
 export const unreadable = (reply: Reply, toolUses: ReadonlyArray<WrittenUse>): MalformedOutput => {
   const outline = `the input of ${toolUses.map(({ name }) => name).join(", ")} is not a JSON object`
   const issues = toolUses.map(({ name }) => ({ path: [name], message: "the input is not a JSON object" }))

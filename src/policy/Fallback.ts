@@ -3,8 +3,7 @@
  *
  * To recover with your own value or effect, use Effect: `Effect.catchTag` for
  * some kinds of error, `Effect.catchIf(ClaudeError.is, …)` for every error of
- * this library. Both remove the caught errors from the type. This module adds
- * another model, another account, the last good answer, and a text for users.
+ * this library. Both remove the caught errors from the type.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -36,21 +35,22 @@ export { isRetryable } from "./notices.ts"
 // Another model
 // -----------------------------------------------------------------------------
 
-/** Runs before the next model is asked. */
+/** Runs before the next model is asked, instead of logging the fallback. */
 export type OnChange = (change: { readonly error: ClaudeError; readonly to: Current.ModelId }) => Effect.Effect<void>
 
 /**
- * Runs the same program on each model in turn, until one answers. Each model replaces the model that a call inside names,
- * and the request is adapted to it: thinking, effort, prefill, tool choice, maximum length, output format. The error type
- * stays the same, because all models may fail. If a fallback model cannot take the request or gives no usable answer, the
- * next one is asked, and the error of an earlier model is reported. The error has the history of all models.
+ * Runs the same program on each model in turn, until one answers, or an error leads to no further model. A fallback model
+ * replaces the model that a call inside names, and the request is adapted to it: thinking, effort, prefill, tool choice,
+ * maximum length, output format. The error type stays the same, because all models may fail. If a fallback model cannot
+ * take the request or gives no usable answer, the next one is asked, and the error of an earlier model is reported. The
+ * error has the history of all models that were asked.
  *
  * Under a deadline (`Timeout.overall`, or the `overall` of an outer policy), time is reserved for the remaining models.
  */
 export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
   /** Overrides which errors lead to the next model; `larger`: only to a model with a larger context window. */
   readonly on?: On<boolean | "larger"> | undefined
-  /** Time reserved for each remaining model: 10 seconds by default, or an equal share of the time left if that is less. */
+  /** Time reserved for each remaining model, but at most an equal share of the time left. Default: 10 seconds. */
   readonly reserve?: Duration.Input | undefined
   readonly onChange?: OnChange | undefined
 }): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> => {
@@ -66,7 +66,7 @@ export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
   return (self) => onModels(self, start, change)
 }
 
-/** Asks the models in turn. After a failed request, each further model is an extra attempt, charged to the retry budget. */
+/** Once a request has been sent and failed, asking another model is an extra attempt, charged to the retry budget. */
 const onModels = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
   start: ModelFallback.Chain,
@@ -80,7 +80,7 @@ const onModels = Effect.fnUntraced(function*<A, E, R>(
   let isBroke = false
   let model: string = yield* askedModel
   let hop = 0
-  // If the budget refuses the attempt, the attempt fails with the previous failure.
+  // Runs in place of an attempt that the budget refuses.
   const refused = Effect.suspend(() => {
     isBroke = true
     return Effect.fail(last as ClaudeError & E)
@@ -121,9 +121,8 @@ export class Notice extends Data.TaggedClass("Notice")<{
   readonly text: string
   /** The id to quote to support, if the error has a well-formed one. */
   readonly requestId: string | undefined
-  /** Whether trying again later may help. */
   readonly retryable: boolean
-  /** The wait before the next try, if the error has one: positive and finite. */
+  /** The wait that the error asks for, if any. It is positive and finite. */
   readonly retryAfter: Duration.Duration | undefined
   readonly error: Tag
 }> {}
@@ -153,7 +152,7 @@ export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undef
     )
 }
 
-/** The notice for an error. The text leaves out a date before `now` (in milliseconds since the epoch; default: never). */
+/** Writes the notice for an error. `now`: in milliseconds since the epoch; if given, the text leaves out an earlier date. */
 export const toNotice = (
   error: ClaudeError,
   options?: { readonly words?: Words | undefined; readonly now?: number | undefined }
@@ -190,7 +189,7 @@ const noticed = Effect.fnUntraced(function*(error: ClaudeError, words: Words | u
 /** The kinds that are caught for certain: if `Tags` is a union of lists, the kinds that every list has. */
 type Certain<Tags> = Exclude<Tag, Tags extends ReadonlyArray<Tag> ? Exclude<Tag, Listed<Tags>> : never>
 
-/** The kinds that a list has for certain. */
+/** The kinds that a list contains for certain: an element whose type is a union of kinds adds none. */
 type Listed<Tags> = Tags extends readonly [infer T, ...infer Rest] ? Single<T> | Listed<Rest> : never
 
 /** `T` if it is a single kind; `never` for a union, because only one of its kinds is in the list. */

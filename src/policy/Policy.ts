@@ -1,10 +1,9 @@
 /**
- * The policy of a call, as a record.
+ * Validation, retries, time limits and fallbacks of a call, as one record.
  *
- * Policies composed by hand often have the wrong order: an overall limit inside
- * a retry limits only one attempt. A `Policy` names the parts and fixes their
- * order. It is plain data, so it can be shared, printed, overridden with a
- * spread, and compared in the simulator.
+ * Composed by hand, these parts easily get a wrong order: an overall limit inside
+ * a retry limits only one attempt. A `Policy` fixes their order. It is plain data,
+ * so it can be shared, printed, and overridden with a spread.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -26,44 +25,51 @@ import { callStream } from "./streamCall.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** A schedule for each kind of error. A kind without one is not retried. `pipe` excludes a `Schedule`. */
+/** Schedules by kind of error. `pipe?: never` excludes a `Schedule` from this type. */
 export type Retries = Retry.ByTag<ClaudeError> & { readonly pipe?: never }
 
-/** The parts of a policy. All are optional. The time limits of an attempt have defaults. */
+/** The time limits of an attempt (`Current.Limits`) that a policy does not set keep their outer values, or the defaults. */
 export interface Policy extends Current.Limits {
   /**
-   * When to retry: one schedule, or a record with one for each kind of error. A kind without an entry is not retried.
-   * Change `Retry.standard` with a spread; `undefined` removes a kind. Default: no retries.
+   * When to retry: one schedule for all kinds of error, or a record of schedules by kind. A kind without an entry is not
+   * retried. Change `Retry.standard` with a spread; `undefined` removes a kind. Default: no retries.
    */
   readonly retry?: Schedule.Schedule<unknown, ClaudeError> | Retries | undefined
   /**
-   * The maximum number of retries on each model, over all kinds of error; at most 3 if another model is left. Waits for a
-   * circuit, a queue or a budget do not count. Default: no limit.
+   * The maximum number of retries on each model, over all kinds of error. If it is set, at most 3 retries are made while
+   * another model can be asked instead. A retry does not count if the failed attempt sent no request (open circuit, full
+   * queue). Default: no limit.
    */
   readonly maxRetries?: number | undefined
   /**
-   * How many times at most to ask again, at once, after a malformed answer, with the malformed answers and their mistakes as
-   * further turns. Default: 0. Only for answers that Claude ended itself (`end_turn`). Applies before `retry`, and does not
-   * count in `maxRetries`.
+   * The maximum number of times, on each model, to ask Claude to correct a malformed answer that it ended itself
+   * (`end_turn`). The malformed answers and their mistakes are sent as further turns, without a wait. Applies before
+   * `retry`, and does not count in `maxRetries`. Default: 0.
    */
   readonly reask?: number | undefined
-  /** The fallback models, which are asked in turn when the retries end. */
+  /**
+   * The fallback models, asked in turn: each one if the model before has failed for good, with an error that another model
+   * may avoid.
+   */
   readonly models?: ReadonlyArray<Current.ModelId> | undefined
-  /** The models to ask after a refusal, if not `models`; or `fail`. The text before the refusal is discarded. */
+  /** The models to ask after a refusal, instead of `models`; `fail`: none. The text before the refusal is discarded. */
   readonly refused?: "fail" | ReadonlyArray<Current.ModelId> | undefined
-  /** Time reserved for each remaining model. Default: 10 seconds, or an equal share of the time left if that is less. */
+  /** Time reserved for each remaining model, but at most an equal share of the time left. Default: 10 seconds. */
   readonly reserve?: Duration.Input | undefined
   /**
-   * What to do if a collected answer reaches `max_tokens`: `fail` (the default); `raiseTo`, ask once more with a higher
-   * `max_tokens`, up to the maximum of the model; or `continue`, ask for the rest, up to this many times. An answer with a
-   * schema cannot be continued.
+   * What to do if a collected answer reaches `max_tokens`: `fail` (the default); `raiseTo`, ask once more with this
+   * `max_tokens`, or the maximum of the model if that is lower; or `continue`, ask for the rest, up to this many times. An
+   * answer with a schema cannot be continued.
    */
   readonly truncated?: "fail" | { readonly raiseTo: number } | { readonly continue: number } | undefined
-  /** How many times at most to continue a collected answer that Claude paused. Default: 5. */
+  /** How many times at most to continue a collected answer with the stop reason `pause_turn`. Default: 5. */
   readonly paused?: { readonly continue: number } | undefined
   /** What to do after an answer without content: `fail` (the default), or ask once to continue. */
   readonly empty?: "fail" | { readonly nudge: 1 } | undefined
-  /** The time limit for the whole call, retries and models included. For a stream, it limits each opening. */
+  /**
+   * The time limit for a call with all its retries and models. For a stream, it limits the opening, and each reopening
+   * anew.
+   */
   readonly overall?: Duration.Input | undefined
   /** The time limit for a stream from its opening to its end, including the time of its reader. Only for `applyStream`. */
   readonly streamOverall?: Duration.Input | undefined
@@ -75,19 +81,23 @@ export interface Policy extends Current.Limits {
   readonly onBreak?: "fail" | "restart" | "resume" | undefined
   /** Whether requests are validated before they are sent. Default: `true`. */
   readonly validate?: boolean | undefined
-  /** Whether an issue known only from the model catalogue fails a request, instead of logging a warning. Default: `false`. */
+  /**
+   * Whether a request fails on an issue that this library knows but the API has not confirmed: one from the built-in model
+   * catalogue, or a value beyond the known limits of the API. Default: `false`, which logs a warning.
+   */
   readonly strict?: boolean | undefined
   /**
    * How the prompt is checked against the context window. `estimate` (the default): a prompt that seems too long logs a
-   * warning. `count`: the API also counts it, with an extra request for each model, and a call that does not fit fails.
+   * warning. `count`: the API also counts its tokens, with an extra request for each prompt and model, and a prompt that
+   * does not fit fails the call.
    */
   readonly precheck?: "count" | "estimate" | undefined
 }
 
-/** The error that a policy adds to a call: `DeadlineExceeded`, if the type of the policy allows an `overall` limit. */
+/** The error that a policy adds to a call: `DeadlineExceeded` if the policy may have an `overall` limit, else none. */
 export type Adds<P extends Policy> = Limited<P, "overall">
 
-/** The error that a policy adds to a stream: like `Adds`, and also with a `streamOverall` limit. */
+/** The error that a policy adds to a stream: like `Adds`, but also for a `streamOverall` limit. */
 export type AddsToStream<P extends Policy> = Limited<P, "overall"> | Limited<P, "streamOverall">
 
 type Limited<P extends Policy, Field extends keyof Policy> = Field extends keyof P
@@ -95,14 +105,14 @@ type Limited<P extends Policy, Field extends keyof Policy> = Field extends keyof
   : never
 
 /**
- * `P`, with a compile error for unknown fields, which would be ignored: at the top level, in a record of `retry`, and in
- * `truncated`, `paused` and `empty`.
+ * `P`, with a compile error for unknown fields at the top level, in a record of `retry`, and in `truncated`, `paused` and
+ * `empty`. TypeScript itself accepts unknown fields, because `P` is inferred from the argument.
  */
 export type Exact<P extends Policy> =
   & Refuse.Only<P, keyof Policy>
   & { readonly [K in keyof P & keyof Inner]?: Within<P[K], Inner[K]> }
 
-/** The names allowed inside the fields that take a record; `retry` may be a schedule, which has its own names. */
+/** The names allowed inside the fields that take a record. For `retry`, also the fields of a `Schedule`. */
 interface Inner {
   readonly retry: Tag | keyof Schedule.Schedule<unknown>
   readonly truncated: "raiseTo" | "continue"
@@ -118,7 +128,7 @@ type Within<V, Names> = V extends string | undefined ? V : Refuse.Only<V, Names>
  */
 export const standard = { retry: Retry.standard, maxRetries: 8, overall: "5 minutes" } as const satisfies Policy
 
-/** One attempt, with the default time limits. */
+/** No retries and no fallbacks, with the default of every other field. */
 export const none = {} as const satisfies Policy
 
 // -----------------------------------------------------------------------------
@@ -127,9 +137,9 @@ export const none = {} as const satisfies Policy
 
 /**
  * Applies a policy to one call, from the inside out: the time limits of an attempt, retries, models, the overall limit.
- * Throws a `RangeError` if the policy is invalid or contradicts itself. All requests inside are one call, whose attempts are
- * counted together. A retry runs the whole effect again, so apply the policy close to the request. For a stream, use
- * `applyStream`.
+ * Throws a `RangeError` if the policy is invalid or contradicts itself. All requests inside are attempts of one
+ * call, except those under a nested policy. A retry runs the whole effect again, so apply the policy close to the request.
+ * For a stream, use `applyStream`.
  */
 export const apply = <const P extends Policy>(
   policy: Exact<P>
@@ -152,7 +162,7 @@ export const applyStream = <const P extends Policy>(
     callStream(compiled, self) as Stream.Stream<A, E | AddsToStream<P>, R>
 }
 
-/** The outcome of a call as a value, with the tokens and the cost of all attempts. */
+/** The success or the failure of a call, as a value. */
 export type Outcome<A> =
   | { readonly status: "success"; readonly data: A } & Used
   | { readonly status: "error"; readonly error: ClaudeError; readonly retryable: boolean } & Used
@@ -188,7 +198,7 @@ export const describe: (policy: Policy) => string = Description.describe
 // Internals
 // -----------------------------------------------------------------------------
 
-/** Adds the usage of an inner outcome to the outer outcome. */
+/** Adds the usage of a nested `outcome` to the `outcome` around it. */
 const add = (outer: CallContext.Tally, { atLeast, dollars, input, output }: CallContext.Tally): void => {
   outer.input += input
   outer.output += output

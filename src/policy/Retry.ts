@@ -1,9 +1,7 @@
 /**
- * Retry policies, as `Schedule` values.
+ * Schedules for `Effect.retry` and for policies.
  *
- * There is no `retry` function here: Effect has one. This module only makes
- * schedules that understand `ClaudeError`, so everything `Schedule` can do
- * (cap, jitter, log, combine) still applies. These schedules keep three rules: the
+ * They can be combined with every function of `Schedule`, and keep three rules: the
  * server's `retry-after` is the minimum wait; no wait begins that leaves no time
  * for an answer before `Current.Deadline`; a permanent failure is not retried.
  */
@@ -23,7 +21,7 @@ import { type WaitOptions, waits, whileWorthRetrying } from "./schedules.ts"
 
 export type { Jitter, WaitOptions } from "./schedules.ts"
 
-/** Exponential back-off: waits grow by `factor` (default 2), with full jitter. Works with `Effect.retry` on any error. */
+/** Exponential back-off: each wait is `factor` (default: 2) times the wait before. Default jitter: `full`. */
 export const backoff = (
   options: WaitOptions & { readonly factor?: number | undefined }
 ): Schedule.Schedule<unknown, unknown> => {
@@ -32,21 +30,21 @@ export const backoff = (
   return waits("backoff", options, "full", (base, n) => base * factor ** (n - 1))
 }
 
-/** Linear back-off: waits grow by `base` with each retry, without jitter. Works with `Effect.retry` on any error. */
+/** Linear back-off: each wait is `base` longer than the wait before. Default jitter: `none`. */
 export const linear = (options: WaitOptions): Schedule.Schedule<unknown, unknown> =>
   waits("linear", options, "none", (base, n) => base * n)
 
-/** Never retries. */
+/** No retries. In a record, the same as no entry. */
 export const never: Schedule.Schedule<unknown> = Plan.note(Schedule.recurs(0), { kind: "waits", times: 0 })
 
 // -----------------------------------------------------------------------------
 // Choices
 // -----------------------------------------------------------------------------
 
-/** An application's own class of tagged errors. */
+/** A class of tagged errors of the application. */
 export type ErrorClass = abstract new(...args: ReadonlyArray<never>) => { readonly _tag: string }
 
-/** A record of schedules by kind of error. */
+/** A schedule for each kind of error. A kind without a schedule is not retried. */
 export type ByTag<E extends { readonly _tag: string }> = {
   readonly [T in E["_tag"]]?: Schedule.Schedule<unknown, Extract<E, { readonly _tag: T }>> | undefined
 }
@@ -84,7 +82,7 @@ export const byTag = <
       : undefined
 
   const schedule = Schedule.fromStep(Effect.sync(() => {
-    // Each schedule starts at the first failure with its tag, because most calls never fail.
+    // Each schedule starts at the first failure with its tag, because most schedules are never needed.
     const steps = new Map<string, Step>()
     return (now: number, error: unknown) => {
       const tag = tagOf(error)
@@ -98,7 +96,7 @@ export const byTag = <
       })
     }
   }))
-  // Here an input that is no `ClaudeError` is an instance of a class in `own`: the schedule ends for all other inputs.
+  // An input that is not a `ClaudeError` is an instance of a class in `own`: for any other input, `schedule` ends before.
   const joined = Schedule.tap(whileWorthRetrying(schedule), ({ input }) => ClaudeError.is(input) ? Effect.void : join)
   return Plan.note(joined, { kind: "byTag", entries })
 }
@@ -114,12 +112,11 @@ const patiently = (base: Duration.Input) => backoff({ times: 8, base })
 const briefly = (times: number) => backoff({ times, base: "1 second" })
 
 /**
- * The `retry` of `Policy.standard`: retries the failures that pass with time, as long as an attempt can end before the
- * deadline. Change it with a spread: `{ ...Retry.standard, CircuitOpen: undefined }` fails fast at an open circuit. For
- * `Effect.retry`, use `Retry.byTag(Retry.standard)`.
+ * The `retry` of `Policy.standard`. Change it with a spread: `{ ...Retry.standard, CircuitOpen: undefined }` fails fast at
+ * an open circuit. For `Effect.retry`, use `Retry.byTag(Retry.standard)`.
  *
  * The base waits follow common SDKs and gateways: 2 s for rate limits and overload, which last longer than a fault; 1 s for
- * faults and for time-outs, which already took long; 3 s for connections, which take longer to recover.
+ * faults and for time-outs, which already took long; 3 s for failed and broken connections, which take longer to recover.
  */
 export const standard: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = {
   InvalidRequest: never,
@@ -141,9 +138,9 @@ export const standard: ClaudeError.Table<Schedule.Schedule<unknown, unknown>> = 
   MalformedOutput: never,
   TimedOut: briefly(3),
   DeadlineExceeded: never,
-  // A call with a deadline waits inside the circuit breaker; only a call without a deadline uses this schedule.
+  // For a call without a deadline. A call with a deadline waits inside the circuit breaker instead.
   CircuitOpen: backoff({ times: 30, base: "1 second", cap: "5 seconds" }),
-  // Retried only if the error says how long to wait. Many retries are harmless, because no request was sent.
+  // Without a `retryAfter`, this error is permanent. Many retries are harmless, because no request was sent.
   Saturated: backoff({ times: 30, base: "1 second" })
 }
 

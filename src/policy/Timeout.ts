@@ -1,11 +1,11 @@
 /**
  * Time limits for an attempt and for a whole call.
  *
- * The limits of an attempt travel with the request and are enforced when it is
- * sent: time in our own queues does not count, and the circuit breaker records a
- * time-out as a failure. The limit of the call covers retries, queues and fallbacks.
+ * The limits of an attempt start when its request is sent: time in the queues of
+ * this library does not count, and the circuit breaker records a time-out as a
+ * failure. The limit of a call includes retries, queues and fallbacks.
  *
- * Limits that contradict each other throw a `RangeError` when they are set, as in `Policy`.
+ * Limits that are set together and contradict each other throw a `RangeError`.
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
@@ -15,7 +15,6 @@ import * as Refuse from "../options.ts"
 import * as Deadline from "./deadline.ts"
 import { lengths, ofAttempt, setting } from "./limits.ts"
 
-/** Changes an effect and keeps its type. */
 type Inside = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** Sets limits for each attempt, which fails with `TimedOut` at a limit. A limit that is not given keeps its outer value. */

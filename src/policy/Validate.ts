@@ -2,10 +2,10 @@
  * Finds invalid requests before they are sent.
  *
  * Every policy validates requests by default. A malformed request fails with all
- * its issues at once. An issue known only from our catalogue of models is a
- * warning, because an outdated catalogue must not cause an outage. The request
- * fails if the catalogue came from the API (`Models.refresh`) or the policy is
- * `strict`.
+ * its issues at once. An issue known only from the built-in catalogue of models, or
+ * from a limit that the API may raise, is a warning: outdated data must not cause an
+ * outage. With `strict`, such an issue fails the request. An issue from a catalogue
+ * that the API confirmed (`Models.refresh`) always does.
  */
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"

@@ -1,4 +1,3 @@
-/** Runs the same program with another account when one fails. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -11,15 +10,18 @@ import * as History from "../history.ts"
 import * as Refuse from "../options.ts"
 import { decided, decisive, type On, reported } from "./decisions.ts"
 
-/** Runs before the next account is asked. Account 1 is the `Claude` in context; the first layer is account 2. */
+/**
+ * Runs before the next account is asked, instead of logging the fallback. Account 1 is the `Claude` in context; the first
+ * layer is account 2.
+ */
 export type OnAccount = (change: { readonly error: ClaudeError; readonly to: number }) => Effect.Effect<void>
 
 /**
- * Runs the same program with the `Claude` in context and then with the `Claude` of each layer, until one answers. The
- * model, the limits and the rest of `Current` stay. The error type stays the same, because all accounts may fail. If a
- * further account cannot take the request or gives no usable answer, the next one is asked, and the error of an earlier
- * account is reported. The error has the history of all accounts. Put a policy inside this fallback: a policy around it
- * counts all accounts as one attempt.
+ * Runs the same program with the `Claude` in context and then with the `Claude` of each layer, until one answers, or an
+ * error leads to no further account. The settings of `Current`, such as the model and the limits, stay the same. So does
+ * the error type, because all accounts may fail. If a further account cannot take the request or gives no usable answer,
+ * the next one is asked, and the error of an earlier account is reported. The error has the history of all accounts that
+ * were asked. Put a policy inside this fallback: a policy around it counts all accounts as one attempt.
  *
  * A layer is built when its account is asked, and closed when the program on this account ends, so a stream that is read
  * outside needs a layer that stays open. An account whose layer fails to build is skipped with a warning. To build a layer
@@ -66,7 +68,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
           })
         }
       )
-    /** Announces the next account, and returns the effect that asks it. If no account is left, returns the last failure. */
+    /** Announces and asks the next account. Returns the last failure if no account is left, or none would help. */
     const next = (
       account: number,
       error: ClaudeError,
@@ -91,7 +93,7 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
   }
 }
 
-/** Warns that a layer failed to build. Names the error without its message, which may contain a secret. */
+/** Names the error without its message, which may contain a secret. */
 const notBuilt = (account: number, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   warnHere(
     "AccountNotBuilt",

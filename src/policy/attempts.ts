@@ -1,4 +1,3 @@
-/** The attempts of a call on one model, with their retries and budget. */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,7 +19,6 @@ export interface Bounds<E> {
   readonly isFinal?: (() => boolean) | undefined
 }
 
-/** Runs `self`, and retries it as long as the policy allows. */
 export const retry = Effect.fnUntraced(function*<A, E, R>(
   call: CallState,
   self: Effect.Effect<A, E, R>,
@@ -39,7 +37,7 @@ export const retry = Effect.fnUntraced(function*<A, E, R>(
 
 /** Waits until the next attempt; fails with `error` if there is none. */
 const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): Effect.fn.Return<void, E> {
-  // No wait: another model answers sooner than an open circuit closes.
+  // No wait: another model usually answers sooner than an open circuit closes.
   if (is(error) && error._tag === "CircuitOpen" && (yield* OtherModel)(error)) return yield* Effect.fail(error)
   const next = yield* RetryState.next(call.retries, error)
   if (next === undefined) return yield* Effect.fail(error)
@@ -54,8 +52,8 @@ const waitForNext = Effect.fnUntraced(function*<E>(call: CallState, error: E): E
 })
 
 /**
- * One attempt. If a request of this call failed before, the attempt is charged to the retry budget. Exception: the attempt
- * after one that was stopped before it was sent is free, because the budget has already allowed that one.
+ * Charges the attempt to the retry budget if a request of this call was sent and failed before. Exception: if the previous
+ * attempt ended before it sent a request, this attempt is free, because the budget has already allowed the previous one.
  */
 const attempt = Effect.fnUntraced(function*<A, E, R>(
   call: CallState,
@@ -84,7 +82,7 @@ const attempt = Effect.fnUntraced(function*<A, E, R>(
   )
 })
 
-/** Runs if the budget refuses an attempt: fails with the previous failure, which may come from another model. */
+/** Runs in place of an attempt that the budget refuses. The failure before it may come from another model. */
 const refused = <E>(call: CallState, failure: E | undefined): Effect.Effect<never, E> =>
   Effect.suspend(() => {
     call.retries.gaveUp = "BudgetSpent"

@@ -2,8 +2,8 @@
  * One call under a policy.
  *
  * From the outside in: the overall limit, models, retries, attempts. The end of
- * the call is logged once, unless it was interrupted or failed with an error of
- * the application.
+ * the call is logged once, unless it was interrupted, died, or failed with an
+ * error of the application.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -50,13 +50,13 @@ const runCall = Effect.fnUntraced(function*<A, E, R>(
     (error): Effect.Effect<never, E | DeadlineExceeded> =>
       is(error) ? Effect.flatMap(call.ending.giveUp(error), Effect.fail) : Effect.fail(error)
   )
-  // If the answer is still being read, the call ends later.
+  // If an answer is still being read, the call ends with its reader.
   const isOver = !call.ending.handOver()
   if (isOver) yield* CallState.succeeded(call)
   return value
 })
 
-/** Applies the model fallback, and the overall limit around it. A reopened call continues with the model it asked last. */
+/** A call that is reopened continues with the model that it asked last: `call.chain` begins there. */
 const overAllModels = <A, E, R>(
   call: CallState.CallState,
   attempts: Effect.Effect<A, E, R>,
@@ -68,9 +68,9 @@ const overAllModels = <A, E, R>(
   return overall === undefined ? onModels : Deadline.overall(onModels, overall)
 }
 
-/** Connects the call to the model fallback. Each model has its own retries and corrections; the history stays. */
+/** Each model has its own retries and corrections; all models share the history. */
 const caller = (call: CallState.CallState, broken: ClaudeError | undefined): ModelFallback.Caller => {
-  // If a fallback model rejects the request to resume its own broken answer, the break is the error to report.
+  // If a fallback model rejects the request to resume its own broken answer, the break is reported instead of the rejection.
   const isOfFallback = broken !== undefined && call.chain?.model !== undefined
   let first = isOfFallback ? { error: broken, retries: call.retries } : undefined
   return {
@@ -94,7 +94,7 @@ const caller = (call: CallState.CallState, broken: ClaudeError | undefined): Mod
   }
 }
 
-/** Runs the attempts on one model. If another attempt can follow, a stalled attempt may take a third of the time left. */
+/** If another attempt can follow, an attempt may be silent for a third of the time left, to leave time for the next. */
 const onModel = Effect.fnUntraced(function*<A, E, R>(
   call: CallState.CallState,
   self: Effect.Effect<A, E, R>,
@@ -112,7 +112,6 @@ const onModel = Effect.fnUntraced(function*<A, E, R>(
 // Streams that break
 // -----------------------------------------------------------------------------
 
-/** Reopens an answer that broke off, under the policy of its call. */
 const reopen = <A, R>(
   call: CallState.CallState,
   broken: ClaudeError,
@@ -120,7 +119,7 @@ const reopen = <A, R>(
 ): Effect.Effect<A, ClaudeError, R> =>
   Effect.suspend(() => {
     CallState.record(call, broken)
-    // While the policy still runs, its deadline and its model fallback also apply to the reader, and handle the failure.
+    // While the policy still runs, its deadline and model fallback surround this effect, and handle its failure.
     const opened = call.ending.isHandedOver ? reopenLater(call, broken, open) : retry(call, open, { after: broken })
     return Effect.catch(opened, (error) => {
       const failure = stillBroken(broken, error)
@@ -151,7 +150,7 @@ const reopenLater = <A, R>(
   )
 }
 
-/** The error when reopening fails: it keeps the text received before the break, and its cause is the later failure. */
+/** The error when reopening fails: usually the break, with its text, and with the kind of the later failure as its cause. */
 const stillBroken = (broken: ClaudeError, error: ClaudeError): ClaudeError => {
   const failure = History.still(broken, error)
   return failure === error || failure._tag !== "PartialAnswer"

@@ -1,4 +1,3 @@
-/** The state of one call under a policy: a mutable record, and the functions that change it and log its events. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -21,7 +20,7 @@ import { type HasOther, OtherModel } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
 import { validate } from "./validateCall.ts"
 
-/** A running call: the fields that other modules see (those of both supertypes), and the fields that only its policy uses. */
+/** The mutable state of a running call. Modules outside of `policy/` see only the fields of the two supertypes. */
 export interface CallState extends CallContext.Call, Continuation.Finisher {
   readonly policy: Compiled
   readonly claude: Claude["Service"] | undefined
@@ -37,13 +36,12 @@ export interface CallState extends CallContext.Call, Continuation.Finisher {
   silence: number
   history: ReadonlyArray<Tried>
   last: ClaudeError | undefined
-  /** The last failure after a request was sent, if any: each later attempt is then extra load. */
+  /** The last failure after a request was sent. If there is one, each later attempt is extra load. */
   sent: ClaudeError | undefined
   /** The number of the attempt that failed last. */
   lastAttempt: number
   /** Whether the next attempt is not charged to the retry budget, because the previous one was never sent. */
   isFree: boolean
-  /** The current model and the remaining models. */
   chain: Chain | undefined
   /** The retries on the current model. */
   retries: RetryState.RetryState
@@ -129,7 +127,6 @@ export const make = Effect.fnUntraced(function*(policy: Compiled, { askAgain, co
   return call
 })
 
-/** The model of the current attempt. */
 export const modelOf = ({ chain, model, named }: CallState): string => chain?.model ?? model ?? named
 
 // -----------------------------------------------------------------------------
@@ -137,9 +134,9 @@ export const modelOf = ({ chain, model, named }: CallState): string => chain?.mo
 // -----------------------------------------------------------------------------
 
 /**
- * Records the failure of an attempt, unless the history has it already. A failure may arrive again: from the piece of an
- * answer that failed, and from the attempt around it, possibly after failures of other pieces. Failures of the same kind
- * with the same request id count as one.
+ * Records the failure of an attempt, unless the history has it already. A failure may arrive twice: from the piece of an
+ * answer that failed, and then from the attempt around the piece, possibly after failures of other pieces. Two failures
+ * count as one if kind and request id are equal. Without a request id, a failure is compared only with the last failure.
  */
 export const recordOnce = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   const { history, last, lastAttempt } = call
@@ -166,7 +163,7 @@ export const recordInterrupted = (call: CallState, error: ClaudeError): void => 
   if (error._tag === "DeadlineExceeded" && (isOfAttempt || error.history !== undefined)) recordOnce(call, error)
 }
 
-/** Sets the last failure. The history needs no new entry: it has one already, possibly for another kind of error. */
+/** For a failure that needs no entry in the history: it has one already, possibly as another kind of error. */
 export const markLast = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   call.last = error
   call.lastAttempt = attempt
@@ -192,7 +189,6 @@ export const succeeded = (call: CallState): Effect.Effect<void> =>
     }))
   )
 
-/** Adds the history and the reason for giving up to the error, and logs it. */
 const explain = <E extends ClaudeError>(call: CallState, error: E, because: ClaudeError = error): Effect.Effect<E> => {
   recordInterrupted(call, error)
   const { history, retries: { gaveUp }, start } = call

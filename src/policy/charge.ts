@@ -1,4 +1,3 @@
-/** Pays for extra attempts from the retry budget. */
 import * as Effect from "effect/Effect"
 import { type Charge, Paid } from "../budget.ts"
 import type { Claude } from "../Claude.ts"
@@ -7,15 +6,15 @@ import * as Current from "../Current.ts"
 import * as Runtime from "../runtime.ts"
 import { decisions } from "./decisions.ts"
 
-/** Whether a request was sent before this failure, so that an attempt after it is extra load. */
+/** Whether a request was sent before this failure, judged by its kind. If so, an attempt after the failure is extra load. */
 export const wasSent = (error: ClaudeError): boolean => decisions[error._tag].sent
 
-/** An attempt that follows a failed request of the same call. */
+/** An attempt that follows a failed request for the same answer. */
 interface Extra {
-  /** The failure before the attempt. */
+  /** The last failure after a request was sent. */
   readonly because: ClaudeError
   readonly model: string
-  /** Whether the attempt waits for the budget. `false` if another model can be asked instead. */
+  /** Whether the attempt may wait for the budget. `false` if another model can be asked instead. */
   readonly waits: boolean
 }
 

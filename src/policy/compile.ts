@@ -1,4 +1,3 @@
-/** Checks a policy and parses its parts. */
 import { isString } from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import { defaultPaused, type Rules } from "../answer/continuation.ts"
@@ -14,25 +13,24 @@ import * as Retry from "./Retry.ts"
 import type { Rules as RetryRules } from "./retryState.ts"
 import type { How } from "./validateCall.ts"
 
-/** A checked policy with parsed parts. */
+/** A checked policy. Durations are in milliseconds. */
 export interface Compiled {
   /** The settings for retries, which apply on each model anew. */
   readonly retries: RetryRules
-  /** Whether `CircuitOpen` is retried, so that a call waits at an open circuit. `undefined` if both `retry` and `models` are missing. */
+  /**
+   * Whether `CircuitOpen` is retried, so that a call waits at an open circuit. `undefined` without `retry` and `models`: the
+   * setting of an outer policy then applies.
+   */
   readonly waitsForCircuit: boolean | undefined
   readonly retriesTimeOuts: boolean
-  /** The fallback models, if there are any. */
   readonly chain: Chain | undefined
-  /** What to do about truncated, paused and empty answers. */
   readonly unfinished: Rules
-  /** Sets the time limits of each attempt. */
+  /** `undefined` if the policy sets no time limit of an attempt. */
   readonly withLimits: ReturnType<typeof Limits.setting> | undefined
-  /** The limit of a call, in milliseconds. */
   readonly overall: number | undefined
   readonly onBreak: "fail" | "restart" | "resume"
-  /** The limit of a stream, in milliseconds. */
   readonly streamOverall: number | undefined
-  /** How requests are validated; `undefined` if validation is off. */
+  /** `undefined` if validation is off. */
   readonly validate: How | undefined
 }
 

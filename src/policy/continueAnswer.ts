@@ -52,7 +52,7 @@ export const continueAnswer = <A, R>(
   )
 }
 
-/** Asks again after a failure, in another form. */
+/** Asks again with a changed request, for example without the schema that the API refused. */
 export const askAgain = <A, R>(
   call: CallState.CallState,
   error: ClaudeError,

@@ -1,4 +1,3 @@
-/** Ends effects at a deadline. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -10,7 +9,10 @@ import * as Current from "../Current.ts"
 import { within } from "../within.ts"
 import * as DeadlineState from "./deadlineState.ts"
 
-/** Fails at `deadline` (in milliseconds since the epoch), which is `Current.Deadline` inside `self`. */
+/**
+ * Interrupts `self` at `deadline`, in milliseconds since the epoch. If this time has passed already, `self` does not run.
+ * Inside `self`, `Current.Deadline` is `deadline`.
+ */
 export const until = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   deadline: number,

@@ -1,4 +1,3 @@
-/** Holds what one deadline has interrupted, and adds it to the error of that deadline. */
 import type { PolicyCall } from "../answer/continuation.ts"
 import type { Ending } from "../answer/ending.ts"
 import type { DeadlineState } from "../callContext.ts"
@@ -13,8 +12,8 @@ export const make = (outer: DeadlineState | undefined): DeadlineState => ({
 })
 
 /**
- * Adds the facts about the interrupted attempt (`about`) and the history of the calls inside to the error of a deadline.
- * `own`: the ending of the call that has this deadline; the call adds its own history when it ends.
+ * Completes the error of a deadline with the facts about the attempt that it interrupted (`about`), and with the history
+ * of the calls inside. `own`: the ending of the call whose deadline this is. That call adds its history when it ends.
  */
 export const tell = (
   { call, interrupted }: DeadlineState,

@@ -1,4 +1,3 @@
-/** The default decisions after each kind of error, except for retries, which are in `Retry.standard`. */
 import * as Record from "effect/Record"
 import { type ClaudeError, kindOf, type Table, type Tag } from "../ClaudeError.ts"
 import * as Refuse from "../options.ts"
@@ -10,24 +9,26 @@ import { isPermanent } from "../permanence.ts"
  */
 export const decisive = (error: ClaudeError): Tag => isPermanent(error) ? kindOf(error) : error._tag
 
-/** The decisions about one kind of error. */
 export interface Decision {
   /**
    * Whether to ask another model; `larger`: only one with a larger context window; `substitute`: only if the error is from
-   * a fallback model, which may refuse a request that the other models accept.
+   * a fallback model, which may refuse a request that another model accepts.
    */
   readonly otherModel: boolean | "larger" | "substitute"
-  /** Whether to ask another account, with its own limits and credit; `substitute`: only if the error is from a further account. */
+  /** Whether to ask another account; `substitute`: only if the error is from a fallback account. */
   readonly otherAccount: boolean | "substitute"
   /** Whether to give the last good answer to the same question. Not after an error that the question itself caused. */
   readonly lastGood: boolean
-  /** Whether the notice asks the user to try again later. */
+  /** Whether this kind of error is usually temporary. A single error of this kind may still be permanent (`isPermanent`). */
   readonly retryable: boolean
-  /** Whether a request was sent. If so, the next attempt is extra load: it counts as a retry, and the budget pays for it. */
+  /**
+   * `false` if this kind of error means that no request was sent. Otherwise the next attempt is extra load: it counts as a
+   * retry, and the budget pays for it.
+   */
   readonly sent: boolean
 }
 
-/** The default decisions. A new kind of error needs a row here. */
+/** The default decisions after each kind of error. The decisions about retries are in `Retry.standard`. */
 export const decisions: Table<Decision> = {
   InvalidRequest: {
     otherModel: "substitute",
@@ -70,18 +71,18 @@ export const decisions: Table<Decision> = {
   Saturated: { otherModel: true, otherAccount: true, lastGood: true, retryable: true, sent: false }
 }
 
-/** A failed model or account of a chain. */
 interface Failed {
   readonly error: ClaudeError
 }
 
-/** The failure to report if no model or account answers: the last one that counts (`stands`), or else the first one. */
+/** The failure to report if no model or account answers: the last one for which `stands` is true, or else the first one. */
 export const reported = <F extends Failed>(before: F | undefined, last: F): F =>
   before === undefined || stands(last.error) ? last : before
 
 /**
- * Whether an error of a fallback model or account counts as the error of the call, because it says that the service has a
- * problem, or has a part of the answer. Any other error only says that this model or account cannot answer the request.
+ * Whether an error of a fallback model or account becomes the error of the call. It does if it means a problem of the
+ * service, or contains a part of the answer. Any other error only means that this model or account cannot answer the
+ * request.
  */
 const stands = (error: ClaudeError): boolean =>
   error._tag === "Truncated" || decisions[error._tag].retryable && !isPermanent(error) && !unusable.has(error._tag)
@@ -89,14 +90,13 @@ const stands = (error: ClaudeError): boolean =>
 /** The errors of an unusable answer. They say nothing about the service. */
 const unusable: ReadonlySet<Tag> = new Set(["EmptyAnswer", "MalformedOutput"])
 
-/** The default decisions of one column. */
 export const usual = <Column extends keyof Decision>(column: Column): Table<Decision[Column]> =>
   Record.map(decisions, (decision) => decision[column])
 
 /** A caller's decisions for some kinds of error; `undefined` keeps the default. */
 export type On<D> = { readonly [T in Tag]?: D | undefined }
 
-/** The decisions of one column: the caller's in `on`, or else the default ones. */
+/** Throws a `RangeError` if `on` has an unknown kind of error. */
 export const decided = <Column extends keyof Decision>(
   where: string,
   column: Column,

@@ -1,4 +1,3 @@
-/** Describes a policy as text. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
@@ -17,7 +16,6 @@ import type { Policy } from "./Policy.ts"
 import { mostBeforeAnother, type Rules } from "./retryState.ts"
 import type { How } from "./validateCall.ts"
 
-/** Shows the parts in order, the limits, and the waits after each kind of error. */
 export const describe = (policy: Policy): string => {
   const compiled = compile(policy)
   const { onBreak, overall, streamOverall, unfinished, validate } = compiled
@@ -149,7 +147,7 @@ const waits = (schedule: Plan.AnySchedule, tag: string, maxRetries = Infinity): 
   return `${times(count)}, after ${shown.join(", ")}${count > shown.length ? " …" : ""}`
 }
 
-/** The first waits of one of our schedules if the same error repeats, in seconds. `share` replaces the random number. */
+/** The first waits of a schedule of `Retry` if the same error repeats, in seconds. `share` replaces the random number. */
 const firstWaits = (schedule: Plan.AnySchedule, error: ClaudeError | undefined, count: number, share: number) =>
   Effect.runSync(Effect.provideService(stepped(schedule, error, count), Random.Random, {
     nextDoubleUnsafe: () => share,
@@ -172,7 +170,7 @@ const stepped = Effect.fnUntraced(function*(
   return found
 })
 
-/** An example error of one of our kinds, with a `retryAfter` if the kind is retried only with one. */
+/** An example error; `undefined` for an application error. Has a `retryAfter` if the kind is retried only with one. */
 const sample = (tag: string): ClaudeError | undefined => {
   const member = AnyError.members.find(({ identifier }) => identifier === tag)
   if (member === undefined) return undefined

@@ -1,8 +1,6 @@
 /**
- * Falls back to the last good answer.
- *
- * The caller names each answer by a key. The key is not a hash of the request, so
- * it is readable in a store, and needs no asynchronous code.
+ * The caller names each answer by a key. A hash of the request would not be
+ * readable in a store, and would need asynchronous code.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -44,7 +42,6 @@ export interface LastGood<A, I, RD = never, RE = never> {
   readonly key: string
   /** The schema of the answer, which is stored as JSON. */
   readonly schema: Schema.ConstraintCodec<A, I, RD, RE>
-  /** The maximum age of a remembered answer. */
   readonly maxAge: Duration.Input
   /** Overrides which errors are answered with the remembered answer. */
   readonly on?: On<boolean> | undefined
@@ -60,8 +57,8 @@ export interface LastGood<A, I, RD = never, RE = never> {
  * warning.
  *
  * Answers are stored in `Fallback.Store`, or else in the memory of the `Claude` in context; without both, no answer is
- * remembered. A store that fails or hangs logs a warning. It never delays an answer, and delays an error by at most a
- * second.
+ * remembered. A store that fails or hangs logs a warning. A slow store does not delay an answer, and delays an error by at
+ * most a second.
  */
 export const lastGood = <A, I, RD = never, RE = never>(options: LastGood<A, I, RD, RE>): <E, R>(
   self: Effect.Effect<A, E, R>
@@ -94,9 +91,9 @@ interface Place<A, RD, RE> {
   readonly on: Table<boolean>
 }
 
-/** Where an answer is stored. The key includes the tenant. */
 interface Entry {
   readonly store: Store
+  /** Includes the tenant. */
   readonly key: string
 }
 
@@ -118,7 +115,10 @@ const toPlace = <A, I, RD, RE>({ key, maxAge, on, schema }: LastGood<A, I, RD, R
   return { key, codec, maxAge: longest, on: decided(where, "lastGood", on) }
 }
 
-/** Stores an answer in its own fiber, so that a slow store does not delay the caller. A memory store has the answer at once. */
+/**
+ * Stores an answer in a separate fiber, so that a slow store does not delay the caller. The fiber starts at once, so that a
+ * store in memory has the answer before the caller continues.
+ */
 const remember = <A, RD, RE>(
   { codec, maxAge }: Place<A, RD, RE>,
   { key, store }: Entry,
@@ -134,7 +134,6 @@ const remember = <A, RD, RE>(
     return Effect.forkDetach(told, { startImmediately: true })
   })
 
-/** The remembered answer, or the same failure. */
 const recall = <A, E, RD, RE>(
   place: Place<A, RD, RE>,
   entry: Entry,
@@ -167,9 +166,6 @@ const find = Effect.fnUntraced(function*<A, RD, RE>({ codec, maxAge }: Place<A, 
 
 const Kept = Schema.Struct({ at: Schema.Finite, value: Schema.Unknown })
 
-/**
- * Warns that a store or a schema failed. Leaves out the message of the error, which may quote an answer, and the key,
- * which may contain user input.
- */
+/** The warning leaves out the message of the error, which may quote an answer, and the key, which may contain user input. */
 const broken = (code: string, what: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   warnHere(code, `the store or the schema of Fallback.lastGood failed (${nameOf(cause)}), so ${what}: check them`)

@@ -1,10 +1,8 @@
-/** Validates the time limits that a caller sets. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Current from "../Current.ts"
 import * as Refuse from "../options.ts"
 
-/** The names of the limits of one attempt. */
 export const ofAttempt: { readonly [K in keyof Required<Current.Limits>]: true } = {
   connect: true,
   firstToken: true,
@@ -13,7 +11,6 @@ export const ofAttempt: { readonly [K in keyof Required<Current.Limits>]: true }
   attempt: true
 }
 
-/** The names of all limits, first of an attempt, then of a call. */
 const names = ["connect", "idle", "contentIdle", "firstToken", "attempt", "overall", "streamOverall"] as const
 
 type Name = typeof names[number]
@@ -33,7 +30,7 @@ const dominated: ReadonlyArray<readonly [shorter: Name, longer: Name]> = [
   ["overall", "streamOverall"]
 ]
 
-/** The limits that were given, in milliseconds. */
+/** In milliseconds. */
 export type Given = { readonly [N in Name]?: number }
 
 /**
@@ -62,7 +59,7 @@ export const lengths = (
   return given
 }
 
-/** Sets the limits of each attempt inside. A limit that is not given keeps its outer value. */
+/** A limit that is not given keeps its outer value. */
 export const setting =
   (given: Pick<Given, keyof Current.Limits>) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.updateService(self, Current.Limits, (outer) => ({ ...outer, ...given }))

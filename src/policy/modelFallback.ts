@@ -1,8 +1,8 @@
 /**
- * A chain of fallback models: which one is asked next, and how long each may take.
+ * A chain of fallback models: which model is asked next, and how long each may take.
  *
- * Before a deadline, each model except the last has an earlier deadline of its own, so
- * that a model that hangs leaves time for the next models.
+ * Under a deadline, each model except the last has an earlier deadline, so that a
+ * model that hangs leaves time for the next models.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -24,7 +24,6 @@ import { until } from "./deadline.ts"
 import { type Decision, decisive } from "./decisions.ts"
 import { OtherModel } from "./otherModel.ts"
 
-/** The current model and the models to ask after it. */
 export interface Chain {
   /** The fallback model that is being asked; `undefined` while the model of the request is being asked. */
   readonly model: Current.ModelId | undefined
@@ -54,20 +53,18 @@ export const check = (where: string, models: unknown): void => {
 /** The default time reserved for each remaining model, in milliseconds: enough for a short answer. */
 export const defaultReserve = 10_000
 
-/** The call that uses the fallback. */
+/** The callbacks of the code that runs a chain. */
 export interface Caller {
-  /** Runs before another model is asked. */
   readonly onNext: (error: ClaudeError, to: To) => Effect.Effect<void>
-  /** The error to report after the last model failed. */
+  /** The error to report if no further model is asked. */
   readonly onEnd: (error: ClaudeError) => ClaudeError
-  /** The model that was asked, if known. The error is less exact: it may name the model with a date. */
+  /** The name of the model in the last request, if known. `error.model` is less exact: it may have a date after the name. */
   readonly asked: () => string | undefined
 }
 
-/** A chain whose current model is a fallback model. */
 export type To = Chain & { readonly model: Current.ModelId }
 
-/** Runs `self` on each model in turn, until one answers. */
+/** Runs `self` on each model in turn, until a model answers or no further model may help. */
 export const fallBack = Effect.fnUntraced(function*<A, E, R>(
   self: Effect.Effect<A, E, R>,
   first: Chain,
@@ -93,7 +90,7 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     if (Result.isSuccess(result)) return result.success
     const error = result.failure
     if (!is(error)) return yield* Effect.fail(error as E)
-    // The time tells, because the error may also come from an inner limit that ends with this model's share.
+    // Decided by the clock: an inner limit that ends together with this model's share may fail first, with the same error.
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
     const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), models)
     // Safe cast: the error comes from `self`, or is a `DeadlineExceeded`, which the time limit adds to the error type.
@@ -103,7 +100,7 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
   }
 })
 
-/** The catalogue of the `Claude` in context. Without a `Claude`, the models of `Models.layer` and `Models.known`. */
+/** Without a `Claude` in context, the models of `Models.layer` or, without this layer, `Models.known`. */
 const modelsIn = (context: Context.Context<never>): Models => {
   const claude = Context.getOrUndefined(context, Claude)
   return claude === undefined ? Context.get(context, Initial) : Runtime.of(claude).catalogue.models
@@ -127,7 +124,8 @@ export const next = (
   if (helps === "substitute" && !isSubstitute) return undefined
   if (helps !== "larger") return helps ? nextIn(others, others.models[0]) : undefined
   const window = (id: string | undefined) => (models.get(id ?? "") ?? models.get(undated(id ?? "")))?.contextWindow
-  // After an error of a fallback model, unknown windows are tried too: the prompt may fit one as large as the first model's.
+  // If a window is unknown, the next model is asked only after an error of a fallback model: its window may be smaller than
+  // that of the first model, so another model may have room for the prompt.
   const [smallest, unknown] = isSubstitute ? [0, Infinity] : [Infinity, 0]
   const exceeded = window(asked) ?? smallest
   const larger = others.models.filter((model) => (window(model) ?? unknown) > exceeded)
@@ -140,7 +138,7 @@ const nextOf = (chain: Chain, known: string | undefined): To | undefined => {
   return nextIn(others, others.models[0])
 }
 
-/** The chain without the model that failed. No models remain if the call asks no model, because another one cannot help. */
+/** Removes the model that failed. For a request without a model (`noModel`), no models remain: none of them can help. */
 const withoutAsked = (chain: Chain, asked: string | undefined): Chain =>
   asked === CallContext.noModel ? { ...chain, models: [], refused: undefined } : {
     ...chain,
@@ -148,7 +146,7 @@ const withoutAsked = (chain: Chain, asked: string | undefined): Chain =>
     refused: without(chain.refused, asked)
   }
 
-/** The name of the model without the date that the API may append to its name. */
+/** The API may append a date to the name of a model. */
 const undated = (id: string): string => id.replace(/-\d{8}$/, "")
 
 const nextIn = (chain: Chain, model: Current.ModelId | undefined): To | undefined =>
@@ -167,8 +165,8 @@ const withoutRefusedThinking = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.E
       : Effect.fail(error))
 
 /**
- * How long a model may take, in milliseconds: the time left without the reserves, but at least an equal share. `Infinity`
- * for the last model, and without a deadline.
+ * How long a model may take, in milliseconds: the time left without the reserves, but at least an equal part of the time
+ * left. `Infinity` for the last model, and without a deadline.
  */
 export const shareOf = (
   { models, reserve }: Pick<Chain, "models" | "reserve">,

@@ -1,4 +1,4 @@
-/** The texts of notices, which are for end users. */
+/** Texts of `Fallback.Notice`, for end users. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { isString } from "effect/Predicate"
@@ -12,7 +12,7 @@ export const isRetryable = (error: ClaudeError): boolean => {
   return retryable && (!sent || !isPermanent(error))
 }
 
-/** What happened and, if a retry will not help, what may help. */
+/** What happened and, for most kinds that a retry does not help, what to do instead. */
 const kinds: Table<string> = {
   InvalidRequest: "The assistant could not understand this request. Please put it in another way.",
   AuthenticationFailed:
@@ -40,7 +40,7 @@ const kinds: Table<string> = {
   Saturated: "The assistant is very busy right now."
 }
 
-/** The whole text for an error. `now` is in milliseconds since the epoch. */
+/** The text of a notice. `now` is in milliseconds since the epoch. */
 export const sentences = (error: ClaudeError, now: number): string => {
   const requestId = quotable(error)
   const kind = decisive(error)
@@ -53,7 +53,7 @@ export const sentences = (error: ClaudeError, now: number): string => {
   ].filter((sentence) => sentence !== undefined).join(" ")
 }
 
-/** The wait that the error asks for, if it is positive and finite. Checked here, because errors do not check their fields. */
+/** The `retryAfter` of the error, if it is positive and finite. Checked here, because errors do not check their fields. */
 export const hint = (error: ClaudeError): Duration.Duration | undefined => {
   const hint: unknown = retryAfter(error)
   return Duration.isDuration(hint) && Duration.isPositive(hint) && Duration.isFinite(hint) ? hint : undefined
@@ -70,7 +70,7 @@ export const quotable = ({ requestId }: { readonly requestId?: unknown }): strin
 /** Units of time: the largest amount shown in each, and its length in seconds. Longer waits are not shown. */
 const units = [["second", 59, 1], ["minute", 59, 60], ["hour", 47, 3600], ["day", 400, 86_400]] as const
 
-/** For a permanent failure of a kind that is usually temporary, such as an expired certificate: the text of the kind has no advice. */
+/** For a permanent failure of a kind that is usually temporary, such as an expired certificate. `kinds` has no advice then. */
 const inVain = "Trying again will not help for now."
 
 /** When to try again, rounded up to whole units. */

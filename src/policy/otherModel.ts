@@ -1,8 +1,7 @@
-/** Whether another model is left to ask. */
 import * as Context from "effect/Context"
 import { CircuitOpen, type ClaudeError, TimedOut } from "../ClaudeError.ts"
 
-/** Whether another model can be asked after this error. If so, the current model has fewer retries and waits. */
+/** Whether another model can be asked after this error. If so, fewer retries and waits are spent on the current model. */
 export type HasOther = (error: ClaudeError) => boolean
 
 export const noOther: HasOther = () => false

@@ -8,10 +8,9 @@ import * as Schedule from "effect/Schedule"
 import * as Refuse from "../options.ts"
 import { decisions } from "./decisions.ts"
 
-/** A schedule for any type of error. */
 export type AnySchedule = Schedule.Schedule<unknown, never>
 
-/** The maximum number of retries, or the schedule for each kind of error. */
+/** `times`: the maximum number of retries. `entries`: the schedules by kind of error. */
 export type Plan =
   | { readonly kind: "waits"; readonly times: number }
   | { readonly kind: "byTag"; readonly entries: ReadonlyMap<string, AnySchedule> }
@@ -21,7 +20,6 @@ const key = Symbol("resilient-claude/Plan")
 /** Adds a plan to a schedule in place, so use it only for a schedule that no other code has yet. */
 export const note = <S extends object>(schedule: S, plan: Plan): S => Object.assign(schedule, { [key]: plan })
 
-/** The plan of a schedule, if it carries one. */
 export const of = (schedule: AnySchedule): Plan | undefined => (schedule as { readonly [key]?: Plan })[key]
 
 /** The schedule for a kind of error: an entry of `Retry.byTag`, or the schedule itself. */
@@ -32,7 +30,7 @@ const asked = (schedule: AnySchedule, tag: string): AnySchedule | undefined => {
   return entry && asked(entry, tag)
 }
 
-/** Whether a schedule retries a kind of error. `true` for a schedule without a plan. */
+/** `true` for a schedule without a plan. */
 export const takes = (schedule: AnySchedule, tag: string): boolean => {
   const entry = asked(schedule, tag)
   if (entry === undefined) return false

@@ -1,4 +1,3 @@
-/** Checks a policy for unknown fields, invalid values, and parts that contradict each other. */
 import { isObject } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
@@ -9,7 +8,6 @@ import * as ModelFallback from "./modelFallback.ts"
 import * as Plan from "./plan.ts"
 import type { Policy } from "./Policy.ts"
 
-/** The allowed values of some fields. */
 const choices = {
   onBreak: ["fail", "restart", "resume"],
   validate: [true, false],
@@ -36,7 +34,7 @@ const fields: { readonly [K in keyof Required<Policy>]: true } = {
   precheck: true
 }
 
-/** Throws a `RangeError` if the policy is invalid or contradicts itself. Returns its time limits. */
+/** Throws a `RangeError` if the policy is invalid or contradicts itself. Returns its time limits, in milliseconds. */
 export const check = (policy: Policy): Limits.Given => {
   Refuse.unknown("Policy", policy, fields)
   const given = Limits.lengths("Policy", policy)
@@ -122,7 +120,7 @@ const checkReserve = ({ models = [], reserve }: Policy, { overall }: Limits.Give
   }
 }
 
-/** The fields about unfinished answers take a record with exactly one of `names`, with an integer from `least` to `most`. */
+/** Each of these fields takes a record with exactly one of `names`, whose value is an integer from `least` to `most`. */
 const unfinished = {
   truncated: { names: ["raiseTo", "continue"], least: 1, most: absurdMaxTokens },
   paused: { names: ["continue"], least: 0, most: Infinity },

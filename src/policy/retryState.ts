@@ -14,30 +14,31 @@ import { OtherModel } from "./otherModel.ts"
 import * as Plan from "./plan.ts"
 import { beforeDeadline } from "./waitBeforeDeadline.ts"
 
-/** The settings of a policy for retries. */
 export interface Rules {
   readonly schedule: Schedule.Schedule<unknown, ClaudeError> | undefined
-  /** The maximum number of retries, over all kinds of error; no limit if undefined. */
+  /** Over all kinds of error. `undefined`: no limit. */
   readonly maxRetries: number | undefined
-  /** How many times at most to ask again, without a wait, after a malformed answer. */
+  /** The maximum number of requests to correct a malformed answer, which are sent without a wait. */
   readonly reask: number
 }
 
 /** The retries of one call on one model. */
 export interface RetryState {
   readonly rules: Rules
-  /** The running schedule, from the first failure on. */
+  /** The running schedule; `undefined` until a failure needs it. */
   step: Step | undefined
-  /** The number of retries that count in `maxRetries`: not those of `reask`, and none after a request that was not sent. */
+  /** The retries that count in `maxRetries`: not those of `reask`, and not those after an attempt that sent no request. */
   made: number
   reasked: number
-  /** The families of errors that were retried (`familyOf`). */
+  /** The results of `familyOf` for the errors that were retried or continued. */
   readonly retried: Set<string>
-  /** Why the call gave up, if known. Set anew by each failure that is not retried, except after `BudgetSpent`. */
+  /**
+   * Why the call gave up, if known. `next` sets it for each error of this library that it does not retry, unless it is
+   * `BudgetSpent` already, or the policy has neither `retry` nor `reask`.
+   */
   gaveUp: GaveUp | undefined
 }
 
-/** The next attempt. */
 export interface Next {
   readonly wait: Duration.Duration
   /** The malformed answer to correct, for `reask`. */
@@ -47,8 +48,8 @@ export interface Next {
 type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, ClaudeError, never, never>>>
 
 /**
- * The most retries while another model is left. Source: the simulator, with one of two models down and no guards, where
- * the other model answers sooner than a fifth attempt.
+ * The maximum number of retries while another model is left. Source: a simulation with two models, one of them down, and
+ * no guards: the other model answers sooner than a fifth attempt.
  */
 export const mostBeforeAnother = 3
 
@@ -61,7 +62,6 @@ export const make = (rules: Rules): RetryState => ({
   gaveUp: undefined
 })
 
-/** The next attempt after a failure, if there is one. */
 export const next = Effect.fnUntraced(function*(
   self: RetryState,
   error: unknown
@@ -87,7 +87,7 @@ export const next = Effect.fnUntraced(function*(
     self.gaveUp = isOver && (yield* wouldRetry(self, now, error)) ? "RetriesSpent" : reason(self, error)
     return undefined
   }
-  // A custom schedule ignores `retry-after`, so `beforeDeadline` applies it.
+  // A custom schedule may ignore `retry-after`, so `beforeDeadline` applies it.
   const inTime = yield* beforeDeadline(now, own, error)
   if (inTime === undefined) {
     self.gaveUp = "DeadlineTooClose"
@@ -135,7 +135,7 @@ const ofApplication = Effect.fnUntraced(function*(
   const asked = { joins: false }
   const own = yield* wait(self, now, error).pipe(
     Effect.provideService(Joins, asked),
-    // A schedule that expects errors of this library may throw for another error.
+    // A schedule that expects errors of this library may throw for an application error.
     Effect.catchDefect(() => Effect.undefined)
   )
   if (own === undefined || !asked.joins) return undefined
@@ -143,7 +143,10 @@ const ofApplication = Effect.fnUntraced(function*(
   return { wait: own, corrects: undefined }
 })
 
-/** The wait that the schedule asks for, without a deadline: `next` checks the deadline, to report `DeadlineTooClose`. */
+/**
+ * The wait that the schedule asks for, as if there were no deadline. For errors of this library, `next` checks the deadline
+ * itself, to report `DeadlineTooClose`.
+ */
 const wait = Effect.fnUntraced(function*(self: RetryState, now: number, error: unknown) {
   const { rules: { schedule } } = self
   if (schedule === undefined) return undefined
@@ -161,8 +164,8 @@ const waitOf = (step: Step, now: number, error: unknown): Effect.Effect<Duration
 export const markRetried = ({ retried }: RetryState, error: ClaudeError): void => void retried.add(familyOf(error))
 
 /**
- * Failures of one kind are one family, and permanent failures of that kind are another. So after a retried 529, a 529 with
- * `x-should-retry: false` ends the call with `NotRetried`.
+ * The temporary failures of a kind are one family, and its permanent failures are another. So after a retried 529, a 529
+ * with `x-should-retry: false` ends the call with `NotRetried`.
  */
 const familyOf = (error: ClaudeError): string => isPermanent(error) ? `${error._tag}, permanent` : error._tag
 
@@ -177,11 +180,11 @@ export const giveUp = <E extends ClaudeError>(self: RetryState, error: E): E =>
 const isGivenUp = ({ gaveUp, history }: ClaudeError): boolean => gaveUp !== undefined && history === undefined
 
 /**
- * The default reason for giving up. `RetriesSpent`, if a failure like this one was retried or continued before on this
- * model (`next` also gives it, if all kinds share their retries and none is left); else `NotRetried`, which means one of:
- * the policy has no `retry`; the kind has no entry, or `Retry.never`; the server sent `x-should-retry: false`, or the
- * failure is permanent (`permanence`), whatever was retried before; the circuit is open and another model is left
- * (`attempts`); a stream broke and `onBreak` is `fail`.
+ * The default reason for giving up. `RetriesSpent`, if a failure of the same family was retried or continued before on this
+ * model. (`next` also gives it if `maxRetries` or one schedule for all kinds is used up.) Else `NotRetried`, for example:
+ * the policy has no `retry`; the kind has no entry, or `Retry.never`; the failure is permanent, for example because the
+ * server sent `x-should-retry: false`; the circuit is open and another model is left; a stream broke and `onBreak` is
+ * `fail`.
  */
 export const reason = ({ retried }: RetryState, error: ClaudeError): GaveUp =>
   retried.has(familyOf(error)) ? "RetriesSpent" : "NotRetried"

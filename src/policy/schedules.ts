@@ -1,4 +1,3 @@
-/** Computes how long the schedules of `Retry` wait. */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,7 +12,7 @@ import { beforeDeadline } from "./waitBeforeDeadline.ts"
 /** How a wait is randomized: `full`, from 0 to the wait; `additive`, up to one `base` more; `proportional`, ±20 %. */
 export type Jitter = "none" | "full" | "additive" | "proportional"
 
-/** The options that every kind of back-off takes. */
+/** Options of `Retry.backoff` and `Retry.linear`. */
 export interface WaitOptions {
   /** The number of retries: 3 means at most 4 attempts. */
   readonly times: number
@@ -34,7 +33,10 @@ const jitters: {
   proportional: (wait) => [wait * 0.8, wait * 0.4]
 }
 
-/** A schedule whose n-th wait, before jitter, is `grow(base, n)`. `where`: its name in messages. `usual`: its default jitter. */
+/**
+ * A schedule whose n-th wait, before jitter, is `grow(base, n)`, but at most `cap`. `where`: its name in messages. `usual`:
+ * its default jitter.
+ */
 export const waits = (
   where: string,
   options: WaitOptions,

@@ -1,4 +1,4 @@
-/** A stream under a policy. The call begins when the stream is opened, and ends when it has been read. */
+/** A stream under a policy. The call begins when the stream is opened, and ends when the stream or its reader ends. */
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -65,7 +65,7 @@ const once = <A, E, R>(policy: Compiled, self: Stream.Stream<A, E, R>) => {
 
 /**
  * Ends a stream after `length` milliseconds. `Current.Deadline` inside is that time, or an earlier outer deadline. At the
- * end, the resources of the stream are released, even if its reader is busy.
+ * limit, the resources of the stream are released, even if its reader is busy.
  */
 const within = <A, E, R>(
   self: Stream.Stream<A, E, R>,
@@ -111,7 +111,7 @@ const limited = Effect.fnUntraced(function*<A, E, R>(
   return Stream.fromPull(Effect.succeed(read))
 })
 
-/** Reads the first elements. If that fails, closes the scope of the stream. */
+/** Reads the first elements. If that fails, closes the stream at once, so that it does not stay open during a retry. */
 const begin = <A, E, R>(self: Stream.Stream<A, E, R>, parent: Scope.Scope) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Scope.fork(parent), (scope) =>

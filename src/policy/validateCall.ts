@@ -1,4 +1,3 @@
-/** Validates the requests of a call: an issue fails the call or is logged as a warning. */
 import * as Effect from "effect/Effect"
 import { beforeAnswer } from "../answer/unstreamed.ts"
 import type { Asked } from "../callContext.ts"
@@ -10,23 +9,20 @@ import { inspect } from "../request/inspect.ts"
 import * as Runtime from "../runtime.ts"
 import * as Validate from "./Validate.ts"
 
-/** The settings of a policy for validation. */
 export interface How {
   readonly strict: boolean
-  /** Whether the API counts the prompt before it is sent. */
+  /** Whether the API counts the tokens of the prompt before the request is sent. */
   readonly count: boolean
 }
 
-/** The call whose requests are validated. */
 export interface Place {
-  /** The `Claude` that the call asks. */
   readonly asked: Asked
   readonly warn: (model: string, code: string, message: string) => Effect.Effect<void>
   /** Whether the call counts this prompt for the first time. */
   readonly isUncounted: (params: Params) => boolean
 }
 
-/** The effect to run before a request is sent: it fails or logs. `undefined`, the usual case, if there is nothing to do. */
+/** The effect to run before a request is sent. `undefined`, the usual case, if there is nothing to report or to count. */
 export const validate = (params: Params, how: How, place: Place): Effect.Effect<void, ClaudeError> | undefined => {
   const { models } = Runtime.of(place.asked).catalogue
   const { errors, warnings } = inspect(params, models, how.strict)
@@ -64,7 +60,10 @@ const found = (
 /** How many issues the message of an error shows; its `issues` has all of them. */
 const mostShown = 10
 
-/** Counts the prompt, and fails if it is too long for the model. If the count fails, logs a warning and lets the request be sent. */
+/**
+ * Fails if the tokens of the prompt, counted by the API, do not fit the model. If counting fails, logs a warning, so that
+ * the request is sent.
+ */
 const count = (params: Params, model: Model | undefined, place: Place): Effect.Effect<void, ClaudeError> => {
   const window = model?.contextWindow
   if (window === undefined) return Effect.void
@@ -89,7 +88,7 @@ const count = (params: Params, model: Model | undefined, place: Place): Effect.E
 const deprecation = ({ id, retiresAt }: Model): string =>
   `${id} is deprecated${retiresAt === undefined ? "" : ` and retires on ${retiresAt}`}: move to a newer model`
 
-/** A warning about a model is logged once for each `Claude`. A warning about a request is logged for each call. */
+/** A warning about a model is logged once for each `Claude`; any other warning is logged for each call. */
 const isToBeTold = ({ message, path }: Issue, model: string, catalogue: Catalogue): boolean =>
   path[0] !== "model" || once(catalogue, `${model}: ${message}`)
 

@@ -5,14 +5,14 @@ import * as Random from "effect/Random"
 import { is, retryAfter } from "../ClaudeError.ts"
 import * as Current from "../Current.ts"
 
-/** The least time that an answer needs, in milliseconds: an estimate. */
+/** An estimate of the time that an answer needs at least, in milliseconds. */
 const shortestAnswer = 1000
 
 /**
- * The wait in milliseconds, where `left` is the time until the deadline. It is at least `hint`, which comes from the
- * server, a circuit or a queue, and leaves half of the time between the hint and the deadline to the answer: a longer wait
- * is replaced by a random one that does. `undefined` if the hint reaches the deadline, or if a wait would have to be replaced
- * and less than `shortestAnswer` is left after the hint. `share` gives a number from 0 to 1.
+ * Fits a wait into `left`, the time until the deadline. The result is at least `hint`, the minimum that the server, a
+ * circuit or a queue asks for, and leaves at least half of the time after the hint to the answer. A longer wait is replaced
+ * by a random wait in these bounds. `undefined` if the hint reaches the deadline, or if the wait is too long and less than
+ * `shortestAnswer` is left after the hint. All times are in milliseconds. `share` returns a random number from 0 to 1.
  */
 export const inTime = (
   wait: number,
@@ -26,8 +26,8 @@ export const inTime = (
 }
 
 /**
- * Like `inTime`, for `Current.Deadline` and the hint of `failure`. With fallback models, that deadline is the end of the
- * current model's share (`modelFallback`), and earlier than the deadline of the call.
+ * Like `inTime`, for `Current.Deadline` and the hint of `failure`. While further fallback models remain, that deadline is
+ * the end of the current model's share of the time (`modelFallback`), and earlier than the deadline of the call.
  */
 export const beforeDeadline = Effect.fnUntraced(function*(now: number, wait: Duration.Duration, failure: unknown) {
   const hint = is(failure) ? retryAfter(failure) : undefined

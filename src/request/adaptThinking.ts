@@ -1,4 +1,3 @@
-/** Adapts thinking and effort to a fallback model. */
 import type { ThinkingConfigParam } from "@anthropic-ai/sdk/resources/messages"
 import { isString } from "effect/Predicate"
 import type { Params } from "../Message.ts"
@@ -17,10 +16,10 @@ export const thinking = (params: Params, { capabilities }: Model): Adapted | und
   return changed(withThinking(params, instead), `thinking ${type} → ${instead?.type ?? leftOut}`)
 }
 
-/** The types of `thinking` that do not think before the answer. */
+/** With these types of `thinking`, the model does not think before the answer. */
 const off: ReadonlySet<unknown> = new Set(["disabled", "between_tools"])
 
-/** The supported type closest to no thinking; undefined (the default) for a model that always thinks. */
+/** The supported type closest to no thinking. Undefined, for the default of the model, if no such type is supported. */
 const idle = (known: ReadonlyArray<string>): ThinkingConfigParam | undefined =>
   known.includes("disabled")
     ? { type: "disabled" }
@@ -40,8 +39,8 @@ const busy = (params: Params, type: string, known: ReadonlyArray<string>): Think
 }
 
 /**
- * Whether the API accepts thinking `enabled`: no tool may be forced, and an assistant's turn that continues after tool
- * use or prefill must have started with thinking.
+ * Whether the API accepts thinking `enabled`: no tool may be forced, and if the answer continues an assistant's turn
+ * (after tool results or a prefill), that turn must have begun with thinking.
  */
 const mayBegin = ({ messages, tool_choice }: Params): boolean => {
   if (isForced(tool_choice)) return false
@@ -50,7 +49,7 @@ const mayBegin = ({ messages, tool_choice }: Params): boolean => {
   return !goesOn || Array.isArray(said?.content) && isThinking(said.content[0])
 }
 
-/** The effort levels, in ascending order. */
+/** In ascending order. */
 const levels = ["low", "medium", "high", "xhigh", "max"] as const
 
 export const effort = (params: Params, { capabilities }: Model): Adapted | undefined => {
@@ -68,8 +67,9 @@ export const effort = (params: Params, { capabilities }: Model): Adapted | undef
 }
 
 /**
- * Lowers a thinking budget below the new `max_tokens` if it was below the original one. A budget that exceeded the
- * original `max_tokens` is unchanged, because the API allows this with tools.
+ * Lowers a thinking budget that was below the original `max_tokens` but is not below the new one. Removes `thinking` if
+ * the new `max_tokens` leaves no room for a budget. A budget that was not below the original `max_tokens` is unchanged,
+ * because the API allows this with tools.
  */
 export const budget = (params: Params, _: Model, original: Params): Adapted | undefined => {
   const { max_tokens, thinking } = params
@@ -82,9 +82,9 @@ export const budget = (params: Params, _: Model, original: Params): Adapted | un
     : changed(withThinking(params, { ...thinking, budget_tokens: lower }), `budget_tokens ${budget_tokens} → ${lower}`)
 }
 
-/** The smallest `budget_tokens` that the API accepts. */
+/** Source: SDK 1.12 types, ThinkingConfigEnabled. */
 const minBudget = 1024
 
-/** Half of `max_tokens`, at least the minimum; undefined if nothing would be left for the answer. */
+/** Half of `max_tokens`, or the minimum if that is more. Undefined if no token would be left for the answer. */
 const budgetOf = (maxTokens: number): number | undefined =>
   maxTokens > minBudget ? Math.max(minBudget, Math.floor(maxTokens / 2)) : undefined

@@ -1,10 +1,9 @@
 /**
  * Adapts a request to a fallback model.
  *
- * Only parameters that the model is known to refuse are changed, to the closest
- * value that it accepts. The request for each model is made from the original request, so
- * that the changes for one model do not affect the next. The log lists the changes, without any
- * text of the prompt.
+ * Changes only parameters and content that the model refuses, to the closest alternative that the model accepts. The
+ * request for each fallback model is made from the original request, so that the changes for one model do not affect the
+ * next.
  */
 import { isObject } from "effect/Predicate"
 import type { Params } from "../Message.ts"
@@ -22,15 +21,15 @@ const maxTokens = (params: Params, { maxOutput }: Model): Adapted | undefined =>
 
 const forcedTools = (params: Params, { capabilities }: Model): Adapted | undefined => {
   const { thinking, tool_choice: choice } = params
-  if (choice === undefined || !isForced(choice) || !isFree(thinking, capabilities)) return undefined
+  if (choice === undefined || !isForced(choice) || !refusesForced(thinking, capabilities)) return undefined
   const alone = "disable_parallel_tool_use" in choice && choice.disable_parallel_tool_use !== undefined
     ? { disable_parallel_tool_use: choice.disable_parallel_tool_use }
     : {}
   return changed({ ...params, tool_choice: { type: "auto", ...alone } }, `tool_choice ${choice.type} → auto`)
 }
 
-/** Whether the model refuses a forced tool: many models refuse it while they think. */
-const isFree = (thinking: Params["thinking"], { forcedTools, thinking: known = [] }: Capabilities): boolean =>
+/** Many models refuse forced tools only while they think. */
+const refusesForced = (thinking: Params["thinking"], { forcedTools, thinking: known = [] }: Capabilities): boolean =>
   forcedTools === false || thinking?.type === "enabled" ||
   forcedTools !== true && known.includes("adaptive") && (thinking?.type === "adaptive" || !known.includes("disabled"))
 
@@ -56,14 +55,14 @@ const strictTools = (params: Params, { capabilities }: Model): Adapted | undefin
     : changed({ ...params, tools }, "strict tools → tools without strict")
 }
 
-/** Replaces a prefill: asks for the continuation of the last assistant message. */
+/** Replaces a prefill, for models that refuse one. */
 const goOn = "Your last message was cut off. Go on exactly where it ends, and repeat nothing of it: " +
   "answer only with what follows."
 
 const prefill = (params: Params, { capabilities }: Model): Adapted | undefined => {
   const { messages } = params
   if (capabilities.prefill !== false || !isPrefilled(messages)) return undefined
-  // Drop empty assistant messages at the end: only the last message may be empty.
+  // Drop empty assistant messages at the end: the API accepts an empty message only as a prefill.
   const said = messages.slice(
     0,
     1 + messages.findLastIndex((one) => one.role !== "assistant" || one.content.length > 0)
@@ -83,7 +82,7 @@ const speed = (params: Params, { capabilities }: Model): Adapted | undefined => 
 // The table
 // -----------------------------------------------------------------------------
 
-/** In the order of application: an adaptation may depend on the ones before it. */
+/** Applied in this order. For example, `budget_tokens` needs the lowered `max_tokens`. */
 export const adaptations: ReadonlyArray<Adaptation> = [
   { name: "max_tokens", source: "Models API: max_tokens", change: maxTokens },
   { name: "thinking", source: "Models API: capabilities.thinking", change: thinking },
@@ -106,7 +105,7 @@ export const adaptations: ReadonlyArray<Adaptation> = [
   { name: "speed", source: "platform.claude.com/docs/en/build-with-claude/fast-mode", change: speed }
 ]
 
-/** Applies all adaptations. A capability that the catalogue does not know changes nothing. */
+/** Without an entry in the catalogue, or with malformed messages, nothing changes. */
 export const adapt = (params: Params, model: Model | undefined): Adapted => {
   if (model === undefined || !areMessages(params.messages)) return { params, changes: [] }
   let adapted = params

@@ -1,19 +1,18 @@
-/** Types and helpers for changing a request so that the API accepts it. */
 import type { Params } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 
-/** The adapted request, and the changes to it. Without changes, `params` is the original object. */
 export interface Adapted {
+  /** The original object if nothing was changed. */
   readonly params: Params
+  /** For the log, without any text of the prompt. */
   readonly changes: ReadonlyArray<string>
 }
 
-/** One row of the table of adaptations. */
 export interface Adaptation {
   readonly name: string
-  /** The documentation of the restriction. */
+  /** Where the restriction is documented. */
   readonly source: string
-  /** The adapted request; undefined if nothing must change. `original` is the request before all adaptations. */
+  /** Undefined if nothing must change. `original` is the request before the first adaptation. */
   readonly change: (params: Params, model: Model, original: Params) => Adapted | undefined
 }
 

@@ -1,4 +1,3 @@
-/** Builds a request from a prompt and options, and validates it. */
 import type { MessageCountTokensParams, MessageParam } from "@anthropic-ai/sdk/resources/messages"
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
@@ -20,29 +19,28 @@ import { mend } from "./mend.ts"
 import { withoutThinking } from "./otherThinking.ts"
 import * as Rest from "./rest.ts"
 
-/** Enough for a long page. Every call streams, so a higher limit risks a higher price, but no time-out. */
+/** In tokens: enough for a long page. A higher value risks a higher price, but no time-out, because every call streams. */
 const defaultMaxTokens = 4096
 
-/** A change to the parameters, which may depend on the capabilities of the model. */
+/** Changes the parameters for a structured answer. `model` is undefined if the catalogue does not have it. */
 export type Amend = (params: Params, model: Model | undefined) => Params
 
-/** Whether to remove the thinking of earlier turns. Set after a model refused the thinking of another model. */
+/** Whether to remove the thinking blocks of earlier turns. Set after a model refused the thinking of another model. */
 export const WithoutThinking = Context.Reference<boolean>("resilient-claude/WithoutThinking", {
   defaultValue: () => false
 })
 
-/** A request, and the model it is for. */
 export interface Prepared {
   /** The request to send: for the whole answer, or for the rest of it. */
   readonly request: Request
-  /** The request for the whole answer. */
+  /** The request for the whole answer, before it is mended. */
   readonly complete: Request
   readonly model: Model | undefined
 }
 
 /**
- * Builds the request for `prompt` with the settings in context: adapts it to the fallback model, amends it, adds
- * corrections, turns it into a request for the rest of an answer if there is one, mends it, and validates it.
+ * Builds, mends and validates a request with the settings in context. `amend` asks for a structured answer; `rest` makes
+ * a request for the rest of an unfinished answer.
  */
 export const toRequest = Effect.fnUntraced(function*(
   asked: CallContext.Asked,
@@ -86,7 +84,6 @@ export const toRequest = Effect.fnUntraced(function*(
 
 const unchanged = (params: Params): Adapted => ({ params, changes: [] })
 
-/** Removes the thinking of earlier turns, with the changes for the log. */
 const forget = (given: Params): Adapted => {
   const params = withoutThinking(given)
   if (params === undefined) return unchanged(given)
@@ -95,7 +92,6 @@ const forget = (given: Params): Adapted => {
   return { params, changes }
 }
 
-/** Validates a request before it is sent, and logs its adaptations. */
 const check = (
   params: Params,
   changes: ReadonlyArray<string>,
@@ -142,11 +138,11 @@ const isConversation = (prompt: Prompt): prompt is ReadonlyArray<MessageParam> =
 export const toolsOf = (prompt: Prompt, options: Options | undefined): Params["tools"] =>
   options?.tools ?? (isString(prompt) || isConversation(prompt) ? undefined : prompt.tools)
 
-/** `maxTokens` was the name of this option in an earlier version: the API would refuse it, but the fakes would not. */
+/** `maxTokens` was the name of this option in an earlier version. The API would refuse it, but `FakeClaude` would not. */
 const misspelt = (params: Params): string | undefined =>
   hasProperty(params, "maxTokens") ? "maxTokens is not a parameter of the API: write max_tokens" : undefined
 
-/** The minimal checks of a call without a policy; the API checks the rest. */
+/** The minimal checks of a call without validation. The API checks everything else. */
 const reject = ({ max_tokens, messages, model }: Params): string | undefined => {
   if (!Array.isArray(messages) || !Arr.isArrayNonEmpty(messages)) {
     return "there are no messages: ask with a text or at least one message"
@@ -164,10 +160,10 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
 const hasWords = (content: unknown): boolean =>
   isString(content) ? content.trim() !== "" : Array.isArray(content) && content.length > 0
 
-/** Identifies a question within a call. A hash, because errors keep it and must not hold the prompt. */
+/** Identifies a question within a call. A hash, because errors have this key and must not contain the prompt. */
 export const questionKey = (question: Params): string => Hash.string(JSON.stringify(question)).toString(36)
 
-/** Appends the malformed answers so far and their corrections, in order, so that the cached prefix stays valid. */
+/** Appends all malformed answers to this question with their corrections, in order, so that the cached prefix stays valid. */
 const corrected = (params: Params, question: Params, call: CallContext.Call | undefined): Params => {
   if (call === undefined || call.corrections.length === 0) return params
   const key = questionKey(question)
@@ -175,10 +171,8 @@ const corrected = (params: Params, question: Params, call: CallContext.Call | un
   return { ...params, messages: [...params.messages, ...wrong.flatMap(correct)] }
 }
 
-/** The most issues listed in one correction. */
 const mostIssues = 20
 
-/** The malformed answer, and a message that asks to correct it. */
 const correct = ({ issues, text }: MalformedOutput): ReadonlyArray<MessageParam> => {
   if (text === undefined) return []
   const all = issues === undefined ? [] : Redacted.value(issues)
@@ -197,7 +191,7 @@ const correct = ({ issues, text }: MalformedOutput): ReadonlyArray<MessageParam>
   ]
 }
 
-/** Removes the parameters that the token count refuses. */
+/** Removes the parameters that the API refuses in a request for a token count. */
 export const countable = (params: Omit<Params, "max_tokens">): MessageCountTokensParams => {
   const {
     max_tokens: _max,

@@ -1,4 +1,4 @@
-/** The rules that need the model catalogue: they find what the model of a request does not support. */
+/** The rules that need the model catalogue: they find parameters and content that a model does not support. */
 import { isNumber, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
@@ -6,9 +6,9 @@ import type { Model } from "../models/catalogue.ts"
 import { allBlocks, hasFormat, isPrefilled, isStrict, isUnread } from "./rules/blocks.ts"
 import { at, both, broken, each, field, type Given, issue, type Issues, none, type Rule, show } from "./rules/rule.ts"
 
-/** For average English text; code and other languages have more tokens per character. */
+/** For average English text. Code and other languages have more tokens per character. */
 const charactersPerToken = 4
-/** Bounds the recursion; no text of a prompt is nested deeper. */
+/** Bounds the recursion. Text that is nested deeper is not counted. */
 const maxDepth = 20
 
 const retired = (_: Given, { id, lifecycle, retiresAt }: Model): Issues =>
@@ -62,12 +62,11 @@ const forcedTools = ({ thinking, tool_choice }: Given, { capabilities, id }: Mod
     : issue(["tool_choice", "type"], `${problem}: use "auto", and ask for the tool in the prompt`)
 }
 
-/** Whether a `tool_choice` forces the use of a tool. */
 export const isForced = (choice: unknown): boolean => forcing.has(field(choice, "type"))
 
 const forcing: ReadonlySet<unknown> = new Set(["any", "tool"])
 
-/** An issue for an unknown type of `tool_choice`. Only a warning: the type may be newer than this version. */
+/** For a call, this issue is only a warning, because the type may be newer than this version of the library. */
 export const unknownChoice = (choice: unknown): Issues => {
   const type = field(choice, "type")
   return !isString(type) || choices.has(type)
@@ -110,10 +109,10 @@ const pdfs = (given: Given, { capabilities, id }: Model): Issues => {
       : none)
 }
 
-/** Excludes `file`, because a file may also be text. */
+/** Without `file`: a file may be a text instead of a PDF. */
 const pdfSources: ReadonlySet<unknown> = new Set(["base64", "url"])
 
-/** An issue if the prompt seems too large for the model. Only a warning, because it is an estimate. */
+/** Only a warning, because the tokens are estimated from the characters. */
 export const estimate = (params: Params, model: Model | undefined): Issues => {
   if (model?.contextWindow === undefined) return none
   const { contextWindow, id } = model
@@ -126,7 +125,7 @@ export const estimate = (params: Params, model: Model | undefined): Issues => {
   )
 }
 
-/** About how many characters of text the request has. Stops counting above `enough`. */
+/** Approximate. Stops counting above `enough`. */
 export const charactersIn = (
   { messages, system, tools }: Params,
   enough = Infinity
@@ -165,7 +164,7 @@ export const boundsRules: ReadonlyArray<Rule<[Model]>> = [
   { name: "PDFs", source: "Models API: capabilities.pdf_input", check: pdfs }
 ]
 
-/** The issues of a request whose model is not in the catalogue, or does not support all that the request asks for. */
+/** If the catalogue does not have the model, that is the only issue. */
 export const bounds = (params: Params, model: Model | undefined): ReadonlyArray<Issue> => {
   const given: unknown = params
   if (!isObject(given)) return none

@@ -1,7 +1,7 @@
 /**
  * Measures the parts of a request that cost input tokens: characters of text, images, and parts whose tokens the
- * client cannot count. If the request uses the prompt cache, also measures each prefix up to the end of a block and
- * names it by a hash, because the API caches by prefix.
+ * client cannot count. The API caches by prefix. If the request uses the prompt cache, each prefix that ends with a block
+ * is therefore measured too, and named by a hash.
  */
 import { isObject, isString } from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -11,19 +11,18 @@ import { isUnread } from "./rules/blocks.ts"
 export interface Amounts {
   readonly characters: number
   readonly images: number
-  /** Documents given as a file, URL or PDF, and results of server tools: the request does not contain their text. */
+  /** Documents sent as a file, URL or PDF, and results of server tools: the client cannot read their text. */
   readonly documents: number
-  /** Server tools, whose results cost input tokens too: web search, code execution. */
+  /** Server tools, such as web search. Their results cost input tokens too. */
   readonly serverTools: number
 }
 
-/** The amounts of a request, and its prefixes. */
 export interface Content extends Amounts {
   /** One prefix for each block; empty if the request does not use the cache. */
   readonly prefixes: ReadonlyArray<Prefix>
   /** The longest prefix marked with `cache_control`. */
   readonly cached: Prefix | undefined
-  /** How long the API caches that prefix, in milliseconds. */
+  /** How long the API caches the prefix `cached`, in milliseconds. */
   readonly keptFor: number
 }
 
@@ -33,12 +32,12 @@ export interface Prefix extends Amounts {
 }
 
 /**
- * In milliseconds: five minutes from the last use, or an hour. Source:
+ * In milliseconds from the last use: five minutes, or an hour. Source:
  * platform.claude.com/docs/en/build-with-claude/prompt-caching.
  */
 const [usualTtl, longTtl] = [300_000, 3_600_000]
 
-/** Bounds the recursion; deeper text is not counted. */
+/** Bounds the recursion. Text that is nested deeper is not counted. */
 const maxDepth = 20
 
 export const of = (params: Params): Content => {
@@ -52,7 +51,7 @@ export const of = (params: Params): Content => {
 
 const uncached = { prefixes: [], cached: undefined, keptFor: usualTtl }
 
-/** The blocks in the order in which the API reads and caches them. */
+/** In the order in which the API reads and caches them. All tools together are one block. */
 const blocksOf = ({ messages, system, tools }: Params): ReadonlyArray<unknown> => [
   ...tools === undefined ? [] : [tools],
   ...listOf(system),
@@ -76,20 +75,20 @@ const prefixesOf = (params: Params, serverTools: number) => {
     marks = counter.marks
     return prefix
   })
-  // With a top-level `cache_control`, the API caches up to the last block.
   const isLong = counter.isLong || isObject(params.cache_control) && params.cache_control.ttl === "1h"
   return {
     prefixes,
+    // With a top-level `cache_control`, the API caches up to the last block.
     cached: isObject(params.cache_control) ? prefixes.at(-1) : cached,
     keptFor: isLong ? longTtl : usualTtl
   }
 }
 
-/** A block as JSON; empty if it cannot be written as JSON, because sending the request reports that. */
+/** Empty if the block cannot be written as JSON: sending the request then fails. */
 const written = (block: unknown): string =>
   Result.getOrElse(Result.try(() => JSON.stringify(block, unmarked) ?? ""), () => "")
 
-/** Leaves `cache_control` out of the hash: it is not part of the cached content. */
+/** Leaves out `cache_control`: it is not part of the cached content, so it must not change the hash. */
 const unmarked = (key: string, value: unknown): unknown => key === "cache_control" ? undefined : value
 
 /** Two 32-bit FNV-1a style hashes combined into 53 bits; `before` is the hash of the preceding prefix. */
@@ -103,7 +102,6 @@ const hash = (text: string, before: number): number => {
   return (a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)
 }
 
-/** Sums the amounts of all blocks of a request. */
 class Counter {
   characters = 0
   images = 0

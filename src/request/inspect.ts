@@ -1,4 +1,3 @@
-/** Validates a request with all rules. */
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
 import type { Models } from "../models/catalogue.ts"
@@ -13,14 +12,14 @@ export interface Findings {
 }
 
 /**
- * Finds the issues. Values beyond the known limits of the API, and issues from a catalogue entry that did not come from
- * the API, are errors only with `strict`. Estimates are always warnings.
+ * Values beyond the known limits of the API, and issues from a catalogue entry that did not come from the API, are errors
+ * only with `strict`. An estimated size and an unknown type of `tool_choice` are always warnings.
  */
 export const inspect = (params: Params, models: Models | undefined, strict: boolean): Findings => {
   const wrong = shape(params)
   const limited = beyond(params)
   const [errors, warned] = strict ? [both(wrong, limited), none] : [wrong, limited]
-  // The rules of the catalogue assume a valid shape.
+  // The rules that need the catalogue assume a valid shape.
   if (models === undefined || errors.length > 0) return findings(errors, warned)
   const model = models.get(params.model)
   const guessed = both(warned, both(estimate(params, model), unknownChoice(params.tool_choice)))
@@ -39,5 +38,5 @@ const nothing: Findings = { errors: none, warnings: none }
 const isAlias = (name: string, models: Models): boolean =>
   [...models.keys()].some((id) => id.startsWith(`${name}-`) && /^\d{8}$/.test(id.slice(name.length + 1)))
 
-/** Whether the catalogue has the API's own list: then a model that is missing does not exist. */
+/** Whether the catalogue was read from the API: then a model that is missing does not exist. */
 const isListed = (models: Models): boolean => [...models.values()].some(({ live }) => live === true)

@@ -1,7 +1,7 @@
 /**
- * Mends requests that the API refuses, where the mended request means the same.
+ * Mends requests that the API would refuse, if the meaning of the request stays the same.
  *
- * Each change is logged, without any text of the prompt. A request that needs no change stays the same object.
+ * A request that needs no change stays the same object.
  */
 import type {
   ContentBlockParam,
@@ -21,7 +21,7 @@ interface Mending {
   readonly name: string
   /** Where the refusal is documented or was reported. */
   readonly source: string
-  /** The mended request; undefined if nothing must change. */
+  /** Undefined if nothing must change. */
   readonly change: (params: Params) => Adapted | undefined
 }
 
@@ -29,10 +29,10 @@ interface Mending {
 // Text
 // -----------------------------------------------------------------------------
 
-/** Bounds the recursion; deeper text is not checked. */
+/** Bounds the recursion. Text that is nested deeper is not checked. */
 const maxDepth = 100
 
-/** Whether all texts and names in a value are free of lone surrogates. */
+/** Whether no text and no key in a value has a lone surrogate. */
 export const isWellFormed = (value: unknown): boolean => {
   // A value may contain itself.
   const seen = new Set<object>()
@@ -48,8 +48,8 @@ export const isWellFormed = (value: unknown): boolean => {
 }
 
 /**
- * Matches every escape in JSON. `\ud800` to `\udfff` are lone surrogates, because `JSON.stringify` escapes no pairs. Any
- * other match has two characters, and is skipped.
+ * Matches every escape in JSON. `\ud800` to `\udfff` are lone surrogates, because `JSON.stringify` does not escape pairs.
+ * Every other match has two characters; `surrogates` does not replace it.
  */
 const escapes = /\\(?:ud[89a-f][0-9a-f]{2}|.)/g
 
@@ -66,7 +66,7 @@ const surrogates = (params: Params): Adapted | undefined => {
 // Blocks
 // -----------------------------------------------------------------------------
 
-/** Whether a message has a block of these types. Most long conversations have none, and need not be copied. */
+/** If no message has such a block, the messages need not be copied. */
 const hasBlock = ({ messages }: Params, types: ReadonlySet<unknown>): boolean =>
   messages.some(({ content }) => Array.isArray(content) && content.some((block) => types.has(block?.type)))
 
@@ -130,7 +130,6 @@ const document = (block: DocumentBlockParam, note: Note): DocumentBlockParam => 
 
 const pdf = "application/pdf"
 
-/** A media type for the log. */
 const shown = (type: unknown): string => isString(type) ? type.slice(0, 40) : "no media type"
 
 const mendedData = (data: string, note: Note): string => {
@@ -144,7 +143,7 @@ const mendedData = (data: string, note: Note): string => {
 // -----------------------------------------------------------------------------
 
 /**
- * Moves the tool results of each user turn to its beginning. The API merges consecutive user messages into one turn.
+ * The API merges consecutive user messages into one turn, and requires the tool results at the beginning of the turn.
  */
 const resultsFirst = (params: Params): Adapted | undefined => {
   if (!hasBlock(params, results)) return undefined
@@ -211,7 +210,7 @@ export const mendings: ReadonlyArray<Mending> = [
   }
 ]
 
-/** Mends a request. A request of an invalid shape is unchanged, because the validation reports it. */
+/** A request with malformed messages is unchanged: the validation reports it. */
 export const mend = (params: Params): Adapted => {
   let mended = params
   const changes: Array<string> = []

@@ -1,4 +1,4 @@
-/** Removes thinking blocks that the API refuses, because another model or another conversation wrote them. */
+/** Removes thinking blocks that the API refuses because they come from another model or another conversation. */
 import type { MessageParam, ThinkingConfigParam } from "@anthropic-ai/sdk/resources/messages"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
@@ -6,8 +6,9 @@ import { areMessages, isThinking } from "./rules/blocks.ts"
 import { field } from "./rules/rule.ts"
 
 /**
- * Removes all thinking blocks from the messages; undefined if there are none. Also removes `thinking: enabled` if the
- * request ends with tool results, because the API then requires the thinking before the tool use.
+ * Removes all thinking blocks, and messages that have only thinking. Undefined if there are no thinking blocks. Also
+ * removes the parameter `thinking` of type `enabled` if the last user message has tool results, because the API then
+ * requires the thinking before the tool use.
  */
 export const withoutThinking = (params: Params): Params | undefined => {
   if (!areMessages(params.messages) || !params.messages.some(hasThinking)) return undefined
@@ -23,13 +24,11 @@ export const withoutThinking = (params: Params): Params | undefined => {
 const hasThinking = ({ content, role }: MessageParam): boolean =>
   role === "assistant" && Array.isArray(content) && content.some(isThinking)
 
-/** Whether the last user message has tool results. */
 export const answersTools = (messages: Params["messages"]): boolean => {
   const last = messages.findLast(({ role }) => role === "user")
   return Array.isArray(last?.content) && last.content.some((block) => field(block, "type") === "tool_result")
 }
 
-/** Replaces or removes the `thinking` parameter. */
 export const withThinking = (params: Params, thinking: ThinkingConfigParam | undefined): Params => {
   const { thinking: _, ...rest } = params
   return thinking === undefined ? rest : { ...rest, thinking }

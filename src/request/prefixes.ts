@@ -1,20 +1,20 @@
-/** Remembers which prompt prefixes are in the API's cache, as its answers report. */
+/** Remembers which prompt prefixes the API has cached, according to the usage in its answers. */
 import type { Usage } from "../Message.ts"
 import type { Content, Prefix } from "./content.ts"
 
-interface Known {
+interface Cached {
+  /** When the API drops the prefix, in milliseconds since the epoch. */
   readonly until: number
   readonly tokens: number
 }
 
-/** The most prefixes that one `Prefixes` remembers; the oldest are dropped. */
-const most = 1000
+/** Beyond this number, the oldest prefix is forgotten. */
+const maxPrefixes = 1000
 
-/** The cached prefixes of one class of models. */
 export class Prefixes {
-  readonly known = new Map<number, Known>()
+  readonly known = new Map<number, Cached>()
 
-  /** The longest cached prefix of a request, and its tokens. */
+  /** The longest prefix of a request that is still cached, and its tokens. */
   find({ prefixes }: Content, now: number): readonly [prefix: Prefix, tokens: number] | undefined {
     for (let i = prefixes.length - 1; i >= 0; i--) {
       const prefix = prefixes[i]
@@ -24,7 +24,7 @@ export class Prefixes {
     return undefined
   }
 
-  /** Learns from the usage of an answer whether the marked prefix of its request is in the cache now. */
+  /** Remembers the marked prefix of a request, or forgets it if the API neither read nor wrote cached tokens. */
   learn({ cached, keptFor }: Content, usage: Usage, now: number): void {
     if (cached === undefined) return
     const tokens = (usage.cache_read_input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0)
@@ -33,6 +33,6 @@ export class Prefixes {
     if (tokens === 0) return
     this.known.set(cached.name, { until: now + keptFor, tokens })
     const [oldest] = this.known.keys()
-    if (this.known.size > most && oldest !== undefined) this.known.delete(oldest)
+    if (this.known.size > maxPrefixes && oldest !== undefined) this.known.delete(oldest)
   }
 }

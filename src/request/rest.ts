@@ -1,20 +1,19 @@
 /**
  * Builds the request for the rest of an answer that stopped half-way.
  *
- * Older models continue an assistant message at the end (prefill). Newer models
- * refuse it, so a user message asks them to repeat the last words and go on. The
- * repeated words show where the two parts join.
+ * Older models continue an assistant message at the end (prefill). Newer models refuse a prefill, so a user message asks
+ * them to repeat the last words and go on. The repeated words show where the two parts join.
  */
 import type { ContentBlock, MessageParam } from "@anthropic-ai/sdk/resources/messages"
 import { isNullish } from "effect/Predicate"
 import type { Params, Reply, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
 
-/** The state of an unfinished answer, and the number of requests for its rest. */
 export interface Rest {
   /** The answer so far; undefined if there is none to continue. */
   readonly before: Reply | undefined
   readonly maxTokens: number | undefined
+  /** Whether the request asks Claude to continue, because the first answer was empty. */
   readonly nudged: boolean
   readonly continued: number
   readonly resumed: number
@@ -23,7 +22,6 @@ export interface Rest {
 /** The state before the first request. */
 export const nothing: Rest = { before: undefined, maxTokens: undefined, nudged: false, continued: 0, resumed: 0 }
 
-/** Turns the request for the whole answer into a request for its rest. */
 export const restOf = (whole: Request, rest: Rest, model: Model | undefined): Request => {
   const { params } = whole
   const { before, maxTokens, nudged } = rest
@@ -34,17 +32,17 @@ export const restOf = (whole: Request, rest: Rest, model: Model | undefined): Re
     messages.push({ role: "assistant", content: (cut ? trimmed(before) : before.message.content).filter(isFilled) })
     if (cut && !goesOn(params, model)) messages.push({ role: "user", content: goOn(before) })
   }
-  // Unfinished server tools continue in their container.
+  // Server tools that have not finished continue in their container.
   const container = params.container ?? before?.message.container?.id
   const more = { ...params, max_tokens: maxTokens ?? params.max_tokens, messages }
   return { ...whole, params: container === undefined ? more : { ...more, container } }
 }
 
-/** Whether the model accepts prefill. With thinking, no model does. */
+/** Whether the model accepts a prefill. No model accepts one with thinking. */
 export const goesOn = ({ thinking }: Params, model: Model | undefined): boolean =>
   model?.capabilities.prefill === true && (isNullish(thinking) || thinking.type === "disabled")
 
-/** The content of a cut answer without trailing whitespace, which the API refuses in a prefill. */
+/** Without trailing whitespace, which the API refuses in a prefill. */
 export const trimmed = ({ message: { content } }: Reply): Array<ContentBlock> =>
   content.map((block, i) =>
     i === content.length - 1 && block.type === "text" ? { ...block, text: block.text.trimEnd() } : block
@@ -59,10 +57,10 @@ const goOn = (before: Reply): string =>
   + "anything before them, then write what follows. Repeat nothing else, and do not mention the interruption."
   + `\n<last_words>\n${lastWords(before)}\n</last_words>`
 
-/** The most characters of the last words: enough to be unique in most texts. */
+/** In characters: enough for the last words to be unique in most texts. */
 const longestSeam = 100
 
-/** The end of the last text of an answer, from a word boundary if there is one in the first half. */
+/** At most `longestSeam` characters from the end of the last text. Starts after its first space, if that is in the first half. */
 export const lastWords = ({ message: { content } }: Reply): string => {
   const text = content.slice(content.findLastIndex(({ type }) => type !== "text") + 1)
     .map((block) => block.type === "text" ? block.text : "").join("").trimEnd()

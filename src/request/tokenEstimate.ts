@@ -2,22 +2,23 @@
 import type { Params, Usage } from "../Message.ts"
 import * as Content from "./content.ts"
 
-/** The expected tokens of a request. */
 export interface Estimate {
   readonly content: Content.Content
+  /** In tokens, with those that the API reads from its cache. */
   readonly input: number
+  /** In tokens. */
   readonly output: number
 }
 
-/** Higher than for English text (about 1/4), so that the first estimates are rather too high than too low. */
+/** Higher than for English text (about 1/4), so that the first estimates are too high rather than too low. */
 const firstTokensPerCharacter = 1 / 3
 
-/** Lower than in any real text, for a lower bound. */
+/** Lower than in ordinary text, so that `atLeast` is a lower bound. */
 const fewestTokensPerCharacter = 1 / 6
 
 /**
- * The estimate for an image. The API scales larger images down to about as many tokens; models that see images in high
- * resolution may count more. Source: platform.claude.com/docs/en/build-with-claude/vision.
+ * The API scales large images down to about this many tokens. A model that sees images in high resolution may count more.
+ * Source: platform.claude.com/docs/en/build-with-claude/vision.
  */
 const perImage = 1600
 
@@ -30,22 +31,22 @@ const firstPerDocument = 10_000
 /** The first estimate for a server tool: one or two searches. Tuned with web searches followed by short chats. */
 const firstPerServerTool = 5000
 
-/** The first estimate of the output: a short page. */
+/** In tokens: a short page of text. */
 const firstOutput = 512
 
-/** The weight of a new answer in the moving average: about the last ten count. */
+/** The weight of a new answer in the moving average: about the last ten answers determine the average. */
 const weight = 0.1
 
 /**
- * The weight for documents and server tools, which differ more: about the last three answers count. Tuned with 20
- * documents of 80,000 tokens, then short chats.
+ * The weight for documents and server tools. It is higher, because their tokens differ more: about the last three answers
+ * determine the average. Tuned with 20 documents of 80,000 tokens, then short chats.
  */
 const weightOfParts = 0.3
 
-/** An estimate is the mean output times this factor, because answers differ much in length. */
+/** The estimated output is the mean output times this factor, because the length of answers differs much. */
 const spread = 2
 
-/** The lowest possible number of tokens in a text of this many characters. */
+/** A lower bound for the tokens in ordinary text. */
 export const atLeast = (characters: number): number => Math.floor(characters * fewestTokensPerCharacter)
 
 /** The input tokens that count against a rate limit: tokens read from the cache do not count. */
@@ -54,7 +55,6 @@ export const inputOf = (usage: Usage): number => usage.input_tokens + (usage.cac
 /** All input tokens, including tokens read from the cache. */
 export const allInputOf = (usage: Usage): number => inputOf(usage) + (usage.cache_read_input_tokens ?? 0)
 
-/** Learns how many tokens a character, a document, a server tool and an answer take, for one class of models. */
 export class Estimator {
   tokensPerCharacter = firstTokensPerCharacter
   perDocument = firstPerDocument
@@ -67,12 +67,12 @@ export class Estimator {
     return {
       content,
       input: this.input(content),
-      // An invalid `max_tokens` does not limit the estimate: the API refuses the request.
+      // An invalid `max_tokens` is ignored: the API refuses the request anyway.
       output: Math.min(params.max_tokens > 0 ? params.max_tokens : Infinity, Math.ceil(this.output * spread))
     }
   }
 
-  /** The input tokens of the amounts, without the tokens of the prefix `before`. */
+  /** Without the tokens of the prefix `before`. */
   input({ characters, documents, images, serverTools }: Content.Amounts, before = nothing): number {
     return Math.ceil(
       (characters - before.characters) * this.tokensPerCharacter
@@ -82,7 +82,10 @@ export class Estimator {
     )
   }
 
-  /** Learns from the usage of an answer. Only a request of pure text updates the tokens per character. */
+  /**
+   * A request of pure text updates the tokens per character. Documents and server tools are updated only by a request
+   * that does not have both, because the usage does not tell their tokens apart.
+   */
   learn(content: Content.Amounts, usage: Usage): void {
     const { characters, documents, images, serverTools } = content
     const tokens = allInputOf(usage)
@@ -99,7 +102,7 @@ export class Estimator {
     }
   }
 
-  /** The mean output tokens; 0 before the first answer. */
+  /** The mean output tokens of the answers; 0 before the first answer. */
   get usualOutput(): number {
     return this.hasAnswered ? this.output : 0
   }

@@ -1,8 +1,8 @@
 /**
  * A `Claude` that answers from a script, without a socket.
  *
- * The script is played on a wire, so the library's own time limits, error classification and stream reading apply.
- * Under `TestClock` its waits take no real time.
+ * The script replaces only the transport (`Claude.Wire`), so the library's time limits, error classification and stream
+ * reading apply. Under `TestClock`, the waits of a script take no real time.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
@@ -21,7 +21,7 @@ import * as Faults from "./Faults.ts"
 import { listed } from "./modelList.ts"
 import { withId } from "./requestId.ts"
 
-/** The service behind `received`. */
+/** Holds the requests that `received` returns. */
 export class Received extends Context.Service<Received, Ref.Ref<ReadonlyArray<Request>>>()(
   "resilient-claude/testing/FakeClaude/Received"
 ) {}
@@ -32,11 +32,11 @@ export const received: Effect.Effect<ReadonlyArray<Request>, never, Received> = 
 export interface Options {
   /** Whether an answer must end with `message_stop`. Default: `required`, as in `Anthropic`. */
   readonly messageStop?: "required" | "optional" | undefined
-  /** The models that the API lists. Default: the built-in catalogue. With an empty array, listing the models fails. */
+  /** The models that the API lists. Default: the built-in catalogue. With an empty array, the request for the list fails. */
   readonly models?: ReadonlyArray<ModelInfo> | undefined
 }
 
-/** A `Claude` that plays a script. `countTokens` counts one token per four characters. */
+/** A `Claude` that plays a script. `countTokens` counts one token per four characters of the messages as JSON. */
 export const layer = (playable: Faults.Playable, options: Options = {}): Layer.Layer<Claude.Claude | Received> =>
   Layer.effectContext(Effect.gen(function*() {
     const { append, ref: requests } = Appended.make<Request>()
@@ -46,7 +46,7 @@ export const layer = (playable: Faults.Playable, options: Options = {}): Layer.L
     return Context.make(Received, requests).pipe(Context.add(Claude.Claude, claude))
   }))
 
-/** The wire of the fake, for your own `Claude.make`. */
+/** The wire of the fake, for your own `Claude.make`. `receive` runs for each request before its turn is played. */
 export const wire = Effect.fnUntraced(function*(
   playable: Faults.Playable,
   receive: (request: Request) => Effect.Effect<void> = () => Effect.void,
@@ -86,7 +86,7 @@ export const wire = Effect.fnUntraced(function*(
 
       let next = 0
       const encoder = new TextEncoder()
-      // An interrupted read consumes nothing; the next read waits for the remaining time.
+      // An interrupted read consumes nothing: the next read waits only for the remaining time.
       let due: number | undefined
       const arriving = ({ after, bytes }: Faults.Piece) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {

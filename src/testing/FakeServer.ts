@@ -1,9 +1,9 @@
 /**
  * Plays the scripts of `FakeClaude` over a real socket, for any client.
  *
- * The server waits on the clock from the context in which its layer is built, so tests that cross a socket run on the
- * live clock. It refuses requests that the real API would refuse as malformed, with the same status, and without using
- * up a turn: see `refusal.ts`.
+ * The waits of a script use the clock from the context in which the layer is built. Build the layer on the live clock:
+ * under `TestClock`, a wait ends only when the test advances the clock. The server refuses requests that the real API
+ * would refuse as malformed, with the same status and without using up a turn: see `refusal.ts`.
  */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import * as Clock from "effect/Clock"
@@ -25,22 +25,22 @@ import { withId } from "./requestId.ts"
 // Service
 // -----------------------------------------------------------------------------
 
-/** One request as received. Times are in milliseconds since the epoch. */
+/** A request to the server. Times are in milliseconds since the epoch. */
 export interface Received {
   readonly method: string
   readonly path: string
   readonly headers: Http.IncomingHttpHeaders
   readonly body: string
-  /** The body, if it is a JSON object. */
+  /** The parsed body; `{}` if the body is not a JSON object. */
   readonly params: Readonly<Record<string, unknown>>
   readonly at: number
-  /** The number of the connection that carried the request, from 1. */
+  /** The number of the connection, from 1: requests with the same number used the same connection. */
   readonly connection: number
-  /** Whether the request was refused as malformed. */
+  /** Whether the server refused the request as malformed, without playing a turn. */
   readonly refused: boolean
-  /** When the response ended or the client disconnected. */
+  /** When the response ended or the client disconnected; undefined until then. */
   closedAt: number | undefined
-  /** Whether the whole response was sent. */
+  /** Whether the response was sent to its end. */
   complete: boolean
 }
 
@@ -48,7 +48,7 @@ export interface Received {
 export class FakeServer extends Context.Service<FakeServer, {
   readonly url: string
   readonly port: number
-  /** The requests so far, oldest first. */
+  /** The requests so far, oldest first, with those that the server refused. */
   readonly received: Effect.Effect<ReadonlyArray<Received>>
   readonly openSockets: Effect.Effect<number>
 }>()("resilient-claude/testing/FakeServer") {}
@@ -69,13 +69,13 @@ export interface Options {
   readonly port?: number | undefined
   /** Default: 127.0.0.1. */
   readonly host?: string | undefined
-  /** The models that the server lists. Default: the built-in catalogue. */
+  /** The response to `GET /v1/models`. Default: the built-in catalogue. */
   readonly models?: ReadonlyArray<ModelInfo> | undefined
-  /** Called for each request, before its turn is played. */
+  /** Called for each request before the response. `turn` is the name of the turn or of the refusal. */
   readonly onRequest?: ((request: Received, turn: string) => Effect.Effect<void>) | undefined
 }
 
-/** Starts a server that plays a script, until the layer closes. */
+/** Starts a server that plays a script, and stops it when the scope of the layer closes. */
 export const layer = (
   playable: Faults.Playable,
   options: Options = {}
@@ -148,7 +148,7 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
       response.on("close", () => fiber.interruptUnsafe())
     })
   })
-  // The client decides when to close a connection: a server that closes first would make tests of connection reuse a race.
+  // A server that closes an idle connection first would make tests of connection reuse a race.
   server.keepAliveTimeout = 600_000
   server.requestTimeout = 0
   server.on("connection", (socket) => {
@@ -182,13 +182,12 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
   })
 })
 
-/** The parsed body; undefined if the body is not JSON. */
 const parse = (body: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(body)))
 
-/** The wait before the server breaks a connection: a reset discards the bytes that the client has not read yet. */
+/** The wait before the server breaks a connection. Without it, a reset could discard bytes that the client has not read. */
 const beforeEnd = Effect.sleep("20 millis")
 
-/** `nth` is the number of the request, from 0. Refused requests count too, so that each request has its own id. */
+/** `nth` counts all requests from 0, also refused ones, so that every response has a different request id. */
 const play = Effect.fnUntraced(function*(turn: Faults.Turn, nth: number, response: Http.ServerResponse) {
   const { after, body, end, head } = turn
   if (after > 0) yield* Effect.sleep(after)
@@ -214,7 +213,6 @@ const play = Effect.fnUntraced(function*(turn: Faults.Turn, nth: number, respons
   }
 })
 
-/** Waits for the time of the piece, writes its bytes, and waits until the socket drains. */
 const send = ({ after, bytes }: Faults.Piece, response: Http.ServerResponse): Effect.Effect<void> =>
   Effect.andThen(
     after > 0 ? Effect.sleep(after) : Effect.void,

@@ -1,8 +1,8 @@
 /**
  * Answers and faults of a server, as data.
  *
- * Both fakes play them: `FakeClaude` under `TestClock`, `FakeServer` over a real socket. Headers and bodies match the
- * real API, even the spaces that pad its JSON.
+ * Both fakes play them: `FakeClaude` without a socket, `FakeServer` over a real one. Headers and bodies have the format
+ * of the real API, even the spaces that pad the JSON of its stream events.
  */
 export * from "./answers.ts"
 export * from "./failures.ts"

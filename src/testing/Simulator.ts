@@ -1,8 +1,8 @@
 /**
  * Runs policies and guards against a simulated Claude in virtual time, to compare them before they ship.
  *
- * Policies, guards, stream reading and error classification are the library's own; only the provider and the clock are
- * simulated. The same seed gives the same result, byte for byte, on every machine.
+ * Policies, guards, stream reading and error classification are the library's own. Only the API, the network and the
+ * clock are simulated. The same seed gives the same result, byte for byte, on every machine.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -27,14 +27,17 @@ export type { Failure, Sent } from "./simulator/wire.ts"
 // Running
 // -----------------------------------------------------------------------------
 
-/** Runs one contender through one scenario. Default seed: 1. The caller's clock does not move. */
+/** Runs one contender through one scenario. Default seed: 1. A `TestClock` of the caller does not advance. */
 export const run = (
   scenario: Scenario,
   contender: Contender,
   { seed = 1 }: { readonly seed?: number | string | undefined } = {}
 ): Effect.Effect<Result> => Run.run(scenario, contender, seed)
 
-/** Runs all contenders through all scenarios with each seed. The results are sorted by scenario, then by contender. */
+/**
+ * Runs every contender through every scenario with every seed. Default seed: 1. The results are in the order of the
+ * scenarios, then of the contenders, then of the seeds.
+ */
 export const compare = (
   scenarios: ReadonlyArray<Scenario>,
   contenders: ReadonlyArray<Contender>,
@@ -51,7 +54,7 @@ export const compare = (
 // Assertions
 // -----------------------------------------------------------------------------
 
-/** Fewer calls were answered than expected. */
+/** Fewer calls were answered than expected. `wanted` is a fraction of the calls, from 0 to 1. */
 export class TooFewAnswered extends Data.TaggedError("TooFewAnswered")<{
   readonly wanted: number
   readonly result: Result
@@ -67,8 +70,8 @@ export class TooFewAnswered extends Data.TaggedError("TooFewAnswered")<{
 }
 
 /**
- * Fails with `TooFewAnswered` if, with any of the seeds, less than this share of the calls is answered. Default seeds: 1,
- * 2 and 3.
+ * Runs a scenario once for each seed. Fails with `TooFewAnswered` at the first seed with which fewer calls are answered
+ * than `share`, a fraction from 0 to 1. Default seeds: 1, 2 and 3.
  *
  * ```ts
  * export const survives = Simulator.assertAnswered(Simulator.outage("1 minute"), ours, 0.99)

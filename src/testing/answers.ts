@@ -1,4 +1,3 @@
-/** Scripted answers, in the format of the API. */
 import * as Duration from "effect/Duration"
 import { event, messageDelta, messageStart } from "./messageEvents.ts"
 import { type End, named, type Turn } from "./turn.ts"
@@ -7,7 +6,9 @@ export { event }
 
 /** The parts of an answer other than its text. */
 export interface AnswerOptions {
+  /** Default: `tool_use` with a `tool`, otherwise `end_turn`. Null leaves out the `message_delta` event. */
   readonly stopReason?: string | null | undefined
+  /** Why Claude refused, for the stop reason `refusal`. */
   readonly category?: string | undefined
   /** The summary in a compaction block, which comes first; null for a compaction that failed. */
   readonly compaction?: string | null | undefined
@@ -17,11 +18,11 @@ export interface AnswerOptions {
   readonly tool?: { readonly name: string; readonly input: unknown } | undefined
   /** A use of a server tool after the text. */
   readonly serverTool?: { readonly name: string; readonly input: unknown } | undefined
-  /** The model in the answer. Default: the model in the request. */
+  /** The model in the answer. Default: the model of the request; for `events`, `claude-sonnet-5-5`. */
   readonly model?: string | undefined
   readonly inputTokens?: number | undefined
   readonly outputTokens?: number | undefined
-  /** The wait between two events. Default: none. */
+  /** The wait before each event. Default: none. `events` ignores it. */
   readonly every?: Duration.Input | undefined
 }
 
@@ -30,8 +31,7 @@ const words = (text: string): ReadonlyArray<string> => text.split(/(?<= )/)
 const halves = (json: string): ReadonlyArray<string> => [json.slice(0, json.length / 2), json.slice(json.length / 2)]
 
 /**
- * The events of an answer, in order: start, blocks with a ping after the first start, delta, stop. The default model is
- * `claude-sonnet-5-5`, whatever the request names.
+ * The stream events of an answer, in the order of the API. A `ping` follows the first `content_block_start`.
  */
 export const events = (text: string, options: AnswerOptions = {}): ReadonlyArray<string> => {
   const { compaction, serverTool, thinking, tool } = options
@@ -100,7 +100,7 @@ export const stream = (bodies: ReadonlyArray<string | Uint8Array>, options: {
   readonly every?: Duration.Input | undefined
   readonly end?: End | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** Whether to put the model of the request into `message_start`. Default: false. */
+  /** Whether `message_start` names the model of the request instead of `claude-sonnet-5-5`. Default: false. */
   readonly anyModel?: boolean | undefined
 } = {}): Turn => ({
   name: options.name ?? "a stream",
@@ -129,10 +129,10 @@ export const refusal = (text = "", category?: string): Turn =>
 /** Writes `text`, then stops at `max_tokens`. */
 export const maxTokens = (text: string): Turn => named("max_tokens", answer(text, { stopReason: "max_tokens" }))
 
-/** Ends the turn without content. */
+/** Ends with `end_turn`, without content. */
 export const emptyAnswer: Turn = named("an empty answer", answer(""))
 
-/** Writes `text`, begins a web search, then pauses the turn. */
+/** Writes `text`, begins a web search, then ends with the stop reason `pause_turn`. */
 export const paused = (text: string): Turn =>
   named(
     "a pause",

@@ -73,7 +73,7 @@ const everything = (answer: Faults.Turn): ReadonlyArray<Faults.Turn> => [
 
 interface Script {
   readonly about: string
-  /** `answer` is the default answer to the request. */
+  /** `answer` is the default answer. It fits the schema of the request, if the request has one. */
   readonly play: (answer: Faults.Turn, seed: string) => Faults.Script
 }
 
@@ -147,7 +147,7 @@ class Misused extends Data.TaggedError("Misused")<{ readonly message: string }> 
 
 const misused = (what: string) => new Misused({ message: `${what} Try fake-claude --help.` })
 
-/** Finds a built-in script by its name, or reads a script file. */
+/** A name with a dot or a slash is the path of a script file, unless a built-in script has this name. */
 const scriptOf = (name: string): Effect.Effect<Script["play"], Misused> => {
   const script = Object.hasOwn(scripts, name) ? scripts[name] : undefined
   if (script !== undefined) return Effect.succeed(script.play)
@@ -169,7 +169,6 @@ const scriptOf = (name: string): Effect.Effect<Script["play"], Misused> => {
   )
 }
 
-/** A value that fits the schema of the request, or a text if the request has no schema. */
 const defaultAnswer = ({ params }: Faults.Question): Effect.Effect<Faults.Turn> =>
   Fitting.answerTo(params).pipe(
     Effect.map((answer) => answer ?? text),
@@ -195,7 +194,7 @@ const main = Effect.gen(function*() {
           seed: { type: "string", default: "1" }
         }
       }),
-    // Keep only the first sentence of Node's long message.
+    // The first sentence of Node's message says what is wrong; the sentences after it would hide the hint to `--help`.
     catch: (error) => misused(`${String(error instanceof Error ? error.message : error).split(/\.\s|\n/)[0]}.`)
   })
   if (values.help) return yield* Console.log(help)

@@ -1,4 +1,3 @@
-/** Scripted failures: error responses, broken connections and broken streams. */
 import * as Duration from "effect/Duration"
 import { type AnswerOptions, event, events, stream } from "./answers.ts"
 import { anyId } from "./requestId.ts"
@@ -8,7 +7,7 @@ import type { End, Turn } from "./turn.ts"
 // Errors with a status
 // -----------------------------------------------------------------------------
 
-/** The body of an API error. */
+/** The body of an API error. The fakes replace its placeholder `request_id` with the id of the request. */
 export const errorBody = (type: string, message: string, details?: object): string =>
   JSON.stringify({
     type: "error",
@@ -16,7 +15,7 @@ export const errorBody = (type: string, message: string, details?: object): stri
     request_id: anyId
   })
 
-/** Any response that is not a stream. */
+/** A response that is not a stream. Default content type: JSON. `api`: with the headers of the API (default: true). */
 export const respond = (status: number, body: string, options: {
   readonly name?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -44,7 +43,10 @@ const drained = Object.fromEntries(
   ["requests", "input-tokens", "output-tokens", "tokens"].map((name) => [`anthropic-ratelimit-${name}-remaining`, "0"])
 )
 
-/** A 429, with a `retry-after` if one is given. `ramp`: with the error code that says that traffic grew too fast. */
+/**
+ * A 429. Without `retryAfter`, it has no `retry-after` header. `ramp` adds the error code `ramp_limit_exceeded`: traffic
+ * grew too fast.
+ */
 export const rateLimited = (retryAfter?: Duration.Input, options: { readonly ramp?: boolean | undefined } = {}): Turn =>
   fails(
     429,
@@ -116,7 +118,7 @@ export const promptTooLong: Turn = fails(
   "prompt is too long: 250000 tokens > 200000 maximum"
 )
 
-/** A page from a proxy, without a request id. */
+/** An HTML page from a proxy, without a request id. */
 export const html = (status: number): Turn =>
   respond(status, `<html>\r\n<head><title>${status} Bad Gateway</title></head>\r\n<body>cloudflare</body>\r\n</html>`, {
     name: `a ${status} page`,
@@ -157,7 +159,7 @@ export const breaks = (text: string, end: End = "cut", options?: AnswerOptions):
     anyModel: options?.model === undefined
   })
 
-/** Writes `text`, then an `error` event. */
+/** Writes `text`, then an `error` event. With an empty `text`, the stream has only that event. */
 export const errorAfter = (text: string, type = "overloaded_error", message = "Overloaded"): Turn =>
   stream(
     [...text === "" ? [] : events(text).slice(0, -3), event("error", { error: { details: null, type, message } })],
@@ -171,7 +173,7 @@ const pinging = (every: Duration.Input): End => ({
   forever: { after: Duration.toMillis(every), bytes: event("ping", {}) }
 })
 
-/** Writes `text` if it is given, then pings forever. */
+/** Starts an answer, writes `text`, then pings forever. */
 export const pings = (text = "", every: Duration.Input = "5 seconds"): Turn =>
   stream(text === "" ? events("").slice(0, 1) : events(text).slice(0, -3), {
     name: "pings only",

@@ -1,8 +1,8 @@
 /**
- * An answer that fits the JSON schema of a request.
+ * Answers that fit the JSON schema of a request.
  *
- * Effect generates the value. Strings and numbers without bounds get plain values, so that a value is readable and the
- * same for every request with the same schema.
+ * Effect generates the value. Strings and numbers without bounds get fixed values, such as "text" and 1, so that a person
+ * can read the answer.
  */
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
@@ -15,9 +15,9 @@ import { beforeSchema, json } from "../output/codec.ts"
 import * as Faults from "./Faults.ts"
 
 /**
- * The answer to a request for a value: with a structured output, with a tool that Claude must use, or with a schema in the
- * prompt, where `Claude.object` puts a schema that the API does not accept. Undefined if the request asks for text. Fails
- * with the reason why no value fits.
+ * An answer whose value fits the schema in the request; undefined if the request has no schema. The schema belongs to a
+ * tool that Claude must use or to a structured output, or is in the prompt, where `Claude.object` writes a schema that
+ * the API does not accept. Fails with the reason if no fitting value can be made.
  */
 export const answerTo = (
   params: Readonly<Record<string, unknown>>
@@ -27,7 +27,7 @@ export const answerTo = (
     const { input_schema, name } = tool
     return Effect.map(valueOf(input_schema), (input) => Faults.answer("", { tool: { name: String(name), input } }))
   }
-  const schema = held(params) ?? inWords(params["messages"])
+  const schema = ofOutput(params) ?? inPrompt(params["messages"])
   return schema === undefined ? Effect.undefined : Effect.map(valueOf(schema), (value) => Faults.value(value))
 }
 
@@ -45,12 +45,12 @@ const forcedTool = ({ tool_choice, tools }: Fields): Fields | undefined => {
   return tools.map(fields).find((tool) => isObject(tool["input_schema"]) && (type === "any" || tool["name"] === name))
 }
 
-/** The schema of a structured output: in `output_config` or, in older requests, in `output_format`. */
-const held = ({ output_config, output_format }: Fields): unknown =>
+/** Older requests have the schema in `output_format`. */
+const ofOutput = ({ output_config, output_format }: Fields): unknown =>
   fields(fields(output_config)["format"] ?? output_format)["schema"]
 
-/** The schema in the last message that has a schema: the messages after it may ask to correct an answer. */
-const inWords = (messages: unknown): unknown =>
+/** The last text with a schema counts. Later messages may have none, because they only ask to correct an answer. */
+const inPrompt = (messages: unknown): unknown =>
   textsOf(messages).map((said) => {
     if (Result.isSuccess(json) && said.endsWith(json.success.words.instruction)) return {}
     const at = said.lastIndexOf(beforeSchema)
@@ -68,7 +68,7 @@ const textsOf = (messages: unknown): ReadonlyArray<string> =>
 // A value for a schema
 // -----------------------------------------------------------------------------
 
-/** Generates the same value each time: with plain strings and numbers if they fit the schema, or else with random ones. */
+/** The fixed seed gives the same value each time: with plain strings and numbers if they fit, otherwise with random ones. */
 const valueOf = (schema: unknown): Effect.Effect<unknown, string> => {
   const sampled = (size: number, options: SchemaRepresentation.FromJsonSchemaOptions) =>
     Effect.suspend(() => {
@@ -81,35 +81,34 @@ const valueOf = (schema: unknown): Effect.Effect<unknown, string> => {
       return Arbitrary.sampleEffect(Arbitrary.schema(type as never), { count: 1, size, seed: "1" })
     })
   return sampled(0, { onEnter: plain }).pipe(
-    // Plain values do not fit, for example, a list of two unique strings, or a date with at most three characters.
+    // Plain values cannot fill, for example, a list of two unique strings, or a date with at most three characters.
     Effect.catchCause(() => sampled(5, {})),
     Effect.map(([value]) => value),
     Effect.catchCause((cause) => Effect.fail(because(Cause.squash(cause))))
   )
 }
 
-/** The first line of the reason. */
 const because = (failure: unknown): string => {
   const [line = ""] = failure instanceof Error ? failure.message.split("\n") : []
   return line === "" ? "no value that fits was found" : line
 }
 
 /**
- * Keywords that every plain value satisfies. With any other keyword, such as `minLength`, the value is random, unless the
- * schema has a format: a random text would not have it.
+ * Keywords that every plain value satisfies. A schema with another keyword, such as `minLength`, gets a random value,
+ * unless the schema has a `format`: a random text would not match the format.
  */
-const silent: ReadonlySet<string> = new Set(
+const harmless: ReadonlySet<string> = new Set(
   ["type", "format", "enum", "title", "description", "examples", "default", "$id", "$comment"]
 )
 
-/** Fixes the value of a string or a number without bounds, and takes the first value of an enumeration. */
+/** Replaces a string or a number without bounds by one fixed value, and an `enum` by its first value. */
 const plain = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema => {
   const [first = plainValues.get(schema["format"] ?? schema.type)] = Array.isArray(schema["enum"]) ? schema["enum"] : []
-  const isFree = isString(schema["format"]) || Object.keys(schema).every((key) => silent.has(key))
+  const isFree = isString(schema["format"]) || Object.keys(schema).every((key) => harmless.has(key))
   return isFree && first !== undefined ? { ...schema, enum: [first] } : schema
 }
 
-/** Plain values by type, and by each string format that the API knows. */
+/** By `type`, and by each string `format` that the API accepts. */
 const plainValues: ReadonlyMap<unknown, unknown> = new Map<unknown, unknown>([
   ["string", "text"],
   ["number", 1],

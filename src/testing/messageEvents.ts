@@ -1,12 +1,10 @@
-/** Events of a stream, in the format of the API. */
-
-/** Writes one event, padded with spaces as the API does. */
+/** A server-sent event. The JSON is padded with spaces, as in the API. */
 export const event = (type: string, data: object): string => {
   const json = JSON.stringify({ type, ...data })
   return `event: ${type}\ndata: ${json.slice(0, -1)}${" ".repeat(json.length % 7)}}\n\n`
 }
 
-/** The input tokens of an answer: each kind has its own price. */
+/** The input tokens of an answer. The price of a token differs between these kinds. */
 export interface Input {
   readonly input_tokens: number
   readonly cache_creation_input_tokens: number

@@ -1,8 +1,10 @@
-/** The default list of models of the fakes. */
 import type { ModelInfo } from "@anthropic-ai/sdk/resources/models"
 import { known } from "../models/known.ts"
 
-/** The built-in catalogue, as the API lists it. The list has no capabilities, so `Models.refresh` keeps the known ones. */
+/**
+ * The models that the fakes list by default: the built-in catalogue. `capabilities` is null, so `Models.refresh` keeps
+ * the capabilities that the catalogue already has.
+ */
 export const listed: ReadonlyArray<ModelInfo> = known.map((model) => ({
   type: "model",
   id: model.id,

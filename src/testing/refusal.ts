@@ -1,12 +1,10 @@
 /**
  * Refuses malformed requests as the API does.
  *
- * Checks the parameters with the library's validation rules, and responds with the message of the first issue. The
- * server is as strict as the API: a request that a model does not support is refused, where the library only warns.
- * Model capabilities come from the built-in catalogue, not from the catalogue of the program under test; a model
- * outside the built-in catalogue supports every parameter.
- *
- * This file adds the checks of method, path, headers and betas.
+ * The parameters are checked with the library's validation rules; the refusal has the message of the first issue. Like
+ * the API, the server refuses parameters that a model does not support, even where the library only warns. Model
+ * capabilities come from the built-in catalogue, not from the catalogue of the program under test. A model outside the
+ * built-in catalogue supports every parameter.
  */
 import { isBoolean, isNullish, isObject } from "effect/Predicate"
 import type { IncomingHttpHeaders } from "node:http"
@@ -20,16 +18,16 @@ import { apiRules } from "../request/rules/rules.ts"
 import { maxBytes } from "../request/rules/size.ts"
 import * as Faults from "./Faults.ts"
 
-/** A request before its turn is played. `value` is the parsed body; undefined if it is not JSON. */
 export interface Raw {
   readonly method: string
   readonly path: string
   readonly headers: IncomingHttpHeaders
   readonly body: string
+  /** The parsed body; undefined if it is not JSON. */
   readonly value: unknown
 }
 
-/** The refusal of a request; undefined if it is well formed. */
+/** Undefined if the API would accept the request. */
 export const refusal = (raw: Raw): Faults.Turn | undefined => {
   const found = ofHttp(raw) ?? ofBody(raw)
   if (found === undefined) return undefined
@@ -74,31 +72,31 @@ const ofBody = ({ headers, path, value }: Raw): Refusal | undefined => {
   return lacks && [show(lacks, value)]
 }
 
-/** The known models, all marked active: the script, not the catalogue, decides whether a model is retired. */
+/** All models are marked active: the script, not the catalogue, decides whether a model is retired. */
 const known: ReadonlyMap<unknown, Model> = new Map(
   Models.known.map((model) => [model.id, { ...model, lifecycle: "active" }])
 )
 
 /**
- * The issue with the first parameter that the model does not support, if any. The beta `output-300k` raises the output
- * limit.
+ * An unknown type of `tool_choice`, or the first parameter that the model does not support. The beta `output-300k` raises
+ * the output limit.
  */
 const unable = (params: Given, model: Model | undefined, betas: string): Issue | undefined =>
   unknownChoice(params.tool_choice)[0]
     ?? (model &&
       broken(boundsRules, params, betas.includes("output-300k") ? { ...model, maxOutput: 300_000 } : model)[0])
 
-/** The message of the first issue; for a missing parameter, the wording of the API. */
+/** A missing parameter gets the wording of the API. */
 const show = ({ message, path }: Issue, params: Given): string => {
   const [name = ""] = path
   if (path.length === 1 && params[name] === undefined) return `${name}: Field required`
   return path.length === 0 ? message : `${path.join(".")}: ${message}`
 }
 
-/** A stand-in for `max_tokens`, which requests for a token count do not have but the rules require. */
+/** Stands in for `max_tokens`: the rules require it, but a request for a token count has none. */
 const anyTokens = 1_000_000
 
-/** The parameter names that the SDK accepts in a message or a token count, with or without its betas. */
+/** Source: the parameter types of the SDK for messages and token counts, with and without betas. */
 const namesOf = (counts: boolean, isBeta: boolean): ReadonlySet<string> =>
   new Set([counted, counts ? [] : created, isBeta ? countedByBeta : [], isBeta && !counts ? createdByBeta : []].flat())
 

@@ -1,5 +1,5 @@
 /**
- * Scripts of `fake-claude` in a JSON file: a list of steps with the names of `Faults`.
+ * Scripts of `fake-claude` in a JSON file: a list of steps. Most steps have the name of an export of `Faults`.
  *
  * All times in a file are in seconds, as in `retry-after`.
  */
@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Faults from "./Faults.ts"
 
-/** Parses the text of a script file; `answer` is the default answer to a request. Fails with a description of the mistake. */
+/** Parses the text of a script file. `answer` is played for the step "answer". Fails with a description of the mistake. */
 export const parse = (text: string): Result.Result<(answer: Faults.Turn) => Faults.Script, string> =>
   Result.gen(function*() {
     const list = yield* Result.try({
@@ -29,18 +29,15 @@ export const parse = (text: string): Result.Result<(answer: Faults.Turn) => Faul
     return (answer) => Faults.untilLast(first(answer), ...rest.map((make) => make(answer)))
   })
 
-/** A short script, for messages and for the help. */
 export const example = `["overloaded", {"status": 429, "retryAfter": 2}, {"breaks": "The capital of "}, "answer"]`
 
-/** Makes the turn of a step from the default answer. */
 type Make = (answer: Faults.Turn) => Faults.Turn
 
 // -----------------------------------------------------------------------------
 // Steps
 // -----------------------------------------------------------------------------
 
-/** The steps that are written as a word. */
-const words: Readonly<Record<string, Make>> = {
+const wordSteps: Readonly<Record<string, Make>> = {
   answer: (answer) => answer,
   emptyAnswer: () => Faults.emptyAnswer,
   overloaded: () => Faults.overloaded,
@@ -70,19 +67,18 @@ const step = <A, I>(
   const read = Schema.decodeUnknownResult(fields, { onExcessProperty: "error" })
   return {
     about,
-    read: (given) => Result.mapBoth(read(given), { onSuccess: make, onFailure: ({ message }) => flat(message) })
+    read: (given) => Result.mapBoth(read(given), { onSuccess: make, onFailure: ({ message }) => onOneLine(message) })
   }
 }
 
-/** A step that has only a text. */
-const text = <Name extends string>(name: Name, about: string, make: (text: string) => Faults.Turn) =>
+const textStep = <Name extends string>(name: Name, about: string, make: (text: string) => Faults.Turn) =>
   step(about, Schema.Record(Schema.Literal(name), Schema.String), (step) => make(step[name]))
 
 const seconds = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 const status = Schema.Int.check(Schema.isBetween({ minimum: 400, maximum: 599 }))
 
-/** The steps that are written as an object, by the key that names the step. */
-const objects = {
+/** By the key that names the step. */
+const objectSteps = {
   answer: step(
     "a text; \"every\" is the time between two events",
     Schema.Struct({ answer: Schema.String, every: Schema.optionalKey(seconds) }),
@@ -94,10 +90,10 @@ const objects = {
     Schema.Struct({ tool: Schema.Struct({ name: Schema.String, input: Schema.Json }) }),
     ({ tool }) => Faults.answer("", { tool })
   ),
-  lingers: text("lingers", "a text, then the socket stays open", Faults.lingers),
-  refusal: text("refusal", "a text, then the stop reason refusal", Faults.refusal),
-  maxTokens: text("maxTokens", "a text, then the stop reason max_tokens", Faults.maxTokens),
-  paused: text("paused", "a text, then the stop reason pause_turn", Faults.paused),
+  lingers: textStep("lingers", "a text, then the socket stays open", Faults.lingers),
+  refusal: textStep("refusal", "a text, then the stop reason refusal", Faults.refusal),
+  maxTokens: textStep("maxTokens", "a text, then the stop reason max_tokens", Faults.maxTokens),
+  paused: textStep("paused", "a text, then the stop reason pause_turn", Faults.paused),
   breaks: step(
     "a text, then the \"end\": \"cut\" (the default), \"reset\" or \"silence\"",
     Schema.Struct({ breaks: Schema.String, end: Schema.optionalKey(Schema.Literals(["cut", "reset", "silence"])) }),
@@ -112,7 +108,7 @@ const objects = {
     }),
     ({ errorAfter, message, type }) => Faults.errorAfter(errorAfter, type, message)
   ),
-  pings: text("pings", "a text, then pings", Faults.pings),
+  pings: textStep("pings", "a text, then pings", Faults.pings),
   rateLimited: step(
     "a 429 with this retry-after",
     Schema.Struct({ rateLimited: seconds }),
@@ -127,15 +123,15 @@ const objects = {
       message: Schema.optionalKey(Schema.String),
       retryAfter: Schema.optionalKey(seconds)
     }),
-    ({ message = "scripted", retryAfter, status, type = types.get(status) ?? "api_error" }) =>
+    ({ message = "scripted", retryAfter, status, type = errorTypes.get(status) ?? "api_error" }) =>
       Faults.fails(status, type, message, {
         headers: retryAfter === undefined ? undefined : { "retry-after": String(retryAfter) }
       })
   )
 }
 
-/** The type of an error by its status. Source: API docs, errors. */
-const types: ReadonlyMap<number, string> = new Map([
+/** Source: platform.claude.com/docs/en/api/errors. */
+const errorTypes: ReadonlyMap<number, string> = new Map([
   [400, "invalid_request_error"],
   [401, "authentication_error"],
   [402, "billing_error"],
@@ -147,25 +143,24 @@ const types: ReadonlyMap<number, string> = new Map([
   [529, "overloaded_error"]
 ])
 
-const wordNames = Object.keys(words).map((word) => `"${word}"`)
+const wordNames = Object.keys(wordSteps).map((word) => `"${word}"`)
 
-/** The list of all steps, for `--help`. */
 export const help = [
   ...Arr.chunksOf(wordNames, 5).map((names) => `  ${names.join(" ")}`),
-  ...Object.entries(objects).map(([name, { about }]) => `  {"${name}": …}`.padEnd(21) + about)
+  ...Object.entries(objectSteps).map(([name, { about }]) => `  {"${name}": …}`.padEnd(21) + about)
 ].join("\n")
 
 // -----------------------------------------------------------------------------
 // Internals
 // -----------------------------------------------------------------------------
 
-const isName = (name: string): name is keyof typeof objects => Object.hasOwn(objects, name)
+const isName = (name: string): name is keyof typeof objectSteps => Object.hasOwn(objectSteps, name)
 
 const stepOf = (given: unknown): Result.Result<Make, string> => {
   if (isString(given)) {
-    const make = Object.hasOwn(words, given) ? words[given] : undefined
+    const make = Object.hasOwn(wordSteps, given) ? wordSteps[given] : undefined
     return make === undefined
-      ? Result.fail(isName(given) ? `write it with its value, {"${given}": …}: ${objects[given].about}` : unknown)
+      ? Result.fail(isName(given) ? `write it with its value, {"${given}": …}: ${objectSteps[given].about}` : unknown)
       : Result.succeed(make)
   }
   if (!isObject(given)) return Result.fail(unknown)
@@ -173,11 +168,11 @@ const stepOf = (given: unknown): Result.Result<Make, string> => {
   const name = Object.keys(rest).find(isName)
   if (name === undefined) return Result.fail(unknown)
   if (!Schema.is(seconds)(after)) return Result.fail(`"after" must be a number of seconds`)
-  return Result.map(objects[name].read(rest), (turn) => () => Faults.delayed(turn, Duration.seconds(after)))
+  return Result.map(objectSteps[name].read(rest), (turn) => () => Faults.delayed(turn, Duration.seconds(after)))
 }
 
 const unknown = `there is no such step: it must be one of ${wordNames.join(", ")}, or ${
-  Object.keys(objects).map((name) => `{"${name}": …}`).join(", ")
+  Object.keys(objectSteps).map((name) => `{"${name}": …}`).join(", ")
 }`
 
 const shown = (given: unknown): string => {
@@ -185,5 +180,4 @@ const shown = (given: unknown): string => {
   return json.length > 60 ? `${json.slice(0, 60)}…` : json
 }
 
-/** Puts the error message of a schema on one line. */
-const flat = (message: string): string => message.replaceAll(/\s*\n\s*/g, " ")
+const onOneLine = (message: string): string => message.replaceAll(/\s*\n\s*/g, " ")

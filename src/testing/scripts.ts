@@ -1,13 +1,14 @@
-/** Scripts: which turn answers which request. */
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
 import * as Random from "effect/Random"
 import { fails } from "./failures.ts"
 import { named, type Turn } from "./turn.ts"
 
-/** A request to a script: its index from 0, the milliseconds since the start, and its parameters. */
+/** A request that a script answers. */
 export interface Question {
+  /** Counts the requests to the script, from 0. */
   readonly index: number
+  /** Milliseconds since the fake started. */
   readonly elapsed: number
   readonly params: Readonly<Record<string, unknown>>
 }
@@ -32,7 +33,10 @@ export const untilLast = (...turns: readonly [Turn, ...ReadonlyArray<Turn>]): Sc
 
 export const by = (decide: (question: Question) => Turn): Script => (question) => Effect.sync(() => decide(question))
 
-/** Plays each fault at its rate (0.1: one in ten), and otherwise the turn `otherwise`. The same seed gives the same turns. */
+/**
+ * Plays each fault at its rate (0.1: for one request in ten), and `otherwise` for all other requests. The same seed gives
+ * the same turns.
+ */
 export const random = (options: {
   readonly seed: string
   readonly faults: ReadonlyArray<readonly [rate: number, turn: Turn]>
@@ -44,7 +48,7 @@ export const random = (options: {
     return options.faults.find(([rate]) => (left -= rate) < 0)?.[1] ?? options.otherwise
   }).pipe(Random.withSeed(`${options.seed}/${index}`))
 
-/** Makes a script of a playable. Turns with `anyModel` answer as the model of the request. */
+/** A list becomes a `sequence`. In turns with `anyModel`, the answer names the model of the request. */
 export const toScript = (playable: Playable): Script => {
   const script = typeof playable === "function" ? playable : sequence(...playable)
   return (question) => Effect.map(script(question), (turn) => answeredBy(turn, question.params["model"]))
@@ -61,7 +65,7 @@ const answeredBy = (turn: Turn, model: unknown): Turn =>
     }))
   }
 
-/** The bytes with which `events` writes its default model into `message_start`. */
+/** The default model, as `events` writes it into `message_start`. */
 const unnamed = `"model":"claude-sonnet-5-5"`
 
 const ranOut = (index: number, length: number): Turn =>

@@ -1,9 +1,9 @@
-/** The response to one request, as data. */
 import * as Duration from "effect/Duration"
 import { requestId } from "./requestId.ts"
 
-/** A chunk of a body, sent after a wait in milliseconds. */
+/** A chunk of a body. */
 export interface Piece {
+  /** The wait before this chunk, in milliseconds. */
   readonly after: number
   readonly bytes: string | Uint8Array
 }
@@ -14,14 +14,17 @@ export interface Piece {
  */
 export type End = "end" | "reset" | "cut" | "silence" | { readonly forever: Piece }
 
-/** The status and headers of a response. `api` adds the headers of every API response (`request-id`, rate limits …). */
 export interface Head {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
+  /** Whether to add the headers of every API response (`request-id`, rate limits …). */
   readonly api: boolean
 }
 
-/** The response to one request. Without a head, only the end is played. A `raw` head is sent as bytes that are not HTTP. */
+/**
+ * The response to one request. Without a `head`, only `end` is played. A `raw` head is sent as bytes that are not HTTP, and
+ * no `body` follows it.
+ */
 export interface Turn {
   readonly name: string
   /** The wait before the first byte, in milliseconds. */
@@ -29,7 +32,7 @@ export interface Turn {
   readonly head: Head | { readonly raw: string } | undefined
   readonly body: ReadonlyArray<Piece>
   readonly end: End
-  /** Whether to put the model of the request into `message_start`, unless `drip` has cut that event. */
+  /** Whether `message_start` names the model of the request instead of the default model. Ignored after `drip`. */
   readonly anyModel?: boolean | undefined
 }
 
@@ -41,7 +44,7 @@ export const delayed = (turn: Turn, after: Duration.Input): Turn => ({
   after: turn.after + Duration.toMillis(after)
 })
 
-/** Splits the body into chunks of `size` bytes, one per `every`; the cuts may fall inside lines and characters. */
+/** Splits the body into chunks of `size` bytes and waits `every` before each. A cut may be inside a line or a character. */
 export const drip = (turn: Turn, size: number, every: Duration.Input = 0): Turn => {
   const body = bytesOf(turn.body)
   const count = Math.ceil(body.length / size)
@@ -62,7 +65,7 @@ export const bytesOf = (body: ReadonlyArray<Piece>): Uint8Array => {
   return all
 }
 
-/** The headers that the API adds to every response. One unit of each rate limit is used. */
+/** The headers that the API adds to every response. Of each rate limit, one request or token is used. */
 export const apiHeaders = (index: number): Readonly<Record<string, string>> => ({
   "request-id": requestId(index),
   "anthropic-organization-id": "5a2f0c1e-7d34-4b8a-9f61-2c0de81b7a90",

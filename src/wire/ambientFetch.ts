@@ -10,10 +10,10 @@ import * as UndiciFetch from "./undiciFetch.ts"
 
 const nodesFetch = globalThis.fetch
 
-/** Whether a function is Node's built-in `fetch`. */
+/** Whether a function is the `fetch` that was global when this module was loaded, which is usually Node's. */
 export const isNodes = (fetch: unknown): boolean => fetch === nodesFetch
 
-/** Sends through undici's global dispatcher, or with Node's `fetch` if only Node's undici can use that dispatcher. */
+/** Sends through undici's global dispatcher, or with the global `fetch` if only Node's undici can use that dispatcher. */
 export const fetch: PlainFetch = Object.assign<Fetch, Pick<PlainFetch, typeof takesPlain>>(
   (url, init) => isOfAnother() ? globalThis.fetch(url as string, init) : ours(url, init),
   { [takesPlain]: true }
@@ -25,8 +25,8 @@ const ours = UndiciFetch.make(() => {
 })
 
 /**
- * Whether Node was told to read the proxy from the environment. Node 22 sets that proxy only in its own undici, and loading
- * the package undici replaces that dispatcher.
+ * Whether Node was told to read the proxy from the environment. Node 22 sets this proxy only in its own undici, and
+ * importing the package undici replaces Node's dispatcher.
  */
 const usesEnvironment = process.env["NODE_USE_ENV_PROXY"] === "1" || process.execArgv.includes("--use-env-proxy")
 let environment: Dispatcher | undefined

@@ -15,7 +15,6 @@ import * as Words from "./errorWords.ts"
 import { rateLimitsOf, retryAfterOf, verdictOf } from "./headers.ts"
 import { codeOf, headersOf, innermost, number, plain, property, saidBy, string, unnumbered } from "./readFailure.ts"
 
-/** What the caller knows about the request that failed. */
 export interface Context {
   readonly model?: string | undefined
   readonly requestId?: string | undefined
@@ -63,7 +62,6 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
   return answered(tag, common, { words, limits, retryAfter: retryAfterOf(header, context.now) })
 }
 
-/** Builds the error for a failure that the API or a gateway reported. */
 const answered = (
   tag: Codes.Answered,
   common: {
@@ -115,7 +113,6 @@ const proxyStatusOf = (failure: unknown): string | undefined => {
     : /^Proxy response \((\d{3})\) !== 200/.exec(words ?? "")?.[1]
 }
 
-/** Codes of time-outs in the transport. */
 const slow = /^(UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|ETIMEDOUT)$/
 
 /** Codes of the operating system and of undici. Codes that begin with `ERR_` mean a mistake of the program. */
@@ -127,7 +124,7 @@ const unsendable = "UND_ERR_INVALID_ARG"
 /** Codes of zlib, brotli and zstd: the body does not match its `content-encoding`. */
 const undecodable = /^(Z_|ZSTD_|ERR_?_ERROR_|ERR_BROTLI)/
 
-/** Builds the error for a failure without a response: in the transport, or before anything was sent. */
+/** Builds the error for a failure in the transport, for an unreadable body, or for a request that was not sent. */
 const unanswered = (
   failure: unknown,
   common: { readonly model: string | undefined; readonly requestId: string | undefined },

@@ -13,9 +13,8 @@ import { flawOfUrl, type Options } from "./sdkClient.ts"
 export type Configurable<O> = { readonly [K in keyof O]: O[K] | Config.Config<O[K]> }
 
 /**
- * Builds a layer after reading its options. Fails with a `ConfigError`, whose text never shows a key, if an option is
- * missing or invalid. `module` is the name of the module for the hint on how to pass the key in code; `fields` has the
- * names of its options.
+ * Builds a layer after reading its options. Fails with a `ConfigError` if an option is missing or invalid. `module` is the
+ * name of the module, for error messages; `fields` has the names of its options.
  */
 export const layer = <O extends Options, A>(
   module: string,
@@ -29,15 +28,13 @@ export const layer = <O extends Options, A>(
     (options) => fit(() => make(options as O))
   ))
 
-/** Runs a check, and turns an error that it throws into a `ConfigError`. */
 const fit = <A>(check: () => A): Effect.Effect<A, Config.ConfigError> =>
   Effect.try({ try: check, catch: (refused) => unfit(messageOf(refused)) })
 
-/** Resolves the given options, and reads a missing key or address from its environment variable. */
 const withVariables = Effect.fnUntraced(function*(module: string, given: Configurable<Options>) {
   const options: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(given)) options[name] = Config.isConfig(value) ? yield* value : value
-  // The given client has its own key and address.
+  // A client has its own key and address.
   if (options["client"] !== undefined) return options
   options["baseUrl"] ??= yield* variable(
     "ANTHROPIC_BASE_URL",

@@ -1,8 +1,8 @@
 /**
  * Decompresses response bodies, with the encodings that `fetch` supports.
  *
- * Some proxies and CDNs compress bodies even if the request did not ask for it. Each decoder
- * flushes as soon as it can, so that events are not delayed. undici has a
+ * Some proxies and CDNs compress bodies even if the request did not ask for it. The decoders
+ * flush as often as they can, so that events are not delayed. undici has a
  * decompressing interceptor, but it prints a warning and cannot read raw deflate.
  */
 import { type Duplex, pipeline, Readable } from "node:stream"
@@ -13,7 +13,7 @@ type Decoder = (source: Chunks) => Chunks
 
 const { BROTLI_OPERATION_FLUSH, Z_SYNC_FLUSH } = Zlib.constants
 
-/** Flushes every chunk. A cut body is no error here: the reader of the message notices that it is incomplete. */
+/** Flushes every chunk. `finishFlush`: a cut body is no error here, because the reader notices an incomplete message. */
 const flush = { flush: Z_SYNC_FLUSH, finishFlush: Z_SYNC_FLUSH }
 const flushBrotli = { flush: BROTLI_OPERATION_FLUSH, finishFlush: BROTLI_OPERATION_FLUSH }
 
@@ -51,7 +51,7 @@ const decoders: ReadonlyMap<string, Decoder> = new Map([
 /** The maximum number of encodings of one body: a longer list is an attack (GHSA-gm62-xv2j-4w53). */
 const mostEncodings = 5
 
-/** Returns the decoder for a `content-encoding`. `undefined` if that is missing, too long, or has an unknown encoding. */
+/** `undefined` if the header is missing, names an unknown encoding, or names more than `mostEncodings` encodings. */
 export const decoderOf = (contentEncoding: string | undefined): Decoder | undefined => {
   if (contentEncoding === undefined) return undefined
   const names = contentEncoding.toLowerCase().split(",").map((name) => name.trim())

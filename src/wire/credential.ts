@@ -1,8 +1,6 @@
 /**
- * Reads the API key or bearer token of a request.
- *
- * A key never gets into a message. An error thrown while reading a key may quote
- * it, as a JSON parser does, so only the name of that error is reported.
+ * An error that is thrown while a key is read may quote the key, as the errors of a
+ * JSON parser do, so only the name of this error is reported.
  */
 import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
@@ -14,10 +12,8 @@ import { leavable } from "../storePatience.ts"
 /** A key or token, or an effect that reads it. The effect runs in each attempt, so that keys can rotate. */
 export type Credential = Fixed | Effect.Effect<Fixed, unknown>
 
-/** A key that does not change. */
 type Fixed = string | Redacted.Redacted<string>
 
-/** Whether a key has only characters that are allowed in a header. */
 export const isKey = (key: string): boolean => /^[\x21-\x7e]+$/.test(key)
 
 /** Returns the key as text, or `undefined` if it is empty or has characters that are not allowed in a header. */
@@ -28,7 +24,7 @@ export const textOf = (credential: unknown): string | undefined => {
 
 /**
  * Reads the key of one attempt. Fails with `AuthenticationFailed` if the effect fails or the key is invalid. The limits of
- * the attempt hold even if the effect cannot be interrupted, for example while it connects to a vault.
+ * the attempt apply even if the effect cannot be interrupted, for example while it connects to a vault.
  */
 export const read = (
   credential: Effect.Effect<Fixed, unknown>,

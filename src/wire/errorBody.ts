@@ -8,8 +8,8 @@ import { property, saidBy } from "./readFailure.ts"
 type Fetch = NonNullable<ClientOptions["fetch"]>
 
 /**
- * When an error body is read no further: after the chunk that reaches `length` characters, or after `time` milliseconds. The
- * status alone is enough to classify an error.
+ * An error body is cut after the chunk that reaches `length` characters, or after `time` milliseconds. The status alone is
+ * enough to classify an error.
  */
 const errorLimit = { length: 65_536, time: 1000 }
 
@@ -24,7 +24,7 @@ export const careful = (fetch: Fetch, keys: Keys): Fetch => async (url, init) =>
   return { ok: false, status, headers, url: from, body: null, text: () => Promise.resolve(text) } as Response
 }
 
-/** Limits and masks error bodies of the caller's client. Makes a real `Response`, because middleware may use any field. */
+/** For the caller's client. Makes a real `Response`, because the middleware of this client may use any field. */
 export const bounding = (keys: Keys): Middleware => async (request, next) => {
   keys.learn(request.headers)
   const response = await next(request)
@@ -36,7 +36,7 @@ export const bounding = (keys: Keys): Middleware => async (request, next) => {
   return Object.defineProperties(whole, { status: { value: status }, url: { value: url } })
 }
 
-/** Reads an error body up to the limits. The SDK calls this outside of any fiber, so it uses `setTimeout`. */
+/** The SDK calls this outside of any fiber, so the time limit is a `setTimeout`. */
 const bodyOf = async (response: Response, keys: Keys): Promise<string | undefined> => {
   if (response.ok || response.body === null) return undefined
   const reader = response.body.getReader()

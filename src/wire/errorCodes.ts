@@ -1,4 +1,3 @@
-/** Maps an error code, an error type or a status to a kind of error. */
 import type { Tag } from "../ClaudeError.ts"
 
 /** The kinds of error that a response of the API or of a gateway can report. */
@@ -53,7 +52,7 @@ const byCode: Readonly<Record<string, Answered>> = {
 
 /**
  * The API's error types, and types and codes of gateways. `invalid_request_error` is missing, because the API uses it with
- * several statuses.
+ * several statuses, and then the status decides.
  */
 const byType: Readonly<Record<string, Answered>> = {
   authentication_error: "AuthenticationFailed",

@@ -15,7 +15,6 @@ interface Row {
 }
 
 const rows: ReadonlyArray<Row> = [
-  // The account has spent its money.
   {
     words: /reached your (specified )?(\w+ )?API usage limits/i,
     tag: "SpendLimitReached",
@@ -48,7 +47,6 @@ const rows: ReadonlyArray<Row> = [
     tag: "SpendLimitReached",
     source: "github.com/NousResearch/hermes-agent/pull/45243 (OpenRouter, DeepSeek)"
   },
-  // The account lacks the permission.
   {
     words:
       /\b(organization|workspace|account) (has been|is|was) (\w+ )?(disabled|suspended|deactivated|banned)\b(?! from)/i,
@@ -60,7 +58,6 @@ const rows: ReadonlyArray<Row> = [
     tag: "PermissionDenied",
     source: "github.com/NousResearch/hermes-agent/pull/4747 (a 429 that is permanent)"
   },
-  // The prompt is too long.
   {
     words: /prompt is too long|exceeds? (the )?context (limit|window)/i,
     tag: "ContextWindowExceeded",
@@ -129,7 +126,7 @@ export const tagOf = (
   return rows.find((row) => row.words.test(own))?.tag
 }
 
-/** Reads when the spend limit resets, as an ISO date: "… You will regain access on 2026-12-01 at 00:00 UTC." */
+/** Reads when the spend limit resets, as an ISO date with time: "… You will regain access on 2026-12-01 at 00:00 UTC." */
 export const regainsAt = (words: string | undefined): string | undefined => {
   const [, day, time = "00:00"] = /regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d))?/i.exec(words ?? "") ?? []
   return day === undefined ? undefined : `${day}T${time}:00Z`

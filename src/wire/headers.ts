@@ -1,10 +1,8 @@
-/** Reads response headers: how long to wait, whether to retry, and the account's rate limits. */
 import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
 import * as Result from "effect/Result"
 import type { RateLimits } from "../Message.ts"
 
-/** Returns the value of a header, or `undefined` if the header is missing. */
 export type HeaderOf = (name: string) => string | undefined
 
 /** One day in milliseconds. A longer `retry-after` is ignored as a likely mistake, such as a Unix timestamp. */
@@ -38,7 +36,6 @@ const dateOf = (value: string | undefined): number | undefined =>
 export const verdictOf = (header: string | undefined): boolean | undefined =>
   header === "true" ? true : header === "false" ? false : undefined
 
-/** The account's rate limits, from the `anthropic-ratelimit-*` headers. */
 export const rateLimitsOf = (header: HeaderOf): RateLimits => {
   const limits: { -readonly [K in keyof RateLimits]: RateLimits[K] } = {}
   for (const [key, limit, remaining, reset] of buckets) {

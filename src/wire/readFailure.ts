@@ -42,19 +42,19 @@ interface Said {
  */
 const wordKeys = ["message", "Message", "msg", "error_description", "error", "errors", "detail", "title"]
 
-/** OpenRouter puts the error of the provider here, as text. */
+/** OpenRouter puts the error of the provider into `metadata.raw`, as text. */
 const rawOf = (place: unknown): unknown => property(property(place, "metadata"), "raw")
 
-/** How many characters of an error are kept. An event of a stream may have 10 MiB, and errors are searched and logged. */
+/** Maximum lengths in characters: an event of a stream may have 10 MiB, and errors are searched and logged. */
 const longest = { code: 200, words: 2000 }
 
 /**
- * Reads type, code, status and message from an error body. An error that is nested in the error is the original, so each
- * field is read from the innermost object that has it.
+ * A gateway may put the original error into its own error body, so each field is read from the innermost object that has
+ * the field.
  */
 export const saidBy = (sent: unknown): Said & { readonly body: unknown } => {
   const body = first(sent)
-  // A body may be a text.
+  // The body is added, because `placesOf` returns only objects, and a body may be plain text.
   const said = [...placesOf(body), body].map(read)
   const pick = <K extends keyof Said>(key: K) => said.find((one) => one[key] !== undefined)?.[key]
   return {
@@ -66,7 +66,7 @@ export const saidBy = (sent: unknown): Said & { readonly body: unknown } => {
   }
 }
 
-/** All objects of an error body that may describe the error, innermost first. Some gateways write them as JSON in a text. */
+/** The objects in an error body that may describe the error, innermost first. Some gateways send an object as JSON text. */
 const placesOf = (value: unknown, depth = 0): ReadonlyArray<object> => {
   const place = first(isString(value) ? parsed(value) : value)
   return !isObject(place) || depth > 6 ? [] : [
@@ -111,7 +111,6 @@ export const codeOf = (failure: unknown, depth = 0): string | undefined =>
     ? undefined
     : codeOf(property(failure, "cause"), depth + 1) ?? string(property(failure, "code"))
 
-/** The last error in the chain of causes. */
 export const innermost = (failure: unknown, depth = 0): unknown => {
   const cause = property(failure, "cause")
   return cause == null || depth > 8 ? failure : innermost(cause, depth + 1)

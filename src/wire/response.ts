@@ -17,14 +17,14 @@ export interface Response {
   readonly bytes: Effect.Effect<Uint8Array | undefined, ClaudeError.ClaudeError>
   /** Whether a message with a stop reason is complete without `message_stop`, at the end of the body or at `[DONE]`. */
   readonly mayEndEarly?: boolean
-  /** Called when the message is complete, even if the body has not ended. */
+  /** Called after `message_stop`, even if the body has not ended. */
   readonly onWhole?: () => void
   readonly model: string
   /** When the headers arrived, in milliseconds since the epoch. */
   readonly now: number
 }
 
-/** Reads the events of a successful response. Recognizes an event stream by the body, not by the content type. */
+/** The body decides whether the response is an event stream. The content type is used only if the body has no events. */
 export const connect = (
   { bytes, header, mayEndEarly, model, now, onWhole, status }: Response
 ): Effect.Effect<Connection> => {
@@ -94,7 +94,6 @@ const notOfStream: ReadonlySet<number> = new Set([0x7b, 0x5b, 0x22, 0x3c])
 /** A body that is no event stream is read up to the chunk that reaches `length` characters, or for `time` milliseconds. */
 const longest = { length: 65_536, time: 1000 }
 
-/** Reads the rest of a body as text, up to the limits or a broken connection. */
 const bodyOf = (first: Uint8Array, bytes: Response["bytes"]): Effect.Effect<string> => {
   const decoder = new TextDecoder()
   let text = decoder.decode(first, { stream: true })

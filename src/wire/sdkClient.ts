@@ -3,8 +3,8 @@
  *
  * Its retries, stream reader, logs and traces are not used. Requests go through
  * its generic `post`, because `messages.create` writes console warnings for some
- * models. With a key and a `fetch` of this library, the SDK builds only the first
- * request, and later ones reuse its URL and headers.
+ * models. With a key and a `fetch` of this library, the SDK builds URL and headers
+ * of message requests only once (`direct`).
  */
 import {
   Anthropic as Client,
@@ -27,26 +27,26 @@ export { VERSION as version } from "@anthropic-ai/sdk/version"
 /** How to reach the API. */
 export interface Options {
   /**
-   * The API key, or an effect that reads it for each attempt, inside the limits of the attempt. If the effect fails, or the
+   * The API key, or an effect that reads it for each attempt, inside the limits of the attempt. If the effect fails, or its
    * key has characters that are not allowed in a header, the attempt fails with `AuthenticationFailed`. After a 401 the
    * effect runs once more, and the request is sent again.
    */
   readonly apiKey?: Credential | undefined
-  /** A bearer token instead of the key. One of the two is required, unless `client` is set. */
+  /** A bearer token instead of the key. `layer` requires one of the two, unless `client` is set. */
   readonly authToken?: Credential | undefined
   /** The address of the API. Default: `https://api.anthropic.com`. Slashes and white space at its end are removed. */
   readonly baseUrl?: string | undefined
   /**
    * Your own client, or one from the SDK's packages for Bedrock, Vertex or Foundry. It keeps its credentials, address,
-   * `fetch`, headers and middleware; its retries, logs and spans are turned off. It excludes `apiKey`, `authToken`,
-   * `baseUrl` and `fetch`.
+   * `fetch`, headers and middleware; its retries, logs and spans are turned off. With a client, the options `apiKey`,
+   * `authToken`, `baseUrl` and `fetch` must not be set.
    */
   readonly client?: BaseAnthropic | undefined
   /** The function that sends the requests. Default: the global `fetch`. */
   readonly fetch?: Fetch | undefined
   /**
-   * Whether an answer must end with `message_stop`. Default: `required`. Use `optional` for a gateway that omits it: an
-   * answer is then complete if it has a stop reason and all its blocks are complete.
+   * Whether an answer must end with `message_stop`. Default: `required`. Use `optional` for a gateway that omits this
+   * event: an answer is then complete if it has a stop reason and all its blocks are complete.
    */
   readonly messageStop?: "required" | "optional" | undefined
 }
@@ -69,8 +69,8 @@ export const takesPlain = Symbol("resilient-claude/fetch/takesPlain")
 export type PlainFetch = Fetch & { readonly [takesPlain]: true }
 
 /**
- * Sends each request once. Throws an error with a status if there was a response, and with a cause if the network failed.
- * `key` is the key that was read for this attempt.
+ * Sends each request once. Rejects with an error that has a `status` if there was a response, or a `cause` if the network
+ * failed. `key` is the key that was read for this attempt; `undefined` if the key is fixed.
  */
 export interface Sender {
   /** Resolves with a successful response once its headers have arrived. */
@@ -82,7 +82,7 @@ export interface Sender {
   readonly credential: Extract<Credential, Effect.Effect<unknown, unknown>> | undefined
   /** Whether a fresh key or token is available after a 401. */
   readonly renews: boolean
-  /** Masks all keys that this sender has sent, in an error and its causes. */
+  /** Masks the keys that this sender has sent, in an error and its causes. */
   readonly mask: Mask.Keys["mask"]
 }
 
@@ -144,7 +144,7 @@ export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }:
   return credential === undefined ? sender : { ...sender, credential, renews: true }
 }
 
-/** Says why requests cannot be sent to a URL. `fetch` rejects a user or password in it, and the SDK appends a path. */
+/** Says why requests cannot be sent to a URL. `fetch` rejects a URL with a user or password, and the SDK appends a path. */
 export const flawOfUrl = (url: string): string | undefined => {
   const parsed = URL.parse(url)
   if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username !== "" || parsed.password !== "") {
@@ -190,7 +190,6 @@ const through = (client: BaseAnthropic, { mask }: Mask.Keys): Sender => ({
     })
 })
 
-/** The header for a key that was read for one attempt. */
 const bearer = (key: string | undefined) => key === undefined ? undefined : { authorization: `Bearer ${key}` }
 
 /**

@@ -2,9 +2,9 @@
  * Parses server-sent events from the bytes of an answer.
  *
  * A plain push parser without effects, because it runs for every socket read.
- * After the first problem it produces no more events. SSE allows many notations
- * for an event, and the API uses only one of them, which is parsed here. From the
- * first event in another notation on, Effect's parser takes over.
+ * After the first problem, the parser produces no more events. SSE allows many
+ * notations for an event. The API uses only one notation, which is parsed here. From
+ * the first event in another notation on, Effect's parser takes over.
  */
 import * as Sse from "effect/encoding/Sse"
 import { hasProperty, isNotNullish, isObject, isString } from "effect/Predicate"
@@ -25,7 +25,7 @@ interface Decoder {
 /** Makes a decoder for one body. An event may be up to 10 MiB large (Effect's default). */
 export const make = (): Decoder => new Decoding()
 
-/** The maximum length of an incomplete event that is buffered here. Effect's parser reads longer events. */
+/** The maximum length of an incomplete event that is buffered here, in characters. Effect's parser reads longer events. */
 const longestRest = 65_536
 
 class Decoding implements Decoder {
@@ -33,7 +33,6 @@ class Decoding implements Decoder {
   readonly utf8 = new TextDecoder("utf-8", { fatal: true })
   events: Array<WireEvent> = []
   found: Problem | undefined
-  /** The beginning of an incomplete event. */
   rest = ""
   hasRead = false
   done = false
@@ -63,7 +62,7 @@ class Decoding implements Decoder {
     return this.events
   }
 
-  /** Parses events in the API's notation, `event: name\ndata: json\n\n`, and passes others to Effect's parser. */
+  /** Parses events in the API's notation, `event: name\ndata: json\n\n`, and passes other events to Effect's parser. */
   read(text: string): void {
     if (this.parser !== undefined || text.includes("\r")) return this.feed(text)
     const all = this.rest === "" ? text : this.rest + text
@@ -91,7 +90,7 @@ class Decoding implements Decoder {
       this.parser = Sse.makeParser((event) => {
         if (event._tag !== "Retry" && this.found === undefined) this.take(event.data, event.event)
       })
-      // Effect's parser removes a byte order mark from its first text. Here, the body has begun, so a line break goes first.
+      // Effect's parser removes a byte order mark from its first text. If the body has begun, a line break prevents this.
       if (this.hasRead) this.parser.feed("\n")
       text = this.rest + text
     }
@@ -105,7 +104,7 @@ class Decoding implements Decoder {
     if (isError || isErrorBody(value)) {
       this.found = { error: value ?? data.slice(0, longestWords) }
     } else if (hasType(value)) {
-      // A ping only keeps the connection alive. The reader of the message checks the other events, so unknown types pass.
+      // A ping only keeps the connection alive. Unknown types pass, because `Draft.add` checks the events.
       if (value.type !== "ping") this.add(value)
     } else if (data.trim() === "[DONE]") {
       this.done = true
@@ -132,7 +131,7 @@ const longestWords = 200
 const hasType = (value: unknown): value is { readonly type: string } =>
   hasProperty(value, "type") && isString(value.type)
 
-/** Whether a value is an error: `{ type: "error" }`, `{ type: "…_error" }`, `{ error: … }`, or a list of these. */
+/** Recognizes `{ type: "error" }`, `{ type: "…_error" }`, `{ error: … }`, and a list that begins with such an object. */
 export const isErrorBody = (value: unknown): boolean => {
   const body: unknown = Array.isArray(value) ? value[0] : value
   return hasType(body)
@@ -140,7 +139,6 @@ export const isErrorBody = (value: unknown): boolean => {
     : hasProperty(body, "error") && isNotNullish(body.error)
 }
 
-/** The names of events that are parts of a message. */
 const isOfMessage = /^(message|content_block)_/
 
 const hasAnyType = (value: unknown): boolean => hasProperty(value, "type") && isNotNullish(value.type)

@@ -20,7 +20,7 @@ export const make = (dispatcher: () => Dispatcher): PlainFetch =>
 const send = (dispatcher: () => Dispatcher): Fetch => (url, init) =>
   new Promise((resolve, reject) => {
     const { origin, pathname, search } = new URL(String(url))
-    // The SDK passes a method, a string, a plain record and a signal. The type of `fetch` allows more.
+    // Safe casts: the callers pass a string as body and a plain record as headers.
     const request: Dispatcher.DispatchOptions = {
       origin,
       path: pathname + search,
@@ -33,7 +33,6 @@ const send = (dispatcher: () => Dispatcher): Fetch => (url, init) =>
     dispatcher().dispatch(request, new Exchange(String(url), init?.signal ?? undefined, resolve, reject))
   })
 
-/** One chunk of a body, or its end. */
 type Next = { readonly done: boolean; readonly value: Uint8Array | undefined }
 
 /** The functions of a body's reader that this library uses. */
@@ -78,7 +77,6 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
     else this.controller.abort(reason)
   }
 
-  /** Ends the exchange. Only the first call has an effect. */
   end(failure: unknown): void {
     if (this.over) return
     this.over = true
@@ -87,7 +85,6 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
     this.settle()
   }
 
-  /** Resolves the pending read, if there is one, with the buffered chunks, the end or the failure. */
   settle(): void {
     if (this.waiting === undefined || this.size === 0 && !this.over) return
     const { reject, resolve } = this.waiting
@@ -170,7 +167,6 @@ class Exchange implements Dispatcher.DispatchHandler, Body {
   }
 }
 
-/** The body of a response, decompressed if its `content-encoding` is known. */
 const decoded = (exchange: Exchange, contentEncoding: string | undefined): Body => {
   const decode = ContentEncoding.decoderOf(contentEncoding)
   if (decode === undefined) return exchange

@@ -13,18 +13,21 @@ export interface Concurrency {
   /** The maximum number of running calls. Default: no limit. */
   readonly max?: number | undefined
   /**
-   * The minimum number of running calls. If set, the limit adapts to losses: x0.9 after a loss. Until the first loss,
-   * +1 for each answer that begins; after it, +1 per round (as many answers as the limit).
+   * The lower bound of the limit. If set, the limit adapts to losses: x0.9 after a loss. Until the first loss, +1 for
+   * each answer that begins; after it, +1 per round (as many answers as the limit). The limit grows only while at least
+   * half of it is in use.
    */
   readonly min?: number | undefined
-  /** The initial value of an adaptive limit. Default: 20. */
+  /** The initial value of an adaptive limit. Default: 20, or the value between `min` and `max` that is nearest to 20. */
   readonly initial?: number | undefined
   /**
    * The maximum number of waiting calls of the same or a higher priority. Default: 200. Checked only when a call
-   * arrives. If several tenants wait, each has an equal share of the places; a new tenant gets its share even if earlier
-   * tenants use more than theirs, so up to twice as many calls may wait.
+   * arrives. The places are divided equally among the tenants that have waiting calls. A new tenant gets its places
+   * even if earlier tenants already use them, so up to twice as many calls may wait.
    */
   readonly queue?: number | undefined
-  /** How long a call may wait. Default: until its deadline, less the time for the answer; 1 minute without a deadline. */
+  /**
+   * How long a call may wait. Default: until its deadline, less the time for the answer; 1 minute without a deadline.
+   */
   readonly maxWait?: Duration.Input | undefined
 }

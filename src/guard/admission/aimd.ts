@@ -5,17 +5,15 @@
  * the factor. Simulator scenario: 1,000 jobs at a provider that runs 50 at once.
  */
 
-/** The initial limit and its bounds. */
 export interface Range {
   readonly min: number
   readonly max: number
   readonly initial: number
 }
 
-/** Each cut multiplies the limit by this factor. */
-const factor = 0.9
+const cutFactor = 0.9
 
-/** An adaptive concurrency limit. Requests are numbered in the order in which they are sent. */
+/** Requests are numbered in the order in which they are sent. */
 export class Limit {
   readonly range: Range
   size: number
@@ -34,7 +32,6 @@ export class Limit {
     this.size = range.initial
   }
 
-  /** The current limit, rounded down. */
   get most(): number {
     return Math.floor(this.size)
   }
@@ -54,13 +51,13 @@ export class Limit {
 
   /**
    * Call when request number `request` was lost. `sent` is the number of requests sent so far. The limit never falls
-   * below the number of answers under way. If none is under way, the loss means an outage, not congestion, so the limit
-   * may grow back in slow start.
+   * below the number of answers under way. If no answer is under way, the loss means an outage, not congestion, so the
+   * limit may grow back in slow start.
    */
   lost(request: number, sent: number): void {
     if (request <= this.cutAfter) return
     this.cutAfter = sent
-    this.size = Math.min(this.size, Math.max(this.range.min, this.underWay, this.size * factor))
+    this.size = Math.min(this.size, Math.max(this.range.min, this.underWay, this.size * cutFactor))
     if (this.underWay > 0) this.threshold = this.size
   }
 }

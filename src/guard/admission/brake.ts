@@ -10,7 +10,6 @@ export interface Brake {
   ramp: Ramp | undefined
 }
 
-/** A brake that is off. */
 export const make = (): Brake => ({ pause: new Pause(), recent: new RecentRate(), ramp: undefined })
 
 /** Milliseconds until the last of `calls` requests may be sent; `size` is the estimated size of that request. */
@@ -23,7 +22,7 @@ export const waitFor = ({ pause, ramp }: Brake, size: () => Amount, calls: numbe
  */
 export const sent = (brake: Brake, looks: boolean, isLast: boolean, now: number): void => {
   const { ramp, recent } = brake
-  // During the pause nothing was sent, so it must not count for the recent rate.
+  // The pause held calls back: the time since the last request must not lower the recent rate.
   if (looks) recent.skip(now)
   recent.count(now)
   ramp?.take()

@@ -1,4 +1,3 @@
-/** The queue of a class of models as a guard. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ClaudeError } from "../../ClaudeError.ts"
@@ -18,7 +17,6 @@ import * as Queue from "./queue.ts"
 import type { Settings } from "./settings.ts"
 import type * as Ticket from "./ticket.ts"
 
-/** The status of a queue, for health endpoints and tests. */
 export interface Status {
   readonly running: number
   readonly waiting: number
@@ -35,7 +33,6 @@ export interface Admission extends Guard.Guard {
   readonly isIdle: (length: number, now: number) => boolean
 }
 
-/** Dependencies from the context in which the queue is built. */
 export interface Place {
   /** Account and class of models: the key in the store. */
   readonly key: string

@@ -10,8 +10,8 @@ const weight = 0.1
 const first = 500
 
 /**
- * Safety factor on the average duration, because answers vary. Source: the simulator, with three times the load that the
- * rate limit allows. Without this factor, 6 of 129 calls were sent too late to be answered.
+ * Safety factor on the average duration, because answers vary. Source: the simulator, with three times the load that
+ * the rate limit allows. Without this factor, 6 of 129 calls were sent too late to be answered.
  */
 const spread = 2
 
@@ -26,7 +26,7 @@ export class Pace {
   /** The time at which the last rejected call may retry. */
   next = -Infinity
 
-  /** Adds a sample: an answer took `took` ms while `running` calls ran. */
+  /** Adds an answer that took `took` ms. `running`: the calls that ran at its end, with the call of this answer. */
   answered(took: number, running: number): void {
     const each = took / Math.max(1, running)
     this.took = this.each === undefined ? took : this.took + weight * (took - this.took)
@@ -40,7 +40,7 @@ export class Pace {
 
   /**
    * The time at which a rejected call may retry, not before `from`. Each rejected call gets a later time than the
-   * previous rejected call, at the rate at which the queue empties, so that they do not all come back at once.
+   * previous rejected call, at the rate at which the queue empties, so that rejected calls do not all retry at once.
    */
   place(from: number): number {
     return this.next = Math.max(this.next, from) + (this.each ?? first)

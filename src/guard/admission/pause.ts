@@ -2,9 +2,9 @@
  * The pause after a 429 with a `retry-after`, for one class of models.
  *
  * If tokens ran out, the pause holds only requests whose estimated size is at least the size of the rejected request.
- * If requests ran out, or the API does not say, the pause holds every request. When the pause is over, one call tests
- * the limit; the other calls follow when that call gets an answer. The `retry-after` of any other error pauses no
- * calls: it sets how long the circuit stays open.
+ * If requests ran out, or the API does not say, the pause holds every request. After the `retry-after`, one call tests
+ * the limit; the other calls follow when that call is answered or fails with any error but a 429. The `retry-after` of
+ * any other error pauses no calls: it sets how long the circuit stays open.
  */
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
@@ -25,8 +25,8 @@ import type { Amount } from "../quota/Quota.ts"
 export const longestPause = 60_000
 
 /**
- * Milliseconds after which another call may test the pause, if the first test has no answer yet. A 429 arrives sooner;
- * an answer may need two minutes to begin, because the model thinks first.
+ * Milliseconds after which another call may test the limit, if the first test has no response yet. By then a 429 would
+ * have arrived; an answer may take two minutes to begin, because the model thinks first.
  */
 const lookEvery = 5000
 
@@ -35,9 +35,9 @@ type Size = () => Amount
 
 export class Pause {
   isOn = false
-  /** When the next call may be sent. */
+  /** When the next call that the pause holds may be sent. */
   next = -Infinity
-  /** Requests of this size or larger are held; `undefined` holds every request. */
+  /** The pause holds requests of this size or larger; `undefined`: every request. */
   least: Partial<Amount> | undefined
 
   /** Call when a request got a 429. Returns whether any call has to wait longer than before. */
@@ -68,8 +68,8 @@ export class Pause {
   }
 
   /**
-   * Call when a request is sent after the wait. If the pause applies to the request, the request tests it, and other
-   * calls wait for the answer. Returns whether the request is the test.
+   * Call when a request is sent after the wait. If the pause applies to the request, the request becomes the test, and
+   * other calls wait for its response. Returns whether the request is the test.
    */
   looks(size: Size, now: number): boolean {
     if (!this.holds(size)) return false
@@ -77,7 +77,7 @@ export class Pause {
     return true
   }
 
-  /** Call when the test ended without an answer: another call may test now. */
+  /** Call when the test ended without a response: another call may test now. */
   again(now: number): void {
     this.next = Math.min(this.next, now)
   }
@@ -107,13 +107,13 @@ interface Looking {
   looks: boolean
 }
 
-/** Whether the API received the request and had time to reply. */
+/** Whether the request may have reached the API. */
 const wasHeard = (exit: Guard.Ending, error: ClaudeError | undefined): boolean =>
   Exit.isSuccess(exit) || error !== undefined && !isLocal(error) && outcomes[error._tag].quota !== "none"
 
 /**
- * The token counts of the rejected request in the dimensions that ran out; `undefined` if requests ran out, or the API
- * does not say.
+ * The estimated tokens of the rejected request, in each token dimension that ran out. `undefined` if requests ran out,
+ * or the API does not say what ran out.
  */
 export const tokensOf = (said: RateLimited["limits"], size: Size): Partial<Amount> | undefined => {
   const limits: RateLimits = isObject(said) ? said : {}
@@ -129,7 +129,7 @@ export const tokensOf = (said: RateLimited["limits"], size: Size): Partial<Amoun
 const isSpent = (limit: RateLimits["inputTokens"], asked: number): boolean =>
   typeof limit?.remaining === "number" && limit.remaining < asked
 
-/** The smaller of two sizes, in each dimension. A dimension that only one of them has keeps its value. */
+/** The smaller value in each dimension. A missing value counts as `Infinity`. */
 const smaller = (a: Partial<Amount>, b: Partial<Amount>): Partial<Amount> => ({
   input: Math.min(a.input ?? Infinity, b.input ?? Infinity),
   output: Math.min(a.output ?? Infinity, b.output ?? Infinity)

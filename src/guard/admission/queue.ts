@@ -1,4 +1,3 @@
-/** The queue of one class of models: admits calls, takes slot and quota, and settles both. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -22,7 +21,6 @@ import type { Settings } from "./settings.ts"
 import { usualMaxWait } from "./settings.ts"
 import * as Ticket from "./ticket.ts"
 
-/** The state of one class of models. */
 export interface Queue {
   readonly concurrency: Settings
   readonly steady: Steady.Steady
@@ -42,12 +40,14 @@ export interface Queue {
 // Waiting
 // -----------------------------------------------------------------------------
 
-/** The current time on the queue's monotonic clock. */
 export const timeIn = ({ steady }: Queue): Effect.Effect<number> => atNow((clock) => Effect.succeed(steady(clock)))
 
 const sizeOf = ({ estimator }: Queue, ticket: Ticket.Ticket) => () => Ticket.sizeOf(ticket, estimator)
 
-/** Waits for a slot and quota. Fails with `Saturated` if the call may not wait, or waited too long. */
+/**
+ * Waits for a slot and quota. Fails with `Saturated` if the call may not wait or waited too long, and with
+ * `InvalidRequest` if the request is larger than the quota.
+ */
 export const admit = Effect.fnUntraced(function*(
   queue: Queue,
   { params }: Request
@@ -70,19 +70,19 @@ export const admit = Effect.fnUntraced(function*(
     : yield* saturated(queue, ticket, at)
 })
 
-/** The rank of a call. A call that the pause holds because of its size lets smaller calls pass. */
+/** A call that the pause holds because of its size lets smaller calls pass. */
 export const rank = (queue: Queue, ticket: Ticket.Ticket): number => {
   const { pause } = queue.brake
   return ticket.rank + (pause.least !== undefined && pause.holds(sizeOf(queue, ticket)) ? heldOffset : 0)
 }
 
 /**
- * Rank offset for calls held because of their size. Larger than any priority rank, so that these calls leave after all
- * other calls.
+ * Rank offset for calls that the pause holds because of their size. Larger than any priority rank, so that these calls
+ * leave after all other calls.
  */
 const heldOffset = 10
 
-/** Milliseconds until quota and pause let a call pass, after earlier calls that take `ahead`. */
+/** Minimum milliseconds until quota, pause and ramp let a call pass, after earlier calls that take `ahead`. */
 export const turn = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, ahead: Quota.Amount, now: number) {
   const { brake, meter } = queue
   const held = Brake.waitFor(brake, sizeOf(queue, ticket), ahead.requests + 1, now)
@@ -145,7 +145,6 @@ const sent = (queue: Queue, ticket: Ticket.Ticket, now: number): void => {
   ticket.taken = { at: now, total: meter?.total ?? Amounts.zero }
 }
 
-/** Undoes `take`. */
 export const putBack = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticket, now: number) {
   if (queue.meter !== undefined && ticket.priced !== undefined) yield* queue.meter.add(ticket.priced.cost, now)
   unsent(queue, ticket, now)
@@ -201,7 +200,6 @@ const settle = (
     return Effect.map(paid, turnstile.wake)
   })
 
-/** Updates the concurrency limit, and the ramp if traffic grew too fast. */
 const adjust = (
   { brake, limit, running, sent }: Queue,
   { hasBegun, number, taken }: Ticket.Ticket,
@@ -216,8 +214,8 @@ const adjust = (
 }
 
 /**
- * Tells waiting calls about the pause. If it got longer, calls that may not wait so long are rejected at once; if it
- * is over, the waiting calls follow at the rate of the ramp.
+ * If the pause got longer, waiting calls that may not wait so long are rejected at once. If the pause is over, the
+ * waiting calls follow at the rate of a ramp.
  */
 const paused = (queue: Queue, news: "over" | "longer" | undefined, now: number): void => {
   const { brake, turnstile } = queue

@@ -12,14 +12,12 @@ import type * as Meter from "../quota/meter.ts"
 import type * as Quota from "../quota/Quota.ts"
 import * as Admission from "./guard.ts"
 
-/** Dependencies from the context in which the queues are built. */
 export interface Place extends Pick<Meter.Place, "countTokens"> {
   readonly catalogue: Catalogue
   readonly store: Quota.Levels
   readonly scope: Scope.Scope
 }
 
-/** The queues created so far, by class of models and by model. */
 export interface Queues {
   readonly guards: Pick<Compiled, "account" | "concurrency" | "quota">
   readonly place: Place
@@ -29,7 +27,6 @@ export interface Queues {
   isDraining: boolean
 }
 
-/** Starts without queues. The first request for a class of models creates its queue. */
 export const make = (guards: Queues["guards"], place: Place): Queues => ({
   guards,
   place,
@@ -38,7 +35,6 @@ export const make = (guards: Queues["guards"], place: Place): Queues => ({
   isDraining: false
 })
 
-/** One guard for all queues. While draining, its gate rejects new calls. */
 export const guard = (queues: Queues): Guard.Guard => ({
   gate: ({ params: { model } }) =>
     queues.isDraining ? Effect.fail(new Saturated({ model, detail: draining })) : Effect.void,
@@ -54,7 +50,10 @@ const admit = (queues: Queues, request: Request): Effect.Effect<Guard.Lease, Cla
   return atNow((now) => added(queues, model, now).admit(request))
 }
 
-/** Finds or creates the queue of a model. Models of one line (such as `opus`) share limits, as in the API. */
+/**
+ * Models of one line (such as `opus`) have one queue, because the API gives them common limits. A model for which the
+ * options set limits has a separate queue.
+ */
 const added = (queues: Queues, model: string, now: number): Admission.Admission => {
   const line = queues.place.catalogue.models.get(model)?.line
   const { limits, name } = queues.guards.quota?.classOf(line, model) ?? { name: line ?? model, limits: undefined }

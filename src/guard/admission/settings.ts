@@ -1,8 +1,7 @@
-/** Validates the options of the queue. */
 import * as Refuse from "../../options.ts"
 import type { Concurrency } from "./Admission.ts"
 
-/** Options with defaults filled in. Times in milliseconds. */
+/** Times in milliseconds. */
 export interface Settings {
   readonly max: number
   readonly min: number
@@ -13,7 +12,7 @@ export interface Settings {
 
 const fields = { max: true, min: true, initial: true, queue: true, maxWait: true }
 
-/** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */
+/** Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Concurrency): Settings => {
   Refuse.unknown("concurrency", options, fields)
   const max = options.max === undefined ? Infinity : Refuse.whole("concurrency: max", options.max)
@@ -40,8 +39,8 @@ export const settings = (options: Concurrency): Settings => {
   return { max, min, initial, queue, maxWait }
 }
 
-/** The default maximum wait of a call without a deadline, in milliseconds. A deadline bounds the wait itself. */
+/** The default maximum wait of a call without a deadline, in milliseconds. */
 export const usualMaxWait = 60_000
 
-/** Default initial limit. Source: Netflix concurrency-limits, as for the factor in `aimd`. */
+/** Source: Netflix concurrency-limits. */
 const usualInitial = 20

@@ -1,4 +1,3 @@
-/** Tickets: calls in the queue, and calls that the queue has admitted. */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import { Saturated } from "../../ClaudeError.ts"
@@ -9,7 +8,6 @@ import type { Estimator } from "../../request/tokenEstimate.ts"
 import * as Priority from "../priority.ts"
 import type * as Quota from "../quota/Quota.ts"
 
-/** The cost of a request, and the content from which the cost was estimated. */
 export interface Priced {
   readonly cost: Quota.Amount
   readonly content: Content
@@ -23,7 +21,7 @@ export interface Taken {
   readonly total: Quota.Amount
 }
 
-/** A call in the queue or past it. Times are on the queue's monotonic clock. */
+/** A call that waits in the queue or was admitted. Times are of the queue's `steadyClock`. */
 export interface Ticket {
   readonly params: Params
   readonly rank: number
@@ -31,9 +29,9 @@ export interface Ticket {
   readonly hasDeadline: boolean
   /** When the call stops waiting. */
   readonly until: number
-  /** The quota cost; `undefined` without a quota. */
+  /** `undefined` without a quota. */
   priced: Priced | undefined
-  /** The cached size estimate, for a pause without a quota. */
+  /** The cached estimate of `sizeOf`, used if there is no quota. */
   size: Quota.Amount | undefined
   /** Set when the call is admitted. */
   taken: Taken | undefined
@@ -44,7 +42,6 @@ export interface Ticket {
   hasBegun: boolean
 }
 
-/** The ticket of the call that runs in `context` and waits until `until`. */
 export const make = (
   context: Context.Context<never>,
   params: Params,
@@ -64,11 +61,10 @@ export const make = (
   hasBegun: false
 })
 
-/** The error of a rejected call. `wait` is the milliseconds until the call may retry, 0 if unknown. */
+/** `wait`: milliseconds until the call may retry; 0 if unknown. */
 export const turnedAway = ({ params: { model } }: Ticket, by: Saturated["by"], wait: number): Saturated =>
   new Saturated({ model, by, retryAfter: wait > 0 ? Duration.millis(Math.ceil(wait)) : undefined })
 
-/** The estimated usage of a request. */
 export const sizeOf = (ticket: Ticket, estimator: Estimator): Quota.Amount => {
   if (ticket.priced !== undefined) return ticket.priced.cost
   if (ticket.size !== undefined) return ticket.size

@@ -1,10 +1,11 @@
 /**
  * Bounds how much load retries may add after failures, for each model.
  *
- * A bucket holds credit for `size` extra attempts: an extra attempt that fails takes one credit, an answer that begins
- * returns one. While the bucket is empty, one attempt may start after 10 s, then after 20 s, and so on up to 5 minutes, so
- * that an outage adds little load and its end is noticed. Waiting calls form one line, by priority and then oldest first;
- * any success may let the next call through.
+ * An extra attempt is every attempt of a call after its first. A bucket holds credit for `size` extra attempts: an
+ * extra attempt that fails takes one credit, an answer that begins returns one. While the bucket is empty, one extra
+ * attempt may start after 10 s, then after 20 s, and so on up to 5 minutes: an outage then gets little extra load, and
+ * its end is noticed. Waiting calls form one line, by priority and then oldest first; each answer may let the next call
+ * through.
  */
 
 /** How much extra load retries may add. */

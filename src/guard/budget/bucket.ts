@@ -1,25 +1,24 @@
-/** The bucket of one model, which holds credit for extra attempts that fail, and the tickets of extra attempts. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { RecentRate } from "../ramp.ts"
 import * as Turnstile from "../waitQueue.ts"
 
 /**
- * The first and the longest wait, in milliseconds. While the bucket is empty, one attempt may start when the wait after
- * the last failure is over; each such attempt that fails doubles the wait. An hour of outage allows 15 such attempts.
+ * The first and the longest wait, in milliseconds. While the bucket is empty, one extra attempt may start when the wait
+ * after the last failure is over, and doubles the wait if it fails. That makes 15 attempts in an hour of outage.
  */
 export const [firstPace, longestPace] = [10_000, 300_000]
 
 /**
- * With this many waiting calls or more, releasing all at once would be a burst (as in a simulated outage or brown-out).
- * A few random failures leave fewer calls waiting.
+ * With this many waiting calls or more, they leave one by one: all of them at once would be a burst (simulated with an
+ * outage and with a brown-out). A few random failures leave fewer calls waiting.
  */
 const backlog = 20
 
 /**
- * How many waiting calls leave for each new call. After an outage: the load at most doubles, counting the calls that
- * fail and retry. In a brown-out, where only a part of the calls fails: enough for 60 % failures. Both numbers are from
- * the simulator.
+ * How many waiting calls leave for each first attempt. After an outage, the total load at most doubles, with the
+ * retries of calls that fail again. In a brown-out, where only a part of the calls fails, the number is enough for 60 %
+ * failures. Both numbers are from the simulator.
  */
 const [afterOutage, inBrownOut] = [0.9, 2]
 
@@ -49,11 +48,11 @@ export interface Bucket {
   /** Start of the current wait: when an extra attempt last failed, or last started while the bucket was empty. */
   pacedFrom: number
   pace: number
-  /** The rate of new calls. */
+  /** The rate of first attempts. */
   readonly offered: RecentRate
   /** Whether waiting calls leave one by one, at a limited rate. */
   isPaced: boolean
-  /** How many waiting calls leave for each new call. */
+  /** How many waiting calls leave for each first attempt. */
   share: number
   /** When the next waiting call may leave. */
   nextAt: number
@@ -103,11 +102,14 @@ export const waitFor = (bucket: Bucket, now: number): number => {
   return Math.max(0, bucket.pacedFrom + bucket.pace - now)
 }
 
-/** Whether the bucket can be dropped: it is full, no extra attempt waits or runs, and no call came for `length` ms. */
+/**
+ * Whether the bucket can be dropped: it is full, no extra attempt waits or runs, and no first attempt came for `length`
+ * ms.
+ */
 export const isIdle = ({ left, line, offered, running, size }: Bucket, length: number, now: number): boolean =>
   line.size() === 0 && running === 0 && left >= size && now - offered.at >= length
 
-/** An answer began. A backlog of waiting calls then leaves in step with new calls, not in one burst. */
+/** An answer began. A backlog of waiting calls then leaves in step with first attempts, not in one burst. */
 export const succeeded = (bucket: Bucket, now: number): Gift => {
   if (bucket.line.size() >= backlog) {
     const missed = bucket.offered.rate() * (now - bucket.succeededAt) / 1000
@@ -142,7 +144,6 @@ export interface Gift {
 // Extra attempts
 // -----------------------------------------------------------------------------
 
-/** One extra attempt. */
 export interface Ticket {
   readonly bucket: Bucket
   readonly rank: number
@@ -150,7 +151,7 @@ export interface Ticket {
   price: number
   /** The round in which the attempt holds that credit; -1 if it holds none. */
   round: number
-  /** The credit that the last answer of the attempt earned. */
+  /** The credit that the attempt earned when its last answer began. */
   gift: Gift | undefined
   hasFailed: boolean
 }

@@ -1,4 +1,3 @@
-/** The retry budget, and the guard that reports to it which requests are answered. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -30,10 +29,7 @@ export interface RetryBudget extends Budget {
   readonly close: () => void
 }
 
-/**
- * Creates a budget in memory. The fibers that serve waiting calls run in `scope`; calls that still wait when the scope
- * closes are served too.
- */
+/** The fibers that serve waiting calls run in `scope`; calls that still wait when the scope closes are served too. */
 export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
   const all: Buckets = { size, scope, byModel: new Map(), isClosed: false }
   return {

@@ -1,4 +1,3 @@
-/** Connects requests to the bucket: the charge of an extra attempt, and the lease of every request. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -14,20 +13,21 @@ import { type Bucket, fail, type Gift, release, succeeded, takeBack, type Ticket
 // Extra attempts
 // -----------------------------------------------------------------------------
 
-/** The property of a charge that holds its ticket. An attempt carries the charge to the guard, which reads the ticket. */
+/**
+ * The property of a charge that holds its ticket. An attempt carries the charge to the guard, which reads the ticket.
+ */
 const paidWith: unique symbol = Symbol("resilient-claude/RetryBudget/ticket")
 
 interface Paid extends Charge {
   readonly [paidWith]: Ticket
 }
 
-/** The charge of an extra attempt that has started. */
 export const chargeOf = (ticket: Ticket): Paid => ({
   [paidWith]: ticket,
   settle: (exit) => settleTicket(ticket, exit)
 })
 
-/** The ticket of a charge; `undefined` if the charge comes from another kind of budget. */
+/** `undefined` for a first attempt, and for the charge of another kind of budget. */
 export const ticketOf = (charge: Charge | undefined): Ticket | undefined =>
   isOurs(charge) ? charge[paidWith] : undefined
 
@@ -45,16 +45,15 @@ const settleTicket = (ticket: Ticket, exit: Guard.Ending): Effect.Effect<void> =
 // Requests
 // -----------------------------------------------------------------------------
 
-/** One request, of a first or an extra attempt. */
 interface Held {
   readonly bucket: Bucket
+  /** `undefined` for a first attempt. */
   readonly ticket: Ticket | undefined
   readonly deadline: number
   /** For a first attempt: the credit that its answer earned. An extra attempt keeps that credit in its ticket. */
   gift: Gift | undefined
 }
 
-/** The lease of a request. With a ticket, the request belongs to an extra attempt. */
 export const leaseOf = (bucket: Bucket, ticket: Ticket | undefined, deadline: number): Guard.Lease => {
   const held: Held = { bucket, ticket, deadline, gift: undefined }
   return { opened: () => opened(held), settle: (exit) => settle(held, exit) }
@@ -76,10 +75,7 @@ const settle = ({ bucket, deadline, gift, ticket }: Held, exit: Guard.Ending): E
     return Effect.void
   })
 
-/**
- * Whether an attempt was a loss. An attempt that the deadline of its call interrupted is a loss too: the model may be
- * too slow.
- */
+/** An attempt that the deadline of its call interrupted is a loss too: the model may be too slow. */
 const isWasted = (exit: Guard.Ending, now: number, deadline: number): boolean =>
   outcomeOf(exit).budget === "loss"
   || now >= deadline && Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)

@@ -3,10 +3,10 @@
  *
  * Each model of an account has a circuit. The account itself also has a circuit, which opens at the spend limit. An
  * answer counts as a success when it begins, and as a failure if it breaks off later. A circuit is for outages: with
- * the defaults it hardly ever opens while only half of all calls fail, because retries then succeed. A circuit counts
- * the calls in a time window, and never opens on fewer than `minimumCalls`: programs with less traffic rely on retries.
- * Waiting calls form one line, by priority and then oldest first. After a recovery, they leave at a rate that grows to
- * twice the rate before the outage.
+ * the defaults it hardly ever opens while only half of all calls fail, which retries can handle. It needs
+ * `minimumCalls` in a time window to open (after a recovery, a broken answer to the probe is enough): programs with
+ * less traffic rely on retries. Waiting calls form one line, by priority and then oldest first. After a recovery, they
+ * leave at a rate that grows to twice the rate before the outage.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -18,7 +18,7 @@ export { initial, memory } from "./store.ts"
 
 /** When a circuit opens, and for how long. */
 export interface Options {
-  /** The sliding window in which calls count. Default: 60 seconds. */
+  /** The sliding window in which calls are counted. Default: 60 seconds. */
   readonly window?: Duration.Input | undefined
   /** The minimum number of calls in the window before the circuit may open. Default: 20. */
   readonly minimumCalls?: number | undefined
@@ -31,16 +31,17 @@ export interface Options {
   readonly slow?: { readonly after: Duration.Input; readonly rate: number } | undefined
   /**
    * The minimum time the circuit stays open. Default: 5 seconds. In a longer outage it stays open for a quarter of the
-   * outage so far, or for the `retry-after` if that is longer.
+   * outage so far, or for the `retry-after` if that is longer, but at most for `maxOpenFor`.
    */
   readonly openFor?: Duration.Input | undefined
   /**
-   * The maximum time between two probes of an open circuit, each of which costs one request. Default: 30 seconds, or
-   * `openFor` if that is longer. After the spend limit was reached, the account's circuit stays open longer.
+   * The maximum time until the next probe is allowed; each probe costs one request. Default: 30 seconds, or `openFor`
+   * if that is longer. After the spend limit was reached, the account's circuit may stay open longer.
    */
   readonly maxOpenFor?: Duration.Input | undefined
   /**
-   * How long a probe blocks other calls if its process dies; at least the time-out of its attempt. Default: 150 seconds.
+   * How long a probe without a result blocks other calls: its process may have died. Default: 150 seconds, or the
+   * time-out of the attempt if that is longer.
    */
   readonly probeLease?: Duration.Input | undefined
 }
@@ -51,10 +52,9 @@ export interface Status {
   readonly retryAfter: number | undefined
   /** Why the circuit is not closed, such as "18 of 20 calls failed: Overloaded". */
   readonly why: string | undefined
-  /** Counts of the window, while the circuit is closed. */
+  /** The calls and failures in the window; 0 unless the circuit is closed. */
   readonly calls: number
   readonly failures: number
-  /** The number of calls that wait at the circuit. */
   readonly waiting: number
 }
 

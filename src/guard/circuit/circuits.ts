@@ -11,16 +11,16 @@ import { letThrough, type Modify, modifying, nothingKnown, unknown } from "./sto
 import { ask, reject, statusOf } from "./verdicts.ts"
 import * as Line from "./waitLine.ts"
 
-/** A circuit, and the line of calls that wait at it. `model` is `undefined` for the account. */
 export interface Circuit {
+  /** `undefined` for the circuit of the account. */
   readonly model: string | undefined
-  /** Its key in the store. */
+  /** The key in the store. */
   readonly key: string
   readonly line: Line.Line
-  /** The time of the last request. */
   askedAt: number
-  /** Whether the circuit was closed when last read, and the time of its last recovery; `null` without a recovery. */
+  /** Whether the circuit was closed when this process last read it. */
   isClosed: boolean
+  /** When the circuit last closed, as far as this process saw it; `null` if never. */
   closedAt: number | null
 }
 
@@ -32,16 +32,13 @@ export interface Panel {
   readonly byModel: Map<string, Circuit>
 }
 
-/** Creates the circuit of the account. Circuits of models are created on first use. */
 export const make = (settings: Settings, place: Place): Panel => {
   const asked: Shared = { settings, place, modify: modifying(place) }
   return { ...asked, ofAccount: circuit(asked, undefined, -Infinity), byModel: new Map() }
 }
 
-/** The dependencies of a single circuit. */
 type Shared = Pick<Panel, "settings" | "place" | "modify">
 
-/** The circuit of a model, or of the account if no model is named. */
 export const of = (panel: Panel, model: string | undefined, now: number): Circuit => {
   const { byModel, ofAccount } = panel
   if (model === undefined) return ofAccount
@@ -73,7 +70,7 @@ const circuit = (asked: Shared, model: string | undefined, now: number): Circuit
   return made
 }
 
-/** Drops closed circuits without requests for an hour. An open circuit stays, because idle time does not close it. */
+/** An open circuit stays, because idle time does not close it. */
 const forget = (byModel: Map<string, Circuit>, now: number): void => {
   for (const [model, { askedAt, isClosed, line }] of byModel) {
     if (isClosed && now - askedAt >= forgetAfter && Line.size(line) === 0) byModel.delete(model)
@@ -81,8 +78,8 @@ const forget = (byModel: Map<string, Circuit>, now: number): void => {
 }
 
 /**
- * The decision that a request would get now. Takes no probe. Starts or ends the ramp if the circuit has changed since
- * the last look.
+ * The decision that a request would get now. Takes no probe. Starts or ends the ramp if the circuit has closed or
+ * opened since the last look.
  */
 export const look = (
   { modify, settings }: Shared,
@@ -109,7 +106,6 @@ const seenClosed = ({ window }: Settings, circuit: Circuit, since: number | null
   if (circuit.model !== undefined && now - since < window) Line.recovered(circuit.line, now)
 }
 
-/** Sends an event to the circuit of a model, or of the account if no model is named, and returns the decision. */
 export const send = (
   panel: Panel,
   model: string | undefined,
@@ -128,7 +124,7 @@ export const send = (
   )
   return Effect.flatMap(next, ([state, decision]) => {
     circuit.isClosed = state._tag === "Closed"
-    // The circuit opened or closed, or a probe began or ended.
+    // The circuit may have opened or closed, or a probe may have begun or ended.
     if (!circuit.isClosed || decision._tag === "Closed") Line.turned(circuit.line)
     const logged = eventOf(model ?? "*", now, state, decision)
     return logged === undefined ? Effect.succeed(decision) : Effect.as(panel.place.log.emit(logged), decision)
@@ -162,7 +158,6 @@ const eventOf = (
   }
 }
 
-/** The status of the account, and of each model that was called. */
 export const status = Effect.fnUntraced(function*({ byModel, modify, ofAccount, settings }: Panel, now: number) {
   const statusIn = ({ key, line }: Circuit): Effect.Effect<Status> =>
     modify(key, (state) => [state, statusOf(settings, state, Line.size(line), now)], nothingKnown, now)

@@ -1,4 +1,3 @@
-/** The circuits of an account as a guard. */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { atNow } from "../../atNow.ts"
@@ -9,9 +8,8 @@ import * as Panel from "./circuits.ts"
 import * as Lease from "./lease.ts"
 import type { Settings } from "./settings.ts"
 
-/** Dependencies from the context in which the circuits are built. */
 export interface Place {
-  /** If `undefined`, circuits are kept in memory, which never fails. */
+  /** If `undefined`, circuits are in memory, which never fails. */
   readonly store: Store | undefined
   readonly onStoreError: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
   /** The prefix of all keys. */
@@ -22,13 +20,11 @@ export interface Place {
 export interface Circuits extends Guard.Guard {
   /** Blocks all requests to a model, or to every model if none is named, for `length` ms or until a reset. */
   readonly isolate: (model: string | undefined, length: number | undefined) => Effect.Effect<void>
-  /** Closes the circuit of a model, or of the account if no model is named. */
   readonly reset: (model: string | undefined) => Effect.Effect<void>
-  /** The status of the account, and of the models that were called. */
   readonly status: Effect.Effect<{ readonly account: Status; readonly circuits: { readonly [model: string]: Status } }>
 }
 
-/** Creates the circuits of an account. `gate` checks and waits without taking anything; `admit` takes the probe if it is due. */
+/** `gate` checks and waits without taking anything; `admit` takes the probe if it is due. */
 export const make = (settings: Settings, place: Place): Circuits => {
   const panel = Panel.make(settings, place)
   return {

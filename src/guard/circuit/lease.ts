@@ -11,7 +11,7 @@ import type * as Machine from "./machine.ts"
 import { brokeOff, ended, endedForAccount, isLoss, reject } from "./verdicts.ts"
 import * as Line from "./waitLine.ts"
 
-/** Checks both circuits, and waits if the circuit of the model is open or recovering. Takes nothing. */
+/** Fails if a circuit is open. A call that may wait does so while the circuit of its model is open or recovers. */
 export const gate = (panel: Panel, { params: { model } }: Request): Effect.Effect<void, ClaudeError> =>
   atNow((now) => {
     const { line } = of(panel, model, now)
@@ -21,7 +21,6 @@ export const gate = (panel: Panel, { params: { model } }: Request): Effect.Effec
         : Line.pass(line, now))
   })
 
-/** Acquires the lease of a request; takes the probe if it is due. */
 export const admit = (panel: Panel, request: Request): Effect.Effect<Guard.Lease, ClaudeError> =>
   atNow((now) => admitAt(panel, request, now))
 
@@ -55,7 +54,7 @@ const waitOf = (decision: Machine.Decision): number | null => decision._tag === 
 
 /**
  * The state of a lease. An answer that begins counts as a success, which becomes a failure if the answer breaks off.
- * The lease of a probe that closed a circuit belongs to the new generation from then on.
+ * After a probe has closed a circuit, its lease belongs to the new generation of that circuit.
  */
 interface Held {
   readonly panel: Panel
@@ -63,7 +62,7 @@ interface Held {
   readonly start: number
   ofAccount: Machine.Right
   ofModel: Machine.Right
-  /** When the answer began; `undefined` if it has not. */
+  /** `undefined` before the answer begins. */
   begunAt: number | undefined
 }
 
@@ -96,7 +95,7 @@ const succeeded = (held: Held, slow: boolean, now: number): Effect.Effect<void> 
     now
   )
 
-/** Sends an event to each circuit. If a circuit closes, the lease moves to the new generation of that circuit. */
+/** If an event closes a circuit, the lease moves to the new generation of that circuit. */
 const tell = (
   held: Held,
   own: Machine.Event | undefined,

@@ -2,8 +2,9 @@
  * The rules of a circuit, as a pure function of state, event and time.
  *
  * Without clock, randomness or fibers, the same rules run in memory, on any store with compare-and-set, and in a
- * property test. Half-open is not a separate state: it is `Open` with a probe under way. `opened` (failures, with the
- * server's `retry-after`) and `tripped` (spend limit) decide how long a circuit stays open.
+ * property test. Half-open is not a separate state: it is `Open` after its time, with or without a probe under way.
+ * `opened` (failures, with the server's `retry-after`) and `tripped` (spend limit) decide how long a circuit stays
+ * open.
  */
 import type { Closed, Decision, Event, Outage, Settings, State } from "./state.ts"
 import { add, type Counts, none, type Slice, spoil, sum, whyFailing, whySlow } from "./window.ts"
@@ -35,7 +36,7 @@ export const step = (settings: Settings, before: State, event: Event, now: numbe
 
 type Told = Exclude<Event, { readonly _tag: "Ask" | "Isolate" | "Reset" | "Trip" }>
 
-/** The result of the probe at an open circuit. */
+/** Applies the result of the probe to an open circuit. */
 const probed = (settings: Settings, state: State & { readonly _tag: "Open" }, event: Told, now: number): Next => {
   if (state.probe === null) return [state, stale]
   const { outage } = state
@@ -53,7 +54,7 @@ const probed = (settings: Settings, state: State & { readonly _tag: "Open" }, ev
   }
 }
 
-/** The result of a request at a closed circuit. */
+/** Applies the result of a request to a closed circuit. */
 const told = (settings: Settings, state: Closed, event: Told, now: number): Next => {
   switch (event._tag) {
     case "Ignored":
@@ -70,7 +71,7 @@ const told = (settings: Settings, state: Closed, event: Told, now: number): Next
       return failing(settings, state, add(settings, state.slices, now, { kind: event.kind }), event.retryAfter, now)
     case "Broken": {
       const slices = spoil(settings, state.slices, event.at, event.kind, now)
-      // The answer began before the current window.
+      // The success of this answer is no longer in the window.
       if (slices === undefined) return [state, counted]
       return event.probe && state.after !== undefined
         ? opened(settings, state, state.after, 0, `the answer to the probe broke off: ${event.kind}`, now)
@@ -109,7 +110,6 @@ export const steadied = (state: State, now: number): State => {
   return { ...state, until: until - back, probe: sooner(probe), outage: { began: began - back, why }, at: now }
 }
 
-/** Counts a success at a closed circuit. */
 export const succeeded = (settings: Settings, state: Closed, now: number): State => ({
   ...state,
   slices: add(settings, state.slices, now, none)

@@ -1,36 +1,32 @@
-/** Checks the options of a circuit, and fills in their defaults. */
 import * as Refuse from "../../options.ts"
 import type { Options } from "./Circuit.ts"
 import type * as Machine from "./state.ts"
 
-/** Options with defaults filled in; times in milliseconds. */
+/** Times in milliseconds. */
 export interface Settings extends Machine.Settings {
   readonly probeLease: number
   readonly slowAfter: number
 }
 
-/** The defaults, each with the simulation or the calculation behind it. */
 const defaults = {
-  // An outage at one call per second opens the circuit within 60 seconds.
+  // With one call per second, an outage opens the circuit within 60 seconds.
   window: "60 seconds",
-  // 12 calls per minute with 30 % errors are too few to judge an outage: retries handle them.
+  // At 12 calls per minute with 30 % errors, the calls of a window are too few to judge an outage: retries handle them.
   minimumCalls: 20,
-  // Calculated: at 20 calls per minute, half of which fail, chance opens the circuit once in 65 hours (at 0.8: two hours).
+  // Calculated: with 20 calls per minute, half of them failing, chance opens the circuit once in 65 hours (0.8: 2 h).
   failureRate: 0.9,
-  // Simulated: after an outage of 20 seconds, the first answer comes within 6 seconds.
+  // Simulated: the first answer comes at most 6 seconds after the end of an outage of 20 seconds.
   openFor: "5 seconds",
-  // Simulated: after an outage of an hour, the first answer comes within 31 seconds, and at most 130 probes were sent.
+  // Simulated with an outage of an hour: the first answer comes at most 31 seconds after its end; at most 130 probes.
   maxOpenFor: "30 seconds",
   // Above the 120 seconds that a model may think before its first content.
   probeLease: "150 seconds"
 } as const
 
-/**
- * Bounds of each time, in milliseconds. A shorter time has no effect; a longer time would leave a recovery unnoticed.
- */
+/** In milliseconds. With a longer `maxOpenFor`, a recovery could stay unnoticed for more than a day. */
 const [least, most] = [1000, 86_400_000]
 
-/** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */
+/** Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("circuit", options, { ...defaults, slow: true })
   if (options.slow !== undefined) Refuse.unknown("circuit: slow", options.slow, { after: true, rate: true })

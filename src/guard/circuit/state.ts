@@ -1,16 +1,15 @@
-/** The states, events and decisions of a circuit: plain data. */
 import type { Slice } from "./window.ts"
 
-/** All times in milliseconds. */
+/** Times in milliseconds. */
 export interface Settings {
   readonly window: number
   readonly minimumCalls: number
   readonly failureRate: number
-  /** The circuit opens when this share of answers begins late. A value above 1 turns this off. */
+  /** The share of late answers at which the circuit opens; above 1, late answers do not open it. */
   readonly slowRate: number
   readonly openFor: number
   readonly maxOpenFor: number
-  /** Milliseconds after which a waiting call checks again while another call probes. */
+  /** Milliseconds after which a waiting call checks the circuit again while another call probes. */
   readonly recheck: number
 }
 
@@ -26,7 +25,7 @@ export interface Outage {
 export type State =
   & { readonly generation: number }
   & (
-    /** `since` is when the circuit closed after an outage, and `after` is that outage. */
+    /** `since`: when the circuit last closed; `null` if never. `after`: the outage, if a probe closed the circuit. */
     | {
       readonly _tag: "Closed"
       readonly since: number | null
@@ -48,7 +47,7 @@ export type State =
 export type Event =
   /** A request. `lease`: how long the request blocks other calls if it becomes the probe. */
   | { readonly _tag: "Ask"; readonly lease: number }
-  /** An answer began, or a request ended successfully without one. */
+  /** An answer began, or the model responded without an answer, such as with an `InvalidRequest`. */
   | { readonly _tag: "Success"; readonly generation: number; readonly slow: boolean }
   /** A request failed before its answer began. `kind` is the tag of the error. */
   | { readonly _tag: "Failure"; readonly generation: number; readonly kind: string; readonly retryAfter: number }
@@ -61,18 +60,20 @@ export type Event =
     readonly probe: boolean
   }
   | { readonly _tag: "Ignored"; readonly generation: number }
-  /** Opens the circuit at once, regardless of the counts. */
+  /** Opens the circuit at once, regardless of `minimumCalls` and `failureRate`. */
   | { readonly _tag: "Trip"; readonly generation: number; readonly until: number; readonly why: string }
   | { readonly _tag: "Isolate"; readonly until: number | null }
   | { readonly _tag: "Reset" }
 
-/** The right to send a request: its generation, and whether it is the probe. */
+/** The right to send a request. `probe`: whether the request is the probe. */
 export interface Right {
   readonly generation: number
   readonly probe: boolean
 }
 
-/** The result of an event. `Opened`, `Closed`, `Isolated`, and an `Admitted` with `probe` or `closed` are transitions. */
+/**
+ * The result of an event. `Opened`, `Closed`, `Isolated`, and an `Admitted` with `probe` or `closed` are transitions.
+ */
 export type Decision =
   /** `closed`: the isolation had expired, and this request was the first after it. */
   | Right & { readonly _tag: "Admitted"; readonly closed: boolean }
@@ -82,10 +83,10 @@ export type Decision =
     readonly isolated: boolean
     readonly why: string | undefined
   }
-  /** `generation`: the new generation, in which the probe that closed the circuit counts from now on. */
+  /** `generation`: the new generation, to which the lease of the probe moves. */
   | { readonly _tag: "Closed"; readonly generation: number }
   | { readonly _tag: "Opened"; readonly why: string }
   | { readonly _tag: "Counted" | "Stale" | "Isolated" }
 
-/** The state of a circuit without history. */
+/** The state of a new circuit: closed, without calls. */
 export const initial: State = { _tag: "Closed", generation: 0, since: null, slices: [] }

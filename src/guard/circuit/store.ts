@@ -1,4 +1,3 @@
-/** Stores of circuits. */
 import * as Effect from "effect/Effect"
 import { atNow } from "../../atNow.ts"
 import { forgetAfter } from "../forgetAfter.ts"
@@ -6,7 +5,7 @@ import type { Status, Step, Store } from "./Circuit.ts"
 import type { Place } from "./guard.ts"
 import * as Machine from "./machine.ts"
 
-/** The state of a circuit without history. */
+/** The state of a new circuit: closed, without calls. */
 export const initial: Machine.State = Machine.initial
 
 /** Keeps circuits in memory. When a new circuit is added, closed circuits that nobody read for an hour are dropped. */
@@ -45,7 +44,7 @@ const forget = (kept: Map<string, Remembered>, now: number): void => {
 }
 
 /**
- * Used if the store fails: the circuit then counts as closed, and nothing is recorded, because a broken store must not
+ * The decision if the store fails: the request is admitted, as by a closed circuit, because a broken store must not
  * stop the program.
  */
 export const letThrough: Machine.Decision = {
@@ -67,7 +66,6 @@ export const nothingKnown: Status = {
 /** Updates a circuit in the store; returns `otherwise` if the store fails. */
 export type Modify = <A>(key: string, f: Step<A>, otherwise: A, now: number) => Effect.Effect<A>
 
-/** Wraps a store so that it never fails, or uses memory if there is none. */
 export const modifying = ({ onStoreError, store }: Pick<Place, "store" | "onStoreError">): Modify =>
   store === undefined ? remembering() : (key, f, otherwise) =>
     Effect.catchCause(

@@ -1,4 +1,3 @@
-/** Translates the endings of requests into events of a circuit, and the decisions of a circuit into errors and status. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
@@ -8,12 +7,12 @@ import type { Status } from "./Circuit.ts"
 import * as Machine from "./machine.ts"
 import { sum } from "./window.ts"
 
-/** An event that reads the decision without taking the probe. */
+/** Only for reading the decision: the caller discards the new state, so no probe is taken. */
 export const ask: Machine.Event = { _tag: "Ask", lease: 0 }
 
 /**
- * The error of a request that is not sent. `of` is the model of the circuit, `undefined` for the account, whose circuit
- * opens at the spend limit. `wait` is the milliseconds until it is worth trying again.
+ * The error of a request that is not sent. `of`: the model of the circuit; `undefined` for the account, whose circuit
+ * opens at the spend limit. `wait`: milliseconds until the next attempt is worthwhile; `null` if unknown.
  */
 export const reject = (
   of: string | undefined,
@@ -40,14 +39,16 @@ export const reject = (
 const byHand = "isolated by hand"
 const allByHand = "all models are isolated by hand"
 
-/** Whether an operator isolated the circuit. */
+/** Whether an operator isolated the circuit that rejected the request. */
 export const isByHand = (error: ClaudeError.ClaudeError): boolean =>
   error._tag === "CircuitOpen" && (error.why === byHand || error.why === allByHand)
 
-/** Milliseconds that the account's circuit stays open if the API gave no future date: a person has to raise the limit. */
+/**
+ * Milliseconds that the account's circuit stays open if the API gave no future date: a person has to raise the limit.
+ */
 const payTime = 600_000
 
-/** When the spend limit may be lifted: the date from the API, or `payTime` from now. */
+/** When the spend limit may end: the date from the API, or `payTime` from now if that date is missing or past. */
 const regains = (regainsAt: string | undefined, now: number): number => {
   const date = Option.map(DateTime.make(regainsAt ?? ""), DateTime.toEpochMillis)
   return Option.getOrElse(Option.filter(date, (at) => at > now), () => now + payTime)
@@ -56,7 +57,7 @@ const regains = (regainsAt: string | undefined, now: number): number => {
 /** How an ending counts for the health of the model. */
 export type How = Outcome["circuit"]
 
-/** Whether a recovering circuit must slow down: the model failed or rejected the rate. */
+/** Whether a recovering circuit must slow down: the model failed, or the API rejected the rate of requests (429). */
 export const isLoss = (how: How, error: ClaudeError.ClaudeError | undefined): boolean =>
   how === "failure" || error !== undefined && ClaudeError.kindOf(error) === "RateLimited"
 
@@ -68,7 +69,6 @@ export const ended = (how: How, generation: number, error: ClaudeError.ClaudeErr
   return { _tag: "Failure", generation, kind: kindOf(error), retryAfter }
 }
 
-/** The event of an answer that broke off. */
 export const brokeOff = (
   { generation, probe }: Machine.Right,
   at: number,
@@ -100,7 +100,6 @@ export const endedForAccount = (
     : { _tag: "Ignored", generation }
 }
 
-/** The status of a circuit at which `waiting` calls wait. */
 export const statusOf = (settings: Machine.Settings, before: Machine.State, waiting: number, now: number): Status => {
   const state = Machine.steadied(before, now)
   const none = { calls: 0, failures: 0, retryAfter: undefined, why: undefined, waiting }

@@ -1,10 +1,9 @@
 /**
- * The line of calls that wait at the circuit of one model, while it is open and while it recovers.
+ * The line of calls that wait at the circuit of one model, while the circuit is open or recovers.
  *
- * The first call in the line checks the circuit, sleeps until it may go, and hands over to the next call; the other calls
- * have only a timer for their deadline. So a line has no fiber of its own, and within a priority the oldest call leaves
- * first. Tenants do not take turns
- * here, but in the queue after the circuit.
+ * The line has no fiber: the first call checks the circuit, sleeps until it may go, and hands over to the next call.
+ * The other calls have only a timer for their deadline. Calls leave by priority and then oldest first. Tenants take
+ * turns only in the queue (`admission`), which a call enters after this line.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -19,13 +18,12 @@ import * as Priority from "../priority.ts"
 import { Ramp, RecentRate } from "../ramp.ts"
 import type * as Machine from "./machine.ts"
 
-/** The operations of a circuit that its line uses. */
 export interface Circuit {
   /** Milliseconds between two checks while another call probes. */
   readonly recheck: number
-  /** The decision that a request would get now. Does not take the probe. */
+  /** Does not take the probe. */
   readonly look: (now: number) => Effect.Effect<Machine.Decision>
-  /** The error of a rejected call. `wait` is the milliseconds until it is worth trying again. */
+  /** `wait`: milliseconds until the next attempt is worthwhile. */
   readonly reject: (decision: Machine.Decision, wait: number, now: number) => ClaudeError
 }
 
@@ -41,7 +39,7 @@ const newcomer = (context: Context.Context<never>): Waiter => {
   const deadline = Context.get(context, Current.Deadline)
   return {
     deadline,
-    // A call without a deadline does not wait: it could wait for hours.
+    // A call without a deadline does not wait at an open circuit: it could wait for hours.
     patient: deadline < Infinity && Context.get(context, CallContext.WaitForCircuit),
     rank: Priority.rankOf(Context.get(context, Current.Priority)),
     turn: Deferred.makeUnsafe<void, ClaudeError>()
@@ -56,9 +54,10 @@ export interface Line {
   readonly waiting: ReadonlyArray<Set<Waiter>>
   first: Waiter | undefined
   readonly bell: Latch.Latch
-  /** When the last candidate for the probe left the line. It becomes the probe once it has a slot. */
+  /**
+   * When the last candidate for the probe left the line. That call becomes the probe when it has a concurrency slot.
+   */
   sentAt: number
-  /** The last decision of the circuit. */
   last: Machine.Decision | undefined
 }
 
@@ -165,7 +164,7 @@ const stand = (line: Line, waiter: Waiter, now: number): Effect.Effect<void, Cla
     () => Effect.sync(() => gone(line, waiter))
   )
 
-/** Waits until the call is the first in the line. */
+/** Waits until the call is the first in the line; fails at its deadline. */
 const behind = (line: Line, { deadline, turn }: Waiter, now: number): Effect.Effect<void, ClaudeError> => {
   const called = Deferred.await(turn)
   return deadline === Infinity

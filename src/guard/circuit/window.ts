@@ -1,6 +1,5 @@
 /** The sliding window of a circuit: calls are counted in slices, a tenth of the window each. */
 
-/** The calls in one tenth of the window. */
 export interface Slice {
   readonly index: number
   readonly calls: number
@@ -42,7 +41,6 @@ const failed = (slice: Slice, kind: string): Slice => ({
   kinds: { ...slice.kinds, [kind]: (slice.kinds[kind] ?? 0) + 1 }
 })
 
-/** Adds one call to the current slice. */
 export const add = (
   settings: Window,
   slices: ReadonlyArray<Slice>,
@@ -73,7 +71,6 @@ export const spoil = (
   return slice && slices.map((other) => other === slice ? failed(slice, kind) : other)
 }
 
-/** The totals of the window that ends now. */
 export const sum = (settings: Window, slices: ReadonlyArray<Slice>, now: number): Counts => {
   const newest = indexOf(settings, now)
   let [calls, failures, slow] = [0, 0, 0]
@@ -100,5 +97,4 @@ export const whyFailing = (settings: Window, slices: ReadonlyArray<Slice>, now: 
   return `${failures} of ${calls} calls failed: ${list.join(", ")}`
 }
 
-/** Why the circuit opens, if answers began late. */
 export const whySlow = ({ calls, slow }: Counts): string => `${slow} of ${calls} answers began late`

@@ -1,4 +1,3 @@
-/** Reads guards from environment variables. */
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -8,7 +7,6 @@ import * as Refuse from "../../options.ts"
 import type { Guards } from "../Guards.ts"
 import { compile } from "./record.ts"
 
-/** A record of the options whose variables are set. */
 const given = <A extends object>(
   options: { readonly [K in keyof A]: Config.Config<A[K]> }
 ): Config.Config<Partial<A>> =>
@@ -25,8 +23,9 @@ const given = <A extends object>(
   ) as Config.Config<Partial<A>>
 
 /**
- * Guards from environment variables, read through Effect's `Config`. Unset variables have their default; a `quota`
- * exists if one of its limits is set. A guard that is switched off stays off, even if other variables configure it.
+ * Guards from environment variables, read through Effect's `Config`. Options of unset variables have their defaults;
+ * there is a `quota` only if one of its limits is set. `CLAUDE_CIRCUIT=false` and `CLAUDE_MONITOR=false` turn a guard
+ * off, even if other variables configure it.
  * Usage: `Layer.unwrap(Effect.map(Guards.config, (guards) => Guards.apply(guards)(layer)))`.
  *
  * | variable | field |

@@ -1,4 +1,3 @@
-/** Guards as text, for logs and tests. */
 import * as Refuse from "../../options.ts"
 import { longestPause } from "../admission/pause.ts"
 import type * as Admission from "../admission/settings.ts"
@@ -12,7 +11,7 @@ import type * as Quota from "../quota/Quota.ts"
 import type * as QuotaSettings from "../quota/settings.ts"
 import { compile } from "./record.ts"
 
-/** Describes the guards as text, from the outside in. Throws a `RangeError` if the options are invalid. */
+/** Describes the guards as text, for logs and tests. Throws a `RangeError` if the options are invalid. */
 export const describe = (guards: Guards): string => {
   const { account, admits, budget, circuit, concurrency, extra, monitor, quota } = compile(guards)
   return [

@@ -1,4 +1,3 @@
-/** Validates `Guards`, and compiles them into the settings that the layer is built from. */
 import { hasProperty, isFunction, isString } from "effect/Predicate"
 import * as Refuse from "../../options.ts"
 import * as Admission from "../admission/settings.ts"
@@ -9,7 +8,6 @@ import type { Guards } from "../Guards.ts"
 import * as Monitor from "../monitor/settings.ts"
 import * as Quota from "../quota/settings.ts"
 
-/** Validated guards, with defaults filled in. */
 export interface Compiled {
   readonly account: string
   readonly concurrency: Admission.Settings
@@ -18,7 +16,7 @@ export interface Compiled {
   readonly budget: RetryBudget.Settings | undefined
   readonly monitor: Monitor.Settings | undefined
   readonly extra: ReadonlyArray<Guard.Guard>
-  /** Whether calls go through a queue. */
+  /** Whether requests pass the queue. */
   readonly admits: boolean
 }
 
@@ -32,7 +30,7 @@ const fields: { readonly [K in keyof Required<Guards>]: true } = {
   account: true
 }
 
-/** Validates the guards and parses their options once. Throws a `RangeError` if they are invalid. */
+/** Throws a `RangeError` if the guards are invalid. */
 export const compile = (guards: Guards): Compiled => {
   Refuse.unknown("Guards", guards, fields)
   const { account = "default", budget = {}, circuit, concurrency, extra = [], monitor = {}, quota } = guards
@@ -45,7 +43,7 @@ export const compile = (guards: Guards): Compiled => {
   }
   return {
     account,
-    // Without `concurrency` and `quota`, calls wait only after a 429 or an outage, so the queue has no bounds.
+    // Without `concurrency` and `quota`, calls wait in the queue only after a 429, so the queue has no bounds.
     concurrency: Admission.settings(
       concurrency === undefined ? quota === undefined ? { queue: Infinity, maxWait: Infinity } : {} : concurrency
     ),
@@ -54,7 +52,7 @@ export const compile = (guards: Guards): Compiled => {
     budget: budget === false ? undefined : RetryBudget.settings(budget),
     monitor: monitor === false ? undefined : Monitor.settings(monitor),
     extra,
-    // The queue also holds calls after a 429, so a circuit or a budget alone needs it too.
+    // The queue also pauses calls after a 429, so it exists even if only the circuit or the budget is on.
     admits: concurrency !== undefined || quota !== undefined || circuit !== undefined || budget !== false
   }
 }

@@ -8,14 +8,13 @@ import { patient } from "../../storePatience.ts"
 import type * as Circuit from "../circuit/Circuit.ts"
 import * as Quota from "../quota/Quota.ts"
 
-/** The user's circuit store with a time-out, if there is one. */
 export const circuits = (given: Circuit.Store | undefined): Circuit.Store | undefined => {
   if (given === undefined) return undefined
   const within = patient()
   return { modify: (key, f) => within(() => given.modify(key, f)) }
 }
 
-/** The quota store. If a user's store fails, calls go on without a limit. */
+/** If the user's store fails, calls go on without a limit. */
 export const quota = (given: Quota.Store | undefined, onStoreError: OnStoreError): Quota.Levels => {
   if (given === undefined) return Quota.memory()
   const within = patient()
@@ -29,13 +28,12 @@ export const quota = (given: Quota.Store | undefined, onStoreError: OnStoreError
   }
 }
 
-/** Called when a store fails. */
 type OnStoreError = (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 
 /** The minimum time between two reports of a failing store, in milliseconds. */
 const reportEvery = 60_000
 
-/** Logs a failing store, at most once a minute. Names only the error, because its message may contain a secret. */
+/** Logs the failure of a store. Names only the error, because its message may contain a secret. */
 export const reporting = (log: CallLog.CallLog) => {
   let reportedAt = -Infinity
   return (cause: Cause.Cause<unknown>): Effect.Effect<void> =>

@@ -1,8 +1,9 @@
 /**
  * Alerts when calls begin to fail, when they recover, and when a circuit opens.
  *
- * It counts calls, not attempts: a call saved by a retry is a success, and a call rejected by the budget, the circuit
- * or the queue is a failure. It checks only when a call ends, so that a program that starts or is idle raises no alert.
+ * It counts calls, not attempts: a call that a retry saved is a success, and a call that a circuit or the queue
+ * rejected is a failure (except if an operator isolated the circuit). It checks only when a call ends, so that a
+ * program that starts or is idle raises no alert.
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -20,13 +21,13 @@ export interface Options {
    * needs twice as many failures.
    */
   readonly below?: number | undefined
-  /** The sliding window of the rate, and the minimum duration of an alert. Default: 5 minutes. */
+  /** The sliding window of the success rate, and the minimum duration of an alert. Default: 5 minutes. */
   readonly window?: Duration.Input | undefined
   /** The minimum number of calls in the window before an alert. Default: 20. */
   readonly minimumCalls?: number | undefined
 }
 
-/** The current success rate (1 without calls). `low`: whether an alert about a low rate is active. */
+/** The current success rate; 1 without calls. `low`: whether the alert is raised. */
 export interface Status extends CallLog.Rate {
   readonly low: boolean
 }
@@ -39,11 +40,11 @@ export type Alert = Extract<CallLog.Event, CallLog.Rate | { readonly _tag: "Circ
 // -----------------------------------------------------------------------------
 
 /**
- * A receiver of alerts besides the log, such as a pager or a chat. If it fails, the failure is reported, and no call
- * fails.
+ * A receiver of alerts besides the log, such as a pager or a chat. If it fails, Effect's `Logger` gets a warning, and
+ * no call fails.
  */
 export interface Alerts {
-  /** Runs in a fiber of its own: no call waits for it, and the end of a call does not interrupt it. */
+  /** Runs in a separate fiber: no call waits for it, and the end of a call does not interrupt it. */
   readonly raise: (alert: Alert) => Effect.Effect<void>
 }
 

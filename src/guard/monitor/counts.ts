@@ -1,4 +1,3 @@
-/** How the endings of calls count for the monitor. */
 import { noModel } from "../../callContext.ts"
 import type * as CallLog from "../../CallLog.ts"
 import { type ClaudeError, kindOf } from "../../ClaudeError.ts"
@@ -7,7 +6,7 @@ import { isByHand } from "../circuit/verdicts.ts"
 import { outcomes } from "../outcomes.ts"
 import type { Count } from "./slidingRate.ts"
 
-/** How an event counts; `undefined` if it is not the end of a call that asked a model. */
+/** `undefined` if the event is not the end of a call, or the call is not about one model (such as `Models.refresh`). */
 export const endOf = (event: CallLog.Event): Count => {
   if (event.model === noModel) return undefined
   switch (event._tag) {
@@ -20,6 +19,6 @@ export const endOf = (event: CallLog.Event): Count => {
   }
 }
 
-/** How a failed call counts. An isolated circuit does not count, because an operator decided it. */
+/** A rejection by an isolated circuit does not count, because an operator decided it. */
 export const failed = (error: ClaudeError): Count =>
   outcomes[kindOf(error)].monitor === "none" || isLocal(error) || isByHand(error) ? undefined : error._tag

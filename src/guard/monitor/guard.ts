@@ -1,4 +1,6 @@
-/** The monitor: a log that counts the ends of calls, and a guard that counts calls without a policy, which log no end. */
+/**
+ * The monitor: a log that counts the ends of calls, and a guard that counts calls without a policy, which log no end.
+ */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,14 +18,13 @@ import { Measure } from "./slidingRate.ts"
 export interface Monitor extends Guard.Guard {
   readonly log: CallLog.CallLog
   /**
-   * Wraps a guard, and counts a call without a policy if the guard's gate rejects it: such a call logs no end and reaches
-   * no `admit`, so nothing else counts it.
+   * Wraps a guard, and counts a call without a policy if the gate of that guard rejects the call: such a call logs no
+   * end and reaches no `admit`, so nothing else counts it.
    */
   readonly watch: (guard: Guard.Guard) => Guard.Guard
   readonly status: (now: number) => Status
 }
 
-/** Creates a monitor. It observes the ends of calls on their way to `log`, and sends alerts to the log and to `alerts`. */
 export const make = (settings: Settings, log: CallLog.CallLog, alerts: Alerts): Monitor => {
   const observer: Observer = { settings, log, alerts, rate: new Measure(settings), opened: new Map() }
   return {
@@ -72,14 +73,12 @@ const observed = (observer: Observer, event: CallLog.Event): Effect.Effect<void>
   })
 }
 
-/** Counts the end of a call without a policy. */
 const settled = (observer: Observer, model: string, exit: Guard.Ending): Effect.Effect<void> => {
   const error = Guard.errorOf(exit)
   const end = error !== undefined ? failed(error) : Exit.isSuccess(exit) ? "success" : undefined
   return atNow((now) => raise(observer, observer.rate.count(end, now, model)))
 }
 
-/** Counts the rejection of a call without a policy. */
 const gated = (observer: Observer, guard: Guard.Guard, request: Request): Effect.Effect<void, ClaudeError> =>
   Effect.contextWith((context: Context.Context<never>) =>
     Context.get(context, CallContext.Call) !== undefined ? guard.gate(request) : Effect.tapError(
@@ -94,8 +93,8 @@ const raise = (
 ): Effect.Effect<void> => alert === undefined ? Effect.void : Effect.andThen(log.emit(alert), alerts.raise(alert))
 
 /**
- * Raises one alert for each outage, although the circuit reopens after each failed probe: a circuit that reopens within
- * `window` raises none.
+ * A circuit that reopens within `window` raises no alert: in an outage, the circuit reopens after each failed probe,
+ * but one alert is enough.
  */
 const circuitOpened = ({ alerts, opened, settings }: Observer, event: Alert): Effect.Effect<void> => {
   for (const [model, at] of opened) if (Math.abs(event.at - at) >= settings.window) opened.delete(model)

@@ -1,14 +1,14 @@
 /**
  * The success rate in a sliding window, and when to alert that it is low.
  *
- * An alert lasts for at least one window. For an hour after an alert was cleared, the next alert needs twice as many
- * failures. Otherwise a steady rate near the threshold would raise and clear the alert by chance every few minutes.
+ * An alert lasts for at least one window, and for an hour after an alert was cleared, the next alert needs twice as
+ * many failures: otherwise a steady rate near the threshold would raise and clear the alert by chance every few
+ * minutes.
  */
 import type * as CallLog from "../../CallLog.ts"
 import type { Tag } from "../../ClaudeError.ts"
 import type { Status } from "./Monitor.ts"
 
-/** The event that raises or clears an alert. */
 export type Alert = Extract<CallLog.Event, CallLog.Rate>
 
 export interface Settings {
@@ -18,16 +18,16 @@ export interface Settings {
   readonly minimumCalls: number
 }
 
-/** How a call counts: as a success, as a failure with this tag, or not at all. */
+/** How a call counts: as a success, as a failure with an error of this tag, or not at all (`undefined`). */
 export type Count = "success" | Tag | undefined
 
 /**
  * Milliseconds after an alert was cleared during which the next alert needs twice as many failures: a steady 5 % of
- * failures raises at most one alert an hour.
+ * failures hardly ever raises more than one alert an hour.
  */
 const calm = 3_600_000
 
-/** The number of slices in the window: 6 seconds each for 5 minutes. */
+/** The number of slices in the window. With the default window of 5 minutes, a slice is 6 seconds long. */
 const slices = 50
 
 interface Slice {
@@ -36,13 +36,13 @@ interface Slice {
   readonly failures: Array<Tag>
 }
 
-/** Measures the success rate, and tracks whether an alert is raised. */
 export class Measure {
   readonly settings: Settings
   readonly width: number
   readonly recent: Array<Slice> = []
   calls = 0
   failures = 0
+  /** Whether the alert is raised. */
   low = false
   /** When the alert was last raised or cleared. */
   changedAt = -Infinity
@@ -68,7 +68,7 @@ export class Measure {
       last.failures.push(end)
       this.failures++
     }
-    // Fast path: nothing failed.
+    // Only a fast path: without failures, no alert can begin.
     if (this.failures === 0 && !this.low) return undefined
     if (this.calls < this.settings.minimumCalls || this.isLow(at) === this.low) return undefined
     this.low = !this.low

@@ -1,4 +1,3 @@
-/** Arithmetic on amounts of requests, input tokens and output tokens. */
 import type { Amount } from "./Quota.ts"
 
 export const dimensions = ["requests", "input", "output"] as const

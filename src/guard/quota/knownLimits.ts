@@ -1,33 +1,35 @@
-/** The limits of an account as far as they are known: from the options, and from the headers of answers. */
 import { isNumber } from "effect/Predicate"
 import type { RateLimits } from "../../Message.ts"
 import * as Amounts from "./amounts.ts"
 import type * as Quota from "./Quota.ts"
 import { bucketsOf, type Settings } from "./settings.ts"
 
-/** Milliseconds for which the API's count is trusted after an answer that reports it: its limits are per minute. */
+/** Milliseconds for which a reported `remaining` is trusted: the limits of the API are per minute. */
 const freshFor = 60_000
 
-/** The limits of one class of models, and the token buckets derived from them. */
+/**
+ * The limits of one class of models, from the options and from the headers of answers, and the buckets made of them.
+ */
 export class Limits {
   readonly settings: Settings
+  /** The limits from the options. */
   readonly most: Quota.Amount
   /** The limits from the options, or lower limits that the API reported. */
   stated: Quota.Amount
   buckets: Quota.Buckets
-  /** Until when the API's own count can be trusted, by dimension. */
+  /** Until when the reported `remaining` can be trusted, by dimension. */
   readonly freshUntil = { requests: -Infinity, input: -Infinity, output: -Infinity }
   /**
-   * The highest `remaining` seen. The API's bucket may hold less than the limit per minute, such as 4 requests with a
-   * limit of 180, so the share that stays unused is a share of this.
+   * The highest `remaining` that answers reported: an estimate of the size of the API's bucket, which may be less than
+   * the limit per minute (such as 4 requests with a limit of 180). `1 - headroom` of this size stays unused.
    */
   readonly mostSeen = { requests: 0, input: 0, output: 0 }
   /**
-   * The largest burst of requests that answers showed to be possible; 0 if unknown. Larger bursts are not sent, because
-   * the API would reject a part of them.
+   * The largest burst of requests that the API is known to accept, from the `remaining` of answers; 0 if unknown.
+   * Larger bursts are not sent, because the API would reject a part of them.
    */
   shown = 0
-  /** When the first of the trusted counts expires. */
+  /** When the first value of `freshUntil` expires. */
   nextAt = Infinity
 
   constructor(settings: Settings, most: Quota.Amount) {
@@ -37,20 +39,20 @@ export class Limits {
     this.buckets = bucketsOf(settings, most)
   }
 
-  /** Rebuilds the buckets if a trusted count has expired. */
+  /** Rebuilds the buckets if a value of `freshUntil` has expired. */
   refresh(now: number): void {
     if (now >= this.nextAt) this.tune(now)
   }
 
-  /** Learns the burst size when an answer begins. `remaining` no longer includes the request of this answer, hence + 1. */
+  /** Call when an answer begins. `remaining` does not include the request of that answer, hence + 1. */
   show({ requests }: RateLimits): void {
     if (isCount(requests?.remaining)) this.shown = Math.max(this.shown, requests.remaining + 1)
   }
 
   /**
-   * Upper bounds on the remaining quota, from the headers of an answer, whose limits are per minute. The API counted
-   * when the request arrived, at `at`: since then the bucket was refilled, and other requests took `later`. The share
-   * beyond `headroom` stays unused.
+   * Learns from the headers of an answer, whose limits are per minute, and returns upper bounds for the levels. The API
+   * reported `remaining` as of `at`, when the request was sent: since then its bucket was refilled, and other requests
+   * of this process took `later`. The share beyond `headroom` stays unused.
    */
   hear(seen: RateLimits, at: number, later: Quota.Amount, now: number): Partial<Quota.Amount> {
     const { per, told } = this.settings
@@ -66,7 +68,7 @@ export class Limits {
       this.freshUntil[of] = now + freshFor
       const back = limits[of] * told.headroom / 60_000 * (now - at)
       const size = this.mostSeen[of] = Math.min(limits[of], Math.max(this.mostSeen[of], remaining))
-      // At least -1: `remaining` is rounded down and never negative. Requests that would bring it lower were rejected.
+      // Not below -1: the API rejects the requests for which too little remains, and rounds `remaining` down.
       const least = -1
       atMost[of] = Math.max(least, remaining + back - Math.max(0, later[of])) - (1 - told.headroom) * size
     }
@@ -88,5 +90,4 @@ const isCount = (value: unknown): value is number => isNumber(value) && value >=
 
 const nothingKnown = { limit: undefined, remaining: undefined }
 
-/** The names of the dimensions in the API. */
 const names = { requests: "requests", input: "inputTokens", output: "outputTokens" } as const

@@ -21,7 +21,6 @@ import type * as Quota from "./Quota.ts"
 import type { Settings } from "./settings.ts"
 import { spent, tooLarge } from "./spent.ts"
 
-/** Dependencies from the context in which the meter is built. */
 export interface Place {
   /** Account and class of models: the key in the store. */
   readonly key: string
@@ -29,13 +28,12 @@ export interface Place {
   readonly countTokens: (params: CountParams) => Effect.Effect<number, ClaudeError>
 }
 
-/** Tracks the levels of one quota in a store. */
 export class Meter {
   readonly place: Place
   readonly estimator: Estimate.Estimator
   readonly prefixes = new Prefixes()
   readonly limits: Limits
-  /** Net amount that this process has taken. */
+  /** The amount that this process has taken, less the amount that it gave back. */
   total = Amounts.zero
 
   constructor(place: Place, estimator: Estimate.Estimator) {
@@ -48,7 +46,7 @@ export class Meter {
   // Taking
   // ---------------------------------------------------------------------------
 
-  /** Estimates the cost of a request. Fails with `InvalidRequest` if the request exceeds the limit and can never be sent. */
+  /** Fails if even the lowest estimate of the input exceeds the limit per period: the request could never be sent. */
   price(params: Params, now: number): Effect.Effect<Priced, InvalidRequest> {
     const { countTokens, quota } = this.place
     const { content, input, output } = this.estimator.of(params)
@@ -66,8 +64,9 @@ export class Meter {
   }
 
   /**
-   * Recalculates a cost with the cached prefixes and the limits known now. Input read from the cache is free. An
-   * estimate above the capacity may be too high, so it is cut: such a request leaves when the bucket is full.
+   * Recalculates a cost with the cached prefixes and the limits that are known now. Input read from the cache is free.
+   * An estimate above the capacity may be too high, so it is reduced to the capacity: such a request leaves when the
+   * bucket is full.
    */
   fit(priced: Priced, now: number): Priced {
     const { content, cost, counted } = priced
@@ -89,7 +88,7 @@ export class Meter {
   }
 
   /**
-   * The lowest likely cost: everything marked for caching is read from the cache, and the answer is no longer than
+   * The lowest likely cost: all content marked for caching is read from the cache, and the answer is no longer than
    * usual.
    */
   least({ content, cost }: Priced): Quota.Amount {
@@ -106,7 +105,7 @@ export class Meter {
     const { key, quota: { store } } = this.place
     this.limits.refresh(now)
     return Effect.map(store.take(key, this.limits.buckets, cost, now), (wait) => {
-      // Anything but a positive number counts as 0, because a store may return anything.
+      // Written so that any other value counts as 0: a user's store may return `undefined` or `NaN`.
       if (wait > 0) return wait
       this.total = Amounts.plus(this.total, cost)
       return 0
@@ -124,7 +123,7 @@ export class Meter {
     })
   }
 
-  /** The current levels; `undefined` if the store does not know them. */
+  /** `undefined` if the levels are unknown. */
   left(now: number): Effect.Effect<Quota.Amount | undefined> {
     const { key, quota: { store } } = this.place
     this.limits.refresh(now)
@@ -143,7 +142,10 @@ export class Meter {
     return store.add(key, this.limits.buckets, amount, now)
   }
 
-  /** Call when an answer begins: corrects the cost by its input tokens, and the levels by the quota that it reports. */
+  /**
+   * Call when an answer begins. Corrects the cost with the input tokens, and the levels with the headers, of the
+   * answer.
+   */
   begun(priced: Priced, usage: Usage, limits: RateLimits, taken: Taken, now: number): Effect.Effect<Priced> {
     const { content, cost } = priced
     const isKnown = Estimate.allInputOf(usage) > 0
@@ -156,10 +158,7 @@ export class Meter {
     )
   }
 
-  /**
-   * Settles the estimated cost with the actual usage, if known. Learns from answers, and from the limits that errors
-   * report.
-   */
+  /** Returns the unused part of the estimated cost. Learns from answers, and from the limits that errors report. */
   settle(
     { content, cost }: Priced,
     exit: Guard.Ending,
@@ -180,10 +179,10 @@ export class Meter {
   }
 
   // ---------------------------------------------------------------------------
-  // The API's count
+  // Reports of the API
   // ---------------------------------------------------------------------------
 
-  /** Lowers the levels to the amounts that the API reports. */
+  /** Lowers the levels to what the API reports. */
   sync(seen: RateLimits, taken: Taken, now: number, refused: Quota.Seen = { atMost: {} }): Effect.Effect<void> {
     const { key, quota: { store } } = this.place
     const heard = this.limits.hear(seen, taken.at, Amounts.minus(this.total, taken.total), now)
@@ -198,9 +197,8 @@ export class Meter {
   }
 
   /**
-   * Handles a 429. Unless tokens ran out, sets the remaining requests to 0, and holds all requests for the `retry-after`,
-   * at most for `longestPause`.
-   * If traffic only grew too fast, the remaining requests stay.
+   * Handles a 429. Unless tokens ran out, sets the level of requests to 0 (except if traffic only grew too fast), and
+   * holds all requests for the `retry-after`, at most for `longestPause`.
    */
   refused(
     { limits, ramp, retryAfter }: RateLimited,

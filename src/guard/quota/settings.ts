@@ -1,28 +1,27 @@
-/** Checks the options of a quota, fills in their defaults, and makes buckets of them. */
 import * as Refuse from "../../options.ts"
 import { build, dimensions } from "./amounts.ts"
 import type { Amount, Buckets, Limits, Options } from "./Quota.ts"
 
-/** Options with defaults filled in; times in milliseconds. */
 export interface Settings {
   /** The class of a model: the model id if the options set limits for it, otherwise its line (such as `opus`). */
   readonly classOf: (line: string | undefined, model: string) => { readonly name: string; readonly limits: Amount }
+  /** In milliseconds. */
   readonly per: number
-  /** The share of the limits to use: `told` while answers report the API's count, `own` while only this process counts. */
+  /** The shares to use: `told` while answers report how much remains at the API, `own` otherwise. */
   readonly own: Share
   readonly told: Share
   readonly estimate: "characters" | "count"
 }
 
-/** The share of a limit to use, on average and in one burst. */
+/** The share of a limit to use: `headroom` on average, `burst` in one burst. */
 export interface Share {
   readonly headroom: number
   readonly burst: number
 }
 
 /**
- * Default shares. `own`: the common practice of 50 of 60 requests. `told`: with a simulated load at the limit, 83 % would
- * reject calls that the API accepts.
+ * `own`: 50 of 60 requests, a common practice. `told`: with a simulated load at the limit, 0.83 would hold back calls
+ * that the API accepts.
  */
 const usual = { own: 0.83, told: 0.95 }
 
@@ -37,7 +36,7 @@ const fields = {
   estimate: true
 }
 
-/** Fills in defaults. Throws a `RangeError` if the options are invalid or contradict each other. */
+/** Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("quota", options, fields)
   const { classes = {}, estimate = "characters" } = options
@@ -76,7 +75,6 @@ export const settings = (options: Options): Settings => {
   }
 }
 
-/** A class inherits the limits that it does not set. */
 const limitsOf = (own: Limits, all: Limits): Limits => ({
   requests: own.requests ?? all.requests,
   inputTokens: own.inputTokens ?? all.inputTokens,
@@ -97,7 +95,7 @@ const amountOf = (where: string, { inputTokens, outputTokens, requests }: Limits
   }
 }
 
-/** The token buckets for `limits`. The request bucket holds at least one request, even if the burst is smaller. */
+/** The request bucket holds at least one request, even if the burst is smaller. */
 export const bucketsOf = (
   { own, per, told }: Settings,
   limits: Amount,

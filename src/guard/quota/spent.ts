@@ -1,4 +1,3 @@
-/** The usage of a request after it ended, and the error of a request larger than the quota. */
 import { type ClaudeError, InvalidRequest } from "../../ClaudeError.ts"
 import { isLocal } from "../../local.ts"
 import type { Usage } from "../../Message.ts"
@@ -9,7 +8,7 @@ import { outcomeOf } from "../outcomes.ts"
 import * as Amounts from "./amounts.ts"
 import type * as Quota from "./Quota.ts"
 
-/** The error of a request that has more input tokens than the limit allows in a whole period. */
+/** The error of a request that has more input tokens than the limit per period. */
 export const tooLarge = (model: string, tokens: number, limit: number, per: number) =>
   new InvalidRequest({
     model,
@@ -22,7 +21,7 @@ export const tooLarge = (model: string, tokens: number, limit: number, per: numb
 /** Error codes of connections that were never established: nothing was sent. */
 const unsent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|ERR_TLS)/
 
-/** The amount that a request used, as far as it is known. The caller returns the unused part of the estimate. */
+/** The quota that a request used: as reported by the API, or else estimated from its ending. */
 export const spent = (
   cost: Quota.Amount,
   exit: Guard.Ending,

@@ -1,4 +1,3 @@
-/** Quota levels in memory. Full buckets are dropped when a new bucket is created. */
 import * as Effect from "effect/Effect"
 import { build, dimensions, minus } from "./amounts.ts"
 import type { Amount, Buckets, Levels } from "./Quota.ts"
@@ -12,6 +11,7 @@ interface Bucket {
   until: number
 }
 
+/** Full buckets are dropped when a new bucket is created. */
 export const memory = (): Levels => {
   const kept = new Map<string, Bucket>()
 

@@ -1,13 +1,12 @@
-/** Visits the content blocks of a conversation. */
 import { isObject, isString } from "effect/Predicate"
 import { at, both, each, field, type Given, type Issues, none } from "./rule.ts"
 
-/** Whether any message has content blocks; if not, the rules about blocks can return early. */
+/** If no message has blocks, the rules about blocks can return early. */
 export const hasBlocks = ({ messages }: Given): boolean => Array.isArray(messages) && messages.some(isOfBlocks)
 
 const isOfBlocks = (message: unknown): boolean => Array.isArray(field(message, "content"))
 
-/** The issues of the top-level blocks of the messages. */
+/** Checks the top-level blocks of the messages. */
 export const blocks = (given: Given, check: (block: Given) => Issues): Issues =>
   !hasBlocks(given) ? none : at(
     "messages",
@@ -15,11 +14,11 @@ export const blocks = (given: Given, check: (block: Given) => Issues): Issues =>
       at("content", each(field(message, "content"), (block) => isObject(block) ? check(block) : none)))
   )
 
-/** The issues of all blocks, including blocks inside tool results and documents. */
+/** Checks all blocks, also those inside tool results and documents. */
 export const allBlocks = (given: Given, check: (block: Given) => Issues): Issues =>
   !hasBlocks(given) ? none : blocks(given, (block) => nested(block, check, 0))
 
-/** A tool result can hold a document, and a document an image: nothing nests deeper. */
+/** Two levels are enough: a tool result can contain a document, and a document can contain an image. */
 const nested = (block: Given, check: (block: Given) => Issues, depth: number): Issues => {
   const inside = (content: unknown) =>
     at("content", each(content, (block) => isObject(block) ? nested(block, check, depth + 1) : none))
@@ -30,7 +29,7 @@ const nested = (block: Given, check: (block: Given) => Issues, depth: number): I
   return both(issues, at("source", inside(field(block.source, "content"))))
 }
 
-/** Whether the last message is a prefill. An assistant turn with a tool use was paused, and is not a prefill. */
+/** Whether the last message is a prefill. An assistant message with a tool use is a paused turn, not a prefill. */
 export const isPrefilled = (messages: ReadonlyArray<unknown>): boolean => {
   const last = messages.at(-1)
   const content = field(last, "content")
@@ -46,10 +45,10 @@ export const isThinking = (block: unknown): boolean => thoughts.has(field(block,
 
 const thoughts: ReadonlySet<unknown> = new Set(["thinking", "redacted_thinking"])
 
-/** Whether a value costs no tokens as text: base64, and thinking of earlier turns. */
+/** Base64 data and the thinking of earlier turns cost no tokens as text. */
 export const isUnread = (value: unknown): boolean => isThinking(value) || field(value, "type") === "base64"
 
-/** Whether the messages have a valid shape; other rules report an invalid shape. */
+/** Whether each message has content of a valid type. The validation reports messages that do not. */
 export const areMessages = (messages: unknown): boolean =>
   Array.isArray(messages) && messages.every((message) => {
     const content = field(message, "content")

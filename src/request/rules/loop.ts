@@ -1,18 +1,19 @@
 /**
  * The rule of the tool loop: every `tool_use` of an assistant's turn has a `tool_result` in the next user turn.
  *
- * A turn is all consecutive messages of one role, because the API merges them. System messages do not end a turn.
+ * Consecutive messages of one role are one turn, because the API merges them. A system message does not end a turn.
  */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
 import { hasBlocks } from "./blocks.ts"
 import { at, each, field, type Given, issue, type Issues, none, type Path, type Rule, show } from "./rule.ts"
 
-/** The tool uses of an assistant's turn, by id. */
 interface Turn {
+  /** The path of each `tool_use`, by its id. */
   readonly asked: Map<string, Path>
+  /** The ids that have a `tool_result`. */
   readonly answered: Set<string>
-  /** The ids of server tool uses. */
+  /** The ids of `server_tool_use` blocks. */
   readonly served: Set<string>
 }
 
@@ -50,7 +51,7 @@ const inBlocks = ({ messages, thread }: Given): Issues => {
       ? "belongs to a server_tool_use, which the API answers itself: remove the tool_result"
       : turn?.answered.has(id) === true
       ? "has a tool_result already: remove one"
-      : turn?.asked.has(id) === true || !isNullish(thread) // A thread has more messages on the server.
+      : turn?.asked.has(id) === true || !isNullish(thread) // The server has the earlier messages of a thread.
       ? undefined
       : "matches no tool_use in the previous assistant turn: add that turn, or remove the tool_result"
     if (problem === undefined) turn?.answered.add(id)
@@ -81,7 +82,7 @@ const inBlocks = ({ messages, thread }: Given): Issues => {
   return found.length === 0 ? none : found
 }
 
-/** Finds tool results after other content of the same user turn, which may have several messages. */
+/** A user turn may have several messages, so `isLate` is reset only by a message of another role. */
 const order = ({ messages }: Given): Issues => {
   let isLate = false
   return each(messages, (message) => {

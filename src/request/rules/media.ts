@@ -1,4 +1,3 @@
-/** Rules about images and documents. */
 import { isObject, isString } from "effect/Predicate"
 import { imageTypes, typeOf } from "../mediaType.ts"
 import { allBlocks, hasBlocks } from "./blocks.ts"
@@ -29,7 +28,6 @@ const documentLimits = (source: Given): Issues =>
     ? mediaType(source, textTypes)
     : none
 
-/** Checks the `source` of each block of this type. */
 const sources = (given: Given, type: string, check: (source: Given) => Issues): Issues =>
   !hasBlocks(given)
     ? none
@@ -47,7 +45,7 @@ const mediaType = ({ data, media_type }: Given, allowed: ReadonlySet<unknown>): 
     ? issue(["media_type"], `the media type is ${show(media_type)}: it must be ${[...allowed].join(", ")}`)
     : contradiction(media_type, data)
 
-/** The API also reads the media type from the bytes, and refuses a contradiction. */
+/** The API also reads the media type from the bytes, and refuses a different `media_type`. */
 const contradiction = (type: unknown, data: unknown): Issues => {
   const seen = isString(data) ? typeOf(data) : undefined
   return seen === undefined || seen === type || type === "text/plain"
@@ -69,7 +67,7 @@ const base64 = ({ data, media_type }: Given): Issues =>
     ? issue(["data"], "the data is a data URL: give only base64, without the prefix")
     : none
 
-/** The limit of the API applies to the base64, which is a third larger than the image. */
+/** The API limits the size of the base64, which is a third larger than the image. */
 const size = ({ data }: Given): Issues =>
   isString(data) && data.length > maxImageBytes
     ? issue(["data"], `the image has ${data.length} bytes as base64: shrink it to at most ${maxImageBytes}`)

@@ -1,4 +1,3 @@
-/** Rules about messages, the system prompt and cache marks. */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import { allBlocks, blocks, hasBlocks, hasFormat, isPrefilled } from "./blocks.ts"
 import { at, both, each, field, type Given, isBlank, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
@@ -40,7 +39,7 @@ const messageOf = (message: unknown, i: number, messages: ReadonlyArray<unknown>
   )
 }
 
-/** Whether this is the assistant's last message, which the API accepts even if it is empty. */
+/** A prefill is a last message from the assistant. The API accepts it even if it is empty. */
 const isPrefill = (messages: ReadonlyArray<unknown>, i: number): boolean =>
   i === messages.length - 1 && field(messages[i], "role") === "assistant"
 
@@ -80,8 +79,8 @@ const textOf = (block: unknown): Issues => {
 }
 
 /**
- * Claude itself sometimes writes an empty text next to a tool use. The API may accept that text in a later request, so
- * it is no issue.
+ * Claude sometimes writes an empty text next to a tool use. Such a message is not reported, because the API may accept it
+ * when a caller sends it back.
  */
 const isTurnOfClaude = (message: unknown): boolean => {
   const content = field(message, "content")
@@ -122,7 +121,7 @@ const marksIn = (given: Given): Issues => {
   return both(both(tools, system), blocks(given, mark))
 }
 
-/** The API reads tools, system and messages in this order; `cache_control` of the whole request is the last mark. */
+/** The API reads tools, system and messages in this order. A top-level `cache_control` comes last. */
 const lifetimes = (given: Given): Issues => {
   let isShort = false
   const mark = (block: unknown): Issues => {

@@ -1,8 +1,7 @@
-/** Rules about single parameters. */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import { at, both, eachOf, field, type Given, isBlank, issue, type Issues, kind, none, type Rule } from "./rule.ts"
 
-/** More than any model writes (the largest: 128,000), so a higher value is probably a mistake. */
+/** More than any model writes (the most: 300,000, with a beta), so a higher value is probably a mistake. */
 export const absurdMaxTokens = 1_000_000
 const minBudget = 1024
 
@@ -47,7 +46,7 @@ const budget = ({ max_tokens, thinking, tools }: Given): Issues => {
   if (budget < minBudget) {
     return issue(["budget_tokens"], `budget_tokens is ${budget}: it must be an integer of at least ${minBudget}`)
   }
-  // With tools, thinking may be interleaved: then the budget covers several answers and may exceed max_tokens.
+  // With tools, thinking may be interleaved: the budget then covers several answers, and may exceed max_tokens.
   return typeof max_tokens !== "number" || budget < max_tokens || Array.isArray(tools) && tools.length > 0
     ? none
     : issue(["budget_tokens"], `budget_tokens is ${budget}: it must be less than max_tokens, which is ${max_tokens}`)

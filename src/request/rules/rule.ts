@@ -1,4 +1,4 @@
-/** The building blocks of request rules. An issue never quotes the prompt, because errors and logs show issues. */
+/** An issue never quotes the text of the prompt, because errors and logs show issues. */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
 
@@ -8,15 +8,14 @@ export type Given = { readonly [x: PropertyKey]: unknown }
 export type Path = Issue["path"]
 export type Issues = ReadonlyArray<Issue>
 
-/** One row of a table of rules. */
 export interface Rule<More extends ReadonlyArray<unknown> = []> {
   readonly name: string
-  /** The documentation of the rule. */
+  /** Where the rule is documented, or the error message of the API. */
   readonly source: string
   readonly check: (given: Given, ...more: More) => Issues
 }
 
-/** No issues. Always this array, so that a valid request allocates none. */
+/** Shared, so that a valid request allocates no array of issues. */
 export const none: Issues = []
 
 export const issue = (path: Path, message: string): Issues => [{ path, message }]
@@ -28,7 +27,7 @@ export const at = (key: string | number, issues: Issues): Issues =>
 export const both = (some: Issues, more: Issues): Issues =>
   some.length === 0 ? more : more.length === 0 ? some : [...some, ...more]
 
-/** The issues of the elements of a list; none if it is not a list. */
+/** No issues if `list` is not a list. */
 export const each = (
   list: unknown,
   check: (element: unknown, index: number, list: ReadonlyArray<unknown>) => Issues
@@ -44,7 +43,7 @@ export const each = (
   return found ?? none
 }
 
-/** Checks each element of an optional list. A value of another type is itself an issue. */
+/** Like `each` for an optional list, but a value that is not a list is an issue. */
 export const eachOf = (
   name: string,
   what: string,
@@ -55,7 +54,6 @@ export const eachOf = (
     ? each(list, check)
     : issue([], `${name} is ${kind(list)}: it must be a list of ${what}`)
 
-/** The issues that all rules find. */
 export const broken = <More extends ReadonlyArray<unknown>>(
   rules: ReadonlyArray<Rule<More>>,
   given: Given,
@@ -70,10 +68,10 @@ export const field = (value: unknown, key: string): unknown => isObject(value) ?
 
 export const isBlank = (text: string): boolean => text.trim() === ""
 
-/** A short value for messages: a name, a type, an id, a number. */
+/** For messages. Only for short values, such as a name, a type or an id: a text is quoted. */
 export const show = (value: unknown): string => isString(value) ? `"${value.slice(0, 40)}"` : kind(value)
 
-/** The kind of a value for messages, without its text. */
+/** For messages: describes a value without quoting its text. */
 export const kind = (value: unknown): string =>
   value === undefined
     ? "missing"

@@ -1,9 +1,9 @@
 /**
  * The rules about a request, checked before it is sent: rules about its shape, and rules about the limits of the API.
  *
- * A request whose shape is never valid fails the call. A request beyond a known limit or list of accepted values only
- * gets a warning, because the API may accept more than when the rule was written. Unknown blocks, tools and parameters
- * pass, because they may be newer than this version.
+ * A request with an invalid shape fails the call. A value beyond a known limit or outside a list of accepted values only
+ * gets a warning (unless the validation is strict), because the API may accept more than when the rule was written.
+ * Unknown blocks, tools and parameters pass, because they may be newer than this version.
  */
 import { isObject } from "effect/Predicate"
 import type { Issue } from "../../ClaudeError.ts"
@@ -37,14 +37,14 @@ const limits: ReadonlyArray<Rule> = [
   ...sizeLimits
 ]
 
-/** The rules of the API, without the rules of this library. */
+/** For the fake server: without the rules that only this library has. */
 export const apiRules: ReadonlyArray<Rule> = [...certain, ...limits]
 
 export const shapeRules: ReadonlyArray<Rule> = [...ownRules, ...certain]
 
 export const limitRules: ReadonlyArray<Rule> = [...limits, ...schemaHints]
 
-/** The issues with the shape of a request; they fail the call. */
+/** These issues fail the call. */
 export const shape = (params: Params): ReadonlyArray<Issue> => {
   const given: unknown = params
   return isObject(given)
@@ -52,7 +52,7 @@ export const shape = (params: Params): ReadonlyArray<Issue> => {
     : issue([], `the request is ${kind(given)}: it must be an object of parameters`)
 }
 
-/** The issues with values beyond the known limits of the API; usually only warnings. */
+/** These issues are warnings, unless the validation is strict. */
 export const beyond = (params: Params): ReadonlyArray<Issue> => {
   const given: unknown = params
   return isObject(given) ? broken(limitRules, given) : none

@@ -6,7 +6,7 @@ import { both, field, type Given, issue, type Issues, kind, none, type Path, typ
 const source = "platform.claude.com/docs/en/build-with-claude/structured-outputs"
 const maxOptional = 24
 const maxUnions = 16
-/** Bounds the recursion; deeper parts of a schema are not checked. */
+/** Bounds the recursion. Deeper parts of a schema are not checked. */
 const maxDepth = 200
 
 /** Keywords that the API accepts in a strict schema but does not enforce. */
@@ -23,11 +23,11 @@ const ignored = [
 
 interface Visit {
   readonly schema: (schema: Given, path: Path) => Issues
-  /** Called where a schema contains itself. */
+  /** Called where a schema contains itself, also through a `$ref`. */
   readonly circle: (path: Path) => Issues
 }
 
-/** Visits every part of the enforced schemas once. */
+/** Visits each enforced schema and its properties, items and unions, each once. `$defs` only where a `$ref` names them. */
 const schemas = (given: Given, visit: Visit): Issues => {
   let found = none
   if (Array.isArray(given.tools)) {
@@ -80,7 +80,7 @@ const parts = (root: unknown, start: Path, visit: Visit): Issues => {
   return part(root, start)
 }
 
-/** The path of a local `$ref`. */
+/** Undefined unless the `$ref` is a local JSON pointer. */
 const stepsOf = (ref: string): ReadonlyArray<string> | undefined =>
   ref === "#"
     ? []
@@ -181,7 +181,7 @@ export const schemaLimits: ReadonlyArray<Rule> = [
   { name: "at most 24 optional and 16 union properties", source, check: counts }
 ]
 
-/** Rules for keywords that the API accepts and ignores. */
+/** Warnings about keywords that the API accepts but ignores. */
 export const schemaHints: ReadonlyArray<Rule> = [
   {
     name: "keywords without effect",

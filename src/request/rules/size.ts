@@ -1,15 +1,14 @@
-/** The rule about the size of a request. */
 import * as Result from "effect/Result"
 import { type Given, issue, type Issues, none, type Rule } from "./rule.ts"
 
-/** The API's limit on the size of a request, in bytes. */
+/** In bytes. Source: API, 413 request_too_large. */
 export const maxBytes = 32 * 2 ** 20
-/** Bounds the recursion: a deeper value may contain itself. */
+/** Bounds the recursion, because a value may contain itself. */
 const maxDepth = 100
-/** A request of at most this many characters counts as small: a character has at most 3 bytes, and few are escaped. */
+/** A request of at most this many characters is not measured in bytes: a character has at most 3 bytes, and few are escaped. */
 const enough = Math.floor(maxBytes / 3)
 
-/** The request as JSON; `undefined` if it is small, because then `characters` has shown that JSON can represent it. */
+/** Undefined for a request of at most `enough` characters: `characters` has shown that it can be written as JSON. */
 const written = (given: Given): Result.Result<string, unknown> | undefined =>
   characters(given, enough, 0) <= enough ? undefined : Result.try(() => JSON.stringify(given))
 
@@ -32,7 +31,7 @@ const size = (given: Given): Issues => {
     )
 }
 
-/** About how many characters of JSON the value has. Stops counting above `enough`. */
+/** The approximate length of the JSON; `Infinity` if the value may have no JSON form. Stops counting above `enough`. */
 const characters = (value: unknown, enough: number, depth: number): number => {
   if (typeof value === "string") return value.length + 2
   if (typeof value === "bigint" || depth > maxDepth) return Infinity

@@ -1,4 +1,3 @@
-/** Rules about tools and `tool_choice`. */
 import { isNullish, isObject, isString } from "effect/Predicate"
 import { isStrict } from "./blocks.ts"
 import { at, both, each, eachOf, field, type Given, issue, type Issues, kind, none, type Rule, show } from "./rule.ts"
@@ -39,11 +38,11 @@ const schemaOf = ({ input_schema: schema }: Given): Issues =>
 /** Source: API, `tools.0.custom.input_schema.properties: Property keys should match pattern …`. */
 const propertyName = /^[a-zA-Z0-9_.-]{1,64}$/
 
-/** A keyword at the root of an `input_schema` that the API refuses. */
+/** The first keyword at the root of an `input_schema` that the API refuses there. */
 export const combinedBy = (schema: object): string | undefined =>
   ["anyOf", "oneOf", "allOf"].find((key) => key in schema)
 
-/** A property of an `input_schema` whose name the API refuses. */
+/** The first property of an `input_schema` whose name the API refuses. */
 export const oddProperty = (schema: object): string | undefined => {
   const properties = field(schema, "properties")
   return isObject(properties) ? Object.keys(properties).find((key) => !propertyName.test(key)) : undefined
@@ -108,7 +107,7 @@ const choice = (given: Given): Issues => {
     )
 }
 
-/** Whether a beta may add tools elsewhere: on MCP servers, in a thread, or in the messages. */
+/** With a beta, tools may come from elsewhere: from MCP servers, from a thread, or from the messages. */
 const hasMore = ({ mcp_servers, messages, thread }: Given): boolean =>
   !isNullish(mcp_servers) || !isNullish(thread) || Array.isArray(messages) && messages.some(isAdding)
 

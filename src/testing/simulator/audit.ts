@@ -1,10 +1,10 @@
-/** Checks that the simulated provider kept its rate limits, with a different algorithm than the provider's. */
 import type { Limit, Limits } from "./buckets.ts"
 import type { Plan } from "./provider.ts"
 
 /**
- * Describes the first violation in the plans of a run, if there is one: no interval may admit more than a full bucket
- * plus the refill in that interval. Output tokens are not checked, because they are taken when answers end.
+ * Checks the rate limits of the simulated provider with a different algorithm than the provider's: in no interval may it
+ * admit more than a full bucket plus the refill in that interval. Describes the first violation. Output tokens are not
+ * checked, because they are taken when answers end.
  */
 export const audit = (limits: Limits, plans: ReadonlyArray<Plan>): string | undefined => {
   const admitted = plans.filter((plan) => plan.kind === "answer")
@@ -16,7 +16,7 @@ export const audit = (limits: Limits, plans: ReadonlyArray<Plan>): string | unde
     )
 }
 
-/** Describes the first excess over one limit, found with Kadane's algorithm. */
+/** Kadane's algorithm finds the interval with the largest excess. */
 const exceeded = (
   what: string,
   limit: Limit | undefined,

@@ -1,26 +1,24 @@
-/** How a simulated model answers. */
 import * as Chance from "./chance.ts"
 import type { Fault } from "./responses.ts"
 
-/** The times, sizes and faults of a model. */
+/** How a simulated model answers: its times, sizes and faults. */
 export interface Behaviour {
-  /** The time from the request to the headers of an answer. Default: the time to the first token. */
+  /** The time from the request to the headers of an answer. Default and maximum: the time to the first token. */
   readonly headers?: Chance.Time | undefined
   /** The time from the request to the first token. Default: uniform, 0.25 to 0.4 seconds. */
   readonly firstToken?: Chance.Time | undefined
   /** The time from the first token to the end. Default: 50 milliseconds. */
   readonly length?: Chance.Time | undefined
-  /** Output tokens of an answer, at most its `max_tokens`. Default: 100. */
+  /** Output tokens of an answer, at most the `max_tokens` of the request. Default: 100. */
   readonly output?: Chance.Size | undefined
-  /** If given, the length of an answer follows from its output tokens. */
+  /** Replaces `length`: the time from the first token to the end follows from the output tokens. */
   readonly tokensPerSecond?: number | undefined
   /** The time from the request to an error. Default: 30 milliseconds. */
   readonly error?: Chance.Time | undefined
-  /** The share of requests that get each fault, throughout the run. */
+  /** For each fault, the fraction of requests (0 to 1) that get it, throughout the run. During an incident, its fault replaces them. */
   readonly faults?: { readonly [F in Fault]?: number } | undefined
 }
 
-/** A behaviour, ready to draw from. */
 export interface Compiled {
   readonly headers: Chance.Draw | undefined
   readonly firstToken: Chance.Draw
@@ -28,11 +26,10 @@ export interface Compiled {
   readonly output: Chance.Draw
   readonly tokensPerSecond: number | undefined
   readonly error: Chance.Draw
-  /** The fault for a random number, if there is one. */
+  /** `roll` is a random number in [0, 1). */
   readonly fault: (roll: number) => Fault | undefined
 }
 
-/** Fills in the defaults of a behaviour. */
 export const compile = (
   { error = 30, faults = {}, firstToken = usual, headers, length = 50, output = 100, tokensPerSecond }: Behaviour
 ): Compiled => {

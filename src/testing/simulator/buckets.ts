@@ -5,29 +5,29 @@
  */
 import * as DateTime from "effect/DateTime"
 
-/** One bucket. `burst` is its capacity. Default: the refill of a minute. */
+/** A rate limit, as a token bucket. */
 export interface Limit {
   readonly perMinute: number
+  /** The capacity of the bucket. Default: the refill of one minute. */
   readonly burst?: number | undefined
 }
 
-/** The limits of the account. A missing limit means no limit. */
+/** The rate limits of the account. A missing field means no limit. */
 export interface Limits {
   readonly requests?: Limit | undefined
   /** Excludes tokens read from the cache. */
   readonly inputTokens?: Limit | undefined
-  /** Taken when an answer ends: a bucket below zero refuses the next request. */
+  /** Taken when an answer ends, so the bucket may fall below zero. With less than one token in it, all requests are refused. */
   readonly outputTokens?: Limit | undefined
-  /** How many requests may run at once. More are refused without a `retry-after`. */
+  /** How many requests may run at once. Further requests get a 429 without a `retry-after`. */
   readonly concurrent?: number | undefined
 }
 
-/** A bucket with its level. Amounts are in requests or tokens, times in milliseconds. */
+/** Amounts are in requests or tokens, times in milliseconds. */
 export interface Bucket {
-  /** The amount available now. */
   readonly level: (now: number) => number
   readonly take: (now: number, amount: number) => void
-  /** Milliseconds until the amount is available. */
+  /** The time until `amount` is available, or until the bucket is full if `amount` exceeds its capacity. */
   readonly wait: (now: number, amount: number) => number
   readonly headers: (now: number, epoch: number) => Headers
 }
@@ -36,10 +36,10 @@ type Headers = Readonly<Record<string, string>>
 
 const unlimited: Bucket = { level: () => Infinity, take: () => {}, wait: () => 0, headers: () => ({}) }
 
-/** Added to each level, because rounding may leave a bucket a millionth short. */
+/** Added to each level, because floating-point errors may leave a bucket a millionth short. */
 const rounding = 1e-6
 
-/** A full bucket. `name` is its name in the headers. */
+/** Starts full. `name` is the name of the limit in the headers. */
 export const bucket = (name: string, limit: Limit | undefined): Bucket => {
   if (limit === undefined) return unlimited
   const { burst = limit.perMinute, perMinute } = limit
@@ -69,6 +69,6 @@ export const bucket = (name: string, limit: Limit | undefined): Bucket => {
   }
 }
 
-/** Formats a time, rounded up to the second as in the API. */
+/** Rounds up to the second, as the API does. */
 const rfc3339 = (millis: number): string =>
   DateTime.formatIso(DateTime.makeUnsafe(Math.ceil(millis / 1000) * 1000)).replace(".000Z", "Z")

@@ -1,10 +1,9 @@
-/** Random numbers that depend only on a seed and an index, and times and sizes drawn with them. */
 import * as Duration from "effect/Duration"
 import { hasProperty } from "effect/Predicate"
 
 /**
- * A number in [0, 1) for the `index`-th request or call. Each `purpose` has its own number. With one seed, all contenders
- * get the same numbers, no matter how many each uses.
+ * A number in [0, 1) for the `index`-th request or call; another one for each `purpose`. With the same seed, all contenders
+ * get the same numbers, no matter how many numbers each contender uses.
  */
 export type Chance = (index: number, purpose: number) => number
 
@@ -15,7 +14,6 @@ const mix = (hash: number): number => {
   return hash ^ (hash >>> 16)
 }
 
-/** The random numbers of one seed. */
 export const make = (seed: number | string): Chance => {
   let base = 0
   for (const character of String(seed)) base = mix(base ^ (character.codePointAt(0) ?? 0)) + 0x9e3779b9
@@ -23,27 +21,31 @@ export const make = (seed: number | string): Chance => {
     (mix(mix(base + Math.imul(index, 0x9e3779b1)) + Math.imul(purpose, 0x7feb352d)) >>> 0) / 2 ** 32
 }
 
-/** A time: constant, uniform between two, or log-normal. With a typical `sigma` of 0.5, a few are much longer than the median. */
+/**
+ * A time: constant, uniform between two times, or log-normal. With a `sigma` of 0.5, about one time in 44 exceeds 2.7 times
+ * the median.
+ */
 export type Time =
   | Duration.Input
   | { readonly uniform: readonly [from: Duration.Input, to: Duration.Input] }
   | {
     readonly median: Duration.Input
     readonly sigma: number
+    /** Default: 0.2 seconds. */
     readonly min?: Duration.Input | undefined
+    /** Default: 10 minutes. */
     readonly max?: Duration.Input | undefined
   }
 
-/** A number: constant, uniform between two, or log-normal. */
+/** A number: constant, uniform between two numbers, or log-normal and at least 1. */
 export type Size =
   | number
   | { readonly uniform: readonly [from: number, to: number] }
   | { readonly median: number; readonly sigma: number }
 
-/** Draws a value for the `index`-th request. */
 export type Draw = (chance: Chance, index: number, purpose: number) => number
 
-/** Draws a time in whole milliseconds. Default bounds of a log-normal time: 0.2 seconds to 10 minutes. */
+/** Draws a time in milliseconds. */
 export const time = (time: Time): Draw => {
   if (hasProperty(time, "uniform")) return uniform(millis(time.uniform[0]), millis(time.uniform[1]))
   if (hasProperty(time, "median")) {
@@ -63,7 +65,7 @@ const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUn
 const uniform = (from: number, to: number): Draw => (chance, index, purpose) =>
   Math.round(from + (to - from) * chance(index, purpose))
 
-/** The Box-Muller transform of two uniform numbers. */
+/** The Box-Muller transform of two uniform numbers. The second has the purpose `purpose + 1000`, so purposes stay below 1000. */
 const logNormal = (median: number, sigma: number, min: number, max: number): Draw => (chance, index, purpose) => {
   const radius = Math.sqrt(-2 * Math.log(1 - chance(index, purpose)))
   const normal = radius * Math.cos(2 * Math.PI * chance(index, purpose + 1000))

@@ -1,4 +1,3 @@
-/** The contenders of a comparison: a policy and guards of the library, or a strategy without it. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { hasProperty } from "effect/Predicate"
@@ -15,7 +14,7 @@ import type { Scenario } from "./scenario.ts"
 import { askOf, modelOf, type Traffic } from "./traffic.ts"
 import * as Wire from "./wire.ts"
 
-/** A policy and guards. Both may depend on the scenario, such as its patience or its rate limits. */
+/** A policy and guards of this library. Both may depend on the scenario, for example on its rate limits. */
 export interface Library {
   readonly name: string
   /** Default: `Policy.none`. */
@@ -24,7 +23,7 @@ export interface Library {
   readonly guards?: Guards.Guards | ((scenario: Scenario) => Guards.Guards) | undefined
 }
 
-/** A strategy without the library. */
+/** A strategy that does not use this library. */
 export interface Rival {
   readonly name: string
   /** Called once for each process of each run, so that the strategy can keep state. */
@@ -36,7 +35,7 @@ export type Strategy = (call: Call) => Effect.Effect<unknown, unknown>
 
 /** The call that a strategy has to answer. */
 export interface Call {
-  /** Sends one request. Default: to the model of the call. An interrupt cancels it. */
+  /** Sends one request. Default for `model`: the model of the call. Interruption cancels the request. */
   readonly send: (model?: string) => Effect.Effect<Wire.Sent, Wire.Failure>
   readonly model: string
   readonly fallbacks: ReadonlyArray<string>
@@ -44,10 +43,9 @@ export interface Call {
 
 export type Contender = Library | Rival
 
-/** Makes one call of the given traffic. */
 type Answer = (traffic: Traffic) => Effect.Effect<unknown, unknown>
 
-/** Starts one process of a contender. */
+/** Starts one process of a contender. Its guards stop when the scope closes. */
 export const start = (
   contender: Contender,
   scenario: Scenario,
@@ -105,7 +103,7 @@ const alerts = (recorder: Recorder) =>
     raise: ({ _tag, at }) => Effect.sync(() => void recorder.alerts.push({ at, alert: _tag }))
   })
 
-/** The name of an error in the result: its tag, or the status or kind of a failed plain request. */
+/** The name of an error in the result: its tag; for a request without the library, the status or kind of the failure. */
 export const nameOf = (error: unknown): string => {
   if (hasProperty(error, "_tag")) return String(error._tag)
   if (hasProperty(error, "kind")) {

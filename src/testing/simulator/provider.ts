@@ -13,38 +13,38 @@ import * as Tokens from "./tokens.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** A fault of all requests, or of a share of them, for some time. */
+/** A fault that all requests, or a fraction of them, get during a time of the run. */
 export interface Incident {
   readonly from: Duration.Input
   readonly to: Duration.Input
   readonly fault: Responses.Fault
-  /** The share of requests that the fault affects. Default: 1. */
+  /** The fraction of requests that get the fault, from 0 to 1. Default: 1. */
   readonly share?: number | undefined
-  /** The models that the fault affects. Default: all. */
+  /** The models whose requests get the fault. Default: all. */
   readonly models?: ReadonlyArray<string> | undefined
   /**
-   * The `retry-after` of a `rateLimited` incident: a time, rounded up to whole seconds, or until the end of the
-   * incident.
+   * The `retry-after` of a `rateLimited` incident, rounded up to whole seconds. `"end"`: the time that is left of the
+   * incident. Default: no `retry-after`.
    */
   readonly retryAfter?: Duration.Input | "end" | undefined
 }
 
 /** A simulated Claude, as data. */
 export interface Provider extends Behaviour {
-  /** Models that behave differently. A missing field has the value of the provider. */
+  /** By model id: the fields in which a model differs from the provider. */
   readonly models?: { readonly [model: string]: Behaviour } | undefined
   /** Shared by all models. */
   readonly limits?: Limits | undefined
   readonly incidents?: ReadonlyArray<Incident> | undefined
   /**
-   * Simulates a fleet that recovers slowly: from `from` on it admits `perSecond` requests each second and answers 529 to
-   * all other requests.
+   * Simulates a fleet that recovers slowly: from `from` on, it accepts `perSecond` requests in each whole second, and
+   * answers further requests with a 529.
    */
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
   /**
-   * The network time from the client to the API. Default: uniform, 1 to 5 milliseconds; 0 would put requests in
-   * lockstep with the buckets.
+   * The network time from the client to the API. Default: uniform, 1 to 5 milliseconds. With 0, evenly spaced requests
+   * would arrive exactly when the rate limits refill.
    */
   readonly network?: Chance.Time | undefined
 }
@@ -57,15 +57,14 @@ interface Arrived {
   /** The number of the request, from 0. */
   readonly index: number
   readonly at: number
-  /** Why the request fails: a fault, a rate limit of the account, or fragility. Undefined for an answer. */
+  /** Why the request fails: a fault, a rate limit of the account, or fragility. Undefined for a complete answer. */
   readonly because: Responses.Fault | "limit" | "fragility" | undefined
 }
 
-/** The response to a request. All times are in milliseconds after its arrival. */
+/** The response to a request. `at` is its arrival; all other times are in milliseconds after the arrival. */
 export type Plan =
   /** A response that is not a stream. */
   | Arrived & Responses.Response & { readonly kind: "response"; readonly after: number }
-  /** A reset of the connection, without a response. */
   | Arrived & { readonly kind: "reset"; readonly after: number }
   /** No response, ever. */
   | Arrived & { readonly kind: "stall" }
@@ -101,8 +100,8 @@ export interface Options {
 const purpose = { fault: 0, incident: 1, headers: 2, first: 3, length: 4, output: 5, error: 6, break: 7 }
 
 /**
- * Starts a simulated Claude. The response to the i-th request depends only on the seed, i, the time, the request and the
- * load: the buckets, the running requests, and the requests in this second.
+ * Starts a simulated Claude. The response to the i-th request depends only on the seed, on i, on the time, on the request
+ * and on the state: the rate limits, the running requests, the requests in this second, and the cached prefixes.
  */
 export const make = (config: Provider, seed: number | string, { epoch = 0 }: Options = {}): Machine => {
   const chance = Chance.make(seed)
@@ -128,9 +127,9 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     behaviours.set(model, made)
     return made
   }
-  /** The second in which the last request arrived, and the number of requests in that second. */
+  /** Counts the requests in the current second, for `fragility`. */
   let second = { number: -1, requests: 0 }
-  /** The number of streaming answers and hanging requests. */
+  /** The number of answers and stalls for which `leave` was not called yet. */
   let running = 0
   let next = 0
   const network = Chance.time(config.network ?? { uniform: [1, 5] })
@@ -143,7 +142,7 @@ export const make = (config: Provider, seed: number | string, { epoch = 0 }: Opt
     ...output.headers(now, epoch)
   })
 
-  /** Seconds until every bucket has enough for a request with `tokens`; 0 if all have enough now. */
+  /** Seconds until no rate limit refuses a request with `tokens` input tokens; 0 if none refuses it now. */
   const refusedFor = (now: number, tokens: number): number => {
     const isShort = ([bucket, amount]: readonly [Bucket, number]) => bucket.level(now) < amount
     const short = ([[requests, 1], [input, tokens], [output, 1]] as const).filter(isShort)

@@ -1,4 +1,3 @@
-/** Records the requests and calls of a run, and computes its result. */
 import type { Plan } from "./provider.ts"
 
 // -----------------------------------------------------------------------------
@@ -10,9 +9,10 @@ export interface Share {
   readonly answered: number
 }
 
-/** An alert, and its time in milliseconds. */
 export interface Alerted {
+  /** Milliseconds from the start of the run. */
   readonly at: number
+  /** The tag of the alert. */
   readonly alert: string
 }
 
@@ -27,13 +27,13 @@ export interface Result extends Share {
   /** From the end of the last incident to the first answer that ended after it; undefined without such an answer. */
   readonly recovery: number | undefined
   /**
-   * The most requests in one second after the last incident, and the most calls that were due in one second of the run;
-   * undefined without incidents.
+   * `requests`: the most requests in one whole second after the last incident. `offered`: the most calls that were due in
+   * one whole second of the run. Undefined without incidents.
    */
   readonly peak: { readonly requests: number; readonly offered: number } | undefined
-  /** The duration of answered calls. */
+  /** The durations of answered calls; 0 if no call was answered. */
   readonly latency: { readonly p50: number; readonly p99: number }
-  /** The duration of failed calls. */
+  /** The durations of failed calls; 0 if no call failed. */
   readonly timeToError: { readonly p50: number; readonly max: number }
   /** Requests whose client left before the end of the response. */
   readonly abandoned: number
@@ -41,11 +41,14 @@ export interface Result extends Share {
   readonly rateLimited: number
   readonly circuitsOpened: number
   readonly alerts: ReadonlyArray<Alerted>
-  /** Failed calls, by the tag of their error; `abandoned` counts those whose caller left. */
+  /**
+   * The number of failed calls for each kind of error: its `_tag`; for a strategy without the library, the status or
+   * `kind`; `abandoned` if the caller left.
+   */
   readonly errors: { readonly [tag: string]: number }
   readonly tenants: { readonly [tenant: string]: Share }
   readonly models: { readonly [model: string]: Share }
-  /** When the last call ended, from the start of the run. */
+  /** From the start of the run to the end of the last call. */
   readonly took: number
 }
 
@@ -89,7 +92,6 @@ export class Recorder {
   }
 }
 
-/** The inputs of a run from which the result is computed. */
 export interface Facts {
   readonly scenario: string
   readonly contender: string
@@ -106,7 +108,7 @@ export const resultOf = (recorder: Recorder, { due, incidents, ...names }: Facts
   const latencies = answered.map(took).toSorted(ascending)
   const times = failed.map(took).toSorted(ascending)
   const recovered = Math.max(...incidents.map(([, to]) => to))
-  // Calls are in the order of their ends.
+  // `calls` is in the order in which the calls ended.
   const first = answered.find(({ end }) => end >= recovered)?.end
   return {
     ...names,
@@ -139,11 +141,11 @@ export const resultOf = (recorder: Recorder, { due, incidents, ...names }: Facts
 const took = ({ end, start }: Ended) => end - start
 const ascending = (a: number, b: number) => a - b
 
-/** The quantile of sorted values; 0 without values. */
+/** 0 without values. */
 const quantile = (sorted: ReadonlyArray<number>, share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 
-/** The most of these times (in milliseconds) that are in the same whole second. */
+/** The most times, given in milliseconds, that are in the same whole second. */
 const busiest = (times: ReadonlyArray<number>): number =>
   Math.max(0, ...Object.values(countBy(times.map((at) => String(Math.floor(at / 1000))))))
 

@@ -1,10 +1,10 @@
-/** The error responses of the simulated API, with the wording of the real API. */
 import { errorBody } from "../failures.ts"
 import { apiHeaders } from "../turn.ts"
 
 /**
- * The faults of a request: a 529, a 500, a reset before the headers, no headers at all, a 502 page of a proxy, a page
- * with status 200, an answer that breaks off after its first token, a 429, or a spend limit.
+ * The faults of a request, in the order of the type: a 529, a 500, a reset before the headers, a request that gets no
+ * headers, a 502 page of a proxy, a page with status 200, an answer that breaks off after its first token, a 429, and a
+ * spend limit.
  */
 export type Fault =
   | "overloaded"
@@ -28,7 +28,7 @@ const json = { "content-type": "application/json" }
 const page = { "content-type": "text/html", server: "cloudflare" }
 const html = (title: string) => `<html>\r\n<head><title>${title}</title></head>\r\n<body>cloudflare</body>\r\n</html>`
 
-/** The headers of every API response, without the rate limits. */
+/** Without the rate limits, because the simulated API has limits of its own. */
 const api = (index: number): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(apiHeaders(index)).filter(([name]) => !name.startsWith("anthropic-ratelimit-")))
 
@@ -45,14 +45,13 @@ const error = (
   body: errorBody(type, message, details)
 })
 
-/** The headers of an answer. */
 export const streamHeaders = (index: number, limits: Readonly<Record<string, string>>) => ({
   "content-type": "text/event-stream; charset=utf-8",
   "request-id": `req_fake_${index + 1}`,
   ...limits
 })
 
-/** A 429. `retryAfter` is in whole seconds. */
+/** `retryAfter` is in whole seconds. */
 export const rateLimited = (index: number, retryAfter: number | undefined, limits: Readonly<Record<string, string>>) =>
   error(
     index,
@@ -66,7 +65,7 @@ export const rateLimited = (index: number, retryAfter: number | undefined, limit
     }
   )
 
-/** The responses of the faults. A reset, a stall and a broken answer are not a response with a status and a body. */
+/** `retryAfter` is in whole seconds. A reset, a stall and a broken answer have no error response. */
 export const responses: {
   readonly [F in Exclude<Fault, "reset" | "stall" | "break">]: (index: number, retryAfter?: number) => Response
 } = {

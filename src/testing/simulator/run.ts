@@ -1,4 +1,3 @@
-/** Runs the calls of a scenario with one contender. Each call starts when it is due. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,7 +18,7 @@ export interface Parts {
 
 export const parts: Parts = { provider: Provider.make, clock: VirtualClock.run }
 
-/** Runs a simulation. A clock that skips, a provider that exceeds its limits and an unclosed request are defects. */
+/** Dies if the clock skips a timer, if the provider exceeds its rate limits, or if a request is never closed. */
 export const run = (
   scenario: Scenario,
   contender: Contender.Contender,
@@ -29,7 +28,7 @@ export const run = (
   Effect.suspend(() => {
     const recorder = new Recorder()
     const due = Traffic.due(trafficOf(scenario), seed)
-    return all(scenario, contender, due, provider(scenario.provider, seed), recorder).pipe(
+    return runCalls(scenario, contender, due, provider(scenario.provider, seed), recorder).pipe(
       Effect.scoped,
       Random.withSeed(`${seed}`),
       clock,
@@ -49,8 +48,7 @@ export const run = (
     )
   })
 
-/** Starts all calls of a run when they are due, and waits for their ends. */
-const all = Effect.fnUntraced(function*(
+const runCalls = Effect.fnUntraced(function*(
   scenario: Scenario,
   contender: Contender.Contender,
   due: ReadonlyArray<Traffic.Due>,
@@ -61,7 +59,7 @@ const all = Effect.fnUntraced(function*(
     Array.from({ length: scenario.processes ?? 1 }),
     () => Contender.start(contender, scenario, machine, recorder)
   )
-  // One effect per kind of traffic and process, so that each policy is compiled once.
+  // One effect per traffic and process, so that a policy is not compiled again for each call.
   const answers = processes.map((answer) =>
     trafficOf(scenario).map((traffic) => ({ traffic, answer: answer(traffic) }))
   )
@@ -69,12 +67,11 @@ const all = Effect.fnUntraced(function*(
     const kind = answers[number % answers.length]?.[index]
     return kind === undefined
       ? Effect.void
-      : Effect.andThen(Effect.sleep(at), called(kind.answer, kind.traffic, at, recorder))
+      : Effect.andThen(Effect.sleep(at), runCall(kind.answer, kind.traffic, at, recorder))
   }, { concurrency: "unbounded", discard: true })
 })
 
-/** Runs one call until it ends or its caller leaves. */
-const called = Effect.fnUntraced(function*(
+const runCall = Effect.fnUntraced(function*(
   answer: Effect.Effect<unknown, unknown>,
   traffic: Traffic.Traffic,
   due: number,
@@ -86,7 +83,7 @@ const called = Effect.fnUntraced(function*(
   }
   const error = yield* answer.pipe(
     Effect.match({ onFailure: Contender.nameOf, onSuccess: () => undefined }),
-    // The caller leaves one millisecond after a deadline of the policy, so that the policy's error is recorded.
+    // One millisecond more, so that a policy whose deadline is the patience fails first, and its error is recorded.
     Effect.timeoutOrElse({ duration: Traffic.patienceOf(traffic) + 1, orElse: () => Effect.succeed("abandoned") })
   )
   const end = yield* Clock.currentTimeMillis

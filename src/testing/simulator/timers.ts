@@ -1,7 +1,5 @@
-/** A binary heap of timers, the earliest first. */
-
-/** A timer; `at` is in milliseconds. */
 export interface Timer {
+  /** In milliseconds. */
   readonly at: number
   /** Timers with the same time fire in the order of their ids. */
   readonly id: number
@@ -11,6 +9,7 @@ export interface Timer {
 
 const isBefore = (a: Timer, b: Timer) => a.at < b.at || a.at === b.at && a.id < b.id
 
+/** A binary heap. */
 export class Timers {
   readonly heap: Array<Timer> = []
 
@@ -27,7 +26,7 @@ export class Timers {
     heap[at] = timer
   }
 
-  /** Removes the earliest timer. */
+  /** Removes and returns the earliest timer, even if it was cancelled. */
   next(): Timer | undefined {
     const { heap } = this
     const first = heap[0]

@@ -1,6 +1,6 @@
 /**
- * The input tokens that the simulated API counts, including input that an estimate from characters misses: a document
- * by its `file_id`, an image, a cached prefix, the results of a web search.
+ * The input tokens that the simulated API counts. They include input that an estimate from characters misses: a document
+ * sent as a `file_id`, an image, the results of a web search.
  */
 import { hasProperty, isString } from "effect/Predicate"
 
@@ -18,7 +18,10 @@ export interface Counting {
   readonly warm?: boolean | undefined
 }
 
-/** The input tokens of a request. Tokens read from the cache do not count against the rate limit. */
+/**
+ * The input tokens of a request: read from the cache, written to the cache, and all others. Tokens read from the cache do
+ * not count against the rate limit.
+ */
 export interface Input {
   readonly read: number
   readonly written: number
@@ -28,7 +31,7 @@ export interface Input {
 /** The lifetime of a cached prefix after its last use, in milliseconds. */
 const cacheLife = 300_000
 
-/** A counter that remembers the cached prefixes. */
+/** The counter recognizes a cached prefix by the length and the first 64 characters of its last text. */
 export const make = (counting: Counting = {}) => {
   const { document = 80_000, image = 1600, perCharacter = 0.25, warm = false, webSearch = 15_000 } = counting
   const usedAt = new Map<string, number>()

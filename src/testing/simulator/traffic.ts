@@ -1,10 +1,9 @@
-/** The traffic of a scenario: when calls start, and how long their callers wait. */
 import * as Duration from "effect/Duration"
 import type * as Current from "../../Current.ts"
 import type { Params } from "../../Message.ts"
 import * as Chance from "./chance.ts"
 
-/** The size of a prompt. */
+/** The default is a short text, without images and documents. */
 export interface PromptSize {
   /** Characters of text. Default: 40. */
   readonly characters?: number | undefined
@@ -12,9 +11,9 @@ export interface PromptSize {
   readonly images?: number | undefined
   /** The number of documents, each sent as a `file_id`. Default: 0. */
   readonly documents?: number | undefined
-  /** Characters of a cached system prompt. */
+  /** Characters of a cached system prompt. Default: no system prompt. */
   readonly cached?: number | undefined
-  /** Whether Claude may search the web. */
+  /** Whether Claude may search the web. Default: false. */
   readonly webSearch?: boolean | undefined
   /** Default: 1,024. */
   readonly max_tokens?: number | undefined
@@ -22,46 +21,49 @@ export interface PromptSize {
 
 /** A stream of calls, as an open loop: calls start when they are due, whether or not earlier calls have ended. */
 export interface Traffic {
-  /** Evenly spaced, a Poisson process with this mean number of calls per second, or bursts at an interval. */
+  /**
+   * `perSecond`: evenly spaced calls. `poisson`: a Poisson process with this mean number of calls per second. `burst`: this
+   * many calls at once, then again after each `every`.
+   */
   readonly arrivals:
     | { readonly perSecond: number }
     | { readonly poisson: number }
     | { readonly burst: number; readonly every: Duration.Input }
-    /** A fixed number of jobs, all at `from`. */
+    /** This many calls, all at `from`. */
     | { readonly jobs: number }
-  /** When the first call starts. Default: 0. */
+  /** The start of the traffic, from the start of the run. Default: 0. */
   readonly from?: Duration.Input | undefined
-  /** When calls stop starting. Default: 0, so only jobs start without it. */
+  /** No call starts later. Default: 0, so that only `jobs` start. */
   readonly to?: Duration.Input | undefined
   /**
-   * How long a caller waits before it leaves. Default: 25 seconds. It leaves one millisecond later, so that a policy
-   * with this deadline fails first.
+   * How long a caller waits for the answer. Default: 25 seconds. The caller leaves one millisecond later, so that a policy
+   * whose deadline is the patience fails first.
    */
   readonly patience?: Duration.Input | undefined
   readonly priority?: typeof Current.Priority.Service | undefined
-  /** The tenant of the calls. The result counts calls by tenant. Default: `everybody`. */
+  /** The tenant of the calls. Default: none; the result then has the calls under `everybody`. */
   readonly tenant?: string | undefined
   /** Default: `claude-sonnet-5-5`. */
   readonly model?: string | undefined
-  /** The fallback models, in order. */
+  /** The fallback models, in order. Only a contender that reads this field uses them. */
   readonly fallbacks?: ReadonlyArray<string> | undefined
   readonly prompt?: PromptSize | undefined
 }
 
-/** One call and the time when it is due. */
 export interface Due {
+  /** Milliseconds from the start of the run. */
   readonly at: number
+  /** An index in the traffic of the scenario. */
   readonly traffic: number
 }
 
 const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUnsafe(input))
 
-/** How long a caller waits before it leaves, in milliseconds. */
+/** In milliseconds. */
 export const patienceOf = ({ patience = "25 seconds" }: Traffic): number => millis(patience)
 
 export const modelOf = ({ model = "claude-sonnet-5-5" }: Traffic): string => model
 
-/** All calls, in the order of their times. */
 export const due = (traffic: ReadonlyArray<Traffic>, seed: number | string): ReadonlyArray<Due> =>
   traffic
     .flatMap((one, index) => times(one, Chance.make(`${seed}/traffic/${index}`)).map((at) => ({ at, traffic: index })))

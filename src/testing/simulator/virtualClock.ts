@@ -1,8 +1,8 @@
 /**
- * A clock that jumps to the next timer as soon as every fiber sleeps: hours of thousands of calls run in seconds.
+ * A clock that jumps to the next timer as soon as every fiber sleeps: hours with thousands of calls run in seconds.
  *
- * `TestClock` gives each timer some turns of the event loop. This clock has its own scheduler, so an empty queue proves
- * that all fibers sleep, and nothing depends on the speed of the machine.
+ * `TestClock` waits for some turns of the event loop before each timer. This clock has its own scheduler instead: an empty
+ * queue proves that all fibers sleep, so the result does not depend on the speed of the machine.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -46,7 +46,7 @@ const drive = <A, E>(self: Effect.Effect<A, E>): Exit.Exit<A, E> => {
     monotonicTimeNanos: Effect.sync(nanos),
     sleep: (duration) =>
       Effect.callback((resume) => {
-        // Whole milliseconds, so that the order of events does not depend on rounding.
+        // Whole milliseconds, so that floating-point errors cannot change the order of events.
         const at = now + Math.ceil(Duration.toMillis(duration))
         const timer: Timer = { at, id: id++, fire: () => resume(Effect.void) }
         timers.add(timer)

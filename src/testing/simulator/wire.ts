@@ -1,6 +1,6 @@
 /**
- * The simulated Claude as a `Wire`, and as plain requests for rivals. Answers are bytes, which the library reads and
- * classifies as if they came from a socket.
+ * The simulated Claude as a `Wire`, and as plain requests for strategies without the library. On the `Wire`, answers are
+ * bytes, which the library reads and classifies as if they came from a socket.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -14,18 +14,18 @@ import * as Events from "./events.ts"
 import type { Machine, Plan } from "./provider.ts"
 import type { Recorder } from "./recorder.ts"
 
-/** Why a request of a plain client failed. */
+/** Why a request without the library failed. */
 export interface Failure {
   readonly kind: "status" | "reset" | "broken" | "notAMessage"
   readonly status: number | undefined
   readonly headers: Readonly<Record<string, string>>
-  /** Seconds. */
+  /** In seconds. */
   readonly retryAfter: number | undefined
 }
 
 /**
- * Sends a request and records it, from its arrival until the scope closes. If the scope closes before the response
- * ends, the request counts as abandoned.
+ * Sends a request, and records it from its arrival until the scope closes. Unless `whole` has run by then, the request
+ * is recorded as abandoned.
  */
 const arrive = (machine: Machine, recorder: Recorder, params: Params) =>
   Effect.gen(function*() {
@@ -44,7 +44,7 @@ const arrive = (machine: Machine, recorder: Recorder, params: Params) =>
     return { plan, whole }
   })
 
-/** Waits until a time; dies if the clock skipped it. */
+/** Dies if the clock wakes the fiber at another time than `due`. Does not wait for a time in the past. */
 const until = (due: number): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     now >= due
@@ -59,7 +59,6 @@ const until = (due: number): Effect.Effect<void> =>
 // The wire
 // -----------------------------------------------------------------------------
 
-/** The simulated Claude as a wire for the library. */
 export const wire = (machine: Machine, recorder: Recorder): Claude.Wire => ({
   countTokens: ({ messages }) => Effect.succeed(Math.ceil(JSON.stringify(messages).length / 4)),
   models: Effect.succeed([]),
@@ -90,7 +89,7 @@ export const wire = (machine: Machine, recorder: Recorder): Claude.Wire => ({
     })
 })
 
-/** A response that is not a stream: an error, or a page in place of a message. */
+/** An error, or a page with status 200 in place of an event stream. */
 const respond = Effect.fnUntraced(function*(plan: Extract<Plan, { readonly kind: "response" }>, model: string) {
   const { body, headers, status } = plan
   const header = (name: string) => headers[name]
@@ -100,7 +99,7 @@ const respond = Effect.fnUntraced(function*(plan: Extract<Plan, { readonly kind:
   return yield* classify({ status, headers: { get: header }, error, message: body }, { model, now })
 })
 
-/** The bytes of an answer: from the first token, with content every few seconds, until it ends or breaks off. */
+/** Sends content after each silence of `Events.quiet`, until the answer ends or breaks off. */
 const body = (
   plan: Events.Answer,
   model: string,
@@ -109,7 +108,8 @@ const body = (
 ): Effect.Effect<Uint8Array | undefined, Unreachable> => {
   const { at, breaksAfter, endAfter, firstAfter } = plan
   const last = at + (breaksAfter ?? endAfter)
-  // The time of the last bytes that were read. An interrupted read consumes nothing: the next read waits until the same time.
+  // The time of the last bytes that were read; Infinity after the end. An interrupted read consumes nothing: the next read
+  // waits until the same time.
   let readTo: number | undefined
   return Effect.suspend((): Effect.Effect<Uint8Array | undefined, Unreachable> => {
     if (readTo === undefined) {
@@ -141,7 +141,7 @@ const encode = (events: ReadonlyArray<string>) => encoder.encode(events.join("")
 // Plain requests
 // -----------------------------------------------------------------------------
 
-/** Sends one request without the library; succeeds when the answer is complete. */
+/** Sends one request without the library. Succeeds when the answer is complete. */
 export const send = (machine: Machine, recorder: Recorder, params: Params): Effect.Effect<Sent, Failure> =>
   Effect.scoped(Effect.gen(function*() {
     const { plan, whole } = yield* arrive(machine, recorder, params)
