@@ -513,7 +513,7 @@ const everywhere = Effect.fnUntraced(function*<E, R>(
 // Tests
 // -----------------------------------------------------------------------------
 
-describe("G1 G2: an interrupt releases everything, and the log gets a start and an end of each attempt,", () => {
+describe("G1 G2: an interrupt leaves no connection, lease or slot in use, and the log gets a start and an end of each attempt,", () => {
   for (const place of places) {
     // The test log records only attempts, and half of the calls have enough attempts.
     const some = place === slow ? calls.filter((_, i) => i % 2 === 0) : calls
@@ -538,7 +538,7 @@ describe("G1 G2: an interrupt releases everything, and the log gets a start and 
   )
 })
 
-describe("G1 G2: closing the scope from another fiber releases everything,", () => {
+describe("G1 G2: closing the scope from another fiber leaves no connection, lease or slot in use,", () => {
   it.effect.each([own, slow, queued])(
     "with $name",
     (place) => everywhere(place, (when) => closed(place, twice, when)),

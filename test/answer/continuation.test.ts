@@ -333,9 +333,9 @@ const stopping = (
 describe("a sequence of incomplete answers", () => {
   const kind = some<Kind>("pause", "cut", "misfit", "overloaded", "end")
   const orders = {
-    "pauses, cuts, misfits and failures": Arbitrary.array(kind, { maxLength: 12 }),
+    "pauses, cuts, continuations that do not fit, and failures": Arbitrary.array(kind, { maxLength: 12 }),
     "empty answers and failures": Arbitrary.array(some<Kind>("empty", "overloaded"), { maxLength: 4 }),
-    "pauses, cuts, misfits, empty answers and failures": Arbitrary.array(
+    "pauses, cuts, continuations that do not fit, empty answers and failures": Arbitrary.array(
       Arbitrary.flatMap(some(kind, Arbitrary.Constant("empty")), (kind) => kind),
       {
         maxLength: 12

@@ -203,15 +203,15 @@ describe("the default limits", () => {
   const nearlyDone = split("message_delta", Faults.events("", { tool: file }))
 
   it.effect.each<readonly [name: string, options: Claude.Options, turn: Faults.Turn, after: number]>([
-    ["after the headers", many, answering(0, [], "silence"), 45],
-    ["after message_start", many, dead(started[0]), 45],
-    ["in a text", many, dead(inText[0]), 45],
-    ["in a text, without tools", asking({ max_tokens: 128_000 }), dead(inText[0]), 30],
-    ["in thinking", many, dead(thinking[0]), 45],
-    ["in thinking, without tools", asking({ max_tokens: 128_000 }), dead(thinking[0]), 45],
-    ["after a text, without tools", asking({ max_tokens: 128_000 }), dead(textStopped[0]), 30],
-    ["after the stop reason", many, dead(nearlyDone[0]), 45],
-    ["in the input of a tool", asking({ max_tokens: 8000, tools: [write] }), dead(toolUse[0]), 80]
+    ["after the headers, within 45 s", many, answering(0, [], "silence"), 45],
+    ["after message_start, within 45 s", many, dead(started[0]), 45],
+    ["in a text, within 45 s", many, dead(inText[0]), 45],
+    ["in a text, without tools, within 30 s", asking({ max_tokens: 128_000 }), dead(inText[0]), 30],
+    ["in thinking, within 45 s", many, dead(thinking[0]), 45],
+    ["in thinking, without tools, within 45 s", asking({ max_tokens: 128_000 }), dead(thinking[0]), 45],
+    ["after a text, without tools, within 30 s", asking({ max_tokens: 128_000 }), dead(textStopped[0]), 30],
+    ["after the stop reason, within 45 s", many, dead(nearlyDone[0]), 45],
+    ["in the input of a tool, within 80 s", asking({ max_tokens: 8000, tools: [write] }), dead(toolUse[0]), 80]
   ])("notice a dead connection %s", ([, options, turn, after]) =>
     Effect.gen(function*() {
       const end = yield* ended(Claude.message("hi", options))

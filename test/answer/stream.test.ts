@@ -111,7 +111,7 @@ describe("guards see the end of an answer once, no later than its reader", () =>
         assert.deepStrictEqual(yield* ends, ["success"])
       }).pipe(Effect.provide(spied([Faults.answer("a b c")]))))
 
-    it.effect(`${name}: an error that the reader catches is still a failure`, () =>
+    it.effect(`${name}: an answer that breaks off is a failure, even if the reader catches the error`, () =>
       Effect.gen(function*() {
         const then = yield* followed(Stream.catch(read, () => Stream.empty))
         assert.deepStrictEqual(then(), ["PartialAnswer"])
@@ -124,14 +124,14 @@ describe("guards see the end of an answer once, no later than its reader", () =>
         assert.deepStrictEqual(yield* ends, ["success"])
       }).pipe(Effect.provide(spied([Faults.answer("a b c")]))))
 
-    it.effect(`${name}: stopping early is a success`, () =>
+    it.effect(`${name}: an answer whose reader stops early is a success`, () =>
       Effect.gen(function*() {
         const then = yield* followed(Stream.take(read, 1))
         assert.deepStrictEqual(then(), ["success"])
         assert.deepStrictEqual(yield* ends, ["success"])
       }).pipe(Effect.provide(spied([Faults.pings("a", "1 second")]))))
 
-    it.effect(`${name}: an interrupt is neutral`, () =>
+    it.effect(`${name}: an answer whose reader is interrupted is neutral`, () =>
       Effect.gen(function*() {
         const reader = yield* Stream.runDrain(read).pipe(Effect.forkChild({ startImmediately: true }))
         yield* TestClock.adjust("5 seconds")
@@ -352,7 +352,7 @@ describe("events", () => {
       Faults.stream([...Faults.events("all of it"), ...Faults.events(" and more")], { end: "silence" })
     ]))))
 
-  it.effect("fail if the input of a tool is not JSON", () =>
+  it.effect("end with MalformedOutput if the input of a tool is not JSON", () =>
     Effect.gen(function*() {
       const { error } = yield* read({})
       assert.strictEqual(error?._tag, "MalformedOutput")
@@ -426,7 +426,7 @@ describe("messageStop", () => {
       assert.strictEqual((yield* asking(events, "optional"))._tag, "Success")
     }))
 
-  it.live("is read by NodeAnthropic.layer, and checked by Anthropic.layer", () =>
+  it.live("is an option of NodeAnthropic.layer, and Anthropic.layer rejects an invalid value of it", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       const ask = (messageStop?: "optional") =>

@@ -272,7 +272,7 @@ const seed = process.env["SEED"] ?? "resilient-claude"
 
 describe("each second of waiting counts once", () => {
   it.effect.prop(
-    "for any script and any pace of the reader",
+    "for random answers and paces of the reader",
     {
       headers: Schema.Literals([0, 3, 9, 11]),
       script: Schema.Array(

@@ -95,7 +95,7 @@ describe("prompts", () => {
       ])
     }).pipe(playing(many, many, many)))
 
-  it.effect("images and documents are sent as blocks of a message, and data URLs as plain base64", () =>
+  it.effect("images and documents can be sent, and an image in a data URL is sent as plain base64", () =>
     Effect.gen(function*() {
       yield* describePhoto("iVBORw0KGgo=").pipe(Policy.apply(Policy.standard))
       yield* summarizePdf("JVBERi0xLjcK").pipe(Policy.apply(Policy.standard))
@@ -205,7 +205,7 @@ describe("before a request is sent", () => {
     Effect.catchTag("InvalidRequest", ({ issues = [] }) => Effect.succeed(issues.map(Validate.show).join("\n")))
   )
 
-  it.effect("all issues are in one error, and nothing is sent", () =>
+  it.effect("a request with a blank message fails with an issue that says so, and is not sent", () =>
     Effect.gen(function*() {
       assert.match(String(yield* explained), /^messages\.0\.content: the text of a message is blank/)
       assert.lengthOf(yield* sent, 0)
@@ -242,7 +242,7 @@ describe("before a request is sent", () => {
 
   const counted = { ...Policy.standard, precheck: "count" } as const
 
-  it.effect("a prompt that does not fit fails before it is sent", () =>
+  it.effect("a prompt that does not fit the context window fails before it is sent", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(
         Claude.text("word ".repeat(200), { model: "tiny" }).pipe(Policy.apply(counted))

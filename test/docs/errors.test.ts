@@ -85,7 +85,7 @@ describe("the first program", () => {
 })
 
 describe("code that catches errors", () => {
-  it.effect("catches the listed tags, and passes on the others", () =>
+  it.effect("catches errors with the listed tags, and passes on all other errors", () =>
     Effect.gen(function*() {
       const answer = ask.pipe(
         Effect.catchTag(["RateLimited", "Overloaded"], () => Effect.succeed("Claude is busy."))
@@ -139,7 +139,7 @@ describe("the content in an error", () => {
       assert.isUndefined(arrived(yield* Effect.flip(Claude.text("hi"))))
     }).pipe(fake(Faults.overloaded)))
 
-  it("is a field of exactly the expected kinds, and so are usage, retryAfter, regainsAt, issues and toolUses", () => {
+  it("is a field of only the kinds that this test lists, and the same holds for usage, retryAfter, regainsAt, issues and toolUses", () => {
     const having = (field: string) =>
       ClaudeError.ClaudeError.members.filter(({ fields }) => field in fields).map(({ identifier }) => identifier)
     assert.deepStrictEqual(having("text"), [
@@ -205,7 +205,7 @@ describe("the wait that the server asks for", () => {
 })
 
 describe("JSON", () => {
-  it.effect("round-trips an error, with its content in plain text", () =>
+  it.effect("of an error can be decoded again, and contains the content of the error in plain text", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.text("hi"))
       const json = yield* Schema.encodeEffect(codec)(error)

@@ -125,7 +125,7 @@ describe("the last good answer", () => {
       Effect.provideService(Current.Tenant, customer)
     )
 
-  it.effect("is never the answer of another tenant", () =>
+  it.effect("is not given to another tenant", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* forCustomer("acme"), "At nine.")
       assert.instanceOf(yield* forCustomer("acme"), Fallback.Stale)
@@ -200,10 +200,10 @@ describe("a notice", () => {
 
 class OutOfHours extends Data.TaggedError("OutOfHours")<{}> {}
 
-describe("an effect of the application", () => {
+describe("error handling in the application", () => {
   const askPerson = (reason: string) => Effect.succeed(`A person will answer (${reason}).`)
 
-  it.effect("recovers from some kinds of error, and replaces all others by its own error", () =>
+  it.effect("recovers from the listed kinds of error, and replaces all other errors by an error of the application", () =>
     Effect.gen(function*() {
       const handled = ask.pipe(
         Policy.apply(Policy.standard),

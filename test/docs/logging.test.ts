@@ -72,7 +72,7 @@ it.effect("the first program logs to the Logger and to a file", () =>
   }))
 
 describe("layerJsonLines", () => {
-  it.effect("loses a line if 10,000 others already wait for the disk, and reports the loss to the Logger", () =>
+  it.effect("loses a line if 10,000 other lines already wait for the disk, and reports the loss to the Logger", () =>
     Effect.gen(function*() {
       const reports: Array<string> = []
       const isBusy = yield* Deferred.make<void>()
@@ -206,7 +206,14 @@ describe("the end of a call", () => {
       "Output blocked by content filtering policy",
       "litellm.BadRequestError: AnthropicException - messages: text content blocks must be non-empty",
       "The model returned the following errors: messages.0.content.0.text.text: Field required"
-    ].map((words) => [words, ask("hi"), Faults.fails(400, "invalid_request_error", words), "Warn"] as const),
+    ].map((words) =>
+      [
+        `a 400 with the message "${words}"`,
+        ask("hi"),
+        Faults.fails(400, "invalid_request_error", words),
+        "Warn"
+      ] as const
+    ),
     [
       "an answer that is blocked in its middle",
       ask("hi"),

@@ -111,8 +111,8 @@ describe("the code that replaces the SDK", () => {
     [
       ["a stream that was cut", Faults.breaks("Once upon ", "end"), "PartialAnswer"],
       ["a connection that was cut", Faults.breaks("Once upon ", "reset"), "PartialAnswer"],
-      ["a web page", Faults.html(200), "UnexpectedResponse"],
-      ["silence in the middle", Faults.breaks("Once upon ", "silence"), "TimedOut"]
+      ["a web page with status 200", Faults.html(200), "UnexpectedResponse"],
+      ["silence in the middle of an answer", Faults.breaks("Once upon ", "silence"), "TimedOut"]
     ] as const
   )("%s is an error, and is retried by Policy.standard", ([, fault, tag]) =>
     Effect.gen(function*() {

@@ -32,7 +32,7 @@ it.effect("the first program waits out eleven rate limits", () =>
   }).pipe(fake(...Array.from({ length: 11 }, () => Faults.rateLimited()), Faults.answer("slow water"))))
 
 describe("retry", () => {
-  it.effect("applies only to the listed kinds", () =>
+  it.effect("applies only to the listed kinds of error", () =>
     Effect.gen(function*() {
       const waits = Retry.backoff({ times: 2, base: "1 second" })
       const twice = Policy.apply({ retry: { RateLimited: waits, Overloaded: waits }, maxRetries: 2 })
@@ -57,21 +57,21 @@ describe("retry", () => {
       )
     )))
 
-  it.effect("never applies to permanent errors if retry is a record", () =>
+  it.effect("does not apply to a permanent error if retry is a record", () =>
     Effect.gen(function*() {
       const stubborn = Policy.apply({ retry: { InvalidRequest: Schedule.recurs(3) } })
       assert.strictEqual((yield* Effect.flip(ask.pipe(stubborn))).gaveUp, "NotRetried")
       assert.strictEqual(yield* requests, 1)
     }).pipe(always(Faults.fails(400, "invalid_request_error", "no"))))
 
-  it.effect("applies to permanent errors too if retry is one schedule", () =>
+  it.effect("also applies to a permanent error if retry is one schedule", () =>
     Effect.gen(function*() {
       const blunt = Policy.apply({ retry: Schedule.recurs(3) })
       yield* Effect.flip(ask.pipe(blunt))
       assert.strictEqual(yield* requests, 4)
     }).pipe(always(Faults.fails(400, "invalid_request_error", "no"))))
 
-  it.effect("stops at maxRetries, counted over all kinds", () =>
+  it.effect("stops at maxRetries, counted over all kinds of error", () =>
     Effect.gen(function*() {
       const few = Policy.apply({ ...Policy.standard, maxRetries: 3 })
       yield* finish(Effect.flip(ask.pipe(few)))
@@ -200,7 +200,7 @@ describe("describe", () => {
 })
 
 describe("outcome", () => {
-  it.effect("turns every result of the call into a value", () =>
+  it.effect("turns an answer, a permanent error and a retryable error into a value", () =>
     Effect.gen(function*() {
       const shown = ask.pipe(
         Policy.apply(Policy.standard),
@@ -240,7 +240,7 @@ describe("errors of the application", () => {
       assert.strictEqual(yield* requests, 2)
     }).pipe(fake(Faults.answer("busy"), Faults.answer("free"))))
 
-  it.effect("are final without Retry.byTag", () =>
+  it.effect("are not retried without Retry.byTag", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ask.pipe(Effect.flatMap(check), Policy.apply(Policy.standard)))
       assert.instanceOf(error, Busy)

@@ -219,7 +219,7 @@ describe("docs/proxies.md", () => {
       ])
     ))
 
-  it.live("a missing key is a ConfigError", () =>
+  it.live("the layer fails if no key is set", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(asked(() => NodeAnthropic.layerConfig(), {}))
       assert.isTrue(Exit.isFailure(exit))

@@ -70,35 +70,50 @@ describe("scripts", () => {
 })
 
 describe("faults", () => {
-  const rows: ReadonlyArray<readonly [tag: ClaudeError.Tag, turns: ReadonlyArray<Faults.Turn>]> = [
-    ["RateLimited", [
-      Faults.rateLimited(),
-      Faults.rateLimited("2 seconds"),
-      Faults.rateLimited("2 seconds", { ramp: true })
-    ]],
-    ["Overloaded", [Faults.overloaded]],
-    ["ServerFault", [Faults.serverError, Faults.gatewayTimeout, Faults.html(502)]],
-    ["AuthenticationFailed", [Faults.unauthorized]],
-    ["PermissionDenied", [Faults.forbidden]],
-    ["ResourceNotFound", [Faults.notFound]],
-    ["RequestTooLarge", [Faults.tooLarge]],
-    ["ContextWindowExceeded", [Faults.promptTooLong]],
-    ["SpendLimitReached", [Faults.spendLimited, Faults.ownSpendLimit, Faults.billing]],
-    ["Unreachable", [Faults.reset, Faults.hangUp, Faults.garbage]],
-    ["PartialAnswer", [Faults.breaks("Once"), Faults.errorAfter("Once")]],
-    ["TimedOut", [Faults.silence, Faults.pings(), Faults.breaks("Once", "silence")]],
-    ["UnexpectedResponse", [Faults.html(200)]],
-    ["Refused", [Faults.refusal("I cannot")]],
-    ["Truncated", [Faults.maxTokens("Once")]],
-    ["EmptyAnswer", [Faults.emptyAnswer]]
+  const { breaks, errorAfter, html, maxTokens, pings, rateLimited, refusal } = Faults
+  const rows: ReadonlyArray<readonly [tag: ClaudeError.Tag, turns: Readonly<Record<string, Faults.Turn>>]> = [
+    ["RateLimited", {
+      "rateLimited()": rateLimited(),
+      "rateLimited(\"2 seconds\")": rateLimited("2 seconds"),
+      "rateLimited with the option ramp": rateLimited("2 seconds", { ramp: true })
+    }],
+    ["Overloaded", { overloaded: Faults.overloaded }],
+    ["ServerFault", {
+      serverError: Faults.serverError,
+      gatewayTimeout: Faults.gatewayTimeout,
+      "html(502)": html(502)
+    }],
+    ["AuthenticationFailed", { unauthorized: Faults.unauthorized }],
+    ["PermissionDenied", { forbidden: Faults.forbidden }],
+    ["ResourceNotFound", { notFound: Faults.notFound }],
+    ["RequestTooLarge", { tooLarge: Faults.tooLarge }],
+    ["ContextWindowExceeded", { promptTooLong: Faults.promptTooLong }],
+    ["SpendLimitReached", {
+      spendLimited: Faults.spendLimited,
+      ownSpendLimit: Faults.ownSpendLimit,
+      billing: Faults.billing
+    }],
+    ["Unreachable", { reset: Faults.reset, hangUp: Faults.hangUp, garbage: Faults.garbage }],
+    ["PartialAnswer", { breaks: breaks("Once"), errorAfter: errorAfter("Once") }],
+    ["TimedOut", {
+      silence: Faults.silence,
+      pings: pings(),
+      "breaks with the end \"silence\"": breaks("Once", "silence")
+    }],
+    ["UnexpectedResponse", { "html(200)": html(200) }],
+    ["Refused", { refusal: refusal("I cannot") }],
+    ["Truncated", { maxTokens: maxTokens("Once") }],
+    ["EmptyAnswer", { emptyAnswer: Faults.emptyAnswer }]
   ]
 
   it("cause only errors that have a row in a table of the page", () => {
     for (const [tag] of rows) assert.include(page, `| \`${tag}\` |`)
   })
 
-  it.effect.each(rows.flatMap(([tag, turns]) => turns.map((turn) => [turn.name, tag, turn] as const)))(
-    "%s causes %s",
+  it.effect.each(
+    rows.flatMap(([tag, turns]) => Object.entries(turns).map(([name, turn]) => [name, tag, turn] as const))
+  )(
+    "Faults.%s causes %s",
     ([, tag, turn]) =>
       Effect.gen(function*() {
         const result = yield* finish(Claude.text("Hello"))
@@ -346,7 +361,7 @@ describe("FakeServer", () => {
 })
 
 describe("Simulator", () => {
-  it.effect("gives the same result for the same seed, as plain data", () =>
+  it.effect("gives the same result for the same seed, as plain data with the fields that the page names, and assertAnswered fails if too few calls are answered", () =>
     Effect.gen(function*() {
       const once: Simulator.Contender = { name: "once", strategy: () => ({ send }) => send() }
       const result = yield* Simulator.run(Simulator.outage("30 seconds"), once, { seed: 7 })

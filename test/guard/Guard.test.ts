@@ -126,7 +126,7 @@ describe("Guard.apply calls all gates, then every admit in order, and settles le
     }).pipe(Effect.provide(spied(two, [turn]))))
 })
 
-describe("a rejected request", () => {
+describe("a request", () => {
   const saturated = Effect.fail(new ClaudeError.Saturated({ by: "concurrency" }))
 
   it.effect("is admitted by no guard if a gate rejects it", () =>
@@ -178,7 +178,7 @@ describe("a rejected request", () => {
 })
 
 describe("a lease", () => {
-  it.effect("G2: is not lost if the call is interrupted while the guard admits it", () =>
+  it.effect("G2: is settled even if the call is interrupted while the `admit` of its guard still runs", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
       yield* TestClock.adjust("1 second")
@@ -417,7 +417,7 @@ describe("a scope that is closed concurrently", () => {
 })
 
 describe("a custom guard", () => {
-  it.effect("in `extra` admits a request after the built-in guards, and is settled before them", () =>
+  it.effect("in `extra` admits a request after the built-in guards, and its lease is settled before their leases", () =>
     Effect.gen(function*() {
       const all: Array<string> = []
       const note = (what: string) => Effect.sync(() => void all.push(what))
@@ -532,7 +532,7 @@ describe("a custom guard", () => {
       assert.deepStrictEqual(seen, [51_234, 0])
     }).pipe(Effect.provide(FakeClaude.layer(Faults.by(() => Faults.answer("hello"))))))
 
-  it.effect("leaves circuit and quota unchanged if it rejects an invalid request", () =>
+  it.effect("leaves circuit and quota unchanged if it rejects a request as invalid", () =>
     Effect.gen(function*() {
       const invalid = Effect.fail(new ClaudeError.InvalidRequest({ sent: false, detail: "this prompt is not allowed" }))
       const context = yield* Layer.build(

@@ -32,7 +32,7 @@ describe("Guards.apply", () => {
       ]))
     ))
 
-  it.effect("opens the circuit after twenty failures, sends nothing, and closes it with a probe", () =>
+  it.effect("opens the circuit after twenty failed calls, does not send the next call, and closes the circuit when a probe is answered", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
       const error = yield* Effect.flip(Claude.text("hi"))
@@ -87,7 +87,7 @@ describe("a malformed answer", () => {
       assert.deepInclude({ ...successRate }, { calls: 25, failures: 25 })
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.by(() => malformed)))))
 
-  it.effect("closes the circuit as the answer to its probe", () =>
+  it.effect("closes the circuit if it is the answer to the probe", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 20; i++) yield* Effect.flip(ask)
       assert.strictEqual((yield* Effect.flip(ask))._tag, "CircuitOpen")
@@ -98,7 +98,7 @@ describe("a malformed answer", () => {
       Effect.provide(guarded({ circuit: {} }, Faults.by(({ index }) => index < 20 ? Faults.overloaded : malformed)))
     ))
 
-  it.effect("uses as much quota as a valid answer, and no longer counts as running", () =>
+  it.effect("uses as much quota as a valid answer, and its call no longer counts as running", () =>
     Effect.gen(function*() {
       const valid = Faults.value({ total: 1 }, { inputTokens: 1000, outputTokens: 10 })
       const [first, second] = yield* Effect.forEach([malformed, valid], (turn) =>
@@ -181,7 +181,7 @@ describe("a call that finds no place in the queue", () => {
   )
   const late = (deadline: number) => Effect.provideService(Effect.flip(Claude.text("late")), Current.Deadline, deadline)
 
-  it.effect("gets a retryAfter if it has a deadline, and the next such call gets a later one", () =>
+  it.effect("gets a retryAfter only if it has a deadline, and each further such call gets a longer retryAfter", () =>
     Effect.gen(function*() {
       // Runs some calls, so that the queue knows how long an answer takes.
       for (let i = 0; i < 3; i++) {

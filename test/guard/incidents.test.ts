@@ -89,7 +89,7 @@ describe("a permanent 429", () => {
 })
 
 describe("the limits on waiting and retrying", () => {
-  it.effect("let a call with a deadline wait for a slot until its deadline, not only a minute", () =>
+  it.effect("let calls with a deadline of 15 minutes wait for a slot for longer than a minute", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(Policy.apply({ ...Policy.standard, overall: "15 minutes" }))
       const calls = yield* Effect.forEach(Array.from({ length: 6 }), () => Effect.forkChild(ask, start))
@@ -104,7 +104,7 @@ describe("the limits on waiting and retrying", () => {
       )
     ))
 
-  it.effect("end the retries of Overloaded after eight, even without a deadline and with CircuitOpen removed from Retry.standard", () =>
+  it.effect("allow only eight retries after Overloaded, even without a deadline and with CircuitOpen removed from Retry.standard", () =>
     Effect.gen(function*() {
       const ask = Claude.text("hi").pipe(
         Policy.apply({ retry: { ...Retry.standard, CircuitOpen: undefined } })
@@ -118,7 +118,7 @@ describe("the limits on waiting and retrying", () => {
 
 describe("a brown-out", () => {
   it.effect(
-    "in which 70 % of the requests fail for a minute causes no peak of more than three requests for each new call, plus three",
+    "in which 70 % of the requests fail for a minute is followed by no second with more requests than three times the most new calls in a second, plus three",
     () =>
       Effect.gen(function*() {
         const { peak } = yield* Simulator.run(

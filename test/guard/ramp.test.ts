@@ -18,7 +18,7 @@ const seconds = (ramp: Ramp, length: number, from = 0): ReadonlyArray<number> =>
 }
 
 describe("a ramp", () => {
-  it("grows to twice the earlier rate in five seconds, and stays there", () => {
+  it("grows to twice the earlier rate in five seconds, and keeps that rate for the next 15 seconds", () => {
     for (const before of [3, 12, 1000]) {
       const found = seconds(new Ramp(before, 0), 20)
       assert.isAtMost(Math.max(...found), 2 * before + 1)
@@ -50,7 +50,7 @@ describe("a ramp", () => {
     }
   })
 
-  it("halves its rate at the first lost call, and not again for lost calls that began before that", () => {
+  it("halves its rate when a call fails, and not again when other calls that began before that fail", () => {
     const ramp = new Ramp(10, 0)
     assert.isTrue(ramp.isFull(6000))
     for (const start of [3000, 4000, 5999]) ramp.lose(start, 6000)
@@ -62,7 +62,7 @@ describe("a ramp", () => {
     assert.strictEqual(early.rate, 4)
   })
 
-  it("never falls below the earlier rate after reaching it, however many calls are lost", () => {
+  it("does not fall below the earlier rate once it has reached that rate, even if 75 calls fail", () => {
     const ramp = new Ramp(10, 0)
     for (let now = 2500; now < 10_000; now += 100) ramp.lose(now, now)
     assert.isAtLeast(ramp.rate, 10)

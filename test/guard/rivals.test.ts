@@ -51,7 +51,7 @@ describe("unlike cockatiel", () => {
   for (
     const [what, late] of [["failure", Faults.overloaded], ["success", well]] as const
   ) {
-    it.effect(`3: a ${what} that began before the circuit opened neither closes nor opens the circuit while a probe is under way`, () =>
+    it.effect(`3: the ${what} of a call that began before the circuit opened neither closes nor opens the circuit while a probe is under way`, () =>
       Effect.gen(function*() {
         const slow = yield* Effect.forkChild(Effect.exit(ask), start)
         yield* Effect.flip(ask)
@@ -75,7 +75,7 @@ describe("unlike cockatiel", () => {
       )))
   }
 
-  it.effect("4: a waiting call is not rejected because a new call arrives when a slot is free", () =>
+  it.effect("4: a waiting call is still served if a new call arrives at the moment a slot becomes free", () =>
     Effect.gen(function*() {
       const first = yield* Effect.forkChild(ask, start)
       const waiting = yield* Effect.forkChild(ask, start)

@@ -137,7 +137,7 @@ describe("a queue", () => {
   const steps = Array.from({ length: 60 }, (_, at) => at)
 
   it.effect.each([Infinity, 60_000])(
-    "G2: gives a freed place to the next call if the first call (limit: %d ms) is cancelled any number of steps later",
+    "G2: gives a freed place to the next call if the first call (limit: %d ms) is cancelled 0 to 59 steps later",
     (within) =>
       Effect.gen(function*() {
         let isServed = 0
@@ -159,7 +159,7 @@ describe("a queue", () => {
       })
   )
 
-  it.effect("G2: leaves a freed place free if the only waiting call is cancelled any number of steps later", () =>
+  it.effect("G2: leaves a freed place free if the only waiting call is cancelled 0 to 59 steps later", () =>
     Effect.gen(function*() {
       for (const step of steps) {
         const { enter, holds, names, state, turnstile } = yield* gate(0)
@@ -332,7 +332,7 @@ describe("tenants of a queue", () => {
       assert.isFalse(yield* turnstile.pass({ name: "a", rank: 1, tenant: "a" }, 1000))
     }))
 
-  it.effect("add to the load ahead of a newcomer only those calls that are served before it", () =>
+  it.effect("put only those of their calls ahead of a newcomer that are served before the newcomer", () =>
     Effect.gen(function*() {
       const { enter, turnstile } = yield* gate(0)
       for (let i = 0; i < 8; i++) yield* enter(`a${i}`, 1, 60_000, "a")
@@ -570,7 +570,7 @@ describe("a queue with a slow store", () => {
       assert.deepStrictEqual([holds, names(), state.places], [["next"], [], 0])
     }))
 
-  it.effect("G6: tries a more important call that came while `take` ran for another call next, without waiting for the timer", () =>
+  it.effect("G6: next tries a more important call that came while `take` ran for another call, without waiting for the timer of that other call", () =>
     Effect.gen(function*() {
       const { asked, options, state } = remote(
         1,
@@ -637,7 +637,7 @@ describe("a queue with a slow store", () => {
   const seen: Record<string, number> = {}
 
   it.effect.prop(
-    "G2: loses no place and gives no place twice under any interleaving, and has all places free at the end",
+    "G2: loses no place and gives no place twice when calls come, leave and finish in random order, and has all places free at the end",
     { ops: Schema.Array(Op).check(Schema.isMinLength(100), Schema.isMaxLength(100)) },
     ({ ops }) =>
       Effect.gen(function*() {

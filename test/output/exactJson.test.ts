@@ -58,7 +58,7 @@ describe("a number that JavaScript cannot hold", () => {
       })
   )
 
-  it.effect("is found inside lists, records and recursive schemas", () =>
+  it.effect("keeps its digits, or is reported with its path, inside lists, objects and recursive schemas", () =>
     Effect.gen(function*() {
       const Ids = Schema.Struct({ ids: Schema.Array(Schema.BigInt), text: Schema.NullOr(Schema.String) })
       assert.deepStrictEqual(yield* asked(Schema.Array(Ids), `[{"ids": [1, ${id}], "text": ${id}}]`), [
@@ -86,10 +86,10 @@ describe("a number that JavaScript cannot hold", () => {
     }))
 
   it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, string, unknown]>([
-    ["a BigInt, beside a number", Schema.BigInt, round, BigInt(round)],
-    ["a string, beside a number", Schema.String, "1e20", "1e20"],
-    ["a BigInt or null, beside a number", Schema.NullOr(Schema.BigInt), round, BigInt(round)],
-    ["BigInts in a record, beside a number", Schema.Record(Schema.String, Schema.BigInt), `{"__proto__": ${round}}`, {
+    ["a BigInt", Schema.BigInt, round, BigInt(round)],
+    ["a string", Schema.String, "1e20", "1e20"],
+    ["a BigInt or null", Schema.NullOr(Schema.BigInt), round, BigInt(round)],
+    ["BigInts in a record", Schema.Record(Schema.String, Schema.BigInt), `{"__proto__": ${round}}`, {
       ["__proto__"]: BigInt(round)
     }],
     [
@@ -107,25 +107,28 @@ describe("a number that JavaScript cannot hold", () => {
       `{"is": "b", "a": ${round}, "b": ${round}}`,
       { is: "b", a: Number(round), b: BigInt(round) }
     ]
-  ])("is exact, if other places take a number: %s", ([, schema, text, value]) =>
-    Effect.gen(function*() {
-      const Mixed = Schema.Struct({
-        n: Schema.Number,
-        any: Schema.Unknown,
-        either: Schema.Union([Schema.String, Schema.Number]),
-        id: schema
+  ])(
+    "keeps all digits where the schema has a BigInt or a string, even if other parts of the schema are numbers: %s",
+    ([, schema, text, value]) =>
+      Effect.gen(function*() {
+        const Mixed = Schema.Struct({
+          n: Schema.Number,
+          any: Schema.Unknown,
+          either: Schema.Union([Schema.String, Schema.Number]),
+          id: schema
+        })
+        const number = Number(round)
+        assert.deepStrictEqual(
+          yield* asked(Mixed, `{"n": ${round}, "any": ${round}, "either": ${round}, "id": ${text}}`),
+          {
+            n: number,
+            any: number,
+            either: number,
+            id: value
+          }
+        )
       })
-      const number = Number(round)
-      assert.deepStrictEqual(
-        yield* asked(Mixed, `{"n": ${round}, "any": ${round}, "either": ${round}, "id": ${text}}`),
-        {
-          n: number,
-          any: number,
-          either: number,
-          id: value
-        }
-      )
-    }))
+  )
 
   it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, string, string]>([
     ["an object instead of an array", Schema.Array(Schema.BigInt), `{"x": ${id}}`, "Expected array"],
@@ -137,11 +140,14 @@ describe("a number that JavaScript cannot hold", () => {
       `{"a": {"n": ${id}}}`,
       "Expected a finite number"
     ]
-  ])("is not named in the issue for %s that contains it", ([, schema, text, message]) =>
-    Effect.gen(function*() {
-      const path = message === "Expected array" || message === "Expected object" ? "" : "a"
-      assert.deepStrictEqual(yield* asked(schema, text), [[path, message]])
-    }))
+  ])(
+    "is not mentioned in the issue if the answer has %s and the number is inside that value",
+    ([, schema, text, message]) =>
+      Effect.gen(function*() {
+        const path = message === "Expected array" || message === "Expected object" ? "" : "a"
+        assert.deepStrictEqual(yield* asked(schema, text), [[path, message]])
+      })
+  )
 
   it.effect("causes no defect in a value that is too deep for the stack", () =>
     Effect.gen(function*() {
@@ -220,7 +226,7 @@ describe("Exact.parse", () => {
     assert.strictEqual(Object.getPrototypeOf(value), Object.prototype)
   })
 
-  it("takes linear time for long texts of digits", () => {
+  it("parses a text of 2,400,000 characters, mostly digits, in less than 10 seconds", () => {
     const started = performance.now()
     Exact.parse(`["${"1".repeat(1_000_000)}", ${"0.1,".repeat(100_000)}${"1".repeat(1_000_000)}]`)
     assert.isBelow(performance.now() - started, 10_000)

@@ -16,10 +16,13 @@ const tooLarge = "The compiled grammar is too large, which would cause performan
   + "Simplify your tool schemas or reduce the number of strict tools."
 
 const refusals: ReadonlyArray<readonly [report: string, message: string]> = [
-  ["github.com/anthropics/anthropic-sdk-python/issues/1185", tooLarge],
-  ["github.com/TanStack/ai/issues/682", `output_config.format.schema: Invalid schema: ${tooLarge}`],
+  ["a grammar that is too large, github.com/anthropics/anthropic-sdk-python/issues/1185", tooLarge],
   [
-    "github.com/mozilla/bugbug/pull/6234",
+    "a grammar that is too large, with the path of the schema, github.com/TanStack/ai/issues/682",
+    `output_config.format.schema: Invalid schema: ${tooLarge}`
+  ],
+  [
+    "a schema that is too complex, github.com/mozilla/bugbug/pull/6234",
     "Schema is too complex for compilation. Try reducing the number of tools or simplifying tool schemas."
   ],
   [
@@ -128,7 +131,7 @@ describe.each(wires)("a call for a value over %s", (_, wire) => {
       assert.deepStrictEqual(yield* sent, ["schema 1", "prompt 1", "prompt 1", "prompt 3"])
     }).pipe(playing(refused(tooLarge), Faults.overloaded, Faults.value({ number: 1 }), invoice)))
 
-  it.live("counts each request as an attempt of the call", () =>
+  it.live("has one attempt for each request, in its history and in the log", () =>
     Effect.gen(function*() {
       const policy = Policy.apply({ retry: { Overloaded: Retry.backoff({ times: 1, base: "1 millis" }) } })
       const error = yield* Effect.flip(policy(Claude.object(makeInvoice(), "Read it")))
@@ -143,7 +146,7 @@ describe.each(wires)("a call for a value over %s", (_, wire) => {
       )
     }).pipe(playing(refused(tooLarge), Faults.overloaded, Faults.overloaded)))
 
-  it.live("counts both refusals as attempts of the call, and reports the first", () =>
+  it.live("fails with the first refusal if the API refuses both requests, and has both in its history", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Claude.object(makeInvoice(), "Read it").pipe(Policy.apply(Policy.none)))
       assert.deepInclude({ ...error }, {

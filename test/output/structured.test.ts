@@ -69,7 +69,7 @@ describe("a request for a value", () => {
       assert.match(JSON.stringify(message?.content[1]), /matches this JSON Schema, and nothing else:.*\$defs/)
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ name: "a", children: [{ name: "b", children: [] }] })]))))
 
-  it("has the form that `Claude.formOf` returns, with a reason if the form is not `schema`", () => {
+  it("has a form that `Claude.formOf` returns without sending the request, with a reason if the form is not `schema`", () => {
     const many = Schema.Struct(Object.fromEntries(
       Array.from({ length: 17 }, (_, i) => [`f${i}`, Schema.optional(Schema.String)])
     ))
@@ -222,7 +222,7 @@ describe("a request for a value", () => {
       }
     }))
 
-  it.effect("may end with a system message", () =>
+  it.effect("has its instruction in the user message if it ends with a system message", () =>
     Effect.gen(function*() {
       const messages = [{ role: "user", content: "a" }, { role: "system", content: "be brief" }] as const
       assert.deepStrictEqual(yield* Claude.json(messages), 1)
@@ -354,12 +354,15 @@ describe("decoding", () => {
       { n: "SECRET", at: "SECRET" },
       "2 issues: n: Expected a string representing a bigint; at: Expected a valid value"
     ]
-  ])("G14: the message of a malformed answer shows %s", ([, schema, value, detail]) =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(Claude.object(schema, "read it"))
-      assert.strictEqual(error.detail, detail)
-      assert.notMatch(error.message, /SECRET/)
-    }).pipe(Effect.provide(FakeClaude.layer([Faults.value(value)]))))
+  ])(
+    "G14: the message of the MalformedOutput error contains %s",
+    ([, schema, value, detail]) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Claude.object(schema, "read it"))
+        assert.strictEqual(error.detail, detail)
+        assert.notMatch(error.message, /SECRET/)
+      }).pipe(Effect.provide(FakeClaude.layer([Faults.value(value)])))
+  )
 
   it.effect("joins two text blocks", () =>
     Effect.gen(function*() {

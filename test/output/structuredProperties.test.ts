@@ -348,14 +348,14 @@ const errorOf = (exit: Exit.Exit<unknown, ClaudeError.ClaudeError>): ClaudeError
 }
 
 it.effect.prop(
-  "Claude.object returns a value of the schema or fails with issues, for any schema and any answer",
+  "for random schemas and answers, Claude.object returns a value of the schema or fails with MalformedOutput, EmptyAnswer or InvalidRequest",
   { one: cases },
   ({ one }) => decodes(one),
   { arbitrary: { runs: runs(2000), seed }, timeout: 60_000 }
 )
 
 it.effect.prop(
-  "the JSON schema of any output obeys the rules for a request",
+  "a request with the JSON schema of a random schema breaks no validation rule",
   { kind: kindOf(3) },
   ({ kind: { name, schema } }) =>
     Effect.sync(() => {

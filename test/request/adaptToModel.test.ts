@@ -468,14 +468,14 @@ const all: ReadonlyArray<Model> = [
   { ...able({ structuredOutputs: false, effort: [], thinking: ["enabled"] }), maxOutput: 2000 }
 ]
 
-describe("any request, adapted to any model", () => {
+describe("a random request, adapted to each model of the catalogue", () => {
   it.prop("breaks no rule of the catalogue", { params }, ({ params }) => {
     for (const model of all) {
       assert.deepStrictEqual(bounds(adapt(params, model).params, model), [], model.id)
     }
   }, often)
 
-  it.prop("keeps its shape valid", { params }, ({ params }) => {
+  it.prop("has a valid shape if it had a valid shape before", { params }, ({ params }) => {
     if (shape(params).length > 0) return
     for (const model of all) assert.deepStrictEqual(shape(adapt(params, model).params), [], model.id)
   }, often)
@@ -512,7 +512,7 @@ describe("any request, adapted to any model", () => {
   }, often)
 
   it.prop(
-    "does not throw",
+    "causes no exception, even if its parameters are random JSON values",
     { messages: json, tools: json, thinking: json, output_config: json, tool_choice: json, max_tokens: json },
     (more) => {
       for (const model of all) adapt(request(more), model)

@@ -306,14 +306,14 @@ describe("any request", () => {
     [incapable, undefined].every((model) => bounds(params as Params, model).every(({ message }) => message !== ""))
 
   it.prop(
-    "makes no rule throw if it is any JSON value",
+    "makes no rule throw if it is a random JSON value",
     { params: json },
     ({ params }) => assert.isTrue(isSound(params)),
     often
   )
 
   it.prop(
-    "makes no rule throw if its parameters are any JSON values",
+    "makes no rule throw if its parameters are random JSON values",
     {
       messages: json,
       system: json,
@@ -327,7 +327,7 @@ describe("any request", () => {
     often
   )
 
-  it.prop("never gets an issue that quotes the prompt", { messages: json, system: json }, ({ messages, system }) => {
+  it.prop("gets no issue that quotes the prompt", { messages: json, system: json }, ({ messages, system }) => {
     const said = { role: "assistant", content: [{ type: "text", text: "SECRET", more: messages }, image, pdf] }
     const issues = bounds(request({ system: ["SECRET", system], messages: [said] }), incapable)
     assert.isAbove(issues.length, 0)

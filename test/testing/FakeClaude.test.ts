@@ -15,7 +15,7 @@ const fakes: ReadonlyArray<readonly [name: string, playing: (script: Faults.Play
 describe.each(fakes)("the model in an answer of %s", (_, playing) => {
   const cheap = "claude-haiku-5-5"
 
-  it.live("is the model of the request, at its price", () =>
+  it.live("is the model of the request, and the cost is computed with the prices of that model", () =>
     Effect.gen(function*() {
       const reply = yield* Fallback.models([cheap])(Claude.message("hi", { model: "claude-opus-5" }))
       assert.strictEqual(reply.model, cheap)

@@ -202,7 +202,7 @@ describe("FakeServer", () => {
       assert.strictEqual(error.message, `Port ${port} is in use: choose another, or 0 for any free port.`)
     }).pipe(Effect.scoped, Effect.provide(FakeServer.layer([]))))
 
-  it("fails with a message if it cannot listen for any other reason", () => {
+  it("fails with a message that says what to change if the port is not allowed or the host is not an address", () => {
     assert.match(
       new FakeServer.CannotListen({ port: 80, code: "EACCES" }).message,
       /port 80 \(EACCES\): choose another/
@@ -422,7 +422,7 @@ const listening = (run: Run) =>
 const slow = { timeout: 30_000 }
 
 describe("the ids of requests", () => {
-  it.live("are unique, in headers and in bodies, also for refused requests, token counts and model lists", () =>
+  it.live("are unique for messages, refused requests and token counts, and the same in the header and the body of a response", () =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       const body = JSON.stringify({

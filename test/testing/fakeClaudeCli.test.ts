@@ -240,7 +240,7 @@ describe("the value for a schema", () => {
       assert.match(yield* Effect.flip(answeredBy(schema)), /^[A-Z].{10,}$/)
     }))
 
-  it.effect("is decoded by the schema of the call, as a structured output and as text", () =>
+  it.effect("can be decoded with the schema of the call, as a structured output and as text", () =>
     Effect.gen(function*() {
       const schemas = [
         Invoice,

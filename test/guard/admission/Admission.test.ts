@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, Scheduler, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import { inspect } from "node:util"
 import type * as Admission from "../../../src/guard/admission/Admission.ts"
 import type * as AdmissionGuard from "../../../src/guard/admission/guard.ts"
 import * as Settings from "../../../src/guard/admission/settings.ts"
@@ -364,7 +365,7 @@ const follow = (op: Op, model: Model, id: number | undefined): void => {
   model.letIn()
 }
 
-describe("Admission", () => {
+describe("the queue for slots and quota", () => {
   const seen: Record<string, number> = {}
 
   it.effect.prop(
@@ -464,7 +465,7 @@ describe("a cancelled waiting call", () => {
       return states
     }).pipe(Effect.scoped, Effect.provide(TestClock.layer()))
 
-  it.effect("G2: returns its tokens and slot if it is cancelled at any step after the slot before it became free", () =>
+  it.effect("G2: returns its tokens and its slot if it is cancelled 0 to 59 steps after the call before it released the slot", () =>
     Effect.gen(function*() {
       // Yields after every few steps, so that a cancellation can fall between any two of them.
       const stepwise = Effect.provideService(Scheduler.MaxOpsBeforeYield, 4)
@@ -621,7 +622,7 @@ describe("the queue", () => {
     { maxWait: undefined, deadline: Infinity, waits: 60_000 },
     { maxWait: "2 minutes" as const, deadline: Infinity, waits: 120_000 }
   ])(
-    "G8: lets no call wait longer than maxWait ($maxWait) or beyond its deadline ($deadline)",
+    "G8: rejects a waiting call after $waits ms if maxWait is $maxWait and its deadline is at $deadline ms",
     ({ deadline, maxWait, waits }) =>
       Effect.gen(function*() {
         const { admission } = yield* make({ concurrency: { max: 1, maxWait } })
@@ -715,7 +716,7 @@ describe("the concurrency limit", () => {
       return running.length
     })
 
-  it.effect("stays the same if it is fixed, whatever happens", () =>
+  it.effect("stays the same if only max is set, after successes and after Overloaded errors", () =>
     Effect.gen(function*() {
       const { admission } = yield* make({ concurrency: { max: 5 } })
       const calls = caller(admission)
@@ -920,12 +921,11 @@ describe("the settings of concurrency", () => {
     [{ max: 8, ...slip }, /^concurrency has no field maxwait: it has max, min, initial, queue, maxWait$/]
   ]
 
-  it.each(refused)(
-    "G12: reject %j with a message that names the field and the remedy",
-    (options, sentence) => {
+  for (const [options, sentence] of refused) {
+    it(`G12: reject ${inspect(options)} with a message that names the field and the remedy`, () => {
       assert.throws(() => Settings.settings(options), RangeError, sentence)
-    }
-  )
+    })
+  }
 
   it("give every option its default", () => {
     const usual = { queue: 200, maxWait: undefined }

@@ -53,9 +53,9 @@ const text = (characters: number): Message.Request =>
 const quota: Quota.Options = { requests: 6000, inputTokens: 6_000_000, headroom: 1 }
 
 describe("a 429 with a retry-after", () => {
-  it.effect.each([undefined, quota])(
-    "that names no rate limit holds every call for its retry-after, with or without a quota, and then lets one call test the limit",
-    (quota) =>
+  it.effect.each([["without a quota", undefined], ["with a quota", quota]] as const)(
+    "that names no rate limit holds every call for its retry-after, %s, and then lets one call test the limit",
+    ([, quota]) =>
       Effect.gen(function*() {
         const { calls } = yield* refused(limited(20), quota)
         for (let i = 0; i < 5; i++) yield* calls.call(text(10))
@@ -131,7 +131,7 @@ describe("a 429 with a retry-after", () => {
       assert.deepStrictEqual(calls.entered, [0, 1, 2])
     }))
 
-  it.effect("holds no more calls when the call that tests the limit ends with anything except another 429", () =>
+  it.effect("holds no more calls when the call that tests the limit ends with InvalidRequest", () =>
     Effect.gen(function*() {
       const { admission, calls } = yield* refused(limited(10))
       for (let i = 0; i < 2; i++) yield* calls.call(text(10))
@@ -180,9 +180,14 @@ describe("a 429 without a retry-after, or for a spend limit", () => {
 describe("a 429 for tokens", () => {
   const spent = { requests: left(10), inputTokens: left(0) }
 
-  it.effect.each([undefined, quota])(
-    "holds requests of at least the rejected size, and lets smaller requests pass them",
-    (quota) =>
+  it.effect.each(
+    [
+      ["without a quota, holds requests of at least the rejected size, and lets smaller requests pass", undefined],
+      ["with a quota, holds requests of every size", quota]
+    ] as const
+  )(
+    "%s, for its retry-after",
+    ([, quota]) =>
       Effect.gen(function*() {
         const { calls } = yield* refused(limited(20, spent), quota, 30_000)
         const large = yield* calls.call(text(40_000), "interactive")
@@ -213,7 +218,7 @@ describe("a 429 for tokens", () => {
     }))
 })
 
-describe("a pause under any interleaving", () => {
+describe("a pause, with random calls", () => {
   const int = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
   const Op = Schema.Union([
     Schema.Struct({ do: Schema.Literals(["arrive"]), size: int(1, 9000), tenant: Schema.Literals(["one", "two"]) }),
@@ -230,7 +235,7 @@ describe("a pause under any interleaving", () => {
   let steps = 0
 
   it.effect.prop(
-    "G2, G5: lets every waiting call be sent in the end, and never more calls at once than `concurrency.max`",
+    "G2, G5: lets every call that is not cancelled be sent in the end, and lets at most three calls (`concurrency.max`) run at once",
     { ops: Schema.Array(Op).check(Schema.isMinLength(100), Schema.isMaxLength(100)) },
     ({ ops }) =>
       Effect.gen(function*() {

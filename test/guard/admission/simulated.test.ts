@@ -59,7 +59,7 @@ const simulate = (
     }
   }).pipe(Random.withSeed(seed), VirtualClock.run)
 
-describe("AIMD", () => {
+describe("the adaptive concurrency limit (AIMD)", () => {
   it.effect(
     "settles between 39 and 51 if the provider runs at most 50 calls, with at most 15 % of the attempts rejected",
     () =>

@@ -150,12 +150,12 @@ const steps = 125
 const size = 2
 const Steps = Schema.Array(Step).check(Schema.isMinLength(steps), Schema.isMaxLength(steps))
 
-describe("RetryBudget", () => {
+describe("the retry budget", () => {
   /** How often each step applied. */
   const seen = new Map<string, number>()
 
   it.effect.prop(
-    "G2 G7: keeps its credits in bounds, starts waiting calls oldest first, and lets no call wait too long, for every model and under any interleaving",
+    "G2 G7: keeps its credits in bounds, starts waiting calls oldest first, and lets no call wait too long, for two models and random calls",
     { ops: Steps },
     ({ ops }) =>
       Effect.gen(function*() {
@@ -380,7 +380,7 @@ describe("RetryBudget", () => {
     Effect.tap(sent(budget, model, charge), begin)
   const since = (start: number) => Effect.map(Clock.currentTimeMillis, (now) => now - start)
 
-  it.effect("G7: the budget charges one of ten credits for an extra attempt, and returns the credit unless the attempt fails", () =>
+  it.effect("G7: the budget charges one of ten credits for an extra attempt, and returns the credit unless the attempt ends with ServerFault, RateLimited, PartialAnswer, Refused or MalformedOutput", () =>
     Effect.gen(function*() {
       for (const [exit, isWasted] of endings) {
         const budget = yield* opened()
@@ -494,7 +494,7 @@ describe("RetryBudget", () => {
       assert.isTrue(gaps.slice(6).every((gap) => gap === 301_000))
     }).pipe(Effect.scoped))
 
-  it.effect("G7: after an outage, the budget releases waiting calls oldest first at the rate of new calls, at least one per second", () =>
+  it.effect("G7: after an outage, the budget releases waiting calls oldest first, and one per second if no new calls come", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 10)
@@ -519,7 +519,7 @@ describe("RetryBudget", () => {
       assert.deepStrictEqual(order, Array.from({ length: 31 }, (_, i) => i))
     }).pipe(Effect.scoped))
 
-  it.effect("G7: the budget resets the pace on a success, unless its answer breaks off", () =>
+  it.effect("G7: the budget shortens the wait for the next paced attempt to 10 s again when an answer begins, unless that answer breaks off", () =>
     Effect.gen(function*() {
       const budget = yield* opened()
       yield* fail(budget, 10)
@@ -637,7 +637,7 @@ describe("RetryBudget", () => {
       assert.deepStrictEqual(yield* budget.status, { [model]: one, "a new model": one, another: one })
     }).pipe(Effect.scoped))
 
-  it.effect("G7: the budget does not lengthen the pace when the clock is set back", () =>
+  it.effect("G7: the budget does not lengthen the wait for a paced attempt when the clock is set back", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("10 hours")

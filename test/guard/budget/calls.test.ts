@@ -53,14 +53,14 @@ const extras: ReadonlyArray<
     "Overloaded"
   ],
   [
-    "a re-ask",
+    "a correction of a malformed answer",
     Claude.object(Invoice, "hi").pipe(Policy.apply({ retry: quick, reask: 3, overall: "1 minute" })),
     Faults.value({ total: "many" }),
     Faults.value({ total: 1 }),
     "MalformedOutput"
   ],
   [
-    "a schema that the API refuses",
+    "a repeated request without the schema that the API refused",
     // A schema of its own, because the refusal of a schema is remembered.
     Effect.suspend(() => Claude.object(Schema.Struct({ total: Schema.Int }), "hi")).pipe(
       Policy.apply({ retry: quick, overall: "1 minute" })
@@ -77,28 +77,28 @@ const extras: ReadonlyArray<
     "Truncated"
   ],
   [
-    "a raised limit",
+    "a repeated request with a higher max_tokens",
     Claude.text("hi", { max_tokens: 100 }).pipe(Policy.apply({ truncated: { raiseTo: 200 }, overall: "1 minute" })),
     Faults.maxTokens("one two three"),
     Faults.answer("one two three four"),
     "Truncated"
   ],
   [
-    "a paused turn",
+    "the continuation of a paused turn",
     Claude.text("hi").pipe(Policy.apply({ overall: "1 minute" })),
     Faults.paused("one two three"),
     Faults.answer("four"),
     "Truncated"
   ],
   [
-    "a nudge",
+    "a nudge after an empty answer",
     Claude.text("hi").pipe(Policy.apply({ empty: { nudge: 1 }, overall: "1 minute" })),
     Faults.emptyAnswer,
     Faults.answer("well"),
     "EmptyAnswer"
   ],
   [
-    "a stream that restarts",
+    "the restart of a stream",
     Claude.events("hi").pipe(
       Policy.applyStream({ retry: quick, onBreak: "restart", overall: "1 minute" }),
       Stream.runDrain
@@ -108,7 +108,7 @@ const extras: ReadonlyArray<
     "PartialAnswer"
   ],
   [
-    "a stream that resumes",
+    "the resumption of a stream",
     Claude.events("hi").pipe(
       Policy.applyStream({ retry: quick, onBreak: "resume", overall: "1 minute" }),
       Stream.runDrain
@@ -118,28 +118,28 @@ const extras: ReadonlyArray<
     "PartialAnswer"
   ],
   [
-    "a stream that reopens",
+    "a retry of a stream that failed before its answer began",
     Claude.events("hi").pipe(Policy.applyStream({ retry: quick, overall: "1 minute" }), Stream.runDrain),
     Faults.overloaded,
     Faults.answer("one two three"),
     "Overloaded"
   ],
   [
-    "the next model of a policy",
+    "a request to the next model of a policy",
     Claude.text("hi").pipe(Policy.apply({ models: ["claude-haiku-5-5"], overall: "2 minutes" })),
     Faults.overloaded,
     Faults.answer("well"),
     "Overloaded"
   ],
   [
-    "the next model without a policy",
+    "a request to the next model without a policy",
     Claude.text("hi").pipe(Fallback.models(["claude-haiku-5-5"])),
     Faults.overloaded,
     Faults.answer("well"),
     "Overloaded"
   ],
   [
-    "the next model around a policy",
+    "a request to the next model of a fallback around a policy",
     Claude.text("hi").pipe(
       Policy.apply({ retry: Retry.never, overall: "1 minute" }),
       Fallback.models(["claude-haiku-5-5"])
@@ -203,7 +203,7 @@ describe("G7: one budget pays for", () => {
 describe("G7: a stream", () => {
   const restarted = Claude.events("hi").pipe(Policy.applyStream({ retry: quick, onBreak: "restart" }), Stream.runDrain)
 
-  it.effect("that restarts and breaks each time uses up the bucket: in 200 s, ten extra attempts and five paced attempts start", () =>
+  it.effect("that restarts and breaks each time uses up the bucket: 200 such streams in 200 s start only 15 extra attempts", () =>
     Effect.gen(function*() {
       for (let i = 0; i < 200; i++) {
         yield* Effect.forkChild(Effect.ignore(restarted))
@@ -212,7 +212,7 @@ describe("G7: a stream", () => {
       assert.strictEqual((yield* requests) - 200, 15)
     }).pipe(Effect.provide(guarded({}, Faults.cycle(Faults.breaks("one two"))))))
 
-  it.effect("that reopens earns credit when its answer begins, and loses that credit once if the answer breaks, even if no attempt follows", () =>
+  it.effect("that is retried before its answer begins earns credit when its answer begins, and loses that credit once if the answer breaks, even if no attempt follows", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Policy.applyStream({ retry: quick }),
@@ -319,7 +319,7 @@ describe("G7: a call", () => {
       )
     ))
 
-  it.effect("that succeeds at once takes no credit, under any number of policies and fallbacks", () =>
+  it.effect("that succeeds at once takes no credit, under one or more policies and fallbacks", () =>
     Effect.gen(function*() {
       const policy = { retry: quick, overall: "1 minute" } as const
       const asked = Claude.text("hi").pipe(Policy.apply(policy))

@@ -36,7 +36,7 @@ const simulate = (
     return { answered: answered / calls, load: sent.total / calls, extra: sent.total - calls }
   }).pipe(Random.withSeed(seed), VirtualClock.run)
 
-describe("G7: an hour of outage", () => {
+describe("G7: an outage", () => {
   const hour = (gap: number, serve: Serve, overall: number) =>
     simulate({
       calls: Math.round(3_600_000 / gap),
@@ -60,7 +60,7 @@ describe("G7: an hour of outage", () => {
       ] as const
     )
   )(
-    "costs at most 1.05 times the load of %s",
+    "of an hour costs at most 1.05 times the load of %s",
     ([, gap, serve, overall]) =>
       Effect.gen(function*() {
         const { answered, extra, load } = yield* hour(gap, serve, overall)
@@ -72,7 +72,7 @@ describe("G7: an hour of outage", () => {
     60_000
   )
 
-  it.effect("costs at most 30 extra attempts at 0.05 calls/s", () =>
+  it.effect("of an hour costs at most 30 extra attempts at 0.05 calls/s", () =>
     Effect.gen(function*() {
       for (const [serve, overall] of [[out, 25], [out, 300], [hanging, 25]] as const) {
         const { extra } = yield* hour(20_000, serve, overall)
@@ -82,7 +82,7 @@ describe("G7: an hour of outage", () => {
     }), 60_000)
 
   it.effect(
-    "with answers that begin and break off costs at most 1.125 times the load at 1 call/s",
+    "of an hour, in which answers begin and break off, costs at most 1.125 times the load of 1 call/s",
     () =>
       Effect.gen(function*() {
         const [short, long] = [[25, 1.05], [300, 1.125]] as const
@@ -95,7 +95,7 @@ describe("G7: an hour of outage", () => {
     60_000
   )
 
-  it.effect("costs at most 0.15 times the load with a circuit", () =>
+  it.effect("of ten minutes costs at most 0.15 requests per call if there is a circuit", () =>
     Effect.gen(function*() {
       const { load } = yield* simulate({ calls: 600, gap: 1000, serve: out, guards: { circuit: {} } })
       // The first 20 calls with their retries, then one probe every 5 to 30 seconds.
@@ -103,7 +103,7 @@ describe("G7: an hour of outage", () => {
     }), 60_000)
 })
 
-describe("G7: retries of random failures", () => {
+describe("G7: with retries", () => {
   const once = (guards: Guards.Guards) => {
     let sent = 0
     const serve: Serve = () => Effect.suspend(() => sent++ < 64 ? failing(1000) : Effect.succeed({ first: 1000 }))
@@ -111,7 +111,7 @@ describe("G7: retries of random failures", () => {
     return simulate({ calls: 64, gap: 0, guards, policy, serve })
   }
 
-  it.effect("answer every call if 64 calls fail at once", () =>
+  it.effect("all of 64 calls are answered if the first attempt of each call fails", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* once({}), { answered: 1, load: 2, extra: 64 })
       assert.deepStrictEqual(yield* once({ circuit: {} }), { answered: 1, load: 2, extra: 64 })
@@ -124,7 +124,7 @@ describe("G7: retries of random failures", () => {
     )
 
   it.effect(
-    "answer 99 % of the calls at 1.26 times the load, if every fifth attempt fails",
+    "99 % of the calls are answered at 1.26 times the load, if a random fifth of the attempts fails",
     () =>
       Effect.gen(function*() {
         const [crowded, calm] = [[6000, 10], [3000, 1000]] as const
@@ -152,7 +152,7 @@ describe("G7: retries of random failures", () => {
       ] as const
     )
   )(
-    "answer almost all calls if the fraction %d of the attempts fails, with answers of %i s and a deadline of %i s",
+    "if the fraction %d of the attempts fails, with answers of %i s and a deadline of %i s, at least the fraction %d of the calls is answered",
     ([share, answer, overall, least]) =>
       Effect.gen(function*() {
         const serve: Serve = () =>
@@ -174,11 +174,15 @@ describe("G7: retries of random failures", () => {
     60_000
   )
 
-  it.effect("G10: give the same figures with the same seed", () =>
-    Effect.gen(function*() {
-      const figures = (seed: string) => simulate({ calls: 300, gap: 100, serve: sometimes, seed })
-      const once = yield* figures("one")
-      assert.deepStrictEqual(yield* figures("one"), once)
-      assert.notDeepEqual(yield* figures("another"), once)
-    }), 60_000)
+  it.effect(
+    "G10: the figures are the same with the same seed, and differ with another seed",
+    () =>
+      Effect.gen(function*() {
+        const figures = (seed: string) => simulate({ calls: 300, gap: 100, serve: sometimes, seed })
+        const once = yield* figures("one")
+        assert.deepStrictEqual(yield* figures("one"), once)
+        assert.notDeepEqual(yield* figures("another"), once)
+      }),
+    60_000
+  )
 })

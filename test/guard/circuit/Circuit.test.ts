@@ -536,7 +536,7 @@ const rarities = [
 
 describe("circuits against a reference model", () => {
   it.effect.prop(
-    "G3 G4 G5 G9: admit, reject and log the same under any interleaving, on any store",
+    "G3 G4 G5 G9: admit, reject and log as the model does, for random calls and with three kinds of stores",
     { script, kept: int(0, 2) },
     ({ kept, script }) =>
       Effect.gen(function*() {
@@ -691,7 +691,7 @@ describe("a circuit without requests for an hour", () => {
 })
 
 describe("a circuit whose clock is set back by an hour", () => {
-  it.effect("stays open for at most its original wait, on any store", () =>
+  it.effect("stays open for at most its original wait, with three kinds of stores", () =>
     steppedBack((back) =>
       Effect.gen(function*() {
         yield* TestClock.adjust("10 hours")
@@ -832,7 +832,7 @@ describe("an account at its spend limit", () => {
       }
     }).pipe(Effect.provide(guarded({ circuit: {} }, Faults.cycle(Faults.billing)))))
 
-  it.effect("stays blocked if its probe fails with Overloaded, and is probed again by the next call at once", () =>
+  it.effect("stays blocked if its probe fails with Overloaded, and is unblocked if the next probe fails with RateLimited", () =>
     Effect.gen(function*() {
       yield* Effect.flip(ask)
       yield* TestClock.adjust("10 minutes")
@@ -868,7 +868,7 @@ describe("an account at its spend limit", () => {
 })
 
 describe("Guards.isolate and Guards.reset", () => {
-  it.effect("block and release one model, or all models", () =>
+  it.effect("block one model until a reset, and all models for the given time", () =>
     Effect.gen(function*() {
       yield* Guards.isolate(sonnet)
       assert.deepInclude(yield* Effect.flip(ask), {
@@ -971,7 +971,7 @@ describe("custom stores", () => {
       assert.lengthOf(yield* FakeClaude.received, 0)
     }).pipe(Effect.provide(guarded({ circuit: {} }, [Faults.answer("well")], broken(Effect.never)))))
 
-  it.effect("keep their states as JSON, for all processes that share them", () =>
+  it.effect("that write their states as JSON let two processes share an open circuit", () =>
     Effect.gen(function*() {
       const store = onPaper()
       const process = (playable: Faults.Playable) => guarded({ circuit: {} }, playable, { circuits: store })

@@ -83,7 +83,7 @@ describe("a closed circuit", () => {
     ])
   })
 
-  it("opens with the failure that reaches minimumCalls and failureRate", () => {
+  it("opens with the failure that reaches both minimumCalls and failureRate", () => {
     const table: ReadonlyArray<readonly [why: string, steps: ReadonlyArray<Step>, last: string]> = [
       ["three of three are too few calls", times(3, 0, fail()), "Counted"],
       ["four of four", times(4, 0, fail()), "Opened"],
@@ -123,7 +123,7 @@ describe("a closed circuit", () => {
     })
   })
 
-  it("turns the success of an answer that breaks off into a failure, without counting it twice", () => {
+  it("turns the success of an answer that breaks off into a failure, without counting the call twice", () => {
     const begun = play(times(4, 0, succeed())).state
     const { last, state } = play([[500, breakOff(0)], [800, breakOff(0)]], begun)
     assert.strictEqual(last, "Opened", "two of four")
@@ -144,7 +144,7 @@ describe("a closed circuit", () => {
     assert.strictEqual(play([...times(9, 0, succeed()), ...times(9, 600_000, breakOff(0))]).last, "Counted")
   })
 
-  it("says how many calls failed and why, most frequent first", () => {
+  it("says how many calls failed and with which errors, the most frequent error first", () => {
     const table: ReadonlyArray<readonly [steps: ReadonlyArray<Step>, why: string]> = [
       [times(4, 0, fail()), why],
       [
@@ -170,7 +170,7 @@ describe("a closed circuit", () => {
   })
 
   it.effect.prop(
-    "G9: counts all failures of the last nine tenths of its window, and none from before it",
+    "G9: counts all failures of the last nine tenths of its window, and no failure from before the window",
     {
       gaps: Arbitrary.array(
         Arbitrary.flatMap(
@@ -210,7 +210,7 @@ describe("an open circuit", () => {
     assert.strictEqual(play([[4999, ask]], open).last, "Rejected")
   })
 
-  it("G9: stays open without requests for any time, and then sends one probe", () => {
+  it("G9: stays open while no request comes, and then admits the next request as a probe", () => {
     assert.deepStrictEqual(Machine.step(settings, open, ask, 1e9)[1], {
       _tag: "Admitted",
       generation: 2,
@@ -227,7 +227,7 @@ describe("an open circuit", () => {
     }
   })
 
-  it("stays open for a quarter of the outage so far, from 5 to 30 seconds, and starts over after a good probe", () => {
+  it("stays open for a quarter of the outage so far (at least 5 and at most 30 seconds), and for 5 seconds in the next outage after a successful probe", () => {
     let [state, now] = [open, 0]
     const found: Array<number> = [until(state) - now]
     for (let i = 0; i < 16; i++) {
@@ -249,14 +249,14 @@ describe("an open circuit", () => {
     assert.strictEqual(until(state) - now, 5000)
   })
 
-  it("stays open as long as the server asks for, up to 30 seconds", () => {
+  it("stays open as long as the server asks for, but at least 5 and at most 30 seconds", () => {
     const length = (retryAfter: number) => until(play([...times(3, 0, fail()), [0, fail(0, { retryAfter })]]).state)
     assert.deepStrictEqual([0, 4000, 22_000, 3_600_000].map(length), [5000, 5000, 22_000, 30_000])
   })
 })
 
-describe("a trip", () => {
-  it("opens a closed or probing circuit at once, until the time that the trip gives, unless the trip has an old generation", () => {
+describe("the event Trip", () => {
+  it("opens a closed or probing circuit at once, until the time in the event, unless the event has an old generation", () => {
     assert.deepStrictEqual(Machine.step(settings, Machine.initial, trip(0), 5), [
       { _tag: "Open", generation: 1, outage: { began: 5, why: "no money" }, until: 77_000, probe: null, at: 5 },
       { _tag: "Opened", why: "no money" }
@@ -289,7 +289,7 @@ describe("a probe", () => {
     assert.strictEqual(until(play([[16_000, breakOff(8000, 3, true)]], long).state), 16_000 + 76_000 / 4)
   })
 
-  it("does not reopen the circuit if its answer breaks off after the window", () => {
+  it("does not reopen the circuit if its answer breaks off a whole window after it began", () => {
     assert.strictEqual(play([[18_000, breakOff(8000, 3, true)]], closedAgain).last, "Counted")
   })
 
@@ -328,7 +328,7 @@ describe("a probe", () => {
     assert.strictEqual(play([[200_001, succeed(3)]], state).last, "Closed")
   })
 
-  it("G5: counts even if its answer comes late, unless another probe has replaced the late probe", () => {
+  it("G5: closes or reopens the circuit even if its result comes long after its lease, while no other probe has replaced it", () => {
     assert.strictEqual(play([[1e7, succeed(2)]], probing).last, "Closed")
     assert.strictEqual(play([[1e7, fail(2)]], probing).last, "Opened")
   })

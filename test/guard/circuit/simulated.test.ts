@@ -125,7 +125,7 @@ describe("after an outage", () => {
 describe("a circuit stays closed", () => {
   const rates = [{ gap: 2700, calls: 2700 }, { gap: 1000, calls: 3600 }, { gap: 200, calls: 3000 }]
 
-  it.effect("while half of all calls fail, at any rate of calls", () =>
+  it.effect("while half of all calls fail, at each of the tested rates of calls", () =>
     Effect.gen(function*() {
       for (const { calls, gap } of effort(rates, rates.slice(2))) {
         const { opened } = yield* simulate({ gap, calls, serve: failing(0.5) })
@@ -158,7 +158,7 @@ describe("a circuit stays closed", () => {
 
 describe("a minute in which every answer breaks after its first content", () => {
   it.effect(
-    "opens the circuit, reopens it when the answer to a probe breaks off, and recovers soon after",
+    "opens the circuit, reopens it when the answer to a probe breaks off, and is followed by a complete answer within 16 seconds",
     () =>
       Effect.gen(function*() {
         const { answers, opened, sent } = yield* simulate({

@@ -21,7 +21,7 @@ const refused = (guards: unknown): string => {
 }
 const own: Guard.Guard = { gate: Guard.open, admit: () => Effect.succeed({ settle: () => Effect.void }) }
 
-describe("G12: contradictory or invalid guards are rejected when they are created", () => {
+describe("G12: the options of guards", () => {
   const cases: ReadonlyArray<readonly [guards: unknown, sentence: string]> = [
     [
       { circiut: {} },
@@ -111,13 +111,13 @@ describe("G12: contradictory or invalid guards are rejected when they are create
     ]
   ]
   for (const [guards, sentence] of cases) {
-    it(sentence, () => {
+    it(`are rejected with the message: ${sentence}`, () => {
       assert.strictEqual(refused(guards), sentence)
       assert.throws(() => Guards.describe(guards as Guards.Guards), RangeError)
     })
   }
 
-  it("G12: a valid record is accepted: openFor alone may be longer than the default maxOpenFor", () => {
+  it("are accepted if they are valid: openFor alone may be longer than the default maxOpenFor", () => {
     for (
       const guards of [{}, Guards.standard, { extra: [own] }, { circuit: { openFor: "20 minutes" } }, {
         budget: false,
@@ -133,7 +133,7 @@ describe("G12: contradictory or invalid guards are rejected when they are create
     assert.strictEqual(CircuitSettings.settings({ openFor: "20 minutes" }).maxOpenFor, 1_200_000)
   })
 
-  it("the defaults match the documentation", () => {
+  it("have the documented defaults of monitor and circuit", () => {
     assert.deepStrictEqual(MonitorSettings.settings({}), {
       below: 0.95,
       window: 300_000,
@@ -202,7 +202,7 @@ describe("Guards.config", () => {
       assert.isUndefined(detailed.circuit)
     }))
 
-  it.effect("fails and says what to change, if values are invalid or contradict each other", () =>
+  it.effect("fails with a message that names the wrong option or variable, if values are invalid or contradict each other", () =>
     Effect.gen(function*() {
       for (
         const [env, words] of [

@@ -59,7 +59,7 @@ describe("an incident", () => {
       : Faults.overloaded
   )
 
-  it.effect("raises one alert and clears it once, at the right minute, with its causes", () =>
+  it.effect("raises one alert and clears it once, at the expected seconds, with its causes", () =>
     Effect.gen(function*() {
       yield* every("10 seconds", 60)
       assert.deepStrictEqual(yield* rates, [])
@@ -129,7 +129,7 @@ describe("an incident", () => {
     )))))
 })
 
-describe("an outage of ten minutes, with a call every second", () => {
+describe("an outage", () => {
   const [from, to] = [600_000, 1_200_000]
   const outage = Faults.by(({ elapsed }) => elapsed >= from && elapsed < to ? Faults.overloaded : Faults.answer("well"))
   const under = (policy: Policy.Policy) => Effect.exit(Claude.text("hi").pipe(Policy.apply(policy)))
@@ -140,7 +140,7 @@ describe("an outage of ten minutes, with a call every second", () => {
   ]
   for (const [title, call] of effort(cases, cases.slice(0, 1))) {
     it.effect(
-      `raises its first alert within a minute, and one alert each for the open circuit, the low success rate and its recovery, ${title}`,
+      `of ten minutes, with a call every second, raises its first alert within a minute, and one alert each for the open circuit, the low success rate and its recovery, ${title}`,
       () => {
         const pager: Array<Monitor.Alert> = []
         return Effect.gen(function*() {
@@ -163,7 +163,7 @@ describe("an outage of ten minutes, with a call every second", () => {
     )
   }
 
-  it.effect("alerts once for each model whose circuit opens", () => {
+  it.effect("raises one alert for each model whose circuit opens", () => {
     const pager: Array<Monitor.Alert> = []
     return Effect.gen(function*() {
       for (const model of ["claude-haiku-5-5", "claude-sonnet-5-5", "claude-haiku-5-5"]) {
@@ -180,7 +180,7 @@ describe("an outage of ten minutes, with a call every second", () => {
 
 describe("an alert near the threshold", () => {
   itLong(
-    "is raised and cleared at most once an hour: 5 % of one call a second fail, for a day",
+    "is raised and cleared at most once an hour, in a day with one call a second of which 5 % fail",
     () =>
       Effect.gen(function*() {
         const pager: Array<Monitor.Alert> = []
@@ -340,10 +340,15 @@ describe("the monitor counts", () => {
   )
   counts("no request that was not sent", Claude.text({ messages: [] }).pipe(Policy.apply({})), [], none)
   counts("no request that was rejected as invalid", text, [Faults.promptTooLong], none)
-  counts("no interrupt", Effect.timeoutOption(text, "5 seconds"), [Faults.silence], none)
-  counts("no interrupt under a policy", text.pipe(Policy.apply({ attempt: "1 hour", firstToken: "50 minutes" })), [
-    Faults.pings()
-  ], none)
+  counts("no interrupted call", Effect.timeoutOption(text, "5 seconds"), [Faults.silence], none)
+  counts(
+    "no interrupted call under a policy",
+    text.pipe(Policy.apply({ attempt: "1 hour", firstToken: "50 minutes" })),
+    [
+      Faults.pings()
+    ],
+    none
+  )
   counts(
     "an exceeded deadline as a failure",
     text.pipe(Policy.apply({ overall: "5 seconds" })),
@@ -414,18 +419,22 @@ describe("the monitor counts", () => {
     CircuitOpen: failure,
     Saturated: failure
   }
-  it.effect.each(ClaudeError.ClaudeError.members.map((Kind) => new Kind({ scope: "idle" })))(
-    "a call that fails with $_tag as the table `kinds` in this file says",
-    (error) =>
+  for (const Kind of ClaudeError.ClaudeError.members) {
+    const error = new Kind({ scope: "idle" })
+    const expected = kinds[error._tag]
+    const counted = expected === failure
+      ? `a call that fails with ${error._tag} as a failure`
+      : `no call that fails with ${error._tag}`
+    it.effect(counted, () =>
       Effect.gen(function*() {
         const monitor = MonitorGuard.make(Settings.settings({}), { emit: () => Effect.void }, {
           raise: () => Effect.void
         })
         const { settle } = yield* monitor.admit(request)
         yield* settle(Exit.fail(error))
-        assert.deepInclude(monitor.status(0), kinds[error._tag])
-      })
-  )
+        assert.deepInclude(monitor.status(0), expected)
+      }))
+  }
 })
 
 describe("alerts", () => {
@@ -471,7 +480,7 @@ describe("alerts", () => {
       )))
   }
 
-  it.effect("go to the receiver that was provided to the layer, and not to a receiver that is provided to the calls", () =>
+  it.effect("do not go to a receiver that is provided to the calls instead of the layer", () =>
     Effect.gen(function*() {
       const elsewhere: Array<Monitor.Alert> = []
       yield* every("1 second", 20).pipe(
@@ -493,7 +502,7 @@ describe("alerts", () => {
 // Reference model: the list of endings
 // -----------------------------------------------------------------------------
 
-describe("any order of endings", () => {
+describe("a random sequence of successes and failures", () => {
   const window = 60_000
   const slice = window / 50
   const minimumCalls = 8

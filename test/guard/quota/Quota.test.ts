@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Duration, Effect, Exit, Layer, Ref, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { inspect } from "node:util"
 import * as Settings from "../../../src/guard/quota/settings.ts"
 import { CallLog, Claude, ClaudeError, Guards, type Message, Quota } from "../../../src/index.ts"
 import { FakeClaude, Faults } from "../../../src/testing/index.ts"
@@ -59,7 +60,7 @@ describe("a quota", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("allows calls only the share `headroom` of a limit, which is 83 % by default, and only the share `burst` of it at once", () =>
+  it.effect("allows calls only the share `headroom` of a limit, which is 83 % by default, and only the share `burst` of that limit at once", () =>
     Effect.gen(function*() {
       const usual = yield* opened({ requests: 60 })
       assert.approximately((yield* usual.left).requests, 49.8, 1e-9)
@@ -73,7 +74,7 @@ describe("a quota", () => {
       assert.lengthOf(sliding.calls.entered, 60)
     }))
 
-  it.effect("lets one request begin, however small its burst is", () =>
+  it.effect("lets one request begin even if its burst is less than one request", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ requests: 1 })
       yield* calls.call(request(1))
@@ -177,23 +178,31 @@ describe("the usage of a call", () => {
       { exit: Exit.void, usage: usage(10, 30, { cache_read_input_tokens: 900, cache_creation_input_tokens: 90 }) },
       [1, 100, 30]
     ],
-    ["is what was reported before it broke off", { ...failed(new PartialAnswer({})), usage: usage(900, 7) }, [
+    ["is what was reported before the answer broke off", { ...failed(new PartialAnswer({})), usage: usage(900, 7) }, [
       1,
       900,
       7
     ]],
-    ["is what was reported before it was interrupted", { exit: Exit.interrupt(), usage: usage(900, 7) }, [1, 900, 7]],
-    ["is its estimated input if it was interrupted before the answer", { exit: Exit.interrupt() }, [1, 1000, 0]],
+    ["is what was reported before the call was interrupted", { exit: Exit.interrupt(), usage: usage(900, 7) }, [
+      1,
+      900,
+      7
+    ]],
+    ["is its estimated input if the call was interrupted before the answer", { exit: Exit.interrupt() }, [1, 1000, 0]],
     ["is its estimated input after a defect", { exit: Exit.die("a bug") }, [1, 1000, 0]],
     ["is its estimated input if the API failed", failed(new ServerFault({ status: 500 })), [1, 1000, 0]],
     ["is its estimated input after a time-out", failed(new TimedOut({ scope: "firstToken" })), [1, 1000, 0]],
     ["is its estimated input if the connection broke", failed(new Unreachable({ code: "ECONNRESET" })), [1, 1000, 0]],
-    ["is one request if the API rejected it", failed(new InvalidRequest({ status: 400, sent: true })), [1, 0, 0]],
+    ["is one request if the API rejected the request", failed(new InvalidRequest({ status: 400, sent: true })), [
+      1,
+      0,
+      0
+    ]],
     ["is one request if the model does not exist", failed(new ResourceNotFound({ status: 404 })), [1, 0, 0]],
     ["is one request if the API is overloaded", failed(new Overloaded({ status: 529 })), [1, 0, 0]],
     ["is nothing if the connection was refused", failed(new Unreachable({ code: "ECONNREFUSED" })), [0, 0, 0]],
     ["is nothing if the host name is unknown", failed(new Unreachable({ code: "ENOTFOUND" })), [0, 0, 0]],
-    ["is nothing if it was rejected locally", failed(new InvalidRequest({ sent: false })), [0, 0, 0]],
+    ["is nothing if the request was rejected locally", failed(new InvalidRequest({ sent: false })), [0, 0, 0]],
     ["is nothing if the circuit is open", failed(new ClaudeError.CircuitOpen({})), [0, 0, 0]]
   ]
   it.effect.each(table)("%s", ([, end, used]) =>
@@ -201,7 +210,7 @@ describe("the usage of a call", () => {
       assert.deepStrictEqual(yield* settled(end), [...used])
     }))
 
-  it.effect("is nothing if it left the queue before its turn", () =>
+  it.effect("is nothing if the call left the queue before its turn", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       yield* calls.call(request(6000))
@@ -236,7 +245,7 @@ describe("the usage of a call", () => {
 })
 
 describe("a request that is too large", () => {
-  it.effect("for the account's limit fails at once, is not sent, and says what to change", () =>
+  it.effect("for the account's limit fails at once, without being sent, with a message that says what to change", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const error = failureOf(yield* calls.call(request(6001)))
@@ -249,7 +258,7 @@ describe("a request that is too large", () => {
       assert.strictEqual((yield* left).input, 6000)
     }))
 
-  it.effect("for the account's limit fails without a token count only if a text of its length has too many tokens by the lowest estimate", () =>
+  it.effect("for the account's limit fails, if its tokens are only estimated, only if even the lowest estimate exceeds the limit", () =>
     Effect.gen(function*() {
       const { calls } = yield* opened({ inputTokens: 6000 })
       const content = (length: number) => request(0, { messages: [{ role: "user", content: "x".repeat(length) }] })
@@ -283,7 +292,7 @@ describe("a request that is too large", () => {
     }))
 
   it.effect.each([NaN, 0, -5])(
-    "is not assumed if max_tokens is invalid (%d), and the default of 1024 output tokens is reserved",
+    "is not recognized from an invalid max_tokens (%d): the default of 1024 output tokens is reserved",
     (max_tokens) =>
       Effect.gen(function*() {
         const { calls, left } = yield* opened({ ...whole, outputTokens: 12_000 })
@@ -294,7 +303,7 @@ describe("a request that is too large", () => {
 })
 
 describe("the estimate of a request", () => {
-  it.effect("uses the API's count, or the characters if counting fails", () =>
+  it.effect("uses the number of characters if the API fails to count the tokens", () =>
     Effect.gen(function*() {
       const countTokens = () => Effect.fail(new ClaudeError.Overloaded({}))
       const { calls, left } = yield* opened({ inputTokens: 6000, headroom: 1, estimate: "count" }, { countTokens })
@@ -389,7 +398,7 @@ describe("the estimate of content that cannot be counted", () => {
       ["images", blocks(image, text(30)), 9000],
       ["server tools", request(0, { tools: [search] }), 15_000]
     ] as const
-  )("does not change the estimate of texts: %s", ([, asked, tokens]) =>
+  )("does not change the estimate of texts after 20 requests with %s", ([, asked, tokens]) =>
     Effect.gen(function*() {
       const chat = blocks(text(3000))
       const before = Array.from({ length: 20 }, () => [asked, tokens] as const)
@@ -590,12 +599,14 @@ describe("the API's count", () => {
       assert.strictEqual((yield* admission.status).remaining?.requests, 51)
     }))
 
-  it.effect.each([
-    limit(0, undefined),
-    limit(-5, -5),
-    limit(NaN, NaN),
-    limit(undefined, undefined)
-  ])("is ignored if it is invalid: %j", (requests) =>
+  it.effect.each(
+    [
+      ["a limit of 0", limit(0, undefined)],
+      ["negative numbers", limit(-5, -5)],
+      ["NaN", limit(NaN, NaN)],
+      ["no numbers", limit(undefined, undefined)]
+    ] as const
+  )("is ignored if it contains %s", ([, requests]) =>
     Effect.gen(function*() {
       const { levels } = yield* opening(whole, { requests, inputTokens: requests })
       assert.deepStrictEqual(levels, { requests: 59, input: 5990, output: 1100 })
@@ -719,7 +730,7 @@ describe("the API's count", () => {
     "anthropic-ratelimit-input-tokens-remaining": `${tokens}`
   })
   it.effect.each([400, 401, 404, 413, 500, 529])(
-    "is read from any other error too: %d",
+    "is also read from errors with the status %d",
     (status) =>
       Effect.gen(function*() {
         const { calls, left } = yield* opened(whole)
@@ -921,12 +932,11 @@ describe("the settings of a quota", () => {
     ]
   ]
 
-  it.each(refused)(
-    "G12: reject %j with a message that names the field and the remedy",
-    (options, sentence) => {
+  for (const [options, sentence] of refused) {
+    it(`G12: reject ${inspect(options)} with a message that names the field and the remedy`, () => {
       assert.throws(() => Settings.settings(options), RangeError, sentence)
-    }
-  )
+    })
+  }
 
   it("give every option its default", () => {
     const { classOf: _, ...usual } = Settings.settings({ requests: 60 })

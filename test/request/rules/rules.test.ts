@@ -587,7 +587,7 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
     })
   ],
   [
-    "documents of all kinds, with citations",
+    "documents in base64, as text, by URL, by file id and as content",
     asking(
       { ...document({ type: "base64", media_type: "application/pdf", data: "AAAA" }), citations: { enabled: true } },
       document({ type: "text", media_type: "text/plain", data: "" }),
@@ -598,7 +598,7 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
     )
   ],
   [
-    "images of all kinds",
+    "images in base64, by URL, by file id and of an unknown type",
     asking(
       png("AAAA"),
       image({ type: "url", url: "http://example.com/a" }),
@@ -650,12 +650,12 @@ const valid: ReadonlyArray<readonly [name: string, params: unknown]> = [
   ["tool_choice auto without tools", request({ tool_choice: { type: "auto" } })],
   ["an unknown type of tool_choice", request({ tool_choice: { type: "best" } })],
   [
-    "a tool with any schema, if it is not strict",
+    "a tool that is not strict, with a schema that the API does not enforce",
     request({ tools: [{ name: "a", input_schema: { type: "object", properties: { n: { minimum: 1, $ref: "#" } } } }] })
   ],
   ["twenty strict tools", request({ tools: times(20, (i) => strict(closed, `tool_${i}`)) })],
   [
-    "a strict schema with every allowed keyword",
+    "a strict schema with many allowed keywords",
     format({
       ...closed,
       properties: {
@@ -691,7 +691,7 @@ describe("a request beyond the known limits of the API", () => {
     assert.deepStrictEqual(shape(params as Params), [])
   })
 
-  it("fails only under `strict`", () => {
+  it("has errors only under `strict`", () => {
     for (const [name, params, path] of limited) {
       const usual = Validate.check(params as Params)
       assert.deepStrictEqual([usual.errors.length, usual.warnings.length], [0, 1], name)
@@ -841,14 +841,14 @@ const isSound = (params: unknown) =>
 
 describe("any request", () => {
   it.prop(
-    "makes no rule throw if it is any JSON value",
+    "makes no rule throw if it is a random JSON value",
     { params: json },
     ({ params }) => assert.isTrue(isSound(params)),
     often
   )
 
   it.prop(
-    "makes no rule throw if its parameters are any JSON values",
+    "makes no rule throw if its parameters are random JSON values",
     {
       messages: json,
       system: json,
@@ -861,9 +861,14 @@ describe("any request", () => {
     often
   )
 
-  it.prop("makes no rule throw if it is a sample with one changed value", { mutant }, ({ mutant }) => {
-    assert.isTrue(isSound(mutant))
-  }, often)
+  it.prop(
+    "makes no rule throw if it is a sample with one value replaced by a random value",
+    { mutant },
+    ({ mutant }) => {
+      assert.isTrue(isSound(mutant))
+    },
+    often
+  )
 
   it("makes no rule throw if it contains itself or odd values", () => {
     const list: Array<unknown> = []
@@ -892,7 +897,7 @@ describe("any request", () => {
       )
       : value
 
-  it.prop("never gets an issue that quotes the prompt", { mutant }, ({ mutant }) => {
+  it.prop("gets no issue that quotes the prompt", { mutant }, ({ mutant }) => {
     assert.notInclude(JSON.stringify(all(marked(mutant, false) as Params)), "SECRET")
   }, often)
 })
