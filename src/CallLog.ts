@@ -1,9 +1,8 @@
 /**
  * Events of calls, attempts and guards, and the log that receives them.
  *
- * If a log is provided to the layer of a `Claude`, all events of that `Claude` go
- * there, and a caller cannot change that. No event shows a prompt, an answer or a
- * key: errors keep the text of an answer `Redacted`, which your own sink may unwrap.
+ * No event shows a prompt, an answer or a key: errors keep the text of an answer
+ * `Redacted`, which your own sink may unwrap.
  */
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -44,9 +43,8 @@ export interface Attempt extends Common {
   readonly took: Duration.Duration
 }
 
-/** The usage of all attempts of a call. */
+/** The usage of all attempts of a call, in tokens; `input` includes those written to the cache and read from it. */
 export interface Spent {
-  /** Tokens, including those written to the cache and read from it. */
   readonly input: number
   readonly output: number
   /** US dollars, at the prices of the model catalogue. */
@@ -89,18 +87,12 @@ export type Event =
     readonly _tag: "Continued"
     readonly attempt: number
     readonly error: ClaudeError
-    /**
-     * `raise`: asks again with a higher `max_tokens`. `continue`: asks for the rest of an answer that reached `max_tokens`.
-     * `resume`: continues an answer that Claude paused. `nudge`: asks again after an empty answer.
-     */
+    /** A higher `max_tokens`, the rest of an answer cut by `max_tokens` or paused by Claude, or another try after an empty one. */
     readonly how: "raise" | "continue" | "resume" | "nudge"
   }
   | Common & { readonly _tag: "Restarted" | "Resumed"; readonly attempt: number; readonly error: ClaudeError }
   | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
-  /**
-   * A call ends with `GaveUp` or `CallSucceeded`; a streaming call ends with its stream. A call that is interrupted, or
-   * that fails with an error of the application, logs neither.
-   */
+  /** The end of a call. A call that is interrupted, or fails with an error of the application, has no such event. */
   | Common & {
     readonly _tag: "GaveUp"
     readonly error: ClaudeError
@@ -142,10 +134,7 @@ export const CallLog = Context.Reference<CallLog>("resilient-claude/CallLog", { 
 // Layers
 // -----------------------------------------------------------------------------
 
-/**
- * Writes events to the `Logger`s provided where the layer is built, or else to the caller's loggers. The fields of an
- * event become log annotations.
- */
+/** Writes events, with their fields as annotations, to the `Logger`s of the layer, or else to the caller's loggers. */
 export const layer: Layer.Layer<never> = Layer.effect(
   CallLog,
   Effect.map(Loggers.ofThisPlace, (here) => ({ emit: (event) => here(logger.emit(event)) }))

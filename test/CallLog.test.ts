@@ -13,7 +13,6 @@ const inspect = (value: unknown): string => util.inspect(value, { depth: 20, sho
 
 const secret = "the answer is swordfish"
 const question = "what is the password of alice"
-const key = "sk-ant-very-secret"
 
 const policy = Policy.apply({ retry: { Overloaded: Retry.linear({ times: 1, base: 1 }) } })
 
@@ -217,7 +216,7 @@ describe("G14: secrets and content do not leak", () => {
       yield* Claude.text(question).pipe(policy, Effect.flip)
       const events = yield* Effect.flatMap(CallLog.Memory, Ref.get)
       const said = JSON.stringify(events) + inspect(events) + JSON.stringify(events.map(CallLog.record))
-      for (const word of ["swordfish", "alice", key]) assert.notInclude(said, word)
+      for (const word of ["swordfish", "alice"]) assert.notInclude(said, word)
       for (const event of events) assert.isAtMost(String(CallLog.record(event)["message"] ?? "").length, 200)
     }).pipe(Effect.provide(Layer.provideMerge(
       FakeClaude.layer([Faults.breaks(secret), Faults.fails(500, "api_error", "x".repeat(5000))]),
