@@ -10,6 +10,7 @@ const file = name === undefined ? undefined : files.find((file) => file.startsWi
 if (file === undefined) {
   const first = (file: string) =>
     fs.readFileSync(path.join(folder, file), "utf8").match(/\/\*\*\s*(?:\* )?(.*?)(?: ?\*\/)?\n/)?.[1]
+  if (name !== undefined) console.error(`No example begins with ${name}. The examples are:`)
   console.log(files.map((file) => `${file.padEnd(26)}${first(file) ?? ""}`).join("\n"))
   process.exitCode = name === undefined ? 0 : 1
 } else {

@@ -54,7 +54,7 @@ export const classify: (failure: unknown, context?: Partial<Known>) => ClaudeErr
 
 /** Provides `Claude` over the SDK. Throws a `RangeError` that explains which option is invalid. */
 export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
-  Refuse.unknown("Anthropic", options, Sdk.fields)
+  Refuse.unknown("Anthropic", options, Sdk.fields, "like { apiKey }")
   const sender = Sdk.make(options)
   return Layer.effect(
     Claude.Claude,

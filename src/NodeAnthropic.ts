@@ -51,11 +51,11 @@ const fields: { readonly [K in keyof Required<Options>]: true } = { ...shared, c
  * headers and body.
  */
 export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
-  Refuse.unknown("NodeAnthropic", options, fields)
+  Refuse.unknown("NodeAnthropic", options, fields, "like { apiKey }")
   const { connections, dispatcher, ...sdk } = options
   const { client } = sdk
   if (connections !== undefined && !(Number.isInteger(connections) && connections >= 1)) {
-    Refuse.refuse(`NodeAnthropic: connections is ${connections}: it must be a whole number, 1 or more`)
+    Refuse.refuse(`NodeAnthropic: connections is ${Refuse.shown(connections)}: it must be a whole number, 1 or more`)
   }
   if (connections !== undefined && dispatcher !== undefined) {
     Refuse.refuse(

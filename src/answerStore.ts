@@ -43,7 +43,9 @@ export const ageOf = (at: number, maxAge: number, now: number): number | undefin
  */
 export const memory = (capacity: number): Store => {
   if (!Number.isSafeInteger(capacity) || capacity <= 0) {
-    Refuse.refuse(`the capacity of Fallback.memoryStore is ${capacity}: it must be a whole number, 1 or more`)
+    Refuse.refuse(
+      `the capacity of Fallback.memoryStore is ${Refuse.shown(capacity)}: it must be a whole number, 1 or more`
+    )
   }
   // A Map keeps insertion order, and each use inserts its key again: the first key is the least recently used.
   const entries = new Map<string, { readonly at: number; readonly json: string; readonly maxAge: number }>()

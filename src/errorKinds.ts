@@ -153,7 +153,8 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>()
 /** Claude declined to answer. `text` is the part it had written; discard it. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { ...common, ...partial, category: text }) {
   override get message() {
-    return sentence("Claude declined to answer", this)
+    const category = this.category === undefined ? "" : ` (${String(this.category)})`
+    return sentence(`Claude declined to answer${category}`, this)
   }
 }
 

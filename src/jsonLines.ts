@@ -25,6 +25,6 @@ export const append = Effect.fnUntraced(function*(path: string) {
     Effect.suspend(() =>
       Queue.offerUnsafe(lines, `${JSON.stringify(value)}\n`)
         ? Effect.void
-        : report(`${mostQueued} lines are queued because the disk is slow, or the layer is closed`)
+        : report(`the queue of ${mostQueued} lines is full because the disk is slow, or the layer is closed`)
     )
 })

@@ -1,7 +1,8 @@
 /** Checks options when a policy or layer is built. The messages say what to change. */
 import * as Duration from "effect/Duration"
-import { isNotUndefined, isObject } from "effect/Predicate"
+import { isFunction, isNotUndefined, isObject, isObjectOrArray, isString } from "effect/Predicate"
 import * as Rec from "effect/Record"
+import * as Result from "effect/Result"
 import { ClaudeError } from "./ClaudeError.ts"
 
 /** Throws instead of returning an effect, because a policy is built before any effect runs. */
@@ -25,27 +26,39 @@ export const finite = (where: string, input: Duration.Input): number => {
   return length < Infinity ? length : refuse(`${where} is infinite: it must be a finite duration`)
 }
 
-const shown = (input: unknown): string => typeof input === "string" ? JSON.stringify(input) : String(input)
+/** Shows a value in a message, on one line. Text is in quotes, because `"3"` and `3` are not the same. */
+export const shown = (input: unknown): string => {
+  if (isFunction(input)) return "a function"
+  const text = Result.getOrElse(
+    Result.try(() => isString(input) || isObjectOrArray(input) ? JSON.stringify(input) ?? typeof input : String(input)),
+    () => typeof input
+  )
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text
+}
 
 export const count = (where: string, times: number): number =>
   times >= 0 && (Number.isInteger(times) || times === Infinity)
     ? times
-    : refuse(`${where} is ${times}: it must be a whole number, 0 or more`)
+    : refuse(`${where} is ${shown(times)}: it must be a whole number, 0 or more`)
 
 /** `length` is in milliseconds. */
 export const show = (length: number): string =>
   Number.isFinite(length) ? Duration.format(Duration.millis(length)) : "unlimited time"
 
 export const whole = (where: string, value: number): number =>
-  Number.isInteger(value) && value >= 1 ? value : refuse(`${where} is ${value}: it must be a whole number, 1 or more`)
+  Number.isInteger(value) && value >= 1
+    ? value
+    : refuse(`${where} is ${shown(value)}: it must be a whole number, 1 or more`)
 
 export const share = (where: string, value: number): number =>
-  value > 0 && value <= 1 ? value : refuse(`${where} is ${value}: it must be above 0 and at most 1, such as 0.5`)
+  value > 0 && value <= 1 ? value : refuse(`${where} is ${shown(value)}: it must be above 0 and at most 1, such as 0.5`)
 
-/** A number or `true` has no fields, so without this check it would pass as `{}`. */
-export const record = (where: string, value: unknown): void => {
+/** A number or `true` has no fields, so without this check it would pass as `{}`. `such` ends the message. */
+export const record = (where: string, value: unknown, such = "{} for the defaults"): void => {
   if (!isObject(value)) {
-    refuse(`${where} is ${Array.isArray(value) ? "a list" : shown(value)}: it must be an object, {} for the defaults`)
+    // The text may be a key that was passed in place of an object.
+    const what = Array.isArray(value) ? "a list" : isString(value) ? "a text" : shown(value)
+    refuse(`${where} is ${what}: it must be an object, ${such}`)
   }
 }
 
@@ -53,17 +66,17 @@ export const isTag = (name: unknown): boolean => ClaudeError.members.some(({ ide
 
 export const tags = (where: string, list: unknown): void => {
   if (!Array.isArray(list)) {
-    return refuse(`${where} is ${String(list)}: it must be a list of kinds of error, like ["Overloaded"]`)
+    return refuse(`${where} is ${shown(list)}: it must be a list of kinds of error, like ["Overloaded"]`)
   }
   const slip = list.find((name) => !isTag(name))
   if (slip !== undefined) {
-    refuse(`${where} has ${String(slip)}, which is not a kind of error: correct or remove it`)
+    refuse(`${where} has ${shown(slip)}, which is not a kind of error: correct or remove it`)
   }
 }
 
 /** An unknown field is usually a typo, and would otherwise be ignored silently. */
-export const unknown = (where: string, value: object, fields: object): void => {
-  record(where, value)
+export const unknown = (where: string, value: object, fields: object, such?: string): void => {
+  record(where, value, such)
   for (const name of Object.keys(value)) {
     if (!Object.hasOwn(fields, name)) {
       refuse(`${where} has no field ${name}: it has ${Object.keys(fields).join(", ")}`)

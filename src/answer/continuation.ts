@@ -75,7 +75,7 @@ export const next = (stopped: Stopped, rules: Rules): Next | string | undefined 
     case "pause_turn":
       return rest.resumed < paused.continue
         ? { how: "resume", rest: { ...rest, before: reply, resumed: rest.resumed + 1 } }
-        : `the answer was already resumed as often as paused.continue allows (${paused.continue})`
+        : `the limit of continuations is reached: raise paused.continue, which is ${paused.continue}`
     case "max_tokens":
       if (truncated === "fail") return undefined
       return "raiseTo" in truncated ? raised(stopped, truncated.raiseTo) : continued(stopped, truncated.continue)
@@ -95,8 +95,8 @@ const raised = ({ model, params, rest }: Stopped, raiseTo: number): Next | strin
   return maxTokens > asked
     ? { how: "raise", rest: { ...rest, maxTokens } }
     : maxTokens < raiseTo
-    ? `max_tokens was ${asked}, and ${params.model} writes at most ${maxTokens}`
-    : `max_tokens was ${asked}, and the policy raises it only to ${raiseTo}`
+    ? `max_tokens was ${asked}, and ${params.model} writes at most ${maxTokens}: use truncated: { continue }`
+    : `max_tokens was ${asked}, and the policy raises it only to ${raiseTo}: raise raiseTo`
 }
 
 const continued = ({ fits, params, reply, rest }: Stopped, most: number): Next | string => {
@@ -112,5 +112,5 @@ const continued = ({ fits, params, reply, rest }: Stopped, most: number): Next |
     ? { how: "continue", rest: { ...rest, before: reply, continued: rest.continued + 1 } }
     : !fits
     ? "the continuation does not begin where the answer ended"
-    : `the answer was already continued as often as truncated.continue allows (${most})`
+    : `the limit of continuations is reached: raise truncated.continue, which is ${most}`
 }

@@ -57,14 +57,14 @@ export const failureOf = (reply: Reply, wanted: Wanted): ClaudeError.ClaudeError
       return wanted === "text" && isBlank(reply)
         ? new ClaudeError.EmptyAnswer({
           ...common(reply),
-          detail: "the answer has a tool call but no text: use Claude.message to read the tool call"
+          detail: "it called a tool instead of writing text: use Claude.message to read the tool call"
         })
         : undefined
     default:
       return isBlank(reply) && (wanted === "text" || content.every(({ type }) => type === "text"))
         ? new ClaudeError.EmptyAnswer({
           ...common(reply),
-          ...(stopReason !== "end_turn" && { detail: `its stop reason is ${stopReason}` })
+          ...(stopReason !== "end_turn" && { detail: `the stop reason is ${stopReason}` })
         })
         : undefined
   }

@@ -150,7 +150,8 @@ const onBroken = (reading: Reading, error: ClaudeError.ClaudeError): Pulled => {
   if (reopen === undefined || onBreak === "fail") return failFinally(reading, error)
   const rest = onBreak === "resume" ? Resuming.from(replyOf(reading), reading.textAt) : undefined
   if (isString(rest)) {
-    return failFinally(reading, History.copy(error, { detail: `the answer cannot be resumed: ${rest}` }))
+    const cause = error.detail === undefined ? "" : `: ${error.detail}`
+    return failFinally(reading, History.copy(error, { detail: `the answer cannot be resumed (${rest})${cause}` }))
   }
   return Effect.uninterruptibleMask((restore) =>
     closeScope(reading, Exit.fail(error)).pipe(

@@ -60,7 +60,9 @@ export const models = (chain: ReadonlyArray<Current.ModelId>, options?: {
     models: chain,
     refused: undefined,
     on: decided("Fallback.models", "otherModel", options?.on),
-    reserve: options?.reserve === undefined ? ModelFallback.defaultReserve : Refuse.millis("reserve", options.reserve)
+    reserve: options?.reserve === undefined
+      ? ModelFallback.defaultReserve
+      : Refuse.millis("Fallback.models: reserve", options.reserve)
   }
   const change: OnChange = options?.onChange ?? (({ error, to }) => emitHere(fallback(error, to)))
   return (self) => onModels(self, start, change)

@@ -26,13 +26,15 @@ export const backoff = (
   options: WaitOptions & { readonly factor?: number | undefined }
 ): Schedule.Schedule<unknown, unknown> => {
   const factor = options.factor ?? 2
-  if (!(factor >= 1 && Number.isFinite(factor))) Refuse.refuse(`backoff: factor is ${factor}: it must be 1 or more`)
-  return waits("backoff", options, "full", (base, n) => base * factor ** (n - 1))
+  if (!(factor >= 1 && Number.isFinite(factor))) {
+    Refuse.refuse(`Retry.backoff: factor is ${Refuse.shown(factor)}: it must be a finite number, 1 or more`)
+  }
+  return waits("Retry.backoff", options, "full", (base, n) => base * factor ** (n - 1))
 }
 
 /** Linear back-off: each wait is `base` longer than the wait before. Default jitter: `none`. */
 export const linear = (options: WaitOptions): Schedule.Schedule<unknown, unknown> =>
-  waits("linear", options, "none", (base, n) => base * n)
+  waits("Retry.linear", options, "none", (base, n) => base * n)
 
 /** No retries. In a record, the same as no entry. */
 export const never: Schedule.Schedule<unknown> = Plan.note(Schedule.recurs(0), { kind: "waits", times: 0 })
@@ -68,7 +70,7 @@ export const byTag = <
   record: Refuse.Only<T, ClaudeError.Tag | InstanceType<Own[number]>["_tag"]>,
   ...own: Own
 ): Schedule.Schedule<unknown, unknown> => {
-  Refuse.record("byTag", record)
+  Refuse.record("Retry.byTag", record, "like { Overloaded: Retry.backoff({ times: 3 }) }")
   // Safe cast: each schedule receives only errors with the tag of its entry.
   const entries = Plan.entries("byTag", record, own.length > 0) as ReadonlyMap<
     string,

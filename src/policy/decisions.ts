@@ -103,7 +103,7 @@ export const decided = <Column extends keyof Decision>(
   on: On<Decision[Column]> | undefined
 ): Table<Decision[Column]> => {
   if (on === undefined) return usual(column)
-  Refuse.unknown(`${where}: on`, on, decisions)
+  Refuse.unknown(`${where}: on`, on, decisions, "like { Overloaded: true }")
   return {
     ...usual(column),
     ...Object.fromEntries(Object.entries(on).filter(([, decision]) => decision !== undefined))

@@ -21,10 +21,22 @@ export const describe = (policy: Policy): string => {
   const { onBreak, overall, streamOverall, unfinished, validate } = compiled
   return [
     row("validate", validate === undefined ? "off" : validation(validate)),
-    row("overall", overall === undefined ? "no limit" : `at most ${Refuse.show(overall)} for everything below`),
+    row(
+      "overall",
+      overall === undefined || overall === Infinity
+        ? "no limit"
+        : `at most ${Refuse.show(overall)} for everything below`
+    ),
     ...streamOverall === undefined
       ? []
-      : [row("", `a stream at most ${Refuse.show(streamOverall)}, including the time of its reader`)],
+      : [
+        row(
+          "",
+          streamOverall === Infinity
+            ? "no limit for a stream"
+            : `a stream at most ${Refuse.show(streamOverall)}, including the time of its reader`
+        )
+      ],
     ...chain(policy, compiled),
     ...retries(policy, compiled.retries),
     row("attempt", limits(policy, compiled)),
@@ -87,12 +99,13 @@ const limits = (
     const seconds = Math.round(Math.min(usual[name], Math.max(shortest, third)) / 100) / 10
     return name === "connect" ? `${seconds}s` : `${seconds}s (${quietNeeds[name] / 1000}s thinking)`
   }
+  const total = attempt === undefined ? Infinity : Refuse.millis("policy", attempt)
   return [
     `headers in ${connect === undefined ? unset("connect") : length(connect)}`,
     `first token in ${firstToken === undefined ? unset("firstToken") : length(firstToken)}`,
     `silence up to ${idle === undefined ? unset("idle") : length(idle)}`,
     `no content up to ${contentIdle === undefined ? unset("contentIdle") : length(contentIdle)}`,
-    attempt === undefined ? "no limit in total" : `${length(attempt)} in total`
+    total === Infinity ? "no limit in total" : `${Refuse.show(total)} in total`
   ].join(", ")
 }
 
@@ -106,7 +119,9 @@ const retries = ({ models = [] }: Policy, { maxRetries, reask, schedule }: Rules
     ? ""
     : models.length === 0
     ? `, at most ${maxRetries} in total`
-    : `, at most ${maxRetries} on each model, ${Math.min(mostBeforeAnother, maxRetries)} if another model is left`
+    : maxRetries <= mostBeforeAnother
+    ? `, at most ${maxRetries} on each model`
+    : `, at most ${maxRetries} on each model, ${mostBeforeAnother} if another model is left`
   const entries = entriesOf(schedule)
   if (entries === undefined) return [row("retry", `${waits(schedule, "Overloaded", maxRetries)}${most}`), ...reasked]
   const rows = new Map<string, Array<string>>()
@@ -114,9 +129,11 @@ const retries = ({ models = [] }: Policy, { maxRetries, reask, schedule }: Rules
     const what = waits(entry, tag, maxRetries)
     rows.set(what, [...rows.get(what) ?? [], tag])
   }
+  rows.delete(never)
+  if (rows.size === 0) return [row("retry", never), ...reasked]
   return [
     row("retry", `by kind of error${most}`),
-    ...[...rows].filter(([what]) => what !== never).map(([what, tags]) => row("", `${tags.join(", ")}: ${what}`)),
+    ...[...rows].map(([what, tags]) => row("", `${tags.join(", ")}: ${what}`)),
     row("", "all others: never"),
     row("", "each wait is at least retry-after, and ends before the deadline"),
     ...reasked

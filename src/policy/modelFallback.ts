@@ -39,9 +39,12 @@ export interface Chain {
 
 /** Throws a `RangeError` unless `models` is a list of distinct names that are not blank. */
 export const check = (where: string, models: unknown): void => {
-  if (!Array.isArray(models)) return Refuse.refuse(`${where} is ${String(models)}: it must be a list of models`)
-  if (!models.every((model) => isString(model) && model.trim() !== "")) {
-    Refuse.refuse(`${where} has an empty name: name a model or remove it`)
+  if (!Array.isArray(models)) {
+    return Refuse.refuse(`${where} is ${Refuse.shown(models)}: it must be a list of models, like ["claude-sonnet-5-5"]`)
+  }
+  const slip = models.findIndex((model) => !isString(model) || model.trim() === "")
+  if (slip >= 0) {
+    Refuse.refuse(`${where} has ${Refuse.shown(models[slip])}, which is not the name of a model: name one or remove it`)
   }
   if (new Set(models).size < models.length) {
     Refuse.refuse(
@@ -183,5 +186,5 @@ const timeIsOver = (share: number, model: string | undefined): DeadlineExceeded 
   new DeadlineExceeded({
     model,
     limit: Duration.millis(share),
-    detail: "the share of this model is used up, and the rest of the time is reserved for the remaining models"
+    detail: `this is the share of ${model ?? "this model"}; the rest of the time is reserved for the other models`
   })

@@ -52,7 +52,9 @@ export const entries = (where: string, record: object, isOpen = false): Readonly
     }
     if (schedule === undefined) continue
     if (!Schedule.isSchedule(schedule)) {
-      Refuse.refuse(`${where}: ${tag} is ${String(schedule)}: it must be a Schedule, like Retry.backoff({ times: 3 })`)
+      Refuse.refuse(
+        `${where}: ${tag} is ${Refuse.shown(schedule)}: it must be a Schedule, like Retry.backoff({ times: 3 })`
+      )
     }
     found.set(tag, schedule as AnySchedule)
   }

@@ -1,5 +1,4 @@
 import { isObject } from "effect/Predicate"
-import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Refuse from "../options.ts"
 import { absurdMaxTokens } from "../request/rules/parameters.ts"
@@ -43,7 +42,7 @@ export const check = (policy: Policy): Limits.Given => {
     const [value, allowed]: [unknown, ReadonlyArray<unknown>] = [policy[name], choices[name]]
     if (value !== undefined && !allowed.includes(value)) {
       const list = allowed.map((choice) => JSON.stringify(choice)).join(" or ")
-      Refuse.refuse(`Policy: ${name} is ${String(value)}: it must be ${list}`)
+      Refuse.refuse(`Policy: ${name} is ${Refuse.shown(value)}: it must be ${list}`)
     }
   }
   if (policy.validate === false && (policy.strict === true || policy.precheck !== undefined)) {
@@ -66,7 +65,7 @@ export const check = (policy: Policy): Limits.Given => {
 const checkRetry = ({ maxRetries, reask, retry }: Policy): void => {
   for (const [name, times] of Object.entries({ maxRetries, reask })) {
     if (times !== undefined && !(Number.isInteger(times) && times >= 0)) {
-      Refuse.refuse(`Policy: ${name} is ${String(times)}: it must be a whole number, 0 or more`)
+      Refuse.refuse(`Policy: ${name} is ${Refuse.shown(times)}: it must be a whole number, 0 or more`)
     }
   }
   if (maxRetries !== undefined && retry === undefined) {
@@ -76,7 +75,7 @@ const checkRetry = ({ maxRetries, reask, retry }: Policy): void => {
   if (!isObject(retry)) {
     Refuse.refuse(
       `Policy: retry is ${
-        shown(retry)
+        Refuse.shown(retry)
       }: it must be a Schedule, or an object with a Schedule for each kind of error, like Retry.standard`
     )
   }
@@ -94,28 +93,27 @@ const checkRetry = ({ maxRetries, reask, retry }: Policy): void => {
 
 const checkRefused = (models: unknown): void => {
   if (!Array.isArray(models) || models.length === 0) {
-    Refuse.refuse(`Policy: refused is ${shown(models)}: name the models to ask after a refusal, or write "fail"`)
+    Refuse.refuse(`Policy: refused is ${Refuse.shown(models)}: name the models to ask after a refusal, or write "fail"`)
   }
   ModelFallback.check("Policy: refused", models)
 }
-
-const shown = (value: unknown): string =>
-  Result.getOrElse(Result.try(() => JSON.stringify(value) ?? String(value)), () => typeof value)
 
 const checkReserve = ({ models = [], reserve }: Policy, { overall }: Limits.Given): void => {
   if (reserve === undefined) return
   const least = Refuse.millis("Policy: reserve", reserve)
   const others = models.length
   if (others === 0) {
-    Refuse.refuse("Policy: reserve is time for further models, but models is missing: add models or remove reserve")
+    Refuse.refuse(
+      "Policy: reserve is time for further models, but models is missing or empty: add models or remove reserve"
+    )
   }
   if (overall === undefined) {
     Refuse.refuse("Policy: reserve is taken from overall, which is missing: add overall or remove reserve")
   } else if (least * others >= overall) {
     Refuse.refuse(
-      `Policy: reserve (${Refuse.show(least)}) for ${others} further models leaves nothing of overall (${
-        Refuse.show(overall)
-      }) for the first one: lower reserve or raise overall`
+      `Policy: reserve (${Refuse.show(least)}) for ${others} further ${
+        others === 1 ? "model" : "models"
+      } leaves nothing of overall (${Refuse.show(overall)}) for the first one: lower reserve or raise overall`
     )
   }
 }
@@ -137,7 +135,7 @@ const checkUnfinished = (policy: Policy): void => {
     if (name === undefined || !names.includes(name) || more.length > 0) {
       const shapes = names.map((name) => `{ ${name}: ${field === "empty" ? 1 : "a number"} }`)
       Refuse.refuse(
-        `Policy: ${field} is ${shown(value)}: it must be ${
+        `Policy: ${field} is ${Refuse.shown(value)}: it must be ${
           [...field === "paused" ? [] : [`"fail"`], ...shapes].join(" or ")
         }`
       )
@@ -148,7 +146,7 @@ const checkUnfinished = (policy: Policy): void => {
         : most === Infinity
         ? `a whole number, ${least} or more`
         : `a whole number from ${least} to ${most}`
-      Refuse.refuse(`Policy: ${field}: ${name} is ${shown(times)}: it must be ${range}`)
+      Refuse.refuse(`Policy: ${field}: ${name} is ${Refuse.shown(times)}: it must be ${range}`)
     }
   }
 }

@@ -48,7 +48,9 @@ export const waits = (
   const cap = Refuse.millis(`${where}: cap`, options.cap ?? Math.max(base, 30_000))
   const jitter = options.jitter ?? usual
   if (!Object.hasOwn(jitters, jitter)) {
-    Refuse.refuse(`${where}: jitter is ${jitter}: it must be "none", "full", "additive" or "proportional"`)
+    Refuse.refuse(
+      `${where}: jitter is ${Refuse.shown(jitter)}: it must be "none", "full", "additive" or "proportional"`
+    )
   }
   if (base > cap) {
     Refuse.refuse(

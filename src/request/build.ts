@@ -11,7 +11,7 @@ import * as Current from "../Current.ts"
 import { warn } from "../emit.ts"
 import type { Options, Params, Prompt, Request } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
-import { specified } from "../options.ts"
+import { shown, specified } from "../options.ts"
 import * as Runtime from "../runtime.ts"
 import { type Adapted, leftOut } from "./adaptation.ts"
 import * as Adapt from "./adaptToModel.ts"
@@ -152,7 +152,7 @@ const reject = ({ max_tokens, messages, model }: Params): string | undefined => 
   }
   if (!isString(model) || model.trim() === "") return "the model is empty: name one, or leave it out for the default"
   if (!Number.isInteger(max_tokens) || max_tokens <= 0) {
-    return `max_tokens is ${max_tokens}: it must be an integer from 1 to the model's maximum output`
+    return `max_tokens is ${shown(max_tokens)}: it must be an integer from 1 to the model's maximum output`
   }
   return undefined
 }

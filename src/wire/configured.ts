@@ -59,14 +59,16 @@ const variable = (name: string, flawOf: (value: string) => string | undefined) =
     const flaw = value === undefined ? undefined : flawOf(value)
     return flaw === undefined
       ? Effect.succeed(value)
-      : Effect.fail(unfit(`${name} ${flaw}: set it to another value, or remove it`))
+      : Effect.fail(unfit(`${name} ${flaw}`))
   })
 
 const secret = (name: string) =>
   variable(
     name,
     (value) =>
-      isKey(value) ? undefined : "has characters that are not allowed in a header, such as a space or a line break"
+      isKey(value)
+        ? undefined
+        : "has characters that are not allowed in a header, such as a space or a line break: remove them"
   )
 
 const unfit = (sentence: string): Config.ConfigError =>

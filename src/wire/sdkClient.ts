@@ -89,7 +89,7 @@ export interface Sender {
 /** Makes a sender. Throws a `RangeError` that explains which option is invalid. */
 export const make = ({ apiKey, authToken, baseUrl, client, fetch, messageStop }: Options): Sender => {
   if (messageStop !== undefined && messageStop !== "required" && messageStop !== "optional") {
-    Refuse.refuse(`Anthropic: messageStop is ${String(messageStop)}: it must be "required" or "optional"`)
+    Refuse.refuse(`Anthropic: messageStop is ${Refuse.shown(messageStop)}: it must be "required" or "optional"`)
   }
   const flaw = baseUrl === undefined ? undefined : flawOfUrl(baseUrl)
   // The URL may contain a password, or a key in its query.
@@ -152,7 +152,7 @@ export const flawOfUrl = (url: string): string | undefined => {
   }
   if (/[?#]/.test(url)) return "must have no query and no fragment: the path of each request is appended to it"
   const [ending] = /\/v1(\/(messages|models|complete|chat\/completions)(\/.*)?)?\/*$/i.exec(parsed.pathname) ?? []
-  return ending === undefined ? undefined : `ends in ${ending}, which each request appends: remove it`
+  return ending === undefined ? undefined : `ends in ${ending}, which each request appends: remove this ending`
 }
 
 // -----------------------------------------------------------------------------

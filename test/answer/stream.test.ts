@@ -435,7 +435,7 @@ describe("messageStop", () => {
         )
       assert.strictEqual((yield* ask())._tag, "Failure")
       assert.strictEqual((yield* ask("optional"))._tag, "Success")
-      assert.throws(() => Anthropic.layer({ apiKey: "k", messageStop: "no" as "optional" }), /messageStop is no/)
+      assert.throws(() => Anthropic.layer({ apiKey: "k", messageStop: "no" as "optional" }), /messageStop is "no"/)
     }).pipe(
       Effect.provide([FakeServer.layer(Faults.cycle(Faults.stream(events.slice(0, -1)))), CallLog.layerNoop])
     ))

@@ -408,7 +408,7 @@ describe("a tool use", () => {
       for (const ask of [Effect.asVoid(Claude.text("hi")), Effect.asVoid(Claude.object(Invoice, "read it"))]) {
         const error = yield* Effect.flip(ask)
         assert.strictEqual(error._tag, "EmptyAnswer")
-        assert.match(error.message, /the answer has a tool call but no text: use Claude\.message/)
+        assert.match(error.message, /it called a tool instead of writing text: use Claude\.message/)
       }
     }).pipe(Effect.provide(FakeClaude.layer([uses, uses]))))
 })

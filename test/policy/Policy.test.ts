@@ -560,7 +560,7 @@ describe("G12: an invalid policy", () => {
     [{ overall: 0 }, /overall is 0: it must be a duration/],
     [{ overall: "soon" as "1 second" }, /overall is "soon"/],
     [{ models: ["claude-haiku-5-5", "claude-haiku-5-5"] }, /models names a model twice/],
-    [{ models: [" "] }, /models has an empty name/],
+    [{ models: [" "] }, /models has " ", which is not the name of a model/],
     [{ onBreak: "restart" }, /onBreak is "restart", but without retry it does nothing: add retry/],
     [
       { retry: Retry.byTag({ DeadlineExceeded: Schedule.forever }) },
@@ -569,9 +569,9 @@ describe("G12: an invalid policy", () => {
     [{ retries: 3 } as Policy.Policy, /Policy has no field retries: it has connect/],
     [{ constructor: 1 } as Policy.Policy, /Policy has no field constructor/],
     [{ overall: -5n }, /overall is -5: it must be a duration/],
-    [{ onBreak: "Restart" as "restart" }, /onBreak is Restart: it must be "fail" or "restart"/],
+    [{ onBreak: "Restart" as "restart" }, /onBreak is "Restart": it must be "fail" or "restart"/],
     [{ retry: 3 as never }, /retry is 3: it must be a Schedule, or an object .* like Retry.standard/],
-    [{ retry: [Retry.never] as never }, /retry is \[.*\]: it must be a Schedule, or an object/],
+    [{ retry: [Retry.never] as never }, /retry is \[.*: it must be a Schedule, or an object/],
     [
       { retry: { OverLoaded: Retry.never } as {} },
       /retry: OverLoaded is not a kind of error of this library: correct it/
@@ -588,11 +588,14 @@ describe("G12: an invalid policy", () => {
     [{ reask: Infinity }, /reask is Infinity: it must be a whole number, 0 or more/],
     [{ reask: -1 }, /reask is -1: it must be a whole number, 0 or more/],
     [{ reask: 1, onBreak: "resume" }, /onBreak is "resume", but without retry it does nothing: add retry/],
-    [{ models: "claude-haiku-5-5" as never }, /models is claude-haiku-5-5: it must be a list/],
+    [{ models: "claude-haiku-5-5" as never }, /models is "claude-haiku-5-5": it must be a list/],
     [{ refused: "no" as "fail" }, /refused is "no": name the models to ask after a refusal, or write "fail"/],
     [{ refused: [] }, /refused is \[\]: name the models to ask after a refusal, or write "fail"/],
     [{ refused: ["claude-opus-5", "claude-opus-5"] }, /refused names a model twice/],
-    [{ reserve: "5 seconds", overall: "1 minute" }, /reserve is time for further models, but models is missing/],
+    [
+      { reserve: "5 seconds", overall: "1 minute" },
+      /reserve is time for further models, but models is missing or empty/
+    ],
     [{ reserve: "5 seconds", models: ["claude-opus-5"] }, /reserve is taken from overall, which is missing/],
     [
       { reserve: "30 seconds", models: ["claude-opus-5", "claude-haiku-5-5"], overall: "1 minute" },
@@ -748,7 +751,7 @@ describe("Policy.describe for the schedules of Retry", () => {
     const few = shown({ retry: often, maxRetries: 2, models: ["claude-haiku-5-5"] })
     assert.include(
       few,
-      "retry     2 times, after 1s, 2s, at most 2 on each model, 2 if another model is left"
+      "retry     2 times, after 1s, 2s, at most 2 on each model"
     )
     assert.include(shown({ retry: often, maxRetries: 0 }).join(), "retry     never")
   })

@@ -288,11 +288,11 @@ describe("an invalid schedule", () => {
     [() => Retry.linear({ times: 1, cap: 0 }), /cap is 0/],
     [
       () => Retry.backoff({ times: 1, jitter: "ful" as "full" }),
-      /backoff: jitter is ful: it must be "none", "full", "additive" or "proportional"/
+      /Retry\.backoff: jitter is "ful": it must be "none", "full", "additive" or "proportional"/
     ],
-    [() => Retry.linear({ times: 1, jitter: "toString" as "none" }), /linear: jitter is toString/],
+    [() => Retry.linear({ times: 1, jitter: "toString" as "none" }), /Retry\.linear: jitter is "toString"/],
     [() => Retry.byTag({ Overloaded: 3 as never }), /byTag: Overloaded is 3: it must be a Schedule, .*Retry.backoff/],
-    [() => Retry.byTag({ Busy: {} as never }, Busy), /byTag: Busy is \[object Object\]: it must be a Schedule/],
+    [() => Retry.byTag({ Busy: {} as never }, Busy), /byTag: Busy is \{\}: it must be a Schedule/],
     [() => Retry.byTag({ OverLoaded: Retry.never } as {}), /byTag: OverLoaded is not a kind of error of this library/],
     [() => Retry.byTag([Retry.never] as {}), /byTag is a list: it must be an object/],
     [() => Retry.byTag(undefined as never), /byTag is undefined: it must be an object/]

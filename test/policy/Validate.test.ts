@@ -285,8 +285,8 @@ describe("Validate.check", () => {
 describe("a policy with invalid options for validation", () => {
   it.each([
     [() => Policy.apply({ validate: false, strict: true }), /validate is false, so strict and precheck do nothing/],
-    [() => Policy.apply({ precheck: "guess" as "count" }), /precheck is guess: it must be "count" or "estimate"/],
-    [() => Policy.apply({ strict: "yes" as never }), /strict is yes: it must be true or false/]
+    [() => Policy.apply({ precheck: "guess" as "count" }), /precheck is "guess": it must be "count" or "estimate"/],
+    [() => Policy.apply({ strict: "yes" as never }), /strict is "yes": it must be true or false/]
   ])(
     "is refused with an error that matches $1",
     (build, sentence) => assert.throws(build, RangeError, sentence)

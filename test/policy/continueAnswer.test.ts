@@ -75,7 +75,7 @@ describe("a truncated answer with raiseTo", () => {
       assert.deepInclude({ ...error }, {
         _tag: "Truncated",
         gaveUp: "RetriesSpent",
-        detail: `max_tokens was 64000, and ${older} writes at most 64000`
+        detail: `max_tokens was 64000, and ${older} writes at most 64000: use truncated: { continue }`
       })
       assert.lengthOf(error.history ?? [], 2)
     }))
@@ -215,7 +215,7 @@ describe("a truncated answer with continue", () => {
       )
       const error = failed(played) as ClaudeError.Truncated
       assert.strictEqual(error.text && Redacted.value(error.text), "One, two,")
-      assert.strictEqual(error.detail, "the answer was already continued as often as truncated.continue allows (1)")
+      assert.strictEqual(error.detail, "the limit of continuations is reached: raise truncated.continue, which is 1")
     }))
 
   it.live("fails at once if it has a schema, or was cut off in thinking or in a tool call", () =>
@@ -305,7 +305,7 @@ describe("a paused answer", () => {
       assert.deepInclude({ ...failed(usual) }, {
         _tag: "Truncated",
         reason: "pause_turn",
-        detail: "the answer was already resumed as often as paused.continue allows (5)",
+        detail: "the limit of continuations is reached: raise paused.continue, which is 5",
         gaveUp: "RetriesSpent"
       })
       const never = yield* play(

@@ -244,9 +244,9 @@ describe("the next model", () => {
     }))
 
   it("G12: comes from a list of distinct names: Fallback.models throws for a value that is not a list, an empty name or a repeated name", () => {
-    assert.throws(() => Fallback.models("claude-haiku-5-5" as never), /is claude-haiku-5-5: it must be a list/)
+    assert.throws(() => Fallback.models("claude-haiku-5-5" as never), /is "claude-haiku-5-5": it must be a list/)
     assert.throws(() => Fallback.models(undefined as never), /is undefined: it must be a list/)
-    assert.throws(() => Fallback.models([""]), /has an empty name/)
+    assert.throws(() => Fallback.models([""]), /has "", which is not the name of a model/)
     assert.throws(() => Fallback.models(["a", "a"]), /names a model twice/)
   })
 

@@ -526,12 +526,12 @@ describe.each(wires)("%s", (_, wire) => {
   // ---------------------------------------------------------------------------
 
   const flaws: ReadonlyArray<readonly [url: string, words: RegExp]> = [
-    ["http://127.0.0.1:1/v1", /ends in \/v1, .*remove it/],
-    ["http://127.0.0.1:1/v1/", /ends in \/v1\/, .*remove it/],
-    ["http://127.0.0.1:1/anthropic/v1/messages", /ends in \/v1\/messages, .*remove it/],
-    ["http://127.0.0.1:1/V1", /ends in \/V1, .*remove it/],
-    ["http://127.0.0.1:1/v1/messages/count_tokens", /ends in \/v1\/messages\/count_tokens, .*remove it/],
-    ["http://127.0.0.1:1/api/v1/chat/completions", /ends in \/v1\/chat\/completions, .*remove it/],
+    ["http://127.0.0.1:1/v1", /ends in \/v1, .*remove this ending/],
+    ["http://127.0.0.1:1/v1/", /ends in \/v1\/, .*remove this ending/],
+    ["http://127.0.0.1:1/anthropic/v1/messages", /ends in \/v1\/messages, .*remove this ending/],
+    ["http://127.0.0.1:1/V1", /ends in \/V1, .*remove this ending/],
+    ["http://127.0.0.1:1/v1/messages/count_tokens", /ends in \/v1\/messages\/count_tokens, .*remove this ending/],
+    ["http://127.0.0.1:1/api/v1/chat/completions", /ends in \/v1\/chat\/completions, .*remove this ending/],
     ["http://127.0.0.1:1/?key=secret", /no query/],
     ["http://127.0.0.1:1?key=secret", /no query/],
     ["http://127.0.0.1:1/#secret", /no fragment/]

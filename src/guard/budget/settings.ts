@@ -14,9 +14,11 @@ const defaults: Settings = { size: 10 }
 /** Throws a `RangeError` if the options are invalid. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("budget", options, defaults)
-  const size = Refuse.count("budget: size", options.size ?? defaults.size)
-  if (!(size >= 1 && Number.isFinite(size))) {
-    Refuse.refuse(`budget: size is ${size}: it must be a whole number, 1 or more; for no limit, write budget: false`)
+  const size = options.size ?? defaults.size
+  if (!(Number.isInteger(size) && size >= 1)) {
+    Refuse.refuse(
+      `budget: size is ${Refuse.shown(size)}: it must be a whole number, 1 or more; for no limit, write budget: false`
+    )
   }
   return { size }
 }

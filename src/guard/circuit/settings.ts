@@ -29,7 +29,14 @@ const [least, most] = [1000, 86_400_000]
 /** Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
   Refuse.unknown("circuit", options, { ...defaults, slow: true })
-  if (options.slow !== undefined) Refuse.unknown("circuit: slow", options.slow, { after: true, rate: true })
+  if (options.slow !== undefined) {
+    Refuse.unknown(
+      "circuit: slow",
+      options.slow,
+      { after: true, rate: true },
+      `like { after: "10 seconds", rate: 0.5 }`
+    )
+  }
   const millis = (name: "window" | "openFor" | "maxOpenFor" | "probeLease") => {
     const length = Refuse.finite(`circuit: ${name}`, options[name] ?? defaults[name])
     return length >= least && length <= most

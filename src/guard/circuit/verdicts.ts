@@ -23,11 +23,14 @@ export const reject = (
 ): ClaudeError.CircuitOpen | ClaudeError.SpendLimitReached => {
   const isByHand = decision._tag === "Rejected" && decision.isolated
   const isKnown = wait !== null && wait < Infinity
+  const regainsAt = isKnown ? DateTime.formatIso(DateTime.makeUnsafe(now + wait)) : undefined
   return of === undefined && !isByHand
     ? new ClaudeError.SpendLimitReached({
       model,
-      detail: "nothing was sent, because an earlier call reached the limit",
-      regainsAt: isKnown ? DateTime.formatIso(DateTime.makeUnsafe(now + wait)) : undefined
+      detail: `nothing was sent, because an earlier call reached the limit${
+        regainsAt === undefined ? "" : `; the next probe is at ${regainsAt}`
+      }`,
+      regainsAt
     })
     : new ClaudeError.CircuitOpen({
       model,

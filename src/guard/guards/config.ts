@@ -83,12 +83,11 @@ export const config: Config.Config<Guards> = Config.all({
       )
       return Result.match(checked, {
         onSuccess: () => Effect.succeed(guards),
-        onFailure: (cause) =>
-          Effect.fail(
-            new Config.ConfigError(
-              new ConfigProvider.SourceError({ message: cause instanceof Error ? cause.message : String(cause), cause })
-            )
-          )
+        onFailure: (cause) => {
+          const words = cause instanceof Error ? cause.message : String(cause)
+          const message = words.startsWith("CLAUDE_") ? words : `${words} (set by the CLAUDE_ variables)`
+          return Effect.fail(new Config.ConfigError(new ConfigProvider.SourceError({ message, cause })))
+        }
       })
     }
   )

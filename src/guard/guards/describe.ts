@@ -52,24 +52,30 @@ export const describe = (guards: Guards): string => {
 
 const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
 
+const many = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
+
 const percent = (share: number): string => `${Math.round(share * 1000) / 10}%`
 
 const watch = ({ below, minimumCalls, window }: Monitor.Settings): string =>
-  `alerts when a circuit opens, or when fewer than ${percent(below)} of at least ${minimumCalls} calls in the last ${
-    Refuse.show(window)
-  } succeed`
+  `alerts when a circuit opens, or when fewer than ${percent(below)} of at least ${
+    many(minimumCalls, "call")
+  } in the last ${Refuse.show(window)} succeed`
 
 const bound = ({ size }: RetryBudget.Settings): string =>
-  `per model, ${size} extra attempts may fail, and one more for each answer that begins; after that, one extra attempt after a wait of ${
+  `per model, ${
+    many(size, "extra attempt")
+  } may fail, and one more for each answer that begins; after that, one extra attempt after a wait of ${
     Refuse.show(firstPace)
   }, which doubles with each failure up to ${Refuse.show(longestPace)}`
 
 const waits = ({ max, maxWait, min, queue }: Admission.Settings): string =>
   [
-    max === Infinity
+    min === Infinity
       ? "any number may run"
       : min < max
-      ? `${min} to ${max} run, fewer after rate limits, overload and time-outs`
+      ? `${
+        max === Infinity ? `${min} or more` : `${min} to ${max}`
+      } run, fewer after rate limits, overload and time-outs`
       : `at most ${max} run`,
     queue === 0
       ? "no call may wait"
@@ -88,8 +94,8 @@ const amounts = (
   options: Quota.Options
 ): ReadonlyArray<string> => {
   const limits = ({ inputTokens, outputTokens, requests }: Quota.Limits): string =>
-    [[requests, "requests"], [inputTokens, "input tokens"], [outputTokens, "output tokens"]]
-      .flatMap(([limit, name]) => limit === undefined ? [] : [`${limit} ${name}`])
+    ([[requests, "request"], [inputTokens, "input token"], [outputTokens, "output token"]] as const)
+      .flatMap(([limit, name]) => limit === undefined ? [] : [many(limit, name)])
       .join(", ")
   const usual = limits(options)
   return [
@@ -109,7 +115,9 @@ const opens = (
   { failureRate, maxOpenFor, minimumCalls, openFor, slowAfter, slowRate, window }: Circuit.Settings
 ): string =>
   [
-    `opens when ${percent(failureRate)} of at least ${minimumCalls} calls in the last ${Refuse.show(window)} fail`,
+    `opens when ${percent(failureRate)} of at least ${many(minimumCalls, "call")} in the last ${
+      Refuse.show(window)
+    } fail`,
     ...slowAfter === Infinity ? [] : [`or ${percent(slowRate)} are answered only after ${Refuse.show(slowAfter)}`],
     `for the longer of ${Refuse.show(openFor)} and a quarter of the outage so far, up to ${Refuse.show(maxOpenFor)}`
   ].join(", ")

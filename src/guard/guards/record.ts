@@ -34,7 +34,7 @@ const fields: { readonly [K in keyof Required<Guards>]: true } = {
 export const compile = (guards: Guards): Compiled => {
   Refuse.unknown("Guards", guards, fields)
   const { account = "default", budget = {}, circuit, concurrency, extra = [], monitor = {}, quota } = guards
-  if (!isString(account)) Refuse.refuse(`Guards: account is ${String(account)}: it must be a string`)
+  if (!isString(account)) Refuse.refuse(`Guards: account is ${Refuse.shown(account)}: it must be a string`)
   if (account.trim() === "") Refuse.refuse("Guards: account is empty: name it, or leave it out")
   if (!Array.isArray(extra) || !extra.every(isGuard)) {
     Refuse.refuse(

@@ -38,9 +38,9 @@ const fields = {
 
 /** Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
-  Refuse.unknown("quota", options, fields)
+  Refuse.unknown("quota", options, fields, "like { requests: 50 }")
   const { classes = {}, estimate = "characters" } = options
-  Refuse.record("quota: classes", classes)
+  Refuse.record("quota: classes", classes, "like { opus: { requests: 50 } }")
   const headroom = Refuse.share("quota: headroom", options.headroom ?? usual.own)
   const told = options.headroom ?? usual.told
   const burst = Refuse.share("quota: burst", options.burst ?? headroom)
@@ -50,11 +50,11 @@ export const settings = (options: Options): Settings => {
     )
   }
   if (estimate !== "characters" && estimate !== "count") {
-    Refuse.refuse(`quota: estimate is ${String(estimate)}: it must be "characters" or "count"`)
+    Refuse.refuse(`quota: estimate is ${Refuse.shown(estimate)}: it must be "characters" or "count"`)
   }
   const usual_ = amountOf("quota", options)
   const named = Object.entries(classes).map(([name, limits]) => {
-    Refuse.unknown(`quota: classes.${name}`, limits, ownFields)
+    Refuse.unknown(`quota: classes.${name}`, limits, ownFields, "like { requests: 50 }")
     return [name, amountOf(`quota: classes.${name}`, limitsOf(limits, options))] as const
   })
   if (
@@ -87,7 +87,7 @@ const amountOf = (where: string, { inputTokens, outputTokens, requests }: Limits
       ? Infinity
       : value > 0
       ? value
-      : Refuse.refuse(`${where}.${name} is ${value}: it must be above 0`)
+      : Refuse.refuse(`${where}.${name} is ${Refuse.shown(value)}: it must be above 0`)
   return {
     requests: limit("requests", requests),
     input: limit("inputTokens", inputTokens),

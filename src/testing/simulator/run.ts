@@ -35,7 +35,9 @@ export const run = (
       Effect.map(() => {
         const problem = recorder.open === 0
           ? audit(scenario.provider.limits ?? {}, recorder.plans)
-          : `${recorder.open} requests were never closed: read or cancel every answer`
+          : `${recorder.open} ${
+            recorder.open === 1 ? "request was" : "requests were"
+          } never closed: read or cancel every answer`
         if (problem !== undefined) throw new Error(problem)
         return resultOf(recorder, {
           scenario: scenario.name,

@@ -664,8 +664,8 @@ describe("G12: invalid settings fail with the message", () => {
       { size: Infinity },
       "budget: size is Infinity: it must be a whole number, 1 or more; for no limit, write budget: false"
     ],
-    [{ size: 1.5 }, "budget: size is 1.5: it must be a whole number, 0 or more"],
-    [{ size: -1 }, "budget: size is -1: it must be a whole number, 0 or more"]
+    [{ size: 1.5 }, "budget: size is 1.5: it must be a whole number, 1 or more; for no limit, write budget: false"],
+    [{ size: -1 }, "budget: size is -1: it must be a whole number, 1 or more; for no limit, write budget: false"]
   ]
   for (const [options, sentence] of cases) {
     it(sentence, () => assert.throws(() => Settings.settings(options), RangeError, sentence))

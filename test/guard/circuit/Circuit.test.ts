@@ -800,7 +800,8 @@ describe("an account at its spend limit", () => {
       assert.deepInclude(error, {
         _tag: "SpendLimitReached",
         model: haiku,
-        detail: "nothing was sent, because an earlier call reached the limit",
+        detail:
+          "nothing was sent, because an earlier call reached the limit; the next probe is at 2026-12-01T00:00:00.000Z",
         regainsAt: "2026-12-01T00:00:00.000Z"
       })
       assert.lengthOf(yield* FakeClaude.received, 1)

@@ -31,16 +31,28 @@ describe("G12: the options of guards", () => {
       [guards, `Guards is ${guards}: it must be an object, {} for the defaults`] as const
     ),
     [[], "Guards is a list: it must be an object, {} for the defaults"],
+    ["sk-ant-secret", "Guards is a text: it must be an object, {} for the defaults"],
     ...["concurrency", "quota", "circuit", "budget", "monitor"].flatMap((name) =>
       [null, 64, true].map((value) =>
-        [{ [name]: value }, `${name} is ${value}: it must be an object, {} for the defaults`] as const
+        [
+          { [name]: value },
+          `${name} is ${value}: it must be an object, ${
+            name === "quota" ? "like { requests: 50 }" : "{} for the defaults"
+          }`
+        ] as const
       )
     ),
-    [{ circuit: { slow: true } }, "circuit: slow is true: it must be an object, {} for the defaults"],
-    [{ quota: { requests: 5, classes: 5 } }, "quota: classes is 5: it must be an object, {} for the defaults"],
+    [
+      { circuit: { slow: true } },
+      "circuit: slow is true: it must be an object, like { after: \"10 seconds\", rate: 0.5 }"
+    ],
+    [
+      { quota: { requests: 5, classes: 5 } },
+      "quota: classes is 5: it must be an object, like { opus: { requests: 50 } }"
+    ],
     [
       { quota: { requests: 5, classes: { haiku: 5 } } },
-      "quota: classes.haiku is 5: it must be an object, {} for the defaults"
+      "quota: classes.haiku is 5: it must be an object, like { requests: 50 }"
     ],
     [{ account: 5 }, "Guards: account is 5: it must be a string"],
     [{ account: "" }, "Guards: account is empty: name it, or leave it out"],
@@ -211,7 +223,7 @@ describe("Guards.config", () => {
           [{ CLAUDE_MONITOR_BELOW: "95" }, "monitor: below is 95: it must be above 0 and at most 1"],
           [{ CLAUDE_ACCOUNT: " " }, "account is empty"],
           [{ CLAUDE_QUEUE: "-1" }, "queue is -1: it must be a whole number"],
-          [{ CLAUDE_REQUESTS_PER_MINUTE: "0" }, "requests is 0: it must be above 0"],
+          [{ CLAUDE_REQUESTS_PER_MINUTE: "0" }, "requests is 0: it must be above 0 (set by the CLAUDE_ variables)"],
           [{ CLAUDE_HEADROOM: "0.5" }, "CLAUDE_HEADROOM is 0.5, but no limit is set"],
           [{ CLAUDE_CONCURRENCY_MAX: "many" }, "CLAUDE_CONCURRENCY_MAX"],
           [{ CLAUDE_CONCURRENCY_MAX: "1.5" }, "CLAUDE_CONCURRENCY_MAX"],

@@ -924,7 +924,7 @@ describe("the settings of a quota", () => {
     [
       // Values may come from a file without types.
       { requests: 1, estimate: "tokens" as "count" },
-      "quota: estimate is tokens: it must be \"characters\" or \"count\""
+      "quota: estimate is \"tokens\": it must be \"characters\" or \"count\""
     ],
     [
       { requests: 1, ...otherSlip },
