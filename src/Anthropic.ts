@@ -24,7 +24,7 @@ import * as Sdk from "./wire/sdkClient.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** Credentials, address and `fetch`. One of `apiKey`, `authToken` and `client` is required. */
+/** Credentials, address and `fetch`. Exactly one of `apiKey`, `authToken` and `client` must be set. */
 export type Options = Sdk.Options
 
 /**
@@ -195,7 +195,7 @@ const send = <A>(
   const sendWith = (key: string | undefined) =>
     Effect.tryPromise({
       try: request(key),
-      // `sent: false`: a failure without a response may also be an error of the key or of the request.
+      // `sent: false`: the request may not have been sent, so the cause may be the key or the request itself.
       catch: (failure) => classifyFailure(failure, { model, sent: false, now: clock.currentTimeMillisUnsafe() })
     })
   const once = sender.credential === undefined

@@ -87,7 +87,10 @@ export type Event =
     readonly _tag: "Continued"
     readonly attempt: number
     readonly error: ClaudeError
-    /** A higher `max_tokens`, the rest of an answer cut by `max_tokens` or paused by Claude, or another try after an empty one. */
+    /**
+     * `raise` repeats the request with a higher `max_tokens`. `continue` asks for the rest of an answer that `max_tokens`
+     * cut, and `resume` for the rest of an answer that Claude paused. `nudge` asks again after an empty answer.
+     */
     readonly how: "raise" | "continue" | "resume" | "nudge"
   }
   | Common & { readonly _tag: "Restarted" | "Resumed"; readonly attempt: number; readonly error: ClaudeError }

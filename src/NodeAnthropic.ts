@@ -46,9 +46,9 @@ const fields: { readonly [K in keyof Required<Options>]: true } = { ...shared, c
 /**
  * Provides `Claude` over the SDK and undici. Throws a `RangeError` that explains which option is invalid.
  *
- * A `client` keeps its own `fetch` and its own dispatcher (`new Anthropic({ fetchOptions: { dispatcher } })`). If it has a
- * dispatcher and Node's `fetch`, undici's `fetch` sends its requests. Node's `fetch` has time-outs of 300 seconds for
- * headers and body.
+ * A `client` keeps its own dispatcher (`new Anthropic({ fetchOptions: { dispatcher } })`) and its own `fetch`; but if it
+ * has a dispatcher and Node's `fetch`, undici's `fetch` replaces Node's. Both have time-outs of 300 seconds for headers
+ * and body, unless the dispatcher sets others.
  */
 export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
   Refuse.unknown("NodeAnthropic", options, fields, "like { apiKey }")
@@ -76,8 +76,8 @@ export const layer = (options: Options): Layer.Layer<Claude.Claude> => {
     return Anthropic.layer({ ...sdk, client: onUndici(client) })
   }
   const sendingBy = (fetch: Sdk.Fetch) => Anthropic.layer({ ...sdk, fetch })
-  const shared = sendingBy(dispatcher === undefined ? Ambient.fetch : UndiciFetch.make(() => dispatcher))
   // Built even if `connections` is set, so that invalid options throw here and not when the layer is provided.
+  const shared = sendingBy(dispatcher === undefined ? Ambient.fetch : UndiciFetch.make(() => dispatcher))
   return connections === undefined
     ? shared
     : Layer.unwrap(Effect.map(pool(connections), (agent) => sendingBy(UndiciFetch.make(() => agent))))

@@ -35,7 +35,7 @@ interface Attempt {
   readonly clock: Clock.Clock
   readonly watchdog: Watchdog.Watchdog
   readonly accumulator: Accumulator.Accumulator
-  /** The tallies to which the attempt adds its usage at its end: the one in context, and one for each call around it. */
+  /** The tallies to which the attempt adds its usage at its end: the one in context, and those of `call` and its outer calls. */
   readonly tallies: ReadonlyArray<CallContext.Tally | undefined>
   /** How long the attempt has waited for guards, in milliseconds. */
   readonly queued: number

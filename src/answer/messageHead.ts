@@ -13,7 +13,7 @@ export const merged = (
   const message = { ...nothing, model }
   update(message, start)
   note(usage, start?.usage)
-  // The output count of message_start is provisional: the final count may be 0.
+  // Removes the provisional count of message_start, because `note` ignores a final count of 0 after a count.
   if (changes.some(({ usage }) => isCount(usage?.output_tokens))) usage.output_tokens = 0
   for (const change of changes) {
     update(message, change.delta)

@@ -43,8 +43,8 @@ const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
     if (place === undefined) continue
     const { at, text } = place
     let before = 0
-    // The match of the last quotation may have ended too early. What follows may be shorter than `shortest`, so this match
-    // may begin up to `shortest` characters inside the last quotation.
+    // The last quotation may go on after `end`, because `places` has one place per piece. What remains of it may be
+    // shorter than `shortest`, so the match that covers it may begin up to `shortest` characters before `end`.
     const room = Math.min(at, from, from - end + shortest)
     while (before < room && detail[from - before - 1] === text[at - before - 1]) before++
     let after = piece

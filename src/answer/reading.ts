@@ -55,7 +55,6 @@ export interface Reading extends Source {
 /** One attempt of the answer. */
 interface Part {
   readonly opened: Opened
-  /** Set if this attempt resumes a broken answer. */
   readonly resuming: Resuming.Resuming | undefined
 }
 

@@ -27,7 +27,7 @@ export interface Broken {
  */
 export const from = (reply: Reply, index: number): Broken | string | undefined => {
   const { content } = reply.message
-  // With empty `content`, the request is not repeated: the reader may have got an incomplete tool call, which it omits.
+  // If `content` is empty, the request is not repeated: the reader may have got part of a tool call, which `content` omits.
   if (content.length > 0 && content.every(isBlank)) return undefined
   const at = content.findLastIndex((block) => !isThinking(block) && !isBlank(block))
   const last = content[at]

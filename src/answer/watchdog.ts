@@ -28,7 +28,6 @@ export interface Watchdog {
   isStopped: boolean
 }
 
-/** `usual` has the default for each limit that the caller did not set. */
 export const make = (model: string, limits: Current.Limits, usual: Defaults): Watchdog => {
   const limit = resolve(limits, usual)
   return {
@@ -65,7 +64,7 @@ export const limitWait = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>)
 const whileRunning = <A, E, R>(self: Watchdog, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => self.isStopped ? Effect.interrupt : wait)
 
-/** Interrupts the fiber that still waits for the wire, if another fiber closed the scope of the attempt. */
+/** Interrupts the current wait and every later one: another fiber may close the scope of the attempt during a wait. */
 export const stop = (self: Watchdog): void => {
   self.isStopped = true
   self.waiting?.interruptUnsafe()
