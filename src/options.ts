@@ -56,7 +56,7 @@ export const share = (where: string, value: number): number =>
 /** A number or `true` has no fields, so without this check it would pass as `{}`. `such` ends the message. */
 export const record = (where: string, value: unknown, such = "{} for the defaults"): void => {
   if (!isObject(value)) {
-    // The text may be a key that was passed in place of an object.
+    // A text is not shown, because it may be an API key that was passed in place of an object.
     const what = Array.isArray(value) ? "a list" : isString(value) ? "a text" : shown(value)
     refuse(`${where} is ${what}: it must be an object, ${such}`)
   }

@@ -164,7 +164,7 @@ export const make = <A>(
         if (isBehind(item)) return inTime(item, within, now)
         return Effect.flatMap(take(item, now), (wait) => {
           if (wait === 0) return Effect.succeed(true)
-          // While `take` held the resource, other calls may have started to wait for it: wakes them to try again.
+          // Until `take` failed, it may have held a part of the resource, and other calls may wait for that part.
           wake()
           return inTime(item, within, now)
         })

@@ -97,7 +97,7 @@ const decodeText = <A, RD>(
     }
   })
 
-/** Bounds the work: none of the values is decoded if there are more. */
+/** Bounds the work. */
 const mostTried = 32
 
 /** The values that fit the schema; none if there are more than `mostTried` values to try. */

@@ -62,8 +62,8 @@ const isLost = (value: number, source: string | undefined): boolean =>
 const longest = 400
 
 /**
- * 17 digits identify every JavaScript number. So a number with a point or an exponent counts as exact if it has at most 17
- * digits.
+ * A JavaScript number has up to 17 digits when it is written so that it can be read back unchanged. So a number with a
+ * point or an exponent counts as exact if it has at most 17 digits.
  */
 const enough = 17
 
@@ -85,7 +85,7 @@ const decimal = (source: string): { readonly digits: string; readonly power: num
   return { digits, power: Number(exponent) - fraction.length + significant.length - digits.length }
 }
 
-/** Takes the parts that have an issue from `long`: an unsafe integer there may belong to a `BigInt`. */
+/** Replaces each part that has an issue by the same part of `long`: an unsafe integer in it may belong to a `BigInt`. */
 export const withLong = ({ long, value }: Parsed, issues: ReadonlyArray<Issue>): unknown =>
   replaced(value, long, issues.map(({ path }) => path))
 

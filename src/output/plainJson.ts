@@ -31,7 +31,7 @@ export const exact = <A, RD>(codec: Schema.ConstraintCodec<A, unknown, RD>): Sch
     switch (ast._tag) {
       case "String":
         return SchemaAST.decodeTo(stringOrLong.ast, ast, digitsOf)
-      // These schemas accept any value, so also a `LongNumber`.
+      // These schemas would accept a `LongNumber`, too. `Json` rejects it.
       case "Any":
       case "Unknown":
         return Schema.Json.ast

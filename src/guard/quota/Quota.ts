@@ -84,7 +84,7 @@ export interface Store {
   readonly levels: (key: string, buckets: Buckets, now: number) => Effect.Effect<Amount | undefined, unknown>
 }
 
-/** The store of levels. Default: the memory of the guarded `Claude`. */
+/** The store of levels. Default: a memory store in each guarded `Claude`. */
 export const Store = Context.Reference<Store | undefined>("resilient-claude/Quota/Store", {
   defaultValue: () => undefined
 })

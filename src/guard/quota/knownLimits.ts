@@ -26,7 +26,7 @@ export class Limits {
   readonly mostSeen = { requests: 0, input: 0, output: 0 }
   /**
    * The largest burst of requests that the API is known to accept, from the `remaining` of answers; 0 if unknown.
-   * Larger bursts are not sent, because the API would reject a part of them.
+   * Larger bursts are not sent, because the API might reject a part of them.
    */
   shown = 0
   /** When the first value of `freshUntil` expires. */
@@ -68,7 +68,8 @@ export class Limits {
       this.freshUntil[of] = now + freshFor
       const back = limits[of] * told.headroom / 60_000 * (now - at)
       const size = this.mostSeen[of] = Math.min(limits[of], Math.max(this.mostSeen[of], remaining))
-      // Not below -1: the API rejects the requests for which too little remains, and rounds `remaining` down.
+      // The level at the API is never negative, because it rejects a request for which too little remains. The sum below
+      // may be up to 1 too low, because `remaining` is rounded down. A sum below -1 counts requests that were rejected.
       const least = -1
       atMost[of] = Math.max(least, remaining + back - Math.max(0, later[of])) - (1 - told.headroom) * size
     }

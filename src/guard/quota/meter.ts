@@ -134,7 +134,7 @@ export class Meter {
   // Giving back
   // ---------------------------------------------------------------------------
 
-  /** Returns an unused amount; a negative amount takes the usage beyond the estimate. */
+  /** Gives an unused amount back to the store. A negative amount takes the usage beyond the estimate. */
   add(amount: Quota.Amount, now: number): Effect.Effect<void> {
     if (amount.requests === 0 && amount.input === 0 && amount.output === 0) return Effect.void
     const { key, quota: { store } } = this.place
@@ -158,7 +158,7 @@ export class Meter {
     )
   }
 
-  /** Returns the unused part of the estimated cost. Learns from answers, and from the limits that errors report. */
+  /** Gives back the unused part of the cost. Learns from answers, and from the limits that errors report. */
   settle(
     { content, cost }: Priced,
     exit: Guard.Ending,
@@ -197,8 +197,9 @@ export class Meter {
   }
 
   /**
-   * Handles a 429. Unless tokens ran out, sets the level of requests to 0 (except if traffic only grew too fast), and
-   * holds all requests for the `retry-after`, at most for `longestPause`.
+   * Handles a 429. If only tokens ran out, lowers the levels to what the error reports, and does nothing else. Otherwise,
+   * also holds all requests for the `retry-after`, at most for `longestPause`, and sets the level of requests to 0. If
+   * traffic only grew too fast (`ramp`), the level of requests is not set to 0.
    */
   refused(
     { limits, ramp, retryAfter }: RateLimited,

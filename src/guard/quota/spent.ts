@@ -8,7 +8,6 @@ import { outcomeOf } from "../outcomes.ts"
 import * as Amounts from "./amounts.ts"
 import type * as Quota from "./Quota.ts"
 
-/** The error of a request that has more input tokens than the limit per period. */
 export const tooLarge = (model: string, tokens: number, limit: number, per: number) =>
   new InvalidRequest({
     model,
