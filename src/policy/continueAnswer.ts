@@ -31,7 +31,7 @@ export const continueAnswer = <A, R>(
     // A failed piece was already retried, so its failure is final: the whole answer is not requested again.
     return Effect.fail(before === undefined ? last : RetryState.giveUp(call.retries, stillUnfinished(before, last)))
   }
-  // `call.attempt` may belong to a parallel request, so the failure names the attempt of this answer.
+  // The failure is recorded with the attempt of this answer: `call.attempt` may be the attempt of a parallel request.
   CallState.recordOnce(call, error, stopped?.reply.attempt)
   RetryState.markRetried(call.retries, error)
   const logged = CallState.emit(call, (common) => ({

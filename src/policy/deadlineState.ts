@@ -12,8 +12,9 @@ export const make = (outer: DeadlineState | undefined): DeadlineState => ({
 })
 
 /**
- * Completes the error of a deadline with the facts about the attempt that it interrupted (`about`), and with the history
- * of the calls inside. `own`: the ending of the call whose deadline this is. That call adds its history when it ends.
+ * Adds to the error of a deadline the facts about the attempt that the deadline interrupted (`about`), and the history of
+ * the unfinished calls inside the deadline. `own`: the ending of the call around the deadline. The history of that call is
+ * not added here, because the call adds it when it ends.
  */
 export const tell = (
   { call, interrupted }: DeadlineState,

@@ -59,7 +59,6 @@ export const lengths = (
   return given
 }
 
-/** A limit that is not given keeps its outer value. */
 export const setting =
   (given: Pick<Given, keyof Current.Limits>) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.updateService(self, Current.Limits, (outer) => ({ ...outer, ...given }))

@@ -127,8 +127,8 @@ export const next = (
   if (helps === "substitute" && !isSubstitute) return undefined
   if (helps !== "larger") return helps ? nextIn(others, others.models[0]) : undefined
   const window = (id: string | undefined) => (models.get(id ?? "") ?? models.get(undated(id ?? "")))?.contextWindow
-  // If a window is unknown, the next model is asked only after an error of a fallback model: its window may be smaller than
-  // that of the first model, so another model may have room for the prompt.
+  // If the window of the failed model or of another model is unknown, the other model is asked only after a failure of a
+  // fallback model: the fallback model may have a smaller window than the first model, so the prompt may fit another model.
   const [smallest, unknown] = isSubstitute ? [0, Infinity] : [Infinity, 0]
   const exceeded = window(asked) ?? smallest
   const larger = others.models.filter((model) => (window(model) ?? unknown) > exceeded)
@@ -141,7 +141,10 @@ const nextOf = (chain: Chain, known: string | undefined): To | undefined => {
   return nextIn(others, others.models[0])
 }
 
-/** Removes the model that failed. For a request without a model (`noModel`), no models remain: none of them can help. */
+/**
+ * Removes the model that failed. If the call asks no model (`noModel`), such as `Models.refresh`, removes all models,
+ * because a fallback model cannot help.
+ */
 const withoutAsked = (chain: Chain, asked: string | undefined): Chain =>
   asked === CallContext.noModel ? { ...chain, models: [], refused: undefined } : {
     ...chain,

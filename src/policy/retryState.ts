@@ -33,8 +33,8 @@ export interface RetryState {
   /** The results of `familyOf` for the errors that were retried or continued. */
   readonly retried: Set<string>
   /**
-   * Why the call gave up, if known. `next` sets it for each error of this library that it does not retry, unless it is
-   * `BudgetSpent` already, or the policy has neither `retry` nor `reask`.
+   * Why the call gave up, if known. `next` sets this field at each error of this library that is not retried, unless the
+   * field is `BudgetSpent` already, or the policy has neither `retry` nor `reask`.
    */
   gaveUp: GaveUp | undefined
 }

@@ -66,7 +66,10 @@ export const isForced = (choice: unknown): boolean => forcing.has(field(choice, 
 
 const forcing: ReadonlySet<unknown> = new Set(["any", "tool"])
 
-/** For a call, this issue is only a warning, because the type may be newer than this version of the library. */
+/**
+ * A call logs this issue as a warning, because the type may be newer than this version of the library. The fake server
+ * refuses the request.
+ */
 export const unknownChoice = (choice: unknown): Issues => {
   const type = field(choice, "type")
   return !isString(type) || choices.has(type)

@@ -60,7 +60,10 @@ const goOn = (before: Reply): string =>
 /** In characters: enough for the last words to be unique in most texts. */
 const longestSeam = 100
 
-/** At most `longestSeam` characters from the end of the last text. Starts after its first space, if that is in the first half. */
+/**
+ * The last text, or the last `longestSeam` characters of a longer text. The first word of these characters may be cut, so it
+ * is left out if it ends in their first half.
+ */
 export const lastWords = ({ message: { content } }: Reply): string => {
   const text = content.slice(content.findLastIndex(({ type }) => type !== "text") + 1)
     .map((block) => block.type === "text" ? block.text : "").join("").trimEnd()

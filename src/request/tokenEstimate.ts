@@ -83,8 +83,9 @@ export class Estimator {
   }
 
   /**
-   * A request of pure text updates the tokens per character. Documents and server tools are updated only by a request
-   * that does not have both, because the usage does not tell their tokens apart.
+   * A request of pure text updates the tokens per character. A request with documents or server tools updates the tokens
+   * per document or per server tool. A request with both updates neither, because the usage does not tell their tokens
+   * apart.
    */
   learn(content: Content.Amounts, usage: Usage): void {
     const { characters, documents, images, serverTools } = content

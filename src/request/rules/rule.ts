@@ -27,7 +27,6 @@ export const at = (key: string | number, issues: Issues): Issues =>
 export const both = (some: Issues, more: Issues): Issues =>
   some.length === 0 ? more : more.length === 0 ? some : [...some, ...more]
 
-/** No issues if `list` is not a list. */
 export const each = (
   list: unknown,
   check: (element: unknown, index: number, list: ReadonlyArray<unknown>) => Issues
@@ -68,10 +67,10 @@ export const field = (value: unknown, key: string): unknown => isObject(value) ?
 
 export const isBlank = (text: string): boolean => text.trim() === ""
 
-/** For messages. Only for short values, such as a name, a type or an id: a text is quoted. */
+/** For the message of an issue. Quotes a text, so use it only for short values, such as a name, a type or an id. */
 export const show = (value: unknown): string => isString(value) ? `"${value.slice(0, 40)}"` : kind(value)
 
-/** For messages: describes a value without quoting its text. */
+/** For the message of an issue. Describes a value without quoting its text. */
 export const kind = (value: unknown): string =>
   value === undefined
     ? "missing"

@@ -181,7 +181,6 @@ export const schemaLimits: ReadonlyArray<Rule> = [
   { name: "at most 24 optional and 16 union properties", source, check: counts }
 ]
 
-/** Warnings about keywords that the API accepts but ignores. */
 export const schemaHints: ReadonlyArray<Rule> = [
   {
     name: "keywords without effect",
