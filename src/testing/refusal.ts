@@ -2,7 +2,7 @@
  * Refuses malformed requests as the API does.
  *
  * The parameters are checked with the library's validation rules; the refusal has the message of the first issue. Like
- * the API, the server refuses parameters that a model does not support, even where the library only warns. Model
+ * the API, `FakeServer` refuses parameters that a model does not support, even where the library only warns. Model
  * capabilities come from the built-in catalogue, not from the catalogue of the program under test. A model outside the
  * built-in catalogue supports every parameter.
  */

@@ -25,8 +25,8 @@ const ours = UndiciFetch.make(() => {
 })
 
 /**
- * Whether Node was told to read the proxy from the environment. Node 22 sets this proxy only in its own undici, and
- * importing the package undici replaces Node's dispatcher.
+ * Whether Node was told to read the proxy from the environment. If so, `ours` uses this proxy in place of a plain
+ * `Agent`: Node 22 sets the proxy only in its own undici, and importing the package undici replaces Node's dispatcher.
  */
 const usesEnvironment = process.env["NODE_USE_ENV_PROXY"] === "1" || process.execArgv.includes("--use-env-proxy")
 let environment: Dispatcher | undefined

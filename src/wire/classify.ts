@@ -3,9 +3,9 @@
  *
  * Decides by structure (`status`, `error.type`, `error_code`, the chain of
  * causes), never by class, because the SDK's CommonJS and ESM builds have
- * different classes, and an error in a stream may have no status. The error code
- * decides first, then known phrases of the message (`errorWords`), then the type,
- * then the status.
+ * different classes, and the SDK chooses the class by the status, which an error
+ * in a stream may lack. The error code decides first, then known phrases of the
+ * message (`errorWords`), then the type, then the status.
  */
 import type * as Duration from "effect/Duration"
 import * as ClaudeError from "../ClaudeError.ts"
@@ -20,7 +20,7 @@ export interface Context {
   readonly requestId?: string | undefined
   /** The current time in milliseconds since the epoch, for a `retry-after` that is a date. */
   readonly now: number
-  /** `false` if the request may not have been sent: then the key or the request may be the cause. Default: `true`. */
+  /** `false` if the request was perhaps not sent: then the key or the request may be the cause. Default: `true`. */
   readonly sent?: boolean | undefined
 }
 

@@ -30,7 +30,7 @@ export interface Keys {
   readonly mask: (error: ClaudeError) => ClaudeError
 }
 
-/** The maximum number of remembered keys, the most recent ones: each user of an application may have another key. */
+/** The maximum number of remembered keys. An application may send a key for each user, so older keys are forgotten. */
 const most = 64
 
 /** The names of headers that contain secrets, including the headers of gateways. */

@@ -15,7 +15,10 @@ export interface Behaviour {
   readonly tokensPerSecond?: number | undefined
   /** The time from the request to an error. Default: 30 milliseconds. */
   readonly error?: Chance.Time | undefined
-  /** For each fault, the fraction of requests (0 to 1) that get it, throughout the run. During an incident, its fault replaces them. */
+  /**
+   * For each fault, the fraction of requests (0 to 1) that get it, throughout the run. A request that gets the fault of an
+   * incident gets none of these faults.
+   */
   readonly faults?: { readonly [F in Fault]?: number } | undefined
 }
 

@@ -65,7 +65,10 @@ const millis = (input: Duration.Input) => Duration.toMillis(Duration.fromInputUn
 const uniform = (from: number, to: number): Draw => (chance, index, purpose) =>
   Math.round(from + (to - from) * chance(index, purpose))
 
-/** The Box-Muller transform of two uniform numbers. The second has the purpose `purpose + 1000`, so purposes stay below 1000. */
+/**
+ * The Box-Muller transform of two uniform numbers. `purpose` must be below 1000, because the second number has the purpose
+ * `purpose + 1000`.
+ */
 const logNormal = (median: number, sigma: number, min: number, max: number): Draw => (chance, index, purpose) => {
   const radius = Math.sqrt(-2 * Math.log(1 - chance(index, purpose)))
   const normal = radius * Math.cos(2 * Math.PI * chance(index, purpose + 1000))

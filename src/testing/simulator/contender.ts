@@ -63,7 +63,7 @@ const rival = (strategy: Strategy, machine: Machine, recorder: Recorder): Answer
     model: modelOf(traffic),
     fallbacks: traffic.fallbacks ?? []
   }
-  // Suspended, because a strategy may keep state per call.
+  // Many calls share this effect: `suspend` calls the strategy for each of them, so that it can keep state per call.
   return Effect.suspend(() => strategy(call))
 }
 

@@ -33,7 +33,10 @@ export interface Traffic {
     | { readonly jobs: number }
   /** The start of the traffic, from the start of the run. Default: 0. */
   readonly from?: Duration.Input | undefined
-  /** No call starts later. Default: 0, so that only `jobs` start. */
+  /**
+   * The end of the traffic, from the start of the run: no call starts later. `jobs` ignores it. Default: 0, with which the
+   * other kinds of arrivals start no call.
+   */
   readonly to?: Duration.Input | undefined
   /**
    * How long a caller waits for the answer. Default: 25 seconds. The caller leaves one millisecond later, so that a policy
