@@ -70,7 +70,7 @@ describe("Guards.reset", () => {
     ))
 })
 
-describe("a permanent 429", () => {
+describe("a 429 with x-should-retry: false", () => {
   it.effect("pauses no other call, with or without a quota", () =>
     Effect.gen(function*() {
       for (const guards of [{ circuit: {} }, { quota: { requests: 600 } }] satisfies ReadonlyArray<Guards.Guards>) {
@@ -118,7 +118,7 @@ describe("the limits on waiting and retrying", () => {
 
 describe("a brown-out", () => {
   it.effect(
-    "in which 70 % of the requests fail for a minute is followed by no second with more requests than three times the most new calls in a second, plus three",
+    "in which 70 % of the requests fail for a minute is followed by at most 3n + 3 requests in each second, where n is the most calls that were due in one second",
     () =>
       Effect.gen(function*() {
         const { peak } = yield* Simulator.run(

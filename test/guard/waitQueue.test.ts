@@ -332,7 +332,7 @@ describe("tenants of a queue", () => {
       assert.isFalse(yield* turnstile.pass({ name: "a", rank: 1, tenant: "a" }, 1000))
     }))
 
-  it.effect("put only those of their calls ahead of a newcomer that are served before the newcomer", () =>
+  it.effect("are taken into account by `ahead`, which counts only the calls that are served before a newcomer", () =>
     Effect.gen(function*() {
       const { enter, turnstile } = yield* gate(0)
       for (let i = 0; i < 8; i++) yield* enter(`a${i}`, 1, 60_000, "a")

@@ -82,7 +82,7 @@ const warnings = Effect.map(
   (events) => events.flatMap((event) => event._tag === "Warning" ? [`${event.code}: ${event.message}`] : [])
 )
 
-describe.each(wires)("a call for a value over %s", (_, wire) => {
+describe.each(wires)("a call for a value through %s", (_, wire) => {
   const playing = (...turns: ReadonlyArray<Faults.Turn>) =>
     Effect.provide(
       Layer.unwrap(Effect.map(FakeServer.FakeServer, ({ url }) => wire(url))).pipe(

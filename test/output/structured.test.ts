@@ -254,7 +254,7 @@ describe("choice", () => {
       })
     }).pipe(Effect.provide(FakeClaude.layer([Faults.value({ choice: "billing" })]))))
 
-  it.effect("fails with MalformedOutput for any other answer", () =>
+  it.effect("fails with MalformedOutput for an answer that is not one of the choices", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* issues(ask), [
         { path: ["choice"], message: `Expected "billing" | "technical" | "other"` }

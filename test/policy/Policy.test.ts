@@ -278,7 +278,7 @@ describe("one call", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.rateLimited(), Faults.answer("hello")]))))
 })
 
-it.effect("retries that meet an open circuit are charged to the budget only once", () =>
+it.effect("a retry after CircuitOpen is not charged to the budget, because the retry before it was not sent", () =>
   Effect.gen(function*() {
     const charged: Array<string> = []
     const claude = yield* Claude.Claude
@@ -307,7 +307,7 @@ it.effect("retries that meet an open circuit are charged to the budget only once
     assert.deepStrictEqual(charged, ["Overloaded claude-sonnet-5-5", "ServerFault claude-sonnet-5-5"])
   }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.serverError, Faults.answer("hello")]))))
 
-describe("a call tells its guards, for an open circuit,", () => {
+describe("a call tells its guards what to do when a circuit is open:", () => {
   /** Whether each attempt of a call waits for the circuit. */
   const said = (run: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | ClaudeError.ClaudeError, R>) =>
     Effect.gen(function*() {
@@ -796,7 +796,7 @@ describe("Policy.describe for the schedules of Retry", () => {
   })
 })
 
-it.effect("a request reaches the wire with an unknown model name and with the `idle` limit of its policy", () =>
+it.effect("a request keeps the model name of its call, even an unknown one, and gets the `idle` limit of its policy", () =>
   Effect.gen(function*() {
     const Point = Schema.Struct({ x: Schema.Int })
     yield* Claude.object(Point, "where?").pipe(Policy.apply({ idle: "7 seconds" }), Claude.withModel("claude-next"))

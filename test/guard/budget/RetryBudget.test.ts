@@ -350,7 +350,7 @@ describe("the retry budget", () => {
     { arbitrary: { runs: 130, seed }, timeout: 60_000 }
   )
 
-  it("was tested in 10,000 steps, with each kind in at least 1 % of them", () => {
+  it("was tested in 10,000 steps, with each kind of step in at least 1 % of them", () => {
     const total = [...seen.values()].reduce((a, b) => a + b, 0)
     assert.isAtLeast(total, 10_000, JSON.stringify([...seen]))
     assert.lengthOf([...seen], 11)

@@ -649,7 +649,7 @@ describe("a probe", () => {
       assert.deepStrictEqual(told(), ["CircuitOpened a", "CircuitProbed a"])
     }))
 
-  it.effect("G3: counts as a call of the circuit that it closed, unlike a request that was admitted before the circuit opened", () =>
+  it.effect("G3: is counted by the circuit that it closes, but a request that was admitted before the circuit opened is not counted", () =>
     Effect.gen(function*() {
       for (const store of [Circuit.memory(), plain()]) {
         const { circuits } = watched(nervous, store)
@@ -868,8 +868,8 @@ describe("an account at its spend limit", () => {
     )))
 })
 
-describe("Guards.isolate and Guards.reset", () => {
-  it.effect("block one model until a reset, and all models for the given time", () =>
+describe("Guards.isolate", () => {
+  it.effect("blocks one model until Guards.reset is called for it, and all models for the given time", () =>
     Effect.gen(function*() {
       yield* Guards.isolate(sonnet)
       assert.deepInclude(yield* Effect.flip(ask), {

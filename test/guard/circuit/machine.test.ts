@@ -328,7 +328,7 @@ describe("a probe", () => {
     assert.strictEqual(play([[200_001, succeed(3)]], state).last, "Closed")
   })
 
-  it("G5: closes or reopens the circuit even if its result comes long after its lease, while no other probe has replaced it", () => {
+  it("G5: closes or reopens the circuit even if its result comes long after its lease, if no other probe has replaced it", () => {
     assert.strictEqual(play([[1e7, succeed(2)]], probing).last, "Closed")
     assert.strictEqual(play([[1e7, fail(2)]], probing).last, "Opened")
   })

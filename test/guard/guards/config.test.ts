@@ -129,7 +129,7 @@ describe("G12: the options of guards", () => {
     })
   }
 
-  it("are accepted if they are valid: openFor alone may be longer than the default maxOpenFor", () => {
+  it("are accepted if they are valid, also with an openFor that is longer than the default maxOpenFor, if maxOpenFor is not set", () => {
     for (
       const guards of [{}, Guards.standard, { extra: [own] }, { circuit: { openFor: "20 minutes" } }, {
         budget: false,

@@ -219,7 +219,7 @@ describe("an alert near the threshold", () => {
       assert.deepStrictEqual(yield* told, [["SuccessRateLow", 20], ["SuccessRateRecovered", 70]])
     }).pipe(Effect.provide(turns((second) => second === 1 || second === 20))))
 
-  it.effect("needs twice as many failures within an hour after the last alert", () =>
+  it.effect("needs twice as many failures within an hour after the last alert was cleared", () =>
     Effect.gen(function*() {
       yield* every("1 second", 1130)
       assert.deepStrictEqual(yield* told, [
@@ -230,7 +230,7 @@ describe("an alert near the threshold", () => {
       ])
     }).pipe(Effect.provide(turns((second) => second === 1 || second === 20 || second >= 1080 && second < 1090))))
 
-  it.effect("needs only the usual number of failures after that hour", () =>
+  it.effect("needs only the usual number of failures more than an hour after the last alert was cleared", () =>
     Effect.gen(function*() {
       yield* every("1 second", 100)
       yield* TestClock.adjust("1 hour")
@@ -677,7 +677,7 @@ describe("a random sequence of successes and failures", () => {
       for (const { _tag } of raised) meet(_tag)
     }), { arbitrary: { runs: 50, seed }, timeout: 60_000 })
 
-  it("was tested in 10,000 steps, with each kind in at least 5 % of them, and with alerts raised and cleared", () => {
+  it("was tested in 10,000 steps, with each kind of step in at least 5 % of them, and with alerts raised and cleared", () => {
     const total = [...seen.values()].reduce((a, b) => a + b, 0)
     assert.isAtLeast(total, 10_000)
     assert.strictEqual(seen.size, 8)

@@ -627,7 +627,7 @@ describe("the API's count", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("raises the share of a limit that calls may use to 95 % for a minute, only in the dimensions that it names", () =>
+  it.effect("lets calls use 95 % of a limit for a minute, only in the dimensions that it names", () =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened({ requests: 60, inputTokens: 6000 })
       const lease = yield* admission.admit(request(10))
