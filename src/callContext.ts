@@ -27,7 +27,10 @@ export interface Call {
   /** The malformed answers that the next attempt must correct, oldest first. */
   corrections: ReadonlyArray<MalformedOutput>
   readonly spent: Tally
-  /** Undefined if there are no findings, which saves an effect. `isRest`: the request asks for the rest of an answer. */
+  /**
+   * Returns the effect to run before a request is sent; `undefined`, the usual case, if there is nothing to report or
+   * to count. `isRest`: the request asks for the rest of an answer.
+   */
   readonly validate:
     | ((
       params: Omit<MessageCreateParamsBase, "stream">,

@@ -240,7 +240,7 @@ const noCircuits: Effect.Effect<Pick<Status, "account" | "circuits">> = Effect.s
   circuits: {}
 })
 
-/** Runs each alert in a separate fiber, so that no call waits for a receiver that is down too. */
+/** Runs each alert in a separate fiber, so that no call waits for a receiver that is slow or does not respond. */
 const safe = (alerts: Monitor.Alerts): Monitor.Alerts => ({
   raise: (alert) =>
     Effect.asVoid(Effect.forkDetach(reported("an alert", () => alerts.raise(alert)), { startImmediately: true }))

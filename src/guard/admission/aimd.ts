@@ -2,7 +2,7 @@
  * Adapts the concurrency limit, independent of latency: one cut per congestion event, then +1 per round of answers.
  *
  * Sources: TCP (RFC 5681) for one cut per event, slow start, and linear growth after it; Netflix concurrency-limits for
- * the factor. Simulator scenario: 1,000 jobs at a provider that runs 50 at once.
+ * the factor. Lab scenario `jobs` measures the result: 1,000 jobs at a provider that runs 50 at once.
  */
 
 export interface Range {

@@ -29,7 +29,7 @@ export const sent = (brake: Brake, looks: boolean, isLast: boolean, now: number)
   if (isLast && ramp?.isFull(now) === true) brake.ramp = undefined
 }
 
-/** Starts the ramp after a pause: queued calls leave at the rate from before the pause, which then grows. */
+/** Starts the ramp after a pause: calls leave the queue first at the rate before the pause, then at a growing rate. */
 export const released = (brake: Brake, now: number): void => {
   brake.ramp ??= new Ramp(brake.recent.rate(), now, 1)
 }

@@ -15,7 +15,7 @@ const first = 500
  */
 const spread = 2
 
-/** At most this share of the time to the deadline is reserved for the answer: the call may wait for the rest. */
+/** At most this share of the time to the deadline is reserved for the answer; the rest may pass in the queue. */
 const most = 0.5
 
 /** Moving averages of answer times, in milliseconds. */

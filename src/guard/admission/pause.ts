@@ -125,11 +125,9 @@ export const tokensOf = (said: RateLimited["limits"], size: Size): Partial<Amoun
     : undefined
 }
 
-/** Whether less remains than the request needs; false if the API did not report what remains. */
 const isSpent = (limit: RateLimits["inputTokens"], asked: number): boolean =>
   typeof limit?.remaining === "number" && limit.remaining < asked
 
-/** The smaller value in each dimension. A missing value counts as `Infinity`. */
 const smaller = (a: Partial<Amount>, b: Partial<Amount>): Partial<Amount> => ({
   input: Math.min(a.input ?? Infinity, b.input ?? Infinity),
   output: Math.min(a.output ?? Infinity, b.output ?? Infinity)

@@ -16,9 +16,9 @@ export const [firstPace, longestPace] = [10_000, 300_000]
 const backlog = 20
 
 /**
- * How many waiting calls leave for each first attempt. After an outage, the total load at most doubles, with the
- * retries of calls that fail again. In a brown-out, where only a part of the calls fails, the number is enough for 60 %
- * failures. Both numbers are from the simulator.
+ * How many waiting calls leave for each first attempt. After an outage, the load at most doubles, including the retries
+ * of calls that fail again. In a brown-out, where only a part of the calls fails, the number is enough to retry all
+ * failures if 60 % of the attempts fail. Both numbers are from the simulator.
  */
 const [afterOutage, inBrownOut] = [0.9, 2]
 
@@ -93,7 +93,7 @@ export const make = (size: number, scope: Scope.Scope): Bucket => {
 
 /** Milliseconds until an extra attempt may start; `Infinity` if a running attempt must end first. */
 export const waitFor = (bucket: Bucket, now: number): number => {
-  // Caps the gap, in case the clock was set back.
+  // Caps the wait until `nextAt`, in case the clock was set back.
   bucket.nextAt = Math.min(bucket.nextAt, now + 1000 / leastRate)
   if (bucket.left >= 1) return bucket.isPaced ? Math.max(0, bucket.nextAt - now) : 0
   if (bucket.running > 0) return Infinity

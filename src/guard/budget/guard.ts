@@ -29,7 +29,7 @@ export interface RetryBudget extends Budget {
   readonly close: () => void
 }
 
-/** The fibers that serve waiting calls run in `scope`; calls that still wait when the scope closes are served too. */
+/** The fibers that serve waiting calls run in `scope`, and detached after it closes, until no call waits. */
 export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
   const all: Buckets = { size, scope, byModel: new Map(), isClosed: false }
   return {

@@ -11,7 +11,7 @@ export interface Settings extends Machine.Settings {
 const defaults = {
   // With one call per second, an outage opens the circuit within 60 seconds.
   window: "60 seconds",
-  // At 12 calls per minute with 30 % errors, the calls of a window are too few to judge an outage: retries handle them.
+  // 12 calls per window are too few to tell an outage from 30 % errors, so retries handle these without the circuit.
   minimumCalls: 20,
   // Calculated: with 20 calls per minute, half of them failing, chance opens the circuit once in 65 hours (0.8: 2 h).
   failureRate: 0.9,

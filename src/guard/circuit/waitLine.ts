@@ -146,7 +146,7 @@ const leave = (line: Line, decision: Machine.Decision, now: number): void => {
   const { ramp } = line
   if (ramp === undefined) return
   ramp.take()
-  // The ramp ends when it is full and no other call waits.
+  // `size` still counts this call if it has waited.
   if (size(line) <= 1 && ramp.isFull(now)) line.ramp = undefined
 }
 

@@ -16,7 +16,7 @@ export interface Compiled {
   readonly budget: RetryBudget.Settings | undefined
   readonly monitor: Monitor.Settings | undefined
   readonly extra: ReadonlyArray<Guard.Guard>
-  /** Whether requests pass the queue. */
+  /** Whether requests go through the queue. */
   readonly admits: boolean
 }
 

@@ -33,7 +33,7 @@ type OnStoreError = (cause: Cause.Cause<unknown>) => Effect.Effect<void>
 /** The minimum time between two reports of a failing store, in milliseconds. */
 const reportEvery = 60_000
 
-/** Logs the failure of a store. Names only the error, because its message may contain a secret. */
+/** Logs the failure of a store with the name of the error, but without its message, which may contain a secret. */
 export const reporting = (log: CallLog.CallLog) => {
   let reportedAt = -Infinity
   return (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
