@@ -468,7 +468,7 @@ describe("the rate limits of an error", () => {
     assert.deepStrictEqual(limited(Object.fromEntries(names.map((name) => [name, ""]))).limits, {})
   })
 
-  it("belong to an error with ramp: true and the retry-after if the code is ramp_limit_exceeded", () => {
+  it("are in an error that also has ramp: true and the retry-after if the code is ramp_limit_exceeded", () => {
     const error = limited({ "retry-after": "17" }, "ramp_limit_exceeded")
     assert.isTrue(error.ramp)
     assert.deepStrictEqual(error.retryAfter, Duration.seconds(17))
@@ -693,7 +693,7 @@ describe("any value", () => {
     }
   })
 
-  it("with a status is classified by the status, even if its headers or its body throw", () => {
+  it("with a status is classified by the status, even if an access to its headers or its body throws", () => {
     assert.strictEqual(tagOf(odd.find(([name]) => name === "headers that throw")?.[1]), "Overloaded")
     assert.strictEqual(tagOf({ status: 500, error: hostile }), "ServerFault")
   })

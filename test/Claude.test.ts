@@ -489,7 +489,7 @@ describe("a wrapped `open` of the service Claude", () => {
 })
 
 describe("a read of an answer whose scope is closed", () => {
-  it.effect("is interrupted, because no time limit applies to it", () =>
+  it.effect("is interrupted at once, and does not wait for a time limit", () =>
     Effect.gen(function*() {
       const claude = yield* Claude.Claude
       const scope = yield* Scope.make()

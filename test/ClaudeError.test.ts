@@ -171,7 +171,7 @@ describe.each(members)("the JSON codec of %s", (tag, member) => {
       assert.deepStrictEqual(contentOf(yield* thereAndBack(error)), contentOf(error))
     }))
 
-  it.effect("accepts fields of the wrong type", () =>
+  it.effect("encodes and decodes an error whose fields have the wrong type, and keeps its tag and its status", () =>
     Effect.gen(function*() {
       const back = yield* thereAndBack(make(member, odd))
       assert.strictEqual(back._tag, tag)

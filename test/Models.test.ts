@@ -322,7 +322,7 @@ describe("Models.refresh", () => {
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(FakeServer.layer([], { models: listed }))))
 
-  it.live.each(wires)("lets a later question succeed, with %s", ([, layerOf]) =>
+  it.live.each(wires)("leaves Claude.text usable, with %s", ([, layerOf]) =>
     Effect.gen(function*() {
       const { url } = yield* FakeServer.FakeServer
       yield* Effect.gen(function*() {

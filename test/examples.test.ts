@@ -98,7 +98,7 @@ describe("example", () => {
       assert.strictEqual((yield* Effect.flip(ThreeAttempts.program))._tag, "Unreachable")
     }).pipe(asked([Faults.reset])))
 
-  it.effect("03 counts the retries of each kind of error separately: it waits 2, 3 and 4 seconds, and then 5 seconds after 30 seconds of silence", () =>
+  it.effect("03 counts the retries of each kind of error separately: it waits 2 and 4 seconds after rate limits, 3 seconds after a lost connection, and 5 seconds after an attempt times out at 30 seconds", () =>
     Effect.gen(function*() {
       const running = yield* Effect.forkChild(WaitsByKind.program)
       for (const [seconds, requests] of [[1, 1], [1, 2], [2, 2], [1, 3], [3, 3], [1, 4], [34, 4], [1, 5]] as const) {
@@ -150,7 +150,7 @@ describe("example", () => {
       Faults.unauthorized
     ])))
 
-  it.effect("06 gives summaries to a caller that does not depend on Claude", () =>
+  it.effect("06 gives summaries to a caller that does not need the service Claude", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* OwnService.program, ["It says so.", "It says so."])
     }).pipe(Effect.provide(OwnService.Summaries.layer.pipe(

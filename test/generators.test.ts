@@ -63,7 +63,7 @@ const generators = (text: string): ReadonlyArray<{ readonly line: number; readon
   return found
 }
 
-describe("generators", () => {
+describe("generator functions", () => {
   it("inside functions are found by this test", () => {
     const found = (text: string) => generators(text).map(({ line, name }) => `${name} ${line}`)
     const made = "Effect.gen(function*() { yield* other })"

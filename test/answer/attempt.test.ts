@@ -517,7 +517,7 @@ describe("G1 G2: an interrupt leaves no connection, lease or slot in use, and th
   for (const place of places) {
     // The test log records only attempts, and half of the calls have enough attempts.
     const some = place === slow ? calls.filter((_, i) => i % 2 === 0) : calls
-    it.effect.each(some)(`with ${place.name}, during a call for $name`, (call) =>
+    it.effect.each(some)(`at any point of a call for $name, with ${place.name}`, (call) =>
       Effect.gen(function*() {
         const { exit, sent } = yield* interrupted(place, call, undefined)
         assert.isTrue(Exit.isSuccess(exit), String(exit))

@@ -103,7 +103,7 @@ describe("the seam of a continuation", () => {
   )
 
   it.effect.prop(
-    "follows last words that have 49 to 100 whole letters, or all letters of a shorter text, and no white space at either end",
+    "follows last words of 49 to 100 characters, or of a whole shorter text, that do not split a surrogate pair and have no white space at either end",
     { text, at },
     ({ at, text }) =>
       Effect.sync(() => {
@@ -246,7 +246,7 @@ describe("a text that is cut anywhere is joined from the continuations", () => {
   }
 
   it.effect.prop(
-    "even if the model repeats the last words with other white space, and its answer is cut at the very end of the text",
+    "even if the model repeats the last words with other white space, and even if the piece that ends the text stops at max_tokens",
     { text, sizes, blank: some(...blanks) },
     ({ blank, sizes, text }) =>
       Effect.map(go(Claude.text("hi", { model: newer })), (whole) => assert.strictEqual(whole, text)).pipe(
@@ -520,20 +520,20 @@ describe("an answer that stops early twice", () => {
       assert.lengthOf(messages, 2)
     }))
 
-  it.effect("that is first empty and then, after the nudge, cut is continued with a prefill if the model supports a prefill", () =>
+  it.effect("that is empty, and is cut after the option nudge asks Claude to continue, is continued with a prefill if the model supports a prefill", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(older, Faults.emptyAnswer, Faults.maxTokens("One,"), Faults.answer(" two."))
       assert.deepStrictEqual(roles(messages[1]), ["user", "user"])
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant"])
     }))
 
-  it.effect("that is first empty and then, after the nudge, cut is continued by a request to repeat its last words if the model supports no prefill", () =>
+  it.effect("that is empty, and is cut after the option nudge asks Claude to continue, is continued by a request to repeat its last words if the model supports no prefill", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(newer, Faults.emptyAnswer, Faults.maxTokens("One,"), Faults.answer("One, two."))
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant", "user"])
     }))
 
-  it.effect("that is first empty and then, after the nudge, paused is resumed with the paused answer as the last message", () =>
+  it.effect("that is empty, and pauses after the option nudge asks Claude to continue, is resumed with the paused answer as the last message", () =>
     Effect.gen(function*() {
       const { messages } = yield* play(newer, Faults.emptyAnswer, Faults.paused("Look. "), Faults.answer("Two."))
       assert.deepStrictEqual(roles(messages[2]), ["user", "user", "assistant"])

@@ -232,7 +232,7 @@ describe("blocks", () => {
     ["is cut by a refusal", ["{\"city\": \"Os"], "refusal", []],
     ["is cut by a pause", ["{\"city\": \"Os"], "pause_turn", []]
   ])(
-    "include a tool use in unreadable() only if its whole input is not JSON; here its input %s",
+    "include a tool use in unreadable() only if its input is complete and is not JSON; here its input %s",
     (_, pieces, reason, unreadable) => {
       const draft = after(
         messageStart,

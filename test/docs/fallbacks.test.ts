@@ -147,7 +147,7 @@ describe("the last good answer", () => {
       assert.instanceOf(yield* kept, Fallback.Stale)
     }).pipe(fake(Faults.answer("At nine."), Faults.refusal())))
 
-  it.effect("is lost when a store for one answer stores the answer of another key", () =>
+  it.effect("is lost when a store that holds only one answer stores the answer of another key", () =>
     Effect.gen(function*() {
       const Small = Layer.succeed(Fallback.Store, Fallback.memoryStore(1))
       const about = (key: string) => ask.pipe(Fallback.lastGood({ key, schema: Schema.String, maxAge: "1 day" }))
