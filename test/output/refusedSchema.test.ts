@@ -1,16 +1,9 @@
 /** Schemas that the API refuses, over real sockets: the answer is requested by an instruction. */
-import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Ref, Schema } from "effect"
-import { Anthropic, CallLog, Claude, Guards, Policy, Retry } from "../../src/index.ts"
-import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { CallLog, Claude, Guards, Policy, Retry } from "../../src/index.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
-
-const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
-  ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
-  ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
-  ["an SDK client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) })]
-]
+import { wires } from "../support/wires.ts"
 
 const tooLarge = "The compiled grammar is too large, which would cause performance issues. "
   + "Simplify your tool schemas or reduce the number of strict tools."

@@ -1,18 +1,11 @@
 /** Mending requests that the API would refuse, over real sockets. */
-import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Ref } from "effect"
-import { Anthropic, CallLog, Claude, Policy, Validate } from "../../src/index.ts"
+import { CallLog, Claude, Policy, Validate } from "../../src/index.ts"
 import type { Params, Prompt } from "../../src/Message.ts"
-import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
 import { mend, mendings } from "../../src/request/mend.ts"
 import { FakeClaude, FakeServer, Faults } from "../../src/testing/index.ts"
-
-const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
-  ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
-  ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
-  ["an SDK client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) })]
-]
+import { wires } from "../support/wires.ts"
 
 const base64 = (...bytes: ReadonlyArray<number | string>) =>
   Buffer.concat(bytes.map((one) => typeof one === "string" ? Buffer.from(one, "latin1") : Buffer.from([one])))

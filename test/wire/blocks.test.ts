@@ -1,19 +1,11 @@
 /** Content blocks whose content arrives in unusual events, over real sockets on every wire. */
-import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Layer, Redacted, Ref, Schema, Stream } from "effect"
-import { Anthropic, CallLog, Claude, type ClaudeError, Policy, Retry } from "../../src/index.ts"
-import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { Effect, Redacted, Ref, Schema, Stream } from "effect"
+import { CallLog, Claude, type ClaudeError, Policy, Retry } from "../../src/index.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
 import { assembled } from "../support/blocks.ts"
 import { added, framed, started, stopped, text } from "../support/streams.ts"
-
-const apiKey = "sk-ant-test"
-const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
-  ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey, baseUrl })],
-  ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey, baseUrl })],
-  ["an SDK client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey, baseURL }) })]
-]
+import { wires } from "../support/wires.ts"
 
 const start = framed([]).slice(0, 1)
 const words = (text: string, index = 0) => added(index, { type: "text_delta", text })

@@ -1,10 +1,9 @@
 /** Fallback models and accounts that do not accept a request, over real sockets on every wire. */
-import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Ref, Result, Schema, Stream } from "effect"
-import { Anthropic, CallLog, Claude, type ClaudeError, Fallback, Policy, Retry } from "../../src/index.ts"
-import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { CallLog, Claude, type ClaudeError, Fallback, Policy, Retry } from "../../src/index.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
+import { wires } from "../support/wires.ts"
 
 const first = "claude-opus-5"
 const models = ["claude-sonnet-4-6", "claude-sonnet-5"] as const
@@ -25,12 +24,6 @@ const noSystem = invalid("role 'system' is not supported on this model")
 const paris = Faults.answer("Paris")
 
 type Turns = Readonly<Record<string, Faults.Turn>>
-
-const wires = [
-  ["NodeAnthropic", (baseUrl: string) => NodeAnthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
-  ["Anthropic", (baseUrl: string) => Anthropic.layer({ apiKey: "sk-ant-test", baseUrl })],
-  ["an SDK client", (baseURL: string) => Anthropic.layer({ client: new Sdk({ apiKey: "sk-ant-test", baseURL }) })]
-] as const
 
 const tagOf = <A>(result: Result.Result<A, ClaudeError.ClaudeError>) =>
   Result.isFailure(result) ? result.failure._tag : result.success

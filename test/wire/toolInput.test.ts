@@ -1,17 +1,9 @@
 /** The input of tools in Claude's own text, over real sockets on every wire. */
-import { Anthropic as Sdk } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Ref, Schema, Stream } from "effect"
-import { Anthropic, CallLog, Claude, type ClaudeError, Policy, Retry, Tool } from "../../src/index.ts"
-import * as NodeAnthropic from "../../src/NodeAnthropic.ts"
+import { CallLog, Claude, type ClaudeError, Policy, Retry, Tool } from "../../src/index.ts"
 import { FakeServer, Faults } from "../../src/testing/index.ts"
-
-const apiKey = "sk-ant-test"
-const wires: ReadonlyArray<readonly [name: string, layer: (url: string) => Layer.Layer<Claude.Claude>]> = [
-  ["NodeAnthropic", (baseUrl) => NodeAnthropic.layer({ apiKey, baseUrl })],
-  ["Anthropic", (baseUrl) => Anthropic.layer({ apiKey, baseUrl })],
-  ["an SDK client", (baseURL) => Anthropic.layer({ client: new Sdk({ apiKey, baseURL }) })]
-]
+import { wires } from "../support/wires.ts"
 
 const [messageStart = ""] = Faults.events("")
 const { event } = Faults
