@@ -41,10 +41,9 @@ const characters = (value: unknown, enough: number, depth: number): number => {
     for (let i = 0; i < value.length && sum <= enough; i++) sum += characters(value[i], enough - sum, depth + 1) + 1
     return sum
   }
-  const record = value as Given // Cast: any object can be read as a record.
-  for (const key in record) {
+  for (const key in value) {
     if (sum > enough) return sum
-    sum += key.length + characters(record[key], enough - sum, depth + 1) + 4
+    sum += key.length + characters(Reflect.get(value, key), enough - sum, depth + 1) + 4
   }
   return sum
 }
