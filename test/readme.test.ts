@@ -67,7 +67,7 @@ describe("the documents", () => {
     assert.isAtMost(read("README.md").split("\n").length, 250)
   })
 
-  it("have in the block of npm start in README.md the current description of its policy, and the failures of its outage", () => {
+  it("show, as the output of npm start in README.md, the current policy of examples/incident.ts and the failures of its outage", () => {
     const [, written = ""] = /<!-- output of npm start -->\n```text\n([^]*?)```/.exec(read("README.md")) ?? []
     assert.include(written, Policy.describe(policy).split("\n").map((line) => `  ${line}`).join("\n"))
     for (const failure of ["Overloaded", "RateLimited", "Unreachable", "PartialAnswer"]) {

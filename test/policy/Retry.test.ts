@@ -162,7 +162,7 @@ describe("Retry.byTag", () => {
 
   const forMalformed = Schedule.recurs(1).pipe(Schedule.setInputType<ClaudeError.MalformedOutput>())
 
-  it("rejects a misspelt tag in a literal and in a variable, with a type error and with a RangeError at run time", () => {
+  it("rejects a misspelt tag, in a literal or in a variable, both with a type error and with a RangeError at run time", () => {
     // @ts-expect-error
     assert.throws(() => Retry.byTag({ OverLoaded: Schedule.recurs(1) }), RangeError)
     const table = { Overloaded: Schedule.recurs(1), RateLimitted: Schedule.recurs(1) }

@@ -71,7 +71,7 @@ describe("a malformed request", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(world())))
 
-  it.effect("is detected for a retired fallback model, and not sent to this model, if the policy is strict", () =>
+  it.effect("may be the request to a retired fallback model: under a strict policy, it fails as InvalidRequest and is not sent", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({ models: ["claude-gone"], strict: true }),
@@ -88,7 +88,7 @@ describe("a malformed request", () => {
 })
 
 describe("validation", () => {
-  it.effect("only warns by default about an unknown, retired or deprecated model, or too many max_tokens", () =>
+  it.effect("by default, logs a warning and does not stop the request if the model is unknown, retired or deprecated, or max_tokens is too high", () =>
     Effect.gen(function*() {
       const ask = (model: string) => Claude.text("hi", { model, max_tokens: 60 }).pipe(Policy.apply(Policy.standard))
       for (const model of ["claude-of-tomorrow", "claude-gone", "claude-late", "claude-small"]) {
@@ -109,7 +109,7 @@ describe("validation", () => {
       { id: "claude-late", lifecycle: "deprecated", retiresAt: "2020-01-01" }
     ]))))
 
-  it("only warns about a new type of tool choice, even if the policy is strict", () => {
+  it("gives a warning and no error about a new type of tool choice, even under `strict`", () => {
     const choice: object = { tool_choice: { type: "required" } }
     for (const strict of [false, true]) {
       const { errors, warnings } = Validate.check({ ...params, ...choice }, { models: [], strict })
@@ -217,7 +217,7 @@ describe("precheck", () => {
   const long = "word ".repeat(200)
   const counting = Policy.apply({ precheck: "count", retry: Retry.backoff({ times: 2 }) })
 
-  it.effect("only warns if the estimate says that the prompt does not fit", () =>
+  it.effect("logs a warning and does not stop the request if the estimate says that the prompt does not fit", () =>
     Effect.gen(function*() {
       yield* Claude.text(long, { model: "claude-small", max_tokens: 10 }).pipe(Policy.apply(Policy.standard))
       assert.match((yield* warnings).join("\n"), /^Validation: the prompt seems to have .*estimate/)
@@ -245,7 +245,7 @@ describe("precheck", () => {
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(world())))
 
-  it.effect("counts the prompt once for all attempts on a model, and only warns if the count fails", () =>
+  it.effect("counts the prompt once for all attempts on a model, and logs a warning and does not stop the request if the count fails", () =>
     Effect.gen(function*() {
       let counts = 0
       const claude = yield* Claude.Claude
@@ -272,7 +272,7 @@ describe("precheck", () => {
 })
 
 describe("Validate.check", () => {
-  it("returns errors and warnings, about models only if it is given models", () => {
+  it("checks the model only if `models` is given and the rest of the request is valid, and returns an error instead of a warning under `strict`", () => {
     const models = [{ ...gone, source: "here", asOf: "2026-11-23" }]
     const asked = { ...params, model: "claude-gone" }
     assert.deepStrictEqual(Validate.check(asked), { errors: [], warnings: [] })

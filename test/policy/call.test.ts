@@ -247,7 +247,7 @@ describe("a policy inside another policy", () => {
       assert.lengthOf(yield* named("CallSucceeded"), 0)
     }).pipe(Effect.provide(world([Faults.breaks("half"), Faults.notFound]))))
 
-  it.effect("asks again after a malformed answer if only the outer policy has the option reask", () =>
+  it.effect("asks again after a malformed answer if the outer policy has the option reask, even if the inner policy does not", () =>
     Effect.gen(function*() {
       const { result } = yield* ran(
         Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(
@@ -462,7 +462,7 @@ it.effect("a model that is both named by the call and listed as a fallback is as
     assert.deepStrictEqual([result._tag === "Failure" && result.failure._tag, took], ["DeadlineExceeded", 50_000])
   }).pipe(Effect.provide(world(Faults.cycle(Faults.silence)))))
 
-it.effect("a defect while the overall time limit interrupts a call stays a defect", () =>
+it.effect("a call dies if its finalizer dies while the overall time limit interrupts the call", () =>
   Effect.gen(function*() {
     const call = yield* Effect.never.pipe(
       Effect.onInterrupt(() => Effect.die("no disk")),
@@ -492,7 +492,7 @@ describe("an answer that breaks while it is read inside its policy", () => {
       }).pipe(Effect.provide(world(Faults.untilLast(Faults.breaks("half"), after)))))
   }
 
-  it.effect("fails as a PartialAnswer whose kind is the error that stopped the reopening", () =>
+  it.effect("fails as a PartialAnswer for which ClaudeError.kindOf returns the tag of the error that stopped the reopening", () =>
     Effect.gen(function*() {
       const { result } = yield* ran(
         Policy.apply({ ...Policy.standard, onBreak: "restart", overall: "60 seconds" })(read)

@@ -192,7 +192,7 @@ describe("the next model", () => {
       assert.deepStrictEqual(none.models, ["claude-sonnet-5"])
     }))
 
-  it.live("has a larger context window, even if the failed answer names its model with a date", () =>
+  it.live("has a larger context window after ContextWindowExceeded, even if the failed answer names its model with a date", () =>
     Effect.gen(function*() {
       const full = Faults.answer("Half", {
         model: "claude-haiku-4-5-20991231",
@@ -203,7 +203,7 @@ describe("the next model", () => {
       assert.deepStrictEqual(models, ["claude-haiku-4-5", "claude-sonnet-5"])
     }))
 
-  it.live("G16: has a larger context window, even if the model in the failed answer is not a string", () =>
+  it.live("G16: has a larger context window after ContextWindowExceeded, even if the field `model` of the failed answer is not a string", () =>
     Effect.gen(function*() {
       for (const named of [5, null, ["claude-haiku-4-5"]]) {
         const full = Faults.stream(
@@ -417,7 +417,7 @@ describe("the next model", () => {
     }).pipe(Effect.provide(world(Faults.maxTokens(`{"n":`), Faults.value({ n: "one" }), Faults.overloaded))))
 })
 
-it.effect("after ContextWindowExceeded, a fallback model is asked only if its context window is larger, by the built-in models or Models.layer, even without a Claude service", () =>
+it.effect("after ContextWindowExceeded, a fallback model is asked only if the built-in models or Models.layer list a larger context window for it, even without a Claude service", () =>
   Effect.gen(function*() {
     const small = new ClaudeError.ContextWindowExceeded({ model: "claude-haiku-4-5" })
     const asked = Effect.flatMap(
@@ -638,7 +638,7 @@ describe("the deadline of a chain", () => {
       Faults.answer("Hello you there.", { model: "claude-haiku-5-5", every: "1 second" })
     ))))
 
-  it.effect("causes no request to a further model after the call was interrupted", () =>
+  it.effect("causes no request to the next model if the caller has already interrupted the call", () =>
     Effect.gen(function*() {
       const call = yield* Effect.forkChild(
         Claude.text("hi").pipe(Policy.apply({ models: three.models, overall: "1 minute" }))

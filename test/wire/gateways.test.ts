@@ -332,7 +332,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.isBelow(JSON.stringify(failure).length, 5000)
     }), 4000)
 
-  it.live("an error event without a type after content causes PartialAnswer with the event's message", () =>
+  it.live("an error event that has no type and follows content causes PartialAnswer with the event's message", () =>
     Effect.gen(function*() {
       const { error: broken } = yield* called([stream([...begun, frame("error", { error })])], Claude.text("hi"))
       assert.deepInclude({ ...broken }, { _tag: "PartialAnswer", because: "Overloaded" })

@@ -348,7 +348,7 @@ describe("a quotation", () => {
     assert.strictEqual(withoutQuotes(error, secret).errorCode, "bad: [quoted content]")
   })
 
-  it("is found in long content within two seconds, but not in content with 50,000 levels", () => {
+  it("is found within two seconds in long content, and is not found in content with 50,000 levels", () => {
     const words = Array.from({ length: 200_000 }, (_, i) => `word${i}`).join(" ")
     const long = failing(`x ${words.slice(-3000, -1000)} y ${"no such words in it, ".repeat(3000)}`)
     const start = performance.now()
@@ -364,13 +364,13 @@ describe("a quotation", () => {
     ["one repeated character", "=".repeat(300_000), "=".repeat(60_000)],
     ["repeated words", "la la la, ".repeat(100_000), "la la la, ".repeat(6000)],
     ["the beginnings of a repeated text", "a".repeat(1_000_000), `${"a".repeat(39)}b`.repeat(1600)]
-  ])("of %s is searched for within a second", (_, content, detail) => {
+  ])("of %s is searched for in less than a second", (_, content, detail) => {
     const start = performance.now()
     withoutQuotes(failing(detail), content)
     assert.isBelow(performance.now() - start, 1000)
   })
 
-  it("is cut at each place where it stands", () => {
+  it("is removed at every place where the message contains it", () => {
     const detail = `got '${secret}', in full: '${secret}'. The end: ${secret.slice(20)}`
     assert.strictEqual(
       withoutQuotes(failing(detail), secret).detail,
@@ -378,7 +378,7 @@ describe("a quotation", () => {
     )
   })
 
-  it("in content that repeats itself is cut whole", () => {
+  it("is removed completely, even if the content repeats itself", () => {
     const line = "| name     | room |\n| Meier    | 0012 |\n"
     const content = line.repeat(50) + secret + "=".repeat(100) + secret
     for (const from of [0, 5, 1900, 1990]) {
@@ -399,7 +399,7 @@ describe("a quotation", () => {
       name: "store",
       input: { type: "x", data: [secret] }
     }]
-  ])("of the field data of %s is cut", (_, block) => {
+  ])("of the field data of %s is removed", (_, block) => {
     const messages = [{ role: "user", content: [block] }]
     assert.strictEqual(withoutQuotes(failing(`<${secret}>`), messages).detail, "<[quoted content]>")
   })

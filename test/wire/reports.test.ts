@@ -174,7 +174,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(error?._tag, "SpendLimitReached")
     }))
 
-  it.live("an answer whose gzip data is cut fails with PartialAnswer or UnexpectedResponse", () =>
+  it.live("an answer whose gzip data ends too early fails with PartialAnswer or UnexpectedResponse", () =>
     Effect.gen(function*() {
       const { error } = yield* called((_, response) => {
         response.writeHead(200, { ...sse, "content-encoding": "gzip" })
@@ -424,7 +424,7 @@ describe.each(wires)("%s", (_, wire) => {
     ["twice after a search", ["{\"total\": 1}", "{\"total\": 2} {\"total\": 2}"], undefined],
     ["that is missing", ["As it says in [1].", "And in [2]."], undefined]
   ])(
-    "Claude.object returns the final value, or fails with MalformedOutput if the value is ambiguous, cut or missing: a value %s",
+    "Claude.object returns the final value, or fails with MalformedOutput if the value is ambiguous, cut off or missing: a value %s",
     ([, texts, total]) =>
       Effect.gen(function*() {
         const { error, result } = yield* called(searching(...texts), Claude.object(Total, "How much?"))
@@ -455,7 +455,7 @@ describe.each(wires)("%s", (_, wire) => {
       })
   )
 
-  it.live("Claude.object reports what is wrong with a value before a search and a footnote", () =>
+  it.live("Claude.object fails with the issues of an invalid value that stands before a search and a footnote", () =>
     Effect.gen(function*() {
       const { error } = yield* called(
         searching("{\"total\": \"one\"}", "As it says in [1]."),
