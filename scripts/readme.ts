@@ -61,7 +61,7 @@ const advice: ClaudeError.Table<string> = {
   RequestTooLarge: "Send fewer or smaller images and files.",
   ContextWindowExceeded: "Shorten the conversation, or add a model with a larger window to `models`.",
   SpendLimitReached:
-    "Raise the limit or add credit. `regainsAt` says when the limit ends. Until then, use another account.",
+    "Raise the limit or add credit. `regainsAt` says when the limit ends or the circuit sends its next probe. Until then, use another account.",
   RateLimited: "Compare the traffic with `limits`. Set `quota` in the guards, or ask for a higher limit.",
   Overloaded: "Wait: the incident is at the API. Read its status page. Another model may have capacity.",
   ServerFault: "Wait: the incident is at the API. Give support the `requestId`.",

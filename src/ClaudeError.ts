@@ -98,7 +98,10 @@ export const kindOf = (error: ClaudeError): Tag =>
 export const retryAfter = (error: ClaudeError): Duration.Duration | undefined =>
   "retryAfter" in error ? error.retryAfter : undefined
 
-/** When the spend limit resets, as an ISO date, if the error says so. */
+/**
+ * When the spend limit resets, as an ISO date, if the error says so. For an error of the account's circuit, it is the time
+ * of the next probe.
+ */
 export const regainsAt = (error: ClaudeError): string | undefined => "regainsAt" in error ? error.regainsAt : undefined
 
 /** Wraps text of an answer, so that printing an error does not show it. */

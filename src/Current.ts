@@ -38,7 +38,8 @@ export const Tenant = Context.Reference<string | undefined>("resilient-claude/Cu
 /**
  * Time limits of one attempt. In a call that can retry, a default is at most a third of the time until the deadline, so
  * that a retry has time; in a stream, this applies only to `connect` and `firstToken`. A default is at least 5 seconds,
- * and is raised for a long prompt, thinking and tools. A limit that you set is not changed.
+ * and is raised for a long prompt, thinking and tools. A limit that you set is not changed, with one exception: a token
+ * count that precedes an answer takes at most a third of the time until the deadline.
  *
  * While the model thinks, writes the input of a tool, or waits for a tool that the API runs, the default of `contentIdle`
  * is at least 180 seconds and at least 10 seconds for each 1,000 of `max_tokens`. The default of `idle` is then at least

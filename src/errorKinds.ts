@@ -76,9 +76,10 @@ export class ContextWindowExceeded extends Schema.TaggedError<ContextWindowExcee
   }
 }
 
-/** The account reached its spend limit (402, or reported as 429 or 400). It resets at `regainsAt`, an ISO date. */
+/** The account reached its spend limit (402, or reported as 429 or 400). */
 export class SpendLimitReached extends Schema.TaggedError<SpendLimitReached>()("SpendLimitReached", {
   ...common,
+  /** When the limit resets, as an ISO date. In an error of the account's circuit: when the circuit sends its next probe. */
   regainsAt: text
 }) {
   override get message() {

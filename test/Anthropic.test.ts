@@ -325,8 +325,9 @@ describe("an error response", () => {
 describe("the request id", () => {
   it("comes from the first of these that has one: the header, the SDK's error, the body, the caller of classify", () => {
     const requestId = (failure: unknown) => Anthropic.classify(failure, { requestId: "req_call" }).requestId
-    assert.strictEqual(requestId(response(500, body("api_error"), { "request-id": "req_header" })), "req_header")
-    assert.strictEqual(requestId({ status: 500, requestID: "req_error", error: body("api_error") }), "req_error")
+    const failure = { status: 500, requestID: "req_error", error: body("api_error") }
+    assert.strictEqual(requestId({ ...failure, headers: new Headers({ "request-id": "req_header" }) }), "req_header")
+    assert.strictEqual(requestId(failure), "req_error")
     assert.strictEqual(requestId(response(500, body("api_error"))), "req_body")
     assert.strictEqual(requestId(response(500, undefined)), "req_call")
   })

@@ -162,7 +162,7 @@ describe("a tool", () => {
       .toEqualTypeOf<Effect.Effect<Message.Reply, Failure, Claude.Claude>>()
   })
 
-  it("accepts neither a schema with services nor the SDK's input_schema", () => {
+  it("accepts neither a schema with services nor the SDK's input_schema, and requires an input", () => {
     // @ts-expect-error a schema with services
     expectTypeOf(() => Tool.make("much", { input: Schema.Struct({ a: Converted }) })).toBeFunction()
     // @ts-expect-error input_schema is generated from the input

@@ -34,8 +34,9 @@ export interface Lease {
   /** Called when the first content of the answer arrives. Not called if the request fails earlier. */
   readonly opened?: ((answer: Opened) => Effect.Effect<void>) | undefined
   /**
-   * Called exactly once, when the answer ends or the request fails. `usage` is `undefined` if the API reported none, or
-   * if the reader left before the end of the answer.
+   * Called exactly once, when the answer ends or the request fails. `usage` is `undefined` if the request failed before
+   * its first content, or if the reader stopped early. If an error or an interrupt ended the answer, `usage` is what the
+   * API had reported until then, usually without the final output.
    */
   readonly settle: (exit: Ending, usage?: Usage | undefined) => Effect.Effect<void>
 }
@@ -148,6 +149,6 @@ const settle = Effect.fnUntraced(function*({ answer, leases }: Held, exit: Endin
   return yield* Exit.asVoidAll(exits)
 })
 
-/** `undefined` if the reader stopped early: the API reports the final usage only at the end of the answer. */
+/** `undefined` if the reader stopped early without an error: the API reports the final usage only at the end. */
 const usageOf = (answer: Opened, exit: Ending): Usage | undefined =>
   Exit.isSuccess(exit) && !answer.isComplete() ? undefined : answer.usage()

@@ -150,7 +150,7 @@ export interface Asked<A, RD> {
   readonly isHeld: boolean
 }
 
-/** `able`: whether the model has structured outputs. */
+/** `able`: false if the model is known to lack structured outputs, or if the caller chose the form `prompt`. */
 export const ask = <A, RD>(output: Output<A, RD>, params: Params, able: boolean): Asked<A, RD> => {
   const { held, refusedFor, words } = output
   if (!able || Result.isFailure(held) || refusedFor.has(params.model)) {

@@ -163,7 +163,10 @@ export const recordInterrupted = (call: CallState, error: ClaudeError): void => 
   if (error._tag === "DeadlineExceeded" && (isOfAttempt || error.history !== undefined)) recordOnce(call, error)
 }
 
-/** For a failure that needs no entry in the history: it has one already, possibly as another kind of error. */
+/**
+ * Marks the last failure without adding it to the history. Call `record` instead, unless the history has an entry of the
+ * failure already, possibly as another kind of error.
+ */
 export const markLast = (call: CallState, error: ClaudeError, attempt = call.attempt): void => {
   call.last = error
   call.lastAttempt = attempt

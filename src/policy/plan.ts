@@ -2,7 +2,7 @@
  * Plans of schedules, to inspect a schedule without running it.
  *
  * A `Schedule` is opaque, so the schedules of `Retry` carry a plan under a symbol. A schedule without a plan is custom or
- * combined, and is treated as if it may retry every error.
+ * combined. It counts as one that retries every error, except in `wouldRetry` of `retryState.ts`, which runs it.
  */
 import * as Schedule from "effect/Schedule"
 import * as Refuse from "../options.ts"

@@ -18,7 +18,7 @@ export interface Rules {
   readonly schedule: Schedule.Schedule<unknown, ClaudeError> | undefined
   /** Over all kinds of error. `undefined`: no limit. */
   readonly maxRetries: number | undefined
-  /** The maximum number of requests to correct a malformed answer, which are sent without a wait. */
+  /** The maximum number of requests to correct a malformed answer, which are sent without a back-off. */
   readonly reask: number
 }
 

@@ -1,4 +1,7 @@
-/** Removes thinking blocks that the API refuses because they come from another model or another conversation. */
+/**
+ * Removes all thinking blocks of a request if the API refuses one of them, for example because it comes from another model
+ * or another conversation.
+ */
 import type { MessageParam, ThinkingConfigParam } from "@anthropic-ai/sdk/resources/messages"
 import type { ClaudeError } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"

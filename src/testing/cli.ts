@@ -73,7 +73,10 @@ const everything = (answer: Faults.Turn): ReadonlyArray<Faults.Turn> => [
 
 interface Script {
   readonly about: string
-  /** `answer` is the default answer. It fits the schema of the request, if the request has one. */
+  /**
+   * `answer` is the default answer. It fits the schema of the request, if the request has one and a fitting value can be
+   * made. Otherwise it is a text.
+   */
   readonly play: (answer: Faults.Turn, seed: string) => Faults.Script
 }
 

@@ -95,7 +95,7 @@ const because = (failure: unknown): string => {
 
 /**
  * Keywords that every plain value satisfies. A schema with another keyword, such as `minLength`, gets a random value,
- * unless the schema has a `format`: a random text would not match the format.
+ * unless it has a `format` of `plainValues`: a random text would not match the format.
  */
 const harmless: ReadonlySet<string> = new Set(
   ["type", "format", "enum", "title", "description", "examples", "default", "$id", "$comment"]

@@ -91,7 +91,10 @@ const mark: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf])
 /** The first bytes of JSON and HTML: `{`, `[`, `"`, `<`. No field of an event stream begins with one of them. */
 const notOfStream: ReadonlySet<number> = new Set([0x7b, 0x5b, 0x22, 0x3c])
 
-/** A body that is no event stream is read up to the chunk that reaches `length` characters, or for `time` milliseconds. */
+/**
+ * After its first chunk, a body that begins like JSON or HTML is read for at most `time` milliseconds, up to the chunk that
+ * reaches `length` characters. At least one more chunk is awaited.
+ */
 const longest = { length: 65_536, time: 1000 }
 
 const bodyOf = (first: Uint8Array, bytes: Response["bytes"]): Effect.Effect<string> => {

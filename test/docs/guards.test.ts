@@ -205,8 +205,11 @@ describe("docs/guards.md", () => {
       const call = yield* Effect.forkChild(ask, start)
       yield* TestClock.adjust(0)
       assert.strictEqual(yield* left, 83_000 - 1024)
-      yield* TestClock.adjust("1 minute")
+      yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* Fiber.join(call), "hello")
+      // The bucket was full again, and the answer gave back the reserved tokens that it did not use.
+      assert.strictEqual(yield* left, 83_000 + 1024 - 10)
+      yield* TestClock.adjust("50 seconds")
       yield* Effect.forkChild(Claude.text("hi", { max_tokens: 100 }), start)
       yield* TestClock.adjust(0)
       // The first answer reported the remaining tokens, so the quota now uses 95 % of the limit.

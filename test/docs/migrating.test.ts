@@ -63,7 +63,7 @@ describe("the SDK", () => {
       assert.strictEqual((yield* withSdk({}, create)).sent, 3)
     }).pipe(serve(Faults.spendLimited)))
 
-  it.live("treats a stream that was cut as a complete answer", () =>
+  it.live("treats a stream that ends without `message_stop` as a complete answer", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* withSdk({}, read), { outcome: { answer: "Once upon " }, sent: 1 })
     }).pipe(serve(Faults.breaks("Once upon ", "end"))))

@@ -417,7 +417,7 @@ describe("a scope that is closed concurrently", () => {
 })
 
 describe("a custom guard", () => {
-  it.effect("in `extra` admits a request after the built-in guards, and its lease is settled before their leases", () =>
+  it.effect("in `extra` admits a request after the queue, and its lease is settled before the lease of the queue", () =>
     Effect.gen(function*() {
       const all: Array<string> = []
       const note = (what: string) => Effect.sync(() => void all.push(what))
@@ -425,7 +425,7 @@ describe("a custom guard", () => {
         gate: () => note(`${name} gate`),
         admit: () =>
           Effect.gen(function*() {
-            // The built-in guards have admitted the request before this one is asked.
+            // The queue has admitted the request before this guard is asked.
             const { admission } = yield* control.status
             yield* note(`${name} admit, ${admission["sonnet"]?.running} running`)
             return {

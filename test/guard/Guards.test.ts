@@ -57,10 +57,12 @@ describe("Guards.apply", () => {
       for (let i = 0; i < 20; i++) yield* Effect.flip(Claude.text("hi"))
       yield* TestClock.adjust("30 seconds")
       const probe = yield* Effect.forkChild(Claude.text("hi"))
-      yield* TestClock.adjust("2 minutes")
-      assert.strictEqual(yield* Fiber.join(probe), "a b c d e f g h")
+      yield* TestClock.adjust("20 seconds")
       const calls = yield* Effect.forEach(Array.from({ length: 30 }), () => Effect.forkChild(Claude.text("hi")))
+      yield* TestClock.adjust(0)
+      assert.deepInclude((yield* Guards.status).circuits["claude-sonnet-5-5"], { state: "closed", waiting: 29 })
       yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(yield* Fiber.join(probe), "a b c d e f g h")
       for (const call of calls) assert.strictEqual(yield* Fiber.join(call), "a b c d e f g h")
     }).pipe(
       Effect.provide(

@@ -33,7 +33,7 @@ describe("a ramp", () => {
     assert.deepStrictEqual(seconds(ramp, 8).slice(5), [2, 2, 2])
   })
 
-  it("predicts the time until a given number of calls have begun, to about 5 %", () => {
+  it("predicts the time until a given number of calls have begun, to 5 % and one millisecond per call", () => {
     for (const [before, calls] of [[12, 5], [12, 60], [12, 300], [1, 9]] as const) {
       const ramp = new Ramp(before, 0)
       const told = ramp.waitFor(calls, 0)

@@ -19,7 +19,7 @@ const warned = Array.from(
 const isDate = (text: string) => /^\d{4}-\d{2}-\d{2}$/.test(text) && new Date(text).toJSON()?.slice(0, 10) === text
 
 describe("the built-in models", () => {
-  it("include all models that the SDK names", () => {
+  it("include all models of the SDK's type `Model`", () => {
     assert.isAbove(named.length, 0)
     assert.deepStrictEqual(named.filter((id) => !known.some((model) => model.id === id)), [])
   })

@@ -217,10 +217,11 @@ describe("precheck", () => {
   const long = "word ".repeat(200)
   const counting = Policy.apply({ precheck: "count", retry: Retry.backoff({ times: 2 }) })
 
-  it.effect("logs a warning and does not stop the request if the estimate says that the prompt does not fit", () =>
+  it.effect("sends the request with a warning if the estimate says that the prompt does not fit", () =>
     Effect.gen(function*() {
       yield* Claude.text(long, { model: "claude-small", max_tokens: 10 }).pipe(Policy.apply(Policy.standard))
       assert.match((yield* warnings).join("\n"), /^Validation: the prompt seems to have .*estimate/)
+      assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(world([small]))))
 
   it.effect("fails if the count says that the prompt does not fit", () =>

@@ -13,7 +13,8 @@ const defaults = {
   window: "60 seconds",
   // 12 calls per window are too few to tell an outage from 30 % errors, so retries handle these without the circuit.
   minimumCalls: 20,
-  // Calculated: with 20 calls per minute, half of them failing, chance opens the circuit once in 65 hours (0.8: 2 h).
+  // Simulated: with 20 calls per minute at random times, half of them failing, chance opens the circuit once in 50 hours;
+  // with a rate of 0.8, once in 2 hours.
   failureRate: 0.9,
   // Simulated: the first answer comes at most 6 seconds after the end of an outage of 20 seconds.
   openFor: "5 seconds",

@@ -68,8 +68,8 @@ export class Limits {
       this.freshUntil[of] = now + freshFor
       const back = limits[of] * told.headroom / 60_000 * (now - at)
       const size = this.mostSeen[of] = Math.min(limits[of], Math.max(this.mostSeen[of], remaining))
-      // The level at the API is never negative, because it rejects a request for which too little remains. The sum below
-      // may be up to 1 too low, because `remaining` is rounded down. A sum below -1 counts requests that were rejected.
+      // The API rejects a request for which too little remains, so its bucket never falls below 0, and it rounds
+      // `remaining` down. A difference below -1 therefore means that it rejected a part of `later`, which took nothing.
       const least = -1
       atMost[of] = Math.max(least, remaining + back - Math.max(0, later[of])) - (1 - told.headroom) * size
     }

@@ -179,7 +179,7 @@ const mixed = (seed: string) =>
 
 describe("Guards.standard, after an outage", () => {
   it.effect(
-    "answers all calls, with the shortest median duration for interactive calls and the longest for background calls",
+    "answers all calls; of those that began in the outage, interactive calls have the shortest median duration and background calls the longest",
     () =>
       Effect.gen(function*() {
         const { answered, took } = yield* mixed("a")

@@ -127,7 +127,7 @@ describe("a call at an open circuit", () => {
       assert.deepStrictEqual(calls[2]?.pollUnsafe(), Exit.void)
     }))
 
-  it.effect("G4: becomes the probe at once if the probe before it is interrupted", () =>
+  it.effect("G4: passes the gate at once if the probe before it is interrupted", () =>
     Effect.gen(function*() {
       const circuits = yield* opened()
       const [, second] = [yield* fork(gate(circuits)), yield* fork(gate(circuits))]
