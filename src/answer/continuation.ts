@@ -37,7 +37,7 @@ export interface Next {
 
 export interface Question<A, R> {
   readonly ask: (rest: Rest) => Effect.Effect<A, ClaudeError, R>
-  /** The unusable answer of the latest request. `undefined` if that request failed before its message was complete. */
+  /** The answer of the latest request if it stopped early; `undefined` if the request failed before its message was complete. */
   readonly stopped: () => Stopped | undefined
 }
 

@@ -70,7 +70,7 @@ export const quotable = ({ requestId }: { readonly requestId?: unknown }): strin
 /** Units of time: the largest amount shown in each, and its length in seconds. Longer waits are not shown. */
 const units = [["second", 59, 1], ["minute", 59, 60], ["hour", 47, 3600], ["day", 400, 86_400]] as const
 
-/** For a permanent failure of a kind that is usually temporary, such as an expired certificate. `kinds` has no advice then. */
+/** The advice for a permanent failure of a kind that is usually temporary, such as an expired certificate. */
 const inVain = "Trying again will not help for now."
 
 /** When to try again, rounded up to whole units. */

@@ -7,7 +7,7 @@ export interface Settings {
   readonly classOf: (line: string | undefined, model: string) => { readonly name: string; readonly limits: Amount }
   /** In milliseconds. */
   readonly per: number
-  /** The shares to use: `told` while answers report how much remains at the API, `own` otherwise. */
+  /** How much of the limits to use: `told` while answers report how much remains at the API, `own` otherwise. */
   readonly own: Share
   readonly told: Share
   readonly estimate: "characters" | "count"

@@ -57,7 +57,7 @@ interface Arrived {
   /** The number of the request, from 0. */
   readonly index: number
   readonly at: number
-  /** Why the request fails: a fault, a rate limit of the account, or fragility. Undefined for a complete answer. */
+  /** Why the request fails: a fault, a rate limit of the account (`limit`), or the overload that `fragility` sets. */
   readonly because: Responses.Fault | "limit" | "fragility" | undefined
 }
 

@@ -465,7 +465,7 @@ describe("a cancelled waiting call", () => {
       return states
     }).pipe(Effect.scoped, Effect.provide(TestClock.layer()))
 
-  it.effect("G2: returns its tokens and its slot if it is cancelled 0 to 59 steps after the call before it released the slot", () =>
+  it.effect("G2: returns its tokens and its slot if it is cancelled 0 to 59 steps after the preceding call released the slot", () =>
     Effect.gen(function*() {
       // Yields after every few steps, so that a cancellation can fall between any two of them.
       const stepwise = Effect.provideService(Scheduler.MaxOpsBeforeYield, 4)
