@@ -30,6 +30,8 @@ export interface Accumulator {
   endAt: number | undefined
   /** The problem of the first event that was invalid or contradicted earlier events; `undefined` without such an event. */
   contradiction: string | undefined
+  /** The latest usage with its cost. */
+  priced: { readonly usage: Message.Usage; readonly cost: Message.Cost | undefined } | undefined
 }
 
 export const make = (about: About): Accumulator => ({
@@ -39,7 +41,8 @@ export const make = (about: About): Accumulator => ({
   rateLimits: {},
   firstAt: undefined,
   endAt: undefined,
-  contradiction: undefined
+  contradiction: undefined,
+  priced: undefined
 })
 
 export const connected = (self: Accumulator, { rateLimits, requestId }: Message.Connection): void => {
@@ -160,9 +163,20 @@ export const count = (
   }
 }
 
-const costOf = (
+interface Head {
+  readonly model: string
+  readonly usage: Message.Usage
+}
+
+/** Cached, because the reply and the tallies need the cost of the same usage. */
+const costOf = (self: Accumulator, head: Head): Message.Cost | undefined => {
+  if (self.priced?.usage !== head.usage) self.priced = { usage: head.usage, cost: price(self, head) }
+  return self.priced.cost
+}
+
+const price = (
   { about: { model: asked, models }, draft }: Accumulator,
-  { model, usage }: { readonly model: string; readonly usage: Message.Usage }
+  { model, usage }: Head
 ): Message.Cost | undefined => {
   const prices = (models.get(model) ?? models.get(asked))?.prices
   if (prices === undefined) return undefined

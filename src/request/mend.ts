@@ -42,7 +42,7 @@ export const isWellFormed = (value: unknown): boolean => {
     seen.add(value)
     return Array.isArray(value)
       ? value.every((item) => visit(item, depth + 1))
-      : Object.entries(value).every(([key, item]) => key.isWellFormed() && visit(item, depth + 1))
+      : Object.keys(value).every((key) => key.isWellFormed() && visit(Reflect.get(value, key), depth + 1))
   }
   return visit(value, 0)
 }
