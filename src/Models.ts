@@ -41,7 +41,7 @@ export const refresh: Effect.Effect<ReadonlyArray<Catalogue.Model>, ClaudeError,
   const claude = yield* Claude
   const { catalogue } = Runtime.of(claude)
   const call = yield* CallContext.Call
-  // If this call asks no model, its events have the model `*`, so that the success rate does not count it.
+  // If the call around this refresh has not asked a model, its model is `*`, so that the success rate does not count it.
   if (call !== undefined) call.model ??= CallContext.noModel
   const listed = yield* claude.models
   const asOf = DateTime.formatIsoDateUtc(yield* DateTime.now)

@@ -16,8 +16,8 @@ export interface Budget {
 /** The charge for one extra attempt. */
 export interface Charge {
   /**
-   * Called once, with the exit of the attempt. If the call asks for the rest of an answer or for a corrected answer, called
-   * before that request, with a failure.
+   * Called once. If the call continues an unfinished answer or asks again with a changed request, called before that
+   * request, with a failure. Otherwise called with the exit of the attempt.
    */
   readonly settle: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
 }

@@ -101,7 +101,8 @@ class Drafting implements Draft {
   }
 
   includedBlocks(): ReadonlyArray<Block.Block> {
-    // In an answer that was cut, a last tool call without input deltas is left out: they may be missing.
+    // In an answer that was cut, a last tool call without input deltas is left out, because the cut may have come before
+    // its deltas.
     const last = cutShort(this.head()) ? this.blocks.at(-1) : undefined
     const isKept = (block: Block.Block) =>
       Block.isWhole(block) && !(block === last && Block.isTool(block) && block.json === "")

@@ -16,7 +16,7 @@ export interface Ended {
   readonly explain: <E extends ClaudeError>(error: E, because?: ClaudeError) => Effect.Effect<E>
 }
 
-/** A class, because that is cheaper than closures, and most calls never use it. */
+/** A class, because that is cheaper than closures: every call under a policy makes an `Ending`, and few calls use it. */
 export class Ending {
   readonly call: Ended
   readonly outer: Ending | undefined

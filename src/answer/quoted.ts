@@ -43,8 +43,9 @@ const cutOut = (detail: string, texts: ReadonlyArray<string>): string => {
     if (place === undefined) continue
     const { at, text } = place
     let before = 0
-    // The last quotation may go on after `end`, because `places` has one place per piece. What remains of it may be
-    // shorter than `shortest`, so the match that covers it may begin up to `shortest` characters before `end`.
+    // `places` has only the first place of a piece. If the detail quotes another place, the last match may have ended
+    // before the quotation does. The rest of the quotation may be shorter than `shortest`, so the match that covers the
+    // rest may begin up to `shortest` characters before `end`.
     const room = Math.min(at, from, from - end + shortest)
     while (before < room && detail[from - before - 1] === text[at - before - 1]) before++
     let after = piece
