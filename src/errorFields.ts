@@ -147,7 +147,7 @@ const GaveUp: Schema.Codec<GaveUp> = Schema.Literals([
   "BudgetSpent"
 ])
 
-/** One failed attempt of a call. `error` is its tag; `waited` is the wait after the attempt, in milliseconds. */
+/** A failed attempt of a call. `error` is the tag of its error, `waited` the wait after the attempt in milliseconds. */
 export interface Tried {
   readonly attempt: number
   readonly model: string

@@ -54,7 +54,6 @@ export class Pause {
     return true
   }
 
-  /** Whether the pause applies to a request of this size. */
   holds(size: Size): boolean {
     const { least } = this
     if (!this.isOn || least === undefined) return this.isOn

@@ -15,7 +15,7 @@ export interface Priced {
   readonly counted?: number | undefined
 }
 
-/** When the call was admitted, and the net quota that its queue had taken by then. */
+/** When the call was admitted, and the value of `Meter.total` at that time; zero without a quota. */
 export interface Taken {
   readonly at: number
   readonly total: Quota.Amount

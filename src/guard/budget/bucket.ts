@@ -149,7 +149,7 @@ export interface Ticket {
   readonly rank: number
   /** The credit that the attempt took; 0 if the bucket was empty and the attempt started after the wait. */
   price: number
-  /** The round in which the attempt holds that credit; -1 if it holds none. */
+  /** The value of `bucket.round` when the attempt started; -1 before the attempt starts and after it ends. */
   round: number
   /** The credit that the attempt earned when its last answer began. */
   gift: Gift | undefined

@@ -11,7 +11,8 @@ export interface Settings extends Machine.Settings {
 const defaults = {
   // With one call per second, an outage opens the circuit within 60 seconds.
   window: "60 seconds",
-  // 12 calls per window are too few to tell an outage from 30 % errors, so retries handle these without the circuit.
+  // With 12 calls per window the circuit stays closed: so few calls cannot tell an outage from 30 % errors, and retries
+  // handle 30 % errors.
   minimumCalls: 20,
   // Simulated: with 20 calls per minute at random times, half of them failing, chance opens the circuit once in 50 hours;
   // with a rate of 0.8, once in 2 hours.
@@ -24,8 +25,11 @@ const defaults = {
   probeLease: "150 seconds"
 } as const
 
-/** In milliseconds. With a longer `maxOpenFor`, a recovery could stay unnoticed for more than a day. */
-const [least, most] = [1000, 86_400_000]
+/**
+ * The bounds of the durations that `millis` reads, in milliseconds. With a `maxOpenFor` of more than a day, a recovery
+ * could stay unnoticed for more than a day.
+ */
+const [shortest, longest] = [1000, 86_400_000]
 
 /** Throws a `RangeError` if the options are invalid or contradict each other. */
 export const settings = (options: Options): Settings => {
@@ -40,7 +44,7 @@ export const settings = (options: Options): Settings => {
   }
   const millis = (name: "window" | "openFor" | "maxOpenFor" | "probeLease") => {
     const length = Refuse.finite(`circuit: ${name}`, options[name] ?? defaults[name])
-    return length >= least && length <= most
+    return length >= shortest && length <= longest
       ? length
       : Refuse.refuse(`circuit: ${name} is ${Refuse.show(length)}: it must be from 1 second to 1 day`)
   }

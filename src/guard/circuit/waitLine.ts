@@ -113,7 +113,7 @@ export const recovered = (line: Line, now: number): void => {
 // Deciding
 // -----------------------------------------------------------------------------
 
-/** Milliseconds until a call with `ahead` calls before it may leave; 0 if it may leave now. */
+/** Milliseconds until a call behind `ahead` other calls may leave; 0 if it may leave now. */
 const waitFor = (
   { circuit: { recheck }, ramp, sentAt }: Line,
   decision: Machine.Decision,
