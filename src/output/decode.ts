@@ -97,7 +97,7 @@ const decodeText = <A, RD>(
     }
   })
 
-/** Bounds the work. */
+/** The most values that are decoded to find the one that fits. It bounds the work. */
 const mostTried = 32
 
 /** The values that fit the schema; none if there are more than `mostTried` values to try. */

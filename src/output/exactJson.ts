@@ -62,8 +62,8 @@ const isLost = (value: number, source: string | undefined): boolean =>
 const longest = 400
 
 /**
- * A JavaScript number has up to 17 digits when it is written so that it can be read back unchanged. So a number with a
- * point or an exponent counts as exact if it has at most 17 digits.
+ * The most digits that are needed to write a JavaScript number so that it can be read back unchanged. A source with a point
+ * or an exponent and with no more digits counts as exact, because it was probably written from such a number.
  */
 const enough = 17
 

@@ -42,8 +42,9 @@ export type OnChange = (change: { readonly error: ClaudeError; readonly to: Curr
  * Runs the same program on each model in turn, until one answers, or an error leads to no further model. A fallback model
  * replaces the model that a call inside names, and the request is adapted to it: thinking, effort, prefill, tool choice,
  * maximum length, output format. The error type stays the same, because all models may fail. If a fallback model cannot
- * take the request or gives no usable answer, the next one is asked, and the error of an earlier model is reported. The
- * error has the history of all models that were asked.
+ * take the request or gives no usable answer, the next one is asked. If no model answers, the effect fails with the last
+ * error that means a problem of the service or contains a part of the answer, or else with the first error. The error has
+ * the history of all models that were asked.
  *
  * Under a deadline (`Timeout.overall`, or the `overall` of an outer policy), time is reserved for the remaining models.
  */
@@ -154,7 +155,10 @@ export const notice = <const Tags extends ReadonlyArray<Tag> | undefined = undef
     )
 }
 
-/** Writes the notice for an error. `now`: in milliseconds since the epoch; if given, the text leaves out an earlier date. */
+/**
+ * Writes the notice for an error. `now`: in milliseconds since the epoch. If it is given, the text names the date when
+ * credit is available again (`regainsAt`) only if that date is later than `now`.
+ */
 export const toNotice = (
   error: ClaudeError,
   options?: { readonly words?: Words | undefined; readonly now?: number | undefined }

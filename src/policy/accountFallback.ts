@@ -20,8 +20,9 @@ export type OnAccount = (change: { readonly error: ClaudeError; readonly to: num
  * Runs the same program with the `Claude` in context and then with the `Claude` of each layer, until one answers, or an
  * error leads to no further account. The settings of `Current`, such as the model and the limits, stay the same. So does
  * the error type, because all accounts may fail. If a further account cannot take the request or gives no usable answer,
- * the next one is asked, and the error of an earlier account is reported. The error has the history of all accounts that
- * were asked. Put a policy inside this fallback: a policy around it counts all accounts as one attempt.
+ * the next one is asked. If no account answers, the effect fails with the last error that means a problem of the service
+ * or contains a part of the answer, or else with the first error. The error has the history of all accounts that were
+ * asked. Put a policy inside this fallback: a policy around it counts all accounts as one attempt.
  *
  * A layer is built when its account is asked, and closed when the program on this account ends, so a stream that is read
  * outside needs a layer that stays open. An account whose layer fails to build is skipped with a warning. To build a layer

@@ -82,7 +82,10 @@ const attempt = Effect.fnUntraced(function*<A, E, R>(
   )
 })
 
-/** Runs in place of an attempt that the budget refuses. The failure before it may come from another model. */
+/**
+ * Runs in place of an attempt that the budget refuses. Fails with the failure before this attempt or, for the first attempt
+ * on another model, with the last failure of the call.
+ */
 const refused = <E>(call: CallState, failure: E | undefined): Effect.Effect<never, E> =>
   Effect.suspend(() => {
     call.retries.gaveUp = "BudgetSpent"

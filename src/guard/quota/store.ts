@@ -11,7 +11,7 @@ interface Bucket {
   until: number
 }
 
-/** Full buckets are dropped when a new bucket is created. */
+/** Stores levels in the memory of this process. Full buckets are dropped when a new bucket is created. */
 export const memory = (): Levels => {
   const kept = new Map<string, Bucket>()
 
