@@ -86,7 +86,7 @@ const row = (name: string, what: string): string => `${name.padEnd(10)}${what}`
 
 const length = (input: Parameters<typeof Refuse.millis>[1]): string => Refuse.show(Refuse.millis("policy", input))
 
-/** A limit that is not set is shown with its default on the first model, for a short prompt without tools. */
+/** For a limit that is not set, shows the default that applies on the first model to a short prompt without tools. */
 const limits = (
   { attempt, connect, contentIdle, firstToken, idle, models = [] }: Policy,
   { chain, overall = Infinity, retriesTimeOuts }: Compiled

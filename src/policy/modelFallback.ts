@@ -93,7 +93,8 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
     if (Result.isSuccess(result)) return result.success
     const error = result.failure
     if (!is(error)) return yield* Effect.fail(error as E)
-    // Decided by the clock: an inner limit that ends together with this model's share may fail first, with the same error.
+    // The clock tells whether the share is used up. The error does not, because an inner limit that ends at the same time
+    // may fail first, with the same kind of error.
     const isOver = error._tag === "DeadlineExceeded" && (yield* Clock.currentTimeMillis) >= start + share
     const to = isOver ? nextOf(current, caller.asked()) : next(current, error, caller.asked(), models)
     // Safe cast: the error comes from `self`, or is a `DeadlineExceeded`, which the time limit adds to the error type.
@@ -127,8 +128,8 @@ export const next = (
   if (helps === "substitute" && !isSubstitute) return undefined
   if (helps !== "larger") return helps ? nextIn(others, others.models[0]) : undefined
   const window = (id: string | undefined) => (models.get(id ?? "") ?? models.get(undated(id ?? "")))?.contextWindow
-  // If the window of the failed model or of another model is unknown, the other model is asked only after a failure of a
-  // fallback model: the fallback model may have a smaller window than the first model, so the prompt may fit another model.
+  // If the window of the failed model or of a remaining model is unknown, the remaining model is asked only if the failed
+  // model is a fallback: a fallback may have a smaller window than the first model, so the prompt may fit the remaining one.
   const [smallest, unknown] = isSubstitute ? [0, Infinity] : [Infinity, 0]
   const exceeded = window(asked) ?? smallest
   const larger = others.models.filter((model) => (window(model) ?? unknown) > exceeded)

@@ -61,8 +61,8 @@ const found = (
 const mostShown = 10
 
 /**
- * Fails if the tokens of the prompt, counted by the API, do not fit the model. If counting fails, logs a warning, so that
- * the request is sent.
+ * Fails if the tokens of the prompt, counted by the API, do not fit the model. If counting fails, logs a warning
+ * instead of failing, so the request is sent without this check.
  */
 const count = (params: Params, model: Model | undefined, place: Place): Effect.Effect<void, ClaudeError> => {
   const window = model?.contextWindow

@@ -105,7 +105,6 @@ export const adaptations: ReadonlyArray<Adaptation> = [
   { name: "speed", source: "platform.claude.com/docs/en/build-with-claude/fast-mode", change: speed }
 ]
 
-/** Without an entry in the catalogue, or with malformed messages, nothing changes. */
 export const adapt = (params: Params, model: Model | undefined): Adapted => {
   if (model === undefined || !areMessages(params.messages)) return { params, changes: [] }
   let adapted = params

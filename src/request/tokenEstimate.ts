@@ -52,7 +52,6 @@ export const atLeast = (characters: number): number => Math.floor(characters * f
 /** The input tokens that count against a rate limit: tokens read from the cache do not count. */
 export const inputOf = (usage: Usage): number => usage.input_tokens + (usage.cache_creation_input_tokens ?? 0)
 
-/** All input tokens, including tokens read from the cache. */
 export const allInputOf = (usage: Usage): number => inputOf(usage) + (usage.cache_read_input_tokens ?? 0)
 
 export class Estimator {

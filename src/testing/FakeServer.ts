@@ -148,7 +148,7 @@ const make = Effect.fnUntraced(function*(playable: Faults.Playable, options: Opt
       response.on("close", () => fiber.interruptUnsafe())
     })
   })
-  // A server that closes an idle connection first would make tests of connection reuse a race.
+  // If the server closed idle connections, the result of a test of connection reuse would depend on timing.
   server.keepAliveTimeout = 600_000
   server.requestTimeout = 0
   server.on("connection", (socket) => {
