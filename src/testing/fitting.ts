@@ -68,7 +68,10 @@ const textsOf = (messages: unknown): ReadonlyArray<string> =>
 // A value for a schema
 // -----------------------------------------------------------------------------
 
-/** The fixed seed gives the same value each time: with plain strings and numbers if they fit, otherwise with random ones. */
+/**
+ * Makes a value that has plain strings and numbers if they fit, otherwise random ones. The seed is fixed, so a schema
+ * always gets the same value.
+ */
 const valueOf = (schema: unknown): Effect.Effect<unknown, string> => {
   const sampled = (size: number, options: SchemaRepresentation.FromJsonSchemaOptions) =>
     Effect.suspend(() => {

@@ -92,8 +92,8 @@ const mark: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf])
 const notOfStream: ReadonlySet<number> = new Set([0x7b, 0x5b, 0x22, 0x3c])
 
 /**
- * After its first chunk, a body that begins like JSON or HTML is read for at most `time` milliseconds, up to the chunk that
- * reaches `length` characters. At least one more chunk is awaited.
+ * After its first chunk, a body that begins like JSON or HTML is read until it ends, until `time` milliseconds have
+ * passed, or until a further chunk brings the text to at least `length` characters.
  */
 const longest = { length: 65_536, time: 1000 }
 

@@ -63,7 +63,8 @@ const rival = (strategy: Strategy, machine: Machine, recorder: Recorder): Answer
     model: modelOf(traffic),
     fallbacks: traffic.fallbacks ?? []
   }
-  // Many calls share this effect: `suspend` calls the strategy for each of them, so that it can keep state per call.
+  // All calls of this traffic run this one effect. `suspend` calls the strategy once per call, so that the strategy can
+  // keep state for each call.
   return Effect.suspend(() => strategy(call))
 }
 

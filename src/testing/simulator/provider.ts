@@ -43,8 +43,9 @@ export interface Provider extends Behaviour {
   readonly fragility?: { readonly from: Duration.Input; readonly perSecond: number } | undefined
   readonly tokens?: Tokens.Counting | undefined
   /**
-   * The network time from the client to the API. Default: uniform, 1 to 5 milliseconds. With 0, evenly spaced requests
-   * would arrive exactly when the rate limits refill.
+   * The network time from the client to the API. Default: uniform, 1 to 5 milliseconds. With 0, requests that are
+   * sent evenly at the rate of a limit could each arrive at the exact moment when the bucket has refilled for them, which
+   * does not happen on a real network.
    */
   readonly network?: Chance.Time | undefined
 }

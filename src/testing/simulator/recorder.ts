@@ -145,7 +145,7 @@ const ascending = (a: number, b: number) => a - b
 const quantile = (sorted: ReadonlyArray<number>, share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 
-/** The most times, given in milliseconds, that are in the same whole second. */
+/** The largest number of `times`, which are in milliseconds, that fall into one whole second. */
 const busiest = (times: ReadonlyArray<number>): number =>
   Math.max(0, ...Object.values(countBy(times.map((at) => String(Math.floor(at / 1000))))))
 

@@ -18,7 +18,10 @@ export interface Scenario {
 
 export const trafficOf = ({ traffic }: Scenario): ReadonlyArray<Traffic> => "arrivals" in traffic ? [traffic] : traffic
 
-/** Calls at a steady rate. From minute 1 on, for `length`, every request fails with a 529. Calls stop one minute later. */
+/**
+ * Calls at a steady rate. From minute 1 on, for `length`, every request fails with a 529. Calls stop one minute after the
+ * end of this outage.
+ */
 export const outage = (length: Duration.Input, options: {
   /** Calls per second. Default: 1. */
   readonly perSecond?: number | undefined
