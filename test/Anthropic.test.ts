@@ -469,7 +469,7 @@ describe("the rate limits of an error", () => {
     assert.deepStrictEqual(limited(Object.fromEntries(names.map((name) => [name, ""]))).limits, {})
   })
 
-  it("are in an error that also has ramp: true and the retry-after if the code is ramp_limit_exceeded", () => {
+  it("come with ramp: true if the code is ramp_limit_exceeded, and still with the retry-after", () => {
     const error = limited({ "retry-after": "17" }, "ramp_limit_exceeded")
     assert.isTrue(error.ramp)
     assert.deepStrictEqual(error.retryAfter, Duration.seconds(17))

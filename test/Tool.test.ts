@@ -277,7 +277,7 @@ describe("a reply or a copy of it", () => {
     ],
     ["copied with raw inputs", (reply) => ({ ...reply, toolUses: Tools.uses(reply.message.content) })]
   ])(
-    "yields the same decoded inputs in the `uses` method of the tool if it is %s",
+    "yields the decoded inputs from the `uses` method of the tool if the reply is %s, and the same inputs if it is decoded again",
     ([, copy]) =>
       Effect.gen(function*() {
         const reply = copy(yield* ask(weather))

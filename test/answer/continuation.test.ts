@@ -103,7 +103,7 @@ describe("the seam of a continuation", () => {
   )
 
   it.effect.prop(
-    "follows last words of 49 to 100 characters, or of a whole shorter text, that do not split a surrogate pair and have no white space at either end",
+    "comes after the last 49 to 100 characters of the text, or all of a shorter text, without white space at either end and without half of a surrogate pair",
     { text, at },
     ({ at, text }) =>
       Effect.sync(() => {

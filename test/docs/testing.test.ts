@@ -234,7 +234,7 @@ describe("answers", () => {
       ])
     }).pipe(Effect.provide(answers)))
 
-  it.effect("contain a record as a list of pairs, as in the API", () =>
+  it.effect("contain a record in the form in which the API sends it, a list of pairs", () =>
     Effect.gen(function*() {
       const scores = yield* Claude.object(Schema.Struct({ scores: Schema.Record(Schema.String, Schema.Finite) }), "?")
       assert.deepStrictEqual(scores, { scores: { ada: 7 } })

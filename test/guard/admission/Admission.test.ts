@@ -506,7 +506,7 @@ describe("a cancelled waiting call", () => {
   )
 
   it.effect.each([0, 50, 100, 150, 199])(
-    "G2: returns slot and tokens if it is cancelled %d ms after a slow store was asked for them",
+    "G2: returns its slot and its tokens if it is cancelled %d ms after a slow store was asked for the tokens",
     (ms) =>
       Effect.gen(function*() {
         const memory = Quota.memory()

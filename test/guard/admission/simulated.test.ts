@@ -61,7 +61,7 @@ const simulate = (
 
 describe("the adaptive concurrency limit (AIMD)", () => {
   it.effect(
-    "settles between 39 and 51 if the provider runs at most 50 calls, with at most 15 % of the attempts rejected",
+    "settles between 39 and 51, and at most 15 % of the attempts are rejected, if the provider runs at most 50 calls",
     () =>
       Effect.gen(function*() {
         const { p10, p90, refused } = yield* simulate({ most: 50, max: 200, clients: 100, calls: 5000 }, "a")

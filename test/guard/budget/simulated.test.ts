@@ -124,7 +124,7 @@ describe("G7: with retries", () => {
     )
 
   it.effect(
-    "99 % of the calls are answered at 1.26 times the load, if a random fifth of the attempts fails",
+    "99 % of the calls are answered, and at most 1.26 attempts per call are sent, if a random fifth of the attempts fails",
     () =>
       Effect.gen(function*() {
         const [crowded, calm] = [[6000, 10], [3000, 1000]] as const

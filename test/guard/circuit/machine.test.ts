@@ -111,7 +111,7 @@ describe("a closed circuit", () => {
     assert.strictEqual(play(times(100, 0, slow), undefined, { ...settings, slowRate: Infinity }).last, "Counted")
   })
 
-  it("G9: forgets failures that are older than the window, and all of them after an idle hour", () => {
+  it("G9: forgets failures that are older than the window, also after an hour without calls", () => {
     assert.strictEqual(play([...times(3, 0, fail()), [8999, fail()]]).last, "Opened")
     assert.strictEqual(play([...times(3, 0, fail()), [10_000, fail()]]).last, "Counted")
     assert.strictEqual(play([...times(3, 999, fail()), [10_000, fail()]]).last, "Counted", "by tenths of the window")

@@ -60,7 +60,7 @@ describe("a quota", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("allows calls only the share `headroom` of a limit, which is 83 % by default, and only the share `burst` of that limit at once", () =>
+  it.effect("lets calls use the share `burst` of a limit at once (83 % by default), and then the share `headroom` of that limit in each minute", () =>
     Effect.gen(function*() {
       const usual = yield* opened({ requests: 60 })
       assert.approximately((yield* usual.left).requests, 49.8, 1e-9)
