@@ -126,7 +126,7 @@ const indent = Schema.Literals([0, 2])
 const written = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
 it.effect.prop(
-  "find returns an object or array that has any prose without brackets around it",
+  "find returns an object or array from any prose that has no brackets of its own",
   { value: container, before: words, after: words, indent },
   ({ after, before, indent, value }) =>
     Effect.sync(() => {
@@ -150,7 +150,7 @@ it.effect.prop(
 )
 
 it.effect.prop(
-  "find fails for two objects or arrays that have any prose without brackets around them",
+  "find fails for two objects or arrays in any prose that has no brackets of its own",
   { first: container, second: container, before: words, between: words, after: words },
   ({ after, before, between, first, second }) =>
     Effect.sync(() => {

@@ -656,7 +656,7 @@ describe("Fallback.accounts", () => {
         assert.deepStrictEqual(life.slice(4), ["+main", "+backup", "-backup", "-main"])
       }))
 
-    it.effect("accepts a context that was built by hand, as a layer", () =>
+    it.effect("accepts Layer.succeedContext with a context that the caller built", () =>
       Effect.gen(function*() {
         const { Backup, Main, life } = setup()
         yield* Effect.scoped(

@@ -338,7 +338,7 @@ describe("a policy inside another policy", () => {
   const events = Effect.flatMap(CallLog.Memory, Ref.get)
   const logged = (script: Faults.Playable) => Layer.provideMerge(FakeClaude.layer(script), CallLog.layerMemory)
 
-  it.effect("is one attempt of the outer policy, and only one of the two policies retries each failure", () =>
+  it.effect("is one attempt of the outer policy, and each failure is retried by only one of the two policies", () =>
     Effect.gen(function*() {
       const { gaveUp, history = [] } = yield* failureOf(outer(inner(Claude.text("hi"))))
       assert.strictEqual(yield* asked, 6)

@@ -280,7 +280,7 @@ describe("a cause", () => {
 describe("a mask", () => {
   const keys = Mask.make()
 
-  it("hides words that look like a key, even if this key was never sent, but not similar words without a key", () => {
+  it("hides words that look like a key, even if this key was never sent, and keeps words such as \"task-based\"", () => {
     for (
       const words of [
         "sk-ant-abcd1234",

@@ -44,7 +44,7 @@ describe("a sender", () => {
       Effect.provide([FakeServer.layer(Array.from({ length: 4 }, () => Faults.answer("hello"))), CallLog.layerNoop])
     ))
 
-  it.effect("lets the caller's fetch change headers for one request only", () =>
+  it.effect("sends the next request without the changes that the caller's fetch made to the headers", () =>
     Effect.gen(function*() {
       const seen: Array<Headers> = []
       const sender = Sdk.make({

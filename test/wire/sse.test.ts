@@ -80,7 +80,7 @@ describe("events", () => {
     assert.deepStrictEqual(read(named(a) + named(long) + named(b), 1000).events, [a, long, b])
   })
 
-  it("end at an error event or an invalid event, if they are written in the API's notation", () => {
+  it("in the API's notation end at an error event or an invalid event", () => {
     for (const size of [1, 7, Infinity]) {
       assert.deepStrictEqual(read(`${named(a)}event: error\ndata: busy\n\n${named(b)}`, size), {
         events: [a],

@@ -541,7 +541,7 @@ describe("the API's count", () => {
       return { admission, levels: yield* left }
     })
 
-  it.effect("lowers the quota that is left to the count minus the share that `headroom` keeps free, and never raises it", () =>
+  it.effect("lowers the remaining quota to the count, minus the part of the API's bucket that `headroom` keeps free, and never raises the quota", () =>
     Effect.gen(function*() {
       const quota = { ...whole, headroom: 0.8 }
       const { levels } = yield* opening(quota, { requests: limit(60, 20), inputTokens: limit(6000, 6000) })
@@ -627,7 +627,7 @@ describe("the API's count", () => {
       assert.deepStrictEqual(yield* left, { requests: 60, input: 6000, output: 1200 })
     }))
 
-  it.effect("lets calls use 95 % of a limit for a minute, only in the dimensions that it names", () =>
+  it.effect("raises the default headroom to 95 % for a minute, only in the dimensions that it names", () =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened({ requests: 60, inputTokens: 6000 })
       const lease = yield* admission.admit(request(10))
