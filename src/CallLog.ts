@@ -87,10 +87,7 @@ export type Event =
     readonly _tag: "Continued"
     readonly attempt: number
     readonly error: ClaudeError
-    /**
-     * `raise` repeats the request with a higher `max_tokens`. `continue` asks for the rest of an answer that `max_tokens`
-     * cut, and `resume` for the rest of an answer that Claude paused. `nudge` asks again after an empty answer.
-     */
+    /** `raise`: with a higher `max_tokens`; `continue` and `resume`: for the rest of a cut or paused answer; `nudge`: again. */
     readonly how: "raise" | "continue" | "resume" | "nudge"
   }
   | Common & { readonly _tag: "Restarted" | "Resumed"; readonly attempt: number; readonly error: ClaudeError }
