@@ -43,7 +43,7 @@ describe("the function within", () => {
       assert.deepStrictEqual(ended, ["self", "caller"])
     }))
 
-  it.effect("interrupts its effect at its time limit, and fails when the effect has ended", () =>
+  it.effect("interrupts its effect at its time limit, and fails only after the finalizers of the effect have run", () =>
     Effect.gen(function*() {
       const ended: Array<string> = []
       const self = Effect.onExit(

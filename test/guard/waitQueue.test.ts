@@ -350,7 +350,7 @@ describe("tenants of a queue", () => {
 })
 
 describe("a sweep", () => {
-  it.effect("G2: rejects at once the calls for which `stays` is false, and takes no place for them", () =>
+  it.effect("G2: rejects at once the calls for which `stays` is false, and gives a freed place to a call that stays", () =>
     Effect.gen(function*() {
       const { enter, holds, names, release, state, turnstile } = yield* gate(0)
       const gone = yield* enter("gone")

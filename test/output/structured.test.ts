@@ -274,7 +274,7 @@ describe("choice", () => {
 })
 
 describe("json", () => {
-  it.effect("returns any value, requested by an instruction", () =>
+  it.effect("adds an instruction to answer with one JSON value, and returns this value without a schema", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* Claude.json("three primes"), [2, 3, 5])
       const [params] = yield* sent
@@ -513,7 +513,7 @@ describe("a correction", () => {
       Faults.answer("You are welcome.")
     ]))))
 
-  it.effect("is sent only with the question whose answer was malformed", () =>
+  it.effect("is sent only with the question whose answer was malformed, if the policy asks two questions again", () =>
     Effect.gen(function*() {
       const Rating = Schema.Struct({ stars: Schema.Int })
       const both = Effect.gen(function*() {

@@ -69,18 +69,18 @@ describe("events", () => {
     ["and then with a misplaced byte order mark, which drops the event after it", `${named(a)}\uFEFF${line(b)}`, [a]],
     ["without the last blank line", named(a) + named(b).trimEnd(), [a, b]],
     ["without the end of the last event, which is dropped", named(a) + named(b).slice(0, -6), [a]]
-  ])("are read in the API's notation %s, from chunks of any size", (_, body, events) => {
+  ])("written as an `event:` line and a `data:` line %s are read from chunks of any size", (_, body, events) => {
     for (let size = 1; size <= encoder.encode(body).length; size++) {
       assert.deepStrictEqual(read(body, size), { events, problem: undefined })
     }
   })
 
-  it("in the API's notation may have 200,000 characters", () => {
+  it("written as an `event:` line and a `data:` line may have 200,000 characters", () => {
     const long = { type: "long", text: "x".repeat(200_000) }
     assert.deepStrictEqual(read(named(a) + named(long) + named(b), 1000).events, [a, long, b])
   })
 
-  it("in the API's notation end at an error event or an invalid event", () => {
+  it("written as an `event:` line and a `data:` line end at an error event or an invalid event", () => {
     for (const size of [1, 7, Infinity]) {
       assert.deepStrictEqual(read(`${named(a)}event: error\ndata: busy\n\n${named(b)}`, size), {
         events: [a],

@@ -96,7 +96,7 @@ const come = (
     : stand(line, waiter, now)
 }
 
-/** Call when the circuit has changed: the first call checks it again. */
+/** Call when the circuit has changed, so that the first waiting call checks it again. */
 export const turned = (line: Line): void => {
   line.sentAt = -Infinity
   line.bell.openUnsafe()
