@@ -111,5 +111,8 @@ export interface Tally {
   atLeast: boolean
 }
 
-/** The sum of the innermost `Policy.outcome`, in addition to the `spent` of each call. */
+/**
+ * The tally of the innermost `Policy.outcome`; `undefined` outside one. An attempt adds its usage to this tally, and to the
+ * `spent` of each policy call around it.
+ */
 export const Tally = Context.Reference<Tally | undefined>("resilient-claude/Tally", { defaultValue: () => undefined })

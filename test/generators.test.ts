@@ -87,7 +87,7 @@ describe("generator functions", () => {
     }
   )
 
-  it("that are allowed inside functions still exist", () => {
+  it("exist inside each function that is listed in onceForALayer", () => {
     for (const allowed of onceForALayer) {
       const [file = "", name] = allowed.split(" ")
       assert.isTrue(generators(textOf(file)).some((each) => each.name === name), allowed)

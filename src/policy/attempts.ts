@@ -11,9 +11,9 @@ import { circuitOpen, OtherModel } from "./otherModel.ts"
 import * as RetryState from "./retryState.ts"
 
 export interface Bounds<E> {
-  /** The failure before the first attempt, if the attempt waits as the schedule says. */
+  /** An earlier failure of the same call. The first attempt waits after it as the schedule says. */
   readonly after?: E | undefined
-  /** The failure before the first attempt, if the attempt starts without a wait. */
+  /** Like `after`, but the first attempt starts without a wait. */
   readonly follows?: E | undefined
   /** Called after a failure: `true` ends the attempts, even if the schedule would retry. */
   readonly isFinal?: (() => boolean) | undefined

@@ -88,7 +88,7 @@ describe("a message", () => {
     assert.deepStrictEqual(draft.message().content, [{ type: "text", text: "half an answer", citations: null }])
   })
 
-  it("begins with its first block, and ends with message_stop", () => {
+  it("has begun once its first block starts, and has ended once message_stop arrives", () => {
     const draft = Draft.make("claude-sonnet-5-5")
     const seen = [messageStart, event("brand_new"), start(0, emptyText), text("a"), stop(0), end(), messageStop].map(
       (next) => {

@@ -43,10 +43,10 @@ describe("content in content_block_start", () => {
     ["a text of an unknown type of block", { type: "brand_new", text: "Pa" }],
     ["a text that is not a string", { type: "text", text: { a: 1 } }],
     ["citations that are not a list", { ...text, text: "Pa", citations: 7 }],
-    ["an event without a block", undefined]
+    ["missing", undefined]
   ]
 
-  it.each(untouched)("is not moved out of %s", (_, block) => {
+  it.each(untouched)("is not moved into deltas if it is %s", (_, block) => {
     const events = [start(block)]
     assert.strictEqual(toDeltas(events), events)
   })

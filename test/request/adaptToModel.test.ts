@@ -563,7 +563,7 @@ describe("withoutThinking", () => {
     assert.deepStrictEqual(withoutThinking(params), expected && request(expected))
   })
 
-  it.prop("leaves no thinking and keeps a valid shape", { params }, ({ params }) => {
+  it.prop("removes every thinking block, and keeps the shape of the request valid", { params }, ({ params }) => {
     const without = withoutThinking(params)
     assert.strictEqual(without === undefined, !JSON.stringify(params.messages).includes("thinking\""))
     if (without === undefined) return
