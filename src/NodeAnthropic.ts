@@ -34,7 +34,6 @@ export interface ConnectOptions {
   readonly connections?: number | undefined
 }
 
-/** The options of `Anthropic.layer` except `fetch`, and how to connect. */
 export interface Options extends Omit<Anthropic.Options, "fetch">, ConnectOptions {}
 
 /** `Options`, where each field may also be a `Config`, which is read once, when the layer is built. */

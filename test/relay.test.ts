@@ -258,7 +258,7 @@ describe("the relay", () => {
       assert.match(String(reader.last()?.["text"]), /cannot help with this request/)
     }).pipe(Effect.scoped, Effect.provide(world([Faults.refusal("Well, ")]))))
 
-  it.live("sends only a failed event, without the message of the error, if the answer does not begin", () =>
+  it.live("sends only the event `failed`, without the message of the error, if the answer does not begin", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over

@@ -9,8 +9,8 @@ import * as Result from "effect/Result"
 import type { Issue } from "../ClaudeError.ts"
 
 /**
- * A number that JavaScript cannot hold, or an unsafe integer. `digits` is missing if `JSON.parse` does not pass the
- * source to its reviver.
+ * A number whose digits would be lost as a JavaScript number, or any unsafe integer. `digits` is missing if `JSON.parse`
+ * does not pass the source to its reviver.
  */
 export class LongNumber {
   readonly digits: string | undefined

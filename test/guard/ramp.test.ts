@@ -27,7 +27,7 @@ describe("a ramp", () => {
     }
   })
 
-  it("lets one call begin at once, and grows to two per second even if there was less traffic before", () => {
+  it("lets one call begin at once, and grows to two calls per second if the rate before the incident was below one", () => {
     const ramp = new Ramp(1 / 60, 0)
     assert.strictEqual(ramp.waitFor(1, 0), 0)
     assert.deepStrictEqual(seconds(ramp, 8).slice(5), [2, 2, 2])

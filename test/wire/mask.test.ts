@@ -399,7 +399,7 @@ describe("a quotation", () => {
       name: "store",
       input: { type: "x", data: [secret] }
     }]
-  ])("of the field data of %s is removed", (_, block) => {
+  ])("of the field `data` of %s is removed", (_, block) => {
     const messages = [{ role: "user", content: [block] }]
     assert.strictEqual(withoutQuotes(failing(`<${secret}>`), messages).detail, "<[quoted content]>")
   })
