@@ -194,7 +194,7 @@ describe.each(wires)("a call for a value through %s", (_, wire) => {
       refused(tooLarge)
     )))
 
-  it.live("sends an instruction instead of the schema if its option form is prompt", () =>
+  it.live("sends its schema in an instruction, not as `output_config`, if the option `form` is `prompt`", () =>
     Effect.gen(function*() {
       const Invoice = makeInvoice()
       assert.deepStrictEqual(yield* Claude.object(Invoice, "Read it", { form: "prompt" }), { number: "A1" })

@@ -176,7 +176,7 @@ describe("an application error", () => {
       assert.strictEqual(runs, 4)
     }))
 
-  it.effect("has its own count of retries", () =>
+  it.effect("does not share its count of retries with a Claude error", () =>
     Effect.gen(function*() {
       const failed = yield* Ref.make(0)
       const failing = Effect.flatMap(

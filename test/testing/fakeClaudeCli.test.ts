@@ -301,7 +301,7 @@ describe("a script file", () => {
       assert.strictEqual(run.err, "")
     }).pipe(Effect.scoped), slow)
 
-  it.live("that is missing or invalid makes fake-claude exit with one line", () =>
+  it.live("that is missing or invalid makes fake-claude print one line and exit with 1", () =>
     Effect.gen(function*() {
       const missing = yield* start("--script", "./no-such-file.json")
       assert.strictEqual(yield* until(() => missing.code), 1)

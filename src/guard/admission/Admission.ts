@@ -13,9 +13,9 @@ export interface Concurrency {
   /** The maximum number of running calls. Default: no limit. */
   readonly max?: number | undefined
   /**
-   * The lower bound of the limit. If set, the limit adapts to losses: x0.9 after a loss. Until the first loss, +1 for
-   * each answer that begins; after it, +1 per round (as many answers as the limit). The limit grows only while at least
-   * half of it is in use.
+   * The lower bound of the limit. If set, the limit adapts to losses (a 429, a 529 or a time-out): x0.9 after a loss.
+   * Until the first loss, +1 for each answer that begins; after it, +1 per round (as many answers as the limit). The
+   * limit grows only while at least half of it is in use.
    */
   readonly min?: number | undefined
   /** The initial value of an adaptive limit. Default: 20, or the value between `min` and `max` that is nearest to 20. */
