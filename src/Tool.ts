@@ -32,7 +32,7 @@ export interface Use<A> {
   readonly input: A
 }
 
-/** The schema of the input, and optional fields of the SDK's tool parameter. */
+/** All fields except `input`, such as `description`, are sent to the API unchanged. */
 export interface Options<A, I> extends Omit<SdkTool, "name" | "input_schema"> {
   readonly input: Schema.ConstraintCodec<A, I>
 }

@@ -544,7 +544,7 @@ describe("a correction", () => {
       Faults.value({ stars: 5 })
     ]))))
 
-  it.effect("is not sent with an earlier question for a value that the same policy asks again", () =>
+  it.effect("is sent only with the question that it corrects, if the policy asks an earlier question again too", () =>
     Effect.gen(function*() {
       yield* patient(Effect.zip(Claude.json("one"), Claude.object(Invoice, "read it")))
       const asked = (yield* sent).map(({ messages }) => messages.length)

@@ -336,7 +336,7 @@ describe("a script", () => {
       assert.deepStrictEqual(yield* played(Faults.toScript([a, b]), 3), ["a", "b", "the end of the script"])
     }))
 
-  it.effect("begins again after the turns of a cycle", () =>
+  it.effect("made with Faults.cycle plays its first turn again after its last", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* played(Faults.cycle(a, b, c), 7), ["a", "b", "c", "a", "b", "c", "a"])
     }))

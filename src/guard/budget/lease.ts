@@ -50,7 +50,7 @@ interface Held {
   /** `undefined` for a first attempt. */
   readonly ticket: Ticket | undefined
   readonly deadline: number
-  /** For a first attempt: the credit that its answer earned. An extra attempt keeps that credit in its ticket. */
+  /** The credit that the answer of a first attempt earned. The credit of an extra attempt is in `ticket` instead. */
   gift: Gift | undefined
 }
 

@@ -11,7 +11,10 @@ import type * as Machine from "./machine.ts"
 import { brokeOff, ended, endedForAccount, isLoss, reject } from "./verdicts.ts"
 import * as Line from "./waitLine.ts"
 
-/** Fails if a circuit is open. A call that may wait does so while the circuit of its model is open or recovers. */
+/**
+ * Fails if the circuit of the account rejects the call. While the circuit of the model is open or recovers, the call waits
+ * for its turn, or fails if it may not wait for so long.
+ */
 export const gate = (panel: Panel, { params: { model } }: Request): Effect.Effect<void, ClaudeError> =>
   atNow((now) => {
     const { line } = of(panel, model, now)

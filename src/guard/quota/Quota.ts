@@ -10,7 +10,10 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 
-/** The rate limits of an account, which each class of models has separately. A missing limit means no limit. */
+/**
+ * The rate limits of an account, per minute unless `per` is set. Each class of models has them separately. A missing
+ * limit means no limit, except in `classes`.
+ */
 export interface Limits {
   readonly requests?: number | undefined
   /** Excludes tokens read from the cache, as the API does. */

@@ -318,7 +318,7 @@ describe("a probe", () => {
     })
   })
 
-  it("G5: is replaced after its lease if its process died, and its late answer changes nothing", () => {
+  it("G5: is replaced by the next request if its lease ended without a result, and its late result changes nothing", () => {
     assert.strictEqual(play([[5000 + lease - 1, ask]], probing).last, "Rejected")
     const { last, state } = play([[5000 + lease, ask]], probing)
     assert.strictEqual(last, "Admitted")

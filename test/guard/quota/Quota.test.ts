@@ -639,7 +639,7 @@ describe("the API's count", () => {
       assert.deepStrictEqual(yield* left, { requests: 49.8, input: 4980, output: Infinity })
     }))
 
-  it.effect("shows how many requests the API's bucket holds, and limits later bursts to that number", () =>
+  it.effect("limits later bursts to one request more than an answer's `remaining`, even after an error that reports 0", () =>
     Effect.gen(function*() {
       const { admission, calls } = yield* opened({ requests: 180 })
       const lease = yield* admission.admit(request(10))
