@@ -65,7 +65,7 @@ export interface Restarted {
   readonly because: Tag
 }
 
-/** The answer broke off and continues. Keep the text read so far, but discard the incomplete blocks after `index`. */
+/** The answer broke off and continues. Keep the text read so far, but discard every block after `index`. */
 export interface Resumed {
   readonly type: "resumed"
   /** The number of the attempt that follows. */

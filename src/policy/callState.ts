@@ -36,7 +36,10 @@ export interface CallState extends CallContext.Call, Continuation.Finisher {
   silence: number
   history: ReadonlyArray<Tried>
   last: ClaudeError | undefined
-  /** The last failure after a request was sent. If there is one, each later attempt is extra load. */
+  /**
+   * The last failure of a request that was sent, judged by the kind of error (`wasSent`). If there is one, the next
+   * attempt is charged to the retry budget, unless `isFree` is set.
+   */
   sent: ClaudeError | undefined
   /** The number of the attempt that failed last. */
   lastAttempt: number

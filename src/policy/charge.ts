@@ -11,7 +11,7 @@ export const wasSent = (error: ClaudeError): boolean => decisions[error._tag].se
 
 /** An attempt that follows a failed request for the same answer. */
 interface Extra {
-  /** The last failure after a request was sent. */
+  /** The last failure of a request that was sent, judged by the kind of error (`wasSent`). */
   readonly because: ClaudeError
   readonly model: string
   /** Whether the attempt may wait for the budget. `false` if another model can be asked instead. */

@@ -121,7 +121,7 @@ describe("faults", () => {
       }).pipe(Effect.provide(FakeClaude.layer([turn])))
   )
 
-  it.effect("made by Faults.paused cause Truncated without a policy, and are continued under a policy", () =>
+  it.effect("made by Faults.paused cause Truncated without a policy; under a policy, the answer is continued", () =>
     Effect.gen(function*() {
       const plain = yield* Effect.flip(Claude.message("Hello"))
       assert.strictEqual(plain._tag, "Truncated")

@@ -62,7 +62,7 @@ describe("a ramp", () => {
     assert.strictEqual(early.rate, 4)
   })
 
-  it("does not fall below the earlier rate once it has reached that rate, even if 75 calls fail", () => {
+  it("does not fall below the rate before the incident once it has reached that rate, even if 75 calls fail", () => {
     const ramp = new Ramp(10, 0)
     for (let now = 2500; now < 10_000; now += 100) ramp.lose(now, now)
     assert.isAtLeast(ramp.rate, 10)

@@ -506,7 +506,7 @@ describe("a continued answer", () => {
       assert.include(JSON.stringify(played.bodies[1]), String.raw`<last_words>\nThe weather is\n</last_words>`)
     }))
 
-  it.live("keeps a block with citations separate", () =>
+  it.live("keeps a block with citations separate from the text before it", () =>
     Effect.gen(function*() {
       const played = yield* play(
         ask(older).pipe(go),

@@ -114,8 +114,8 @@ const saturated = Effect.fnUntraced(function*(queue: Queue, ticket: Ticket.Ticke
 // -----------------------------------------------------------------------------
 
 /**
- * Takes a slot and quota and returns 0, or takes neither and returns the milliseconds until the next attempt is
- * worthwhile.
+ * Takes a slot and quota and returns 0, or takes neither and returns the milliseconds until another `take` is worthwhile
+ * (`Infinity`: not before the queue wakes its waiting calls).
  */
 export const take = (queue: Queue, ticket: Ticket.Ticket, now: number): Effect.Effect<number> =>
   Effect.suspend(() => {

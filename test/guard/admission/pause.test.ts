@@ -182,11 +182,11 @@ describe("a 429 for tokens", () => {
 
   it.effect.each(
     [
-      ["without a quota, holds requests of at least the rejected size, and lets smaller requests pass", undefined],
-      ["with a quota, holds requests of every size", quota]
+      ["holds only requests of at least the rejected size if the queue has no quota", undefined],
+      ["holds requests of every size if the queue has a quota", quota]
     ] as const
   )(
-    "%s, for its retry-after",
+    "until its retry-after ends, %s",
     ([, quota]) =>
       Effect.gen(function*() {
         const { calls } = yield* refused(limited(20, spent), quota, 30_000)
