@@ -30,7 +30,7 @@ export const loose = <S extends Schema.ConstraintCodec<unknown, unknown>>(schema
   })
 }
 
-/** `Undefined` comes first in the union, because `loose` would decode the `null` for it in JSON as a value. */
+/** In JSON, `undefined` is `null`. `Undefined` comes first in the union, because `loose` would keep that `null`. */
 const optional = <S extends Schema.Constraint>(schema: S) =>
   Schema.optionalKey(Schema.Union([Schema.Undefined, schema]))
 

@@ -58,7 +58,7 @@ export const of = <A, I, RD>(schema: Schema.ConstraintCodec<A, I, RD>): Result.R
   return output
 }
 
-/** A cache, because compiling a schema costs more than a call. */
+/** A cache by schema, because compiling a schema takes more CPU time than all other work of a call. */
 const outputs = new WeakMap<object, Result.Result<Output<unknown, unknown>, string>>()
 
 export const choice = <C extends ReadonlyArray<string>>(

@@ -159,7 +159,7 @@ describe("a request to a fallback model", () => {
       assert.match(JSON.stringify(bodies[1]), /Answer with one JSON value that matches this JSON Schema/)
     }))
 
-  it.live("has its answer decoded in the form that the last request asked for, even inside Fallback.lastGood", () =>
+  it.live("has its answer decoded by the JSON Schema in its prompt if the model lacks structured outputs, even inside Fallback.lastGood", () =>
     Effect.gen(function*() {
       // Structured outputs encode a tuple as an object; the form in the prompt does not.
       const Point = Schema.Struct({ at: Schema.Tuple([Schema.Finite, Schema.Finite]) })
@@ -555,7 +555,7 @@ describe("the deadline of a chain", () => {
       Faults.delayed(prose("claude-haiku-5-5"), "44 seconds")
     ))))
 
-  it.effect("reserves 10 seconds for each model by default, and divides the time equally between the models if it is shorter", () =>
+  it.effect("reserves 10 seconds for each remaining model by default, but at most an equal share of the time left", () =>
     Effect.gen(function*() {
       const call = yield* running(
         Claude.text("hi").pipe(

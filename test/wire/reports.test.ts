@@ -455,7 +455,7 @@ describe.each(wires)("%s", (_, wire) => {
       })
   )
 
-  it.live("Claude.object fails with the issues of an invalid value that stands before a search and a footnote", () =>
+  it.live("Claude.object fails with the issues of an invalid value if a web search and a footnote follow it in the answer", () =>
     Effect.gen(function*() {
       const { error } = yield* called(
         searching("{\"total\": \"one\"}", "As it says in [1]."),
@@ -464,7 +464,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(error?._tag === "MalformedOutput" && error.detail, "1 issue: total: Expected number")
     }))
 
-  it.live("Claude.object fails with the issues of an invalid value that stands before a search", () =>
+  it.live("Claude.object fails with the issues of an invalid value if a web search and text follow it in the answer", () =>
     Effect.gen(function*() {
       const { error } = yield* called(
         searching("{\"total\": \"one\"}", "That is what it says."),

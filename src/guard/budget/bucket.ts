@@ -35,8 +35,8 @@ const leastRate = 1
 export interface Bucket {
   readonly size: number
   /**
-   * The remaining credit: how many extra attempts may fail. Below zero if an answer breaks off after its credit was
-   * spent.
+   * The remaining credit: how many extra attempts may fail. Below zero if an answer breaks off after the credit that it
+   * earned was spent.
    */
   left: number
   /** The running extra attempts that started since the last success: the credit that they hold, and their number. */

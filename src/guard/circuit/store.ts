@@ -44,8 +44,8 @@ const forget = (kept: Map<string, Remembered>, now: number): void => {
 }
 
 /**
- * The decision if the store fails: the request is admitted, as by a closed circuit, because a broken store must not
- * stop the program.
+ * The decision if the store fails: the request is admitted, because a broken store must not stop the program. A closed
+ * circuit decides the same. `closed` is false because the request does not close a circuit.
  */
 export const letThrough: Machine.Decision = {
   _tag: "Admitted",

@@ -531,7 +531,7 @@ describe("an answer that its reader leaves", () => {
     ))
 })
 
-describe("the API's count", () => {
+describe("the count in the rate-limit headers", () => {
   const opening = (quota: Quota.Options, rateLimits: Message.RateLimits) =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened(quota)
@@ -551,7 +551,7 @@ describe("the API's count", () => {
       assert.strictEqual(none.requests, 0)
     }))
 
-  it.effect("includes a limit, which is used while it is lower than the limit in the options", () =>
+  it.effect("comes with a limit, which the quota uses while it is lower than the limit in the options", () =>
     Effect.gen(function*() {
       const { admission, left } = yield* opened(whole)
       const say = (inputTokens: Message.RateLimit) =>
