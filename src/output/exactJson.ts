@@ -22,8 +22,8 @@ export class LongNumber {
 export interface Parsed {
   readonly value: unknown
   /**
-   * The same value, with a `LongNumber` also for each unsafe integer that JavaScript holds, because its schema may be a
-   * `BigInt`. Missing if no number is an unsafe integer or too long.
+   * The same value, with a `LongNumber` also for each unsafe integer that loses no digits as a JavaScript number, because
+   * its schema may be a `BigInt`. Missing if no number is an unsafe integer or loses digits.
    */
   readonly long?: unknown
 }

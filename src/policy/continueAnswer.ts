@@ -1,6 +1,7 @@
 /**
- * Asks for the rest of an unfinished answer, or for an answer in another form. Each request is an attempt of the call. If
- * it fails, only this request is retried, with the retries that the call has left.
+ * Completes an unfinished answer with further requests, or asks again with a changed request, for example without the
+ * schema that the API refused. Each request is an attempt of the call. If it fails, only this request is retried, with
+ * the retries that the call has left.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -71,7 +71,10 @@ export interface Options {
   readonly host?: string | undefined
   /** The response to `GET /v1/models`. Default: the built-in catalogue. */
   readonly models?: ReadonlyArray<ModelInfo> | undefined
-  /** Called for each request before the response. `turn` is the name of the turn or of the refusal. */
+  /**
+   * Called for each request before the response. `turn` is the name of the response: that of the scripted turn,
+   * `refused: ` with the reason if the server refuses the request, `the models`, or `a token count`.
+   */
   readonly onRequest?: ((request: Received, turn: string) => Effect.Effect<void>) | undefined
 }
 

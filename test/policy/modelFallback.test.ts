@@ -467,7 +467,7 @@ describe("a policy with retries and fallback models", () => {
     SpendLimitReached: Retry.backoff({ times: 5 })
   })
 
-  it.effect("asks the next model at once if `retry-after` is longer than the current model's time", () =>
+  it.effect("asks the next model at once if `retry-after` is longer than the time left for the current model", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(
         Policy.apply({ retry: patient, models: ["claude-haiku-5-5"], overall: "1 minute", reserve: "20 seconds" })

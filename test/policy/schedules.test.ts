@@ -284,7 +284,7 @@ describe("a copied error", () => {
       assert.strictEqual(yield* Fiber.join(call), "hello")
     }).pipe(Effect.provide(FakeClaude.layer([Faults.rateLimited("20 seconds"), Faults.answer("hello")]))))
 
-  it.effect("keeps the corrections that reask adds, and the next question is sent without these corrections", () =>
+  it.effect("is corrected by `reask` like the original error, and a later call in the same policy is sent without the correction", () =>
     Effect.gen(function*() {
       const point = Claude.object(Schema.Struct({ x: Schema.Int }), "where?").pipe(Effect.mapError(copied))
       const answer = yield* point.pipe(

@@ -200,7 +200,7 @@ const late = (millis: number): VirtualClock.Run => (self) =>
   )
 
 describe("the checks of a run", () => {
-  it.effect("pass if nothing is broken", () =>
+  it.effect("pass with a correct provider and a correct clock", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* defectOf({}), "no defect")
       assert.strictEqual(yield* defectOf({ clock: late(0) }), "no defect")

@@ -689,7 +689,7 @@ describe("the count in the rate-limit headers", () => {
       assert.strictEqual((yield* left).requests, 11)
     }))
 
-  it.effect("of 0 in a 429 makes calls wait until the retry-after is over", () =>
+  it.effect("that is 0 in a 429 makes calls wait until the retry-after is over", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const limits = { requests: limit(60, 30), inputTokens: limit(6000, 0) }
@@ -710,7 +710,7 @@ describe("the count in the rate-limit headers", () => {
       assert.deepStrictEqual(yield* left, { requests: 0, input: 6000, output: 1200 })
     }))
 
-  it.effect("of tokens in a 429 is used even if the 429 does not say that anything ran out", () =>
+  it.effect("is used for tokens in a 429 even if the 429 does not say that anything ran out", () =>
     Effect.gen(function*() {
       const { calls, left } = yield* opened(whole)
       const first = yield* calls.call(request(10))
