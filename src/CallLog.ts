@@ -87,7 +87,10 @@ export type Event =
     readonly _tag: "Continued"
     readonly attempt: number
     readonly error: ClaudeError
-    /** `raise`: with a higher `max_tokens`; `continue` and `resume`: for the rest of a cut or paused answer; `nudge`: again. */
+    /**
+     * What the next request does. `raise`: repeats the request with a higher `max_tokens`. `continue`: asks for the rest of
+     * a cut answer. `resume`: asks for the rest of a paused answer. `nudge`: asks to continue after an empty answer.
+     */
     readonly how: "raise" | "continue" | "resume" | "nudge"
   }
   | Common & { readonly _tag: "Restarted" | "Resumed"; readonly attempt: number; readonly error: ClaudeError }

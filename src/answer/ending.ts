@@ -60,8 +60,8 @@ export class Ending {
   }
 
   /**
-   * Call this when a stream under a policy ends with a defect, an interrupt or an error of other code. The answers that
-   * were read inside this stream then do not make the call a success.
+   * Call this when a stream under a policy ends with a defect, an interrupt or an error of the application. The answers
+   * that were read inside this stream then do not make the call a success.
    */
   cut(): void {
     this.wasGood = false

@@ -103,7 +103,7 @@ describe("the seam of a continuation", () => {
   )
 
   it.effect.prop(
-    "comes after the last 49 to 100 characters of the text, or all of a shorter text, without white space at either end and without half of a surrogate pair",
+    "is found by the last words: the last 49 to 100 characters of the text, or all of a shorter text, without white space at either end and without half of a surrogate pair",
     { text, at },
     ({ at, text }) =>
       Effect.sync(() => {

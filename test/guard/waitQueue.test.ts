@@ -137,7 +137,7 @@ describe("a queue", () => {
   const steps = Array.from({ length: 60 }, (_, at) => at)
 
   it.effect.each([Infinity, 60_000])(
-    "G2: gives a freed place to the next call if the first call (limit: %d ms) is cancelled 0 to 59 steps later",
+    "G2: gives a freed place to the next call if the first call is cancelled 0 to 59 yields after the place is freed (time limit of both calls: %d ms)",
     (within) =>
       Effect.gen(function*() {
         let isServed = 0
@@ -159,7 +159,7 @@ describe("a queue", () => {
       })
   )
 
-  it.effect("G2: leaves a freed place free if the only waiting call is cancelled 0 to 59 steps later", () =>
+  it.effect("G2: leaves a freed place free if the only waiting call is cancelled 0 to 59 yields after the place is freed", () =>
     Effect.gen(function*() {
       for (const step of steps) {
         const { enter, holds, names, state, turnstile } = yield* gate(0)

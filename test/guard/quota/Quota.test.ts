@@ -376,7 +376,7 @@ describe("the estimate of content that cannot be counted", () => {
       return 1_000_000 - (yield* left).input
     })
 
-  it.effect("has defaults for images, documents and server tools, and adds their text", () =>
+  it.effect("has defaults for images, documents, server tools and their results, and adds the estimate of the text, also of a plain-text document", () =>
     Effect.gen(function*() {
       assert.approximately(yield* reserved(blocks(image, image)), 3200, 20)
       assert.approximately(yield* reserved(blocks(document, text(3000))), 11_000, 20)
