@@ -69,7 +69,10 @@ export const accounts = <const Layers extends ReadonlyArray<Layer.Layer<Claude, 
           })
         }
       )
-    /** Announces and asks the next account. Returns the last failure if no account is left, or none would help. */
+    /**
+     * Runs `change`, and then asks the next account. If no account is left, or `error` leads to no further account, returns
+     * `last`.
+     */
     const next = (
       account: number,
       error: ClaudeError,

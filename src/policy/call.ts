@@ -129,7 +129,10 @@ const reopen = <A, R>(
     })
   })
 
-/** Reopens after the policy has returned: the overall limit starts anew, inside the deadline around the call. */
+/**
+ * Reopens a broken answer after the policy has returned it. The policy's `overall` limit starts anew, but a deadline set
+ * outside the policy still applies.
+ */
 const reopenLater = <A, R>(
   call: CallState.CallState,
   broken: ClaudeError,

@@ -284,7 +284,7 @@ describe("unknown events, blocks and fields", () => {
   })
 
   it.each(["toString", "constructor", "__proto__"])(
-    "are accepted if a delta has the type %s, which unknown() then reports",
+    "are accepted even if the type of a delta is %s, and unknown() reports that type",
     (type) => {
       const draft = after(messageStart, start(0, emptyText), text("Paris"), delta(0, { type }), stop(0))
       assert.deepStrictEqual<unknown>(draft.message().content, [{ ...emptyText, text: "Paris" }])

@@ -11,11 +11,11 @@ export interface Settings extends Machine.Settings {
 const defaults = {
   // With one call per second, an outage opens the circuit within 60 seconds.
   window: "60 seconds",
-  // With 12 calls per window the circuit stays closed: so few calls cannot tell an outage from 30 % errors, and retries
-  // handle 30 % errors.
+  // With fewer calls in the window, the circuit stays closed, and the calls rely on retries. Simulated: it does not open at
+  // 12 calls per minute of which 30 % fail.
   minimumCalls: 20,
   // Simulated: with 20 calls per minute at random times, half of them failing, chance opens the circuit once in 50 hours;
-  // with a rate of 0.8, once in 2 hours.
+  // with a `failureRate` of 0.8, once in 2 hours.
   failureRate: 0.9,
   // Simulated: the first answer comes at most 6 seconds after the end of an outage of 20 seconds.
   openFor: "5 seconds",

@@ -88,5 +88,4 @@ export type Decision =
   | { readonly _tag: "Opened"; readonly why: string }
   | { readonly _tag: "Counted" | "Stale" | "Isolated" }
 
-/** The state of a new circuit: closed, without calls. */
 export const initial: State = { _tag: "Closed", generation: 0, since: null, slices: [] }

@@ -60,7 +60,7 @@ describe("G7: an outage", () => {
       ] as const
     )
   )(
-    "of an hour costs at most 1.05 times the load of %s",
+    "of an hour costs at most 1.05 requests per call at %s",
     ([, gap, serve, overall]) =>
       Effect.gen(function*() {
         const { answered, extra, load } = yield* hour(gap, serve, overall)
@@ -82,7 +82,7 @@ describe("G7: an outage", () => {
     }), 60_000)
 
   it.effect(
-    "of an hour, in which answers begin and break off, costs at most 1.125 times the load of 1 call/s",
+    "of an hour, in which answers begin and break off, costs at most 1.125 requests per call at 1 call/s",
     () =>
       Effect.gen(function*() {
         const [short, long] = [[25, 1.05], [300, 1.125]] as const
