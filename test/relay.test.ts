@@ -169,7 +169,7 @@ const events = (reader: Reader) => reader.kinds().filter((kind) => kind !== ":")
 // -----------------------------------------------------------------------------
 
 describe("the relay", () => {
-  it.live("sends the whole answer, and then an end event", () =>
+  it.live("sends all text of an answer, and then one end event", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over

@@ -36,7 +36,7 @@ export const backoff = (
 export const linear = (options: WaitOptions): Schedule.Schedule<unknown, unknown> =>
   waits("Retry.linear", options, "none", (base, n) => base * n)
 
-/** No retries. In a record, the same as no entry. */
+/** No retries. An entry `never` in the record of `byTag` or of a policy is the same as no entry. */
 export const never: Schedule.Schedule<unknown> = Plan.note(Schedule.recurs(0), { kind: "waits", times: 0 })
 
 // -----------------------------------------------------------------------------

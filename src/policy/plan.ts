@@ -30,7 +30,7 @@ const asked = (schedule: AnySchedule, tag: string): AnySchedule | undefined => {
   return entry && asked(entry, tag)
 }
 
-/** `true` for a schedule without a plan. */
+/** Whether a schedule may retry an error with this tag; `true` if the schedule, or its entry for the tag, has no plan. */
 export const takes = (schedule: AnySchedule, tag: string): boolean => {
   const entry = asked(schedule, tag)
   if (entry === undefined) return false

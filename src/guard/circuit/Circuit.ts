@@ -68,7 +68,6 @@ export interface Store {
   readonly modify: <A>(key: string, f: Step<A>) => Effect.Effect<A, unknown>
 }
 
-/** Computes the next state of a circuit, and a result. */
 export type Step<A> = (state: State) => readonly [State, A]
 
 /** The store of circuits. Default: the memory of the guarded `Claude`. */
