@@ -181,8 +181,8 @@ const started = ({ number, queued, source }: Attempt): Effect.Effect<void> =>
   emit(source, (common) => ({ _tag: "AttemptStarted", ...common, attempt: number, queued: Duration.millis(queued) }))
 
 /**
- * If deadlines interrupted the attempt, saves its content and usage for the errors of these deadlines, and of the calls
- * around the attempt.
+ * If a deadline interrupted the attempt, saves the content and usage of the attempt for the errors of all deadlines that
+ * were reached, of its call, and of all outer calls.
  */
 const interrupted = ({ accumulator, call, clock, deadline, number }: Attempt): void => {
   const reached: Array<CallContext.DeadlineState> = []

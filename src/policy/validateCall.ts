@@ -22,7 +22,10 @@ export interface Place {
   readonly isUncounted: (params: Params) => boolean
 }
 
-/** The effect to run before a request is sent. `undefined`, the usual case, if there is nothing to report or to count. */
+/**
+ * The effect to run before a request is sent. `undefined`, the usual case, if there is nothing to report and the tokens
+ * of the prompt need not be counted.
+ */
 export const validate = (params: Params, how: How, place: Place): Effect.Effect<void, ClaudeError> | undefined => {
   const { models } = Runtime.of(place.asked).catalogue
   const { errors, warnings } = inspect(params, models, how.strict)

@@ -18,7 +18,7 @@ const seconds = (ramp: Ramp, length: number, from = 0): ReadonlyArray<number> =>
 }
 
 describe("a ramp", () => {
-  it("grows to twice the earlier rate in five seconds, and keeps that rate for the next 15 seconds", () => {
+  it("grows in five seconds to twice the rate before the incident, and keeps that rate for the next 15 seconds", () => {
     for (const before of [3, 12, 1000]) {
       const found = seconds(new Ramp(before, 0), 20)
       assert.isAtMost(Math.max(...found), 2 * before + 1)
@@ -75,7 +75,7 @@ describe("a ramp", () => {
     assert.isAbove(ramp.waitFor(2, 30_000), 0)
   })
 
-  it("grows beyond twice the earlier rate only after two minutes", () => {
+  it("grows beyond twice the rate before the incident only after two minutes", () => {
     const ramp = new Ramp(1, 0)
     const found = seconds(ramp, 180)
     assert.isAtMost(Math.max(...found.slice(0, 120)), 3)

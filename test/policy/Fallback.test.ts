@@ -559,7 +559,7 @@ describe("Fallback.accounts", () => {
       assert.deepStrictEqual(life, [])
     }))
 
-  it.effect("G1: closes the second account when the call is interrupted, and asks no third account", () =>
+  it.effect("G1: closes the layer of the second account when the call is interrupted, and asks no third account", () =>
     Effect.gen(function*() {
       const life: Array<string> = []
       const fiber = yield* Claude.text("hi").pipe(

@@ -392,7 +392,7 @@ describe("the store of remembered answers", () => {
       assert.strictEqual(yield* shown(Effect.provide(text(failing(down)), other)), "stale hello")
     }))
 
-  it.effect("differs for each Claude, and Fallback.Store in context takes precedence", () =>
+  it.effect("is separate for each Claude service, unless Fallback.Store is in context", () =>
     Effect.gen(function*() {
       const both = Effect.zip(shown(text(Claude.text("hi"))), shown(text(Claude.text("hi"))))
       assert.deepStrictEqual(yield* Effect.provide(both, fake("hello"), { local: true }), ["hello", "stale hello"])

@@ -202,7 +202,7 @@ export const fail = (ticket: Ticket, now: number): void => {
   ticket.hasFailed = true
   const { bucket, gift, price } = ticket
   if (gift !== undefined) takeBack(bucket, gift)
-  // If a success has returned the credit since the start, takes it again.
+  // If a success or `release` has already returned the credit of the attempt, takes the credit again.
   bucket.left -= price - letGo(ticket)
   bucket.pacedFrom = now
   if (price === 0) bucket.pace = Math.min(longestPace, 2 * bucket.pace)
