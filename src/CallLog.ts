@@ -65,6 +65,9 @@ export interface Rate {
   readonly causes: ReadonlyArray<{ readonly tag: Tag; readonly count: number }>
 }
 
+/** `attempt` is the number of the next attempt. `error` is that of the attempt before, and so is a logged `requestId`. */
+type Next = Common & { readonly attempt: number; readonly error: ClaudeError }
+
 /** Events of attempts need no policy. Events of calls need a `Policy`; events of circuits and success rates, `Guards`. */
 export type Event =
   /** `queued`: how long the attempt waited at guards: for a slot, for quota or for a circuit. */
@@ -77,23 +80,16 @@ export type Event =
   }
   | Attempt & { readonly _tag: "AttemptFailed"; readonly error: ClaudeError }
   | Attempt & { readonly _tag: "AttemptAbandoned" }
-  | Common & {
-    readonly _tag: "RetryScheduled"
-    readonly attempt: number
-    readonly error: ClaudeError
-    readonly wait: Duration.Duration
-  }
-  | Common & {
+  | Next & { readonly _tag: "RetryScheduled"; readonly wait: Duration.Duration }
+  | Next & {
     readonly _tag: "Continued"
-    readonly attempt: number
-    readonly error: ClaudeError
     /**
      * What the next request does. `raise`: repeats the request with a higher `max_tokens`. `continue`: asks for the rest of
      * a cut answer. `resume`: asks for the rest of a paused answer. `nudge`: asks to continue after an empty answer.
      */
     readonly how: "raise" | "continue" | "resume" | "nudge"
   }
-  | Common & { readonly _tag: "Restarted" | "Resumed"; readonly attempt: number; readonly error: ClaudeError }
+  | Next & { readonly _tag: "Restarted" | "Resumed" }
   | Common & { readonly _tag: "FellBack"; readonly to: string; readonly error: ClaudeError }
   /** The end of a call. A call that is interrupted, or fails with an error of the application, has no such event. */
   | Common & {

@@ -37,10 +37,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 /** The key or token is missing, wrong or expired (401), or could not be read, in which case nothing was sent. */
 export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFailed>()("AuthenticationFailed", common) {
   override get message() {
-    return sentence(
-      this.status === undefined ? "The request could not be authenticated" : "The credentials were not accepted",
-      this
-    )
+    return sentence(this.status ? "The credentials were not accepted" : "The request could not be authenticated", this)
   }
 }
 
@@ -109,10 +106,11 @@ export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   }
 }
 
-/** The API failed on its side (5xx). */
+/** The API failed on its side (5xx), or could not complete the request (408, 409, 424 …). */
 export class ServerFault extends Schema.TaggedError<ServerFault>()("ServerFault", { ...common, retryAfter: duration }) {
   override get message() {
-    return sentence("The API failed on its side", this)
+    const is4xx = Number(this.status) >= 400 && Number(this.status) < 500
+    return sentence(is4xx ? "The API could not complete the request" : "The API failed on its side", this)
   }
 }
 
@@ -214,7 +212,8 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
   limit: duration
 }) {
   override get message() {
-    return sentence(`The call reached its time limit${ofLength(this.limit)}`, this)
+    const limit = `time limit${ofLength(this.limit)}`
+    return sentence(this.detail === undefined ? `The call reached its ${limit}` : `A ${limit} was reached`, this)
   }
 }
 
@@ -242,9 +241,10 @@ export class Saturated extends Schema.TaggedError<Saturated>()("Saturated", {
 }) {
   override get message() {
     const model = this.model === undefined ? "" : ` to ${String(this.model)}`
-    const limit = this.by === undefined ? "" : ` (${this.by === "quota" ? "rate" : String(this.by)} limit)`
-    const next = inSeconds("try again", this.retryAfter)
-    const what = `Too many calls${model} are running or waiting${limit}, so nothing was sent${next}`
-    return sentence(this.detail === undefined ? what : "Nothing was sent", this)
+    const what = this.by === "quota"
+      ? `The rate limit leaves no room for a call${model} in time`
+      : `Too many calls${model} are running or waiting${this.by === undefined ? "" : ` (${String(this.by)} limit)`}`
+    const all = `${what}, so nothing was sent${inSeconds("try again", this.retryAfter)}`
+    return sentence(this.detail === undefined ? all : "Nothing was sent", this)
   }
 }

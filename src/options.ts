@@ -45,6 +45,13 @@ export const count = (where: string, times: number): number =>
 export const show = (length: number): string =>
   Number.isFinite(length) ? Duration.format(Duration.millis(length)) : "unlimited time"
 
+/** For text after "per". `length` is in milliseconds. */
+export const period = (length: number): string => length === 60_000 ? "minute" : show(length)
+
+/** Lists words as "a, b and c". */
+export const listed = (words: ReadonlyArray<string>, last: "and" | "or"): string =>
+  words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1)}`
+
 export const whole = (where: string, value: number): number =>
   Number.isInteger(value) && value >= 1
     ? value
@@ -58,7 +65,7 @@ export const record = (where: string, value: unknown, such = "{} for the default
   if (!isObject(value)) {
     // A text is not shown, because it may be an API key that was passed in place of an object.
     const what = Array.isArray(value) ? "a list" : isString(value) ? "a text" : shown(value)
-    refuse(`${where} is ${what}: it must be an object, ${such}`)
+    refuse(`${where} takes an object, ${such}, not ${what}`)
   }
 }
 

@@ -243,6 +243,17 @@ describe("an error response", () => {
     }
   )
 
+  it("has a message that fits its status, without the status that the SDK puts before the text of the body", () => {
+    const messageOf = (status: number, text: string) =>
+      Anthropic.classify(response(status, undefined, {}, text)).message
+    assert.strictEqual(messageOf(409, "Conflict"), "The API could not complete the request (409): Conflict")
+    assert.strictEqual(messageOf(499, "plain words"), "The API could not complete the request (499): plain words")
+    assert.strictEqual(messageOf(500, "500 errors"), "The API failed on its side (500): 500 errors")
+    for (const blank of ["", " ", "\r\n"]) {
+      assert.strictEqual(messageOf(503, blank), "The API failed on its side (503): the body of the response is empty")
+    }
+  })
+
   it.each(byCode)("with status %i, code %s and type %s is classified as %s", (status, code, type, tag) => {
     const error = Anthropic.classify(response(status, body(type, "it is so", code), { "request-id": "req_1" }), { now })
     assert.strictEqual(error._tag, tag)
@@ -555,6 +566,20 @@ describe("a failure of the transport", () => {
   it("is classified by the innermost code", () => {
     const failure = { code: "outer", cause: { code: "ECONNRESET", cause: { cause: { message: "no code" } } } }
     assert.strictEqual((Anthropic.classify(failure) as ClaudeError.Unreachable).code, "ECONNRESET")
+  })
+
+  it("has the words of the innermost cause if it has no code, but not those of a JSON parser or of the SDK", () => {
+    const messageOf = (cause: Error) => Anthropic.classify(new Sdk.APIConnectionError({ cause })).message
+    assert.strictEqual(
+      messageOf(new TypeError("fetch failed", { cause: new Error("bad port") })),
+      "The API could not be reached: bad port"
+    )
+    assert.strictEqual(messageOf(new SyntaxError("Unexpected token in secret")), "The API could not be reached.")
+    assert.strictEqual(Anthropic.classify(new Sdk.APIConnectionError({})).message, "The API could not be reached.")
+    assert.strictEqual(
+      Anthropic.classify(transport("ECONNRESET")).message,
+      "The API could not be reached (ECONNRESET)."
+    )
   })
 
   it("is classified by its message, its name or its code if nothing was sent", () => {

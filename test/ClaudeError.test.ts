@@ -36,6 +36,21 @@ describe("ClaudeError", () => {
     }
   })
 
+  it("has messages that fit the limit that was reached", () => {
+    const [model, limit] = ["claude-x", Duration.seconds(2)]
+    const full = (by: ClaudeError.Saturated["by"]) =>
+      new ClaudeError.Saturated({ model, by, retryAfter: limit }).message
+    assert.strictEqual(
+      full("quota"),
+      "The rate limit leaves no room for a call to claude-x in time, so nothing was sent; try again in 2 s."
+    )
+    assert.strictEqual(
+      full("concurrency"),
+      "Too many calls to claude-x are running or waiting (concurrency limit), so nothing was sent; try again in 2 s."
+    )
+    assert.strictEqual(new ClaudeError.DeadlineExceeded({ limit }).message, "The call reached its time limit of 2s.")
+  })
+
   it("has constructors that accept fields of the wrong type", () => {
     for (const member of ClaudeError.ClaudeError.members) assert.isString(make(member, odd).message)
   })

@@ -111,6 +111,6 @@ const continued = ({ fits, params, reply, rest }: Stopped, most: number): Next |
     : rest.continued < most
     ? { how: "continue", rest: { ...rest, before: reply, continued: rest.continued + 1 } }
     : !fits
-    ? "the continuation does not begin where the answer ended"
+    ? "the continuation is empty or does not repeat the last words of the answer, so it was discarded"
     : `the limit of continuations is reached: raise truncated.continue, which is ${most}`
 }

@@ -116,7 +116,8 @@ const pull = (reading: Reading): Pulled => {
   const onSuccess = (events: Arr.NonEmptyReadonlyArray<WireEvent>): Pulled => {
     const taken = reading.part?.resuming === undefined ? events : reading.part.resuming.take(events)
     if (taken === undefined) {
-      return onBroken(reading, broken(replyOf(reading), "the continuation does not begin where the answer broke off"))
+      const detail = "the continuation does not repeat the last words of the text, so it was discarded"
+      return onBroken(reading, broken(replyOf(reading), detail))
     }
     if (reading.onBreak === "resume") note(reading, taken)
     return Arr.isReadonlyArrayNonEmpty(taken) ? Effect.succeed(taken) : next

@@ -33,7 +33,7 @@ export const describe = (policy: Policy): string => {
         row(
           "",
           streamOverall === Infinity
-            ? "no limit for a stream"
+            ? "no time limit for a stream"
             : `a stream at most ${Refuse.show(streamOverall)}, including the time of its reader`
         )
       ],
@@ -66,7 +66,12 @@ const chain = ({ models = [], refused }: Policy, { chain, overall }: Compiled): 
     : [row("", refused === "fail" ? "none after a refusal" : `after a refusal, ${refused.join(", then ")}`)],
   ...models.length === 0 || chain === undefined || overall === undefined
     ? []
-    : [row("", `${Refuse.show(chain.reserve)} reserved for each of them, or an equal share if less time is left`)]
+    : [
+      row(
+        "",
+        `${Refuse.show(chain.reserve)} reserved for each model that is left, or an equal share if less time is left`
+      )
+    ]
 ]
 
 const unfinishedAnswers = ({ empty, paused, truncated }: Unfinished): string =>
@@ -134,7 +139,7 @@ const retries = ({ models = [] }: Policy, { maxRetries, reask, schedule }: Rules
   return [
     row("retry", `by kind of error${most}`),
     ...[...rows].map(([what, tags]) => row("", `${tags.join(", ")}: ${what}`)),
-    row("", "all others: never"),
+    row("", "all other kinds of error: never"),
     row("", "each wait is at least retry-after, and ends before the deadline"),
     ...reasked
   ]

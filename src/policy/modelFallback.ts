@@ -88,7 +88,9 @@ export const fallBack = Effect.fnUntraced(function*<A, E, R>(
       OtherModel,
       (error) => hasOther(error) || next(current, error, caller.asked(), models) !== undefined
     ))
-    const timed = share === Infinity ? asked : until(asked, start + share, () => timeIsOver(share, model))
+    const timed = share === Infinity
+      ? asked
+      : until(asked, start + share, () => timeIsOver(share, model ?? caller.asked()))
     const result = yield* Effect.result(timed)
     if (Result.isSuccess(result)) return result.success
     const error = result.failure
@@ -186,9 +188,11 @@ export const shareOf = (
     : left - Math.min(reserve * models.length, left * models.length / (models.length + 1))
 }
 
-const timeIsOver = (share: number, model: string | undefined): DeadlineExceeded =>
-  new DeadlineExceeded({
+const timeIsOver = (share: number, asked: string | undefined): DeadlineExceeded => {
+  const model = asked === CallContext.noModel ? undefined : asked
+  return new DeadlineExceeded({
     model,
     limit: Duration.millis(share),
-    detail: `this is the share of ${model ?? "this model"}; the rest of the time is reserved for the other models`
+    detail: `${model ?? "the model"} used up its share of the time; the rest is reserved for the other models`
   })
+}

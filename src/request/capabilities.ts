@@ -3,6 +3,7 @@ import { isNumber, isObject, isString } from "effect/Predicate"
 import type { Issue } from "../ClaudeError.ts"
 import type { Params } from "../Message.ts"
 import type { Model } from "../models/catalogue.ts"
+import * as Refuse from "../options.ts"
 import { allBlocks, hasFormat, isPrefilled, isStrict, isUnread } from "./rules/blocks.ts"
 import { at, both, broken, each, field, type Given, issue, type Issues, none, type Rule, show } from "./rules/rule.ts"
 
@@ -10,6 +11,8 @@ import { at, both, broken, each, field, type Given, issue, type Issues, none, ty
 const charactersPerToken = 4
 /** Bounds the recursion. Text that is nested deeper is not counted. */
 const maxDepth = 20
+
+const anyOf = (names: ReadonlyArray<string>): string => Refuse.listed(names.map(show), "or")
 
 const retired = (_: Given, { id, lifecycle, retiresAt }: Model): Issues =>
   lifecycle === "retired"
@@ -23,7 +26,7 @@ const effort = ({ output_config }: Given, { capabilities, id }: Model): Issues =
   const effort = field(output_config, "effort")
   const known = capabilities.effort
   if (!isString(effort) || known === undefined || known.includes(effort)) return none
-  const instead = known.length === 0 ? "effort: remove it" : `the effort ${show(effort)}: use ${known.join(", ")}`
+  const instead = known.length === 0 ? "effort: remove it" : `the effort ${show(effort)}: use ${anyOf(known)}`
   return issue(["output_config", "effort"], `${id} does not support ${instead}`)
 }
 
@@ -32,7 +35,7 @@ const thinking = ({ thinking }: Given, { capabilities, id }: Model): Issues => {
   const known = capabilities.thinking
   if (!isString(type) || known === undefined || known.includes(type)) return none
   if (known.length > 0) {
-    return issue(["thinking", "type"], `${id} does not support thinking ${show(type)}: use ${known.join(", ")}`)
+    return issue(["thinking", "type"], `${id} does not support thinking ${show(type)}: use ${anyOf(known)}`)
   }
   return type === "disabled" ? none : issue(["thinking", "type"], `${id} does not support thinking: remove it`)
 }
@@ -76,7 +79,7 @@ export const unknownChoice = (choice: unknown): Issues => {
     ? none
     : issue(
       ["tool_choice", "type"],
-      `the type of tool_choice is ${show(type)}: it should be ${[...choices].join(", ")}`
+      `the type of tool_choice is ${show(type)}: it should be ${anyOf([...choices])}`
     )
 }
 

@@ -13,7 +13,7 @@ import type { RateLimits } from "../Message.ts"
 import * as Codes from "./errorCodes.ts"
 import * as Words from "./errorWords.ts"
 import { rateLimitsOf, retryAfterOf, verdictOf } from "./headers.ts"
-import { codeOf, headersOf, innermost, number, plain, property, saidBy, string, unnumbered } from "./readFailure.ts"
+import { codeOf, headersOf, innermost, number, plain, property, responseText, saidBy, string } from "./readFailure.ts"
 
 export interface Context {
   readonly model?: string | undefined
@@ -40,7 +40,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     status,
     errorCode,
     shouldRetry: verdictOf(header("x-should-retry")),
-    detail: words ?? (status === undefined ? undefined : plain(failure)),
+    detail: words ?? (status === undefined ? undefined : responseText(failure)),
     limits: Object.keys(limits).length === 0 ? undefined : limits
   }
   const proxy = status === 407 ? "407" : proxyStatusOf(failure)
@@ -51,7 +51,7 @@ export const classify = (failure: unknown, context: Context): ClaudeError.Claude
     return new ClaudeError.Unreachable({ ...common, detail, code: `PROXY_${proxy}`, cause: failure })
   }
   const tag = Codes.ofCode(errorCode) ?? Codes.ofCode(type)
-    ?? Words.tagOf(words ?? (body === undefined ? unnumbered(plain(failure)) : undefined), told, type)
+    ?? Words.tagOf(words ?? (body === undefined ? responseText(failure) : undefined), told, type)
     ?? Codes.ofType(type) ?? Codes.ofType(errorCode)
     ?? (told === undefined ? undefined : Codes.ofStatus(told))
     ?? (type === undefined ? undefined : type === "invalid_request_error" ? "InvalidRequest" : "ServerFault")
@@ -102,6 +102,13 @@ const answered = (
     case "InvalidRequest":
       return new ClaudeError.InvalidRequest({ ...common, sent: true })
   }
+}
+
+/** The message of the innermost cause, if it says more than the SDK's. Left out for a JSON parser, which quotes the body. */
+const reasonOf = (failure: unknown): string | undefined => {
+  const last = innermost(failure)
+  const words = property(last, "name") === "SyntaxError" ? "" : plain(last)
+  return words === "" || words === "Connection error." ? undefined : words
 }
 
 /** The status of a proxy that refused a tunnel. For a 407, the error of Node's `fetch` has no message and no code. */
@@ -155,7 +162,8 @@ const unanswered = (
     return new ClaudeError.InvalidRequest({ ...common, sent: false, detail, cause: failure })
   }
   if (sent || name === "APIConnectionError" || (code !== undefined && system.test(code))) {
-    return new ClaudeError.Unreachable({ ...common, code, cause: failure })
+    const detail = code === undefined ? reasonOf(failure) : undefined
+    return new ClaudeError.Unreachable({ ...common, code, detail, cause: failure })
   }
   // Nothing was sent: the SDK could not get a credential, or it could not build the request.
   return /credential|authentication|\btoken\b|WorkloadIdentity/i.test(`${name} ${plain(failure)}`)

@@ -102,8 +102,11 @@ const parsed = (text: string): unknown => Result.getOrUndefined(Result.try((): u
 const named = (code: unknown): string | undefined =>
   isString(code) && !/^(\d*|none|null)$/i.test(code) ? code : undefined
 
-/** Removes the status that the SDK puts before a message that is not JSON. */
-export const unnumbered = (words: string | undefined): string | undefined => words?.replace(/^\d{3} /, "")
+/** The text of an error response that is not JSON. The SDK puts the status before it, and its own words if it is empty. */
+export const responseText = (failure: unknown): string | undefined => {
+  const words = plain(failure)?.replace(/^\d{3} /, "").trim()
+  return words === "" || words === "status code (no body)" ? "the body of the response is empty" : words
+}
 
 /** The innermost code in the chain of causes, such as `ECONNRESET`. */
 export const codeOf = (failure: unknown, depth = 0): string | undefined =>

@@ -698,7 +698,10 @@ describe("an invalid option `on`", () => {
     [() => Fallback.notice({ on: slip }), /Fallback.notice: on has "OverLoaded", which is not a kind of error/],
     [() => Fallback.notice({ on: "Overloaded" as never }), /Fallback.notice: on is "Overloaded": it must be a list/],
     [() => Fallback.models(["a"], { on: table }), /Fallback.models: on has no field OverLoaded: it has InvalidRequest/],
-    [() => Fallback.models(["a"], { on: ["Overloaded"] as {} }), /Fallback.models: on is a list: it must be an object/],
+    [
+      () => Fallback.models(["a"], { on: ["Overloaded"] as {} }),
+      /Fallback.models: on takes an object, like .*, not a list$/
+    ],
     [() => Fallback.accounts([], { on: table }), /Fallback.accounts: on has no field OverLoaded/],
     [() => Fallback.lastGood({ ...place, on: table }), /Fallback.lastGood "refusals": on has no field OverLoaded/]
   ])("G12: is refused with an error that matches $1", (build, sentence) => assert.throws(build, RangeError, sentence))

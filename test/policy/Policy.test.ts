@@ -640,7 +640,7 @@ describe("Policy.describe", () => {
       [
         "models    when retries end, claude-opus-5, then claude-haiku-5-5",
         "          after a refusal, claude-opus-5",
-        "          12s reserved for each of them, or an equal share if less time is left"
+        "          12s reserved for each model that is left, or an equal share if less time is left"
       ].join("\n")
     )
     assert.include(
@@ -674,13 +674,13 @@ describe("Policy.describe", () => {
       "validate  a malformed request fails, what the model does not support logs a warning, the tokens of the prompt are estimated
       overall   at most 2m for everything below
       models    when retries end, claude-haiku-5-5
-                10s reserved for each of them, or an equal share if less time is left
+                10s reserved for each model that is left, or an equal share if less time is left
       retry     by kind of error, at most 5 on each model, 3 if another model is left
                 RateLimited: 5 times, after 0-2s, 0-4s, 0-8s, 0-16s, 0-30s
                 Overloaded: 2 times, after 1.6-2.4s, 3.2-4.8s
                 Unreachable: 2 times, after 3s, 6s
                 TimedOut: by a custom schedule
-                all others: never
+                all other kinds of error: never
                 each wait is at least retry-after, and ends before the deadline
       reask     2 times after a malformed answer, without a wait, with a list of its mistakes
       attempt   headers in 10s, first token in 15s, silence up to 30s (45s thinking), no content up to 36.7s (180s thinking), no limit in total
@@ -699,7 +699,7 @@ describe("Policy.describe", () => {
                 EmptyAnswer: once, after 0-1s
                 CircuitOpen: 30 times, after 0-1s, 0-2s, 0-4s, 0-5s, 0-5s …
                 Saturated: 30 times, after 0-1s, 0-2s, 0-4s, 0-8s, 0-16s …
-                all others: never
+                all other kinds of error: never
                 each wait is at least retry-after, and ends before the deadline
       attempt   headers in 10s, first token in 30s (120s thinking), silence up to 30s (45s thinking), no content up to 60s (180s thinking), no limit in total
       answer    paused: continued 5 times, truncated: fail, empty: fail

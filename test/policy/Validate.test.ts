@@ -116,7 +116,7 @@ describe("validation", () => {
       assert.notInclude(errors.map(({ path }) => path.join(".")), "tool_choice.type")
       assert.include(
         warnings.map(Validate.show),
-        "tool_choice.type: the type of tool_choice is \"required\": it should be auto, any, tool, none"
+        "tool_choice.type: the type of tool_choice is \"required\": it should be \"auto\", \"any\", \"tool\" or \"none\""
       )
     }
   })

@@ -191,7 +191,7 @@ describe("a truncated answer with continue", () => {
       const error = failed(lost) as ClaudeError.Truncated
       assert.deepInclude({ ...error }, {
         _tag: "Truncated",
-        detail: "the continuation does not begin where the answer ended",
+        detail: "the continuation is empty or does not repeat the last words of the answer, so it was discarded",
         gaveUp: "RetriesSpent"
       })
       assert.strictEqual(error.text && Redacted.value(error.text), "The quick brown")

@@ -539,6 +539,10 @@ describe("the deadline of a chain", () => {
         ["claude-haiku-5-5", "DeadlineExceeded"],
         [(yield* asked)[2], "DeadlineExceeded"]
       ])
+      assert.strictEqual(
+        error.history?.[0]?.message,
+        "A time limit of 30s was reached: claude-sonnet-5-5 used up its share of the time; the rest is reserved for the other models"
+      )
     }).pipe(Effect.provide(world(Faults.silence, Faults.silence, Faults.silence))))
 
   it.effect("gives unused time to the next models", () =>

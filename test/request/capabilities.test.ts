@@ -56,7 +56,7 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     request({ output_config: { effort: "max" } }),
     able({ effort: ["low", "high"] }),
     "output_config.effort",
-    /^claude-test-1 does not support the effort "max": use low, high$/
+    /^claude-test-1 does not support the effort "max": use "low" or "high"$/
   ],
   [
     "effort for a model without effort levels",
@@ -70,7 +70,7 @@ const invalid: ReadonlyArray<readonly [name: string, Params, Model | undefined, 
     request({ thinking: { type: "enabled", budget_tokens: 1024 } }),
     able({ thinking: ["adaptive", "disabled"] }),
     "thinking.type",
-    /^claude-test-1 does not support thinking "enabled": use adaptive, disabled$/
+    /^claude-test-1 does not support thinking "enabled": use "adaptive" or "disabled"$/
   ],
   [
     "thinking for a model that cannot think",

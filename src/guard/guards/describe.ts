@@ -94,16 +94,18 @@ const amounts = (
   options: Quota.Options
 ): ReadonlyArray<string> => {
   const limits = ({ inputTokens, outputTokens, requests }: Quota.Limits): string =>
-    ([[requests, "request"], [inputTokens, "input token"], [outputTokens, "output token"]] as const)
-      .flatMap(([limit, name]) => limit === undefined ? [] : [many(limit, name)])
-      .join(", ")
+    Refuse.listed(
+      ([[requests, "request"], [inputTokens, "input token"], [outputTokens, "output token"]] as const)
+        .flatMap(([limit, name]) => limit === undefined ? [] : [many(limit, name)]),
+      "and"
+    )
   const usual = limits(options)
   return [
     row(
       "quota",
-      `${percent(own.headroom)} of ${usual === "" ? "" : `${usual} `}per ${Refuse.show(per)}${
+      `uses ${percent(own.headroom)} of ${usual === "" ? "the limits below" : usual} per ${Refuse.period(per)}${
         told.headroom === own.headroom ? "" : ` (${percent(told.headroom)} while answers report the remaining quota)`
-      }, ${percent(own.burst)} at once; input tokens ${
+      }, at most ${percent(own.burst)} in one burst; input tokens ${
         estimate === "count" ? "counted by the API" : "estimated from characters"
       }`
     ),
@@ -114,10 +116,10 @@ const amounts = (
 const opens = (
   { failureRate, maxOpenFor, minimumCalls, openFor, slowAfter, slowRate, window }: Circuit.Settings
 ): string =>
-  [
-    `opens when ${percent(failureRate)} of at least ${many(minimumCalls, "call")} in the last ${
-      Refuse.show(window)
-    } fail`,
-    ...slowAfter === Infinity ? [] : [`or ${percent(slowRate)} are answered only after ${Refuse.show(slowAfter)}`],
-    `for the longer of ${Refuse.show(openFor)} and a quarter of the outage so far, up to ${Refuse.show(maxOpenFor)}`
-  ].join(", ")
+  `opens when ${percent(failureRate)} of at least ${many(minimumCalls, "call")} in the last ${
+    Refuse.show(window)
+  } fail${
+    slowAfter === Infinity ? "" : `, or ${percent(slowRate)} are answered only after ${Refuse.show(slowAfter)}`
+  }; stays open for ${Refuse.show(openFor)} or a quarter of the outage so far, whichever is longer, at most ${
+    Refuse.show(maxOpenFor)
+  }`

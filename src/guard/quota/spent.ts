@@ -12,9 +12,9 @@ export const tooLarge = (model: string, tokens: number, limit: number, per: numb
   new InvalidRequest({
     model,
     sent: false,
-    detail: `the request has at least ${tokens} tokens, but the account may send only ${limit} in ${
-      Refuse.show(per)
-    }: shorten the request or raise the limit`
+    detail: `the request has at least ${tokens} input tokens, but the quota allows only ${limit} per ${
+      Refuse.period(per)
+    }: shorten the request, or raise inputTokens in the quota if the account has a higher limit`
   })
 
 /** Error codes of connections that were never established: nothing was sent. */

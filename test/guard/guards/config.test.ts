@@ -28,31 +28,29 @@ describe("G12: the options of guards", () => {
       "Guards has no field circiut: it has concurrency, quota, circuit, budget, monitor, extra, account"
     ],
     ...[undefined, null, 5, true].map((guards) =>
-      [guards, `Guards is ${guards}: it must be an object, {} for the defaults`] as const
+      [guards, `Guards takes an object, {} for the defaults, not ${guards}`] as const
     ),
-    [[], "Guards is a list: it must be an object, {} for the defaults"],
-    ["sk-ant-secret", "Guards is a text: it must be an object, {} for the defaults"],
+    [[], "Guards takes an object, {} for the defaults, not a list"],
+    ["sk-ant-secret", "Guards takes an object, {} for the defaults, not a text"],
     ...["concurrency", "quota", "circuit", "budget", "monitor"].flatMap((name) =>
       [null, 64, true].map((value) =>
         [
           { [name]: value },
-          `${name} is ${value}: it must be an object, ${
-            name === "quota" ? "like { requests: 50 }" : "{} for the defaults"
-          }`
+          `${name} takes an object, ${name === "quota" ? "like { requests: 50 }" : "{} for the defaults"}, not ${value}`
         ] as const
       )
     ),
     [
       { circuit: { slow: true } },
-      "circuit: slow is true: it must be an object, like { after: \"10 seconds\", rate: 0.5 }"
+      "circuit: slow takes an object, like { after: \"10 seconds\", rate: 0.5 }, not true"
     ],
     [
       { quota: { requests: 5, classes: 5 } },
-      "quota: classes is 5: it must be an object, like { opus: { requests: 50 } }"
+      "quota: classes takes an object, like { opus: { requests: 50 } }, not 5"
     ],
     [
       { quota: { requests: 5, classes: { haiku: 5 } } },
-      "quota: classes.haiku is 5: it must be an object, like { requests: 50 }"
+      "quota: classes.haiku takes an object, like { requests: 50 }, not 5"
     ],
     [{ account: 5 }, "Guards: account is 5: it must be a string"],
     [{ account: "" }, "Guards: account is empty: name it, or leave it out"],
@@ -265,7 +263,7 @@ describe("Guards.describe", () => {
       gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first
       queue     any number may run; any number may wait, until their deadline; interactive before default before background, tenants in turn; one queue per class of models
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
-      circuit   opens when 90% of at least 20 calls in the last 1m fail, for the longer of 5s and a quarter of the outage so far, up to 30s
+      circuit   opens when 90% of at least 20 calls in the last 1m fail; stays open for 5s or a quarter of the outage so far, whichever is longer, at most 30s
                 then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage"
     `)
   })
@@ -293,9 +291,9 @@ describe("Guards.describe", () => {
       gate      calls fail at once after the account reached its spend limit; while a circuit is open, calls that may wait do so in one line, by priority and then oldest first
       queue     4 to 64 run, fewer after rate limits, overload and time-outs; at most 200 may wait for 30s at most; interactive before default before background, tenants in turn; one queue per class of models
                 after a 429 with a retry-after, its class of models pauses for that time, at most 1m; then one call tests the limit
-      quota     83% of 50 requests, 30000 input tokens, 8000 output tokens per 1m (95% while answers report the remaining quota), 20% at once; input tokens counted by the API
+      quota     uses 83% of 50 requests, 30000 input tokens and 8000 output tokens per minute (95% while answers report the remaining quota), at most 20% in one burst; input tokens counted by the API
                 haiku: 100 requests
-      circuit   opens when 90% of at least 20 calls in the last 1m fail, or 40% are answered only after 10s, for the longer of 20s and a quarter of the outage so far, up to 30s
+      circuit   opens when 90% of at least 20 calls in the last 1m fail, or 40% are answered only after 10s; stays open for 20s or a quarter of the outage so far, whichever is longer, at most 30s
                 then sends one probe at a time; once the answer to a probe begins, waiting calls are sent at a rate that grows in 5s to twice the rate before the outage
       extra     custom guards: 1, asked last"
     `)

@@ -253,7 +253,7 @@ describe("a request that is too large", () => {
       assert.isFalse(error.sent)
       assert.include(
         error.message,
-        "the request has at least 6001 tokens, but the account may send only 6000 in 1m: shorten the request or raise the limit"
+        "the request has at least 6001 input tokens, but the quota allows only 6000 per minute: shorten the request, or raise inputTokens in the quota if the account has a higher limit"
       )
       assert.strictEqual((yield* left).input, 6000)
     }))
