@@ -290,7 +290,7 @@ describe("a reply or a copy of it", () => {
       }).pipe(Effect.provide(FakeClaude.layer([answer(two)])))
   )
 
-  it.effect("yields exactly the tool uses of its own `toolUses`, in their order", () =>
+  it.effect("makes the `uses` method of a tool return exactly the uses in its own `toolUses`, in their order", () =>
     Effect.gen(function*() {
       const reply = yield* ask(weather)
       const toolUses = reply.toolUses.toReversed()

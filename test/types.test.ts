@@ -156,7 +156,7 @@ describe("a tool", () => {
     >()
   })
 
-  it("is a tool of the SDK", () => {
+  it("has a type that extends the SDK's type of tools, and fits next to a tool that the API defines", () => {
     expectTypeOf(tool).toExtend<SdkTool>()
     expectTypeOf(Claude.message("read it", { tools: [tool, { type: "web_search_20250305", name: "web_search" }] }))
       .toEqualTypeOf<Effect.Effect<Message.Reply, Failure, Claude.Claude>>()

@@ -141,7 +141,8 @@ const reopenLater = <A, R>(
   const { outer, outerDeadline, outerHasOther } = call
   let isFirstModel = true
   const attempts = Effect.suspend(() => {
-    // The break counts as the failure before the first attempt, on the first model only.
+    // For the first model, the break of the answer counts as a failed attempt: the schedule decides whether the model is
+    // asked again, and after which wait. For the models after it, the break does not count.
     const bounds = isFirstModel ? { after: broken } : {}
     isFirstModel = false
     return onModel(call, open, bounds)

@@ -33,7 +33,7 @@ export const WithoutThinking = Context.Reference<boolean>("resilient-claude/With
 export interface Prepared {
   /** The request to send: for the whole answer, or for the rest of it. */
   readonly request: Request
-  /** The request for the whole answer, before it is mended. */
+  /** The request without `rest`, for the answer from its start. It is not mended. */
   readonly complete: Request
   readonly model: Model | undefined
 }

@@ -55,7 +55,7 @@ describe("scripts", () => {
   const ask = Claude.text("Hello").pipe(Policy.apply(Policy.standard))
 
   it.effect.each([["untilLast", flakyThenFine], ["by", downForTenSeconds], ["random", oneInFive]] as const)(
-    "Faults.%s ends in an answer",
+    "made with Faults.%s let a call under Policy.standard succeed",
     ([, fake]) =>
       Effect.gen(function*() {
         assert.deepInclude(yield* finish(ask), { success: "Hello!" })

@@ -497,7 +497,7 @@ describe("a correction", () => {
       for (const other of rest) assert.deepStrictEqual(other, rest[0])
     }))
 
-  it.effect("is not sent with a later question under the same policy", () =>
+  it.effect("is not sent with a different, later prompt under the same policy", () =>
     Effect.gen(function*() {
       const both = Effect.zip(Claude.object(Invoice, "read it"), Claude.text("thank you"))
       yield* patient(both)

@@ -482,7 +482,7 @@ describe("an answer that breaks while it is read inside its policy", () => {
       ["a retry-after beyond the deadline", Faults.rateLimited("100 seconds"), [], 2]
     ] as const
   ) {
-    it.effect(`is not reopened again after ${what}`, () =>
+    it.effect(`is not reopened a second time if the first reopening fails with ${what}`, () =>
       Effect.gen(function*() {
         const { result } = yield* ran(
           Policy.apply({ ...Policy.standard, models, onBreak: "restart", overall: "60 seconds" })(read)

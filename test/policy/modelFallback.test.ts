@@ -367,7 +367,7 @@ describe("the next model", () => {
       fail(400, "invalid_request_error", "no")
     ))))
 
-  it.effect("is the following model of `refused` if a model of `refused` rejects the request", () =>
+  it.effect("is the following model of `refused` if a model of `refused` fails with InvalidRequest", () =>
     Effect.gen(function*() {
       const call = Claude.text("hi").pipe(Policy.apply({ refused: ["claude-haiku-5-5", "claude-opus-5"] }))
       assert.strictEqual(yield* call, "Hello.")

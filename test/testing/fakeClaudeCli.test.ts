@@ -115,7 +115,7 @@ describe("fake-claude", () => {
   )
 
   it.live(
-    "gives the SDK a value that fits for a structured output and for a forced tool",
+    "gives the SDK a value that fits the schema, for a structured output and for a forced tool",
     () =>
       Effect.gen(function*() {
         const client = new Sdk({ apiKey: "any", baseURL: yield* urlOf(yield* start()) })

@@ -334,7 +334,7 @@ describe("a mask with 64 keys", () => {
 describe("a quotation", () => {
   const failing = (detail: string) => new ClaudeError.InvalidRequest({ detail })
 
-  it.live("is removed from the error of a token count", () =>
+  it.live("of the prompt is removed from the error of a token count", () =>
     Effect.gen(function*() {
       const url = yield* serving(refusing(`no: ${secret}`))
       const error = yield* Effect.flip(

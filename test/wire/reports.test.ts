@@ -185,7 +185,7 @@ describe.each(wires)("%s", (_, wire) => {
     }))
 
   it.live.each(["gzip", "deflate", "br", "zstd"])(
-    "a plain answer whose content-encoding is %s causes UnexpectedResponse",
+    "an uncompressed answer with the header content-encoding: %s causes UnexpectedResponse",
     (encoding) =>
       Effect.gen(function*() {
         const { error } = yield* called((_, response) => {
