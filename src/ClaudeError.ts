@@ -66,7 +66,6 @@ export type ClaudeError =
   | Kinds.CircuitOpen
   | Kinds.Saturated
 
-/** The tags of `ClaudeError`. */
 export type Tag = ClaudeError["_tag"]
 
 /** The member of `ClaudeError` with the given tag. */

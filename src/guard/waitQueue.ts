@@ -72,7 +72,10 @@ export const make = <A>(
     if (line.size > 0) bell.openUnsafe()
   }
 
-  /** Serves calls until a call has to wait. Returns the milliseconds until the next attempt, 0 if no call waits. */
+  /**
+   * Serves calls until a call has to wait. Returns the milliseconds until that call should try to take the resource
+   * again (`Infinity`: not before `wake`), or 0 if no call waits.
+   */
   const serve = Effect.uninterruptible(Effect.gen(function*() {
     bell.closeUnsafe()
     for (let head = line.first(); head !== undefined; head = line.first()) {

@@ -263,7 +263,7 @@ describe("a reader", () => {
       assert.deepStrictEqual(yield* ends, ["success", "success"])
     }).pipe(Effect.provide(spied(Faults.cycle(Faults.pings("a", "1 second"))))))
 
-  it.effect("that is interrupted at the first event of a complete answer ends the answer at once", () =>
+  it.effect("that is interrupted at the first event ends the answer at once, even if the rest of the answer is available", () =>
     Effect.gen(function*() {
       const reader = yield* Claude.events("hi").pipe(
         Stream.runForEach(() => Effect.never),

@@ -112,13 +112,13 @@ describe("the end of the body", () => {
     assert.deepStrictEqual(read(two.slice(0, -1)), { events: [a, b], problem: undefined })
   })
 
-  it("drops an incomplete event without a problem, because the reader notices the incomplete message", () => {
+  it("drops an incomplete event and reports no problem, because the reader notices the incomplete message", () => {
     for (let length = line(a).length + 1; length < two.trimEnd().length; length++) {
       assert.deepStrictEqual(read(two.slice(0, length)), { events: [a], problem: undefined })
     }
   })
 
-  it("drops an incomplete character without a problem", () => {
+  it("drops an incomplete character and reports no problem", () => {
     const bytes = encoder.encode(`${line(b)}: 🚀`)
     assert.deepStrictEqual(read(bytes.slice(0, -1)), { events: [b], problem: undefined })
   })

@@ -1,9 +1,9 @@
 /**
  * The success rate in a sliding window, and when to alert that it is low.
  *
- * An alert lasts for at least one window, and for an hour after an alert was cleared, the next alert needs twice as
- * many failures: otherwise a steady rate near the threshold would raise and clear the alert by chance every few
- * minutes.
+ * An alert lasts for at least one window. For an hour after an alert was cleared, the next alert needs twice as many
+ * failures. Without these two rules, a steady rate near the threshold would raise and clear the alert by chance every
+ * few minutes.
  */
 import type * as CallLog from "../../CallLog.ts"
 import type { Tag } from "../../ClaudeError.ts"

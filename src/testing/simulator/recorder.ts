@@ -56,7 +56,7 @@ export interface Result extends Share {
 // Recorder
 // -----------------------------------------------------------------------------
 
-/** An open request. `isWhole`: whether its response has ended. */
+/** A request that the client has not left. `isWhole`: whether the server has ended or broken off its response. */
 export interface Open {
   isWhole: boolean
 }

@@ -541,7 +541,7 @@ describe("the count in the rate-limit headers", () => {
       return { admission, levels: yield* left }
     })
 
-  it.effect("lowers the remaining quota to the count, minus the part of the API's bucket that `headroom` keeps free, and never raises the quota", () =>
+  it.effect("lowers the remaining quota to the reported `remaining`, minus the part of the API's bucket that `headroom` keeps free, and never raises the quota", () =>
     Effect.gen(function*() {
       const quota = { ...whole, headroom: 0.8 }
       const { levels } = yield* opening(quota, { requests: limit(60, 20), inputTokens: limit(6000, 6000) })
@@ -586,7 +586,7 @@ describe("the count in the rate-limit headers", () => {
       assert.strictEqual((yield* left).input, 600)
     }))
 
-  it.effect("is taken as a count per minute, whatever the option `per` is", () =>
+  it.effect("is taken as a quota per minute, whatever the option `per` is", () =>
     Effect.gen(function*() {
       const { admission, levels } = yield* opening(
         { requests: 1000, per: "1 hour", headroom: 0.8 },
