@@ -76,7 +76,10 @@ export const connected = (self: Watchdog): void => {
   self.withoutBytes = 0
 }
 
-/** Call this when bytes have arrived, with or without content. `work` may make the next pause longer. */
+/**
+ * Call this when bytes have arrived, with or without content. `work` may raise the limits `idle` and `contentIdle` until the
+ * next bytes.
+ */
 export const received = (self: Watchdog, hasContent: boolean, work: "thinking" | "tool" | undefined): void => {
   self.withoutBytes = 0
   self.pauses = work === undefined ? self.limit : self.limit[work]

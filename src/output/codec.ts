@@ -135,7 +135,7 @@ const nothing = { type: "object", properties: {}, required: [], additionalProper
 // Asking
 // -----------------------------------------------------------------------------
 
-/** How a model with structured outputs is asked. */
+/** How the value is requested from a model with structured outputs: by its schema, by an instruction, or not at all. */
 export const formOf = (output: Result.Result<Output<unknown, unknown>, string>): Form =>
   Result.isFailure(output)
     ? { form: "unsupported", because: output.failure }

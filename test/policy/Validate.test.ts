@@ -71,7 +71,7 @@ describe("a malformed request", () => {
       assert.strictEqual(yield* requests, 1)
     }).pipe(Effect.provide(world())))
 
-  it.effect("may be the request to a retired fallback model: under a strict policy, it fails as InvalidRequest and is not sent", () =>
+  it.effect("for a retired fallback model is not sent under a strict policy, and is an InvalidRequest in the history of the error", () =>
     Effect.gen(function*() {
       const call = yield* Claude.text("hi").pipe(
         Policy.apply({ models: ["claude-gone"], strict: true }),
@@ -204,7 +204,7 @@ describe("validation", () => {
     { capabilities: { structured_outputs: { supported: true }, effort: null, thinking: { types: 5 } } },
     { retires_at: 5, deprecated_at: {}, max_tokens: "many", line: 7 }
   ])(
-    "has a model in its catalogue after Models.refresh even if the API sends unreadable fields: %o",
+    "knows a model from Models.refresh even if fields of the model are missing or unreadable: %o",
     (odd) =>
       Effect.gen(function*() {
         const [model] = yield* Models.refresh

@@ -89,7 +89,7 @@ export const wire = (machine: Machine, recorder: Recorder): Claude.Wire => ({
     })
 })
 
-/** An error, or a page with status 200 in place of an event stream. */
+/** Fails, except for status 200: that is a page in place of an event stream, and opens a connection without events. */
 const respond = Effect.fnUntraced(function*(plan: Extract<Plan, { readonly kind: "response" }>, model: string) {
   const { body, headers, status } = plan
   const header = (name: string) => headers[name]
