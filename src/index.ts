@@ -32,7 +32,7 @@ export * as Circuit from "./guard/circuit/Circuit.ts"
 export * as Quota from "./guard/quota/Quota.ts"
 /** The concurrency limit and its queue. */
 export * as Admission from "./guard/admission/Admission.ts"
-/** The retry budget. */
+/** A bound on the load that retries add after failures. */
 export * as RetryBudget from "./guard/budget/RetryBudget.ts"
 /** Success rates and alerts. */
 export * as Monitor from "./guard/monitor/Monitor.ts"

@@ -58,8 +58,8 @@ export class RecentRate {
 }
 
 /**
- * A rate that grows to twice the rate before the incident (in 5 seconds at most, if no call is lost), stays there until
- * 2 minutes have passed, and then keeps growing at the same slope.
+ * A rate that grows to twice the rate before the incident, stays there until 2 minutes after the start, and then keeps
+ * growing at the same slope. The growth to twice the rate takes at most 5 seconds, unless `lose` cuts the rate.
  *
  * The wait line of a circuit uses a ramp after an outage, and the queue uses a ramp after the pause of a 429. The retry
  * budget spaces its waiting calls in a different way (`budget/bucket.ts`).

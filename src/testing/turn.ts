@@ -32,7 +32,10 @@ export interface Turn {
   readonly head: Head | { readonly raw: string } | undefined
   readonly body: ReadonlyArray<Piece>
   readonly end: End
-  /** Whether `message_start` names the model of the request instead of the default model. Ignored after `drip`. */
+  /**
+   * Whether `message_start` names the model of the request instead of the default model. Has no effect on a body of
+   * bytes, such as the body that `drip` makes.
+   */
   readonly anyModel?: boolean | undefined
 }
 

@@ -131,17 +131,17 @@ describe("a number that JavaScript cannot hold", () => {
   )
 
   it.effect.each<readonly [string, Schema.Codec<unknown, unknown>, string, string]>([
-    ["an object instead of an array", Schema.Array(Schema.BigInt), `{"x": ${id}}`, "Expected array"],
-    ["an array instead of an object", Schema.Struct({ a: Schema.BigInt }), `[${id}]`, "Expected object"],
-    ["an array instead of a string", Schema.Struct({ a: Schema.String }), `{"a": [${id}]}`, "Expected string"],
+    ["an object that should be an array", Schema.Array(Schema.BigInt), `{"x": ${id}}`, "Expected array"],
+    ["an array that should be an object", Schema.Struct({ a: Schema.BigInt }), `[${id}]`, "Expected object"],
+    ["an array that should be a string", Schema.Struct({ a: Schema.String }), `{"a": [${id}]}`, "Expected string"],
     [
-      "an object instead of a number",
+      "an object that should be a number",
       Schema.Struct({ a: Schema.Number }),
       `{"a": {"n": ${id}}}`,
       "Expected a finite number"
     ]
   ])(
-    "is not mentioned in the issue if the answer has %s and the number is inside that value",
+    "is not mentioned in the issue if it is inside %s",
     ([, schema, text, message]) =>
       Effect.gen(function*() {
         const path = message === "Expected array" || message === "Expected object" ? "" : "a"

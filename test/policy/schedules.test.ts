@@ -163,7 +163,7 @@ describe("an application error", () => {
       assert.isUndefined(failure)
     }))
 
-  it.effect("is retried with Effect.retry as well, if its class is given", () =>
+  it.effect("is retried by Effect.retry if Retry.byTag is given its class", () =>
     Effect.gen(function*() {
       let runs = 0
       const failing = Effect.suspend(() => {

@@ -67,8 +67,9 @@ export class Pause {
   }
 
   /**
-   * Call when a request is sent after the wait. If the pause applies to the request, the request becomes the test, and
-   * other calls wait for its response. Returns whether the request is the test.
+   * Call for each request that is sent while the pause is on. If the pause holds requests of this size, the request tests
+   * the limit, and other requests that the pause holds wait for its response, but at most `lookEvery`. Returns whether
+   * the request is the test.
    */
   looks(size: Size, now: number): boolean {
     if (!this.holds(size)) return false
