@@ -52,8 +52,8 @@ const textsOf = ({ message: { content } }: Reply): ReadonlyArray<string> => {
 }
 
 /**
- * The value in the last text that contains a value of the schema other than a footnote. None if that text contains two,
- * or if the search for values fails in it or in a later text.
+ * Searches the texts from the last to the first for values that fit the schema, without footnotes like `[1]`, and stops at
+ * the first text that has such a value. None if that text has several, or if the search fails in it or in a later text.
  */
 const lastFitting = <A, RD>(
   codec: Codec<A, RD>,

@@ -175,9 +175,9 @@ export const toNotice = (
 }
 
 /**
- * The errors that remain once this library's errors are caught: all of them, or the kinds in `Tags`. An application's own
- * error remains, even if its tag is also a tag of this library. If `Tags` is a union of lists, a kind that only some of them
- * have remains as well.
+ * The errors of `E` that remain after this library's errors of the kinds in `Tags` are caught. Without `Tags`, all kinds are
+ * caught. An application's own error remains, even if its tag is also a tag of this library. If `Tags` is a union of lists, a
+ * kind that only some of the lists have remains as well.
  */
 export type Left<E, Tags = undefined> = E extends { readonly _tag: infer T extends Certain<Tags> }
   ? Same<E, Tagged<T>> extends true ? never : E

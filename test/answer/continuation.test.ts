@@ -120,7 +120,7 @@ describe("the seam of a continuation", () => {
   )
 
   it.effect.prop(
-    "is not found in a text that does not begin with the last words",
+    "is not found in a text that does not begin with the last words of the text that was cut",
     { text, at, other: text, skip: int(0, 99) },
     ({ at, other, skip, text }) =>
       Effect.sync(() => {

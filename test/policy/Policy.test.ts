@@ -790,7 +790,7 @@ describe("Policy.describe for the schedules of Retry", () => {
     assert.include(shown({ reask: 1 }), "retry     never")
   })
 
-  it("shows \"by a custom schedule\" for a schedule of Retry in a record if a combinator has changed it", () => {
+  it("shows \"by a custom schedule\" for an entry of a `retry` record that a combinator made from a schedule of Retry", () => {
     const combined = Schedule.upTo(Retry.linear({ times: 3 }), { times: 1 })
     assert.include(shown({ retry: { Overloaded: combined } }), "Overloaded: by a custom schedule")
   })

@@ -162,7 +162,7 @@ describe("a remembered answer", () => {
 })
 
 describe("the key", () => {
-  it.effect("finds the answer even if the effect inside sends another request or none", () =>
+  it.effect("finds the remembered answer even if the effect passed to `lastGood` sends another request or none", () =>
     Effect.gen(function*() {
       const two = Effect.zipWith(Claude.text("a"), Claude.text("b"), (a, b) => a + b)
       assert.strictEqual(yield* text(two), "onetwo")

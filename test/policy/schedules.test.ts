@@ -144,10 +144,10 @@ describe("an application error", () => {
     ["concat", Schedule.concat(joining, line(5)), 4],
     ["min", Schedule.min([joining, line(9)]), 4],
     ["max", Schedule.max([joining, line(1)]), 2],
-    ["concat of two with its class", Schedule.concat(joining, joining), 7],
+    ["concat of two that were given its class", Schedule.concat(joining, joining), 7],
     ["an entry of another table", Retry.byTag({ Busy: joining }, Busy), 4],
     ["an entry of a table without its class", Retry.byTag({ Overloaded: joining }), 1]
-  ])("is retried only by a schedule with its class: %s", ([, schedule, expected]) =>
+  ])("is retried only by a schedule that was given its class: %s", ([, schedule, expected]) =>
     Effect.gen(function*() {
       assert.strictEqual(yield* runs(schedule, failures.busy), expected)
       assert.strictEqual(yield* runs(schedule, failures.other), 1)

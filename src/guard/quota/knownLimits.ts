@@ -52,7 +52,7 @@ export class Limits {
   /**
    * Learns from the headers of an answer, whose limits are per minute, and returns upper bounds for the levels. The API
    * reported `remaining` as of `at`, when the request was sent: since then its bucket was refilled, and other requests
-   * of this process took `later`. The share beyond `headroom` stays unused.
+   * of this process took `later`. Subtracts `1 - headroom` of the size of the bucket (`mostSeen`), to leave it unused.
    */
   hear(seen: RateLimits, at: number, later: Quota.Amount, now: number): Partial<Quota.Amount> {
     const { per, told } = this.settings
