@@ -57,7 +57,7 @@ export interface Interrupted {
   readonly about: Pick<DeadlineExceeded, "model" | "requestId" | "limits" | "text" | "blocks" | "usage">
 }
 
-/** The facts for the error of one deadline. */
+/** Records what happens under one deadline, for the `DeadlineExceeded` of that deadline. */
 export interface DeadlineState {
   readonly outer: DeadlineState | undefined
   isReached: boolean

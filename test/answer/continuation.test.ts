@@ -513,7 +513,7 @@ describe("an answer that stops early twice", () => {
     }).pipe(Effect.provide(world(turns)))
   const roles = (messages: ReadonlyArray<Said> | undefined) => messages?.map(({ role }) => role)
 
-  it.effect("is complete if it was cut at its very end and the continuation is empty", () =>
+  it.effect("is complete if `max_tokens` cuts it first and its continuation is then empty", () =>
     Effect.gen(function*() {
       const { messages, result } = yield* play(older, Faults.maxTokens("One."), Faults.emptyAnswer)
       assert.strictEqual(result._tag === "Success" && result.success, "One.")

@@ -126,7 +126,7 @@ describe("values", () => {
     ["JSON with more fields", `{"x": 1, "y": 2}`],
     ["JSON with null for an optional field", `{"x": 1, "label": null}`]
   ]
-  it.effect.each(accepted)("are accepted from %s", ([, text]) =>
+  it.effect.each(accepted)("are accepted if the answer is %s", ([, text]) =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* ask, { x: 1 })
     }).pipe(playing(Faults.answer(text))))

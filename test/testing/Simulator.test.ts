@@ -212,7 +212,7 @@ describe("the checks of a run", () => {
       assert.include(yield* defectOf({ provider: forgetful }), "exceeded its limit of 60 requests per minute (burst 3)")
     }))
 
-  it.effect("fail for a clock that skips", () =>
+  it.effect("fail for a clock whose timers fire late", () =>
     Effect.gen(function*() {
       assert.include(yield* defectOf({ clock: late(1) }), "The clock skipped")
     }))

@@ -29,7 +29,7 @@ export interface RetryBudget extends Budget {
   readonly close: () => void
 }
 
-/** The fibers that serve waiting calls run in `scope`, and detached after it closes, until no call waits. */
+/** Fibers in `scope` serve the waiting calls. After `scope` closes, detached fibers serve them until no call waits. */
 export const make = ({ size }: Settings, scope: Scope.Scope): RetryBudget => {
   const all: Buckets = { size, scope, byModel: new Map(), isClosed: false }
   return {
