@@ -156,7 +156,7 @@ describe("Models.refresh against the fakes", () => {
       assert.strictEqual((yield* Guards.status).successRate?.calls, 0)
     }).pipe(Effect.provide(guarded([], { models: [] }))))
 
-  it.effect("is not repeated for other models, because it asks no model", () =>
+  it.effect("does not run again for a fallback model if it fails, because it asks no model", () =>
     Effect.gen(function*() {
       const refresh = Policy.apply({ models: ["claude-haiku-5-5"], overall: "1 minute" })(Models.refresh)
       const error = yield* Effect.flip(refresh)

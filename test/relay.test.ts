@@ -218,7 +218,7 @@ describe("the relay", () => {
       Effect.provide(world([Faults.pings("half", "100 millis"), Faults.silence], { onBreak: "resume" }, "50 millis"))
     ))
 
-  it.live("ends an answer that breaks off with a failed event in plain words, and sends no end event", () =>
+  it.live("sends a failed event in plain words, and no end event, if an answer breaks off", () =>
     Effect.gen(function*() {
       const reader = yield* ask()
       yield* reader.over

@@ -25,7 +25,7 @@ export interface Source {
 /** The state of a streamed answer and of its reader. */
 export interface Reading extends Source {
   readonly call: Continuation.PolicyCall | undefined
-  /** Set again by the reader: for a reader of `text`, `restart` becomes `fail`. */
+  /** The value of the policy. When a reader of `text` starts, `restart` becomes `fail`. */
   onBreak: CallContext.Call["onBreak"]
   /** The context of the fiber that opened the answer. Retries need it, because another fiber may read the answer. */
   readonly context: Context.Context<never>

@@ -370,7 +370,7 @@ it.effect.prop(
   { arbitrary: { runs: runs(2000), seed }, timeout: 60_000 }
 )
 
-it("the tests with random schemas met at least three successes and three failures of every kind", () => {
+it("each kind of success and of failure occurred at least three times in the tests with random schemas", () => {
   for (const what of ["value", "the same value", "MalformedOutput", "InvalidRequest", "EmptyAnswer", "a schema"]) {
     assert.isAtLeast(seen.get(what) ?? 0, 3, what)
   }

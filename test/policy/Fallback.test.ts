@@ -305,7 +305,7 @@ describe("the text of a notice", () => {
     }
   })
 
-  it("belongs to a notice without `retryAfter` if the `retryAfter` of the error is invalid, zero, negative or infinite", () => {
+  it("comes without a `retryAfter` in the notice if the `retryAfter` of the error is invalid, zero, negative or infinite", () => {
     for (const retryAfter of [Duration.zero, Duration.millis(-5), Duration.infinity, 5, "5 seconds", null]) {
       assert.isUndefined(Fallback.toNotice(make("Overloaded", { retryAfter })).retryAfter)
     }

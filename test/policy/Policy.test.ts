@@ -278,7 +278,7 @@ describe("one call", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.overloaded, Faults.rateLimited(), Faults.answer("hello")]))))
 })
 
-it.effect("a retry after CircuitOpen is not charged to the budget, because the retry before it was not sent", () =>
+it.effect("a retry after CircuitOpen is not charged to the budget, because the budget was already charged for the retry that the circuit stopped", () =>
   Effect.gen(function*() {
     const charged: Array<string> = []
     const claude = yield* Claude.Claude

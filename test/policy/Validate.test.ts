@@ -235,7 +235,7 @@ describe("precheck", () => {
       assert.strictEqual(yield* requests, 0)
     }).pipe(Effect.provide(world([small]))))
 
-  it.effect("G16: fails without a count if the request is circular or contains a BigInt", () =>
+  it.effect("G16: fails before it counts the prompt if the request is circular or contains a BigInt", () =>
     Effect.gen(function*() {
       const text: Record<string, unknown> = { type: "text", text: "hi" }
       text["cache_control"] = { of: text }

@@ -550,7 +550,7 @@ describe.each(wires)("%s", (_, wire) => {
       assert.strictEqual(requests, 2)
     }))
 
-  it.live("twenty blocked answers do not open the circuit, and later calls succeed", () =>
+  it.live("twenty answers that the content filter blocks do not open the circuit, and later calls succeed", () =>
     Effect.gen(function*() {
       const { url } = yield* serving((request, response, nth) =>
         nth < 20

@@ -296,7 +296,7 @@ describe.each(wires)("%s", (_, wire) => {
       }
     }))
 
-  it.live("Claude.object with reask asks again if its schema cannot hold a number", () =>
+  it.live("Claude.object with reask asks again if a number in the answer has too many digits for Schema.Number", () =>
     Effect.gen(function*() {
       const { requests, value } = yield* called(
         [Faults.answer(`{"id": ${id}}`), Faults.answer("{\"id\": 7}")],

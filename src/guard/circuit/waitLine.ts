@@ -55,7 +55,8 @@ export interface Line {
   first: Waiter | undefined
   readonly bell: Latch.Latch
   /**
-   * When the last candidate for the probe left the line. That call becomes the probe when it has a concurrency slot.
+   * When the latest candidate for the probe left the line; `-Infinity` before the first one, and again after
+   * the circuit has changed. The candidate becomes the probe when it has a concurrency slot.
    */
   sentAt: number
   last: Machine.Decision | undefined
