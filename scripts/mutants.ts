@@ -67,8 +67,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "G2: a lease acquired after the answer's scope closed is never settled",
     file: "src/guard/Guard.ts",
-    find: "  yield* settle(held, state.exit)\n",
-    replace: "",
+    find: "    if (state._tag === \"Closed\") yield* lease.settle(state.exit)\n    else if (lease !== nothing)",
+    replace: "    if (lease !== nothing)",
     test: "test/guard/Guard.test.ts"
   },
 

@@ -126,16 +126,15 @@ const isClosed = ({ scope: { state } }: Held): boolean => state._tag === "Closed
 
 const admit = Effect.fnUntraced(function*(held: Held, guards: ReadonlyArray<Guard>, request: Request) {
   for (const guard of guards) {
-    if (isClosed(held)) break
+    if (isClosed(held)) return yield* Effect.interrupt
     // A guard written in JavaScript may return `undefined`.
     const lease: Lease = (yield* guard.admit(request)) ?? nothing
-    if (lease !== nothing) held.leases.push(lease)
+    const { state } = held.scope
+    // If the scope was closed meanwhile, its finalizer settles the earlier leases, and has not seen this one.
+    if (state._tag === "Closed") yield* lease.settle(state.exit)
+    else if (lease !== nothing) held.leases.push(lease)
   }
-  const { state } = held.scope
-  if (state._tag !== "Closed") return
-  // The finalizer of the scope ran before the last lease was acquired.
-  yield* settle(held, state.exit)
-  return yield* Effect.interrupt
+  if (isClosed(held)) return yield* Effect.interrupt
 })
 
 /** Settles the leases in reverse order, even if the `settle` of one of them, or `usage` of the answer, throws. */

@@ -414,6 +414,40 @@ describe("a scope that is closed concurrently", () => {
         )
       }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")])))
   )
+
+  it.effect("G2: settles slow leases in reverse order before it is closed, apart from a lease that is acquired after the close", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const note = (what: string) => Effect.sync(() => void told.push(what))
+      const slow = (name: string, admitFor: number, settleFor: number): Guard.Guard => ({
+        gate: Guard.open,
+        admit: () =>
+          Effect.as(Effect.sleep(admitFor), {
+            settle: () =>
+              note(`${name} settling`).pipe(
+                Effect.andThen(Effect.sleep(settleFor)),
+                Effect.andThen(note(`${name} settled`))
+              )
+          })
+      })
+      const guarded = Guard.apply([slow("a", 0, 100), slow("b", 0, 20), slow("c", 10, 0)])(yield* Claude.Claude)
+      const scope = yield* Scope.make()
+      const open = yield* Effect.forkChild(Scope.provide(guarded.open(request), scope), { startImmediately: true })
+      yield* TestClock.adjust(1)
+      const closing = Effect.andThen(Scope.close(scope, Exit.void), note("scope closed"))
+      yield* Effect.forkChild(closing, { startImmediately: true })
+      yield* TestClock.adjust(500)
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(open)))
+      assert.deepStrictEqual(told, [
+        "b settling",
+        "c settling",
+        "c settled",
+        "b settled",
+        "a settling",
+        "a settled",
+        "scope closed"
+      ])
+    }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("hello")]))))
 })
 
 describe("a custom guard", () => {
