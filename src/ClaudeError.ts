@@ -42,7 +42,7 @@ export const ClaudeError = Schema.Union([
   Kinds.Saturated
 ])
 
-/** An error of a call to Claude. */
+/** Any error with which a call to Claude can fail. `_tag` names its kind. */
 export type ClaudeError =
   | Kinds.InvalidRequest
   | Kinds.AuthenticationFailed

@@ -198,7 +198,7 @@ type Certain<Tags> = Exclude<Tag, Tags extends ReadonlyArray<Tag> ? Exclude<Tag,
 /** The kinds that a list contains for certain: an element whose type is a union of kinds adds none. */
 type Listed<Tags> = Tags extends readonly [infer T, ...infer Rest] ? Single<T> | Listed<Rest> : never
 
-/** `T` if it is a single kind; `never` for a union, because only one of its kinds is in the list. */
+/** `T` if it is a single kind; `never` for a union of kinds, because the type does not tell which one is in the list. */
 type Single<T, All = T> = T extends unknown ? [All] extends [T] ? T : never : never
 
 /** Whether two types are identical. Mutual assignability is too weak: most fields of our errors are optional. */

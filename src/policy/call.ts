@@ -154,7 +154,11 @@ const reopenLater = <A, R>(
   )
 }
 
-/** The error when reopening fails: usually the break, with its text, and with the kind of the later failure as its cause. */
+/**
+ * The error to report if reopening a broken answer failed with `error`: `error` or a copy of `broken`, as `History.still`
+ * chooses. In a copy of a `PartialAnswer`, `because` is the kind of `error`, and the fields that say whether a retry can
+ * help also come from `error`.
+ */
 const stillBroken = (broken: ClaudeError, error: ClaudeError): ClaudeError => {
   const failure = History.still(broken, error)
   return failure === error || failure._tag !== "PartialAnswer"

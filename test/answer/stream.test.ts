@@ -196,7 +196,7 @@ describe("a reader", () => {
         assert.strictEqual(yield* asked, 1)
       }).pipe(Effect.provide(spied(Faults.cycle(Faults.delayed(Faults.breaks("a", "silence"), "1 second"))))))
 
-    it.effect(`is interrupted if it starts after its scope closes, and sends no further request, onBreak: ${onBreak}`, () =>
+    it.effect(`is interrupted if it starts after the scope of the answer closes, and sends no further request, onBreak: ${onBreak}`, () =>
       Effect.gen(function*() {
         const { events } = yield* Claude.open("hi").pipe(
           Policy.apply(onBreak === "fail" ? {} : { onBreak, retry }),

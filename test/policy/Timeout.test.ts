@@ -186,7 +186,7 @@ describe("Timeout refuses", () => {
     assert.doesNotThrow(() => Timeout.limits({ [shorter]: "1 second", [longer]: "1 second" }))
   })
 
-  it("a misspelt field, the field `overall` of a whole call, and a value that is not an object", () => {
+  it("a misspelt field, the field `overall` (it does not limit an attempt), and a value that is not an object", () => {
     // @ts-expect-error misspelt
     assert.throws(() => Timeout.limits({ idel: 1 }), /Timeout has no field idel: it has connect, firstToken/)
     // @ts-expect-error not a limit of an attempt

@@ -322,7 +322,7 @@ describe("the next model", () => {
       }
     }))
 
-  it.effect("fails permanently, and the call reports the first error", () =>
+  it.effect("fails with a permanent error, and the call reports the error of the first model", () =>
     Effect.gen(function*() {
       const permanent = [
         new ClaudeError.CircuitOpen({}),

@@ -151,7 +151,7 @@ export interface Ticket {
   price: number
   /** The value of `bucket.round` when the attempt started; -1 before the attempt starts and after it ends. */
   round: number
-  /** The credit that the attempt earned when its last answer began. */
+  /** The credit that the attempt earned when its most recent answer began; undefined before the first answer. */
   gift: Gift | undefined
   hasFailed: boolean
 }

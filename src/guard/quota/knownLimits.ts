@@ -69,7 +69,8 @@ export class Limits {
       const back = limits[of] * told.headroom / 60_000 * (now - at)
       const size = this.mostSeen[of] = Math.min(limits[of], Math.max(this.mostSeen[of], remaining))
       // The API rejects a request for which too little remains, so its bucket never falls below 0, and it rounds
-      // `remaining` down. A difference below -1 therefore means that it rejected a part of `later`, which took nothing.
+      // `remaining` down. If the estimate is below -1, the API must have rejected some of the requests in `later`, and
+      // these took nothing from its bucket.
       const least = -1
       atMost[of] = Math.max(least, remaining + back - Math.max(0, later[of])) - (1 - told.headroom) * size
     }
