@@ -85,7 +85,6 @@ export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnU
   })
 })
 
-/** Provides the `Claude` that `make` builds. */
 export const layer = (wire: Wire): Layer.Layer<Claude> => Layer.effect(Claude, make(wire))
 
 /** Without guards there is no retry budget: only the policy of a call limits its retries. */

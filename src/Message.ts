@@ -27,7 +27,6 @@ import type * as Current from "./Current.ts"
 /** The parameters of a request: the SDK's parameters without `stream`, which is always on. */
 export type Params = Omit<MessageCreateParamsBase, "stream">
 
-/** The parameters of a token count. */
 export type CountParams = MessageCountTokensParams
 
 /** The request of one attempt, and its time limits. */

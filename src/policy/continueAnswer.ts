@@ -70,8 +70,8 @@ export const askAgain = <A, R>(
   })
 
 /**
- * The failure to report after a piece failed. If the request for the piece was invalid or too large, this is the failure
- * before the piece, because the question itself was valid.
+ * The failure to report after a further piece failed with `error`. If the request for that piece was invalid or too large,
+ * this is `before` with the reason added, because the original request of the caller was valid.
  */
 const stillUnfinished = (before: ClaudeError, error: ClaudeError): ClaudeError =>
   error._tag === "InvalidRequest" || error._tag === "RequestTooLarge"

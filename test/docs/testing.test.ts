@@ -250,7 +250,7 @@ describe("requests", () => {
     }).pipe(Effect.provide(FakeClaude.layer([Faults.answer("Hello!")]))))
 })
 
-describe("guards, alerts and events", () => {
+describe("a FakeClaude behind guards", () => {
   const { guards } = Service
 
   /** Plays a script behind the guards, with a log in memory. `raised` receives the alerts. */
@@ -261,7 +261,7 @@ describe("guards, alerts and events", () => {
       Layer.provideMerge(CallLog.layerMemory)
     )
 
-  it.effect("can be read by a test", () => {
+  it.effect("shows a test the state of a circuit, the alerts and the events", () => {
     const raised: Array<Monitor.Alert> = []
     return Effect.gen(function*() {
       yield* Effect.repeat(Effect.flip(Claude.text("Hello")), { times: 19 })

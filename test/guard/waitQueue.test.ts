@@ -610,7 +610,7 @@ describe("a queue with a slow store", () => {
       assert.deepStrictEqual([holds, names()], [["background"], ["interactive"]])
     }))
 
-  it.effect("serves a call that came while an unsuccessful `take` for another call held the place", () =>
+  it.effect("serves a call that came while an unsuccessful `take` for another call held the only place in the store", () =>
     Effect.gen(function*() {
       const { options, state } = remote(1, (_, name) => name === "large" ? 60_000 : 0)
       const turn = ({ name }: Item) => Effect.succeed(name === "large" ? 60_000 : 0)
