@@ -85,6 +85,7 @@ export const make: (wire: Wire) => Effect.Effect<Claude["Service"]> = Effect.fnU
   })
 })
 
+/** For a wire of your own or of a test. `NodeAnthropic.layer` and `Anthropic.layer` reach the API. */
 export const layer = (wire: Wire): Layer.Layer<Claude> => Layer.effect(Claude, make(wire))
 
 /** Without guards there is no retry budget: only the policy of a call limits its retries. */

@@ -27,6 +27,7 @@ import type * as Current from "./Current.ts"
 /** The parameters of a request: the SDK's parameters without `stream`, which is always on. */
 export type Params = Omit<MessageCreateParamsBase, "stream">
 
+/** Unlike `Params`, without `max_tokens` and the parameters that the API refuses in a token count. */
 export type CountParams = MessageCountTokensParams
 
 /** The request of one attempt, and its time limits. */

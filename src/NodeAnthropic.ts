@@ -34,6 +34,7 @@ export interface ConnectOptions {
   readonly connections?: number | undefined
 }
 
+/** undici sends the requests, so there is no `fetch` to choose. */
 export interface Options extends Omit<Anthropic.Options, "fetch">, ConnectOptions {}
 
 /** `Options`, where each field may also be a `Config`, which is read once, when the layer is built. */
