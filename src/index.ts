@@ -12,7 +12,7 @@ export * as Claude from "./Claude.ts"
 export * as Models from "./Models.ts"
 /** Tools with a schema. */
 export * as Tool from "./Tool.ts"
-/** The wire to the API, with the SDK. */
+/** The layers of `Claude` that send requests through `@anthropic-ai/sdk`. */
 export * as Anthropic from "./Anthropic.ts"
 /** Validation of requests before they are sent. */
 export * as Validate from "./policy/Validate.ts"

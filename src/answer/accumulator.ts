@@ -30,7 +30,7 @@ export interface Accumulator {
   endAt: number | undefined
   /** The problem of the first event that was invalid or contradicted earlier events; `undefined` without such an event. */
   contradiction: string | undefined
-  /** The latest usage with its cost. */
+  /** The cache of `costOf`: the last usage whose cost was computed, and that cost. */
   priced: { readonly usage: Message.Usage; readonly cost: Message.Cost | undefined } | undefined
 }
 

@@ -9,7 +9,7 @@ import { at, both, broken, each, field, type Given, issue, type Issues, none, ty
 
 /** For average English text. Code and other languages have more tokens per character. */
 const charactersPerToken = 4
-/** Bounds the recursion. Text that is nested deeper is not counted. */
+/** Bounds the recursion of `charactersIn`, which ignores objects and arrays that are nested deeper. */
 const maxDepth = 20
 
 const anyOf = (names: ReadonlyArray<string>): string => Refuse.listed(names.map(show), "or")

@@ -125,7 +125,7 @@ class Decoding implements Decoder {
   }
 }
 
-/** The maximum length of an error that is plain text, in characters: a proxy may send a whole page. */
+/** An error event that is not JSON is cut to this number of characters, because a proxy may send a whole page. */
 const longestWords = 200
 
 const hasType = (value: unknown): value is { readonly type: string } =>

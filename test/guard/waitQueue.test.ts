@@ -247,7 +247,7 @@ describe("a queue", () => {
     }))
 
   it.effect.each([0, -1, -Infinity, NaN])(
-    "rejects a call that may wait for %d ms, unless a place is free",
+    "rejects a call that may wait for %d ms, unless the call can be served at once",
     (within) =>
       Effect.gen(function*() {
         const { names, state, turnstile } = yield* gate(0)

@@ -165,7 +165,7 @@ describe.each(wires)("the key of %s", (_, { layer, layerConfig }) => {
       assert.deepInclude({ ...(yield* Fiber.join(call)) }, { _tag: "TimedOut", scope: "connect" })
     }).pipe(Effect.provide(layer({ apiKey: Effect.uninterruptible(Effect.never) }).pipe(quiet))))
 
-  it.effect("is no longer read when the attempt is interrupted", () => {
+  it.effect("is read by an effect that is interrupted together with the attempt", () => {
     const { apiKey, left } = never()
     return Effect.gen(function*() {
       const call = yield* Effect.forkChild(Claude.text("hi"), { startImmediately: true })
